@@ -1,0 +1,42 @@
+"""Time comes in through a constructor: stages never ask the machine.
+
+`SystemClock` is the real one. Tests use a virtual clock with the same three methods.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Wall time, monotonic time and sleep, all in seconds."""
+
+    def wall(self) -> float:
+        """Unix time; may step."""
+        ...
+
+    def monotonic(self) -> float:
+        """Never steps back."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Let others run for at least this long; 0 yields once."""
+        ...
+
+
+class SystemClock:
+    """The machine's clocks and the running event loop's sleep."""
+
+    def wall(self) -> float:
+        """Unix time."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Seconds since some fixed point."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """asyncio.sleep."""
+        await asyncio.sleep(seconds)

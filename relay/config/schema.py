@@ -1,0 +1,151 @@
+"""Every setting: its key, type, default and one line of help. The names are a contract with users.
+
+The reference (`statsd-relay config example`, `config env`) is generated from here, so nothing can drift. Loading,
+precedence and error messages live in loading.py; this file only says what a valid configuration is.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from relay.config.types import Seconds, Secret, Size
+
+
+def help_(text: str) -> Meta:
+    """Attach the help line that the reference prints."""
+    return Meta(description=text)
+
+
+class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where packets come in."""
+
+    udp: Annotated[list[str], help_("UDP addresses HOST:PORT; [::1] is skipped where IPv6 is absent")] = field(
+        default_factory=lambda: ["127.0.0.1:8125", "[::1]:8125"]
+    )
+    receive_buffer: Annotated[Size, help_("kernel receive buffer asked for, per socket")] = Size(8 * 1024 * 1024)
+    hotpath: Annotated[
+        Literal["auto", "native", "python"], help_("implementation of the hot path; auto prefers native and warns without")
+    ] = "auto"
+    allow: Annotated[list[str], help_("CIDRs that may send; empty: everybody")] = field(default_factory=list)
+    dialects: Annotated[
+        list[Literal["statsd", "dogstatsd", "graphite", "influx", "librato", "signalfx"]],
+        help_("inline tag styles that are understood in names"),
+    ] = field(default_factory=lambda: ["statsd", "dogstatsd", "graphite", "influx"])
+    names: Annotated[
+        Literal["clean", "strict"], help_("clean: rewrite illegal characters; strict: drop such samples")
+    ] = "clean"
+
+
+class Names(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How metrics are called."""
+
+    prefix: Annotated[str, help_("put before every metric name, with a dot")] = ""
+
+
+class Window(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How samples are rolled up."""
+
+    seconds: Annotated[int, help_("length of a window; the cloud charts 60 only")] = 60
+    idle_gauges: Annotated[
+        str, help_('"keep:DURATION" repeats an idle gauge that long, "keep" for ever, "drop" not at all')
+    ] = "keep:1h"
+    percentiles: Annotated[list[float], help_("of timers, each sent as its own metric NAME.pNN")] = field(
+        default_factory=lambda: [95.0]
+    )
+
+
+class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What keeps memory bounded."""
+
+    series: Annotated[int, help_("series in one window; more fold into overflow series")] = 50_000
+    series_per_metric: Annotated[int, help_("series of one metric")] = 10_000
+    memory: Annotated[Size, help_("bound for all tables; at the bound nothing new is kept apart")] = Size(512 * 1024 * 1024)
+
+
+class Cloud(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where points go."""
+
+    provider: Annotated[
+        Literal["jdcloud", "file", "stdout"], help_("file and stdout write the requests instead of sending them")
+    ] = "jdcloud"
+    file: Annotated[str, help_('path for provider = "file"')] = "statsd-relay.ndjson"
+    region: Annotated[str, help_("cn-north-1, cn-east-1, cn-east-2, cn-south-1")] = ""
+    namespace: Annotated[str, help_("namespace in Cloud Monitor")] = "statsd"
+    endpoint: Annotated[str, help_("URL of putMetricData; plain http only to loopback or an internal endpoint")] = (
+        "https://monitor.{region}.jdcloud-api.com/v1/customMetrics"
+    )
+    output: Annotated[
+        Literal["aggregate", "raw"], help_("aggregate: type 2 points; raw: type 1, one metric per statistic")
+    ] = "aggregate"
+    counter_values: Annotated[
+        Literal["total", "samples", "rate"], help_("what a counter's point shows: the total, its samples, or per second")
+    ] = "total"
+    access_key: Annotated[str, help_("access key id")] = ""
+    secret_key: Annotated[Secret, help_("secret of the access key")] = Secret("")
+    session_token: Annotated[Secret, help_("token of temporary credentials")] = Secret("")
+    access_key_file: Annotated[str, help_("file that holds access_key")] = ""
+    secret_key_file: Annotated[str, help_("file that holds secret_key")] = ""
+    session_token_file: Annotated[str, help_("file that holds session_token")] = ""
+    token_encoding: Annotated[Literal["raw", "base64"], help_("of the session token's header")] = "raw"
+    profile: Annotated[str, help_("profile of ~/.jdc/config; empty: the current one")] = ""
+    signature: Annotated[Literal["v2", "v3"], help_("JDCLOUD2 or JDCLOUD3")] = "v2"
+    signature_region: Annotated[str, help_("region in the signature's scope; empty: region")] = ""
+    timeout: Annotated[Seconds, help_("for one request")] = Seconds(10)
+    connect_timeout: Annotated[Seconds, help_("for its connection")] = Seconds(4)
+    concurrency: Annotated[int, help_("requests at the same time")] = 8
+    requests_per_minute: Annotated[int, help_("upper bound; the quota of an access key is about 1000 a minute")] = 900
+    max_age: Annotated[Seconds, help_("older samples are dropped")] = Seconds(7 * 86_400)
+    ca_file: Annotated[str, help_("PEM file of certificate authorities to trust instead of the system's")] = ""
+    proxy: Annotated[str, help_("URL of an HTTP proxy")] = ""
+
+
+class Spool(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where requests wait until the cloud has them."""
+
+    path: Annotated[
+        str,
+        help_('a directory; empty: $STATE_DIRECTORY, /var/lib/statsd-relay or ~/.local/state/statsd-relay; "none": memory'),
+    ] = ""
+
+
+class Admin(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The port for people and probes."""
+
+    listen: Annotated[str, help_("HOST:PORT of health and metrics; empty: no admin port")] = "127.0.0.1:8126"
+
+
+class Telemetry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The relay's own names."""
+
+    prefix: Annotated[str, help_("names that start with this and a dot are reserved for the relay")] = "statsd_relay"
+
+
+class Log(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the relay says."""
+
+    format: Annotated[Literal["auto", "json", "text"], help_("auto: text on a terminal, else JSON")] = "auto"
+    level: Annotated[Literal["debug", "info", "warning", "error"], help_("least important level")] = "info"
+
+
+def _default_tags() -> dict[str, str]:
+    return {"host": socket.gethostname()}
+
+
+class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole configuration; stages receive their own section, never this tree."""
+
+    listen: Listen = field(default_factory=Listen)
+    names: Names = field(default_factory=Names)
+    tags: Annotated[dict[str, str], help_('default dimensions; host is always added unless host = ""')] = field(
+        default_factory=_default_tags
+    )
+    window: Window = field(default_factory=Window)
+    limits: Limits = field(default_factory=Limits)
+    cloud: Cloud = field(default_factory=Cloud)
+    spool: Spool = field(default_factory=Spool)
+    admin: Admin = field(default_factory=Admin)
+    telemetry: Telemetry = field(default_factory=Telemetry)
+    log: Log = field(default_factory=Log)

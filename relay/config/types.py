@@ -1,0 +1,75 @@
+"""Value types of the configuration: durations, sizes and secrets."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
+_DURATION_UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, None: 1}
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|kB|KB|MB|GB)?")
+_SIZE_UNITS: Final = {
+    "B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "kB": 1000, "KB": 1000, "MB": 1000**2, "GB": 1000**3, None: 1,
+}  # fmt: skip
+
+
+class Seconds(float):
+    """A duration; written as a number of seconds or as "500ms", "10s", "5m", "1h", "7d"."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, value: object) -> Seconds:
+        """Read a number or a text.
+
+        Raises:
+            ValueError: with the rule.
+        """
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0:
+            return cls(value)
+        match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+        if match is None:
+            raise ValueError('must be a duration such as "500ms", "10s", "5m", "1h" or "7d"')
+        return cls(float(match[1]) * _DURATION_UNITS[match[2]])
+
+
+class Size(int):
+    """A number of bytes; written as a number or as "64KiB", "8MiB", "1GiB"."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, value: object) -> Size:
+        """Read a number or a text.
+
+        Raises:
+            ValueError: with the rule.
+        """
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return cls(value)
+        match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+        if match is None:
+            raise ValueError('must be a size such as "64KiB", "8MiB" or "1GiB"')
+        return cls(int(float(match[1]) * _SIZE_UNITS[match[2]]))
+
+
+class Secret(str):
+    """A text that never shows itself: repr and str are masked, `reveal()` is the only way to the value."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Masked."""
+        return "Secret('***')" if len(self) else "Secret('')"
+
+    def __str__(self) -> str:
+        """Masked."""
+        return "***" if len(self) else ""
+
+    def __format__(self, spec: str) -> str:
+        """Masked."""
+        return format(str(self), spec)
+
+    def reveal(self) -> str:
+        """Return the value, for the signer alone."""
+        return "".join(self)

@@ -1,0 +1,99 @@
+"""Errors a person sees: each has a code, says what is wrong, and how to fix it.
+
+Bad input on the wire is data and never an exception; these are for configuration, start-up and the outside world.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final, Literal
+
+
+class ExitCode(IntEnum):
+    """What a command ends with (after sysexits.h)."""
+
+    OK = 0
+    USAGE = 64
+    UNREACHABLE = 69
+    INTERNAL = 70
+    BIND_OR_STATE = 71
+    CREDENTIALS_REFUSED = 77
+    CONFIGURATION = 78
+
+
+CODES: Final[dict[str, str]] = {
+    "RLY101": "A socket or the state directory cannot be used: the address is taken or not permitted, or the path is.",
+    "RLY102": "The configuration has an unknown key, table or variable, or a value that breaks the key's rule.",
+    "RLY103": "The configuration file cannot be read or is not TOML.",
+    "RLY110": "A required setting is missing, most often the region or the credentials.",
+    "RLY120": "The cloud refused the credentials (401 or 403).",
+    "RLY121": "A secret file can be read by every user of this machine.",
+    "RLY201": "The kernel granted a smaller receive buffer than asked for.",
+    "RLY202": "The kernel dropped packets because the receive buffer was full.",
+    "RLY301": "A line was rejected.",
+    "RLY302": "A name or tag held characters the API does not allow and was rewritten.",
+    "RLY303": "A series had more tags than the API takes.",
+    "RLY310": "The series limit is reached; new series fold into an overflow series.",
+    "RLY401": "The cloud says 429: the quota is used up.",
+    "RLY402": "The cloud refused points or requests.",
+    "RLY403": "The cloud answered with a status that needs a person (404, redirect, other 4xx).",
+    "RLY900": "The native hot path is not installed; the Python one runs.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing wrong with a configuration or a start."""
+
+    code: str
+    message: str
+    fix: str = ""
+    severity: Literal["error", "warning"] = "error"
+    source: str = ""
+    """A file's path, or `environment`."""
+    line: int = 0
+    """From 1; 0 if there is none."""
+    column: int = 0
+    """From 1."""
+    text: str = ""
+    """The source line."""
+    width: int = 1
+    """Characters to underline from `column`."""
+
+    def __str__(self) -> str:
+        """`file:line:column error CODE message`, the line with a caret, and the fix."""
+        place = f"{self.source}:{self.line}:{self.column} " if self.line else f"{self.source} " if self.source else ""
+        lines = [f"{place}{self.severity} {self.code}  {self.message}"]
+        if self.text:
+            lines.append(f"{self.line:>5} | {self.text}")
+            lines.append(f"      | {' ' * (self.column - 1)}{'^' * max(1, self.width)}")
+        if self.fix:
+            lines.append(f"      fix: {self.fix}")
+        return "\n".join(lines)
+
+
+class RelayError(Exception):
+    """A failure with a code and an exit code; printed as one text, never as a traceback."""
+
+    def __init__(self, *problems: Problem, exit_code: ExitCode) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+        self.exit_code = exit_code
+
+
+class ConfigError(RelayError):
+    """The configuration as a whole: every problem at once."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__(*problems, exit_code=ExitCode.CONFIGURATION)
+
+
+class TransportError(Exception):
+    """A request got no complete answer. Made in one place, delivery/transport.py."""
+
+    def __init__(self, detail: str, *, ambiguous: bool) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.ambiguous = ambiguous
+        """Bytes of the request may have reached the service."""

@@ -1,0 +1,62 @@
+"""Every number of the API and the protocol, each with its source.
+
+Nothing here is configuration: an operator cannot change what the service or the wire allows.
+"""
+
+from typing import Final
+
+# --- putMetricData (API document) -------------------------------------------------------------------------------------
+POINTS_PER_REQUEST: Final = 50
+REQUEST_BYTES: Final = 256_000
+"""The document says "256k"; 256,000 is the strictest reading."""
+NAME_BYTES: Final = 255
+"""Metric and namespace."""
+DIMENSIONS_MIN: Final = 1
+DIMENSIONS_MAX: Final = 5
+DIMENSIONS_BYTES: Final = 255
+"""Keys and values together; strictest reading: one separator after each key and one after each value count too."""
+VALUE_MAX: Final = 9_223_372_036_854_774_784
+"""The largest float that prints below the documented 9223372036854775807; values are clamped to +- this."""
+POINT_AGE_MAX: Final = 30 * 86_400
+"""Seconds; older points are refused by the service."""
+WINDOW_SECONDS: Final = 60
+"""Aggregated points "shall be reported during the period of 60s"."""
+
+# --- the wire ---------------------------------------------------------------------------------------------------------
+DATAGRAM_BYTES: Final = 65_507
+"""The largest UDP payload over IPv4 (65,535 - 8 - 20)."""
+TIMESTAMP_AHEAD: Final = 60
+"""Seconds a DogStatsD `|T` timestamp may lie ahead of the clock."""
+YEAR_MIN: Final = 1_577_836_800
+"""2020-01-01 UTC: an earlier wall clock is not set yet."""
+YEAR_MAX: Final = 4_102_444_800
+"""2100-01-01 UTC: a later wall clock is broken; timestamps of 10 digits end in 2286."""
+
+# --- sketches and sets (design decisions that are part of the partial format) -----------------------------------------
+QUANTILE_EXACT: Final = 64
+"""Samples kept verbatim before a timer turns into log buckets."""
+SKETCH_ACCURACY: Final = 0.01
+"""Relative error; gamma = 1.01 / 0.99."""
+SKETCH_BINS: Final = 2_048
+"""Per sign; the lowest collapse."""
+SKETCH_ZERO: Final = 1e-9
+SET_EXACT: Final = 2_048
+"""Members kept verbatim before a set turns into a HyperLogLog."""
+SET_PRECISION: Final = 14
+"""HyperLogLog p: 2**14 registers, standard error 0.81 %."""
+
+# --- windows ----------------------------------------------------------------------------------------------------------
+CLOCK_BACK_KEEP: Final = 600
+"""Seconds a wall clock may step back before the open window is moved to another id."""
+CLOSE_SLICE: Final = 0.005
+"""Seconds of close work between two yields to the event loop; the promise is 20 ms."""
+STOP_SECONDS: Final = 4.0
+"""How long a stopping relay goes on sending."""
+REJECTS_KEPT: Final = 64
+"""Bad lines kept for display."""
+REJECT_BYTES: Final = 120
+"""Of each bad line."""
+IDENTITIES_PER_SERIES: Final = 4
+"""Alias cache: this many identities per `limits.series`."""
+OVERFLOW_SHARE: Final = 0.1
+"""Of the series slots, reserved for overflow series."""

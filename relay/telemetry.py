@@ -1,0 +1,152 @@
+"""The ledger: one place where every line, sample and point is accounted for, and the log that tells of losses.
+
+Lines and samples of the open window are counted by the hot path (`Tally`); this ledger counts what happens afterwards.
+The stock figures (spooled, in flight) come from the spool and the pool themselves, never from the counters, so that
+`Books.imbalance` can really find a mistake.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from relay.clock import Clock
+    from relay.model import Tally
+
+
+class Ledger:
+    """State: monotonic counters only. Every path that loses something increments one of these first."""
+
+    def __init__(self) -> None:
+        self.samples_closed = 0
+        self.samples_closing = 0
+        """Stock: samples of windows handed out by the hot path and not yet stored."""
+        self.samples_dropped: Counter[str] = Counter()
+        """name_collision, stop_without_state; what the hot path drops is in its tally."""
+        self.points_created = 0
+        self.points_recovered = 0
+        """Found in the spool at start."""
+        self.points_replayed = 0
+        self.points_delivered = 0
+        self.points_refused = 0
+        self.points_dropped: Counter[str] = Counter()
+        self.dead_letters = 0
+        self.requests: Counter[str] = Counter()
+        """By HTTP status, or `error` where there was none."""
+        self.requests_ambiguous = 0
+        self.windows_closed = 0
+        self.close_seconds = 0.0
+        """Of the last window."""
+        self.last_delivery = 0.0
+        """Wall time of the last delivered batch; 0 if none."""
+        self.delivery_lag = 0.0
+        """Seconds from the end of its window to the delivery of the last batch."""
+        self.names_rewritten = 0
+        self.tags_dropped = 0
+
+    def __repr__(self) -> str:
+        """Report the points."""
+        dropped = sum(self.points_dropped.values())
+        return f"<Ledger {self.points_created} created, {self.points_delivered} delivered, {dropped} dropped>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """All three equations of design.md at one moment."""
+
+    received: int
+    accepted: int
+    events: int
+    rejected: Mapping[str, int]
+    samples_accepted: int
+    samples_closed: int
+    samples_open: int
+    samples_dropped: Mapping[str, int]
+    created: int
+    recovered: int
+    replayed: int
+    delivered: int
+    refused: int
+    dropped: Mapping[str, int]
+    spooled: int
+    in_flight: int
+
+    def imbalance(self) -> int:
+        """Sum of the absolute differences of the three equations; must be 0 in any snapshot."""
+        lines = self.received - self.accepted - self.events - sum(self.rejected.values())
+        samples = self.samples_accepted - self.samples_closed - self.samples_open - sum(self.samples_dropped.values())
+        points_in = self.created + self.recovered + self.replayed
+        points_out = self.delivered + self.refused + sum(self.dropped.values()) + self.spooled + self.in_flight
+        return abs(lines) + abs(samples) + abs(points_in - points_out)
+
+    def __str__(self) -> str:
+        """Three lines for people."""
+        rejected = sum(self.rejected.values())
+        lost = sum(self.samples_dropped.values())
+        dropped = sum(self.dropped.values())
+        return (
+            f"lines    {self.received} received == {self.accepted} accepted + {self.events} events"
+            f" + {rejected} rejected\n"
+            f"samples  {self.samples_accepted} accepted == {self.samples_closed} closed + {self.samples_open} open"
+            f" + {lost} dropped\n"
+            f"points   {self.created} created + {self.recovered} recovered + {self.replayed} replayed =="
+            f" {self.delivered} delivered + {self.refused} refused + {dropped} dropped"
+            f" + {self.spooled} spooled + {self.in_flight} in flight"
+        )
+
+
+def balance(tally: Tally, ledger: Ledger, *, spooled: int, in_flight: int) -> Books:
+    """Take the books at this moment; call it without an await between its arguments."""
+    return Books(
+        received=tally.received,
+        accepted=tally.accepted,
+        events=tally.events,
+        rejected=dict(tally.rejected),
+        samples_accepted=tally.samples_accepted,
+        samples_closed=ledger.samples_closed,
+        samples_open=tally.samples_open + ledger.samples_closing,
+        samples_dropped=dict(Counter(tally.samples_dropped) + ledger.samples_dropped),
+        created=ledger.points_created,
+        recovered=ledger.points_recovered,
+        replayed=ledger.points_replayed,
+        delivered=ledger.points_delivered,
+        refused=ledger.points_refused,
+        dropped=dict(ledger.points_dropped),
+        spooled=spooled,
+        in_flight=in_flight,
+    )
+
+
+@dataclass(slots=True)
+class _Muted:
+    """One (event, reason) of the loss log."""
+
+    next_at: float = 0.0
+    suppressed: int = 0
+
+
+@dataclass(slots=True)
+class LossLog:
+    """Warnings about loss: at most one line per `interval` seconds per (event, reason), with the suppressed count."""
+
+    clock: Clock
+    interval: float = 10.0
+    _muted: dict[tuple[str, str], _Muted] = field(default_factory=dict)
+
+    def warn(self, event: str, *, reason: str, **fields: Any) -> None:  # noqa: ANN401 - log fields are any scalars
+        """Log `event` unless the same (event, reason) was logged less than `interval` ago."""
+        muted = self._muted.setdefault((event, reason), _Muted())
+        now = self.clock.monotonic()
+        if now < muted.next_at:
+            muted.suppressed += 1
+            return
+        if muted.suppressed:
+            fields["suppressed"] = muted.suppressed
+        muted.next_at, muted.suppressed = now + self.interval, 0
+        structlog.get_logger("relay").warning(event, reason=reason, **fields)

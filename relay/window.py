@@ -1,0 +1,275 @@
+"""Windows on the wall clock, and the closer: the only periodic task of the data path.
+
+The upper half is arithmetic without state: which window id belongs to a moment, given the ids already committed. A
+window is [start, start + seconds) with start divisible by seconds; its id is its start. An id closes at most once (I2),
+also over restarts and steps of the clock, because the first *uncommitted* id is always the one that opens.
+
+The closer ticks ten times a second: it lets naming answer the identities that are new, and when the open window is
+over it swaps the tables at once, then names, encodes, packs and stores in slices so that the event loop never stalls
+over 20 ms. It knows neither HTTP nor SQL: its neighbours are the Protocols below, handed in by app.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from relay import limits
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+    from relay.clock import Clock
+    from relay.model import Batch, ClosedWindow, Identity, Point, Resolution, Sink
+    from relay.telemetry import Ledger
+
+TICK = 0.1
+"""Seconds between two looks at the clock and at the queue of unresolved identities."""
+NAMES_PER_SLICE = 200
+"""Identities named before others may run: about 2 ms."""
+NAMING_SLICES = 20
+"""Of one tick."""
+
+T = TypeVar("T")
+
+
+def floor_id(wall: float, seconds: int) -> int:
+    """Return the id of the window that `wall` falls into."""
+    return int(wall) // seconds * seconds
+
+
+def first_open_id(wall: float, seconds: int, committed: Collection[int]) -> int:
+    """Return the first id that is not committed, from the current one on: what opens at start."""
+    candidate = floor_id(wall, seconds)
+    while candidate in committed:
+        candidate += seconds
+    return candidate
+
+
+def is_plausible(wall: float) -> bool:
+    """Say whether the clock has been set: windows never close on a clock that has not."""
+    return limits.YEAR_MIN <= wall < limits.YEAR_MAX
+
+
+def is_over(open_id: int, wall: float, seconds: int) -> bool:
+    """Say whether the open window must close now."""
+    return is_plausible(wall) and wall >= open_id + seconds
+
+
+def moved_id(open_id: int, wall: float, seconds: int, committed: Collection[int]) -> int:
+    """Return the id the open window should have after the clock stepped.
+
+    A step back of up to ten minutes keeps it (coarser for that long, but no id twice); a larger one moves it to the
+    first uncommitted id from the wall minute on. A window whose time has merely not come yet because its predecessors
+    are committed keeps its id as well. An implausible clock changes nothing.
+    """
+    if not is_plausible(wall) or wall >= open_id - limits.CLOCK_BACK_KEEP:
+        return open_id
+    return first_open_id(wall, seconds, committed)
+
+
+class HotPath(Protocol):
+    """What the closer needs from the hot path."""
+
+    def open_window(self, start: int) -> None:
+        """Set the id of the open window."""
+
+    def unresolved(self, limit: int) -> list[Identity]:
+        """Identities without an answer from naming; those of the closing window first."""
+        ...
+
+    def resolve(self, answers: Sequence[tuple[Identity, Resolution | Sink]]) -> None:
+        """Give the answers."""
+
+    def close_window(self, next_start: int) -> None:
+        """Swap tables."""
+
+    def settled(self) -> bool:
+        """Say whether every identity of the closing window has its answer."""
+        ...
+
+    def closed_window(self) -> ClosedWindow:
+        """Hand out the table that was swapped away, fully named."""
+        ...
+
+    def export_gauges(self) -> Iterator[bytes]:
+        """Current gauge values as frames of a partial."""
+        ...
+
+
+class Namer(Protocol):
+    """What the closer needs from naming."""
+
+    def resolve(self, identity: Identity) -> Resolution | Sink:
+        """Answer for one identity."""
+        ...
+
+    def export_classes(self) -> bytes:
+        """Which class owns which bare name."""
+        ...
+
+
+class Encoding(Protocol):
+    """Points of one window, iterable once; the counters are final when it is exhausted."""
+
+    samples_dropped: int
+    points_collided: int
+
+    def __iter__(self) -> Iterator[Point]:
+        """Encode."""
+        ...
+
+
+class Spool(Protocol):
+    """What the closer needs from the spool."""
+
+    @property
+    def committed(self) -> Collection[int]:
+        """Ids of the windows that were stored, kept for max_age."""
+        ...
+
+    async def store(self, window: int, batches: Sequence[Batch], state: Mapping[str, bytes]) -> None:
+        """Commit one window in one transaction."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """What the log line about a closed window says."""
+
+    start: int
+    samples: int
+    points: int
+    requests: int
+    seconds: float
+    """Spent on the close."""
+
+
+class Closer:
+    """State: the id of the open window."""
+
+    def __init__(  # noqa: PLR0913 - the closer joins six neighbours; app.py is the only caller
+        self,
+        *,
+        seconds: int,
+        hotpath: HotPath,
+        namer: Namer,
+        encode: Callable[[ClosedWindow], Encoding],
+        pack: Callable[[Iterable[Point], int], Iterator[Batch]],
+        spool: Spool,
+        ledger: Ledger,
+        clock: Clock,
+        on_closed: Callable[[Closed], None],
+    ) -> None:
+        self._seconds = seconds
+        self._hotpath = hotpath
+        self._namer = namer
+        self._encode = encode
+        self._pack = pack
+        self._spool = spool
+        self._ledger = ledger
+        self._clock = clock
+        self._on_closed = on_closed
+        self.open_id = first_open_id(clock.wall(), seconds, spool.committed)
+        hotpath.open_window(self.open_id)
+
+    def __repr__(self) -> str:
+        """Report the open window."""
+        return f"<Closer open {self.open_id}>"
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        while True:
+            await self._clock.sleep(self._until_next_tick())
+            await self.tick()
+
+    def _until_next_tick(self) -> float:
+        """Wake at the window's end rather than up to a tick later."""
+        return min(TICK, max(0.001, self.open_id + self._seconds - self._clock.wall()))
+
+    async def tick(self) -> None:
+        """Name what is new; follow the clock; close the window if it is over."""
+        await self._name(slices=NAMING_SLICES)
+        wall = self._clock.wall()
+        moved = moved_id(self.open_id, wall, self._seconds, self._spool.committed)
+        if moved != self.open_id:
+            self.open_id = moved
+            self._hotpath.open_window(moved)
+        if is_over(self.open_id, wall, self._seconds):
+            await self.close()
+
+    async def close_early(self) -> bool:
+        """Close the open window before its end, at stop; a window that lies in the future stays open.
+
+        Returns:
+            Whether it was closed. If not, its partial must stay on disk: ids never run ahead of the clock.
+        """
+        wall = self._clock.wall()
+        if not is_plausible(wall) or self.open_id > floor_id(wall, self._seconds):
+            return False
+        await self.close()
+        return True
+
+    async def close(self) -> None:
+        """Swap, name, encode, pack, store; only the swap is not paced."""
+        began = self._clock.monotonic()
+        closing, self.open_id = self.open_id, self._next_id()
+        self._hotpath.close_window(self.open_id)
+        await self._name_closing()
+        window = self._hotpath.closed_window()
+        self._ledger.samples_closing += window.samples
+        encoding = self._encode(window)
+        batches = [batch async for batch in self._paced(self._pack(encoding, closing))]
+        gauges = b"".join([frame async for frame in self._paced(self._hotpath.export_gauges())])
+        await self._spool.store(closing, batches, {"gauges": gauges, "classes": self._namer.export_classes()})
+        self._account(window, encoding)
+        self._ledger.close_seconds = self._clock.monotonic() - began
+        self._on_closed(
+            Closed(
+                start=closing,
+                samples=window.samples,
+                points=sum(batch.points for batch in batches),
+                requests=len(batches),
+                seconds=self._ledger.close_seconds,
+            )
+        )
+
+    def _next_id(self) -> int:
+        """Skip what is committed and, after a step forward, the windows nobody saw."""
+        after = self.open_id + self._seconds
+        return first_open_id(max(float(after), self._clock.wall()), self._seconds, self._spool.committed)
+
+    def _account(self, window: ClosedWindow, encoding: Encoding) -> None:
+        """Move the window's samples from open to closed, in one step."""
+        ledger = self._ledger
+        ledger.windows_closed += 1
+        ledger.samples_closing -= window.samples
+        ledger.samples_closed += window.samples - encoding.samples_dropped
+        if encoding.samples_dropped:
+            ledger.samples_dropped["name_collision"] += encoding.samples_dropped
+        if encoding.points_collided:
+            ledger.points_created += encoding.points_collided
+            ledger.points_dropped["name_collision"] += encoding.points_collided
+
+    async def _name(self, *, slices: int) -> None:
+        """Answer up to `slices` x 200 unresolved identities: a flood of new ones must not keep the closer here."""
+        for _ in range(slices):
+            identities = self._hotpath.unresolved(NAMES_PER_SLICE)
+            if not identities:
+                return
+            self._hotpath.resolve([(identity, self._namer.resolve(identity)) for identity in identities])
+            await self._clock.sleep(0)
+
+    async def _name_closing(self) -> None:
+        """Answer what the closing window needs; it takes no new identities, so this ends."""
+        while not self._hotpath.settled():
+            await self._name(slices=1)
+
+    async def _paced(self, items: Iterable[T]) -> AsyncIterator[T]:
+        """Pull lazily made items, letting others run every 5 ms."""
+        slice_ends = self._clock.monotonic() + limits.CLOSE_SLICE
+        for item in items:
+            yield item
+            if self._clock.monotonic() >= slice_ends:
+                await self._clock.sleep(0)
+                slice_ends = self._clock.monotonic() + limits.CLOSE_SLICE

@@ -1,0 +1,209 @@
+"""Window arithmetic, and the closer in virtual time."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay import window
+from relay.model import Batch, ClosedWindow, Identity, Kind, Point, Resolution, Rollup, Series
+from relay.telemetry import Ledger
+
+MINUTE = 1_764_000_000
+
+
+@pytest.mark.parametrize(
+    ("wall", "committed", "opens"),
+    [
+        (MINUTE, set(), MINUTE),
+        (MINUTE + 59.999, set(), MINUTE),
+        (MINUTE + 60, set(), MINUTE + 60),
+        (MINUTE + 30, {MINUTE}, MINUTE + 60),
+        (MINUTE - 100, {MINUTE - 120, MINUTE - 60, MINUTE}, MINUTE + 60),
+    ],
+)
+def test_the_first_uncommitted_id_opens(wall, committed, opens):
+    assert window.first_open_id(wall, 60, committed) == opens
+
+
+@pytest.mark.parametrize(
+    ("wall", "moved"),
+    [
+        (MINUTE + 5, MINUTE),  # on time
+        (MINUTE - 2, MINUTE),  # two seconds back: the window stays open
+        (MINUTE - 600, MINUTE),
+        (MINUTE - 601, MINUTE - 660),  # over ten minutes: it moves
+        (MINUTE - 3600, MINUTE - 3600),
+        (1000, MINUTE),  # 1970: not a clock
+        (9_999_999_999, MINUTE),
+    ],
+)
+def test_a_step_back_moves_the_window_only_beyond_ten_minutes(wall, moved):
+    assert window.moved_id(MINUTE, wall, 60, set()) == moved
+
+
+def test_a_moved_window_avoids_committed_ids():
+    hour_ago = MINUTE - 3600
+    assert window.moved_id(MINUTE, hour_ago + 1, 60, {hour_ago, hour_ago + 60}) == hour_ago + 120
+
+
+@given(st.lists(st.floats(min_value=-7200, max_value=7200), max_size=60))
+def test_no_id_closes_twice_whatever_the_clock_does(steps):
+    wall, committed = float(MINUTE), set()
+    open_id = window.first_open_id(wall, 60, committed)
+    for step in steps:
+        wall += step
+        open_id = window.moved_id(open_id, wall, 60, committed)
+        assert open_id not in committed
+        if window.is_over(open_id, wall, 60):
+            committed.add(open_id)
+            open_id = window.first_open_id(max(open_id + 60, wall), 60, committed)
+    assert open_id not in committed
+
+
+class OneCounter:
+    """A hot path that counts one counter per feed."""
+
+    def __init__(self):
+        self.opened = []
+        self.count = 0
+        self.closing = None
+        self.pending = []
+
+    def open_window(self, start):
+        self.opened.append(start)
+        self.start = start
+
+    def unresolved(self, limit):
+        return self.pending[:limit]
+
+    def resolve(self, answers):
+        del self.pending[: len(answers)]
+
+    def settled(self):
+        return not self.pending
+
+    def close_window(self, next_start):
+        self.closing, self.count = (self.start, self.count), 0
+        self.start = next_start
+
+    def closed_window(self):
+        start, count = self.closing
+        rollup = Rollup(samples=count, count=count, sum=count, min=1, max=1, last=1)
+        rows = [(SERIES, rollup)] if count else []
+        return ClosedWindow(start=start, seconds=60, samples=count, rows=rows)
+
+    def export_gauges(self):
+        yield b"g"
+
+
+SERIES = Series("hits", (("host", "h"),), Kind.COUNTER)
+
+
+class NameIt:
+    def resolve(self, identity):
+        return Resolution(SERIES, SERIES)
+
+    def export_classes(self):
+        return b"c"
+
+
+class Sums:
+    samples_dropped = 0
+    points_collided = 0
+
+    def __init__(self, closed):
+        self.closed = closed
+
+    def __iter__(self):
+        for _, rollup in self.closed.rows:
+            yield Point(b"%d" % rollup.sum)
+
+
+class Committed:
+    def __init__(self):
+        self.stored = []
+        self.committed = set()
+
+    async def store(self, window, batches, state):
+        assert state == {"gauges": b"g", "classes": b"c"}
+        self.stored.append((window, [batch.body for batch in batches]))
+        self.committed.add(window)
+
+
+@pytest.fixture
+def house(clock):
+    hotpath, spool, ledger, said = OneCounter(), Committed(), Ledger(), []
+    closer = window.Closer(
+        seconds=60,
+        hotpath=hotpath,
+        namer=NameIt(),
+        encode=Sums,
+        pack=lambda points, start: (Batch(window=start, points=1, body=point.body) for point in points),
+        spool=spool,
+        ledger=ledger,
+        clock=clock,
+        on_closed=said.append,
+    )
+    return closer, hotpath, spool, ledger, said
+
+
+async def tick_for(closer, clock, seconds):
+    ends = clock.monotonic() + seconds
+    while clock.monotonic() < ends:
+        await clock.sleep(0.1)
+        await closer.tick()
+
+
+async def test_a_window_closes_at_its_end_with_its_own_id(house, clock):
+    closer, hotpath, spool, ledger, said = house
+    hotpath.count = 3
+    await tick_for(closer, clock, 61)
+    assert spool.stored == [(MINUTE, [b"3"])]
+    assert ledger.samples_closed == 3
+    assert ledger.samples_closing == 0
+    assert [(closed.start, closed.samples, closed.points, closed.requests) for closed in said] == [(MINUTE, 3, 1, 1)]
+
+
+async def test_a_step_forward_closes_once_and_invents_no_windows(house, clock):
+    closer, hotpath, spool, _, _ = house
+    hotpath.count = 3
+    clock.step_wall(3600)
+    await tick_for(closer, clock, 1)
+    hotpath.count = 5
+    await tick_for(closer, clock, 61)
+    assert spool.stored == [(MINUTE, [b"3"]), (MINUTE + 3600, [b"5"])]
+
+
+async def test_a_step_back_keeps_the_window_and_no_id_comes_twice(house, clock):
+    closer, hotpath, spool, _, _ = house
+    await tick_for(closer, clock, 61)
+    hotpath.count = 7
+    clock.step_wall(-120)
+    await tick_for(closer, clock, 182)
+    assert spool.stored == [(MINUTE, []), (MINUTE + 60, [b"7"])]
+
+
+async def test_identities_are_named_before_their_window_is_handed_out(house, clock):
+    closer, hotpath, spool, _, _ = house
+    hotpath.pending = [Identity(b"%d" % i, Kind.COUNTER, b"") for i in range(50_000)]
+    await closer.close()
+    assert not hotpath.pending
+    assert spool.stored == [(MINUTE, [])]
+
+
+async def test_an_early_close_takes_the_current_minute_only(house, clock):
+    closer, hotpath, spool, _, _ = house
+    hotpath.count = 1
+    assert await closer.close_early()
+    assert closer.open_id == MINUTE + 60
+    assert not await closer.close_early()
+    assert [start for start, _ in spool.stored] == [MINUTE]
+
+
+async def test_a_clock_that_is_not_set_closes_nothing(house, clock):
+    closer, _, spool, _, _ = house
+    clock.step_wall(-MINUTE)
+    await tick_for(closer, clock, 200)
+    assert not spool.stored
