@@ -5,6 +5,8 @@ Nothing here is configuration: an operator cannot change what the service or the
 
 from typing import Final
 
+import xxhash
+
 # --- putMetricData (API document) -------------------------------------------------------------------------------------
 POINTS_PER_REQUEST: Final = 50
 REQUEST_BYTES: Final = 256_000
@@ -60,3 +62,19 @@ IDENTITIES_PER_SERIES: Final = 4
 """Alias cache: this many identities per `limits.series`."""
 OVERFLOW_SHARE: Final = 0.1
 """Of the series slots, reserved for overflow series."""
+
+
+def fit(text: str, suffix: str = "", *, limit: int = NAME_BYTES) -> str:
+    """Return text + suffix within `limit` bytes.
+
+    A longer one ends in "." and 8 hex digits of its XXH32, never in a plain cut: two long names stay two metrics.
+
+    Args:
+        text: ASCII, any length.
+        suffix: ASCII, a few bytes; always kept whole.
+        limit: bytes, at least 9 more than the suffix has.
+    """
+    if len(text) + len(suffix) <= limit:
+        return text + suffix
+    tail = f".{xxhash.xxh32_hexdigest(text.encode())}{suffix}"
+    return text[: limit - len(tail)] + tail

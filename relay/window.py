@@ -146,7 +146,7 @@ class Closed:
 
 
 class Closer:
-    """State: the id of the open window."""
+    """State: the id of the open window; `resume` is the one a partial on disk belongs to."""
 
     def __init__(  # noqa: PLR0913 - the closer joins six neighbours; app.py is the only caller
         self,
@@ -160,6 +160,7 @@ class Closer:
         ledger: Ledger,
         clock: Clock,
         on_closed: Callable[[Closed], None],
+        resume: int | None = None,
     ) -> None:
         self._seconds = seconds
         self._hotpath = hotpath
@@ -170,7 +171,8 @@ class Closer:
         self._ledger = ledger
         self._clock = clock
         self._on_closed = on_closed
-        self.open_id = first_open_id(clock.wall(), seconds, spool.committed)
+        self._stopping = False
+        self.open_id = first_open_id(clock.wall(), seconds, spool.committed) if resume is None else resume
         hotpath.open_window(self.open_id)
 
     def __repr__(self) -> str:
@@ -178,10 +180,14 @@ class Closer:
         return f"<Closer open {self.open_id}>"
 
     async def run(self) -> None:
-        """Tick until cancelled."""
-        while True:
+        """Tick until `stop`. Never cancel it: a window that was swapped away must be stored."""
+        while not self._stopping:
             await self._clock.sleep(self._until_next_tick())
             await self.tick()
+
+    def stop(self) -> None:
+        """Let `run` return after its current tick."""
+        self._stopping = True
 
     def _until_next_tick(self) -> float:
         """Wake at the window's end rather than up to a tick later."""
@@ -233,6 +239,13 @@ class Closer:
                 seconds=self._ledger.close_seconds,
             )
         )
+
+    async def discard(self) -> None:
+        """Drop the open window at stop: it lies in the future and there is no disk to keep it."""
+        self._hotpath.close_window(self.open_id)
+        await self._name_closing()
+        window = self._hotpath.closed_window()
+        self._ledger.samples_dropped["stop_without_state"] += window.samples
 
     def _next_id(self) -> int:
         """Skip what is committed and, after a step forward, the windows nobody saw."""

@@ -27,7 +27,8 @@ class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     )
     receive_buffer: Annotated[Size, help_("kernel receive buffer asked for, per socket")] = Size(8 * 1024 * 1024)
     hotpath: Annotated[
-        Literal["auto", "native", "python"], help_("implementation of the hot path; auto prefers native and warns without")
+        Literal["auto", "native", "python"],
+        help_("implementation of the hot path; auto prefers native and warns without"),
     ] = "auto"
     allow: Annotated[list[str], help_("CIDRs that may send; empty: everybody")] = field(default_factory=list)
     dialects: Annotated[
@@ -56,13 +57,24 @@ class Window(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         default_factory=lambda: [95.0]
     )
 
+    def idle_gauge_ttl(self) -> float:
+        """Return how long an idle gauge repeats, in seconds: 0 not at all, infinity for ever."""
+        word, _, duration = self.idle_gauges.partition(":")
+        if word == "keep":
+            return Seconds.parse(duration) if duration else float("inf")
+        if word == "drop" and not duration:
+            return 0.0
+        raise ValueError('must be "drop", "keep" or "keep:DURATION"')
+
 
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What keeps memory bounded."""
 
     series: Annotated[int, help_("series in one window; more fold into overflow series")] = 50_000
     series_per_metric: Annotated[int, help_("series of one metric")] = 10_000
-    memory: Annotated[Size, help_("bound for all tables; at the bound nothing new is kept apart")] = Size(512 * 1024 * 1024)
+    memory: Annotated[Size, help_("bound for all tables; at the bound nothing new is kept apart")] = Size(
+        512 * 1024 * 1024
+    )
 
 
 class Cloud(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -81,7 +93,8 @@ class Cloud(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Literal["aggregate", "raw"], help_("aggregate: type 2 points; raw: type 1, one metric per statistic")
     ] = "aggregate"
     counter_values: Annotated[
-        Literal["total", "samples", "rate"], help_("what a counter's point shows: the total, its samples, or per second")
+        Literal["total", "samples", "rate"],
+        help_("what a counter's point shows: the total, its samples, or per second"),
     ] = "total"
     access_key: Annotated[str, help_("access key id")] = ""
     secret_key: Annotated[Secret, help_("secret of the access key")] = Secret("")
@@ -89,7 +102,7 @@ class Cloud(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     access_key_file: Annotated[str, help_("file that holds access_key")] = ""
     secret_key_file: Annotated[str, help_("file that holds secret_key")] = ""
     session_token_file: Annotated[str, help_("file that holds session_token")] = ""
-    token_encoding: Annotated[Literal["raw", "base64"], help_("of the session token's header")] = "raw"
+    token_encoding: Annotated[Literal["raw", "base64"], help_("of the session token's header")] = "raw"  # noqa: S105 - not a secret
     profile: Annotated[str, help_("profile of ~/.jdc/config; empty: the current one")] = ""
     signature: Annotated[Literal["v2", "v3"], help_("JDCLOUD2 or JDCLOUD3")] = "v2"
     signature_region: Annotated[str, help_("region in the signature's scope; empty: region")] = ""
@@ -107,7 +120,9 @@ class Spool(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     path: Annotated[
         str,
-        help_('a directory; empty: $STATE_DIRECTORY, /var/lib/statsd-relay or ~/.local/state/statsd-relay; "none": memory'),
+        help_(
+            'a directory; empty: $STATE_DIRECTORY, /var/lib/statsd-relay or ~/.local/state/statsd-relay; "none": memory'
+        ),
     ] = ""
 
 

@@ -1,0 +1,60 @@
+"""Which class owns a bare name, when one name is used with several classes (jdcloud.md, last paragraph).
+
+The service has one key for `x` the counter and `x` the timer, so the bare name belongs to the class first seen and the
+others are sent as `x.timer`. Ownership survives restarts: a series must not change its name because the relay did.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from relay.model import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Classes:
+    """State: metric -> class, least recently resolved first, at most `limit`."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._owners: dict[str, Kind] = {}
+        self._exported: bytes | None = None
+
+    def __repr__(self) -> str:
+        """Report the size."""
+        return f"<Classes {len(self._owners)} names>"
+
+    def owner(self, metric: str, kind: Kind) -> Kind:
+        """Return the class that owns `metric`; `kind` takes it if nobody does."""
+        owner = self._owners.pop(metric, None)
+        if owner is None:
+            owner = kind
+            self._exported = None
+            for oldest in list(islice(self._owners, max(0, len(self._owners) + 1 - self._limit))):
+                del self._owners[oldest]
+        self._owners[metric] = owner
+        return owner
+
+    def export(self) -> bytes:
+        """Return every owner as lines `class name`; the same object while nothing is new."""
+        if self._exported is None:
+            self._exported = "\n".join(f"{kind} {metric}" for metric, kind in self._owners.items()).encode()
+        return self._exported
+
+    def load(self, exported: bytes) -> None:
+        """Take back what `export` returned; unreadable lines are skipped, they only cost a suffix."""
+        for metric, kind in _read(exported):
+            self.owner(metric, kind)
+
+
+_KINDS = frozenset(Kind)
+
+
+def _read(exported: bytes) -> Iterator[tuple[str, Kind]]:
+    for line in exported.decode("ascii", "replace").splitlines():
+        kind, _, metric = line.partition(" ")
+        if metric and kind in _KINDS:
+            yield metric, Kind(kind)

@@ -1,0 +1,52 @@
+"""Which tags become dimensions: at most five pairs and 255 bytes, at least one (statsd.md, putMetricData.md).
+
+The order of importance is `host`, the line's tags by key, other `[tags]` by key; what does not fit is cut from the end,
+so the same tags always give the same series.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relay import limits
+from relay.naming.characters import clean_name, clean_value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+Pair = tuple[str, str]
+
+NOBODY: Pair = ("source", "statsd_relay")
+"""The API wants at least one dimension; this one is sent when there is no host and no tag."""
+_HOST_BYTES = limits.DIMENSIONS_BYTES - len("host") - 2
+
+
+def legal_pairs(tags: Iterable[Pair]) -> dict[str, str]:
+    """Clean keys and values; the last of a repeated key wins; a pair with nothing left on one side is no dimension."""
+    pairs = ((clean_name(key), clean_value(value)) for key, value in tags)
+    return {key: value for key, value in pairs if key and value}
+
+
+def choose(line: Mapping[str, str], defaults: Mapping[str, str]) -> tuple[Pair, ...]:
+    """Return the dimensions of a series, sorted by key.
+
+    Args:
+        line: legal pairs of the line.
+        defaults: legal pairs of `[tags]`; the line's beat them.
+    """
+    chosen: list[Pair] = []
+    room = limits.DIMENSIONS_BYTES
+    for key, value in _by_importance(line, defaults):
+        room -= len(key) + len(value) + 2
+        if room < 0 or len(chosen) == limits.DIMENSIONS_MAX:
+            break
+        chosen.append((key, value))
+    return tuple(sorted(chosen)) or (NOBODY,)
+
+
+def _by_importance(line: Mapping[str, str], defaults: Mapping[str, str]) -> Iterator[Pair]:
+    host = line.get("host") or defaults.get("host")
+    if host:
+        yield "host", limits.fit(host, limit=_HOST_BYTES)
+    yield from ((key, line[key]) for key in sorted(line) if key != "host")
+    yield from ((key, defaults[key]) for key in sorted(defaults) if key != "host" and key not in line)

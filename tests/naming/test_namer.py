@@ -1,0 +1,192 @@
+"""Namer: characters, tags, lengths, classes; and a property that no input escapes putMetricData."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.model import Identity, Kind, Resolution, Series, Sink
+from relay.naming import Namer
+
+LEGAL = re.compile(r"[0-9A-Za-z._]+")
+
+
+@dataclass
+class Notices:
+    names_rewritten: int = 0
+    tags_dropped: int = 0
+
+
+def make(**changes) -> Namer:
+    settings = {
+        "prefix": "",
+        "tags": {"host": "h1"},
+        "dialects": ["statsd", "dogstatsd", "graphite", "influx"],
+        "strict": False,
+        "reserved_prefix": "statsd_relay",
+        "classes_limit": 1000,
+        "notices": Notices(),
+    }
+    return Namer(**{**settings, **changes})
+
+
+def series(name: bytes, section: bytes = b"", **changes) -> Series:
+    answer = make(**changes).resolve(Identity(name, Kind.COUNTER, section))
+    assert isinstance(answer, Resolution)
+    return answer.series
+
+
+def dimensions(name: bytes, section: bytes = b"", **changes) -> dict[str, str]:
+    return dict(series(name, section, **changes).dimensions)
+
+
+@pytest.mark.parametrize(
+    ("raw", "metric"),
+    [
+        (b"web.hits", "web.hits"),
+        (b"web hits  now", "web_hits_now"),
+        (b"web/hits-now", "web_hits_now"),
+        (b"web\xc3\xa9.hits!", "web.hits"),
+        (b"__proto__", "__proto__"),
+        (b"web;env=prod", "web"),
+        (b"web,env=prod", "web"),
+        (b"web;prod", "webprod"),
+        (b"a\x00b", "ab"),
+    ],
+)
+def test_a_name_becomes_legal(raw, metric):
+    assert series(raw).metric == metric
+
+
+@pytest.mark.parametrize("raw", [b"!!!", b"\xff\xfe", b";k=v", b"\xe6\x97\xa5"])
+def test_a_name_without_a_legal_character_is_rejected(raw):
+    assert make().resolve(Identity(raw, Kind.COUNTER, b"")) == Sink("empty_name", rejects=True)
+
+
+def test_the_relays_own_names_are_reserved():
+    assert make().resolve(Identity(b"statsd_relay.x", Kind.GAUGE, b"")) == Sink("reserved_name", rejects=True)
+    assert series(b"statsd_relay_x").metric == "statsd_relay_x"
+    assert series(b"statsd_relay.x", prefix="app").metric == "app.statsd_relay.x"
+
+
+def test_strict_names_are_dropped_not_rewritten():
+    assert make(strict=True).resolve(Identity(b"a-b", Kind.GAUGE, b"")) == Sink("no_legal_name", rejects=False)
+    assert series(b"a.b", strict=True).metric == "a.b"
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        (b"", {}),
+        (b"env:prod", {"env": "prod"}),
+        (b"live", {"live": "true"}),
+        (b"a:1,,b:2,", {"a": "1", "b": "2"}),
+        (b"url:http://x/y", {"url": "http___x_y"}),
+        (b"a:1,a:2", {"a": "2"}),
+        (b"dd.internal.entity_id:x,a:1", {"a": "1"}),
+        (b"a:", {}),
+        (b":v", {}),
+        (b"a-b:x", {"a_b": "x"}),
+    ],
+)
+def test_the_tag_section(tags, expected):
+    assert dimensions(b"m", tags) == {"host": "h1", **expected}
+
+
+def test_the_section_beats_inline_tags_and_a_line_beats_the_defaults():
+    assert dimensions(b"m;env=a", b"env:b")["env"] == "b"
+    assert dimensions(b"m", b"env:line,host:mine", tags={"host": "h1", "env": "conf"}) == {
+        "env": "line",
+        "host": "mine",
+    }
+
+
+def test_opt_in_dialects():
+    on = ["librato", "signalfx"]
+    assert dimensions(b"m#a=1,b=2", dialects=on) == {"host": "h1", "a": "1", "b": "2"}
+    assert series(b"m[a=1,b=2].rest", dialects=on).metric == "m.rest"
+    assert series(b"m[a=1", dialects=on).metric == "ma1"
+    assert dimensions(b"m", b"a:1", dialects=["statsd"]) == {"host": "h1"}
+
+
+def test_five_tags_are_kept_in_a_fixed_order():
+    notices = Notices()
+    kept = dimensions(b"m", b"f:6,e:5,d:4,c:3,b:2", tags={"host": "h1", "zone": "z"}, notices=notices)
+    assert kept == {"host": "h1", "b": "2", "c": "3", "d": "4", "e": "5"}
+    assert notices.tags_dropped == 1
+
+
+def test_too_many_bytes_drop_from_the_end():
+    assert dimensions(b"m", b"a:" + b"x" * 200 + b",b:" + b"y" * 60) == {"host": "h1", "a": "x" * 200}
+
+
+def test_there_is_always_a_dimension():
+    assert series(b"m", tags={}).dimensions == (("source", "statsd_relay"),)
+    assert len(dimensions(b"m", tags={"host": "h" * 400})["host"]) == 249
+
+
+def test_long_names_stay_different():
+    first, second = series(b"x" * 400 + b"a"), series(b"x" * 400 + b"b")
+    assert first.metric != second.metric
+    assert len(first.metric) == len(second.metric) == 255
+
+
+def test_the_bare_name_belongs_to_the_class_first_seen():
+    namer = make()
+
+    def metric(kind: Kind, namer: Namer = namer) -> tuple[str, bool]:
+        answer = namer.resolve(Identity(b"x", kind, b""))
+        return answer.series.metric, answer.series.derived
+
+    assert metric(Kind.TIMER) == ("x", False)
+    assert metric(Kind.GAUGE) == ("x.gauge", True)
+    assert metric(Kind.TIMER) == ("x", False)
+    after_restart = make()
+    after_restart.load_classes(namer.export_classes() + b"\nnonsense\n\xff x")
+    assert metric(Kind.GAUGE, after_restart) == ("x.gauge", True)
+
+
+def test_classes_are_bounded_and_forget_the_least_recently_used():
+    namer = make(classes_limit=2)
+    for name in (b"a", b"b", b"a", b"c"):
+        namer.resolve(Identity(name, Kind.COUNTER, b""))
+    assert namer.export_classes() == b"counter a\ncounter c"
+
+
+def test_overflow_series_carry_the_mark():
+    answer = make(tags={"host": "h" * 400}).resolve(Identity(b"x", Kind.COUNTER, b"id:7"))
+    assert dict(answer.overflow.dimensions)["overflow"] == "true"
+    assert answer.overflow.metric == "x"
+    assert make().overflow(Kind.SET) == Series(
+        "statsd_relay.overflow.set", (("host", "h1"), ("overflow", "true")), Kind.SET
+    )
+
+
+identities = st.builds(Identity, st.binary(max_size=400), st.sampled_from(Kind), st.binary(max_size=600))
+
+
+@given(identities, st.dictionaries(st.text(max_size=300), st.text(max_size=300), max_size=8), st.text(max_size=300))
+def test_whatever_comes_in_what_goes_out_is_legal(identity, tags, prefix):
+    answer = make(
+        tags=tags, prefix=prefix, dialects=["dogstatsd", "graphite", "influx", "librato", "signalfx"]
+    ).resolve(identity)
+    if isinstance(answer, Sink):
+        return
+    for series in answer:
+        assert LEGAL.fullmatch(series.metric)
+        assert len(series.metric) <= 255
+        assert 1 <= len(series.dimensions) <= 5
+        assert sum(len(key) + len(value) + 2 for key, value in series.dimensions) <= 255
+        assert all(LEGAL.fullmatch(text) for pair in series.dimensions for text in pair)
+        assert list(series.dimensions) == sorted(set(series.dimensions))
+
+
+@given(st.lists(st.text(alphabet="abc:", max_size=6), max_size=6), st.randoms())
+def test_the_order_of_distinct_tags_never_matters(tags, random):
+    keyed = list({tag.partition(":")[0]: tag for tag in tags}.values())
+    shuffled = random.sample(keyed, len(keyed))
+    assert dimensions(b"m", ",".join(keyed).encode()) == dimensions(b"m", ",".join(shuffled).encode())
