@@ -1,0 +1,317 @@
+"""The hot path in Python: reference and fallback of the native one; one contract, one test suite.
+
+A line that was seen before in this window costs two partitions, one dict look-up and one append: its key (what stands
+before the colon, what stands after the first bar) says everything about it but its value. Only a line whose key is new,
+or whose value is not a plain number, walks through line.py and store.py. Keys live for one window at most and are a
+cache: they may be cleared at any time.
+
+Invariants: I1 (one fate per line), I2 (a sample is in one window), I6 (bounded), I7 (no clock, no log).
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Final
+
+from relay import limits
+from relay.hotpath import partial
+from relay.hotpath.counts import Counts
+from relay.hotpath.identities import Provisional
+from relay.hotpath.keys import Key, Keys
+from relay.hotpath.line import SIGNS, Group, is_event, parse
+from relay.hotpath.store import Store
+from relay.hotpath.witness import Rejects, Sources, Tap
+from relay.model import ClosedWindow, Identity, Kind, RejectedLine, Resolution, Row, Series, Sink, Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+
+Peername = tuple[str, int] | None
+
+_FOLD_SAMPLES: Final = 100_000
+"""Values pending before all cells fold: 10 to 20 ms of work."""
+_DRAIN_DATAGRAMS: Final = 64
+"""Read in one call of `drain`, so that others get their turn."""
+
+
+class PythonHotPath:
+    """State: the store, the keys of lines seen in this window, the counts."""
+
+    def __init__(  # noqa: PLR0913 - the limits of three sections; app.py is the only caller
+        self,
+        *,
+        series_limit: int,
+        series_per_metric: int,
+        memory: int,
+        window_seconds: int,
+        max_age: float,
+        idle_gauge_ttl: float,
+        catch_all: Callable[[Kind], Series],
+    ) -> None:
+        self._counts = Counts()
+        self._rejects = Rejects()
+        self._store = Store(
+            series_limit=series_limit,
+            series_per_metric=series_per_metric,
+            memory=memory,
+            window_seconds=window_seconds,
+            max_age=max_age,
+            idle_gauge_ttl=idle_gauge_ttl,
+            catch_all=catch_all,
+            counts=self._counts,
+            rejects=self._rejects,
+        )
+        self._keys = Keys(self._store, limit=2 * series_limit)
+        self._pending = 0
+        self._now = 0.0
+        self._tap: Tap | None = None
+        self._sources = Sources(())
+
+    def __repr__(self) -> str:
+        """Report the open window."""
+        return f"<PythonHotPath {self._store!r}>"
+
+    # --- receiving ----------------------------------------------------------------------------------------------------
+
+    def feed(self, datagram: bytes, now: float, peer: Peername = None) -> None:
+        """Take one datagram.
+
+        Args:
+            datagram: lines ended by line feeds, the last one maybe not; not kept.
+            now: wall time it was received, in seconds.
+            peer: who sent it, for `allow` and `rejects`.
+        """
+        self._counts.datagrams += 1
+        self._now = now
+        lines = datagram.split(b"\n")
+        if self._tap is not None:
+            self._tap.offer(lines)
+        if not self._sources.admit(peer):
+            self._deny(lines, peer)
+            return
+        append, numbers = self._keys.append, self._keys.numbers
+        others = 0
+        for line in lines:
+            head, _, rest = line.partition(b":")
+            value, _, tail = rest.partition(b"|")
+            try:
+                append[head, tail](numbers[value])
+            except KeyError:
+                others += 1
+                self._feed_other(line, (head, tail), value, peer)
+        self._count_plain(len(lines) - others)
+
+    def drain(self, fd: int, now: float) -> int:
+        """Take the datagrams that wait on a socket, at most 64; the caller keeps the descriptor.
+
+        Returns:
+            How many there were; fewer than 64 means that the queue is empty.
+        """
+        sock = socket.socket(fileno=fd)
+        try:
+            for count in range(_DRAIN_DATAGRAMS):
+                try:
+                    datagram, _, flags, peer = sock.recvmsg(limits.DATAGRAM_BYTES, 0, socket.MSG_DONTWAIT)
+                except BlockingIOError:
+                    return count
+                self._feed_received(datagram, now, peer, truncated=bool(flags & socket.MSG_TRUNC))
+        finally:
+            sock.detach()
+        return _DRAIN_DATAGRAMS
+
+    def _feed_received(self, datagram: bytes, now: float, peer: Peername, *, truncated: bool) -> None:
+        """A truncated datagram loses its last line, and only that."""
+        if truncated:
+            datagram, _, last = datagram.rpartition(b"\n")
+            self._counts.truncated += 1
+            self._counts.received += 1
+            self._rejects.add(last, "truncated", peer, now)
+        self.feed(datagram, now, peer)
+
+    def _deny(self, lines: Sequence[bytes], peer: Peername) -> None:
+        for line in lines:
+            if line.removesuffix(b"\r"):
+                self._counts.received += 1
+                self._rejects.add(line, "source_denied", peer, self._now)
+
+    def _count_plain(self, lines: int) -> None:
+        """Count lines of one sample each that went to the open window."""
+        counts = self._counts
+        counts.received += lines
+        counts.accepted += lines
+        counts.samples += lines
+        counts.open += lines
+        self._pending += lines
+        if self._pending >= _FOLD_SAMPLES:
+            self._fold()
+
+    def _fold(self) -> None:
+        self._pending = 0
+        self._store.fold(self._now)
+
+    def _feed_other(self, line: bytes, key: Key, value: bytes, peer: Peername) -> None:
+        """Take a line whose value or key is new."""
+        if self._keys.take(key, value, self._now):
+            self._count_plain(1)
+            return
+        line = line.removesuffix(b"\r")
+        if line:
+            self._feed_new(line, key, peer)
+
+    def _feed_new(self, line: bytes, key: Key, peer: Peername) -> None:
+        """Read a line by the grammar."""
+        counts = self._counts
+        if is_event(line):
+            counts.received += 1
+            counts.events += 1
+            return
+        parsed = parse(line)
+        answers = (
+            []
+            if isinstance(parsed, str)
+            else [self._store.answer(Identity(parsed.name, g.kind, g.tags)) for g in parsed.groups]
+        )
+        reason = parsed if isinstance(parsed, str) else self._reason_to_reject(parsed.groups, answers)
+        if isinstance(parsed, str) or reason:
+            counts.received += 1
+            self._rejects.add(line, str(reason), peer, self._now)
+            return
+        if isinstance(answers[0], Provisional):
+            answers[0].lines += 1
+        else:
+            counts.received += 1
+            counts.accepted += 1
+        for group, answer in zip(parsed.groups, answers, strict=True):
+            counts.sections_ignored += group.ignored
+            self._store.take(group, answer, self._now)
+        if len(parsed.groups) == 1:
+            self._keys.learn(key, parsed.groups[0], answers[0], self._now)
+
+    def _reason_to_reject(self, groups: Iterable[Group], answers: Iterable[object]) -> str:
+        """A line is all or nothing: every group is looked at before the first is taken."""
+        for group, answer in zip(groups, answers, strict=True):
+            if isinstance(answer, Sink) and answer.rejects:
+                return answer.reason
+            is_delta = group.kind is Kind.GAUGE and any(value[0] in SIGNS for value in group.values)
+            if is_delta and isinstance(answer, Resolution) and self._store.place(answer)[2]:
+                return "series_limit"
+        return ""
+
+    # --- naming and windows: see store.py -----------------------------------------------------------------------------
+
+    def open_window(self, start: int) -> None:
+        """Set the id of the open window."""
+        self._store.open.start = start
+
+    def unresolved(self, limit: int) -> list[Identity]:
+        """Return identities without an answer from naming; those of the closing window first."""
+        return self._store.unresolved(limit)
+
+    def resolve(self, answers: Sequence[tuple[Identity, Resolution | Sink]]) -> None:
+        """Take naming's answers."""
+        self._store.resolve(answers)
+
+    def close_window(self, next_start: int) -> None:
+        """Swap tables at once; `closed_window` hands the old one out when it is settled."""
+        self._keys.clear()
+        self._pending = 0
+        self._store.close_window(next_start, self._now)
+
+    def settled(self) -> bool:
+        """Say whether every identity of the closing window has its answer."""
+        return self._store.settled()
+
+    def closed_window(self) -> ClosedWindow:
+        """Hand out the closing window, once."""
+        return self._store.closed_window()
+
+    # --- partials: see partial.py -------------------------------------------------------------------------------------
+
+    def export(self) -> Iterator[bytes]:
+        """Yield the open window as frames; what waits for its name is not in it, so let naming answer first."""
+        self._fold()
+        table = self._store.open
+        for chunk in partial.chunks(table.cells.items()):
+            records = [partial.to_record(series, cell) for series, cell in chunk if cell.samples]
+            yield partial.encode_frame(partial.Frame(table.start, rollups=records))
+
+    def export_gauges(self) -> Iterator[bytes]:
+        """Yield the gauges' bases as frames."""
+        for chunk in partial.chunks(list(self._store.gauges.items())):
+            records = [
+                partial.GaugeRecord(series.metric, series.dimensions, series.derived, value, updated)
+                for series, (value, updated) in chunk
+            ]
+            yield partial.encode_frame(partial.Frame(0, gauges=records))
+
+    def merge(self, exported: bytes, *, committed: int) -> int:
+        """Add what `export` or `export_gauges` wrote, also over a restart.
+
+        Args:
+            exported: frames, maybe damaged.
+            committed: rollups of this window and of earlier ones are void.
+
+        Returns:
+            How many places were damaged.
+        """
+        frames, damaged = partial.decode_frames(exported)
+        for frame in frames:
+            for gauge in frame.gauges:
+                self._store.restore_gauge(gauge.series(), gauge.value, gauge.updated)
+            for rollup in frame.rollups if frame.window > committed else ():
+                self._store.restore(*partial.from_record(rollup))
+        return damaged
+
+    # --- looking ------------------------------------------------------------------------------------------------------
+
+    def snapshot(self, limit: int) -> list[Row]:
+        """Return up to `limit` rows of the open window as it is now."""
+        self._fold()
+        return self._store.snapshot(limit)
+
+    def forget(self, names: Iterable[str]) -> list[str]:
+        """Delete metrics from the open window and the gauges; their samples are dropped(forgotten).
+
+        Returns:
+            The names that existed.
+        """
+        self._fold()
+        self._keys.clear()
+        return [name for name in names if self._store.forget(name)]
+
+    def rejects(self) -> list[RejectedLine]:
+        """Return the last 64 rejected lines, oldest first."""
+        return self._rejects.latest()
+
+    def tap(self, pattern: bytes | None) -> None:
+        """Keep the lines whose name matches a glob, for `tapped`; None ends it."""
+        self._tap = None if pattern is None else Tap(pattern)
+
+    def tapped(self) -> list[bytes]:
+        """Return the lines kept since the last call, at most the newest 1,000."""
+        return self._tap.take() if self._tap is not None else []
+
+    def allow(self, cidrs: Iterable[str]) -> None:
+        """Let only these networks send; none named: everybody."""
+        self._sources = Sources(cidrs)
+
+    def tally(self) -> Tally:
+        """Return every count at this moment."""
+        counts, store = self._counts, self._store
+        return Tally(
+            datagrams=counts.datagrams,
+            truncated_datagrams=counts.truncated,
+            received=counts.received,
+            accepted=counts.accepted,
+            events=counts.events,
+            rejected=dict(self._rejects.counts),
+            samples_accepted=counts.samples,
+            samples_open=counts.open + counts.closing,
+            samples_dropped=dict(counts.dropped),
+            samples_late=counts.late,
+            samples_overflow=counts.overflow,
+            sections_ignored=counts.sections_ignored,
+            series=len(store.open),
+            aliases=len(store.aliases),
+        )

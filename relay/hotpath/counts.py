@@ -1,0 +1,27 @@
+"""What the hot path counts; a line whose identity waits for its name is in no figure until it is resolved."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Counts:
+    """Counters since the start, and two stocks (`open`, `closing`)."""
+
+    datagrams: int = 0
+    truncated: int = 0
+    received: int = 0
+    accepted: int = 0
+    events: int = 0
+    samples: int = 0
+    """Accepted."""
+    open: int = 0
+    """Of them in the open window."""
+    closing: int = 0
+    """Of them in the window that is being closed, until it is handed out."""
+    late: int = 0
+    overflow: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    sections_ignored: int = 0

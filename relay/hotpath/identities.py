@@ -1,0 +1,168 @@
+"""What is known about identities: answers of naming (aliases), and what waits for one (provisionals).
+
+Both are bounded in number and in bytes (I6): an identity may be as long as a datagram. An alias that is pushed out is
+only asked for again; an identity that finds no provisional slot folds into the catch-all of its class.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from relay.hotpath.cell import Cell, finite
+from relay.hotpath.line import SIGNS
+from relay.model import Identity, Kind, Resolution, Sink
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_OVERHEAD: Final = 400
+"""Bytes of an entry besides the identity's own."""
+
+
+def gauge_values(values: Sequence[bytes], base: float) -> list[float]:
+    """Return the gauge after each value: a signed one is a delta on what was before."""
+    numbers: list[float] = []
+    for value in values:
+        base = finite(base + float(value)) if value[0] in SIGNS else float(value)
+        numbers.append(base)
+    return numbers
+
+
+def footprint(identity: Identity) -> int:
+    """Return an estimate of what an entry costs, in bytes."""
+    return len(identity.name) + len(identity.tags) + _OVERHEAD
+
+
+class Aliases:
+    """State: identity -> answer and the window that used it last, oldest answer first."""
+
+    def __init__(self, *, limit: int, memory: int) -> None:
+        self._limit = limit
+        self._memory = memory
+        self._answers: dict[Identity, Resolution | Sink] = {}
+        self._used: dict[Identity, int] = {}
+        self._bytes = 0
+
+    def __repr__(self) -> str:
+        """Report the size."""
+        return f"<Aliases {len(self)} of {self._limit}, {self._bytes} bytes>"
+
+    def __len__(self) -> int:
+        """Identities known."""
+        return len(self._answers)
+
+    def find(self, identity: Identity, window: int) -> Resolution | Sink | None:
+        """Return the answer for an identity, and note that `window` used it."""
+        answer = self._answers.get(identity)
+        if answer is not None:
+            self._used[identity] = window
+        return answer
+
+    def learn(self, identity: Identity, answer: Resolution | Sink, window: int) -> None:
+        """Keep an answer; the oldest make room."""
+        self.forget(identity)
+        self._answers[identity] = answer
+        self._used[identity] = window
+        self._bytes += footprint(identity)
+        while len(self._answers) > self._limit or self._bytes > self._memory:
+            self.forget(next(iter(self._answers)))
+
+    def forget(self, identity: Identity) -> None:
+        """Drop an answer, if there is one."""
+        if self._answers.pop(identity, None) is not None:
+            del self._used[identity]
+            self._bytes -= footprint(identity)
+
+    def drop_idle(self, window: int) -> None:
+        """Drop the answers that were last used before `window`."""
+        for identity in [identity for identity, used in self._used.items() if used < window]:
+            self.forget(identity)
+
+
+class Provisional:
+    """State: what came for an identity that naming has not answered yet; it is in no figure until then.
+
+    A gauge's deltas before its first absolute value wait in `relative`, as offsets from a base that is not known yet.
+    """
+
+    __slots__ = ("cell", "dropped", "late", "lines", "relative", "relative_lines")
+
+    def __init__(self, kind: Kind) -> None:
+        self.cell = Cell(kind)
+        self.relative: Cell | None = None
+        self.lines = 0
+        self.relative_lines = 0
+        """Lines of which every sample is in `relative`."""
+        self.late = 0
+        self.dropped: Counter[str] = Counter()
+
+    def __repr__(self) -> str:
+        """Report the size."""
+        return f"<Provisional {self.lines} lines, {self.samples} samples>"
+
+    @property
+    def samples(self) -> int:
+        """Samples waiting, without those dropped."""
+        return self.cell.samples + (self.relative.samples if self.relative else 0)
+
+    def add_gauge(self, values: Sequence[bytes], now: float) -> None:
+        """Add one line of a gauge."""
+        first_absolute = 0
+        if not self.cell.samples:
+            first_absolute = next((index for index, value in enumerate(values) if value[0] not in SIGNS), len(values))
+        if first_absolute:
+            self.relative = self.relative or Cell(Kind.GAUGE)
+            self.relative.add(gauge_values(values[:first_absolute], self.relative.last), 1.0, now)
+        if first_absolute < len(values):
+            self.cell.add(gauge_values(values[first_absolute:], self.cell.last), 1.0, now)
+        else:
+            self.relative_lines += 1
+
+    def settle_gauge(self, base: float) -> Cell:
+        """Return one cell with every sample, the relative ones on their base."""
+        if self.relative is None:
+            return self.cell
+        self.relative.shift(base)
+        if self.cell.samples:
+            last, last_at = self.cell.last, self.cell.last_at
+            self.relative.merge(self.cell)
+            self.relative.last, self.relative.last_at = last, last_at
+        return self.relative
+
+
+class Waiting:
+    """State: the provisionals of one window, in the order they came."""
+
+    def __init__(self, *, limit: int, memory: int) -> None:
+        self._limit = limit
+        self._memory = memory
+        self._items: dict[Identity, Provisional] = {}
+        self._bytes = 0
+
+    def __repr__(self) -> str:
+        """Report the size."""
+        return f"<Waiting {len(self)} identities>"
+
+    def __len__(self) -> int:
+        """Identities waiting."""
+        return len(self._items)
+
+    def __iter__(self) -> Iterator[Identity]:
+        """Oldest first."""
+        return iter(self._items)
+
+    def join(self, identity: Identity) -> Provisional | None:
+        """Return the provisional of an identity; None if it has none and there is no room."""
+        waiting = self._items.get(identity)
+        if waiting is None and len(self._items) < self._limit and self._bytes < self._memory:
+            waiting = self._items[identity] = Provisional(identity.kind)
+            self._bytes += footprint(identity)
+        return waiting
+
+    def take(self, identity: Identity) -> Provisional | None:
+        """Take out the provisional of an identity."""
+        waiting = self._items.pop(identity, None)
+        if waiting is not None:
+            self._bytes -= footprint(identity)
+        return waiting

@@ -1,0 +1,116 @@
+"""Lines seen before in this window, by everything about them but the value: a cache, cleared at any time.
+
+A key is what stands before the first colon and after the first bar. It is learned from a line that went through the
+grammar, and only if every line of the same key with another number means the same: one value, no timestamp, a series
+that is resolved and does not overflow.
+"""
+
+from __future__ import annotations
+
+from functools import partial as bind
+from typing import TYPE_CHECKING, Final
+
+from relay.hotpath.cell import finite
+from relay.hotpath.line import SIGNS, read_number
+from relay.model import Kind, Resolution
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from relay.hotpath.cell import Cell
+    from relay.hotpath.line import Group
+    from relay.hotpath.store import Store
+
+Key = tuple[bytes, bytes]
+
+_KEY_BYTES: Final = 512
+"""A longer key is read anew each time: keys must stay bounded in bytes."""
+_NUMBERS_KEPT: Final = 65_536
+_NUMBER_BYTES: Final = 16
+
+
+class Keys:
+    """State: key -> what takes the value; and numbers already read."""
+
+    def __init__(self, store: Store, *, limit: int) -> None:
+        self._store = store
+        self._limit = limit
+        self.append: dict[Key, Callable[[float], None]] = {}
+        """Counters and timers of one rate: append to the cell's pending values."""
+        self._direct: dict[Key, Callable[[bytes, float], bool]] = {}
+        """Gauges (their deltas), sets and series of several rates: take a raw value, or refuse to."""
+        self.numbers: dict[bytes, float] = {}
+
+    def __repr__(self) -> str:
+        """Report the sizes."""
+        return f"<Keys {len(self.append)} plain, {len(self._direct)} others, {len(self.numbers)} numbers>"
+
+    def take(self, key: Key, value: bytes, now: float) -> bool:
+        """Take a value if its key is known; say whether it was taken."""
+        direct = self._direct.get(key)
+        if direct is not None:
+            return direct(value, now)
+        append = self.append.get(key)
+        number = read_number(value)
+        if append is None or number is None:
+            return False
+        append(number)
+        self._remember(value, number)
+        return True
+
+    def _remember(self, value: bytes, number: float) -> None:
+        """Keep a number without a sign: a gauge's sign makes it a delta."""
+        if len(value) <= _NUMBER_BYTES and value[0] not in SIGNS:
+            if len(self.numbers) >= _NUMBERS_KEPT:
+                self.numbers.clear()
+            self.numbers[value] = number
+
+    def learn(self, key: Key, group: Group, answer: object, now: float) -> None:
+        """Let the next line of this key take the short way."""
+        if not isinstance(answer, Resolution) or group.timestamp is not None or group.ignored:
+            return
+        _, cell, overflows = self._store.place(answer)
+        if overflows or len(key[0]) + len(key[1]) > _KEY_BYTES:
+            return
+        if len(self.append) + len(self._direct) >= self._limit:
+            self.clear()
+        if group.kind is Kind.GAUGE:
+            self._direct[key] = bind(self._set_gauge, cell)
+            self.append[key] = cell.pending.append
+        elif group.kind is Kind.SET:
+            self._direct[key] = bind(_add_member, cell)
+        elif cell.claims(group.weight, now):
+            self.append[key] = cell.pending.append
+        else:
+            # A second rate: the first one's keys must not append any more, and which they are is not worth knowing.
+            self.append.clear()
+            self._direct[key] = bind(_add_number, cell, group.weight)
+
+    def clear(self) -> None:
+        """Forget the keys; numbers stay numbers."""
+        self.append.clear()
+        self._direct.clear()
+
+    def _set_gauge(self, cell: Cell, value: bytes, now: float) -> bool:  # noqa: ARG002 - as the others
+        number = read_number(value)
+        if number is None:
+            return False
+        if value[0] in SIGNS:
+            number = finite((cell.pending[-1] if cell.pending else cell.last) + number)
+        else:
+            self._remember(value, number)
+        cell.pending.append(number)
+        return True
+
+
+def _add_member(cell: Cell, value: bytes, now: float) -> bool:
+    if value:
+        cell.add_member(value, now)
+    return bool(value)
+
+
+def _add_number(cell: Cell, weight: float, value: bytes, now: float) -> bool:
+    number = read_number(value)
+    if number is not None:
+        cell.add([number], weight, now)
+    return number is not None

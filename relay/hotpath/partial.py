@@ -1,0 +1,180 @@
+"""A partial on disk: rollups and gauge bases as frames that are versioned, checksummed and independent.
+
+    frame   = "SRP1" + length (4, little endian) + XXH3-64 of the payload (8) + payload
+    payload = MessagePack array [window id, rollups, gauges]
+
+A damaged frame is skipped and counted; reading goes on at the next magic. A torn last frame is the normal end of a
+file that was being written when the power failed.
+"""
+
+from __future__ import annotations
+
+import struct
+from itertools import islice
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import msgspec
+import xxhash
+
+from relay.hotpath.cell import Cell
+from relay.hotpath.sketch import Distinct, Sketch
+from relay.model import Kind, Series
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+T = TypeVar("T")
+
+MAGIC: Final = b"SRP1"
+_HEADER: Final = struct.Struct("<4sIQ")
+RECORDS_PER_FRAME: Final = 256
+"""One frame is about 1 ms of work: the unit of pacing."""
+
+
+class SketchState(msgspec.Struct, frozen=True, array_like=True):
+    """A quantile sketch."""
+
+    exact: list[tuple[float, float]] | None
+    positive: dict[int, float]
+    negative: dict[int, float]
+    zero: float
+    low: float
+    high: float
+
+
+class RollupRecord(msgspec.Struct, frozen=True, array_like=True):
+    """One cell of a window."""
+
+    metric: str
+    dimensions: tuple[tuple[str, str], ...]
+    kind: Kind
+    derived: bool
+    samples: int
+    count: float
+    total: float
+    low: float
+    high: float
+    last: float
+    last_at: float
+    sketch: SketchState | None
+    hashes: list[int] | None
+    registers: bytes
+
+
+class GaugeRecord(msgspec.Struct, frozen=True, array_like=True):
+    """The base of a gauge's deltas."""
+
+    metric: str
+    dimensions: tuple[tuple[str, str], ...]
+    derived: bool
+    value: float
+    updated: int
+    """Id of the window that last saw a sample."""
+
+    def series(self) -> Series:
+        """Return whose base this is."""
+        return Series(self.metric, self.dimensions, Kind.GAUGE, self.derived)
+
+
+class Frame(msgspec.Struct, frozen=True, array_like=True):
+    """Up to 256 records of one window."""
+
+    window: int
+    rollups: list[RollupRecord] = []
+    gauges: list[GaugeRecord] = []
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_decoder: Final = msgspec.msgpack.Decoder(Frame)
+
+
+def chunks(items: Iterable[T]) -> Iterator[list[T]]:
+    """Split into what fits a frame."""
+    rest = iter(items)
+    while chunk := list(islice(rest, RECORDS_PER_FRAME)):
+        yield chunk
+
+
+def encode_frame(frame: Frame) -> bytes:
+    """Return the bytes of one frame."""
+    payload = _encoder.encode(frame)
+    return _HEADER.pack(MAGIC, len(payload), xxhash.xxh3_64_intdigest(payload)) + payload
+
+
+def decode_frames(stored: bytes) -> tuple[list[Frame], int]:
+    """Read what frames there are.
+
+    Returns:
+        The frames, and the number of places where one was damaged.
+    """
+    frames: list[Frame] = []
+    damaged = position = 0
+    while position < len(stored):
+        frame, end = _decode_at(stored, position)
+        if frame is not None:
+            frames.append(frame)
+            position = end
+        else:
+            damaged += 1
+            found = stored.find(MAGIC, position + 1)
+            position = len(stored) if found < 0 else found
+    return frames, damaged
+
+
+def _decode_at(stored: bytes, position: int) -> tuple[Frame | None, int]:
+    if position + _HEADER.size > len(stored):
+        return None, position
+    magic, length, checksum = _HEADER.unpack_from(stored, position)
+    payload = stored[position + _HEADER.size : position + _HEADER.size + length]
+    if magic != MAGIC or len(payload) != length or xxhash.xxh3_64_intdigest(payload) != checksum:
+        return None, position
+    try:
+        return _decoder.decode(payload), position + _HEADER.size + length
+    except msgspec.MsgspecError:
+        return None, position
+
+
+def to_record(series: Series, cell: Cell) -> RollupRecord:
+    """Describe a folded cell."""
+    sketch, distinct = cell.sketch, cell.distinct
+    return RollupRecord(
+        metric=series.metric,
+        dimensions=series.dimensions,
+        kind=series.kind,
+        derived=series.derived,
+        samples=cell.samples,
+        count=cell.count,
+        total=cell.total,
+        low=cell.low,
+        high=cell.high,
+        last=cell.last,
+        last_at=cell.last_at,
+        sketch=None if sketch is None else _sketch_state(sketch),
+        hashes=None if distinct is None or distinct.hashes is None else sorted(distinct.hashes),
+        registers=b"" if distinct is None else bytes(distinct.registers),
+    )
+
+
+def from_record(record: RollupRecord) -> tuple[Series, Cell]:
+    """Return the series and a cell that `Cell.merge` takes."""
+    cell = Cell(record.kind)
+    cell.samples, cell.count, cell.total = record.samples, record.count, record.total
+    cell.low, cell.high, cell.last, cell.last_at = record.low, record.high, record.last, record.last_at
+    if record.sketch is not None:
+        cell.sketch = _sketch(record.sketch)
+    if record.kind is Kind.SET:
+        cell.distinct = Distinct()
+        cell.distinct.hashes = None if record.hashes is None else set(record.hashes)
+        cell.distinct.registers = bytearray(record.registers)
+    return Series(record.metric, record.dimensions, record.kind, record.derived), cell
+
+
+def _sketch_state(sketch: Sketch) -> SketchState:
+    return SketchState(sketch.exact, sketch.positive, sketch.negative, sketch.zero, sketch.low, sketch.high)
+
+
+def _sketch(state: SketchState) -> Sketch:
+    sketch = Sketch()
+    sketch.exact, sketch.positive, sketch.negative = state.exact, state.positive, state.negative
+    sketch.zero, sketch.low, sketch.high = state.zero, state.low, state.high
+    return sketch

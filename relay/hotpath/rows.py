@@ -1,0 +1,41 @@
+"""The rows of a closed window, made lazily so that the close can be paced."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from relay.model import Rollup, Row, Series
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from relay.hotpath.cell import Cell
+
+
+class Rows(Collection[Row]):
+    """State: the cells of a closed table, and the gauges that repeat; nothing of it changes any more."""
+
+    def __init__(self, cells: Mapping[Series, Cell], idle: Sequence[tuple[Series, float]]) -> None:
+        self._cells = cells
+        self._idle = idle
+
+    def __repr__(self) -> str:
+        """Report the size."""
+        return f"<Rows {len(self._cells)} series, {len(self._idle)} idle gauges>"
+
+    def __len__(self) -> int:
+        """Rows there will be."""
+        return len(self._cells) + len(self._idle)
+
+    def __contains__(self, row: object) -> bool:
+        """Compare row by row: nobody asks this of a large window."""
+        return any(row == own for own in self)
+
+    def __iter__(self) -> Iterator[Row]:
+        """Make the rows; an overflow cell that took nothing is none."""
+        for series, cell in self._cells.items():
+            if cell.samples:
+                yield series, cell.rollup()
+        for series, value in self._idle:
+            yield series, Rollup(samples=0, count=1.0, sum=value, min=value, max=value, last=value)

@@ -1,0 +1,234 @@
+"""Quantiles and cardinalities in bounded memory: the readable specification.
+
+`Sketch`: exact up to 64 samples, then the DDSketch layout with gamma = 1.01/0.99, that is a relative error of 1 %.
+`Distinct`: exact up to 2,048 members, then a HyperLogLog of 2**14 registers, a standard error of 0.81 %.
+
+Both have one `merge`, commutative, and associative up to rounding (I3); their state is part of the partial format.
+"""
+
+from __future__ import annotations
+
+import math
+from math import ceil, log
+from typing import TYPE_CHECKING, Final
+
+import xxhash
+
+from relay import limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_LOG_GAMMA: Final = math.log((1 + limits.SKETCH_ACCURACY) / (1 - limits.SKETCH_ACCURACY))
+_REGISTERS: Final = 1 << limits.SET_PRECISION
+_REST_BITS: Final = 64 - limits.SET_PRECISION
+
+
+class Sketch:
+    """State: either up to 64 weighted samples, or weights per logarithmic bin, one side per sign."""
+
+    __slots__ = ("exact", "high", "low", "negative", "positive", "zero")
+
+    def __init__(self) -> None:
+        self.exact: list[tuple[float, float]] | None = []
+        """(value, weight); None once the bins are used."""
+        self.positive: dict[int, float] = {}
+        """Bin i holds gamma**(i-1) < v <= gamma**i."""
+        self.negative: dict[int, float] = {}
+        self.zero = 0.0
+        self.low = math.inf
+        self.high = -math.inf
+
+    def __repr__(self) -> str:
+        """Report the size."""
+        return f"<Sketch {self.size()} entries, {'bins' if self.exact is None else 'exact'}>"
+
+    def size(self) -> int:
+        """Return the number of samples or bins held."""
+        return len(self.positive) + len(self.negative) if self.exact is None else len(self.exact)
+
+    def extend(self, values: list[float], weight: float) -> None:
+        """Add finite values of one weight."""
+        self.low = min(self.low, *values)
+        self.high = max(self.high, *values)
+        if self.exact is not None:
+            if len(self.exact) + len(values) <= limits.QUANTILE_EXACT:
+                self.exact.extend([(value, weight) for value in values])
+                return
+            self.coarsen()
+        if min(values) >= limits.SKETCH_ZERO:
+            self._bin_positive(values, weight)
+        else:
+            self._bin([(value, weight) for value in values])
+
+    def coarsen(self) -> None:
+        """Give up the exact samples: bins from now on."""
+        exact, self.exact = self.exact or (), None
+        self._bin(exact)
+
+    def merge(self, other: Sketch) -> None:
+        """Add another sketch's weights; `other` is not changed."""
+        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
+        if self.exact is not None:
+            if other.exact is not None and len(self.exact) + len(other.exact) <= limits.QUANTILE_EXACT:
+                self.exact.extend(other.exact)
+                return
+            self.coarsen()
+        if other.exact is not None:
+            self._bin(other.exact)
+            return
+        for mine, theirs in ((self.positive, other.positive), (self.negative, other.negative)):
+            for index, weight in theirs.items():
+                mine[index] = mine.get(index, 0.0) + weight
+            _collapse(mine)
+        self.zero += other.zero
+
+    def quantile(self, q: float) -> float:
+        """Return the smallest value whose cumulative weight reaches q (0..1) of the total; 0 if there is none."""
+        entries = sorted(self.exact) if self.exact is not None else list(self._ascending())
+        target = q * math.fsum(weight for _, weight in entries)
+        reached = 0.0
+        for value, weight in entries:
+            reached += weight
+            if reached >= target:
+                return min(max(value, self.low), self.high)
+        return self.high if entries else 0.0
+
+    def _ascending(self) -> Iterable[tuple[float, float]]:
+        for index in sorted(self.negative, reverse=True):
+            yield -_middle(index), self.negative[index]
+        if self.zero:
+            yield 0.0, self.zero
+        for index in sorted(self.positive):
+            yield _middle(index), self.positive[index]
+
+    def _bin_positive(self, values: list[float], weight: float) -> None:
+        """The usual case, 2.5 times as fast: this is a third of what a timer's line costs."""
+        side = self.positive
+        for index in [ceil(log(value) / _LOG_GAMMA) for value in values]:
+            if index in side:
+                side[index] += weight
+            else:
+                side[index] = weight
+        _collapse(side)
+
+    def _bin(self, samples: Iterable[tuple[float, float]]) -> None:
+        for value, weight in samples:
+            if -limits.SKETCH_ZERO < value < limits.SKETCH_ZERO:
+                self.zero += weight
+                continue
+            side = self.positive if value > 0 else self.negative
+            index = ceil(log(abs(value)) / _LOG_GAMMA)
+            side[index] = side.get(index, 0.0) + weight
+        _collapse(self.positive)
+        _collapse(self.negative)
+
+
+def _middle(index: int) -> float:
+    """Return the value whose relative distance to both edges of bin `index` is 1 %."""
+    exponent = index * _LOG_GAMMA
+    return math.exp(min(exponent, 709.0)) * (1 - limits.SKETCH_ACCURACY)
+
+
+def _collapse(side: dict[int, float]) -> None:
+    """Fold the bins nearest to zero together until the side is within its bound."""
+    excess = len(side) - limits.SKETCH_BINS
+    if excess > 0:
+        lowest = sorted(side)[: excess + 1]
+        folded = math.fsum(side.pop(index) for index in lowest)
+        side[lowest[-1]] = folded
+
+
+class Distinct:
+    """State: either the 64-bit hashes of up to 2,048 members, or the registers of a HyperLogLog."""
+
+    __slots__ = ("hashes", "registers")
+
+    def __init__(self) -> None:
+        self.hashes: set[int] | None = set()
+        """None once the registers are used."""
+        self.registers = bytearray()
+
+    def __repr__(self) -> str:
+        """Report the cardinality."""
+        return f"<Distinct {self.cardinality()}>"
+
+    def size(self) -> int:
+        """Return the number of hashes or registers held."""
+        return len(self.registers) if self.hashes is None else len(self.hashes)
+
+    def add(self, member: bytes) -> None:
+        """Add one member; XXH64 with seed 0 is part of the partial format."""
+        self._add_hash(xxhash.xxh64_intdigest(member))
+
+    def _add_hash(self, hashed: int) -> None:
+        if self.hashes is None:
+            self._register(hashed)
+            return
+        self.hashes.add(hashed)
+        if len(self.hashes) > limits.SET_EXACT:
+            self.coarsen()
+
+    def coarsen(self) -> None:
+        """Give up the exact members: registers from now on."""
+        hashes, self.hashes = self.hashes or (), None
+        if not self.registers:
+            self.registers = bytearray(_REGISTERS)
+        for hashed in hashes:
+            self._register(hashed)
+
+    def merge(self, other: Distinct) -> None:
+        """Add another set's members; `other` is not changed."""
+        if other.hashes is None:
+            self.coarsen()
+            self.registers = bytearray(map(max, self.registers, other.registers))
+        else:
+            for hashed in other.hashes:
+                self._add_hash(hashed)
+
+    def cardinality(self) -> int:
+        """Return the number of distinct members, exact or estimated."""
+        return len(self.hashes) if self.hashes is not None else round(_estimate(self.registers))
+
+    def _register(self, hashed: int) -> None:
+        index = hashed >> _REST_BITS
+        rank = _REST_BITS - (hashed & ((1 << _REST_BITS) - 1)).bit_length() + 1
+        self.registers[index] = max(rank, self.registers[index])
+
+
+def _estimate(registers: bytearray) -> float:
+    """Ertl's improved raw estimator (arXiv:1702.01284, algorithm 6): no bias tables, no switch of methods."""
+    count = [0] * (_REST_BITS + 2)
+    for rank in registers:
+        count[rank] += 1
+    z = _REGISTERS * _tau(1.0 - count[_REST_BITS + 1] / _REGISTERS)
+    for rank in range(_REST_BITS, 0, -1):
+        z = 0.5 * (z + count[rank])
+    z += _REGISTERS * _sigma(count[0] / _REGISTERS)
+    return _REGISTERS * _REGISTERS / (2.0 * math.log(2.0)) / z
+
+
+def _sigma(x: float) -> float:
+    """Sum of 2**(k-1) * x**(2**k), the share of empty registers."""
+    if x == 1.0:
+        return math.inf
+    y, z, before = 1.0, x, -1.0
+    while z != before:
+        x *= x
+        before = z
+        z += x * y
+        y += y
+    return z
+
+
+def _tau(x: float) -> float:
+    """The share of full registers."""
+    if x in (0.0, 1.0):
+        return 0.0
+    y, z, before = 1.0, 1.0 - x, -1.0
+    while z != before:
+        x = math.sqrt(x)
+        before = z
+        y *= 0.5
+        z -= (1.0 - x) ** 2 * y
+    return z / 3.0

@@ -1,0 +1,292 @@
+"""The windows of the hot path: which cell takes a sample, what becomes of an identity, and the change of windows.
+
+Two tables exist at most: the open one, and the one that is closing while naming still answers its identities. Gauges
+outlive both: their value is the base of deltas, and repeats while it is idle.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from relay import limits
+from relay.hotpath.identities import Aliases, Provisional, Waiting, gauge_values
+from relay.hotpath.rows import Rows
+from relay.hotpath.table import Table
+from relay.model import ClosedWindow, Identity, Kind, Resolution, Row, Series, Sink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from relay.hotpath.cell import Cell
+    from relay.hotpath.counts import Counts
+    from relay.hotpath.line import Group
+    from relay.hotpath.witness import Rejects
+
+_SHARE_OF_MEMORY: Final = 4
+"""Aliases may take a quarter of `limits.memory`, and each window's provisionals another."""
+_NOWHERE: Final = ""
+"""Metric of an answer that found no room in the queue for naming: its overflow is the catch-all."""
+
+
+class Store:
+    """State: open and closing table with their provisionals, gauges' bases, answers of naming."""
+
+    def __init__(  # noqa: PLR0913 - the limits of three sections
+        self,
+        *,
+        series_limit: int,
+        series_per_metric: int,
+        memory: int,
+        window_seconds: int,
+        max_age: float,
+        idle_gauge_ttl: float,
+        catch_all: Callable[[Kind], Series],
+        counts: Counts,
+        rejects: Rejects,
+    ) -> None:
+        self._series_limit = series_limit
+        self._series_per_metric = series_per_metric
+        self._memory = memory
+        self._seconds = window_seconds
+        self._max_age = max_age
+        self._idle_gauge_ttl = idle_gauge_ttl
+        self._catch_all = catch_all
+        self._counts = counts
+        self._rejects = rejects
+        self.gauges: dict[Series, tuple[float, int]] = {}
+        """Base of deltas, and the id of the window that last saw a sample; behind the open cells until these fold."""
+        self.aliases = Aliases(limit=series_limit * limits.IDENTITIES_PER_SERIES, memory=memory // _SHARE_OF_MEMORY)
+        self.open = self._new_table(0)
+        self.waiting = self._new_waiting()
+        self.closing_waiting = self._new_waiting()
+        self._closing: Table | None = None
+        self._idle: list[tuple[Series, float]] = []
+
+    def __repr__(self) -> str:
+        """Report the open window."""
+        return f"<Store {self.open!r}, {self.aliases!r}, {self.waiting!r}>"
+
+    def _new_table(self, start: int) -> Table:
+        return Table(start, self.gauges, series_limit=self._series_limit, series_per_metric=self._series_per_metric)
+
+    def _new_waiting(self) -> Waiting:
+        return Waiting(limit=self._series_limit, memory=self._memory // _SHARE_OF_MEMORY)
+
+    # --- taking samples -----------------------------------------------------------------------------------------------
+
+    def answer(self, identity: Identity) -> Resolution | Sink | Provisional:
+        """Return what is known of an identity; a new one queues for naming, or overflows if the queue is full."""
+        answer = self.aliases.find(identity, self.open.start) or self.waiting.join(identity)
+        return answer or Resolution(Series(_NOWHERE, (), identity.kind), self._catch_all(identity.kind))
+
+    def place(self, answer: Resolution) -> tuple[Series, Cell, bool]:
+        """Return the series of the open window that takes an answer's samples, its cell, whether that overflows."""
+        if answer.series.metric == _NOWHERE:
+            return answer.overflow, self.open.make(answer.overflow), True
+        return self.open.place(answer, self._catch_all)
+
+    def take(self, group: Group, answer: Resolution | Sink | Provisional, now: float) -> None:
+        """Add a group's samples to where its identity says; the line is accepted or waits."""
+        if isinstance(answer, Provisional):
+            self._hold(group, answer, now)
+            return
+        count, fate = len(group.values), self._fate(group, now)
+        self._counts.samples += count
+        if isinstance(answer, Sink):
+            self._counts.dropped[answer.reason] += count
+        elif fate and fate != "late":
+            self._counts.dropped[fate] += count
+        else:
+            self._add(group, answer, now)
+            self._counts.late += count if fate else 0
+
+    def _add(self, group: Group, answer: Resolution, now: float) -> None:
+        series, cell, overflows = self.place(answer)
+        self._counts.open += len(group.values)
+        self._counts.overflow += len(group.values) if overflows else 0
+        cell.fold(now)
+        if group.kind is Kind.GAUGE:
+            base = cell.last if cell.samples else self.gauges.get(series, (0.0, 0))[0]
+            cell.add(gauge_values(group.values, base), 1.0, now)
+            self.gauges[series] = (cell.last, self.open.start)
+        else:
+            _add_values(cell, group, now)
+
+    def _hold(self, group: Group, waiting: Provisional, now: float) -> None:
+        count, fate = len(group.values), self._fate(group, now)
+        if fate and fate != "late":
+            waiting.dropped[fate] += count
+            return
+        waiting.late += count if fate else 0
+        if group.kind is Kind.GAUGE:
+            waiting.add_gauge(group.values, now)
+        else:
+            _add_values(waiting.cell, group, now)
+
+    def _fate(self, group: Group, now: float) -> str:
+        """Return what a timestamp makes of a sample: "" or "late" (it is kept), or the reason why it is dropped."""
+        timestamp = group.timestamp
+        if timestamp is None or self.open.start <= timestamp < self.open.start + self._seconds:
+            return ""
+        if timestamp < now - self._max_age:
+            return "too_old"
+        if timestamp > now + limits.TIMESTAMP_AHEAD:
+            return "too_far_ahead"
+        return "late_gauge" if group.kind is Kind.GAUGE else "late"
+
+    # --- answers of naming --------------------------------------------------------------------------------------------
+
+    def unresolved(self, limit: int) -> list[Identity]:
+        """Return identities without an answer; those of the closing window first, since its close waits for them."""
+        source = self.closing_waiting or self.waiting
+        return [identity for identity, _ in zip(source, range(limit), strict=False)]
+
+    def resolve(self, answers: Sequence[tuple[Identity, Resolution | Sink]]) -> None:
+        """Take naming's answers: what waited joins its series, or its sink."""
+        for identity, answer in answers:
+            self.aliases.learn(identity, answer, self.open.start)
+            if self._closing is not None:
+                self._settle(self.closing_waiting.take(identity), answer, self._closing)
+            self._settle(self.waiting.take(identity), answer, self.open)
+
+    def _settle(self, waiting: Provisional | None, answer: Resolution | Sink, table: Table) -> None:
+        if waiting is None:
+            return
+        counts = self._counts
+        counts.received += waiting.lines
+        if isinstance(answer, Sink) and answer.rejects:
+            self._rejects.count(answer.reason, waiting.lines)
+            return
+        counts.accepted += waiting.lines
+        counts.dropped.update(waiting.dropped)
+        counts.samples += waiting.dropped.total()
+        if isinstance(answer, Sink):
+            counts.samples += waiting.samples
+            counts.dropped[answer.reason] += waiting.samples
+        elif waiting.samples:
+            self._join(waiting, answer, table)
+
+    def _join(self, waiting: Provisional, answer: Resolution, table: Table) -> None:
+        counts = self._counts
+        series, cell, overflows = table.place(answer, self._catch_all)
+        if overflows and waiting.relative is not None:
+            self._rejects.count("series_limit", waiting.relative_lines)
+            counts.accepted -= waiting.relative_lines
+            waiting.relative = None
+        counts.late += waiting.late
+        counts.samples += waiting.samples
+        counts.overflow += waiting.samples if overflows else 0
+        if table is self.open:
+            counts.open += waiting.samples
+        else:
+            counts.closing += waiting.samples
+        cell.fold(waiting.cell.last_at)
+        if series.kind is Kind.GAUGE:
+            self._join_gauge(waiting, series, cell, table)
+        else:
+            cell.merge(waiting.cell)
+
+    def _join_gauge(self, waiting: Provisional, series: Series, cell: Cell, table: Table) -> None:
+        base, updated = self.gauges.get(series, (0.0, 0))
+        base = cell.last if cell.samples else base
+        cell.merge(waiting.settle_gauge(base))
+        if cell.samples:
+            if series not in self.gauges and table is not self.open:
+                self.open.note_idle(series)
+            self.gauges[series] = (cell.last, max(updated, table.start))
+
+    # --- windows ------------------------------------------------------------------------------------------------------
+
+    def fold(self, now: float) -> None:
+        """Fold what is pending in the open window; only then `gauges` holds its latest values."""
+        table = self.open
+        table.fold(now, aliases=len(self.aliases), memory=self._memory)
+        for series, cell in table.cells.items():
+            if series.kind is Kind.GAUGE and cell.samples:
+                self.gauges[series] = (cell.last, table.start)
+
+    def close_window(self, next_start: int, now: float) -> None:
+        """Swap the tables; the one that closes still takes naming's answers."""
+        table = self.open
+        self.fold(now)
+        self._closing, self.closing_waiting = table, self.waiting
+        self._idle = [
+            (series, value)
+            for series, (value, updated) in self.gauges.items()
+            if series not in table.cells and self._repeats(updated, table.start)
+        ]
+        self._free_gauges(table.start)
+        self.aliases.drop_idle(table.start)
+        self._counts.closing += self._counts.open
+        self._counts.open = 0
+        self.open, self.waiting = self._new_table(next_start), self._new_waiting()
+        self.open.full = table.full
+
+    def _repeats(self, updated: int, start: int) -> bool:
+        return start - updated <= self._idle_gauge_ttl and self._idle_gauge_ttl > 0
+
+    def _free_gauges(self, start: int) -> None:
+        """Forget the bases of gauges whose time is over, when room is needed."""
+        if len(self.gauges) > self._series_limit // 2:
+            for series, (_, updated) in list(self.gauges.items()):
+                if updated < start and not self._repeats(updated, start):
+                    del self.gauges[series]
+
+    def settled(self) -> bool:
+        """Say whether the closing window waits for no name."""
+        return not self.closing_waiting
+
+    def closed_window(self) -> ClosedWindow:
+        """Hand out the closing window, once; it must be settled."""
+        if self._closing is None:
+            raise RuntimeError("no window is closing")
+        table, self._closing = self._closing, None
+        samples, self._counts.closing = self._counts.closing, 0
+        rows = Rows(table.cells, [(series, value) for series, value in self._idle if series not in table.cells])
+        self._idle = []
+        return ClosedWindow(start=table.start, seconds=self._seconds, samples=samples, rows=rows)
+
+    # --- restoring and looking ----------------------------------------------------------------------------------------
+
+    def restore(self, series: Series, cell: Cell) -> None:
+        """Merge a cell of a partial into the open window."""
+        placed, mine, overflows = self.open.place(Resolution(series, self._catch_all(series.kind)), self._catch_all)
+        mine.fold(mine.last_at)
+        mine.merge(cell)
+        self._counts.samples += cell.samples
+        self._counts.open += cell.samples
+        self._counts.overflow += cell.samples if overflows else 0
+        if series.kind is Kind.GAUGE:
+            self.gauges[placed] = (mine.last, self.open.start)
+
+    def restore_gauge(self, series: Series, value: float, updated: int) -> None:
+        """Take back a gauge's base, unless a newer one is known or there is no room."""
+        if series not in self.gauges and len(self.gauges) < self._series_limit:
+            self.open.note_idle(series)
+            self.gauges[series] = (value, updated)
+
+    def snapshot(self, limit: int) -> list[Row]:
+        """Return up to `limit` rows of the open window."""
+        rows = ((series, cell.rollup()) for series, cell in self.open.cells.items() if cell.samples)
+        return list(islice(rows, limit))
+
+    def forget(self, metric: str) -> bool:
+        """Delete a metric; say whether there was one."""
+        found = [series for series in self.open.cells if series.metric == metric]
+        for series in found:
+            samples = self.open.remove(series).samples
+            self._counts.open -= samples
+            self._counts.dropped["forgotten"] += samples
+        bases = [series for series in self.gauges if series.metric == metric]
+        for series in bases:
+            del self.gauges[series]
+        self.open.recount_idle()
+        return bool(found or bases)
+
+
+def _add_values(cell: Cell, group: Group, now: float) -> None:
+    if group.kind is Kind.SET:
+        cell.add_member(group.values[0], now)
+    else:
+        cell.add([float(value) for value in group.values], group.weight, now)

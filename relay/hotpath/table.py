@@ -1,0 +1,96 @@
+"""The series of one window, and who may become one (design.md, "Overflow").
+
+Owned here: admission and accounting of memory. 10 % of the slots are kept for overflow series, so that a metric that
+explodes keeps its total; a metric that finds no slot even there folds into the catch-all of its class. A gauge that is
+idle holds a slot too, because its base for deltas must survive the window.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from relay import limits
+from relay.hotpath.cell import Cell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from relay.model import Kind, Resolution, Series
+
+_ALIAS_BYTES: Final = 400
+
+
+class Table:
+    """State: series -> cell, and the number of series per metric."""
+
+    def __init__(self, start: int, gauges: Collection[Series], *, series_limit: int, series_per_metric: int) -> None:
+        self.start = start
+        self.cells: dict[Series, Cell] = {}
+        self._gauges = gauges
+        self._idle = len(gauges)
+        """Gauges that were not seen in this window."""
+        self._per_metric: dict[str, int] = {}
+        self._limit = series_limit
+        self._admitted = max(1, series_limit - int(series_limit * limits.OVERFLOW_SHARE))
+        self._metric_limit = series_per_metric
+        self.full = False
+        """Memory is at its bound: nothing new is kept apart."""
+
+    def __repr__(self) -> str:
+        """Report the size."""
+        return f"<Table {self.start}, {len(self.cells)} series, {self._idle} idle gauges>"
+
+    def __len__(self) -> int:
+        """Series, idle gauges included."""
+        return len(self.cells) + self._idle
+
+    def place(self, answer: Resolution, catch_all: Callable[[Kind], Series]) -> tuple[Series, Cell, bool]:
+        """Return the series that takes samples of `answer`, its cell, and whether that is an overflow."""
+        series = answer.series
+        cell = self.cells.get(series)
+        if cell is not None:
+            return series, cell, False
+        if series in self._gauges or self._has_room(series):
+            return series, self.make(series), False
+        if answer.overflow in self.cells or (len(self) < self._limit and not self.full):
+            return answer.overflow, self.make(answer.overflow), True
+        last_resort = catch_all(series.kind)
+        return last_resort, self.make(last_resort), True
+
+    def _has_room(self, series: Series) -> bool:
+        if self.full or len(self) >= self._admitted:
+            return False
+        return self._per_metric.get(series.metric, 0) < self._metric_limit
+
+    def make(self, series: Series) -> Cell:
+        """Return the cell of a series; make it if there is none."""
+        cell = self.cells.get(series)
+        if cell is None:
+            self._idle -= series in self._gauges
+            self._per_metric[series.metric] = self._per_metric.get(series.metric, 0) + 1
+            cell = self.cells[series] = Cell(series.kind)
+        return cell
+
+    def remove(self, series: Series) -> Cell:
+        """Take a series out."""
+        self._per_metric[series.metric] -= 1
+        return self.cells.pop(series)
+
+    def note_idle(self, series: Series) -> None:
+        """Count a gauge that gets its base without a sample in this window."""
+        self._idle += series not in self.cells
+
+    def recount_idle(self) -> None:
+        """Gauges were deleted."""
+        self._idle = sum(series not in self.cells for series in self._gauges)
+
+    def fold(self, now: float, *, aliases: int, memory: int) -> None:
+        """Fold every cell, and measure: at the bound nothing new is kept apart and nothing grows exactly."""
+        used = aliases * _ALIAS_BYTES
+        for cell in self.cells.values():
+            cell.fold(now)
+            used += cell.size()
+        self.full = used >= memory
+        if self.full:
+            for cell in self.cells.values():
+                cell.shrink()

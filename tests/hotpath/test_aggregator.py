@@ -1,0 +1,351 @@
+"""The hot path as its neighbours see it: fates, rollups, gauges, limits, windows."""
+
+from __future__ import annotations
+
+import math
+import random
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.model import Kind
+from tests.support.hotpath import NOW, START, close, imbalance, make, name_all
+
+
+def feed(hotpath, *datagrams: bytes, now: float = NOW, named: bool = True) -> None:
+    for datagram in datagrams:
+        hotpath.feed(datagram, now)
+        if named:
+            name_all(hotpath)
+
+
+def test_a_counter_is_summed_by_its_rate():
+    hotpath = make()
+    feed(hotpath, b"a:1|c\na:2|c|@0.5", b"a:1|c\na:2|c|@0.5", b"a:1|c\na:2|c|@0.5")
+    rollup = close(hotpath)["a", Kind.COUNTER, ""]
+    assert (rollup.samples, rollup.count, rollup.sum, rollup.min, rollup.max, rollup.last) == (6, 9, 15, 1, 2, 2)
+    assert imbalance(hotpath, closed=6) == 0
+
+
+def test_last_is_the_last_received_over_aliases_and_rates():
+    hotpath = make()
+    feed(
+        hotpath,
+        b"t:5|ms|#a,b",
+        b"t:9|ms|#b,a",
+        b"t:7|ms|#a,b",
+        b"t:3|ms|#b,a|@0.5",
+        b"t:8|ms|#a,b",
+        b"t:4|ms|#b,a|@0.5",
+    )
+    rollup = close(hotpath)["t", Kind.TIMER, "a,b"]
+    assert (rollup.samples, rollup.count, rollup.last, rollup.min, rollup.max) == (6, 8, 4, 3, 9)
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["seen before", "named at the close"])
+def test_gauges_take_deltas(named):
+    hotpath = make()
+    feed(hotpath, b"g:10|g", b"g:+5|g", b"g:-3|g\ng:7|g\ng:+1|g", named=named)
+    rollup = close(hotpath)["g", Kind.GAUGE, ""]
+    assert (rollup.samples, rollup.sum, rollup.min, rollup.max, rollup.last) == (5, 10 + 15 + 12 + 7 + 8, 7, 15, 8)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_deltas_stand_on_the_value_of_earlier_windows(named):
+    hotpath = make()
+    feed(hotpath, b"g:10|g")
+    close(hotpath)
+    feed(hotpath, b"g:+5|g", b"g:-1|g", b"other:+2|g", named=named)
+    rows = close(hotpath, START + 120)
+    assert rows["g", Kind.GAUGE, ""].last == 14
+    assert rows["g", Kind.GAUGE, ""].max == 15
+    assert rows["other", Kind.GAUGE, ""].last == 2
+
+
+def test_a_relative_gauge_of_unknown_identity_finds_its_base_late():
+    hotpath = make()
+    feed(hotpath, b"g:10|g|#a,b")
+    feed(hotpath, b"g:+5|g|#b,a\ng:+1|g|#b,a", named=False)
+    name_all(hotpath)
+    assert close(hotpath)["g", Kind.GAUGE, "a,b"].last == 16
+
+
+def test_an_idle_gauge_repeats_until_its_time_is_over():
+    hotpath = make(idle_gauge_ttl=120.0)
+    feed(hotpath, b"g:10|g")
+    seen = [close(hotpath, START + 60 * n).get(("g", Kind.GAUGE, "")) for n in range(1, 6)]
+    assert [rollup and (rollup.samples, rollup.count, rollup.last) for rollup in seen] == [
+        (1, 1, 10),
+        (0, 1, 10),
+        (0, 1, 10),
+        None,
+        None,
+    ]
+    feed(hotpath, b"g:+1|g")
+    assert close(hotpath, START + 360)["g", Kind.GAUGE, ""].last == 11
+
+
+def test_sets_count_distinct_members():
+    hotpath = make()
+    feed(hotpath, b"s:a|s\ns:b|s\ns:a|s\ns:a:b|s", b"s:c|s\ns:a|s")
+    rollup = close(hotpath)["s", Kind.SET, ""]
+    assert (rollup.samples, rollup.sum, rollup.max, rollup.count) == (6, 4, 4, 1)
+
+
+def test_sinks_reject_or_drop():
+    hotpath = make()
+    for _ in range(2):
+        feed(hotpath, b"reserved.x:1|c\ndropped.y:1:2|c\nreserved.x:5|g\nfine:1|c")
+    tally = hotpath.tally()
+    assert tally.rejected == {"reserved_name": 4}
+    assert tally.samples_dropped == {"rule": 4}
+    assert (tally.accepted, tally.samples_accepted, tally.samples_open) == (4, 6, 2)
+    assert imbalance(hotpath) == 0
+
+
+def test_what_waits_for_its_name_is_in_no_figure():
+    hotpath = make()
+    feed(hotpath, b"new:1:2|c\nnew:bad|c", named=False)
+    assert (hotpath.tally().received, hotpath.tally().accepted, hotpath.tally().samples_open) == (1, 0, 0)
+    name_all(hotpath)
+    assert (hotpath.tally().received, hotpath.tally().accepted, hotpath.tally().samples_open) == (2, 1, 2)
+
+
+def test_identities_of_the_closing_window_are_named_first():
+    hotpath = make()
+    feed(hotpath, b"old:1|c", named=False)
+    hotpath.close_window(START + 60)
+    feed(hotpath, b"new:1|c\nold:5|c", named=False)
+    assert [identity.name for identity in hotpath.unresolved(10)] == [b"old"]
+    assert not hotpath.settled()
+    name_all(hotpath)
+    window = hotpath.closed_window()
+    assert [(series.metric, rollup.sum) for series, rollup in window.rows] == [("old", 1.0)]
+    assert close(hotpath, START + 120)["old", Kind.COUNTER, ""].sum == 5
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "kind", "expected"),
+    [
+        (START, b"c", {}),
+        (START + 59, b"g", {}),
+        (START - 1, b"c", {"late": 1}),
+        (START + 60, b"c", {"late": 1}),
+        (START - 60, b"g", {"late_gauge": 1}),
+        (START + 61, b"c", {"late": 1}),
+        (START + 62, b"c", {"too_far_ahead": 1}),
+        (START - 86_400, b"c", {"too_old": 1}),
+        (1, b"ms", {"too_old": 1}),
+    ],
+)
+@pytest.mark.parametrize("named", [True, False])
+def test_timestamps(timestamp, kind, expected, named):
+    hotpath = make()
+    if named:
+        feed(hotpath, b"t:1|" + kind)
+    feed(hotpath, b"t:1|%b|T%d" % (kind, timestamp))
+    tally = hotpath.tally()
+    assert dict(tally.samples_dropped) == {reason: n for reason, n in expected.items() if reason != "late"}
+    assert tally.samples_late == expected.get("late", 0)
+    assert imbalance(hotpath) == 0
+
+
+def test_a_metric_that_explodes_keeps_its_total():
+    hotpath = make(series_per_metric=10)
+    for _ in range(2):
+        feed(hotpath, *(b"m:1|c|#id:%d" % n for n in range(50)), b"other:1|c")
+    rows = close(hotpath)
+    assert sum(rollup.sum for (metric, *_), rollup in rows.items() if metric == "m") == 100
+    assert rows["m", Kind.COUNTER, "true"].sum == 80
+    assert rows["other", Kind.COUNTER, ""].sum == 2
+    assert hotpath.tally().samples_overflow == 80
+
+
+def test_metrics_beyond_the_limit_fold_per_class():
+    hotpath = make(series_limit=20)
+    feed(hotpath, *(b"m%d:1|c" % n for n in range(100)), *(b"t%d:1|ms" % n for n in range(10)))
+    assert len(close(hotpath)) <= 20 + 4
+    hotpath = make(series_limit=20)
+    feed(hotpath, *(b"m%d:1|c" % n for n in range(100)), *(b"t%d:1|ms" % n for n in range(10)))
+    rows = close(hotpath)
+    assert sum(rollup.sum for (_, kind, _), rollup in rows.items() if kind is Kind.COUNTER) == 100
+    assert rows["overflow.timer", Kind.TIMER, ""].count == 10
+
+
+def test_overflow_gauges_refuse_deltas():
+    hotpath = make(series_per_metric=2)
+    feed(hotpath, *(b"g:%d|g|#id:%d" % (n, n) for n in range(3)), b"g:+1|g|#id:2", b"g:+1|g|#id:9", b"g:5|g|#id:2")
+    assert hotpath.tally().rejected == {"series_limit": 2}
+    assert imbalance(hotpath) == 0
+
+
+def test_identities_without_room_in_the_queue_overflow():
+    hotpath = make(series_limit=5)
+    feed(hotpath, *(b"m%d:1|c" % n for n in range(10)), named=False)
+    assert hotpath.tally().samples_overflow == 5
+    name_all(hotpath)
+    assert imbalance(hotpath) == 0
+    assert sum(rollup.sum for rollup in close(hotpath).values()) == 10
+
+
+def test_memory_is_bounded_also_against_long_names():
+    hotpath = make(memory=1 << 20)
+    for n in range(200):
+        feed(hotpath, b"x%d" % n * 5000 + b":1|c", b"s:%d|s" % n)
+    assert hotpath.tally().aliases * 10_000 < 1 << 20
+    rows = close(hotpath)
+    assert sum(rollup.samples for rollup in rows.values()) == 400
+
+
+def test_at_the_bound_of_memory_nothing_new_is_kept_apart():
+    hotpath = make(memory=200_000, series_limit=10_000, series_per_metric=10_000)
+    feed(hotpath, *(b"m%d:1|c" % n for n in range(500)))
+    close(hotpath)
+    feed(hotpath, *(b"new%d:1|c" % n for n in range(10)))
+    rows = close(hotpath, START + 120)
+    assert rows["overflow.counter", Kind.COUNTER, ""].sum == 10
+
+
+def test_sums_saturate():
+    hotpath = make()
+    feed(
+        hotpath, b"c:1e308:1e308:1e308|c|@1e-9", b"c:1e308|c", b"c:1e308|c", b"g:1e308|g", b"g:+1e308|g", b"g:+1e308|g"
+    )
+    assert all(math.isfinite(value) for rollup in close(hotpath).values() for value in (rollup.sum, rollup.last))
+
+
+def test_only_named_networks_may_send():
+    hotpath = make()
+    hotpath.allow(["10.0.0.0/8", "::1/128"])
+    for peer in (("10.1.2.3", 1), ("::1", 2), ("::ffff:10.0.0.1", 3), ("192.0.2.1", 4), None):
+        hotpath.feed(b"a:1|c\n", NOW, peer)
+    name_all(hotpath)
+    assert hotpath.tally().accepted == 3
+    assert hotpath.tally().rejected == {"source_denied": 2}
+    assert hotpath.rejects()[0].peer.host == "192.0.2.1"
+
+
+def test_rejects_are_a_ring():
+    hotpath = make()
+    feed(hotpath, *(b"bad%d" % n + b"x" * 500 for n in range(100)))
+    latest = hotpath.rejects()
+    assert len(latest) == 64
+    assert len(latest[-1].line) == 120
+    assert latest[-1].line.startswith(b"bad99x")
+    assert (latest[-1].reason, latest[-1].time) == ("no_value", NOW)
+
+
+def test_tap_and_snapshot_and_forget():
+    hotpath = make()
+    hotpath.tap(b"web.*")
+    feed(hotpath, b"web.a:1|c\ndb.b:1|c\nbroken", b"web.c:2|g")
+    assert hotpath.tapped() == [b"web.a:1|c", b"web.c:2|g"]
+    hotpath.tap(None)
+    assert {series.metric for series, _ in hotpath.snapshot(10)} == {"web.a", "db.b", "web.c"}
+    assert hotpath.forget(["web.a", "web.c", "nobody"]) == ["web.a", "web.c"]
+    assert {series.metric for series, _ in hotpath.snapshot(10)} == {"db.b"}
+    assert hotpath.tally().series == 1
+    assert imbalance(hotpath) == 0
+    feed(hotpath, b"web.c:+1|g")
+    assert close(hotpath)["web.c", Kind.GAUGE, ""].last == 1
+
+
+def test_drain_reads_a_real_socket_and_leaves_it_open():
+    hotpath = make()
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
+    ):
+        receiver.bind(("127.0.0.1", 0))
+        for _ in range(70):
+            sender.sendto(b"a:1|c", receiver.getsockname())
+        assert (hotpath.drain(receiver.fileno(), NOW), hotpath.drain(receiver.fileno(), NOW)) == (64, 6)
+        assert hotpath.drain(receiver.fileno(), NOW) == 0
+    name_all(hotpath)
+    assert hotpath.tally().accepted == 70
+
+
+def test_a_truncated_datagram_loses_its_last_line():
+    hotpath = make()
+    hotpath._feed_received(b"a:1|c\nb:2|c\nc:3", NOW, None, truncated=True)
+    name_all(hotpath)
+    tally = hotpath.tally()
+    assert (tally.accepted, tally.rejected, tally.truncated_datagrams) == (2, {"truncated": 1}, 1)
+
+
+def test_a_full_window_of_distinct_values_folds_in_between():
+    hotpath = make()
+    rng = random.Random(7)
+    values = [rng.randrange(1, 10**6) / 1000 for _ in range(120_000)]
+    for start in range(0, len(values), 1000):
+        feed(hotpath, b"\n".join(b"t:%.3f|ms" % value for value in values[start : start + 1000]))
+    rollup = close(hotpath)["t", Kind.TIMER, ""]
+    assert rollup.samples == 120_000
+    assert rollup.sum == pytest.approx(sum(values), rel=1e-12)
+    assert rollup.quantiles.quantile(0.95) == pytest.approx(sorted(values)[int(0.95 * 120_000) - 1], rel=0.011)
+
+
+lines = st.builds(
+    lambda name, value, rest: b"%b:%b|%b" % (name, value, rest),
+    st.sampled_from([b"a", b"b", b"c", b"reserved.x", b"dropped.x"]),
+    st.sampled_from([b"1", b"2", b"+3", b"-1", b"2.5", b"x", b"1:2", b"+1:7", b""]),
+    st.sampled_from(
+        [
+            b"c",
+            b"c|@0.5",
+            b"ms",
+            b"ms|#t:1",
+            b"ms|#t:1|@0.1",
+            b"g",
+            b"g|#t:1",
+            b"s",
+            b"c\r",
+            b"c|zz",
+            b"g|T1",
+            b"c|T1764000000",
+            b"q",
+        ]
+    ),
+)
+datagrams = st.lists(st.lists(lines, max_size=6).map(b"\n".join), max_size=12)
+
+
+@given(datagrams, st.integers(1, 4))
+def test_the_short_way_and_the_long_way_agree(datagrams, named_every):
+    """A hot path that forgets its keys before every datagram reads everything by the grammar: nothing may differ."""
+    short, long = make(series_per_metric=2), make(series_per_metric=2)
+    for number, datagram in enumerate(datagrams):
+        long._keys.clear()
+        for hotpath in (short, long):
+            hotpath.feed(datagram, NOW)
+            if number % named_every == 0:
+                name_all(hotpath)
+            assert imbalance(hotpath) == 0
+    name_all(short)
+    name_all(long)
+    first, second = short.tally(), long.tally()
+    assert first == second
+    rows, others = close(short), close(long)
+    assert rows.keys() == others.keys()
+    for key, rollup in rows.items():
+        other = others[key]
+        assert (rollup.samples, rollup.min, rollup.max, rollup.last) == (
+            other.samples,
+            other.min,
+            other.max,
+            other.last,
+        )
+        assert rollup.sum == pytest.approx(other.sum, rel=1e-12)
+        assert rollup.count == pytest.approx(other.count, rel=1e-12)
+
+
+@given(st.lists(st.binary(max_size=300), max_size=20))
+def test_random_bytes_raise_nothing_and_balance(datagrams):
+    hotpath = make(series_limit=10)
+    for datagram in datagrams:
+        hotpath.feed(datagram, NOW)
+        assert imbalance(hotpath) == 0
+    name_all(hotpath)
+    assert imbalance(hotpath) == 0

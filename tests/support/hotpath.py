@@ -1,0 +1,63 @@
+"""A hot path with small neighbours: names resolve to themselves, tags to one dimension."""
+
+from __future__ import annotations
+
+from relay.hotpath.aggregator import PythonHotPath
+from relay.model import Identity, Kind, Resolution, Rollup, Series, Sink
+
+START = 1_764_000_000
+NOW = START + 1.0
+
+
+def catch_all(kind: Kind) -> Series:
+    return Series(f"overflow.{kind}", (), kind)
+
+
+def make(**changes) -> PythonHotPath:
+    settings = {
+        "series_limit": 1000,
+        "series_per_metric": 100,
+        "memory": 64 << 20,
+        "window_seconds": 60,
+        "max_age": 86_400.0,
+        "idle_gauge_ttl": 120.0,
+        "catch_all": catch_all,
+    }
+    hotpath = PythonHotPath(**{**settings, **changes})
+    hotpath.open_window(START)
+    return hotpath
+
+
+def answer(identity: Identity) -> Resolution | Sink:
+    """`reserved.*` is refused, `dropped.*` is dropped, the rest keeps its name; sorted tags are the dimension."""
+    name = identity.name.decode("latin-1")
+    if name.startswith("reserved."):
+        return Sink("reserved_name", rejects=True)
+    if name.startswith("dropped."):
+        return Sink("rule", rejects=False)
+    tags = ",".join(sorted(identity.tags.decode("latin-1").split(",")))
+    series = Series(name, (("tags", tags),), identity.kind)
+    return Resolution(series, series._replace(dimensions=(("overflow", "true"),)))
+
+
+def name_all(hotpath: PythonHotPath) -> None:
+    while identities := hotpath.unresolved(100):
+        hotpath.resolve([(identity, answer(identity)) for identity in identities])
+
+
+def close(hotpath: PythonHotPath, next_start: int = START + 60) -> dict[tuple[str, Kind, str], Rollup]:
+    hotpath.close_window(next_start)
+    name_all(hotpath)
+    assert hotpath.settled()
+    window = hotpath.closed_window()
+    rows = {(s.metric, s.kind, s.dimensions[0][1] if s.dimensions else ""): rollup for s, rollup in window.rows}
+    assert window.samples == sum(rollup.samples for rollup in rows.values())
+    return rows
+
+
+def imbalance(hotpath: PythonHotPath, closed: int = 0) -> int:
+    """Differences of the equations for lines and samples; `closed` samples were handed out."""
+    tally = hotpath.tally()
+    lines = tally.received - tally.accepted - tally.events - sum(tally.rejected.values())
+    samples = tally.samples_accepted - closed - tally.samples_open - sum(tally.samples_dropped.values())
+    return abs(lines) + abs(samples)
