@@ -1,0 +1,217 @@
+"""A local putMetricData: signatures verified, every limit enforced, four shapes of partial failure, faults on demand.
+
+Used by the tests, by `demo` and by `statsd-relay cloud`. It keeps what it stored, so that a test can compare to the
+digit. The one part of jdcloud/ that does I/O.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter, deque
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from relay.config.types import Secret
+from relay.jdcloud.codec import decode, encode
+from relay.jdcloud.emulator.check import MAX_BYTES, MAX_POINTS, check_point
+from relay.jdcloud.emulator.faults import Fault
+from relay.jdcloud.emulator.shapes import failure, partial_failure
+from relay.jdcloud.sign import Signer
+
+if TYPE_CHECKING:
+    from relay.clock import Clock
+
+__all__ = ["Emulator", "Fault"]
+
+PATH: Final = "/v1/customMetrics"
+KEPT: Final = 1_000_000
+"""Points kept for inspection; older ones are forgotten, so that a long run stays bounded."""
+_CLOCK_DIFFERENCE: Final = 900.0
+_ADDED_BY_SIGNING: Final = {"x-jdcloud-date", "x-jdcloud-nonce"}
+
+Point = dict[str, Any]
+
+
+class Emulator:
+    """State: the points stored, the requests seen, the faults to come."""
+
+    def __init__(
+        self,
+        *,
+        access_key: str,
+        secret_key: str,
+        region: str,
+        clock: Clock,
+        check_signature: bool = True,
+        latency: float = 0.0,
+    ) -> None:
+        self._signer = Signer(access_key=access_key, secret_key=Secret(secret_key), region=region)
+        self._clock = clock
+        self._check_signature = check_signature
+        self._random = random.Random(0)  # noqa: S311 - repeatable faults
+        self._faults: list[Fault] = []
+        self._nonces: deque[str] = deque(maxlen=10_000)
+        self._runner: web.AppRunner | None = None
+        self._hanging = asyncio.Event()
+        self.latency = latency
+        """Seconds before each answer."""
+        self.shape = 1
+        """Of partial failures, 1..4."""
+        self.requests = 0
+        """Seen, whatever became of them."""
+        self.statuses: Counter[int] = Counter()
+        self.received: deque[Point] = deque(maxlen=KEPT)
+        """Points stored, oldest first."""
+
+    def __repr__(self) -> str:
+        """Report the counts."""
+        return f"<Emulator {self.requests} requests, {len(self.received)} points>"
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
+        """Listen; return the base URL.
+
+        Raises:
+            OSError: the address cannot be bound.
+        """
+        app = web.Application(client_max_size=4 * MAX_BYTES)
+        app.router.add_post(PATH, self._post)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host, port).start()
+        bound = self._runner.addresses[0]
+        return f"http://{f'[{bound[0]}]' if ':' in bound[0] else bound[0]}:{bound[1]}"
+
+    async def stop(self) -> None:
+        """Close every connection."""
+        self._hanging.set()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    def add_fault(self, fault: Fault) -> None:
+        """Let something go wrong from the next request on."""
+        self._faults.append(fault)
+
+    def clear_faults(self) -> None:
+        """Be healthy again."""
+        self._faults.clear()
+
+    # --- what arrived -------------------------------------------------------------------------------------------------
+
+    def points(self, metric: str, **dimensions: str) -> list[Point]:
+        """Return the stored points of a metric that carry these dimensions."""
+        wanted = dimensions.items()
+        return [point for point in self.received if point["metric"] == metric and wanted <= point["dimensions"].items()]
+
+    def total(self, metric: str, stat: str = "sum", **dimensions: str) -> float:
+        """Add up one statistic of a metric's points; a raw point has only `value`."""
+        found = (point["values"] for point in self.points(metric, **dimensions))
+        return float(sum(values[stat] if stat in values else values["value"] for values in found))
+
+    def duplicates(self) -> list[tuple[Any, ...]]:
+        """Return the (metric, dimensions, timestamp) that were stored more than once."""
+        keys = Counter((p["metric"], tuple(sorted(p["dimensions"].items())), p["timestamp"]) for p in self.received)
+        return [key for key, count in keys.items() if count > 1]
+
+    # --- answering ----------------------------------------------------------------------------------------------------
+
+    async def _post(self, request: web.Request) -> web.StreamResponse:
+        self.requests += 1
+        request_id = f"emulator-{self.requests}"
+        body = await request.read()
+        if self.latency:
+            await asyncio.sleep(self.latency)
+        fault = next((fault for fault in self._faults if fault.strikes(self._random.random())), None)
+        if fault is not None and fault.kind in ("reset", "hang"):
+            return await self._vanish(request, fault)
+        if fault is not None and fault.kind.isdigit():
+            status = int(fault.kind)
+            return self._answer(status, failure(status, "EMULATED", f"emulated {status}", request_id), fault.headers)
+        status, answer = self._judge(
+            request, body, request_id, spoil_first=fault is not None and fault.kind == "partial"
+        )
+        if fault is not None and fault.kind in ("lost", "cut", "garbage"):
+            return await self._spoil(request, fault, encode(answer))
+        return self._answer(status, answer)
+
+    def _answer(self, status: int, answer: Any, headers: dict[str, str] | None = None) -> web.Response:  # noqa: ANN401
+        self.statuses[status] += 1
+        return web.Response(status=status, body=encode(answer), content_type="application/json", headers=headers)
+
+    async def _vanish(self, request: web.Request, fault: Fault) -> web.StreamResponse:
+        if fault.kind == "hang":
+            await self._hanging.wait()
+        _abort(request)
+        return web.Response(status=500)
+
+    async def _spoil(self, request: web.Request, fault: Fault, answer: bytes) -> web.StreamResponse:
+        """Answer what was stored in a way that nobody can read."""
+        if fault.kind == "garbage":
+            return web.Response(body=b"<html>it works</html>", content_type="text/html")
+        if fault.kind == "cut":
+            response = web.StreamResponse(headers={"content-length": str(len(answer))})
+            await response.prepare(request)
+            await response.write(answer[: len(answer) // 2])
+        _abort(request)
+        return web.Response(status=500)
+
+    def _judge(self, request: web.Request, body: bytes, request_id: str, *, spoil_first: bool) -> tuple[int, Any]:
+        reason = self._check_signed(request, body) if self._check_signature else ""
+        if reason:
+            return 401, failure(401, "ACCESS_ERROR", reason, request_id)
+        if len(body) > MAX_BYTES:
+            return 413, failure(413, "TOO_LARGE", f"{len(body)} bytes, at most {MAX_BYTES}", request_id)
+        try:
+            points = decode(body)["metricDataList"]
+        except (ValueError, KeyError, TypeError):
+            return 400, failure(400, "INVALID_ARGUMENT", "no metricDataList", request_id)
+        if not isinstance(points, list) or not 1 <= len(points) <= MAX_POINTS:
+            return 400, failure(400, "INVALID_ARGUMENT", f"a request holds 1 to {MAX_POINTS} points", request_id)
+        return self._store(points, request_id, spoil_first=spoil_first)
+
+    def _store(self, points: list[Point], request_id: str, *, spoil_first: bool) -> tuple[int, Any]:
+        now = self._clock.wall()
+        bad: list[tuple[Point, str]] = []
+        for index, point in enumerate(points):
+            detail = "emulated refusal" if spoil_first and index == 0 else check_point(point, now)
+            if detail:
+                bad.append((point, detail))
+            else:
+                self.received.append(point)
+        if bad:
+            return partial_failure(self.shape, bad, request_id)
+        return 200, {"requestId": request_id, "result": {"success": True}}
+
+    # --- signatures ---------------------------------------------------------------------------------------------------
+
+    def _check_signed(self, request: web.Request, body: bytes) -> str:
+        """Return what is wrong with a signature; "" if it is right and its nonce is new."""
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        authorization = headers.get("authorization", "")
+        names = authorization.partition("SignedHeaders=")[2].partition(",")[0].split(";")
+        nonce, date = headers.get("x-jdcloud-nonce", ""), headers.get("x-jdcloud-date", "")
+        if not {"content-type", "host", "x-jdcloud-date", "x-jdcloud-nonce"} <= set(names) <= headers.keys():
+            return "signature does not cover content-type, host, date and nonce"
+        try:
+            moment = datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+        except ValueError:
+            return "x-jdcloud-date is not a date"
+        if abs(moment - self._clock.wall()) > _CLOCK_DIFFERENCE:
+            return f"the clock differs by {moment - self._clock.wall():.0f} s"
+        signed = {name: headers[name] for name in names if name not in _ADDED_BY_SIGNING}
+        expected = self._signer.sign(request.method, request.raw_path, signed, body, now=moment, nonce=nonce)
+        if expected["authorization"] != authorization:
+            return "the signature does not match"
+        if nonce in self._nonces:
+            return "the nonce was used before"
+        self._nonces.append(nonce)
+        return ""
+
+
+def _abort(request: web.Request) -> None:
+    """Cut the connection: the client sees a reset, never an answer."""
+    if isinstance(request.transport, asyncio.Transport):
+        request.transport.abort()

@@ -1,0 +1,145 @@
+"""Points: the table of jdcloud.md, both outputs, every counter form; what yields to what; and the emulator's limits."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay import limits
+from relay.jdcloud.emulator.check import check_point
+from relay.jdcloud.points import PointEncoder, legal_number, percentile_suffix
+from relay.model import ClosedWindow, Kind, Rollup, Series
+from tests.support.rows import HOST, START, Fixed, counter, gauge, members, timer, window
+
+
+def encode(closed: ClosedWindow, **changes):
+    settings = {"namespace": "ns", "output": "aggregate", "counter_values": "total", "percentiles": [95.0]}
+    encoding = PointEncoder(**{**settings, **changes}).encode_window(closed)
+    points = [json.loads(point.body) for point in encoding]
+    assert not any(check_point(point, START) for point in points)
+    return points, encoding
+
+
+def values(closed: ClosedWindow, **changes) -> dict[str, dict]:
+    return {point["metric"]: point["values"] for point in encode(closed, **changes)[0]}
+
+
+def same(value, count=1):
+    return {"sum": value, "count": count, "avg": value, "min": value, "max": value, "last": value}
+
+
+def test_a_point_is_complete():
+    [point], _ = encode(window(counter()))
+    assert point == {
+        "namespace": "ns",
+        "metric": "c",
+        "dimensions": {"host": "h1"},
+        "timestamp": START,
+        "type": 2,
+        "values": same(6),
+    }
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ("total", same(6)),
+        ("rate", same(0.1)),
+        ("samples", {"sum": 6, "count": 3, "avg": 2, "min": 1, "max": 3, "last": 2}),
+    ],
+)
+def test_counters(form, expected):
+    assert values(window(counter()), counter_values=form)["c"] == expected
+    assert values(window(counter()), counter_values=form, output="raw")["c"] == {"value": expected["sum"]}
+
+
+def test_timers_have_statistics_and_percentiles():
+    sent = values(window(timer()), percentiles=[95.0, 99.9, 50])
+    assert sent == {
+        "t": {"sum": 40, "count": 8, "avg": 5, "min": 1, "max": 9.5, "last": 5},
+        "t.p95": same(95),
+        "t.p99_9": same(99.9),
+        "t.p50": same(50),
+    }
+    assert values(window(timer()), output="raw") == {
+        "t.sum": {"value": 40},
+        "t.count": {"value": 8},
+        "t.avg": {"value": 5},
+        "t.min": {"value": 1},
+        "t.max": {"value": 9.5},
+        "t.p95": {"value": 95},
+    }
+
+
+def test_gauges_and_sets():
+    sent = values(window(gauge(), members()))
+    assert sent["g"] == {"sum": 30, "count": 2, "avg": 15, "min": 10, "max": 20, "last": 10}
+    assert sent["s"] == same(7)
+    assert values(window(gauge(), members()), output="raw") == {"g": {"value": 10}, "s": {"value": 7}}
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_a_derived_name_yields_to_a_received_one(swap):
+    rows = [timer("x"), counter("x.p95"), gauge("x.gauge", derived=True), counter("x.gauge")]
+    points, encoding = encode(window(*(reversed(rows) if swap else rows)))
+    assert sorted(point["metric"] for point in points) == ["x", "x.gauge", "x.p95"]
+    assert next(point for point in points if point["metric"] == "x.p95")["values"] == same(6)
+    assert (encoding.samples_dropped, encoding.points_collided) == (2, 1)
+
+
+def test_two_rows_of_one_key_never_both_go_out():
+    points, encoding = encode(window(counter("x"), gauge("x")))
+    assert len(points) == 1
+    assert encoding.samples_dropped == 2
+
+
+def test_the_same_metric_with_other_dimensions_is_no_collision():
+    points, encoding = encode(window(counter("x"), counter("x", dimensions=(("host", "h2"),))))
+    assert len(points) == 2
+    assert encoding.samples_dropped == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [(1.0, 1), (1.5, 1.5), (-0.0, 0), (1e300, 9223372036854774784), (-1e300, -9223372036854774784), (2.0**53, 2**53)],
+)
+def test_numbers_are_clamped_and_whole_ones_are_integers(value, sent):
+    assert legal_number(value) == sent
+    assert type(legal_number(value)) is type(sent)
+
+
+def test_percentile_suffixes():
+    assert [percentile_suffix(p) for p in (95.0, 99.9, 50, 99.99, 5)] == [".p95", ".p99_9", ".p50", ".p99_99", ".p5"]
+
+
+def test_a_long_name_stays_within_its_bytes_with_a_suffix():
+    points, _ = encode(window(timer("x" * 255)))
+    assert [len(point["metric"]) for point in points] == [255, 255]
+
+
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(Kind), *[numbers] * 4, st.floats(1e-300, 1e300)), max_size=8),
+    st.sampled_from(["raw", "aggregate"]),
+)
+def test_whatever_was_sampled_the_service_takes_it(samples, output):
+    rows = []
+    for number, (kind, total, low, high, last, count) in enumerate(samples):
+        rollup = Rollup(
+            samples=1,
+            count=count,
+            sum=total,
+            min=low,
+            max=high,
+            last=last,
+            quantiles=Fixed() if kind is Kind.TIMER else None,
+        )
+        rows.append((Series(f"m{number}", HOST, kind), rollup))
+    for form in ("total", "samples", "rate"):
+        encode(window(*rows), output=output, counter_values=form)
+    assert limits.NAME_BYTES == 255
