@@ -7,9 +7,11 @@ The stock figures (spooled, in flight) come from the spool and the pool themselv
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -18,6 +20,30 @@ if TYPE_CHECKING:
 
     from relay.clock import Clock
     from relay.model import Tally
+
+
+class Durations:
+    """State: a histogram of seconds, cumulative like Prometheus wants it."""
+
+    BOUNDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+    def __init__(self) -> None:
+        self._counts = [0] * (len(self.BOUNDS) + 1)
+        self.sum = 0.0
+
+    def __repr__(self) -> str:
+        """Report the count."""
+        return f"<Durations {sum(self._counts)}>"
+
+    def observe(self, seconds: float) -> None:
+        """Count one."""
+        self._counts[bisect_left(self.BOUNDS, seconds)] += 1
+        self.sum += seconds
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Return (upper bound, how many were at most that long), `+Inf` last."""
+        names = [*map(str, self.BOUNDS), "+Inf"]
+        return list(zip(names, accumulate(map(float, self._counts)), strict=True))
 
 
 class Ledger:
@@ -40,6 +66,7 @@ class Ledger:
         self.requests: Counter[str] = Counter()
         """By HTTP status, or `error` where there was none."""
         self.requests_ambiguous = 0
+        self.request_seconds = Durations()
         self.windows_closed = 0
         self.close_seconds = 0.0
         """Of the last window."""

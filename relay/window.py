@@ -204,6 +204,11 @@ class Closer:
         if is_over(self.open_id, wall, self._seconds):
             await self.close()
 
+    async def name_all(self) -> None:
+        """Answer every identity that waits, once the sockets are closed: a partial holds only what is named."""
+        while self._hotpath.unresolved(1):
+            await self._name(slices=1)
+
     async def close_early(self) -> bool:
         """Close the open window before its end, at stop; a window that lies in the future stays open.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from relay.jdcloud.classify import classify
+from relay.jdcloud.codec import decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,10 @@ class JDCloud:
     def classify(self, reply: Reply, batch: Batch, *, now: float) -> Verdict:
         """Return what to do with the batch."""
         return classify(reply, batch, now=now)
+
+    def points(self, batch: Batch) -> list[bytes]:
+        """Return the points of a batch, each as it was encoded."""
+        return [encode(point) for point in decode(batch.body)["metricDataList"]]
 
 
 def host_header(url: str) -> str:

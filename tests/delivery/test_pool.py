@@ -1,0 +1,253 @@
+"""The sender pool against the emulator over real HTTP: every verdict, and the equation of points all the while."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import msgspec
+import pytest
+
+from relay.clock import SystemClock
+from relay.config.types import Secret
+from relay.delivery.batcher import pack
+from relay.delivery.dead_letters import NAME, DeadLetters, append
+from relay.delivery.pool import SenderPool
+from relay.delivery.rate import TokenBucket
+from relay.delivery.spool import Spool
+from relay.delivery.transport import HttpTransport, LineTransport
+from relay.errors import TransportError
+from relay.jdcloud.cloud import JDCloud
+from relay.jdcloud.emulator import Emulator, Fault
+from relay.jdcloud.points import BODY_HEAD, BODY_TAIL
+from relay.jdcloud.sign import Signer
+from relay.model import Point, Reply
+from relay.telemetry import Ledger, LossLog
+from tests.support.clock import VirtualClock
+
+CLOCK = SystemClock()
+
+
+def batches(count: int, per_request: int = 5):
+    now = int(CLOCK.wall()) // 60 * 60
+    points = [
+        Point(
+            json.dumps(
+                {
+                    "namespace": "n",
+                    "metric": f"m{number}",
+                    "dimensions": {"host": "h"},
+                    "timestamp": now,
+                    "type": 2,
+                    "values": {"sum": number},
+                }
+            ).encode()
+        )
+        for number in range(count)
+    ]
+    return now, list(pack(points, window=now, head=BODY_HEAD, tail=BODY_TAIL, max_points=per_request))
+
+
+class Setup:
+    """A pool, a spool, an emulator; `clock` drives the pool's waits."""
+
+    def __init__(self, directory, *, clock=CLOCK, transport=None, secret="sk") -> None:
+        self.directory = directory
+        self.clock = clock
+        self.transport = transport or HttpTransport(timeout=1, connect_timeout=0.5, concurrency=4, ca_file="", proxy="")
+        self.emulator = Emulator(access_key="ak", secret_key="sk", region="r", clock=CLOCK)
+        self.signer = Signer(access_key="ak", secret_key=Secret(secret), region="r")
+        self.ledger = Ledger()
+
+    async def __aenter__(self) -> Setup:
+        self.url = await self.emulator.start()
+        nonces = iter(range(10**6))
+        cloud = JDCloud(
+            endpoint=f"{self.url}/v1/customMetrics", region="r", signer=self.signer, nonce=lambda: str(next(nonces))
+        )
+        self.spool = await Spool.open(self.directory, ledger=self.ledger)
+        self.pool = SenderPool(
+            spool=self.spool,
+            cloud=cloud,
+            transport=self.transport,
+            bucket=TokenBucket(60_000, 8),
+            dead_letters=DeadLetters(self.directory, ledger=self.ledger, clock=CLOCK),
+            ledger=self.ledger,
+            loss_log=LossLog(CLOCK),
+            clock=self.clock,
+            random=lambda: 0.01,
+            concurrency=4,
+        )
+        self.running = asyncio.create_task(self.pool.run())
+        return self
+
+    async def __aexit__(self, *_) -> None:
+        await self.pool.drain(until=0.0)
+        await self.running
+        await self.spool.close()
+        await self.transport.close()
+        await self.emulator.stop()
+
+    async def send(self, count: int) -> None:
+        window, packed = batches(count)
+        await self.spool.store(window, packed, {})
+
+    async def settle(self) -> None:
+        while self.spool.points or self.spool.leased:
+            assert self.balanced()
+            await asyncio.sleep(0.005)
+        assert self.balanced()
+
+    def balanced(self) -> bool:
+        ledger = self.ledger
+        left = self.spool.points + self.pool.in_flight
+        return ledger.points_created == ledger.points_delivered + ledger.points_refused + left
+
+
+@pytest.fixture
+async def setup(tmp_path):
+    async with Setup(tmp_path) as made:
+        yield made
+
+
+async def test_everything_arrives_once(setup):
+    await setup.send(203)
+    await setup.settle()
+    assert (setup.emulator.requests, len(setup.emulator.received), setup.emulator.duplicates()) == (41, 203, [])
+    assert setup.ledger.points_delivered == 203
+    assert setup.ledger.requests == {"200": 41}
+
+
+@pytest.mark.parametrize("kind", ["500", "502", "503", "504", "408", "reset", "lost", "cut", "garbage"])
+async def test_what_may_not_be_stored_goes_again(setup, kind):
+    setup.emulator.add_fault(Fault.parse(f"{kind}:3"))
+    await setup.send(50)
+    await setup.settle()
+    assert setup.ledger.points_delivered == 50
+    assert {point["metric"] for point in setup.emulator.received} == {f"m{n}" for n in range(50)}
+    assert setup.ledger.requests_ambiguous == (0 if kind == "503" else 3)
+
+
+async def test_a_request_that_hangs_is_given_up_and_goes_again(setup):
+    setup.emulator.add_fault(Fault.parse("hang:1"))
+    await setup.send(5)
+    await setup.settle()
+    assert setup.ledger.requests == {"error": 1, "200": 1}
+
+
+@pytest.mark.parametrize("shape", [1, 2, 3, 4])
+async def test_a_refused_point_dies_alone_in_the_clouds_own_words(setup, shape):
+    setup.emulator.shape = shape
+    setup.emulator.add_fault(Fault.parse("partial:1"))
+    await setup.send(15)
+    await setup.settle()
+    assert (setup.ledger.points_delivered, setup.ledger.points_refused, setup.ledger.dead_letters) == (14, 1, 1)
+    [line] = (setup.directory / NAME).read_text().splitlines()
+    letter = json.loads(line)
+    assert letter["detail"] == "emulated refusal"
+    assert letter["point"]["metric"] not in {point["metric"] for point in setup.emulator.received}
+    assert (setup.directory / NAME).stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_refused_request_goes_to_the_dead_letters(setup):
+    setup.emulator.add_fault(Fault.parse("400:1"))
+    await setup.send(10)
+    await setup.settle()
+    assert (setup.ledger.points_delivered, setup.ledger.points_refused) == (5, 5)
+    assert len((setup.directory / NAME).read_text().splitlines()) == 5
+
+
+class Paused(VirtualClock):
+    """Virtual sleeps, remembered."""
+
+    def __init__(self) -> None:
+        super().__init__(CLOCK.wall())
+        self.slept: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        await super().sleep(seconds)
+        await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize(
+    ("fault", "low", "high"),
+    [
+        (Fault("429", left=1, headers={"retry-after": "7"}), 7, 7),
+        (Fault("429", left=1), 0.5, 1),
+        (Fault("401", left=1), 30, 60),
+        (Fault("403", left=1), 30, 60),
+        (Fault("404", left=1), 30, 60),
+        (Fault("302", left=1, headers={"location": "http://127.0.0.1:1/"}), 30, 60),
+    ],
+    ids=lambda value: getattr(value, "kind", None),
+)
+async def test_everybody_pauses_and_nothing_is_thrown_away(tmp_path, fault, low, high):
+    async with Setup(tmp_path, clock=Paused()) as setup:
+        setup.emulator.add_fault(fault)
+        await setup.send(20)
+        await setup.settle()
+        assert setup.ledger.points_delivered == 20
+        assert low <= max(setup.clock.slept) <= high + 1e-6
+
+
+async def test_a_wrong_secret_loses_nothing(tmp_path):
+    async with Setup(tmp_path, secret="wrong") as setup:
+        await setup.send(20)
+        while not setup.ledger.requests["401"]:
+            await asyncio.sleep(0.01)
+        assert setup.ledger.points_delivered == 0
+        assert setup.balanced()
+    assert setup.spool.points == 20
+
+
+async def test_the_cloud_is_down_and_comes_back(tmp_path):
+    async with Setup(tmp_path) as setup:
+        url = setup.url
+        await setup.emulator.stop()
+        await setup.send(30)
+        while setup.ledger.requests["error"] < 6:
+            await asyncio.sleep(0.01)
+        assert (setup.ledger.requests_ambiguous, setup.balanced()) == (0, True)
+        await setup.emulator.start(port=int(url.rpartition(":")[2]))
+        await setup.settle()
+        assert len(setup.emulator.received) == 30
+        assert setup.emulator.duplicates() == []
+
+
+async def test_drain_puts_back_what_is_on_its_way(tmp_path):
+    async with Setup(tmp_path) as setup:
+        setup.emulator.add_fault(Fault.parse("hang"))
+        await setup.send(10)
+        while not setup.pool.requests_in_flight:
+            await asyncio.sleep(0.005)
+        await setup.pool.drain(until=0.0)
+        assert (setup.spool.points, setup.pool.in_flight, setup.pool.requests_in_flight) == (10, 0, 0)
+        assert setup.balanced()
+
+
+def test_dead_letters_are_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr("relay.delivery.dead_letters.ROTATE_BYTES", 1000)
+    for number in range(30):
+        append(tmp_path / NAME, b"%d " % number * 50 + b"\n")
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 2000
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+async def test_lines_instead_of_http(tmp_path):
+    with (tmp_path / "out").open("ab") as stream:
+        async with Setup(tmp_path, transport=LineTransport(stream)) as setup:
+            await setup.send(10)
+            await setup.settle()
+    bodies = [msgspec.json.decode(line) for line in (tmp_path / "out").read_bytes().splitlines()]
+    assert sum(len(body["metricDataList"]) for body in bodies) == 10
+
+
+async def test_what_was_never_sent_is_not_ambiguous():
+    transport = HttpTransport(timeout=1, connect_timeout=0.5, concurrency=1, ca_file="", proxy="")
+    with pytest.raises(TransportError) as caught:
+        await transport.post("http://127.0.0.1:1/", {}, b"")
+    assert not caught.value.ambiguous
+    assert "Connect" in caught.value.detail
+    await transport.close()
+    assert isinstance(Reply(status=200, headers={}, body=b""), Reply)

@@ -1,0 +1,67 @@
+"""Batcher, back-off and token bucket: no I/O, no time of their own."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.delivery.batcher import pack
+from relay.delivery.rate import TokenBucket
+from relay.delivery.retry import backoff, wait_for_person
+from relay.model import Point
+
+bodies = st.lists(st.integers(2, 400).map(lambda size: b'"' + b"x" * (size - 2) + b'"'), max_size=300)
+
+
+@given(bodies, st.integers(1, 50), st.integers(500, 3000))
+def test_every_point_is_in_one_body_that_fits(points, max_points, max_bytes):
+    batches = list(
+        pack(map(Point, points), window=60, head=b"[", tail=b"]", max_points=max_points, max_bytes=max_bytes)
+    )
+    assert [point for batch in batches for point in json.loads(batch.body)] == [json.loads(point) for point in points]
+    assert all(len(batch.body) <= max_bytes and 1 <= batch.points <= max_points for batch in batches)
+    assert sum(batch.points for batch in batches) == len(points)
+    for batch, following in pairwise(batches):
+        first = len(json.dumps(json.loads(following.body)[0]))
+        assert batch.points == max_points or len(batch.body) + 1 + first > max_bytes
+
+
+def test_packing_is_lazy():
+    def endless():
+        while True:
+            yield Point(b"{}")
+
+    assert next(pack(endless(), window=0, head=b"[", tail=b"]")).points == 50
+
+
+@given(st.integers(1, 10**6), st.floats(0, 1))
+def test_backoff_is_full_jitter_under_a_cap(failures, dice):
+    assert 0 <= backoff(failures, dice) <= min(60, 0.5 * 2.0 ** min(failures, 20))
+    assert backoff(failures, 0.0) == 0
+    assert 30 <= wait_for_person(dice) <= 60
+
+
+def test_a_bucket_gives_its_burst_and_then_its_rate():
+    bucket = TokenBucket(per_minute=60, burst=2)
+    assert [bucket.take(100.0) for _ in range(4)] == [0, 0, 1, 2]
+    assert bucket.take(110.0) == 0
+
+
+@given(st.lists(st.floats(0, 10), max_size=50))
+def test_a_bucket_never_exceeds_its_rate(steps):
+    bucket, now, used = TokenBucket(per_minute=60, burst=3), 50.0, []
+    for step in steps:
+        now += step
+        used.append(now + bucket.take(now))
+    for index, moment in enumerate(used):
+        assert sum(moment <= other <= moment + 10 for other in used[index:]) <= 3 + 10 + 1
+
+
+def test_a_clock_that_steps_back_gives_no_tokens():
+    bucket = TokenBucket(per_minute=60, burst=1)
+    bucket.take(100.0)
+    assert bucket.take(50.0) == pytest.approx(1)
