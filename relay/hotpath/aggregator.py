@@ -156,8 +156,13 @@ class PythonHotPath:
             self._count_plain(1)
             return
         line = line.removesuffix(b"\r")
-        if line:
+        if not line:
+            return
+        try:
             self._feed_new(line, key, peer)
+        except Exception:  # noqa: BLE001 - our own mistake must not cost the other lines, and is counted
+            self._counts.received += 1
+            self._rejects.add(line, "internal_error", peer, self._now)
 
     def _feed_new(self, line: bytes, key: Key, peer: Peername) -> None:
         """Read a line by the grammar."""
@@ -177,16 +182,16 @@ class PythonHotPath:
             counts.received += 1
             self._rejects.add(line, str(reason), peer, self._now)
             return
-        if isinstance(answers[0], Provisional):
-            answers[0].lines += 1
-        else:
-            counts.received += 1
-            counts.accepted += 1
         for group, answer in zip(parsed.groups, answers, strict=True):
             counts.sections_ignored += group.ignored
             self._store.take(group, answer, self._now)
         if len(parsed.groups) == 1:
             self._keys.learn(key, parsed.groups[0], answers[0], self._now)
+        if isinstance(answers[0], Provisional):
+            answers[0].lines += 1
+        else:
+            counts.received += 1
+            counts.accepted += 1
 
     def _reason_to_reject(self, groups: Iterable[Group], answers: Iterable[object]) -> str:
         """A line is all or nothing: every group is looked at before the first is taken."""

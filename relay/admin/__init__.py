@@ -1,0 +1,1 @@
+"""The port for people and probes: health, readiness, metrics."""

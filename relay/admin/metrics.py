@@ -1,0 +1,273 @@
+"""The relay's own metrics, in Prometheus' text format; the names are those of ux.md and a contract.
+
+Read at the moment of a scrape and nothing is kept: every figure belongs to whoever counts it, and all of them are read
+without an await, so the three equations of the ledger can be computed from one scrape.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+from relay import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from prometheus_client.metrics_core import Metric
+
+    from relay.model import Tally
+    from relay.telemetry import Books, Ledger
+
+
+class Listener(Protocol):
+    """What is told of a socket."""
+
+    @property
+    def label(self) -> str:
+        """Its name, `udp://127.0.0.1:8125`."""
+        ...
+
+    @property
+    def datagrams(self) -> int:
+        """Received."""
+        ...
+
+    @property
+    def kernel_drops(self) -> int:
+        """Lost before anybody could read them."""
+        ...
+
+    @property
+    def queue_bytes(self) -> int:
+        """Memory of the kernel's queue."""
+        ...
+
+    @property
+    def limit_bytes(self) -> int:
+        """Where the kernel drops."""
+        ...
+
+
+class Spool(Protocol):
+    """What is told of the spool."""
+
+    @property
+    def batches(self) -> int:
+        """That wait."""
+        ...
+
+    @property
+    def bytes(self) -> int:
+        """Compressed."""
+        ...
+
+    @property
+    def oldest_window(self) -> int | None:
+        """Id of the oldest that waits."""
+        ...
+
+
+class State(Protocol):
+    """Where the figures come from."""
+
+    @property
+    def hotpath_name(self) -> str:
+        """Which implementation runs."""
+        ...
+
+    @property
+    def series_limit(self) -> int:
+        """Bound of the open window's series."""
+        ...
+
+    @property
+    def rate_limit(self) -> float:
+        """Requests a minute."""
+        ...
+
+    @property
+    def loop_lag(self) -> float:
+        """Seconds."""
+        ...
+
+    @property
+    def requests_in_flight(self) -> int:
+        """That wait for an answer."""
+        ...
+
+    @property
+    def listeners(self) -> Sequence[Listener]:
+        """Sockets."""
+        ...
+
+    @property
+    def spool(self) -> Spool:
+        """What waits."""
+        ...
+
+    @property
+    def ledger(self) -> Ledger:
+        """Counters."""
+        ...
+
+    def tally(self) -> Tally:
+        """Counts of the hot path."""
+        ...
+
+    def books(self) -> Books:
+        """The equations."""
+        ...
+
+    def wall(self) -> float:
+        """Wall time in seconds."""
+        ...
+
+
+class RelayCollector(Collector):
+    """State: none; the figures are the relay's."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: a scrape is the only time to look."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric."""
+        yield from self._build()
+        yield from self._listeners()
+        yield from self._lines()
+        yield from self._samples()
+        yield from self._points()
+        yield from self._requests()
+        yield from self._spool()
+
+    def _build(self) -> Iterator[Metric]:
+        info = GaugeMetricFamily("relay_build_info", "What runs here; always 1.", labels=["version", "hotpath"])
+        info.add_metric([__version__, self._state.hotpath_name], 1)
+        yield info
+        yield gauge("relay_loop_lag_seconds", "How late the event loop was at the last probe.", self._state.loop_lag)
+        imbalance = self._state.books().imbalance()
+        yield gauge("relay_ledger_imbalance", "Sum of the differences of the three equations; must be 0.", imbalance)
+
+    def _listeners(self) -> Iterator[Metric]:
+        sockets = self._state.listeners
+        for name, help_, figures in (
+            ("relay_datagrams", "Datagrams received.", {s.label: s.datagrams for s in sockets}),
+            (
+                "relay_kernel_drops",
+                "DATALOSS: datagrams the kernel dropped.",
+                {s.label: s.kernel_drops for s in sockets},
+            ),
+        ):
+            yield counter(name, help_, figures, "listener")
+        for name, help_, figures in (
+            ("relay_receive_queue_bytes", "Memory of the kernel's queue.", {s.label: s.queue_bytes for s in sockets}),
+            ("relay_receive_queue_limit_bytes", "Where the kernel drops.", {s.label: s.limit_bytes for s in sockets}),
+        ):
+            yield gauges(name, help_, figures, "listener")
+
+    def _lines(self) -> Iterator[Metric]:
+        tally = self._state.tally()
+        yield counter("relay_truncated_datagrams", "DATALOSS: datagrams cut by the kernel.", tally.truncated_datagrams)
+        yield counter("relay_received_lines", "Lines received.", tally.received)
+        yield counter("relay_accepted_lines", "Lines accepted.", tally.accepted)
+        yield counter("relay_events", "Events and service checks: recognised, no metric.", tally.events)
+        yield counter("relay_rejected_lines", "DATALOSS: lines rejected.", tally.rejected, "reason")
+        yield counter("relay_ignored_sections", "Sections of lines that nobody knows.", tally.sections_ignored)
+        yield counter("relay_rewritten_names", "Names and tags made legal.", self._state.ledger.names_rewritten)
+        yield counter("relay_dropped_tags", "Tags beyond what the API takes.", self._state.ledger.tags_dropped)
+
+    def _samples(self) -> Iterator[Metric]:
+        tally, books = self._state.tally(), self._state.books()
+        moved = {"accepted": books.samples_accepted, "closed": books.samples_closed}
+        yield counter("relay_samples", "Samples, by what became of them.", moved, "state")
+        yield gauges("relay_samples", "Samples in the open window.", {"open": books.samples_open}, "state")
+        yield counter("relay_late_samples", "Samples with a time of another window.", tally.samples_late)
+        yield counter("relay_dropped_samples", "DATALOSS: samples dropped.", books.samples_dropped, "reason")
+        yield counter("relay_overflow_samples", "Samples in overflow series.", tally.samples_overflow)
+        yield gauge("relay_series", "Series of the open window.", tally.series)
+        yield gauge("relay_series_limit", "Bound of it.", self._state.series_limit)
+        yield gauge("relay_aliases", "Identities known.", tally.aliases)
+        ledger = self._state.ledger
+        yield counter("relay_windows_closed", "Windows closed.", ledger.windows_closed)
+        yield gauge("relay_window_close_seconds", "How long the last close took.", ledger.close_seconds)
+
+    def _points(self) -> Iterator[Metric]:
+        books = self._state.books()
+        outcomes = {
+            "created": books.created,
+            "recovered": books.recovered,
+            "replayed": books.replayed,
+            "delivered": books.delivered,
+            "refused": books.refused,
+            "dropped": sum(books.dropped.values()),
+        }
+        yield counter("relay_points", "Points, by outcome; refused and dropped are DATALOSS.", outcomes, "outcome")
+        waiting = {"spooled": books.spooled, "in_flight": books.in_flight}
+        yield gauges("relay_points", "Points on their way.", waiting, "state")
+        yield gauge("relay_dead_letters", "Points written to the dead letters.", self._state.ledger.dead_letters)
+        yield gauge(
+            "relay_delivery_lag_seconds", "From a window's start to its last delivery.", self._state.ledger.delivery_lag
+        )
+
+    def _requests(self) -> Iterator[Metric]:
+        ledger = self._state.ledger
+        yield counter("relay_requests", "Requests, by HTTP status.", ledger.requests, "code")
+        yield counter("relay_ambiguous_requests", "Requests that may have been stored.", ledger.requests_ambiguous)
+        seconds = ledger.request_seconds
+        yield HistogramMetricFamily(
+            "relay_request_duration_seconds",
+            "How long requests took.",
+            buckets=seconds.buckets(),
+            sum_value=seconds.sum,
+        )
+        yield gauge("relay_requests_in_flight", "Requests that wait for an answer.", self._state.requests_in_flight)
+        yield gauge("relay_rate_limit", "Requests a minute that may leave.", self._state.rate_limit)
+
+    def _spool(self) -> Iterator[Metric]:
+        spool = self._state.spool
+        oldest = spool.oldest_window
+        age = max(0.0, self._state.wall() - oldest) if oldest is not None else 0.0
+        yield gauge("relay_spool_batches", "Requests that wait.", spool.batches)
+        yield gauge("relay_spool_bytes", "Their compressed size.", spool.bytes)
+        yield gauge("relay_spool_oldest_age_seconds", "Age of the oldest window that waits.", age)
+
+
+def counter(name: str, help_: str, value: float | Mapping[str, float], label: str = "") -> CounterMetricFamily:
+    """Return a counter, of one value or one per label value."""
+    family = CounterMetricFamily(name, help_, labels=[label] if label else [])
+    for key, figure in value.items() if not isinstance(value, (int, float)) else [("", value)]:
+        family.add_metric([key] if label else [], figure)
+    return family
+
+
+def gauge(name: str, help_: str, value: float) -> GaugeMetricFamily:
+    """Return a gauge of one value."""
+    return GaugeMetricFamily(name, help_, value=value)
+
+
+def gauges(name: str, help_: str, values: Mapping[str, float], label: str) -> GaugeMetricFamily:
+    """Return a gauge of one value per label value."""
+    family = GaugeMetricFamily(name, help_, labels=[label])
+    for key, figure in values.items():
+        family.add_metric([key], figure)
+    return family
+
+
+def make_registry(state: State) -> CollectorRegistry:
+    """Return a registry of one relay: no global state, two relays live in one process."""
+    registry = CollectorRegistry()
+    registry.register(RelayCollector(state))
+    ProcessCollector(registry=registry)
+    return registry
+
+
+def scrape(registry: CollectorRegistry) -> bytes:
+    """Return the text format."""
+    return generate_latest(registry)

@@ -1,0 +1,83 @@
+"""HTTP for people and probes. Read only, bounded, and it shows no name, tag or line of a user."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from aiohttp import web
+
+from relay.admin.metrics import State as Figures
+from relay.admin.metrics import make_registry, scrape
+from relay.config.rules import parse_address
+from relay.errors import ExitCode, Problem, RelayError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+
+class State(Figures, Protocol):
+    """Whom the server speaks for."""
+
+    def healthy(self) -> tuple[bool, str]:
+        """Liveness and one sentence."""
+        ...
+
+    def ready(self) -> tuple[bool, str]:
+        """Readiness and one sentence."""
+        ...
+
+
+class AdminServer:
+    """State: a listening socket."""
+
+    def __init__(self, *, listen: str, state: State) -> None:
+        self._listen = listen
+        self._state = state
+        self._registry = make_registry(state)
+        self._runner: web.AppRunner | None = None
+        self.bound = ("", 0)
+
+    def __repr__(self) -> str:
+        """Report the address."""
+        return f"<AdminServer {self.bound}>"
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            RelayError: RLY101, the address cannot be bound.
+        """
+        app = web.Application(client_max_size=1024)
+        app.router.add_get("/-/healthy", self._probe(self._state.healthy))
+        app.router.add_get("/-/ready", self._probe(self._state.ready))
+        app.router.add_get("/metrics", self._metrics)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        host, port = parse_address(self._listen)
+        try:
+            await web.TCPSite(self._runner, host, port, backlog=16).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            message = f"cannot bind admin port {self._listen}: {error.strerror}"
+            fix = 'stop who holds it, give [admin] listen another port, or listen = "" for none'
+            raise RelayError(
+                Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.BIND_OR_STATE
+            ) from error
+        self.bound = self._runner.addresses[0][:2]
+
+    async def stop(self) -> None:
+        """Close the port."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def _probe(self, ask: Callable[[], tuple[bool, str]]) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def probe(_: web.Request) -> web.Response:
+            fine, sentence = ask()
+            return web.Response(status=200 if fine else 503, text=f"{sentence}\n")
+
+        return probe
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(
+            body=scrape(self._registry), headers={"content-type": "text/plain; version=0.0.4; charset=utf-8"}
+        )

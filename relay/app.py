@@ -1,0 +1,330 @@
+"""The composition root: the only file that knows the order of the stages.
+
+It builds right to left (what receives exists before what gives) and drains left to right (sockets, window, spool,
+senders), so that nothing is ever handed to a stage that has stopped. One datagram's walk: `UdpListener` ->
+`PythonHotPath.feed` -> `Closer` -> `Namer` -> `PointEncoder` -> `pack` -> `Spool.store` -> `SenderPool` -> cloud.
+
+A `Relay` is opened, run and closed once; it holds no global state, so two of them live in one process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from relay import limits
+from relay.admin.server import AdminServer
+from relay.delivery.batcher import pack
+from relay.delivery.dead_letters import DeadLetters
+from relay.delivery.partial_file import PartialFile
+from relay.delivery.pool import SenderPool
+from relay.delivery.rate import TokenBucket
+from relay.delivery.spool import Spool
+from relay.errors import ExitCode, Problem, RelayError
+from relay.hotpath.aggregator import PythonHotPath
+from relay.jdcloud.points import BODY_HEAD, BODY_TAIL, PointEncoder
+from relay.listener.udp import UdpListener
+from relay.listener.watch import KernelWatch
+from relay.naming import Namer
+from relay.telemetry import Books, Ledger, LossLog, balance
+from relay.window import Closed, Closer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from relay.clock import Clock
+    from relay.config.schema import Config
+    from relay.delivery.pool import Cloud, Transport
+    from relay.model import Batch, Point, Tally
+
+LAG_PROBE = 0.5
+"""Seconds between two measurements of the event loop's lag."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """What became of the open window and of what was on its way."""
+
+    closed_early: bool
+    seconds: float
+    books: Books
+
+
+class Witness(Protocol):
+    """Who is told what happens: the terminal, or the log."""
+
+    def started(self, relay: Relay) -> None:
+        """Sockets are bound and senders run."""
+
+    def closed(self, closed: Closed, *, lines: int, rejected: int) -> None:
+        """A window was stored; so many lines came since the last one."""
+
+    def stopped(self, stopped: Stopped) -> None:
+        """Everything is accounted for."""
+
+
+def pack_requests(points: Iterable[Point], window: int) -> Iterator[Batch]:
+    """Pack points into putMetricData bodies."""
+    return pack(points, window=window, head=BODY_HEAD, tail=BODY_TAIL)
+
+
+def make_hotpath(config: Config, namer: Namer) -> PythonHotPath:
+    """Choose the implementation, never silently.
+
+    Raises:
+        RelayError: RLY900, `native` was asked for and is not installed.
+    """
+    fix = 'set [listen] hotpath = "python" to accept the slower one'
+    if config.listen.hotpath == "native":
+        problem = Problem(code="RLY900", message="the native hot path is not installed", fix=fix)
+        raise RelayError(problem, exit_code=ExitCode.CONFIGURATION)
+    if config.listen.hotpath == "auto":
+        structlog.get_logger("relay").warning("RLY900 running without the native hot path", fix=fix)
+    hotpath = PythonHotPath(
+        series_limit=config.limits.series,
+        series_per_metric=config.limits.series_per_metric,
+        memory=config.limits.memory,
+        window_seconds=config.window.seconds,
+        max_age=config.cloud.max_age,
+        idle_gauge_ttl=config.window.idle_gauge_ttl(),
+        catch_all=namer.overflow,
+    )
+    hotpath.allow(config.listen.allow)
+    return hotpath
+
+
+class Relay:
+    """State: the stages, and the lines counted when the last window closed."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        cloud: Cloud,
+        transport: Transport,
+        state: Path | None,
+        clock: Clock,
+        witness: Witness,
+    ) -> None:
+        self.config = config
+        self._cloud = cloud
+        self._transport = transport
+        self._state = state
+        self._clock = clock
+        self._witness = witness
+        self.ledger = Ledger()
+        self.loss_log = LossLog(clock)
+        self.loop_lag = 0.0
+        self._counted = (0, 0)
+        """Lines received and rejected when the last window closed."""
+        self._stop = asyncio.Event()
+        self._closing = AsyncExitStack()
+        """What was opened, closed in the opposite order."""
+
+    def __repr__(self) -> str:
+        """Report the books."""
+        return f"<Relay imbalance {self.books().imbalance()}>"
+
+    # --- right to left ------------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Open the state, restore it, bind the sockets.
+
+        Raises:
+            RelayError: a socket or the state directory cannot be used.
+        """
+        self._closing.push_async_callback(self._transport.close)
+        try:
+            await self._open_delivery()
+            await self._open_window()
+            await self._open_sockets()
+        except BaseException:
+            await self._closing.aclose()
+            raise
+        self._witness.started(self)
+
+    async def _open_delivery(self) -> None:
+        config, ledger = self.config.cloud, self.ledger
+        self.spool = await Spool.open(self._state, ledger=ledger)
+        self._closing.push_async_callback(self.spool.close)
+        self._dead_letters = DeadLetters(self._state, ledger=ledger, clock=self._clock)
+        self.pool = SenderPool(
+            spool=self.spool,
+            cloud=self._cloud,
+            transport=self._transport,
+            bucket=TokenBucket(config.requests_per_minute, config.concurrency),
+            dead_letters=self._dead_letters,
+            ledger=ledger,
+            loss_log=self.loss_log,
+            clock=self._clock,
+            random=random.random,
+            concurrency=config.concurrency,
+        )
+
+    async def _open_window(self) -> None:
+        config = self.config
+        self.namer = Namer(
+            prefix=config.names.prefix,
+            tags=config.tags,
+            dialects=config.listen.dialects,
+            strict=config.listen.names == "strict",
+            reserved_prefix=config.telemetry.prefix,
+            classes_limit=config.limits.series * limits.IDENTITIES_PER_SERIES,
+            notices=self.ledger,
+        )
+        self.namer.load_classes(await self.spool.state("classes") or b"")
+        self.hotpath = make_hotpath(config, self.namer)
+        self.hotpath.merge(await self.spool.state("gauges") or b"", committed=0)
+        self._partial = PartialFile(self._state) if self._state else None
+        found = await asyncio.to_thread(self._partial.load, self.spool.committed) if self._partial else None
+        encoder = PointEncoder(
+            namespace=config.cloud.namespace,
+            output=config.cloud.output,
+            counter_values=config.cloud.counter_values,
+            percentiles=config.window.percentiles,
+        )
+        self.closer = Closer(
+            seconds=config.window.seconds,
+            hotpath=self.hotpath,
+            namer=self.namer,
+            encode=encoder.encode_window,
+            pack=pack_requests,
+            spool=self.spool,
+            ledger=self.ledger,
+            clock=self._clock,
+            on_closed=self._closed,
+            resume=found.window if found else None,
+        )
+        if found:
+            self.hotpath.merge(found.frames, committed=0)
+
+    async def _open_sockets(self) -> None:
+        make = partial(
+            UdpListener, receive_buffer=self.config.listen.receive_buffer, sink=self.hotpath, clock=self._clock
+        )
+        self.listeners = [
+            make(address=address, optional=address.startswith("[::1]")) for address in self.config.listen.udp
+        ]
+        for listener in self.listeners:
+            self._closing.push_async_callback(listener.stop)
+            listener.open()
+        self.listeners = [listener for listener in self.listeners if not listener.skipped]
+        for listener in self.listeners:
+            await listener.start()
+        self.watch = KernelWatch(self.listeners, loss_log=self.loss_log, clock=self._clock)
+        self.admin = AdminServer(listen=self.config.admin.listen, state=self) if self.config.admin.listen else None
+        if self.admin:
+            self._closing.push_async_callback(self.admin.stop)
+            await self.admin.start()
+
+    # --- running ------------------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Ask for an orderly stop; `run` returns when it is done."""
+        self._stop.set()
+
+    async def run(self) -> Stopped:
+        """Work until `stop`; an exception in any task ends the relay, loudly."""
+        async with asyncio.TaskGroup() as group:
+            senders = group.create_task(self.pool.run(), name="senders")
+            closing = group.create_task(self.closer.run(), name="closer")
+            probes = [group.create_task(self._probe_lag()), group.create_task(self.watch.run())]
+            await self._stop.wait()
+            for listener in self.listeners:
+                await listener.stop()
+            self.closer.stop()
+            await closing
+            stopped = await self._drain()
+            await senders
+            for probe in probes:
+                probe.cancel()
+        await self._closing.aclose()
+        self._witness.stopped(stopped)
+        return stopped
+
+    # --- left to right ------------------------------------------------------------------------------------------------
+
+    async def _drain(self) -> Stopped:
+        """Settle the open window: on disk at once, then closed if it is the current minute's, then sent."""
+        began = self._clock.monotonic()
+        await self.closer.name_all()
+        if self._partial:
+            frames = b"".join(self.hotpath.export())
+            await asyncio.to_thread(self._partial.save, self.closer.open_id, frames)
+        closed_early = await self.closer.close_early()
+        if closed_early and self._partial:
+            await asyncio.to_thread(self._partial.drop)
+        await self.pool.drain(until=began + limits.STOP_SECONDS)
+        if not self._state:
+            await self._drop_what_nobody_keeps(closed_early=closed_early)
+        return Stopped(closed_early=closed_early, seconds=self._clock.monotonic() - began, books=self.books())
+
+    async def _drop_what_nobody_keeps(self, *, closed_early: bool) -> None:
+        """Without a state directory, what is left at stop is lost: say so in the books and in the log."""
+        if not closed_early:
+            await self.closer.discard()
+        points = self.spool.points
+        if points:
+            self.spool.discard()
+            self.ledger.points_dropped["stop_without_state"] += points
+            self.loss_log.warn("points dropped", reason="stop_without_state", points=points)
+
+    # --- what others may ask ------------------------------------------------------------------------------------------
+
+    hotpath_name = "python"
+
+    @property
+    def series_limit(self) -> int:
+        """Bound of the open window's series."""
+        return self.config.limits.series
+
+    @property
+    def rate_limit(self) -> float:
+        """Requests a minute that may leave."""
+        return float(self.config.cloud.requests_per_minute)
+
+    @property
+    def requests_in_flight(self) -> int:
+        """Requests that wait for an answer."""
+        return self.pool.requests_in_flight
+
+    def wall(self) -> float:
+        """Wall time in seconds."""
+        return self._clock.wall()
+
+    def tally(self) -> Tally:
+        """Counts of the hot path."""
+        return self.hotpath.tally()
+
+    def books(self) -> Books:
+        """All three equations at this moment."""
+        return balance(self.tally(), self.ledger, spooled=self.spool.points, in_flight=self.pool.in_flight)
+
+    def healthy(self) -> tuple[bool, str]:
+        """Liveness: the loop answers. The cloud being down never makes a relay unhealthy."""
+        return True, "ok"
+
+    def ready(self) -> tuple[bool, str]:
+        """Readiness: listening, and not stopping."""
+        if self._stop.is_set():
+            return False, "stopping"
+        return True, f"listening on {len(self.listeners)} sockets"
+
+    def _closed(self, closed: Closed) -> None:
+        tally = self.tally()
+        received, rejected = self._counted
+        self._counted = tally.received, sum(tally.rejected.values())
+        self._witness.closed(closed, lines=self._counted[0] - received, rejected=self._counted[1] - rejected)
+
+    async def _probe_lag(self) -> None:
+        while True:
+            began = self._clock.monotonic()
+            await self._clock.sleep(LAG_PROBE)
+            self.loop_lag = max(0.0, self._clock.monotonic() - began - LAG_PROBE)

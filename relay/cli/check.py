@@ -1,0 +1,57 @@
+"""`statsd-relay check`: every problem of a configuration at once, before it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from relay.config.credentials import find_credentials
+from relay.config.loading import load
+from relay.errors import ConfigError, ExitCode, Problem
+
+if TYPE_CHECKING:
+    from relay.config.schema import Cloud
+
+
+@click.command()
+@click.argument("path", metavar="[FILE]", required=False, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Problems as JSON.")
+def check(path: Path | None, *, as_json: bool) -> None:
+    """Check FILE and the environment; print every problem, each with its place and fix."""
+    problems = find_problems(path)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if as_json:
+        click.echo(json.dumps([asdict(problem) for problem in problems], indent=2))
+    else:
+        for problem in problems:
+            click.echo(str(problem), err=True)
+        click.echo(f"{len(errors)} errors, {len(problems) - len(errors)} warnings" if problems else "ok")
+    raise SystemExit(ExitCode.CONFIGURATION if errors else ExitCode.OK)
+
+
+def find_problems(path: Path | None) -> list[Problem]:
+    """Return what `run` would refuse or warn of; an unknown variable is an error here."""
+    try:
+        loaded = load(path, os.environ)
+    except ConfigError as error:
+        return [_strict(problem) for problem in error.problems]
+    return [*map(_strict, loaded.warnings), *_credential_problems(loaded.config.cloud)]
+
+
+def _strict(problem: Problem) -> Problem:
+    return replace(problem, severity="error") if problem.source == "environment" else problem
+
+
+def _credential_problems(cloud: Cloud) -> list[Problem]:
+    """Missing credentials are a warning: a file is often checked where they are not."""
+    if cloud.provider != "jdcloud":
+        return []
+    try:
+        return list(find_credentials(cloud, os.environ, Path.home()).warnings)
+    except ConfigError as error:
+        return [replace(problem, severity="warning") for problem in error.problems]

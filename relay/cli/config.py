@@ -1,0 +1,48 @@
+"""`statsd-relay config`: what is in force, and the reference, both generated from the schema."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import click
+
+from relay.config import render
+from relay.config.loading import load
+
+
+@click.group()
+def config() -> None:
+    """Show the configuration and its reference."""
+
+
+@config.command()
+@click.option("-c", "--config", "path", type=click.Path(path_type=Path), help="TOML file.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def show(path: Path | None, *, as_json: bool) -> None:
+    """Print every key with its value and where that comes from; secrets are masked."""
+    rows = render.in_force(load(path, os.environ))
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    left = max(len(f"{row['key']} = {row['value']}") for row in rows if len(row["value"]) < 60)
+    for row in rows:
+        click.echo(_line(row, left))
+
+
+def _line(row: dict[str, str], width: int) -> str:
+    setting = f"{row['key']} = {row['value']}"
+    return f"{setting:<{width}}  # {row['origin']}"
+
+
+@config.command()
+def example() -> None:
+    """Print a file with every key, its default and its help."""
+    click.echo(render.example())
+
+
+@config.command()
+def env() -> None:
+    """Print every environment variable."""
+    click.echo(render.environment())

@@ -1,0 +1,42 @@
+"""`statsd-relay healthcheck`: for containers; small imports, since it runs every few seconds."""
+
+from __future__ import annotations
+
+import http.client
+import os
+
+import click
+
+from relay.errors import ExitCode, Problem, RelayError
+
+TIMEOUT = 3.0
+
+
+@click.command()
+@click.option("--admin", metavar="HOST:PORT", help="Admin port; default: STATSD_RELAY_ADMIN_LISTEN, or 127.0.0.1:8126.")
+@click.option("--ready", is_flag=True, help="Ask for readiness instead of liveness.")
+def healthcheck(admin: str | None, *, ready: bool) -> None:
+    """Ask a running relay whether it is healthy; exit 0 if it is."""
+    listen = admin or os.environ.get("STATSD_RELAY_ADMIN_LISTEN") or "127.0.0.1:8126"
+    host, _, port = listen.rpartition(":")
+    status, sentence = ask(host.strip("[]"), port, "/-/ready" if ready else "/-/healthy")
+    click.echo(sentence)
+    raise SystemExit(ExitCode.OK if status == 200 else ExitCode.UNREACHABLE)
+
+
+def ask(host: str, port: str, path: str) -> tuple[int, str]:
+    """Return status and body of one request; a relay that listens everywhere is asked on loopback.
+
+    Raises:
+        RelayError: nobody answers.
+    """
+    here = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+    try:
+        connection = http.client.HTTPConnection(here, int(port), timeout=TIMEOUT)
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read(1000).decode("utf-8", "replace").strip()
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        message = f"no relay answers on {here}:{port}: {error}"
+        fix = "start it, or name its [admin] listen with --admin"
+        raise RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.UNREACHABLE) from error

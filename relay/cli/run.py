@@ -1,0 +1,139 @@
+"""`statsd-relay run`: the server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import structlog
+import uvloop
+
+from relay.app import Relay
+from relay.cli.witness import JsonWitness, TextWitness, configure_log, is_text
+from relay.clock import SystemClock
+from relay.config.credentials import Credentials, find_credentials
+from relay.config.loading import load
+from relay.config.locate import prepare_state_directory, state_directory
+from relay.config.types import Secret
+from relay.delivery.transport import HttpTransport, LineTransport
+from relay.jdcloud.cloud import JDCloud
+from relay.jdcloud.sign import Signer
+
+if TYPE_CHECKING:
+    from relay.app import Witness
+    from relay.config.loading import Loaded
+    from relay.config.schema import Cloud
+
+
+@click.command()
+@click.option("-c", "--config", "path", type=click.Path(path_type=Path), help="TOML file; every key is optional.")
+@click.option("--dry-run", is_flag=True, help="Print requests instead of sending them; needs no credentials.")
+def run(path: Path | None, *, dry_run: bool) -> None:
+    """Receive, aggregate and deliver until SIGTERM."""
+    overrides = {"cloud.provider": "stdout"} if dry_run else None
+    loaded = load(path, os.environ, overrides=overrides)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(loaded))
+
+
+async def serve(loaded: Loaded) -> None:
+    """Open a relay, run it until a signal, and stop it in order; a second signal ends it at once.
+
+    Raises:
+        RelayError: it could not start.
+    """
+    config = loaded.config
+    configure_log(config.log)
+    log = structlog.get_logger("relay")
+    credentials = needed_credentials(config.cloud)
+    for problem in (*loaded.warnings, *(credentials.warnings if credentials else ())):
+        log.warning("caution", code=problem.code, message=problem.message, fix=problem.fix)
+    state = state_directory(config.spool, os.environ, Path.home())
+    if state:
+        prepare_state_directory(state)
+    relay = Relay(
+        config=config,
+        cloud=make_cloud(config.cloud, credentials),
+        transport=make_transport(config.cloud),
+        state=state,
+        clock=SystemClock(),
+        witness=make_witness(loaded, credentials),
+    )
+    await relay.open()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _stop, relay, number)
+    await relay.run()
+
+
+def _stop(relay: Relay, number: signal.Signals) -> None:
+    """First signal: in order. Second: the default action."""
+    asyncio.get_running_loop().remove_signal_handler(number)
+    signal.signal(number, signal.SIG_DFL)
+    relay.stop()
+
+
+def needed_credentials(cloud: Cloud) -> Credentials | None:
+    """Find the credentials, unless requests only go to a file or a terminal.
+
+    Raises:
+        ConfigError: RLY110, there are none.
+    """
+    return find_credentials(cloud, os.environ, Path.home()) if cloud.provider == "jdcloud" else None
+
+
+def make_cloud(cloud: Cloud, credentials: Credentials | None) -> JDCloud:
+    """Make the API side; without credentials requests carry an empty signature's worth of nothing and go nowhere."""
+    found = credentials or Credentials(
+        access_key="dry-run", secret_key=Secret("dry-run"), region="dry-run", origin="none"
+    )
+    return JDCloud(
+        endpoint=cloud.endpoint,
+        region=found.region,
+        signer=Signer(
+            access_key=found.access_key,
+            secret_key=found.secret_key,
+            session_token=found.session_token,
+            region=cloud.signature_region or found.region,
+            version=cloud.signature,
+            token_encoding=cloud.token_encoding,
+        ),
+        nonce=lambda: str(uuid.uuid4()),
+    )
+
+
+def make_transport(cloud: Cloud) -> HttpTransport | LineTransport:
+    """Make the way out: HTTP, a terminal or a file."""
+    if cloud.provider == "stdout":
+        return LineTransport(sys.stdout.buffer)
+    if cloud.provider == "file":
+        return LineTransport(Path(cloud.file).open("ab"))
+    return HttpTransport(
+        timeout=cloud.timeout,
+        connect_timeout=cloud.connect_timeout,
+        concurrency=cloud.concurrency,
+        ca_file=cloud.ca_file,
+        proxy=cloud.proxy,
+    )
+
+
+def make_witness(loaded: Loaded, credentials: Credentials | None) -> Witness:
+    """Choose who tells: text for people, events for machines."""
+    cloud = loaded.config.cloud
+    to = (
+        f"jdcloud {cloud.namespace} -> {cloud.endpoint.format(region=credentials.region)}"
+        if credentials
+        else cloud.provider
+    )
+    kind = TextWitness if is_text(loaded.config.log) else JsonWitness
+    return kind(
+        where=f"config {loaded.path}" if loaded.path else "no configuration file",
+        to=to,
+        credentials=credentials.origin if credentials else "none needed",
+    )

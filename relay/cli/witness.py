@@ -1,0 +1,192 @@
+"""What `run` tells: lines for people on a terminal, constant events with fields for machines.
+
+The text is the one of ux.md: what was bound, the buffer asked and granted, which hot path, where it sends, how the
+credentials were found, the next close; one line per window; one line at stop that accounts for the open window.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+import structlog
+
+from relay import __version__
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, WrappedLogger
+
+    from relay.app import Relay, Stopped
+    from relay.config.schema import Log
+    from relay.telemetry import Books
+    from relay.window import Closed
+
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+def is_text(log: Log) -> bool:
+    """Text on a terminal, JSON elsewhere, unless the configuration says which."""
+    return log.format == "text" or (log.format == "auto" and sys.stderr.isatty())
+
+
+def configure_log(log: Log) -> None:
+    """Send the relay's log to stderr: stdout belongs to the results of commands."""
+    renderer = (
+        structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
+        if is_text(log)
+        else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            _escape,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[log.level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def _escape(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """User bytes must not move the cursor of whoever reads the log, nor fill it."""
+    for key, value in event.items():
+        if isinstance(value, bytes):
+            event[key] = value[:120].decode("latin-1").encode("unicode_escape").decode("ascii")
+    return event
+
+
+def number(value: int) -> str:
+    """Group digits: 184 201."""
+    return f"{value:,}".replace(",", " ")
+
+
+def hour(moment: float) -> str:
+    """HH:MM:SS, or HH:MM on a full minute, in local time."""
+    return time.strftime("%H:%M:%S" if int(moment) % 60 else "%H:%M", time.localtime(moment))
+
+
+def kib(size: int) -> str:
+    """A size for people."""
+    return f"{size / 1048576:.1f} MiB" if size >= 1048576 else f"{size / 1024:.0f} KiB"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextWitness:
+    """Lines on stdout."""
+
+    where: str
+    """Where the configuration came from."""
+    to: str
+    """Where points go."""
+    credentials: str
+    """How they were found."""
+
+    def started(self, relay: Relay) -> None:
+        """Print what was bound and what happens next."""
+        config = relay.config
+        click.echo(
+            f"statsd-relay {__version__}  hot path python · uvloop · Python {sys.version.split()[0]} · {self.where}"
+        )
+        for listener in relay.listeners:
+            host, port = listener.bound
+            asked, granted = kib(config.listen.receive_buffer), kib(listener.granted)
+            click.echo(f"listening  udp {host}:{port}  receive buffer {granted} (asked {asked})")
+        if relay.admin:
+            click.echo(f"           admin http://{relay.admin.bound[0]}:{relay.admin.bound[1]}")
+        click.echo(f"sending    {self.to}   credentials: {self.credentials}")
+        close = relay.closer.open_id + config.window.seconds
+        click.echo(
+            f"window     {config.window.seconds} s on the wall clock, first close {hour(close)}"
+            f" (in {max(0, close - time.time()):.0f} s)   {relay.spool!r}"
+        )
+
+    def closed(self, closed: Closed, *, lines: int, rejected: int) -> None:
+        """Print the window's line."""
+        click.echo(
+            f"{hour(time.time())}   closed {hour(closed.start)}  {number(lines)} lines -> {number(closed.points)}"
+            f" points in {number(closed.requests)} requests, {closed.seconds:.2f} s, {number(rejected)} rejected"
+        )
+
+    def stopped(self, stopped: Stopped) -> None:
+        """Print the line that accounts for the open window."""
+        books = stopped.books
+        kept = books.spooled + books.in_flight
+        click.echo(
+            f"stopping: sockets closed, {account_for_window(stopped)}; {number(books.delivered)} points delivered,"
+            f" {number(kept)} spooled; {losses(books)} ({stopped.seconds:.1f} s)"
+        )
+
+
+def account_for_window(stopped: Stopped) -> str:
+    """Say what became of the open window."""
+    return "open window closed early" if stopped.closed_early else "open window kept on disk for the next start"
+
+
+def losses(books: Books) -> str:
+    """Say what was lost, with reasons; "nothing lost" if nothing was."""
+    lost = {**books.samples_dropped, **books.dropped}
+    parts = [f"{number(count)} dropped ({reason})" for reason, count in lost.items() if count]
+    if books.refused:
+        parts.append(f"{number(books.refused)} refused by the cloud (see the dead letters)")
+    return ", ".join(parts) or "nothing lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JsonWitness:
+    """The same as events in the log."""
+
+    where: str
+    to: str
+    credentials: str
+
+    def started(self, relay: Relay) -> None:
+        """Log what was bound."""
+        log = structlog.get_logger("relay")
+        for listener in relay.listeners:
+            host, port = listener.bound
+            log.info(
+                "listening",
+                udp=f"{host}:{port}",
+                receive_buffer_asked=int(relay.config.listen.receive_buffer),
+                receive_buffer_granted=listener.granted,
+            )
+        log.info(
+            "started",
+            version=__version__,
+            hotpath=relay.hotpath_name,
+            config=self.where,
+            to=self.to,
+            credentials=self.credentials,
+            admin=":".join(map(str, relay.admin.bound)) if relay.admin else "",
+            open_window=relay.closer.open_id,
+        )
+
+    def closed(self, closed: Closed, *, lines: int, rejected: int) -> None:
+        """Log the window."""
+        structlog.get_logger("relay").info(
+            "window closed",
+            window=closed.start,
+            lines=lines,
+            points=closed.points,
+            requests=closed.requests,
+            seconds=round(closed.seconds, 3),
+            rejected=rejected,
+        )
+
+    def stopped(self, stopped: Stopped) -> None:
+        """Log the account."""
+        books = stopped.books
+        structlog.get_logger("relay").info(
+            "stopped",
+            window=account_for_window(stopped),
+            delivered=books.delivered,
+            spooled=books.spooled + books.in_flight,
+            losses=losses(books),
+            imbalance=books.imbalance(),
+            seconds=round(stopped.seconds, 3),
+        )

@@ -1,0 +1,164 @@
+"""Credentials in the order of jdcloud.md: configuration, environment, `~/.jdc/config`; the first that is found.
+
+A secret never travels in a plain str beyond this file: `Secret` masks itself.
+"""
+
+from __future__ import annotations
+
+import configparser
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from relay.config.types import Secret
+from relay.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from relay.config.schema import Cloud
+
+_ACCESS: Final = ("JDCLOUD_ACCESS_KEY_ID", "JDCLOUD_ACCESS_KEY")
+_SECRET: Final = ("JDCLOUD_SECRET_ACCESS_KEY", "JDCLOUD_ACCESS_KEY_SECRET", "JDCLOUD_SECRET_KEY")
+_TOKEN: Final = ("JDCLOUD_SESSION_TOKEN",)
+_REGION: Final = ("JDCLOUD_REGION_ID", "JDCLOUD_REGION")
+_WORLD_READABLE: Final = 0o004
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """What signs requests, and where it was found."""
+
+    access_key: str
+    secret_key: Secret
+    region: str
+    origin: str
+    session_token: Secret | None = None
+    warnings: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    access_key: str
+    secret_key: str
+    session_token: str
+    region: str
+    origin: str
+
+
+def find_credentials(cloud: Cloud, environ: Mapping[str, str], home: Path) -> Credentials:
+    """Return the first credentials of the order, and the region.
+
+    Raises:
+        ConfigError: RLY110, none are found, half are missing, or the region is; RLY103, a file cannot be read.
+    """
+    warnings: list[Problem] = []
+    found = (
+        _from_configuration(cloud, warnings)
+        or _from_environment(environ, warnings)
+        or _from_profile(cloud.profile, home, warnings)
+    )
+    problems = _missing(found)
+    profile = _from_profile(cloud.profile, home, []) if not problems else None
+    region = cloud.region or (found and found.region) or _first(environ, _REGION, []) or (profile and profile.region)
+    if not region:
+        fix = 'set [cloud] region = "cn-north-1", or JDCLOUD_REGION_ID'
+        problems.append(Problem(code="RLY110", message="cloud.region is missing", fix=fix))
+    if problems or found is None:
+        raise ConfigError(*problems)
+    return Credentials(
+        access_key=found.access_key,
+        secret_key=Secret(found.secret_key),
+        session_token=Secret(found.session_token) if found.session_token else None,
+        region=region or "",
+        origin=found.origin,
+        warnings=tuple(warnings),
+    )
+
+
+def _missing(found: _Found | None) -> list[Problem]:
+    if found is None:
+        fix = "set JDCLOUD_ACCESS_KEY_ID and JDCLOUD_SECRET_ACCESS_KEY; without an account: `demo`, or `run --dry-run`"
+        return [Problem(code="RLY110", message="no credentials for JD Cloud", fix=fix)]
+    half = [name for name in ("access_key", "secret_key") if not getattr(found, name)]
+    return [
+        Problem(
+            code="RLY110",
+            message=f"{name} is missing beside its other half from the {found.origin}",
+            fix=f"set {name} there too",
+        )
+        for name in half
+    ]
+
+
+def _from_configuration(cloud: Cloud, warnings: list[Problem]) -> _Found | None:
+    access = cloud.access_key or _read_secret(cloud.access_key_file, warnings)
+    secret = cloud.secret_key.reveal() or _read_secret(cloud.secret_key_file, warnings)
+    if not access and not secret:
+        return None
+    token = cloud.session_token.reveal() or _read_secret(cloud.session_token_file, warnings)
+    return _Found(access, secret, token, cloud.region, "configuration")
+
+
+def _from_environment(environ: Mapping[str, str], warnings: list[Problem]) -> _Found | None:
+    access, secret = _first(environ, _ACCESS, warnings), _first(environ, _SECRET, warnings)
+    if not access and not secret:
+        return None
+    return _Found(access, secret, _first(environ, _TOKEN, warnings), _first(environ, _REGION, warnings), "environment")
+
+
+def _first(environ: Mapping[str, str], names: tuple[str, ...], warnings: list[Problem]) -> str:
+    """Return the first variable that is set, itself or as a file."""
+    for name in names:
+        value = environ.get(name) or _read_secret(environ.get(f"{name}_FILE", ""), warnings)
+        if value:
+            return value
+    return ""
+
+
+def _from_profile(profile: str, home: Path, warnings: list[Problem]) -> _Found | None:
+    directory = home / ".jdc"
+    path = directory / "config"
+    try:
+        if not path.is_file():
+            return None
+        name = profile or _read_secret(str(directory / "current"), []) if (directory / "current").is_file() else profile
+        parser = configparser.ConfigParser(interpolation=None)
+        parser.read_string(_read_secret(str(path), warnings))
+        section = parser[name or "default"]
+    except PermissionError:
+        return None
+    except (configparser.Error, KeyError) as error:
+        fix = "name a profile of that file in [cloud] profile"
+        raise ConfigError(
+            Problem(code="RLY103", message=f"{path}: no such profile or not INI: {error}", fix=fix)
+        ) from error
+    return _Found(
+        section.get("access_key", ""),
+        section.get("secret_key", ""),
+        section.get("session_token", ""),
+        section.get("region_id", ""),
+        f"profile {name or 'default'} of ~/.jdc/config",
+    )
+
+
+def _read_secret(path: str, warnings: list[Problem]) -> str:
+    """Return the content of a file without the blanks around it; "" for no path.
+
+    Raises:
+        ConfigError: RLY103, it cannot be read.
+    """
+    if not path:
+        return ""
+    file = Path(path)
+    try:
+        if file.stat().st_mode & _WORLD_READABLE:
+            fix = f"chmod 600 {path}"
+            message = f"{path} can be read by every user of this machine"
+            warnings.append(Problem(code="RLY121", severity="warning", message=message, fix=fix))
+        return file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text"
+        raise ConfigError(
+            Problem(code="RLY103", message=f"cannot read {path}: {reason}", fix="check the path and its mode")
+        ) from error

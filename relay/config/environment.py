@@ -1,0 +1,71 @@
+"""Settings from the environment: `STATSD_RELAY_<TABLE>_<KEY>`; lists by commas, tags as `k=v,k=v`.
+
+Kubernetes injects variables for a Service that is called statsd-relay; these are nobody's settings and are ignored.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from relay.config.schema import Config
+from relay.config.source import Place, Setting, closest
+from relay.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+PREFIX: Final = "STATSD_RELAY_"
+_INJECTED_NAME: Final = re.compile(
+    r".*_SERVICE_(HOST|PORT(_.+)?)|(.*_)?PORT(_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)?|SERVICE_(HOST|PORT(_.+)?)"
+)
+_INJECTED_VALUE: Final = re.compile(r"((tcp|udp)://)?[0-9a-fA-F.:\[\]]*(:\d+)?|tcp|udp|TCP|UDP")
+
+
+def variables() -> dict[str, str]:
+    """Return every variable and the key that it sets."""
+    found = {f"{PREFIX}TAGS": "tags"}
+    for table in msgspec.structs.fields(Config):
+        if table.name != "tags":
+            for info in msgspec.structs.fields(table.type):
+                found[f"{PREFIX}{table.name}_{info.name}".upper()] = f"{table.name}.{info.name}"
+    return found
+
+
+def read_environment(environ: Mapping[str, str]) -> tuple[list[Setting], list[Problem]]:
+    """Return the settings, and a warning for each variable that nobody knows."""
+    known = variables()
+    settings: list[Setting] = []
+    warnings: list[Problem] = []
+    for name in sorted(environ):
+        if not name.startswith(PREFIX):
+            continue
+        value = environ[name]
+        if name == f"{PREFIX}TAGS":
+            settings.extend(_tags(name, value))
+        elif name in known:
+            settings.append(Setting(known[name], value, Place(source=name), from_text=True))
+        elif not _is_injected(name.removeprefix(PREFIX), value):
+            warnings.append(
+                Problem(
+                    code="RLY102",
+                    severity="warning",
+                    message=f"unknown variable {name}",
+                    fix=closest(name, known),
+                    source="environment",
+                )
+            )
+    return settings, warnings
+
+
+def _tags(name: str, value: str) -> Iterator[Setting]:
+    for entry in value.split(","):
+        key, _, tag = entry.strip().partition("=")
+        if key:
+            yield Setting(f"tags.{key}", tag, Place(source=name), from_text=True)
+
+
+def _is_injected(name: str, value: str) -> bool:
+    return bool(_INJECTED_NAME.fullmatch(name) and _INJECTED_VALUE.fullmatch(value))

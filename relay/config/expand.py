@@ -1,0 +1,32 @@
+"""`${NAME}`, `${NAME:-default}` and `${NAME:?message}` inside values."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_REFERENCE: Final = re.compile(r"\$\{(\w+)(?::(-|\?)([^}]*))?\}")
+
+
+def expand(value: Any, environ: Mapping[str, str]) -> tuple[Any, list[str]]:  # noqa: ANN401 - any TOML value
+    """Return the value with its references replaced, and a message for each that cannot be."""
+    missing: list[str] = []
+
+    def replaced(match: re.Match[str]) -> str:
+        name, operator, word = match[1], match[2], match[3]
+        found = environ.get(name)
+        if found or (found == "" and not operator):
+            return found
+        if operator == "-":
+            return word
+        missing.append((operator and word) or f"variable {name} is not set")
+        return ""
+
+    if isinstance(value, str):
+        return _REFERENCE.sub(replaced, value), missing
+    if isinstance(value, list):
+        return [_REFERENCE.sub(replaced, item) if isinstance(item, str) else item for item in value], missing
+    return value, missing

@@ -1,0 +1,159 @@
+"""From a file and the environment to a valid configuration, or to every problem at once.
+
+Precedence: flag > environment > file > default. The steps: read (TOML, with the place of each key), collect (file, then
+`STATSD_RELAY_<TABLE>_<KEY>`, then flags), expand (`${NAME}`), convert to the schema's types, check the rules. Each
+problem names file, line, key, rule and fix; nothing stops at the first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+import msgspec
+
+from relay.config.environment import read_environment
+from relay.config.expand import expand
+from relay.config.rules import RULES, cautions, is_legal_key
+from relay.config.schema import Config
+from relay.config.source import UNKNOWN, Place, Setting, closest, read_file
+from relay.config.types import Seconds, Secret, Size
+from relay.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+TABLES: Final = {info.name: info.type for info in msgspec.structs.fields(Config)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A valid configuration."""
+
+    config: Config
+    origins: Mapping[str, str]
+    """`table.key` -> where its value comes from; a key that is not in here has its default."""
+    warnings: tuple[Problem, ...]
+    path: Path | None
+
+
+@dataclass(slots=True)
+class _Report:
+    """State: problems found so far."""
+
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, place: Place, message: str, fix: str = "", code: str = "RLY102") -> None:
+        """Note an error at a place."""
+        self.problems.append(place.problem(code=code, message=message, fix=fix))
+
+
+def load(path: Path | None, environ: Mapping[str, str], *, overrides: Mapping[str, Any] | None = None) -> Loaded:
+    """Load and check a configuration.
+
+    Args:
+        path: a TOML file; None for none.
+        environ: the environment's variables.
+        overrides: `table.key` -> value of flags.
+
+    Raises:
+        ConfigError: every problem.
+    """
+    report = _Report()
+    settings = {setting.key: setting for setting in read_file(path)} if path else {}
+    from_environment, warnings = read_environment(environ)
+    settings |= {setting.key: setting for setting in from_environment}
+    flags = {key: Setting(key, value, Place(source="flag")) for key, value in (overrides or {}).items()}
+    values = _convert(_known({**settings, **flags}.values(), report), environ, report)
+    config = _build(values)
+    for key, rule in RULES.items():
+        message = rule(config)
+        if message:
+            place = settings[key].place if key in settings else UNKNOWN
+            report.add(place, f"{key} {message}")
+    if report.problems:
+        raise ConfigError(*report.problems, *warnings)
+    origins = {key: setting.place.origin() for key, setting in {**settings, **flags}.items()}
+    return Loaded(config=config, origins=origins, warnings=(*warnings, *cautions(config)), path=path)
+
+
+def keys() -> dict[str, Any]:
+    """Return every key, `table.key`, with its type; `tags` is a table of its own making."""
+    return {
+        f"{table}.{info.name}": get_args(info.type)[0]
+        for table, type_ in TABLES.items()
+        if table != "tags"
+        for info in msgspec.structs.fields(type_)
+    }
+
+
+def _known(settings: Iterable[Setting], report: _Report) -> list[Setting]:
+    """Report unknown tables and keys; return the others."""
+    known = keys()
+    found: list[Setting] = []
+    for setting in settings:
+        table, _, name = setting.key.partition(".")
+        if table == "tags" and not is_legal_key(name):
+            report.add(setting.place, f'tags: key "{name}" must be letters, digits, dots and underscores')
+        elif table == "tags" or setting.key in known:
+            found.append(setting)
+        elif table not in TABLES:
+            report.add(setting.place, f"unknown table [{table}]", closest(table, TABLES, "[{}]"))
+        else:
+            names = [key.partition(".")[2] for key in known if key.startswith(f"{table}.")]
+            report.add(setting.place, f"unknown key {name} in [{table}]", closest(name, names))
+    return found
+
+
+def _convert(settings: Iterable[Setting], environ: Mapping[str, str], report: _Report) -> dict[str, Any]:
+    """Return the values in their types; a value that breaks its type is reported and left at its default."""
+    types = keys()
+    values: dict[str, Any] = {}
+    for setting in settings:
+        expanded, missing = expand(setting.value, environ)
+        for message in missing:
+            report.add(
+                setting.place,
+                f"{setting.key}: {message}",
+                "set the variable, or give a default: ${NAME:-value}",
+                "RLY110",
+            )
+        if missing:
+            continue
+        try:
+            values[setting.key] = msgspec.convert(
+                setting.typed(expanded, types.get(setting.key, str)),
+                types.get(setting.key, str),
+                strict=not setting.from_text,
+                dec_hook=_decode_own,
+            )
+        except (msgspec.ValidationError, ValueError) as error:
+            report.add(setting.place, f"{setting.key} {_rule(str(error))}")
+    return values
+
+
+def _rule(error: str) -> str:
+    """Turn a message of the library into a rule."""
+    words = error.replace("`", "").removesuffix(" - at $").replace("Expected ", "must be ", 1)
+    return words.replace("must be array", "must be a list").replace("Invalid enum value", "must not be")
+
+
+def _decode_own(type_: type, value: object) -> object:
+    if issubclass(type_, (Seconds, Size)):
+        return type_.parse(value)
+    if type_ is Secret and isinstance(value, str):
+        return Secret(value)
+    raise ValueError("must be a text")
+
+
+def _build(values: Mapping[str, Any]) -> Config:
+    config = Config()
+    changes: dict[str, Any] = {}
+    for table in TABLES:
+        given = {key.partition(".")[2]: value for key, value in values.items() if key.startswith(f"{table}.")}
+        old = getattr(config, table)
+        changes[table] = {**old, **given} if table == "tags" else msgspec.structs.replace(old, **given)
+    if changes["tags"].get("host") == "":
+        del changes["tags"]["host"]
+    return Config(**changes)

@@ -1,0 +1,125 @@
+"""The configuration as text, generated from the schema: the example file, the variables, and what is in force."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_type_hints
+
+import msgspec
+
+from relay.config.environment import PREFIX, variables
+from relay.config.schema import Config
+from relay.config.types import Seconds, Secret, Size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from relay.config.loading import Loaded
+
+_DURATIONS: Final = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
+_SIZES: Final = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
+
+
+class Key(NamedTuple):
+    """One setting of the reference."""
+
+    table: str
+    name: str
+    default: Any
+    help: str
+
+
+def keys() -> Iterator[Key]:
+    """Yield every key in the order of the schema; `tags` stands for its whole table."""
+    for table in msgspec.structs.fields(Config):
+        if table.name == "tags":
+            yield Key("tags", "", {}, _help(Config, "tags"))
+            continue
+        for info in msgspec.structs.fields(table.type):
+            yield Key(table.name, info.name, _default(info), _help(table.type, info.name))
+
+
+def example() -> str:
+    """Return a file in which every key stands with its default, commented out."""
+    lines = ["# statsd-relay: every key is optional; what stands here is its default."]
+    table = ""
+    for key in keys():
+        if key.table != table:
+            table = key.table
+            about = "" if table == "tags" else f"   # {_about(table)}"
+            lines += ["", f"[{table}]{about}"]
+        if table == "tags":
+            lines += [f"# {key.help}", '# env = "production"']
+        else:
+            lines += [f"# {key.help}", f"# {key.name} = {to_toml(key.default)}"]
+    return "\n".join(lines)
+
+
+def environment() -> str:
+    """Return every variable with its default and help."""
+    by_key = {key: variable for variable, key in variables().items()}
+    lines: list[str] = []
+    for key in keys():
+        if key.table == "tags":
+            lines.append(f"{PREFIX}TAGS=k=v,k=v\n    {key.help}")
+        else:
+            lines.append(f"{by_key[f'{key.table}.{key.name}']}={_plain(key.default)}\n    {key.help}")
+    return "\n".join(lines)
+
+
+def in_force(loaded: Loaded) -> list[dict[str, str]]:
+    """Return every key with its value and where that comes from; secrets are masked."""
+    rows: list[dict[str, str]] = []
+    for key in keys():
+        if key.table == "tags":
+            rows += [_row(loaded, f"tags.{name}", value) for name, value in loaded.config.tags.items()]
+        else:
+            rows.append(_row(loaded, f"{key.table}.{key.name}", getattr(getattr(loaded.config, key.table), key.name)))
+    return rows
+
+
+def _row(loaded: Loaded, key: str, value: object) -> dict[str, str]:
+    return {"key": key, "value": to_toml(value), "origin": loaded.origins.get(key, "default")}
+
+
+def to_toml(value: object) -> str:
+    """Return a value as it is written in a file."""
+    match value:
+        case Seconds():
+            return f'"{_scaled(value, _DURATIONS, "s")}"'
+        case Size():
+            return f'"{_scaled(value, _SIZES, "B")}"'
+        case Secret():
+            return f'"{value}"'
+        case list():
+            return f"[{', '.join(to_toml(item) for item in value)}]"
+        case str():
+            return json.dumps(value, ensure_ascii=False)
+        case _:
+            return str(value)
+
+
+def _plain(value: object) -> str:
+    """Return a value as it is written in a variable."""
+    return ",".join(_plain(item) for item in value) if isinstance(value, list) else to_toml(value).strip('"')
+
+
+def _scaled(value: float, units: tuple[tuple[str, int], ...], smallest: str) -> str:
+    for unit, size in units:
+        if value >= size and value % size == 0:
+            return f"{value // size:.0f}{unit}"
+    return f"{value:g}{smallest}"
+
+
+def _default(info: msgspec.structs.FieldInfo) -> Any:  # noqa: ANN401 - a default has its key's type
+    return info.default if info.default_factory is msgspec.NODEFAULT else info.default_factory()
+
+
+def _help(owner: type, name: str) -> str:
+    meta = get_type_hints(owner, include_extras=True)[name].__metadata__[0]
+    return str(meta.description)
+
+
+def _about(table: str) -> str:
+    types = {info.name: info.type for info in msgspec.structs.fields(Config)}
+    return str(types[table].__doc__).rstrip(".")

@@ -1,0 +1,162 @@
+"""What a value must be beyond its type: one rule a key, and cautions that do not stop a start."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from relay import limits
+from relay.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from relay.config.schema import Config
+
+_LEGAL: Final = re.compile(r"[0-9A-Za-z._]+")
+_PORT_MAX: Final = 65_535
+_REGIONS: Final = ("cn-north-1", "cn-east-1", "cn-east-2", "cn-south-1")
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Read `HOST:PORT` or `[IPv6]:PORT`; HOST is an address, empty for every IPv4 one.
+
+    Raises:
+        ValueError: with the rule.
+    """
+    host, colon, port = text.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
+    is_port = colon and port.isascii() and port.isdigit() and int(port) <= _PORT_MAX
+    if not is_port or not (_is_address(bare) or not host) or (":" in bare) != host.startswith("["):
+        raise ValueError(f'"{text}" must be ADDRESS:PORT, such as 127.0.0.1:8125 or [::1]:8125')
+    return bare or "0.0.0.0", int(port)  # noqa: S104 - an empty host is asked for
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text.partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
+def _addresses(texts: list[str]) -> str:
+    for text in texts:
+        try:
+            parse_address(text)
+        except ValueError as error:
+            return f"entry {error}"
+    return "" if texts else "must name at least one address"
+
+
+def _listen(config: Config) -> str:
+    return _addresses(config.listen.udp)
+
+
+def _admin(config: Config) -> str:
+    return _addresses([config.admin.listen]) if config.admin.listen else ""
+
+
+def _networks(config: Config) -> str:
+    for text in config.listen.allow:
+        try:
+            ip_network(text, strict=False)
+        except ValueError:
+            return f'entry "{text}" must be a network such as 10.0.0.0/8'
+    return ""
+
+
+def _between(table: str, key: str, low: float, high: float) -> Callable[[Config], str]:
+    def rule(config: Config) -> str:
+        value: Any = getattr(getattr(config, table), key)
+        return "" if low <= value <= high else f"must be between {low:g} and {high:g}, not {value:g}"
+
+    return rule
+
+
+def _percentiles(config: Config) -> str:
+    wrong = [value for value in config.window.percentiles if not 0 < value < 100]
+    return f"must lie between 0 and 100, not {wrong[0]:g}" if wrong else ""
+
+
+def _idle_gauges(config: Config) -> str:
+    try:
+        config.window.idle_gauge_ttl()
+    except ValueError:
+        return 'must be "drop", "keep" or "keep:DURATION" such as "keep:1h"'
+    return ""
+
+
+def _legal(table: str, key: str, *, empty: bool) -> Callable[[Config], str]:
+    def rule(config: Config) -> str:
+        value: str = getattr(getattr(config, table), key)
+        if (empty and not value) or (_LEGAL.fullmatch(value) and len(value) <= limits.NAME_BYTES):
+            return ""
+        return f"must be letters, digits, dots and underscores, at most {limits.NAME_BYTES}"
+
+    return rule
+
+
+def is_legal_key(key: str) -> bool:
+    """Say whether a tag of the configuration can be sent as it is called."""
+    return _LEGAL.fullmatch(key) is not None
+
+
+def _endpoint(config: Config) -> str:
+    """Plain http would show every metric to the network, so it needs a host where that is all right."""
+    try:
+        parts = urlsplit(config.cloud.endpoint.replace("{region}", config.cloud.region or "region"))
+        host = parts.hostname or ""
+        _ = parts.port
+    except ValueError:
+        return "must be a URL"
+    if parts.scheme not in ("http", "https") or not host or parts.username:
+        return "must be an http or https URL with a host and without credentials"
+    if parts.scheme == "http" and not is_trusted_host(host):
+        return "must be https: plain http is for loopback, private addresses and monitor.internal.* only"
+    return ""
+
+
+def is_trusted_host(host: str) -> bool:
+    """Say whether plain http is all right: loopback, a private address, an internal endpoint or a bare name."""
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return host == "localhost" or "." not in host or ".internal." in f".{host}"
+
+
+RULES: Final[dict[str, Callable[[Config], str]]] = {
+    "listen.udp": _listen,
+    "listen.allow": _networks,
+    "listen.receive_buffer": _between("listen", "receive_buffer", 4096, 2**30),
+    "names.prefix": _legal("names", "prefix", empty=True),
+    "window.seconds": _between("window", "seconds", 1, 3600),
+    "window.idle_gauges": _idle_gauges,
+    "window.percentiles": _percentiles,
+    "limits.series": _between("limits", "series", 10, 10_000_000),
+    "limits.series_per_metric": _between("limits", "series_per_metric", 1, 10_000_000),
+    "limits.memory": _between("limits", "memory", 2**20, 2**40),
+    "cloud.namespace": _legal("cloud", "namespace", empty=False),
+    "cloud.endpoint": _endpoint,
+    "cloud.timeout": _between("cloud", "timeout", 0.1, 300),
+    "cloud.connect_timeout": _between("cloud", "connect_timeout", 0.1, 300),
+    "cloud.concurrency": _between("cloud", "concurrency", 1, 256),
+    "cloud.requests_per_minute": _between("cloud", "requests_per_minute", 1, 1_000_000),
+    "cloud.max_age": _between("cloud", "max_age", 60, limits.POINT_AGE_MAX),
+    "admin.listen": _admin,
+    "telemetry.prefix": _legal("telemetry", "prefix", empty=False),
+}
+
+
+def cautions(config: Config) -> list[Problem]:
+    """Return what is allowed and probably not meant."""
+    found: list[tuple[str, str]] = []
+    if config.window.seconds != limits.WINDOW_SECONDS:
+        found.append(
+            ("window.seconds is not 60: the cloud may not chart such points", "leave it at 60 outside of tests")
+        )
+    if config.cloud.region and config.cloud.region not in _REGIONS:
+        found.append((f"cloud.region {config.cloud.region} is not known", f"known: {', '.join(_REGIONS)}"))
+    return [Problem(code="RLY102", severity="warning", message=message, fix=fix) for message, fix in found]

@@ -1,0 +1,142 @@
+"""Where settings come from: a TOML file, read with the place of every key, so that a problem can point at it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, get_origin
+
+from relay.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
+
+_HEADER: Final = re.compile(r"\s*\[+\s*([\w.\-\"' ]+?)\s*\]+")
+_ASSIGNMENT: Final = re.compile(r"(\s*)([\w\-]+|\"[^\"]*\"|'[^']*')\s*[=.]")
+_AT_LINE: Final = re.compile(r" \(at line (\d+), column (\d+)\)")
+_FILE_BYTES: Final = 1_048_576
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A line of a file, or a variable, or a flag."""
+
+    source: str = ""
+    line: int = 0
+    column: int = 1
+    text: str = ""
+    width: int = 1
+
+    def problem(self, *, code: str, message: str, fix: str = "") -> Problem:
+        """Return an error that points here."""
+        return Problem(
+            code=code,
+            message=message,
+            fix=fix,
+            source=self.source,
+            line=self.line,
+            column=self.column,
+            text=self.text,
+            width=self.width,
+        )
+
+    def origin(self) -> str:
+        """Return where this is, in a few words."""
+        return f"{self.source}:{self.line}" if self.line else self.source
+
+
+UNKNOWN: Final = Place()
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One value that somebody gave."""
+
+    key: str
+    """`table.key`."""
+    value: Any
+    place: Place
+    from_text: bool = False
+    """It comes from a variable, so that numbers and lists are texts as well."""
+
+    def typed(self, value: Any, type_: Any) -> Any:  # noqa: ANN401 - before validation, a value is anything
+        """Return the value; a list in a variable is separated by commas."""
+        if self.from_text and get_origin(type_) is list and isinstance(value, str):
+            return [item.strip() for item in value.split(",") if item.strip()]
+        return value
+
+
+def closest(word: str, known: Collection[str], form: str = "{}") -> str:
+    """Return a fix that names what was probably meant, or what there is."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    if near:
+        return f"did you mean {form.format(near[0])}?"
+    return f"known: {', '.join(form.format(name) for name in sorted(known))}"
+
+
+def read_file(path: Path) -> list[Setting]:
+    """Read every setting of a TOML file.
+
+    Raises:
+        ConfigError: RLY103, it cannot be read, or is not TOML.
+    """
+    try:
+        raw = path.read_bytes()[: _FILE_BYTES + 1]
+        text = raw.decode()
+        parsed = tomllib.loads(text)
+    except OSError as error:
+        message = f"cannot read {path}: {error.strerror}"
+        raise ConfigError(Problem(code="RLY103", message=message, fix="name a readable file with -c")) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(Problem(code="RLY103", message=f"{path} is not UTF-8 text")) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(_not_toml(path, text, str(error))) from error
+    places = dict(_places(path, text))
+    return list(_settings(parsed, places, str(path)))
+
+
+def _settings(parsed: dict[str, Any], places: dict[str, Place], source: str) -> Iterator[Setting]:
+    for table, content in parsed.items():
+        if not isinstance(content, dict):
+            yield Setting(table, content, places.get(f".{table}", Place(source=source)))
+            continue
+        for name, value in content.items():
+            key = f"{table}.{name}"
+            yield Setting(key, value, places.get(key) or places.get(table) or Place(source=source))
+
+
+def _places(path: Path, text: str) -> Iterator[tuple[str, Place]]:
+    """Yield `table` and `table.key` with their lines; a key inside a nested value has none of its own."""
+    table = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        header = _HEADER.match(line)
+        assignment = _ASSIGNMENT.match(line)
+        if header and not assignment:
+            table = header[1].strip("\"' ")
+            yield (
+                table,
+                Place(source=str(path), line=number, column=header.start(1) + 1, text=line, width=len(header[1])),
+            )
+        elif assignment:
+            name = assignment[2]
+            place = Place(source=str(path), line=number, column=len(assignment[1]) + 1, text=line, width=len(name))
+            yield f"{table}.{name.strip(chr(34) + chr(39))}", place
+
+
+def _not_toml(path: Path, text: str, message: str) -> Problem:
+    where = _AT_LINE.search(message)
+    lines = text.splitlines() or [""]
+    line = int(where[1]) if where else len(lines)
+    shown = lines[min(line, len(lines)) - 1]
+    return Problem(
+        code="RLY103",
+        message=f"not TOML: {_AT_LINE.sub('', message)}",
+        fix='values that are texts need quotes, as in region = "cn-north-1"',
+        source=str(path),
+        line=line,
+        column=int(where[2]) if where else 1,
+        text=shown,
+    )

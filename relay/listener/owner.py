@@ -1,0 +1,37 @@
+"""Who holds a UDP port: for the one error message that everybody meets when replacing a daemon."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PROC: Final = Path("/proc")
+
+
+def find_owner(port: int) -> str:
+    """Return ` by NAME (pid N)`, as far as this user may see it; "" otherwise."""
+    with suppress(OSError):
+        sockets = {f"socket:[{inode}]" for inode in _inodes(port)}
+        for process in _PROC.iterdir():
+            if process.name.isdigit() and _holds(process, sockets):
+                return f" by {(process / 'comm').read_text().strip()} (pid {process.name})"
+    return ""
+
+
+def _inodes(port: int) -> Iterator[str]:
+    for name in ("udp", "udp6"):
+        with suppress(OSError):
+            for line in (_PROC / "net" / name).read_text().splitlines()[1:]:
+                fields = line.split()
+                if int(fields[1].rpartition(":")[2], 16) == port:
+                    yield fields[9]
+
+
+def _holds(process: Path, sockets: set[str]) -> bool:
+    with suppress(OSError):
+        return any(str(link.readlink()) in sockets for link in (process / "fd").iterdir())
+    return False

@@ -1,0 +1,178 @@
+"""One UDP socket: bound, its receive buffer asked and granted, read on the loop, drained at stop.
+
+A second descriptor of the same socket is kept: it tells what the kernel dropped and how full the queue is, and after
+the loop has stopped reading it takes what is still in the queue, so that a stop loses nothing that has arrived.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import struct
+from typing import TYPE_CHECKING, Final, Protocol
+
+from relay.config.rules import parse_address
+from relay.errors import ExitCode, Problem, RelayError
+from relay.listener.owner import find_owner
+
+if TYPE_CHECKING:
+    from relay.clock import Clock
+
+_SO_RCVBUFFORCE: Final = 33
+_SO_MEMINFO: Final = 55
+_MEMINFO: Final = struct.Struct("9I")
+"""linux/sock_diag.h: rmem_alloc, rcvbuf, wmem_alloc, sndbuf, fwd_alloc, wmem_queued, optmem, backlog, drops."""
+_DRAIN_CALLS: Final = 1_000
+"""At stop; a sender that does not stop must not keep the relay from stopping."""
+_ABSENT: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+
+class Sink(Protocol):
+    """Who takes datagrams."""
+
+    def feed(self, datagram: bytes, now: float, peer: tuple[str, int] | None = None) -> None:
+        """Take one datagram."""
+
+    def drain(self, fd: int, now: float) -> int:
+        """Take what waits on a socket; 0 if nothing does."""
+        ...
+
+
+class UdpListener:
+    """State: a bound socket, its transport, the datagrams it received."""
+
+    def __init__(self, *, address: str, receive_buffer: int, sink: Sink, clock: Clock, optional: bool = False) -> None:
+        self.address = address
+        self.asked = receive_buffer
+        self._sink = sink
+        self._clock = clock
+        self._optional = optional
+        self._socket: socket.socket | None = None
+        self._transport: asyncio.DatagramTransport | None = None
+        self.skipped = False
+        """The address does not exist on this machine, and may."""
+        self.bound = ("", 0)
+        self.granted = 0
+        """Bytes of the receive buffer; the kernel keeps as much again for its own use."""
+        self.datagrams = 0
+
+    def __repr__(self) -> str:
+        """Report the address."""
+        return f"<UdpListener {self.address}, {self.datagrams} datagrams>"
+
+    @property
+    def label(self) -> str:
+        """Name of this socket in metrics: `udp://127.0.0.1:8125`."""
+        host, port = self.bound
+        return f"udp://{f'[{host}]' if ':' in host else host}:{port}"
+
+    def open(self) -> None:
+        """Bind. SO_REUSEPORT is not set: a second relay on the port is an error, never a silent split.
+
+        Raises:
+            RelayError: RLY101, the address cannot be bound.
+        """
+        host, port = parse_address(self.address)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        except OSError as error:
+            self._fail(error, port)
+            return
+        try:
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            self.granted = ask_for_buffer(sock, self.asked)
+            sock.bind((host, port))
+        except OSError as error:
+            sock.close()
+            self._fail(error, port)
+            return
+        self.bound = sock.getsockname()[:2]
+        self._socket = sock
+
+    def _fail(self, error: OSError, port: int) -> None:
+        if self._optional and error.errno in _ABSENT:
+            self.skipped = True
+            return
+        message, fix = f"cannot bind udp {self.address}: {error.strerror}", "listen on another address"
+        if error.errno == errno.EADDRINUSE:
+            message = f"cannot bind udp {self.address}: in use{find_owner(port)}"
+            fix = "stop it, or listen on another port"
+        elif error.errno == errno.EACCES:
+            fix = "ports below 1024 need CAP_NET_BIND_SERVICE; StatsD's is 8125"
+        elif error.errno in _ABSENT:
+            fix = "this machine has no such address; 0.0.0.0 means every IPv4 one, [::] every IPv6 one"
+        raise RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.BIND_OR_STATE) from error
+
+    async def start(self) -> None:
+        """Begin to read on the running loop."""
+        if self._socket is not None:
+            loop = asyncio.get_running_loop()
+            self._transport, _ = await loop.create_datagram_endpoint(lambda: _Receiver(self), sock=self._socket.dup())
+
+    async def stop(self) -> None:
+        """Stop reading, take what the kernel still holds, close."""
+        if self._transport is not None:
+            self._transport.abort()
+            await asyncio.sleep(0)
+        if self._socket is not None:
+            self._drain(self._socket)
+            self._socket.close()
+            self._socket = None
+
+    def _drain(self, sock: socket.socket) -> None:
+        for _ in range(_DRAIN_CALLS):
+            taken = self._sink.drain(sock.fileno(), self._clock.wall())
+            self.datagrams += taken
+            if not taken:
+                return
+
+    def receive(self, datagram: bytes, peer: tuple[str, int]) -> None:
+        """Hand a datagram to the hot path."""
+        self.datagrams += 1
+        self._sink.feed(datagram, self._clock.wall(), peer)
+
+    # --- what the kernel says -----------------------------------------------------------------------------------------
+
+    @property
+    def kernel_drops(self) -> int:
+        """Datagrams the kernel threw away since the socket was bound, because its queue was full."""
+        return self._meminfo()[8]
+
+    @property
+    def queue_bytes(self) -> int:
+        """Memory of what waits in the kernel's queue."""
+        return self._meminfo()[0]
+
+    @property
+    def limit_bytes(self) -> int:
+        """Memory at which the kernel begins to drop."""
+        return self._meminfo()[1]
+
+    def _meminfo(self) -> tuple[int, ...]:
+        if self._socket is None:
+            return (0,) * 9
+        return _MEMINFO.unpack(self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))
+
+
+class _Receiver(asyncio.DatagramProtocol):
+    """State: whose datagrams these are."""
+
+    def __init__(self, listener: UdpListener) -> None:
+        self.datagram_received = listener.receive  # type: ignore[assignment] # one call less per datagram
+
+    def error_received(self, exc: Exception) -> None:
+        """Nothing is sent, so an error here concerns nobody."""
+
+
+def ask_for_buffer(sock: socket.socket, size: int) -> int:
+    """Ask for a receive buffer, beyond the system's limit if we may; return what was granted, in bytes."""
+    for option in (_SO_RCVBUFFORCE, socket.SO_RCVBUF):
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, option, size)
+        except PermissionError:
+            continue
+        break
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2

@@ -1,0 +1,61 @@
+"""What the kernel lost: looked at once a second, told in the log at most every ten seconds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from relay.clock import Clock
+    from relay.listener.udp import UdpListener
+    from relay.telemetry import LossLog
+
+_INTERVAL: Final = 1.0
+
+
+class KernelWatch:
+    """State: the drops known so far, by listener."""
+
+    def __init__(self, listeners: Sequence[UdpListener], *, loss_log: LossLog, clock: Clock) -> None:
+        self._listeners = listeners
+        self._loss_log = loss_log
+        self._clock = clock
+        self._known = {listener.label: 0 for listener in listeners}
+
+    def __repr__(self) -> str:
+        """Report the drops."""
+        return f"<KernelWatch {self._known}>"
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        self.tell_of_buffers()
+        while True:
+            self.look()
+            await self._clock.sleep(_INTERVAL)
+
+    def tell_of_buffers(self) -> None:
+        """Warn of buffers that are smaller than asked for, with the command that helps."""
+        for listener in self._listeners:
+            if listener.granted < listener.asked:
+                self._loss_log.warn(
+                    "RLY201 receive buffer cut by the kernel",
+                    reason=listener.label,
+                    asked=int(listener.asked),
+                    granted=listener.granted,
+                    fix=f"sysctl -w net.core.rmem_max={int(listener.asked)}, or give the process CAP_NET_ADMIN",
+                )
+
+    def look(self) -> None:
+        """Warn of what was dropped since the last look."""
+        for listener in self._listeners:
+            drops = listener.kernel_drops
+            lost, self._known[listener.label] = drops - self._known[listener.label], drops
+            if lost > 0:
+                self._loss_log.warn(
+                    "RLY202 the kernel dropped packets",
+                    reason=listener.label,
+                    packets=lost,
+                    total=drops,
+                    buffer=listener.granted,
+                )

@@ -1,0 +1,95 @@
+"""Credentials: the order, halves, files, profiles."""
+
+from __future__ import annotations
+
+import pytest
+
+from relay.config.credentials import find_credentials
+from relay.config.locate import prepare_state_directory, state_directory
+from relay.config.schema import Cloud, Spool
+from relay.config.types import Secret
+from relay.errors import ConfigError, ExitCode, RelayError
+
+ENV = {"JDCLOUD_ACCESS_KEY_ID": "env-ak", "JDCLOUD_SECRET_ACCESS_KEY": "env-sk", "JDCLOUD_REGION_ID": "cn-east-2"}
+CLOUD = Cloud(access_key="conf-ak", secret_key=Secret("conf-sk"), region="cn-north-1")
+
+
+@pytest.fixture
+def home(tmp_path):
+    (tmp_path / ".jdc").mkdir()
+    path = tmp_path / ".jdc/config"
+    path.write_text(
+        "[default]\naccess_key = p-ak\nsecret_key = p%sk\nregion_id = cn-south-1\n"
+        "[other]\naccess_key = o-ak\nsecret_key = o-sk\n"
+    )
+    path.chmod(0o600)
+    return tmp_path
+
+
+def found(cloud, environ, home):
+    credentials = find_credentials(cloud, environ, home)
+    return credentials.access_key, credentials.secret_key.reveal(), credentials.region
+
+
+def test_the_order(home):
+    assert found(CLOUD, ENV, home) == ("conf-ak", "conf-sk", "cn-north-1")
+    assert found(Cloud(), ENV, home) == ("env-ak", "env-sk", "cn-east-2")
+    assert found(Cloud(), {}, home) == ("p-ak", "p%sk", "cn-south-1")
+    assert found(Cloud(region="cn-north-1"), {}, home) == ("p-ak", "p%sk", "cn-north-1")
+    assert found(Cloud(profile="other", region="r"), {}, home) == ("o-ak", "o-sk", "r")
+    (home / ".jdc/current").write_text("other\n")
+    assert found(Cloud(region="r"), {}, home) == ("o-ak", "o-sk", "r")
+
+
+def test_aliases_and_files(home, tmp_path):
+    secret = tmp_path / "sk"
+    secret.write_text("file-sk\n")
+    secret.chmod(0o600)
+    environ = {"JDCLOUD_ACCESS_KEY": "a", "JDCLOUD_SECRET_KEY_FILE": str(secret), "JDCLOUD_REGION": "r"}
+    assert found(Cloud(), environ, home) == ("a", "file-sk", "r")
+    assert found(Cloud(access_key="x", secret_key_file=str(secret), region="r"), {}, home) == ("x", "file-sk", "r")
+
+
+def test_a_secret_file_that_everybody_can_read_warns(home, tmp_path):
+    secret = tmp_path / "sk"
+    secret.write_text("x")
+    secret.chmod(0o644)
+    [warning] = find_credentials(Cloud(access_key="x", secret_key_file=str(secret), region="r"), {}, home).warnings
+    assert (warning.code, warning.severity) == ("RLY121", "warning")
+
+
+@pytest.mark.parametrize(
+    ("cloud", "environ", "words"),
+    [
+        (Cloud(), {}, "no credentials"),
+        (Cloud(access_key="a", region="r"), ENV, "secret_key is missing"),
+        (Cloud(), {"JDCLOUD_SECRET_ACCESS_KEY": "x", "JDCLOUD_REGION_ID": "r"}, "access_key is missing"),
+        (Cloud(access_key="a", secret_key=Secret("b")), {}, "cloud.region is missing"),
+        (Cloud(access_key="a", secret_key_file="/nowhere", region="r"), {}, "cannot read /nowhere"),
+    ],
+)
+def test_what_is_missing_is_named(cloud, environ, words, tmp_path):
+    with pytest.raises(ConfigError, match=words) as caught:
+        find_credentials(cloud, environ, tmp_path)
+    assert caught.value.exit_code == ExitCode.CONFIGURATION
+    assert "demo" in str(caught.value) or "missing" in words or "read" in words
+
+
+def test_a_profile_that_is_not_there(home):
+    with pytest.raises(ConfigError, match="RLY103"):
+        find_credentials(Cloud(profile="nope"), {}, home)
+    (home / ".jdc/config").write_text("not ini")
+    with pytest.raises(ConfigError, match="RLY103"):
+        find_credentials(Cloud(), {}, home)
+
+
+def test_the_state_directory(tmp_path):
+    assert state_directory(Spool(path="none"), {}, tmp_path) is None
+    assert state_directory(Spool(path=str(tmp_path)), {"STATE_DIRECTORY": "/x"}, tmp_path) == tmp_path
+    assert str(state_directory(Spool(), {"STATE_DIRECTORY": "/x:/y"}, tmp_path)) == "/x"
+    prepare_state_directory(tmp_path / "a/b")
+    assert (tmp_path / "a/b").stat().st_mode & 0o777 == 0o700
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RelayError, match="RLY101") as caught:
+        prepare_state_directory(tmp_path / "file")
+    assert caught.value.exit_code == ExitCode.BIND_OR_STATE
