@@ -1,0 +1,104 @@
+"""The metrics are a contract: every name of ux.md that exists so far is there, with its labels."""
+
+from __future__ import annotations
+
+import urllib.request
+
+import pytest
+
+from relay.admin.server import AdminServer
+from relay.errors import ExitCode, RelayError
+from tests.support.inprocess import open_relay
+
+NAMES = [
+    'relay_build_info{hotpath="python",version="VERSION"}',
+    "relay_loop_lag_seconds",
+    "relay_ledger_imbalance",
+    'relay_datagrams_total{listener="L"}',
+    'relay_kernel_drops_total{listener="L"}',
+    "relay_truncated_datagrams_total",
+    'relay_receive_queue_bytes{listener="L"}',
+    'relay_receive_queue_limit_bytes{listener="L"}',
+    "relay_received_lines_total",
+    "relay_accepted_lines_total",
+    "relay_events_total",
+    'relay_rejected_lines_total{reason="bad_value"}',
+    'relay_samples_total{state="accepted"}',
+    'relay_samples_total{state="closed"}',
+    'relay_samples{state="open"}',
+    "relay_late_samples_total",
+    "relay_series",
+    "relay_series_limit",
+    "relay_aliases",
+    "relay_overflow_samples_total",
+    "relay_windows_closed_total",
+    "relay_window_close_seconds",
+    'relay_points_total{outcome="created"}',
+    'relay_points_total{outcome="recovered"}',
+    'relay_points_total{outcome="replayed"}',
+    'relay_points_total{outcome="delivered"}',
+    'relay_points_total{outcome="refused"}',
+    'relay_points_total{outcome="dropped"}',
+    'relay_points{state="spooled"}',
+    'relay_points{state="in_flight"}',
+    'relay_requests_total{code="200"}',
+    "relay_ambiguous_requests_total",
+    "relay_request_duration_seconds_count",
+    "relay_request_duration_seconds_sum",
+    "relay_requests_in_flight",
+    "relay_rate_limit",
+    "relay_delivery_lag_seconds",
+    "relay_spool_batches",
+    "relay_spool_bytes",
+    "relay_spool_oldest_age_seconds",
+    "relay_dead_letters",
+    "process_resident_memory_bytes",
+    "process_open_fds",
+]
+
+
+async def fetch(address: tuple[str, int], path: str) -> tuple[int, str]:
+    import asyncio
+
+    def get() -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://{address[0]}:{address[1]}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    return await asyncio.to_thread(get)
+
+
+async def test_every_name_is_there(tmp_path):
+    from relay import __version__
+
+    async with open_relay(tmp_path) as running:
+        await running.feed(b"a:1|c\na:x|c\n_e{1,1}:a|b")
+        await running.delivered("a", 1)
+        status, text = await fetch(running.relay.admin.bound, "/metrics")
+        label = running.relay.listeners[0].label
+    assert status == 200
+    keys = {line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")}
+    wanted = {name.replace("VERSION", __version__).replace('"L"', f'"{label}"') for name in NAMES}
+    assert wanted - keys == set()
+    assert not any('"a"' in key for key in keys), "a user's metric name is never a label"
+
+
+async def test_health_and_readiness(tmp_path):
+    async with open_relay(tmp_path) as running:
+        admin = running.relay.admin.bound
+        assert await fetch(admin, "/-/healthy") == (200, "ok\n")
+        assert (await fetch(admin, "/-/ready"))[0] == 200
+        assert (await fetch(admin, "/nothing"))[0] == 404
+        running.relay._stop.set()
+        assert running.relay.ready() == (False, "stopping")
+    assert running.relay.books().imbalance() == 0
+
+
+async def test_a_port_in_use(tmp_path):
+    async with open_relay(tmp_path) as running:
+        host, port = running.relay.admin.bound
+        with pytest.raises(RelayError, match=r"RLY101 .*admin port") as caught:
+            await AdminServer(listen=f"{host}:{port}", state=running.relay).start()
+        assert caught.value.exit_code == ExitCode.BIND_OR_STATE

@@ -1,0 +1,176 @@
+"""Commands as a user meets them: real processes, exit codes, one clear text and never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from relay import __version__
+from relay.cli import COMMANDS
+from tests.support.relay import environment
+
+
+def run(*arguments: str, env: dict[str, str] | None = None, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    base = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+    done = subprocess.run(
+        [sys.executable, "-m", "relay", *arguments],
+        env={**base, **(env or {})},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert "Traceback" not in done.stdout + done.stderr
+    return done
+
+
+def test_help_names_every_command():
+    done = run("--help")
+    assert done.returncode == 0
+    assert all(f"\n  {command}" in done.stdout for command in COMMANDS)
+    for command in COMMANDS:
+        assert run(command, "--help").returncode == 0
+
+
+def test_version():
+    assert run("--version").stdout.startswith(f"statsd-relay {__version__}  hot path: python  Python 3.")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["run", "--nonsense"],
+        ["demo", "--for", "soon"],
+        ["cloud", "--fail", "nonsense"],
+        ["cloud", "--listen", "nonsense"],
+        ["cloud", "--latency", "nonsense"],
+        ["send", "--to", "nowhere", "a:1|c"],
+        ["send", "a:1"],
+        ["send", "a:x|c", "b"],
+    ],
+)
+def test_usage_errors_end_with_64(arguments):
+    done = run(*arguments)
+    assert done.returncode == 64
+    assert done.stderr
+
+
+def test_run_without_credentials(tmp_path):
+    done = run("run", env={"STATSD_RELAY_SPOOL_PATH": str(tmp_path)})
+    assert done.returncode == 78
+    assert done.stderr.startswith("error RLY110  no credentials for JD Cloud\n      fix: ")
+    assert "demo" in done.stderr
+
+
+def test_run_with_a_port_in_use(tmp_path):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
+        holder.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{holder.getsockname()[1]}"
+        done = run("run", env=environment("http://127.0.0.1:1", tmp_path, LISTEN_UDP=address))
+    assert done.returncode == 71
+    [line] = [line for line in done.stderr.splitlines() if "RLY101" in line]
+    assert line == f"error RLY101  cannot bind udp {address}: in use by {line.rpartition(' by ')[2]}"
+    assert f"(pid {os.getpid()})" in line
+
+
+def test_run_with_a_state_directory_that_cannot_be_written():
+    done = run("run", env=environment("http://127.0.0.1:1", "/proc/nope"))
+    assert done.returncode == 71
+    assert "error RLY101  cannot use state directory /proc/nope" in done.stderr
+
+
+def test_run_with_a_bad_file(tmp_path):
+    path = tmp_path / "relay.toml"
+    path.write_text("[listen]\nudpp = []\n[cloud]\ntimeout = 'x'\n")
+    done = run("run", "-c", str(path))
+    assert done.returncode == 78
+    assert f"{path}:2:1 error RLY102  unknown key udpp in [listen]" in done.stderr
+    assert "fix: did you mean udp?" in done.stderr
+    assert f"{path}:4:1 error RLY102" in done.stderr
+    assert run("run", "-c", "/nowhere.toml").returncode == 78
+    assert run("run", env={"STATSD_RELAY_LISTEN_HOTPATH": "native"}).returncode == 78
+
+
+def test_check(tmp_path):
+    path = tmp_path / "relay.toml"
+    path.write_text('[cloud]\nregion = "cn-north-1"\naccess_key = "a"\nsecret_key = "b"\n')
+    assert (run("check", str(path)).returncode, run("check", str(path)).stdout) == (0, "ok\n")
+    unknown = run("check", str(path), env={"STATSD_RELAY_CLOUD_REGIO": "x"})
+    assert unknown.returncode == 78
+    assert "STATSD_RELAY_CLOUD_REGION" in unknown.stderr
+    missing = run("check")
+    assert (missing.returncode, missing.stdout) == (0, "0 errors, 2 warnings\n")
+    path.write_text("[cloud]\nregio = 1\n")
+    [problem] = json.loads(run("check", "--json", str(path)).stdout)
+    assert (problem["code"], problem["line"], problem["fix"]) == ("RLY102", 2, "did you mean region?")
+
+
+def test_config(tmp_path):
+    path = tmp_path / "relay.toml"
+    path.write_text('[cloud]\nsecret_key = "s3cret"\n')
+    shown = run("config", "show", "-c", str(path), env={"STATSD_RELAY_CLOUD_NAMESPACE": "shop"})
+    assert 'cloud.secret_key = "***"' in shown.stdout
+    assert "s3cret" not in shown.stdout
+    [line] = [line for line in shown.stdout.splitlines() if line.startswith("cloud.namespace")]
+    assert line.split("  ")[0] == 'cloud.namespace = "shop"'
+    assert line.endswith("# STATSD_RELAY_CLOUD_NAMESPACE")
+    rows = json.loads(run("config", "show", "--json").stdout)
+    assert {row["origin"] for row in rows} == {"default"}
+    assert "[cloud]" in run("config", "example").stdout
+    assert "STATSD_RELAY_CLOUD_REGION=" in run("config", "env").stdout
+
+
+def test_send_and_its_standard_input():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(5)
+        to = f"127.0.0.1:{receiver.getsockname()[1]}"
+        assert run("send", "--to", to, "a:1|c", "b:2|g").stdout == f"2 sent to {to}\n"
+        assert [receiver.recv(100), receiver.recv(100)] == [b"a:1|c", b"b:2|g"]
+        assert run("send", "--to", to, stdin="_e{1,1}:a|b\n\nc:3|ms\n").returncode == 0
+        assert [receiver.recv(100), receiver.recv(100)] == [b"_e{1,1}:a|b", b"c:3|ms"]
+        assert run("send", "--to", to, "--unchecked", "bad").returncode == 0
+        assert receiver.recv(100) == b"bad"
+
+
+def test_healthcheck_of_nobody():
+    done = run("healthcheck", "--admin", "127.0.0.1:1")
+    assert done.returncode == 69
+    assert "no relay answers on 127.0.0.1:1" in done.stderr
+
+
+def test_dry_run_prints_requests(tmp_path):
+    env = environment("http://127.0.0.1:1", tmp_path, SPOOL_PATH="none")
+    env = {name: value for name, value in env.items() if not name.startswith("JDCLOUD")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "relay", "run", "--dry-run"],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        for line in process.stderr:
+            if '"udp"' in line:
+                host, _, port = json.loads(line)["udp"].rpartition(":")
+                break
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.sendto(b"dry:7|c", (host, int(port)))
+        body = json.loads(process.stdout.readline())
+        process.terminate()
+        assert process.wait(20) == 0
+    assert body["metricDataList"][0]["metric"] == "dry"
+    assert body["metricDataList"][0]["values"]["sum"] == 7
+
+
+def test_demo_balances():
+    done = run("demo", "--for", "3s")
+    assert done.returncode == 0, done.stdout
+    assert "balanced: everything arrived" in done.stdout
+    assert "demo.web.hits" in done.stdout

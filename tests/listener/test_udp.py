@@ -1,0 +1,126 @@
+"""Real sockets: bind, buffers, drops, drain, and never a reply."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+
+import pytest
+from structlog.testing import capture_logs
+
+from relay.clock import SystemClock
+from relay.errors import ExitCode, RelayError
+from relay.listener.owner import find_owner
+from relay.listener.udp import UdpListener
+from relay.listener.watch import KernelWatch
+from relay.telemetry import LossLog
+from tests.support.clock import VirtualClock
+from tests.support.hotpath import make as make_hotpath
+from tests.support.hotpath import name_all
+
+CLOCK = SystemClock()
+
+
+class Kept:
+    """A sink that keeps datagrams."""
+
+    def __init__(self) -> None:
+        self.datagrams = []
+        self.hotpath = make_hotpath()
+
+    def feed(self, datagram, now, peer=None):
+        self.datagrams.append((datagram, peer))
+
+    def drain(self, fd, now):
+        return self.hotpath.drain(fd, now)
+
+
+def make(address="127.0.0.1:0", sink=None, **changes) -> UdpListener:
+    return UdpListener(
+        **{"address": address, "receive_buffer": 65_536, "sink": sink or Kept(), "clock": CLOCK, **changes}
+    )
+
+
+def send(listener: UdpListener, *datagrams: bytes) -> socket.socket:
+    sock = socket.socket(socket.AF_INET6 if ":" in listener.bound[0] else socket.AF_INET, socket.SOCK_DGRAM)
+    for datagram in datagrams:
+        sock.sendto(datagram, listener.bound)
+    return sock
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:0", "[::1]:0"])
+async def test_datagrams_arrive_and_nothing_is_ever_answered(address):
+    sink = Kept()
+    listener = make(address, sink)
+    listener.open()
+    await listener.start()
+    with send(listener, b"a:1|c", b"", b"x" * 65_507 if ":" not in listener.bound[0] else b"b") as sock:
+        while listener.datagrams < 3:
+            await asyncio.sleep(0.005)
+        assert [datagram[:5] for datagram, _ in sink.datagrams][:2] == [b"a:1|c", b""]
+        assert sink.datagrams[0][1][1] == sock.getsockname()[1]
+        sock.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            sock.recv(100)
+    await listener.stop()
+
+
+async def test_what_is_in_the_queue_at_stop_is_taken():
+    sink = Kept()
+    listener = make(sink=sink)
+    listener.open()
+    await listener.start()
+    send(listener, *[b"a:1|c"] * 50).close()
+    await listener.stop()
+    name_all(sink.hotpath)
+    assert len(sink.datagrams) + sink.hotpath.tally().accepted == 50
+    assert listener.datagrams == 50
+
+
+async def test_a_port_in_use_names_who_holds_it():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
+        holder.bind(("127.0.0.1", 0))
+        port = holder.getsockname()[1]
+        with pytest.raises(RelayError, match=rf"RLY101.*in use by .*\(pid {os.getpid()}\)") as caught:
+            make(f"127.0.0.1:{port}").open()
+    assert caught.value.exit_code == ExitCode.BIND_OR_STATE
+    assert find_owner(0) == ""
+
+
+def test_an_address_of_another_machine():
+    with pytest.raises(RelayError, match="no such address"):
+        make("192.0.2.1:8125").open()
+    absent = make("192.0.2.1:8125", optional=True)
+    absent.open()
+    assert absent.skipped
+
+
+async def test_buffers_drops_and_the_warning():
+    listener = make(receive_buffer=4096)
+    listener.open()
+    assert listener.granted >= 1024
+    clock = VirtualClock()
+    watch = KernelWatch([listener], loss_log=LossLog(clock), clock=clock)
+    send(listener, *[b"x" * 500] * 200).close()
+    assert listener.kernel_drops > 0
+    assert 0 < listener.queue_bytes <= listener.limit_bytes + 2000
+    with capture_logs() as logs:
+        watch.look()
+        watch.look()
+    [warning] = logs
+    assert warning["event"] == "RLY202 the kernel dropped packets"
+    assert warning["packets"] == warning["total"] == listener.kernel_drops
+    await listener.stop()
+    assert listener.kernel_drops == 0
+
+
+async def test_a_buffer_that_is_cut_says_how_to_help():
+    listener = make(receive_buffer=4096)
+    listener.open()
+    listener.asked = 10**12
+    clock = VirtualClock()
+    with capture_logs() as logs:
+        KernelWatch([listener], loss_log=LossLog(clock), clock=clock).tell_of_buffers()
+    assert "rmem_max" in logs[0]["fix"]
+    await listener.stop()

@@ -1,0 +1,109 @@
+"""A relay in this process with an emulator, over real sockets and real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from relay.app import Relay
+from relay.cli.run import make_cloud, make_transport
+from relay.clock import SystemClock
+from relay.config.credentials import Credentials
+from relay.config.schema import Admin, Cloud, Config, Limits, Listen, Window
+from relay.config.types import Secret
+from tests.support.relay import ACCESS, REGION, SECRET, make_emulator
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from relay.app import Stopped
+    from relay.jdcloud.emulator import Emulator
+
+
+class Silent:
+    """A witness that remembers."""
+
+    def __init__(self) -> None:
+        self.windows = []
+        self.end: Stopped | None = None
+
+    def started(self, relay) -> None: ...
+
+    def closed(self, closed, *, lines, rejected) -> None:
+        self.windows.append((closed, lines, rejected))
+
+    def stopped(self, stopped) -> None:
+        self.end = stopped
+
+
+@dataclass
+class Running:
+    relay: Relay
+    emulator: Emulator
+    witness: Silent
+    task: asyncio.Task
+
+    async def feed(self, *datagrams: bytes) -> None:
+        """Send over the socket and wait until all have been received."""
+        listener = self.relay.listeners[0]
+        wanted = listener.datagrams + len(datagrams)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            for number, datagram in enumerate(datagrams):
+                sock.sendto(datagram, listener.bound)
+                if number % 200 == 199:
+                    await asyncio.sleep(0)
+                    while listener.datagrams < wanted - len(datagrams) + number + 1:
+                        await asyncio.sleep(0.001)
+        while listener.datagrams < wanted:
+            await asyncio.sleep(0.002)
+
+    async def delivered(self, metric: str, total: float) -> None:
+        while self.emulator.total(metric) < total:
+            assert self.relay.books().imbalance() == 0
+            await asyncio.sleep(0.01)
+
+    async def stop(self) -> Stopped:
+        self.relay.stop()
+        return await self.task
+
+
+@asynccontextmanager
+async def open_relay(state: Path | None, **changes) -> AsyncIterator[Running]:
+    """A running relay; `changes` replace sections of its configuration. Ends with the equations."""
+    emulator = make_emulator()
+    url = await emulator.start()
+    config = Config(
+        listen=Listen(udp=["127.0.0.1:0"], hotpath="python"),
+        tags={"host": "test"},
+        window=msgspec.structs.replace(Window(), seconds=1),
+        cloud=Cloud(endpoint=f"{url}/v1/customMetrics"),
+        admin=Admin(listen="127.0.0.1:0"),
+        limits=Limits(),
+    )
+    config = msgspec.structs.replace(config, **changes)
+    credentials = Credentials(access_key=ACCESS, secret_key=Secret(SECRET), region=REGION, origin="test")
+    witness = Silent()
+    relay = Relay(
+        config=config,
+        cloud=make_cloud(config.cloud, credentials),
+        transport=make_transport(config.cloud),
+        state=state,
+        clock=SystemClock(),
+        witness=witness,
+    )
+    await relay.open()
+    running = Running(relay, emulator, witness, asyncio.create_task(relay.run()))
+    try:
+        yield running
+        stopped = await running.stop()
+        assert stopped.books.imbalance() == 0
+    finally:
+        running.task.cancel()
+        await asyncio.gather(running.task, return_exceptions=True)
+        await emulator.stop()
