@@ -32,7 +32,7 @@ from relay.jdcloud.points import BODY_HEAD, BODY_TAIL, PointEncoder
 from relay.listener.udp import UdpListener
 from relay.listener.watch import KernelWatch
 from relay.naming import Namer
-from relay.telemetry import Books, Ledger, LossLog, balance
+from relay.telemetry import Books, Growth, Ledger, LossLog, balance, tell_of_window
 from relay.window import Closed, Closer
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def make_hotpath(config: Config, namer: Namer) -> PythonHotPath:
 
 
 class Relay:
-    """State: the stages, and the lines counted when the last window closed."""
+    """State: the stages, and what was counted when the last window closed."""
 
     def __init__(
         self,
@@ -122,8 +122,7 @@ class Relay:
         self.ledger = Ledger()
         self.loss_log = LossLog(clock)
         self.loop_lag = 0.0
-        self._counted = (0, 0)
-        """Lines received and rejected when the last window closed."""
+        self._growth = Growth()
         self._stop = asyncio.Event()
         self._closing = AsyncExitStack()
         """What was opened, closed in the opposite order."""
@@ -318,10 +317,10 @@ class Relay:
         return True, f"listening on {len(self.listeners)} sockets"
 
     def _closed(self, closed: Closed) -> None:
-        tally = self.tally()
-        received, rejected = self._counted
-        self._counted = tally.received, sum(tally.rejected.values())
-        self._witness.closed(closed, lines=self._counted[0] - received, rejected=self._counted[1] - rejected)
+        tally, since_last = self.tally(), self._growth.since_last
+        lines, rejected = since_last("received", tally.received), since_last("rejected", sum(tally.rejected.values()))
+        self._witness.closed(closed, lines=lines, rejected=rejected)
+        tell_of_window(self._growth, self.loss_log, tally, self.ledger)
 
     async def _probe_lag(self) -> None:
         while True:

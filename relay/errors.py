@@ -31,15 +31,43 @@ CODES: Final[dict[str, str]] = {
     "RLY121": "A secret file can be read by every user of this machine.",
     "RLY201": "The kernel granted a smaller receive buffer than asked for.",
     "RLY202": "The kernel dropped packets because the receive buffer was full.",
-    "RLY301": "A line was rejected.",
-    "RLY302": "A name or tag held characters the API does not allow and was rewritten.",
-    "RLY303": "A series had more tags than the API takes.",
+    "RLY301": "Lines were rejected.",
+    "RLY302": "Names or tags held characters the API does not allow and were rewritten.",
+    "RLY303": "Series had more tags than the API takes; the first five by importance were kept.",
     "RLY310": "The series limit is reached; new series fold into an overflow series.",
     "RLY401": "The cloud says 429: the quota is used up.",
     "RLY402": "The cloud refused points or requests.",
     "RLY403": "The cloud answered with a status that needs a person (404, redirect, other 4xx).",
     "RLY900": "The native hot path is not installed; the Python one runs.",
 }
+
+
+REJECTED_LINES: Final = (
+    "empty_name",
+    "no_value",
+    "bad_value",
+    "bad_type",
+    "bad_rate",
+    "bad_timestamp",
+    "reserved_name",
+    "truncated",
+    "source_denied",
+    "series_limit",
+    "internal_error",
+)
+"""Why a line is rejected: every reason there is; metrics and README follow."""
+DROPPED_SAMPLES: Final = (
+    "too_old",
+    "too_far_ahead",
+    "late_gauge",
+    "no_legal_name",
+    "name_collision",
+    "stop_without_state",
+    "forgotten",
+)
+"""Why a sample that was accepted is lost."""
+DROPPED_POINTS: Final = ("name_collision", "stop_without_state")
+"""Why a point is lost without an answer of the cloud."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

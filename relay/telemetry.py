@@ -177,3 +177,32 @@ class LossLog:
             fields["suppressed"] = muted.suppressed
         muted.next_at, muted.suppressed = now + self.interval, 0
         structlog.get_logger("relay").warning(event, reason=reason, **fields)
+
+
+@dataclass(slots=True)
+class Growth:
+    """State: counters as they were when somebody last asked."""
+
+    _seen: dict[str, int] = field(default_factory=dict)
+
+    def since_last(self, name: str, value: int) -> int:
+        """Return by how much a counter grew since the last call for its name."""
+        before, self._seen[name] = self._seen.get(name, 0), value
+        return value - before
+
+
+def tell_of_window(growth: Growth, loss_log: LossLog, tally: Tally, ledger: Ledger) -> None:
+    """Warn, once a window, of what was lost or changed on the way in."""
+    for reason, lines in tally.rejected.items():
+        _tell(growth, loss_log, "RLY301 lines rejected", reason, lines)
+    for reason, samples in tally.samples_dropped.items():
+        _tell(growth, loss_log, "samples dropped", reason, samples)
+    _tell(growth, loss_log, "RLY302 names or tags rewritten", "illegal characters", ledger.names_rewritten)
+    _tell(growth, loss_log, "RLY303 tags dropped", "the API takes five, 255 bytes in all", ledger.tags_dropped)
+    _tell(growth, loss_log, "RLY310 series limit reached", "samples went to overflow series", tally.samples_overflow)
+
+
+def _tell(growth: Growth, loss_log: LossLog, event: str, reason: str, count: int) -> None:
+    grown = growth.since_last(f"{event} {reason}", count)
+    if grown:
+        loss_log.warn(event, reason=reason, count=grown)

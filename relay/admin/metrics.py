@@ -6,13 +6,14 @@ without an await, so the three equations of the ledger can be computed from one 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from relay import __version__
+from relay.errors import DROPPED_SAMPLES, REJECTED_LINES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
     from relay.model import Tally
     from relay.telemetry import Books, Ledger
+
+
+NO_LINES: Final = dict.fromkeys(REJECTED_LINES, 0)
+NO_SAMPLES: Final = dict.fromkeys(DROPPED_SAMPLES, 0)
+"""Every reason is there from the start: a rate needs the zero before the first loss."""
 
 
 class Listener(Protocol):
@@ -178,7 +184,7 @@ class RelayCollector(Collector):
         yield counter("relay_received_lines", "Lines received.", tally.received)
         yield counter("relay_accepted_lines", "Lines accepted.", tally.accepted)
         yield counter("relay_events", "Events and service checks: recognised, no metric.", tally.events)
-        yield counter("relay_rejected_lines", "DATALOSS: lines rejected.", tally.rejected, "reason")
+        yield counter("relay_rejected_lines", "DATALOSS: lines rejected.", {**NO_LINES, **tally.rejected}, "reason")
         yield counter("relay_ignored_sections", "Sections of lines that nobody knows.", tally.sections_ignored)
         yield counter("relay_rewritten_names", "Names and tags made legal.", self._state.ledger.names_rewritten)
         yield counter("relay_dropped_tags", "Tags beyond what the API takes.", self._state.ledger.tags_dropped)
@@ -189,7 +195,9 @@ class RelayCollector(Collector):
         yield counter("relay_samples", "Samples, by what became of them.", moved, "state")
         yield gauges("relay_samples", "Samples in the open window.", {"open": books.samples_open}, "state")
         yield counter("relay_late_samples", "Samples with a time of another window.", tally.samples_late)
-        yield counter("relay_dropped_samples", "DATALOSS: samples dropped.", books.samples_dropped, "reason")
+        yield counter(
+            "relay_dropped_samples", "DATALOSS: samples dropped.", {**NO_SAMPLES, **books.samples_dropped}, "reason"
+        )
         yield counter("relay_overflow_samples", "Samples in overflow series.", tally.samples_overflow)
         yield gauge("relay_series", "Series of the open window.", tally.series)
         yield gauge("relay_series_limit", "Bound of it.", self._state.series_limit)

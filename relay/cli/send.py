@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import socket
 import sys
+from typing import Any
 
 import click
 
-from relay.config.rules import parse_address
 from relay.errors import ExitCode, Problem, RelayError
 from relay.hotpath.line import is_event, parse
 
@@ -18,18 +18,30 @@ from relay.hotpath.line import is_event, parse
 @click.option("--unchecked", is_flag=True, help="Send lines that would be rejected, too.")
 def send(lines: tuple[str, ...], to: str, *, unchecked: bool) -> None:
     """Send each LINE as a datagram; without a LINE, those of standard input. A bad line is named and not sent."""
-    try:
-        host, port = parse_address(to.replace("localhost", "127.0.0.1"))
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--to") from error
+    family, address = find_address(to)
     datagrams = [line.encode("utf-8", "surrogateescape") for line in lines or sys.stdin.read().splitlines() if line]
     bad = [] if unchecked else [problem for problem in map(find_problem, datagrams) if problem]
     if bad:
         raise RelayError(*bad, exit_code=ExitCode.USAGE)
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
         for datagram in datagrams:
-            sock.sendto(datagram, (host, port))
+            sock.sendto(datagram, address)
     click.echo(f"{len(datagrams)} sent to {to}")
+
+
+def find_address(to: str) -> tuple[socket.AddressFamily, Any]:
+    """Look `HOST:PORT` up; HOST is a name or an address.
+
+    Raises:
+        click.BadParameter: there is no such host or port.
+    """
+    host, _, port = to.rpartition(":")
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICSERV)
+    except OSError as error:
+        raise click.BadParameter(f'"{to}" must be HOST:PORT: {error.strerror}', param_hint="--to") from error
+    family, _, _, _, address = found[0]
+    return family, address
 
 
 def find_problem(line: bytes) -> Problem | None:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
-import subprocess
 from contextlib import asynccontextmanager
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import aiodogstatsd
 import pytest
 import statsd
 from datadog.dogstatsd import DogStatsd
 
+from tests.support.node import CLIENTS, has_node, install
 from tests.support.relay import environment, make_emulator, relay_process
 
-CLIENTS = Path(__file__).parents[1] / "clients"
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @asynccontextmanager
@@ -151,16 +151,10 @@ async def test_aiodogstatsd(tmp_path):
 @pytest.fixture(scope="session")
 def node_modules() -> Path:
     """The npm clients, installed once beside the sources; without node they are skipped, unless CI expects them."""
-    if shutil.which("npm") is None:
+    if not has_node():
         assert "RELAY_EXPECT_NODE" not in os.environ, "node is expected here and absent"
         pytest.skip("node is not installed")
-    directory = CLIENTS.parents[1] / ".clients"
-    if not (directory / "node_modules/hot-shots").is_dir():
-        directory.mkdir(exist_ok=True)
-        shutil.copy(CLIENTS / "package.json", directory)
-        install = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"]
-        subprocess.run(install, cwd=directory, check=True, capture_output=True, timeout=300)
-    return directory / "node_modules"
+    return install()
 
 
 async def run_node(script: str, node_modules: Path, *arguments: str) -> None:

@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from relay.errors import DROPPED_SAMPLES, REJECTED_LINES
 from tests.support.inprocess import open_relay
 
 VALID = [
@@ -49,6 +50,8 @@ async def test_a_hundred_thousand_mutated_datagrams(tmp_path):
     assert tally.datagrams == 100_000
     assert running.relay.listeners[0].kernel_drops == 0
     assert "internal_error" not in tally.rejected
+    assert tally.rejected.keys() <= set(REJECTED_LINES)
+    assert tally.samples_dropped.keys() <= set(DROPPED_SAMPLES)
     assert tally.accepted > 50_000
     assert sum(tally.rejected.values()) > 50_000
     assert running.emulator.statuses.keys() <= {200}, "no point that left was refused"

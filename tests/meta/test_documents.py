@@ -1,0 +1,40 @@
+"""What the documents promise is what the code has."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from relay.errors import CODES, DROPPED_POINTS, DROPPED_SAMPLES, REJECTED_LINES
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+SOURCES = {path: path.read_text() for path in (ROOT / "relay").rglob("*.py")}
+
+
+def test_the_readme_is_short_and_its_test_command_is_what_ci_runs():
+    assert len(README.splitlines()) <= 150
+    [command] = re.findall(r"^ +(python3 -m venv .*pytest -q)$", README, re.MULTILINE)
+    assert (ROOT / ".ci/run").read_text().rstrip().endswith(f"\n{command}")
+
+
+def test_every_error_code_is_in_the_readme_and_used():
+    assert dict(re.findall(r"^- `(RLY\d+)` (.+)$", README, re.MULTILINE)) == CODES
+    used = {
+        code for path, text in SOURCES.items() if path.name != "errors.py" for code in re.findall(r"RLY\d{3}", text)
+    }
+    assert used == CODES.keys()
+
+
+def test_every_reason_is_in_the_readme_and_in_the_code():
+    """Hot path and naming write their reasons as literals; each is listed, and each that is listed exists."""
+    paragraph = re.search(r"^Reasons of rejected lines: .*?\n\n", README, re.MULTILINE | re.DOTALL)[0]
+    lines, samples, points = (set(re.findall(r"`(\w+)`", part)) for part in re.split(r" Of dropped", paragraph))
+    assert (lines, samples, points) == (set(REJECTED_LINES), set(DROPPED_SAMPLES), set(DROPPED_POINTS))
+    code = "\n".join(text for path, text in SOURCES.items() if path.name != "errors.py")
+    assert {reason for reason in lines | samples | points if f'"{reason}"' not in code} == set()
+
+
+def test_modules_stay_small():
+    sizes = {str(path.relative_to(ROOT)): text.count("\n") for path, text in SOURCES.items()}
+    assert {path: size for path, size in sizes.items() if size > 350} == {}
