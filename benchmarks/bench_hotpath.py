@@ -2,17 +2,20 @@
 
     python -m benchmarks.bench_hotpath [--no-daemons]
 
-First part: `feed` alone, best of five. Second part: both daemons as real processes receive the same datagrams over
-loopback at a bounded rate, and their CPU time is read from /proc; a run in which the kernel dropped a packet says so.
+First part: `feed` alone, best of five. Second part: both daemons as real processes are sent the same datagrams over
+loopback as fast as they go, in turns, for two seconds each; their CPU time from /proc is divided by the lines that the
+kernel did not drop. Medians of five turns.
 """
 
 from __future__ import annotations
 
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,11 +26,12 @@ from tests.support.node import has_node, install
 from tests.support.relay import environment
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 ROUNDS = 5
 NOW = 1_764_000_000.0
-LINES_PER_SECOND = 40_000
+SECONDS = 2.0
+SETTLE = 0.3
 HERTZ = 100
 
 
@@ -41,9 +45,17 @@ def main() -> None:
         return
     print(f"\n{'CPU per line':<20}{'relay':>10}{'npm statsd':>12}{'ratio':>8}")
     for shape in SHAPES:
-        sent = datagrams(shape)
-        ours, theirs = measure_relay(sent), measure_statsd(sent)
-        print(f"{shape:<20}{ours * 1e6:>7.2f} us{theirs * 1e6:>9.2f} us{ours / theirs:>8.2f}", flush=True)
+        with relay() as ours, statsd() as theirs:
+            compare(shape, ours, theirs)
+
+
+def compare(shape: str, ours: tuple[int, int], theirs: tuple[int, int]) -> None:
+    """Measure both daemons in turns; the first turn warms them up."""
+    sent = datagrams(shape)
+    turns = [(measure(*ours, sent), measure(*theirs, sent)) for _ in range(ROUNDS + 1)][1:]
+    one, other = (statistics.median(turn) for turn in zip(*turns, strict=True))
+    ratio = statistics.median(one / other for one, other in turns)
+    print(f"{shape:<20}{one * 1e6:>7.2f} us{other * 1e6:>9.2f} us{ratio:>8.2f}", flush=True)
 
 
 def bench_feed(sent: Sequence[bytes]) -> float:
@@ -78,62 +90,72 @@ def resolve(identity: Identity) -> Resolution:
     return Resolution(series, series)
 
 
-def measure_relay(sent: Sequence[bytes]) -> float:
-    """Return the CPU seconds per line of `statsd-relay run`."""
+@contextmanager
+def relay() -> Iterator[tuple[int, int]]:
+    """Run `statsd-relay run`; yield process id and port."""
     with tempfile.TemporaryDirectory() as directory:
         port = free_port()
         env = environment("http://127.0.0.1:1", directory, LISTEN_UDP=f"127.0.0.1:{port}", WINDOW_SECONDS="3600")
-        command = [sys.executable, "-m", "relay", "run"]
-        return measure(command, port, sent, env={**env, "STATSD_RELAY_ADMIN_LISTEN": ""})
+        with daemon([sys.executable, "-m", "relay", "run"], port, {**env, "STATSD_RELAY_ADMIN_LISTEN": ""}) as pid:
+            yield pid, port
 
 
-def measure_statsd(sent: Sequence[bytes]) -> float:
-    """Return the CPU seconds per line of statsd/statsd without a back end."""
-    modules = install()
+@contextmanager
+def statsd() -> Iterator[tuple[int, int]]:
+    """Run statsd/statsd without a back end; yield process id and port."""
     with tempfile.TemporaryDirectory() as directory:
         port = free_port()
         config = Path(directory) / "config.js"
-        config.write_text(f"{{ port: {port}, mgmt_port: {free_port()}, backends: [], flushInterval: 60000 }}")
-        return measure(["node", "--no-deprecation", str(modules / "statsd/stats.js"), str(config)], port, sent)
+        config.write_text(f"{{ port: {port}, mgmt_port: {free_port()}, backends: [], flushInterval: 10000 }}")
+        with daemon(["node", "--no-deprecation", str(install() / "statsd/stats.js"), str(config)], port) as pid:
+            yield pid, port
 
 
-def measure(command: list[str], port: int, sent: Sequence[bytes], env: dict[str, str] | None = None) -> float:
-    """Start a daemon, warm it up, send everything at a bounded rate; return its CPU seconds per line."""
+@contextmanager
+def daemon(command: list[str], port: int, env: dict[str, str] | None = None) -> Iterator[int]:
+    """Start a daemon, wait for its port; yield its process id."""
     quiet = subprocess.DEVNULL
     with subprocess.Popen(command, stdout=quiet, stderr=quiet, env=env, cwd=Path(__file__).parents[1]) as process:
         try:
             while udp_row(port) is None:
                 time.sleep(0.05)
-            send(sent[: len(sent) // 4], port)
-            time.sleep(0.5)
-            before = cpu_seconds(process.pid)
-            send(sent, port)
-            time.sleep(0.5)
-            used = cpu_seconds(process.pid) - before
-            row = udp_row(port)
-            if row is None or int(row[-1]):
-                print(f"  {command[0]}: the kernel dropped packets, this figure is too low")
-            return used / LINES
+            yield process.pid
         finally:
             process.terminate()
 
 
-def send(sent: Sequence[bytes], port: int) -> None:
-    """Send datagrams at `LINES_PER_SECOND`."""
+def measure(pid: int, port: int, sent: Sequence[bytes]) -> float:
+    """Saturate a daemon; return its CPU seconds per line that it got."""
+    before, dropped = cpu_seconds(pid), drops(port)
+    datagrams_sent = saturate(sent, port)
+    time.sleep(SETTLE)
+    arrived = datagrams_sent - (drops(port) - dropped)
+    return (cpu_seconds(pid) - before) / (arrived * LINES / len(sent))
+
+
+def saturate(sent: Sequence[bytes], port: int) -> int:
+    """Send datagrams, over and over, for `SECONDS`; return how many."""
+    ends, count = time.monotonic() + SECONDS, 0
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        lines, began = 0, time.monotonic()
-        for datagram in sent:
-            sock.sendto(datagram, ("127.0.0.1", port))
-            lines += datagram.count(b"\n") + 1
-            ahead = lines / LINES_PER_SECOND - (time.monotonic() - began)
-            if ahead > 0.002:
-                time.sleep(ahead)
+        sock.connect(("127.0.0.1", port))
+        while True:
+            for datagram in sent:
+                sock.send(datagram)
+                count += 1
+                if count % 64 == 0 and time.monotonic() > ends:
+                    return count
 
 
 def cpu_seconds(pid: int) -> float:
     """Return user and system time of a process, its threads included."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / HERTZ
+
+
+def drops(port: int) -> int:
+    """Return how many datagrams the kernel dropped at a port."""
+    row = udp_row(port)
+    return int(row[-1]) if row else 0
 
 
 def udp_row(port: int) -> list[str] | None:

@@ -22,7 +22,7 @@ _ENTRY_BYTES: Final = 90
 
 def finite(value: float) -> float:
     """Saturate; infinities only come from sums and products of finite values here."""
-    return min(max(value, -_FINITE), _FINITE)
+    return value if -_FINITE <= value <= _FINITE else min(max(value, -_FINITE), _FINITE)
 
 
 class Cell:
@@ -94,11 +94,12 @@ class Cell:
         self.samples += len(values)
         self.count = finite(self.count + len(values) * weight)
         self.total = finite(self.total + finite(finite(sum(values)) * weight))
-        self.low = min(self.low, *values)
-        self.high = max(self.high, *values)
+        low, high = min(values), max(values)
+        self.low = min(low, self.low)
+        self.high = max(high, self.high)
         self.last, self.last_at = values[-1], now
         if self.sketch is not None:
-            self.sketch.extend(values, weight)
+            self.sketch.extend(values, weight, low, high)
 
     def add_member(self, member: bytes, now: float) -> None:
         """Add one member of a set."""

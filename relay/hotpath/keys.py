@@ -11,7 +11,7 @@ from functools import partial as bind
 from typing import TYPE_CHECKING, Final
 
 from relay.hotpath.cell import finite
-from relay.hotpath.line import SIGNS, read_number
+from relay.hotpath.line import NUMBER_BYTES, SIGNS, read_number
 from relay.model import Kind, Resolution
 
 if TYPE_CHECKING:
@@ -25,12 +25,36 @@ Key = tuple[bytes, bytes]
 
 _KEY_BYTES: Final = 512
 """A longer key is read anew each time: keys must stay bounded in bytes."""
-_NUMBERS_KEPT: Final = 65_536
-_NUMBER_BYTES: Final = 16
+_CACHED_BYTES: Final = 5
+"""Numbers of up to five characters are remembered: at most 111,110, and the ones that come again."""
+
+
+class Numbers(dict[bytes, float]):
+    """State: numbers already read, each a plain unsigned decimal; a gauge's sign makes it a delta.
+
+    Indexing reads what is new, which costs a third of going through the grammar; a KeyError says that only the grammar
+    can tell.
+    """
+
+    def __missing__(self, value: bytes) -> float:
+        """Read a plain decimal.
+
+        Raises:
+            KeyError: it is something else, or too long.
+        """
+        if value.translate(None, b"0123456789.") or len(value) > NUMBER_BYTES:
+            raise KeyError
+        try:
+            number = float(value)
+        except ValueError:
+            raise KeyError from None
+        if len(value) <= _CACHED_BYTES:
+            self[value] = number
+        return number
 
 
 class Keys:
-    """State: key -> what takes the value; and numbers already read."""
+    """State: key -> what takes the value."""
 
     def __init__(self, store: Store, *, limit: int) -> None:
         self._store = store
@@ -39,7 +63,7 @@ class Keys:
         """Counters and timers of one rate: append to the cell's pending values."""
         self._direct: dict[Key, Callable[[bytes, float], bool]] = {}
         """Gauges (their deltas), sets and series of several rates: take a raw value, or refuse to."""
-        self.numbers: dict[bytes, float] = {}
+        self.numbers = Numbers()
 
     def __repr__(self) -> str:
         """Report the sizes."""
@@ -51,19 +75,11 @@ class Keys:
         if direct is not None:
             return direct(value, now)
         append = self.append.get(key)
-        number = read_number(value)
+        number = read_number(value) if append is not None else None
         if append is None or number is None:
             return False
         append(number)
-        self._remember(value, number)
         return True
-
-    def _remember(self, value: bytes, number: float) -> None:
-        """Keep a number without a sign: a gauge's sign makes it a delta."""
-        if len(value) <= _NUMBER_BYTES and value[0] not in SIGNS:
-            if len(self.numbers) >= _NUMBERS_KEPT:
-                self.numbers.clear()
-            self.numbers[value] = number
 
     def learn(self, key: Key, group: Group, answer: object, now: float) -> None:
         """Let the next line of this key take the short way."""
@@ -97,8 +113,6 @@ class Keys:
             return False
         if value[0] in SIGNS:
             number = finite((cell.pending[-1] if cell.pending else cell.last) + number)
-        else:
-            self._remember(value, number)
         cell.pending.append(number)
         return True
 

@@ -47,16 +47,16 @@ class Sketch:
         """Return the number of samples or bins held."""
         return len(self.positive) + len(self.negative) if self.exact is None else len(self.exact)
 
-    def extend(self, values: list[float], weight: float) -> None:
-        """Add finite values of one weight."""
-        self.low = min(self.low, *values)
-        self.high = max(self.high, *values)
+    def extend(self, values: list[float], weight: float, low: float, high: float) -> None:
+        """Add finite values of one weight, of which `low` is the least and `high` the greatest."""
+        self.low = min(low, self.low)
+        self.high = max(high, self.high)
         if self.exact is not None:
             if len(self.exact) + len(values) <= limits.QUANTILE_EXACT:
                 self.exact.extend([(value, weight) for value in values])
                 return
             self.coarsen()
-        if min(values) >= limits.SKETCH_ZERO:
+        if low >= limits.SKETCH_ZERO:
             self._bin_positive(values, weight)
         else:
             self._bin([(value, weight) for value in values])
@@ -106,10 +106,7 @@ class Sketch:
         """The usual case, 2.5 times as fast: this is a third of what a timer's line costs."""
         side = self.positive
         for index in [ceil(log(value) / _LOG_GAMMA) for value in values]:
-            if index in side:
-                side[index] += weight
-            else:
-                side[index] = weight
+            side[index] = side.get(index, 0.0) + weight
         _collapse(side)
 
     def _bin(self, samples: Iterable[tuple[float, float]]) -> None:
@@ -159,7 +156,11 @@ class Distinct:
 
     def add(self, member: bytes) -> None:
         """Add one member; XXH64 with seed 0 is part of the partial format."""
-        self._add_hash(xxhash.xxh64_intdigest(member))
+        hashed = xxhash.xxh64_intdigest(member)
+        if self.hashes is not None and len(self.hashes) < limits.SET_EXACT:
+            self.hashes.add(hashed)
+        else:
+            self._add_hash(hashed)
 
     def _add_hash(self, hashed: int) -> None:
         if self.hashes is None:

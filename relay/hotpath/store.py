@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from relay.hotpath.witness import Rejects
 
 _SHARE_OF_MEMORY: Final = 4
-"""Aliases may take a quarter of `limits.memory`, and each window's provisionals another."""
+"""Aliases may take a quarter of `limits.memory`, provisionals another, and the open table the rest."""
 _NOWHERE: Final = ""
 """Metric of an answer that found no room in the queue for naming: its overflow is the catch-all."""
 
@@ -68,7 +68,13 @@ class Store:
         return f"<Store {self.open!r}, {self.aliases!r}, {self.waiting!r}>"
 
     def _new_table(self, start: int) -> Table:
-        return Table(start, self.gauges, series_limit=self._series_limit, series_per_metric=self._series_per_metric)
+        return Table(
+            start,
+            self.gauges,
+            series_limit=self._series_limit,
+            series_per_metric=self._series_per_metric,
+            memory=self._memory // 2,
+        )
 
     def _new_waiting(self) -> Waiting:
         return Waiting(limit=self._series_limit, memory=self._memory // _SHARE_OF_MEMORY)
@@ -201,7 +207,7 @@ class Store:
     def fold(self, now: float) -> None:
         """Fold what is pending in the open window; only then `gauges` holds its latest values."""
         table = self.open
-        table.fold(now, aliases=len(self.aliases), memory=self._memory)
+        table.fold(now)
         for series, cell in table.cells.items():
             if series.kind is Kind.GAUGE and cell.samples:
                 self.gauges[series] = (cell.last, table.start)

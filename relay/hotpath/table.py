@@ -17,13 +17,18 @@ if TYPE_CHECKING:
 
     from relay.model import Kind, Resolution, Series
 
-_ALIAS_BYTES: Final = 400
+_LONG: Final = 64
+"""Values pending that are worth a fold."""
+_MEASURE_EVERY: Final = 8
+"""Reliefs between two measurements of memory: 800,000 samples."""
 
 
 class Table:
     """State: series -> cell, and the number of series per metric."""
 
-    def __init__(self, start: int, gauges: Collection[Series], *, series_limit: int, series_per_metric: int) -> None:
+    def __init__(
+        self, start: int, gauges: Collection[Series], *, series_limit: int, series_per_metric: int, memory: int
+    ) -> None:
         self.start = start
         self.cells: dict[Series, Cell] = {}
         self._gauges = gauges
@@ -33,6 +38,8 @@ class Table:
         self._limit = series_limit
         self._admitted = max(1, series_limit - int(series_limit * limits.OVERFLOW_SHARE))
         self._metric_limit = series_per_metric
+        self._memory = memory
+        self._relieved = 0
         self.full = False
         """Memory is at its bound: nothing new is kept apart."""
 
@@ -84,13 +91,25 @@ class Table:
         """Gauges were deleted."""
         self._idle = sum(series not in self.cells for series in self._gauges)
 
-    def fold(self, now: float, *, aliases: int, memory: int) -> None:
-        """Fold every cell, and measure: at the bound nothing new is kept apart and nothing grows exactly."""
-        used = aliases * _ALIAS_BYTES
+    def relieve(self, now: float) -> None:
+        """Fold the cells with many values pending; folding all of them would cost as much as the lines themselves."""
+        for cell in self.cells.values():
+            if len(cell.pending) >= _LONG:
+                cell.fold(now)
+        self._relieved += 1
+        if self._relieved % _MEASURE_EVERY == 0:
+            self.measure()
+
+    def fold(self, now: float) -> None:
+        """Fold every cell."""
         for cell in self.cells.values():
             cell.fold(now)
-            used += cell.size()
-        self.full = used >= memory
+        self.measure()
+
+    def measure(self) -> None:
+        """Compare memory with its bound: there, nothing new is kept apart and nothing grows exactly."""
+        used = sum(cell.size() for cell in self.cells.values())
+        self.full = used >= self._memory
         if self.full:
             for cell in self.cells.values():
                 cell.shrink()

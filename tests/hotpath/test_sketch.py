@@ -15,6 +15,10 @@ from relay.hotpath.sketch import Distinct, Sketch
 QS = [0.0, 0.01, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1.0]
 
 
+def extend(sketch: Sketch, values: list[float]) -> None:
+    sketch.extend(values, 1.0, min(values), max(values))
+
+
 def exact(samples: list[tuple[float, float]], q: float) -> float:
     """Smallest value whose cumulative weight reaches q x total, by definition."""
     total, reached = sum(weight for _, weight in samples), 0.0
@@ -29,7 +33,7 @@ def exact(samples: list[tuple[float, float]], q: float) -> float:
 def test_up_to_64_samples_are_exact(samples):
     sketch = Sketch()
     for value, weight in samples:
-        sketch.extend([value], weight)
+        sketch.extend([value], weight, value, value)
     assert [sketch.quantile(q) for q in QS] == [exact(samples, q) for q in QS]
 
 
@@ -41,7 +45,7 @@ def test_more_are_within_one_percent_and_agree_with_the_oracle(make):
     values = [make(rng) for _ in range(5000)]
     sketch, oracle = Sketch(), DDSketch(0.01)
     for start in range(0, 5000, 50):
-        sketch.extend(values[start : start + 50], 1.0)
+        extend(sketch, values[start : start + 50])
     for value in values:
         oracle.add(value)
     for q in QS:
@@ -52,8 +56,8 @@ def test_more_are_within_one_percent_and_agree_with_the_oracle(make):
 
 def test_bins_are_bounded_and_the_lowest_collapse():
     sketch = Sketch()
-    sketch.extend([10.0**n for n in range(-300, 300)] * 20, 1.0)
-    sketch.extend([1.02**n for n in range(3000)], 1.0)
+    extend(sketch, [10.0**n for n in range(-300, 300)] * 20)
+    extend(sketch, [1.02**n for n in range(3000)])
     assert sketch.size() <= 2 * limits.SKETCH_BINS
     assert sketch.quantile(1.0) == pytest.approx(1e299, rel=0.01)
     assert sketch.quantile(0.999) > 1e290
@@ -61,7 +65,7 @@ def test_bins_are_bounded_and_the_lowest_collapse():
 
 def test_zero_and_negatives():
     sketch = Sketch()
-    sketch.extend([-5.0] * 40 + [0.0] * 40 + [5.0] * 40, 1.0)
+    extend(sketch, [-5.0] * 40 + [0.0] * 40 + [5.0] * 40)
     assert sketch.quantile(0.1) == pytest.approx(-5, rel=0.01)
     assert sketch.quantile(0.5) == 0
     assert sketch.quantile(0.9) == pytest.approx(5, rel=0.01)
