@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-import structlog
-
 from relay import limits
 from relay.admin.server import AdminServer
 from relay.delivery.batcher import pack
@@ -26,8 +24,7 @@ from relay.delivery.partial_file import PartialFile
 from relay.delivery.pool import SenderPool
 from relay.delivery.rate import TokenBucket
 from relay.delivery.spool import Spool
-from relay.errors import ExitCode, Problem, RelayError
-from relay.hotpath.aggregator import PythonHotPath
+from relay.hotpath.choose import choose_hotpath
 from relay.jdcloud.points import BODY_HEAD, BODY_TAIL, PointEncoder
 from relay.listener.udp import UdpListener
 from relay.listener.watch import KernelWatch
@@ -73,31 +70,6 @@ class Witness(Protocol):
 def pack_requests(points: Iterable[Point], window: int) -> Iterator[Batch]:
     """Pack points into putMetricData bodies."""
     return pack(points, window=window, head=BODY_HEAD, tail=BODY_TAIL)
-
-
-def make_hotpath(config: Config, namer: Namer) -> PythonHotPath:
-    """Choose the implementation, never silently.
-
-    Raises:
-        RelayError: RLY900, `native` was asked for and is not installed.
-    """
-    fix = 'set [listen] hotpath = "python" to accept the slower one'
-    if config.listen.hotpath == "native":
-        problem = Problem(code="RLY900", message="the native hot path is not installed", fix=fix)
-        raise RelayError(problem, exit_code=ExitCode.CONFIGURATION)
-    if config.listen.hotpath == "auto":
-        structlog.get_logger("relay").warning("RLY900 running without the native hot path", fix=fix)
-    hotpath = PythonHotPath(
-        series_limit=config.limits.series,
-        series_per_metric=config.limits.series_per_metric,
-        memory=config.limits.memory,
-        window_seconds=config.window.seconds,
-        max_age=config.cloud.max_age,
-        idle_gauge_ttl=config.window.idle_gauge_ttl(),
-        catch_all=namer.overflow,
-    )
-    hotpath.allow(config.listen.allow)
-    return hotpath
 
 
 class Relay:
@@ -179,7 +151,9 @@ class Relay:
             notices=self.ledger,
         )
         self.namer.load_classes(await self.spool.state("classes") or b"")
-        self.hotpath = make_hotpath(config, self.namer)
+        self.hotpath = choose_hotpath(
+            config.listen, config.limits, config.window, max_age=config.cloud.max_age, catch_all=self.namer.overflow
+        )
         self.hotpath.merge(await self.spool.state("gauges") or b"", committed=0)
         self._partial = PartialFile(self._state) if self._state else None
         found = await asyncio.to_thread(self._partial.load, self.spool.committed) if self._partial else None
@@ -212,11 +186,11 @@ class Relay:
             make(address=address, optional=address.startswith("[::1]")) for address in self.config.listen.udp
         ]
         for listener in self.listeners:
-            self._closing.push_async_callback(listener.stop)
+            self._closing.callback(listener.stop)
             listener.open()
         self.listeners = [listener for listener in self.listeners if not listener.skipped]
         for listener in self.listeners:
-            await listener.start()
+            listener.start()
         self.watch = KernelWatch(self.listeners, loss_log=self.loss_log, clock=self._clock)
         self.admin = AdminServer(listen=self.config.admin.listen, state=self) if self.config.admin.listen else None
         if self.admin:
@@ -237,7 +211,7 @@ class Relay:
             probes = [group.create_task(self._probe_lag()), group.create_task(self.watch.run())]
             await self._stop.wait()
             for listener in self.listeners:
-                await listener.stop()
+                listener.stop()
             self.closer.stop()
             await closing
             stopped = await self._drain()

@@ -99,6 +99,8 @@ class ClosedWindow:
     seconds: int
     samples: int
     """Sum over the rows: the ledger moves them from open to closed when the window is stored."""
+    series: Collection[Series]
+    """Of the rows; cheaper than making these."""
     rows: Collection[Row]
 
 

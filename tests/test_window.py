@@ -92,7 +92,7 @@ class OneCounter:
         start, count = self.closing
         rollup = Rollup(samples=count, count=count, sum=count, min=1, max=1, last=1)
         rows = [(SERIES, rollup)] if count else []
-        return ClosedWindow(start=start, seconds=60, samples=count, rows=rows)
+        return ClosedWindow(start=start, seconds=60, samples=count, series=[series for series, _ in rows], rows=rows)
 
     def export_gauges(self):
         yield b"g"

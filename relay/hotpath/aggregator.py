@@ -66,7 +66,7 @@ class PythonHotPath:
         self._pending = 0
         self._now = 0.0
         self._tap: Tap | None = None
-        self._sources = Sources(())
+        self._sources: Sources | None = None
 
     def __repr__(self) -> str:
         """Report the open window."""
@@ -82,26 +82,7 @@ class PythonHotPath:
             now: wall time it was received, in seconds.
             peer: who sent it, for `allow` and `rejects`.
         """
-        self._counts.datagrams += 1
-        self._now = now
-        lines = datagram.split(b"\n")
-        if self._tap is not None:
-            self._tap.offer(lines)
-        if not self._sources.admit(peer):
-            self._deny(lines, peer)
-            return
-        append, numbers, take = self._keys.append, self._keys.numbers, self._keys.take
-        others = 0
-        for line in lines:
-            head, _, rest = line.partition(b":")
-            value, _, tail = rest.partition(b"|")
-            try:
-                append[head, tail](numbers[value])
-            except KeyError:
-                if not take((head, tail), value, now):
-                    others += 1
-                    self._feed_other(line, (head, tail), peer)
-        self._count_plain(len(lines) - others)
+        self._feed(((datagram, peer),), now)
 
     def drain(self, fd: int, now: float) -> int:
         """Take the datagrams that wait on a socket, at most 64; the caller keeps the descriptor.
@@ -109,26 +90,62 @@ class PythonHotPath:
         Returns:
             How many there were; fewer than 64 means that the queue is empty.
         """
-        sock = socket.socket(fileno=fd)
+        batch: list[tuple[bytes, Peername]] = []
+        # A given family spares three system calls; with this one there is room for either kind of address.
+        sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM, 0, fd)
         try:
-            for count in range(_DRAIN_DATAGRAMS):
-                try:
-                    datagram, _, flags, peer = sock.recvmsg(limits.DATAGRAM_BYTES, 0, socket.MSG_DONTWAIT)
-                except BlockingIOError:
-                    return count
-                self._feed_received(datagram, now, peer, truncated=bool(flags & socket.MSG_TRUNC))
+            while len(batch) < _DRAIN_DATAGRAMS:
+                batch.append(sock.recvfrom(limits.DATAGRAM_BYTES + 1, socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            pass
         finally:
             sock.detach()
-        return _DRAIN_DATAGRAMS
+        self._feed(batch, now)
+        return len(batch)
 
-    def _feed_received(self, datagram: bytes, now: float, peer: Peername, *, truncated: bool) -> None:
-        """A truncated datagram loses its last line, and only that."""
-        if truncated:
-            datagram, _, last = datagram.rpartition(b"\n")
-            self._counts.truncated += 1
-            self._counts.received += 1
-            self._rejects.add(last, "truncated", peer, now)
-        self.feed(datagram, now, peer)
+    def _feed(self, batch: Sequence[tuple[bytes, Peername]], now: float) -> None:
+        """Take datagrams that came together; this loop is what a line costs."""
+        self._counts.datagrams += len(batch)
+        self._now = now
+        append, numbers, take = self._keys.append, self._keys.numbers, self._keys.take
+        plain = 0
+        for datagram, peer in batch if self._is_plain(batch) else self._prepared(batch):
+            lines = datagram.split(b"\n")
+            plain += len(lines)
+            for line in lines:
+                head, _, rest = line.partition(b":")
+                value, _, tail = rest.partition(b"|")
+                try:
+                    append[head, tail](numbers[value])
+                except KeyError:
+                    if not take((head, tail), value, now):
+                        plain -= 1
+                        self._feed_other(line, (head, tail), peer)
+        self._count_plain(plain)
+
+    def _is_plain(self, batch: Sequence[tuple[bytes, Peername]]) -> bool:
+        """Say whether nobody wants to look at the datagrams first."""
+        return not (self._tap or self._sources or any(len(datagram) > limits.DATAGRAM_BYTES for datagram, _ in batch))
+
+    def _prepared(self, batch: Sequence[tuple[bytes, Peername]]) -> Iterator[tuple[bytes, Peername]]:
+        """Yield the datagrams that may come in; show them to the tap; cut what was truncated."""
+        for datagram, peer in batch:
+            if self._tap is not None:
+                self._tap.offer(datagram.split(b"\n"))
+            if self._sources is not None and not self._sources.admit(peer):
+                self._deny(datagram.split(b"\n"), peer)
+            elif len(datagram) > limits.DATAGRAM_BYTES:
+                yield self._without_last_line(datagram, peer), peer
+            else:
+                yield datagram, peer
+
+    def _without_last_line(self, datagram: bytes, peer: Peername) -> bytes:
+        """Longer than a datagram can be: it was truncated, and loses its last line, and only that."""
+        rest, _, last = datagram.rpartition(b"\n")
+        self._counts.truncated += 1
+        self._counts.received += 1
+        self._rejects.add(last, "truncated", peer, self._now)
+        return rest
 
     def _deny(self, lines: Sequence[bytes], peer: Peername) -> None:
         for line in lines:
@@ -233,21 +250,13 @@ class PythonHotPath:
     # --- partials: see partial.py -------------------------------------------------------------------------------------
 
     def export(self) -> Iterator[bytes]:
-        """Yield the open window as frames; what waits for its name is not in it, so let naming answer first."""
+        """Return the open window as frames; what waits for its name is not in it, so let naming answer first."""
         self._fold()
-        table = self._store.open
-        for chunk in partial.chunks(table.cells.items()):
-            records = [partial.to_record(series, cell) for series, cell in chunk if cell.samples]
-            yield partial.encode_frame(partial.Frame(table.start, rollups=records))
+        return partial.export_cells(self._store.open.start, self._store.open.cells)
 
     def export_gauges(self) -> Iterator[bytes]:
-        """Yield the gauges' bases as frames."""
-        for chunk in partial.chunks(list(self._store.gauges.items())):
-            records = [
-                partial.GaugeRecord(series.metric, series.dimensions, series.derived, value, updated)
-                for series, (value, updated) in chunk
-            ]
-            yield partial.encode_frame(partial.Frame(0, gauges=records))
+        """Return the gauges' bases as frames."""
+        return partial.export_gauges(self._store.gauges)
 
     def merge(self, exported: bytes, *, committed: int) -> int:
         """Add what `export` or `export_gauges` wrote, also over a restart.
@@ -298,24 +307,11 @@ class PythonHotPath:
 
     def allow(self, cidrs: Iterable[str]) -> None:
         """Let only these networks send; none named: everybody."""
-        self._sources = Sources(cidrs)
+        networks = list(cidrs)
+        self._sources = Sources(networks) if networks else None
 
     def tally(self) -> Tally:
         """Return every count at this moment."""
-        counts, store = self._counts, self._store
-        return Tally(
-            datagrams=counts.datagrams,
-            truncated_datagrams=counts.truncated,
-            received=counts.received,
-            accepted=counts.accepted,
-            events=counts.events,
-            rejected=dict(self._rejects.counts),
-            samples_accepted=counts.samples,
-            samples_open=counts.open + counts.closing,
-            samples_dropped=dict(counts.dropped),
-            samples_late=counts.late,
-            samples_overflow=counts.overflow,
-            sections_ignored=counts.sections_ignored,
-            series=len(store.open),
-            aliases=len(store.aliases),
+        return self._counts.tally(
+            rejected=self._rejects.counts, series=len(self._store.open), aliases=len(self._store.aliases)
         )

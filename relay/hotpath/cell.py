@@ -15,7 +15,7 @@ from relay.hotpath.sketch import Distinct, Sketch
 from relay.model import Kind, Rollup
 
 _FINITE: Final = 1.7976931348623157e308
-_CELL_BYTES: Final = 600
+CELL_BYTES: Final = 600
 _ENTRY_BYTES: Final = 90
 """A float in a tuple in a list, a bin in a dict or a hash in a set: measured, rounded up."""
 
@@ -60,8 +60,8 @@ class Cell:
         if self.sketch is not None:
             entries += self.sketch.size()
         if self.distinct is not None:
-            return _CELL_BYTES + self.distinct.size() * (_ENTRY_BYTES if self.distinct.hashes is not None else 1)
-        return _CELL_BYTES + entries * _ENTRY_BYTES
+            return CELL_BYTES + self.distinct.size() * (_ENTRY_BYTES if self.distinct.hashes is not None else 1)
+        return CELL_BYTES + entries * _ENTRY_BYTES
 
     def shrink(self) -> None:
         """Give up what grows exactly: memory is at its bound."""
@@ -88,6 +88,10 @@ class Cell:
             weight = self.weight if self.weight is not None else 1.0
             self.add(self.pending, weight, now)
             self.pending.clear()
+
+    def latest(self) -> float:
+        """Return the last value received; the cell must have one."""
+        return self.pending[-1] if self.pending else self.last
 
     def add(self, values: list[float], weight: float, now: float) -> None:
         """Add values of one weight, not empty, in the order they came. The caller folds first if any are pending."""

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from relay.model import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(slots=True)
@@ -25,3 +31,22 @@ class Counts:
     overflow: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     sections_ignored: int = 0
+
+    def tally(self, *, rejected: Mapping[str, int], series: int, aliases: int) -> Tally:
+        """Return every count at this moment."""
+        return Tally(
+            datagrams=self.datagrams,
+            truncated_datagrams=self.truncated,
+            received=self.received,
+            accepted=self.accepted,
+            events=self.events,
+            rejected=dict(rejected),
+            samples_accepted=self.samples,
+            samples_open=self.open + self.closing,
+            samples_dropped=dict(self.dropped),
+            samples_late=self.late,
+            samples_overflow=self.overflow,
+            sections_ignored=self.sections_ignored,
+            series=series,
+            aliases=aliases,
+        )

@@ -112,7 +112,7 @@ class Keys:
         if number is None:
             return False
         if value[0] in SIGNS:
-            number = finite((cell.pending[-1] if cell.pending else cell.last) + number)
+            number = finite(cell.latest() + number)
         cell.pending.append(number)
         return True
 

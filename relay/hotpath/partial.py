@@ -21,7 +21,7 @@ from relay.hotpath.sketch import Distinct, Sketch
 from relay.model import Kind, Series
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 T = TypeVar("T")
 
@@ -88,7 +88,7 @@ _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(Frame)
 
 
-def chunks(items: Iterable[T]) -> Iterator[list[T]]:
+def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
     """Split into what fits a frame."""
     rest = iter(items)
     while chunk := list(islice(rest, RECORDS_PER_FRAME)):
@@ -99,6 +99,23 @@ def encode_frame(frame: Frame) -> bytes:
     """Return the bytes of one frame."""
     payload = _encoder.encode(frame)
     return _HEADER.pack(MAGIC, len(payload), xxhash.xxh3_64_intdigest(payload)) + payload
+
+
+def export_cells(window: int, cells: Mapping[Series, Cell]) -> Iterator[bytes]:
+    """Yield the folded cells of a window as frames."""
+    for chunk in _chunks(cells.items()):
+        records = [to_record(series, cell) for series, cell in chunk if cell.samples]
+        yield encode_frame(Frame(window, rollups=records))
+
+
+def export_gauges(gauges: Mapping[Series, tuple[float, int]]) -> Iterator[bytes]:
+    """Yield the bases of gauges as frames; they belong to no window."""
+    for chunk in _chunks(list(gauges.items())):
+        records = [
+            GaugeRecord(series.metric, series.dimensions, series.derived, value, updated)
+            for series, (value, updated) in chunk
+        ]
+        yield encode_frame(Frame(0, gauges=records))
 
 
 def decode_frames(stored: bytes) -> tuple[list[Frame], int]:

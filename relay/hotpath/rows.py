@@ -1,4 +1,4 @@
-"""The rows of a closed window, made lazily so that the close can be paced."""
+"""The rows of a closed window, made lazily: folding and copying all of them at once would stall the loop."""
 
 from __future__ import annotations
 
@@ -8,21 +8,26 @@ from typing import TYPE_CHECKING
 from relay.model import Rollup, Row, Series
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from relay.hotpath.cell import Cell
 
 
 class Rows(Collection[Row]):
-    """State: the cells of a closed table, and the gauges that repeat; nothing of it changes any more."""
+    """State: the cells of a closed table, and the gauges that repeat; no sample is added any more."""
 
-    def __init__(self, cells: Mapping[Series, Cell], idle: Sequence[tuple[Series, float]]) -> None:
+    def __init__(self, cells: Mapping[Series, Cell], idle: Mapping[Series, float], *, now: float) -> None:
         self._cells = cells
         self._idle = idle
+        self._now = now
 
     def __repr__(self) -> str:
         """Report the size."""
         return f"<Rows {len(self._cells)} series, {len(self._idle)} idle gauges>"
+
+    def series(self) -> Collection[Series]:
+        """Return whose rows these are, without making them."""
+        return [*self._cells, *self._idle]
 
     def __len__(self) -> int:
         """Rows there will be."""
@@ -35,7 +40,8 @@ class Rows(Collection[Row]):
     def __iter__(self) -> Iterator[Row]:
         """Make the rows; an overflow cell that took nothing is none."""
         for series, cell in self._cells.items():
+            cell.fold(self._now)
             if cell.samples:
                 yield series, cell.rollup()
-        for series, value in self._idle:
+        for series, value in self._idle.items():
             yield series, Rollup(samples=0, count=1.0, sum=value, min=value, max=value, last=value)

@@ -61,6 +61,7 @@ class Store:
         self.waiting = self._new_waiting()
         self.closing_waiting = self._new_waiting()
         self._closing: Table | None = None
+        self._closed_at = 0.0
         self._idle: list[tuple[Series, float]] = []
 
     def __repr__(self) -> str:
@@ -205,17 +206,21 @@ class Store:
     # --- windows ------------------------------------------------------------------------------------------------------
 
     def fold(self, now: float) -> None:
-        """Fold what is pending in the open window; only then `gauges` holds its latest values."""
-        table = self.open
-        table.fold(now)
-        for series, cell in table.cells.items():
-            if series.kind is Kind.GAUGE and cell.samples:
-                self.gauges[series] = (cell.last, table.start)
+        """Fold what is pending in the open window, all of it at once."""
+        self.open.fold(now)
+        self._note_gauges()
+
+    def _note_gauges(self) -> None:
+        """Bring `gauges` up to the open window's latest values."""
+        for series, cell in self.open.cells.items():
+            if series.kind is Kind.GAUGE and (cell.pending or cell.samples):
+                self.gauges[series] = (cell.latest(), self.open.start)
 
     def close_window(self, next_start: int, now: float) -> None:
-        """Swap the tables; the one that closes still takes naming's answers."""
+        """Swap the tables; the one that closes still takes naming's answers. What is pending folds row by row."""
         table = self.open
-        self.fold(now)
+        self._closed_at = now
+        self._note_gauges()
         self._closing, self.closing_waiting = table, self.waiting
         self._idle = [
             (series, value)
@@ -227,7 +232,6 @@ class Store:
         self._counts.closing += self._counts.open
         self._counts.open = 0
         self.open, self.waiting = self._new_table(next_start), self._new_waiting()
-        self.open.full = table.full
 
     def _repeats(self, updated: int, start: int) -> bool:
         return start - updated <= self._idle_gauge_ttl and self._idle_gauge_ttl > 0
@@ -249,9 +253,10 @@ class Store:
             raise RuntimeError("no window is closing")
         table, self._closing = self._closing, None
         samples, self._counts.closing = self._counts.closing, 0
-        rows = Rows(table.cells, [(series, value) for series, value in self._idle if series not in table.cells])
+        idle = {series: value for series, value in self._idle if series not in table.cells}
         self._idle = []
-        return ClosedWindow(start=table.start, seconds=self._seconds, samples=samples, rows=rows)
+        rows = Rows(table.cells, idle, now=self._closed_at)
+        return ClosedWindow(start=table.start, seconds=self._seconds, samples=samples, series=rows.series(), rows=rows)
 
     # --- restoring and looking ----------------------------------------------------------------------------------------
 

@@ -79,9 +79,7 @@ class Sources:
         return f"<Sources {[str(network) for network in self._networks]}>"
 
     def admit(self, peer: tuple[str, int] | None) -> bool:
-        """Say whether `peer` may send; everybody may if no network is named, nobody unknown otherwise."""
-        if not self._networks:
-            return True
+        """Say whether `peer` may send; one that is not known may not."""
         if peer is None:
             return False
         decided = self._decided.get(peer[0])

@@ -156,7 +156,7 @@ class Encoding:
 
     def __iter__(self) -> Iterator[Point]:
         """Encode row by row."""
-        received = {series[:2] for series, _ in self._window.rows if not series.derived}
+        received = {series[:2] for series in self._window.series if not series.derived}
         taken: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
         for row in self._window.rows:
             series, rollup = row

@@ -200,12 +200,21 @@ def test_memory_is_bounded_also_against_long_names():
 
 
 def test_at_the_bound_of_memory_nothing_new_is_kept_apart():
-    hotpath = make(memory=200_000, series_limit=10_000, series_per_metric=10_000)
+    hotpath = make(memory=400_000, series_limit=10_000, series_per_metric=10_000)
     feed(hotpath, *(b"m%d:1|c" % n for n in range(500)))
-    close(hotpath)
-    feed(hotpath, *(b"new%d:1|c" % n for n in range(10)))
-    rows = close(hotpath, START + 120)
-    assert rows["overflow.counter", Kind.COUNTER, ""].sum == 10
+    rows = close(hotpath)
+    assert len(rows) < 500
+    assert sum(rollup.sum for rollup in rows.values()) == 500
+    assert rows["overflow.counter", Kind.COUNTER, ""].sum == hotpath.tally().samples_overflow
+
+
+def test_at_the_bound_of_memory_sets_stop_growing_exactly(monkeypatch):
+    monkeypatch.setattr("relay.hotpath.aggregator._FOLD_SAMPLES", 100)
+    hotpath = make(memory=100_000)
+    feed(hotpath, *(b"s%d:u%d|s" % (n % 4, n) for n in range(4000)))
+    assert hotpath._store.open.full
+    rows = close(hotpath)
+    assert all(rollup.sum == pytest.approx(1000, rel=0.05) for rollup in rows.values())
 
 
 def test_sums_saturate():
@@ -269,7 +278,7 @@ def test_drain_reads_a_real_socket_and_leaves_it_open():
 
 def test_a_truncated_datagram_loses_its_last_line():
     hotpath = make()
-    hotpath._feed_received(b"a:1|c\nb:2|c\nc:3", NOW, None, truncated=True)
+    hotpath.feed(b"a:1|c\nb:2|c\n" + b"c" * 65_507, NOW)
     name_all(hotpath)
     tally = hotpath.tally()
     assert (tally.accepted, tally.rejected, tally.truncated_datagrams) == (2, {"truncated": 1}, 1)

@@ -63,7 +63,7 @@ async def test_stopped_while_the_cloud_is_down_the_next_start_delivers(emulator,
         relay.send(b"hits:1|c\nload:5|g")
         await relay.wait_for(relay_accepted_lines_total=2)
         assert await relay.stop() == 0
-        assert relay.stopped()["spooled"] == 2
+        assert relay.stopped()["spooled"] >= 2
     await emulator.start(port=port)
     with relay_process(env, tmp_path / "log2") as relay:
         relay.send(b"hits:2|c\nload:+1|g")

@@ -14,6 +14,7 @@ from relay.errors import ExitCode, RelayError
 from relay.listener.owner import find_owner
 from relay.listener.udp import UdpListener
 from relay.listener.watch import KernelWatch
+from relay.model import Peer
 from relay.telemetry import LossLog
 from tests.support.clock import VirtualClock
 from tests.support.hotpath import make as make_hotpath
@@ -22,24 +23,9 @@ from tests.support.hotpath import name_all
 CLOCK = SystemClock()
 
 
-class Kept:
-    """A sink that keeps datagrams."""
-
-    def __init__(self) -> None:
-        self.datagrams = []
-        self.hotpath = make_hotpath()
-
-    def feed(self, datagram, now, peer=None):
-        self.datagrams.append((datagram, peer))
-
-    def drain(self, fd, now):
-        return self.hotpath.drain(fd, now)
-
-
 def make(address="127.0.0.1:0", sink=None, **changes) -> UdpListener:
-    return UdpListener(
-        **{"address": address, "receive_buffer": 65_536, "sink": sink or Kept(), "clock": CLOCK, **changes}
-    )
+    settings = {"address": address, "receive_buffer": 1_000_000, "sink": sink or make_hotpath(), "clock": CLOCK}
+    return UdpListener(**{**settings, **changes})
 
 
 def send(listener: UdpListener, *datagrams: bytes) -> socket.socket:
@@ -51,31 +37,32 @@ def send(listener: UdpListener, *datagrams: bytes) -> socket.socket:
 
 @pytest.mark.parametrize("address", ["127.0.0.1:0", "[::1]:0"])
 async def test_datagrams_arrive_and_nothing_is_ever_answered(address):
-    sink = Kept()
-    listener = make(address, sink)
+    hotpath = make_hotpath()
+    listener = make(address, hotpath)
     listener.open()
-    await listener.start()
-    with send(listener, b"a:1|c", b"", b"x" * 65_507 if ":" not in listener.bound[0] else b"b") as sock:
-        while listener.datagrams < 3:
+    listener.start()
+    with send(listener, b"a:1|c", b"", b"bad", b"a:1|c\n" * 10_900) as sock:
+        while listener.datagrams < 4:
             await asyncio.sleep(0.005)
-        assert [datagram[:5] for datagram, _ in sink.datagrams][:2] == [b"a:1|c", b""]
-        assert sink.datagrams[0][1][1] == sock.getsockname()[1]
+        assert hotpath.rejects()[0].peer == Peer(listener.bound[0], sock.getsockname()[1])
         sock.settimeout(0.1)
         with pytest.raises(TimeoutError):
             sock.recv(100)
-    await listener.stop()
+    name_all(hotpath)
+    assert (hotpath.tally().datagrams, hotpath.tally().accepted) == (4, 10_901)
+    listener.stop()
 
 
 async def test_what_is_in_the_queue_at_stop_is_taken():
-    sink = Kept()
-    listener = make(sink=sink)
+    hotpath = make_hotpath()
+    listener = make(sink=hotpath)
     listener.open()
-    await listener.start()
-    send(listener, *[b"a:1|c"] * 50).close()
-    await listener.stop()
-    name_all(sink.hotpath)
-    assert len(sink.datagrams) + sink.hotpath.tally().accepted == 50
-    assert listener.datagrams == 50
+    listener.start()
+    send(listener, *[b"a:1|c"] * 500).close()
+    listener.stop()
+    name_all(hotpath)
+    assert hotpath.tally().accepted == listener.datagrams == 500
+    listener.stop()
 
 
 async def test_a_port_in_use_names_who_holds_it():
@@ -111,7 +98,7 @@ async def test_buffers_drops_and_the_warning():
     [warning] = logs
     assert warning["event"] == "RLY202 the kernel dropped packets"
     assert warning["packets"] == warning["total"] == listener.kernel_drops
-    await listener.stop()
+    listener.stop()
     assert listener.kernel_drops == 0
 
 
@@ -123,4 +110,4 @@ async def test_a_buffer_that_is_cut_says_how_to_help():
     with capture_logs() as logs:
         KernelWatch([listener], loss_log=LossLog(clock), clock=clock).tell_of_buffers()
     assert "rmem_max" in logs[0]["fix"]
-    await listener.stop()
+    listener.stop()

@@ -36,6 +36,6 @@ def members(metric="s", size=7.0) -> Row:
 
 
 def window(*rows: Row, seconds: int = 60) -> ClosedWindow:
-    return ClosedWindow(
-        start=START, seconds=seconds, samples=sum(rollup.samples for _, rollup in rows), rows=list(rows)
-    )
+    samples = sum(rollup.samples for _, rollup in rows)
+    names = [series for series, _ in rows]
+    return ClosedWindow(start=START, seconds=seconds, samples=samples, series=names, rows=list(rows))
