@@ -294,7 +294,7 @@ class Relay:
         tally, since_last = self.tally(), self._growth.since_last
         lines, rejected = since_last("received", tally.received), since_last("rejected", sum(tally.rejected.values()))
         self._witness.closed(closed, lines=lines, rejected=rejected)
-        tell_of_window(self._growth, self.loss_log, tally, self.ledger)
+        tell_of_window(self._growth, self.loss_log, tally, self.ledger, self.hotpath.rejects())
 
     async def _probe_lag(self) -> None:
         while True:

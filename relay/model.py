@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 class Kind(StrEnum):
     """Class of a series. `ms`, `h` and `d` are all timers."""
 
+    __hash__ = str.__hash__
+    """Every series is hashed with its class; Enum's own hash is a Python call."""
+
     COUNTER = "counter"
     TIMER = "timer"
     GAUGE = "gauge"

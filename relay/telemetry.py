@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from relay.clock import Clock
-    from relay.model import Tally
+    from relay.model import RejectedLine, Tally
 
 
 class Durations:
@@ -191,18 +191,23 @@ class Growth:
         return value - before
 
 
-def tell_of_window(growth: Growth, loss_log: LossLog, tally: Tally, ledger: Ledger) -> None:
-    """Warn, once a window, of what was lost or changed on the way in."""
+def tell_of_window(
+    growth: Growth, loss_log: LossLog, tally: Tally, ledger: Ledger, rejects: Iterable[RejectedLine]
+) -> None:
+    """Warn, once a window, of what was lost or changed on the way in; rejected lines with an example and its sender."""
+    examples = {rejected.reason: rejected for rejected in rejects}
     for reason, lines in tally.rejected.items():
-        _tell(growth, loss_log, "RLY301 lines rejected", reason, lines)
-    for reason, samples in tally.samples_dropped.items():
-        _tell(growth, loss_log, "samples dropped", reason, samples)
-    _tell(growth, loss_log, "RLY302 names or tags rewritten", "illegal characters", ledger.names_rewritten)
-    _tell(growth, loss_log, "RLY303 tags dropped", "the API takes five, 255 bytes in all", ledger.tags_dropped)
-    _tell(growth, loss_log, "RLY310 series limit reached", "samples went to overflow series", tally.samples_overflow)
-
-
-def _tell(growth: Growth, loss_log: LossLog, event: str, reason: str, count: int) -> None:
-    grown = growth.since_last(f"{event} {reason}", count)
-    if grown:
-        loss_log.warn(event, reason=reason, count=grown)
+        grown = growth.since_last(f"rejected {reason}", lines)
+        if grown:
+            example = examples.get(reason)
+            shown = {"line": example.line, "sender": example.peer.host if example.peer else ""} if example else {}
+            loss_log.warn("RLY301 lines rejected", reason=reason, count=grown, **shown)
+    for event, reason, count in (
+        *(("samples dropped", reason, count) for reason, count in tally.samples_dropped.items()),
+        ("RLY302 names or tags rewritten", "illegal characters", ledger.names_rewritten),
+        ("RLY303 tags dropped", "the API takes five, 255 bytes in all", ledger.tags_dropped),
+        ("RLY310 series limit reached", "samples went to overflow series", tally.samples_overflow),
+    ):
+        grown = growth.since_last(f"{event} {reason}", count)
+        if grown:
+            loss_log.warn(event, reason=reason, count=grown)

@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 from structlog.testing import capture_logs
 
-from relay.model import Tally
-from relay.telemetry import Ledger, LossLog, balance
+from relay.model import Peer, RejectedLine, Tally
+from relay.telemetry import Durations, Growth, Ledger, LossLog, balance, tell_of_window
 
 TALLY = Tally(
     datagrams=1,
@@ -64,3 +64,32 @@ def test_the_loss_log_speaks_once_in_ten_seconds_and_counts_the_rest(clock):
         ("partial", None),
         ("http_400", 4),
     ]
+
+
+def test_a_window_tells_what_is_new_with_an_example(clock):
+    growth, log, ledger = Growth(), LossLog(clock), Ledger()
+    bad = RejectedLine(line=b"a:x|c", reason="bad_value", peer=Peer("10.0.0.7", 5), time=1.0)
+    tally = dataclasses.replace(TALLY, samples_overflow=7)
+    with capture_logs() as lines:
+        tell_of_window(growth, log, tally, ledger, [bad])
+        clock.advance(60)
+        tell_of_window(growth, log, tally, ledger, [bad])
+        ledger.tags_dropped = 2
+        tell_of_window(growth, log, dataclasses.replace(tally, rejected={"bad_value": 8}), ledger, [])
+    assert [(line["event"], line["count"]) for line in lines] == [
+        ("RLY301 lines rejected", 3),
+        ("samples dropped", 1),
+        ("RLY310 series limit reached", 7),
+        ("RLY301 lines rejected", 5),
+        ("RLY303 tags dropped", 2),
+    ]
+    assert (lines[0]["line"], lines[0]["sender"], lines[0]["reason"]) == (b"a:x|c", "10.0.0.7", "bad_value")
+
+
+def test_durations_are_a_cumulative_histogram():
+    durations = Durations()
+    for seconds in (0.001, 0.03, 0.03, 100.0):
+        durations.observe(seconds)
+    buckets = dict(durations.buckets())
+    assert (buckets["0.01"], buckets["0.05"], buckets["10.0"], buckets["+Inf"]) == (1, 3, 3, 4)
+    assert durations.sum == pytest.approx(100.061)

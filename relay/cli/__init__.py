@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from typing import Final
 
 import click
@@ -60,3 +61,6 @@ def main() -> None:
     except RelayError as error:
         click.echo(str(error), err=True)
         sys.exit(error.exit_code)
+    except Exception:  # noqa: BLE001 - our own mistake: loud, and with its own exit code
+        traceback.print_exc()
+        sys.exit(ExitCode.INTERNAL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -36,10 +37,22 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Print requests instead of sending them; needs no credentials.")
 def run(path: Path | None, *, dry_run: bool) -> None:
     """Receive, aggregate and deliver until SIGTERM."""
-    overrides = {"cloud.provider": "stdout"} if dry_run else None
+    # Without the state directory: requests that wait there belong to the real cloud.
+    overrides = {"cloud.provider": "stdout", "spool.path": "none"} if dry_run else None
     loaded = load(path, os.environ, overrides=overrides)
+    calm_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(loaded))
+
+
+def calm_collector() -> None:
+    """Keep the garbage collector from walking the tables: with 50,000 series one full collection stalled for 160 ms.
+
+    Tables have no cycles. What has some is young when it dies, and the young generations are still collected.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 1_000_000)
 
 
 async def serve(loaded: Loaded) -> None:
@@ -131,9 +144,8 @@ def make_witness(loaded: Loaded, credentials: Credentials | None) -> Witness:
         if credentials
         else cloud.provider
     )
-    kind = TextWitness if is_text(loaded.config.log) else JsonWitness
-    return kind(
-        where=f"config {loaded.path}" if loaded.path else "no configuration file",
-        to=to,
-        credentials=credentials.origin if credentials else "none needed",
-    )
+    where = f"config {loaded.path}" if loaded.path else "no configuration file"
+    origin = credentials.origin if credentials else "none needed"
+    if is_text(loaded.config.log):
+        return TextWitness(where=where, to=to, credentials=origin, err=cloud.provider == "stdout")
+    return JsonWitness(where=where, to=to, credentials=origin)

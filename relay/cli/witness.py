@@ -77,7 +77,7 @@ def kib(size: int) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextWitness:
-    """Lines on stdout."""
+    """Lines on a terminal: stdout, or stderr where stdout carries requests."""
 
     where: str
     """Where the configuration came from."""
@@ -85,29 +85,30 @@ class TextWitness:
     """Where points go."""
     credentials: str
     """How they were found."""
+    err: bool = False
 
     def started(self, relay: Relay) -> None:
         """Print what was bound and what happens next."""
         config = relay.config
-        click.echo(
+        self._say(
             f"statsd-relay {__version__}  hot path python · uvloop · Python {sys.version.split()[0]} · {self.where}"
         )
         for listener in relay.listeners:
             host, port = listener.bound
             asked, granted = kib(config.listen.receive_buffer), kib(listener.granted)
-            click.echo(f"listening  udp {host}:{port}  receive buffer {granted} (asked {asked})")
+            self._say(f"listening  udp {host}:{port}  receive buffer {granted} (asked {asked})")
         if relay.admin:
-            click.echo(f"           admin http://{relay.admin.bound[0]}:{relay.admin.bound[1]}")
-        click.echo(f"sending    {self.to}   credentials: {self.credentials}")
+            self._say(f"           admin http://{relay.admin.bound[0]}:{relay.admin.bound[1]}")
+        self._say(f"sending    {self.to}   credentials: {self.credentials}")
         close = relay.closer.open_id + config.window.seconds
-        click.echo(
+        self._say(
             f"window     {config.window.seconds} s on the wall clock, first close {hour(close)}"
             f" (in {max(0, close - time.time()):.0f} s)   {relay.spool!r}"
         )
 
     def closed(self, closed: Closed, *, lines: int, rejected: int) -> None:
         """Print the window's line."""
-        click.echo(
+        self._say(
             f"{hour(time.time())}   closed {hour(closed.start)}  {number(lines)} lines -> {number(closed.points)}"
             f" points in {number(closed.requests)} requests, {closed.seconds:.2f} s, {number(rejected)} rejected"
         )
@@ -116,10 +117,13 @@ class TextWitness:
         """Print the line that accounts for the open window."""
         books = stopped.books
         kept = books.spooled + books.in_flight
-        click.echo(
+        self._say(
             f"stopping: sockets closed, {account_for_window(stopped)}; {number(books.delivered)} points delivered,"
             f" {number(kept)} spooled; {losses(books)} ({stopped.seconds:.1f} s)"
         )
+
+    def _say(self, line: str) -> None:
+        click.echo(line, err=self.err)
 
 
 def account_for_window(stopped: Stopped) -> str:

@@ -31,7 +31,7 @@ Peername = tuple[str, int] | None
 
 _FOLD_SAMPLES: Final = 100_000
 """Values pending before the longest lists are folded: 10 to 20 ms of work."""
-_DRAIN_DATAGRAMS: Final = 64
+_DRAIN_DATAGRAMS: Final = 32
 """Read in one call of `drain`, so that others get their turn."""
 
 
@@ -85,10 +85,10 @@ class PythonHotPath:
         self._feed(((datagram, peer),), now)
 
     def drain(self, fd: int, now: float) -> int:
-        """Take the datagrams that wait on a socket, at most 64; the caller keeps the descriptor.
+        """Take the datagrams that wait on a socket, at most 32; the caller keeps the descriptor.
 
         Returns:
-            How many there were; fewer than 64 means that the queue is empty.
+            How many there were; fewer than 32 means that the queue is empty.
         """
         batch: list[tuple[bytes, Peername]] = []
         # A given family spares three system calls; with this one there is room for either kind of address.

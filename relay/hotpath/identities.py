@@ -7,6 +7,7 @@ only asked for again; an identity that finds no provisional slot folds into the 
 from __future__ import annotations
 
 from collections import Counter
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from relay.hotpath.cell import Cell, finite
@@ -42,6 +43,7 @@ class Aliases:
         self._memory = memory
         self._answers: dict[Identity, Resolution | Sink] = {}
         self._used: dict[Identity, int] = {}
+        self._suspects: Iterator[Identity] = iter(())
         self._bytes = 0
 
     def __repr__(self) -> str:
@@ -74,10 +76,15 @@ class Aliases:
             del self._used[identity]
             self._bytes -= footprint(identity)
 
-    def drop_idle(self, window: int) -> None:
-        """Drop the answers that were last used before `window`."""
-        for identity in [identity for identity, used in self._used.items() if used < window]:
-            self.forget(identity)
+    def begin_sweep(self) -> None:
+        """Look at every answer known now again, a few at a time: dropping 50,000 at once would take 50 ms."""
+        self._suspects = iter(list(self._used))
+
+    def sweep(self, window: int, count: int) -> None:
+        """Drop those of the next `count` suspects that were last used before `window`."""
+        for identity in islice(self._suspects, count):
+            if self._used.get(identity, window) < window:
+                self.forget(identity)
 
 
 class Provisional:

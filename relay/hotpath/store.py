@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _SHARE_OF_MEMORY: Final = 4
 """Aliases may take a quarter of `limits.memory`, provisionals another, and the open table the rest."""
+_SWEPT: Final = 1_000
+"""Answers of naming looked at, whenever the closer comes by: ten times a second."""
 _NOWHERE: Final = ""
 """Metric of an answer that found no room in the queue for naming: its overflow is the catch-all."""
 
@@ -146,6 +148,7 @@ class Store:
 
     def unresolved(self, limit: int) -> list[Identity]:
         """Return identities without an answer; those of the closing window first, since its close waits for them."""
+        self.aliases.sweep(self.open.start - self._seconds, _SWEPT)
         source = self.closing_waiting or self.waiting
         return [identity for identity, _ in zip(source, range(limit), strict=False)]
 
@@ -212,8 +215,8 @@ class Store:
 
     def _note_gauges(self) -> None:
         """Bring `gauges` up to the open window's latest values."""
-        for series, cell in self.open.cells.items():
-            if series.kind is Kind.GAUGE and (cell.pending or cell.samples):
+        for series, cell in self.open.gauge_cells.items():
+            if cell.pending or cell.samples:
                 self.gauges[series] = (cell.latest(), self.open.start)
 
     def close_window(self, next_start: int, now: float) -> None:
@@ -225,10 +228,10 @@ class Store:
         self._idle = [
             (series, value)
             for series, (value, updated) in self.gauges.items()
-            if series not in table.cells and self._repeats(updated, table.start)
+            if series not in table.gauge_cells and self._repeats(updated, table.start)
         ]
         self._free_gauges(table.start)
-        self.aliases.drop_idle(table.start)
+        self.aliases.begin_sweep()
         self._counts.closing += self._counts.open
         self._counts.open = 0
         self.open, self.waiting = self._new_table(next_start), self._new_waiting()

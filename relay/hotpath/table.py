@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from relay import limits
 from relay.hotpath.cell import CELL_BYTES, Cell
+from relay.model import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from relay.model import Kind, Resolution, Series
+    from relay.model import Resolution, Series
 
 _LONG: Final = 64
 """Values pending that are worth a fold."""
@@ -31,6 +32,8 @@ class Table:
     ) -> None:
         self.start = start
         self.cells: dict[Series, Cell] = {}
+        self.gauge_cells: dict[Series, Cell] = {}
+        """Those of `cells` that are gauges."""
         self._gauges = gauges
         self._idle = len(gauges)
         """Gauges that were not seen in this window."""
@@ -79,11 +82,14 @@ class Table:
             self._idle -= series in self._gauges
             self._per_metric[series.metric] = self._per_metric.get(series.metric, 0) + 1
             cell = self.cells[series] = Cell(series.kind)
+            if series.kind is Kind.GAUGE:
+                self.gauge_cells[series] = cell
         return cell
 
     def remove(self, series: Series) -> Cell:
         """Take a series out."""
         self._per_metric[series.metric] -= 1
+        self.gauge_cells.pop(series, None)
         return self.cells.pop(series)
 
     def note_idle(self, series: Series) -> None:

@@ -147,7 +147,7 @@ def test_healthcheck_of_nobody():
 
 
 def test_dry_run_prints_requests(tmp_path):
-    env = environment("http://127.0.0.1:1", tmp_path, SPOOL_PATH="none")
+    env = environment("http://127.0.0.1:1", tmp_path / "state")
     env = {name: value for name, value in env.items() if not name.startswith("JDCLOUD")}
     with subprocess.Popen(
         [sys.executable, "-m", "relay", "run", "--dry-run"],
@@ -165,6 +165,7 @@ def test_dry_run_prints_requests(tmp_path):
         body = json.loads(process.stdout.readline())
         process.terminate()
         assert process.wait(20) == 0
+    assert not (tmp_path / "state").exists(), "requests that wait belong to the real cloud"
     assert body["metricDataList"][0]["metric"] == "dry"
     assert body["metricDataList"][0]["values"]["sum"] == 7
 

@@ -270,7 +270,7 @@ def test_drain_reads_a_real_socket_and_leaves_it_open():
         receiver.bind(("127.0.0.1", 0))
         for _ in range(70):
             sender.sendto(b"a:1|c", receiver.getsockname())
-        assert (hotpath.drain(receiver.fileno(), NOW), hotpath.drain(receiver.fileno(), NOW)) == (64, 6)
+        assert [hotpath.drain(receiver.fileno(), NOW) for _ in range(3)] == [32, 32, 6]
         assert hotpath.drain(receiver.fileno(), NOW) == 0
     name_all(hotpath)
     assert hotpath.tally().accepted == 70
