@@ -200,7 +200,11 @@ class Spool:
 
     def _open(self) -> None:
         self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=0.2)
-        self._db.executescript(_SCHEMA)
+        try:
+            self._db.executescript(_SCHEMA)
+        except sqlite3.Error:
+            self._db.close()
+            raise
         self.committed.update(row[0] for row in self._db.execute("SELECT id FROM windows"))
         for row in self._db.execute("SELECT -window, id, points, length(body) FROM batches"):
             self._push(_Entry(*row))
