@@ -33,12 +33,13 @@ def pack(
         max_points: of one request.
         max_bytes: of one request's body.
     """
+    empty = len(head) + len(tail) - 1  # each point adds a comma, but the first
     chosen: list[bytes] = []
-    size = len(head) + len(tail)
+    size = empty
     for point in points:
         if chosen and (len(chosen) == max_points or size + len(point.body) + 1 > max_bytes):
             yield _batch(chosen, window, head, tail)
-            chosen, size = [], len(head) + len(tail)
+            chosen, size = [], empty
         chosen.append(point.body)
         size += len(point.body) + 1
     if chosen:

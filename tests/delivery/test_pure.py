@@ -6,7 +6,7 @@ import json
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relay.delivery.batcher import pack
@@ -17,6 +17,7 @@ from relay.model import Point
 bodies = st.lists(st.integers(2, 400).map(lambda size: b'"' + b"x" * (size - 2) + b'"'), max_size=300)
 
 
+@example([b'""'] * 4 + [b'"' + b"x" * 92 + b'"', b'"' + b"x" * 398 + b'"'], 3, 500)
 @given(bodies, st.integers(1, 50), st.integers(500, 3000))
 def test_every_point_is_in_one_body_that_fits(points, max_points, max_bytes):
     batches = list(
