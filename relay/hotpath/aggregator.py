@@ -19,8 +19,9 @@ from relay.hotpath.counts import Counts
 from relay.hotpath.identities import Provisional
 from relay.hotpath.keys import Key, Keys
 from relay.hotpath.line import SIGNS, Group, is_event, parse
+from relay.hotpath.rejects import Rejects, Tap
+from relay.hotpath.sources import Sources
 from relay.hotpath.store import Store
-from relay.hotpath.witness import Rejects, Sources, Tap
 from relay.model import ClosedWindow, Identity, Kind, RejectedLine, Resolution, Row, Series, Sink, Tally
 
 if TYPE_CHECKING:

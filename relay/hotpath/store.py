@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from relay.hotpath.cell import Cell
     from relay.hotpath.counts import Counts
     from relay.hotpath.line import Group
-    from relay.hotpath.witness import Rejects
+    from relay.hotpath.rejects import Rejects
 
 _SHARE_OF_MEMORY: Final = 4
 """Aliases may take a quarter of `limits.memory`, provisionals another, and the open table the rest."""
