@@ -68,6 +68,8 @@ class PythonHotPath:
         self._now = 0.0
         self._tap: Tap | None = None
         self._sources: Sources | None = None
+        self._looked_at = False
+        """Somebody wants to see or to refuse datagrams first."""
 
     def __repr__(self) -> str:
         """Report the open window."""
@@ -110,7 +112,9 @@ class PythonHotPath:
         self._now = now
         append, numbers, take = self._keys.append, self._keys.numbers, self._keys.take
         plain = 0
-        for datagram, peer in batch if self._is_plain(batch) else self._prepared(batch):
+        for datagram, peer in self._admitted(batch) if self._looked_at else batch:
+            if len(datagram) > limits.DATAGRAM_BYTES:
+                datagram = self._without_last_line(datagram, peer)  # noqa: PLW2901 - it was truncated
             lines = datagram.split(b"\n")
             plain += len(lines)
             for line in lines:
@@ -124,21 +128,15 @@ class PythonHotPath:
                         self._feed_other(line, (head, tail), peer)
         self._count_plain(plain)
 
-    def _is_plain(self, batch: Sequence[tuple[bytes, Peername]]) -> bool:
-        """Say whether nobody wants to look at the datagrams first."""
-        return not (self._tap or self._sources or any(len(datagram) > limits.DATAGRAM_BYTES for datagram, _ in batch))
-
-    def _prepared(self, batch: Sequence[tuple[bytes, Peername]]) -> Iterator[tuple[bytes, Peername]]:
-        """Yield the datagrams that may come in; show them to the tap; cut what was truncated."""
+    def _admitted(self, batch: Sequence[tuple[bytes, Peername]]) -> Iterator[tuple[bytes, Peername]]:
+        """Yield the datagrams that may come in; show them to the tap."""
         for datagram, peer in batch:
             if self._tap is not None:
                 self._tap.offer(datagram.split(b"\n"))
-            if self._sources is not None and not self._sources.admit(peer):
-                self._deny(datagram.split(b"\n"), peer)
-            elif len(datagram) > limits.DATAGRAM_BYTES:
-                yield self._without_last_line(datagram, peer), peer
-            else:
+            if self._sources is None or self._sources.admit(peer):
                 yield datagram, peer
+            else:
+                self._deny(datagram.split(b"\n"), peer)
 
     def _without_last_line(self, datagram: bytes, peer: Peername) -> bytes:
         """Longer than a datagram can be: it was truncated, and loses its last line, and only that."""
@@ -301,6 +299,7 @@ class PythonHotPath:
     def tap(self, pattern: bytes | None) -> None:
         """Keep the lines whose name matches a glob, for `tapped`; None ends it."""
         self._tap = None if pattern is None else Tap(pattern)
+        self._looked_at = self._tap is not None or self._sources is not None
 
     def tapped(self) -> list[bytes]:
         """Return the lines kept since the last call, at most the newest 1,000."""
@@ -310,6 +309,7 @@ class PythonHotPath:
         """Let only these networks send; none named: everybody."""
         networks = list(cidrs)
         self._sources = Sources(networks) if networks else None
+        self._looked_at = self._tap is not None or self._sources is not None
 
     def tally(self) -> Tally:
         """Return every count at this moment."""
