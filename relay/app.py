@@ -205,6 +205,14 @@ class Relay:
 
     async def run(self) -> Stopped:
         """Work until `stop`; an exception in any task ends the relay, loudly."""
+        try:
+            stopped = await self._work()
+        finally:
+            await self._closing.aclose()
+        self._witness.stopped(stopped)
+        return stopped
+
+    async def _work(self) -> Stopped:
         async with asyncio.TaskGroup() as group:
             senders = group.create_task(self.pool.run(), name="senders")
             closing = group.create_task(self.closer.run(), name="closer")
@@ -218,8 +226,6 @@ class Relay:
             await senders
             for probe in probes:
                 probe.cancel()
-        await self._closing.aclose()
-        self._witness.stopped(stopped)
         return stopped
 
     # --- left to right ------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from relay.config.loading import load
 from relay.config.locate import prepare_state_directory, state_directory
 from relay.config.types import Secret
 from relay.delivery.transport import HttpTransport, LineTransport
+from relay.errors import ConfigError, Problem
 from relay.jdcloud.cloud import JDCloud
 from relay.jdcloud.sign import Signer
 
@@ -122,7 +123,22 @@ def make_cloud(cloud: Cloud, credentials: Credentials | None) -> JDCloud:
 
 
 def make_transport(cloud: Cloud) -> HttpTransport | LineTransport:
-    """Make the way out: HTTP, a terminal or a file."""
+    """Make the way out: HTTP, a terminal or a file.
+
+    Raises:
+        ConfigError: RLY103, a file it needs cannot be used.
+    """
+    try:
+        return _open_transport(cloud)
+    except OSError as error:
+        path, key = (cloud.file, "cloud.file") if cloud.provider == "file" else (cloud.ca_file, "cloud.ca_file")
+        problem = Problem(
+            code="RLY103", message=f"{key}: cannot use {path}: {error.strerror or error}", fix="check the path"
+        )
+        raise ConfigError(problem) from error
+
+
+def _open_transport(cloud: Cloud) -> HttpTransport | LineTransport:
     if cloud.provider == "stdout":
         return LineTransport(sys.stdout.buffer)
     if cloud.provider == "file":

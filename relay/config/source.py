@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _HEADER: Final = re.compile(r"\s*\[+\s*([\w.\-\"' ]+?)\s*\]+")
 _ASSIGNMENT: Final = re.compile(r"(\s*)([\w\-]+|\"[^\"]*\"|'[^']*')\s*[=.]")
+_SECRET: Final = re.compile(r"((?:secret_key|session_token)[\"']?\s*=\s*).*")
 _AT_LINE: Final = re.compile(r" \(at line (\d+), column (\d+)\)")
 _FILE_BYTES: Final = 1_048_576
 
@@ -69,6 +70,11 @@ class Setting:
         return value
 
 
+def without_secret(line: str) -> str:
+    """Return a line as it may be shown: whatever follows a secret's key is masked."""
+    return _SECRET.sub(r"\1***", line)
+
+
 def closest(word: str, known: Collection[str], form: str = "{}") -> str:
     """Return a fix that names what was probably meant, or what there is."""
     near = difflib.get_close_matches(word, list(known), n=1)
@@ -105,7 +111,9 @@ def _settings(parsed: dict[str, Any], places: dict[str, Place], source: str) -> 
             continue
         for name, value in content.items():
             key = f"{table}.{name}"
-            yield Setting(key, value, places.get(key) or places.get(table) or Place(source=source))
+            yield Setting(
+                key, value, places.get(key) or places.get(f".{table}") or places.get(table) or Place(source=source)
+            )
 
 
 def _places(path: Path, text: str) -> Iterator[tuple[str, Place]]:
@@ -122,7 +130,8 @@ def _places(path: Path, text: str) -> Iterator[tuple[str, Place]]:
             )
         elif assignment:
             name = assignment[2]
-            place = Place(source=str(path), line=number, column=len(assignment[1]) + 1, text=line, width=len(name))
+            shown = without_secret(line)
+            place = Place(source=str(path), line=number, column=len(assignment[1]) + 1, text=shown, width=len(name))
             yield f"{table}.{name.strip(chr(34) + chr(39))}", place
 
 
@@ -130,7 +139,7 @@ def _not_toml(path: Path, text: str, message: str) -> Problem:
     where = _AT_LINE.search(message)
     lines = text.splitlines() or [""]
     line = int(where[1]) if where else len(lines)
-    shown = lines[min(line, len(lines)) - 1]
+    shown = without_secret(lines[min(line, len(lines)) - 1])
     return Problem(
         code="RLY103",
         message=f"not TOML: {_AT_LINE.sub('', message)}",

@@ -170,7 +170,7 @@ class SenderPool:
                 self._throttle(verdict)
             case Unavailable():
                 self._ledger.requests_ambiguous += verdict.ambiguous
-                self._loss_log.warn("request failed, it goes again", reason=verdict.detail, url=self._cloud.url)
+                self._loss_log.warn("request failed, it goes again", reason="unavailable", detail=verdict.detail)
             case Misconfigured():
                 self._wait_for_person(verdict)
         return False
@@ -196,7 +196,9 @@ class SenderPool:
         self._spool.done(lease)
 
     async def _bury(self, lease: Lease, bad: Sequence[tuple[bytes, str]], request_id: str) -> None:
-        self._loss_log.warn("RLY402 points refused", reason=bad[0][1], points=len(bad), request_id=request_id)
+        self._loss_log.warn(
+            "RLY402 points refused", reason="refused", detail=bad[0][1], points=len(bad), request_id=request_id
+        )
         await self._dead_letters.write(bad, window=lease.batch.window, request_id=request_id)
 
     def _throttle(self, verdict: Throttled) -> None:

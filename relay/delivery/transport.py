@@ -24,12 +24,17 @@ _NEVER_SENT: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutErr
 
 
 class HttpTransport:
-    """State: a session with its connections, made at the first request."""
+    """State: a session with its connections, made at the first request.
+
+    Raises:
+        OSError: `ca_file` cannot be read, or holds no certificate.
+    """
 
     def __init__(self, *, timeout: float, connect_timeout: float, concurrency: int, ca_file: str, proxy: str) -> None:
+        self._tls = ssl.create_default_context(cafile=ca_file or None)
+        self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
         self._timeout = aiohttp.ClientTimeout(total=timeout, connect=connect_timeout)
         self._concurrency = concurrency
-        self._ca_file = ca_file
         self._proxy = proxy or None
         self._session: aiohttp.ClientSession | None = None
 
@@ -60,9 +65,7 @@ class HttpTransport:
             await self._session.close()
 
     def _open(self) -> aiohttp.ClientSession:
-        context = ssl.create_default_context(cafile=self._ca_file or None)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        connector = aiohttp.TCPConnector(limit=self._concurrency, keepalive_timeout=_KEEPALIVE, ssl=context)
+        connector = aiohttp.TCPConnector(limit=self._concurrency, keepalive_timeout=_KEEPALIVE, ssl=self._tls)
         self._session = aiohttp.ClientSession(
             connector=connector,
             timeout=self._timeout,

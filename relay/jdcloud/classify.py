@@ -68,7 +68,7 @@ def _refused_points(answer: dict[str, Any] | None, batch: Batch) -> Verdict | No
     refusals: dict[int, str] = {}
     points = [_lower(point) for point in decode(batch.body)["metricDataList"]]
     for entry in listed:
-        detail = str(entry.get("errdetail") or "no detail")
+        detail = str(entry.get("errdetail") or "no detail")[:_DETAIL_BYTES]
         index = _find(entry, points, refusals)
         if index is None:
             return Refused(detail=f"a listed point is not in the batch: {detail}", request_id=_request_id(answer))
@@ -116,7 +116,7 @@ def _lower(value: object) -> dict[str, Any]:
 
 
 def _request_id(answer: dict[str, Any] | None) -> str:
-    return str((answer or {}).get("requestid") or "")
+    return str((answer or {}).get("requestid") or "")[:_DETAIL_BYTES]
 
 
 def _detail(answer: dict[str, Any] | None, reply: Reply) -> str:

@@ -98,6 +98,15 @@ def test_run_with_a_bad_file(tmp_path):
     assert run("run", env={"STATSD_RELAY_LISTEN_HOTPATH": "native"}).returncode == 78
 
 
+@pytest.mark.parametrize(
+    "settings", [{"CLOUD_CA_FILE": "/nowhere.pem"}, {"CLOUD_PROVIDER": "file", "CLOUD_FILE": "/nowhere/out"}]
+)
+def test_run_with_a_file_it_cannot_use(tmp_path, settings):
+    done = run("run", env=environment("http://127.0.0.1:1", tmp_path, **settings))
+    assert done.returncode == 78
+    assert "error RLY103  cloud." in done.stderr
+
+
 def test_check(tmp_path):
     path = tmp_path / "relay.toml"
     path.write_text('[cloud]\nregion = "cn-north-1"\naccess_key = "a"\nsecret_key = "b"\n')

@@ -299,3 +299,12 @@ def test_a_secret_masks_itself():
     secret = Secret("s3cret")
     assert f"{secret} {secret!r} {secret:>10} {[secret]}".count("s3cret") == 0
     assert secret.reveal() == "s3cret"
+
+
+@pytest.mark.parametrize(
+    "text", ["[cloud]\nsecret_key = c4n4ry\n", "[cloud]\nsecret_key = 64646464\n", 'cloud.session_token = ["c4n4ry"]\n']
+)
+def test_a_secret_is_not_shown_by_the_problem_on_its_line(tmp_path, text):
+    [problem] = problems(tmp_path, text)
+    assert "***" in problem.text
+    assert not {"c4n4ry", "64646464"} & set(re.findall(r"\w+", str(problem)))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 
 import msgspec
 import pytest
+import trustme
+from aiohttp import web
 
 from relay.clock import SystemClock
 from relay.config.types import Secret
@@ -251,3 +254,30 @@ async def test_what_was_never_sent_is_not_ambiguous():
     assert "Connect" in caught.value.detail
     await transport.close()
     assert isinstance(Reply(status=200, headers={}, body=b""), Reply)
+
+
+async def test_https_needs_a_certificate_that_is_trusted(tmp_path):
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text="over tls")
+
+    app = web.Application()
+    app.router.add_post("/", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    url = f"https://127.0.0.1:{runner.addresses[0][1]}/"
+    settings = {"timeout": 5, "connect_timeout": 5, "concurrency": 1, "proxy": ""}
+    trusting = HttpTransport(**settings, ca_file=str(tmp_path / "ca.pem"))
+    wary = HttpTransport(**settings, ca_file="")
+    assert (await trusting.post(url, {}, b"x")).body == b"over tls"
+    with pytest.raises(TransportError, match="Certificate") as caught:
+        await wary.post(url, {}, b"x")
+    assert not caught.value.ambiguous
+    await trusting.close()
+    await wary.close()
+    await runner.cleanup()
