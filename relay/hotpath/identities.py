@@ -6,7 +6,7 @@ only asked for again; an identity that finds no provisional slot folds into the 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -41,7 +41,8 @@ class Aliases:
     def __init__(self, *, limit: int, memory: int) -> None:
         self._limit = limit
         self._memory = memory
-        self._answers: dict[Identity, Resolution | Sink] = {}
+        self._answers: OrderedDict[Identity, Resolution | Sink] = OrderedDict()
+        """Ordered: taking the first of a dict walks over all that were taken before."""
         self._used: dict[Identity, int] = {}
         self._suspects: Iterator[Identity] = iter(())
         self._bytes = 0

@@ -6,7 +6,7 @@ others are sent as `x.timer`. Ownership survives restarts: a series must not cha
 
 from __future__ import annotations
 
-from itertools import islice
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from relay.model import Kind
@@ -20,7 +20,8 @@ class Classes:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._owners: dict[str, Kind] = {}
+        self._owners: OrderedDict[str, Kind] = OrderedDict()
+        """Ordered: taking the first of a dict walks over all that were taken before."""
         self._exported: bytes | None = None
 
     def __repr__(self) -> str:
@@ -33,8 +34,8 @@ class Classes:
         if owner is None:
             owner = kind
             self._exported = None
-            for oldest in list(islice(self._owners, max(0, len(self._owners) + 1 - self._limit))):
-                del self._owners[oldest]
+            if len(self._owners) >= self._limit:
+                self._owners.popitem(last=False)
         self._owners[metric] = owner
         return owner
 
