@@ -32,8 +32,6 @@ Peername = tuple[str, int] | None
 
 _FOLD_SAMPLES: Final = 100_000
 """Values pending before the longest lists are folded: 10 to 20 ms of work."""
-_DRAIN_DATAGRAMS: Final = 32
-"""Read in one call of `drain`, so that others get their turn."""
 
 
 class PythonHotPath:
@@ -88,16 +86,16 @@ class PythonHotPath:
         self._feed(((datagram, peer),), now)
 
     def drain(self, fd: int, now: float) -> int:
-        """Take the datagrams that wait on a socket, at most 32; the caller keeps the descriptor.
+        """Take the datagrams that wait on a socket, at most `limits.DRAIN_DATAGRAMS`; the caller keeps the descriptor.
 
         Returns:
-            How many there were; fewer than 32 means that the queue is empty.
+            How many there were; fewer than the most means that the queue is empty.
         """
         batch: list[tuple[bytes, Peername]] = []
         # A given family spares three system calls; with this one there is room for either kind of address.
         sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM, 0, fd)
         try:
-            while len(batch) < _DRAIN_DATAGRAMS:
+            while len(batch) < limits.DRAIN_DATAGRAMS:
                 batch.append(sock.recvfrom(limits.DATAGRAM_BYTES + 1, socket.MSG_DONTWAIT))
         except BlockingIOError:
             pass
