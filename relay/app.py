@@ -2,7 +2,7 @@
 
 It builds right to left (what receives exists before what gives) and drains left to right (sockets, window, spool,
 senders), so that nothing is ever handed to a stage that has stopped. One datagram's walk: `UdpListener` ->
-`PythonHotPath.feed` -> `Closer` -> `Namer` -> `PointEncoder` -> `pack` -> `Spool.store` -> `SenderPool` -> cloud.
+`HotPath` -> `Closer` -> `Namer` -> `PointEncoder` -> `pack` -> `Spool.store` -> `SenderPool` -> cloud.
 
 A `Relay` is opened, run and closed once; it holds no global state, so two of them live in one process.
 """
@@ -10,10 +10,10 @@ A `Relay` is opened, run and closed once; it holds no global state, so two of th
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from relay import limits
@@ -179,16 +179,9 @@ class Relay:
             self.hotpath.merge(found.frames, committed=0)
 
     async def _open_sockets(self) -> None:
-        make = partial(
-            UdpListener, receive_buffer=self.config.listen.receive_buffer, sink=self.hotpath, clock=self._clock
-        )
-        self.listeners = [
-            make(address=address, optional=address.startswith("[::1]")) for address in self.config.listen.udp
-        ]
-        for listener in self.listeners:
-            self._closing.callback(listener.stop)
-            listener.open()
-        self.listeners = [listener for listener in self.listeners if not listener.skipped]
+        self.listeners: list[UdpListener] = []
+        for address in self.config.listen.udp:
+            self._open_readers(address)
         for listener in self.listeners:
             listener.start()
         self.watch = KernelWatch(self.listeners, loss_log=self.loss_log, clock=self._clock)
@@ -196,6 +189,31 @@ class Relay:
         if self.admin:
             self._closing.push_async_callback(self.admin.stop)
             await self.admin.start()
+
+    def _open_readers(self, address: str) -> None:
+        """Bind an address, once for each reader."""
+        first = self._open_listener(address, number=1)
+        if first.skipped:
+            return
+        readers = self.config.listen.reader_count(os.cpu_count() or 1) if self.hotpath.name == "native" else 1
+        if readers > 1:
+            first.share()
+        bound = first.label.removeprefix("udp://")
+        self.listeners += [first, *(self._open_listener(bound, number=number) for number in range(2, readers + 1))]
+
+    def _open_listener(self, address: str, *, number: int) -> UdpListener:
+        listener = UdpListener(
+            address=address,
+            receive_buffer=self.config.listen.receive_buffer,
+            receive_delay=self.config.listen.delay_seconds(),
+            sink=self.hotpath,
+            clock=self._clock,
+            optional=address.startswith("[::1]"),
+            number=number,
+        )
+        self._closing.callback(listener.stop)
+        listener.open()
+        return listener
 
     # --- running ------------------------------------------------------------------------------------------------------
 
@@ -257,7 +275,10 @@ class Relay:
 
     # --- what others may ask ------------------------------------------------------------------------------------------
 
-    hotpath_name = "python"
+    @property
+    def hotpath_name(self) -> str:
+        """Which implementation runs."""
+        return self.hotpath.name
 
     @property
     def series_limit(self) -> int:

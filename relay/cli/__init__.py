@@ -35,7 +35,10 @@ class LazyGroup(click.Group):
 
 def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's signature
     if wanted:
-        click.echo(f"statsd-relay {__version__}  hot path: python  Python {sys.version.split()[0]}")
+        from relay.hotpath.choose import choose_name  # noqa: PLC0415 - healthcheck must not pay for it
+
+        hotpath = choose_name("auto")
+        click.echo(f"statsd-relay {__version__}  hot path: {hotpath}  Python {sys.version.split()[0]}")
         ctx.exit(0)
 
 

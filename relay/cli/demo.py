@@ -124,7 +124,7 @@ async def open_relay(url: str, state: Path, *, window: int) -> Relay:
     """Open a relay that sends to the emulator at `url`."""
     endpoint = f"{url}/v1/customMetrics"
     config = Config(
-        listen=Listen(udp=["127.0.0.1:0"], hotpath="python"),
+        listen=Listen(udp=["127.0.0.1:0"]),
         tags={"host": "demo"},
         window=msgspec.structs.replace(Window(), seconds=window),
         cloud=Cloud(endpoint=endpoint, region=REGION, namespace="demo"),

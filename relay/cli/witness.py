@@ -91,7 +91,8 @@ class TextWitness:
         """Print what was bound and what happens next."""
         config = relay.config
         self._say(
-            f"statsd-relay {__version__}  hot path python · uvloop · Python {sys.version.split()[0]} · {self.where}"
+            f"statsd-relay {__version__}  hot path {relay.hotpath_name} · uvloop"
+            f" · Python {sys.version.split()[0]} · {self.where}"
         )
         for listener in relay.listeners:
             host, port = listener.bound

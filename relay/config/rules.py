@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from relay import limits
+from relay.config.schema import DELAY_MOST
 from relay.errors import Problem
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _LEGAL: Final = re.compile(r"[0-9A-Za-z._]+")
 _PORT_MAX: Final = 65_535
+_READERS_MOST: Final = 64
 _REGIONS: Final = ("cn-north-1", "cn-east-1", "cn-east-2", "cn-south-1")
 
 
@@ -66,6 +68,18 @@ def _networks(config: Config) -> str:
         except ValueError:
             return f'entry "{text}" must be a network such as 10.0.0.0/8'
     return ""
+
+
+def _receive_delay(config: Config) -> str:
+    rule = f'must be "auto" or a duration up to "{DELAY_MOST * 1000:g}ms"'
+    try:
+        return "" if config.listen.delay_seconds() <= DELAY_MOST else rule
+    except ValueError:
+        return rule
+
+
+def _readers(config: Config) -> str:
+    return "" if 1 <= config.listen.reader_count(1) <= _READERS_MOST else f'must be "auto" or 1 to {_READERS_MOST}'
 
 
 def _between(table: str, key: str, low: float, high: float) -> Callable[[Config], str]:
@@ -131,6 +145,8 @@ RULES: Final[dict[str, Callable[[Config], str]]] = {
     "listen.udp": _listen,
     "listen.allow": _networks,
     "listen.receive_buffer": _between("listen", "receive_buffer", 4096, 2**30),
+    "listen.receive_delay": _receive_delay,
+    "listen.readers": _readers,
     "names.prefix": _legal("names", "prefix", empty=True),
     "window.seconds": _between("window", "seconds", 1, 3600),
     "window.idle_gauges": _idle_gauges,

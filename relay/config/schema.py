@@ -7,11 +7,15 @@ precedence and error messages live in loading.py; this file only says what a val
 from __future__ import annotations
 
 import socket
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, field
 
 from relay.config.types import Seconds, Secret, Size
+
+DELAY_MOST: Final = 0.010
+"""Seconds: what "auto" allows, and the most that the receive buffer bears."""
+_CORES_PER_READER: Final = 4
 
 
 def help_(text: str) -> Meta:
@@ -26,6 +30,12 @@ class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         default_factory=lambda: ["127.0.0.1:8125", "[::1]:8125"]
     )
     receive_buffer: Annotated[Size, help_("kernel receive buffer asked for, per socket")] = Size(8 * 1024 * 1024)
+    receive_delay: Annotated[
+        str, help_('how long a reader may let packets gather, "10ms" at most; "auto" is that, given 1 MiB of buffer')
+    ] = "auto"
+    readers: Annotated[
+        Literal["auto"] | int, help_('threads that read each address; "auto" is 1 up to 4 cores (native hot path only)')
+    ] = "auto"
     hotpath: Annotated[
         Literal["auto", "native", "python"],
         help_("implementation of the hot path; auto prefers native and warns without"),
@@ -38,6 +48,14 @@ class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     names: Annotated[
         Literal["clean", "strict"], help_("clean: rewrite illegal characters; strict: drop such samples")
     ] = "clean"
+
+    def delay_seconds(self) -> float:
+        """Return how long a reader may let packets gather."""
+        return DELAY_MOST if self.receive_delay == "auto" else Seconds.parse(self.receive_delay)
+
+    def reader_count(self, cores: int) -> int:
+        """Return the threads of each address on a machine of so many cores."""
+        return max(1, cores // _CORES_PER_READER) if isinstance(self.readers, str) else self.readers
 
 
 class Names(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

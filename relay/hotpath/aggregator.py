@@ -37,6 +37,8 @@ _FOLD_SAMPLES: Final = 100_000
 class PythonHotPath:
     """State: the store, the keys of lines seen in this window, the counts."""
 
+    name = "python"
+
     def __init__(  # noqa: PLR0913 - the limits of three sections; app.py is the only caller
         self,
         *,
@@ -103,6 +105,9 @@ class PythonHotPath:
             sock.detach()
         self._feed(batch, now)
         return len(batch)
+
+    def reader(self, fd: int, stop_fd: int, delay: float) -> None:
+        """There is no thread that reads without the GIL: None means that the loop calls `drain`."""
 
     def _feed(self, batch: Sequence[tuple[bytes, Peername]], now: float) -> None:
         """Take datagrams that came together; this loop is what a line costs."""

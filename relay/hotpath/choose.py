@@ -2,35 +2,95 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from relay.errors import ExitCode, Problem, RelayError
-from relay.hotpath.aggregator import PythonHotPath
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from relay.config.schema import Limits, Listen, Window
-    from relay.model import Kind, Series
+    from relay.model import ClosedWindow, Identity, Kind, RejectedLine, Resolution, Row, Series, Sink, Tally
+
+_NATIVE = "relay.hotpath.native._native"
+
+
+class Reader(Protocol):
+    """One socket's reader: `run` is the body of a thread and ends once its stop descriptor is readable."""
+
+    @property
+    def datagrams(self) -> int:
+        """Received so far."""
+        ...
+
+    def run(self) -> None:
+        """Read; the GIL is not held."""
+
+
+class HotPath(Protocol):
+    """The seam: one contract, two implementations. PythonHotPath (aggregator.py) documents every method."""
+
+    name: str
+    """`native` or `python`."""
+
+    def feed(self, datagram: bytes, now: float, peer: tuple[str, int] | None = None) -> None: ...  # noqa: D102
+    def drain(self, fd: int, now: float) -> int: ...  # noqa: D102
+    def reader(self, fd: int, stop_fd: int, delay: float) -> Reader | None: ...  # noqa: D102
+    def unresolved(self, limit: int) -> list[Identity]: ...  # noqa: D102
+    def resolve(self, answers: Sequence[tuple[Identity, Resolution | Sink]]) -> None: ...  # noqa: D102
+    def open_window(self, start: int) -> None: ...  # noqa: D102
+    def close_window(self, next_start: int) -> None: ...  # noqa: D102
+    def settled(self) -> bool: ...  # noqa: D102
+    def closed_window(self) -> ClosedWindow: ...  # noqa: D102
+    def export(self) -> Iterator[bytes]: ...  # noqa: D102
+    def export_gauges(self) -> Iterator[bytes]: ...  # noqa: D102
+    def merge(self, exported: bytes, *, committed: int) -> int: ...  # noqa: D102
+    def snapshot(self, limit: int) -> list[Row]: ...  # noqa: D102
+    def forget(self, names: Iterable[str]) -> list[str]: ...  # noqa: D102
+    def rejects(self) -> list[RejectedLine]: ...  # noqa: D102
+    def tap(self, pattern: bytes | None) -> None: ...  # noqa: D102
+    def tapped(self) -> list[bytes]: ...  # noqa: D102
+    def allow(self, cidrs: Iterable[str]) -> None: ...  # noqa: D102
+    def tally(self) -> Tally: ...  # noqa: D102
+
+
+def has_native() -> bool:
+    """Say whether the native hot path is installed."""
+    return find_spec(_NATIVE) is not None
+
+
+def choose_name(wanted: str) -> str:
+    """Return what `[listen] hotpath` comes to: `native` or `python`.
+
+    Raises:
+        RelayError: RLY900, `native` was asked for and is not installed.
+    """
+    if wanted == "native" and not has_native():
+        problem = Problem(
+            code="RLY900",
+            message="the native hot path is not installed",
+            fix='install a C compiler and reinstall statsd-relay, or set [listen] hotpath = "python", the slower one',
+        )
+        raise RelayError(problem, exit_code=ExitCode.CONFIGURATION)
+    return "native" if wanted != "python" and has_native() else "python"
 
 
 def choose_hotpath(
     listen: Listen, limits: Limits, window: Window, *, max_age: float, catch_all: Callable[[Kind], Series]
-) -> PythonHotPath:
+) -> HotPath:
     """Make the hot path that `[listen] hotpath` asks for.
 
     Raises:
         RelayError: RLY900, `native` was asked for and is not installed.
     """
-    fix = 'set [listen] hotpath = "python" to accept the slower one'
-    if listen.hotpath == "native":
-        problem = Problem(code="RLY900", message="the native hot path is not installed", fix=fix)
-        raise RelayError(problem, exit_code=ExitCode.CONFIGURATION)
-    if listen.hotpath == "auto":
+    name = choose_name(listen.hotpath)
+    if listen.hotpath == "auto" and name == "python":
+        fix = 'install a C compiler and reinstall, or set [listen] hotpath = "python" to accept the slower one'
         structlog.get_logger("relay").warning("RLY900 running without the native hot path", fix=fix)
-    hotpath = PythonHotPath(
+    hotpath = _implementation(name)(
         series_limit=limits.series,
         series_per_metric=limits.series_per_metric,
         memory=limits.memory,
@@ -41,3 +101,14 @@ def choose_hotpath(
     )
     hotpath.allow(listen.allow)
     return hotpath
+
+
+def _implementation(name: str) -> Callable[..., HotPath]:
+    """Import only what runs: a start must not pay for the other one."""
+    if name == "native":
+        from relay.hotpath.native._native import NativeHotPath  # noqa: PLC0415
+
+        return NativeHotPath
+    from relay.hotpath.aggregator import PythonHotPath  # noqa: PLC0415
+
+    return PythonHotPath

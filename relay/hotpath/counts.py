@@ -43,7 +43,7 @@ class Counts:
             rejected=dict(rejected),
             samples_accepted=self.samples,
             samples_open=self.open + self.closing,
-            samples_dropped=dict(self.dropped),
+            samples_dropped={reason: samples for reason, samples in self.dropped.items() if samples},
             samples_late=self.late,
             samples_overflow=self.overflow,
             sections_ignored=self.sections_ignored,

@@ -11,7 +11,7 @@ from relay.errors import ExitCode, RelayError
 from tests.support.inprocess import open_relay
 
 NAMES = [
-    'relay_build_info{hotpath="python",version="VERSION"}',
+    'relay_build_info{hotpath="native",version="VERSION"}',
     "relay_loop_lag_seconds",
     "relay_ledger_imbalance",
     'relay_datagrams_total{listener="L"}',

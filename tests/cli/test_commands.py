@@ -39,7 +39,7 @@ def test_help_names_every_command():
 
 
 def test_version():
-    assert run("--version").stdout.startswith(f"statsd-relay {__version__}  hot path: python  Python 3.")
+    assert run("--version").stdout.startswith(f"statsd-relay {__version__}  hot path: native  Python 3.")
 
 
 @pytest.mark.parametrize(

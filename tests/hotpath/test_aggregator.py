@@ -201,10 +201,10 @@ def test_memory_is_bounded_also_against_long_names():
 
 def test_at_the_bound_of_memory_nothing_new_is_kept_apart():
     hotpath = make(memory=400_000, series_limit=10_000, series_per_metric=10_000)
-    feed(hotpath, *(b"m%d:1|c" % n for n in range(500)))
+    feed(hotpath, *(b"m%d:1|c" % n for n in range(3000)))
     rows = close(hotpath)
-    assert len(rows) < 500
-    assert sum(rollup.sum for rollup in rows.values()) == 500
+    assert len(rows) < 3000
+    assert sum(rollup.sum for rollup in rows.values()) == 3000
     assert rows["overflow.counter", Kind.COUNTER, ""].sum == hotpath.tally().samples_overflow
 
 
@@ -212,8 +212,8 @@ def test_at_the_bound_of_memory_sets_stop_growing_exactly(monkeypatch):
     monkeypatch.setattr("relay.hotpath.aggregator._FOLD_SAMPLES", 100)
     hotpath = make(memory=100_000)
     feed(hotpath, *(b"s%d:u%d|s" % (n % 4, n) for n in range(4000)))
-    assert hotpath._store.open.full
     rows = close(hotpath)
+    assert any(rollup.sum != 1000 for rollup in rows.values()), "an estimate is not exact"
     assert all(rollup.sum == pytest.approx(1000, rel=0.05) for rollup in rows.values())
 
 
@@ -323,8 +323,8 @@ datagrams = st.lists(st.lists(lines, max_size=6).map(b"\n".join), max_size=12)
 
 @given(datagrams, st.integers(1, 4))
 def test_the_short_way_and_the_long_way_agree(datagrams, named_every):
-    """A hot path that forgets its keys before every datagram reads everything by the grammar: nothing may differ."""
-    short, long = make(series_per_metric=2), make(series_per_metric=2)
+    """A reference that forgets its keys before every datagram reads everything by the grammar: nothing may differ."""
+    short, long = make(series_per_metric=2), make("python", series_per_metric=2)
     for number, datagram in enumerate(datagrams):
         long._keys.clear()
         for hotpath in (short, long):

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from relay.hotpath.aggregator import PythonHotPath
 from relay.model import Identity, Kind, Resolution, Rollup, Series, Sink
+
+if TYPE_CHECKING:
+    from relay.hotpath.choose import HotPath
+
+chosen = "native"
+"""Which implementation `make` builds; see tests/conftest.py."""
 
 START = 1_764_000_000
 NOW = START + 1.0
@@ -13,7 +21,7 @@ def catch_all(kind: Kind) -> Series:
     return Series(f"overflow.{kind}", (), kind)
 
 
-def make(**changes) -> PythonHotPath:
+def make(implementation: str | None = None, **changes) -> HotPath:
     settings = {
         "series_limit": 1000,
         "series_per_metric": 100,
@@ -23,9 +31,17 @@ def make(**changes) -> PythonHotPath:
         "idle_gauge_ttl": 120.0,
         "catch_all": catch_all,
     }
-    hotpath = PythonHotPath(**{**settings, **changes})
+    hotpath = implementation_of(implementation or chosen)(**{**settings, **changes})
     hotpath.open_window(START)
     return hotpath
+
+
+def implementation_of(name: str):
+    if name == "python":
+        return PythonHotPath
+    from relay.hotpath.native._native import NativeHotPath
+
+    return NativeHotPath
 
 
 def answer(identity: Identity) -> Resolution | Sink:
@@ -40,12 +56,12 @@ def answer(identity: Identity) -> Resolution | Sink:
     return Resolution(series, series._replace(dimensions=(("overflow", "true"),)))
 
 
-def name_all(hotpath: PythonHotPath) -> None:
+def name_all(hotpath: HotPath) -> None:
     while identities := hotpath.unresolved(100):
         hotpath.resolve([(identity, answer(identity)) for identity in identities])
 
 
-def close(hotpath: PythonHotPath, next_start: int = START + 60) -> dict[tuple[str, Kind, str], Rollup]:
+def close(hotpath: HotPath, next_start: int = START + 60) -> dict[tuple[str, Kind, str], Rollup]:
     hotpath.close_window(next_start)
     name_all(hotpath)
     assert hotpath.settled()
@@ -55,7 +71,7 @@ def close(hotpath: PythonHotPath, next_start: int = START + 60) -> dict[tuple[st
     return rows
 
 
-def imbalance(hotpath: PythonHotPath, closed: int = 0) -> int:
+def imbalance(hotpath: HotPath, closed: int = 0) -> int:
     """Differences of the equations for lines and samples; `closed` samples were handed out."""
     tally = hotpath.tally()
     lines = tally.received - tally.accepted - tally.events - sum(tally.rejected.values())

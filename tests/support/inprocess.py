@@ -16,6 +16,7 @@ from relay.clock import SystemClock
 from relay.config.credentials import Credentials
 from relay.config.schema import Admin, Cloud, Config, Limits, Listen, Window
 from relay.config.types import Secret
+from tests.support import hotpath
 from tests.support.relay import ACCESS, REGION, SECRET, make_emulator
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ async def open_relay(state: Path | None, **changes) -> AsyncIterator[Running]:
     emulator = make_emulator()
     url = await emulator.start()
     config = Config(
-        listen=Listen(udp=["127.0.0.1:0"], hotpath="python"),
+        listen=Listen(udp=["127.0.0.1:0"], hotpath=hotpath.chosen),
         tags={"host": "test"},
         window=msgspec.structs.replace(Window(), seconds=1),
         cloud=Cloud(endpoint=f"{url}/v1/customMetrics"),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from relay.clock import SystemClock
 from relay.jdcloud.emulator import Emulator
+from tests.support import hotpath
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +34,7 @@ def environment(endpoint: str, state: Path | str, **settings: str) -> dict[str, 
     """Of a relay that sends to `endpoint`; settings are `TABLE_KEY`."""
     base = {
         "LISTEN_UDP": "127.0.0.1:0",
+        "LISTEN_HOTPATH": hotpath.chosen,
         "ADMIN_LISTEN": "127.0.0.1:0",
         "CLOUD_ENDPOINT": f"{endpoint}/v1/customMetrics",
         "CLOUD_CONNECT_TIMEOUT": "1s",

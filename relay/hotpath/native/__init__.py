@@ -1,0 +1,1 @@
+"""The native hot path: kernel/ is C11 without Python.h, `_native.pyx` wraps it. Absent where nothing compiled it."""

@@ -1,0 +1,172 @@
+"""What the wrapper uses of the kernel; see the headers."""
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+cdef extern from "kernel/receive.h" nogil:
+    enum: SKETCH_BINS, SET_EXACT, SET_PRECISION, QUANTILE_EXACT, DATAGRAM_BYTES, NUMBER_BYTES, TIMESTAMP_AHEAD
+    enum: REJECTS_KEPT, REJECT_BYTES, REASONS, REASONS_MAX, RECEIVE_MOST, BIN_BIAS, REGISTERS, NETWORKS_MOST
+    enum kind: COUNTER, TIMER, GAUGE, SET, KINDS
+
+    ctypedef struct span:
+        const uint8_t *at
+        size_t size
+    ctypedef struct budget:
+        size_t used, limit
+    void *take(budget *memory, size_t size)
+    void give(budget *memory, void *block, size_t size)
+
+    ctypedef struct sample:
+        double value, weight
+    ctypedef struct bins:
+        uint16_t *keys
+        double *weights
+        uint32_t capacity, used
+    ctypedef struct sketch:
+        double low, high, zero
+        sample *exact
+        uint32_t exact_used
+        bint binned
+        bins positive, negative
+    void sketch_init(sketch *self)
+    void sketch_free(sketch *self, budget *memory)
+    void sketch_add(sketch *self, double value, double weight, budget *memory)
+    void sketch_merge(sketch *self, const sketch *other, budget *memory)
+    double sketch_quantile(const sketch *self, double q)
+    bint bins_add(bins *side, uint16_t key, double weight, budget *memory)
+
+    ctypedef struct distinct:
+        uint64_t *hashes
+        uint8_t *registers
+        uint32_t used, capacity
+        bint has_zero
+    void distinct_add(distinct *set, uint64_t hash, budget *memory)
+    double distinct_cardinality(const distinct *set)
+
+    ctypedef struct cell:
+        double count, sum, low, high, last, last_at
+        uint64_t samples
+        void *extra
+    void cell_clear(cell *self, kind kind, budget *memory)
+
+    ctypedef struct metric:
+        uint16_t size
+        uint8_t name[0]
+    ctypedef struct gauge:
+        series *series
+        double base
+        int64_t updated
+        bint known
+    ctypedef struct series:
+        metric *metric
+        uint16_t size
+        uint8_t kind, derived
+        uint8_t dimensions[0]
+    ctypedef struct entry:
+        series *series
+        cell *cell
+    ctypedef struct window:
+        int64_t start
+        entry *entries
+        size_t used
+    ctypedef struct gauge_row:
+        series *series
+        double value
+    ctypedef struct series_name:
+        span metric, dimensions
+        kind kind
+        bint derived
+    ctypedef struct registry:
+        gauge **gauges
+        size_t gauges_used
+        budget memory
+    double gauge_base(const series *series)
+    cell *series_cell(const series *series, const window *window)
+    size_t window_series(const registry *registry, const window *window)
+
+    ctypedef struct identity:
+        uint16_t name_size, tags_size
+        uint8_t kind
+        uint8_t text[0]
+
+    ctypedef struct peer:
+        uint8_t address[16]
+        uint16_t port
+        bint known
+    ctypedef struct rejected:
+        double time
+        peer peer
+        int reason
+        uint8_t size
+        uint8_t line[0]
+    ctypedef struct rejects:
+        uint64_t counts[0]
+        rejected ring[0]
+        uint64_t seen
+    ctypedef struct network:
+        uint8_t address[16]
+        unsigned bits
+    ctypedef struct sources:
+        network networks[0]
+        size_t count
+    ctypedef struct tap:
+        char *pattern
+    bint tap_set(tap *tap, const char *pattern)
+    span tap_take(tap *tap)
+
+    ctypedef struct settings:
+        size_t series_limit, series_per_metric, alias_limit, memory
+        int64_t window_seconds
+        double max_age, idle_gauge_ttl
+        uint64_t secret[4]
+        series_name catch_all[4]
+    ctypedef struct counts:
+        uint64_t datagrams, truncated, received, accepted, events, samples, late, overflow, sections_ignored
+        uint64_t open, closing
+        uint64_t dropped[0]
+    ctypedef struct closed:
+        window window
+        uint64_t samples
+        gauge_row *idle
+        size_t idle_used
+    ctypedef struct hotpath:
+        counts counts
+        rejects rejects
+        sources sources
+        tap tap
+        bint looked_at
+        registry registry
+        size_t aliases
+        window open
+    ctypedef struct answer:
+        kind kind
+        span name, tags
+        bint is_sink, rejects
+        int reason
+        series_name series, overflow
+
+    hotpath *hotpath_new(const settings *settings)
+    void hotpath_free(hotpath *self)
+    void hotpath_lock(hotpath *self)
+    void hotpath_unlock(hotpath *self)
+    void hotpath_feed(hotpath *self, span text, const peer *peer, double now)
+    size_t hotpath_unresolved(hotpath *self, identity **found, size_t most)
+    void hotpath_resolve(hotpath *self, const answer *answers, size_t count)
+    void hotpath_open_window(hotpath *self, int64_t start)
+    bint hotpath_close_window(hotpath *self, int64_t next_start)
+    bint hotpath_settled(hotpath *self)
+    bint hotpath_take_closed(hotpath *self, closed *closed)
+    void hotpath_discard(hotpath *self, closed *closed)
+    bint hotpath_forget(hotpath *self, span metric)
+    void hotpath_restore(hotpath *self, const series_name *name, const cell *cell)
+    void hotpath_restore_gauge(hotpath *self, const series_name *name, double value, int64_t updated)
+
+    ctypedef struct receiver:
+        pass
+    receiver *receiver_new(hotpath *hotpath)
+    void receiver_free(receiver *receiver)
+    size_t receive(receiver *receiver, int fd, size_t most, double now)
+    ctypedef struct reader:
+        int fd, stop_fd
+        double delay
+        uint64_t datagrams, wakes
+    void reader_run(reader *reader, receiver *receiver)

@@ -1,0 +1,581 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, freethreading_compatible=False
+"""The kernel as Python sees it: one contract with PythonHotPath (aggregator.py), which documents every method.
+
+Nothing here runs per line. The GIL is released around all work of the kernel; objects are made per series, while the
+rows of a closed window or of a partial are read, never per sample.
+"""
+
+from collections.abc import Collection
+from ipaddress import ip_address, ip_network
+from os import urandom
+
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset
+
+from relay.hotpath.native cimport _kernel as k
+from relay.hotpath.native._kernel cimport cell, closed, entry, hotpath, series, series_name, sketch, span
+
+from relay import limits
+from relay.hotpath import partial
+from relay.model import ClosedWindow, Identity, Kind, Peer, RejectedLine, Resolution, Rollup, Series, Tally
+
+cdef tuple KINDS = (Kind.COUNTER, Kind.TIMER, Kind.GAUGE, Kind.SET)
+cdef dict KIND_NUMBERS = {kind: number for number, kind in enumerate(KINDS)}
+cdef list REASONS = [
+    "empty_name", "no_value", "bad_value", "bad_type", "bad_rate", "bad_timestamp", "reserved_name", "truncated",
+    "line_too_long", "source_denied", "series_limit", "internal_error", "too_old", "too_far_ahead", "late_gauge",
+    "forgotten",
+]
+"""In the order of the kernel's enum; reasons of sinks are appended as they come."""
+
+LIMITS = {
+    "QUANTILE_EXACT": k.QUANTILE_EXACT, "SKETCH_BINS": k.SKETCH_BINS, "SET_EXACT": k.SET_EXACT,
+    "SET_PRECISION": k.SET_PRECISION, "DATAGRAM_BYTES": k.DATAGRAM_BYTES, "TIMESTAMP_AHEAD": k.TIMESTAMP_AHEAD,
+    "REJECTS_KEPT": k.REJECTS_KEPT, "REJECT_BYTES": k.REJECT_BYTES,
+}
+"""What the kernel was compiled with; a test compares it with relay.limits."""
+
+
+# --- values over the border -------------------------------------------------------------------------------------------
+
+
+cdef inline span span_of(bytes text):
+    return span(<const k.uint8_t *><const unsigned char *>text, len(text))
+
+
+cdef inline bytes bytes_of(const k.uint8_t *at, size_t size):
+    return (<const char *>at)[:size]
+
+
+cdef int number_of(str reason) except -1:
+    if reason not in REASONS:
+        if len(REASONS) >= k.REASONS_MAX:
+            raise ValueError(f"too many reasons: {reason}")
+        REASONS.append(reason)
+    return REASONS.index(reason)
+
+
+cdef series_name name_of(object wanted, list alive):
+    """Point to a Series' texts; `alive` keeps them."""
+    cdef bytes metric = (<str>wanted[0]).encode()
+    cdef bytes dimensions = "\0".join([text for pair in wanted[1] for text in pair]).encode()
+    alive.append((metric, dimensions))
+    return series_name(span_of(metric), span_of(dimensions), <k.kind><int>KIND_NUMBERS[wanted[2]], wanted[3])
+
+
+cdef object series_of(const series *found):
+    cdef list texts = bytes_of(found.dimensions, found.size).decode().split("\0") if found.size else []
+    cdef tuple dimensions = tuple(zip(texts[::2], texts[1::2]))
+    return Series(bytes_of(found.metric.name, found.metric.size).decode(), dimensions, KINDS[found.kind], bool(found.derived))
+
+
+cdef class Quantiles:
+    """A timer's samples: of a closed window, whose rows stay alive, or a copy."""
+
+    cdef const sketch *_sketch
+    cdef sketch *_copy
+    cdef object _owner
+
+    def __dealloc__(self):
+        cdef k.budget memory
+        memset(&memory, 0, sizeof(memory))
+        if self._copy != NULL:
+            k.sketch_free(self._copy, &memory)
+            free(self._copy)
+
+    def quantile(self, double q):
+        """Return the smallest value whose cumulative weight reaches q (0..1) of the total."""
+        return k.sketch_quantile(self._sketch, q) if self._sketch != NULL else 0.0
+
+
+cdef Quantiles quantiles_of(const sketch *found, object owner):
+    """View a sketch that `owner` keeps alive; copy it if nobody does."""
+    cdef Quantiles made = Quantiles.__new__(Quantiles)
+    cdef k.budget memory
+    made._owner = owner
+    made._sketch = found
+    if owner is None and found != NULL:
+        memory.used, memory.limit = 0, <size_t>-1
+        made._copy = <sketch *>malloc(sizeof(sketch))
+        if made._copy == NULL:
+            raise MemoryError
+        k.sketch_init(made._copy)
+        k.sketch_merge(made._copy, found, &memory)
+        made._sketch = made._copy
+    return made
+
+
+cdef object rollup_of(const series *whose, const cell *found, object owner):
+    cdef double size
+    if whose.kind == k.SET:
+        size = k.distinct_cardinality(<const k.distinct *>found.extra) if found.extra != NULL else 0.0
+        return Rollup(samples=found.samples, count=1.0, sum=size, min=size, max=size, last=size)
+    return Rollup(
+        samples=found.samples, count=found.count, sum=found.sum, min=found.low, max=found.high, last=found.last,
+        quantiles=quantiles_of(<const sketch *>found.extra, owner) if whose.kind == k.TIMER else None,
+    )
+
+
+# --- closed windows ---------------------------------------------------------------------------------------------------
+
+
+cdef class _Closed:
+    """State: a window that has left the hot path; given back to it in the end."""
+
+    cdef closed window
+    cdef NativeHotPath hotpath
+
+    def __dealloc__(self):
+        if self.hotpath is not None and self.hotpath._self != NULL:
+            k.hotpath_discard(self.hotpath._self, &self.window)
+
+    cdef bint has_row(self, size_t index):
+        """Say whether there is a row: an overflow cell that took nothing is none."""
+        return index >= self.window.window.used or self.window.window.entries[index].cell.samples > 0
+
+    cdef const series *series_at(self, size_t index):
+        if index < self.window.window.used:
+            return self.window.window.entries[index].series
+        return self.window.idle[index - self.window.window.used].series
+
+    cdef object row_at(self, size_t index):
+        cdef entry *found
+        cdef double value
+        if index < self.window.window.used:
+            found = &self.window.window.entries[index]
+            return series_of(found.series), rollup_of(found.series, found.cell, self)
+        value = self.window.idle[index - self.window.window.used].value
+        idle = Rollup(samples=0, count=1.0, sum=value, min=value, max=value, last=value)
+        return series_of(self.series_at(index)), idle
+
+    cdef size_t size(self):
+        return self.window.window.used + self.window.idle_used
+
+
+class Rows(Collection):
+    """Rows of a closed window, or their series only; made while they are read, as often as they are."""
+
+    def __init__(self, _Closed window, *, bint whole):
+        self._window = window
+        self._whole = whole
+
+    def __repr__(self):
+        return f"<Rows {len(self)}>"
+
+    def __len__(self):
+        return (<_Closed>self._window).size()
+
+    def __contains__(self, item):
+        return any(item == own for own in self)
+
+    def __iter__(self):
+        cdef _Closed window = self._window
+        cdef size_t index
+        for index in range(window.size()):
+            if window.has_row(index):
+                yield window.row_at(index) if self._whole else series_of(window.series_at(index))
+
+
+# --- partials ---------------------------------------------------------------------------------------------------------
+
+
+cdef dict bins_of(const k.bins *side):
+    return {side.keys[i] - k.BIN_BIAS: side.weights[i] for i in range(side.capacity) if side.keys[i]}
+
+
+cdef object sketch_state(const sketch *found):
+    exact = None if found.binned else [(found.exact[i].value, found.exact[i].weight) for i in range(found.exact_used)]
+    return partial.SketchState(
+        exact, bins_of(&found.positive), bins_of(&found.negative), found.zero, found.low, found.high
+    )
+
+
+cdef object record_of(const series *whose, const cell *found):
+    named = series_of(whose)
+    state, hashes, registers = None, None, b""
+    cdef const k.distinct *members = <const k.distinct *>found.extra
+    if whose.kind == k.TIMER and found.extra != NULL:
+        state = sketch_state(<const sketch *>found.extra)
+    elif whose.kind == k.SET and members != NULL:
+        if members.registers != NULL:
+            registers = bytes_of(members.registers, k.REGISTERS)
+        else:
+            hashes = sorted([members.hashes[i] for i in range(members.capacity) if members.hashes[i]])
+            hashes = [0, *hashes] if members.has_zero else hashes
+    return partial.RollupRecord(
+        named.metric, named.dimensions, named.kind, named.derived, found.samples, found.count, found.sum, found.low,
+        found.high, found.last, found.last_at, state, hashes, registers,
+    )
+
+
+cdef int fill_bins(k.bins *side, dict weights, k.budget *memory) except -1:
+    for index, weight in weights.items():
+        if not 0 < index + k.BIN_BIAS < 65536 or not k.bins_add(side, index + k.BIN_BIAS, weight, memory):
+            raise ValueError("a bin of a partial is out of range")
+    return 0
+
+
+cdef int fill_extra(cell *into, object record, k.budget *memory) except -1:
+    """Rebuild the sketch or the set of a partial's cell."""
+    cdef sketch *timer
+    cdef k.distinct *members
+    if record.sketch is not None:
+        into.extra = timer = <sketch *>k.take(memory, sizeof(sketch))
+        k.sketch_init(timer)
+        timer.binned = record.sketch.exact is None
+        for value, weight in record.sketch.exact or ():
+            k.sketch_add(timer, value, weight, memory)
+        fill_bins(&timer.positive, record.sketch.positive, memory)
+        fill_bins(&timer.negative, record.sketch.negative, memory)
+        timer.zero, timer.low, timer.high = record.sketch.zero, record.sketch.low, record.sketch.high
+    elif record.kind is Kind.SET:
+        into.extra = members = <k.distinct *>k.take(memory, sizeof(k.distinct))
+        if len(record.registers) == k.REGISTERS:
+            members.registers = <k.uint8_t *>k.take(memory, k.REGISTERS)
+            memcpy(members.registers, <const char *>record.registers, k.REGISTERS)
+        for hashed in record.hashes or ():
+            k.distinct_add(members, hashed, memory)
+    return 0
+
+
+# --- the hot path -----------------------------------------------------------------------------------------------------
+
+
+cdef k.peer peer_from(object peername) except *:
+    """Read (host, port) of asyncio; the kernel keeps IPv4 as ::ffff:a.b.c.d."""
+    cdef k.peer made
+    memset(&made, 0, sizeof(made))
+    if peername is not None:
+        address = _mapped(ip_address(peername[0].partition("%")[0]))
+        memcpy(made.address, <const char *>address, 16)
+        made.port, made.known = peername[1], True
+    return made
+
+
+cdef bytes _mapped(object address):
+    return address.packed if address.version == 6 else bytes(10) + b"\xff\xff" + address.packed
+
+
+cdef object peer_to(const k.peer *found):
+    if not found.known:
+        return None
+    address = ip_address(bytes_of(found.address, 16))
+    return Peer(str(address.ipv4_mapped or address), found.port)
+
+
+cdef class NativeHotPath:
+    """State: the kernel's tables, and buffers for `drain`."""
+
+    name = "native"
+
+    cdef hotpath *_self
+    cdef k.receiver *_receiver
+    cdef long _seconds
+
+    def __init__(self, *, series_limit, series_per_metric, memory, window_seconds, max_age, idle_gauge_ttl, catch_all):
+        cdef k.settings settings
+        cdef bytes secret = urandom(32)
+        cdef list alive = []
+        settings.series_limit, settings.series_per_metric = series_limit, series_per_metric
+        settings.alias_limit, settings.memory = series_limit * limits.IDENTITIES_PER_SERIES, memory
+        settings.window_seconds, settings.max_age, settings.idle_gauge_ttl = window_seconds, max_age, idle_gauge_ttl
+        memcpy(settings.secret, <const char *>secret, 32)
+        for number, kind in enumerate(KINDS):
+            settings.catch_all[<int>number] = name_of(catch_all(kind), alive)
+        self._seconds = window_seconds
+        self._self = k.hotpath_new(&settings)
+        if self._self == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        k.receiver_free(self._receiver)
+        if self._self != NULL:
+            k.hotpath_free(self._self)
+
+    def __repr__(self):
+        return f"<NativeHotPath {self._self.open.used} series>"
+
+    def feed(self, bytes datagram, double now, peer=None):
+        cdef k.peer sender = peer_from(peer)
+        cdef span text = span_of(datagram)
+        with nogil:
+            k.hotpath_feed(self._self, text, &sender if sender.known else NULL, now)
+
+    def drain(self, int fd, double now):
+        cdef size_t count, most = limits.DRAIN_DATAGRAMS
+        if self._receiver == NULL:
+            self._receiver = k.receiver_new(self._self)
+            if self._receiver == NULL:
+                raise MemoryError
+        with nogil:
+            count = k.receive(self._receiver, fd, most, now)
+        return count
+
+    def reader(self, int fd, int stop_fd, double delay):
+        return NativeReader(self, fd, stop_fd, delay)
+
+    def open_window(self, k.int64_t start):
+        with nogil:
+            k.hotpath_open_window(self._self, start)
+
+    def unresolved(self, size_t limit):
+        cdef k.identity **found = <k.identity **>calloc(limit + 1, sizeof(void *))
+        cdef size_t count
+        if found == NULL:
+            raise MemoryError
+        try:
+            with nogil:
+                count = k.hotpath_unresolved(self._self, found, limit)
+            return [
+                Identity(
+                    bytes_of(found[i].text, found[i].name_size), KINDS[found[i].kind],
+                    bytes_of(found[i].text + found[i].name_size, found[i].tags_size),
+                )
+                for i in range(count)
+            ]
+        finally:
+            free(found)
+
+    def resolve(self, answers):
+        cdef size_t count = len(answers), i
+        cdef k.answer *given = <k.answer *>calloc(count + 1, sizeof(k.answer))
+        cdef list alive = []
+        if given == NULL:
+            raise MemoryError
+        try:
+            for i, (identity, answer) in enumerate(answers):
+                given[i].kind = <k.kind><int>KIND_NUMBERS[identity.kind]
+                given[i].name, given[i].tags = span_of(identity.name), span_of(identity.tags)
+                given[i].is_sink = not isinstance(answer, Resolution)
+                if given[i].is_sink:
+                    given[i].reason, given[i].rejects = number_of(answer.reason), answer.rejects
+                else:
+                    given[i].series, given[i].overflow = name_of(answer.series, alive), name_of(answer.overflow, alive)
+                    given[i].series.kind = given[i].overflow.kind = given[i].kind
+            with nogil:
+                k.hotpath_resolve(self._self, given, count)
+        finally:
+            free(given)
+
+    def close_window(self, k.int64_t next_start):
+        cdef bint closed
+        with nogil:
+            closed = k.hotpath_close_window(self._self, next_start)
+        if not closed:
+            raise RuntimeError("the last closing window was not taken")
+
+    def settled(self):
+        return k.hotpath_settled(self._self)
+
+    def closed_window(self):
+        cdef _Closed window = _Closed.__new__(_Closed)
+        cdef bint found
+        with nogil:
+            found = k.hotpath_take_closed(self._self, &window.window)
+        if not found:
+            raise RuntimeError("no window is closing")
+        window.hotpath = self
+        return ClosedWindow(
+            start=window.window.window.start, seconds=self._seconds, samples=window.window.samples,
+            series=Rows(window, whole=False), rows=Rows(window, whole=True),
+        )
+
+    # --- partials: see partial.py -------------------------------------------------------------------------------------
+
+    def export(self):
+        cdef size_t first = 0
+        while first < self._self.open.used:
+            start, records = self._records(first)
+            yield partial.encode_frame(partial.Frame(start, rollups=records))
+            first += partial.RECORDS_PER_FRAME
+
+    cdef tuple _records(self, size_t first):
+        cdef size_t index
+        cdef entry *found
+        cdef list records = []
+        k.hotpath_lock(self._self)
+        try:
+            for index in range(first, min(first + <size_t>partial.RECORDS_PER_FRAME, self._self.open.used)):
+                found = &self._self.open.entries[index]
+                if found.cell.samples:
+                    records.append(record_of(found.series, found.cell))
+            return self._self.open.start, records
+        finally:
+            k.hotpath_unlock(self._self)
+
+    def export_gauges(self):
+        cdef size_t first = 0
+        while first < self._self.registry.gauges_used:
+            yield partial.encode_frame(partial.Frame(0, gauges=self._gauges(first)))
+            first += partial.RECORDS_PER_FRAME
+
+    cdef list _gauges(self, size_t first):
+        cdef size_t index
+        cdef k.gauge *found
+        cdef cell *current
+        cdef list records = []
+        k.hotpath_lock(self._self)
+        try:
+            for index in range(first, min(first + <size_t>partial.RECORDS_PER_FRAME, self._self.registry.gauges_used)):
+                found = self._self.registry.gauges[index]
+                named, value, updated = series_of(found.series), k.gauge_base(found.series), found.updated
+                current = k.series_cell(found.series, &self._self.open)
+                if current != NULL and current.samples:
+                    value, updated = current.last, self._self.open.start
+                elif not found.known:
+                    continue
+                records.append(partial.GaugeRecord(named.metric, named.dimensions, named.derived, value, updated))
+            return records
+        finally:
+            k.hotpath_unlock(self._self)
+
+    def merge(self, bytes exported, *, committed):
+        frames, damaged = partial.decode_frames(exported)
+        for frame in frames:
+            for gauge in frame.gauges:
+                self._restore_gauge(gauge.series(), gauge.value, gauge.updated)
+            for record in frame.rollups if frame.window > committed else ():
+                self._restore(record)
+        return damaged
+
+    cdef int _restore_gauge(self, object named, double value, k.int64_t updated) except -1:
+        cdef list alive = []
+        cdef series_name name = name_of(named, alive)
+        k.hotpath_restore_gauge(self._self, &name, value, updated)
+        return 0
+
+    cdef int _restore(self, object record) except -1:
+        cdef list alive = []
+        cdef series_name name = name_of(Series(record.metric, record.dimensions, record.kind, record.derived), alive)
+        cdef k.budget memory
+        cdef cell restored
+        memory.used, memory.limit = 0, <size_t>-1
+        memset(&restored, 0, sizeof(restored))
+        restored.samples, restored.count, restored.sum = record.samples, record.count, record.total
+        restored.low, restored.high = record.low, record.high
+        restored.last, restored.last_at = record.last, record.last_at
+        try:
+            fill_extra(&restored, record, &memory)
+            k.hotpath_restore(self._self, &name, &restored)
+        finally:
+            k.cell_clear(&restored, name.kind, &memory)
+        return 0
+
+    # --- looking ------------------------------------------------------------------------------------------------------
+
+    def snapshot(self, size_t limit):
+        cdef size_t index
+        cdef entry *found
+        cdef list rows = []
+        k.hotpath_lock(self._self)
+        try:
+            for index in range(self._self.open.used):
+                found = &self._self.open.entries[index]
+                if found.cell.samples and <size_t>len(rows) < limit:
+                    rows.append((series_of(found.series), rollup_of(found.series, found.cell, None)))
+            return rows
+        finally:
+            k.hotpath_unlock(self._self)
+
+    def forget(self, names):
+        return [name for name in names if self._forget(name.encode())]
+
+    cdef bint _forget(self, bytes name):
+        return k.hotpath_forget(self._self, span_of(name))
+
+    def rejects(self):
+        cdef k.rejects *found = &self._self.rejects
+        cdef k.rejected *line
+        k.hotpath_lock(self._self)
+        try:
+            lines = []
+            for index in range(max(0, <object>found.seen - k.REJECTS_KEPT), found.seen):
+                line = &found.ring[<size_t>index % k.REJECTS_KEPT]
+                lines.append(
+                    RejectedLine(
+                        line=bytes_of(line.line, line.size), reason=REASONS[line.reason], peer=peer_to(&line.peer),
+                        time=line.time,
+                    )
+                )
+            return lines
+        finally:
+            k.hotpath_unlock(self._self)
+
+    def tap(self, pattern):
+        k.hotpath_lock(self._self)
+        kept = k.tap_set(&self._self.tap, NULL if pattern is None else <const char *>pattern)
+        self._self.looked_at = pattern is not None or self._self.sources.count > 0
+        k.hotpath_unlock(self._self)
+        if not kept:
+            raise MemoryError
+
+    def tapped(self):
+        cdef span line
+        cdef list lines = []
+        k.hotpath_lock(self._self)
+        line = k.tap_take(&self._self.tap)
+        while line.at != NULL:
+            lines.append(bytes_of(line.at, line.size))
+            free(<void *>line.at)
+            line = k.tap_take(&self._self.tap)
+        k.hotpath_unlock(self._self)
+        return lines
+
+    def allow(self, cidrs):
+        cdef k.sources *sources = &self._self.sources
+        networks = [ip_network(cidr, strict=False) for cidr in cidrs]
+        if len(networks) > k.NETWORKS_MOST:
+            raise ValueError(f"at most {k.NETWORKS_MOST} networks")
+        packed = [(_mapped(n.network_address), n.prefixlen + (96 if n.version == 4 else 0)) for n in networks]
+        k.hotpath_lock(self._self)
+        for index, (address, bits) in enumerate(packed):
+            memcpy(sources.networks[<size_t>index].address, <const char *>address, 16)
+            sources.networks[<size_t>index].bits = bits
+        sources.count = len(packed)
+        self._self.looked_at = sources.count > 0 or self._self.tap.pattern != NULL
+        k.hotpath_unlock(self._self)
+
+    def tally(self):
+        cdef k.counts counts
+        k.hotpath_lock(self._self)
+        counts = self._self.counts
+        rejected = {REASONS[i]: self._self.rejects.counts[i] for i in range(len(REASONS)) if self._self.rejects.counts[i]}
+        dropped = {REASONS[i]: self._self.counts.dropped[i] for i in range(len(REASONS)) if self._self.counts.dropped[i]}
+        active, aliases = k.window_series(&self._self.registry, &self._self.open), self._self.aliases
+        k.hotpath_unlock(self._self)
+        return Tally(
+            datagrams=counts.datagrams, truncated_datagrams=counts.truncated, received=counts.received,
+            accepted=counts.accepted, events=counts.events, rejected=rejected, samples_accepted=counts.samples,
+            samples_open=counts.open + counts.closing, samples_dropped=dropped, samples_late=counts.late,
+            samples_overflow=counts.overflow, sections_ignored=counts.sections_ignored, series=active, aliases=aliases,
+        )
+
+
+cdef class NativeReader:
+    """One socket's reader: `run` is the body of a thread; it never takes the GIL while it reads."""
+
+    cdef NativeHotPath _hotpath
+    cdef k.receiver *_receiver
+    cdef k.reader _reader
+
+    def __init__(self, NativeHotPath hotpath, int fd, int stop_fd, double delay):
+        self._hotpath = hotpath
+        self._reader.fd, self._reader.stop_fd, self._reader.delay = fd, stop_fd, delay
+        self._receiver = k.receiver_new(hotpath._self)
+        if self._receiver == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        k.receiver_free(self._receiver)
+
+    def run(self):
+        with nogil:
+            k.reader_run(&self._reader, self._receiver)
+
+    @property
+    def datagrams(self):
+        return self._reader.datagrams
+
+    @property
+    def wakes(self):
+        return self._reader.wakes

@@ -1,0 +1,93 @@
+/* What every file of the kernel shares: spans of bytes, bounded loads, the limits, and accounted memory.
+ *
+ * Theory. The kernel is C11 without Python.h, without globals and without recursion. Text is a span: a pointer and a
+ * size, never ended by NUL. Text that is scanned lies in a buffer with PAD readable bytes after its end, so that a
+ * vector load at any byte of it stays inside the buffer; what the pad holds never decides anything.
+ *
+ * Memory is taken from a budget, which knows what is in use. A budget is full at its limit; what happens then is the
+ * caller's rule (a new series overflows, a sketch stops being exact), never an abort. malloc failing is the same case.
+ *
+ * The limits repeat relay/limits.py; a test compares the two. */
+#ifndef RELAY_BASE_H
+#define RELAY_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__GNUC__) && !defined(__clang__) && !defined(Py_PYTHON_H) /* the kernel, not the wrapper */
+#pragma GCC diagnostic error "-Wconversion"
+#endif
+
+#define PAD 64
+#define DATAGRAM_BYTES 65507
+#define NUMBER_BYTES 64
+#define TIMESTAMP_AHEAD 60
+#define QUANTILE_EXACT 64
+#define SKETCH_ACCURACY 0.01
+#define SKETCH_BINS 2048
+#define SKETCH_ZERO 1e-9
+#define SET_EXACT 2048
+#define SET_PRECISION 14
+#define REJECTS_KEPT 64
+#define REJECT_BYTES 120
+#define FINITE 1.7976931348623157e308
+
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+enum kind { COUNTER, TIMER, GAUGE, SET, KINDS };
+
+/* Why a line is rejected or a sample dropped; the wrapper gives further reasons of sinks the numbers from REASONS on. */
+enum reason {
+    EMPTY_NAME, NO_VALUE, BAD_VALUE, BAD_TYPE, BAD_RATE, BAD_TIMESTAMP, RESERVED_NAME, TRUNCATED, LINE_TOO_LONG,
+    SOURCE_DENIED, SERIES_LIMIT, INTERNAL_ERROR, TOO_OLD, TOO_FAR_AHEAD, LATE_GAUGE, FORGOTTEN, REASONS,
+    REASONS_MAX = 32, NO_REASON = -1
+};
+
+typedef struct span {
+    const uint8_t *at;
+    size_t size;
+} span;
+
+static inline bool span_equal(span a, span b) { return a.size == b.size && memcmp(a.at, b.at, a.size) == 0; }
+
+static inline uint64_t load64(const uint8_t *at) {
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+static inline uint32_t load32(const uint8_t *at) {
+    uint32_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+/* Saturate: the API carries neither infinity nor NaN, and infinities only come from arithmetic on finite values. */
+static inline double saturate(double value) {
+    if (UNLIKELY(!(value <= FINITE && value >= -FINITE))) return value > 0 ? FINITE : -FINITE;
+    return value;
+}
+
+typedef struct budget {
+    size_t used, limit;
+} budget;
+
+static inline bool budget_full(const budget *memory) { return memory->used >= memory->limit; }
+
+/* Returns zeroed memory, or NULL. The limit is not enforced here. */
+static inline void *take(budget *memory, size_t size) {
+    void *block = calloc(1, size);
+    if (block != NULL) memory->used += size;
+    return block;
+}
+
+static inline void give(budget *memory, void *block, size_t size) {
+    if (block != NULL) memory->used -= size;
+    free(block);
+}
+
+#endif

@@ -1,0 +1,111 @@
+#include "cell.h"
+
+#include "hash.h"
+
+#include <math.h>
+
+#define SLAB_CELLS 1024
+
+static bool add_slab(cells *pool, budget *memory) {
+    if (pool->slabs_used == pool->slabs_capacity) {
+        size_t capacity = pool->slabs_capacity ? 2 * pool->slabs_capacity : 64;
+        void **grown = realloc(pool->slabs, capacity * sizeof *grown);
+        if (grown == NULL) return false;
+        pool->slabs = grown;
+        pool->slabs_capacity = capacity;
+    }
+    cell *slab = aligned_alloc(64, SLAB_CELLS * sizeof *slab);
+    if (slab == NULL) return false;
+    pool->slabs[pool->slabs_used++] = slab;
+    for (size_t i = SLAB_CELLS; i-- > 0;) {
+        slab[i].extra = pool->free;
+        pool->free = &slab[i];
+    }
+    (void)memory;
+    return true;
+}
+
+cell *cell_new(cells *pool, budget *memory) {
+    if (pool->free == NULL && !add_slab(pool, memory)) return NULL;
+    cell *self = pool->free;
+    pool->free = self->extra;
+    *self = (cell){.low = INFINITY, .high = -INFINITY, .last_at = -INFINITY};
+    memory->used += sizeof *self;
+    return self;
+}
+
+void cell_clear(cell *self, enum kind kind, budget *memory) {
+    if (self->extra == NULL) return;
+    if (kind == TIMER) {
+        sketch_free(self->extra, memory);
+        give(memory, self->extra, sizeof(sketch));
+    } else {
+        distinct_free(self->extra, memory);
+        give(memory, self->extra, sizeof(distinct));
+    }
+    self->extra = NULL;
+}
+
+void cell_free(cells *pool, cell *self, enum kind kind, budget *memory) {
+    if (self == NULL) return;
+    cell_clear(self, kind, memory);
+    memory->used -= sizeof *self;
+    self->extra = pool->free;
+    pool->free = self;
+}
+
+void cells_free(cells *pool) {
+    for (size_t i = 0; i < pool->slabs_used; i++) free(pool->slabs[i]);
+    free(pool->slabs);
+}
+
+static sketch *sketch_of(cell *self, budget *memory) {
+    if (UNLIKELY(self->extra == NULL)) {
+        self->extra = take(memory, sizeof(sketch));
+        if (self->extra != NULL) sketch_init(self->extra);
+    }
+    return self->extra;
+}
+
+static distinct *distinct_of(cell *self, budget *memory) {
+    if (UNLIKELY(self->extra == NULL)) self->extra = take(memory, sizeof(distinct));
+    return self->extra;
+}
+
+void cell_add_extra(cell *self, double value, double weight, budget *memory) {
+    sketch *sketch = sketch_of(self, memory);
+    if (LIKELY(sketch != NULL)) sketch_add(sketch, value, weight, memory);
+}
+
+void cell_add_member(cell *self, span member, double now, budget *memory) {
+    self->samples++;
+    self->last_at = now;
+    distinct *set = distinct_of(self, memory);
+    if (LIKELY(set != NULL)) distinct_add(set, xxh64(member), memory);
+}
+
+static void merge_extra(cell *self, const cell *other, enum kind kind, budget *memory) {
+    if (other->extra == NULL) return;
+    if (kind == TIMER && sketch_of(self, memory) != NULL) sketch_merge(self->extra, other->extra, memory);
+    if (kind == SET && distinct_of(self, memory) != NULL) distinct_merge(self->extra, other->extra, memory);
+}
+
+void cell_merge(cell *self, const cell *other, enum kind kind, budget *memory) {
+    self->samples += other->samples;
+    self->count = saturate(self->count + other->count);
+    self->sum = saturate(self->sum + other->sum);
+    self->low = other->low < self->low ? other->low : self->low;
+    self->high = other->high > self->high ? other->high : self->high;
+    if (other->last_at > self->last_at || (other->last_at == self->last_at && other->last > self->last)) {
+        self->last = other->last;
+        self->last_at = other->last_at;
+    }
+    merge_extra(self, other, kind, memory);
+}
+
+void cell_shift(cell *self, double base) {
+    self->sum = saturate(self->sum + self->count * base);
+    self->low = saturate(self->low + base);
+    self->high = saturate(self->high + base);
+    self->last = saturate(self->last + base);
+}

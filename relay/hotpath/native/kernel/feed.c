@@ -1,0 +1,163 @@
+/* Datagrams become lines, lines become samples: the loop that a line costs.
+ *
+ * Lines are taken in groups of 32. One pass reads them and prefetches the slots of their hashes, one prefetches the
+ * identities those slots name, one their cells; the last one folds, in the order of the lines. The first three only
+ * give hints: the last pass looks everything up again, in what is by then the cache, so nothing is ever stale.
+ * A line that is not quick to read ends its group, so that order holds. */
+#include "hotpath.h"
+
+#define GROUP 32
+
+typedef struct lines {
+    item items[GROUP];
+    size_t used;
+} lines;
+
+/* --- one line ----------------------------------------------------------------------------------------------------- */
+
+/* Sends a quick line the slow way, as a group of one value. */
+static void take_item(hotpath *self, const item *item) {
+    value value = {item->value, item_member(item), item->relative};
+    group group = {(enum kind)item->kind, item_tags(item), item->weight, NO_TIMESTAMP, 0, &value, 1, NULL};
+    line line = {item_name(item), &group, 1};
+    take_line(self, &line, (span){item->at, item->size}, item->peer);
+}
+
+/* Takes a line by the whole grammar. */
+static void take_text(hotpath *self, span text, const peer *peer) {
+    if (text.size > 0 && text.at[text.size - 1] == '\r') text.size--;
+    if (text.size == 0) return;
+    if (text.at[0] == '_' && line_is_event(text)) {
+        self->counts.received++;
+        self->counts.events++;
+        return;
+    }
+    line line;
+    int reason = line_parse(&self->parser, text, &line);
+    if (reason == NO_REASON) {
+        take_line(self, &line, text, peer);
+        return;
+    }
+    self->counts.received++;
+    rejects_add(&self->rejects, text, reason, peer, self->now);
+}
+
+/* Folds a line into the cell that its identity remembers; false: it must go the slow way. */
+static inline bool fold_item(hotpath *self, const item *item, uint64_t *plain) {
+    identity *identity = find_identity(self, item->hash, (enum kind)item->kind, item_name(item), item_tags(item));
+    if (UNLIKELY(identity == NULL || identity->stamp != self->stamp || identity->cell == NULL)) return false;
+    if (UNLIKELY(identity->route == OVERFLOWS)) {
+        if (item->kind == GAUGE && item->relative) return false;
+        self->counts.overflow++;
+    }
+    cell *cell = identity->cell;
+    if (UNLIKELY(item->kind == SET)) {
+        cell_add_member(cell, item_member(item), self->now, &self->registry.memory);
+    } else {
+        double value = item->value;
+        if (UNLIKELY(item->kind == GAUGE && item->relative)) value = saturate(cell->last + value);
+        cell_add(cell, (enum kind)item->kind, value, item->weight, self->now, &self->registry.memory);
+    }
+    if (LIKELY(identity->route != WAITS)) ++*plain;
+    else identity->to.waiting->lines++;
+    return true;
+}
+
+/* --- a group of lines --------------------------------------------------------------------------------------------- */
+
+static const identity *hint(const hotpath *self, const item *item) {
+    return self->identities.slots[item->hash & (self->identities.capacity - 1)].item;
+}
+
+static void fold_lines(hotpath *self, lines *lines) {
+    if (lines->used == 0) return;
+    if (LIKELY(self->identities.capacity > 0)) {
+        for (size_t i = 0; i < lines->used; i++) __builtin_prefetch(hint(self, &lines->items[i]));
+        for (size_t i = 0; i < lines->used; i++) {
+            const identity *identity = hint(self, &lines->items[i]);
+            if (LIKELY(identity != NULL)) __builtin_prefetch(identity->cell, 1);
+        }
+    }
+    uint64_t plain = 0;
+    for (size_t i = 0; i < lines->used; i++)
+        if (UNLIKELY(!fold_item(self, &lines->items[i], &plain))) take_item(self, &lines->items[i]);
+    self->counts.received += plain;
+    self->counts.accepted += plain;
+    self->counts.samples += plain;
+    self->counts.open += plain;
+    lines->used = 0;
+}
+
+static void add_line(hotpath *self, lines *lines, const uint8_t *text, size_t start, size_t end, const peer *peer) {
+    item *item = &lines->items[lines->used];
+    if (LIKELY(line_quick(text, &self->marks, start, end, item))) {
+        item->peer = peer;
+        item->hash = identity_hash(&self->registry.key, (enum kind)item->kind, item_name(item), item_tags(item));
+        map_prefetch(&self->identities, item->hash);
+        if (++lines->used == GROUP) fold_lines(self, lines);
+        return;
+    }
+    fold_lines(self, lines);
+    take_text(self, (span){text + start, end - start}, peer);
+}
+
+/* --- datagrams ---------------------------------------------------------------------------------------------------- */
+
+static void deny(hotpath *self, span line, const peer *peer) {
+    if (line.size > 0 && line.at[line.size - 1] == '\r') line.size--;
+    if (line.size == 0) return;
+    self->counts.received++;
+    rejects_add(&self->rejects, line, SOURCE_DENIED, peer, self->now);
+}
+
+/* Shows a datagram to the tap and to the allow-list; false: its lines were denied. */
+static bool look_at(hotpath *self, const uint8_t *text, size_t size, const peer *peer) {
+    bool admitted = self->sources.count == 0 || sources_admit(&self->sources, peer);
+    for (size_t start = 0, end; start < size; start = end + 1) {
+        end = next_mark(self->marks.feeds, start, size);
+        if (self->tap.pattern != NULL) tap_offer(&self->tap, (span){text + start, end - start});
+        if (!admitted) deny(self, (span){text + start, end - start}, peer);
+    }
+    return admitted;
+}
+
+/* A datagram that was cut off loses its last line, and only that. */
+static size_t without_last_line(hotpath *self, span text, const peer *peer) {
+    size_t last = text.size;
+    while (last > 0 && text.at[last - 1] != '\n') last--;
+    self->counts.truncated++;
+    self->counts.received++;
+    rejects_add(&self->rejects, (span){text.at + last, text.size - last}, TRUNCATED, peer, self->now);
+    return last;
+}
+
+static void feed_datagram(hotpath *self, const datagram *datagram, lines *lines) {
+    const peer *peer = datagram->peer.known ? &datagram->peer : NULL;
+    size_t size = datagram->size;
+    if (UNLIKELY(datagram->truncated)) size = without_last_line(self, (span){datagram->at, size}, peer);
+    self->scan(datagram->at, size, &self->marks);
+    if (UNLIKELY(self->looked_at) && !look_at(self, datagram->at, size, peer)) return;
+    for (size_t start = 0, end; start < size; start = end + 1) {
+        end = next_mark(self->marks.feeds, start, size);
+        if (LIKELY(end > start)) add_line(self, lines, datagram->at, start, end, peer);
+    }
+}
+
+void hotpath_feed_locked(hotpath *self, const datagram *datagrams, size_t count, double now) {
+    lines lines;
+    lines.used = 0;
+    self->now = now;
+    self->counts.datagrams += count;
+    for (size_t i = 0; i < count; i++) feed_datagram(self, &datagrams[i], &lines);
+    fold_lines(self, &lines);
+}
+
+void hotpath_feed(hotpath *self, span text, const peer *peer, double now) {
+    size_t size = text.size > DATAGRAM_BYTES ? DATAGRAM_BYTES + 1 : text.size;
+    hotpath_lock(self);
+    memcpy(self->buffer, text.at, size);
+    datagram datagram = {self->buffer, size, {.known = false}, size > DATAGRAM_BYTES};
+    if (peer != NULL) datagram.peer = *peer;
+    hotpath_feed_locked(self, &datagram, 1, now);
+    hotpath_unlock(self);
+}

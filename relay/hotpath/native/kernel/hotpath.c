@@ -1,0 +1,79 @@
+#include "hotpath.h"
+
+#define SHARE_OF_MEMORY 4 /* aliases may take a quarter, provisionals another, and the tables the rest */
+
+void hotpath_lock(hotpath *self) {
+    pthread_mutex_lock(&self->gate);
+    pthread_mutex_lock(&self->lock);
+    pthread_mutex_unlock(&self->gate);
+}
+
+void hotpath_unlock(hotpath *self) { pthread_mutex_unlock(&self->lock); }
+
+static bool open_tables(hotpath *self, const settings *settings) {
+    registry *registry = &self->registry;
+    memcpy(registry->key.secret, settings->secret, sizeof settings->secret);
+    for (size_t i = 0; i < 4; i++) registry->key.secret[i] |= 1; /* a factor of 0 would swallow what it multiplies */
+    registry->limit = settings->series_limit;
+    registry->admitted = settings->series_limit - settings->series_limit / 10;
+    registry->per_metric = settings->series_per_metric;
+    registry->memory.limit = settings->memory / 2;
+    self->aliases_memory.limit = self->waiting_memory.limit = settings->memory / SHARE_OF_MEMORY;
+    for (size_t kind = 0; kind < KINDS; kind++) {
+        registry->catch_all[kind] = series_intern(registry, &settings->catch_all[kind]);
+        if (registry->catch_all[kind] == NULL) return false;
+    }
+    return true;
+}
+
+hotpath *hotpath_new(const settings *settings) {
+    hotpath *self = calloc(1, sizeof *self);
+    if (self == NULL) return NULL;
+    pthread_mutex_init(&self->gate, NULL);
+    pthread_mutex_init(&self->lock, NULL);
+    self->settings = *settings;
+    self->scan = scan_choose();
+    self->open.number = self->stamp = self->stamp_opened = 1;
+    self->buffer = calloc(1, DATAGRAM_BYTES + 1 + PAD);
+    if (self->buffer && parser_init(&self->parser) && open_tables(self, settings)) return self;
+    hotpath_free(self);
+    return NULL;
+}
+
+static void free_window(hotpath *self, window *window) {
+    while (window->used > 0) entry_release(&self->registry, &window->entries[--window->used]);
+    free(window->entries);
+}
+
+static void free_identities(hotpath *self) {
+    for (size_t i = 0; i < self->identities.capacity; i++) {
+        identity *identity = self->identities.slots[i].item;
+        if (identity == NULL) continue;
+        if (identity->state == RESOLVED) series_release(&self->registry, identity->to.series);
+        if (identity->state == WAITING) free_provisionals(self, identity);
+        free(identity);
+    }
+    map_free(&self->identities, &self->aliases_memory);
+}
+
+void hotpath_free(hotpath *self) {
+    registry *registry = &self->registry;
+    release_discarded(self, SIZE_MAX);
+    free_window(self, &self->open);
+    free_window(self, &self->closing);
+    free_identities(self);
+    while (registry->gauges_used > 0) gauge_free(registry, registry->gauges[registry->gauges_used - 1]);
+    free(registry->gauges);
+    for (size_t kind = 0; kind < KINDS; kind++) series_release(registry, registry->catch_all[kind]);
+    map_free(&registry->series, &registry->memory);
+    map_free(&registry->metrics, &registry->memory);
+    cells_free(&registry->cells);
+    queue_free(self, &self->queue);
+    queue_free(self, &self->closing_queue);
+    tap_set(&self->tap, NULL);
+    parser_free(&self->parser);
+    free(self->buffer);
+    pthread_mutex_destroy(&self->gate);
+    pthread_mutex_destroy(&self->lock);
+    free(self);
+}

@@ -1,0 +1,159 @@
+/* The hot path: datagrams in, rollups per series and window out. One of these is one table with one reader at a time.
+ *
+ * Walk of a line: hotpath_feed (feed.c) marks the datagram, reads lines in groups of 32, looks up their identities with
+ * the misses overlapped, and folds values into cells. What is not plain goes to take.c: new identities, answers of
+ * naming, overflow, timestamps, gauges without a base. Answers of naming arrive in naming.c; windows.c opens and closes.
+ *
+ * Threads. Every function here takes the lock itself, but for the few that say otherwise. A reader holds it for one
+ * batch of datagrams; who else wants it stands at the gate first, which the reader must pass as well: nobody starves.
+ *
+ * Invariants: I1 one fate per line; I2 a sample is in one window; I6 bounded by the limits given; I7 no clock is read
+ * and nothing is logged; no Python. */
+#ifndef RELAY_HOTPATH_H
+#define RELAY_HOTPATH_H
+
+#include "identity.h"
+#include "line.h"
+#include "look.h"
+
+#include <pthread.h>
+
+typedef struct settings {
+    size_t series_limit, series_per_metric, alias_limit, memory;
+    int64_t window_seconds;
+    double max_age, idle_gauge_ttl;
+    uint64_t secret[4];
+    series_name catch_all[KINDS];
+} settings;
+
+/* Counters since the start, and two stocks. */
+typedef struct counts {
+    uint64_t datagrams, truncated, received, accepted, events, samples, late, overflow, sections_ignored;
+    uint64_t open, closing; /* samples in the open window, and in the closing one until it is handed out */
+    uint64_t dropped[REASONS_MAX];
+} counts;
+
+/* Identities that wait for naming, in the order they came. */
+typedef struct queue {
+    identity **items;
+    size_t first, used, capacity;
+    size_t waiting, bytes;
+} queue;
+
+/* A window whose rows can be read: it has left the hot path, and comes back by hotpath_discard. */
+typedef struct closed {
+    window window;
+    uint64_t samples;
+    gauge_row *idle;
+    size_t idle_used;
+    struct closed *next;
+} closed;
+
+typedef struct hotpath {
+    pthread_mutex_t gate, lock;
+    settings settings;
+    counts counts;
+    rejects rejects;
+    sources sources;
+    tap tap;
+    bool looked_at;
+    scanner *scan;
+    registry registry;
+    map identities;
+    budget aliases_memory, waiting_memory;
+    size_t aliases;
+    size_t hand, sweep_left; /* where eviction and the sweep stand in the slots of `identities` */
+    uint32_t stamp;                       /* of the tables as they are: cells remembered under another one are void */
+    uint32_t stamp_opened, stamp_before;  /* as it was when the open window began, and the one before */
+    window open, closing;
+    queue queue, closing_queue;
+    bool is_closing;
+    closed *discarded; /* read, and to be given back a little at a time */
+    parser parser;
+    marks marks;
+    uint8_t *buffer; /* one datagram and its pad */
+    double now;
+} hotpath;
+
+/* Returns NULL without memory. The spans of `settings` are copied. */
+hotpath *hotpath_new(const settings *settings);
+
+/* Ends it; every closed window was discarded. */
+void hotpath_free(hotpath *self);
+
+void hotpath_lock(hotpath *self);
+void hotpath_unlock(hotpath *self);
+
+/* --- receiving (feed.c) ------------------------------------------------------------------------------------------- */
+
+typedef struct datagram {
+    const uint8_t *at; /* with PAD readable bytes behind it */
+    size_t size;
+    peer peer;
+    bool truncated;
+} datagram;
+
+/* Takes datagrams that came together; the caller holds the lock. */
+void hotpath_feed_locked(hotpath *self, const datagram *datagrams, size_t count, double now);
+
+/* Takes one datagram from anywhere, at most DATAGRAM_BYTES + 1 bytes of it. */
+void hotpath_feed(hotpath *self, span text, const peer *peer, double now);
+
+/* --- naming (naming.c) and windows (windows.c) --------------------------------------------------------------------------------- */
+
+typedef struct answer {
+    enum kind kind;
+    span name, tags;
+    bool is_sink, rejects;
+    int reason;
+    series_name series, overflow;
+} answer;
+
+/* Copies up to `most` identities without an answer, those of the closing window first. The texts stay valid while
+ * nobody calls hotpath_resolve. */
+size_t hotpath_unresolved(hotpath *self, identity **found, size_t most);
+void hotpath_resolve(hotpath *self, const answer *answers, size_t count);
+void hotpath_open_window(hotpath *self, int64_t start);
+
+/* Swaps the tables; false if the last closing window was not taken yet. */
+bool hotpath_close_window(hotpath *self, int64_t next_start);
+bool hotpath_settled(hotpath *self);
+
+/* Hands out the closing window; false if there is none. */
+bool hotpath_take_closed(hotpath *self, closed *closed);
+
+/* Gives it back: at once if it is small, else a part whenever naming is asked for its work. */
+void hotpath_discard(hotpath *self, closed *closed);
+
+/* --- looking and restoring (windows.c) ------------------------------------------------------------------------------ */
+
+/* Deletes a metric; says whether there was one. */
+bool hotpath_forget(hotpath *self, span metric);
+
+/* Adds a cell of a partial to the open window; `cell` is not kept. */
+void hotpath_restore(hotpath *self, const series_name *name, const cell *cell);
+void hotpath_restore_gauge(hotpath *self, const series_name *name, double value, int64_t updated);
+
+/* --- between the files of the kernel, under the lock -------------------------------------------------------------- */
+
+/* take.c: takes a line of which something is not plain. */
+void take_line(hotpath *self, const line *line, span text, const peer *peer);
+
+/* take.c: adds a sample of one value to a cell, with a gauge's sign. */
+void take_value(hotpath *self, cell *cell, enum kind kind, const value *value, double weight);
+
+/* naming.c: returns what is known of an identity, or NULL. */
+identity *find_identity(const hotpath *self, uint64_t hash, enum kind kind, span name, span tags);
+
+/* naming.c: the same; a new one queues for naming. NULL: there is no room. */
+identity *meet_identity(hotpath *self, enum kind kind, span name, span tags);
+
+/* naming.c: drops aliases that the last two windows did not use, among the next `count` slots. */
+void sweep_aliases(hotpath *self, size_t count);
+void queue_free(hotpath *self, queue *queue);
+
+/* windows.c: gives back up to `most` entries of windows that were discarded. */
+void release_discarded(hotpath *self, size_t most);
+void free_provisionals(hotpath *self, identity *identity);
+
+#endif

@@ -1,0 +1,62 @@
+/* What is known about identities: which series, which sink, or a provisional while naming has not answered.
+ *
+ * Theory. An identity is name, kind and tags as they came, in one block behind its header, found by one keyed hash.
+ * Once resolved it remembers the cell that takes its samples; `stamp` says for which state of the tables that holds, so
+ * closing a window forgets every cell at once. A line of a known series therefore costs three dependent reads: slot,
+ * identity, cell. While its name is unknown, samples gather in a provisional per window, which joins a series later.
+ *
+ * Both kinds are bounded in number and bytes: aliases by evicting one that the current window does not use, provisionals
+ * by refusing new ones (they fold into the catch-all of their class).
+ *
+ * Memory: 26 bytes and the text, 16 to 32 in the map; a provisional 96 and a cell. */
+#ifndef RELAY_IDENTITY_H
+#define RELAY_IDENTITY_H
+
+#include "series.h"
+
+enum state { WAITING, RESOLVED, SUNK };
+enum route { PLAIN, WAITS, OVERFLOWS };
+
+/* What came for an identity in one window before naming answered; it is in no figure until then. */
+typedef struct provisional {
+    cell *cell;
+    cell *relative; /* deltas before the first absolute value, as offsets from a base that is not known yet */
+    uint64_t lines, relative_lines, late;
+    uint64_t dropped[REASONS];
+    uint32_t window;
+    struct provisional *older; /* of the closing window */
+} provisional;
+
+typedef struct identity {
+    cell *cell; /* takes the samples, if `stamp` is the current one; NULL: the slow way */
+    union {
+        series *series;
+        provisional *waiting;
+        struct {
+            int reason;
+            bool rejects;
+        } sink;
+    } to;
+    uint32_t stamp; /* of the last use */
+    uint16_t name_size, tags_size;
+    uint8_t kind, state, route;
+    uint8_t text[];
+} identity;
+
+static inline bool identity_is(const identity *identity, enum kind kind, span name, span tags) {
+    return identity->kind == kind && identity->name_size == name.size && identity->tags_size == tags.size &&
+           memcmp(identity->text, name.at, name.size) == 0 &&
+           memcmp(identity->text + name.size, tags.at, tags.size) == 0;
+}
+
+static inline uint64_t identity_hash(const hash_key *key, enum kind kind, span name, span tags) {
+    uint64_t state = hash_bytes(key, 1 + (uint64_t)kind, name);
+    if (tags.size) state = hash_bytes(key, state, tags);
+    return hash_finish(key, state);
+}
+
+static inline size_t identity_bytes(const identity *identity) {
+    return sizeof *identity + identity->name_size + identity->tags_size;
+}
+
+#endif

@@ -1,0 +1,86 @@
+#include "look.h"
+
+#include <arpa/inet.h>
+#include <fnmatch.h>
+#include <netinet/in.h>
+
+void rejects_add(rejects *rejects, span line, int reason, const peer *peer, double now) {
+    rejects->counts[reason]++;
+    rejected *entry = &rejects->ring[rejects->seen++ % REJECTS_KEPT];
+    entry->time = now;
+    entry->reason = reason;
+    entry->peer = peer ? *peer : (struct peer){.known = false};
+    entry->size = (uint8_t)(line.size < REJECT_BYTES ? line.size : REJECT_BYTES);
+    memcpy(entry->line, line.at, entry->size);
+}
+
+/* --- the tap ------------------------------------------------------------------------------------------------------ */
+
+bool tap_set(tap *tap, const char *pattern) {
+    for (span line = tap_take(tap); line.at != NULL; line = tap_take(tap)) free((void *)(uintptr_t)line.at);
+    free(tap->pattern);
+    tap->pattern = pattern ? strdup(pattern) : NULL;
+    return !pattern || tap->pattern;
+}
+
+span tap_take(tap *tap) {
+    if (tap->used == 0) return (span){NULL, 0};
+    span line = tap->lines[tap->first];
+    tap->first = (tap->first + 1) % TAPPED_LINES;
+    tap->used--;
+    tap->bytes -= line.size;
+    return line;
+}
+
+static bool name_matches(const char *pattern, span line) {
+    char name[256];
+    const uint8_t *colon = memchr(line.at, ':', line.size);
+    size_t size = colon ? (size_t)(colon - line.at) : line.size;
+    if (size >= sizeof name || memchr(line.at, '\0', size)) return false;
+    memcpy(name, line.at, size);
+    name[size] = '\0';
+    return fnmatch(pattern, name, FNM_NOESCAPE) == 0;
+}
+
+void tap_offer(tap *tap, span line) {
+    if (line.size == 0 || !name_matches(tap->pattern, line)) return;
+    uint8_t *copy = malloc(line.size);
+    if (copy == NULL) return;
+    memcpy(copy, line.at, line.size);
+    while (tap->used == TAPPED_LINES || (tap->used > 0 && tap->bytes + line.size > TAPPED_BYTES))
+        free((void *)(uintptr_t)tap_take(tap).at);
+    tap->lines[(tap->first + tap->used++) % TAPPED_LINES] = (span){copy, line.size};
+    tap->bytes += line.size;
+}
+
+/* --- senders ------------------------------------------------------------------------------------------------------ */
+
+static bool is_inside(const struct network *network, const uint8_t *address) {
+    unsigned whole = network->bits / 8, rest = network->bits % 8;
+    if (memcmp(network->address, address, whole) != 0) return false;
+    return rest == 0 || ((network->address[whole] ^ address[whole]) >> (8 - rest)) == 0;
+}
+
+bool sources_admit(const sources *sources, const peer *peer) {
+    if (peer == NULL || !peer->known) return false;
+    for (size_t i = 0; i < sources->count; i++)
+        if (is_inside(&sources->networks[i], peer->address)) return true;
+    return false;
+}
+
+peer peer_of(const struct sockaddr_storage *address) {
+    peer peer = {.known = true};
+    if (address->ss_family == AF_INET) {
+        const struct sockaddr_in *four = (const void *)address;
+        peer.address[10] = peer.address[11] = 0xff;
+        memcpy(peer.address + 12, &four->sin_addr, 4);
+        peer.port = ntohs(four->sin_port);
+    } else if (address->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *six = (const void *)address;
+        memcpy(peer.address, &six->sin6_addr, 16);
+        peer.port = ntohs(six->sin6_port);
+    } else {
+        peer.known = false;
+    }
+    return peer;
+}

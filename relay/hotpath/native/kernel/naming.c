@@ -1,0 +1,293 @@
+/* Identities and the answers of naming: they wait, become aliases of a series or sinks, and are forgotten again. */
+#include "hotpath.h"
+
+#define EVICTION_PROBES 64
+#define SWEPT_SLOTS 10000 /* whenever naming asks, ten times a second: a fraction of a millisecond */
+#define RELEASED_ENTRIES 10000
+
+/* --- the map of identities ---------------------------------------------------------------------------------------- */
+
+identity *find_identity(const hotpath *self, uint64_t hash, enum kind kind, span name, span tags) {
+    for (slot *slot = map_first(&self->identities, hash); slot; slot = map_next(&self->identities, slot))
+        if (LIKELY(identity_is(slot->item, kind, name, tags))) return slot->item;
+    return NULL;
+}
+
+/* Makes an identity, waiting, without a provisional; NULL without memory. */
+static identity *make_identity(hotpath *self, uint64_t hash, enum kind kind, span name, span tags, budget *memory) {
+    if (!map_reserve(&self->identities, &self->aliases_memory)) return NULL;
+    identity *made = take(memory, sizeof *made + name.size + tags.size);
+    if (made == NULL) return NULL;
+    made->kind = (uint8_t)kind;
+    made->state = WAITING;
+    made->stamp = self->stamp;
+    made->name_size = (uint16_t)name.size;
+    made->tags_size = (uint16_t)tags.size;
+    memcpy(made->text, name.at, name.size);
+    memcpy(made->text + name.size, tags.at, tags.size);
+    map_insert(&self->identities, hash, made);
+    return made;
+}
+
+static bool queue_push(queue *queue, identity *identity, budget *memory) {
+    void *items = queue->items;
+    bool room = vector_grow(&items, &queue->capacity, queue->used, sizeof identity, memory);
+    queue->items = items;
+    if (!room) return false;
+    queue->items[queue->used++] = identity;
+    queue->waiting++;
+    return true;
+}
+
+void queue_free(hotpath *self, queue *queue) {
+    free(queue->items);
+    self->waiting_memory.used -= queue->capacity * sizeof *queue->items;
+    *queue = (struct queue){0};
+}
+
+static void remove_identity(hotpath *self, slot *slot, budget *memory) {
+    identity *identity = slot->item;
+    map_remove(&self->identities, slot);
+    give(memory, identity, identity_bytes(identity));
+}
+
+static void provisional_free(hotpath *self, provisional *provisional, enum kind kind) {
+    cell_free(&self->registry.cells, provisional->cell, kind, &self->registry.memory);
+    cell_free(&self->registry.cells, provisional->relative, GAUGE, &self->registry.memory);
+    give(&self->waiting_memory, provisional, sizeof *provisional);
+}
+
+void free_provisionals(hotpath *self, identity *identity) {
+    for (provisional *older, *waiting = identity->to.waiting; waiting != NULL; waiting = older) {
+        older = waiting->older;
+        provisional_free(self, waiting, (enum kind)identity->kind);
+    }
+}
+
+/* Gives an identity a provisional of the open window, and a place in the queue; false without memory. */
+static bool begin_waiting(hotpath *self, identity *identity) {
+    provisional *made = take(&self->waiting_memory, sizeof *made);
+    if (made == NULL) return false;
+    made->cell = cell_new(&self->registry.cells, &self->registry.memory);
+    if (made->cell == NULL || !queue_push(&self->queue, identity, &self->waiting_memory)) {
+        provisional_free(self, made, (enum kind)identity->kind);
+        return false;
+    }
+    made->window = self->open.number;
+    made->older = identity->to.waiting;
+    identity->to.waiting = made;
+    return true;
+}
+
+identity *meet_identity(hotpath *self, enum kind kind, span name, span tags) {
+    uint64_t hash = identity_hash(&self->registry.key, kind, name, tags);
+    identity *known = find_identity(self, hash, kind, name, tags);
+    if (known != NULL && (known->state != WAITING || known->to.waiting->window == self->open.number)) return known;
+    if (self->queue.waiting >= self->settings.series_limit || budget_full(&self->waiting_memory)) return NULL;
+    identity *made = known ? known : make_identity(self, hash, kind, name, tags, &self->waiting_memory);
+    if (made == NULL || begin_waiting(self, made)) return made;
+    if (known == NULL) {
+        slot *slot = map_first(&self->identities, hash);
+        while (slot->item != made) slot = map_next(&self->identities, slot);
+        remove_identity(self, slot, &self->waiting_memory);
+    }
+    return NULL;
+}
+
+/* --- aliases are a bounded cache ---------------------------------------------------------------------------------- */
+
+static void forget_alias(hotpath *self, slot *slot) {
+    identity *identity = slot->item;
+    if (identity->state == RESOLVED) series_release(&self->registry, identity->to.series);
+    self->aliases--;
+    remove_identity(self, slot, &self->aliases_memory);
+}
+
+/* Drops one alias that the open window has not used, or any if there is none nearby. */
+static void evict_alias(hotpath *self) {
+    for (size_t probes = 0;; probes++) {
+        slot *slot = &self->identities.slots[self->hand++ & (self->identities.capacity - 1)];
+        identity *identity = slot->item;
+        if (slot->hash == 0 || identity->state == WAITING) continue;
+        if (identity->stamp == self->stamp && probes < EVICTION_PROBES) continue;
+        forget_alias(self, slot);
+        return;
+    }
+}
+
+void sweep_aliases(hotpath *self, size_t count) {
+    for (; count > 0 && self->sweep_left > 0; count--) {
+        if (self->sweep_left > self->identities.capacity) self->sweep_left = self->identities.capacity;
+        slot *slot = &self->identities.slots[self->sweep_left - 1];
+        identity *identity = slot->item;
+        if (slot->hash != 0 && identity->state != WAITING && identity->stamp < self->stamp_before)
+            forget_alias(self, slot); /* another entry may have moved here: look again */
+        else
+            self->sweep_left--;
+    }
+}
+
+static bool aliases_exceed(const hotpath *self) {
+    return self->aliases > self->settings.alias_limit ||
+           (self->aliases_memory.used > self->aliases_memory.limit && self->aliases > 0);
+}
+
+/* --- answers ------------------------------------------------------------------------------------------------------ */
+
+size_t hotpath_unresolved(hotpath *self, identity **found, size_t most) {
+    hotpath_lock(self);
+    sweep_aliases(self, SWEPT_SLOTS);
+    release_discarded(self, RELEASED_ENTRIES);
+    queue *queue = self->closing_queue.waiting ? &self->closing_queue : &self->queue;
+    while (queue->first < queue->used && queue->items[queue->first] == NULL) queue->first++;
+    size_t count = 0;
+    for (size_t i = queue->first; i < queue->used && count < most; i++)
+        if (queue->items[i] != NULL) found[count++] = queue->items[i];
+    hotpath_unlock(self);
+    return count;
+}
+
+bool hotpath_settled(hotpath *self) {
+    hotpath_lock(self);
+    bool settled = self->closing_queue.waiting == 0;
+    hotpath_unlock(self);
+    return settled;
+}
+
+/* Takes an identity out of a queue. Answers come in the order of the queue, so it is near the front. */
+static void queue_remove(queue *queue, const identity *identity) {
+    for (size_t i = queue->first; i < queue->used; i++) {
+        if (queue->items[i] != identity) continue;
+        queue->items[i] = NULL;
+        queue->waiting--;
+        break;
+    }
+    while (queue->first < queue->used && queue->items[queue->first] == NULL) queue->first++;
+    if (queue->first == queue->used) queue->first = queue->used = 0;
+}
+
+/* Puts the relative samples of a gauge on their base; the result is in `waiting->cell`. */
+static void settle_gauge(hotpath *self, provisional *waiting, double base) {
+    if (waiting->relative == NULL) return;
+    cell_shift(waiting->relative, base);
+    double last = waiting->cell->last, last_at = waiting->cell->last_at;
+    bool absolute = waiting->cell->samples > 0;
+    cell_merge(waiting->cell, waiting->relative, GAUGE, &self->registry.memory);
+    if (!absolute) return;
+    waiting->cell->last = last;
+    waiting->cell->last_at = last_at;
+}
+
+static void join_gauge(hotpath *self, provisional *waiting, const series *series, cell *cell) {
+    settle_gauge(self, waiting, cell->samples ? cell->last : gauge_base(series));
+    cell_merge(cell, waiting->cell, GAUGE, &self->registry.memory);
+}
+
+static void reject_relative(hotpath *self, provisional *waiting) {
+    self->rejects.counts[SERIES_LIMIT] += waiting->relative_lines;
+    self->counts.accepted -= waiting->relative_lines;
+    cell_free(&self->registry.cells, waiting->relative, GAUGE, &self->registry.memory);
+    waiting->relative = NULL;
+}
+
+static uint64_t samples_of(const provisional *waiting) {
+    return waiting->cell->samples + (waiting->relative ? waiting->relative->samples : 0);
+}
+
+/* Moves what waited to the cell of its series. */
+static void join(hotpath *self, provisional *waiting, series *wanted, window *window) {
+    cell *cell = NULL;
+    series *placed = series_place(&self->registry, window, wanted, &cell);
+    bool overflows = placed != wanted;
+    if (overflows && waiting->relative != NULL) reject_relative(self, waiting);
+    uint64_t samples = samples_of(waiting);
+    counts *counts = &self->counts;
+    counts->samples += samples;
+    if (cell == NULL) {
+        counts->dropped[SERIES_LIMIT] += samples;
+        return;
+    }
+    counts->late += waiting->late;
+    counts->overflow += overflows ? samples : 0;
+    *(window == &self->open ? &counts->open : &counts->closing) += samples;
+    if (placed->kind == GAUGE) join_gauge(self, waiting, placed, cell);
+    else cell_merge(cell, waiting->cell, (enum kind)placed->kind, &self->registry.memory);
+}
+
+static void settle(hotpath *self, provisional *waiting, const identity *identity, window *window) {
+    counts *counts = &self->counts;
+    counts->received += waiting->lines;
+    if (identity->state == SUNK && identity->to.sink.rejects) {
+        self->rejects.counts[identity->to.sink.reason] += waiting->lines;
+        return;
+    }
+    counts->accepted += waiting->lines;
+    for (int reason = 0; reason < REASONS; reason++) {
+        counts->dropped[reason] += waiting->dropped[reason];
+        counts->samples += waiting->dropped[reason];
+    }
+    if (identity->state == SUNK) {
+        counts->samples += samples_of(waiting);
+        counts->dropped[identity->to.sink.reason] += samples_of(waiting);
+    } else if (samples_of(waiting) > 0) {
+        join(self, waiting, identity->to.series, window);
+    }
+}
+
+/* Makes an identity an alias or a sink; false without memory for its series: its sink is the limit. */
+static void learn(hotpath *self, identity *identity, const answer *answer) {
+    identity->cell = NULL;
+    identity->stamp = self->stamp;
+    if (!answer->is_sink) {
+        series *series = series_intern(&self->registry, &answer->series);
+        if (series != NULL) {
+            struct series *overflow = series_intern(&self->registry, &answer->overflow);
+            if (overflow != NULL) series_set_overflow(&self->registry, series, overflow);
+            identity->state = RESOLVED;
+            identity->to.series = series;
+            return;
+        }
+    }
+    identity->state = SUNK;
+    identity->to.sink.reason = answer->is_sink ? answer->reason : SERIES_LIMIT;
+    identity->to.sink.rejects = !answer->is_sink || answer->rejects;
+}
+
+/* What waited in the closing window joins first: its gauges are the base of the open one's. */
+static void settle_waiting(hotpath *self, identity *identity, provisional *waiting) {
+    provisional *in_order[] = {waiting->older, waiting};
+    for (size_t i = 0; i < 2; i++) {
+        if (in_order[i] == NULL) continue;
+        bool is_open = in_order[i]->window == self->open.number;
+        queue_remove(is_open ? &self->queue : &self->closing_queue, identity);
+        settle(self, in_order[i], identity, is_open ? &self->open : &self->closing);
+        provisional_free(self, in_order[i], (enum kind)identity->kind);
+    }
+}
+
+static void resolve(hotpath *self, const answer *answer) {
+    uint64_t hash = identity_hash(&self->registry.key, answer->kind, answer->name, answer->tags);
+    identity *identity = find_identity(self, hash, answer->kind, answer->name, answer->tags);
+    provisional *waiting = NULL;
+    if (identity == NULL) {
+        identity = make_identity(self, hash, answer->kind, answer->name, answer->tags, &self->aliases_memory);
+        if (identity == NULL) return;
+        self->aliases++;
+    } else if (identity->state == WAITING) {
+        waiting = identity->to.waiting;
+        self->waiting_memory.used -= identity_bytes(identity);
+        self->aliases_memory.used += identity_bytes(identity);
+        self->aliases++;
+    } else if (identity->state == RESOLVED) {
+        series_release(&self->registry, identity->to.series);
+    }
+    learn(self, identity, answer);
+    if (waiting != NULL) settle_waiting(self, identity, waiting);
+    while (aliases_exceed(self)) evict_alias(self);
+}
+
+void hotpath_resolve(hotpath *self, const answer *answers, size_t count) {
+    hotpath_lock(self);
+    for (size_t i = 0; i < count; i++) resolve(self, &answers[i]);
+    hotpath_unlock(self);
+}

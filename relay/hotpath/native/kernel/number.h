@@ -1,0 +1,53 @@
+/* Strict decimal numbers: [+-]? (digits [. digits?] | . digits) ([eE] [+-]? digits)?, at most 64 bytes, finite.
+ *
+ * Theory. Most values have up to eight characters, digits and maybe a point. Those are read without a loop: one word is
+ * loaded, aligned so that missing leading digits are zeros, checked and multiplied out in three steps (SWAR); the point
+ * is squeezed out and becomes a division by a power of ten. Mantissa and power are both exact doubles, so the quotient
+ * is correctly rounded. Everything else is checked by the grammar, and read exactly where it can be (19 digits,
+ * 10^+-22), else by strtod in the C locale on a copy of at most 64 bytes.
+ *
+ * Invariant: the result equals Python's float(text), bit for bit. */
+#ifndef RELAY_NUMBER_H
+#define RELAY_NUMBER_H
+
+#include "base.h"
+
+#include <locale.h>
+
+extern const double POWERS_OF_TEN[23];
+
+/* Reads any number of the grammar. Returns false for anything else, and for what is not finite. */
+bool number_read(span text, locale_t locale, double *number);
+
+/* Reads 1 to 8 characters of digits with at most one point; false says nothing but "use number_read".
+ * `at` must have 8 readable bytes. */
+static inline bool number_quick(const uint8_t *at, size_t size, double *number) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    const uint64_t ones = 0x0101010101010101u;
+    if (UNLIKELY(size - 1 > 7)) return false;
+    unsigned blank = (unsigned)(64 - 8 * size);
+    uint64_t word = load64(at) << blank | (ones * '0' & ~(~(uint64_t)0 << blank));
+    unsigned decimals = 0;
+    uint64_t points = word ^ (ones * '.');
+    points = (points - ones) & ~points & (ones << 7);
+    if (points != 0) { /* the first point; a second one fails as a digit */
+        unsigned shift = (unsigned)__builtin_ctzll(points) - 7;
+        if (UNLIKELY(size == 1)) return false;
+        decimals = (56 - shift) / 8;
+        uint64_t below = ((uint64_t)1 << shift) - 1;
+        word = (word & ~(below << 8 | 0xff)) | (word & below) << 8 | '0';
+    }
+    uint64_t digits = word - ones * '0';
+    if (UNLIKELY(((digits | (digits + ones * 0x76)) & (ones << 7)) != 0)) return false;
+    digits = digits * 10 + (digits >> 8);
+    digits = ((digits & 0x000000ff000000ffu) * 0x000f424000000064u +
+              (digits >> 16 & 0x000000ff000000ffu) * 0x0000271000000001u) >> 32;
+    *number = (double)(uint32_t)digits / POWERS_OF_TEN[decimals];
+    return true;
+#else
+    (void)at, (void)size, (void)number;
+    return false;
+#endif
+}
+
+#endif

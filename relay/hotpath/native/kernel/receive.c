@@ -1,0 +1,116 @@
+#include "receive.h"
+
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#define STRIDE 65664
+#define GATHER_MOST 512
+#define PACKET_MEMORY 2304        /* bytes of the receive buffer that a full datagram takes */
+#define DELAY_BUFFER (1 << 20)    /* the smallest buffer with a delay */
+#define DRAIN_MOST 65536          /* datagrams at stop: a sender that goes on must not keep us */
+
+struct receiver {
+    hotpath *hotpath;
+    uint8_t *buffers;
+    struct mmsghdr headers[RECEIVE_MOST];
+    struct iovec vectors[RECEIVE_MOST];
+    struct sockaddr_storage addresses[RECEIVE_MOST];
+    datagram datagrams[RECEIVE_MOST];
+};
+
+receiver *receiver_new(hotpath *hotpath) {
+    receiver *self = calloc(1, sizeof *self);
+    if (self == NULL) return NULL;
+    self->hotpath = hotpath;
+    self->buffers = calloc(RECEIVE_MOST, STRIDE);
+    if (self->buffers == NULL) {
+        free(self);
+        return NULL;
+    }
+    for (size_t i = 0; i < RECEIVE_MOST; i++) {
+        self->vectors[i] = (struct iovec){self->buffers + i * STRIDE, DATAGRAM_BYTES + 1};
+        self->headers[i].msg_hdr.msg_iov = &self->vectors[i];
+        self->headers[i].msg_hdr.msg_iovlen = 1;
+        self->headers[i].msg_hdr.msg_name = &self->addresses[i];
+    }
+    return self;
+}
+
+void receiver_free(receiver *self) {
+    if (self != NULL) free(self->buffers);
+    free(self);
+}
+
+size_t receive(receiver *self, int fd, size_t most, double now) {
+    for (size_t i = 0; i < most; i++) self->headers[i].msg_hdr.msg_namelen = sizeof self->addresses[i];
+    int received = recvmmsg(fd, self->headers, (unsigned)most, MSG_DONTWAIT, NULL);
+    if (received <= 0) return 0;
+    size_t count = (size_t)received;
+    for (size_t i = 0; i < count; i++) {
+        size_t size = self->headers[i].msg_len;
+        bool truncated = size > DATAGRAM_BYTES || (self->headers[i].msg_hdr.msg_flags & MSG_TRUNC);
+        self->datagrams[i] = (datagram){self->vectors[i].iov_base, size, peer_of(&self->addresses[i]), truncated};
+    }
+    hotpath_lock(self->hotpath);
+    hotpath_feed_locked(self->hotpath, self->datagrams, count, now);
+    hotpath_unlock(self->hotpath);
+    return count;
+}
+
+/* --- a reader thread ---------------------------------------------------------------------------------------------- */
+
+static double seconds(clockid_t clock) {
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/* Waits for one of the descriptors; true: it is time to stop. A negative time is endless. */
+static bool wait_until(const reader *reader, bool readable, double timeout) {
+    struct pollfd fds[2] = {{reader->stop_fd, POLLIN, 0}, {reader->fd, POLLIN, 0}};
+    struct timespec limit = {(time_t)timeout, (long)((timeout - (double)(time_t)timeout) * 1e9)};
+    ppoll(fds, readable ? 2 : 1, timeout < 0 ? NULL : &limit, NULL);
+    return fds[0].revents != 0;
+}
+
+static size_t drain(reader *reader, receiver *receiver, size_t most) {
+    size_t total = 0, count;
+    do {
+        count = receive(receiver, reader->fd, RECEIVE_MOST, seconds(CLOCK_REALTIME));
+        total += count;
+        atomic_fetch_add_explicit(&reader->datagrams, count, memory_order_relaxed);
+    } while (count == RECEIVE_MOST && total < most);
+    return total;
+}
+
+/* Returns how many datagrams may gather in the receive buffer that the kernel granted. */
+static double gather_of(const reader *reader) {
+    int granted = 0;
+    socklen_t size = sizeof granted;
+    if (getsockopt(reader->fd, SOL_SOCKET, SO_RCVBUF, &granted, &size) < 0 || granted < DELAY_BUFFER) return 0;
+    int held = granted / 4 / PACKET_MEMORY;
+    return held < GATHER_MOST ? held : GATHER_MOST;
+}
+
+/* Returns how long to sleep on after a wake-up, so that `gather` datagrams come at `rate` a second. */
+static double choose_delay(const reader *reader, double gather, double rate) {
+    if (rate * reader->delay < 2) return 0;
+    double delay = gather / rate;
+    return delay < reader->delay ? delay : reader->delay;
+}
+
+void reader_run(reader *self, receiver *receiver) {
+    double gather = gather_of(self), rate = 0, last = seconds(CLOCK_MONOTONIC);
+    while (!wait_until(self, true, -1)) {
+        double delay = choose_delay(self, gather, rate);
+        if (delay > 0 && wait_until(self, false, delay)) break;
+        size_t count = drain(self, receiver, 8 * GATHER_MOST);
+        double now = seconds(CLOCK_MONOTONIC);
+        rate += 0.25 * ((double)count / (now - last + 1e-6) - rate);
+        last = now;
+        atomic_fetch_add_explicit(&self->wakes, 1, memory_order_relaxed);
+    }
+    drain(self, receiver, DRAIN_MOST);
+}

@@ -1,0 +1,167 @@
+/* The slow ways of a line: what it means for a window, when not everything about it is plain. */
+#include "hotpath.h"
+
+#include <math.h>
+
+/* --- values ------------------------------------------------------------------------------------------------------- */
+
+void take_value(hotpath *self, cell *cell, enum kind kind, const value *value, double weight) {
+    budget *memory = &self->registry.memory;
+    if (kind == SET) {
+        cell_add_member(cell, value->text, self->now, memory);
+        return;
+    }
+    double number = value->number;
+    if (kind == GAUGE && value->relative) number = saturate(cell->last + number);
+    cell_add(cell, kind, number, weight, self->now, memory);
+}
+
+static void take_values(hotpath *self, cell *cell, const group *group, size_t from, size_t to) {
+    for (size_t i = from; i < to; i++) take_value(self, cell, group->kind, &group->values[i], group->weight);
+}
+
+/* --- timestamps --------------------------------------------------------------------------------------------------- */
+
+enum fate { KEPT, KEPT_LATE, LOST };
+
+/* Says what a timestamp makes of a sample; LOST comes with its reason. */
+static enum fate fate_of(const hotpath *self, const group *group, int *reason) {
+    int64_t time = group->timestamp;
+    if (time == NO_TIMESTAMP || (time >= self->open.start && time < self->open.start + self->settings.window_seconds))
+        return KEPT;
+    if ((double)time < self->now - self->settings.max_age) *reason = TOO_OLD;
+    else if ((double)time > self->now + TIMESTAMP_AHEAD) *reason = TOO_FAR_AHEAD;
+    else if (group->kind == GAUGE) *reason = LATE_GAUGE;
+    else return KEPT_LATE;
+    return LOST;
+}
+
+/* --- where a group goes ------------------------------------------------------------------------------------------- */
+
+static void hold_gauge(hotpath *self, provisional *waiting, const group *group) {
+    size_t absolute = 0;
+    if (waiting->cell->samples == 0)
+        while (absolute < group->count && group->values[absolute].relative) absolute++;
+    if (absolute > 0 && waiting->relative == NULL)
+        waiting->relative = cell_new(&self->registry.cells, &self->registry.memory);
+    if (waiting->relative != NULL) take_values(self, waiting->relative, group, 0, absolute);
+    take_values(self, waiting->cell, group, absolute, group->count);
+    waiting->relative_lines += absolute == group->count;
+}
+
+static void hold_group(hotpath *self, const group *group, provisional *waiting) {
+    int reason = 0;
+    enum fate fate = fate_of(self, group, &reason);
+    if (fate == LOST) {
+        waiting->dropped[reason] += group->count;
+        return;
+    }
+    waiting->late += fate == KEPT_LATE ? group->count : 0;
+    if (group->kind == GAUGE) hold_gauge(self, waiting, group);
+    else take_values(self, waiting->cell, group, 0, group->count);
+}
+
+/* Returns the cell that takes an answered identity's samples, and remembers it there. */
+static cell *place_identity(hotpath *self, identity *identity, bool *overflows) {
+    if (identity->stamp == self->stamp && identity->cell != NULL) {
+        *overflows = identity->route == OVERFLOWS;
+        return identity->cell;
+    }
+    cell *cell = NULL;
+    series *placed = series_place(&self->registry, &self->open, identity->to.series, &cell);
+    *overflows = placed != identity->to.series;
+    identity->cell = cell;
+    identity->route = *overflows ? OVERFLOWS : PLAIN;
+    identity->stamp = self->stamp;
+    return cell;
+}
+
+/* Returns the cell of the class' catch-all: for an identity that found no room to wait for its name. */
+static cell *place_nowhere(hotpath *self, enum kind kind) {
+    cell *cell = NULL;
+    series_place(&self->registry, &self->open, self->registry.catch_all[kind], &cell);
+    return cell;
+}
+
+static void add_group(hotpath *self, const group *group, cell *cell, bool overflows) {
+    int reason = 0;
+    enum fate fate = fate_of(self, group, &reason);
+    counts *counts = &self->counts;
+    counts->samples += group->count;
+    if (fate == LOST) {
+        counts->dropped[reason] += group->count;
+        return;
+    }
+    counts->open += group->count;
+    counts->overflow += overflows ? group->count : 0;
+    counts->late += fate == KEPT_LATE ? group->count : 0;
+    take_values(self, cell, group, 0, group->count);
+}
+
+/* --- a line is all or nothing ------------------------------------------------------------------------------------- */
+
+static bool is_delta(const group *group) {
+    if (group->kind != GAUGE) return false;
+    for (size_t i = 0; i < group->count; i++)
+        if (group->values[i].relative) return true;
+    return false;
+}
+
+/* Looks at a group before anything of its line is taken: makes what it needs, or returns the reason against it. */
+static int admit_group(hotpath *self, const line *line, group *group) {
+    identity *identity = meet_identity(self, group->kind, line->name, group->tags);
+    group->identity = identity;
+    bool overflows = identity == NULL;
+    cell *cell;
+    if (identity == NULL) {
+        cell = place_nowhere(self, group->kind);
+    } else if (identity->state == SUNK) {
+        identity->stamp = self->stamp;
+        return identity->to.sink.rejects ? identity->to.sink.reason : NO_REASON;
+    } else if (identity->state == WAITING) {
+        return NO_REASON;
+    } else {
+        cell = place_identity(self, identity, &overflows);
+    }
+    if (cell == NULL) return SERIES_LIMIT;
+    return overflows && is_delta(group) ? SERIES_LIMIT : NO_REASON;
+}
+
+static void take_group(hotpath *self, const group *group) {
+    identity *identity = group->identity;
+    self->counts.sections_ignored += group->ignored;
+    if (identity == NULL) {
+        add_group(self, group, place_nowhere(self, group->kind), true);
+    } else if (identity->state == SUNK) {
+        self->counts.samples += group->count;
+        self->counts.dropped[identity->to.sink.reason] += group->count;
+    } else if (identity->state == WAITING) {
+        hold_group(self, group, identity->to.waiting);
+        identity->stamp = self->stamp;
+        identity->route = WAITS;
+        identity->cell = group->kind == GAUGE ? NULL : identity->to.waiting->cell;
+    } else {
+        bool overflows;
+        cell *cell = place_identity(self, identity, &overflows);
+        add_group(self, group, cell, overflows);
+    }
+}
+
+void take_line(hotpath *self, const line *line, span text, const peer *peer) {
+    for (size_t i = 0; i < line->count; i++) {
+        int reason = admit_group(self, line, &line->groups[i]);
+        if (reason != NO_REASON) {
+            self->counts.received++;
+            rejects_add(&self->rejects, text, reason, peer, self->now);
+            return;
+        }
+    }
+    for (size_t i = 0; i < line->count; i++) take_group(self, &line->groups[i]);
+    identity *first = line->groups[0].identity;
+    if (first != NULL && first->state == WAITING) {
+        first->to.waiting->lines++;
+    } else {
+        self->counts.received++;
+        self->counts.accepted++;
+    }
+}

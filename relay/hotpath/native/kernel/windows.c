@@ -1,0 +1,185 @@
+/* Windows: they open, swap, are handed out and given back; restoring into the open one, and forgetting from it. */
+#include "hotpath.h"
+
+#define RELEASED_AT_ONCE 10000 /* entries: 1 to 2 ms */
+
+void hotpath_open_window(hotpath *self, int64_t start) {
+    hotpath_lock(self);
+    self->open.start = start;
+    hotpath_unlock(self);
+}
+
+static void swap_tables(hotpath *self, int64_t next_start) {
+    self->closing = self->open;
+    self->closing_queue = self->queue;
+    self->is_closing = true;
+    self->open = (window){.start = next_start, .number = self->closing.number + 1};
+    self->queue = (queue){0};
+    self->counts.closing = self->counts.open;
+    self->counts.open = 0;
+    self->stamp++;
+    self->stamp_before = self->stamp_opened;
+    self->stamp_opened = self->stamp;
+    self->sweep_left = self->identities.capacity;
+}
+
+bool hotpath_close_window(hotpath *self, int64_t next_start) {
+    hotpath_lock(self);
+    bool free = !self->is_closing;
+    if (free) swap_tables(self, next_start);
+    hotpath_unlock(self);
+    return free;
+}
+
+/* --- handing out -------------------------------------------------------------------------------------------------- */
+
+static bool repeats(const hotpath *self, const gauge *gauge, int64_t start) {
+    double ttl = self->settings.idle_gauge_ttl;
+    return gauge->known && ttl > 0 && (double)(start - gauge->updated) <= ttl;
+}
+
+/* Brings a gauge's base up to the closing window; false: it had no sample there. */
+static bool note_base(const hotpath *self, gauge *gauge) {
+    const cell *cell = series_cell(gauge->series, &self->closing);
+    if (cell == NULL || cell->samples == 0) return false;
+    gauge->base = cell->last;
+    gauge->updated = self->closing.start;
+    gauge->known = true;
+    return true;
+}
+
+static void add_idle_row(const gauge *gauge, closed *closed) {
+    gauge->series->refs++;
+    closed->idle[closed->idle_used++] = (gauge_row){gauge->series, gauge->base};
+}
+
+/* Looks at every gauge: those idle repeat; those whose time is over are forgotten when room is needed. */
+static void settle_gauges(hotpath *self, closed *closed) {
+    bool crowded = self->registry.gauges_used > self->settings.series_limit / 2;
+    for (size_t i = self->registry.gauges_used; i-- > 0;) {
+        gauge *gauge = self->registry.gauges[i];
+        if (note_base(self, gauge)) continue;
+        if (repeats(self, gauge, self->closing.start)) {
+            if (closed->idle != NULL) add_idle_row(gauge, closed);
+        } else if (crowded && series_cell(gauge->series, &self->open) == NULL) {
+            gauge_free(&self->registry, gauge);
+        }
+    }
+}
+
+bool hotpath_take_closed(hotpath *self, closed *closed) {
+    *closed = (struct closed){0};
+    hotpath_lock(self);
+    bool found = self->is_closing && self->closing_queue.waiting == 0;
+    if (found) {
+        closed->idle = calloc(self->registry.gauges_used + 1, sizeof *closed->idle);
+        settle_gauges(self, closed);
+        closed->window = self->closing;
+        closed->samples = self->counts.closing;
+        self->counts.closing = 0;
+        self->closing = (window){0};
+        self->is_closing = false;
+        queue_free(self, &self->closing_queue);
+    }
+    hotpath_unlock(self);
+    return found;
+}
+
+/* Gives back up to `most` entries; returns how many there were. */
+static size_t release_entries(hotpath *self, closed *closed, size_t most) {
+    window *window = &closed->window;
+    size_t count = 0;
+    for (; count < most && window->used > 0; count++) entry_release(&self->registry, &window->entries[--window->used]);
+    for (; count < most && closed->idle_used > 0; count++)
+        series_release(&self->registry, closed->idle[--closed->idle_used].series);
+    if (count < most) {
+        give(&self->registry.memory, window->entries, window->capacity * sizeof *window->entries);
+        free(closed->idle);
+    }
+    return count;
+}
+
+void release_discarded(hotpath *self, size_t most) {
+    while (self->discarded != NULL) {
+        size_t count = release_entries(self, self->discarded, most);
+        if (count == most) return;
+        most -= count;
+        closed *next = self->discarded->next;
+        free(self->discarded);
+        self->discarded = next;
+    }
+}
+
+void hotpath_discard(hotpath *self, closed *closed) {
+    hotpath_lock(self);
+    struct closed *kept = malloc(sizeof *kept);
+    if (kept == NULL) {
+        release_entries(self, closed, SIZE_MAX);
+    } else {
+        *kept = *closed;
+        kept->next = self->discarded;
+        self->discarded = kept;
+        release_discarded(self, RELEASED_AT_ONCE);
+    }
+    hotpath_unlock(self);
+}
+
+/* --- restoring and forgetting ------------------------------------------------------------------------------------- */
+
+void hotpath_restore(hotpath *self, const series_name *name, const cell *restored) {
+    hotpath_lock(self);
+    series *wanted = series_intern(&self->registry, name);
+    cell *cell = NULL;
+    series *placed = wanted ? series_place(&self->registry, &self->open, wanted, &cell) : NULL;
+    if (placed != NULL) {
+        cell_merge(cell, restored, name->kind, &self->registry.memory);
+        self->counts.open += restored->samples;
+        self->counts.overflow += placed != wanted ? restored->samples : 0;
+    } else {
+        self->counts.dropped[SERIES_LIMIT] += restored->samples;
+    }
+    self->counts.samples += restored->samples;
+    series_release(&self->registry, wanted);
+    hotpath_unlock(self);
+}
+
+void hotpath_restore_gauge(hotpath *self, const series_name *name, double value, int64_t updated) {
+    hotpath_lock(self);
+    series *series = series_intern(&self->registry, name);
+    if (series != NULL) gauge_restore(&self->registry, series, value, updated);
+    series_release(&self->registry, series);
+    hotpath_unlock(self);
+}
+
+static bool has_metric(const series *series, span name) {
+    return span_equal((span){series->metric->name, series->metric->size}, name);
+}
+
+static void forget_entry(hotpath *self, size_t index) {
+    uint64_t samples = self->open.entries[index].cell->samples;
+    self->counts.open -= samples;
+    self->counts.dropped[FORGOTTEN] += samples;
+    entry_remove(&self->registry, &self->open, index);
+}
+
+bool hotpath_forget(hotpath *self, span name) {
+    hotpath_lock(self);
+    bool found = false;
+    self->stamp++;
+    for (size_t i = self->registry.gauges_used; i-- > 0;) {
+        gauge *gauge = self->registry.gauges[i];
+        if (!has_metric(gauge->series, name)) continue;
+        gauge->known = false;
+        gauge->base = 0;
+        found = true;
+    }
+    for (size_t i = self->open.used; i-- > 0;) {
+        if (!has_metric(self->open.entries[i].series, name)) continue;
+        forget_entry(self, i);
+        found = true;
+    }
+    for (size_t i = self->registry.gauges_used; i-- > 0;)
+        if (has_metric(self->registry.gauges[i]->series, name)) gauge_free(&self->registry, self->registry.gauges[i]);
+    hotpath_unlock(self);
+    return found;
+}
