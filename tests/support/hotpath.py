@@ -51,7 +51,7 @@ def answer(identity: Identity) -> Resolution | Sink:
         return Sink("reserved_name", rejects=True)
     if name.startswith("dropped."):
         return Sink("rule", rejects=False)
-    tags = ",".join(sorted(identity.tags.decode("latin-1").split(",")))
+    tags = ",".join(sorted(identity.tags.decode("latin-1").replace("\0", "0").split(",")))
     series = Series(name, (("tags", tags),), identity.kind)
     return Resolution(series, series._replace(dimensions=(("overflow", "true"),)))
 

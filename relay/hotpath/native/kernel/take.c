@@ -61,35 +61,34 @@ static void hold_group(hotpath *self, const group *group, provisional *waiting) 
     else take_values(self, waiting->cell, group, 0, group->count);
 }
 
-/* Returns the cell that takes an answered identity's samples, and remembers it there. */
-static cell *place_identity(hotpath *self, identity *identity, bool *overflows) {
-    if (identity->stamp == self->stamp && identity->cell != NULL) {
-        *overflows = identity->route == OVERFLOWS;
-        return identity->cell;
+/* Returns the cell that takes an answered identity's samples, and remembers it there. An identity that found no room to
+ * wait for its name is NULL: its cell is the catch-all's. NULL: there is no memory. */
+static cell *place(hotpath *self, identity *identity, enum kind kind, bool *overflows) {
+    cell *cell = NULL;
+    if (identity == NULL) {
+        *overflows = true;
+        series_place(&self->registry, &self->open, self->registry.catch_all[kind], &cell);
+        return cell;
     }
-    cell *cell = NULL;
-    series *placed = series_place(&self->registry, &self->open, identity->to.series, &cell);
-    *overflows = placed != identity->to.series;
-    identity->cell = cell;
-    identity->route = *overflows ? OVERFLOWS : PLAIN;
-    identity->stamp = self->stamp;
-    return cell;
+    if (identity->stamp != self->stamp || identity->cell == NULL) {
+        bool placed = series_place(&self->registry, &self->open, identity->to.series, &cell) == identity->to.series;
+        identity->cell = cell;
+        identity->route = placed ? PLAIN : OVERFLOWS;
+        identity->stamp = self->stamp;
+    }
+    *overflows = identity->route == OVERFLOWS;
+    return identity->cell;
 }
 
-/* Returns the cell of the class' catch-all: for an identity that found no room to wait for its name. */
-static cell *place_nowhere(hotpath *self, enum kind kind) {
-    cell *cell = NULL;
-    series_place(&self->registry, &self->open, self->registry.catch_all[kind], &cell);
-    return cell;
-}
-
-static void add_group(hotpath *self, const group *group, cell *cell, bool overflows) {
+static void add_group(hotpath *self, const group *group, identity *identity) {
     int reason = 0;
     enum fate fate = fate_of(self, group, &reason);
+    bool overflows = false;
+    cell *cell = fate == LOST ? NULL : place(self, identity, group->kind, &overflows);
     counts *counts = &self->counts;
     counts->samples += group->count;
-    if (fate == LOST) {
-        counts->dropped[reason] += group->count;
+    if (cell == NULL) {
+        counts->dropped[fate == LOST ? reason : SERIES_LIMIT] += group->count;
         return;
     }
     counts->open += group->count;
@@ -107,49 +106,40 @@ static bool is_delta(const group *group) {
     return false;
 }
 
-/* Looks at a group before anything of its line is taken: makes what it needs, or returns the reason against it. */
-static int admit_group(hotpath *self, const line *line, group *group) {
-    identity *identity = meet_identity(self, group->kind, line->name, group->tags);
-    group->identity = identity;
-    bool overflows = identity == NULL;
-    cell *cell;
-    if (identity == NULL) {
-        cell = place_nowhere(self, group->kind);
-    } else if (identity->state == SUNK) {
-        identity->stamp = self->stamp;
-        return identity->to.sink.rejects ? identity->to.sink.reason : NO_REASON;
-    } else if (identity->state == WAITING) {
-        return NO_REASON;
-    } else {
-        cell = place_identity(self, identity, &overflows);
-    }
-    if (cell == NULL) return SERIES_LIMIT;
-    return overflows && is_delta(group) ? SERIES_LIMIT : NO_REASON;
+/* Looks at a group before anything of its line is taken; returns the reason against it. */
+static int admit_group(hotpath *self, const group *group) {
+    identity *identity = group->identity;
+    if (identity != NULL && identity->state == SUNK) identity->stamp = self->stamp; /* in use */
+    if (identity != NULL && identity->state == SUNK && identity->to.sink.rejects) return identity->to.sink.reason;
+    if ((identity != NULL && identity->state != RESOLVED) || !is_delta(group)) return NO_REASON;
+    bool overflows;
+    cell *cell = place(self, identity, group->kind, &overflows);
+    return cell == NULL || overflows ? SERIES_LIMIT : NO_REASON;
 }
 
 static void take_group(hotpath *self, const group *group) {
     identity *identity = group->identity;
     self->counts.sections_ignored += group->ignored;
-    if (identity == NULL) {
-        add_group(self, group, place_nowhere(self, group->kind), true);
+    if (identity == NULL || identity->state == RESOLVED) {
+        add_group(self, group, identity);
     } else if (identity->state == SUNK) {
         self->counts.samples += group->count;
         self->counts.dropped[identity->to.sink.reason] += group->count;
-    } else if (identity->state == WAITING) {
+    } else {
         hold_group(self, group, identity->to.waiting);
         identity->stamp = self->stamp;
         identity->route = WAITS;
         identity->cell = group->kind == GAUGE ? NULL : identity->to.waiting->cell;
-    } else {
-        bool overflows;
-        cell *cell = place_identity(self, identity, &overflows);
-        add_group(self, group, cell, overflows);
     }
 }
 
 void take_line(hotpath *self, const line *line, span text, const peer *peer) {
     for (size_t i = 0; i < line->count; i++) {
-        int reason = admit_group(self, line, &line->groups[i]);
+        group *group = &line->groups[i];
+        group->identity = meet_identity(self, group->kind, line->name, group->tags);
+    }
+    for (size_t i = 0; i < line->count; i++) {
+        int reason = admit_group(self, &line->groups[i]);
         if (reason != NO_REASON) {
             self->counts.received++;
             rejects_add(&self->rejects, text, reason, peer, self->now);
