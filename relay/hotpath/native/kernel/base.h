@@ -22,7 +22,9 @@
 #endif
 
 #define PAD 64
+#ifndef DATAGRAM_BYTES /* the fuzzer takes a smaller one */
 #define DATAGRAM_BYTES 65507
+#endif
 #define NUMBER_BYTES 64
 #define TIMESTAMP_AHEAD 60
 #define QUANTILE_EXACT 64
@@ -52,7 +54,14 @@ typedef struct span {
     size_t size;
 } span;
 
-static inline bool span_equal(span a, span b) { return a.size == b.size && memcmp(a.at, b.at, a.size) == 0; }
+static inline bool span_equal(span a, span b) {
+    return a.size == b.size && (a.size == 0 || memcmp(a.at, b.at, a.size) == 0);
+}
+
+/* memcpy of nothing from nowhere is undefined. */
+static inline void span_copy(uint8_t *into, span from) {
+    if (from.size > 0) memcpy(into, from.at, from.size);
+}
 
 static inline uint64_t load64(const uint8_t *at) {
     uint64_t word;

@@ -23,8 +23,8 @@ static identity *make_identity(hotpath *self, uint64_t hash, enum kind kind, spa
     made->stamp = self->stamp;
     made->name_size = (uint16_t)name.size;
     made->tags_size = (uint16_t)tags.size;
-    memcpy(made->text, name.at, name.size);
-    memcpy(made->text + name.size, tags.at, tags.size);
+    span_copy(made->text, name);
+    span_copy(made->text + name.size, tags);
     map_insert(&self->identities, hash, made);
     return made;
 }

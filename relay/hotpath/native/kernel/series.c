@@ -21,7 +21,7 @@ static metric *metric_intern(registry *registry, span name) {
     metric *made = take(&registry->memory, sizeof *made + name.size);
     if (made == NULL) return NULL;
     made->size = (uint16_t)name.size;
-    memcpy(made->name, name.at, name.size);
+    span_copy(made->name, name);
     map_insert(&registry->metrics, hash, made);
     return made;
 }
@@ -60,7 +60,7 @@ static series *series_new(registry *registry, const series_name *name, uint64_t 
     made->size = (uint16_t)size;
     made->kind = (uint8_t)name->kind;
     made->derived = name->derived;
-    memcpy(made->dimensions, name->dimensions.at, size);
+    span_copy(made->dimensions, name->dimensions);
     map_insert(&registry->series, hash, made);
     return made;
 }

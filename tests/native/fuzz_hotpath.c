@@ -1,0 +1,65 @@
+/* Invariant: whatever is sent, and whenever windows close, the ledger balances to the unit (I5), every closed window
+ * holds the samples it says, memory stays bounded and is all given back, and no read or write leaves its buffer.
+ *
+ * An input is a list of records: a byte that says what to do, a byte of size, and so many bytes of datagram. Built with
+ * libFuzzer it runs for as long as it is told; without, `main` replays files. */
+#include "harness.h"
+
+static void feed(hotpath *self, const uint8_t *at, size_t size, double now) {
+    peer peer = {.known = size % 2, .port = 1};
+    hotpath_feed(self, (span){at, size}, &peer, now);
+}
+
+static void play(hotpath *self, const uint8_t *data, size_t size) {
+    uint64_t closed = 0;
+    double now = START;
+    for (int64_t window = 1; size >= 2;) {
+        uint8_t what = data[0];
+        size_t length = data[1] < size - 2 ? data[1] : size - 2;
+        const uint8_t *at = data + 2;
+        now += 1;
+        switch (what % 16) {
+        case 0: name_some(self, 64); break;
+        case 1: closed += close_and_read(self, START + 60 * window++); break;
+        case 2: hotpath_forget(self, (span){at, length}); break;
+        case 3: name_some(self, 1); break;
+        case 4: hotpath_restore_gauge(self, &(series_name){{at, length}, {at, length / 2}, GAUGE, false}, now, START); break;
+        case 5: tap_set(&self->tap, what & 16 ? "a*" : NULL); self->looked_at = what & 16; break;
+        default: feed(self, at, length, now);
+        }
+        data += 2 + length;
+        size -= 2 + length;
+        check_balance(self, closed);
+    }
+    while (name_some(self, 64)) check_balance(self, closed);
+    closed += close_and_read(self, START + 100000);
+    check_balance(self, closed);
+    if (self->counts.open || self->counts.closing) abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static const size_t limits[4] = {10, 20, 50, 1000}, memories[4] = {4096, 20000, 100000, 10000000};
+    if (size < 1) return 0;
+    hotpath *self = make_hotpath(limits[data[0] & 3], memories[data[0] >> 2 & 3]);
+    if (data[0] & 16) self->scan = scan_portable;
+    play(self, data + 1, size - 1);
+    hotpath_free(self);
+    return 0;
+}
+
+#ifdef REPLAY
+int main(int count, char **paths) {
+    static uint8_t data[1 << 20];
+    for (int i = 1; i < count; i++) {
+        FILE *file = fopen(paths[i], "rb");
+        if (file == NULL) return 1;
+        size_t size = fread(data, 1, sizeof data, file);
+        fclose(file);
+        LLVMFuzzerTestOneInput(data, size);
+    }
+    printf("%d inputs replayed\n", count - 1);
+    return 0;
+}
+#endif

@@ -1,0 +1,82 @@
+/* What the fuzzer and the race share: a small hot path, a naming that answers by rule, and the equations. */
+#ifndef RELAY_HARNESS_H
+#define RELAY_HARNESS_H
+
+#include "kernel/receive.h"
+
+#include <stdio.h>
+
+#define START 1764000000
+
+static span text_of(const char *text) { return (span){(const uint8_t *)text, strlen(text)}; }
+
+static hotpath *make_hotpath(size_t series_limit, size_t memory) {
+    settings settings = {.series_limit = series_limit, .series_per_metric = 5, .alias_limit = 4 * series_limit,
+                         .memory = memory, .window_seconds = 60, .max_age = 86400, .idle_gauge_ttl = 120,
+                         .secret = {1, 2, 3, 4}};
+    for (unsigned kind = 0; kind < KINDS; kind++)
+        settings.catch_all[kind] = (series_name){text_of("overflow"), {NULL, 0}, kind, false};
+    hotpath *self = hotpath_new(&settings);
+    if (self == NULL) abort();
+    hotpath_open_window(self, START);
+    return self;
+}
+
+/* A name that begins with byte 1 is rejected, with byte 2 dropped, the rest keeps its name; the first tag byte is the dimension. */
+static answer answer_of(const identity *identity) {
+    answer answer = {.kind = identity->kind, .name = {identity->text, identity->name_size},
+                     .tags = {identity->text + identity->name_size, identity->tags_size}};
+    uint8_t first = answer.name.size ? answer.name.at[0] : 0;
+    answer.is_sink = first == 1 || first == 2;
+    answer.rejects = first == 1;
+    answer.reason = first == 1 ? RESERVED_NAME : REASONS;
+    answer.series = (series_name){answer.name, {answer.tags.at, answer.tags.size > 0}, identity->kind, false};
+    answer.overflow = (series_name){answer.name, text_of("overflow"), identity->kind, false};
+    return answer;
+}
+
+static size_t name_some(hotpath *self, size_t most) {
+    identity *found[64];
+    answer answers[64];
+    size_t count = hotpath_unresolved(self, found, most < 64 ? most : 64);
+    for (size_t i = 0; i < count; i++) answers[i] = answer_of(found[i]);
+    hotpath_resolve(self, answers, count);
+    return count;
+}
+
+/* Closes a window and reads its rows; returns their samples. */
+static uint64_t close_and_read(hotpath *self, int64_t next_start) {
+    closed closed;
+    uint64_t samples = 0;
+    if (!hotpath_close_window(self, next_start)) abort();
+    while (!hotpath_settled(self)) name_some(self, 64);
+    if (!hotpath_take_closed(self, &closed)) abort();
+    for (size_t i = 0; i < closed.window.used; i++) {
+        const entry *entry = &closed.window.entries[i];
+        samples += entry->cell->samples;
+        if (entry->series->kind == TIMER && entry->cell->extra) sketch_quantile(entry->cell->extra, 0.95);
+        if (entry->series->kind == SET && entry->cell->extra) distinct_cardinality(entry->cell->extra);
+    }
+    if (samples != closed.samples) abort();
+    hotpath_discard(self, &closed);
+    return samples;
+}
+
+/* I5: both equations hold to the unit. */
+static void check_balance(hotpath *self, uint64_t closed) {
+    hotpath_lock(self);
+    uint64_t rejected = 0, dropped = 0;
+    for (int i = 0; i < REASONS_MAX; i++) {
+        rejected += self->rejects.counts[i];
+        dropped += self->counts.dropped[i];
+    }
+    const counts *counts = &self->counts;
+    bool lines = counts->received == counts->accepted + counts->events + rejected;
+    bool samples = counts->samples == closed + counts->open + counts->closing + dropped;
+    hotpath_unlock(self);
+    if (lines && samples) return;
+    fprintf(stderr, "out of balance: lines %d, samples %d\n", lines, samples);
+    abort();
+}
+
+#endif

@@ -1,0 +1,100 @@
+"""The kernel alone, without Python: under sanitizers, on another architecture, and without leaks."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+VECTORS = HERE.parent / "vectors/lines.jsonl"
+REASONS = ("empty_name", "no_value", "bad_value", "bad_type", "bad_rate", "bad_timestamp", "reserved_name")
+ASAN = ("gcc", "-fsanitize=address,undefined")
+
+pytestmark = pytest.mark.skipif(
+    bool(os.environ.get("RELAY_WITHOUT_NATIVE")), reason="RELAY_WITHOUT_NATIVE is set: the kernel is not tested"
+)
+
+
+def build(program: str, directory: Path, *command: str) -> Path:
+    output = directory / program
+    subprocess.run(["bash", HERE / "build", program, output, *command], check=True)
+    return output
+
+
+def run(*command: object, **settings) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False, **settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_corpus_breaks_nothing_under_address_and_undefined_sanitizer(tmp_path):
+    program = build("fuzz_hotpath", tmp_path, *ASAN, "-DREPLAY")
+    corpus = sorted((HERE / "corpus").iterdir())
+    assert run(program, *corpus) == f"{len(corpus)} inputs replayed\n"
+
+
+@pytest.mark.parametrize("sanitizer", ["address,undefined", "thread"])
+def test_readers_race_for_nothing(tmp_path, sanitizer):
+    program = build("race_readers", tmp_path, "gcc", f"-fsanitize={sanitizer}")
+    assert "datagrams" in run(program)
+
+
+def vectors() -> str:
+    rows = []
+    for row in map(json.loads, VECTORS.read_text().splitlines()):
+        reason = REASONS.index(row["reason"]) if row["fate"] == "rejected" else -1
+        rows.append(f"{row['fate']} {reason} {row['line'].encode('latin-1').hex()}\n")
+    return "".join(rows)
+
+
+def test_vectors_hold_without_python(tmp_path):
+    assert run(build("check_vectors", tmp_path, *ASAN), input=vectors()).endswith(" 0 wrong\n")
+
+
+def test_vectors_hold_on_arm64(tmp_path):
+    compiler, emulator = "aarch64-linux-gnu-gcc", shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
+    if not (shutil.which(compiler) and emulator):
+        assert not os.environ.get("RELAY_EXPECT_ARM64"), "arm64 is expected, but a compiler or qemu-user is missing"
+        pytest.skip("no arm64 compiler or no qemu-user")
+    program = build("check_vectors", tmp_path, compiler, "-static")
+    assert run(emulator, program, input=vectors()).endswith(" 0 wrong\n")
+
+
+LEAK = """
+import gc, resource
+from tests.support.hotpath import NOW, START, close, make, name_all
+
+def live(number):
+    hotpath = make("native", series_limit=200)
+    for window in range(1, 4):
+        hotpath.feed(b"\\n".join(b"m%d.%d:%d|%b|#a:%d" % (n, number, n, kind, n % 7)
+                     for n in range(300) for kind in (b"c", b"g", b"ms", b"s")), NOW)
+        name_all(hotpath)
+        partial = b"".join(hotpath.export()) + b"".join(hotpath.export_gauges())
+        hotpath.snapshot(50), hotpath.tap(b"m1*"), hotpath.tapped(), hotpath.rejects(), hotpath.tally()
+        close(hotpath, START + 60 * window)
+    make("native").merge(partial, committed=0)
+    hotpath.feed(b"waiting:1|c\\ng:+1|g", NOW)
+
+def peak():
+    gc.collect()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+for number in range(15):
+    live(number)
+before = peak()
+for number in range(60):
+    live(number)
+print(peak() - before)
+"""
+
+
+def test_a_hot_path_gives_back_what_it_took():
+    grown = int(run(sys.executable, "-c", LEAK, cwd=HERE.parents[1]))
+    assert grown < 3_000, f"{grown} KiB after 60 hot paths that each held more than that"
