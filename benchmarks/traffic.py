@@ -1,4 +1,4 @@
-"""The lines that benchmarks send: 10,000 series, Zipf; 40 % c, 30 % ms, 20 % g, 5 % s, 5 % h; no tags."""
+"""The lines that benchmarks send: 10,000 series, Zipf; 40 % c, 30 % ms, 20 % g, 5 % s, 5 % h; with tags if asked."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ from itertools import accumulate
 
 LINES = 200_000
 SERIES = 10_000
-SHAPES = {"full": 1432, "ten": 10, "single": 1}
-"""full: as many lines as fit 1,432 bytes, an Ethernet frame's; ten and single: so many lines."""
+SHAPES = {"full": 1432, "ten": 10, "single": 1, "tagged": 1432}
+"""full: as many lines as fit 1,432 bytes, an Ethernet frame's; ten and single: so many lines; tagged: full datagrams of
+lines with three tags."""
 _KINDS = (("c", 40), ("ms", 30), ("g", 20), ("s", 5), ("h", 5))
 
 
-def lines(count: int, seed: int = 1) -> list[bytes]:
+def lines(count: int, seed: int = 1, *, tagged: bool = False) -> list[bytes]:
     """Return so many lines, the same for the same seed."""
     rng = random.Random(seed)
     kinds = rng.choices([kind for kind, _ in _KINDS], [share for _, share in _KINDS], k=SERIES)
     ranks = list(accumulate(1 / rank for rank in range(1, SERIES + 1)))
     chosen = rng.choices(range(SERIES), cum_weights=ranks, k=count)
-    return [b"app%d.service.metric%d:%b|%b" % (n % 10, n, value(rng, kinds[n]), kinds[n].encode()) for n in chosen]
+    tags = [b"|#env:prod,region:cn-north-%d,host:web-%d" % (n % 3, n % 97) if tagged else b"" for n in range(SERIES)]
+    return [
+        b"app%d.service.metric%d:%b|%b%b" % (n % 10, n, value(rng, kinds[n]), kinds[n].encode(), tags[n]) for n in chosen
+    ]
 
 
 def value(rng: random.Random, kind: str) -> bytes:
@@ -38,8 +42,8 @@ def value(rng: random.Random, kind: str) -> bytes:
 
 def datagrams(shape: str, count: int = LINES) -> list[bytes]:
     """Return datagrams of a shape that hold so many lines."""
-    every = lines(count)
-    if shape != "full":
+    every = lines(count, tagged=shape == "tagged")
+    if shape in ("ten", "single"):
         size = SHAPES[shape]
         return [b"\n".join(every[start : start + size]) for start in range(0, count, size)]
     packed: list[bytes] = []

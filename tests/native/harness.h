@@ -54,7 +54,7 @@ static uint64_t close_and_read(hotpath *self, int64_t next_start) {
     for (size_t i = 0; i < closed.window.used; i++) {
         const entry *entry = &closed.window.entries[i];
         samples += entry->cell->samples;
-        if (entry->series->kind == TIMER && entry->cell->extra) sketch_quantile(entry->cell->extra, 0.95);
+        if (entry->series->kind == TIMER && entry->cell->extra) sketch_quantile(entry->cell->extra, 0.95, 0, 1);
         if (entry->series->kind == SET && entry->cell->extra) distinct_cardinality(entry->cell->extra);
     }
     if (samples != closed.samples) abort();

@@ -17,22 +17,23 @@ cdef extern from "kernel/receive.h" nogil:
 
     ctypedef struct sample:
         double value, weight
+    ctypedef struct bin:
+        double weight
+        uint32_t key
     ctypedef struct bins:
-        uint16_t *keys
-        double *weights
+        bin *slots
         uint32_t capacity, used
     ctypedef struct sketch:
-        double low, high, zero
+        double zero
         sample *exact
         uint32_t exact_used
         bint binned
         bins positive, negative
-    void sketch_init(sketch *self)
     void sketch_free(sketch *self, budget *memory)
     void sketch_add(sketch *self, double value, double weight, budget *memory)
     void sketch_merge(sketch *self, const sketch *other, budget *memory)
-    double sketch_quantile(const sketch *self, double q)
-    bint bins_add(bins *side, uint16_t key, double weight, budget *memory)
+    double sketch_quantile(const sketch *self, double q, double low, double high)
+    bint bins_add(bins *side, uint32_t key, double weight, budget *memory)
 
     ctypedef struct distinct:
         uint64_t *hashes

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from ipaddress import ip_address, ip_network
 from os import urandom
 
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from relay.hotpath.native cimport _kernel as k
@@ -74,6 +74,7 @@ cdef class Quantiles:
 
     cdef const sketch *_sketch
     cdef sketch *_copy
+    cdef double _low, _high
     cdef object _owner
 
     def __dealloc__(self):
@@ -85,21 +86,21 @@ cdef class Quantiles:
 
     def quantile(self, double q):
         """Return the smallest value whose cumulative weight reaches q (0..1) of the total."""
-        return k.sketch_quantile(self._sketch, q) if self._sketch != NULL else 0.0
+        return k.sketch_quantile(self._sketch, q, self._low, self._high) if self._sketch != NULL else 0.0
 
 
-cdef Quantiles quantiles_of(const sketch *found, object owner):
+cdef Quantiles quantiles_of(const cell *whose, object owner):
     """View a sketch that `owner` keeps alive; copy it if nobody does."""
+    cdef const sketch *found = <const sketch *>whose.extra
     cdef Quantiles made = Quantiles.__new__(Quantiles)
     cdef k.budget memory
     made._owner = owner
-    made._sketch = found
+    made._sketch, made._low, made._high = found, whose.low, whose.high
     if owner is None and found != NULL:
         memory.used, memory.limit = 0, <size_t>-1
-        made._copy = <sketch *>malloc(sizeof(sketch))
+        made._copy = <sketch *>calloc(1, sizeof(sketch))
         if made._copy == NULL:
             raise MemoryError
-        k.sketch_init(made._copy)
         k.sketch_merge(made._copy, found, &memory)
         made._sketch = made._copy
     return made
@@ -112,7 +113,7 @@ cdef object rollup_of(const series *whose, const cell *found, object owner):
         return Rollup(samples=found.samples, count=1.0, sum=size, min=size, max=size, last=size)
     return Rollup(
         samples=found.samples, count=found.count, sum=found.sum, min=found.low, max=found.high, last=found.last,
-        quantiles=quantiles_of(<const sketch *>found.extra, owner) if whose.kind == k.TIMER else None,
+        quantiles=quantiles_of(found, owner) if whose.kind == k.TIMER else None,
     )
 
 
@@ -180,13 +181,18 @@ class Rows(Collection):
 
 
 cdef dict bins_of(const k.bins *side):
-    return {side.keys[i] - k.BIN_BIAS: side.weights[i] for i in range(side.capacity) if side.keys[i]}
+    cdef dict weights = {}
+    for i in range(side.capacity):
+        if side.slots[i].key:
+            weights[<int>side.slots[i].key - k.BIN_BIAS] = side.slots[i].weight
+    return weights
 
 
-cdef object sketch_state(const sketch *found):
+cdef object sketch_state(const cell *whose):
+    cdef const sketch *found = <const sketch *>whose.extra
     exact = None if found.binned else [(found.exact[i].value, found.exact[i].weight) for i in range(found.exact_used)]
     return partial.SketchState(
-        exact, bins_of(&found.positive), bins_of(&found.negative), found.zero, found.low, found.high
+        exact, bins_of(&found.positive), bins_of(&found.negative), found.zero, whose.low, whose.high
     )
 
 
@@ -195,7 +201,7 @@ cdef object record_of(const series *whose, const cell *found):
     state, hashes, registers = None, None, b""
     cdef const k.distinct *members = <const k.distinct *>found.extra
     if whose.kind == k.TIMER and found.extra != NULL:
-        state = sketch_state(<const sketch *>found.extra)
+        state = sketch_state(found)
     elif whose.kind == k.SET and members != NULL:
         if members.registers != NULL:
             registers = bytes_of(members.registers, k.REGISTERS)
@@ -221,13 +227,12 @@ cdef int fill_extra(cell *into, object record, k.budget *memory) except -1:
     cdef k.distinct *members
     if record.sketch is not None:
         into.extra = timer = <sketch *>k.take(memory, sizeof(sketch))
-        k.sketch_init(timer)
         timer.binned = record.sketch.exact is None
         for value, weight in record.sketch.exact or ():
             k.sketch_add(timer, value, weight, memory)
         fill_bins(&timer.positive, record.sketch.positive, memory)
         fill_bins(&timer.negative, record.sketch.negative, memory)
-        timer.zero, timer.low, timer.high = record.sketch.zero, record.sketch.low, record.sketch.high
+        timer.zero = record.sketch.zero
     elif record.kind is Kind.SET:
         into.extra = members = <k.distinct *>k.take(memory, sizeof(k.distinct))
         if len(record.registers) == k.REGISTERS:

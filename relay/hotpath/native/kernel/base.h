@@ -54,15 +54,6 @@ typedef struct span {
     size_t size;
 } span;
 
-static inline bool span_equal(span a, span b) {
-    return a.size == b.size && (a.size == 0 || memcmp(a.at, b.at, a.size) == 0);
-}
-
-/* memcpy of nothing from nowhere is undefined. */
-static inline void span_copy(uint8_t *into, span from) {
-    if (from.size > 0) memcpy(into, from.at, from.size);
-}
-
 static inline uint64_t load64(const uint8_t *at) {
     uint64_t word;
     memcpy(&word, at, sizeof word);
@@ -73,6 +64,30 @@ static inline uint32_t load32(const uint8_t *at) {
     uint32_t word;
     memcpy(&word, at, sizeof word);
     return word;
+}
+
+/* Compares by overlapping words: names are short, and a call of memcmp costs as much as they do. */
+static inline bool bytes_equal(const uint8_t *a, const uint8_t *b, size_t size) {
+    if (size - 16 <= 16) {
+        return ((load64(a) ^ load64(b)) | (load64(a + 8) ^ load64(b + 8)) |
+                (load64(a + size - 16) ^ load64(b + size - 16)) | (load64(a + size - 8) ^ load64(b + size - 8))) == 0;
+    }
+    if (size >= 8) {
+        uint64_t other = load64(a + size - 8) ^ load64(b + size - 8);
+        for (; size > 16; size -= 16, a += 16, b += 16) /* the word loaded above lies behind these */
+            other |= (load64(a) ^ load64(b)) | (load64(a + 8) ^ load64(b + 8));
+        if (size > 8) other |= load64(a) ^ load64(b);
+        return other == 0;
+    }
+    if (size >= 4) return ((load32(a) ^ load32(b)) | (load32(a + size - 4) ^ load32(b + size - 4))) == 0;
+    return size == 0 || (((a[0] ^ b[0]) | (a[size >> 1] ^ b[size >> 1]) | (a[size - 1] ^ b[size - 1])) == 0);
+}
+
+static inline bool span_equal(span a, span b) { return a.size == b.size && bytes_equal(a.at, b.at, a.size); }
+
+/* memcpy of nothing from nowhere is undefined. */
+static inline void span_copy(uint8_t *into, span from) {
+    if (from.size > 0) memcpy(into, from.at, from.size);
 }
 
 /* Saturate: the API carries neither infinity nor NaN, and infinities only come from arithmetic on finite values. */

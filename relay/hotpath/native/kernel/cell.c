@@ -2,8 +2,6 @@
 
 #include "hash.h"
 
-#include <math.h>
-
 #define SLAB_CELLS 1024
 
 static bool add_slab(cells *pool, budget *memory) {
@@ -60,10 +58,7 @@ void cells_free(cells *pool) {
 }
 
 static sketch *sketch_of(cell *self, budget *memory) {
-    if (UNLIKELY(self->extra == NULL)) {
-        self->extra = take(memory, sizeof(sketch));
-        if (self->extra != NULL) sketch_init(self->extra);
-    }
+    if (UNLIKELY(self->extra == NULL)) self->extra = take(memory, sizeof(sketch));
     return self->extra;
 }
 

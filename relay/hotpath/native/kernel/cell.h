@@ -12,6 +12,8 @@
 #include "distinct.h"
 #include "sketch.h"
 
+#include <math.h>
+
 typedef struct cell {
     double count, sum, low, high, last, last_at;
     uint64_t samples;
@@ -41,9 +43,14 @@ void cell_shift(cell *self, double base);
 
 /* Adds a sample of anything but a set. */
 static inline void cell_add(cell *self, enum kind kind, double value, double weight, double now, budget *memory) {
+    double count = self->count + weight, sum = self->sum + value * weight;
+    if (UNLIKELY(!(fabs(sum) + count <= FINITE))) { /* one of them may be too large */
+        count = saturate(count);
+        sum = saturate(self->sum + saturate(value * weight));
+    }
     self->samples++;
-    self->count = saturate(self->count + weight);
-    self->sum = saturate(self->sum + saturate(value * weight));
+    self->count = count;
+    self->sum = sum;
     self->low = value < self->low ? value : self->low;
     self->high = value > self->high ? value : self->high;
     self->last = value;

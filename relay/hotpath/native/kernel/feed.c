@@ -1,8 +1,8 @@
 /* Datagrams become lines, lines become samples: the loop that a line costs.
  *
  * Lines are taken in groups of 32. One pass reads them and prefetches the slots of their hashes, one prefetches the
- * identities those slots name, one their cells; the last one folds, in the order of the lines. The first three only
- * give hints: the last pass looks everything up again, in what is by then the cache, so nothing is ever stale.
+ * identities those slots name, one compares these and prefetches their cells, two prefetch sketches and their bins; the
+ * last one folds, in the order of the lines. Identities neither move nor go while the lock is held, so what a pass found holds.
  * A line that is not quick to read ends its group, so that order holds. */
 #include "hotpath.h"
 
@@ -44,7 +44,7 @@ static void take_text(hotpath *self, span text, const peer *peer) {
 
 /* Folds a line into the cell that its identity remembers; false: it must go the slow way. */
 static inline bool fold_item(hotpath *self, const item *item, uint64_t *plain) {
-    identity *identity = find_identity(self, item->hash, (enum kind)item->kind, item_name(item), item_tags(item));
+    identity *identity = item->identity;
     if (UNLIKELY(identity == NULL || identity->stamp != self->stamp || identity->cell == NULL)) return false;
     if (UNLIKELY(identity->route == OVERFLOWS)) {
         if (item->kind == GAUGE && item->relative) return false;
@@ -65,22 +65,51 @@ static inline bool fold_item(hotpath *self, const item *item, uint64_t *plain) {
 
 /* --- a group of lines --------------------------------------------------------------------------------------------- */
 
-static const identity *hint(const hotpath *self, const item *item) {
-    return self->identities.slots[item->hash & (self->identities.capacity - 1)].item;
+/* First guess: the first item of the same hash. */
+static inline void guess_identity(const hotpath *self, item *item) {
+    const map *map = &self->identities;
+    size_t mask = map->capacity - 1, at = item->hash & mask;
+    while (map->slots[at].hash != item->hash && map->slots[at].hash != 0) at = (at + 1) & mask;
+    item->identity = map->slots[at].item; /* NULL in a free slot */
+    __builtin_prefetch(item->identity);
+}
+
+/* Finds the identity, by now surely, and prefetches its cell; says whether that may have a sketch. */
+static inline bool settle_identity(const hotpath *self, item *item) {
+    identity *found = item->identity;
+    if (UNLIKELY(found == NULL)) return false;
+    enum kind kind = (enum kind)item->kind;
+    if (UNLIKELY(!identity_is(found, kind, item_name(item), item_tags(item)))) {
+        item->identity = found = find_identity(self, item->hash, kind, item_name(item), item_tags(item));
+        if (found == NULL) return false;
+    }
+    __builtin_prefetch(found->cell, 1);
+    return kind == TIMER && found->cell != NULL && found->stamp == self->stamp; /* else it may have been given back */
+}
+
+static inline const sketch *sketch_for(const item *item) {
+    const identity *identity = item->identity;
+    return identity->cell->extra;
 }
 
 static void fold_lines(hotpath *self, lines *lines) {
-    if (lines->used == 0) return;
-    if (LIKELY(self->identities.capacity > 0)) {
-        for (size_t i = 0; i < lines->used; i++) __builtin_prefetch(hint(self, &lines->items[i]));
-        for (size_t i = 0; i < lines->used; i++) {
-            const identity *identity = hint(self, &lines->items[i]);
-            if (LIKELY(identity != NULL)) __builtin_prefetch(identity->cell, 1);
-        }
+    item *items = lines->items;
+    uint8_t timers[GROUP];
+    size_t count = lines->used, timers_used = 0;
+    if (count == 0) return;
+    for (size_t i = 0; i < count; i++) guess_identity(self, &items[i]);
+    for (size_t i = 0; i < count; i++) {
+        timers[timers_used] = (uint8_t)i;
+        timers_used += settle_identity(self, &items[i]);
+    }
+    for (size_t i = 0; i < timers_used; i++) __builtin_prefetch(sketch_for(&items[timers[i]]), 1);
+    for (size_t i = 0; i < timers_used; i++) {
+        const sketch *sketch = sketch_for(&items[timers[i]]);
+        if (sketch != NULL) sketch_prefetch(sketch, items[timers[i]].value);
     }
     uint64_t plain = 0;
-    for (size_t i = 0; i < lines->used; i++)
-        if (UNLIKELY(!fold_item(self, &lines->items[i], &plain))) take_item(self, &lines->items[i]);
+    for (size_t i = 0; i < count; i++)
+        if (UNLIKELY(!fold_item(self, &items[i], &plain))) take_item(self, &items[i]);
     self->counts.received += plain;
     self->counts.accepted += plain;
     self->counts.samples += plain;
@@ -137,10 +166,14 @@ static void feed_datagram(hotpath *self, const datagram *datagram, lines *lines)
     if (UNLIKELY(datagram->truncated)) size = without_last_line(self, (span){datagram->at, size}, peer);
     self->scan(datagram->at, size, &self->marks);
     if (UNLIKELY(self->looked_at) && !look_at(self, datagram->at, size, peer)) return;
-    for (size_t start = 0, end; start < size; start = end + 1) {
-        end = next_mark(self->marks.feeds, start, size);
-        if (LIKELY(end > start)) add_line(self, lines, datagram->at, start, end, peer);
-    }
+    size_t start = 0;
+    self->marks.feeds[size >> 6] |= (uint64_t)1 << (size & 63); /* the last line may have no line feed */
+    for (size_t word = 0; word <= size >> 6; word++)
+        for (uint64_t feeds = self->marks.feeds[word]; feeds != 0; feeds &= feeds - 1) {
+            size_t end = (word << 6) + (size_t)__builtin_ctzll(feeds);
+            if (LIKELY(end > start)) add_line(self, lines, datagram->at, start, end, peer);
+            start = end + 1;
+        }
 }
 
 void hotpath_feed_locked(hotpath *self, const datagram *datagrams, size_t count, double now) {

@@ -19,6 +19,7 @@ static bool open_tables(hotpath *self, const settings *settings) {
     registry->per_metric = settings->series_per_metric;
     registry->memory.limit = settings->memory / 2;
     self->aliases_memory.limit = self->waiting_memory.limit = settings->memory / SHARE_OF_MEMORY;
+    if (!map_reserve(&self->identities, &self->aliases_memory)) return false;
     for (size_t kind = 0; kind < KINDS; kind++) {
         registry->catch_all[kind] = series_intern(registry, &settings->catch_all[kind]);
         if (registry->catch_all[kind] == NULL) return false;

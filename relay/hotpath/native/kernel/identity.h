@@ -45,14 +45,14 @@ typedef struct identity {
 
 static inline bool identity_is(const identity *identity, enum kind kind, span name, span tags) {
     return identity->kind == kind && identity->name_size == name.size && identity->tags_size == tags.size &&
-           memcmp(identity->text, name.at, name.size) == 0 &&
-           memcmp(identity->text + name.size, tags.at, tags.size) == 0;
+           bytes_equal(identity->text, name.at, name.size) &&
+           (tags.size == 0 || bytes_equal(identity->text + name.size, tags.at, tags.size));
 }
 
 static inline uint64_t identity_hash(const hash_key *key, enum kind kind, span name, span tags) {
     uint64_t state = hash_bytes(key, 1 + (uint64_t)kind, name);
     if (tags.size) state = hash_bytes(key, state, tags);
-    return hash_finish(key, state);
+    return hash_finish(state);
 }
 
 static inline size_t identity_bytes(const identity *identity) {

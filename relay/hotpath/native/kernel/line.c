@@ -192,14 +192,14 @@ int line_parse(parser *parser, span text, line *line) {
 
 /* --- the sections of a quick line --------------------------------------------------------------------------------- */
 
-bool line_quick_sections(const uint8_t *text, const marks *marks, size_t at, size_t end, size_t start, item *item) {
+bool line_quick_sections(const uint8_t *text, const marks *marks, size_t at, size_t end, item *item) {
     bool rated = false;
     for (size_t next; at <= end; at = next + 1) {
         next = at < end ? next_mark(marks->bars, at, end) : end;
         span section = {text + at, next - at};
         uint8_t first = section.size ? section.at[0] : 0;
-        if (first == '#' && item->tags == 0) {
-            item->tags = (uint16_t)(at + 1 - start);
+        if (first == '#' && item->tags == NULL) {
+            item->tags = text + at + 1;
             item->tags_size = (uint16_t)(section.size - 1);
         } else if (first == '@' && !rated) {
             double rate;

@@ -55,23 +55,25 @@ bool line_is_event(span text);
 /* Reads one line without its line feed; returns NO_REASON or why it is rejected. The result lives in the parser. */
 int line_parse(parser *parser, span text, line *line);
 
-/* What line_quick reads: offsets from the line's first byte, so that 56 bytes hold it. */
+/* What line_quick reads: offsets from the line's first byte, so that 72 bytes hold it. */
 typedef struct item {
     const uint8_t *at;
-    const void *peer; /* for feed.c */
+    void *identity; /* this and the peer are for feed.c */
+    const void *peer;
     uint64_t hash;
     double value, weight;
-    uint16_t size, name, tags, tags_size, member, member_size; /* the name starts at 0 */
+    uint16_t size, name, tags_size, member, member_size; /* the name starts at 0 */
     uint8_t kind;
     bool relative;
+    const uint8_t *tags; /* NULL: no such section */
 } item;
 
 static inline span item_name(const item *item) { return (span){item->at, item->name}; }
-static inline span item_tags(const item *item) { return (span){item->at + item->tags, item->tags_size}; }
+static inline span item_tags(const item *item) { return (span){item->tags, item->tags_size}; }
 static inline span item_member(const item *item) { return (span){item->at + item->member, item->member_size}; }
 
 /* Reads the sections from `at` (after the bar behind the type) to `end`; false: use line_parse. */
-bool line_quick_sections(const uint8_t *text, const marks *marks, size_t at, size_t end, size_t start, item *item);
+bool line_quick_sections(const uint8_t *text, const marks *marks, size_t at, size_t end, item *item);
 
 static inline double rate_to_weight(double rate) {
     return rate > 0 ? 1.0 / (rate > 1e-300 ? rate : 1e-300) : rate == 0 ? 1.0 : 0.0;
@@ -89,34 +91,48 @@ static inline int type_to_kind(const uint8_t *at, size_t size) {
     return size == 2 && at[0] == 'm' && at[1] == 's' ? TIMER : -1;
 }
 
+/* The kind of a type's first letter, plus one; `m` must be followed by `s`. */
+static const uint8_t KIND_OF_LETTER[256] = {
+    ['c'] = COUNTER + 1, ['m'] = TIMER + 1, ['h'] = TIMER + 1, ['d'] = TIMER + 1, ['g'] = GAUGE + 1, ['s'] = SET + 1};
+
 /* Reads the line [start, end) of a marked text; false: use line_parse. */
 static inline bool line_quick(const uint8_t *text, const marks *marks, size_t start, size_t end, item *item) {
-    size_t colon = next_mark(marks->colons, start, end);
-    size_t bar = next_mark(marks->bars, colon, end);
-    if (UNLIKELY(bar == end || colon == start || text[start] == '_')) return false;
-    size_t stop = end - (text[end - 1] == '\r'), type_end = next_mark(marks->bars, bar + 1, stop);
-    int kind = type_to_kind(text + bar + 1, type_end - bar - 1);
-    if (UNLIKELY(kind < 0)) return false;
+    size_t colon = mark_from(marks->colons, start, end);
+    size_t bar = UNLIKELY(colon >= end) ? end : mark_from(marks->bars, colon, end);
+    if (UNLIKELY(bar >= end || colon == start || text[start] == '_')) return false;
+    if (UNLIKELY(text[end - 1] == '\r')) end--;
+    uint8_t letter = text[bar + 1], kind = (uint8_t)(KIND_OF_LETTER[letter] - 1);
+    size_t type_end = bar + 2;
+    if (letter == 'm' && text[type_end++] != 's') return false;
+    if (UNLIKELY(kind >= KINDS || type_end > end || (type_end < end && text[type_end] != '|'))) return false;
     const uint8_t *number = text + colon + 1;
     size_t size = bar - colon - 1;
     item->at = text + start;
-    item->size = (uint16_t)(stop - start);
+    item->size = (uint16_t)(end - start);
     item->name = (uint16_t)(colon - start);
-    item->tags = item->tags_size = 0;
-    item->kind = (uint8_t)kind;
+    item->tags = NULL;
+    item->tags_size = 0;
+    item->kind = kind;
     item->relative = false;
     item->weight = 1.0;
     if (UNLIKELY(kind == SET)) {
         item->member = (uint16_t)(colon + 1 - start);
         item->member_size = (uint16_t)size;
         if (size == 0) return false;
-    } else {
-        bool negative = *number == '-';
-        item->relative = negative || *number == '+';
-        if (!number_quick(number + item->relative, size - item->relative, &item->value)) return false;
-        if (negative) item->value = -item->value;
+    } else if (UNLIKELY(*number == '-' || *number == '+')) {
+        item->relative = true;
+        if (!number_quick(number + 1, size - 1, &item->value)) return false;
+        if (*number == '-') item->value = -item->value;
+    } else if (UNLIKELY(!number_quick(number, size, &item->value))) {
+        return false;
     }
-    return type_end == stop || line_quick_sections(text, marks, type_end + 1, stop, start, item);
+    if (type_end == end) return true;
+    if (LIKELY(text[type_end + 1] == '#' && mark_from(marks->bars, type_end + 1, end) >= end)) { /* tags and no more */
+        item->tags = text + type_end + 2;
+        item->tags_size = (uint16_t)(end - type_end - 2);
+        return type_end + 1 < end;
+    }
+    return line_quick_sections(text, marks, type_end + 1, end, item);
 }
 
 #endif

@@ -50,8 +50,9 @@ static inline slot *map_next(const map *map, const slot *after) {
     return map_probe(map, &map->slots[at], after->hash);
 }
 
+/* The map must have room for one item at least. */
 static inline void map_prefetch(const map *map, uint64_t hash) {
-    if (map->capacity) __builtin_prefetch(&map->slots[hash & (map->capacity - 1)]);
+    __builtin_prefetch(&map->slots[hash & (map->capacity - 1)]);
 }
 
 /* A growing array of pointers or small structs; `items` is typed by its user. */

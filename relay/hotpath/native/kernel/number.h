@@ -42,7 +42,8 @@ static inline bool number_quick(const uint8_t *at, size_t size, double *number) 
     digits = digits * 10 + (digits >> 8);
     digits = ((digits & 0x000000ff000000ffu) * 0x000f424000000064u +
               (digits >> 16 & 0x000000ff000000ffu) * 0x0000271000000001u) >> 32;
-    *number = (double)(uint32_t)digits / POWERS_OF_TEN[decimals];
+    *number = (double)(uint32_t)digits;
+    if (decimals != 0) *number /= POWERS_OF_TEN[decimals];
     return true;
 #else
     (void)at, (void)size, (void)number;

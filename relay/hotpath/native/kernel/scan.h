@@ -22,8 +22,8 @@ typedef void scanner(const uint8_t *at, size_t size, marks *marks);
 scanner *scan_choose(void);
 scanner scan_portable;
 
-/* Returns the position of the first bit in [from, end), or `end`. */
-static inline size_t next_mark(const uint64_t *bits, size_t from, size_t end) {
+/* Returns the position of the first bit from `from` on, or anything from `end` on if there is none before it. */
+static inline size_t mark_from(const uint64_t *bits, size_t from, size_t end) {
     size_t word = from >> 6;
     uint64_t rest = bits[word] & ~(uint64_t)0 << (from & 63);
     while (rest == 0) {
@@ -31,7 +31,12 @@ static inline size_t next_mark(const uint64_t *bits, size_t from, size_t end) {
         if (word << 6 >= end) return end;
         rest = bits[word];
     }
-    size_t found = (word << 6) + (size_t)__builtin_ctzll(rest);
+    return (word << 6) + (size_t)__builtin_ctzll(rest);
+}
+
+/* Returns the position of the first bit in [from, end), or `end`. */
+static inline size_t next_mark(const uint64_t *bits, size_t from, size_t end) {
+    size_t found = mark_from(bits, from, end);
     return found < end ? found : end;
 }
 

@@ -3,12 +3,12 @@
 /* --- names -------------------------------------------------------------------------------------------------------- */
 
 static uint64_t metric_hash(const registry *registry, span name) {
-    return hash_finish(&registry->key, hash_bytes(&registry->key, 1, name));
+    return hash_finish(hash_bytes(&registry->key, 1, name));
 }
 
 static uint64_t series_hash(const registry *registry, const series_name *name) {
     uint64_t state = hash_bytes(&registry->key, 2 + (uint64_t)name->kind * 2 + name->derived, name->metric);
-    return hash_finish(&registry->key, hash_bytes(&registry->key, state, name->dimensions));
+    return hash_finish(hash_bytes(&registry->key, state, name->dimensions));
 }
 
 static metric *metric_intern(registry *registry, span name) {

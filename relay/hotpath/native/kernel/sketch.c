@@ -4,68 +4,58 @@
 
 static double log_gamma_(void) { return log((1 + SKETCH_ACCURACY) / (1 - SKETCH_ACCURACY)); }
 
-static uint16_t bin_of(double magnitude) {
-    return (uint16_t)((int)ceil(log(magnitude) / log_gamma_()) + BIN_BIAS);
+static uint32_t bin_of(double magnitude) {
+    double exact = log(magnitude) / log_gamma_();
+    int below = (int)exact;
+    return (uint32_t)(below + (exact > below) + BIN_BIAS); /* ceil, without a call */
 }
 
-static double middle(uint16_t key) {
-    double exponent = (key - BIN_BIAS) * log_gamma_();
+static double middle(uint32_t key) {
+    double exponent = ((int)key - BIN_BIAS) * log_gamma_();
     return exp(exponent < 709.0 ? exponent : 709.0) * (1 - SKETCH_ACCURACY);
 }
 
 /* --- one side ----------------------------------------------------------------------------------------------------- */
 
-static uint32_t bins_slot(const bins *side, uint16_t key) {
-    uint32_t slot = key & (side->capacity - 1);
-    while (side->keys[slot] != 0 && side->keys[slot] != key) slot = (slot + 1) & (side->capacity - 1);
-    return slot;
+static bin *bins_slot(const bins *side, uint32_t key) {
+    uint32_t at = key & (side->capacity - 1);
+    while (side->slots[at].key != 0 && side->slots[at].key != key) at = (at + 1) & (side->capacity - 1);
+    return &side->slots[at];
 }
 
 static bool bins_grow(bins *side, budget *memory) {
     bins old = *side;
-    uint32_t capacity = old.capacity ? 2 * old.capacity : 32;
-    uint16_t *keys = take(memory, capacity * sizeof *keys);
-    double *weights = take(memory, capacity * sizeof *weights);
-    if (keys == NULL || weights == NULL) {
-        give(memory, keys, capacity * sizeof *keys);
-        give(memory, weights, capacity * sizeof *weights);
-        return false;
-    }
-    *side = (bins){keys, weights, capacity, old.used};
-    for (uint32_t i = 0; i < old.capacity; i++) {
-        if (old.keys[i] == 0) continue;
-        uint32_t slot = bins_slot(side, old.keys[i]);
-        keys[slot] = old.keys[i];
-        weights[slot] = old.weights[i];
-    }
-    give(memory, old.keys, old.capacity * sizeof *keys);
-    give(memory, old.weights, old.capacity * sizeof *weights);
+    uint32_t capacity = old.capacity ? 2 * old.capacity : 16;
+    bin *slots = take(memory, capacity * sizeof *slots);
+    if (slots == NULL) return false;
+    *side = (bins){slots, capacity, old.used};
+    for (uint32_t i = 0; i < old.capacity; i++)
+        if (old.slots[i].key != 0) *bins_slot(side, old.slots[i].key) = old.slots[i];
+    give(memory, old.slots, old.capacity * sizeof *slots);
     return true;
 }
 
 /* Closes the gap that a removed entry leaves, so that every probe still ends at a free slot. */
-static void bins_remove(bins *side, uint32_t slot) {
-    uint32_t mask = side->capacity - 1, next = slot;
+static void bins_remove(bins *side, uint32_t gap) {
+    uint32_t mask = side->capacity - 1, next = gap;
     for (;;) {
         next = (next + 1) & mask;
-        if (side->keys[next] == 0) break;
-        uint32_t home = side->keys[next] & mask;
-        if (((next - home) & mask) >= ((next - slot) & mask)) {
-            side->keys[slot] = side->keys[next];
-            side->weights[slot] = side->weights[next];
-            slot = next;
+        if (side->slots[next].key == 0) break;
+        uint32_t home = side->slots[next].key & mask;
+        if (((next - home) & mask) >= ((next - gap) & mask)) {
+            side->slots[gap] = side->slots[next];
+            gap = next;
         }
     }
-    side->keys[slot] = 0;
+    side->slots[gap] = (bin){0, 0};
     side->used--;
 }
 
 /* Folds the lowest bin into the second lowest. */
 static void bins_collapse(bins *side) {
-    uint32_t lowest = 0, second = 0;
-    uint16_t low = UINT16_MAX, next = UINT16_MAX;
+    uint32_t lowest = 0, second = 0, low = UINT32_MAX, next = UINT32_MAX;
     for (uint32_t i = 0; i < side->capacity; i++) {
-        uint16_t key = side->keys[i];
+        uint32_t key = side->slots[i].key;
         if (key == 0 || key >= next) continue;
         if (key < low) {
             second = lowest, next = low;
@@ -74,51 +64,42 @@ static void bins_collapse(bins *side) {
             second = i, next = key;
         }
     }
-    side->weights[second] += side->weights[lowest];
+    side->slots[second].weight += side->slots[lowest].weight;
     bins_remove(side, lowest);
 }
 
 /* Without memory for another bin a weight joins the nearest one. */
-static bool bins_add_nearest(bins *side, uint16_t key, double weight) {
-    uint32_t best = side->capacity;
-    for (uint32_t i = 0; i < side->capacity; i++)
-        if (side->keys[i] != 0 && (best == side->capacity || abs(side->keys[i] - key) < abs(side->keys[best] - key)))
-            best = i;
-    if (best < side->capacity) side->weights[best] += weight;
-    return best < side->capacity;
+static bool bins_add_nearest(bins *side, uint32_t key, double weight) {
+    bin *best = NULL;
+    for (bin *slot = side->slots; slot < side->slots + side->capacity; slot++)
+        if (slot->key != 0 && (best == NULL || abs((int)slot->key - (int)key) < abs((int)best->key - (int)key)))
+            best = slot;
+    if (best != NULL) best->weight += weight;
+    return best != NULL;
 }
 
-bool bins_add(bins *side, uint16_t key, double weight, budget *memory) {
+bool bins_add(bins *side, uint32_t key, double weight, budget *memory) {
     if (LIKELY(side->capacity != 0)) {
-        uint32_t slot = bins_slot(side, key);
-        if (LIKELY(side->keys[slot] == key)) {
-            side->weights[slot] += weight;
+        bin *slot = bins_slot(side, key);
+        if (LIKELY(slot->key == key)) {
+            slot->weight += weight;
             return true;
         }
     }
     if (4 * (side->used + 1) > 3 * side->capacity && !bins_grow(side, memory))
         return bins_add_nearest(side, key, weight);
-    uint32_t slot = bins_slot(side, key);
-    side->keys[slot] = key;
-    side->weights[slot] = weight;
+    *bins_slot(side, key) = (bin){weight, key};
     side->used++;
     if (side->used > SKETCH_BINS) bins_collapse(side);
     return true;
 }
 
 static void bins_free(bins *side, budget *memory) {
-    give(memory, side->keys, side->capacity * sizeof *side->keys);
-    give(memory, side->weights, side->capacity * sizeof *side->weights);
+    give(memory, side->slots, side->capacity * sizeof *side->slots);
     *side = (bins){0};
 }
 
 /* --- the sketch --------------------------------------------------------------------------------------------------- */
-
-void sketch_init(sketch *self) {
-    memset(self, 0, sizeof *self);
-    self->low = INFINITY;
-    self->high = -INFINITY;
-}
 
 static void free_exact(sketch *self, budget *memory) {
     give(memory, self->exact, self->exact_capacity * sizeof(sample));
@@ -150,11 +131,11 @@ void sketch_coarsen(sketch *self, budget *memory) {
 
 /* Makes room for one more exact sample; false if it must not, or cannot, grow. */
 static bool grow_exact(sketch *self, budget *memory) {
-    uint32_t capacity = self->exact_capacity ? 2 * self->exact_capacity : 4;
+    uint16_t capacity = (uint16_t)(self->exact_capacity ? 2 * self->exact_capacity : 4);
     if (capacity > QUANTILE_EXACT || budget_full(memory)) return false;
     sample *grown = take(memory, capacity * sizeof *grown);
     if (grown == NULL) return false;
-    uint32_t used = self->exact_used;
+    uint16_t used = self->exact_used;
     if (used > 0) memcpy(grown, self->exact, used * sizeof *grown);
     free_exact(self, memory);
     self->exact = grown;
@@ -164,8 +145,6 @@ static bool grow_exact(sketch *self, budget *memory) {
 }
 
 void sketch_add(sketch *self, double value, double weight, budget *memory) {
-    if (value < self->low) self->low = value;
-    if (value > self->high) self->high = value;
     if (!self->binned) {
         if (self->exact_used < self->exact_capacity || grow_exact(self, memory)) {
             self->exact[self->exact_used++] = (sample){value, weight};
@@ -178,12 +157,10 @@ void sketch_add(sketch *self, double value, double weight, budget *memory) {
 
 static void merge_side(bins *mine, const bins *theirs, budget *memory) {
     for (uint32_t i = 0; i < theirs->capacity; i++)
-        if (theirs->keys[i] != 0) bins_add(mine, theirs->keys[i], theirs->weights[i], memory);
+        if (theirs->slots[i].key != 0) bins_add(mine, theirs->slots[i].key, theirs->slots[i].weight, memory);
 }
 
 void sketch_merge(sketch *self, const sketch *other, budget *memory) {
-    if (other->low < self->low) self->low = other->low;
-    if (other->high > self->high) self->high = other->high;
     if (other->binned) sketch_coarsen(self, memory);
     for (uint32_t i = 0; i < other->exact_used; i++)
         sketch_add(self, other->exact[i].value, other->exact[i].weight, memory);
@@ -206,12 +183,12 @@ static size_t ascending(const sketch *self, sample *into) {
     if (self->exact_used > 0) memcpy(into, self->exact, self->exact_used * sizeof *into);
     count += self->exact_used;
     for (uint32_t i = 0; i < self->negative.capacity; i++)
-        if (self->negative.keys[i] != 0)
-            into[count++] = (sample){-middle(self->negative.keys[i]), self->negative.weights[i]};
+        if (self->negative.slots[i].key != 0)
+            into[count++] = (sample){-middle(self->negative.slots[i].key), self->negative.slots[i].weight};
     if (self->zero > 0) into[count++] = (sample){0.0, self->zero};
     for (uint32_t i = 0; i < self->positive.capacity; i++)
-        if (self->positive.keys[i] != 0)
-            into[count++] = (sample){middle(self->positive.keys[i]), self->positive.weights[i]};
+        if (self->positive.slots[i].key != 0)
+            into[count++] = (sample){middle(self->positive.slots[i].key), self->positive.slots[i].weight};
     qsort(into, count, sizeof *into, by_value);
     return count;
 }
@@ -233,16 +210,16 @@ static double clamp(double value, double low, double high) {
     return value > high ? high : value;
 }
 
-double sketch_quantile(const sketch *self, double q) {
+double sketch_quantile(const sketch *self, double q, double low, double high) {
     size_t most = (size_t)self->exact_used + self->negative.used + self->positive.used + 1;
     sample *entries = calloc(most, sizeof *entries);
-    if (entries == NULL) return self->exact_used || self->binned ? self->high : 0.0;
+    if (entries == NULL) return self->exact_used || self->binned ? high : 0.0;
     size_t count = ascending(self, entries);
-    double target = q * total_weight(entries, count), reached = 0, found = count ? self->high : 0.0;
+    double target = q * total_weight(entries, count), reached = 0, found = count ? high : 0.0;
     for (size_t i = 0; i < count; i++) {
         reached += entries[i].weight;
         if (reached >= target) {
-            found = clamp(entries[i].value, self->low, self->high);
+            found = clamp(entries[i].value, low, high);
             break;
         }
     }

@@ -1,0 +1,129 @@
+"""CPU per line of this relay and its peers, side by side in one run.
+
+    python -m benchmarks.compare [--rounds 5] [--seconds 1.0] [--shapes full,ten,single,tagged] [--plot FILE.png]
+
+Every round sends the same traffic to every server in turn, in a closed loop (the load looks at the receiver's queue, so
+nothing is lost), then at an ordinary rate (paced). CPU is read from schedstat, lines are those sent; what a server
+says it accepted is compared with them (P13). Figures drift on a shared machine: only ratios inside a round count, and
+their median is printed with the smallest beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import struct
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.servers import Server, available, send
+from benchmarks.traffic import LINES, SHAPES, datagrams
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SETTLE = 0.4
+PACED = {"paced single": ("single", 30_000.0), "paced full": ("full", 100_000 / 42)}
+BATCHES = {"full": 16, "tagged": 16}
+OURS = "relay, native"
+Cost = dict[str, list[float]]
+
+
+def main() -> None:
+    """Measure, print one table a shape, maybe plot."""
+    options = read_options()
+    costs: dict[str, Cost] = {}
+    with tempfile.TemporaryDirectory() as directory:
+        for shape in options.shapes.split(","):
+            costs[shape] = measure(shape, options, Path(directory))
+            report(shape, costs[shape])
+    if options.plot:
+        plot(costs, options.plot)
+
+
+def read_options() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--shapes", default=",".join([*SHAPES, *PACED]))
+    parser.add_argument("--plot")
+    return parser.parse_args()
+
+
+def measure(shape: str, options: argparse.Namespace, directory: Path) -> Cost:
+    """Return CPU seconds per million lines, by server and round; the first round warms up."""
+    source, rate = PACED.get(shape, (shape, 0.0))
+    sent = datagrams(source)
+    traffic = write(sent, directory / source)
+    per_datagram = LINES / len(sent)
+    costs: Cost = {}
+    with ExitStack() as stack:
+        servers = [stack.enter_context(make()) for make in available().values()]
+        for number in range(options.rounds + 1):
+            for server in servers:
+                cost = one_turn(server, traffic, per_datagram, options.seconds, rate, BATCHES.get(source, 64))
+                if number:
+                    costs.setdefault(server.name, []).append(cost)
+    return costs
+
+
+def one_turn(server: Server, traffic: Path, per_datagram: float, seconds: float, rate: float, batch: int) -> float:
+    """Send for a while; return CPU seconds per million lines. Whole passes only would be exact; a part of one is
+    within a line of it."""
+    cpu, dropped = server.cpu(), server.drops()
+    said = server.lines() if server.lines else 0
+    count, _ = send(server, traffic, seconds, rate, batch)
+    time.sleep(SETTLE)
+    spent = server.cpu() - cpu
+    lost = server.drops() - dropped
+    if server.lines and not rate:
+        check_total(server, server.lines() - said, (count - lost) * per_datagram)
+    if lost:
+        print(f"  {server.name}: {lost} of {count} datagrams dropped by the kernel")
+    return spent / ((count - lost) * per_datagram) * 1e6
+
+
+def check_total(server: Server, said: int, sent: float) -> None:
+    """P13, within the lines of the datagrams of an incomplete pass."""
+    if abs(said - sent) > max(2_000.0, sent * 0.002):
+        print(f"  {server.name}: says {said} lines of {sent:.0f} sent")
+
+
+def write(sent: Sequence[bytes], path: Path) -> Path:
+    """Write traffic as load.c reads it."""
+    path.write_bytes(b"".join(struct.pack("<H", len(datagram)) + datagram for datagram in sent))
+    return path
+
+
+def report(shape: str, costs: Cost) -> None:
+    """Print a table: CPU per million lines, and how much of each server's cost ours is."""
+    print(f"\n{shape:<24}{'CPU s per M lines':>20}{'ours / theirs':>16}{'smallest':>10}")
+    for name, rounds in sorted(costs.items(), key=lambda item: statistics.median(item[1])):
+        ratios = [ours / theirs for ours, theirs in zip(costs[OURS], rounds, strict=True)]
+        print(f"{name:<24}{statistics.median(rounds):>20.3f}{statistics.median(ratios):>16.3f}{min(ratios):>10.3f}")
+
+
+def plot(costs: dict[str, Cost], path: str) -> None:
+    """Draw CPU per line by server and shape, logarithmic."""
+    import matplotlib.pyplot as plt  # noqa: PLC0415 - only whoever asks for the plot needs it
+
+    figure, axes = plt.subplots(figsize=(9, 4.5))
+    names = list(next(iter(costs.values())))
+    width = 0.8 / len(names)
+    for number, name in enumerate(names):
+        medians = [statistics.median(cost[name]) for cost in costs.values()]
+        axes.bar([at + number * width for at in range(len(costs))], medians, width, label=name)
+    axes.set_yscale("log")
+    axes.set_ylabel("CPU seconds per million lines")
+    axes.set_xticks([at + 0.4 - width / 2 for at in range(len(costs))], list(costs))
+    axes.legend(fontsize="small", ncols=2)
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+
+
+if __name__ == "__main__":
+    main()
