@@ -49,11 +49,11 @@ static traffic read_traffic(const char *path) {
 /* Returns the bytes that wait in the queue of the socket bound to `port`. */
 static unsigned long queued(int table, unsigned port) {
     static char text[1 << 16];
-    char wanted[16];
+    char wanted[32]; /* the local port of a socket that is not connected: our own is, to that port */
     ssize_t size = pread(table, text, sizeof text - 1, 0);
     if (size <= 0) return 0;
     text[size] = '\0';
-    snprintf(wanted, sizeof wanted, ":%04X ", port);
+    snprintf(wanted, sizeof wanted, ":%04X 00000000:0000 ", port);
     char *row = strstr(text, wanted);
     unsigned long waiting = 0;
     if (row != NULL) sscanf(row, "%*s %*s %*x %*x:%lx", &waiting);

@@ -21,7 +21,7 @@ from tests.support.node import has_node, install
 from tests.support.relay import environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 HERE = Path(__file__).parent
 SERVER_CORE, LOAD_CORE = 0, (os.cpu_count() or 1) - 1
@@ -115,8 +115,11 @@ def compiled(program: str) -> Path:
     return output
 
 
+RUN = (sys.executable, "-m", "relay", "run")
+
+
 @contextmanager
-def relay(hotpath: str, **settings: str) -> Iterator[Server]:
+def relay(hotpath: str, command: Sequence[str] = RUN, **settings: str) -> Iterator[Server]:
     """Run `statsd-relay run`; its cloud is not there, its window outlives the benchmark."""
     port, admin = free_port(), free_port(socket.SOCK_STREAM)
     with tempfile.TemporaryDirectory() as state:
@@ -134,7 +137,7 @@ def relay(hotpath: str, **settings: str) -> Iterator[Server]:
                 text = answer.read().decode()
             return int(float(text.partition("\nrelay_accepted_lines_total ")[2].split()[0]))
 
-        with process([sys.executable, "-m", "relay", "run"], port, env) as pid:
+        with process(list(command), port, env) as pid:
             yield Server(f"relay, {hotpath}", pid, port, lines, queue=2 * 1024 * 1024)
 
 
