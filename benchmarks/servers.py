@@ -39,6 +39,8 @@ class Server:
     """Lines it says it accepted, if it says so."""
     queue: int = 64 * 1024
     """Bytes that may wait in its receive queue in a closed loop: a third of the buffer it asked for, or has by default."""
+    metrics: Callable[[], str] = str
+    """Its own metrics, of the relay."""
 
     def cpu(self) -> float:
         """Return seconds of CPU of all its threads and child processes, to the nanosecond."""
@@ -132,13 +134,15 @@ def relay(hotpath: str, command: Sequence[str] = RUN, **settings: str) -> Iterat
             **{"WINDOW_SECONDS": "3600", "LIMITS_SERIES_PER_METRIC": "10000000", **settings},
         )
 
+        def metrics() -> str:
+            with urllib.request.urlopen(f"http://127.0.0.1:{admin}/metrics", timeout=30) as answer:
+                return answer.read().decode()
+
         def lines() -> int:
-            with urllib.request.urlopen(f"http://127.0.0.1:{admin}/metrics", timeout=10) as answer:
-                text = answer.read().decode()
-            return int(float(text.partition("\nrelay_accepted_lines_total ")[2].split()[0]))
+            return int(float(metrics().partition("\nrelay_accepted_lines_total ")[2].split()[0]))
 
         with process(list(command), port, env) as pid:
-            yield Server(f"relay, {hotpath}", pid, port, lines, queue=2 * 1024 * 1024)
+            yield Server(f"relay, {hotpath}", pid, port, lines, 2 * 1024 * 1024, metrics)
 
 
 @contextmanager

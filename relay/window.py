@@ -115,6 +115,10 @@ class Encoding(Protocol):
     samples_dropped: int
     points_collided: int
 
+    def prepare(self) -> Iterator[None]:
+        """Look at every name first, a step each."""
+        ...
+
     def __iter__(self) -> Iterator[Point]:
         """Encode."""
         ...
@@ -230,6 +234,8 @@ class Closer:
         window = self._hotpath.closed_window()
         self._ledger.samples_closing += window.samples
         encoding = self._encode(window)
+        async for _ in self._paced(encoding.prepare()):
+            pass
         batches = [batch async for batch in self._paced(self._pack(encoding, closing))]
         gauges = b"".join([frame async for frame in self._paced(self._hotpath.export_gauges())])
         await self._spool.store(closing, batches, {"gauges": gauges, "classes": self._namer.export_classes()})
@@ -282,6 +288,7 @@ class Closer:
         """Answer what the closing window needs; it takes no new identities, so this ends."""
         while not self._hotpath.settled():
             await self._name(slices=1)
+            await self._clock.sleep(0)
 
     async def _paced(self, items: Iterable[T]) -> AsyncIterator[T]:
         """Pull lazily made items, letting others run every 5 ms."""

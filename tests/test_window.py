@@ -116,6 +116,9 @@ class Sums:
     def __init__(self, closed):
         self.closed = closed
 
+    def prepare(self):
+        yield
+
     def __iter__(self):
         for _, rollup in self.closed.rows:
             yield Point(b"%d" % rollup.sum)

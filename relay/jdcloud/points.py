@@ -149,25 +149,33 @@ class Encoding:
         """Samples of rows whose name belongs to another row."""
         self.points_collided = 0
         """Points of rows that are sent, whose derived name belongs to another row."""
+        self._received: set[int] = set()
+        """Hashes: a million names of a window are kept nowhere else as Python objects, and should not be here."""
 
     def __repr__(self) -> str:
         """Report the counts."""
         return f"<Encoding {self._window.start}, {self.samples_dropped} samples dropped>"
 
+    def prepare(self) -> Iterator[None]:
+        """Learn which names were received; a step a series, so that it can be paced. To be run before iterating."""
+        for series in self._window.series:
+            if not series.derived:
+                self._received.add(hash(series[:2]))
+            yield
+
     def __iter__(self) -> Iterator[Point]:
         """Encode row by row."""
-        received = {series[:2] for series in self._window.series if not series.derived}
-        taken: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
+        received, taken = self._received, set[int]()
         for row in self._window.rows:
             series, rollup = row
-            key = series[:2]
+            key = hash(series[:2])
             if key in taken or (series.derived and key in received):
                 self.samples_dropped += rollup.samples
                 continue
             taken.add(key)
             for named in self._encoder.values(row, self._window.seconds):
                 if named.suffix:
-                    derived = (limits.fit(series.metric, named.suffix), series.dimensions)
+                    derived = hash((limits.fit(series.metric, named.suffix), series.dimensions))
                     if derived in received or derived in taken:
                         self.points_collided += 1
                         continue

@@ -18,6 +18,7 @@ from tests.support.rows import HOST, START, Fixed, counter, gauge, members, time
 def encode(closed: ClosedWindow, **changes):
     settings = {"namespace": "ns", "output": "aggregate", "counter_values": "total", "percentiles": [95.0]}
     encoding = PointEncoder(**{**settings, **changes}).encode_window(closed)
+    assert sum(1 for _ in encoding.prepare()) == len(closed.rows)
     points = [json.loads(point.body) for point in encoding]
     assert not any(check_point(point, START) for point in points)
     return points, encoding

@@ -48,6 +48,7 @@ enum reason {
     SOURCE_DENIED, SERIES_LIMIT, INTERNAL_ERROR, TOO_OLD, TOO_FAR_AHEAD, LATE_GAUGE, FORGOTTEN, REASONS,
     REASONS_MAX = 32, NO_REASON = -1
 };
+#define LOST_REASONS 3 /* what a timestamp can cost: TOO_OLD, TOO_FAR_AHEAD, LATE_GAUGE */
 
 typedef struct span {
     const uint8_t *at;

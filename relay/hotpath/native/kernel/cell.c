@@ -46,7 +46,7 @@ void cell_clear(cell *self, enum kind kind, budget *memory) {
 
 void cell_free(cells *pool, cell *self, enum kind kind, budget *memory) {
     if (self == NULL) return;
-    cell_clear(self, kind, memory);
+    if (kind == TIMER || kind == SET) cell_clear(self, kind, memory);
     memory->used -= sizeof *self;
     self->extra = pool->free;
     pool->free = self;

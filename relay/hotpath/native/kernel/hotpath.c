@@ -69,6 +69,8 @@ void hotpath_free(hotpath *self) {
     map_free(&registry->series, &registry->memory);
     map_free(&registry->metrics, &registry->memory);
     cells_free(&registry->cells);
+    for (size_t i = 0; i < self->idle_used; i++) series_release(registry, self->idle[i].series);
+    free(self->idle);
     queue_free(self, &self->queue);
     queue_free(self, &self->closing_queue);
     tap_set(&self->tap, NULL);

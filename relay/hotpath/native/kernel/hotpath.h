@@ -68,6 +68,10 @@ typedef struct hotpath {
     window open, closing;
     queue queue, closing_queue;
     bool is_closing;
+    bool gauges_begun;     /* every name of the closing window is known: its gauges are looked at */
+    size_t gauges_left;    /* of them */
+    gauge_row *idle;       /* those found that repeat */
+    size_t idle_used;
     closed *discarded; /* read, and to be given back a little at a time */
     parser parser;
     marks marks;
@@ -117,6 +121,8 @@ void hotpath_open_window(hotpath *self, int64_t start);
 
 /* Swaps the tables; false if the last closing window was not taken yet. */
 bool hotpath_close_window(hotpath *self, int64_t next_start);
+
+/* Says whether the closing window waits for nothing; looks at a part of the gauges each time, so ask until it does. */
 bool hotpath_settled(hotpath *self);
 
 /* Hands out the closing window; false if there is none. */
@@ -151,6 +157,9 @@ identity *meet_identity(hotpath *self, enum kind kind, span name, span tags);
 /* naming.c: drops aliases that the last two windows did not use, among the next `count` slots. */
 void sweep_aliases(hotpath *self, size_t count);
 void queue_free(hotpath *self, queue *queue);
+
+/* windows.c: looks at up to `most` gauges of the closing window; true when all were looked at. */
+bool settle_gauges(hotpath *self, size_t most);
 
 /* windows.c: gives back up to `most` entries of windows that were discarded. */
 void release_discarded(hotpath *self, size_t most);

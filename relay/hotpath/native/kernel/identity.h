@@ -8,7 +8,7 @@
  * Both kinds are bounded in number and bytes: aliases by evicting one that the current window does not use, provisionals
  * by refusing new ones (they fold into the catch-all of their class).
  *
- * Memory: 26 bytes and the text, 16 to 32 in the map; a provisional 96 and a cell. */
+ * Memory: 26 bytes and the text, 16 to 32 in the map; a provisional takes two cells. */
 #ifndef RELAY_IDENTITY_H
 #define RELAY_IDENTITY_H
 
@@ -17,15 +17,18 @@
 enum state { WAITING, RESOLVED, SUNK };
 enum route { PLAIN, WAITS, OVERFLOWS };
 
-/* What came for an identity in one window before naming answered; it is in no figure until then. */
+/* What came for an identity in one window before naming answered; it is in no figure until then. It is as large as a
+ * cell and comes from the same slabs: a flood of new names leaves room that the next window's cells use. */
 typedef struct provisional {
     cell *cell;
     cell *relative; /* deltas before the first absolute value, as offsets from a base that is not known yet */
-    uint64_t lines, relative_lines, late;
-    uint64_t dropped[REASONS];
-    uint32_t window;
     struct provisional *older; /* of the closing window */
+    uint64_t lines, relative_lines, late;
+    uint32_t dropped[LOST_REASONS]; /* by TOO_OLD and the reasons after it */
+    uint32_t window;
 } provisional;
+
+_Static_assert(sizeof(provisional) <= sizeof(cell), "a provisional lies in a cell's place");
 
 typedef struct identity {
     cell *cell; /* takes the samples, if `stamp` is the current one; NULL: the slow way */

@@ -4,6 +4,7 @@
 #define EVICTION_PROBES 64
 #define SWEPT_SLOTS 10000 /* whenever naming asks, ten times a second: a fraction of a millisecond */
 #define RELEASED_ENTRIES 10000
+#define SETTLED_GAUGES 10000 /* 1 to 2 ms */
 
 /* --- the map of identities ---------------------------------------------------------------------------------------- */
 
@@ -54,7 +55,7 @@ static void remove_identity(hotpath *self, slot *slot, budget *memory) {
 static void provisional_free(hotpath *self, provisional *provisional, enum kind kind) {
     cell_free(&self->registry.cells, provisional->cell, kind, &self->registry.memory);
     cell_free(&self->registry.cells, provisional->relative, GAUGE, &self->registry.memory);
-    give(&self->waiting_memory, provisional, sizeof *provisional);
+    cell_free(&self->registry.cells, (cell *)provisional, COUNTER, &self->registry.memory);
 }
 
 void free_provisionals(hotpath *self, identity *identity) {
@@ -66,8 +67,9 @@ void free_provisionals(hotpath *self, identity *identity) {
 
 /* Gives an identity a provisional of the open window, and a place in the queue; false without memory. */
 static bool begin_waiting(hotpath *self, identity *identity) {
-    provisional *made = take(&self->waiting_memory, sizeof *made);
+    provisional *made = (provisional *)cell_new(&self->registry.cells, &self->registry.memory);
     if (made == NULL) return false;
+    memset(made, 0, sizeof *made);
     made->cell = cell_new(&self->registry.cells, &self->registry.memory);
     if (made->cell == NULL || !queue_push(&self->queue, identity, &self->waiting_memory)) {
         provisional_free(self, made, (enum kind)identity->kind);
@@ -149,7 +151,7 @@ size_t hotpath_unresolved(hotpath *self, identity **found, size_t most) {
 
 bool hotpath_settled(hotpath *self) {
     hotpath_lock(self);
-    bool settled = self->closing_queue.waiting == 0;
+    bool settled = self->closing_queue.waiting == 0 && settle_gauges(self, SETTLED_GAUGES);
     hotpath_unlock(self);
     return settled;
 }
@@ -222,9 +224,9 @@ static void settle(hotpath *self, provisional *waiting, const identity *identity
         return;
     }
     counts->accepted += waiting->lines;
-    for (int reason = 0; reason < REASONS; reason++) {
-        counts->dropped[reason] += waiting->dropped[reason];
-        counts->samples += waiting->dropped[reason];
+    for (int i = 0; i < LOST_REASONS; i++) {
+        counts->dropped[TOO_OLD + i] += waiting->dropped[i];
+        counts->samples += waiting->dropped[i];
     }
     if (identity->state == SUNK) {
         counts->samples += samples_of(waiting);

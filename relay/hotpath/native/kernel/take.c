@@ -53,7 +53,7 @@ static void hold_group(hotpath *self, const group *group, provisional *waiting) 
     int reason = 0;
     enum fate fate = fate_of(self, group, &reason);
     if (fate == LOST) {
-        waiting->dropped[reason] += group->count;
+        waiting->dropped[reason - TOO_OLD] += (uint32_t)group->count;
         return;
     }
     waiting->late += fate == KEPT_LATE ? group->count : 0;

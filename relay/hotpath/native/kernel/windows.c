@@ -21,6 +21,7 @@ static void swap_tables(hotpath *self, int64_t next_start) {
     self->stamp_before = self->stamp_opened;
     self->stamp_opened = self->stamp;
     self->sweep_left = self->identities.capacity;
+    self->gauges_begun = false;
 }
 
 bool hotpath_close_window(hotpath *self, int64_t next_start) {
@@ -48,23 +49,35 @@ static bool note_base(const hotpath *self, gauge *gauge) {
     return true;
 }
 
-static void add_idle_row(const gauge *gauge, closed *closed) {
+static void add_idle_row(hotpath *self, const gauge *gauge) {
     gauge->series->refs++;
-    closed->idle[closed->idle_used++] = (gauge_row){gauge->series, gauge->base};
+    self->idle[self->idle_used++] = (gauge_row){gauge->series, gauge->base};
 }
 
-/* Looks at every gauge: those idle repeat; those whose time is over are forgotten when room is needed. */
-static void settle_gauges(hotpath *self, closed *closed) {
+static void begin_gauges(hotpath *self) {
+    self->gauges_begun = true;
+    self->gauges_left = self->registry.gauges_used;
+    self->idle = calloc(self->gauges_left + 1, sizeof *self->idle);
+    self->idle_used = 0;
+}
+
+/* Those idle repeat; those whose time is over are forgotten when room is needed. Gauges that come meanwhile lie behind
+ * the ones to look at, and what leaves its place to the last one was looked at or is gone: none is left out. */
+bool settle_gauges(hotpath *self, size_t most) {
+    if (!self->is_closing) return true;
+    if (!self->gauges_begun) begin_gauges(self);
     bool crowded = self->registry.gauges_used > self->settings.series_limit / 2;
-    for (size_t i = self->registry.gauges_used; i-- > 0;) {
-        gauge *gauge = self->registry.gauges[i];
+    for (; most > 0 && self->gauges_left > 0; most--) {
+        if (--self->gauges_left >= self->registry.gauges_used) continue;
+        gauge *gauge = self->registry.gauges[self->gauges_left];
         if (note_base(self, gauge)) continue;
         if (repeats(self, gauge, self->closing.start)) {
-            if (closed->idle != NULL) add_idle_row(gauge, closed);
+            if (self->idle != NULL) add_idle_row(self, gauge);
         } else if (crowded && series_cell(gauge->series, &self->open) == NULL) {
             gauge_free(&self->registry, gauge);
         }
     }
+    return self->gauges_left == 0;
 }
 
 bool hotpath_take_closed(hotpath *self, closed *closed) {
@@ -72,8 +85,11 @@ bool hotpath_take_closed(hotpath *self, closed *closed) {
     hotpath_lock(self);
     bool found = self->is_closing && self->closing_queue.waiting == 0;
     if (found) {
-        closed->idle = calloc(self->registry.gauges_used + 1, sizeof *closed->idle);
-        settle_gauges(self, closed);
+        settle_gauges(self, SIZE_MAX);
+        closed->idle = self->idle;
+        closed->idle_used = self->idle_used;
+        self->idle = NULL;
+        self->idle_used = 0;
         closed->window = self->closing;
         closed->samples = self->counts.closing;
         self->counts.closing = 0;
