@@ -48,14 +48,14 @@ def main() -> None:
     options = parser.parse_args()
     wanted = options.servers.split(";")
     with tempfile.TemporaryDirectory() as directory:
-        for shape in START:
+        for shape, rate in START.items():
             sent = datagrams(shape)
             traffic = write(sent, Path(directory) / shape)
             print(f"\n{shape:<18}{'datagrams/s':>14}{'lines/s':>14}{'loss':>9}")
             for name, make in available().items():
                 if name in wanted:
                     with make() as server:
-                        search(server, traffic, LINES / len(sent), options.seconds, START[shape])
+                        search(server, traffic, LINES / len(sent), options.seconds, rate)
         hog(traffic)
 
 

@@ -72,8 +72,7 @@ def measure(shape: str, options: argparse.Namespace, directory: Path) -> Cost:
 
 
 def one_turn(server: Server, traffic: Path, per_datagram: float, seconds: float, rate: float, batch: int) -> float:
-    """Send for a while; return CPU seconds per million lines. Whole passes only would be exact; a part of one is
-    within a line of it."""
+    """Send for a while; return CPU seconds per million lines."""
     cpu, dropped = server.cpu(), server.drops()
     said = server.lines() if server.lines else 0
     count, _ = send(server, traffic, seconds, rate, batch)

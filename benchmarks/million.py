@@ -70,7 +70,8 @@ def run(server: Server, traffic: Path, rate: float, empty: float) -> None:
         while metric(server, "relay_windows_closed_total") == first:
             lags.append(metric(server, "relay_loop_lag_seconds"))
             time.sleep(0.25)
-        print(f"closed in {metric(server, 'relay_window_close_seconds'):.1f} s, loop late by {max(lags) * 1000:.0f} ms at most")
+        seconds = metric(server, "relay_window_close_seconds")
+        print(f"closed in {seconds:.1f} s, loop late by {max(lags) * 1000:.0f} ms at most")
         print(f"PSS {server.rss():.0f} MB, CPU {(server.cpu() - cpu):.1f} s since the minute began")
         count, took = sending.result()
     time.sleep(1)

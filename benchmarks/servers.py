@@ -38,7 +38,7 @@ class Server:
     lines: Callable[[], int] | None = None
     """Lines it says it accepted, if it says so."""
     queue: int = 64 * 1024
-    """Bytes that may wait in its receive queue in a closed loop: a third of the buffer it asked for, or has by default."""
+    """Bytes that may wait in its receive queue in a closed loop: a third of what it asked for or has."""
     metrics: Callable[[], str] = str
     """Its own metrics, of the relay."""
 
@@ -176,12 +176,23 @@ def netdata() -> Iterator[Server]:
             (base / name).mkdir()
         off = "\n".join(
             f"{plugin} = no"
-            for plugin in ("proc", "diskspace", "cgroups", "tc", "idlejitter", "checks", "apps", "timex", "enable running new plugins")
+            for plugin in (
+                "proc",
+                "diskspace",
+                "cgroups",
+                "tc",
+                "idlejitter",
+                "checks",
+                "apps",
+                "timex",
+                "enable running new plugins",
+            )
         )
         (base / "netdata.conf").write_text(
             f"[global]\nrun as user = root\n[directories]\n"
             f"cache = {base}/cache\nlib = {base}/lib\nlog = {base}/log\nconfig = {base}/etc\n"
-            f"[db]\nmode = none\n[web]\nmode = none\n[plugins]\n{off}\nstatsd = yes\n[health]\nenabled = no\n[ml]\nenabled = no\n"
+            f"[db]\nmode = none\n[web]\nmode = none\n[plugins]\n{off}\nstatsd = yes\n"
+            f"[health]\nenabled = no\n[ml]\nenabled = no\n"
             f"[statsd]\nenabled = yes\nbind to = udp:127.0.0.1:{port}\nudp messages to process at once = 100\n"
         )
         with process(["/usr/sbin/netdata", "-D", "-c", base / "netdata.conf", "-P", base / "pid"], port) as pid:
@@ -196,7 +207,8 @@ def collectd() -> Iterator[Server]:
         config = Path(directory) / "collectd.conf"
         config.write_text(
             f'BaseDir "{directory}"\nPIDFile "{directory}/pid"\nTypesDB "/usr/share/collectd/types.db"\nInterval 3600\n'
-            f'LoadPlugin statsd\n<Plugin statsd>\n  Host "127.0.0.1"\n  Port "{port}"\n  TimerPercentile 95.0\n</Plugin>\n'
+            f'LoadPlugin statsd\n<Plugin statsd>\n  Host "127.0.0.1"\n  Port "{port}"\n'
+            f"  TimerPercentile 95.0\n</Plugin>\n"
         )
         with process(["/usr/sbin/collectd", "-f", "-C", config], port) as pid:
             yield Server("collectd", pid, port)
@@ -248,5 +260,3 @@ def send(server: Server, traffic: Path, seconds: float, rate: float = 0, batch: 
     )
     sent, took = done.stdout.split()
     return int(sent), float(took)
-
-

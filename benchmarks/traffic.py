@@ -21,7 +21,8 @@ def lines(count: int, seed: int = 1, *, tagged: bool = False) -> list[bytes]:
     chosen = rng.choices(range(SERIES), cum_weights=ranks, k=count)
     tags = [b"|#env:prod,region:cn-north-%d,host:web-%d" % (n % 3, n % 97) if tagged else b"" for n in range(SERIES)]
     return [
-        b"app%d.service.metric%d:%b|%b%b" % (n % 10, n, value(rng, kinds[n]), kinds[n].encode(), tags[n]) for n in chosen
+        b"app%d.service.metric%d:%b|%b%b" % (n % 10, n, value(rng, kinds[n]), kinds[n].encode(), tags[n])
+        for n in chosen
     ]
 
 
