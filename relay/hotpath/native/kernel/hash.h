@@ -22,21 +22,23 @@ static inline uint64_t hash_mix(uint64_t a, uint64_t b) {
 }
 
 static inline uint64_t hash_bytes(const hash_key *key, uint64_t state, span text) {
-    const uint8_t *at = text.at, *end = text.at + text.size;
-    state ^= key->secret[0] ^ text.size;
-    if (LIKELY(text.size >= 16)) {
+    const uint8_t *at = text.at;
+    size_t size = text.size;
+    state ^= key->secret[0] ^ size;
+    if (LIKELY(size >= 16)) {
+        const uint8_t *end = at + size;
         for (; end - at > 16; at += 16) state = hash_mix(load64(at) ^ key->secret[1], load64(at + 8) ^ state);
         return hash_mix(load64(end - 16) ^ key->secret[2], load64(end - 8) ^ state);
     }
     uint64_t low = 0, high = 0;
-    if (text.size >= 8) {
+    if (size >= 8) {
         low = load64(at);
-        high = load64(end - 8);
-    } else if (text.size >= 4) {
+        high = load64(at + size - 8);
+    } else if (size >= 4) {
         low = load32(at);
-        high = load32(end - 4);
-    } else if (text.size > 0) {
-        low = (uint64_t)at[0] << 16 | (uint64_t)at[text.size >> 1] << 8 | end[-1];
+        high = load32(at + size - 4);
+    } else if (size > 0) {
+        low = (uint64_t)at[0] << 16 | (uint64_t)at[size >> 1] << 8 | at[size - 1];
     }
     return hash_mix(low ^ key->secret[2], high ^ state);
 }
