@@ -1,4 +1,4 @@
-"""How soon a relay reads its first packet, and what it costs while nothing comes (P14).
+"""How soon a relay reads its first packet, what it costs while nothing comes (P14), its memory at 10,000 series (P7).
 
 python -m benchmarks.start
 """
@@ -11,8 +11,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
-from benchmarks.servers import QUIET, free_port, relay, udp_row
+from benchmarks.compare import write
+from benchmarks.servers import QUIET, free_port, relay, send, udp_row
+from benchmarks.traffic import datagrams
 from tests.support.relay import environment
 
 STARTS = 5
@@ -23,11 +26,14 @@ def main() -> None:
     """Start it a few times, then leave one alone."""
     times = [start() for _ in range(STARTS)]
     print(f"start to bound socket: {statistics.median(times) * 1000:.0f} ms (smallest {min(times) * 1000:.0f})")
-    with relay("native") as server:
+    with tempfile.TemporaryDirectory() as state, relay("native") as server:
         time.sleep(2)
         cpu = server.cpu()
         time.sleep(IDLE_SECONDS)
         print(f"idle: {(server.cpu() - cpu) / IDLE_SECONDS:.2%} of a core, {server.rss():.0f} MB PSS")
+        send(server, write(datagrams("full"), Path(state) / "traffic"), 2.0)
+        time.sleep(2)
+        print(f"10,000 series: {server.rss():.0f} MB PSS")
 
 
 def start() -> float:
