@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import click
@@ -41,6 +42,13 @@ def test_every_copied_path_exists_and_is_not_ignored():
             for source in shlex.split(rest)[:-1]:
                 assert (ROOT / source).exists()
                 assert f"!{source}" in ignore
+
+
+def test_every_file_of_the_kernel_is_built_and_in_the_source_distribution():
+    [extension] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["ext-modules"]
+    kernel = ROOT / "relay/hotpath/native/kernel"
+    listed = {ROOT / path for path in (*extension["sources"], *extension["depends"])}
+    assert {*kernel.glob("*.c"), *kernel.glob("*.h")} == {path for path in listed if path.parent == kernel}
 
 
 def test_the_final_stage_is_small_and_not_root():

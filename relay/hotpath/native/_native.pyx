@@ -9,6 +9,7 @@ from collections.abc import Collection
 from ipaddress import ip_address, ip_network
 from os import urandom
 
+cimport cython
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
@@ -120,8 +121,9 @@ cdef object rollup_of(const series *whose, const cell *found, object owner):
 # --- closed windows ---------------------------------------------------------------------------------------------------
 
 
+@cython.no_gc_clear
 cdef class _Closed:
-    """State: a window that has left the hot path; given back to it in the end."""
+    """State: a window that has left the hot path; given back to it in the end, so it must not lose it before."""
 
     cdef closed window
     cdef NativeHotPath hotpath
