@@ -14,10 +14,10 @@ import os
 import random
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from relay import limits
-from relay.admin.server import AdminServer
 from relay.delivery.batcher import pack
 from relay.delivery.dead_letters import DeadLetters
 from relay.delivery.partial_file import PartialFile
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from relay.admin.server import AdminServer
     from relay.clock import Clock
     from relay.config.schema import Config
     from relay.delivery.pool import Cloud, Transport
@@ -185,10 +186,17 @@ class Relay:
         for listener in self.listeners:
             listener.start()
         self.watch = KernelWatch(self.listeners, loss_log=self.loss_log, clock=self._clock)
-        self.admin = AdminServer(listen=self.config.admin.listen, state=self) if self.config.admin.listen else None
-        if self.admin:
-            self._closing.push_async_callback(self.admin.stop)
-            await self.admin.start()
+        self.admin = await self._open_admin() if self.config.admin.listen else None
+
+    async def _open_admin(self) -> AdminServer:
+        """Import it only now: its libraries take half of a start, and the sockets are read meanwhile."""
+        await asyncio.to_thread(import_module, "relay.admin.server")
+        from relay.admin.server import AdminServer  # noqa: PLC0415 - see above
+
+        admin = AdminServer(listen=self.config.admin.listen, state=self)
+        self._closing.push_async_callback(admin.stop)
+        await admin.start()
+        return admin
 
     def _open_readers(self, address: str) -> None:
         """Bind an address, once for each reader."""
