@@ -192,6 +192,17 @@ def test_far_values_collapse_from_below():
     assert_same_rows(*(close(hotpath) for hotpath in pair))
 
 
+def test_at_the_bound_of_memory_sketches_stay_small():
+    hotpath = make("native", memory=1 << 20, series_limit=500)
+    for value in range(1, 1500):
+        hotpath.feed(b"\n".join(b"t%d:%de%d|ms" % (n, value, value % 200 - 5) for n in range(100)), NOW)
+        name_all(hotpath)
+    records = [r for frame in partial.decode_frames(b"".join(hotpath.export()))[0] for r in frame.rollups]
+    assert sum(len(record.sketch.positive) for record in records) * 16 < 1 << 20
+    assert all(sum(record.sketch.positive.values()) == record.samples == 1499 for record in records)
+    assert imbalance(hotpath) == 0
+
+
 def test_the_kernel_was_compiled_with_our_limits():
     from relay.hotpath.native._native import LIMITS
 

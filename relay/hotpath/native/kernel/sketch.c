@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#define BINS_AT_THE_BOUND 64 /* slots: 1 KiB a side, an octave and a half */
+
 static double log_gamma_(void) { return log((1 + SKETCH_ACCURACY) / (1 - SKETCH_ACCURACY)); }
 
 static uint32_t bin_of(double magnitude) {
@@ -68,6 +70,12 @@ static void bins_collapse(bins *side) {
     bins_remove(side, lowest);
 }
 
+/* Says whether a side may hold another bin; at the bound of memory only a small one grows. */
+static bool bins_have_room(bins *side, budget *memory) {
+    if (4 * (side->used + 1) <= 3 * side->capacity) return true;
+    return (side->capacity < BINS_AT_THE_BOUND || !budget_full(memory)) && bins_grow(side, memory);
+}
+
 /* Without memory for another bin a weight joins the nearest one. */
 static bool bins_add_nearest(bins *side, uint32_t key, double weight) {
     bin *best = NULL;
@@ -86,8 +94,7 @@ bool bins_add(bins *side, uint32_t key, double weight, budget *memory) {
             return true;
         }
     }
-    if (4 * (side->used + 1) > 3 * side->capacity && !bins_grow(side, memory))
-        return bins_add_nearest(side, key, weight);
+    if (!bins_have_room(side, memory)) return bins_add_nearest(side, key, weight);
     *bins_slot(side, key) = (bin){weight, key};
     side->used++;
     if (side->used > SKETCH_BINS) bins_collapse(side);

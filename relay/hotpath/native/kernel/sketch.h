@@ -3,10 +3,12 @@
  * Theory. Up to 64 samples are kept as they came. Beyond, weights are added in logarithmic bins (DDSketch layout, gamma
  * = 1.01/0.99): bin i holds gamma^(i-1) < v <= gamma^i, one set of bins a side, |v| < 1e-9 counts as zero. A side is an
  * open-addressed table whose hash is the index itself: bins that lie side by side in value lie side by side in memory,
- * so a timer costs no more than a dense array would, and two far outliers no more than two entries. A bin is 16 bytes, so adding to it touches one cache line.
+ * so a timer costs no more than a dense array would, and two far outliers no more than two entries. A bin is 16 bytes,
+ * so adding to it touches one cache line.
  *
- * Growth: samples 4, 8 .. 64; bins 32, 64 .. 4096, three quarters full at most. At 2,048 bins a side the lowest two
- * become one. Invariants: indices are -1,036 .. 35,489, stored with BIN_BIAS so that 0 is a free slot; weights > 0. */
+ * Growth: samples 4, 8 .. 64; bins 16, 32 .. 4096, three quarters full at most. At 2,048 bins a side the lowest two
+ * become one. At the bound of memory a side stops at 64 slots, and what finds no bin joins the nearest one.
+ * Invariants: indices are -1,036 .. 35,489, stored with BIN_BIAS so that 0 is a free slot; weights > 0. */
 #ifndef RELAY_SKETCH_H
 #define RELAY_SKETCH_H
 
