@@ -37,7 +37,7 @@ CODES: Final[dict[str, str]] = {
     "RLY310": "The series limit is reached; new series fold into an overflow series.",
     "RLY401": "The cloud says 429: the quota is used up.",
     "RLY402": "The cloud refused points or requests.",
-    "RLY403": "The cloud answered with a status that needs a person (404, redirect, other 4xx).",
+    "RLY404": "The cloud answered with a status that needs a person (404, redirect, other 4xx).",
     "RLY900": "The native hot path is not installed; the Python one runs.",
 }
 

@@ -213,7 +213,7 @@ class SenderPool:
 
     def _wait_for_person(self, verdict: Misconfigured) -> None:
         self._pause(wait_for_person(self._random()))
-        code = "RLY120 credentials refused" if verdict.credentials else "RLY403 the cloud refuses requests"
+        code = "RLY120 credentials refused" if verdict.credentials else "RLY404 the cloud refuses requests"
         self._loss_log.warn(f"{code}, everything is kept", reason=str(verdict.status), detail=verdict.detail)
 
     def _pause(self, seconds: float) -> None:

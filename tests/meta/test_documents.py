@@ -9,6 +9,7 @@ from relay.errors import CODES, DROPPED_POINTS, DROPPED_SAMPLES, REJECTED_LINES
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+REFERENCE = (ROOT / "deploy/REFERENCE.md").read_text()
 SOURCES = {path: path.read_text() for path in (ROOT / "relay").rglob("*.py")}
 
 
@@ -18,17 +19,17 @@ def test_the_readme_is_short_and_its_test_command_is_what_ci_runs():
     assert (ROOT / ".ci/run").read_text().rstrip().endswith(f"\n{command}")
 
 
-def test_every_error_code_is_in_the_readme_and_used():
-    assert dict(re.findall(r"^- `(RLY\d+)` (.+)$", README, re.MULTILINE)) == CODES
+def test_every_error_code_is_in_the_reference_and_used():
+    assert dict(re.findall(r"^- `(RLY\d+)` (.+)$", REFERENCE, re.MULTILINE)) == CODES
     used = {
         code for path, text in SOURCES.items() if path.name != "errors.py" for code in re.findall(r"RLY\d{3}", text)
     }
     assert used == CODES.keys()
 
 
-def test_every_reason_is_in_the_readme_and_in_the_code():
+def test_every_reason_is_in_the_reference_and_in_the_code():
     """Hot path and naming write their reasons as literals; each is listed, and each that is listed exists."""
-    paragraph = re.search(r"^Reasons of rejected lines: .*?\n\n", README, re.MULTILINE | re.DOTALL)[0]
+    paragraph = re.search(r"^Reasons of rejected lines: .*?\n\n", REFERENCE, re.MULTILINE | re.DOTALL)[0]
     lines, samples, points = (set(re.findall(r"`(\w+)`", part)) for part in re.split(r" Of dropped", paragraph))
     assert (lines, samples, points) == (set(REJECTED_LINES), set(DROPPED_SAMPLES), set(DROPPED_POINTS))
     code = "\n".join(text for path, text in SOURCES.items() if path.name != "errors.py")
