@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from relay import limits
 from relay.delivery.batcher import pack
+from relay.delivery.checkpoint import Checkpointer, CheckpointFiles
 from relay.delivery.dead_letters import DeadLetters
-from relay.delivery.partial_file import PartialFile
 from relay.delivery.pool import SenderPool
 from relay.delivery.rate import TokenBucket
 from relay.delivery.spool import Spool
@@ -29,6 +29,7 @@ from relay.jdcloud.points import BODY_HEAD, BODY_TAIL, PointEncoder
 from relay.listener.udp import UdpListener
 from relay.listener.watch import KernelWatch
 from relay.naming import Namer
+from relay.recovery import Owed, Recovery
 from relay.telemetry import Books, Growth, Ledger, LossLog, balance, tell_of_window
 from relay.window import Closed, Closer
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from relay.clock import Clock
     from relay.config.schema import Config
     from relay.delivery.pool import Cloud, Transport
+    from relay.hotpath.choose import HotPath
     from relay.model import Batch, Point, Tally
 
 LAG_PROBE = 0.5
@@ -152,12 +154,10 @@ class Relay:
             notices=self.ledger,
         )
         self.namer.load_classes(await self.spool.state("classes") or b"")
-        self.hotpath = choose_hotpath(
-            config.listen, config.limits, config.window, max_age=config.cloud.max_age, catch_all=self.namer.overflow
-        )
-        self.hotpath.merge(await self.spool.state("gauges") or b"", committed=0)
-        self._partial = PartialFile(self._state) if self._state else None
-        found = await asyncio.to_thread(self._partial.load, self.spool.committed) if self._partial else None
+        self.hotpath = self._make_hotpath()
+        files = CheckpointFiles(self._state) if self._state else None
+        owed = await Owed.find(files, self.spool.committed, wall=self._clock.wall(), seconds=config.window.seconds)
+        self.checkpointer = self._make_checkpointer(files) if files else None
         encoder = PointEncoder(
             namespace=config.cloud.namespace,
             output=config.cloud.output,
@@ -174,10 +174,41 @@ class Relay:
             ledger=self.ledger,
             clock=self._clock,
             on_closed=self._closed,
-            resume=found.window if found else None,
+            on_moved=self.checkpointer.move if self.checkpointer else None,
+            resume=owed.resume,
         )
-        if found:
-            self.hotpath.merge(found.frames, committed=0)
+        if files:
+            await self._restore(owed, files)
+
+    def _make_hotpath(self) -> HotPath:
+        config = self.config
+        return choose_hotpath(
+            config.listen, config.limits, config.window, max_age=config.cloud.max_age, catch_all=self.namer.overflow
+        )
+
+    def _make_checkpointer(self, files: CheckpointFiles) -> Checkpointer:
+        checkpointer = Checkpointer(
+            files,
+            hotpath=self.hotpath,
+            void=lambda: self.spool.committed,
+            interval=self.config.window.checkpoint,
+            clock=self._clock,
+            loss_log=self.loss_log,
+        )
+        self._closing.push_async_callback(checkpointer.close)
+        return checkpointer
+
+    async def _restore(self, owed: Owed, files: CheckpointFiles) -> None:
+        recovery = Recovery(
+            hotpath=self.hotpath,
+            make_hotpath=self._make_hotpath,
+            namer=self.namer,
+            closer=self.closer,
+            ledger=self.ledger,
+            loss_log=self.loss_log,
+            files=files,
+        )
+        await recovery.restore(owed, await self.spool.state("gauges") or b"")
 
     async def _open_sockets(self) -> None:
         self.listeners: list[UdpListener] = []
@@ -243,6 +274,8 @@ class Relay:
             senders = group.create_task(self.pool.run(), name="senders")
             closing = group.create_task(self.closer.run(), name="closer")
             probes = [group.create_task(self._probe_lag()), group.create_task(self.watch.run())]
+            if self.checkpointer:
+                probes.append(group.create_task(self.checkpointer.run()))
             await self._stop.wait()
             for listener in self.listeners:
                 listener.stop()
@@ -260,12 +293,11 @@ class Relay:
         """Settle the open window: on disk at once, then closed if it is the current minute's, then sent."""
         began = self._clock.monotonic()
         await self.closer.name_all()
-        if self._partial:
-            frames = b"".join(self.hotpath.export())
-            await asyncio.to_thread(self._partial.save, self.closer.open_id, frames)
+        if self.checkpointer:
+            await self.checkpointer.save(everything=True)
         closed_early = await self.closer.close_early()
-        if closed_early and self._partial:
-            await asyncio.to_thread(self._partial.drop)
+        if closed_early and self.checkpointer:
+            await self.checkpointer.drop_void()
         await self.pool.drain(until=began + limits.STOP_SECONDS)
         if not self._state:
             await self._drop_what_nobody_keeps(closed_early=closed_early)

@@ -38,6 +38,8 @@ CODES: Final[dict[str, str]] = {
     "RLY401": "The cloud says 429: the quota is used up.",
     "RLY402": "The cloud refused points or requests.",
     "RLY404": "The cloud answered with a status that needs a person (404, redirect, other 4xx).",
+    "RLY411": "The disk refuses writes; what is not yet on it lives in memory until it does.",
+    "RLY412": "A file of the state directory is damaged or of a newer version; it was set aside.",
     "RLY900": "The native hot path is not installed; the Python one runs.",
 }
 

@@ -53,7 +53,13 @@ SET_PRECISION: Final = 14
 CLOCK_BACK_KEEP: Final = 600
 """Seconds a wall clock may step back before the open window is moved to another id."""
 CLOSE_SLICE: Final = 0.005
-"""Seconds of close work between two yields to the event loop; the promise is 20 ms."""
+"""Seconds of work between two yields to the event loop; the promise is 20 ms."""
+CHECKPOINT_RATE: Final = 8 * 1024 * 1024
+"""Bytes a second that checkpoints may write; beyond it they come less often."""
+CHECKPOINT_SHARE: Final = 0.05
+"""Of a core that checkpoints may use; likewise."""
+CHECKPOINT_SECONDS: Final = 15.0
+"""The longest time between two checkpoints."""
 STOP_SECONDS: Final = 4.0
 """How long a stopping relay goes on sending."""
 REJECTS_KEPT: Final = 64

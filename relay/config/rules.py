@@ -150,6 +150,7 @@ RULES: Final[dict[str, Callable[[Config], str]]] = {
     "names.prefix": _legal("names", "prefix", empty=True),
     "window.seconds": _between("window", "seconds", 1, 3600),
     "window.idle_gauges": _idle_gauges,
+    "window.checkpoint": _between("window", "checkpoint", 0.05, 15),
     "window.percentiles": _percentiles,
     "limits.series": _between("limits", "series", 10, 10_000_000),
     "limits.series_per_metric": _between("limits", "series_per_metric", 1, 10_000_000),

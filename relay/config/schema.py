@@ -71,6 +71,7 @@ class Window(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     idle_gauges: Annotated[
         str, help_('"keep:DURATION" repeats an idle gauge that long, "keep" for ever, "drop" not at all')
     ] = "keep:1h"
+    checkpoint: Annotated[Seconds, help_("how often the open window goes to disk: what a crash may cost")] = Seconds(1)
     percentiles: Annotated[list[float], help_("of timers, each sent as its own metric NAME.pNN")] = field(
         default_factory=lambda: [95.0]
     )

@@ -251,21 +251,26 @@ class PythonHotPath:
 
     # --- partials: see partial.py -------------------------------------------------------------------------------------
 
-    def export(self) -> Iterator[bytes]:
-        """Return the open window as frames; what waits for its name is not in it, so let naming answer first."""
-        self._fold()
-        return partial.export_cells(self._store.open.start, self._store.open.cells)
+    def export(self, *, changed: bool = False) -> Iterator[tuple[int, bytes]]:
+        """Yield the open window as (window id, frame), but what waits for its name: let naming answer first.
+
+        Lines may come and the window may close while this is iterated; an empty frame only lets others run.
+
+        Args:
+            changed: only series that changed since they were last exported.
+        """
+        table = self._store.open
+        return partial.export_cells(table.start, table.cells, changed=changed, now=self._now)
 
     def export_gauges(self) -> Iterator[bytes]:
         """Return the gauges' bases as frames."""
         return partial.export_gauges(self._store.gauges)
 
-    def merge(self, exported: bytes, *, committed: int) -> int:
+    def merge(self, exported: bytes) -> int:
         """Add what `export` or `export_gauges` wrote, also over a restart.
 
         Args:
-            exported: frames, maybe damaged.
-            committed: rollups of this window and of earlier ones are void.
+            exported: frames, maybe damaged; every record counts.
 
         Returns:
             How many places were damaged.
@@ -274,9 +279,20 @@ class PythonHotPath:
         for frame in frames:
             for gauge in frame.gauges:
                 self._store.restore_gauge(gauge.series(), gauge.value, gauge.updated)
-            for rollup in frame.rollups if frame.window > committed else ():
+            for rollup in frame.rollups:
                 self._store.restore(*partial.from_record(rollup))
         return damaged
+
+    def recover(self, checkpoint: bytes) -> partial.Recovery:
+        """Add the newest record of each series of a checkpoint to the open window.
+
+        Args:
+            checkpoint: what `export` wrote while one window was open, maybe damaged.
+        """
+        recovery = partial.read_checkpoint(checkpoint)
+        for record in recovery.records:
+            self._store.restore(*partial.from_record(record))
+        return recovery
 
     # --- looking ------------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from relay.config.schema import Limits, Listen, Window
+    from relay.hotpath.partial import Recovery
     from relay.model import ClosedWindow, Identity, Kind, RejectedLine, Resolution, Row, Series, Sink, Tally
 
 _NATIVE = "relay.hotpath.native._native"
@@ -45,9 +46,10 @@ class HotPath(Protocol):
     def close_window(self, next_start: int) -> None: ...  # noqa: D102
     def settled(self) -> bool: ...  # noqa: D102
     def closed_window(self) -> ClosedWindow: ...  # noqa: D102
-    def export(self) -> Iterator[bytes]: ...  # noqa: D102
+    def export(self, *, changed: bool = False) -> Iterator[tuple[int, bytes]]: ...  # noqa: D102
     def export_gauges(self) -> Iterator[bytes]: ...  # noqa: D102
-    def merge(self, exported: bytes, *, committed: int) -> int: ...  # noqa: D102
+    def merge(self, exported: bytes) -> int: ...  # noqa: D102
+    def recover(self, checkpoint: bytes) -> Recovery: ...  # noqa: D102
     def snapshot(self, limit: int) -> list[Row]: ...  # noqa: D102
     def forget(self, names: Iterable[str]) -> list[str]: ...  # noqa: D102
     def rejects(self) -> list[RejectedLine]: ...  # noqa: D102

@@ -2,6 +2,18 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+cdef extern from "kernel/export.h" nogil:
+    ctypedef struct output:
+        uint8_t *bytes
+        size_t used
+        bint failed
+    ctypedef struct progress:
+        size_t records
+        int64_t window
+        bint exhausted
+    void hotpath_export(hotpath *self, progress *progress, bint changed, output *out)
+    void output_free(output *out)
+
 cdef extern from "kernel/receive.h" nogil:
     enum: SKETCH_BINS, SET_EXACT, SET_PRECISION, QUANTILE_EXACT, DATAGRAM_BYTES, NUMBER_BYTES, TIMESTAMP_AHEAD
     enum: REJECTS_KEPT, REJECT_BYTES, REASONS, REASONS_MAX, RECEIVE_MOST, BIN_BIAS, REGISTERS, NETWORKS_MOST
