@@ -104,6 +104,13 @@ class RelayProcess:
         os.kill(pid, number)
         return pid
 
+    async def gone(self, pid: int, *, within: float = 10) -> None:
+        """Wait for the end of the process or of a worker of it."""
+        deadline = time.monotonic() + within
+        while self.process.poll() is None if pid == self.process.pid else _state(pid) not in ("Z", "X", ""):
+            assert time.monotonic() < deadline, f"process {pid} lives on:\n{self.text()}"
+            await asyncio.sleep(0.01)
+
     def _wait_for_ports(self) -> tuple[tuple[str, int], str]:
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline and self.process.poll() is None:
