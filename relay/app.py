@@ -331,6 +331,11 @@ class Relay:
         return float(self.config.cloud.requests_per_minute)
 
     @property
+    def checkpoint_interval(self) -> float:
+        """Seconds between two checkpoints of the open window; 0 without a state directory."""
+        return self.checkpointer.interval if self.checkpointer else 0.0
+
+    @property
     def requests_in_flight(self) -> int:
         """Requests that wait for an answer."""
         return self.pool.requests_in_flight

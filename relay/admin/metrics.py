@@ -101,6 +101,11 @@ class State(Protocol):
         ...
 
     @property
+    def checkpoint_interval(self) -> float:
+        """Seconds; 0 without a state directory."""
+        ...
+
+    @property
     def requests_in_flight(self) -> int:
         """That wait for an answer."""
         ...
@@ -204,6 +209,8 @@ class RelayCollector(Collector):
         yield gauge("relay_aliases", "Identities known.", tally.aliases)
         ledger = self._state.ledger
         yield counter("relay_windows_closed", "Windows closed.", ledger.windows_closed)
+        interval = self._state.checkpoint_interval
+        yield gauge("relay_checkpoint_interval_seconds", "Between two checkpoints: what a crash may cost.", interval)
         yield gauge("relay_window_close_seconds", "How long the last close took.", ledger.close_seconds)
 
     def _points(self) -> Iterator[Metric]:
