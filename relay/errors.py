@@ -38,6 +38,7 @@ CODES: Final[dict[str, str]] = {
     "RLY401": "The cloud says 429: the quota is used up.",
     "RLY402": "The cloud refused points or requests.",
     "RLY404": "The cloud answered with a status that needs a person (404, redirect, other 4xx).",
+    "RLY411": "Durability is degraded: the disk is full, read-only or stalled; work goes on from memory.",
     "RLY900": "The native hot path is not installed; the Python one runs.",
 }
 

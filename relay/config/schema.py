@@ -142,6 +142,9 @@ class Spool(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             'a directory; empty: $STATE_DIRECTORY, /var/lib/statsd-relay or ~/.local/state/statsd-relay; "none": memory'
         ),
     ] = ""
+    dead_letters: Annotated[Size, help_("bound of the points the cloud refused; the oldest go first")] = Size(
+        64 * 1024 * 1024
+    )
 
 
 class Admin(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
