@@ -23,6 +23,7 @@ from relay.delivery.checkpoint import Checkpointer, CheckpointFiles
 from relay.delivery.dead_letters import DeadLetters
 from relay.delivery.pool import SenderPool
 from relay.delivery.rate import TokenBucket
+from relay.delivery.replay import Replays
 from relay.delivery.spool import Spool
 from relay.hotpath.choose import choose_hotpath
 from relay.jdcloud.points import BODY_HEAD, BODY_TAIL, PointEncoder
@@ -128,7 +129,10 @@ class Relay:
         config, ledger = self.config.cloud, self.ledger
         self.spool = await Spool.open(self._state, ledger=ledger)
         self._closing.push_async_callback(self.spool.close)
-        self._dead_letters = DeadLetters(self._state, ledger=ledger, clock=self._clock)
+        self._dead_letters = DeadLetters(
+            self._state, ledger=ledger, clock=self._clock, limit=self.config.spool.dead_letters, loss_log=self.loss_log
+        )
+        self._closing.push_async_callback(self._dead_letters.close)
         self.pool = SenderPool(
             spool=self.spool,
             cloud=self._cloud,
@@ -140,6 +144,9 @@ class Relay:
             clock=self._clock,
             random=random.random,
             concurrency=config.concurrency,
+        )
+        self._replays = Replays(
+            self._state, spool=self.spool, pack=pack_requests, clock=self._clock, loss_log=self.loss_log
         )
 
     async def _open_window(self) -> None:
@@ -273,7 +280,12 @@ class Relay:
         async with asyncio.TaskGroup() as group:
             senders = group.create_task(self.pool.run(), name="senders")
             closing = group.create_task(self.closer.run(), name="closer")
-            probes = [group.create_task(self._probe_lag()), group.create_task(self.watch.run())]
+            probes = [
+                group.create_task(self._probe_lag()),
+                group.create_task(self.watch.run()),
+                group.create_task(self._dead_letters.run()),
+                group.create_task(self._replays.run()),
+            ]
             if self.checkpointer:
                 probes.append(group.create_task(self.checkpointer.run()))
             await self._stop.wait()

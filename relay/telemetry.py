@@ -65,6 +65,9 @@ class Ledger:
         self.points_refused = 0
         self.points_dropped: Counter[str] = Counter()
         self.dead_letters = 0
+        """Stock: letters that are kept, on disk and in memory."""
+        self.dead_letters_dropped = 0
+        """Letters that were not, or no longer."""
         self.requests: Counter[str] = Counter()
         """By HTTP status, or `error` where there was none."""
         self.requests_ambiguous = 0

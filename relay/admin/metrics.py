@@ -226,10 +226,14 @@ class RelayCollector(Collector):
         yield counter("relay_points", "Points, by outcome; refused and dropped are DATALOSS.", outcomes, "outcome")
         waiting = {"spooled": books.spooled, "in_flight": books.in_flight}
         yield gauges("relay_points", "Points on their way.", waiting, "state")
-        yield gauge("relay_dead_letters", "Points written to the dead letters.", self._state.ledger.dead_letters)
-        yield gauge(
-            "relay_delivery_lag_seconds", "From a window's start to its last delivery.", self._state.ledger.delivery_lag
+        ledger = self._state.ledger
+        yield gauge("relay_dead_letters", "Dead letters that are kept.", ledger.dead_letters)
+        yield counter(
+            "relay_dead_letters_dropped",
+            "DATALOSS: dead letters removed to keep their bound.",
+            ledger.dead_letters_dropped,
         )
+        yield gauge("relay_delivery_lag_seconds", "From a window's start to its last delivery.", ledger.delivery_lag)
 
     def _requests(self) -> Iterator[Metric]:
         ledger = self._state.ledger

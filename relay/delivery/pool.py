@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from relay.clock import Clock
     from relay.delivery.dead_letters import DeadLetters
+    from relay.delivery.letters import Reason
     from relay.delivery.rate import TokenBucket
     from relay.delivery.spool import Lease, Spool
     from relay.telemetry import Ledger, LossLog
@@ -180,7 +181,7 @@ class SenderPool:
         if refused:
             points = self._cloud.points(lease.batch)
             bad = [(points[refusal.index], refusal.detail) for refusal in verdict.refusals]
-            await self._bury(lease, bad, verdict.request_id)
+            await self._bury(lease, bad, "refused_point", verdict.request_id)
         self._throttled = 0
         ledger, now = self._ledger, self._clock.wall()
         ledger.points_delivered += lease.batch.points - refused
@@ -191,15 +192,16 @@ class SenderPool:
 
     async def _refuse(self, lease: Lease, verdict: Refused) -> None:
         bad = [(point, verdict.detail) for point in self._cloud.points(lease.batch)]
-        await self._bury(lease, bad, verdict.request_id)
+        reason: Reason = "too_large" if verdict.too_large else "refused_request"
+        await self._bury(lease, bad, reason, verdict.request_id)
         self._ledger.points_refused += lease.batch.points
         self._spool.done(lease)
 
-    async def _bury(self, lease: Lease, bad: Sequence[tuple[bytes, str]], request_id: str) -> None:
+    async def _bury(self, lease: Lease, bad: Sequence[tuple[bytes, str]], reason: Reason, request_id: str) -> None:
         self._loss_log.warn(
             "RLY402 points refused", reason="refused", detail=bad[0][1], points=len(bad), request_id=request_id
         )
-        await self._dead_letters.write(bad, window=lease.batch.window, request_id=request_id)
+        await self._dead_letters.write(bad, window=lease.batch.window, reason=reason, request_id=request_id)
 
     def _throttle(self, verdict: Throttled) -> None:
         """Everybody waits: the quota belongs to the access key, not to a connection."""

@@ -128,6 +128,18 @@ class Spool:
         self._ledger.points_created += sum(entry.points for entry in entries)
         self._wake()
 
+    async def add_replayed(self, batches: Sequence[Batch], state: Mapping[str, bytes]) -> None:
+        """Store batches of windows long committed, and state, in one transaction; count them as replayed.
+
+        Raises:
+            sqlite3.Error: nothing of it was stored.
+        """
+        entries = await self._run(self._insert, None, batches, state)
+        for entry in entries:
+            self._push(entry)
+        self._ledger.points_replayed += sum(entry.points for entry in entries)
+        self._wake()
+
     async def take(self) -> Lease:
         """Lease the next batch; wait until there is one."""
         while not self._waiting:
@@ -210,16 +222,17 @@ class Spool:
             self._push(_Entry(*row))
         self._ledger.points_recovered += self.points
 
-    def _insert(self, window: int, batches: Sequence[Batch], state: Mapping[str, bytes]) -> list[_Entry]:
-        rows = [(window, batch.points, zlib.compress(batch.body, 1)) for batch in batches]
+    def _insert(self, window: int | None, batches: Sequence[Batch], state: Mapping[str, bytes]) -> list[_Entry]:
+        rows = [(batch.window, batch.points, zlib.compress(batch.body, 1)) for batch in batches]
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.execute("INSERT INTO windows VALUES (?)", (window,))
-            self._db.execute("DELETE FROM windows WHERE id < ?", (window - limits.POINT_AGE_MAX,))
+            if window is not None:
+                self._db.execute("INSERT INTO windows VALUES (?)", (window,))
+                self._db.execute("DELETE FROM windows WHERE id < ?", (window - limits.POINT_AGE_MAX,))
             self._db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", state.items())
             insert = "INSERT INTO batches (window, points, body) VALUES (?, ?, ?)"
             ids = [self._db.execute(insert, row).lastrowid or 0 for row in rows]
-        return [_Entry(-window, id_, points, len(body)) for id_, (_, points, body) in zip(ids, rows, strict=True)]
+        return [_Entry(-of, id_, points, len(body)) for id_, (of, points, body) in zip(ids, rows, strict=True)]
 
     def _read(self, id_: int) -> bytes:
         [body] = self._db.execute("SELECT body FROM batches WHERE id = ?", (id_,)).fetchone()

@@ -14,7 +14,8 @@ from aiohttp import web
 from relay.clock import SystemClock
 from relay.config.types import Secret
 from relay.delivery.batcher import pack
-from relay.delivery.dead_letters import NAME, DeadLetters, append
+from relay.delivery.dead_letters import DeadLetters
+from relay.delivery.letters import Reader, letter_files
 from relay.delivery.pool import SenderPool
 from relay.delivery.rate import TokenBucket
 from relay.delivery.spool import Spool
@@ -145,11 +146,9 @@ async def test_a_refused_point_dies_alone_in_the_clouds_own_words(setup, shape):
     await setup.send(15)
     await setup.settle()
     assert (setup.ledger.points_delivered, setup.ledger.points_refused, setup.ledger.dead_letters) == (14, 1, 1)
-    [line] = (setup.directory / NAME).read_text().splitlines()
-    letter = json.loads(line)
-    assert letter["detail"] == "emulated refusal"
-    assert letter["point"]["metric"] not in {point["metric"] for point in setup.emulator.received}
-    assert (setup.directory / NAME).stat().st_mode & 0o777 == 0o600
+    [read] = Reader().read(letter_files(setup.directory))
+    assert (read.letter.reason, read.letter.detail) == ("refused_point", "emulated refusal")
+    assert read.metric not in {point["metric"] for point in setup.emulator.received}
 
 
 async def test_a_refused_request_goes_to_the_dead_letters(setup):
@@ -157,7 +156,7 @@ async def test_a_refused_request_goes_to_the_dead_letters(setup):
     await setup.send(10)
     await setup.settle()
     assert (setup.ledger.points_delivered, setup.ledger.points_refused) == (5, 5)
-    assert len((setup.directory / NAME).read_text().splitlines()) == 5
+    assert [read.letter.reason for read in Reader().read(letter_files(setup.directory))] == ["refused_request"] * 5
 
 
 class Paused(VirtualClock):
@@ -227,14 +226,6 @@ async def test_drain_puts_back_what_is_on_its_way(tmp_path):
         await setup.pool.drain(until=0.0)
         assert (setup.spool.points, setup.pool.in_flight, setup.pool.requests_in_flight) == (10, 0, 0)
         assert setup.balanced()
-
-
-def test_dead_letters_are_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr("relay.delivery.dead_letters.ROTATE_BYTES", 1000)
-    for number in range(30):
-        append(tmp_path / NAME, b"%d " % number * 50 + b"\n")
-    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 2000
-    assert len(list(tmp_path.iterdir())) == 2
 
 
 async def test_lines_instead_of_http(tmp_path):
