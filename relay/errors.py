@@ -51,6 +51,7 @@ REJECTED_LINES: Final = (
     "bad_timestamp",
     "reserved_name",
     "truncated",
+    "line_too_long",
     "source_denied",
     "series_limit",
     "internal_error",
