@@ -27,6 +27,7 @@ from relay.delivery.replay import Replays
 from relay.delivery.spool import Spool
 from relay.hotpath.choose import choose_hotpath
 from relay.jdcloud.points import BODY_HEAD, BODY_TAIL, PointEncoder
+from relay.listener.opening import open_streams, open_unix_datagrams
 from relay.listener.udp import UdpListener
 from relay.listener.watch import KernelWatch
 from relay.naming import Namer
@@ -221,8 +222,12 @@ class Relay:
         self.listeners: list[UdpListener] = []
         for address in self.config.listen.udp:
             self._open_readers(address)
+        listen, sink, clock, closing = self.config.listen, self.hotpath, self._clock, self._closing
+        self.listeners += open_unix_datagrams(listen, sink=sink, clock=clock, closing=closing)
+        self.streams = open_streams(listen, sink=sink, clock=clock, loss_log=self.loss_log, closing=closing)
         for listener in self.listeners:
             listener.start()
+        self.streams.start()
         self.watch = KernelWatch(self.listeners, loss_log=self.loss_log, clock=self._clock)
         self.admin = await self._open_admin() if self.config.admin.listen else None
 
@@ -280,17 +285,14 @@ class Relay:
         async with asyncio.TaskGroup() as group:
             senders = group.create_task(self.pool.run(), name="senders")
             closing = group.create_task(self.closer.run(), name="closer")
-            probes = [
-                group.create_task(self._probe_lag()),
-                group.create_task(self.watch.run()),
-                group.create_task(self._dead_letters.run()),
-                group.create_task(self._replays.run()),
-            ]
+            background = [self._probe_lag, self.watch.run, self.streams.run, self._dead_letters.run, self._replays.run]
             if self.checkpointer:
-                probes.append(group.create_task(self.checkpointer.run()))
+                background.append(self.checkpointer.run)
+            probes = [group.create_task(run()) for run in background]
             await self._stop.wait()
             for listener in self.listeners:
                 listener.stop()
+            self.streams.stop()
             self.closer.stop()
             await closing
             stopped = await self._drain()
@@ -372,7 +374,7 @@ class Relay:
         """Readiness: listening, and not stopping."""
         if self._stop.is_set():
             return False, "stopping"
-        return True, f"listening on {len(self.listeners)} sockets"
+        return True, f"listening on {len(self.listeners) + len(self.streams.listeners)} sockets"
 
     def _closed(self, closed: Closed) -> None:
         tally, since_last = self.tally(), self._growth.since_last

@@ -53,6 +53,7 @@ REJECTED_LINES: Final = (
     "bad_timestamp",
     "reserved_name",
     "truncated",
+    "line_too_long",
     "source_denied",
     "series_limit",
     "internal_error",

@@ -87,6 +87,11 @@ class PythonHotPath:
         """
         self._feed(((datagram, peer),), now)
 
+    def reject(self, line: bytes, reason: str, now: float, peer: Peername = None) -> None:
+        """Count a line that was refused before it came here: the beginning of one too long, or one that was cut off."""
+        self._counts.received += 1
+        self._rejects.add(line, reason, peer, now)
+
     def drain(self, fd: int, now: float) -> int:
         """Take the datagrams that wait on a socket, at most `limits.DRAIN_DATAGRAMS`; the caller keeps the descriptor.
 
@@ -103,6 +108,8 @@ class PythonHotPath:
             pass
         finally:
             sock.detach()
+        if batch and not isinstance(batch[0][1], tuple):  # a Unix socket: a path, or nothing
+            batch = [(datagram, None) for datagram, _ in batch]
         self._feed(batch, now)
         return len(batch)
 
@@ -301,6 +308,10 @@ class PythonHotPath:
         self._fold()
         return self._store.snapshot(limit)
 
+    def list_series(self, first: int, count: int) -> list[Series]:
+        """Return the open window's series in the order they came, `count` of them from number `first`."""
+        return self._store.list_series(first, count)
+
     def forget(self, names: Iterable[str]) -> list[str]:
         """Delete metrics from the open window and the gauges; their samples are dropped(forgotten).
 
@@ -329,6 +340,10 @@ class PythonHotPath:
         networks = list(cidrs)
         self._sources = Sources(networks) if networks else None
         self._looked_at = self._tap is not None or self._sources is not None
+
+    def admits(self, peer: Peername) -> bool:
+        """Say whether a sender may send; one that is not known came by a Unix socket, and may."""
+        return self._sources is None or self._sources.admit(peer)
 
     def tally(self) -> Tally:
         """Return every count at this moment."""

@@ -121,6 +121,7 @@ cdef extern from "kernel/receive.h" nogil:
     ctypedef struct sources:
         network networks[0]
         size_t count
+    bint sources_admit(const sources *sources, const peer *peer)
     ctypedef struct tap:
         char *pattern
     bint tap_set(tap *tap, const char *pattern)
@@ -162,6 +163,7 @@ cdef extern from "kernel/receive.h" nogil:
     void hotpath_lock(hotpath *self)
     void hotpath_unlock(hotpath *self)
     void hotpath_feed(hotpath *self, span text, const peer *peer, double now)
+    void hotpath_reject(hotpath *self, span line, int reason, const peer *peer, double now)
     size_t hotpath_unresolved(hotpath *self, identity **found, size_t most)
     void hotpath_resolve(hotpath *self, const answer *answers, size_t count)
     void hotpath_open_window(hotpath *self, int64_t start)

@@ -276,6 +276,10 @@ cdef class NativeHotPath:
         with nogil:
             k.hotpath_feed(self._self, text, &sender if sender.known else NULL, now)
 
+    def reject(self, bytes line, str reason, double now, peer=None):
+        cdef k.peer sender = peer_from(peer)
+        k.hotpath_reject(self._self, span_of(line), number_of(reason), &sender if sender.known else NULL, now)
+
     def drain(self, int fd, double now):
         cdef size_t count, most = limits.DRAIN_DATAGRAMS
         if self._receiver == NULL:
@@ -450,6 +454,17 @@ cdef class NativeHotPath:
         finally:
             k.hotpath_unlock(self._self)
 
+    def list_series(self, size_t first, size_t count):
+        cdef size_t index
+        k.hotpath_lock(self._self)
+        try:
+            return [
+                series_of(self._self.open.entries[index].series)
+                for index in range(first, min(first + count, self._self.open.used))
+            ]
+        finally:
+            k.hotpath_unlock(self._self)
+
     def forget(self, names):
         return [name for name in names if self._forget(name.encode())]
 
@@ -507,6 +522,13 @@ cdef class NativeHotPath:
         sources.count = len(packed)
         self._self.looked_at = sources.count > 0 or self._self.tap.pattern != NULL
         k.hotpath_unlock(self._self)
+
+    def admits(self, peer):
+        cdef k.peer sender = peer_from(peer)
+        k.hotpath_lock(self._self)
+        admitted = self._self.sources.count == 0 or k.sources_admit(&self._self.sources, &sender)
+        k.hotpath_unlock(self._self)
+        return bool(admitted)
 
     def tally(self):
         cdef k.counts counts
