@@ -176,6 +176,8 @@ class Closer:
         self._clock = clock
         self._on_closed = on_closed
         self._stopping = False
+        self.active_at = clock.monotonic()
+        """When it last made progress, on the monotonic clock."""
         self.open_id = first_open_id(clock.wall(), seconds, spool.committed) if resume is None else resume
         hotpath.open_window(self.open_id)
 
@@ -199,6 +201,7 @@ class Closer:
 
     async def tick(self) -> None:
         """Name what is new; follow the clock; close the window if it is over."""
+        self.active_at = self._clock.monotonic()
         await self._name(slices=NAMING_SLICES)
         wall = self._clock.wall()
         moved = moved_id(self.open_id, wall, self._seconds, self._spool.committed)
@@ -297,4 +300,5 @@ class Closer:
             yield item
             if self._clock.monotonic() >= slice_ends:
                 await self._clock.sleep(0)
-                slice_ends = self._clock.monotonic() + limits.CLOSE_SLICE
+                self.active_at = self._clock.monotonic()
+                slice_ends = self.active_at + limits.CLOSE_SLICE

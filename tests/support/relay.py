@@ -13,6 +13,7 @@ import sys
 import time
 import urllib.request
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relay.clock import SystemClock
@@ -21,7 +22,6 @@ from tests.support import hotpath
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 ACCESS, SECRET, REGION = "test-ak", "test-sk", "cn-north-1"
 
@@ -74,6 +74,12 @@ class RelayProcess:
                 return (udp[-1][0], int(udp[-1][1])), admin[-1]
             time.sleep(0.02)
         raise AssertionError(f"the relay did not start:\n{self.text()}")
+
+    @property
+    def worker_pid(self) -> int:
+        """Of the process that does the work; `process` is its supervisor."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return int(children[0])
 
     def text(self) -> str:
         return self.log.read_text()
