@@ -10,7 +10,6 @@ A `Relay` is opened, run and closed once; it holds no global state, so two of th
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from relay import limits
+from relay.assembly import ingest_settings, make_encoder, make_namer, make_streams, wanted_sockets
 from relay.delivery.batcher import pack
 from relay.delivery.checkpoint import Checkpointer, CheckpointFiles
 from relay.delivery.dead_letters import DeadLetters
@@ -25,14 +25,13 @@ from relay.delivery.pool import SenderPool
 from relay.delivery.rate import TokenBucket
 from relay.delivery.replay import Replays
 from relay.delivery.spool import Spool
-from relay.hotpath.choose import choose_hotpath
-from relay.jdcloud.points import BODY_HEAD, BODY_TAIL, PointEncoder
-from relay.listener.opening import open_streams, open_unix_datagrams
-from relay.listener.udp import UdpListener
+from relay.hotpath.choose import make_hotpath, tell_of_hotpath
+from relay.ingest import Ingest
+from relay.jdcloud.points import BODY_HEAD, BODY_TAIL
 from relay.listener.watch import KernelWatch
-from relay.naming import Namer
 from relay.recovery import Owed, Recovery
-from relay.telemetry import Books, Growth, Ledger, LossLog, balance, tell_of_window
+from relay.status import Status
+from relay.telemetry import Books, Growth, Ledger, LossLog, tell_of_window
 from relay.window import Closed, Closer
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
     from relay.clock import Clock
     from relay.config.schema import Config
     from relay.delivery.pool import Cloud, Transport
-    from relay.hotpath.choose import HotPath
+    from relay.listener.stream import Streams
     from relay.model import Batch, Point, Tally
 
 LAG_PROBE = 0.5
@@ -57,6 +56,8 @@ class Stopped:
     closed_early: bool
     seconds: float
     books: Books
+    is_handed_over: bool = False
+    """To the worker that comes next, which goes on with the same window."""
 
 
 class Witness(Protocol):
@@ -80,7 +81,7 @@ def pack_requests(points: Iterable[Point], window: int) -> Iterator[Batch]:
 class Relay:
     """State: the stages, and what was counted when the last window closed."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what comes from outside: settings, the way out, time, and who is told
         self,
         *,
         config: Config,
@@ -89,6 +90,7 @@ class Relay:
         state: Path | None,
         clock: Clock,
         witness: Witness,
+        ingest: Ingest | None = None,
     ) -> None:
         self.config = config
         self._cloud = cloud
@@ -96,9 +98,10 @@ class Relay:
         self._state = state
         self._clock = clock
         self._witness = witness
+        self._given = ingest
         self.ledger = Ledger()
         self.loss_log = LossLog(clock)
-        self.loop_lag = 0.0
+        self._is_handing_over = False
         self._growth = Growth()
         self._stop = asyncio.Event()
         self._closing = AsyncExitStack()
@@ -111,29 +114,60 @@ class Relay:
     # --- right to left ------------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Open the state, restore it, bind the sockets.
+        """Read the sockets first; then open the state and restore it; naming begins only when `run` does.
 
         Raises:
             RelayError: a socket or the state directory cannot be used.
         """
         self._closing.push_async_callback(self._transport.close)
         try:
+            self.ingest = self._open_ingest()
+            self.streams = self._open_streams()
             await self._open_delivery()
             await self._open_window()
-            await self._open_sockets()
+            self.status = self._make_status()
+            self.watch = KernelWatch(self.listeners, loss_log=self.loss_log, clock=self._clock)
+            self.admin = await self._open_admin() if self.config.admin.listen else None
         except BaseException:
             await self._closing.aclose()
             raise
         self._witness.started(self)
+
+    def _open_ingest(self) -> Ingest:
+        """Take over what already receives, or open sockets of our own."""
+        self.namer = make_namer(self.config, notices=self.ledger)
+        ingest = self._given
+        if ingest is None:
+            settings = ingest_settings(self.config)
+            hotpath = make_hotpath(settings.hotpath, **settings.limits())
+            ingest = Ingest.open(settings, wanted_sockets(self.config), hotpath, self._clock)
+        self._closing.callback(ingest.stop)
+        self.hotpath, self.listeners = ingest.hotpath, ingest.listeners
+        tell_of_hotpath(self.config.listen.hotpath, self.hotpath.name)
+        ingest.start()
+        return ingest
+
+    def _open_streams(self) -> Streams:
+        streams = make_streams(self.config.listen, self.ingest, clock=self._clock, loss_log=self.loss_log)
+        self._closing.callback(streams.stop)
+        streams.start()
+        return streams
 
     async def _open_delivery(self) -> None:
         config, ledger = self.config.cloud, self.ledger
         self.spool = await Spool.open(self._state, ledger=ledger)
         self._closing.push_async_callback(self.spool.close)
         self._dead_letters = DeadLetters(
-            self._state, ledger=ledger, clock=self._clock, limit=self.config.spool.dead_letters, loss_log=self.loss_log
+            self._state,
+            ledger=ledger,
+            clock=self._clock,
+            limit=self.config.spool.dead_letters,
+            loss_log=self.loss_log,
         )
         self._closing.push_async_callback(self._dead_letters.close)
+        self._replays = Replays(
+            self._state, spool=self.spool, pack=pack_requests, clock=self._clock, loss_log=self.loss_log
+        )
         self.pool = SenderPool(
             spool=self.spool,
             cloud=self._cloud,
@@ -146,37 +180,18 @@ class Relay:
             random=random.random,
             concurrency=config.concurrency,
         )
-        self._replays = Replays(
-            self._state, spool=self.spool, pack=pack_requests, clock=self._clock, loss_log=self.loss_log
-        )
 
     async def _open_window(self) -> None:
         config = self.config
-        self.namer = Namer(
-            prefix=config.names.prefix,
-            tags=config.tags,
-            dialects=config.listen.dialects,
-            strict=config.listen.names == "strict",
-            reserved_prefix=config.telemetry.prefix,
-            classes_limit=config.limits.series * limits.IDENTITIES_PER_SERIES,
-            notices=self.ledger,
-        )
         self.namer.load_classes(await self.spool.state("classes") or b"")
-        self.hotpath = self._make_hotpath()
         files = CheckpointFiles(self._state) if self._state else None
         owed = await Owed.find(files, self.spool.committed, wall=self._clock.wall(), seconds=config.window.seconds)
         self.checkpointer = self._make_checkpointer(files) if files else None
-        encoder = PointEncoder(
-            namespace=config.cloud.namespace,
-            output=config.cloud.output,
-            counter_values=config.cloud.counter_values,
-            percentiles=config.window.percentiles,
-        )
         self.closer = Closer(
             seconds=config.window.seconds,
             hotpath=self.hotpath,
             namer=self.namer,
-            encode=encoder.encode_window,
+            encode=make_encoder(config).encode_window,
             pack=pack_requests,
             spool=self.spool,
             ledger=self.ledger,
@@ -187,12 +202,6 @@ class Relay:
         )
         if files:
             await self._restore(owed, files)
-
-    def _make_hotpath(self) -> HotPath:
-        config = self.config
-        return choose_hotpath(
-            config.listen, config.limits, config.window, max_age=config.cloud.max_age, catch_all=self.namer.overflow
-        )
 
     def _make_checkpointer(self, files: CheckpointFiles) -> Checkpointer:
         checkpointer = Checkpointer(
@@ -207,9 +216,10 @@ class Relay:
         return checkpointer
 
     async def _restore(self, owed: Owed, files: CheckpointFiles) -> None:
+        settings = self.ingest.settings
         recovery = Recovery(
             hotpath=self.hotpath,
-            make_hotpath=self._make_hotpath,
+            make_hotpath=lambda: make_hotpath(self.hotpath.name, **settings.limits()),
             namer=self.namer,
             closer=self.closer,
             ledger=self.ledger,
@@ -218,59 +228,47 @@ class Relay:
         )
         await recovery.restore(owed, await self.spool.state("gauges") or b"")
 
-    async def _open_sockets(self) -> None:
-        self.listeners: list[UdpListener] = []
-        for address in self.config.listen.udp:
-            self._open_readers(address)
-        listen, sink, clock, closing = self.config.listen, self.hotpath, self._clock, self._closing
-        self.listeners += open_unix_datagrams(listen, sink=sink, clock=clock, closing=closing)
-        self.streams = open_streams(listen, sink=sink, clock=clock, loss_log=self.loss_log, closing=closing)
-        for listener in self.listeners:
-            listener.start()
-        self.streams.start()
-        self.watch = KernelWatch(self.listeners, loss_log=self.loss_log, clock=self._clock)
-        self.admin = await self._open_admin() if self.config.admin.listen else None
+    def _make_status(self) -> Status:
+        return Status(
+            config=self.config,
+            clock=self._clock,
+            ledger=self.ledger,
+            ingest=self.ingest,
+            streams=self.streams,
+            spool=self.spool,
+            pool=self.pool,
+            closer=self.closer,
+            checkpointer=self.checkpointer,
+        )
 
     async def _open_admin(self) -> AdminServer:
         """Import it only now: its libraries take half of a start, and the sockets are read meanwhile."""
         await asyncio.to_thread(import_module, "relay.admin.server")
         from relay.admin.server import AdminServer  # noqa: PLC0415 - see above
 
-        admin = AdminServer(listen=self.config.admin.listen, state=self)
+        admin = AdminServer(listen=self.config.admin.listen, state=self.status)
         self._closing.push_async_callback(admin.stop)
         await admin.start()
         return admin
-
-    def _open_readers(self, address: str) -> None:
-        """Bind an address, once for each reader."""
-        first = self._open_listener(address, number=1)
-        if first.skipped:
-            return
-        readers = self.config.listen.reader_count(os.cpu_count() or 1) if self.hotpath.name == "native" else 1
-        if readers > 1:
-            first.share()
-        bound = first.label.removeprefix("udp://")
-        self.listeners += [first, *(self._open_listener(bound, number=number) for number in range(2, readers + 1))]
-
-    def _open_listener(self, address: str, *, number: int) -> UdpListener:
-        listener = UdpListener(
-            address=address,
-            receive_buffer=self.config.listen.receive_buffer,
-            receive_delay=self.config.listen.delay_seconds(),
-            sink=self.hotpath,
-            clock=self._clock,
-            optional=address.startswith("[::1]"),
-            number=number,
-        )
-        self._closing.callback(listener.stop)
-        listener.open()
-        return listener
 
     # --- running ------------------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
         """Ask for an orderly stop; `run` returns when it is done."""
+        self.status.is_stopping = True
         self._stop.set()
+
+    def hand_over(self) -> bool:
+        """Ask for a stop that keeps the window open for the worker that comes next; it holds the sockets already.
+
+        Returns:
+            Whether that is possible: without a state directory the window would be lost.
+        """
+        if self._state is None:
+            return False
+        self._is_handing_over = True
+        self.stop()
+        return True
 
     async def run(self) -> Stopped:
         """Work until `stop`; an exception in any task ends the relay, loudly."""
@@ -290,12 +288,13 @@ class Relay:
                 background.append(self.checkpointer.run)
             probes = [group.create_task(run()) for run in background]
             await self._stop.wait()
-            for listener in self.listeners:
-                listener.stop()
+            if self._is_handing_over:
+                await self.pool.finish(until=self._clock.monotonic() + limits.HAND_OVER_SECONDS)
             self.streams.stop()
+            self.ingest.stop()
             self.closer.stop()
             await closing
-            stopped = await self._drain()
+            stopped = await (self._leave() if self._is_handing_over else self._drain())
             await senders
             for probe in probes:
                 probe.cancel()
@@ -307,8 +306,7 @@ class Relay:
         """Settle the open window: on disk at once, then closed if it is the current minute's, then sent."""
         began = self._clock.monotonic()
         await self.closer.name_all()
-        if self.checkpointer:
-            await self.checkpointer.save(everything=True)
+        await self._keep_window()
         closed_early = await self.closer.close_early()
         if closed_early and self.checkpointer:
             await self.checkpointer.drop_void()
@@ -316,6 +314,19 @@ class Relay:
         if not self._state:
             await self._drop_what_nobody_keeps(closed_early=closed_early)
         return Stopped(closed_early=closed_early, seconds=self._clock.monotonic() - began, books=self.books())
+
+    async def _leave(self) -> Stopped:
+        """Settle the open window for the worker that comes next: on disk, and not closed."""
+        began = self._clock.monotonic()
+        await self.closer.name_all()
+        await self._keep_window()
+        seconds = self._clock.monotonic() - began
+        return Stopped(closed_early=False, seconds=seconds, books=self.books(), is_handed_over=True)
+
+    async def _keep_window(self) -> None:
+        """Write the open window to the state directory; it is on disk when this returns."""
+        if self.checkpointer:
+            await self.checkpointer.save(everything=True)
 
     async def _drop_what_nobody_keeps(self, *, closed_early: bool) -> None:
         """Without a state directory, what is left at stop is lost: say so in the books and in the log."""
@@ -329,52 +340,13 @@ class Relay:
 
     # --- what others may ask ------------------------------------------------------------------------------------------
 
-    @property
-    def hotpath_name(self) -> str:
-        """Which implementation runs."""
-        return self.hotpath.name
-
-    @property
-    def series_limit(self) -> int:
-        """Bound of the open window's series."""
-        return self.config.limits.series
-
-    @property
-    def rate_limit(self) -> float:
-        """Requests a minute that may leave."""
-        return float(self.config.cloud.requests_per_minute)
-
-    @property
-    def checkpoint_interval(self) -> float:
-        """Seconds between two checkpoints of the open window; 0 without a state directory."""
-        return self.checkpointer.interval if self.checkpointer else 0.0
-
-    @property
-    def requests_in_flight(self) -> int:
-        """Requests that wait for an answer."""
-        return self.pool.requests_in_flight
-
-    def wall(self) -> float:
-        """Wall time in seconds."""
-        return self._clock.wall()
-
     def tally(self) -> Tally:
         """Counts of the hot path."""
         return self.hotpath.tally()
 
     def books(self) -> Books:
         """All three equations at this moment."""
-        return balance(self.tally(), self.ledger, spooled=self.spool.points, in_flight=self.pool.in_flight)
-
-    def healthy(self) -> tuple[bool, str]:
-        """Liveness: the loop answers. The cloud being down never makes a relay unhealthy."""
-        return True, "ok"
-
-    def ready(self) -> tuple[bool, str]:
-        """Readiness: listening, and not stopping."""
-        if self._stop.is_set():
-            return False, "stopping"
-        return True, f"listening on {len(self.listeners) + len(self.streams.listeners)} sockets"
+        return self.status.books()
 
     def _closed(self, closed: Closed) -> None:
         tally, since_last = self.tally(), self._growth.since_last
@@ -386,4 +358,4 @@ class Relay:
         while True:
             began = self._clock.monotonic()
             await self._clock.sleep(LAG_PROBE)
-            self.loop_lag = max(0.0, self._clock.monotonic() - began - LAG_PROBE)
+            self.status.loop_lag = max(0.0, self._clock.monotonic() - began - LAG_PROBE)

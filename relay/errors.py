@@ -40,6 +40,8 @@ CODES: Final[dict[str, str]] = {
     "RLY404": "The cloud answered with a status that needs a person (404, redirect, other 4xx).",
     "RLY411": "The disk refuses writes; what is not yet on it lives in memory until it does.",
     "RLY412": "A file of the state directory is damaged or of a newer version; it was set aside.",
+    "RLY501": "The worker died and another one was started; or workers keep dying, or the supervisor is gone.",
+    "RLY502": "A reload or a replacement was refused; what runs is unchanged.",
     "RLY900": "The native hot path is not installed; the Python one runs.",
 }
 

@@ -64,6 +64,10 @@ CHECKPOINT_SECONDS: Final = 15.0
 """The longest time between two checkpoints."""
 STOP_SECONDS: Final = 4.0
 """How long a stopping relay goes on sending."""
+HAND_OVER_SECONDS: Final = 2.0
+"""How long a worker that hands over waits for answers to what it has sent."""
+CLOSER_SECONDS: Final = 60.0
+"""Without any progress of the closer for so long, the watchdog is not told that all is well."""
 REJECTS_KEPT: Final = 64
 """Bad lines kept for display."""
 REJECT_BYTES: Final = 120

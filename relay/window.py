@@ -12,17 +12,19 @@ over 20 ms. It knows neither HTTP nor SQL: its neighbours are the Protocols belo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from relay import limits
 from relay.pacing import paced
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from relay.clock import Clock
     from relay.model import Batch, ClosedWindow, Identity, Point, Resolution, Sink
     from relay.telemetry import Ledger
+
+T = TypeVar("T")
 
 TICK = 0.1
 """Seconds between two looks at the clock and at the queue of unresolved identities."""
@@ -177,6 +179,8 @@ class Closer:
         self._on_closed = on_closed
         self._on_moved = on_moved
         self._stopping = False
+        self.active_at = clock.monotonic()
+        """When it last made progress, on the monotonic clock."""
         self.open_id = first_open_id(clock.wall(), seconds, spool.committed) if resume is None else resume
         hotpath.open_window(self.open_id)
 
@@ -200,6 +204,7 @@ class Closer:
 
     async def tick(self) -> None:
         """Name what is new; follow the clock; close the window if it is over."""
+        self._progress()
         await self._name(slices=NAMING_SLICES)
         wall = self._clock.wall()
         moved = moved_id(self.open_id, wall, self._seconds, self._spool.committed)
@@ -214,6 +219,12 @@ class Closer:
         self._hotpath.open_window(to)
         if self._on_moved:
             await self._on_moved(before, to)
+
+    def _progress(self) -> None:
+        self.active_at = self._clock.monotonic()
+
+    def _paced(self, items: Iterable[T]) -> AsyncIterator[T]:
+        return paced(self._clock, items, on_slice=self._progress)
 
     async def name_all(self) -> None:
         """Answer every identity that waits, once the sockets are closed: a partial holds only what is named."""
@@ -249,10 +260,10 @@ class Closer:
         """Encode, pack, store; the samples are closing from the first step on."""
         self._ledger.samples_closing += window.samples
         encoding = self._encode(window)
-        async for _ in paced(self._clock, encoding.prepare()):
+        async for _ in self._paced(encoding.prepare()):
             pass
-        batches = [batch async for batch in paced(self._clock, self._pack(encoding, window.start))]
-        gauges = b"".join([frame async for frame in paced(self._clock, hotpath.export_gauges())])
+        batches = [batch async for batch in self._paced(self._pack(encoding, window.start))]
+        gauges = b"".join([frame async for frame in self._paced(hotpath.export_gauges())])
         await self._spool.store(window.start, batches, {"gauges": gauges, "classes": self._namer.export_classes()})
         self._account(window, encoding)
         self._ledger.close_seconds = self._clock.monotonic() - began

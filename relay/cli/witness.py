@@ -91,7 +91,7 @@ class TextWitness:
         """Print what was bound and what happens next."""
         config = relay.config
         self._say(
-            f"statsd-relay {__version__}  hot path {relay.hotpath_name} · uvloop"
+            f"statsd-relay {__version__}  hot path {relay.hotpath.name} · uvloop"
             f" · Python {sys.version.split()[0]} · {self.where}"
         )
         for listener in relay.listeners:
@@ -176,7 +176,7 @@ class JsonWitness:
         log.info(
             "started",
             version=__version__,
-            hotpath=relay.hotpath_name,
+            hotpath=relay.hotpath.name,
             config=self.where,
             to=self.to,
             credentials=self.credentials,

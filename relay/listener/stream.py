@@ -99,13 +99,25 @@ class _Connection:
 class Streams:
     """State: the listeners, the open connections, and those known to have something to read."""
 
-    def __init__(self, *, sink: Sink, clock: Clock, loss_log: LossLog, most: int, idle: float, line_limit: int) -> None:
+    def __init__(  # noqa: PLR0913 - three settings of the section, who holds the sockets, and three neighbours
+        self,
+        *,
+        sink: Sink,
+        clock: Clock,
+        loss_log: LossLog,
+        most: int,
+        idle: float,
+        line_limit: int,
+        is_held: bool = False,
+    ) -> None:
         self._sink = sink
         self._clock = clock
         self._loss_log = loss_log
         self._most = most
         self._idle = idle
         self._line_limit = line_limit
+        self._is_held = is_held
+        """Somebody else keeps the listening sockets open, for the next worker: `stop` must not close them."""
         self.listeners: list[StreamListener] = []
         self._listening: dict[int, StreamListener] = {}
         """By descriptor, those that take connections."""
@@ -248,7 +260,7 @@ class Streams:
         if self._loop is not None:
             self._loop.remove_reader(self._epoll.fileno())
             self._loop = None
-        for listener in self.listeners:
+        for listener in self.listeners if not self._is_held else ():
             listener.socket.close()
         ends = self._clock.monotonic() + _STOP
         for connection in list(self._connections.values()):

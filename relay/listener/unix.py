@@ -11,45 +11,17 @@ import os
 import socket
 import stat
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import NamedTuple
 
 from relay.errors import ExitCode, Problem, RelayError
 from relay.listener.owner import find_unix_owner
-from relay.listener.udp import UdpListener
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from relay.clock import Clock
-    from relay.listener.udp import Sink
-
-BACKLOG: Final = 1_024
-"""Connections that may wait to be taken; those beyond the limit are taken too, and closed."""
+from relay.listener.tcp import BACKLOG
 
 
-class UnixDatagramListener(UdpListener):
-    """State: as of a UDP socket; but the kernel drops nothing here, it lets senders wait.
+class UnixFile(NamedTuple):
+    """The file that a bound socket made."""
 
-    Its queue is short, 10 datagrams by default, and every sender waits when it is full: no delay, whatever the reader
-    could save by it.
-    """
-
-    def __init__(self, sock: socket.socket, *, sink: Sink, clock: Clock) -> None:
-        super().__init__(address=f"unix-dgram:{sock.getsockname()}", receive_buffer=0, sink=sink, clock=clock)
-        self._socket = sock
-
-    @property
-    def label(self) -> str:
-        """Name of this socket in metrics."""
-        return self.address
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnixSocket:
-    """A bound socket and the file it made."""
-
-    socket: socket.socket
     path: Path
     mark: tuple[int, int, int]
     """Device, inode and time of birth: the number of an inode alone is used again at once."""
@@ -61,17 +33,18 @@ class UnixSocket:
                 self.path.unlink()
 
 
-def bind_unix(path: Path, *, kind: socket.SocketKind, mode: int) -> UnixSocket:
+def bind_unix(where: str, *, kind: socket.SocketKind, mode: int) -> tuple[socket.socket, UnixFile]:
     """Bind a socket to a path; a stream socket listens afterwards.
 
     Args:
-        path: of the socket's file, at most 107 bytes.
+        where: path of the socket's file, at most 107 bytes.
         kind: SOCK_DGRAM or SOCK_STREAM.
         mode: permission bits of the file; who may write to it may send.
 
     Raises:
         RelayError: RLY101, the path is in use, is something else, or cannot be used.
     """
+    path = Path(where)
     sock = socket.socket(socket.AF_UNIX, kind | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
     try:
         _make_room(path, kind)
@@ -85,7 +58,7 @@ def bind_unix(path: Path, *, kind: socket.SocketKind, mode: int) -> UnixSocket:
     except OSError as error:
         sock.close()
         raise _refusal(path, error) from error
-    return UnixSocket(socket=sock, path=path, mark=mark)
+    return sock, UnixFile(path, mark)
 
 
 def _mark(path: Path) -> tuple[int, int, int]:

@@ -91,8 +91,8 @@ async def test_health_and_readiness(tmp_path):
         assert await fetch(admin, "/-/healthy") == (200, "ok\n")
         assert (await fetch(admin, "/-/ready"))[0] == 200
         assert (await fetch(admin, "/nothing"))[0] == 404
-        running.relay._stop.set()
-        assert running.relay.ready() == (False, "stopping")
+        running.relay.stop()
+        assert running.relay.status.ready() == (False, "stopping")
     assert running.relay.books().imbalance() == 0
 
 

@@ -45,5 +45,5 @@ async def test_all_of_them_at_once(tmp_path):
             "unix-stream",
             "unix-datadog",
         ]
-        assert relay.ready() == (True, "listening on 5 sockets")
+        assert relay.status.ready() == (True, "listening on 5 sockets")
     assert not any((tmp_path / form).exists() for form in paths)

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from relay.clock import SystemClock
 from relay.errors import ExitCode, RelayError
+from relay.listener.sockets import Address
 from relay.listener.stream import Streams
 from relay.listener.tcp import bind_tcp
 from relay.listener.unix import bind_unix
@@ -21,6 +22,7 @@ from tests.support.clock import VirtualClock
 from tests.support.hotpath import imbalance, name_all
 from tests.support.hotpath import make as make_hotpath
 
+LOCAL = Address("127.0.0.1", 0)
 CLOCK = SystemClock()
 
 
@@ -31,9 +33,9 @@ async def opened(*, sink=None, clock=CLOCK, form="tcp", tmp_path=None, **changes
     settings = {"most": 16, "idle": 60.0, "line_limit": 65_536}
     streams = Streams(sink=hotpath, clock=clock, loss_log=LossLog(clock), **{**settings, **changes})
     if form == "tcp":
-        streams.add_lines(bind_tcp("127.0.0.1:0"), "tcp")
+        streams.add_lines(bind_tcp(LOCAL), "tcp")
     else:
-        sock = bind_unix(tmp_path / "s", kind=socket.SOCK_STREAM, mode=0o600).socket
+        sock, _ = bind_unix(str(tmp_path / "s"), kind=socket.SOCK_STREAM, mode=0o600)
         (streams.add_lines if form == "unix-stream" else streams.add_frames)(sock, form)
     streams.start()
     try:
@@ -195,7 +197,7 @@ async def test_senders_faster_than_the_relay_wait_and_lose_nothing(form, tmp_pat
 
 
 async def test_what_has_arrived_at_stop_is_taken_and_who_waits_is_left_to_the_next():
-    sock = bind_tcp("127.0.0.1:0")
+    sock = bind_tcp(LOCAL)
     keeper = sock.dup()
     hotpath = make_hotpath()
     streams = Streams(sink=hotpath, clock=CLOCK, loss_log=LossLog(CLOCK), most=4, idle=60, line_limit=1000)
@@ -247,10 +249,10 @@ def connect_to(bound: socket.socket) -> socket.socket:
 
 
 def test_a_port_in_use_names_who_holds_it():
-    with bind_tcp("127.0.0.1:0") as holder:
-        address = f"127.0.0.1:{holder.getsockname()[1]}"
+    with bind_tcp(LOCAL) as holder:
+        address = LOCAL._replace(port=holder.getsockname()[1])
         with pytest.raises(RelayError, match=r"RLY101.*cannot bind tcp .* in use by .*pid") as caught:
             bind_tcp(address)
     assert caught.value.exit_code == ExitCode.BIND_OR_STATE
     with pytest.raises(RelayError, match=r"RLY101.*192\.0\.2\.1"):
-        bind_tcp("192.0.2.1:8125")
+        bind_tcp(Address("192.0.2.1", 8125))

@@ -13,7 +13,9 @@ import pytest
 from relay import limits
 from relay.clock import SystemClock
 from relay.errors import RelayError
-from relay.listener.unix import UnixDatagramListener, bind_unix
+from relay.listener.sockets import Held, close_sockets
+from relay.listener.udp import UnixDatagramListener
+from relay.listener.unix import bind_unix
 from tests.support.hotpath import imbalance, name_all
 from tests.support.hotpath import make as make_hotpath
 
@@ -21,8 +23,9 @@ CLOCK = SystemClock()
 KINDS = [socket.SOCK_DGRAM, socket.SOCK_STREAM]
 
 
-def bind(path, kind=socket.SOCK_DGRAM, mode=0o666):
-    return bind_unix(path, kind=kind, mode=mode)
+def bind(path, kind=socket.SOCK_DGRAM, mode=0o666) -> Held:
+    sock, file = bind_unix(str(path), kind=kind, mode=mode)
+    return Held("dgram", sock, str(path), file)
 
 
 def leave_a_stale_file(path, kind) -> None:
@@ -39,8 +42,7 @@ def test_the_mode_is_the_one_asked_for_whatever_the_umask(tmp_path, kind, mode):
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "s").stat().st_mode) == mode
-    bound.socket.close()
-    bound.unlink()
+    close_sockets([bound])
     assert not (tmp_path / "s").exists()
 
 
@@ -73,11 +75,11 @@ def test_a_file_that_is_another_relay_s_by_now_is_left(tmp_path):
     first = bind(path)
     first.socket.close()
     second = bind(path)
-    first.unlink()
+    first.file.unlink()
     assert path.exists()
     second.socket.close()
-    second.unlink()
-    second.unlink()
+    second.file.unlink()
+    second.file.unlink()
     assert not path.exists()
 
 

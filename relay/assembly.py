@@ -1,0 +1,111 @@
+"""From the configuration to what the parts are made of: each gets its own settings, none sees the tree.
+
+Both a relay that starts and one that reloads come through here, and so does the child that reads the configuration for
+the supervisor; hence no I/O and no sockets.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from relay import limits
+from relay.config.rules import parse_address
+from relay.hotpath.choose import choose_name
+from relay.ingest import IngestSettings
+from relay.jdcloud.points import PointEncoder
+from relay.listener.sockets import DATADOG, DGRAM, STREAM, TCP, Address, Wanted
+from relay.listener.stream import Streams
+from relay.model import Kind
+from relay.naming import Namer
+
+if TYPE_CHECKING:
+    from relay.clock import Clock
+    from relay.config.schema import Config, Listen
+    from relay.ingest import Ingest
+    from relay.naming import Notices
+    from relay.telemetry import LossLog
+
+
+class Uncounted:
+    """Notices that nobody reads."""
+
+    names_rewritten = 0
+    tags_dropped = 0
+
+
+def make_namer(config: Config, *, notices: Notices) -> Namer:
+    """Make what names identities."""
+    return Namer(
+        prefix=config.names.prefix,
+        tags=config.tags,
+        dialects=config.listen.dialects,
+        strict=config.listen.names == "strict",
+        reserved_prefix=config.telemetry.prefix,
+        classes_limit=config.limits.series * limits.IDENTITIES_PER_SERIES,
+        notices=notices,
+    )
+
+
+def ingest_settings(config: Config) -> IngestSettings:
+    """Return what receiving depends on.
+
+    Raises:
+        RelayError: RLY900, the native hot path was asked for and is not installed.
+    """
+    namer = make_namer(config, notices=Uncounted())
+    return IngestSettings(
+        hotpath=choose_name(config.listen.hotpath),
+        series_limit=config.limits.series,
+        series_per_metric=config.limits.series_per_metric,
+        memory=int(config.limits.memory),
+        window_seconds=config.window.seconds,
+        max_age=float(config.cloud.max_age),
+        idle_gauge_ttl=config.window.idle_gauge_ttl(),
+        catch_all=[namer.overflow(kind) for kind in Kind],
+        allow=config.listen.allow,
+        receive_buffer=int(config.listen.receive_buffer),
+        receive_delay=config.listen.delay_seconds(),
+    )
+
+
+def wanted_sockets(config: Config) -> Wanted:
+    """Return the sockets to open; several of an address only where each gets a reader thread."""
+    native = choose_name(config.listen.hotpath) == "native"
+    return Wanted(
+        udp=[Address(*parse_address(text), optional=text.startswith("[::1]")) for text in config.listen.udp],
+        receive_buffer=int(config.listen.receive_buffer),
+        readers=config.listen.reader_count(os.cpu_count() or 1) if native else 1,
+        tcp=[Address(*parse_address(text)) for text in config.listen.tcp],
+        unix=[(kind, str(path)) for kind in (DGRAM, STREAM, DATADOG) for path in config.listen.unix_paths(kind)],
+        unix_mode=config.listen.unix_permissions(),
+    )
+
+
+def make_streams(listen: Listen, ingest: Ingest, *, clock: Clock, loss_log: LossLog) -> Streams:
+    """Make what reads the stream sockets that are held."""
+    streams = Streams(
+        sink=ingest.hotpath,
+        clock=clock,
+        loss_log=loss_log,
+        most=listen.stream_connections,
+        idle=listen.stream_idle,
+        line_limit=listen.line_limit,
+        is_held=ingest.is_held,
+    )
+    for one in ingest.held:
+        if one.kind in (TCP, STREAM):
+            streams.add_lines(one.socket, "tcp" if one.kind == TCP else "unix-stream")
+        elif one.kind == DATADOG:
+            streams.add_frames(one.socket, "unix-datadog")
+    return streams
+
+
+def make_encoder(config: Config) -> PointEncoder:
+    """Make what turns rows into points."""
+    return PointEncoder(
+        namespace=config.cloud.namespace,
+        output=config.cloud.output,
+        counter_values=config.cloud.counter_values,
+        percentiles=config.window.percentiles,
+    )

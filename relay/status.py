@@ -1,0 +1,98 @@
+"""What others may ask of a running relay: figures for the metrics, one sentence for probes. It changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from relay import limits
+from relay.telemetry import balance
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from relay.clock import Clock
+    from relay.config.schema import Config
+    from relay.delivery.checkpoint import Checkpointer
+    from relay.delivery.pool import SenderPool
+    from relay.delivery.spool import Spool
+    from relay.ingest import Ingest
+    from relay.listener.stream import Streams
+    from relay.listener.udp import UdpListener
+    from relay.model import Tally
+    from relay.telemetry import Books, Ledger
+    from relay.window import Closer
+
+
+@dataclass(slots=True, kw_only=True)
+class Status:
+    """State: the parts that are asked, each of which counts its own; whether the relay stops; the loop's lag."""
+
+    config: Config
+    clock: Clock
+    ledger: Ledger
+    ingest: Ingest
+    streams: Streams
+    spool: Spool
+    pool: SenderPool
+    closer: Closer
+    checkpointer: Checkpointer | None
+    is_stopping: bool = False
+    loop_lag: float = 0.0
+    """Seconds by which the event loop was late at the last probe."""
+
+    @property
+    def hotpath_name(self) -> str:
+        """Which implementation runs."""
+        return self.ingest.hotpath.name
+
+    @property
+    def series_limit(self) -> int:
+        """Bound of the open window's series."""
+        return self.config.limits.series
+
+    @property
+    def rate_limit(self) -> float:
+        """Requests a minute that may leave."""
+        return float(self.config.cloud.requests_per_minute)
+
+    @property
+    def checkpoint_interval(self) -> float:
+        """Seconds between two checkpoints of the open window; 0 without a state directory."""
+        return self.checkpointer.interval if self.checkpointer else 0.0
+
+    @property
+    def requests_in_flight(self) -> int:
+        """Requests that wait for an answer."""
+        return self.pool.requests_in_flight
+
+    @property
+    def listeners(self) -> Sequence[UdpListener]:
+        """Datagram sockets."""
+        return self.ingest.listeners
+
+    def wall(self) -> float:
+        """Wall time in seconds."""
+        return self.clock.wall()
+
+    def tally(self) -> Tally:
+        """Counts of the hot path."""
+        return self.ingest.hotpath.tally()
+
+    def books(self) -> Books:
+        """All three equations at this moment."""
+        return balance(self.tally(), self.ledger, spooled=self.spool.points, in_flight=self.pool.in_flight)
+
+    def is_alive(self) -> bool:
+        """Say whether the closer makes progress; that the loop does is shown by who asks."""
+        return self.clock.monotonic() - self.closer.active_at < limits.CLOSER_SECONDS
+
+    def healthy(self) -> tuple[bool, str]:
+        """Liveness: the loop answers. The cloud being down never makes a relay unhealthy."""
+        return True, "ok"
+
+    def ready(self) -> tuple[bool, str]:
+        """Readiness: listening, and not stopping."""
+        if self.is_stopping:
+            return False, "stopping"
+        return True, f"listening on {len(self.listeners) + len(self.streams.listeners)} sockets"
