@@ -280,6 +280,12 @@ cdef class NativeHotPath:
     cdef long _seconds
 
     def __init__(self, *, series_limit, series_per_metric, memory, window_seconds, max_age, idle_gauge_ttl, catch_all):
+        self._set(series_limit, series_per_metric, memory, window_seconds, max_age, idle_gauge_ttl, catch_all)
+
+    cdef int _set(
+        self, series_limit, series_per_metric, memory, window_seconds, max_age, idle_gauge_ttl, catch_all
+    ) except -1:
+        """Make the kernel's tables with these settings, or set them."""
         cdef k.settings settings
         cdef bytes secret = urandom(32)
         cdef list alive = []
@@ -289,10 +295,14 @@ cdef class NativeHotPath:
         memcpy(settings.secret, <const char *>secret, 32)
         for number, kind in enumerate(KINDS):
             settings.catch_all[<int>number] = name_of(catch_all(kind), alive)
-        self._seconds = window_seconds
-        self._self = k.hotpath_new(&settings)
         if self._self == NULL:
+            self._self = k.hotpath_new(&settings)
+            if self._self == NULL:
+                raise MemoryError
+        elif not k.hotpath_configure(self._self, &settings):
             raise MemoryError
+        self._seconds = window_seconds
+        return 0
 
     def __dealloc__(self):
         k.receiver_free(self._receiver)
@@ -489,6 +499,15 @@ cdef class NativeHotPath:
 
     cdef bint _forget(self, bytes name):
         return k.hotpath_forget(self._self, span_of(name))
+
+    def configure(
+        self, *, series_limit, series_per_metric, memory, window_seconds, max_age, idle_gauge_ttl, catch_all
+    ):
+        self._set(series_limit, series_per_metric, memory, window_seconds, max_age, idle_gauge_ttl, catch_all)
+
+    def forget_aliases(self):
+        with nogil:
+            k.hotpath_forget_aliases(self._self)
 
     def rejects(self):
         cdef k.rejects *found = &self._self.rejects
