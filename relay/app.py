@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from relay import limits
-from relay.assembly import ingest_settings, make_namer, wanted_sockets
+from relay.assembly import ingest_settings, make_encoder, make_namer, wanted_sockets
 from relay.delivery.batcher import pack
 from relay.delivery.dead_letters import DeadLetters
 from relay.delivery.partial_file import PartialFile
@@ -26,10 +26,10 @@ from relay.delivery.rate import TokenBucket
 from relay.delivery.spool import Spool
 from relay.hotpath.choose import make_hotpath, tell_of_hotpath
 from relay.ingest import Ingest
-from relay.jdcloud.points import BODY_HEAD, BODY_TAIL, PointEncoder
+from relay.jdcloud.points import BODY_HEAD, BODY_TAIL
 from relay.listener.watch import KernelWatch
 from relay.telemetry import Books, Growth, Ledger, LossLog, balance, tell_of_window
-from relay.window import Closed, Closer
+from relay.window import Closed, Closer, Rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from relay.clock import Clock
     from relay.config.schema import Config
     from relay.delivery.pool import Cloud, Transport
+    from relay.ingest import IngestSettings
     from relay.model import Batch, Point, Tally
 
 LAG_PROBE = 0.5
@@ -99,6 +100,7 @@ class Relay:
         self.loss_log = LossLog(clock)
         self.loop_lag = 0.0
         self._is_handing_over = False
+        self.is_last_reload_successful = True
         self._growth = Growth()
         self._stop = asyncio.Event()
         self._closing = AsyncExitStack()
@@ -166,17 +168,11 @@ class Relay:
         self.hotpath.merge(await self.spool.state("gauges") or b"", committed=0)
         self._partial = PartialFile(self._state) if self._state else None
         found = await asyncio.to_thread(self._partial.load, self.spool.committed) if self._partial else None
-        encoder = PointEncoder(
-            namespace=config.cloud.namespace,
-            output=config.cloud.output,
-            counter_values=config.cloud.counter_values,
-            percentiles=config.window.percentiles,
-        )
         self.closer = Closer(
             seconds=config.window.seconds,
             hotpath=self.hotpath,
             namer=self.namer,
-            encode=encoder.encode_window,
+            encode=make_encoder(config).encode_window,
             pack=pack_requests,
             spool=self.spool,
             ledger=self.ledger,
@@ -186,6 +182,37 @@ class Relay:
         )
         if found:
             self.hotpath.merge(found.frames, committed=0)
+
+    # --- changing while running ---------------------------------------------------------------------------------------
+
+    async def replace_cloud(self, cloud: Cloud, transport: Transport | None = None) -> None:
+        """Send with other credentials, or to another place, from the next request on."""
+        await self.pool.replace(cloud=cloud, transport=transport)
+
+    def reconfigure(self, config: Config, *, cloud: Cloud | None, transport: Transport | None) -> None:
+        """Work by another configuration from the edge of the next window on.
+
+        Args:
+            config: differs only in what may change there, see config/changes.py.
+            cloud: other than now; None: as it is.
+            transport: likewise; closed by the relay in the end.
+        """
+        settings = ingest_settings(config)
+        self.closer.at_edge(lambda: self._begin(config, settings, cloud, transport))
+
+    def _begin(
+        self, config: Config, settings: IngestSettings, cloud: Cloud | None, transport: Transport | None
+    ) -> Rules:
+        """Begin a window with other rules: every identity is named anew when its next line comes."""
+        before, self.config = self.namer, config
+        self.namer = make_namer(config, notices=self.ledger)
+        self.namer.take_over(before)
+        self.hotpath.configure(**settings.limits())
+        self.hotpath.allow(settings.allow)
+        self.hotpath.forget_aliases()
+        if cloud:
+            self._group.create_task(self.replace_cloud(cloud, transport))
+        return Rules(self.namer, make_encoder(config).encode_window)
 
     async def _open_admin(self) -> AdminServer:
         """Import it only now: its libraries take half of a start, and the sockets are read meanwhile."""
@@ -225,7 +252,8 @@ class Relay:
         return stopped
 
     async def _work(self) -> Stopped:
-        async with asyncio.TaskGroup() as group:
+        async with asyncio.TaskGroup() as self._group:
+            group = self._group
             senders = group.create_task(self.pool.run(), name="senders")
             closing = group.create_task(self.closer.run(), name="closer")
             probes = [group.create_task(self._probe_lag()), group.create_task(self.watch.run())]

@@ -19,6 +19,7 @@ from relay.naming import Namer
 
 if TYPE_CHECKING:
     from relay.config.schema import Config
+    from relay.jdcloud.points import PointEncoder
     from relay.naming import Notices
 
 
@@ -39,6 +40,18 @@ def make_namer(config: Config, *, notices: Notices) -> Namer:
         reserved_prefix=config.telemetry.prefix,
         classes_limit=config.limits.series * limits.IDENTITIES_PER_SERIES,
         notices=notices,
+    )
+
+
+def make_encoder(config: Config) -> PointEncoder:
+    """Make what turns the series of a closed window into points."""
+    from relay.jdcloud.points import PointEncoder  # noqa: PLC0415 - the supervisor's child does not encode
+
+    return PointEncoder(
+        namespace=config.cloud.namespace,
+        output=config.cloud.output,
+        counter_values=config.cloud.counter_values,
+        percentiles=config.window.percentiles,
     )
 
 
