@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -152,6 +154,38 @@ async def test_row_03_an_address_that_is_taken_changes_nothing(reloaded, load, e
         assert relay.worker_pid == worker
         assert (await asyncio.to_thread(relay.metrics))["relay_config_last_reload_successful"] == 0
         figure(3, "a taken address: nothing changed")
+
+
+async def test_row_03_the_command_checks_first_and_finds_the_process(reloaded, emulator, figure, tmp_path):
+    it = reloaded("[limits]\nseries = 1000\n")
+    relay, worker = it.relay, it.relay.worker_pid
+    (tmp_path / "state" / "lock").write_text(f"{worker}\n")
+
+    async def command(*arguments: str, path=it.path) -> tuple[int, str]:
+        line = [sys.executable, "-m", "relay", "reload", "-c", str(path), *arguments]
+        done = await asyncio.to_thread(
+            subprocess.run, line, env=relay.environ, capture_output=True, text=True, check=False
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    it.write("[limits]\nserie = 1\n")
+    code, said = await command()
+    assert (code, "did you mean series" in said) == (78, True)
+    assert relay.events(REFUSED) == [], "a bad file is not even sent"
+    it.write("[limits]\nseries = 2000\n")
+    code, said = await command()
+    assert code == 0, said
+    assert f"process {relay.process.pid}" in said
+    await told(relay, "reloaded")
+    code, said = await command("--upgrade")
+    assert code == 0, said
+    await told(relay, "worker replaced")
+    await freshness(relay, emulator, within=20)
+    assert relay.worker_pid != worker
+    (tmp_path / "state" / "lock").write_text("1\n")
+    code, said = await command()
+    assert (code, "no relay of this user" in said) == (69, True)
+    figure(3, "the command: bad file exit 78, nobody there exit 69, else the supervisor is signalled")
 
 
 async def test_row_03_a_watched_file_is_followed_through_a_symbolic_link(start, emulator, figure, tmp_path):

@@ -17,8 +17,26 @@ from relay.hotpath.native cimport _kernel as k
 from relay.hotpath.native._kernel cimport cell, closed, entry, hotpath, series, series_name, sketch, span
 
 from relay import limits
-from relay.hotpath import partial
 from relay.model import ClosedWindow, Identity, Kind, Peer, RejectedLine, Resolution, Rollup, Series, Tally
+
+
+
+class _Later:
+    """Stands for partial.py until it is needed: its libraries take a third of a worker's time to the first packet."""
+
+    def __getattr__(self, name):
+        return _import_partial(name)
+
+
+def _import_partial(name):
+    global partial
+    from relay.hotpath import partial as found
+
+    partial = found
+    return getattr(found, name)
+
+
+partial = _Later()
 
 cdef tuple KINDS = (Kind.COUNTER, Kind.TIMER, Kind.GAUGE, Kind.SET)
 cdef dict KIND_NUMBERS = {kind: number for number, kind in enumerate(KINDS)}
