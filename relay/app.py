@@ -32,7 +32,7 @@ from relay.listener.watch import KernelWatch
 from relay.recovery import Owed, Recovery
 from relay.status import Status
 from relay.telemetry import Books, Growth, Ledger, LossLog, tell_of_window
-from relay.window import Closed, Closer
+from relay.window import Closed, Closer, Rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from relay.clock import Clock
     from relay.config.schema import Config
     from relay.delivery.pool import Cloud, Transport
+    from relay.ingest import IngestSettings
     from relay.listener.stream import Streams
     from relay.model import Batch, Point, Tally
 
@@ -241,6 +242,38 @@ class Relay:
             checkpointer=self.checkpointer,
         )
 
+    # --- changing while running ---------------------------------------------------------------------------------------
+
+    async def replace_cloud(self, cloud: Cloud, transport: Transport | None = None) -> None:
+        """Send with other credentials, or to another place, from the next request on."""
+        await self.pool.replace(cloud=cloud, transport=transport)
+
+    def reconfigure(self, config: Config, *, cloud: Cloud | None, transport: Transport | None) -> None:
+        """Work by another configuration from the edge of the next window on.
+
+        Args:
+            config: differs only in what may change there, see config/changes.py.
+            cloud: other than now; None: as it is.
+            transport: likewise; closed by the relay in the end.
+        """
+        settings = ingest_settings(config)
+        self.closer.at_edge(lambda: self._begin(config, settings, cloud, transport))
+
+    def _begin(
+        self, config: Config, settings: IngestSettings, cloud: Cloud | None, transport: Transport | None
+    ) -> Rules:
+        """Begin a window with other rules: every identity is named anew when its next line comes."""
+        before, self.config = self.namer, config
+        self.status.config = config
+        self.namer = make_namer(config, notices=self.ledger)
+        self.namer.take_over(before)
+        self.hotpath.configure(**settings.limits())
+        self.hotpath.allow(settings.allow)
+        self.hotpath.forget_aliases()
+        if cloud:
+            self._group.create_task(self.replace_cloud(cloud, transport))
+        return Rules(self.namer, make_encoder(config).encode_window)
+
     async def _open_admin(self) -> AdminServer:
         """Import it only now: its libraries take half of a start, and the sockets are read meanwhile."""
         await asyncio.to_thread(import_module, "relay.admin.server")
@@ -280,7 +313,8 @@ class Relay:
         return stopped
 
     async def _work(self) -> Stopped:
-        async with asyncio.TaskGroup() as group:
+        async with asyncio.TaskGroup() as self._group:
+            group = self._group
             senders = group.create_task(self.pool.run(), name="senders")
             closing = group.create_task(self.closer.run(), name="closer")
             background = [self._probe_lag, self.watch.run, self.streams.run, self._dead_letters.run, self._replays.run]

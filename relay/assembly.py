@@ -13,9 +13,7 @@ from relay import limits
 from relay.config.rules import parse_address
 from relay.hotpath.choose import choose_name
 from relay.ingest import IngestSettings
-from relay.jdcloud.points import PointEncoder
 from relay.listener.sockets import DATADOG, DGRAM, STREAM, TCP, Address, Wanted
-from relay.listener.stream import Streams
 from relay.model import Kind
 from relay.naming import Namer
 
@@ -23,6 +21,8 @@ if TYPE_CHECKING:
     from relay.clock import Clock
     from relay.config.schema import Config, Listen
     from relay.ingest import Ingest
+    from relay.jdcloud.points import PointEncoder
+    from relay.listener.stream import Streams
     from relay.naming import Notices
     from relay.telemetry import LossLog
 
@@ -44,6 +44,18 @@ def make_namer(config: Config, *, notices: Notices) -> Namer:
         reserved_prefix=config.telemetry.prefix,
         classes_limit=config.limits.series * limits.IDENTITIES_PER_SERIES,
         notices=notices,
+    )
+
+
+def make_encoder(config: Config) -> PointEncoder:
+    """Make what turns the series of a closed window into points."""
+    from relay.jdcloud.points import PointEncoder  # noqa: PLC0415 - the supervisor's child does not encode
+
+    return PointEncoder(
+        namespace=config.cloud.namespace,
+        output=config.cloud.output,
+        counter_values=config.cloud.counter_values,
+        percentiles=config.window.percentiles,
     )
 
 
@@ -84,6 +96,8 @@ def wanted_sockets(config: Config) -> Wanted:
 
 def make_streams(listen: Listen, ingest: Ingest, *, clock: Clock, loss_log: LossLog) -> Streams:
     """Make what reads the stream sockets that are held."""
+    from relay.listener.stream import Streams  # noqa: PLC0415 - nor does it read
+
     streams = Streams(
         sink=ingest.hotpath,
         clock=clock,
@@ -99,13 +113,3 @@ def make_streams(listen: Listen, ingest: Ingest, *, clock: Clock, loss_log: Loss
         elif one.kind == DATADOG:
             streams.add_frames(one.socket, "unix-datadog")
     return streams
-
-
-def make_encoder(config: Config) -> PointEncoder:
-    """Make what turns rows into points."""
-    return PointEncoder(
-        namespace=config.cloud.namespace,
-        output=config.cloud.output,
-        counter_values=config.cloud.counter_values,
-        percentiles=config.window.percentiles,
-    )

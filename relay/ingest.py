@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from relay.clock import Clock
     from relay.hotpath.choose import HotPath
+    from relay.hotpath.store import Settings
     from relay.listener.sockets import Held
 
 
@@ -61,10 +62,17 @@ class IngestSettings(NamedTuple):
         series = dict(zip(Kind, self.catch_all, strict=True))
         return series.__getitem__
 
-    def limits(self) -> dict[str, Any]:
+    def limits(self) -> Settings:
         """Return what both hot paths take as keywords."""
-        names = ("series_limit", "series_per_metric", "memory", "window_seconds", "max_age", "idle_gauge_ttl")
-        return {name: getattr(self, name) for name in names} | {"catch_all": self.overflow()}
+        return {
+            "series_limit": self.series_limit,
+            "series_per_metric": self.series_per_metric,
+            "memory": self.memory,
+            "window_seconds": self.window_seconds,
+            "max_age": self.max_age,
+            "idle_gauge_ttl": self.idle_gauge_ttl,
+            "catch_all": self.overflow(),
+        }
 
 
 class Ingest:

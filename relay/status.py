@@ -38,6 +38,8 @@ class Status:
     closer: Closer
     checkpointer: Checkpointer | None
     is_stopping: bool = False
+    is_last_reload_successful: bool = True
+    """Whether the configuration on disk is the one in force."""
     loop_lag: float = 0.0
     """Seconds by which the event loop was late at the last probe."""
 

@@ -12,7 +12,7 @@ over 20 ms. It knows neither HTTP nor SQL: its neighbours are the Protocols belo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from relay import limits
 from relay.pacing import paced
@@ -151,6 +151,13 @@ class Closed:
     """Spent on the close."""
 
 
+class Rules(NamedTuple):
+    """What a window's series are called and how its points look."""
+
+    namer: Namer
+    encode: Callable[[ClosedWindow], Encoding]
+
+
 class Closer:
     """State: the id of the open window; `resume` is the one a checkpoint belongs to."""
 
@@ -180,6 +187,7 @@ class Closer:
         self._on_closed = on_closed
         self._on_moved = on_moved
         self._stopping = False
+        self._at_edge: Callable[[], Rules] | None = None
         self.active_at = clock.monotonic()
         """When it last made progress, on the monotonic clock."""
         self.open_id = first_open_id(clock.wall(), seconds, spool.committed) if resume is None else resume
@@ -194,6 +202,13 @@ class Closer:
         while not self._stopping:
             await self._clock.sleep(self._until_next_tick())
             await self.tick()
+
+    def at_edge(self, change: Callable[[], Rules]) -> None:
+        """Call `change` when the next window begins, and go on by what it returns.
+
+        The window that closes is encoded as it was received. A second call before that replaces the first.
+        """
+        self._at_edge = change
 
     def stop(self) -> None:
         """Let `run` return after its current tick."""
@@ -249,18 +264,23 @@ class Closer:
         began = self._clock.monotonic()
         self.open_id = self._next_id()
         self._hotpath.close_window(self.open_id)
+        encode, change, self._at_edge = self._encode, self._at_edge, None
+        if change:
+            self._namer, self._encode = change()
         await self._name_closing()
-        await self._commit(self._hotpath, self._hotpath.closed_window(), began=began)
+        await self._commit(self._hotpath, self._hotpath.closed_window(), encode, began=began)
 
     async def close_recovered(self, side: HotPath) -> None:
         """Close a window that is over since before this start; `side` holds it alone and waits for no name."""
         side.close_window(self.open_id)
-        await self._commit(side, side.closed_window(), began=self._clock.monotonic())
+        await self._commit(side, side.closed_window(), self._encode, began=self._clock.monotonic())
 
-    async def _commit(self, hotpath: HotPath, window: ClosedWindow, *, began: float) -> None:
+    async def _commit(
+        self, hotpath: HotPath, window: ClosedWindow, encode: Callable[[ClosedWindow], Encoding], *, began: float
+    ) -> None:
         """Encode, pack, store; the samples are closing from the first step on."""
         self._ledger.samples_closing += window.samples
-        encoding = self._encode(window)
+        encoding = encode(window)
         async for _ in self._paced(encoding.prepare()):
             pass
         batches = [batch async for batch in self._paced(self._pack(encoding, window.start))]

@@ -1,5 +1,6 @@
 """A running relay and the outside: signals in, sd_notify out, and an eye on the supervisor.
 
+SIGHUP    reload, see reloading.py
 SIGTERM   stop in order; SIGINT too, unless a supervisor passes on what it means
 SIGUSR2   hand the open window over to the worker that comes next; the sockets stay open
 """
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from relay.app import Relay
+    from relay.cli.reloading import Reloader
     from relay.worker import Worker
 
 _LOOK: Final = 1.0
@@ -26,24 +28,26 @@ _LOOK: Final = 1.0
 
 
 @asynccontextmanager
-async def attend(relay: Relay, worker: Worker) -> AsyncIterator[Attendant]:
+async def attend(relay: Relay, worker: Worker, reloader: Reloader) -> AsyncIterator[None]:
     """Attend to a relay that is open, while it runs."""
-    attendant = Attendant(relay, worker)
+    attendant = Attendant(relay, worker, reloader)
     attendant.begin()
     async with asyncio.TaskGroup() as group:
-        looking = group.create_task(attendant.look(), name="attendant")
+        tasks = [group.create_task(task) for task in (attendant.look(), reloader.run(), reloader.watch())]
         try:
-            yield attendant
+            yield
         finally:
-            looking.cancel()
+            for task in tasks:
+                task.cancel()
 
 
 class Attendant:
     """State: whether the relay was told to stop."""
 
-    def __init__(self, relay: Relay, worker: Worker) -> None:
+    def __init__(self, relay: Relay, worker: Worker, reloader: Reloader) -> None:
         self._relay = relay
         self._worker = worker
+        self._reloader = reloader
         self._is_stopping = False
 
     def __repr__(self) -> str:
@@ -55,6 +59,7 @@ class Attendant:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, *(() if self._worker.supervisor else (signal.SIGINT,))):
             loop.add_signal_handler(number, self._stop, number)
+        loop.add_signal_handler(signal.SIGHUP, self._reloader.ask)
         loop.add_signal_handler(signal.SIGUSR2, self._hand_over)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2))
         self._worker.notifier.ready(self._relay.status.ready()[1])

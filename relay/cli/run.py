@@ -47,7 +47,7 @@ def run(worker: Worker | None, path: Path | None, *, dry_run: bool) -> None:
     worker = worker or Worker()
     calm_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        stopped = runner.run(serve(loaded, worker))
+        stopped = runner.run(serve(loaded, worker, dry_run=dry_run))
     if stopped.is_handed_over and not worker.supervisor:
         worker.become_next(ingest_settings(loaded.config).to_json(), os.environ)
 
@@ -62,7 +62,7 @@ def calm_collector() -> None:
     gc.set_threshold(20_000, 50, 1_000_000)
 
 
-async def serve(loaded: Loaded, worker: Worker) -> Stopped:
+async def serve(loaded: Loaded, worker: Worker, *, dry_run: bool) -> Stopped:
     """Open a relay, run it until a signal, and stop it in order.
 
     Raises:
@@ -87,7 +87,9 @@ async def serve(loaded: Loaded, worker: Worker) -> Stopped:
         ingest=take_ingest(worker, config),
     )
     await relay.open()
-    async with attend(relay, worker):
+    from relay.cli.reloading import Reloader  # noqa: PLC0415 - it makes what this file makes
+
+    async with attend(relay, worker, Reloader(relay, worker, loaded.path, dry_run=dry_run)):
         return await relay.run()
 
 

@@ -190,6 +190,12 @@ class Log(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     level: Annotated[Literal["debug", "info", "warning", "error"], help_("least important level")] = "info"
 
 
+class Reloading(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The configuration itself."""
+
+    watch: Annotated[bool, help_("reload when the file's content has changed, looked at every 2 s")] = True
+
+
 def _default_tags() -> dict[str, str]:
     return {"host": socket.gethostname()}
 
@@ -208,4 +214,5 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     spool: Spool = field(default_factory=Spool)
     admin: Admin = field(default_factory=Admin)
     telemetry: Telemetry = field(default_factory=Telemetry)
+    config: Reloading = field(default_factory=Reloading)
     log: Log = field(default_factory=Log)

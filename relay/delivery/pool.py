@@ -113,6 +113,11 @@ class SenderPool:
             await self._clock.sleep(_DRAIN_TICK)
         await self._end()
 
+    async def replace(self, *, cloud: Cloud | None = None, transport: Transport | None = None) -> None:
+        """Send differently from the next request on; what is on its way ends as it began."""
+        self._cloud = cloud or self._cloud
+        self._transport = transport or self._transport
+
     async def finish(self, *, until: float) -> None:
         """Send nothing new; wait for the answers to what was sent, until the monotonic clock says `until`; then end."""
         self._is_finishing = True

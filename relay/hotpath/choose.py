@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol, Unpack
 
 import structlog
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from relay.hotpath.partial import Recovery
+    from relay.hotpath.store import Settings
     from relay.model import ClosedWindow, Identity, RejectedLine, Resolution, Row, Sink, Tally
 
 _NATIVE = "relay.hotpath.native._native"
@@ -52,6 +53,8 @@ class HotPath(Protocol):
     def recover(self, checkpoint: bytes) -> Recovery: ...  # noqa: D102
     def snapshot(self, limit: int) -> list[Row]: ...  # noqa: D102
     def forget(self, names: Iterable[str]) -> list[str]: ...  # noqa: D102
+    def configure(self, **settings: Unpack[Settings]) -> None: ...  # noqa: D102
+    def forget_aliases(self) -> None: ...  # noqa: D102
     def rejects(self) -> list[RejectedLine]: ...  # noqa: D102
     def tap(self, pattern: bytes | None) -> None: ...  # noqa: D102
     def tapped(self) -> list[bytes]: ...  # noqa: D102
@@ -81,7 +84,7 @@ def choose_name(wanted: str) -> str:
     return "native" if wanted != "python" and has_native() else "python"
 
 
-def make_hotpath(name: str, **settings: Any) -> HotPath:  # noqa: ANN401 - keywords of PythonHotPath
+def make_hotpath(name: str, **settings: Unpack[Settings]) -> HotPath:
     """Make the hot path of that name, see `choose_name`."""
     return _implementation(name)(**settings)
 

@@ -100,5 +100,5 @@ async def test_a_port_in_use(tmp_path):
     async with open_relay(tmp_path) as running:
         host, port = running.relay.admin.bound
         with pytest.raises(RelayError, match=r"RLY101 .*admin port") as caught:
-            await AdminServer(listen=f"{host}:{port}", state=running.relay).start()
+            await AdminServer(listen=f"{host}:{port}", state=running.relay.status).start()
         assert caught.value.exit_code == ExitCode.BIND_OR_STATE

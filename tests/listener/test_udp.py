@@ -112,4 +112,5 @@ async def test_a_buffer_that_is_cut_says_how_to_help():
     with capture_logs() as logs:
         KernelWatch([listener], loss_log=LossLog(clock), clock=clock).tell_of_buffers()
     assert "rmem_max" in logs[0]["fix"]
+    assert logs[0]["restart_ms"] == 1000 * 2 * listener.granted // 832 // 8000
     listener.stop()
