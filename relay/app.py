@@ -25,6 +25,7 @@ from relay.delivery.pool import SenderPool
 from relay.delivery.rate import TokenBucket
 from relay.delivery.spool import Spool
 from relay.hotpath.choose import choose_hotpath
+from relay.hotpath.explain import explain
 from relay.jdcloud.points import BODY_HEAD, BODY_TAIL, PointEncoder
 from relay.listener.opening import open_streams, open_unix_datagrams
 from relay.listener.udp import UdpListener
@@ -335,7 +336,7 @@ class Relay:
         tally, since_last = self.tally(), self._growth.since_last
         lines, rejected = since_last("received", tally.received), since_last("rejected", sum(tally.rejected.values()))
         self._witness.closed(closed, lines=lines, rejected=rejected)
-        tell_of_window(self._growth, self.loss_log, tally, self.ledger, self.hotpath.rejects())
+        tell_of_window(self._growth, self.loss_log, tally, self.ledger, self.hotpath.rejects(), explain)
 
     async def _probe_lag(self) -> None:
         while True:
