@@ -31,6 +31,7 @@ from relay.listener.opening import open_streams, open_unix_datagrams
 from relay.listener.udp import UdpListener
 from relay.listener.watch import KernelWatch
 from relay.naming import Namer
+from relay.naming.explosion import ExplosionWatch
 from relay.telemetry import Books, Growth, Ledger, LossLog, balance, tell_of_window
 from relay.window import Closed, Closer
 
@@ -191,6 +192,7 @@ class Relay:
         for listener in self.listeners:
             listener.start()
         self.streams.start()
+        self.explosions = ExplosionWatch(self.hotpath, warner=self.loss_log, clock=self._clock)
         self.watch = KernelWatch(self.listeners, loss_log=self.loss_log, clock=self._clock)
         self.admin = await self._open_admin() if self.config.admin.listen else None
 
@@ -248,7 +250,8 @@ class Relay:
         async with asyncio.TaskGroup() as group:
             senders = group.create_task(self.pool.run(), name="senders")
             closing = group.create_task(self.closer.run(), name="closer")
-            probes = [group.create_task(run()) for run in (self._probe_lag, self.watch.run, self.streams.run)]
+            probes = [group.create_task(watch.run()) for watch in (self.watch, self.streams, self.explosions)]
+            probes.append(group.create_task(self._probe_lag()))
             await self._stop.wait()
             for listener in self.listeners:
                 listener.stop()

@@ -219,7 +219,6 @@ def tell_of_window(
         *(("samples dropped", reason, count) for reason, count in tally.samples_dropped.items()),
         ("RLY302 names or tags rewritten", "illegal characters", ledger.names_rewritten),
         ("RLY303 tags dropped", "the API takes five, 255 bytes in all", ledger.tags_dropped),
-        ("RLY310 series limit reached", "samples went to overflow series", tally.samples_overflow),
     ):
         grown = growth.since_last(f"{event} {reason}", count)
         if grown:
