@@ -93,8 +93,22 @@ async def test_a_window_that_has_just_begun_says_nothing_and_the_next_look_does(
 
 
 async def test_the_look_is_bounded(clock):
-    source = Window([overflow("a"), *(series("a", n=str(n)) for n in range(50_000))])
+    source = Window([overflow("a"), *(series("a", n=str(n)) for n in range(150_000))])
     source.overflowed = 1
     with capture_logs() as logs:
         await ExplosionWatch(source, warner=LossLog(clock), clock=clock).look()
-    assert logs[0]["values"] == 19_999
+    assert logs[0]["values"] == 99_999
+
+
+async def test_an_overflow_that_cannot_be_seen_is_told_all_the_same(clock):
+    source = Window(USERS)
+    source.overflowed = 5
+    watch = ExplosionWatch(source, warner=LossLog(clock), clock=clock)
+    with capture_logs() as logs:
+        await watch.look()
+        clock.advance(9)
+        await watch.look()
+        assert logs == []
+        clock.advance(1)
+        await watch.look()
+    assert (logs[0]["tag"], logs[0]["count"]) == ("user", 5)
