@@ -1,6 +1,53 @@
-"""`python -m relay` is `statsd-relay`."""
+"""Where every process begins: `statsd-relay`, `python -m relay`, the supervisor and its worker.
 
-from relay.cli import main
+The order of imports is the point. `run` becomes the supervisor, which imports next to nothing; a worker that was given
+sockets reads them before it imports the rest; every other command goes straight to the command line.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from relay.listener.sockets import are_inherited
+
+
+def main() -> None:
+    """Become what the command line and the environment say."""
+    if sys.argv[1:2] != ["run"]:
+        from relay.cli import main as command_line  # noqa: PLC0415 - see above
+
+        command_line()
+    elif are_inherited(os.environ):
+        _work()
+    else:
+        from relay.supervisor.loop import supervise  # noqa: PLC0415 - see above
+
+        sys.exit(supervise(_make_plan, os.environ))
+
+
+def _work() -> None:
+    """Be the worker: of our supervisor, or of systemd's socket unit."""
+    from relay.worker import take_over  # noqa: PLC0415 - see above
+
+    worker = take_over(os.environ)
+    try:
+        from relay.cli import main as command_line  # noqa: PLC0415 - see above
+
+        command_line(worker)
+    finally:
+        worker.close()
+
+
+def _make_plan() -> str:
+    """Read the configuration as `run` would; in a child of the supervisor."""
+    from relay.cli import finish  # noqa: PLC0415 - see above
+    from relay.cli.plan import plan  # noqa: PLC0415 - see above
+
+    found: list[str] = []
+    finish(lambda: plan.main(sys.argv[2:], "statsd-relay run", standalone_mode=False, obj=found))
+    return "".join(found)
+
 
 if __name__ == "__main__":
     main()

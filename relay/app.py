@@ -10,7 +10,6 @@ A `Relay` is opened, run and closed once; it holds no global state, so two of th
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -18,22 +17,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from relay import limits
+from relay.assembly import ingest_settings, make_encoder, make_namer, wanted_sockets
 from relay.delivery.batcher import pack
 from relay.delivery.dead_letters import DeadLetters
 from relay.delivery.partial_file import PartialFile
 from relay.delivery.pool import SenderPool
 from relay.delivery.rate import TokenBucket
 from relay.delivery.spool import Spool
-from relay.hotpath.choose import choose_hotpath
+from relay.hotpath.choose import make_hotpath, tell_of_hotpath
 from relay.hotpath.explain import explain
-from relay.jdcloud.points import BODY_HEAD, BODY_TAIL, PointEncoder
-from relay.listener.opening import open_streams, open_unix_datagrams
-from relay.listener.udp import UdpListener
+from relay.ingest import Ingest
+from relay.jdcloud.points import BODY_HEAD, BODY_TAIL
+from relay.listener.stream import open_streams
 from relay.listener.watch import KernelWatch
-from relay.naming import Namer
 from relay.naming.explosion import ExplosionWatch
 from relay.telemetry import Books, Growth, Ledger, LossLog, balance, tell_of_window
-from relay.window import Closed, Closer
+from relay.window import Closed, Closer, Rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from relay.clock import Clock
     from relay.config.schema import Config
     from relay.delivery.pool import Cloud, Transport
+    from relay.ingest import IngestSettings
     from relay.model import Batch, Point, Tally
 
 LAG_PROBE = 0.5
@@ -56,6 +56,8 @@ class Stopped:
     closed_early: bool
     seconds: float
     books: Books
+    is_handed_over: bool = False
+    """To the worker that comes next, which goes on with the same window."""
 
 
 class Witness(Protocol):
@@ -79,7 +81,7 @@ def pack_requests(points: Iterable[Point], window: int) -> Iterator[Batch]:
 class Relay:
     """State: the stages, and what was counted when the last window closed."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what comes from outside: settings, the way out, time, and who is told
         self,
         *,
         config: Config,
@@ -88,6 +90,7 @@ class Relay:
         state: Path | None,
         clock: Clock,
         witness: Witness,
+        ingest: Ingest | None = None,
     ) -> None:
         self.config = config
         self._cloud = cloud
@@ -95,9 +98,12 @@ class Relay:
         self._state = state
         self._clock = clock
         self._witness = witness
+        self._given = ingest
         self.ledger = Ledger()
         self.loss_log = LossLog(clock)
         self.loop_lag = 0.0
+        self._is_handing_over = False
+        self.is_last_reload_successful = True
         self._growth = Growth()
         self._stop = asyncio.Event()
         self._closing = AsyncExitStack()
@@ -110,20 +116,40 @@ class Relay:
     # --- right to left ------------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Open the state, restore it, bind the sockets.
+        """Read the sockets first; then open the state and restore it; naming begins only when `run` does.
 
         Raises:
             RelayError: a socket or the state directory cannot be used.
         """
         self._closing.push_async_callback(self._transport.close)
         try:
+            self.ingest = self._open_ingest()
             await self._open_delivery()
             await self._open_window()
-            await self._open_sockets()
+            self.watch = KernelWatch(self.listeners, loss_log=self.loss_log, clock=self._clock)
+            self.explosions = ExplosionWatch(self.hotpath, warner=self.loss_log, clock=self._clock)
+            self.admin = await self._open_admin() if self.config.admin.listen else None
         except BaseException:
             await self._closing.aclose()
             raise
         self._witness.started(self)
+
+    def _open_ingest(self) -> Ingest:
+        """Take over what already receives, or open sockets of our own."""
+        self.namer = make_namer(self.config, notices=self.ledger)
+        ingest = self._given
+        if ingest is None:
+            settings = ingest_settings(self.config)
+            hotpath = make_hotpath(settings.hotpath, **settings.limits())
+            ingest = Ingest.open(settings, wanted_sockets(self.config), hotpath, self._clock)
+        self._closing.callback(ingest.stop)
+        self.hotpath, self.listeners = ingest.hotpath, ingest.listeners
+        tell_of_hotpath(self.config.listen.hotpath, self.hotpath.name)
+        self.streams = open_streams(ingest, self.config.listen, clock=self._clock, loss_log=self.loss_log)
+        self._closing.callback(self.streams.stop)
+        ingest.start()
+        self.streams.start()
+        return ingest
 
     async def _open_delivery(self) -> None:
         config, ledger = self.config.cloud, self.ledger
@@ -145,33 +171,15 @@ class Relay:
 
     async def _open_window(self) -> None:
         config = self.config
-        self.namer = Namer(
-            prefix=config.names.prefix,
-            tags=config.tags,
-            dialects=config.listen.dialects,
-            strict=config.listen.names == "strict",
-            reserved_prefix=config.telemetry.prefix,
-            classes_limit=config.limits.series * limits.IDENTITIES_PER_SERIES,
-            notices=self.ledger,
-        )
         self.namer.load_classes(await self.spool.state("classes") or b"")
-        self.hotpath = choose_hotpath(
-            config.listen, config.limits, config.window, max_age=config.cloud.max_age, catch_all=self.namer.overflow
-        )
         self.hotpath.merge(await self.spool.state("gauges") or b"", committed=0)
         self._partial = PartialFile(self._state) if self._state else None
         found = await asyncio.to_thread(self._partial.load, self.spool.committed) if self._partial else None
-        encoder = PointEncoder(
-            namespace=config.cloud.namespace,
-            output=config.cloud.output,
-            counter_values=config.cloud.counter_values,
-            percentiles=config.window.percentiles,
-        )
         self.closer = Closer(
             seconds=config.window.seconds,
             hotpath=self.hotpath,
             namer=self.namer,
-            encode=encoder.encode_window,
+            encode=make_encoder(config).encode_window,
             pack=pack_requests,
             spool=self.spool,
             ledger=self.ledger,
@@ -182,19 +190,36 @@ class Relay:
         if found:
             self.hotpath.merge(found.frames, committed=0)
 
-    async def _open_sockets(self) -> None:
-        self.listeners: list[UdpListener] = []
-        for address in self.config.listen.udp:
-            self._open_readers(address)
-        listen, sink, clock, closing = self.config.listen, self.hotpath, self._clock, self._closing
-        self.listeners += open_unix_datagrams(listen, sink=sink, clock=clock, closing=closing)
-        self.streams = open_streams(listen, sink=sink, clock=clock, loss_log=self.loss_log, closing=closing)
-        for listener in self.listeners:
-            listener.start()
-        self.streams.start()
-        self.explosions = ExplosionWatch(self.hotpath, warner=self.loss_log, clock=self._clock)
-        self.watch = KernelWatch(self.listeners, loss_log=self.loss_log, clock=self._clock)
-        self.admin = await self._open_admin() if self.config.admin.listen else None
+    # --- changing while running ---------------------------------------------------------------------------------------
+
+    async def replace_cloud(self, cloud: Cloud, transport: Transport | None = None) -> None:
+        """Send with other credentials, or to another place, from the next request on."""
+        await self.pool.replace(cloud=cloud, transport=transport)
+
+    def reconfigure(self, config: Config, *, cloud: Cloud | None, transport: Transport | None) -> None:
+        """Work by another configuration from the edge of the next window on.
+
+        Args:
+            config: differs only in what may change there, see config/changes.py.
+            cloud: other than now; None: as it is.
+            transport: likewise; closed by the relay in the end.
+        """
+        settings = ingest_settings(config)
+        self.closer.at_edge(lambda: self._begin(config, settings, cloud, transport))
+
+    def _begin(
+        self, config: Config, settings: IngestSettings, cloud: Cloud | None, transport: Transport | None
+    ) -> Rules:
+        """Begin a window with other rules: every identity is named anew when its next line comes."""
+        before, self.config = self.namer, config
+        self.namer = make_namer(config, notices=self.ledger)
+        self.namer.take_over(before)
+        self.hotpath.configure(**settings.limits())
+        self.hotpath.allow(settings.allow)
+        self.hotpath.forget_aliases()
+        if cloud:
+            self._group.create_task(self.replace_cloud(cloud, transport))
+        return Rules(self.namer, make_encoder(config).encode_window)
 
     async def _open_admin(self) -> AdminServer:
         """Import it only now: its libraries take half of a start, and the sockets are read meanwhile."""
@@ -206,36 +231,23 @@ class Relay:
         await admin.start()
         return admin
 
-    def _open_readers(self, address: str) -> None:
-        """Bind an address, once for each reader."""
-        first = self._open_listener(address, number=1)
-        if first.skipped:
-            return
-        readers = self.config.listen.reader_count(os.cpu_count() or 1) if self.hotpath.name == "native" else 1
-        if readers > 1:
-            first.share()
-        bound = first.label.removeprefix("udp://")
-        self.listeners += [first, *(self._open_listener(bound, number=number) for number in range(2, readers + 1))]
-
-    def _open_listener(self, address: str, *, number: int) -> UdpListener:
-        listener = UdpListener(
-            address=address,
-            receive_buffer=self.config.listen.receive_buffer,
-            receive_delay=self.config.listen.delay_seconds(),
-            sink=self.hotpath,
-            clock=self._clock,
-            optional=address.startswith("[::1]"),
-            number=number,
-        )
-        self._closing.callback(listener.stop)
-        listener.open()
-        return listener
-
     # --- running ------------------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
         """Ask for an orderly stop; `run` returns when it is done."""
         self._stop.set()
+
+    def hand_over(self) -> bool:
+        """Ask for a stop that keeps the window open for the worker that comes next; it holds the sockets already.
+
+        Returns:
+            Whether that is possible: without a state directory the window would be lost.
+        """
+        if self._state is None:
+            return False
+        self._is_handing_over = True
+        self._stop.set()
+        return True
 
     async def run(self) -> Stopped:
         """Work until `stop`; an exception in any task ends the relay, loudly."""
@@ -247,18 +259,20 @@ class Relay:
         return stopped
 
     async def _work(self) -> Stopped:
-        async with asyncio.TaskGroup() as group:
+        async with asyncio.TaskGroup() as self._group:
+            group = self._group
             senders = group.create_task(self.pool.run(), name="senders")
             closing = group.create_task(self.closer.run(), name="closer")
             probes = [group.create_task(watch.run()) for watch in (self.watch, self.streams, self.explosions)]
             probes.append(group.create_task(self._probe_lag()))
             await self._stop.wait()
-            for listener in self.listeners:
-                listener.stop()
+            if self._is_handing_over:
+                await self.pool.finish(until=self._clock.monotonic() + limits.HAND_OVER_SECONDS)
+            self.ingest.stop()
             self.streams.stop()
             self.closer.stop()
             await closing
-            stopped = await self._drain()
+            stopped = await (self._leave() if self._is_handing_over else self._drain())
             await senders
             for probe in probes:
                 probe.cancel()
@@ -270,9 +284,7 @@ class Relay:
         """Settle the open window: on disk at once, then closed if it is the current minute's, then sent."""
         began = self._clock.monotonic()
         await self.closer.name_all()
-        if self._partial:
-            frames = b"".join(self.hotpath.export())
-            await asyncio.to_thread(self._partial.save, self.closer.open_id, frames)
+        await self._keep_window()
         closed_early = await self.closer.close_early()
         if closed_early and self._partial:
             await asyncio.to_thread(self._partial.drop)
@@ -280,6 +292,20 @@ class Relay:
         if not self._state:
             await self._drop_what_nobody_keeps(closed_early=closed_early)
         return Stopped(closed_early=closed_early, seconds=self._clock.monotonic() - began, books=self.books())
+
+    async def _leave(self) -> Stopped:
+        """Settle the open window for the worker that comes next: on disk, and not closed."""
+        began = self._clock.monotonic()
+        await self.closer.name_all()
+        await self._keep_window()
+        seconds = self._clock.monotonic() - began
+        return Stopped(closed_early=False, seconds=seconds, books=self.books(), is_handed_over=True)
+
+    async def _keep_window(self) -> None:
+        """Write the open window to the state directory; it is on disk when this returns."""
+        if self._partial:
+            frames = b"".join(self.hotpath.export())
+            await asyncio.to_thread(self._partial.save, self.closer.open_id, frames)
 
     async def _drop_what_nobody_keeps(self, *, closed_early: bool) -> None:
         """Without a state directory, what is left at stop is lost: say so in the books and in the log."""
@@ -324,6 +350,10 @@ class Relay:
     def books(self) -> Books:
         """All three equations at this moment."""
         return balance(self.tally(), self.ledger, spooled=self.spool.points, in_flight=self.pool.in_flight)
+
+    def is_alive(self) -> bool:
+        """Say whether the closer makes progress; that the loop does is shown by who asks."""
+        return self._clock.monotonic() - self.closer.active_at < limits.CLOSER_SECONDS
 
     def healthy(self) -> tuple[bool, str]:
         """Liveness: the loop answers. The cloud being down never makes a relay unhealthy."""

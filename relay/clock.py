@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Protocol
 
@@ -39,4 +38,6 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         """asyncio.sleep."""
+        import asyncio  # noqa: PLC0415 - a worker reads its sockets before it is imported
+
         await asyncio.sleep(seconds)

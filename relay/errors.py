@@ -38,6 +38,8 @@ CODES: Final[dict[str, str]] = {
     "RLY401": "The cloud says 429: the quota is used up.",
     "RLY402": "The cloud refused points or requests.",
     "RLY404": "The cloud answered with a status that needs a person (404, redirect, other 4xx).",
+    "RLY501": "The worker died and another one was started; or workers keep dying, or the supervisor is gone.",
+    "RLY502": "A reload or a replacement was refused; what runs is unchanged.",
     "RLY900": "The native hot path is not installed; the Python one runs.",
 }
 

@@ -27,6 +27,8 @@ WINDOW_SECONDS: Final = 60
 # --- the wire ---------------------------------------------------------------------------------------------------------
 DATAGRAM_BYTES: Final = 65_507
 """The largest UDP payload over IPv4 (65,535 - 8 - 20)."""
+PACKET_MEMORY: Final = 832
+"""Bytes that a small datagram takes of a receive buffer: measured, 256 of them fill the default one of 212,992."""
 DRAIN_DATAGRAMS: Final = 32
 """Taken from a socket at a time: about 1 ms of known lines in full datagrams, 15 ms of new ones."""
 STREAM_CHUNK: Final = 16_384
@@ -58,6 +60,10 @@ CLOSE_SLICE: Final = 0.005
 """Seconds of close work between two yields to the event loop; the promise is 20 ms."""
 STOP_SECONDS: Final = 4.0
 """How long a stopping relay goes on sending."""
+HAND_OVER_SECONDS: Final = 2.0
+"""How long a worker that hands over waits for answers to what it has sent."""
+CLOSER_SECONDS: Final = 60.0
+"""Without any progress of the closer for so long, the watchdog is not told that all is well."""
 REJECTS_KEPT: Final = 64
 """Bad lines kept for display."""
 REJECT_BYTES: Final = 120

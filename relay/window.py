@@ -12,7 +12,7 @@ over 20 ms. It knows neither HTTP nor SQL: its neighbours are the Protocols belo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from relay import limits
 
@@ -61,9 +61,10 @@ def moved_id(open_id: int, wall: float, seconds: int, committed: Collection[int]
 
     A step back of up to ten minutes keeps it (coarser for that long, but no id twice); a larger one moves it to the
     first uncommitted id from the wall minute on. A window whose time has merely not come yet because its predecessors
-    are committed keeps its id as well. An implausible clock changes nothing.
+    are committed keeps its id as well. An implausible clock changes nothing; a window that was opened by one gets the
+    id of the moment at which the clock is set: under 1970 the cloud would refuse it.
     """
-    if not is_plausible(wall) or wall >= open_id - limits.CLOCK_BACK_KEEP:
+    if not is_plausible(wall) or (is_plausible(open_id) and wall >= open_id - limits.CLOCK_BACK_KEEP):
         return open_id
     return first_open_id(wall, seconds, committed)
 
@@ -149,6 +150,13 @@ class Closed:
     """Spent on the close."""
 
 
+class Rules(NamedTuple):
+    """What a window's series are called and how its points look."""
+
+    namer: Namer
+    encode: Callable[[ClosedWindow], Encoding]
+
+
 class Closer:
     """State: the id of the open window; `resume` is the one a partial on disk belongs to."""
 
@@ -176,6 +184,9 @@ class Closer:
         self._clock = clock
         self._on_closed = on_closed
         self._stopping = False
+        self._at_edge: Callable[[], Rules] | None = None
+        self.active_at = clock.monotonic()
+        """When it last made progress, on the monotonic clock."""
         self.open_id = first_open_id(clock.wall(), seconds, spool.committed) if resume is None else resume
         hotpath.open_window(self.open_id)
 
@@ -189,6 +200,13 @@ class Closer:
             await self._clock.sleep(self._until_next_tick())
             await self.tick()
 
+    def at_edge(self, change: Callable[[], Rules]) -> None:
+        """Call `change` when the next window begins, and go on by what it returns.
+
+        The window that closes is encoded as it was received. A second call before that replaces the first.
+        """
+        self._at_edge = change
+
     def stop(self) -> None:
         """Let `run` return after its current tick."""
         self._stopping = True
@@ -199,6 +217,7 @@ class Closer:
 
     async def tick(self) -> None:
         """Name what is new; follow the clock; close the window if it is over."""
+        self.active_at = self._clock.monotonic()
         await self._name(slices=NAMING_SLICES)
         wall = self._clock.wall()
         moved = moved_id(self.open_id, wall, self._seconds, self._spool.committed)
@@ -230,10 +249,13 @@ class Closer:
         began = self._clock.monotonic()
         closing, self.open_id = self.open_id, self._next_id()
         self._hotpath.close_window(self.open_id)
+        encode, change, self._at_edge = self._encode, self._at_edge, None
+        if change:
+            self._namer, self._encode = change()
         await self._name_closing()
         window = self._hotpath.closed_window()
         self._ledger.samples_closing += window.samples
-        encoding = self._encode(window)
+        encoding = encode(window)
         async for _ in self._paced(encoding.prepare()):
             pass
         batches = [batch async for batch in self._paced(self._pack(encoding, closing))]
@@ -297,4 +319,5 @@ class Closer:
             yield item
             if self._clock.monotonic() >= slice_ends:
                 await self._clock.sleep(0)
-                slice_ends = self._clock.monotonic() + limits.CLOSE_SLICE
+                self.active_at = self._clock.monotonic()
+                slice_ends = self.active_at + limits.CLOSE_SLICE

@@ -139,6 +139,11 @@ class State(Protocol):
         ...
 
     @property
+    def is_last_reload_successful(self) -> bool:
+        """Whether the configuration on disk is the one in force."""
+        ...
+
+    @property
     def requests_in_flight(self) -> int:
         """That wait for an answer."""
         ...
@@ -201,6 +206,11 @@ class RelayCollector(Collector):
         info.add_metric([__version__, self._state.hotpath_name], 1)
         yield info
         yield gauge("relay_loop_lag_seconds", "How late the event loop was at the last probe.", self._state.loop_lag)
+        yield gauge(
+            "relay_config_last_reload_successful",
+            "Whether the last reload was applied.",
+            float(self._state.is_last_reload_successful),
+        )
         imbalance = self._state.books().imbalance()
         yield gauge("relay_ledger_imbalance", "Sum of the differences of the three equations; must be 0.", imbalance)
 

@@ -8,14 +8,17 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from relay import __version__
 from relay.errors import ExitCode, RelayError
 
-COMMANDS: Final = ("run", "demo", "check", "config", "send", "cloud", "healthcheck")
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+COMMANDS: Final = ("run", "demo", "check", "config", "send", "cloud", "healthcheck", "reload")
 
 
 class LazyGroup(click.Group):
@@ -50,10 +53,15 @@ def cli() -> None:
     """StatsD in, JD Cloud Cloud Monitor out, every line accounted for."""
 
 
-def main() -> None:
+def main(worker: object = None) -> None:
+    """Run the command line; `worker`: for `run`, what the parent gave this process."""
+    finish(lambda: cli.main(standalone_mode=False, obj=worker))
+
+
+def finish(command: Callable[[], object]) -> None:
     """Run a command; a person's mistake ends in one clear text and an exit code, never in a traceback."""
     try:
-        cli.main(standalone_mode=False)
+        command()
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.ClickException as error:

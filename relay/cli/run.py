@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import signal
 import sys
 import uuid
 from pathlib import Path
@@ -16,34 +15,41 @@ import structlog
 import uvloop
 
 from relay.app import Relay
+from relay.assembly import ingest_settings
+from relay.cli.attend import attend
+from relay.cli.plan import load_for_run, run_options
 from relay.cli.witness import JsonWitness, TextWitness, configure_log, is_text
 from relay.clock import SystemClock
 from relay.config.credentials import Credentials, find_credentials
-from relay.config.loading import load
 from relay.config.locate import prepare_state_directory, state_directory
 from relay.config.types import Secret
 from relay.delivery.transport import HttpTransport, LineTransport
 from relay.errors import ConfigError, Problem
+from relay.hotpath.choose import make_hotpath
+from relay.ingest import Ingest
 from relay.jdcloud.cloud import JDCloud
 from relay.jdcloud.sign import Signer
+from relay.listener.sockets import enlarge_buffer
+from relay.worker import Worker
 
 if TYPE_CHECKING:
-    from relay.app import Witness
+    from relay.app import Stopped, Witness
     from relay.config.loading import Loaded
-    from relay.config.schema import Cloud
+    from relay.config.schema import Cloud, Config
 
 
 @click.command()
-@click.option("-c", "--config", "path", type=click.Path(path_type=Path), help="TOML file; every key is optional.")
-@click.option("--dry-run", is_flag=True, help="Print requests instead of sending them; needs no credentials.")
-def run(path: Path | None, *, dry_run: bool) -> None:
+@run_options
+@click.pass_obj
+def run(worker: Worker | None, path: Path | None, *, dry_run: bool) -> None:
     """Receive, aggregate and deliver until SIGTERM."""
-    # Without the state directory: requests that wait there belong to the real cloud.
-    overrides = {"cloud.provider": "stdout", "spool.path": "none"} if dry_run else None
-    loaded = load(path, os.environ, overrides=overrides)
+    loaded = load_for_run(path, dry_run=dry_run)
+    worker = worker or Worker()
     calm_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(loaded))
+        stopped = runner.run(serve(loaded, worker, dry_run=dry_run))
+    if stopped.is_handed_over and not worker.supervisor:
+        worker.become_next(ingest_settings(loaded.config).to_json(), os.environ)
 
 
 def calm_collector() -> None:
@@ -56,8 +62,8 @@ def calm_collector() -> None:
     gc.set_threshold(20_000, 50, 1_000_000)
 
 
-async def serve(loaded: Loaded) -> None:
-    """Open a relay, run it until a signal, and stop it in order; a second signal ends it at once.
+async def serve(loaded: Loaded, worker: Worker, *, dry_run: bool) -> Stopped:
+    """Open a relay, run it until a signal, and stop it in order.
 
     Raises:
         RelayError: it could not start.
@@ -78,19 +84,24 @@ async def serve(loaded: Loaded) -> None:
         state=state,
         clock=SystemClock(),
         witness=make_witness(loaded, credentials),
+        ingest=take_ingest(worker, config),
     )
     await relay.open()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _stop, relay, number)
-    await relay.run()
+    from relay.cli.reloading import Reloader  # noqa: PLC0415 - it makes what this file makes
+
+    async with attend(relay, worker, Reloader(relay, worker, loaded.path, dry_run=dry_run)):
+        return await relay.run()
 
 
-def _stop(relay: Relay, number: signal.Signals) -> None:
-    """First signal: in order. Second: the default action."""
-    asyncio.get_running_loop().remove_signal_handler(number)
-    signal.signal(number, signal.SIG_DFL)
-    relay.stop()
+def take_ingest(worker: Worker, config: Config) -> Ingest | None:
+    """Return what receives on the sockets this process was given; None: it was given none."""
+    if worker.ingest or not worker.held:
+        return worker.ingest
+    settings = ingest_settings(config)
+    for one in worker.held:
+        enlarge_buffer(one.socket, settings.receive_buffer)
+    hotpath = make_hotpath(settings.hotpath, **settings.limits())
+    return Ingest(settings, hotpath, worker.held, clock=SystemClock(), is_held=True)
 
 
 def needed_credentials(cloud: Cloud) -> Credentials | None:

@@ -85,6 +85,8 @@ class SenderPool:
         self._workers: list[asyncio.Task[None]] = []
         self._paused_until = 0.0
         self._throttled = 0
+        self._is_finishing = False
+        self._sending = 0
         self.requests_in_flight = 0
 
     def __repr__(self) -> str:
@@ -108,6 +110,21 @@ class SenderPool:
         """
         while (self._spool.points or self._spool.leased) and self._clock.monotonic() < until:
             await self._clock.sleep(_DRAIN_TICK)
+        await self._end()
+
+    async def replace(self, *, cloud: Cloud | None = None, transport: Transport | None = None) -> None:
+        """Send differently from the next request on; what is on its way ends as it began."""
+        self._cloud = cloud or self._cloud
+        self._transport = transport or self._transport
+
+    async def finish(self, *, until: float) -> None:
+        """Send nothing new; wait for the answers to what was sent, until the monotonic clock says `until`; then end."""
+        self._is_finishing = True
+        while self._sending and self._clock.monotonic() < until:
+            await self._clock.sleep(_DRAIN_TICK)
+        await self._end()
+
+    async def _end(self) -> None:
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
@@ -116,12 +133,11 @@ class SenderPool:
 
     async def _work(self) -> None:
         failures = 0
-        while True:
+        while not self._is_finishing:
             lease = await self._spool.take()
             try:
                 await self._wait_for_turn()
-                verdict = await self._attempt(lease.batch)
-                settled = await self._settle(lease, verdict)
+                verdict, settled = await self._send(lease)
             except BaseException:
                 self._spool.put_back(lease)
                 raise
@@ -132,6 +148,17 @@ class SenderPool:
             if isinstance(verdict, Unavailable):
                 failures += 1
                 await self._clock.sleep(backoff(failures, self._random()))
+
+    async def _send(self, lease: Lease) -> tuple[Verdict, bool]:
+        """Post once and act on the answer; a pool that finishes waits for that, and begins no more."""
+        if self._is_finishing:
+            raise asyncio.CancelledError
+        self._sending += 1
+        try:
+            verdict = await self._attempt(lease.batch)
+            return verdict, await self._settle(lease, verdict)
+        finally:
+            self._sending -= 1
 
     async def _wait_for_turn(self) -> None:
         """Wait for a token, and for the end of a pause, which may be prolonged meanwhile."""

@@ -11,7 +11,7 @@ Invariants: I1 (one fate per line), I2 (a sample is in one window), I6 (bounded)
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Unpack
 
 from relay import limits
 from relay.hotpath import partial
@@ -21,11 +21,11 @@ from relay.hotpath.keys import Key, Keys
 from relay.hotpath.line import SIGNS, Group, is_event, parse
 from relay.hotpath.rejects import Rejects, Tap
 from relay.hotpath.sources import Sources
-from relay.hotpath.store import Store
+from relay.hotpath.store import Settings, Store
 from relay.model import ClosedWindow, Identity, Kind, RejectedLine, Resolution, Row, Series, Sink, Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 Peername = tuple[str, int] | None
@@ -39,31 +39,11 @@ class PythonHotPath:
 
     name = "python"
 
-    def __init__(  # noqa: PLR0913 - the limits of three sections; app.py is the only caller
-        self,
-        *,
-        series_limit: int,
-        series_per_metric: int,
-        memory: int,
-        window_seconds: int,
-        max_age: float,
-        idle_gauge_ttl: float,
-        catch_all: Callable[[Kind], Series],
-    ) -> None:
+    def __init__(self, **settings: Unpack[Settings]) -> None:
         self._counts = Counts()
         self._rejects = Rejects()
-        self._store = Store(
-            series_limit=series_limit,
-            series_per_metric=series_per_metric,
-            memory=memory,
-            window_seconds=window_seconds,
-            max_age=max_age,
-            idle_gauge_ttl=idle_gauge_ttl,
-            catch_all=catch_all,
-            counts=self._counts,
-            rejects=self._rejects,
-        )
-        self._keys = Keys(self._store, limit=2 * series_limit)
+        self._store = Store(settings, counts=self._counts, rejects=self._rejects)
+        self._keys = Keys(self._store, limit=2 * settings["series_limit"])
         self._pending = 0
         self._now = 0.0
         self._tap: Tap | None = None
@@ -305,6 +285,17 @@ class PythonHotPath:
         self._fold()
         self._keys.clear()
         return [name for name in names if self._store.forget(name)]
+
+    def configure(self, **settings: Unpack[Settings]) -> None:
+        """Set other limits and series of last resort; what is over a lower limit stays until it is used no more."""
+        self._fold()
+        self._store.configure(settings)
+        self._keys = Keys(self._store, limit=2 * settings["series_limit"])
+
+    def forget_aliases(self) -> None:
+        """Ask naming again for every identity, whenever its next line comes."""
+        self._keys.clear()
+        self._store.aliases.forget_all()
 
     def rejects(self) -> list[RejectedLine]:
         """Return the last 64 rejected lines, oldest first."""

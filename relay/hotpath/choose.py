@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Unpack
 
 import structlog
 
@@ -12,8 +12,8 @@ from relay.errors import ExitCode, Problem, RelayError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from relay.config.schema import Limits, Listen, Window
-    from relay.model import ClosedWindow, Identity, Kind, RejectedLine, Resolution, Row, Series, Sink, Tally
+    from relay.hotpath.store import Settings
+    from relay.model import ClosedWindow, Identity, RejectedLine, Resolution, Row, Series, Sink, Tally
 
 _NATIVE = "relay.hotpath.native._native"
 
@@ -52,6 +52,8 @@ class HotPath(Protocol):
     def snapshot(self, limit: int) -> list[Row]: ...  # noqa: D102
     def list_series(self, first: int, count: int) -> list[Series]: ...  # noqa: D102
     def forget(self, names: Iterable[str]) -> list[str]: ...  # noqa: D102
+    def configure(self, **settings: Unpack[Settings]) -> None: ...  # noqa: D102
+    def forget_aliases(self) -> None: ...  # noqa: D102
     def rejects(self) -> list[RejectedLine]: ...  # noqa: D102
     def tap(self, pattern: bytes | None) -> None: ...  # noqa: D102
     def tapped(self) -> list[bytes]: ...  # noqa: D102
@@ -81,29 +83,16 @@ def choose_name(wanted: str) -> str:
     return "native" if wanted != "python" and has_native() else "python"
 
 
-def choose_hotpath(
-    listen: Listen, limits: Limits, window: Window, *, max_age: float, catch_all: Callable[[Kind], Series]
-) -> HotPath:
-    """Make the hot path that `[listen] hotpath` asks for.
+def make_hotpath(name: str, **settings: Unpack[Settings]) -> HotPath:
+    """Make the hot path of that name, see `choose_name`."""
+    return _implementation(name)(**settings)
 
-    Raises:
-        RelayError: RLY900, `native` was asked for and is not installed.
-    """
-    name = choose_name(listen.hotpath)
-    if listen.hotpath == "auto" and name == "python":
+
+def tell_of_hotpath(wanted: str, name: str) -> None:
+    """Warn if the slower one runs although nobody asked for it."""
+    if wanted == "auto" and name == "python":
         fix = 'install a C compiler and reinstall, or set [listen] hotpath = "python" to accept the slower one'
         structlog.get_logger("relay").warning("RLY900 running without the native hot path", fix=fix)
-    hotpath = _implementation(name)(
-        series_limit=limits.series,
-        series_per_metric=limits.series_per_metric,
-        memory=limits.memory,
-        window_seconds=window.seconds,
-        max_age=max_age,
-        idle_gauge_ttl=window.idle_gauge_ttl(),
-        catch_all=catch_all,
-    )
-    hotpath.allow(listen.allow)
-    return hotpath
 
 
 def _implementation(name: str) -> Callable[..., HotPath]:

@@ -55,6 +55,16 @@ class Aliases:
         """Identities known."""
         return len(self._answers)
 
+    def set_limits(self, *, limit: int, memory: int) -> None:
+        """Change the bounds; the next answer makes room."""
+        self._limit = limit
+        self._memory = memory
+
+    def forget_all(self) -> None:
+        """Drop every answer."""
+        self._answers, self._used, self._bytes = OrderedDict(), {}, 0
+        self.begin_sweep()
+
     def find(self, identity: Identity, window: int) -> Resolution | Sink | None:
         """Return the answer for an identity, and note that `window` used it."""
         answer = self._answers.get(identity)
@@ -159,6 +169,11 @@ class Waiting:
     def __iter__(self) -> Iterator[Identity]:
         """Oldest first."""
         return iter(self._items)
+
+    def set_limits(self, *, limit: int, memory: int) -> None:
+        """Change the bounds for those that come."""
+        self._limit = limit
+        self._memory = memory
 
     def join(self, identity: Identity) -> Provisional | None:
         """Return the provisional of an identity; None if it has none and there is no room."""

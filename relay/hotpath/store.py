@@ -7,7 +7,7 @@ outlive both: their value is the base of deltas, and repeats while it is idle.
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from relay import limits
 from relay.hotpath.identities import Aliases, Provisional, Waiting, gauge_values
@@ -31,34 +31,37 @@ _NOWHERE: Final = ""
 """Metric of an answer that found no room in the queue for naming: its overflow is the catch-all."""
 
 
+class Settings(TypedDict):
+    """What a hot path is made with; both implementations take it as keywords."""
+
+    series_limit: int
+    series_per_metric: int
+    memory: int
+    """Bytes."""
+    window_seconds: int
+    max_age: float
+    """Seconds; older samples are dropped."""
+    idle_gauge_ttl: float
+    """Seconds that an idle gauge repeats; 0 not at all, infinity for ever."""
+    catch_all: Callable[[Kind], Series]
+    """Names the series of last resort of a class."""
+
+
+def alias_limit(settings: Settings) -> int:
+    """Return how many identities are remembered."""
+    return settings["series_limit"] * limits.IDENTITIES_PER_SERIES
+
+
 class Store:
     """State: open and closing table with their provisionals, gauges' bases, answers of naming."""
 
-    def __init__(  # noqa: PLR0913 - the limits of three sections
-        self,
-        *,
-        series_limit: int,
-        series_per_metric: int,
-        memory: int,
-        window_seconds: int,
-        max_age: float,
-        idle_gauge_ttl: float,
-        catch_all: Callable[[Kind], Series],
-        counts: Counts,
-        rejects: Rejects,
-    ) -> None:
-        self._series_limit = series_limit
-        self._series_per_metric = series_per_metric
-        self._memory = memory
-        self._seconds = window_seconds
-        self._max_age = max_age
-        self._idle_gauge_ttl = idle_gauge_ttl
-        self._catch_all = catch_all
+    def __init__(self, settings: Settings, *, counts: Counts, rejects: Rejects) -> None:
+        self._settings = settings
         self._counts = counts
         self._rejects = rejects
         self.gauges: dict[Series, tuple[float, int]] = {}
         """Base of deltas, and the id of the window that last saw a sample; behind the open cells until these fold."""
-        self.aliases = Aliases(limit=series_limit * limits.IDENTITIES_PER_SERIES, memory=memory // _SHARE_OF_MEMORY)
+        self.aliases = Aliases(limit=alias_limit(settings), memory=settings["memory"] // _SHARE_OF_MEMORY)
         self.open = self._new_table(0)
         self.waiting = self._new_waiting()
         self.closing_waiting = self._new_waiting()
@@ -74,26 +77,37 @@ class Store:
         return Table(
             start,
             self.gauges,
-            series_limit=self._series_limit,
-            series_per_metric=self._series_per_metric,
-            memory=self._memory // 2,
+            series_limit=self._settings["series_limit"],
+            series_per_metric=self._settings["series_per_metric"],
+            memory=self._settings["memory"] // 2,
+        )
+
+    def configure(self, settings: Settings) -> None:
+        """Set other limits; what is over a lower one stays until it is used no more."""
+        self._settings = settings
+        self.aliases.set_limits(limit=alias_limit(settings), memory=settings["memory"] // _SHARE_OF_MEMORY)
+        self.waiting.set_limits(limit=settings["series_limit"], memory=settings["memory"] // _SHARE_OF_MEMORY)
+        self.open.set_limits(
+            series_limit=settings["series_limit"],
+            series_per_metric=settings["series_per_metric"],
+            memory=settings["memory"] // 2,
         )
 
     def _new_waiting(self) -> Waiting:
-        return Waiting(limit=self._series_limit, memory=self._memory // _SHARE_OF_MEMORY)
+        return Waiting(limit=self._settings["series_limit"], memory=self._settings["memory"] // _SHARE_OF_MEMORY)
 
     # --- taking samples -----------------------------------------------------------------------------------------------
 
     def answer(self, identity: Identity) -> Resolution | Sink | Provisional:
         """Return what is known of an identity; a new one queues for naming, or overflows if the queue is full."""
         answer = self.aliases.find(identity, self.open.start) or self.waiting.join(identity)
-        return answer or Resolution(Series(_NOWHERE, (), identity.kind), self._catch_all(identity.kind))
+        return answer or Resolution(Series(_NOWHERE, (), identity.kind), self._settings["catch_all"](identity.kind))
 
     def place(self, answer: Resolution) -> tuple[Series, Cell, bool]:
         """Return the series of the open window that takes an answer's samples, its cell, whether that overflows."""
         if answer.series.metric == _NOWHERE:
             return answer.overflow, self.open.make(answer.overflow), True
-        return self.open.place(answer, self._catch_all)
+        return self.open.place(answer, self._settings["catch_all"])
 
     def take(self, group: Group, answer: Resolution | Sink | Provisional, now: float) -> None:
         """Add a group's samples to where its identity says; the line is accepted or waits."""
@@ -136,9 +150,9 @@ class Store:
     def _fate(self, group: Group, now: float) -> str:
         """Return what a timestamp makes of a sample: "" or "late" (it is kept), or the reason why it is dropped."""
         timestamp = group.timestamp
-        if timestamp is None or self.open.start <= timestamp < self.open.start + self._seconds:
+        if timestamp is None or self.open.start <= timestamp < self.open.start + self._settings["window_seconds"]:
             return ""
-        if timestamp < now - self._max_age:
+        if timestamp < now - self._settings["max_age"]:
             return "too_old"
         if timestamp > now + limits.TIMESTAMP_AHEAD:
             return "too_far_ahead"
@@ -148,7 +162,7 @@ class Store:
 
     def unresolved(self, limit: int) -> list[Identity]:
         """Return identities without an answer; those of the closing window first, since its close waits for them."""
-        self.aliases.sweep(self.open.start - self._seconds, _SWEPT)
+        self.aliases.sweep(self.open.start - self._settings["window_seconds"], _SWEPT)
         source = self.closing_waiting or self.waiting
         return [identity for identity, _ in zip(source, range(limit), strict=False)]
 
@@ -179,7 +193,7 @@ class Store:
 
     def _join(self, waiting: Provisional, answer: Resolution, table: Table) -> None:
         counts = self._counts
-        series, cell, overflows = table.place(answer, self._catch_all)
+        series, cell, overflows = table.place(answer, self._settings["catch_all"])
         if overflows and waiting.relative is not None:
             self._rejects.count("series_limit", waiting.relative_lines)
             counts.accepted -= waiting.relative_lines
@@ -237,11 +251,11 @@ class Store:
         self.open, self.waiting = self._new_table(next_start), self._new_waiting()
 
     def _repeats(self, updated: int, start: int) -> bool:
-        return start - updated <= self._idle_gauge_ttl and self._idle_gauge_ttl > 0
+        return start - updated <= self._settings["idle_gauge_ttl"] and self._settings["idle_gauge_ttl"] > 0
 
     def _free_gauges(self, start: int) -> None:
         """Forget the bases of gauges whose time is over, when room is needed."""
-        if len(self.gauges) > self._series_limit // 2:
+        if len(self.gauges) > self._settings["series_limit"] // 2:
             for series, (_, updated) in list(self.gauges.items()):
                 if updated < start and not self._repeats(updated, start):
                     del self.gauges[series]
@@ -259,13 +273,21 @@ class Store:
         idle = {series: value for series, value in self._idle if series not in table.cells}
         self._idle = []
         rows = Rows(table.cells, idle, now=self._closed_at)
-        return ClosedWindow(start=table.start, seconds=self._seconds, samples=samples, series=rows.series(), rows=rows)
+        return ClosedWindow(
+            start=table.start,
+            seconds=self._settings["window_seconds"],
+            samples=samples,
+            series=rows.series(),
+            rows=rows,
+        )
 
     # --- restoring and looking ----------------------------------------------------------------------------------------
 
     def restore(self, series: Series, cell: Cell) -> None:
         """Merge a cell of a partial into the open window."""
-        placed, mine, overflows = self.open.place(Resolution(series, self._catch_all(series.kind)), self._catch_all)
+        placed, mine, overflows = self.open.place(
+            Resolution(series, self._settings["catch_all"](series.kind)), self._settings["catch_all"]
+        )
         mine.fold(mine.last_at)
         mine.merge(cell)
         self._counts.samples += cell.samples
@@ -276,7 +298,7 @@ class Store:
 
     def restore_gauge(self, series: Series, value: float, updated: int) -> None:
         """Take back a gauge's base, unless a newer one is known or there is no room."""
-        if series not in self.gauges and len(self.gauges) < self._series_limit:
+        if series not in self.gauges and len(self.gauges) < self._settings["series_limit"]:
             self.open.note_idle(series)
             self.gauges[series] = (value, updated)
 

@@ -38,10 +38,7 @@ class Table:
         self._idle = len(gauges)
         """Gauges that were not seen in this window."""
         self._per_metric: dict[str, int] = {}
-        self._limit = series_limit
-        self._admitted = max(1, series_limit - int(series_limit * limits.OVERFLOW_SHARE))
-        self._metric_limit = series_per_metric
-        self._memory = memory
+        self.set_limits(series_limit=series_limit, series_per_metric=series_per_metric, memory=memory)
         self._relieved = 0
         self.full = False
         """Memory is at its bound: nothing new is kept apart."""
@@ -53,6 +50,13 @@ class Table:
     def __len__(self) -> int:
         """Series, idle gauges included."""
         return len(self.cells) + self._idle
+
+    def set_limits(self, *, series_limit: int, series_per_metric: int, memory: int) -> None:
+        """Change what is admitted; what is in stays."""
+        self._limit = series_limit
+        self._admitted = max(1, series_limit - int(series_limit * limits.OVERFLOW_SHARE))
+        self._metric_limit = series_per_metric
+        self._memory = memory
 
     def place(self, answer: Resolution, catch_all: Callable[[Kind], Series]) -> tuple[Series, Cell, bool]:
         """Return the series that takes samples of `answer`, its cell, and whether that is an overflow."""

@@ -18,13 +18,16 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from relay import limits
 from relay.listener.framing import FrameFraming, LineFraming
+from relay.listener.sockets import DATADOG, TCP
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from relay.clock import Clock
+    from relay.config.schema import Listen
     from relay.listener.framing import Framing, Piece
+    from relay.listener.sockets import Held
     from relay.telemetry import LossLog
 
 _TURN: Final = 0.003
@@ -99,7 +102,17 @@ class _Connection:
 class Streams:
     """State: the listeners, the open connections, and those known to have something to read."""
 
-    def __init__(self, *, sink: Sink, clock: Clock, loss_log: LossLog, most: int, idle: float, line_limit: int) -> None:
+    def __init__(  # noqa: PLR0913 - three settings, three neighbours
+        self,
+        *,
+        sink: Sink,
+        clock: Clock,
+        loss_log: LossLog,
+        most: int,
+        idle: float,
+        line_limit: int,
+        is_held: bool = False,
+    ) -> None:
         self._sink = sink
         self._clock = clock
         self._loss_log = loss_log
@@ -112,6 +125,8 @@ class Streams:
         self._connections: dict[int, _Connection] = {}
         self._ready: deque[int] = deque()
         self._epoll = select.epoll()
+        self._is_held = is_held
+        """Somebody else keeps the listening sockets open, for the next worker: `stop` must not close them."""
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __repr__(self) -> str:
@@ -249,7 +264,8 @@ class Streams:
             self._loop.remove_reader(self._epoll.fileno())
             self._loop = None
         for listener in self.listeners:
-            listener.socket.close()
+            if not self._is_held:
+                listener.socket.close()
         ends = self._clock.monotonic() + _STOP
         for connection in list(self._connections.values()):
             while self._clock.monotonic() < ends and self._read(connection):
@@ -258,6 +274,42 @@ class Streams:
                 self._end(connection, in_order=False)
         self._listening.clear()
         self._epoll.close()
+
+
+class Source(Protocol):
+    """Who has the sockets, and the sink."""
+
+    @property
+    def streams(self) -> Sequence[Held]:
+        """Listening sockets of connections."""
+        ...
+
+    @property
+    def hotpath(self) -> Sink:
+        """Who takes lines."""
+        ...
+
+    @property
+    def is_held(self) -> bool:
+        """Whether somebody else keeps the sockets open."""
+        ...
+
+
+def open_streams(source: Source, listen: Listen, *, clock: Clock, loss_log: LossLog) -> Streams:
+    """Return what reads the connections of the sockets; none is taken before `start`."""
+    streams = Streams(
+        sink=source.hotpath,
+        clock=clock,
+        loss_log=loss_log,
+        most=listen.stream_connections,
+        idle=listen.stream_idle,
+        line_limit=listen.line_limit,
+        is_held=source.is_held,
+    )
+    for one in source.streams:
+        add = streams.add_frames if one.kind == DATADOG else streams.add_lines
+        add(one.socket, one.kind if one.kind == TCP else f"unix-{one.kind}")
+    return streams
 
 
 def _label(form: str, bound: tuple[str, int] | str) -> str:

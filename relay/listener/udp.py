@@ -1,4 +1,4 @@
-"""One UDP socket: bound, its receive buffer asked and granted, read by a thread or on the loop, drained at stop.
+"""One socket of datagrams: bound, its receive buffer asked and granted, read by a thread or on the loop, then drained.
 
 The socket tells what the kernel dropped and how full the queue is. After the loop has stopped reading, what is still in
 the queue is taken, so that a stop loses nothing that has arrived.
@@ -6,22 +6,19 @@ the queue is taken, so that a stop loses nothing that has arrived.
 
 from __future__ import annotations
 
-import asyncio
-import errno
 import socket
 import struct
 from typing import TYPE_CHECKING, Final, Protocol
 
 from relay import limits
-from relay.config.rules import parse_address
-from relay.errors import ExitCode, Problem, RelayError
-from relay.listener.owner import find_owner
 from relay.listener.reader import Reader, ReaderThread
+from relay.listener.sockets import granted_buffer
 
 if TYPE_CHECKING:
+    import asyncio
+
     from relay.clock import Clock
 
-_SO_RCVBUFFORCE: Final = 33
 _SO_MEMINFO: Final = 55
 _MEMINFO: Final = struct.Struct("9I")
 """linux/sock_diag.h: rmem_alloc, rcvbuf, wmem_alloc, sndbuf, fwd_alloc, wmem_queued, optmem, backlog, drops."""
@@ -29,7 +26,6 @@ _TURN: Final = 0.003
 """Seconds of reading before others get their turn."""
 _DRAIN_CALLS: Final = 1_000
 """At stop; a sender that does not stop must not keep the relay from stopping."""
-_ABSENT: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 class Sink(Protocol):
@@ -45,33 +41,31 @@ class Sink(Protocol):
 
 
 class UdpListener:
-    """State: a bound socket, the loop that reads it, the datagrams it received."""
+    """State: a bound socket, what reads it, the datagrams it received."""
 
-    def __init__(  # noqa: PLR0913 - two settings of the address, two of the section, two neighbours
+    def __init__(  # noqa: PLR0913 - the socket, two settings of the section, two neighbours
         self,
+        sock: socket.socket,
         *,
-        address: str,
         receive_buffer: int,
         sink: Sink,
         clock: Clock,
         receive_delay: float = 0.0,
-        optional: bool = False,
         number: int = 1,
+        is_held: bool = False,
     ) -> None:
-        self.address = address
         self.asked = receive_buffer
         self._delay = receive_delay
         self._sink = sink
         self._clock = clock
-        self._optional = optional
         self._number = number
+        self._is_held = is_held
+        """Somebody else keeps the socket open, for the next worker: `stop` must not close it."""
         self._thread: ReaderThread | None = None
-        self._socket: socket.socket | None = None
+        self._socket: socket.socket | None = sock
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.skipped = False
-        """The address does not exist on this machine, and may."""
-        self.bound = ("", 0)
-        self.granted = 0
+        self.bound: tuple[str, int] = sock.getsockname()[:2]
+        self.granted = granted_buffer(sock)
         """Bytes of the receive buffer; the kernel keeps as much again for its own use."""
         self._drained = 0
 
@@ -82,7 +76,7 @@ class UdpListener:
 
     def __repr__(self) -> str:
         """Report the address."""
-        return f"<UdpListener {self.address}, {self.datagrams} datagrams>"
+        return f"<UdpListener {self.label}, {self.datagrams} datagrams>"
 
     @property
     def label(self) -> str:
@@ -90,52 +84,6 @@ class UdpListener:
         host, port = self.bound
         number = f"#{self._number}" if self._number > 1 else ""
         return f"udp://{f'[{host}]' if ':' in host else host}:{port}{number}"
-
-    def open(self) -> None:
-        """Bind. The first socket has no SO_REUSEPORT: a second relay on the port is an error, never a silent split.
-
-        Raises:
-            RelayError: RLY101, the address cannot be bound.
-        """
-        host, port = parse_address(self.address)
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        try:
-            sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
-        except OSError as error:
-            self._fail(error, port)
-            return
-        try:
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            if self._number > 1:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            self.granted = ask_for_buffer(sock, self.asked)
-            sock.bind((host, port))
-        except OSError as error:
-            sock.close()
-            self._fail(error, port)
-            return
-        self.bound = sock.getsockname()[:2]
-        self._socket = sock
-
-    def share(self) -> None:
-        """Let further listeners, of other numbers, bind the address too; the kernel spreads the senders over them."""
-        if self._socket is not None:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-
-    def _fail(self, error: OSError, port: int) -> None:
-        if self._optional and error.errno in _ABSENT:
-            self.skipped = True
-            return
-        message, fix = f"cannot bind udp {self.address}: {error.strerror}", "listen on another address"
-        if error.errno == errno.EADDRINUSE:
-            message = f"cannot bind udp {self.address}: in use{find_owner(port)}"
-            fix = "stop it, or listen on another port"
-        elif error.errno == errno.EACCES:
-            fix = "ports below 1024 need CAP_NET_BIND_SERVICE; StatsD's is 8125"
-        elif error.errno in _ABSENT:
-            fix = "this machine has no such address; 0.0.0.0 means every IPv4 one, [::] every IPv6 one"
-        raise RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.BIND_OR_STATE) from error
 
     def start(self) -> None:
         """Begin to read: in a thread if the hot path has one, else on the running loop.
@@ -151,6 +99,8 @@ class UdpListener:
             thread.start(self.label)
             return
         thread.stop()
+        import asyncio  # noqa: PLC0415 - a worker whose reader is native starts reading before it is imported
+
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(fd, self._read, fd)
 
@@ -166,7 +116,7 @@ class UdpListener:
         return taken
 
     def stop(self) -> None:
-        """Stop reading, take what the kernel still holds, close."""
+        """Stop reading, take what the kernel still holds; close, unless the socket is held for the next worker."""
         if self._socket is None:
             return
         if self._thread is not None:
@@ -176,7 +126,8 @@ class UdpListener:
         for _ in range(_DRAIN_CALLS):
             if not self._drain(self._socket.fileno()):
                 break
-        self._socket.close()
+        if not self._is_held:
+            self._socket.close()
         self._socket = None
 
     # --- what the kernel says -----------------------------------------------------------------------------------------
@@ -202,12 +153,18 @@ class UdpListener:
         return _MEMINFO.unpack(self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))
 
 
-def ask_for_buffer(sock: socket.socket, size: int) -> int:
-    """Ask for a receive buffer, beyond the system's limit if we may; return what was granted, in bytes."""
-    for option in (_SO_RCVBUFFORCE, socket.SO_RCVBUF):
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, option, size)
-        except PermissionError:
-            continue
-        break
-    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+class UnixListener(UdpListener):
+    """State: as of a UDP socket; but the kernel drops nothing here, it lets senders wait.
+
+    Its queue is short, 10 datagrams by default, and every sender waits when it is full: so there is no delay, whatever
+    the reader could save by one, and no buffer to ask for.
+    """
+
+    def __init__(self, sock: socket.socket, *, sink: Sink, clock: Clock, is_held: bool = False) -> None:
+        super().__init__(sock, receive_buffer=0, sink=sink, clock=clock, is_held=is_held)
+        self._path = sock.getsockname()
+
+    @property
+    def label(self) -> str:
+        """Name of this socket in metrics: `unix-dgram:PATH`."""
+        return f"unix-dgram:{self._path}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from relay import limits
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -54,6 +56,7 @@ class KernelWatch:
                     reason=listener.label,
                     asked=int(listener.asked),
                     granted=listener.granted,
+                    restart_ms=bearable_ms(listener.granted),
                     fix=f"sysctl -w net.core.rmem_max={int(listener.asked)}, or give the process CAP_NET_ADMIN",
                 )
 
@@ -78,3 +81,11 @@ def _fix(listener: UdpListener) -> str:
     if listener.granted < listener.asked:
         return f"sysctl -w net.core.rmem_max={int(listener.asked)}: the kernel granted less than was asked for"
     return "a larger [listen] receive_buffer holds longer bursts; more [listen] readers take more senders"
+
+
+def bearable_ms(granted: int) -> int:
+    """Return how long nobody may read, at 8,000 small packets a second, before the kernel drops: a restart's time.
+
+    The kernel keeps twice what it granted, for packets and what it needs to hold them.
+    """
+    return int(1000 * 2 * granted / limits.PACKET_MEMORY / 8000)

@@ -82,6 +82,10 @@ class Namer:
         """Return which class owns which bare name, for the state directory."""
         return self._classes.export()
 
+    def take_over(self, other: Namer) -> None:
+        """Go on with the name classes of a namer that ends: a series must not change its name because rules did."""
+        self._classes = other._classes
+
     def load_classes(self, exported: bytes) -> None:
         """Take back what `export_classes` returned before a restart."""
         self._classes.load(exported)

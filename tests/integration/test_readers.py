@@ -9,7 +9,7 @@ import pytest
 
 from relay.config.schema import Listen
 from relay.errors import RelayError
-from relay.listener.udp import UdpListener
+from relay.listener.sockets import Address, open_udp
 from tests.support import hotpath
 from tests.support.inprocess import open_relay
 
@@ -43,6 +43,5 @@ async def test_a_second_relay_is_an_error_also_when_sockets_are_shared():
     listen = Listen(udp=["127.0.0.1:0"], hotpath=hotpath.chosen, readers=2)
     async with open_relay(None, listen=listen) as running:
         host, port = running.relay.listeners[0].bound
-        second = UdpListener(address=f"{host}:{port}", receive_buffer=10_000, sink=running.relay.hotpath, clock=None)
         with pytest.raises(RelayError, match="RLY101"):
-            second.open()
+            open_udp(Address(host, port), receive_buffer=10_000)

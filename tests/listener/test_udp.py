@@ -10,8 +10,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from relay.clock import SystemClock
+from relay.config.rules import parse_address
 from relay.errors import ExitCode, RelayError
 from relay.listener.owner import find_owner
+from relay.listener.sockets import Address, open_udp
 from relay.listener.udp import UdpListener
 from relay.listener.watch import KernelWatch
 from relay.model import Peer
@@ -23,9 +25,15 @@ from tests.support.hotpath import name_all
 CLOCK = SystemClock()
 
 
-def make(address="127.0.0.1:0", sink=None, **changes) -> UdpListener:
-    settings = {"address": address, "receive_buffer": 1_000_000, "sink": sink or make_hotpath(), "clock": CLOCK}
-    return UdpListener(**{**settings, **changes})
+def bind(text="127.0.0.1:0", receive_buffer=1_000_000, **changes):
+    address = Address(*parse_address(text), optional=text.startswith("[::1]"))
+    [held] = open_udp(address, receive_buffer=receive_buffer, **changes)
+    return held.socket
+
+
+def make(address="127.0.0.1:0", sink=None, receive_buffer=1_000_000) -> UdpListener:
+    sock = bind(address, receive_buffer)
+    return UdpListener(sock, receive_buffer=receive_buffer, sink=sink or make_hotpath(), clock=CLOCK)
 
 
 def send(listener: UdpListener, *datagrams: bytes) -> socket.socket:
@@ -39,7 +47,6 @@ def send(listener: UdpListener, *datagrams: bytes) -> socket.socket:
 async def test_datagrams_arrive_and_nothing_is_ever_answered(address):
     hotpath = make_hotpath()
     listener = make(address, hotpath)
-    listener.open()
     listener.start()
     with send(listener, b"a:1|c", b"", b"bad", b"a:1|c\n" * 10_900) as sock:
         while listener.datagrams < 4:
@@ -56,7 +63,6 @@ async def test_datagrams_arrive_and_nothing_is_ever_answered(address):
 async def test_what_is_in_the_queue_at_stop_is_taken():
     hotpath = make_hotpath()
     listener = make(sink=hotpath)
-    listener.open()
     listener.start()
     send(listener, *[b"a:1|c"] * 500).close()
     listener.stop()
@@ -70,22 +76,19 @@ async def test_a_port_in_use_names_who_holds_it():
         holder.bind(("127.0.0.1", 0))
         port = holder.getsockname()[1]
         with pytest.raises(RelayError, match=rf"RLY101.*in use by .*\(pid {os.getpid()}\)") as caught:
-            make(f"127.0.0.1:{port}").open()
+            bind(f"127.0.0.1:{port}")
     assert caught.value.exit_code == ExitCode.BIND_OR_STATE
     assert find_owner(0) == ""
 
 
 def test_an_address_of_another_machine():
     with pytest.raises(RelayError, match="no such address"):
-        make("192.0.2.1:8125").open()
-    absent = make("192.0.2.1:8125", optional=True)
-    absent.open()
-    assert absent.skipped
+        bind("192.0.2.1:8125")
+    assert open_udp(Address("192.0.2.1", 8125, optional=True), receive_buffer=4096) == []
 
 
 async def test_buffers_drops_and_the_warning():
     listener = make(receive_buffer=4096)
-    listener.open()
     assert listener.granted >= 1024
     clock = VirtualClock()
     watch = KernelWatch([listener], loss_log=LossLog(clock), clock=clock)
@@ -115,10 +118,10 @@ async def test_buffers_drops_and_the_warning():
 
 async def test_a_buffer_that_is_cut_says_how_to_help():
     listener = make(receive_buffer=4096)
-    listener.open()
     listener.asked = 10**12
     clock = VirtualClock()
     with capture_logs() as logs:
         KernelWatch([listener], loss_log=LossLog(clock), clock=clock).tell_of_buffers()
     assert "rmem_max" in logs[0]["fix"]
+    assert logs[0]["restart_ms"] == 1000 * 2 * listener.granted // 832 // 8000
     listener.stop()

@@ -17,8 +17,26 @@ from relay.hotpath.native cimport _kernel as k
 from relay.hotpath.native._kernel cimport cell, closed, entry, hotpath, series, series_name, sketch, span
 
 from relay import limits
-from relay.hotpath import partial
 from relay.model import ClosedWindow, Identity, Kind, Peer, RejectedLine, Resolution, Rollup, Series, Tally
+
+
+
+class _Later:
+    """Stands for partial.py until it is needed: its libraries take a third of a worker's time to the first packet."""
+
+    def __getattr__(self, name):
+        return _import_partial(name)
+
+
+def _import_partial(name):
+    global partial
+    from relay.hotpath import partial as found
+
+    partial = found
+    return getattr(found, name)
+
+
+partial = _Later()
 
 cdef tuple KINDS = (Kind.COUNTER, Kind.TIMER, Kind.GAUGE, Kind.SET)
 cdef dict KIND_NUMBERS = {kind: number for number, kind in enumerate(KINDS)}
@@ -280,6 +298,12 @@ cdef class NativeHotPath:
     cdef long _seconds
 
     def __init__(self, *, series_limit, series_per_metric, memory, window_seconds, max_age, idle_gauge_ttl, catch_all):
+        self._set(series_limit, series_per_metric, memory, window_seconds, max_age, idle_gauge_ttl, catch_all)
+
+    cdef int _set(
+        self, series_limit, series_per_metric, memory, window_seconds, max_age, idle_gauge_ttl, catch_all
+    ) except -1:
+        """Make the kernel's tables with these settings, or set them."""
         cdef k.settings settings
         cdef bytes secret = urandom(32)
         cdef list alive = []
@@ -289,10 +313,14 @@ cdef class NativeHotPath:
         memcpy(settings.secret, <const char *>secret, 32)
         for number, kind in enumerate(KINDS):
             settings.catch_all[<int>number] = name_of(catch_all(kind), alive)
-        self._seconds = window_seconds
-        self._self = k.hotpath_new(&settings)
         if self._self == NULL:
+            self._self = k.hotpath_new(&settings)
+            if self._self == NULL:
+                raise MemoryError
+        elif not k.hotpath_configure(self._self, &settings):
             raise MemoryError
+        self._seconds = window_seconds
+        return 0
 
     def __dealloc__(self):
         k.receiver_free(self._receiver)
@@ -504,6 +532,15 @@ cdef class NativeHotPath:
 
     cdef bint _forget(self, bytes name):
         return k.hotpath_forget(self._self, span_of(name))
+
+    def configure(
+        self, *, series_limit, series_per_metric, memory, window_seconds, max_age, idle_gauge_ttl, catch_all
+    ):
+        self._set(series_limit, series_per_metric, memory, window_seconds, max_age, idle_gauge_ttl, catch_all)
+
+    def forget_aliases(self):
+        with nogil:
+            k.hotpath_forget_aliases(self._self)
 
     def rejects(self):
         cdef k.rejects *found = &self._self.rejects

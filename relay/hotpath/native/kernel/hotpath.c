@@ -10,15 +10,20 @@ void hotpath_lock(hotpath *self) {
 
 void hotpath_unlock(hotpath *self) { pthread_mutex_unlock(&self->lock); }
 
-static bool open_tables(hotpath *self, const settings *settings) {
+static void set_limits(hotpath *self, const settings *settings) {
     registry *registry = &self->registry;
-    memcpy(registry->key.secret, settings->secret, sizeof settings->secret);
-    for (size_t i = 0; i < 4; i++) registry->key.secret[i] |= 1; /* a factor of 0 would swallow what it multiplies */
     registry->limit = settings->series_limit;
     registry->admitted = settings->series_limit - settings->series_limit / 10;
     registry->per_metric = settings->series_per_metric;
     registry->memory.limit = settings->memory / 2;
     self->aliases_memory.limit = self->waiting_memory.limit = settings->memory / SHARE_OF_MEMORY;
+}
+
+static bool open_tables(hotpath *self, const settings *settings) {
+    registry *registry = &self->registry;
+    memcpy(registry->key.secret, settings->secret, sizeof settings->secret);
+    for (size_t i = 0; i < 4; i++) registry->key.secret[i] |= 1; /* a factor of 0 would swallow what it multiplies */
+    set_limits(self, settings);
     if (!map_reserve(&self->identities, &self->aliases_memory)) return false;
     for (size_t kind = 0; kind < KINDS; kind++) {
         registry->catch_all[kind] = series_intern(registry, &settings->catch_all[kind]);
@@ -39,6 +44,34 @@ hotpath *hotpath_new(const settings *settings) {
     if (self->buffer && parser_init(&self->parser) && open_tables(self, settings)) return self;
     hotpath_free(self);
     return NULL;
+}
+
+/* Fills `wanted` with the series of last resort; false without memory, and then it holds none. */
+static bool intern_catch_all(registry *registry, const settings *settings, series **wanted) {
+    for (size_t kind = 0; kind < KINDS; kind++) {
+        wanted[kind] = series_intern(registry, &settings->catch_all[kind]);
+        if (wanted[kind] != NULL) continue;
+        while (kind-- > 0) series_release(registry, wanted[kind]);
+        return false;
+    }
+    return true;
+}
+
+bool hotpath_configure(hotpath *self, const settings *settings) {
+    series *wanted[KINDS];
+    hotpath_lock(self);
+    bool kept = intern_catch_all(&self->registry, settings, wanted);
+    if (kept) {
+        for (size_t kind = 0; kind < KINDS; kind++) {
+            series_release(&self->registry, self->registry.catch_all[kind]);
+            self->registry.catch_all[kind] = wanted[kind];
+        }
+        self->settings = *settings;
+        set_limits(self, settings);
+        self->stamp++; /* who overflows may have changed */
+    }
+    hotpath_unlock(self);
+    return kept;
 }
 
 static void free_window(hotpath *self, window *window) {

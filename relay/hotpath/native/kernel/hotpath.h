@@ -65,6 +65,7 @@ typedef struct hotpath {
     size_t hand, sweep_left; /* where eviction and the sweep stand in the slots of `identities` */
     uint32_t stamp;                       /* of the tables as they are: cells remembered under another one are void */
     uint32_t stamp_opened, stamp_before;  /* as it was when the open window began, and the one before */
+    uint32_t stamp_named;                 /* answers of naming that were last used before it are asked for again */
     window open, closing;
     queue queue, closing_queue;
     bool is_closing;
@@ -81,6 +82,10 @@ typedef struct hotpath {
 
 /* Returns NULL without memory. The spans of `settings` are copied. */
 hotpath *hotpath_new(const settings *settings);
+
+/* Sets other limits and series of last resort, but for the secret; false without memory: nothing has changed. What is
+ * over a lower limit stays until it is not used any more. */
+bool hotpath_configure(hotpath *self, const settings *settings);
 
 /* Ends it; every closed window was discarded. */
 void hotpath_free(hotpath *self);
@@ -120,6 +125,9 @@ typedef struct answer {
  * nobody calls hotpath_resolve. */
 size_t hotpath_unresolved(hotpath *self, identity **found, size_t most);
 void hotpath_resolve(hotpath *self, const answer *answers, size_t count);
+
+/* Lets naming be asked again for every identity, whenever its next line comes: no walk over all of them. */
+void hotpath_forget_aliases(hotpath *self);
 void hotpath_open_window(hotpath *self, int64_t start);
 
 /* Swaps the tables; false if the last closing window was not taken yet. */

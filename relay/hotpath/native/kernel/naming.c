@@ -2,6 +2,7 @@
 #include "hotpath.h"
 
 #define EVICTION_PROBES 64
+#define EVICTED_AT_ONCE 64 /* at an answer, which adds one: a lower limit is reached soon, and nobody waits for it */
 #define SWEPT_SLOTS 10000 /* whenever naming asks, ten times a second: a fraction of a millisecond */
 #define RELEASED_ENTRIES 10000
 #define SETTLED_GAUGES 10000 /* 1 to 2 ms */
@@ -81,10 +82,32 @@ static bool begin_waiting(hotpath *self, identity *identity) {
     return true;
 }
 
+/* Takes back an answer that was given under other rules; where there is no room to wait for another, it stands. The
+ * identity stays where it is: lines that are being taken point to it. */
+static void ask_again(hotpath *self, identity *identity) {
+    struct identity before = *identity;
+    identity->to.waiting = NULL;
+    if (!begin_waiting(self, identity)) {
+        identity->to = before.to;
+        return;
+    }
+    if (before.state == RESOLVED) series_release(&self->registry, before.to.series);
+    identity->state = WAITING;
+    identity->cell = NULL;
+    self->aliases--;
+    self->aliases_memory.used -= identity_bytes(identity);
+    self->waiting_memory.used += identity_bytes(identity);
+}
+
 identity *meet_identity(hotpath *self, enum kind kind, span name, span tags) {
     uint64_t hash = identity_hash(&self->registry.key, kind, name, tags);
     identity *known = find_identity(self, hash, kind, name, tags);
-    if (known != NULL && (known->state != WAITING || known->to.waiting->window == self->open.number)) return known;
+    if (known != NULL && known->state == WAITING && known->to.waiting->window == self->open.number) return known;
+    if (known != NULL && known->state != WAITING) {
+        bool room = self->queue.waiting < self->settings.series_limit && !budget_full(&self->waiting_memory);
+        if (known->stamp < self->stamp_named && room) ask_again(self, known);
+        return known;
+    }
     if (self->queue.waiting >= self->settings.series_limit || budget_full(&self->waiting_memory)) return NULL;
     identity *made = known ? known : make_identity(self, hash, kind, name, tags, &self->waiting_memory);
     if (made == NULL || begin_waiting(self, made)) return made;
@@ -285,7 +308,13 @@ static void resolve(hotpath *self, const answer *answer) {
     }
     learn(self, identity, answer);
     if (waiting != NULL) settle_waiting(self, identity, waiting);
-    while (aliases_exceed(self)) evict_alias(self);
+    for (size_t most = EVICTED_AT_ONCE; most > 0 && aliases_exceed(self); most--) evict_alias(self);
+}
+
+void hotpath_forget_aliases(hotpath *self) {
+    hotpath_lock(self);
+    self->stamp_named = ++self->stamp;
+    hotpath_unlock(self);
 }
 
 void hotpath_resolve(hotpath *self, const answer *answers, size_t count) {

@@ -1,0 +1,90 @@
+"""From the configuration to what the parts are made of: each gets its own settings, none sees the tree.
+
+Both a relay that starts and one that reloads come through here, and so does the child that reads the configuration for
+the supervisor; hence no I/O and no sockets.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from relay import limits
+from relay.config.rules import parse_address
+from relay.hotpath.choose import choose_name
+from relay.ingest import IngestSettings
+from relay.listener.sockets import Address, UnixPath, Wanted
+from relay.model import Kind
+from relay.naming import Namer
+
+if TYPE_CHECKING:
+    from relay.config.schema import Config
+    from relay.jdcloud.points import PointEncoder
+    from relay.naming import Notices
+
+
+class Uncounted:
+    """Notices that nobody reads."""
+
+    names_rewritten = 0
+    tags_dropped = 0
+
+
+def make_namer(config: Config, *, notices: Notices) -> Namer:
+    """Make what names identities."""
+    return Namer(
+        prefix=config.names.prefix,
+        tags=config.tags,
+        dialects=config.listen.dialects,
+        strict=config.listen.names == "strict",
+        reserved_prefix=config.telemetry.prefix,
+        classes_limit=config.limits.series * limits.IDENTITIES_PER_SERIES,
+        notices=notices,
+    )
+
+
+def make_encoder(config: Config) -> PointEncoder:
+    """Make what turns the series of a closed window into points."""
+    from relay.jdcloud.points import PointEncoder  # noqa: PLC0415 - the supervisor's child does not encode
+
+    return PointEncoder(
+        namespace=config.cloud.namespace,
+        output=config.cloud.output,
+        counter_values=config.cloud.counter_values,
+        percentiles=config.window.percentiles,
+    )
+
+
+def ingest_settings(config: Config) -> IngestSettings:
+    """Return what receiving depends on.
+
+    Raises:
+        RelayError: RLY900, the native hot path was asked for and is not installed.
+    """
+    namer = make_namer(config, notices=Uncounted())
+    return IngestSettings(
+        hotpath=choose_name(config.listen.hotpath),
+        series_limit=config.limits.series,
+        series_per_metric=config.limits.series_per_metric,
+        memory=int(config.limits.memory),
+        window_seconds=config.window.seconds,
+        max_age=float(config.cloud.max_age),
+        idle_gauge_ttl=config.window.idle_gauge_ttl(),
+        catch_all=[namer.overflow(kind) for kind in Kind],
+        allow=config.listen.allow,
+        receive_buffer=int(config.listen.receive_buffer),
+        receive_delay=config.listen.delay_seconds(),
+    )
+
+
+def wanted_sockets(config: Config) -> Wanted:
+    """Return the sockets to open; several of an address only where each gets a reader thread."""
+    native = choose_name(config.listen.hotpath) == "native"
+    return Wanted(
+        udp=[Address(*parse_address(text), optional=text.startswith("[::1]")) for text in config.listen.udp],
+        receive_buffer=int(config.listen.receive_buffer),
+        readers=config.listen.reader_count(os.cpu_count() or 1) if native else 1,
+        tcp=[Address(*parse_address(text)) for text in config.listen.tcp],
+        unix=[UnixPath(*text.split(":", 1)) for text in config.listen.unix],
+        unix_mode=config.listen.unix_permissions(),
+    )

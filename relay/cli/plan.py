@@ -1,0 +1,77 @@
+"""`run` as the supervisor's child sees it: read the configuration, say what the supervisor must know of it, end.
+
+It has the options of `run`, whose libraries it does not import.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from relay.assembly import ingest_settings, wanted_sockets
+from relay.cli.witness import is_text
+from relay.config.credentials import find_credentials
+from relay.config.loading import load
+from relay.config.locate import state_directory
+from relay.supervisor.process import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from relay.config.loading import Loaded
+    from relay.config.schema import Config
+
+STEADY: Final = 10.0
+"""Seconds after which a worker has proved itself; a window, where that is shorter: those are tests."""
+
+
+def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of `run`."""
+    config = click.option(
+        "-c", "--config", "path", type=click.Path(path_type=Path), help="TOML file; every key is optional."
+    )
+    dry_run = click.option(
+        "--dry-run", is_flag=True, help="Print requests instead of sending them; needs no credentials."
+    )
+    return config(dry_run(command))
+
+
+def load_for_run(path: Path | None, *, dry_run: bool) -> Loaded:
+    """Load the configuration as `run` does.
+
+    Raises:
+        ConfigError: every problem.
+    """
+    # Without the state directory: requests that wait there belong to the real cloud.
+    overrides = {"cloud.provider": "stdout", "spool.path": "none"} if dry_run else None
+    return load(path, os.environ, overrides=overrides)
+
+
+@click.command("run", context_settings={"help_option_names": ["-h", "--help"]})
+@run_options
+@click.pass_obj
+def plan(found: list[str], path: Path | None, *, dry_run: bool) -> None:
+    """Receive, aggregate and deliver until SIGTERM."""
+    config = load_for_run(path, dry_run=dry_run).config
+    if config.cloud.provider == "jdcloud":
+        find_credentials(config.cloud, os.environ, Path.home())
+    found.append(make_plan(config))
+
+
+def make_plan(config: Config) -> str:
+    """Return the supervisor's plan as JSON.
+
+    Raises:
+        RelayError: RLY900, the native hot path was asked for and is not installed.
+    """
+    return Plan(
+        wanted=wanted_sockets(config),
+        steady=min(STEADY, config.window.seconds),
+        state=str(state_directory(config.spool, os.environ, Path.home()) or ""),
+        is_text=is_text(config.log),
+        level=config.log.level,
+        ingest=ingest_settings(config).to_json(),
+    ).to_json()

@@ -1,0 +1,165 @@
+"""The receiving half of a relay: the hot path, and the listeners that feed it. It is what must run first.
+
+A worker that takes over sockets has the kernel's buffer as its time to start: 32 ms of 8,000 packets/s in a default
+one, some seconds in 8 MiB. Importing and configuring the rest takes ten times as long as this file needs, so the
+supervisor hands the few settings over that receiving depends on, and reading begins before the configuration is read.
+What comes before naming is asked waits as provisionals, so restored gauges are still the base of earlier deltas.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from relay.clock import SystemClock
+from relay.listener.sockets import DATADOG, DGRAM, STREAM, TCP, UDP, Wanted, close_sockets, open_sockets
+from relay.listener.udp import UdpListener, UnixListener
+from relay.model import Kind, Series
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from relay.clock import Clock
+    from relay.hotpath.choose import HotPath
+    from relay.hotpath.store import Settings
+    from relay.listener.sockets import Held
+
+
+class IngestSettings(NamedTuple):
+    """What receiving depends on; plain values, so that they travel as JSON from the supervisor to its worker."""
+
+    hotpath: str
+    """`native` or `python`."""
+    series_limit: int
+    series_per_metric: int
+    memory: int
+    window_seconds: int
+    max_age: float
+    idle_gauge_ttl: float
+    catch_all: Sequence[Series]
+    """The series of last resort, in the order of `Kind`."""
+    allow: Sequence[str]
+    receive_buffer: int
+    """Bytes asked for."""
+    receive_delay: float
+
+    def to_json(self) -> str:
+        """For `from_json` in another process."""
+        return json.dumps(self._asdict())
+
+    @classmethod
+    def from_json(cls, text: str) -> IngestSettings:
+        """Read what `to_json` wrote."""
+        fields: dict[str, Any] = json.loads(text)
+        fields["catch_all"] = [
+            Series(metric, tuple((key, value) for key, value in dimensions), Kind(kind), derived)
+            for metric, dimensions, kind, derived in fields["catch_all"]
+        ]
+        return cls(**fields)
+
+    def overflow(self) -> Callable[[Kind], Series]:
+        """Return who names the series of last resort."""
+        series = dict(zip(Kind, self.catch_all, strict=True))
+        return series.__getitem__
+
+    def limits(self) -> Settings:
+        """Return what both hot paths take as keywords."""
+        return {
+            "series_limit": self.series_limit,
+            "series_per_metric": self.series_per_metric,
+            "memory": self.memory,
+            "window_seconds": self.window_seconds,
+            "max_age": self.max_age,
+            "idle_gauge_ttl": self.idle_gauge_ttl,
+            "catch_all": self.overflow(),
+        }
+
+
+class Ingest:
+    """State: the hot path, the sockets' listeners, and the settings both were made with."""
+
+    def __init__(
+        self, settings: IngestSettings, hotpath: HotPath, held: Sequence[Held], *, clock: Clock, is_held: bool
+    ) -> None:
+        self.settings = settings
+        self.hotpath = hotpath
+        self._is_started = False
+        self.is_held = is_held
+        """The sockets outlive this relay: somebody holds them for the next one."""
+        self._held = held
+        self.listeners: list[UdpListener] = [
+            UdpListener(
+                one.socket,
+                receive_buffer=settings.receive_buffer,
+                receive_delay=settings.receive_delay,
+                sink=hotpath,
+                clock=clock,
+                number=number,
+                is_held=is_held,
+            )
+            for one, number in numbered(held)
+        ]
+        dgrams = [one.socket for one in held if one.kind == DGRAM]
+        self.listeners += [UnixListener(sock, sink=hotpath, clock=clock, is_held=is_held) for sock in dgrams]
+        self.streams = [one for one in held if one.kind in (TCP, STREAM, DATADOG)]
+        """Sockets of connections, which are taken and read on the event loop, by somebody else."""
+        hotpath.allow(settings.allow)
+        hotpath.open_window(int(clock.wall()) // settings.window_seconds * settings.window_seconds)
+
+    def __repr__(self) -> str:
+        """Report the listeners."""
+        return f"<Ingest {self.listeners}>"
+
+    @classmethod
+    def open(cls, settings: IngestSettings, wanted: Wanted, hotpath: HotPath, clock: Clock) -> Ingest:
+        """Make one on sockets of its own.
+
+        Raises:
+            RelayError: RLY101, an address cannot be bound.
+        """
+        held = open_sockets(wanted)
+        try:
+            return cls(settings, hotpath, held, clock=clock, is_held=False)
+        except BaseException:
+            close_sockets(held)
+            raise
+
+    def start(self) -> None:
+        """Begin to read, once; the Python hot path needs the running loop."""
+        if self._is_started:
+            return
+        self._is_started = True
+        for listener in self.listeners:
+            listener.start()
+
+    def stop(self) -> None:
+        """Stop reading, and take what the kernel has queued; end sockets that nobody else holds."""
+        for listener in self.listeners:
+            listener.stop()
+        if not self.is_held:
+            close_sockets(self._held)
+
+
+def numbered(held: Sequence[Held]) -> list[tuple[Held, int]]:
+    """Return the UDP sockets, each with its number among those of its address."""
+    seen: dict[object, int] = {}
+    found: list[tuple[Held, int]] = []
+    for one in held:
+        if one.kind == UDP:
+            bound = one.socket.getsockname()
+            seen[bound] = seen.get(bound, 0) + 1
+            found.append((one, seen[bound]))
+    return found
+
+
+def begin(text: str, held: Sequence[Held]) -> Ingest | None:
+    """Begin to read, in threads, before anything else is imported; None where the hot path needs the event loop."""
+    settings = IngestSettings.from_json(text)
+    if settings.hotpath != "native":
+        return None
+    from relay.hotpath.native._native import NativeHotPath  # noqa: PLC0415 - only what runs
+
+    hotpath = NativeHotPath(**settings.limits())
+    ingest = Ingest(settings, hotpath, held, clock=SystemClock(), is_held=True)
+    ingest.start()
+    return ingest

@@ -1,0 +1,308 @@
+"""The sockets that receive: opened, or taken over from who holds them.
+
+Whoever opens them may be the supervisor, which never reads and outlives every worker, or a relay on its own. A worker
+takes them over with systemd's protocol: descriptors from 3 on, counted by LISTEN_FDS, named by LISTEN_FDNAMES, meant
+for the process LISTEN_PID. Imported by the supervisor, so it imports next to nothing.
+
+Invariant: an address is first bound without SO_REUSEPORT, so that a second relay on it is an error (RLY101) and never a
+silent split of the traffic; only then is it shared, when several readers are wanted. How many sockets an address has is
+fixed by who opened them: one without a reader would fill and drop.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from relay.errors import ExitCode, Problem, RelayError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, MutableMapping, Sequence
+
+    from relay.listener.unix import UnixFile
+
+FIRST_FD: Final = 3
+"""sd_listen_fds(3): SD_LISTEN_FDS_START."""
+SUPERVISOR: Final = "RELAY_SUPERVISOR"
+"""Variable beside systemd's: the pid of our supervisor."""
+INGEST: Final = "RELAY_INGEST"
+"""And the settings with which its worker begins to read."""
+UDP: Final = "udp"
+TCP: Final = "tcp"
+DGRAM, STREAM, DATADOG = UNIX = ("dgram", "stream", "datadog")
+"""Kinds of Unix sockets: datagrams; streams of lines; streams of frames, each with its length before it."""
+BACKLOG: Final = 1_024
+"""Connections that may wait to be taken; those beyond the limit are taken too, and closed."""
+_STREAM_BUFFER: Final = 256 * 1024
+"""Asked of the kernel for each connection, which would else grow to 6 MiB while the relay is behind."""
+_SO_RCVBUFFORCE: Final = 33
+_ABSENT: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+
+class Address(NamedTuple):
+    """Where to listen; `optional`: this machine may not have it."""
+
+    host: str
+    port: int
+    optional: bool = False
+
+    def __str__(self) -> str:
+        """`127.0.0.1:8125` or `[::1]:8125`."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class UnixPath(NamedTuple):
+    """Where to listen, and for what: one of `UNIX`."""
+
+    kind: str
+    path: str
+
+
+class Wanted(NamedTuple):
+    """What the configuration asks for; travels as JSON."""
+
+    udp: Sequence[Address]
+    receive_buffer: int
+    readers: int = 1
+    """Sockets of each UDP address."""
+    tcp: Sequence[Address] = ()
+    unix: Sequence[UnixPath] = ()
+    unix_mode: int = 0o666
+    """Permission bits of Unix sockets."""
+
+    @classmethod
+    def from_json(cls, fields: Sequence[Any]) -> Wanted:
+        """Read what JSON made of one."""
+        wanted = cls(*fields)
+        return wanted._replace(
+            udp=[Address(*address) for address in wanted.udp],
+            tcp=[Address(*address) for address in wanted.tcp],
+            unix=[UnixPath(*path) for path in wanted.unix],
+        )
+
+
+class Held(NamedTuple):
+    """An open socket, its kind, and the address that was asked for (its port may have been 0)."""
+
+    kind: str
+    """`UDP`, `TCP` or one of `UNIX`."""
+    socket: socket.socket
+    address: Address | UnixPath | None = None
+    """None: somebody else opened it."""
+    file: UnixFile | None = None
+    """Of a Unix socket, if it was made here."""
+
+
+# --- opening ----------------------------------------------------------------------------------------------------------
+
+
+def open_sockets(wanted: Wanted, held: Iterable[Held] = ()) -> list[Held]:
+    """Open what is wanted and not yet held; all or nothing.
+
+    Returns:
+        Every socket that is wanted, in the order of `wanted`; the others of `held` remain the caller's to close.
+
+    Raises:
+        RelayError: RLY101, an address cannot be bound.
+    """
+    known = list(held)
+    opened: list[Held] = []
+    found: list[Held] = []
+    try:
+        for kind, address in wanted_addresses(wanted):
+            kept = [one for one in known if (one.kind, one.address) == (kind, address)]
+            fresh = [] if kept else _open(wanted, kind, address)
+            opened += fresh
+            found += kept or fresh
+    except RelayError:
+        close_sockets(opened)
+        raise
+    return found
+
+
+def wanted_addresses(wanted: Wanted) -> list[tuple[str, Address | UnixPath]]:
+    """Return every address with its kind of socket."""
+    network = [(kind, address) for kind, addresses in ((UDP, wanted.udp), (TCP, wanted.tcp)) for address in addresses]
+    return [*network, *((path.kind, path) for path in wanted.unix)]
+
+
+def _open(wanted: Wanted, kind: str, address: Address | UnixPath) -> list[Held]:
+    if isinstance(address, UnixPath):
+        return [open_unix(address, mode=wanted.unix_mode)]
+    if kind == TCP:
+        return [open_tcp(address)]
+    return open_udp(address, receive_buffer=wanted.receive_buffer, readers=wanted.readers)
+
+
+def close_sockets(held: Iterable[Held]) -> None:
+    """Close them, and remove the files of Unix sockets that were made here; what waits in them is lost."""
+    for one in held:
+        one.socket.close()
+        if one.file:
+            one.file.unlink()
+
+
+def open_udp(address: Address, *, receive_buffer: int, readers: int = 1) -> list[Held]:
+    """Bind a UDP address, once for each reader; an optional address that does not exist gives none.
+
+    Raises:
+        RelayError: RLY101, it cannot be bound.
+    """
+    try:
+        first = _bind_udp(address, receive_buffer, shared=False)
+    except OSError as error:
+        if address.optional and error.errno in _ABSENT:
+            return []
+        raise _explain(error, "udp", address) from error
+    found = [Held(UDP, first, address)]
+    if readers > 1:
+        first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        bound = address._replace(port=first.getsockname()[1])
+        found += [Held(UDP, _bind_udp(bound, receive_buffer, shared=True), address) for _ in range(1, readers)]
+    return found
+
+
+def _bind_udp(address: Address, receive_buffer: int, *, shared: bool) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    try:
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        ask_for_buffer(sock, receive_buffer)
+        sock.bind((address.host, address.port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def open_tcp(address: Address) -> Held:
+    """Bind a TCP address and listen.
+
+    Raises:
+        RelayError: RLY101, it cannot be bound.
+    """
+    try:
+        return Held(TCP, _bind_tcp(address), address)
+    except OSError as error:
+        raise _explain(error, TCP, address) from error
+
+
+def _bind_tcp(address: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    try:
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of an earlier relay may still linger
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _STREAM_BUFFER)
+        sock.bind((address.host, address.port))
+        sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def open_unix(address: UnixPath, *, mode: int) -> Held:
+    """Bind a Unix socket; one of streams listens.
+
+    Raises:
+        RelayError: RLY101, the path is in use, is something else, or cannot be used.
+    """
+    from relay.listener.unix import bind_unix  # noqa: PLC0415 - only who has such sockets pays for it
+
+    is_stream = address.kind != DGRAM
+    sock, file = bind_unix(address.path, kind=socket.SOCK_STREAM if is_stream else socket.SOCK_DGRAM, mode=mode)
+    if is_stream:
+        sock.listen(BACKLOG)
+    return Held(address.kind, sock, address, file)
+
+
+def ask_for_buffer(sock: socket.socket, size: int) -> None:
+    """Ask for a receive buffer of so many bytes, beyond the system's limit if we may."""
+    for option in (_SO_RCVBUFFORCE, socket.SO_RCVBUF):
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, option, size)
+        except PermissionError:
+            continue
+        break
+
+
+def enlarge_buffer(sock: socket.socket, size: int) -> None:
+    """Ask for more than another process asked for, if we may; an unprivileged wish could only shrink it."""
+    if granted_buffer(sock) < size:
+        with suppress(PermissionError):
+            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, size)
+
+
+def granted_buffer(sock: socket.socket) -> int:
+    """Return the bytes of the receive buffer; the kernel keeps as much again for its own use."""
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+
+
+def _explain(error: OSError, kind: str, address: Address) -> RelayError:
+    message, fix = f"cannot bind {kind} {address}: {error.strerror}", "listen on another address"
+    if error.errno == errno.EADDRINUSE:
+        from relay.listener.owner import find_owner  # noqa: PLC0415 - only who fails pays for it
+
+        message = f"cannot bind {kind} {address}: in use{find_owner(address.port, kind)}"
+        fix = "stop it, or listen on another port"
+    elif error.errno == errno.EACCES:
+        fix = "ports below 1024 need CAP_NET_BIND_SERVICE; StatsD's is 8125"
+    elif error.errno in _ABSENT:
+        fix = "this machine has no such address; 0.0.0.0 means every IPv4 one, [::] every IPv6 one"
+    return RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.BIND_OR_STATE)
+
+
+# --- handing over -----------------------------------------------------------------------------------------------------
+
+
+def are_inherited(environ: MutableMapping[str, str]) -> bool:
+    """Say whether this process was given sockets."""
+    return environ.get("LISTEN_PID") == str(os.getpid()) and environ.get("LISTEN_FDS", "0") not in ("", "0")
+
+
+def take_inherited(environ: MutableMapping[str, str]) -> list[Held]:
+    """Take over the sockets this process was given; a child of it is not given them again.
+
+    Returns:
+        Those of a kind that is known, ready for reading without blocking. Sockets of an address that has several stay
+        in their order.
+    """
+    count = int(environ.pop("LISTEN_FDS", "0")) if are_inherited(environ) else 0
+    names = environ.pop("LISTEN_FDNAMES", "").split(":")
+    environ.pop("LISTEN_PID", None)
+    found: list[Held] = []
+    for index, fd in enumerate(range(FIRST_FD, FIRST_FD + count)):
+        sock = socket.socket(fileno=fd)
+        sock.setblocking(False)
+        sock.set_inheritable(False)
+        found.append(Held(_kind_of(sock, names[index] if index < len(names) else ""), sock))
+    return found
+
+
+def _kind_of(sock: socket.socket, name: str) -> str:
+    """Believe the name if it is one of ours: systemd's default is the name of its unit."""
+    is_datagram = sock.type == socket.SOCK_DGRAM
+    if sock.family == socket.AF_UNIX:
+        return DGRAM if is_datagram else DATADOG if name == DATADOG else STREAM
+    return UDP if is_datagram else TCP
+
+
+def give(held: Sequence[Held], environ: MutableMapping[str, str]) -> None:
+    """Put sockets where the program that this process becomes next by exec finds them; nothing else may follow."""
+    above = FIRST_FD + len(held)
+    import fcntl  # noqa: PLC0415 - of the child alone
+
+    copies = [fcntl.fcntl(one.socket.fileno(), fcntl.F_DUPFD_CLOEXEC, above) for one in held]
+    for index, copy in enumerate(copies):
+        os.dup2(copy, FIRST_FD + index, inheritable=True)
+    environ["LISTEN_PID"] = str(os.getpid())
+    environ["LISTEN_FDS"] = str(len(held))
+    environ["LISTEN_FDNAMES"] = ":".join(one.kind for one in held)

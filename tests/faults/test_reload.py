@@ -1,0 +1,206 @@
+"""Row 3: a reload with a good and with a bad file, under load."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.support.oracle import conserve, freshness
+from tests.support.relay import free_port, run
+
+RATE = 1000
+
+GOOD = """
+[names]
+prefix = "{prefix}"
+
+[limits]
+series = 40_000
+
+[window]
+percentiles = [50]
+
+[log]
+level = "{level}"
+"""
+
+
+@pytest.fixture
+def reloaded(start, tmp_path):
+    """`reloaded(text)`: a relay that was started with a file; `.write(text)` and `.reload()` change it."""
+
+    class Reloaded:
+        def __init__(self, text: str, **settings: str) -> None:
+            self.path = tmp_path / "relay.toml"
+            self.write(text)
+            self.relay = start(command=run("-c", self.path), CONFIG_WATCH="false", **settings)
+
+        def write(self, text: str) -> None:
+            fresh = self.path.with_suffix(".new")
+            fresh.write_text(text)
+            fresh.rename(self.path)
+
+        async def reload(self, text: str, event: str) -> dict:
+            """Write, signal, and wait for what the log says about it."""
+            seen = len(self.relay.events(event))
+            self.write(text)
+            self.relay.process.send_signal(signal.SIGHUP)
+            return await told(self.relay, event, seen)
+
+    return Reloaded
+
+
+async def told(relay, event: str, seen: int = 0) -> dict:
+    deadline = time.monotonic() + 20
+    while len(found := relay.events(event)) <= seen:
+        assert time.monotonic() < deadline, relay.text()[-3000:]
+        await asyncio.sleep(0.02)
+    return found[-1]
+
+
+REFUSED = "RLY502 reload refused, nothing has changed"
+
+
+async def test_row_03_a_good_file_changes_names_limits_and_log_without_losing_the_window(
+    reloaded, load, emulator, figure
+):
+    it = reloaded(GOOD.format(prefix="", level="info"))
+    relay, worker = it.relay, it.relay.worker_pid
+    generator = load(relay, rate=RATE, seconds=8)
+    other = load(relay, rate=RATE, seconds=8, name="other")
+    await asyncio.sleep(1.3)
+    began = time.monotonic()
+    event = await it.reload(GOOD.format(prefix="", level="warning") + "\n[tags]\nenv='x'\n", "reloaded")
+    took = time.monotonic() - began
+    assert (event["at_once"], set(event["at_the_next_window"])) == (["log.level"], {"tags"})
+    await asyncio.sleep(2.2)
+    assert relay.events()[-1]["event"] == "reloaded", "the log's level holds at once"
+    assert relay.worker_pid == worker
+    sents = [await generator.wait(), await other.wait()]
+    verdict = await conserve(relay, emulator, *sents)
+    with_tag = {point["timestamp"] for point in emulator.received if point["dimensions"].get("env") == "x"}
+    without = {point["timestamp"] for point in emulator.received if "env" not in point["dimensions"]}
+    assert with_tag
+    assert without
+    assert max(without) < min(with_tag), "names change at the edge of a window"
+    assert (await asyncio.to_thread(relay.metrics))["relay_config_last_reload_successful"] == 1
+    figure(3, f"good file: {verdict}; applied in {took:.2f} s")
+
+
+BAD = {
+    "not TOML": ("[limits\nseries = 5", "not TOML"),
+    "unknown key": ("[limits]\nserie = 5", "did you mean series"),
+    "broken rule": ("[limits]\nseries = 1", "must be between"),
+    "only a restart": ("[listen]\nreceive_buffer = '1MiB'\n[names]\nprefix='x'", "listen.receive_buffer"),
+    "no such file of a secret": ("[cloud]\nsecret_key_file = '/nowhere'\naccess_key = 'a'", "cannot read /nowhere"),
+}
+
+
+async def test_row_03_a_bad_file_changes_nothing_and_says_why(reloaded, load, emulator, figure):
+    it = reloaded("[limits]\nseries = 1000\n", LOG_LEVEL="info")
+    relay, worker = it.relay, it.relay.worker_pid
+    generator = load(relay, rate=RATE, seconds=4)
+    for text, reason in BAD.values():
+        event = await it.reload(text, REFUSED)
+        assert reason in event["reason"]
+        metrics = await asyncio.to_thread(relay.metrics)
+        assert metrics["relay_config_last_reload_successful"] == 0
+        assert metrics["relay_series_limit"] == 1000
+    await it.reload("[limits]\nseries = 2000\n", "reloaded")
+    verdict = await conserve(relay, emulator, await generator.wait())
+    metrics = await asyncio.to_thread(relay.metrics)
+    assert (metrics["relay_config_last_reload_successful"], metrics["relay_series_limit"]) == (1, 2000)
+    assert relay.worker_pid == worker
+    figure(3, f"{len(BAD)} bad files: {verdict}")
+
+
+async def test_row_03_another_address_is_opened_before_the_worker_is_replaced(reloaded, load, emulator, figure):
+    first, second = free_port(), free_port()
+    it = reloaded(f"[listen]\nudp = ['127.0.0.1:{first}']\n")
+    it.relay.environ.pop("STATSD_RELAY_LISTEN_UDP")
+    await it.relay.restart()
+    relay, worker = it.relay, it.relay.worker_pid
+    generator = load(to=f"udp:127.0.0.1:{first}", rate=RATE, seconds=3)
+    await asyncio.sleep(1)
+    it.write(f"[listen]\nudp = ['127.0.0.1:{first}', '127.0.0.1:{second}']\n")
+    relay.process.send_signal(signal.SIGHUP)
+    await told(relay, "worker replaced")
+    await relay.gone(worker)
+    other = load(to=f"udp:127.0.0.1:{second}", rate=RATE, seconds=1, name="other")
+    verdict = await conserve(relay, emulator, await generator.wait(), await other.wait())
+    figure(3, f"another address: {verdict}")
+
+
+async def test_row_03_an_address_that_is_taken_changes_nothing(reloaded, load, emulator, figure):
+    import socket
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port, first = taken.getsockname()[1], free_port()
+        it = reloaded(f"[listen]\nudp = ['127.0.0.1:{first}']\n")
+        it.relay.environ.pop("STATSD_RELAY_LISTEN_UDP")
+        await it.relay.restart()
+        relay, worker = it.relay, it.relay.worker_pid
+        it.write(f"[listen]\nudp = ['127.0.0.1:{first}', '127.0.0.1:{port}']\n")
+        relay.process.send_signal(signal.SIGHUP)
+        event = await told(relay, "RLY502 not replaced, nothing has changed")
+        assert "RLY101" in event["reason"]
+        await freshness(relay, emulator, within=20)
+        assert relay.worker_pid == worker
+        assert (await asyncio.to_thread(relay.metrics))["relay_config_last_reload_successful"] == 0
+        figure(3, "a taken address: nothing changed")
+
+
+async def test_row_03_the_command_checks_first_and_finds_the_process(reloaded, emulator, figure, tmp_path):
+    it = reloaded("[limits]\nseries = 1000\n")
+    relay, worker = it.relay, it.relay.worker_pid
+    (tmp_path / "state" / "lock").write_text(f"{worker}\n")
+
+    async def command(*arguments: str, path=it.path) -> tuple[int, str]:
+        line = [sys.executable, "-m", "relay", "reload", "-c", str(path), *arguments]
+        done = await asyncio.to_thread(
+            subprocess.run, line, env=relay.environ, capture_output=True, text=True, check=False
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    it.write("[limits]\nserie = 1\n")
+    code, said = await command()
+    assert (code, "did you mean series" in said) == (78, True)
+    assert relay.events(REFUSED) == [], "a bad file is not even sent"
+    it.write("[limits]\nseries = 2000\n")
+    code, said = await command()
+    assert code == 0, said
+    assert f"process {relay.process.pid}" in said
+    await told(relay, "reloaded")
+    code, said = await command("--upgrade")
+    assert code == 0, said
+    await told(relay, "worker replaced")
+    await freshness(relay, emulator, within=20)
+    assert relay.worker_pid != worker
+    (tmp_path / "state" / "lock").write_text("1\n")
+    code, said = await command()
+    assert (code, "no relay of this user" in said) == (69, True)
+    figure(3, "the command: bad file exit 78, nobody there exit 69, else the supervisor is signalled")
+
+
+async def test_row_03_a_watched_file_is_followed_through_a_symbolic_link(start, emulator, figure, tmp_path):
+    """As Kubernetes does it: the link is exchanged, the file never written."""
+    for name, series in (("one", 1000), ("two", 2000)):
+        (tmp_path / name).write_text(f"[limits]\nseries = {series}\n")
+    link = tmp_path / "relay.toml"
+    link.symlink_to("one")
+    relay = start(command=run("-c", link))
+    fresh = tmp_path / "fresh"
+    fresh.symlink_to("two")
+    began = time.monotonic()
+    fresh.rename(link)
+    await told(relay, "reloaded")
+    took = time.monotonic() - began
+    await relay.wait_for(relay_series_limit=2000)
+    assert took < 4 * 4
+    figure(3, f"a watched file: reloaded after {took:.1f} s")

@@ -1,0 +1,242 @@
+"""Rows 1, 4 and 6: restarts and replacements under load, a worker that cannot run, and a second signal."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+
+import pytest
+
+from relay.jdcloud.emulator.faults import Fault
+from tests.support.oracle import conserve, freshness
+from tests.support.relay import RelayProcess, run
+
+RATE = 2000
+STOP = 5.0
+"""Seconds that a stop may take."""
+
+
+async def replaced(relay, before: int) -> float:
+    """Wait until another worker is ready; return the seconds."""
+    began = time.monotonic()
+    while relay.worker_pid in (before, relay.process.pid):
+        assert time.monotonic() < began + 20, relay.text()[-3000:]
+        await asyncio.sleep(0.01)
+    while not await asyncio.to_thread(relay.scrape):
+        assert time.monotonic() < began + 20, relay.text()[-3000:]
+        await asyncio.sleep(0.02)
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("times", [pytest.param(4, id="four"), pytest.param(20, id="twenty", marks=pytest.mark.full)])
+async def test_row_01_replaced_under_load(times, start, load, emulator, figure):
+    relay = start()
+    generator = load(relay, rate=RATE, seconds=120)
+    worst = 0.0
+    for _ in range(times):
+        await asyncio.sleep(0.4)
+        before = relay.worker_pid
+        relay.process.send_signal(signal.SIGUSR2)
+        worst = max(worst, await replaced(relay, before))
+    verdict = await conserve(relay, emulator, await generator.stop())
+    assert (verdict.lost, verdict.duplicated) == (0, 0)
+    assert "RLY501" not in relay.text()
+    assert await relay.stop() == 0
+    figure(1, f"{times} replacements: {verdict}; {verdict.resent} resent; another worker after {worst:.1f} s at most")
+
+
+class Holder:
+    """What systemd is to a socket unit: it keeps the socket open and starts the service on it, again and again."""
+
+    def __init__(self) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)
+        self.port = self.socket.getsockname()[1]
+
+    def command(self) -> tuple[str, ...]:
+        """Become the relay with the socket at descriptor 3, as systemd's protocol says."""
+        code = (
+            "import os, sys; os.dup2(int(sys.argv[1]), 3);"
+            "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1', LISTEN_FDNAMES='udp');"
+            "os.execv(sys.executable, [sys.executable, '-m', 'relay', 'run'])"
+        )
+        return (sys.executable, "-c", code, str(self.socket.fileno()))
+
+
+class HeldRelay(RelayProcess):
+    """A relay whose starter passes descriptors on."""
+
+    def __init__(self, environ, log, holder: Holder) -> None:
+        self._holder = holder
+        os.set_inheritable(holder.socket.fileno(), True)
+        super().__init__(environ, log, command=holder.command())
+
+    def start(self) -> None:
+        popen = subprocess.Popen
+        subprocess.Popen = lambda *args, **kw: popen(*args, **kw, pass_fds=[self._holder.socket.fileno()])
+        try:
+            super().start()
+        finally:
+            subprocess.Popen = popen
+
+
+@pytest.fixture
+def held(settings, tmp_path):
+    """A relay on a socket that somebody else holds."""
+    holder = Holder()
+    relay = HeldRelay(settings(), tmp_path / "held.log", holder)
+    yield relay
+    relay.kill()
+    holder.socket.close()
+
+
+@pytest.mark.parametrize("times", [pytest.param(4, id="four"), pytest.param(20, id="twenty", marks=pytest.mark.full)])
+async def test_row_01_sigterm_under_load_with_the_socket_held(times, held, load, emulator, figure):
+    relay = held
+    assert relay.worker_pid == relay.process.pid, "socket activation needs no supervisor"
+    generator = load(to=f"udp:127.0.0.1:{relay.udp[1]}", rate=RATE, seconds=120)
+    longest = 0.0
+    for _ in range(times):
+        await asyncio.sleep(0.4)
+        began = time.monotonic()
+        assert await relay.stop() == 0
+        longest = max(longest, time.monotonic() - began)
+        await asyncio.to_thread(relay.start)
+    verdict = await conserve(relay, emulator, await generator.stop())
+    assert longest < 4 * STOP
+    figure(1, f"{times} SIGTERM restarts, socket held: {verdict}; stop {longest:.2f} s at most")
+
+
+async def test_row_01_replaced_in_place_under_socket_activation(held, load, emulator, figure):
+    relay, pid = held, held.process.pid
+    generator = load(to=f"udp:127.0.0.1:{relay.udp[1]}", rate=RATE, seconds=60)
+    for number in range(1, 4):
+        await asyncio.sleep(0.5)
+        relay.process.send_signal(signal.SIGUSR2)
+        deadline = time.monotonic() + 20
+        while len(relay.events("started")) <= number:
+            assert time.monotonic() < deadline, relay.text()[-3000:]
+            await asyncio.sleep(0.02)
+    assert relay.process.pid == relay.worker_pid == pid
+    verdict = await conserve(relay, emulator, await generator.stop())
+    assert await relay.stop() == 0
+    figure(1, f"3 replacements in place: {verdict}")
+
+
+async def test_row_01_a_hanging_cloud_does_not_delay_the_stop(start, load, emulator, figure):
+    emulator.add_fault(Fault("hang"))
+    relay = start(CLOUD_TIMEOUT="60s")
+    generator = load(relay, rate=RATE, seconds=3)
+    sent = await generator.wait()
+    began = time.monotonic()
+    assert await relay.stop() == 0
+    took = time.monotonic() - began
+    assert took < 4 * STOP
+    emulator.clear_faults()
+    await asyncio.to_thread(relay.start)
+    verdict = await conserve(relay, emulator, sent)
+    figure(1, f"hanging cloud: stop {took:.1f} s; {verdict}")
+
+
+async def test_row_01_a_small_buffer_says_how_long_a_restart_may_take(start, figure):
+    if not shutil.which("setpriv"):
+        pytest.skip("setpriv is not installed: a privileged relay gets the buffer it asks for")
+    relay = start(command=("setpriv", "--bounding-set", "-net_admin", *run()), LISTEN_RECEIVE_BUFFER="1GiB")
+    [event] = [event for event in relay.events() if event["event"].startswith("RLY201")]
+    assert event["granted"] < event["asked"]
+    assert event["restart_ms"] > 0
+    figure(1, f"{event['granted']} bytes granted: a restart may take {event['restart_ms']} ms at 8,000 packets/s")
+
+
+async def test_row_01_without_a_state_directory_a_replacement_is_refused(start, emulator):
+    relay = start(SPOOL_PATH="none")
+    worker = relay.worker_pid
+    relay.process.send_signal(signal.SIGUSR2)
+    deadline = time.monotonic() + 20
+    while "RLY502" not in relay.text():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+    await freshness(relay, emulator, within=20)
+    assert relay.worker_pid == worker
+
+
+async def test_row_04_a_worker_that_never_runs_ends_the_supervisor(start, figure, tmp_path):
+    """The code on disk breaks after the start: every worker that comes now dies."""
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    relay = start(environ={"PYTHONPATH": str(broken)})
+    (broken / "sitecustomize.py").write_text("import os, sys\n'run' in sys.argv and os._exit(70)\n")
+    relay.signal_worker(signal.SIGKILL)
+    began = time.monotonic()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.connect(relay.udp)
+        while relay.process.poll() is None:
+            sender.send(b"a:1|c")  # a closed socket would answer with an error
+            await asyncio.sleep(0.05)
+            assert time.monotonic() < began + 60
+    took = time.monotonic() - began
+    assert relay.process.returncode == 70
+    ends = [event for event in relay.events() if event["event"].startswith("RLY501")]
+    assert [event.get("seconds") for event in ends[:-1]] == sorted(event["seconds"] for event in ends[:-1])
+    assert ends[-1]["in_a_row"] == 5
+    figure(4, f"5 workers in a row: gave up after {took:.1f} s with code 70, sockets open till then")
+
+
+async def test_row_04_a_mistake_of_a_person_is_told_once(start, settings, tmp_path, figure):
+    state = tmp_path / "file"
+    state.write_text("not a directory")
+    log = tmp_path / "log"
+    with pytest.raises(AssertionError, match="did not start"):
+        start(log=log, SPOOL_PATH=str(state / "below"))
+    assert log.read_text().count("RLY101") == 1
+    figure(4, "a mistake of a person: told once, no second worker")
+
+
+async def test_row_06_a_second_signal_ends_at_once_and_nothing_is_corrupt(start, load, emulator, figure, tmp_path):
+    emulator.add_fault(Fault("hang"))
+    relay = start(CLOUD_TIMEOUT="60s")
+    generator = load(relay, rate=RATE, seconds=30)
+    took = 0.0
+    for number in (signal.SIGTERM, signal.SIGINT):
+        await asyncio.sleep(1.2)
+        worker = relay.worker_pid
+        relay.process.send_signal(number)
+        await asyncio.sleep(0.5)
+        began = time.monotonic()
+        assert await relay.stop(number) == -number
+        took = max(took, time.monotonic() - began)
+        await relay.gone(worker)
+        with sqlite3.connect(tmp_path / "state" / "spool.db") as database:
+            assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        database.close()
+        await asyncio.to_thread(relay.start)
+    emulator.clear_faults()
+    sent = await generator.stop()
+    verdict = await conserve(relay, emulator, sent, lost=sent.count)
+    assert took < 4
+    figure(
+        6, f"ended {took:.2f} s after the second signal; {verdict.duplicated} duplicated, {verdict.invented} invented"
+    )
+
+
+async def test_row_06_a_supervisor_that_dies_stops_its_worker_in_order(start, emulator, figure):
+    relay = start(WINDOW_SECONDS="3600")
+    relay.send(*[b"hits:1|c"] * 100)
+    await relay.wait_for(relay_accepted_lines_total=100)
+    worker = relay.worker_pid
+    began = time.monotonic()
+    relay.process.kill()
+    relay.process.wait()
+    while os.path.exists(f"/proc/{worker}"):  # noqa: ASYNC240, PTH110 - not this process's child any more
+        assert time.monotonic() < began + 20
+        await asyncio.sleep(0.05)
+    assert emulator.total("hits") == 100
+    figure(6, f"supervisor killed: the worker stopped in order after {time.monotonic() - began:.1f} s")

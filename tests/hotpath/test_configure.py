@@ -1,0 +1,129 @@
+"""Other limits and other names while lines come: nothing is lost, and the new rules hold from the next line on."""
+
+from __future__ import annotations
+
+from relay.model import Identity, Kind, Resolution, Series
+from tests.support.hotpath import NOW, START, answer, catch_all, close, imbalance, make, name_all
+
+SETTINGS = {
+    "series_limit": 1000,
+    "series_per_metric": 100,
+    "memory": 64 << 20,
+    "window_seconds": 60,
+    "max_age": 86_400.0,
+    "idle_gauge_ttl": 120.0,
+    "catch_all": catch_all,
+}
+
+
+def renamed(identity: Identity) -> Resolution:
+    return answer(identity._replace(name=b"new." + identity.name))
+
+
+def name_anew(hotpath) -> int:
+    count = 0
+    while identities := hotpath.unresolved(100):
+        hotpath.resolve([(identity, renamed(identity)) for identity in identities])
+        count += len(identities)
+    return count
+
+
+def test_every_identity_is_asked_for_again_when_its_next_line_comes():
+    hotpath = make()
+    lines = [b"hits:1|c", b"lat:5|ms", b"users:u|s", b"temp:7|g", b"reserved.x:1|c", b"dropped.x:1|c"]
+    for line in lines * 2:
+        hotpath.feed(line, NOW)
+    name_all(hotpath)
+    hotpath.close_window(START + 60)
+    hotpath.forget_aliases()
+    assert hotpath.settled()
+    assert hotpath.closed_window().samples == 8
+    assert hotpath.unresolved(100) == []
+    for line in lines * 3:
+        hotpath.feed(line, NOW + 60)
+    hotpath.feed(b"temp:+1|g", NOW + 60)
+    assert name_anew(hotpath) == 6
+    assert imbalance(hotpath, closed=8) == 0
+    rows = close(hotpath, START + 120)
+    samples = {metric: rollup.samples for (metric, _, _), rollup in rows.items()}
+    assert {name for name in samples if not name.startswith("new.")} == {"temp"}
+    assert samples["temp"] == 0, "the old name of the gauge idles"
+    assert {name: count for name, count in samples.items() if count} == {
+        "new.hits": 3,
+        "new.lat": 3,
+        "new.users": 3,
+        "new.temp": 4,
+        "new.reserved.x": 3,
+        "new.dropped.x": 3,
+    }
+    assert next(rollup.last for (metric, _, _), rollup in rows.items() if metric == "new.temp") == 8
+
+
+def test_names_forgotten_in_the_middle_of_a_window_keep_what_came_before():
+    hotpath = make()
+    hotpath.feed(b"\n".join([b"hits:1|c"] * 40), NOW)
+    name_all(hotpath)
+    hotpath.feed(b"\n".join([b"hits:1|c"] * 40), NOW)
+    hotpath.forget_aliases()
+    hotpath.feed(b"\n".join([b"hits:1|c"] * 40), NOW)
+    assert hotpath.tally().series == 1
+    name_all(hotpath)
+    hotpath.feed(b"hits:1|c", NOW)
+    assert imbalance(hotpath) == 0
+    [rollup] = close(hotpath).values()
+    assert rollup.sum == 121
+
+
+def test_a_reload_twice_in_a_window_balances():
+    hotpath = make()
+    for _ in range(3):
+        hotpath.feed(b"a:1|c\nb:2|g\nb:+1|g\nc:3|ms", NOW)
+        hotpath.forget_aliases()
+        name_all(hotpath)
+    hotpath.feed(b"a:1|c", NOW)
+    name_all(hotpath)
+    assert imbalance(hotpath) == 0
+    rows = {metric: rollup for (metric, _, _), rollup in close(hotpath).items()}
+    assert (rows["a"].sum, rows["b"].last, rows["c"].count) == (4, 3, 3)
+
+
+def test_limits_hold_from_now_on_and_series_of_last_resort_too():
+    hotpath = make(series_limit=10, series_per_metric=100)
+    hotpath.configure(**{**SETTINGS, "series_limit": 100})
+    for number in range(60):
+        hotpath.feed(b"m%d:1|c" % number, NOW)
+    name_all(hotpath)
+    assert (hotpath.tally().series, hotpath.tally().samples_overflow) == (60, 0)
+    close(hotpath)
+    hotpath.configure(**{**SETTINGS, "series_limit": 20, "catch_all": lambda kind: Series(f"last.{kind}", (), kind)})
+    for number in range(60):
+        hotpath.feed(b"m%d:1|c" % number, NOW + 60)
+    name_all(hotpath)
+    assert hotpath.tally().samples_overflow > 0
+    assert imbalance(hotpath, closed=60) == 0
+    rows = close(hotpath, START + 120)
+    assert ("last.counter", Kind.COUNTER, "") in rows
+    assert sum(rollup.sum for rollup in rows.values()) == 60
+
+
+def test_a_lower_limit_of_aliases_is_reached_little_by_little():
+    hotpath = make(series_limit=1000)
+    for start in range(0, 2000, 100):
+        hotpath.feed(b"\n".join(b"m:1|c|#t:%d" % n for n in range(start, start + 100)), NOW)
+        name_all(hotpath)
+    assert hotpath.tally().aliases == 2000
+    hotpath.configure(**{**SETTINGS, "series_limit": 100})
+    for number in range(100):
+        hotpath.feed(b"n%d:1|c" % number, NOW)
+        name_all(hotpath)
+    assert hotpath.tally().aliases <= 400
+    assert imbalance(hotpath) == 0
+
+
+def test_an_idle_gauge_follows_a_new_duration():
+    hotpath = make(idle_gauge_ttl=0.0)
+    hotpath.feed(b"temp:7|g", NOW)
+    name_all(hotpath)
+    close(hotpath)
+    hotpath.configure(**SETTINGS)
+    assert [rollup.last for rollup in close(hotpath, START + 120).values()] == [7]
