@@ -115,6 +115,8 @@ def open_sockets(wanted: Wanted, held: Iterable[Held] = ()) -> list[Held]:
         for kind, address in wanted_addresses(wanted):
             kept = [one for one in known if (one.kind, one.address) == (kind, address)]
             fresh = [] if kept else _open(wanted, kind, address)
+            for file in filter(None, (one.file for one in kept)):
+                file.chmod(wanted.unix_mode)
             opened += fresh
             found += kept or fresh
     except RelayError:

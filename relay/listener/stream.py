@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import select
+import socket
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 from relay import limits
@@ -21,7 +23,6 @@ from relay.listener.framing import FrameFraming, LineFraming
 from relay.listener.sockets import DATADOG, TCP
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Sequence
 
     from relay.clock import Clock
@@ -128,6 +129,8 @@ class Streams:
         self._is_held = is_held
         """Somebody else keeps the listening sockets open, for the next worker: `stop` must not close them."""
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._hangs_up = False
+        """The end of a stream is our doing: it says nothing about the last line."""
 
     def __repr__(self) -> str:
         """Report the connections."""
@@ -232,7 +235,7 @@ class Streams:
             self._end(connection, in_order=False)
             return False
         if not chunk:
-            self._end(connection, in_order=True)
+            self._end(connection, in_order=not self._hangs_up)
             return False
         self._take(connection, connection.framing.receive(chunk))
         if connection.framing.broken:
@@ -267,13 +270,22 @@ class Streams:
             if not self._is_held:
                 listener.socket.close()
         ends = self._clock.monotonic() + _STOP
+        self._drain(ends)
+        # A Unix sender is told now that nobody reads, before what he wrote meanwhile is taken: nothing falls between.
+        self._hangs_up = True
+        for connection in self._connections.values():
+            with suppress(OSError):
+                connection.socket.shutdown(socket.SHUT_RD)
+        self._drain(ends)
+        for connection in list(self._connections.values()):
+            self._end(connection, in_order=False)
+        self._listening.clear()
+        self._epoll.close()
+
+    def _drain(self, ends: float) -> None:
         for connection in list(self._connections.values()):
             while self._clock.monotonic() < ends and self._read(connection):
                 pass
-            if connection.socket.fileno() >= 0:
-                self._end(connection, in_order=False)
-        self._listening.clear()
-        self._epoll.close()
 
 
 class Source(Protocol):

@@ -36,6 +36,11 @@ class UnixFile(NamedTuple):
         found = Path(path).lstat()
         return cls(path, found.st_dev, found.st_ino, found.st_mtime_ns)
 
+    def chmod(self, mode: int) -> None:
+        """Change the permission bits."""
+        with suppress(OSError):
+            Path(self.path).chmod(mode)
+
     def unlink(self) -> None:
         """Remove the file, if it is still the one that was made here."""
         with suppress(OSError):

@@ -13,6 +13,7 @@ from contextlib import suppress
 
 import pytest
 
+from tests.faults.test_restarts import replaced
 from tests.support.oracle import conserve
 from tests.support.relay import run
 
@@ -192,3 +193,22 @@ async def test_row_25_files_of_unix_sockets(start, load, settings, emulator, fig
     assert await relay.stop() == 0
     assert not any(path.exists() for path in paths.values()), "an orderly end leaves nothing"
     figure(25, f"3 stale files replaced, 2 starts refused, mode 0620, nothing left behind; {verdict}")
+
+
+async def test_row_01_unix_senders_over_a_replacement(start, load, emulator, figure, tmp_path):
+    """The supervisor holds these sockets, too: who sends datagrams waits, who streams connects again."""
+    paths = {form: str(tmp_path / form) for form in ("dgram", "stream")}
+    relay = start(LISTEN_UNIX=",".join(f"{form}:{path}" for form, path in paths.items()))
+    generators = [
+        load(to=to, rate=2000, seconds=60, name=to.partition(":")[0])
+        for to in (f"unix:{paths['dgram']}", f"stream:{paths['stream']}")
+    ]
+    for _ in range(3):
+        await asyncio.sleep(0.5)
+        before = relay.worker_pid
+        relay.process.send_signal(signal.SIGUSR2)
+        await replaced(relay, before)
+    sents = [await generator.stop() for generator in generators]
+    verdict = await conserve(relay, emulator, *sents)
+    assert sents[1].breaks >= 1, "a connection that nobody has taken yet survives"
+    figure(1, f"3 replacements under Unix datagrams and a stream, which broke {sents[1].breaks} times: {verdict}")
