@@ -129,6 +129,7 @@ class Streams:
         self._is_held = is_held
         """Somebody else keeps the listening sockets open, for the next worker: `stop` must not close them."""
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._failure: Exception | None = None
         self._hangs_up = False
         """The end of a stream is our doing: it says nothing about the last line."""
 
@@ -165,6 +166,8 @@ class Streams:
 
     def look(self) -> None:
         """Close the connections that did not finish a line for too long; take connections again where none fitted."""
+        if self._failure is not None:
+            raise self._failure
         now = self._clock.monotonic()
         for connection in [c for c in self._connections.values() if now - c.last > self._idle]:
             connection.listener.idle_closed += 1
@@ -180,6 +183,14 @@ class Streams:
     # --- a turn -------------------------------------------------------------------------------------------------------
 
     def _turn(self) -> None:
+        """Take a turn; what goes wrong in it is our mistake, and must not die in a callback where nobody notices."""
+        try:
+            self._serve_some()
+        except Exception as error:  # noqa: BLE001 - `look` raises it, which ends the relay
+            self._failure = error
+            self._stop_turns()
+
+    def _serve_some(self) -> None:
         """Serve who is ready, for a few milliseconds; the rest keeps its place in the row."""
         ends = self._clock.monotonic() + _TURN
         while self._ready or self._ask():
@@ -263,9 +274,7 @@ class Streams:
 
     def stop(self) -> None:
         """Take no more connections, read what has arrived, close. Connections that wait belong to who listens next."""
-        if self._loop is not None:
-            self._loop.remove_reader(self._epoll.fileno())
-            self._loop = None
+        self._stop_turns()
         for listener in self.listeners:
             if not self._is_held:
                 listener.socket.close()
@@ -281,6 +290,11 @@ class Streams:
             self._end(connection, in_order=False)
         self._listening.clear()
         self._epoll.close()
+
+    def _stop_turns(self) -> None:
+        if self._loop is not None:
+            self._loop.remove_reader(self._epoll.fileno())
+            self._loop = None
 
     def _drain(self, ends: float) -> None:
         for connection in list(self._connections.values()):

@@ -242,6 +242,25 @@ async def test_without_a_descriptor_left_connections_wait_until_there_is_one(mon
             await accepted(hotpath, 1)
 
 
+async def test_a_mistake_of_ours_ends_the_relay():
+    hotpath = make_hotpath()
+
+    class Broken:
+        admits, reject = hotpath.admits, hotpath.reject
+
+        def feed(self, datagram, now, peer):
+            raise ZeroDivisionError
+
+    streams = Streams(sink=Broken(), clock=CLOCK, loss_log=LossLog(CLOCK), most=4, idle=60, line_limit=1000)
+    listener = streams.add_lines(open_tcp(ANY).socket, "tcp")
+    streams.start()
+    with connect(listener) as sock:
+        sock.sendall(b"a:1|c\n")
+        with pytest.raises(ZeroDivisionError):
+            await streams.run()
+    streams.stop()
+
+
 def connect_to(bound: socket.socket) -> socket.socket:
     return socket.create_connection(bound.getsockname(), timeout=5)
 
