@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from relay import limits
-from relay.assembly import ingest_settings, make_encoder, make_namer, make_streams, wanted_sockets
+from relay.assembly import ingest_settings, make_encoder, make_namer, wanted_sockets
 from relay.delivery.batcher import pack
 from relay.delivery.checkpoint import Checkpointer, CheckpointFiles
 from relay.delivery.dead_letters import DeadLetters
@@ -26,9 +26,12 @@ from relay.delivery.rate import TokenBucket
 from relay.delivery.replay import Replays
 from relay.delivery.spool import Spool
 from relay.hotpath.choose import make_hotpath, tell_of_hotpath
+from relay.hotpath.explain import explain
 from relay.ingest import Ingest
 from relay.jdcloud.points import BODY_HEAD, BODY_TAIL
+from relay.listener.stream import open_streams
 from relay.listener.watch import KernelWatch
+from relay.naming.explosion import ExplosionWatch
 from relay.recovery import Owed, Recovery
 from relay.status import Status
 from relay.telemetry import Books, Growth, Ledger, LossLog, tell_of_window
@@ -43,7 +46,6 @@ if TYPE_CHECKING:
     from relay.config.schema import Config
     from relay.delivery.pool import Cloud, Transport
     from relay.ingest import IngestSettings
-    from relay.listener.stream import Streams
     from relay.model import Batch, Point, Tally
 
 LAG_PROBE = 0.5
@@ -123,11 +125,11 @@ class Relay:
         self._closing.push_async_callback(self._transport.close)
         try:
             self.ingest = self._open_ingest()
-            self.streams = self._open_streams()
             await self._open_delivery()
             await self._open_window()
             self.status = self._make_status()
             self.watch = KernelWatch(self.listeners, loss_log=self.loss_log, clock=self._clock)
+            self.explosions = ExplosionWatch(self.hotpath, warner=self.loss_log, clock=self._clock)
             self.admin = await self._open_admin() if self.config.admin.listen else None
         except BaseException:
             await self._closing.aclose()
@@ -145,14 +147,11 @@ class Relay:
         self._closing.callback(ingest.stop)
         self.hotpath, self.listeners = ingest.hotpath, ingest.listeners
         tell_of_hotpath(self.config.listen.hotpath, self.hotpath.name)
+        self.streams = open_streams(ingest, self.config.listen, clock=self._clock, loss_log=self.loss_log)
+        self._closing.callback(self.streams.stop)
         ingest.start()
+        self.streams.start()
         return ingest
-
-    def _open_streams(self) -> Streams:
-        streams = make_streams(self.config.listen, self.ingest, clock=self._clock, loss_log=self.loss_log)
-        self._closing.callback(streams.stop)
-        streams.start()
-        return streams
 
     async def _open_delivery(self) -> None:
         config, ledger = self.config.cloud, self.ledger
@@ -318,6 +317,7 @@ class Relay:
             senders = group.create_task(self.pool.run(), name="senders")
             closing = group.create_task(self.closer.run(), name="closer")
             background = [self._probe_lag, self.watch.run, self.streams.run, self._dead_letters.run, self._replays.run]
+            background.append(self.explosions.run)
             if self.checkpointer:
                 background.append(self.checkpointer.run)
             probes = [group.create_task(run()) for run in background]
@@ -386,7 +386,7 @@ class Relay:
         tally, since_last = self.tally(), self._growth.since_last
         lines, rejected = since_last("received", tally.received), since_last("rejected", sum(tally.rejected.values()))
         self._witness.closed(closed, lines=lines, rejected=rejected)
-        tell_of_window(self._growth, self.loss_log, tally, self.ledger, self.hotpath.rejects())
+        tell_of_window(self._growth, self.loss_log, tally, self.ledger, self.hotpath.rejects(), explain)
 
     async def _probe_lag(self) -> None:
         while True:

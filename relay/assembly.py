@@ -13,18 +13,14 @@ from relay import limits
 from relay.config.rules import parse_address
 from relay.hotpath.choose import choose_name
 from relay.ingest import IngestSettings
-from relay.listener.sockets import DATADOG, DGRAM, STREAM, TCP, Address, Wanted
+from relay.listener.sockets import Address, UnixPath, Wanted
 from relay.model import Kind
 from relay.naming import Namer
 
 if TYPE_CHECKING:
-    from relay.clock import Clock
-    from relay.config.schema import Config, Listen
-    from relay.ingest import Ingest
+    from relay.config.schema import Config
     from relay.jdcloud.points import PointEncoder
-    from relay.listener.stream import Streams
     from relay.naming import Notices
-    from relay.telemetry import LossLog
 
 
 class Uncounted:
@@ -89,27 +85,6 @@ def wanted_sockets(config: Config) -> Wanted:
         receive_buffer=int(config.listen.receive_buffer),
         readers=config.listen.reader_count(os.cpu_count() or 1) if native else 1,
         tcp=[Address(*parse_address(text)) for text in config.listen.tcp],
-        unix=[(kind, str(path)) for kind in (DGRAM, STREAM, DATADOG) for path in config.listen.unix_paths(kind)],
+        unix=[UnixPath(*text.split(":", 1)) for text in config.listen.unix],
         unix_mode=config.listen.unix_permissions(),
     )
-
-
-def make_streams(listen: Listen, ingest: Ingest, *, clock: Clock, loss_log: LossLog) -> Streams:
-    """Make what reads the stream sockets that are held."""
-    from relay.listener.stream import Streams  # noqa: PLC0415 - nor does it read
-
-    streams = Streams(
-        sink=ingest.hotpath,
-        clock=clock,
-        loss_log=loss_log,
-        most=listen.stream_connections,
-        idle=listen.stream_idle,
-        line_limit=listen.line_limit,
-        is_held=ingest.is_held,
-    )
-    for one in ingest.held:
-        if one.kind in (TCP, STREAM):
-            streams.add_lines(one.socket, "tcp" if one.kind == TCP else "unix-stream")
-        elif one.kind == DATADOG:
-            streams.add_frames(one.socket, "unix-datadog")
-    return streams

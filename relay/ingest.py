@@ -12,8 +12,8 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relay.clock import SystemClock
-from relay.listener.sockets import DGRAM, UDP, Wanted, close_sockets, open_sockets
-from relay.listener.udp import UdpListener, UnixDatagramListener
+from relay.listener.sockets import DATADOG, DGRAM, STREAM, TCP, UDP, Wanted, close_sockets, open_sockets
+from relay.listener.udp import UdpListener, UnixListener
 from relay.model import Kind, Series
 
 if TYPE_CHECKING:
@@ -84,9 +84,9 @@ class Ingest:
         self.settings = settings
         self.hotpath = hotpath
         self._is_started = False
-        self.held = held
         self.is_held = is_held
         """The sockets outlive this relay: somebody holds them for the next one."""
+        self._held = held
         self.listeners: list[UdpListener] = [
             UdpListener(
                 one.socket,
@@ -99,11 +99,10 @@ class Ingest:
             )
             for one, number in numbered(held)
         ]
-        self.listeners += [
-            UnixDatagramListener(one.socket, sink=hotpath, clock=clock, is_held=is_held)
-            for one in held
-            if one.kind == DGRAM
-        ]
+        dgrams = [one.socket for one in held if one.kind == DGRAM]
+        self.listeners += [UnixListener(sock, sink=hotpath, clock=clock, is_held=is_held) for sock in dgrams]
+        self.streams = [one for one in held if one.kind in (TCP, STREAM, DATADOG)]
+        """Sockets of connections, which are taken and read on the event loop, by somebody else."""
         hotpath.allow(settings.allow)
         hotpath.open_window(int(clock.wall()) // settings.window_seconds * settings.window_seconds)
 
@@ -125,6 +124,13 @@ class Ingest:
             close_sockets(held)
             raise
 
+    def adopt(self, settings: IngestSettings) -> None:
+        """Go on with the settings of the configuration, which may have changed since the supervisor read it."""
+        if settings != self.settings:
+            self.settings = settings
+            self.hotpath.configure(**settings.limits())
+            self.hotpath.allow(settings.allow)
+
     def start(self) -> None:
         """Begin to read, once; the Python hot path needs the running loop."""
         if self._is_started:
@@ -134,11 +140,11 @@ class Ingest:
             listener.start()
 
     def stop(self) -> None:
-        """Stop reading, and take what the kernel has queued; close what nobody else holds."""
+        """Stop reading, and take what the kernel has queued; end sockets that nobody else holds."""
         for listener in self.listeners:
             listener.stop()
         if not self.is_held:
-            close_sockets(self.held)
+            close_sockets(self._held)
 
 
 def numbered(held: Sequence[Held]) -> list[tuple[Held, int]]:

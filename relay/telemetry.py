@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
@@ -196,8 +196,21 @@ class Growth:
         return value - before
 
 
+class Explain(Protocol):
+    """Who can say of a rejected line at which byte it went wrong, if at one, and why in words."""
+
+    def __call__(self, line: bytes, reason: str) -> tuple[int | None, str]:
+        """Explain a line."""
+        ...
+
+
 def tell_of_window(
-    growth: Growth, loss_log: LossLog, tally: Tally, ledger: Ledger, rejects: Iterable[RejectedLine]
+    growth: Growth,
+    loss_log: LossLog,
+    tally: Tally,
+    ledger: Ledger,
+    rejects: Iterable[RejectedLine],
+    explain: Explain,
 ) -> None:
     """Warn, once a window, of what was lost or changed on the way in; rejected lines with an example and its sender."""
     examples = {rejected.reason: rejected for rejected in rejects}
@@ -205,14 +218,20 @@ def tell_of_window(
         grown = growth.since_last(f"rejected {reason}", lines)
         if grown:
             example = examples.get(reason)
-            shown = {"line": example.line, "sender": example.peer.host if example.peer else ""} if example else {}
+            shown = _show(example, explain) if example else {}
             loss_log.warn("RLY301 lines rejected", reason=reason, count=grown, **shown)
     for event, reason, count in (
         *(("samples dropped", reason, count) for reason, count in tally.samples_dropped.items()),
         ("RLY302 names or tags rewritten", "illegal characters", ledger.names_rewritten),
         ("RLY303 tags dropped", "the API takes five, 255 bytes in all", ledger.tags_dropped),
-        ("RLY310 series limit reached", "samples went to overflow series", tally.samples_overflow),
     ):
         grown = growth.since_last(f"{event} {reason}", count)
         if grown:
             loss_log.warn(event, reason=reason, count=grown)
+
+
+def _show(example: RejectedLine, explain: Explain) -> dict[str, Any]:
+    """Return what the log says of a line; `at` is the byte where the log puts a caret."""
+    at, why = explain(example.line, example.reason)
+    sender = f"{example.peer.host}:{example.peer.port}" if example.peer else "a Unix socket"
+    return {"why": why, "line": example.line, "at": at, "sender": sender}

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 from structlog.testing import capture_logs
 
+from relay.hotpath.explain import explain
 from relay.model import Peer, RejectedLine, Tally
 from relay.telemetry import Durations, Growth, Ledger, LossLog, balance, tell_of_window
 
@@ -69,21 +70,21 @@ def test_the_loss_log_speaks_once_in_ten_seconds_and_counts_the_rest(clock):
 def test_a_window_tells_what_is_new_with_an_example(clock):
     growth, log, ledger = Growth(), LossLog(clock), Ledger()
     bad = RejectedLine(line=b"a:x|c", reason="bad_value", peer=Peer("10.0.0.7", 5), time=1.0)
-    tally = dataclasses.replace(TALLY, samples_overflow=7)
+    tally = TALLY
     with capture_logs() as lines:
-        tell_of_window(growth, log, tally, ledger, [bad])
+        tell_of_window(growth, log, tally, ledger, [bad], explain)
         clock.advance(60)
-        tell_of_window(growth, log, tally, ledger, [bad])
+        tell_of_window(growth, log, tally, ledger, [bad], explain)
         ledger.tags_dropped = 2
-        tell_of_window(growth, log, dataclasses.replace(tally, rejected={"bad_value": 8}), ledger, [])
+        tell_of_window(growth, log, dataclasses.replace(tally, rejected={"bad_value": 8}), ledger, [], explain)
     assert [(line["event"], line["count"]) for line in lines] == [
         ("RLY301 lines rejected", 3),
         ("samples dropped", 1),
-        ("RLY310 series limit reached", 7),
         ("RLY301 lines rejected", 5),
         ("RLY303 tags dropped", 2),
     ]
-    assert (lines[0]["line"], lines[0]["sender"], lines[0]["reason"]) == (b"a:x|c", "10.0.0.7", "bad_value")
+    assert (lines[0]["line"], lines[0]["sender"], lines[0]["reason"]) == (b"a:x|c", "10.0.0.7:5", "bad_value")
+    assert (lines[0]["at"], lines[0]["why"]) == (2, "not a number, too large for one, or longer than 64 bytes")
 
 
 def test_durations_are_a_cumulative_histogram():

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from relay.errors import ExitCode, Problem, RelayError
-from relay.hotpath.line import is_event, parse
+from relay.hotpath.explain import WORDS, find_fault, show
 
 
 @click.command()
@@ -20,7 +20,9 @@ def send(lines: tuple[str, ...], to: str, *, unchecked: bool) -> None:
     """Send each LINE as a datagram; without a LINE, those of standard input. A bad line is named and not sent."""
     family, address = find_address(to)
     datagrams = [line.encode("utf-8", "surrogateescape") for line in lines or sys.stdin.read().splitlines() if line]
-    bad = [] if unchecked else [problem for problem in map(find_problem, datagrams) if problem]
+    source = "argument" if lines else "stdin"
+    found = [] if unchecked else [find_problem(line, source, number) for number, line in enumerate(datagrams, 1)]
+    bad = [problem for problem in found if problem]
     if bad:
         raise RelayError(*bad, exit_code=ExitCode.USAGE)
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
@@ -44,16 +46,18 @@ def find_address(to: str) -> tuple[socket.AddressFamily, Any]:
     return family, address
 
 
-def find_problem(line: bytes) -> Problem | None:
-    """Return why a relay would reject the line; None if it would not."""
-    if is_event(line):
+def find_problem(line: bytes, source: str, number: int) -> Problem | None:
+    """Return why and where a relay would reject the line; None if it would not."""
+    fault = find_fault(line)
+    if fault is None:
         return None
-    reason = parse(line)
-    if not isinstance(reason, str):
-        return None
-    text = line.decode("utf-8", "replace")
+    text, column = show(line, fault.at)
     return Problem(
         code="RLY301",
-        message=f"{reason}: {text[:200]}",
+        message=f"{fault.reason}: {WORDS[fault.reason]}",
         fix="NAME:VALUE|TYPE, TYPE one of c g ms h d s; or --unchecked",
+        source=source,
+        line=number,
+        column=column + 1,
+        text=text,
     )

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 import click
 import structlog
 
-from relay import __version__
+from relay import __version__, limits
+from relay.hotpath.explain import escape
 
 if TYPE_CHECKING:
-    from structlog.typing import EventDict, WrappedLogger
+    from structlog.typing import EventDict, Processor, WrappedLogger
 
     from relay.app import Relay, Stopped
     from relay.config.schema import Log
@@ -34,8 +35,8 @@ def is_text(log: Log) -> bool:
 
 def configure_log(log: Log) -> None:
     """Send the relay's log to stderr: stdout belongs to the results of commands."""
-    renderer = (
-        structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
+    renderer: Processor = (
+        _with_caret(structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0))
         if is_text(log)
         else structlog.processors.JSONRenderer()
     )
@@ -53,11 +54,25 @@ def configure_log(log: Log) -> None:
 
 
 def _escape(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """User bytes must not move the cursor of whoever reads the log, nor fill it."""
+    """User bytes must not move the cursor of whoever reads the log, nor fill it; `at` moves with what is before it."""
+    at = event.pop("at", None)
+    if at is not None:
+        event["column"] = len(escape(event["line"][:at])) + 1
     for key, value in event.items():
         if isinstance(value, bytes):
-            event[key] = value[:120].decode("latin-1").encode("unicode_escape").decode("ascii")
+            event[key] = escape(value[: limits.REJECT_BYTES])
     return event
+
+
+def _with_caret(render: Processor) -> Processor:
+    """Let people see a bad line on a line of its own, with a caret under the place."""
+
+    def show(logger: WrappedLogger, name: str, event: EventDict) -> str:
+        line, column = event.get("line", ""), event.get("column", 0)
+        below = f"\n      {line}\n      {' ' * (column - 1)}^" if column else ""
+        return str(render(logger, name, event)) + below
+
+    return show
 
 
 def number(value: int) -> str:

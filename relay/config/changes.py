@@ -2,7 +2,7 @@
 
 at once          the log, and the credentials
 at the edge      names, tags, limits, percentiles, idle gauges, who may send, the cloud: when the next window begins
-by replacement   the addresses: the supervisor opens them and another worker takes the open window up
+by replacement   the sockets: the supervisor opens them and another worker takes the open window up
 never            everything else; one such key refuses the whole reload, by name
 """
 
@@ -24,7 +24,10 @@ _CREDENTIALS: Final = (
 _AT_ONCE: Final = frozenset({"log.format", "log.level", "config.watch", *(f"cloud.{name}" for name in _CREDENTIALS)})
 _AT_EDGE: Final = frozenset({"listen.allow", "listen.dialects", "listen.names"})
 _AT_EDGE_TABLES: Final = frozenset({"names", "tags", "limits", "cloud", "window", "rule"})
-_REPLACING: Final = frozenset({"listen.udp", "listen.tcp", "listen.unix", "listen.unix_mode"})
+_REPLACING: Final = frozenset({
+    "listen.udp", "listen.tcp", "listen.unix", "listen.unix_mode",
+    "listen.stream_connections", "listen.stream_idle", "listen.line_limit",
+})  # fmt: skip
 _NEVER: Final = frozenset({"window.seconds", "window.checkpoint"})
 
 

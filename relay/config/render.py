@@ -93,7 +93,7 @@ def to_toml(value: object) -> str:
             return f'"{value}"'
         case list():
             return f"[{', '.join(to_toml(item) for item in value)}]"
-        case str():
+        case str() | bool():
             return json.dumps(value, ensure_ascii=False)
         case _:
             return str(value)

@@ -7,7 +7,6 @@ precedence and error messages live in loading.py; this file only says what a val
 from __future__ import annotations
 
 import socket
-from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, field
@@ -66,10 +65,6 @@ class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def unix_permissions(self) -> int:
         """Return the permission bits of Unix sockets."""
         return int(self.unix_mode, 8)
-
-    def unix_paths(self, form: str) -> list[Path]:
-        """Return the paths of one form: `dgram`, `stream` or `datadog`."""
-        return [Path(entry.removeprefix(f"{form}:")) for entry in self.unix if entry.startswith(f"{form}:")]
 
     def delay_seconds(self) -> float:
         """Return how long a reader may let packets gather."""

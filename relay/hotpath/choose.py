@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from relay.hotpath.partial import Recovery
     from relay.hotpath.store import Settings
-    from relay.model import ClosedWindow, Identity, RejectedLine, Resolution, Row, Sink, Tally
+    from relay.model import ClosedWindow, Identity, RejectedLine, Resolution, Row, Series, Sink, Tally
 
 _NATIVE = "relay.hotpath.native._native"
 
@@ -52,6 +52,7 @@ class HotPath(Protocol):
     def merge(self, exported: bytes) -> int: ...  # noqa: D102
     def recover(self, checkpoint: bytes) -> Recovery: ...  # noqa: D102
     def snapshot(self, limit: int) -> list[Row]: ...  # noqa: D102
+    def list_series(self, first: int, count: int) -> list[Series]: ...  # noqa: D102
     def forget(self, names: Iterable[str]) -> list[str]: ...  # noqa: D102
     def configure(self, **settings: Unpack[Settings]) -> None: ...  # noqa: D102
     def forget_aliases(self) -> None: ...  # noqa: D102

@@ -29,7 +29,7 @@ SIGNS: Final = b"+-"
 NUMBER_BYTES: Final = 64
 """A longer number is nobody's measurement, and reading 65,000 digits would stall the loop."""
 _SMALLEST_RATE: Final = 1e-300
-_TIMESTAMP: Final = re.compile(rb"[0-9]{1,12}")
+TIMESTAMP: Final = re.compile(rb"[0-9]{1,12}")
 _EVENT: Final = re.compile(rb"_e\{[0-9]+,[0-9]+\}:|_sc\|")
 _KNOWN_SECTIONS: Final = (b"c:", b"e:", b"card:")
 
@@ -84,7 +84,7 @@ def parse(line: bytes) -> Line | str:
     groups: list[Group] = []
     start = 0
     while True:
-        end, last, next_values = _end_of_group(fields, start)
+        end, last, next_values = end_of_group(fields, start)
         type_, *sections = [*fields[start:end], last]
         group = _read_group(values, type_, sections)
         if isinstance(group, str):
@@ -95,7 +95,7 @@ def parse(line: bytes) -> Line | str:
         values, start = next_values, end + 1
 
 
-def _end_of_group(fields: list[bytes], start: int) -> tuple[int, bytes, bytes | None]:
+def end_of_group(fields: list[bytes], start: int) -> tuple[int, bytes, bytes | None]:
     """Find the last field of the group that starts at `start`.
 
     A type holds no colon, and neither does a rate: what follows one there is the next value, as in `1|c:2|ms` and
@@ -142,7 +142,7 @@ def _read_sections(kind: Kind, values: tuple[bytes, ...], sections: list[bytes])
             case b"@":
                 weight = _weight(read_number(section[1:]))
             case b"T":
-                timestamp = int(section[1:]) if _TIMESTAMP.fullmatch(section, 1) else -1
+                timestamp = int(section[1:]) if TIMESTAMP.fullmatch(section, 1) else -1
             case _:
                 ignored += not section.startswith(_KNOWN_SECTIONS)
     if not weight:
@@ -155,6 +155,11 @@ def _read_sections(kind: Kind, values: tuple[bytes, ...], sections: list[bytes])
 def _effective(weight: float, kind: Kind) -> float:
     """A rate means nothing to gauges and sets."""
     return 1.0 if kind in (Kind.GAUGE, Kind.SET) else weight
+
+
+def is_rate(text: bytes) -> bool:
+    """Say whether a sample rate can be read."""
+    return _weight(read_number(text)) > 0
 
 
 def _weight(rate: float | None) -> float:

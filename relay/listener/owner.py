@@ -17,11 +17,11 @@ def find_owner(port: int, protocol: str = "udp") -> str:
     return _find({f"socket:[{inode}]" for inode in _inodes(port, protocol)})
 
 
-def find_unix_owner(path: Path) -> str:
+def find_unix_owner(path: str) -> str:
     """Return the same for who made the Unix socket at `path`."""
     with suppress(OSError):
         entries = [line.split(maxsplit=7) for line in (_PROC / "net" / "unix").read_text().splitlines()[1:]]
-        return _find({f"socket:[{entry[6]}]" for entry in entries if entry[7:] == [str(path)]})
+        return _find({f"socket:[{entry[6]}]" for entry in entries if entry[7:] == [path]})
     return ""
 
 

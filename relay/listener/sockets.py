@@ -32,10 +32,8 @@ INGEST: Final = "RELAY_INGEST"
 """And the settings with which its worker begins to read."""
 UDP: Final = "udp"
 TCP: Final = "tcp"
-DGRAM: Final = "dgram"
-STREAM: Final = "stream"
-DATADOG: Final = "datadog"
-"""Kinds of sockets, as LISTEN_FDNAMES calls them: the last three are Unix sockets."""
+DGRAM, STREAM, DATADOG = UNIX = ("dgram", "stream", "datadog")
+"""Kinds of Unix sockets: datagrams; streams of lines; streams of frames, each with its length before it."""
 _SO_RCVBUFFORCE: Final = 33
 _ABSENT: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
@@ -52,41 +50,46 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+class UnixPath(NamedTuple):
+    """Where to listen, and for what: one of `UNIX`."""
+
+    kind: str
+    path: str
+
+
 class Wanted(NamedTuple):
-    """What the configuration asks for."""
+    """What the configuration asks for; travels as JSON."""
 
     udp: Sequence[Address]
     receive_buffer: int
     readers: int = 1
     """Sockets of each UDP address."""
     tcp: Sequence[Address] = ()
-    unix: Sequence[tuple[str, str]] = ()
-    """Kind and path."""
+    unix: Sequence[UnixPath] = ()
     unix_mode: int = 0o666
+    """Permission bits of Unix sockets."""
 
     @classmethod
-    def from_fields(cls, fields: Sequence[Any]) -> Wanted:
-        """Read what JSON makes of one."""
-        udp, receive_buffer, readers, tcp, unix, unix_mode = fields
-        addresses = [[Address(*address) for address in one] for one in (udp, tcp)]
-        return cls(
-            addresses[0], receive_buffer, readers, addresses[1], [(kind, path) for kind, path in unix], unix_mode
+    def from_json(cls, fields: Sequence[Any]) -> Wanted:
+        """Read what JSON made of one."""
+        wanted = cls(*fields)
+        return wanted._replace(
+            udp=[Address(*address) for address in wanted.udp],
+            tcp=[Address(*address) for address in wanted.tcp],
+            unix=[UnixPath(*path) for path in wanted.unix],
         )
-
-    def places(self) -> list[tuple[str, Address | str]]:
-        """Return kind and address of each socket, or group of sockets."""
-        return [*((UDP, address) for address in self.udp), *((TCP, address) for address in self.tcp), *self.unix]
 
 
 class Held(NamedTuple):
     """An open socket, its kind, and the address that was asked for (its port may have been 0)."""
 
     kind: str
+    """`UDP`, `TCP` or one of `UNIX`."""
     socket: socket.socket
-    address: Address | str | None = None
+    address: Address | UnixPath | None = None
     """None: somebody else opened it."""
     file: UnixFile | None = None
-    """Of a Unix socket that was opened here."""
+    """Of a Unix socket, if it was made here."""
 
 
 # --- opening ----------------------------------------------------------------------------------------------------------
@@ -105,9 +108,11 @@ def open_sockets(wanted: Wanted, held: Iterable[Held] = ()) -> list[Held]:
     opened: list[Held] = []
     found: list[Held] = []
     try:
-        for kind, address in wanted.places():
+        for kind, address in wanted_addresses(wanted):
             kept = [one for one in known if (one.kind, one.address) == (kind, address)]
-            fresh = [] if kept else _open(kind, address, wanted)
+            fresh = [] if kept else _open(wanted, kind, address)
+            for file in filter(None, (one.file for one in kept)):
+                file.chmod(wanted.unix_mode)
             opened += fresh
             found += kept or fresh
     except RelayError:
@@ -116,27 +121,26 @@ def open_sockets(wanted: Wanted, held: Iterable[Held] = ()) -> list[Held]:
     return found
 
 
-def _open(kind: str, address: Address | str, wanted: Wanted) -> list[Held]:
-    """Import only what is wanted: most relays have UDP alone."""
-    if kind == UDP and isinstance(address, Address):
-        return open_udp(address, receive_buffer=wanted.receive_buffer, readers=wanted.readers)
-    if kind == TCP and isinstance(address, Address):
-        from relay.listener.tcp import bind_tcp  # noqa: PLC0415 - see above
+def wanted_addresses(wanted: Wanted) -> list[tuple[str, Address | UnixPath]]:
+    """Return every address with its kind of socket."""
+    network = [(kind, address) for kind, addresses in ((UDP, wanted.udp), (TCP, wanted.tcp)) for address in addresses]
+    return [*network, *((path.kind, path) for path in wanted.unix)]
 
-        return [Held(TCP, bind_tcp(address), address)]
-    from relay.listener.unix import bind_unix  # noqa: PLC0415 - see above
 
-    form = socket.SOCK_DGRAM if kind == DGRAM else socket.SOCK_STREAM
-    bound, file = bind_unix(str(address), kind=form, mode=wanted.unix_mode)
-    return [Held(kind, bound, address, file)]
+def _open(wanted: Wanted, kind: str, address: Address | UnixPath) -> list[Held]:
+    if isinstance(address, UnixPath):
+        return [open_unix(address, mode=wanted.unix_mode)]
+    if kind == TCP:
+        return [open_tcp(address)]
+    return open_udp(address, receive_buffer=wanted.receive_buffer, readers=wanted.readers)
 
 
 def close_sockets(held: Iterable[Held]) -> None:
-    """Close them; what waits in them is lost. The file of a Unix socket goes if it is still its own."""
+    """Close them, and remove the files of Unix sockets that were made here; what waits in them is lost."""
     for one in held:
+        one.socket.close()
         if one.file:
             one.file.unlink()
-        one.socket.close()
 
 
 def open_udp(address: Address, *, receive_buffer: int, readers: int = 1) -> list[Held]:
@@ -150,7 +154,7 @@ def open_udp(address: Address, *, receive_buffer: int, readers: int = 1) -> list
     except OSError as error:
         if address.optional and error.errno in _ABSENT:
             return []
-        raise explain(error, "udp", address) from error
+        raise _explain(error, "udp", address) from error
     found = [Held(UDP, first, address)]
     if readers > 1:
         first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -175,6 +179,33 @@ def _bind_udp(address: Address, receive_buffer: int, *, shared: bool) -> socket.
     return sock
 
 
+def open_tcp(address: Address) -> Held:
+    """Bind a TCP address and listen.
+
+    Raises:
+        RelayError: RLY101, it cannot be bound.
+    """
+    from relay.listener.tcp import bind_tcp  # noqa: PLC0415 - only who has such sockets pays for it
+
+    try:
+        return Held(TCP, bind_tcp(address.host, address.port), address)
+    except OSError as error:
+        raise _explain(error, TCP, address) from error
+
+
+def open_unix(address: UnixPath, *, mode: int) -> Held:
+    """Bind a Unix socket; one of streams listens.
+
+    Raises:
+        RelayError: RLY101, the path is in use, is something else, or cannot be used.
+    """
+    from relay.listener.unix import bind_unix  # noqa: PLC0415 - only who has such sockets pays for it
+
+    kind = socket.SOCK_DGRAM if address.kind == DGRAM else socket.SOCK_STREAM
+    sock, file = bind_unix(address.path, kind=kind, mode=mode)
+    return Held(address.kind, sock, address, file)
+
+
 def ask_for_buffer(sock: socket.socket, size: int) -> None:
     """Ask for a receive buffer of so many bytes, beyond the system's limit if we may."""
     for option in (_SO_RCVBUFFORCE, socket.SO_RCVBUF):
@@ -197,8 +228,7 @@ def granted_buffer(sock: socket.socket) -> int:
     return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
 
 
-def explain(error: OSError, kind: str, address: Address) -> RelayError:
-    """Say why an address cannot be bound, and what helps."""
+def _explain(error: OSError, kind: str, address: Address) -> RelayError:
     message, fix = f"cannot bind {kind} {address}: {error.strerror}", "listen on another address"
     if error.errno == errno.EADDRINUSE:
         from relay.listener.owner import find_owner  # noqa: PLC0415 - only who fails pays for it
@@ -224,7 +254,8 @@ def take_inherited(environ: MutableMapping[str, str]) -> list[Held]:
     """Take over the sockets this process was given; a child of it is not given them again.
 
     Returns:
-        All of them, ready for reading without blocking. Sockets of an address that has several stay in their order.
+        Those of a kind that is known, ready for reading without blocking. Sockets of an address that has several stay
+        in their order.
     """
     count = int(environ.pop("LISTEN_FDS", "0")) if are_inherited(environ) else 0
     names = environ.pop("LISTEN_FDNAMES", "").split(":")
@@ -239,13 +270,11 @@ def take_inherited(environ: MutableMapping[str, str]) -> list[Held]:
 
 
 def _kind_of(sock: socket.socket, name: str) -> str:
-    """Ask the socket; only the framing of a Unix stream is told by its name."""
-    is_unix, is_datagram = sock.family == socket.AF_UNIX, sock.type == socket.SOCK_DGRAM
-    if not is_unix:
-        return UDP if is_datagram else TCP
-    if is_datagram:
-        return DGRAM
-    return DATADOG if name == DATADOG else STREAM
+    """Believe the name if it is one of ours: systemd's default is the name of its unit."""
+    is_datagram = sock.type == socket.SOCK_DGRAM
+    if sock.family == socket.AF_UNIX:
+        return DGRAM if is_datagram else DATADOG if name == DATADOG else STREAM
+    return UDP if is_datagram else TCP
 
 
 def give(held: Sequence[Held], environ: MutableMapping[str, str]) -> None:

@@ -13,18 +13,23 @@ from __future__ import annotations
 
 import asyncio
 import select
+import socket
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 from relay import limits
+from relay.listener.connection import Connection, Peername, Sink, StreamListener, label_of
 from relay.listener.framing import FrameFraming, LineFraming
+from relay.listener.sockets import DATADOG, TCP
 
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from relay.clock import Clock
+    from relay.config.schema import Listen
     from relay.listener.framing import Framing, Piece
+    from relay.listener.sockets import Held
     from relay.telemetry import LossLog
 
 _TURN: Final = 0.003
@@ -38,68 +43,11 @@ _LOOK: Final = 1.0
 _STOP: Final = 0.5
 """Seconds to take what waits at stop; a sender that does not stop must not keep the relay from stopping."""
 
-Peername = tuple[str, int] | None
-
-
-class Sink(Protocol):
-    """Who takes lines."""
-
-    def feed(self, datagram: bytes, now: float, peer: Peername = None) -> None:
-        """Take complete lines."""
-        ...
-
-    def reject(self, line: bytes, reason: str, now: float, peer: Peername = None) -> None:
-        """Count a line that is not one."""
-        ...
-
-    def admits(self, peer: Peername) -> bool:
-        """Say whether a sender may send."""
-        ...
-
-
-class StreamListener:
-    """State: a listening socket, and what came of its connections."""
-
-    def __init__(self, sock: socket.socket, *, label: str, framing: Callable[[], Framing]) -> None:
-        self.socket = sock
-        self.label = label
-        """Name in metrics: `tcp://127.0.0.1:8125`, `unix-stream:PATH`, `unix-datadog:PATH`."""
-        self.framing = framing
-        self.bound = sock.getsockname()
-        self.datagrams = 0
-        """Chunks of lines, or frames, that went to the hot path."""
-        self.connections = 0
-        """Open now."""
-        self.refused = 0
-        """Closed at once: too many, or not allowed."""
-        self.idle_closed = 0
-
-    def __repr__(self) -> str:
-        """Report the connections."""
-        return f"<StreamListener {self.label}, {self.connections} connections>"
-
-
-class _Connection:
-    """State: what one sender has not finished, and when it last finished something."""
-
-    __slots__ = ("framing", "last", "listener", "peer", "socket")
-
-    def __init__(self, sock: socket.socket, listener: StreamListener, *, peer: Peername, now: float) -> None:
-        self.socket = sock
-        self.listener = listener
-        self.peer = peer
-        self.framing = listener.framing()
-        self.last = now
-
-    def __repr__(self) -> str:
-        """Report the sender."""
-        return f"<Connection {self.peer} {self.framing!r}>"
-
 
 class Streams:
     """State: the listeners, the open connections, and those known to have something to read."""
 
-    def __init__(  # noqa: PLR0913 - three settings of the section, who holds the sockets, and three neighbours
+    def __init__(  # noqa: PLR0913 - three settings, three neighbours
         self,
         *,
         sink: Sink,
@@ -116,15 +64,18 @@ class Streams:
         self._most = most
         self._idle = idle
         self._line_limit = line_limit
-        self._is_held = is_held
-        """Somebody else keeps the listening sockets open, for the next worker: `stop` must not close them."""
         self.listeners: list[StreamListener] = []
         self._listening: dict[int, StreamListener] = {}
         """By descriptor, those that take connections."""
-        self._connections: dict[int, _Connection] = {}
+        self._connections: dict[int, Connection] = {}
         self._ready: deque[int] = deque()
         self._epoll = select.epoll()
+        self._is_held = is_held
+        """Somebody else keeps the listening sockets open, for the next worker: `stop` must not close them."""
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._failure: Exception | None = None
+        self._hangs_up = False
+        """The end of a stream is our doing: it says nothing about the last line."""
 
     def __repr__(self) -> str:
         """Report the connections."""
@@ -140,7 +91,7 @@ class Streams:
 
     def _add(self, sock: socket.socket, form: str, framing: Callable[[], Framing]) -> StreamListener:
         sock.setblocking(False)
-        listener = StreamListener(sock, label=_label(form, sock.getsockname()), framing=framing)
+        listener = StreamListener(sock, label=label_of(form, sock.getsockname()), framing=framing)
         self.listeners.append(listener)
         return listener
 
@@ -159,6 +110,8 @@ class Streams:
 
     def look(self) -> None:
         """Close the connections that did not finish a line for too long; take connections again where none fitted."""
+        if self._failure is not None:
+            raise self._failure
         now = self._clock.monotonic()
         for connection in [c for c in self._connections.values() if now - c.last > self._idle]:
             connection.listener.idle_closed += 1
@@ -174,6 +127,14 @@ class Streams:
     # --- a turn -------------------------------------------------------------------------------------------------------
 
     def _turn(self) -> None:
+        """Take a turn; what goes wrong in it is our mistake, and must not die in a callback where nobody notices."""
+        try:
+            self._serve_some()
+        except Exception as error:  # noqa: BLE001 - `look` raises it, which ends the relay
+            self._failure = error
+            self._stop_turns()
+
+    def _serve_some(self) -> None:
         """Serve who is ready, for a few milliseconds; the rest keeps its place in the row."""
         ends = self._clock.monotonic() + _TURN
         while self._ready or self._ask():
@@ -215,11 +176,11 @@ class Streams:
             )
             return
         sock.setblocking(False)
-        self._connections[sock.fileno()] = _Connection(sock, listener, peer=peer, now=self._clock.monotonic())
+        self._connections[sock.fileno()] = Connection(sock, listener, peer=peer, now=self._clock.monotonic())
         listener.connections += 1
         self._epoll.register(sock, select.EPOLLIN)
 
-    def _read(self, connection: _Connection) -> bool:
+    def _read(self, connection: Connection) -> bool:
         """Read a chunk; say whether there may be more."""
         try:
             chunk = connection.socket.recv(limits.STREAM_CHUNK)
@@ -229,14 +190,14 @@ class Streams:
             self._end(connection, in_order=False)
             return False
         if not chunk:
-            self._end(connection, in_order=True)
+            self._end(connection, in_order=not self._hangs_up)
             return False
         self._take(connection, connection.framing.receive(chunk))
         if connection.framing.broken:
             self._end(connection, in_order=False)
         return not connection.framing.broken
 
-    def _take(self, connection: _Connection, pieces: list[Piece]) -> None:
+    def _take(self, connection: Connection, pieces: list[Piece]) -> None:
         now = self._clock.wall()
         for text, reason in pieces:
             if reason:
@@ -247,7 +208,7 @@ class Streams:
         if pieces:
             connection.last = self._clock.monotonic()
 
-    def _end(self, connection: _Connection, *, in_order: bool) -> None:
+    def _end(self, connection: Connection, *, in_order: bool) -> None:
         self._take(connection, connection.framing.end(in_order=in_order))
         connection.listener.connections -= 1
         del self._connections[connection.socket.fileno()]
@@ -257,24 +218,65 @@ class Streams:
 
     def stop(self) -> None:
         """Take no more connections, read what has arrived, close. Connections that wait belong to who listens next."""
-        if self._loop is not None:
-            self._loop.remove_reader(self._epoll.fileno())
-            self._loop = None
-        for listener in self.listeners if not self._is_held else ():
-            listener.socket.close()
+        self._stop_turns()
+        for listener in self.listeners:
+            if not self._is_held:
+                listener.socket.close()
         ends = self._clock.monotonic() + _STOP
+        self._drain(ends)
+        # A Unix sender is told now that nobody reads, before what he wrote meanwhile is taken: nothing falls between.
+        self._hangs_up = True
+        for connection in self._connections.values():
+            with suppress(OSError):
+                connection.socket.shutdown(socket.SHUT_RD)
+        self._drain(ends)
         for connection in list(self._connections.values()):
-            while self._clock.monotonic() < ends and self._read(connection):
-                pass
-            if connection.socket.fileno() >= 0:
-                self._end(connection, in_order=False)
+            self._end(connection, in_order=False)
         self._listening.clear()
         self._epoll.close()
 
+    def _stop_turns(self) -> None:
+        if self._loop is not None:
+            self._loop.remove_reader(self._epoll.fileno())
+            self._loop = None
 
-def _label(form: str, bound: tuple[str, int] | str) -> str:
-    """Return `tcp://127.0.0.1:8125` or `unix-stream:PATH`."""
-    if isinstance(bound, str):
-        return f"{form}:{bound}"
-    host, port = bound[:2]
-    return f"{form}://{f'[{host}]' if ':' in host else host}:{port}"
+    def _drain(self, ends: float) -> None:
+        for connection in list(self._connections.values()):
+            while self._clock.monotonic() < ends and self._read(connection):
+                pass
+
+
+class Source(Protocol):
+    """Who has the sockets, and the sink."""
+
+    @property
+    def streams(self) -> Sequence[Held]:
+        """Listening sockets of connections."""
+        ...
+
+    @property
+    def hotpath(self) -> Sink:
+        """Who takes lines."""
+        ...
+
+    @property
+    def is_held(self) -> bool:
+        """Whether somebody else keeps the sockets open."""
+        ...
+
+
+def open_streams(source: Source, listen: Listen, *, clock: Clock, loss_log: LossLog) -> Streams:
+    """Return what reads the connections of the sockets; none is taken before `start`."""
+    streams = Streams(
+        sink=source.hotpath,
+        clock=clock,
+        loss_log=loss_log,
+        most=listen.stream_connections,
+        idle=listen.stream_idle,
+        line_limit=listen.line_limit,
+        is_held=source.is_held,
+    )
+    for one in source.streams:
+        add = streams.add_frames if one.kind == DATADOG else streams.add_lines
+        add(one.socket, one.kind if one.kind == TCP else f"unix-{one.kind}")
+    return streams

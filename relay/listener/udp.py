@@ -1,4 +1,4 @@
-"""One UDP socket: bound, its receive buffer asked and granted, read by a thread or on the loop, drained at stop.
+"""One socket of datagrams: bound, its receive buffer asked and granted, read by a thread or on the loop, then drained.
 
 The socket tells what the kernel dropped and how full the queue is. After the loop has stopped reading, what is still in
 the queue is taken, so that a stop loses nothing that has arrived.
@@ -153,18 +153,18 @@ class UdpListener:
         return _MEMINFO.unpack(self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))
 
 
-class UnixDatagramListener(UdpListener):
+class UnixListener(UdpListener):
     """State: as of a UDP socket; but the kernel drops nothing here, it lets senders wait.
 
-    Its queue is short, 10 datagrams by default, and every sender waits when it is full: no delay, whatever the reader
-    could save by it.
+    Its queue is short, 10 datagrams by default, and every sender waits when it is full: so there is no delay, whatever
+    the reader could save by one, and no buffer to ask for.
     """
 
     def __init__(self, sock: socket.socket, *, sink: Sink, clock: Clock, is_held: bool = False) -> None:
         super().__init__(sock, receive_buffer=0, sink=sink, clock=clock, is_held=is_held)
-        self.path: str = sock.getsockname()
+        self._path = sock.getsockname()
 
     @property
     def label(self) -> str:
-        """Name of this socket in metrics."""
-        return f"unix-dgram:{self.path}"
+        """Name of this socket in metrics: `unix-dgram:PATH`."""
+        return f"unix-dgram:{self._path}"

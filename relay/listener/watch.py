@@ -1,7 +1,8 @@
-"""What the kernel lost: looked at once a second, told in the log at most every ten seconds."""
+"""What the kernel lost: looked at once a second, told in the log once a minute."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from relay import limits
@@ -14,20 +15,30 @@ if TYPE_CHECKING:
     from relay.telemetry import LossLog
 
 _INTERVAL: Final = 1.0
+_SILENCE: Final = 60.0
+"""Seconds between two warnings of a socket; the first one comes within a second."""
+
+
+@dataclass(slots=True)
+class _Told:
+    """Of one socket: the drops that the log knows, and when it may be told more."""
+
+    drops: int = 0
+    next_at: float = 0.0
 
 
 class KernelWatch:
-    """State: the drops known so far, by listener."""
+    """State: the drops told so far, by listener."""
 
     def __init__(self, listeners: Sequence[UdpListener], *, loss_log: LossLog, clock: Clock) -> None:
         self._listeners = listeners
         self._loss_log = loss_log
         self._clock = clock
-        self._known = {listener.label: 0 for listener in listeners}
+        self._told = {listener.label: _Told() for listener in listeners}
 
     def __repr__(self) -> str:
         """Report the drops."""
-        return f"<KernelWatch {self._known}>"
+        return f"<KernelWatch {self._told}>"
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -50,18 +61,26 @@ class KernelWatch:
                 )
 
     def look(self) -> None:
-        """Warn of what was dropped since the last look."""
+        """Warn of what was dropped since the last warning."""
+        now = self._clock.monotonic()
         for listener in self._listeners:
-            drops = listener.kernel_drops
-            lost, self._known[listener.label] = drops - self._known[listener.label], drops
-            if lost > 0:
+            drops, told = listener.kernel_drops, self._told[listener.label]
+            if drops > told.drops and now >= told.next_at:
                 self._loss_log.warn(
                     "RLY202 the kernel dropped packets",
                     reason=listener.label,
-                    packets=lost,
+                    packets=drops - told.drops,
                     total=drops,
                     buffer=listener.granted,
+                    fix=_fix(listener),
                 )
+                told.drops, told.next_at = drops, now + _SILENCE
+
+
+def _fix(listener: UdpListener) -> str:
+    if listener.granted < listener.asked:
+        return f"sysctl -w net.core.rmem_max={int(listener.asked)}: the kernel granted less than was asked for"
+    return "a larger [listen] receive_buffer holds longer bursts; more [listen] readers take more senders"
 
 
 def bearable_ms(granted: int) -> int:

@@ -58,7 +58,11 @@ def supervise(make_plan: Callable[[], str], environ: MutableMapping[str, str]) -
     except RelayError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    return Supervisor(make_plan, answer.plan, held, environ).run()
+    supervisor = Supervisor(make_plan, answer.plan, held, environ)
+    try:
+        return supervisor.run()
+    finally:
+        supervisor.close()
 
 
 class Supervisor:
@@ -108,6 +112,10 @@ class Supervisor:
             self._reap()
             self._keep_time()
         return self._exit
+
+    def close(self) -> None:
+        """Close the sockets: no worker reads them any more."""
+        close_sockets([*self._leaving, *self._held])
 
     # --- waiting ------------------------------------------------------------------------------------------------------
 

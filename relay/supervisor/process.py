@@ -52,7 +52,7 @@ class Plan(NamedTuple):
     def from_json(cls, text: str) -> Plan:
         """Read what `to_json` wrote."""
         fields: dict[str, Any] = json.loads(text)
-        fields["wanted"] = Wanted.from_fields(fields["wanted"])
+        fields["wanted"] = Wanted.from_json(fields["wanted"])
         return cls(**fields)
 
 

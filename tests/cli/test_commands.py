@@ -9,9 +9,12 @@ import subprocess
 import sys
 
 import pytest
+import structlog
 
 from relay import __version__
 from relay.cli import COMMANDS
+from relay.cli.witness import configure_log
+from relay.config.schema import Log
 from tests.support.relay import environment
 
 
@@ -184,3 +187,35 @@ def test_demo_balances():
     assert done.returncode == 0, done.stdout
     assert "balanced: everything arrived" in done.stdout
     assert "demo.web.hits" in done.stdout
+
+
+def test_a_bad_line_is_shown_with_a_caret_where_it_goes_wrong():
+    done = run("send", "web.hits:1x|c", "a:1|c", "\x1b[2J:1|kv")
+    assert done.returncode == 64
+    assert done.stderr.splitlines() == [
+        "argument:1:11 error RLY301  bad_value: not a number, too large for one, or longer than 64 bytes",
+        "    1 | web.hits:1x|c",
+        "      |           ^",
+        "      fix: NAME:VALUE|TYPE, TYPE one of c g ms h d s; or --unchecked",
+        "argument:3:11 error RLY301  bad_type: the type must be one of c g ms h d s",
+        r"    3 | \x1b[2J:1|kv",
+        "      |           ^",
+        "      fix: NAME:VALUE|TYPE, TYPE one of c g ms h d s; or --unchecked",
+    ]
+
+
+@pytest.mark.parametrize("format_", ["text", "json"])
+def test_the_log_shows_a_bad_line_its_sender_and_the_place(format_, capsys):
+    try:
+        configure_log(Log(format=format_))
+        fields = {"why": "not a number", "line": b"\x1b:1x|c", "at": 3, "sender": "10.0.0.7:5"}
+        structlog.get_logger("relay").warning("RLY301 lines rejected", reason="bad_value", **fields)
+    finally:
+        structlog.reset_defaults()
+    lines = capsys.readouterr().err.splitlines()
+    if format_ == "json":
+        event = json.loads(lines[0])
+        assert (event["line"], event["column"], event["sender"]) == (r"\x1b:1x|c", 7, "10.0.0.7:5")
+    else:
+        assert "sender=10.0.0.7:5" in lines[0]
+        assert lines[1:] == [r"      \x1b:1x|c", "            ^"]

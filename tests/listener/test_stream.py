@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import socket
+import struct
+import termios
 from contextlib import asynccontextmanager
 
 import pytest
@@ -12,18 +15,16 @@ from structlog.testing import capture_logs
 
 from relay.clock import SystemClock
 from relay.errors import ExitCode, RelayError
-from relay.listener.sockets import Address
+from relay.listener.sockets import Address, UnixPath, open_tcp, open_unix
 from relay.listener.stream import Streams
-from relay.listener.tcp import bind_tcp
-from relay.listener.unix import bind_unix
 from relay.model import Peer
 from relay.telemetry import LossLog
 from tests.support.clock import VirtualClock
 from tests.support.hotpath import imbalance, name_all
 from tests.support.hotpath import make as make_hotpath
 
-LOCAL = Address("127.0.0.1", 0)
 CLOCK = SystemClock()
+ANY = Address("127.0.0.1", 0)
 
 
 @asynccontextmanager
@@ -33,10 +34,10 @@ async def opened(*, sink=None, clock=CLOCK, form="tcp", tmp_path=None, **changes
     settings = {"most": 16, "idle": 60.0, "line_limit": 65_536}
     streams = Streams(sink=hotpath, clock=clock, loss_log=LossLog(clock), **{**settings, **changes})
     if form == "tcp":
-        streams.add_lines(bind_tcp(LOCAL), "tcp")
+        streams.add_lines(open_tcp(ANY).socket, "tcp")
     else:
-        sock, _ = bind_unix(str(tmp_path / "s"), kind=socket.SOCK_STREAM, mode=0o600)
-        (streams.add_lines if form == "unix-stream" else streams.add_frames)(sock, form)
+        held = open_unix(UnixPath(form.removeprefix("unix-"), str(tmp_path / "s")), mode=0o600)
+        (streams.add_lines if form == "unix-stream" else streams.add_frames)(held.socket, form)
     streams.start()
     try:
         yield streams, streams.listeners[0], hotpath
@@ -197,7 +198,7 @@ async def test_senders_faster_than_the_relay_wait_and_lose_nothing(form, tmp_pat
 
 
 async def test_what_has_arrived_at_stop_is_taken_and_who_waits_is_left_to_the_next():
-    sock = bind_tcp(LOCAL)
+    sock = open_tcp(ANY).socket
     keeper = sock.dup()
     hotpath = make_hotpath()
     streams = Streams(sink=hotpath, clock=CLOCK, loss_log=LossLog(CLOCK), most=4, idle=60, line_limit=1000)
@@ -206,6 +207,8 @@ async def test_what_has_arrived_at_stop_is_taken_and_who_waits_is_left_to_the_ne
     client = connect(listener)
     await until(lambda: listener.connections == 1)
     client.sendall(b"a:1|c\n" * 5_000 + b"a:1")
+    while struct.unpack("i", fcntl.ioctl(client, termios.TIOCOUTQ, bytes(4))) != (0,):
+        pass  # until all of it has arrived; the loop reads nothing meanwhile
     with connect(listener) as waits:
         waits.sendall(b"a:1|c\n")
         streams.stop()
@@ -244,15 +247,34 @@ async def test_without_a_descriptor_left_connections_wait_until_there_is_one(mon
             await accepted(hotpath, 1)
 
 
+async def test_a_mistake_of_ours_ends_the_relay():
+    hotpath = make_hotpath()
+
+    class Broken:
+        admits, reject = hotpath.admits, hotpath.reject
+
+        def feed(self, datagram, now, peer):
+            raise ZeroDivisionError
+
+    streams = Streams(sink=Broken(), clock=CLOCK, loss_log=LossLog(CLOCK), most=4, idle=60, line_limit=1000)
+    listener = streams.add_lines(open_tcp(ANY).socket, "tcp")
+    streams.start()
+    with connect(listener) as sock:
+        sock.sendall(b"a:1|c\n")
+        with pytest.raises(ZeroDivisionError):
+            await streams.run()
+    streams.stop()
+
+
 def connect_to(bound: socket.socket) -> socket.socket:
     return socket.create_connection(bound.getsockname(), timeout=5)
 
 
 def test_a_port_in_use_names_who_holds_it():
-    with bind_tcp(LOCAL) as holder:
-        address = LOCAL._replace(port=holder.getsockname()[1])
+    with open_tcp(ANY).socket as holder:
+        address = Address("127.0.0.1", holder.getsockname()[1])
         with pytest.raises(RelayError, match=r"RLY101.*cannot bind tcp .* in use by .*pid") as caught:
-            bind_tcp(address)
+            open_tcp(address)
     assert caught.value.exit_code == ExitCode.BIND_OR_STATE
     with pytest.raises(RelayError, match=r"RLY101.*192\.0\.2\.1"):
-        bind_tcp(Address("192.0.2.1", 8125))
+        open_tcp(Address("192.0.2.1", 8125))

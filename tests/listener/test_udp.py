@@ -95,12 +95,23 @@ async def test_buffers_drops_and_the_warning():
     send(listener, *[b"x" * 500] * 200).close()
     assert listener.kernel_drops > 0
     assert 0 < listener.queue_bytes <= listener.limit_bytes + 2000
+    first = listener.kernel_drops
     with capture_logs() as logs:
         watch.look()
+        for _ in range(59):
+            send(listener, b"x" * 500).close()
+            clock.advance(1)
+            watch.look()
+        assert len(logs) == 1, "once a minute"
+        clock.advance(1)
         watch.look()
-    [warning] = logs
-    assert warning["event"] == "RLY202 the kernel dropped packets"
-    assert warning["packets"] == warning["total"] == listener.kernel_drops
+        clock.advance(100)
+        watch.look()
+    assert [log["event"] for log in logs] == ["RLY202 the kernel dropped packets"] * 2
+    assert [(log["packets"], log["total"]) for log in logs] == [(first, first), (59, first + 59)]
+    assert logs[0]["reason"] == listener.label
+    assert logs[0]["buffer"] == listener.granted
+    assert "receive_buffer" in logs[0]["fix"]
     listener.stop()
     assert listener.kernel_drops == 0
 

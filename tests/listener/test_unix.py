@@ -13,9 +13,8 @@ import pytest
 from relay import limits
 from relay.clock import SystemClock
 from relay.errors import RelayError
-from relay.listener.sockets import Held, close_sockets
-from relay.listener.udp import UnixDatagramListener
-from relay.listener.unix import bind_unix
+from relay.listener.sockets import Held, UnixPath, close_sockets, open_unix
+from relay.listener.udp import UnixListener
 from tests.support.hotpath import imbalance, name_all
 from tests.support.hotpath import make as make_hotpath
 
@@ -24,8 +23,7 @@ KINDS = [socket.SOCK_DGRAM, socket.SOCK_STREAM]
 
 
 def bind(path, kind=socket.SOCK_DGRAM, mode=0o666) -> Held:
-    sock, file = bind_unix(str(path), kind=kind, mode=mode)
-    return Held("dgram", sock, str(path), file)
+    return open_unix(UnixPath("dgram" if kind == socket.SOCK_DGRAM else "stream", str(path)), mode=mode)
 
 
 def leave_a_stale_file(path, kind) -> None:
@@ -75,11 +73,10 @@ def test_a_file_that_is_another_relay_s_by_now_is_left(tmp_path):
     first = bind(path)
     first.socket.close()
     second = bind(path)
-    first.file.unlink()
+    close_sockets([first])
     assert path.exists()
-    second.socket.close()
-    second.file.unlink()
-    second.file.unlink()
+    close_sockets([second])
+    close_sockets([second])
     assert not path.exists()
 
 
@@ -87,7 +84,7 @@ async def test_senders_wait_and_nothing_is_lost(tmp_path):
     """The kernel's queue holds few datagrams; more senders than that push at the same time."""
     hotpath = make_hotpath()
     bound = bind(tmp_path / "s")
-    listener = UnixDatagramListener(bound.socket, sink=hotpath, clock=CLOCK)
+    listener = UnixListener(bound.socket, sink=hotpath, clock=CLOCK)
     assert listener.label == f"unix-dgram:{tmp_path / 's'}"
     listener.start()
 

@@ -9,6 +9,7 @@
 #define GATHER_MOST 512
 #define PACKET_MEMORY 2304        /* bytes of the receive buffer that a full datagram takes */
 #define DELAY_BUFFER (1 << 20)    /* the smallest buffer with a delay */
+#define HOLD_BYTES (128u << 10)   /* a batch of full datagrams over Ethernet is less */
 #define DRAIN_MOST 65536          /* datagrams at stop: a sender that goes on must not keep us */
 
 struct receiver {
@@ -43,6 +44,18 @@ void receiver_free(receiver *self) {
     free(self);
 }
 
+/* Feeds what was received, and lets go of the lock after every 128 KiB: 64 large datagrams may hold 400,000 lines, and
+ * the event loop, which asks for names and counts, must not wait for all of them. */
+static void feed_in_parts(receiver *self, size_t count, double now) {
+    for (size_t first = 0, end; first < count; first = end) {
+        size_t bytes = 0;
+        for (end = first; end < count && bytes < HOLD_BYTES; end++) bytes += self->datagrams[end].size;
+        hotpath_lock(self->hotpath);
+        hotpath_feed_locked(self->hotpath, self->datagrams + first, end - first, now);
+        hotpath_unlock(self->hotpath);
+    }
+}
+
 size_t receive(receiver *self, int fd, size_t most, double now) {
     for (size_t i = 0; i < most; i++) self->headers[i].msg_hdr.msg_namelen = sizeof self->addresses[i];
     int received = recvmmsg(fd, self->headers, (unsigned)most, MSG_DONTWAIT, NULL);
@@ -54,9 +67,7 @@ size_t receive(receiver *self, int fd, size_t most, double now) {
         peer peer = peer_of(&self->addresses[i], self->headers[i].msg_hdr.msg_namelen);
         self->datagrams[i] = (datagram){self->vectors[i].iov_base, size, peer, truncated};
     }
-    hotpath_lock(self->hotpath);
-    hotpath_feed_locked(self->hotpath, self->datagrams, count, now);
-    hotpath_unlock(self->hotpath);
+    feed_in_parts(self, count, now);
     return count;
 }
 

@@ -9,8 +9,8 @@
  * drains the queue. How long that is follows from the rate seen so far; at very low rates nothing would gather, and it
  * does not sleep. Below 1 MiB of buffer it never sleeps: 10 ms on the default buffer lost 48 % at 50,000 packets/s.
  *
- * The lock is held while a batch is folded, never while waiting. Datagrams are stamped with the wall clock once a batch:
- * this file is the reader, not the hot path, and may read the clock (I7). */
+ * The lock is held while a batch is folded, 128 KiB of it at a time, never while waiting. Datagrams are stamped with the
+ * wall clock once a batch: this file is the reader, not the hot path, and may read the clock (I7). */
 #ifndef RELAY_RECEIVE_H
 #define RELAY_RECEIVE_H
 

@@ -1,0 +1,129 @@
+"""Where a rejected line goes wrong, and what that means in words: for a log and for `send`, never on the hot path.
+
+The same walk as line.py's `parse`, with positions; a test holds the two together. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import accumulate
+from typing import Final, NamedTuple
+
+from relay import limits
+from relay.hotpath.line import KINDS, TIMESTAMP, end_of_group, is_event, is_rate, read_number
+from relay.model import Kind
+
+_NUMBER_SO_FAR: Final = re.compile(rb"[+-]?[0-9]*\.?[0-9]*(?:(?<=[0-9.])[eE][+-]?[0-9]*)?")
+_CONTEXT: Final = 60
+"""Bytes shown before the fault in a long line."""
+
+WORDS: Final = {
+    "empty_name": "there is no name, or nothing legal is left of it",
+    "no_value": "a value is missing: NAME:VALUE|TYPE",
+    "bad_value": "not a number, too large for one, or longer than 64 bytes",
+    "bad_type": "the type must be one of c g ms h d s",
+    "bad_rate": "a sample rate must be a number and not negative",
+    "bad_timestamp": "a timestamp must be 1 to 12 digits, in seconds",
+    "reserved_name": "names that begin like this are the relay's own: [telemetry] prefix",
+    "truncated": "it was cut off here: the packet was too long, or the connection ended within the line",
+    "line_too_long": "longer than [listen] line_limit, or a frame longer than 65,507 bytes",
+    "source_denied": "the sender is in no network of [listen] allow",
+    "series_limit": "a gauge without a series of its own cannot be changed by + or -: a limit of [limits] is reached",
+    "internal_error": "a mistake of the relay itself; please report it",
+}
+"""By reason of rejected lines."""
+
+
+class Fault(NamedTuple):
+    """Why a line is rejected, and at which byte reading stopped."""
+
+    reason: str
+    at: int
+
+
+class _Field(NamedTuple):
+    at: int
+    text: bytes
+
+
+def find_fault(line: bytes) -> Fault | None:
+    """Return the first thing wrong with a line by the grammar; None if nothing is."""
+    name, colon, rest = line.partition(b":")
+    if is_event(line):
+        return None
+    if not name:
+        return Fault("empty_name", 0)
+    if not colon:
+        return Fault("no_value", len(line))
+    texts = rest.split(b"|")
+    places = [*accumulate((len(text) + 1 for text in texts), initial=len(name) + 1)][1:]
+    values, fields, start = _Field(len(name) + 1, texts[0]), texts[1:], 0
+    while True:
+        end, last, more = end_of_group(fields, start)
+        at = min(places[end], len(line))
+        sections = [*map(_Field, places[start:end], fields[start:end]), _Field(at, last)]
+        fault = _find_in_group(values, sections[0], sections[1:])
+        if fault or more is None:
+            return fault
+        values, start = _Field(at + len(last) + 1, more), end + 1
+
+
+def explain(line: bytes, reason: str) -> tuple[int | None, str]:
+    """Say of a rejected line, maybe only its beginning, at which byte it went wrong, if at one, and why in words."""
+    fault = find_fault(line)
+    at = fault.at if fault and fault.reason == reason else None
+    if at is None and reason in ("empty_name", "reserved_name"):
+        at = 0
+    elif reason == "truncated":
+        at = len(line)
+    return at, WORDS.get(reason, reason)
+
+
+def show(line: bytes, at: int) -> tuple[str, int]:
+    """Return the part of a line around byte `at` with escapes instead of what a terminal would obey, and its column."""
+    start = max(0, at - _CONTEXT) if len(line) > limits.REJECT_BYTES else 0
+    return escape(line[start : start + limits.REJECT_BYTES]), len(escape(line[start:at]))
+
+
+def escape(text: bytes) -> str:
+    r"""Return bytes as printable ASCII: `\xff`, `\n`."""
+    return text.decode("latin-1").encode("unicode_escape").decode("ascii")
+
+
+def _find_in_group(values: _Field, kind: _Field, sections: list[_Field]) -> Fault | None:
+    if not values.text:
+        return Fault("no_value", values.at)
+    if kind.text not in KINDS:
+        return Fault("bad_type", kind.at)
+    fault = None if KINDS[kind.text] is Kind.SET else _find_in_values(values)
+    return fault or _find_in_sections(sections)
+
+
+def _find_in_values(values: _Field) -> Fault | None:
+    texts = values.text.split(b":")
+    packed = list(map(_Field, accumulate((len(text) + 1 for text in texts), initial=values.at), texts))
+    bad = [value for value in packed if read_number(value.text) is None]
+    missing = [value for value in bad if not value.text]
+    if missing:
+        return Fault("no_value", missing[0].at)
+    return Fault("bad_value", bad[0].at + _stop(bad[0].text)) if bad else None
+
+
+def _find_in_sections(sections: list[_Field]) -> Fault | None:
+    """Find a bad rate before a bad timestamp; of several of a kind the last one counts."""
+    rates = [field for field in sections if field.text.startswith(b"@")]
+    if rates and not is_rate(rates[-1].text[1:]):
+        return Fault("bad_rate", rates[-1].at + 1 + _stop(rates[-1].text[1:]))
+    times = [field for field in sections if field.text.startswith(b"T")]
+    if times and not TIMESTAMP.fullmatch(times[-1].text, 1):
+        digits = len(times[-1].text) - len(times[-1].text[1:].lstrip(b"0123456789"))
+        return Fault("bad_timestamp", times[-1].at + (1 if digits == len(times[-1].text) > 1 else digits))
+    return None
+
+
+def _stop(text: bytes) -> int:
+    """Return where a number that is none stops being one; 0 if it is one and too long, too large or negative."""
+    match = _NUMBER_SO_FAR.match(text)
+    stop = match.end() if match else 0
+    is_whole = stop == len(text) and text[-1:].isdigit()
+    return 0 if is_whole else stop

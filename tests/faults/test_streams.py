@@ -1,0 +1,214 @@
+"""Rows 23 to 25: stream sockets that are held open, pushed too hard, or left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import select
+import signal
+import socket
+import stat
+import time
+from contextlib import suppress
+
+import pytest
+
+from tests.faults.test_restarts import replaced
+from tests.support.oracle import conserve
+from tests.support.relay import run
+
+MIB = 1 << 20
+CONNECTIONS = 1_000
+LIMIT = 256
+IDLE = 4
+LINE = b"push:1|c\n"
+FRAME = 800 * len(LINE)
+
+
+def address_of(relay, form: str) -> tuple[str, int]:
+    place = next(event[form] for event in relay.events("listening") if form in event)
+    return place.rpartition(":")[0], int(place.rpartition(":")[2])
+
+
+def connect(address) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET, socket.SOCK_STREAM)
+    sock.settimeout(10)
+    sock.connect(address)
+    return sock
+
+
+def total(metrics: dict[str, float], name: str) -> int:
+    return int(sum(value for key, value in metrics.items() if key.startswith(f"{name}{{")))
+
+
+@pytest.fixture
+def descriptors():
+    """Room for a thousand connections on this side."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4 * CONNECTIONS)), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def besiege(addresses, beginning: bytes) -> list[socket.socket]:
+    """Open the connections and send each the beginning of a line, as far as it takes it."""
+    socks = []
+    for number in range(CONNECTIONS):
+        sock = connect(addresses[number % len(addresses)])
+        sock.setblocking(False)
+        with suppress(OSError):  # closed at once
+            sock.send(beginning)
+        socks.append(sock)
+    return socks
+
+
+def drip(socks: list[socket.socket]) -> None:
+    for sock in socks:
+        with suppress(OSError):
+            sock.send(b"x")
+
+
+def count_closed(socks: list[socket.socket]) -> int:
+    poll = select.poll()
+    for sock in socks:
+        poll.register(sock, select.POLLIN)
+    return len(poll.poll(0))
+
+
+async def test_row_23_a_thousand_slow_streams(start, load, emulator, figure, tmp_path, descriptors):
+    """Lines without an end on every socket, a byte a second; UDP goes on as if nothing were."""
+    paths = {form: str(tmp_path / form) for form in ("stream", "datadog")}
+    relay = start(
+        LISTEN_TCP="127.0.0.1:0",
+        LISTEN_UNIX=",".join(f"{form}:{path}" for form, path in paths.items()),
+        LISTEN_STREAM_CONNECTIONS=str(LIMIT),
+        LISTEN_STREAM_IDLE=f"{IDLE}s",
+    )
+    generator = load(relay, rate=2000, seconds=IDLE + 8)
+    before = (await asyncio.to_thread(relay.metrics))["process_resident_memory_bytes"]
+    # Of the framed socket: a frame of 65,507 bytes that lacks its last ones.
+    beginning = (65_507).to_bytes(4, "little") + b"a" * 60_000
+    socks = await asyncio.to_thread(besiege, [address_of(relay, "tcp"), *paths.values()], beginning)
+    began, most, memory = time.monotonic(), 0, 0.0
+    while time.monotonic() < began + IDLE + 4:
+        await asyncio.to_thread(drip, socks)
+        metrics = await asyncio.to_thread(relay.metrics)
+        most = max(most, total(metrics, "relay_stream_connections"))
+        memory = max(memory, metrics["process_resident_memory_bytes"] - before)
+        await asyncio.sleep(1)
+    sent = await generator.wait()
+    verdict = await conserve(relay, emulator, sent)
+    metrics = await asyncio.to_thread(relay.metrics)
+    refused, idle = total(metrics, "relay_stream_refused_total"), total(metrics, "relay_stream_idle_closed_total")
+    assert most == LIMIT
+    assert refused >= CONNECTIONS - LIMIT
+    assert idle == LIMIT
+    assert total(metrics, "relay_stream_connections") == 0
+    assert metrics['relay_rejected_lines_total{reason="truncated"}'] == LIMIT
+    assert count_closed(socks) == CONNECTIONS
+    assert await asyncio.to_thread(relay.kernel_drops) == 0
+    assert memory <= 32 * MIB
+    with connect(paths["stream"]) as sock:
+        sock.sendall(b"afterwards:1|c\n")
+        while not emulator.points("afterwards"):
+            await asyncio.sleep(0.05)
+    for sock in socks:
+        sock.close()
+    figure(23, f"{refused} refused, {idle} closed idle, +{memory / MIB:.0f} MiB; UDP: {verdict}")
+
+
+async def push(address, text: bytes, *, framed: bool) -> None:
+    """Write as fast as the socket takes it."""
+    if framed:
+        frames = [text[at : at + FRAME] for at in range(0, len(text), FRAME)]
+        text = b"".join(len(frame).to_bytes(4, "little") + frame for frame in frames)
+    with connect(address) as sock:
+        sock.settimeout(60)
+        await asyncio.to_thread(sock.sendall, text)
+
+
+async def test_row_24_streams_faster_than_the_relay(start, load, emulator, figure, tmp_path):
+    """Senders without any pace, and the reader stopped for two seconds among them: they wait, no line is lost."""
+    paths = {form: str(tmp_path / form) for form in ("stream", "datadog", "dgram")}
+    relay = start(LISTEN_TCP="127.0.0.1:0", LISTEN_UNIX=",".join(f"{form}:{path}" for form, path in paths.items()))
+    tcp = address_of(relay, "tcp")
+    generators = [
+        load(relay, to=to, rate=2000, seconds=8, name=to.partition(":")[0])
+        for to in (f"tcp:{tcp[0]}:{tcp[1]}", f"stream:{paths['stream']}", f"unix:{paths['dgram']}")
+    ]
+    await asyncio.sleep(1)
+    senders, text = 4, LINE * 400_000
+    began = time.monotonic()
+    pushes = [
+        asyncio.create_task(push(address, text, framed=address == paths["datadog"]))
+        for address in (tcp, paths["stream"], paths["datadog"]) * senders
+    ]
+    await asyncio.sleep(0.02)
+    relay.signal_worker(signal.SIGSTOP)
+    await asyncio.sleep(2)
+    waited = sum(not push.done() for push in pushes)
+    relay.signal_worker(signal.SIGCONT)
+    await asyncio.gather(*pushes)
+    took = time.monotonic() - began
+    verdict = await conserve(relay, emulator, *[await generator.wait() for generator in generators])
+    pushed = len(pushes) * len(text) // len(LINE)
+    assert emulator.total("push") == pushed
+    assert waited >= senders, "the relay was slower than at least one kind of sender"
+    assert verdict.lost == 0
+    figure(24, f"{pushed} lines pushed in {took:.1f} s, {waited} senders waited, 0 lost; paced ones: {verdict}")
+
+
+async def test_row_25_files_of_unix_sockets(start, load, settings, emulator, figure, tmp_path):
+    """What a killed relay left is replaced, what is in use or no socket is not, and the mode is the one asked for."""
+    paths = {form: tmp_path / form for form in ("dgram", "stream", "datadog")}
+    unix = ",".join(f"{form}:{path}" for form, path in paths.items())
+    relay = start(LISTEN_UNIX=unix, LISTEN_UNIX_MODE="0620")
+    modes = {form: stat.S_IMODE(path.stat().st_mode) for form, path in paths.items()}
+    assert set(modes.values()) == {0o620}
+    second = await asyncio.create_subprocess_exec(
+        *run(),
+        env=settings(LISTEN_UNIX=unix, SPOOL_PATH=str(tmp_path / "other")),
+        stderr=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    _, told = await second.communicate()
+    assert second.returncode == 71
+    assert b"RLY101" in told
+    assert b"in use" in told
+    relay.kill()
+    assert all(path.is_socket() for path in paths.values()), "a killed relay leaves them"
+    paths["stream"].unlink()
+    paths["stream"].write_text("somebody's file")
+    third = await asyncio.create_subprocess_exec(
+        *run(), env=settings(LISTEN_UNIX=unix), stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    _, told = await third.communicate()
+    assert (third.returncode, b"no socket" in told) == (71, True)
+    assert paths["stream"].read_text() == "somebody's file"
+    paths["stream"].unlink()
+    await asyncio.to_thread(relay.start)
+    generators = [load(to=f"unix:{paths['dgram']}", rate=500, seconds=2, name="d")]
+    generators.append(load(to=f"stream:{paths['stream']}", rate=500, seconds=2, name="s"))
+    verdict = await conserve(relay, emulator, *[await generator.wait() for generator in generators])
+    assert await relay.stop() == 0
+    assert not any(path.exists() for path in paths.values()), "an orderly end leaves nothing"
+    figure(25, f"3 stale files replaced, 2 starts refused, mode 0620, nothing left behind; {verdict}")
+
+
+async def test_row_01_unix_senders_over_a_replacement(start, load, emulator, figure, tmp_path):
+    """The supervisor holds these sockets, too: who sends datagrams waits, who streams connects again."""
+    paths = {form: str(tmp_path / form) for form in ("dgram", "stream")}
+    relay = start(LISTEN_UNIX=",".join(f"{form}:{path}" for form, path in paths.items()))
+    generators = [
+        load(to=to, rate=2000, seconds=60, name=to.partition(":")[0])
+        for to in (f"unix:{paths['dgram']}", f"stream:{paths['stream']}")
+    ]
+    for _ in range(3):
+        await asyncio.sleep(0.5)
+        before = relay.worker_pid
+        relay.process.send_signal(signal.SIGUSR2)
+        await replaced(relay, before)
+    sents = [await generator.stop() for generator in generators]
+    verdict = await conserve(relay, emulator, *sents)
+    assert sents[1].breaks >= 1, "a connection that nobody has taken yet survives"
+    figure(1, f"3 replacements under Unix datagrams and a stream, which broke {sents[1].breaks} times: {verdict}")

@@ -1,0 +1,114 @@
+"""Which tag explodes, from any window that overflowed; told once a minute."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from structlog.testing import capture_logs
+
+from relay.model import Kind, Series
+from relay.naming.explosion import Explosion, ExplosionWatch
+from relay.telemetry import LossLog
+from tests.test_telemetry import TALLY
+
+OVERFLOW = (("host", "h"), ("overflow", "true"))
+
+
+def series(metric: str, **tags) -> Series:
+    return Series(metric, tuple(sorted({"host": "h", **tags}.items())), Kind.COUNTER)
+
+
+def overflow(metric: str) -> Series:
+    return Series(metric, OVERFLOW, Kind.COUNTER)
+
+
+class Window:
+    """A source whose window is a list."""
+
+    def __init__(self, rows) -> None:
+        self.rows = rows
+        self.overflowed = 0
+        self.longest = 0
+
+    def tally(self):
+        return dataclasses.replace(TALLY, samples_overflow=self.overflowed)
+
+    def list_series(self, first: int, count: int):
+        self.longest = max(self.longest, count)
+        return self.rows[first : first + count]
+
+
+ORDINARY = [series(f"m{n}", region="r", zone=f"z{n % 3}") for n in range(100)]
+USERS = [series("web.hits", user=f"u{n}", zone=f"z{n % 3}") for n in range(900)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        ([*ORDINARY, *USERS, overflow("web.hits")], Explosion("web.hits", "user", 900)),
+        ([overflow("web.hits"), *USERS, *ORDINARY], Explosion("web.hits", "user", 900)),
+        (
+            [*(series(f"n{n // 3}", id=str(n)) for n in range(3000)), overflow("n7"), overflow("n8")],
+            Explosion("n7", "id", 3000),
+        ),
+        (
+            [*(series(f"n{n // 3}", id=str(n)) for n in range(3000)), overflow("statsd_relay.overflow.counter")],
+            Explosion("n0", "id", 3000),
+        ),
+        (
+            [*(series(f"user.{n}.logins") for n in range(500)), *USERS[:50], overflow("statsd_relay.overflow.counter")],
+            Explosion("user.*", "", 500),
+        ),
+    ],
+)
+async def test_what_explodes(rows, found, clock):
+    source = Window(rows)
+    source.overflowed = 7
+    with capture_logs() as logs:
+        await ExplosionWatch(source, warner=LossLog(clock), clock=clock).look()
+    [log] = logs
+    assert (log["metric"], log["tag"], log["values"], log["count"]) == (*found, 7)
+    assert source.longest <= 250
+
+
+async def test_a_window_that_has_just_begun_says_nothing_and_the_next_look_does(clock):
+    source = Window(ORDINARY)
+    watch = ExplosionWatch(source, warner=LossLog(clock), clock=clock)
+    with capture_logs() as logs:
+        await watch.look()
+        source.overflowed = 5
+        await watch.look()
+        assert logs == []
+        source.rows = [*USERS, overflow("web.hits")]
+        await watch.look()
+        source.overflowed = 8
+        clock.advance(59)
+        await watch.look()
+        assert [log["count"] for log in logs] == [5], "once a minute"
+        clock.advance(1)
+        await watch.look()
+        await watch.look()
+    assert [log["count"] for log in logs] == [5, 3]
+
+
+async def test_the_look_is_bounded(clock):
+    source = Window([overflow("a"), *(series("a", n=str(n)) for n in range(150_000))])
+    source.overflowed = 1
+    with capture_logs() as logs:
+        await ExplosionWatch(source, warner=LossLog(clock), clock=clock).look()
+    assert logs[0]["values"] == 99_999
+
+
+async def test_an_overflow_that_cannot_be_seen_is_told_all_the_same(clock):
+    source = Window(USERS)
+    source.overflowed = 5
+    watch = ExplosionWatch(source, warner=LossLog(clock), clock=clock)
+    with capture_logs() as logs:
+        await watch.look()
+        clock.advance(9)
+        await watch.look()
+        assert logs == []
+        clock.advance(1)
+        await watch.look()
+    assert (logs[0]["tag"], logs[0]["count"]) == ("user", 5)
