@@ -24,6 +24,7 @@ from relay.delivery.partial_file import PartialFile
 from relay.delivery.pool import SenderPool
 from relay.delivery.rate import TokenBucket
 from relay.delivery.spool import Spool
+from relay.delivery.state_directory import StateDirectory
 from relay.hotpath.choose import choose_hotpath
 from relay.jdcloud.points import BODY_HEAD, BODY_TAIL, PointEncoder
 from relay.listener.udp import UdpListener
@@ -124,7 +125,16 @@ class Relay:
 
     async def _open_delivery(self) -> None:
         config, ledger = self.config.cloud, self.ledger
-        self.spool = await Spool.open(self._state, ledger=ledger)
+        if self._state:
+            directory = await asyncio.to_thread(StateDirectory.open, self._state)
+            self._closing.callback(directory.close)
+        self.spool = await Spool.open(
+            self._state,
+            ledger=ledger,
+            clock=self._clock,
+            loss_log=self.loss_log,
+            limit_bytes=self.config.spool.max,
+        )
         self._closing.push_async_callback(self.spool.close)
         self._dead_letters = DeadLetters(self._state, ledger=ledger, clock=self._clock)
         self.pool = SenderPool(
@@ -242,7 +252,8 @@ class Relay:
         async with asyncio.TaskGroup() as group:
             senders = group.create_task(self.pool.run(), name="senders")
             closing = group.create_task(self.closer.run(), name="closer")
-            probes = [group.create_task(self._probe_lag()), group.create_task(self.watch.run())]
+            tasks = (self._probe_lag(), self.watch.run(), self.spool.run())
+            probes = [group.create_task(task) for task in tasks]
             await self._stop.wait()
             for listener in self.listeners:
                 listener.stop()
@@ -267,19 +278,10 @@ class Relay:
         if closed_early and self._partial:
             await asyncio.to_thread(self._partial.drop)
         await self.pool.drain(until=began + limits.STOP_SECONDS)
-        if not self._state:
-            await self._drop_what_nobody_keeps(closed_early=closed_early)
-        return Stopped(closed_early=closed_early, seconds=self._clock.monotonic() - began, books=self.books())
-
-    async def _drop_what_nobody_keeps(self, *, closed_early: bool) -> None:
-        """Without a state directory, what is left at stop is lost: say so in the books and in the log."""
-        if not closed_early:
+        if not self._state and not closed_early:
             await self.closer.discard()
-        points = self.spool.points
-        if points:
-            self.spool.discard()
-            self.ledger.points_dropped["stop_without_state"] += points
-            self.loss_log.warn("points dropped", reason="stop_without_state", points=points)
+        await self.spool.settle()
+        return Stopped(closed_early=closed_early, seconds=self._clock.monotonic() - began, books=self.books())
 
     # --- what others may ask ------------------------------------------------------------------------------------------
 

@@ -62,6 +62,8 @@ class Ledger:
         self.points_delivered = 0
         self.points_refused = 0
         self.points_dropped: Counter[str] = Counter()
+        self.windows_dropped = 0
+        """Whole windows that the spool had to drop."""
         self.dead_letters = 0
         self.requests: Counter[str] = Counter()
         """By HTTP status, or `error` where there was none."""

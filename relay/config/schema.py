@@ -142,6 +142,7 @@ class Spool(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             'a directory; empty: $STATE_DIRECTORY, /var/lib/statsd-relay or ~/.local/state/statsd-relay; "none": memory'
         ),
     ] = ""
+    max: Annotated[Size, help_("quota on disk; beyond it the oldest windows are dropped")] = Size(1024**3)
 
 
 class Admin(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
