@@ -187,7 +187,10 @@ class Outage:
         url = await self._emulator.start()
         await self._emulator.stop()
         ledger, nonces = Ledger(), iter(range(10**9))
-        self._spool = await Spool.open(self._directory, ledger=ledger)
+        log = LossLog(self._clock, interval=1e9)
+        self._spool = await Spool.open(
+            self._directory, ledger=ledger, clock=self._clock, loss_log=log, limit_bytes=2**30
+        )
         signer = Signer(access_key="ak", secret_key=Secret("sk"), region="r")
         endpoint = f"{url}/v1/customMetrics"
         pool = SenderPool(
@@ -197,7 +200,7 @@ class Outage:
             bucket=TokenBucket(QUOTA, CONCURRENCY),
             dead_letters=DeadLetters(self._directory, ledger=ledger, clock=self._clock),
             ledger=ledger,
-            loss_log=LossLog(self._clock, interval=1e9),
+            loss_log=log,
             clock=self._clock,
             random=self._dice.random,
             concurrency=CONCURRENCY,

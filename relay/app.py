@@ -25,6 +25,7 @@ from relay.delivery.pool import SenderPool
 from relay.delivery.rate import TokenBucket
 from relay.delivery.replay import Replays
 from relay.delivery.spool import Spool
+from relay.delivery.state_directory import StateDirectory
 from relay.hotpath.choose import choose_hotpath
 from relay.jdcloud.points import BODY_HEAD, BODY_TAIL, PointEncoder
 from relay.listener.udp import UdpListener
@@ -125,7 +126,16 @@ class Relay:
 
     async def _open_delivery(self) -> None:
         config, ledger = self.config.cloud, self.ledger
-        self.spool = await Spool.open(self._state, ledger=ledger)
+        if self._state:
+            directory = await asyncio.to_thread(StateDirectory.open, self._state)
+            self._closing.callback(directory.close)
+        self.spool = await Spool.open(
+            self._state,
+            ledger=ledger,
+            clock=self._clock,
+            loss_log=self.loss_log,
+            limit_bytes=self.config.spool.max,
+        )
         self._closing.push_async_callback(self.spool.close)
         self._dead_letters = DeadLetters(
             self._state, ledger=ledger, clock=self._clock, limit=self.config.spool.dead_letters, loss_log=self.loss_log
@@ -249,12 +259,8 @@ class Relay:
         async with asyncio.TaskGroup() as group:
             senders = group.create_task(self.pool.run(), name="senders")
             closing = group.create_task(self.closer.run(), name="closer")
-            probes = [
-                group.create_task(self._probe_lag()),
-                group.create_task(self.watch.run()),
-                group.create_task(self._dead_letters.run()),
-                group.create_task(self._replays.run()),
-            ]
+            owners = (self.watch, self.spool, self._dead_letters, self._replays)
+            probes = [group.create_task(task) for task in (self._probe_lag(), *(owner.run() for owner in owners))]
             await self._stop.wait()
             for listener in self.listeners:
                 listener.stop()
@@ -279,19 +285,10 @@ class Relay:
         if closed_early and self._partial:
             await asyncio.to_thread(self._partial.drop)
         await self.pool.drain(until=began + limits.STOP_SECONDS)
-        if not self._state:
-            await self._drop_what_nobody_keeps(closed_early=closed_early)
-        return Stopped(closed_early=closed_early, seconds=self._clock.monotonic() - began, books=self.books())
-
-    async def _drop_what_nobody_keeps(self, *, closed_early: bool) -> None:
-        """Without a state directory, what is left at stop is lost: say so in the books and in the log."""
-        if not closed_early:
+        if not self._state and not closed_early:
             await self.closer.discard()
-        points = self.spool.points
-        if points:
-            self.spool.discard()
-            self.ledger.points_dropped["stop_without_state"] += points
-            self.loss_log.warn("points dropped", reason="stop_without_state", points=points)
+        await self.spool.settle()
+        return Stopped(closed_early=closed_early, seconds=self._clock.monotonic() - began, books=self.books())
 
     # --- what others may ask ------------------------------------------------------------------------------------------
 

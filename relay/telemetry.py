@@ -62,6 +62,8 @@ class Ledger:
         self.points_delivered = 0
         self.points_refused = 0
         self.points_dropped: Counter[str] = Counter()
+        self.windows_dropped = 0
+        """Whole windows that the spool had to drop."""
         self.dead_letters = 0
         """Stock: letters that are kept, on disk and in memory."""
         self.dead_letters_dropped = 0

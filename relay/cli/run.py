@@ -20,7 +20,7 @@ from relay.cli.witness import JsonWitness, TextWitness, configure_log, is_text
 from relay.clock import SystemClock
 from relay.config.credentials import Credentials, find_credentials
 from relay.config.loading import load
-from relay.config.locate import prepare_state_directory, state_directory
+from relay.config.locate import state_directory
 from relay.config.types import Secret
 from relay.delivery.transport import HttpTransport, LineTransport
 from relay.errors import ConfigError, Problem
@@ -68,14 +68,11 @@ async def serve(loaded: Loaded) -> None:
     credentials = needed_credentials(config.cloud)
     for problem in (*loaded.warnings, *(credentials.warnings if credentials else ())):
         log.warning("caution", code=problem.code, message=problem.message, fix=problem.fix)
-    state = state_directory(config.spool, os.environ, Path.home())
-    if state:
-        prepare_state_directory(state)
     relay = Relay(
         config=config,
         cloud=make_cloud(config.cloud, credentials),
         transport=make_transport(config.cloud),
-        state=state,
+        state=state_directory(config.spool, os.environ, Path.home()),
         clock=SystemClock(),
         witness=make_witness(loaded, credentials),
     )

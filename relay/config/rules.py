@@ -161,6 +161,7 @@ RULES: Final[dict[str, Callable[[Config], str]]] = {
     "cloud.concurrency": _between("cloud", "concurrency", 1, 256),
     "cloud.requests_per_minute": _between("cloud", "requests_per_minute", 1, 1_000_000),
     "cloud.max_age": _between("cloud", "max_age", 60, limits.POINT_AGE_MAX),
+    "spool.max": _between("spool", "max", 2**20, 2**40),
     "spool.dead_letters": _between("spool", "dead_letters", 2**16, 2**40),
     "admin.listen": _admin,
     "telemetry.prefix": _legal("telemetry", "prefix", empty=False),

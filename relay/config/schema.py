@@ -142,7 +142,7 @@ class Spool(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             'a directory; empty: $STATE_DIRECTORY, /var/lib/statsd-relay or ~/.local/state/statsd-relay; "none": memory'
         ),
     ] = ""
-    max: Annotated[Size, help_("bound of the requests that wait; beyond it the oldest windows go")] = Size(2**30)
+    max: Annotated[Size, help_("quota on disk; beyond it the oldest windows are dropped")] = Size(1024**3)
     dead_letters: Annotated[Size, help_("bound of the points the cloud refused; the oldest go first")] = Size(
         64 * 1024 * 1024
     )

@@ -18,7 +18,6 @@ from relay.delivery.dead_letters import DeadLetters
 from relay.delivery.letters import Reader, letter_files
 from relay.delivery.pool import SenderPool
 from relay.delivery.rate import TokenBucket
-from relay.delivery.spool import Spool
 from relay.delivery.transport import HttpTransport, LineTransport
 from relay.errors import TransportError
 from relay.jdcloud.cloud import JDCloud
@@ -28,6 +27,7 @@ from relay.jdcloud.sign import Signer
 from relay.model import Point, Reply
 from relay.telemetry import Ledger, LossLog
 from tests.support.clock import VirtualClock
+from tests.support.spool import open_spool
 
 CLOCK = SystemClock()
 
@@ -69,7 +69,7 @@ class Setup:
         cloud = JDCloud(
             endpoint=f"{self.url}/v1/customMetrics", region="r", signer=self.signer, nonce=lambda: str(next(nonces))
         )
-        self.spool = await Spool.open(self.directory, ledger=self.ledger)
+        self.spool = await open_spool(self.directory, ledger=self.ledger)
         self.pool = SenderPool(
             spool=self.spool,
             cloud=cloud,

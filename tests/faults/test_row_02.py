@@ -5,29 +5,16 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-import time
 
 import pytest
 
+from tests.faults.revival import revive
 from tests.support.inject import COMMIT, Inject
 from tests.support.oracle import conserve
 
 RATE = 8000
 INTERVAL = 1.0
 """Seconds of data that a kill may cost: one checkpoint interval."""
-
-
-async def revive(relay) -> float:
-    """Wait until a killed worker has been replaced; return the seconds in which no socket was open.
-
-    Without a supervisor the test is the one that starts the relay again, and those seconds are not the relay's fault.
-    """
-    if relay.process.poll() is None:
-        await asyncio.to_thread(relay.metrics)
-        return 0.0
-    began = time.monotonic()
-    await asyncio.to_thread(relay.start)
-    return time.monotonic() - began
 
 
 async def kill_at(relay, inject, step: str) -> float:

@@ -134,15 +134,19 @@ class RelayProcess:
     def metrics(self, *, within: float = 10) -> dict[str, float]:
         """Scrape; while nobody answers (a worker is being replaced), try again for `within` seconds."""
         deadline = time.monotonic() + within
-        while True:
-            try:
-                with urllib.request.urlopen(f"http://{self.admin}/metrics", timeout=5) as answer:
-                    lines = answer.read().decode().splitlines()
-                break
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
+        while not (metrics := self.scrape()):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"nobody answers on {self.admin}:\n{self.text()}")
+            time.sleep(0.05)
+        return metrics
+
+    def scrape(self) -> dict[str, float]:
+        """Scrape once; nothing if nobody answers."""
+        try:
+            with urllib.request.urlopen(f"http://{self.admin}/metrics", timeout=5) as answer:
+                lines = answer.read().decode().splitlines()
+        except OSError:
+            return {}
         return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if not line.startswith("#")}
 
     def kernel_drops(self) -> int:
