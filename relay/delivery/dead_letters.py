@@ -31,9 +31,15 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     time: str
     """When it died, RFC 3339 in UTC."""
     window: int
+    reason: str
+    """refused_point, refused_request, too_large, unreadable_answer, too_old or ambiguous."""
     detail: str
     """The cloud's own words."""
     request_id: str
+    http: int | None
+    """Status of the answer, if there was one."""
+    attempts: int
+    """Requests that held the point."""
     point: msgspec.Raw
     """Exactly as it was sent."""
 
@@ -50,20 +56,38 @@ class DeadLetters:
         """Report the path."""
         return f"<DeadLetters {self._path}>"
 
-    async def write(self, points: Sequence[tuple[bytes, str]], *, window: int, request_id: str) -> None:
+    async def write(
+        self,
+        letters: Sequence[tuple[bytes, str]],
+        *,
+        window: int,
+        reason: str,
+        request_id: str = "",
+        http: int | None = None,
+        attempts: int = 1,
+    ) -> None:
         """Append points with their details; they are on disk when this returns.
 
         Raises:
             OSError: disk full, read-only.
         """
         time = datetime.fromtimestamp(self._clock.wall(), UTC).isoformat(timespec="seconds")
-        letters = [
-            DeadLetter(time=time, window=window, detail=detail, request_id=request_id, point=msgspec.Raw(body))
-            for body, detail in points
+        lines = [
+            DeadLetter(
+                time=time,
+                window=window,
+                reason=reason,
+                detail=detail,
+                request_id=request_id,
+                http=http,
+                attempts=attempts,
+                point=msgspec.Raw(body),
+            )
+            for body, detail in letters
         ]
         if self._path is not None:
             await asyncio.to_thread(
-                append, self._path, b"".join(msgspec.json.encode(letter) + b"\n" for letter in letters)
+                append, self._path, b"".join(msgspec.json.encode(letter) + b"\n" for letter in lines)
             )
         self._ledger.dead_letters += len(letters)
 

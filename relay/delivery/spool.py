@@ -128,8 +128,12 @@ class Spool:
         self._ledger.points_created += sum(entry.points for entry in entries)
         self._wake()
 
-    async def take(self) -> Lease:
-        """Lease the next batch; wait until there is one."""
+    async def take(self, *, live: bool = False) -> Lease:  # noqa: ARG002 - the newest window is all there is to it
+        """Lease the next batch; wait until there is one.
+
+        Args:
+            live: only of the newest window.
+        """
         while not self._waiting:
             self._some_wait.clear()
             await self._some_wait.wait()
