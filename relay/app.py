@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Protocol
 from relay import limits
 from relay.delivery.batcher import pack
 from relay.delivery.dead_letters import DeadLetters
+from relay.delivery.gate import Settings
 from relay.delivery.partial_file import PartialFile
 from relay.delivery.pool import SenderPool
-from relay.delivery.rate import TokenBucket
 from relay.delivery.replay import Replays
 from relay.delivery.spool import Spool
+from relay.delivery.spread import phase_of
 from relay.delivery.state_directory import StateDirectory
 from relay.hotpath.choose import choose_hotpath
 from relay.jdcloud.points import BODY_HEAD, BODY_TAIL, PointEncoder
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from relay.admin.server import AdminServer
     from relay.clock import Clock
     from relay.config.schema import Config
-    from relay.delivery.pool import Cloud, Transport
+    from relay.delivery.way import Cloud, Transport
     from relay.model import Batch, Point, Tally
 
 LAG_PROBE = 0.5
@@ -114,7 +115,6 @@ class Relay:
         Raises:
             RelayError: a socket or the state directory cannot be used.
         """
-        self._closing.push_async_callback(self._transport.close)
         try:
             await self._open_delivery()
             await self._open_window()
@@ -125,16 +125,13 @@ class Relay:
         self._witness.started(self)
 
     async def _open_delivery(self) -> None:
-        config, ledger = self.config.cloud, self.ledger
+        ledger = self.ledger
         if self._state:
             directory = await asyncio.to_thread(StateDirectory.open, self._state)
             self._closing.callback(directory.close)
+        quota = self.config.spool.max
         self.spool = await Spool.open(
-            self._state,
-            ledger=ledger,
-            clock=self._clock,
-            loss_log=self.loss_log,
-            limit_bytes=self.config.spool.max,
+            self._state, ledger=ledger, clock=self._clock, loss_log=self.loss_log, limit_bytes=quota
         )
         self._closing.push_async_callback(self.spool.close)
         self._dead_letters = DeadLetters(
@@ -145,17 +142,21 @@ class Relay:
             spool=self.spool,
             cloud=self._cloud,
             transport=self._transport,
-            bucket=TokenBucket(config.requests_per_minute, config.concurrency),
+            settings=self._pool_settings(),
             dead_letters=self._dead_letters,
             ledger=ledger,
             loss_log=self.loss_log,
             clock=self._clock,
             random=random.random,
-            concurrency=config.concurrency,
         )
+        self._closing.push_async_callback(self.pool.close)
         self._replays = Replays(
             self._state, spool=self.spool, pack=pack_requests, clock=self._clock, loss_log=self.loss_log
         )
+
+    def _pool_settings(self) -> Settings:
+        phase = phase_of(self.config.tags.get("host", ""))
+        return Settings.of(self.config.cloud, window=self.config.window.seconds, phase=phase)
 
     async def _open_window(self) -> None:
         config = self.config
@@ -305,7 +306,7 @@ class Relay:
     @property
     def rate_limit(self) -> float:
         """Requests a minute that may leave."""
-        return float(self.config.cloud.requests_per_minute)
+        return self.pool.per_minute
 
     @property
     def requests_in_flight(self) -> int:

@@ -31,6 +31,7 @@ CODES: Final[dict[str, str]] = {
     "RLY110": "A required setting is missing, most often the region or the credentials.",
     "RLY120": "The cloud refused the credentials (401 or 403).",
     "RLY121": "A secret file can be read by every user of this machine.",
+    "RLY122": "This machine's clock differs from the cloud's by over a minute.",
     "RLY201": "The kernel granted a smaller receive buffer than asked for.",
     "RLY202": "The kernel dropped packets because the receive buffer was full.",
     "RLY301": "Lines were rejected.",
@@ -71,7 +72,14 @@ DROPPED_SAMPLES: Final = (
     "forgotten",
 )
 """Why a sample that was accepted is lost."""
-DROPPED_POINTS: Final = ("name_collision", "spool_damaged", "spool_full", "stop_without_state")
+DROPPED_POINTS: Final = (
+    "name_collision",
+    "spool_damaged",
+    "spool_full",
+    "stop_without_state",
+    "too_old",
+    "ambiguous",
+)
 """Why a point is lost without an answer of the cloud."""
 
 

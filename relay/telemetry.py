@@ -79,6 +79,8 @@ class Ledger:
         """Wall time of the last delivered batch; 0 if none."""
         self.delivery_lag = 0.0
         """Seconds from the end of its window to the delivery of the last batch."""
+        self.clock_skew = 0.0
+        """Seconds that this machine is ahead of the cloud, by its last answer."""
         self.names_rewritten = 0
         self.tags_dropped = 0
 

@@ -251,6 +251,7 @@ class RelayCollector(Collector):
         )
         yield gauge("relay_requests_in_flight", "Requests that wait for an answer.", self._state.requests_in_flight)
         yield gauge("relay_rate_limit", "Requests a minute that may leave.", self._state.rate_limit)
+        yield gauge("relay_clock_skew_seconds", "This machine is ahead of the cloud by so much.", ledger.clock_skew)
 
     def _spool(self) -> Iterator[Metric]:
         spool = self._state.spool
