@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING
 from relay.app import pack_requests
 from relay.config.types import Secret
 from relay.delivery.dead_letters import DeadLetters
+from relay.delivery.gate import Settings
 from relay.delivery.pool import SenderPool
-from relay.delivery.rate import TokenBucket
-from relay.delivery.spool import Spool
+from relay.delivery.spool import Lease, Spool
 from relay.delivery.transport import HttpTransport
 from relay.jdcloud.cloud import JDCloud
 from relay.jdcloud.emulator import Emulator
@@ -103,8 +103,10 @@ class Figures:
     """Points that were stored more than once."""
     fresh_seconds: list[float] = field(default_factory=list)
     """From the close of each window of the drain to its last point."""
-    backlog_share: list[float] = field(default_factory=list)
-    """Of the requests that left while a fresh window and a backlog both waited."""
+    while_both: int = 0
+    """Requests that left while a fresh window and a backlog both waited."""
+    of_backlog: int = 0
+    """Those of the backlog."""
     store_seconds: float = 0.0
     """Real time of all commits."""
     drain_real_seconds: float = 0.0
@@ -113,6 +115,11 @@ class Figures:
     def bytes_a_point(self) -> float:
         """On disk."""
         return self.disk_bytes / (self.windows * self.points)
+
+    @property
+    def backlog_share(self) -> float:
+        """Of what left while both waited."""
+        return self.of_backlog / self.while_both if self.while_both else 1.0
 
     def hours(self, series: int, limit: int = 2**30) -> float:
         """Return how long a spool of `limit` bytes holds so many series."""
@@ -129,8 +136,8 @@ class Figures:
         ideal = total / 50 / (QUOTA - self.points / 50)
         yield f"drain: {self.drain_minutes} minutes at {QUOTA} requests a minute (at best {ideal:.1f})"
         yield f"delivered: {self.delivered} points, {self.twice} twice"
-        share, slowest = min(self.backlog_share, default=1.0), max(self.fresh_seconds, default=0.0)
-        yield f"order: a fresh window is complete after {slowest:.1f} s at most; the backlog keeps {share:.0%} or more"
+        slowest = max(self.fresh_seconds, default=0.0)
+        yield f"order: a fresh window is complete after {slowest:.1f} s at most; backlog share {self.backlog_share:.0%}"
         hours = ", ".join(f"{self.hours(series):,.0f} h of {series:,} series" for series in (1_000, 10_000, 50_000))
         yield f"1 GiB holds {hours}"
 
@@ -164,6 +171,20 @@ class Watched:
         await self._inner.close()
 
 
+class WatchedSpool(Spool):
+    """A spool that knows how many senders wait for it."""
+
+    taking = 0
+
+    async def take(self, *, live: bool = False) -> Lease:
+        """Lease the next batch."""
+        self.taking += 1
+        try:
+            return await super().take(live=live)
+        finally:
+            self.taking -= 1
+
+
 class Outage:
     """State: a relay's delivery, a cloud, and the figures."""
 
@@ -172,7 +193,7 @@ class Outage:
         self._dice = random.Random(1)
         self.figures = Figures(windows=windows, points=points)
         first = int(time.time()) // WINDOW * WINDOW - windows * WINDOW
-        self._clock = EventClock(float(first), busy=lambda: bool(self._transport.busy))
+        self._clock = EventClock(float(first), busy=self._busy)
         self._next = first
         self._transport = Watched(
             HttpTransport(timeout=5, connect_timeout=2, concurrency=CONCURRENCY, ca_file="", proxy=""), self._clock
@@ -182,13 +203,17 @@ class Outage:
         """When each window was stored."""
         self._emulator = Emulator(access_key="ak", secret_key="sk", region="r", clock=self._clock)
 
+    def _busy(self) -> bool:
+        """Say whether something real is under way: a request, or a body that is read."""
+        return bool(self._transport.busy or (self._spool.taking and self._spool.batches))
+
     async def run(self) -> Figures:
         """Go through all of it."""
         url = await self._emulator.start()
         await self._emulator.stop()
         ledger, nonces = Ledger(), iter(range(10**9))
         log = LossLog(self._clock, interval=1e9)
-        self._spool = await Spool.open(
+        self._spool = await WatchedSpool.open(
             self._directory, ledger=ledger, clock=self._clock, loss_log=log, limit_bytes=2**30
         )
         signer = Signer(access_key="ak", secret_key=Secret("sk"), region="r")
@@ -197,13 +222,14 @@ class Outage:
             spool=self._spool,
             cloud=JDCloud(endpoint=endpoint, region="r", signer=signer, nonce=lambda: str(next(nonces))),
             transport=self._transport,
-            bucket=TokenBucket(QUOTA, CONCURRENCY),
+            settings=Settings(
+                concurrency=CONCURRENCY, requests_per_minute=QUOTA, spread=WINDOW / 6, max_age=30 * 86_400.0
+            ),
             dead_letters=DeadLetters(self._directory, ledger=ledger, clock=self._clock),
             ledger=ledger,
             loss_log=log,
             clock=self._clock,
             random=self._dice.random,
-            concurrency=CONCURRENCY,
         )
         running = asyncio.create_task(pool.run())
         await self._be_down()
@@ -262,7 +288,8 @@ class Outage:
             both = [of for moment, of in self._transport.sent if self._closed[window] <= moment <= left[window][-1]]
             older = sum(of < self._backlog for of in both)
             if older:
-                figures.backlog_share.append(older / len(both))
+                figures.while_both += len(both)
+                figures.of_backlog += older
 
 
 def main() -> None:

@@ -39,11 +39,11 @@ class VirtualClock:
 class EventClock:
     """relay.clock.Clock in virtual time for many tasks: sleepers wake in order, and only while `pass_` says so.
 
-    Real work (sockets, threads, disks) goes on meanwhile and takes no time: `busy` says whether there is some.
+    Real work (sockets, threads, disks) takes no time; time stands still while `busy` says that there is some.
     """
 
-    QUIET = 0.002
-    """Real seconds without a new sleeper after which nothing more is about to happen at this moment."""
+    QUIET = 20
+    """Turns of the loop without a new sleeper after which nothing more is about to happen at this moment."""
 
     def __init__(self, wall: float, *, busy: Callable[[], bool]) -> None:
         self._started = wall
@@ -83,8 +83,8 @@ class EventClock:
 
     async def _settle(self) -> None:
         """Wait until everybody sleeps."""
-        while True:
+        quiet, slept = 0, self._slept
+        while quiet < self.QUIET:
+            await asyncio.sleep(0.0005 if self._busy() else 0)
+            quiet = 0 if self._busy() or slept != self._slept else quiet + 1
             slept = self._slept
-            await asyncio.sleep(self.QUIET)
-            if slept == self._slept and not self._busy():
-                return
