@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from relay.delivery import spool_writer
+from relay.delivery import spool_database, spool_writer
+from relay.delivery.spool_errors import DiskTrouble
 from relay.telemetry import Ledger
 from tests.support.spool import balanced, batch, open_spool
 from tests.support.tools import fill, tmpfs
@@ -40,6 +41,7 @@ class SpoolMachine(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self.directory = Path(tempfile.mkdtemp(dir=self.disk))
         self.filler = None
+        self.broken = False
         self.window = 0
         self.waiting: set[Key] = set()
         self.leases: dict[Key, object] = {}
@@ -97,6 +99,16 @@ class SpoolMachine(RuleBasedStateMachine):
         self.spool.done(lease)
         self.finished.add(key)
 
+    @precondition(lambda self: self.waiting)
+    @rule(count=st.integers(1, 12))
+    def send(self, count):
+        for _ in range(min(count, len(self.waiting))):
+            lease = self.run(self.spool.take())
+            self.done_points += lease.batch.points
+            self.spool.done(lease)
+            self.waiting.remove(key_of(lease))
+            self.finished.add(key_of(lease))
+
     @precondition(lambda self: self.leases)
     @rule(data=st.data())
     def put_back(self, data):
@@ -111,11 +123,22 @@ class SpoolMachine(RuleBasedStateMachine):
     def disk_fills_up(self):
         self.filler = fill(self.disk)
 
-    @precondition(lambda self: self.filler is not None)
+    @precondition(lambda self: not self.broken)
     @rule()
-    def disk_has_room_again(self):
-        self.filler.unlink()
-        self.filler = None
+    def disk_breaks(self):
+        """Every transaction fails, as it would with EIO; reading goes on."""
+
+        def fail(_):
+            raise DiskTrouble("io", "broken")
+
+        self.spool._writer._database._change = fail
+        self.broken = True
+
+    @precondition(lambda self: self.broken or self.filler is not None)
+    @rule()
+    def disk_is_well_again(self):
+        self.run(asyncio.sleep(0.03))  # so that what can fail has failed
+        self.mend()
         self.run(self.recovered())
         assert not self.spool._writer._pending.jobs, "recovered means: on disk"
 
@@ -127,11 +150,12 @@ class SpoolMachine(RuleBasedStateMachine):
             self.waiting.add(key)
         self.run(self.spool.close())
         lost = self.ledger.points_dropped["stop_without_state"] // 2
-        assert self.filler is not None or not lost
+        was_sick, self.broken = self.broken or self.filler is not None, False
+        assert was_sick or not lost
         assert self.books()
         self.open()
         if self.spool._writer._loaded:
-            self.compare(lost=lost)
+            self.compare(lost=lost, was_sick=was_sick)
         else:
             self.give_room_and_compare(lost)
 
@@ -148,9 +172,7 @@ class SpoolMachine(RuleBasedStateMachine):
         self.leases.clear()
         self.run(self.spool.close())
         shutil.rmtree(self.directory)
-        if self.filler is not None:
-            self.filler.unlink()
-            self.filler = None
+        self.mend()
         shutil.copytree(copy, self.directory)
         shutil.rmtree(copy)
         self.open()
@@ -178,21 +200,27 @@ class SpoolMachine(RuleBasedStateMachine):
             self.spool.put_back(lease)
         return set(keys)
 
-    def compare(self, *, lost: int) -> None:
+    def compare(self, *, lost: int, was_sick: bool) -> None:
         found = self.found()
-        assert found <= self.waiting | (self.finished if self.filler else set())
+        assert found <= self.waiting | (self.finished if was_sick else set())
         assert len(self.waiting - found) == lost, "what is not there was counted"
         self.waiting = found
         assert self.spool.committed <= self.committed
-        assert self.filler or lost or self.spool.committed == self.committed
+        assert was_sick or self.spool.committed == self.committed
         self.committed = set(self.spool.committed)
         self.finished = set()
 
+    def mend(self) -> None:
+        if self.filler is not None:
+            self.filler.unlink()
+            self.filler = None
+        vars(self.spool._writer._database).pop("_change", None)
+        self.broken = False
+
     def give_room_and_compare(self, lost: int) -> None:
-        self.filler.unlink()
-        self.filler = None
+        self.mend()
         self.run(self.recovered())
-        self.compare(lost=lost)
+        self.compare(lost=lost, was_sick=True)
 
     def books(self) -> bool:
         return balanced(self.spool, self.ledger, done=self.done_points)
@@ -206,13 +234,14 @@ class SpoolMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.run(self.spool.close())
         self.loop.close()
-        if self.filler is not None:
-            self.filler.unlink()
+        self.mend()
         shutil.rmtree(self.directory)
 
 
 @pytest.mark.timeout(300)
 def test_the_spool_does_what_a_set_of_batches_does(tmp_path, monkeypatch):
+    # A small ballast is soon used up, and windows of more than 6 batches are several transactions.
+    monkeypatch.setattr(spool_database, "_BALLAST_SHARE", 128)
     monkeypatch.setattr(spool_writer, "_RETRY", 0.01)
     monkeypatch.setattr(spool_writer, "_DELETE_DELAY", 0.001)
     with tmpfs(tmp_path / "disk", size="12m") as disk:
@@ -220,7 +249,7 @@ def test_the_spool_does_what_a_set_of_batches_does(tmp_path, monkeypatch):
         run_state_machine_as_test(
             SpoolMachine,
             settings=settings(
-                max_examples=40,
+                max_examples=60,
                 stateful_step_count=40,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),
