@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
+import tempfile
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 NAME: Final = "spool.db"
 VERSION: Final = 1
 """PRAGMA user_version. 0 is release 0.1.0, which had the same tables."""
+_COPY_MOST: Final = 64 * 1024 * 1024
 _HEADER: Final = b"SQLite format 3\0"
 
 
@@ -69,12 +72,21 @@ def set_aside(path: Path, label: str) -> str:
 def peek(path: Path) -> tuple[set[int], dict[str, bytes]]:
     """Read committed ids and state from a file that cannot be opened for writing; nothing, if that fails too.
 
-    Ids that were committed must not open again (I8), so they are worth reading even without the log, which holds at
-    most the last transaction.
+    Ids that were committed must not open again (I8). A log that a crash left behind cannot be read in place, so a small
+    file is copied with it; a large one is read without.
     """
+    with suppress(sqlite3.Error, OSError), tempfile.TemporaryDirectory() as scratch:
+        wal = path.with_name(f"{path.name}-wal")
+        if wal.exists() and path.stat().st_size <= _COPY_MOST:
+            shutil.copy(wal, scratch)
+            return _read_marks(f"file:{shutil.copy(path, scratch)}")
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as db:
-            windows = {row[0] for row in db.execute("SELECT id FROM windows")}
-            return windows, dict(db.execute("SELECT key, value FROM state").fetchall())
+        return _read_marks(f"file:{path}?mode=ro&immutable=1")
     except sqlite3.Error:
         return set(), {}
+
+
+def _read_marks(uri: str) -> tuple[set[int], dict[str, bytes]]:
+    with closing(sqlite3.connect(uri, uri=True)) as db:
+        windows = {row[0] for row in db.execute("SELECT id FROM windows")}
+        return windows, dict(db.execute("SELECT key, value FROM state").fetchall())
