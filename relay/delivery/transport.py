@@ -118,7 +118,7 @@ class HttpTransport:
         """Use the current generation, or a new one."""
         if self._current is None:
             await asyncio.to_thread(import_module, "aiohttp")
-        tls = self._tls or await asyncio.to_thread(_tls, "")
+        tls: ssl.SSLContext = self._tls or await asyncio.to_thread(_tls, "")
         self._tls = tls
         now, current = asyncio.get_running_loop().time(), self._current
         if current is None or now - current.made_at > _GENERATION_SECONDS:
