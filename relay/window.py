@@ -61,9 +61,10 @@ def moved_id(open_id: int, wall: float, seconds: int, committed: Collection[int]
 
     A step back of up to ten minutes keeps it (coarser for that long, but no id twice); a larger one moves it to the
     first uncommitted id from the wall minute on. A window whose time has merely not come yet because its predecessors
-    are committed keeps its id as well. An implausible clock changes nothing.
+    are committed keeps its id as well. An implausible clock changes nothing; a window that was opened by one gets the
+    id of the moment at which the clock is set: under 1970 the cloud would refuse it.
     """
-    if not is_plausible(wall) or wall >= open_id - limits.CLOCK_BACK_KEEP:
+    if not is_plausible(wall) or (is_plausible(open_id) and wall >= open_id - limits.CLOCK_BACK_KEEP):
         return open_id
     return first_open_id(wall, seconds, committed)
 

@@ -152,6 +152,8 @@ class Spool:
         """Every point of the lease is accounted for elsewhere; the batch is deleted soon."""
         self.leased -= lease.entry.points
         self._acked.append(lease.entry.id)
+        if self._acking is not None and self._acking.done():
+            self._acking.result()  # what went wrong there ends the sender, and with it the relay
         if self._acking is None or self._acking.done():
             self._acking = asyncio.create_task(self._ack_soon())
 

@@ -12,7 +12,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relay.clock import SystemClock
@@ -21,13 +22,20 @@ from tests.support import hotpath
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 ACCESS, SECRET, REGION = "test-ak", "test-sk", "cn-north-1"
 
 
-def make_emulator() -> Emulator:
-    return Emulator(access_key=ACCESS, secret_key=SECRET, region=REGION, clock=SystemClock())
+def make_emulator(**changes) -> Emulator:
+    settings = {"access_key": ACCESS, "secret_key": SECRET, "region": REGION, "clock": SystemClock()}
+    return Emulator(**{**settings, **changes})
+
+
+def free_port(kind: int = socket.SOCK_DGRAM) -> int:
+    """Return a port of loopback that was free a moment ago: a relay that is started again needs the same one."""
+    with socket.socket(socket.AF_INET, kind) as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
 
 
 def environment(endpoint: str, state: Path | str, **settings: str) -> dict[str, str]:
@@ -55,21 +63,60 @@ def environment(endpoint: str, state: Path | str, **settings: str) -> dict[str, 
 
 
 class RelayProcess:
-    """`statsd-relay run`, its ports and its metrics."""
+    """`statsd-relay run`, its ports and its metrics. It can be started again, on the same state directory and log.
 
-    def __init__(self, environ: dict[str, str], log: Path) -> None:
+    Args:
+        environ: of the process, see `environment`. `LISTEN_UDP` must name a port if the relay is to be restarted.
+        log: file that standard output and error are appended to.
+        command: what to run instead of `python -m relay run` (with a file: `command=run("-c", path)`).
+    """
+
+    def __init__(self, environ: dict[str, str], log: Path, *, command: tuple[str, ...] = ()) -> None:
+        self.environ = environ
         self.log = log
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "relay", "run"], env=environ, stdout=output, stderr=output, cwd="/"
-            )
+        self.command = command or run()
+        self.start()
+
+    def start(self) -> None:
+        """Start the process, which must not run; return when it listens."""
+        self._began = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(self.command, env=self.environ, stdout=output, stderr=output, cwd="/")
         self.udp, self.admin = self._wait_for_ports()
+
+    async def restart(self, number: int = signal.SIGTERM) -> int:
+        """Stop with a signal, wait for the end, start again; return the exit code."""
+        code = await self.stop(number)
+        await asyncio.to_thread(self.start)
+        return code
+
+    @property
+    def worker_pid(self) -> int:
+        """The process that reads the sockets: the supervisor's newest child, or the process itself without one."""
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        alive = [child for child in map(int, children) if _state(child) not in ("Z", "X", "")]
+        return alive[-1] if alive else pid
+
+    def signal_worker(self, number: int) -> int:
+        """Signal the worker alone; return its pid."""
+        pid = self.worker_pid
+        os.kill(pid, number)
+        return pid
+
+    async def gone(self, pid: int, *, within: float = 10) -> None:
+        """Wait for the end of the process or of a worker of it."""
+        deadline = time.monotonic() + within
+        while self.process.poll() is None if pid == self.process.pid else _state(pid) not in ("Z", "X", ""):
+            assert time.monotonic() < deadline, f"process {pid} lives on:\n{self.text()}"
+            await asyncio.sleep(0.01)
 
     def _wait_for_ports(self) -> tuple[tuple[str, int], str]:
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline and self.process.poll() is None:
-            udp = re.findall(r'"udp": "([^"]+):(\d+)"', self.text())
-            admin = re.findall(r'"admin": "([^"]+)"', self.text())
+            text = self.log.read_bytes()[self._began :].decode()
+            udp = re.findall(r'"udp": "([^"]+):(\d+)"', text)
+            admin = re.findall(r'"admin": "([^"]+)"', text)
             if udp and admin:
                 return (udp[-1][0], int(udp[-1][1])), admin[-1]
             time.sleep(0.02)
@@ -83,10 +130,38 @@ class RelayProcess:
             for datagram in datagrams:
                 sock.sendto(datagram, self.udp)
 
-    def metrics(self) -> dict[str, float]:
-        with urllib.request.urlopen(f"http://{self.admin}/metrics", timeout=5) as answer:
-            lines = answer.read().decode().splitlines()
+    def metrics(self, *, within: float = 10) -> dict[str, float]:
+        """Scrape; while nobody answers (a worker is being replaced), try again for `within` seconds."""
+        deadline = time.monotonic() + within
+        while not (metrics := self.scrape()):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"nobody answers on {self.admin}:\n{self.text()}")
+            time.sleep(0.05)
+        return metrics
+
+    def scrape(self) -> dict[str, float]:
+        """Scrape once; nothing if nobody answers."""
+        try:
+            with urllib.request.urlopen(f"http://{self.admin}/metrics", timeout=5) as answer:
+                lines = answer.read().decode().splitlines()
+        except OSError:
+            return {}
         return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if not line.startswith("#")}
+
+    def kernel_drops(self) -> int:
+        """Datagrams that the kernel dropped at the relay's sockets, as the relay counts them."""
+        metrics = self.metrics()
+        return int(sum(value for key, value in metrics.items() if key.startswith("relay_kernel_drops_total")))
+
+    def events(self, name: str = "") -> list[dict]:
+        """The log's events, of this name if there is one, oldest first."""
+        lines = [line for line in self.text().splitlines() if line.startswith("{") and line.endswith("}")]
+        events = [json.loads(line) for line in lines]
+        return [event for event in events if not name or event["event"] == name]
+
+    def windows(self) -> list[int]:
+        """Ids of the windows that were closed, in that order, over all starts."""
+        return [event["window"] for event in self.events("window closed")]
 
     async def wait_for(self, **wanted: float) -> dict[str, float]:
         """Wait until metrics reach these values."""
@@ -104,10 +179,32 @@ class RelayProcess:
             self.process.send_signal(number)
         return await asyncio.to_thread(self.process.wait, 30)
 
+    def kill(self) -> None:
+        """End it and its worker at once, whatever state they are in."""
+        if self.process.poll() is None:
+            worker = self.worker_pid
+            self.process.kill()
+            self.process.wait()
+            if worker != self.process.pid:
+                with suppress(ProcessLookupError):
+                    os.kill(worker, signal.SIGKILL)
+
     def stopped(self) -> dict:
         """The event that accounts for the open window."""
-        events = [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
-        return next(event for event in reversed(events) if event["event"] == "stopped")
+        return self.events("stopped")[-1]
+
+
+def run(*arguments: str | Path) -> tuple[str, ...]:
+    """Return the command line of `statsd-relay run`."""
+    return (sys.executable, "-m", "relay", "run", *map(str, arguments))
+
+
+def _state(pid: int) -> str:
+    """Return the letter of a process's state; "" if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 @contextmanager
@@ -116,9 +213,7 @@ def relay_process(environ: dict[str, str], log: Path) -> Iterator[RelayProcess]:
     try:
         yield relay
     finally:
-        if relay.process.poll() is None:
-            relay.process.kill()
-            relay.process.wait()
+        relay.kill()
 
 
 def assert_books(metrics: dict[str, float]) -> None:

@@ -1,0 +1,130 @@
+"""Fixtures of the fault tests, and the table of all rows at the end of the run. README.md says how to write one."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults.table import HERE, Table
+from tests.support.load import Load
+from tests.support.relay import RelayProcess, environment, free_port, make_emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TIMEOUTS = {"soak": 1800, "full": 900, "fast": 180}
+"""Seconds a test of a tier may take: its waits are bounded by themselves, this only catches what hangs."""
+_TABLE = pytest.StashKey[Table]()
+
+
+@pytest.fixture
+def figure(request) -> Callable[[int, object], None]:
+    """`figure(row, text)`: put a figure into the table; may be called several times."""
+
+    def add(row: int, text: object) -> None:
+        request.node.user_properties.append(("figure", (row, str(text))))
+
+    return add
+
+
+@pytest.fixture
+async def emulator():
+    """A healthy cloud with its `url`; stop and start it, or add faults."""
+    emulator = make_emulator()
+    emulator.url = await emulator.start()
+    yield emulator
+    await emulator.stop()
+
+
+@pytest.fixture
+def settings(emulator, tmp_path) -> Callable[..., dict[str, str]]:
+    """`settings(TABLE_KEY="value")`: the environment of a relay that sends to the emulator.
+
+    Its state is in tmp_path/state, its ports are fixed so that it can be restarted, a window has 1 s, the quota is
+    out of the way, and counters carry the number of their samples, which the oracle needs.
+    """
+
+    def make(endpoint: str = "", **changes: str) -> dict[str, str]:
+        defaults = {
+            "LISTEN_UDP": f"127.0.0.1:{free_port()}",
+            "ADMIN_LISTEN": f"127.0.0.1:{free_port(socket.SOCK_STREAM)}",
+            "CLOUD_COUNTER_VALUES": "samples",
+            "CLOUD_REQUESTS_PER_MINUTE": "60000",
+            "WINDOW_IDLE_GAUGES": "drop",
+        }
+        return environment(endpoint or emulator.url, tmp_path / "state", **{**defaults, **changes})
+
+    return make
+
+
+@pytest.fixture
+def start(settings, tmp_path):
+    """`start(TABLE_KEY="value", ...)`: a RelayProcess, ended with the test.
+
+    Args (all optional, by keyword): `endpoint`: base URL if it is not the emulator (a ChaosProxy's); `environ`:
+    additions to the process's environment (libfaketime, shims); `command`: see RelayProcess; `log`: path.
+    """
+    running: list[RelayProcess] = []
+
+    def begin(*, endpoint="", environ=None, command=(), log=None, **changes: str) -> RelayProcess:
+        env = {**settings(endpoint, **changes), **(environ or {})}
+        running.append(RelayProcess(env, log or tmp_path / f"relay-{len(running)}.log", command=command))
+        return running[-1]
+
+    yield begin
+    for relay in running:
+        relay.kill()
+
+
+@pytest.fixture
+def load():
+    """`load(relay, rate=8000, seconds=60, ...)`: a running generator, see Load; `to=` for another socket."""
+    running: list[Load] = []
+
+    def begin(relay: RelayProcess | None = None, *, to: str = "", **options) -> Load:
+        running.append(Load(to or f"udp:{relay.udp[0]}:{relay.udp[1]}", **options))
+        return running[-1]
+
+    yield begin
+    for generator in running:
+        generator.kill()
+
+
+# --- the table -------------------------------------------------------------------------------------------------------
+
+
+def pytest_collection_modifyitems(config, items):
+    """Give each test of this folder the time of its tier."""
+    for item in items:
+        if item.path.parent == HERE and not item.get_closest_marker("timeout"):
+            tier = next((tier for tier in ("soak", "full") if item.get_closest_marker(tier)), "fast")
+            item.add_marker(pytest.mark.timeout(TIMEOUTS[tier]))
+
+
+def pytest_deselected(items):
+    """Remember what another tier runs."""
+    for item in items:
+        if item.path.parent == HERE:
+            item.config.stash.setdefault(_TABLE, Table()).leave_out([item])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """Remember outcomes and figures."""
+    report = yield
+    item.config.stash.setdefault(_TABLE, Table()).add(report)
+    return report
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Print the table; with every row if the whole folder took part."""
+    table = config.stash.get(_TABLE, None)
+    if not table:
+        return
+    arguments = [argument.partition("::")[0].rstrip("/") for argument in config.args if "::" not in argument]
+    whole = any((config.invocation_params.dir / argument).resolve() in (HERE, *HERE.parents) for argument in arguments)
+    terminalreporter.section("faults")
+    for line in table.lines(whole=whole and not config.option.keyword):
+        terminalreporter.write_line(line)

@@ -1,0 +1,49 @@
+"""Row 7: an exception in any stage. Either the relay lives on, and says so, or it ends with a code that is not 0."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from tests.faults.revival import revive
+from tests.support.inject import STAGES, Inject
+from tests.support.oracle import conserve, freshness
+
+RATE = 1000
+INTERVAL = 1.0
+"""Seconds of data that an end may cost: one checkpoint interval, as with kill -9."""
+
+
+async def ended(relay, victim: int) -> bool:
+    """Wait a little for the end of a worker; say whether it ended."""
+    until = time.monotonic() + 0.7
+    while time.monotonic() < until:
+        if relay.process.poll() is not None or relay.worker_pid != victim:
+            return True
+        await asyncio.sleep(0.02)
+    return False
+
+
+async def test_row_07_an_exception_in_any_stage(start, load, emulator, figure, tmp_path):
+    inject = Inject(tmp_path)
+    relay = start(environ=inject.environment)
+    generator = load(relay, rate=RATE, seconds=150)
+    ends, closed = [], 0.0
+    for point in STAGES:
+        victim, told = relay.worker_pid, len(relay.text())
+        inject.arm("raise", point.name)
+        if point.name == "admin":
+            await asyncio.to_thread(relay.scrape)
+        await inject.struck()
+        if await ended(relay, victim):
+            assert relay.process.poll() != 0, "an exception must not look like an orderly end"
+            ends.append(point.name)
+            closed += await revive(relay)
+        else:
+            await freshness(relay, emulator, within=10)
+        assert "InjectedError" in relay.text()[told:], f"nobody was told of an exception in the {point.name}"
+    sent = await generator.stop()
+    verdict = await conserve(relay, emulator, sent, lost=int(RATE * (len(ends) * INTERVAL + closed)))
+    assert "never retrieved" not in relay.text(), "a task died and nobody noticed"
+    lived = [point.name for point in STAGES if point.name not in ends]
+    figure(7, f"{len(STAGES)} stages: {len(ends)} ended loudly, lived with {', '.join(lived)}; {verdict}")

@@ -1,0 +1,60 @@
+"""Where harm can be done inside a relay: the one list of functions and statements that are wrapped.
+
+A point is struck before or after a function, `module:Class.function`, or before an SQL statement that begins so.
+A function that is not there any more ends the process that loads its module, so a list that is out of date shows.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Point(NamedTuple):
+    """One place."""
+
+    name: str
+    target: str
+    """`module:Class.function`, or `sql:` and how a statement begins."""
+    after: bool = False
+
+
+COMMIT = (
+    Point("tables swapped", "relay.window:Closer._name_closing"),
+    Point("window encoded", "relay.delivery.spool:Spool.store"),
+    Point("transaction begins", "sql:BEGIN"),
+    Point("window id is written", "sql:INSERT INTO windows"),
+    Point("gauges are written", "sql:INSERT OR REPLACE INTO state"),
+    Point("requests are written", "sql:INSERT INTO batches"),
+    Point("transaction commits", "sql:COMMIT"),
+    Point("transaction committed", "relay.delivery.spool:Spool._insert", after=True),
+    Point("window stored", "relay.delivery.spool:Spool.store", after=True),
+    Point("window accounted for", "relay.window:Closer._account", after=True),
+    Point("request leaves", "relay.delivery.transport:HttpTransport.post"),
+    Point("request answered", "relay.delivery.transport:HttpTransport.post", after=True),
+    Point("request done", "relay.delivery.spool:Spool.done", after=True),
+    Point("request is deleted", "sql:DELETE FROM batches"),
+    Point("request deleted", "relay.delivery.spool:Spool._delete", after=True),
+)
+"""The steps of a window's commit, in their order: killed at each of them, nothing may be counted twice."""
+
+STAGES = (
+    Point("listener", "relay.listener.watch:KernelWatch.look"),
+    Point("naming", "relay.naming:Namer.resolve"),
+    Point("closer", "relay.window:Closer.tick"),
+    Point("encoder", "relay.jdcloud.points:PointEncoder.encode_point"),
+    Point("batcher", "relay.delivery.batcher:pack"),
+    Point("spool, on the loop", "relay.delivery.spool:Spool.store"),
+    Point("spool, writing", "relay.delivery.spool:Spool._insert"),
+    Point("spool, reading", "relay.delivery.spool:Spool._read"),
+    Point("spool, deleting", "relay.delivery.spool:Spool._delete"),
+    Point("sender", "relay.delivery.pool:SenderPool._wait_for_turn"),
+    Point("signer", "relay.jdcloud.cloud:JDCloud.request_headers"),
+    Point("transport", "relay.delivery.transport:HttpTransport.post"),
+    Point("classifier", "relay.jdcloud.cloud:JDCloud.classify"),
+    Point("sender, settling", "relay.delivery.pool:SenderPool._settle"),
+    Point("admin", "relay.admin.server:scrape"),
+    Point("witness", "relay.cli.witness:JsonWitness.closed"),
+)
+"""One function of each stage, for exceptions."""
+
+POINTS = {point.name: point for point in (*COMMIT, *STAGES)}
