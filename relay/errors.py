@@ -38,6 +38,7 @@ CODES: Final[dict[str, str]] = {
     "RLY310": "The series limit is reached; new series fold into an overflow series.",
     "RLY401": "The cloud says 429: the quota is used up.",
     "RLY402": "The cloud refused points or requests.",
+    "RLY403": "A window needs over 90 % of requests_per_minute; percentiles are not sent.",
     "RLY404": "The cloud answered with a status that needs a person (404, redirect, other 4xx).",
     "RLY900": "The native hot path is not installed; the Python one runs.",
 }
@@ -67,7 +68,7 @@ DROPPED_SAMPLES: Final = (
     "forgotten",
 )
 """Why a sample that was accepted is lost."""
-DROPPED_POINTS: Final = ("name_collision", "stop_without_state", "too_old", "ambiguous")
+DROPPED_POINTS: Final = ("name_collision", "stop_without_state", "too_old", "ambiguous", "percentile_quota")
 """Why a point is lost without an answer of the cloud."""
 
 

@@ -118,8 +118,9 @@ class HttpTransport:
         """Use the current generation, or a new one."""
         if self._current is None:
             await asyncio.to_thread(import_module, "aiohttp")
-        tls: ssl.SSLContext = self._tls or await asyncio.to_thread(_tls, "")
-        self._tls = tls
+        tls = self._tls
+        if tls is None:
+            tls = self._tls = await asyncio.to_thread(_tls, "")
         now, current = asyncio.get_running_loop().time(), self._current
         if current is None or now - current.made_at > _GENERATION_SECONDS:
             if current is not None:
