@@ -181,6 +181,7 @@ class Relay:
             output=config.cloud.output,
             counter_values=config.cloud.counter_values,
             percentiles=config.window.percentiles,
+            requests_per_minute=config.cloud.requests_per_minute,
         )
         self.closer = Closer(
             seconds=config.window.seconds,
@@ -339,6 +340,13 @@ class Relay:
         tally, since_last = self.tally(), self._growth.since_last
         lines, rejected = since_last("received", tally.received), since_last("rejected", sum(tally.rejected.values()))
         self._witness.closed(closed, lines=lines, rejected=rejected)
+        if closed.over_quota:
+            needed, allowed = closed.over_quota
+            event, fix = (
+                "RLY403 the quota is nearly used up, percentiles are not sent",
+                "send fewer series, or raise it",
+            )
+            self.loss_log.warn(event, reason="quota", requests_needed=needed, requests_allowed=allowed, fix=fix)
         tell_of_window(self._growth, self.loss_log, tally, self.ledger, self.hotpath.rejects())
 
     async def _probe_lag(self) -> None:

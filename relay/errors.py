@@ -40,6 +40,7 @@ CODES: Final[dict[str, str]] = {
     "RLY310": "The series limit is reached; new series fold into an overflow series.",
     "RLY401": "The cloud says 429: the quota is used up.",
     "RLY402": "The cloud refused points or requests.",
+    "RLY403": "A window needs over 90 % of requests_per_minute; percentiles are not sent.",
     "RLY404": "The cloud answered with a status that needs a person (404, redirect, other 4xx).",
     "RLY410": "The spool is filling, or full: then the oldest windows are dropped.",
     "RLY411": "The disk refuses or is too slow: what should be on it is kept in memory, or is all there again.",
@@ -79,6 +80,7 @@ DROPPED_POINTS: Final = (
     "stop_without_state",
     "too_old",
     "ambiguous",
+    "percentile_quota",
 )
 """Why a point is lost without an answer of the cloud."""
 

@@ -61,9 +61,10 @@ def moved_id(open_id: int, wall: float, seconds: int, committed: Collection[int]
 
     A step back of up to ten minutes keeps it (coarser for that long, but no id twice); a larger one moves it to the
     first uncommitted id from the wall minute on. A window whose time has merely not come yet because its predecessors
-    are committed keeps its id as well. An implausible clock changes nothing.
+    are committed keeps its id as well. An implausible clock changes nothing; a window that was opened by one gets the
+    id of the moment at which the clock is set: under 1970 the cloud would refuse it.
     """
-    if not is_plausible(wall) or wall >= open_id - limits.CLOCK_BACK_KEEP:
+    if not is_plausible(wall) or (is_plausible(open_id) and wall >= open_id - limits.CLOCK_BACK_KEEP):
         return open_id
     return first_open_id(wall, seconds, committed)
 
@@ -114,6 +115,14 @@ class Encoding(Protocol):
 
     samples_dropped: int
     points_collided: int
+    points_shed: int
+    requests_needed: int
+    requests_allowed: float
+
+    @property
+    def over_quota(self) -> bool:
+        """Whether the window needs so much of the quota that its percentiles are shed; known after `prepare`."""
+        ...
 
     def prepare(self) -> Iterator[None]:
         """Look at every name first, a step each."""
@@ -147,6 +156,8 @@ class Closed:
     requests: int
     seconds: float
     """Spent on the close."""
+    over_quota: tuple[int, int] | None = None
+    """Requests that the window needed with its percentiles, which were shed, and how many were allowed."""
 
 
 class Closer:
@@ -248,6 +259,7 @@ class Closer:
                 points=sum(batch.points for batch in batches),
                 requests=len(batches),
                 seconds=self._ledger.close_seconds,
+                over_quota=(encoding.requests_needed, int(encoding.requests_allowed)) if encoding.over_quota else None,
             )
         )
 
@@ -274,6 +286,9 @@ class Closer:
         if encoding.points_collided:
             ledger.points_created += encoding.points_collided
             ledger.points_dropped["name_collision"] += encoding.points_collided
+        if encoding.points_shed:
+            ledger.points_created += encoding.points_shed
+            ledger.points_dropped["percentile_quota"] += encoding.points_shed
 
     async def _name(self, *, slices: int) -> None:
         """Answer up to `slices` x 200 unresolved identities: a flood of new ones must not keep the closer here."""
