@@ -44,7 +44,7 @@ CODES: Final[dict[str, str]] = {
     "RLY404": "The cloud answered with a status that needs a person (404, redirect, other 4xx).",
     "RLY410": "The spool is filling, or full: then the oldest windows are dropped.",
     "RLY411": "The disk refuses or is too slow: what should be on it is kept in memory, or is all there again.",
-    "RLY412": "The spool was damaged or of a newer release and was set aside; or a batch in it was damaged.",
+    "RLY412": "A file of the state directory was damaged or of a newer release and was set aside, or a request in it.",
     "RLY900": "The native hot path is not installed; the Python one runs.",
 }
 
@@ -58,6 +58,7 @@ REJECTED_LINES: Final = (
     "bad_timestamp",
     "reserved_name",
     "truncated",
+    "line_too_long",
     "source_denied",
     "series_limit",
     "internal_error",

@@ -51,6 +51,8 @@ class Ledger:
 
     def __init__(self) -> None:
         self.samples_closed = 0
+        self.samples_recovered = 0
+        """Of windows that were over when a start found their checkpoint; those of the open one are in the tally."""
         self.samples_closing = 0
         """Stock: samples of windows handed out by the hot path and not yet stored."""
         self.samples_dropped: Counter[str] = Counter()
@@ -142,7 +144,7 @@ def balance(tally: Tally, ledger: Ledger, *, spooled: int, in_flight: int) -> Bo
         accepted=tally.accepted,
         events=tally.events,
         rejected=dict(tally.rejected),
-        samples_accepted=tally.samples_accepted,
+        samples_accepted=tally.samples_accepted + ledger.samples_recovered,
         samples_closed=ledger.samples_closed,
         samples_open=tally.samples_open + ledger.samples_closing,
         samples_dropped=dict(Counter(tally.samples_dropped) + ledger.samples_dropped),

@@ -7,6 +7,7 @@ precedence and error messages live in loading.py; this file only says what a val
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, field
@@ -31,6 +32,19 @@ class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     udp: Annotated[list[str], help_("UDP addresses HOST:PORT; [::1] is skipped where IPv6 is absent")] = field(
         default_factory=lambda: ["127.0.0.1:8125", "[::1]:8125"]
     )
+    tcp: Annotated[list[str], help_("TCP addresses HOST:PORT; lines end in a line feed")] = field(default_factory=list)
+    unix: Annotated[
+        list[str],
+        help_('"dgram:PATH", "stream:PATH" (lines end in a line feed), "datadog:PATH" (a length before each payload)'),
+    ] = field(default_factory=list)
+    unix_mode: Annotated[str, help_("permissions of Unix sockets: who may write to one may send")] = "0666"
+    stream_connections: Annotated[int, help_("stream connections in all; those beyond are closed at once")] = 256
+    stream_idle: Annotated[Seconds, help_("a stream connection that completes no line for so long is closed")] = (
+        Seconds(60)
+    )
+    line_limit: Annotated[
+        Size, help_("longest line of a stream, never longer than a datagram's 65,507 bytes; a longer one is rejected")
+    ] = Size(64 * 1024)
     receive_buffer: Annotated[Size, help_("kernel receive buffer asked for, per socket")] = Size(8 * 1024 * 1024)
     receive_delay: Annotated[
         str, help_('how long a reader may let packets gather, "10ms" at most; "auto" is that, given 1 MiB of buffer')
@@ -50,6 +64,14 @@ class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     names: Annotated[
         Literal["clean", "strict"], help_("clean: rewrite illegal characters; strict: drop such samples")
     ] = "clean"
+
+    def unix_permissions(self) -> int:
+        """Return the permission bits of Unix sockets."""
+        return int(self.unix_mode, 8)
+
+    def unix_paths(self, form: str) -> list[Path]:
+        """Return the paths of one form: `dgram`, `stream` or `datadog`."""
+        return [Path(entry.removeprefix(f"{form}:")) for entry in self.unix if entry.startswith(f"{form}:")]
 
     def delay_seconds(self) -> float:
         """Return how long a reader may let packets gather."""
@@ -73,6 +95,7 @@ class Window(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     idle_gauges: Annotated[
         str, help_('"keep:DURATION" repeats an idle gauge that long, "keep" for ever, "drop" not at all')
     ] = "keep:1h"
+    checkpoint: Annotated[Seconds, help_("how often the open window goes to disk: what a crash may cost")] = Seconds(1)
     percentiles: Annotated[list[float], help_("of timers, each sent as its own metric NAME.pNN")] = field(
         default_factory=lambda: [95.0]
     )
