@@ -13,8 +13,10 @@ from contextlib import closing
 import pytest
 
 from relay.app import pack_requests
+from relay.delivery.checkpoint import CheckpointFiles
 from relay.delivery.letter_files import LetterFiles
 from relay.delivery.letters import letter_files
+from relay.hotpath.partial import Frame, encode_frame
 from relay.model import Point
 from tests.cli.test_commands import run
 from tests.support.letters import WINDOW, line, point
@@ -92,6 +94,15 @@ async def test_verify_finds_a_bad_batch_and_goes_on(state, query, value, said):
     assert torn == "dead-letters-000001.ndjson: 1 damaged lines"
     assert done.stdout.endswith(": 2 problems\n")
     assert len(json.loads((await spool_command(state, "verify", "--json")).stdout)["wrong"]) == 2
+
+
+async def test_verify_reads_checkpoints(state):
+    path = CheckpointFiles(state).path(WINDOW + 180)
+    path.write_bytes(encode_frame(Frame(0)) * 3)
+    assert (await spool_command(state, "verify")).returncode == 0
+    path.write_bytes(path.read_bytes()[:-1])
+    done = await spool_command(state, "verify")
+    assert (done.returncode, done.stderr) == (70, f"{path.name}: damaged in 1 places\n")
 
 
 async def test_verify_finds_a_damaged_database(state):
