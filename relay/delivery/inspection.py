@@ -90,7 +90,7 @@ def running(directory: Path) -> int | None:
 
 
 def count(directory: Path) -> int:
-    """Return how many steps `verify` takes, for its progress: batches, and bytes of the dead letters by the KiB."""
+    """Return how many batches `verify` will read, for its progress."""
     with closing(_connect(directory)) as database:
         [batches] = database.execute("SELECT count(*) FROM batches").fetchone()
     return int(batches)
