@@ -21,10 +21,12 @@ from relay.assembly import ingest_settings, make_encoder, make_namer, wanted_soc
 from relay.delivery.batcher import pack
 from relay.delivery.checkpoint import Checkpointer, CheckpointFiles
 from relay.delivery.dead_letters import DeadLetters
+from relay.delivery.gate import Settings
 from relay.delivery.pool import SenderPool
-from relay.delivery.rate import TokenBucket
 from relay.delivery.replay import Replays
 from relay.delivery.spool import Spool
+from relay.delivery.spread import phase_of
+from relay.delivery.state_directory import StateDirectory
 from relay.hotpath.choose import make_hotpath, tell_of_hotpath
 from relay.hotpath.explain import explain
 from relay.ingest import Ingest
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from relay.admin.server import AdminServer
     from relay.clock import Clock
     from relay.config.schema import Config
-    from relay.delivery.pool import Cloud, Transport
+    from relay.delivery.way import Cloud, Transport
     from relay.ingest import IngestSettings
     from relay.model import Batch, Point, Tally
 
@@ -122,7 +124,6 @@ class Relay:
         Raises:
             RelayError: a socket or the state directory cannot be used.
         """
-        self._closing.push_async_callback(self._transport.close)
         try:
             self.ingest = self._open_ingest()
             await self._open_delivery()
@@ -154,8 +155,14 @@ class Relay:
         return ingest
 
     async def _open_delivery(self) -> None:
-        config, ledger = self.config.cloud, self.ledger
-        self.spool = await Spool.open(self._state, ledger=ledger)
+        ledger = self.ledger
+        if self._state:
+            directory = await asyncio.to_thread(StateDirectory.open, self._state)
+            self._closing.callback(directory.close)
+        quota = self.config.spool.max
+        self.spool = await Spool.open(
+            self._state, ledger=ledger, clock=self._clock, loss_log=self.loss_log, limit_bytes=quota
+        )
         self._closing.push_async_callback(self.spool.close)
         self._dead_letters = DeadLetters(
             self._state,
@@ -172,14 +179,18 @@ class Relay:
             spool=self.spool,
             cloud=self._cloud,
             transport=self._transport,
-            bucket=TokenBucket(config.requests_per_minute, config.concurrency),
+            settings=self._pool_settings(),
             dead_letters=self._dead_letters,
             ledger=ledger,
             loss_log=self.loss_log,
             clock=self._clock,
             random=random.random,
-            concurrency=config.concurrency,
         )
+        self._closing.push_async_callback(self.pool.close)
+
+    def _pool_settings(self) -> Settings:
+        phase = phase_of(self.config.tags.get("host", ""))
+        return Settings.of(self.config.cloud, window=self.config.window.seconds, phase=phase)
 
     async def _open_window(self) -> None:
         config = self.config
@@ -245,7 +256,8 @@ class Relay:
 
     async def replace_cloud(self, cloud: Cloud, transport: Transport | None = None) -> None:
         """Send with other credentials, or to another place, from the next request on."""
-        await self.pool.replace(cloud=cloud, transport=transport)
+        settings = self._pool_settings() if transport else None
+        await self.pool.replace(cloud=cloud, transport=transport, settings=settings)
 
     def reconfigure(self, config: Config, *, cloud: Cloud | None, transport: Transport | None) -> None:
         """Work by another configuration from the edge of the next window on.
@@ -316,8 +328,8 @@ class Relay:
             group = self._group
             senders = group.create_task(self.pool.run(), name="senders")
             closing = group.create_task(self.closer.run(), name="closer")
-            background = [self._probe_lag, self.watch.run, self.streams.run, self._dead_letters.run, self._replays.run]
-            background.append(self.explosions.run)
+            background = [self._probe_lag, self.watch.run, self.streams.run, self.spool.run]
+            background += [self._dead_letters.run, self._replays.run, self.explosions.run]
             if self.checkpointer:
                 background.append(self.checkpointer.run)
             probes = [group.create_task(run()) for run in background]
@@ -345,32 +357,31 @@ class Relay:
         if closed_early and self.checkpointer:
             await self.checkpointer.drop_void()
         await self.pool.drain(until=began + limits.STOP_SECONDS)
-        if not self._state:
-            await self._drop_what_nobody_keeps(closed_early=closed_early)
-        return Stopped(closed_early=closed_early, seconds=self._clock.monotonic() - began, books=self.books())
+        if not self._state and not closed_early:
+            await self.closer.discard()
+        return await self._settle(began, closed_early=closed_early)
 
     async def _leave(self) -> Stopped:
         """Settle the open window for the worker that comes next: on disk, and not closed."""
         began = self._clock.monotonic()
         await self.closer.name_all()
         await self._keep_window()
-        seconds = self._clock.monotonic() - began
-        return Stopped(closed_early=False, seconds=seconds, books=self.books(), is_handed_over=True)
+        return await self._settle(began, closed_early=False)
 
     async def _keep_window(self) -> None:
         """Write the open window to the state directory; it is on disk when this returns."""
         if self.checkpointer:
             await self.checkpointer.save(everything=True)
 
-    async def _drop_what_nobody_keeps(self, *, closed_early: bool) -> None:
-        """Without a state directory, what is left at stop is lost: say so in the books and in the log."""
-        if not closed_early:
-            await self.closer.discard()
-        points = self.spool.points
-        if points:
-            self.spool.discard()
-            self.ledger.points_dropped["stop_without_state"] += points
-            self.loss_log.warn("points dropped", reason="stop_without_state", points=points)
+    async def _settle(self, began: float, *, closed_early: bool) -> Stopped:
+        """Count what nobody keeps, and close the books."""
+        await self.spool.settle()
+        return Stopped(
+            closed_early=closed_early,
+            seconds=self._clock.monotonic() - began,
+            books=self.books(),
+            is_handed_over=self._is_handing_over,
+        )
 
     # --- what others may ask ------------------------------------------------------------------------------------------
 
@@ -386,6 +397,13 @@ class Relay:
         tally, since_last = self.tally(), self._growth.since_last
         lines, rejected = since_last("received", tally.received), since_last("rejected", sum(tally.rejected.values()))
         self._witness.closed(closed, lines=lines, rejected=rejected)
+        if closed.over_quota:
+            needed, allowed = closed.over_quota
+            event, fix = (
+                "RLY403 the quota is nearly used up, percentiles are not sent",
+                "send fewer series, or raise it",
+            )
+            self.loss_log.warn(event, reason="quota", requests_needed=needed, requests_allowed=allowed, fix=fix)
         tell_of_window(self._growth, self.loss_log, tally, self.ledger, self.hotpath.rejects(), explain)
 
     async def _probe_lag(self) -> None:

@@ -52,6 +52,7 @@ def make_encoder(config: Config) -> PointEncoder:
         output=config.cloud.output,
         counter_values=config.cloud.counter_values,
         percentiles=config.window.percentiles,
+        requests_per_minute=config.cloud.requests_per_minute,
     )
 
 

@@ -55,8 +55,8 @@ class Status:
 
     @property
     def rate_limit(self) -> float:
-        """Requests a minute that may leave."""
-        return float(self.config.cloud.requests_per_minute)
+        """Requests a minute that may leave now."""
+        return self.pool.per_minute
 
     @property
     def checkpoint_interval(self) -> float:

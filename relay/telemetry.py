@@ -64,6 +64,8 @@ class Ledger:
         self.points_delivered = 0
         self.points_refused = 0
         self.points_dropped: Counter[str] = Counter()
+        self.windows_dropped = 0
+        """Whole windows that the spool had to drop."""
         self.dead_letters = 0
         """Stock: letters that are kept, on disk and in memory."""
         self.dead_letters_dropped = 0
@@ -79,6 +81,8 @@ class Ledger:
         """Wall time of the last delivered batch; 0 if none."""
         self.delivery_lag = 0.0
         """Seconds from the end of its window to the delivery of the last batch."""
+        self.clock_skew = 0.0
+        """Seconds that this machine is ahead of the cloud, by its last answer."""
         self.names_rewritten = 0
         self.tags_dropped = 0
 

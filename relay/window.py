@@ -116,6 +116,14 @@ class Encoding(Protocol):
 
     samples_dropped: int
     points_collided: int
+    points_shed: int
+    requests_needed: int
+    requests_allowed: float
+
+    @property
+    def over_quota(self) -> bool:
+        """Whether the window needs so much of the quota that its percentiles are shed; known after `prepare`."""
+        ...
 
     def prepare(self) -> Iterator[None]:
         """Look at every name first, a step each."""
@@ -149,6 +157,8 @@ class Closed:
     requests: int
     seconds: float
     """Spent on the close."""
+    over_quota: tuple[int, int] | None = None
+    """Requests that the window needed with its percentiles, which were shed, and how many were allowed."""
 
 
 class Rules(NamedTuple):
@@ -295,6 +305,7 @@ class Closer:
                 points=sum(batch.points for batch in batches),
                 requests=len(batches),
                 seconds=self._ledger.close_seconds,
+                over_quota=(encoding.requests_needed, int(encoding.requests_allowed)) if encoding.over_quota else None,
             )
         )
 
@@ -321,6 +332,9 @@ class Closer:
         if encoding.points_collided:
             ledger.points_created += encoding.points_collided
             ledger.points_dropped["name_collision"] += encoding.points_collided
+        if encoding.points_shed:
+            ledger.points_created += encoding.points_shed
+            ledger.points_dropped["percentile_quota"] += encoding.points_shed
 
     async def _name(self, *, slices: int) -> None:
         """Answer up to `slices` x 200 unresolved identities: a flood of new ones must not keep the closer here."""

@@ -114,6 +114,16 @@ class Spool(Protocol):
         """Id of the oldest that waits."""
         ...
 
+    @property
+    def limit_bytes(self) -> int:
+        """Quota on disk."""
+        ...
+
+    @property
+    def degraded(self) -> bool:
+        """Whether the disk refuses."""
+        ...
+
 
 class State(Protocol):
     """Where the figures come from."""
@@ -316,6 +326,7 @@ class RelayCollector(Collector):
         )
         yield gauge("relay_requests_in_flight", "Requests that wait for an answer.", self._state.requests_in_flight)
         yield gauge("relay_rate_limit", "Requests a minute that may leave.", self._state.rate_limit)
+        yield gauge("relay_clock_skew_seconds", "This machine is ahead of the cloud by so much.", ledger.clock_skew)
 
     def _spool(self) -> Iterator[Metric]:
         spool = self._state.spool
@@ -324,6 +335,10 @@ class RelayCollector(Collector):
         yield gauge("relay_spool_batches", "Requests that wait.", spool.batches)
         yield gauge("relay_spool_bytes", "Their compressed size.", spool.bytes)
         yield gauge("relay_spool_oldest_age_seconds", "Age of the oldest window that waits.", age)
+        yield gauge("relay_spool_limit_bytes", "Quota of the spool on disk.", spool.limit_bytes)
+        dropped = self._state.ledger.windows_dropped
+        yield counter("relay_spool_dropped_windows", "DATALOSS: windows dropped from a full spool.", dropped)
+        yield gauge("relay_durability_degraded", "1 while the disk refuses what should be on it.", spool.degraded)
 
 
 def counter(name: str, help_: str, value: float | Mapping[str, float], label: str = "") -> CounterMetricFamily:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from relay.config.credentials import Credentials
     from relay.config.loading import Loaded
     from relay.config.schema import Config
+    from relay.jdcloud.cloud import JDCloud
     from relay.worker import Worker
 
 WATCH_SECONDS: Final = 2.0
@@ -85,6 +86,9 @@ class Reloader:
         loaded = load_for_run(self._path, dry_run=self._dry_run)
         return loaded, needed_credentials(loaded.config.cloud)
 
+    def _make_cloud(self, config: Config, credentials: Credentials | None) -> JDCloud:
+        return make_cloud(config.cloud, credentials, find=lambda: needed_credentials(config.cloud))
+
     def _refuse_what_cannot(self, changes: Changes) -> None:
         """Raise if the reload cannot be done as a whole.
 
@@ -107,9 +111,9 @@ class Reloader:
             return
         at_edge = any(key.startswith("cloud.") for key in changes.at_edge)
         transport = make_transport(config.cloud) if at_edge else None
-        await self._relay.replace_cloud(make_cloud(self._config.cloud, credentials))
+        await self._relay.replace_cloud(self._make_cloud(self._config, credentials))
         if changes.at_edge:
-            cloud = make_cloud(config.cloud, credentials) if at_edge else None
+            cloud = self._make_cloud(config, credentials) if at_edge else None
             self._relay.reconfigure(config, cloud=cloud, transport=transport)
         self._config = config
         self._relay.status.is_last_reload_successful = True

@@ -11,6 +11,7 @@ import click
 from relay.cli.locating import Place, as_size, as_time, find_state, plural, progress, readable, state_options
 from relay.delivery import inspection
 from relay.errors import ExitCode, Problem, RelayError
+from relay.hotpath.partial import decode_frames
 from relay.jdcloud.codec import decode
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def summarise(place: Place) -> dict[str, Any]:
 @spool.command()
 @state_options
 def verify(path: Path | None, state: Path | None, *, as_json: bool) -> None:
-    """Read everything that waits and every dead letter; exit 70 with what is wrong, if anything is."""
+    """Read everything that waits every checkpoint and dead letter; exit 70 with what is wrong, if anything is."""
     place = find_state(path, state)
     with readable(place.directory):
         try:
@@ -78,7 +79,8 @@ def verify(path: Path | None, state: Path | None, *, as_json: bool) -> None:
         except sqlite3.Error:
             batches = 0  # verify says what is wrong
         with progress("verifying", batches) as step:
-            wrong = list(inspection.verify(place.directory, timestamps=timestamps, progress=step))
+            found = inspection.verify(place.directory, timestamps=timestamps, damaged=damaged, progress=step)
+            wrong = list(found)
     if as_json:
         click.echo(json.dumps({"directory": str(place.directory), "batches": batches, "wrong": wrong}, indent=2))
     else:
@@ -87,6 +89,11 @@ def verify(path: Path | None, state: Path | None, *, as_json: bool) -> None:
         checked = f"{plural(batches, 'request')} verified in {place.directory}"
         click.echo(f"{checked}: {plural(len(wrong), 'problem')}" if wrong else f"{checked}: all can be sent")
     raise SystemExit(ExitCode.INTERNAL if wrong else ExitCode.OK)
+
+
+def damaged(checkpoint: bytes) -> int:
+    """Return in how many places a checkpoint cannot be read."""
+    return decode_frames(checkpoint)[1]
 
 
 def timestamps(body: bytes) -> list[int]:

@@ -102,7 +102,7 @@ def _known(settings: Iterable[Setting], report: _Report) -> list[Setting]:
             report.add(setting.place, f"unknown table [{table}]", closest(table, TABLES, "[{}]"))
         else:
             names = [key.partition(".")[2] for key in known if key.startswith(f"{table}.")]
-            report.add(setting.place, f"unknown key {name} in [{table}]", closest(name, names))
+            report.add(setting.place.without_value(), f"unknown key {name} in [{table}]", closest(name, names))
     return found
 
 

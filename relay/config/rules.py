@@ -120,6 +120,14 @@ def _percentiles(config: Config) -> str:
     return f"must lie between 0 and 100, not {wrong[0]:g}" if wrong else ""
 
 
+def _spread(config: Config) -> str:
+    rule = 'must be "auto" or a duration no longer than the window, such as "10s"'
+    try:
+        return "" if config.cloud.spread_seconds(config.window.seconds) <= config.window.seconds else rule
+    except ValueError:
+        return rule
+
+
 def _idle_gauges(config: Config) -> str:
     try:
         config.window.idle_gauge_ttl()
@@ -192,7 +200,9 @@ RULES: Final[dict[str, Callable[[Config], str]]] = {
     "cloud.connect_timeout": _between("cloud", "connect_timeout", 0.1, 300),
     "cloud.concurrency": _between("cloud", "concurrency", 1, 256),
     "cloud.requests_per_minute": _between("cloud", "requests_per_minute", 1, 1_000_000),
+    "cloud.spread": _spread,
     "cloud.max_age": _between("cloud", "max_age", 60, limits.POINT_AGE_MAX),
+    "spool.max": _between("spool", "max", 2**20, 2**40),
     "spool.dead_letters": _between("spool", "dead_letters", 2**16, 2**40),
     "admin.listen": _admin,
     "telemetry.prefix": _legal("telemetry", "prefix", empty=False),

@@ -15,6 +15,8 @@ from relay.config.types import Seconds, Secret, Size
 
 DELAY_MOST: Final = 0.010
 """Seconds: what "auto" allows, and the most that the receive buffer bears."""
+SPREAD_SHARE: Final = 1 / 6
+"""Of a window: what "auto" spreads it over."""
 _CORES_PER_READER: Final = 4
 
 
@@ -146,9 +148,21 @@ class Cloud(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     connect_timeout: Annotated[Seconds, help_("for its connection")] = Seconds(4)
     concurrency: Annotated[int, help_("requests at the same time")] = 8
     requests_per_minute: Annotated[int, help_("upper bound; the quota of an access key is about 1000 a minute")] = 900
-    max_age: Annotated[Seconds, help_("older samples are dropped")] = Seconds(7 * 86_400)
+    spread: Annotated[
+        str,
+        help_('over how long the requests of a window leave, evenly; "auto": a sixth of it'),
+    ] = "auto"
+    max_age: Annotated[Seconds, help_("older samples are dropped, and older points are not sent")] = Seconds(7 * 86_400)
+    on_ambiguous: Annotated[
+        Literal["resend", "drop"],
+        help_("a request without an answer, which may have been stored: twice, or not at all"),
+    ] = "resend"
     ca_file: Annotated[str, help_("PEM file of certificate authorities to trust instead of the system's")] = ""
     proxy: Annotated[str, help_("URL of an HTTP proxy")] = ""
+
+    def spread_seconds(self, window: int) -> float:
+        """Return over how many seconds a window of so many seconds is spread."""
+        return window * SPREAD_SHARE if self.spread == "auto" else Seconds.parse(self.spread)
 
 
 class Spool(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -160,7 +174,7 @@ class Spool(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             'a directory; empty: $STATE_DIRECTORY, /var/lib/statsd-relay or ~/.local/state/statsd-relay; "none": memory'
         ),
     ] = ""
-    max: Annotated[Size, help_("bound of the requests that wait; beyond it the oldest windows go")] = Size(2**30)
+    max: Annotated[Size, help_("quota on disk; beyond it the oldest windows are dropped")] = Size(1024**3)
     dead_letters: Annotated[Size, help_("bound of the points the cloud refused; the oldest go first")] = Size(
         64 * 1024 * 1024
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, get_origin
 
 from relay.errors import ConfigError, Problem
@@ -43,6 +43,10 @@ class Place:
             text=self.text,
             width=self.width,
         )
+
+    def without_value(self) -> Place:
+        """Return the place with its key alone: who knows what belongs to a key that nobody knows."""
+        return replace(self, text=self.text[: self.column - 1 + self.width])
 
     def origin(self) -> str:
         """Return where this is, in a few words."""

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relay.clock import Clock
-    from relay.delivery.letters import Reason
     from relay.telemetry import Ledger
 
 LIMIT: Final = 64 * 1024 * 1024
@@ -65,7 +64,7 @@ class DeadLetters:
         letters: Sequence[tuple[bytes, str]],
         *,
         window: int,
-        reason: Reason,
+        reason: str,
         request_id: str = "",
         http: int | None = None,
         attempts: int = 1,
@@ -75,7 +74,7 @@ class DeadLetters:
         Args:
             letters: the point as it was sent, and the detail.
             window: id of their window.
-            reason: why they died.
+            reason: why they died, one of REASONS.
             request_id: of the answer.
             http: its status; None if there was none.
             attempts: how often they were sent.
@@ -119,6 +118,7 @@ class DeadLetters:
         if self._held:
             self._drop(len(self._held), "stop")
             self._held.clear()
+            self._held_bytes = 0
         self._note()
 
     # --- lines that wait ----------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote
 
 from relay import limits
+from relay.delivery.checkpoint import CheckpointFiles
 from relay.delivery.letters import Reader, letter_files
 from relay.delivery.taking import replay_files
 
@@ -89,20 +90,25 @@ def running(directory: Path) -> int | None:
 
 
 def count(directory: Path) -> int:
-    """Return how many steps `verify` takes, for its progress: batches, and bytes of the dead letters by the KiB."""
+    """Return how many batches `verify` will read, for its progress."""
     with closing(_connect(directory)) as database:
         [batches] = database.execute("SELECT count(*) FROM batches").fetchone()
     return int(batches)
 
 
 def verify(
-    directory: Path, *, timestamps: Callable[[bytes], list[int]], progress: Callable[[int], object]
+    directory: Path,
+    *,
+    timestamps: Callable[[bytes], list[int]],
+    damaged: Callable[[bytes], int],
+    progress: Callable[[int], object],
 ) -> Iterator[str]:
     """Yield what is wrong, each as one sentence.
 
     Args:
         directory: the state directory.
         timestamps: returns those of a body's points; a ValueError says that it is none.
+        damaged: returns in how many places a checkpoint cannot be read.
         progress: told 1 for each batch.
     """
     try:
@@ -119,6 +125,18 @@ def verify(
         yield f"{error.filename}: {error.strerror}"
     for name, lines in reader.damaged.items():
         yield f"{name}: {lines} damaged lines"
+    yield from _verify_checkpoints(CheckpointFiles(directory), damaged)
+
+
+def _verify_checkpoints(files: CheckpointFiles, damaged: Callable[[bytes], int]) -> Iterator[str]:
+    """Read each twice: a relay that runs may be appending, or have committed the window meanwhile."""
+    for path in map(files.path, files.windows()):
+        try:
+            places = min(damaged(path.read_bytes()) for _ in range(2))
+        except FileNotFoundError:
+            continue
+        if places:
+            yield f"{path.name}: damaged in {places} places"
 
 
 def _verify_pages(database: sqlite3.Connection) -> Iterator[str]:

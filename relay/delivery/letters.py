@@ -11,7 +11,7 @@ import os
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import msgspec
 import xxhash
@@ -24,8 +24,8 @@ _NAME: Final = re.compile(r"dead-letters-(\d{6,12})\.ndjson")
 LINE_MOST: Final = 256 * 1024
 """Bytes of one line; a point is a hundredth of that. Longer ones are damaged, and read in pieces of this size."""
 
-Reason = Literal["refused_point", "refused_request", "unreadable_answer", "too_old", "ambiguous", "too_large"]
-REASONS: Final[tuple[str, ...]] = get_args(Reason)
+REASONS: Final = ("refused_point", "refused_request", "unreadable_answer", "too_old", "ambiguous", "too_large")
+"""Why a point died: every reason there is."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +35,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """Version of the form; lines of another one are left alone."""
     time: str
     """When it died, RFC 3339 in UTC."""
-    reason: Reason
+    reason: str
     detail: str
     """The cloud's own words."""
     request_id: str = ""

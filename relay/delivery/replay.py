@@ -7,7 +7,6 @@ whenever the process dies; the file is removed when all of it is in. The points 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections import defaultdict
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
@@ -35,6 +34,11 @@ MARK: Final = "replay"
 
 class Spool(Protocol):
     """Where points wait."""
+
+    @property
+    def degraded(self) -> bool:
+        """Whether a crash would lose what it holds."""
+        ...
 
     async def state(self, key: str) -> bytes | None:
         """What was stored under a key."""
@@ -85,11 +89,13 @@ class Replays:
 
     async def look(self, directory: Path) -> None:
         """Put every file that is there into the spool; one that cannot be is tried again at the next look."""
+        if self._spool.degraded:
+            return  # what only memory would hold is safer where it is
         try:
             await asyncio.to_thread(finish, directory)
             for path in await asyncio.to_thread(replay_files, directory):
                 await self._add(path)
-        except (OSError, sqlite3.Error) as error:
+        except OSError as error:
             self._loss_log.warn("RLY411 dead letters cannot be replayed yet", reason=str(error))
 
     async def _add(self, path: Path) -> None:
@@ -102,6 +108,8 @@ class Replays:
             await self._spool.add_replayed(batches, {MARK: f"{path.name} {start}".encode()})
             points += sum(batch.points for batch in batches)
             damaged += part.damaged
+        if self._spool.degraded:
+            return  # some of it is only in memory: the file is needed after a crash
         await asyncio.to_thread(path.unlink, missing_ok=True)
         structlog.get_logger("relay").info("dead letters replayed", file=path.name, points=points, damaged=damaged)
 

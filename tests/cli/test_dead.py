@@ -127,24 +127,26 @@ async def test_refused_repaired_and_sent_again_is_delivered_once(tmp_path):
     replayed, delivered = 'relay_points_total{outcome="replayed"}', 'relay_points_total{outcome="delivered"}'
     with relay_process(env, tmp_path / "log") as relay:
         emulator.add_fault(Fault.parse("partial:1"))
-        relay.send(b"hits:7|c")
-        await relay.wait_for(relay_dead_letters=1)
-        assert emulator.total("hits") == 0
-        done = await asyncio.to_thread(dead, state, "replay", "--metric", "hits")
+        relay.send(b"a:1|c\nb:2|c\nc:3|c")
+        await relay.wait_for(**{"relay_dead_letters": 1, delivered: 2})
+        [letter] = (await asyncio.to_thread(dead, state, "show", "--json")).stdout.splitlines()
+        refused = json.loads(letter)["point"]["metric"]
+        assert emulator.total(refused) == 0
+        done = await asyncio.to_thread(dead, state, "replay", "--metric", refused)
         assert done.stdout == "1 point will be sent again\n"
-        metrics = await relay.wait_for(**{replayed: 1, delivered: 1})
+        metrics = await relay.wait_for(**{replayed: 1, delivered: 3})
         assert metrics['relay_points_total{outcome="refused"}'] == 1
         while (await asyncio.to_thread(relay.metrics))["relay_dead_letters"]:
             await asyncio.sleep(0.05)
-        assert emulator.total("hits") == 7
-        emulator.add_fault(Fault.parse("400:1"))
-        relay.send(b"late:5|c")
-        await relay.wait_for(relay_dead_letters=1)
+        emulator.add_fault(Fault.parse("partial:1"))
+        relay.send(b"d:4|c\ne:5|c")
+        await relay.wait_for(**{"relay_dead_letters": 1, delivered: 4})
         assert await relay.stop() == 0
     assert (await asyncio.to_thread(dead, state, "replay")).returncode == 0
     with relay_process(env, tmp_path / "log2") as relay:
         await relay.wait_for(**{replayed: 1, delivered: 1})
         assert await relay.stop() == 0
-    assert (emulator.total("hits"), emulator.total("late"), emulator.duplicates()) == (7, 5, [])
+    assert [emulator.total(metric) for metric in "abcde"] == [1, 2, 3, 4, 5]
+    assert emulator.duplicates() == []
     assert (points_in(state), replay_files(state)) == ([], [])
     await emulator.stop()

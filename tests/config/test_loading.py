@@ -142,7 +142,7 @@ concurrency = "many"
 def test_a_problem_points_at_its_key(tmp_path):
     [problem] = problems(tmp_path, '[listen]\n  udpp = ["x"]\n')
     assert str(problem).splitlines()[1:] == [
-        '    2 |   udpp = ["x"]',
+        "    2 |   udpp",
         "      |   ^^^^",
         "      fix: did you mean udp?",
     ]

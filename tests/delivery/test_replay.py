@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -14,11 +13,11 @@ from relay.delivery import taking
 from relay.delivery.letter_files import LetterFiles, locked
 from relay.delivery.letters import letter_files
 from relay.delivery.replay import Replays
-from relay.delivery.spool import Spool
 from relay.delivery.taking import Selection, replay_files
 from relay.jdcloud.codec import decode
 from relay.telemetry import Ledger, LossLog
 from tests.support.letters import WINDOW, line, point, points_in
+from tests.support.spool import open_spool
 
 EVERYTHING = Selection()
 
@@ -43,7 +42,7 @@ class Relay:
 
     async def __aenter__(self):
         self.ledger = Ledger()
-        self.spool = await Spool.open(self.directory, ledger=self.ledger)
+        self.spool = await open_spool(self.directory, ledger=self.ledger)
         self.replays = Replays(
             self.directory, spool=self.spool, pack=pack_requests, clock=self.clock, loss_log=LossLog(self.clock)
         )
@@ -186,20 +185,26 @@ async def test_a_relay_killed_after_any_part_takes_each_point_once(tmp_path, clo
     assert replay_files(tmp_path) == []
 
 
-async def test_a_spool_that_fails_leaves_the_file_for_later(relay, tmp_path):
-    fill(tmp_path, line(1))
-    replay(tmp_path)
+async def test_a_spool_that_only_memory_holds_leaves_the_file_for_later(relay, tmp_path):
+    fill(tmp_path, line(1), line(2))
+    replay(tmp_path, Selection(metric="web.*"))
+    relay.spool._writer.trouble = "full"
+    await relay.look()
+    assert (relay.ledger.points_replayed, len(replay_files(tmp_path))) == (0, 1)
+    relay.spool._writer.trouble = ""
     add = relay.spool.add_replayed
 
-    async def full(batches, state):
-        raise sqlite3.OperationalError("database or disk is full")
+    async def degrade(batches, state):
+        await add(batches, state)
+        relay.spool._writer.trouble = "full"
 
-    relay.spool.add_replayed = full
+    relay.spool.add_replayed = degrade
     await relay.look()
-    assert len(replay_files(tmp_path)) == 1
+    assert (relay.ledger.points_replayed, len(replay_files(tmp_path))) == (2, 1), "needed after a crash"
     relay.spool.add_replayed = add
+    relay.spool._writer.trouble = ""
     await relay.look()
-    assert (relay.ledger.points_replayed, replay_files(tmp_path)) == (1, [])
+    assert (relay.ledger.points_replayed, replay_files(tmp_path)) == (2, [])
 
 
 async def test_letters_that_come_while_others_are_taken_are_kept(tmp_path):
