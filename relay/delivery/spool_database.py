@@ -7,7 +7,7 @@ SQLite has traps on a full disk. It cannot even delete without new blocks in the
 It checkpoints by itself when the log has 1,000 pages and when the last connection closes, which eats the blocks just
 given up: so checkpoints are made here, and a full disk closes no connection. secure_delete (on in Debian) writes every
 deleted byte to the log. max_page_count holds for one connection and ignores the log. Between checkpoints the log keeps
-its size on disk: blocks that need not be found again.
+as much of its size on disk as the ballast has: blocks that need not be found again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from relay import limits
 from relay.delivery import spool_file
 from relay.delivery.ballast import Ballast
 from relay.delivery.lanes import Entry
-from relay.delivery.spool_errors import Damaged, DiskTrouble, QuotaReached, explained
+from relay.delivery.spool_errors import Damaged, DiskTrouble, QuotaReached, explained, is_full
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -152,7 +152,7 @@ class Database:
         Raises:
             DiskTrouble, Damaged: nothing was removed.
         """
-        checkpoint = self._unchecked >= _CHECKPOINT_EVERY
+        checkpoint = self._unchecked >= _CHECKPOINT_EVERY or _size(self._wal) >= self._reserve
         self._transact(partial(_delete, ids=ids), checkpoint=checkpoint)
         if not self.strained:
             self._shrink()
@@ -166,6 +166,8 @@ class Database:
         with explained(self._directory):
             self._checkpoint()
             self._ballast.hold()
+        if is_full(self._directory):
+            raise DiskTrouble("full", "nothing is left but the reserve")
         self.strained = False
 
     # --- reading ------------------------------------------------------------------------------------------------------
@@ -208,6 +210,7 @@ class Database:
                 self._db.executescript(_SETTINGS if version is not None else _MAKE + _SETTINGS)
                 if version == 0:
                     self._db.execute(f"PRAGMA user_version = {spool_file.VERSION}")
+                self._db.execute(f"PRAGMA journal_size_limit = {self._reserve}").fetchall()
                 self._limit_pages()
             except sqlite3.Error:
                 self.abandon()
@@ -244,6 +247,8 @@ class Database:
                     self._checkpoint()
             except (DiskTrouble, QuotaReached):
                 self.strained = True  # the transaction is safe in the log
+        if is_full(self._directory):
+            self.strained = True  # it went into blocks that were there; say so before the next one finds none
 
     def _with_ballast(self, act: Callable[[], None]) -> None:
         """Act; if the disk is full, give up the ballast and act again."""
