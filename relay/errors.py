@@ -26,9 +26,12 @@ CODES: Final[dict[str, str]] = {
     "RLY101": "A socket or the state directory cannot be used: the address is taken or not permitted, or the path is.",
     "RLY102": "The configuration has an unknown key, table or variable, or a value that breaks the key's rule.",
     "RLY103": "The configuration file cannot be read or is not TOML.",
+    "RLY104": "The state directory is not safe: others own it or can write into it, or a file is a symbolic link.",
+    "RLY105": "The state directory is in use by another relay.",
     "RLY110": "A required setting is missing, most often the region or the credentials.",
     "RLY120": "The cloud refused the credentials (401 or 403).",
     "RLY121": "A secret file can be read by every user of this machine.",
+    "RLY122": "This machine's clock differs from the cloud's by over a minute.",
     "RLY201": "The kernel granted a smaller receive buffer than asked for.",
     "RLY202": "The kernel dropped packets because the receive buffer was full.",
     "RLY301": "Lines were rejected.",
@@ -37,7 +40,11 @@ CODES: Final[dict[str, str]] = {
     "RLY310": "The series limit is reached; new series fold into an overflow series.",
     "RLY401": "The cloud says 429: the quota is used up.",
     "RLY402": "The cloud refused points or requests.",
+    "RLY403": "A window needs over 90 % of requests_per_minute; percentiles are not sent.",
     "RLY404": "The cloud answered with a status that needs a person (404, redirect, other 4xx).",
+    "RLY410": "The spool is filling, or full: then the oldest windows are dropped.",
+    "RLY411": "The disk refuses or is too slow: what should be on it is kept in memory, or is all there again.",
+    "RLY412": "A file of the state directory was damaged or of a newer release and was set aside, or a request in it.",
     "RLY900": "The native hot path is not installed; the Python one runs.",
 }
 
@@ -51,6 +58,7 @@ REJECTED_LINES: Final = (
     "bad_timestamp",
     "reserved_name",
     "truncated",
+    "line_too_long",
     "source_denied",
     "series_limit",
     "internal_error",
@@ -66,7 +74,15 @@ DROPPED_SAMPLES: Final = (
     "forgotten",
 )
 """Why a sample that was accepted is lost."""
-DROPPED_POINTS: Final = ("name_collision", "stop_without_state")
+DROPPED_POINTS: Final = (
+    "name_collision",
+    "spool_damaged",
+    "spool_full",
+    "stop_without_state",
+    "too_old",
+    "ambiguous",
+    "percentile_quota",
+)
 """Why a point is lost without an answer of the cloud."""
 
 

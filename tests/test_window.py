@@ -118,6 +118,10 @@ class NameIt:
 class Sums:
     samples_dropped = 0
     points_collided = 0
+    points_shed = 0
+    requests_needed = 0
+    requests_allowed = 1.0
+    over_quota = False
 
     def __init__(self, closed):
         self.closed = closed

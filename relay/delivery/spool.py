@@ -1,56 +1,46 @@
-"""Where requests wait until the cloud has them: SQLite in WAL mode, one writer thread, every window in one transaction.
+"""Where requests wait until the cloud has them: what waits, what is leased, and how both stand in the ledger.
 
-Invariant (I8): a window is stored before its first request is sent, and what is sent again is the same bytes. A batch
-leaves the spool only when it is done; one that is leased when the process dies is sent again. Bodies are kept as
-zlib level 1 and inflated to the same bytes. Without a directory the same tables live in memory.
+Invariants (I8, I5): a window is stored before its first request is sent, and what is sent again is the same bytes. A
+batch leaves the spool only when it is done, or dropped and counted; one that is leased when the process dies is sent
+again. Points move between `points`, `leased` and the counters of the ledger in one step without an await.
 
-The order is newest window first: after an outage the present is of more use than the past.
+Everything here happens on the loop and nothing waits for the disk: `Writer` hands work to a thread (spool_writer.py),
+and what SQLite does with it is in spool_database.py. While the disk refuses, windows are kept in memory up to
+`MEMORY_MOST`, sending goes on, and `degraded` says so. Without a directory they are never anywhere else.
 """
 
 from __future__ import annotations
 
 import asyncio
-import heapq
-import sqlite3
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from relay import limits
-from relay.errors import ExitCode, Problem, RelayError
+from relay.delivery.bodies import Row
+from relay.delivery.filling import Filling
+from relay.delivery.lanes import Entry, Lanes
+from relay.delivery.memory_writer import MemoryWriter
+from relay.delivery.pending import Job
+from relay.delivery.spool_database import Database
+from relay.delivery.spool_errors import Damaged, DiskTrouble
+from relay.delivery.spool_writer import Writer
 from relay.model import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from relay.telemetry import Ledger
+    from relay.clock import Clock
+    from relay.delivery.spool_database import Contents
+    from relay.telemetry import Ledger, LossLog
 
-T = TypeVar("T")
+Blob: TypeAlias = bytes
+State: TypeAlias = "Mapping[str, bytes]"
 
-_SCHEMA: Final = """
-PRAGMA page_size = 16384;
-PRAGMA locking_mode = EXCLUSIVE;
-PRAGMA journal_mode = WAL;
-PRAGMA synchronous = FULL;
-PRAGMA secure_delete = OFF;
-CREATE TABLE IF NOT EXISTS windows (id INTEGER PRIMARY KEY);
-CREATE TABLE IF NOT EXISTS batches (id INTEGER PRIMARY KEY, window INTEGER, points INTEGER, body BLOB);
-CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value BLOB);
-"""
-_ACK_DELAY: Final = 0.1
-"""Seconds that acknowledgements are gathered: 33 in one transaction cost 15 us each instead of 243."""
-
-
-class _Entry(NamedTuple):
-    """A waiting batch, ordered for the heap: newest window first, then in the order of storing."""
-
-    age: int
-    """Minus the window's id."""
-    id: int
-    points: int
-    size: int
+MEMORY_MOST: Final = 64 * 1024 * 1024
+"""Bytes of compressed bodies that only memory holds: about a million points, or an hour of 15,000 series."""
+_PRUNE_EVERY: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,183 +48,294 @@ class Lease:
     """A batch that is somebody's to send, until `done` or `put_back`."""
 
     batch: Batch
-    entry: _Entry
+    entry: Entry
+    live: bool
+    """It belongs to the newest window that waits."""
+    packed: bytes
+    generation: int
+    """Of the database it came from."""
 
 
 class Spool:
-    """State: a database, the heap of what waits, and what is leased."""
+    """State: the lanes of what waits, what is leased, and the writer of what is not on disk yet."""
 
-    def __init__(self, directory: Path | None, ledger: Ledger) -> None:
-        self._path = str(directory / "spool.db") if directory else ":memory:"
+    def __init__(
+        self, database: Database | None, *, ledger: Ledger, clock: Clock, loss_log: LossLog, limit_bytes: int
+    ) -> None:
         self._ledger = ledger
-        self._thread = ThreadPoolExecutor(1, "spool")
-        self._waiting: list[_Entry] = []
+        self._clock = clock
+        self._loss_log = loss_log
+        self._lanes = Lanes()
         self._some_wait = asyncio.Event()
-        self._acked: list[int] = []
-        self._acking: asyncio.Task[None] | None = None
+        self._filling = Filling(limit_bytes)
+        self._writer = Writer(database, owner=self, clock=clock, loss_log=loss_log) if database else MemoryWriter()
+        self._next_id = int(clock.wall() * 1_000_000)
+        """Ids go up even if those of an earlier run cannot be read: from the clock, and above all that are found."""
+        self._dropped: set[int] = set()
+        """Windows that were counted as dropped."""
+        self._settled = False
+        self.limit_bytes = limit_bytes
         self.committed: set[int] = set()
         """Ids of the windows stored in the last 30 days."""
-        self.points = 0
-        """Waiting, without those leased."""
-        self.bytes = 0
-        """Of the bodies that wait, compressed."""
         self.leased = 0
         """Points on their way."""
 
     def __repr__(self) -> str:
-        """Report what waits."""
-        return f"<Spool {self.batches} batches, {self.bytes / 1048576:.1f} MiB>"
+        """Report what waits, how old it is, and whether it is safe."""
+        oldest = f", oldest {self._clock.wall() - self.oldest_window:.0f} s" if self.oldest_window is not None else ""
+        degraded = f", degraded ({self._writer.trouble})" if self.degraded else ""
+        return f"<Spool {self.batches} batches, {self.bytes / 1048576:.1f} MiB{oldest}{degraded}>"
 
     @property
     def batches(self) -> int:
         """Batches waiting."""
-        return len(self._waiting)
+        return self._lanes.batches
+
+    @property
+    def points(self) -> int:
+        """Waiting, without those leased."""
+        return self._lanes.points
+
+    @property
+    def bytes(self) -> int:
+        """Of the bodies that wait, compressed."""
+        return self._lanes.bytes
 
     @property
     def oldest_window(self) -> int | None:
         """Id of the oldest window that waits."""
-        return -max(self._waiting).age if self._waiting else None
+        return self._lanes.oldest
+
+    @property
+    def degraded(self) -> bool:
+        """Whether the disk refuses or is too slow, so that a crash would lose what is in memory."""
+        return bool(self._writer.trouble)
 
     @classmethod
-    async def open(cls, directory: Path | None, *, ledger: Ledger) -> Spool:
-        """Open or make the database; what it holds is recovered.
+    async def open(
+        cls, directory: Path | None, *, ledger: Ledger, clock: Clock, loss_log: LossLog, limit_bytes: int
+    ) -> Spool:
+        """Open or make the database; what it holds is recovered. A disk that refuses is retried until it does not.
 
-        Raises:
-            RelayError: RLY101, the file cannot be used.
+        Args:
+            directory: exists, and is this relay's alone (see state_directory.py); None for memory only.
+            ledger: counts what is created, recovered, replayed and dropped.
+            clock: wall time for names and ids, monotonic for the forecast.
+            loss_log: RLY410 to RLY412.
+            limit_bytes: quota of database, log and ballast together.
         """
-        spool = cls(directory, ledger)
-        try:
-            await spool._run(spool._open)
-        except sqlite3.Error as error:
-            spool._thread.shutdown()
-            fix = (
-                "stop the other relay, or give each its own [spool] path" if "locked" in str(error) else "move it away"
-            )
-            problem = Problem(code="RLY101", message=f"cannot use {spool._path}: {error}", fix=fix)
-            raise RelayError(problem, exit_code=ExitCode.BIND_OR_STATE) from error
-        spool._wake()
+        database = Database(directory, limit_bytes=limit_bytes) if directory else None
+        spool = cls(database, ledger=ledger, clock=clock, loss_log=loss_log, limit_bytes=limit_bytes)
+        spool.committed.update(await spool._writer.open())
         return spool
 
-    async def store(self, window: int, batches: Sequence[Batch], state: Mapping[str, bytes]) -> None:
-        """Commit a window: its requests, the state that belongs to it, and its id, in one transaction.
+    async def run(self) -> None:
+        """Wait for the end of the writer's task; raises what should never have been raised in it."""
+        await self._writer.run()
+
+    # --- in -----------------------------------------------------------------------------------------------------------
+
+    async def store(self, window: int, batches: Sequence[Batch], state: State) -> None:
+        """Commit a window: its requests, the state that belongs to it, and its id.
+
+        Returns when it is on disk, or in memory if the disk refuses; no trouble of the disk is ever raised.
 
         Raises:
-            sqlite3.Error: nothing of it was stored.
+            ValueError: the window was stored before.
         """
-        entries = await self._run(self._insert, window, batches, state)
+        if window in self.committed:
+            raise ValueError(f"window {window} was closed twice")
         self.committed.add(window)
-        for entry in entries:
-            self._push(entry)
-        self._ledger.points_created += sum(entry.points for entry in entries)
-        self._wake()
+        if len(self.committed) % _PRUNE_EVERY == 0:
+            self.committed.difference_update([id_ for id_ in self.committed if id_ < window - limits.POINT_AGE_MAX])
+        rows = await self._hand_over(batches, windows=[window], state=state)
+        self._ledger.points_created += self._publish(rows)
+        self._watch_filling()
 
-    async def take(self) -> Lease:
-        """Lease the next batch; wait until there is one."""
-        while not self._waiting:
-            self._some_wait.clear()
-            await self._some_wait.wait()
-        entry = heapq.heappop(self._waiting)
-        self.points -= entry.points
-        self.bytes -= entry.size
-        self.leased += entry.points
-        try:
-            body = await self._run(self._read, entry.id)
-        except BaseException:
-            self._return(entry)
-            raise
-        return Lease(batch=Batch(window=-entry.age, points=entry.points, body=body), entry=entry)
+    async def add_replayed(self, batches: Sequence[Batch], state: State) -> None:
+        """Store batches of windows that were committed long ago, with state that says so, in one transaction."""
+        rows = await self._hand_over(batches, windows=(), state=state)
+        self._ledger.points_replayed += self._publish(rows)
+
+    # --- out ----------------------------------------------------------------------------------------------------------
+
+    async def take(self, *, live: bool = False) -> Lease:
+        """Lease the next batch; wait until there is one. `live`: only of the newest window."""
+        while True:
+            at_hand = None if self._writer.may_read() else self._writer.bodies.has
+            newest = self._lanes.newest
+            entry = self._lanes.take(live=live, at_hand=at_hand)
+            if entry is None:
+                self._some_wait.clear()
+                await self._some_wait.wait()
+                continue
+            self.leased += entry.points
+            lease = await self._lease(entry, live=entry.window == newest)
+            if lease is not None:
+                return lease
 
     def done(self, lease: Lease) -> None:
         """Every point of the lease is accounted for elsewhere; the batch is deleted soon."""
         self.leased -= lease.entry.points
-        self._acked.append(lease.entry.id)
-        if self._acking is not None and self._acking.done():
-            self._acking.result()  # what went wrong there ends the sender, and with it the relay
-        if self._acking is None or self._acking.done():
-            self._acking = asyncio.create_task(self._ack_soon())
+        self._writer.forget(lease.entry.id)
 
     def put_back(self, lease: Lease) -> None:
         """Let the batch wait again."""
-        self._return(lease.entry)
+        entry = lease.entry
+        row = Row(id=entry.id, window=entry.window, points=entry.points, body=lease.packed)
+        self._writer.keep(row, generation=lease.generation)
+        self._return(entry)
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    async def settle(self) -> None:
+        """Write what can still be written; what only memory holds then is lost, and counted."""
+        self._settled = True
+        await self._writer.finish()
+        self.discard()
 
     def discard(self) -> None:
-        """Forget what waits in memory, for a stop without a state directory; the caller counts the points first."""
-        self._waiting.clear()
-        self.points = self.bytes = 0
-
-    async def state(self, key: str) -> bytes | None:
-        """Return what was stored under a key with the last window."""
-        return await self._run(self._read_state, key)
+        """Drop what only memory holds, for a stop: counted as stop_without_state."""
+        entries = self._lanes.drop_if(lambda entry: self._writer.bodies.is_pinned(entry.id))
+        points = sum(entry.points for entry in entries)
+        if points:
+            self._ledger.points_dropped["stop_without_state"] += points
+            self._loss_log.warn("points dropped", reason="stop_without_state", points=points)
 
     async def close(self) -> None:
-        """Delete what is done, and close the database."""
-        if self._acking is not None:
-            await self._acking
-        await self._run(self._close)
-        self._thread.shutdown()
+        """Settle, and close the database."""
+        if not self._settled:
+            await self.settle()
+        await self._writer.close()
 
-    # --- on the loop --------------------------------------------------------------------------------------------------
+    async def state(self, key: str) -> Blob | None:
+        """Return what was stored under a key with the last window."""
+        return await self._writer.state(key)
 
-    async def _run(self, call: Callable[..., T], *args: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *args)
+    # --- what the writer asks for -------------------------------------------------------------------------------------
 
-    def _push(self, entry: _Entry) -> None:
-        heapq.heappush(self._waiting, entry)
-        self.points += entry.points
-        self.bytes += entry.size
+    def adopt(self, contents: Contents) -> None:
+        """Take over what was found on disk."""
+        for entry in contents.entries:
+            self._lanes.push(entry)
+            self._next_id = max(self._next_id, entry.id + 1)
+        self._ledger.points_recovered += sum(entry.points for entry in contents.entries)
+        self.committed.update(contents.windows)
+        self.wake()
 
-    def _return(self, entry: _Entry) -> None:
-        self.leased -= entry.points
-        self._push(entry)
-        self._wake()
+    def make_room(self, missing: int, *, but: Collection[int]) -> bool:
+        """Drop whole oldest windows that are on disk, until so many bytes are free; say whether any became free."""
+        freed = 0
+        for window in list(self._lanes.windows()):
+            if freed >= missing:
+                break
+            on_disk = [e.size for e in self._lanes.waiting(window) if not self._writer.bodies.is_pinned(e.id)]
+            if window not in but and on_disk:
+                freed += sum(on_disk)
+                self._drop_window(window)
+        return freed > 0
 
-    def _wake(self) -> None:
-        if self._waiting:
+    def disk_lost(self) -> Collection[int]:
+        """Let go of what was only in a database that had to be set aside; return the ids of committed windows."""
+        for entry in self._lanes.drop_if(lambda entry: not self._writer.bodies.has(entry.id)):
+            self._ledger.points_dropped["spool_damaged"] += entry.points
+        return list(self.committed)
+
+    def wake(self) -> None:
+        """Let those who wait look again."""
+        if self._lanes.batches:
             self._some_wait.set()
 
-    async def _ack_soon(self) -> None:
-        while self._acked:
-            await asyncio.sleep(_ACK_DELAY)
-            acked, self._acked = self._acked, []
-            await self._run(self._delete, acked)
+    # --- the inside ---------------------------------------------------------------------------------------------------
 
-    # --- in the writer thread -----------------------------------------------------------------------------------------
+    async def _hand_over(self, batches: Sequence[Batch], *, windows: Collection[int], state: State) -> list[Row]:
+        """Compress in a thread of its own, for the writer's may hang in the disk; then give it to the writer."""
+        bodies = await asyncio.to_thread(_compress, batches)
+        first, self._next_id = self._next_id, self._next_id + len(batches)
+        rows = [
+            Row(id=first + number, window=batch.window, points=batch.points, body=body)
+            for number, (batch, body) in enumerate(zip(batches, bodies, strict=True))
+        ]
+        await self._writer.add(Job(rows=rows, windows=windows), state)
+        return rows
 
-    def _open(self) -> None:
-        self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=0.2)
+    def _publish(self, rows: Sequence[Row]) -> int:
+        """Let rows wait to be taken; return their points, for the counter that must move in the same step."""
+        for row in rows:
+            self._lanes.push(Entry(window=row.window, id=row.id, points=row.points, size=len(row.body)))
+        self.wake()
+        self._bound_memory()
+        return sum(row.points for row in rows)
+
+    async def _lease(self, entry: Entry, *, live: bool) -> Lease | None:
+        """Fetch the body; None if the batch is back in its lane, or lost and counted."""
+        row, generation = self._writer.bodies.get(entry.id), self._writer.generation
         try:
-            self._db.executescript(_SCHEMA)
-        except sqlite3.Error:
-            self._db.close()
+            packed = row.body if row else await self._writer.read(entry.id)
+        except (DiskTrouble, Damaged):
+            self._returned_or_lost(entry, generation)
+            return None
+        except BaseException:
+            self._returned_or_lost(entry, generation)
             raise
-        self.committed.update(row[0] for row in self._db.execute("SELECT id FROM windows"))
-        for row in self._db.execute("SELECT -window, id, points, length(body) FROM batches"):
-            self._push(_Entry(*row))
-        self._ledger.points_recovered += self.points
+        try:
+            body = zlib.decompress(packed or b"")
+        except zlib.error:
+            self._lose(entry)
+            return None
+        batch = Batch(window=entry.window, points=entry.points, body=body)
+        return Lease(batch=batch, entry=entry, live=live, packed=packed or b"", generation=generation)
 
-    def _insert(self, window: int, batches: Sequence[Batch], state: Mapping[str, bytes]) -> list[_Entry]:
-        rows = [(window, batch.points, zlib.compress(batch.body, 1)) for batch in batches]
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.execute("INSERT INTO windows VALUES (?)", (window,))
-            self._db.execute("DELETE FROM windows WHERE id < ?", (window - limits.POINT_AGE_MAX,))
-            self._db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", state.items())
-            insert = "INSERT INTO batches (window, points, body) VALUES (?, ?, ?)"
-            ids = [self._db.execute(insert, row).lastrowid or 0 for row in rows]
-        return [_Entry(-window, id_, points, len(body)) for id_, (_, points, body) in zip(ids, rows, strict=True)]
+    def _returned_or_lost(self, entry: Entry, generation: int) -> None:
+        """A batch that was being read from a database that was set aside meanwhile is nowhere."""
+        if generation == self._writer.generation:
+            self._return(entry)
+        else:
+            self._lose(entry)
 
-    def _read(self, id_: int) -> bytes:
-        [body] = self._db.execute("SELECT body FROM batches WHERE id = ?", (id_,)).fetchone()
-        return zlib.decompress(body)
+    def _lose(self, entry: Entry) -> None:
+        self.leased -= entry.points
+        self._ledger.points_dropped["spool_damaged"] += entry.points
+        self._writer.forget(entry.id)
+        self._loss_log.warn("RLY412 a batch in the spool is damaged", reason="spool_damaged", points=entry.points)
 
-    def _read_state(self, key: str) -> bytes | None:
-        row = self._db.execute("SELECT value FROM state WHERE key = ?", (key,)).fetchone()
-        return row[0] if row else None
+    def _return(self, entry: Entry) -> None:
+        self.leased -= entry.points
+        self._lanes.push(entry)
+        self.wake()
 
-    def _delete(self, ids: Collection[int]) -> None:
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany("DELETE FROM batches WHERE id = ?", [(id_,) for id_ in ids])
+    def _drop_window(self, window: int) -> None:
+        """Drop what waits of a window; batches that are leased go on."""
+        points = 0
+        for entry in self._lanes.drop(window):
+            points += entry.points
+            self._writer.forget(entry.id)
+        self._ledger.points_dropped["spool_full"] += points
+        if window not in self._dropped:
+            self._dropped.add(window)
+            self._ledger.windows_dropped += 1
+        self._loss_log.warn(
+            "RLY410 spool full, oldest windows dropped", reason="spool_full", window=window, points=points
+        )
 
-    def _close(self) -> None:
-        self._db.close()
+    def _bound_memory(self) -> None:
+        """Drop oldest windows while more than MEMORY_MOST is in memory only; never the newest one."""
+        bodies = self._writer.bodies
+        while bodies.pinned_bytes > MEMORY_MOST:
+            windows = [w for w in bodies.pinned_windows if w != self._lanes.newest and self._lanes.waiting(w)]
+            if not windows:
+                return
+            self._drop_window(min(windows))
+
+    def _watch_filling(self) -> None:
+        if self._writer.room is None:
+            return
+        hours = self._filling.observe(self._clock.monotonic(), self.limit_bytes - self._writer.room)
+        if hours is not None:
+            self._loss_log.warn(
+                f"RLY410 spool filling, full in {hours:.1f} hours", reason="filling", limit_bytes=self.limit_bytes
+            )
+
+
+def _compress(batches: Sequence[Batch]) -> list[bytes]:
+    return [zlib.compress(batch.body, 1) for batch in batches]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from relay.config.credentials import find_credentials
-from relay.config.locate import prepare_state_directory, state_directory
+from relay.config.locate import state_directory
 from relay.config.schema import Cloud, Spool
 from relay.config.types import Secret
-from relay.errors import ConfigError, ExitCode, RelayError
+from relay.errors import ConfigError, ExitCode
 
 ENV = {"JDCLOUD_ACCESS_KEY_ID": "env-ak", "JDCLOUD_SECRET_ACCESS_KEY": "env-sk", "JDCLOUD_REGION_ID": "cn-east-2"}
 CLOUD = Cloud(access_key="conf-ak", secret_key=Secret("conf-sk"), region="cn-north-1")
@@ -87,9 +87,3 @@ def test_the_state_directory(tmp_path):
     assert state_directory(Spool(path="none"), {}, tmp_path) is None
     assert state_directory(Spool(path=str(tmp_path)), {"STATE_DIRECTORY": "/x"}, tmp_path) == tmp_path
     assert str(state_directory(Spool(), {"STATE_DIRECTORY": "/x:/y"}, tmp_path)) == "/x"
-    prepare_state_directory(tmp_path / "a/b")
-    assert (tmp_path / "a/b").stat().st_mode & 0o777 == 0o700
-    (tmp_path / "file").write_text("")
-    with pytest.raises(RelayError, match="RLY101") as caught:
-        prepare_state_directory(tmp_path / "file")
-    assert caught.value.exit_code == ExitCode.BIND_OR_STATE

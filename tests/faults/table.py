@@ -35,6 +35,8 @@ class Table:
 
     outcomes: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     figures: dict[tuple[int, str], list[str]] = field(default_factory=lambda: defaultdict(list))
+    searched: list[tuple[int, int]] = field(default_factory=list)
+    """Files and bytes in which each test's secrets were looked for."""
 
     def add(self, report) -> None:
         """Take a report of a phase; what happened first counts: a setup that fails has no call."""
@@ -42,9 +44,11 @@ class Table:
         if report.when == "call" or report.outcome != "passed":
             self.outcomes[name].append(_outcome(report))
         if report.when == "teardown":
-            for key, (row, text) in report.user_properties:
-                if key == "figure" and text not in self.figures[row, name]:
-                    self.figures[row, name].append(text)
+            for key, value in report.user_properties:
+                if key == "searched":
+                    self.searched.append(value)
+                elif key == "figure" and value[1] not in self.figures[value[0], name]:
+                    self.figures[value[0], name].append(value[1])
 
     def __bool__(self) -> bool:
         return any(_ROW.match(name) for name in self.outcomes)

@@ -1,0 +1,136 @@
+"""Which waiting batch goes next: the live window first, and a share for the backlog. Pure.
+
+Live is the newest window that still has batches: after an outage the present is of more use than the past. When older
+ones wait too, every third batch is one of the oldest window. Oldest first, because the oldest is the first to reach
+`max_age` and the first to be dropped when the quota is reached: any other order would lose what this one still
+delivers. Nothing starves: the oldest window ends after three times its batches, then the next one is the oldest.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+BACKLOG_TURN: Final = 3
+"""Every so manieth batch is the backlog's while both wait: 33 %; the promise is 30."""
+
+
+class Entry(NamedTuple):
+    """A batch that waits, ordered by window, then as it was stored."""
+
+    window: int
+    id: int
+    points: int
+    size: int
+    """Bytes, compressed."""
+
+
+class Lanes:
+    """State: what waits, by window; whose turn it is; and the sums of what waits."""
+
+    def __init__(self) -> None:
+        self._heaps: dict[int, list[Entry]] = {}
+        self._order: list[int] = []
+        """Ids of the windows that wait, oldest first."""
+        self._turn = 0
+        self.batches = 0
+        self.points = 0
+        self.bytes = 0
+
+    def __repr__(self) -> str:
+        """Report what waits."""
+        return f"<Lanes {self.batches} batches of {len(self._order)} windows>"
+
+    def windows(self) -> Iterator[int]:
+        """Ids of the windows that wait, oldest first; do not change the lanes meanwhile."""
+        return iter(self._order)
+
+    def waiting(self, window: int) -> Iterable[Entry]:
+        """Batches of a window that wait, in no order."""
+        return self._heaps.get(window, ())
+
+    @property
+    def oldest(self) -> int | None:
+        """Id of the oldest window that waits."""
+        return self._order[0] if self._order else None
+
+    @property
+    def newest(self) -> int | None:
+        """Id of the live window."""
+        return self._order[-1] if self._order else None
+
+    def push(self, entry: Entry) -> None:
+        """Let a batch wait."""
+        heap = self._heaps.get(entry.window)
+        if heap is None:
+            heap = self._heaps[entry.window] = []
+            insort(self._order, entry.window)
+        heappush(heap, entry)
+        self._count(entry, 1)
+
+    def take(self, *, live: bool = False, at_hand: Callable[[int], bool] | None = None) -> Entry | None:
+        """Take the next batch, or None.
+
+        Args:
+            live: only of the newest window, whoever's turn it is.
+            at_hand: says whether the body of a batch (by id) is in memory; given while the disk must not be waited
+                for. Then the newest window with such a batch at its head is taken from.
+        """
+        if at_hand is None:
+            window = self._next_window(live=live)
+        else:
+            windows = reversed(self._order[-1:] if live else self._order)
+            window = next((w for w in windows if at_hand(self._heaps[w][0].id)), None)
+        return None if window is None else self._pop(window)
+
+    def drop(self, window: int) -> list[Entry]:
+        """Take every waiting batch of a window at once."""
+        entries = self._heaps.get(window, [])
+        if entries:
+            self._remove(window)
+        for entry in entries:
+            self._count(entry, -1)
+        return entries
+
+    def drop_if(self, is_lost: Callable[[Entry], bool]) -> list[Entry]:
+        """Take every batch, of whatever window, that is lost."""
+        lost: list[Entry] = []
+        for window in list(self._order):
+            heap = self._heaps[window]
+            gone = [entry for entry in heap if is_lost(entry)]
+            if gone:
+                heap[:] = [entry for entry in heap if not is_lost(entry)]
+                heapify(heap)
+                lost += gone
+            if not heap:
+                self._remove(window)
+        for entry in lost:
+            self._count(entry, -1)
+        return lost
+
+    def _next_window(self, *, live: bool) -> int | None:
+        if live or len(self._order) < 2:
+            return self.newest
+        self._turn = (self._turn + 1) % BACKLOG_TURN
+        return self.oldest if self._turn == 2 else self.newest  # newest, oldest, newest: the fresh one begins
+
+    def _pop(self, window: int) -> Entry:
+        heap = self._heaps[window]
+        entry = heappop(heap)
+        if not heap:
+            self._remove(window)
+        self._count(entry, -1)
+        return entry
+
+    def _remove(self, window: int) -> None:
+        del self._heaps[window]
+        del self._order[bisect_left(self._order, window)]
+
+    def _count(self, entry: Entry, sign: int) -> None:
+        self.batches += sign
+        self.points += sign * entry.points
+        self.bytes += sign * entry.size

@@ -1,0 +1,321 @@
+"""The spool's database: SQLite in WAL mode, used by one writer thread. Every method blocks.
+
+Invariants: a window becomes visible at once with its requests, the state that belongs to it and its id, however many
+transactions it takes; and pages + log + ballast never exceed the quota.
+
+SQLite has traps on a full disk. It cannot even delete without new blocks in the log, so there is a ballast to give up.
+It checkpoints by itself when the log has 1,000 pages and when the last connection closes, which eats the blocks just
+given up: so checkpoints are made here, and a full disk closes no connection. secure_delete (on in Debian) writes every
+deleted byte to the log. max_page_count holds for one connection and ignores the log. Between checkpoints the log keeps
+its size on disk: blocks that need not be found again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from relay import limits
+from relay.delivery import spool_file
+from relay.delivery.ballast import Ballast
+from relay.delivery.lanes import Entry
+from relay.delivery.spool_errors import Damaged, DiskTrouble, QuotaReached, explained
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from relay.delivery.bodies import Row
+
+PAGE: Final = 16_384
+"""Bytes: half the log and half the time of 4 KiB for rows of 2.5 KB."""
+REQUESTS_PER_TRANSACTION: Final = 2_000
+_BALLAST_MOST: Final = 8 * 1024 * 1024
+_BALLAST_SHARE: Final = 8
+"""The ballast, and with it the log of one transaction, is at most an eighth of the quota."""
+_CHECK_MOST: Final = 64 * 1024 * 1024
+"""A larger file is checked page by page only after a crash: 1 GiB takes seconds."""
+_CHECKPOINT_EVERY: Final = 16
+"""Transactions that only delete, each a few pages of log."""
+_FREE_KEPT: Final = 2_048
+"""Free pages kept for reuse; beyond them (after an outage) the file shrinks, 256 pages with every deletion."""
+_UNCOMMITTED: Final = "uncommitted"
+"""Key in `state`: first and last batch id of a window whose transactions are not all done."""
+_TIMEOUT: Final = 0.2
+"""Seconds to wait for another process that reads."""
+
+_MAKE: Final = f"""
+PRAGMA page_size = {PAGE};
+PRAGMA auto_vacuum = INCREMENTAL;
+PRAGMA journal_mode = WAL;
+CREATE TABLE windows (id INTEGER PRIMARY KEY);
+CREATE TABLE batches (id INTEGER PRIMARY KEY, window INTEGER, points INTEGER, body BLOB);
+CREATE TABLE state (key TEXT PRIMARY KEY, value BLOB);
+PRAGMA user_version = {spool_file.VERSION};
+"""
+_SETTINGS: Final = """
+PRAGMA synchronous = FULL;
+PRAGMA secure_delete = OFF;
+PRAGMA wal_autocheckpoint = 0;
+PRAGMA cache_size = -8000;
+"""
+
+
+class Contents(NamedTuple):
+    """What was found at open."""
+
+    entries: Sequence[Entry]
+    windows: Collection[int]
+
+
+class Database:
+    """State: the connection, and the ballast."""
+
+    def __init__(self, directory: Path, *, limit_bytes: int) -> None:
+        self._directory = directory
+        self.path = directory / spool_file.NAME
+        self._limit = limit_bytes
+        self._reserve = min(_BALLAST_MOST, limit_bytes // _BALLAST_SHARE)
+        self._ballast = Ballast(directory / "spool.ballast", self._reserve)
+        self._db: sqlite3.Connection | None = None
+        self._unchecked = 0
+        """Transactions since the last checkpoint."""
+        self.strained = False
+        """What was written is safe, but the disk was full: the log waits for its checkpoint, or the ballast is gone."""
+
+    def __repr__(self) -> str:
+        """Report the path."""
+        return f"<Database {self.path}{'' if self._db else ', closed'}>"
+
+    # --- opening and closing ------------------------------------------------------------------------------------------
+
+    def connect(self) -> None:
+        """Open the file, or make it.
+
+        Raises:
+            DiskTrouble, Damaged: it stays closed.
+        """
+        self.abandon()
+        version = spool_file.look(self.path)
+        self._with_ballast(lambda: self._connect(version))
+        try:
+            self._ballast.hold()
+        except OSError:
+            self.strained = True
+
+    def load(self) -> Contents:
+        """Remove what a crash left half-written; return what waits."""
+        with explained(self._directory):
+            db = self._connection
+            if self.path.stat().st_size <= _CHECK_MOST or _size(self._wal) > 0:
+                self._check(db)
+            self._remove_uncommitted(db)
+            rows = db.execute("SELECT window, id, points, length(body) FROM batches ORDER BY id")
+            entries = [Entry(*row) for row in rows]
+            return Contents(entries=entries, windows=[row[0] for row in db.execute("SELECT id FROM windows")])
+
+    def abandon(self) -> None:
+        """Close the connection, whatever it says to that."""
+        db, self._db = self._db, None
+        if db is not None:
+            with suppress(sqlite3.Error):
+                db.close()
+
+    def set_aside(self, label: str) -> str:
+        """Close and rename the file with its log, untouched; `connect` makes a new one. Return the new name."""
+        self.abandon()
+        return spool_file.set_aside(self.path, label)
+
+    def peek(self) -> tuple[set[int], dict[str, bytes]]:
+        """Read committed ids and state from a file that cannot be opened."""
+        return spool_file.peek(self.path)
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def write(self, rows: Sequence[Row], windows: Collection[int], state: Mapping[str, bytes]) -> None:
+        """Store batches, the ids of their windows, and state: all of it is visible after a crash, or nothing.
+
+        Raises:
+            DiskTrouble, QuotaReached, Damaged: nothing of it counts; write it again.
+        """
+        *pieces, last = self._pieces(rows)
+        for piece in pieces:
+            marker = b"%d %d" % (rows[0].id, rows[-1].id)
+            self._transact(partial(_insert, rows=piece, windows=(), state={_UNCOMMITTED: marker}))
+        self._transact(partial(_insert, rows=last, windows=windows, state=state))
+
+    def delete(self, ids: Collection[int]) -> None:
+        """Remove batches; ids that do not exist are none.
+
+        Raises:
+            DiskTrouble, Damaged: nothing was removed.
+        """
+        checkpoint = self._unchecked >= _CHECKPOINT_EVERY
+        self._transact(partial(_delete, ids=ids), checkpoint=checkpoint)
+        if not self.strained:
+            self._shrink()
+
+    def relieve(self) -> None:
+        """After the disk was full: checkpoint, and hold the ballast again.
+
+        Raises:
+            DiskTrouble: not yet.
+        """
+        with explained(self._directory):
+            self._checkpoint()
+            self._ballast.hold()
+        self.strained = False
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def read(self, id_: int) -> bytes | None:
+        """Return the compressed body of a batch; None if it is not there."""
+        return self._value("SELECT body FROM batches WHERE id = ?", id_)
+
+    def read_state(self, key: str) -> bytes | None:
+        """Return a value stored with the last window."""
+        return self._value("SELECT value FROM state WHERE key = ?", key)
+
+    def room(self) -> int:
+        """Return the bytes that can still be stored below the quota."""
+        with explained(self._directory):
+            return (self._pages_most() - self._pragma("page_count") + self._pragma("freelist_count")) * PAGE
+
+    def _value(self, query: str, key: str | int) -> bytes | None:
+        with explained(self._directory):
+            row = self._connection.execute(query, (key,)).fetchone()
+        return row[0] if row else None
+
+    # --- the inside ---------------------------------------------------------------------------------------------------
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        if self._db is None:
+            raise DiskTrouble("io", "the database is not open")
+        return self._db
+
+    @property
+    def _wal(self) -> Path:
+        return self.path.with_name(f"{spool_file.NAME}-wal")
+
+    def _connect(self, version: int | None) -> None:
+        with explained(self._directory):
+            spool_file.make_private(self.path)
+            self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=_TIMEOUT)
+            try:
+                self._db.executescript(_SETTINGS if version is not None else _MAKE + _SETTINGS)
+                if version == 0:
+                    self._db.execute(f"PRAGMA user_version = {spool_file.VERSION}")
+                self._limit_pages()
+            except sqlite3.Error:
+                self.abandon()
+                raise
+
+    def _check(self, db: sqlite3.Connection) -> None:
+        [[verdict], *_] = db.execute("PRAGMA quick_check(1)").fetchall()
+        if verdict != "ok":
+            raise Damaged("corrupt", verdict)
+
+    def _remove_uncommitted(self, db: sqlite3.Connection) -> None:
+        row = db.execute("SELECT value FROM state WHERE key = ?", (_UNCOMMITTED,)).fetchone()
+        if row is not None:
+            first, last = map(int, row[0].split())
+            self._transact(partial(_remove, first=first, last=last))
+
+    def _pieces(self, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+        """Cut rows so that the log of one transaction stays below the ballast."""
+        begin = size = 0
+        for number, row in enumerate(rows):
+            size += len(row.body) + 64
+            if number > begin and (number - begin >= REQUESTS_PER_TRANSACTION or size > self._reserve * 0.6):
+                yield rows[begin:number]
+                begin, size = number, len(row.body)
+        yield rows[begin:]
+
+    def _transact(self, change: Callable[[sqlite3.Connection], object], *, checkpoint: bool = True) -> None:
+        """Make a change in one transaction, and a checkpoint."""
+        self._with_ballast(lambda: self._change(change))
+        self._unchecked += 1
+        if checkpoint:
+            try:
+                with explained(self._directory):
+                    self._checkpoint()
+            except (DiskTrouble, QuotaReached):
+                self.strained = True  # the transaction is safe in the log
+
+    def _with_ballast(self, act: Callable[[], None]) -> None:
+        """Act; if the disk is full, give up the ballast and act again."""
+        try:
+            act()
+        except DiskTrouble as trouble:
+            if trouble.reason != "full" or not self._ballast.give_up():
+                raise
+            self.strained = True
+            act()
+
+    def _change(self, change: Callable[[sqlite3.Connection], object]) -> None:
+        with explained(self._directory), self._transaction() as db:
+            change(db)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        db = self._connection
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            yield db
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+    def _checkpoint(self) -> None:
+        self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        self._unchecked = 0
+        self._limit_pages()
+
+    def _shrink(self) -> None:
+        """Give pages back to the disk after an outage. `execute` would free one page; executescript steps them all."""
+        with explained(self._directory):
+            if self._pragma("freelist_count") > _FREE_KEPT:
+                self._connection.executescript("PRAGMA incremental_vacuum(256)")
+
+    def _pages_most(self) -> int:
+        return (self._limit - self._reserve - max(self._reserve, _size(self._wal))) // PAGE
+
+    def _limit_pages(self) -> None:
+        self._connection.execute(f"PRAGMA max_page_count = {self._pages_most()}").fetchall()
+
+    def _pragma(self, name: str) -> int:
+        [value] = self._connection.execute(f"PRAGMA {name}").fetchone()
+        return int(value)
+
+
+def _insert(
+    db: sqlite3.Connection, *, rows: Sequence[Row], windows: Collection[int], state: Mapping[str, bytes]
+) -> None:
+    if _UNCOMMITTED not in state:
+        db.execute("DELETE FROM state WHERE key = ?", (_UNCOMMITTED,))
+    if windows:
+        db.executemany("INSERT OR IGNORE INTO windows VALUES (?)", [(window,) for window in windows])
+        db.execute("DELETE FROM windows WHERE id < ?", (max(windows) - limits.POINT_AGE_MAX,))
+    db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", state.items())
+    db.executemany("INSERT OR REPLACE INTO batches VALUES (?, ?, ?, ?)", rows)
+
+
+def _delete(db: sqlite3.Connection, *, ids: Collection[int]) -> None:
+    db.executemany("DELETE FROM batches WHERE id = ?", [(id_,) for id_ in ids])
+
+
+def _remove(db: sqlite3.Connection, *, first: int, last: int) -> None:
+    db.execute("DELETE FROM batches WHERE id BETWEEN ? AND ?", (first, last))
+    db.execute("DELETE FROM state WHERE key = ?", (_UNCOMMITTED,))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,322 @@
+"""The loop side of the writer thread: when something is written, and what to do when the disk refuses.
+
+A batch handed over is in memory until it is on disk (see pending.py), so a refusing disk loses nothing. One task
+writes; while the disk refuses it tries again once a second: that is the degraded mode, and it ends by itself. A
+damaged database is set aside and a fresh one started. Not known here: which batch is sent next, and what a batch
+counts in the ledger (see spool.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+
+import structlog
+
+from relay.delivery.pending import Job, Pending
+from relay.delivery.spool_errors import Damaged, DiskTrouble, QuotaReached
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from relay.clock import Clock
+    from relay.delivery.bodies import Bodies, Row
+    from relay.delivery.spool_database import Contents, Database
+    from relay.telemetry import LossLog
+
+T = TypeVar("T")
+
+STALL: Final = 2.0
+"""Seconds a window waits for the disk before it is sent from memory, and a stop for its last write."""
+_DELETE_DELAY: Final = 0.1
+"""Seconds that deletions are gathered: 33 in one transaction cost 15 us each instead of 243."""
+_RETRY: Final = 1.0
+"""Seconds between two tries while the disk refuses; the promise is to recover within 5."""
+_READS_MOST: Final = 2
+"""Senders that may wait for the disk; the others take what is in memory."""
+
+
+class Owner(Protocol):
+    """What the writer needs from the spool."""
+
+    def adopt(self, contents: Contents) -> None:
+        """Take over what was found on disk."""
+
+    def make_room(self, missing: int, *, but: Collection[int]) -> bool:
+        """Drop oldest windows of so many bytes, except some; return whether anything became free."""
+        ...
+
+    def disk_lost(self) -> Collection[int]:
+        """The database was set aside: let go of what was only there; return the ids of committed windows."""
+        ...
+
+    def wake(self) -> None:
+        """Something may be taken again."""
+
+
+class Writer:
+    """State: what is pending, whether the database is open, and why the disk refuses, if it does."""
+
+    def __init__(self, database: Database, *, owner: Owner, clock: Clock, loss_log: LossLog) -> None:
+        self._database = database
+        self._owner = owner
+        self._clock = clock
+        self._loss_log = loss_log
+        self._thread = ThreadPoolExecutor(1, "spool")
+        self._task: asyncio.Task[None] | None = None
+        self._pending = Pending()
+        self._wanted = asyncio.Event()
+        self._job_added = asyncio.Event()
+        self._stopping = False
+        self._loaded = False
+        self._connected = False
+        self._damage: Damaged | None = None
+        self._reading = 0
+        self._no_reads_until = 0.0
+        self.room = 0
+        """Bytes that could still be stored below the quota, when something was written last."""
+        self.generation = 0
+        """How many databases were set aside while this one ran."""
+        self.trouble = ""
+        """Why the disk refuses: full, read-only, stalled, quota, io; empty while all is durable."""
+
+    def __repr__(self) -> str:
+        """Report what is not on disk."""
+        return f"<Writer {self._pending!r}{', ' * bool(self.trouble)}{self.trouble}>"
+
+    @property
+    def bodies(self) -> Bodies:
+        """What is in memory."""
+        return self._pending.bodies
+
+    # --- what the spool calls -----------------------------------------------------------------------------------------
+
+    async def open(self) -> Collection[int]:
+        """Open the database, or go on without it for now; return committed ids that could only be looked at."""
+        windows: set[int] = set()
+        try:
+            await self._open()
+            if self._database.strained:
+                self._degrade("full", "no room for the reserve")
+        except DiskTrouble as trouble:
+            self._degrade(trouble.reason, str(trouble))
+            windows, self._pending.state = await self._run(self._database.peek)
+        self._task = asyncio.create_task(self._work(), name="spool-writer")
+        if self.trouble:
+            self._wanted.set()
+        return windows
+
+    async def add(self, job: Job, state: Mapping[str, bytes]) -> None:
+        """Hand a job over; return when it is on disk, or the disk has had its chance."""
+        self._pending.pin(job.rows, state)
+        self._pending.jobs.append(job)
+        self._job_added.set()
+        self._wanted.set()
+        if self.trouble:
+            return
+        done, _ = await asyncio.wait([job.settled], timeout=STALL)
+        if not done:
+            self._degrade("stalled", f"no answer for {STALL:g} s")
+
+    def keep(self, row: Row, *, generation: int) -> None:
+        """Keep the body of a batch that goes back to wait; it is not on disk if that was set aside meanwhile."""
+        if generation == self.generation or self.bodies.is_pinned(row.id):
+            self.bodies.cache(row)
+            return
+        self._pending.pin([row], {})
+        self._pending.jobs.append(Job(rows=[row], windows=()))
+        self._wanted.set()
+
+    def forget(self, id_: int) -> bool:
+        """Let go of a batch that is done or dropped; return whether pages become free by that."""
+        self._wanted.set()
+        return self._pending.forget(id_)
+
+    def may_read(self) -> bool:
+        """Say whether somebody may wait for the disk now."""
+        blocked = self._damage is not None or asyncio.get_running_loop().time() < self._no_reads_until
+        return self._connected and not blocked and self._reading < _READS_MOST
+
+    async def read(self, id_: int) -> bytes | None:
+        """Return a compressed body; None if it is not on disk.
+
+        Raises:
+            DiskTrouble, Damaged: it cannot be read now.
+        """
+        self._reading += 1
+        try:
+            return await self._run(self._database.read, id_)
+        except (DiskTrouble, Damaged) as error:
+            self._cannot_read(error)
+            raise
+        finally:
+            self._reading -= 1
+            self._owner.wake()
+
+    async def state(self, key: str) -> bytes | None:
+        """Return what was stored last under a key."""
+        if key in self._pending.state or not self._connected:
+            return self._pending.state.get(key)
+        try:
+            return await self._run(self._database.read_state, key)
+        except (DiskTrouble, Damaged) as error:
+            self._cannot_read(error)
+            return None
+
+    async def run(self) -> None:
+        """Wait for the end of the task; raises what ended it."""
+        if self._task is not None:
+            await asyncio.shield(self._task)
+
+    async def finish(self) -> None:
+        """Try once more to write everything, for at most `STALL` seconds; nothing is written afterwards."""
+        self._stopping = True
+        self._wanted.set()
+        self._job_added.set()
+        if self._task is not None and (await asyncio.wait([self._task], timeout=STALL))[1]:
+            self._task.cancel()
+            self._degrade("stalled", "at stop")
+
+    async def close(self) -> None:
+        """Close the database. A thread that hangs in the disk is left to it."""
+        if self._task is not None:
+            with suppress(asyncio.CancelledError):
+                await self._task
+        if self.trouble != "stalled":
+            await self._run(self._database.abandon)
+        self._thread.shutdown(wait=False)
+
+    # --- the task -----------------------------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        while True:
+            await self._wait_for_work()
+            last = self._stopping
+            try:
+                await self._write_all()
+            except DiskTrouble as trouble:
+                self._degrade(trouble.reason, str(trouble))
+                await self._drop_connection(trouble)
+            except Damaged as damage:
+                self._damage = damage
+                self._wanted.set()
+                continue
+            if last:
+                return
+            if self.trouble:
+                self._wanted.set()
+                await asyncio.sleep(_RETRY)
+
+    async def _wait_for_work(self) -> None:
+        """Deletions wait for company; a job is written at once."""
+        await self._wanted.wait()
+        if not self._pending.jobs and not self._stopping:
+            self._job_added.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_DELETE_DELAY):
+                    await self._job_added.wait()
+        self._wanted.clear()
+
+    async def _write_all(self) -> None:
+        """Bring the disk up to date.
+
+        Raises:
+            DiskTrouble, Damaged: what is left stays in memory.
+        """
+        if self._damage is not None:
+            await self._start_afresh(self._damage)
+        if not self._connected:
+            await self._open()
+        await self._delete()
+        while self._pending.jobs:
+            await self._write_next()
+        if self._database.strained:
+            await self._run(self._database.relieve)
+        self._recover()
+
+    async def _write_next(self) -> None:
+        write = self._pending.next_write()
+        self.room = await self._run(self._database.room)
+        if write.bytes > self.room and self._owner.make_room(write.bytes - self.room, but=write.job.windows):
+            await self._delete()
+            write = self._pending.next_write()
+        self._pending.attempt(write)
+        try:
+            await self._run(self._database.write, write.rows, write.job.windows, write.state)
+        except QuotaReached as error:
+            # The estimate was too low: a quarter of the window at a time.
+            if not self._owner.make_room(write.bytes // 4, but=write.job.windows):
+                raise DiskTrouble("quota", "a window does not fit into [spool] max") from error
+            await self._delete()
+            return
+        self.room -= write.bytes
+        self._pending.written(write)
+
+    async def _delete(self) -> None:
+        ids = tuple(self._pending.deletions)
+        if ids:
+            await self._run(self._database.delete, ids)
+            self._pending.deleted(len(ids))
+
+    async def _open(self) -> None:
+        for _ in range(2):
+            try:
+                await self._run(self._database.connect)
+                contents = None if self._loaded else await self._run(self._database.load)
+                break
+            except Damaged as damage:
+                await (self._start_afresh(damage) if self._loaded else self._set_aside(damage))
+        else:
+            raise DiskTrouble("io", "a fresh database is damaged too")
+        self._connected = True
+        if contents is not None:
+            self._loaded = True
+            self._owner.adopt(contents)
+
+    async def _set_aside(self, damage: Damaged) -> None:
+        moment = datetime.fromtimestamp(self._clock.wall(), UTC).strftime("%Y%m%dT%H%M%SZ")
+        self._connected = False
+        file = await self._run(self._database.set_aside, f"{damage.kind}-{moment}")
+        self._loss_log.warn(
+            "RLY412 spool set aside, a fresh one started", reason=damage.kind, file=file, detail=str(damage)
+        )
+
+    async def _start_afresh(self, damage: Damaged) -> None:
+        """Go on with an empty database; what is in memory is written to it."""
+        await self._set_aside(damage)
+        self._damage = None
+        self._loaded = True
+        self.generation += 1
+        self._pending.start_over(self._owner.disk_lost())
+
+    async def _drop_connection(self, trouble: DiskTrouble) -> None:
+        """Open anew next time. A full disk keeps its connection: closing it would write."""
+        if trouble.reason in ("io", "read-only"):
+            self._connected = False
+            await self._run(self._database.abandon)
+
+    def _cannot_read(self, error: DiskTrouble | Damaged) -> None:
+        if isinstance(error, Damaged):
+            self._damage = error
+        loop = asyncio.get_running_loop()
+        self._no_reads_until = loop.time() + _RETRY
+        loop.call_later(_RETRY, self._owner.wake)
+        self._wanted.set()
+
+    def _degrade(self, reason: str, detail: str) -> None:
+        self._pending.settle_all()
+        if not self.trouble:
+            self._loss_log.warn("RLY411 durability degraded, requests are kept in memory", reason=reason, detail=detail)
+        self.trouble = reason
+
+    def _recover(self) -> None:
+        if self.trouble:
+            self.trouble = ""
+            structlog.get_logger("relay").info("RLY411 durability restored, all requests are on disk")
+            self._owner.wake()
+
+    async def _run(self, call: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *args)

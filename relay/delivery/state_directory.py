@@ -1,0 +1,128 @@
+"""The state directory: made private, checked, and locked against a second relay.
+
+What lies in it decides what is sent under this host's name, so nobody else may be able to write there: the directory
+belongs to the user of the relay, no group and no other user may write, and none of the relay's files is a symbolic
+link (the directory itself may be one: systemd's DynamicUser makes it so). Files that are not the relay's are left
+alone.
+
+The lock is the kernel's (flock), on the directory and on the file `lock` in it, which holds the pid of the process
+that runs the relay. It ends with the process, however that ends. A full or read-only disk does not prevent it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from relay.errors import ExitCode, Problem, RelayError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LOCK: Final = "lock"
+_OURS: Final = (LOCK, "spool.", "dead-letters", "replay-", "open-", "checkpoint")
+"""What the names of the relay's files start with."""
+_OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
+
+
+class StateDirectory:
+    """State: the descriptors that hold the lock."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptors: list[int] = []
+
+    def __repr__(self) -> str:
+        """Report the path."""
+        return f"<StateDirectory {self.path}{'' if self._descriptors else ', not locked'}>"
+
+    @classmethod
+    def open(cls, path: Path) -> StateDirectory:
+        """Make the directory (0700) if there is none, check it and lock it. Blocks shortly; call it from a thread.
+
+        Raises:
+            RelayError: RLY101 it cannot be made or read, RLY104 it is not safe, RLY105 another relay uses it.
+        """
+        state = cls(path)
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            state._open()
+        except OSError as error:
+            state.close()
+            fix = 'give [spool] path a directory of this user, or "none" to keep requests in memory only'
+            raise _refusal("RLY101", f"cannot use state directory {path}: {error.strerror}", fix) from error
+        except RelayError:
+            state.close()
+            raise
+        return state
+
+    def close(self) -> None:
+        """Release the lock."""
+        while self._descriptors:
+            os.close(self._descriptors.pop())
+
+    def _open(self) -> None:
+        directory = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._descriptors.append(directory)
+        _check(self.path, os.fstat(directory))
+        _refuse_links(self.path)
+        self._lock(directory)
+        with suppress(OSError):
+            # Without it the directory's own lock must do: the disk is full or read-only, and that is no reason to stop.
+            file = self._open_lock_file()
+            self._descriptors.append(file)
+            os.ftruncate(file, 0)
+            os.pwrite(file, b"%d\n" % os.getpid(), 0)
+
+    def _open_lock_file(self) -> int:
+        flags = os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            file = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | flags, 0o600)
+        except OSError:
+            file = os.open(self.path / LOCK, os.O_RDONLY | flags)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return file
+
+    def _lock(self, directory: int) -> None:
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            pid = running_pid(self.path)
+            by = f"by the relay with pid {pid}" if pid else "by another relay"
+            fix = "stop that one, or give each its own [spool] path"
+            raise _refusal("RLY105", f"state directory {self.path} is in use {by}", fix) from error
+
+
+def running_pid(path: Path) -> int | None:
+    """Return the pid that is written in the lock file of a state directory, whether or not that relay still runs."""
+    try:
+        text = (path / LOCK).read_bytes()[:20].strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None
+
+
+def _check(path: Path, status: os.stat_result) -> None:
+    """Refuse a directory that somebody else could write into."""
+    me, mode = os.geteuid(), stat.S_IMODE(status.st_mode)
+    found = f"state directory {path} belongs to uid {status.st_uid} and has mode {mode:04o}"
+    if status.st_uid != me:
+        raise _refusal("RLY104", f"{found}; this relay runs as uid {me}", f"chown -R {me} {path}, or run as its owner")
+    if mode & _OTHERS_WRITE:
+        raise _refusal("RLY104", f"{found}: others can write into it", f"chmod 700 {path}")
+
+
+def _refuse_links(path: Path) -> None:
+    """Refuse symbolic links under the relay's own names: they would make it write somewhere else."""
+    with os.scandir(path) as entries:
+        links = sorted(entry.name for entry in entries if entry.name.startswith(_OURS) and entry.is_symlink())
+    if links:
+        message = f"{path / links[0]} is a symbolic link, which the relay never makes"
+        raise _refusal("RLY104", message, "remove it after a look at where it leads")
+
+
+def _refusal(code: str, message: str, fix: str) -> RelayError:
+    return RelayError(Problem(code=code, message=message, fix=fix), exit_code=ExitCode.BIND_OR_STATE)
