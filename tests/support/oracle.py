@@ -149,9 +149,8 @@ async def conserve(
     while (waiting := await backlog(relay)) and time.monotonic() < deadline:
         await asyncio.sleep(0.1)
     verdict = judge(list(emulator.received), *sents)
-    settled = (
-        time.monotonic() + 4 * window + _NOISE
-    )  # nothing waits: what is missing now is in no window or never comes
+    # Nothing waits any more: what is missing is in a window that closes soon, or never comes.
+    settled = time.monotonic() + 4 * window + _NOISE
     while verdict.lost > lost and time.monotonic() < settled:
         await asyncio.sleep(0.5)
         verdict = judge(list(emulator.received), *sents)
