@@ -19,17 +19,21 @@ from typing import TYPE_CHECKING, Protocol
 
 from relay import limits
 from relay.delivery.batcher import pack
+from relay.delivery.checkpoint import Checkpointer, CheckpointFiles
 from relay.delivery.dead_letters import DeadLetters
-from relay.delivery.partial_file import PartialFile
+from relay.delivery.gate import Settings
 from relay.delivery.pool import SenderPool
-from relay.delivery.rate import TokenBucket
+from relay.delivery.replay import Replays
 from relay.delivery.spool import Spool
+from relay.delivery.spread import phase_of
 from relay.delivery.state_directory import StateDirectory
 from relay.hotpath.choose import choose_hotpath
 from relay.jdcloud.points import BODY_HEAD, BODY_TAIL, PointEncoder
+from relay.listener.opening import open_streams, open_unix_datagrams
 from relay.listener.udp import UdpListener
 from relay.listener.watch import KernelWatch
 from relay.naming import Namer
+from relay.recovery import Owed, Recovery
 from relay.telemetry import Books, Growth, Ledger, LossLog, balance, tell_of_window
 from relay.window import Closed, Closer
 
@@ -40,7 +44,8 @@ if TYPE_CHECKING:
     from relay.admin.server import AdminServer
     from relay.clock import Clock
     from relay.config.schema import Config
-    from relay.delivery.pool import Cloud, Transport
+    from relay.delivery.way import Cloud, Transport
+    from relay.hotpath.choose import HotPath
     from relay.model import Batch, Point, Tally
 
 LAG_PROBE = 0.5
@@ -113,7 +118,6 @@ class Relay:
         Raises:
             RelayError: a socket or the state directory cannot be used.
         """
-        self._closing.push_async_callback(self._transport.close)
         try:
             await self._open_delivery()
             await self._open_window()
@@ -124,31 +128,38 @@ class Relay:
         self._witness.started(self)
 
     async def _open_delivery(self) -> None:
-        config, ledger = self.config.cloud, self.ledger
+        ledger = self.ledger
         if self._state:
             directory = await asyncio.to_thread(StateDirectory.open, self._state)
             self._closing.callback(directory.close)
+        quota = self.config.spool.max
         self.spool = await Spool.open(
-            self._state,
-            ledger=ledger,
-            clock=self._clock,
-            loss_log=self.loss_log,
-            limit_bytes=self.config.spool.max,
+            self._state, ledger=ledger, clock=self._clock, loss_log=self.loss_log, limit_bytes=quota
         )
         self._closing.push_async_callback(self.spool.close)
-        self._dead_letters = DeadLetters(self._state, ledger=ledger, clock=self._clock)
+        self._dead_letters = DeadLetters(
+            self._state, ledger=ledger, clock=self._clock, limit=self.config.spool.dead_letters, loss_log=self.loss_log
+        )
+        self._closing.push_async_callback(self._dead_letters.close)
         self.pool = SenderPool(
             spool=self.spool,
             cloud=self._cloud,
             transport=self._transport,
-            bucket=TokenBucket(config.requests_per_minute, config.concurrency),
+            settings=self._pool_settings(),
             dead_letters=self._dead_letters,
             ledger=ledger,
             loss_log=self.loss_log,
             clock=self._clock,
             random=random.random,
-            concurrency=config.concurrency,
         )
+        self._closing.push_async_callback(self.pool.close)
+        self._replays = Replays(
+            self._state, spool=self.spool, pack=pack_requests, clock=self._clock, loss_log=self.loss_log
+        )
+
+    def _pool_settings(self) -> Settings:
+        phase = phase_of(self.config.tags.get("host", ""))
+        return Settings.of(self.config.cloud, window=self.config.window.seconds, phase=phase)
 
     async def _open_window(self) -> None:
         config = self.config
@@ -162,17 +173,16 @@ class Relay:
             notices=self.ledger,
         )
         self.namer.load_classes(await self.spool.state("classes") or b"")
-        self.hotpath = choose_hotpath(
-            config.listen, config.limits, config.window, max_age=config.cloud.max_age, catch_all=self.namer.overflow
-        )
-        self.hotpath.merge(await self.spool.state("gauges") or b"", committed=0)
-        self._partial = PartialFile(self._state) if self._state else None
-        found = await asyncio.to_thread(self._partial.load, self.spool.committed) if self._partial else None
+        self.hotpath = self._make_hotpath()
+        files = CheckpointFiles(self._state) if self._state else None
+        owed = await Owed.find(files, self.spool.committed, wall=self._clock.wall(), seconds=config.window.seconds)
+        self.checkpointer = self._make_checkpointer(files) if files else None
         encoder = PointEncoder(
             namespace=config.cloud.namespace,
             output=config.cloud.output,
             counter_values=config.cloud.counter_values,
             percentiles=config.window.percentiles,
+            requests_per_minute=config.cloud.requests_per_minute,
         )
         self.closer = Closer(
             seconds=config.window.seconds,
@@ -184,17 +194,52 @@ class Relay:
             ledger=self.ledger,
             clock=self._clock,
             on_closed=self._closed,
-            resume=found.window if found else None,
+            on_moved=self.checkpointer.move if self.checkpointer else None,
+            resume=owed.resume,
         )
-        if found:
-            self.hotpath.merge(found.frames, committed=0)
+        if files:
+            await self._restore(owed, files)
+
+    def _make_hotpath(self) -> HotPath:
+        config = self.config
+        return choose_hotpath(
+            config.listen, config.limits, config.window, max_age=config.cloud.max_age, catch_all=self.namer.overflow
+        )
+
+    def _make_checkpointer(self, files: CheckpointFiles) -> Checkpointer:
+        checkpointer = Checkpointer(
+            files,
+            hotpath=self.hotpath,
+            void=lambda: self.spool.committed,
+            interval=self.config.window.checkpoint,
+            clock=self._clock,
+            loss_log=self.loss_log,
+        )
+        self._closing.push_async_callback(checkpointer.close)
+        return checkpointer
+
+    async def _restore(self, owed: Owed, files: CheckpointFiles) -> None:
+        recovery = Recovery(
+            hotpath=self.hotpath,
+            make_hotpath=self._make_hotpath,
+            namer=self.namer,
+            closer=self.closer,
+            ledger=self.ledger,
+            loss_log=self.loss_log,
+            files=files,
+        )
+        await recovery.restore(owed, await self.spool.state("gauges") or b"")
 
     async def _open_sockets(self) -> None:
         self.listeners: list[UdpListener] = []
         for address in self.config.listen.udp:
             self._open_readers(address)
+        listen, sink, clock, closing = self.config.listen, self.hotpath, self._clock, self._closing
+        self.listeners += open_unix_datagrams(listen, sink=sink, clock=clock, closing=closing)
+        self.streams = open_streams(listen, sink=sink, clock=clock, loss_log=self.loss_log, closing=closing)
         for listener in self.listeners:
             listener.start()
+        self.streams.start()
         self.watch = KernelWatch(self.listeners, loss_log=self.loss_log, clock=self._clock)
         self.admin = await self._open_admin() if self.config.admin.listen else None
 
@@ -252,11 +297,15 @@ class Relay:
         async with asyncio.TaskGroup() as group:
             senders = group.create_task(self.pool.run(), name="senders")
             closing = group.create_task(self.closer.run(), name="closer")
-            tasks = (self._probe_lag(), self.watch.run(), self.spool.run())
-            probes = [group.create_task(task) for task in tasks]
+            background = [self._probe_lag, self.watch.run, self.streams.run, self.spool.run]
+            background += [self._dead_letters.run, self._replays.run]
+            if self.checkpointer:
+                background.append(self.checkpointer.run)
+            probes = [group.create_task(run()) for run in background]
             await self._stop.wait()
             for listener in self.listeners:
                 listener.stop()
+            self.streams.stop()
             self.closer.stop()
             await closing
             stopped = await self._drain()
@@ -271,12 +320,11 @@ class Relay:
         """Settle the open window: on disk at once, then closed if it is the current minute's, then sent."""
         began = self._clock.monotonic()
         await self.closer.name_all()
-        if self._partial:
-            frames = b"".join(self.hotpath.export())
-            await asyncio.to_thread(self._partial.save, self.closer.open_id, frames)
+        if self.checkpointer:
+            await self.checkpointer.save(everything=True)
         closed_early = await self.closer.close_early()
-        if closed_early and self._partial:
-            await asyncio.to_thread(self._partial.drop)
+        if closed_early and self.checkpointer:
+            await self.checkpointer.drop_void()
         await self.pool.drain(until=began + limits.STOP_SECONDS)
         if not self._state and not closed_early:
             await self.closer.discard()
@@ -298,7 +346,12 @@ class Relay:
     @property
     def rate_limit(self) -> float:
         """Requests a minute that may leave."""
-        return float(self.config.cloud.requests_per_minute)
+        return self.pool.per_minute
+
+    @property
+    def checkpoint_interval(self) -> float:
+        """Seconds between two checkpoints of the open window; 0 without a state directory."""
+        return self.checkpointer.interval if self.checkpointer else 0.0
 
     @property
     def requests_in_flight(self) -> int:
@@ -325,12 +378,19 @@ class Relay:
         """Readiness: listening, and not stopping."""
         if self._stop.is_set():
             return False, "stopping"
-        return True, f"listening on {len(self.listeners)} sockets"
+        return True, f"listening on {len(self.listeners) + len(self.streams.listeners)} sockets"
 
     def _closed(self, closed: Closed) -> None:
         tally, since_last = self.tally(), self._growth.since_last
         lines, rejected = since_last("received", tally.received), since_last("rejected", sum(tally.rejected.values()))
         self._witness.closed(closed, lines=lines, rejected=rejected)
+        if closed.over_quota:
+            needed, allowed = closed.over_quota
+            event, fix = (
+                "RLY403 the quota is nearly used up, percentiles are not sent",
+                "send fewer series, or raise it",
+            )
+            self.loss_log.warn(event, reason="quota", requests_needed=needed, requests_allowed=allowed, fix=fix)
         tell_of_window(self._growth, self.loss_log, tally, self.ledger, self.hotpath.rejects())
 
     async def _probe_lag(self) -> None:

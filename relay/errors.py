@@ -31,6 +31,7 @@ CODES: Final[dict[str, str]] = {
     "RLY110": "A required setting is missing, most often the region or the credentials.",
     "RLY120": "The cloud refused the credentials (401 or 403).",
     "RLY121": "A secret file can be read by every user of this machine.",
+    "RLY122": "This machine's clock differs from the cloud's by over a minute.",
     "RLY201": "The kernel granted a smaller receive buffer than asked for.",
     "RLY202": "The kernel dropped packets because the receive buffer was full.",
     "RLY301": "Lines were rejected.",
@@ -39,10 +40,11 @@ CODES: Final[dict[str, str]] = {
     "RLY310": "The series limit is reached; new series fold into an overflow series.",
     "RLY401": "The cloud says 429: the quota is used up.",
     "RLY402": "The cloud refused points or requests.",
+    "RLY403": "A window needs over 90 % of requests_per_minute; percentiles are not sent.",
     "RLY404": "The cloud answered with a status that needs a person (404, redirect, other 4xx).",
     "RLY410": "The spool is filling, or full: then the oldest windows are dropped.",
-    "RLY411": "Requests are kept in memory because the disk refuses or is too slow, or they are all on disk again.",
-    "RLY412": "The spool was damaged or of a newer release and was set aside; or a batch in it was damaged.",
+    "RLY411": "The disk refuses or is too slow: what should be on it is kept in memory, or is all there again.",
+    "RLY412": "A file of the state directory was damaged or of a newer release and was set aside, or a request in it.",
     "RLY900": "The native hot path is not installed; the Python one runs.",
 }
 
@@ -56,6 +58,7 @@ REJECTED_LINES: Final = (
     "bad_timestamp",
     "reserved_name",
     "truncated",
+    "line_too_long",
     "source_denied",
     "series_limit",
     "internal_error",
@@ -71,7 +74,15 @@ DROPPED_SAMPLES: Final = (
     "forgotten",
 )
 """Why a sample that was accepted is lost."""
-DROPPED_POINTS: Final = ("name_collision", "spool_damaged", "spool_full", "stop_without_state")
+DROPPED_POINTS: Final = (
+    "name_collision",
+    "spool_damaged",
+    "spool_full",
+    "stop_without_state",
+    "too_old",
+    "ambiguous",
+    "percentile_quota",
+)
 """Why a point is lost without an answer of the cloud."""
 
 

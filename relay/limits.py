@@ -29,6 +29,8 @@ DATAGRAM_BYTES: Final = 65_507
 """The largest UDP payload over IPv4 (65,535 - 8 - 20)."""
 DRAIN_DATAGRAMS: Final = 32
 """Taken from a socket at a time: about 1 ms of known lines in full datagrams, 15 ms of new ones."""
+STREAM_CHUNK: Final = 16_384
+"""Bytes read of a stream at a time: a fraction of a millisecond of known lines, 10 ms of new ones in Python."""
 TIMESTAMP_AHEAD: Final = 60
 """Seconds a DogStatsD `|T` timestamp may lie ahead of the clock."""
 YEAR_MIN: Final = 1_577_836_800
@@ -53,7 +55,13 @@ SET_PRECISION: Final = 14
 CLOCK_BACK_KEEP: Final = 600
 """Seconds a wall clock may step back before the open window is moved to another id."""
 CLOSE_SLICE: Final = 0.005
-"""Seconds of close work between two yields to the event loop; the promise is 20 ms."""
+"""Seconds of work between two yields to the event loop; the promise is 20 ms."""
+CHECKPOINT_RATE: Final = 8 * 1024 * 1024
+"""Bytes a second that checkpoints may write; beyond it they come less often."""
+CHECKPOINT_SHARE: Final = 0.05
+"""Of a core that checkpoints may use; likewise."""
+CHECKPOINT_SECONDS: Final = 15.0
+"""The longest time between two checkpoints."""
 STOP_SECONDS: Final = 4.0
 """How long a stopping relay goes on sending."""
 REJECTS_KEPT: Final = 64

@@ -149,6 +149,8 @@ class Delivered:
 
     request_id: str = ""
     refusals: tuple[Refusal, ...] = field(default=())
+    status: int | None = field(default=None, compare=False)
+    """Of the answer; for people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +160,8 @@ class Refused:
     detail: str
     request_id: str = ""
     too_large: bool = False
+    status: int | None = field(default=None, compare=False)
+    """Of the answer; for people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +181,9 @@ class Unavailable:
     ambiguous: bool
     """The request may have been stored."""
     unreadable: bool = False
-    """A 200 whose body could not be understood."""
+    """A 200 whose body could not be understood; `detail` has the beginning of it."""
+    status: int | None = None
+    """Of the answer; None if there was none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

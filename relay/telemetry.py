@@ -51,6 +51,8 @@ class Ledger:
 
     def __init__(self) -> None:
         self.samples_closed = 0
+        self.samples_recovered = 0
+        """Of windows that were over when a start found their checkpoint; those of the open one are in the tally."""
         self.samples_closing = 0
         """Stock: samples of windows handed out by the hot path and not yet stored."""
         self.samples_dropped: Counter[str] = Counter()
@@ -65,6 +67,9 @@ class Ledger:
         self.windows_dropped = 0
         """Whole windows that the spool had to drop."""
         self.dead_letters = 0
+        """Stock: letters that are kept, on disk and in memory."""
+        self.dead_letters_dropped = 0
+        """Letters that were not, or no longer."""
         self.requests: Counter[str] = Counter()
         """By HTTP status, or `error` where there was none."""
         self.requests_ambiguous = 0
@@ -76,6 +81,8 @@ class Ledger:
         """Wall time of the last delivered batch; 0 if none."""
         self.delivery_lag = 0.0
         """Seconds from the end of its window to the delivery of the last batch."""
+        self.clock_skew = 0.0
+        """Seconds that this machine is ahead of the cloud, by its last answer."""
         self.names_rewritten = 0
         self.tags_dropped = 0
 
@@ -137,7 +144,7 @@ def balance(tally: Tally, ledger: Ledger, *, spooled: int, in_flight: int) -> Bo
         accepted=tally.accepted,
         events=tally.events,
         rejected=dict(tally.rejected),
-        samples_accepted=tally.samples_accepted,
+        samples_accepted=tally.samples_accepted + ledger.samples_recovered,
         samples_closed=ledger.samples_closed,
         samples_open=tally.samples_open + ledger.samples_closing,
         samples_dropped=dict(Counter(tally.samples_dropped) + ledger.samples_dropped),

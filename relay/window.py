@@ -12,12 +12,13 @@ over 20 ms. It knows neither HTTP nor SQL: its neighbours are the Protocols belo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 from relay import limits
+from relay.pacing import paced
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from relay.clock import Clock
     from relay.model import Batch, ClosedWindow, Identity, Point, Resolution, Sink
@@ -29,8 +30,6 @@ NAMES_PER_SLICE = 200
 """Identities named before others may run: about 2 ms."""
 NAMING_SLICES = 20
 """Of one tick."""
-
-T = TypeVar("T")
 
 
 def floor_id(wall: float, seconds: int) -> int:
@@ -61,9 +60,10 @@ def moved_id(open_id: int, wall: float, seconds: int, committed: Collection[int]
 
     A step back of up to ten minutes keeps it (coarser for that long, but no id twice); a larger one moves it to the
     first uncommitted id from the wall minute on. A window whose time has merely not come yet because its predecessors
-    are committed keeps its id as well. An implausible clock changes nothing.
+    are committed keeps its id as well. An implausible clock changes nothing; a window that was opened by one gets the
+    id of the moment at which the clock is set: under 1970 the cloud would refuse it.
     """
-    if not is_plausible(wall) or wall >= open_id - limits.CLOCK_BACK_KEEP:
+    if not is_plausible(wall) or (is_plausible(open_id) and wall >= open_id - limits.CLOCK_BACK_KEEP):
         return open_id
     return first_open_id(wall, seconds, committed)
 
@@ -114,6 +114,14 @@ class Encoding(Protocol):
 
     samples_dropped: int
     points_collided: int
+    points_shed: int
+    requests_needed: int
+    requests_allowed: float
+
+    @property
+    def over_quota(self) -> bool:
+        """Whether the window needs so much of the quota that its percentiles are shed; known after `prepare`."""
+        ...
 
     def prepare(self) -> Iterator[None]:
         """Look at every name first, a step each."""
@@ -147,10 +155,12 @@ class Closed:
     requests: int
     seconds: float
     """Spent on the close."""
+    over_quota: tuple[int, int] | None = None
+    """Requests that the window needed with its percentiles, which were shed, and how many were allowed."""
 
 
 class Closer:
-    """State: the id of the open window; `resume` is the one a partial on disk belongs to."""
+    """State: the id of the open window; `resume` is the one a checkpoint belongs to."""
 
     def __init__(  # noqa: PLR0913 - the closer joins six neighbours; app.py is the only caller
         self,
@@ -164,6 +174,7 @@ class Closer:
         ledger: Ledger,
         clock: Clock,
         on_closed: Callable[[Closed], None],
+        on_moved: Callable[[int, int], Awaitable[None]] | None = None,
         resume: int | None = None,
     ) -> None:
         self._seconds = seconds
@@ -175,6 +186,7 @@ class Closer:
         self._ledger = ledger
         self._clock = clock
         self._on_closed = on_closed
+        self._on_moved = on_moved
         self._stopping = False
         self.open_id = first_open_id(clock.wall(), seconds, spool.committed) if resume is None else resume
         hotpath.open_window(self.open_id)
@@ -203,10 +215,16 @@ class Closer:
         wall = self._clock.wall()
         moved = moved_id(self.open_id, wall, self._seconds, self._spool.committed)
         if moved != self.open_id:
-            self.open_id = moved
-            self._hotpath.open_window(moved)
+            await self._move(moved)
         if is_over(self.open_id, wall, self._seconds):
             await self.close()
+
+    async def _move(self, to: int) -> None:
+        """Give the open window another id: its checkpoint follows before anything else is written."""
+        before, self.open_id = self.open_id, to
+        self._hotpath.open_window(to)
+        if self._on_moved:
+            await self._on_moved(before, to)
 
     async def name_all(self) -> None:
         """Answer every identity that waits, once the sockets are closed: a partial holds only what is named."""
@@ -228,26 +246,35 @@ class Closer:
     async def close(self) -> None:
         """Swap, name, encode, pack, store; only the swap is not paced."""
         began = self._clock.monotonic()
-        closing, self.open_id = self.open_id, self._next_id()
+        self.open_id = self._next_id()
         self._hotpath.close_window(self.open_id)
         await self._name_closing()
-        window = self._hotpath.closed_window()
+        await self._commit(self._hotpath, self._hotpath.closed_window(), began=began)
+
+    async def close_recovered(self, side: HotPath) -> None:
+        """Close a window that is over since before this start; `side` holds it alone and waits for no name."""
+        side.close_window(self.open_id)
+        await self._commit(side, side.closed_window(), began=self._clock.monotonic())
+
+    async def _commit(self, hotpath: HotPath, window: ClosedWindow, *, began: float) -> None:
+        """Encode, pack, store; the samples are closing from the first step on."""
         self._ledger.samples_closing += window.samples
         encoding = self._encode(window)
-        async for _ in self._paced(encoding.prepare()):
+        async for _ in paced(self._clock, encoding.prepare()):
             pass
-        batches = [batch async for batch in self._paced(self._pack(encoding, closing))]
-        gauges = b"".join([frame async for frame in self._paced(self._hotpath.export_gauges())])
-        await self._spool.store(closing, batches, {"gauges": gauges, "classes": self._namer.export_classes()})
+        batches = [batch async for batch in paced(self._clock, self._pack(encoding, window.start))]
+        gauges = b"".join([frame async for frame in paced(self._clock, hotpath.export_gauges())])
+        await self._spool.store(window.start, batches, {"gauges": gauges, "classes": self._namer.export_classes()})
         self._account(window, encoding)
         self._ledger.close_seconds = self._clock.monotonic() - began
         self._on_closed(
             Closed(
-                start=closing,
+                start=window.start,
                 samples=window.samples,
                 points=sum(batch.points for batch in batches),
                 requests=len(batches),
                 seconds=self._ledger.close_seconds,
+                over_quota=(encoding.requests_needed, int(encoding.requests_allowed)) if encoding.over_quota else None,
             )
         )
 
@@ -274,6 +301,9 @@ class Closer:
         if encoding.points_collided:
             ledger.points_created += encoding.points_collided
             ledger.points_dropped["name_collision"] += encoding.points_collided
+        if encoding.points_shed:
+            ledger.points_created += encoding.points_shed
+            ledger.points_dropped["percentile_quota"] += encoding.points_shed
 
     async def _name(self, *, slices: int) -> None:
         """Answer up to `slices` x 200 unresolved identities: a flood of new ones must not keep the closer here."""
@@ -289,12 +319,3 @@ class Closer:
         while not self._hotpath.settled():
             await self._name(slices=1)
             await self._clock.sleep(0)
-
-    async def _paced(self, items: Iterable[T]) -> AsyncIterator[T]:
-        """Pull lazily made items, letting others run every 5 ms."""
-        slice_ends = self._clock.monotonic() + limits.CLOSE_SLICE
-        for item in items:
-            yield item
-            if self._clock.monotonic() >= slice_ends:
-                await self._clock.sleep(0)
-                slice_ends = self._clock.monotonic() + limits.CLOSE_SLICE

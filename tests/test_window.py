@@ -48,6 +48,12 @@ def test_a_moved_window_avoids_committed_ids():
     assert window.moved_id(MINUTE, hour_ago + 1, 60, {hour_ago, hour_ago + 60}) == hour_ago + 120
 
 
+@pytest.mark.parametrize("open_id", [0, 4_200_000_000])
+def test_a_window_opened_by_a_clock_that_was_not_set_moves_when_it_is(open_id):
+    assert window.moved_id(open_id, open_id + 90, 60, set()) == open_id
+    assert window.moved_id(open_id, MINUTE + 1, 60, {MINUTE}) == MINUTE + 60
+
+
 @given(st.lists(st.floats(min_value=-7200, max_value=7200), max_size=60))
 def test_no_id_closes_twice_whatever_the_clock_does(steps):
     wall, committed = float(MINUTE), set()
@@ -112,6 +118,10 @@ class NameIt:
 class Sums:
     samples_dropped = 0
     points_collided = 0
+    points_shed = 0
+    requests_needed = 0
+    requests_allowed = 1.0
+    over_quota = False
 
     def __init__(self, closed):
         self.closed = closed

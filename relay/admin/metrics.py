@@ -58,6 +58,44 @@ class Listener(Protocol):
         ...
 
 
+class StreamListener(Protocol):
+    """What is told of a listening stream socket."""
+
+    @property
+    def label(self) -> str:
+        """Its name, `tcp://127.0.0.1:8125`."""
+        ...
+
+    @property
+    def datagrams(self) -> int:
+        """Chunks or frames received."""
+        ...
+
+    @property
+    def connections(self) -> int:
+        """Open now."""
+        ...
+
+    @property
+    def refused(self) -> int:
+        """Closed at once."""
+        ...
+
+    @property
+    def idle_closed(self) -> int:
+        """Closed because nothing came."""
+        ...
+
+
+class Streams(Protocol):
+    """What is told of streams."""
+
+    @property
+    def listeners(self) -> Sequence[StreamListener]:
+        """Their sockets."""
+        ...
+
+
 class Spool(Protocol):
     """What is told of the spool."""
 
@@ -111,13 +149,23 @@ class State(Protocol):
         ...
 
     @property
+    def checkpoint_interval(self) -> float:
+        """Seconds; 0 without a state directory."""
+        ...
+
+    @property
     def requests_in_flight(self) -> int:
         """That wait for an answer."""
         ...
 
     @property
     def listeners(self) -> Sequence[Listener]:
-        """Sockets."""
+        """Sockets of datagrams."""
+        ...
+
+    @property
+    def streams(self) -> Streams:
+        """Sockets of streams."""
         ...
 
     @property
@@ -172,19 +220,34 @@ class RelayCollector(Collector):
         yield gauge("relay_ledger_imbalance", "Sum of the differences of the three equations; must be 0.", imbalance)
 
     def _listeners(self) -> Iterator[Metric]:
-        sockets = self._state.listeners
+        sockets, streams = self._state.listeners, self._state.streams.listeners
         for name, help_, figures in (
-            ("relay_datagrams", "Datagrams received.", {s.label: s.datagrams for s in sockets}),
+            (
+                "relay_datagrams",
+                "Datagrams received; of streams, chunks of lines or frames.",
+                {s.label: s.datagrams for s in sockets} | {s.label: s.datagrams for s in streams},
+            ),
             (
                 "relay_kernel_drops",
                 "DATALOSS: datagrams the kernel dropped.",
                 {s.label: s.kernel_drops for s in sockets},
+            ),
+            (
+                "relay_stream_refused",
+                "DATALOSS: connections closed at once: too many, or not allowed.",
+                {s.label: s.refused for s in streams},
+            ),
+            (
+                "relay_stream_idle_closed",
+                "Connections closed that completed no line for too long.",
+                {s.label: s.idle_closed for s in streams},
             ),
         ):
             yield counter(name, help_, figures, "listener")
         for name, help_, figures in (
             ("relay_receive_queue_bytes", "Memory of the kernel's queue.", {s.label: s.queue_bytes for s in sockets}),
             ("relay_receive_queue_limit_bytes", "Where the kernel drops.", {s.label: s.limit_bytes for s in sockets}),
+            ("relay_stream_connections", "Open connections.", {s.label: s.connections for s in streams}),
         ):
             yield gauges(name, help_, figures, "listener")
 
@@ -214,6 +277,8 @@ class RelayCollector(Collector):
         yield gauge("relay_aliases", "Identities known.", tally.aliases)
         ledger = self._state.ledger
         yield counter("relay_windows_closed", "Windows closed.", ledger.windows_closed)
+        interval = self._state.checkpoint_interval
+        yield gauge("relay_checkpoint_interval_seconds", "Between two checkpoints: what a crash may cost.", interval)
         yield gauge("relay_window_close_seconds", "How long the last close took.", ledger.close_seconds)
 
     def _points(self) -> Iterator[Metric]:
@@ -229,10 +294,14 @@ class RelayCollector(Collector):
         yield counter("relay_points", "Points, by outcome; refused and dropped are DATALOSS.", outcomes, "outcome")
         waiting = {"spooled": books.spooled, "in_flight": books.in_flight}
         yield gauges("relay_points", "Points on their way.", waiting, "state")
-        yield gauge("relay_dead_letters", "Points written to the dead letters.", self._state.ledger.dead_letters)
-        yield gauge(
-            "relay_delivery_lag_seconds", "From a window's start to its last delivery.", self._state.ledger.delivery_lag
+        ledger = self._state.ledger
+        yield gauge("relay_dead_letters", "Dead letters that are kept.", ledger.dead_letters)
+        yield counter(
+            "relay_dead_letters_dropped",
+            "DATALOSS: dead letters removed to keep their bound.",
+            ledger.dead_letters_dropped,
         )
+        yield gauge("relay_delivery_lag_seconds", "From a window's start to its last delivery.", ledger.delivery_lag)
 
     def _requests(self) -> Iterator[Metric]:
         ledger = self._state.ledger
@@ -247,6 +316,7 @@ class RelayCollector(Collector):
         )
         yield gauge("relay_requests_in_flight", "Requests that wait for an answer.", self._state.requests_in_flight)
         yield gauge("relay_rate_limit", "Requests a minute that may leave.", self._state.rate_limit)
+        yield gauge("relay_clock_skew_seconds", "This machine is ahead of the cloud by so much.", ledger.clock_skew)
 
     def _spool(self) -> Iterator[Metric]:
         spool = self._state.spool

@@ -15,7 +15,7 @@ import click
 from relay import __version__
 from relay.errors import ExitCode, RelayError
 
-COMMANDS: Final = ("run", "demo", "check", "config", "send", "cloud", "healthcheck")
+COMMANDS: Final = ("run", "demo", "check", "config", "send", "dead", "spool", "cloud", "healthcheck")
 
 
 class LazyGroup(click.Group):

@@ -28,6 +28,8 @@ from relay.jdcloud.cloud import JDCloud
 from relay.jdcloud.sign import Signer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from relay.app import Witness
     from relay.config.loading import Loaded
     from relay.config.schema import Cloud
@@ -70,7 +72,7 @@ async def serve(loaded: Loaded) -> None:
         log.warning("caution", code=problem.code, message=problem.message, fix=problem.fix)
     relay = Relay(
         config=config,
-        cloud=make_cloud(config.cloud, credentials),
+        cloud=make_cloud(config.cloud, credentials, find=lambda: needed_credentials(config.cloud)),
         transport=make_transport(config.cloud),
         state=state_directory(config.spool, os.environ, Path.home()),
         clock=SystemClock(),
@@ -99,24 +101,62 @@ def needed_credentials(cloud: Cloud) -> Credentials | None:
     return find_credentials(cloud, os.environ, Path.home()) if cloud.provider == "jdcloud" else None
 
 
-def make_cloud(cloud: Cloud, credentials: Credentials | None) -> JDCloud:
-    """Make the API side; without credentials requests carry an empty signature's worth of nothing and go nowhere."""
+def make_cloud(
+    cloud: Cloud, credentials: Credentials | None, *, find: Callable[[], Credentials | None] = lambda: None
+) -> JDCloud:
+    """Make the API side; without credentials requests carry an empty signature's worth of nothing and go nowhere.
+
+    Args:
+        cloud: the section of the configuration.
+        credentials: what signs requests.
+        find: reads credentials again, when the cloud refuses these.
+    """
     found = credentials or Credentials(
         access_key="dry-run", secret_key=Secret("dry-run"), region="dry-run", origin="none"
     )
     return JDCloud(
         endpoint=cloud.endpoint,
         region=found.region,
-        signer=Signer(
-            access_key=found.access_key,
-            secret_key=found.secret_key,
-            session_token=found.session_token,
-            region=cloud.signature_region or found.region,
-            version=cloud.signature,
-            token_encoding=cloud.token_encoding,
-        ),
+        signer=make_signer(cloud, found),
         nonce=lambda: str(uuid.uuid4()),
+        newer_signer=NewerSigner(cloud, found, find),
     )
+
+
+def make_signer(cloud: Cloud, found: Credentials) -> Signer:
+    """Make what signs requests."""
+    return Signer(
+        access_key=found.access_key,
+        secret_key=found.secret_key,
+        session_token=found.session_token,
+        region=cloud.signature_region or found.region,
+        version=cloud.signature,
+        token_encoding=cloud.token_encoding,
+    )
+
+
+class NewerSigner:
+    """State: the credentials in force; called, it returns a signer if they were replaced where they were found."""
+
+    def __init__(self, cloud: Cloud, credentials: Credentials, find: Callable[[], Credentials | None]) -> None:
+        self._cloud = cloud
+        self._in_force = credentials
+        self._find = find
+
+    def __repr__(self) -> str:
+        """Say where the credentials came from."""
+        return f"<NewerSigner {self._in_force.origin}>"
+
+    def __call__(self) -> Signer | None:
+        """Read them again; a file that is being replaced, or cannot be read, changes nothing yet."""
+        try:
+            found = self._find()
+        except ConfigError:
+            return None
+        if found is None or found.signs_like(self._in_force):
+            return None
+        self._in_force = found
+        return make_signer(self._cloud, found)
 
 
 def make_transport(cloud: Cloud) -> HttpTransport | LineTransport:

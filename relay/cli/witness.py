@@ -95,9 +95,13 @@ class TextWitness:
             f" · Python {sys.version.split()[0]} · {self.where}"
         )
         for listener in relay.listeners:
-            host, port = listener.bound
-            asked, granted = kib(config.listen.receive_buffer), kib(listener.granted)
-            self._say(f"listening  udp {host}:{port}  receive buffer {granted} (asked {asked})")
+            form, place = _where(listener.label)
+            asked, granted = kib(listener.asked), kib(listener.granted)
+            buffer = f"  receive buffer {granted} (asked {asked})" if listener.asked else ""
+            self._say(f"listening  {form} {place}{buffer}")
+        for stream in relay.streams.listeners:
+            form, place = _where(stream.label)
+            self._say(f"listening  {form} {place}  at most {config.listen.stream_connections} connections in all")
         if relay.admin:
             self._say(f"           admin http://{relay.admin.bound[0]}:{relay.admin.bound[1]}")
         self._say(f"sending    {self.to}   credentials: {self.credentials}")
@@ -127,6 +131,12 @@ class TextWitness:
         click.echo(line, err=self.err)
 
 
+def _where(label: str) -> tuple[str, str]:
+    """Split a listener's name: `udp://127.0.0.1:8125`, `unix-dgram:PATH`."""
+    form, _, place = label.partition(":")
+    return form, place.removeprefix("//")
+
+
 def account_for_window(stopped: Stopped) -> str:
     """Say what became of the open window."""
     return "open window closed early" if stopped.closed_early else "open window kept on disk for the next start"
@@ -153,13 +163,16 @@ class JsonWitness:
         """Log what was bound."""
         log = structlog.get_logger("relay")
         for listener in relay.listeners:
-            host, port = listener.bound
+            form, place = _where(listener.label)
             log.info(
                 "listening",
-                udp=f"{host}:{port}",
-                receive_buffer_asked=int(relay.config.listen.receive_buffer),
+                **{form: place},
+                receive_buffer_asked=int(listener.asked),
                 receive_buffer_granted=listener.granted,
             )
+        for stream in relay.streams.listeners:
+            form, place = _where(stream.label)
+            log.info("listening", **{form: place}, stream_connections=relay.config.listen.stream_connections)
         log.info(
             "started",
             version=__version__,

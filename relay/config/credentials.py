@@ -36,6 +36,11 @@ class Credentials:
     session_token: Secret | None = None
     warnings: tuple[Problem, ...] = ()
 
+    def signs_like(self, other: Credentials) -> bool:
+        """Say whether key, secret and token are the same, wherever they were found."""
+        mine, theirs = (self.access_key, self.secret_key), (other.access_key, other.secret_key)
+        return mine == theirs and self.session_token == other.session_token
+
 
 @dataclass(frozen=True, slots=True)
 class _Found:

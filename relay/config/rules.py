@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _LEGAL: Final = re.compile(r"[0-9A-Za-z._]+")
 _PORT_MAX: Final = 65_535
 _READERS_MOST: Final = 64
+_UNIX_FORMS: Final = ("dgram", "stream", "datadog")
+_UNIX_PATH_MOST: Final = 107
+"""unix(7): sun_path has 108 bytes, one of them ends it."""
+_MODE: Final = re.compile(r"0?[0-7]{3}")
 _REGIONS: Final = ("cn-north-1", "cn-east-1", "cn-east-2", "cn-south-1")
 
 
@@ -50,11 +54,32 @@ def _addresses(texts: list[str]) -> str:
             parse_address(text)
         except ValueError as error:
             return f"entry {error}"
-    return "" if texts else "must name at least one address"
+    return ""
 
 
-def _listen(config: Config) -> str:
-    return _addresses(config.listen.udp)
+def _udp(config: Config) -> str:
+    listen = config.listen
+    anywhere = listen.udp or listen.tcp or listen.unix
+    return _addresses(listen.udp) if anywhere else "must name at least one address, here or in tcp or unix"
+
+
+def _tcp(config: Config) -> str:
+    return _addresses(config.listen.tcp)
+
+
+def _unix(config: Config) -> str:
+    for entry in config.listen.unix:
+        form, _, path = entry.partition(":")
+        if form not in _UNIX_FORMS or not path.startswith("/"):
+            return f'entry "{entry}" must be dgram:PATH, stream:PATH or datadog:PATH with an absolute path'
+        if len(path.encode()) > _UNIX_PATH_MOST:
+            return f'the path of "{entry}" must have at most {_UNIX_PATH_MOST} bytes'
+    paths = [entry.partition(":")[2] for entry in config.listen.unix]
+    return "must name each path once" if len(set(paths)) < len(paths) else ""
+
+
+def _unix_mode(config: Config) -> str:
+    return "" if _MODE.fullmatch(config.listen.unix_mode) else 'must be permissions in octal such as "0666" or "0660"'
 
 
 def _admin(config: Config) -> str:
@@ -93,6 +118,14 @@ def _between(table: str, key: str, low: float, high: float) -> Callable[[Config]
 def _percentiles(config: Config) -> str:
     wrong = [value for value in config.window.percentiles if not 0 < value < 100]
     return f"must lie between 0 and 100, not {wrong[0]:g}" if wrong else ""
+
+
+def _spread(config: Config) -> str:
+    rule = 'must be "auto" or a duration no longer than the window, such as "10s"'
+    try:
+        return "" if config.cloud.spread_seconds(config.window.seconds) <= config.window.seconds else rule
+    except ValueError:
+        return rule
 
 
 def _idle_gauges(config: Config) -> str:
@@ -142,7 +175,13 @@ def is_trusted_host(host: str) -> bool:
 
 
 RULES: Final[dict[str, Callable[[Config], str]]] = {
-    "listen.udp": _listen,
+    "listen.udp": _udp,
+    "listen.tcp": _tcp,
+    "listen.unix": _unix,
+    "listen.unix_mode": _unix_mode,
+    "listen.stream_connections": _between("listen", "stream_connections", 1, 10_000),
+    "listen.stream_idle": _between("listen", "stream_idle", 0.1, 86_400),
+    "listen.line_limit": _between("listen", "line_limit", 64, 65_536),
     "listen.allow": _networks,
     "listen.receive_buffer": _between("listen", "receive_buffer", 4096, 2**30),
     "listen.receive_delay": _receive_delay,
@@ -150,6 +189,7 @@ RULES: Final[dict[str, Callable[[Config], str]]] = {
     "names.prefix": _legal("names", "prefix", empty=True),
     "window.seconds": _between("window", "seconds", 1, 3600),
     "window.idle_gauges": _idle_gauges,
+    "window.checkpoint": _between("window", "checkpoint", 0.05, 15),
     "window.percentiles": _percentiles,
     "limits.series": _between("limits", "series", 10, 10_000_000),
     "limits.series_per_metric": _between("limits", "series_per_metric", 1, 10_000_000),
@@ -160,8 +200,10 @@ RULES: Final[dict[str, Callable[[Config], str]]] = {
     "cloud.connect_timeout": _between("cloud", "connect_timeout", 0.1, 300),
     "cloud.concurrency": _between("cloud", "concurrency", 1, 256),
     "cloud.requests_per_minute": _between("cloud", "requests_per_minute", 1, 1_000_000),
+    "cloud.spread": _spread,
     "cloud.max_age": _between("cloud", "max_age", 60, limits.POINT_AGE_MAX),
     "spool.max": _between("spool", "max", 2**20, 2**40),
+    "spool.dead_letters": _between("spool", "dead_letters", 2**16, 2**40),
     "admin.listen": _admin,
     "telemetry.prefix": _legal("telemetry", "prefix", empty=False),
 }

@@ -7,6 +7,7 @@ precedence and error messages live in loading.py; this file only says what a val
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, field
@@ -15,6 +16,8 @@ from relay.config.types import Seconds, Secret, Size
 
 DELAY_MOST: Final = 0.010
 """Seconds: what "auto" allows, and the most that the receive buffer bears."""
+SPREAD_SHARE: Final = 1 / 6
+"""Of a window: what "auto" spreads it over."""
 _CORES_PER_READER: Final = 4
 
 
@@ -29,6 +32,19 @@ class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     udp: Annotated[list[str], help_("UDP addresses HOST:PORT; [::1] is skipped where IPv6 is absent")] = field(
         default_factory=lambda: ["127.0.0.1:8125", "[::1]:8125"]
     )
+    tcp: Annotated[list[str], help_("TCP addresses HOST:PORT; lines end in a line feed")] = field(default_factory=list)
+    unix: Annotated[
+        list[str],
+        help_('"dgram:PATH", "stream:PATH" (lines end in a line feed), "datadog:PATH" (a length before each payload)'),
+    ] = field(default_factory=list)
+    unix_mode: Annotated[str, help_("permissions of Unix sockets: who may write to one may send")] = "0666"
+    stream_connections: Annotated[int, help_("stream connections in all; those beyond are closed at once")] = 256
+    stream_idle: Annotated[Seconds, help_("a stream connection that completes no line for so long is closed")] = (
+        Seconds(60)
+    )
+    line_limit: Annotated[
+        Size, help_("longest line of a stream, never longer than a datagram's 65,507 bytes; a longer one is rejected")
+    ] = Size(64 * 1024)
     receive_buffer: Annotated[Size, help_("kernel receive buffer asked for, per socket")] = Size(8 * 1024 * 1024)
     receive_delay: Annotated[
         str, help_('how long a reader may let packets gather, "10ms" at most; "auto" is that, given 1 MiB of buffer')
@@ -48,6 +64,14 @@ class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     names: Annotated[
         Literal["clean", "strict"], help_("clean: rewrite illegal characters; strict: drop such samples")
     ] = "clean"
+
+    def unix_permissions(self) -> int:
+        """Return the permission bits of Unix sockets."""
+        return int(self.unix_mode, 8)
+
+    def unix_paths(self, form: str) -> list[Path]:
+        """Return the paths of one form: `dgram`, `stream` or `datadog`."""
+        return [Path(entry.removeprefix(f"{form}:")) for entry in self.unix if entry.startswith(f"{form}:")]
 
     def delay_seconds(self) -> float:
         """Return how long a reader may let packets gather."""
@@ -71,6 +95,7 @@ class Window(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     idle_gauges: Annotated[
         str, help_('"keep:DURATION" repeats an idle gauge that long, "keep" for ever, "drop" not at all')
     ] = "keep:1h"
+    checkpoint: Annotated[Seconds, help_("how often the open window goes to disk: what a crash may cost")] = Seconds(1)
     percentiles: Annotated[list[float], help_("of timers, each sent as its own metric NAME.pNN")] = field(
         default_factory=lambda: [95.0]
     )
@@ -128,9 +153,21 @@ class Cloud(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     connect_timeout: Annotated[Seconds, help_("for its connection")] = Seconds(4)
     concurrency: Annotated[int, help_("requests at the same time")] = 8
     requests_per_minute: Annotated[int, help_("upper bound; the quota of an access key is about 1000 a minute")] = 900
-    max_age: Annotated[Seconds, help_("older samples are dropped")] = Seconds(7 * 86_400)
+    spread: Annotated[
+        str,
+        help_('over how long the requests of a window leave, evenly; "auto": a sixth of it'),
+    ] = "auto"
+    max_age: Annotated[Seconds, help_("older samples are dropped, and older points are not sent")] = Seconds(7 * 86_400)
+    on_ambiguous: Annotated[
+        Literal["resend", "drop"],
+        help_("a request without an answer, which may have been stored: twice, or not at all"),
+    ] = "resend"
     ca_file: Annotated[str, help_("PEM file of certificate authorities to trust instead of the system's")] = ""
     proxy: Annotated[str, help_("URL of an HTTP proxy")] = ""
+
+    def spread_seconds(self, window: int) -> float:
+        """Return over how many seconds a window of so many seconds is spread."""
+        return window * SPREAD_SHARE if self.spread == "auto" else Seconds.parse(self.spread)
 
 
 class Spool(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -143,6 +180,9 @@ class Spool(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = ""
     max: Annotated[Size, help_("quota on disk; beyond it the oldest windows are dropped")] = Size(1024**3)
+    dead_letters: Annotated[Size, help_("bound of the points the cloud refused; the oldest go first")] = Size(
+        64 * 1024 * 1024
+    )
 
 
 class Admin(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,62 +1,49 @@
 """The sender pool: a fixed number of workers; each leases a batch, waits for its turn, posts, acts on the verdict.
 
-Owned here: what is done about each verdict, and nothing about what an answer means (`Cloud.classify` says that). The
-points of a lease are moved in the ledger and the spool in one step without an await, so the equation of points holds in
-any snapshot (I5). There is no limit on attempts: a batch leaves by delivery or by refusal.
+Owned here: what is done about each verdict, and nothing about what an answer means (`Cloud.classify` says that), when
+a request may leave (gate.py), which points are bad (trial.py) or how points are counted (settlement.py). There is no
+limit on attempts: a batch leaves by delivery, by conviction, or by its age.
+
+One worker at a time stands in line with a batch, so that the newest goes first even after a long pause. A batch that
+waits for something else than its turn waits in the spool.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final
 
-from relay.delivery.retry import backoff, wait_for_person
+from relay import limits
+from relay.delivery.doubts import Doubts
+from relay.delivery.gate import Gate, Settings
+from relay.delivery.reporter import Reporter
+from relay.delivery.retry import backoff
+from relay.delivery.settlement import Settlement
+from relay.delivery.trial import PATIENCE, PATIENCE_STOPPED, Trial
 from relay.errors import TransportError
-from relay.model import Batch, Delivered, Misconfigured, Refused, Reply, Throttled, Unavailable, Verdict
+from relay.model import Batch, Delivered, Refused, Throttled, Unavailable, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
     from relay.clock import Clock
     from relay.delivery.dead_letters import DeadLetters
-    from relay.delivery.rate import TokenBucket
+    from relay.delivery.doubts import Trouble
     from relay.delivery.spool import Lease, Spool
+    from relay.delivery.way import Cloud, Transport
     from relay.telemetry import Ledger, LossLog
 
-_DRAIN_TICK = 0.02
-
-
-class Cloud(Protocol):
-    """The API side of a request."""
-
-    url: str
-
-    def request_headers(self, body: bytes, *, now: float) -> dict[str, str]:
-        """Headers of one attempt."""
-        ...
-
-    def classify(self, reply: Reply, batch: Batch, *, now: float) -> Verdict:
-        """What an answer means."""
-        ...
-
-    def points(self, batch: Batch) -> Sequence[bytes]:
-        """The points of a batch, each as it was encoded."""
-        ...
-
-
-class Transport(Protocol):
-    """The way out."""
-
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        """Send one request; a TransportError says that there was no complete answer."""
-        ...
-
-    async def close(self) -> None:
-        """Release connections."""
+_DRAIN_TICK: Final = 0.02
+_HOLD_SECONDS: Final = 1.0
+"""The longest wait with a lease in hand; a longer one puts it back, so that the newest goes when the wait is over."""
+_LOOK: Final = 0.25
+"""Seconds between two looks whether a long wait is over: settings, credentials and the stop may end it early."""
+_RENEW_SHARE: Final = 1 / 12
+"""Of a minute, between two looks at the files of refused credentials."""
 
 
 class SenderPool:
-    """State: the workers, a common pause, and how often the last answers in a row were throttled."""
+    """State: the workers, the gate, the suspects, and the troubles of batches that were sent in vain."""
 
     def __init__(  # noqa: PLR0913 - the pool joins what delivery consists of; app.py is the only caller
         self,
@@ -64,28 +51,30 @@ class SenderPool:
         spool: Spool,
         cloud: Cloud,
         transport: Transport,
-        bucket: TokenBucket,
+        settings: Settings,
         dead_letters: DeadLetters,
         ledger: Ledger,
         loss_log: LossLog,
         clock: Clock,
         random: Callable[[], float],
-        concurrency: int,
     ) -> None:
         self._spool = spool
         self._cloud = cloud
         self._transport = transport
-        self._bucket = bucket
-        self._dead_letters = dead_letters
+        self._settings = settings
         self._ledger = ledger
-        self._loss_log = loss_log
         self._clock = clock
         self._random = random
-        self._concurrency = concurrency
+        self._gate = Gate(settings)
+        self._reporter = Reporter(ledger=ledger, loss_log=loss_log, clock=clock)
+        self._settlement = Settlement(
+            spool=spool, dead_letters=dead_letters, ledger=ledger, loss_log=loss_log, clock=clock
+        )
         self._workers: list[asyncio.Task[None]] = []
-        self._paused_until = 0.0
-        self._throttled = 0
-        self.requests_in_flight = 0
+        self._in_line = asyncio.Lock()
+        self._doubts = Doubts()
+        self._renew_at = 0.0
+        """When to look for other credentials again, while those in force are refused."""
 
     def __repr__(self) -> str:
         """Report what is on its way."""
@@ -96,125 +85,219 @@ class SenderPool:
         """Points leased and not yet accounted for."""
         return self._spool.leased
 
+    @property
+    def requests_in_flight(self) -> int:
+        """Requests that wait for an answer."""
+        return self._gate.in_flight
+
+    @property
+    def per_minute(self) -> float:
+        """Requests a minute that may leave now."""
+        return self._gate.rate.per_minute
+
     async def run(self) -> None:
         """Send until `drain` ends it."""
         async with asyncio.TaskGroup() as group:
-            self._workers = [group.create_task(self._work(), name=f"sender-{n}") for n in range(self._concurrency)]
+            self._workers = [
+                group.create_task(self._work(), name=f"sender-{n}") for n in range(self._settings.concurrency)
+            ]
 
     async def drain(self, *, until: float) -> None:
-        """Go on until nothing waits or the monotonic clock says `until`; then end the workers.
+        """Go on, without spreading, until nothing waits or the monotonic clock says `until`; then end the workers.
 
         A request that is cut off here goes back to the spool, to be sent after the next start.
         """
-        while (self._spool.points or self._spool.leased) and self._clock.monotonic() < until:
+        self._gate.spread.stop()
+        while (self._spool.points or self._spool.leased > self._doubts.points) and self._clock.monotonic() < until:
             await self._clock.sleep(_DRAIN_TICK)
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
+        self._put_suspects_back()
+
+    async def replace(
+        self, *, cloud: Cloud | None = None, transport: Transport | None = None, settings: Settings | None = None
+    ) -> None:
+        """Send differently from now on, with the next request; the number of workers stays.
+
+        What is on its way ends as it began; the old transport is closed then. What was learned about rate and cloud
+        is forgotten with new settings.
+        """
+        old, self._transport = self._transport, transport or self._transport
+        self._cloud = cloud or self._cloud
+        if settings is not None:
+            gate, self._settings = self._gate, settings
+            self._gate = Gate(settings)
+            self._gate.in_flight = gate.in_flight
+        self._gate.retry_now(self._clock.monotonic())
+        if old is not self._transport:
+            await old.close()
+
+    async def close(self) -> None:
+        """Release the connections."""
+        await self._transport.close()
 
     # --- one worker ---------------------------------------------------------------------------------------------------
 
     async def _work(self) -> None:
-        failures = 0
         while True:
-            lease = await self._spool.take()
-            try:
-                await self._wait_for_turn()
-                verdict = await self._attempt(lease.batch)
-                settled = await self._settle(lease, verdict)
-            except BaseException:
+            lease = await self._next()
+            patience = PATIENCE_STOPPED if self._gate.systemic.stopped else PATIENCE
+            await self._carry(lease, Trial(lease.batch.points, patience=patience), leaves=True)
+            while released := self._doubts.next_released():
+                await self._carry(*released, leaves=False)
+
+    async def _next(self) -> Lease:
+        """Wait for a batch and for its turn, which is taken."""
+        async with self._in_line:
+            while True:
+                lease = await self._spool.take(live=self._gate.trying)
+                try:
+                    if await self._too_old(lease):
+                        continue
+                    wait = await self._stand_in_line(lease)
+                except BaseException:
+                    self._spool.put_back(lease)
+                    raise
+                if not wait:
+                    return lease
                 self._spool.put_back(lease)
-                raise
-            if settled:
-                failures = 0
-                continue
-            self._spool.put_back(lease)
-            if isinstance(verdict, Unavailable):
-                failures += 1
-                await self._clock.sleep(backoff(failures, self._random()))
+                await self._renew_if_due()
+                await self._clock.sleep(min(wait, _LOOK))
 
-    async def _wait_for_turn(self) -> None:
-        """Wait for a token, and for the end of a pause, which may be prolonged meanwhile."""
-        await self._clock.sleep(self._bucket.take(self._clock.monotonic()))
-        while (pause := self._paused_until - self._clock.monotonic()) > 0:
-            await self._clock.sleep(pause)
+    async def _stand_in_line(self, lease: Lease) -> float:
+        """Take the turn of a batch, if it comes soon; else return seconds until it may come."""
+        while True:
+            now = self._clock.monotonic()
+            waiting = self._spool.batches + 1
+            wait = self._gate.wait_for_batch(now, window=lease.batch.window, waiting=waiting)
+            if not wait:
+                self._gate.leave(now, self._random(), batch=True)
+            if not wait or wait > _HOLD_SECONDS:
+                return wait
+            await self._clock.sleep(wait)
 
-    async def _attempt(self, batch: Batch) -> Verdict:
-        """Post once, signed anew, the same bytes."""
-        headers = self._cloud.request_headers(batch.body, now=self._clock.wall())
-        began = self._clock.monotonic()
-        self.requests_in_flight += 1
+    async def _carry(self, lease: Lease, trial: Trial, *, leaves: bool) -> None:
+        """Send a batch, or the parts of it that its trial asks for, and put it where it belongs then.
+
+        Args:
+            lease: put back unless the batch is done, or a suspect.
+            trial: of the batch.
+            leaves: whether the first request has its turn already.
+        """
         try:
-            reply = await self._transport.post(self._cloud.url, headers, batch.body)
-            self._ledger.requests[str(reply.status)] += 1
-            return self._cloud.classify(reply, batch, now=self._clock.wall())
-        except TransportError as error:
-            self._ledger.requests["error"] += 1
-            return Unavailable(detail=error.detail, ambiguous=error.ambiguous)
-        finally:
-            self.requests_in_flight -= 1
-            self._ledger.request_seconds.observe(self._clock.monotonic() - began)
+            kept = await self._send(lease, trial, leaves=leaves)
+        except BaseException:
+            self._spool.put_back(lease)
+            raise
+        if kept:
+            self._spool.put_back(lease)
 
-    # --- what to do about a verdict -----------------------------------------------------------------------------------
-
-    async def _settle(self, lease: Lease, verdict: Verdict) -> bool:
-        """Act on a verdict; return whether every point of the lease is accounted for."""
-        match verdict:
-            case Delivered():
-                await self._deliver(lease, verdict)
-                return True
-            case Refused():
-                await self._refuse(lease, verdict)
-                return True
-            case Throttled():
-                self._throttle(verdict)
-            case Unavailable():
-                self._ledger.requests_ambiguous += verdict.ambiguous
-                self._loss_log.warn("request failed, it goes again", reason="unavailable", detail=verdict.detail)
-            case Misconfigured():
-                self._wait_for_person(verdict)
+    async def _send(self, lease: Lease, trial: Trial, *, leaves: bool) -> bool:
+        """Send parts until every point is accounted for; return whether the spool must keep the batch."""
+        while not trial.finished:
+            if not leaves:
+                await self._wait_with_part()
+            leaves = False
+            part = trial.part()
+            whole = len(part) == lease.batch.points
+            verdict = await self._attempt(lease.batch if whole else self._cloud.part(lease.batch, part))
+            if isinstance(verdict, (Delivered, Refused)):
+                trial.answer(verdict)
+            elif whole or not isinstance(verdict, Throttled):
+                return await self._not_answered(lease, verdict)
+            if trial.fruitless and not trial.insisting:
+                return self._suspect(lease, trial)
+        if trial.accepted:
+            self._accepted()
+        attempts = trial.answers + self._doubts.forget(lease.entry.id)
+        await self._settlement.settle(lease, trial, self._cloud, attempts=attempts)
         return False
 
-    async def _deliver(self, lease: Lease, verdict: Delivered) -> None:
-        refused = len(verdict.refusals)
-        if refused:
-            points = self._cloud.points(lease.batch)
-            bad = [(points[refusal.index], refusal.detail) for refusal in verdict.refusals]
-            await self._bury(lease, bad, verdict.request_id)
-        self._throttled = 0
-        ledger, now = self._ledger, self._clock.wall()
-        ledger.points_delivered += lease.batch.points - refused
-        ledger.points_refused += refused
-        ledger.last_delivery = now
-        ledger.delivery_lag = max(0.0, now - lease.batch.window)
-        self._spool.done(lease)
+    async def _wait_with_part(self) -> None:
+        while wait := self._gate.wait(self._clock.monotonic()):
+            await self._clock.sleep(min(wait, _LOOK))
+        self._gate.leave(self._clock.monotonic(), self._random(), batch=False)
 
-    async def _refuse(self, lease: Lease, verdict: Refused) -> None:
-        bad = [(point, verdict.detail) for point in self._cloud.points(lease.batch)]
-        await self._bury(lease, bad, verdict.request_id)
-        self._ledger.points_refused += lease.batch.points
-        self._spool.done(lease)
+    async def _attempt(self, batch: Batch) -> Verdict:
+        """Post once, signed anew, the same bytes; the turn for it has been taken."""
+        began = self._clock.monotonic()
+        try:
+            headers = self._cloud.request_headers(batch.body, now=self._clock.wall())
+            reply = await self._transport.post(self._cloud.url, headers, batch.body)
+            self._ledger.requests[str(reply.status)] += 1
+            self._reporter.watch_clock(reply)
+            verdict = self._cloud.classify(reply, batch, now=self._clock.wall())
+        except TransportError as error:
+            self._ledger.requests["error"] += 1
+            verdict = Unavailable(detail=error.detail, ambiguous=error.ambiguous)
+        finally:
+            self._gate.in_flight -= 1
+            self._ledger.request_seconds.observe(self._clock.monotonic() - began)
+        self._reporter.learn(self._gate, verdict, dice=self._random())
+        return verdict
 
-    async def _bury(self, lease: Lease, bad: Sequence[tuple[bytes, str]], request_id: str) -> None:
-        self._loss_log.warn(
-            "RLY402 points refused", reason="refused", detail=bad[0][1], points=len(bad), request_id=request_id
-        )
-        await self._dead_letters.write(bad, window=lease.batch.window, request_id=request_id)
+    async def _renew_if_due(self) -> None:
+        """While credentials are refused, look every few seconds whether there are others."""
+        now = self._clock.monotonic()
+        if not self._gate.credentials_refused or now < self._renew_at:
+            return
+        self._renew_at = now + self._settings.minute * _RENEW_SHARE
+        if await asyncio.to_thread(self._cloud.renew):
+            self._reporter.renewed()
+            self._gate.retry_now(self._clock.monotonic())
 
-    def _throttle(self, verdict: Throttled) -> None:
-        """Everybody waits: the quota belongs to the access key, not to a connection."""
-        self._throttled += 1
-        asked = verdict.retry_after
-        pause = backoff(self._throttled, 0.5 + self._random() / 2) if asked is None else asked
-        self._pause(pause)
-        self._loss_log.warn(
-            "RLY401 quota exceeded, senders pause", reason="429", seconds=round(pause, 1), detail=verdict.detail
-        )
+    # --- what is done about a batch -----------------------------------------------------------------------------------
 
-    def _wait_for_person(self, verdict: Misconfigured) -> None:
-        self._pause(wait_for_person(self._random()))
-        code = "RLY120 credentials refused" if verdict.credentials else "RLY404 the cloud refuses requests"
-        self._loss_log.warn(f"{code}, everything is kept", reason=str(verdict.status), detail=verdict.detail)
+    async def _too_old(self, lease: Lease) -> bool:
+        """Give up a batch that the cloud would refuse for its age; on a clock that is not set, nothing is old."""
+        wall = self._clock.wall()
+        if not (limits.YEAR_MIN <= wall < limits.YEAR_MAX and wall - lease.batch.window > self._settings.max_age):
+            return False
+        detail = f"{(wall - lease.batch.window) / 86_400:.1f} days old, over cloud.max_age"
+        await self._settlement.drop(lease, self._cloud, reason="too_old", detail=detail)
+        return True
 
-    def _pause(self, seconds: float) -> None:
-        self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
+    async def _not_answered(self, lease: Lease, verdict: Verdict) -> bool:
+        """Decide about a batch that may not be stored; return whether the spool must keep it."""
+        if not isinstance(verdict, Unavailable):
+            return True
+        trouble = self._doubts.failed(lease.entry.id, self._clock.monotonic(), unreadable=verdict.unreadable)
+        unanswered = verdict.ambiguous and (verdict.status is None or verdict.unreadable)
+        if unanswered and self._settings.on_ambiguous == "drop":
+            await self._settlement.drop(lease, self._cloud, reason="ambiguous", detail=verdict.detail)
+        elif self._doubts.never_readable(trouble):
+            reason = "unreadable_answer"
+            await self._settlement.refuse(lease, self._cloud, reason=reason, detail=verdict.detail, http=verdict.status)
+        else:
+            await self._back_off(trouble)
+            return True
+        self._doubts.forget(lease.entry.id)
+        return False
+
+    async def _back_off(self, trouble: Trouble) -> None:
+        """Keep others from sending this batch at once; not while the breaker decides when anybody may."""
+        ends = self._clock.monotonic() + backoff(trouble.failures, self._random()) * self._settings.minute / 60
+        while not self._gate.breaker.is_open and (left := ends - self._clock.monotonic()) > 0:
+            await self._clock.sleep(min(left, _LOOK))
+
+    def _accepted(self) -> None:
+        """Something of a batch was accepted, so the cloud is all right."""
+        now = self._clock.monotonic()
+        self._doubts.accepted(now)
+        if self._gate.systemic.accepted(now):
+            self._reporter.resumed()
+
+    def _suspect(self, lease: Lease, trial: Trial) -> bool:
+        """Keep a fruitless batch from the dead letters; return whether the spool must keep it."""
+        if self._gate.systemic.fruitless(self._clock.monotonic()):
+            self._put_suspects_back()
+        if self._gate.systemic.stopped:
+            self._reporter.stopped(trial.detail)
+            return True
+        self._doubts.suspect(lease, trial)
+        return False
+
+    def _put_suspects_back(self) -> None:
+        for lease in self._doubts.give_back():
+            self._spool.put_back(lease)

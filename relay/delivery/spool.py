@@ -152,9 +152,9 @@ class Spool:
         self._ledger.points_created += self._publish(rows)
         self._watch_filling()
 
-    async def add_replayed(self, batches: Sequence[Batch]) -> None:
-        """Store batches of windows that were committed long ago."""
-        rows = await self._hand_over(batches, windows=(), state={})
+    async def add_replayed(self, batches: Sequence[Batch], state: State) -> None:
+        """Store batches of windows that were committed long ago, with state that says so, in one transaction."""
+        rows = await self._hand_over(batches, windows=(), state=state)
         self._ledger.points_replayed += self._publish(rows)
 
     # --- out ----------------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOCK: Final = "lock"
-_OURS: Final = (LOCK, "spool.", "dead-letters", "open-", "checkpoint")
+_OURS: Final = (LOCK, "spool.", "dead-letters", "replay-", "open-", "checkpoint")
 """What the names of the relay's files start with."""
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 

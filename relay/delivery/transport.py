@@ -1,16 +1,24 @@
 """The way out: one HTTP POST, or a line written somewhere. The only place that makes a TransportError.
 
+Whatever answers, time and memory are bounded: one request takes `timeout` in all, an answer 1 MiB, also when it is
+inflated. Redirects are answers, so credentials follow nowhere. Connections live for 30 s at most and names are looked
+up anew with them, so a new address of the cloud is used within a minute. Certificates are always checked, and one that
+does not fit is the end of the attempt.
+
 aiohttp is imported at the first request, in a thread: it takes half of a start, and sockets should be read before that.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import zlib
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from relay import __version__
+from relay.delivery.lookup import Lookup
 from relay.errors import TransportError
 from relay.model import Reply
 
@@ -19,28 +27,55 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     import aiohttp
+    from aiohttp.abc import AbstractResolver
+
+    from relay.delivery.lookup import GetAddresses
 
 _ANSWER_BYTES: Final = 1_048_576
 """An answer that lists 50 bad points is under 100 KB."""
 _KEEPALIVE: Final = 10.0
 """Seconds: shorter than any server's, because a connection that the server closes under a request is ambiguous."""
+_GENERATION_SECONDS: Final = 30.0
+"""How long connections and looked-up addresses are used; one TLS handshake in so long costs nothing."""
+_ENCODINGS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+"""zlib's window bits by Content-Encoding; none is asked for, but a proxy may add one."""
+
+
+class _Generation:
+    """State: a session with its connections and addresses, when it was made, and how many requests use it."""
+
+    def __init__(self, session: aiohttp.ClientSession, made_at: float) -> None:
+        self.session = session
+        self.made_at = made_at
+        self.users = 0
 
 
 class HttpTransport:
-    """State: a session with its connections, made at the first request.
+    """State: the generation of connections in use, made at the first request, and older ones still in use.
 
     Raises:
         OSError: `ca_file` cannot be read, or holds no certificate.
     """
 
-    def __init__(self, *, timeout: float, connect_timeout: float, concurrency: int, ca_file: str, proxy: str) -> None:
+    def __init__(
+        self,
+        *,
+        timeout: float,
+        connect_timeout: float,
+        concurrency: int,
+        ca_file: str,
+        proxy: str,
+        get_addresses: GetAddresses = socket.getaddrinfo,
+    ) -> None:
         self._tls = _tls(ca_file) if ca_file else None
         """Made at the start only if it may fail: the system's own certificates take 30 ms."""
         self._timeout = timeout
         self._connect_timeout = connect_timeout
         self._concurrency = concurrency
         self._proxy = proxy or None
-        self._session: aiohttp.ClientSession | None = None
+        self._lookup = Lookup(get_addresses)
+        self._current: _Generation | None = None
+        self._retired: list[_Generation] = []
 
     def __repr__(self) -> str:
         """Report the timeouts."""
@@ -52,13 +87,20 @@ class HttpTransport:
         Raises:
             TransportError: there was no complete answer; it says whether the request may have arrived.
         """
-        session = self._session or await self._open()
+        generation = await self._join()
+        try:
+            return await self._post(generation.session, url, headers, body)
+        finally:
+            await self._leave(generation)
+
+    async def _post(self, session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
         import aiohttp  # noqa: PLC0415 - see above
 
         try:
-            async with session.post(
-                url, data=body, headers=headers, proxy=self._proxy, allow_redirects=False
-            ) as response:
+            async with (
+                asyncio.timeout(self._timeout),
+                session.post(url, data=body, headers=headers, proxy=self._proxy, allow_redirects=False) as response,
+            ):
                 return await _read(response)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             raise TransportError(_describe(error), ambiguous=False) from error
@@ -66,29 +108,55 @@ class HttpTransport:
             raise TransportError(_describe(error), ambiguous=True) from error
 
     async def close(self) -> None:
-        """Close every connection."""
-        if self._session is not None:
-            await self._session.close()
+        """Close every connection; those that a request still uses, when it ends."""
+        if self._current is not None:
+            self._retired.append(self._current)
+            self._current = None
+        await self._close_idle()
 
-    async def _open(self) -> aiohttp.ClientSession:
-        await asyncio.to_thread(import_module, "aiohttp")
+    async def _join(self) -> _Generation:
+        """Use the current generation, or a new one."""
+        if self._current is None:
+            await asyncio.to_thread(import_module, "aiohttp")
         tls = self._tls
         if tls is None:
-            tls = await asyncio.to_thread(_tls, "")
-        return self._session or self._connect(tls)  # another sender may have been here meanwhile
+            tls = self._tls = await asyncio.to_thread(_tls, "")
+        now, current = asyncio.get_running_loop().time(), self._current
+        if current is None or now - current.made_at > _GENERATION_SECONDS:
+            if current is not None:
+                self._retired.append(current)
+            current = self._current = _Generation(self._connect(tls), now)
+        current.users += 1
+        return current
+
+    async def _leave(self, generation: _Generation) -> None:
+        generation.users -= 1
+        await self._close_idle()
+
+    async def _close_idle(self) -> None:
+        idle = [generation for generation in self._retired if not generation.users]
+        self._retired = [generation for generation in self._retired if generation.users]
+        for generation in idle:
+            await generation.session.close()
 
     def _connect(self, tls: ssl.SSLContext) -> aiohttp.ClientSession:
         import aiohttp  # noqa: PLC0415 - see above
 
-        connector = aiohttp.TCPConnector(limit=self._concurrency, keepalive_timeout=_KEEPALIVE, ssl=tls)
-        self._session = aiohttp.ClientSession(
+        connector = aiohttp.TCPConnector(
+            limit=self._concurrency,
+            keepalive_timeout=_KEEPALIVE,
+            ssl=tls,
+            resolver=cast("AbstractResolver", self._lookup),
+            ttl_dns_cache=int(_GENERATION_SECONDS),
+        )
+        return aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=self._timeout, connect=self._connect_timeout),
             trust_env=False,
-            headers={"user-agent": f"statsd-relay/{__version__}"},
+            headers={"user-agent": f"statsd-relay/{__version__}", "accept-encoding": "identity"},
             cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
         )
-        return self._session
 
 
 def _tls(ca_file: str) -> ssl.SSLContext:
@@ -102,10 +170,24 @@ async def _read(response: aiohttp.ClientResponse) -> Reply:
     async for chunk in response.content.iter_chunked(65_536):
         body += chunk
         if len(body) > _ANSWER_BYTES:
+            response.close()
             raise TransportError(f"an answer of over {_ANSWER_BYTES} bytes", ambiguous=True)
-    return Reply(
-        status=response.status, headers={name.lower(): value for name, value in response.headers.items()}, body=body
-    )
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Reply(status=response.status, headers=headers, body=_inflate(body, headers.get("content-encoding", "")))
+
+
+def _inflate(body: bytes, encoding: str) -> bytes:
+    """Undo a Content-Encoding within the bound; what nobody can read stays as it came, and is judged as that."""
+    bits = _ENCODINGS.get(encoding.strip().lower())
+    if bits is None:
+        return body
+    try:
+        inflated = zlib.decompressobj(bits).decompress(body, _ANSWER_BYTES + 1)
+    except zlib.error:
+        return body
+    if len(inflated) > _ANSWER_BYTES:
+        raise TransportError(f"an answer of over {_ANSWER_BYTES} bytes", ambiguous=True)
+    return inflated
 
 
 def _describe(error: BaseException) -> str:

@@ -87,6 +87,11 @@ class PythonHotPath:
         """
         self._feed(((datagram, peer),), now)
 
+    def reject(self, line: bytes, reason: str, now: float, peer: Peername = None) -> None:
+        """Count a line that was refused before it came here: the beginning of one too long, or one that was cut off."""
+        self._counts.received += 1
+        self._rejects.add(line, reason, peer, now)
+
     def drain(self, fd: int, now: float) -> int:
         """Take the datagrams that wait on a socket, at most `limits.DRAIN_DATAGRAMS`; the caller keeps the descriptor.
 
@@ -103,6 +108,8 @@ class PythonHotPath:
             pass
         finally:
             sock.detach()
+        if batch and not isinstance(batch[0][1], tuple):  # a Unix socket: a path, or nothing
+            batch = [(datagram, None) for datagram, _ in batch]
         self._feed(batch, now)
         return len(batch)
 
@@ -251,21 +258,26 @@ class PythonHotPath:
 
     # --- partials: see partial.py -------------------------------------------------------------------------------------
 
-    def export(self) -> Iterator[bytes]:
-        """Return the open window as frames; what waits for its name is not in it, so let naming answer first."""
-        self._fold()
-        return partial.export_cells(self._store.open.start, self._store.open.cells)
+    def export(self, *, changed: bool = False) -> Iterator[tuple[int, bytes]]:
+        """Yield the open window as (window id, frame), but what waits for its name: let naming answer first.
+
+        Lines may come and the window may close while this is iterated; an empty frame only lets others run.
+
+        Args:
+            changed: only series that changed since they were last exported.
+        """
+        table = self._store.open
+        return partial.export_cells(table.start, table.cells, changed=changed, now=self._now)
 
     def export_gauges(self) -> Iterator[bytes]:
         """Return the gauges' bases as frames."""
         return partial.export_gauges(self._store.gauges)
 
-    def merge(self, exported: bytes, *, committed: int) -> int:
+    def merge(self, exported: bytes) -> int:
         """Add what `export` or `export_gauges` wrote, also over a restart.
 
         Args:
-            exported: frames, maybe damaged.
-            committed: rollups of this window and of earlier ones are void.
+            exported: frames, maybe damaged; every record counts.
 
         Returns:
             How many places were damaged.
@@ -274,9 +286,20 @@ class PythonHotPath:
         for frame in frames:
             for gauge in frame.gauges:
                 self._store.restore_gauge(gauge.series(), gauge.value, gauge.updated)
-            for rollup in frame.rollups if frame.window > committed else ():
+            for rollup in frame.rollups:
                 self._store.restore(*partial.from_record(rollup))
         return damaged
+
+    def recover(self, checkpoint: bytes) -> partial.Recovery:
+        """Add the newest record of each series of a checkpoint to the open window.
+
+        Args:
+            checkpoint: what `export` wrote while one window was open, maybe damaged.
+        """
+        recovery = partial.read_checkpoint(checkpoint)
+        for record in recovery.records:
+            self._store.restore(*partial.from_record(record))
+        return recovery
 
     # --- looking ------------------------------------------------------------------------------------------------------
 
@@ -284,6 +307,10 @@ class PythonHotPath:
         """Return up to `limit` rows of the open window as it is now."""
         self._fold()
         return self._store.snapshot(limit)
+
+    def list_series(self, first: int, count: int) -> list[Series]:
+        """Return the open window's series in the order they came, `count` of them from number `first`."""
+        return self._store.list_series(first, count)
 
     def forget(self, names: Iterable[str]) -> list[str]:
         """Delete metrics from the open window and the gauges; their samples are dropped(forgotten).
@@ -313,6 +340,10 @@ class PythonHotPath:
         networks = list(cidrs)
         self._sources = Sources(networks) if networks else None
         self._looked_at = self._tap is not None or self._sources is not None
+
+    def admits(self, peer: Peername) -> bool:
+        """Say whether a sender may send; one that is not known came by a Unix socket, and may."""
+        return self._sources is None or self._sources.admit(peer)
 
     def tally(self) -> Tally:
         """Return every count at this moment."""

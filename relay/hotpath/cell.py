@@ -30,13 +30,15 @@ class Cell:
 
     __slots__ = (
         *("count", "total", "low", "high", "last", "last_at"),
-        *("kind", "pending", "samples", "weight", "sketch", "distinct"),
+        *("kind", "pending", "samples", "exported", "weight", "sketch", "distinct"),
     )
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
         self.samples = 0
         """Without those pending."""
+        self.exported = 0
+        """Samples when the cell was last exported."""
         self.count = 0.0
         self.total = 0.0
         self.low = math.inf
@@ -88,6 +90,10 @@ class Cell:
             weight = self.weight if self.weight is not None else 1.0
             self.add(self.pending, weight, now)
             self.pending.clear()
+
+    def has_news(self) -> bool:
+        """Say whether the cell changed since it was last exported."""
+        return bool(self.pending) or self.samples != self.exported
 
     def latest(self) -> float:
         """Return the last value received; the cell must have one."""

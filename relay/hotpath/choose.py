@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from relay.config.schema import Limits, Listen, Window
+    from relay.hotpath.partial import Recovery
     from relay.model import ClosedWindow, Identity, Kind, RejectedLine, Resolution, Row, Series, Sink, Tally
 
 _NATIVE = "relay.hotpath.native._native"
@@ -37,6 +38,7 @@ class HotPath(Protocol):
     """`native` or `python`."""
 
     def feed(self, datagram: bytes, now: float, peer: tuple[str, int] | None = None) -> None: ...  # noqa: D102
+    def reject(self, line: bytes, reason: str, now: float, peer: tuple[str, int] | None = None) -> None: ...  # noqa: D102
     def drain(self, fd: int, now: float) -> int: ...  # noqa: D102
     def reader(self, fd: int, stop_fd: int, delay: float) -> Reader | None: ...  # noqa: D102
     def unresolved(self, limit: int) -> list[Identity]: ...  # noqa: D102
@@ -45,15 +47,18 @@ class HotPath(Protocol):
     def close_window(self, next_start: int) -> None: ...  # noqa: D102
     def settled(self) -> bool: ...  # noqa: D102
     def closed_window(self) -> ClosedWindow: ...  # noqa: D102
-    def export(self) -> Iterator[bytes]: ...  # noqa: D102
+    def export(self, *, changed: bool = False) -> Iterator[tuple[int, bytes]]: ...  # noqa: D102
     def export_gauges(self) -> Iterator[bytes]: ...  # noqa: D102
-    def merge(self, exported: bytes, *, committed: int) -> int: ...  # noqa: D102
+    def merge(self, exported: bytes) -> int: ...  # noqa: D102
+    def recover(self, checkpoint: bytes) -> Recovery: ...  # noqa: D102
     def snapshot(self, limit: int) -> list[Row]: ...  # noqa: D102
+    def list_series(self, first: int, count: int) -> list[Series]: ...  # noqa: D102
     def forget(self, names: Iterable[str]) -> list[str]: ...  # noqa: D102
     def rejects(self) -> list[RejectedLine]: ...  # noqa: D102
     def tap(self, pattern: bytes | None) -> None: ...  # noqa: D102
     def tapped(self) -> list[bytes]: ...  # noqa: D102
     def allow(self, cidrs: Iterable[str]) -> None: ...  # noqa: D102
+    def admits(self, peer: tuple[str, int] | None) -> bool: ...  # noqa: D102
     def tally(self) -> Tally: ...  # noqa: D102
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 from itertools import islice
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import msgspec
 import xxhash
@@ -97,15 +97,35 @@ def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
 
 def encode_frame(frame: Frame) -> bytes:
     """Return the bytes of one frame."""
-    payload = _encoder.encode(frame)
+    return wrap(_encoder.encode(frame))
+
+
+def wrap(payload: bytes) -> bytes:
+    """Put the header before a payload."""
     return _HEADER.pack(MAGIC, len(payload), xxhash.xxh3_64_intdigest(payload)) + payload
 
 
-def export_cells(window: int, cells: Mapping[Series, Cell]) -> Iterator[bytes]:
-    """Yield the folded cells of a window as frames."""
-    for chunk in _chunks(cells.items()):
-        records = [to_record(series, cell) for series, cell in chunk if cell.samples]
-        yield encode_frame(Frame(window, rollups=records))
+def export_cells(
+    window: int, cells: Mapping[Series, Cell], *, changed: bool, now: float
+) -> Iterator[tuple[int, bytes]]:
+    """Yield the cells of a window as (window id, frame); an empty frame only lets others run.
+
+    Args:
+        window: its id.
+        cells: may grow while this is iterated; what comes is left for the next time.
+        changed: only those that changed since they were last exported.
+        now: receive time of what is pending.
+    """
+    for chunk in _chunks(list(cells.items())):
+        records = [_export(series, cell, now) for series, cell in chunk if cell.has_news() or not changed]
+        records = [record for record in records if record.samples]
+        yield window, encode_frame(Frame(window, rollups=records)) if records else b""
+
+
+def _export(series: Series, cell: Cell, now: float) -> RollupRecord:
+    cell.fold(now)
+    cell.exported = cell.samples
+    return to_record(series, cell)
 
 
 def export_gauges(gauges: Mapping[Series, tuple[float, int]]) -> Iterator[bytes]:
@@ -136,6 +156,30 @@ def decode_frames(stored: bytes) -> tuple[list[Frame], int]:
             found = stored.find(MAGIC, position + 1)
             position = len(stored) if found < 0 else found
     return frames, damaged
+
+
+class Recovery(NamedTuple):
+    """What a checkpoint held."""
+
+    records: list[RollupRecord]
+    """The newest of each series: records of one series supersede one another."""
+    damaged: int
+    """Places that could not be read."""
+
+    def owners(self) -> list[tuple[str, Kind]]:
+        """Return which class owned which bare name."""
+        return [(record.metric, record.kind) for record in self.records if not record.derived]
+
+
+def read_checkpoint(stored: bytes) -> Recovery:
+    """Read a file of frames that were appended while their window was open."""
+    frames, damaged = decode_frames(stored)
+    newest = {
+        (record.metric, record.dimensions, record.kind, record.derived): record
+        for frame in frames
+        for record in frame.rollups
+    }
+    return Recovery(list(newest.values()), damaged)
 
 
 def _decode_at(stored: bytes, position: int) -> tuple[Frame | None, int]:

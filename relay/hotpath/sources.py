@@ -23,9 +23,9 @@ class Sources:
         return f"<Sources {[str(network) for network in self._networks]}>"
 
     def admit(self, peer: tuple[str, int] | None) -> bool:
-        """Say whether `peer` may send; one that is not known may not."""
+        """Say whether `peer` may send; one that is not known came by a Unix socket, and its file's mode has decided."""
         if peer is None:
-            return False
+            return True
         decided = self._decided.get(peer[0])
         if decided is None:
             if len(self._decided) >= _PEERS_REMEMBERED:

@@ -285,6 +285,10 @@ class Store:
         rows = ((series, cell.rollup()) for series, cell in self.open.cells.items() if cell.samples)
         return list(islice(rows, limit))
 
+    def list_series(self, first: int, count: int) -> list[Series]:
+        """Return some series of the open window, in the order they came."""
+        return list(islice(self.open.cells, first, first + count))
+
     def forget(self, metric: str) -> bool:
         """Delete a metric; say whether there was one."""
         found = [series for series in self.open.cells if series.metric == metric]

@@ -19,6 +19,8 @@ _LISTS: Final = ("errmetricdatalist", "metricdatalist")
 _RETRY_AFTER_MIN: Final = 0.5
 _RETRY_AFTER_MAX: Final = 120.0
 _DETAIL_BYTES: Final = 500
+_EXCERPT_BYTES: Final = 512
+"""Of a body that nobody can read."""
 _NOT_STORED: Final = 503
 _MATCHED_BY: Final = (("namespace", "metric", "dimensions", "timestamp"), ("metric", "dimensions"), ("metric",))
 
@@ -36,31 +38,37 @@ def classify(reply: Reply, batch: Batch, *, now: float) -> Verdict:
         case 200 | 201 | 202 | 204:
             return _stored(answer, batch, reply)
         case 400:
-            return _refused_points(answer, batch) or Refused(
-                detail=_detail(answer, reply), request_id=_request_id(answer)
-            )
+            return _refused_points(answer, batch, reply) or _refused(answer, reply)
         case 413:
-            return Refused(detail=_detail(answer, reply), request_id=_request_id(answer), too_large=True)
+            return _refused(answer, reply, too_large=True)
         case 429:
             return Throttled(retry_after=_retry_after(reply.headers, now), detail=_detail(answer, reply))
         case status if status == 408 or status >= 500:
-            return Unavailable(detail=_detail(answer, reply), ambiguous=status != _NOT_STORED)
+            return Unavailable(detail=_detail(answer, reply), ambiguous=status != _NOT_STORED, status=status)
         case status:
             return Misconfigured(status=status, detail=_detail(answer, reply), credentials=status in (401, 403))
 
 
 def _stored(answer: dict[str, Any] | None, batch: Batch, reply: Reply) -> Verdict:
     if answer is None or not answer.keys() & {"result", "requestid", "error"}:
-        return Unavailable(detail="200 with a body that cannot be read", ambiguous=True, unreadable=True)
-    partly = _refused_points(answer, batch)
+        text = reply.body[:_EXCERPT_BYTES].decode("utf-8", "replace")
+        detail = f"HTTP {reply.status} with a body that cannot be read: {text}"
+        return Unavailable(detail=detail, ambiguous=True, unreadable=True, status=reply.status)
+    partly = _refused_points(answer, batch, reply)
     if partly is not None:
         return partly
     if answer.get("error") or _lower(answer.get("result")).get("success") is False:
-        return Refused(detail=_detail(answer, reply), request_id=_request_id(answer))
-    return Delivered(request_id=_request_id(answer))
+        return _refused(answer, reply)
+    return Delivered(request_id=_request_id(answer), status=reply.status)
 
 
-def _refused_points(answer: dict[str, Any] | None, batch: Batch) -> Verdict | None:
+def _refused(answer: dict[str, Any] | None, reply: Reply, *, too_large: bool = False) -> Refused:
+    return Refused(
+        detail=_detail(answer, reply), request_id=_request_id(answer), too_large=too_large, status=reply.status
+    )
+
+
+def _refused_points(answer: dict[str, Any] | None, batch: Batch, reply: Reply) -> Verdict | None:
     """Return the verdict of an answer that lists bad points; None if it lists none."""
     listed = _listed(answer)
     if not listed:
@@ -71,10 +79,11 @@ def _refused_points(answer: dict[str, Any] | None, batch: Batch) -> Verdict | No
         detail = str(entry.get("errdetail") or "no detail")[:_DETAIL_BYTES]
         index = _find(entry, points, refusals)
         if index is None:
-            return Refused(detail=f"a listed point is not in the batch: {detail}", request_id=_request_id(answer))
+            unknown = f"a listed point is not in the batch: {detail}"
+            return Refused(detail=unknown, request_id=_request_id(answer), status=reply.status)
         refusals[index] = detail
     found = tuple(Refusal(index=index, detail=detail) for index, detail in sorted(refusals.items()))
-    return Delivered(request_id=_request_id(answer), refusals=found)
+    return Delivered(request_id=_request_id(answer), refusals=found, status=reply.status)
 
 
 def _listed(answer: dict[str, Any] | None) -> list[dict[str, Any]]:

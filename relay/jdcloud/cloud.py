@@ -6,26 +6,54 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from relay.jdcloud.classify import classify
-from relay.jdcloud.codec import decode, encode
+from relay.jdcloud.codec import split
+from relay.jdcloud.points import BODY_HEAD, BODY_TAIL
+from relay.model import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from relay.jdcloud.sign import Signer
-    from relay.model import Batch, Reply, Verdict
+    from relay.model import Reply, Verdict
 
 
 class JDCloud:
-    """State: none; endpoint, signer and a source of nonces."""
+    """State: the signer in force; endpoint, a source of nonces, and of a newer signer."""
 
-    def __init__(self, *, endpoint: str, region: str, signer: Signer, nonce: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        *,
+        endpoint: str,
+        region: str,
+        signer: Signer,
+        nonce: Callable[[], str],
+        newer_signer: Callable[[], Signer | None] = lambda: None,
+    ) -> None:
+        """Join them.
+
+        Args:
+            endpoint: URL; `{region}` in it is replaced.
+            region: of the endpoint.
+            signer: of the first requests.
+            nonce: makes a new one at each call.
+            newer_signer: reads the credentials again; None if they are what they were. May block on a disk.
+        """
         self.url = endpoint.replace("{region}", region)
         self._signer = signer
         self._nonce = nonce
+        self._newer_signer = newer_signer
 
     def __repr__(self) -> str:
         """Report the URL."""
         return f"<JDCloud {self.url}>"
+
+    def renew(self) -> bool:
+        """Read the credentials again; return whether they changed. Blocks on a disk: call it in a thread."""
+        signer = self._newer_signer()
+        if signer is None:
+            return False
+        self._signer = signer
+        return True
 
     def request_headers(self, body: bytes, *, now: float) -> dict[str, str]:
         """Return the headers of one attempt, signed anew with its own nonce."""
@@ -37,8 +65,14 @@ class JDCloud:
         return classify(reply, batch, now=now)
 
     def points(self, batch: Batch) -> list[bytes]:
-        """Return the points of a batch, each as it was encoded."""
-        return [encode(point) for point in decode(batch.body)["metricDataList"]]
+        """Return the points of a batch, byte for byte."""
+        return split(batch.body)
+
+    def part(self, batch: Batch, indexes: Sequence[int]) -> Batch:
+        """Return a batch of some of the points of another, byte for byte."""
+        points = split(batch.body)
+        body = BODY_HEAD + b",".join(points[index] for index in indexes) + BODY_TAIL
+        return Batch(window=batch.window, points=len(indexes), body=body)
 
 
 def host_header(url: str) -> str:

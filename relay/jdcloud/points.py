@@ -7,6 +7,8 @@ Invariant (I4): every point satisfies putMetricData, given a legal series. Pure;
 
 from __future__ import annotations
 
+import math
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relay import limits
@@ -21,6 +23,10 @@ BODY_TAIL: Final = b"]}"
 
 AGGREGATE: Final = 2
 RAW: Final = 1
+_RAW_TIMER: Final = 5
+"""Points of a timer in raw output: avg, min, max, sum, count."""
+QUOTA_SHARE: Final = 0.9
+"""Of the requests that a window may need; beyond it its percentiles are not sent."""
 
 Values = dict[str, float | int]
 
@@ -65,10 +71,20 @@ def percentile_suffix(percentile: float) -> str:
 class PointEncoder:
     """State: none; settings only."""
 
-    def __init__(self, *, namespace: str, output: str, counter_values: str, percentiles: Sequence[float]) -> None:
+    def __init__(
+        self,
+        *,
+        namespace: str,
+        output: str,
+        counter_values: str,
+        percentiles: Sequence[float],
+        requests_per_minute: float = math.inf,
+    ) -> None:
         self._namespace = namespace
+        self._per_minute = requests_per_minute
         self._type = RAW if output == "raw" else AGGREGATE
         self._counter: Callable[[Rollup, int], Values] = _COUNTER_VALUES[counter_values]
+        self.percentile_count = len(percentiles)
         self._percentiles = [(percentile_suffix(percentile), percentile / 100) for percentile in percentiles]
 
     def __repr__(self) -> str:
@@ -79,10 +95,22 @@ class PointEncoder:
         """Return the points of a window, made while they are iterated."""
         return Encoding(self, window)
 
+    def points_of(self, series: Series) -> int:
+        """Return how many points a row of the series becomes."""
+        if series.kind is not Kind.TIMER:
+            return 1
+        return (_RAW_TIMER if self._type == RAW else 1) + len(self._percentiles)
+
+    def requests_allowed(self, seconds: int) -> float:
+        """Return how many requests a window of so many seconds may need."""
+        return self._per_minute * seconds / 60
+
     def values(self, row: Row, seconds: int) -> Iterator[Named]:
-        """Yield what is sent of one row."""
-        named = self._raw(row, seconds) if self._type == RAW else self._aggregate(row, seconds)
-        yield from named
+        """Yield what is sent of one row, but for its percentiles."""
+        yield from self._raw(row, seconds) if self._type == RAW else self._aggregate(row, seconds)
+
+    def percentiles(self, row: Row) -> Iterator[Named]:
+        """Yield the percentiles of one row; none unless it is a timer's."""
         quantiles = row[1].quantiles
         if quantiles is not None:
             for suffix, q in self._percentiles:
@@ -149,6 +177,11 @@ class Encoding:
         """Samples of rows whose name belongs to another row."""
         self.points_collided = 0
         """Points of rows that are sent, whose derived name belongs to another row."""
+        self.points_shed = 0
+        """Percentiles that are not sent, because the window needs too much of the quota."""
+        self.requests_needed = 0
+        """By all points, percentiles too; known after `prepare`."""
+        self.requests_allowed = encoder.requests_allowed(window.seconds)
         self._received: set[int] = set()
         """Hashes: a million names of a window are kept nowhere else as Python objects, and should not be here."""
 
@@ -158,14 +191,22 @@ class Encoding:
 
     def prepare(self) -> Iterator[None]:
         """Learn which names were received; a step a series, so that it can be paced. To be run before iterating."""
+        points = 0
         for series in self._window.series:
+            points += self._encoder.points_of(series)
             if not series.derived:
                 self._received.add(hash(series[:2]))
             yield
+        self.requests_needed = -(-points // limits.POINTS_PER_REQUEST)
+
+    @property
+    def over_quota(self) -> bool:
+        """Whether the window needs over 90 % of what may be sent meanwhile."""
+        return self.requests_needed > self.requests_allowed * QUOTA_SHARE
 
     def __iter__(self) -> Iterator[Point]:
         """Encode row by row."""
-        received, taken = self._received, set[int]()
+        received, taken, sheds = self._received, set[int](), self.over_quota
         for row in self._window.rows:
             series, rollup = row
             key = hash(series[:2])
@@ -173,7 +214,12 @@ class Encoding:
                 self.samples_dropped += rollup.samples
                 continue
             taken.add(key)
-            for named in self._encoder.values(row, self._window.seconds):
+            named_values = self._encoder.values(row, self._window.seconds)
+            if not sheds:
+                named_values = chain(named_values, self._encoder.percentiles(row))
+            elif rollup.quantiles is not None:
+                self.points_shed += self._encoder.percentile_count
+            for named in named_values:
                 if named.suffix:
                     derived = hash((limits.fit(series.metric, named.suffix), series.dimensions))
                     if derived in received or derived in taken:

@@ -19,7 +19,7 @@ from relay.naming.dimensions import choose, legal_pairs
 from relay.naming.tags import section_tags, split_inline
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 
 class Notices(Protocol):
@@ -85,6 +85,11 @@ class Namer:
     def load_classes(self, exported: bytes) -> None:
         """Take back what `export_classes` returned before a restart."""
         self._classes.load(exported)
+
+    def learn(self, owners: Iterable[tuple[str, Kind]]) -> None:
+        """Take (metric, class) of series that were named before the relay died."""
+        for metric, kind in owners:
+            self._classes.owner(metric, kind)
 
     def _series(self, full: str, kind: Kind, pairs: Mapping[str, str]) -> Series:
         dimensions = choose(pairs, self._defaults)

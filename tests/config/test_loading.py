@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -191,6 +192,15 @@ def test_unknown_variables_warn_and_injected_ones_do_not():
         ("listen", 'udp = ["host.name:1"]'),
         ("listen", 'udp = ["::1:8125"]'),
         ("listen", "udp = []"),
+        ("listen", 'tcp = ["8125"]'),
+        ("listen", 'unix = ["/run/s"]'),
+        ("listen", 'unix = ["dgram:relative"]'),
+        ("listen", f'unix = ["dgram:/{"x" * 107}"]'),
+        ("listen", 'unix = ["dgram:/run/s", "stream:/run/s"]'),
+        ("listen", 'unix_mode = "rw-rw-rw-"'),
+        ("listen", "stream_connections = 0"),
+        ("listen", 'stream_idle = "never"'),
+        ("listen", 'line_limit = "1MiB"'),
         ("listen", 'allow = ["10.0.0.0/99"]'),
         ("listen", 'receive_buffer = "lots"'),
         ("listen", "receive_buffer = -1"),
@@ -231,6 +241,23 @@ def test_a_value_that_breaks_its_rule(tmp_path, table, setting):
 )
 def test_endpoints_that_are_all_right(tmp_path, url):
     assert load(write(tmp_path, f'[cloud]\nendpoint = "{url}"'), {}).config.cloud.endpoint == url
+
+
+def test_sockets_beside_udp(tmp_path):
+    text = """
+        [listen]
+        udp = []
+        tcp = ["[::1]:8125"]
+        unix = ["dgram:/run/a", "stream:/run/b", "datadog:/run/c"]
+        unix_mode = "0660"
+    """
+    listen = load(write(tmp_path, text), {}).config.listen
+    assert [listen.unix_paths(form) for form in ("dgram", "stream", "datadog")] == [
+        [Path("/run/a")],
+        [Path("/run/b")],
+        [Path("/run/c")],
+    ]
+    assert listen.unix_permissions() == 0o660
 
 
 def test_addresses():

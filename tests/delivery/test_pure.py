@@ -1,16 +1,14 @@
-"""Batcher, back-off and token bucket: no I/O, no time of their own."""
+"""Batcher and back-off: no I/O, no time of their own."""
 
 from __future__ import annotations
 
 import json
 from itertools import pairwise
 
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relay.delivery.batcher import pack
-from relay.delivery.rate import TokenBucket
 from relay.delivery.retry import backoff, wait_for_person
 from relay.model import Point
 
@@ -44,25 +42,3 @@ def test_backoff_is_full_jitter_under_a_cap(failures, dice):
     assert 0 <= backoff(failures, dice) <= min(60, 0.5 * 2.0 ** min(failures, 20))
     assert backoff(failures, 0.0) == 0
     assert 30 <= wait_for_person(dice) <= 60
-
-
-def test_a_bucket_gives_its_burst_and_then_its_rate():
-    bucket = TokenBucket(per_minute=60, burst=2)
-    assert [bucket.take(100.0) for _ in range(4)] == [0, 0, 1, 2]
-    assert bucket.take(110.0) == 0
-
-
-@given(st.lists(st.floats(0, 10), max_size=50))
-def test_a_bucket_never_exceeds_its_rate(steps):
-    bucket, now, used = TokenBucket(per_minute=60, burst=3), 50.0, []
-    for step in steps:
-        now += step
-        used.append(now + bucket.take(now))
-    for index, moment in enumerate(used):
-        assert sum(moment <= other <= moment + 10 for other in used[index:]) <= 3 + 10 + 1
-
-
-def test_a_clock_that_steps_back_gives_no_tokens():
-    bucket = TokenBucket(per_minute=60, burst=1)
-    bucket.take(100.0)
-    assert bucket.take(50.0) == pytest.approx(1)

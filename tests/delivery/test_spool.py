@@ -107,7 +107,7 @@ async def test_item_dispatching_finish_is_written_before_the_end(tmp_path):
 async def test_replayed_batches_are_counted_as_such_and_commit_no_window(tmp_path):
     ledger = Ledger()
     spool = await open_spool(tmp_path, ledger=ledger)
-    await spool.add_replayed([batch(60), batch(120)])
+    await spool.add_replayed([batch(60), batch(120)], {})
     assert (ledger.points_replayed, ledger.points_created, spool.points, spool.committed) == (4, 0, 4, set())
     assert balanced(spool, ledger)
     await spool.close()

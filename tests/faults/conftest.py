@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.faults.table import HERE, Table
+from tests.support.canary import Canary
 from tests.support.load import Load
-from tests.support.relay import RelayProcess, environment, free_port, make_emulator
+from tests.support.relay import SECRET, RelayProcess, environment, free_port, make_emulator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 TIMEOUTS = {"soak": 1800, "full": 900, "fast": 180}
 """Seconds a test of a tier may take: its waits are bounded by themselves, this only catches what hangs."""
@@ -27,6 +28,15 @@ def figure(request) -> Callable[[int, object], None]:
         request.node.user_properties.append(("figure", (row, str(text))))
 
     return add
+
+
+@pytest.fixture(autouse=True)
+def canary(request, tmp_path) -> Iterator[Canary]:
+    """Knows the secrets of every relay that `start` starts; finds none of them in what a test leaves behind."""
+    canary = Canary({SECRET})
+    yield canary
+    assert canary.search(tmp_path) == []
+    request.node.user_properties.append(("searched", (canary.files, canary.bytes)))
 
 
 @pytest.fixture
@@ -60,7 +70,7 @@ def settings(emulator, tmp_path) -> Callable[..., dict[str, str]]:
 
 
 @pytest.fixture
-def start(settings, tmp_path):
+def start(settings, tmp_path, canary):
     """`start(TABLE_KEY="value", ...)`: a RelayProcess, ended with the test.
 
     Args (all optional, by keyword): `endpoint`: base URL if it is not the emulator (a ChaosProxy's); `environ`:
@@ -70,6 +80,7 @@ def start(settings, tmp_path):
 
     def begin(*, endpoint="", environ=None, command=(), log=None, **changes: str) -> RelayProcess:
         env = {**settings(endpoint, **changes), **(environ or {})}
+        canary.know(env)
         running.append(RelayProcess(env, log or tmp_path / f"relay-{len(running)}.log", command=command))
         return running[-1]
 
@@ -128,3 +139,7 @@ def pytest_terminal_summary(terminalreporter, config):
     terminalreporter.section("faults")
     for line in table.lines(whole=whole and not config.option.keyword):
         terminalreporter.write_line(line)
+    files, size = (sum(figures) for figures in zip((0, 0), *table.searched, strict=True))
+    terminalreporter.write_line(
+        f"secret canary: {files} files searched, {size / 1e6:.1f} MB, 0 hits in tests that passed"
+    )

@@ -11,11 +11,11 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults.rows import ROWS
+from tests.faults.rows import ROWS, SOAK
 
 HERE = Path(__file__).parent
-_TEST = re.compile(r"def (test_row_(\d\d)_\w+)")
-_ROW = re.compile(r"test_row_\d\d_")
+_TEST = re.compile(r"def (test_(?:row_(\d\d)|soak)_\w+)")
+_ROW = re.compile(r"test_(row_\d\d|soak)_")
 _HEAD = ("row", "fault", "test", "outcome", "figures")
 _WIDEST = 70
 
@@ -25,7 +25,7 @@ def row_tests() -> dict[int, list[str]]:
     found: dict[int, list[str]] = {row: [] for row in ROWS}
     for path in sorted(HERE.glob("test_*.py")):
         for name, row in _TEST.findall(path.read_text()):
-            found.setdefault(int(row), []).append(name)
+            found.setdefault(int(row or SOAK), []).append(name)
     return found
 
 
@@ -35,6 +35,8 @@ class Table:
 
     outcomes: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     figures: dict[tuple[int, str], list[str]] = field(default_factory=lambda: defaultdict(list))
+    searched: list[tuple[int, int]] = field(default_factory=list)
+    """Files and bytes in which each test's secrets were looked for."""
 
     def add(self, report) -> None:
         """Take a report of a phase; what happened first counts: a setup that fails has no call."""
@@ -42,9 +44,11 @@ class Table:
         if report.when == "call" or report.outcome != "passed":
             self.outcomes[name].append(_outcome(report))
         if report.when == "teardown":
-            for key, (row, text) in report.user_properties:
-                if key == "figure" and text not in self.figures[row, name]:
-                    self.figures[row, name].append(text)
+            for key, value in report.user_properties:
+                if key == "searched":
+                    self.searched.append(value)
+                elif key == "figure" and value[1] not in self.figures[value[0], name]:
+                    self.figures[value[0], name].append(value[1])
 
     def __bool__(self) -> bool:
         return any(_ROW.match(name) for name in self.outcomes)

@@ -231,9 +231,32 @@ def test_only_named_networks_may_send():
     for peer in (("10.1.2.3", 1), ("::1", 2), ("::ffff:10.0.0.1", 3), ("192.0.2.1", 4), None):
         hotpath.feed(b"a:1|c\n", NOW, peer)
     name_all(hotpath)
-    assert hotpath.tally().accepted == 3
-    assert hotpath.tally().rejected == {"source_denied": 2}
+    assert hotpath.tally().accepted == 4, "nobody known came by a Unix socket: the mode of its file has decided"
+    assert hotpath.tally().rejected == {"source_denied": 1}
     assert hotpath.rejects()[0].peer.host == "192.0.2.1"
+    assert [hotpath.admits(peer) for peer in (("10.1.2.3", 1), ("192.0.2.1", 4), None)] == [True, False, True]
+    hotpath.allow([])
+    assert hotpath.admits(("192.0.2.1", 4))
+
+
+def test_a_line_refused_before_it_came_is_counted():
+    hotpath = make()
+    hotpath.reject(b"x" * 500, "line_too_long", NOW, ("10.1.2.3", 1))
+    hotpath.reject(b"", "truncated", NOW)
+    assert hotpath.tally().received == 2
+    assert hotpath.tally().rejected == {"line_too_long": 1, "truncated": 1}
+    assert [(len(line.line), line.peer and line.peer.host) for line in hotpath.rejects()] == [
+        (120, "10.1.2.3"),
+        (0, None),
+    ]
+    assert imbalance(hotpath) == 0
+
+
+def test_series_of_the_open_window_are_listed_in_parts():
+    hotpath = make()
+    feed(hotpath, *(b"m%d:1|c" % number for number in range(5)))
+    parts = [hotpath.list_series(first, 2) for first in (0, 2, 4, 6)]
+    assert [[series.metric for series in part] for part in parts] == [["m0", "m1"], ["m2", "m3"], ["m4"], []]
 
 
 def test_rejects_are_a_ring():

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from relay import limits
 from relay.hotpath import partial
 from relay.model import Kind
-from tests.support.hotpath import NOW, START, close, imbalance, make, name_all
+from tests.support.hotpath import NOW, START, close, exported, imbalance, make, name_all
 
 
 @pytest.fixture(scope="module")
@@ -132,9 +132,9 @@ def test_a_window_merged_from_parts_is_the_whole(whole, parts):
             part = make(name)
             part.feed(b"\n".join(whole[number::parts]), NOW)
             name_all(part)
-            exported = b"".join(part.export())
+            stored = exported(part)
             for hotpath in merged if name == "native" else ():
-                assert hotpath.merge(exported, committed=0) == 0
+                assert hotpath.merge(stored) == 0
     rows = close(expected)
     for hotpath in merged:
         assert imbalance(hotpath) == 0
@@ -161,8 +161,8 @@ def test_sets_have_the_same_members(members):
             lines = [b"s:user-%d-%b|s" % (n, b"x" * (n % 60)) for n in range(start, min(start + 500, members))]
             hotpath.feed(b"\n".join(lines), NOW)
             name_all(hotpath)
-    records = [partial.decode_frames(b"".join(hotpath.export()))[0][0].rollups[0] for hotpath in pair]
-    assert records[0].hashes == records[1].hashes
+    records = [partial.decode_frames(exported(hotpath))[0][0].rollups[0] for hotpath in pair]
+    assert set(records[0].hashes or ()) == set(records[1].hashes or ())
     assert records[0].registers == records[1].registers
     assert_same_rows(*(close(hotpath) for hotpath in pair))
 
@@ -197,7 +197,7 @@ def test_at_the_bound_of_memory_sketches_stay_small():
     for value in range(1, 1500):
         hotpath.feed(b"\n".join(b"t%d:%de%d|ms" % (n, value, value % 200 - 5) for n in range(100)), NOW)
         name_all(hotpath)
-    records = [r for frame in partial.decode_frames(b"".join(hotpath.export()))[0] for r in frame.rollups]
+    records = [r for frame in partial.decode_frames(exported(hotpath))[0] for r in frame.rollups]
     assert sum(len(record.sketch.positive) for record in records) * 16 < 1 << 20
     assert all(sum(record.sketch.positive.values()) == record.samples == 1499 for record in records)
     assert imbalance(hotpath) == 0

@@ -89,12 +89,12 @@ async def test_a_restart_within_a_minute_never_sends_a_second_value(emulator, tm
             assert await relay.stop() == 0
             assert relay.stopped()["imbalance"] == 0
     assert (emulator.total("hits"), emulator.duplicates()) == (1, [])
-    [partial] = tmp_path.glob("open-*.partial")
+    [checkpoint] = tmp_path.glob("checkpoint-*.srp")
     with relay_process(env, tmp_path / "log9") as relay:
         metrics = await relay.wait_for(**{'relay_samples{state="open"}': 2})
         assert metrics['relay_samples_total{state="accepted"}'] == 2
         await relay.stop()
-    assert partial.exists()
+    assert checkpoint.exists()
 
 
 async def test_without_a_state_directory_a_loss_is_counted_and_said(emulator, tmp_path):

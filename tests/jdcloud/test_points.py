@@ -121,6 +121,24 @@ def test_a_long_name_stays_within_its_bytes_with_a_suffix():
     assert [len(point["metric"]) for point in points] == [255, 255]
 
 
+@pytest.mark.parametrize(
+    ("output", "timers", "per_minute", "needed", "shed"),
+    [
+        ("aggregate", 45, 3, 2, 0),  # 90 points, 2 requests, 2.7 allowed
+        ("aggregate", 45, 2, 2, 45),
+        ("raw", 50, 7, 6, 0),
+        ("raw", 50, 6, 6, 50),
+    ],
+)
+def test_percentiles_are_the_first_to_go_when_a_window_needs_too_much(output, timers, per_minute, needed, shed):
+    closed = window(*(timer(f"t{number}") for number in range(timers)))
+    points, encoding = encode(closed, output=output, requests_per_minute=per_minute)
+    assert (encoding.requests_needed, encoding.requests_allowed, encoding.points_shed) == (needed, per_minute, shed)
+    assert encoding.over_quota is (shed > 0)
+    assert len([point for point in points if point["metric"].endswith(".p95")]) == timers - shed
+    assert len({point["metric"].partition(".")[0] for point in points}) == timers
+
+
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 
 

@@ -69,6 +69,7 @@ int main(void) {
     for (int64_t window = 1; window < 100; window++) {
         name_some(self, 64);
         if (window % 10 == 0) closed += close_and_read(self, START + 60 * window);
+        export_all(self, window % 3);
         check_balance(self, closed);
         usleep(2000);
     }

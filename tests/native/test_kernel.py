@@ -68,7 +68,7 @@ def test_vectors_hold_on_arm64(tmp_path):
 
 LEAK = """
 import gc, resource
-from tests.support.hotpath import NOW, START, close, make, name_all
+from tests.support.hotpath import NOW, START, close, exported, make, name_all
 
 def live(number):
     hotpath = make("native", series_limit=200)
@@ -76,10 +76,10 @@ def live(number):
         hotpath.feed(b"\\n".join(b"m%d.%d:%d|%b|#a:%d" % (n, number, n, kind, n % 7)
                      for n in range(300) for kind in (b"c", b"g", b"ms", b"s")), NOW)
         name_all(hotpath)
-        partial = b"".join(hotpath.export()) + b"".join(hotpath.export_gauges())
+        partial = exported(hotpath) + b"".join(hotpath.export_gauges())
         hotpath.snapshot(50), hotpath.tap(b"m1*"), hotpath.tapped(), hotpath.rejects(), hotpath.tally()
         close(hotpath, START + 60 * window)
-    make("native").merge(partial, committed=0)
+    make("native").merge(partial)
     hotpath.feed(b"waiting:1|c\\ng:+1|g", NOW)
 
 def peak():

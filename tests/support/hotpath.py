@@ -71,6 +71,11 @@ def close(hotpath: HotPath, next_start: int = START + 60) -> dict[tuple[str, Kin
     return rows
 
 
+def exported(hotpath: HotPath, *, changed: bool = False) -> bytes:
+    """The open window as a checkpoint file would hold it."""
+    return b"".join(frame for _, frame in hotpath.export(changed=changed))
+
+
 def imbalance(hotpath: HotPath, closed: int = 0) -> int:
     """Differences of the equations for lines and samples; `closed` samples were handed out."""
     tally = hotpath.tally()

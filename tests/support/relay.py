@@ -23,7 +23,8 @@ from tests.support import hotpath
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ACCESS, SECRET, REGION = "test-ak", "test-sk", "cn-north-1"
+ACCESS, SECRET, REGION = "test-ak", "canary-s3cret-key", "cn-north-1"
+"""The secret is one that is found wherever it shows; see canary.py."""
 
 
 def make_emulator(**changes) -> Emulator:

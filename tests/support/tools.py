@@ -139,7 +139,7 @@ class SickDisk:
 class FakeTime:
     """A wall clock that a test sets, for the processes that get `environment`; monotonic time goes on as it is.
 
-    It is the clock of an emulator too (`make_emulator(clock=...)`), whose wall time steps along.
+    An emulator refuses signatures that are more than 15 minutes off: `make_emulator(check_signature=False)`.
     """
 
     def __init__(self, scratch: Path) -> None:
@@ -165,12 +165,5 @@ class FakeTime:
         fresh.replace(self._file)
 
     def wall(self) -> float:
+        """What those processes see."""
         return time.time() + self.offset
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        import asyncio
-
-        await asyncio.sleep(seconds)

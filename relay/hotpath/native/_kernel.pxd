@@ -2,6 +2,18 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+cdef extern from "kernel/export.h" nogil:
+    ctypedef struct output:
+        uint8_t *bytes
+        size_t used
+        bint failed
+    ctypedef struct progress:
+        size_t records
+        int64_t window
+        bint exhausted
+    void hotpath_export(hotpath *self, progress *progress, bint changed, output *out)
+    void output_free(output *out)
+
 cdef extern from "kernel/receive.h" nogil:
     enum: SKETCH_BINS, SET_EXACT, SET_PRECISION, QUANTILE_EXACT, DATAGRAM_BYTES, NUMBER_BYTES, TIMESTAMP_AHEAD
     enum: REJECTS_KEPT, REJECT_BYTES, REASONS, REASONS_MAX, RECEIVE_MOST, BIN_BIAS, REGISTERS, NETWORKS_MOST
@@ -109,6 +121,7 @@ cdef extern from "kernel/receive.h" nogil:
     ctypedef struct sources:
         network networks[0]
         size_t count
+    bint sources_admit(const sources *sources, const peer *peer)
     ctypedef struct tap:
         char *pattern
     bint tap_set(tap *tap, const char *pattern)
@@ -150,6 +163,7 @@ cdef extern from "kernel/receive.h" nogil:
     void hotpath_lock(hotpath *self)
     void hotpath_unlock(hotpath *self)
     void hotpath_feed(hotpath *self, span text, const peer *peer, double now)
+    void hotpath_reject(hotpath *self, span line, int reason, const peer *peer, double now)
     size_t hotpath_unresolved(hotpath *self, identity **found, size_t most)
     void hotpath_resolve(hotpath *self, const answer *answers, size_t count)
     void hotpath_open_window(hotpath *self, int64_t start)

@@ -182,40 +182,6 @@ class Rows(Collection):
 # --- partials ---------------------------------------------------------------------------------------------------------
 
 
-cdef dict bins_of(const k.bins *side):
-    cdef dict weights = {}
-    for i in range(side.capacity):
-        if side.slots[i].key:
-            weights[<int>side.slots[i].key - k.BIN_BIAS] = side.slots[i].weight
-    return weights
-
-
-cdef object sketch_state(const cell *whose):
-    cdef const sketch *found = <const sketch *>whose.extra
-    exact = None if found.binned else [(found.exact[i].value, found.exact[i].weight) for i in range(found.exact_used)]
-    return partial.SketchState(
-        exact, bins_of(&found.positive), bins_of(&found.negative), found.zero, whose.low, whose.high
-    )
-
-
-cdef object record_of(const series *whose, const cell *found):
-    named = series_of(whose)
-    state, hashes, registers = None, None, b""
-    cdef const k.distinct *members = <const k.distinct *>found.extra
-    if whose.kind == k.TIMER and found.extra != NULL:
-        state = sketch_state(found)
-    elif whose.kind == k.SET and members != NULL:
-        if members.registers != NULL:
-            registers = bytes_of(members.registers, k.REGISTERS)
-        else:
-            hashes = sorted([members.hashes[i] for i in range(members.capacity) if members.hashes[i]])
-            hashes = [0, *hashes] if members.has_zero else hashes
-    return partial.RollupRecord(
-        named.metric, named.dimensions, named.kind, named.derived, found.samples, found.count, found.sum, found.low,
-        found.high, found.last, found.last_at, state, hashes, registers,
-    )
-
-
 cdef int fill_bins(k.bins *side, dict weights, k.budget *memory) except -1:
     for index, weight in weights.items():
         if not 0 < index + k.BIN_BIAS < 65536 or not k.bins_add(side, index + k.BIN_BIAS, weight, memory):
@@ -271,12 +237,13 @@ cdef object peer_to(const k.peer *found):
 
 
 cdef class NativeHotPath:
-    """State: the kernel's tables, and buffers for `drain`."""
+    """State: the kernel's tables, and buffers for `drain` and `export`."""
 
     name = "native"
 
     cdef hotpath *_self
     cdef k.receiver *_receiver
+    cdef k.output _output
     cdef long _seconds
 
     def __init__(self, *, series_limit, series_per_metric, memory, window_seconds, max_age, idle_gauge_ttl, catch_all):
@@ -296,6 +263,7 @@ cdef class NativeHotPath:
 
     def __dealloc__(self):
         k.receiver_free(self._receiver)
+        k.output_free(&self._output)
         if self._self != NULL:
             k.hotpath_free(self._self)
 
@@ -307,6 +275,10 @@ cdef class NativeHotPath:
         cdef span text = span_of(datagram)
         with nogil:
             k.hotpath_feed(self._self, text, &sender if sender.known else NULL, now)
+
+    def reject(self, bytes line, str reason, double now, peer=None):
+        cdef k.peer sender = peer_from(peer)
+        k.hotpath_reject(self._self, span_of(line), number_of(reason), &sender if sender.known else NULL, now)
 
     def drain(self, int fd, double now):
         cdef size_t count, most = limits.DRAIN_DATAGRAMS
@@ -389,26 +361,18 @@ cdef class NativeHotPath:
 
     # --- partials: see partial.py -------------------------------------------------------------------------------------
 
-    def export(self):
-        cdef size_t first = 0
-        while first < self._self.open.used:
-            start, records = self._records(first)
-            yield partial.encode_frame(partial.Frame(start, rollups=records))
-            first += partial.RECORDS_PER_FRAME
-
-    cdef tuple _records(self, size_t first):
-        cdef size_t index
-        cdef entry *found
-        cdef list records = []
-        k.hotpath_lock(self._self)
-        try:
-            for index in range(first, min(first + <size_t>partial.RECORDS_PER_FRAME, self._self.open.used)):
-                found = &self._self.open.entries[index]
-                if found.cell.samples:
-                    records.append(record_of(found.series, found.cell))
-            return self._self.open.start, records
-        finally:
-            k.hotpath_unlock(self._self)
+    def export(self, *, bint changed=False):
+        cdef k.progress progress
+        memset(&progress, 0, sizeof(progress))
+        while not progress.exhausted:
+            with nogil:
+                k.hotpath_export(self._self, &progress, changed, &self._output)
+            if self._output.failed:
+                raise MemoryError
+            if progress.records:
+                yield progress.window, partial.wrap(bytes_of(self._output.bytes, self._output.used))
+            else:
+                yield progress.window, b""
 
     def export_gauges(self):
         cdef size_t first = 0
@@ -436,14 +400,20 @@ cdef class NativeHotPath:
         finally:
             k.hotpath_unlock(self._self)
 
-    def merge(self, bytes exported, *, committed):
+    def merge(self, bytes exported):
         frames, damaged = partial.decode_frames(exported)
         for frame in frames:
             for gauge in frame.gauges:
                 self._restore_gauge(gauge.series(), gauge.value, gauge.updated)
-            for record in frame.rollups if frame.window > committed else ():
+            for record in frame.rollups:
                 self._restore(record)
         return damaged
+
+    def recover(self, bytes checkpoint):
+        recovery = partial.read_checkpoint(checkpoint)
+        for record in recovery.records:
+            self._restore(record)
+        return recovery
 
     cdef int _restore_gauge(self, object named, double value, k.int64_t updated) except -1:
         cdef list alive = []
@@ -481,6 +451,17 @@ cdef class NativeHotPath:
                 if found.cell.samples and <size_t>len(rows) < limit:
                     rows.append((series_of(found.series), rollup_of(found.series, found.cell, None)))
             return rows
+        finally:
+            k.hotpath_unlock(self._self)
+
+    def list_series(self, size_t first, size_t count):
+        cdef size_t index
+        k.hotpath_lock(self._self)
+        try:
+            return [
+                series_of(self._self.open.entries[index].series)
+                for index in range(first, min(first + count, self._self.open.used))
+            ]
         finally:
             k.hotpath_unlock(self._self)
 
@@ -541,6 +522,13 @@ cdef class NativeHotPath:
         sources.count = len(packed)
         self._self.looked_at = sources.count > 0 or self._self.tap.pattern != NULL
         k.hotpath_unlock(self._self)
+
+    def admits(self, peer):
+        cdef k.peer sender = peer_from(peer)
+        k.hotpath_lock(self._self)
+        admitted = self._self.sources.count == 0 or k.sources_admit(&self._self.sources, &sender)
+        k.hotpath_unlock(self._self)
+        return bool(admitted)
 
     def tally(self):
         cdef k.counts counts

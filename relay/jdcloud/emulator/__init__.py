@@ -7,15 +7,18 @@ digit. The one part of jdcloud/ that does I/O.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import Counter, deque
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
 from relay.config.types import Secret
 from relay.jdcloud.codec import decode, encode
+from relay.jdcloud.emulator.answers import abort, abuse
 from relay.jdcloud.emulator.check import MAX_BYTES, MAX_POINTS, check_point
 from relay.jdcloud.emulator.faults import Fault
 from relay.jdcloud.emulator.shapes import failure, partial_failure
@@ -23,6 +26,7 @@ from relay.jdcloud.sign import Signer
 
 if TYPE_CHECKING:
     from relay.clock import Clock
+    from relay.jdcloud.emulator.quota import Quota
 
 __all__ = ["Emulator", "Fault"]
 
@@ -48,7 +52,9 @@ class Emulator:
         check_signature: bool = True,
         latency: float = 0.0,
     ) -> None:
-        self._signer = Signer(access_key=access_key, secret_key=Secret(secret_key), region=region)
+        self._access_key = access_key
+        self._region = region
+        self.rotate(secret_key)
         self._clock = clock
         self._check_signature = check_signature
         self._random = random.Random(0)  # noqa: S311 - repeatable faults
@@ -60,6 +66,15 @@ class Emulator:
         """Seconds before each answer."""
         self.shape = 1
         """Of partial failures, 1..4."""
+        self.quota: Quota | None = None
+        """What is over it is answered 429."""
+        self.tells_retry_after = True
+        """Whether a 429 says when to come back."""
+        self.poison: set[str] = set()
+        """Metrics: a request that holds one of them is refused whole, and nobody says why."""
+        self.redirect_to = "http://127.0.0.1:1/"
+        self.clock_ahead = 0.0
+        """Seconds that the Date of answers is ahead of the clock."""
         self.requests = 0
         """Seen, whatever became of them."""
         self.statuses: Counter[int] = Counter()
@@ -90,6 +105,10 @@ class Emulator:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+
+    def rotate(self, secret_key: str) -> None:
+        """Accept another secret from now on, and the old one no more."""
+        self._signer = Signer(access_key=self._access_key, secret_key=Secret(secret_key), region=self._region)
 
     def add_fault(self, fault: Fault) -> None:
         """Let something go wrong from the next request on."""
@@ -124,41 +143,39 @@ class Emulator:
         body = await request.read()
         if self.latency:
             await asyncio.sleep(self.latency)
+        wait = self.quota.take(self._clock.monotonic()) if self.quota else 0.0
+        if wait:
+            headers = {"retry-after": f"{math.ceil(wait)}"} if self.tells_retry_after else None
+            return self._answer(429, failure(429, "QUOTA", "over the quota", request_id), headers)
         fault = next((fault for fault in self._faults if fault.strikes(self._random.random())), None)
-        if fault is not None and fault.kind in ("reset", "hang"):
-            return await self._vanish(request, fault)
-        if fault is not None and fault.kind.isdigit():
-            status = int(fault.kind)
-            return self._answer(status, failure(status, "EMULATED", f"emulated {status}", request_id), fault.headers)
-        status, answer = self._judge(
-            request, body, request_id, spoil_first=fault is not None and fault.kind == "partial"
-        )
-        if fault is not None and fault.kind in ("lost", "cut", "garbage"):
-            return await self._spoil(request, fault, encode(answer))
-        return self._answer(status, answer)
+        kind = fault.kind if fault else ""
+        if fault is not None and kind.isdigit():
+            answer = failure(int(kind), "EMULATED", f"emulated {kind}", request_id)
+            return self._answer(int(kind), answer, fault.headers)
+        if kind == "redirect":
+            return self._answer(302, "", {"location": self.redirect_to})
+        if kind in ("reset", "hang"):
+            return await self._vanish(request, kind)
+        status, answer = self._judge(request, body, request_id, spoil=kind)
+        return await abuse(kind, request, encode(answer)) or self._answer(status, answer)
 
     def _answer(self, status: int, answer: Any, headers: dict[str, str] | None = None) -> web.Response:  # noqa: ANN401
         self.statuses[status] += 1
-        return web.Response(status=status, body=encode(answer), content_type="application/json", headers=headers)
+        date = format_datetime(datetime.fromtimestamp(self._clock.wall() + self.clock_ahead, UTC), usegmt=True)
+        return web.Response(
+            status=status,
+            body=encode(answer),
+            content_type="application/json",
+            headers={"date": date, **(headers or {})},
+        )
 
-    async def _vanish(self, request: web.Request, fault: Fault) -> web.StreamResponse:
-        if fault.kind == "hang":
+    async def _vanish(self, request: web.Request, kind: str) -> web.StreamResponse:
+        if kind == "hang":
             await self._hanging.wait()
-        _abort(request)
+        abort(request)
         return web.Response(status=500)
 
-    async def _spoil(self, request: web.Request, fault: Fault, answer: bytes) -> web.StreamResponse:
-        """Answer what was stored in a way that nobody can read."""
-        if fault.kind == "garbage":
-            return web.Response(body=b"<html>it works</html>", content_type="text/html")
-        if fault.kind == "cut":
-            response = web.StreamResponse(headers={"content-length": str(len(answer))})
-            await response.prepare(request)
-            await response.write(answer[: len(answer) // 2])
-        _abort(request)
-        return web.Response(status=500)
-
-    def _judge(self, request: web.Request, body: bytes, request_id: str, *, spoil_first: bool) -> tuple[int, Any]:
+    def _judge(self, request: web.Request, body: bytes, request_id: str, *, spoil: str) -> tuple[int, Any]:
         reason = self._check_signed(request, body) if self._check_signature else ""
         if reason:
             return 401, failure(401, "ACCESS_ERROR", reason, request_id)
@@ -170,13 +187,16 @@ class Emulator:
             return 400, failure(400, "INVALID_ARGUMENT", "no metricDataList", request_id)
         if not isinstance(points, list) or not 1 <= len(points) <= MAX_POINTS:
             return 400, failure(400, "INVALID_ARGUMENT", f"a request holds 1 to {MAX_POINTS} points", request_id)
-        return self._store(points, request_id, spoil_first=spoil_first)
+        if self.poison and any(point.get("metric") in self.poison for point in points if isinstance(point, dict)):
+            return 400, failure(400, "INVALID_ARGUMENT", "something is wrong with some point", request_id)
+        return self._store(points, request_id, spoil=spoil)
 
-    def _store(self, points: list[Point], request_id: str, *, spoil_first: bool) -> tuple[int, Any]:
+    def _store(self, points: list[Point], request_id: str, *, spoil: str) -> tuple[int, Any]:
         now = self._clock.wall()
         bad: list[tuple[Point, str]] = []
         for index, point in enumerate(points):
-            detail = "emulated refusal" if spoil_first and index == 0 else check_point(point, now)
+            spoiled = spoil == "refused" or (spoil == "partial" and index == 0)
+            detail = "emulated refusal" if spoiled else check_point(point, now)
             if detail:
                 bad.append((point, detail))
             else:
@@ -209,9 +229,3 @@ class Emulator:
             return "the nonce was used before"
         self._nonces.append(nonce)
         return ""
-
-
-def _abort(request: web.Request) -> None:
-    """Cut the connection: the client sees a reset, never an answer."""
-    if isinstance(request.transport, asyncio.Transport):
-        request.transport.abort()

@@ -194,3 +194,10 @@ void hotpath_feed(hotpath *self, span text, const peer *peer, double now) {
     hotpath_feed_locked(self, &datagram, 1, now);
     hotpath_unlock(self);
 }
+
+void hotpath_reject(hotpath *self, span line, int reason, const peer *peer, double now) {
+    hotpath_lock(self);
+    self->counts.received++;
+    rejects_add(&self->rejects, line, reason, peer, now);
+    hotpath_unlock(self);
+}

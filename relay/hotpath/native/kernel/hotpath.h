@@ -103,6 +103,9 @@ void hotpath_feed_locked(hotpath *self, const datagram *datagrams, size_t count,
 /* Takes one datagram from anywhere, at most DATAGRAM_BYTES + 1 bytes of it. */
 void hotpath_feed(hotpath *self, span text, const peer *peer, double now);
 
+/* Counts a line that was refused before it came here. */
+void hotpath_reject(hotpath *self, span line, int reason, const peer *peer, double now);
+
 /* --- naming (naming.c) and windows (windows.c) --------------------------------------------------------------------------------- */
 
 typedef struct answer {

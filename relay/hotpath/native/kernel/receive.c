@@ -51,7 +51,8 @@ size_t receive(receiver *self, int fd, size_t most, double now) {
     for (size_t i = 0; i < count; i++) {
         size_t size = self->headers[i].msg_len;
         bool truncated = size > DATAGRAM_BYTES || (self->headers[i].msg_hdr.msg_flags & MSG_TRUNC);
-        self->datagrams[i] = (datagram){self->vectors[i].iov_base, size, peer_of(&self->addresses[i]), truncated};
+        peer peer = peer_of(&self->addresses[i], self->headers[i].msg_hdr.msg_namelen);
+        self->datagrams[i] = (datagram){self->vectors[i].iov_base, size, peer, truncated};
     }
     hotpath_lock(self->hotpath);
     hotpath_feed_locked(self->hotpath, self->datagrams, count, now);

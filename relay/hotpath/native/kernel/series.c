@@ -186,7 +186,7 @@ static cell *make_cell(registry *registry, window *window, series *series) {
         made->last = gauge_base(series); /* where deltas stand */
         window->active_gauges++;
     }
-    window->entries[window->used++] = (entry){series, made};
+    window->entries[window->used++] = (entry){series, made, 0};
     series->refs++;
     ++*metric_active(series->metric, window->number);
     return made;

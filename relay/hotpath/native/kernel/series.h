@@ -46,6 +46,7 @@ typedef struct series {
 typedef struct entry {
     series *series;
     cell *cell;
+    uint64_t exported; /* samples of the cell when it was last exported (export.h) */
 } entry;
 
 /* The cells of one window. */

@@ -1,0 +1,181 @@
+"""`statsd-relay dead`: points that did not reach the cloud: look at them, send them again, throw them away."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from relay import limits
+from relay.cli.locating import Place, as_size, as_time, find_state, plural, progress, readable, state_options
+from relay.delivery import taking
+from relay.delivery.letters import REASONS, Reader, letter_files
+from relay.delivery.taking import Selection, Taken, replay_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from relay.delivery.letters import Read
+
+C = TypeVar("C", bound="Callable[..., None]")
+
+TOP = 10
+"""Metrics that `list` names."""
+
+
+@click.group()
+def dead() -> None:
+    """Dead letters: points the cloud refused, or that could not be sent any more."""
+
+
+def select_options(command: C) -> C:
+    """Give a command the options that choose letters."""
+    command = click.option("--metric", default="", metavar="GLOB", help="Only of these metrics.")(command)
+    return click.option("--reason", default="", type=click.Choice(["", *REASONS]), help="Only of this reason.")(command)
+
+
+@dead.command(name="list")
+@state_options
+def list_(path: Path | None, state: Path | None, *, as_json: bool) -> None:
+    """Count the letters by reason and metric."""
+    place = find_state(path, state)
+    with readable(place.directory):
+        summary = summarise(place)
+    if as_json:
+        click.echo(json.dumps(summary, indent=2))
+        return
+    limit, bytes_ = as_size(summary["limit_bytes"]), as_size(summary["bytes"])
+    click.echo(f"{plural(summary['letters'], 'dead letter')} in {place.directory}, {bytes_} of {limit}")
+    if summary["letters"]:
+        click.echo(f"windows {summary['oldest']} to {summary['newest']}")
+    for what in ("reasons", "metrics"):
+        for name, count in summary[what].items():
+            click.echo(f"  {what[:-1]} {name:<40} {count:>8}")
+    if summary["more_metrics"]:
+        click.echo(f"  and {plural(summary['more_metrics'], 'more metric')}")
+    if summary["damaged"]:
+        click.echo(
+            f"{plural(summary['damaged'], 'damaged line')}, which nothing but `dead drop` without a filter removes"
+        )
+    if summary["replaying"]:
+        click.echo(f"waiting for the relay to take them: {', '.join(summary['replaying'])}")
+
+
+def summarise(place: Place) -> dict[str, Any]:
+    """Return what `list` prints."""
+    files = letter_files(place.directory)
+    size = sum(path.lstat().st_size for path in files)
+    reasons, metrics = Counter[str](), Counter[str]()
+    oldest, newest = 0, 0
+    with progress("reading", size) as step:
+        reader = Reader(step)
+        for read in reader.read(files):
+            reasons[read.letter.reason] += 1
+            metrics[read.metric] += 1
+            oldest = min(oldest or read.letter.window, read.letter.window)
+            newest = max(newest, read.letter.window)
+    return {
+        "directory": str(place.directory),
+        "letters": reasons.total(),
+        "bytes": size,
+        "limit_bytes": int(place.config.spool.dead_letters),
+        "files": len(files),
+        "oldest": as_time(oldest) if oldest else None,
+        "newest": as_time(newest) if newest else None,
+        "damaged": reader.damaged.total(),
+        "reasons": dict(reasons.most_common()),
+        "metrics": dict(metrics.most_common(TOP)),
+        "more_metrics": max(0, len(metrics) - TOP),
+        "replaying": [found.name for kind in ("taking", "ndjson") for found in replay_files(place.directory, kind)],
+    }
+
+
+@dead.command()
+@state_options
+@select_options
+@click.option("--last", default=20, show_default=True, type=click.IntRange(1, 100_000), help="Newest letters only.")
+def show(path: Path | None, state: Path | None, *, reason: str, metric: str, last: int, as_json: bool) -> None:
+    """Print letters, newest last; with --json as they are stored, one a line."""
+    place = find_state(path, state)
+    selection = Selection(reason=reason, metric=metric)
+    with readable(place.directory):
+        files = letter_files(place.directory)
+        found = deque((read for read in Reader().read(files) if selection.takes(read)), maxlen=last)
+    for read in found:
+        click.echo(read.line.decode().rstrip("\n") if as_json else in_words(read))
+
+
+def in_words(read: Read) -> str:
+    """Return a letter for people: what happened, and the point as it was sent."""
+    letter = read.letter
+    how = ", ".join(
+        text
+        for text in (
+            f"HTTP {letter.http}" if letter.http is not None else "",
+            f"request {letter.request_id}" if letter.request_id else "",
+            plural(letter.attempts, "attempt"),
+        )
+        if text
+    )
+    point = bytes(letter.point).decode("utf-8", "replace")
+    head = f"{letter.time}  {letter.reason}  {read.metric}  window {as_time(letter.window)}  ({how})"
+    return f"{head}\n    {json.dumps(letter.detail, ensure_ascii=False)}\n    {point}"
+
+
+@dead.command()
+@state_options
+@select_options
+@click.option("--dry-run", is_flag=True, help="Only say what would be sent again.")
+def replay(path: Path | None, state: Path | None, *, reason: str, metric: str, dry_run: bool, as_json: bool) -> None:
+    """Send points again, once each; a running relay takes them within seconds, another at its next start."""
+    place = find_state(path, state)
+    selection, now = Selection(reason=reason, metric=metric), time.time()
+    oldest = now - min(place.config.cloud.max_age, limits.POINT_AGE_MAX)
+    with readable(place.directory):
+        size = sum(found.lstat().st_size for found in letter_files(place.directory))
+        with progress("taking", size if dry_run else 2 * size) as step:
+            if dry_run:
+                taken = Taken()
+                for _ in taking.select(place.directory, selection, oldest=oldest, taken=taken, progress=step):
+                    pass
+            else:
+                taken = taking.replay(place.directory, selection, now=now, oldest=oldest, progress=step)
+    if as_json:
+        click.echo(json.dumps({**taken.figures(), "dry_run": dry_run}, indent=2))
+        return
+    click.echo(f"{plural(taken.letters, 'point')} {'would be' if dry_run else 'will be'} sent again")
+    _tell_rest(taken)
+
+
+@dead.command()
+@state_options
+@select_options
+@click.option("--yes", is_flag=True, help="Really: there is no way back.")
+def drop(path: Path | None, state: Path | None, *, reason: str, metric: str, yes: bool, as_json: bool) -> None:
+    """Throw letters away."""
+    if not yes:
+        raise click.UsageError("letters that are dropped are gone: add --yes")
+    place = find_state(path, state)
+    selection = Selection(reason=reason, metric=metric)
+    with readable(place.directory):
+        size = sum(found.lstat().st_size for found in letter_files(place.directory))
+        with progress("dropping", size) as step:
+            dropped = taking.drop(place.directory, selection, progress=step)
+    if as_json:
+        click.echo(json.dumps(dropped.figures(), indent=2))
+        return
+    click.echo(f"{plural(dropped.letters, 'letter')} dropped")
+
+
+def _tell_rest(taken: Taken) -> None:
+    for count, text in (
+        (taken.duplicates, "of a point that another letter holds too: it goes once"),
+        (taken.too_old, "too old for the cloud: kept, see [cloud] max_age"),
+        (taken.damaged, "damaged: kept"),
+    ):
+        if count:
+            click.echo(f"{plural(count, 'letter')} {text}")

@@ -1,0 +1,109 @@
+"""What the commands about the state directory share: which one it is, its errors, and progress on a terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from relay.config.loading import load
+from relay.config.locate import state_directory
+from relay.errors import ExitCode, Problem, RelayError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from relay.config.schema import Config
+
+C = TypeVar("C", bound="Callable[..., None]")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A state directory and the configuration that names it."""
+
+    directory: Path
+    config: Config
+
+
+def state_options(command: C) -> C:
+    """Give a command the options that say where the state directory is, and `--json`."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="As JSON."),
+        click.option(
+            "--state", type=click.Path(path_type=Path), help="State directory, instead of the configured one."
+        ),
+        click.option("-c", "--config", "path", type=click.Path(path_type=Path), help="TOML file that names it."),
+    ):
+        command = option(command)
+    return command
+
+
+def find_state(path: Path | None, state: Path | None) -> Place:
+    """Return the state directory that `run` uses with the same file and environment.
+
+    Raises:
+        RelayError: there is none; or the configuration is wrong.
+    """
+    config = load(path, os.environ).config
+    directory = state or state_directory(config.spool, os.environ, Path.home())
+    if directory is None:
+        raise _error('[spool] path is "none": nothing is kept on disk', "name a directory with --state")
+    if not directory.is_dir():
+        raise _error(f"no state directory {directory}", "name it with --state, or the relay's file with -c")
+    return Place(directory, config)
+
+
+@contextmanager
+def readable(directory: Path) -> Iterator[None]:
+    """Turn an error of the disk into one text.
+
+    Raises:
+        RelayError: RLY101, with the path.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _error(
+            f"cannot use {error.filename or directory}: {error.strerror or error}",
+            "run it as the relay's user or as root, with room on the disk",
+        ) from error
+
+
+def _error(message: str, fix: str) -> RelayError:
+    return RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.BIND_OR_STATE)
+
+
+@contextmanager
+def progress(label: str, length: int) -> Iterator[Callable[[int], object]]:
+    """Show a bar while work goes on, on a terminal only; what is yielded is told each step."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with click.progressbar(length=length, label=label, file=sys.stderr, update_min_steps=max(1, length // 200)) as bar:
+        yield bar.update
+
+
+def as_time(seconds: float) -> str:
+    """Return a wall time as RFC 3339 in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def as_size(size: float) -> str:
+    """Return bytes as people read them."""
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"
+
+
+def plural(count: int, word: str) -> str:
+    """Return `1 letter`, `2 letters`."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"

@@ -1,0 +1,108 @@
+"""`statsd-relay spool`: what waits to be sent, and whether it can be; beside a running relay or without one."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from relay.cli.locating import Place, as_size, as_time, find_state, plural, progress, readable, state_options
+from relay.delivery import inspection
+from relay.errors import ExitCode, Problem, RelayError
+from relay.hotpath.partial import decode_frames
+from relay.jdcloud.codec import decode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.group()
+def spool() -> None:
+    """Requests that wait in the state directory."""
+
+
+@spool.command()
+@state_options
+def stat(path: Path | None, state: Path | None, *, as_json: bool) -> None:
+    """Say how much waits, since when, and how large the files are."""
+    place = find_state(path, state)
+    summary = summarise(place)
+    if as_json:
+        click.echo(json.dumps(summary, indent=2))
+        return
+    pid = summary["pid"]
+    click.echo(f"{place.directory}: {'no relay runs' if pid is None else f'used by the relay with pid {pid}'}")
+    waiting = f"{plural(summary['points'], 'point')} in {plural(summary['batches'], 'request')}"
+    click.echo(f"{waiting} wait, {as_size(summary['bytes'])} of {as_size(summary['limit_bytes'])}")
+    if summary["windows"]:
+        first, last = summary["windows"][0]["time"], summary["windows"][-1]["time"]
+        click.echo(f"of {plural(len(summary['windows']), 'window')}, {first} to {last}")
+    for name, size in summary["files"].items():
+        click.echo(f"  {name:<40} {as_size(size):>12}")
+
+
+def summarise(place: Place) -> dict[str, Any]:
+    """Return what `stat` prints.
+
+    Raises:
+        RelayError: the spool cannot be read.
+    """
+    with readable(place.directory):
+        try:
+            found = inspection.look(place.directory)
+        except sqlite3.Error as error:
+            message = f"cannot read {place.directory / inspection.DATABASE}: {error}"
+            problem = Problem(code="RLY101", message=message, fix="statsd-relay spool verify says more")
+            raise RelayError(problem, exit_code=ExitCode.BIND_OR_STATE) from error
+    return {
+        "directory": str(place.directory),
+        "pid": found.pid,
+        "batches": sum(waiting.batches for waiting in found.windows),
+        "points": sum(waiting.points for waiting in found.windows),
+        "bytes": sum(waiting.bytes for waiting in found.windows),
+        "limit_bytes": int(place.config.spool.max),
+        "windows": [{"time": as_time(waiting.window), **waiting._asdict()} for waiting in found.windows],
+        "files": found.files,
+    }
+
+
+@spool.command()
+@state_options
+def verify(path: Path | None, state: Path | None, *, as_json: bool) -> None:
+    """Read everything that waits every checkpoint and dead letter; exit 70 with what is wrong, if anything is."""
+    place = find_state(path, state)
+    with readable(place.directory):
+        try:
+            batches = inspection.count(place.directory)
+        except sqlite3.Error:
+            batches = 0  # verify says what is wrong
+        with progress("verifying", batches) as step:
+            found = inspection.verify(place.directory, timestamps=timestamps, damaged=damaged, progress=step)
+            wrong = list(found)
+    if as_json:
+        click.echo(json.dumps({"directory": str(place.directory), "batches": batches, "wrong": wrong}, indent=2))
+    else:
+        for sentence in wrong:
+            click.echo(sentence, err=True)
+        checked = f"{plural(batches, 'request')} verified in {place.directory}"
+        click.echo(f"{checked}: {plural(len(wrong), 'problem')}" if wrong else f"{checked}: all can be sent")
+    raise SystemExit(ExitCode.INTERNAL if wrong else ExitCode.OK)
+
+
+def damaged(checkpoint: bytes) -> int:
+    """Return in how many places a checkpoint cannot be read."""
+    return decode_frames(checkpoint)[1]
+
+
+def timestamps(body: bytes) -> list[int]:
+    """Return the timestamps of a request's points.
+
+    Raises:
+        ValueError: it is no request.
+    """
+    try:
+        return [int(point["timestamp"]) for point in decode(body)["metricDataList"]]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"no points: {error!r}") from error

@@ -1,0 +1,219 @@
+"""The open window on disk, so that a death costs one interval at most: written once a second, void once committed.
+
+`checkpoint-<window id>.srp` in the state directory holds frames of the hot path, appended as series change; the newest
+record of a series counts (partial.py). The name says whose window it is: when the clock moves the open window to
+another id, the file is renamed. A file that has grown to twice its live size is written anew. Whoever commits a window
+need not know of its file: it is void because the id is committed, and removed a moment later.
+
+What a failed write missed is in the next one, which writes everything. Not known here: what is in a frame.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+
+from relay import limits
+from relay.pacing import paced
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
+    from pathlib import Path
+
+    from relay.clock import Clock
+    from relay.telemetry import LossLog
+
+T = TypeVar("T")
+
+_NAME: Final = re.compile(r"checkpoint-(\d{1,12})\.srp")
+_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_BUFFER: Final = 1024 * 1024
+_SLACK: Final = 4 * 1024 * 1024
+"""Bytes that a file may grow beyond twice its live size: small ones are not worth writing anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A window that was open when the relay stopped or died, and is not committed."""
+
+    window: int
+    frames: bytes
+
+
+class HotPath(Protocol):
+    """What is written."""
+
+    def export(self, *, changed: bool = False) -> Iterator[tuple[int, bytes]]:
+        """Yield (window id, frame); an empty frame only lets others run."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFiles:
+    """State: none; the directory is the state. Every method blocks, and raises OSError: disk full, read-only."""
+
+    directory: Path
+
+    def path(self, window: int) -> Path:
+        """Return the file of a window."""
+        return self.directory / f"checkpoint-{window}.srp"
+
+    def windows(self) -> list[int]:
+        """Return whose files there are, oldest first; links and what is named otherwise are nobody's."""
+        found = [_NAME.fullmatch(path.name) for path in self.directory.iterdir() if not path.is_symlink()]
+        return sorted(int(match[1]) for match in found if match)
+
+    def load(self, committed: Collection[int]) -> list[Found]:
+        """Return what is owed to the cloud, oldest first; remove what is void."""
+        self.drop(committed)
+        return [Found(window=window, frames=self.path(window).read_bytes()) for window in self.windows()]
+
+    def drop(self, windows: Collection[int]) -> None:
+        """Remove the files of these windows."""
+        for window in self.windows():
+            if window in windows:
+                self.path(window).unlink(missing_ok=True)
+
+    def append(self, window: int, frames: Sequence[bytes]) -> int:
+        """Add to a window's file; return its size. It is on disk when this returns."""
+        return self._write(self.path(window), os.O_APPEND, frames)
+
+    def replace(self, window: int, frames: Sequence[bytes]) -> int:
+        """Write a window's file anew, or leave the old one untouched; return its size."""
+        fresh = self.path(window).with_suffix(".new")
+        size = self._write(fresh, os.O_TRUNC, frames)
+        fresh.rename(self.path(window))
+        return size
+
+    def move(self, window: int, to: int) -> None:
+        """Give a window another id."""
+        with suppress(FileNotFoundError):
+            self.path(window).rename(self.path(to))
+
+    def set_aside(self, window: int) -> Path:
+        """Keep a damaged file under another name, beside the one that will be written anew."""
+        changed = datetime.fromtimestamp(self.path(window).stat().st_mtime, UTC)
+        kept = self.directory / f"checkpoint-{window}.srp.damaged-{changed:%Y%m%dT%H%M%SZ}"
+        with suppress(FileExistsError):
+            os.link(self.path(window), kept)
+        return kept
+
+    def _write(self, path: Path, flags: int, frames: Sequence[bytes]) -> int:
+        with open(os.open(path, _FLAGS | flags, 0o600), "wb", buffering=_BUFFER) as file:  # noqa: PTH123 - O_NOFOLLOW
+            file.writelines(frames)
+            file.flush()
+            os.fdatasync(file.fileno())
+            return file.tell()
+
+
+class Checkpointer:
+    """State: the size of the open window's file and of what is live in it, and how long to wait for the next time."""
+
+    def __init__(
+        self,
+        files: CheckpointFiles,
+        *,
+        hotpath: HotPath,
+        void: Callable[[], Collection[int]],
+        interval: float,
+        clock: Clock,
+        loss_log: LossLog,
+    ) -> None:
+        self._files = files
+        self._hotpath = hotpath
+        self._void = void
+        """Tells which windows are durable elsewhere."""
+        self._shortest = interval
+        self._clock = clock
+        self._loss_log = loss_log
+        self._thread = ThreadPoolExecutor(1, "checkpoint")
+        self._busy = asyncio.Lock()
+        self._spent = 0.0
+        """Seconds of the loop that the last time took."""
+        self._window = 0
+        self._size = self._live = 0
+        self._complete = False
+        """The open window's file holds everything but what changed since it was last written."""
+        self.interval = interval
+        """Seconds between two times: longer where there is much to write."""
+
+    def __repr__(self) -> str:
+        """Report the file."""
+        return f"<Checkpointer window {self._window}, {self._size} bytes, every {self.interval:.1f} s>"
+
+    async def run(self) -> None:
+        """Save until cancelled."""
+        while True:
+            await self._clock.sleep(self.interval)
+            await self.save()
+
+    async def save(self, *, everything: bool = False) -> bool:
+        """Write what changed, or everything; return whether it is on disk."""
+        async with self._busy:
+            whole = everything or not self._complete or self._size > 2 * self._live + _SLACK
+            frames = await self._collect(whole=whole)
+            try:
+                written = [await self._store(window, parts, whole=whole) for window, parts in frames.items()]
+                await self.drop_void()
+            except OSError as error:
+                self._complete = False
+                self._loss_log.warn("RLY411 checkpoint not written", reason=error.strerror or str(error))
+                return False
+            self._complete = True
+            self._pace(sum(written))
+            return True
+
+    async def drop_void(self) -> None:
+        """Remove the files of windows that are durable elsewhere."""
+        await self._run(self._files.drop, self._void())
+
+    async def move(self, window: int, to: int) -> None:
+        """Follow the open window to another id."""
+        async with self._busy:
+            self._complete = False
+            with suppress(OSError):
+                await self._run(self._files.move, window, to)
+
+    async def close(self) -> None:
+        """End the thread."""
+        await asyncio.to_thread(self._thread.shutdown)
+
+    async def _collect(self, *, whole: bool) -> dict[int, list[bytes]]:
+        self._spent = 0.0
+        frames: dict[int, list[bytes]] = {}
+        async for window, frame in paced(self._clock, self._timed(self._hotpath.export(changed=not whole))):
+            if frame:
+                frames.setdefault(window, []).append(frame)
+        return frames
+
+    def _timed(self, frames: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+        while True:
+            began = self._clock.monotonic()
+            frame = next(frames, None)
+            self._spent += self._clock.monotonic() - began
+            if frame is None:
+                return
+            yield frame
+
+    async def _store(self, window: int, parts: list[bytes], *, whole: bool) -> int:
+        """Write one window's frames; return their bytes."""
+        if window in self._void():
+            return 0
+        if window != self._window:
+            self._window, self._size, self._live = window, 0, 0
+        self._size = await self._run(self._files.replace if whole else self._files.append, window, parts)
+        self._live = self._size if whole else self._live
+        return sum(map(len, parts))
+
+    def _pace(self, written: int) -> None:
+        wanted = max(self._shortest, written / limits.CHECKPOINT_RATE, self._spent / limits.CHECKPOINT_SHARE)
+        self.interval = min(wanted, max(self._shortest, limits.CHECKPOINT_SECONDS))
+
+    async def _run(self, call: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *args)

@@ -1,0 +1,67 @@
+"""Answers that a client must survive: cut, unreadable, slow, endless, or inflating to a thousand times their size."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+_MEBIBYTE: Final = bytes(1_048_576)
+_BIG: Final = 1024
+"""Mebibytes."""
+_UNREADABLE: Final = {"garbage": b"<html>it works</html>", "empty": b"", "foreign": b'{"status":"fine"}'}
+
+
+async def abuse(kind: str, request: web.Request, answer: bytes) -> web.StreamResponse | None:
+    """Answer a request whose points are stored in a way of Fault's KINDS; None if there is nothing to it."""
+    if kind in _UNREADABLE:
+        return web.Response(body=_UNREADABLE[kind], content_type="text/html")
+    if kind in ("lost", "cut"):
+        return await _break_off(kind, request, answer)
+    pieces = {"slow": _slow, "big": _big, "bomb": _bomb}.get(kind)
+    if pieces is None:
+        return None
+    response = web.StreamResponse(headers={"content-encoding": "gzip"} if kind == "bomb" else {})
+    await response.prepare(request)
+    async for piece in pieces(answer):
+        await response.write(piece)
+    return response
+
+
+def abort(request: web.Request) -> None:
+    """Cut the connection: the client sees a reset, never an answer."""
+    if isinstance(request.transport, asyncio.Transport):
+        request.transport.abort()
+
+
+async def _break_off(kind: str, request: web.Request, answer: bytes) -> web.StreamResponse:
+    if kind == "cut":
+        response = web.StreamResponse(headers={"content-length": str(len(answer))})
+        await response.prepare(request)
+        await response.write(answer[: len(answer) // 2])
+    abort(request)
+    return web.Response(status=500)
+
+
+async def _slow(answer: bytes) -> AsyncIterator[bytes]:
+    for index in range(len(answer)):
+        yield answer[index : index + 1]
+        await asyncio.sleep(1)
+
+
+async def _big(_: bytes) -> AsyncIterator[bytes]:
+    for _number in range(_BIG):
+        yield _MEBIBYTE
+
+
+async def _bomb(_: bytes) -> AsyncIterator[bytes]:
+    gzip = zlib.compressobj(9, wbits=31)
+    for _number in range(_BIG):
+        yield gzip.compress(_MEBIBYTE)
+        await asyncio.sleep(0)
+    yield gzip.flush()

@@ -1,0 +1,268 @@
+"""Streams: TCP and Unix stream sockets with their connections, read in turns that cannot hold the event loop up.
+
+All of them are in one epoll set, which the loop watches like a single socket. A turn reads for a few milliseconds, a
+chunk from each connection that has something, in a row; what it does not get to stays in the kernel's buffer, which
+fills and makes the sender wait. That is all the back-pressure there is: feeding is synchronous, nothing queues here and
+nothing is lost. A transport of uvloop would read up to 32 x 256 KiB of one connection at a time.
+
+Bounded (I6): connections in all, the bytes of an unfinished line, the time without a complete one. Nothing is ever sent
+back (I9). A listener takes a socket that is bound already and does not care who bound it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from collections import deque
+from typing import TYPE_CHECKING, Final, Protocol
+
+from relay import limits
+from relay.listener.framing import FrameFraming, LineFraming
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from relay.clock import Clock
+    from relay.listener.framing import Framing, Piece
+    from relay.telemetry import LossLog
+
+_TURN: Final = 0.003
+"""Seconds of reading before others get their turn, as for datagrams."""
+_READY: Final = 64
+"""Connections that are asked of the kernel at a time."""
+_ACCEPTED: Final = 64
+"""Connections taken from a socket before others get their turn."""
+_LOOK: Final = 1.0
+"""Seconds between two looks for idle connections."""
+_STOP: Final = 0.5
+"""Seconds to take what waits at stop; a sender that does not stop must not keep the relay from stopping."""
+
+Peername = tuple[str, int] | None
+
+
+class Sink(Protocol):
+    """Who takes lines."""
+
+    def feed(self, datagram: bytes, now: float, peer: Peername = None) -> None:
+        """Take complete lines."""
+        ...
+
+    def reject(self, line: bytes, reason: str, now: float, peer: Peername = None) -> None:
+        """Count a line that is not one."""
+        ...
+
+    def admits(self, peer: Peername) -> bool:
+        """Say whether a sender may send."""
+        ...
+
+
+class StreamListener:
+    """State: a listening socket, and what came of its connections."""
+
+    def __init__(self, sock: socket.socket, *, label: str, framing: Callable[[], Framing]) -> None:
+        self.socket = sock
+        self.label = label
+        """Name in metrics: `tcp://127.0.0.1:8125`, `unix-stream:PATH`, `unix-datadog:PATH`."""
+        self.framing = framing
+        self.bound = sock.getsockname()
+        self.datagrams = 0
+        """Chunks of lines, or frames, that went to the hot path."""
+        self.connections = 0
+        """Open now."""
+        self.refused = 0
+        """Closed at once: too many, or not allowed."""
+        self.idle_closed = 0
+
+    def __repr__(self) -> str:
+        """Report the connections."""
+        return f"<StreamListener {self.label}, {self.connections} connections>"
+
+
+class _Connection:
+    """State: what one sender has not finished, and when it last finished something."""
+
+    __slots__ = ("framing", "last", "listener", "peer", "socket")
+
+    def __init__(self, sock: socket.socket, listener: StreamListener, *, peer: Peername, now: float) -> None:
+        self.socket = sock
+        self.listener = listener
+        self.peer = peer
+        self.framing = listener.framing()
+        self.last = now
+
+    def __repr__(self) -> str:
+        """Report the sender."""
+        return f"<Connection {self.peer} {self.framing!r}>"
+
+
+class Streams:
+    """State: the listeners, the open connections, and those known to have something to read."""
+
+    def __init__(self, *, sink: Sink, clock: Clock, loss_log: LossLog, most: int, idle: float, line_limit: int) -> None:
+        self._sink = sink
+        self._clock = clock
+        self._loss_log = loss_log
+        self._most = most
+        self._idle = idle
+        self._line_limit = line_limit
+        self.listeners: list[StreamListener] = []
+        self._listening: dict[int, StreamListener] = {}
+        """By descriptor, those that take connections."""
+        self._connections: dict[int, _Connection] = {}
+        self._ready: deque[int] = deque()
+        self._epoll = select.epoll()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __repr__(self) -> str:
+        """Report the connections."""
+        return f"<Streams {len(self._connections)} of {self._most} connections>"
+
+    def add_lines(self, sock: socket.socket, form: str) -> StreamListener:
+        """Take a listening socket whose senders end lines by line feeds; `form`: `tcp`, `unix-stream`."""
+        return self._add(sock, form, lambda: LineFraming(self._line_limit))
+
+    def add_frames(self, sock: socket.socket, form: str) -> StreamListener:
+        """Take a listening socket whose senders put a length before each payload; `form`: `unix-datadog`."""
+        return self._add(sock, form, FrameFraming)
+
+    def _add(self, sock: socket.socket, form: str, framing: Callable[[], Framing]) -> StreamListener:
+        sock.setblocking(False)
+        listener = StreamListener(sock, label=_label(form, sock.getsockname()), framing=framing)
+        self.listeners.append(listener)
+        return listener
+
+    def start(self) -> None:
+        """Begin to take connections, on the running loop."""
+        for listener in self.listeners:
+            self._listen(listener)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._epoll.fileno(), self._turn)
+
+    async def run(self) -> None:
+        """Close idle connections until cancelled."""
+        while True:
+            await self._clock.sleep(_LOOK)
+            self.look()
+
+    def look(self) -> None:
+        """Close the connections that did not finish a line for too long; take connections again where none fitted."""
+        now = self._clock.monotonic()
+        for connection in [c for c in self._connections.values() if now - c.last > self._idle]:
+            connection.listener.idle_closed += 1
+            self._end(connection, in_order=False)
+        for listener in self.listeners:
+            if self._loop is not None and listener.socket.fileno() not in self._listening:
+                self._listen(listener)
+
+    def _listen(self, listener: StreamListener) -> None:
+        self._listening[listener.socket.fileno()] = listener
+        self._epoll.register(listener.socket, select.EPOLLIN)
+
+    # --- a turn -------------------------------------------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        """Serve who is ready, for a few milliseconds; the rest keeps its place in the row."""
+        ends = self._clock.monotonic() + _TURN
+        while self._ready or self._ask():
+            self._serve(self._ready.popleft())
+            if self._clock.monotonic() >= ends:
+                return
+
+    def _ask(self) -> bool:
+        self._ready.extend(fd for fd, _ in self._epoll.poll(0, _READY))
+        return bool(self._ready)
+
+    def _serve(self, fd: int) -> None:
+        connection = self._connections.get(fd)
+        if connection is not None:
+            self._read(connection)
+        elif fd in self._listening:
+            self._accept(self._listening[fd])
+
+    def _accept(self, listener: StreamListener) -> None:
+        for _ in range(_ACCEPTED):
+            try:
+                sock, address = listener.socket.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:  # no descriptor or no memory is left: it would be ready for ever
+                self._epoll.unregister(self._listening.pop(listener.socket.fileno()).socket)
+                self._loss_log.warn("stream connections wait", reason=listener.label, error=error.strerror)
+                return
+            self._welcome(sock, listener, address[:2] if isinstance(address, tuple) else None)
+
+    def _welcome(self, sock: socket.socket, listener: StreamListener, peer: Peername) -> None:
+        is_full = len(self._connections) >= self._most
+        if is_full or not self._sink.admits(peer):
+            sock.close()
+            listener.refused += 1
+            why = f"listen.stream_connections = {self._most}" if is_full else "listen.allow"
+            self._loss_log.warn(
+                "stream connection refused", reason=listener.label, sender=peer[0] if peer else "", because=why
+            )
+            return
+        sock.setblocking(False)
+        self._connections[sock.fileno()] = _Connection(sock, listener, peer=peer, now=self._clock.monotonic())
+        listener.connections += 1
+        self._epoll.register(sock, select.EPOLLIN)
+
+    def _read(self, connection: _Connection) -> bool:
+        """Read a chunk; say whether there may be more."""
+        try:
+            chunk = connection.socket.recv(limits.STREAM_CHUNK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            self._end(connection, in_order=False)
+            return False
+        if not chunk:
+            self._end(connection, in_order=True)
+            return False
+        self._take(connection, connection.framing.receive(chunk))
+        if connection.framing.broken:
+            self._end(connection, in_order=False)
+        return not connection.framing.broken
+
+    def _take(self, connection: _Connection, pieces: list[Piece]) -> None:
+        now = self._clock.wall()
+        for text, reason in pieces:
+            if reason:
+                self._sink.reject(text, reason, now, connection.peer)
+            else:
+                self._sink.feed(text, now, connection.peer)
+                connection.listener.datagrams += 1
+        if pieces:
+            connection.last = self._clock.monotonic()
+
+    def _end(self, connection: _Connection, *, in_order: bool) -> None:
+        self._take(connection, connection.framing.end(in_order=in_order))
+        connection.listener.connections -= 1
+        del self._connections[connection.socket.fileno()]
+        connection.socket.close()
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Take no more connections, read what has arrived, close. Connections that wait belong to who listens next."""
+        if self._loop is not None:
+            self._loop.remove_reader(self._epoll.fileno())
+            self._loop = None
+        for listener in self.listeners:
+            listener.socket.close()
+        ends = self._clock.monotonic() + _STOP
+        for connection in list(self._connections.values()):
+            while self._clock.monotonic() < ends and self._read(connection):
+                pass
+            if connection.socket.fileno() >= 0:
+                self._end(connection, in_order=False)
+        self._listening.clear()
+        self._epoll.close()
+
+
+def _label(form: str, bound: tuple[str, int] | str) -> str:
+    """Return `tcp://127.0.0.1:8125` or `unix-stream:PATH`."""
+    if isinstance(bound, str):
+        return f"{form}:{bound}"
+    host, port = bound[:2]
+    return f"{form}://{f'[{host}]' if ':' in host else host}:{port}"

@@ -1,0 +1,164 @@
+"""The open window on disk: what is appended, written anew, renamed, void; and what a refusing disk costs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import pytest
+
+from relay.delivery import checkpoint
+from relay.delivery.checkpoint import Checkpointer, CheckpointFiles
+from relay.hotpath import partial
+from relay.telemetry import LossLog
+from tests.support.hotpath import NOW, START, make, name_all
+
+
+@pytest.fixture
+def files(tmp_path) -> CheckpointFiles:
+    return CheckpointFiles(tmp_path)
+
+
+class Kept:
+    """A checkpointer of a real hot path in a real directory."""
+
+    def __init__(self, files, clock, interval=1.0, name="native") -> None:
+        self.hotpath = make(name)
+        self.void = set()
+        self.files = files
+        self.checkpointer = Checkpointer(
+            files,
+            hotpath=self.hotpath,
+            void=lambda: self.void,
+            interval=interval,
+            clock=clock,
+            loss_log=LossLog(clock),
+        )
+
+    def feed(self, *lines: bytes) -> None:
+        self.hotpath.feed(b"\n".join(lines), NOW)
+        name_all(self.hotpath)
+
+    def stored(self) -> dict[int, dict[str, int]]:
+        """Samples by series by window, as a start would find them."""
+        return {
+            found.window: {record.metric: record.samples for record in partial.read_checkpoint(found.frames).records}
+            for found in self.files.load(self.void)
+        }
+
+
+@pytest.fixture(params=["native", "python"])
+async def kept(request, files, clock):
+    kept = Kept(files, clock, name=request.param)
+    yield kept
+    await kept.checkpointer.close()
+
+
+async def test_what_was_fed_is_on_disk_after_each_time(kept):
+    kept.feed(b"a:1|c", b"b:1|c")
+    assert await kept.checkpointer.save()
+    kept.feed(b"a:1|c", b"c:1|c")
+    assert await kept.checkpointer.save()
+    assert kept.stored() == {START: {"a": 2, "b": 1, "c": 1}}
+    assert kept.files.path(START).stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_committed_window_is_void_and_its_file_goes(kept):
+    kept.feed(b"a:1|c")
+    await kept.checkpointer.save()
+    kept.hotpath.close_window(START + 60)
+    kept.hotpath.closed_window()
+    kept.feed(b"a:5|c")
+    kept.void.add(START)
+    await kept.checkpointer.save()
+    assert kept.stored() == {START + 60: {"a": 1}}
+    assert kept.files.windows() == [START + 60]
+
+
+async def test_two_windows_are_owed_when_the_first_was_not_committed(kept):
+    kept.feed(b"a:1|c")
+    await kept.checkpointer.save()
+    kept.hotpath.close_window(START + 60)
+    kept.feed(b"a:5|c", b"b:5|c")
+    await kept.checkpointer.save()
+    assert kept.stored() == {START: {"a": 1}, START + 60: {"a": 1, "b": 1}}
+
+
+async def test_a_moved_window_takes_its_file_along(kept):
+    kept.feed(b"a:1|c")
+    await kept.checkpointer.save()
+    kept.hotpath.open_window(START - 3600)
+    await kept.checkpointer.move(START, START - 3600)
+    assert kept.stored() == {START - 3600: {"a": 1}}
+    kept.feed(b"a:1|c")
+    await kept.checkpointer.save()
+    assert kept.stored() == {START - 3600: {"a": 2}}
+
+
+async def test_a_file_never_grows_far_beyond_what_is_live(kept, monkeypatch):
+    monkeypatch.setattr(checkpoint, "_SLACK", 1000)
+    sizes = []
+    for _ in range(200):
+        kept.feed(*(b"m%d:1|c" % n for n in range(20)))
+        await kept.checkpointer.save()
+        sizes.append(kept.files.path(START).stat().st_size)
+    assert max(sizes) < 4 * sizes[0] + 2000
+    assert kept.stored() == {START: {f"m{n}": 200 for n in range(20)}}
+
+
+async def test_what_a_full_disk_refused_is_written_as_a_whole_later(kept, monkeypatch):
+    kept.feed(b"a:1|c", b"b:1|c")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", refuse)
+        assert not await kept.checkpointer.save()
+    kept.feed(b"a:1|c")
+    assert await kept.checkpointer.save()
+    assert kept.stored() == {START: {"a": 2, "b": 1}}
+
+
+def refuse(_):
+    raise OSError(28, "No space left on device")
+
+
+async def test_much_to_write_comes_less_often(files, clock):
+    kept = Kept(files, clock)
+    kept.checkpointer._pace(8 * 1024 * 1024 * 3)
+    assert kept.checkpointer.interval == 3
+    kept.checkpointer._pace(10**12)
+    assert kept.checkpointer.interval == 15
+    kept.checkpointer._pace(100)
+    assert kept.checkpointer.interval == 1
+    await kept.checkpointer.close()
+
+
+async def test_it_saves_by_itself(files, clock):
+    kept = Kept(files, clock)
+    kept.feed(b"a:1|c")
+    running = asyncio.create_task(kept.checkpointer.run())
+    while not files.windows():
+        await asyncio.sleep(0.001)
+    running.cancel()
+    await kept.checkpointer.close()
+    assert kept.stored()[START] == {"a": 1}
+
+
+def test_links_and_foreign_files_are_nobodys(files, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"x")
+    files.path(60).symlink_to(secret)
+    (tmp_path / "checkpoint-x.srp").write_bytes(b"x")
+    (tmp_path / "checkpoint-120.srp.damaged-1").write_bytes(b"x")
+    files.replace(180, [b"fra", b"mes"])
+    assert [(found.window, found.frames) for found in files.load({1})] == [(180, b"frames")]
+    with pytest.raises(OSError, match="symbolic"):
+        files.append(60, [b"x"])
+    assert secret.read_bytes() == b"x"
+
+
+def test_a_damaged_file_is_set_aside_and_stays(files):
+    files.replace(60, [b"damaged"])
+    kept = files.set_aside(60)
+    assert files.set_aside(60) == kept
+    files.replace(60, [b"anew"])
+    assert (kept.read_bytes(), files.path(60).read_bytes()) == (b"damaged", b"anew")
+    assert files.windows() == [60]

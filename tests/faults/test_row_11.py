@@ -1,0 +1,73 @@
+"""Row 11: the checkpoint of the open window is cut, flipped or padded; links and foreign files lie beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import pytest
+
+SERIES = 600
+TIMES = 3
+
+DAMAGES = {
+    "its end is cut off": lambda stored: stored[: len(stored) * 2 // 3],
+    "a byte is flipped": lambda stored: stored[:99] + bytes([stored[99] ^ 0xFF]) + stored[100:],
+    "its tail is zeros": lambda stored: stored[: len(stored) // 2] + bytes(len(stored) // 2),
+    "it is of another version": lambda stored: stored.replace(b"SRP1", b"SRP9"),
+    "it is empty": lambda _: b"",
+}
+
+
+async def killed_with_a_checkpoint(relay, state) -> None:
+    """Feed every series several times, each time waiting for the disk, and kill the worker."""
+    for number in range(1, TIMES + 1):
+        relay.send(*(b"\n".join(b"m%d:1|c" % n for n in range(start, start + 30)) for start in range(0, SERIES, 30)))
+        await relay.wait_for(relay_accepted_lines_total=SERIES * number)
+        await asyncio.sleep(0.5)
+    await relay.stop(signal.SIGKILL)
+    assert list(state.glob("checkpoint-*.srp"))
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+async def test_row_11_damaged_checkpoint(how, start, emulator, figure, tmp_path):
+    state = tmp_path / "state"
+    relay = start(WINDOW_SECONDS="3600", WINDOW_CHECKPOINT="100ms")
+    await killed_with_a_checkpoint(relay, state)
+    [checkpoint] = state.glob("checkpoint-*.srp")
+    stored = DAMAGES[how](checkpoint.read_bytes())
+    checkpoint.write_bytes(stored)
+    await asyncio.to_thread(relay.start)
+    recovered = (await relay.wait_for())['relay_samples{state="open"}']
+    relay.send(b"m0:1|c")
+    await relay.wait_for(relay_accepted_lines_total=1)
+    assert await relay.stop() == 0
+    totals = [emulator.total(f"m{n}") for n in range(SERIES)]
+    assert max(totals) <= TIMES + 1
+    assert sum(totals) == recovered + 1
+    assert emulator.duplicates() == []
+    kept = [path.read_bytes() for path in state.glob("checkpoint-*.damaged-*")]
+    assert kept == ([stored] if stored else [])
+    assert ("RLY412" in relay.text()) == bool(stored)
+    figure(11, f"{how}: {recovered:.0f} of {SERIES * TIMES} samples recovered, none invented")
+
+
+async def test_row_11_links_and_foreign_files(start, emulator, figure, tmp_path):
+    state = tmp_path / "state"
+    relay = start(WINDOW_SECONDS="3600", WINDOW_CHECKPOINT="100ms")
+    await killed_with_a_checkpoint(relay, state)
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"untouched")
+    [checkpoint] = state.glob("checkpoint-*.srp")
+    window = int(checkpoint.stem.removeprefix("checkpoint-"))
+    (state / f"checkpoint-{window + 3600}.srp").symlink_to(precious)
+    (state / "checkpoint-x.srp").write_bytes(b"foreign")
+    (state / "notes.txt").write_bytes(b"foreign")
+    await asyncio.to_thread(relay.start)
+    recovered = (await relay.wait_for())['relay_samples{state="open"}']
+    assert recovered == SERIES * TIMES
+    assert await relay.stop() == 0
+    assert precious.read_bytes() == b"untouched"
+    assert {path.name for path in state.iterdir()} >= {"checkpoint-x.srp", "notes.txt"}
+    assert sum(emulator.total(f"m{n}") for n in range(SERIES)) == SERIES * TIMES
+    figure(11, f"links and foreign files: left alone, {recovered:.0f} of {SERIES * TIMES} samples recovered")

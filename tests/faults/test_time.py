@@ -1,0 +1,112 @@
+"""Rows about time: a wall clock that steps, and zones, which must not matter."""
+
+from __future__ import annotations
+
+import asyncio
+import calendar
+import time
+from itertools import pairwise
+
+import pytest
+
+from relay.window import floor_id
+from tests.support.oracle import conserve
+from tests.support.relay import make_emulator
+from tests.support.tools import FakeTime
+
+
+@pytest.fixture
+def clock(tmp_path):
+    return FakeTime(tmp_path)
+
+
+@pytest.fixture
+async def emulator(clock):
+    """A cloud of the same time, which does not look at signatures: it would refuse those of the moment of a step."""
+    emulator = make_emulator(check_signature=False, clock=clock)
+    emulator.url = await emulator.start()
+    yield emulator
+    await emulator.stop()
+
+
+async def test_row_38_the_wall_clock_steps(clock, start, load, emulator, figure):
+    relay = start(environ=clock.environment)
+    generator = load(relay, rate=2000, seconds=60)
+    for step in (3600, -3600, -2, 0.5):
+        await asyncio.sleep(2)
+        clock.step(step)
+    await asyncio.sleep(2)
+    verdict = await conserve(relay, emulator, await generator.stop(), fresh_within=20)
+    windows = relay.windows()
+    assert len(windows) == len(set(windows)), "an id was closed twice"
+    forward = sum(after - before > 3000 for before, after in pairwise(windows))
+    back = sum(before - after > 3000 for before, after in pairwise(windows))
+    assert (forward, back) == (1, 1)
+    assert len(windows) < 30, "windows were invented for time that nobody saw"
+    figure(38, f"+1 h, -1 h, -2 s, +0.5 s: {verdict}; {len(windows)} windows, none twice")
+
+
+@pytest.mark.parametrize("offset", [-600, -601], ids=["stays open", "moves back"])
+async def test_row_38_ten_minutes_back_are_the_limit(offset, clock, start, emulator):
+    """A window of an hour: a step of ten minutes keeps it, a larger one may not lose what is in it either."""
+    clock.step(1800 - time.time() % 3600)  # half past: neither step leaves the hour
+    relay = start(environ=clock.environment, WINDOW_SECONDS="3600")
+    relay.send(b"hits:1|c")
+    await relay.wait_for(relay_accepted_lines_total=1)
+    clock.step(offset)
+    relay.send(b"hits:2|c")
+    await relay.wait_for(relay_accepted_lines_total=2)
+    await asyncio.sleep(0.5)
+    wanted = floor_id(clock.wall(), 3600)
+    assert await relay.stop() == 0
+    assert [(point["timestamp"], point["values"]["sum"]) for point in emulator.points("hits")] == [(wanted, 3)]
+
+
+async def test_row_38_1970_at_start(clock, start, load, emulator, figure):
+    """Nothing leaves under a date that cannot be; what came before the clock was set leaves afterwards."""
+    clock.step(-time.time())
+    relay = start(environ=clock.environment)
+    generator = load(relay, rate=1000, seconds=60)
+    await asyncio.sleep(3)
+    assert relay.windows() == []
+    clock.step(-clock.offset)
+    await asyncio.sleep(1)
+    verdict = await conserve(relay, emulator, await generator.stop())
+    assert min(point["timestamp"] for point in emulator.received) > 1_700_000_000
+    figure(38, f"1970 at start: {verdict}")
+
+
+ZONES = ("UTC", "Europe/Berlin", "America/St_Johns")
+SECONDS = 4
+
+
+async def test_row_39_zones_and_daylight_saving_time(clock, start, emulator, figure, tmp_path):
+    """Relays of three zones cross the moment at which one of them changes its clocks; each stamps like the others."""
+    change = calendar.timegm((2026, 3, 29, 1, 0, 0))
+    clock.step(change - 4 * SECONDS - time.time())
+    zones = {
+        zone: start(
+            environ={**clock.environment, "TZ": zone},
+            log=tmp_path / f"{zone.replace('/', '-')}.log",
+            WINDOW_SECONDS=str(SECONDS),
+            TAGS=f"host={zone.replace('/', '.')}",
+            SPOOL_PATH=str(tmp_path / zone),
+        )
+        for zone in ZONES
+    }
+    wanted: list[int] = []
+    while not wanted or wanted[-1] < change:
+        await asyncio.sleep((SECONDS / 2 - clock.wall()) % SECONDS)  # half of a window away from its edges
+        for relay in zones.values():
+            relay.send(b"packet.%d:1|c" % len(wanted))
+        wanted.append(floor_id(clock.wall(), SECONDS))
+        await asyncio.sleep(SECONDS / 4)
+    async with asyncio.timeout(30):
+        while len(emulator.received) < len(ZONES) * len(wanted):
+            await asyncio.sleep(0.05)
+    for zone in ZONES:
+        host = zone.replace("/", ".")
+        stamps = [emulator.points(f"packet.{number}", host=host)[0]["timestamp"] for number in range(len(wanted))]
+        assert stamps == wanted, zone
+    assert wanted[0] < change <= wanted[-1]
+    figure(39, f"{len(ZONES)} zones over a change of clocks: timestamps identical in {len(emulator.received)} points")

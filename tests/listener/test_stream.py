@@ -1,0 +1,256 @@
+"""Streams over real sockets: limits, back-pressure, ends of lines and of connections, and never a reply."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from contextlib import asynccontextmanager
+
+import pytest
+from structlog.testing import capture_logs
+
+from relay.clock import SystemClock
+from relay.errors import ExitCode, RelayError
+from relay.listener.stream import Streams
+from relay.listener.tcp import bind_tcp
+from relay.listener.unix import bind_unix
+from relay.model import Peer
+from relay.telemetry import LossLog
+from tests.support.clock import VirtualClock
+from tests.support.hotpath import imbalance, name_all
+from tests.support.hotpath import make as make_hotpath
+
+CLOCK = SystemClock()
+
+
+@asynccontextmanager
+async def opened(*, sink=None, clock=CLOCK, form="tcp", tmp_path=None, **changes):
+    """Streams with one listener; ends with the equations and without a connection."""
+    hotpath = sink or make_hotpath()
+    settings = {"most": 16, "idle": 60.0, "line_limit": 65_536}
+    streams = Streams(sink=hotpath, clock=clock, loss_log=LossLog(clock), **{**settings, **changes})
+    if form == "tcp":
+        streams.add_lines(bind_tcp("127.0.0.1:0"), "tcp")
+    else:
+        sock = bind_unix(tmp_path / "s", kind=socket.SOCK_STREAM, mode=0o600).socket
+        (streams.add_lines if form == "unix-stream" else streams.add_frames)(sock, form)
+    streams.start()
+    try:
+        yield streams, streams.listeners[0], hotpath
+    finally:
+        streams.stop()
+    name_all(hotpath)
+    assert imbalance(hotpath) == 0
+    assert [listener.connections for listener in streams.listeners] == [0]
+
+
+def connect(listener) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX if isinstance(listener.bound, str) else socket.AF_INET)
+    sock.settimeout(5)
+    sock.connect(listener.bound)
+    return sock
+
+
+async def until(condition) -> None:
+    while not condition():
+        await asyncio.sleep(0.002)
+
+
+async def accepted(hotpath, lines: int) -> None:
+    def count() -> int:
+        name_all(hotpath)
+        return hotpath.tally().accepted
+
+    await until(lambda: count() >= lines)
+    assert hotpath.tally().accepted == lines
+
+
+def frame(payload: bytes) -> bytes:
+    return len(payload).to_bytes(4, "little") + payload
+
+
+@pytest.mark.parametrize("form", ["tcp", "unix-stream", "unix-datadog"])
+async def test_lines_arrive_and_nothing_is_ever_answered(form, tmp_path):
+    async with opened(form=form, tmp_path=tmp_path) as (_, listener, hotpath):
+        assert listener.label.startswith("tcp://127.0.0.1:" if form == "tcp" else f"{form}:{tmp_path}")
+        wrap = frame if form == "unix-datadog" else bytes
+        with connect(listener) as sock:
+            sock.sendall(wrap(b"a:1|c\nbad\n"))
+            await accepted(hotpath, 1)
+            sock.sendall(wrap(b"a:1|c\na:1|c\n"))
+            await accepted(hotpath, 3)
+            assert (listener.connections, listener.datagrams) == (1, 2)
+            peer = Peer(*sock.getsockname()) if form == "tcp" else None
+            assert [(line.line, line.peer) for line in hotpath.rejects()] == [(b"bad", peer)]
+            sock.shutdown(socket.SHUT_WR)
+            sock.settimeout(5)
+            assert await asyncio.to_thread(sock.recv, 100) == b"", "the end, and nothing before it"
+
+
+async def test_an_unterminated_last_line_counts_at_the_end_but_not_after_a_reset():
+    async with opened() as (_, listener, hotpath):
+        with connect(listener) as sock:
+            sock.sendall(b"a:1|c\nb:2")
+            await accepted(hotpath, 1)
+            sock.sendall(b"2|c")
+        await accepted(hotpath, 2)
+        with connect(listener) as sock:
+            sock.sendall(b"c:3|c\nc:3")
+            await accepted(hotpath, 3)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        await until(lambda: hotpath.tally().rejected)
+        assert hotpath.tally().rejected == {"truncated": 1}
+        await until(lambda: listener.connections == 0)
+
+
+async def test_connections_beyond_the_limit_are_closed_at_once_and_counted():
+    async with opened(most=3) as (_, listener, hotpath):
+        kept = [connect(listener) for _ in range(3)]
+        await until(lambda: listener.connections == 3)
+        with capture_logs() as logs, connect(listener) as more:
+            assert await asyncio.to_thread(more.recv, 1) == b""
+        assert (listener.connections, listener.refused) == (3, 1)
+        assert logs[0]["because"] == "listen.stream_connections = 3"
+        kept.pop().close()
+        await until(lambda: listener.connections == 2)
+        with connect(listener) as again:
+            again.sendall(b"a:1|c\n")
+            await accepted(hotpath, 1)
+        for sock in kept:
+            sock.close()
+
+
+async def test_only_named_networks_may_connect(tmp_path):
+    hotpath = make_hotpath()
+    hotpath.allow(["192.0.2.0/24"])
+    async with opened(sink=hotpath) as (_, listener, _):
+        with connect(listener) as sock:
+            assert await asyncio.to_thread(sock.recv, 1) == b""
+        assert listener.refused == 1
+    async with opened(sink=hotpath, form="unix-stream", tmp_path=tmp_path) as (_, listener, _):
+        with connect(listener) as sock:
+            sock.sendall(b"a:1|c\n")
+            await accepted(hotpath, 1)
+
+
+async def test_a_connection_that_completes_nothing_is_closed():
+    """Bytes alone do not keep it: a slow-loris sends one a second."""
+    clock = VirtualClock()
+    async with opened(clock=clock, idle=10.0) as (streams, listener, hotpath):
+        with connect(listener) as idle, connect(listener) as busy:
+            await until(lambda: listener.connections == 2)
+            clock.advance(6)
+            busy.sendall(b"a:1|c\n")
+            idle.sendall(b"slow")
+            await accepted(hotpath, 1)
+            clock.advance(6)
+            idle.sendall(b"er")
+            streams.look()
+            assert (listener.connections, listener.idle_closed) == (1, 1)
+            busy.sendall(b"a:1|c\n")
+            await accepted(hotpath, 2)
+        assert hotpath.tally().rejected == {"truncated": 1}
+
+
+async def test_a_line_over_the_limit_is_rejected_once_and_skipped():
+    async with opened(line_limit=1000) as (_, listener, hotpath):
+        with connect(listener) as sock:
+            await asyncio.to_thread(sock.sendall, b"a:1|c\n" + b"x" * 1_000_000 + b"\na:1|c\n")
+            await accepted(hotpath, 2)
+        assert hotpath.tally().rejected == {"line_too_long": 1}
+
+
+async def test_a_frame_over_a_datagram_ends_the_connection(tmp_path):
+    async with opened(form="unix-datadog", tmp_path=tmp_path) as (_, listener, hotpath):
+        with connect(listener) as sock:
+            sock.sendall(frame(b"a:1|c") + b"\xff\xff\xff\xff")
+            assert await asyncio.to_thread(sock.recv, 1) == b""
+        await accepted(hotpath, 1)
+        assert hotpath.tally().rejected == {"line_too_long": 1}
+
+
+@pytest.mark.parametrize("form", ["tcp", "unix-stream"])
+async def test_senders_faster_than_the_relay_wait_and_lose_nothing(form, tmp_path, implementation):
+    """Twelve senders push what takes the relay longer than them; the loop's other work goes on meanwhile."""
+    lines = 100_000 if implementation == "native" else 3_000
+    text = b"".join(b"m%d:1|c|#t:%d\n" % (number % 50, number % 7) for number in range(lines))
+    late = []
+
+    async def tick() -> None:
+        while True:
+            began = CLOCK.monotonic()
+            await asyncio.sleep(0.005)
+            late.append(CLOCK.monotonic() - began - 0.005)
+
+    async with opened(form=form, tmp_path=tmp_path) as (_, listener, hotpath):
+        ticking = asyncio.create_task(tick())
+        senders = [connect(listener) for _ in range(12)]
+        await asyncio.gather(*(asyncio.to_thread(sock.sendall, text) for sock in senders))
+        await accepted(hotpath, 12 * lines)
+        ticking.cancel()
+        for sock in senders:
+            sock.close()
+        assert len(late) > 2, "the loop did not run meanwhile"
+
+
+async def test_what_has_arrived_at_stop_is_taken_and_who_waits_is_left_to_the_next():
+    sock = bind_tcp("127.0.0.1:0")
+    keeper = sock.dup()
+    hotpath = make_hotpath()
+    streams = Streams(sink=hotpath, clock=CLOCK, loss_log=LossLog(CLOCK), most=4, idle=60, line_limit=1000)
+    listener = streams.add_lines(sock, "tcp")
+    streams.start()
+    client = connect(listener)
+    await until(lambda: listener.connections == 1)
+    client.sendall(b"a:1|c\n" * 5_000 + b"a:1")
+    with connect(listener) as waits:
+        waits.sendall(b"a:1|c\n")
+        streams.stop()
+        name_all(hotpath)
+        assert (hotpath.tally().accepted, hotpath.tally().rejected) == (5_000, {"truncated": 1})
+        assert repr(streams) == "<Streams 0 of 4 connections>"
+        with keeper.accept()[0] as taken:
+            assert taken.recv(100) == b"a:1|c\n"
+    client.close()
+    keeper.close()
+
+
+async def test_without_a_descriptor_left_connections_wait_until_there_is_one(monkeypatch):
+    clock = VirtualClock()
+    async with opened(clock=clock) as (streams, listener, hotpath):
+        bound = listener.socket
+
+        class Exhausted:
+            def fileno(self):
+                return bound.fileno()
+
+            def close(self):
+                bound.close()
+
+            def accept(self):
+                raise OSError(errno.EMFILE, "Too many open files")
+
+        listener.socket = Exhausted()
+        with capture_logs() as logs, connect_to(bound) as sock:
+            sock.sendall(b"a:1|c\n")
+            await until(lambda: logs)
+            await asyncio.sleep(0.02)
+            assert [log["event"] for log in logs] == ["stream connections wait"], "it does not spin"
+            listener.socket = bound
+            streams.look()
+            await accepted(hotpath, 1)
+
+
+def connect_to(bound: socket.socket) -> socket.socket:
+    return socket.create_connection(bound.getsockname(), timeout=5)
+
+
+def test_a_port_in_use_names_who_holds_it():
+    with bind_tcp("127.0.0.1:0") as holder:
+        address = f"127.0.0.1:{holder.getsockname()[1]}"
+        with pytest.raises(RelayError, match=r"RLY101.*cannot bind tcp .* in use by .*pid") as caught:
+            bind_tcp(address)
+    assert caught.value.exit_code == ExitCode.BIND_OR_STATE
+    with pytest.raises(RelayError, match=r"RLY101.*192\.0\.2\.1"):
+        bind_tcp("192.0.2.1:8125")

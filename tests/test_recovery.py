@@ -1,0 +1,176 @@
+"""What was open when a relay died comes back under its own id, with its gauges' bases and its names' classes."""
+
+from __future__ import annotations
+
+import pytest
+
+from relay.delivery.batcher import pack
+from relay.delivery.checkpoint import CheckpointFiles, Found
+from relay.jdcloud.points import BODY_HEAD, BODY_TAIL, PointEncoder
+from relay.model import Identity, Kind
+from relay.naming import Namer
+from relay.recovery import Owed, Recovery
+from relay.telemetry import Ledger, LossLog
+from relay.window import Closer
+from tests.support import hotpath
+from tests.support.hotpath import exported, make
+
+MINUTE = 1_764_000_000
+
+
+class Stored:
+    """A spool that keeps bodies."""
+
+    def __init__(self):
+        self.windows = {}
+        self.state = {}
+
+    @property
+    def committed(self):
+        return self.windows.keys()
+
+    async def store(self, window, batches, state):
+        assert window not in self.windows
+        self.windows[window] = b"".join(batch.body for batch in batches)
+        self.state = state
+
+
+class House:
+    """What app.py joins, but sockets and senders."""
+
+    def __init__(self, directory, clock, *, name, resume=None):
+        self.ledger, self.spool, self.name = Ledger(), Stored(), name
+        self.namer = Namer(
+            prefix="",
+            tags={"host": "h"},
+            dialects=["statsd", "dogstatsd"],
+            strict=False,
+            reserved_prefix="relay",
+            classes_limit=1000,
+            notices=self.ledger,
+        )
+        self.hotpath = make(name)
+        encoder = PointEncoder(namespace="n", output="aggregate", counter_values="total", percentiles=[])
+        self.closer = Closer(
+            seconds=60,
+            hotpath=self.hotpath,
+            namer=self.namer,
+            encode=encoder.encode_window,
+            pack=lambda points, window: pack(points, window=window, head=BODY_HEAD, tail=BODY_TAIL),
+            spool=self.spool,
+            ledger=self.ledger,
+            clock=clock,
+            on_closed=lambda _: None,
+            resume=resume,
+        )
+        self.recovery = Recovery(
+            hotpath=self.hotpath,
+            make_hotpath=lambda: make(name),
+            namer=self.namer,
+            closer=self.closer,
+            ledger=self.ledger,
+            loss_log=LossLog(clock),
+            files=CheckpointFiles(directory),
+        )
+
+    def feed(self, *lines):
+        self.hotpath.feed(b"\n".join(lines), MINUTE + 1.0)
+        while identities := self.hotpath.unresolved(100):
+            self.hotpath.resolve([(identity, self.namer.resolve(identity)) for identity in identities])
+
+    def checkpoint(self):
+        return Found(window=self.closer.open_id, frames=exported(self.hotpath))
+
+
+@pytest.fixture(params=["native", "python"])
+def name(request):
+    return request.param
+
+
+def restarted(tmp_path, clock, name, *found):
+    owed = Owed.sort(found, wall=clock.wall(), seconds=60)
+    return House(tmp_path, clock, name=name, resume=owed.resume), owed
+
+
+async def test_an_open_window_goes_on(tmp_path, clock, name):
+    before = House(tmp_path, clock, name=name)
+    before.feed(b"hits:2|c", b"load:5|g")
+    after, owed = restarted(tmp_path, clock, name, before.checkpoint())
+    await after.recovery.restore(owed, b"")
+    after.feed(b"hits:3|c", b"load:+1|g")
+    assert after.closer.open_id == MINUTE
+    assert after.hotpath.tally().samples_open == 4
+    await after.closer.close()
+    assert b'"metric":"hits","dimensions":{"host":"h"},"timestamp":1764000000' in after.spool.windows[MINUTE]
+    assert b'"sum":5' in after.spool.windows[MINUTE]
+    assert b'"last":6' in after.spool.windows[MINUTE]
+
+
+async def test_a_window_that_is_over_closes_at_once_under_its_own_id(tmp_path, clock, name):
+    """Lines that come meanwhile are in the present one, and gauges go on from the newest value."""
+    before = House(tmp_path, clock, name=name)
+    before.feed(b"hits:2|c", b"load:5|g")
+    first = before.checkpoint()
+    await before.closer.close()
+    before.feed(b"hits:1|c", b"load:7|g")
+    clock.advance(7200)
+    after, owed = restarted(tmp_path, clock, name, first, before.checkpoint())
+    after.hotpath.feed(b"hits:50|c\nload:+1|g", clock.wall())
+    await after.recovery.restore(owed, b"")
+    assert {window: body.count(b'"metric":"hits"') for window, body in after.spool.windows.items()} == {
+        MINUTE: 1,
+        MINUTE + 60: 1,
+    }
+    after.feed(b"hits:50|c")
+    assert after.closer.open_id == MINUTE + 7200
+    assert after.ledger.samples_recovered == after.ledger.samples_closed == 4
+    await after.closer.close()
+    assert b'"sum":100' in after.spool.windows[MINUTE + 7200]
+    assert b'"last":8' in after.spool.windows[MINUTE + 7200]
+
+
+async def test_stored_bases_yield_to_newer_ones(tmp_path, clock, name):
+    before = House(tmp_path, clock, name=name)
+    before.feed(b"load:5|g", b"other:1|g")
+    await before.closer.close()
+    gauges = before.spool.state["gauges"]
+    before.feed(b"load:9|g")
+    clock.advance(61)
+    after, owed = restarted(tmp_path, clock, name, before.checkpoint())
+    await after.recovery.restore(owed, gauges)
+    after.feed(b"load:+1|g", b"other:+1|g")
+    rows = {series.metric: rollup.last for series, rollup in after.hotpath.snapshot(10)}
+    assert rows == {"load": 10, "other": 2}
+
+
+async def test_a_name_keeps_its_class(tmp_path, clock, name):
+    before = House(tmp_path, clock, name=name)
+    before.feed(b"x:1|c", b"x:1|ms")
+    after, owed = restarted(tmp_path, clock, name, before.checkpoint())
+    await after.recovery.restore(owed, b"")
+    assert after.namer.resolve(Identity(b"x", Kind.TIMER, b"")).series.metric == "x.timer"
+
+
+async def test_damage_is_set_aside_and_the_rest_comes_back(tmp_path, clock, name):
+    before = House(tmp_path, clock, name=name)
+    before.feed(b"hits:2|c")
+    found = Found(window=MINUTE, frames=before.checkpoint().frames + b"torn")
+    CheckpointFiles(tmp_path).replace(MINUTE, [found.frames])
+    after, owed = restarted(tmp_path, clock, name, found)
+    await after.recovery.restore(owed, b"")
+    assert after.hotpath.tally().samples_open == 1
+    [kept] = tmp_path.glob("*.damaged-*")
+    assert kept.read_bytes() == found.frames
+
+
+def test_owed_windows_are_sorted_by_the_clock():
+    found = [Found(window=MINUTE + 60 * n, frames=b"") for n in range(4)]
+    owed = Owed.sort(found, wall=MINUTE + 130.0, seconds=60)
+    assert [each.window for each in owed.over] == [MINUTE, MINUTE + 60]
+    assert owed.resume == MINUTE + 180
+    assert Owed.sort([], wall=0.0, seconds=60).resume is None
+    assert Owed.sort(found, wall=0.0, seconds=60).over == ()
+
+
+def test_both_hot_paths_are_tested():
+    assert hotpath.implementation_of("native").name == "native"
