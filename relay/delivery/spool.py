@@ -6,7 +6,7 @@ again. Points move between `points`, `leased` and the counters of the ledger in 
 
 Everything here happens on the loop and nothing waits for the disk: `Writer` hands work to a thread (spool_writer.py),
 and what SQLite does with it is in spool_database.py. While the disk refuses, windows are kept in memory up to
-`MEMORY_MOST`, sending goes on, and `degraded` says so. Without a directory they are never anywhere else.
+`MEMORY_MOST` (room.py), sending goes on, and `degraded` says so. Without a directory they are never anywhere else.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from relay import limits
 from relay.delivery.bodies import Row
-from relay.delivery.filling import Filling
 from relay.delivery.lanes import Entry, Lanes
 from relay.delivery.memory_writer import MemoryWriter
 from relay.delivery.pending import Job
+from relay.delivery.room import Room
 from relay.delivery.spool_database import Database
 from relay.delivery.spool_errors import Damaged, DiskTrouble
 from relay.delivery.spool_writer import Writer
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 Blob: TypeAlias = bytes
 State: TypeAlias = "Mapping[str, bytes]"
 
-MEMORY_MOST: Final = 64 * 1024 * 1024
-"""Bytes of compressed bodies that only memory holds: about a million points, or an hour of 15,000 series."""
 _PRUNE_EVERY: Final = 10_000
 
 
@@ -67,12 +65,17 @@ class Spool:
         self._loss_log = loss_log
         self._lanes = Lanes()
         self._some_wait = asyncio.Event()
-        self._filling = Filling(limit_bytes)
         self._writer = Writer(database, owner=self, clock=clock, loss_log=loss_log) if database else MemoryWriter()
         self._next_id = int(clock.wall() * 1_000_000)
         """Ids go up even if those of an earlier run cannot be read: from the clock, and above all that are found."""
-        self._dropped: set[int] = set()
-        """Windows that were counted as dropped."""
+        self._room = Room(
+            limit_bytes,
+            lanes=self._lanes,
+            bodies=self._writer.bodies,
+            forget=self._writer.forget,
+            ledger=ledger,
+            loss_log=loss_log,
+        )
         self._settled = False
         self.limit_bytes = limit_bytes
         self.committed: set[int] = set()
@@ -150,7 +153,8 @@ class Spool:
             self.committed.difference_update([id_ for id_ in self.committed if id_ < window - limits.POINT_AGE_MAX])
         rows = await self._hand_over(batches, windows=[window], state=state)
         self._ledger.points_created += self._publish(rows)
-        self._watch_filling()
+        if self._writer.room is not None:
+            self._room.watch(self._clock.monotonic(), self._writer.room)
 
     async def add_replayed(self, batches: Sequence[Batch], state: State) -> None:
         """Store batches of windows that were committed long ago, with state that says so, in one transaction."""
@@ -224,16 +228,8 @@ class Spool:
         self.wake()
 
     def make_room(self, missing: int, *, but: Collection[int]) -> bool:
-        """Drop whole oldest windows that are on disk, until so many bytes are free; say whether any became free."""
-        freed = 0
-        for window in list(self._lanes.windows()):
-            if freed >= missing:
-                break
-            on_disk = [e.size for e in self._lanes.waiting(window) if not self._writer.bodies.is_pinned(e.id)]
-            if window not in but and on_disk:
-                freed += sum(on_disk)
-                self._drop_window(window)
-        return freed > 0
+        """Drop whole oldest windows that are on disk; see room.py."""
+        return self._room.make(missing, but=but)
 
     def disk_lost(self) -> Collection[int]:
         """Let go of what was only in a database that had to be set aside; return the ids of committed windows."""
@@ -264,7 +260,7 @@ class Spool:
         for row in rows:
             self._lanes.push(Entry(window=row.window, id=row.id, points=row.points, size=len(row.body)))
         self.wake()
-        self._bound_memory()
+        self._room.bound_memory()
         return sum(row.points for row in rows)
 
     async def _lease(self, entry: Entry, *, live: bool) -> Lease | None:
@@ -303,38 +299,6 @@ class Spool:
         self.leased -= entry.points
         self._lanes.push(entry)
         self.wake()
-
-    def _drop_window(self, window: int) -> None:
-        """Drop what waits of a window; batches that are leased go on."""
-        points = 0
-        for entry in self._lanes.drop(window):
-            points += entry.points
-            self._writer.forget(entry.id)
-        self._ledger.points_dropped["spool_full"] += points
-        if window not in self._dropped:
-            self._dropped.add(window)
-            self._ledger.windows_dropped += 1
-        self._loss_log.warn(
-            "RLY410 spool full, oldest windows dropped", reason="spool_full", window=window, points=points
-        )
-
-    def _bound_memory(self) -> None:
-        """Drop oldest windows while more than MEMORY_MOST is in memory only; never the newest one."""
-        bodies = self._writer.bodies
-        while bodies.pinned_bytes > MEMORY_MOST:
-            windows = [w for w in bodies.pinned_windows if w != self._lanes.newest and self._lanes.waiting(w)]
-            if not windows:
-                return
-            self._drop_window(min(windows))
-
-    def _watch_filling(self) -> None:
-        if self._writer.room is None:
-            return
-        hours = self._filling.observe(self._clock.monotonic(), self.limit_bytes - self._writer.room)
-        if hours is not None:
-            self._loss_log.warn(
-                f"RLY410 spool filling, full in {hours:.1f} hours", reason="filling", limit_bytes=self.limit_bytes
-            )
 
 
 def _compress(batches: Sequence[Batch]) -> list[bytes]:

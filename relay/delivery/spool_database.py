@@ -7,7 +7,7 @@ SQLite has traps on a full disk. It cannot even delete without new blocks in the
 It checkpoints by itself when the log has 1,000 pages and when the last connection closes, which eats the blocks just
 given up: so checkpoints are made here, and a full disk closes no connection. secure_delete (on in Debian) writes every
 deleted byte to the log. max_page_count holds for one connection and ignores the log. Between checkpoints the log keeps
-its size on disk: blocks that need not be found again.
+as much of its size on disk as the ballast has: blocks that need not be found again.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from relay import limits
 from relay.delivery import spool_file
 from relay.delivery.ballast import Ballast
 from relay.delivery.lanes import Entry
-from relay.delivery.spool_errors import Damaged, DiskTrouble, QuotaReached, explained
+from relay.delivery.spool_errors import Damaged, DiskTrouble, QuotaReached, explained, is_full
+from relay.delivery.spool_schema import MAKE, PAGE, SETTINGS, UNCOMMITTED, delete, insert, remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from relay.delivery.bodies import Row
 
-PAGE: Final = 16_384
-"""Bytes: half the log and half the time of 4 KiB for rows of 2.5 KB."""
 REQUESTS_PER_TRANSACTION: Final = 2_000
 _BALLAST_MOST: Final = 8 * 1024 * 1024
 _BALLAST_SHARE: Final = 8
@@ -41,26 +39,8 @@ _CHECKPOINT_EVERY: Final = 16
 """Transactions that only delete, each a few pages of log."""
 _FREE_KEPT: Final = 2_048
 """Free pages kept for reuse; beyond them (after an outage) the file shrinks, 256 pages with every deletion."""
-_UNCOMMITTED: Final = "uncommitted"
-"""Key in `state`: first and last batch id of a window whose transactions are not all done."""
 _TIMEOUT: Final = 0.2
 """Seconds to wait for another process that reads."""
-
-_MAKE: Final = f"""
-PRAGMA page_size = {PAGE};
-PRAGMA auto_vacuum = INCREMENTAL;
-PRAGMA journal_mode = WAL;
-CREATE TABLE windows (id INTEGER PRIMARY KEY);
-CREATE TABLE batches (id INTEGER PRIMARY KEY, window INTEGER, points INTEGER, body BLOB);
-CREATE TABLE state (key TEXT PRIMARY KEY, value BLOB);
-PRAGMA user_version = {spool_file.VERSION};
-"""
-_SETTINGS: Final = """
-PRAGMA synchronous = FULL;
-PRAGMA secure_delete = OFF;
-PRAGMA wal_autocheckpoint = 0;
-PRAGMA cache_size = -8000;
-"""
 
 
 class Contents(NamedTuple):
@@ -143,8 +123,8 @@ class Database:
         *pieces, last = self._pieces(rows)
         for piece in pieces:
             marker = b"%d %d" % (rows[0].id, rows[-1].id)
-            self._transact(partial(_insert, rows=piece, windows=(), state={_UNCOMMITTED: marker}))
-        self._transact(partial(_insert, rows=last, windows=windows, state=state))
+            self._transact(partial(insert, rows=piece, windows=(), state={UNCOMMITTED: marker}))
+        self._transact(partial(insert, rows=last, windows=windows, state=state))
 
     def delete(self, ids: Collection[int]) -> None:
         """Remove batches; ids that do not exist are none.
@@ -152,8 +132,8 @@ class Database:
         Raises:
             DiskTrouble, Damaged: nothing was removed.
         """
-        checkpoint = self._unchecked >= _CHECKPOINT_EVERY
-        self._transact(partial(_delete, ids=ids), checkpoint=checkpoint)
+        checkpoint = self._unchecked >= _CHECKPOINT_EVERY or _size(self._wal) >= self._reserve
+        self._transact(partial(delete, ids=ids), checkpoint=checkpoint)
         if not self.strained:
             self._shrink()
 
@@ -166,6 +146,8 @@ class Database:
         with explained(self._directory):
             self._checkpoint()
             self._ballast.hold()
+        if is_full(self._directory):
+            raise DiskTrouble("full", "nothing is left but the reserve")
         self.strained = False
 
     # --- reading ------------------------------------------------------------------------------------------------------
@@ -205,9 +187,10 @@ class Database:
             spool_file.make_private(self.path)
             self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=_TIMEOUT)
             try:
-                self._db.executescript(_SETTINGS if version is not None else _MAKE + _SETTINGS)
+                self._db.executescript(SETTINGS if version is not None else MAKE + SETTINGS)
                 if version == 0:
                     self._db.execute(f"PRAGMA user_version = {spool_file.VERSION}")
+                self._db.execute(f"PRAGMA journal_size_limit = {self._reserve}").fetchall()
                 self._limit_pages()
             except sqlite3.Error:
                 self.abandon()
@@ -219,10 +202,10 @@ class Database:
             raise Damaged("corrupt", verdict)
 
     def _remove_uncommitted(self, db: sqlite3.Connection) -> None:
-        row = db.execute("SELECT value FROM state WHERE key = ?", (_UNCOMMITTED,)).fetchone()
+        row = db.execute("SELECT value FROM state WHERE key = ?", (UNCOMMITTED,)).fetchone()
         if row is not None:
             first, last = map(int, row[0].split())
-            self._transact(partial(_remove, first=first, last=last))
+            self._transact(partial(remove, first=first, last=last))
 
     def _pieces(self, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
         """Cut rows so that the log of one transaction stays below the ballast."""
@@ -244,6 +227,8 @@ class Database:
                     self._checkpoint()
             except (DiskTrouble, QuotaReached):
                 self.strained = True  # the transaction is safe in the log
+        if is_full(self._directory):
+            self.strained = True  # it went into blocks that were there; say so before the next one finds none
 
     def _with_ballast(self, act: Callable[[], None]) -> None:
         """Act; if the disk is full, give up the ballast and act again."""
@@ -291,27 +276,6 @@ class Database:
     def _pragma(self, name: str) -> int:
         [value] = self._connection.execute(f"PRAGMA {name}").fetchone()
         return int(value)
-
-
-def _insert(
-    db: sqlite3.Connection, *, rows: Sequence[Row], windows: Collection[int], state: Mapping[str, bytes]
-) -> None:
-    if _UNCOMMITTED not in state:
-        db.execute("DELETE FROM state WHERE key = ?", (_UNCOMMITTED,))
-    if windows:
-        db.executemany("INSERT OR IGNORE INTO windows VALUES (?)", [(window,) for window in windows])
-        db.execute("DELETE FROM windows WHERE id < ?", (max(windows) - limits.POINT_AGE_MAX,))
-    db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", state.items())
-    db.executemany("INSERT OR REPLACE INTO batches VALUES (?, ?, ?, ?)", rows)
-
-
-def _delete(db: sqlite3.Connection, *, ids: Collection[int]) -> None:
-    db.executemany("DELETE FROM batches WHERE id = ?", [(id_,) for id_ in ids])
-
-
-def _remove(db: sqlite3.Connection, *, first: int, last: int) -> None:
-    db.execute("DELETE FROM batches WHERE id BETWEEN ? AND ?", (first, last))
-    db.execute("DELETE FROM state WHERE key = ?", (_UNCOMMITTED,))
 
 
 def _size(path: Path) -> int:

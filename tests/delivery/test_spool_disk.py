@@ -327,7 +327,7 @@ async def test_a_window_larger_than_the_quota_is_kept_in_memory(tmp_path):
 
 
 async def test_memory_is_bounded_while_the_disk_refuses(disk, monkeypatch):
-    monkeypatch.setattr("relay.delivery.spool.MEMORY_MOST", MIB)
+    monkeypatch.setattr("relay.delivery.room.MEMORY_MOST", MIB)
     ledger = Ledger()
     fill(disk)
     spool = await open_spool(disk, ledger=ledger, limit_bytes=4 * MIB)

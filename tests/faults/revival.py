@@ -20,5 +20,6 @@ async def revive(relay: RelayProcess) -> float:
         if await asyncio.to_thread(relay.scrape):
             return 0.0
         await asyncio.sleep(0.02)
+    assert relay.process.poll() is not None, f"no worker answers:\n{relay.text()[-3000:]}"
     await asyncio.to_thread(relay.start)
     return time.monotonic() - began

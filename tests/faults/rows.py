@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+SOAK = 0
+"""Not a fault but all of them: its tests are called `test_soak_...`."""
+
 ROWS = {
+    SOAK: "random faults for twenty minutes",
     1: "SIGTERM under load, twenty times",
     2: "kill -9 under load, at random and at each step of a window's commit",
     3: "reload with a good and with a bad file",

@@ -11,11 +11,11 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults.rows import ROWS
+from tests.faults.rows import ROWS, SOAK
 
 HERE = Path(__file__).parent
-_TEST = re.compile(r"def (test_row_(\d\d)_\w+)")
-_ROW = re.compile(r"test_row_\d\d_")
+_TEST = re.compile(r"def (test_(?:row_(\d\d)|soak)_\w+)")
+_ROW = re.compile(r"test_(row_\d\d|soak)_")
 _HEAD = ("row", "fault", "test", "outcome", "figures")
 _WIDEST = 70
 
@@ -25,7 +25,7 @@ def row_tests() -> dict[int, list[str]]:
     found: dict[int, list[str]] = {row: [] for row in ROWS}
     for path in sorted(HERE.glob("test_*.py")):
         for name, row in _TEST.findall(path.read_text()):
-            found.setdefault(int(row), []).append(name)
+            found.setdefault(int(row or SOAK), []).append(name)
     return found
 
 

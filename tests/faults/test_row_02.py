@@ -15,6 +15,8 @@ from tests.support.oracle import conserve
 RATE = 8000
 INTERVAL = 1.0
 """Seconds of data that a kill may cost: one checkpoint interval."""
+WINDOW = 2
+"""Seconds of a window: more than an interval, so that a kill without checkpoints would cost more than it may."""
 
 
 async def kill_at(relay, inject, step: str) -> float:
@@ -28,12 +30,12 @@ async def kill_at(relay, inject, step: str) -> float:
 
 async def test_row_02_killed_at_each_step_of_a_commit(start, load, emulator, figure, tmp_path):
     inject, closed = Inject(tmp_path), 0.0
-    relay = start(environ=inject.environment)
+    relay = start(environ=inject.environment, WINDOW_SECONDS=str(WINDOW))
     generator = load(relay, rate=RATE, seconds=120)
     for point in COMMIT:
         closed += await kill_at(relay, inject, point.name)
     sent = await generator.stop()
-    verdict = await conserve(relay, emulator, sent, lost=int(RATE * (len(COMMIT) * INTERVAL + closed)))
+    verdict = await conserve(relay, emulator, sent, lost=int(RATE * (len(COMMIT) * INTERVAL + closed)), window=WINDOW)
     figure(2, f"{len(COMMIT)} steps: {verdict}; {verdict.lost / len(COMMIT):.0f} lost per kill")
 
 
@@ -41,12 +43,14 @@ async def test_row_02_killed_at_each_step_of_a_commit(start, load, emulator, fig
 @pytest.mark.parametrize("step", [point.name for point in COMMIT])
 async def test_row_02_killed_at_one_step(step, start, load, emulator, figure, tmp_path):
     inject = Inject(tmp_path)
-    relay = start(environ=inject.environment)
+    relay = start(environ=inject.environment, WINDOW_SECONDS=str(WINDOW))
     generator = load(relay, rate=RATE, seconds=30)
     await asyncio.sleep(1.2)
     closed = await kill_at(relay, inject, step)
     await asyncio.sleep(1.2)
-    verdict = await conserve(relay, emulator, await generator.stop(), lost=int(RATE * (INTERVAL + closed)))
+    verdict = await conserve(
+        relay, emulator, await generator.stop(), lost=int(RATE * (INTERVAL + closed)), window=WINDOW
+    )
     figure(2, f"{step}: {verdict.lost} lost, {verdict.duplicated} duplicated, {verdict.invented} invented")
 
 
@@ -54,7 +58,7 @@ async def test_row_02_killed_at_one_step(step, start, load, emulator, figure, tm
 async def test_row_02_killed_twenty_times(start, load, emulator, figure):
     seed = random.randrange(1 << 32)
     dice, closed = random.Random(seed), 0.0
-    relay = start()
+    relay = start(WINDOW_SECONDS=str(WINDOW))
     generator = load(relay, rate=RATE, seconds=120)
     for _ in range(20):
         await asyncio.sleep(dice.uniform(0.5, 2.5))
@@ -62,5 +66,5 @@ async def test_row_02_killed_twenty_times(start, load, emulator, figure):
         closed += await revive(relay)
     await asyncio.sleep(1)
     sent = await generator.stop()
-    verdict = await conserve(relay, emulator, sent, lost=int(RATE * (20 * INTERVAL + closed)))
+    verdict = await conserve(relay, emulator, sent, lost=int(RATE * (20 * INTERVAL + closed)), window=WINDOW)
     figure(2, f"20 kills at random (seed {seed}): {verdict}; {verdict.lost / 20:.0f} lost per kill")

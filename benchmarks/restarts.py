@@ -1,0 +1,246 @@
+"""Packets lost over restarts under load, side by side: npm statsd, this relay, and this relay with its sockets held.
+
+    python -m benchmarks.restarts [--restarts 20] [--seconds 24] [--rate 8000] [--flush 2] [--only "npm statsd"]
+
+The same packets at the same pace go to each server, which is told to end (SIGTERM) every 1.2 s and is started again at
+once, as an init system does; the first time after 0.6 s, so 0.6 s of peace follow the last. Two flushes later its back
+end is compared with what was sent, packet by packet (tests/support/load.py). npm statsd flushes to a Graphite listener,
+the relay to the local cloud; both flush every two seconds. A packet sent while nobody listened is lost, as in life.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from benchmarks.servers import QUIET, free_port, udp_row
+from tests.support.load import BASE, Load
+from tests.support.node import has_node, install
+from tests.support.oracle import judge
+from tests.support.relay import environment, make_emulator, run
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from relay.jdcloud.emulator import Emulator
+
+STOP_SECONDS = 10.0
+COUNTER = "stats.counters."
+
+
+class Daemon(Protocol):
+    """A server that can be ended and started again."""
+
+    port: int
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start it; its socket may be bound a little later."""
+        ...
+
+    def points(self) -> list[dict[str, object]]:
+        """What its back end has, as points of the local cloud."""
+        ...
+
+
+@dataclass
+class Graphite:
+    """State: the sums that arrived in Graphite's line protocol, by metric."""
+
+    totals: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Add up one connection's lines."""
+        async for line in reader:
+            name, value, _ = line.decode().split()
+            if name.startswith(COUNTER) and name.endswith(".count"):
+                self.totals[name.removeprefix(COUNTER).removesuffix(".count")] += float(value)
+        writer.close()
+
+
+class Statsd:
+    """npm statsd in front of a Graphite listener."""
+
+    def __init__(self, directory: Path, graphite: Graphite, graphite_port: int, flush: float) -> None:
+        self.port = free_port()
+        self._graphite = graphite
+        self._config = directory / "config.js"
+        self._config.write_text(
+            f'{{ port: {self.port}, address: "127.0.0.1", mgmt_port: {free_port(socket.SOCK_STREAM)},'
+            f' graphiteHost: "127.0.0.1", graphitePort: {graphite_port}, backends: ["./backends/graphite"],'
+            f" graphite: {{ legacyNamespace: false }}, deleteIdleStats: true, flushInterval: {flush * 1000:.0f} }}"
+        )
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start node."""
+        command = ["node", "--no-deprecation", str(install() / "statsd/stats.js"), str(self._config)]
+        return subprocess.Popen(command, stdout=QUIET, stderr=QUIET)
+
+    def points(self) -> list[dict[str, object]]:
+        """The sums; statsd does not tell how many samples they hold, so the count is what the sum says."""
+        return [
+            {"metric": name, "dimensions": {}, "timestamp": 0, "values": {"sum": total, "count": digits(int(total))}}
+            for name, total in self._graphite.totals.items()
+        ]
+
+
+class Relay:
+    """This relay in front of the local cloud; with `held`, its socket is ours and passed as systemd does."""
+
+    def __init__(self, directory: Path, emulator: Emulator, url: str, flush: float, *, held: bool) -> None:
+        self._emulator = emulator
+        self._log = directory / "log"
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM) if held else None
+        if self._socket:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+            self._socket.bind(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1] if self._socket else free_port()
+        settings = {"LISTEN_UDP": f"127.0.0.1:{self.port}", "WINDOW_SECONDS": f"{flush:.0f}"}
+        quota = {"CLOUD_COUNTER_VALUES": "samples", "CLOUD_REQUESTS_PER_MINUTE": "60000"}
+        self._environ = environment(url, directory / "state", **settings, **quota)
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start it, with LISTEN_FDS if its socket is held."""
+        command, environ, keep = list(run()), self._environ, ()
+        if self._socket:
+            keep = (self._socket.fileno(),)
+            shell = f'exec 3<&{keep[0]}; [ {keep[0]} = 3 ] || exec {keep[0]}<&-; LISTEN_PID=$$ exec "$@"'
+            command = ["bash", "-c", shell, "bash", *command]
+            environ = {**environ, "LISTEN_FDS": "1", "LISTEN_FDNAMES": f"udp://127.0.0.1:{self.port}"}
+        with self._log.open("ab") as log:
+            return subprocess.Popen(command, env=environ, stdout=log, stderr=log, pass_fds=keep, cwd="/")
+
+    def points(self) -> list[dict[str, object]]:
+        """What the local cloud stored."""
+        return list(self._emulator.received)
+
+
+def digits(number: int) -> int:
+    """Return the sum of a number's digits in the load's base."""
+    total = 0
+    while number:
+        number, digit = divmod(number, BASE)
+        total += digit
+    return total
+
+
+@asynccontextmanager
+async def statsd(flush: float) -> AsyncIterator[Daemon]:
+    """Yield npm statsd."""
+    graphite = Graphite()
+    server = await asyncio.start_server(graphite.take, "127.0.0.1", 0)
+    with tempfile.TemporaryDirectory() as directory:
+        yield Statsd(Path(directory), graphite, server.sockets[0].getsockname()[1], flush)
+    server.close()
+
+
+@asynccontextmanager
+async def relay(flush: float, *, held: bool) -> AsyncIterator[Daemon]:
+    """Yield this relay."""
+    emulator = make_emulator()
+    with tempfile.TemporaryDirectory() as directory:
+        yield Relay(Path(directory), emulator, await emulator.start(), flush, held=held)
+        await emulator.stop()
+
+
+def servers(flush: float) -> dict[str, object]:
+    """Return what is compared."""
+    found = {"npm statsd": statsd(flush)} if has_node() else {}
+    return {**found, "relay": relay(flush, held=False), "relay, socket held": relay(flush, held=True)}
+
+
+async def bound(daemon: Daemon, process: subprocess.Popen[bytes]) -> None:
+    """Wait until somebody listens."""
+    ends = time.monotonic() + 30
+    while udp_row(daemon.port) is None:
+        if process.poll() is not None or time.monotonic() > ends:
+            raise RuntimeError(f"did not start, exit code {process.poll()}")
+        await asyncio.sleep(0.02)
+    await asyncio.sleep(1)
+
+
+async def end(process: subprocess.Popen[bytes]) -> float:
+    """End it in order, or not; return the seconds."""
+    began = time.monotonic()
+    process.terminate()
+    try:
+        await asyncio.to_thread(process.wait, STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    return time.monotonic() - began
+
+
+async def until(moment: float) -> None:
+    """Sleep to a moment of the monotonic clock."""
+    await asyncio.sleep(max(0.0, moment - time.monotonic()))
+
+
+async def restart_under_load(daemon: Daemon, options: argparse.Namespace) -> str:
+    """Return the row of one server."""
+    process = daemon.start()
+    stops: list[float] = []
+    try:
+        await bound(daemon, process)
+        load = Load(f"udp:127.0.0.1:{daemon.port}", rate=options.rate, seconds=options.seconds * 4)
+        began = time.monotonic()
+        for number in range(options.restarts):
+            await until(began + (number + 0.5) * options.seconds / options.restarts)
+            stops.append(await end(process))
+            process = daemon.start()
+        await until(began + options.seconds)
+        sent = await load.stop()
+        await asyncio.sleep(1 + 2 * options.flush)
+        await end(process)
+        await asyncio.sleep(0.5)
+    finally:
+        if process.poll() is None:
+            process.kill()
+    verdict = judge(daemon.points(), sent)
+    share = verdict.lost / sent.count
+    return (
+        f"{sent.count:>10,}{verdict.lost:>10,}{share:>9.2%}{verdict.duplicated:>12,}{max(stops, default=0.0):>14.1f} s"
+    )
+
+
+async def compare(options: argparse.Namespace) -> None:
+    """Print one row a server."""
+    print(
+        f"{options.restarts} restarts in {options.seconds:g} s, {options.rate:g} packets/s, flush {options.flush:g} s\n"
+    )
+    print(f"{'':<22}{'sent':>10}{'lost':>10}{'':>9}{'duplicated':>12}{'longest stop':>16}")
+    for name, make in servers(options.flush).items():
+        if options.only and name not in options.only.split(";"):
+            continue
+        async with make as daemon:
+            try:
+                row = await restart_under_load(daemon, options)
+            except RuntimeError as error:
+                row = f"  left out: {error}"
+        print(f"{name:<22}{row}", flush=True)
+
+
+def main() -> None:
+    """Read the command line and compare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--restarts", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=24)
+    parser.add_argument("--rate", type=float, default=8000)
+    parser.add_argument("--flush", type=float, default=2)
+    parser.add_argument("--only", default="")
+    if not has_node():
+        print("LEFT OUT npm statsd: npm is missing", file=sys.stderr)
+    asyncio.run(compare(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()
