@@ -24,7 +24,9 @@ from tests.support.clock import VirtualClock
 CLOCK = SystemClock()
 
 
-def batches(count: int, per_request: int = 5, *, window: int | None = None, bad: frozenset[int] = frozenset()):
+def batches(
+    count: int, per_request: int = 5, *, window: int | None = None, bad: frozenset[int] = frozenset(), first: int = 0
+):
     """Return a window and requests of `count` points m0, m1, ...; the cloud lists those in `bad` as illegal."""
     now = int(CLOCK.wall()) // 60 * 60 if window is None else window
     points = [
@@ -40,7 +42,7 @@ def batches(count: int, per_request: int = 5, *, window: int | None = None, bad:
                 }
             ).encode()
         )
-        for number in range(count)
+        for number in range(first, first + count)
     ]
     return now, list(pack(points, window=now, head=BODY_HEAD, tail=BODY_TAIL, max_points=per_request))
 
@@ -99,6 +101,10 @@ class Setup:
             assert self.balanced()
             await asyncio.sleep(0.005)
         assert self.balanced()
+
+    async def nothing_but_suspects(self) -> None:
+        """Wait until every batch is done, but for those that wait for the success of another one."""
+        await self.until(lambda: not self.spool.points and self.spool.leased == self.pool._doubts.points)
 
     async def until(self, condition) -> None:
         while not condition():
