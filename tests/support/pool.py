@@ -24,9 +24,7 @@ from tests.support.clock import VirtualClock
 CLOCK = SystemClock()
 
 
-def batches(
-    count: int, per_request: int = 5, *, window: int | None = None, bad: frozenset[int] = frozenset(), first: int = 0
-):
+def batches(count: int, per_request: int = 5, *, window: int | None = None, bad=frozenset(), first: int = 0):
     """Return a window and requests of `count` points m0, m1, ...; the cloud lists those in `bad` as illegal."""
     now = int(CLOCK.wall()) // 60 * 60 if window is None else window
     points = [
