@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import ssl
 
 import msgspec
@@ -11,101 +10,12 @@ import pytest
 import trustme
 from aiohttp import web
 
-from relay.clock import SystemClock
-from relay.config.types import Secret
-from relay.delivery.batcher import pack
-from relay.delivery.dead_letters import DeadLetters
-from relay.delivery.gate import Settings
 from relay.delivery.letters import Reader, letter_files
-from relay.delivery.pool import SenderPool
 from relay.delivery.transport import HttpTransport, LineTransport
 from relay.errors import TransportError
-from relay.jdcloud.cloud import JDCloud
-from relay.jdcloud.emulator import Emulator, Fault
-from relay.jdcloud.points import BODY_HEAD, BODY_TAIL
-from relay.jdcloud.sign import Signer
-from relay.model import Point, Reply
-from relay.telemetry import Ledger, LossLog
-from tests.support.clock import VirtualClock
-from tests.support.spool import open_spool
-
-CLOCK = SystemClock()
-
-
-def batches(count: int, per_request: int = 5):
-    now = int(CLOCK.wall()) // 60 * 60
-    points = [
-        Point(
-            json.dumps(
-                {
-                    "namespace": "n",
-                    "metric": f"m{number}",
-                    "dimensions": {"host": "h"},
-                    "timestamp": now,
-                    "type": 2,
-                    "values": {"sum": number},
-                }
-            ).encode()
-        )
-        for number in range(count)
-    ]
-    return now, list(pack(points, window=now, head=BODY_HEAD, tail=BODY_TAIL, max_points=per_request))
-
-
-class Setup:
-    """A pool, a spool, an emulator; `clock` drives the pool's waits."""
-
-    def __init__(self, directory, *, clock=CLOCK, transport=None, secret="sk", minute=60.0) -> None:
-        self.directory = directory
-        self.clock = clock
-        self.minute = minute
-        self.transport = transport or HttpTransport(timeout=1, connect_timeout=0.5, concurrency=4, ca_file="", proxy="")
-        self.emulator = Emulator(access_key="ak", secret_key="sk", region="r", clock=CLOCK)
-        self.signer = Signer(access_key="ak", secret_key=Secret(secret), region="r")
-        self.ledger = Ledger()
-
-    async def __aenter__(self) -> Setup:
-        self.url = await self.emulator.start()
-        nonces = iter(range(10**6))
-        cloud = JDCloud(
-            endpoint=f"{self.url}/v1/customMetrics", region="r", signer=self.signer, nonce=lambda: str(next(nonces))
-        )
-        self.spool = await open_spool(self.directory, ledger=self.ledger)
-        self.pool = SenderPool(
-            spool=self.spool,
-            cloud=cloud,
-            transport=self.transport,
-            settings=Settings(concurrency=4, requests_per_minute=60_000, minute=self.minute),
-            dead_letters=DeadLetters(self.directory, ledger=self.ledger, clock=CLOCK),
-            ledger=self.ledger,
-            loss_log=LossLog(CLOCK),
-            clock=self.clock,
-            random=lambda: 0.01,
-        )
-        self.running = asyncio.create_task(self.pool.run())
-        return self
-
-    async def __aexit__(self, *_) -> None:
-        await self.pool.drain(until=0.0)
-        await self.running
-        await self.spool.close()
-        await self.transport.close()
-        await self.emulator.stop()
-
-    async def send(self, count: int) -> None:
-        window, packed = batches(count)
-        await self.spool.store(window, packed, {})
-
-    async def settle(self) -> None:
-        while self.spool.points or self.spool.leased:
-            assert self.balanced()
-            await asyncio.sleep(0.005)
-        assert self.balanced()
-
-    def balanced(self) -> bool:
-        ledger = self.ledger
-        left = self.spool.points + self.pool.in_flight
-        return ledger.points_created == ledger.points_delivered + ledger.points_refused + left
+from relay.jdcloud.emulator import Fault
+from relay.model import Reply
+from tests.support.pool import Paused, Setup
 
 
 @pytest.fixture
@@ -156,17 +66,6 @@ async def test_a_refusal_that_passes_costs_no_point(setup):
     await setup.send(50)
     await setup.settle()
     assert (setup.ledger.points_delivered, setup.ledger.points_refused) == (50, 0)
-
-
-class Paused(VirtualClock):
-    """Virtual sleeps that let real answers come in."""
-
-    def __init__(self) -> None:
-        super().__init__(CLOCK.wall())
-
-    async def sleep(self, seconds: float) -> None:
-        await super().sleep(seconds)
-        await asyncio.sleep(0.001)
 
 
 @pytest.mark.parametrize(

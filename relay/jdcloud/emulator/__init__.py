@@ -72,6 +72,8 @@ class Emulator:
         """Whether a 429 says when to come back."""
         self.poison: set[str] = set()
         """Metrics: a request that holds one of them is refused whole, and nobody says why."""
+        self.unreadable: set[str] = set()
+        """Metrics: a request that holds one of them is stored, and answered with what is no JSON."""
         self.redirect_to = "http://127.0.0.1:1/"
         self.clock_ahead = 0.0
         """Seconds that the Date of answers is ahead of the clock."""
@@ -157,6 +159,8 @@ class Emulator:
         if kind in ("reset", "hang"):
             return await self._vanish(request, kind)
         status, answer = self._judge(request, body, request_id, spoil=kind)
+        if self.unreadable and self.unreadable & {point.get("metric") for point in decode(body)["metricDataList"]}:
+            kind = "garbage"
         return await abuse(kind, request, encode(answer)) or self._answer(status, answer)
 
     def _answer(self, status: int, answer: Any, headers: dict[str, str] | None = None) -> web.Response:  # noqa: ANN401

@@ -1,0 +1,136 @@
+"""A sender pool with a spool and an emulator over real HTTP, without a relay around it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from relay.clock import SystemClock
+from relay.config.types import Secret
+from relay.delivery.batcher import pack
+from relay.delivery.dead_letters import DeadLetters
+from relay.delivery.gate import Settings
+from relay.delivery.letters import letter_files
+from relay.delivery.pool import SenderPool
+from relay.delivery.transport import HttpTransport
+from relay.jdcloud.cloud import JDCloud
+from relay.jdcloud.emulator import Emulator
+from relay.jdcloud.points import BODY_HEAD, BODY_TAIL
+from relay.jdcloud.sign import Signer
+from relay.model import Point
+from relay.telemetry import Ledger, LossLog
+from tests.support.clock import VirtualClock
+from tests.support.spool import open_spool
+
+CLOCK = SystemClock()
+
+
+def batches(count: int, per_request: int = 5, *, window: int | None = None, bad=frozenset(), first: int = 0):
+    """Return a window and requests of `count` points m0, m1, ...; the cloud lists those in `bad` as illegal."""
+    now = int(CLOCK.wall()) // 60 * 60 if window is None else window
+    points = [
+        Point(
+            json.dumps(
+                {
+                    "namespace": "n",
+                    "metric": f"m{number}" if number not in bad else f"m-{number}",
+                    "dimensions": {"host": "h"},
+                    "timestamp": now,
+                    "type": 2,
+                    "values": {"sum": number},
+                }
+            ).encode()
+        )
+        for number in range(first, first + count)
+    ]
+    return now, list(pack(points, window=now, head=BODY_HEAD, tail=BODY_TAIL, max_points=per_request))
+
+
+class Setup:
+    """A pool, a spool, an emulator; `clock` drives the pool's waits."""
+
+    def __init__(self, directory, *, clock=CLOCK, transport=None, secret="sk", newer_signer=None, **settings) -> None:
+        self.directory = directory
+        self.clock = clock
+        self.settings = Settings(**{"concurrency": 4, "requests_per_minute": 60_000, **settings})
+        self.newer_signer = newer_signer or (lambda: None)
+        self.transport = transport or HttpTransport(timeout=1, connect_timeout=0.5, concurrency=4, ca_file="", proxy="")
+        self.emulator = Emulator(access_key="ak", secret_key="sk", region="r", clock=CLOCK)
+        self.signer = Signer(access_key="ak", secret_key=Secret(secret), region="r")
+        self.ledger = Ledger()
+
+    async def __aenter__(self) -> Setup:
+        self.url = await self.emulator.start()
+        nonces = iter(range(10**6))
+        cloud = JDCloud(
+            endpoint=f"{self.url}/v1/customMetrics",
+            region="r",
+            signer=self.signer,
+            nonce=lambda: str(next(nonces)),
+            newer_signer=self.newer_signer,
+        )
+        self.spool = await open_spool(self.directory, ledger=self.ledger)
+        self.pool = SenderPool(
+            spool=self.spool,
+            cloud=cloud,
+            transport=self.transport,
+            settings=self.settings,
+            dead_letters=DeadLetters(self.directory, ledger=self.ledger, clock=CLOCK),
+            ledger=self.ledger,
+            loss_log=LossLog(CLOCK),
+            clock=self.clock,
+            random=lambda: 0.01,
+        )
+        self.running = asyncio.create_task(self.pool.run())
+        return self
+
+    async def __aexit__(self, *_) -> None:
+        await self.pool.drain(until=0.0)
+        await self.running
+        await self.spool.close()
+        await self.transport.close()
+        await self.emulator.stop()
+
+    async def send(self, count: int, per_request: int = 5, **options) -> None:
+        window, packed = batches(count, per_request, **options)
+        await self.spool.store(window, packed, {})
+
+    async def settle(self) -> None:
+        while self.spool.points or self.spool.leased:
+            assert self.balanced()
+            await asyncio.sleep(0.005)
+        assert self.balanced()
+
+    async def nothing_but_suspects(self) -> None:
+        """Wait until every batch is done, but for those that wait for the success of another one."""
+        await self.until(lambda: not self.spool.points and self.spool.leased == self.pool._doubts.points)
+
+    async def until(self, condition) -> None:
+        while not condition():
+            assert self.balanced()
+            await asyncio.sleep(0.005)
+
+    def letters(self) -> list[dict]:
+        """The dead letters."""
+        paths = letter_files(self.directory)
+        return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+
+    def metrics(self) -> list[str]:
+        """Metrics that the cloud stored, in order."""
+        return [point["metric"] for point in self.emulator.received]
+
+    def balanced(self) -> bool:
+        ledger = self.ledger
+        left = self.spool.points + self.pool.in_flight + sum(ledger.points_dropped.values())
+        return ledger.points_created == ledger.points_delivered + ledger.points_refused + left
+
+
+class Paused(VirtualClock):
+    """Virtual sleeps that let real answers come in."""
+
+    def __init__(self) -> None:
+        super().__init__(CLOCK.wall())
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds)
+        await asyncio.sleep(0.001)
