@@ -34,10 +34,6 @@ UDP: Final = "udp"
 TCP: Final = "tcp"
 DGRAM, STREAM, DATADOG = UNIX = ("dgram", "stream", "datadog")
 """Kinds of Unix sockets: datagrams; streams of lines; streams of frames, each with its length before it."""
-BACKLOG: Final = 1_024
-"""Connections that may wait to be taken; those beyond the limit are taken too, and closed."""
-_STREAM_BUFFER: Final = 256 * 1024
-"""Asked of the kernel for each connection, which would else grow to 6 MiB while the relay is behind."""
 _SO_RCVBUFFORCE: Final = 33
 _ABSENT: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
@@ -189,26 +185,12 @@ def open_tcp(address: Address) -> Held:
     Raises:
         RelayError: RLY101, it cannot be bound.
     """
+    from relay.listener.tcp import bind_tcp  # noqa: PLC0415 - only who has such sockets pays for it
+
     try:
-        return Held(TCP, _bind_tcp(address), address)
+        return Held(TCP, bind_tcp(address.host, address.port), address)
     except OSError as error:
         raise _explain(error, TCP, address) from error
-
-
-def _bind_tcp(address: Address) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
-    try:
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of an earlier relay may still linger
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _STREAM_BUFFER)
-        sock.bind((address.host, address.port))
-        sock.listen(BACKLOG)
-    except OSError:
-        sock.close()
-        raise
-    return sock
 
 
 def open_unix(address: UnixPath, *, mode: int) -> Held:
@@ -219,10 +201,8 @@ def open_unix(address: UnixPath, *, mode: int) -> Held:
     """
     from relay.listener.unix import bind_unix  # noqa: PLC0415 - only who has such sockets pays for it
 
-    is_stream = address.kind != DGRAM
-    sock, file = bind_unix(address.path, kind=socket.SOCK_STREAM if is_stream else socket.SOCK_DGRAM, mode=mode)
-    if is_stream:
-        sock.listen(BACKLOG)
+    kind = socket.SOCK_DGRAM if address.kind == DGRAM else socket.SOCK_STREAM
+    sock, file = bind_unix(address.path, kind=kind, mode=mode)
     return Held(address.kind, sock, address, file)
 
 

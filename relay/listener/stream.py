@@ -19,6 +19,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 from relay import limits
+from relay.listener.connection import Connection, Peername, Sink, StreamListener, label_of
 from relay.listener.framing import FrameFraming, LineFraming
 from relay.listener.sockets import DATADOG, TCP
 
@@ -41,63 +42,6 @@ _LOOK: Final = 1.0
 """Seconds between two looks for idle connections."""
 _STOP: Final = 0.5
 """Seconds to take what waits at stop; a sender that does not stop must not keep the relay from stopping."""
-
-Peername = tuple[str, int] | None
-
-
-class Sink(Protocol):
-    """Who takes lines."""
-
-    def feed(self, datagram: bytes, now: float, peer: Peername = None) -> None:
-        """Take complete lines."""
-        ...
-
-    def reject(self, line: bytes, reason: str, now: float, peer: Peername = None) -> None:
-        """Count a line that is not one."""
-        ...
-
-    def admits(self, peer: Peername) -> bool:
-        """Say whether a sender may send."""
-        ...
-
-
-class StreamListener:
-    """State: a listening socket, and what came of its connections."""
-
-    def __init__(self, sock: socket.socket, *, label: str, framing: Callable[[], Framing]) -> None:
-        self.socket = sock
-        self.label = label
-        """Name in metrics: `tcp://127.0.0.1:8125`, `unix-stream:PATH`, `unix-datadog:PATH`."""
-        self.framing = framing
-        self.bound = sock.getsockname()
-        self.datagrams = 0
-        """Chunks of lines, or frames, that went to the hot path."""
-        self.connections = 0
-        """Open now."""
-        self.refused = 0
-        """Closed at once: too many, or not allowed."""
-        self.idle_closed = 0
-
-    def __repr__(self) -> str:
-        """Report the connections."""
-        return f"<StreamListener {self.label}, {self.connections} connections>"
-
-
-class _Connection:
-    """State: what one sender has not finished, and when it last finished something."""
-
-    __slots__ = ("framing", "last", "listener", "peer", "socket")
-
-    def __init__(self, sock: socket.socket, listener: StreamListener, *, peer: Peername, now: float) -> None:
-        self.socket = sock
-        self.listener = listener
-        self.peer = peer
-        self.framing = listener.framing()
-        self.last = now
-
-    def __repr__(self) -> str:
-        """Report the sender."""
-        return f"<Connection {self.peer} {self.framing!r}>"
 
 
 class Streams:
@@ -123,7 +67,7 @@ class Streams:
         self.listeners: list[StreamListener] = []
         self._listening: dict[int, StreamListener] = {}
         """By descriptor, those that take connections."""
-        self._connections: dict[int, _Connection] = {}
+        self._connections: dict[int, Connection] = {}
         self._ready: deque[int] = deque()
         self._epoll = select.epoll()
         self._is_held = is_held
@@ -147,7 +91,7 @@ class Streams:
 
     def _add(self, sock: socket.socket, form: str, framing: Callable[[], Framing]) -> StreamListener:
         sock.setblocking(False)
-        listener = StreamListener(sock, label=_label(form, sock.getsockname()), framing=framing)
+        listener = StreamListener(sock, label=label_of(form, sock.getsockname()), framing=framing)
         self.listeners.append(listener)
         return listener
 
@@ -232,11 +176,11 @@ class Streams:
             )
             return
         sock.setblocking(False)
-        self._connections[sock.fileno()] = _Connection(sock, listener, peer=peer, now=self._clock.monotonic())
+        self._connections[sock.fileno()] = Connection(sock, listener, peer=peer, now=self._clock.monotonic())
         listener.connections += 1
         self._epoll.register(sock, select.EPOLLIN)
 
-    def _read(self, connection: _Connection) -> bool:
+    def _read(self, connection: Connection) -> bool:
         """Read a chunk; say whether there may be more."""
         try:
             chunk = connection.socket.recv(limits.STREAM_CHUNK)
@@ -253,7 +197,7 @@ class Streams:
             self._end(connection, in_order=False)
         return not connection.framing.broken
 
-    def _take(self, connection: _Connection, pieces: list[Piece]) -> None:
+    def _take(self, connection: Connection, pieces: list[Piece]) -> None:
         now = self._clock.wall()
         for text, reason in pieces:
             if reason:
@@ -264,7 +208,7 @@ class Streams:
         if pieces:
             connection.last = self._clock.monotonic()
 
-    def _end(self, connection: _Connection, *, in_order: bool) -> None:
+    def _end(self, connection: Connection, *, in_order: bool) -> None:
         self._take(connection, connection.framing.end(in_order=in_order))
         connection.listener.connections -= 1
         del self._connections[connection.socket.fileno()]
@@ -336,11 +280,3 @@ def open_streams(source: Source, listen: Listen, *, clock: Clock, loss_log: Loss
         add = streams.add_frames if one.kind == DATADOG else streams.add_lines
         add(one.socket, one.kind if one.kind == TCP else f"unix-{one.kind}")
     return streams
-
-
-def _label(form: str, bound: tuple[str, int] | str) -> str:
-    """Return `tcp://127.0.0.1:8125` or `unix-stream:PATH`."""
-    if isinstance(bound, str):
-        return f"{form}:{bound}"
-    host, port = bound[:2]
-    return f"{form}://{f'[{host}]' if ':' in host else host}:{port}"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from relay.errors import ExitCode, Problem, RelayError
+from relay.listener.tcp import BACKLOG
 
 
 class UnixFile(NamedTuple):
@@ -49,7 +50,7 @@ class UnixFile(NamedTuple):
 
 
 def bind_unix(path: str, *, kind: socket.SocketKind, mode: int) -> tuple[socket.socket, UnixFile]:
-    """Bind a socket to a path.
+    """Bind a socket to a path; one of streams listens.
 
     Args:
         path: of the socket's file, at most 107 bytes.
@@ -66,10 +67,13 @@ def bind_unix(path: str, *, kind: socket.SocketKind, mode: int) -> tuple[socket.
         os.fchmod(sock.fileno(), mode)
         sock.bind(path)
         Path(path).chmod(mode)
-        return sock, UnixFile.find(path)
+        file = UnixFile.find(path)
+        if kind == socket.SOCK_STREAM:
+            sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
         raise _refusal(path, error) from error
+    return sock, file
 
 
 def _make_room(path: str, kind: socket.SocketKind) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import stat
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import sys
 import pytest
 
 from relay.errors import RelayError
-from relay.listener.sockets import Address, UnixPath, Wanted, close_sockets, open_sockets
+from relay.listener.sockets import Address, UnixPath, Wanted, close_sockets, open_sockets, open_tcp
 
 KINDS = ("udp", "tcp", "dgram", "stream", "datadog")
 CHILD = """
@@ -27,8 +26,7 @@ print(json.dumps([name for name in environ if name.startswith("LISTEN")]))
 
 @pytest.fixture
 def wanted(tmp_path) -> Wanted:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
+    with open_tcp(Address("127.0.0.1", 0)).socket as sock:
         address = Address("127.0.0.1", sock.getsockname()[1])
     paths = [UnixPath(kind, str(tmp_path / kind)) for kind in KINDS[2:]]
     return Wanted(udp=[address], receive_buffer=10_000, tcp=[address], unix=paths, unix_mode=0o600)
