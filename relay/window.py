@@ -184,6 +184,8 @@ class Closer:
         self._clock = clock
         self._on_closed = on_closed
         self._stopping = False
+        self._is_behind = False
+        """More identities wait than one tick names."""
         self._at_edge: Callable[[], Rules] | None = None
         self.active_at = clock.monotonic()
         """When it last made progress, on the monotonic clock."""
@@ -212,13 +214,13 @@ class Closer:
         self._stopping = True
 
     def _until_next_tick(self) -> float:
-        """Wake at the window's end rather than up to a tick later."""
-        return min(TICK, max(0.001, self.open_id + self._seconds - self._clock.wall()))
+        """Wake at the window's end rather than up to a tick later, and at once while identities wait for names."""
+        return 0.0 if self._is_behind else min(TICK, max(0.001, self.open_id + self._seconds - self._clock.wall()))
 
     async def tick(self) -> None:
         """Name what is new; follow the clock; close the window if it is over."""
         self.active_at = self._clock.monotonic()
-        await self._name(slices=NAMING_SLICES)
+        self._is_behind = await self._name(slices=NAMING_SLICES)
         wall = self._clock.wall()
         moved = moved_id(self.open_id, wall, self._seconds, self._spool.committed)
         if moved != self.open_id:
@@ -297,14 +299,19 @@ class Closer:
             ledger.points_created += encoding.points_collided
             ledger.points_dropped["name_collision"] += encoding.points_collided
 
-    async def _name(self, *, slices: int) -> None:
-        """Answer up to `slices` x 200 unresolved identities: a flood of new ones must not keep the closer here."""
+    async def _name(self, *, slices: int) -> bool:
+        """Answer up to `slices` x 200 unresolved identities: a flood of new ones must not keep the closer here.
+
+        Returns:
+            Whether there may be more.
+        """
         for _ in range(slices):
             identities = self._hotpath.unresolved(NAMES_PER_SLICE)
             if not identities:
-                return
+                return False
             self._hotpath.resolve([(identity, self._namer.resolve(identity)) for identity in identities])
             await self._clock.sleep(0)
+        return True
 
     async def _name_closing(self) -> None:
         """Answer what the closing window needs; it takes no new identities, so this ends."""
@@ -313,11 +320,12 @@ class Closer:
             await self._clock.sleep(0)
 
     async def _paced(self, items: Iterable[T]) -> AsyncIterator[T]:
-        """Pull lazily made items, letting others run every 5 ms."""
+        """Pull lazily made items, letting others run every 5 ms; what is new meanwhile gets its names."""
         slice_ends = self._clock.monotonic() + limits.CLOSE_SLICE
         for item in items:
             yield item
             if self._clock.monotonic() >= slice_ends:
+                await self._name(slices=1)
                 await self._clock.sleep(0)
                 self.active_at = self._clock.monotonic()
                 slice_ends = self.active_at + limits.CLOSE_SLICE

@@ -202,6 +202,18 @@ async def test_identities_are_named_before_their_window_is_handed_out(house, clo
     assert spool.stored == [(MINUTE, [])]
 
 
+async def test_a_flood_of_identities_is_named_without_a_pause_between_ticks(house, clock):
+    closer, hotpath, *_ = house
+    hotpath.pending = [Identity(b"%d" % i, Kind.COUNTER, b"") for i in range(10_000)]
+    began = clock.monotonic()
+    while hotpath.pending:
+        await clock.sleep(closer._until_next_tick())
+        await closer.tick()
+    assert clock.monotonic() - began == pytest.approx(window.TICK), "before the first one only"
+    await closer.tick()
+    assert closer._until_next_tick() == pytest.approx(window.TICK)
+
+
 async def test_an_early_close_takes_the_current_minute_only(house, clock):
     closer, hotpath, spool, _, _ = house
     hotpath.count = 1
