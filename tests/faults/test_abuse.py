@@ -164,7 +164,7 @@ async def test_row_17_a_million_tag_values(start, emulator, figure, names, count
     warning = relay.events("RLY310 series limit reached")[0]
     assert warning["tag"] == "user"
     assert warning["metric"].startswith("web")
-    assert gauge.memory - before < limit + 32
+    assert gauge.memory - before < limit + 64, "the tables, and besides them what closing 50,000 series takes"
     assert emulator.duplicates() == []
     share = per_class / (per_metric + per_class)
     figure(
