@@ -119,6 +119,13 @@ class Ingest:
             close_sockets(held)
             raise
 
+    def adopt(self, settings: IngestSettings) -> None:
+        """Go on with the settings of the configuration, which may have changed since the supervisor read it."""
+        if settings != self.settings:
+            self.settings = settings
+            self.hotpath.configure(**settings.limits())
+            self.hotpath.allow(settings.allow)
+
     def start(self) -> None:
         """Begin to read, once; the Python hot path needs the running loop."""
         if self._is_started:

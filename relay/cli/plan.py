@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from relay.config.schema import Config
 
 STEADY: Final = 10.0
-"""Seconds after which a worker has proved itself; a window, where that is shorter: those are tests."""
+"""Seconds after which a worker has proved itself: a sixth of a window, so that tests with short ones need not wait."""
 
 
 def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -69,7 +69,7 @@ def make_plan(config: Config) -> str:
     """
     return Plan(
         wanted=wanted_sockets(config),
-        steady=min(STEADY, config.window.seconds),
+        steady=min(STEADY, config.window.seconds / 6),
         state=str(state_directory(config.spool, os.environ, Path.home()) or ""),
         is_text=is_text(config.log),
         level=config.log.level,

@@ -85,6 +85,8 @@ class TextWitness:
     """Where points go."""
     credentials: str
     """How they were found."""
+    sockets: str = "own"
+    """Who holds them."""
     err: bool = False
 
     def started(self, relay: Relay) -> None:
@@ -97,7 +99,8 @@ class TextWitness:
         for listener in relay.listeners:
             host, port = listener.bound
             asked, granted = kib(config.listen.receive_buffer), kib(listener.granted)
-            self._say(f"listening  udp {host}:{port}  receive buffer {granted} (asked {asked})")
+            held = "" if self.sockets == "own" else f", socket held by {self.sockets}"
+            self._say(f"listening  udp {host}:{port}  receive buffer {granted} (asked {asked}){held}")
         if relay.admin:
             self._say(f"           admin http://{relay.admin.bound[0]}:{relay.admin.bound[1]}")
         self._say(f"sending    {self.to}   credentials: {self.credentials}")
@@ -148,6 +151,7 @@ class JsonWitness:
     where: str
     to: str
     credentials: str
+    sockets: str = "own"
 
     def started(self, relay: Relay) -> None:
         """Log what was bound."""
@@ -159,6 +163,7 @@ class JsonWitness:
                 udp=f"{host}:{port}",
                 receive_buffer_asked=int(relay.config.listen.receive_buffer),
                 receive_buffer_granted=listener.granted,
+                socket=self.sockets,
             )
         log.info(
             "started",
