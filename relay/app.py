@@ -17,30 +17,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from relay import limits
-from relay.assembly import ingest_settings, make_encoder, make_namer, wanted_sockets
-from relay.delivery.batcher import pack
+from relay.assembly import begin_window, ingest_settings, make_encoder, make_namer, open_ingest, pack_requests
 from relay.delivery.dead_letters import DeadLetters
 from relay.delivery.partial_file import PartialFile
 from relay.delivery.pool import SenderPool
 from relay.delivery.rate import TokenBucket
 from relay.delivery.spool import Spool
-from relay.hotpath.choose import make_hotpath, tell_of_hotpath
-from relay.ingest import Ingest
-from relay.jdcloud.points import BODY_HEAD, BODY_TAIL
+from relay.hotpath.choose import tell_of_hotpath
 from relay.listener.watch import KernelWatch
 from relay.telemetry import Books, Growth, Ledger, LossLog, balance, tell_of_window
 from relay.window import Closed, Closer, Rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from relay.admin.server import AdminServer
     from relay.clock import Clock
     from relay.config.schema import Config
     from relay.delivery.pool import Cloud, Transport
-    from relay.ingest import IngestSettings
-    from relay.model import Batch, Point, Tally
+    from relay.ingest import Ingest
+    from relay.model import Tally
 
 LAG_PROBE = 0.5
 """Seconds between two measurements of the event loop's lag."""
@@ -68,11 +64,6 @@ class Witness(Protocol):
 
     def stopped(self, stopped: Stopped) -> None:
         """Everything is accounted for."""
-
-
-def pack_requests(points: Iterable[Point], window: int) -> Iterator[Batch]:
-    """Pack points into putMetricData bodies."""
-    return pack(points, window=window, head=BODY_HEAD, tail=BODY_TAIL)
 
 
 class Relay:
@@ -133,11 +124,7 @@ class Relay:
     def _open_ingest(self) -> Ingest:
         """Take over what already receives, or open sockets of our own."""
         self.namer = make_namer(self.config, notices=self.ledger)
-        ingest = self._given
-        if ingest is None:
-            settings = ingest_settings(self.config)
-            hotpath = make_hotpath(settings.hotpath, **settings.limits())
-            ingest = Ingest.open(settings, wanted_sockets(self.config), hotpath, self._clock)
+        ingest = self._given or open_ingest(self.config, self._clock)
         self._closing.callback(ingest.stop)
         self.hotpath, self.listeners = ingest.hotpath, ingest.listeners
         tell_of_hotpath(self.config.listen.hotpath, self.hotpath.name)
@@ -198,21 +185,15 @@ class Relay:
             transport: likewise; closed by the relay in the end.
         """
         settings = ingest_settings(config)
-        self.closer.at_edge(lambda: self._begin(config, settings, cloud, transport))
 
-    def _begin(
-        self, config: Config, settings: IngestSettings, cloud: Cloud | None, transport: Transport | None
-    ) -> Rules:
-        """Begin a window with other rules: every identity is named anew when its next line comes."""
-        before, self.config = self.namer, config
-        self.namer = make_namer(config, notices=self.ledger)
-        self.namer.take_over(before)
-        self.hotpath.configure(**settings.limits())
-        self.hotpath.allow(settings.allow)
-        self.hotpath.forget_aliases()
-        if cloud:
-            self._group.create_task(self.replace_cloud(cloud, transport))
-        return Rules(self.namer, make_encoder(config).encode_window)
+        def begin() -> Rules:
+            self.config = config
+            self.namer = begin_window(config, settings, before=self.namer, hotpath=self.hotpath, notices=self.ledger)
+            if cloud:
+                self._group.create_task(self.replace_cloud(cloud, transport))
+            return Rules(self.namer, make_encoder(config).encode_window)
+
+        self.closer.at_edge(begin)
 
     async def _open_admin(self) -> AdminServer:
         """Import it only now: its libraries take half of a start, and the sockets are read meanwhile."""
