@@ -241,9 +241,9 @@ class Relay:
             await self._stop.wait()
             if self._is_handing_over:
                 await self.pool.finish(until=self._clock.monotonic() + limits.HAND_OVER_SECONDS)
-            self.ingest.stop()
             self.closer.stop()
             await closing
+            self.ingest.stop()
             stopped = await (self._leave() if self._is_handing_over else self._drain())
             await senders
             for probe in probes:

@@ -254,3 +254,16 @@ async def test_row_06_a_supervisor_that_dies_stops_its_worker_in_order(start, em
         await asyncio.sleep(0.05)
     assert emulator.total("hits") == 100
     figure(6, f"supervisor killed: the worker stopped in order after {time.monotonic() - began:.1f} s")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "both-signalled"])
+async def test_row_06_a_signal_to_the_whole_group_is_one_signal(number, start, load, emulator, figure):
+    """A terminal's Ctrl-C, and a service manager that signals every process: still an orderly stop."""
+    relay = start(command=("setsid", *run()), WINDOW_SECONDS="3600")
+    assert os.getpgid(relay.worker_pid) == relay.process.pid
+    relay.send(*[b"hits:1|c"] * 100)
+    await relay.wait_for(relay_accepted_lines_total=100)
+    os.killpg(relay.process.pid, number)
+    assert await asyncio.to_thread(relay.process.wait, 30) == 0
+    assert emulator.total("hits") == 100
+    figure(6, f"{number.name} to the whole group: stopped in order, nothing lost")
