@@ -15,6 +15,7 @@ import click
 import structlog
 
 from relay import __version__
+from relay.supervisor.log import wants_text
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, WrappedLogger
@@ -29,7 +30,7 @@ _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 def is_text(log: Log) -> bool:
     """Text on a terminal, JSON elsewhere, unless the configuration says which."""
-    return log.format == "text" or (log.format == "auto" and sys.stderr.isatty())
+    return wants_text(log.format)
 
 
 def configure_log(log: Log) -> None:
