@@ -17,36 +17,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from relay import limits
-from relay.assembly import ingest_settings, make_encoder, make_namer, wanted_sockets
-from relay.delivery.batcher import pack
+from relay.assembly import begin_window, ingest_settings, make_encoder, make_namer, open_ingest, pack_requests
 from relay.delivery.dead_letters import DeadLetters
 from relay.delivery.partial_file import PartialFile
 from relay.delivery.pool import SenderPool
 from relay.delivery.rate import TokenBucket
 from relay.delivery.spool import Spool
-from relay.hotpath.choose import make_hotpath, tell_of_hotpath
+from relay.hotpath.choose import tell_of_hotpath
 from relay.hotpath.explain import explain
-from relay.ingest import Ingest
-from relay.jdcloud.points import BODY_HEAD, BODY_TAIL
-from relay.listener.stream import open_streams
 from relay.listener.watch import KernelWatch
 from relay.naming.explosion import ExplosionWatch
-from relay.telemetry import Books, Growth, Ledger, LossLog, balance, tell_of_window
+from relay.telemetry import Books, Growth, LagProbe, Ledger, LossLog, balance, tell_of_window
 from relay.window import Closed, Closer, Rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from relay.admin.server import AdminServer
     from relay.clock import Clock
     from relay.config.schema import Config
     from relay.delivery.pool import Cloud, Transport
-    from relay.ingest import IngestSettings
-    from relay.model import Batch, Point, Tally
-
-LAG_PROBE = 0.5
-"""Seconds between two measurements of the event loop's lag."""
+    from relay.ingest import Ingest
+    from relay.model import Tally
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +65,6 @@ class Witness(Protocol):
         """Everything is accounted for."""
 
 
-def pack_requests(points: Iterable[Point], window: int) -> Iterator[Batch]:
-    """Pack points into putMetricData bodies."""
-    return pack(points, window=window, head=BODY_HEAD, tail=BODY_TAIL)
-
-
 class Relay:
     """State: the stages, and what was counted when the last window closed."""
 
@@ -101,7 +88,7 @@ class Relay:
         self._given = ingest
         self.ledger = Ledger()
         self.loss_log = LossLog(clock)
-        self.loop_lag = 0.0
+        self._lag = LagProbe(clock)
         self._is_handing_over = False
         self.is_last_reload_successful = True
         self._growth = Growth()
@@ -137,18 +124,12 @@ class Relay:
     def _open_ingest(self) -> Ingest:
         """Take over what already receives, or open sockets of our own."""
         self.namer = make_namer(self.config, notices=self.ledger)
-        ingest = self._given
-        if ingest is None:
-            settings = ingest_settings(self.config)
-            hotpath = make_hotpath(settings.hotpath, **settings.limits())
-            ingest = Ingest.open(settings, wanted_sockets(self.config), hotpath, self._clock)
+        ingest = self._given or open_ingest(self.config, self._clock)
         self._closing.callback(ingest.stop)
         self.hotpath, self.listeners = ingest.hotpath, ingest.listeners
         tell_of_hotpath(self.config.listen.hotpath, self.hotpath.name)
-        self.streams = open_streams(ingest, self.config.listen, clock=self._clock, loss_log=self.loss_log)
-        self._closing.callback(self.streams.stop)
         ingest.start()
-        self.streams.start()
+        self.streams = ingest.start_streams(self.config.listen, clock=self._clock, loss_log=self.loss_log)
         return ingest
 
     async def _open_delivery(self) -> None:
@@ -205,21 +186,15 @@ class Relay:
             transport: likewise; closed by the relay in the end.
         """
         settings = ingest_settings(config)
-        self.closer.at_edge(lambda: self._begin(config, settings, cloud, transport))
 
-    def _begin(
-        self, config: Config, settings: IngestSettings, cloud: Cloud | None, transport: Transport | None
-    ) -> Rules:
-        """Begin a window with other rules: every identity is named anew when its next line comes."""
-        before, self.config = self.namer, config
-        self.namer = make_namer(config, notices=self.ledger)
-        self.namer.take_over(before)
-        self.hotpath.configure(**settings.limits())
-        self.hotpath.allow(settings.allow)
-        self.hotpath.forget_aliases()
-        if cloud:
-            self._group.create_task(self.replace_cloud(cloud, transport))
-        return Rules(self.namer, make_encoder(config).encode_window)
+        def begin() -> Rules:
+            self.config = config
+            self.namer = begin_window(config, settings, before=self.namer, hotpath=self.hotpath, notices=self.ledger)
+            if cloud:
+                self._group.create_task(self.replace_cloud(cloud, transport))
+            return Rules(self.namer, make_encoder(config).encode_window)
+
+        self.closer.at_edge(begin)
 
     async def _open_admin(self) -> AdminServer:
         """Import it only now: its libraries take half of a start, and the sockets are read meanwhile."""
@@ -263,15 +238,13 @@ class Relay:
             group = self._group
             senders = group.create_task(self.pool.run(), name="senders")
             closing = group.create_task(self.closer.run(), name="closer")
-            probes = [group.create_task(watch.run()) for watch in (self.watch, self.streams, self.explosions)]
-            probes.append(group.create_task(self._probe_lag()))
+            probes = [group.create_task(p.run()) for p in (self.watch, self.streams, self.explosions, self._lag)]
             await self._stop.wait()
             if self._is_handing_over:
                 await self.pool.finish(until=self._clock.monotonic() + limits.HAND_OVER_SECONDS)
-            self.ingest.stop()
-            self.streams.stop()
             self.closer.stop()
             await closing
+            self.ingest.stop()
             stopped = await (self._leave() if self._is_handing_over else self._drain())
             await senders
             for probe in probes:
@@ -325,6 +298,11 @@ class Relay:
         return self.hotpath.name
 
     @property
+    def loop_lag(self) -> float:
+        """How late the event loop was, in seconds."""
+        return self._lag.seconds
+
+    @property
     def series_limit(self) -> int:
         """Bound of the open window's series."""
         return self.config.limits.series
@@ -370,9 +348,3 @@ class Relay:
         lines, rejected = since_last("received", tally.received), since_last("rejected", sum(tally.rejected.values()))
         self._witness.closed(closed, lines=lines, rejected=rejected)
         tell_of_window(self._growth, self.loss_log, tally, self.ledger, self.hotpath.rejects(), explain)
-
-    async def _probe_lag(self) -> None:
-        while True:
-            began = self._clock.monotonic()
-            await self._clock.sleep(LAG_PROBE)
-            self.loop_lag = max(0.0, self._clock.monotonic() - began - LAG_PROBE)

@@ -228,3 +228,35 @@ async def test_a_clock_that_is_not_set_closes_nothing(house, clock):
     clock.step_wall(-MINUTE)
     await tick_for(closer, clock, 200)
     assert not spool.stored
+
+
+async def test_other_rules_begin_with_the_next_window_and_the_closing_one_keeps_its_own(house, clock):
+    closer, hotpath, spool, _, _ = house
+    asked = []
+
+    class Doubled(Sums):
+        def __iter__(self):
+            for _, rollup in self.closed.rows:
+                yield Point(b"%d doubled" % (2 * rollup.sum))
+
+    def change():
+        asked.append(hotpath.start)
+        return window.Rules(NameIt(), Doubled)
+
+    hotpath.count = 3
+    await tick_for(closer, clock, 10)
+    closer.at_edge(lambda: pytest.fail("a later change replaces the one before"))
+    closer.at_edge(change)
+    await tick_for(closer, clock, 51)
+    hotpath.count = 4
+    await tick_for(closer, clock, 120)
+    assert asked == [MINUTE + 60]
+    assert spool.stored == [(MINUTE, [b"3"]), (MINUTE + 60, [b"8 doubled"]), (MINUTE + 120, [])]
+
+
+async def test_the_closer_shows_that_it_lives_while_it_ticks(house, clock):
+    closer, *_ = house
+    await tick_for(closer, clock, 5)
+    assert clock.monotonic() - closer.active_at < 1
+    await clock.sleep(30)
+    assert clock.monotonic() - closer.active_at >= 30
