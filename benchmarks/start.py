@@ -1,13 +1,13 @@
-"""How long packets wait when a worker starts (P14): from fork to the first one read, on a socket that is held.
+"""How soon a relay reads its first packet, what it costs while nothing comes (P14), its memory at 10,000 series (P7).
 
-    python -m benchmarks.start [--rounds 11]
+python -m benchmarks.start
 
-The interpreter alone, which no code of ours can shorten, is measured beside it.
+Packets wait while a worker starts on a socket that its supervisor holds: from fork to the first one read, with the
+interpreter alone beside it, which no code of ours can shorten. Memory is that of both processes.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import socket
@@ -19,45 +19,53 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.compare import write
+from benchmarks.servers import QUIET, free_port, relay, send, udp_row
+from benchmarks.traffic import datagrams
 from relay.assembly import ingest_settings
 from relay.config.loading import load
 from relay.listener.sockets import INGEST, SUPERVISOR, UDP, Held, give
+from tests.support.relay import environment
 
+STARTS = 11
 SO_MEMINFO = 55
+SETTINGS = ingest_settings(load(None, {}).config).to_json()
+IDLE_SECONDS = 10.0
 
 
-def waits(sock: socket.socket) -> bool:
-    """Say whether a packet is in the socket's queue."""
-    return struct.unpack("9I", sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 36))[0] > 0
+def main() -> None:
+    """Start it a few times, then leave one alone."""
+    times = [start() for _ in range(STARTS)]
+    tell("start to bound socket", times)
+    workers = [(start_interpreter(), start_worker()) for _ in range(STARTS)]
+    tell("an interpreter alone", [alone for alone, _ in workers])
+    tell("a worker's first packet", [worker for _, worker in workers])
+    with tempfile.TemporaryDirectory() as state, relay("native") as server:
+        time.sleep(2)
+        cpu = server.cpu()
+        time.sleep(IDLE_SECONDS)
+        print(f"idle: {(server.cpu() - cpu) / IDLE_SECONDS:.2%} of a core, {server.rss():.0f} MB PSS")
+        send(server, write(datagrams("full"), Path(state) / "traffic"), 2.0)
+        time.sleep(2)
+        print(f"10,000 series: {server.rss():.0f} MB PSS")
 
 
-def start_worker(sock: socket.socket, state: str) -> float:
-    """Start a worker on a socket with packets in it; return the seconds until they are read."""
-    environ = {
-        "PATH": os.environ["PATH"],
-        "HOME": state,
-        "STATSD_RELAY_CLOUD_PROVIDER": "file",
-        "STATSD_RELAY_CLOUD_FILE": f"{state}/requests",
-        "STATSD_RELAY_SPOOL_PATH": state,
-        "STATSD_RELAY_ADMIN_LISTEN": "",
-        SUPERVISOR: str(os.getpid()),
-        INGEST: ingest_settings(load(None, {}).config).to_json(),
-    }
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        sender.sendto(b"hits:1|c", sock.getsockname())
-    began = time.perf_counter()
-    pid = os.fork()
-    if pid == 0:
-        devnull = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(devnull, 1)
-        os.dup2(devnull, 2)
-        give([Held(UDP, sock)], environ)
-        os.execve(sys.executable, [sys.executable, "-m", "relay", "run"], environ)
-    while waits(sock):
-        time.sleep(0.0002)
-    took = time.perf_counter() - began
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
+def tell(what: str, times: list[float]) -> None:
+    """Print a line."""
+    print(f"{what}: {statistics.median(times) * 1000:.0f} ms (smallest {min(times) * 1000:.0f})")
+
+
+def start() -> float:
+    """Return seconds from the start of the process to its socket."""
+    port = free_port()
+    with tempfile.TemporaryDirectory() as state:
+        env = environment("http://127.0.0.1:1", state, LISTEN_UDP=f"127.0.0.1:{port}", ADMIN_LISTEN="")
+        began = time.perf_counter()
+        with subprocess.Popen([sys.executable, "-m", "relay", "run"], stdout=QUIET, stderr=QUIET, env=env) as process:
+            while udp_row(port) is None:
+                time.sleep(0.002)
+            took = time.perf_counter() - began
+            os.kill(process.pid, 15)
     return took
 
 
@@ -68,20 +76,31 @@ def start_interpreter() -> float:
     return time.perf_counter() - began
 
 
-def main() -> None:
-    """Print medians and minimums."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=11)
-    rounds = parser.parse_args().rounds
+def start_worker() -> float:
+    """Start a worker on a socket with a packet in it; return the seconds until that is read."""
     with tempfile.TemporaryDirectory() as state, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        Path(state).chmod(0o700)
         sock.bind(("127.0.0.1", 0))
-        found: dict[str, list[float]] = {"interpreter alone": [], "first packet read": []}
-        for _ in range(rounds):
-            found["interpreter alone"].append(start_interpreter())
-            found["first packet read"].append(start_worker(sock, state))
-    for name, seconds in found.items():
-        print(f"{name:<20} median {1000 * statistics.median(seconds):6.1f} ms   least {1000 * min(seconds):6.1f} ms")
+        sock.sendto(b"hits:1|c", sock.getsockname())
+        began = time.perf_counter()
+        pid = os.fork()
+        if pid == 0:
+            become_worker(sock, environment("http://127.0.0.1:1", state, ADMIN_LISTEN=""))
+        while struct.unpack("9I", sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 36))[0]:
+            time.sleep(0.0002)
+        took = time.perf_counter() - began
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    return took
+
+
+def become_worker(sock: socket.socket, environ: dict[str, str]) -> None:
+    """Become what a supervisor starts."""
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(quiet, 1)
+    os.dup2(quiet, 2)
+    environ[SUPERVISOR], environ[INGEST] = str(os.getppid()), SETTINGS
+    give([Held(UDP, sock)], environ)
+    os.execve(sys.executable, [sys.executable, "-m", "relay", "run"], environ)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from relay import limits
-from relay.assembly import ingest_settings, make_encoder, make_namer, wanted_sockets
-from relay.delivery.batcher import pack
+from relay.assembly import begin_window, ingest_settings, make_encoder, make_namer, open_ingest, pack_requests
 from relay.delivery.checkpoint import Checkpointer, CheckpointFiles
 from relay.delivery.dead_letters import DeadLetters
 from relay.delivery.gate import Settings
@@ -29,29 +28,23 @@ from relay.delivery.spread import phase_of
 from relay.delivery.state_directory import StateDirectory
 from relay.hotpath.choose import make_hotpath, tell_of_hotpath
 from relay.hotpath.explain import explain
-from relay.ingest import Ingest
-from relay.jdcloud.points import BODY_HEAD, BODY_TAIL
-from relay.listener.stream import open_streams
 from relay.listener.watch import KernelWatch
 from relay.naming.explosion import ExplosionWatch
 from relay.recovery import Owed, Recovery
 from relay.status import Status
-from relay.telemetry import Books, Growth, Ledger, LossLog, tell_of_window
-from relay.window import Closed, Closer, Rules
+from relay.telemetry import Books, Growth, LagProbe, Ledger, LossLog, tell_of_window
+from relay.window.closer import Closer
+from relay.window.neighbours import Closed, Rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from relay.admin.server import AdminServer
     from relay.clock import Clock
     from relay.config.schema import Config
     from relay.delivery.way import Cloud, Transport
-    from relay.ingest import IngestSettings
-    from relay.model import Batch, Point, Tally
-
-LAG_PROBE = 0.5
-"""Seconds between two measurements of the event loop's lag."""
+    from relay.ingest import Ingest
+    from relay.model import Tally
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +71,6 @@ class Witness(Protocol):
         """Everything is accounted for."""
 
 
-def pack_requests(points: Iterable[Point], window: int) -> Iterator[Batch]:
-    """Pack points into putMetricData bodies."""
-    return pack(points, window=window, head=BODY_HEAD, tail=BODY_TAIL)
-
-
 class Relay:
     """State: the stages, and what was counted when the last window closed."""
 
@@ -106,6 +94,7 @@ class Relay:
         self._given = ingest
         self.ledger = Ledger()
         self.loss_log = LossLog(clock)
+        self._lag = LagProbe(clock)
         self._is_handing_over = False
         self._growth = Growth()
         self._stop = asyncio.Event()
@@ -140,18 +129,12 @@ class Relay:
     def _open_ingest(self) -> Ingest:
         """Take over what already receives, or open sockets of our own."""
         self.namer = make_namer(self.config, notices=self.ledger)
-        ingest = self._given
-        if ingest is None:
-            settings = ingest_settings(self.config)
-            hotpath = make_hotpath(settings.hotpath, **settings.limits())
-            ingest = Ingest.open(settings, wanted_sockets(self.config), hotpath, self._clock)
+        ingest = self._given or open_ingest(self.config, self._clock)
         self._closing.callback(ingest.stop)
         self.hotpath, self.listeners = ingest.hotpath, ingest.listeners
         tell_of_hotpath(self.config.listen.hotpath, self.hotpath.name)
-        self.streams = open_streams(ingest, self.config.listen, clock=self._clock, loss_log=self.loss_log)
-        self._closing.callback(self.streams.stop)
         ingest.start()
-        self.streams.start()
+        self.streams = ingest.start_streams(self.config.listen, clock=self._clock, loss_log=self.loss_log)
         return ingest
 
     async def _open_delivery(self) -> None:
@@ -250,6 +233,7 @@ class Relay:
             pool=self.pool,
             closer=self.closer,
             checkpointer=self.checkpointer,
+            lag=self._lag,
         )
 
     # --- changing while running ---------------------------------------------------------------------------------------
@@ -268,22 +252,15 @@ class Relay:
             transport: likewise; closed by the relay in the end.
         """
         settings = ingest_settings(config)
-        self.closer.at_edge(lambda: self._begin(config, settings, cloud, transport))
 
-    def _begin(
-        self, config: Config, settings: IngestSettings, cloud: Cloud | None, transport: Transport | None
-    ) -> Rules:
-        """Begin a window with other rules: every identity is named anew when its next line comes."""
-        before, self.config = self.namer, config
-        self.status.config = config
-        self.namer = make_namer(config, notices=self.ledger)
-        self.namer.take_over(before)
-        self.hotpath.configure(**settings.limits())
-        self.hotpath.allow(settings.allow)
-        self.hotpath.forget_aliases()
-        if cloud:
-            self._group.create_task(self.replace_cloud(cloud, transport))
-        return Rules(self.namer, make_encoder(config).encode_window)
+        def begin() -> Rules:
+            self.config = self.status.config = config
+            self.namer = begin_window(config, settings, before=self.namer, hotpath=self.hotpath, notices=self.ledger)
+            if cloud:
+                self._group.create_task(self.replace_cloud(cloud, transport))
+            return Rules(self.namer, make_encoder(config).encode_window)
+
+        self.closer.at_edge(begin)
 
     async def _open_admin(self) -> AdminServer:
         """Import it only now: its libraries take half of a start, and the sockets are read meanwhile."""
@@ -328,7 +305,7 @@ class Relay:
             group = self._group
             senders = group.create_task(self.pool.run(), name="senders")
             closing = group.create_task(self.closer.run(), name="closer")
-            background = [self._probe_lag, self.watch.run, self.streams.run, self.spool.run]
+            background = [self._lag.run, self.watch.run, self.streams.run, self.spool.run]
             background += [self._dead_letters.run, self._replays.run, self.explosions.run]
             if self.checkpointer:
                 background.append(self.checkpointer.run)
@@ -336,10 +313,9 @@ class Relay:
             await self._stop.wait()
             if self._is_handing_over:
                 await self.pool.finish(until=self._clock.monotonic() + limits.HAND_OVER_SECONDS)
-            self.streams.stop()
-            self.ingest.stop()
             self.closer.stop()
             await closing
+            self.ingest.stop()
             stopped = await (self._leave() if self._is_handing_over else self._drain())
             await senders
             for probe in probes:
@@ -405,9 +381,3 @@ class Relay:
             )
             self.loss_log.warn(event, reason="quota", requests_needed=needed, requests_allowed=allowed, fix=fix)
         tell_of_window(self._growth, self.loss_log, tally, self.ledger, self.hotpath.rejects(), explain)
-
-    async def _probe_lag(self) -> None:
-        while True:
-            began = self._clock.monotonic()
-            await self._clock.sleep(LAG_PROBE)
-            self.status.loop_lag = max(0.0, self._clock.monotonic() - began - LAG_PROBE)

@@ -11,15 +11,21 @@ from typing import TYPE_CHECKING
 
 from relay import limits
 from relay.config.rules import parse_address
-from relay.hotpath.choose import choose_name
-from relay.ingest import IngestSettings
+from relay.delivery.batcher import pack
+from relay.hotpath.choose import choose_name, make_hotpath
+from relay.ingest import Ingest, IngestSettings
+from relay.jdcloud.points import BODY_HEAD, BODY_TAIL, PointEncoder
 from relay.listener.sockets import Address, UnixPath, Wanted
 from relay.model import Kind
 from relay.naming import Namer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from relay.clock import Clock
     from relay.config.schema import Config
-    from relay.jdcloud.points import PointEncoder
+    from relay.hotpath.choose import HotPath
+    from relay.model import Batch, Point
     from relay.naming import Notices
 
 
@@ -43,10 +49,23 @@ def make_namer(config: Config, *, notices: Notices) -> Namer:
     )
 
 
+def begin_window(
+    config: Config, settings: IngestSettings, *, before: Namer, hotpath: HotPath, notices: Notices
+) -> Namer:
+    """Let a window that has just begun work by another configuration; return who names from now on.
+
+    Every identity is named anew when its next line comes; name classes stay, and so do gauges under their old names.
+    """
+    namer = make_namer(config, notices=notices)
+    namer.take_over(before)
+    hotpath.configure(**settings.limits())
+    hotpath.allow(settings.allow)
+    hotpath.forget_aliases()
+    return namer
+
+
 def make_encoder(config: Config) -> PointEncoder:
     """Make what turns the series of a closed window into points."""
-    from relay.jdcloud.points import PointEncoder  # noqa: PLC0415 - the supervisor's child does not encode
-
     return PointEncoder(
         namespace=config.cloud.namespace,
         output=config.cloud.output,
@@ -54,6 +73,11 @@ def make_encoder(config: Config) -> PointEncoder:
         percentiles=config.window.percentiles,
         requests_per_minute=config.cloud.requests_per_minute,
     )
+
+
+def pack_requests(points: Iterable[Point], window: int) -> Iterator[Batch]:
+    """Pack points into putMetricData bodies."""
+    return pack(points, window=window, head=BODY_HEAD, tail=BODY_TAIL)
 
 
 def ingest_settings(config: Config) -> IngestSettings:
@@ -76,6 +100,17 @@ def ingest_settings(config: Config) -> IngestSettings:
         receive_buffer=int(config.listen.receive_buffer),
         receive_delay=config.listen.delay_seconds(),
     )
+
+
+def open_ingest(config: Config, clock: Clock) -> Ingest:
+    """Make the receiving half on sockets of its own.
+
+    Raises:
+        RelayError: RLY101, an address cannot be bound; RLY900, see `ingest_settings`.
+    """
+    settings = ingest_settings(config)
+    hotpath = make_hotpath(settings.hotpath, **settings.limits())
+    return Ingest.open(settings, wanted_sockets(config), hotpath, clock)
 
 
 def wanted_sockets(config: Config) -> Wanted:

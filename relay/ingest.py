@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from relay.clock import Clock
+    from relay.config.schema import Listen
     from relay.hotpath.choose import HotPath
     from relay.hotpath.store import Settings
     from relay.listener.sockets import Held
+    from relay.listener.stream import Streams
+    from relay.telemetry import LossLog
 
 
 class IngestSettings(NamedTuple):
@@ -102,7 +105,8 @@ class Ingest:
         dgrams = [one.socket for one in held if one.kind == DGRAM]
         self.listeners += [UnixListener(sock, sink=hotpath, clock=clock, is_held=is_held) for sock in dgrams]
         self.streams = [one for one in held if one.kind in (TCP, STREAM, DATADOG)]
-        """Sockets of connections, which are taken and read on the event loop, by somebody else."""
+        """Sockets of connections."""
+        self._connections: Streams | None = None
         hotpath.allow(settings.allow)
         hotpath.open_window(int(clock.wall()) // settings.window_seconds * settings.window_seconds)
 
@@ -139,8 +143,18 @@ class Ingest:
         for listener in self.listeners:
             listener.start()
 
+    def start_streams(self, listen: Listen, *, clock: Clock, loss_log: LossLog) -> Streams:
+        """Begin to take connections, on the running loop; `stop` ends that, too."""
+        from relay.listener.stream import open_streams  # noqa: PLC0415 - reading begins without asyncio
+
+        self._connections = open_streams(self, listen, clock=clock, loss_log=loss_log)
+        self._connections.start()
+        return self._connections
+
     def stop(self) -> None:
         """Stop reading, and take what the kernel has queued; end sockets that nobody else holds."""
+        if self._connections is not None:
+            self._connections.stop()
         for listener in self.listeners:
             listener.stop()
         if not self.is_held:

@@ -30,7 +30,6 @@ class Notifier:
         self._address = address
         self.watchdog = watchdog
         """Seconds within which the manager wants to hear `WATCHDOG`; 0: it does not."""
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) if address else None
 
     def __repr__(self) -> str:
         """Report the manager."""
@@ -51,11 +50,11 @@ class Notifier:
 
     def send(self, *assignments: str) -> None:
         """Tell the manager, or nobody; never blocks and never fails."""
-        if self._socket is None:
+        if not self._address:
             return
         to = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address
-        with suppress(OSError):
-            self._socket.sendto("\n".join(assignments).encode(), socket.MSG_DONTWAIT, to)
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+            sock.sendto("\n".join(assignments).encode(), socket.MSG_DONTWAIT, to)
 
     def ready(self, status: str = "") -> None:
         """Say that start or reload is done."""

@@ -12,7 +12,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from relay.window import is_over
+from relay.window.ids import is_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from relay.hotpath.choose import HotPath
     from relay.naming import Namer
     from relay.telemetry import Ledger, LossLog
-    from relay.window import Closer
+    from relay.window.closer import Closer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from relay.listener.stream import Streams
     from relay.listener.udp import UdpListener
     from relay.model import Tally
-    from relay.telemetry import Books, Ledger
-    from relay.window import Closer
+    from relay.telemetry import Books, LagProbe, Ledger
+    from relay.window.closer import Closer
 
 
 @dataclass(slots=True, kw_only=True)
 class Status:
-    """State: the parts that are asked, each of which counts its own; whether the relay stops; the loop's lag."""
+    """State: the parts that are asked, each of which counts its own; whether the relay stops."""
 
     config: Config
     clock: Clock
@@ -37,11 +37,10 @@ class Status:
     pool: SenderPool
     closer: Closer
     checkpointer: Checkpointer | None
+    lag: LagProbe
     is_stopping: bool = False
     is_last_reload_successful: bool = True
     """Whether the configuration on disk is the one in force."""
-    loop_lag: float = 0.0
-    """Seconds by which the event loop was late at the last probe."""
 
     @property
     def hotpath_name(self) -> str:
@@ -62,6 +61,11 @@ class Status:
     def checkpoint_interval(self) -> float:
         """Seconds between two checkpoints of the open window; 0 without a state directory."""
         return self.checkpointer.interval if self.checkpointer else 0.0
+
+    @property
+    def loop_lag(self) -> float:
+        """Seconds by which the event loop was late at the last probe."""
+        return self.lag.seconds
 
     @property
     def requests_in_flight(self) -> int:

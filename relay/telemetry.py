@@ -188,6 +188,27 @@ class LossLog:
         structlog.get_logger("relay").warning(event, reason=reason, **fields)
 
 
+class LagProbe:
+    """State: how late the event loop was when it was last measured, in seconds."""
+
+    INTERVAL: Final = 0.5
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.seconds = 0.0
+
+    def __repr__(self) -> str:
+        """Report the lag."""
+        return f"<LagProbe {self.seconds:.3f} s>"
+
+    async def run(self) -> None:
+        """Measure until cancelled."""
+        while True:
+            began = self._clock.monotonic()
+            await self._clock.sleep(self.INTERVAL)
+            self.seconds = max(0.0, self._clock.monotonic() - began - self.INTERVAL)
+
+
 @dataclass(slots=True)
 class Growth:
     """State: counters as they were when somebody last asked."""

@@ -48,7 +48,7 @@ class Worker:
         """Where the sockets come from."""
         if not self.held:
             return "own"
-        return "supervisor" if self.supervisor else "socket activation"
+        return "the supervisor" if self.supervisor else "socket activation"
 
     def close(self) -> None:
         """End the threads that read, if a start has failed before anybody else could."""

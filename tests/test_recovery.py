@@ -11,7 +11,7 @@ from relay.model import Identity, Kind
 from relay.naming import Namer
 from relay.recovery import Owed, Recovery
 from relay.telemetry import Ledger, LossLog
-from relay.window import Closer
+from relay.window.closer import Closer
 from tests.support import hotpath
 from tests.support.hotpath import exported, make
 

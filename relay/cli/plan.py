@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from relay.assembly import ingest_settings, wanted_sockets
-from relay.cli.witness import is_text
 from relay.config.credentials import find_credentials
 from relay.config.loading import load
 from relay.config.locate import state_directory
+from relay.supervisor.log import wants_text
 from relay.supervisor.process import Plan
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from relay.config.schema import Config
 
 STEADY: Final = 10.0
-"""Seconds after which a worker has proved itself; a window, where that is shorter: those are tests."""
+"""Seconds after which a worker has proved itself: a sixth of a window, so that tests with short ones need not wait."""
 
 
 def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -69,9 +69,9 @@ def make_plan(config: Config) -> str:
     """
     return Plan(
         wanted=wanted_sockets(config),
-        steady=min(STEADY, config.window.seconds),
+        steady=min(STEADY, config.window.seconds / 6),
         state=str(state_directory(config.spool, os.environ, Path.home()) or ""),
-        is_text=is_text(config.log),
+        is_text=wants_text(config.log.format),
         level=config.log.level,
         ingest=ingest_settings(config).to_json(),
     ).to_json()

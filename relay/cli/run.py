@@ -82,7 +82,7 @@ async def serve(loaded: Loaded, worker: Worker, *, dry_run: bool) -> Stopped:
         transport=make_transport(config.cloud),
         state=state_directory(config.spool, os.environ, Path.home()),
         clock=SystemClock(),
-        witness=make_witness(loaded, credentials),
+        witness=make_witness(loaded, credentials, sockets=worker.origin),
         ingest=take_ingest(worker, config),
     )
     await relay.open()
@@ -94,9 +94,12 @@ async def serve(loaded: Loaded, worker: Worker, *, dry_run: bool) -> Stopped:
 
 def take_ingest(worker: Worker, config: Config) -> Ingest | None:
     """Return what receives on the sockets this process was given; None: it was given none."""
-    if worker.ingest or not worker.held:
-        return worker.ingest
+    if not worker.held:
+        return None
     settings = ingest_settings(config)
+    if worker.ingest:
+        worker.ingest.adopt(settings)
+        return worker.ingest
     for one in worker.held:
         enlarge_buffer(one.socket, settings.receive_buffer)
     hotpath = make_hotpath(settings.hotpath, **settings.limits())
@@ -200,7 +203,7 @@ def _open_transport(cloud: Cloud) -> HttpTransport | LineTransport:
     )
 
 
-def make_witness(loaded: Loaded, credentials: Credentials | None) -> Witness:
+def make_witness(loaded: Loaded, credentials: Credentials | None, *, sockets: str = "own") -> Witness:
     """Choose who tells: text for people, events for machines."""
     cloud = loaded.config.cloud
     to = (
@@ -211,5 +214,5 @@ def make_witness(loaded: Loaded, credentials: Credentials | None) -> Witness:
     where = f"config {loaded.path}" if loaded.path else "no configuration file"
     origin = credentials.origin if credentials else "none needed"
     if is_text(loaded.config.log):
-        return TextWitness(where=where, to=to, credentials=origin, err=cloud.provider == "stdout")
-    return JsonWitness(where=where, to=to, credentials=origin)
+        return TextWitness(where=where, to=to, credentials=origin, sockets=sockets, err=cloud.provider == "stdout")
+    return JsonWitness(where=where, to=to, credentials=origin, sockets=sockets)

@@ -16,6 +16,7 @@ import structlog
 
 from relay import __version__, limits
 from relay.hotpath.explain import escape
+from relay.supervisor.log import wants_text
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
@@ -23,14 +24,14 @@ if TYPE_CHECKING:
     from relay.app import Relay, Stopped
     from relay.config.schema import Log
     from relay.telemetry import Books
-    from relay.window import Closed
+    from relay.window.neighbours import Closed
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 def is_text(log: Log) -> bool:
     """Text on a terminal, JSON elsewhere, unless the configuration says which."""
-    return log.format == "text" or (log.format == "auto" and sys.stderr.isatty())
+    return wants_text(log.format)
 
 
 def configure_log(log: Log) -> None:
@@ -100,6 +101,8 @@ class TextWitness:
     """Where points go."""
     credentials: str
     """How they were found."""
+    sockets: str = "own"
+    """Who holds them."""
     err: bool = False
 
     def started(self, relay: Relay) -> None:
@@ -111,9 +114,10 @@ class TextWitness:
         )
         for listener in relay.listeners:
             form, place = _where(listener.label)
+            held = "" if self.sockets == "own" else f", socket held by {self.sockets}"
             asked, granted = kib(listener.asked), kib(listener.granted)
             buffer = f"  receive buffer {granted} (asked {asked})" if listener.asked else ""
-            self._say(f"listening  {form} {place}{buffer}")
+            self._say(f"listening  {form} {place}{buffer}{held}")
         for stream in relay.streams.listeners:
             form, place = _where(stream.label)
             self._say(f"listening  {form} {place}  at most {config.listen.stream_connections} connections in all")
@@ -173,6 +177,7 @@ class JsonWitness:
     where: str
     to: str
     credentials: str
+    sockets: str = "own"
 
     def started(self, relay: Relay) -> None:
         """Log what was bound."""
@@ -184,6 +189,7 @@ class JsonWitness:
                 **{form: place},
                 receive_buffer_asked=int(listener.asked),
                 receive_buffer_granted=listener.granted,
+                socket=self.sockets,
             )
         for stream in relay.streams.listeners:
             form, place = _where(stream.label)

@@ -91,6 +91,8 @@ def to_toml(value: object) -> str:
             return f'"{_scaled(value, _SIZES, "B")}"'
         case Secret():
             return f'"{value}"'
+        case bool():
+            return str(value).lower()
         case list():
             return f"[{', '.join(to_toml(item) for item in value)}]"
         case str() | bool():

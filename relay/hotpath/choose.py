@@ -5,8 +5,6 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol, Unpack
 
-import structlog
-
 from relay.errors import ExitCode, Problem, RelayError
 
 if TYPE_CHECKING:
@@ -93,6 +91,8 @@ def make_hotpath(name: str, **settings: Unpack[Settings]) -> HotPath:
 def tell_of_hotpath(wanted: str, name: str) -> None:
     """Warn if the slower one runs although nobody asked for it."""
     if wanted == "auto" and name == "python":
+        import structlog  # noqa: PLC0415 - the supervisor's child asks for the name, and logs nothing
+
         fix = 'install a C compiler and reinstall, or set [listen] hotpath = "python" to accept the slower one'
         structlog.get_logger("relay").warning("RLY900 running without the native hot path", fix=fix)
 

@@ -10,6 +10,11 @@ from typing import Final
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
+def wants_text(form: str) -> bool:
+    """Say what `[log] format` comes to: text on a terminal, JSON elsewhere, unless it says which."""
+    return form == "text" or (form == "auto" and sys.stderr.isatty())
+
+
 class Log:
     """State: the format and the least important level."""
 

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from relay.listener.sockets import Held
 
-STOP_SECONDS: Final = 10.0
-"""For a worker that was asked to end: it takes 4 s at most; one that takes longer hangs."""
+STOP_SECONDS: Final = 60.0
+"""For a worker that was asked to end: it sends for 4 s, and a million series take some more; then it hangs."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD)
 
 

@@ -36,6 +36,10 @@ class Messages:
         """Descriptor to wait on."""
         return self._socket.fileno()
 
+    def close(self) -> None:
+        """Hear nothing any more."""
+        self._socket.close()
+
     def read(self) -> list[Message]:
         """Take what waits."""
         found: list[Message] = []

@@ -15,7 +15,7 @@ from relay.delivery.transport import HttpTransport, LineTransport
 from relay.errors import TransportError
 from relay.jdcloud.emulator import Fault
 from relay.model import Reply
-from tests.support.pool import Paused, Setup
+from tests.support.pool import CLOCK, Paused, Setup
 
 
 @pytest.fixture
@@ -169,3 +169,27 @@ async def test_https_needs_a_certificate_that_is_trusted(tmp_path):
     await trusting.close()
     await wary.close()
     await runner.cleanup()
+
+
+async def test_a_pool_that_finishes_waits_for_its_answers_and_sends_nothing_new(tmp_path):
+    async with Setup(tmp_path) as setup:
+        setup.emulator.latency = 0.3
+        await setup.send(100)
+        while setup.pool.requests_in_flight < 4:
+            await asyncio.sleep(0.005)
+        await setup.pool.finish(until=CLOCK.monotonic() + 10)
+        assert setup.emulator.requests == 4
+        assert setup.ledger.points_delivered == 20
+        assert (setup.spool.points, setup.spool.leased) == (80, 0)
+        assert setup.balanced()
+
+
+async def test_a_pool_that_finishes_does_not_wait_for_ever(tmp_path):
+    async with Setup(tmp_path) as setup:
+        setup.emulator.add_fault(Fault("hang"))
+        await setup.send(100)
+        while setup.pool.requests_in_flight < 4:
+            await asyncio.sleep(0.005)
+        await setup.pool.finish(until=CLOCK.monotonic() + 0.1)
+        assert setup.spool.points == 100
+        assert setup.balanced()

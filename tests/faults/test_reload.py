@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -132,13 +134,25 @@ async def test_row_03_another_address_is_opened_before_the_worker_is_replaced(re
     await told(relay, "worker replaced")
     await relay.gone(worker)
     other = load(to=f"udp:127.0.0.1:{second}", rate=RATE, seconds=1, name="other")
-    verdict = await conserve(relay, emulator, await generator.wait(), await other.wait())
+    sents = [await generator.wait(), await other.wait()]
+    relay.udp = ("127.0.0.1", second)
+    it.write(f"[listen]\nudp = ['127.0.0.1:{second}']\n")
+    relay.send(*[b"at.the.end:1|c"] * 100)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.connect(("127.0.0.1", first))
+        sender.send(b"at.the.end:1|c")
+        relay.process.send_signal(signal.SIGHUP)
+        await told(relay, "worker replaced", 1)
+        with suppress(ConnectionRefusedError):
+            sender.send(b"x:1|c")
+        with pytest.raises(ConnectionRefusedError):
+            sender.send(b"x:1|c")
+    verdict = await conserve(relay, emulator, *sents)
+    assert emulator.total("at.the.end") == 101, "the worker that left drained the address that is gone"
     figure(3, f"another address: {verdict}")
 
 
 async def test_row_03_an_address_that_is_taken_changes_nothing(reloaded, load, emulator, figure):
-    import socket
-
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         port, first = taken.getsockname()[1], free_port()

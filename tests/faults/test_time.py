@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from relay.window import floor_id
+from relay.window.ids import floor_id
 from tests.support.oracle import conserve
 from tests.support.relay import make_emulator
 from tests.support.tools import FakeTime

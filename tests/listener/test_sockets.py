@@ -1,86 +1,117 @@
-"""Sockets of every kind: opened once, kept over a change of the configuration, known again by who is given them."""
+"""Opening sockets, keeping those that are wanted, and handing them over to another program."""
 
 from __future__ import annotations
 
 import json
 import os
-import stat
+import socket
 import subprocess
 import sys
 
 import pytest
 
 from relay.errors import RelayError
-from relay.listener.sockets import Address, UnixPath, Wanted, close_sockets, open_sockets, open_tcp
+from relay.listener.sockets import (
+    Address,
+    Wanted,
+    are_inherited,
+    close_sockets,
+    enlarge_buffer,
+    give,
+    granted_buffer,
+    open_sockets,
+    take_inherited,
+)
 
-KINDS = ("udp", "tcp", "dgram", "stream", "datadog")
-CHILD = """
-import json, os
-from relay.listener.sockets import take_inherited
-environ = dict(os.environ, LISTEN_PID=str(os.getpid()))
-held = take_inherited(environ)
-print(json.dumps([[one.kind, one.socket.getblocking(), one.socket.getsockname()] for one in held]))
-print(json.dumps([name for name in environ if name.startswith("LISTEN")]))
-"""
+HERE = Address("127.0.0.1", 0)
+pytestmark = pytest.mark.usefixtures("implementation")
 
 
 @pytest.fixture
-def wanted(tmp_path) -> Wanted:
-    with open_tcp(Address("127.0.0.1", 0)).socket as sock:
-        address = Address("127.0.0.1", sock.getsockname()[1])
-    paths = [UnixPath(kind, str(tmp_path / kind)) for kind in KINDS[2:]]
-    return Wanted(udp=[address], receive_buffer=10_000, tcp=[address], unix=paths, unix_mode=0o600)
+def opened():
+    found = []
+    yield found
+    close_sockets(found)
 
 
-def names_in(directory) -> list[str]:
-    return sorted(path.name for path in directory.iterdir())
+def test_what_is_held_and_still_wanted_is_kept(opened):
+    first, second, third = HERE, Address("127.0.0.2", 0), Address("127.0.0.3", 0)
+    opened += open_sockets(Wanted(udp=[first, second], receive_buffer=100_000))
+    again = open_sockets(Wanted(udp=[third, first], receive_buffer=100_000), opened)
+    opened += again
+    assert [one.address for one in again] == [third, first]
+    assert again[1].socket is opened[0].socket
 
 
-def test_what_is_wanted_travels_as_json(wanted):
-    assert Wanted.from_json(json.loads(json.dumps(wanted))) == wanted
-
-
-def test_a_change_keeps_what_is_still_wanted(wanted, tmp_path):
-    """The same address and port of TCP and UDP are two sockets."""
-    held = open_sockets(wanted)
-    assert [one.kind for one in held] == list(KINDS)
-    fewer = wanted._replace(udp=[], unix=wanted.unix[1:], unix_mode=0o666)
-    kept = open_sockets(fewer, held)
-    assert kept == [held[1], held[3], held[4]]
-    assert stat.S_IMODE((tmp_path / "stream").stat().st_mode) == 0o666
-    close_sockets([one for one in held if one not in kept])
-    assert names_in(tmp_path) == ["datadog", "stream"]
-    again = open_sockets(wanted, kept)
-    close_sockets(again)
-    assert names_in(tmp_path) == []
-
-
-def test_all_or_nothing(wanted, tmp_path):
-    (tmp_path / "datadog").write_text("in the way")
+def test_one_address_that_is_taken_opens_none(opened):
+    opened += open_sockets(Wanted(udp=[HERE], receive_buffer=100_000))
+    taken = Address("127.0.0.1", opened[0].socket.getsockname()[1])
+    free = Address("127.0.0.9", taken.port)
     with pytest.raises(RelayError, match="RLY101"):
-        open_sockets(wanted)
-    assert names_in(tmp_path) == ["datadog"]
-    (tmp_path / "datadog").unlink()
-    close_sockets(open_sockets(wanted))
+        open_sockets(Wanted(udp=[free, taken], receive_buffer=100_000))
+    opened += open_sockets(Wanted(udp=[free], receive_buffer=100_000))
 
 
-@pytest.mark.parametrize("names", [":".join(KINDS), "statsd-relay.socket:x:x:x:datadog"])
-def test_who_is_given_sockets_knows_their_kinds(wanted, names):
-    """systemd's default name of a descriptor is its unit's: only Datadog's framing needs its own name."""
-    held = open_sockets(wanted)
-    environ = {"PATH": os.environ["PATH"], "LISTEN_FDS": str(len(held)), "LISTEN_FDNAMES": names}
-    fds = [one.socket.fileno() for one in held]
-    # As systemd does it: from descriptor 3 on, whatever their numbers were here.
-    command = "import os, sys; [os.dup2(fd, 103 + n) for n, fd in enumerate(map(int, sys.argv[1:]))];"
-    command += "[os.dup2(103 + n, 3 + n) for n in range(len(sys.argv) - 1)];" + f"exec({CHILD!r})"
-    done = subprocess.run(
-        [sys.executable, "-c", command, *map(str, fds)], env=environ, pass_fds=fds, capture_output=True, check=True
-    )
-    found, left = map(json.loads, done.stdout.splitlines())
-    assert [kind for kind, _, _ in found] == list(KINDS)
-    assert not any(blocking for _, blocking, _ in found)
-    assert [name if isinstance(name, str) else tuple(name) for *_, name in found] == [
-        one.socket.getsockname() for one in held
-    ]
-    assert left == []
-    close_sockets(held)
+def test_several_readers_share_an_address_and_nobody_else_does(opened):
+    opened += open_sockets(Wanted(udp=[HERE], receive_buffer=100_000, readers=3))
+    assert len({one.socket.getsockname() for one in opened}) == 1
+    assert len(opened) == 3
+    bound = Address("127.0.0.1", opened[0].socket.getsockname()[1])
+    with pytest.raises(RelayError, match="in use"):
+        open_sockets(Wanted(udp=[bound], receive_buffer=100_000, readers=3))
+
+
+def test_a_buffer_of_somebody_else_never_shrinks(opened):
+    opened += open_sockets(Wanted(udp=[HERE], receive_buffer=100_000))
+    sock = opened[0].socket
+    before = granted_buffer(sock)
+    enlarge_buffer(sock, 4096)
+    assert granted_buffer(sock) == before
+    enlarge_buffer(sock, before + 4096)
+    assert granted_buffer(sock) >= before
+
+
+RECEIVER = """
+import json, os
+from relay.listener.sockets import are_inherited, take_inherited
+held = take_inherited(os.environ) if are_inherited(os.environ) else []
+print(json.dumps([[one.kind, one.socket.getsockname()[1], one.socket.getblocking(), one.socket.recv(10).decode()]
+    for one in held] + [sorted(name for name in os.environ if name.startswith("LISTEN"))]))
+"""
+
+
+def test_another_program_takes_them_over_from_descriptor_3(opened):
+    """Also where they lie at the numbers that others are to have."""
+    opened += open_sockets(Wanted(udp=[HERE, Address("127.0.0.2", 0)], receive_buffer=100_000))
+    ports = [one.socket.getsockname()[1] for one in opened]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for number, one in enumerate(opened):
+            sender.sendto(b"%d" % number, one.socket.getsockname())
+    out, into = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.dup2(into, 1)
+        environ = dict(os.environ)
+        give(opened, environ)
+        os.execve(sys.executable, [sys.executable, "-c", RECEIVER], environ)
+    os.close(into)
+    with os.fdopen(out) as answer:
+        told = json.loads(answer.read())
+    assert os.waitpid(pid, 0)[1] == 0
+    assert told == [["udp", ports[0], False, "0"], ["udp", ports[1], False, "1"], []]
+
+
+def test_sockets_of_another_process_are_not_ours():
+    assert not are_inherited({})
+    assert not are_inherited({"LISTEN_PID": str(os.getpid() + 1), "LISTEN_FDS": "1"})
+    assert not are_inherited({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "0"})
+    environ = {"LISTEN_PID": str(os.getpid() + 1), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "udp"}
+    assert take_inherited(environ) == []
+
+
+def test_the_program_that_takes_over_needs_few_modules():
+    """The supervisor's memory is what it imports."""
+    code = "import sys, relay.supervisor.loop; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"asyncio", "aiohttp", "uvloop", "structlog", "msgspec", "click", "sqlite3", "ssl", "orjson"}
+    assert heavy.isdisjoint(done.stdout.split())

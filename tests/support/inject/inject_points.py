@@ -19,7 +19,7 @@ class Point(NamedTuple):
 
 
 COMMIT = (
-    Point("tables swapped", "relay.window:Closer._name_closing"),
+    Point("tables swapped", "relay.window.closer:Closer._name_closing"),
     Point("window encoded", "relay.delivery.spool:Spool.store"),
     Point("transaction begins", "sql:BEGIN"),
     Point("window id is written", "sql:INSERT OR IGNORE INTO windows"),
@@ -28,7 +28,7 @@ COMMIT = (
     Point("transaction commits", "sql:COMMIT"),
     Point("transaction committed", "relay.delivery.spool_database:Database.write", after=True),
     Point("window stored", "relay.delivery.spool:Spool.store", after=True),
-    Point("window accounted for", "relay.window:Closer._account", after=True),
+    Point("window accounted for", "relay.window.closer:Closer._account", after=True),
     Point("checkpoint is removed", "relay.delivery.checkpoint:CheckpointFiles.drop"),
     Point("checkpoint removed", "relay.delivery.checkpoint:CheckpointFiles.drop", after=True),
     Point("checkpoint is written", "relay.delivery.checkpoint:CheckpointFiles._write"),
@@ -44,7 +44,7 @@ COMMIT = (
 STAGES = (
     Point("listener", "relay.listener.watch:KernelWatch.look"),
     Point("naming", "relay.naming:Namer.resolve"),
-    Point("closer", "relay.window:Closer.tick"),
+    Point("closer", "relay.window.closer:Closer.tick"),
     Point("encoder", "relay.jdcloud.points:PointEncoder.encode_point"),
     Point("batcher", "relay.delivery.batcher:pack"),
     Point("checkpoint", "relay.delivery.checkpoint:Checkpointer.save"),

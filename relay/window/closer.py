@@ -1,28 +1,25 @@
-"""Windows on the wall clock, and the closer: the only periodic task of the data path.
+"""The closer: the only periodic task of the data path.
 
-The upper half is arithmetic without state: which window id belongs to a moment, given the ids already committed. A
-window is [start, start + seconds) with start divisible by seconds; its id is its start. An id closes at most once (I2),
-also over restarts and steps of the clock, because the first *uncommitted* id is always the one that opens.
-
-The closer ticks ten times a second: it lets naming answer the identities that are new, and when the open window is
-over it swaps the tables at once, then names, encodes, packs and stores in slices so that the event loop never stalls
-over 20 ms. It knows neither HTTP nor SQL: its neighbours are the Protocols below, handed in by app.py.
+It ticks ten times a second: it lets naming answer the identities that are new, and when the open window is over it
+swaps the tables at once, then names, encodes, packs and stores in slices so that the event loop never stalls over
+20 ms. It knows neither HTTP nor SQL: its neighbours are Protocols, handed in by app.py (neighbours.py).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from relay import limits
-from relay.pacing import paced
+from relay.window.ids import first_open_id, floor_id, is_over, is_plausible, moved_id
+from relay.window.neighbours import Closed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 
     from relay.clock import Clock
-    from relay.model import Batch, ClosedWindow, Identity, Point, Resolution, Sink
+    from relay.model import Batch, ClosedWindow, Point
     from relay.telemetry import Ledger
+    from relay.window.neighbours import Encoding, HotPath, Namer, Rules, Spool
 
 T = TypeVar("T")
 
@@ -32,140 +29,6 @@ NAMES_PER_SLICE = 200
 """Identities named before others may run: about 2 ms."""
 NAMING_SLICES = 20
 """Of one tick."""
-
-
-def floor_id(wall: float, seconds: int) -> int:
-    """Return the id of the window that `wall` falls into."""
-    return int(wall) // seconds * seconds
-
-
-def first_open_id(wall: float, seconds: int, committed: Collection[int]) -> int:
-    """Return the first id that is not committed, from the current one on: what opens at start."""
-    candidate = floor_id(wall, seconds)
-    while candidate in committed:
-        candidate += seconds
-    return candidate
-
-
-def is_plausible(wall: float) -> bool:
-    """Say whether the clock has been set: windows never close on a clock that has not."""
-    return limits.YEAR_MIN <= wall < limits.YEAR_MAX
-
-
-def is_over(open_id: int, wall: float, seconds: int) -> bool:
-    """Say whether the open window must close now."""
-    return is_plausible(wall) and wall >= open_id + seconds
-
-
-def moved_id(open_id: int, wall: float, seconds: int, committed: Collection[int]) -> int:
-    """Return the id the open window should have after the clock stepped.
-
-    A step back of up to ten minutes keeps it (coarser for that long, but no id twice); a larger one moves it to the
-    first uncommitted id from the wall minute on. A window whose time has merely not come yet because its predecessors
-    are committed keeps its id as well. An implausible clock changes nothing; a window that was opened by one gets the
-    id of the moment at which the clock is set: under 1970 the cloud would refuse it.
-    """
-    if not is_plausible(wall) or (is_plausible(open_id) and wall >= open_id - limits.CLOCK_BACK_KEEP):
-        return open_id
-    return first_open_id(wall, seconds, committed)
-
-
-class HotPath(Protocol):
-    """What the closer needs from the hot path."""
-
-    def open_window(self, start: int) -> None:
-        """Set the id of the open window."""
-
-    def unresolved(self, limit: int) -> list[Identity]:
-        """Identities without an answer from naming; those of the closing window first."""
-        ...
-
-    def resolve(self, answers: Sequence[tuple[Identity, Resolution | Sink]]) -> None:
-        """Give the answers."""
-
-    def close_window(self, next_start: int) -> None:
-        """Swap tables."""
-
-    def settled(self) -> bool:
-        """Say whether every identity of the closing window has its answer."""
-        ...
-
-    def closed_window(self) -> ClosedWindow:
-        """Hand out the table that was swapped away, fully named."""
-        ...
-
-    def export_gauges(self) -> Iterator[bytes]:
-        """Current gauge values as frames of a partial."""
-        ...
-
-
-class Namer(Protocol):
-    """What the closer needs from naming."""
-
-    def resolve(self, identity: Identity) -> Resolution | Sink:
-        """Answer for one identity."""
-        ...
-
-    def export_classes(self) -> bytes:
-        """Which class owns which bare name."""
-        ...
-
-
-class Encoding(Protocol):
-    """Points of one window, iterable once; the counters are final when it is exhausted."""
-
-    samples_dropped: int
-    points_collided: int
-    points_shed: int
-    requests_needed: int
-    requests_allowed: float
-
-    @property
-    def over_quota(self) -> bool:
-        """Whether the window needs so much of the quota that its percentiles are shed; known after `prepare`."""
-        ...
-
-    def prepare(self) -> Iterator[None]:
-        """Look at every name first, a step each."""
-        ...
-
-    def __iter__(self) -> Iterator[Point]:
-        """Encode."""
-        ...
-
-
-class Spool(Protocol):
-    """What the closer needs from the spool."""
-
-    @property
-    def committed(self) -> Collection[int]:
-        """Ids of the windows that were stored, kept for max_age."""
-        ...
-
-    async def store(self, window: int, batches: Sequence[Batch], state: Mapping[str, bytes]) -> None:
-        """Commit one window in one transaction."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Closed:
-    """What the log line about a closed window says."""
-
-    start: int
-    samples: int
-    points: int
-    requests: int
-    seconds: float
-    """Spent on the close."""
-    over_quota: tuple[int, int] | None = None
-    """Requests that the window needed with its percentiles, which were shed, and how many were allowed."""
-
-
-class Rules(NamedTuple):
-    """What a window's series are called and how its points look."""
-
-    namer: Namer
-    encode: Callable[[ClosedWindow], Encoding]
 
 
 class Closer:
@@ -197,6 +60,10 @@ class Closer:
         self._on_closed = on_closed
         self._on_moved = on_moved
         self._stopping = False
+        self._is_running = False
+        """Until it runs, what was open before a restart is being restored, and names must wait."""
+        self._is_behind = False
+        """More identities wait than one tick names."""
         self._at_edge: Callable[[], Rules] | None = None
         self.active_at = clock.monotonic()
         """When it last made progress, on the monotonic clock."""
@@ -209,6 +76,7 @@ class Closer:
 
     async def run(self) -> None:
         """Tick until `stop`. Never cancel it: a window that was swapped away must be stored."""
+        self._is_running = True
         while not self._stopping:
             await self._clock.sleep(self._until_next_tick())
             await self.tick()
@@ -225,13 +93,13 @@ class Closer:
         self._stopping = True
 
     def _until_next_tick(self) -> float:
-        """Wake at the window's end rather than up to a tick later."""
-        return min(TICK, max(0.001, self.open_id + self._seconds - self._clock.wall()))
+        """Wake at the window's end rather than up to a tick later, and at once while identities wait for names."""
+        return 0.0 if self._is_behind else min(TICK, max(0.001, self.open_id + self._seconds - self._clock.wall()))
 
     async def tick(self) -> None:
         """Name what is new; follow the clock; close the window if it is over."""
-        self._progress()
-        await self._name(slices=NAMING_SLICES)
+        self.active_at = self._clock.monotonic()
+        self._is_behind = await self._name(slices=NAMING_SLICES)
         wall = self._clock.wall()
         moved = moved_id(self.open_id, wall, self._seconds, self._spool.committed)
         if moved != self.open_id:
@@ -245,12 +113,6 @@ class Closer:
         self._hotpath.open_window(to)
         if self._on_moved:
             await self._on_moved(before, to)
-
-    def _progress(self) -> None:
-        self.active_at = self._clock.monotonic()
-
-    def _paced(self, items: Iterable[T]) -> AsyncIterator[T]:
-        return paced(self._clock, items, on_slice=self._progress)
 
     async def name_all(self) -> None:
         """Answer every identity that waits, once the sockets are closed: a partial holds only what is named."""
@@ -336,17 +198,34 @@ class Closer:
             ledger.points_created += encoding.points_shed
             ledger.points_dropped["percentile_quota"] += encoding.points_shed
 
-    async def _name(self, *, slices: int) -> None:
-        """Answer up to `slices` x 200 unresolved identities: a flood of new ones must not keep the closer here."""
+    async def _name(self, *, slices: int) -> bool:
+        """Answer up to `slices` x 200 unresolved identities: a flood of new ones must not keep the closer here.
+
+        Returns:
+            Whether there may be more.
+        """
         for _ in range(slices):
             identities = self._hotpath.unresolved(NAMES_PER_SLICE)
             if not identities:
-                return
+                return False
             self._hotpath.resolve([(identity, self._namer.resolve(identity)) for identity in identities])
             await self._clock.sleep(0)
+        return True
 
     async def _name_closing(self) -> None:
         """Answer what the closing window needs; it takes no new identities, so this ends."""
         while not self._hotpath.settled():
             await self._name(slices=1)
             await self._clock.sleep(0)
+
+    async def _paced(self, items: Iterable[T]) -> AsyncIterator[T]:
+        """Pull lazily made items, letting others run every 5 ms; what is new meanwhile gets its names."""
+        slice_ends = self._clock.monotonic() + limits.CLOSE_SLICE
+        for item in items:
+            yield item
+            if self._clock.monotonic() >= slice_ends:
+                if self._is_running:
+                    await self._name(slices=1)
+                await self._clock.sleep(0)
+                self.active_at = self._clock.monotonic()
+                slice_ends = self.active_at + limits.CLOSE_SLICE

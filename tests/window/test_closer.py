@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay import window
 from relay.model import Batch, ClosedWindow, Identity, Kind, Point, Resolution, Rollup, Series
 from relay.telemetry import Ledger
+from relay.window import closer as closing
+from relay.window import ids
+from relay.window.neighbours import Rules
 
 MINUTE = 1_764_000_000
 
@@ -24,7 +26,7 @@ MINUTE = 1_764_000_000
     ],
 )
 def test_the_first_uncommitted_id_opens(wall, committed, opens):
-    assert window.first_open_id(wall, 60, committed) == opens
+    assert ids.first_open_id(wall, 60, committed) == opens
 
 
 @pytest.mark.parametrize(
@@ -40,31 +42,31 @@ def test_the_first_uncommitted_id_opens(wall, committed, opens):
     ],
 )
 def test_a_step_back_moves_the_window_only_beyond_ten_minutes(wall, moved):
-    assert window.moved_id(MINUTE, wall, 60, set()) == moved
+    assert ids.moved_id(MINUTE, wall, 60, set()) == moved
 
 
 def test_a_moved_window_avoids_committed_ids():
     hour_ago = MINUTE - 3600
-    assert window.moved_id(MINUTE, hour_ago + 1, 60, {hour_ago, hour_ago + 60}) == hour_ago + 120
+    assert ids.moved_id(MINUTE, hour_ago + 1, 60, {hour_ago, hour_ago + 60}) == hour_ago + 120
 
 
 @pytest.mark.parametrize("open_id", [0, 4_200_000_000])
 def test_a_window_opened_by_a_clock_that_was_not_set_moves_when_it_is(open_id):
-    assert window.moved_id(open_id, open_id + 90, 60, set()) == open_id
-    assert window.moved_id(open_id, MINUTE + 1, 60, {MINUTE}) == MINUTE + 60
+    assert ids.moved_id(open_id, open_id + 90, 60, set()) == open_id
+    assert ids.moved_id(open_id, MINUTE + 1, 60, {MINUTE}) == MINUTE + 60
 
 
 @given(st.lists(st.floats(min_value=-7200, max_value=7200), max_size=60))
 def test_no_id_closes_twice_whatever_the_clock_does(steps):
     wall, committed = float(MINUTE), set()
-    open_id = window.first_open_id(wall, 60, committed)
+    open_id = ids.first_open_id(wall, 60, committed)
     for step in steps:
         wall += step
-        open_id = window.moved_id(open_id, wall, 60, committed)
+        open_id = ids.moved_id(open_id, wall, 60, committed)
         assert open_id not in committed
-        if window.is_over(open_id, wall, 60):
+        if ids.is_over(open_id, wall, 60):
             committed.add(open_id)
-            open_id = window.first_open_id(max(open_id + 60, wall), 60, committed)
+            open_id = ids.first_open_id(max(open_id + 60, wall), 60, committed)
     assert open_id not in committed
 
 
@@ -148,7 +150,7 @@ class Committed:
 @pytest.fixture
 def house(clock):
     hotpath, spool, ledger, said = OneCounter(), Committed(), Ledger(), []
-    closer = window.Closer(
+    closer = closing.Closer(
         seconds=60,
         hotpath=hotpath,
         namer=NameIt(),
@@ -206,6 +208,18 @@ async def test_identities_are_named_before_their_window_is_handed_out(house, clo
     assert spool.stored == [(MINUTE, [])]
 
 
+async def test_a_flood_of_identities_is_named_without_a_pause_between_ticks(house, clock):
+    closer, hotpath, *_ = house
+    hotpath.pending = [Identity(b"%d" % i, Kind.COUNTER, b"") for i in range(10_000)]
+    began = clock.monotonic()
+    while hotpath.pending:
+        await clock.sleep(closer._until_next_tick())
+        await closer.tick()
+    assert clock.monotonic() - began == pytest.approx(closing.TICK), "before the first one only"
+    await closer.tick()
+    assert closer._until_next_tick() == pytest.approx(closing.TICK)
+
+
 async def test_an_early_close_takes_the_current_minute_only(house, clock):
     closer, hotpath, spool, _, _ = house
     hotpath.count = 1
@@ -220,3 +234,35 @@ async def test_a_clock_that_is_not_set_closes_nothing(house, clock):
     clock.step_wall(-MINUTE)
     await tick_for(closer, clock, 200)
     assert not spool.stored
+
+
+async def test_other_rules_begin_with_the_next_window_and_the_closing_one_keeps_its_own(house, clock):
+    closer, hotpath, spool, _, _ = house
+    asked = []
+
+    class Doubled(Sums):
+        def __iter__(self):
+            for _, rollup in self.closed.rows:
+                yield Point(b"%d doubled" % (2 * rollup.sum))
+
+    def change():
+        asked.append(hotpath.start)
+        return Rules(NameIt(), Doubled)
+
+    hotpath.count = 3
+    await tick_for(closer, clock, 10)
+    closer.at_edge(lambda: pytest.fail("a later change replaces the one before"))
+    closer.at_edge(change)
+    await tick_for(closer, clock, 51)
+    hotpath.count = 4
+    await tick_for(closer, clock, 120)
+    assert asked == [MINUTE + 60]
+    assert spool.stored == [(MINUTE, [b"3"]), (MINUTE + 60, [b"8 doubled"]), (MINUTE + 120, [])]
+
+
+async def test_the_closer_shows_that_it_lives_while_it_ticks(house, clock):
+    closer, *_ = house
+    await tick_for(closer, clock, 5)
+    assert clock.monotonic() - closer.active_at < 1
+    await clock.sleep(30)
+    assert clock.monotonic() - closer.active_at >= 30

@@ -1,0 +1,50 @@
+"""Which window id belongs to a moment, given the ids already committed. Arithmetic without state.
+
+A window is [start, start + seconds) with start divisible by seconds; its id is its start. An id closes at most once
+(I2), also over restarts and steps of the clock, because the first *uncommitted* id is always the one that opens.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relay import limits
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+
+def floor_id(wall: float, seconds: int) -> int:
+    """Return the id of the window that `wall` falls into."""
+    return int(wall) // seconds * seconds
+
+
+def first_open_id(wall: float, seconds: int, committed: Collection[int]) -> int:
+    """Return the first id that is not committed, from the current one on: what opens at start."""
+    candidate = floor_id(wall, seconds)
+    while candidate in committed:
+        candidate += seconds
+    return candidate
+
+
+def is_plausible(wall: float) -> bool:
+    """Say whether the clock has been set: windows never close on a clock that has not."""
+    return limits.YEAR_MIN <= wall < limits.YEAR_MAX
+
+
+def is_over(open_id: int, wall: float, seconds: int) -> bool:
+    """Say whether the open window must close now."""
+    return is_plausible(wall) and wall >= open_id + seconds
+
+
+def moved_id(open_id: int, wall: float, seconds: int, committed: Collection[int]) -> int:
+    """Return the id the open window should have after the clock stepped.
+
+    A step back of up to ten minutes keeps it (coarser for that long, but no id twice); a larger one moves it to the
+    first uncommitted id from the wall minute on. A window whose time has merely not come yet because its predecessors
+    are committed keeps its id as well. An implausible clock changes nothing; a window that was opened by one gets the
+    id of the moment at which the clock is set: under 1970 the cloud would refuse it.
+    """
+    if not is_plausible(wall) or (is_plausible(open_id) and wall >= open_id - limits.CLOCK_BACK_KEEP):
+        return open_id
+    return first_open_id(wall, seconds, committed)

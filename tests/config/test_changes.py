@@ -1,0 +1,77 @@
+"""What a reload may change, and when, for every key there is."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from relay.config.changes import Changes, compare
+from relay.config.loading import keys
+from relay.config.schema import Config
+from relay.config.types import Seconds, Secret, Size
+
+NOTHING = Changes([], [], [], [])
+
+
+def changed(key: str) -> Config:
+    """The default configuration, another value for one key."""
+    table, _, name = key.partition(".")
+    config = Config()
+    if table == "tags":
+        return msgspec.structs.replace(config, tags={**config.tags, name: "other"})
+    section = getattr(config, table)
+    old = getattr(section, name)
+    for kind in (Seconds, Size, Secret):
+        if isinstance(old, kind):
+            new = kind("other") if kind is Secret else kind(old + 1)
+            break
+    else:
+        new = not old if isinstance(old, bool) else old + 1 if isinstance(old, int) else ["x"] if old == [] else "other"
+    return msgspec.structs.replace(config, **{table: msgspec.structs.replace(section, **{name: new})})
+
+
+@pytest.mark.parametrize(
+    ("key", "when"),
+    [
+        ("log.level", "at_once"),
+        ("log.format", "at_once"),
+        ("config.watch", "at_once"),
+        ("cloud.secret_key", "at_once"),
+        ("cloud.access_key_file", "at_once"),
+        ("cloud.namespace", "at_edge"),
+        ("cloud.max_age", "at_edge"),
+        ("names.prefix", "at_edge"),
+        ("window.percentiles", "at_edge"),
+        ("window.idle_gauges", "at_edge"),
+        ("limits.series", "at_edge"),
+        ("listen.allow", "at_edge"),
+        ("listen.dialects", "at_edge"),
+        ("listen.names", "at_edge"),
+        ("listen.udp", "replacing"),
+        ("window.seconds", "refused"),
+        ("listen.readers", "refused"),
+        ("listen.receive_buffer", "refused"),
+        ("listen.hotpath", "refused"),
+        ("spool.path", "refused"),
+        ("admin.listen", "refused"),
+        ("telemetry.prefix", "refused"),
+    ],
+)
+def test_when_a_key_may_change(key, when):
+    assert compare(Config(), changed(key)) == NOTHING._replace(**{when: [key]})
+
+
+def test_a_tag_changes_as_the_table_it_is():
+    assert compare(Config(), changed("tags.env")) == NOTHING._replace(at_edge=["tags"])
+
+
+def test_every_key_is_found_when_it_differs_and_none_when_not():
+    assert not compare(Config(), Config())
+    for key in keys():
+        found = compare(Config(), changed(key))
+        assert [key] in found, key
+
+
+def test_several_keys_are_sorted_together():
+    config = msgspec.structs.replace(changed("log.level"), limits=changed("limits.memory").limits)
+    assert compare(Config(), config) == Changes(["log.level"], ["limits.memory"], [], [])
