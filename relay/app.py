@@ -173,7 +173,9 @@ class Relay:
     # --- changing while running ---------------------------------------------------------------------------------------
 
     async def replace_cloud(self, cloud: Cloud, transport: Transport | None = None) -> None:
-        """Send with other credentials, or to another place, from the next request on."""
+        """Sign with other credentials, or send to another place, from the next request on."""
+        if transport:
+            self._closing.push_async_callback(transport.close)
         await self.pool.replace(cloud=cloud, transport=transport)
 
     def reconfigure(self, config: Config, *, cloud: Cloud | None, transport: Transport | None) -> None:
@@ -181,8 +183,7 @@ class Relay:
 
         Args:
             config: differs only in what may change there, see config/changes.py.
-            cloud: other than now; None: as it is.
-            transport: likewise; closed by the relay in the end.
+            cloud: None: as it is; `transport` likewise, which the relay closes in the end.
         """
         settings = ingest_settings(config)
 
@@ -255,7 +256,6 @@ class Relay:
     async def _drain(self) -> Stopped:
         """Settle the open window: on disk at once, then closed if it is the current minute's, then sent."""
         began = self._clock.monotonic()
-        await self.closer.name_all()
         await self._keep_window()
         closed_early = await self.closer.close_early()
         if closed_early and self._partial:
@@ -268,13 +268,13 @@ class Relay:
     async def _leave(self) -> Stopped:
         """Settle the open window for the worker that comes next: on disk, and not closed."""
         began = self._clock.monotonic()
-        await self.closer.name_all()
         await self._keep_window()
         seconds = self._clock.monotonic() - began
         return Stopped(closed_early=False, seconds=seconds, books=self.books(), is_handed_over=True)
 
     async def _keep_window(self) -> None:
-        """Write the open window to the state directory; it is on disk when this returns."""
+        """Name what is new and write the open window to the state directory; it is on disk when this returns."""
+        await self.closer.name_all()
         if self._partial:
             frames = b"".join(self.hotpath.export())
             await asyncio.to_thread(self._partial.save, self.closer.open_id, frames)
