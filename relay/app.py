@@ -181,9 +181,8 @@ class Relay:
     def reconfigure(self, config: Config, *, cloud: Cloud | None, transport: Transport | None) -> None:
         """Work by another configuration from the edge of the next window on.
 
-        Args:
-            config: differs only in what may change there, see config/changes.py.
-            cloud: None: as it is; `transport` likewise, which the relay closes in the end.
+        It differs only in what may change there (config/changes.py). Cloud and transport: None leaves them as they are;
+        the relay closes the transport in the end.
         """
         settings = ingest_settings(config)
 
