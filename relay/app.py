@@ -239,17 +239,15 @@ class Relay:
     # --- changing while running ---------------------------------------------------------------------------------------
 
     async def replace_cloud(self, cloud: Cloud, transport: Transport | None = None) -> None:
-        """Send with other credentials, or to another place, from the next request on."""
+        """Sign with other credentials, or send to another place, from the next request on."""
         settings = self._pool_settings() if transport else None
         await self.pool.replace(cloud=cloud, transport=transport, settings=settings)
 
     def reconfigure(self, config: Config, *, cloud: Cloud | None, transport: Transport | None) -> None:
         """Work by another configuration from the edge of the next window on.
 
-        Args:
-            config: differs only in what may change there, see config/changes.py.
-            cloud: other than now; None: as it is.
-            transport: likewise; closed by the relay in the end.
+        It differs only in what may change there (config/changes.py). Cloud and transport: None leaves them as they are;
+        the relay closes the transport in the end.
         """
         settings = ingest_settings(config)
 
@@ -327,7 +325,6 @@ class Relay:
     async def _drain(self) -> Stopped:
         """Settle the open window: on disk at once, then closed if it is the current minute's, then sent."""
         began = self._clock.monotonic()
-        await self.closer.name_all()
         await self._keep_window()
         closed_early = await self.closer.close_early()
         if closed_early and self.checkpointer:
@@ -340,12 +337,12 @@ class Relay:
     async def _leave(self) -> Stopped:
         """Settle the open window for the worker that comes next: on disk, and not closed."""
         began = self._clock.monotonic()
-        await self.closer.name_all()
         await self._keep_window()
         return await self._settle(began, closed_early=False)
 
     async def _keep_window(self) -> None:
-        """Write the open window to the state directory; it is on disk when this returns."""
+        """Name what is new and write the open window to the state directory; it is on disk when this returns."""
+        await self.closer.name_all()
         if self.checkpointer:
             await self.checkpointer.save(everything=True)
 

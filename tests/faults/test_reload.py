@@ -13,7 +13,7 @@ from contextlib import suppress
 import pytest
 
 from tests.support.oracle import conserve, freshness
-from tests.support.relay import free_port, run
+from tests.support.relay import ACCESS, SECRET, free_port, run
 
 RATE = 1000
 
@@ -92,6 +92,32 @@ async def test_row_03_a_good_file_changes_names_limits_and_log_without_losing_th
     assert max(without) < min(with_tag), "names change at the edge of a window"
     assert (await asyncio.to_thread(relay.metrics))["relay_config_last_reload_successful"] == 1
     figure(3, f"good file: {verdict}; applied in {took:.2f} s")
+
+
+async def test_row_03_credentials_change_at_once(reloaded, emulator, figure):
+    keys = "[cloud]\naccess_key = '{}'\nsecret_key = '{}'\n"
+    it = reloaded(keys.format(ACCESS, SECRET), WINDOW_SECONDS="1")
+    await freshness(it.relay, emulator, within=20)
+    event = await it.reload(keys.format(ACCESS, "c4n4ry-rotated"), "reloaded")
+    assert (event["at_once"], event["at_the_next_window"]) == (["cloud.secret_key"], [])
+    it.relay.send(b"hits:1|c")
+    metrics = await it.relay.wait_for(**{'relay_requests_total{code="401"}': 1})
+    assert metrics['relay_points{state="spooled"}'] + metrics['relay_points{state="in_flight"}'] >= 1
+    assert "c4n4ry" not in it.relay.text()
+    figure(3, "credentials: the next request is signed with the new ones, which show nowhere")
+
+
+async def test_row_03_another_namespace_begins_with_the_next_window(reloaded, load, emulator, figure):
+    it = reloaded("[cloud]\nnamespace = 'before'\n")
+    generator = load(it.relay, rate=RATE, seconds=4)
+    await asyncio.sleep(1.5)
+    await it.reload("[cloud]\nnamespace = 'after'\n", "reloaded")
+    verdict = await conserve(it.relay, emulator, await generator.wait())
+    spaces = {
+        name: {p["timestamp"] for p in emulator.received if p["namespace"] == name} for name in ("before", "after")
+    }
+    assert max(spaces["before"]) < min(spaces["after"])
+    figure(3, f"another namespace: {verdict}")
 
 
 BAD = {
