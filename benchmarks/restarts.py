@@ -3,12 +3,12 @@
     python -m benchmarks.restarts [--restarts 20] [--seconds 24] [--rate 8000] [--flush 2] [--only "npm statsd"]
 
 The same packets at the same pace go to each server, which is told to end (SIGTERM) every 1.2 s and is started again at
-once, as an init system does; the first time after 0.6 s, so 0.6 s of peace follow the last. Two flushes later its back
+once; whoever is not ready by the next time is given the time. The first time after 0.6 s, so 0.6 s of peace follow the last. Two flushes later its back
 end is compared with what was sent, packet by packet (tests/support/load.py). npm statsd flushes to a Graphite listener,
 the relay to the local cloud; both flush every two seconds. A packet sent while nobody listened is lost, as in life.
 
-The relay is restarted as a whole; with its socket held by this script, as systemd holds it; and by its supervisor, which
-is asked for another worker (SIGUSR2).
+The relay is restarted as a whole; with its socket held by this script, as systemd holds it; and by its supervisor,
+which is asked for another worker (SIGUSR2).
 """
 
 from __future__ import annotations
@@ -78,16 +78,30 @@ class Graphite:
 
 
 class Restarted:
-    """What is restarted as a whole, as an init system does."""
+    """What is restarted as a whole, as an init system does: it waits until the new one is ready."""
+
+    port: int
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start it."""
         raise NotImplementedError
 
+    def starts(self) -> int:
+        """How often it was ready; it is ready while its socket is bound if it does not tell."""
+        return int(udp_row(self.port) is not None)
+
     async def restart(self, process: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
         """End it, start it again at once."""
         await end(process)
-        return self.start()
+        before, process = self.starts(), self.start()
+        await self.ready(before)
+        return process
+
+    async def ready(self, before: int) -> None:
+        """Wait until it was ready more often than before."""
+        ends = time.monotonic() + STOP_SECONDS
+        while self.starts() <= before and time.monotonic() < ends:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.02)
 
 
 class Statsd(Restarted):
@@ -142,6 +156,10 @@ class Relay(Restarted):
         with self._log.open("ab") as log:
             return subprocess.Popen(command, env=environ, stdout=log, stderr=log, pass_fds=keep, cwd="/")
 
+    def starts(self) -> int:
+        """How often it said that it started."""
+        return self._log.read_bytes().count(b'"event": "started"')
+
     def points(self) -> list[dict[str, object]]:
         """What the local cloud stored."""
         return list(self._emulator.received)
@@ -151,12 +169,10 @@ class Replaced(Relay):
     """This relay, whose supervisor goes on and replaces the worker."""
 
     async def restart(self, process: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
-        """Ask for another worker; return when it reads."""
-        started = self._log.read_bytes().count(b'"event": "started"')
+        """Ask for another worker; return when it is ready."""
+        before = self.starts()
         process.send_signal(signal.SIGUSR2)
-        ends = time.monotonic() + STOP_SECONDS
-        while self._log.read_bytes().count(b'"event": "started"') == started and time.monotonic() < ends:
-            await asyncio.sleep(0.02)
+        await self.ready(before)
         return process
 
 
