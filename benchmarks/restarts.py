@@ -1,17 +1,21 @@
-"""Packets lost over restarts under load, side by side: npm statsd, this relay, and this relay with its sockets held.
+"""Packets lost over restarts under load, side by side: npm statsd and this relay, restarted in three ways.
 
     python -m benchmarks.restarts [--restarts 20] [--seconds 24] [--rate 8000] [--flush 2] [--only "npm statsd"]
 
 The same packets at the same pace go to each server, which is told to end (SIGTERM) every 1.2 s and is started again at
-once, as an init system does; the first time after 0.6 s, so 0.6 s of peace follow the last. Two flushes later its back
+once; whoever is not ready by the next time is given the time. The first time after 0.6 s, so 0.6 s of peace follow the last. Two flushes later its back
 end is compared with what was sent, packet by packet (tests/support/load.py). npm statsd flushes to a Graphite listener,
 the relay to the local cloud; both flush every two seconds. A packet sent while nobody listened is lost, as in life.
+
+The relay is restarted as a whole; with its socket held by this script, as systemd holds it; and by its supervisor,
+which is asked for another worker (SIGUSR2).
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import socket
 import subprocess
 import sys
@@ -35,6 +39,8 @@ if TYPE_CHECKING:
     from relay.jdcloud.emulator import Emulator
 
 STOP_SECONDS = 10.0
+SO_RCVBUFFORCE = 33
+"""As systemd sets ReceiveBuffer=; needs CAP_NET_ADMIN."""
 COUNTER = "stats.counters."
 
 
@@ -45,6 +51,10 @@ class Daemon(Protocol):
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start it; its socket may be bound a little later."""
+        ...
+
+    async def restart(self, process: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
+        """Let another one take over."""
         ...
 
     def points(self) -> list[dict[str, object]]:
@@ -67,7 +77,34 @@ class Graphite:
         writer.close()
 
 
-class Statsd:
+class Restarted:
+    """What is restarted as a whole, as an init system does: it waits until the new one is ready."""
+
+    port: int
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start it."""
+        raise NotImplementedError
+
+    def starts(self) -> int:
+        """How often it was ready; it is ready while its socket is bound if it does not tell."""
+        return int(udp_row(self.port) is not None)
+
+    async def restart(self, process: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
+        """End it, start it again at once."""
+        await end(process)
+        before, process = self.starts(), self.start()
+        await self.ready(before)
+        return process
+
+    async def ready(self, before: int) -> None:
+        """Wait until it was ready more often than before."""
+        ends = time.monotonic() + STOP_SECONDS
+        while self.starts() <= before and time.monotonic() < ends:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.02)
+
+
+class Statsd(Restarted):
     """npm statsd in front of a Graphite listener."""
 
     def __init__(self, directory: Path, graphite: Graphite, graphite_port: int, flush: float) -> None:
@@ -93,7 +130,7 @@ class Statsd:
         ]
 
 
-class Relay:
+class Relay(Restarted):
     """This relay in front of the local cloud; with `held`, its socket is ours and passed as systemd does."""
 
     def __init__(self, directory: Path, emulator: Emulator, url: str, flush: float, *, held: bool) -> None:
@@ -101,7 +138,7 @@ class Relay:
         self._log = directory / "log"
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM) if held else None
         if self._socket:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+            self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
             self._socket.bind(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1] if self._socket else free_port()
         settings = {"LISTEN_UDP": f"127.0.0.1:{self.port}", "WINDOW_SECONDS": f"{flush:.0f}"}
@@ -115,13 +152,28 @@ class Relay:
             keep = (self._socket.fileno(),)
             shell = f'exec 3<&{keep[0]}; [ {keep[0]} = 3 ] || exec {keep[0]}<&-; LISTEN_PID=$$ exec "$@"'
             command = ["bash", "-c", shell, "bash", *command]
-            environ = {**environ, "LISTEN_FDS": "1", "LISTEN_FDNAMES": f"udp://127.0.0.1:{self.port}"}
+            environ = {**environ, "LISTEN_FDS": "1", "LISTEN_FDNAMES": "udp"}
         with self._log.open("ab") as log:
             return subprocess.Popen(command, env=environ, stdout=log, stderr=log, pass_fds=keep, cwd="/")
+
+    def starts(self) -> int:
+        """How often it said that it started."""
+        return self._log.read_bytes().count(b'"event": "started"')
 
     def points(self) -> list[dict[str, object]]:
         """What the local cloud stored."""
         return list(self._emulator.received)
+
+
+class Replaced(Relay):
+    """This relay, whose supervisor goes on and replaces the worker."""
+
+    async def restart(self, process: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
+        """Ask for another worker; return when it is ready."""
+        before = self.starts()
+        process.send_signal(signal.SIGUSR2)
+        await self.ready(before)
+        return process
 
 
 def digits(number: int) -> int:
@@ -144,18 +196,23 @@ async def statsd(flush: float) -> AsyncIterator[Daemon]:
 
 
 @asynccontextmanager
-async def relay(flush: float, *, held: bool) -> AsyncIterator[Daemon]:
+async def relay(flush: float, *, kind: type[Relay] = Relay, held: bool = False) -> AsyncIterator[Daemon]:
     """Yield this relay."""
     emulator = make_emulator()
     with tempfile.TemporaryDirectory() as directory:
-        yield Relay(Path(directory), emulator, await emulator.start(), flush, held=held)
+        yield kind(Path(directory), emulator, await emulator.start(), flush, held=held)
         await emulator.stop()
 
 
 def servers(flush: float) -> dict[str, object]:
     """Return what is compared."""
     found = {"npm statsd": statsd(flush)} if has_node() else {}
-    return {**found, "relay": relay(flush, held=False), "relay, socket held": relay(flush, held=True)}
+    return {
+        **found,
+        "relay, whole": relay(flush),
+        "relay, socket held": relay(flush, held=True),
+        "relay, replaced": relay(flush, kind=Replaced),
+    }
 
 
 async def bound(daemon: Daemon, process: subprocess.Popen[bytes]) -> None:
@@ -168,16 +225,14 @@ async def bound(daemon: Daemon, process: subprocess.Popen[bytes]) -> None:
     await asyncio.sleep(1)
 
 
-async def end(process: subprocess.Popen[bytes]) -> float:
-    """End it in order, or not; return the seconds."""
-    began = time.monotonic()
+async def end(process: subprocess.Popen[bytes]) -> None:
+    """End it in order, or not."""
     process.terminate()
     try:
         await asyncio.to_thread(process.wait, STOP_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    return time.monotonic() - began
 
 
 async def until(moment: float) -> None:
@@ -188,15 +243,16 @@ async def until(moment: float) -> None:
 async def restart_under_load(daemon: Daemon, options: argparse.Namespace) -> str:
     """Return the row of one server."""
     process = daemon.start()
-    stops: list[float] = []
+    longest = 0.0
     try:
         await bound(daemon, process)
         load = Load(f"udp:127.0.0.1:{daemon.port}", rate=options.rate, seconds=options.seconds * 4)
         began = time.monotonic()
         for number in range(options.restarts):
             await until(began + (number + 0.5) * options.seconds / options.restarts)
-            stops.append(await end(process))
-            process = daemon.start()
+            moment = time.monotonic()
+            process = await daemon.restart(process)
+            longest = max(longest, time.monotonic() - moment)
         await until(began + options.seconds)
         sent = await load.stop()
         await asyncio.sleep(1 + 2 * options.flush)
@@ -207,9 +263,7 @@ async def restart_under_load(daemon: Daemon, options: argparse.Namespace) -> str
             process.kill()
     verdict = judge(daemon.points(), sent)
     share = verdict.lost / sent.count
-    return (
-        f"{sent.count:>10,}{verdict.lost:>10,}{share:>9.2%}{verdict.duplicated:>12,}{max(stops, default=0.0):>14.1f} s"
-    )
+    return f"{sent.count:>10,}{verdict.lost:>10,}{share:>9.2%}{verdict.duplicated:>12,}{longest:>14.1f} s"
 
 
 async def compare(options: argparse.Namespace) -> None:
@@ -217,7 +271,7 @@ async def compare(options: argparse.Namespace) -> None:
     print(
         f"{options.restarts} restarts in {options.seconds:g} s, {options.rate:g} packets/s, flush {options.flush:g} s\n"
     )
-    print(f"{'':<22}{'sent':>10}{'lost':>10}{'':>9}{'duplicated':>12}{'longest stop':>16}")
+    print(f"{'':<22}{'sent':>10}{'lost':>10}{'':>9}{'duplicated':>12}{'longest restart':>16}")
     for name, make in servers(options.flush).items():
         if options.only and name not in options.only.split(";"):
             continue
