@@ -2,10 +2,11 @@
 
     python -m benchmarks.restarts [--restarts 20] [--seconds 24] [--rate 8000] [--flush 2] [--only "npm statsd"]
 
-The same packets at the same pace go to each server, which is told to end (SIGTERM) every 1.2 s and is started again at
-once; whoever is not ready by the next time is given the time. The first time after 0.6 s, so 0.6 s of peace follow the last. Two flushes later its back
-end is compared with what was sent, packet by packet (tests/support/load.py). npm statsd flushes to a Graphite listener,
-the relay to the local cloud; both flush every two seconds. A packet sent while nobody listened is lost, as in life.
+The same packets at the same pace go to each server, which is told to end (SIGTERM) every 1.2 s and is started again
+at once; whoever is not ready by the next time is given the time. The first time comes after 0.6 s, so 0.6 s of peace
+follow the last. Two flushes later its back end is compared with what was sent, packet by packet (load.py).
+npm statsd flushes to a Graphite listener, the relay to the local cloud, every two seconds both. A packet sent while
+nobody listened is lost, as in life.
 
 The relay is restarted as a whole; with its socket held by this script, as systemd holds it; and by its supervisor,
 which is asked for another worker (SIGUSR2).

@@ -10,22 +10,15 @@ A `Relay` is opened, run and closed once; it holds no global state, so two of th
 from __future__ import annotations
 
 import asyncio
-import random
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from relay import limits
-from relay.assembly import begin_window, ingest_settings, make_encoder, make_namer, open_ingest, pack_requests
+from relay.assembly import begin_window, ingest_settings, make_encoder, make_namer, open_ingest
 from relay.delivery.checkpoint import Checkpointer, CheckpointFiles
-from relay.delivery.dead_letters import DeadLetters
-from relay.delivery.gate import Settings
-from relay.delivery.pool import SenderPool
-from relay.delivery.replay import Replays
-from relay.delivery.spool import Spool
-from relay.delivery.spread import phase_of
-from relay.delivery.state_directory import StateDirectory
+from relay.egress import Egress, pack_requests, pool_settings
 from relay.hotpath.choose import make_hotpath, tell_of_hotpath
 from relay.hotpath.explain import explain
 from relay.listener.watch import KernelWatch
@@ -138,42 +131,17 @@ class Relay:
         return ingest
 
     async def _open_delivery(self) -> None:
-        ledger = self.ledger
-        if self._state:
-            directory = await asyncio.to_thread(StateDirectory.open, self._state)
-            self._closing.callback(directory.close)
-        quota = self.config.spool.max
-        self.spool = await Spool.open(
-            self._state, ledger=ledger, clock=self._clock, loss_log=self.loss_log, limit_bytes=quota
-        )
-        self._closing.push_async_callback(self.spool.close)
-        self._dead_letters = DeadLetters(
-            self._state,
-            ledger=ledger,
-            clock=self._clock,
-            limit=self.config.spool.dead_letters,
-            loss_log=self.loss_log,
-        )
-        self._closing.push_async_callback(self._dead_letters.close)
-        self._replays = Replays(
-            self._state, spool=self.spool, pack=pack_requests, clock=self._clock, loss_log=self.loss_log
-        )
-        self.pool = SenderPool(
-            spool=self.spool,
+        self._egress = await Egress.open(
+            self.config,
             cloud=self._cloud,
             transport=self._transport,
-            settings=self._pool_settings(),
-            dead_letters=self._dead_letters,
-            ledger=ledger,
+            state=self._state,
+            ledger=self.ledger,
             loss_log=self.loss_log,
             clock=self._clock,
-            random=random.random,
+            closing=self._closing,
         )
-        self._closing.push_async_callback(self.pool.close)
-
-    def _pool_settings(self) -> Settings:
-        phase = phase_of(self.config.tags.get("host", ""))
-        return Settings.of(self.config.cloud, window=self.config.window.seconds, phase=phase)
+        self.spool, self.pool = self._egress.spool, self._egress.pool
 
     async def _open_window(self) -> None:
         config = self.config
@@ -240,7 +208,7 @@ class Relay:
 
     async def replace_cloud(self, cloud: Cloud, transport: Transport | None = None) -> None:
         """Sign with other credentials, or send to another place, from the next request on."""
-        settings = self._pool_settings() if transport else None
+        settings = pool_settings(self.config) if transport else None
         await self.pool.replace(cloud=cloud, transport=transport, settings=settings)
 
     def reconfigure(self, config: Config, *, cloud: Cloud | None, transport: Transport | None) -> None:
@@ -303,8 +271,13 @@ class Relay:
             group = self._group
             senders = group.create_task(self.pool.run(), name="senders")
             closing = group.create_task(self.closer.run(), name="closer")
-            background = [self._lag.run, self.watch.run, self.streams.run, self.spool.run]
-            background += [self._dead_letters.run, self._replays.run, self.explosions.run]
+            background = [
+                self._lag.run,
+                self.watch.run,
+                self.streams.run,
+                self.explosions.run,
+                *self._egress.background(),
+            ]
             if self.checkpointer:
                 background.append(self.checkpointer.run)
             probes = [group.create_task(run()) for run in background]

@@ -11,21 +11,17 @@ from typing import TYPE_CHECKING
 
 from relay import limits
 from relay.config.rules import parse_address
-from relay.delivery.batcher import pack
 from relay.hotpath.choose import choose_name, make_hotpath
 from relay.ingest import Ingest, IngestSettings
-from relay.jdcloud.points import BODY_HEAD, BODY_TAIL, PointEncoder
+from relay.jdcloud.points import PointEncoder
 from relay.listener.sockets import Address, UnixPath, Wanted
 from relay.model import Kind
 from relay.naming import Namer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from relay.clock import Clock
     from relay.config.schema import Config
     from relay.hotpath.choose import HotPath
-    from relay.model import Batch, Point
     from relay.naming import Notices
 
 
@@ -73,11 +69,6 @@ def make_encoder(config: Config) -> PointEncoder:
         percentiles=config.window.percentiles,
         requests_per_minute=config.cloud.requests_per_minute,
     )
-
-
-def pack_requests(points: Iterable[Point], window: int) -> Iterator[Batch]:
-    """Pack points into putMetricData bodies."""
-    return pack(points, window=window, head=BODY_HEAD, tail=BODY_TAIL)
 
 
 def ingest_settings(config: Config) -> IngestSettings:

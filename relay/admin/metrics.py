@@ -6,7 +6,7 @@ without an await, so the three equations of the ledger can be computed from one 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -16,184 +16,16 @@ from relay import __version__
 from relay.errors import DROPPED_SAMPLES, REJECTED_LINES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from prometheus_client.metrics_core import Metric
 
-    from relay.model import Tally
-    from relay.telemetry import Books, Ledger
+    from relay.admin.figures import State
 
 
 NO_LINES: Final = dict.fromkeys(REJECTED_LINES, 0)
 NO_SAMPLES: Final = dict.fromkeys(DROPPED_SAMPLES, 0)
 """Every reason is there from the start: a rate needs the zero before the first loss."""
-
-
-class Listener(Protocol):
-    """What is told of a socket."""
-
-    @property
-    def label(self) -> str:
-        """Its name, `udp://127.0.0.1:8125`."""
-        ...
-
-    @property
-    def datagrams(self) -> int:
-        """Received."""
-        ...
-
-    @property
-    def kernel_drops(self) -> int:
-        """Lost before anybody could read them."""
-        ...
-
-    @property
-    def queue_bytes(self) -> int:
-        """Memory of the kernel's queue."""
-        ...
-
-    @property
-    def limit_bytes(self) -> int:
-        """Where the kernel drops."""
-        ...
-
-
-class StreamListener(Protocol):
-    """What is told of a listening stream socket."""
-
-    @property
-    def label(self) -> str:
-        """Its name, `tcp://127.0.0.1:8125`."""
-        ...
-
-    @property
-    def datagrams(self) -> int:
-        """Chunks or frames received."""
-        ...
-
-    @property
-    def connections(self) -> int:
-        """Open now."""
-        ...
-
-    @property
-    def refused(self) -> int:
-        """Closed at once."""
-        ...
-
-    @property
-    def idle_closed(self) -> int:
-        """Closed because nothing came."""
-        ...
-
-
-class Streams(Protocol):
-    """What is told of streams."""
-
-    @property
-    def listeners(self) -> Sequence[StreamListener]:
-        """Their sockets."""
-        ...
-
-
-class Spool(Protocol):
-    """What is told of the spool."""
-
-    @property
-    def batches(self) -> int:
-        """That wait."""
-        ...
-
-    @property
-    def bytes(self) -> int:
-        """Compressed."""
-        ...
-
-    @property
-    def oldest_window(self) -> int | None:
-        """Id of the oldest that waits."""
-        ...
-
-    @property
-    def limit_bytes(self) -> int:
-        """Quota on disk."""
-        ...
-
-    @property
-    def degraded(self) -> bool:
-        """Whether the disk refuses."""
-        ...
-
-
-class State(Protocol):
-    """Where the figures come from."""
-
-    @property
-    def hotpath_name(self) -> str:
-        """Which implementation runs."""
-        ...
-
-    @property
-    def series_limit(self) -> int:
-        """Bound of the open window's series."""
-        ...
-
-    @property
-    def rate_limit(self) -> float:
-        """Requests a minute."""
-        ...
-
-    @property
-    def loop_lag(self) -> float:
-        """Seconds."""
-        ...
-
-    @property
-    def checkpoint_interval(self) -> float:
-        """Seconds; 0 without a state directory."""
-        ...
-
-    @property
-    def is_last_reload_successful(self) -> bool:
-        """Whether the configuration on disk is the one in force."""
-        ...
-
-    @property
-    def requests_in_flight(self) -> int:
-        """That wait for an answer."""
-        ...
-
-    @property
-    def listeners(self) -> Sequence[Listener]:
-        """Sockets of datagrams."""
-        ...
-
-    @property
-    def streams(self) -> Streams:
-        """Sockets of streams."""
-        ...
-
-    @property
-    def spool(self) -> Spool:
-        """What waits."""
-        ...
-
-    @property
-    def ledger(self) -> Ledger:
-        """Counters."""
-        ...
-
-    def tally(self) -> Tally:
-        """Counts of the hot path."""
-        ...
-
-    def books(self) -> Books:
-        """The equations."""
-        ...
-
-    def wall(self) -> float:
-        """Wall time in seconds."""
-        ...
 
 
 class RelayCollector(Collector):

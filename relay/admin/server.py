@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from aiohttp import web
 
-from relay.admin.metrics import State as Figures
+from relay.admin.figures import State as Figures
 from relay.admin.metrics import make_registry, scrape
 from relay.config.rules import parse_address
 from relay.errors import ExitCode, Problem, RelayError

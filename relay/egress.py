@@ -1,0 +1,97 @@
+"""The delivering half of a relay: the state directory, what waits in it, and who sends it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Any
+
+from relay.delivery.batcher import pack
+from relay.delivery.dead_letters import DeadLetters
+from relay.delivery.gate import Settings
+from relay.delivery.pool import SenderPool
+from relay.delivery.replay import Replays
+from relay.delivery.spool import Spool
+from relay.delivery.spread import phase_of
+from relay.delivery.state_directory import StateDirectory
+from relay.jdcloud.points import BODY_HEAD, BODY_TAIL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable, Iterator
+    from contextlib import AsyncExitStack
+    from pathlib import Path
+
+    from relay.clock import Clock
+    from relay.config.schema import Config
+    from relay.delivery.way import Cloud, Transport
+    from relay.model import Batch, Point
+    from relay.telemetry import Ledger, LossLog
+
+
+class Egress:
+    """State: the spool, the dead letters, and the pool that empties both."""
+
+    def __init__(self, *, spool: Spool, dead_letters: DeadLetters, replays: Replays, pool: SenderPool) -> None:
+        self.spool = spool
+        self.pool = pool
+        self._dead_letters = dead_letters
+        self._replays = replays
+
+    def __repr__(self) -> str:
+        """Report the parts."""
+        return f"<Egress {self.spool!r}, {self.pool!r}>"
+
+    @classmethod
+    async def open(  # noqa: PLR0913 - the way out, where things wait, and who counts and tells
+        cls,
+        config: Config,
+        *,
+        cloud: Cloud,
+        transport: Transport,
+        state: Path | None,
+        ledger: Ledger,
+        loss_log: LossLog,
+        clock: Clock,
+        closing: AsyncExitStack,
+    ) -> Egress:
+        """Open the state directory and recover what waits in it; `closing` takes what ends the parts, in order.
+
+        Raises:
+            RelayError: RLY104, RLY105: the state directory is not safe, or is another relay's.
+        """
+        if state:
+            directory = await asyncio.to_thread(StateDirectory.open, state)
+            closing.callback(directory.close)
+        spool = await Spool.open(state, ledger=ledger, clock=clock, loss_log=loss_log, limit_bytes=config.spool.max)
+        closing.push_async_callback(spool.close)
+        letters = DeadLetters(state, ledger=ledger, clock=clock, limit=config.spool.dead_letters, loss_log=loss_log)
+        closing.push_async_callback(letters.close)
+        pool = SenderPool(
+            spool=spool,
+            cloud=cloud,
+            transport=transport,
+            settings=pool_settings(config),
+            dead_letters=letters,
+            ledger=ledger,
+            loss_log=loss_log,
+            clock=clock,
+            random=random.random,
+        )
+        closing.push_async_callback(pool.close)
+        replays = Replays(state, spool=spool, pack=pack_requests, clock=clock, loss_log=loss_log)
+        return cls(spool=spool, dead_letters=letters, replays=replays, pool=pool)
+
+    def background(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+        """Return what runs beside the pool until it is cancelled."""
+        return [self.spool.run, self._dead_letters.run, self._replays.run]
+
+
+def pack_requests(points: Iterable[Point], window: int) -> Iterator[Batch]:
+    """Pack points into putMetricData bodies."""
+    return pack(points, window=window, head=BODY_HEAD, tail=BODY_TAIL)
+
+
+def pool_settings(config: Config) -> Settings:
+    """Return what a configuration asks of the senders."""
+    phase = phase_of(config.tags.get("host", ""))
+    return Settings.of(config.cloud, window=config.window.seconds, phase=phase)
