@@ -207,7 +207,10 @@ class SenderPool:
             elif whole or not isinstance(verdict, Throttled):
                 return await self._not_answered(lease, verdict)
             if trial.fruitless and not trial.insisting:
-                return self._suspect(lease, trial)
+                if not self._doubts.refused_again(lease.entry.id, self._clock.monotonic()):
+                    self._suspect(lease, trial)
+                    return False
+                trial.insist()
         if trial.accepted:
             self._accepted()
         attempts = trial.answers + self._doubts.forget(lease.entry.id)
@@ -282,21 +285,23 @@ class SenderPool:
             await self._clock.sleep(min(left, _LOOK))
 
     def _accepted(self) -> None:
-        """Something of a batch was accepted, so the cloud is all right."""
+        """Something of a batch was accepted: after a stop, suspects get another chance; else they are bad."""
         now = self._clock.monotonic()
-        self._doubts.accepted(now)
+        self._doubts.note_accepted(now)
         if self._gate.systemic.accepted(now):
             self._reporter.resumed()
-
-    def _suspect(self, lease: Lease, trial: Trial) -> bool:
-        """Keep a fruitless batch from the dead letters; return whether the spool must keep it."""
-        if self._gate.systemic.fruitless(self._clock.monotonic()):
             self._put_suspects_back()
+        else:
+            self._doubts.release()
+
+    def _suspect(self, lease: Lease, trial: Trial) -> None:
+        """Keep a fruitless batch from the dead letters; during a stop another one tries next."""
+        self._gate.systemic.fruitless(self._clock.monotonic())
+        self._doubts.suspect(lease, trial)
         if self._gate.systemic.stopped:
             self._reporter.stopped(trial.detail)
-            return True
-        self._doubts.suspect(lease, trial)
-        return False
+            if self._doubts.many or not self._spool.batches:
+                self._put_suspects_back()
 
     def _put_suspects_back(self) -> None:
         for lease in self._doubts.give_back():
