@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 _DRAIN_TICK: Final = 0.02
 _HOLD_SECONDS: Final = 1.0
-"""The longest wait with a lease in hand; a longer one puts it back, so that the newest goes when the wait is over."""
+"""The longest wait with a lease in hand; a longer one puts it back, so that the newest goes when the wait is over, and
+so does any wait for a single try."""
 _LOOK: Final = 0.25
 """Seconds between two looks whether a long wait is over: settings, credentials and the stop may end it early."""
 _RENEW_SHARE: Final = 1 / 12
@@ -173,7 +174,7 @@ class SenderPool:
             wait = self._gate.wait_for_batch(now, window=lease.batch.window, waiting=waiting)
             if not wait:
                 self._gate.leave(now, self._random(), batch=True)
-            if not wait or wait > _HOLD_SECONDS:
+            if not wait or wait > _HOLD_SECONDS or self._gate.trying:
                 return wait
             await self._clock.sleep(wait)
 
