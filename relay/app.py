@@ -13,7 +13,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from relay import limits
 from relay.assembly import begin_window, ingest_settings, make_encoder, make_namer, open_ingest
@@ -25,11 +25,12 @@ from relay.listener.watch import KernelWatch
 from relay.naming.explosion import ExplosionWatch
 from relay.recovery import Owed, Recovery
 from relay.status import Status
-from relay.telemetry import Books, Growth, LagProbe, Ledger, LossLog, tell_of_window
+from relay.telemetry import Books, Growth, LagProbe, Ledger, LossLog, tell_of_quota, tell_of_window
 from relay.window.closer import Closer
 from relay.window.neighbours import Closed, Rules
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
     from pathlib import Path
 
     from relay.admin.server import AdminServer
@@ -271,16 +272,7 @@ class Relay:
             group = self._group
             senders = group.create_task(self.pool.run(), name="senders")
             closing = group.create_task(self.closer.run(), name="closer")
-            background = [
-                self._lag.run,
-                self.watch.run,
-                self.streams.run,
-                self.explosions.run,
-                *self._egress.background(),
-            ]
-            if self.checkpointer:
-                background.append(self.checkpointer.run)
-            probes = [group.create_task(run()) for run in background]
+            probes = [group.create_task(run()) for run in self._background()]
             await self._stop.wait()
             if self._is_handing_over:
                 await self.pool.finish(until=self._clock.monotonic() + limits.HAND_OVER_SECONDS)
@@ -292,6 +284,12 @@ class Relay:
             for probe in probes:
                 probe.cancel()
         return stopped
+
+    def _background(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+        """Return what runs beside the data path, until it is cancelled."""
+        looking = [self._lag.run, self.watch.run, self.streams.run, self.explosions.run]
+        keeping = [self.checkpointer.run] if self.checkpointer else []
+        return [*looking, *keeping, *self._egress.background()]
 
     # --- left to right ------------------------------------------------------------------------------------------------
 
@@ -344,10 +342,5 @@ class Relay:
         lines, rejected = since_last("received", tally.received), since_last("rejected", sum(tally.rejected.values()))
         self._witness.closed(closed, lines=lines, rejected=rejected)
         if closed.over_quota:
-            needed, allowed = closed.over_quota
-            event, fix = (
-                "RLY403 the quota is nearly used up, percentiles are not sent",
-                "send fewer series, or raise it",
-            )
-            self.loss_log.warn(event, reason="quota", requests_needed=needed, requests_allowed=allowed, fix=fix)
+            tell_of_quota(self.loss_log, *closed.over_quota)
         tell_of_window(self._growth, self.loss_log, tally, self.ledger, self.hotpath.rejects(), explain)

@@ -260,3 +260,9 @@ def _show(example: RejectedLine, explain: Explain) -> dict[str, Any]:
     at, why = explain(example.line, example.reason)
     sender = f"{example.peer.host}:{example.peer.port}" if example.peer else "a Unix socket"
     return {"why": why, "line": example.line, "at": at, "sender": sender}
+
+
+def tell_of_quota(loss_log: LossLog, needed: int, allowed: int) -> None:
+    """Warn that a window needs nearly all requests that may leave."""
+    event, fix = "RLY403 the quota is nearly used up, percentiles are not sent", "send fewer series, or raise it"
+    loss_log.warn(event, reason="quota", requests_needed=needed, requests_allowed=allowed, fix=fix)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _UNREADABLE_TRIES: Final = 3
 _KEPT: Final = 1000
+_SUSPECTS: Final = 100
 
 
 @dataclass(slots=True)
@@ -25,6 +26,8 @@ class Trouble:
     since: float
     failures: int = 0
     unreadable: int = 0
+    fruitless_at: float | None = None
+    """When it was fruitless for the first time."""
 
 
 class Doubts:
@@ -45,13 +48,28 @@ class Doubts:
         """Points of the suspects, which wait for the fate of other batches."""
         return sum(lease.batch.points for lease, _ in self._suspects)
 
+    @property
+    def many(self) -> bool:
+        """Whether so many are kept that others should be tried again."""
+        return len(self._suspects) >= _SUSPECTS
+
     def suspect(self, lease: Lease, trial: Trial) -> None:
         """Keep a fruitless batch."""
         self._suspects.append((lease, trial))
 
-    def accepted(self, now: float) -> None:
-        """Another batch was accepted, so a fruitless one is bad itself: its trial may go on to the end."""
+    def refused_again(self, batch: int, now: float) -> bool:
+        """Note that a batch is fruitless; say whether it was before, and others have been accepted since."""
+        trouble = self._trouble(batch, now)
+        if trouble.fruitless_at is None:
+            trouble.fruitless_at = now
+        return self._last_accepted > trouble.fruitless_at
+
+    def note_accepted(self, now: float) -> None:
+        """Another batch was accepted."""
         self._last_accepted = now
+
+    def release(self) -> None:
+        """The cloud is all right, so what is fruitless is bad itself: the trials may go on to the end."""
         for _, trial in self._suspects:
             trial.insist()
         self._released += self._suspects
@@ -70,9 +88,13 @@ class Doubts:
 
     def failed(self, batch: int, now: float, *, unreadable: bool) -> Trouble:
         """Count a failure of a batch; the longest known are forgotten when there are too many."""
-        trouble = self._troubles.setdefault(batch, Trouble(now))
+        trouble = self._trouble(batch, now)
         trouble.failures += 1
         trouble.unreadable += unreadable
+        return trouble
+
+    def _trouble(self, batch: int, now: float) -> Trouble:
+        trouble = self._troubles.setdefault(batch, Trouble(now))
         if len(self._troubles) > _KEPT:
             del self._troubles[next(iter(self._troubles))]
         return trouble

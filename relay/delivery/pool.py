@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 _DRAIN_TICK: Final = 0.02
 _HOLD_SECONDS: Final = 1.0
-"""The longest wait with a lease in hand; a longer one puts it back, so that the newest goes when the wait is over."""
+"""The longest wait with a lease in hand; a longer one puts it back, so that the newest goes when the wait is over, and
+so does any wait for a single try."""
 _LOOK: Final = 0.25
 """Seconds between two looks whether a long wait is over: settings, credentials and the stop may end it early."""
 _RENEW_SHARE: Final = 1 / 12
@@ -187,7 +188,7 @@ class SenderPool:
             wait = self._gate.wait_for_batch(now, window=lease.batch.window, waiting=waiting)
             if not wait:
                 self._gate.leave(now, self._random(), batch=True)
-            if not wait or wait > _HOLD_SECONDS:
+            if not wait or wait > _HOLD_SECONDS or self._gate.trying:
                 return wait
             await self._clock.sleep(wait)
 
@@ -224,7 +225,10 @@ class SenderPool:
             elif whole or not isinstance(verdict, Throttled):
                 return await self._not_answered(lease, verdict)
             if trial.fruitless and not trial.insisting:
-                return self._suspect(lease, trial)
+                if not self._doubts.refused_again(lease.entry.id, self._clock.monotonic()):
+                    self._suspect(lease, trial)
+                    return False
+                trial.insist()
         if trial.accepted:
             self._accepted()
         attempts = trial.answers + self._doubts.forget(lease.entry.id)
@@ -307,21 +311,23 @@ class SenderPool:
             await self._clock.sleep(min(left, _LOOK))
 
     def _accepted(self) -> None:
-        """Something of a batch was accepted, so the cloud is all right."""
+        """Something of a batch was accepted: after a stop, suspects get another chance; else they are bad."""
         now = self._clock.monotonic()
-        self._doubts.accepted(now)
+        self._doubts.note_accepted(now)
         if self._gate.systemic.accepted(now):
             self._reporter.resumed()
-
-    def _suspect(self, lease: Lease, trial: Trial) -> bool:
-        """Keep a fruitless batch from the dead letters; return whether the spool must keep it."""
-        if self._gate.systemic.fruitless(self._clock.monotonic()):
             self._put_suspects_back()
+        else:
+            self._doubts.release()
+
+    def _suspect(self, lease: Lease, trial: Trial) -> None:
+        """Keep a fruitless batch from the dead letters; during a stop another one tries next."""
+        self._gate.systemic.fruitless(self._clock.monotonic())
+        self._doubts.suspect(lease, trial)
         if self._gate.systemic.stopped:
             self._reporter.stopped(trial.detail)
-            return True
-        self._doubts.suspect(lease, trial)
-        return False
+            if self._doubts.many or not self._spool.batches:
+                self._put_suspects_back()
 
     def _put_suspects_back(self) -> None:
         for lease in self._doubts.give_back():

@@ -5,8 +5,9 @@ was every part of it that was tried. One such batch may be bad. Three in a row, 
 minute, are a setting, a format or a region, so the pool stops: it keeps everything, says so in the cloud's words, and
 tries one batch a minute until something of one is accepted.
 
-Until then no fruitless batch may be convicted: the pool keeps each one as a suspect, until either another batch is
-accepted (then it is bad indeed, and dies) or the stop begins (then it waits like all others).
+Until then no fruitless batch may be convicted: the pool keeps each one as a suspect until another batch is accepted.
+Then it is bad indeed, and dies; but if that ends a stop, the suspects are sent again first, and only those that are
+fruitless once more die. During a stop each try is another batch, so that bad ones cannot keep it up.
 """
 
 from __future__ import annotations

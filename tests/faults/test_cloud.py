@@ -261,7 +261,7 @@ async def test_row_31_partial_failures(shape, tmp_path, figure):
 
 
 @pytest.mark.parametrize("fault", ["refused", "400"])
-async def test_rows_31_and_32_everything_is_refused(fault, tmp_path, figure):
+async def test_row_31_everything_is_refused_with_and_without_a_list(fault, tmp_path, figure):
     async with Setup(tmp_path, minute=0.4, concurrency=1) as setup:
         setup.emulator.add_fault(Fault.parse(fault))
         await setup.send(500, per_request=50)
@@ -269,7 +269,8 @@ async def test_rows_31_and_32_everything_is_refused(fault, tmp_path, figure):
         before = setup.emulator.requests
         await asyncio.sleep(2)
         tries = setup.emulator.requests - before
-        assert (setup.ledger.points_refused, setup.ledger.dead_letters, setup.spool.points) == (0, 0, 500)
+        assert (setup.ledger.points_refused, setup.ledger.dead_letters) == (0, 0)
+        assert setup.spool.points + setup.pool.in_flight == 500
         assert tries <= (2 / 0.4 + 1) * (1 if fault == "refused" else 8)
         setup.emulator.clear_faults()
         began = time.monotonic()
