@@ -4,7 +4,7 @@
 
 The same packets at the same pace go to each server, which is told to end (SIGTERM) every 1.2 s and is started again at
 once; whoever is not ready by the next time is given the time. The first time comes after 0.6 s, so 0.6 s of peace
-follow the last. Two flushes later its back end is compared with what was sent, packet by packet (tests/support/load.py).
+follow the last. Two flushes later its back end is compared with what was sent, packet by packet (support/load.py).
 npm statsd flushes to a Graphite listener, the relay to the local cloud; both flush every two seconds. A packet sent
 while nobody listened is lost, as in life; "kernel" tells what overran the queue of a socket that stayed open.
 
