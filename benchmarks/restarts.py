@@ -2,11 +2,11 @@
 
     python -m benchmarks.restarts [--restarts 20] [--seconds 24] [--rate 8000] [--flush 2] [--only "npm statsd"]
 
-The same packets at the same pace go to each server, which is told to end (SIGTERM) every 1.2 s and is started again
-at once; whoever is not ready by the next time is given the time. The first time comes after 0.6 s, so 0.6 s of peace
-follow the last. Two flushes later its back end is compared with what was sent, packet by packet (load.py).
-npm statsd flushes to a Graphite listener, the relay to the local cloud, every two seconds both. A packet sent while
-nobody listened is lost, as in life.
+The same packets at the same pace go to each server, which is told to end (SIGTERM) every 1.2 s and is started again at
+once; whoever is not ready by the next time is given the time. The first time comes after 0.6 s, so 0.6 s of peace
+follow the last. Two flushes later its back end is compared with what was sent, packet by packet (support/load.py).
+npm statsd flushes to a Graphite listener, the relay to the local cloud; both flush every two seconds. A packet sent
+while nobody listened is lost, as in life; "kernel" tells what overran the queue of a socket that stayed open.
 
 The relay is restarted as a whole; with its socket held by this script, as systemd holds it; and by its supervisor,
 which is asked for another worker (SIGUSR2).
@@ -257,6 +257,7 @@ async def restart_under_load(daemon: Daemon, options: argparse.Namespace) -> str
         await until(began + options.seconds)
         sent = await load.stop()
         await asyncio.sleep(1 + 2 * options.flush)
+        row = udp_row(daemon.port)
         await end(process)
         await asyncio.sleep(0.5)
     finally:
@@ -264,7 +265,8 @@ async def restart_under_load(daemon: Daemon, options: argparse.Namespace) -> str
             process.kill()
     verdict = judge(daemon.points(), sent)
     share = verdict.lost / sent.count
-    return f"{sent.count:>10,}{verdict.lost:>10,}{share:>9.2%}{verdict.duplicated:>12,}{longest:>14.1f} s"
+    drops = int(row[-1]) if row else 0
+    return f"{sent.count:>10,}{verdict.lost:>10,}{share:>9.2%}{drops:>10,}{verdict.duplicated:>12,}{longest:>14.1f} s"
 
 
 async def compare(options: argparse.Namespace) -> None:
@@ -272,7 +274,7 @@ async def compare(options: argparse.Namespace) -> None:
     print(
         f"{options.restarts} restarts in {options.seconds:g} s, {options.rate:g} packets/s, flush {options.flush:g} s\n"
     )
-    print(f"{'':<22}{'sent':>10}{'lost':>10}{'':>9}{'duplicated':>12}{'longest restart':>16}")
+    print(f"{'':<22}{'sent':>10}{'lost':>10}{'':>9}{'kernel':>10}{'duplicated':>12}{'longest restart':>16}")
     for name, make in servers(options.flush).items():
         if options.only and name not in options.only.split(";"):
             continue
