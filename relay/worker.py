@@ -7,13 +7,13 @@ has put another one in its own place.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from typing import TYPE_CHECKING
 
 from relay.ingest import begin
 from relay.listener.sockets import INGEST, SUPERVISOR, give, take_inherited
 from relay.notify import Notifier
+from relay.signals import hold_back
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
@@ -60,7 +60,7 @@ class Worker:
 
         The signals that the next one will handle wait until it does.
         """
-        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2))
+        hold_back()
         own = dict(environ) | {INGEST: ingest} | self.notifier.environ()
         give(self.held, own)
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], own)  # noqa: S606 - ourselves
@@ -68,6 +68,7 @@ class Worker:
 
 def take_over(environ: MutableMapping[str, str]) -> Worker:
     """Take what the environment says this process was given, and begin to read; its children are not told."""
+    hold_back()
     held = take_inherited(environ)
     supervisor, ingest = environ.pop(SUPERVISOR, ""), environ.pop(INGEST, "")
     return Worker(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from relay import notify
+from relay import notify, signals
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -61,7 +61,7 @@ class Attendant:
             loop.add_signal_handler(number, self._stop, number)
         loop.add_signal_handler(signal.SIGHUP, self._reloader.ask)
         loop.add_signal_handler(signal.SIGUSR2, self._hand_over)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2))
+        signals.take()
         self._worker.notifier.ready(self._relay.status.ready()[1])
 
     async def look(self) -> None:

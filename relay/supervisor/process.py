@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from relay.errors import ExitCode
 from relay.listener.sockets import INGEST, SUPERVISOR, Wanted, give
+from relay.signals import HELD_BACK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from relay.listener.sockets import Held
 
-HELD_BACK: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2)
-"""A worker begins with these blocked and takes them when it can act on them: none is lost, none kills it half made."""
 _OURS: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_PID", SUPERVISOR, INGEST)
 _PLAN_SECONDS: Final = 20.0
 

@@ -115,6 +115,26 @@ async def test_row_01_sigterm_under_load_with_the_socket_held(times, held, load,
     figure(1, f"{times} SIGTERM restarts, socket held: {verdict}; stop {longest:.2f} s at most")
 
 
+async def test_row_01_sigterm_while_it_starts(held, load, emulator, figure):
+    """It reads packets before it can stop in order: a signal that comes between waits until it can."""
+    relay = held
+    generator = load(to=f"udp:127.0.0.1:{relay.udp[1]}", rate=RATE, seconds=60)
+    assert await relay.stop() == 0
+    codes = []
+    for hundredths in range(5, 60, 5):
+        with relay.log.open("ab") as output:
+            fds = [relay._holder.socket.fileno()]
+            process = subprocess.Popen(
+                relay.command, env=relay.environ, stdout=output, stderr=output, cwd="/", pass_fds=fds
+            )
+        await asyncio.sleep(hundredths / 100)
+        process.send_signal(signal.SIGTERM)
+        codes.append(await asyncio.to_thread(process.wait, 30))
+    await asyncio.to_thread(relay.start)
+    verdict = await conserve(relay, emulator, await generator.stop())
+    figure(1, f"SIGTERM 50 to 550 ms after the start: {verdict}; {codes.count(0)} of {len(codes)} had begun to read")
+
+
 async def test_row_01_replaced_in_place_under_socket_activation(held, load, emulator, figure):
     relay, pid = held, held.process.pid
     generator = load(to=f"udp:127.0.0.1:{relay.udp[1]}", rate=RATE, seconds=60)

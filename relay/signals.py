@@ -1,0 +1,22 @@
+"""The signals that a worker acts on, held back until it can.
+
+A worker reads packets long before it can stop in order: a signal that killed it half made would lose what it has read.
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import Final
+
+HELD_BACK: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2)
+"""Stop, reload, hand over."""
+
+
+def hold_back() -> None:
+    """Let them wait, over an exec too; threads that start now never take them."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+
+
+def take() -> None:
+    """Take those that waited: who calls this has handlers."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
