@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 
 import pytest
 
@@ -20,12 +19,12 @@ DAMAGES = {
 
 
 async def killed_with_a_checkpoint(relay, state) -> None:
-    """Feed every series several times, each time waiting for the disk, and kill the worker."""
+    """Feed every series several times, each time waiting for the disk, and kill the relay."""
     for number in range(1, TIMES + 1):
         relay.send(*(b"\n".join(b"m%d:1|c" % n for n in range(start, start + 30)) for start in range(0, SERIES, 30)))
         await relay.wait_for(relay_accepted_lines_total=SERIES * number)
         await asyncio.sleep(0.5)
-    await relay.stop(signal.SIGKILL)
+    await asyncio.to_thread(relay.kill)
     assert list(state.glob("checkpoint-*.srp"))
 
 
