@@ -63,7 +63,7 @@ async def test_row_11_links_and_foreign_files(start, emulator, figure, tmp_path)
     link.symlink_to(precious)
     (state / "checkpoint-x.srp").write_bytes(b"foreign")
     (state / "notes.txt").write_bytes(b"foreign")
-    with pytest.raises(AssertionError, match="RLY104 .*symbolic link"):
+    with pytest.raises(AssertionError, match=r"RLY104 .*symbolic link"):
         await asyncio.to_thread(relay.start)
     link.unlink()
     await asyncio.to_thread(relay.start)
@@ -75,5 +75,5 @@ async def test_row_11_links_and_foreign_files(start, emulator, figure, tmp_path)
     assert sum(emulator.total(f"m{n}") for n in range(SERIES)) == SERIES * TIMES
     figure(
         11,
-        f"a link: refused by name (RLY104); foreign files: left alone, {recovered:.0f} of {SERIES * TIMES} samples recovered",
+        f"a link: refused (RLY104); foreign files: left alone, {recovered:.0f} of {SERIES * TIMES} samples recovered",
     )
