@@ -159,8 +159,8 @@ class Checkpointer:
             whole = everything or not self._complete or self._size > 2 * self._live + _SLACK
             frames = await self._collect(whole=whole)
             try:
+                await self.drop_void()  # first: it needs no space, and a full disk takes nothing more
                 written = [await self._store(window, parts, whole=whole) for window, parts in frames.items()]
-                await self.drop_void()
             except OSError as error:
                 self._complete = False
                 self._loss_log.warn("RLY411 checkpoint not written", reason=error.strerror or str(error))

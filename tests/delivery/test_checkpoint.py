@@ -116,6 +116,18 @@ async def test_what_a_full_disk_refused_is_written_as_a_whole_later(kept, monkey
     assert kept.stored() == {START: {"a": 2, "b": 1}}
 
 
+async def test_a_full_disk_keeps_nothing_that_is_void(kept, monkeypatch):
+    """A window that was sent from memory must not come back with another value."""
+    kept.feed(b"a:1|c")
+    await kept.checkpointer.save()
+    kept.hotpath.close_window(START + 60)
+    kept.feed(b"a:1|c")
+    kept.void.add(START)
+    monkeypatch.setattr(os, "fdatasync", refuse)
+    assert not await kept.checkpointer.save()
+    assert not kept.files.path(START).exists()
+
+
 def refuse(_):
     raise OSError(28, "No space left on device")
 
