@@ -70,7 +70,9 @@ class CheckpointFiles:
         return sorted(int(match[1]) for match in found if match)
 
     def load(self, committed: Collection[int]) -> list[Found]:
-        """Return what is owed to the cloud, oldest first; remove what is void."""
+        """Return what is owed to the cloud, oldest first; remove what is void, and what a crash left half written."""
+        for unfinished in self.directory.glob("checkpoint-*.new"):
+            unfinished.unlink()
         self.drop(committed)
         return [Found(window=window, frames=self.path(window).read_bytes()) for window in self.windows()]
 
@@ -87,8 +89,12 @@ class CheckpointFiles:
     def replace(self, window: int, frames: Sequence[bytes]) -> int:
         """Write a window's file anew, or leave the old one untouched; return its size."""
         fresh = self.path(window).with_suffix(".new")
-        size = self._write(fresh, os.O_TRUNC, frames)
-        fresh.rename(self.path(window))
+        try:
+            size = self._write(fresh, os.O_TRUNC, frames)
+            fresh.rename(self.path(window))
+        except OSError:
+            fresh.unlink(missing_ok=True)  # a full disk has better uses for it
+            raise
         return size
 
     def move(self, window: int, to: int) -> None:

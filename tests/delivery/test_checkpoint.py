@@ -116,6 +116,17 @@ async def test_what_a_full_disk_refused_is_written_as_a_whole_later(kept, monkey
     assert kept.stored() == {START: {"a": 2, "b": 1}}
 
 
+async def test_what_was_not_written_to_its_end_takes_no_space(kept, monkeypatch, tmp_path):
+    kept.feed(b"a:1|c")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", refuse)
+        assert not await kept.checkpointer.save()
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / f"checkpoint-{START}.new").write_bytes(b"the process was killed")
+    assert kept.files.load({}) == []
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_a_full_disk_keeps_nothing_that_is_void(kept, monkeypatch):
     """A window that was sent from memory must not come back with another value."""
     kept.feed(b"a:1|c")
