@@ -34,6 +34,8 @@ T = TypeVar("T")
 _NAME: Final = re.compile(r"checkpoint-(\d{1,12})\.srp")
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _BUFFER: Final = 1024 * 1024
+_UNREADABLE: Final = b"unreadable"
+"""Stands for a file that the disk does not give: there is no frame in it, so it counts as damaged."""
 _SLACK: Final = 4 * 1024 * 1024
 """Bytes that a file may grow beyond twice its live size: small ones are not worth writing anew."""
 
@@ -65,16 +67,19 @@ class CheckpointFiles:
         return self.directory / f"checkpoint-{window}.srp"
 
     def windows(self) -> list[int]:
-        """Return whose files there are, oldest first; links and what is named otherwise are nobody's."""
-        found = [_NAME.fullmatch(path.name) for path in self.directory.iterdir() if not path.is_symlink()]
+        """Return whose files there are, oldest first; what is no file, or named otherwise, is nobody's."""
+        with os.scandir(self.directory) as entries:
+            found = [_NAME.fullmatch(entry.name) for entry in entries if entry.is_file(follow_symlinks=False)]
         return sorted(int(match[1]) for match in found if match)
 
     def load(self, committed: Collection[int]) -> list[Found]:
         """Return what is owed to the cloud, oldest first; remove what is void, and what a crash left half written."""
-        for unfinished in self.directory.glob("checkpoint-*.new"):
-            unfinished.unlink()
-        self.drop(committed)
-        return [Found(window=window, frames=self.path(window).read_bytes()) for window in self.windows()]
+        with suppress(OSError):  # a read-only disk
+            for unfinished in self.directory.glob("checkpoint-*.new"):
+                unfinished.unlink()
+            self.drop(committed)
+        owed = [window for window in self.windows() if window not in committed]
+        return [Found(window=window, frames=self._read(window)) for window in owed]
 
     def drop(self, windows: Collection[int]) -> None:
         """Remove the files of these windows."""
@@ -103,12 +108,18 @@ class CheckpointFiles:
             self.path(window).rename(self.path(to))
 
     def set_aside(self, window: int) -> Path:
-        """Keep a damaged file under another name, beside the one that will be written anew."""
+        """Keep a damaged file under another name, beside the one that will be written anew, if the disk allows it."""
         changed = datetime.fromtimestamp(self.path(window).stat().st_mtime, UTC)
         kept = self.directory / f"checkpoint-{window}.srp.damaged-{changed:%Y%m%dT%H%M%SZ}"
-        with suppress(FileExistsError):
+        with suppress(OSError):
             os.link(self.path(window), kept)
         return kept
+
+    def _read(self, window: int) -> bytes:
+        try:
+            return self.path(window).read_bytes()
+        except OSError:
+            return _UNREADABLE
 
     def _write(self, path: Path, flags: int, frames: Sequence[bytes]) -> int:
         with open(os.open(path, _FLAGS | flags, 0o600), "wb", buffering=_BUFFER) as file:  # noqa: PTH123 - O_NOFOLLOW

@@ -178,6 +178,27 @@ def test_links_and_foreign_files_are_nobodys(files, tmp_path):
     assert secret.read_bytes() == b"x"
 
 
+def test_a_start_does_not_depend_on_the_disk(files, monkeypatch, tmp_path):
+    """Read-only, or unreadable in places: what is void is passed over, what cannot be read counts as damage."""
+    files.replace(60, [b"void"])
+    files.replace(120, [b"owed"])
+    files.replace(180, [b"owed"])
+    files.path(240).mkdir()
+    (tmp_path / "checkpoint-60.new").write_bytes(b"unfinished")
+
+    def read_only(*_, **__):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(os, "unlink", read_only)
+    monkeypatch.setattr(os, "link", read_only)
+    monkeypatch.setattr(type(tmp_path), "read_bytes", lambda path: read_only() if "180" in path.name else b"owed")
+    assert [(found.window, partial.Checkpoint(found.frames).damaged) for found in files.load({60})] == [
+        (120, 1),
+        (180, 1),
+    ]
+    assert files.set_aside(120).name.startswith("checkpoint-120.srp.damaged-")
+
+
 def test_a_damaged_file_is_set_aside_and_stays(files):
     files.replace(60, [b"damaged"])
     kept = files.set_aside(60)
