@@ -175,6 +175,8 @@ class Checkpointer:
         async with self._busy:
             whole = everything or not self._complete or self._size > 2 * self._live + _SLACK
             frames = await self._collect(whole=whole)
+            whole = whole and len(frames) == 1  # else the first window ended before all of it was seen: add to it
+            frames = {window: parts for window, parts in frames.items() if parts}
             try:
                 await self.drop_void()  # first: it needs no space, and a full disk takes nothing more
                 written = [await self._store(window, parts, whole=whole) for window, parts in frames.items()]
@@ -202,11 +204,11 @@ class Checkpointer:
         await asyncio.to_thread(self._thread.shutdown)
 
     async def _collect(self, *, whole: bool) -> dict[int, list[bytes]]:
+        """Return the frames of each window that was open meanwhile."""
         self._spent = 0.0
         frames: dict[int, list[bytes]] = {}
         async for window, frame in paced(self._clock, self._timed(self._hotpath.export(changed=not whole))):
-            if frame:
-                frames.setdefault(window, []).append(frame)
+            frames.setdefault(window, []).extend([frame] if frame else [])
         return frames
 
     def _timed(self, frames: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:

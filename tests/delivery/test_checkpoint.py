@@ -84,6 +84,22 @@ async def test_two_windows_are_owed_when_the_first_was_not_committed(kept):
     assert kept.stored() == {START: {"a": 1}, START + 60: {"a": 1, "b": 1}}
 
 
+async def test_a_window_that_ends_while_it_is_written_keeps_what_was_written_before(kept, monkeypatch):
+    lines = [b"m%d:1|c" % n for n in range(1000)]
+    kept.feed(*lines)
+    await kept.checkpointer.save()
+    frames = kept.hotpath.export()
+
+    def export(*, changed):
+        yield next(frames)
+        kept.hotpath.close_window(START + 60)
+        yield from frames
+
+    monkeypatch.setattr(kept.checkpointer, "_hotpath", type("Closing", (), {"export": staticmethod(export)}))
+    await kept.checkpointer.save(everything=True)
+    assert kept.stored() == {START: {f"m{n}": 1 for n in range(1000)}}
+
+
 async def test_a_moved_window_takes_its_file_along(kept):
     kept.feed(b"a:1|c")
     await kept.checkpointer.save()
