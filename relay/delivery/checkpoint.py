@@ -193,7 +193,7 @@ class Checkpointer:
         await self._run(self._files.drop, self._void())
 
     async def move(self, window: int, to: int) -> None:
-        """Follow the open window to another id."""
+        """Go ahead of the open window to another id, which it takes in the same step of the loop as this returns."""
         async with self._busy:
             self._complete = False
             with suppress(OSError):

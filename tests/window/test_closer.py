@@ -200,6 +200,21 @@ async def test_a_step_back_keeps_the_window_and_no_id_comes_twice(house, clock):
     assert spool.stored == [(MINUTE, []), (MINUTE + 60, [b"7"])]
 
 
+async def test_the_checkpoint_of_a_moved_window_goes_ahead(house, clock):
+    """Were it written under the new id meanwhile, a kill would leave two files that a start adds up."""
+    closer, hotpath, *_ = house
+    moves = []
+
+    async def move(*ids):
+        moves.append((*ids, hotpath.start))
+
+    closer._on_moved = move
+    clock.step_wall(-3600)
+    await closer.tick()
+    assert moves == [(MINUTE, MINUTE - 3600, MINUTE)]
+    assert hotpath.start == closer.open_id == MINUTE - 3600
+
+
 async def test_identities_are_named_before_their_window_is_handed_out(house, clock):
     closer, hotpath, spool, _, _ = house
     hotpath.pending = [Identity(b"%d" % i, Kind.COUNTER, b"") for i in range(50_000)]
