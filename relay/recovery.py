@@ -12,7 +12,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from relay.window.ids import is_over
+from relay.window.ids import is_over, is_plausible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -32,7 +32,7 @@ class Owed:
     """Oldest first: those whose time is over, and all but the newest. Two were open when the relay died in a close, and
     the clock has gone back since then; joined, the older one would come back with the next start."""
     open: Found | None
-    """Opens again."""
+    """Opens again; also one of a clock that was not set, which gets the id of the moment at which it is."""
 
     @classmethod
     async def find(
@@ -45,7 +45,7 @@ class Owed:
     @classmethod
     def sort(cls, found: Sequence[Found], *, wall: float, seconds: int) -> Owed:
         """Divide what was found by the clock."""
-        if not found or is_over(found[-1].window, wall, seconds):
+        if not found or (is_over(found[-1].window, wall, seconds) and is_plausible(found[-1].window)):
             return cls(over=tuple(found), open=None)
         return cls(over=tuple(found[:-1]), open=found[-1])
 

@@ -173,6 +173,10 @@ def test_owed_windows_are_sorted_by_the_clock():
     assert Owed.sort(found[:1], wall=0.0, seconds=60).resume == MINUTE
 
 
+def test_a_window_of_a_clock_that_was_not_set_is_not_over():
+    assert Owed.sort([Found(window=60, frames=b"")], wall=float(MINUTE), seconds=60).resume == 60
+
+
 async def test_of_two_windows_that_are_not_over_the_older_one_is_closed(tmp_path, clock, name):
     """Its file would come back with the next start, were it to join the other."""
     before = House(tmp_path, clock, name=name)
