@@ -50,6 +50,13 @@ def test_a_moved_window_avoids_committed_ids():
     assert ids.moved_id(MINUTE, hour_ago + 1, 60, {hour_ago, hour_ago + 60}) == hour_ago + 120
 
 
+def test_an_id_that_turns_out_to_be_committed_is_left():
+    """The disk could not be read at start, and can be now."""
+    assert ids.moved_id(MINUTE, MINUTE + 30, 60, {MINUTE}) == MINUTE + 60
+    assert ids.moved_id(MINUTE, MINUTE + 70, 60, {MINUTE}) == MINUTE + 60
+    assert ids.moved_id(MINUTE, 1000, 60, {MINUTE}) == MINUTE + 60
+
+
 @pytest.mark.parametrize("open_id", [0, 4_200_000_000])
 def test_a_window_opened_by_a_clock_that_was_not_set_moves_when_it_is(open_id):
     assert ids.moved_id(open_id, open_id + 90, 60, set()) == open_id
