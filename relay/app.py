@@ -294,28 +294,31 @@ class Relay:
     # --- left to right ------------------------------------------------------------------------------------------------
 
     async def _drain(self) -> Stopped:
-        """Settle the open window: on disk at once, then closed if it is the current minute's, then sent."""
+        """Settle the open window: on disk at once, then closed if it is the current minute's, then sent.
+
+        Where its id cannot be stored but what it holds is on disk, it stays open: the next start would open it again.
+        """
         began = self._clock.monotonic()
-        await self._keep_window()
-        closed_early = await self.closer.close_early()
+        is_kept = await self._keep_window()
+        closed_early = not (is_kept and self.spool.degraded) and await self.closer.close_early()
         if closed_early and self.checkpointer:
             await self.checkpointer.drop_void()
         await self.pool.drain(until=began + limits.STOP_SECONDS)
-        if not self._state and not closed_early:
+        if not is_kept and not closed_early:
             await self.closer.discard()
         return await self._settle(began, closed_early=closed_early)
 
     async def _leave(self) -> Stopped:
         """Settle the open window for the worker that comes next: on disk, and not closed."""
         began = self._clock.monotonic()
-        await self._keep_window()
+        if not await self._keep_window():
+            await self.closer.discard()
         return await self._settle(began, closed_early=False)
 
-    async def _keep_window(self) -> None:
-        """Name what is new and write the open window to the state directory; it is on disk when this returns."""
+    async def _keep_window(self) -> bool:
+        """Name what is new and write the open window to the state directory; return whether it is on disk."""
         await self.closer.name_all()
-        if self.checkpointer:
-            await self.checkpointer.save(everything=True)
+        return self.checkpointer is not None and await self.checkpointer.save(everything=True)
 
     async def _settle(self, began: float, *, closed_early: bool) -> Stopped:
         """Count what nobody keeps, and close the books."""

@@ -189,8 +189,9 @@ class Checkpointer:
             return True
 
     async def drop_void(self) -> None:
-        """Remove the files of windows that are durable elsewhere."""
-        await self._run(self._files.drop, self._void())
+        """Remove the files of windows that are durable elsewhere; a disk that refuses keeps them."""
+        with suppress(OSError):
+            await self._run(self._files.drop, self._void())
 
     async def move(self, window: int, to: int) -> None:
         """Go ahead of the open window to another id, which it takes in the same step of the loop as this returns."""

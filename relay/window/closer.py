@@ -172,7 +172,7 @@ class Closer:
         )
 
     async def discard(self) -> None:
-        """Drop the open window at stop: it lies in the future and there is no disk to keep it."""
+        """Drop the open window at stop: it is not to be sent yet, and there is no disk to keep it."""
         self._hotpath.close_window(self.open_id)
         await self._name_closing()
         window = self._hotpath.closed_window()

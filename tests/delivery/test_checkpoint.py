@@ -155,6 +155,15 @@ async def test_a_full_disk_keeps_nothing_that_is_void(kept, monkeypatch):
     assert not kept.files.path(START).exists()
 
 
+async def test_a_disk_that_removes_nothing_does_not_keep_a_relay_from_stopping(kept, monkeypatch):
+    kept.feed(b"a:1|c")
+    await kept.checkpointer.save()
+    kept.void.add(START)
+    monkeypatch.setattr(os, "unlink", lambda *_, **__: refuse(None))
+    await kept.checkpointer.drop_void()
+    assert kept.files.windows() == [START]
+
+
 def refuse(_):
     raise OSError(28, "No space left on device")
 
