@@ -242,7 +242,8 @@ class Relay:
     # --- running ------------------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Ask for an orderly stop; `run` returns when it is done."""
+        """Ask for an orderly stop; `run` returns when it is done. A window being handed over stays on disk."""
+        self._is_handing_over = False
         self.status.is_stopping = True
         self._stop.set()
 
@@ -254,8 +255,8 @@ class Relay:
         """
         if self._state is None:
             return False
-        self._is_handing_over = True
         self.stop()
+        self._is_handing_over = True
         return True
 
     async def run(self) -> Stopped:
@@ -274,12 +275,13 @@ class Relay:
             closing = group.create_task(self.closer.run(), name="closer")
             probes = [group.create_task(run()) for run in self._background()]
             await self._stop.wait()
-            if self._is_handing_over:
+            leaves = self._is_handing_over
+            if leaves:
                 await self.pool.finish(until=self._clock.monotonic() + limits.HAND_OVER_SECONDS)
             self.closer.stop()
             await closing
             self.ingest.stop()
-            stopped = await (self._leave() if self._is_handing_over else self._drain())
+            stopped = await (self._leave() if leaves else self._drain())
             await senders
             for probe in probes:
                 probe.cancel()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 import pytest
 
@@ -27,6 +29,24 @@ async def test_a_window_that_cannot_be_handed_over_is_counted(tmp_path, monkeypa
         assert stopped.is_handed_over
         assert running.relay.ledger.samples_dropped["stop_without_state"] == 2
         assert running.emulator.total("hits") == 0
+
+
+async def test_a_stop_during_a_hand_over_is_a_stop(tmp_path):
+    async with open_relay(tmp_path, window=hours()) as running:
+        await running.feed(b"hits:1|c")
+        assert running.relay.hand_over()
+        running.relay.stop()
+        stopped = await running.task
+        assert not stopped.is_handed_over
+
+    async with open_relay(tmp_path, window=hours()) as running:
+        await running.feed(b"hits:1|c")
+        assert running.relay.hand_over()
+        await asyncio.sleep(0)
+        running.relay.stop()
+        stopped = await running.task
+        assert not stopped.is_handed_over
+        assert len(list(tmp_path.glob("checkpoint-*"))) == 1
 
 
 @pytest.mark.parametrize("is_kept", [True, False])
