@@ -61,6 +61,15 @@ def test_overflow_series_survive_a_restart_at_the_limit():
     assert after.tally().samples_overflow == 0
 
 
+def test_a_frame_of_large_series_is_bounded():
+    """The native reader waits for one frame, and so does the event loop."""
+    members = [b"\n".join(b"set%d:%d|s" % (s, m) for m in range(1500)) for s in range(60)]
+    hotpath = fed(*members, implementation="native")
+    frames = [frame for _, frame in hotpath.export()]
+    assert max(map(len, frames)) < 300_000
+    assert len(records(b"".join(frames))) == 60
+
+
 def test_only_what_changed_is_exported_again():
     hotpath = fed(TRAFFIC)
     assert len(records(exported(hotpath, changed=True))) == 4
