@@ -296,13 +296,11 @@ class Relay:
     # --- left to right ------------------------------------------------------------------------------------------------
 
     async def _drain(self) -> Stopped:
-        """Settle the open window: on disk at once, then closed if it is the current minute's, then sent.
-
-        Where its id cannot be stored but what it holds is on disk, it stays open: the next start would open it again.
-        """
+        """Settle the open window: on disk at once, then closed if it is the current minute's, then sent."""
         began = self._clock.monotonic()
         is_kept = await self._keep_window()
-        closed_early = not (is_kept and self.spool.degraded) and await self.closer.close_early()
+        may_close = not (is_kept and self.spool.degraded)  # an id that cannot be stored would open again
+        closed_early = may_close and await self.closer.close_early()
         if closed_early and self.checkpointer:
             await self.checkpointer.drop_void()
         await self.pool.drain(until=began + limits.STOP_SECONDS)
