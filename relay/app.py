@@ -242,7 +242,8 @@ class Relay:
     # --- running ------------------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Ask for an orderly stop; `run` returns when it is done."""
+        """Ask for an orderly stop; `run` returns when it is done. A window being handed over stays on disk."""
+        self._is_handing_over = False
         self.status.is_stopping = True
         self._stop.set()
 
@@ -254,8 +255,8 @@ class Relay:
         """
         if self._state is None:
             return False
-        self._is_handing_over = True
         self.stop()
+        self._is_handing_over = True
         return True
 
     async def run(self) -> Stopped:
@@ -274,12 +275,13 @@ class Relay:
             closing = group.create_task(self.closer.run(), name="closer")
             probes = [group.create_task(run()) for run in self._background()]
             await self._stop.wait()
-            if self._is_handing_over:
+            leaves = self._is_handing_over
+            if leaves:
                 await self.pool.finish(until=self._clock.monotonic() + limits.HAND_OVER_SECONDS)
             self.closer.stop()
             await closing
             self.ingest.stop()
-            stopped = await (self._leave() if self._is_handing_over else self._drain())
+            stopped = await (self._leave() if leaves else self._drain())
             await senders
             for probe in probes:
                 probe.cancel()
@@ -296,26 +298,27 @@ class Relay:
     async def _drain(self) -> Stopped:
         """Settle the open window: on disk at once, then closed if it is the current minute's, then sent."""
         began = self._clock.monotonic()
-        await self._keep_window()
-        closed_early = await self.closer.close_early()
+        is_kept = await self._keep_window()
+        may_close = not (is_kept and self.spool.degraded)  # an id that cannot be stored would open again
+        closed_early = may_close and await self.closer.close_early()
         if closed_early and self.checkpointer:
             await self.checkpointer.drop_void()
         await self.pool.drain(until=began + limits.STOP_SECONDS)
-        if not self._state and not closed_early:
+        if not is_kept and not closed_early:
             await self.closer.discard()
         return await self._settle(began, closed_early=closed_early)
 
     async def _leave(self) -> Stopped:
         """Settle the open window for the worker that comes next: on disk, and not closed."""
         began = self._clock.monotonic()
-        await self._keep_window()
+        if not await self._keep_window():
+            await self.closer.discard()
         return await self._settle(began, closed_early=False)
 
-    async def _keep_window(self) -> None:
-        """Name what is new and write the open window to the state directory; it is on disk when this returns."""
+    async def _keep_window(self) -> bool:
+        """Name what is new and write the open window to the state directory; return whether it is on disk."""
         await self.closer.name_all()
-        if self.checkpointer:
-            await self.checkpointer.save(everything=True)
+        return self.checkpointer is not None and await self.checkpointer.save(everything=True)
 
     async def _settle(self, began: float, *, closed_early: bool) -> Stopped:
         """Count what nobody keeps, and close the books."""

@@ -12,7 +12,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from relay.window.ids import is_over
+from relay.window.ids import is_over, is_plausible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -29,9 +29,10 @@ class Owed:
     """The windows of checkpoints that are not committed."""
 
     over: tuple[Found, ...]
-    """Oldest first."""
-    open: tuple[Found, ...]
-    """Those that are not over; the last one is the one that opens again, earlier ones join it."""
+    """Oldest first: those whose time is over, and all but the newest. Two were open when the relay died in a close, and
+    the clock has gone back since then; joined, the older one would come back with the next start."""
+    open: Found | None
+    """Opens again; also one of a clock that was not set, which gets the id of the moment at which it is."""
 
     @classmethod
     async def find(
@@ -44,13 +45,14 @@ class Owed:
     @classmethod
     def sort(cls, found: Sequence[Found], *, wall: float, seconds: int) -> Owed:
         """Divide what was found by the clock."""
-        over = tuple(each for each in found if is_over(each.window, wall, seconds))
-        return cls(over=over, open=tuple(each for each in found if each not in over))
+        if not found or (is_over(found[-1].window, wall, seconds) and is_plausible(found[-1].window)):
+            return cls(over=tuple(found), open=None)
+        return cls(over=tuple(found[:-1]), open=found[-1])
 
     @property
     def resume(self) -> int | None:
         """Id of the window that opens again."""
-        return self.open[-1].window if self.open else None
+        return self.open.window if self.open else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +81,8 @@ class Recovery:
             side.merge(gauges)
             gauges = b"".join(side.export_gauges())
             await self._close(side)
-        for found in owed.open:
-            await self._recover(self.hotpath, found)
+        if owed.open:
+            await self._recover(self.hotpath, owed.open)
         self.hotpath.merge(gauges)
 
     async def _recover(self, hotpath: HotPath, found: Found) -> None:

@@ -165,11 +165,30 @@ async def test_damage_is_set_aside_and_the_rest_comes_back(tmp_path, clock, name
 
 def test_owed_windows_are_sorted_by_the_clock():
     found = [Found(window=MINUTE + 60 * n, frames=b"") for n in range(4)]
-    owed = Owed.sort(found, wall=MINUTE + 130.0, seconds=60)
-    assert [each.window for each in owed.over] == [MINUTE, MINUTE + 60]
+    owed = Owed.sort(found, wall=MINUTE + 230.0, seconds=60)
+    assert [each.window for each in owed.over] == [MINUTE, MINUTE + 60, MINUTE + 120]
     assert owed.resume == MINUTE + 180
-    assert Owed.sort([], wall=0.0, seconds=60).resume is None
-    assert Owed.sort(found, wall=0.0, seconds=60).over == ()
+    assert Owed.sort(found, wall=MINUTE + 240.0, seconds=60) == Owed(over=tuple(found), open=None)
+    assert Owed.sort([], wall=0.0, seconds=60) == Owed(over=(), open=None)
+    assert Owed.sort(found[:1], wall=0.0, seconds=60).resume == MINUTE
+
+
+def test_a_window_of_a_clock_that_was_not_set_is_not_over():
+    assert Owed.sort([Found(window=60, frames=b"")], wall=float(MINUTE), seconds=60).resume == 60
+
+
+async def test_of_two_windows_that_are_not_over_the_older_one_is_closed(tmp_path, clock, name):
+    """Its file would come back with the next start, were it to join the other."""
+    before = House(tmp_path, clock, name=name)
+    before.feed(b"hits:2|c")
+    first = before.checkpoint()
+    await before.closer.close()
+    before.feed(b"hits:3|c")
+    after, owed = restarted(tmp_path, clock, name, first, before.checkpoint())
+    await after.recovery.restore(owed, b"")
+    assert after.spool.windows.keys() == {MINUTE}
+    assert after.closer.open_id == MINUTE + 60
+    assert after.hotpath.tally().samples_open == 1
 
 
 def test_both_hot_paths_are_tested():

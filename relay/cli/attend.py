@@ -84,10 +84,10 @@ class Attendant:
         if not self._worker.supervisor:
             asyncio.get_running_loop().remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)
-        if not self._is_stopping:
-            self._begin_stop()
+        self._begin_stop()
 
     def _begin_stop(self) -> None:
+        """Also while the window is handed over: then nobody comes next."""
         self._is_stopping = True
         self._worker.notifier.stopping("the open window is settled")
         self._relay.stop()

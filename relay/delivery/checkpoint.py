@@ -34,6 +34,8 @@ T = TypeVar("T")
 _NAME: Final = re.compile(r"checkpoint-(\d{1,12})\.srp")
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _BUFFER: Final = 1024 * 1024
+_UNREADABLE: Final = b"unreadable"
+"""Stands for a file that the disk does not give: there is no frame in it, so it counts as damaged."""
 _SLACK: Final = 4 * 1024 * 1024
 """Bytes that a file may grow beyond twice its live size: small ones are not worth writing anew."""
 
@@ -65,14 +67,19 @@ class CheckpointFiles:
         return self.directory / f"checkpoint-{window}.srp"
 
     def windows(self) -> list[int]:
-        """Return whose files there are, oldest first; links and what is named otherwise are nobody's."""
-        found = [_NAME.fullmatch(path.name) for path in self.directory.iterdir() if not path.is_symlink()]
+        """Return whose files there are, oldest first; what is no file, or named otherwise, is nobody's."""
+        with os.scandir(self.directory) as entries:
+            found = [_NAME.fullmatch(entry.name) for entry in entries if entry.is_file(follow_symlinks=False)]
         return sorted(int(match[1]) for match in found if match)
 
     def load(self, committed: Collection[int]) -> list[Found]:
-        """Return what is owed to the cloud, oldest first; remove what is void."""
-        self.drop(committed)
-        return [Found(window=window, frames=self.path(window).read_bytes()) for window in self.windows()]
+        """Return what is owed to the cloud, oldest first; remove what is void, and what a crash left half written."""
+        with suppress(OSError):  # a read-only disk
+            for unfinished in self.directory.glob("checkpoint-*.new"):
+                unfinished.unlink()
+            self.drop(committed)
+        owed = [window for window in self.windows() if window not in committed]
+        return [Found(window=window, frames=self._read(window)) for window in owed]
 
     def drop(self, windows: Collection[int]) -> None:
         """Remove the files of these windows."""
@@ -87,8 +94,12 @@ class CheckpointFiles:
     def replace(self, window: int, frames: Sequence[bytes]) -> int:
         """Write a window's file anew, or leave the old one untouched; return its size."""
         fresh = self.path(window).with_suffix(".new")
-        size = self._write(fresh, os.O_TRUNC, frames)
-        fresh.rename(self.path(window))
+        try:
+            size = self._write(fresh, os.O_TRUNC, frames)
+            fresh.rename(self.path(window))
+        except OSError:
+            fresh.unlink(missing_ok=True)  # a full disk has better uses for it
+            raise
         return size
 
     def move(self, window: int, to: int) -> None:
@@ -97,12 +108,18 @@ class CheckpointFiles:
             self.path(window).rename(self.path(to))
 
     def set_aside(self, window: int) -> Path:
-        """Keep a damaged file under another name, beside the one that will be written anew."""
+        """Keep a damaged file under another name, beside the one that will be written anew, if the disk allows it."""
         changed = datetime.fromtimestamp(self.path(window).stat().st_mtime, UTC)
         kept = self.directory / f"checkpoint-{window}.srp.damaged-{changed:%Y%m%dT%H%M%SZ}"
-        with suppress(FileExistsError):
+        with suppress(OSError):
             os.link(self.path(window), kept)
         return kept
+
+    def _read(self, window: int) -> bytes:
+        try:
+            return self.path(window).read_bytes()
+        except OSError:
+            return _UNREADABLE
 
     def _write(self, path: Path, flags: int, frames: Sequence[bytes]) -> int:
         with open(os.open(path, _FLAGS | flags, 0o600), "wb", buffering=_BUFFER) as file:  # noqa: PTH123 - O_NOFOLLOW
@@ -158,9 +175,11 @@ class Checkpointer:
         async with self._busy:
             whole = everything or not self._complete or self._size > 2 * self._live + _SLACK
             frames = await self._collect(whole=whole)
+            whole = whole and len(frames) == 1  # else the first window ended before all of it was seen: add to it
+            frames = {window: parts for window, parts in frames.items() if parts}
             try:
+                await self.drop_void()  # first: it needs no space, and a full disk takes nothing more
                 written = [await self._store(window, parts, whole=whole) for window, parts in frames.items()]
-                await self.drop_void()
             except OSError as error:
                 self._complete = False
                 self._loss_log.warn("RLY411 checkpoint not written", reason=error.strerror or str(error))
@@ -170,11 +189,12 @@ class Checkpointer:
             return True
 
     async def drop_void(self) -> None:
-        """Remove the files of windows that are durable elsewhere."""
-        await self._run(self._files.drop, self._void())
+        """Remove the files of windows that are durable elsewhere; a disk that refuses keeps them."""
+        with suppress(OSError):
+            await self._run(self._files.drop, self._void())
 
     async def move(self, window: int, to: int) -> None:
-        """Follow the open window to another id."""
+        """Go ahead of the open window to another id, which it takes in the same step of the loop as this returns."""
         async with self._busy:
             self._complete = False
             with suppress(OSError):
@@ -185,11 +205,11 @@ class Checkpointer:
         await asyncio.to_thread(self._thread.shutdown)
 
     async def _collect(self, *, whole: bool) -> dict[int, list[bytes]]:
+        """Return the frames of each window that was open meanwhile."""
         self._spent = 0.0
         frames: dict[int, list[bytes]] = {}
         async for window, frame in paced(self._clock, self._timed(self._hotpath.export(changed=not whole))):
-            if frame:
-                frames.setdefault(window, []).append(frame)
+            frames.setdefault(window, []).extend([frame] if frame else [])
         return frames
 
     def _timed(self, frames: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:

@@ -110,6 +110,7 @@ class Pending:
         self.jobs.appendleft(Job(rows=self.bodies.pin_cached(), windows=windows))
 
     def settle_all(self) -> None:
-        """The disk had its chance."""
+        """The disk had its chance. What is done meanwhile is let go: it may refuse for days."""
         for job in self.jobs:
+            job.rows = [row for row in job.rows if self.bodies.is_pinned(row.id)]
             job.settle()

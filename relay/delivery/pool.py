@@ -143,6 +143,7 @@ class SenderPool:
             gate, self._settings = self._gate, settings
             self._gate = Gate(settings)
             self._gate.in_flight = gate.in_flight
+            self._put_suspects_back()
         self._gate.retry_now(self._clock.monotonic())
         if old is not self._transport:
             await old.close()

@@ -148,10 +148,8 @@ class Spool:
         """
         if window in self.committed:
             raise ValueError(f"window {window} was closed twice")
-        self.committed.add(window)
-        if len(self.committed) % _PRUNE_EVERY == 0:
-            self.committed.difference_update([id_ for id_ in self.committed if id_ < window - limits.POINT_AGE_MAX])
         rows = await self._hand_over(batches, windows=[window], state=state)
+        self._commit(window)  # not before: its checkpoint is void from here on
         self._ledger.points_created += self._publish(rows)
         if self._writer.room is not None:
             self._room.watch(self._clock.monotonic(), self._writer.room)
@@ -254,6 +252,11 @@ class Spool:
         ]
         await self._writer.add(Job(rows=rows, windows=windows), state)
         return rows
+
+    def _commit(self, window: int) -> None:
+        self.committed.add(window)
+        if len(self.committed) % _PRUNE_EVERY == 0:
+            self.committed.difference_update([id_ for id_ in self.committed if id_ < window - limits.POINT_AGE_MAX])
 
     def _publish(self, rows: Sequence[Row]) -> int:
         """Let rows wait to be taken; return their points, for the counter that must move in the same step."""

@@ -116,6 +116,7 @@ class Writer:
         self._job_added.set()
         self._wanted.set()
         if self.trouble:
+            self._pending.settle_all()
             return
         done, _ = await asyncio.wait([job.settled], timeout=STALL)
         if not done:

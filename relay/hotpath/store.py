@@ -284,15 +284,16 @@ class Store:
     # --- restoring and looking ----------------------------------------------------------------------------------------
 
     def restore(self, series: Series, cell: Cell) -> None:
-        """Merge a cell of a partial into the open window."""
-        placed, mine, overflows = self.open.place(
-            Resolution(series, self._settings["catch_all"](series.kind)), self._settings["catch_all"]
-        )
+        """Merge a cell of a partial into the open window.
+
+        It had a slot before the restart, maybe one of the reserve, so it is its own overflow series.
+        """
+        placed, mine, _ = self.open.place(Resolution(series, series), self._settings["catch_all"])
         mine.fold(mine.last_at)
         mine.merge(cell)
         self._counts.samples += cell.samples
         self._counts.open += cell.samples
-        self._counts.overflow += cell.samples if overflows else 0
+        self._counts.overflow += cell.samples if placed != series else 0
         if series.kind is Kind.GAUGE:
             self.gauges[placed] = (mine.last, self.open.start)
 

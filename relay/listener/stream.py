@@ -241,9 +241,10 @@ class Streams:
             self._loop = None
 
     def _drain(self, ends: float) -> None:
-        for connection in list(self._connections.values()):
-            while self._clock.monotonic() < ends and self._read(connection):
-                pass
+        """Read in a row, as in a turn: a sender that does not stop must not take the time of the others."""
+        unread = list(self._connections.values())
+        while unread and self._clock.monotonic() < ends:
+            unread = [connection for connection in unread if self._read(connection)]
 
 
 class Source(Protocol):

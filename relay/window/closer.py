@@ -108,11 +108,11 @@ class Closer:
             await self.close()
 
     async def _move(self, to: int) -> None:
-        """Give the open window another id: its checkpoint follows before anything else is written."""
-        before, self.open_id = self.open_id, to
-        self._hotpath.open_window(to)
+        """Give the open window another id: its checkpoint first, so that no series is ever under both."""
         if self._on_moved:
-            await self._on_moved(before, to)
+            await self._on_moved(self.open_id, to)
+        self.open_id = to
+        self._hotpath.open_window(to)
 
     async def name_all(self) -> None:
         """Answer every identity that waits, once the sockets are closed: a partial holds only what is named."""
@@ -172,7 +172,7 @@ class Closer:
         )
 
     async def discard(self) -> None:
-        """Drop the open window at stop: it lies in the future and there is no disk to keep it."""
+        """Drop the open window at stop: it is not to be sent yet, and there is no disk to keep it."""
         self._hotpath.close_window(self.open_id)
         await self._name_closing()
         window = self._hotpath.closed_window()

@@ -43,8 +43,11 @@ def moved_id(open_id: int, wall: float, seconds: int, committed: Collection[int]
     A step back of up to ten minutes keeps it (coarser for that long, but no id twice); a larger one moves it to the
     first uncommitted id from the wall minute on. A window whose time has merely not come yet because its predecessors
     are committed keeps its id as well. An implausible clock changes nothing; a window that was opened by one gets the
-    id of the moment at which the clock is set: under 1970 the cloud would refuse it.
+    id of the moment at which the clock is set: under 1970 the cloud would refuse it. An id that turns out to be
+    committed, because the disk could not be read at start, is left at once.
     """
+    if open_id in committed:
+        return first_open_id(max(wall, float(open_id)), seconds, committed)
     if not is_plausible(wall) or (is_plausible(open_id) and wall >= open_id - limits.CLOCK_BACK_KEEP):
         return open_id
     return first_open_id(wall, seconds, committed)

@@ -84,6 +84,22 @@ async def test_two_windows_are_owed_when_the_first_was_not_committed(kept):
     assert kept.stored() == {START: {"a": 1}, START + 60: {"a": 1, "b": 1}}
 
 
+async def test_a_window_that_ends_while_it_is_written_keeps_what_was_written_before(kept, monkeypatch):
+    lines = [b"m%d:1|c" % n for n in range(1000)]
+    kept.feed(*lines)
+    await kept.checkpointer.save()
+    frames = kept.hotpath.export()
+
+    def export(*, changed):
+        yield next(frames)
+        kept.hotpath.close_window(START + 60)
+        yield from frames
+
+    monkeypatch.setattr(kept.checkpointer, "_hotpath", type("Closing", (), {"export": staticmethod(export)}))
+    await kept.checkpointer.save(everything=True)
+    assert kept.stored() == {START: {f"m{n}": 1 for n in range(1000)}}
+
+
 async def test_a_moved_window_takes_its_file_along(kept):
     kept.feed(b"a:1|c")
     await kept.checkpointer.save()
@@ -114,6 +130,38 @@ async def test_what_a_full_disk_refused_is_written_as_a_whole_later(kept, monkey
     kept.feed(b"a:1|c")
     assert await kept.checkpointer.save()
     assert kept.stored() == {START: {"a": 2, "b": 1}}
+
+
+async def test_what_was_not_written_to_its_end_takes_no_space(kept, monkeypatch, tmp_path):
+    kept.feed(b"a:1|c")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", refuse)
+        assert not await kept.checkpointer.save()
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / f"checkpoint-{START}.new").write_bytes(b"the process was killed")
+    assert kept.files.load({}) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_full_disk_keeps_nothing_that_is_void(kept, monkeypatch):
+    """A window that was sent from memory must not come back with another value."""
+    kept.feed(b"a:1|c")
+    await kept.checkpointer.save()
+    kept.hotpath.close_window(START + 60)
+    kept.feed(b"a:1|c")
+    kept.void.add(START)
+    monkeypatch.setattr(os, "fdatasync", refuse)
+    assert not await kept.checkpointer.save()
+    assert not kept.files.path(START).exists()
+
+
+async def test_a_disk_that_removes_nothing_does_not_keep_a_relay_from_stopping(kept, monkeypatch):
+    kept.feed(b"a:1|c")
+    await kept.checkpointer.save()
+    kept.void.add(START)
+    monkeypatch.setattr(os, "unlink", lambda *_, **__: refuse(None))
+    await kept.checkpointer.drop_void()
+    assert kept.files.windows() == [START]
 
 
 def refuse(_):
@@ -153,6 +201,27 @@ def test_links_and_foreign_files_are_nobodys(files, tmp_path):
     with pytest.raises(OSError, match="symbolic"):
         files.append(60, [b"x"])
     assert secret.read_bytes() == b"x"
+
+
+def test_a_start_does_not_depend_on_the_disk(files, monkeypatch, tmp_path):
+    """Read-only, or unreadable in places: what is void is passed over, what cannot be read counts as damage."""
+    files.replace(60, [b"void"])
+    files.replace(120, [b"owed"])
+    files.replace(180, [b"owed"])
+    files.path(240).mkdir()
+    (tmp_path / "checkpoint-60.new").write_bytes(b"unfinished")
+
+    def read_only(*_, **__):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(os, "unlink", read_only)
+    monkeypatch.setattr(os, "link", read_only)
+    monkeypatch.setattr(type(tmp_path), "read_bytes", lambda path: read_only() if "180" in path.name else b"owed")
+    assert [(found.window, partial.Checkpoint(found.frames).damaged) for found in files.load({60})] == [
+        (120, 1),
+        (180, 1),
+    ]
+    assert files.set_aside(120).name.startswith("checkpoint-120.srp.damaged-")
 
 
 def test_a_damaged_file_is_set_aside_and_stays(files):

@@ -68,6 +68,17 @@ async def test_a_refusal_that_passes_costs_no_point(setup):
     assert (setup.ledger.points_delivered, setup.ledger.points_refused) == (50, 0)
 
 
+async def test_other_settings_give_what_was_refused_before_another_chance(setup):
+    """One point of the suspect was convicted while the cloud refused everything; that says nothing any more."""
+    setup.emulator.add_fault(Fault.parse("400:12"))
+    await setup.send(50, per_request=50)
+    await setup.nothing_but_suspects()
+    assert setup.spool.leased == 50
+    await setup.pool.replace(settings=setup.settings)
+    await setup.settle()
+    assert (setup.ledger.points_delivered, setup.ledger.points_refused) == (50, 0)
+
+
 @pytest.mark.parametrize(
     ("fault", "low", "high"),
     [

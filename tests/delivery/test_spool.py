@@ -40,6 +40,17 @@ async def test_take_waits_for_a_batch():
     await spool.close()
 
 
+async def test_a_window_is_committed_when_it_is_stored_and_not_before(tmp_path):
+    """Until then its checkpoint is all that a crash leaves of it."""
+    spool = await open_spool(tmp_path)
+    storing = asyncio.create_task(spool.store(60, [batch(60)], {}))
+    await asyncio.sleep(0)
+    assert spool.committed == set()
+    await storing
+    assert spool.committed == {60}
+    await spool.close()
+
+
 async def test_start_with_what_was_not_dispatched(tmp_path):
     """What waits and what is leased at a stop is there after it, what is done is not."""
     spool = await open_spool(tmp_path)

@@ -47,6 +47,29 @@ def test_a_window_survives_a_restart():
             assert rollup.quantiles.quantile(0.95) == other.quantiles.quantile(0.95)
 
 
+def test_overflow_series_survive_a_restart_at_the_limit():
+    lines = [b"m%d:1|c" % n for n in range(80)] + [b"big:1|c|#user:%d" % n for n in range(50)]
+    before = fed(b"\n".join(lines), series_limit=100)
+    after = make(series_limit=100)
+    after.merge(exported(before))
+    name_all(after)
+    rows, expected = close(after), close(before)
+    assert ("big", Kind.COUNTER, "true") in expected
+    assert {key: rollup.samples for key, rollup in rows.items()} == {
+        key: rollup.samples for key, rollup in expected.items()
+    }
+    assert after.tally().samples_overflow == 0
+
+
+def test_a_frame_of_large_series_is_bounded():
+    """The native reader waits for one frame, and so does the event loop."""
+    members = [b"\n".join(b"set%d:%d|s" % (s, m) for m in range(1500)) for s in range(60)]
+    hotpath = fed(*members, implementation="native")
+    frames = [frame for _, frame in hotpath.export()]
+    assert max(map(len, frames)) < 300_000
+    assert len(records(b"".join(frames))) == 60
+
+
 def test_only_what_changed_is_exported_again():
     hotpath = fed(TRAFFIC)
     assert len(records(exported(hotpath, changed=True))) == 4

@@ -221,6 +221,31 @@ async def test_what_has_arrived_at_stop_is_taken_and_who_waits_is_left_to_the_ne
     keeper.close()
 
 
+async def test_a_sender_that_does_not_stop_costs_the_others_nothing_at_stop():
+    class Endless:
+        """Each line of one sender brings another one."""
+
+        def __init__(self):
+            self.hotpath = make_hotpath()
+
+        def __getattr__(self, name):
+            return getattr(self.hotpath, name)
+
+        def feed(self, datagram, now, peer):
+            self.hotpath.feed(datagram, now, peer)
+            if b"endless" in datagram:
+                self.sender.send(b"endless:1|c\n")
+
+    async with opened(sink=Endless()) as (streams, listener, sink):
+        with connect(listener) as sink.sender, connect(listener) as quiet:
+            await until(lambda: listener.connections == 2)
+            sink.sender.send(b"endless:1|c\n")
+            quiet.send(b"quiet:1|c\n")
+            streams.stop()
+        name_all(sink)
+        assert "quiet" in {series.metric for series, _ in sink.snapshot(10)}
+
+
 async def test_without_a_descriptor_left_connections_wait_until_there_is_one(monkeypatch):
     clock = VirtualClock()
     async with opened(clock=clock) as (streams, listener, hotpath):

@@ -50,6 +50,13 @@ def test_a_moved_window_avoids_committed_ids():
     assert ids.moved_id(MINUTE, hour_ago + 1, 60, {hour_ago, hour_ago + 60}) == hour_ago + 120
 
 
+def test_an_id_that_turns_out_to_be_committed_is_left():
+    """The disk could not be read at start, and can be now."""
+    assert ids.moved_id(MINUTE, MINUTE + 30, 60, {MINUTE}) == MINUTE + 60
+    assert ids.moved_id(MINUTE, MINUTE + 70, 60, {MINUTE}) == MINUTE + 60
+    assert ids.moved_id(MINUTE, 1000, 60, {MINUTE}) == MINUTE + 60
+
+
 @pytest.mark.parametrize("open_id", [0, 4_200_000_000])
 def test_a_window_opened_by_a_clock_that_was_not_set_moves_when_it_is(open_id):
     assert ids.moved_id(open_id, open_id + 90, 60, set()) == open_id
@@ -198,6 +205,21 @@ async def test_a_step_back_keeps_the_window_and_no_id_comes_twice(house, clock):
     clock.step_wall(-120)
     await tick_for(closer, clock, 182)
     assert spool.stored == [(MINUTE, []), (MINUTE + 60, [b"7"])]
+
+
+async def test_the_checkpoint_of_a_moved_window_goes_ahead(house, clock):
+    """Were it written under the new id meanwhile, a kill would leave two files that a start adds up."""
+    closer, hotpath, *_ = house
+    moves = []
+
+    async def move(*ids):
+        moves.append((*ids, hotpath.start))
+
+    closer._on_moved = move
+    clock.step_wall(-3600)
+    await closer.tick()
+    assert moves == [(MINUTE, MINUTE - 3600, MINUTE)]
+    assert hotpath.start == closer.open_id == MINUTE - 3600
 
 
 async def test_identities_are_named_before_their_window_is_handed_out(house, clock):

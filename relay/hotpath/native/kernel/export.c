@@ -149,7 +149,7 @@ static bool is_wanted(const entry *entry, bool changed) {
 
 static void export_entries(window *window, progress *progress, bool changed, output *out) {
     for (size_t scanned = 0; progress->next < window->used && progress->records < EXPORTED_RECORDS; scanned++) {
-        if (scanned == EXPORTED_SCAN) return;
+        if (scanned == EXPORTED_SCAN || out->used >= EXPORTED_BYTES) return;
         entry *entry = &window->entries[progress->next++];
         if (progress->next + 8 < window->used) __builtin_prefetch(window->entries[progress->next + 8].cell);
         if (!is_wanted(entry, changed)) continue;

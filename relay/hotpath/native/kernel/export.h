@@ -4,7 +4,7 @@
  * twice is harmless. Which cells changed since they were last exported costs the hot path nothing: every change of a cell
  * adds to its `samples`, and an entry of the window remembers how many there were when it was exported.
  *
- * The reader waits for at most one call: up to 256 records, or a scan of 8,192 entries that did not change. The text is
+ * The reader waits for at most one call: up to 256 records or 256 KiB, or a scan of 8,192 entries that did not change. The text is
  * MessagePack, so that the one decoder in Python reads what either hot path wrote.
  *
  * Cost: 100 to 300 ns a record, 10 ns an unchanged entry. Memory: the caller's buffer, which grows to the largest frame. */
@@ -14,6 +14,7 @@
 #include "hotpath.h"
 
 #define EXPORTED_RECORDS 256
+#define EXPORTED_BYTES 262144 /* full sketches take 50 KiB each: a call ends after the record that gets here */
 #define EXPORTED_SCAN 8192
 
 typedef struct output {

@@ -142,9 +142,16 @@ void hotpath_discard(hotpath *self, closed *closed) {
 
 /* --- restoring and forgetting ------------------------------------------------------------------------------------- */
 
+/* It had a slot before the restart, maybe one of the reserve: until naming knows its overflow series, it is its own. */
+static series *intern_restored(registry *registry, const series_name *name) {
+    series *wanted = series_intern(registry, name);
+    if (wanted != NULL && wanted->overflow == NULL) wanted->overflow = wanted;
+    return wanted;
+}
+
 void hotpath_restore(hotpath *self, const series_name *name, const cell *restored) {
     hotpath_lock(self);
-    series *wanted = series_intern(&self->registry, name);
+    series *wanted = intern_restored(&self->registry, name);
     cell *cell = NULL;
     series *placed = wanted ? series_place(&self->registry, &self->open, wanted, &cell) : NULL;
     if (placed != NULL) {

@@ -1,0 +1,63 @@
+"""How a relay stops when its state directory takes less than it should."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import pytest
+
+from relay.config.schema import Window
+from tests.support.inprocess import open_relay
+
+
+def hours() -> Window:
+    """Windows that do not end in a test."""
+    return msgspec.structs.replace(Window(), seconds=3600)
+
+
+async def refuse(*, everything: bool = False) -> bool:
+    return False
+
+
+async def test_a_window_that_cannot_be_handed_over_is_counted(tmp_path, monkeypatch):
+    async with open_relay(tmp_path, window=hours()) as running:
+        await running.feed(b"hits:1|c\nhits:2|c")
+        monkeypatch.setattr(running.relay.checkpointer, "save", refuse)
+        assert running.relay.hand_over()
+        stopped = await running.task
+        assert stopped.is_handed_over
+        assert running.relay.ledger.samples_dropped["stop_without_state"] == 2
+        assert running.emulator.total("hits") == 0
+
+
+async def test_a_stop_during_a_hand_over_is_a_stop(tmp_path):
+    async with open_relay(tmp_path, window=hours()) as running:
+        await running.feed(b"hits:1|c")
+        assert running.relay.hand_over()
+        running.relay.stop()
+        stopped = await running.task
+        assert not stopped.is_handed_over
+
+    async with open_relay(tmp_path, window=hours()) as running:
+        await running.feed(b"hits:1|c")
+        assert running.relay.hand_over()
+        await asyncio.sleep(0)
+        running.relay.stop()
+        stopped = await running.task
+        assert not stopped.is_handed_over
+        assert len(list(tmp_path.glob("checkpoint-*"))) == 1
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+async def test_a_window_whose_id_cannot_be_stored_is_left_to_the_next_start(tmp_path, monkeypatch, is_kept):
+    """Its values would otherwise come a second time; what is not on disk either is better sent than lost."""
+    async with open_relay(tmp_path, window=hours()) as running:
+        await running.feed(b"hits:1|c\nhits:2|c")
+        monkeypatch.setattr(running.relay.spool._writer, "trouble", "quota")
+        if not is_kept:
+            monkeypatch.setattr(running.relay.checkpointer, "save", refuse)
+        stopped = await running.stop()
+        assert stopped.closed_early is not is_kept
+        assert running.emulator.total("hits") == (0 if is_kept else 3)
+        assert len(list(tmp_path.glob("checkpoint-*"))) == is_kept
