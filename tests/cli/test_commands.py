@@ -55,8 +55,12 @@ def test_version():
         ["cloud", "--listen", "nonsense"],
         ["cloud", "--latency", "nonsense"],
         ["send", "--to", "nowhere", "a:1|c"],
+        ["send", "--to", "127.0.0.1:0", "a:1|c"],
+        ["send", "--to", "127.0.0.1:99999", "a:1|c"],
         ["send", "a:1"],
         ["send", "a:x|c", "b"],
+        ["healthcheck", "--admin", "nowhere"],
+        ["dead", "show", "--reason", "nonsense"],
     ],
 )
 def test_usage_errors_end_with_64(arguments):
@@ -150,6 +154,13 @@ def test_send_and_its_standard_input():
         assert [receiver.recv(100), receiver.recv(100)] == [b"_e{1,1}:a|b", b"c:3|ms"]
         assert run("send", "--to", to, "--unchecked", "bad").returncode == 0
         assert receiver.recv(100) == b"bad"
+
+
+@pytest.mark.parametrize(("to", "size"), [("127.0.0.1:9", 70_000), ("255.255.255.255:9", 1)])
+def test_what_cannot_be_sent(to, size):
+    done = run("send", "--to", to, "--unchecked", stdin="a" * size)
+    assert done.returncode == 69
+    assert done.stderr.startswith(f"error RLY101  cannot send stdin 1 ({size} bytes) to {to}: ")
 
 
 def test_healthcheck_of_nobody():
