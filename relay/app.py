@@ -50,6 +50,8 @@ class Stopped:
     books: Books
     is_handed_over: bool = False
     """To the worker that comes next, which goes on with the same window."""
+    is_kept: bool = True
+    """The open window was not closed and waits on disk; without a state directory it is dropped."""
 
 
 class Witness(Protocol):
@@ -82,7 +84,7 @@ class Relay:
         self.config = config
         self._cloud = cloud
         self._transport = transport
-        self._state = state
+        self.state = state
         self._clock = clock
         self._witness = witness
         self._given = ingest
@@ -136,7 +138,7 @@ class Relay:
             self.config,
             cloud=self._cloud,
             transport=self._transport,
-            state=self._state,
+            state=self.state,
             ledger=self.ledger,
             loss_log=self.loss_log,
             clock=self._clock,
@@ -147,7 +149,7 @@ class Relay:
     async def _open_window(self) -> None:
         config = self.config
         self.namer.load_classes(await self.spool.state("classes") or b"")
-        files = CheckpointFiles(self._state) if self._state else None
+        files = CheckpointFiles(self.state) if self.state else None
         owed = await Owed.find(files, self.spool.committed, wall=self._clock.wall(), seconds=config.window.seconds)
         self.checkpointer = self._make_checkpointer(files) if files else None
         self.closer = Closer(
@@ -252,7 +254,7 @@ class Relay:
         Returns:
             Whether that is possible: without a state directory the window would be lost.
         """
-        if self._state is None:
+        if self.state is None:
             return False
         self._is_handing_over = True
         self.stop()
@@ -301,7 +303,7 @@ class Relay:
         if closed_early and self.checkpointer:
             await self.checkpointer.drop_void()
         await self.pool.drain(until=began + limits.STOP_SECONDS)
-        if not self._state and not closed_early:
+        if not self.state and not closed_early:
             await self.closer.discard()
         return await self._settle(began, closed_early=closed_early)
 
@@ -325,6 +327,7 @@ class Relay:
             seconds=self._clock.monotonic() - began,
             books=self.books(),
             is_handed_over=self._is_handing_over,
+            is_kept=self.state is not None and not closed_early,
         )
 
     # --- what others may ask ------------------------------------------------------------------------------------------

@@ -101,4 +101,5 @@ class Status:
         """Readiness: listening, and not stopping."""
         if self.is_stopping:
             return False, "stopping"
-        return True, f"listening on {len(self.listeners) + len(self.streams.listeners)} sockets"
+        sockets = len(self.listeners) + len(self.streams.listeners)
+        return True, f"listening on {sockets} socket{'' if sockets == 1 else 's'}"

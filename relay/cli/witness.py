@@ -127,8 +127,9 @@ class TextWitness:
         close = relay.closer.open_id + config.window.seconds
         self._say(
             f"window     {config.window.seconds} s on the wall clock, first close {hour(close)}"
-            f" (in {max(0, close - time.time()):.0f} s)   {relay.spool!r}"
+            f" (in {max(0, close - time.time()):.0f} s)"
         )
+        self._say(f"state      {relay.state or 'in memory only'}   {waiting(relay)}")
 
     def closed(self, closed: Closed, *, lines: int, rejected: int) -> None:
         """Print the window's line."""
@@ -141,8 +142,9 @@ class TextWitness:
         """Print the line that accounts for the open window."""
         books = stopped.books
         kept = books.spooled + books.in_flight
+        head = "handing over: sockets stay open" if stopped.is_handed_over else "stopping: sockets closed"
         self._say(
-            f"stopping: sockets closed, {account_for_window(stopped)}; {number(books.delivered)} points delivered,"
+            f"{head}, {account_for_window(stopped)}; {number(books.delivered)} points delivered,"
             f" {number(kept)} spooled; {losses(books)} ({stopped.seconds:.1f} s)"
         )
 
@@ -158,7 +160,17 @@ def _where(label: str) -> tuple[str, str]:
 
 def account_for_window(stopped: Stopped) -> str:
     """Say what became of the open window."""
-    return "open window closed early" if stopped.closed_early else "open window kept on disk for the next start"
+    if stopped.is_handed_over:
+        return "open window kept on disk for the next worker"
+    if stopped.closed_early:
+        return "open window closed early"
+    return "open window kept on disk for the next start" if stopped.is_kept else "open window dropped"
+
+
+def waiting(relay: Relay) -> str:
+    """Say what waits to be sent since before."""
+    points = relay.spool.points
+    return f"{number(points)} points wait to be sent" if points else "nothing waits to be sent"
 
 
 def losses(books: Books) -> str:
@@ -202,6 +214,8 @@ class JsonWitness:
             to=self.to,
             credentials=self.credentials,
             admin=":".join(map(str, relay.admin.bound)) if relay.admin else "",
+            state=str(relay.state or ""),
+            waiting=relay.spool.points,
             open_window=relay.closer.open_id,
         )
 
