@@ -86,7 +86,7 @@ class Recovery:
     async def _recover(self, hotpath: HotPath, found: Found) -> None:
         """Restore one window; a file that is damaged in places is kept beside the one that will be written anew."""
         recovery = hotpath.recover(found.frames)
-        self.namer.learn(recovery.owners())
+        self.namer.learn(recovery.owners)
         if recovery.damaged:
             kept = await asyncio.to_thread(self.files.set_aside, found.window)
             self.loss_log.warn("RLY412 checkpoint damaged, what could be read is recovered", reason=kept.name)

@@ -276,10 +276,7 @@ class PythonHotPath:
         Args:
             checkpoint: what `export` wrote while one window was open, maybe damaged.
         """
-        recovery = partial.read_checkpoint(checkpoint)
-        for record in recovery.records:
-            self._store.restore(*partial.from_record(record))
-        return recovery
+        return partial.recover(checkpoint, lambda record: self._store.restore(*partial.from_record(record)))
 
     # --- looking ------------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from relay.hotpath.sketch import Distinct, Sketch
 from relay.model import Kind, Series
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 T = TypeVar("T")
 
@@ -144,55 +144,96 @@ def decode_frames(stored: bytes) -> tuple[list[Frame], int]:
     Returns:
         The frames, and the number of places where one was damaged.
     """
-    frames: list[Frame] = []
-    damaged = position = 0
-    while position < len(stored):
-        frame, end = _decode_at(stored, position)
-        if frame is not None:
-            frames.append(frame)
-            position = end
-        else:
-            damaged += 1
-            found = stored.find(MAGIC, position + 1)
-            position = len(stored) if found < 0 else found
-    return frames, damaged
+    payloads, damaged = _find_payloads(stored)
+    frames = [_decode(stored, payload) for payload in payloads]
+    whole = [frame for frame in frames if frame is not None]
+    return whole, damaged + len(frames) - len(whole)
+
+
+class Checkpoint:
+    """State: where the frames of a file are, which were appended while one window was open; places that are damaged.
+
+    Records of one series supersede one another: iterating yields the newest of each, a frame at a time, so that a
+    file that holds each series many times never lies in memory as objects.
+    """
+
+    def __init__(self, stored: bytes) -> None:
+        self._stored = stored
+        self._payloads, self.damaged = _find_payloads(stored)
+
+    def __repr__(self) -> str:
+        """Report the size."""
+        return f"<Checkpoint {len(self._payloads)} frames, {self.damaged} places damaged>"
+
+    def __iter__(self) -> Iterator[RollupRecord]:
+        """Yield the newest record of each series, once."""
+        known: set[int] = set()
+        for payload in reversed(self._payloads):
+            frame = _decode(self._stored, payload)
+            self.damaged += frame is None
+            for record in reversed(frame.rollups if frame else ()):
+                key = hash((record.metric, record.dimensions, record.kind, record.derived))
+                if key not in known:
+                    known.add(key)
+                    yield record
 
 
 class Recovery(NamedTuple):
-    """What a checkpoint held."""
+    """What came of a checkpoint."""
 
-    records: list[RollupRecord]
-    """The newest of each series: records of one series supersede one another."""
+    owners: list[tuple[str, Kind]]
+    """Which class owned which bare name."""
     damaged: int
     """Places that could not be read."""
 
-    def owners(self) -> list[tuple[str, Kind]]:
-        """Return which class owned which bare name."""
-        return [(record.metric, record.kind) for record in self.records if not record.derived]
+
+def recover(stored: bytes, restore: Callable[[RollupRecord], object]) -> Recovery:
+    """Restore the newest record of each series of a checkpoint."""
+    checkpoint = Checkpoint(stored)
+    owners = []
+    for record in checkpoint:
+        restore(record)
+        if not record.derived:
+            owners.append((record.metric, record.kind))
+    return Recovery(owners, checkpoint.damaged)
 
 
-def read_checkpoint(stored: bytes) -> Recovery:
-    """Read a file of frames that were appended while their window was open."""
-    frames, damaged = decode_frames(stored)
-    newest = {
-        (record.metric, record.dimensions, record.kind, record.derived): record
-        for frame in frames
-        for record in frame.rollups
-    }
-    return Recovery(list(newest.values()), damaged)
+_Payload = tuple[int, int]
+"""Where one begins and ends."""
 
 
-def _decode_at(stored: bytes, position: int) -> tuple[Frame | None, int]:
-    if position + _HEADER.size > len(stored):
-        return None, position
+def _find_payloads(stored: bytes) -> tuple[list[_Payload], int]:
+    """Return where whole frames are, and how many places are something else."""
+    found: list[_Payload] = []
+    damaged = position = 0
+    while position < len(stored):
+        payload = _payload_at(stored, position)
+        if payload is not None:
+            found.append(payload)
+            position = payload[1]
+        else:
+            damaged += 1
+            following = stored.find(MAGIC, position + 1)
+            position = len(stored) if following < 0 else following
+    return found, damaged
+
+
+def _payload_at(stored: bytes, position: int) -> _Payload | None:
+    start = position + _HEADER.size
+    if start > len(stored):
+        return None
     magic, length, checksum = _HEADER.unpack_from(stored, position)
-    payload = stored[position + _HEADER.size : position + _HEADER.size + length]
+    payload = memoryview(stored)[start : start + length]
     if magic != MAGIC or len(payload) != length or xxhash.xxh3_64_intdigest(payload) != checksum:
-        return None, position
+        return None
+    return start, start + length
+
+
+def _decode(stored: bytes, payload: _Payload) -> Frame | None:
     try:
-        return _decoder.decode(payload), position + _HEADER.size + length
+        return _decoder.decode(memoryview(stored)[payload[0] : payload[1]])
     except msgspec.MsgspecError:
-        return None, position
+        return None
 
 
 def to_record(series: Series, cell: Cell) -> RollupRecord:

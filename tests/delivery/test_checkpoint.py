@@ -42,7 +42,7 @@ class Kept:
     def stored(self) -> dict[int, dict[str, int]]:
         """Samples by series by window, as a start would find them."""
         return {
-            found.window: {record.metric: record.samples for record in partial.read_checkpoint(found.frames).records}
+            found.window: {record.metric: record.samples for record in partial.Checkpoint(found.frames)}
             for found in self.files.load(self.void)
         }
 

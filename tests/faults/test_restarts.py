@@ -79,6 +79,12 @@ class HeldRelay(RelayProcess):
         os.set_inheritable(holder.socket.fileno(), True)
         super().__init__(environ, log, command=holder.command())
 
+    def begin(self) -> subprocess.Popen:
+        """Start a process on the socket, and do not wait for anything."""
+        with self.log.open("ab") as output:
+            fds = [self._holder.socket.fileno()]
+            return subprocess.Popen(self.command, env=self.environ, stdout=output, stderr=output, cwd="/", pass_fds=fds)
+
     def start(self) -> None:
         popen = subprocess.Popen
         subprocess.Popen = lambda *args, **kw: popen(*args, **kw, pass_fds=[self._holder.socket.fileno()])
@@ -122,11 +128,7 @@ async def test_row_01_sigterm_while_it_starts(held, load, emulator, figure):
     assert await relay.stop() == 0
     codes = []
     for hundredths in range(5, 60, 5):
-        with relay.log.open("ab") as output:
-            fds = [relay._holder.socket.fileno()]
-            process = subprocess.Popen(
-                relay.command, env=relay.environ, stdout=output, stderr=output, cwd="/", pass_fds=fds
-            )
+        process = relay.begin()
         await asyncio.sleep(hundredths / 100)
         process.send_signal(signal.SIGTERM)
         codes.append(await asyncio.to_thread(process.wait, 30))

@@ -438,10 +438,7 @@ cdef class NativeHotPath:
         return damaged
 
     def recover(self, bytes checkpoint):
-        recovery = partial.read_checkpoint(checkpoint)
-        for record in recovery.records:
-            self._restore(record)
-        return recovery
+        return partial.recover(checkpoint, lambda record: self._restore(record))
 
     cdef int _restore_gauge(self, object named, double value, k.int64_t updated) except -1:
         cdef list alive = []
