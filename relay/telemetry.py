@@ -94,7 +94,7 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
-    """All three equations of design.md at one moment."""
+    """All three equations at one moment (README, "What happens when")."""
 
     received: int
     accepted: int

@@ -1,4 +1,4 @@
-"""The relay's own metrics, in Prometheus' text format; the names are those of ux.md and a contract.
+"""The relay's own metrics, in Prometheus' text format; names and labels are a contract (deploy/REFERENCE.md).
 
 Read at the moment of a scrape and nothing is kept: every figure belongs to whoever counts it, and all of them are read
 without an await, so the three equations of the ledger can be computed from one scrape.

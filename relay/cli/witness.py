@@ -1,6 +1,6 @@
 """What `run` tells: lines for people on a terminal, constant events with fields for machines.
 
-The text is the one of ux.md: what was bound, the buffer asked and granted, which hot path, where it sends, how the
+The text: what was bound, the buffer asked and granted, which hot path, where it sends, how the
 credentials were found, the next close; one line per window; one line at stop that accounts for the open window.
 """
 
