@@ -7,6 +7,7 @@ problem names file, line, key, rule and fix; nothing stops at the first.
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, get_args
 
@@ -84,7 +85,19 @@ def load(path: Path | None, environ: Mapping[str, str], *, overrides: Mapping[st
     if report.problems:
         raise ConfigError(*sorted(report.problems, key=lambda problem: problem.line), *warnings)
     origins = {key: setting.place.origin() for key, setting in {**settings, **flags}.items()}
-    return Loaded(config=config, origins=origins, warnings=(*warnings, *cautions(config)), path=path)
+    found = (*warnings, *cautions(config), *_open_secrets(path, settings.values()))
+    return Loaded(config=config, origins=origins, warnings=found, path=path)
+
+
+def _open_secrets(path: Path | None, settings: Iterable[Setting]) -> list[Problem]:
+    """Warn of a file that holds a secret itself and can be read by everybody; a reference `${NAME}` is none."""
+    types = keys()
+    held = [one for one in settings if types.get(one.key) is Secret and one.place.line and "${" not in str(one.value)]
+    if path is None or not held or not path.stat().st_mode & stat.S_IROTH:
+        return []
+    message = f"{path} holds {held[0].key} and can be read by every user of this machine"
+    fix = f"chmod 600 {path}, or name a file in {held[0].key}_file"
+    return [Problem(code="RLY121", severity="warning", message=message, fix=fix)]
 
 
 def keys() -> dict[str, Any]:

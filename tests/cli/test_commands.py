@@ -117,6 +117,7 @@ def test_run_with_a_file_it_cannot_use(tmp_path, settings):
 def test_check(tmp_path):
     path = tmp_path / "relay.toml"
     path.write_text('[cloud]\nregion = "cn-north-1"\naccess_key = "a"\nsecret_key = "b"\n')
+    path.chmod(0o600)
     assert (run("check", str(path)).returncode, run("check", str(path)).stdout) == (0, "ok\n")
     unknown = run("check", str(path), env={"STATSD_RELAY_CLOUD_REGIO": "x"})
     assert unknown.returncode == 78

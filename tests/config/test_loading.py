@@ -365,3 +365,17 @@ def test_problems_come_in_the_order_of_the_file(tmp_path):
 def test_every_word_that_a_key_may_be_is_in_the_reference():
     assert '("raw", "base64")' in render.example()
     assert '("raw", "base64")' in render.environment()
+
+
+def test_a_file_that_shows_its_secret_to_everybody(tmp_path):
+    path = write(tmp_path, '[cloud]\nsecret_key = "s3cret"\n')
+    path.chmod(0o644)
+    [warning] = load(path, {}).warnings
+    assert (warning.code, warning.severity) == ("RLY121", "warning")
+    assert warning.fix == f"chmod 600 {path}, or name a file in cloud.secret_key_file"
+    assert "s3cret" not in str(warning)
+    path.chmod(0o640)
+    assert load(path, {}).warnings == ()
+    path = write(tmp_path, '[cloud]\nsecret_key = "${KEY}"\n')
+    path.chmod(0o644)
+    assert load(path, {"KEY": "s3cret"}).warnings == ()
