@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO, cast
 
 import click
 import structlog
@@ -50,8 +51,29 @@ def configure_log(log: Log) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[log.level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", Deaf(sys.stderr))),
     )
+
+
+class Deaf:
+    """State: a stream; what cannot be written to it is lost, since no relay may end because nobody reads its log."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __repr__(self) -> str:
+        """Report the stream."""
+        return f"<Deaf {self._stream!r}>"
+
+    def write(self, text: str) -> None:
+        """Write, if that is possible."""
+        with suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        """Flush, if that is possible."""
+        with suppress(OSError):
+            self._stream.flush()
 
 
 def _escape(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
@@ -149,7 +171,8 @@ class TextWitness:
         )
 
     def _say(self, line: str) -> None:
-        click.echo(line, err=self.err)
+        with suppress(OSError):  # who read it has gone: nobody to tell, and no reason to stop
+            click.echo(line, err=self.err)
 
 
 def _where(label: str) -> tuple[str, str]:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import os
+
 import pytest
+import structlog
 
 from relay.app import Stopped
-from relay.cli.witness import TextWitness, account_for_window
+from relay.cli.witness import TextWitness, account_for_window, configure_log
+from relay.config.schema import Log
 from relay.errors import ConfigError, Problem
 from tests.support.inprocess import open_relay
 
@@ -49,3 +54,23 @@ def test_problems_in_one_line_of_a_log():
     assert ConfigError(first, second).brief() == (
         "relay.toml:7 unknown key bogus in [window] (known: seconds); no credentials"
     )
+
+
+async def test_a_reader_that_has_gone_ends_nothing(tmp_path, monkeypatch):
+    """`run | head`, or a collector of logs that died: windows go on closing, and the books balance."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    with io.TextIOWrapper(io.FileIO(writes, "w"), write_through=True) as gone:
+        monkeypatch.setattr("sys.stdout", gone)
+        monkeypatch.setattr("sys.stderr", gone)
+        try:
+            configure_log(Log(format="text"))
+            structlog.get_logger("relay").warning("nobody hears this")
+            async with open_relay(tmp_path) as running:
+                running.relay._witness = TextWitness(where="", to="", credentials="")
+                await running.feed(b"a:1|c")
+                await running.delivered("a", 1)
+            assert running.relay.books().imbalance() == 0
+        finally:
+            structlog.reset_defaults()
+            monkeypatch.undo()
