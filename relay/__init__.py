@@ -2,13 +2,35 @@
 
     sockets -> hotpath (parse + fold) -> window close -> naming -> JD Cloud points -> batches -> spool -> sender pool
     per packet    per line              per minute      per identity  per series         per batch           per request
+                    |  once a second
+                    +-> checkpoint  -- after a death: recovery -> window close
 
-The folders say how often their code runs; app.py is the only place that knows their order.
+    the supervisor holds the sockets; its child, the worker, does all of the above
+
+The folders are the stages, in this order; app.py is the only place that knows it. ingest.py is the receiving half and
+egress.py the delivering half, each with a start and an end of its own, because packets are read before anything else
+is ready. assembly.py turns the configuration into the settings of the parts, status.py answers whoever asks.
 
 Glossary (one word per thing): datagram, line, sample (one value; a packed line has several), sample rate, tags (as
 received), dimensions (as sent), identity (raw name + type + tags), series (metric + dimensions + kind), rollup,
-partial (a serialised set of rollups), window, close, point, batch, attempt, verdict, spool, lease, dead letter,
-rejected (a line we refuse), refused (the cloud says no for good), dropped (accepted, then lost: counted, with reason).
+partial (a serialised set of rollups), window, close, checkpoint (the open window on disk), point, batch, attempt,
+verdict, spool, lane (of the spool: the live window, or the backlog), lease, committed (a window whose points are in the
+spool: it never opens again), dead letter, replay (of dead letters), supervisor, worker, hand-over (of the open window
+to the next worker), rejected (a line we refuse), refused (the cloud says no for good), dropped (accepted, then lost:
+counted, with reason).
+
+Invariants, as comments and tests cite them:
+
+    I1   every received line is accepted, an event, or rejected with exactly one reason; a packed line is all or nothing
+    I2   a sample belongs to one window, and a window's id is closed once
+    I3   merging rollups is commutative, and associative up to rounding; both hot paths give the same
+    I4   no request breaks a rule of the API
+    I5   the ledger balances to the unit, in any snapshot: what moves between two accounts moves without an await
+    I6   memory is bounded by the configuration, whatever is sent
+    I7   the hot path reads no clock and logs nothing; the native one makes no Python object per line
+    I8   outside of the process a (series, window) has one distinct value at most
+    I9   nothing is ever sent back to who sends
+    I10  the secret appears nowhere
 """
 
 __version__ = "0.1.0"

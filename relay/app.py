@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -24,7 +23,7 @@ from relay.hotpath.explain import explain
 from relay.listener.watch import KernelWatch
 from relay.naming.explosion import ExplosionWatch
 from relay.recovery import Owed, Recovery
-from relay.status import Status
+from relay.status import Status, Stopped
 from relay.telemetry import Books, Growth, LagProbe, Ledger, LossLog, tell_of_quota, tell_of_window
 from relay.window.closer import Closer
 from relay.window.neighbours import Closed, Rules
@@ -39,17 +38,6 @@ if TYPE_CHECKING:
     from relay.delivery.way import Cloud, Transport
     from relay.ingest import Ingest
     from relay.model import Tally
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stopped:
-    """What became of the open window and of what was on its way."""
-
-    closed_early: bool
-    seconds: float
-    books: Books
-    is_handed_over: bool = False
-    """To the worker that comes next, which goes on with the same window."""
 
 
 class Witness(Protocol):
@@ -82,7 +70,7 @@ class Relay:
         self.config = config
         self._cloud = cloud
         self._transport = transport
-        self._state = state
+        self.state = state
         self._clock = clock
         self._witness = witness
         self._given = ingest
@@ -136,7 +124,7 @@ class Relay:
             self.config,
             cloud=self._cloud,
             transport=self._transport,
-            state=self._state,
+            state=self.state,
             ledger=self.ledger,
             loss_log=self.loss_log,
             clock=self._clock,
@@ -147,7 +135,7 @@ class Relay:
     async def _open_window(self) -> None:
         config = self.config
         self.namer.load_classes(await self.spool.state("classes") or b"")
-        files = CheckpointFiles(self._state) if self._state else None
+        files = CheckpointFiles(self.state) if self.state else None
         owed = await Owed.find(files, self.spool.committed, wall=self._clock.wall(), seconds=config.window.seconds)
         self.checkpointer = self._make_checkpointer(files) if files else None
         self.closer = Closer(
@@ -253,7 +241,7 @@ class Relay:
         Returns:
             Whether that is possible: without a state directory the window would be lost.
         """
-        if self._state is None:
+        if self.state is None:
             return False
         self.stop()
         self._is_handing_over = True
@@ -306,21 +294,22 @@ class Relay:
         await self.pool.drain(until=began + limits.STOP_SECONDS)
         if not is_kept and not closed_early:
             await self.closer.discard()
-        return await self._settle(began, closed_early=closed_early)
+        return await self._settle(began, closed_early=closed_early, is_kept=is_kept)
 
     async def _leave(self) -> Stopped:
         """Settle the open window for the worker that comes next: on disk, and not closed."""
         began = self._clock.monotonic()
-        if not await self._keep_window():
+        is_kept = await self._keep_window()
+        if not is_kept:
             await self.closer.discard()
-        return await self._settle(began, closed_early=False)
+        return await self._settle(began, closed_early=False, is_kept=is_kept)
 
     async def _keep_window(self) -> bool:
         """Name what is new and write the open window to the state directory; return whether it is on disk."""
         await self.closer.name_all()
         return self.checkpointer is not None and await self.checkpointer.save(everything=True)
 
-    async def _settle(self, began: float, *, closed_early: bool) -> Stopped:
+    async def _settle(self, began: float, *, closed_early: bool, is_kept: bool) -> Stopped:
         """Count what nobody keeps, and close the books."""
         await self.spool.settle()
         return Stopped(
@@ -328,6 +317,7 @@ class Relay:
             seconds=self._clock.monotonic() - began,
             books=self.books(),
             is_handed_over=self._is_handing_over,
+            is_kept=is_kept and not closed_early,
         )
 
     # --- what others may ask ------------------------------------------------------------------------------------------

@@ -118,6 +118,11 @@ class Problem:
             lines.append(f"      fix: {self.fix}")
         return "\n".join(lines)
 
+    def brief(self) -> str:
+        """`file:line message (fix)`."""
+        place = f"{self.source}:{self.line} " if self.line else f"{self.source} " if self.source else ""
+        return f"{place}{self.message}" + (f" ({self.fix})" if self.fix else "")
+
 
 class RelayError(Exception):
     """A failure with a code and an exit code; printed as one text, never as a traceback."""
@@ -126,6 +131,10 @@ class RelayError(Exception):
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = problems
         self.exit_code = exit_code
+
+    def brief(self) -> str:
+        """Return one line for a log: each problem with its place and fix, without the source line."""
+        return "; ".join(problem.brief() for problem in self.problems)
 
 
 class ConfigError(RelayError):

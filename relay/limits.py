@@ -13,7 +13,6 @@ REQUEST_BYTES: Final = 256_000
 """The document says "256k"; 256,000 is the strictest reading."""
 NAME_BYTES: Final = 255
 """Metric and namespace."""
-DIMENSIONS_MIN: Final = 1
 DIMENSIONS_MAX: Final = 5
 DIMENSIONS_BYTES: Final = 255
 """Keys and values together; strictest reading: one separator after each key and one after each value count too."""

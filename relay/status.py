@@ -1,4 +1,4 @@
-"""What others may ask of a running relay: figures for the metrics, one sentence for probes. It changes nothing."""
+"""What others may ask of a running relay, and what is left to say of one that has stopped. It changes nothing."""
 
 from __future__ import annotations
 
@@ -22,6 +22,19 @@ if TYPE_CHECKING:
     from relay.model import Tally
     from relay.telemetry import Books, LagProbe, Ledger
     from relay.window.closer import Closer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """What became of the open window and of what was on its way."""
+
+    closed_early: bool
+    seconds: float
+    books: Books
+    is_handed_over: bool = False
+    """To the worker that comes next, which goes on with the same window."""
+    is_kept: bool = True
+    """The open window was not closed and waits on disk; without a state directory it is dropped."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,4 +114,5 @@ class Status:
         """Readiness: listening, and not stopping."""
         if self.is_stopping:
             return False, "stopping"
-        return True, f"listening on {len(self.listeners) + len(self.streams.listeners)} sockets"
+        sockets = len(self.listeners) + len(self.streams.listeners)
+        return True, f"listening on {sockets} socket{'' if sockets == 1 else 's'}"

@@ -77,10 +77,8 @@ class Ledger:
         self.windows_closed = 0
         self.close_seconds = 0.0
         """Of the last window."""
-        self.last_delivery = 0.0
-        """Wall time of the last delivered batch; 0 if none."""
         self.delivery_lag = 0.0
-        """Seconds from the end of its window to the delivery of the last batch."""
+        """Seconds from the start of its window to the delivery of the last batch."""
         self.clock_skew = 0.0
         """Seconds that this machine is ahead of the cloud, by its last answer."""
         self.names_rewritten = 0
@@ -94,7 +92,7 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
-    """All three equations of design.md at one moment."""
+    """All three equations at one moment (README, "What happens when")."""
 
     received: int
     accepted: int

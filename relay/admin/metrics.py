@@ -1,4 +1,4 @@
-"""The relay's own metrics, in Prometheus' text format; the names are those of ux.md and a contract.
+"""The relay's own metrics, in Prometheus' text format; names and labels are a contract (deploy/REFERENCE.md).
 
 Read at the moment of a scrape and nothing is kept: every figure belongs to whoever counts it, and all of them are read
 without an await, so the three equations of the ledger can be computed from one scrape.
@@ -87,8 +87,16 @@ class RelayCollector(Collector):
         ):
             yield counter(name, help_, figures, "listener")
         for name, help_, figures in (
-            ("relay_receive_queue_bytes", "Memory of the kernel's queue.", {s.label: s.queue_bytes for s in sockets}),
-            ("relay_receive_queue_limit_bytes", "Where the kernel drops.", {s.label: s.limit_bytes for s in sockets}),
+            (
+                "relay_receive_queue_bytes",
+                "Memory of what waits in the kernel's queue.",
+                {s.label: s.queue_bytes for s in sockets},
+            ),
+            (
+                "relay_receive_queue_limit_bytes",
+                "Where that queue is full, and the kernel drops.",
+                {s.label: s.limit_bytes for s in sockets},
+            ),
             ("relay_stream_connections", "Open connections.", {s.label: s.connections for s in streams}),
         ):
             yield gauges(name, help_, figures, "listener")
@@ -100,9 +108,15 @@ class RelayCollector(Collector):
         yield counter("relay_accepted_lines", "Lines accepted.", tally.accepted)
         yield counter("relay_events", "Events and service checks: recognised, no metric.", tally.events)
         yield counter("relay_rejected_lines", "DATALOSS: lines rejected.", {**NO_LINES, **tally.rejected}, "reason")
-        yield counter("relay_ignored_sections", "Sections of lines that nobody knows.", tally.sections_ignored)
-        yield counter("relay_rewritten_names", "Names and tags made legal.", self._state.ledger.names_rewritten)
-        yield counter("relay_dropped_tags", "Tags beyond what the API takes.", self._state.ledger.tags_dropped)
+        yield counter("relay_ignored_sections", "Sections of lines that nobody knows: skipped.", tally.sections_ignored)
+        yield counter(
+            "relay_rewritten_names",
+            "Names and tags with characters that the API does not take: rewritten.",
+            self._state.ledger.names_rewritten,
+        )
+        yield counter(
+            "relay_dropped_tags", "Tags beyond what the API takes: not sent.", self._state.ledger.tags_dropped
+        )
 
     def _samples(self) -> Iterator[Metric]:
         tally, books = self._state.tally(), self._state.books()
@@ -115,8 +129,8 @@ class RelayCollector(Collector):
         )
         yield counter("relay_overflow_samples", "Samples in overflow series.", tally.samples_overflow)
         yield gauge("relay_series", "Series of the open window.", tally.series)
-        yield gauge("relay_series_limit", "Bound of it.", self._state.series_limit)
-        yield gauge("relay_aliases", "Identities known.", tally.aliases)
+        yield gauge("relay_series_limit", "Bound of the open window's series.", self._state.series_limit)
+        yield gauge("relay_aliases", "Identities whose name is known.", tally.aliases)
         ledger = self._state.ledger
         yield counter("relay_windows_closed", "Windows closed.", ledger.windows_closed)
         interval = self._state.checkpoint_interval
@@ -164,8 +178,8 @@ class RelayCollector(Collector):
         spool = self._state.spool
         oldest = spool.oldest_window
         age = max(0.0, self._state.wall() - oldest) if oldest is not None else 0.0
-        yield gauge("relay_spool_batches", "Requests that wait.", spool.batches)
-        yield gauge("relay_spool_bytes", "Their compressed size.", spool.bytes)
+        yield gauge("relay_spool_batches", "Requests that wait to be sent.", spool.batches)
+        yield gauge("relay_spool_bytes", "Compressed size of the requests that wait.", spool.bytes)
         yield gauge("relay_spool_oldest_age_seconds", "Age of the oldest window that waits.", age)
         yield gauge("relay_spool_limit_bytes", "Quota of the spool on disk.", spool.limit_bytes)
         dropped = self._state.ledger.windows_dropped

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from relay.cli.locating import plural
 from relay.config.credentials import find_credentials
 from relay.config.loading import load
 from relay.errors import ConfigError, ExitCode, Problem
@@ -30,7 +31,8 @@ def check(path: Path | None, *, as_json: bool) -> None:
     else:
         for problem in problems:
             click.echo(str(problem), err=True)
-        click.echo(f"{len(errors)} errors, {len(problems) - len(errors)} warnings" if problems else "ok")
+        counts = f"{plural(len(errors), 'error')}, {plural(len(problems) - len(errors), 'warning')}"
+        click.echo(counts if problems else "ok")
     raise SystemExit(ExitCode.CONFIGURATION if errors else ExitCode.OK)
 
 

@@ -35,7 +35,7 @@ def dead() -> None:
 def select_options(command: C) -> C:
     """Give a command the options that choose letters."""
     command = click.option("--metric", default="", metavar="GLOB", help="Only of these metrics.")(command)
-    return click.option("--reason", default="", type=click.Choice(["", *REASONS]), help="Only of this reason.")(command)
+    return click.option("--reason", default=None, type=click.Choice(REASONS), help="Only of this reason.")(command)
 
 
 @dead.command(name="list")
@@ -98,10 +98,10 @@ def summarise(place: Place) -> dict[str, Any]:
 @state_options
 @select_options
 @click.option("--last", default=20, show_default=True, type=click.IntRange(1, 100_000), help="Newest letters only.")
-def show(path: Path | None, state: Path | None, *, reason: str, metric: str, last: int, as_json: bool) -> None:
+def show(path: Path | None, state: Path | None, *, reason: str | None, metric: str, last: int, as_json: bool) -> None:
     """Print letters, newest last; with --json as they are stored, one a line."""
     place = find_state(path, state)
-    selection = Selection(reason=reason, metric=metric)
+    selection = Selection(reason=reason or "", metric=metric)
     with readable(place.directory):
         files = letter_files(place.directory)
         found = deque((read for read in Reader().read(files) if selection.takes(read)), maxlen=last)
@@ -130,10 +130,12 @@ def in_words(read: Read) -> str:
 @state_options
 @select_options
 @click.option("--dry-run", is_flag=True, help="Only say what would be sent again.")
-def replay(path: Path | None, state: Path | None, *, reason: str, metric: str, dry_run: bool, as_json: bool) -> None:
+def replay(
+    path: Path | None, state: Path | None, *, reason: str | None, metric: str, dry_run: bool, as_json: bool
+) -> None:
     """Send points again, once each; a running relay takes them within seconds, another at its next start."""
     place = find_state(path, state)
-    selection, now = Selection(reason=reason, metric=metric), time.time()
+    selection, now = Selection(reason=reason or "", metric=metric), time.time()
     oldest = now - min(place.config.cloud.max_age, limits.POINT_AGE_MAX)
     with readable(place.directory):
         size = sum(found.lstat().st_size for found in letter_files(place.directory))
@@ -155,12 +157,12 @@ def replay(path: Path | None, state: Path | None, *, reason: str, metric: str, d
 @state_options
 @select_options
 @click.option("--yes", is_flag=True, help="Really: there is no way back.")
-def drop(path: Path | None, state: Path | None, *, reason: str, metric: str, yes: bool, as_json: bool) -> None:
+def drop(path: Path | None, state: Path | None, *, reason: str | None, metric: str, yes: bool, as_json: bool) -> None:
     """Throw letters away."""
     if not yes:
         raise click.UsageError("letters that are dropped are gone: add --yes")
     place = find_state(path, state)
-    selection = Selection(reason=reason, metric=metric)
+    selection = Selection(reason=reason or "", metric=metric)
     with readable(place.directory):
         size = sum(found.lstat().st_size for found in letter_files(place.directory))
         with progress("dropping", size) as step:

@@ -29,7 +29,7 @@ from relay.errors import ExitCode
 from relay.jdcloud.emulator import Emulator
 
 if TYPE_CHECKING:
-    from relay.app import Stopped
+    from relay.status import Stopped
 
 KEY, SECRET, REGION = "demo-key", "demo-secret", "cn-north-1"
 DATAGRAMS_PER_SECOND = 200

@@ -10,6 +10,7 @@ import click
 from relay.errors import ExitCode, Problem, RelayError
 
 TIMEOUT = 3.0
+PORT_MOST = 65_535
 
 
 @click.command()
@@ -19,6 +20,8 @@ def healthcheck(admin: str | None, *, ready: bool) -> None:
     """Ask a running relay whether it is healthy; exit 0 if it is."""
     listen = admin or os.environ.get("STATSD_RELAY_ADMIN_LISTEN") or "127.0.0.1:8126"
     host, _, port = listen.rpartition(":")
+    if not (port.isascii() and port.isdigit() and 0 < int(port) <= PORT_MOST):
+        raise click.BadParameter(f'"{listen}" must be HOST:PORT, such as 127.0.0.1:8126', param_hint="--admin")
     status, sentence = ask(host.strip("[]"), port, "/-/ready" if ready else "/-/healthy")
     click.echo(sentence)
     raise SystemExit(ExitCode.OK if status == 200 else ExitCode.UNREACHABLE)
@@ -36,7 +39,7 @@ def ask(host: str, port: str, path: str) -> tuple[int, str]:
         connection.request("GET", path)
         answer = connection.getresponse()
         return answer.status, answer.read(1000).decode("utf-8", "replace").strip()
-    except (OSError, ValueError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException) as error:
         message = f"no relay answers on {here}:{port}: {error}"
         fix = "start it, or name its [admin] listen with --admin"
         raise RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.UNREACHABLE) from error

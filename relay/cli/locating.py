@@ -69,6 +69,9 @@ def readable(directory: Path) -> Iterator[None]:
     """
     try:
         yield
+    except FileNotFoundError as error:
+        missing = f"{directory} holds no {Path(error.filename or '').name}: no relay has used it"
+        raise _error(missing, "name the relay's state directory with --state, or its file with -c") from error
     except OSError as error:
         raise _error(
             f"cannot use {error.filename or directory}: {error.strerror or error}",

@@ -80,7 +80,7 @@ class Reloader:
             await self._apply(loaded.config, credentials, changes)
         except RelayError as error:
             self._relay.status.is_last_reload_successful = False
-            structlog.get_logger("relay").warning("RLY502 reload refused, nothing has changed", reason=str(error))
+            structlog.get_logger("relay").warning("RLY502 reload refused, nothing has changed", reason=error.brief())
 
     def _load(self) -> tuple[Loaded, Credentials | None]:
         loaded = load_for_run(self._path, dry_run=self._dry_run)

@@ -35,9 +35,10 @@ from relay.worker import Worker
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from relay.app import Stopped, Witness
+    from relay.app import Witness
     from relay.config.loading import Loaded
     from relay.config.schema import Cloud, Config
+    from relay.status import Stopped
 
 
 @click.command()
@@ -211,8 +212,8 @@ def make_witness(loaded: Loaded, credentials: Credentials | None, *, sockets: st
         if credentials
         else cloud.provider
     )
-    where = f"config {loaded.path}" if loaded.path else "no configuration file"
     origin = credentials.origin if credentials else "none needed"
     if is_text(loaded.config.log):
+        where = f"config {loaded.path}" if loaded.path else "no configuration file"
         return TextWitness(where=where, to=to, credentials=origin, sockets=sockets, err=cloud.provider == "stdout")
-    return JsonWitness(where=where, to=to, credentials=origin, sockets=sockets)
+    return JsonWitness(where=str(loaded.path or ""), to=to, credentials=origin, sockets=sockets)

@@ -11,6 +11,8 @@ import click
 from relay.errors import ExitCode, Problem, RelayError
 from relay.hotpath.explain import WORDS, find_fault, show
 
+PORT_MOST = 65_535
+
 
 @click.command()
 @click.argument("lines", nargs=-1, metavar="LINE...")
@@ -26,8 +28,15 @@ def send(lines: tuple[str, ...], to: str, *, unchecked: bool) -> None:
     if bad:
         raise RelayError(*bad, exit_code=ExitCode.USAGE)
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
-        for datagram in datagrams:
-            sock.sendto(datagram, address)
+        for number, datagram in enumerate(datagrams, 1):
+            try:
+                sock.sendto(datagram, address)
+            except OSError as error:
+                message = f"cannot send {source} {number} ({len(datagram)} bytes) to {to}: {error.strerror}"
+                problem = Problem(
+                    code="RLY101", message=message, fix="a datagram holds at most 65,507 bytes; check --to"
+                )
+                raise RelayError(problem, exit_code=ExitCode.UNREACHABLE) from error
     click.echo(f"{len(datagrams)} sent to {to}")
 
 
@@ -38,6 +47,8 @@ def find_address(to: str) -> tuple[socket.AddressFamily, Any]:
         click.BadParameter: there is no such host or port.
     """
     host, _, port = to.rpartition(":")
+    if not (port.isascii() and port.isdigit() and 0 < int(port) <= PORT_MOST):
+        raise click.BadParameter(f'"{to}" must be HOST:PORT with a port from 1 to {PORT_MOST}', param_hint="--to")
     try:
         found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICSERV)
     except OSError as error:

@@ -71,7 +71,7 @@ def summarise(place: Place) -> dict[str, Any]:
 @spool.command()
 @state_options
 def verify(path: Path | None, state: Path | None, *, as_json: bool) -> None:
-    """Read everything that waits every checkpoint and dead letter; exit 70 with what is wrong, if anything is."""
+    """Read everything that waits, every checkpoint and dead letter; exit 70 with what is wrong, if anything is."""
     place = find_state(path, state)
     with readable(place.directory):
         try:

@@ -1,6 +1,6 @@
 """What `run` tells: lines for people on a terminal, constant events with fields for machines.
 
-The text is the one of ux.md: what was bound, the buffer asked and granted, which hot path, where it sends, how the
+The text: what was bound, the buffer asked and granted, which hot path, where it sends, how the
 credentials were found, the next close; one line per window; one line at stop that accounts for the open window.
 """
 
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO, cast
 
 import click
 import structlog
@@ -21,8 +22,9 @@ from relay.supervisor.log import wants_text
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
 
-    from relay.app import Relay, Stopped
+    from relay.app import Relay
     from relay.config.schema import Log
+    from relay.status import Stopped
     from relay.telemetry import Books
     from relay.window.neighbours import Closed
 
@@ -50,8 +52,29 @@ def configure_log(log: Log) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[log.level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", Deaf(sys.stderr))),
     )
+
+
+class Deaf:
+    """State: a stream; what cannot be written to it is lost, since no relay may end because nobody reads its log."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __repr__(self) -> str:
+        """Report the stream."""
+        return f"<Deaf {self._stream!r}>"
+
+    def write(self, text: str) -> None:
+        """Write, if that is possible."""
+        with suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        """Flush, if that is possible."""
+        with suppress(OSError):
+            self._stream.flush()
 
 
 def _escape(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
@@ -127,8 +150,9 @@ class TextWitness:
         close = relay.closer.open_id + config.window.seconds
         self._say(
             f"window     {config.window.seconds} s on the wall clock, first close {hour(close)}"
-            f" (in {max(0, close - time.time()):.0f} s)   {relay.spool!r}"
+            f" (in {max(0, close - time.time()):.0f} s)"
         )
+        self._say(f"state      {relay.state or 'in memory only'}   {waiting(relay)}")
 
     def closed(self, closed: Closed, *, lines: int, rejected: int) -> None:
         """Print the window's line."""
@@ -141,13 +165,15 @@ class TextWitness:
         """Print the line that accounts for the open window."""
         books = stopped.books
         kept = books.spooled + books.in_flight
+        head = "handing over: sockets stay open" if stopped.is_handed_over else "stopping: sockets closed"
         self._say(
-            f"stopping: sockets closed, {account_for_window(stopped)}; {number(books.delivered)} points delivered,"
+            f"{head}, {account_for_window(stopped)}; {number(books.delivered)} points delivered,"
             f" {number(kept)} spooled; {losses(books)} ({stopped.seconds:.1f} s)"
         )
 
     def _say(self, line: str) -> None:
-        click.echo(line, err=self.err)
+        with suppress(OSError):  # who read it has gone: nobody to tell, and no reason to stop
+            click.echo(line, err=self.err)
 
 
 def _where(label: str) -> tuple[str, str]:
@@ -158,7 +184,17 @@ def _where(label: str) -> tuple[str, str]:
 
 def account_for_window(stopped: Stopped) -> str:
     """Say what became of the open window."""
-    return "open window closed early" if stopped.closed_early else "open window kept on disk for the next start"
+    if stopped.is_handed_over:
+        return "open window kept on disk for the next worker"
+    if stopped.closed_early:
+        return "open window closed early"
+    return "open window kept on disk for the next start" if stopped.is_kept else "open window dropped"
+
+
+def waiting(relay: Relay) -> str:
+    """Say what waits to be sent since before."""
+    points = relay.spool.points
+    return f"{number(points)} points wait to be sent" if points else "nothing waits to be sent"
 
 
 def losses(books: Books) -> str:
@@ -202,6 +238,8 @@ class JsonWitness:
             to=self.to,
             credentials=self.credentials,
             admin=":".join(map(str, relay.admin.bound)) if relay.admin else "",
+            state=str(relay.state or ""),
+            waiting=relay.spool.points,
             open_window=relay.closer.open_id,
         )
 

@@ -1,4 +1,4 @@
-"""Credentials in the order of jdcloud.md: configuration, environment, `~/.jdc/config`; the first that is found.
+"""Credentials: those of the configuration, the environment or `~/.jdc/config`, the first that are found in this order.
 
 A secret never travels in a plain str beyond this file: `Secret` masks itself.
 """

@@ -7,6 +7,7 @@ problem names file, line, key, rule and fix; nothing stops at the first.
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, get_args
 
@@ -17,13 +18,22 @@ from relay.config.expand import expand
 from relay.config.rules import RULES, cautions, is_legal_key
 from relay.config.schema import Config
 from relay.config.source import UNKNOWN, Place, Setting, closest, read_file
-from relay.config.types import Seconds, Secret, Size
+from relay.config.types import Seconds, Secret, Size, choices, to_toml
 from relay.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+_TYPES: Final = {
+    "str": "a text in quotes",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a table",
+}
+"""The library's words for types, in those of TOML."""
 TABLES: Final = {info.name: info.type for info in msgspec.structs.fields(Config)}
 
 
@@ -71,11 +81,23 @@ def load(path: Path | None, environ: Mapping[str, str], *, overrides: Mapping[st
         message = rule(config)
         if message:
             place = settings[key].place if key in settings else UNKNOWN
-            report.add(place, f"{key} {message}")
+            report.add(place, f"{key} {message}", default_of(key))
     if report.problems:
-        raise ConfigError(*report.problems, *warnings)
+        raise ConfigError(*sorted(report.problems, key=lambda problem: problem.line), *warnings)
     origins = {key: setting.place.origin() for key, setting in {**settings, **flags}.items()}
-    return Loaded(config=config, origins=origins, warnings=(*warnings, *cautions(config)), path=path)
+    found = (*warnings, *cautions(config), *_open_secrets(path, settings.values()))
+    return Loaded(config=config, origins=origins, warnings=found, path=path)
+
+
+def _open_secrets(path: Path | None, settings: Iterable[Setting]) -> list[Problem]:
+    """Warn of a file that holds a secret itself and can be read by everybody; a reference `${NAME}` is none."""
+    types = keys()
+    held = [one for one in settings if types.get(one.key) is Secret and one.place.line and "${" not in str(one.value)]
+    if path is None or not held or not path.stat().st_mode & stat.S_IROTH:
+        return []
+    message = f"{path} holds {held[0].key} and can be read by every user of this machine"
+    fix = f"chmod 600 {path}, or name a file in {held[0].key}_file"
+    return [Problem(code="RLY121", severity="warning", message=message, fix=fix)]
 
 
 def keys() -> dict[str, Any]:
@@ -129,14 +151,29 @@ def _convert(settings: Iterable[Setting], environ: Mapping[str, str], report: _R
                 dec_hook=_decode_own,
             )
         except (msgspec.ValidationError, ValueError) as error:
-            report.add(setting.place, f"{setting.key} {_rule(str(error))}")
+            type_ = types.get(setting.key, str)
+            report.add(setting.place, f"{setting.key} {_rule(str(error), choices(type_))}", default_of(setting.key))
     return values
 
 
-def _rule(error: str) -> str:
+def _rule(error: str, known: tuple[str, ...]) -> str:
     """Turn a message of the library into a rule."""
-    words = error.replace("`", "").removesuffix(" - at $").replace("Expected ", "must be ", 1)
-    return words.replace("must be array", "must be a list").replace("Invalid enum value", "must not be")
+    error = error.replace("`", "").partition(" - at ")[0]
+    if error.startswith("Invalid enum value"):
+        return f"must be {' or '.join(map(to_toml, known))}, not{error.removeprefix('Invalid enum value')}"
+    expected, _, got = error.removeprefix("Expected ").partition(", got ")
+    if not got:
+        return error
+    return (
+        f"must be {' or '.join(_TYPES.get(word, word) for word in expected.split(' | '))}, not {_TYPES.get(got, got)}"
+    )
+
+
+def default_of(key: str) -> str:
+    """Return a fix: the default of a key; nothing for a tag, which has none, and for what is empty by default."""
+    table, _, name = key.partition(".")
+    default = "" if table == "tags" else getattr(getattr(Config(), table), name)
+    return f"the default is {name} = {to_toml(default)}" if default or default == 0 else ""
 
 
 def _decode_own(type_: type, value: object) -> object:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_type_hints
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_type_hints
 
 import msgspec
 
 from relay.config.environment import PREFIX, variables
 from relay.config.schema import Config
-from relay.config.types import Seconds, Secret, Size
+from relay.config.types import choices, to_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from relay.config.loading import Loaded
-
-_DURATIONS: Final = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
-_SIZES: Final = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 
 
 class Key(NamedTuple):
@@ -27,6 +23,8 @@ class Key(NamedTuple):
     name: str
     default: Any
     help: str
+    choices: tuple[str, ...] = ()
+    """What it may be; empty: anything of its type."""
 
 
 def keys() -> Iterator[Key]:
@@ -36,7 +34,8 @@ def keys() -> Iterator[Key]:
             yield Key("tags", "", {}, _help(Config, "tags"))
             continue
         for info in msgspec.structs.fields(table.type):
-            yield Key(table.name, info.name, _default(info), _help(table.type, info.name))
+            type_ = get_args(info.type)[0]
+            yield Key(table.name, info.name, _default(info), _help(table.type, info.name), choices(type_))
 
 
 def example() -> str:
@@ -51,7 +50,7 @@ def example() -> str:
         if table == "tags":
             lines += [f"# {key.help}", '# env = "production"']
         else:
-            lines += [f"# {key.help}", f"# {key.name} = {to_toml(key.default)}"]
+            lines += [f"# {_help_and_choices(key)}", f"# {key.name} = {to_toml(key.default)}"]
     return "\n".join(lines)
 
 
@@ -63,8 +62,12 @@ def environment() -> str:
         if key.table == "tags":
             lines.append(f"{PREFIX}TAGS=k=v,k=v\n    {key.help}")
         else:
-            lines.append(f"{by_key[f'{key.table}.{key.name}']}={_plain(key.default)}\n    {key.help}")
+            lines.append(f"{by_key[f'{key.table}.{key.name}']}={_plain(key.default)}\n    {_help_and_choices(key)}")
     return "\n".join(lines)
+
+
+def _help_and_choices(key: Key) -> str:
+    return f"{key.help} ({', '.join(map(to_toml, key.choices))})" if key.choices else key.help
 
 
 def in_force(loaded: Loaded) -> list[dict[str, str]]:
@@ -82,35 +85,9 @@ def _row(loaded: Loaded, key: str, value: object) -> dict[str, str]:
     return {"key": key, "value": to_toml(value), "origin": loaded.origins.get(key, "default")}
 
 
-def to_toml(value: object) -> str:
-    """Return a value as it is written in a file."""
-    match value:
-        case Seconds():
-            return f'"{_scaled(value, _DURATIONS, "s")}"'
-        case Size():
-            return f'"{_scaled(value, _SIZES, "B")}"'
-        case Secret():
-            return f'"{value}"'
-        case bool():
-            return str(value).lower()
-        case list():
-            return f"[{', '.join(to_toml(item) for item in value)}]"
-        case str() | bool():
-            return json.dumps(value, ensure_ascii=False)
-        case _:
-            return str(value)
-
-
 def _plain(value: object) -> str:
     """Return a value as it is written in a variable."""
     return ",".join(_plain(item) for item in value) if isinstance(value, list) else to_toml(value).strip('"')
-
-
-def _scaled(value: float, units: tuple[tuple[str, int], ...], smallest: str) -> str:
-    for unit, size in units:
-        if value >= size and value % size == 0:
-            return f"{value // size:.0f}{unit}"
-    return f"{value:g}{smallest}"
 
 
 def _default(info: msgspec.structs.FieldInfo) -> Any:  # noqa: ANN401 - a default has its key's type

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from relay import limits
 from relay.config.schema import DELAY_MOST
+from relay.config.types import to_toml
 from relay.errors import Problem
 
 if TYPE_CHECKING:
@@ -110,7 +111,11 @@ def _readers(config: Config) -> str:
 def _between(table: str, key: str, low: float, high: float) -> Callable[[Config], str]:
     def rule(config: Config) -> str:
         value: Any = getattr(getattr(config, table), key)
-        return "" if low <= value <= high else f"must be between {low:g} and {high:g}, not {value:g}"
+        if low <= value <= high:
+            return ""
+        # In the key's own unit: "1h" for a duration, "1MiB" for a size.
+        least, most, given = (to_toml(type(value)(figure)).strip('"') for figure in (low, high, value))
+        return f"must be between {least} and {most}, not {given}"
 
     return rule
 

@@ -1,9 +1,10 @@
-"""Value types of the configuration: durations, sizes and secrets."""
+"""Value types of the configuration: durations, sizes and secrets; and how a value is written."""
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Final
+from typing import Final, Literal, get_args, get_origin
 
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _DURATION_UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, None: 1}
@@ -73,3 +74,40 @@ class Secret(str):
     def reveal(self) -> str:
         """Return the value, for the signer alone."""
         return "".join(self)
+
+
+_DURATIONS: Final = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
+_SIZES: Final = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
+
+
+def to_toml(value: object) -> str:
+    """Return a value as it is written in a file."""
+    match value:
+        case Seconds():
+            return f'"{_scaled(value, _DURATIONS, "s")}"'
+        case Size():
+            return f'"{_scaled(value, _SIZES, "B")}"'
+        case Secret():
+            return f'"{value}"'
+        case bool():
+            return str(value).lower()
+        case list():
+            return f"[{', '.join(to_toml(item) for item in value)}]"
+        case str():
+            return json.dumps(value, ensure_ascii=False)
+        case _:
+            return str(value)
+
+
+def _scaled(value: float, units: tuple[tuple[str, int], ...], smallest: str) -> str:
+    for unit, size in units:
+        if value >= size and value % size == 0:
+            return f"{value // size:.0f}{unit}"
+    return f"{value:g}{smallest}"
+
+
+def choices(type_: object) -> tuple[str, ...]:
+    """Return what a value, or each of a list, may be; nothing if that is not a list of words alone."""
+    if get_origin(type_) is list:
+        return choices(get_args(type_)[0])
+    return get_args(type_) if get_origin(type_) is Literal else ()

@@ -1,8 +1,13 @@
 """Delivery: points become batches, batches wait in the spool, the sender pool brings them to the cloud.
 
-The parts in the order of the walk: batcher (pack), spool (store, lease, done), pool (workers) with retry (back-off),
-rate (token bucket), transport (HTTP) and dead_letters (what was refused); checkpoint keeps the open window over a
-death, state_directory makes sure that nobody else writes there.
+The walk: batcher (pack), spool (store, lease, done), pool (workers), way and transport (HTTP), settlement (where points
+leave the books). checkpoint keeps the open window over a death, state_directory makes sure that nobody else writes
+there.
+
+Whether and when a request may leave is asked of gate, which asks rate (the quota), breaker and systemic (the cloud is
+down, or refuses everything), retry and spread. What came back goes through reporter (log, clock skew) and doubts; trial
+finds the bad points of a refused batch. Points that die: dead_letters over letter_files and letters; a command takes
+them out (taking) and a relay sends them again (replay). inspection looks at it all from another process.
 
 The spool has three layers. On the loop: spool (what waits, in its lanes; the ledger) over spool_writer (pending jobs,
 bodies in memory, degraded mode), or memory_writer without a directory. In the thread: spool_database (transactions,

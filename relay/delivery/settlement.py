@@ -49,12 +49,11 @@ class Settlement:
         """Count the points that a finished trial accepted and convicted; the batch is done."""
         if trial.convicted:
             await self._bury_convicted(lease, trial, points, attempts)
-        ledger, now = self._ledger, self._clock.wall()
+        ledger = self._ledger
         ledger.points_delivered += trial.accepted
         ledger.points_refused += len(trial.convicted)
         if trial.accepted:
-            ledger.last_delivery = now
-            ledger.delivery_lag = max(0.0, now - lease.batch.window)
+            ledger.delivery_lag = max(0.0, self._clock.wall() - lease.batch.window)
         self._spool.done(lease)
 
     async def refuse(self, lease: Lease, points: Points, *, reason: str, detail: str, http: int | None) -> None:

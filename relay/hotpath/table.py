@@ -1,4 +1,4 @@
-"""The series of one window, and who may become one (design.md, "Overflow").
+"""The series of one window, and who may become one.
 
 Owned here: admission and accounting of memory. 10 % of the slots are kept for overflow series, so that a metric that
 explodes keeps its total; a metric that finds no slot even there folds into the catch-all of its class. A gauge that is

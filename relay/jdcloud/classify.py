@@ -1,4 +1,4 @@
-"""What an answer means: the table "Answers, and what the relay does with each" of jdcloud.md, row by row.
+"""What an answer means: one case a row of the table in tests/jdcloud/test_classify.py.
 
 Pure. The service is known to report bad points in four shapes, so keys are matched without regard to case, and the
 bad point may be an object or a text that holds one.

@@ -1,4 +1,4 @@
-"""Signing: JDCLOUD2-HMAC-SHA256, SigV4 with other names (jdcloud.md, "Signing"); JDCLOUD3 as an option.
+"""Signing: JDCLOUD2-HMAC-SHA256, SigV4 with other names; JDCLOUD3 as an option.
 
 Pure: the time and the nonce are arguments. Each attempt is signed anew, since the nonce may be used once. The secret
 leaves this file only as a signature (I10).

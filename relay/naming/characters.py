@@ -1,4 +1,4 @@
-"""Which characters the API takes, and what becomes of the others (statsd.md, "Names").
+"""Which characters the API takes, and what becomes of the others.
 
 Whatever comes in, what goes out matches `[0-9A-Za-z._]*`.
 """

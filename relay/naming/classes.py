@@ -1,4 +1,4 @@
-"""Which class owns a bare name, when one name is used with several classes (jdcloud.md, last paragraph).
+"""Which class owns a bare name, when one name is used with several classes.
 
 The service has one key for `x` the counter and `x` the timer, so the bare name belongs to the class first seen and the
 others are sent as `x.timer`. Ownership survives restarts: a series must not change its name because the relay did.

@@ -1,4 +1,4 @@
-"""Which tags become dimensions: at most five pairs and 255 bytes, at least one (statsd.md, putMetricData.md).
+"""Which tags become dimensions: at most five pairs and 255 bytes, at least one (putMetricData).
 
 The order of importance is `host`, the line's tags by key, other `[tags]` by key; what does not fit is cut from the end,
 so the same tags always give the same series.

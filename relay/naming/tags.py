@@ -1,4 +1,4 @@
-"""Reading tags: the `|#` section and the four styles of tags inside names (statsd.md, "Grammar").
+"""Reading tags: the `|#` section and the four styles of tags inside names.
 
 Everything here works on decoded text; what is legal for the API is decided afterwards.
 """

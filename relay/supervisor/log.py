@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import suppress
 from typing import Final
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -44,5 +45,6 @@ class Log:
             line = f"{stamp} [{level:<9}] {event} {words}".rstrip()
         else:
             line = json.dumps({**fields, "event": event, "level": level, "timestamp": stamp})
-        sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
+        with suppress(OSError):  # who read it has gone: no reason to let go of the sockets
+            sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()

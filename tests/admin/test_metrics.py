@@ -1,4 +1,4 @@
-"""The metrics are a contract: every name of ux.md that exists so far is there, with its labels."""
+"""The metrics are a contract: every name is there, with its labels."""
 
 from __future__ import annotations
 

@@ -55,8 +55,12 @@ def test_version():
         ["cloud", "--listen", "nonsense"],
         ["cloud", "--latency", "nonsense"],
         ["send", "--to", "nowhere", "a:1|c"],
+        ["send", "--to", "127.0.0.1:0", "a:1|c"],
+        ["send", "--to", "127.0.0.1:99999", "a:1|c"],
         ["send", "a:1"],
         ["send", "a:x|c", "b"],
+        ["healthcheck", "--admin", "nowhere"],
+        ["dead", "show", "--reason", "nonsense"],
     ],
 )
 def test_usage_errors_end_with_64(arguments):
@@ -113,6 +117,7 @@ def test_run_with_a_file_it_cannot_use(tmp_path, settings):
 def test_check(tmp_path):
     path = tmp_path / "relay.toml"
     path.write_text('[cloud]\nregion = "cn-north-1"\naccess_key = "a"\nsecret_key = "b"\n')
+    path.chmod(0o600)
     assert (run("check", str(path)).returncode, run("check", str(path)).stdout) == (0, "ok\n")
     unknown = run("check", str(path), env={"STATSD_RELAY_CLOUD_REGIO": "x"})
     assert unknown.returncode == 78
@@ -150,6 +155,13 @@ def test_send_and_its_standard_input():
         assert [receiver.recv(100), receiver.recv(100)] == [b"_e{1,1}:a|b", b"c:3|ms"]
         assert run("send", "--to", to, "--unchecked", "bad").returncode == 0
         assert receiver.recv(100) == b"bad"
+
+
+@pytest.mark.parametrize(("to", "size"), [("127.0.0.1:9", 70_000), ("255.255.255.255:9", 1)])
+def test_what_cannot_be_sent(to, size):
+    done = run("send", "--to", to, "--unchecked", stdin="a" * size)
+    assert done.returncode == 69
+    assert done.stderr.startswith(f"error RLY101  cannot send stdin 1 ({size} bytes) to {to}: ")
 
 
 def test_healthcheck_of_nobody():

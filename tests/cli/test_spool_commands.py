@@ -157,3 +157,12 @@ async def test_beside_a_running_relay_nothing_is_held_up(tmp_path):
         f"{state}: no relay runs\n0 points in 0 requests wait"
     )
     await emulator.stop()
+
+
+async def test_a_directory_that_no_relay_has_used(tmp_path):
+    for command in ("stat", "verify"):
+        done = await spool_command(tmp_path, command)
+        assert done.returncode == 71
+        assert done.stderr.startswith(
+            f"error RLY101  {tmp_path} holds no spool.db: no relay has used it\n      fix: name "
+        )

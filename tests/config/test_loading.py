@@ -134,7 +134,7 @@ concurrency = "many"
     assert "between 1 and 3600" in by_line[8].message
     assert "duration" in by_line[10].message
     assert "http" in by_line[11].message
-    assert "int" in by_line[12].message
+    assert "a whole number" in by_line[12].message
     assert by_line[0].source == "STATSD_RELAY_LIMITS_SERIES"
     assert len(found) == 9
 
@@ -330,3 +330,52 @@ def test_a_secret_is_not_shown_by_the_problem_on_its_line(tmp_path, text):
     [problem] = problems(tmp_path, text)
     assert "***" in problem.text
     assert not {"c4n4ry", "64646464"} & set(re.findall(r"\w+", str(problem)))
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "fix"),
+    [
+        ('[cloud]\nmax_age = "700d"', "cloud.max_age must be between 1m and 30d, not 700d", 'max_age = "7d"'),
+        ("[spool]\nmax = 1024", "spool.max must be between 1MiB and 1024GiB, not 1KiB", 'max = "1GiB"'),
+        ("[cloud]\nconcurrency = 0", "cloud.concurrency must be between 1 and 256, not 0", "concurrency = 8"),
+        ('[log]\nformat = "xml"', """log.format must be "auto" or "json" or "text", not 'xml'""", 'format = "auto"'),
+        ("[log]\nformat = 1", "log.format must be a text in quotes, not a whole number", 'format = "auto"'),
+        (
+            '[listen]\nudp = "x"',
+            "listen.udp must be a list, not a text in quotes",
+            'udp = ["127.0.0.1:8125", "[::1]:8125"]',
+        ),
+        (
+            "[listen]\nreaders = 1.5",
+            "listen.readers must be a whole number or a text in quotes, not a number",
+            'readers = "auto"',
+        ),
+    ],
+)
+def test_a_rule_is_in_the_words_and_units_of_the_file(tmp_path, line, message, fix):
+    [problem] = problems(tmp_path, line)
+    assert (problem.message, problem.fix) == (message, f"the default is {fix}")
+
+
+def test_problems_come_in_the_order_of_the_file(tmp_path):
+    found = problems(tmp_path, "[cloud]\nconcurrency = 0\nregion = 5\n[spol]\nx = 1\n[window]\nseconds = 0\n")
+    assert [problem.line for problem in found] == [2, 3, 5, 7]
+
+
+def test_every_word_that_a_key_may_be_is_in_the_reference():
+    assert '("raw", "base64")' in render.example()
+    assert '("raw", "base64")' in render.environment()
+
+
+def test_a_file_that_shows_its_secret_to_everybody(tmp_path):
+    path = write(tmp_path, '[cloud]\nsecret_key = "s3cret"\n')
+    path.chmod(0o644)
+    [warning] = load(path, {}).warnings
+    assert (warning.code, warning.severity) == ("RLY121", "warning")
+    assert warning.fix == f"chmod 600 {path}, or name a file in cloud.secret_key_file"
+    assert "s3cret" not in str(warning)
+    path.chmod(0o640)
+    assert load(path, {}).warnings == ()
+    path = write(tmp_path, '[cloud]\nsecret_key = "${KEY}"\n')
+    path.chmod(0o644)
+    assert load(path, {"KEY": "s3cret"}).warnings == ()

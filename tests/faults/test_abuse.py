@@ -206,7 +206,7 @@ ODD = [
 
 
 def hostile(rng: random.Random, number: int) -> bytes:
-    """Return one of everything faults.md names: large, empty, NUL, no UTF-8, thousands of lines, random, mutated."""
+    """Return one of everything that row 18 names: large, empty, NUL, no UTF-8, thousands of lines, random, mutated."""
     kind = number % 100
     if kind == 0:
         return rng.choice(LARGE)

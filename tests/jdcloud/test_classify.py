@@ -1,4 +1,4 @@
-"""Every row of the table of answers in jdcloud.md."""
+"""Every answer that the service gives, and what it means: one row each."""
 
 from __future__ import annotations
 

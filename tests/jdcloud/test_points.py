@@ -1,4 +1,4 @@
-"""Points: the table of jdcloud.md, both outputs, every counter form; what yields to what; and the emulator's limits."""
+"""Points: what each class sends, both outputs, every counter form; what yields to what; and the emulator's limits."""
 
 from __future__ import annotations
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from relay.admin.metrics import RelayCollector
 from relay.errors import CODES, DROPPED_POINTS, DROPPED_SAMPLES, REJECTED_LINES
+from tests.support.inprocess import open_relay
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -39,3 +41,25 @@ def test_every_reason_is_in_the_reference_and_in_the_code():
 def test_modules_stay_small():
     sizes = {str(path.relative_to(ROOT)): text.count("\n") for path, text in SOURCES.items()}
     assert {path: size for path, size in sizes.items() if size > 350} == {}
+
+
+def table_of(families) -> str:
+    rows = sorted((full_name(family), family.type, family.documentation) for family in families)
+    return "\n".join(["| metric | type | what it says |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def full_name(family) -> str:
+    labels = ",".join(family._labelnames)
+    total = "_total" if family.type == "counter" else ""
+    return f"`{family.name}{total}{'{' + labels + '}' if labels else ''}`"
+
+
+async def test_the_table_of_metrics_is_what_the_collector_yields(tmp_path):
+    async with open_relay(tmp_path) as running:
+        families = list(RelayCollector(running.relay.status).collect())
+    assert all(len(family.documentation) > 10 for family in families)
+    assert table_of(families) in REFERENCE
+    losses = {family.name for family in families if "DATALOSS" in family.documentation}
+    assert {name for name in losses if not re.search("dropped|drops|refused|rejected|truncated|points", name)} == set()
+    silent = {family.name for family in families if re.search("drop|reject|truncat|refused", family.name)} - losses
+    assert silent == {"relay_dropped_tags"}, "a series is sent with the five tags that it may have: no value is lost"

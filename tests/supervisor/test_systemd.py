@@ -133,7 +133,7 @@ async def managed(request, manager, tmp_path):
 
 
 async def test_a_service_manager_is_told_everything(managed, manager):
-    await manager.wait_for("READY=1", "STATUS=listening on 1 sockets", "WATCHDOG=1", "WATCHDOG=1")
+    await manager.wait_for("READY=1", "STATUS=listening on 1 socket", "WATCHDOG=1", "WATCHDOG=1")
     assert (managed.worker_pid == managed.process.pid) == (managed.kind == "activated")
 
     managed.process.send_signal(signal.SIGHUP)

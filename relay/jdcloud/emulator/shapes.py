@@ -1,4 +1,4 @@
-"""The four shapes in which the documents and SDKs show refused points (jdcloud.md, "Answers")."""
+"""The four shapes in which the documents and SDKs show refused points."""
 
 from __future__ import annotations
 

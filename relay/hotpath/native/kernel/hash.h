@@ -4,7 +4,7 @@
  * does not know them cannot choose names that collide. It reads a span by overlapping words, never beyond its ends.
  * Cost: a multiplication per 16 bytes, one for a shorter rest.
  *
- * XXH64 with seed 0 is part of the partial format (design.md); implemented from the algorithm's published
+ * XXH64 with seed 0 is part of the partial format (relay/hotpath/partial.py); implemented from the algorithm's published
  * specification, checked against the xxhash package by a test. */
 #ifndef RELAY_HASH_H
 #define RELAY_HASH_H

@@ -1,0 +1,76 @@
+"""What `run` tells at its end: the open window's fate, as it is."""
+
+from __future__ import annotations
+
+import io
+import os
+
+import pytest
+import structlog
+
+from relay.cli.witness import TextWitness, account_for_window, configure_log
+from relay.config.schema import Log
+from relay.errors import ConfigError, Problem
+from relay.status import Stopped
+from tests.support.inprocess import open_relay
+
+
+@pytest.mark.parametrize(
+    ("fate", "told"),
+    [
+        ({"closed_early": True, "is_kept": False}, "open window closed early"),
+        ({"closed_early": False, "is_kept": True}, "open window kept on disk for the next start"),
+        ({"closed_early": False, "is_kept": False}, "open window dropped"),
+        (
+            {"closed_early": False, "is_kept": True, "is_handed_over": True},
+            "open window kept on disk for the next worker",
+        ),
+    ],
+)
+async def test_the_open_window_is_accounted_for(tmp_path, capsys, fate, told):
+    async with open_relay(tmp_path) as running:
+        books = running.relay.books()
+    stopped = Stopped(seconds=0.1, books=books, **fate)
+    assert account_for_window(stopped) == told
+    TextWitness(where="", to="", credentials="").stopped(stopped)
+    [line] = capsys.readouterr().out.splitlines()[-1:]
+    head = "handing over: sockets stay open" if "is_handed_over" in fate else "stopping: sockets closed"
+    assert line.startswith(f"{head}, {told}; 0 points delivered, 0 spooled; nothing lost (0.1 s)")
+
+
+async def test_the_first_lines_say_where_things_wait(tmp_path, capsys):
+    async with open_relay(tmp_path) as running:
+        TextWitness(where="", to="", credentials="").started(running.relay)
+        state = running.relay.state
+    lines = capsys.readouterr().out.splitlines()
+    assert f"state      {state}   nothing waits to be sent" in lines
+    assert not any("<" in line for line in lines), "no repr"
+
+
+def test_problems_in_one_line_of_a_log():
+    where = {"source": "relay.toml", "line": 7, "column": 1, "text": "bogus = 1"}
+    first = Problem(code="RLY102", message="unknown key bogus in [window]", fix="known: seconds", **where)
+    second = Problem(code="RLY110", message="no credentials")
+    assert ConfigError(first, second).brief() == (
+        "relay.toml:7 unknown key bogus in [window] (known: seconds); no credentials"
+    )
+
+
+async def test_a_reader_that_has_gone_ends_nothing(tmp_path, monkeypatch):
+    """`run | head`, or a collector of logs that died: windows go on closing, and the books balance."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    with io.TextIOWrapper(io.FileIO(writes, "w"), write_through=True) as gone:
+        monkeypatch.setattr("sys.stdout", gone)
+        monkeypatch.setattr("sys.stderr", gone)
+        try:
+            configure_log(Log(format="text"))
+            structlog.get_logger("relay").warning("nobody hears this")
+            async with open_relay(tmp_path) as running:
+                running.relay._witness = TextWitness(where="", to="", credentials="")
+                await running.feed(b"a:1|c")
+                await running.delivered("a", 1)
+            assert running.relay.books().imbalance() == 0
+        finally:
+            structlog.reset_defaults()
+            monkeypatch.undo()
