@@ -38,7 +38,7 @@ def flood(address: tuple[str, int], datagrams: Iterable[bytes], *, rate: float =
             sock.send(datagram)
             count += 1
             if count % 64 == 0 and count / rate > time.monotonic() - began:
-                time.sleep(count / rate - (time.monotonic() - began))
+                time.sleep(max(0.0, count / rate - (time.monotonic() - began)))
     return count
 
 
@@ -135,8 +135,14 @@ async def test_row_16_a_burst_far_over_capacity(start, load, emulator, figure):
     )
 
 
-@pytest.mark.parametrize("count", [250_000, pytest.param(1_000_000, marks=pytest.mark.full)])
-@pytest.mark.parametrize("names", [1, 10_000])
+@pytest.mark.parametrize(
+    ("names", "count"),
+    [
+        (1, 60_000),
+        pytest.param(1, 1_000_000, marks=pytest.mark.full),
+        pytest.param(10_000, 1_000_000, marks=pytest.mark.full),
+    ],
+)
 async def test_row_17_a_million_tag_values(start, emulator, figure, names, count):
     """As many in a minute: memory stays under its bound, the totals are exact, and the log names what explodes."""
     limit = 64

@@ -34,7 +34,7 @@ NOW = int(CLOCK.wall()) // 60 * 60
 # --- 26: down ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", ["500", "503"])
+@pytest.mark.parametrize("status", [pytest.param("500", marks=pytest.mark.full), "503"])
 async def test_row_26_ten_windows_of_5xx(status, start, load, emulator, figure):
     relay = start(WINDOW_SECONDS="1")
     generator = load(relay, rate=500, seconds=60)
@@ -99,6 +99,7 @@ async def test_row_27_retry_after_is_honoured_and_clamped(header, low, high, tmp
         assert setup.ledger.points_delivered == 5
 
 
+@pytest.mark.full
 async def test_row_27_a_real_quota(start, load, emulator, figure):
     emulator.quota = TokenBucket(5, burst=2)
     relay = start(WINDOW_SECONDS="1")
@@ -332,6 +333,7 @@ async def test_row_33_a_key_is_rotated_in_its_file(start, load, emulator, figure
     figure(33, f"resumed after {resumed:.1f} s, {refused} requests refused in 3 windows; {verdict}")
 
 
+@pytest.mark.full
 async def test_row_33_resumes_within_fifteen_seconds_of_real_windows(tmp_path, figure):
     secret = tmp_path / "secret"
     secret.write_text("sk")

@@ -94,6 +94,7 @@ async def test_row_03_a_good_file_changes_names_limits_and_log_without_losing_th
     figure(3, f"good file: {verdict}; applied in {took:.2f} s")
 
 
+@pytest.mark.full
 async def test_row_03_credentials_change_at_once(reloaded, emulator, figure):
     keys = "[cloud]\naccess_key = '{}'\nsecret_key = '{}'\n"
     it = reloaded(keys.format(ACCESS, SECRET), WINDOW_SECONDS="1")
@@ -107,6 +108,7 @@ async def test_row_03_credentials_change_at_once(reloaded, emulator, figure):
     figure(3, "credentials: the next request is signed with the new ones, which show nowhere")
 
 
+@pytest.mark.full
 async def test_row_03_another_namespace_begins_with_the_next_window(reloaded, load, emulator, figure):
     it = reloaded("[cloud]\nnamespace = 'before'\n")
     generator = load(it.relay, rate=RATE, seconds=4)
@@ -178,6 +180,7 @@ async def test_row_03_another_address_is_opened_before_the_worker_is_replaced(re
     figure(3, f"another address: {verdict}")
 
 
+@pytest.mark.full
 async def test_row_03_an_address_that_is_taken_changes_nothing(reloaded, load, emulator, figure):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
@@ -228,6 +231,7 @@ async def test_row_03_the_command_checks_first_and_finds_the_process(reloaded, e
     figure(3, "the command: bad file exit 78, nobody there exit 69, else the supervisor is signalled")
 
 
+@pytest.mark.full
 async def test_row_03_a_watched_file_is_followed_through_a_symbolic_link(start, emulator, figure, tmp_path):
     """As Kubernetes does it: the link is exchanged, the file never written."""
     for name, series in (("one", 1000), ("two", 2000)):
