@@ -38,6 +38,8 @@ class Doubts:
         self._released: list[tuple[Lease, Trial]] = []
         self._troubles: dict[int, Trouble] = {}
         self._last_accepted = 0.0
+        self.is_answered = False
+        """The last answer was a 200 that nobody could read: the batch may be to blame, so others should be tried."""
 
     def __repr__(self) -> str:
         """Report the counts."""
@@ -67,6 +69,7 @@ class Doubts:
     def note_accepted(self, now: float) -> None:
         """Another batch was accepted."""
         self._last_accepted = now
+        self.is_answered = False
 
     def release(self) -> None:
         """The cloud is all right, so what is fruitless is bad itself: the trials may go on to the end."""
@@ -91,6 +94,7 @@ class Doubts:
         trouble = self._trouble(batch, now)
         trouble.failures += 1
         trouble.unreadable += unreadable
+        self.is_answered = unreadable
         return trouble
 
     def _trouble(self, batch: int, now: float) -> Trouble:

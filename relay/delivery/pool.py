@@ -166,7 +166,7 @@ class SenderPool:
         """Wait for a batch and for its turn, which is taken."""
         async with self._in_line:
             while True:
-                lease = await self._spool.take(live=self._gate.trying)
+                lease = await self._spool.take(live=self._gate.trying and not self._doubts.is_answered)
                 try:
                     if await self._too_old(lease):
                         continue

@@ -204,3 +204,13 @@ async def test_a_pool_that_finishes_does_not_wait_for_ever(tmp_path):
         await setup.pool.finish(until=CLOCK.monotonic() + 0.1)
         assert setup.spool.points == 100
         assert setup.balanced()
+
+
+async def test_a_newest_batch_that_is_never_answered_readably_does_not_keep_the_others_waiting(setup):
+    """It opens the breaker, which tries the newest batch: that must not be the only one."""
+    setup.emulator.unreadable = {"m4"}
+    await setup.send(5)
+    await setup.until(lambda: setup.ledger.requests["200"] > 8)
+    await setup.send(5, window=int(CLOCK.wall()) // 60 * 60 - 60, first=10)
+    await setup.settle()
+    assert (setup.ledger.points_delivered, setup.ledger.points_refused) == (5, 5)

@@ -105,6 +105,7 @@ async def settled(relay) -> dict[str, float]:
         before = received
 
 
+@pytest.mark.full
 async def test_row_16_a_burst_far_over_capacity(start, load, emulator, figure):
     """A burst while nobody reads, and one while somebody does: each packet is received or a counted drop."""
     relay = start(LISTEN_RECEIVE_BUFFER="64KiB")

@@ -34,7 +34,8 @@ NOW = int(CLOCK.wall()) // 60 * 60
 # --- 26: down ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [pytest.param("500", marks=pytest.mark.full), "503"])
+@pytest.mark.full
+@pytest.mark.parametrize("status", ["500", "503"])
 async def test_row_26_ten_windows_of_5xx(status, start, load, emulator, figure):
     relay = start(WINDOW_SECONDS="1")
     generator = load(relay, rate=500, seconds=60)
@@ -151,6 +152,7 @@ def connections(port: int) -> int:
     return sum(entry[2].endswith(f":{port:04X}") and entry[3] in ("01", "08") for entry in entries)
 
 
+@pytest.mark.full
 async def test_row_29_a_thousand_answers_that_harm(tmp_path, figure):
     transport = HttpTransport(timeout=0.25, connect_timeout=0.2, concurrency=8, ca_file="", proxy="")
     kinds = ["hang", "slow", "big", "bomb", "redirect", "reset", "cut", "garbage", "empty", "500"]

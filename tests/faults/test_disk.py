@@ -179,6 +179,7 @@ async def test_row_09_a_disk_that_fails_while_running(number, start, load, emula
 # --- row 10 -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 async def test_row_10_an_outage_that_fills_the_quota(start, load, proxy, emulator, figure, tmp_path):
     quota, state, most = 2 * 1024 * 1024, tmp_path / "state", 0
     relay = start(endpoint=proxy.url, SPOOL_MAX=str(quota))
@@ -332,7 +333,8 @@ def test_row_14_a_second_relay(start, settings, figure):
 # --- row 15 -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("version", [pytest.param(0, marks=pytest.mark.full), 99])
+@pytest.mark.full
+@pytest.mark.parametrize("version", [0, 99])
 async def test_row_15_state_of_another_release(  # noqa: PLR0917 - fixtures
     version, start, load, proxy, emulator, figure, tmp_path
 ):

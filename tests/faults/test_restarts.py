@@ -153,6 +153,7 @@ async def test_row_01_replaced_in_place_under_socket_activation(held, load, emul
     figure(1, f"3 replacements in place: {verdict}")
 
 
+@pytest.mark.full
 async def test_row_01_a_hanging_cloud_does_not_delay_the_stop(start, load, emulator, figure):
     emulator.add_fault(Fault("hang"))
     relay = start(CLOUD_TIMEOUT="60s")
@@ -263,6 +264,7 @@ async def test_row_06_a_second_signal_ends_at_once_and_nothing_is_corrupt(start,
     )
 
 
+@pytest.mark.full
 async def test_row_06_a_supervisor_that_dies_stops_its_worker_in_order(start, emulator, figure):
     relay = start(WINDOW_SECONDS="3600")
     relay.send(*[b"hits:1|c"] * 100)

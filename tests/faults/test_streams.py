@@ -127,6 +127,7 @@ async def push(address, text: bytes, *, framed: bool) -> None:
         await asyncio.to_thread(sock.sendall, text)
 
 
+@pytest.mark.full
 async def test_row_24_streams_faster_than_the_relay(start, load, emulator, figure, tmp_path):
     """Senders without any pace, and the reader stopped for two seconds among them: they wait, no line is lost."""
     paths = {form: str(tmp_path / form) for form in ("stream", "datadog", "dgram")}

@@ -81,6 +81,7 @@ ZONES = ("UTC", "Europe/Berlin", "America/St_Johns")
 SECONDS = 4
 
 
+@pytest.mark.full
 async def test_row_39_zones_and_daylight_saving_time(clock, start, emulator, figure, tmp_path):
     """Relays of three zones cross the moment at which one of them changes its clocks; each stamps like the others."""
     change = calendar.timegm((2026, 3, 29, 1, 0, 0))
