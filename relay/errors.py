@@ -46,7 +46,7 @@ CODES: Final[dict[str, str]] = {
     "RLY411": "The disk refuses writes; what is not yet on it lives in memory until it does.",
     "RLY412": "A file of the state directory is damaged or of a newer version; it was set aside.",
     "RLY501": "The worker died and another one was started; or workers keep dying, or the supervisor is gone.",
-    "RLY502": "A reload or a replacement was refused; what runs is unchanged.",
+    "RLY502": "A reload, a replacement or a bad file was refused; what runs is unchanged.",
     "RLY900": "The native hot path is not installed; the Python one runs.",
 }
 

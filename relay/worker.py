@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from relay.ingest import begin
 from relay.listener.sockets import INGEST, SUPERVISOR, give, take_inherited
 from relay.notify import Notifier
+from relay.proven import Proven
 from relay.signals import hold_back
 
 if TYPE_CHECKING:
@@ -23,15 +24,22 @@ if TYPE_CHECKING:
 
 
 class Worker:
-    """State: the sockets and what reads them already, the supervisor's pid, and who wants to be told."""
+    """State: the sockets and what reads them already, the supervisor's pid, who is told, and what worked last."""
 
     def __init__(
-        self, *, held: Sequence[Held] = (), supervisor: int = 0, notifier: Notifier | None = None, ingest: str = ""
+        self,
+        *,
+        held: Sequence[Held] = (),
+        supervisor: int = 0,
+        notifier: Notifier | None = None,
+        ingest: str = "",
+        proven: Proven | None = None,
     ) -> None:
         self.held = held
         self.supervisor = supervisor
         """Its pid; 0: there is none."""
         self.notifier = notifier or Notifier()
+        self.proven = proven or Proven()
         self.ingest: Ingest | None = begin(ingest, held) if ingest and held else None
 
     def __repr__(self) -> str:
@@ -71,9 +79,11 @@ def take_over(environ: MutableMapping[str, str]) -> Worker:
     hold_back()
     held = take_inherited(environ)
     supervisor, ingest = environ.pop(SUPERVISOR, ""), environ.pop(INGEST, "")
+    proven = Proven.take(environ)
     return Worker(
         held=held,
         supervisor=int(supervisor) if supervisor.isdigit() else 0,
         notifier=Notifier.take(environ, pid=os.getpid()),
         ingest=ingest,
+        proven=proven if supervisor else None,
     )

@@ -39,15 +39,15 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return config(dry_run(command))
 
 
-def load_for_run(path: Path | None, *, dry_run: bool) -> Loaded:
-    """Load the configuration as `run` does.
+def load_for_run(path: Path | None, *, dry_run: bool, text: str | None = None) -> Loaded:
+    """Load the configuration as `run` does; `text` is used instead of what is in the file.
 
     Raises:
         ConfigError: every problem.
     """
     # Without the state directory: requests that wait there belong to the real cloud.
     overrides = {"cloud.provider": "stdout", "spool.path": "none"} if dry_run else None
-    return load(path, os.environ, overrides=overrides)
+    return load(path, os.environ, overrides=overrides, text=text)
 
 
 @click.command("run", context_settings={"help_option_names": ["-h", "--help"]})

@@ -77,7 +77,7 @@ class Reloader:
             loaded, credentials = await asyncio.to_thread(self._load)
             changes = compare(self._config, loaded.config)
             self._refuse_what_cannot(changes)
-            await self._apply(loaded.config, credentials, changes)
+            await self._apply(loaded, credentials, changes)
         except RelayError as error:
             self._relay.status.is_last_reload_successful = False
             structlog.get_logger("relay").warning("RLY502 reload refused, nothing has changed", reason=error.brief())
@@ -102,8 +102,9 @@ class Reloader:
             keys = ", ".join(changes.replacing)
             raise ConfigError(Problem(code="RLY502", message=f"{keys}: the sockets are given, not opened here"))
 
-    async def _apply(self, config: Config, credentials: Credentials | None, changes: Changes) -> None:
+    async def _apply(self, loaded: Loaded, credentials: Credentials | None, changes: Changes) -> None:
         """Change what may change now, and leave the rest to the window's edge or to the worker that comes next."""
+        config = loaded.config
         if changes.replacing:
             # Until the next worker has taken over, or for good if the supervisor cannot open the addresses.
             self._relay.status.is_last_reload_successful = False
@@ -117,6 +118,7 @@ class Reloader:
             self._relay.reconfigure(config, cloud=cloud, transport=transport)
         self._config = config
         self._relay.status.is_last_reload_successful = True
+        self._worker.proven.write(loaded.text)
         changed = {"at_once": list(changes.at_once), "at_the_next_window": list(changes.at_edge)}
         structlog.get_logger("relay").info("reloaded", **changed)
         configure_log(config.log)

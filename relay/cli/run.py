@@ -7,6 +7,8 @@ import gc
 import os
 import sys
 import uuid
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +40,19 @@ if TYPE_CHECKING:
     from relay.app import Witness
     from relay.config.loading import Loaded
     from relay.config.schema import Cloud, Config
+    from relay.proven import Proven
     from relay.status import Stopped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A configuration that can be used, and what of it might not have been there to be used."""
+
+    loaded: Loaded
+    credentials: Credentials | None
+    transport: HttpTransport | LineTransport
+    refused: ConfigError | None = None
+    """Why it is not the one that is on disk."""
 
 
 @click.command()
@@ -46,13 +60,38 @@ if TYPE_CHECKING:
 @click.pass_obj
 def run(worker: Worker | None, path: Path | None, *, dry_run: bool) -> None:
     """Receive, aggregate and deliver until SIGTERM."""
-    loaded = load_for_run(path, dry_run=dry_run)
     worker = worker or Worker()
+    prepared = prepare_start(path, worker.proven, dry_run=dry_run)
     calm_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        stopped = runner.run(serve(loaded, worker, dry_run=dry_run))
+        stopped = runner.run(serve(prepared, worker, dry_run=dry_run))
     if stopped.is_handed_over and not worker.supervisor:
-        worker.become_next(ingest_settings(loaded.config).to_json(), os.environ)
+        worker.become_next(ingest_settings(prepared.loaded.config).to_json(), os.environ)
+
+
+def prepare_start(path: Path | None, proven: Proven, *, dry_run: bool) -> Prepared:
+    """Prepare the configuration on disk, or else the last good one: a file that has become bad ends nothing.
+
+    Raises:
+        ConfigError: every problem of the file on disk, if the last good one cannot be used either.
+    """
+    try:
+        return prepare(load_for_run(path, dry_run=dry_run))
+    except ConfigError as error:
+        if path and (text := proven.read()) is not None:
+            with suppress(ConfigError):
+                return replace(prepare(load_for_run(path, dry_run=dry_run, text=text)), refused=error)
+        raise
+
+
+def prepare(loaded: Loaded) -> Prepared:
+    """Find what a configuration needs.
+
+    Raises:
+        ConfigError: there are no credentials, or a file cannot be used.
+    """
+    cloud = loaded.config.cloud
+    return Prepared(loaded=loaded, credentials=needed_credentials(cloud), transport=make_transport(cloud))
 
 
 def calm_collector() -> None:
@@ -65,31 +104,36 @@ def calm_collector() -> None:
     gc.set_threshold(20_000, 50, 1_000_000)
 
 
-async def serve(loaded: Loaded, worker: Worker, *, dry_run: bool) -> Stopped:
+async def serve(prepared: Prepared, worker: Worker, *, dry_run: bool) -> Stopped:
     """Open a relay, run it until a signal, and stop it in order.
 
     Raises:
         RelayError: it could not start.
     """
+    loaded, credentials = prepared.loaded, prepared.credentials
     config = loaded.config
     configure_log(config.log)
     log = structlog.get_logger("relay")
-    credentials = needed_credentials(config.cloud)
     for problem in (*loaded.warnings, *(credentials.warnings if credentials else ())):
         log.warning("caution", code=problem.code, message=problem.message, fix=problem.fix)
+    if prepared.refused:
+        reason = prepared.refused.brief()
+        log.warning("RLY502 the file on disk cannot be used, the last good one goes on", reason=reason)
     relay = Relay(
         config=config,
         cloud=make_cloud(config.cloud, credentials, find=lambda: needed_credentials(config.cloud)),
-        transport=make_transport(config.cloud),
+        transport=prepared.transport,
         state=state_directory(config.spool, os.environ, Path.home()),
         clock=SystemClock(),
         witness=make_witness(loaded, credentials, sockets=worker.origin),
         ingest=take_ingest(worker, config),
     )
     await relay.open()
+    relay.status.is_last_reload_successful = prepared.refused is None
     from relay.cli.reloading import Reloader  # noqa: PLC0415 - it makes what this file makes
 
     async with attend(relay, worker, Reloader(relay, worker, loaded.path, dry_run=dry_run)):
+        worker.proven.write(loaded.text)
         return await relay.run()
 
 

@@ -17,7 +17,7 @@ from relay.config.environment import read_environment
 from relay.config.expand import expand
 from relay.config.rules import RULES, cautions, is_legal_key
 from relay.config.schema import Config
-from relay.config.source import UNKNOWN, Place, Setting, closest, read_file
+from relay.config.source import UNKNOWN, Place, Setting, closest, parse, read_text
 from relay.config.types import Seconds, Secret, Size, choices, to_toml
 from relay.errors import ConfigError, Problem
 
@@ -46,6 +46,8 @@ class Loaded:
     """`table.key` -> where its value comes from; a key that is not in here has its default."""
     warnings: tuple[Problem, ...]
     path: Path | None
+    text: str | None = field(default=None, repr=False)
+    """What was in the file, secrets and all."""
 
 
 @dataclass(slots=True)
@@ -59,19 +61,29 @@ class _Report:
         self.problems.append(place.problem(code=code, message=message, fix=fix))
 
 
-def load(path: Path | None, environ: Mapping[str, str], *, overrides: Mapping[str, Any] | None = None) -> Loaded:
+def load(
+    path: Path | None,
+    environ: Mapping[str, str],
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    text: str | None = None,
+) -> Loaded:
     """Load and check a configuration.
 
     Args:
         path: a TOML file; None for none.
         environ: the environment's variables.
         overrides: `table.key` -> value of flags.
+        text: what was in the file once, to be used instead of what is in it now.
 
     Raises:
         ConfigError: every problem.
     """
     report = _Report()
-    settings = {setting.key: setting for setting in read_file(path)} if path else {}
+    settings: dict[str, Setting] = {}
+    if path:
+        text = read_text(path) if text is None else text
+        settings = {setting.key: setting for setting in parse(path, text)}
     from_environment, warnings = read_environment(environ)
     settings |= {setting.key: setting for setting in from_environment}
     flags = {key: Setting(key, value, Place(source="flag")) for key, value in (overrides or {}).items()}
@@ -86,18 +98,25 @@ def load(path: Path | None, environ: Mapping[str, str], *, overrides: Mapping[st
         raise ConfigError(*sorted(report.problems, key=lambda problem: problem.line), *warnings)
     origins = {key: setting.place.origin() for key, setting in {**settings, **flags}.items()}
     found = (*warnings, *cautions(config), *_open_secrets(path, settings.values()))
-    return Loaded(config=config, origins=origins, warnings=found, path=path)
+    return Loaded(config=config, origins=origins, warnings=found, path=path, text=text if path else None)
 
 
 def _open_secrets(path: Path | None, settings: Iterable[Setting]) -> list[Problem]:
     """Warn of a file that holds a secret itself and can be read by everybody; a reference `${NAME}` is none."""
     types = keys()
     held = [one for one in settings if types.get(one.key) is Secret and one.place.line and "${" not in str(one.value)]
-    if path is None or not held or not path.stat().st_mode & stat.S_IROTH:
+    if path is None or not held or not _is_open_to_all(path):
         return []
     message = f"{path} holds {held[0].key} and can be read by every user of this machine"
     fix = f"chmod 600 {path}, or name a file in {held[0].key}_file"
     return [Problem(code="RLY121", severity="warning", message=message, fix=fix)]
+
+
+def _is_open_to_all(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & stat.S_IROTH)
+    except OSError:  # it has gone since it was read
+        return False
 
 
 def keys() -> dict[str, Any]:

@@ -87,21 +87,29 @@ def closest(word: str, known: Collection[str], form: str = "{}") -> str:
     return f"known: {', '.join(form.format(name) for name in sorted(known))}"
 
 
-def read_file(path: Path) -> list[Setting]:
-    """Read every setting of a TOML file.
+def read_text(path: Path) -> str:
+    """Read a TOML file.
 
     Raises:
-        ConfigError: RLY103, it cannot be read, or is not TOML.
+        ConfigError: RLY103, it cannot be read, or is not text.
     """
     try:
-        raw = path.read_bytes()[: _FILE_BYTES + 1]
-        text = raw.decode()
-        parsed = tomllib.loads(text)
+        return path.read_bytes()[: _FILE_BYTES + 1].decode()
     except OSError as error:
         message = f"cannot read {path}: {error.strerror}"
         raise ConfigError(Problem(code="RLY103", message=message, fix="name a readable file with -c")) from error
     except UnicodeDecodeError as error:
         raise ConfigError(Problem(code="RLY103", message=f"{path} is not UTF-8 text")) from error
+
+
+def parse(path: Path, text: str) -> list[Setting]:
+    """Return every setting of a TOML file with this text.
+
+    Raises:
+        ConfigError: RLY103, it is not TOML.
+    """
+    try:
+        parsed = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(_not_toml(path, text, str(error))) from error
     places = dict(_places(path, text))

@@ -6,7 +6,8 @@
     a worker's end    the next one starts, at once or later, or we give up (lives.py); the sockets stay open throughout
 
 A worker whose configuration names other addresses asks for a replacement by a message: the new sockets are opened
-first, and if one of them cannot be, nothing changes (RLY502).
+first, and if one of them cannot be, nothing changes (RLY502). A bad file leaves all as it was, over the death of a
+worker too: workers keep the last good one in an anonymous file that is held here (proven.py).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from relay.errors import ExitCode, RelayError
 from relay.listener.sockets import INGEST, close_sockets, open_sockets
 from relay.notify import READY, REBIND, STOPPING, Notifier
+from relay.proven import Proven
 from relay.supervisor.lives import GiveUp, Lives
 from relay.supervisor.log import Log
 from relay.supervisor.messages import Messages
@@ -79,6 +81,7 @@ class Supervisor:
         self._notifier = Notifier.take({**environ}, pid=os.getpid())
         self._environ = environ
         self._log = Log(is_text=plan.is_text, level=plan.level)
+        self._proven = Proven.create()
         self._lives = Lives(steady=plan.steady)
         self._messages = Messages()
         self._worker: Worker | None = None
@@ -115,6 +118,7 @@ class Supervisor:
 
     def close(self) -> None:
         """Close the sockets: no worker reads them any more."""
+        self._proven.close()
         close_sockets([*self._leaving, *self._held])
 
     # --- waiting ------------------------------------------------------------------------------------------------------
@@ -159,7 +163,7 @@ class Supervisor:
     def _start(self) -> None:
         self._restart_at = None
         extra = {"NOTIFY_SOCKET": self._messages.address, INGEST: self._plan.ingest}
-        self._worker = Worker(start_worker(self._held, self._environ, **extra))
+        self._worker = Worker(start_worker(self._held, self._environ, self._proven, **extra))
 
     def _signal_worker(self, number: signal.Signals) -> None:
         if self._worker is not None:

@@ -2,7 +2,7 @@
 
 A worker is told everything by its environment: sockets by systemd's protocol (LISTEN_*), where to say that it is ready
 (NOTIFY_SOCKET), who supervises it (RELAY_SUPERVISOR), and what its first milliseconds need (RELAY_INGEST), so that it
-reads packets before it has read its configuration.
+reads packets before it has read its configuration; RELAY_PROVEN is explained in proven.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from relay.errors import ExitCode
-from relay.listener.sockets import INGEST, SUPERVISOR, Wanted, give
+from relay.listener.sockets import FIRST_FD, INGEST, SUPERVISOR, Wanted, give
+from relay.proven import PROVEN, Proven
 from relay.signals import HELD_BACK
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
     from relay.listener.sockets import Held
 
-_OURS: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_PID", SUPERVISOR, INGEST)
+_SYSTEMD: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_PID")
+_OURS: Final = (*_SYSTEMD, SUPERVISOR, INGEST, PROVEN)
 _PLAN_SECONDS: Final = 20.0
 
 
@@ -64,7 +66,7 @@ class Answer(NamedTuple):
     """What the child said on stderr, if that was captured."""
 
 
-def start_worker(held: Sequence[Held], environ: Mapping[str, str], **extra: str) -> int:
+def start_worker(held: Sequence[Held], environ: Mapping[str, str], proven: Proven, **extra: str) -> int:
     """Start this program again, as the worker; return its pid.
 
     `ps` shows the command that was given. A Ctrl-C reaches every process of the terminal: the worker ignores it, since
@@ -76,16 +78,17 @@ def start_worker(held: Sequence[Held], environ: Mapping[str, str], **extra: str)
     try:
         pid = os.fork()
         if pid == 0:
-            _become_worker(held, own)
+            _become_worker(held, own, proven)
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (*HELD_BACK, signal.SIGINT))
     return pid
 
 
-def _become_worker(held: Sequence[Held], environ: dict[str, str]) -> None:
+def _become_worker(held: Sequence[Held], environ: dict[str, str], proven: Proven) -> None:
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
+        proven.give(environ, above=FIRST_FD + len(held))
         give(held, environ)
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)  # noqa: S606 - ourselves
     finally:

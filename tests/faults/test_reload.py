@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -147,6 +148,59 @@ async def test_row_03_a_bad_file_changes_nothing_and_says_why(reloaded, load, em
     assert (metrics["relay_config_last_reload_successful"], metrics["relay_series_limit"]) == (1, 2000)
     assert relay.worker_pid == worker
     figure(3, f"{len(BAD)} bad files: {verdict}")
+
+
+OUTLIVED = "RLY502 the file on disk cannot be used, the last good one goes on"
+KEYS = f"[cloud]\naccess_key = '{ACCESS}'\nsecret_key = '{SECRET}'\n[limits]\n"
+
+
+async def killed(relay) -> None:
+    """Kill the worker; return when another one answers."""
+    victim = relay.signal_worker(signal.SIGKILL)
+    await relay.gone(victim)
+    await asyncio.to_thread(relay.metrics)
+    assert relay.worker_pid != victim
+
+
+async def test_row_03_a_bad_file_outlives_the_worker(reloaded, load, emulator, figure, canary):
+    """The file alone has the secret, and what runs is what was reloaded last, not what the relay was started with."""
+    it = reloaded(f"{KEYS}series = 1000\n", WINDOW_SECONDS="5")
+    relay = it.relay
+    for name in [name for name in relay.environ if name.startswith("JDCLOUD_") and "REGION" not in name]:
+        relay.environ.pop(name)
+    await relay.restart()
+    generator = load(relay, rate=RATE, seconds=60)
+    await it.reload(f"{KEYS}series = 2000\n", "reloaded")
+    await it.reload(f"{KEYS}serie = 3000\n", REFUSED)
+    await asyncio.sleep(2)
+    for kill in range(2):
+        if kill:
+            it.path.unlink()
+        await killed(relay)
+        reason = (await told(relay, OUTLIVED, kill))["reason"]
+        assert ("cannot read" if kill else "did you mean series") in reason
+        metrics = await relay.wait_for(relay_series_limit=2000)
+        assert (metrics["relay_series_limit"], metrics["relay_config_last_reload_successful"]) == (2000, 0)
+    process = Path(f"/proc/{relay.worker_pid}")
+    assert b"RELAY_PROVEN" in (process / "environ").read_bytes()
+    assert canary.search((process / "environ").read_bytes(), (process / "cmdline").read_bytes()) == []
+    await it.reload(f"{KEYS}series = 4000\n", "reloaded")
+    metrics = await relay.wait_for(relay_series_limit=4000)
+    assert metrics["relay_config_last_reload_successful"] == 1
+    verdict = await conserve(relay, emulator, await generator.stop(), lost=2 * 4 * RATE, window=5)
+    figure(3, f"a bad file, then none, and kill -9 each time: the last good one goes on; {verdict}")
+
+
+@pytest.mark.full
+async def test_row_03_a_replacement_that_could_not_start_goes_on_with_the_last_good_file(reloaded, emulator, figure):
+    """What the supervisor cannot see, since the child that reads the configuration for it opens nothing."""
+    it = reloaded("[limits]\nseries = 1000\n")
+    it.write("[cloud]\nca_file = '/nowhere'\n[limits]\nseries = 2000\n")
+    it.relay.process.send_signal(signal.SIGUSR2)
+    assert "/nowhere" in (await told(it.relay, OUTLIVED))["reason"]
+    await freshness(it.relay, emulator, within=20)
+    assert (await asyncio.to_thread(it.relay.metrics))["relay_series_limit"] == 1000
+    figure(3, "a replacement that could not start: the last good file goes on")
 
 
 async def test_row_03_another_address_is_opened_before_the_worker_is_replaced(reloaded, load, emulator, figure):
