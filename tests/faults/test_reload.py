@@ -162,6 +162,7 @@ async def killed(relay) -> None:
     assert relay.worker_pid != victim
 
 
+@pytest.mark.full
 async def test_row_03_a_bad_file_outlives_the_worker(reloaded, load, emulator, figure, canary):
     """The file alone has the secret, and what runs is what was reloaded last, not what the relay was started with."""
     it = reloaded(f"{KEYS}series = 1000\n", WINDOW_SECONDS="5")
