@@ -139,7 +139,7 @@ async def test_row_16_a_burst_far_over_capacity(start, load, emulator, figure):
 @pytest.mark.parametrize(
     ("names", "count"),
     [
-        (1, 60_000),
+        (1, 30_000),
         pytest.param(1, 1_000_000, marks=pytest.mark.full),
         pytest.param(10_000, 1_000_000, marks=pytest.mark.full),
     ],

@@ -118,10 +118,15 @@ async def test_row_09_the_restart_after_a_full_disk_sends_nothing_twice(start, l
     ("how", "used"),
     [
         ("full", True),
-        ("read-only", True),
         *(
             pytest.param(how, used, marks=pytest.mark.full)
-            for how, used in [("no inodes", True), ("full", False), ("no inodes", False), ("read-only", False)]
+            for how, used in [
+                ("read-only", True),
+                ("no inodes", True),
+                ("full", False),
+                ("no inodes", False),
+                ("read-only", False),
+            ]
         ),
     ],
 )
@@ -271,6 +276,7 @@ async def test_row_12_a_database_that_is_damaged_while_running(start, load, emul
 # --- row 13 -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 async def test_row_13_a_disk_that_stalls_for_five_seconds(start, load, emulator, figure, tmp_path):
     (tmp_path / "state").mkdir(mode=0o700)
     sick = SickDisk(tmp_path, under=tmp_path / "state")

@@ -204,6 +204,7 @@ async def test_row_03_a_replacement_that_could_not_start_goes_on_with_the_last_g
     figure(3, "a replacement that could not start: the last good file goes on")
 
 
+@pytest.mark.full
 async def test_row_03_another_address_is_opened_before_the_worker_is_replaced(reloaded, load, emulator, figure):
     first, second = free_port(), free_port()
     it = reloaded(f"[listen]\nudp = ['127.0.0.1:{first}']\n")

@@ -152,6 +152,7 @@ async def test_a_relay_in_every_trouble_shows_its_secret_nowhere(start, load, em
     assert canary.search(*pages, *printed, tmp_path) == []
 
 
+@pytest.mark.full
 async def test_a_wrong_secret_is_not_told_either(start, canary, tmp_path):
     environ = {"JDCLOUD_SECRET_ACCESS_KEY": "wr0ng-canary-secret"}
     relay = start(environ=environ, LOG_LEVEL="debug")

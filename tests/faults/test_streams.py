@@ -75,6 +75,7 @@ def count_closed(socks: list[socket.socket]) -> int:
     return len(poll.poll(0))
 
 
+@pytest.mark.full
 async def test_row_23_a_thousand_slow_streams(start, load, emulator, figure, tmp_path, descriptors):
     """Lines without an end on every socket, a byte a second; UDP goes on as if nothing were."""
     paths = {form: str(tmp_path / form) for form in ("stream", "datadog")}

@@ -29,6 +29,7 @@ async def emulator(clock):
     await emulator.stop()
 
 
+@pytest.mark.full
 async def test_row_38_the_wall_clock_steps(clock, start, load, emulator, figure):
     relay = start(environ=clock.environment)
     generator = load(relay, rate=2000, seconds=60)
