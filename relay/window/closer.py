@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from relay import limits
+from relay.pacing import paced
 from relay.window.ids import first_open_id, floor_id, is_over, is_plausible, moved_id
 from relay.window.neighbours import Closed
 
@@ -218,14 +218,12 @@ class Closer:
             await self._name(slices=1)
             await self._clock.sleep(0)
 
-    async def _paced(self, items: Iterable[T]) -> AsyncIterator[T]:
-        """Pull lazily made items, letting others run every 5 ms; what is new meanwhile gets its names."""
-        slice_ends = self._clock.monotonic() + limits.CLOSE_SLICE
-        for item in items:
-            yield item
-            if self._clock.monotonic() >= slice_ends:
-                if self._is_running:
-                    await self._name(slices=1)
-                await self._clock.sleep(0)
-                self.active_at = self._clock.monotonic()
-                slice_ends = self.active_at + limits.CLOSE_SLICE
+    def _paced(self, items: Iterable[T]) -> AsyncIterator[T]:
+        return paced(self._clock, items, between=self._progress)
+
+    async def _progress(self) -> None:
+        """Let others run; what is new meanwhile gets its names."""
+        if self._is_running:
+            await self._name(slices=1)
+        await self._clock.sleep(0)
+        self.active_at = self._clock.monotonic()

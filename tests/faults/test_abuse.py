@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from relay.errors import DROPPED_SAMPLES, REJECTED_LINES
+from tests.support.hostile import mutated
 from tests.support.oracle import backlog, conserve
 from tests.support.relay import assert_books
 
@@ -189,20 +190,6 @@ def sum_of(emulator, prefix: str) -> float:
 
 # --- row 18 ----------------------------------------------------------------------------------------------------------
 
-VALID = [
-    b"web.hits:1|c",
-    b"web.time:12.5|ms|@0.1|#env:prod,zone:a",
-    b"pool:+3|g",
-    b"users:u1|s|#a:b",
-    b"lat:1:2:3|h|T1764000000",
-    b"_e{5,4}:title|text|#a:b",
-    b"_sc|check|0|m:fine",
-    b"a;env=prod:1|c",
-    b"old:1|c:2|ms",
-    b"x:1|d|c:ci-1|e:y|card:low",
-]
-
-
 LARGE = [(part * 65_507)[:65_507] for part in (b"x", b"a:1|c\n", b"\x00", b"\n", b"a:", b"|", b"\xff", b"n\xc3:1|g\n")]
 ODD = [
     b"",
@@ -220,21 +207,6 @@ def hostile(rng: random.Random, number: int) -> bytes:
     if kind < 5:
         return rng.choice(ODD)
     return rng.randbytes(rng.randrange(200)) if kind < 20 else mutated(rng)
-
-
-def mutated(rng: random.Random) -> bytes:
-    """Return valid lines with some bytes added, removed and changed."""
-    datagram = bytearray(b"\n".join(rng.choice(VALID) for _ in range(rng.randrange(1, 6))))
-    for _ in range(rng.randrange(4)):
-        where = rng.randrange(len(datagram) + 1)
-        match rng.randrange(3):
-            case 0:
-                datagram[where:where] = bytes([rng.choice(b":|@#,;=.\n\r+-0eTgcms\x00\xff")])
-            case 1:
-                del datagram[where : where + rng.randrange(1, 4)]
-            case _:
-                datagram[where : where + 1] = bytes([rng.randrange(256)])
-    return bytes(datagram)
 
 
 @pytest.mark.parametrize("count", [100_000, pytest.param(1_000_000, marks=pytest.mark.full)])

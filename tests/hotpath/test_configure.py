@@ -3,17 +3,7 @@
 from __future__ import annotations
 
 from relay.model import Identity, Kind, Resolution, Series
-from tests.support.hotpath import NOW, START, answer, catch_all, close, imbalance, make, name_all
-
-SETTINGS = {
-    "series_limit": 1000,
-    "series_per_metric": 100,
-    "memory": 64 << 20,
-    "window_seconds": 60,
-    "max_age": 86_400.0,
-    "idle_gauge_ttl": 120.0,
-    "catch_all": catch_all,
-}
+from tests.support.hotpath import NOW, SETTINGS, START, answer, close, imbalance, make, name_all
 
 
 def renamed(identity: Identity) -> Resolution:

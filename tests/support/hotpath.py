@@ -21,17 +21,19 @@ def catch_all(kind: Kind) -> Series:
     return Series(f"overflow.{kind}", (), kind)
 
 
+SETTINGS = {
+    "series_limit": 1000,
+    "series_per_metric": 100,
+    "memory": 64 << 20,
+    "window_seconds": 60,
+    "max_age": 86_400.0,
+    "idle_gauge_ttl": 120.0,
+    "catch_all": catch_all,
+}
+
+
 def make(implementation: str | None = None, **changes) -> HotPath:
-    settings = {
-        "series_limit": 1000,
-        "series_per_metric": 100,
-        "memory": 64 << 20,
-        "window_seconds": 60,
-        "max_age": 86_400.0,
-        "idle_gauge_ttl": 120.0,
-        "catch_all": catch_all,
-    }
-    hotpath = implementation_of(implementation or chosen)(**{**settings, **changes})
+    hotpath = implementation_of(implementation or chosen)(**{**SETTINGS, **changes})
     hotpath.open_window(START)
     return hotpath
 
