@@ -222,7 +222,7 @@ class Relay:
         await asyncio.to_thread(import_module, "relay.admin.server")
         from relay.admin.server import AdminServer  # noqa: PLC0415 - see above
 
-        admin = AdminServer(listen=self.config.admin.listen, state=self.status)
+        admin = AdminServer(listen=self.config.admin.listen, state=self.status, hosts=self.config.admin.hosts)
         self._closing.push_async_callback(admin.stop)
         await admin.start()
         return admin

@@ -1,4 +1,8 @@
-"""HTTP for people and probes. Read only, bounded, and it shows no name, tag or line of a user."""
+"""HTTP for people and probes. What stands here is read only, bounded, and shows no name, tag or line of a user.
+
+What shows or changes more has an own file beside this one with a function that returns its routes, each handler of them
+in `local_only` (guard.py).
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,13 @@ from typing import TYPE_CHECKING, Protocol
 from aiohttp import web
 
 from relay.admin.figures import State as Figures
+from relay.admin.guard import HOSTS
 from relay.admin.metrics import make_registry, scrape
 from relay.config.rules import parse_address
 from relay.errors import ExitCode, Problem, RelayError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 
 class State(Figures, Protocol):
@@ -28,11 +33,22 @@ class State(Figures, Protocol):
 
 
 class AdminServer:
-    """State: a listening socket."""
+    """State: a listening socket.
 
-    def __init__(self, *, listen: str, state: State) -> None:
+    Args:
+        listen: HOST:PORT.
+        state: whom it speaks for.
+        routes: of other features.
+        hosts: what the Host header of guarded routes may say besides loopback.
+    """
+
+    def __init__(
+        self, *, listen: str, state: State, routes: Sequence[web.RouteDef] = (), hosts: Iterable[str] = ()
+    ) -> None:
         self._listen = listen
         self._state = state
+        self._routes = routes
+        self._hosts = frozenset(host.lower() for host in hosts)
         self._registry = make_registry(state)
         self._runner: web.AppRunner | None = None
         self.bound = ("", 0)
@@ -48,6 +64,8 @@ class AdminServer:
             RelayError: RLY101, the address cannot be bound.
         """
         app = web.Application(client_max_size=1024)
+        app[HOSTS] = self._hosts
+        app.add_routes(self._routes)
         app.router.add_get("/-/healthy", self._probe(self._state.healthy))
         app.router.add_get("/-/ready", self._probe(self._state.ready))
         app.router.add_get("/metrics", self._metrics)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from relay.config.schema import Config
 
 _LEGAL: Final = re.compile(r"[0-9A-Za-z._]+")
+_HOST: Final = re.compile(r"[0-9A-Za-z._-]+|[0-9A-Fa-f:]+:[0-9A-Fa-f:.]+")
 _PORT_MAX: Final = 65_535
 _READERS_MOST: Final = 64
 _UNIX_FORMS: Final = ("dgram", "stream", "datadog")
@@ -85,6 +86,11 @@ def _unix_mode(config: Config) -> str:
 
 def _admin(config: Config) -> str:
     return _addresses([config.admin.listen]) if config.admin.listen else ""
+
+
+def _hosts(config: Config) -> str:
+    wrong = [host for host in config.admin.hosts if not _HOST.fullmatch(host)]
+    return f'entry "{wrong[0]}" must be a host name or an address, without a port' if wrong else ""
 
 
 def _networks(config: Config) -> str:
@@ -210,6 +216,7 @@ RULES: Final[dict[str, Callable[[Config], str]]] = {
     "spool.max": _between("spool", "max", 2**20, 2**40),
     "spool.dead_letters": _between("spool", "dead_letters", 2**16, 2**40),
     "admin.listen": _admin,
+    "admin.hosts": _hosts,
     "telemetry.prefix": _legal("telemetry", "prefix", empty=False),
 }
 

@@ -184,6 +184,9 @@ class Admin(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The port for people and probes."""
 
     listen: Annotated[str, help_("HOST:PORT of health and metrics; empty: no admin port")] = "127.0.0.1:8126"
+    hosts: Annotated[
+        list[str], help_("host names, besides loopback, by which a request may ask for names, lines and settings")
+    ] = field(default_factory=list)
 
 
 class Telemetry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

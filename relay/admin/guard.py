@@ -1,0 +1,74 @@
+"""Who may see what is not for everybody: a person or a command on this machine, and no web page on their behalf.
+
+The peer's address alone does not say that: a browser on this machine runs pages from anywhere, and a name that
+somebody else owns may resolve to 127.0.0.1. So the Host header must name this machine too, or be one of `[admin]
+hosts`, and what a browser says of the page that asks (Origin) must be this very server.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address, ip_address
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from asyncio import BaseTransport
+    from collections.abc import Awaitable, Callable
+
+    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+HOSTS: Final = web.AppKey("hosts", frozenset[str])
+"""`[admin] hosts`: what the Host header may say besides loopback; lower case, without a port."""
+
+
+def local_only(handler: Handler) -> Handler:
+    """Return a handler that answers 403 unless the request comes from this machine and is meant for it.
+
+    The application must have `HOSTS`.
+    """
+
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        reason = _reason_to_refuse(request)
+        if reason:
+            return web.Response(status=403, text=f"{reason}\n")
+        return await handler(request)
+
+    return guarded
+
+
+def is_loopback(address: str) -> bool:
+    """Say whether an address is this machine's own; IPv4 within IPv6 too."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return (mapped or found).is_loopback
+
+
+def peer_address(transport: BaseTransport | None) -> str:
+    """Return whence a connection comes; empty if it is gone."""
+    peer = transport.get_extra_info("peername") if transport else None
+    return str(peer[0]) if peer else ""
+
+
+def _reason_to_refuse(request: web.Request) -> str:
+    if not is_loopback(peer_address(request.transport)):
+        return "only from this machine"
+    host = request.headers.getall("Host", [])
+    if len(host) != 1 or not _names_this_machine(host[0], request.app[HOSTS]):
+        return "Host must be an address of this machine, or one of [admin] hosts"
+    origin = request.headers.getall("Origin", [])
+    if origin and origin not in ([f"http://{host[0]}"], [f"https://{host[0]}"]):
+        return "not for pages of another origin"
+    return ""
+
+
+def _names_this_machine(host: str, allowed: frozenset[str]) -> bool:
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    return name == "localhost" or name in allowed or is_loopback(name)

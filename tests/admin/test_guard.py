@@ -1,0 +1,83 @@
+"""Routes that show names or change something answer this machine alone, whoever's page asks."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+
+import pytest
+from aiohttp import web
+
+from relay.admin.guard import is_loopback, local_only
+from relay.admin.server import AdminServer
+
+
+async def shown(_: web.Request) -> web.Response:
+    return web.Response(text="names")
+
+
+async def ask(address: tuple[str, int], *headers: str) -> int:
+    """Return the status of one request with exactly these headers."""
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write("\r\n".join(["GET /shown HTTP/1.1", *headers, "Connection: close", "", ""]).encode())
+    answer = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    return int(answer.split()[1])
+
+
+@asynccontextmanager
+async def serving():
+    """A server with one guarded route, which asks nothing of its relay."""
+    admin = AdminServer(
+        listen="127.0.0.1:0",
+        state=SimpleNamespace(healthy=None, ready=None),
+        routes=[web.get("/shown", local_only(shown))],
+        hosts=["relay.EXAMPLE"],
+    )
+    await admin.start()
+    try:
+        yield admin.bound
+    finally:
+        await admin.stop()
+
+
+ORIGIN = "Origin: http://127.0.0.1:8126"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        (["Host: 127.0.0.1:8126"], 200),
+        (["Host: localhost"], 200),
+        (["Host: [::1]:8126"], 200),
+        (["Host: Relay.example:8126"], 200),
+        (["Host: 127.0.0.1:8126", ORIGIN], 200),
+        (["Host: evil.example"], 403),
+        (["Host: relay.example.evil.example"], 403),
+        (["Host: 10.0.0.1:8126"], 403),
+        (["Host: 127.0.0.1:8126", "Origin: http://evil.example"], 403),
+        (["Host: 127.0.0.1:8126", "Origin: null"], 403),
+        (["Host: 127.0.0.1:8126", "Origin: http://127.0.0.1:3000"], 403),
+        (["Host: 127.0.0.1:8126", ORIGIN, "Origin: http://evil.example"], 403),
+    ],
+)
+async def test_who_may(headers, status):
+    async with serving() as address:
+        assert await ask(address, *headers) == status
+
+
+async def test_another_machine_may_not(monkeypatch):
+    async with serving() as address:
+        monkeypatch.setattr("relay.admin.guard.peer_address", lambda transport: "192.0.2.7")
+        assert await ask(address, "Host: 127.0.0.1:8126") == 403
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.3.2.1", "::1", "::ffff:127.0.0.1", "::1%lo"])
+def test_loopback(address):
+    assert is_loopback(address)
+
+
+@pytest.mark.parametrize("address", ["", "10.0.0.1", "::ffff:10.0.0.1", "::", "0.0.0.0", "localhost", "fe80::1%lo"])
+def test_not_loopback(address):
+    assert not is_loopback(address)
