@@ -55,8 +55,8 @@ class IngestSettings(NamedTuple):
         """Read what `to_json` wrote."""
         fields: dict[str, Any] = json.loads(text)
         fields["catch_all"] = [
-            Series(metric, tuple((key, value) for key, value in dimensions), Kind(kind), derived)
-            for metric, dimensions, kind, derived in fields["catch_all"]
+            Series(metric, tuple((key, value) for key, value in dimensions), Kind(kind), *others)
+            for metric, dimensions, kind, *others in fields["catch_all"]
         ]
         return cls(**fields)
 

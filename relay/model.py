@@ -45,6 +45,8 @@ class Series(NamedTuple):
     kind: Kind
     derived: bool = False
     """The metric carries a class suffix that nobody sent (`x.gauge`); it yields to a received name."""
+    namespace: str = ""
+    """Legal, at most 255 bytes; "" is the one of [cloud]. The same metric in two namespaces is two series."""
 
 
 class Sink(NamedTuple):

@@ -59,6 +59,12 @@ class RollupRecord(msgspec.Struct, frozen=True, array_like=True):
     sketch: SketchState | None
     hashes: list[int] | None
     registers: bytes
+    namespace: str = ""
+    """Last, and absent in files that were written before series had one."""
+
+    def series(self) -> Series:
+        """Return whose cell this is."""
+        return Series(self.metric, self.dimensions, self.kind, self.derived, self.namespace)
 
 
 class GaugeRecord(msgspec.Struct, frozen=True, array_like=True):
@@ -70,10 +76,12 @@ class GaugeRecord(msgspec.Struct, frozen=True, array_like=True):
     value: float
     updated: int
     """Id of the window that last saw a sample."""
+    namespace: str = ""
+    """As in RollupRecord."""
 
     def series(self) -> Series:
         """Return whose base this is."""
-        return Series(self.metric, self.dimensions, Kind.GAUGE, self.derived)
+        return Series(self.metric, self.dimensions, Kind.GAUGE, self.derived, self.namespace)
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True):
@@ -132,7 +140,7 @@ def export_gauges(gauges: Mapping[Series, tuple[float, int]]) -> Iterator[bytes]
     """Yield the bases of gauges as frames; they belong to no window."""
     for chunk in _chunks(list(gauges.items())):
         records = [
-            GaugeRecord(series.metric, series.dimensions, series.derived, value, updated)
+            GaugeRecord(series.metric, series.dimensions, series.derived, value, updated, series.namespace)
             for series, (value, updated) in chunk
         ]
         yield encode_frame(Frame(0, gauges=records))
@@ -172,7 +180,7 @@ class Checkpoint:
             frame = _decode(self._stored, payload)
             self.damaged += frame is None
             for record in reversed(frame.rollups if frame else ()):
-                key = hash((record.metric, record.dimensions, record.kind, record.derived))
+                key = hash(record.series())
                 if key not in known:
                     known.add(key)
                     yield record
@@ -181,8 +189,8 @@ class Checkpoint:
 class Recovery(NamedTuple):
     """What came of a checkpoint."""
 
-    owners: list[tuple[str, Kind]]
-    """Which class owned which bare name."""
+    owners: list[tuple[str, Kind, str]]
+    """Which class owned which bare name of which namespace."""
     damaged: int
     """Places that could not be read."""
 
@@ -194,7 +202,7 @@ def recover(stored: bytes, restore: Callable[[RollupRecord], object]) -> Recover
     for record in checkpoint:
         restore(record)
         if not record.derived:
-            owners.append((record.metric, record.kind))
+            owners.append((record.metric, record.kind, record.namespace))
     return Recovery(owners, checkpoint.damaged)
 
 
@@ -254,6 +262,7 @@ def to_record(series: Series, cell: Cell) -> RollupRecord:
         sketch=None if sketch is None else _sketch_state(sketch),
         hashes=None if distinct is None or distinct.hashes is None else sorted(distinct.hashes),
         registers=b"" if distinct is None else bytes(distinct.registers),
+        namespace=series.namespace,
     )
 
 
@@ -268,7 +277,7 @@ def from_record(record: RollupRecord) -> tuple[Series, Cell]:
         cell.distinct = Distinct()
         cell.distinct.hashes = None if record.hashes is None else set(record.hashes)
         cell.distinct.registers = bytearray(record.registers)
-    return Series(record.metric, record.dimensions, record.kind, record.derived), cell
+    return record.series(), cell
 
 
 def _sketch_state(sketch: Sketch) -> SketchState:

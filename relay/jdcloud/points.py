@@ -136,12 +136,17 @@ class PointEncoder:
             case Kind.GAUGE | Kind.SET:
                 yield Named("", {"value": legal_number(rollup.last)})
 
+    def key_of(self, series: Series, suffix: str = "") -> int:
+        """Return a hash of what the service takes for one series of points; it knows no classes."""
+        metric = limits.fit(series.metric, suffix) if suffix else series.metric
+        return hash((series.namespace or self._namespace, metric, series.dimensions))
+
     def encode_point(self, series: Series, named: Named, timestamp: int) -> Point:
         """Encode one point of the API."""
         return Point(
             encode(
                 {
-                    "namespace": self._namespace,
+                    "namespace": series.namespace or self._namespace,
                     "metric": limits.fit(series.metric, named.suffix),
                     "dimensions": dict(series.dimensions),
                     "timestamp": timestamp,
@@ -195,7 +200,7 @@ class Encoding:
         for series in self._window.series:
             points += self._encoder.points_of(series)
             if not series.derived:
-                self._received.add(hash(series[:2]))
+                self._received.add(self._encoder.key_of(series))
             yield
         self.requests_needed = -(-points // limits.POINTS_PER_REQUEST)
 
@@ -209,7 +214,7 @@ class Encoding:
         received, taken, sheds = self._received, set[int](), self.over_quota
         for row in self._window.rows:
             series, rollup = row
-            key = hash(series[:2])
+            key = self._encoder.key_of(series)
             if key in taken or (series.derived and key in received):
                 self.samples_dropped += rollup.samples
                 continue
@@ -221,7 +226,7 @@ class Encoding:
                 self.points_shed += self._encoder.percentile_count
             for named in named_values:
                 if named.suffix:
-                    derived = hash((limits.fit(series.metric, named.suffix), series.dimensions))
+                    derived = self._encoder.key_of(series, named.suffix)
                     if derived in received or derived in taken:
                         self.points_collided += 1
                         continue

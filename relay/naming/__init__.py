@@ -90,10 +90,10 @@ class Namer:
         """Take back what `export_classes` returned before a restart."""
         self._classes.load(exported)
 
-    def learn(self, owners: Iterable[tuple[str, Kind]]) -> None:
-        """Take (metric, class) of series that were named before the relay died."""
-        for metric, kind in owners:
-            self._classes.owner(metric, kind)
+    def learn(self, owners: Iterable[tuple[str, Kind, str]]) -> None:
+        """Take (metric, class, namespace) of series that were named before the relay died."""
+        for metric, kind, namespace in owners:
+            self._classes.owner(metric, kind, namespace)
 
     def _series(self, full: str, kind: Kind, pairs: Mapping[str, str]) -> Series:
         dimensions = choose(pairs, self._defaults)

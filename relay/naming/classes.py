@@ -2,6 +2,7 @@
 
 The service has one key for `x` the counter and `x` the timer, so the bare name belongs to the class first seen and the
 others are sent as `x.timer`. Ownership survives restarts: a series must not change its name because the relay did.
+A name in two namespaces is two names.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Classes:
-    """State: metric -> class, least recently resolved first, at most `limit`."""
+    """State: name -> class, least recently resolved first, at most `limit`; `metric`, or `metric namespace`."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -28,34 +29,36 @@ class Classes:
         """Report the size."""
         return f"<Classes {len(self._owners)} names>"
 
-    def owner(self, metric: str, kind: Kind) -> Kind:
-        """Return the class that owns `metric`; `kind` takes it if nobody does."""
-        owner = self._owners.pop(metric, None)
+    def owner(self, metric: str, kind: Kind, namespace: str = "") -> Kind:
+        """Return the class that owns `metric` in a namespace; `kind` takes it if nobody does."""
+        name = f"{metric} {namespace}" if namespace else metric
+        owner = self._owners.pop(name, None)
         if owner is None:
             owner = kind
             self._exported = None
             if len(self._owners) >= self._limit:
                 self._owners.popitem(last=False)
-        self._owners[metric] = owner
+        self._owners[name] = owner
         return owner
 
     def export(self) -> bytes:
-        """Return every owner as lines `class name`; the same object while nothing is new."""
+        """Return every owner as lines `class metric [namespace]`; the same object while nothing is new."""
         if self._exported is None:
-            self._exported = "\n".join(f"{kind} {metric}" for metric, kind in self._owners.items()).encode()
+            self._exported = "\n".join(f"{kind} {name}" for name, kind in self._owners.items()).encode()
         return self._exported
 
     def load(self, exported: bytes) -> None:
         """Take back what `export` returned; unreadable lines are skipped, they only cost a suffix."""
-        for metric, kind in _read(exported):
-            self.owner(metric, kind)
+        for metric, kind, namespace in _read(exported):
+            self.owner(metric, kind, namespace)
 
 
 _KINDS = frozenset(Kind)
 
 
-def _read(exported: bytes) -> Iterator[tuple[str, Kind]]:
+def _read(exported: bytes) -> Iterator[tuple[str, Kind, str]]:
     for line in exported.decode("ascii", "replace").splitlines():
-        kind, _, metric = line.partition(" ")
+        kind, _, name = line.partition(" ")
+        metric, _, namespace = name.partition(" ")
         if metric and kind in _KINDS:
-            yield metric, Kind(kind)
+            yield metric, Kind(kind), namespace

@@ -104,7 +104,7 @@ def test_the_newest_record_of_a_series_is_what_recovers():
     after = make(series_limit=1000)
     recovery = after.recover(checkpoint)
     assert recovery.damaged == 0
-    assert {("c", Kind.COUNTER), ("g", Kind.GAUGE), ("x7", Kind.COUNTER)} <= set(recovery.owners)
+    assert {("c", Kind.COUNTER, ""), ("g", Kind.GAUGE, ""), ("x7", Kind.COUNTER, "")} <= set(recovery.owners)
     assert after.tally().samples_open == before.tally().samples_open
     assert imbalance(after) == 0
     rows, expected = close(after), close(before)

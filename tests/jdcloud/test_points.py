@@ -103,6 +103,20 @@ def test_the_same_metric_with_other_dimensions_is_no_collision():
     assert encoding.samples_dropped == 0
 
 
+def test_a_name_in_two_namespaces_is_no_collision():
+    rows = [timer("x"), counter("x.p95", namespace="app"), counter("x", namespace="app")]
+    points, encoding = encode(window(*rows))
+    named = [(point["namespace"], point["metric"]) for point in points]
+    assert named == [("ns", "x"), ("ns", "x.p95"), ("app", "x.p95"), ("app", "x")]
+    assert (encoding.samples_dropped, encoding.points_collided) == (0, 0)
+
+
+def test_the_default_namespace_by_its_name_is_the_same_one():
+    points, encoding = encode(window(counter("x"), counter("x", namespace="ns")))
+    assert len(points) == 1
+    assert encoding.samples_dropped == 3
+
+
 @pytest.mark.parametrize(
     ("value", "sent"),
     [(1.0, 1), (1.5, 1.5), (-0.0, 0), (1e300, 9223372036854774784), (-1e300, -9223372036854774784), (2.0**53, 2**53)],

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from relay.model import Identity, Kind, Resolution, Series, Sink
 from relay.naming import Namer
+from relay.naming.classes import Classes
 
 LEGAL = re.compile(r"[0-9A-Za-z._]+")
 
@@ -155,6 +156,20 @@ def test_classes_are_bounded_and_forget_the_least_recently_used():
     for name in (b"a", b"b", b"a", b"c"):
         namer.resolve(Identity(name, Kind.COUNTER, b""))
     assert namer.export_classes() == b"counter a\ncounter c"
+
+
+def test_a_name_in_two_namespaces_is_two_names():
+    classes = Classes(10)
+    assert classes.owner("x", Kind.TIMER) == Kind.TIMER
+    assert classes.owner("x", Kind.GAUGE, "app") == Kind.GAUGE
+    assert classes.owner("x", Kind.COUNTER) == Kind.TIMER
+    after_restart = Classes(10)
+    after_restart.load(classes.export())
+    assert after_restart.owner("x", Kind.COUNTER, "app") == Kind.GAUGE
+    assert after_restart.owner("x", Kind.COUNTER) == Kind.TIMER
+    namer = make()
+    namer.learn([("x", Kind.SET, "app"), ("x", Kind.GAUGE, "")])
+    assert namer.export_classes() == b"set x app\ngauge x"
 
 
 def test_overflow_series_carry_the_mark():

@@ -16,7 +16,7 @@ class Fixed:
 
 
 def counter(metric="c", total=6.0, samples=3, **changes) -> Row:
-    series = Series(metric, changes.pop("dimensions", HOST), Kind.COUNTER, derived=changes.pop("derived", False))
+    series = Series(metric, HOST, Kind.COUNTER)._replace(**changes)
     return series, Rollup(samples=samples, count=float(samples), sum=total, min=1.0, max=3.0, last=2.0)
 
 

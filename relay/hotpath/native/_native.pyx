@@ -75,17 +75,22 @@ cdef int number_of(str reason) except -1:
 
 
 cdef series_name name_of(object wanted, list alive):
-    """Point to a Series' texts; `alive` keeps them."""
+    """Point to a Series' texts; `alive` keeps them. A namespace is an odd text behind the dimensions."""
     cdef bytes metric = (<str>wanted[0]).encode()
-    cdef bytes dimensions = "\0".join([text for pair in wanted[1] for text in pair]).encode()
+    cdef list texts = [text for pair in wanted[1] for text in pair]
+    if wanted[4]:
+        texts.append(wanted[4])
+    cdef bytes dimensions = "\0".join(texts).encode()
     alive.append((metric, dimensions))
     return series_name(span_of(metric), span_of(dimensions), <k.kind><int>KIND_NUMBERS[wanted[2]], wanted[3])
 
 
 cdef object series_of(const series *found):
     cdef list texts = bytes_of(found.dimensions, found.size).decode().split("\0") if found.size else []
+    cdef str namespace = texts.pop() if len(texts) % 2 else ""
     cdef tuple dimensions = tuple(zip(texts[::2], texts[1::2]))
-    return Series(bytes_of(found.metric.name, found.metric.size).decode(), dimensions, KINDS[found.kind], bool(found.derived))
+    cdef str metric = bytes_of(found.metric.name, found.metric.size).decode()
+    return Series(metric, dimensions, KINDS[found.kind], bool(found.derived), namespace)
 
 
 cdef class Quantiles:
@@ -423,7 +428,9 @@ cdef class NativeHotPath:
                     value, updated = current.last, self._self.open.start
                 elif not found.known:
                     continue
-                records.append(partial.GaugeRecord(named.metric, named.dimensions, named.derived, value, updated))
+                records.append(
+                    partial.GaugeRecord(named.metric, named.dimensions, named.derived, value, updated, named.namespace)
+                )
             return records
         finally:
             k.hotpath_unlock(self._self)
@@ -448,7 +455,7 @@ cdef class NativeHotPath:
 
     cdef int _restore(self, object record) except -1:
         cdef list alive = []
-        cdef series_name name = name_of(Series(record.metric, record.dimensions, record.kind, record.derived), alive)
+        cdef series_name name = name_of(record.series(), alive)
         cdef k.budget memory
         cdef cell restored
         memory.used, memory.limit = 0, <size_t>-1

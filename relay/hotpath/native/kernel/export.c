@@ -58,7 +58,8 @@ static void put_text(output *out, span text) {
 
 /* --- a record ----------------------------------------------------------------------------------------------------- */
 
-static void put_dimensions(output *out, span texts) {
+/* Returns what is behind the dimensions: the namespace. */
+static span put_dimensions(output *out, span texts) {
     size_t count = texts.size > 0;
     for (size_t i = 0; i < texts.size; i++) count += texts.at[i] == 0;
     put_array(out, count / 2);
@@ -70,6 +71,7 @@ static void put_dimensions(output *out, span texts) {
         put_text(out, (span){texts.at, size});
         texts.at += size + (nul != NULL);
     }
+    return (span){texts.at, (size_t)(end - texts.at)};
 }
 
 static void put_bins(output *out, const bins *side) {
@@ -124,9 +126,9 @@ static span kind_name(enum kind kind) {
 
 static void put_record(output *out, const series *series, const cell *cell) {
     enum kind kind = (enum kind)series->kind;
-    put_array(out, 14);
+    put_array(out, 15);
     put_text(out, (span){series->metric->name, series->metric->size});
-    put_dimensions(out, (span){series->dimensions, series->size});
+    span namespace = put_dimensions(out, (span){series->dimensions, series->size});
     put_text(out, kind_name(kind));
     put_byte(out, series->derived ? 0xc3 : 0xc2);
     put_unsigned(out, cell->samples);
@@ -139,6 +141,7 @@ static void put_record(output *out, const series *series, const cell *cell) {
     if (kind == TIMER && cell->extra != NULL) put_sketch(out, cell);
     else put_nil(out);
     put_members(out, kind == SET ? cell->extra : NULL);
+    put_text(out, namespace);
 }
 
 /* --- a frame ------------------------------------------------------------------------------------------------------ */

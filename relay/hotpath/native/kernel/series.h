@@ -40,7 +40,7 @@ typedef struct series {
     uint32_t refs, window, prev_window; /* numbers of the windows of `cell` and `prev` */
     uint16_t size;
     uint8_t kind, derived;
-    uint8_t dimensions[]; /* key NUL value NUL key NUL value */
+    uint8_t dimensions[]; /* key NUL value NUL key NUL value; behind them NUL namespace, if it is not the default one */
 } series;
 
 typedef struct entry {
@@ -58,7 +58,7 @@ typedef struct window {
     size_t active_gauges;
 } window;
 
-/* What names a series from outside. */
+/* What names a series from outside; `dimensions` as in a series. */
 typedef struct series_name {
     span metric, dimensions;
     enum kind kind;
