@@ -1,7 +1,8 @@
 """What a reload may change, and when: decided by the names of the keys that differ.
 
 at once          the log, and the credentials
-at the edge      names, tags, limits, percentiles, idle gauges, who may send, the cloud: when the next window begins
+at the edge      names, rules, tags, limits, percentiles, idle gauges, who may send, tees, the cloud: when the next
+                 window begins
 by replacement   the sockets: the supervisor opens them and another worker takes the open window up
 never            everything else; one such key refuses the whole reload, by name
 """
@@ -23,7 +24,7 @@ _CREDENTIALS: Final = (
 )  # fmt: skip
 _AT_ONCE: Final = frozenset({"log.format", "log.level", "config.watch", *(f"cloud.{name}" for name in _CREDENTIALS)})
 _AT_EDGE: Final = frozenset({"listen.allow", "listen.dialects", "listen.names"})
-_AT_EDGE_TABLES: Final = frozenset({"names", "tags", "limits", "cloud", "window", "rule"})
+_AT_EDGE_TABLES: Final = frozenset({"names", "tags", "limits", "cloud", "window", "rule", "tee"})
 _REPLACING: Final = frozenset({
     "listen.udp", "listen.tcp", "listen.unix", "listen.unix_mode",
     "listen.stream_connections", "listen.stream_idle", "listen.line_limit",

@@ -1,4 +1,4 @@
-"""Settings from the environment: `STATSD_RELAY_<TABLE>_<KEY>`; lists by commas, tags as `k=v,k=v`.
+"""Settings from the environment: `STATSD_RELAY_<TABLE>_<KEY>`; lists by commas, tags as `k=v,k=v`, rules as JSON.
 
 Kubernetes injects variables for a Service that is called statsd-relay; these are nobody's settings and are ignored.
 """
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from relay.config.listed import LISTED, from_json
 from relay.config.schema import Config
 from relay.config.source import Place, Setting, closest
 from relay.errors import Problem
@@ -26,9 +27,9 @@ _INJECTED_VALUE: Final = re.compile(r"((tcp|udp)://)?[0-9a-fA-F.:\[\]]*(:\d+)?|t
 
 def variables() -> dict[str, str]:
     """Return every variable and the key that it sets."""
-    found = {f"{PREFIX}TAGS": "tags"}
+    found = {f"{PREFIX}{table}".upper(): table for table in ("tags", *LISTED)}
     for table in msgspec.structs.fields(Config):
-        if table.name != "tags":
+        if table.name != "tags" and table.name not in LISTED:
             for info in msgspec.structs.fields(table.type):
                 found[f"{PREFIX}{table.name}_{info.name}".upper()] = f"{table.name}.{info.name}"
     return found
@@ -45,6 +46,8 @@ def read_environment(environ: Mapping[str, str]) -> tuple[list[Setting], list[Pr
         value = environ[name]
         if name == f"{PREFIX}TAGS":
             settings.extend(_tags(name, value))
+        elif known.get(name) in LISTED:
+            settings.append(Setting(known[name], from_json(value), Place(source=name)))
         elif name in known:
             settings.append(Setting(known[name], value, Place(source=name), from_text=True))
         elif not _is_injected(name.removeprefix(PREFIX), value):

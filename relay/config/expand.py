@@ -1,4 +1,4 @@
-"""`${NAME}`, `${NAME:-default}` and `${NAME:?message}` inside values."""
+"""`${NAME}`, `${NAME:-default}` and `${NAME:?message}` inside values; `${1}` is a capture of a rule and stays."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_REFERENCE: Final = re.compile(r"\$\{(\w+)(?::(-|\?)([^}]*))?\}")
+_REFERENCE: Final = re.compile(r"\$\{([^\W\d]\w*)(?::(-|\?)([^}]*))?\}")
 
 
 def expand(value: Any, environ: Mapping[str, str]) -> tuple[Any, list[str]]:  # noqa: ANN401 - any TOML value
@@ -25,8 +25,14 @@ def expand(value: Any, environ: Mapping[str, str]) -> tuple[Any, list[str]]:  # 
         missing.append((operator and word) or f"variable {name} is not set")
         return ""
 
-    if isinstance(value, str):
-        return _REFERENCE.sub(replaced, value), missing
-    if isinstance(value, list):
-        return [_REFERENCE.sub(replaced, item) if isinstance(item, str) else item for item in value], missing
-    return value, missing
+    def inside(value: Any) -> Any:  # noqa: ANN401 - see above
+        match value:
+            case str():
+                return _REFERENCE.sub(replaced, value)
+            case list():
+                return [inside(item) for item in value]
+            case dict():
+                return {key: inside(item) for key, item in value.items()}
+        return value
+
+    return inside(value), missing

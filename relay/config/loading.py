@@ -1,8 +1,8 @@
 """From a file and the environment to a valid configuration, or to every problem at once.
 
 Precedence: flag > environment > file > default. The steps: read (TOML, with the place of each key), collect (file, then
-`STATSD_RELAY_<TABLE>_<KEY>`, then flags), expand (`${NAME}`), convert to the schema's types, check the rules. Each
-problem names file, line, key, rule and fix; nothing stops at the first.
+`STATSD_RELAY_<TABLE>_<KEY>`, then flags), spread (lists of tables into their keys), expand (`${NAME}`), convert to the
+schema's types, check the rules. Each problem names file, line, key, rule and fix; nothing stops at the first.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 import msgspec
 
+from relay.config.elements import find_faults
 from relay.config.environment import read_environment
 from relay.config.expand import expand
+from relay.config.listed import LISTED, canonical, collect, element_of, is_list_of_tables, spread
 from relay.config.rules import RULES, cautions, is_legal_key
 from relay.config.schema import Config
 from relay.config.source import UNKNOWN, Place, Setting, closest, parse, read_text
@@ -22,7 +24,7 @@ from relay.config.types import Seconds, Secret, Size, choices, to_toml
 from relay.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 _TYPES: Final = {
@@ -86,19 +88,31 @@ def load(
         settings = {setting.key: setting for setting in parse(path, text)}
     from_environment, warnings = read_environment(environ)
     settings |= {setting.key: setting for setting in from_environment}
-    flags = {key: Setting(key, value, Place(source="flag")) for key, value in (overrides or {}).items()}
-    values = _convert(_known({**settings, **flags}.values(), report), environ, report)
+    settings |= {key: Setting(key, value, Place(source="flag")) for key, value in (overrides or {}).items()}
+    settings = {setting.key: setting for setting in _spread(settings.values(), report)}
+    values = _convert(_known(settings.values(), report), environ, report)
     config = _build(values)
+    _check(config, settings, values, report)
+    if report.problems:
+        raise ConfigError(*sorted(report.problems, key=lambda problem: problem.line), *warnings)
+    origins = {key: setting.place.origin() for key, setting in settings.items()}
+    found = (*warnings, *cautions(config), *_open_secrets(path, settings.values()))
+    return Loaded(config=config, origins=origins, warnings=found, path=path, text=text if path else None)
+
+
+def _check(config: Config, settings: Mapping[str, Setting], values: Mapping[str, Any], report: _Report) -> None:
+    """Report what breaks a rule; of an element that is wrong already there is nothing more to say."""
     for key, rule in RULES.items():
         message = rule(config)
         if message:
             place = settings[key].place if key in settings else UNKNOWN
             report.add(place, f"{key} {message}", default_of(key))
-    if report.problems:
-        raise ConfigError(*sorted(report.problems, key=lambda problem: problem.line), *warnings)
-    origins = {key: setting.place.origin() for key, setting in {**settings, **flags}.items()}
-    found = (*warnings, *cautions(config), *_open_secrets(path, settings.values()))
-    return Loaded(config=config, origins=origins, warnings=found, path=path, text=text if path else None)
+    broken = {element_of(key) for key in settings.keys() - values.keys()}
+    for fault in find_faults(config):
+        element = element_of(fault.key)
+        if element not in broken:
+            place = settings[fault.key if fault.key in settings else element].place
+            report.add(place, f"{fault.key} {fault.message}", fault.fix, fault.code)
 
 
 def _open_secrets(path: Path | None, settings: Iterable[Setting]) -> list[Problem]:
@@ -120,36 +134,61 @@ def _is_open_to_all(path: Path) -> bool:
 
 
 def keys() -> dict[str, Any]:
-    """Return every key, `table.key`, with its type; `tags` is a table of its own making."""
+    """Return every key, `table.key`, with its type; `tags`, a table of its own making, and lists have none."""
+    return _types({table: type_ for table, type_ in TABLES.items() if table != "tags" and table not in LISTED})
+
+
+def _types(tables: Mapping[str, Any]) -> dict[str, Any]:
     return {
         f"{table}.{info.name}": get_args(info.type)[0]
-        for table, type_ in TABLES.items()
-        if table != "tags"
+        for table, type_ in tables.items()
         for info in msgspec.structs.fields(type_)
     }
 
 
+def _every_type() -> dict[str, Any]:
+    """Return the type of each key as `canonical` calls it; of an element as a whole there is no more to know."""
+    return keys() | _types(LISTED) | dict.fromkeys(LISTED, dict)
+
+
+def _spread(settings: Iterable[Setting], report: _Report) -> Iterator[Setting]:
+    """Yield lists of tables as their elements and keys; report what has the wrong number of brackets."""
+    reported: set[str] = set()
+    for setting in settings:
+        table = setting.key.partition(".")[0]
+        if table not in LISTED:
+            yield setting
+        elif setting.key == table and is_list_of_tables(setting.value):
+            yield from spread(setting)
+        elif table not in reported:
+            reported.add(table)
+            fix = f"write [[{table}]] over each of them" if setting.place.line else "it is a JSON list of objects"
+            report.add(setting.place, f"{table} must be a list of tables", fix)
+
+
 def _known(settings: Iterable[Setting], report: _Report) -> list[Setting]:
     """Report unknown tables and keys; return the others."""
-    known = keys()
+    known = _every_type()
     found: list[Setting] = []
     for setting in settings:
         table, _, name = setting.key.partition(".")
         if table == "tags" and not is_legal_key(name):
             report.add(setting.place, f'tags: key "{name}" must be letters, digits, dots and underscores')
-        elif table == "tags" or setting.key in known:
+        elif table == "tags" or canonical(setting.key) in known:
             found.append(setting)
         elif table not in TABLES:
             report.add(setting.place, f"unknown table [{table}]", closest(table, TABLES, "[{}]"))
         else:
+            name = canonical(setting.key).partition(".")[2]
             names = [key.partition(".")[2] for key in known if key.startswith(f"{table}.")]
-            report.add(setting.place.without_value(), f"unknown key {name} in [{table}]", closest(name, names))
+            written = f"[[{table}]]" if table in LISTED else f"[{table}]"
+            report.add(setting.place.without_value(), f"unknown key {name} in {written}", closest(name, names))
     return found
 
 
 def _convert(settings: Iterable[Setting], environ: Mapping[str, str], report: _Report) -> dict[str, Any]:
     """Return the values in their types; a value that breaks its type is reported and left at its default."""
-    types = keys()
+    types = _every_type()
     values: dict[str, Any] = {}
     for setting in settings:
         expanded, missing = expand(setting.value, environ)
@@ -162,15 +201,15 @@ def _convert(settings: Iterable[Setting], environ: Mapping[str, str], report: _R
             )
         if missing:
             continue
+        type_ = types.get(canonical(setting.key), str)
         try:
             values[setting.key] = msgspec.convert(
-                setting.typed(expanded, types.get(setting.key, str)),
-                types.get(setting.key, str),
+                setting.typed(expanded, type_),
+                type_,
                 strict=not setting.from_text,
                 dec_hook=_decode_own,
             )
         except (msgspec.ValidationError, ValueError) as error:
-            type_ = types.get(setting.key, str)
             report.add(setting.place, f"{setting.key} {_rule(str(error), choices(type_))}", default_of(setting.key))
     return values
 
@@ -191,7 +230,7 @@ def _rule(error: str, known: tuple[str, ...]) -> str:
 def default_of(key: str) -> str:
     """Return a fix: the default of a key; nothing for a tag, which has none, and for what is empty by default."""
     table, _, name = key.partition(".")
-    default = "" if table == "tags" else getattr(getattr(Config(), table), name)
+    default = "" if table == "tags" or table in LISTED else getattr(getattr(Config(), table), name)
     return f"the default is {name} = {to_toml(default)}" if default or default == 0 else ""
 
 
@@ -206,7 +245,9 @@ def _decode_own(type_: type, value: object) -> object:
 def _build(values: Mapping[str, Any]) -> Config:
     config = Config()
     changes: dict[str, Any] = {}
-    for table in TABLES:
+    for table in LISTED:
+        changes[table] = collect(values, table)
+    for table in TABLES.keys() - LISTED.keys():
         given = {key.partition(".")[2]: value for key, value in values.items() if key.startswith(f"{table}.")}
         old = getattr(config, table)
         changes[table] = {**old, **given} if table == "tags" else msgspec.structs.replace(old, **given)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_type_hints
 import msgspec
 
 from relay.config.environment import PREFIX, variables
+from relay.config.listed import LISTED
+from relay.config.listed import rows as rows_of
 from relay.config.schema import Config
 from relay.config.types import choices, to_toml
 
@@ -33,9 +35,10 @@ def keys() -> Iterator[Key]:
         if table.name == "tags":
             yield Key("tags", "", {}, _help(Config, "tags"))
             continue
-        for info in msgspec.structs.fields(table.type):
+        owner = LISTED.get(table.name, table.type)
+        for info in msgspec.structs.fields(owner):
             type_ = get_args(info.type)[0]
-            yield Key(table.name, info.name, _default(info), _help(table.type, info.name), choices(type_))
+            yield Key(table.name, info.name, _default(info), _help(owner, info.name), choices(type_))
 
 
 def example() -> str:
@@ -46,9 +49,11 @@ def example() -> str:
         if key.table != table:
             table = key.table
             about = "" if table == "tags" else f"   # {_about(table)}"
-            lines += ["", f"[{table}]{about}"]
+            lines += ["", f"# [[{table}]]{about}" if table in LISTED else f"[{table}]{about}"]
         if table == "tags":
             lines += [f"# {key.help}", '# env = "production"']
+        elif table in LISTED:
+            lines += [f"#   # {_help_and_choices(key)}", f"#   {key.name} = {to_toml(key.default)}"]
         else:
             lines += [f"# {_help_and_choices(key)}", f"# {key.name} = {to_toml(key.default)}"]
     return "\n".join(lines)
@@ -57,8 +62,10 @@ def example() -> str:
 def environment() -> str:
     """Return every variable with its default and help."""
     by_key = {key: variable for variable, key in variables().items()}
-    lines: list[str] = []
+    lines: list[str] = [f"{PREFIX}{table.upper()}=[]\n    JSON: a list of [[{table}]]" for table in LISTED]
     for key in keys():
+        if key.table in LISTED:
+            continue
         if key.table == "tags":
             lines.append(f"{PREFIX}TAGS=k=v,k=v\n    {key.help}")
         else:
@@ -76,8 +83,11 @@ def in_force(loaded: Loaded) -> list[dict[str, str]]:
     for key in keys():
         if key.table == "tags":
             rows += [_row(loaded, f"tags.{name}", value) for name, value in loaded.config.tags.items()]
-        else:
+        elif key.table not in LISTED:
             rows.append(_row(loaded, f"{key.table}.{key.name}", getattr(getattr(loaded.config, key.table), key.name)))
+    for table in LISTED:
+        given = list(rows_of(loaded.config, table)) or [(table, [])]
+        rows += [_row(loaded, key, value) for key, value in given]
     return rows
 
 
@@ -100,5 +110,5 @@ def _help(owner: type, name: str) -> str:
 
 
 def _about(table: str) -> str:
-    types = {info.name: info.type for info in msgspec.structs.fields(Config)}
+    types = {info.name: info.type for info in msgspec.structs.fields(Config)} | LISTED
     return str(types[table].__doc__).rstrip(".")

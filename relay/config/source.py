@@ -5,16 +5,17 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from dataclasses import dataclass, replace
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, get_origin
 
 from relay.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
-_HEADER: Final = re.compile(r"\s*\[+\s*([\w.\-\"' ]+?)\s*\]+")
+_HEADER: Final = re.compile(r"\s*(\[+)\s*([\w.\-\"' ]+?)\s*\]+")
 _ASSIGNMENT: Final = re.compile(r"(\s*)([\w\-]+|\"[^\"]*\"|'[^']*')\s*[=.]")
 _SECRET: Final = re.compile(r"((?:secret_key|session_token)[\"']?\s*=\s*).*")
 _AT_LINE: Final = re.compile(r" \(at line (\d+), column (\d+)\)")
@@ -66,6 +67,8 @@ class Setting:
     place: Place
     from_text: bool = False
     """It comes from a variable, so that numbers and lists are texts as well."""
+    inner: Mapping[str, Place] = field(default_factory=dict)
+    """Of a list of tables: where each `table.NUMBER` and `table.NUMBER.key` stands."""
 
     def typed(self, value: Any, type_: Any) -> Any:  # noqa: ANN401 - before validation, a value is anything
         """Return the value; a list in a variable is separated by commas."""
@@ -119,7 +122,8 @@ def parse(path: Path, text: str) -> list[Setting]:
 def _settings(parsed: dict[str, Any], places: dict[str, Place], source: str) -> Iterator[Setting]:
     for table, content in parsed.items():
         if not isinstance(content, dict):
-            yield Setting(table, content, places.get(f".{table}", Place(source=source)))
+            place = places.get(f".{table}") or places.get(f"{table}.1") or Place(source=source)
+            yield Setting(table, content, place, inner=places)
             continue
         for name, value in content.items():
             key = f"{table}.{name}"
@@ -129,22 +133,32 @@ def _settings(parsed: dict[str, Any], places: dict[str, Place], source: str) -> 
 
 
 def _places(path: Path, text: str) -> Iterator[tuple[str, Place]]:
-    """Yield `table` and `table.key` with their lines; a key inside a nested value has none of its own."""
+    """Yield `table` and `table.key` with their lines; a key inside a nested value has none of its own.
+
+    The tables of a list are numbered from 1, `rule.2` and `rule.2.match`; `[rule.tags]` belongs to the latest.
+    """
     table = ""
+    counts: Counter[str] = Counter()
     for number, line in enumerate(text.splitlines(), 1):
         header = _HEADER.match(line)
         assignment = _ASSIGNMENT.match(line)
         if header and not assignment:
-            table = header[1].strip("\"' ")
+            table = _numbered(header[2].strip("\"' "), counts, is_listed=header[1] == "[[")
             yield (
                 table,
-                Place(source=str(path), line=number, column=header.start(1) + 1, text=line, width=len(header[1])),
+                Place(source=str(path), line=number, column=header.start(2) + 1, text=line, width=len(header[2])),
             )
         elif assignment:
             name = assignment[2]
             shown = without_secret(line)
             place = Place(source=str(path), line=number, column=len(assignment[1]) + 1, text=shown, width=len(name))
             yield f"{table}.{name.strip(chr(34) + chr(39))}", place
+
+
+def _numbered(table: str, counts: Counter[str], *, is_listed: bool) -> str:
+    counts[table] += is_listed
+    first, dot, rest = table.partition(".")
+    return f"{first}.{counts[first]}{dot}{rest}" if counts[first] else table
 
 
 def _not_toml(path: Path, text: str, message: str) -> Problem:

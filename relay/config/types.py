@@ -8,6 +8,7 @@ from typing import Final, Literal, get_args, get_origin
 
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _DURATION_UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, None: 1}
+_BARE_KEY: Final = re.compile(r"[0-9A-Za-z_-]+")
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|kB|KB|MB|GB)?")
 _SIZE_UNITS: Final = {
     "B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "kB": 1000, "KB": 1000, "MB": 1000**2, "GB": 1000**3, None: 1,
@@ -93,10 +94,17 @@ def to_toml(value: object) -> str:
             return str(value).lower()
         case list():
             return f"[{', '.join(to_toml(item) for item in value)}]"
+        case dict():
+            pairs = ", ".join(f"{_key(key)} = {to_toml(item)}" for key, item in value.items())
+            return f"{{ {pairs} }}" if pairs else "{}"
         case str():
             return json.dumps(value, ensure_ascii=False)
         case _:
             return str(value)
+
+
+def _key(text: str) -> str:
+    return text if _BARE_KEY.fullmatch(text) else to_toml(text)
 
 
 def _scaled(value: float, units: tuple[tuple[str, int], ...], smallest: str) -> str:

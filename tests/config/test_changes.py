@@ -7,7 +7,7 @@ import pytest
 
 from relay.config.changes import Changes, compare
 from relay.config.loading import keys
-from relay.config.schema import Config
+from relay.config.schema import Config, Rule, Tee
 from relay.config.types import Seconds, Secret, Size
 
 NOTHING = Changes([], [], [], [])
@@ -70,6 +70,11 @@ def test_every_key_is_found_when_it_differs_and_none_when_not():
     for key in keys():
         found = compare(Config(), changed(key))
         assert [key] in found, key
+
+
+def test_lists_of_tables_change_at_the_edge_as_a_whole():
+    config = msgspec.structs.replace(Config(), rule=[Rule(match="**")], tee=[Tee(to="h:1")])
+    assert compare(Config(), config) == NOTHING._replace(at_edge=["rule", "tee"])
 
 
 def test_several_keys_are_sorted_together():

@@ -1,0 +1,81 @@
+"""Lists of tables, `[[rule]]` and `[[tee]]`: one setting while sources override one another, then one for each key.
+
+A later source replaces the whole list: a rule's place in it is part of what it means. Elements are numbered from 1, so
+`rule.2.match` is a key of the second `[[rule]]`, and `rule.2` that table itself.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
+
+import msgspec
+
+from relay.config.schema import Config
+from relay.config.source import Setting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+LISTED: Final[dict[str, Any]] = {
+    info.name: get_args(info.type)[0] for info in msgspec.structs.fields(Config) if get_origin(info.type) is list
+}
+"""Name of the list -> type of its elements."""
+
+
+def from_json(text: str) -> object:
+    """Read a variable; what is not JSON stays a text, which is no list of tables."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def is_list_of_tables(value: object) -> bool:
+    """Say whether a value can be spread."""
+    return isinstance(value, list) and all(isinstance(element, dict) for element in value)
+
+
+def spread(setting: Setting) -> Iterator[Setting]:
+    """Yield each element, empty, and each of its keys; what has no place of its own stands where its table does."""
+    for number, element in enumerate(setting.value, 1):
+        key = f"{setting.key}.{number}"
+        place = setting.inner.get(key, setting.place)
+        yield Setting(key, {}, place)
+        for name, value in element.items():
+            yield Setting(f"{key}.{name}", value, setting.inner.get(f"{key}.{name}", place))
+
+
+def canonical(key: str) -> str:
+    """Return a key without the number of its element: `rule.match` of `rule.2.match`, `rule` of `rule.2`."""
+    table, _, rest = key.partition(".")
+    if table not in LISTED:
+        return key
+    name = rest.partition(".")[2]
+    return f"{table}.{name}" if name else table
+
+
+def element_of(key: str) -> str:
+    """Return the element that a key belongs to: `rule.2` of `rule.2.match`."""
+    return ".".join(key.split(".", 2)[:2])
+
+
+def collect(values: Mapping[str, Any], table: str) -> list[Any]:
+    """Return the elements of a list, made of converted values."""
+    found: dict[str, dict[str, Any]] = {}
+    for key, value in values.items():
+        if key.startswith(f"{table}."):
+            element = found.setdefault(element_of(key), {})
+            if key.count(".") > 1:
+                element[key.split(".", 2)[2]] = value
+    return [LISTED[table](**element) for element in found.values()]
+
+
+def rows(config: Config, table: str) -> Iterator[tuple[str, Any]]:
+    """Yield each key of each element that differs from its default, with its value."""
+    for number, element in enumerate(getattr(config, table), 1):
+        default = type(element)()
+        for info in msgspec.structs.fields(element):
+            value = getattr(element, info.name)
+            if value != getattr(default, info.name):
+                yield f"{table}.{number}.{info.name}", value

@@ -1,0 +1,170 @@
+"""Lists of tables: where each element and key stands, who replaces whom, and what an element must be."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+
+import pytest
+
+from relay.config import render
+from relay.config.elements import parse_target
+from relay.config.loading import load
+from relay.config.schema import Rule, Tee
+from relay.errors import ConfigError
+
+TEXT = """
+[[rule]]
+match = "web.*.request.*"
+type = "timer"
+metric = "web.request"
+tags = { service = "$1", zone = "${ZONE:-z}-${2}" }
+keep_tags = ["user"]
+
+[rule.rename_tags]
+old = "new"
+
+[[rule]]
+regex = "debug"
+action = "drop"
+
+[[tee]]
+to = "old-statsd:8125"
+"""
+
+
+def write(tmp_path, text: str):
+    path = tmp_path / "relay.toml"
+    path.write_text(text)
+    return path
+
+
+def problems(tmp_path, text: str, environ=None):
+    with pytest.raises(ConfigError) as caught:
+        load(write(tmp_path, text), environ or {})
+    return caught.value.problems
+
+
+def test_elements_of_a_file_and_where_they_stand(tmp_path):
+    path = write(tmp_path, TEXT)
+    loaded = load(path, {"ZONE": "north"})
+    assert loaded.config.rule == [
+        Rule(
+            match="web.*.request.*",
+            type="timer",
+            metric="web.request",
+            tags={"service": "$1", "zone": "north-${2}"},
+            keep_tags=["user"],
+            rename_tags={"old": "new"},
+        ),
+        Rule(regex="debug", action="drop"),
+    ]
+    assert loaded.config.tee == [Tee(to="old-statsd:8125")]
+    lines = {key: int(origin.rpartition(":")[2]) for key, origin in loaded.origins.items()}
+    assert lines == {
+        "rule.1": 2,
+        "rule.1.match": 3,
+        "rule.1.type": 4,
+        "rule.1.metric": 5,
+        "rule.1.tags": 6,
+        "rule.1.keep_tags": 7,
+        "rule.1.rename_tags": 9,
+        "rule.2": 12,
+        "rule.2.regex": 13,
+        "rule.2.action": 14,
+        "tee.1": 16,
+        "tee.1.to": 17,
+    }
+
+
+def test_an_inline_list_and_a_subtable_of_a_later_element(tmp_path):
+    text = 'rule = [{ match = "a" }, { match = "b" }]\n'
+    assert [rule.match for rule in load(write(tmp_path, text), {}).config.rule] == ["a", "b"]
+    text = '[[rule]]\nmatch = "a"\n[[rule]]\nmatch = "b"\n[rule.tags]\nx = "1"\n'
+    assert [rule.tags for rule in load(write(tmp_path, text), {}).config.rule] == [{}, {"x": "1"}]
+
+
+def test_a_variable_replaces_the_whole_list(tmp_path):
+    environ = {
+        "STATSD_RELAY_RULE": json.dumps([{"match": "a.*", "tags": {"x": "$1"}}, {"match": "**", "action": "drop"}]),
+        "STATSD_RELAY_TEE": "[]",
+    }
+    loaded = load(write(tmp_path, TEXT), environ)
+    assert loaded.config.rule == [Rule(match="a.*", tags={"x": "$1"}), Rule(match="**", action="drop")]
+    assert loaded.config.tee == []
+    assert loaded.origins["rule.2.action"] == "STATSD_RELAY_RULE"
+    assert "rule.1.regex" not in loaded.origins
+
+
+def test_every_problem_at_once_with_its_place(tmp_path):
+    found = problems(
+        tmp_path,
+        """[[rule]]
+mach = "web.*"
+[[rule]]
+match = "a"
+  type = "meter"
+tags = ["x"]
+[[rule]]
+[[rule]]
+match = "b"
+regex = "b"
+[[rule]]
+match = "c"
+namespace = "a b"
+[rule.rename_tags]
+old = "n-w"
+[[tee]]
+to = "nowhere"
+""",
+    )
+    assert [(problem.code, problem.line) for problem in found] == [
+        ("RLY102", line) for line in (2, 5, 6, 7, 8, 13, 14, 17)
+    ]
+    assert str(found[0]).splitlines()[1:] == ["    2 | mach", "      | ^^^^", "      fix: did you mean match?"]
+    assert str(found[1]).splitlines()[2] == "      |   ^^^^"
+    assert "either match or regex" in found[3].message
+
+
+@pytest.mark.parametrize("text", ['[rule]\nmatch = "a"\nmetric = "b"\n', 'rule = "a"\n', 'rule = ["a"]\n'])
+def test_the_wrong_number_of_brackets(tmp_path, text):
+    [problem] = problems(tmp_path, text)
+    assert (problem.line, problem.fix) == (1 if "=" in text.splitlines()[0] else 2, "write [[rule]] over each of them")
+
+
+@pytest.mark.parametrize("value", ["", "{", '{"match": "a"}', "[1]"])
+def test_a_variable_that_is_no_list(value):
+    with pytest.raises(ConfigError) as caught:
+        load(None, {"STATSD_RELAY_RULE": value})
+    [problem] = caught.value.problems
+    assert (problem.source, problem.fix) == ("STATSD_RELAY_RULE", "it is a JSON list of objects")
+
+
+def test_what_is_in_force(tmp_path):
+    path = write(tmp_path, TEXT)
+    rows = {row["key"]: row for row in render.in_force(load(path, {}))}
+    assert rows["rule.1.tags"] == {
+        "key": "rule.1.tags",
+        "value": '{ service = "$1", zone = "z-${2}" }',
+        "origin": f"{path}:6",
+    }
+    assert tomllib.loads(f"tags = {rows['rule.1.tags']['value']}")["tags"]["service"] == "$1"
+    assert "rule.2.match" not in rows
+    assert next(row for row in render.in_force(load(None, {})) if row["key"] == "rule")["value"] == "[]"
+
+
+def test_the_example_names_every_key_of_an_element(tmp_path):
+    text = render.example()
+    for table, type_ in (("rule", Rule), ("tee", Tee)):
+        assert f"# [[{table}]]   # " in text
+        assert all(f"#   {name} = " in text for name in type_.__struct_fields__)
+    assert load(write(tmp_path, text), {}).config.rule == []
+
+
+def test_targets():
+    assert parse_target("127.0.0.1:8125") == ("127.0.0.1", 8125)
+    assert parse_target("[::1]:1") == ("::1", 1)
+    assert parse_target("statsd-old.shop:8126") == ("statsd-old.shop", 8126)
+    for text in ("", "h", "h:", ":1", "h:0", "h:65536", "::1:5", "[h]:5", "a b:1", "udp://h:1", "h:1:1", "h:\u0661"):
+        with pytest.raises(ValueError, match="HOST:PORT"):
+            parse_target(text)
