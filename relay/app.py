@@ -15,7 +15,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from relay import limits
-from relay.assembly import begin_window, ingest_settings, make_encoder, make_namer, open_ingest
+from relay.admin.watching import Windows
+from relay.assembly import begin_window, ingest_settings, make_encoder, make_namer, make_rules, open_ingest
 from relay.delivery.checkpoint import Checkpointer, CheckpointFiles
 from relay.egress import Egress, pack_requests, pool_settings
 from relay.hotpath.choose import make_hotpath, tell_of_hotpath
@@ -79,6 +80,7 @@ class Relay:
         self._lag = LagProbe(clock)
         self._is_handing_over = False
         self._growth = Growth()
+        self._windows = Windows(config.window.seconds)
         self._stop = asyncio.Event()
         self._closing = AsyncExitStack()
         """What was opened, closed in the opposite order."""
@@ -143,7 +145,7 @@ class Relay:
             hotpath=self.hotpath,
             namer=self.namer,
             encode=make_encoder(config).encode_window,
-            pack=pack_requests,
+            pack=lambda points, window: pack_requests(self._windows.tap(points, window), window),
             spool=self.spool,
             ledger=self.ledger,
             clock=self._clock,
@@ -221,9 +223,13 @@ class Relay:
         """Import it only now: its libraries take half of a start, and the sockets are read meanwhile."""
         await asyncio.to_thread(import_module, "relay.admin.server")
         from relay.admin.server import AdminServer  # noqa: PLC0415 - see above
+        from relay.admin.windows import window_routes  # noqa: PLC0415 - see above
 
-        admin = AdminServer(listen=self.config.admin.listen, state=self.status, hosts=self.config.admin.hosts)
+        routes = window_routes(self._windows, lambda: self.closer.open_id)
+        listen, hosts = self.config.admin.listen, self.config.admin.hosts
+        admin = AdminServer(listen=listen, state=self.status, routes=routes, hosts=hosts)
         self._closing.push_async_callback(admin.stop)
+        self._closing.callback(self._windows.close)
         await admin.start()
         return admin
 

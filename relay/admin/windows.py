@@ -1,0 +1,78 @@
+"""`GET /api/v1/windows`: windows as they close, with their points, as a stream of JSON objects, one a line.
+
+The first line says `version`, `seconds` and the `open` window's id; then one line a window: `start`, `seconds`,
+`points` as they are sent. A last line `end` says why no more comes. A line is written in pieces, so that 50,000 points
+never hold the event loop up, and a reader that takes none of a piece for half a minute is hung up on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from relay import __version__
+from relay.admin.guard import local_only
+from relay.admin.watching import WATCHERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from relay.admin.watching import Watched, Watcher, Windows
+
+_PIECE: Final = 500
+"""Points written at a time: about 100 KiB."""
+_STALL: Final = 30.0
+"""Seconds a reader may take for a piece."""
+
+
+def window_routes(windows: Windows, open_id: Callable[[], int]) -> list[web.RouteDef]:
+    """Return the route; `open_id` says which window is open."""
+
+    async def watch(request: web.Request) -> web.StreamResponse:
+        since = open_id()
+        watcher = windows.watch(since)
+        if watcher is None:
+            return web.Response(status=503, text=f"{WATCHERS} watch already\n")
+        response = web.StreamResponse(headers={"content-type": "application/x-ndjson"})
+        try:
+            await response.prepare(request)
+            await response.write(_line(version=__version__, seconds=windows.seconds, open=since))
+            await _tell(response, watcher)
+        except TimeoutError:
+            if request.transport:
+                request.transport.abort()
+        finally:
+            windows.leave(watcher)
+        return response
+
+    return [web.get("/api/v1/windows", local_only(watch))]
+
+
+async def _tell(response: web.StreamResponse, watcher: Watcher) -> None:
+    """Write what the watcher is told, until it ends.
+
+    Raises:
+        TimeoutError: the reader does not read.
+    """
+    while window := await watcher.take():
+        for piece in _pieces(window):
+            async with asyncio.timeout(_STALL):
+                await response.write(piece)
+            await asyncio.sleep(0)  # a fast reader's writes never wait
+    async with asyncio.timeout(_STALL):
+        await response.write(_line(end=watcher.end))
+
+
+def _pieces(window: Watched) -> Iterator[bytes]:
+    """Yield the bytes of a window's line."""
+    yield b'{"start":%d,"seconds":%d,"points":[' % (window.start, window.seconds)
+    for first in range(0, len(window.points), _PIECE):
+        yield (b"," if first else b"") + b",".join(window.points[first : first + _PIECE])
+    yield b"]}\n"
+
+
+def _line(**fields: object) -> bytes:
+    return json.dumps(fields).encode() + b"\n"

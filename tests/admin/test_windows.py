@@ -1,0 +1,207 @@
+"""Windows as they close, over HTTP: what is sent, who may look, and what a slow reader costs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import urllib.request
+
+import aiohttp
+import aiohttp.web
+import pytest
+
+from relay.admin import watching
+from relay.admin.guard import HOSTS
+from relay.admin.watching import SLOW, STOPPED, WAITING_WINDOWS, WATCHERS, Windows
+from relay.admin.windows import window_routes
+from relay.model import Point
+from tests.support.inprocess import open_relay
+
+
+def close(windows: Windows, start: int, bodies: list[bytes]) -> None:
+    points = [Point(body) for body in bodies]
+    assert list(windows.tap(points, start)) == points
+
+
+async def told(watcher) -> list[int]:
+    starts = []
+    while window := await watcher.take():
+        starts.append(window.start)
+    return starts
+
+
+def test_nothing_is_kept_for_nobody():
+    points = [Point(b"{}")]
+    windows = Windows(60)
+    assert windows.tap(points, 60) is points
+    windows.leave(windows.watch(60))
+    assert windows.tap(points, 60) is points
+
+
+async def test_a_watcher_is_told_of_windows_that_close_after_it_came():
+    windows = Windows(60)
+    old, new = windows.watch(60), windows.watch(120)
+    for start in (60, 120):
+        close(windows, start, [b'{"metric":"a"}', b"{}"])
+    windows.close()
+    assert (await told(old), await told(new)) == ([60, 120], [120])
+    assert (old.end, new.end) == (STOPPED, STOPPED)
+
+
+async def test_a_window_that_is_closing_when_a_watcher_comes_is_not_its():
+    windows = Windows(60)
+    first = windows.watch(60)
+    points = windows.tap([Point(b"{}")], 60)
+    second = windows.watch(120)
+    assert list(points)
+    windows.close()
+    assert (await told(first), await told(second)) == ([60], [])
+
+
+def test_there_are_few_watchers():
+    windows = Windows(60)
+    watchers = [windows.watch(60) for _ in range(WATCHERS)]
+    assert None not in watchers
+    assert windows.watch(60) is None
+    windows.leave(watchers[2])
+    assert windows.watch(60) is not None
+
+
+@pytest.mark.parametrize(("size", "bound"), [(1, 10**9), (1000, 2500)])
+async def test_what_waits_for_a_slow_reader_is_bounded(monkeypatch, size, bound):
+    monkeypatch.setattr(watching, "WAITING_BYTES", bound)
+    windows = Windows(60)
+    watcher = windows.watch(0)
+    most = min(WAITING_WINDOWS, bound // size)
+    for start in range(most):
+        close(windows, start, [b"x" * size])
+        assert watcher.end == ""
+    close(windows, most, [b"x" * size])
+    close(windows, most + 1, [b"x" * size])
+    assert (await told(watcher), watcher.end) == ([], SLOW)
+
+
+async def test_a_single_window_may_be_of_any_size(monkeypatch):
+    monkeypatch.setattr(watching, "WAITING_BYTES", 10)
+    windows = Windows(60)
+    watcher = windows.watch(0)
+    close(windows, 60, [b"x" * 100])
+    assert (await watcher.take()).start == 60
+
+
+# --- HTTP -------------------------------------------------------------------------------------------------------------
+
+
+async def read(lines, count: int) -> list[dict]:
+    return [json.loads(await lines.readline()) for _ in range(count)]
+
+
+async def test_closed_windows_are_streamed_with_their_points_as_sent(tmp_path):
+    async with open_relay(tmp_path) as running, aiohttp.ClientSession() as session:
+        host, port = running.relay.admin.bound
+        answer = await session.get(f"http://{host}:{port}/api/v1/windows")
+        [head] = await read(answer.content, 1)
+        assert head.keys() == {"version", "seconds", "open"}
+        assert (head["seconds"], head["open"]) == (1, running.relay.closer.open_id)
+        await running.feed(b"hits:1|c\nhits:2|c\ntime:5|ms")
+        await running.delivered("hits", 3)
+        windows = [(await read(answer.content, 1))[0]]
+        while not any(window["points"] for window in windows):
+            windows += await read(answer.content, 1)
+        assert windows[0]["start"] == head["open"]
+        assert all(window["seconds"] == 1 for window in windows)
+        streamed = [point for window in windows for point in window["points"]]
+        assert sorted(point["metric"] for point in streamed) == ["hits", "time", "time.p95"]
+        sent = [point for one in ("hits", "time", "time.p95") for point in running.emulator.points(one)]
+        assert [point["values"] for point in sorted(streamed, key=lambda point: point["metric"])] == [
+            point["values"] for point in sent
+        ]
+        reading = asyncio.create_task(answer.content.read())
+        await running.stop()
+        assert json.loads((await reading).splitlines()[-1]) == {"end": STOPPED}
+
+
+async def test_only_this_machine_may_watch_and_only_a_few(tmp_path):
+    async with open_relay(tmp_path) as running, aiohttp.ClientSession() as session:
+        host, port = running.relay.admin.bound
+        url = f"http://{host}:{port}/api/v1/windows"
+        async with session.get(url, headers={"Host": "evil.example"}) as answer:
+            assert answer.status == 403
+        answers = [await session.get(url) for _ in range(WATCHERS)]
+        assert [answer.status for answer in answers] == [200] * WATCHERS
+        async with session.get(url) as answer:
+            assert answer.status == 503
+        answers[0].close()
+        while (answer := await session.get(url)).status == 503:
+            answer.close()
+            await asyncio.sleep(0.05)
+        assert answer.status == 200
+        for one in (*answers, answer):
+            one.close()
+
+
+async def test_fifty_thousand_points_do_not_hold_the_loop_up():
+    """A window of 9 MB, read as fast as another thread can, in steps of the loop's own CPU time."""
+    windows, points = Windows(60), 50_000
+    body = b'{"metric":"%s"}' % (b"m" * 180)
+
+    def read_window() -> int:
+        with urllib.request.urlopen(url, timeout=20) as answer:
+            json.loads(answer.readline())
+            return len(json.loads(answer.readline())["points"])
+
+    async with serve(windows) as url:
+        reading = asyncio.create_task(asyncio.to_thread(read_window))
+        while not windows._watchers:
+            await asyncio.sleep(0.01)
+        close(windows, 60, [body] * points)
+        worst = 0.0
+        while not reading.done():
+            began = time.thread_time()
+            await asyncio.sleep(0)
+            worst = max(worst, time.thread_time() - began)
+        assert await reading == points
+    assert worst < 0.02, f"{worst * 1000:.1f} ms"
+
+
+async def test_a_reader_that_does_not_read_is_hung_up_on(monkeypatch):
+    monkeypatch.setattr("relay.admin.windows._STALL", 0.2)
+    windows = Windows(60)
+    async with serve(windows) as url, aiohttp.ClientSession(read_bufsize=1024) as session:
+        answer = await session.get(url)
+        close(windows, 60, [b"x" * 1000] * 20_000)
+        while windows._watchers:
+            await asyncio.sleep(0.05)
+        with pytest.raises(aiohttp.ClientError):
+            await answer.content.read()
+        answer.close()
+
+
+async def test_a_slow_reader_is_told(monkeypatch):
+    monkeypatch.setattr(watching, "WAITING_BYTES", 1000)
+    windows = Windows(60)
+    async with serve(windows) as url, aiohttp.ClientSession() as session:
+        answer = await session.get(url)
+        for start in (60, 120):
+            close(windows, start, [b"x" * 600])
+        lines = (await answer.content.read()).splitlines()
+        assert json.loads(lines[-1]) == {"end": SLOW}
+
+
+class serve:  # noqa: N801 - used as a context
+    """Serve the route alone."""
+
+    def __init__(self, windows: Windows) -> None:
+        app = aiohttp.web.Application()
+        app[HOSTS] = frozenset()
+        app.add_routes(window_routes(windows, lambda: 60))
+        self.runner = aiohttp.web.AppRunner(app, shutdown_timeout=1)
+
+    async def __aenter__(self) -> str:
+        await self.runner.setup()
+        await aiohttp.web.TCPSite(self.runner, "127.0.0.1", 0).start()
+        return "http://{}:{}/api/v1/windows".format(*self.runner.addresses[0][:2])
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.runner.cleanup()
