@@ -1,122 +1,116 @@
-"""Real clients against a real relay and the emulator with signatures checked: totals exact."""
+"""Real clients against a real relay and the emulator with signatures checked: totals exact, pair by pair.
+
+All clients run first, a few at a time, into one relay with every socket there is; then the relay is stopped and what
+the cloud holds is compared with the plan. matrix.py says who sends what.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+import socket
+import sys
+from typing import TYPE_CHECKING, NamedTuple
 
-import aiodogstatsd
 import pytest
-import statsd
-from datadog.dogstatsd import DogStatsd
 
+from tests.integration.matrix import NPM, PYPI, Pair, totals
 from tests.support.node import CLIENTS, has_node, install
-from tests.support.relay import environment, make_emulator, relay_process
+from tests.support.pypi import path_of
+from tests.support.relay import environment, free_port, make_emulator, relay_process
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-
-@asynccontextmanager
-async def cloud_and_relay(tmp_path):
-    """Everything that was received is at the emulator when this ends."""
-    emulator = make_emulator()
-    url = await emulator.start()
-    try:
-        with relay_process(environment(url, tmp_path / "state", WINDOW_SECONDS="3600"), tmp_path / "log") as relay:
-            yield emulator, relay
-            assert await relay.stop() == 0
-            event = relay.stopped()
-            assert (event["imbalance"], event["spooled"], event["losses"]) == (0, 0, "nothing lost")
-        assert emulator.duplicates() == []
-        assert emulator.statuses.keys() == {200}
-    finally:
-        await emulator.stop()
+AT_ONCE = 4
+REQUESTS = 20
+"""To the application behind gunicorn."""
 
 
-async def test_pypi_statsd(tmp_path):
-    async with cloud_and_relay(tmp_path) as (emulator, relay):
-        client = statsd.StatsClient(*relay.udp, prefix="pystatsd")
-        for number in range(1, 201):
-            client.incr("hits")
-            client.incr("by", 5)
-            client.timing("time", number)
-            client.set("users", f"u{number % 11}")
-        client.decr("down", 4)
-        client.gauge("level", 10)
-        client.gauge("level", -3, delta=True)
-        client.gauge("below", -5)
-        with client.pipeline() as pipe:
-            for _ in range(300):
-                pipe.incr("piped")
-        client.close()
-        await relay.wait_for(relay_accepted_lines_total=200 * 4 + 1 + 2 + 2 + 300)
-    assert emulator.total("pystatsd.hits") == 200
-    assert emulator.total("pystatsd.by") == 1000
-    assert emulator.total("pystatsd.down") == -4
-    assert emulator.total("pystatsd.piped") == 300
-    assert emulator.total("pystatsd.time") == 20_100
-    assert emulator.total("pystatsd.time", "count") == 200
-    assert emulator.total("pystatsd.time", "max") == 200
-    assert emulator.total("pystatsd.time.p95", "last") == pytest.approx(190, rel=0.01)
-    assert emulator.total("pystatsd.users") == 11
-    assert emulator.total("pystatsd.level", "last") == 7
-    assert emulator.total("pystatsd.below", "last") == -5
+class Outcome(NamedTuple):
+    """What the clients of the matrix left."""
+
+    emulator: object
+    failures: dict[str, str]
+    """Clients that did not end well, with what they said."""
+    stopped: dict
+    rejected: dict[str, float]
+    events: float
 
 
-async def test_pypi_statsd_sampled(tmp_path):
-    """Sampled counts are multiplied back: sent lines x 10, whatever the dice said."""
-    async with cloud_and_relay(tmp_path) as (emulator, relay):
-        client = statsd.StatsClient(*relay.udp)
-        for _ in range(500):
-            client.incr("sampled", rate=0.1)
-        client.incr("end")
-        client.close()
-        metrics = await relay.wait_for(relay_accepted_lines_total=1)
-        await asyncio.sleep(0.3)
-        metrics = await relay.wait_for(relay_accepted_lines_total=metrics["relay_accepted_lines_total"])
-    assert emulator.total("sampled") == (metrics["relay_accepted_lines_total"] - 1) * 10
+def sockets(directory: Path) -> dict[str, str]:
+    """Return an address for every kind of socket, as the clients are told it."""
+    udp, tcp = free_port(), free_port(socket.SOCK_STREAM)
+    paths = {kind: str(directory / kind) for kind in ("dgram", "stream", "datadog")}
+    loopback = {"udp4": f"127.0.0.1 {udp}", "udp6": f"::1 {udp}", "tcp": f"127.0.0.1 {tcp}", "tcp6": f"::1 {tcp}"}
+    return {**loopback, **paths}
 
 
-@pytest.mark.parametrize(
-    "mode",
-    [
-        {"disable_buffering": True, "disable_aggregation": True},
-        {"disable_buffering": False, "disable_aggregation": True},
-        {"disable_buffering": True, "disable_aggregation": False, "flush_interval": 0.1},
-    ],
-    ids=["plain", "buffered", "aggregated"],
-)
-async def test_datadog(tmp_path, mode):
-    async with cloud_and_relay(tmp_path) as (emulator, relay):
-        host, port = relay.udp
-        client = DogStatsd(
-            host=host, port=port, namespace="dog", constant_tags=["env:test"], disable_telemetry=True, **mode
+def listen(addresses: dict[str, str]) -> dict[str, str]:
+    """Return the relay's settings for these sockets."""
+    udp, tcp = (addresses[kind].split()[1] for kind in ("udp4", "tcp"))
+    return {
+        "LISTEN_UDP": f"127.0.0.1:{udp},[::1]:{udp}",
+        "LISTEN_TCP": f"127.0.0.1:{tcp},[::1]:{tcp}",
+        "LISTEN_UNIX": ",".join(f"{kind}:{addresses[kind]}" for kind in ("dgram", "stream", "datadog")),
+    }
+
+
+def command(pair: Pair, addresses: dict[str, str]) -> tuple[list[str], dict[str, str]]:
+    """Return what sends a pair's plan, and its environment."""
+    arguments = [pair.client, pair.mode, addresses[pair.socket], pair.name]
+    if pair.registry == "npm":
+        return ["node", str(CLIENTS / "npm.js"), *arguments], {"NODE_PATH": str(install())}
+    return [sys.executable, str(CLIENTS / "pypi.py"), *arguments], {"PYTHONPATH": path_of(pair.client)}
+
+
+async def send(pair: Pair, addresses: dict[str, str], failures: dict[str, str], slots: asyncio.Semaphore) -> None:
+    argv, environ = command(pair, addresses)
+    async with slots:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            env={"PATH": os.environ["PATH"], **environ},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
         )
-        for number in range(1, 201):
-            client.increment("hits")
-            client.increment("by", 5, tags=[f"page:p{number % 2}"])
-            client.histogram("time", number)
-            client.distribution("dist", number)
-            client.set("users", f"u{number % 11}")
-            client.gauge("level", number)
-        client.decrement("down", 4)
-        client.event("deployed", "version 2")
-        client.service_check("alive", DogStatsd.OK)
-        client.flush()
-        client.stop() if hasattr(client, "stop") else None
-        client.close_socket()
-        await relay.wait_for(relay_events_total=2)
-        await settled(relay)
-    assert emulator.total("dog.hits", env="test") == 200
-    assert emulator.total("dog.by", page="p0") == emulator.total("dog.by", page="p1") == 500
-    assert (emulator.total("dog.time"), emulator.total("dog.time", "count")) == (20_100, 200)
-    assert (emulator.total("dog.dist"), emulator.total("dog.dist", "max")) == (20_100, 200)
-    assert emulator.total("dog.users") == 11
-    assert emulator.total("dog.level", "last") == 200
-    assert emulator.total("dog.down") == -4
+        said, _ = await asyncio.wait_for(process.communicate(), 60)
+    if process.returncode:
+        failures[pair.name] = said.decode()
+
+
+async def serve_by_gunicorn(addresses: dict[str, str], kind: str) -> None:
+    """Let a real gunicorn answer requests and count them."""
+    port = free_port(socket.SOCK_STREAM)
+    where = addresses[kind].replace(" ", ":") if kind == "udp4" else f"unix://{addresses[kind]}"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--statsd-host", where),
+        *("--statsd-prefix", f"gunicorn_{kind}", "--dogstatsd-tags", "env:test", "wsgi:application"),
+        cwd=CLIENTS,
+        env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        for _ in range(REQUESTS):
+            await request(port)
+    finally:
+        process.terminate()
+        await asyncio.wait_for(process.wait(), 30)
+
+
+async def request(port: int) -> None:
+    """Ask for a page; the server may still be starting."""
+    for _ in range(500):
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0.02)
+            continue
+        writer.write(b"GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 200")
+        writer.close()
+        return
+    raise AssertionError("gunicorn does not answer")
 
 
 async def settled(relay) -> None:
@@ -128,69 +122,95 @@ async def settled(relay) -> None:
         now = (await asyncio.to_thread(relay.metrics))["relay_received_lines_total"]
 
 
-async def test_aiodogstatsd(tmp_path):
-    async with cloud_and_relay(tmp_path) as (emulator, relay):
-        host, port = relay.udp
-        async with aiodogstatsd.Client(host=host, port=port, namespace="aio", constant_tags={"env": "test"}) as client:
-            for number in range(1, 201):
-                client.increment("hits")
-                client.increment("by", value=5, tags={"page": f"p{number % 2}"})
-                client.timing("time", value=number)
-                client.distribution("dist", value=number)
-                client.histogram("size", value=number)
-            client.gauge("level", value=42)
-            client.decrement("down", value=4)
-        await relay.wait_for(relay_accepted_lines_total=200 * 5 + 2)
-    assert emulator.total("aio.hits", env="test") == 200
-    assert emulator.total("aio.by", page="p1") == 500
-    assert emulator.total("aio.time") == emulator.total("aio.dist") == emulator.total("aio.size") == 20_100
-    assert emulator.total("aio.level", "last") == 42
-    assert emulator.total("aio.down") == -4
+async def play(directory: Path, pairs: list[Pair]) -> Outcome:
+    """Run every client, then stop the relay: the cloud has everything that was received."""
+    addresses, failures, slots = sockets(directory), {}, asyncio.Semaphore(AT_ONCE)
+    emulator = make_emulator()
+    url = await emulator.start()
+    settings = environment(url, directory / "state", WINDOW_SECONDS="3600", **listen(addresses))
+    try:
+        with relay_process(settings, directory / "log") as relay:
+            sending = [send(pair, addresses, failures, slots) for pair in pairs]
+            gunicorns = [serve_by_gunicorn(addresses, kind) for kind in ("udp4", "dgram")]
+            await asyncio.gather(*sending, *gunicorns)
+            await settled(relay)
+            metrics = await asyncio.to_thread(relay.metrics)
+            assert relay.kernel_drops() == 0
+            assert await relay.stop() == 0
+            stopped = relay.stopped()
+    finally:
+        await emulator.stop()
+    rejected = {key: value for key, value in metrics.items() if key.startswith("relay_rejected_lines") and value}
+    return Outcome(emulator, failures, stopped, rejected, metrics["relay_events_total"])
 
 
-@pytest.fixture(scope="session")
-def node_modules() -> Path:
-    """The npm clients, installed once beside the sources; without node they are skipped, unless CI expects them."""
-    if not has_node():
-        assert "RELAY_EXPECT_NODE" not in os.environ, "node is expected here and absent"
+@pytest.fixture(scope="module")
+def pairs() -> list[Pair]:
+    """Every pair; those from npm only where node is, unless CI expects it."""
+    if has_node():
+        return PYPI + NPM
+    assert "RELAY_EXPECT_NODE" not in os.environ, "node is expected here and absent"
+    return PYPI
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory, implementation, pairs) -> Outcome:
+    return asyncio.run(play(tmp_path_factory.mktemp(implementation), pairs))
+
+
+@pytest.mark.timeout(400)
+def test_all_arrived_and_nothing_else(outcome, pairs):
+    assert outcome.failures == {}
+    assert outcome.rejected == {}
+    assert outcome.events == 2 * sum("events" in pair.sends for pair in pairs)
+    assert {key: outcome.stopped[key] for key in ("imbalance", "spooled", "losses")} == {
+        "imbalance": 0,
+        "spooled": 0,
+        "losses": "nothing lost",
+    }
+    assert outcome.emulator.duplicates() == []
+    assert outcome.emulator.statuses.keys() == {200}
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("pair", PYPI + NPM, ids=lambda pair: pair.name)
+def test_pair(outcome, pairs, pair):
+    if pair not in pairs:
         pytest.skip("node is not installed")
-    return install()
+    arrived = [
+        total._replace(value=outcome.emulator.total(f"{pair.name}.{total.metric}", total.stat, **total.dimensions))
+        for total in totals(pair)
+    ]
+    assert arrived == totals(pair)
 
 
-async def run_node(script: str, node_modules: Path, *arguments: str) -> None:
-    process = await asyncio.create_subprocess_exec(
-        "node", str(CLIENTS / script), *arguments, env={"PATH": os.environ["PATH"], "NODE_PATH": str(node_modules)}
-    )
-    assert await asyncio.wait_for(process.wait(), 30) == 0
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("kind", ["udp4", "dgram"])
+def test_gunicorn(outcome, kind):
+    name = f"gunicorn_{kind}.gunicorn"
+    assert outcome.emulator.total(f"{name}.requests", env="test") == REQUESTS
+    assert outcome.emulator.total(f"{name}.request.status.200", env="test") == REQUESTS
+    assert outcome.emulator.total(f"{name}.request.duration", "count", env="test") == REQUESTS
+    assert outcome.emulator.total(f"{name}.workers", "last", env="test") >= 0
 
 
-@pytest.mark.timeout(360)
-@pytest.mark.parametrize("mode", ["plain", "buffered"])
-async def test_npm_hot_shots(tmp_path, node_modules, mode):
-    async with cloud_and_relay(tmp_path) as (emulator, relay):
-        await run_node("hot-shots.js", node_modules, relay.udp[0], str(relay.udp[1]), mode)
-        await relay.wait_for(relay_accepted_lines_total=200 * 6 + 3, relay_events_total=2)
-    name = f"hotshots.{mode}"
-    assert emulator.total(f"{name}.hits", env="test") == 200
-    assert emulator.total(f"{name}.by", page="p0") == emulator.total(f"{name}.by", page="p1") == 300
-    assert (emulator.total(f"{name}.time"), emulator.total(f"{name}.time", "count")) == (20_100, 200)
-    assert emulator.total(f"{name}.size") == 10_050
-    assert emulator.total(f"{name}.dist") == 20_100
-    assert emulator.total(f"{name}.users") == 9
-    assert emulator.total(f"{name}.down") == -5
-    assert emulator.total(f"{name}.level", "last") == 4
+async def test_sampled(tmp_path):
+    """Sampled counts are multiplied back: sent lines x 10, whatever the dice said."""
+    import statsd
 
-
-@pytest.mark.timeout(360)
-async def test_npm_node_statsd(tmp_path, node_modules):
-    async with cloud_and_relay(tmp_path) as (emulator, relay):
-        await run_node("node-statsd.js", node_modules, relay.udp[0], str(relay.udp[1]))
-        await relay.wait_for(relay_accepted_lines_total=300 + 5)
-    assert emulator.total("nodestatsd.hits") == 100
-    assert emulator.total("nodestatsd.by") == 40
-    assert emulator.total("nodestatsd.time") == 5050
-    assert emulator.total("nodestatsd.users") == 5
-    assert emulator.total("nodestatsd.down") == -2
-    assert emulator.total("nodestatsd.size") == 12.5
-    assert emulator.total("nodestatsd.level", "last") == 3.5
-    assert emulator.total("nodestatsd.tagged", env="test", live="true") == 1
+    emulator = make_emulator()
+    url = await emulator.start()
+    try:
+        with relay_process(environment(url, tmp_path / "state", WINDOW_SECONDS="3600"), tmp_path / "log") as relay:
+            client = statsd.StatsClient(*relay.udp)
+            for _ in range(500):
+                client.incr("sampled", rate=0.1)
+            client.incr("end")
+            client.close()
+            await relay.wait_for(relay_accepted_lines_total=1)
+            await settled(relay)
+            accepted = relay.metrics()["relay_accepted_lines_total"]
+            assert await relay.stop() == 0
+        assert emulator.total("sampled") == (accepted - 1) * 10
+    finally:
+        await emulator.stop()
