@@ -18,7 +18,19 @@ from relay.errors import ExitCode, RelayError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-COMMANDS: Final = ("run", "demo", "check", "config", "send", "dead", "spool", "cloud", "healthcheck", "reload")
+COMMANDS: Final = (
+    "run",
+    "demo",
+    "check",
+    "config",
+    "explain",
+    "send",
+    "dead",
+    "spool",
+    "cloud",
+    "healthcheck",
+    "reload",
+)
 
 
 class LazyGroup(click.Group):

@@ -1,0 +1,211 @@
+"""What `explain CODE` says of each error code, beside its meaning in errors.CODES: the usual causes, and what to do.
+
+Each page begins with its code; `?` is a cause, the most likely one first; `>` is a remedy, in the order in which a
+person should try them. A test demands a page for every code and none for others.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+_PAGES: Final = """
+RLY101
+? The old StatsD daemon, or another relay, still holds the address; the message names the process.
+? A port below 1024, or an address that this machine does not have.
+? The state directory belongs to another user, or its file system is read-only.
+? Of a command: no relay listens where it asks.
+> Stop who holds the port (`ss -lunp sport = :8125` shows it), or give [listen] udp another one and let the old daemon
+  repeat its packets to it.
+> Give [spool] path a directory of the relay's user; "none" keeps requests in memory only.
+> Of a command: name the relay's file with -c, so that it finds the same addresses and directories.
+
+RLY102
+? A key is misspelt or stands in another table; the message names the nearest one.
+? A value has no unit or an unknown one: sizes are like 8MiB, times like 60s or 1h.
+? A variable begins with STATSD_RELAY_ and names no key.
+> Go to the line and column that are shown: every problem is listed at once, each with its fix.
+> See `statsd-relay config example` for all keys and `statsd-relay config env` for all variables.
+> Try it with `statsd-relay check FILE` before a reload.
+
+RLY103
+? The path is wrong, or the relay's user may not read the file.
+? TOML: a text without quotes, a bracket that is not closed, a table that is written twice.
+? A secret's or certificate's file that a key names does not exist.
+> Run `statsd-relay check FILE` as the relay's user; it shows the line.
+> In containers, look whether the file is mounted where -c points.
+
+RLY104
+? The directory was made by root or by another user, and the relay runs as somebody else.
+? Its mode lets the group or everybody write, or one of the relay's files there is a symbolic link.
+> Run the `chown` or `chmod` of the message: whoever can write there can make the relay write anywhere.
+> Look where a symbolic link leads before you remove it; the relay never makes one.
+
+RLY105
+? Another relay runs with the same [spool] path; the message has its pid.
+? A relay that is stopping: it may take some seconds to send its last window.
+> Stop the other one, or give each its own [spool] path: two of them would send each request twice.
+> To replace a running relay without a loss, use `statsd-relay reload --upgrade`.
+
+RLY110
+? No access key was found in the configuration, the environment or ~/.jdc/config.
+? Only one half of the key is set where it was found, or the region is missing.
+? A variable that the file uses, such as ${NAME:?}, is not set.
+> Set JDCLOUD_ACCESS_KEY_ID, JDCLOUD_SECRET_ACCESS_KEY and JDCLOUD_REGION_ID; or [cloud] access_key_file,
+  secret_key_file and region.
+> Without an account: `statsd-relay demo`, or `statsd-relay run --dry-run`.
+
+RLY120
+? The key was disabled or deleted, or may not write to Cloud Monitor.
+? Secret and access key do not belong together, or one of them was cut.
+? The clock of this machine is wrong: signatures hold for minutes only. The message has the difference.
+> Nothing is lost meanwhile: requests wait, and the files of credentials are read again every 5 s.
+> Compare the key in the console with what the start line says of where it was found.
+> If the clock differs, synchronise it: `timedatectl`, see RLY122.
+
+RLY121
+? The file with the secret key has a mode such as 0644.
+? In Kubernetes, a Secret is mounted with the default mode.
+> chmod 600 FILE, owned by the relay's user.
+> In Kubernetes: defaultMode: 0400 at the volume, and fsGroup or runAsUser for the relay.
+
+RLY122
+? No time service runs, or the machine woke from a snapshot or from suspension.
+> `timedatectl set-ntp true`, or start chronyd; in a virtual machine, look at the host's clock.
+> Minutes are cut by this clock: points of a wrong one land in the wrong minute, or are refused.
+
+RLY201
+? net.core.rmem_max is smaller than [listen] receive_buffer; its default on Linux is 208 KiB.
+> sysctl -w net.core.rmem_max=8388608, and the same line in /etc/sysctl.d. For a container, on its host.
+> Or give the process CAP_NET_ADMIN, or let systemd open the socket with ReceiveBuffer=8M.
+> Or ask for less: the warning says for how many milliseconds a restart may last with what was granted.
+
+RLY202
+? Bursts that are longer than the receive buffer holds; see RLY201 first.
+? One core is not enough for what comes: many small packets cost more than a few full ones.
+? The process was stopped for long, by a debugger, a suspension or a limit on its CPU time.
+> Enlarge the buffer: net.core.rmem_max and [listen] receive_buffer.
+> Let clients gather lines: a packet of 1,400 bytes costs little more than one of 20.
+> Raise the CPU limit of the container, or [listen] readers where more than four cores are free.
+> `relay_receive_queue_bytes` shows how full the queue is, `relay_kernel_drops_total` how much was lost.
+
+RLY301
+? A client sends something else to this port, or formats numbers by its locale (1,5 for 1.5).
+? A name or a tag has a colon, a bar or a line feed in it.
+? A type that is not known: c, g, ms, h, d and s are.
+> The warning shows one line of each reason with a caret, and who sent it.
+> `statsd-relay explain LINE` walks through any line; the others of its packet are never harmed.
+> `relay_rejected_lines_total` counts by reason. In a log, further ones of a reason are only counted.
+
+RLY302
+? Names with blanks, `/` or `-`, which become `_`, or other characters, which are dropped.
+? Tag values with any of these: each becomes `_`.
+> `statsd-relay explain NAME` shows what a name becomes. Names that become the same are added up.
+> Nothing needs to be done. With [listen] names = "strict" such samples are dropped instead.
+
+RLY303
+? A series has more than five tags with `host`, or more than 255 bytes of keys and values.
+> `statsd-relay explain LINE` shows which were kept: `host` first, then the line's by key, then [tags].
+> Send fewer; leave out of [tags] what the name says anyway.
+
+RLY310
+? A tag with an id of a user, request or session in it; the warning names the tag and counts its values.
+? Names with such an id in them: the warning shows the part before it.
+? A fleet that has outgrown [limits] series or series_per_metric.
+> Take the id out of the client's tags or names. Totals stay right meanwhile: what is too many is added up in one
+  series of its metric, with the tag overflow=true.
+> If all of them are wanted, raise [limits] series, series_per_metric and memory; each series costs a point a minute
+  of the cloud's quota.
+
+RLY401
+? Other relays use the same access key: about 1,000 requests a minute are allowed for all of them.
+? More series than the quota takes: 50 points fit into a request.
+> Nothing needs to be done for a short time: senders pause for as long as the cloud asks, then find the rate by
+  themselves; nothing is dropped.
+> Ask JD Cloud for a higher quota, give each fleet an access key of its own, or send fewer series.
+> Lower [cloud] requests_per_minute to this relay's share, so that others get theirs.
+
+RLY402
+? A point breaks a rule of the service that this relay does not know of; the warning has the cloud's words.
+? Every point is refused: a setting is wrong, such as the region, the namespace or the type of points.
+> `statsd-relay dead list` and `dead show`: each refused point with the cloud's own words.
+> When every point is refused, all is kept and one request a minute tries: change the setting, and it goes on. If the
+  words are about the type, try [cloud] output = "raw".
+> `statsd-relay dead replay` sends them again, once each, when the cause is gone.
+
+RLY403
+? Each timer sends a point for itself and one for each percentile; 50 points fit into a request.
+? [cloud] requests_per_minute is lower than what the key may send.
+> Send fewer series or percentiles ([window] percentiles), or raise [cloud] requests_per_minute if the quota is
+  higher.
+> Meanwhile sums, counts and averages are complete; percentiles that are left out are counted as percentile_quota.
+
+RLY404
+? [cloud] endpoint has a path or a host that the service does not have, or the region is misspelt.
+? A proxy answers in the cloud's place.
+> Compare [cloud] endpoint and region with `statsd-relay config show`; the default endpoint is right for every public
+  region.
+> Look at the answer's words in the warning: they are the server's own.
+> Nothing is lost meanwhile: requests wait, and one a minute tries.
+
+RLY410
+? The cloud was not reachable or refused credentials for hours: see what other codes the log has.
+? More is produced than the quota of the cloud lets out (RLY401).
+> Repair the way to the cloud: what waits goes out by itself, the newest window first.
+> Raise [spool] max, if the disk has room; `statsd-relay spool stat` shows what waits.
+> When it is full, whole oldest windows are dropped, and counted as spool_full.
+
+RLY411
+? The disk of the state directory is full or read-only, reports errors, or takes over 2 s for a write.
+? The quota of the user or of the container is used up.
+> Make room, or repair the disk: windows go on from memory, and are written within seconds of its recovery.
+> Until then do not kill the relay: an orderly stop sends what it can, a crash loses what is not sent.
+> Give an alarm to `relay_durability_degraded`.
+
+RLY412
+? The machine lost its power or its disk while a file was written.
+? The state directory was used by a newer release of the relay.
+> Nothing needs to be done: what could be read is used, the rest is kept under the name in the warning.
+> `statsd-relay spool verify` reads everything that is there now.
+> After a look, remove the file that was set aside; after a downgrade, go back to the newer release to send what is in
+  it.
+
+RLY501
+? The worker was killed, most often because a limit on memory was reached: see `dmesg` or the container's events.
+? A mistake of the relay itself: the log has its traceback.
+? The supervisor was killed; its worker stops in order then.
+> The next worker goes on with the same sockets and the window of the last checkpoint; at most the last second is
+  lost.
+> If it comes again: raise the memory limit, or lower [limits] memory and series.
+> Please report a traceback.
+
+RLY502
+? The new file has a mistake, or changes a key that only a restart can change.
+? Without a state directory the worker is not replaced: its window would be lost.
+> Read the reasons in the warning, or run `statsd-relay check FILE`; then reload again.
+> For keys that need a restart, restart: the open window and the sockets' queues are not lost with a state directory
+  and socket activation.
+> `relay_config_last_reload_successful` is 0 until a reload works.
+
+RLY900
+? It was installed where there is no C compiler, so the native part could not be built.
+> Install gcc and the headers of Python, then `pip install --force-reinstall --no-cache-dir statsd-relay`. The image
+  has it.
+> Or accept the slower one: [listen] hotpath = "python": the same results for 4 to 12 times the CPU a line.
+"""
+
+
+class Page(NamedTuple):
+    """Of one code."""
+
+    causes: list[str]
+    remedies: list[str]
+
+
+def pages() -> dict[str, Page]:
+    """Return the page of each code."""
+    found: dict[str, Page] = {}
+    for page in _PAGES.strip().split("\n\n"):
+        code, *entries = page.replace("\n  ", " ").split("\n")
+        causes, remedies = ([entry[2:] for entry in entries if entry.startswith(mark)] for mark in ("? ", "> "))
+        found[code] = Page(causes, remedies)
+    return found
