@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import re
 from itertools import accumulate
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relay import limits
 from relay.hotpath.line import KINDS, TIMESTAMP, end_of_group, is_event, is_rate, read_number
 from relay.model import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _NUMBER_SO_FAR: Final = re.compile(rb"[+-]?[0-9]*\.?[0-9]*(?:(?<=[0-9.])[eE][+-]?[0-9]*)?")
 _CONTEXT: Final = 60
@@ -48,23 +51,33 @@ class _Field(NamedTuple):
 
 def find_fault(line: bytes) -> Fault | None:
     """Return the first thing wrong with a line by the grammar; None if nothing is."""
-    name, colon, rest = line.partition(b":")
     if is_event(line):
         return None
-    if not name:
+    if line[:1] in (b"", b":"):
         return Fault("empty_name", 0)
-    if not colon:
+    if b":" not in line:
         return Fault("no_value", len(line))
+    faults = (_find_in_group(values, kind, sections) for values, kind, *sections in _groups(line))
+    return next(filter(None, faults), None)
+
+
+def sections(line: bytes) -> list[list[bytes]]:
+    """Return the sections of each group of a line that is accepted, as they came."""
+    return [[field.text for field in fields] for _, _, *fields in _groups(line)]
+
+
+def _groups(line: bytes) -> Iterator[list[_Field]]:
+    """Yield the fields of each group: values, type, and the sections."""
+    name, _, rest = line.partition(b":")
     texts = rest.split(b"|")
     places = [*accumulate((len(text) + 1 for text in texts), initial=len(name) + 1)][1:]
     values, fields, start = _Field(len(name) + 1, texts[0]), texts[1:], 0
     while True:
         end, last, more = end_of_group(fields, start)
         at = min(places[end], len(line))
-        sections = [*map(_Field, places[start:end], fields[start:end]), _Field(at, last)]
-        fault = _find_in_group(values, sections[0], sections[1:])
-        if fault or more is None:
-            return fault
+        yield [values, *map(_Field, places[start:end], fields[start:end]), _Field(at, last)]
+        if more is None:
+            return
         values, start = _Field(at + len(last) + 1, more), end + 1
 
 

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relay.errors import REJECTED_LINES
-from relay.hotpath.explain import WORDS, Fault, explain, find_fault, show
+from relay.hotpath.explain import WORDS, Fault, explain, find_fault, sections, show
 from relay.hotpath.line import is_event, parse
 
 VECTORS = [json.loads(line) for line in (Path(__file__).parents[1] / "vectors/lines.jsonl").read_text().splitlines()]
@@ -71,6 +71,19 @@ def test_the_byte_where_reading_stopped(line, at):
     fault = find_fault(line)
     assert fault is not None
     assert (fault.at, fault.reason) == (at, parse(line))
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        (b"a:1|c", [[]]),
+        (b"a:1|c|@0.1|#k:v,l:w|c:id|zz", [[b"@0.1", b"#k:v,l:w", b"c:id", b"zz"]]),
+        (b"a:1|c|@0.1:2|ms:3|g|T5|", [[b"@0.1"], [], [b"T5", b""]]),
+    ],
+)
+def test_the_sections_of_a_line(line, found):
+    assert sections(line) == found
+    assert len(found) == len(parse(line).groups)
 
 
 def test_every_reason_has_words_and_some_have_a_place():
