@@ -44,6 +44,7 @@ def bench_feed(implementation: type[NativeHotPath | PythonHotPath], sent: Sequen
         window_seconds=60,
         max_age=86_400,
         idle_gauge_ttl=3600,
+        exact_samples=64,
         catch_all=lambda kind: Series(f"overflow.{kind}", (), kind),
     )
     hotpath.open_window(int(NOW))

@@ -86,6 +86,7 @@ def ingest_settings(config: Config) -> IngestSettings:
         window_seconds=config.window.seconds,
         max_age=float(config.cloud.max_age),
         idle_gauge_ttl=config.window.idle_gauge_ttl(),
+        exact_samples=limits.QUANTILE_EXACT,
         catch_all=[namer.overflow(kind) for kind in Kind],
         allow=config.listen.allow,
         receive_buffer=int(config.listen.receive_buffer),

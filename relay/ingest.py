@@ -39,6 +39,7 @@ class IngestSettings(NamedTuple):
     window_seconds: int
     max_age: float
     idle_gauge_ttl: float
+    exact_samples: int
     catch_all: Sequence[Series]
     """The series of last resort, in the order of `Kind`."""
     allow: Sequence[str]
@@ -74,6 +75,7 @@ class IngestSettings(NamedTuple):
             "window_seconds": self.window_seconds,
             "max_age": self.max_age,
             "idle_gauge_ttl": self.idle_gauge_ttl,
+            "exact_samples": self.exact_samples,
             "catch_all": self.overflow(),
         }
 

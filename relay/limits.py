@@ -42,6 +42,8 @@ YEAR_MAX: Final = 4_102_444_800
 # --- sketches and sets (design decisions that are part of the partial format) -----------------------------------------
 QUANTILE_EXACT: Final = 64
 """Samples kept verbatim before a timer turns into log buckets."""
+QUANTILE_EXACT_STATSD: Final = 2_048
+"""The same where timers are computed as statsd does: 34 samples a second and series, at 32 KiB."""
 SKETCH_ACCURACY: Final = 0.01
 """Relative error; gamma = 1.01 / 0.99."""
 SKETCH_BINS: Final = 2_048

@@ -73,6 +73,10 @@ class Quantiles(Protocol):
         """Smallest value whose cumulative weight reaches q (0..1) of the total."""
         ...
 
+    def ascending(self) -> tuple[list[float], list[float] | None]:
+        """Values in ascending order, and the weight of each, or None while every sample is kept as it came."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollup:

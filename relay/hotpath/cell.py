@@ -33,7 +33,7 @@ class Cell:
         *("kind", "pending", "samples", "exported", "weight", "sketch", "distinct"),
     )
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: Kind, exact_samples: int = limits.QUANTILE_EXACT) -> None:
         self.kind = kind
         self.samples = 0
         """Without those pending."""
@@ -49,7 +49,7 @@ class Cell:
         self.pending: list[float] = []
         self.weight: float | None = None
         """Of every value pending; None before the first, NaN once a series came with several rates."""
-        self.sketch = Sketch() if kind is Kind.TIMER else None
+        self.sketch = Sketch(exact_samples) if kind is Kind.TIMER else None
         self.distinct = Distinct() if kind is Kind.SET else None
 
     def __repr__(self) -> str:

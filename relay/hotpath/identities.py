@@ -106,8 +106,8 @@ class Provisional:
 
     __slots__ = ("cell", "dropped", "late", "lines", "relative", "relative_lines")
 
-    def __init__(self, kind: Kind) -> None:
-        self.cell = Cell(kind)
+    def __init__(self, kind: Kind, exact_samples: int) -> None:
+        self.cell = Cell(kind, exact_samples)
         self.relative: Cell | None = None
         self.lines = 0
         self.relative_lines = 0
@@ -152,9 +152,8 @@ class Provisional:
 class Waiting:
     """State: the provisionals of one window, in the order they came."""
 
-    def __init__(self, *, limit: int, memory: int) -> None:
-        self._limit = limit
-        self._memory = memory
+    def __init__(self, *, limit: int, memory: int, exact_samples: int) -> None:
+        self.set_limits(limit=limit, memory=memory, exact_samples=exact_samples)
         self._items: dict[Identity, Provisional] = {}
         self._bytes = 0
 
@@ -170,16 +169,17 @@ class Waiting:
         """Oldest first."""
         return iter(self._items)
 
-    def set_limits(self, *, limit: int, memory: int) -> None:
+    def set_limits(self, *, limit: int, memory: int, exact_samples: int) -> None:
         """Change the bounds for those that come."""
         self._limit = limit
         self._memory = memory
+        self._exact_samples = exact_samples
 
     def join(self, identity: Identity) -> Provisional | None:
         """Return the provisional of an identity; None if it has none and there is no room."""
         waiting = self._items.get(identity)
         if waiting is None and len(self._items) < self._limit and self._bytes < self._memory:
-            waiting = self._items[identity] = Provisional(identity.kind)
+            waiting = self._items[identity] = Provisional(identity.kind, self._exact_samples)
             self._bytes += footprint(identity)
         return waiting
 

@@ -1,6 +1,6 @@
 """Quantiles and cardinalities in bounded memory: the readable specification.
 
-`Sketch`: exact up to 64 samples, then the DDSketch layout with gamma = 1.01/0.99, that is a relative error of 1 %.
+`Sketch`: exact up to 64 samples, or a higher bound; then the DDSketch layout with gamma = 1.01/0.99: within 1 %.
 `Distinct`: exact up to 2,048 members, then a HyperLogLog of 2**14 registers, a standard error of 0.81 %.
 
 Both have one `merge`, commutative, and associative up to rounding (I3); their state is part of the partial format.
@@ -25,11 +25,12 @@ _REST_BITS: Final = 64 - limits.SET_PRECISION
 
 
 class Sketch:
-    """State: either up to 64 weighted samples, or weights per logarithmic bin, one side per sign."""
+    """State: either up to `most` weighted samples, or weights per logarithmic bin, one side per sign."""
 
-    __slots__ = ("exact", "high", "low", "negative", "positive", "zero")
+    __slots__ = ("exact", "high", "low", "most", "negative", "positive", "zero")
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = limits.QUANTILE_EXACT) -> None:
+        self.most = most
         self.exact: list[tuple[float, float]] | None = []
         """(value, weight); None once the bins are used."""
         self.positive: dict[int, float] = {}
@@ -52,7 +53,7 @@ class Sketch:
         self.low = min(low, self.low)
         self.high = max(high, self.high)
         if self.exact is not None:
-            if len(self.exact) + len(values) <= limits.QUANTILE_EXACT:
+            if len(self.exact) + len(values) <= self.most:
                 self.exact.extend([(value, weight) for value in values])
                 return
             self.coarsen()
@@ -70,7 +71,7 @@ class Sketch:
         """Add another sketch's weights; `other` is not changed."""
         self.low, self.high = min(self.low, other.low), max(self.high, other.high)
         if self.exact is not None:
-            if other.exact is not None and len(self.exact) + len(other.exact) <= limits.QUANTILE_EXACT:
+            if other.exact is not None and len(self.exact) + len(other.exact) <= self.most:
                 self.exact.extend(other.exact)
                 return
             self.coarsen()
@@ -93,6 +94,13 @@ class Sketch:
             if reached >= target:
                 return min(max(value, self.low), self.high)
         return self.high if entries else 0.0
+
+    def ascending(self) -> tuple[list[float], list[float] | None]:
+        """Return the values in ascending order, and the weight of each, or None while every sample is kept."""
+        if self.exact is not None:
+            return sorted([value for value, _ in self.exact]), None
+        bins = list(self._ascending())
+        return [min(max(value, self.low), self.high) for value, _ in bins], [weight for _, weight in bins]
 
     def _ascending(self) -> Iterable[tuple[float, float]]:
         for index in sorted(self.negative, reverse=True):

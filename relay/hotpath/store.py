@@ -43,6 +43,8 @@ class Settings(TypedDict):
     """Seconds; older samples are dropped."""
     idle_gauge_ttl: float
     """Seconds that an idle gauge repeats; 0 not at all, infinity for ever."""
+    exact_samples: int
+    """A timer keeps so many as they came before it uses bins: 4 times a power of two, 32,768 at most."""
     catch_all: Callable[[Kind], Series]
     """Names the series of last resort of a class."""
 
@@ -74,27 +76,34 @@ class Store:
         return f"<Store {self.open!r}, {self.aliases!r}, {self.waiting!r}>"
 
     def _new_table(self, start: int) -> Table:
-        return Table(
-            start,
-            self.gauges,
-            series_limit=self._settings["series_limit"],
-            series_per_metric=self._settings["series_per_metric"],
-            memory=self._settings["memory"] // 2,
-        )
+        return Table(start, self.gauges, **self._table_limits())
+
+    def _table_limits(self) -> dict[str, int]:
+        settings = self._settings
+        return {
+            "series_limit": settings["series_limit"],
+            "series_per_metric": settings["series_per_metric"],
+            "memory": settings["memory"] // 2,
+            "exact_samples": settings["exact_samples"],
+        }
 
     def configure(self, settings: Settings) -> None:
         """Set other limits; what is over a lower one stays until it is used no more."""
         self._settings = settings
         self.aliases.set_limits(limit=alias_limit(settings), memory=settings["memory"] // _SHARE_OF_MEMORY)
-        self.waiting.set_limits(limit=settings["series_limit"], memory=settings["memory"] // _SHARE_OF_MEMORY)
-        self.open.set_limits(
-            series_limit=settings["series_limit"],
-            series_per_metric=settings["series_per_metric"],
-            memory=settings["memory"] // 2,
-        )
+        self.waiting.set_limits(**self._waiting_limits())
+        self.open.set_limits(**self._table_limits())
 
     def _new_waiting(self) -> Waiting:
-        return Waiting(limit=self._settings["series_limit"], memory=self._settings["memory"] // _SHARE_OF_MEMORY)
+        return Waiting(**self._waiting_limits())
+
+    def _waiting_limits(self) -> dict[str, int]:
+        settings = self._settings
+        return {
+            "limit": settings["series_limit"],
+            "memory": settings["memory"] // _SHARE_OF_MEMORY,
+            "exact_samples": settings["exact_samples"],
+        }
 
     # --- taking samples -----------------------------------------------------------------------------------------------
 

@@ -28,7 +28,14 @@ class Table:
     """State: series -> cell, and the number of series per metric."""
 
     def __init__(
-        self, start: int, gauges: Collection[Series], *, series_limit: int, series_per_metric: int, memory: int
+        self,
+        start: int,
+        gauges: Collection[Series],
+        *,
+        series_limit: int,
+        series_per_metric: int,
+        memory: int,
+        exact_samples: int,
     ) -> None:
         self.start = start
         self.cells: dict[Series, Cell] = {}
@@ -38,7 +45,12 @@ class Table:
         self._idle = len(gauges)
         """Gauges that were not seen in this window."""
         self._per_metric: dict[str, int] = {}
-        self.set_limits(series_limit=series_limit, series_per_metric=series_per_metric, memory=memory)
+        self.set_limits(
+            series_limit=series_limit,
+            series_per_metric=series_per_metric,
+            memory=memory,
+            exact_samples=exact_samples,
+        )
         self._relieved = 0
         self.full = False
         """Memory is at its bound: nothing new is kept apart."""
@@ -51,12 +63,13 @@ class Table:
         """Series, idle gauges included."""
         return len(self.cells) + self._idle
 
-    def set_limits(self, *, series_limit: int, series_per_metric: int, memory: int) -> None:
+    def set_limits(self, *, series_limit: int, series_per_metric: int, memory: int, exact_samples: int) -> None:
         """Change what is admitted; what is in stays."""
         self._limit = series_limit
         self._admitted = max(1, series_limit - int(series_limit * limits.OVERFLOW_SHARE))
         self._metric_limit = series_per_metric
         self._memory = memory
+        self._exact_samples = exact_samples
 
     def place(self, answer: Resolution, catch_all: Callable[[Kind], Series]) -> tuple[Series, Cell, bool]:
         """Return the series that takes samples of `answer`, its cell, and whether that is an overflow."""
@@ -85,7 +98,7 @@ class Table:
         if cell is None:
             self._idle -= series in self._gauges
             self._per_metric[series.metric] = self._per_metric.get(series.metric, 0) + 1
-            cell = self.cells[series] = Cell(series.kind)
+            cell = self.cells[series] = Cell(series.kind, self._exact_samples)
             if series.kind is Kind.GAUGE:
                 self.gauge_cells[series] = cell
         return cell

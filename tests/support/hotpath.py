@@ -28,6 +28,7 @@ SETTINGS = {
     "window_seconds": 60,
     "max_age": 86_400.0,
     "idle_gauge_ttl": 120.0,
+    "exact_samples": 64,
     "catch_all": catch_all,
 }
 

@@ -24,6 +24,7 @@ cdef extern from "kernel/receive.h" nogil:
         size_t size
     ctypedef struct budget:
         size_t used, limit
+        uint16_t exact
     void *take(budget *memory, size_t size)
     void give(budget *memory, void *block, size_t size)
 
@@ -44,6 +45,8 @@ cdef extern from "kernel/receive.h" nogil:
     void sketch_free(sketch *self, budget *memory)
     void sketch_add(sketch *self, double value, double weight, budget *memory)
     void sketch_merge(sketch *self, const sketch *other, budget *memory)
+    size_t sketch_size(const sketch *self)
+    size_t sketch_ascending(const sketch *self, sample *into)
     double sketch_quantile(const sketch *self, double q, double low, double high)
     bint bins_add(bins *side, uint32_t key, double weight, budget *memory)
 
@@ -131,6 +134,7 @@ cdef extern from "kernel/receive.h" nogil:
         size_t series_limit, series_per_metric, alias_limit, memory
         int64_t window_seconds
         double max_age, idle_gauge_ttl
+        uint16_t exact_samples
         uint64_t secret[4]
         series_name catch_all[4]
     ctypedef struct counts:

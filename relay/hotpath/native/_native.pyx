@@ -112,16 +112,45 @@ cdef class Quantiles:
         """Return the smallest value whose cumulative weight reaches q (0..1) of the total."""
         return k.sketch_quantile(self._sketch, q, self._low, self._high) if self._sketch != NULL else 0.0
 
+    def ascending(self):
+        """Return the values in ascending order, and the weight of each, or None while every sample is kept."""
+        if self._sketch == NULL:
+            return [], None
+        return self._bins() if self._sketch.binned else (self._samples(), None)
+
+    cdef list _samples(self):
+        cdef list values = [self._sketch.exact[i].value for i in range(self._sketch.exact_used)]
+        values.sort()
+        return values
+
+    cdef tuple _bins(self):
+        cdef size_t count, i
+        cdef k.sample *entries = <k.sample *>calloc(k.sketch_size(self._sketch), sizeof(k.sample))
+        if entries == NULL:
+            raise MemoryError
+        try:
+            count = k.sketch_ascending(self._sketch, entries)
+            values = [min(max(entries[i].value, self._low), self._high) for i in range(count)]
+            return values, [entries[i].weight for i in range(count)]
+        finally:
+            free(entries)
+
+
+cdef k.budget unbounded() noexcept:
+    """Return the budget of what lives outside of a hot path's tables."""
+    cdef k.budget memory
+    memory.used, memory.limit, memory.exact = 0, <size_t>-1, 32768
+    return memory
+
 
 cdef Quantiles quantiles_of(const cell *whose, object owner):
     """View a sketch that `owner` keeps alive; copy it if nobody does."""
     cdef const sketch *found = <const sketch *>whose.extra
     cdef Quantiles made = Quantiles.__new__(Quantiles)
-    cdef k.budget memory
+    cdef k.budget memory = unbounded()
     made._owner = owner
     made._sketch, made._low, made._high = found, whose.low, whose.high
     if owner is None and found != NULL:
-        memory.used, memory.limit = 0, <size_t>-1
         made._copy = <sketch *>calloc(1, sizeof(sketch))
         if made._copy == NULL:
             raise MemoryError
@@ -269,12 +298,12 @@ cdef class NativeHotPath:
     cdef k.output _output
     cdef long _seconds
 
-    def __init__(self, *, series_limit, series_per_metric, memory, window_seconds, max_age, idle_gauge_ttl, catch_all):
-        self._set(series_limit, series_per_metric, memory, window_seconds, max_age, idle_gauge_ttl, catch_all)
+    def __init__(self, **settings):
+        self._set(**settings)
 
-    cdef int _set(
-        self, series_limit, series_per_metric, memory, window_seconds, max_age, idle_gauge_ttl, catch_all
-    ) except -1:
+    def _set(
+        self, *, series_limit, series_per_metric, memory, window_seconds, max_age, idle_gauge_ttl, exact_samples, catch_all
+    ):
         """Make the kernel's tables with these settings, or set them."""
         cdef k.settings settings
         cdef bytes secret = urandom(32)
@@ -282,6 +311,7 @@ cdef class NativeHotPath:
         settings.series_limit, settings.series_per_metric = series_limit, series_per_metric
         settings.alias_limit, settings.memory = series_limit * limits.IDENTITIES_PER_SERIES, memory
         settings.window_seconds, settings.max_age, settings.idle_gauge_ttl = window_seconds, max_age, idle_gauge_ttl
+        settings.exact_samples = exact_samples
         memcpy(settings.secret, <const char *>secret, 32)
         for number, kind in enumerate(KINDS):
             settings.catch_all[<int>number] = name_of(catch_all(kind), alive)
@@ -292,7 +322,6 @@ cdef class NativeHotPath:
         elif not k.hotpath_configure(self._self, &settings):
             raise MemoryError
         self._seconds = window_seconds
-        return 0
 
     def __dealloc__(self):
         k.receiver_free(self._receiver)
@@ -456,9 +485,8 @@ cdef class NativeHotPath:
     cdef int _restore(self, object record) except -1:
         cdef list alive = []
         cdef series_name name = name_of(record.series(), alive)
-        cdef k.budget memory
+        cdef k.budget memory = unbounded()
         cdef cell restored
-        memory.used, memory.limit = 0, <size_t>-1
         memset(&restored, 0, sizeof(restored))
         restored.samples, restored.count, restored.sum = record.samples, record.count, record.total
         restored.low, restored.high = record.low, record.high
@@ -503,10 +531,8 @@ cdef class NativeHotPath:
     cdef bint _forget(self, bytes name):
         return k.hotpath_forget(self._self, span_of(name))
 
-    def configure(
-        self, *, series_limit, series_per_metric, memory, window_seconds, max_age, idle_gauge_ttl, catch_all
-    ):
-        self._set(series_limit, series_per_metric, memory, window_seconds, max_age, idle_gauge_ttl, catch_all)
+    def configure(self, **settings):
+        self._set(**settings)
 
     def forget_aliases(self):
         with nogil:

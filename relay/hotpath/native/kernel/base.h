@@ -97,8 +97,10 @@ static inline double saturate(double value) {
     return value;
 }
 
+/* What may be taken: bytes, and samples that one sketch keeps as they came. */
 typedef struct budget {
     size_t used, limit;
+    uint16_t exact; /* 4 times a power of two, up to 32,768 */
 } budget;
 
 static inline bool budget_full(const budget *memory) { return memory->used >= memory->limit; }

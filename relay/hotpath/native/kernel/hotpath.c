@@ -17,6 +17,7 @@ static void set_limits(hotpath *self, const settings *settings) {
     registry->per_metric = settings->series_per_metric;
     registry->memory.limit = settings->memory / 2;
     self->aliases_memory.limit = self->waiting_memory.limit = settings->memory / SHARE_OF_MEMORY;
+    registry->memory.exact = settings->exact_samples;
 }
 
 static bool open_tables(hotpath *self, const settings *settings) {

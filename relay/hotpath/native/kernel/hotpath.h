@@ -22,6 +22,7 @@ typedef struct settings {
     size_t series_limit, series_per_metric, alias_limit, memory;
     int64_t window_seconds;
     double max_age, idle_gauge_ttl;
+    uint16_t exact_samples;
     uint64_t secret[4];
     series_name catch_all[KINDS];
 } settings;

@@ -139,7 +139,7 @@ void sketch_coarsen(sketch *self, budget *memory) {
 /* Makes room for one more exact sample; false if it must not, or cannot, grow. */
 static bool grow_exact(sketch *self, budget *memory) {
     uint16_t capacity = (uint16_t)(self->exact_capacity ? 2 * self->exact_capacity : 4);
-    if (capacity > QUANTILE_EXACT || budget_full(memory)) return false;
+    if (capacity > memory->exact || budget_full(memory)) return false;
     sample *grown = take(memory, capacity * sizeof *grown);
     if (grown == NULL) return false;
     uint16_t used = self->exact_used;
@@ -184,8 +184,7 @@ static int by_value(const void *left, const void *right) {
     return (a->weight > b->weight) - (a->weight < b->weight);
 }
 
-/* Copies what the sketch holds as samples, in ascending order; returns how many. */
-static size_t ascending(const sketch *self, sample *into) {
+size_t sketch_ascending(const sketch *self, sample *into) {
     size_t count = 0;
     if (self->exact_used > 0) memcpy(into, self->exact, self->exact_used * sizeof *into);
     count += self->exact_used;
@@ -218,10 +217,9 @@ static double clamp(double value, double low, double high) {
 }
 
 double sketch_quantile(const sketch *self, double q, double low, double high) {
-    size_t most = (size_t)self->exact_used + self->negative.used + self->positive.used + 1;
-    sample *entries = calloc(most, sizeof *entries);
+    sample *entries = calloc(sketch_size(self), sizeof *entries);
     if (entries == NULL) return self->exact_used || self->binned ? high : 0.0;
-    size_t count = ascending(self, entries);
+    size_t count = sketch_ascending(self, entries);
     double target = q * total_weight(entries, count), reached = 0, found = count ? high : 0.0;
     for (size_t i = 0; i < count; i++) {
         reached += entries[i].weight;

@@ -1,13 +1,13 @@
 /* Quantiles of a timer in bounded memory; the same states and answers as relay/hotpath/sketch.py.
  *
- * Theory. Up to 64 samples are kept as they came. Beyond, weights are added in logarithmic bins (DDSketch layout, gamma
- * = 1.01/0.99): bin i holds gamma^(i-1) < v <= gamma^i, one set of bins a side, |v| < 1e-9 counts as zero. A side is an
- * open-addressed table whose hash is the index itself: bins that lie side by side in value lie side by side in memory,
- * so a timer costs no more than a dense array would, and two far outliers no more than two entries. A bin is 16 bytes,
- * so adding to it touches one cache line.
+ * Theory. As many samples as the budget says (64, or more) are kept as they came. Beyond, weights are added in
+ * logarithmic bins (DDSketch layout, gamma = 1.01/0.99): bin i holds gamma^(i-1) < v <= gamma^i, one set of bins a side,
+ * |v| < 1e-9 counts as zero. A side is an open-addressed table whose hash is the index itself: bins that lie side by side
+ * in value lie side by side in memory, so a timer costs no more than a dense array would, and two far outliers no more
+ * than two entries. A bin is 16 bytes, so adding to it touches one cache line.
  *
- * Growth: samples 4, 8 .. 64; bins 16, 32 .. 4096, three quarters full at most. At 2,048 bins a side the lowest two
- * become one. At the bound of memory a side stops at 64 slots, and what finds no bin joins the nearest one.
+ * Growth: samples 4, 8 and so on to their bound; bins 16, 32 .. 4096, three quarters full at most. At 2,048 bins a side
+ * the lowest two become one. At the bound of memory a side stops at 64 slots, and what finds no bin joins the nearest one.
  * Invariants: indices are -1,036 .. 35,489, stored with BIN_BIAS so that 0 is a free slot; weights > 0. */
 #ifndef RELAY_SKETCH_H
 #define RELAY_SKETCH_H
@@ -64,6 +64,13 @@ void sketch_merge(sketch *self, const sketch *other, budget *memory);
 
 /* Returns the smallest value whose cumulative weight reaches q of the total, within [low, high]; 0 for an empty one. */
 double sketch_quantile(const sketch *self, double q, double low, double high);
+
+/* Copies what the sketch holds as samples, in ascending order; returns how many: up to sketch_size. */
+size_t sketch_ascending(const sketch *self, sample *into);
+
+static inline size_t sketch_size(const sketch *self) {
+    return (size_t)self->exact_used + self->negative.used + self->positive.used + 1;
+}
 
 /* For the partial format: put one bin into a side; false without memory. */
 bool bins_add(bins *side, uint32_t key, double weight, budget *memory);
