@@ -224,6 +224,8 @@ class Tally:
     sections_ignored: int
     series: int
     aliases: int
+    last_at: float = 0.0
+    """Wall time of the last datagram; 0 before the first."""
 
 
 class Peer(NamedTuple):

@@ -280,24 +280,23 @@ class PythonHotPath:
 
     # --- looking ------------------------------------------------------------------------------------------------------
 
-    def snapshot(self, limit: int) -> list[Row]:
-        """Return up to `limit` rows of the open window as it is now."""
-        self._fold()
-        return self._store.snapshot(limit)
+    def snapshot(self) -> Iterator[list[Row]]:
+        """Yield the open window's rows in the order they came, in parts (some empty), each as it is when taken."""
+        return self._store.snapshot(self._now)
+
+    def gauges(self) -> Iterator[list[tuple[Series, float]]]:
+        """Yield every gauge with the value on which its next delta stands, in such parts."""
+        return self._store.list_gauges()
 
     def list_series(self, first: int, count: int) -> list[Series]:
         """Return the open window's series in the order they came, `count` of them from number `first`."""
         return self._store.list_series(first, count)
 
-    def forget(self, names: Iterable[str]) -> list[str]:
-        """Delete metrics from the open window and the gauges; their samples are dropped(forgotten).
-
-        Returns:
-            The names that existed.
-        """
+    def forget(self, series: Iterable[Series]) -> list[Series]:
+        """Delete series, open window and gauge's base; samples are dropped(forgotten). Return those that existed."""
         self._fold()
         self._keys.clear()
-        return [name for name in names if self._store.forget(name)]
+        return self._store.forget(series)
 
     def configure(self, **settings: Unpack[Settings]) -> None:
         """Set other limits and series of last resort; what is over a lower limit stays until it is used no more."""
@@ -336,5 +335,8 @@ class PythonHotPath:
     def tally(self) -> Tally:
         """Return every count at this moment."""
         return self._counts.tally(
-            rejected=self._rejects.counts, series=len(self._store.open), aliases=len(self._store.aliases)
+            rejected=self._rejects.counts,
+            series=len(self._store.open),
+            aliases=len(self._store.aliases),
+            last_at=self._now,
         )

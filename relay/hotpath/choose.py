@@ -49,9 +49,10 @@ class HotPath(Protocol):
     def export_gauges(self) -> Iterator[bytes]: ...  # noqa: D102
     def merge(self, exported: bytes) -> int: ...  # noqa: D102
     def recover(self, checkpoint: bytes) -> Recovery: ...  # noqa: D102
-    def snapshot(self, limit: int) -> list[Row]: ...  # noqa: D102
+    def snapshot(self) -> Iterator[list[Row]]: ...  # noqa: D102
+    def gauges(self) -> Iterator[list[tuple[Series, float]]]: ...  # noqa: D102
     def list_series(self, first: int, count: int) -> list[Series]: ...  # noqa: D102
-    def forget(self, names: Iterable[str]) -> list[str]: ...  # noqa: D102
+    def forget(self, series: Iterable[Series]) -> list[Series]: ...  # noqa: D102
     def configure(self, **settings: Unpack[Settings]) -> None: ...  # noqa: D102
     def forget_aliases(self) -> None: ...  # noqa: D102
     def rejects(self) -> list[RejectedLine]: ...  # noqa: D102

@@ -32,7 +32,7 @@ class Counts:
     dropped: Counter[str] = field(default_factory=Counter)
     sections_ignored: int = 0
 
-    def tally(self, *, rejected: Mapping[str, int], series: int, aliases: int) -> Tally:
+    def tally(self, *, rejected: Mapping[str, int], series: int, aliases: int, last_at: float) -> Tally:
         """Return every count at this moment."""
         return Tally(
             datagrams=self.datagrams,
@@ -49,4 +49,5 @@ class Counts:
             sections_ignored=self.sections_ignored,
             series=series,
             aliases=aliases,
+            last_at=last_at,
         )

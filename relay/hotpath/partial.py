@@ -96,8 +96,8 @@ _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(Frame)
 
 
-def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
-    """Split into what fits a frame."""
+def chunks(items: Iterable[T]) -> Iterator[list[T]]:
+    """Split into what fits a frame, and into units of pacing."""
     rest = iter(items)
     while chunk := list(islice(rest, RECORDS_PER_FRAME)):
         yield chunk
@@ -124,7 +124,7 @@ def export_cells(
         changed: only those that changed since they were last exported.
         now: receive time of what is pending.
     """
-    for chunk in _chunks(list(cells.items())):
+    for chunk in chunks(list(cells.items())):
         records = [_export(series, cell, now) for series, cell in chunk if cell.has_news() or not changed]
         records = [record for record in records if record.samples]
         yield window, encode_frame(Frame(window, rollups=records)) if records else b""
@@ -138,7 +138,7 @@ def _export(series: Series, cell: Cell, now: float) -> RollupRecord:
 
 def export_gauges(gauges: Mapping[Series, tuple[float, int]]) -> Iterator[bytes]:
     """Yield the bases of gauges as frames; they belong to no window."""
-    for chunk in _chunks(list(gauges.items())):
+    for chunk in chunks(list(gauges.items())):
         records = [
             GaugeRecord(series.metric, series.dimensions, series.derived, value, updated, series.namespace)
             for series, (value, updated) in chunk

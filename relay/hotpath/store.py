@@ -10,13 +10,14 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, TypedDict
 
 from relay import limits
+from relay.hotpath import partial
 from relay.hotpath.identities import Aliases, Provisional, Waiting, gauge_values
 from relay.hotpath.rows import Rows
 from relay.hotpath.table import Table
 from relay.model import ClosedWindow, Identity, Kind, Resolution, Row, Series, Sink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from relay.hotpath.cell import Cell
     from relay.hotpath.counts import Counts
@@ -312,27 +313,36 @@ class Store:
             self.open.note_idle(series)
             self.gauges[series] = (value, updated)
 
-    def snapshot(self, limit: int) -> list[Row]:
-        """Return up to `limit` rows of the open window."""
-        rows = ((series, cell.rollup()) for series, cell in self.open.cells.items() if cell.samples)
-        return list(islice(rows, limit))
+    def snapshot(self, now: float) -> Iterator[list[Row]]:
+        """Yield the rows of the open window, in parts; `now` is the receive time of what is pending."""
+        for part in partial.chunks(list(self.open.cells.items())):
+            for _, cell in part:
+                cell.fold(now)
+            yield [(series, cell.rollup()) for series, cell in part if cell.samples]
+
+    def list_gauges(self) -> Iterator[list[tuple[Series, float]]]:
+        """Yield the gauges' latest values, in parts."""
+        self._note_gauges()
+        for part in partial.chunks(list(self.gauges.items())):
+            yield [(series, value) for series, (value, _) in part]
 
     def list_series(self, first: int, count: int) -> list[Series]:
         """Return some series of the open window, in the order they came."""
         return list(islice(self.open.cells, first, first + count))
 
-    def forget(self, metric: str) -> bool:
-        """Delete a metric; say whether there was one."""
-        found = [series for series in self.open.cells if series.metric == metric]
-        for series in found:
+    def forget(self, wanted: Iterable[Series]) -> list[Series]:
+        """Delete series, and everything that is kept of them; return those that were there."""
+        found = [series for series in wanted if self._forget(series)]
+        self.open.recount_idle()
+        return found
+
+    def _forget(self, series: Series) -> bool:
+        has_cell = series in self.open.cells
+        if has_cell:
             samples = self.open.remove(series).samples
             self._counts.open -= samples
             self._counts.dropped["forgotten"] += samples
-        bases = [series for series in self.gauges if series.metric == metric]
-        for series in bases:
-            del self.gauges[series]
-        self.open.recount_idle()
-        return bool(found or bases)
+        return self.gauges.pop(series, None) is not None or has_cell
 
 
 def _add_values(cell: Cell, group: Group, now: float) -> None:

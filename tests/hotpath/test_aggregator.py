@@ -269,19 +269,67 @@ def test_rejects_are_a_ring():
     assert (latest[-1].reason, latest[-1].time) == ("no_value", NOW)
 
 
-def test_tap_and_snapshot_and_forget():
+def test_tap():
     hotpath = make()
     hotpath.tap(b"web.*")
     feed(hotpath, b"web.a:1|c\ndb.b:1|c\nbroken", b"web.c:2|g")
     assert hotpath.tapped() == [b"web.a:1|c", b"web.c:2|g"]
-    hotpath.tap(None)
-    assert {series.metric for series, _ in hotpath.snapshot(10)} == {"web.a", "db.b", "web.c"}
-    assert hotpath.forget(["web.a", "web.c", "nobody"]) == ["web.a", "web.c"]
-    assert {series.metric for series, _ in hotpath.snapshot(10)} == {"db.b"}
-    assert hotpath.tally().series == 1
-    assert imbalance(hotpath) == 0
-    feed(hotpath, b"web.c:+1|g")
-    assert close(hotpath)["web.c", Kind.GAUGE, ""].last == 1
+
+
+def looked_at(hotpath) -> list[tuple[str, str, float]]:
+    """What a snapshot has: metric, tags, last value."""
+    return [(series.metric, tags_of(series), rollup.last) for part in hotpath.snapshot() for series, rollup in part]
+
+
+def tags_of(series) -> str:
+    return ",".join(value for _, value in series.dimensions)
+
+
+def gauges(hotpath) -> dict[str, float]:
+    return {series.metric: value for part in hotpath.gauges() for series, value in part}
+
+
+def test_a_snapshot_has_every_row_in_the_order_they_came_and_can_be_taken_while_lines_come():
+    hotpath = make(series_limit=2000, series_per_metric=2000)
+    feed(hotpath, *(b"m%d:%d|c" % (number, number) for number in range(700)))
+    parts = hotpath.snapshot()
+    rows = next(parts)
+    feed(hotpath, b"late:1|c\nm0:5|c")
+    rows += [row for part in parts for row in part]
+    assert [(series.metric, rollup.last) for series, rollup in rows][:700] == [(f"m{n}", n) for n in range(700)]
+    assert ("m0", "", 5) in looked_at(hotpath)
+    assert hotpath.tally().last_at == NOW
+
+
+def test_gauges_are_listed_with_the_value_that_a_delta_would_stand_on():
+    hotpath = make()
+    assert gauges(hotpath) == {}
+    feed(hotpath, b"idle:4|g\nbusy:1|g\nother:1|c")
+    close(hotpath)
+    feed(hotpath, b"busy:+2|g", b"new:7|g")
+    assert gauges(hotpath) == {"idle": 4, "busy": 3, "new": 7}
+    assert list(gauges(hotpath)) == ["idle", "busy", "new"]
+
+
+def test_what_is_forgotten_is_gone_and_counted_and_nothing_else_is():
+    hotpath = make()
+    feed(hotpath, b"web.a:1|c\nweb.a:2|c|#k:v\nweb.a:3|ms\nbusy:2|g\nidle:4|g")
+    close(hotpath)
+    feed(hotpath, b"web.a:1|c\nweb.a:2|c|#k:v\nweb.a:3|ms\nbusy:2|g\nbusy:3|g")
+    found = {(series.metric, tags_of(series)): series for part in hotpath.snapshot() for series, _ in part}
+    idle = next(series for part in hotpath.gauges() for series, _ in part if series.metric == "idle")
+    wanted = [found["web.a", "k:v"], found["busy", ""], idle, found["busy", ""]._replace(metric="nobody")]
+    assert hotpath.forget(wanted) == wanted[:3]
+    assert hotpath.forget(wanted) == []
+    assert {(metric, tags) for metric, tags, _ in looked_at(hotpath)} == found.keys() - {("web.a", "k:v"), ("busy", "")}
+    assert gauges(hotpath) == {}
+    assert hotpath.tally().samples_dropped == {"forgotten": 3}
+    assert hotpath.tally().series == 2
+    assert imbalance(hotpath, closed=5) == 0
+    feed(hotpath, b"busy:+1|g\nweb.a:5|c|#k:v\nidle:+1|g")
+    closed = close(hotpath)
+    assert (closed["busy", Kind.GAUGE, ""].last, closed["idle", Kind.GAUGE, ""].last) == (1, 1)
+    assert closed["web.a", Kind.COUNTER, "k:v"].sum == 5
 
 
 def test_drain_reads_a_real_socket_and_leaves_it_open():

@@ -10,6 +10,14 @@ static void feed(hotpath *self, const uint8_t *at, size_t size, double now) {
     hotpath_feed(self, (span){at, size}, &peer, now);
 }
 
+/* Forgets the series that answer_of gives a name of this text with a tag, and the one without, of every kind. */
+static void forget(hotpath *self, const uint8_t *at, size_t size) {
+    for (unsigned kind = 0; kind < KINDS; kind++) {
+        hotpath_forget(self, &(series_name){{at, size}, {NULL, 0}, kind, false});
+        hotpath_forget(self, &(series_name){{at, size - (size > 0)}, {at + size - (size > 0), size > 0}, kind, false});
+    }
+}
+
 static void play(hotpath *self, const uint8_t *data, size_t size) {
     uint64_t closed = 0;
     double now = START;
@@ -21,7 +29,7 @@ static void play(hotpath *self, const uint8_t *data, size_t size) {
         switch (what % 16) {
         case 0: name_some(self, 64); break;
         case 1: closed += close_and_read(self, START + 60 * window++); break;
-        case 2: hotpath_forget(self, (span){at, length}); break;
+        case 2: forget(self, at, length); break;
         case 3: name_some(self, 1); break;
         case 4: hotpath_restore_gauge(self, &(series_name){{at, length}, {at, length / 2}, GAUGE, false}, now, START); break;
         case 5: tap_set(&self->tap, what & 16 ? "a*" : NULL); self->looked_at = what & 16; break;

@@ -155,6 +155,7 @@ cdef extern from "kernel/receive.h" nogil:
         registry registry
         size_t aliases
         window open
+        double now
     ctypedef struct answer:
         kind kind
         span name, tags
@@ -177,7 +178,7 @@ cdef extern from "kernel/receive.h" nogil:
     bint hotpath_settled(hotpath *self)
     bint hotpath_take_closed(hotpath *self, closed *closed)
     void hotpath_discard(hotpath *self, closed *closed)
-    bint hotpath_forget(hotpath *self, span metric)
+    bint hotpath_forget(hotpath *self, const series_name *name)
     void hotpath_restore(hotpath *self, const series_name *name, const cell *cell)
     void hotpath_restore_gauge(hotpath *self, const series_name *name, double value, int64_t updated)
 

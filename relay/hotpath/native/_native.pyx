@@ -500,19 +500,31 @@ cdef class NativeHotPath:
 
     # --- looking ------------------------------------------------------------------------------------------------------
 
-    def snapshot(self, size_t limit):
+    def snapshot(self):
+        cdef size_t first = 0
+        while first < self._self.open.used:
+            yield self._rows(first)
+            first += partial.RECORDS_PER_FRAME
+
+    cdef list _rows(self, size_t first):
         cdef size_t index
         cdef entry *found
         cdef list rows = []
         k.hotpath_lock(self._self)
         try:
-            for index in range(self._self.open.used):
+            for index in range(first, min(first + <size_t>partial.RECORDS_PER_FRAME, self._self.open.used)):
                 found = &self._self.open.entries[index]
-                if found.cell.samples and <size_t>len(rows) < limit:
+                if found.cell.samples:
                     rows.append((series_of(found.series), rollup_of(found.series, found.cell, None)))
             return rows
         finally:
             k.hotpath_unlock(self._self)
+
+    def gauges(self):
+        cdef size_t first = 0
+        while first < self._self.registry.gauges_used:
+            yield [(record.series(), record.value) for record in self._gauges(first)]
+            first += partial.RECORDS_PER_FRAME
 
     def list_series(self, size_t first, size_t count):
         cdef size_t index
@@ -525,11 +537,13 @@ cdef class NativeHotPath:
         finally:
             k.hotpath_unlock(self._self)
 
-    def forget(self, names):
-        return [name for name in names if self._forget(name.encode())]
+    def forget(self, series):
+        return [named for named in series if self._forget(named)]
 
-    cdef bint _forget(self, bytes name):
-        return k.hotpath_forget(self._self, span_of(name))
+    cdef bint _forget(self, object named):
+        cdef list alive = []
+        cdef series_name name = name_of(named, alive)
+        return k.hotpath_forget(self._self, &name)
 
     def configure(self, **settings):
         self._set(**settings)
@@ -603,6 +617,7 @@ cdef class NativeHotPath:
         counts = self._self.counts
         rejected = {REASONS[i]: self._self.rejects.counts[i] for i in range(len(REASONS)) if self._self.rejects.counts[i]}
         dropped = {REASONS[i]: self._self.counts.dropped[i] for i in range(len(REASONS)) if self._self.counts.dropped[i]}
+        last_at = self._self.now
         active, aliases = k.window_series(&self._self.registry, &self._self.open), self._self.aliases
         k.hotpath_unlock(self._self)
         return Tally(
@@ -610,6 +625,7 @@ cdef class NativeHotPath:
             accepted=counts.accepted, events=counts.events, rejected=rejected, samples_accepted=counts.samples,
             samples_open=counts.open + counts.closing, samples_dropped=dropped, samples_late=counts.late,
             samples_overflow=counts.overflow, sections_ignored=counts.sections_ignored, series=active, aliases=aliases,
+            last_at=last_at,
         )
 
 

@@ -145,8 +145,8 @@ void hotpath_discard(hotpath *self, closed *closed);
 
 /* --- looking and restoring (windows.c) ------------------------------------------------------------------------------ */
 
-/* Deletes a metric; says whether there was one. */
-bool hotpath_forget(hotpath *self, span metric);
+/* Deletes a series from the open window, and a gauge's base; says whether there was one. */
+bool hotpath_forget(hotpath *self, const series_name *name);
 
 /* Adds a cell of a partial to the open window; `cell` is not kept. */
 void hotpath_restore(hotpath *self, const series_name *name, const cell *cell);

@@ -174,35 +174,30 @@ void hotpath_restore_gauge(hotpath *self, const series_name *name, double value,
     hotpath_unlock(self);
 }
 
-static bool has_metric(const series *series, span name) {
-    return span_equal((span){series->metric->name, series->metric->size}, name);
-}
-
-static void forget_entry(hotpath *self, size_t index) {
+static void forget_entry(hotpath *self, const series *series) {
+    size_t index = self->open.used;
+    while (index > 0 && self->open.entries[index - 1].series != series) index--;
+    if (index-- == 0) return;
     uint64_t samples = self->open.entries[index].cell->samples;
     self->counts.open -= samples;
     self->counts.dropped[FORGOTTEN] += samples;
     entry_remove(&self->registry, &self->open, index);
 }
 
-bool hotpath_forget(hotpath *self, span name) {
+/* Everything that is kept of a series goes here. */
+static bool forget_series(hotpath *self, series *series) {
+    bool has_cell = series_cell(series, &self->open) != NULL, has_base = series->gauge != NULL;
+    if (has_cell) forget_entry(self, series);
+    if (has_base) gauge_free(&self->registry, series->gauge);
+    return has_cell || has_base;
+}
+
+bool hotpath_forget(hotpath *self, const series_name *name) {
     hotpath_lock(self);
-    bool found = false;
     self->stamp++;
-    for (size_t i = self->registry.gauges_used; i-- > 0;) {
-        gauge *gauge = self->registry.gauges[i];
-        if (!has_metric(gauge->series, name)) continue;
-        gauge->known = false;
-        gauge->base = 0;
-        found = true;
-    }
-    for (size_t i = self->open.used; i-- > 0;) {
-        if (!has_metric(self->open.entries[i].series, name)) continue;
-        forget_entry(self, i);
-        found = true;
-    }
-    for (size_t i = self->registry.gauges_used; i-- > 0;)
-        if (has_metric(self->registry.gauges[i]->series, name)) gauge_free(&self->registry, self->registry.gauges[i]);
+    series *series = series_intern(&self->registry, name);
+    bool found = series != NULL && forget_series(self, series);
+    series_release(&self->registry, series);
     hotpath_unlock(self);
     return found;
 }
