@@ -1,0 +1,132 @@
+"""Configurations in JavaScript: object literals, read and never executed.
+
+Constants are evaluated: literals, nested objects and arrays, arithmetic such as `10 * 1000`, texts that are joined,
+names of earlier constants. Whatever else stands where a value belongs is kept as its source text (`Opaque`), with its
+place. The file is `{...}` alone, as the reference evaluates it, or sets `module.exports` or its members. What is no
+JavaScript, such as a missing comma or brace, is an error that points at it.
+
+Own, because each value needs its line, and none of PyPI's readers has it: those of JSON5 refuse `require(...)`, chompjs
+takes whatever it finds for a text and cannot say that a comma is missing, and a whole grammar (tree-sitter, two
+compiled packages) would still leave escapes, numbers, arithmetic and messages to be written here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from relay.config.importers.expressions import Expressions
+from relay.config.importers.tree import Node, NotReadable, Opaque
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_STATEMENTS: Final = (
+    "if", "for", "while", "do", "switch", "try", "throw", "function", "class", "import", "return", "with", "debugger",
+)  # fmt: skip
+
+
+class Module(NamedTuple):
+    """What a file says."""
+
+    config: Node
+    """An object."""
+    statements: Sequence[Node]
+    """What else it does, each an `Opaque`."""
+
+
+def read(text: str) -> Module:
+    """Read a configuration.
+
+    Raises:
+        NotReadable: it is no JavaScript, or holds no object.
+    """
+    return _Reader(text.removeprefix("\ufeff")).module()
+
+
+class _Reader(Expressions):
+    """State: statements that are no part of an object."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._statements: list[Node] = []
+
+    def module(self) -> Module:
+        """Read every statement; the configuration is what is exported, or the first object that stands alone."""
+        alone: Node | None = None
+        exported = Node({}, 1)
+        self._names = {"exports": exported, "module": Node({"exports": exported}, 1)}
+        while self._here.kind != "end":
+            if self._take(";"):
+                continue
+            found = self._statement()
+            alone = alone or (found if found and isinstance(found.value, dict) else None)
+        set_ = self._names["module"].members.get("exports", exported)
+        if set_ is exported and not set_.members and alone:
+            set_ = alone
+        if not isinstance(set_.value, dict):
+            self._statements.append(set_)
+        elif set_ is exported and not set_.members and not self._statements:
+            raise NotReadable("there is no object literal such as { port: 8125 }", line=1, column=1)
+        return Module(set_ if isinstance(set_.value, dict) else Node({}, set_.line), self._statements)
+
+    def _statement(self) -> Node | None:
+        first = self._here
+        if self._take("var", "let", "const"):
+            self._declarations()
+            return None
+        if self._is(*_STATEMENTS):
+            self._keep(self._skip_statement(block=True))
+            return None
+        if self._take("export"):
+            self._take("default")
+        found = self._assigned()
+        is_result = self._tokens[self._at - 1] is not first and isinstance(found.value, dict)
+        if isinstance(found.value, Opaque):
+            self._keep(found)
+        return found if is_result else None
+
+    def _keep(self, node: Node) -> None:
+        self._statements.append(node)
+
+    def _declarations(self) -> None:
+        while True:
+            name = self._here
+            if name.kind == "name" and self._tokens[self._at + 1].text == "=":
+                self._at += 2
+                self._names[name.text] = self._expression(0, top=True)
+            else:
+                self._skip_statement()  # destructuring: what it names is reported where it is used
+            if not self._take(","):
+                return
+
+    def _assigned(self) -> Node:
+        """Read `a.b = c.d = expression`, or an expression."""
+        start = self._at
+        path = self._path()
+        if path and self._take("="):
+            value = self._assigned()
+            self._assign(path, value)
+            return value
+        self._at = start
+        found = self._expression(0, top=True)
+        return found if self._at > start else self._nowhere()
+
+    def _nowhere(self) -> Node:
+        raise self._error(f'"{self._here.text}" has no place here')
+
+    def _path(self) -> list[str]:
+        path: list[str] = []
+        while self._here.kind == "name":
+            path.append(self._here.text)
+            self._at += 1
+            if not self._take("."):
+                return path
+        return []
+
+    def _assign(self, path: list[str], value: Node) -> None:
+        *owners, last = path
+        target = Node(self._names, 1)
+        for name in owners:
+            target = target.members.get(name) or Node({}, 1)
+        if isinstance(target.value, dict):
+            target.value[last] = value
