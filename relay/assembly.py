@@ -105,7 +105,7 @@ def open_ingest(config: Config, clock: Clock) -> Ingest:
     return Ingest.open(settings, wanted_sockets(config), hotpath, clock)
 
 
-def wanted_sockets(config: Config) -> Wanted:
+def wanted_sockets(config: Config, *, take_over: bool = False) -> Wanted:
     """Return the sockets to open; several of an address only where each gets a reader thread."""
     native = choose_name(config.listen.hotpath) == "native"
     return Wanted(
@@ -115,4 +115,5 @@ def wanted_sockets(config: Config) -> Wanted:
         tcp=[Address(*parse_address(text)) for text in config.listen.tcp],
         unix=[UnixPath(*text.split(":", 1)) for text in config.listen.unix],
         unix_mode=config.listen.unix_permissions(),
+        take_over=take_over,
     )

@@ -36,7 +36,12 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     dry_run = click.option(
         "--dry-run", is_flag=True, help="Print requests instead of sending them; needs no credentials."
     )
-    return config(dry_run(command))
+    take_over = click.option(
+        "--take-over",
+        is_flag=True,
+        help="Take UDP sockets from the daemon that holds them, instead of failing; stop it afterwards.",
+    )
+    return config(dry_run(take_over(command)))
 
 
 def load_for_run(path: Path | None, *, dry_run: bool, text: str | None = None) -> Loaded:
@@ -53,22 +58,22 @@ def load_for_run(path: Path | None, *, dry_run: bool, text: str | None = None) -
 @click.command("run", context_settings={"help_option_names": ["-h", "--help"]})
 @run_options
 @click.pass_obj
-def plan(found: list[str], path: Path | None, *, dry_run: bool) -> None:
+def plan(found: list[str], path: Path | None, *, dry_run: bool, take_over: bool) -> None:
     """Receive, aggregate and deliver until SIGTERM."""
     config = load_for_run(path, dry_run=dry_run).config
     if config.cloud.provider == "jdcloud":
         find_credentials(config.cloud, os.environ, Path.home())
-    found.append(make_plan(config))
+    found.append(make_plan(config, take_over=take_over))
 
 
-def make_plan(config: Config) -> str:
+def make_plan(config: Config, *, take_over: bool) -> str:
     """Return the supervisor's plan as JSON.
 
     Raises:
         RelayError: RLY900, the native hot path was asked for and is not installed.
     """
     return Plan(
-        wanted=wanted_sockets(config),
+        wanted=wanted_sockets(config, take_over=take_over),
         steady=min(STEADY, config.window.seconds / 6),
         state=str(state_directory(config.spool, os.environ, Path.home()) or ""),
         is_text=wants_text(config.log.format),

@@ -58,8 +58,8 @@ class Prepared:
 @click.command()
 @run_options
 @click.pass_obj
-def run(worker: Worker | None, path: Path | None, *, dry_run: bool) -> None:
-    """Receive, aggregate and deliver until SIGTERM."""
+def run(worker: Worker | None, path: Path | None, *, dry_run: bool, take_over: bool) -> None:  # noqa: ARG001
+    """Receive, aggregate and deliver until SIGTERM."""  # the supervisor takes sockets over, and none does without one
     worker = worker or Worker()
     prepared = prepare_start(path, worker.proven, dry_run=dry_run)
     calm_collector()

@@ -1,10 +1,13 @@
-"""Who holds a port or a Unix socket: for the one error message that everybody meets when replacing a daemon."""
+"""Who holds a port or a Unix socket.
+
+For the one error message that everybody meets when replacing a daemon, and for taking its socket over.
+"""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -12,25 +15,55 @@ if TYPE_CHECKING:
 _PROC: Final = Path("/proc")
 
 
+class Owner(NamedTuple):
+    """A process that holds a socket."""
+
+    pid: int
+    name: str
+    fd: int
+    """Its descriptor of the socket."""
+
+    def __str__(self) -> str:
+        """`node (pid 812)`."""
+        return f"{self.name} (pid {self.pid})"
+
+
 def find_owner(port: int, protocol: str = "udp") -> str:
     """Return ` by NAME (pid N)`, as far as this user may see it; "" otherwise."""
+    return _by(find_owners(port, protocol))
+
+
+def find_owners(port: int, protocol: str = "udp") -> Iterator[Owner]:
+    """Yield who holds a socket of this port, as far as this user may see it."""
     return _find({f"socket:[{inode}]" for inode in _inodes(port, protocol)})
 
 
 def find_unix_owner(path: str) -> str:
-    """Return the same for who made the Unix socket at `path`."""
+    """Return the same as `find_owner` for who made the Unix socket at `path`."""
     with suppress(OSError):
         entries = [line.split(maxsplit=7) for line in (_PROC / "net" / "unix").read_text().splitlines()[1:]]
-        return _find({f"socket:[{entry[6]}]" for entry in entries if entry[7:] == [path]})
+        return _by(_find({f"socket:[{entry[6]}]" for entry in entries if entry[7:] == [path]}))
     return ""
 
 
-def _find(sockets: set[str]) -> str:
+def _by(owners: Iterator[Owner]) -> str:
+    owner = next(owners, None)
+    return f" by {owner}" if owner else ""
+
+
+def _find(sockets: set[str]) -> Iterator[Owner]:
     with suppress(OSError):
         for process in _PROC.iterdir():
-            if process.name.isdigit() and _holds(process, sockets):
-                return f" by {(process / 'comm').read_text().strip()} (pid {process.name})"
-    return ""
+            if process.name.isdigit():
+                yield from _held(process, sockets)
+
+
+def _held(process: Path, sockets: set[str]) -> Iterator[Owner]:
+    """Yield the descriptors by which a process holds one of the sockets; it may end meanwhile."""
+    with suppress(OSError):
+        for link in (process / "fd").iterdir():
+            if str(link.readlink()) in sockets:
+                yield Owner(int(process.name), (process / "comm").read_text().strip(), int(link.name))
 
 
 def _inodes(port: int, protocol: str) -> Iterator[str]:
@@ -40,9 +73,3 @@ def _inodes(port: int, protocol: str) -> Iterator[str]:
                 fields = line.split()
                 if int(fields[1].rpartition(":")[2], 16) == port:
                     yield fields[9]
-
-
-def _holds(process: Path, sockets: set[str]) -> bool:
-    with suppress(OSError):
-        return any(str(link.readlink()) in sockets for link in (process / "fd").iterdir())
-    return False

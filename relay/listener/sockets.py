@@ -68,6 +68,8 @@ class Wanted(NamedTuple):
     unix: Sequence[UnixPath] = ()
     unix_mode: int = 0o666
     """Permission bits of Unix sockets."""
+    take_over: bool = False
+    """Take UDP sockets from who holds them, instead of failing."""
 
     @classmethod
     def from_json(cls, fields: Sequence[Any]) -> Wanted:
@@ -90,6 +92,8 @@ class Held(NamedTuple):
     """None: somebody else opened it."""
     file: UnixFile | None = None
     """Of a Unix socket, if it was made here."""
+    giver: str = ""
+    """The process it was taken from, which reads it too until it ends."""
 
 
 # --- opening ----------------------------------------------------------------------------------------------------------
@@ -132,7 +136,7 @@ def _open(wanted: Wanted, kind: str, address: Address | UnixPath) -> list[Held]:
         return [open_unix(address, mode=wanted.unix_mode)]
     if kind == TCP:
         return [open_tcp(address)]
-    return open_udp(address, receive_buffer=wanted.receive_buffer, readers=wanted.readers)
+    return open_udp(address, receive_buffer=wanted.receive_buffer, readers=wanted.readers, take_over=wanted.take_over)
 
 
 def close_sockets(held: Iterable[Held]) -> None:
@@ -143,17 +147,21 @@ def close_sockets(held: Iterable[Held]) -> None:
             one.file.unlink()
 
 
-def open_udp(address: Address, *, receive_buffer: int, readers: int = 1) -> list[Held]:
+def open_udp(address: Address, *, receive_buffer: int, readers: int = 1, take_over: bool = False) -> list[Held]:
     """Bind a UDP address, once for each reader; an optional address that does not exist gives none.
 
     Raises:
-        RelayError: RLY101, it cannot be bound.
+        RelayError: RLY101, it cannot be bound, or not be taken over.
     """
     try:
         first = _bind_udp(address, receive_buffer, shared=False)
     except OSError as error:
         if address.optional and error.errno in _ABSENT:
             return []
+        if take_over and error.errno == errno.EADDRINUSE:
+            from relay.listener.takeover import take_udp  # noqa: PLC0415 - only who replaces a daemon pays for it
+
+            return [take_udp(address, receive_buffer=receive_buffer)]
         raise _explain(error, "udp", address) from error
     found = [Held(UDP, first, address)]
     if readers > 1:
@@ -235,6 +243,8 @@ def _explain(error: OSError, kind: str, address: Address) -> RelayError:
 
         message = f"cannot bind {kind} {address}: in use{find_owner(address.port, kind)}"
         fix = "stop it, or listen on another port"
+        if kind == UDP:
+            fix += "; run --take-over takes its socket, and no packet is lost"
     elif error.errno == errno.EACCES:
         fix = "ports below 1024 need CAP_NET_BIND_SERVICE; StatsD's is 8125"
     elif error.errno in _ABSENT:

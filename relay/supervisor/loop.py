@@ -105,6 +105,7 @@ class Supervisor:
         poll = select.poll()
         poll.register(awake, select.POLLIN)
         poll.register(self._messages, select.POLLIN)
+        self._tell_of_taken(self._held)
         self._start()
         while self._exit is None:
             poll.poll(self._until_next())
@@ -157,6 +158,12 @@ class Supervisor:
                 self._lives.ready()
             if STOPPING not in message.assignments or self._is_stopping:
                 self._notifier.send(*message.assignments)
+
+    def _tell_of_taken(self, held: Sequence[Held]) -> None:
+        for one in held:
+            if one.giver:
+                fix = "stop it now: until then each packet goes to one of the two"
+                self._log.warning("socket taken over", socket=str(one.address), reads_too=one.giver, fix=fix)
 
     # --- the worker ---------------------------------------------------------------------------------------------------
 
@@ -234,6 +241,7 @@ class Supervisor:
             self._log.warning("RLY502 not replaced, nothing has changed", reason=str(error))
             return
         self._leaving = [one for one in self._held if one not in held]
+        self._tell_of_taken([one for one in held if one not in self._held])
         self._held = held
         self._plan = answer.plan or self._plan
         self._is_replacing = True
