@@ -12,6 +12,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import structlog
+
 from relay.window.ids import is_over, is_plausible
 
 if TYPE_CHECKING:
@@ -87,8 +89,11 @@ class Recovery:
 
     async def _recover(self, hotpath: HotPath, found: Found) -> None:
         """Restore one window; a file that is damaged in places is kept beside the one that will be written anew."""
+        before = hotpath.tally().samples_accepted
         recovery = hotpath.recover(found.frames)
         self.namer.learn(recovery.owners)
+        samples = hotpath.tally().samples_accepted - before
+        structlog.get_logger("relay").info("window recovered", window=found.window, samples=samples)
         if recovery.damaged:
             kept = await asyncio.to_thread(self.files.set_aside, found.window)
             self.loss_log.warn("RLY412 checkpoint damaged, what could be read is recovered", reason=kept.name)

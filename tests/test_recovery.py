@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
 from relay.delivery.batcher import pack
 from relay.delivery.checkpoint import CheckpointFiles, Found
@@ -96,7 +97,9 @@ async def test_an_open_window_goes_on(tmp_path, clock, name):
     before = House(tmp_path, clock, name=name)
     before.feed(b"hits:2|c", b"load:5|g")
     after, owed = restarted(tmp_path, clock, name, before.checkpoint())
-    await after.recovery.restore(owed, b"")
+    with capture_logs() as said:
+        await after.recovery.restore(owed, b"")
+    assert said == [{"event": "window recovered", "log_level": "info", "window": MINUTE, "samples": 2}]
     after.feed(b"hits:3|c", b"load:+1|g")
     assert after.closer.open_id == MINUTE
     assert after.hotpath.tally().samples_open == 4

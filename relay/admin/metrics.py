@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from relay import __version__
-from relay.errors import DROPPED_SAMPLES, REJECTED_LINES
+from relay.errors import DROPPED_POINTS, DROPPED_SAMPLES, REJECTED_LINES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 NO_LINES: Final = dict.fromkeys(REJECTED_LINES, 0)
 NO_SAMPLES: Final = dict.fromkeys(DROPPED_SAMPLES, 0)
+NO_POINTS: Final = dict.fromkeys(DROPPED_POINTS, 0)
 """Every reason is there from the start: a rate needs the zero before the first loss."""
 
 
@@ -148,6 +149,7 @@ class RelayCollector(Collector):
             "dropped": sum(books.dropped.values()),
         }
         yield counter("relay_points", "Points, by outcome; refused and dropped are DATALOSS.", outcomes, "outcome")
+        yield counter("relay_dropped_points", "DATALOSS: points dropped.", {**NO_POINTS, **books.dropped}, "reason")
         waiting = {"spooled": books.spooled, "in_flight": books.in_flight}
         yield gauges("relay_points", "Points on their way.", waiting, "state")
         ledger = self._state.ledger

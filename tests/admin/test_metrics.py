@@ -39,6 +39,7 @@ NAMES = [
     'relay_points_total{outcome="delivered"}',
     'relay_points_total{outcome="refused"}',
     'relay_points_total{outcome="dropped"}',
+    'relay_dropped_points_total{reason="spool_full"}',
     'relay_points{state="spooled"}',
     'relay_points{state="in_flight"}',
     'relay_requests_total{code="200"}',
