@@ -32,6 +32,11 @@ DRAIN_DATAGRAMS: Final = 32
 """Taken from a socket at a time: about 1 ms of known lines in full datagrams, 15 ms of new ones."""
 STREAM_CHUNK: Final = 16_384
 """Bytes read of a stream at a time: a fraction of a millisecond of known lines, 10 ms of new ones in Python."""
+COPY_BYTES: Final = 1_432
+"""Of a datagram that a tee makes of a stream's lines. Clients send that much: no IP packet is cut up for it on
+Ethernet, where losing one part loses all, and no daemon reads less. Loopback takes more, its daemons may not."""
+TEES_MOST: Final = 8
+"""Places for targets of copies in a hot path."""
 TIMESTAMP_AHEAD: Final = 60
 """Seconds a DogStatsD `|T` timestamp may lie ahead of the clock."""
 YEAR_MIN: Final = 1_577_836_800

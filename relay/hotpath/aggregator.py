@@ -10,7 +10,6 @@ Invariants: I1 (one fate per line), I2 (a sample is in one window), I6 (bounded)
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING, Final, Unpack
 
 from relay import limits
@@ -19,16 +18,16 @@ from relay.hotpath.counts import Counts
 from relay.hotpath.identities import Provisional
 from relay.hotpath.keys import Key, Keys
 from relay.hotpath.line import SIGNS, Group, is_event, parse
+from relay.hotpath.receive import Peername, receive
 from relay.hotpath.rejects import Rejects, Tap
 from relay.hotpath.sources import Sources
 from relay.hotpath.store import Settings, Store
+from relay.hotpath.tee import Tee
 from relay.model import ClosedWindow, Identity, Kind, RejectedLine, Resolution, Row, Series, Sink, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-
-Peername = tuple[str, int] | None
 
 _FOLD_SAMPLES: Final = 100_000
 """Values pending before the longest lists are folded: 10 to 20 ms of work."""
@@ -48,6 +47,7 @@ class PythonHotPath:
         self._now = 0.0
         self._tap: Tap | None = None
         self._sources: Sources | None = None
+        self._tee = Tee()
         self._looked_at = False
         """Somebody wants to see or to refuse datagrams first."""
 
@@ -58,14 +58,14 @@ class PythonHotPath:
     # --- receiving ----------------------------------------------------------------------------------------------------
 
     def feed(self, datagram: bytes, now: float, peer: Peername = None) -> None:
-        """Take one datagram.
+        """Take one datagram, or lines of a stream, of which targets of `tee` get whole ones.
 
         Args:
             datagram: lines ended by line feeds, the last one maybe not; not kept.
             now: wall time it was received, in seconds.
             peer: who sent it, for `allow` and `rejects`.
         """
-        self._feed(((datagram, peer),), now)
+        self._tee.send_lines(self._feed(((datagram, peer),), now))
 
     def reject(self, line: bytes, reason: str, now: float, peer: Peername = None) -> None:
         """Count a line that was refused before it came here: the beginning of one too long, or one that was cut off."""
@@ -78,31 +78,39 @@ class PythonHotPath:
         Returns:
             How many there were; fewer than the most means that the queue is empty.
         """
-        batch: list[tuple[bytes, Peername]] = []
-        # A given family spares three system calls; with this one there is room for either kind of address.
-        sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM, 0, fd)
-        try:
-            while len(batch) < limits.DRAIN_DATAGRAMS:
-                batch.append(sock.recvfrom(limits.DATAGRAM_BYTES + 1, socket.MSG_DONTWAIT))
-        except BlockingIOError:
-            pass
-        finally:
-            sock.detach()
-        if batch and not isinstance(batch[0][1], tuple):  # a Unix socket: a path, or nothing
-            batch = [(datagram, None) for datagram, _ in batch]
-        self._feed(batch, now)
+        batch = receive(fd)
+        self._tee.send(self._feed(batch, now))
         return len(batch)
 
     def reader(self, fd: int, stop_fd: int, delay: float) -> None:
         """There is no thread that reads without the GIL: None means that the loop calls `drain`."""
 
-    def _feed(self, batch: Sequence[tuple[bytes, Peername]], now: float) -> None:
-        """Take datagrams that came together; this loop is what a line costs."""
+    def tee(self, fds: Sequence[int]) -> None:
+        """Copy what is received from now on to other daemons, instead of to those named before.
+
+        Datagrams of senders that `allow` admits go on as they came, whatever their lines are worth (a truncated one
+        without its last line); lines of streams as datagrams of at most `limits.COPY_BYTES`, unless one line is longer.
+        Nothing waits for a target: what the system does not take at once is dropped, and counted.
+
+        Args:
+            fds: connected datagram sockets, at most `limits.TEES_MOST`, which the caller keeps open until they are
+                replaced; a negative number leaves its place empty. OSError: one cannot be used; nothing has changed.
+        """
+        self._tee.set(fds)
+
+    def tee_counts(self) -> list[tuple[int, int]]:
+        """Return datagrams (sent, dropped) by place, since the start, whoever had the place."""
+        return self._tee.counts()
+
+    def _feed(self, batch: Sequence[tuple[bytes, Peername]], now: float) -> Sequence[tuple[bytes, Peername]]:
+        """Take datagrams that came together, and return those that were admitted; this loop is what a line costs."""
         self._counts.datagrams += len(batch)
         self._now = now
         append, numbers, take = self._keys.append, self._keys.numbers, self._keys.take
         plain = 0
-        for datagram, peer in self._admitted(batch) if self._looked_at else batch:
+        if self._looked_at:
+            batch = list(self._admitted(batch))
+        for datagram, peer in batch:
             if len(datagram) > limits.DATAGRAM_BYTES:
                 datagram = self._without_last_line(datagram, peer)  # noqa: PLW2901 - it was truncated
             lines = datagram.split(b"\n")
@@ -117,6 +125,7 @@ class PythonHotPath:
                         plain -= 1
                         self._feed_other(line, (head, tail), peer)
         self._count_plain(plain)
+        return batch
 
     def _admitted(self, batch: Sequence[tuple[bytes, Peername]]) -> Iterator[tuple[bytes, Peername]]:
         """Yield the datagrams that may come in; show them to the tap."""

@@ -39,6 +39,8 @@ class HotPath(Protocol):
     def reject(self, line: bytes, reason: str, now: float, peer: tuple[str, int] | None = None) -> None: ...  # noqa: D102
     def drain(self, fd: int, now: float) -> int: ...  # noqa: D102
     def reader(self, fd: int, stop_fd: int, delay: float) -> Reader | None: ...  # noqa: D102
+    def tee(self, fds: Sequence[int]) -> None: ...  # noqa: D102
+    def tee_counts(self) -> list[tuple[int, int]]: ...  # noqa: D102
     def unresolved(self, limit: int) -> list[Identity]: ...  # noqa: D102
     def resolve(self, answers: Sequence[tuple[Identity, Resolution | Sink]]) -> None: ...  # noqa: D102
     def open_window(self, start: int) -> None: ...  # noqa: D102

@@ -17,6 +17,7 @@ cdef extern from "kernel/export.h" nogil:
 cdef extern from "kernel/receive.h" nogil:
     enum: SKETCH_BINS, SET_EXACT, SET_PRECISION, QUANTILE_EXACT, DATAGRAM_BYTES, NUMBER_BYTES, TIMESTAMP_AHEAD
     enum: REJECTS_KEPT, REJECT_BYTES, REASONS, REASONS_MAX, RECEIVE_MOST, BIN_BIAS, REGISTERS, NETWORKS_MOST
+    enum: TEES_MOST, COPY_BYTES
     enum kind: COUNTER, TIMER, GAUGE, SET, KINDS
 
     ctypedef struct span:
@@ -130,6 +131,9 @@ cdef extern from "kernel/receive.h" nogil:
     bint tap_set(tap *tap, const char *pattern)
     span tap_take(tap *tap)
 
+    ctypedef struct copies:
+        uint64_t sent[0], dropped[0]
+
     ctypedef struct settings:
         size_t series_limit, series_per_metric, alias_limit, memory
         int64_t window_seconds
@@ -152,6 +156,7 @@ cdef extern from "kernel/receive.h" nogil:
         sources sources
         tap tap
         bint looked_at
+        copies copies
         registry registry
         size_t aliases
         window open
@@ -170,6 +175,7 @@ cdef extern from "kernel/receive.h" nogil:
     void hotpath_lock(hotpath *self)
     void hotpath_unlock(hotpath *self)
     void hotpath_feed(hotpath *self, span text, const peer *peer, double now)
+    bint hotpath_tee(hotpath *self, const int *fds, size_t count)
     void hotpath_reject(hotpath *self, span line, int reason, const peer *peer, double now)
     size_t hotpath_unresolved(hotpath *self, identity **found, size_t most)
     void hotpath_resolve(hotpath *self, const answer *answers, size_t count)

@@ -10,6 +10,7 @@ from ipaddress import ip_address, ip_network
 from os import urandom
 
 cimport cython
+from cpython.exc cimport PyErr_SetFromErrno
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
@@ -51,6 +52,7 @@ LIMITS = {
     "QUANTILE_EXACT": k.QUANTILE_EXACT, "SKETCH_BINS": k.SKETCH_BINS, "SET_EXACT": k.SET_EXACT,
     "SET_PRECISION": k.SET_PRECISION, "DATAGRAM_BYTES": k.DATAGRAM_BYTES, "TIMESTAMP_AHEAD": k.TIMESTAMP_AHEAD,
     "REJECTS_KEPT": k.REJECTS_KEPT, "REJECT_BYTES": k.REJECT_BYTES,
+    "TEES_MOST": k.TEES_MOST, "COPY_BYTES": k.COPY_BYTES,
 }
 """What the kernel was compiled with; a test compares it with relay.limits."""
 
@@ -354,6 +356,19 @@ cdef class NativeHotPath:
 
     def reader(self, int fd, int stop_fd, double delay):
         return NativeReader(self, fd, stop_fd, delay)
+
+    def tee(self, fds):
+        cdef int given[k.TEES_MOST]
+        if len(fds) > k.TEES_MOST:
+            raise ValueError(f"at most {k.TEES_MOST} targets")
+        for index, fd in enumerate(fds):
+            given[<int>index] = fd
+        if not k.hotpath_tee(self._self, given, len(fds)):
+            PyErr_SetFromErrno(OSError)
+
+    def tee_counts(self):
+        cdef k.copies *copies = &self._self.copies
+        return [(copies.sent[place], copies.dropped[place]) for place in range(k.TEES_MOST)]
 
     def open_window(self, k.int64_t start):
         with nogil:

@@ -150,22 +150,26 @@ static bool look_at(hotpath *self, const uint8_t *text, size_t size, const peer 
     return admitted;
 }
 
-/* A datagram that was cut off loses its last line, and only that. */
+/* A datagram that was cut off loses its last line, and only that. Returns the size of the others. */
 static size_t without_last_line(hotpath *self, span text, const peer *peer) {
     size_t last = text.size;
     while (last > 0 && text.at[last - 1] != '\n') last--;
     self->counts.truncated++;
     self->counts.received++;
     rejects_add(&self->rejects, (span){text.at + last, text.size - last}, TRUNCATED, peer, self->now);
-    return last;
+    return last > 0 ? last - 1 : 0;
 }
 
-static void feed_datagram(hotpath *self, const datagram *datagram, lines *lines) {
+static void feed_datagram(hotpath *self, datagram *datagram, lines *lines) {
     const peer *peer = datagram->peer.known ? &datagram->peer : NULL;
+    if (UNLIKELY(datagram->truncated))
+        datagram->size = without_last_line(self, (span){datagram->at, datagram->size}, peer);
     size_t size = datagram->size;
-    if (UNLIKELY(datagram->truncated)) size = without_last_line(self, (span){datagram->at, size}, peer);
     self->scan(datagram->at, size, &self->marks);
-    if (UNLIKELY(self->looked_at) && !look_at(self, datagram->at, size, peer)) return;
+    if (UNLIKELY(self->looked_at) && !look_at(self, datagram->at, size, peer)) {
+        datagram->denied = true;
+        return;
+    }
     size_t start = 0;
     self->marks.feeds[size >> 6] |= (uint64_t)1 << (size & 63); /* the last line may have no line feed */
     for (size_t word = 0; word <= size >> 6; word++)
@@ -176,7 +180,7 @@ static void feed_datagram(hotpath *self, const datagram *datagram, lines *lines)
         }
 }
 
-void hotpath_feed_locked(hotpath *self, const datagram *datagrams, size_t count, double now) {
+void hotpath_feed_locked(hotpath *self, datagram *datagrams, size_t count, double now) {
     lines lines;
     lines.used = 0;
     self->now = now;
@@ -189,10 +193,14 @@ void hotpath_feed(hotpath *self, span text, const peer *peer, double now) {
     size_t size = text.size > DATAGRAM_BYTES ? DATAGRAM_BYTES + 1 : text.size;
     hotpath_lock(self);
     memcpy(self->buffer, text.at, size);
-    datagram datagram = {self->buffer, size, {.known = false}, size > DATAGRAM_BYTES};
+    datagram datagram = {self->buffer, size, {.known = false}, size > DATAGRAM_BYTES, false};
     if (peer != NULL) datagram.peer = *peer;
     hotpath_feed_locked(self, &datagram, 1, now);
+    targets *targets = copies_hold(&self->copies);
     hotpath_unlock(self);
+    if (LIKELY(targets == NULL)) return;
+    if (!datagram.denied) copies_send_lines(&self->copies, targets, (span){text.at, datagram.size});
+    targets_release(targets);
 }
 
 void hotpath_reject(hotpath *self, span line, int reason, const peer *peer, double now) {

@@ -75,6 +75,17 @@ bool hotpath_configure(hotpath *self, const settings *settings) {
     return kept;
 }
 
+bool hotpath_tee(hotpath *self, const int *fds, size_t count) {
+    targets *fresh = count > 0 ? targets_new(fds, count) : NULL;
+    if (count > 0 && fresh == NULL) return false;
+    hotpath_lock(self);
+    targets *before = self->copies.targets;
+    self->copies.targets = fresh;
+    hotpath_unlock(self);
+    targets_release(before);
+    return true;
+}
+
 static void free_window(hotpath *self, window *window) {
     while (window->used > 0) entry_release(&self->registry, &window->entries[--window->used]);
     free(window->entries);
@@ -108,6 +119,7 @@ void hotpath_free(hotpath *self) {
     queue_free(self, &self->queue);
     queue_free(self, &self->closing_queue);
     tap_set(&self->tap, NULL);
+    targets_release(self->copies.targets);
     parser_free(&self->parser);
     free(self->buffer);
     pthread_mutex_destroy(&self->gate);

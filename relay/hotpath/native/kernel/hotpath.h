@@ -15,6 +15,7 @@
 #include "identity.h"
 #include "line.h"
 #include "look.h"
+#include "tee.h"
 
 #include <pthread.h>
 
@@ -58,6 +59,7 @@ typedef struct hotpath {
     sources sources;
     tap tap;
     bool looked_at;
+    copies copies;
     scanner *scan;
     registry registry;
     map identities;
@@ -100,14 +102,19 @@ typedef struct datagram {
     const uint8_t *at; /* with PAD readable bytes behind it */
     size_t size;
     peer peer;
-    bool truncated;
+    bool truncated, denied;
 } datagram;
 
-/* Takes datagrams that came together; the caller holds the lock. */
-void hotpath_feed_locked(hotpath *self, const datagram *datagrams, size_t count, double now);
+/* Takes datagrams that came together; the caller holds the lock. Marks those that the allow-list denies, and shortens
+ * truncated ones to their whole lines. */
+void hotpath_feed_locked(hotpath *self, datagram *datagrams, size_t count, double now);
 
-/* Takes one datagram from anywhere, at most DATAGRAM_BYTES + 1 bytes of it. */
+/* Takes one datagram, or lines of a stream, at most DATAGRAM_BYTES + 1 bytes; targets get copies of the lines. */
 void hotpath_feed(hotpath *self, span text, const peer *peer, double now);
+
+/* Copies what is received from now on to these connected datagram sockets, which it duplicates; a negative descriptor
+ * leaves its place empty. At most TEES_MOST. False: nothing has changed, errno says why. */
+bool hotpath_tee(hotpath *self, const int *fds, size_t count);
 
 /* Counts a line that was refused before it came here. */
 void hotpath_reject(hotpath *self, span line, int reason, const peer *peer, double now);

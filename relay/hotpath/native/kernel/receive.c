@@ -12,6 +12,8 @@
 #define HOLD_BYTES (128u << 10)   /* a batch of full datagrams over Ethernet is less */
 #define DRAIN_MOST 65536          /* datagrams at stop: a sender that goes on must not keep us */
 
+_Static_assert(RECEIVE_MOST <= TEE_BATCH, "a batch is copied at once");
+
 struct receiver {
     hotpath *hotpath;
     uint8_t *buffers;
@@ -44,16 +46,30 @@ void receiver_free(receiver *self) {
     free(self);
 }
 
+/* Copies what was received to the targets, but for denied senders: a copy comes from us, and the target could not tell
+ * them any more. */
+static void copy_to(receiver *self, const targets *targets, size_t count) {
+    struct iovec texts[RECEIVE_MOST];
+    size_t used = 0;
+    for (size_t i = 0; i < count; i++)
+        if (!self->datagrams[i].denied)
+            texts[used++] = (struct iovec){self->vectors[i].iov_base, self->datagrams[i].size};
+    copies_send(&self->hotpath->copies, targets, texts, used);
+}
+
 /* Feeds what was received, and lets go of the lock after every 128 KiB: 64 large datagrams may hold 400,000 lines, and
- * the event loop, which asks for names and counts, must not wait for all of them. */
-static void feed_in_parts(receiver *self, size_t count, double now) {
+ * the event loop, which asks for names and counts, must not wait for all of them. Returns who gets copies, held. */
+static targets *feed_in_parts(receiver *self, size_t count, double now) {
+    targets *targets = NULL;
     for (size_t first = 0, end; first < count; first = end) {
         size_t bytes = 0;
         for (end = first; end < count && bytes < HOLD_BYTES; end++) bytes += self->datagrams[end].size;
         hotpath_lock(self->hotpath);
         hotpath_feed_locked(self->hotpath, self->datagrams + first, end - first, now);
+        if (end == count) targets = copies_hold(&self->hotpath->copies);
         hotpath_unlock(self->hotpath);
     }
+    return targets;
 }
 
 size_t receive(receiver *self, int fd, size_t most, double now) {
@@ -65,9 +81,13 @@ size_t receive(receiver *self, int fd, size_t most, double now) {
         size_t size = self->headers[i].msg_len;
         bool truncated = size > DATAGRAM_BYTES || (self->headers[i].msg_hdr.msg_flags & MSG_TRUNC);
         peer peer = peer_of(&self->addresses[i], self->headers[i].msg_hdr.msg_namelen);
-        self->datagrams[i] = (datagram){self->vectors[i].iov_base, size, peer, truncated};
+        self->datagrams[i] = (datagram){self->vectors[i].iov_base, size, peer, truncated, false};
     }
-    feed_in_parts(self, count, now);
+    targets *targets = feed_in_parts(self, count, now);
+    if (UNLIKELY(targets != NULL)) {
+        copy_to(self, targets, count);
+        targets_release(targets);
+    }
     return count;
 }
 
