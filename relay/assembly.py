@@ -14,6 +14,7 @@ from relay.config.rules import parse_address
 from relay.hotpath.choose import choose_name, make_hotpath
 from relay.ingest import Ingest, IngestSettings
 from relay.jdcloud.points import PointEncoder
+from relay.jdcloud.timers import TimerMetrics
 from relay.listener.sockets import Address, UnixPath, Wanted
 from relay.model import Kind
 from relay.naming import Namer
@@ -67,8 +68,15 @@ def make_encoder(config: Config) -> PointEncoder:
         output=config.cloud.output,
         counter_values=config.cloud.counter_values,
         percentiles=config.window.percentiles,
+        timer_metrics=_timer_metrics(config) if config.window.percentile_style == "statsd" else None,
         requests_per_minute=config.cloud.requests_per_minute,
     )
+
+
+def _timer_metrics(config: Config) -> TimerMetrics:
+    window = config.window
+    bins = [(one.metric, one.limits()) for one in window.histogram]
+    return TimerMetrics(percentiles=window.percentiles, wanted=window.timer_metrics, histogram=bins)
 
 
 def ingest_settings(config: Config) -> IngestSettings:
@@ -86,7 +94,7 @@ def ingest_settings(config: Config) -> IngestSettings:
         window_seconds=config.window.seconds,
         max_age=float(config.cloud.max_age),
         idle_gauge_ttl=config.window.idle_gauge_ttl(),
-        exact_samples=limits.QUANTILE_EXACT,
+        exact_samples=config.window.exact_samples(),
         catch_all=[namer.overflow(kind) for kind in Kind],
         allow=config.listen.allow,
         receive_buffer=int(config.listen.receive_buffer),

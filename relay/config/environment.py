@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from relay.config.listed import LISTED, from_json
+from relay.config.listed import AS_JSON, LISTED, from_json
 from relay.config.schema import Config
 from relay.config.source import Place, Setting, closest
 from relay.errors import Problem
@@ -46,7 +46,7 @@ def read_environment(environ: Mapping[str, str]) -> tuple[list[Setting], list[Pr
         value = environ[name]
         if name == f"{PREFIX}TAGS":
             settings.extend(_tags(name, value))
-        elif known.get(name) in LISTED:
+        elif known.get(name) in AS_JSON:
             settings.append(Setting(known[name], from_json(value), Place(source=name)))
         elif name in known:
             settings.append(Setting(known[name], value, Place(source=name), from_text=True))

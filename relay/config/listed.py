@@ -21,6 +21,8 @@ LISTED: Final[dict[str, Any]] = {
     info.name: get_args(info.type)[0] for info in msgspec.structs.fields(Config) if get_origin(info.type) is list
 }
 """Name of the list -> type of its elements."""
+AS_JSON: Final = frozenset({*LISTED, "window.histogram"})
+"""Keys whose variable is JSON."""
 
 
 def from_json(text: str) -> object:

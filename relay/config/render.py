@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_type_hints
 import msgspec
 
 from relay.config.environment import PREFIX, variables
-from relay.config.listed import LISTED
+from relay.config.listed import AS_JSON, LISTED
 from relay.config.listed import rows as rows_of
 from relay.config.schema import Config
 from relay.config.types import choices, to_toml
@@ -69,7 +69,9 @@ def environment() -> str:
         if key.table == "tags":
             lines.append(f"{PREFIX}TAGS=k=v,k=v\n    {key.help}")
         else:
-            lines.append(f"{by_key[f'{key.table}.{key.name}']}={_plain(key.default)}\n    {_help_and_choices(key)}")
+            name = f"{key.table}.{key.name}"
+            default = "[]" if name in AS_JSON else _plain(key.default)
+            lines.append(f"{by_key[name]}={default}\n    {_help_and_choices(key)}")
     return "\n".join(lines)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from relay import limits
+from relay.config import window
 from relay.config.schema import DELAY_MOST
 from relay.config.types import to_toml
 from relay.errors import Problem
@@ -126,11 +127,6 @@ def _between(table: str, key: str, low: float, high: float) -> Callable[[Config]
     return rule
 
 
-def _percentiles(config: Config) -> str:
-    wrong = [value for value in config.window.percentiles if not 0 < value < 100]
-    return f"must lie between 0 and 100, not {wrong[0]:g}" if wrong else ""
-
-
 def _spread(config: Config) -> str:
     rule = 'must be "auto" or a duration no longer than the window, such as "10s"'
     try:
@@ -201,7 +197,9 @@ RULES: Final[dict[str, Callable[[Config], str]]] = {
     "window.seconds": _between("window", "seconds", 1, 3600),
     "window.idle_gauges": _idle_gauges,
     "window.checkpoint": _between("window", "checkpoint", 0.05, 15),
-    "window.percentiles": _percentiles,
+    "window.percentiles": window.percentiles,
+    "window.histogram": window.histogram,
+    "window.timer_metrics": window.timer_metrics,
     "limits.series": _between("limits", "series", 10, 10_000_000),
     "limits.series_per_metric": _between("limits", "series_per_metric", 1, 10_000_000),
     "limits.memory": _between("limits", "memory", 2**20, 2**40),

@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, field
 
+from relay import limits
 from relay.config.types import Seconds, Secret, Size
 
 DELAY_MOST: Final = 0.010
@@ -18,6 +19,13 @@ DELAY_MOST: Final = 0.010
 SPREAD_SHARE: Final = 1 / 6
 """Of a window: what "auto" spreads it over."""
 _CORES_PER_READER: Final = 4
+
+
+TimerMetric = Literal[
+    "count", "count_ps", "count_percent", "lower", "lower_percent", "mean", "mean_percent", "median", "std", "sum",
+    "sum_percent", "sum_squares", "sum_squares_percent", "upper", "upper_percent", "histogram",
+]  # fmt: skip
+"""statsd's words; count, sum, mean, lower and upper are in the timer's own point, whatever is named."""
 
 
 def help_(text: str) -> Meta:
@@ -83,6 +91,25 @@ class Names(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     prefix: Annotated[str, help_("put before every metric name, with a dot")] = ""
 
 
+class Histogram(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One element of `[window] histogram`."""
+
+    metric: str = ""
+    """A part of a metric's name; empty: of every name."""
+    bins: list[float | str]
+    """Upper limits, ascending, the last maybe "inf"; a sample belongs to the first one that it is less than."""
+
+    def limits(self) -> list[float]:
+        """Return the bins as numbers.
+
+        Raises:
+            ValueError: with the rule.
+        """
+        if any(isinstance(limit, str) and limit != "inf" for limit in self.bins):
+            raise ValueError('must have numbers or "inf" in bins')
+        return [float(limit) for limit in self.bins]
+
+
 class Window(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How samples are rolled up."""
 
@@ -94,6 +121,19 @@ class Window(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     percentiles: Annotated[list[float], help_("of timers, each sent as its own metric NAME.pNN")] = field(
         default_factory=lambda: [95.0]
     )
+    percentile_style: Annotated[
+        Literal["plain", "statsd"],
+        help_("statsd: count_90, mean_90, sum_90, upper_90 (lower_top10 for -10), std and median instead of NAME.pNN"),
+    ] = "plain"
+    timer_metrics: Annotated[
+        list[TimerMetric], help_("of the statsd style; empty: all but count_ps, sum_squares and sum_squares_percent")
+    ] = field(default_factory=list)
+    histogram: Annotated[
+        list[Histogram],
+        help_(
+            'statsd style: [{ metric = "part of a name", bins = [5, 9.5, "inf"] }], the first that fits; variable: JSON'
+        ),
+    ] = field(default_factory=list)
 
     def idle_gauge_ttl(self) -> float:
         """Return how long an idle gauge repeats, in seconds: 0 not at all, infinity for ever."""
@@ -103,6 +143,10 @@ class Window(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if word == "drop" and not duration:
             return 0.0
         raise ValueError('must be "drop", "keep" or "keep:DURATION"')
+
+    def exact_samples(self) -> int:
+        """Return how many samples of a timer are kept as they came."""
+        return limits.QUANTILE_EXACT_STATSD if self.percentile_style == "statsd" else limits.QUANTILE_EXACT
 
 
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,6 +6,9 @@ import json
 import re
 from typing import Final, Literal, get_args, get_origin
 
+from msgspec import Struct
+from msgspec.structs import asdict
+
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _DURATION_UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, None: 1}
 _BARE_KEY: Final = re.compile(r"[0-9A-Za-z_-]+")
@@ -94,7 +97,8 @@ def to_toml(value: object) -> str:
             return str(value).lower()
         case list():
             return f"[{', '.join(to_toml(item) for item in value)}]"
-        case dict():
+        case dict() | Struct():
+            value = asdict(value) if isinstance(value, Struct) else value
             pairs = ", ".join(f"{_key(key)} = {to_toml(item)}" for key, item in value.items())
             return f"{{ {pairs} }}" if pairs else "{}"
         case str():

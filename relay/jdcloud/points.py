@@ -1,4 +1,4 @@
-"""One row of a closed window becomes points: each series one point, a timer one more per percentile.
+"""One row of a closed window becomes points: each series one point, a timer more: percentiles, or statsd's figures.
 
 Owned here: which StatsD value becomes which field clamping, and the last line of defence
 against two values for one key (I8): a derived name (`.p95`, a class suffix, raw `.sum`) yields to a received one.
@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relay import limits
 from relay.jdcloud.codec import encode
+from relay.jdcloud.timers import Percentiles
 from relay.model import ClosedWindow, Kind, Point, Rollup, Row, Series
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from relay.jdcloud.timers import TimerMetrics
 
 BODY_HEAD: Final = b'{"metricDataList":['
 BODY_TAIL: Final = b"]}"
@@ -63,11 +66,6 @@ def statistics(rollup: Rollup) -> Values:
     }
 
 
-def percentile_suffix(percentile: float) -> str:
-    """Return `.p95`, `.p99_9`."""
-    return f".p{percentile:g}".replace(".", "_").replace("_p", ".p", 1)
-
-
 class PointEncoder:
     """State: none; settings only."""
 
@@ -78,14 +76,14 @@ class PointEncoder:
         output: str,
         counter_values: str,
         percentiles: Sequence[float],
+        timer_metrics: TimerMetrics | None = None,
         requests_per_minute: float = math.inf,
     ) -> None:
         self._namespace = namespace
         self._per_minute = requests_per_minute
         self._type = RAW if output == "raw" else AGGREGATE
         self._counter: Callable[[Rollup, int], Values] = _COUNTER_VALUES[counter_values]
-        self.percentile_count = len(percentiles)
-        self._percentiles = [(percentile_suffix(percentile), percentile / 100) for percentile in percentiles]
+        self._timers = timer_metrics or Percentiles(percentiles)
 
     def __repr__(self) -> str:
         """Report the settings."""
@@ -99,23 +97,27 @@ class PointEncoder:
         """Return how many points a row of the series becomes."""
         if series.kind is not Kind.TIMER:
             return 1
-        return (_RAW_TIMER if self._type == RAW else 1) + len(self._percentiles)
+        return (_RAW_TIMER if self._type == RAW else 1) + self._timers.count(series.metric)
 
     def requests_allowed(self, seconds: int) -> float:
         """Return how many requests a window of so many seconds may need."""
         return self._per_minute * seconds / 60
 
     def values(self, row: Row, seconds: int) -> Iterator[Named]:
-        """Yield what is sent of one row, but for its percentiles."""
+        """Yield what is sent of one row in any case."""
         yield from self._raw(row, seconds) if self._type == RAW else self._aggregate(row, seconds)
 
-    def percentiles(self, row: Row) -> Iterator[Named]:
-        """Yield the percentiles of one row; none unless it is a timer's."""
-        quantiles = row[1].quantiles
-        if quantiles is not None:
-            for suffix, q in self._percentiles:
-                value = quantiles.quantile(q)
+    def derived(self, row: Row, seconds: int) -> Iterator[Named]:
+        """Yield the percentiles of one row, or statsd's figures; none unless it is a timer's."""
+        series, rollup = row
+        if rollup.quantiles is not None:
+            for suffix, value in self._timers.figures(series.metric, rollup, seconds):
                 yield Named(suffix, {"value": legal_number(value)} if self._type == RAW else single(value))
+
+    def count_derived(self, row: Row) -> int:
+        """Return how many `derived` yields."""
+        series, rollup = row
+        return self._timers.count(series.metric, rollup.samples) if rollup.quantiles is not None else 0
 
     def _aggregate(self, row: Row, seconds: int) -> Iterator[Named]:
         series, rollup = row
@@ -183,7 +185,7 @@ class Encoding:
         self.points_collided = 0
         """Points of rows that are sent, whose derived name belongs to another row."""
         self.points_shed = 0
-        """Percentiles that are not sent, because the window needs too much of the quota."""
+        """Derived points that are not sent, because the window needs too much of the quota."""
         self.requests_needed = 0
         """By all points, percentiles too; known after `prepare`."""
         self.requests_allowed = encoder.requests_allowed(window.seconds)
@@ -221,9 +223,9 @@ class Encoding:
             taken.add(key)
             named_values = self._encoder.values(row, self._window.seconds)
             if not sheds:
-                named_values = chain(named_values, self._encoder.percentiles(row))
-            elif rollup.quantiles is not None:
-                self.points_shed += self._encoder.percentile_count
+                named_values = chain(named_values, self._encoder.derived(row, self._window.seconds))
+            else:
+                self.points_shed += self._encoder.count_derived(row)
             for named in named_values:
                 if named.suffix:
                     derived = self._encoder.key_of(series, named.suffix)

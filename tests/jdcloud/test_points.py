@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from relay import limits
 from relay.jdcloud.emulator.check import check_point
-from relay.jdcloud.points import PointEncoder, legal_number, percentile_suffix
+from relay.jdcloud.points import PointEncoder, legal_number
+from relay.jdcloud.timers import TimerMetrics, percentile_suffix
 from relay.model import ClosedWindow, Kind, Rollup, Series
 from tests.support.rows import HOST, START, Fixed, counter, gauge, members, timer, window
 
@@ -73,6 +75,33 @@ def test_timers_have_statistics_and_percentiles():
         "t.max": {"value": 9.5},
         "t.p95": {"value": 95},
     }
+
+
+STATSD = TimerMetrics(percentiles=[75, -20, 10], histogram=[("t", [5, math.inf])])
+
+
+def test_timers_as_statsd_computes_them_come_beside_their_own_point():
+    sent = values(window(timer(), counter()), timer_metrics=STATSD)
+    own = {"t": {"sum": 40, "count": 8, "avg": 5, "min": 1, "max": 9.5, "last": 5}, "c": same(6)}
+    figures = {
+        "std": 3.020761493398643, "median": 4.75, "count_75": 3, "mean_75": 3.5, "upper_75": 5, "sum_75": 10.5,
+        "count_top20": 1, "mean_top20": 9.5, "lower_top20": 9.5, "sum_top20": 9.5,
+        "histogram.bin_5": 2, "histogram.bin_inf": 2,
+    }  # fmt: skip
+    assert sent == own | {f"t.{name}": same(value) for name, value in figures.items()}
+    raw = values(window(timer()), timer_metrics=STATSD, output="raw")
+    assert {name: raw[f"t.{name}"] for name in figures} == {name: {"value": value} for name, value in figures.items()}
+    assert len(raw) == len(figures) + 5
+
+
+@pytest.mark.parametrize(("per_minute", "sheds"), [(2, False), (1, True)])
+def test_figures_of_timers_go_first_too_each_counted(per_minute, sheds):
+    closed = window(timer(), timer("t.std"), gauge())  # a name received beats a figure; p10 of 4 samples takes none
+    points, encoding = encode(closed, timer_metrics=STATSD, requests_per_minute=per_minute)
+    made = 3 + 2 * 12
+    assert len(points) == (3 if sheds else made - 1)
+    assert (encoding.points_collided, encoding.points_shed) == ((0, 24) if sheds else (1, 0))
+    assert (encoding.requests_needed, encoding.over_quota) == (1, sheds)
 
 
 def test_gauges_and_sets():

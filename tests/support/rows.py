@@ -14,6 +14,9 @@ class Fixed:
     def quantile(self, q: float) -> float:
         return q * 100
 
+    def ascending(self) -> tuple[list[float], None]:
+        return [1.0, 4.5, 5.0, 9.5], None
+
 
 def counter(metric="c", total=6.0, samples=3, **changes) -> Row:
     series = Series(metric, HOST, Kind.COUNTER)._replace(**changes)

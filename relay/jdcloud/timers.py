@@ -1,0 +1,287 @@
+"""What is derived of a timer beside its own point: percentiles, or the figures of statsd. Pure arithmetic.
+
+`percentile_style = "statsd"`: names and roundings are those of lib/process_metrics.js of statsd/statsd. It counts
+samples, not their weights: a percentile takes k = round(|p| / 100 x n) of n samples, halves up, the least ones, or the
+greatest for a negative p. Up to the bound of the hot path (limits.QUANTILE_EXACT_STATSD) every sample is there and the
+figures are its figures. Beyond, each value is known to 1 %, and a sample counts by its weight: right while all came at
+one sample rate.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from bisect import bisect_left
+from operator import mul
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+from relay import limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from relay.model import Rollup
+
+Bins = tuple[str, "Sequence[float]"]
+"""A part of metrics' names, and the upper limits of the bins of those that have it."""
+
+_ON_REQUEST: Final = frozenset({"sum_squares", "sum_squares_percent", "count_ps"})
+"""Sent only if `timer_metrics` names it: nobody charts it, and every point is a part of the quota."""
+_OF_ALL: Final = ("std", "median", "sum_squares", "count_ps")
+_OF_PERCENTILE: Final = ("count", "mean", "bound", "sum", "sum_squares")
+_MOST: Final = 2**53
+"""Samples of which every percentile takes some."""
+_WEIGHT_MOST: Final = 1e300
+"""Its reciprocal is the least; neither overflows when thousands are added up."""
+_ANY_PERCENTILE: Final = re.compile(r"_(top)?\d+(_\d+)?$")
+
+
+class Percentiles:
+    """State: none; the plain style: `.p95` is the least value that 95 % of the weight do not exceed."""
+
+    def __init__(self, percentiles: Sequence[float]) -> None:
+        self._percentiles = [(percentile_suffix(percentile), percentile / 100) for percentile in percentiles]
+
+    def __repr__(self) -> str:
+        """Report the names."""
+        return f"<Percentiles {[suffix for suffix, _ in self._percentiles]}>"
+
+    def count(self, _metric: str, _samples: int = 0) -> int:
+        """Return how many figures there are."""
+        return len(self._percentiles)
+
+    def figures(self, _metric: str, rollup: Rollup, _seconds: int) -> Iterator[tuple[str, float]]:
+        """Yield suffixes and values."""
+        if rollup.quantiles is not None:
+            for suffix, q in self._percentiles:
+                yield suffix, rollup.quantiles.quantile(q)
+
+
+def percentile_suffix(percentile: float) -> str:
+    """Return `.p95`, `.p99_9`."""
+    return f".p{percentile:g}".replace(".", "_").replace("_p", ".p", 1)
+
+
+class Part(NamedTuple):
+    """Some of the samples, in order."""
+
+    values: Sequence[float]
+    counts: Sequence[float] | None
+    """How many samples each value stands for; None: one."""
+    bound: float
+    """The value that divides them from the others."""
+
+    def sum(self) -> float:
+        """Add them up."""
+        return sum(self.values) if self.counts is None else math.fsum(map(mul, self.values, self.counts))
+
+    def squares(self) -> float:
+        """Add up their squares."""
+        return self._replace(values=[value * value for value in self.values]).sum()
+
+
+class Distribution(Protocol):
+    """The samples of one timer and window."""
+
+    n: int
+
+    def least(self, k: int) -> Part:
+        """Return the k least, 1 to n."""
+        ...
+
+    def greatest(self, k: int) -> Part:
+        """Return the k greatest, 1 to n."""
+        ...
+
+    def below(self, limit: float) -> int:
+        """Count what is less than a limit."""
+        ...
+
+
+class Kept:
+    """State: every sample, in ascending order."""
+
+    def __init__(self, values: Sequence[float]) -> None:
+        self._values = values
+        self.n = len(values)
+
+    def __repr__(self) -> str:
+        """Report the size."""
+        return f"<Kept {self.n} samples>"
+
+    def least(self, k: int) -> Part:
+        """See Distribution."""
+        return Part(self._values[:k], None, self._values[k - 1])
+
+    def greatest(self, k: int) -> Part:
+        """See Distribution."""
+        return Part(self._values[-k:], None, self._values[-k])
+
+    def below(self, limit: float) -> int:
+        """See Distribution."""
+        return bisect_left(self._values, limit)
+
+
+class Binned:
+    """State: values in ascending order, and how many samples each stands for: weights, scaled to their number."""
+
+    def __init__(self, values: Sequence[float], weights: Sequence[float], rollup: Rollup) -> None:
+        self.n = rollup.samples
+        # Nothing beyond travels, and infinities that meet would be no number.
+        self._values = [min(max(value, -limits.VALUE_MAX), limits.VALUE_MAX) for value in values]
+        finite = [min(max(weight, 1 / _WEIGHT_MOST), _WEIGHT_MOST) for weight in weights]
+        scale = self.n / math.fsum(finite)
+        self._counts = [weight * scale for weight in finite]
+        self._low, self._high = rollup.min, rollup.max
+
+    def __repr__(self) -> str:
+        """Report the size."""
+        return f"<Binned {self.n} samples, {len(self._values)} values>"
+
+    def least(self, k: int) -> Part:
+        """See Distribution."""
+        part = _first(self._values, self._counts, k)
+        return part._replace(bound=self._high) if k == self.n else part
+
+    def greatest(self, k: int) -> Part:
+        """See Distribution."""
+        part = _first(self._values[::-1], self._counts[::-1], k)
+        return part._replace(bound=self._low) if k == self.n else part
+
+    def below(self, limit: float) -> int:
+        """See Distribution."""
+        return round(math.fsum(self._counts[: bisect_left(self._values, limit)]))
+
+
+def _first(values: Sequence[float], counts: Sequence[float], k: int) -> Part:
+    """Take k samples from the beginning; what is less than half of one is rounding."""
+    reached = 0.0
+    taken: list[float] = []
+    for count in counts:
+        taken.append(min(count, k - reached))
+        reached += count
+        if reached > k - 0.5:
+            break
+    return Part(values[: len(taken)], taken, values[len(taken) - 1])
+
+
+def distribution(rollup: Rollup) -> Distribution | None:
+    """Return the samples of a timer; None if it has none."""
+    values, weights = rollup.quantiles.ascending() if rollup.quantiles is not None else ([], None)
+    if not values:
+        return None
+    return Kept(values) if weights is None else Binned(values, weights, rollup)
+
+
+def rank(percentile: float, n: int) -> int:
+    """Return how many of n samples a percentile takes, rounded as Math.round does; 0: it is skipped."""
+    exact = abs(percentile) / 100 * n
+    whole = math.floor(exact)
+    return 1 if n == 1 else whole + (exact - whole >= 0.5)
+
+
+def median(samples: Distribution) -> float:
+    """Return the middle, or the mean of the two middle ones."""
+    middle = samples.n // 2
+    upper = samples.least(middle + 1).bound
+    return upper if samples.n % 2 else (samples.least(middle).bound + upper) / 2
+
+
+def deviation(samples: Distribution) -> float:
+    """Return the standard deviation, as of a population."""
+    whole = samples.least(samples.n)
+    mean = whole.sum() / samples.n
+    return math.sqrt(whole._replace(values=[value - mean for value in whole.values]).squares() / samples.n)
+
+
+class _Percentile(NamedTuple):
+    value: float
+    suffixes: Sequence[str]
+    """In the order of _OF_PERCENTILE; "" is not wanted."""
+
+
+class TimerMetrics:
+    """State: none; which figures are wanted, and their names."""
+
+    def __init__(
+        self, *, percentiles: Sequence[float], wanted: Sequence[str] = (), histogram: Sequence[Bins] = ()
+    ) -> None:
+        """Prepare the names.
+
+        Args:
+            percentiles: -100 to 100, not 0; negative ones are of the greatest samples.
+            wanted: statsd's calculatedTimerMetrics; empty: all but what is sent on request.
+            histogram: the first that fits a name counts.
+        """
+        self._wanted = frozenset(wanted)
+        self._of_all = [name for name in _OF_ALL if self._wants(name)]
+        self._percentiles = [_Percentile(percentile, self._suffixes(percentile)) for percentile in percentiles]
+        self._histogram = histogram if self._wants("histogram") else ()
+
+    def __repr__(self) -> str:
+        """Report what is wanted."""
+        return f"<TimerMetrics {self._of_all}, {len(self._percentiles)} percentiles, {len(self._histogram)} histograms>"
+
+    def _wants(self, name: str) -> bool:
+        general = _ANY_PERCENTILE.sub("_percent", name)
+        return general in self._wanted if self._wanted else general not in _ON_REQUEST
+
+    def _suffixes(self, percentile: float) -> list[str]:
+        names = [name.replace("bound", "upper" if percentile > 0 else "lower") for name in _OF_PERCENTILE]
+        full = [f"{name}_{_in_name(percentile, minus='top')}" for name in names]
+        return [f".{name}" if self._wants(name) else "" for name in full]
+
+    def count(self, metric: str, samples: int = _MOST) -> int:
+        """Return how many figures there are of a timer with so many samples; by default, how many there may be."""
+        taken = [percentile for percentile in self._percentiles if rank(percentile.value, samples)]
+        of_percentiles = sum(len(suffixes) - suffixes.count("") for _, suffixes in taken)
+        return len(self._of_all) + of_percentiles + len(self._limits(metric))
+
+    def figures(self, metric: str, rollup: Rollup, seconds: int) -> Iterator[tuple[str, float]]:
+        """Yield suffixes and values; none of a timer without samples."""
+        samples = distribution(rollup)
+        if samples is None:
+            return
+        for name in self._of_all:
+            yield f".{name}", _of_all(name, samples, rollup.count / seconds)
+        for percentile in self._percentiles:
+            yield from _of_percentile(percentile, samples)
+        before = 0
+        for limit in self._limits(metric):
+            reached = max(before, samples.n if limit == math.inf else samples.below(limit))
+            yield f".histogram.bin_{_in_name(limit)}", reached - before
+            before = reached
+
+    def _limits(self, metric: str) -> Sequence[float]:
+        return next((bins for part, bins in self._histogram if part in metric), ())
+
+
+def _of_all(name: str, samples: Distribution, per_second: float) -> float:
+    match name:
+        case "std":
+            return deviation(samples)
+        case "median":
+            return median(samples)
+        case "sum_squares":
+            return samples.least(samples.n).squares()
+        case _:
+            return per_second
+
+
+def _of_percentile(percentile: _Percentile, samples: Distribution) -> Iterator[tuple[str, float]]:
+    k = rank(percentile.value, samples.n)
+    if not k:
+        return
+    part = samples.least(k) if percentile.value > 0 else samples.greatest(k)
+    *simple, squares = percentile.suffixes
+    total = part.sum()
+    for suffix, value in zip(simple, (k, total / k, part.bound, total), strict=True):
+        if suffix:
+            yield suffix, value
+    if squares:
+        yield squares, part.squares()
+
+
+def _in_name(number: float, *, minus: str = "_") -> str:
+    """Return a number as a part of a name: 99_5."""
+    return repr(float(number)).removesuffix(".0").replace(".", "_").replace("+", "").replace("-", minus)
