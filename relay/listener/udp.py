@@ -28,6 +28,11 @@ _DRAIN_CALLS: Final = 1_000
 """At stop; a sender that does not stop must not keep the relay from stopping."""
 
 
+def read_meminfo(sock: socket.socket) -> tuple[int, ...]:
+    """Return what the kernel says of a socket, as in `_MEMINFO`; item 8: datagrams it dropped as the queue was full."""
+    return _MEMINFO.unpack(sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))
+
+
 class Sink(Protocol):
     """Who takes datagrams."""
 
@@ -148,9 +153,7 @@ class UdpListener:
         return self._meminfo()[1]
 
     def _meminfo(self) -> tuple[int, ...]:
-        if self._socket is None:
-            return (0,) * 9
-        return _MEMINFO.unpack(self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))
+        return read_meminfo(self._socket) if self._socket else (0,) * 9
 
 
 class UnixListener(UdpListener):
