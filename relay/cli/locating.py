@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from relay.cli.witness import number
 from relay.config.loading import load
 from relay.config.locate import state_directory
 from relay.errors import ExitCode, Problem, RelayError
@@ -93,6 +94,19 @@ def progress(label: str, length: int) -> Iterator[Callable[[int], object]]:
         yield bar.update
 
 
+def follow(step: Callable[[int], object], position: Callable[[], float]) -> Callable[[], None]:
+    """Return what moves a bar to where the work is."""
+    told = 0
+
+    def tell() -> None:
+        nonlocal told
+        now = int(position())
+        step(now - told)
+        told = now
+
+    return tell
+
+
 def as_time(seconds: float) -> str:
     """Return a wall time as RFC 3339 in UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
@@ -108,5 +122,5 @@ def as_size(size: float) -> str:
 
 
 def plural(count: int, word: str) -> str:
-    """Return `1 letter`, `2 letters`."""
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+    """Return `1 letter`, `2 letters`, `1 000 letters`."""
+    return f"{number(count)} {word}" if count == 1 else f"{number(count)} {word}s"

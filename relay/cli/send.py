@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import socket
 import sys
-from typing import Any
 
 import click
 
+from relay.cli.sending import find_address
 from relay.errors import ExitCode, Problem, RelayError
 from relay.hotpath.explain import WORDS, find_fault, show
-
-PORT_MOST = 65_535
 
 
 @click.command()
 @click.argument("lines", nargs=-1, metavar="LINE...")
-@click.option("--to", default="127.0.0.1:8125", show_default=True, metavar="HOST:PORT", help="Where to.")
+@click.option("--to", default="127.0.0.1:8125", show_default=True, metavar="HOST:PORT", help="Where to; or unix:PATH.")
 @click.option("--unchecked", is_flag=True, help="Send lines that would be rejected, too.")
 def send(lines: tuple[str, ...], to: str, *, unchecked: bool) -> None:
     """Send each LINE as a datagram; without a LINE, those of standard input. A bad line is named and not sent."""
@@ -38,23 +36,6 @@ def send(lines: tuple[str, ...], to: str, *, unchecked: bool) -> None:
                 )
                 raise RelayError(problem, exit_code=ExitCode.UNREACHABLE) from error
     click.echo(f"{len(datagrams)} sent to {to}")
-
-
-def find_address(to: str) -> tuple[socket.AddressFamily, Any]:
-    """Look `HOST:PORT` up; HOST is a name or an address.
-
-    Raises:
-        click.BadParameter: there is no such host or port.
-    """
-    host, _, port = to.rpartition(":")
-    if not (port.isascii() and port.isdigit() and 0 < int(port) <= PORT_MOST):
-        raise click.BadParameter(f'"{to}" must be HOST:PORT with a port from 1 to {PORT_MOST}', param_hint="--to")
-    try:
-        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICSERV)
-    except OSError as error:
-        raise click.BadParameter(f'"{to}" must be HOST:PORT: {error.strerror}', param_hint="--to") from error
-    family, _, _, _, address = found[0]
-    return family, address
 
 
 def find_problem(line: bytes, source: str, number: int) -> Problem | None:

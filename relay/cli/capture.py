@@ -1,0 +1,183 @@
+"""`statsd-relay capture`: datagrams into a pcap file, with the nanosecond at which the kernel received each."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from relay.cli.interruption import Interruption
+from relay.cli.locating import as_size, follow, plural, progress
+from relay.cli.new_file import check_place, writable
+from relay.config.loading import load
+from relay.config.rules import parse_address
+from relay.config.types import Seconds, Size
+from relay.errors import ExitCode, Problem, RelayError
+from relay.listener.sockets import Address, open_udp
+from relay.listener.udp import read_meminfo
+from relay.traffic.lease import Copied, Lease
+from relay.traffic.recorder import Recorder
+from relay.traffic.recording import Recording
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_RECEIVE_BUFFER: Final = 64 * 2**20
+_ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
+
+
+_NOTHING: Final = Copied()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Captured:
+    """What the command says at its end."""
+
+    recording: Recording
+    seconds: float
+    is_full: bool
+    kernel_drops: int
+    copied: Copied = _NOTHING
+    missed: int = 0
+
+
+@click.command()
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--for", "duration", metavar="DURATION", help="How long; default: until Ctrl-C.")
+@click.option("--listen", metavar="ADDRESS:PORT", help="Receive there, instead of copies of what the relay receives.")
+@click.option("--max-size", default="1GiB", show_default=True, metavar="SIZE", help="Of the file; then it ends.")
+@click.option("-c", "--config", "path", type=click.Path(path_type=Path), help="The file that the relay runs with.")
+@click.option("--force", is_flag=True, help="Replace FILE.")
+@click.option("--json", "as_json", is_flag=True, help="The summary as JSON.")
+def capture(  # noqa: PLR0913 - its options
+    file: Path,
+    duration: str | None,
+    listen: str | None,
+    max_size: str,
+    path: Path | None,
+    *,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Record what the running relay receives over UDP and Unix datagrams into FILE, which tcpdump and Wireshark open.
+
+    The lines are your users' data: only you can read FILE.
+    """
+    try:
+        seconds = float(Seconds.parse(duration)) if duration is not None else math.inf
+        limit = int(Size.parse(max_size))
+        address = Address(*parse_address(listen)) if listen is not None else None
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    check_place(file, force=force)
+    admin = None if address else find_admin(path)
+    captured = record(file, address, admin, seconds=seconds, limit=limit)
+    if as_json:
+        click.echo(json.dumps(summarise(file, captured), indent=2))
+    else:
+        click.echo(in_words(file, captured))
+    for problem in find_losses(captured):
+        click.echo(str(problem), err=True)
+
+
+def find_admin(path: Path | None) -> tuple[str, int]:
+    """Return the admin port of the relay that runs with this file and environment.
+
+    Raises:
+        RelayError: it has none, or the configuration is wrong.
+    """
+    listen = load(path, os.environ).config.admin.listen
+    if not listen:
+        message = "[admin] listen is empty: the relay cannot be asked for a copy of its datagrams"
+        problem = Problem(
+            code="RLY101", message=message, fix="stop it, and listen in its place with --listen HOST:PORT"
+        )
+        raise RelayError(problem, exit_code=ExitCode.UNREACHABLE)
+    host, port = parse_address(listen)
+    return _ANYWHERE.get(host, host), port
+
+
+def record(
+    file: Path, address: Address | None, admin: tuple[str, int] | None, *, seconds: float, limit: int
+) -> Captured:
+    """Bind, ask the relay for a copy if `admin` is given, and record.
+
+    Raises:
+        RelayError: the address cannot be bound, no relay answers, or the file cannot be written.
+    """
+    [held] = open_udp(address or Address("127.0.0.1", 0), receive_buffer=_RECEIVE_BUFFER)
+    with held.socket as sock, Interruption() as ears:
+        recorder = Recorder(sock, ears)
+        lease = Lease(admin, to=f"127.0.0.1:{sock.getsockname()[1]}") if admin else None
+        with lease or nullcontext(), writable(file) as fd:
+            recording, began = Recording(fd, limit=limit), ears.monotonic()
+            click.echo(f"capturing {'from the relay' if admin else f'on {address}'} to {file}", err=True)
+            with progress("capturing", limit if seconds == math.inf else round(seconds * 1000)) as step:
+                by_size, by_time = lambda: recording.size, lambda: (ears.monotonic() - began) * 1000
+                tell = follow(step, by_size if seconds == math.inf else by_time)
+                recorder.run(recording, seconds=seconds, progress=tell)
+            captured = Captured(
+                recording=recording,
+                seconds=ears.monotonic() - began,
+                is_full=recorder.is_full,
+                kernel_drops=read_meminfo(sock)[8],
+            )
+    return replace(captured, copied=lease.copied, missed=lease.missed) if lease else captured
+
+
+def summarise(file: Path, captured: Captured) -> dict[str, Any]:
+    """Return what `--json` prints."""
+    recording = captured.recording
+    return {
+        "file": str(file),
+        "bytes": recording.size,
+        "datagrams": recording.datagrams,
+        "lines": recording.lines,
+        "seconds": round(captured.seconds, 3),
+        "first": recording.first / 1e9 or None,
+        "last": recording.last / 1e9 or None,
+        "full": captured.is_full,
+        "kernel_drops": captured.kernel_drops,
+        "copy_drops": captured.copied.dropped,
+        "copy_missed": captured.missed,
+    }
+
+
+def in_words(file: Path, captured: Captured) -> str:
+    """Return the sentence at the end."""
+    recording = captured.recording
+    full = "; --max-size ended it" if captured.is_full else ""
+    return (
+        f"{plural(recording.datagrams, 'datagram')}, {plural(recording.lines, 'line')} in {captured.seconds:.1f} s"
+        f" to {file}, {as_size(recording.size)}{full}"
+    )
+
+
+def find_losses(captured: Captured) -> Iterator[Problem]:
+    """Yield what was lost on the way."""
+    if captured.kernel_drops:
+        yield Problem(
+            code="RLY202",
+            message=f"the kernel dropped {plural(captured.kernel_drops, 'datagram')}: they are not in the file",
+            fix=f"run it as root, or: sysctl -w net.core.rmem_max={_RECEIVE_BUFFER}",
+            severity="warning",
+        )
+    if captured.copied.dropped:
+        yield Problem(
+            code="RLY202",
+            message=f"the relay could not copy {plural(captured.copied.dropped, 'datagram')}: they are not in the file",
+            fix="the machine is busy: capture less of it, or with --listen in the relay's place",
+            severity="warning",
+        )
+    if captured.missed:
+        yield Problem(
+            code="RLY101",
+            message=f"the relay did not answer {plural(captured.missed, 'time')}: there may be a gap in the file",
+            severity="warning",
+        )

@@ -1,0 +1,126 @@
+"""`statsd-relay load`: steady traffic whose totals are known."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from relay.cli.locating import progress
+from relay.cli.sending import figures, finish, playing, sentence
+from relay.cli.witness import number
+from relay.config.types import Seconds
+from relay.traffic.mix import TYPES, Mix
+from relay.traffic.pace import Pace
+
+if TYPE_CHECKING:
+    from relay.traffic.mix import Total
+
+_RATE: Final = re.compile(r"(\d+(?:\.\d+)?)(k|M)?")
+_UNITS: Final = {None: 1, "k": 1_000, "M": 1_000_000}
+_SERIES_MOST: Final = 1_000_000
+_LINES_MOST: Final = 5_000
+_WORDS: Final = {"g": "last values", "s": "distinct members"}
+"""What the total of a type is, if it is not the sum of its values."""
+
+
+@click.command()
+@click.option("--rate", required=True, metavar="R", help="Lines a second, such as 500, 200k or 1M.")
+@click.option("--for", "duration", default="10s", show_default=True, metavar="DURATION", help="How long.")
+@click.option("--to", default="127.0.0.1:8125", show_default=True, metavar="HOST:PORT", help="Where to; or unix:PATH.")
+@click.option("--lines", default=10, show_default=True, type=click.IntRange(1, _LINES_MOST), help="In a datagram.")
+@click.option("--series", default=1_000, show_default=True, type=click.IntRange(1, _SERIES_MOST), help="Names.")
+@click.option(
+    "--types", default="c,ms,g,s", show_default=True, metavar="LIST", help="Types, in turn; c,c,g: twice as many c."
+)
+@click.option("--tags", default="", metavar="K:V,K:V", help="On every line.")
+@click.option("--name", default="load", show_default=True, help="How every name begins.")
+@click.option("--seed", default=0, show_default=True, help="Of the values: the same seed, the same lines.")
+@click.option("--json", "as_json", is_flag=True, help="The summary as JSON.")
+def load(  # noqa: PLR0913 - its options
+    *,
+    rate: str,
+    duration: str,
+    to: str,
+    lines: int,
+    series: int,
+    types: str,
+    tags: str,
+    name: str,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Send lines at a steady rate and say what they add up to, so that one can compare what arrives."""
+    wanted, seconds = parse_rate(rate), parse_duration(duration)
+    pace = Pace(rate=wanted / lines, seconds=seconds)
+    draw = random.Random(seed).randrange  # noqa: S311 - repeatable, not secret
+    try:
+        mix = Mix(types=parse_types(types), series=series, lines=lines, draw=draw, tags=tags, name=name)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    with playing(to) as player, progress("sending", pace.total) as step:
+        player.load(mix.datagrams, pace, lines=lines, seconds=seconds, progress=step)
+    totals = mix.totals(player.datagrams)
+    planned = pace.total * lines
+    if as_json:
+        by_type = {kind: asdict(total) for kind, total in totals.items()}
+        click.echo(json.dumps({**figures(player, to), "planned_lines": planned, "types": by_type}, indent=2))
+    else:
+        click.echo(f"{sentence(player, to)}\n{as_table(totals)}")
+    finish(player, to)
+    if player.lines < planned:
+        reached = number(round(player.lines / player.seconds))
+        message = (
+            f"{rate} lines/s could not be kept: {number(player.lines)} of {number(planned)} lines, {reached} a second"
+        )
+        click.echo(message, err=True)
+
+
+def parse_rate(text: str) -> float:
+    """Read lines a second.
+
+    Raises:
+        click.BadParameter: it is no rate.
+    """
+    match = _RATE.fullmatch(text)
+    rate = float(match[1]) * _UNITS[match[2]] if match else 0
+    if not rate:
+        raise click.BadParameter(f'"{text}" must be lines a second, such as 500, 200k or 1M', param_hint="--rate")
+    return rate
+
+
+def parse_duration(text: str) -> float:
+    """Read seconds.
+
+    Raises:
+        click.BadParameter: it is no duration.
+    """
+    try:
+        return float(Seconds.parse(text))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--for") from error
+
+
+def parse_types(text: str) -> list[str]:
+    """Read types of lines.
+
+    Raises:
+        click.BadParameter: one is none.
+    """
+    types = text.split(",")
+    if not set(types) <= set(TYPES):
+        raise click.BadParameter(f'"{text}" must be a list of {",".join(TYPES)}', param_hint="--types")
+    return types
+
+
+def as_table(totals: dict[str, Total]) -> str:
+    """Return what was sent by type."""
+    rows = [("type", "lines", "series", "total", "of")]
+    for kind, total in totals.items():
+        figures_ = (number(total.lines), number(total.series), number(total.sum))
+        rows.append((kind, *figures_, _WORDS.get(kind, "values")))
+    return "\n".join(f"{row[0]:<5}{row[1]:>16}{row[2]:>12}{row[3]:>20}  {row[4]}" for row in rows)

@@ -1,0 +1,110 @@
+"""`statsd-relay replay`: datagrams of a pcap file again, spaced as they were."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from relay.cli.locating import follow, plural, progress
+from relay.cli.sending import PORT_MOST, figures, finish, playing, sentence
+from relay.traffic.pace import Spacing
+from relay.traffic.pcap import FormatError, PcapReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from relay.traffic.pcap import Received
+
+_WORDS: Final = {
+    "not_udp": "of another protocol",
+    "fragment": "that are parts of larger ones",
+    "cut_off": "captured in part: tcpdump -s 0 takes all",
+    "malformed": "that are malformed",
+    "other_port": "to other ports",
+}
+"""Of packets that are skipped."""
+
+
+@click.command()
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--to", default="127.0.0.1:8125", show_default=True, metavar="HOST:PORT", help="Where to; or unix:PATH.")
+@click.option(
+    "--speed", default="1", show_default=True, metavar="N", help="10: ten times as fast; max: without waiting."
+)
+@click.option("--port", type=click.IntRange(1, PORT_MOST), help="Only what went to this port.")
+@click.option("--json", "as_json", is_flag=True, help="The summary as JSON.")
+def replay(file: Path, to: str, speed: str, port: int | None, *, as_json: bool) -> None:
+    """Send the datagrams in FILE, of `capture` or `tcpdump -w`, with the spacing they had."""
+    spacing = Spacing(parse_speed(speed))
+    with (
+        opened(file, port or 0) as reader,
+        playing(to) as player,
+        progress("replaying", file.stat().st_size) as step,
+    ):
+        player.replay(followed(reader, step), spacing)
+    if as_json:
+        click.echo(json.dumps({"file": str(file), **figures(player, to), **left_out(reader)}, indent=2))
+    else:
+        click.echo(sentence(player, to))
+    tell_left_out(reader, file)
+    finish(player, to)
+
+
+def parse_speed(text: str) -> float:
+    """Read a factor; 0 for `max`.
+
+    Raises:
+        click.BadParameter: it is none.
+    """
+    try:
+        speed = 0.0 if text == "max" else float(text)
+    except ValueError:
+        speed = -1.0
+    if not 0 <= speed < math.inf:
+        raise click.BadParameter(f'"{text}" must be a number, such as 10 or 0.5, or max', param_hint="--speed")
+    return speed
+
+
+@contextmanager
+def opened(file: Path, port: int) -> Iterator[PcapReader]:
+    """Open a file of packets.
+
+    Raises:
+        click.BadParameter: it is not there, or is none.
+    """
+    try:
+        with file.open("rb") as source:
+            yield PcapReader(source, Counter(), port=port)
+    except FormatError as error:
+        fix = error.fix.format(file=file)
+        raise click.BadParameter(f"{file} {error} (fix: {fix})", param_hint="FILE") from error
+    except OSError as error:
+        raise click.BadParameter(f"cannot read {file}: {error.strerror or error}", param_hint="FILE") from error
+
+
+def followed(reader: PcapReader, step: Callable[[int], object]) -> Iterator[Received]:
+    """Move a bar of the file's bytes along."""
+    tell = follow(step, lambda: reader.offset)
+    for received in reader:
+        yield received
+        tell()
+
+
+def left_out(reader: PcapReader) -> dict[str, Any]:
+    """Return what of the file was not sent, for `--json`."""
+    return {"skipped": dict(reader.skipped), "damage": reader.damage and f"{reader.damage} at byte {reader.offset}"}
+
+
+def tell_left_out(reader: PcapReader, file: Path) -> None:
+    """Say what of the file was not sent."""
+    for reason, count in reader.skipped.items():
+        click.echo(f"{plural(count, 'packet')} skipped {_WORDS[reason]}", err=True)
+    if reader.damage:
+        rest = file.stat().st_size - reader.offset
+        click.echo(f"{file} {reader.damage} at byte {reader.offset}: the last {rest} bytes were not used", err=True)

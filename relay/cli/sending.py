@@ -1,0 +1,108 @@
+"""What the commands that send share: `--to`, looked up and opened; how a player on it ends."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from relay.cli.interruption import Interruption
+from relay.cli.locating import as_size, plural
+from relay.errors import ExitCode, Problem, RelayError
+from relay.traffic.player import Player
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PORT_MOST: Final = 65_535
+_UNIX: Final = "unix:"
+_PATIENCE: Final = 0.25
+"""Seconds that a receiver at a Unix socket may let us wait until the call returns and can be made again."""
+
+
+def find_address(to: str) -> tuple[socket.AddressFamily, Any]:
+    """Look up `HOST:PORT`, where HOST is a name or an address, or take `unix:PATH` as it is.
+
+    Raises:
+        click.BadParameter: there is no such host or port.
+    """
+    if to.startswith(_UNIX):
+        return socket.AF_UNIX, to.removeprefix(_UNIX)
+    host, _, port = to.rpartition(":")
+    if not (port.isascii() and port.isdigit() and 0 < int(port) <= PORT_MOST):
+        raise click.BadParameter(
+            f'"{to}" must be HOST:PORT with a port from 1 to {PORT_MOST}, or unix:PATH', param_hint="--to"
+        )
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICSERV)
+    except OSError as error:
+        raise click.BadParameter(f'"{to}" must be HOST:PORT: {error.strerror}', param_hint="--to") from error
+    family, _, _, _, address = found[0]
+    return family, address
+
+
+@contextmanager
+def playing(to: str) -> Iterator[Player]:
+    """Open a player that sends there, until it ends or a signal comes.
+
+    Raises:
+        click.BadParameter: there is no such host or port.
+        RelayError: a Unix socket that is not there or not permitted, a network that cannot be reached.
+    """
+    family, address = find_address(to)
+    with socket.socket(family, socket.SOCK_DGRAM) as sock, Interruption() as interruption:
+        if family == socket.AF_UNIX:
+            sock.settimeout(_PATIENCE)
+        try:
+            sock.connect(address)
+        except OSError as error:
+            raise _unreachable(to, f"cannot send to {to}: {error.strerror or error}") from error
+        player = Player(sock.send, interruption)
+        yield player
+        if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED:
+            player.is_refused = True
+
+
+def figures(player: Player, to: str) -> dict[str, Any]:
+    """Return what the summaries of `--json` share."""
+    return {
+        "to": to,
+        "datagrams": player.datagrams,
+        "lines": player.lines,
+        "bytes": player.bytes,
+        "seconds": round(player.seconds, 3),
+        "late_seconds": round(player.late, 6),
+        "errors": dict(player.errors),
+        "interrupted": player.is_interrupted,
+    }
+
+
+def sentence(player: Player, to: str) -> str:
+    """Return what was sent, as the first line of a summary."""
+    return (
+        f"{plural(player.datagrams, 'datagram')}, {plural(player.lines, 'line')} to {to} in {player.seconds:.1f} s,"
+        f" {as_size(player.bytes)}, late by {player.late * 1000:.1f} ms at worst"
+    )
+
+
+def finish(player: Player, to: str) -> None:
+    """Say what went wrong; end with the exit code of that.
+
+    Raises:
+        RelayError: nobody listens.
+        click.Abort: it was interrupted.
+    """
+    for words, count in player.errors.items():
+        click.echo(f"{plural(count, 'datagram')} not sent: {words}", err=True)
+    if player.is_refused:
+        raise _unreachable(to, f"nobody listens on {to}: it ended there, and what was sent last is lost")
+    if player.is_interrupted:
+        raise click.Abort
+
+
+def _unreachable(to: str, message: str) -> RelayError:
+    fix = f"start what should listen on {to}, or name another place with --to"
+    return RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.UNREACHABLE)

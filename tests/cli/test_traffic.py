@@ -1,0 +1,360 @@
+"""`capture`, `replay` and `load` as a user meets them: real processes, sockets and files."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pty
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections import Counter
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from aiohttp import web
+
+from relay.cli import cli, finish
+from relay.traffic import pcap
+from relay.traffic.packet import Endpoint
+from relay.traffic.pcap import PcapReader, Received
+from tests.cli.test_commands import run
+from tests.support.relay import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ENDS = Endpoint(bytes(4), 1), Endpoint(bytes(4), 8125)
+NOW = 1_795_651_742_000_000_000
+
+
+def read(path: Path) -> list[Received]:
+    with path.open("rb") as file:
+        reader = PcapReader(file, Counter())
+        found = list(reader)
+    assert reader.damage == ""
+    return found
+
+
+def write(path: Path, *datagrams: bytes, spacing: float = 0.0) -> Path:
+    records = [
+        pcap.record(NOW + int(number * spacing * 1e9), datagram, *ENDS) for number, datagram in enumerate(datagrams)
+    ]
+    path.write_bytes(pcap.begin() + b"".join(records))
+    return path
+
+
+class Capturing:
+    """State: a `capture` that runs."""
+
+    def __init__(self, file: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
+        command = [sys.executable, "-m", "relay", "capture", str(file), "--json", *arguments]
+        base = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+        self.process = subprocess.Popen(
+            command, env={**base, **(env or {})}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self.said = self.process.stderr.readline()
+
+    def wait(self) -> dict:
+        """Wait for its end; return the summary."""
+        output, self.errors = self.process.communicate(timeout=30)
+        assert self.process.returncode == 0, self.said + self.errors
+        return json.loads(output)
+
+
+@contextmanager
+def capturing(file: Path, *arguments: str, env: dict[str, str] | None = None) -> Iterator[Capturing]:
+    found = Capturing(file, *arguments, env=env)
+    try:
+        yield found
+    finally:
+        found.process.kill()
+        found.process.communicate()
+
+
+def test_what_is_captured_is_replayed_and_captured_again(tmp_path):
+    """The same bytes in the same order, with about the same spacing; an end by Ctrl-C leaves a whole file."""
+    port = free_port()
+    datagrams = [b"a:1|c", b"", b"b:1|c\nc:2|ms\n", b"\xff\x00" * 30_000, *(b"n:%d|g" % number for number in range(50))]
+    source = write(tmp_path / "source.pcap", *datagrams, spacing=0.02)
+    with capturing(tmp_path / "x.pcap", "--listen", f"127.0.0.1:{port}") as found:
+        done = run("replay", str(source), "--to", f"127.0.0.1:{port}", "--json")
+        found.process.send_signal(signal.SIGINT)
+        summary = found.wait()
+    assert done.returncode == 0
+    replayed = json.loads(done.stdout)
+    assert (replayed["datagrams"], replayed["lines"], replayed["errors"]) == (54, 54, {})
+    assert 53 * 0.02 <= replayed["seconds"] < 20
+    assert 0 <= replayed["late_seconds"] < 20
+    received = read(tmp_path / "x.pcap")
+    assert [one.payload for one in received] == datagrams
+    times = [one.time for one in received]
+    assert times == sorted(times)
+    assert times[-1] - times[0] > (53 * 0.02 - replayed["late_seconds"] - 0.01) * 1e9
+    assert (summary["datagrams"], summary["lines"], summary["kernel_drops"], summary["full"]) == (54, 54, 0, False)
+    assert summary["bytes"] == (tmp_path / "x.pcap").stat().st_size
+    assert (tmp_path / "x.pcap").stat().st_mode & 0o777 == 0o600
+
+
+def test_speed(tmp_path):
+    source = write(tmp_path / "x.pcap", b"a:1|c", b"b:1|c", b"c:1|c", spacing=10)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
+        sink.bind(("127.0.0.1", 0))
+        sink.settimeout(5)
+        to = f"127.0.0.1:{sink.getsockname()[1]}"
+        fast = json.loads(run("replay", str(source), "--to", to, "--speed", "100", "--json").stdout)
+        assert fast["seconds"] >= 0.2
+        fastest = json.loads(run("replay", str(source), "--to", to, "--speed", "max", "--json").stdout)
+        assert (fastest["seconds"] < 5, fastest["late_seconds"]) == (True, 0)
+        assert [sink.recv(100) for _ in range(6)] == [b"a:1|c", b"b:1|c", b"c:1|c"] * 2
+
+
+def test_a_load_arrives_as_it_says(tmp_path):
+    port = free_port()
+    with capturing(tmp_path / "x.pcap", "--listen", f"127.0.0.1:{port}", "--for", "20s") as found:
+        to = ["--to", f"127.0.0.1:{port}"]
+        done = run("load", "--rate", "2k", "--for", "500ms", "--types", "c,s", "--tags", "env:test", *to, "--json")
+        found.process.send_signal(signal.SIGTERM)
+        summary = found.wait()
+    assert done.returncode == 0
+    sent = json.loads(done.stdout)
+    assert (sent["datagrams"], sent["lines"], sent["planned_lines"]) == (100, 1_000, 1_000)
+    assert (summary["datagrams"], summary["lines"]) == (100, 1_000)
+    lines = [line for one in read(tmp_path / "x.pcap") for line in one.payload.decode().split("\n")]
+    counters = [line for line in lines if line.endswith("|c|#env:test")]
+    members = {line.removesuffix("|s|#env:test") for line in lines if line.endswith("|s|#env:test")}
+    values = [int(line.partition(":")[2].partition("|")[0]) for line in counters]
+    assert sent["types"] == {
+        "c": {"lines": 500, "series": 500, "sum": sum(values)},
+        "s": {"lines": 500, "series": 500, "sum": len(members)},
+    }
+    text = run("load", "--rate", "1M", "--for", "0.01s", *to[:1], f"unix:{tmp_path}/nobody")
+    assert text.returncode == 69
+    assert "cannot send to unix:" in text.stderr
+
+
+def test_unix_sockets(tmp_path):
+    source = write(tmp_path / "x.pcap", *[b"a:1|c"] * 3)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sink:
+        sink.bind(str(tmp_path / "socket"))
+        sink.settimeout(5)
+        done = run("replay", str(source), "--to", f"unix:{tmp_path}/socket")
+        assert done.stdout.startswith(f"3 datagrams, 3 lines to unix:{tmp_path}/socket in 0.0 s, 15 B, late by ")
+        assert run("send", "b:1|c", "--to", f"unix:{tmp_path}/socket").returncode == 0
+        assert [sink.recv(100) for _ in range(4)] == [b"a:1|c"] * 3 + [b"b:1|c"]
+
+
+@pytest.mark.parametrize("count", [1, 100])
+def test_nobody_listens(tmp_path, count):
+    to = f"127.0.0.1:{free_port()}"
+    source = write(tmp_path / "x.pcap", *[b"a:1|c"] * count)
+    for arguments in (["replay", str(source)], ["load", "--rate", str(10 * count), "--for", "1s"]):
+        done = run(*arguments, "--to", to)
+        assert done.returncode == 69
+        assert done.stdout.startswith("1 datagram, ")
+        assert f"error RLY101  nobody listens on {to}" in done.stderr
+
+
+def test_interrupted(tmp_path):
+    source = write(tmp_path / "x.pcap", b"a:1|c", b"b:1|c", spacing=60)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
+        sink.bind(("127.0.0.1", 0))
+        sink.settimeout(20)
+        command = [sys.executable, "-m", "relay", "replay", str(source), "--json"]
+        with subprocess.Popen(
+            [*command, "--to", f"127.0.0.1:{sink.getsockname()[1]}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            sink.recv(100)
+            process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert (json.loads(output)["datagrams"], json.loads(output)["interrupted"]) == (1, True)
+    assert b"Traceback" not in errors
+
+
+def test_what_is_left_out_is_said(tmp_path):
+    source = write(tmp_path / "x.pcap", *[b"a:1|c"] * 3)
+    whole = source.read_bytes()
+    size = (len(whole) - 24) // 3
+    source.write_bytes(whole[: 24 + size] + whole[24 + size :].replace(b"\x11", b"\x06", 1)[:-2])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
+        sink.bind(("127.0.0.1", 0))
+        to = ["--to", f"127.0.0.1:{sink.getsockname()[1]}"]
+        done = run("replay", str(source), *to)
+        assert done.returncode == 0
+        assert done.stdout.startswith("1 datagram, 1 line to ")
+        assert done.stderr.splitlines() == [
+            "1 packet skipped of another protocol",
+            f"{source} ends within a packet at byte {24 + 2 * size}: the last {size - 2} bytes were not used",
+        ]
+        summary = json.loads(run("replay", str(source), *to, "--port", "53", "--json").stdout)
+    assert summary["skipped"] == {"other_port": 1, "not_udp": 1}
+    assert summary["damage"] == f"ends within a packet at byte {24 + 2 * size}"
+    assert summary["datagrams"] == 0
+
+
+def test_a_file_is_never_overwritten_unasked(tmp_path):
+    file, port = tmp_path / "x.pcap", free_port()
+    file.write_text("precious")
+    arguments = ["--listen", f"127.0.0.1:{port}", "--for", "0s"]
+    done = run("capture", str(file), *arguments)
+    assert done.returncode == 64
+    assert f"{file} exists: add --force to replace it" in done.stderr
+    assert file.read_text() == "precious"
+    (tmp_path / "link").symlink_to(file)
+    for other in ("link", "", "nowhere/x.pcap"):
+        assert run("capture", str(tmp_path / other), *arguments, "--force").returncode == 64
+    assert file.read_text() == "precious"
+    assert run("capture", str(file), *arguments, "--force").returncode == 0
+    assert read(file) == []
+
+
+def test_a_capture_ends_at_its_bound(tmp_path):
+    port = free_port()
+    with capturing(tmp_path / "x.pcap", "--listen", f"127.0.0.1:{port}", "--max-size", "1KiB") as found:
+        run("load", "--rate", "1k", "--for", "30ms", "--lines", "1", "--to", f"127.0.0.1:{port}")
+        summary = found.wait()
+    assert summary["full"]
+    assert summary["bytes"] == (tmp_path / "x.pcap").stat().st_size <= 1024
+    assert 0 < len(read(tmp_path / "x.pcap")) == summary["datagrams"] < 30
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["capture"],
+        ["capture", "{file}.new", "--listen", "nowhere"],
+        ["capture", "{file}.new", "--for", "soon", "--listen", "127.0.0.1:0"],
+        ["capture", "{file}.new", "--max-size", "much", "--listen", "127.0.0.1:0"],
+        ["replay"],
+        ["replay", "/nowhere.pcap"],
+        ["replay", "/"],
+        ["replay", "{file}", "--speed", "fast"],
+        ["replay", "{file}", "--speed", "-1"],
+        ["replay", "{file}", "--speed", "nan"],
+        ["replay", "{file}", "--to", "nowhere"],
+        ["replay", "{file}", "--port", "0"],
+        ["replay", __file__],
+        ["load"],
+        ["load", "--rate", "fast"],
+        ["load", "--rate", "0"],
+        ["load", "--rate", "-5"],
+        ["load", "--rate", "1k", "--for", "soon"],
+        ["load", "--rate", "1k", "--types", "c,x"],
+        ["load", "--rate", "1k", "--lines", "0"],
+        ["load", "--rate", "1k", "--lines", "5000"],
+        ["load", "--rate", "1k", "--series", "0"],
+        ["load", "--rate", "1k", "--to", "127.0.0.1"],
+    ],
+)
+def test_wrong_input_ends_with_64(tmp_path, capsys, arguments):
+    """In this process, as there are many."""
+    file = write(tmp_path / "x.pcap", b"a:1|c")
+    with pytest.raises(SystemExit) as ended:
+        finish(lambda: cli.main([argument.format(file=file) for argument in arguments], standalone_mode=False))
+    assert ended.value.code == 64
+    assert "Error: " in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_pcapng_is_refused_with_the_fix(tmp_path):
+    file = tmp_path / "x.pcapng"
+    file.write_bytes(b"\x0a\x0d\x0d\x0a" + bytes(100))
+    done = run("replay", str(file))
+    assert done.returncode == 64
+    assert f"{file} is pcapng (fix: editcap -F nsecpcap {file} {file}.pcap)" in " ".join(done.stderr.split())
+
+
+def test_a_port_in_use(tmp_path):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
+        holder.bind(("127.0.0.1", 0))
+        done = run("capture", str(tmp_path / "x.pcap"), "--listen", f"127.0.0.1:{holder.getsockname()[1]}")
+    assert done.returncode == 71
+    assert "in use by" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_relay_to_ask(tmp_path):
+    settings = {"STATSD_RELAY_ADMIN_LISTEN": f"127.0.0.1:{free_port(socket.SOCK_STREAM)}"}
+    done = run("capture", str(tmp_path / "x.pcap"), env=settings)
+    assert done.returncode == 69
+    assert f"no relay answers on {settings['STATSD_RELAY_ADMIN_LISTEN']}" in done.stderr
+    assert "--listen" in done.stderr
+    done = run("capture", str(tmp_path / "x.pcap"), env={"STATSD_RELAY_ADMIN_LISTEN": ""})
+    assert done.returncode == 69
+    assert "[admin] listen is empty" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_copy_of_what_a_relay_receives(tmp_path):
+    """With a server in the relay's place that copies one datagram each time it is asked."""
+    asked = []
+
+    async def tee(request: web.Request) -> web.Response:
+        asked.append(await request.json())
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            host, _, port = asked[-1]["to"].rpartition(":")
+            sock.sendto(b"copy:%d|c" % len(asked), (host, int(port)))
+        return web.json_response({"datagrams": len(asked), "dropped": 4})
+
+    application = web.Application()
+    application.router.add_post("/api/v1/tee", tee)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    file = tmp_path / "relay.toml"
+    file.write_text(f'[admin]\nlisten = "0.0.0.0:{runner.addresses[0][1]}"\n')
+    try:
+        summary, errors = await asyncio.to_thread(capture_copies, tmp_path, file)
+    finally:
+        await runner.cleanup()
+    assert 2 <= summary["datagrams"] < len(asked), "it was renewed, and its end was wished for"
+    assert [one.payload for one in read(tmp_path / "x.pcap")] == [
+        b"copy:%d|c" % number for number in range(1, summary["datagrams"] + 1)
+    ]
+    assert (summary["copy_drops"], summary["copy_missed"]) == (4, 0)
+    assert [wish["seconds"] for wish in asked] == [10] * (len(asked) - 1) + [1]
+    assert "RLY202  the relay could not copy 4 datagrams" in errors
+
+
+def capture_copies(tmp_path: Path, file: Path) -> tuple[dict, str]:
+    with capturing(tmp_path / "x.pcap", "-c", str(file), "--for", "2.5s") as found:
+        assert found.said == f"capturing from the relay to {tmp_path / 'x.pcap'}\n"
+        return found.wait(), found.errors
+
+
+@pytest.mark.parametrize("variables", [{}, {"NO_COLOR": "1"}])
+def test_a_bar_on_a_terminal_alone(tmp_path, variables):
+    source = write(tmp_path / "x.pcap", *[b"a:1|c"] * 50, spacing=0.01)
+    ours, theirs = pty.openpty()
+    shown = bytearray()
+
+    def watch() -> None:
+        try:
+            while chunk := os.read(ours, 1000):
+                shown.extend(chunk)
+        except OSError:
+            return  # the other side is closed
+
+    watcher = threading.Thread(target=watch)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
+        sink.bind(("127.0.0.1", 0))
+        command = [sys.executable, "-m", "relay", "replay", str(source), "--to", f"127.0.0.1:{sink.getsockname()[1]}"]
+        environ = {"PATH": os.environ["PATH"], "TERM": "xterm", **variables}
+        with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=theirs) as process:
+            os.close(theirs)
+            watcher.start()
+            output = process.stdout.read()
+        watcher.join(10)
+    os.close(ours)
+    assert process.returncode == 0
+    assert output.startswith(b"50 datagrams, 50 lines to ")
+    assert b"replaying" in shown
+    assert b"100%" in shown
+    assert b"\x1b[3" not in shown, "no colour"
+    assert run("replay", str(source), "--to", f"127.0.0.1:{free_port()}").stderr.count("replaying") == 0
