@@ -15,8 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from relay import limits
-from relay.admin.watching import Windows
-from relay.assembly import begin_window, ingest_settings, make_encoder, make_namer, make_rules, open_ingest
+from relay.assembly import begin_window, ingest_settings, make_encoder, make_idle, make_namer, open_ingest
 from relay.delivery.checkpoint import Checkpointer, CheckpointFiles
 from relay.egress import Egress, pack_requests, pool_settings
 from relay.hotpath.choose import make_hotpath, tell_of_hotpath
@@ -77,6 +76,7 @@ class Relay:
         self._given = ingest
         self.ledger = Ledger()
         self.loss_log = LossLog(clock)
+        self.idle = make_idle(config)
         self._lag = LagProbe(clock)
         self._is_handing_over = False
         self._growth = Growth()
@@ -144,8 +144,8 @@ class Relay:
             seconds=config.window.seconds,
             hotpath=self.hotpath,
             namer=self.namer,
-            encode=make_encoder(config).encode_window,
-            pack=lambda points, window: pack_requests(self._windows.tap(points, window), window),
+            encode=make_encoder(config, self.idle).encode_window,
+            pack=pack_requests,
             spool=self.spool,
             ledger=self.ledger,
             clock=self._clock,
@@ -169,10 +169,9 @@ class Relay:
         return checkpointer
 
     async def _restore(self, owed: Owed, files: CheckpointFiles) -> None:
-        settings = self.ingest.settings
         recovery = Recovery(
             hotpath=self.hotpath,
-            make_hotpath=lambda: make_hotpath(self.hotpath.name, **settings.limits()),
+            make_hotpath=lambda: make_hotpath(self.hotpath.name, **self.ingest.settings.limits()),
             namer=self.namer,
             closer=self.closer,
             ledger=self.ledger,
@@ -211,11 +210,12 @@ class Relay:
         settings = ingest_settings(config)
 
         def begin() -> Rules:
+            self.idle = make_idle(config, before=self.idle, since=self.config)
             self.config = self.status.config = config
             self.namer = begin_window(config, settings, before=self.namer, hotpath=self.hotpath, notices=self.ledger)
             if cloud:
                 self._group.create_task(self.replace_cloud(cloud, transport))
-            return Rules(self.namer, make_encoder(config).encode_window)
+            return Rules(self.namer, make_encoder(config, self.idle).encode_window)
 
         self.closer.at_edge(begin)
 

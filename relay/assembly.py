@@ -10,6 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 from relay import limits
+from relay.config.changes import renames
 from relay.config.rules import parse_address
 from relay.hotpath.choose import choose_name, make_hotpath
 from relay.ingest import Ingest, IngestSettings
@@ -18,6 +19,7 @@ from relay.jdcloud.timers import TimerMetrics
 from relay.listener.sockets import Address, UnixPath, Wanted
 from relay.model import Kind
 from relay.naming import Namer
+from relay.window.idle import IdleSeries
 
 if TYPE_CHECKING:
     from relay.clock import Clock
@@ -61,7 +63,22 @@ def begin_window(
     return namer
 
 
-def make_encoder(config: Config) -> PointEncoder:
+def make_idle(config: Config, *, before: IdleSeries | None = None, since: Config | None = None) -> IdleSeries:
+    """Make what remembers which series are idle.
+
+    Args:
+        config: the configuration from now on.
+        before: what remembered them until now; it goes on, unless series may have other names now.
+        since: the configuration until now.
+    """
+    kinds, limit = config.window.idle_kinds(), config.limits.series
+    if before is None or since is None or renames(since, config):
+        return IdleSeries(kinds=kinds, limit=limit)
+    before.configure(kinds=kinds, limit=limit)
+    return before
+
+
+def make_encoder(config: Config, idle: IdleSeries | None = None) -> PointEncoder:
     """Make what turns the series of a closed window into points."""
     return PointEncoder(
         namespace=config.cloud.namespace,
@@ -69,6 +86,7 @@ def make_encoder(config: Config) -> PointEncoder:
         counter_values=config.cloud.counter_values,
         percentiles=config.window.percentiles,
         timer_metrics=_timer_metrics(config) if config.window.percentile_style == "statsd" else None,
+        idle=idle if idle and idle.kinds else None,
         requests_per_minute=config.cloud.requests_per_minute,
     )
 

@@ -25,6 +25,7 @@ _CREDENTIALS: Final = (
 _AT_ONCE: Final = frozenset({"log.format", "log.level", "config.watch", *(f"cloud.{name}" for name in _CREDENTIALS)})
 _AT_EDGE: Final = frozenset({"listen.allow", "listen.dialects", "listen.names"})
 _AT_EDGE_TABLES: Final = frozenset({"names", "tags", "limits", "cloud", "window", "rule", "tee"})
+_NAMING: Final = frozenset({"names", "tags", "rule", "listen.dialects", "listen.names"})
 _REPLACING: Final = frozenset({
     "listen.udp", "listen.tcp", "listen.unix", "listen.unix_mode",
     "listen.stream_connections", "listen.stream_idle", "listen.line_limit",
@@ -51,6 +52,11 @@ def compare(old: Config, new: Config) -> Changes:
     for key in _differing(old, new):
         found[_when(key)].append(key)
     return Changes(*found.values())
+
+
+def renames(old: Config, new: Config) -> bool:
+    """Say whether series may be called something else from now on."""
+    return any(key in _NAMING or key.partition(".")[0] in _NAMING for key in _differing(old, new))
 
 
 def _when(key: str) -> str:

@@ -200,6 +200,7 @@ RULES: Final[dict[str, Callable[[Config], str]]] = {
     "window.percentiles": window.percentiles,
     "window.histogram": window.histogram,
     "window.timer_metrics": window.timer_metrics,
+    "window.idle": window.parsed(lambda config: config.window.idle_kinds()),
     "limits.series": _between("limits", "series", 10, 10_000_000),
     "limits.series_per_metric": _between("limits", "series_per_metric", 1, 10_000_000),
     "limits.memory": _between("limits", "memory", 2**20, 2**40),

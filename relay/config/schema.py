@@ -13,6 +13,7 @@ from msgspec import Meta, Struct, field
 
 from relay import limits
 from relay.config.types import Seconds, Secret, Size
+from relay.model import Kind
 
 DELAY_MOST: Final = 0.010
 """Seconds: what "auto" allows, and the most that the receive buffer bears."""
@@ -21,6 +22,7 @@ SPREAD_SHARE: Final = 1 / 6
 _CORES_PER_READER: Final = 4
 
 
+IDLE_KINDS: Final = {"counters": Kind.COUNTER, "timers": Kind.TIMER, "sets": Kind.SET}
 TimerMetric = Literal[
     "count", "count_ps", "count_percent", "lower", "lower_percent", "mean", "mean_percent", "median", "std", "sum",
     "sum_percent", "sum_squares", "sum_squares_percent", "upper", "upper_percent", "histogram",
@@ -118,6 +120,10 @@ class Window(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str, help_('"keep:DURATION" repeats an idle gauge that long, "keep" for ever, "drop" not at all')
     ] = "keep:1h"
     checkpoint: Annotated[Seconds, help_("how often the open window goes to disk: what a crash may cost")] = Seconds(1)
+    idle: Annotated[
+        str,
+        help_('"none", or "zero": what was active before is sent as 0; "zero:counters,timers,sets": some of these'),
+    ] = "none"
     percentiles: Annotated[list[float], help_("of timers, each sent as its own metric NAME.pNN")] = field(
         default_factory=lambda: [95.0]
     )
@@ -143,6 +149,16 @@ class Window(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if word == "drop" and not duration:
             return 0.0
         raise ValueError('must be "drop", "keep" or "keep:DURATION"')
+
+    def idle_kinds(self) -> frozenset[Kind]:
+        """Return the classes that are sent as 0 while they are idle."""
+        if self.idle == "none":
+            return frozenset()
+        word, colon, named = self.idle.partition(":")
+        wanted = {part.strip() for part in named.split(",")} if colon else {*IDLE_KINDS}
+        if word != "zero" or not wanted <= IDLE_KINDS.keys():
+            raise ValueError('must be "none", "zero" or "zero:" with some of counters, timers, sets')
+        return frozenset(IDLE_KINDS[name] for name in wanted)
 
     def exact_samples(self) -> int:
         """Return how many samples of a timer are kept as they came."""

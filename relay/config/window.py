@@ -7,6 +7,8 @@ from math import inf
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from relay.config.schema import Config
 
 
@@ -39,3 +41,16 @@ def timer_metrics(config: Config) -> str:
 
 def _with_statsd(given: bool, config: Config) -> str:  # noqa: FBT001 - private
     return 'needs percentile_style = "statsd"' if given and config.window.percentile_style != "statsd" else ""
+
+
+def parsed(parse: Callable[[Config], object]) -> Callable[[Config], str]:
+    """Return the rule that something can be read."""
+
+    def rule(config: Config) -> str:
+        try:
+            parse(config)
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    return rule

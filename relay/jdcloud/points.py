@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from itertools import chain
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from relay import limits
 from relay.jdcloud.codec import encode
@@ -32,6 +32,17 @@ QUOTA_SHARE: Final = 0.9
 """Of the requests that a window may need; beyond it its percentiles are not sent."""
 
 Values = dict[str, float | int]
+
+
+class Idle(Protocol):
+    """Series that are sent as 0 while they are idle."""
+
+    def note(self, series: Series) -> None:
+        """Take notice of an active one."""
+
+    def rest(self) -> Iterator[Series]:
+        """Those that are idle, once all active ones were noted."""
+        ...
 
 
 class Named(NamedTuple):
@@ -69,7 +80,7 @@ def statistics(rollup: Rollup) -> Values:
 class PointEncoder:
     """State: none; settings only."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the settings of points; assembly.py is who gives them
         self,
         *,
         namespace: str,
@@ -77,12 +88,14 @@ class PointEncoder:
         counter_values: str,
         percentiles: Sequence[float],
         timer_metrics: TimerMetrics | None = None,
+        idle: Idle | None = None,
         requests_per_minute: float = math.inf,
     ) -> None:
         self._namespace = namespace
         self._per_minute = requests_per_minute
         self._type = RAW if output == "raw" else AGGREGATE
         self._counter: Callable[[Rollup, int], Values] = _COUNTER_VALUES[counter_values]
+        self.idle = idle
         self._timers = timer_metrics or Percentiles(percentiles)
 
     def __repr__(self) -> str:
@@ -133,7 +146,7 @@ class PointEncoder:
                 yield Named("", {"value": self._counter(rollup, seconds)["sum"]})
             case Kind.TIMER:
                 for statistic, value in statistics(rollup).items():
-                    if statistic != "last":
+                    if statistic == "count" or (statistic != "last" and rollup.samples):
                         yield Named(f".{statistic}", {"value": value})
             case Kind.GAUGE | Kind.SET:
                 yield Named("", {"value": legal_number(rollup.last)})
@@ -174,8 +187,17 @@ def _samples(rollup: Rollup, _: int) -> Values:
 _COUNTER_VALUES: Final = {"total": _total, "rate": _rate, "samples": _samples}
 
 
+def zero(series: Series) -> Rollup:
+    """Return what is sent of an idle series: nothing was counted, and no member is in the set."""
+    count = 1.0 if series.kind is Kind.SET else 0.0
+    return Rollup(samples=0, count=count, sum=0.0, min=0.0, max=0.0, last=0.0)
+
+
 class Encoding:
-    """State: the counts of what yielded to another name; final when iteration, which is possible once, has ended."""
+    """State: which series are idle, and the counts of what yielded to another name.
+
+    All of it is final when iteration, which is possible once, has ended.
+    """
 
     def __init__(self, encoder: PointEncoder, window: ClosedWindow) -> None:
         self._encoder = encoder
@@ -188,6 +210,7 @@ class Encoding:
         """Derived points that are not sent, because the window needs too much of the quota."""
         self.requests_needed = 0
         """By all points, percentiles too; known after `prepare`."""
+        self._zeros: list[Series] = []
         self.requests_allowed = encoder.requests_allowed(window.seconds)
         self._received: set[int] = set()
         """Hashes: a million names of a window are kept nowhere else as Python objects, and should not be here."""
@@ -198,11 +221,17 @@ class Encoding:
 
     def prepare(self) -> Iterator[None]:
         """Learn which names were received; a step a series, so that it can be paced. To be run before iterating."""
-        points = 0
+        points, idle = 0, self._encoder.idle
         for series in self._window.series:
             points += self._encoder.points_of(series)
             if not series.derived:
                 self._received.add(self._encoder.key_of(series))
+            if idle:
+                idle.note(series)
+            yield
+        for series in idle.rest() if idle else ():
+            self._zeros.append(series)
+            points += 1
             yield
         self.requests_needed = -(-points // limits.POINTS_PER_REQUEST)
 
@@ -212,9 +241,9 @@ class Encoding:
         return self.requests_needed > self.requests_allowed * QUOTA_SHARE
 
     def __iter__(self) -> Iterator[Point]:
-        """Encode row by row."""
+        """Encode row by row; zeros come last, and so yield to whatever was received."""
         received, taken, sheds = self._received, set[int](), self.over_quota
-        for row in self._window.rows:
+        for row in chain(self._window.rows, ((series, zero(series)) for series in self._zeros)):
             series, rollup = row
             key = self._encoder.key_of(series)
             if key in taken or (series.derived and key in received):

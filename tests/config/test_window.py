@@ -1,4 +1,4 @@
-"""The keys of [window]: how timers are computed."""
+"""The keys of [window]: how timers are computed, what idle series send."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from relay import limits
 from relay.config.loading import load
 from relay.errors import ConfigError
+from relay.model import Kind
 
 
 def loaded(tmp_path, text: str):
@@ -19,7 +20,8 @@ def loaded(tmp_path, text: str):
 
 def test_plain_is_the_default():
     window = load(None, {}).config.window
-    assert (window.percentile_style, window.exact_samples()) == ("plain", limits.QUANTILE_EXACT)
+    assert (window.percentile_style, window.idle, window.exact_samples()) == ("plain", "none", limits.QUANTILE_EXACT)
+    assert window.idle_kinds() == frozenset()
 
 
 def test_the_statsd_style(tmp_path):
@@ -48,6 +50,18 @@ def test_a_histogram_in_a_variable_is_json():
 
 
 @pytest.mark.parametrize(
+    ("idle", "kinds"),
+    [
+        ("zero", {Kind.COUNTER, Kind.TIMER, Kind.SET}),
+        ("zero:counters", {Kind.COUNTER}),
+        ("zero:timers, sets", {Kind.TIMER, Kind.SET}),
+    ],
+)
+def test_idle_series(tmp_path, idle, kinds):
+    assert loaded(tmp_path, f'idle = "{idle}"').idle_kinds() == kinds
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("percentiles = [-10]", 'unless percentile_style is "statsd", not -10'),
@@ -62,6 +76,9 @@ def test_a_histogram_in_a_variable_is_json():
         ('percentile_style = "statsd"\nhistogram = [{ bins = [1, "2"] }]', 'must have numbers or "inf"'),
         ('percentile_style = "statsd"\nhistogram = [{ metric = "x" }]', "bins"),
         ('percentile_style = "statsd"\ntimer_metrics = ["p95"]', '"upper_percent"'),
+        ('idle = "zero:gauges"', "must be"),
+        ('idle = "zero:"', "must be"),
+        ('idle = "never"', "must be"),
     ],
 )
 def test_what_means_nothing_is_refused(tmp_path, text, message):

@@ -11,16 +11,17 @@ from hypothesis import strategies as st
 
 from relay import limits
 from relay.jdcloud.emulator.check import check_point
-from relay.jdcloud.points import PointEncoder, legal_number
+from relay.jdcloud.points import PointEncoder, legal_number, statistics
 from relay.jdcloud.timers import TimerMetrics, percentile_suffix
 from relay.model import ClosedWindow, Kind, Rollup, Series
+from relay.window.idle import IdleSeries
 from tests.support.rows import HOST, START, Fixed, counter, gauge, members, timer, window
 
 
 def encode(closed: ClosedWindow, **changes):
     settings = {"namespace": "ns", "output": "aggregate", "counter_values": "total", "percentiles": [95.0]}
     encoding = PointEncoder(**{**settings, **changes}).encode_window(closed)
-    assert sum(1 for _ in encoding.prepare()) == len(closed.rows)
+    assert sum(1 for _ in encoding.prepare()) >= len(closed.rows)
     points = [json.loads(point.body) for point in encoding]
     assert not any(check_point(point, START) for point in points)
     return points, encoding
@@ -109,6 +110,44 @@ def test_gauges_and_sets():
     assert sent["g"] == {"sum": 30, "count": 2, "avg": 15, "min": 10, "max": 20, "last": 10}
     assert sent["s"] == same(7)
     assert values(window(gauge(), members()), output="raw") == {"g": {"value": 10}, "s": {"value": 7}}
+
+
+def idle_after(*rows, kinds=(Kind.COUNTER, Kind.TIMER, Kind.SET)) -> IdleSeries:
+    idle = IdleSeries(kinds=kinds, limit=1000)
+    encode(window(*rows), idle=idle)
+    return idle
+
+
+def test_what_was_active_before_is_sent_as_zero():
+    before = [counter(), timer(), members(), gauge(), counter("busy")]
+    idle = idle_after(*before)
+    for _ in range(2):
+        points, encoding = encode(window(counter("busy")), idle=idle)
+        assert {point["metric"]: point["values"] for point in points} == {
+            "busy": same(6), "c": same(0), "t": same(0, count=0), "s": same(0)
+        }  # fmt: skip
+        assert (encoding.samples_dropped, encoding.points_shed) == (0, 0)
+    assert values(window(), idle=idle, output="raw", percentiles=[50]) == {
+        "busy": {"value": 0}, "c": {"value": 0}, "t.count": {"value": 0}, "s": {"value": 0}
+    }  # fmt: skip
+    assert values(window(), idle=idle_after(*before, kinds=[Kind.SET])).keys() == {"s"}
+
+
+def test_a_zero_counts_for_the_quota_and_is_one_point():
+    idle = idle_after(*(timer(f"t{number}") for number in range(150)))
+    points, encoding = encode(window(timer("t0")), idle=idle, timer_metrics=STATSD, requests_per_minute=5)
+    assert len(points) == 13 + 149
+    assert (encoding.requests_needed, encoding.over_quota) == (4, False)
+
+
+def test_a_zero_yields_to_whatever_was_received():
+    idle = idle_after(gauge("x"), counter("x.counter", derived=True), counter("t.p95"), counter("y"))
+    received = window(counter("x.counter"), timer(), gauge("y", derived=True))
+    points, encoding = encode(received, idle=idle)
+    assert {point["metric"]: point["values"] for point in points} == {
+        "x.counter": same(6), "t": statistics(timer()[1]), "t.p95": same(95), "y": statistics(gauge()[1])
+    }  # fmt: skip
+    assert (encoding.samples_dropped, encoding.points_collided) == (0, 0)
 
 
 @pytest.mark.parametrize("swap", [False, True])

@@ -1,0 +1,74 @@
+"""Series that were active before and are idle now: statsd sends 0 for them, for ever.
+
+Decides only whose zeros those are; a zero has no samples, so the ledger of samples does not know them. Bounded by
+`[limits] series`: beyond it the least recently active go first. It lives in memory alone, as in statsd: after a restart
+a series is sent again when it has been active again.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from relay.model import Kind, Series
+
+
+class IdleSeries:
+    """State: each series and the window it was last active in, least recently active first."""
+
+    def __init__(self, *, kinds: Collection[Kind], limit: int) -> None:
+        self._seen: OrderedDict[Series, int] = OrderedDict()
+        """Ordered: taking the first of a dict walks over all that were taken before."""
+        self._window = 0
+        """Counts windows: the clock does not matter here."""
+        self.configure(kinds=kinds, limit=limit)
+
+    def __repr__(self) -> str:
+        """Report the size."""
+        return f"<IdleSeries {len(self._seen)} of {self._limit}>"
+
+    def configure(self, *, kinds: Collection[Kind], limit: int) -> None:
+        """Set the classes that are sent as 0, and how many series are known at most."""
+        self.kinds = frozenset(kinds)
+        self._limit = limit
+        self._keep(series for series in self._seen if series.kind in self.kinds)
+        self._make_room()
+
+    def note(self, series: Series) -> None:
+        """Take notice of an active series of the window that closes."""
+        if series.kind in self.kinds:
+            self._seen[series] = self._window
+            self._seen.move_to_end(series)
+            self._make_room()
+
+    def rest(self) -> Iterator[Series]:
+        """Yield the series that are idle, once all active ones were noted; the next ones noted are another window's."""
+        seen, active = self._seen, self._window
+        self._window += 1
+        for series, window in seen.items():
+            if window == active:
+                return
+            yield series
+
+    def forget(self, names: Iterable[str]) -> list[str]:
+        """Send no more zeros for these metrics.
+
+        Returns:
+            Those that were known.
+        """
+        wanted = frozenset(names)
+        found = {series.metric for series in self._seen} & wanted
+        if found:
+            self._keep(series for series in self._seen if series.metric not in found)
+        return [name for name in wanted if name in found]
+
+    def _keep(self, series: Iterable[Series]) -> None:
+        """Replace what is known: `rest` may be walking over it, a slice at a time."""
+        self._seen = OrderedDict((one, self._seen[one]) for one in series)
+
+    def _make_room(self) -> None:
+        while len(self._seen) > self._limit:
+            self._seen.popitem(last=False)

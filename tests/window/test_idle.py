@@ -1,0 +1,85 @@
+"""Who is idle: series of earlier windows that the newest one does not have."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.model import Kind, Series
+from relay.window.idle import IdleSeries
+
+ALL = (Kind.COUNTER, Kind.TIMER, Kind.SET)
+
+
+def series(name: str, kind: Kind = Kind.COUNTER, host: str = "h") -> Series:
+    return Series(name, (("host", host),), kind)
+
+
+def close(idle: IdleSeries, *names: str) -> list[str]:
+    for name in names:
+        idle.note(series(name))
+    return [found.metric for found in idle.rest()]
+
+
+def test_what_was_active_once_is_idle_until_it_is_active_again():
+    idle = IdleSeries(kinds=ALL, limit=10)
+    assert close(idle, "a", "b") == []
+    assert close(idle, "b") == ["a"]
+    assert close(idle) == ["a", "b"]
+    assert close(idle, "a") == ["b"]
+    assert close(idle, "b", "a") == []
+
+
+def test_only_the_classes_asked_for_are_known():
+    idle = IdleSeries(kinds=[Kind.TIMER], limit=10)
+    for kind in Kind:
+        idle.note(series("x", kind))
+    assert list(idle.rest()) == []
+    assert list(idle.rest()) == [series("x", Kind.TIMER)]
+    idle.configure(kinds=[Kind.COUNTER], limit=10)
+    assert list(idle.rest()) == []
+
+
+def test_beyond_the_limit_the_least_recently_active_go():
+    idle = IdleSeries(kinds=ALL, limit=3)
+    close(idle, "a", "b")
+    close(idle, "c")
+    assert close(idle, "d") == ["b", "c"]
+    assert close(idle, "e", "f", "g", "h") == []
+    assert close(idle) == ["f", "g", "h"]
+    idle.configure(kinds=ALL, limit=1)
+    assert close(idle) == ["h"]
+
+
+def test_forgotten_names_are_sent_no_more():
+    idle = IdleSeries(kinds=ALL, limit=10)
+    for one in (series("a"), series("a", host="other"), series("a", Kind.SET), series("b")):
+        idle.note(one)
+    list(idle.rest())
+    assert idle.forget(["a", "c"]) == ["a"]
+    assert idle.forget(["a"]) == []
+    assert close(idle) == ["b"]
+
+
+def test_names_may_be_forgotten_while_a_window_closes():
+    idle = IdleSeries(kinds=ALL, limit=10)
+    close(idle, "a", "b", "c")
+    rest = idle.rest()
+    assert next(rest).metric == "a"
+    idle.forget(["b"])
+    assert [one.metric for one in rest] == ["b", "c"], "the window that is closing keeps what it had"
+    assert close(idle) == ["a", "c"]
+
+
+windows = st.lists(st.sets(st.sampled_from("abcdefgh")), max_size=12)
+
+
+@given(windows, st.integers(1, 10))
+def test_idle_is_who_was_active_before_and_is_not_now(active, limit):
+    idle, last = IdleSeries(kinds=ALL, limit=limit), {}
+    for number, names in enumerate(active):
+        last |= dict.fromkeys(names, number)
+        found = close(idle, *sorted(names))
+        kept = sorted(last, key=lambda name: (last[name], name))[-limit:]
+        last = {name: last[name] for name in kept}
+        assert found == [name for name in kept if last[name] < number]
