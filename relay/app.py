@@ -190,6 +190,7 @@ class Relay:
             spool=self.spool,
             pool=self.pool,
             closer=self.closer,
+            namer=self.namer,
             checkpointer=self.checkpointer,
             lag=self._lag,
         )
@@ -213,6 +214,7 @@ class Relay:
             self.idle = make_idle(config, before=self.idle, since=self.config)
             self.config = self.status.config = config
             self.namer = begin_window(config, settings, before=self.namer, hotpath=self.hotpath, notices=self.ledger)
+            self.status.namer = self.namer
             if cloud:
                 self._group.create_task(self.replace_cloud(cloud, transport))
             return Rules(self.namer, make_encoder(config, self.idle).encode_window)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from relay import limits
 from relay.config.changes import renames
 from relay.config.rules import parse_address
@@ -19,7 +21,8 @@ from relay.jdcloud.timers import TimerMetrics
 from relay.listener.sockets import Address, UnixPath, Wanted
 from relay.model import Kind
 from relay.naming import Namer
-from relay.window.idle import IdleSeries
+from relay.naming.ruleset import Ruleset
+from relay.patterns.regexes import find_re2
 
 if TYPE_CHECKING:
     from relay.clock import Clock
@@ -39,6 +42,8 @@ def make_namer(config: Config, *, notices: Notices) -> Namer:
     """Make what names identities."""
     return Namer(
         prefix=config.names.prefix,
+        kind_prefixes={kind: getattr(config.names, f"{kind}_prefix") for kind in Kind},
+        rules=Ruleset(config.rule, re2=find_re2() if config.rule else None),
         tags=config.tags,
         dialects=config.listen.dialects,
         strict=config.listen.names == "strict",
@@ -103,7 +108,7 @@ def ingest_settings(config: Config) -> IngestSettings:
     Raises:
         RelayError: RLY900, the native hot path was asked for and is not installed.
     """
-    namer = make_namer(config, notices=Uncounted())
+    namer = make_namer(msgspec.structs.replace(config, rule=[]), notices=Uncounted())
     return IngestSettings(
         hotpath=choose_name(config.listen.hotpath),
         series_limit=config.limits.series,

@@ -32,6 +32,9 @@ CODES: Final[dict[str, str]] = {
     "RLY120": "The cloud refused the credentials (401 or 403).",
     "RLY121": "A secret file can be read by every user of this machine.",
     "RLY122": "This machine's clock differs from the cloud's by over a minute.",
+    "RLY131": "A rule can never match: an earlier one takes all of its names.",
+    "RLY132": "A pattern or a template of a rule is wrong: its syntax, or a capture that the pattern does not have.",
+    "RLY133": "A regex could take forever.",
     "RLY201": "The kernel granted a smaller receive buffer than asked for.",
     "RLY202": "The kernel dropped packets because the receive buffer was full.",
     "RLY301": "Lines were rejected.",
@@ -67,6 +70,7 @@ REJECTED_LINES: Final = (
 )
 """Why a line is rejected: every reason there is; metrics and README follow."""
 DROPPED_SAMPLES: Final = (
+    "rule",
     "too_old",
     "too_far_ahead",
     "late_gauge",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from relay.listener.stream import Streams
     from relay.listener.udp import UdpListener
     from relay.model import Tally
+    from relay.naming import Namer
     from relay.telemetry import Books, LagProbe, Ledger
     from relay.window.closer import Closer
 
@@ -49,6 +50,7 @@ class Status:
     spool: Spool
     pool: SenderPool
     closer: Closer
+    namer: Namer
     checkpointer: Checkpointer | None
     lag: LagProbe
     is_stopping: bool = False
@@ -64,6 +66,11 @@ class Status:
     def series_limit(self) -> int:
         """Bound of the open window's series."""
         return self.config.limits.series
+
+    @property
+    def rule_hits(self) -> Sequence[int]:
+        """Identities that followed each rule, since the rules are in force."""
+        return self.namer.hits
 
     @property
     def rate_limit(self) -> float:

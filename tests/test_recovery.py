@@ -10,6 +10,7 @@ from relay.delivery.checkpoint import CheckpointFiles, Found
 from relay.jdcloud.points import BODY_HEAD, BODY_TAIL, PointEncoder
 from relay.model import Identity, Kind
 from relay.naming import Namer
+from relay.naming.ruleset import Ruleset
 from relay.recovery import Owed, Recovery
 from relay.telemetry import Ledger, LossLog
 from relay.window.closer import Closer
@@ -43,6 +44,8 @@ class House:
         self.ledger, self.spool, self.name = Ledger(), Stored(), name
         self.namer = Namer(
             prefix="",
+            kind_prefixes={},
+            rules=Ruleset([], re2=None),
             tags={"host": "h"},
             dialects=["statsd", "dogstatsd"],
             strict=False,

@@ -121,6 +121,11 @@ class State(Protocol):
         ...
 
     @property
+    def rule_hits(self) -> Sequence[int]:
+        """Identities named by each rule."""
+        ...
+
+    @property
     def rate_limit(self) -> float:
         """Requests a minute."""
         ...

@@ -132,6 +132,8 @@ class RelayCollector(Collector):
         yield gauge("relay_series", "Series of the open window.", tally.series)
         yield gauge("relay_series_limit", "Bound of the open window's series.", self._state.series_limit)
         yield gauge("relay_aliases", "Identities whose name is known.", tally.aliases)
+        hits = {str(number): count for number, count in enumerate(self._state.rule_hits, 1)}
+        yield counter("relay_rule_hits", "Identities named by each rule, since the rules are in force.", hits, "rule")
         ledger = self._state.ledger
         yield counter("relay_windows_closed", "Windows closed.", ledger.windows_closed)
         interval = self._state.checkpoint_interval

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relay import limits
 from relay.config.rules import is_legal_key
+from relay.patterns import EndlessError, PatternError
+from relay.patterns.globs import NEVER, Glob, GlobTree
+from relay.patterns.regexes import Regex, find_re2
+from relay.patterns.templates import Template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,8 +35,11 @@ class Fault(NamedTuple):
 
 def find_faults(config: Config) -> Iterator[Fault]:
     """Yield every fault."""
+    judge = _Judge()
     for number, rule in enumerate(config.rule, 1):
         yield from _of_rule(f"rule.{number}", rule)
+        if bool(rule.match) != bool(rule.regex):
+            yield from judge.faults(number, rule)
     for number, tee in enumerate(config.tee, 1):
         try:
             parse_target(tee.to)
@@ -58,6 +66,57 @@ def _is_ipv6(text: str) -> bool:
         return ip_address(text.partition("%")[0]).version == 6
     except ValueError:
         return False
+
+
+class _Judge:
+    """State: the patterns of the rules so far, by which a later one may be covered."""
+
+    def __init__(self) -> None:
+        self._re2 = find_re2()
+        self._trees: defaultdict[str, GlobTree] = defaultdict(GlobTree)
+        self._regexes: dict[tuple[str, str], int] = {}
+
+    def __repr__(self) -> str:
+        """Report the regexes."""
+        return f"<_Judge {len(self._regexes)} regexes>"
+
+    def faults(self, number: int, rule: Rule) -> Iterator[Fault]:
+        """Yield what is wrong with the pattern of the next rule, and with its templates."""
+        key, text = ("regex", rule.regex) if rule.regex else ("match", rule.match)
+        try:
+            groups, covering = self._regex(number, rule) if rule.regex else self._glob(number, rule)
+        except EndlessError as error:
+            yield Fault(f"rule.{number}.{key}", str(error), error.fix, "RLY133")
+            return
+        except PatternError as error:
+            yield Fault(f"rule.{number}.{key}", str(error), error.fix, "RLY132")
+            return
+        if covering != NEVER:
+            fix = "put the narrower rule first, or remove it"
+            message = f'"{text}" can never match: rule {covering} takes all of its names'
+            yield Fault(f"rule.{number}.{key}", message, fix, "RLY131")
+        for name, template in (("metric", rule.metric), *(("tags", value) for value in rule.tags.values())):
+            try:
+                Template(template, groups)
+            except PatternError as error:
+                yield Fault(f"rule.{number}.{name}", str(error), error.fix, "RLY132")
+
+    def _glob(self, number: int, rule: Rule) -> tuple[int, int]:
+        """Return how many captures it has, and the rule that covers it."""
+        glob = Glob.parse(rule.match)
+        covering = self._covering(rule, glob)
+        self._trees[rule.type].add(glob, number)
+        return glob.groups, covering
+
+    def _regex(self, number: int, rule: Rule) -> tuple[int, int]:
+        regex = Regex(rule.regex, self._re2)
+        same = (self._regexes.get((rule.regex, type_), NEVER) for type_ in ("", rule.type))
+        covering = min(self._covering(rule, Glob((), is_open=True)), *same)
+        self._regexes.setdefault((rule.regex, rule.type), number)
+        return regex.groups, covering
+
+    def _covering(self, rule: Rule, glob: Glob) -> int:
+        return min(self._trees[type_].covering(glob) for type_ in ("", rule.type))
 
 
 def _of_rule(key: str, rule: Rule) -> Iterator[Fault]:

@@ -91,6 +91,10 @@ class Names(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How metrics are called."""
 
     prefix: Annotated[str, help_("put before every metric name, with a dot")] = ""
+    counter_prefix: Annotated[str, help_("put between prefix and name of counters")] = ""
+    timer_prefix: Annotated[str, help_("likewise of timers")] = ""
+    gauge_prefix: Annotated[str, help_("likewise of gauges")] = ""
+    set_prefix: Annotated[str, help_("likewise of sets")] = ""
 
 
 class Histogram(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,8 +1,8 @@
 """Naming: a raw identity becomes a legal series, once per new identity.
 
-Owned here: characters, inline tags, default tags, which five tags, lengths, name classes. The invariant (I4): whatever
-bytes come in, the metric and the dimensions that go out satisfy putMetricData. Names are made legal and cut to size
-BEFORE they become the key of aggregation, so identities that meet are merged and never collide at the cloud.
+Owned here: characters, inline tags, rules, default tags, which five tags, lengths, name classes. The invariant (I4):
+whatever bytes come in, the metric and the dimensions that go out satisfy putMetricData. Names are made legal and cut to
+size BEFORE they become the key of aggregation, so identities that meet are merged and never collide at the cloud.
 
 Pure: no clock, no I/O, no randomness. Not known here: windows, values, who sent what.
 """
@@ -12,14 +12,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from relay import limits
-from relay.model import Identity, Kind, Resolution, Series, Sink
-from relay.naming.characters import clean_name, is_legal
+from relay.model import Kind, Resolution, Series, Sink
+from relay.naming.characters import clean_name
 from relay.naming.classes import Classes
 from relay.naming.dimensions import choose, legal_pairs
 from relay.naming.tags import section_tags, split_inline
+from relay.naming.trace import Hits, Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+    from relay.model import Identity
+    from relay.naming.ruleset import Effect, Ruleset
+    from relay.naming.trace import Unmatched
+
+    Owner = Callable[[str, Kind, str], Kind]
 
 
 class Notices(Protocol):
@@ -32,10 +39,12 @@ class Notices(Protocol):
 class Namer:
     """State: which class owns which bare name; two notices."""
 
-    def __init__(  # noqa: PLR0913 - the settings of three sections; app.py is the only caller
+    def __init__(  # noqa: PLR0913 - the settings of four sections; assembly.py is the only caller
         self,
         *,
         prefix: str,
+        kind_prefixes: Mapping[Kind, str],
+        rules: Ruleset,
         tags: Mapping[str, str],
         dialects: Collection[str],
         strict: bool,
@@ -43,35 +52,42 @@ class Namer:
         classes_limit: int,
         notices: Notices,
     ) -> None:
-        self._prefix = f"{clean_name(prefix)}." if clean_name(prefix) else ""
+        self._prefixes = {kind: _dotted(prefix) + _dotted(kind_prefixes.get(kind, "")) for kind in Kind}
+        self._rules = rules
         self._defaults = legal_pairs(tags.items())
         self._dialects = frozenset(dialects)
         self._strict = strict
         self._reserved = reserved_prefix
         self._classes = Classes(classes_limit)
         self._notices = notices
+        self._hits = Hits(len(rules))
 
     def __repr__(self) -> str:
-        """Report the classes."""
-        return f"<Namer {self._classes!r}>"
+        """Report the classes and the rules."""
+        return f"<Namer {self._classes!r}, {self._hits!r}>"
 
     def resolve(self, identity: Identity) -> Resolution | Sink:
         """Answer for one identity: the series it belongs to, or why there is none."""
-        raw, tags = split_inline(identity.name.decode("utf-8", "replace"), self._dialects)
-        name = clean_name(raw)
-        if not name:
-            return Sink("empty_name", rejects=True)
-        if self._strict and name != raw:
-            return Sink("no_legal_name", rejects=False)
-        full = self._prefix + name
-        if full.startswith(f"{self._reserved}."):
-            return Sink("reserved_name", rejects=True)
-        if "dogstatsd" in self._dialects:
-            tags.extend(section_tags(identity.tags.decode("utf-8", "replace")))
-        pairs = legal_pairs(tags)
-        series = self._series(full, identity.kind, pairs)
-        self._note(rewritten=name != raw or not _are_legal(tags), dropped=_missing(pairs, series))
-        return Resolution(series, series._replace(dimensions=self._overflow_dimensions(pairs)))
+        trace = self._trace(identity, self._classes.owner)
+        self._hits.add(trace.rule, trace.name)
+        if isinstance(trace.outcome, Resolution):
+            self._notices.names_rewritten += trace.is_rewritten()
+            self._notices.tags_dropped += len(trace.unsent)
+        return trace.outcome
+
+    def trace(self, identity: Identity) -> Trace:
+        """Say step by step what `resolve` would do, and change nothing."""
+        return self._trace(identity, self._classes.look)
+
+    @property
+    def hits(self) -> Sequence[int]:
+        """How many identities followed each rule, since these rules are in force."""
+        return self._hits.by_rule
+
+    @property
+    def unmatched(self) -> Unmatched:
+        """How many followed none, and the newest of their names."""
+        return self._hits.unmatched
 
     def overflow(self, kind: Kind) -> Series:
         """Return the series of last resort for a class, under the reserved prefix, where nobody else can write."""
@@ -95,12 +111,36 @@ class Namer:
         for metric, kind, namespace in owners:
             self._classes.owner(metric, kind, namespace)
 
-    def _series(self, full: str, kind: Kind, pairs: Mapping[str, str]) -> Series:
-        dimensions = choose(pairs, self._defaults)
-        metric = limits.fit(full)
-        if self._classes.owner(metric, kind) == kind:
-            return Series(metric, dimensions, kind)
-        return Series(limits.fit(full, f".{kind}"), dimensions, kind, derived=True)
+    def _trace(self, identity: Identity, owner: Owner) -> Trace:
+        name, inline = split_inline(identity.name.decode("utf-8", "replace"), self._dialects)
+        is_tagged = "dogstatsd" in self._dialects
+        section = list(section_tags(identity.tags.decode("utf-8", "replace"))) if is_tagged else []
+        rule, captures = self._rules.find(name, identity.kind)
+        effect = self._rules.effect(rule)
+        metric = effect.rename(name, captures)
+        full = self._prefixes[identity.kind] + clean_name(metric)
+        pairs = legal_pairs([*inline, *section])
+        removed, kept = effect.removed(pairs), effect.apply(pairs, captures)
+        outcome = self._sink(effect, metric, full) or self._resolution(full, identity.kind, kept, effect, owner)
+        unsent = _missing(kept, outcome.series) if isinstance(outcome, Resolution) else ()
+        return Trace(name, inline, section, rule, captures, metric, removed, unsent, outcome)
+
+    def _sink(self, effect: Effect, metric: str, full: str) -> Sink | None:
+        clean = clean_name(metric)
+        if effect.drops:
+            return Sink("rule", rejects=False)
+        if not clean:
+            return Sink("empty_name", rejects=True)
+        if self._strict and clean != metric:
+            return Sink("no_legal_name", rejects=False)
+        return Sink("reserved_name", rejects=True) if full.startswith(f"{self._reserved}.") else None
+
+    def _resolution(self, full: str, kind: Kind, pairs: Mapping[str, str], effect: Effect, owner: Owner) -> Resolution:
+        dimensions, space, bare = choose(pairs, self._defaults, first=effect.first), effect.namespace, limits.fit(full)
+        is_owner = owner(bare, kind, space) == kind
+        metric = bare if is_owner else limits.fit(full, f".{kind}")
+        series = Series(metric, dimensions, kind, derived=not is_owner, namespace=space)
+        return Resolution(series, series._replace(dimensions=self._overflow_dimensions(pairs)))
 
     def _overflow_dimensions(self, pairs: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         host = {"host": pairs["host"]} if "host" in pairs else {}
@@ -110,15 +150,13 @@ class Namer:
             {"overflow": "true"}, {key: limits.fit(value, limit=200) for key, value in {**default, **host}.items()}
         )
 
-    def _note(self, *, rewritten: bool, dropped: int) -> None:
-        self._notices.names_rewritten += rewritten
-        self._notices.tags_dropped += dropped
+
+def _dotted(prefix: str) -> str:
+    clean = clean_name(prefix)
+    return f"{clean}." if clean else ""
 
 
-def _are_legal(tags: list[tuple[str, str]]) -> bool:
-    return all(is_legal(key) and is_legal(value) for key, value in tags)
-
-
-def _missing(pairs: Mapping[str, str], series: Series) -> int:
-    """Count the line's tags that did not become dimensions."""
-    return len(pairs.keys() - {key for key, _ in series.dimensions})
+def _missing(pairs: Mapping[str, str], series: Series) -> tuple[str, ...]:
+    """Return the keys of tags that did not become dimensions."""
+    sent = {key for key, _ in series.dimensions}
+    return tuple(key for key in pairs if key not in sent)

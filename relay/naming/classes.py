@@ -41,6 +41,10 @@ class Classes:
         self._owners[name] = owner
         return owner
 
+    def look(self, metric: str, kind: Kind, namespace: str = "") -> Kind:
+        """Return what `owner` would, and change nothing."""
+        return self._owners.get(f"{metric} {namespace}" if namespace else metric, kind)
+
     def export(self) -> bytes:
         """Return every owner as lines `class metric [namespace]`; the same object while nothing is new."""
         if self._exported is None:

@@ -1,7 +1,7 @@
 """Which tags become dimensions: at most five pairs and 255 bytes, at least one (putMetricData).
 
-The order of importance is `host`, the line's tags by key, other `[tags]` by key; what does not fit is cut from the end,
-so the same tags always give the same series.
+The order of importance is `host`, a rule's tags and the ones it keeps, the line's other tags by key, other `[tags]` by
+key; what does not fit is cut from the end, so the same tags always give the same series.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from relay import limits
 from relay.naming.characters import clean_name, clean_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 Pair = tuple[str, str]
 
@@ -27,16 +27,17 @@ def legal_pairs(tags: Iterable[Pair]) -> dict[str, str]:
     return {key: value for key, value in pairs if key and value}
 
 
-def choose(line: Mapping[str, str], defaults: Mapping[str, str]) -> tuple[Pair, ...]:
+def choose(line: Mapping[str, str], defaults: Mapping[str, str], *, first: Sequence[str] = ()) -> tuple[Pair, ...]:
     """Return the dimensions of a series, sorted by key.
 
     Args:
         line: legal pairs of the line.
         defaults: legal pairs of `[tags]`; the line's beat them.
+        first: keys of the line's that go before its others, the most important first.
     """
     chosen: list[Pair] = []
     room = limits.DIMENSIONS_BYTES
-    for key, value in _by_importance(line, defaults):
+    for key, value in _by_importance(line, defaults, first):
         room -= len(key) + len(value) + 2
         if room < 0 or len(chosen) == limits.DIMENSIONS_MAX:
             break
@@ -44,9 +45,10 @@ def choose(line: Mapping[str, str], defaults: Mapping[str, str]) -> tuple[Pair, 
     return tuple(sorted(chosen)) or (NOBODY,)
 
 
-def _by_importance(line: Mapping[str, str], defaults: Mapping[str, str]) -> Iterator[Pair]:
+def _by_importance(line: Mapping[str, str], defaults: Mapping[str, str], first: Sequence[str]) -> Iterator[Pair]:
     host = line.get("host") or defaults.get("host")
     if host:
         yield "host", limits.fit(host, limit=_HOST_BYTES)
-    yield from ((key, line[key]) for key in sorted(line) if key != "host")
+    before = [key for key in first if key in line]
+    yield from ((key, line[key]) for key in (*before, *sorted(line.keys() - before)) if key != "host")
     yield from ((key, defaults[key]) for key in sorted(defaults) if key != "host" and key not in line)

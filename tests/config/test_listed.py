@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tomllib
 
 import pytest
@@ -168,3 +169,36 @@ def test_targets():
     for text in ("", "h", "h:", ":1", "h:0", "h:65536", "::1:5", "[h]:5", "a b:1", "udp://h:1", "h:1:1", "h:\u0661"):
         with pytest.raises(ValueError, match="HOST:PORT"):
             parse_target(text)
+
+
+@pytest.mark.parametrize(
+    ("rules", "code", "line", "words"),
+    [
+        ('match = "web*.x"', "RLY132", 2, "star beside other text"),
+        ('match = "a.*"\nmetric = "x.$2"', "RLY132", 3, "no such capture"),
+        ('match = "a.*"\ntags = { ok = "$1", no = "$0" }', "RLY132", 3, '"$0"'),
+        ("regex = '('", "RLY132", 2, "is no regex"),
+        ("regex = '(a)'\nmetric = '$1$2'", "RLY132", 3, "no such capture"),
+        ("regex = '(a+b?)+c'", "RLY133", 2, "can take forever"),
+        ('match = "**"\n[[rule]]\nmatch = "a.b"', "RLY131", 4, '"a.b" can never match: rule 1'),
+        ('match = "a.*"\n[[rule]]\nmatch = "a.b"\ntype = "set"', "RLY131", 4, "rule 1"),
+        ('match = "**"\n[[rule]]\nregex = "x"', "RLY131", 4, "rule 1"),
+        ('regex = "x"\n[[rule]]\nregex = "x"', "RLY131", 4, "rule 1"),
+    ],
+)
+def test_patterns_are_judged_where_they_stand(tmp_path, monkeypatch, rules, code, line, words):
+    monkeypatch.setitem(sys.modules, "re2", None)
+    [problem] = problems(tmp_path, f"[[rule]]\n{rules}\n")
+    assert (problem.code, problem.line) == (code, line)
+    assert words in problem.message
+    assert problem.fix
+
+
+def test_rules_for_other_types_do_not_cover_one_another(tmp_path):
+    text = "".join(f'[[rule]]\nmatch = "a.*"\ntype = "{type_}"\n' for type_ in ("set", "gauge", ""))
+    assert len(load(write(tmp_path, text), {}).config.rule) == 3
+
+
+def test_every_regex_may_be_used_with_re2(tmp_path):
+    pytest.importorskip("re2")
+    assert load(write(tmp_path, "[[rule]]\nregex = '(a+b?)+c'\n"), {}).config.rule

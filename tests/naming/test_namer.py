@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from relay.model import Identity, Kind, Resolution, Series, Sink
 from relay.naming import Namer
 from relay.naming.classes import Classes
+from relay.naming.ruleset import Ruleset
 
 LEGAL = re.compile(r"[0-9A-Za-z._]+")
 
@@ -25,6 +26,8 @@ class Notices:
 def make(**changes) -> Namer:
     settings = {
         "prefix": "",
+        "kind_prefixes": {},
+        "rules": Ruleset([], re2=None),
         "tags": {"host": "h1"},
         "dialects": ["statsd", "dogstatsd", "graphite", "influx"],
         "strict": False,

@@ -1,0 +1,130 @@
+"""The rules of a configuration: which one a name follows, and what that one says.
+
+The first that matches is followed, in the order of the file. All globs of a class are one tree, which answers with the
+first of them; only the regexes that stand before it are tried, one by one. Names are matched as they were received,
+without inline tags; tags are matched by their legal keys.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from relay.config.schema import Rule
+from relay.model import Kind
+from relay.naming.characters import clean_name, clean_value
+from relay.patterns.globs import NEVER, Glob, GlobTree
+from relay.patterns.regexes import Regex
+from relay.patterns.templates import Template
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_ALL: Final = "*"
+
+
+class Effect:
+    """State: none; what a rule does to a name and to tags."""
+
+    def __init__(self, rule: Rule, groups: int) -> None:
+        self.drops = rule.action == "drop"
+        self.namespace = rule.namespace
+        self._metric = Template(rule.metric, groups) if rule.metric else None
+        self._tags = [(key, Template(text, groups)) for key, text in rule.tags.items()]
+        self._keep = [clean_name(key) for key in rule.keep_tags]
+        self._drop = {clean_name(key) for key in rule.drop_tags} - set(self._keep)
+        self._drops_others = _ALL in rule.drop_tags
+        self._rename = {clean_name(old): new for old, new in rule.rename_tags.items()}
+        self.first = tuple(dict.fromkeys([*rule.tags, *(self._rename.get(key, key) for key in self._keep)]))
+        """Keys that are sent before the line's other tags, the most important first."""
+
+    def __repr__(self) -> str:
+        """Report the action."""
+        return f"<Effect {'drop' if self.drops else 'map'}>"
+
+    def rename(self, name: str, captures: Sequence[str]) -> str:
+        """Return what the metric is called."""
+        return self._metric.render(captures) if self._metric else name
+
+    def removed(self, pairs: Mapping[str, str]) -> tuple[str, ...]:
+        """Return the keys of a line's tags that go."""
+        return tuple(key for key in pairs if self._is_removed(key)) if self._drop or self._drops_others else ()
+
+    def apply(self, pairs: Mapping[str, str], captures: Sequence[str]) -> dict[str, str]:
+        """Return a line's legal tags as they are to be: some gone, some renamed, the rule's own over all of them."""
+        left = {key: value for key, value in pairs.items() if not self._is_removed(key)}
+        for old, new in self._rename.items():
+            if old in left:
+                left[new] = left.pop(old)
+        own = {key: clean_value(template.render(captures)) for key, template in self._tags}
+        return left | {key: value for key, value in own.items() if value}
+
+    def _is_removed(self, key: str) -> bool:
+        return key in self._drop or (self._drops_others and key not in self._keep)
+
+
+_UNCHANGED: Final = Effect(Rule(), 0)
+
+
+class Found(NamedTuple):
+    """The rule that a name follows."""
+
+    number: int
+    """From 1; 0 if it follows none."""
+    captures: tuple[str, ...]
+
+
+_NONE: Final = Found(0, ())
+
+
+class Ruleset:
+    """State: none; the rules, compiled.
+
+    Args:
+        rules: as they were checked.
+        re2: the module of google-re2; None where it is not installed.
+    """
+
+    def __init__(self, rules: Sequence[Rule], *, re2: Any | None) -> None:  # noqa: ANN401 - a module without types
+        self._globs: dict[int, Glob] = {}
+        self._trees = {kind: GlobTree() for kind in Kind}
+        self._regexes: dict[Kind, list[tuple[int, Regex]]] = {kind: [] for kind in Kind}
+        self._effects: list[Effect] = []
+        for number, rule in enumerate(rules, 1):
+            kinds = [Kind(rule.type)] if rule.type else list(Kind)
+            add = self._add_regex if rule.regex else self._add_glob
+            self._effects.append(Effect(rule, add(number, rule, kinds, re2)))
+
+    def __repr__(self) -> str:
+        """Report the size."""
+        return f"<Ruleset {len(self)} rules>"
+
+    def __len__(self) -> int:
+        """How many rules there are."""
+        return len(self._effects)
+
+    def _add_glob(self, number: int, rule: Rule, kinds: Sequence[Kind], _: Any) -> int:  # noqa: ANN401 - see above
+        glob = self._globs[number] = Glob.parse(rule.match)
+        for kind in kinds:
+            self._trees[kind].add(glob, number)
+        return glob.groups
+
+    def _add_regex(self, number: int, rule: Rule, kinds: Sequence[Kind], re2: Any) -> int:  # noqa: ANN401 - see above
+        regex = Regex(rule.regex, re2)
+        for kind in kinds:
+            self._regexes[kind].append((number, regex))
+        return regex.groups
+
+    def effect(self, number: int) -> Effect:
+        """Return what a rule does."""
+        return self._effects[number - 1] if number else _UNCHANGED
+
+    def find(self, name: str, kind: Kind) -> Found:
+        """Return the first rule that matches a name of a class."""
+        first = self._trees[kind].first(name)
+        for number, regex in self._regexes[kind]:
+            if number > first:
+                break
+            captures = regex.captures(name)
+            if captures is not None:
+                return Found(number, captures)
+        return _NONE if first == NEVER else Found(first, self._globs[first].captures(name))
