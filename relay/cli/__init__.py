@@ -33,6 +33,7 @@ COMMANDS: Final = (
     "cloud",
     "healthcheck",
     "reload",
+    "compare",
 )
 
 

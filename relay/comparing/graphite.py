@@ -1,0 +1,69 @@
+"""Graphite's plaintext protocol, as far as StatsD daemons write it: `name value time`, a line each.
+
+Whoever can connect may write anything: a line is bounded, and what is no number or no time of this century is nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, NamedTuple
+
+from relay import limits
+
+LINE_MOST: Final = 8192
+"""Bytes: no name that a daemon made of a client's line is longer in earnest."""
+
+
+class Measure(NamedTuple):
+    """One line."""
+
+    name: str
+    value: float
+    time: int
+    """Unix seconds, by the daemon's clock."""
+
+
+class Lines:
+    """State: the beginning of a line, or that the rest of one is skipped; how many were too long."""
+
+    def __init__(self, most: int = LINE_MOST) -> None:
+        self._most = most
+        self._rest = bytearray()
+        self._skips = False
+        self.too_long = 0
+
+    def __repr__(self) -> str:
+        """Report what waits."""
+        return f"<Lines {len(self._rest)} bytes>"
+
+    def receive(self, chunk: bytes) -> list[bytes]:
+        """Return the lines that are complete now, without their ends; those over the bound are skipped."""
+        *lines, rest = chunk.split(b"\n")
+        if lines:
+            lines[0] = bytes(self._rest + lines[0])
+            del lines[: self._skips]
+            self._rest.clear()
+            self._skips = False
+        if not self._skips:
+            self._rest += rest
+        if len(self._rest) > self._most:
+            self._rest.clear()
+            self._skips = True
+            self.too_long += 1
+        kept = [line for line in lines if len(line) <= self._most]
+        self.too_long += len(lines) - len(kept)
+        return kept
+
+
+def parse(line: bytes) -> Measure | None:
+    """Read a line; None if it is none."""
+    fields = line.decode("utf-8", "replace").split()
+    if len(fields) != 3:
+        return None
+    try:
+        value, time = float(fields[1]), float(fields[2])
+    except ValueError:
+        return None
+    if not (math.isfinite(value) and limits.YEAR_MIN <= time < limits.YEAR_MAX):
+        return None
+    return Measure(fields[0], value, int(time))
