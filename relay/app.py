@@ -213,8 +213,7 @@ class Relay:
         def begin() -> Rules:
             self.idle = make_idle(config, before=self.idle, since=self.config)
             self.config = self.status.config = config
-            self.namer = begin_window(config, settings, before=self.namer, hotpath=self.hotpath, notices=self.ledger)
-            self.status.namer = self.namer
+            self.namer = begin_window(config, settings, before=self.namer, ingest=self.ingest, notices=self.ledger)
             if cloud:
                 self._group.create_task(self.replace_cloud(cloud, transport))
             return Rules(self.namer, make_encoder(config, self.idle).encode_window)
@@ -285,7 +284,7 @@ class Relay:
 
     def _background(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """Return what runs beside the data path, until it is cancelled."""
-        looking = [self._lag.run, self.watch.run, self.streams.run, self.explosions.run]
+        looking = [self._lag.run, self.watch.run, self.explosions.run, *self.ingest.background(self.loss_log)]
         keeping = [self.checkpointer.run] if self.checkpointer else []
         return [*looking, *keeping, *self._egress.background()]
 

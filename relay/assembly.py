@@ -27,7 +27,6 @@ from relay.patterns.regexes import find_re2
 if TYPE_CHECKING:
     from relay.clock import Clock
     from relay.config.schema import Config
-    from relay.hotpath.choose import HotPath
     from relay.naming import Notices
 
 
@@ -53,18 +52,15 @@ def make_namer(config: Config, *, notices: Notices) -> Namer:
     )
 
 
-def begin_window(
-    config: Config, settings: IngestSettings, *, before: Namer, hotpath: HotPath, notices: Notices
-) -> Namer:
+def begin_window(config: Config, settings: IngestSettings, *, before: Namer, ingest: Ingest, notices: Notices) -> Namer:
     """Let a window that has just begun work by another configuration; return who names from now on.
 
     Every identity is named anew when its next line comes; name classes stay, and so do gauges under their old names.
     """
     namer = make_namer(config, notices=notices)
     namer.take_over(before)
-    hotpath.configure(**settings.limits())
-    hotpath.allow(settings.allow)
-    hotpath.forget_aliases()
+    ingest.adopt(settings)
+    ingest.hotpath.forget_aliases()
     return namer
 
 
@@ -122,6 +118,7 @@ def ingest_settings(config: Config) -> IngestSettings:
         allow=config.listen.allow,
         receive_buffer=int(config.listen.receive_buffer),
         receive_delay=config.listen.delay_seconds(),
+        tees=[tee.to for tee in config.tee],
     )
 
 

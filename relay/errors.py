@@ -28,6 +28,7 @@ CODES: Final[dict[str, str]] = {
     "RLY103": "The configuration file cannot be read or is not TOML.",
     "RLY104": "The state directory is not safe: others own it or can write into it, or a file is a symbolic link.",
     "RLY105": "The state directory is in use by another relay.",
+    "RLY106": "The target of a tee cannot be used, or is the relay itself; copies to it are lost.",
     "RLY110": "A required setting is missing, most often the region or the credentials.",
     "RLY120": "The cloud refused the credentials (401 or 403).",
     "RLY121": "A secret file can be read by every user of this machine.",

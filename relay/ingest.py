@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relay.clock import SystemClock
 from relay.listener.sockets import DATADOG, DGRAM, STREAM, TCP, UDP, Wanted, close_sockets, open_sockets
+from relay.listener.tee import Tees
 from relay.listener.udp import UdpListener, UnixListener
 from relay.model import Kind, Series
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from relay.clock import Clock
     from relay.config.schema import Listen
@@ -46,6 +47,8 @@ class IngestSettings(NamedTuple):
     receive_buffer: int
     """Bytes asked for."""
     receive_delay: float
+    tees: Sequence[str] = ()
+    """HOST:PORT that get copies; an address gets them from the first datagram on, a name when it is looked up."""
 
     def to_json(self) -> str:
         """For `from_json` in another process."""
@@ -109,6 +112,9 @@ class Ingest:
         self.streams = [one for one in held if one.kind in (TCP, STREAM, DATADOG)]
         """Sockets of connections."""
         self._connections: Streams | None = None
+        own = [one.socket.getsockname()[:2] for one in held if one.kind == UDP]
+        self.tees = Tees(hotpath, own, clock=clock)
+        self.tees.configure(settings.tees)
         hotpath.allow(settings.allow)
         hotpath.open_window(int(clock.wall()) // settings.window_seconds * settings.window_seconds)
 
@@ -136,6 +142,7 @@ class Ingest:
             self.settings = settings
             self.hotpath.configure(**settings.limits())
             self.hotpath.allow(settings.allow)
+        self.tees.configure(settings.tees)
 
     def start(self) -> None:
         """Begin to read, once; the Python hot path needs the running loop."""
@@ -153,12 +160,18 @@ class Ingest:
         self._connections.start()
         return self._connections
 
+    def background(self, loss_log: LossLog) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+        """Return what looks after connections and copies, until it is cancelled."""
+        connections = [self._connections.run] if self._connections else []
+        return [*connections, lambda: self.tees.run(loss_log)]
+
     def stop(self) -> None:
         """Stop reading, and take what the kernel has queued; end sockets that nobody else holds."""
         if self._connections is not None:
             self._connections.stop()
         for listener in self.listeners:
             listener.stop()
+        self.tees.close()
         if not self.is_held:
             close_sockets(self._held)
 

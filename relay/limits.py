@@ -37,6 +37,8 @@ COPY_BYTES: Final = 1_432
 Ethernet, where losing one part loses all, and no daemon reads less. Loopback takes more, its daemons may not."""
 TEES_MOST: Final = 8
 """Places for targets of copies in a hot path."""
+TEES_LEASED: Final = 4
+"""Of them, the last ones: for targets on lease; the others are for those of the configuration."""
 TIMESTAMP_AHEAD: Final = 60
 """Seconds a DogStatsD `|T` timestamp may lie ahead of the clock."""
 YEAR_MIN: Final = 1_577_836_800

@@ -97,6 +97,11 @@ class Status:
         """Datagram sockets."""
         return self.ingest.listeners
 
+    @property
+    def tees(self) -> Sequence[tuple[int, int]]:
+        """Copies (sent, dropped) of each tee, in the configuration's order."""
+        return self.ingest.tees.counts()
+
     def wall(self) -> float:
         """Wall time in seconds."""
         return self.clock.wall()

@@ -161,6 +161,11 @@ class State(Protocol):
         ...
 
     @property
+    def tees(self) -> Sequence[tuple[int, int]]:
+        """Copies (sent, dropped) of each tee."""
+        ...
+
+    @property
     def spool(self) -> Spool:
         """What waits."""
         ...

@@ -43,6 +43,7 @@ class RelayCollector(Collector):
         """Yield every metric."""
         yield from self._build()
         yield from self._listeners()
+        yield from self._tees()
         yield from self._lines()
         yield from self._samples()
         yield from self._points()
@@ -101,6 +102,12 @@ class RelayCollector(Collector):
             ("relay_stream_connections", "Open connections.", {s.label: s.connections for s in streams}),
         ):
             yield gauges(name, help_, figures, "listener")
+
+    def _tees(self) -> Iterator[Metric]:
+        counts = {str(number): count for number, count in enumerate(self._state.tees, 1)}
+        sent, dropped = ({tee: count[at] for tee, count in counts.items()} for at in (0, 1))
+        yield counter("relay_tee_datagrams", "Datagrams copied to each tee.", sent, "tee")
+        yield counter("relay_tee_dropped", "DATALOSS: copies dropped, of each tee.", dropped, "tee")
 
     def _lines(self) -> Iterator[Metric]:
         tally = self._state.tally()

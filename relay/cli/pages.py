@@ -46,6 +46,14 @@ RLY105
 > Stop the other one, or give each its own [spool] path: two of them would send each request twice.
 > To replace a running relay without a loss, use `statsd-relay reload --upgrade`.
 
+RLY106
+? Nobody listens at `to` of this [[tee]]: the other daemon has stopped, or listens on another port or address.
+? Its name cannot be looked up, or there is no way to its network.
+? It is one of the relay's own addresses: every datagram would come back, and be copied again, for ever.
+> Start the other daemon, or change `to` and reload; the relay tries again by itself and loses nothing of its own.
+> Give relay and daemon ports of their own: [listen] udp for the one, `to` for the other.
+> Never let the other daemon repeat its packets to the relay that copies them to it.
+
 RLY110
 ? No access key was found in the configuration, the environment or ~/.jdc/config.
 ? Only one half of the key is set where it was found, or the region is missing.

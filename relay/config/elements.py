@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relay import limits
+from relay.config.loops import is_loop
 from relay.config.rules import is_legal_key
 from relay.patterns import EndlessError, PatternError
 from relay.patterns.globs import NEVER, Glob, GlobTree
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _HOST: Final = re.compile(r"(?=.{1,253}$)[0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_.])?")
 _PORT_MAX: Final = 65_535
+_TEES_MOST: Final = limits.TEES_MOST - limits.TEES_LEASED
 
 
 class Fault(NamedTuple):
@@ -41,10 +43,7 @@ def find_faults(config: Config) -> Iterator[Fault]:
         if bool(rule.match) != bool(rule.regex):
             yield from judge.faults(number, rule)
     for number, tee in enumerate(config.tee, 1):
-        try:
-            parse_target(tee.to)
-        except ValueError as error:
-            yield Fault(f"tee.{number}.to", str(error))
+        yield from _of_tee(number, tee.to, config)
 
 
 def parse_target(text: str) -> tuple[str, int]:
@@ -59,6 +58,19 @@ def parse_target(text: str) -> tuple[str, int]:
     if not (is_host and port.isascii() and port.isdigit() and 0 < int(port) <= _PORT_MAX):
         raise ValueError(f'must be HOST:PORT, such as 127.0.0.1:8125 or [::1]:8125, not "{text}"')
     return bare, int(port)
+
+
+def _of_tee(number: int, to: str, config: Config) -> Iterator[Fault]:
+    if number > _TEES_MOST:
+        yield Fault(f"tee.{number}", f"is one too many: at most {_TEES_MOST} can be copied to", "remove it")
+    try:
+        host, port = parse_target(to)
+    except ValueError as error:
+        yield Fault(f"tee.{number}.to", str(error))
+        return
+    if is_loop(host, port, config.listen.udp):
+        message = f'"{to}" is one of our own addresses: copies would come back for ever'
+        yield Fault(f"tee.{number}.to", message, "name the address of the other daemon", code="RLY106")
 
 
 def _is_ipv6(text: str) -> bool:

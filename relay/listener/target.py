@@ -1,0 +1,166 @@
+"""One target of copies: its name looked up, its socket connected, and what is wrong with it.
+
+A name is looked up in a thread of its own, which is a daemon: getaddrinfo can take half a minute and cannot be
+cancelled, and neither the loop nor the end of the process must wait for it. An address needs no lookup: a worker copies
+to it from its first datagram on. Until there is an address the socket is not connected: what is sent to it fails, and
+counts as dropped.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import ExitStack, suppress
+from math import inf
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Final
+
+from relay.config.loops import comes_back
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    GetAddresses = Callable[..., list[Any]]
+    """socket.getaddrinfo, or what a test has instead."""
+
+_SEND_BUFFER: Final = 4 << 20
+"""Bytes asked for: what 64 datagrams of the largest size take, a whole batch of a reader."""
+_SO_SNDBUFFORCE: Final = 32
+_NUMERIC: Final = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+_AGAIN: Final = 60.0
+"""Seconds until a name is looked up again; the daemon may have moved."""
+_RETRY: Final = 5.0
+"""Seconds after which what failed is tried again."""
+
+LOOP: Final = "it is one of our own addresses: copies would come back for ever"
+
+
+class Target:
+    """State: the socket, until when its address holds, the lookup's answer, and what is wrong."""
+
+    def __init__(self, to: str, own: Sequence[tuple[str, int]], get_addresses: GetAddresses) -> None:
+        self.to = to
+        """HOST:PORT, as it was asked for."""
+        host, _, port = to.rpartition(":")
+        self._host, self._port = host.removeprefix("[").removesuffix("]"), int(port)
+        self._own = own
+        self._get_addresses = get_addresses
+        self._is_name = not _addresses_of(self._host, self._port)
+        self._answer: list[Any] | str | None = None
+        self._due = -inf
+        self._address: Any = None
+        self.is_looking_up = False
+        self.trouble = ""
+        """Why it gets nothing; "": as far as we know, it does."""
+        self.seen_dropped = 0
+        """Copies that were dropped until somebody last looked."""
+        self.quiet_until = -inf
+        """Monotonic time before which nobody is to be warned again."""
+        self.socket = _open(socket.AF_INET)
+
+    def __repr__(self) -> str:
+        """Report the address."""
+        return f"<Target {self.to} {self._address or 'nowhere'}{f': {self.trouble}' if self.trouble else ''}>"
+
+    def expire(self) -> None:
+        """Look a name up again at once."""
+        if self._is_name:
+            self._due = -inf
+
+    def look(self, now: float) -> socket.socket | None:
+        """See what is to be done; never blocks.
+
+        Args:
+            now: monotonic seconds.
+
+        Returns:
+            A socket that the caller is to use from now on instead of `socket`, which it is to close.
+        """
+        self._look_for_errors()
+        if self._answer is not None:
+            answer, self._answer, self.is_looking_up = self._answer, None, False
+            return self._take(answer, now)
+        if now < self._due or self.is_looking_up:
+            return None
+        if not self._is_name:
+            return self._take(_addresses_of(self._host, self._port), now)
+        self.is_looking_up = True
+        Thread(target=self._look_up, name=f"lookup {self._host}", daemon=True).start()
+        return None
+
+    def use(self, fresh: socket.socket) -> socket.socket:
+        """Take another socket; return the one before."""
+        before, self.socket = self.socket, fresh
+        return before
+
+    def _look_up(self) -> None:
+        """Find the addresses of the name; the body of a thread."""
+        try:
+            found = self._get_addresses(self._host, self._port, type=socket.SOCK_DGRAM)
+        except (OSError, UnicodeError) as error:
+            self._answer = f"{self._host} cannot be looked up: {getattr(error, 'strerror', None) or error}"
+        else:
+            # IPv4 first: where a name has both, as localhost has, StatsD daemons hear IPv4 unless told otherwise.
+            self._answer = sorted(found, key=lambda entry: entry[0] != socket.AF_INET)
+
+    def _take(self, answer: list[Any] | str, now: float) -> socket.socket | None:
+        """Connect to the first address, unless the one in use is still among them."""
+        self._due = now + _RETRY
+        fresh = None
+        if isinstance(answer, str):
+            if self._address is None:
+                self.trouble = answer
+            return None
+        if self._address not in [entry[4] for entry in answer]:
+            fresh = self._connect(answer[0][0], answer[0][4])
+            if fresh is None:
+                return None
+        self._due = now + (_AGAIN if self._is_name else inf)
+        return fresh
+
+    def _connect(self, family: int, address: Any) -> socket.socket | None:  # noqa: ANN401 - of whatever family
+        """Return a connected socket; None: `trouble` says why there is none."""
+        with ExitStack() as stack:
+            try:
+                sock = stack.enter_context(_open(family))
+                sock.connect(address)
+            except OSError as error:
+                self.trouble = str(error.strerror)
+                return None
+            if _is_loop(sock, self._own):
+                self.trouble = LOOP
+                return None
+            stack.pop_all()
+        self._address, self.trouble = address, ""
+        return sock
+
+    def _look_for_errors(self) -> None:
+        """An error of a datagram that was sent waits at the socket, mostly that nobody listens there."""
+        if self._address is not None:
+            number = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            self.trouble = f"nobody takes it: {os.strerror(number)}" if number else ""
+
+
+def _addresses_of(host: str, port: int) -> list[Any]:
+    """Return what getaddrinfo makes of an address; nothing of a name."""
+    with suppress(OSError):
+        return socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM, flags=_NUMERIC)
+    return []
+
+
+def _is_loop(sock: socket.socket, own: Sequence[tuple[str, int]]) -> bool:
+    """Say whether what a connected socket sends comes to us."""
+    ours, (peer, port) = sock.getsockname()[0], sock.getpeername()[:2]
+    peer = peer.removeprefix("::ffff:")
+    # To an address of this machine the kernel sends from that address; but to all of 127.0.0.0/8 from 127.0.0.1.
+    is_here = peer == ours.removeprefix("::ffff:") or peer.startswith("127.")
+    return comes_back(peer, port, own, is_here=is_here)
+
+
+def _open(family: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    for option in (_SO_SNDBUFFORCE, socket.SO_SNDBUF):
+        with suppress(PermissionError):
+            sock.setsockopt(socket.SOL_SOCKET, option, _SEND_BUFFER)
+            break
+    return sock

@@ -1,0 +1,302 @@
+"""Targets of copies: found, connected, looked after, leased; on real sockets, in virtual time."""
+
+from __future__ import annotations
+
+import socket
+import time
+from contextlib import suppress
+
+import pytest
+from structlog.testing import capture_logs
+
+from relay.listener.target import LOOP
+from relay.listener.tee import Tees
+from relay.telemetry import LossLog
+from tests.support.hotpath import NOW
+from tests.support.hotpath import make as make_hotpath
+from tests.support.targets import Daemon
+
+NOBODY = "127.0.0.1:9"
+
+
+class Names:
+    """What a lookup answers; a name it does not have is not known."""
+
+    def __init__(self, **addresses: list[tuple[str, int]]) -> None:
+        self.addresses = addresses
+        self.asked: list[str] = []
+
+    def __call__(self, host: str, port: int, *, type: int) -> list:  # noqa: A002
+        self.asked.append(host)
+        if host not in self.addresses:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        found = [socket.getaddrinfo(one, port, type=type)[0] for one, port in self.addresses[host]]
+        return [(*entry[:4], entry[4]) for entry in found]
+
+
+class Scene:
+    """A hot path, its tees and the log of their warnings."""
+
+    def __init__(self, clock, *, own=(), names=None) -> None:
+        self.clock = clock
+        self.hotpath = make_hotpath()
+        self.tees = Tees(self.hotpath, own, clock=clock, get_addresses=names or Names())
+        self.loss_log = LossLog(clock)
+
+    def look(self, *, after: float = 0) -> list[dict]:
+        """Look after some seconds, and after what is looked up now is found; return the warnings."""
+        self.clock.advance(after)
+        with capture_logs() as logs:
+            self.tees.look(self.loss_log)
+            self._wait_for_lookups()
+            self.tees.look(self.loss_log)
+        return logs
+
+    def _wait_for_lookups(self) -> None:
+        deadline = time.monotonic() + 5
+        for target in self.tees._everybody():
+            while target.is_looking_up and target._answer is None:
+                assert time.monotonic() < deadline
+                time.sleep(0.001)
+
+    def feed(self, *lines: bytes) -> None:
+        for line in lines:
+            self.hotpath.feed(line, NOW)
+
+
+@pytest.fixture
+def scene(clock):
+    made = []
+
+    def make(**changes) -> Scene:
+        made.append(Scene(clock, **changes))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.tees.close()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_an_address_gets_copies_at_once(scene, host):
+    it = scene()
+    with Daemon(host) as daemon:
+        it.tees.configure([daemon.to])
+        it.feed(b"a:1|c", b"b:1|c")
+        assert daemon.received() == [b"a:1|c", b"b:1|c"]
+        assert it.look() == []
+    assert it.tees.counts() == [(2, 0)]
+
+
+def test_a_name_gets_copies_when_it_is_known_and_those_before_are_counted(scene):
+    with Daemon() as daemon, Daemon("::1") as other:
+        it = scene(names=Names(old=[("::1", other.port), ("127.0.0.1", daemon.port)]))
+        it.tees.configure([f"old:{daemon.port}"])
+        it.feed(b"a:1|c")
+        [warning] = it.look()
+        it.feed(b"b:1|c")
+        assert daemon.received() == [b"b:1|c"], "IPv4 first"
+        assert other.received() == []
+    assert it.tees.counts() == [(1, 1)]
+    assert (warning["event"][:6], warning["dropped"]) == ("RLY106", 1)
+
+
+def test_a_name_is_looked_up_again_and_followed(scene):
+    with Daemon() as first, Daemon() as second:
+        names = Names(old=[("127.0.0.1", first.port)])
+        it = scene(names=names)
+        it.tees.configure(["old:8125"])
+        it.look()
+        it.feed(b"a:1|c")
+        it.look(after=30)
+        assert names.asked == ["old"]
+        names.addresses["old"] = [("127.0.0.1", second.port)]
+        it.look(after=31)
+        it.feed(b"b:1|c")
+        names.addresses.clear()
+        assert it.look(after=61) == [], "a name that is not known any more still has its address"
+        it.feed(b"c:1|c")
+        assert (first.received(), second.received()) == ([b"a:1|c"], [b"b:1|c", b"c:1|c"])
+    assert names.asked == ["old"] * 3
+    assert it.tees.counts() == [(3, 0)]
+
+
+def test_a_name_nobody_knows_is_told_and_tried_again(scene):
+    with Daemon() as daemon:
+        names = Names()
+        it = scene(names=names)
+        it.tees.configure(["old:8125"])
+        it.feed(b"a:1|c")
+        [warning] = it.look()
+        assert warning["why"] == "old cannot be looked up: Name or service not known"
+        assert (warning["reason"], warning["dropped"]) == ("old:8125", 1)
+        assert it.look(after=4) == []
+        assert names.asked == ["old"]
+        names.addresses["old"] = [("127.0.0.1", daemon.port)]
+        assert it.look(after=2) == []
+        it.feed(b"b:1|c")
+        assert daemon.received() == [b"b:1|c"]
+
+
+def test_a_target_where_nobody_listens_is_told_once_a_minute(scene):
+    it = scene()
+    it.tees.configure([NOBODY])
+    warnings = []
+    for _ in range(61):
+        it.feed(b"a:1|c")
+        warnings += it.look(after=1)
+    assert [warning["why"] for warning in warnings] == ["nobody takes it: Connection refused"] * 2
+    assert sum(it.tees.counts()[0]) == 61
+
+
+# --- loops ------------------------------------------------------------------------------------------------------------
+
+
+def here() -> str:
+    """An address of this machine beyond loopback, if it has one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
+        probe.connect(("192.0.2.1", 9))
+        return probe.getsockname()[0]
+    return "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("own", "to"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("127.0.0.1", "[::ffff:127.0.0.1]"),
+        ("127.0.0.1", "0.0.0.0"),
+        ("0.0.0.0", "127.0.0.1"),
+        ("0.0.0.0", "127.0.0.3"),
+        ("::1", "[::1]"),
+        ("::", "[::1]"),
+        ("::1", "[::]"),
+        ("127.0.0.1", "old"),
+        ("0.0.0.0", "HERE"),
+    ],
+)
+def test_our_own_address_is_refused(scene, own, to):
+    with Daemon(own) as ourselves:
+        it = scene(own=[(own, ourselves.port)], names=Names(old=[("127.0.0.1", ourselves.port)]))
+        it.tees.configure([f"{to.replace('HERE', here())}:{ourselves.port}"])
+        it.feed(b"a:1|c")
+        [warning] = it.look()
+        it.feed(b"b:1|c")
+        assert warning["why"] == LOOP
+        assert ourselves.received() == []
+    assert it.tees.counts() == [(0, 2)]
+
+
+def test_another_daemon_on_the_port_of_another_address_is_none_of_ours(scene):
+    with Daemon("127.0.0.3") as daemon:
+        it = scene(own=[("127.0.0.1", daemon.port), ("::1", daemon.port), ("127.0.0.3", daemon.port + 1)])
+        it.tees.configure([daemon.to])
+        it.feed(b"a:1|c")
+        assert daemon.received() == [b"a:1|c"]
+
+
+# --- changes ----------------------------------------------------------------------------------------------------------
+
+
+def test_targets_come_and_go_and_those_that_stay_keep_their_sockets(scene):
+    it = scene()
+    with Daemon() as first, Daemon() as second, Daemon() as third:
+        it.tees.configure([first.to, second.to])
+        kept = it.tees._targets[1].socket
+        it.feed(b"a:1|c")
+        it.tees.configure([second.to, third.to])
+        assert it.tees._targets[0].socket is kept
+        it.feed(b"b:1|c")
+        it.tees.configure([])
+        it.feed(b"c:1|c")
+        assert (first.received(), second.received(), third.received()) == ([b"a:1|c"], [b"a:1|c", b"b:1|c"], [b"b:1|c"])
+    assert it.tees.counts() == []
+    assert it.look() == []
+
+
+def test_no_descriptor_stays_open(scene):
+    def next_descriptor() -> int:
+        with socket.socket() as sock:
+            return sock.fileno()
+
+    it, before = scene(), next_descriptor()
+    for number in range(20):
+        it.tees.configure([f"127.0.0.1:{1000 + number}", "old:1"])
+        it.tees.lease(f"127.0.0.1:{2000 + number}", 1)
+        it.look(after=2)
+    it.tees.close()
+    assert next_descriptor() == before
+
+
+class Exhausted:
+    """A hot path without a free descriptor, for a while."""
+
+    def __init__(self) -> None:
+        self.is_exhausted = True
+        self.fds: list[int] = []
+
+    def tee(self, fds) -> None:
+        if self.is_exhausted:
+            raise OSError(24, "Too many open files")
+        self.fds = list(fds)
+
+    def tee_counts(self) -> list[tuple[int, int]]:
+        return [(0, 0)] * 8
+
+
+def test_a_process_without_free_descriptors_goes_on_and_tries_again(clock):
+    sink = Exhausted()
+    tees = Tees(sink, [], clock=clock)
+    tees.configure([NOBODY])
+    sink.is_exhausted = False
+    tees.look(LossLog(clock))
+    assert sink.fds == [tees._targets[0].socket.fileno()]
+    tees.close()
+
+
+# --- leases -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_lease_counts_from_its_beginning_and_ends(scene):
+    it = scene()
+    with Daemon() as daemon, Daemon() as other:
+        it.tees.configure([other.to])
+        it.feed(b"before:1|c")
+        assert it.tees.lease(daemon.to, 10) == (0, 0)
+        it.feed(b"a:1|c")
+        it.look(after=9)
+        assert it.tees.lease(daemon.to, 10) == (1, 0)
+        it.look(after=9)
+        it.feed(b"b:1|c")
+        assert it.tees.lease(daemon.to, 1) == (2, 0)
+        it.look(after=1)
+        it.feed(b"after:1|c")
+        assert daemon.received() == [b"a:1|c", b"b:1|c"]
+        assert it.tees.lease(daemon.to, 1) == (0, 0), "another one, in the same place"
+        assert len(other.received()) == 4
+        assert it.tees.counts() == [(4, 0)], "leases are none of the configuration's"
+
+
+def test_leases_are_few_and_refused_with_a_reason(scene):
+    it = scene(own=[("127.0.0.1", 8125)])
+    with pytest.raises(ValueError, match="one of our own"):
+        it.tees.lease("127.0.0.1:8125", 1)
+    with pytest.raises(ValueError, match="an address, not a name"):
+        it.tees.lease("localhost:8125", 1)
+    for port in range(1, 5):
+        it.tees.lease(f"127.0.0.1:{port}", port)
+    with pytest.raises(ValueError, match="4 are leased"):
+        it.tees.lease(NOBODY, 1)
+    it.look(after=2)
+    assert it.tees.lease(NOBODY, 1) == (0, 0)
+    assert it.tees._until_next_look() == 1
+
+
+def test_the_next_look_is_when_something_is_to_be_done(scene):
+    it = scene()
+    assert it.tees._until_next_look() == 1
+    it.tees.lease(NOBODY, 3)
+    it.clock.advance(2.5)
+    assert it.tees._until_next_look() == 0.5
+    it.tees.configure(["old:1"])
+    assert it.tees._until_next_look() == 0.05
