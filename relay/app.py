@@ -224,10 +224,9 @@ class Relay:
         """Import it only now: its libraries take half of a start, and the sockets are read meanwhile."""
         await asyncio.to_thread(import_module, "relay.admin.server")
         from relay.admin.server import AdminServer  # noqa: PLC0415 - see above
-        from relay.admin.windows import window_routes  # noqa: PLC0415 - see above
+        from relay.admin.tees import tee_routes  # noqa: PLC0415
 
-        routes = window_routes(self._windows, lambda: self.closer.open_id)
-        listen, hosts = self.config.admin.listen, self.config.admin.hosts
+        listen, hosts, routes = self.config.admin.listen, self.config.admin.hosts, tee_routes(self.ingest.tees)
         admin = AdminServer(listen=listen, state=self.status, routes=routes, hosts=hosts)
         self._closing.push_async_callback(admin.stop)
         self._closing.callback(self._windows.close)

@@ -1,0 +1,62 @@
+"""`POST /api/v1/tee`: copies of what is received, for a command on this machine, for some seconds.
+
+A lease ends by itself: a command that dies leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Protocol
+
+import msgspec
+from aiohttp import web
+
+from relay.admin.guard import is_loopback, local_only
+from relay.config.elements import parse_target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Tees(Protocol):
+    """Who lets targets on lease."""
+
+    def lease(self, to: str, seconds: float) -> tuple[int, int]:
+        """Copy to ADDRESS:PORT for so long from now; return datagrams (sent, dropped) since the lease began.
+
+        Raises:
+            ValueError: it cannot be done, and why.
+        """
+        ...
+
+
+class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is asked for."""
+
+    to: str
+    seconds: Annotated[float, msgspec.Meta(ge=1, le=60)]
+
+
+def tee_routes(tees: Tees) -> Sequence[web.RouteDef]:
+    """Return the route; it answers `{"datagrams": sent, "dropped": dropped}`, or 400 and a sentence."""
+
+    async def lease(request: web.Request) -> web.Response:
+        try:
+            wanted = _read(await request.read())
+            sent, dropped = tees.lease(wanted.to, wanted.seconds)
+        except ValueError as error:
+            return web.Response(status=400, text=f"{error}\n")
+        return web.json_response({"datagrams": sent, "dropped": dropped})
+
+    return [web.post("/api/v1/tee", local_only(lease))]
+
+
+def _read(body: bytes) -> Request:
+    """Read what is asked for.
+
+    Raises:
+        ValueError: it is not JSON, or breaks a rule.
+    """
+    wanted = msgspec.json.decode(body, type=Request)
+    if not is_loopback(parse_target(wanted.to)[0]):
+        raise ValueError("to: must be an address of this machine, such as 127.0.0.1:9125")
+    return wanted
