@@ -6,6 +6,7 @@ Commands are imported only when they are called: `healthcheck` runs every few se
 from __future__ import annotations
 
 import importlib
+import keyword
 import sys
 import traceback
 from typing import TYPE_CHECKING, Final
@@ -23,6 +24,7 @@ COMMANDS: Final = (
     "demo",
     "check",
     "config",
+    "import",
     "explain",
     "send",
     "load",
@@ -48,7 +50,8 @@ class LazyGroup(click.Group):
         """Import the command's module."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(f"relay.cli.{cmd_name}"), cmd_name)
+        name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        command: click.Command = getattr(importlib.import_module(f"relay.cli.{name}"), name)
         return command
 
 

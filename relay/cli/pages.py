@@ -31,8 +31,10 @@ RLY103
 ? The path is wrong, or the relay's user may not read the file.
 ? TOML: a text without quotes, a bracket that is not closed, a table that is written twice.
 ? A secret's or certificate's file that a key names does not exist.
+? Of `import`: the file has a syntax error, at the place that is shown, or is another daemon's than it was taken for.
 > Run `statsd-relay check FILE` as the relay's user; it shows the line.
 > In containers, look whether the file is mounted where -c points.
+> Of `import`: say whose file it is with --from.
 
 RLY104
 ? The directory was made by root or by another user, and the relay runs as somebody else.
@@ -81,23 +83,13 @@ RLY122
 > `timedatectl set-ntp true`, or start chronyd; in a virtual machine, look at the host's clock.
 > Minutes are cut by this clock: points of a wrong one land in the wrong minute, or are refused.
 
-RLY131
-? A rule before it has a wider pattern: the first that matches a name is followed, and no other.
-? The same pattern twice.
-> Put the narrow rule before the wide one, or remove it; the message has the number of the one that is in its way.
-> A rule for one type, such as type = "timer", leaves the names of the other types to later rules.
-
-RLY132
-? A star beside other text in a part, as in web*: in match a star is a whole part.
-? A template has $3, and the pattern has two captures; or it has a $ that is no capture.
-? A regex with a bracket that is not closed, or with look-around or a back-reference, which no rule can have.
-> For pieces of a part use regex; the fix of the message has the regex that the glob would be.
-> In match each star is a capture, in regex each group in brackets; they are numbered from 1.
-
-RLY133
-? A quantifier inside another one, as in (a+)+, or several .* that may divide a name in many ways.
-> Write [^.]+ for one part of the name instead of .*, or use match.
-> `pip install 'statsd-relay[re2]'`: its engine takes a time linear in the name, and every regex may be used.
+RLY140
+? The old file computes a value: require(...), process.env, a function. Such a file is read and never executed.
+? It has an option of a back end or plug-in that the daemon itself does not know.
+? A pattern, a unit conversion or a filter that no [[rule]] says; or one that `check` would refuse.
+> Look at the lines of the report that begin with "by hand": each says where it stands and what was written instead.
+> What could not be carried over stands in the result as a comment; the result passes `statsd-relay check` as it is.
+> deploy/MIGRATING.md has every option of the four daemons.
 
 RLY201
 ? net.core.rmem_max is smaller than [listen] receive_buffer; its default on Linux is 208 KiB.

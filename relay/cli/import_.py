@@ -1,0 +1,68 @@
+"""`statsd-relay import`: the configuration of another StatsD daemon, as ours, with a report of every line."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from relay.cli.importing import read, write
+from relay.cli.locating import plural
+from relay.config.importers import FORMATS, Format, convert
+from relay.errors import ExitCode
+
+if TYPE_CHECKING:
+    from relay.config.importers.draft import Draft
+
+_VERDICTS: Final = ("ok", "changed", "by hand", "dropped")
+
+
+@click.command(name="import")
+@click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write it there; else it is printed.")
+@click.option("--from", "format_", type=click.Choice(FORMATS), help="Whose FILE is; else it is told from its content.")
+@click.option("--force", is_flag=True, help="Overwrite the file that -o names.")
+@click.option("--json", "as_json", is_flag=True, help="The report as JSON; without -o with the configuration in it.")
+def import_(path: Path, output: Path | None, format_: Format | None, *, force: bool, as_json: bool) -> None:
+    """Turn FILE (config.js of statsd/statsd, mapping.yml of statsd_exporter, gostatsd.toml, datadog.yaml) into ours.
+
+    Nothing in FILE is executed. Exit 0: everything was understood; 78: something needs a person (RLY140), the result is
+    written all the same and passes check.
+    """
+    draft = convert(read(path), source=str(path), format_=format_)
+    text = draft.toml()
+    if output:
+        write(output, text, is_private=draft.holds_secret, force=force)
+    if as_json:
+        click.echo(json.dumps(_as_json(draft, None if output else text), indent=2, ensure_ascii=False))
+    else:
+        _print(draft, text, output)
+    if draft.needs_person:
+        click.echo(f"RLY140 {plural(draft.needs_person, 'thing')} of {path} to look at: see by hand", err=True)
+    raise SystemExit(ExitCode.CONFIGURATION if draft.needs_person else ExitCode.OK)
+
+
+def _as_json(draft: Draft, text: str | None) -> dict[str, Any]:
+    report = {
+        "daemon": draft.daemon,
+        "by_hand": draft.needs_person,
+        "report": [asdict(entry) for entry in draft.entries],
+    }
+    return report if text is None else {**report, "toml": text}
+
+
+def _print(draft: Draft, text: str, output: Path | None) -> None:
+    """The report goes to standard error while the configuration goes to standard output."""
+    if output is None:
+        click.echo(text, nl=False)
+    for entry in draft.entries:
+        click.echo(str(entry), err=output is None)
+    counts = Counter(entry.verdict for entry in draft.entries)
+    summary = ", ".join(f"{counts[verdict]} {verdict}" for verdict in _VERDICTS)
+    where = f"wrote {output}: " if output else ""
+    then = f". Next: statsd-relay check {output}" if output else ""
+    click.echo(f"{where}{summary}{then}", err=output is None)

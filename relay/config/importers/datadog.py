@@ -1,0 +1,223 @@
+"""datadog.yaml, or its variables DD_...: mapper profiles become rules, and what else belongs to DogStatsD its keys."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+from relay.config.importers import datadog_profiles
+from relay.config.importers.reading import Reading
+from relay.config.importers.report import Option, changed, dropped, ok
+from relay.config.importers.tags import is_true, set_tags
+from relay.config.importers.tree import Node
+from relay.config.types import to_toml
+
+if TYPE_CHECKING:
+    from relay.config.importers.draft import Draft
+
+DAEMON: Final = "Datadog agent"
+PREFIX: Final = "DD_"
+_NOT_OURS: Final = "no business of the relay: the agent goes on with it"
+_EVERY_IPV4: Final = "0.0.0.0"  # noqa: S104 - as the agent does when it is asked to
+_LOOPBACK: Final = "127.0.0.1"
+_SOCKETS: Final = {"dogstatsd_socket": "dgram", "dogstatsd_stream_socket": "datadog"}
+_LEVELS: Final = {
+    "trace": "debug", "debug": "debug", "info": "info", "warn": "warning", "warning": "warning", "error": "error",
+    "critical": "error",
+}  # fmt: skip
+_OURS: Final = ("dogstatsd_", "statsd_", "histogram_", "use_dogstatsd", "bind_host")
+"""Of options that nobody knows, these would have been the relay's business."""
+
+
+def convert(config: Node, draft: Draft) -> None:
+    """Write everything of a datadog.yaml that is about DogStatsD into a draft."""
+    if isinstance(config.value, list):
+        config = Node({"dogstatsd_mapper_profiles": config}, config.line)
+    reading = Reading(config, draft)
+    _listen(reading)
+    datadog_profiles.convert(reading)
+    _percentiles(reading)
+    _forward(reading)
+    for name, option in OPTIONS.items():
+        if option.read and (node := reading.take(name)):
+            option.read(reading, name, node)
+    _others(reading, config)
+    reading.finish(OPTIONS)
+
+
+def _others(reading: Reading, config: Node) -> None:
+    """The agent does much else; one line says so."""
+    others = [
+        name for name in config.members if reading.has(name) and name not in OPTIONS and not name.startswith(_OURS)
+    ]
+    nodes = [node for name in others if (node := reading.take(name))]
+    if nodes:
+        names = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
+        reading.draft.say("dropped", nodes[0], names, _NOT_OURS)
+
+
+def _listen(reading: Reading) -> None:
+    names = ("dogstatsd_port", "bind_host", "dogstatsd_non_local_traffic")
+    port, host, everywhere = map(reading.take, names)
+    number = str(port.value) if port else "8125"
+    address = _EVERY_IPV4 if is_true(everywhere) else str(host.value) if host else _LOOPBACK
+    address = _LOOPBACK if address == "localhost" else address
+    written = f"[{address}]:{number}" if ":" in address else f"{address}:{number}"
+    both = [written, f"[::1]:{number}"] if address == _LOOPBACK else [written]
+    reading.draft.set("listen.udp", [] if number == "0" else both, port or host or everywhere)
+    became = f"listen.udp = {to_toml(reading.draft.get('listen.udp'))}"
+    for name, node in zip(names, (port, host, everywhere), strict=True):
+        if node:
+            reading.say("ok", name, node, became)
+    if not (host or everywhere):
+        became += ": loopback alone, as it was; in a container the agent had true"
+        reading.say("ok", "dogstatsd_non_local_traffic", None, became)
+    for name, form in _SOCKETS.items():
+        if (node := reading.take(name)) and node.value:
+            path = str(node.value).removeprefix("unixgram://").removeprefix("unix://")
+            reading.draft.add("listen.unix", f"{form}:{path}", node)
+            reading.say("ok", name, node, f'listen.unix = ["{form}:{path}"]')
+
+
+def _percentiles(reading: Reading) -> None:
+    node = reading.take("histogram_percentiles")
+    texts = [str(item.value) for item in _list(node)] if node else ["0.95"]
+    values = [round(float(text) * 100, 6) for text in texts if text.replace(".", "", 1).isdecimal()]
+    reading.draft.set("window.percentiles", [int(value) if value.is_integer() else value for value in values], node)
+    became = f"window.percentiles = {to_toml(reading.draft.get('window.percentiles'))}"
+    reading.say("ok", "histogram_percentiles" if node else "histogram_percentiles 0.95", node, became)
+
+
+def _list(node: Node) -> list[Node]:
+    """Return a list; in a variable it is JSON, or words between blanks or commas."""
+    if not isinstance(node.value, str):
+        return node.items
+    try:
+        parsed = json.loads(node.value)
+    except (ValueError, RecursionError):
+        parsed = node.value.replace(",", " ").split()
+    return [Node(str(item), node.line) for item in (parsed if isinstance(parsed, list) else [parsed])]
+
+
+def _forward(reading: Reading) -> None:
+    host, port = reading.take("statsd_forward_host"), reading.take("statsd_forward_port")
+    if host and port and host.value and port.value:
+        number = reading.draft.append("tee", {"to": f"{host.value}:{port.value}"}, host)
+        reading.say("ok", "statsd_forward_host", host, f"tee {number}")
+        reading.say("ok", "statsd_forward_port", port, f"tee {number}")
+    else:
+        for name, node in (("statsd_forward_host", host), ("statsd_forward_port", port)):
+            if node:
+                reading.say("dropped", name, node, "the agent forwards with both alone")
+
+
+def _namespace(reading: Reading, name: str, node: Node) -> None:
+    text = str(node.value).strip(".")
+    if text:
+        reading.draft.set("names.prefix", text, node)
+        reading.say(
+            "changed", name, node, f'names.prefix = "{text}", on every name; the agent spares those of its integrations'
+        )
+
+
+def _tags(reading: Reading, name: str, node: Node) -> None:
+    set_tags(reading, name, node, [str(item.value) for item in _list(node)])
+
+
+def _hostname(reading: Reading, name: str, node: Node) -> None:
+    if node.value:
+        reading.draft.set("tags.host", str(node.value), node)
+        reading.say("ok", name, node, "tags.host")
+
+
+def _aggregates(reading: Reading, name: str, node: Node) -> None:
+    reading.say(
+        "changed",
+        name,
+        node,
+        "a timer's point has sum, count, average, minimum and maximum; no median: set window.percentiles to 50 too",
+    )
+
+
+def _buffer(reading: Reading, name: str, node: Node) -> None:
+    if isinstance(node.value, int) and node.value > 0:
+        reading.draft.set("listen.receive_buffer", node.value, node)
+        reading.say("ok", name, node, f"listen.receive_buffer = {node.value}")
+    else:
+        reading.say("ok", name, node, "listen.receive_buffer stays as it is")
+
+
+def _level(reading: Reading, name: str, node: Node) -> None:
+    level = _LEVELS.get(str(node.value).lower())
+    if level and level != "info":
+        reading.draft.set("log.level", level, node)
+    reading.say("ok" if level else "by hand", name, node, f'log.level = "{level or "info"}"')
+
+
+def _use(reading: Reading, name: str, node: Node) -> None:
+    if is_true(node):
+        reading.say("ok", name, node, "the relay is nothing else")
+    else:
+        reading.say("by hand", name, node, "the agent did not listen: who did?")
+
+
+OPTIONS: Final[dict[str, Option]] = {
+    "dogstatsd_mapper_profiles": ok(
+        "`[[rule]]`, one for each mapping; a `prefix` that its pattern does not have: by hand"
+    ),
+    "dogstatsd_port": ok("`listen.udp`; `0`: no UDP"),
+    "bind_host": ok("`listen.udp`; loopback alone if there is none"),
+    "dogstatsd_non_local_traffic": ok("`true`: `listen.udp` on `0.0.0.0`"),
+    "dogstatsd_socket": ok('`listen.unix = ["dgram:PATH"]`'),
+    "dogstatsd_stream_socket": ok('`listen.unix = ["datadog:PATH"]`'),
+    "statsd_metric_namespace": changed(
+        "`names.prefix`, on every name; the agent spares those of its integrations", _namespace
+    ),
+    "statsd_metric_namespace_blacklist": dropped("`names.prefix` is on every name"),
+    "statsd_metric_namespace_blocklist": dropped("`names.prefix` is on every name"),
+    "statsd_metric_blocklist": ok('`[[rule]]` with `action = "drop"`, on names as they are received'),
+    "statsd_metric_blocklist_match_prefix": ok("`regex` of those rules"),
+    "metric_filterlist": ok("the new name of `statsd_metric_blocklist`"),
+    "metric_filterlist_match_prefix": ok("`regex` of those rules"),
+    "dogstatsd_tags": ok("`[tags]`; a bare one is `true`", _tags),
+    "tags": ok("`[tags]`", _tags),
+    "hostname": ok("`tags.host`", _hostname),
+    "histogram_percentiles": ok("`window.percentiles`; 95 if there is none"),
+    "histogram_aggregates": changed(
+        "a timer's point has sum, count, average, minimum and maximum; a median is a percentile of 50", _aggregates
+    ),
+    "histogram_copy_to_distribution": dropped("`|h`, `|d` and `|ms` are one thing"),
+    "histogram_copy_to_distribution_prefix": dropped("`|h`, `|d` and `|ms` are one thing"),
+    "statsd_forward_host": ok("`[[tee]]`"),
+    "statsd_forward_port": ok("`[[tee]]`"),
+    "dogstatsd_so_rcvbuf": ok("`listen.receive_buffer`; `0` is the default", _buffer),
+    "use_dogstatsd": ok("`false`: by hand", _use),
+    "log_level": ok("`log.level`", _level),
+    "dogstatsd_buffer_size": dropped("any datagram fits"),
+    "dogstatsd_queue_size": dropped("nothing to tune"),
+    "dogstatsd_packet_buffer_size": dropped("nothing to tune"),
+    "dogstatsd_packet_buffer_flush_timeout": dropped("nothing to tune"),
+    "dogstatsd_mapper_cache_size": dropped("rules are applied once for each new name"),
+    "dogstatsd_string_interner_size": dropped("nothing to tune"),
+    "dogstatsd_workers_count": dropped("`listen.readers`; one is enough up to 4 cores"),
+    "dogstatsd_pipeline_autoadjust": dropped("nothing to tune"),
+    "dogstatsd_pipeline_count": dropped("nothing to tune"),
+    "dogstatsd_expiry_seconds": changed("nothing is sent of idle counters; `window.idle` sends zeros for ever"),
+    "dogstatsd_context_expiry_seconds": dropped("a series that is idle for a minute is freed"),
+    "dogstatsd_origin_detection": dropped("senders are not looked up: let applications send the tags"),
+    "dogstatsd_origin_detection_client": dropped("senders are not looked up: let applications send the tags"),
+    "dogstatsd_origin_optout_enabled": dropped("senders are not looked up"),
+    "dogstatsd_tag_cardinality": dropped("senders are not looked up"),
+    "dogstatsd_entity_id_precedence": dropped("senders are not looked up"),
+    "dogstatsd_no_aggregation_pipeline": changed("`|T` samples join their minute's window, or the open one"),
+    "dogstatsd_eol_required": dropped("a last line may lack its line feed"),
+    "dogstatsd_disable_verbose_logs": dropped("nothing is logged per line"),
+    "dogstatsd_logging_enabled": dropped("nothing is logged per line"),
+    "dogstatsd_log_file": dropped("nothing is logged per line"),
+    "dogstatsd_metrics_stats_enable": dropped("`/metrics` on the admin port"),
+    "dogstatsd_stats_enable": dropped("`/metrics` on the admin port"),
+    "dogstatsd_stats_port": dropped("`/metrics` on the admin port"),
+    "dogstatsd_capture_path": dropped("`statsd-relay capture FILE`"),
+    "dogstatsd_capture_depth": dropped("`statsd-relay capture FILE`"),
+    "dogstatsd_pipe_name": dropped("of Windows"),
+}

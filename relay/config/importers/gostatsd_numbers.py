@@ -1,0 +1,85 @@
+"""What gostatsd computes of timers, and what it sends of series that are idle."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from relay.config.importers.durations import keep_for, read_duration
+from relay.config.importers.report import Option, changed, ok
+from relay.config.importers.tags import words
+from relay.config.types import to_toml
+
+if TYPE_CHECKING:
+    from relay.config.importers.reading import Reading
+
+_EXPIRY: Final = 300.0
+_IDLE: Final = {"expiry-interval-counter": "counters", "expiry-interval-timer": "timers", "expiry-interval-set": "sets"}
+
+
+def convert(reading: Reading) -> None:
+    """Read the percentiles, and for how long idle series live."""
+    _percentiles(reading)
+    _idle(reading)
+
+
+def _percentiles(reading: Reading) -> None:
+    node = reading.take("percent-threshold")
+    values = [float(word) for word in words(node) if re.fullmatch(r"-?\d+(\.\d+)?", word)] if node else [90.0]
+    reading.draft.set("window.percentile_style", "statsd")
+    reading.draft.set("window.percentiles", [int(value) if value.is_integer() else value for value in values], node)
+    became = f'window.percentiles = {to_toml(reading.draft.get("window.percentiles"))}, percentile_style = "statsd"'
+    reading.say("ok", "percent-threshold" if node else "percent-threshold 90", node, became)
+
+
+def _idle(reading: Reading) -> None:
+    every = reading.take("expiry-interval")
+    default = read_duration(every.value) if every else _EXPIRY
+    if every:
+        became = "window.idle_gauges; of idle counters, timers and sets nothing is sent, or 0 for ever if it is 0"
+        reading.say("changed", "expiry-interval", every, became)
+    _idle_gauges(reading, default)
+    zeros = [kind for name, kind in _IDLE.items() if _keeps(reading, name, kind, default)]
+    if zeros:
+        reading.draft.set("window.idle", "zero" if len(zeros) == len(_IDLE) else f"zero:{','.join(zeros)}", every)
+    if every is None and len(zeros) < len(_IDLE):
+        became = 'nothing is sent of idle counters, timers and sets, not 0 for 5 minutes; window.idle = "zero" sends 0'
+        reading.say("changed", "expiry-interval 5m", None, became)
+
+
+def _idle_gauges(reading: Reading, default: float | None) -> None:
+    node = reading.take("expiry-interval-gauge")
+    keep = read_duration(node.value) if node else default
+    text = "keep" if keep == 0 else "drop" if keep is None or keep < 0 else keep_for(keep)
+    reading.draft.set("window.idle_gauges", text, node)
+    if node or default == _EXPIRY:
+        reading.say(
+            "ok",
+            "expiry-interval-gauge" if node else "expiry-interval-gauge 5m",
+            node,
+            f'window.idle_gauges = "{text}"',
+        )
+
+
+def _keeps(reading: Reading, name: str, kind: str, default: float | None) -> bool:
+    """Say whether idle series of a class live for ever: then they send zeros."""
+    node = reading.take(name)
+    seconds = read_duration(node.value) if node else default
+    if node and seconds == 0:
+        reading.say("ok", name, node, f'window.idle = "zero:{kind}"')
+    elif node:
+        became = f"nothing is sent of idle {kind}; zeros are for ever or never here"
+        reading.say("ok" if seconds is not None and seconds < 0 else "changed", name, node, became)
+    return seconds == 0
+
+
+OPTIONS: Final[dict[str, Option]] = {
+    "percent-threshold": ok('`window.percentiles` and `percentile_style = "statsd"`; 90 if there is none'),
+    "expiry-interval": changed(
+        "`window.idle_gauges`; idle counters, timers and sets: `window.idle`, zeros for ever (`0`) or none"
+    ),
+    "expiry-interval-gauge": ok("`window.idle_gauges`: `0` is `keep`, `-1` is `drop`"),
+    "expiry-interval-counter": changed('`0`: `window.idle = "zero:counters"`; else nothing is sent of idle ones'),
+    "expiry-interval-timer": changed("likewise, `zero:timers`"),
+    "expiry-interval-set": changed("likewise, `zero:sets`"),
+}

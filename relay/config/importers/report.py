@@ -1,0 +1,105 @@
+"""What became of each line of another daemon's configuration."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+from relay.config.importers.tree import Node, Opaque
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+Verdict = Literal["ok", "changed", "by hand", "dropped"]
+"""It does the same here · it does something else, on purpose · a person must decide · nothing here does it."""
+_SECRET_NAME: Final = re.compile(
+    r"secret|passw|passphrase|token|api_?key|app_?key|credential|private_?key", re.IGNORECASE
+)
+_USERINFO: Final = re.compile(r"//[^/\s@]+@")
+_SHOWN: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the report."""
+
+    verdict: Verdict
+    line: int
+    """Where it stands in the file; 0 for what the file does not say, so that the old daemon's default held."""
+    what: str
+    became: str
+
+    def __str__(self) -> str:
+        """`verdict  line N  what -> became`, as it is printed."""
+        place = f"line {self.line}" if self.line else "default"
+        return f"{self.verdict:<8} {place:<9} {self.what} -> {self.became}"
+
+
+class Option(NamedTuple):
+    """What an option of another daemon becomes: a row of deploy/MIGRATING.md, and what the importer does."""
+
+    verdict: Verdict
+    becomes: str
+    read: Callable[..., None] | None = None
+    """Reads it; None: the verdict says it all, or another option's reader takes it along."""
+
+
+def ok(becomes: str, read: Callable[..., None] | None = None) -> Option:
+    """Return an option that does the same here."""
+    return Option("ok", becomes, read)
+
+
+def changed(becomes: str, read: Callable[..., None] | None = None) -> Option:
+    """Return an option that does something else here, on purpose."""
+    return Option("changed", becomes, read)
+
+
+def by_hand(becomes: str, read: Callable[..., None] | None = None) -> Option:
+    """Return an option that a person must decide about."""
+    return Option("by hand", becomes, read)
+
+
+def dropped(becomes: str, read: Callable[..., None] | None = None) -> Option:
+    """Return an option that nothing here has."""
+    return Option("dropped", becomes, read)
+
+
+def rows(options: Mapping[str, Option]) -> str:
+    """Return options as a table of deploy/MIGRATING.md."""
+    lines = ["| option | | what it becomes |", "|---|---|---|"]
+    cells = ((name, one.verdict, one.becomes.replace("|", r"\|")) for name, one in options.items())
+    return "\n".join([*lines, *(f"| `{name}` | {verdict} | {becomes} |" for name, verdict, becomes in cells)])
+
+
+def is_secret(text: str) -> bool:
+    """Say whether a name, or a text with names in it, is about something that nobody else should read."""
+    return _SECRET_NAME.search(text) is not None or _USERINFO.search(text) is not None
+
+
+def shown(name: str, value: object) -> str:
+    """Return a value as a report may show it: short, on one line, and masked if its name tells of a secret."""
+    if is_secret(name):
+        return "***"
+    text = value.text if isinstance(value, Opaque) else value if isinstance(value, str) else json.dumps(plain(value))
+    text = _USERINFO.sub("//***@", one_line(text))
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+
+
+def one_line(text: str) -> str:
+    """Return a text that fits into a comment or a report: no control characters, no line ends."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+def plain(value: Any, levels: int = 8) -> Any:  # noqa: ANN401 - any value of a tree
+    """Return a value of a tree without its places; what must not be shown is masked, what is too deep is left out."""
+    if isinstance(value, Node):
+        return plain(value.value, levels)
+    if isinstance(value, Opaque):
+        return value.text
+    if isinstance(value, (dict, list)) and not levels:
+        return "..."
+    if isinstance(value, dict):
+        return {key: "***" if is_secret(key) else plain(item, levels - 1) for key, item in value.items()}
+    return [plain(item, levels - 1) for item in value] if isinstance(value, list) else value
