@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from relay import limits
+from relay.naming.dimensions import of_nobody
 from relay.telemetry import balance
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from relay.delivery.checkpoint import Checkpointer
     from relay.delivery.pool import SenderPool
     from relay.delivery.spool import Spool
+    from relay.hotpath.choose import HotPath
     from relay.ingest import Ingest
     from relay.listener.stream import Streams
     from relay.listener.udp import UdpListener
@@ -56,6 +58,28 @@ class Status:
     is_stopping: bool = False
     is_last_reload_successful: bool = True
     """Whether the configuration on disk is the one in force."""
+    is_health_down: bool = False
+    """What the console's `health` says; somebody set it there, and nothing else depends on it."""
+    _began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin to count the time."""
+        self._began = self.clock.monotonic()
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since the start."""
+        return self.clock.monotonic() - self._began
+
+    @property
+    def hotpath(self) -> HotPath:
+        """What receives."""
+        return self.ingest.hotpath
+
+    @property
+    def default_dimensions(self) -> frozenset[tuple[str, str]]:
+        """What a series may have without a tag of its line."""
+        return of_nobody(self.config.tags)
 
     @property
     def hotpath_name(self) -> str:

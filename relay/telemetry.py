@@ -30,6 +30,8 @@ class Durations:
     def __init__(self) -> None:
         self._counts = [0] * (len(self.BOUNDS) + 1)
         self.sum = 0.0
+        self.last = 0.0
+        """The latest."""
 
     def __repr__(self) -> str:
         """Report the count."""
@@ -39,6 +41,7 @@ class Durations:
         """Count one."""
         self._counts[bisect_left(self.BOUNDS, seconds)] += 1
         self.sum += seconds
+        self.last = seconds
 
     def buckets(self) -> list[tuple[str, float]]:
         """Return (upper bound, how many were at most that long), `+Inf` last."""
@@ -74,6 +77,12 @@ class Ledger:
         """By HTTP status, or `error` where there was none."""
         self.requests_ambiguous = 0
         self.request_seconds = Durations()
+        self.request_bytes = 0
+        """Of the latest."""
+        self.accepted_at = 0.0
+        """Wall time of the latest answer that took a request; 0: there was none."""
+        self.failed_at = 0.0
+        """Wall time of the latest request that got another answer, or none; 0: there was none."""
         self.windows_closed = 0
         self.close_seconds = 0.0
         """Of the last window."""

@@ -110,6 +110,9 @@ class Spool(Protocol):
 class State(Protocol):
     """Where the figures come from."""
 
+    is_health_down: bool
+    """What the console's `health` says."""
+
     @property
     def hotpath_name(self) -> str:
         """Which implementation runs."""

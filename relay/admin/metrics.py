@@ -60,6 +60,8 @@ class RelayCollector(Collector):
             "Whether the last reload was applied.",
             float(self._state.is_last_reload_successful),
         )
+        says = float(not self._state.is_health_down)
+        yield gauge("relay_console_health_up", "What the console's `health` says: 1 up, 0 down by hand.", says)
         imbalance = self._state.books().imbalance()
         yield gauge("relay_ledger_imbalance", "Sum of the differences of the three equations; must be 0.", imbalance)
 

@@ -1,18 +1,22 @@
-"""HTTP for people and probes. What stands here is read only, bounded, and shows no name, tag or line of a user.
+"""HTTP for people and probes; the text console shares its port (port.py).
 
-What shows or changes more has an own file beside this one with a function that returns its routes, each handler of them
-in `local_only` (guard.py).
+What stands here is read only, bounded, and shows no name, tag or line of a user. What shows or changes more has an own
+file beside this one with a function that returns its routes, each handler of them in `local_only` (guard.py).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from aiohttp import web
 
+from relay.admin.console import Console
+from relay.admin.console import State as Told
+from relay.admin.conversation import Pace
 from relay.admin.figures import State as Figures
 from relay.admin.guard import HOSTS
 from relay.admin.metrics import make_registry, scrape
+from relay.admin.port import Port
 from relay.config.rules import parse_address
 from relay.errors import ExitCode, Problem, RelayError
 
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 
-class State(Figures, Protocol):
+class State(Figures, Told, Protocol):
     """Whom the server speaks for."""
 
     def healthy(self) -> tuple[bool, str]:
@@ -51,6 +55,7 @@ class AdminServer:
         self._hosts = frozenset(host.lower() for host in hosts)
         self._registry = make_registry(state)
         self._runner: web.AppRunner | None = None
+        self._port: Port | None = None
         self.bound = ("", 0)
 
     def __repr__(self) -> str:
@@ -71,9 +76,9 @@ class AdminServer:
         app.router.add_get("/metrics", self._metrics)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        host, port = parse_address(self._listen)
+        self._port = Port(http=cast("web.Server", self._runner.server), console=Console(self._state), pace=Pace())
         try:
-            await web.TCPSite(self._runner, host, port, backlog=16).start()
+            self.bound = await self._port.open(*parse_address(self._listen))
         except OSError as error:
             await self._runner.cleanup()
             message = f"cannot bind admin port {self._listen}: {error.strerror}"
@@ -81,11 +86,11 @@ class AdminServer:
             raise RelayError(
                 Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.BIND_OR_STATE
             ) from error
-        self.bound = self._runner.addresses[0][:2]
 
     async def stop(self) -> None:
         """Close the port."""
-        if self._runner is not None:
+        if self._runner is not None and self._port is not None:
+            await self._port.close()
             await self._runner.cleanup()
 
     def _probe(self, ask: Callable[[], tuple[bool, str]]) -> Callable[[web.Request], Awaitable[web.Response]]:

@@ -263,6 +263,7 @@ class SenderPool:
         finally:
             self._gate.in_flight -= 1
             self._ledger.request_seconds.observe(self._clock.monotonic() - began)
+            self._ledger.request_bytes = len(batch.body)
         self._reporter.learn(self._gate, verdict, dice=self._random())
         return verdict
 

@@ -8,7 +8,7 @@ import structlog
 
 from relay.delivery.skew import ALARM, clock_skew
 from relay.delivery.systemic import fix_for
-from relay.model import Misconfigured, Reply, Throttled, Unavailable, Verdict
+from relay.model import Delivered, Misconfigured, Reply, Throttled, Unavailable, Verdict
 
 if TYPE_CHECKING:
     from relay.clock import Clock
@@ -35,6 +35,10 @@ class Reporter:
         pause = gate.answered(self._clock.monotonic(), verdict, dice)
         if was_open != gate.breaker.is_open:
             self._log.info("the cloud is back" if was_open else "the cloud is down")
+        if isinstance(verdict, Delivered):
+            self._ledger.accepted_at = self._clock.wall()
+        else:
+            self._ledger.failed_at = self._clock.wall()
         match verdict:
             case Unavailable():
                 self._ledger.requests_ambiguous += verdict.ambiguous

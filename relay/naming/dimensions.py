@@ -52,3 +52,9 @@ def _by_importance(line: Mapping[str, str], defaults: Mapping[str, str], first: 
     before = [key for key in first if key in line]
     yield from ((key, line[key]) for key in (*before, *sorted(line.keys() - before)) if key != "host")
     yield from ((key, defaults[key]) for key in sorted(defaults) if key != "host" and key not in line)
+
+
+def of_nobody(tags: Mapping[str, str]) -> frozenset[Pair]:
+    """Return the dimensions that a series may have without a tag of its line, given `[tags]`."""
+    defaults = legal_pairs(tags.items())
+    return frozenset((*defaults.items(), *choose({}, defaults)))

@@ -13,6 +13,7 @@ from tests.support.inprocess import open_relay
 NAMES = [
     'relay_build_info{hotpath="native",version="VERSION"}',
     "relay_loop_lag_seconds",
+    "relay_console_health_up",
     "relay_ledger_imbalance",
     'relay_datagrams_total{listener="L"}',
     'relay_kernel_drops_total{listener="L"}',

@@ -1,0 +1,164 @@
+"""The text commands of the reference daemon's management port, with its replies, byte for byte (statsd/statsd 0.9).
+
+What is different has a reason. Maps are of the open window, not of a flush; timers keep no values, so theirs is `[]`.
+Names, settings and deletions are for this machine alone, and so is a change of `health`: others read `ERROR`, or what
+it says. `health down` changes what `health` says and nothing else; a metric and the log tell of it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, Protocol
+
+import msgspec
+import structlog
+
+from relay.admin.javascript import number
+from relay.admin.maps import END, Maps
+from relay.admin.maps import State as Named
+from relay.config.types import Seconds, Size, to_toml
+from relay.model import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from relay.admin.maps import Reply
+    from relay.config.schema import Config
+    from relay.model import Tally
+    from relay.telemetry import Ledger
+
+_HELP: Final = "Commands: stats, counters, timers, gauges, delcounters, deltimers, delgauges, health, config, quit\n\n"
+_ERROR: Final = "ERROR\n"
+_PASSWORD: Final = re.compile(r"//[^/@]+@")
+
+
+class State(Named, Protocol):
+    """What the console tells of, and the little it changes."""
+
+    is_health_down: bool
+    """What `health` says, and nothing else."""
+
+    @property
+    def config(self) -> Config:
+        """In force."""
+        ...
+
+    @property
+    def ledger(self) -> Ledger:
+        """Counters."""
+        ...
+
+    @property
+    def uptime(self) -> float:
+        """Seconds."""
+        ...
+
+    def tally(self) -> Tally:
+        """Counts of the hot path."""
+        ...
+
+    def wall(self) -> float:
+        """Wall time in seconds."""
+        ...
+
+
+class Console:
+    """State: none; everything is the relay's."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        maps = Maps(state)
+        self._anywhere: dict[str, Callable[[], str]] = {
+            "help": lambda: _HELP,
+            "health": self._health,
+            "stats": self._stats,
+        }
+        self._here: dict[str, Callable[[Sequence[str]], Reply]] = {
+            "health": self._set_health,
+            "config": self._config,
+            "counters": lambda _: maps.show(Kind.COUNTER),
+            "timers": lambda _: maps.show(Kind.TIMER),
+            "gauges": lambda _: maps.show(Kind.GAUGE),
+            "delcounters": lambda names: maps.delete(Kind.COUNTER, names),
+            "deltimers": lambda names: maps.delete(Kind.TIMER, names),
+            "delgauges": lambda names: maps.delete(Kind.GAUGE, names),
+        }
+
+    def __repr__(self) -> str:
+        """Say what `health` says."""
+        return f"<Console {self._health().strip()}>"
+
+    async def answer(self, command: str, *, is_local: bool) -> Reply:
+        """Yield the reply to one command, piece by piece; `quit` is not for here.
+
+        Args:
+            command: a line without blanks around it; one blank separates two arguments, as in the reference.
+            is_local: whether it comes from this machine.
+        """
+        word, *arguments = command.split(" ")
+        if is_local and word in self._here:
+            async for text in self._here[word](arguments):
+                yield text
+        else:
+            yield self._anywhere[word]() if word in self._anywhere else _ERROR
+
+    # --- for everybody ------------------------------------------------------------------------------------------------
+
+    def _health(self) -> str:
+        return f"health: {'down' if self._state.is_health_down else 'up'}\n"
+
+    def _stats(self) -> str:
+        """What begins with `last_` is in seconds since; an exception that never was is as old as the epoch."""
+        state, ledger, tally = self._state, self._state.ledger, self._state.tally()
+        backend = state.config.cloud.provider
+        figures = {
+            "uptime": int(state.uptime),
+            "messages.last_msg_seen": self._since(tally.last_at),
+            "messages.bad_lines_seen": sum(tally.rejected.values()),
+            f"{backend}.last_flush": self._since(ledger.accepted_at),
+            f"{backend}.last_exception": max(0, int(state.wall() - ledger.failed_at)),
+            f"{backend}.flush_time": round(ledger.request_seconds.last * 1000),
+            f"{backend}.flush_length": ledger.request_bytes,
+        }
+        return "".join(f"{name}: {value}\n" for name, value in figures.items()) + END
+
+    def _since(self, moment: float) -> int:
+        """Return seconds since a moment, or since the start if it has not come."""
+        return max(0, int(self._state.wall() - moment if moment else self._state.uptime))
+
+    # --- for this machine ---------------------------------------------------------------------------------------------
+
+    async def _set_health(self, arguments: Sequence[str]) -> Reply:
+        wanted = arguments[0].lower() if arguments else ""
+        if wanted in ("up", "down"):
+            self._state.is_health_down = wanted == "down"
+            structlog.get_logger("relay").info("health was set on the console", to=wanted)
+        yield self._health()
+
+    async def _config(self, _: Sequence[str]) -> Reply:
+        yield "\n"
+        for table in msgspec.structs.fields(self._state.config):
+            for name, value in _settings(getattr(self._state.config, table.name)):
+                yield f"{table.name} > {name}: {_PASSWORD.sub('//***@', _plain(value))}\n"
+
+
+def _settings(section: object) -> Iterable[tuple[object, object]]:
+    """Return the keys of a table with their values, or the numbers of a list of tables with these."""
+    if isinstance(section, dict):
+        return section.items()
+    if isinstance(section, msgspec.Struct):
+        return [(info.name, getattr(section, info.name)) for info in msgspec.structs.fields(section)]
+    return enumerate(section, 1) if isinstance(section, list) else ()
+
+
+def _plain(value: object) -> str:
+    """Return a value without quotes; a secret is masked."""
+    match value:
+        case list():
+            return ",".join(map(_plain, value))
+        case Seconds() | Size() | str():
+            return to_toml(value)[1:-1]
+        case float():
+            return number(value)
+        case _:
+            return msgspec.json.encode(value).decode()

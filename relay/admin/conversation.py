@@ -1,0 +1,131 @@
+"""One connection of the text console: what is a command, and how long anybody may take.
+
+The reference takes every read for one command, so that `printf health | nc` needs no line feed, but two commands in one
+packet are none. Here a command ends with its line, with the stream, or when nothing follows it for `Pace.pause`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    Answer = Callable[[str], AsyncIterator[str]]
+
+LINE_BYTES: Final = 65_536
+"""The longest command."""
+_BLANKS: Final = b" \t\r\n\v\f"
+_SEVEN_BITS: Final = bytes(byte & 0x7F for byte in range(256))
+"""The reference reads ASCII as Node does: without the eighth bit."""
+_CHUNK: Final = 16_384
+"""Bytes of a reply that are written together."""
+
+
+class Pace(NamedTuple):
+    """How long something may take, in seconds."""
+
+    pause: float = 0.2
+    """After bytes that end no line; then they are a command."""
+    idle: float = 300.0
+    """Between two commands: the longest interval of a check, at least."""
+    reading: float = 30.0
+    """To take what was written; then the connection is cut."""
+
+
+class Commands:
+    """State: a command that has no end yet."""
+
+    def __init__(self) -> None:
+        self.rest = b""
+
+    def __repr__(self) -> str:
+        """Report the bytes."""
+        return f"<Commands {len(self.rest)} bytes>"
+
+    def receive(self, chunk: bytes) -> list[str]:
+        """Return the commands that these bytes complete; blank lines are none, but nothing else at all is one."""
+        *lines, self.rest = (self.rest + chunk.translate(_SEVEN_BITS)).split(b"\n")
+        found = [command for line in lines if (command := _text(line))]
+        if not found and not self.rest.strip(_BLANKS):
+            self.rest = b""
+            return [""]
+        return found
+
+    def end(self) -> list[str]:
+        """Return the command that has no end."""
+        rest, self.rest = self.rest, b""
+        return [_text(rest)] if rest else []
+
+
+def _text(line: bytes) -> str:
+    return line.strip(_BLANKS).decode("ascii")
+
+
+class Conversation:
+    """State: a connection, and when it was last of use."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answer: Answer, pace: Pace
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._answer = answer
+        self._pace = pace
+        self._commands = Commands()
+        self.last = asyncio.get_running_loop().time()
+        """Monotonic time of the latest command."""
+
+    def __repr__(self) -> str:
+        """Report the peer."""
+        return f"<Conversation with {self._writer.get_extra_info('peername')}>"
+
+    async def run(self) -> None:
+        """Answer until somebody has had enough; a peer that goes away is the usual end."""
+        try:
+            while await self._turn():
+                self.last = asyncio.get_running_loop().time()
+            self._writer.close()
+            async with asyncio.timeout(self._pace.reading):
+                await self._writer.wait_closed()
+        except (TimeoutError, OSError):
+            pass
+        finally:
+            self._writer.transport.abort()
+
+    async def _turn(self) -> bool:
+        """Answer what comes next; say whether to go on."""
+        commands, is_over = await self._listen()
+        for command in commands:
+            if command.split(" ")[0] == "quit":
+                return False
+            await self._reply(command)
+            await asyncio.sleep(0)  # thousands of commands may be here already, and none of them waits
+        return not is_over and len(self._commands.rest) <= LINE_BYTES
+
+    async def _listen(self) -> tuple[list[str], bool]:
+        """Return the next commands, and whether they are the last."""
+        rest = self._commands.rest
+        try:
+            async with asyncio.timeout(self._pace.pause if rest else self._pace.idle):
+                chunk = await self._reader.read(LINE_BYTES)
+        except TimeoutError:
+            return self._commands.end(), not rest
+        return (self._commands.receive(chunk), False) if chunk else (self._commands.end(), True)
+
+    async def _reply(self, command: str) -> None:
+        pieces: list[str] = []
+        size = 0
+        async for piece in self._answer(command):
+            pieces.append(piece)
+            size += len(piece)
+            if size >= _CHUNK:
+                await self._write(pieces)
+                pieces, size = [], 0
+        await self._write(pieces)
+
+    async def _write(self, pieces: list[str]) -> None:
+        self._writer.write("".join(pieces).encode())
+        async with asyncio.timeout(self._pace.reading):
+            await self._writer.drain()

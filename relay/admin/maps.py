@@ -1,0 +1,125 @@
+"""The maps of the text console: the series of a class by name, shown or deleted.
+
+A series with tags beyond the default ones is called `name;key=value`, which a line may be called as well. Everything is
+done in slices, since nothing may hold the event loop, and a map shown is bounded.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+from relay.admin.javascript import inspect, number
+from relay.model import Kind
+from relay.pacing import paced
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+
+    from relay.clock import Clock
+    from relay.model import Row, Series
+
+    Reply = AsyncIterator[str]
+
+END: Final = "END\n\n"
+MOST: Final = 10_000
+"""Entries of a map; it says how many more there are."""
+
+
+class HotPath(Protocol):
+    """The open window."""
+
+    def snapshot(self) -> Iterator[list[Row]]:
+        """Its rows, in parts."""
+        ...
+
+    def gauges(self) -> Iterator[list[tuple[Series, float]]]:
+        """Every gauge with its value, in parts."""
+        ...
+
+    def forget(self, series: Iterable[Series]) -> list[Series]:
+        """Delete; return those that were there."""
+        ...
+
+
+class State(Protocol):
+    """Whose series they are."""
+
+    @property
+    def clock(self) -> Clock:
+        """Of the relay."""
+        ...
+
+    @property
+    def hotpath(self) -> HotPath:
+        """The open window."""
+        ...
+
+    @property
+    def default_dimensions(self) -> Collection[tuple[str, str]]:
+        """What a series may have without a tag of its line."""
+        ...
+
+
+class Maps:
+    """State: none; everything is the relay's."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def __repr__(self) -> str:
+        """Name the hot path."""
+        return f"<Maps of {self._state.hotpath!r}>"
+
+    async def show(self, kind: Kind) -> Reply:
+        """Yield a class as a map of JavaScript; timers keep no values."""
+        entries: dict[str, str] = {}
+        hidden = 0
+        async for _, name, text in self._series(kind):
+            if len(entries) < MOST or name in entries:
+                entries[name] = text
+            else:
+                hidden += 1
+        async for piece in paced(self._state.clock, inspect(entries, hidden=hidden)):
+            yield piece
+        yield f"\n{END}"
+
+    async def delete(self, kind: Kind, wanted: Sequence[str]) -> Reply:
+        """Delete names, and whole folders where `.*` ends them; yield what became of each."""
+        there: dict[str, list[Series]] = {}
+        async for series, name, _ in self._series(kind):
+            there.setdefault(name, []).append(series)
+        for name in wanted:
+            found = [name] if name in there else []
+            if name.endswith(".*"):
+                found += [other for other in there if other.startswith(name[:-1])]
+            if not found:
+                yield f"metric {name} not found\n"
+            async for deleted in paced(self._state.clock, found):
+                self._forget(there.pop(deleted))
+                yield f"deleted: {deleted}\n"
+            await self._state.clock.sleep(0)
+        yield END
+
+    def _forget(self, series: Sequence[Series]) -> None:
+        """Delete everything that is kept of a name: what is kept elsewhere than in the hot path is to go here, too."""
+        self._state.hotpath.forget(series)
+
+    async def _series(self, kind: Kind) -> AsyncIterator[tuple[Series, str, str]]:
+        """Yield the series of a class, each with what it is called here and its value."""
+        hotpath, defaults = self._state.hotpath, self._state.default_dimensions
+        parts = hotpath.gauges() if kind is Kind.GAUGE else _values(hotpath.snapshot(), kind)
+        async for part in paced(self._state.clock, parts):
+            for series, value in part:
+                yield series, _called(series, defaults), "[]" if value is None else number(value)
+
+
+def _values(parts: Iterator[list[Row]], kind: Kind) -> Iterator[Sequence[tuple[Series, float | None]]]:
+    """Yield the rows of a class with their sums; timers have none."""
+    for part in parts:
+        rows = [(series, rollup) for series, rollup in part if series.kind is kind]
+        yield [(series, rollup.sum if kind is Kind.COUNTER else None) for series, rollup in rows]
+
+
+def _called(series: Series, defaults: Collection[tuple[str, str]]) -> str:
+    tags = [f"{key}={value}" for key, value in series.dimensions if (key, value) not in defaults]
+    return ";".join([series.metric, *tags])

@@ -1,0 +1,169 @@
+"""One port for HTTP and for the text console: the first bytes decide, and for good.
+
+HTTP begins with a method in capitals and a blank; the console's commands are in lower case. A connection is accepted by
+a `Doorman`, who listens until the bytes can be one of them only (one is enough for every command, four for GET), and
+hands transport and bytes over: to aiohttp's protocol, or to a stream of our own. Since the decision is never taken
+back, a page in a browser, which can only speak HTTP, cannot reach the console through what it posts.
+
+Bounded: connections that have said nothing, conversations, requests. Where there are too many, the one that was of no
+use for the longest time goes, so that those who never speak cannot keep a probe out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Final, cast
+
+from relay.admin.conversation import LINE_BYTES, Conversation, Pace
+from relay.admin.guard import is_loopback, peer_address
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from relay.admin.console import Console
+
+_METHODS: Final = (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"TRACE", b"CONNECT")
+_SILENT_SECONDS: Final = 10.0
+"""For the first bytes: enough for a person to type."""
+_SILENT_MOST: Final = 64
+_CONVERSATIONS_MOST: Final = 64
+_REQUESTS_MOST: Final = 256
+"""Connections that speak HTTP; a new one is closed at once, since old ones may be streams that somebody reads."""
+_BACKLOG: Final = 64
+
+
+def is_http(head: bytes) -> bool | None:
+    """Say whether a connection that begins so speaks HTTP; None: that is not known yet."""
+    for method in _METHODS:
+        start = method + b" "
+        if head[: len(start)] == start[: len(head)]:
+            return True if len(head) >= len(start) else None
+    return False
+
+
+class Port:
+    """State: the listening socket, and the connections that are not aiohttp's."""
+
+    def __init__(self, *, http: web.Server, console: Console, pace: Pace, silent: float = _SILENT_SECONDS) -> None:
+        self._http = http
+        self._console = console
+        self._pace = pace
+        self._silent_seconds = silent
+        self._server: asyncio.Server | None = None
+        self._silent: dict[Doorman, None] = {}
+        """The oldest first."""
+        self._conversations: dict[Conversation, asyncio.Task[None]] = {}
+
+    def __repr__(self) -> str:
+        """Report the connections."""
+        return f"<Port {len(self._silent)} silent, {len(self._conversations)} conversations>"
+
+    async def open(self, host: str, port: int) -> tuple[str, int]:
+        """Listen; return the address.
+
+        Raises:
+            OSError: it cannot be bound.
+        """
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(partial(Doorman, self), host, port, backlog=_BACKLOG)
+        bound = self._server.sockets[0].getsockname()
+        return bound[0], bound[1]
+
+    async def close(self) -> None:
+        """Listen no more, and end what is not aiohttp's."""
+        if self._server is not None:
+            self._server.close()
+        for doorman in list(self._silent):
+            doorman.dismiss()
+        for task in self._conversations.values():
+            task.cancel()
+        await asyncio.gather(*self._conversations.values(), return_exceptions=True)
+
+    # --- for doormen --------------------------------------------------------------------------------------------------
+
+    def arrived(self, doorman: Doorman) -> float:
+        """Note a connection; return how many seconds it has to say something."""
+        if len(self._silent) >= _SILENT_MOST:
+            next(iter(self._silent)).dismiss()
+        self._silent[doorman] = None
+        return self._silent_seconds
+
+    def left(self, doorman: Doorman) -> None:
+        """Forget one that is gone, or has spoken."""
+        self._silent.pop(doorman, None)
+
+    def protocol_for(self, transport: asyncio.Transport, *, http: bool) -> asyncio.Protocol | None:
+        """Return who goes on with a connection; None: it is one too many."""
+        if http:
+            return self._http() if len(self._http.connections) < _REQUESTS_MOST else None
+        is_local = is_loopback(peer_address(transport))
+        return asyncio.StreamReaderProtocol(
+            asyncio.StreamReader(limit=LINE_BYTES), partial(self._converse, is_local=is_local)
+        )
+
+    def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_local: bool) -> None:
+        if len(self._conversations) >= _CONVERSATIONS_MOST:
+            self._conversations[min(self._conversations, key=lambda one: one.last)].cancel()
+        answer = partial(self._console.answer, is_local=is_local)
+        conversation = Conversation(reader, writer, answer=answer, pace=self._pace)
+        task = asyncio.get_running_loop().create_task(conversation.run(), name="console")
+        self._conversations[conversation] = task
+        task.add_done_callback(lambda _: self._conversations.pop(conversation))
+
+
+class Doorman(asyncio.Protocol):
+    """State: a connection, and its first bytes."""
+
+    def __init__(self, port: Port) -> None:
+        self._port = port
+        self._head = b""
+        self._transport: asyncio.Transport
+        self._timer: asyncio.TimerHandle
+
+    def __repr__(self) -> str:
+        """Report the bytes."""
+        return f"<Doorman {self._head!r}>"
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for the first bytes, but not for ever."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._timer = asyncio.get_running_loop().call_later(self._port.arrived(self), self.dismiss)
+
+    def data_received(self, data: bytes) -> None:
+        """Decide, if that is possible by now."""
+        self._head += data
+        decided = is_http(self._head)
+        if decided is not None:
+            self._hand_over(http=decided)
+
+    def eof_received(self) -> bool:
+        """What begins like a method and ends there is a command, if a wrong one."""
+        if not self._head:
+            return False
+        successor = self._hand_over(http=False)
+        return bool(successor and successor.eof_received())
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """Nobody spoke."""
+        self._leave()
+
+    def dismiss(self) -> None:
+        """Close a connection that has not said what it is."""
+        self._leave()
+        self._transport.abort()
+
+    def _leave(self) -> None:
+        self._timer.cancel()
+        self._port.left(self)
+
+    def _hand_over(self, *, http: bool) -> asyncio.Protocol | None:
+        self._leave()
+        successor = self._port.protocol_for(self._transport, http=http)
+        if successor is None:
+            self._transport.abort()
+        else:
+            self._transport.set_protocol(successor)
+            successor.connection_made(self._transport)
+            successor.data_received(self._head)
+        return successor

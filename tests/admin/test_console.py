@@ -1,0 +1,173 @@
+"""The text commands against a real relay; what the reference says to the same is in tests/integration."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import re
+import time
+
+import msgspec
+import pytest
+
+from relay.admin.console import Console
+from relay.admin.maps import MOST
+from relay.config.schema import Admin, Cloud, Limits, Window
+from relay.config.types import Secret
+from tests.support.inprocess import open_relay
+
+ANYWHERE, HERE = ("help", "health", "stats"), ("counters", "timers", "gauges", "config")
+MANY = Limits(series=30_000, series_per_metric=30_000)
+LONG_WINDOW = {"window": msgspec.structs.replace(Window(), seconds=3600)}
+
+
+async def ask(running, command: str, *, is_local: bool = True) -> str:
+    await named(running)
+    return "".join([text async for text in Console(running.relay.status).answer(command, is_local=is_local)])
+
+
+async def named(running) -> None:
+    """Wait until every line has its series; that takes 0.1 s at most."""
+    while running.relay.hotpath.unresolved(1):
+        await asyncio.sleep(0.01)
+
+
+async def test_what_others_may_ask(tmp_path):
+    async with open_relay(tmp_path, **LONG_WINDOW) as running:
+        await running.feed(b"a:1|c\nbad")
+        for command in ANYWHERE:
+            assert await ask(running, command, is_local=False) == await ask(running, command)
+        for command in (*HERE, "delcounters a", "deltimers a", "delgauges a", "nonsense", "quit", ""):
+            assert await ask(running, command, is_local=False) == "ERROR\n"
+        assert await ask(running, "counters") == "{ a: 1 }\nEND\n\n"
+
+
+async def test_health_is_what_was_said_on_this_machine_and_is_visible(tmp_path):
+    async with open_relay(tmp_path) as running:
+        assert await ask(running, "health down", is_local=False) == "health: up\n"
+        assert await ask(running, "health DOWN now") == "health: down\n"
+        assert await ask(running, "health sideways") == "health: down\n"
+        assert await ask(running, "health", is_local=False) == "health: down\n"
+        assert running.relay.status.healthy()[0]
+        assert running.relay.status.ready()[0]
+        assert await ask(running, "health up") == "health: up\n"
+
+
+async def test_the_figures_of_stats(tmp_path):
+    async with open_relay(tmp_path) as running:
+        before = figures(await ask(running, "stats"))
+        assert before["messages.bad_lines_seen"] == 0
+        assert before["messages.last_msg_seen"] == before["jdcloud.last_flush"] == before["uptime"]
+        assert before["jdcloud.last_exception"] > 1_700_000_000
+        assert before["jdcloud.flush_length"] == before["jdcloud.flush_time"] == 0
+        await running.feed(b"a:1|c\nbad")
+        await running.delivered("a", 1)
+        after = figures(await ask(running, "stats"))
+        assert list(after) == list(before)
+        assert after["messages.bad_lines_seen"] == 1
+        assert after["messages.last_msg_seen"] <= after["uptime"] + 1
+        assert after["jdcloud.flush_length"] > 100
+
+
+def figures(reply: str) -> dict[str, int]:
+    assert re.fullmatch(r"(\w+(\.\w+)?: \d+\n)+END\n\n", reply)
+    return {name: int(value) for name, value in (line.split(": ") for line in reply.splitlines()[:-2])}
+
+
+async def test_names_with_tags_are_shown_and_deleted_as_a_line_may_call_them(tmp_path):
+    async with open_relay(tmp_path, **LONG_WINDOW, tags={"host": "web-1", "env": "prod"}) as running:
+        await running.feed(b"req:1|c\nreq:2|c|#code:200\nreq:3|c|#env:dev,code:500\nlat:9|ms|#code:200\n")
+        shown = "{ req: 1, 'req;code=200': 2, 'req;code=500;env=dev': 3 }\nEND\n\n"
+        assert await ask(running, "counters") == shown
+        await running.feed(b"req;code=500;env=dev:4|c")
+        assert await ask(running, "counters") == shown.replace(": 3", ": 7")
+        assert await ask(running, "delcounters req;code=200") == "deleted: req;code=200\nEND\n\n"
+        assert await ask(running, "delcounters lat;code=200") == "metric lat;code=200 not found\nEND\n\n"
+        assert await ask(running, "deltimers lat;code=200") == "deleted: lat;code=200\nEND\n\n"
+        assert await ask(running, "counters") == "{ req: 1, 'req;code=500;env=dev': 7 }\nEND\n\n"
+        assert running.relay.tally().samples_dropped == {"forgotten": 2}
+
+
+async def test_a_gauge_is_shown_while_it_is_idle_and_deleted_for_good(tmp_path):
+    async with open_relay(tmp_path) as running:
+        await running.feed(b"depth:5|g\nlevel:1.5|g")
+        while not running.relay.ledger.windows_closed:
+            await asyncio.sleep(0.02)
+        assert await ask(running, "gauges") == "{ depth: 5, level: 1.5 }\nEND\n\n"
+        assert await ask(running, "delgauges depth") == "deleted: depth\nEND\n\n"
+        await running.feed(b"depth:+2|g")
+        assert await ask(running, "gauges") in (
+            "{ level: 1.5, depth: 2 }\nEND\n\n",
+            "{ depth: 2, level: 1.5 }\nEND\n\n",
+        )
+
+
+async def test_settings_are_shown_without_secrets(tmp_path):
+    cloud = Cloud(proxy="http://me:hunter2@proxy:3128", secret_key=Secret("canary-s3cret-key"))
+    async with open_relay(tmp_path, tags={"host": "test", "env": "x"}) as running:
+        config = msgspec.structs.replace(
+            running.relay.config, cloud=cloud, admin=Admin(hosts=["a.example", "b.example"])
+        )
+        running.relay.status.config = config
+        reply = await ask(running, "config")
+    assert "cloud > proxy: http://***@proxy:3128\n" in reply
+    assert "cloud > secret_key: ***\n" in reply
+    assert "admin > hosts: a.example,b.example\n" in reply
+    assert "tags > env: x\n" in reply
+    assert "window > percentiles: 95\n" in reply
+    assert re.fullmatch(r"\n(\w+ > \w+: .*\n)+", reply)
+    assert "s3cret" not in reply
+    assert "hunter2" not in reply
+
+
+class Stopwatch:
+    """The longest piece of work that held the loop up, in seconds of its thread: other processes do not count."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+
+    async def run(self) -> None:
+        last = time.thread_time()
+        while True:
+            await asyncio.sleep(0)
+            now = time.thread_time()
+            self.longest, last = max(self.longest, now - last), now
+
+
+@pytest.fixture
+def calm():
+    """A relay in its own process keeps the collector from walking the tables (cli/run.py)."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+async def test_a_long_map_is_bounded_and_holds_nothing_up(tmp_path, calm):
+    count = MOST + 2_000
+    names = [b"name.of.metric%d:1|c" % number for number in range(count)]
+    async with open_relay(tmp_path, **LONG_WINDOW, limits=MANY) as running:
+        await running.feed(*(b"\n".join(names[first : first + 100]) for first in range(0, count, 100)))
+        await named(running)
+        watch = Stopwatch()
+        watching = asyncio.create_task(watch.run())
+        shown = await ask(running, "counters")
+        assert shown.count("name.of.metric") == MOST
+        assert shown.endswith("  ... 2000 more items\n}\nEND\n\n")
+        assert (await ask(running, "delcounters name.of.*")).count("deleted: name.of.metric") == count
+        watching.cancel()
+        assert await ask(running, "counters") == "{}\nEND\n\n"
+        assert running.relay.tally().samples_dropped == {"forgotten": count}
+    assert watch.longest < 0.02
+
+
+async def test_the_window_may_close_meanwhile(tmp_path):
+    names = b"\n".join(b"a.n%d:1|c" % number for number in range(300))
+    async with open_relay(tmp_path, limits=MANY) as running:
+        closed = running.relay.ledger.windows_closed
+        await running.feed(names)
+        while running.relay.ledger.windows_closed < closed + 2:
+            assert (await ask(running, "counters")).endswith("END\n\n")
+            assert (await ask(running, "delcounters a.n1*")).endswith("END\n\n")
+            assert (await ask(running, "delcounters a.*")).endswith("END\n\n")
+            await running.feed(names)

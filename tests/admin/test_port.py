@@ -1,0 +1,305 @@
+"""HTTP and the text console on one port: real sockets, on asyncio's loop and on uvloop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+import uvloop
+from aiohttp import web
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from relay.admin import port as module
+from relay.admin.conversation import Pace
+from relay.admin.port import Port
+
+QUICK = Pace(pause=0.05, idle=5.0, reading=5.0)
+LONG = "x" * 1000 + "\n"
+
+
+def on_both_loops(scenario):
+    """Make a test of a coroutine function without arguments."""
+
+    @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+    def test(loop):
+        with asyncio.Runner(loop_factory=loop) as runner:
+            runner.run(asyncio.wait_for(scenario(), 30))
+
+    test.__name__ = scenario.__name__
+    return test
+
+
+async def connect(port: Port) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection(*port.bound)
+
+
+async def rest_of(reader: asyncio.StreamReader) -> bytes:
+    """Return what comes until the end, or until a reset, which is one."""
+    found = b""
+    with suppress(ConnectionResetError):
+        while chunk := await asyncio.wait_for(reader.read(1 << 20), 10):
+            found += chunk
+    return found
+
+
+async def leave(*writers: asyncio.StreamWriter) -> None:
+    for writer in writers:
+        writer.transport.abort()
+    await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
+
+
+class Echo:
+    """A console that says what it understood; `long` never ends to talk."""
+
+    async def answer(self, command: str, *, is_local: bool):
+        yield f"<{command}{'' if is_local else ' from afar'}>"
+        while command == "long":
+            yield LONG
+
+
+async def hello(request: web.Request) -> web.Response:
+    return web.Response(text=f"hello {await request.text()}")
+
+
+@asynccontextmanager
+async def serving(pace: Pace = QUICK, *, host: str = "127.0.0.1", **settings):
+    app = web.Application(client_max_size=1024)
+    app.router.add_route("*", "/", hello)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+    await runner.setup()
+    port = Port(http=runner.server, console=Echo(), pace=pace, **settings)
+    port.bound = await port.open(host, 0)
+    try:
+        yield port
+    finally:
+        await port.close()
+        await runner.cleanup()
+
+
+async def talk(port: Port, *pieces: bytes, half_close: bool = True, pause: float = 0.0) -> bytes:
+    """Send pieces; return everything that comes until the end."""
+    reader, writer = await connect(port)
+    for piece in pieces:
+        writer.write(piece)
+        await writer.drain()
+        await asyncio.sleep(pause)
+    if half_close:
+        writer.write_eof()
+    try:
+        return await rest_of(reader)
+    finally:
+        await leave(writer)
+
+
+def one_by_one(text: bytes) -> list[bytes]:
+    return [text[index : index + 1] for index in range(len(text))]
+
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+
+@on_both_loops
+async def test_http_is_served_as_ever():
+    async with serving() as port:
+        assert (await talk(port, GET, half_close=False)).startswith(b"HTTP/1.1 200 OK\r\n")
+        assert (await talk(port, *one_by_one(GET), half_close=False)).endswith(b"\r\n\r\nhello ")
+        old = await talk(port, b"GET / HTTP/1.0\r\n\r\n", half_close=False)
+        assert old.startswith(b"HTTP/1.0 200 OK\r\n")
+        head = await talk(port, b"HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", half_close=False)
+        assert head.endswith(b"\r\n\r\n")
+        assert b"Content-Length: 6\r\n" in head
+        twice = await talk(port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", GET, half_close=False, pause=0.05)
+        assert twice.count(b"HTTP/1.1 200 OK") == 2
+        body = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 7\r\nConnection: close\r\n\r\nhealth\n"
+        assert (await talk(port, body, half_close=False)).endswith(b"hello health\n")
+
+
+@on_both_loops
+async def test_what_is_wrong_with_http_is_aiohttps_to_say():
+    async with serving() as port:
+        assert b" 404 Not Found" in await talk(port, GET.replace(b"/ ", b"/nothing "), half_close=False)
+        assert b" 400 Bad Request" in await talk(port, b"GET nonsense\r\n\r\n", half_close=False)
+        large = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2000\r\n\r\n" + b"x" * 2000
+        assert b" 413 " in await talk(port, large, half_close=False)
+
+
+@on_both_loops
+async def test_commands_however_they_come():
+    async with serving() as port:
+        assert await talk(port, b"health\n") == b"<health>"
+        assert await talk(port, *one_by_one(b"stats\r\n")) == b"<stats>"
+        assert await talk(port, b"help\nsta", b"ts\r\n", pause=0.01) == b"<help><stats>"
+        assert await talk(port, b"health") == b"<health>"
+        assert await talk(port, b"GE") == b"<GE>"
+        assert await talk(port, b"HEALTH\nGET / HTTP/1.1\r\n") == b"<HEALTH><GET / HTTP/1.1>"
+        assert await talk(port, b"help\nquit\nstats\n", half_close=False) == b"<help>"
+        assert await talk(port, b"quit", half_close=False) == b""
+        assert await talk(port) == b""
+
+
+@on_both_loops
+async def test_who_is_on_this_machine_is_known_by_the_peers_address():
+    async with serving(host="::1") as port:
+        assert await talk(port, b"counters\n") == b"<counters>"
+    before, module.peer_address = module.peer_address, lambda _: "192.0.2.7"
+    try:
+        async with serving() as port:
+            assert await talk(port, b"counters\n") == b"<counters from afar>"
+    finally:
+        module.peer_address = before
+
+
+@on_both_loops
+async def test_a_command_without_an_end_is_one_after_a_pause():
+    async with serving() as port:
+        reader, writer = await connect(port)
+        for command in (b"health", b"stats", b"help"):
+            writer.write(command)
+            assert await reader.readexactly(len(command) + 2) == b"<%s>" % command
+        writer.write(b"quit")
+        assert await reader.read() == b""
+        await leave(writer)
+
+
+@on_both_loops
+async def test_who_says_nothing_is_dismissed_and_so_is_who_says_too_much_or_nothing_more():
+    async with serving(QUICK._replace(idle=0.2), silent=0.2) as port:
+        assert await talk(port, half_close=False) == b""
+        assert await talk(port, b"G", half_close=False) == b""
+        assert await talk(port, b"help\n", half_close=False) == b"<help>"
+    async with serving() as port:
+        assert await talk(port, b"y" * 65_537, half_close=False) == b""
+        assert await talk(port, b"y" * 65_535) == b"<" + b"y" * 65_535 + b">"
+
+
+@on_both_loops
+async def test_a_reader_that_does_not_read_is_cut_off_and_holds_nobody_up():
+    async with serving(QUICK._replace(reading=0.3)) as port:
+        reader, writer = await connect(port)
+        writer.write(b"long\n")
+        for _ in range(200):
+            assert await talk(port, b"help\n") == b"<help>"
+            if not port._conversations:
+                break
+            await asyncio.sleep(0.01)
+        assert not port._conversations
+        assert len(await rest_of(reader)) < 10_000_000
+        await leave(writer)
+
+
+@on_both_loops
+async def test_many_commands_at_once_hold_nobody_up():
+    async with serving() as port:
+        flood = asyncio.create_task(talk(port, b"help\n" * 10_000))
+        turns = 0
+        while not flood.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert flood.result() == b"<help>" * 10_000
+        assert turns > 5_000
+
+
+@on_both_loops
+async def test_where_there_are_too_many_the_one_of_no_use_for_the_longest_time_goes():
+    async with serving() as port:
+        conversations = [await connect(port) for _ in range(module._CONVERSATIONS_MOST)]
+        for reader, writer in [*conversations, conversations[0]]:
+            writer.write(b"help\n")
+            assert await reader.readexactly(6) == b"<help>"
+        assert await talk(port, b"stats\n") == b"<stats>"
+        assert await rest_of(conversations[1][0]) == b""
+        silent = [await connect(port) for _ in range(module._SILENT_MOST)]
+        assert await talk(port, GET, half_close=False) != b""
+        assert await rest_of(silent[0][0]) == b""
+        conversations[0][1].write(b"stats\n")
+        assert await conversations[0][0].readexactly(7) == b"<stats>"
+        await leave(*(writer for _, writer in conversations + silent))
+
+
+@on_both_loops
+async def test_requests_are_bounded():
+    before, module._REQUESTS_MOST = module._REQUESTS_MOST, 3
+    try:
+        async with serving() as port:
+            kept = []
+            for _ in range(module._REQUESTS_MOST):
+                reader, writer = await connect(port)
+                writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert await reader.readuntil(b"hello ")
+                kept.append(writer)
+            assert await talk(port, GET, half_close=False) == b""
+            assert await talk(port, b"help\n") == b"<help>"
+            await leave(*kept)
+    finally:
+        module._REQUESTS_MOST = before
+
+
+@on_both_loops
+async def test_a_stop_ends_all_kinds_at_once():
+    async with serving() as port:
+        opened = [await connect(port) for _ in range(4)]
+        opened[1][1].write(b"help\n")
+        assert await opened[1][0].readexactly(6) == b"<help>"
+        opened[2][1].write(b"long\n")
+        await opened[2][0].readexactly(100_000)
+        opened[3][1].write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await opened[3][0].readuntil(b"hello ")
+        began = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - began < 2
+    assert not port._silent
+    assert not port._conversations
+    for reader, writer in opened:
+        await rest_of(reader)
+        await leave(writer)
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(*port.bound)
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_whatever_comes_is_answered_or_ended_and_harms_nobody(loop):
+    """I6, at the door: random bytes, random pieces; the port answers the next one."""
+    texts = st.one_of(
+        st.binary(max_size=200),
+        st.builds(
+            bytes.__add__,
+            st.sampled_from([b"GET ", b"POST ", b"HEAD / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n"]),
+            st.binary(max_size=80),
+        ),
+        st.builds(
+            b"\n".join, st.lists(st.sampled_from([b"help", b"stats", b"delcounters a.*", b"\xff", b""]), max_size=5)
+        ),
+    )
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        context = serving(QUICK._replace(idle=0.3), silent=0.3)
+        port = runner.run(context.__aenter__())
+
+        async def one(text: bytes, cut: int) -> None:
+            with suppress(ConnectionError):
+                await talk(port, text[:cut], text[cut:])
+            assert await talk(port, b"health\n") == b"<health>"
+
+        @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        @given(texts, st.integers(0, 200))
+        @example(b"\x16\x03\x01\x02\x00\x01", 1)
+        @example(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 3)
+        def strange(text, cut):
+            runner.run(asyncio.wait_for(one(text, cut), 20))
+
+        strange()
+        runner.run(context.__aexit__(None, None, None))
+
+
+def test_an_address_in_use_is_an_oserror():
+    async def scenario():
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            async with serving() as port:
+                with pytest.raises(OSError, match="in use"):
+                    await port.open(*taken.getsockname())
+
+    asyncio.run(scenario())
