@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from relay.config.changes import Changes, compare
+from relay.config.changes import Changes, compare, renames
 from relay.config.loading import keys
 from relay.config.schema import Config, Rule, Tee
 from relay.config.types import Seconds, Secret, Size
@@ -42,6 +42,8 @@ def changed(key: str) -> Config:
         ("cloud.max_age", "at_edge"),
         ("names.prefix", "at_edge"),
         ("window.percentiles", "at_edge"),
+        ("window.percentile_style", "at_edge"),
+        ("window.idle", "at_edge"),
         ("window.idle_gauges", "at_edge"),
         ("limits.series", "at_edge"),
         ("listen.allow", "at_edge"),
@@ -75,6 +77,28 @@ def test_every_key_is_found_when_it_differs_and_none_when_not():
 def test_lists_of_tables_change_at_the_edge_as_a_whole():
     config = msgspec.structs.replace(Config(), rule=[Rule(match="**")], tee=[Tee(to="h:1")])
     assert compare(Config(), config) == NOTHING._replace(at_edge=["rule", "tee"])
+
+
+@pytest.mark.parametrize(
+    ("key", "renaming"),
+    [
+        ("names.prefix", True),
+        ("tags.env", True),
+        ("listen.dialects", True),
+        ("listen.names", True),
+        ("listen.allow", False),
+        ("window.idle", False),
+        ("limits.series", False),
+        ("cloud.namespace", False),
+    ],
+)
+def test_which_keys_may_rename_series(key, renaming):
+    assert renames(Config(), changed(key)) is renaming
+
+
+def test_rules_rename_series():
+    assert renames(Config(), msgspec.structs.replace(Config(), rule=[Rule(match="**")]))
+    assert not renames(Config(), Config())
 
 
 def test_several_keys_are_sorted_together():
