@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from relay import limits
-from relay.assembly import begin_window, ingest_settings, make_encoder, make_idle, make_namer, open_ingest
+from relay.assembly import begin_window, ingest_settings, make_encoder, make_namer, make_rules, open_ingest
 from relay.delivery.checkpoint import Checkpointer, CheckpointFiles
 from relay.egress import Egress, pack_requests, pool_settings
 from relay.hotpath.choose import make_hotpath, tell_of_hotpath
@@ -112,7 +112,7 @@ class Relay:
 
     def _open_ingest(self) -> Ingest:
         """Take over what already receives, or open sockets of our own."""
-        self.namer = make_namer(self.config, notices=self.ledger)
+        self.namer = make_namer(self.config, make_rules(self.config), notices=self.ledger)
         ingest = self._given or open_ingest(self.config, self._clock)
         self._closing.callback(ingest.stop)
         self.hotpath, self.listeners = ingest.hotpath, ingest.listeners
@@ -202,18 +202,19 @@ class Relay:
         settings = pool_settings(self.config) if transport else None
         await self.pool.replace(cloud=cloud, transport=transport, settings=settings)
 
-    def reconfigure(self, config: Config, *, cloud: Cloud | None, transport: Transport | None) -> None:
+    async def reconfigure(self, config: Config, *, cloud: Cloud | None, transport: Transport | None) -> None:
         """Work by another configuration from the edge of the next window on.
 
         It differs only in what may change there (config/changes.py). Cloud and transport: None leaves them as they are;
         the relay closes the transport in the end.
         """
-        settings = ingest_settings(config)
+        settings, rules = ingest_settings(config), await asyncio.to_thread(make_rules, config)
 
         def begin() -> Rules:
             self.idle = make_idle(config, before=self.idle, since=self.config)
             self.config = self.status.config = config
-            self.namer = begin_window(config, settings, before=self.namer, ingest=self.ingest, notices=self.ledger)
+            self.namer = begin_window(config, settings, rules=rules, before=self.namer, hotpath=self.hotpath)
+            self.status.namer = self.namer
             if cloud:
                 self._group.create_task(self.replace_cloud(cloud, transport))
             return Rules(self.namer, make_encoder(config, self.idle).encode_window)

@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from relay import limits
 from relay.config.changes import renames
 from relay.config.rules import parse_address
@@ -37,12 +35,17 @@ class Uncounted:
     tags_dropped = 0
 
 
-def make_namer(config: Config, *, notices: Notices) -> Namer:
+def make_rules(config: Config) -> Ruleset:
+    """Compile the rules: a millisecond for each regex, so that a running relay does it in a thread."""
+    return Ruleset(config.rule, re2=find_re2() if config.rule else None)
+
+
+def make_namer(config: Config, rules: Ruleset, *, notices: Notices) -> Namer:
     """Make what names identities."""
     return Namer(
         prefix=config.names.prefix,
         kind_prefixes={kind: getattr(config.names, f"{kind}_prefix") for kind in Kind},
-        rules=Ruleset(config.rule, re2=find_re2() if config.rule else None),
+        rules=rules,
         tags=config.tags,
         dialects=config.listen.dialects,
         strict=config.listen.names == "strict",
@@ -52,12 +55,12 @@ def make_namer(config: Config, *, notices: Notices) -> Namer:
     )
 
 
-def begin_window(config: Config, settings: IngestSettings, *, before: Namer, ingest: Ingest, notices: Notices) -> Namer:
+def begin_window(config: Config, settings: IngestSettings, *, rules: Ruleset, before: Namer, hotpath: HotPath) -> Namer:
     """Let a window that has just begun work by another configuration; return who names from now on.
 
     Every identity is named anew when its next line comes; name classes stay, and so do gauges under their old names.
     """
-    namer = make_namer(config, notices=notices)
+    namer = make_namer(config, rules, notices=before.notices)
     namer.take_over(before)
     ingest.adopt(settings)
     ingest.hotpath.forget_aliases()
@@ -104,7 +107,7 @@ def ingest_settings(config: Config) -> IngestSettings:
     Raises:
         RelayError: RLY900, the native hot path was asked for and is not installed.
     """
-    namer = make_namer(msgspec.structs.replace(config, rule=[]), notices=Uncounted())
+    namer = make_namer(config, Ruleset([], re2=None), notices=Uncounted())
     return IngestSettings(
         hotpath=choose_name(config.listen.hotpath),
         series_limit=config.limits.series,

@@ -115,7 +115,7 @@ class Reloader:
         await self._relay.replace_cloud(self._make_cloud(self._config, credentials))
         if changes.at_edge:
             cloud = self._make_cloud(config, credentials) if at_edge else None
-            self._relay.reconfigure(config, cloud=cloud, transport=transport)
+            await self._relay.reconfigure(config, cloud=cloud, transport=transport)
         self._config = config
         self._relay.status.is_last_reload_successful = True
         self._worker.proven.write(loaded.text)

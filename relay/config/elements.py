@@ -12,7 +12,7 @@ from relay.config.loops import is_loop
 from relay.config.rules import is_legal_key
 from relay.patterns import EndlessError, PatternError
 from relay.patterns.globs import NEVER, Glob, GlobTree
-from relay.patterns.regexes import Regex, find_re2
+from relay.patterns.regexes import find_re2, judge
 from relay.patterns.templates import Template
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class _Judge:
         return glob.groups, covering
 
     def _regex(self, number: int, rule: Rule) -> tuple[int, int]:
-        regex = Regex(rule.regex, self._re2)
+        regex = judge(rule.regex, self._re2)
         same = (self._regexes.get((rule.regex, type_), NEVER) for type_ in ("", rule.type))
         covering = min(self._covering(rule, Glob((), is_open=True)), *same)
         self._regexes.setdefault((rule.regex, rule.type), number)

@@ -59,7 +59,7 @@ class Namer:
         self._strict = strict
         self._reserved = reserved_prefix
         self._classes = Classes(classes_limit)
-        self._notices = notices
+        self.notices = notices
         self._hits = Hits(len(rules))
 
     def __repr__(self) -> str:
@@ -71,8 +71,8 @@ class Namer:
         trace = self._trace(identity, self._classes.owner)
         self._hits.add(trace.rule, trace.name)
         if isinstance(trace.outcome, Resolution):
-            self._notices.names_rewritten += trace.is_rewritten()
-            self._notices.tags_dropped += len(trace.unsent)
+            self.notices.names_rewritten += trace.is_rewritten()
+            self.notices.tags_dropped += len(trace.unsent)
         return trace.outcome
 
     def trace(self, identity: Identity) -> Trace:

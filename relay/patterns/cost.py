@@ -28,8 +28,21 @@ _OTHER: Final = 1 << _ASCII
 _EVERY: Final = (_OTHER << 1) - 1
 _STATES_MOST: Final = 500
 _UNBOUNDED: Final = inf
-_CATEGORIES: Final = {sre.CATEGORY_DIGIT: r"\d", sre.CATEGORY_SPACE: r"\s", sre.CATEGORY_WORD: r"\w"}
-_NEGATED: Final = {sre.CATEGORY_NOT_DIGIT: r"\d", sre.CATEGORY_NOT_SPACE: r"\s", sre.CATEGORY_NOT_WORD: r"\w"}
+
+
+def _matching(category: str) -> int:
+    pattern = re.compile(category, re.ASCII)
+    return sum(1 << code for code in range(_ASCII) if pattern.match(chr(code)))
+
+
+_CATEGORIES: Final = {
+    sre.CATEGORY_DIGIT: _matching(r"\d"),
+    sre.CATEGORY_SPACE: _matching(r"\s"),
+    sre.CATEGORY_WORD: _matching(r"\w"),
+    sre.CATEGORY_NOT_DIGIT: _matching(r"\D") | _OTHER,
+    sre.CATEGORY_NOT_SPACE: _matching(r"\S") | _OTHER,
+    sre.CATEGORY_NOT_WORD: _matching(r"\W") | _OTHER,
+}
 
 
 def steps(parsed: Any, *, ignores_case: bool) -> float:  # noqa: ANN401 - a parsed regex has no public type
@@ -82,6 +95,8 @@ class _Automaton:
         self._next: list[set[int]] = []
         self._doubled: set[tuple[int, int]] = set()
         """Steps that can be made in two ways."""
+        self._repeated: set[int] = set()
+        """States inside of quantifiers: no other can come again."""
         self._unclear = 0
         """Pieces that can be nothing in two ways."""
         self._is_unclear_repeated = False
@@ -137,9 +152,10 @@ class _Automaton:
         )
 
     def _repeat(self, least: int, most: Any, body: Any) -> _Piece:  # noqa: ANN401 - see above
-        choices, unclear = self.choices, self._unclear
+        choices, unclear, begin = self.choices, self._unclear, len(self._next)
         piece = self.sequence(body)
         if most > 1:
+            self._repeated.update(range(begin, len(self._next)))
             self._connect(piece.last, piece.first)
             self._is_unclear_repeated |= piece.is_empty or self._unclear > unclear
             self.choices = choices  # what is chosen in every round is found by the two ways that it makes
@@ -164,9 +180,7 @@ class _Automaton:
             case sre.RANGE:
                 return self._range(*argument)
             case sre.CATEGORY if argument in _CATEGORIES:
-                return _matching(_CATEGORIES[argument])
-            case sre.CATEGORY if argument in _NEGATED:
-                return _EVERY & ~_matching(_NEGATED[argument])
+                return _CATEGORIES[argument]
             case sre.IN:
                 return self._class(argument)
         message = f"{str(operator).lower().replace('_', ' ')} is not supported"
@@ -254,7 +268,7 @@ class _Automaton:
 
     def _loops(self) -> list[frozenset[int]]:
         """Return the sets of states that lead to one another, in no order."""
-        edges = dict(enumerate(self._next))
+        edges = {state: self._next[state] & self._repeated for state in self._repeated}
         reach = {state: frozenset(_reachable(following, edges)) for state, following in edges.items()}
         return list({frozenset(o for o in reach[s] if s in reach[o]) for s in edges if s in reach[s]})
 
@@ -274,8 +288,3 @@ def _counts(sets: Iterable[int]) -> Iterator[int]:
     known = [_EVERY if characters is True else characters for characters in sets]
     for code in range(_ASCII + 1):
         yield sum(characters >> code & 1 for characters in known)
-
-
-def _matching(category: str) -> int:
-    pattern = re.compile(category, re.ASCII)
-    return sum(1 << code for code in range(_ASCII) if pattern.match(chr(code)))

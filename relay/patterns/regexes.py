@@ -30,18 +30,15 @@ class Regex:
     """State: none; a pattern, compiled by RE2 or by Python.
 
     Args:
-        text: the regex.
+        text: the regex; `judge` has found nothing wrong with it.
         re2: the module of google-re2; None for Python's engine.
 
     Raises:
-        PatternError: it is no regex, or one that not both engines understand.
-        EndlessError: Python's engine could take too long for it.
+        PatternError: it is no regex.
     """
 
     def __init__(self, text: str, re2: Any | None) -> None:  # noqa: ANN401 - a module without types
-        parsed, flags = _parse(text)
-        if re2 is None:
-            _refuse_endless(steps(parsed, ignores_case=bool(flags & re.IGNORECASE)))
+        parsed, _ = _parse(text)
         pattern = re.compile(text, re.ASCII) if re2 is None else _compile_re2(text, re2)
         self.groups: int = pattern.groups
         self._find: Callable[[str], re.Match[str] | None] = pattern.match if starts_once(parsed) else pattern.search
@@ -54,6 +51,19 @@ class Regex:
         """Return what the groups stand for in a name, "" for one without a part in it; None if it does not match."""
         found = self._find(name) if len(name) <= NAME_LENGTH else None
         return None if found is None else tuple(group or "" for group in found.groups())
+
+
+def judge(text: str, re2: Any | None) -> Regex:  # noqa: ANN401 - a module without types
+    """Return a regex that may be used: with Python's engine, after a millisecond of proof.
+
+    Raises:
+        PatternError: it is no regex, or one that not both engines understand.
+        EndlessError: Python's engine could take too long for it.
+    """
+    parsed, flags = _parse(text)
+    if re2 is None:
+        _refuse_endless(steps(parsed, ignores_case=bool(flags & re.IGNORECASE)))
+    return Regex(text, re2)
 
 
 def find_re2() -> Any | None:  # noqa: ANN401 - a module without types
