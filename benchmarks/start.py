@@ -24,7 +24,8 @@ from benchmarks.servers import QUIET, free_port, relay, send, udp_row
 from benchmarks.traffic import datagrams
 from relay.assembly import ingest_settings
 from relay.config.loading import load
-from relay.listener.sockets import INGEST, SUPERVISOR, UDP, Held, give
+from relay.listener.handover import INGEST, SUPERVISOR, give
+from relay.listener.sockets import UDP, Held
 from tests.support.relay import environment
 
 STARTS = 11

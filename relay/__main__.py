@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from relay.listener.sockets import are_inherited
+from relay.listener.handover import are_inherited
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from relay.ingest import begin
-from relay.listener.sockets import INGEST, SUPERVISOR, give, take_inherited
+from relay.listener.handover import INGEST, SUPERVISOR, give, take_inherited
 from relay.notify import Notifier
 from relay.proven import Proven
 from relay.signals import hold_back

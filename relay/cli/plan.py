@@ -39,7 +39,7 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     take_over = click.option(
         "--take-over",
         is_flag=True,
-        help="Take UDP sockets from the daemon that holds them, instead of failing; stop it afterwards.",
+        help="Take UDP addresses over from the daemon that has them, without losing a packet; stop it afterwards.",
     )
     return config(dry_run(take_over(command)))
 

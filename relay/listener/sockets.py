@@ -1,8 +1,7 @@
-"""The sockets that receive: opened, or taken over from who holds them.
+"""The sockets that receive: opened, and closed.
 
 Whoever opens them may be the supervisor, which never reads and outlives every worker, or a relay on its own. A worker
-takes them over with systemd's protocol: descriptors from 3 on, counted by LISTEN_FDS, named by LISTEN_FDNAMES, meant
-for the process LISTEN_PID. Imported by the supervisor, so it imports next to nothing.
+is given them (handover.py). Imported by the supervisor, so it imports next to nothing.
 
 Invariant: an address is first bound without SO_REUSEPORT, so that a second relay on it is an error (RLY101) and never a
 silent split of the traffic; only then is it shared, when several readers are wanted. How many sockets an address has is
@@ -20,16 +19,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from relay.errors import ExitCode, Problem, RelayError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, MutableMapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from relay.listener.unix import UnixFile
 
-FIRST_FD: Final = 3
-"""sd_listen_fds(3): SD_LISTEN_FDS_START."""
-SUPERVISOR: Final = "RELAY_SUPERVISOR"
-"""Variable beside systemd's: the pid of our supervisor."""
-INGEST: Final = "RELAY_INGEST"
-"""And the settings with which its worker begins to read."""
 UDP: Final = "udp"
 TCP: Final = "tcp"
 DGRAM, STREAM, DATADOG = UNIX = ("dgram", "stream", "datadog")
@@ -69,7 +62,7 @@ class Wanted(NamedTuple):
     unix_mode: int = 0o666
     """Permission bits of Unix sockets."""
     take_over: bool = False
-    """Take UDP sockets from who holds them, instead of failing."""
+    """Take UDP addresses over from who has bound them, instead of failing."""
 
     @classmethod
     def from_json(cls, fields: Sequence[Any]) -> Wanted:
@@ -93,7 +86,7 @@ class Held(NamedTuple):
     file: UnixFile | None = None
     """Of a Unix socket, if it was made here."""
     giver: str = ""
-    """The process it was taken from, which reads it too until it ends."""
+    """The process whose address it shares, and whose packets it gets."""
 
 
 # --- opening ----------------------------------------------------------------------------------------------------------
@@ -154,7 +147,7 @@ def open_udp(address: Address, *, receive_buffer: int, readers: int = 1, take_ov
         RelayError: RLY101, it cannot be bound, or not be taken over.
     """
     try:
-        first = _bind_udp(address, receive_buffer, shared=False)
+        first = bind_udp(address, receive_buffer, shared=False)
     except OSError as error:
         if address.optional and error.errno in _ABSENT:
             return []
@@ -167,11 +160,22 @@ def open_udp(address: Address, *, receive_buffer: int, readers: int = 1, take_ov
     if readers > 1:
         first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound = address._replace(port=first.getsockname()[1])
-        found += [Held(UDP, _bind_udp(bound, receive_buffer, shared=True), address) for _ in range(1, readers)]
+        found += [Held(UDP, bind_udp(bound, receive_buffer, shared=True), address) for _ in range(1, readers)]
     return found
 
 
-def _bind_udp(address: Address, receive_buffer: int, *, shared: bool) -> socket.socket:
+def bind_udp(address: Address, receive_buffer: int, *, shared: bool, user: int | None = None) -> socket.socket:
+    """Bind one socket.
+
+    Args:
+        address: where.
+        receive_buffer: bytes asked for.
+        shared: others may have bound it, too, and so may others after us.
+        user: whom it belongs to; None: to us.
+
+    Raises:
+        OSError: it cannot be bound.
+    """
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
     try:
@@ -179,6 +183,8 @@ def _bind_udp(address: Address, receive_buffer: int, *, shared: bool) -> socket.
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if shared:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if user is not None:
+            os.fchown(sock.fileno(), user, -1)
         ask_for_buffer(sock, receive_buffer)
         sock.bind((address.host, address.port))
     except OSError:
@@ -244,57 +250,9 @@ def _explain(error: OSError, kind: str, address: Address) -> RelayError:
         message = f"cannot bind {kind} {address}: in use{find_owner(address.port, kind)}"
         fix = "stop it, or listen on another port"
         if kind == UDP:
-            fix += "; run --take-over takes its socket, and no packet is lost"
+            fix += "; run --take-over takes its place without losing a packet"
     elif error.errno == errno.EACCES:
         fix = "ports below 1024 need CAP_NET_BIND_SERVICE; StatsD's is 8125"
     elif error.errno in _ABSENT:
         fix = "this machine has no such address; 0.0.0.0 means every IPv4 one, [::] every IPv6 one"
     return RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.BIND_OR_STATE)
-
-
-# --- handing over -----------------------------------------------------------------------------------------------------
-
-
-def are_inherited(environ: MutableMapping[str, str]) -> bool:
-    """Say whether this process was given sockets."""
-    return environ.get("LISTEN_PID") == str(os.getpid()) and environ.get("LISTEN_FDS", "0") not in ("", "0")
-
-
-def take_inherited(environ: MutableMapping[str, str]) -> list[Held]:
-    """Take over the sockets this process was given; a child of it is not given them again.
-
-    Returns:
-        Those of a kind that is known, ready for reading without blocking. Sockets of an address that has several stay
-        in their order.
-    """
-    count = int(environ.pop("LISTEN_FDS", "0")) if are_inherited(environ) else 0
-    names = environ.pop("LISTEN_FDNAMES", "").split(":")
-    environ.pop("LISTEN_PID", None)
-    found: list[Held] = []
-    for index, fd in enumerate(range(FIRST_FD, FIRST_FD + count)):
-        sock = socket.socket(fileno=fd)
-        sock.setblocking(False)
-        sock.set_inheritable(False)
-        found.append(Held(_kind_of(sock, names[index] if index < len(names) else ""), sock))
-    return found
-
-
-def _kind_of(sock: socket.socket, name: str) -> str:
-    """Believe the name if it is one of ours: systemd's default is the name of its unit."""
-    is_datagram = sock.type == socket.SOCK_DGRAM
-    if sock.family == socket.AF_UNIX:
-        return DGRAM if is_datagram else DATADOG if name == DATADOG else STREAM
-    return UDP if is_datagram else TCP
-
-
-def give(held: Sequence[Held], environ: MutableMapping[str, str]) -> None:
-    """Put sockets where the program that this process becomes next by exec finds them; nothing else may follow."""
-    above = FIRST_FD + len(held)
-    import fcntl  # noqa: PLC0415 - of the child alone
-
-    copies = [fcntl.fcntl(one.socket.fileno(), fcntl.F_DUPFD_CLOEXEC, above) for one in held]
-    for index, copy in enumerate(copies):
-        os.dup2(copy, FIRST_FD + index, inheritable=True)
-    environ["LISTEN_PID"] = str(os.getpid())
-    environ["LISTEN_FDS"] = str(len(held))
-    environ["LISTEN_FDNAMES"] = ":".join(one.kind for one in held)

@@ -21,7 +21,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relay.errors import ExitCode, RelayError
-from relay.listener.sockets import INGEST, close_sockets, open_sockets
+from relay.listener.handover import INGEST
+from relay.listener.sockets import close_sockets, open_sockets
 from relay.notify import READY, REBIND, STOPPING, Notifier
 from relay.proven import Proven
 from relay.supervisor.lives import GiveUp, Lives
@@ -162,8 +163,8 @@ class Supervisor:
     def _tell_of_taken(self, held: Sequence[Held]) -> None:
         for one in held:
             if one.giver:
-                fix = "stop it now: until then each packet goes to one of the two"
-                self._log.warning("socket taken over", socket=str(one.address), reads_too=one.giver, fix=fix)
+                fix = "it gets no packets any more: stop it once it has flushed what it has"
+                self._log.info("address taken over", address=str(one.address), giver=one.giver, fix=fix)
 
     # --- the worker ---------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from relay.errors import ExitCode
-from relay.listener.sockets import FIRST_FD, INGEST, SUPERVISOR, Wanted, give
+from relay.listener.handover import FIRST_FD, INGEST, SUPERVISOR, give
+from relay.listener.sockets import Wanted
 from relay.proven import PROVEN, Proven
 from relay.signals import HELD_BACK
 

@@ -16,7 +16,7 @@ from relay.listener.sockets import Address, UnixPath, Wanted, close_sockets, ope
 KINDS = ("udp", "tcp", "dgram", "stream", "datadog")
 CHILD = """
 import json, os
-from relay.listener.sockets import take_inherited
+from relay.listener.handover import take_inherited
 environ = dict(os.environ, LISTEN_PID=str(os.getpid()))
 held = take_inherited(environ)
 print(json.dumps([[one.kind, one.socket.getblocking(), one.socket.getsockname()] for one in held]))

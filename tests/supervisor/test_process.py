@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from relay.listener.sockets import SUPERVISOR, UDP, Held
+from relay.listener.handover import SUPERVISOR
+from relay.listener.sockets import UDP, Held
 from relay.proven import PROVEN, Proven
 from relay.supervisor.process import start_worker
 

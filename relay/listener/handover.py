@@ -1,0 +1,68 @@
+"""Sockets as they travel from one process to the next, with systemd's protocol.
+
+Descriptors from 3 on, counted by LISTEN_FDS, named by LISTEN_FDNAMES, meant for the process LISTEN_PID. The supervisor
+gives them to each of its workers, systemd to the one it starts. Imported by both, so it imports next to nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING, Final
+
+from relay.listener.sockets import DATADOG, DGRAM, STREAM, TCP, UDP, Held
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping, Sequence
+
+FIRST_FD: Final = 3
+"""sd_listen_fds(3): SD_LISTEN_FDS_START."""
+SUPERVISOR: Final = "RELAY_SUPERVISOR"
+"""Variable beside systemd's: the pid of our supervisor."""
+INGEST: Final = "RELAY_INGEST"
+"""And the settings with which its worker begins to read."""
+
+
+def are_inherited(environ: MutableMapping[str, str]) -> bool:
+    """Say whether this process was given sockets."""
+    return environ.get("LISTEN_PID") == str(os.getpid()) and environ.get("LISTEN_FDS", "0") not in ("", "0")
+
+
+def take_inherited(environ: MutableMapping[str, str]) -> list[Held]:
+    """Take over the sockets this process was given; a child of it is not given them again.
+
+    Returns:
+        Those of a kind that is known, ready for reading without blocking. Sockets of an address that has several stay
+        in their order.
+    """
+    count = int(environ.pop("LISTEN_FDS", "0")) if are_inherited(environ) else 0
+    names = environ.pop("LISTEN_FDNAMES", "").split(":")
+    environ.pop("LISTEN_PID", None)
+    found: list[Held] = []
+    for index, fd in enumerate(range(FIRST_FD, FIRST_FD + count)):
+        sock = socket.socket(fileno=fd)
+        sock.setblocking(False)
+        sock.set_inheritable(False)
+        found.append(Held(_kind_of(sock, names[index] if index < len(names) else ""), sock))
+    return found
+
+
+def _kind_of(sock: socket.socket, name: str) -> str:
+    """Believe the name if it is one of ours: systemd's default is the name of its unit."""
+    is_datagram = sock.type == socket.SOCK_DGRAM
+    if sock.family == socket.AF_UNIX:
+        return DGRAM if is_datagram else DATADOG if name == DATADOG else STREAM
+    return UDP if is_datagram else TCP
+
+
+def give(held: Sequence[Held], environ: MutableMapping[str, str]) -> None:
+    """Put sockets where the program that this process becomes next by exec finds them; nothing else may follow."""
+    above = FIRST_FD + len(held)
+    import fcntl  # noqa: PLC0415 - of the child alone
+
+    copies = [fcntl.fcntl(one.socket.fileno(), fcntl.F_DUPFD_CLOEXEC, above) for one in held]
+    for index, copy in enumerate(copies):
+        os.dup2(copy, FIRST_FD + index, inheritable=True)
+    environ["LISTEN_PID"] = str(os.getpid())
+    environ["LISTEN_FDS"] = str(len(held))
+    environ["LISTEN_FDNAMES"] = ":".join(one.kind for one in held)
