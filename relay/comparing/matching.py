@@ -7,6 +7,7 @@ name apart, one of them ends in its class.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -24,6 +25,11 @@ ROUNDING: Final = 1e-9
 """Relative: sums in another order differ by less."""
 DIGITS: Final = 1e-5
 """gostatsd writes six digits after the point, each flush."""
+_DERIVED: Final = re.compile(
+    r"(?P<timer>.+)\.(?:p\d+(?:_\d+)?|std|median|count_ps|avg|min|max|histogram\.bin_\w+"
+    r"|(?:count|mean|sum|sum_squares|upper|lower)(?:_(?:top)?\d+(?:_\d+)?)?)"
+)
+"""What the relay makes of timers, in any style."""
 
 RESERVED: Final = "of the relay itself"
 DERIVED: Final = "made of timers by the relay"
@@ -162,10 +168,13 @@ class Matching:
         for name, metric in self._relay.items():
             if name in self._taken:
                 continue
+            derived = _DERIVED.fullmatch(name)
             if self._reserved and name.startswith(f"{self._reserved}."):
                 self.left_out[RESERVED] += 1
-            elif name.rpartition(".")[0] in self._timers:
+            elif derived and derived["timer"] in self._timers:
                 self.left_out[DERIVED] += 1
+            elif not (metric.most or metric.sum or metric.last):
+                self.left_out[IDLE] += 1
             else:
                 yield Row(name, "", "sum", None, metric.sum, 0.0, 0.0, Verdict.DIFFERS, _ONLY_RELAY)
 

@@ -92,10 +92,17 @@ def test_what_is_left_out():
     old = counted(idle=0)
     old.sets[Key(SET, "nobody")] = 0
     old.sums |= timed("t", 1, 1).sums
-    relay = {"t": Metric(sum=1, count=1), "t.p99_9": total(1), "mine.lines": total(5)}
+    derived = ("p99_9", "upper_90", "lower_top10", "std", "mean_99_5", "count_ps", "histogram.bin_50_5", "sum_squares")
+    relay = {"t": Metric(sum=1, count=1), **{f"t.{one}": total(1) for one in derived}}
+    relay |= {"mine.lines": total(5), "zero": total(0)}
     matching = Matching(old, relay, reserved="mine")
     assert [row.verdict for row in matching.rows()] == [Verdict.EQUAL] * 2
-    assert matching.left_out == {IDLE: 2, DERIVED: 1, RESERVED: 1}
+    assert matching.left_out == {IDLE: 3, DERIVED: len(derived), RESERVED: 1}
+
+
+def test_a_name_below_a_timer_is_not_taken_for_one_of_its_figures():
+    [row, *_] = Matching(timed("t", 1, 1), {"t": Metric(sum=1, count=1), "t.hits": total(1)}).rows()
+    assert (row.metric, row.verdict) == ("t.hits", Verdict.DIFFERS)
 
 
 # --- verdicts ---------------------------------------------------------------------------------------------------------
