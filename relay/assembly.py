@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from relay import limits
 from relay.config.changes import renames
 from relay.config.rules import parse_address
@@ -36,8 +38,13 @@ class Uncounted:
 
 
 def make_rules(config: Config) -> Ruleset:
-    """Compile the rules: a millisecond for each regex, so that a running relay does it in a thread."""
-    return Ruleset(config.rule, re2=find_re2() if config.rule else None)
+    """Compile the rules: a millisecond for each regex, so that a running relay does it in a thread.
+
+    One that names the default namespace is as one that names none: its series are those of the other names there.
+    """
+    default = config.cloud.namespace
+    rules = [msgspec.structs.replace(rule, namespace="") if rule.namespace == default else rule for rule in config.rule]
+    return Ruleset(rules, re2=find_re2() if rules else None)
 
 
 def make_namer(config: Config, rules: Ruleset, *, notices: Notices) -> Namer:

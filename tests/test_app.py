@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 import msgspec
 import pytest
 
-from relay.config.schema import Window
+from relay.config.schema import Rule, Window
 from tests.support.inprocess import open_relay
 
 
@@ -29,6 +30,18 @@ async def test_a_window_that_cannot_be_handed_over_is_counted(tmp_path, monkeypa
         assert stopped.is_handed_over
         assert running.relay.ledger.samples_dropped["stop_without_state"] == 2
         assert running.emulator.total("hits") == 0
+
+
+async def test_a_rule_that_names_the_default_namespace_adds_nothing_apart(tmp_path):
+    rules = [Rule(match="same.*", metric="x", namespace="statsd"), Rule(match="other.*", metric="x", namespace="app")]
+    async with open_relay(tmp_path, rule=rules) as running:
+        await running.feed(b"x:1|c\nsame.a:2|c\nother.a:4|c")
+        await running.delivered("x", 7)
+        totals = Counter[str]()
+        for point in running.emulator.points("x"):
+            totals[point["namespace"]] += point["values"]["sum"]
+    assert totals == {"statsd": 3, "app": 4}
+    assert running.relay.ledger.samples_dropped["name_collision"] == 0
 
 
 async def test_a_stop_during_a_hand_over_is_a_stop(tmp_path):
