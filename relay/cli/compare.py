@@ -63,7 +63,7 @@ DIFFERS = 1
 )
 @click.option("--suffix", default="", help="What it puts behind every name (globalSuffix).")
 @click.option("--all", "everything", is_flag=True, help="Every total, however many there are.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def compare(  # noqa: PLR0913 - click's way
     graphite: str,
     duration: str | None,
@@ -95,7 +95,7 @@ def compare(  # noqa: PLR0913 - click's way
         flushes,
         namers=make_namers(config),
         reserved=config.telemetry.prefix,
-        counter_scale=config.window.seconds if config.cloud.counter_values == "rate" else 1.0,
+        counter_scale=session.seconds if config.cloud.counter_values == "rate" else 1.0,
     )
     show(report, everything=everything, as_json=as_json)
     raise SystemExit(ExitCode.OK if report.is_fine else DIFFERS)

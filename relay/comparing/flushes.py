@@ -29,8 +29,8 @@ _OWN_TIME: Final = ".graphiteStats."
 class Flushes:
     """State: the flush that comes in, the names seen, and the totals so far."""
 
-    def __init__(self, learn: Callable[[Iterable[str]], Namespaces | None]) -> None:
-        self._learn = learn
+    def __init__(self, find_namespaces: Callable[[Iterable[str]], Namespaces | None]) -> None:
+        self._find_namespaces = find_namespaces
         self.namespaces: Namespaces | None = None
         """How the daemon names things; None until a flush tells."""
         self.span: Span | None = None
@@ -85,13 +85,15 @@ class Flushes:
         before = self._values.get(key)
         if before is None or key.kind is Kind.GAUGE:
             self._values[key] = value
+        elif key.statistic == "mean":
+            self._values[key] = 0.0  # of two flushes, it says nothing of their sum
         else:
             self._values[key] = max(before, value) if key.kind is Kind.SET else before + value
 
     def learn(self, now: float) -> bool:
         """Find out how the daemon names things, once a flush is complete; say whether it is known."""
         if self.namespaces is None and self._is_complete(now):
-            self.namespaces = self._learn(self.names)
+            self.namespaces = self._find_namespaces(self.names)
             if self.namespaces:
                 self.names = {}
         return self.namespaces is not None

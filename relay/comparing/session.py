@@ -51,7 +51,8 @@ class Session:
     """
 
     def __init__(self, *, seconds: int, open_id: int, duration: float, flushes: Flushes) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
+        """Of a window."""
         self.windows = max(1, math.ceil(duration / seconds))
         """How many are compared."""
         self._flushes = flushes
@@ -84,8 +85,8 @@ class Session:
     def _begin(self, now: float) -> None:
         """Fix the span once the old daemon is understood; give up in the end."""
         if self._flushes.learn(now):
-            start = (int(now) // self._seconds + 1) * self._seconds
-            self.span = self._flushes.span = Span(start, start + self.windows * self._seconds)
+            start = (int(now) // self.seconds + 1) * self.seconds
+            self.span = self._flushes.span = Span(start, start + self.windows * self.seconds)
         elif now >= self._patience:
             self.phase = Phase.FAILED
         elif self._flushes.touched and now - self._flushes.touched > SILENCE:
@@ -114,7 +115,7 @@ class Session:
             return f"the next window begins in {math.ceil(span.start - now)} s"
         if now < span.end:
             through = f"{int(now - span.start)} of {span.end - span.start} s"
-            return f"comparing: {through}, {flushes.counted} flushes, {self.closed} of {self.windows} windows"
+            return f"comparing: {through}, windows {self.closed} of {self.windows}, flushes {flushes.counted}"
         if self.closed < self.windows:
             return f"waiting for the relay to close window {self.closed + 1} of {self.windows}"
         return "waiting for the flushes that hold the end of the last window"

@@ -100,7 +100,7 @@ class OldTotals:
     def _note_rate(self, values: Mapping[Key, float], name: str, mean: float) -> None:
         count = values.get(Key(Kind.TIMER, name, "count"))
         total = values.get(Key(Kind.TIMER, name, "sum"))
-        if count and total is not None and not math.isclose(mean * count, total, rel_tol=1e-6, abs_tol=1e-4):
+        if count and mean and total is not None and not math.isclose(mean * count, total, rel_tol=1e-6, abs_tol=1e-4):
             self.sampled.add(name)
 
 

@@ -172,6 +172,15 @@ def test_a_flush_is_all_lines_of_a_time():
     assert (flushes.counted, flushes.missing) == (3, 2)
 
 
+def test_two_flushes_of_a_time_have_no_mean():
+    flushes = known(Span(START, START + 60))
+    for moment in (START + 5, START + 5.3):
+        statistics = {"count": 2.0, "sum": 6.0, "mean": 3.0}
+        receive(flushes, moment, {f"stats.timers.time.{statistic}": value for statistic, value in statistics.items()})
+    flushes.finish()
+    assert (flushes.totals.sums[TIME].total, flushes.totals.sampled) == (12, set())
+
+
 def test_names_are_bounded(monkeypatch):
     monkeypatch.setattr("relay.comparing.flushes.NAMES_MOST", 3)
     flushes = known(Span(START, START + 60))
