@@ -209,8 +209,8 @@ def _state(pid: int) -> str:
 
 
 @contextmanager
-def relay_process(environ: dict[str, str], log: Path) -> Iterator[RelayProcess]:
-    relay = RelayProcess(environ, log)
+def relay_process(environ: dict[str, str], log: Path, *, command: tuple[str, ...] = ()) -> Iterator[RelayProcess]:
+    relay = RelayProcess(environ, log, command=command)
     try:
         yield relay
     finally:
