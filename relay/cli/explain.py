@@ -1,46 +1,71 @@
-"""`statsd-relay explain`: what an error code means."""
+"""`statsd-relay explain`: what becomes of a line or a name, and what an error code means."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import textwrap
-from typing import Final
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from relay.cli.pages import pages
+from relay.cli.walk import walk, walk_name
+from relay.cli.walk_text import name_rows, rows
+from relay.config.loading import load
 from relay.errors import CODES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _CODE: Final = re.compile(r"RLY\d*", re.IGNORECASE)
 _WIDTH: Final = 100
 
 
 @click.command()
-@click.argument("what", metavar="CODE")
+@click.argument("what", metavar="LINE|NAME|CODE")
+@click.option("-c", "--config", "path", type=click.Path(path_type=Path), help="TOML file of the relay.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def explain(what: str, *, as_json: bool) -> None:
-    """Say what an error CODE means, what usually causes it, and what to do."""
-    explain_code(what.upper(), as_json=as_json)
+def explain(what: str, path: Path | None, *, as_json: bool) -> None:
+    """Walk a LINE through every step, to the points that would be sent; or a NAME, as each type.
 
-
-def explain_code(code: str, *, as_json: bool) -> None:
-    """Print the page of a code.
-
-    Raises:
-        click.BadParameter: there is no such code.
+    A CODE such as RLY310 prints what it means, what usually causes it, and what to do.
     """
+    found: object
+    if _CODE.fullmatch(what):
+        found, told = _code(what.upper())
+    else:
+        found, told = _line_or_name(what, path)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for line in told:
+        click.echo(line)
+
+
+def _line_or_name(what: str, path: Path | None) -> tuple[object, Iterable[str]]:
+    """Walk. A bad line is what was asked about: the verdict is the answer, and no error of this command."""
+    text, config, now = os.fsencode(what), load(path, os.environ).config, time.time()
+    if b"\n" in text:
+        raise click.BadParameter("one line at a time")
+    if b":" in text or b"|" in text:
+        line = walk(config, text, now)
+        return line.to_json(), map(str, rows(line, config))
+    types = walk_name(config, text, now)
+    return {kind: one.to_json() for kind, one in types.items()}, map(str, name_rows(types, config))
+
+
+def _code(code: str) -> tuple[object, Iterable[str]]:
     if code not in CODES:
         raise click.BadParameter(f"there is no code {code}; there are {', '.join(CODES)}")
     page = pages()[code]
-    if as_json:
-        click.echo(json.dumps({"code": code, "meaning": CODES[code], **page._asdict()}, indent=2))
-        return
-    click.echo(_fill(f"{code}  {CODES[code]}", "", " " * 8))
+    told = [_fill(f"{code}  {CODES[code]}", "", " " * 8)]
     for title, entries in (("usual causes", page.causes), ("what to do", page.remedies)):
-        click.echo(f"\n{title}")
-        for entry in entries:
-            click.echo(_fill(entry, "  - ", "    "))
+        told += ["", title, *(_fill(entry, "  - ", "    ") for entry in entries)]
+    return {"code": code, "meaning": CODES[code], **page._asdict()}, told
 
 
 def _fill(text: str, first: str, others: str) -> str:

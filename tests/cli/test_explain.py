@@ -18,6 +18,30 @@ if TYPE_CHECKING:
     import subprocess
 
 
+RELAY = """
+[tags]
+host = "web01"
+[cloud]
+namespace = "app"
+[[rule]]
+match = "web.*.request.*"
+metric = "web.request"
+tags = { service = "$1", outcome = "$2" }
+drop_tags = ["request_id"]
+[[rule]]
+regex = '^debug\\.(\\w+)'
+type = "counter"
+action = "drop"
+"""
+
+
+@pytest.fixture
+def file(tmp_path) -> str:
+    path = tmp_path / "relay.toml"
+    path.write_text(RELAY)
+    return str(path)
+
+
 def explain(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     return run("explain", *arguments, env=env)
 
@@ -67,3 +91,100 @@ def test_a_code_that_does_not_exist(code):
     done = explain(code)
     assert done.returncode == 64
     assert f"there is no code {code.upper()}; there are RLY101, " in done.stderr
+
+
+def test_a_line_is_walked_from_the_socket_to_the_points(file):
+    done = explain("web.api.request.ok:12|ms|@0.5|#env:prod,request_id:9f3", "-c", file)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (
+        done.stdout
+        == """\
+timer       12, rate 0.5: weight 2
+dialect     DogStatsD 1.0
+tags        env=prod request_id=9f3
+rule 1      web.*.request.*  $1=api $2=ok
+            metric = "web.request", tags = { service = "$1", outcome = "$2" }, drop_tags = ["request_id"]
+name        web.api.request.ok becomes web.request: rule 1
+removed     request_id: by rule 1
+dimensions  env=prod host=web01 outcome=ok service=api  (4 of 5, 43 of 255 bytes)
+class       web.request.timer if a counter, gauge or set has had the name first
+sent as     app/web.request      type 2  sum 24  count 2  avg 12  min 12  max 12  last 12
+            app/web.request.p95  type 2  sum 12  count 1  avg 12  min 12  max 12  last 12
+"""
+    )
+
+
+def test_a_line_that_a_rule_drops(file):
+    done = explain("debug.noise:1|c", "-c", file)
+    assert done.returncode == 0
+    assert (
+        done.stdout
+        == """\
+counter     1
+dialect     StatsD
+rule 2      regex ^debug\\.(\\w+) (counters)  $1=noise
+            action = "drop"
+dropped     rule: this is what the rule asks for
+"""
+    )
+
+
+def test_a_bad_line_is_an_answer_and_no_error(file):
+    done = explain("web.hits:1x|c", "-c", file)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (
+        done.stdout
+        == """\
+rejected    bad_value: not a number, too large for one, or longer than 64 bytes
+            web.hits:1x|c
+                      ^
+"""
+    )
+    shown = json.loads(explain("web.hits:1x|c", "--json").stdout)
+    assert (shown["verdict"], shown["reason"], shown["at"]) == ("rejected", "bad_value", 10)
+
+
+def test_a_name_is_told_as_each_type(file):
+    assert (
+        explain("debug.noise", "-c", file).stdout
+        == """\
+as a        counter
+rule 2      regex ^debug\\.(\\w+) (counters)  $1=noise
+            action = "drop"
+dropped     rule: this is what the rule asks for
+as a        timer, gauge, set
+rule        no rule matches
+dimensions  host=web01  (1 of 5, 11 of 255 bytes)
+timer       app/debug.noise      type 2  sum  count  avg  min  max  last
+            app/debug.noise.p95  type 2  sum  count  avg  min  max  last
+gauge       app/debug.noise      type 2  sum  count  avg  min  max  last
+set         app/debug.noise      type 2  sum  count  avg  min  max  last
+"""
+    )
+
+
+def test_facts_for_programs(file):
+    shown = json.loads(explain("web.api.request.ok:12|ms|#request_id:9f3", "-c", file, "--json").stdout)
+    [part] = shown["parts"]
+    assert (shown["verdict"], part["rule"], part["captures"]) == ("sent", 1, ["api", "ok"])
+    assert (part["metric"], part["removed"]) == ("web.request", ["request_id"])
+    assert part["dimensions"] == {"host": "web01", "outcome": "ok", "service": "api"}
+    assert [(point["namespace"], point["metric"]) for point in shown["points"]] == [
+        ("app", "web.request"),
+        ("app", "web.request.p95"),
+    ]
+    assert json.loads(explain("debug.noise", "-c", file, "--json").stdout).keys() == {
+        "counter",
+        "timer",
+        "gauge",
+        "set",
+    }
+
+
+def test_wrong_input(file):
+    assert explain("a:1|c\nb:1|c").returncode == 64
+    assert explain("a:1|c", "b:1|c").returncode == 64
+    assert explain("a:1|c", "-c", "/nowhere.toml").returncode == 78
+    bad = explain("a:1|c", STATSD_RELAY_LIMITS_SERIES="many")
+    assert bad.returncode == 78
+    assert "error RLY102" in bad.stderr

@@ -1,0 +1,218 @@
+"""What becomes of one line, step by step: facts for `explain`, told in words by walk_text.py.
+
+Nothing is described twice: the line goes through the parser, the naming, a hot path of its own and the encoder that
+`run` would use with the same configuration, and what comes out is what would be sent. What other lines did before is
+not known here: which class owns a name, what a gauge's delta stands on, and how many series there are.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from relay.assembly import Uncounted, ingest_settings, make_encoder, make_namer, make_rules
+from relay.hotpath.choose import make_hotpath
+from relay.hotpath.explain import escape, explain, sections
+from relay.hotpath.line import is_event, parse
+from relay.model import Identity, Kind, Resolution
+from relay.naming.tags import split_inline
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from relay.config.schema import Config
+    from relay.hotpath.line import Group
+    from relay.model import Tally
+    from relay.naming import Namer
+    from relay.naming.ruleset import Ruleset
+    from relay.naming.trace import Trace
+
+_TYPES: Final = {Kind.COUNTER: b"c", Kind.TIMER: b"ms", Kind.GAUGE: b"g", Kind.SET: b"s"}
+_INLINE: Final = ("graphite", "influx", "librato", "signalfx")
+_VERSIONS: Final = (
+    (b"card:", "1.6"),
+    (b"e:", "1.5"),
+    (b"c:in-", "1.4"),
+    (b"c:ci-", "1.4"),
+    (b"T", "1.3"),
+    (b"c:", "1.2"),
+)
+"""Of the DogStatsD protocol, by the section that came with it; the newest first."""
+_READ: Final = (b"@", b"#", b"T")
+"""Sections that say something about the metric."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Samples that share a type and its sections; a line has one, except in the older form `a:1|c:2|ms`."""
+
+    kind: Kind
+    values: list[str]
+    """As they came."""
+    rate: str
+    """As it came; "" if there was none."""
+    weight: float
+    """1 / rate; 1 for gauges and sets."""
+    time: int | None
+    """Of `|T`, in seconds."""
+    unused: list[str]
+    """Sections that say nothing about the metric."""
+    dialect: str
+    off: str
+    """A dialect that this looks like, and that is not on."""
+    trace: Trace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walk:
+    """Everything about one line."""
+
+    line: bytes
+    verdict: str
+    """sent, rejected, dropped or event."""
+    reason: str = ""
+    """Of what is rejected or dropped."""
+    why: str = ""
+    at: int | None = None
+    """Byte where reading stopped, if it did."""
+    late: bool = False
+    """Its time lies in another window."""
+    parts: Sequence[Part] = field(default_factory=list)
+    points: list[dict[str, Any]] = field(default_factory=list)
+    """As they would be sent if nothing else came in that minute."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {
+            "line": self.line.decode("utf-8", "replace"),
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "why": self.why,
+            "at": self.at,
+            "late": self.late,
+            "parts": [_plain(part) for part in self.parts],
+            "points": self.points,
+        }
+
+
+def _plain(part: Part) -> dict[str, Any]:
+    trace = part.trace
+    series = trace.outcome.series if isinstance(trace.outcome, Resolution) else None
+    return {
+        "type": part.kind,
+        "values": part.values,
+        "rate": part.rate,
+        "weight": part.weight,
+        "time": part.time,
+        "unused": part.unused,
+        "dialect": part.dialect,
+        "dialect_off": part.off,
+        "name": trace.name,
+        "tags": [*trace.inline, *trace.section],
+        "rule": trace.rule,
+        "captures": trace.captures,
+        "removed": trace.removed,
+        "unsent": trace.unsent,
+        "metric": series.metric if series else None,
+        "dimensions": dict(series.dimensions) if series else None,
+    }
+
+
+def walk(config: Config, line: bytes, now: float) -> Walk:
+    """Take a line that comes now, by UDP.
+
+    Raises:
+        RelayError: RLY900, the native hot path was asked for and is not installed.
+    """
+    return _walk(config, make_rules(config), line, now)
+
+
+def walk_name(config: Config, name: bytes, now: float) -> dict[Kind, Walk]:
+    """Take a sample of a name, as each type by itself.
+
+    Raises:
+        RelayError: see `walk`.
+    """
+    rules = make_rules(config)
+    return {kind: _walk(config, rules, name + b":1|" + type_, now) for kind, type_ in _TYPES.items()}
+
+
+def _walk(config: Config, rules: Ruleset, line: bytes, now: float) -> Walk:
+    line = line.removesuffix(b"\r")
+    if is_event(line):
+        return Walk(line=line, verdict="event")
+    namer = make_namer(config, rules, notices=Uncounted())
+    tally, points = _send(config, namer, line, now)
+    reason = next(iter((*tally.rejected, *tally.samples_dropped)), "" if points else "name_collision")
+    at, why = explain(line, reason) if tally.rejected else (None, "")
+    return Walk(
+        line=line,
+        verdict="rejected" if tally.rejected else "sent" if points else "dropped",
+        reason=reason,
+        why=why,
+        at=at,
+        late=tally.samples_late > 0,
+        parts=_parts(line, namer, config.listen.dialects),
+        points=points,
+    )
+
+
+def _send(config: Config, namer: Namer, line: bytes, now: float) -> tuple[Tally, list[dict[str, Any]]]:
+    """Let a line go the whole way, in a window of its own."""
+    settings = ingest_settings(config)
+    hotpath = make_hotpath("python", **settings.limits())
+    start = int(now) // settings.window_seconds * settings.window_seconds
+    hotpath.open_window(start)
+    hotpath.feed(line, now)
+    while identities := hotpath.unresolved(1000):
+        hotpath.resolve([(identity, namer.resolve(identity)) for identity in identities])
+    hotpath.close_window(start + settings.window_seconds)
+    encoding = make_encoder(config).encode_window(hotpath.closed_window())
+    for _ in encoding.prepare():
+        pass
+    return hotpath.tally(), [json.loads(point.body) for point in encoding]
+
+
+def _parts(line: bytes, namer: Namer, dialects: Collection[str]) -> list[Part]:
+    """Return what stands in a line by the grammar; `namer` knows its names."""
+    parsed = parse(line)
+    if isinstance(parsed, str):
+        return []
+    found = []
+    for group, own in zip(parsed.groups, sections(line), strict=True):
+        identity = Identity(parsed.name, group.kind, group.tags)
+        found.append(_part(group, own, namer.trace(identity), off=_off(identity, dialects)))
+    return found
+
+
+def _part(group: Group, own: Sequence[bytes], trace: Trace, *, off: str) -> Part:
+    rates = [section[1:] for section in own if section.startswith(b"@")]
+    return Part(
+        kind=group.kind,
+        values=[escape(value) for value in group.values],
+        rate=escape(rates[-1]) if rates else "",
+        weight=group.weight,
+        time=group.timestamp,
+        unused=[escape(section) for section in own if not section.startswith(_READ)],
+        dialect=_dialect(group, own),
+        off=off,
+        trace=trace,
+    )
+
+
+def _dialect(group: Group, own: Sequence[bytes]) -> str:
+    """Return the oldest protocol that has all of this."""
+    for start, version in _VERSIONS:
+        if any(section.startswith(start) for section in own):
+            return f"DogStatsD {version}"
+    if len(group.values) > 1:
+        return "DogStatsD 1.1"
+    return "DogStatsD 1.0" if any(section.startswith(b"#") for section in own) else "StatsD"
+
+
+def _off(identity: Identity, dialects: Collection[str]) -> str:
+    if identity.tags and "dogstatsd" not in dialects:
+        return "dogstatsd"
+    name = identity.name.decode("utf-8", "replace")
+    return next((one for one in _INLINE if one not in dialects and split_inline(name, [one])[1]), "")

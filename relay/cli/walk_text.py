@@ -1,0 +1,210 @@
+"""The walk of a line in words: rows of a label and a text, which `explain` prints one below the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+
+from relay import limits
+from relay.cli.locating import as_time
+from relay.config.types import to_toml
+from relay.hotpath.explain import escape, show
+from relay.model import Kind, Resolution
+from relay.naming.characters import clean_name, clean_value
+from relay.naming.dimensions import NOBODY, legal_pairs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from relay.cli.walk import Part, Walk
+    from relay.config.schema import Config, Rule
+    from relay.model import Series
+    from relay.naming.dimensions import Pair
+    from relay.naming.trace import Trace
+
+_MOST: Final = 8
+"""Values of a packed line that are shown."""
+_LABEL: Final = 12
+"""Columns."""
+_DROPPED: Final = {
+    "rule": "this is what the rule asks for",
+    "no_legal_name": 'the name has characters that the API does not take, and [listen] names = "strict"',
+    "too_old": "its time is older than [cloud] max_age",
+    "too_far_ahead": "its time lies over a minute ahead",
+    "late_gauge": "its time lies in another window: it is not this one's last value",
+    "name_collision": "another type of this line sends that very name",
+}
+"""By reason of dropped samples that one line alone can come to."""
+
+
+class Row(NamedTuple):
+    """One line of the answer; an empty label: it belongs to the row before."""
+
+    label: str
+    text: str
+
+    def __str__(self) -> str:
+        """In two columns."""
+        return f"{self.label:<{_LABEL}}{self.text}".rstrip()
+
+
+def rows(walk: Walk, config: Config) -> Iterator[Row]:
+    """Yield the steps of a line."""
+    for part in walk.parts:
+        yield from _received(part)
+        yield from _naming(part.trace, config)
+        if isinstance(part.trace.outcome, Resolution):
+            yield _class(part.kind, part.trace.outcome.series)
+    yield from _verdict(walk)
+    if walk.at is not None:
+        shown, column = show(walk.line, walk.at)
+        yield Row("", shown)
+        yield Row("", f"{' ' * column}^")
+    yield from _points([("sent as", walk)], values=True)
+
+
+def name_rows(walks: Mapping[Kind, Walk], config: Config) -> Iterator[Row]:
+    """Yield the steps of a name: types that go the same way together."""
+    ways: dict[tuple[Row, ...], list[tuple[str, Walk]]] = {}
+    for kind, walk in walks.items():
+        way = [row for part in walk.parts for row in _naming(part.trace, config)]
+        ways.setdefault((*way, *_verdict(walk)), []).append((str(kind), walk))
+    for steps, together in ways.items():
+        yield Row("as a", ", ".join(kind for kind, _ in together))
+        yield from steps
+        yield from _points(together, values=False)
+
+
+def _received(part: Part) -> Iterator[Row]:
+    yield Row(str(part.kind), _values(part))
+    yield Row("dialect", part.dialect)
+    if part.off:
+        yield Row("", f"tags of {part.off} are not read: it is not in [listen] dialects")
+    if part.time is not None:
+        yield Row("time", as_time(part.time))
+    if part.unused:
+        yield Row("unused", " ".join(part.unused))
+    tags = [*part.trace.inline, *part.trace.section]
+    if tags:
+        yield Row("tags", _pairs(tags))
+
+
+def _values(part: Part) -> str:
+    more = len(part.values) - _MOST
+    text = " ".join(part.values[:_MOST]) + (f" and {more} more" if more > 0 else "")
+    if part.kind is Kind.GAUGE and part.values[0].startswith(("+", "-")):
+        text += ", a change of its last value, which is 0 here"
+    if part.rate and part.kind in (Kind.GAUGE, Kind.SET):
+        return f"{text}; its rate says nothing"
+    return f"{text}, rate {part.rate}: weight {part.weight:g}" if part.rate else text
+
+
+def _naming(trace: Trace, config: Config) -> Iterator[Row]:
+    """Yield what naming does with a name and its tags."""
+    yield from _rule(trace, config.rule)
+    if isinstance(trace.outcome, Resolution):
+        yield from _name(trace, trace.outcome.series)
+        yield from _cleaned([*trace.inline, *trace.section])
+        yield from _removed(trace, trace.outcome.series, config.tags)
+        yield _dimensions(trace.outcome.series.dimensions)
+
+
+def _rule(trace: Trace, rules: Sequence[Rule]) -> Iterator[Row]:
+    if not trace.rule:
+        yield Row("rule", "no rule matches" if rules else "no rule is configured")
+        return
+    rule = rules[trace.rule - 1]
+    captures = " ".join(f"${number}={escape(text.encode())}" for number, text in enumerate(trace.captures, 1))
+    yield Row(f"rule {trace.rule}", f"{pattern(match=rule.match, regex=rule.regex, type_=rule.type)}  {captures}")
+    own = {"match", "regex", "type"}
+    said = [
+        f"{info.name} = {to_toml(value)}"
+        for info in msgspec.structs.fields(rule)
+        if info.name not in own and (value := getattr(rule, info.name)) and value != info.default
+    ]
+    if said:
+        yield Row("", ", ".join(said))
+
+
+def pattern(*, match: str, regex: str, type_: str) -> str:
+    """Return what a rule matches, as one line of ASCII."""
+    text = f"regex {regex}" if regex else match
+    shown = "".join(one if one.isascii() and one.isprintable() else escape(one.encode()) for one in text)
+    return f"{shown} ({type_}s)" if type_ else shown
+
+
+def _name(trace: Trace, series: Series) -> Iterator[Row]:
+    sent = series.metric.removesuffix(f".{series.kind}") if series.derived else series.metric
+    clean = clean_name(trace.metric)
+    reasons = [] if trace.metric == trace.name else [f"rule {trace.rule}"]
+    if clean != trace.metric:
+        reasons.append("what the API does not take becomes _ or goes")
+    if sent != clean and sent.endswith(clean):
+        reasons.append(f"prefix {sent.removesuffix(clean)}")
+    elif sent != clean:
+        reasons.append(f"cut to {limits.NAME_BYTES} bytes with a hash")
+    if reasons:
+        yield Row("name", f"{escape(trace.name.encode())} becomes {sent}: {', '.join(reasons)}")
+
+
+def _cleaned(tags: Sequence[Pair]) -> Iterator[Row]:
+    legal = [(clean_name(key), clean_value(value)) for key, value in tags]
+    last = {pair[0]: number for number, pair in enumerate(legal) if all(pair)}
+    for number, (tag, pair) in enumerate(zip(tags, legal, strict=True)):
+        if not all(pair):
+            yield Row("removed", f"{_pairs([tag])}: nothing legal is left of its key or value")
+        elif last[pair[0]] != number:
+            yield Row("removed", f"{_pairs([tag])}: its key comes again")
+        elif pair != tag:
+            yield Row("rewritten", f"{_pairs([tag])} becomes {_pairs([pair])}")
+
+
+def _removed(trace: Trace, series: Series, defaults: Mapping[str, str]) -> Iterator[Row]:
+    if trace.removed:
+        yield Row("removed", f"{' '.join(trace.removed)}: by rule {trace.rule}")
+    sent = dict(series.dimensions)
+    unsent = [*trace.unsent, *(key for key in legal_pairs(defaults.items()) if key not in (*sent, *trace.unsent))]
+    if unsent:
+        why = f"the API takes {limits.DIMENSIONS_MAX} tags, {limits.DIMENSIONS_BYTES} bytes in all"
+        yield Row("removed", f"{' '.join(unsent)}: {why}")
+
+
+def _dimensions(dimensions: Sequence[Pair]) -> Row:
+    if tuple(dimensions) == (NOBODY,):
+        return Row("dimensions", f"{_pairs(dimensions)}: there is no tag, and the API wants one")
+    size = sum(len(key) + len(value) + 2 for key, value in dimensions)
+    used = f"{len(dimensions)} of {limits.DIMENSIONS_MAX}, {size} of {limits.DIMENSIONS_BYTES} bytes"
+    return Row("dimensions", f"{_pairs(dimensions)}  ({used})")
+
+
+def _class(kind: Kind, series: Series) -> Row:
+    if series.derived:
+        return Row("class", f"its name belongs to another type, so .{kind} is added")
+    a, b, c = (other for other in Kind if other is not kind)
+    return Row("class", f"{limits.fit(series.metric, f'.{kind}')} if a {a}, {b} or {c} has had the name first")
+
+
+def _verdict(walk: Walk) -> Iterator[Row]:
+    if walk.verdict == "event":
+        yield Row("event", "a DogStatsD event or service check is counted, and makes no metric")
+    elif walk.verdict == "rejected":
+        yield Row("rejected", f"{walk.reason}: {walk.why}")
+    elif walk.reason:
+        yield Row("dropped", f"{walk.reason}: {_DROPPED[walk.reason]}")
+    elif walk.late:
+        yield Row("late", "its time lies in another window; it joins the open one")
+
+
+def _points(walks: Sequence[tuple[str, Walk]], *, values: bool) -> Iterator[Row]:
+    """Yield what goes to the cloud of each walk, under its label; without the values their names alone."""
+    sent = [(label if point is walk.points[0] else "", point) for label, walk in walks for point in walk.points]
+    names = [f"{point['namespace']}/{point['metric']}" for _, point in sent]
+    width = max(map(len, names), default=0)
+    for name, (label, point) in zip(names, sent, strict=True):
+        shown = "  ".join(f"{key} {value}" if values else key for key, value in point["values"].items())
+        yield Row(label, f"{name:<{width}}  type {point['type']}  {shown}")
+
+
+def _pairs(pairs: Sequence[Pair]) -> str:
+    return " ".join(escape(f"{key}={value}".encode()) for key, value in pairs)
