@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import time
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -24,6 +25,8 @@ _TURN: Final = 256
 _FLUSH_SECONDS: Final = 0.25
 _DRAIN_SECONDS: Final = 2.0
 """At the end, for what the kernel holds."""
+_PROBES: Final = 100
+_PROBE_SECONDS: Final = 0.002
 _PEERS: Final = 1024
 """Addresses remembered in packed form."""
 
@@ -55,6 +58,7 @@ class Recorder:
     def __init__(self, sock: socket.socket, ears: Ears) -> None:
         self._sock, self._ears = sock, ears
         sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        _wait_for_times()
         self._space = socket.CMSG_SPACE(_TIMESPEC.size)
         self._packed = lru_cache(_PEERS)(lambda host: socket.inet_pton(sock.family, host.partition("%")[0]))
         host, port = sock.getsockname()[:2]
@@ -100,6 +104,23 @@ class Recorder:
                 self.is_full = True
                 return False
         return True
+
+
+def _wait_for_times() -> None:
+    """Return when the kernel notes times as datagrams come: some milliseconds after somebody has asked for them.
+
+    Until then it notes when they are taken. That is one switch for all sockets, so it is seen at any.
+    """
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:  # no loopback: no way to see it
+        probe.setblocking(False)
+        probe.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        probe.bind(("127.0.0.1", 0))
+        for _ in range(_PROBES):
+            probe.sendto(b"", probe.getsockname())
+            sent = time.time_ns()
+            time.sleep(_PROBE_SECONDS)
+            if _read_time(probe.recvmsg(1, socket.CMSG_SPACE(_TIMESPEC.size))[1]) <= sent:
+                return
 
 
 def _read_time(control: list[tuple[int, int, bytes]]) -> int:

@@ -98,6 +98,7 @@ def test_what_is_captured_is_replayed_and_captured_again(tmp_path):
     assert times[-1] - times[0] > (53 * 0.02 - replayed["late_seconds"] - 0.01) * 1e9
     assert (summary["datagrams"], summary["lines"], summary["kernel_drops"], summary["full"]) == (54, 54, 0, False)
     assert summary["bytes"] == (tmp_path / "x.pcap").stat().st_size
+    assert (summary["first_ns"], summary["last_ns"]) == (times[0], times[-1])
     assert (tmp_path / "x.pcap").stat().st_mode & 0o777 == 0o600
 
 

@@ -12,6 +12,7 @@ from collections import Counter
 import pytest
 
 from relay.listener.sockets import Address, open_udp
+from relay.listener.udp import read_meminfo
 from relay.traffic.packet import Endpoint
 from relay.traffic.pcap import PcapReader, Received
 from relay.traffic.recorder import Recorder
@@ -90,6 +91,28 @@ def test_the_time_is_when_the_kernel_received_it(sock, fd, tmp_path):
     recorder.run(Recording(fd, limit=1 << 30), seconds=60, progress=lambda: None)
     [received] = read(tmp_path / "x.pcap")
     assert received.time <= sent, "not when it was taken, 50 ms later"
+
+
+def test_what_arrives_after_the_end_is_not_taken(sock, fd, tmp_path, monkeypatch):
+    """The end is set 10 s ago; datagrams whose times are known to be later stay where they are."""
+    ears = Ears()
+    ears.is_interrupted = True
+    recorder = Recorder(sock, ears)
+    send(sock, b"a:1|c")
+    now, real = iter([time.time_ns() - 10**10]), time.time_ns
+    monkeypatch.setattr("relay.traffic.recorder.time.time_ns", lambda: next(now, None) or real())
+    recorder.run(Recording(fd, limit=1 << 30), seconds=60, progress=lambda: None)
+    assert read(tmp_path / "x.pcap") == []
+
+
+def test_what_the_kernel_drops_is_known_exactly(fd, tmp_path):
+    [held] = open_udp(Address("127.0.0.1", 0), receive_buffer=4_096)
+    with held.socket as sock:
+        send(sock, *[b"a:1|c"] * 100)
+        recorder, recording = Recorder(sock, Ears()), Recording(fd, limit=1 << 30)
+        recorder.run(recording, seconds=60, progress=lambda: None)
+        assert recording.datagrams + read_meminfo(sock)[8] == 100
+    assert 0 < len(read(tmp_path / "x.pcap")) == recording.datagrams < 100
 
 
 def test_it_ends_when_the_time_is_over(sock, fd, tmp_path):
