@@ -1,1 +1,1 @@
-"""The port for people and probes: health, readiness, metrics."""
+"""The port for people and probes: health, readiness, metrics, and the text console."""

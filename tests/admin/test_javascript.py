@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from relay.admin.javascript import inspect, number
+from tests.support.node import expect_node
 
 _NODE = """
 const util = require('util');
@@ -41,8 +41,7 @@ NUMBERS = st.one_of(
 
 @pytest.fixture(scope="module")
 def node():
-    if not shutil.which("node"):
-        pytest.fail("node is needed: it is what the maps are compared with")
+    expect_node()
     process = subprocess.Popen(["node", "-e", _NODE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def ask(entries: list[tuple[str, float | str]]) -> str:

@@ -298,6 +298,8 @@ def test_a_snapshot_has_every_row_in_the_order_they_came_and_can_be_taken_while_
     rows += [row for part in parts for row in part]
     assert [(series.metric, rollup.last) for series, rollup in rows][:700] == [(f"m{n}", n) for n in range(700)]
     assert ("m0", "", 5) in looked_at(hotpath)
+    hotpath.forget([series for series, _ in rows[1:3]])
+    assert [metric for metric, *_ in looked_at(hotpath)][:3] == ["m0", "m3", "m4"]
     assert hotpath.tally().last_at == NOW
 
 

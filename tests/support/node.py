@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,6 +13,15 @@ DIRECTORY = CLIENTS.parents[1] / ".clients"
 
 def has_node() -> bool:
     return shutil.which("npm") is not None
+
+
+def expect_node() -> None:
+    """Skip the test where there is no node, unless it is expected."""
+    import pytest  # benchmarks have none
+
+    if not has_node():
+        assert "RELAY_EXPECT_NODE" not in os.environ, "node is expected here and absent"
+        pytest.skip("node is not installed")
 
 
 def install() -> Path:

@@ -222,7 +222,7 @@ void entry_release(registry *registry, const entry *entry) {
 
 void entry_remove(registry *registry, window *window, size_t index) {
     entry removed = window->entries[index];
-    window->entries[index] = window->entries[--window->used];
+    memmove(&window->entries[index], &window->entries[index + 1], (--window->used - index) * sizeof removed);
     window->active_gauges -= removed.series->kind == GAUGE;
     --*metric_active(removed.series->metric, window->number);
     entry_release(registry, &removed);

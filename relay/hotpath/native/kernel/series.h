@@ -104,7 +104,7 @@ static inline size_t window_series(const registry *registry, const window *windo
 /* Gives back one entry of a window whose rows were read. */
 void entry_release(registry *registry, const entry *entry);
 
-/* Takes an entry out of the open window; its samples are the caller's to account for. */
+/* Takes an entry out of the open window, whose order stays; its samples are the caller's to account for. */
 void entry_remove(registry *registry, window *window, size_t index);
 
 /* Forgets a gauge's base; it must be idle. */

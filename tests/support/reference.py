@@ -1,0 +1,94 @@
+"""The reference daemon, statsd/statsd of npm, and what is around it: its proxy, its checks."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tests.support.node import install
+from tests.support.relay import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class Node:
+    """A program of the npm package with a UDP port and a management port."""
+
+    def __init__(self, directory: Path, program: str, **settings) -> None:
+        self.udp, self.console = free_port(), free_port(socket.SOCK_STREAM)
+        self.package = install() / "statsd"
+        self._log = directory / f"{program}-{self.udp}.log"
+        config = directory / f"{program}-{self.udp}.json"
+        # A file of settings is a JavaScript object, so JSON will do.
+        config.write_text(
+            json.dumps(
+                {
+                    "port": self.udp,
+                    "address": "127.0.0.1",
+                    "host": "127.0.0.1",
+                    "mgmt_port": self.console,
+                    "mgmt_address": "127.0.0.1",
+                    **settings,
+                }
+            )
+        )
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                ["node", "--no-deprecation", self.package / program, config], stdout=log, stderr=log, cwd=self.package
+            )
+
+    def wait(self) -> None:
+        """Return when it answers."""
+        for _ in range(500):
+            try:
+                if ask(self.console, b"health").startswith(b"health: "):
+                    return
+            except OSError:
+                time.sleep(0.02)
+        raise AssertionError(self.text())
+
+    def text(self) -> str:
+        return self._log.read_text()
+
+    def send(self, *datagrams: bytes) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            for datagram in datagrams:
+                sock.sendto(datagram, ("127.0.0.1", self.udp))
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(10)
+
+
+@contextmanager
+def running(directory: Path, program: str, **settings) -> Iterator[Node]:
+    node = Node(directory, program, **settings)
+    try:
+        node.wait()
+        yield node
+    finally:
+        node.stop()
+
+
+def ask(port: int, command: bytes) -> bytes:
+    """Return everything that a management port says to some bytes, which are all there will be."""
+    with socket.create_connection(("127.0.0.1", port), 5) as sock:
+        sock.sendall(command)
+        sock.shutdown(socket.SHUT_WR)
+        found = b""
+        while chunk := sock.recv(1 << 16):
+            found += chunk
+        return found
+
+
+def wait_until(true, *, within: float = 10) -> None:
+    deadline = time.monotonic() + within
+    while not true():
+        assert time.monotonic() < deadline, "it did not become true"
+        time.sleep(0.02)
