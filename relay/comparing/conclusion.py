@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from relay.comparing.matching import Matching
+from relay.comparing.matching import Matching, Verdict
 from relay.comparing.renaming import Renaming
 from relay.comparing.report import Report
 from relay.errors import ExitCode, Problem, RelayError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _SHOWN: Final = 3
 """Names that nobody understood."""
 _NAME_MOST: Final = 80
+_EDGES: Final = "no traffic around both edges would make the bound 0; with a longer --for it weighs less"
 
 
 def conclude(
@@ -47,15 +48,16 @@ def conclude(
     renaming = Renaming(namers=namers, is_own=namespaces.is_own)
     old = renaming.rename(flushes.totals)
     matching = Matching(old, session.metrics, reserved=reserved, counter_scale=counter_scale)
+    rows = matching.rows()
     return Report(
         span=span,
         windows=session.closed,
         flushes=flushes.counted,
         near=flushes.near,
         interval=flushes.dating.interval,
-        rows=matching.rows(),
+        rows=rows,
         left_out=renaming.left_out + matching.left_out,
-        notes=list(_notes(flushes)),
+        notes=[*_notes(flushes), *([_EDGES] if any(row.verdict is Verdict.WITHIN for row in rows) else [])],
     )
 
 

@@ -251,3 +251,6 @@ def test_a_conclusion_notes_what_a_reader_should_know():
     assert [row.verdict for row in found.rows] == [Verdict.EQUAL]
     assert len(found.notes) == 6
     assert "flush_counts" in found.notes[-1]
+    flushes.totals.sums[Key(COUNTER, "hits")].high, session.metrics["hits"].sum = 2.0, 4.0
+    found = conclude(session, flushes, namers=namers(Config(tags={})), reserved="statsd_relay", counter_scale=1)
+    assert "--for" in found.notes[-1]
