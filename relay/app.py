@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from relay import limits
-from relay.assembly import begin_window, ingest_settings, make_encoder, make_namer, make_rules, open_ingest
+from relay.assembly import begin_window, ingest_settings, make_admin, make_encoder, make_namer, make_rules, open_ingest
 from relay.delivery.checkpoint import Checkpointer, CheckpointFiles
 from relay.egress import Egress, pack_requests, pool_settings
 from relay.hotpath.choose import make_hotpath, tell_of_hotpath
@@ -224,11 +224,7 @@ class Relay:
     async def _open_admin(self) -> AdminServer:
         """Import it only now: its libraries take half of a start, and the sockets are read meanwhile."""
         await asyncio.to_thread(import_module, "relay.admin.server")
-        from relay.admin.server import AdminServer  # noqa: PLC0415 - see above
-        from relay.admin.tees import tee_routes  # noqa: PLC0415
-
-        listen, hosts, routes = self.config.admin.listen, self.config.admin.hosts, tee_routes(self.ingest.tees)
-        admin = AdminServer(listen=listen, state=self.status, routes=routes, hosts=hosts)
+        admin = make_admin(self.config.admin, self.status, rules=lambda: (self.config.rule, self.namer))
         self._closing.push_async_callback(admin.stop)
         self._closing.callback(self._windows.close)
         await admin.start()

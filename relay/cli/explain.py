@@ -1,4 +1,4 @@
-"""`statsd-relay explain`: what becomes of a line or a name, and what an error code means."""
+"""`statsd-relay explain`: what becomes of a line or a name, what an error code means, and what the rules do."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
+import msgspec
 
 from relay.cli.pages import pages
+from relay.cli.rule_table import fetch_table, table_lines
 from relay.cli.walk import walk, walk_name
 from relay.cli.walk_text import name_rows, rows
 from relay.config.loading import load
@@ -26,17 +28,20 @@ _WIDTH: Final = 100
 
 
 @click.command()
-@click.argument("what", metavar="LINE|NAME|CODE")
+@click.argument("what", metavar="[LINE|NAME|CODE]", required=False)
 @click.option("-c", "--config", "path", type=click.Path(path_type=Path), help="TOML file of the relay.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def explain(what: str, path: Path | None, *, as_json: bool) -> None:
+def explain(what: str | None, path: Path | None, *, as_json: bool) -> None:
     """Walk a LINE through every step, to the points that would be sent; or a NAME, as each type.
 
-    A CODE such as RLY310 prints what it means, what usually causes it, and what to do.
+    A CODE such as RLY310 prints what it means, what usually causes it, and what to do. Without an argument: the rules
+    of the running relay, how many names each has taken, and the newest names that none has.
     """
     found: object
-    if _CODE.fullmatch(what):
+    if what and _CODE.fullmatch(what):
         found, told = _code(what.upper())
+    elif what is None:
+        found, told = _rules(path)
     else:
         found, told = _line_or_name(what, path)
     if as_json:
@@ -56,6 +61,11 @@ def _line_or_name(what: str, path: Path | None) -> tuple[object, Iterable[str]]:
         return line.to_json(), map(str, rows(line, config))
     types = walk_name(config, text, now)
     return {kind: one.to_json() for kind, one in types.items()}, map(str, name_rows(types, config))
+
+
+def _rules(path: Path | None) -> tuple[object, Iterable[str]]:
+    found = fetch_table(load(path, os.environ).config.admin.listen)
+    return msgspec.to_builtins(found), table_lines(found)
 
 
 def _code(code: str) -> tuple[object, Iterable[str]]:

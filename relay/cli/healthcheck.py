@@ -11,6 +11,7 @@ from relay.errors import ExitCode, Problem, RelayError
 
 TIMEOUT = 3.0
 PORT_MOST = 65_535
+_FIX = "start it, or name its [admin] listen with --admin"
 
 
 @click.command()
@@ -27,8 +28,15 @@ def healthcheck(admin: str | None, *, ready: bool) -> None:
     raise SystemExit(ExitCode.OK if status == 200 else ExitCode.UNREACHABLE)
 
 
-def ask(host: str, port: str, path: str) -> tuple[int, str]:
+def ask(host: str, port: str, path: str, *, most: int = 1000, fix: str = _FIX) -> tuple[int, str]:
     """Return status and body of one request; a relay that listens everywhere is asked on loopback.
+
+    Args:
+        host: name or address, without brackets.
+        port: of TCP.
+        path: of the request.
+        most: bytes of the body that are read.
+        fix: what to say if nobody answers.
 
     Raises:
         RelayError: nobody answers.
@@ -38,8 +46,7 @@ def ask(host: str, port: str, path: str) -> tuple[int, str]:
         connection = http.client.HTTPConnection(here, int(port), timeout=TIMEOUT)
         connection.request("GET", path)
         answer = connection.getresponse()
-        return answer.status, answer.read(1000).decode("utf-8", "replace").strip()
+        return answer.status, answer.read(most).decode("utf-8", "replace").strip()
     except (OSError, http.client.HTTPException) as error:
         message = f"no relay answers on {here}:{port}: {error}"
-        fix = "start it, or name its [admin] listen with --admin"
         raise RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.UNREACHABLE) from error

@@ -1,0 +1,88 @@
+"""The rules of a running relay, asked of its admin port, as a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from relay.cli.healthcheck import ask
+from relay.cli.locating import plural
+from relay.cli.walk_text import pattern
+from relay.errors import ExitCode, Problem, RelayError
+from relay.hotpath.explain import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_BYTES_MOST: Final = 4 * 1024 * 1024
+"""Of an answer: 1,000 rules and 100 names are some 200 KiB."""
+_NAMES_SHOWN: Final = 20
+_FIX: Final = "start it, or name its file with -c, so that its [admin] listen is known"
+
+
+class RuleHits(msgspec.Struct):
+    """One rule."""
+
+    number: int
+    match: str
+    regex: str
+    type: str
+    hits: int
+
+
+class Unmatched(msgspec.Struct):
+    """What followed none."""
+
+    count: int
+    names: list[str]
+
+
+class Table(msgspec.Struct):
+    """The answer of `GET /api/v1/rules`."""
+
+    rules: list[RuleHits]
+    unmatched: Unmatched
+
+
+def fetch_table(listen: str) -> Table:
+    """Return what the relay says of its rules.
+
+    Args:
+        listen: `[admin] listen`.
+
+    Raises:
+        RelayError: nobody answers there, or it is something else.
+    """
+    if not listen:
+        raise _unreachable('[admin] listen is "": this relay has no admin port', "give it one, and reload")
+    host, _, port = listen.rpartition(":")
+    status, body = ask(host.strip("[]"), port, "/api/v1/rules", most=_BYTES_MOST, fix=_FIX)
+    if status != 200:
+        raise _unreachable(f"{listen} answers {status}: {escape(body.encode())[:200]}", _FIX)
+    try:
+        table = msgspec.json.decode(body, type=Table)
+    except msgspec.MsgspecError as error:
+        raise _unreachable(f"what answers on {listen} is no relay: {error}", _FIX) from error
+    return table
+
+
+def table_lines(table: Table) -> Iterator[str]:
+    """Yield the table: the rules, then the newest names that no rule matched."""
+    if not table.rules:
+        yield "there are no rules"
+        return
+    yield "rule    hits  matches"
+    for rule in table.rules:
+        matches = pattern(match=rule.match, regex=rule.regex, type_=rule.type)
+        never = "" if rule.hits else "  never matched"
+        yield f"{rule.number:>4}{rule.hits:>8}  {matches}{never}"
+    names = table.unmatched.names
+    yield f"no rule matched {plural(table.unmatched.count, 'time')}" + (", the newest names first:" if names else "")
+    yield from (f"  {escape(name.encode('utf-8', 'replace'))}" for name in names[:_NAMES_SHOWN])
+    if len(names) > _NAMES_SHOWN:
+        yield f"  and {len(names) - _NAMES_SHOWN} more with --json"
+
+
+def _unreachable(message: str, fix: str) -> RelayError:
+    return RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.UNREACHABLE)

@@ -1,0 +1,138 @@
+"""The rules of a running relay: the route, and `explain` without an argument, which asks it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+
+import pytest
+from aiohttp import web
+
+from relay.admin.rules import rule_routes
+from relay.admin.server import AdminServer
+from relay.config.schema import Rule
+from tests.cli.test_commands import run
+from tests.support.inprocess import open_relay
+
+
+def rule(match="", regex="", type_=""):
+    return SimpleNamespace(match=match, regex=regex, type=type_)
+
+
+RULES = [rule("web.*.request.*"), rule(regex=r"^jobs\.(.+)$"), rule("old.**", type_="timer")]
+NAMES = ["new\x1b.name", *(f"name{number}" for number in range(30))]
+NAMER = SimpleNamespace(hits=[1204, 0, 3], unmatched=SimpleNamespace(count=7001, names=NAMES))
+
+
+@asynccontextmanager
+async def serving(*, rules=RULES, namer=NAMER, routes=None):
+    """Yield the address of an admin port, as the environment of a command names it."""
+    admin = AdminServer(
+        listen="127.0.0.1:0",
+        state=SimpleNamespace(healthy=None, ready=None),
+        routes=rule_routes(lambda: (rules, namer)) if routes is None else routes,
+    )
+    await admin.start()
+    try:
+        yield f"127.0.0.1:{admin.bound[1]}"
+    finally:
+        await admin.stop()
+
+
+async def explain(address: str, *arguments: str):
+    return await asyncio.to_thread(run, "explain", *arguments, env={"STATSD_RELAY_ADMIN_LISTEN": address})
+
+
+async def test_the_table_of_a_running_relay():
+    async with serving() as address:
+        done = await explain(address)
+        shown = json.loads((await explain(address, "--json")).stdout)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[:7] == [
+        "rule    hits  matches",
+        "   1    1204  web.*.request.*",
+        r"   2       0  regex ^jobs\.(.+)$  never matched",
+        "   3       3  old.** (timers)",
+        "no rule matched 7001 times, the newest names first:",
+        r"  new\x1b.name",
+        "  name0",
+    ]
+    assert lines[-2:] == ["  name18", "  and 11 more with --json"]
+    assert shown["rules"][1] == {"number": 2, "match": "", "regex": r"^jobs\.(.+)$", "type": "", "hits": 0}
+    assert shown["unmatched"] == {"count": 7001, "names": NAMES}
+
+
+async def test_the_rules_of_a_relay_at_work(tmp_path):
+    async with open_relay(tmp_path, rule=[Rule(match="web.**"), Rule(match="never.*")]) as running:
+        await running.feed(b"web.a:1|c\nweb.b:1|c\nweb.a:1|c\nother:1|c")
+        while running.relay.namer.unmatched.count == 0:
+            await asyncio.sleep(0.01)
+        done = await explain(f"127.0.0.1:{running.relay.admin.bound[1]}")
+    assert done.stdout.splitlines() == [
+        "rule    hits  matches",
+        "   1       2  web.**",
+        "   2       0  never.*  never matched",
+        "no rule matched 1 time, the newest names first:",
+        "  other",
+    ]
+
+
+async def test_a_relay_without_rules():
+    nobody = SimpleNamespace(hits=[], unmatched=SimpleNamespace(count=0, names=[]))
+    async with serving(rules=[], namer=nobody) as address:
+        assert (await explain(address)).stdout == "there are no rules\n"
+
+
+async def test_names_are_not_for_everybody():
+    async with serving() as address:
+        host, port = address.split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"GET /api/v1/rules HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
+        assert (await asyncio.wait_for(reader.read(), 5)).startswith(b"HTTP/1.1 403")
+        writer.close()
+
+
+async def test_no_relay_or_something_else_answers():
+    done = await explain("127.0.0.1:1")
+    assert done.returncode == 69
+    assert done.stderr.splitlines() == [
+        "error RLY101  no relay answers on 127.0.0.1:1: [Errno 111] Connection refused",
+        "      fix: start it, or name its file with -c, so that its [admin] listen is known",
+    ]
+    done = await explain("")
+    assert done.returncode == 69
+    assert done.stderr.startswith('error RLY101  [admin] listen is "": this relay has no admin port\n')
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("<html>", "is no relay: JSON is malformed"),
+        ("[]", "is no relay: Expected `object`"),
+        (None, "answers 404: 404: Not Found"),
+    ],
+)
+async def test_another_server_answers(text, said):
+    async def page(_: web.Request) -> web.Response:
+        return web.Response(text=text)
+
+    async with serving(routes=[web.get("/api/v1/rules", page)] if text else []) as address:
+        done = await explain(address)
+    assert done.returncode == 69
+    assert said in done.stderr
+
+
+async def test_the_console_of_another_daemon_answers():
+    async def console(reader, writer) -> None:
+        await reader.readline()
+        writer.write(b"ERROR\n")
+        writer.close()
+
+    server = await asyncio.start_server(console, "127.0.0.1", 0)
+    async with server:
+        done = await explain(f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    assert done.returncode == 69
+    assert "no relay answers on 127.0.0.1" in done.stderr
