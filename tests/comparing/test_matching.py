@@ -16,7 +16,7 @@ from relay.comparing.report import ROWS_SHOWN, Report, bound, cut, number
 from relay.comparing.session import Session
 from relay.comparing.span import Span
 from relay.comparing.totals import Gauge, Metric, OldTotals, Sum
-from relay.config.schema import Config, Names
+from relay.config.schema import Config, Names, Rule
 from relay.errors import ExitCode, RelayError
 from relay.model import Kind
 
@@ -41,10 +41,6 @@ def verdicts(old: OldTotals, relay: dict[str, Metric], **settings) -> dict[str, 
     return {f"{row.metric} {row.kind} {row.what}": str(row.verdict) for row in rows}
 
 
-def namers(config: Config) -> dict:
-    return make_namers(config)
-
-
 # --- names ------------------------------------------------------------------------------------------------------------
 
 
@@ -56,7 +52,7 @@ def test_old_names_become_those_of_the_relay():
     old.gauges = {Key(GAUGE, "q;k=1"): Gauge(1, 2), Key(GAUGE, "q;k=2"): Gauge(3, 3, has_moved=True)}
     old.sets = {Key(SET, "u;k=1"): 2, Key(SET, "u;k=2"): 3}
     old.sampled = {"web-x.hits"}
-    renaming = Renaming(namers=namers(config), is_own=lambda name: name.startswith("statsd."))
+    renaming = Renaming(namers=make_namers(config), is_own=lambda name: name.startswith("statsd."))
     found = renaming.rename(old)
     metric = "shop.web_x.hits"
     assert {key: one.total for key, one in found.sums.items()} == {
@@ -66,6 +62,18 @@ def test_old_names_become_those_of_the_relay():
     assert found.gauges == {Key(GAUGE, "shop.q"): Gauge(4, 5, has_moved=True)}
     assert (found.sets, found.sampled) == ({Key(SET, "shop.u"): 5}, {metric})
     assert renaming.left_out == {OWN: 1, "empty_name": 1}
+
+
+def test_rules_rename_and_drop_here_as_they_do_in_the_relay():
+    rules = [
+        Rule(match="web.*.hits", type="counter", metric="web.hits", tags={"service": "$1"}),
+        Rule(match="noise.**", action="drop"),
+    ]
+    renaming = Renaming(namers=make_namers(Config(tags={}, rule=rules)), is_own=lambda _: False)
+    old = counted(**{"web.a.hits": 1, "web.b.hits;env=prod": 2, "noise.x": 4, "noise.y.z": 8})
+    old.sums[Key(TIMER, "web.a.hits", "count")] = Sum(5)
+    assert {key.name: one.total for key, one in renaming.rename(old).sums.items()} == {"web.hits": 3, "web.a.hits": 5}
+    assert renaming.left_out == {"dropped by a rule": 2}
 
 
 def test_the_class_that_the_relay_put_behind_a_name():
@@ -247,10 +255,10 @@ def test_a_conclusion_notes_what_a_reader_should_know():
     flushes.dating.skew = 30.0
     flushes.totals = counted(hits=3)
     session.metrics = {"hits": total(3)}
-    found = conclude(session, flushes, namers=namers(Config(tags={})), reserved="statsd_relay", counter_scale=1)
+    found = conclude(session, flushes, namers=make_namers(Config(tags={})), reserved="statsd_relay", counter_scale=1)
     assert [row.verdict for row in found.rows] == [Verdict.EQUAL]
     assert len(found.notes) == 6
     assert "flush_counts" in found.notes[-1]
     flushes.totals.sums[Key(COUNTER, "hits")].high, session.metrics["hits"].sum = 2.0, 4.0
-    found = conclude(session, flushes, namers=namers(Config(tags={})), reserved="statsd_relay", counter_scale=1)
+    found = conclude(session, flushes, namers=make_namers(Config(tags={})), reserved="statsd_relay", counter_scale=1)
     assert "--for" in found.notes[-1]
