@@ -122,14 +122,15 @@ RLY302
 
 RLY303
 ? A series has more than five tags with `host`, or more than 255 bytes of keys and values.
-> `statsd-relay explain LINE` shows which were kept: `host` first, then the line's by key, then [tags].
-> Send fewer; leave out of [tags] what the name says anyway.
+> `statsd-relay explain LINE` shows which were kept: `host` first, then a rule's, the line's by key, and [tags].
+> Name those that matter in the keep_tags of a [[rule]], or those that don't in its drop_tags; or send fewer.
 
 RLY310
 ? A tag with an id of a user, request or session in it; the warning names the tag and counts its values.
 ? Names with such an id in them: the warning shows the part before it.
 ? A fleet that has outgrown [limits] series or series_per_metric.
-> Take the id out of the client's tags or names. Totals stay right meanwhile: what is too many is added up in one
+> Take the id out, where it is sent or by a [[rule]]: match the metric, and drop_tags = ["TAG"]; or, for names,
+  match = "user.*.logins", metric = "user.logins". Totals stay right meanwhile: what is too many is added up in one
   series of its metric, with the tag overflow=true.
 > If all of them are wanted, raise [limits] series, series_per_metric and memory; each series costs a point a minute
   of the cloud's quota.
