@@ -152,7 +152,8 @@ RLY402
 > `statsd-relay dead replay` sends them again, once each, when the cause is gone.
 
 RLY403
-? Each timer sends a point for itself and one for each percentile; 50 points fit into a request.
+? Each timer sends a point for itself and one for each percentile, or four and two more where percentile_style is
+  "statsd"; 50 points fit into a request.
 ? [cloud] requests_per_minute is lower than what the key may send.
 > Send fewer series or percentiles ([window] percentiles), or raise [cloud] requests_per_minute if the quota is
   higher.

@@ -77,7 +77,7 @@ class Part(NamedTuple):
 
     def squares(self) -> float:
         """Add up their squares."""
-        return self._replace(values=[value * value for value in self.values]).sum()
+        return self._replace(values=list(map(mul, self.values, self.values))).sum()
 
 
 class Distribution(Protocol):
@@ -239,7 +239,7 @@ class TimerMetrics:
 
     def figures(self, metric: str, rollup: Rollup, seconds: int) -> Iterator[tuple[str, float]]:
         """Yield suffixes and values; none of a timer without samples."""
-        samples = distribution(rollup)
+        samples = distribution(rollup) if self.count(metric) else None
         if samples is None:
             return
         for name in self._of_all:

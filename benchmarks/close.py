@@ -1,0 +1,142 @@
+"""What closing a window costs: timers of either style, idle series, and the longest slice of the closer.
+
+    python -m benchmarks.close
+
+Everything between the swap of tables and the spool, which takes the requests and keeps none; no sockets. CPU seconds of
+the thread, so that neighbours on a shared machine matter less; a slice is what runs before others may.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from relay.assembly import ingest_settings, make_encoder, make_idle, make_namer
+from relay.clock import SystemClock
+from relay.config.schema import Cloud, Config, Limits, Window
+from relay.egress import pack_requests
+from relay.hotpath.choose import make_hotpath
+from relay.telemetry import Ledger
+from relay.window.closer import NAMES_PER_SLICE, Closer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from relay.hotpath.choose import HotPath
+    from relay.model import Batch
+    from relay.naming import Namer
+    from relay.window.neighbours import Closed
+
+LINES = 50
+"""Of a datagram."""
+
+
+class Case(NamedTuple):
+    """One window."""
+
+    series: int
+    samples: int
+    """Of each timer."""
+    style: str = "plain"
+    idle: str = "none"
+    is_idle: bool = False
+    """The window closes empty, after one that was not."""
+
+
+CASES = [
+    Case(10_000, 20),
+    Case(10_000, 20, "statsd"),
+    Case(10_000, 200),
+    Case(10_000, 200, "statsd"),
+    Case(1_000, 2_000, "statsd"),
+    Case(1_000, 5_000, "statsd"),
+    Case(50_000, 1),
+    Case(50_000, 1, idle="zero"),
+    Case(50_000, 1, idle="zero", is_idle=True),
+]
+
+
+class Nowhere:
+    """State: ids of windows."""
+
+    def __init__(self) -> None:
+        self.committed: set[int] = set()
+
+    async def store(self, window: int, _batches: Sequence[Batch], _state: Mapping[str, bytes]) -> None:
+        """Keep nothing."""
+        self.committed.add(window)
+
+
+class Slices(SystemClock):
+    """State: the longest time, in CPU seconds of this thread, between two sleeps."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self.since = time.thread_time()
+
+    async def sleep(self, seconds: float) -> None:
+        """Let others run, and measure how long they had to wait."""
+        self.longest = max(self.longest, time.thread_time() - self.since)
+        await super().sleep(seconds)
+        self.since = time.thread_time()
+
+
+def main() -> None:
+    """Run every case; the collector as in a relay."""
+    gc.set_threshold(20_000, 50, 1_000_000)
+    print("series  samples  style   idle    CPU s  longest slice ms  points  requests")
+    for case in CASES:
+        closed, cpu, longest = asyncio.run(run(case))
+        idle = "all" if case.is_idle else case.idle
+        print(
+            f"{case.series:>6}{case.samples:>9}  {case.style:<8}{idle:<6}{cpu:>7.2f}{longest * 1000:>18.1f}"
+            f"{closed.points:>8}{closed.requests:>10}"
+        )
+
+
+async def run(case: Case) -> tuple[Closed, float, float]:
+    """Fill a window and close it."""
+    window = msgspec.structs.replace(Window(), percentile_style=case.style, percentiles=[90.0], idle=case.idle)
+    cloud = Cloud(requests_per_minute=1_000_000)  # nothing is shed
+    config = msgspec.structs.replace(Config(), window=window, limits=Limits(series=2 * case.series), cloud=cloud)
+    settings, ledger = ingest_settings(config), Ledger()
+    hotpath, namer = make_hotpath(settings.hotpath, **settings.limits()), make_namer(config, notices=ledger)
+    clock, said = Slices(), list["Closed"]()
+    closer = Closer(
+        seconds=60,
+        hotpath=hotpath,
+        namer=namer,
+        encode=make_encoder(config, make_idle(config)).encode_window,
+        pack=pack_requests,
+        spool=Nowhere(),
+        ledger=ledger,
+        clock=clock,
+        on_closed=said.append,
+    )
+    fill(hotpath, namer, case)
+    if case.is_idle:
+        await closer.close()
+    clock.longest, clock.since = 0.0, time.thread_time()
+    began = time.thread_time()
+    await closer.close()
+    return said[-1], time.thread_time() - began, clock.longest
+
+
+def fill(hotpath: HotPath, namer: Namer, case: Case) -> None:
+    """Feed each timer so many samples."""
+    rng = random.Random(1)
+    for _ in range(case.samples):
+        for first in range(0, case.series, LINES):
+            lines = [b"lat.t%d:%d|ms" % (number, rng.randrange(1, 5000)) for number in range(first, first + LINES)]
+            hotpath.feed(b"\n".join(lines), time.time())
+        while identities := hotpath.unresolved(NAMES_PER_SLICE):
+            hotpath.resolve([(identity, namer.resolve(identity)) for identity in identities])
+
+
+if __name__ == "__main__":
+    main()
