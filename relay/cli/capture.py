@@ -44,7 +44,7 @@ class Captured:
     is_full: bool
     kernel_drops: int
     copied: Copied = _NOTHING
-    missed: int = 0
+    gaps: int = 0
 
 
 @click.command()
@@ -65,7 +65,7 @@ def capture(  # noqa: PLR0913 - its options
     force: bool,
     as_json: bool,
 ) -> None:
-    """Record what the running relay receives over UDP and Unix datagrams into FILE, which tcpdump and Wireshark open.
+    """Record what the running relay receives into FILE, which tcpdump and Wireshark open.
 
     The lines are your users' data: only you can read FILE.
     """
@@ -128,7 +128,7 @@ def record(
                 is_full=recorder.is_full,
                 kernel_drops=read_meminfo(sock)[8],
             )
-    return replace(captured, copied=lease.copied, missed=lease.missed) if lease else captured
+    return replace(captured, copied=lease.copied, gaps=lease.gaps) if lease else captured
 
 
 def summarise(file: Path, captured: Captured) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def summarise(file: Path, captured: Captured) -> dict[str, Any]:
         "full": captured.is_full,
         "kernel_drops": captured.kernel_drops,
         "copy_drops": captured.copied.dropped,
-        "copy_missed": captured.missed,
+        "copy_gaps": captured.gaps,
     }
 
 
@@ -175,9 +175,9 @@ def find_losses(captured: Captured) -> Iterator[Problem]:
             fix="the machine is busy: capture less of it, or with --listen in the relay's place",
             severity="warning",
         )
-    if captured.missed:
+    if captured.gaps:
         yield Problem(
             code="RLY101",
-            message=f"the relay did not answer {plural(captured.missed, 'time')}: there may be a gap in the file",
+            message=f"the relay did not answer, or was replaced, {plural(captured.gaps, 'time')}: the file has gaps",
             severity="warning",
         )

@@ -2,7 +2,8 @@
 
 The relay sends the copies to a socket of loopback and forgets it a few seconds after the last renewal, so nothing has
 to be undone if this process dies. Renewals go on in a thread: a slow answer must not keep datagrams waiting. A relay
-that does not answer is asked again; a worker that was replaced begins a new copy with the next renewal.
+that does not answer is asked again; a worker that was replaced begins a new copy with the next renewal, and what came
+in between is missing.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 SECONDS: Final = 10
 """Of a lease."""
-_EVERY: Final = 2.0
+_EVERY: Final = 1.0
 """Seconds between renewals."""
 _TIMEOUT: Final = 3.0
 _ANSWER_MOST: Final = 10_000
@@ -33,7 +34,7 @@ class Copied(NamedTuple):
 
 
 class Lease:
-    """State: what the relay said last, and how often it did not answer.
+    """State: what the relay said last, and how often its copy may have been interrupted.
 
     Args:
         admin: host and port of its admin port, on loopback.
@@ -45,12 +46,12 @@ class Lease:
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
         self._stopped = threading.Event()
         self._before = self._now = Copied()
-        self.missed = 0
-        """Renewals without an answer."""
+        self.gaps = 0
+        """Renewals without an answer, or answered by a new worker."""
 
     def __repr__(self) -> str:
         """Report what was copied."""
-        return f"<Lease to {self._to}, {self.copied.datagrams} datagrams, {self.missed} renewals missed>"
+        return f"<Lease to {self._to}, {self.copied.datagrams} datagrams, {self.gaps} gaps>"
 
     @property
     def copied(self) -> Copied:
@@ -83,7 +84,7 @@ class Lease:
         try:
             self._ask(seconds)
         except RelayError:
-            self.missed += 1
+            self.gaps += 1
 
     def _ask(self, seconds: int) -> None:
         host, port = self._admin
@@ -104,6 +105,7 @@ class Lease:
     def _note(self, copied: Copied) -> None:
         if copied.datagrams < self._now.datagrams or copied.dropped < self._now.dropped:
             self._before = self.copied
+            self.gaps += 1
         self._now = copied
 
 

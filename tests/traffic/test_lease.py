@@ -66,7 +66,7 @@ async def test_it_is_renewed_and_ends_soon_after(admin):
     assert {wish["to"] for wish in asked} == {TO}
     assert [wish["seconds"] for wish in asked] == [SECONDS] * (len(asked) - 1) + [1]
     assert lease.copied == Copied(9, 9), "asked at its very end"
-    assert lease.missed == 0
+    assert lease.gaps == 0
 
 
 async def test_counts_go_on_when_a_worker_is_replaced(admin):
@@ -74,7 +74,7 @@ async def test_counts_go_on_when_a_worker_is_replaced(admin):
     lease = Lease(admin.address, to=TO, every=0.01)
     await hold(lease, admin, renewals=4)
     assert lease.copied == Copied(59, 12)
-    assert lease.missed == 1
+    assert lease.gaps == 2, "a new worker, and no answer"
 
 
 @pytest.mark.parametrize(
