@@ -211,7 +211,7 @@ class TimerMetrics:
         Args:
             percentiles: -100 to 100, not 0; negative ones are of the greatest samples.
             wanted: statsd's calculatedTimerMetrics; empty: all but what is sent on request.
-            histogram: the first that fits a name counts.
+            histogram: the first that fits a name counts; limits ascend.
         """
         self._wanted = frozenset(wanted)
         self._of_all = [name for name in _OF_ALL if self._wants(name)]
@@ -248,7 +248,7 @@ class TimerMetrics:
             yield from _of_percentile(percentile, samples)
         before = 0
         for limit in self._limits(metric):
-            reached = max(before, samples.n if limit == math.inf else samples.below(limit))
+            reached = samples.n if limit == math.inf else samples.below(limit)
             yield f".histogram.bin_{_in_name(limit)}", reached - before
             before = reached
 
