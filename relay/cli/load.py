@@ -56,6 +56,7 @@ def load(  # noqa: PLR0913 - its options
 ) -> None:
     """Send lines at a steady rate and say what they add up to, so that one can compare what arrives."""
     wanted, seconds = parse_rate(rate), parse_duration(duration)
+    check_words(name, tags)
     pace = Pace(rate=wanted / lines, seconds=seconds)
     draw = random.Random(seed).randrange  # noqa: S311 - repeatable, not secret
     try:
@@ -91,6 +92,17 @@ def parse_rate(text: str) -> float:
     if not rate:
         raise click.BadParameter(f'"{text}" must be lines a second, such as 500, 200k or 1M', param_hint="--rate")
     return rate
+
+
+def check_words(name: str, tags: str) -> None:
+    """Refuse what would end a name or the tags of a line too early.
+
+    Raises:
+        click.BadParameter: there is such a character in it.
+    """
+    for option, text, forbidden in (("--name", name, ":|\n"), ("--tags", tags, "|\n")):
+        if set(text) & set(forbidden):
+            raise click.BadParameter(f"{text!r} must not hold any of {forbidden!r}", param_hint=option)
 
 
 def parse_duration(text: str) -> float:
