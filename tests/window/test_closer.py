@@ -242,6 +242,17 @@ async def test_a_flood_of_identities_is_named_without_a_pause_between_ticks(hous
     assert closer._until_next_tick() == pytest.approx(closing.TICK)
 
 
+async def test_names_that_take_long_are_given_a_few_at_a_time(house, clock, monkeypatch):
+    """3 ms for a name, as hundreds of regexes may take: a slice of 5 ms is two of them, whatever is asked for."""
+    closer, hotpath, *_ = house
+    answered = []
+    monkeypatch.setattr(NameIt, "resolve", lambda *_: clock.advance(0.003))
+    monkeypatch.setattr(hotpath, "resolve", lambda a: (answered.append(len(a)), OneCounter.resolve(hotpath, a)))
+    hotpath.pending = [Identity(b"%d" % i, Kind.COUNTER, b"") for i in range(7)]
+    await closer.tick()
+    assert (answered, hotpath.pending) == ([2, 2, 2, 1], [])
+
+
 async def test_an_early_close_takes_the_current_minute_only(house, clock):
     closer, hotpath, spool, _, _ = house
     hotpath.count = 1
