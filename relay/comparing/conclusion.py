@@ -45,7 +45,7 @@ def conclude(
     if known is None:
         raise give_up(session, flushes)
     span, namespaces = known
-    renaming = Renaming(namers=namers, is_own=namespaces.is_own)
+    renaming = Renaming(namers=namers, namespaces=namespaces, relay=session.metrics)
     old = renaming.rename(flushes.totals)
     matching = Matching(old, session.metrics, reserved=reserved, counter_scale=counter_scale)
     rows = matching.rows()

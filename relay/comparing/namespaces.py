@@ -28,6 +28,8 @@ _OWN_GAUGE: Final = re.compile(r"(?:(?P<space>.+)\.)?[^.]+\.timestamp_lag(?:\..*
 WORDS: Final = {Kind.COUNTER: "counters", Kind.TIMER: "timers", Kind.GAUGE: "gauges", Kind.SET: "sets"}
 _KNOWN: Final = re.compile(r"(?:(?P<prefix>.+?)\.)?(?:counters|timers|gauges|sets)\..+")
 _STATISTICS: Final = frozenset(("count", "sum", "mean"))
+_OWN: Final = frozenset(("bad_lines_seen", "packets_received", "metrics_received", "timestamp_lag"))
+"""statsd's own; gostatsd has more, and other ones in each release."""
 
 
 class Key(NamedTuple):
@@ -80,9 +82,10 @@ class Namespaces:
             name = rest.removesuffix(".count")
         return Key(kind, name, statistic) if name else None
 
-    def is_own(self, name: str) -> bool:
-        """Say whether a metric is the daemon's own."""
-        return name.startswith(f"{self.own}.")
+    def is_own(self, name: str, *, is_known: bool) -> bool:
+        """Say whether a metric is the daemon's own; a user's may begin like those, and then the relay knows it too."""
+        begins_so = name.startswith(f"{self.own}.")
+        return begins_so and (not is_known or name.removeprefix(f"{self.own}.") in _OWN)
 
 
 def find_namespaces(

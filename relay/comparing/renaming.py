@@ -14,7 +14,9 @@ from relay.comparing.totals import Gauge, OldTotals, Sum
 from relay.model import Identity, Kind, Resolution, Sink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Container, Mapping
+
+    from relay.comparing.namespaces import Namespaces
 
 OWN: Final = "of the old daemon itself"
 _SINKS: Final = {"rule": "dropped by a rule", "reserved_name": "reserved for the relay"}
@@ -34,8 +36,9 @@ class Renaming:
 
     namers: Mapping[Kind, Namer]
     """One for each class, so that none of them yields a bare name to another."""
-    is_own: Callable[[str], bool]
-    """Whether a name is the old daemon's own."""
+    namespaces: Namespaces
+    relay: Container[str]
+    """The metrics that the relay has."""
     left_out: Counter[str] = field(default_factory=Counter)
 
     def rename(self, old: OldTotals) -> OldTotals:
@@ -57,12 +60,12 @@ class Renaming:
     def _metric(self, kind: Kind, name: str) -> str:
         """Return what the relay calls it, but for its class; empty if it is left out."""
         path, *tags = name.split(";")
-        if self.is_own(path):
-            self.left_out[OWN] += 1
-            return ""
         section = ",".join(tag.replace("=", ":", 1) for tag in tags)
         answer = self.namers[kind].resolve(Identity(path.encode(), kind, section.encode()))
-        if isinstance(answer, Resolution):
-            return answer.series.metric
-        self.left_out[_SINKS.get(answer.reason, answer.reason)] += 1
-        return ""
+        metric = answer.series.metric if isinstance(answer, Resolution) else ""
+        if self.namespaces.is_own(path, is_known=metric in self.relay):
+            self.left_out[OWN] += 1
+            return ""
+        if isinstance(answer, Sink):
+            self.left_out[_SINKS.get(answer.reason, answer.reason)] += 1
+        return metric

@@ -125,8 +125,12 @@ def test_how_a_daemon_names_its_values_is_seen(scheme):
 
 def test_its_own_names_are_known():
     assert find_namespaces(["stats_counts.me.packets_received"]).own == "me"
-    assert find_namespaces(["stats.counters.me.packets_received.count"]).is_own("me.bad_lines_seen")
-    assert not find_namespaces([f"stats_counts.{OWN}"]).is_own("statsdx.hits")
+    assert find_namespaces(["stats.counters.me.packets_received.count"]).own == "me"
+    found = find_namespaces([f"stats_counts.{OWN}"])
+    assert found.is_own("statsd.bad_lines_seen", is_known=True)
+    assert found.is_own("statsd.anything", is_known=False)
+    assert not found.is_own("statsd.anything", is_known=True)
+    assert not found.is_own("statsdx.bad_lines_seen", is_known=False)
 
 
 def test_a_person_is_believed():

@@ -20,6 +20,7 @@ from relay.config.schema import Config, Names, Rule
 from relay.errors import ExitCode, RelayError
 from relay.model import Kind
 
+STATSD = find_namespaces(["stats_counts.statsd.packets_received"])
 COUNTER, TIMER, GAUGE, SET = Kind.COUNTER, Kind.TIMER, Kind.GAUGE, Kind.SET
 
 
@@ -46,22 +47,25 @@ def verdicts(old: OldTotals, relay: dict[str, Metric], **settings) -> dict[str, 
 
 def test_old_names_become_those_of_the_relay():
     config = Config(tags={}, names=Names(prefix="shop"))
-    old = counted(**{"web-x.hits": 1, "web/x.hits;env=prod": 2, "web_x.hits;env=test;live": 4, "statsd.mine": 8})
+    old = counted(**{"web-x.hits": 1, "web/x.hits;env=prod": 2, "web_x.hits;env=test;live": 4})
+    own = {"statsd.parser.lines": 8, "statsd.bad_lines_seen": 8, "statsd.users": 16}
+    old.sums |= counted(**own).sums
     old.sums[Key(COUNTER, "$")] = Sum(1)
     old.sums[Key(TIMER, "web-x.hits", "sum")] = Sum(5)
     old.gauges = {Key(GAUGE, "q;k=1"): Gauge(1, 2), Key(GAUGE, "q;k=2"): Gauge(3, 3, has_moved=True)}
     old.sets = {Key(SET, "u;k=1"): 2, Key(SET, "u;k=2"): 3}
     old.sampled = {"web-x.hits"}
-    renaming = Renaming(namers=make_namers(config), is_own=lambda name: name.startswith("statsd."))
+    renaming = Renaming(namers=make_namers(config), namespaces=STATSD, relay={"shop.statsd.users"})
     found = renaming.rename(old)
     metric = "shop.web_x.hits"
     assert {key: one.total for key, one in found.sums.items()} == {
         Key(COUNTER, metric): 7,
+        Key(COUNTER, "shop.statsd.users"): 16,
         Key(TIMER, metric, "sum"): 5,
     }
     assert found.gauges == {Key(GAUGE, "shop.q"): Gauge(4, 5, has_moved=True)}
     assert (found.sets, found.sampled) == ({Key(SET, "shop.u"): 5}, {metric})
-    assert renaming.left_out == {OWN: 1, "empty_name": 1}
+    assert renaming.left_out == {OWN: 2, "empty_name": 1}
 
 
 def test_rules_rename_and_drop_here_as_they_do_in_the_relay():
@@ -69,7 +73,7 @@ def test_rules_rename_and_drop_here_as_they_do_in_the_relay():
         Rule(match="web.*.hits", type="counter", metric="web.hits", tags={"service": "$1"}),
         Rule(match="noise.**", action="drop"),
     ]
-    renaming = Renaming(namers=make_namers(Config(tags={}, rule=rules)), is_own=lambda _: False)
+    renaming = Renaming(namers=make_namers(Config(tags={}, rule=rules)), namespaces=STATSD, relay={})
     old = counted(**{"web.a.hits": 1, "web.b.hits;env=prod": 2, "noise.x": 4, "noise.y.z": 8})
     old.sums[Key(TIMER, "web.a.hits", "count")] = Sum(5)
     assert {key.name: one.total for key, one in renaming.rename(old).sums.items()} == {"web.hits": 3, "web.a.hits": 5}
