@@ -1,4 +1,7 @@
-"""What others may ask of a running relay, and what is left to say of one that has stopped. It changes nothing."""
+"""What others may ask of a running relay, and what is left to say of one that has stopped.
+
+It changes nothing of its own accord; what somebody may have deleted from outside goes through here, whoever keeps it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from relay.naming.dimensions import of_nobody
 from relay.telemetry import balance
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from relay.clock import Clock
     from relay.config.schema import Config
@@ -21,8 +24,7 @@ if TYPE_CHECKING:
     from relay.ingest import Ingest
     from relay.listener.stream import Streams
     from relay.listener.udp import UdpListener
-    from relay.model import Tally
-    from relay.naming import Namer
+    from relay.model import Series, Tally
     from relay.telemetry import Books, LagProbe, Ledger
     from relay.window.closer import Closer
 
@@ -152,3 +154,7 @@ class Status:
             return False, "stopping"
         sockets = len(self.listeners) + len(self.streams.listeners)
         return True, f"listening on {sockets} socket{'' if sockets == 1 else 's'}"
+
+    def forget(self, series: Collection[Series]) -> None:
+        """Delete everything that is kept of series: in the open window, and the bases of gauges."""
+        self.ingest.hotpath.forget(series)

@@ -13,7 +13,7 @@ from relay.model import Kind
 from relay.pacing import paced
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 
     from relay.clock import Clock
     from relay.model import Row, Series
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 END: Final = "END\n\n"
 MOST: Final = 10_000
 """Entries of a map; it says how many more there are."""
+_TOGETHER: Final = 100
+"""Names deleted before others run: the hot path walks over its window for a call, or for each series of it."""
 
 
 class HotPath(Protocol):
@@ -34,10 +36,6 @@ class HotPath(Protocol):
 
     def gauges(self) -> Iterator[list[tuple[Series, float]]]:
         """Every gauge with its value, in parts."""
-        ...
-
-    def forget(self, series: Iterable[Series]) -> list[Series]:
-        """Delete; return those that were there."""
         ...
 
 
@@ -58,6 +56,9 @@ class State(Protocol):
     def default_dimensions(self) -> Collection[tuple[str, str]]:
         """What a series may have without a tag of its line."""
         ...
+
+    def forget(self, series: Collection[Series]) -> None:
+        """Delete everything that is kept of series."""
 
 
 class Maps:
@@ -88,21 +89,19 @@ class Maps:
         there: dict[str, list[Series]] = {}
         async for series, name, _ in self._series(kind):
             there.setdefault(name, []).append(series)
-        for name in wanted:
-            found = [name] if name in there else []
-            if name.endswith(".*"):
-                found += [other for other in there if other.startswith(name[:-1])]
+        for pattern in wanted:
+            found = [pattern] if pattern in there else []
+            if pattern.endswith(".*"):
+                found += [name for name in there if name.startswith(pattern[:-1])]
             if not found:
-                yield f"metric {name} not found\n"
-            async for deleted in paced(self._state.clock, found):
-                self._forget(there.pop(deleted))
-                yield f"deleted: {deleted}\n"
+                yield f"metric {pattern} not found\n"
+            for first in range(0, len(found), _TOGETHER):
+                names = found[first : first + _TOGETHER]
+                self._state.forget([series for name in names for series in there.pop(name)])
+                yield "".join(f"deleted: {name}\n" for name in names)
+                await self._state.clock.sleep(0)
             await self._state.clock.sleep(0)
         yield END
-
-    def _forget(self, series: Sequence[Series]) -> None:
-        """Delete everything that is kept of a name: what is kept elsewhere than in the hot path is to go here, too."""
-        self._state.hotpath.forget(series)
 
     async def _series(self, kind: Kind) -> AsyncIterator[tuple[Series, str, str]]:
         """Yield the series of a class, each with what it is called here and its value."""

@@ -12,7 +12,7 @@ import pytest
 
 from relay.admin.console import Console
 from relay.admin.maps import MOST
-from relay.config.schema import Admin, Cloud, Limits, Window
+from relay.config.schema import Admin, Cloud, Limits, Rule, Window
 from relay.config.types import Secret
 from tests.support.inprocess import open_relay
 
@@ -105,15 +105,15 @@ async def test_a_gauge_is_shown_while_it_is_idle_and_deleted_for_good(tmp_path):
 async def test_settings_are_shown_without_secrets(tmp_path):
     cloud = Cloud(proxy="http://me:hunter2@proxy:3128", secret_key=Secret("canary-s3cret-key"))
     async with open_relay(tmp_path, tags={"host": "test", "env": "x"}) as running:
-        config = msgspec.structs.replace(
-            running.relay.config, cloud=cloud, admin=Admin(hosts=["a.example", "b.example"])
-        )
+        changes = {"cloud": cloud, "admin": Admin(hosts=["a.example", "b.example"]), "rule": [Rule(match="a.*")]}
+        config = msgspec.structs.replace(running.relay.config, **changes)
         running.relay.status.config = config
         reply = await ask(running, "config")
     assert "cloud > proxy: http://***@proxy:3128\n" in reply
     assert "cloud > secret_key: ***\n" in reply
     assert "admin > hosts: a.example,b.example\n" in reply
     assert "tags > env: x\n" in reply
+    assert 'rule > 1: {"match":"a.*",' in reply
     assert "window > percentiles: 95\n" in reply
     assert re.fullmatch(r"\n(\w+ > \w+: .*\n)+", reply)
     assert "s3cret" not in reply

@@ -23,10 +23,12 @@ from relay.jdcloud.emulator import Fault
 from tests.support.canary import Canary
 from tests.support.chaos import ChaosProxy
 from tests.support.oracle import conserve
+from tests.support.reference import ask
 from tests.support.relay import SECRET
 
 TOKEN = "canary-t0ken/+="
 PAGES = ("/metrics", "/-/healthy", "/-/ready", "/nowhere")
+CONSOLE = b"help\nhealth\nstats\ncounters\ntimers\ngauges\nconfig\n"
 COMMANDS = (
     "config show",
     "config show --json",
@@ -142,6 +144,8 @@ async def test_a_relay_in_every_trouble_shows_its_secret_nowhere(start, load, em
     relay.send(b"denied:1|c")
     await relay.wait_for(**{'relay_requests_total{code="401"}': 1})
     pages = [await asyncio.to_thread(page, relay.admin, path) for path in PAGES]
+    pages.append(await asyncio.to_thread(ask, int(relay.admin.rpartition(":")[2]), CONSOLE))
+    assert b"cloud > secret_key: " in pages[-1]
     printed = [await asyncio.to_thread(command, text, relay.environ) for text in COMMANDS]
     await relay.stop()
     await proxy.stop()
