@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from relay import limits
-from relay.assembly import begin_window, ingest_settings, make_admin, make_encoder, make_namer, make_rules, open_ingest
+from relay.admin.opening import open_admin
+from relay.admin.watching import Windows
+from relay.assembly import begin_window, ingest_settings, make_encoder, make_idle, make_namer, make_rules, open_ingest
 from relay.delivery.checkpoint import Checkpointer, CheckpointFiles
 from relay.egress import Egress, pack_requests, pool_settings
 from relay.hotpath.choose import make_hotpath, tell_of_hotpath
@@ -191,8 +192,20 @@ class Relay:
             pool=self.pool,
             closer=self.closer,
             namer=self.namer,
+            idle=self.idle,
             checkpointer=self.checkpointer,
             lag=self._lag,
+        )
+
+    async def _open_admin(self) -> AdminServer:
+        return await open_admin(
+            self.config.admin,
+            self.status,
+            rules=lambda: (self.config.rule, self.namer),
+            tees=self.ingest.tees,
+            windows=self._windows,
+            open_window=lambda: self.closer.open_id,
+            closing=self._closing,
         )
 
     # --- changing while running ---------------------------------------------------------------------------------------
@@ -211,7 +224,7 @@ class Relay:
         settings, rules = ingest_settings(config), await asyncio.to_thread(make_rules, config)
 
         def begin() -> Rules:
-            self.idle = make_idle(config, before=self.idle, since=self.config)
+            self.idle = self.status.idle = make_idle(config, before=self.idle, since=self.config)
             self.config = self.status.config = config
             self.namer = begin_window(config, settings, rules=rules, before=self.namer, hotpath=self.hotpath)
             self.status.namer = self.namer
@@ -220,15 +233,6 @@ class Relay:
             return Rules(self.namer, make_encoder(config, self.idle).encode_window)
 
         self.closer.at_edge(begin)
-
-    async def _open_admin(self) -> AdminServer:
-        """Import it only now: its libraries take half of a start, and the sockets are read meanwhile."""
-        await asyncio.to_thread(import_module, "relay.admin.server")
-        admin = make_admin(self.config.admin, self.status, rules=lambda: (self.config.rule, self.namer))
-        self._closing.push_async_callback(admin.stop)
-        self._closing.callback(self._windows.close)
-        await admin.start()
-        return admin
 
     # --- running ------------------------------------------------------------------------------------------------------
 

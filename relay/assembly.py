@@ -25,12 +25,8 @@ from relay.naming.ruleset import Ruleset
 from relay.patterns.regexes import find_re2
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from relay.admin.server import AdminServer, State
     from relay.clock import Clock
-    from relay.config.schema import Admin, Config, Rule
-    from relay.hotpath.choose import HotPath
+    from relay.config.schema import Config
     from relay.naming import Notices
 
 
@@ -106,20 +102,10 @@ def make_encoder(config: Config, idle: IdleSeries | None = None) -> PointEncoder
     )
 
 
-def make_admin(admin: Admin, state: State, *, rules: Callable[[], tuple[Sequence[Rule], Namer]]) -> AdminServer:
-    """Make the admin port with the routes of every feature.
-
-    Its libraries take half of a start: whoever runs an event loop imports `relay.admin.server` in a thread first.
-
-    Args:
-        admin: addresses and hosts.
-        state: whom it speaks for.
-        rules: returns those in force, and who follows them.
-    """
-    from relay.admin.rules import rule_routes  # noqa: PLC0415 - see above
-    from relay.admin.server import AdminServer  # noqa: PLC0415 - see above
-
-    return AdminServer(listen=admin.listen, state=state, routes=rule_routes(rules), hosts=admin.hosts)
+def _timer_metrics(config: Config) -> TimerMetrics:
+    window = config.window
+    bins = [(one.metric, one.limits()) for one in window.histogram]
+    return TimerMetrics(percentiles=window.percentiles, wanted=window.timer_metrics, histogram=bins)
 
 
 def ingest_settings(config: Config) -> IngestSettings:

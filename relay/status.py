@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from relay.model import Series, Tally
     from relay.telemetry import Books, LagProbe, Ledger
     from relay.window.closer import Closer
+    from relay.window.idle import IdleSeries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,7 @@ class Status:
     pool: SenderPool
     closer: Closer
     namer: Namer
+    idle: IdleSeries
     checkpointer: Checkpointer | None
     lag: LagProbe
     is_stopping: bool = False

@@ -39,6 +39,18 @@ class HotPath(Protocol):
         ...
 
 
+class Idle(Protocol):
+    """Series that were active before the open window and may be sent as 0."""
+
+    def known(self, kind: Kind) -> list[Series]:
+        """Those of a class, those that are active too."""
+        ...
+
+    def forget(self, series: Iterable[Series]) -> None:
+        """Send no more zeros for these."""
+        ...
+
+
 class State(Protocol):
     """Whose series they are."""
 
@@ -50,6 +62,11 @@ class State(Protocol):
     @property
     def hotpath(self) -> HotPath:
         """The open window."""
+        ...
+
+    @property
+    def idle(self) -> Idle:
+        """Who is sent as 0."""
         ...
 
     @property
@@ -103,13 +120,22 @@ class Maps:
             await self._state.clock.sleep(0)
         yield END
 
+    def _forget(self, series: Sequence[Series]) -> None:
+        """Delete everything that is kept of a name."""
+        self._state.hotpath.forget(series)
+        self._state.idle.forget(series)
+
     async def _series(self, kind: Kind) -> AsyncIterator[tuple[Series, str, str]]:
-        """Yield the series of a class, each with what it is called here and its value."""
+        """Yield the series of a class, each with what it is called here and its value; idle ones are 0."""
         hotpath, defaults = self._state.hotpath, self._state.default_dimensions
+        idle = dict.fromkeys(self._state.idle.known(kind))
         parts = hotpath.gauges() if kind is Kind.GAUGE else _values(hotpath.snapshot(), kind)
         async for part in paced(self._state.clock, parts):
             for series, value in part:
+                idle.pop(series, None)
                 yield series, _called(series, defaults), "[]" if value is None else number(value)
+        async for series in paced(self._state.clock, idle):
+            yield series, _called(series, defaults), "0" if kind is Kind.COUNTER else "[]"
 
 
 def _values(parts: Iterator[list[Row]], kind: Kind) -> Iterator[Sequence[tuple[Series, float | None]]]:

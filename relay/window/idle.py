@@ -34,7 +34,7 @@ class IdleSeries:
         """Set the classes that are sent as 0, and how many series are known at most."""
         self.kinds = frozenset(kinds)
         self._limit = limit
-        self._keep(series for series in self._seen if series.kind in self.kinds)
+        self._seen = OrderedDict((one, window) for one, window in self._seen.items() if one.kind in self.kinds)
         self._make_room()
 
     def note(self, series: Series) -> None:
@@ -46,28 +46,22 @@ class IdleSeries:
 
     def rest(self) -> Iterator[Series]:
         """Yield the series that are idle, once all active ones were noted; the next ones noted are another window's."""
-        seen, active = self._seen, self._window
+        # A copy: what is forgotten meanwhile is still of the window that closes.
+        seen, active = list(self._seen.items()), self._window
         self._window += 1
-        for series, window in seen.items():
+        for series, window in seen:
             if window == active:
                 return
             yield series
 
-    def forget(self, names: Iterable[str]) -> list[str]:
-        """Send no more zeros for these metrics.
+    def known(self, kind: Kind) -> list[Series]:
+        """Return the series of a class that are active or get zeros."""
+        return [series for series in self._seen if series.kind is kind]
 
-        Returns:
-            Those that were known.
-        """
-        wanted = frozenset(names)
-        found = {series.metric for series in self._seen} & wanted
-        if found:
-            self._keep(series for series in self._seen if series.metric not in found)
-        return [name for name in wanted if name in found]
-
-    def _keep(self, series: Iterable[Series]) -> None:
-        """Replace what is known: `rest` may be walking over it, a slice at a time."""
-        self._seen = OrderedDict((one, self._seen[one]) for one in series)
+    def forget(self, series: Iterable[Series]) -> None:
+        """Send no more zeros for these."""
+        for one in series:
+            self._seen.pop(one, None)
 
     def _make_room(self) -> None:
         while len(self._seen) > self._limit:

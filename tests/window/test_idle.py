@@ -56,8 +56,10 @@ def test_forgotten_names_are_sent_no_more():
     for one in (series("a"), series("a", host="other"), series("a", Kind.SET), series("b")):
         idle.note(one)
     list(idle.rest())
-    assert idle.forget(["a", "c"]) == ["a"]
-    assert idle.forget(["a"]) == []
+    assert idle.known(Kind.SET) == [series("a", Kind.SET)]
+    idle.forget([series("a"), series("a", Kind.SET), series("c")])
+    assert close(idle) == ["a", "b"]
+    idle.forget([series("a", host="other")])
     assert close(idle) == ["b"]
 
 
@@ -66,7 +68,7 @@ def test_names_may_be_forgotten_while_a_window_closes():
     close(idle, "a", "b", "c")
     rest = idle.rest()
     assert next(rest).metric == "a"
-    idle.forget(["b"])
+    idle.forget([series("b")])
     assert [one.metric for one in rest] == ["b", "c"], "the window that is closing keeps what it had"
     assert close(idle) == ["a", "c"]
 
