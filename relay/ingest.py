@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from relay.clock import Clock
     from relay.config.schema import Listen
     from relay.hotpath.choose import HotPath
-    from relay.hotpath.store import Settings
+    from relay.hotpath.settings import Settings
     from relay.listener.sockets import Held
     from relay.listener.stream import Streams
     from relay.telemetry import LossLog

@@ -21,12 +21,14 @@ from relay.hotpath.line import SIGNS, Group, is_event, parse
 from relay.hotpath.receive import Peername, receive
 from relay.hotpath.rejects import Rejects, Tap
 from relay.hotpath.sources import Sources
-from relay.hotpath.store import Settings, Store
+from relay.hotpath.store import Store
 from relay.hotpath.tee import Tee
 from relay.model import ClosedWindow, Identity, Kind, RejectedLine, Resolution, Row, Series, Sink, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from relay.hotpath.settings import Settings
 
 
 _FOLD_SAMPLES: Final = 100_000
@@ -86,16 +88,7 @@ class PythonHotPath:
         """There is no thread that reads without the GIL: None means that the loop calls `drain`."""
 
     def tee(self, fds: Sequence[int]) -> None:
-        """Copy what is received from now on to other daemons, instead of to those named before.
-
-        Datagrams of senders that `allow` admits go on as they came, whatever their lines are worth (a truncated one
-        without its last line); lines of streams as datagrams of at most `limits.COPY_BYTES`, unless one line is longer.
-        Nothing waits for a target: what the system does not take at once is dropped, and counted.
-
-        Args:
-            fds: connected datagram sockets, at most `limits.TEES_MOST`, which the caller keeps open until they are
-                replaced; a negative number leaves its place empty. OSError: one cannot be used; nothing has changed.
-        """
+        """Copy what is received from now on to other daemons, instead of to those named before: see tee.py."""
         self._tee.set(fds)
 
     def tee_counts(self) -> list[tuple[int, int]]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from relay.hotpath.partial import Recovery
-    from relay.hotpath.store import Settings
+    from relay.hotpath.settings import Settings
     from relay.model import ClosedWindow, Identity, RejectedLine, Resolution, Row, Series, Sink, Tally
 
 _NATIVE = "relay.hotpath.native._native"

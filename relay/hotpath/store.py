@@ -7,22 +7,24 @@ outlive both: their value is the base of deltas, and repeats while it is idle.
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Final, TypedDict
+from typing import TYPE_CHECKING, Final
 
 from relay import limits
 from relay.hotpath import partial
 from relay.hotpath.identities import Aliases, Provisional, Waiting, gauge_values
 from relay.hotpath.rows import Rows
+from relay.hotpath.settings import alias_limit
 from relay.hotpath.table import Table
 from relay.model import ClosedWindow, Identity, Kind, Resolution, Row, Series, Sink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from relay.hotpath.cell import Cell
     from relay.hotpath.counts import Counts
     from relay.hotpath.line import Group
     from relay.hotpath.rejects import Rejects
+    from relay.hotpath.settings import Settings
 
 _SHARE_OF_MEMORY: Final = 4
 """Aliases may take a quarter of `limits.memory`, provisionals another, and the open table the rest."""
@@ -30,29 +32,6 @@ _SWEPT: Final = 1_000
 """Answers of naming looked at, whenever the closer comes by: ten times a second."""
 _NOWHERE: Final = ""
 """Metric of an answer that found no room in the queue for naming: its overflow is the catch-all."""
-
-
-class Settings(TypedDict):
-    """What a hot path is made with; both implementations take it as keywords."""
-
-    series_limit: int
-    series_per_metric: int
-    memory: int
-    """Bytes."""
-    window_seconds: int
-    max_age: float
-    """Seconds; older samples are dropped."""
-    idle_gauge_ttl: float
-    """Seconds that an idle gauge repeats; 0 not at all, infinity for ever."""
-    exact_samples: int
-    """A timer keeps so many as they came before it uses bins: 4 times a power of two, 32,768 at most."""
-    catch_all: Callable[[Kind], Series]
-    """Names the series of last resort of a class."""
-
-
-def alias_limit(settings: Settings) -> int:
-    """Return how many identities are remembered."""
-    return settings["series_limit"] * limits.IDENTITIES_PER_SERIES
 
 
 class Store:

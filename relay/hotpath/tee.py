@@ -36,9 +36,16 @@ class Tee:
     def set(self, fds: Sequence[int]) -> None:
         """Replace the targets.
 
+        Datagrams of senders that `allow` admits go on as they came, whatever their lines are worth (a truncated one
+        without its last line); lines of streams as datagrams of at most `limits.COPY_BYTES`, unless one line is longer.
+
+        Args:
+            fds: connected datagram sockets, at most `limits.TEES_MOST`, which the caller keeps open until they are
+                replaced; a negative number leaves its place empty.
+
         Raises:
             ValueError: there are too many.
-            OSError: one is no socket.
+            OSError: one is no socket; nothing has changed.
         """
         if len(fds) > limits.TEES_MOST:
             raise ValueError(f"at most {limits.TEES_MOST} targets")

@@ -2,7 +2,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Unpack
 
 from relay.hotpath.partial import Recovery
-from relay.hotpath.store import Settings
+from relay.hotpath.settings import Settings
 from relay.model import ClosedWindow, Identity, RejectedLine, Resolution, Row, Series, Sink, Tally
 
 LIMITS: dict[str, int]
