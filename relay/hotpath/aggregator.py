@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Final, Unpack
 from relay import limits
 from relay.hotpath import partial
 from relay.hotpath.counts import Counts
+from relay.hotpath.door import Door
 from relay.hotpath.identities import Provisional
 from relay.hotpath.keys import Key, Keys
 from relay.hotpath.line import SIGNS, Group, is_event, parse
 from relay.hotpath.receive import Peername, receive
-from relay.hotpath.rejects import Rejects, Tap
-from relay.hotpath.sources import Sources
-from relay.hotpath.store import Store
+from relay.hotpath.rejects import Rejects
+from relay.hotpath.store import Settings, Store
 from relay.hotpath.tee import Tee
 from relay.model import ClosedWindow, Identity, Kind, RejectedLine, Resolution, Row, Series, Sink, Tally
 
@@ -47,11 +47,8 @@ class PythonHotPath:
         self._keys = Keys(self._store, limit=2 * settings["series_limit"])
         self._pending = 0
         self._now = 0.0
-        self._tap: Tap | None = None
-        self._sources: Sources | None = None
+        self._door = Door(self._counts, self._rejects)
         self._tee = Tee()
-        self._looked_at = False
-        """Somebody wants to see or to refuse datagrams first."""
 
     def __repr__(self) -> str:
         """Report the open window."""
@@ -101,8 +98,7 @@ class PythonHotPath:
         self._now = now
         append, numbers, take = self._keys.append, self._keys.numbers, self._keys.take
         plain = 0
-        if self._looked_at:
-            batch = list(self._admitted(batch))
+        batch = self._door.admit(batch, now)
         for datagram, peer in batch:
             if len(datagram) > limits.DATAGRAM_BYTES:
                 datagram = self._without_last_line(datagram, peer)  # noqa: PLW2901 - it was truncated
@@ -120,16 +116,6 @@ class PythonHotPath:
         self._count_plain(plain)
         return batch
 
-    def _admitted(self, batch: Sequence[tuple[bytes, Peername]]) -> Iterator[tuple[bytes, Peername]]:
-        """Yield the datagrams that may come in; show them to the tap."""
-        for datagram, peer in batch:
-            if self._tap is not None:
-                self._tap.offer(datagram.split(b"\n"))
-            if self._sources is None or self._sources.admit(peer):
-                yield datagram, peer
-            else:
-                self._deny(datagram.split(b"\n"), peer)
-
     def _without_last_line(self, datagram: bytes, peer: Peername) -> bytes:
         """Longer than a datagram can be: it was truncated, and loses its last line, and only that."""
         rest, _, last = datagram.rpartition(b"\n")
@@ -137,12 +123,6 @@ class PythonHotPath:
         self._counts.received += 1
         self._rejects.add(last, "truncated", peer, self._now)
         return rest
-
-    def _deny(self, lines: Sequence[bytes], peer: Peername) -> None:
-        for line in lines:
-            if line.removesuffix(b"\r"):
-                self._counts.received += 1
-                self._rejects.add(line, "source_denied", peer, self._now)
 
     def _count_plain(self, lines: int) -> None:
         """Count lines of one sample each that went to the open window."""
@@ -317,22 +297,19 @@ class PythonHotPath:
 
     def tap(self, pattern: bytes | None) -> None:
         """Keep the lines whose name matches a glob, for `tapped`; None ends it."""
-        self._tap = None if pattern is None else Tap(pattern)
-        self._looked_at = self._tap is not None or self._sources is not None
+        self._door.tap(pattern)
 
     def tapped(self) -> list[bytes]:
         """Return the lines kept since the last call, at most the newest 1,000."""
-        return self._tap.take() if self._tap is not None else []
+        return self._door.tapped()
 
     def allow(self, cidrs: Iterable[str]) -> None:
         """Let only these networks send; none named: everybody."""
-        networks = list(cidrs)
-        self._sources = Sources(networks) if networks else None
-        self._looked_at = self._tap is not None or self._sources is not None
+        self._door.allow(cidrs)
 
     def admits(self, peer: Peername) -> bool:
         """Say whether a sender may send; one that is not known came by a Unix socket, and may."""
-        return self._sources is None or self._sources.admit(peer)
+        return self._door.admits(peer)
 
     def tally(self) -> Tally:
         """Return every count at this moment."""
