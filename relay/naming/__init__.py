@@ -118,15 +118,15 @@ class Namer:
         rule, captures = self._rules.find(name, identity.kind)
         effect = self._rules.effect(rule)
         metric = effect.rename(name, captures)
-        full = self._prefixes[identity.kind] + clean_name(metric)
+        clean = clean_name(metric)
+        full = self._prefixes[identity.kind] + clean
         pairs = legal_pairs([*inline, *section])
         removed, kept = effect.removed(pairs), effect.apply(pairs, captures)
-        outcome = self._sink(effect, metric, full) or self._resolution(full, identity.kind, kept, effect, owner)
+        outcome = self._sink(effect, metric, clean, full) or self._resolution(full, identity.kind, kept, effect, owner)
         unsent = _missing(kept, outcome.series) if isinstance(outcome, Resolution) else ()
         return Trace(name, inline, section, rule, captures, metric, removed, unsent, outcome)
 
-    def _sink(self, effect: Effect, metric: str, full: str) -> Sink | None:
-        clean = clean_name(metric)
+    def _sink(self, effect: Effect, metric: str, clean: str, full: str) -> Sink | None:
         if effect.drops:
             return Sink("rule", rejects=False)
         if not clean:

@@ -49,8 +49,10 @@ class Effect:
         """Return the keys of a line's tags that go."""
         return tuple(key for key in pairs if self._is_removed(key)) if self._drop or self._drops_others else ()
 
-    def apply(self, pairs: Mapping[str, str], captures: Sequence[str]) -> dict[str, str]:
+    def apply(self, pairs: Mapping[str, str], captures: Sequence[str]) -> Mapping[str, str]:
         """Return a line's legal tags as they are to be: some gone, some renamed, the rule's own over all of them."""
+        if not (self._tags or self._drop or self._drops_others or self._rename):
+            return pairs
         left = {key: value for key, value in pairs.items() if not self._is_removed(key)}
         for old, new in self._rename.items():
             if old in left:
@@ -120,6 +122,8 @@ class Ruleset:
 
     def find(self, name: str, kind: Kind) -> Found:
         """Return the first rule that matches a name of a class."""
+        if not self._effects:
+            return _NONE
         first = self._trees[kind].first(name)
         for number, regex in self._regexes[kind]:
             if number > first:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relay import limits
@@ -39,8 +40,7 @@ class Trace(NamedTuple):
 
     def is_rewritten(self) -> bool:
         """Say whether the metric or a tag held characters that the API does not take."""
-        texts = (text for pair in (*self.inline, *self.section) for text in pair)
-        return not (is_legal(self.metric) and all(map(is_legal, texts)))
+        return not is_legal("".join([self.metric, *chain.from_iterable((*self.inline, *self.section))]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,9 @@ class GlobTree:
                 best = min(best, node.rest if is_open else node.end)
                 continue
             best = min(best, node.rest)
-            children = (node.star, node.literals.get(parts[depth]))
-            waiting.extend((child, depth + 1) for child in children if child is not None)
+            if node.star is not None:
+                waiting.append((node.star, depth + 1))
+            literal = node.literals.get(parts[depth])
+            if literal is not None:
+                waiting.append((literal, depth + 1))
         return best

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -202,3 +203,9 @@ def test_rules_for_other_types_do_not_cover_one_another(tmp_path):
 def test_every_regex_may_be_used_with_re2(tmp_path):
     pytest.importorskip("re2")
     assert load(write(tmp_path, "[[rule]]\nregex = '(a+b?)+c'\n"), {}).config.rule
+
+
+def test_the_example_of_the_reference_is_valid(tmp_path):
+    reference = (Path(__file__).parents[2] / "deploy/REFERENCE.md").read_text()
+    example = reference.partition("## Rules\n\n")[2].partition("\n\n- ")[0]
+    assert [rule.match for rule in load(write(tmp_path, example), {}).config.rule] == ["web.*.request.**", "debug.**"]
