@@ -148,7 +148,6 @@ async def test_50_000_packets_a_second_with_a_target_that_is_slow_one_that_is_go
             assert 0 < len(slow.received()) < sent[1]
             warnings = {event["reason"]: event["why"] for event in relay.events("RLY106 copies of a tee are lost")}
             assert warnings == dict.fromkeys((gone, closing.to), "nobody takes it: Connection refused")
-            assert await relay.stop() == 0
         finally:
             relay.kill()
 
