@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 PREFIX: Final = "STATSD_RELAY_"
-_INJECTED_NAME: Final = re.compile(
-    r".*_SERVICE_(HOST|PORT(_.+)?)|(.*_)?PORT(_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)?|SERVICE_(HOST|PORT(_.+)?)"
+_IP: Final = r"[0-9a-fA-F.:]+"
+_URL: Final = rf"(tcp|udp|sctp)://(\[{_IP}\]|{_IP}):\d+"
+_INJECTED: Final = re.compile(
+    rf"(.*_)?(SERVICE_HOST={_IP}|SERVICE_PORT(_\w+)?=\d+|PORT={_URL}"
+    rf"|PORT_\d+_(TCP|UDP|SCTP)(={_URL}|_PROTO=(tcp|udp|sctp)|_PORT=\d+|_ADDR={_IP}))"
 )
-_INJECTED_VALUE: Final = re.compile(r"((tcp|udp)://)?[0-9a-fA-F.:\[\]]*(:\d+)?|tcp|udp|TCP|UDP")
+"""Name without the prefix, and value: a name alone may be a setting that is misspelt."""
 
 
 def variables() -> dict[str, str]:
@@ -71,4 +74,4 @@ def _tags(name: str, value: str) -> Iterator[Setting]:
 
 
 def _is_injected(name: str, value: str) -> bool:
-    return bool(_INJECTED_NAME.fullmatch(name) and _INJECTED_VALUE.fullmatch(value))
+    return _INJECTED.fullmatch(f"{name}={value}") is not None

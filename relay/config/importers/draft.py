@@ -7,6 +7,7 @@ result always passes `check`, and what could not be carried over stands in it, w
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -124,6 +125,8 @@ class Draft:
                     raise
             else:
                 break
+        for table in self._lists:
+            self._renumber(table)
         self.entries.sort(key=lambda entry: (not entry.line, entry.line))
         return self
 
@@ -148,10 +151,22 @@ class Draft:
         """Say of what became this setting that it did not, after all."""
         became = f"a comment, as check refuses it: {reason}"
         promised = re.compile(rf"\b{re.escape(name)}\b")
-        kept = [entry for entry in self.entries if entry.line != line or not promised.search(entry.became)]
         lost = [entry for entry in self.entries if entry.line == line and promised.search(entry.became)]
-        what = lost[0].what if lost else name
-        self.entries = [*kept, Entry("by hand", line, what, f"{name}: {became}")]
+        self.entries = [entry for entry in self.entries if entry not in lost]
+        self.entries += [replace(entry, verdict="by hand", became=became) for entry in lost]
+        if not lost:
+            self.entries.append(Entry("by hand", line, name, became))
+
+    def _renumber(self, table: str) -> None:
+        """Let the report say the numbers that rules and tees have without those that became comments."""
+        numbers: dict[str, int] = {}
+        for number in range(1, len(self._lists[table]) + 1):
+            if (table, str(number)) not in self._refused:
+                numbers[str(number)] = len(numbers) + 1
+        named = re.compile(rf"\b{table} (\d+)\b")
+        for place, entry in enumerate(self.entries):
+            became = named.sub(lambda match: f"{table} {numbers.get(match[1], match[1])}", entry.became)
+            self.entries[place] = replace(entry, became=became)
 
     def _render(self) -> Iterator[_Line]:
         yield _Line(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from relay.config.importers.tree import Node, Opaque
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 Verdict = Literal["ok", "changed", "by hand", "dropped"]
 """It does the same here · it does something else, on purpose · a person must decide · nothing here does it."""
@@ -64,13 +64,6 @@ def by_hand(becomes: str, read: Callable[..., None] | None = None) -> Option:
 def dropped(becomes: str, read: Callable[..., None] | None = None) -> Option:
     """Return an option that nothing here has."""
     return Option("dropped", becomes, read)
-
-
-def rows(options: Mapping[str, Option]) -> str:
-    """Return options as a table of deploy/MIGRATING.md."""
-    lines = ["| option | | what it becomes |", "|---|---|---|"]
-    cells = ((name, one.verdict, one.becomes.replace("|", r"\|")) for name, one in options.items())
-    return "\n".join([*lines, *(f"| `{name}` | {verdict} | {becomes} |" for name, verdict, becomes in cells)])
 
 
 def is_secret(text: str) -> bool:

@@ -61,11 +61,16 @@ def _tee(reading: Reading) -> None:
             reading.draft.say(
                 "dropped", item, f"backends {name}", f"{_CLOUD}; keep the old daemon for it behind [[tee]]"
             )
+    _targets(reading, is_used=any(name.endswith("/repeater") for name in names))
+
+
+def _targets(reading: Reading, *, is_used: bool) -> None:
     protocol, targets = reading.take("repeaterProtocol"), reading.take("repeater")
-    if targets and not any(name.endswith("/repeater") for name in names):
-        reading.say(
-            "dropped", "repeater", targets, "the reference does not use it: backends does not name ./backends/repeater"
-        )
+    if not is_used:
+        for name, node in (("repeater", targets), ("repeaterProtocol", protocol)):
+            if node:
+                became = "the reference does not use it: backends does not name ./backends/repeater"
+                reading.say("dropped", name, node, became)
         return
     for number, target in enumerate(targets.items if targets else ()):
         _target(reading, f"repeater[{number}]", target)

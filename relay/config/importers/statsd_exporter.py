@@ -31,7 +31,10 @@ def convert(config: Node, draft: Draft) -> None:
     """Write everything that a mapping.yml says into a draft."""
     reading = Reading(config, draft, ("defaults",))
     _flags(draft)
-    match_type = _text(reading.take("defaults.match_type"), "glob")
+    default_type = reading.take("defaults.match_type")
+    match_type = _text(default_type, "glob")
+    if default_type:
+        reading.say("ok", "defaults.match_type", default_type, "match or regex of the rules")
     unordered = reading.take("defaults.glob_disable_ordering")
     mappings = reading.take("mappings")
     found = list(_read(draft, mappings, match_type)) if mappings else []

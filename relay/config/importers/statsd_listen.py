@@ -49,10 +49,12 @@ def _server(reading: Reading, name: str, options: dict[str, Node]) -> None:
         _socket(reading, name, options)
     elif form.endswith(("/udp", "/tcp")):
         _address(reading, name, options, "tcp" if form.endswith("/tcp") else "udp")
-    elif kind:
-        reading.say("by hand", f"{name}server", kind, "no server of the reference; listen takes udp, tcp and unix")
-    for unknown in options.keys() - {*_OF_ONE_SERVER}:
-        reading.say("by hand", f"{name}{unknown}", options[unknown], "not an option of a server")
+    else:
+        for option in options.keys() & {*_OF_ONE_SERVER}:
+            became = "no server of the reference; listen takes udp, tcp and unix"
+            reading.say("by hand", f"{name}{option}", options[option], became)
+    for option in options.keys() - {*_OF_ONE_SERVER}:
+        reading.say("by hand", f"{name}{option}", options[option], "not an option of a server")
 
 
 def _address(reading: Reading, name: str, options: dict[str, Node], kind: str) -> None:

@@ -9,7 +9,7 @@ import yaml
 from relay.config.importers.tree import Node, NotReadable, Scalar
 
 DEPTH_MOST: Final = 32
-NODES_MOST: Final = 200_000
+NODES_MOST: Final = 50_000
 """An alias may stand for much: a short text must not become a large tree."""
 
 
