@@ -1,4 +1,4 @@
-"""Zeros of what is idle, from a socket to the cloud, over a reload."""
+"""Zeros of what is idle and figures of timers, from a socket to the cloud, over a reload."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import msgspec
 
 from relay.assembly import make_encoder, make_idle
 from relay.config.schema import Config, Names, Window
+from relay.model import Kind, Series
 from tests.support.inprocess import open_relay
 
 TRAFFIC = b"hits:3|c\nlat:5|ms\nusers:u|s\ntemp:4|g\nother:1|c"
@@ -29,7 +30,8 @@ async def test_idle_series_are_zero_until_they_are_forgotten_or_may_have_other_n
         relay, points = running.relay, running.emulator.points
         await running.feed(TRAFFIC)
         await until(lambda: len(points("users")) >= 3)
-        assert relay.idle.forget(["users", "nobody"]) == ["users"]
+        users = Series("users", (("host", "test"),), Kind.SET)
+        assert relay.idle.forget([users]) == [users]
         zeros = msgspec.structs.replace(relay.config, window=window("zero:counters,sets"))
         relay.reconfigure(zeros, cloud=None, transport=None)
         known = len(points("lat"))
@@ -56,3 +58,20 @@ def test_nothing_is_noted_unless_asked_for():
     for idle, notes in (("none", False), ("zero:sets", True)):
         config = msgspec.structs.replace(Config(), window=window(idle))
         assert (make_encoder(config, make_idle(config)).idle is not None) is notes
+
+
+async def test_another_style_begins_with_a_window_and_with_its_bound_of_samples():
+    async with open_relay(None, window=window("none")) as running:
+        relay, points = running.relay, running.emulator.points
+        values = b"lat:" + b":".join(b"%d" % value for value in range(1, 201)) + b"|ms"
+        await running.feed(values)
+        await until(lambda: points("lat.p95"))
+        style = msgspec.structs.replace(window("none"), percentile_style="statsd", percentiles=[90.0])
+        relay.reconfigure(msgspec.structs.replace(relay.config, window=style), cloud=None, transport=None)
+        await until(lambda: relay.config.window is style)
+        await running.feed(values)
+        await until(lambda: points("lat.std"))
+        figures = {name: points(f"lat.{name}")[0]["values"]["last"] for name in ("median", "mean_90", "upper_90")}
+        assert figures == {"median": 100.5, "mean_90": 90.5, "upper_90": 180}
+    assert len(points("lat")) == 2
+    assert len(points("lat.p95")) == 1
