@@ -2,24 +2,21 @@
 
 `percentile_style = "statsd"`: names and roundings are those of lib/process_metrics.js of statsd/statsd. It counts
 samples, not their weights: a percentile takes k = round(|p| / 100 x n) of n samples, halves up, the least ones, or the
-greatest for a negative p. Up to the bound of the hot path (limits.QUANTILE_EXACT_STATSD) every sample is there and the
-figures are its figures. Beyond, each value is known to 1 %, and a sample counts by its weight: right while all came at
-one sample rate.
+greatest for a negative p. What the samples are: samples.py.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from bisect import bisect_left
-from operator import mul
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from relay import limits
+from relay.jdcloud.samples import deviation, distribution, median, rank
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from relay.jdcloud.samples import Distribution
     from relay.model import Rollup
 
 Bins = tuple[str, "Sequence[float]"]
@@ -31,8 +28,6 @@ _OF_ALL: Final = ("std", "median", "sum_squares", "count_ps")
 _OF_PERCENTILE: Final = ("count", "mean", "bound", "sum", "sum_squares")
 _MOST: Final = 2**53
 """Samples of which every percentile takes some."""
-_WEIGHT_MOST: Final = 1e300
-"""Its reciprocal is the least; neither overflows when thousands are added up."""
 _ANY_PERCENTILE: Final = re.compile(r"_(top)?\d+(_\d+)?$")
 
 
@@ -60,138 +55,6 @@ class Percentiles:
 def percentile_suffix(percentile: float) -> str:
     """Return `.p95`, `.p99_9`."""
     return f".p{percentile:g}".replace(".", "_").replace("_p", ".p", 1)
-
-
-class Part(NamedTuple):
-    """Some of the samples, in order."""
-
-    values: Sequence[float]
-    counts: Sequence[float] | None
-    """How many samples each value stands for; None: one."""
-    bound: float
-    """The value that divides them from the others."""
-
-    def sum(self) -> float:
-        """Add them up."""
-        return sum(self.values) if self.counts is None else math.fsum(map(mul, self.values, self.counts))
-
-    def squares(self) -> float:
-        """Add up their squares."""
-        return self._replace(values=list(map(mul, self.values, self.values))).sum()
-
-
-class Distribution(Protocol):
-    """The samples of one timer and window."""
-
-    n: int
-
-    def least(self, k: int) -> Part:
-        """Return the k least, 1 to n."""
-        ...
-
-    def greatest(self, k: int) -> Part:
-        """Return the k greatest, 1 to n."""
-        ...
-
-    def below(self, limit: float) -> int:
-        """Count what is less than a limit."""
-        ...
-
-
-class Kept:
-    """State: every sample, in ascending order."""
-
-    def __init__(self, values: Sequence[float]) -> None:
-        self._values = values
-        self.n = len(values)
-
-    def __repr__(self) -> str:
-        """Report the size."""
-        return f"<Kept {self.n} samples>"
-
-    def least(self, k: int) -> Part:
-        """See Distribution."""
-        return Part(self._values[:k], None, self._values[k - 1])
-
-    def greatest(self, k: int) -> Part:
-        """See Distribution."""
-        return Part(self._values[-k:], None, self._values[-k])
-
-    def below(self, limit: float) -> int:
-        """See Distribution."""
-        return bisect_left(self._values, limit)
-
-
-class Binned:
-    """State: values in ascending order, and how many samples each stands for: weights, scaled to their number."""
-
-    def __init__(self, values: Sequence[float], weights: Sequence[float], rollup: Rollup) -> None:
-        self.n = rollup.samples
-        # Nothing beyond travels, and infinities that meet would be no number.
-        self._values = [min(max(value, -limits.VALUE_MAX), limits.VALUE_MAX) for value in values]
-        finite = [min(max(weight, 1 / _WEIGHT_MOST), _WEIGHT_MOST) for weight in weights]
-        scale = self.n / math.fsum(finite)
-        self._counts = [weight * scale for weight in finite]
-        self._low, self._high = rollup.min, rollup.max
-
-    def __repr__(self) -> str:
-        """Report the size."""
-        return f"<Binned {self.n} samples, {len(self._values)} values>"
-
-    def least(self, k: int) -> Part:
-        """See Distribution."""
-        part = _first(self._values, self._counts, k)
-        return part._replace(bound=self._high) if k == self.n else part
-
-    def greatest(self, k: int) -> Part:
-        """See Distribution."""
-        part = _first(self._values[::-1], self._counts[::-1], k)
-        return part._replace(bound=self._low) if k == self.n else part
-
-    def below(self, limit: float) -> int:
-        """See Distribution."""
-        return round(math.fsum(self._counts[: bisect_left(self._values, limit)]))
-
-
-def _first(values: Sequence[float], counts: Sequence[float], k: int) -> Part:
-    """Take k samples from the beginning; what is less than half of one is rounding."""
-    reached = 0.0
-    taken: list[float] = []
-    for count in counts:
-        taken.append(min(count, k - reached))
-        reached += count
-        if reached > k - 0.5:
-            break
-    return Part(values[: len(taken)], taken, values[len(taken) - 1])
-
-
-def distribution(rollup: Rollup) -> Distribution | None:
-    """Return the samples of a timer; None if it has none."""
-    values, weights = rollup.quantiles.ascending() if rollup.quantiles is not None else ([], None)
-    if not values:
-        return None
-    return Kept(values) if weights is None else Binned(values, weights, rollup)
-
-
-def rank(percentile: float, n: int) -> int:
-    """Return how many of n samples a percentile takes, rounded as Math.round does; 0: it is skipped."""
-    exact = abs(percentile) / 100 * n
-    whole = math.floor(exact)
-    return 1 if n == 1 else whole + (exact - whole >= 0.5)
-
-
-def median(samples: Distribution) -> float:
-    """Return the middle, or the mean of the two middle ones."""
-    middle = samples.n // 2
-    upper = samples.least(middle + 1).bound
-    return upper if samples.n % 2 else (samples.least(middle).bound + upper) / 2
-
-
-def deviation(samples: Distribution) -> float:
-    """Return the standard deviation, as of a population."""
-    whole = samples.least(samples.n)
-    mean = whole.sum() / samples.n
-    return math.sqrt(whole._replace(values=[value - mean for value in whole.values]).squares() / samples.n)
 
 
 class _Percentile(NamedTuple):

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.hotpath.sketch import Sketch
-from relay.jdcloud.timers import TimerMetrics, rank
+from relay.jdcloud.samples import rank
+from relay.jdcloud.timers import TimerMetrics
 from relay.model import Rollup
 from tests.support import node
 
