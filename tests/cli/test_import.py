@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from relay.cli.importing import write
-from relay.errors import RelayError
+from relay.cli.importing import read, write
+from relay.errors import ConfigError, ExitCode, RelayError
 from tests.support.node import has_node, install
 
 SAMPLES = Path(__file__).parents[1] / "config/imports"
@@ -91,9 +91,9 @@ def test_what_may_be_a_secret_is_for_its_owner_alone(tmp_path):
 
 
 def test_writing_fails_in_one_sentence(tmp_path):
-    with pytest.raises(RelayError, match="cannot write"):
+    with pytest.raises(RelayError, match="cannot write") as caught:
         write(tmp_path / "absent/relay.toml", "x", is_private=False, force=False)
-    assert run("import", SAMPLES / "mapper.json", "-o", tmp_path / "absent/relay.toml").returncode == 71
+    assert caught.value.exit_code == ExitCode.BIND_OR_STATE
 
 
 def test_errors_point_at_the_place(tmp_path):
@@ -108,11 +108,18 @@ def test_errors_point_at_the_place(tmp_path):
     ]
     assert run("import", path, "--from", "gostatsd").returncode == 78
     assert run("import", path, "--from", "nobody").returncode == 64
-    assert "cannot read" in run("import", tmp_path / "absent.js").stderr
+
+
+def test_files_that_are_none(tmp_path):
+    path = tmp_path / "config.js"
+    with pytest.raises(ConfigError, match="cannot read"):
+        read(path)
     path.write_bytes(b"\xff")
-    assert "is not UTF-8 text" in run("import", path).stderr
+    with pytest.raises(ConfigError, match="is not UTF-8 text"):
+        read(path)
     path.write_bytes(b"/" * 1_048_577)
-    assert "is longer than" in run("import", path).stderr
+    with pytest.raises(ConfigError, match="is longer than"):
+        read(path)
 
 
 @pytest.mark.skipif(not has_node(), reason="no npm")

@@ -353,6 +353,20 @@ def test_a_file_that_is_not_what_it_should_be(text, format_, line, column, messa
     assert message in problem.message
 
 
+def test_an_error_shows_no_secret_and_no_end_of_a_long_line():
+    for text, shown in (("{ a b }", "{ a b }"), ("{ password: 'x' y }", ""), (f"{{{' ' * 300}a b }}", "")):
+        with pytest.raises(ConfigError) as caught:
+            of_text(text)
+        assert caught.value.problems[0].text == shown
+
+
+def test_bins_that_exempt_timers_are_kept():
+    draft = of_text("{ histogram: [ { metric: 'foo', bins: [] }, { metric: '', bins: [50, 'inf'] } ] }")
+    expected = [{"metric": "foo", "bins": []}, {"metric": "", "bins": [50, "inf"]}]
+    assert settings(draft)["window.histogram"] == expected
+    assert draft.needs_person == 0
+
+
 def test_nobodys_file_names_the_choices():
     with pytest.raises(ConfigError, match=r"--from statsd\|statsd_exporter\|gostatsd\|datadog"):
         of_text("hello")

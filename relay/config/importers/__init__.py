@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 from relay.config.importers import datadog, envtree, gostatsd, javascript, statsd, statsd_exporter, tomltree, yamltree
 from relay.config.importers.draft import Draft
 from relay.config.importers.recognise import recognise
+from relay.config.importers.report import is_secret
 from relay.config.importers.tree import Node, NotReadable
 from relay.errors import ConfigError, Problem
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 Format = Literal["statsd", "statsd_exporter", "gostatsd", "datadog"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 BYTES_MOST: Final = 1_048_576
+_SHOWN: Final = 200
+"""Characters of a line that an error shows."""
 
 
 def convert(text: str, *, source: str, format_: Format | None = None) -> Draft:
@@ -45,8 +48,9 @@ def convert(text: str, *, source: str, format_: Format | None = None) -> Draft:
 
 
 def _problem(error: NotReadable, text: str, source: str) -> Problem:
+    """Point at the place; the line itself is shown unless it may hold a secret, or the place is far out in it."""
     lines = text.splitlines() or [""]
-    line = lines[min(error.line, len(lines)) - 1].replace("\t", " ")
+    line = "".join(char if char.isprintable() else " " for char in lines[min(error.line, len(lines)) - 1])
     return Problem(
         code="RLY103",
         message=str(error),
@@ -54,7 +58,7 @@ def _problem(error: NotReadable, text: str, source: str) -> Problem:
         source=source,
         line=error.line,
         column=error.column,
-        text=line,
+        text="" if is_secret(line) or error.column > _SHOWN else line[:_SHOWN],
     )
 
 
