@@ -71,7 +71,6 @@ def test_idle_series(tmp_path, idle, kinds):
         ('timer_metrics = ["std"]', 'window.timer_metrics needs percentile_style = "statsd"'),
         ("histogram = [{ bins = [1] }]", 'window.histogram needs percentile_style = "statsd"'),
         ('percentile_style = "statsd"\nhistogram = [{ bins = [1] }, { bins = [2, 1] }]', "entry 2 must have bins"),
-        ('percentile_style = "statsd"\nhistogram = [{ bins = [] }]', "entry 1 must have bins"),
         ('percentile_style = "statsd"\nhistogram = [{ bins = [nan] }]', "entry 1 must have bins"),
         ('percentile_style = "statsd"\nhistogram = [{ bins = [1, "2"] }]', 'must have numbers or "inf"'),
         ('percentile_style = "statsd"\nhistogram = [{ metric = "x" }]', "bins"),
