@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import random
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import settings as settings_of
+from hypothesis import strategies as st
 
 from relay.cli.check import find_problems
 from relay.config.importers import (
@@ -16,14 +20,19 @@ from relay.config.importers import (
     convert,
     datadog,
     datadog_profiles,
+    envtree,
     gostatsd,
     gostatsd_filters,
     statsd,
     statsd_exporter,
+    tomltree,
+    yamltree,
 )
 from relay.config.importers.hints import Variable, find_variable, is_hostname
 from relay.config.importers.patterns import Unsayable, from_glob, from_regex, literal_start, template
 from relay.config.importers.recognise import recognise
+from relay.config.importers.report import plain
+from relay.config.importers.tree import NotReadable
 from relay.config.loading import load
 from relay.config.schema import Config
 from relay.errors import ConfigError
@@ -169,7 +178,7 @@ def test_an_empty_config_js_becomes_what_the_reference_does_by_default():
         "listen.udp": ["0.0.0.0:8125"], "window.percentile_style": "statsd", "window.percentiles": [90],
     }  # fmt: skip
     assert {entry.what for entry in draft.entries if entry.verdict == "changed"} == {
-        "flushInterval 10000", "deleteIdleStats", "deleteGauges", "mgmt_address",
+        "flushInterval 10000", "deleteIdleStats", "deleteGauges", "mgmt_address", "graphite.legacyNamespace",
     }  # fmt: skip
     assert draft.needs_person == 0
 
@@ -284,6 +293,14 @@ def test_datadog_yaml():
     assert (found["names.prefix"], found["window.percentiles"], found["tee"]) == ("shop", [95, 99], ["10.0.0.9:8125"])
     assert by_hand(draft) == {15, 43}
     assert "0123456789abcdef" not in draft.toml() + "".join(map(str, draft.entries))
+
+
+def test_the_agents_older_list_counts_only_without_the_newer():
+    draft = of_text(
+        "metric_filterlist: [a]\nmetric_filterlist_match_prefix: true\nstatsd_metric_blocklist: [b]\n", "datadog"
+    )
+    assert settings(draft)["rule"] == [{"regex": "^a", "action": "drop"}]
+    assert said(draft, "statsd_metric_blocklist").startswith("dropped: ")
 
 
 def test_mapper_profiles_of_a_variable():
@@ -445,6 +462,24 @@ def test_whatever_an_option_holds_the_result_is_one_that_check_takes(format_):
         draft = of_text(text, format_)
         draft.toml().encode()
         assert {entry.line for entry in draft.entries} <= {0, 1}
+
+
+PIECES = [
+    *"{}[](),:'\"#&*!|>-=%@` \n\t0179aex.~?", "a:", "a: ", "- ", "\n  ", "&a ", "*a", "<<: ", "!!int ",
+    "!!float x", "!!timestamp ", "!!binary x",
+    "2001-99-99", "[a]\n", "a = ", '"""', "\ud800", "\x00", "DD_A=", "---\n",
+    "!!set {a}", "0x", "1:99",
+]  # fmt: skip
+
+
+@settings_of(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=25).map("".join))
+def test_whatever_the_text_is_only_its_own_error_comes_out(text):
+    for reader in (yamltree.read, tomltree.read):
+        with suppress(NotReadable):
+            str(plain(reader(text)))
+    envtree.read(text, "DD_")
+    recognise(text)
 
 
 TABLES = {

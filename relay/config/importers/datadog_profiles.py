@@ -19,6 +19,9 @@ _BLOCKED: Final = ("metric_filterlist", "statsd_metric_blocklist")
 
 def convert(reading: Reading) -> None:
     """Read both: what is blocked goes before the profiles, as rules look at names as they were received."""
+    new, old = _BLOCKED
+    if reading.has(new) and (ignored := reading.take(old)):
+        reading.say("dropped", old, ignored, f"the agent does not use it beside {new}")
     for name in _BLOCKED:
         _blocked(reading, name)
     _profiles(reading)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Final
 from relay.config.importers import statsd_listen, statsd_numbers
 from relay.config.importers.hints import find_variable, is_hostname
 from relay.config.importers.reading import Reading
-from relay.config.importers.report import Option, changed, dropped, ok, shown
+from relay.config.importers.report import Option, changed, dropped, ok, plain, shown
 from relay.config.importers.tree import Opaque
 
 if TYPE_CHECKING:
     from relay.config.importers.draft import Draft
     from relay.config.importers.javascript import Module
+    from relay.config.importers.report import Verdict
     from relay.config.importers.tree import Node
 
 DAEMON: Final = "statsd/statsd"
@@ -40,28 +41,29 @@ def convert(module: Module, draft: Draft) -> None:
     reading = Reading(module.config, draft, _NESTED)
     statsd_listen.convert(reading)
     statsd_numbers.convert(reading)
-    _tee(reading)
-    _names(reading)
+    backends = _backends(reading)
+    _targets(reading, is_used=any(name.endswith("/repeater") for name in backends))
+    _names(reading, is_graphite=any(name.endswith("/graphite") for name in backends))
     for name, option in OPTIONS.items():
         if option.read and (node := reading.take(name)):
             option.read(reading, name, node)
     reading.finish(OPTIONS)
 
 
-def _tee(reading: Reading) -> None:
+def _backends(reading: Reading) -> list[str]:
     backends = reading.take("backends")
-    names = [shown("", item.value) for item in backends.items] if backends else ["./backends/graphite"]
-    for item in backends.items if backends else ():
-        name = shown("", item.value)
+    if backends is None:
+        return ["./backends/graphite"]
+    names = [str(plain(item)) for item in backends.items]
+    for item, name in zip(backends.items, names, strict=True):
+        verdict: Verdict = "dropped"
+        became = f"{_CLOUD}; keep the old daemon for it behind [[tee]]"
         if name.endswith("/repeater"):
-            reading.draft.say("ok", item, f"backends {name}", "[[tee]]")
+            verdict, became = "ok", "[[tee]]"
         elif name.endswith("/console"):
-            reading.draft.say("dropped", item, f"backends {name}", "statsd-relay run --dry-run prints what is sent")
-        else:
-            reading.draft.say(
-                "dropped", item, f"backends {name}", f"{_CLOUD}; keep the old daemon for it behind [[tee]]"
-            )
-    _targets(reading, is_used=any(name.endswith("/repeater") for name in names))
+            became = "statsd-relay run --dry-run prints what is sent"
+        reading.draft.say(verdict, item, f"backends {shown('', name)}", became)
+    return names
 
 
 def _targets(reading: Reading, *, is_used: bool) -> None:
@@ -92,11 +94,11 @@ def _target(reading: Reading, name: str, target: Node) -> None:
     reading.draft.say("ok", target, f"{name} {to}", f"tee {number}")
 
 
-def _names(reading: Reading) -> None:
+def _names(reading: Reading, *, is_graphite: bool) -> None:
     legacy = reading.take("graphite.legacyNamespace")
     is_legacy = legacy is None or legacy.value is not False
-    if legacy:
-        became = "names have no stats. or stats.timers. before them: types are told apart by the cloud"
+    if legacy or is_graphite:
+        became = "names have no stats. or stats.timers. before them: the cloud keeps types apart"
         reading.say("changed" if is_legacy else "ok", "graphite.legacyNamespace", legacy, became)
     for name, key in _PREFIXES.items():
         node = reading.take(name)

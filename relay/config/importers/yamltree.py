@@ -69,6 +69,6 @@ class _Tree:
         """Return the value; of what is no text, number or truth (a date), its text."""
         try:
             value = self._loader.construct_object(found)
-        except ValueError:  # a number by its tag that is none
+        except (ValueError, TypeError, LookupError, AttributeError):  # a number or a date by its tag that is none
             value = found.value
         return value if value is None or isinstance(value, (str, int, float, bool)) else str(found.value)
