@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from relay import limits
 from relay.config.loops import is_loop
@@ -37,7 +37,7 @@ class Fault(NamedTuple):
 
 def find_faults(config: Config) -> Iterator[Fault]:
     """Yield every fault."""
-    judge = _Judge()
+    judge = _Judge(find_re2() if any(rule.regex for rule in config.rule) else None)
     for number, rule in enumerate(config.rule, 1):
         yield from _of_rule(f"rule.{number}", rule)
         if bool(rule.match) != bool(rule.regex):
@@ -83,8 +83,8 @@ def _is_ipv6(text: str) -> bool:
 class _Judge:
     """State: the patterns of the rules so far, by which a later one may be covered."""
 
-    def __init__(self) -> None:
-        self._re2 = find_re2()
+    def __init__(self, re2: Any | None) -> None:  # noqa: ANN401 - a module without types
+        self._re2 = re2
         self._trees: defaultdict[str, GlobTree] = defaultdict(GlobTree)
         self._regexes: dict[tuple[str, str], int] = {}
 

@@ -9,7 +9,7 @@ Pure: no clock, no I/O, no randomness. Not known here: windows, values, who sent
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from relay import limits
 from relay.model import Kind, Resolution, Series, Sink
@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from relay.model import Identity
+    from relay.naming.dimensions import Pair
     from relay.naming.ruleset import Effect, Ruleset
     from relay.naming.trace import Unmatched
 
     Owner = Callable[[str, Kind, str], Kind]
+
+_HOSTS_KNOWN: Final = 1000
 
 
 class Notices(Protocol):
@@ -61,6 +64,8 @@ class Namer:
         self._classes = Classes(classes_limit)
         self.notices = notices
         self._hits = Hits(len(rules))
+        self._overflows: dict[str, tuple[Pair, ...]] = {}
+        """Host -> dimensions of its overflow series."""
 
     def __repr__(self) -> str:
         """Report the classes and the rules."""
@@ -139,16 +144,20 @@ class Namer:
         dimensions, space, bare = choose(pairs, self._defaults, first=effect.first), effect.namespace, limits.fit(full)
         is_owner = owner(bare, kind, space) == kind
         metric = bare if is_owner else limits.fit(full, f".{kind}")
-        series = Series(metric, dimensions, kind, derived=not is_owner, namespace=space)
-        return Resolution(series, series._replace(dimensions=self._overflow_dimensions(pairs)))
+        series = Series(metric, dimensions, kind, not is_owner, space)
+        overflow = self._overflow_dimensions(pairs)
+        return Resolution(series, Series(metric, overflow, kind, not is_owner, space))
 
-    def _overflow_dimensions(self, pairs: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-        host = {"host": pairs["host"]} if "host" in pairs else {}
-        default = {"host": self._defaults["host"]} if "host" in self._defaults else {}
-        # A host of 249 bytes would leave no room for the mark: the mark matters more.
-        return choose(
-            {"overflow": "true"}, {key: limits.fit(value, limit=200) for key, value in {**default, **host}.items()}
-        )
+    def _overflow_dimensions(self, pairs: Mapping[str, str]) -> tuple[Pair, ...]:
+        host = pairs.get("host") or self._defaults.get("host", "")
+        known = self._overflows.get(host)
+        if known is None:
+            if len(self._overflows) >= _HOSTS_KNOWN:
+                self._overflows.clear()
+            # A host of 249 bytes would leave no room for the mark: the mark matters more.
+            known = choose({"overflow": "true"}, {"host": limits.fit(host, limit=200)} if host else {})
+            self._overflows[host] = known
+        return known
 
 
 def _dotted(prefix: str) -> str:

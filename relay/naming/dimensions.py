@@ -6,13 +6,14 @@ key; what does not fit is cut from the end, so the same tags always give the sam
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from relay import limits
-from relay.naming.characters import clean_name, clean_value
+from relay.naming.characters import clean_name, clean_value, is_legal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 Pair = tuple[str, str]
 
@@ -23,7 +24,9 @@ _HOST_BYTES = limits.DIMENSIONS_BYTES - len("host") - 2
 
 def legal_pairs(tags: Iterable[Pair]) -> dict[str, str]:
     """Clean keys and values; the last of a repeated key wins; a pair with nothing left on one side is no dimension."""
-    pairs = ((clean_name(key), clean_value(value)) for key, value in tags)
+    pairs = list(tags)
+    if not is_legal("".join(chain.from_iterable(pairs))):
+        pairs = [(clean_name(key), clean_value(value)) for key, value in pairs]
     return {key: value for key, value in pairs if key and value}
 
 
@@ -45,16 +48,12 @@ def choose(line: Mapping[str, str], defaults: Mapping[str, str], *, first: Seque
     return tuple(sorted(chosen)) or (NOBODY,)
 
 
-def _by_importance(line: Mapping[str, str], defaults: Mapping[str, str], first: Sequence[str]) -> Iterator[Pair]:
+def _by_importance(line: Mapping[str, str], defaults: Mapping[str, str], first: Sequence[str]) -> list[Pair]:
     host = line.get("host") or defaults.get("host")
-    if host:
-        yield "host", limits.fit(host, limit=_HOST_BYTES)
+    found = [("host", limits.fit(host, limit=_HOST_BYTES))] if host else []
     before = [key for key in first if key in line]
-    yield from ((key, line[key]) for key in (*before, *sorted(line.keys() - before)) if key != "host")
-    yield from ((key, defaults[key]) for key in sorted(defaults) if key != "host" and key not in line)
-
-
-def of_nobody(tags: Mapping[str, str]) -> frozenset[Pair]:
-    """Return the dimensions that a series may have without a tag of its line, given `[tags]`."""
-    defaults = legal_pairs(tags.items())
-    return frozenset((*defaults.items(), *choose({}, defaults)))
+    keys = [*before, *sorted(line.keys() - before)] if before else sorted(line)
+    found += [(key, line[key]) for key in keys if key != "host"]
+    if len(found) < limits.DIMENSIONS_MAX:
+        found += [(key, defaults[key]) for key in sorted(defaults) if key != "host" and key not in line]
+    return found

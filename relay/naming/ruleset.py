@@ -34,6 +34,8 @@ class Effect:
         self._drop = {clean_name(key) for key in rule.drop_tags} - set(self._keep)
         self._drops_others = _ALL in rule.drop_tags
         self._rename = {clean_name(old): new for old, new in rule.rename_tags.items()}
+        self._removes = bool(rule.drop_tags)
+        self._changes_tags = bool(self._tags or self._removes or self._rename)
         self.first = tuple(dict.fromkeys([*rule.tags, *(self._rename.get(key, key) for key in self._keep)]))
         """Keys that are sent before the line's other tags, the most important first."""
 
@@ -47,18 +49,21 @@ class Effect:
 
     def removed(self, pairs: Mapping[str, str]) -> tuple[str, ...]:
         """Return the keys of a line's tags that go."""
-        return tuple(key for key in pairs if self._is_removed(key)) if self._drop or self._drops_others else ()
+        return tuple(key for key in pairs if self._is_removed(key)) if self._removes else ()
 
     def apply(self, pairs: Mapping[str, str], captures: Sequence[str]) -> Mapping[str, str]:
         """Return a line's legal tags as they are to be: some gone, some renamed, the rule's own over all of them."""
-        if not (self._tags or self._drop or self._drops_others or self._rename):
+        if not self._changes_tags:
             return pairs
-        left = {key: value for key, value in pairs.items() if not self._is_removed(key)}
+        left = {key: value for key, value in pairs.items() if not (self._removes and self._is_removed(key))}
         for old, new in self._rename.items():
             if old in left:
                 left[new] = left.pop(old)
-        own = {key: clean_value(template.render(captures)) for key, template in self._tags}
-        return left | {key: value for key, value in own.items() if value}
+        for key, template in self._tags:
+            value = clean_value(template.render(captures))
+            if value:
+                left[key] = value
+        return left
 
     def _is_removed(self, key: str) -> bool:
         return key in self._drop or (self._drops_others and key not in self._keep)

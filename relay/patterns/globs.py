@@ -26,6 +26,8 @@ class Glob(NamedTuple):
     """Without a final `**`."""
     is_open: bool
     """It ends in `**`."""
+    stars: tuple[int, ...] = ()
+    """Which parts of a name are captures; that of `**` is all that is left."""
 
     @classmethod
     def parse(cls, text: str) -> Glob:
@@ -42,18 +44,18 @@ class Glob(NamedTuple):
                 fix = f"a star is a whole part; for pieces of one use regex = '{_as_regex(parts)}'"
                 raise PatternError(f'part "{part}" has a star beside other text', fix)
         is_open = parts[-1] == "**"
-        return cls(tuple(parts[:-1] if is_open else parts), is_open)
+        stars = tuple(number for number, part in enumerate(parts) if part in ("*", "**"))
+        return cls(tuple(parts[:-1] if is_open else parts), is_open, stars)
 
     @property
     def groups(self) -> int:
         """How many captures it has: one for each star, and one for `**`."""
-        return self.parts.count("*") + self.is_open
+        return len(self.stars)
 
     def captures(self, name: str) -> tuple[str, ...]:
         """Return what the stars stand for in a name that it matches."""
-        found = name.split(".", len(self.parts))
-        stars = [part for part, own in zip(found, self.parts, strict=False) if own == "*"]
-        return (*stars, found[-1]) if self.is_open else tuple(stars)
+        parts = name.split(".", len(self.parts))
+        return tuple([parts[number] for number in self.stars])
 
 
 def _as_regex(parts: Sequence[str]) -> str:
@@ -127,7 +129,8 @@ class GlobTree:
             if depth == len(parts):
                 best = min(best, node.rest if is_open else node.end)
                 continue
-            best = min(best, node.rest)
+            if node.rest != NEVER:
+                best = min(best, node.rest)
             if node.star is not None:
                 waiting.append((node.star, depth + 1))
             literal = node.literals.get(parts[depth])

@@ -14,9 +14,9 @@ _CAPTURE: Final = re.compile(r"\$(?:([0-9]+)|\{([0-9]+)\})")
 
 
 class Template:
-    """State: none; a text, cut at its captures."""
+    """State: none; a text with a place for each capture, as `str.format` takes it."""
 
-    __slots__ = ("_numbers", "_texts")
+    __slots__ = ("_text",)
 
     def __init__(self, text: str, groups: int) -> None:
         """Read a template for a pattern with so many captures.
@@ -24,28 +24,27 @@ class Template:
         Raises:
             PatternError: a capture that the pattern does not have, or a `$` that is none.
         """
-        self._texts: list[str] = []
-        self._numbers: list[int] = []
+        pieces: list[str] = []
         end = 0
         for found in _CAPTURE.finditer(text):
             number = int(found[1] or found[2])
             if not 0 < number <= groups:
                 fix = f"it has $1 to ${groups}" if groups else "stars and groups are captures, numbered from 1"
                 raise PatternError(f'"{text}" has {found[0]}, and the pattern has no such capture', fix)
-            self._texts.append(text[end : found.start()])
-            self._numbers.append(number - 1)
+            pieces += (_literal(text[end : found.start()]), f"{{{number - 1}}}")
             end = found.end()
-        self._texts.append(text[end:])
-        if any("$" in piece for piece in self._texts):
+        self._text = "".join(pieces) + _literal(text[end:])
+        if "$" in self._text:
             raise PatternError(f'"{text}" has a $ that is no capture', "a capture is $1 or ${1}")
 
     def __repr__(self) -> str:
-        """Report the pieces."""
-        return f"<Template {self._texts}>"
+        """Report the text."""
+        return f"<Template {self._text}>"
 
     def render(self, captures: Sequence[str]) -> str:
         """Return the text with these captures."""
-        pieces = [self._texts[0]]
-        for number, text in zip(self._numbers, self._texts[1:], strict=True):
-            pieces += (captures[number], text)
-        return "".join(pieces)
+        return self._text.format(*captures)
+
+
+def _literal(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
