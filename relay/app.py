@@ -67,6 +67,7 @@ class Relay:
         clock: Clock,
         witness: Witness,
         ingest: Ingest | None = None,
+        takes_over: bool = False,
     ) -> None:
         self.config = config
         self._cloud = cloud
@@ -75,6 +76,7 @@ class Relay:
         self._clock = clock
         self._witness = witness
         self._given = ingest
+        self._takes_over = takes_over
         self.ledger = Ledger()
         self.loss_log = LossLog(clock)
         self.idle = make_idle(config)
@@ -205,6 +207,7 @@ class Relay:
             tees=self.ingest.tees,
             windows=self._windows,
             open_window=lambda: self.closer.open_id,
+            waits=self._takes_over,
             closing=self._closing,
         )
 

@@ -25,6 +25,7 @@ async def open_admin(  # noqa: PLR0913 - whom each feature speaks for; app.py is
     tees: Tees,
     windows: Windows,
     open_window: Callable[[], int],
+    waits: bool,
     closing: AsyncExitStack,
 ) -> AdminServer:
     """Listen; `closing` takes what ends it.
@@ -38,6 +39,7 @@ async def open_admin(  # noqa: PLR0913 - whom each feature speaks for; app.py is
         tees: who leases copies.
         windows: who passes closed windows on.
         open_window: returns the id of the open one.
+        waits: listen as soon as the address is free, if it is not.
         closing: what is to be ended.
 
     Raises:
@@ -53,5 +55,5 @@ async def open_admin(  # noqa: PLR0913 - whom each feature speaks for; app.py is
     server = AdminServer(listen=admin.listen, state=state, routes=routes, hosts=admin.hosts)
     closing.push_async_callback(server.stop)
     closing.callback(windows.close)
-    await server.start()
+    await server.start(waits=waits)
     return server

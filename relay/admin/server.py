@@ -6,8 +6,12 @@ file beside this one with a function that returns its routes, each handler of th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, cast
+import asyncio
+import errno
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
+import structlog
 from aiohttp import web
 
 from relay.admin.console import Console
@@ -22,6 +26,8 @@ from relay.errors import ExitCode, Problem, RelayError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+_NOWHERE: Final = ("", 0)
 
 
 class State(Figures, Told, Protocol):
@@ -56,14 +62,23 @@ class AdminServer:
         self._registry = make_registry(state)
         self._runner: web.AppRunner | None = None
         self._port: Port | None = None
-        self.bound = ("", 0)
+        self.bound = _NOWHERE
+        self._waiting: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         """Report the address."""
         return f"<AdminServer {self.bound}>"
 
-    async def start(self) -> None:
+    @property
+    def address(self) -> str:
+        """HOST:PORT as bound, and as asked for while another process still has it."""
+        return ":".join(map(str, self.bound)) if self._waiting is None else self._listen
+
+    async def start(self, *, waits: bool = False) -> None:
         """Listen.
+
+        Args:
+            waits: if another process has the address, listen there as soon as it is free.
 
         Raises:
             RelayError: RLY101, the address cannot be bound.
@@ -80,6 +95,9 @@ class AdminServer:
         try:
             self.bound = await self._port.open(*parse_address(self._listen))
         except OSError as error:
+            if waits and error.errno == errno.EADDRINUSE:
+                self._waiting = asyncio.create_task(self._wait(self._port), name="admin port")
+                return
             await self._runner.cleanup()
             message = f"cannot bind admin port {self._listen}: {error.strerror}"
             fix = 'stop who holds it, give [admin] listen another port, or listen = "" for none'
@@ -87,8 +105,21 @@ class AdminServer:
                 Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.BIND_OR_STATE
             ) from error
 
+    async def _wait(self, port: Port) -> None:
+        """Try every second: the daemon that is being replaced has it."""
+        log = structlog.get_logger("relay")
+        log.info("the admin port is taken, waiting for it", admin=self._listen)
+        while self.bound == _NOWHERE:
+            await asyncio.sleep(1)
+            with suppress(OSError):
+                self.bound = await port.open(*parse_address(self._listen))
+        self._waiting = None
+        log.info("the admin port is free, listening", admin=self.address)
+
     async def stop(self) -> None:
         """Close the port."""
+        if self._waiting is not None:
+            self._waiting.cancel()
         if self._runner is not None and self._port is not None:
             await self._port.close()
             await self._runner.cleanup()

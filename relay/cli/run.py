@@ -58,13 +58,13 @@ class Prepared:
 @click.command()
 @run_options
 @click.pass_obj
-def run(worker: Worker | None, path: Path | None, *, dry_run: bool, take_over: bool) -> None:  # noqa: ARG001
-    """Receive, aggregate and deliver until SIGTERM."""  # the supervisor takes sockets over, and none does without one
+def run(worker: Worker | None, path: Path | None, *, dry_run: bool, take_over: bool) -> None:
+    """Receive, aggregate and deliver until SIGTERM."""
     worker = worker or Worker()
     prepared = prepare_start(path, worker.proven, dry_run=dry_run)
     calm_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        stopped = runner.run(serve(prepared, worker, dry_run=dry_run))
+        stopped = runner.run(serve(prepared, worker, dry_run=dry_run, take_over=take_over))
     if stopped.is_handed_over and not worker.supervisor:
         worker.become_next(ingest_settings(prepared.loaded.config).to_json(), os.environ)
 
@@ -104,7 +104,7 @@ def calm_collector() -> None:
     gc.set_threshold(20_000, 50, 1_000_000)
 
 
-async def serve(prepared: Prepared, worker: Worker, *, dry_run: bool) -> Stopped:
+async def serve(prepared: Prepared, worker: Worker, *, dry_run: bool, take_over: bool) -> Stopped:
     """Open a relay, run it until a signal, and stop it in order.
 
     Raises:
@@ -127,6 +127,7 @@ async def serve(prepared: Prepared, worker: Worker, *, dry_run: bool) -> Stopped
         clock=SystemClock(),
         witness=make_witness(loaded, credentials, sockets=worker.origin),
         ingest=take_ingest(worker, config),
+        takes_over=take_over,
     )
     await relay.open()
     relay.status.is_last_reload_successful = prepared.refused is None

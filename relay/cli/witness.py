@@ -145,7 +145,7 @@ class TextWitness:
             form, place = _where(stream.label)
             self._say(f"listening  {form} {place}  at most {config.listen.stream_connections} connections in all")
         if relay.admin:
-            self._say(f"           admin http://{relay.admin.bound[0]}:{relay.admin.bound[1]}")
+            self._say(f"           admin http://{relay.admin.address}")
         self._say(f"sending    {self.to}   credentials: {self.credentials}")
         close = relay.closer.open_id + config.window.seconds
         self._say(
@@ -237,7 +237,7 @@ class JsonWitness:
             config=self.where,
             to=self.to,
             credentials=self.credentials,
-            admin=":".join(map(str, relay.admin.bound)) if relay.admin else "",
+            admin=relay.admin.address if relay.admin else "",
             state=str(relay.state or ""),
             waiting=relay.spool.points,
             open_window=relay.closer.open_id,

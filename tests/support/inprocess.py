@@ -75,7 +75,7 @@ class Running:
 
 
 @asynccontextmanager
-async def open_relay(state: Path | None, **changes) -> AsyncIterator[Running]:
+async def open_relay(state: Path | None, *, takes_over: bool = False, **changes) -> AsyncIterator[Running]:
     """A running relay; `changes` replace sections of its configuration. Ends with the equations."""
     emulator = make_emulator()
     url = await emulator.start()
@@ -97,8 +97,13 @@ async def open_relay(state: Path | None, **changes) -> AsyncIterator[Running]:
         state=state,
         clock=SystemClock(),
         witness=witness,
+        takes_over=takes_over,
     )
-    await relay.open()
+    try:
+        await relay.open()
+    except BaseException:
+        await emulator.stop()
+        raise
     running = Running(relay, emulator, witness, asyncio.create_task(relay.run()))
     try:
         yield running
