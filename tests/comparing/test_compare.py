@@ -68,7 +68,7 @@ async def comparing(tmp_path, *options: str, **settings: object):
                 stderr=subprocess.PIPE,
             )
             try:
-                yield Comparing(relay, old, process)
+                yield Comparing(relay, old.address, process)
             finally:
                 with suppress(ProcessLookupError):
                     process.kill()

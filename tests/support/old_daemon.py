@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tests.support.node import install
 from tests.support.relay import free_port
@@ -19,17 +19,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+class OldDaemon(NamedTuple):
+    address: tuple[str, int]
+    """Of its UDP socket."""
+    config: Path
+    process: subprocess.Popen
+
+
 @contextmanager
-def old_daemon(scratch: Path, *, to: int, **settings: object) -> Iterator[tuple[str, int]]:
-    """Run statsd, with a flush a second to a Graphite port of loopback; yield its UDP address.
+def old_daemon(scratch: Path, *, to: int, port: int = 0, **settings: object) -> Iterator[OldDaemon]:
+    """Run statsd, with a flush a second to a Graphite port of loopback.
 
     Args:
         scratch: directory for its configuration.
         to: the Graphite port.
+        port: of its UDP socket; 0: a free one.
         settings: of its configuration.
     """
     need("NODE")
-    port, console = free_port(), free_port(socket.SOCK_STREAM)
+    port, console = port or free_port(), free_port(socket.SOCK_STREAM)
     config = {
         "address": "127.0.0.1",
         "port": port,
@@ -48,7 +56,7 @@ def old_daemon(scratch: Path, *, to: int, **settings: object) -> Iterator[tuple[
     with subprocess.Popen(command, cwd=directory, stdout=subprocess.DEVNULL, env={"PATH": os.environ["PATH"]}) as node:
         try:
             _wait_for(console)
-            yield "127.0.0.1", port
+            yield OldDaemon(("127.0.0.1", port), path, node)
         finally:
             node.kill()
 
