@@ -67,7 +67,7 @@ async def test_another_style_begins_with_a_window_and_with_its_bound_of_samples(
         await running.feed(values)
         await until(lambda: points("lat.p95"))
         style = msgspec.structs.replace(window("none"), percentile_style="statsd", percentiles=[90.0])
-        relay.reconfigure(msgspec.structs.replace(relay.config, window=style), cloud=None, transport=None)
+        await relay.reconfigure(msgspec.structs.replace(relay.config, window=style), cloud=None, transport=None)
         await until(lambda: relay.config.window is style)
         await running.feed(values)
         await until(lambda: points("lat.std"))

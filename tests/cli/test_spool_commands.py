@@ -150,7 +150,7 @@ async def test_beside_a_running_relay_nothing_is_held_up(tmp_path):
         await emulator.start(port=int(url.rpartition(":")[2]))
         while sum(point["values"]["sum"] for point in emulator.received) < sent:
             assert (await spool_command(state, "verify")).returncode == 0
-        await relay.wait_for(**{'relay_points_total{outcome="delivered"}': 300})
+        await relay.wait_for(**{'relay_points_total{outcome="delivered"}': len(emulator.received)})
         assert await relay.stop() == 0
     assert emulator.duplicates() == []
     assert (await spool_command(state, "stat")).stdout.startswith(
