@@ -87,6 +87,8 @@ class Held(NamedTuple):
     """Of a Unix socket, if it was made here."""
     giver: str = ""
     """The process whose address it shares, and whose packets it gets."""
+    keeps: str = ""
+    """The address on which that process goes on to get all other packets; "": it gets none."""
 
 
 # --- opening ----------------------------------------------------------------------------------------------------------
@@ -164,7 +166,9 @@ def open_udp(address: Address, *, receive_buffer: int, readers: int = 1, take_ov
     return found
 
 
-def bind_udp(address: Address, receive_buffer: int, *, shared: bool, user: int | None = None) -> socket.socket:
+def bind_udp(
+    address: Address, receive_buffer: int, *, shared: bool, user: int | None = None, dual: bool = False
+) -> socket.socket:
     """Bind one socket.
 
     Args:
@@ -172,6 +176,7 @@ def bind_udp(address: Address, receive_buffer: int, *, shared: bool, user: int |
         receive_buffer: bytes asked for.
         shared: others may have bound it, too, and so may others after us.
         user: whom it belongs to; None: to us.
+        dual: an IPv6 address hears IPv4 as well.
 
     Raises:
         OSError: it cannot be bound.
@@ -180,7 +185,7 @@ def bind_udp(address: Address, receive_buffer: int, *, shared: bool, user: int |
     sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
     try:
         if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not dual)
         if shared:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if user is not None:

@@ -164,6 +164,8 @@ class Supervisor:
         for one in held:
             if one.giver:
                 fix = "it gets no packets any more: stop it once it has flushed what it has"
+                if one.keeps:
+                    fix = f"it still gets what comes to another address of {one.keeps}: listen there, too, to take all"
                 self._log.info("address taken over", address=str(one.address), giver=one.giver, fix=fix)
 
     # --- the worker ---------------------------------------------------------------------------------------------------
