@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from relay import limits
+from relay.config.addresses import parse_address
 from relay.config.changes import renames
-from relay.config.rules import parse_address
 from relay.hotpath.choose import choose_name, make_hotpath
 from relay.ingest import Ingest, IngestSettings
 from relay.jdcloud.points import PointEncoder

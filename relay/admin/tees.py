@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 
 from relay.admin.guard import is_loopback, local_only
-from relay.config.elements import parse_target
+from relay.config.addresses import parse_target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

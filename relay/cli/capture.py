@@ -15,8 +15,8 @@ import click
 from relay.cli.interruption import Interruption
 from relay.cli.locating import as_size, follow, plural, progress
 from relay.cli.new_file import check_place, writable
+from relay.config.addresses import parse_address
 from relay.config.loading import load
-from relay.config.rules import parse_address
 from relay.config.types import Seconds, Size
 from relay.errors import ExitCode, Problem, RelayError
 from relay.listener.sockets import Address, open_udp

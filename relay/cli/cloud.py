@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from relay.clock import SystemClock
-from relay.config.rules import parse_address
+from relay.config.addresses import parse_address
 from relay.config.types import Seconds
 from relay.errors import ExitCode, Problem, RelayError
 from relay.jdcloud.emulator import Emulator, Fault

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from relay import limits
+from relay.config.addresses import parse_target
 from relay.config.loops import is_loop
 from relay.config.rules import is_legal_key
 from relay.patterns import EndlessError, PatternError
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 
     from relay.config.schema import Config, Rule
 
-_HOST: Final = re.compile(r"(?=.{1,253}$)[0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_.])?")
-_PORT_MAX: Final = 65_535
 _TEES_MOST: Final = limits.TEES_MOST - limits.TEES_LEASED
 
 
@@ -46,20 +43,6 @@ def find_faults(config: Config) -> Iterator[Fault]:
         yield from _of_tee(number, tee.to, config)
 
 
-def parse_target(text: str) -> tuple[str, int]:
-    """Read `HOST:PORT` or `[IPv6]:PORT`; HOST is an address or a name.
-
-    Raises:
-        ValueError: with the rule.
-    """
-    host, _, port = text.rpartition(":")
-    bare = host.removeprefix("[").removesuffix("]")
-    is_host = _is_ipv6(bare) if host != bare else _HOST.fullmatch(host)
-    if not (is_host and port.isascii() and port.isdigit() and 0 < int(port) <= _PORT_MAX):
-        raise ValueError(f'must be HOST:PORT, such as 127.0.0.1:8125 or [::1]:8125, not "{text}"')
-    return bare, int(port)
-
-
 def _of_tee(number: int, to: str, config: Config) -> Iterator[Fault]:
     if number > _TEES_MOST:
         yield Fault(f"tee.{number}", f"is one too many: at most {_TEES_MOST} can be copied to", "remove it")
@@ -71,13 +54,6 @@ def _of_tee(number: int, to: str, config: Config) -> Iterator[Fault]:
     if is_loop(host, port, config.listen.udp):
         message = f'"{to}" is one of our own addresses: copies would come back for ever'
         yield Fault(f"tee.{number}.to", message, "name the address of the other daemon", code="RLY106")
-
-
-def _is_ipv6(text: str) -> bool:
-    try:
-        return ip_address(text.partition("%")[0]).version == 6
-    except ValueError:
-        return False
 
 
 class _Judge:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from relay import limits
 from relay.config import window
+from relay.config.addresses import parse_address
 from relay.config.schema import DELAY_MOST
 from relay.config.types import to_toml
 from relay.errors import Problem
@@ -20,35 +21,12 @@ if TYPE_CHECKING:
 
 _LEGAL: Final = re.compile(r"[0-9A-Za-z._]+")
 _HOST: Final = re.compile(r"[0-9A-Za-z._-]+|[0-9A-Fa-f:]+:[0-9A-Fa-f:.]+")
-_PORT_MAX: Final = 65_535
 _READERS_MOST: Final = 64
 _UNIX_FORMS: Final = ("dgram", "stream", "datadog")
 _UNIX_PATH_MOST: Final = 107
 """unix(7): sun_path has 108 bytes, one of them ends it."""
 _MODE: Final = re.compile(r"0?[0-7]{3}")
 _REGIONS: Final = ("cn-north-1", "cn-east-1", "cn-east-2", "cn-south-1")
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """Read `HOST:PORT` or `[IPv6]:PORT`; HOST is an address, empty for every IPv4 one.
-
-    Raises:
-        ValueError: with the rule.
-    """
-    host, colon, port = text.rpartition(":")
-    bare = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
-    is_port = colon and port.isascii() and port.isdigit() and int(port) <= _PORT_MAX
-    if not is_port or not (_is_address(bare) or not host) or (":" in bare) != host.startswith("["):
-        raise ValueError(f'"{text}" must be ADDRESS:PORT, such as 127.0.0.1:8125 or [::1]:8125')
-    return bare or "0.0.0.0", int(port)  # noqa: S104 - an empty host is asked for
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text.partition("%")[0])
-    except ValueError:
-        return False
-    return True
 
 
 def _addresses(texts: list[str]) -> str:

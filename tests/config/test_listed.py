@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from relay.config import render
-from relay.config.elements import parse_target
+from relay.config.addresses import parse_target
 from relay.config.loading import load
 from relay.config.schema import Rule, Tee
 from relay.errors import ConfigError

@@ -8,9 +8,9 @@ import tomllib
 import pytest
 
 from relay.config import render
+from relay.config.addresses import parse_address
 from relay.config.environment import variables
 from relay.config.loading import keys, load
-from relay.config.rules import parse_address
 from relay.config.types import Seconds, Secret, Size
 from relay.errors import ConfigError, ExitCode
 

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from relay.clock import SystemClock
-from relay.config.rules import parse_address
+from relay.config.addresses import parse_address
 from relay.errors import ExitCode, RelayError
 from relay.listener.owner import find_owner
 from relay.listener.sockets import Address, open_udp

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
+from relay.config.addresses import join_address
 from relay.config.importers import datadog_profiles
 from relay.config.importers.reading import Reading
 from relay.config.importers.report import Option, changed, dropped, ok
@@ -62,7 +63,7 @@ def _listen(reading: Reading) -> None:
     number = str(port.value) if port else "8125"
     address = _EVERY_IPV4 if is_true(everywhere) else str(host.value) if host else _LOOPBACK
     address = _LOOPBACK if address == "localhost" else address
-    written = f"[{address}]:{number}" if ":" in address else f"{address}:{number}"
+    written = join_address(address, number)
     both = [written, f"[::1]:{number}"] if address == _LOOPBACK else [written]
     reading.draft.set("listen.udp", [] if number == "0" else both, port or host or everywhere)
     became = f"listen.udp = {to_toml(reading.draft.get('listen.udp'))}"

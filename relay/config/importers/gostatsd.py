@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 from relay import limits
+from relay.config.addresses import is_address
 from relay.config.importers import gostatsd_filters, gostatsd_numbers
 from relay.config.importers.durations import read_duration
 from relay.config.importers.reading import Reading
@@ -51,23 +51,16 @@ def _listen(reading: Reading) -> None:
         return
     host, _, port = text.rpartition(":")
     host = {"localhost": "127.0.0.1"}.get(host, host)
-    written = f"{host}:{port}" if _is_address(host) else f"0.0.0.0:{port}"
+    has_address = is_address(host.removeprefix("[").removesuffix("]"))
+    written = f"{host}:{port}" if has_address else f"0.0.0.0:{port}"
     reading.draft.set("listen.udp", [written], node)
     name = "metrics-addr" if node else f"metrics-addr {text}"
     if not host:
         reading.say("changed", name, node, f'listen.udp = {written}; add "[::]:{port}" if senders use IPv6')
-    elif _is_address(host):
+    elif has_address:
         reading.say("ok", name, node, f"listen.udp = {written}")
     else:
         reading.say("by hand", name, node, f"listen.udp = {written}: it takes an address, not a name")
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host.removeprefix("[").removesuffix("]"))
-    except ValueError:
-        return False
-    return True
 
 
 def _backends(reading: Reading) -> None:

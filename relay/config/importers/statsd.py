@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from relay.config.addresses import join_address
 from relay.config.importers import statsd_listen, statsd_numbers
 from relay.config.importers.hints import find_variable, is_hostname
 from relay.config.importers.reading import Reading
@@ -89,7 +90,7 @@ def _target(reading: Reading, name: str, target: Node) -> None:
         return
     host_text = reading.text(f"{name}.host", host, "127.0.0.1") if host else "127.0.0.1"
     port_text = reading.text(f"{name}.port", port, "8125")
-    to = f"[{host_text}]:{port_text}" if ":" in host_text and "$" not in host_text else f"{host_text}:{port_text}"
+    to = join_address(host_text, port_text)
     number = reading.draft.append("tee", {"to": to}, target)
     reading.draft.say("ok", target, f"{name} {to}", f"tee {number}")
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
+from relay.config.addresses import is_address, join_address
 from relay.config.importers.report import Option, changed, ok
 from relay.config.importers.tree import Node, Opaque
 
@@ -65,7 +65,7 @@ def _address(reading: Reading, name: str, options: dict[str, Node], kind: str) -
     hosts = [_host(reading, f"{name}address", address)] if address else [_EVERY_IPV4, "::"][: 1 + is_ipv6]
     if is_ipv6 and hosts == [_LOOPBACK["localhost"]]:
         hosts = [_LOOPBACK["ip6-localhost"]]
-    written = [_joined(host, port_text) for host in hosts]
+    written = [join_address(host, port_text) for host in hosts]
     for text in written:
         reading.draft.add(f"listen.{kind}", text, port or address)
     for option in ("server", "port", "address", "address_ipv6"):
@@ -76,10 +76,6 @@ def _address(reading: Reading, name: str, options: dict[str, Node], kind: str) -
         _every_address(reading, name, kind, is_ipv6=is_ipv6)
     for option in options.keys() & {"socket", "socket_mod"}:
         reading.say("dropped", f"{name}{option}", options[option], "the reference uses it with ./servers/tcp alone")
-
-
-def _joined(host: str, port: str) -> str:
-    return f"[{host}]:{port}" if ":" in host and "$" not in host else f"{host}:{port}"
 
 
 def _every_address(reading: Reading, name: str, kind: str, *, is_ipv6: bool) -> None:
@@ -94,12 +90,9 @@ def _every_address(reading: Reading, name: str, kind: str, *, is_ipv6: bool) -> 
 def _host(reading: Reading, name: str, node: Node) -> str:
     text = reading.text(name, node, _EVERY_IPV4)
     text = _LOOPBACK.get(text, text).removeprefix("[").removesuffix("]")
-    try:
-        ip_address(text)
-    except ValueError:
-        if not isinstance(node.value, Opaque):
-            reading.say("by hand", name, node, "0.0.0.0: listen takes an address, not a name")
-            return _EVERY_IPV4  # so that nothing is missed
+    if not is_address(text) and not isinstance(node.value, Opaque):
+        reading.say("by hand", name, node, "0.0.0.0: listen takes an address, not a name")
+        return _EVERY_IPV4  # so that nothing is missed
     return text
 
 
@@ -145,7 +138,7 @@ def _management(reading: Reading) -> None:
     address, port = reading.take("mgmt_address"), reading.take("mgmt_port")
     port_text = reading.text("mgmt_port", port, "8126") if port else "8126"
     host = _host(reading, "mgmt_address", address) if address else "127.0.0.1"
-    listen = _joined(host, port_text)
+    listen = join_address(host, port_text)
     if address or port:
         reading.draft.set("admin.listen", listen, address or port)
     for name, node in (("mgmt_port", port), ("mgmt_address", address)):

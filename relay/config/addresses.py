@@ -1,0 +1,78 @@
+"""`HOST:PORT` as people write it: read and written. Imports next to nothing: a health check runs every few seconds."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+PORT_MOST: Final = 65_535
+_NONE: Final = -1
+_NAME: Final = re.compile(r"(?=.{1,253}$)[0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_.])?")
+_EXAMPLE: Final = "such as 127.0.0.1:8125 or [::1]:8125"
+_LOOPBACK: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Read where to listen: HOST is an address, empty for every IPv4 one.
+
+    Raises:
+        ValueError: with the rule.
+    """
+    host, port = _split(text)
+    is_host = is_address(host) and (":" in host) == text.startswith("[") if host else text.startswith(":")
+    if port == _NONE or not is_host:
+        raise ValueError(f'"{text}" must be ADDRESS:PORT, {_EXAMPLE}')
+    return host or "0.0.0.0", port  # noqa: S104 - an empty host is asked for
+
+
+def parse_target(text: str) -> tuple[str, int]:
+    """Read where to send to: HOST is an address or a name, and the port is not 0.
+
+    Raises:
+        ValueError: with the rule.
+    """
+    host, port = _split(text)
+    is_host = ":" in host and is_address(host) if text.startswith("[") else _NAME.fullmatch(host)
+    if port in (_NONE, 0) or not is_host:
+        raise ValueError(f'must be HOST:PORT, {_EXAMPLE}, not "{text}"')
+    return host, port
+
+
+def parse_place(text: str) -> tuple[str, int]:
+    """Read what a command is told: HOST is whatever the system can look up, and may be empty.
+
+    Raises:
+        ValueError: with the rule.
+    """
+    host, port = _split(text)
+    if port == _NONE:
+        raise ValueError(f'"{text}" must be HOST:PORT with a port up to {PORT_MOST}, {_EXAMPLE}')
+    return host, port
+
+
+def _split(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    is_port = colon and port.isascii() and port.isdigit() and len(port) <= len(str(PORT_MOST))
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    return bare, int(port) if is_port and int(port) <= PORT_MOST else _NONE
+
+
+def is_address(host: str) -> bool:
+    """Say whether a host is an IPv4 or IPv6 address, without brackets, and no name."""
+    from ipaddress import ip_address  # noqa: PLC0415 - see above
+
+    try:
+        ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
+def join_address(host: str, port: object) -> str:
+    """Write them, an IPv6 address in brackets; either may be a reference `${NAME}` of a configuration."""
+    return f"[{host}]:{port}" if ":" in host and "$" not in host else f"{host}:{port}"
+
+
+def where_to_ask(host: str) -> str:
+    """Return where somebody answers who listens on `host`, which may be every address of this machine."""
+    return _LOOPBACK.get(host, host)
