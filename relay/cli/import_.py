@@ -13,7 +13,7 @@ import click
 from relay.cli.importing import read, write
 from relay.cli.locating import plural
 from relay.config.importers import FORMATS, Format, convert
-from relay.errors import ExitCode
+from relay.errors import Problem
 
 if TYPE_CHECKING:
     from relay.config.importers.draft import Draft
@@ -30,8 +30,7 @@ _VERDICTS: Final = ("ok", "changed", "by hand", "dropped")
 def import_(path: Path, output: Path | None, format_: Format | None, *, force: bool, as_json: bool) -> None:
     """Turn FILE (config.js of statsd/statsd, mapping.yml of statsd_exporter, gostatsd.toml, datadog.yaml) into ours.
 
-    Nothing in FILE is executed. Exit 0: everything was understood; 78: something needs a person (RLY140), the result is
-    written all the same and passes check.
+    Nothing in FILE is executed. What needs a person is in the report, by hand (RLY140); the result passes check anyway.
     """
     draft = convert(read(path), source=str(path), format_=format_)
     text = draft.toml()
@@ -42,8 +41,17 @@ def import_(path: Path, output: Path | None, format_: Format | None, *, force: b
     else:
         _print(draft, text, output)
     if draft.needs_person:
-        click.echo(f"RLY140 {plural(draft.needs_person, 'thing')} of {path} to look at: see by hand", err=True)
-    raise SystemExit(ExitCode.CONFIGURATION if draft.needs_person else ExitCode.OK)
+        # No exit code: the result can be used, as after warnings of `check`. A script that wants to know asks `--json`.
+        click.echo(str(_by_hand(draft.needs_person, path)), err=True)
+
+
+def _by_hand(count: int, path: Path) -> Problem:
+    return Problem(
+        code="RLY140",
+        severity="warning",
+        message=f"{plural(count, 'thing')} of {path} to look at",
+        fix="see what begins with: by hand",
+    )
 
 
 def _as_json(draft: Draft, text: str | None) -> dict[str, Any]:
