@@ -5,6 +5,7 @@ Commands are imported only when they are called: `healthcheck` runs every few se
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import keyword
 import sys
@@ -19,32 +20,46 @@ from relay.errors import ExitCode, RelayError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-COMMANDS: Final = (
-    "run",
-    "demo",
-    "check",
-    "config",
-    "import",
-    "explain",
-    "send",
-    "load",
-    "capture",
-    "replay",
-    "dead",
-    "spool",
-    "cloud",
-    "healthcheck",
-    "reload",
-    "compare",
-)
+COMMANDS: Final = {
+    "run": "Receive, aggregate and deliver until SIGTERM.",
+    "demo": "See it work: a local cloud, a relay and traffic on loopback.",
+    "import": "Turn another StatsD daemon's configuration into ours.",
+    "check": "Every problem of a configuration, each with its place and fix.",
+    "config": "What is in force, and every key and variable.",
+    "explain": "What becomes of a LINE or NAME; what a CODE means.",
+    "reload": "Let the running relay take its file, or a new release.",
+    "healthcheck": "Ask a running relay whether it is well.",
+    "send": "Send lines by hand.",
+    "load": "Send lines at a steady rate that add up to known totals.",
+    "capture": "Record what a relay receives, as pcap.",
+    "replay": "Send what was captured again.",
+    "compare": "The old daemon's totals beside the relay's.",
+    "spool": "What waits to be sent, and whether it can be.",
+    "dead": "Points that the cloud refused.",
+    "cloud": "A local cloud that checks, limits and misbehaves.",
+}
+"""In the order in which a new user meets them, each in a line that fits beside its name."""
 
 
 class LazyGroup(click.Group):
     """A group whose commands live in `relay.cli.<name>` under the same name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """In the order a new user meets them."""
+        """Return all of them."""
         return list(COMMANDS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List them without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Name the nearest command for one that there is not."""
+        for near in () if args[0] in COMMANDS else difflib.get_close_matches(args[0], COMMANDS, n=1):
+            ctx.fail(f"no such command {args[0]}: did you mean {near}?")
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import the command's module."""

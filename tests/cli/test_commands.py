@@ -36,13 +36,21 @@ def run(*arguments: str, env: dict[str, str] | None = None, stdin: str = "") -> 
 def test_help_names_every_command():
     done = run("--help")
     assert done.returncode == 0
-    assert all(f"\n  {command}" in done.stdout for command in COMMANDS)
+    rows = [line.split(maxsplit=1) for line in done.stdout.partition("Commands:\n")[2].splitlines()]
+    assert dict(rows) == COMMANDS, "none is cut or broken"
+    assert max(map(len, done.stdout.splitlines())) < 80
     for command in COMMANDS:
         assert run(command, "--help").returncode == 0
 
 
 def test_version():
     assert run("--version").stdout.startswith(f"statsd-relay {__version__}  hot path: native  Python 3.")
+
+
+def test_a_command_that_is_misspelt():
+    done = run("explian", "RLY101")
+    assert (done.returncode, done.stdout) == (64, "")
+    assert "no such command explian: did you mean explain?" in done.stderr
 
 
 @pytest.mark.parametrize(
