@@ -7,18 +7,20 @@ import math
 import os
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from relay.cli.admin_port import ask, find_admin
 from relay.cli.interruption import Interruption
-from relay.cli.locating import as_size, follow, plural, progress
 from relay.cli.new_file import check_place, writable
-from relay.config.addresses import parse_address
+from relay.cli.options import ADDRESS, DURATION, SIZE, config_option
+from relay.cli.progress import follow, progress
+from relay.cli.wording import as_size, plural
 from relay.config.loading import load
-from relay.config.types import Seconds, Size
-from relay.errors import ExitCode, Problem, RelayError
+from relay.errors import Problem
 from relay.listener.sockets import Address, open_udp
 from relay.listener.udp import read_meminfo
 from relay.traffic.lease import Copied, Lease
@@ -29,9 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _RECEIVE_BUFFER: Final = 64 * 2**20
-_ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
-
-
+_NO_PORT: Final = "stop it, and listen in its place with --listen ADDRESS:PORT"
+_NO_ANSWER: Final = f"start it, or name its file with -c; or {_NO_PORT}"
 _NOTHING: Final = Copied()
 
 
@@ -49,17 +50,17 @@ class Captured:
 
 @click.command()
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("--for", "duration", metavar="DURATION", help="How long; default: until Ctrl-C.")
-@click.option("--listen", metavar="ADDRESS:PORT", help="Receive there, instead of copies of what the relay receives.")
-@click.option("--max-size", default="1GiB", show_default=True, metavar="SIZE", help="Of the file; then it ends.")
-@click.option("-c", "--config", "path", type=click.Path(path_type=Path), help="The file that the relay runs with.")
+@click.option("--for", "seconds", type=DURATION, help="How long; default: until Ctrl-C.")
+@click.option("--listen", type=ADDRESS, help="Receive there, instead of copies of what the relay receives.")
+@click.option("--max-size", "limit", type=SIZE, default="1GiB", show_default=True, help="Of the file; then it ends.")
+@config_option()
 @click.option("--force", is_flag=True, help="Replace FILE.")
 @click.option("--json", "as_json", is_flag=True, help="The summary as JSON.")
 def capture(  # noqa: PLR0913 - its options
     file: Path,
-    duration: str | None,
-    listen: str | None,
-    max_size: str,
+    seconds: float | None,
+    listen: tuple[str, int] | None,
+    limit: int,
     path: Path | None,
     *,
     force: bool,
@@ -69,15 +70,10 @@ def capture(  # noqa: PLR0913 - its options
 
     The lines are your users' data: only you can read FILE.
     """
-    try:
-        seconds = float(Seconds.parse(duration)) if duration is not None else math.inf
-        limit = int(Size.parse(max_size))
-        address = Address(*parse_address(listen)) if listen is not None else None
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
     check_place(file, force=force)
-    admin = None if address else find_admin(path)
-    captured = record(file, address, admin, seconds=seconds, limit=limit)
+    address = Address(*listen) if listen else None
+    admin = None if address else find_admin(load(path, os.environ).config.admin, fix=_NO_PORT)
+    captured = record(file, address, admin, seconds=math.inf if seconds is None else seconds, limit=limit)
     if as_json:
         click.echo(json.dumps(summarise(file, captured), indent=2))
     else:
@@ -86,21 +82,13 @@ def capture(  # noqa: PLR0913 - its options
         click.echo(str(problem), err=True)
 
 
-def find_admin(path: Path | None) -> tuple[str, int]:
-    """Return the admin port of the relay that runs with this file and environment.
+def post_tee(admin: tuple[str, int], body: bytes) -> tuple[int, str]:
+    """Ask the relay for copies; return status and text.
 
     Raises:
-        RelayError: it has none, or the configuration is wrong.
+        RelayError: nobody answers.
     """
-    listen = load(path, os.environ).config.admin.listen
-    if not listen:
-        message = "[admin] listen is empty: the relay cannot be asked for a copy of its datagrams"
-        problem = Problem(
-            code="RLY101", message=message, fix="stop it, and listen in its place with --listen HOST:PORT"
-        )
-        raise RelayError(problem, exit_code=ExitCode.UNREACHABLE)
-    host, port = parse_address(listen)
-    return _ANYWHERE.get(host, host), port
+    return ask(admin, "/api/v1/tee", post=body, fix=_NO_ANSWER)
 
 
 def record(
@@ -114,7 +102,7 @@ def record(
     [held] = open_udp(address or Address("127.0.0.1", 0), receive_buffer=_RECEIVE_BUFFER)
     with held.socket as sock, Interruption() as ears:
         recorder = Recorder(sock, ears)
-        lease = Lease(admin, to=f"127.0.0.1:{sock.getsockname()[1]}") if admin else None
+        lease = Lease(partial(post_tee, admin), to=f"127.0.0.1:{sock.getsockname()[1]}") if admin else None
         with lease or nullcontext(), writable(file) as fd:
             recording, began = Recording(fd, limit=limit), ears.monotonic()
             click.echo(f"capturing {'from the relay' if admin else f'on {address}'} to {file}", err=True)

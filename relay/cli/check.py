@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from relay.cli.locating import plural
+from relay.cli.wording import plural
 from relay.config.credentials import find_credentials
 from relay.config.loading import load
 from relay.errors import ConfigError, ExitCode, Problem

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from relay.cli.options import ADDRESS, DURATION, Parsed
 from relay.clock import SystemClock
-from relay.config.addresses import parse_address
-from relay.config.types import Seconds
-from relay.errors import ExitCode, Problem, RelayError
+from relay.config.addresses import join_address
+from relay.errors import ExitCode, Problem, RelayError, reason_of
 from relay.jdcloud.emulator import Emulator, Fault
 
 if TYPE_CHECKING:
@@ -19,22 +19,28 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 REPORT_SECONDS = 10.0
+_FAULT = Parsed("fault", Fault.parse)
+Faults = tuple[Fault, ...]
+Address = tuple[str, int]
 
 
 @click.command()
-@click.option("--listen", default="127.0.0.1:8080", show_default=True, help="HOST:PORT.")
+@click.option("--listen", default="127.0.0.1:8080", show_default=True, type=ADDRESS, help="Where to listen.")
 @click.option("--access-key", default="demo", show_default=True, help="Access key that requests must be signed with.")
 @click.option("--secret-key", default="demo", show_default=True, help="Its secret.")
 @click.option("--region", default="cn-north-1", show_default=True, help="Region of the signature.")
-@click.option("--fail", multiple=True, metavar="FAULT", help="Such as 429:5% or 500:1%; may be repeated.")
-@click.option("--latency", metavar="DURATION", default="0s", help="Delay of every answer, such as 200ms.")
-def cloud(listen: str, access_key: str, secret_key: str, region: str, *, fail: tuple[str, ...], latency: str) -> None:
+@click.option("--fail", multiple=True, type=_FAULT, help="Such as 429:5% or 500:1%; may be repeated.")
+@click.option("--latency", type=DURATION, default="0s", help="Delay of every answer, such as 200ms.")
+@click.option("--json", "as_json", is_flag=True, help="Each report as JSON, one a line.")
+def cloud(  # noqa: PLR0913 - its options
+    listen: Address, access_key: str, secret_key: str, region: str, *, fail: Faults, latency: float, as_json: bool
+) -> None:
     """Run a local putMetricData that checks signatures and enforces every limit."""
     asyncio.run(serve(listen, access_key, secret_key, region, fail=fail, latency=latency))
 
 
-async def serve(
-    listen: str, access_key: str, secret_key: str, region: str, *, fail: tuple[str, ...], latency: str
+async def serve(  # noqa: PLR0913 - the options of its command
+    listen: Address, access_key: str, secret_key: str, region: str, *, fail: Faults, latency: float, as_json: bool
 ) -> None:
     """Serve until cancelled, telling every ten seconds what arrived."""
     emulator = Emulator(
@@ -42,16 +48,17 @@ async def serve(
         secret_key=secret_key,
         region=region,
         clock=SystemClock(),
-        latency=_read("--latency", Seconds.parse, latency),
+        latency=latency,
     )
     for fault in fail:
-        emulator.add_fault(_read("--fail", Fault.parse, fault))
-    host, port = _read("--listen", parse_address, listen)
+        emulator.add_fault(fault)
     try:
-        url = await emulator.start(host, port)
+        url = await emulator.start(*listen)
     except OSError as error:
         problem = Problem(
-            code="RLY101", message=f"cannot bind {listen}: {error.strerror}", fix="choose another --listen"
+            code="RLY101",
+            message=f"cannot bind {join_address(*listen)}: {reason_of(error)}",
+            fix="choose another --listen",
         )
         raise RelayError(problem, exit_code=ExitCode.BIND_OR_STATE) from error
     click.echo(f"local cloud on {url}/v1/customMetrics  region {region}  access key {access_key}")

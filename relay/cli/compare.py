@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from relay.assembly import Uncounted, make_namer, make_rules
+from relay.cli.admin_port import find_admin
+from relay.cli.options import ADMIN, DURATION, PLACE, config_option
+from relay.cli.progress import ChangingLine
 from relay.clock import SystemClock
 from relay.comparing.conclusion import conclude
 from relay.comparing.flushes import Flushes
@@ -21,19 +22,18 @@ from relay.comparing.receiver import Receiver
 from relay.comparing.session import Phase, Session
 from relay.comparing.stream import watch_windows
 from relay.config.loading import load
-from relay.config.types import Seconds
 from relay.errors import ExitCode
 from relay.model import Kind
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
+    from pathlib import Path
 
+    from relay.cli.admin_port import Address
     from relay.comparing.report import Report
     from relay.config.schema import Config
     from relay.naming import Namer
 
-Address = tuple[str, int]
-PORT_MOST = 65_535
 WINDOWS = 2
 """That are compared unless somebody says how long."""
 _LOOK = 0.2
@@ -45,14 +45,14 @@ DIFFERS = 1
 @click.command()
 @click.option(
     "--graphite",
+    type=PLACE,
     default="127.0.0.1:2003",
     show_default=True,
-    metavar="HOST:PORT",
     help="Where the old daemon's Graphite back end sends to.",
 )
-@click.option("--for", "duration", metavar="DURATION", help="How long to compare; default: two windows.")
-@click.option("-c", "--config", "path", type=click.Path(path_type=Path), help="The file that the relay runs with.")
-@click.option("--admin", metavar="HOST:PORT", help="The relay's admin port, instead of the configured one.")
+@click.option("--for", "duration", type=DURATION, help="How long to compare; default: two windows.")
+@config_option()
+@click.option("--admin", type=ADMIN, help="The relay's admin port, instead of the configured one.")
 @click.option("--prefix", help="What the old daemon puts before counters., timers., gauges., sets. (globalPrefix).")
 @click.option(
     "--map",
@@ -65,10 +65,10 @@ DIFFERS = 1
 @click.option("--all", "everything", is_flag=True, help="Every total, however many there are.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def compare(  # noqa: PLR0913 - click's way
-    graphite: str,
-    duration: str | None,
+    graphite: Address,
+    duration: float | None,
     path: Path | None,
-    admin: str | None,
+    admin: Address | None,
     *,
     prefix: str | None,
     mapped: tuple[str, ...],
@@ -80,16 +80,15 @@ def compare(  # noqa: PLR0913 - click's way
 
     Point the old daemon's Graphite back end here (statsd: graphiteHost, graphitePort) while both get the same lines.
     """
-    config, wanted = load(path, os.environ).config, read_duration(duration)
+    config = load(path, os.environ).config
     said = read_namespaces(prefix, mapped)
 
     def learn(names: Iterable[str]) -> Namespaces | None:
         return find_namespaces(names, said=said, suffix=suffix.strip("."))
 
     flushes = Flushes(learn)
-    listen = address(graphite, "--graphite")
-    admin_port = address(admin or config.admin.listen, "--admin")
-    session = asyncio.run(watch(flushes, listen, admin_port, wanted))
+    admin_port = admin or find_admin(config.admin, fix="name it with --admin, or give it one and restart")
+    session = asyncio.run(watch(flushes, graphite, admin_port, duration or 0.0))
     report = conclude(
         session,
         flushes,
@@ -108,12 +107,12 @@ def make_namers(config: Config) -> dict[Kind, Namer]:
 
 
 async def watch(flushes: Flushes, listen: Address, admin: Address, duration: float) -> Session:
-    """Watch both sides until there is enough, or nothing more comes.
+    """Watch both sides until there is enough (0 s: two windows), or nothing more comes.
 
     Raises:
         RelayError: the port cannot be bound; no relay answers, or it stops.
     """
-    clock, receiver, progress = SystemClock(), Receiver(flushes, SystemClock()), Progress()
+    clock, receiver, line = SystemClock(), Receiver(flushes, SystemClock()), ChangingLine()
     async with watch_windows(*admin) as objects:
         head = await anext(objects)
         seconds = head["seconds"]
@@ -121,12 +120,12 @@ async def watch(flushes: Flushes, listen: Address, admin: Address, duration: flo
             seconds=seconds, open_id=head["open"], duration=duration or WINDOWS * seconds, flushes=flushes
         )
         host, port = await receiver.start(*listen)
-        progress.say(f"relay {head['version']} with windows of {seconds} s; {session.windows} of them are compared")
-        progress.say(f"old daemon: its Graphite back end must send to {host}, port {port} (graphiteHost, graphitePort)")
+        line.say(f"relay {head['version']} with windows of {seconds} s; {session.windows} of them are compared")
+        line.say(f"old daemon: its Graphite back end must send to {host}, port {port} (graphiteHost, graphitePort)")
         reading = asyncio.create_task(take_windows(objects, session))
         try:
             while session.look(clock.wall()) not in (Phase.DONE, Phase.FAILED):
-                progress.update(session.phase, session.sentence(clock.wall()))
+                line.update(session.phase, session.sentence(clock.wall()))
                 await asyncio.wait([reading], timeout=_LOOK)
                 if reading.done():
                     reading.result()
@@ -135,7 +134,7 @@ async def watch(flushes: Flushes, listen: Address, admin: Address, duration: flo
             with suppress(asyncio.CancelledError, Exception):
                 await reading
             await receiver.stop()
-            progress.end()
+            line.end()
     return session
 
 
@@ -145,37 +144,6 @@ async def take_windows(objects: AsyncIterator[dict[str, Any]], session: Session)
         session.take_window(window["start"], window["points"])
 
 
-class Progress:
-    """State: what was said last. On a terminal one line that changes, elsewhere a line whenever something begins."""
-
-    def __init__(self) -> None:
-        self._is_terminal = sys.stderr.isatty()
-        self._phase: Phase | None = None
-        self._shown = ""
-
-    def __repr__(self) -> str:
-        """Report what was said."""
-        return f"<Progress {self._shown!r}>"
-
-    def say(self, line: str) -> None:
-        """Print a line that stays."""
-        click.echo(line, err=True)
-
-    def update(self, phase: Phase, sentence: str) -> None:
-        """Show what is going on."""
-        if self._is_terminal and sentence != self._shown:
-            click.echo(f"\r\x1b[K{sentence}", err=True, nl=False)
-            self._shown = sentence
-        elif phase is not self._phase and not self._is_terminal:
-            self.say(sentence)
-        self._phase = phase
-
-    def end(self) -> None:
-        """Take the changing line away."""
-        if self._shown:
-            click.echo("\r\x1b[K", err=True, nl=False)
-
-
 def show(report: Report, *, everything: bool, as_json: bool) -> None:
     """Print a report."""
     if as_json:
@@ -183,30 +151,6 @@ def show(report: Report, *, everything: bool, as_json: bool) -> None:
     else:
         for line in report.lines(everything=everything):
             click.echo(line)
-
-
-def address(text: str, option: str) -> Address:
-    """Read `HOST:PORT`; an empty host is every one of this machine.
-
-    Raises:
-        click.BadParameter: it is none.
-    """
-    host, colon, port = text.rpartition(":")
-    if not (colon and port.isascii() and port.isdigit() and int(port) <= PORT_MOST):
-        raise click.BadParameter(f'"{text}" must be HOST:PORT', param_hint=option)
-    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - an empty host is asked for
-
-
-def read_duration(text: str | None) -> float:
-    """Read a duration; 0 for none.
-
-    Raises:
-        click.BadParameter: with the rule.
-    """
-    try:
-        return float(Seconds.parse(text)) if text else 0.0
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--for") from error
 
 
 def read_namespaces(prefix: str | None, mapped: tuple[str, ...]) -> dict[Kind, str]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from relay.cli.options import config_option
 from relay.config import render
 from relay.config.loading import load
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.group()
@@ -18,7 +22,7 @@ def config() -> None:
 
 
 @config.command()
-@click.option("-c", "--config", "path", type=click.Path(path_type=Path), help="TOML file.")
+@config_option("TOML file.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def show(path: Path | None, *, as_json: bool) -> None:
     """Print every key with its value and where that comes from; secrets are masked."""

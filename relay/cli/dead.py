@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from relay import limits
-from relay.cli.locating import Place, as_size, as_time, find_state, plural, progress, readable, state_options
+from relay.cli.locating import Place, find_state, readable, state_options
+from relay.cli.progress import progress
+from relay.cli.wording import as_size, as_time, plural
 from relay.delivery import taking
 from relay.delivery.letters import REASONS, Reader, letter_files
 from relay.delivery.taking import Selection, Taken, replay_files

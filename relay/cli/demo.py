@@ -19,12 +19,14 @@ import msgspec
 import uvloop
 
 from relay.app import Relay
+from relay.cli.options import DURATION
 from relay.cli.run import make_cloud, make_transport
-from relay.cli.witness import TextWitness, configure_log, number
+from relay.cli.witness import TextWitness, configure_log
+from relay.cli.wording import number
 from relay.clock import SystemClock
 from relay.config.credentials import Credentials
 from relay.config.schema import Admin, Cloud, Config, Listen, Log, Window
-from relay.config.types import Seconds, Secret
+from relay.config.types import Secret
 from relay.errors import ExitCode
 from relay.jdcloud.emulator import Emulator
 
@@ -88,13 +90,10 @@ class Traffic:
 
 
 @click.command()
-@click.option("--for", "duration", default="30s", show_default=True, help="How long traffic runs.")
-def demo(duration: str) -> None:
+@click.option("--for", "seconds", type=DURATION, default="30s", show_default=True, help="How long traffic runs.")
+@click.option("--json", "as_json", is_flag=True, help="What was sent and what arrived as JSON.")
+def demo(seconds: float, *, as_json: bool) -> None:
     """Run cloud, relay and traffic on loopback, and show that the books balance."""
-    try:
-        seconds = float(Seconds.parse(duration))
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--for") from error
     with (
         tempfile.TemporaryDirectory(prefix="statsd-relay-demo-") as state,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,

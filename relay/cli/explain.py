@@ -7,12 +7,12 @@ import os
 import re
 import textwrap
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 import msgspec
 
+from relay.cli.options import config_option
 from relay.cli.pages import pages
 from relay.cli.rule_table import fetch_table, table_lines
 from relay.cli.walk import walk, walk_name
@@ -22,6 +22,7 @@ from relay.errors import CODES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 _CODE: Final = re.compile(r"RLY\d*", re.IGNORECASE)
 _WIDTH: Final = 100
@@ -29,7 +30,7 @@ _WIDTH: Final = 100
 
 @click.command()
 @click.argument("what", metavar="[LINE|NAME|CODE]", required=False)
-@click.option("-c", "--config", "path", type=click.Path(path_type=Path), help="TOML file of the relay.")
+@config_option()
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def explain(what: str | None, path: Path | None, *, as_json: bool) -> None:
     """Walk a LINE through every step, to the points that would be sent; or a NAME, as each type.
@@ -64,7 +65,7 @@ def _line_or_name(what: str, path: Path | None) -> tuple[object, Iterable[str]]:
 
 
 def _rules(path: Path | None) -> tuple[object, Iterable[str]]:
-    found = fetch_table(load(path, os.environ).config.admin.listen)
+    found = fetch_table(load(path, os.environ).config.admin)
     return msgspec.to_builtins(found), table_lines(found)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from relay.cli.importing import read, write
-from relay.cli.locating import plural
+from relay.cli.wording import plural
 from relay.config.importers import FORMATS, Format, convert
 from relay.errors import Problem
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from relay.cli.locating import progress
+from relay.cli.options import DURATION
+from relay.cli.progress import progress
 from relay.cli.sending import figures, finish, playing, sentence
-from relay.cli.witness import number
-from relay.config.types import Seconds
+from relay.cli.wording import number
 from relay.traffic.mix import TYPES, Mix
 from relay.traffic.pace import Pace
 
@@ -30,7 +30,7 @@ _WORDS: Final = {"g": "last values", "s": "distinct members"}
 
 @click.command()
 @click.option("--rate", required=True, metavar="R", help="Lines a second, such as 500, 200k or 1M.")
-@click.option("--for", "duration", default="10s", show_default=True, metavar="DURATION", help="How long.")
+@click.option("--for", "seconds", type=DURATION, default="10s", show_default=True, help="How long.")
 @click.option("--to", default="127.0.0.1:8125", show_default=True, metavar="HOST:PORT", help="Where to; or unix:PATH.")
 @click.option("--lines", default=10, show_default=True, type=click.IntRange(1, _LINES_MOST), help="In a datagram.")
 @click.option("--series", default=1_000, show_default=True, type=click.IntRange(1, _SERIES_MOST), help="Names.")
@@ -44,7 +44,7 @@ _WORDS: Final = {"g": "last values", "s": "distinct members"}
 def load(  # noqa: PLR0913 - its options
     *,
     rate: str,
-    duration: str,
+    seconds: float,
     to: str,
     lines: int,
     series: int,
@@ -55,7 +55,7 @@ def load(  # noqa: PLR0913 - its options
     as_json: bool,
 ) -> None:
     """Send lines at a steady rate and say what they add up to, so that one can compare what arrives."""
-    wanted, seconds = parse_rate(rate), parse_duration(duration)
+    wanted = parse_rate(rate)
     check_words(name, tags)
     pace = Pace(rate=wanted / lines, seconds=seconds)
     draw = random.Random(seed).randrange  # noqa: S311 - repeatable, not secret
@@ -103,18 +103,6 @@ def check_words(name: str, tags: str) -> None:
     for option, text, forbidden in (("--name", name, ":|\n"), ("--tags", tags, "|\n")):
         if set(text) & set(forbidden):
             raise click.BadParameter(f"{text!r} must not hold any of {forbidden!r}", param_hint=option)
-
-
-def parse_duration(text: str) -> float:
-    """Read seconds.
-
-    Raises:
-        click.BadParameter: it is no duration.
-    """
-    try:
-        return float(Seconds.parse(text))
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--for") from error
 
 
 def parse_types(text: str) -> list[str]:

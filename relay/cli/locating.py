@@ -1,18 +1,16 @@
-"""What the commands about the state directory share: which one it is, its errors, and progress on a terminal."""
+"""What the commands about the state directory share: which one it is, and its errors."""
 
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from relay.cli.witness import number
+from relay.cli.options import config_option
 from relay.config.loading import load
 from relay.config.locate import state_directory
 from relay.errors import ExitCode, Problem, RelayError
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from relay.config.schema import Config
-
-C = TypeVar("C", bound="Callable[..., None]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +29,14 @@ class Place:
     config: Config
 
 
-def state_options(command: C) -> C:
+def state_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options that say where the state directory is, and `--json`."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="As JSON."),
         click.option(
             "--state", type=click.Path(path_type=Path), help="State directory, instead of the configured one."
         ),
-        click.option("-c", "--config", "path", type=click.Path(path_type=Path), help="TOML file that names it."),
+        config_option("TOML file that names it."),
     ):
         command = option(command)
     return command
@@ -82,45 +78,3 @@ def readable(directory: Path) -> Iterator[None]:
 
 def _error(message: str, fix: str) -> RelayError:
     return RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.BIND_OR_STATE)
-
-
-@contextmanager
-def progress(label: str, length: int) -> Iterator[Callable[[int], object]]:
-    """Show a bar while work goes on, on a terminal only; what is yielded is told each step."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    with click.progressbar(length=length, label=label, file=sys.stderr, update_min_steps=max(1, length // 200)) as bar:
-        yield bar.update
-
-
-def follow(step: Callable[[int], object], position: Callable[[], float]) -> Callable[[], None]:
-    """Return what moves a bar to where the work is."""
-    told = 0
-
-    def tell() -> None:
-        nonlocal told
-        now = int(position())
-        step(now - told)
-        told = now
-
-    return tell
-
-
-def as_time(seconds: float) -> str:
-    """Return a wall time as RFC 3339 in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
-
-
-def as_size(size: float) -> str:
-    """Return bytes as people read them."""
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"
-
-
-def plural(count: int, word: str) -> str:
-    """Return `1 letter`, `2 letters`, `1 000 letters`."""
-    return f"{number(count)} {word}" if count == 1 else f"{number(count)} {word}s"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from relay.assembly import ingest_settings, wanted_sockets
+from relay.cli.options import config_option
 from relay.config.credentials import find_credentials
 from relay.config.loading import load
 from relay.config.locate import state_directory
@@ -30,9 +31,7 @@ STEADY: Final = 10.0
 
 def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of `run`."""
-    config = click.option(
-        "-c", "--config", "path", type=click.Path(path_type=Path), help="TOML file; every key is optional."
-    )
+    config = config_option("TOML file; every key is optional.")
     dry_run = click.option(
         "--dry-run", is_flag=True, help="Print requests instead of sending them; needs no credentials."
     )

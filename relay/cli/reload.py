@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from relay.config.credentials import find_credentials
+from relay.cli.check import credential_problems
+from relay.cli.options import config_option
 from relay.config.loading import load
 from relay.config.locate import state_directory
 from relay.config.running import find_running
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("-c", "--config", "path", type=click.Path(path_type=Path), help="The file that the relay runs with.")
+@config_option()
 @click.option("--upgrade", is_flag=True, help="Replace the worker too, by the program as it is now; nothing is lost.")
 def reload(path: Path | None, *, upgrade: bool) -> None:
     """Check the configuration and let the running relay take it; its log says what has changed, and when."""

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from relay.cli.locating import follow, plural, progress
-from relay.cli.sending import PORT_MOST, figures, finish, playing, sentence
+from relay.cli.progress import follow, progress
+from relay.cli.sending import figures, finish, playing, sentence
+from relay.cli.wording import plural
+from relay.config.addresses import PORT_MOST
 from relay.traffic.pace import Spacing
 from relay.traffic.pcap import FormatError, PcapReader
 

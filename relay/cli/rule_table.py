@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from relay.cli.healthcheck import ask
-from relay.cli.locating import plural
+from relay.cli.admin_port import ask, find_admin, unreachable
 from relay.cli.walk_text import pattern
-from relay.errors import ExitCode, Problem, RelayError
+from relay.cli.wording import plural
 from relay.hotpath.explain import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from relay.config.schema import Admin
 
 _BYTES_MOST: Final = 4 * 1024 * 1024
 """Of an answer: 1,000 rules and 100 names are some 200 KiB."""
@@ -45,25 +46,20 @@ class Table(msgspec.Struct):
     unmatched: Unmatched
 
 
-def fetch_table(listen: str) -> Table:
+def fetch_table(admin: Admin) -> Table:
     """Return what the relay says of its rules.
-
-    Args:
-        listen: `[admin] listen`.
 
     Raises:
         RelayError: nobody answers there, or it is something else.
     """
-    if not listen:
-        raise _unreachable('[admin] listen is "": this relay has no admin port', "give it one, and reload")
-    host, _, port = listen.rpartition(":")
-    status, body = ask(host.strip("[]"), port, "/api/v1/rules", most=_BYTES_MOST, fix=_FIX)
+    address = find_admin(admin, fix="give it one, and restart")
+    status, body = ask(address, "/api/v1/rules", most=_BYTES_MOST, fix=_FIX)
     if status != 200:
-        raise _unreachable(f"{listen} answers {status}: {escape(body.encode())[:200]}", _FIX)
+        raise unreachable(f"{admin.listen} answers {status}: {escape(body.encode())[:200]}", _FIX)
     try:
         table = msgspec.json.decode(body, type=Table)
     except msgspec.MsgspecError as error:
-        raise _unreachable(f"what answers on {listen} is no relay: {error}", _FIX) from error
+        raise unreachable(f"what answers on {admin.listen} is no relay: {error}", _FIX) from error
     return table
 
 
@@ -82,7 +78,3 @@ def table_lines(table: Table) -> Iterator[str]:
     yield from (f"  {escape(name.encode('utf-8', 'replace'))}" for name in names[:_NAMES_SHOWN])
     if len(names) > _NAMES_SHOWN:
         yield f"  and {len(names) - _NAMES_SHOWN} more with --json"
-
-
-def _unreachable(message: str, fix: str) -> RelayError:
-    return RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.UNREACHABLE)

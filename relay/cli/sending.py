@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from relay.cli.interruption import Interruption
-from relay.cli.locating import as_size, plural
+from relay.cli.wording import as_size, plural
+from relay.config.addresses import parse_place
 from relay.errors import ExitCode, Problem, RelayError
 from relay.traffic.player import Player
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PORT_MOST: Final = 65_535
 _UNIX: Final = "unix:"
 _PATIENCE: Final = 0.25
 """Seconds that a receiver at a Unix socket may let us wait until the call returns and can be made again."""
@@ -31,13 +31,11 @@ def find_address(to: str) -> tuple[socket.AddressFamily, Any]:
     """
     if to.startswith(_UNIX):
         return socket.AF_UNIX, to.removeprefix(_UNIX)
-    host, _, port = to.rpartition(":")
-    if not (port.isascii() and port.isdigit() and 0 < int(port) <= PORT_MOST):
-        raise click.BadParameter(
-            f'"{to}" must be HOST:PORT with a port from 1 to {PORT_MOST}, or unix:PATH', param_hint="--to"
-        )
     try:
-        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICSERV)
+        host, port = parse_place(to)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICSERV)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}, or unix:PATH", param_hint="--to") from error
     except OSError as error:
         raise click.BadParameter(f'"{to}" must be HOST:PORT: {error.strerror}', param_hint="--to") from error
     family, _, _, _, address = found[0]

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from relay.cli.locating import Place, as_size, as_time, find_state, plural, progress, readable, state_options
+from relay.cli.locating import Place, find_state, readable, state_options
+from relay.cli.progress import progress
+from relay.cli.wording import as_size, as_time, plural
 from relay.delivery import inspection
 from relay.errors import ExitCode, Problem, RelayError
 from relay.hotpath.partial import decode_frames

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from relay import limits
-from relay.cli.locating import as_time
+from relay.cli.wording import as_time
 from relay.config.types import to_toml
 from relay.hotpath.explain import escape, show
 from relay.model import Kind, Resolution

@@ -16,6 +16,7 @@ import click
 import structlog
 
 from relay import __version__, limits
+from relay.cli.wording import as_hour, number
 from relay.hotpath.explain import escape
 from relay.supervisor.log import wants_text
 
@@ -99,16 +100,6 @@ def _with_caret(render: Processor) -> Processor:
     return show
 
 
-def number(value: int) -> str:
-    """Group digits: 184 201."""
-    return f"{value:,}".replace(",", " ")
-
-
-def hour(moment: float) -> str:
-    """HH:MM:SS, or HH:MM on a full minute, in local time."""
-    return time.strftime("%H:%M:%S" if int(moment) % 60 else "%H:%M", time.localtime(moment))
-
-
 def kib(size: int) -> str:
     """A size for people."""
     return f"{size / 1048576:.1f} MiB" if size >= 1048576 else f"{size / 1024:.0f} KiB"
@@ -149,7 +140,7 @@ class TextWitness:
         self._say(f"sending    {self.to}   credentials: {self.credentials}")
         close = relay.closer.open_id + config.window.seconds
         self._say(
-            f"window     {config.window.seconds} s on the wall clock, first close {hour(close)}"
+            f"window     {config.window.seconds} s on the wall clock, first close {as_hour(close)}"
             f" (in {max(0, close - time.time()):.0f} s)"
         )
         self._say(f"state      {relay.state or 'in memory only'}   {waiting(relay)}")
@@ -157,7 +148,7 @@ class TextWitness:
     def closed(self, closed: Closed, *, lines: int, rejected: int) -> None:
         """Print the window's line."""
         self._say(
-            f"{hour(time.time())}   closed {hour(closed.start)}  {number(lines)} lines -> {number(closed.points)}"
+            f"{as_hour(time.time())}   closed {as_hour(closed.start)}  {number(lines)} lines -> {number(closed.points)}"
             f" points in {number(closed.requests)} requests, {closed.seconds:.2f} s, {number(rejected)} rejected"
         )
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 
 from relay.comparing.graphite import Lines
-from relay.errors import ExitCode, Problem, RelayError
+from relay.config.addresses import join_address
+from relay.errors import ExitCode, Problem, RelayError, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 _WINDOW_MOST: Final = 512 * 1024 * 1024
 """Bytes of a window's line: a million points."""
 _CONNECT: Final = 5.0
-_ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 
 @asynccontextmanager
@@ -27,14 +27,13 @@ async def watch_windows(host: str, port: int) -> AsyncIterator[AsyncIterator[dic
     Raises:
         RelayError: RLY101, nobody answers, or not with windows; the relay stops.
     """
-    here = _ANYWHERE.get(host, host)
-    url = f"http://{f'[{here}]' if ':' in here else here}:{port}/api/v1/windows"
+    url = f"http://{join_address(host, port)}/api/v1/windows"
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         try:
             answer = await session.get(url)
         except (aiohttp.ClientError, OSError) as error:
-            raise _unreachable(f"no relay answers on {here}:{port}: {error}") from error
+            raise _unreachable(f"no relay answers on {host}:{port}: {reason_of(error)}") from error
         async with answer:
             if answer.status != 200:
                 raise _unreachable(f"{url} answers {answer.status} {(await answer.text())[:200].strip()}")

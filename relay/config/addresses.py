@@ -39,14 +39,14 @@ def parse_target(text: str) -> tuple[str, int]:
 
 
 def parse_place(text: str) -> tuple[str, int]:
-    """Read what a command is told: HOST is whatever the system can look up, and may be empty.
+    """Read what a command is told: HOST is whatever the system can look up, and may be empty; the port is not 0.
 
     Raises:
         ValueError: with the rule.
     """
     host, port = _split(text)
-    if port == _NONE:
-        raise ValueError(f'"{text}" must be HOST:PORT with a port up to {PORT_MOST}, {_EXAMPLE}')
+    if port in (_NONE, 0):
+        raise ValueError(f'"{text}" must be HOST:PORT with a port from 1 to {PORT_MOST}, {_EXAMPLE}')
     return host, port
 
 

@@ -8,7 +8,6 @@ in between is missing.
 
 from __future__ import annotations
 
-import http.client
 import json
 import threading
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -16,14 +15,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from relay.errors import ExitCode, Problem, RelayError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
+
+    Post = Callable[[bytes], tuple[int, str]]
+    """Sends JSON to the relay's `/api/v1/tee`; returns status and text, or raises RelayError: nobody answers."""
 
 SECONDS: Final = 10
 """Of a lease."""
 _EVERY: Final = 1.0
 """Seconds between renewals."""
-_TIMEOUT: Final = 3.0
-_ANSWER_MOST: Final = 10_000
 
 
 class Copied(NamedTuple):
@@ -37,12 +38,12 @@ class Lease:
     """State: what the relay said last, and how often its copy may have been interrupted.
 
     Args:
-        admin: host and port of its admin port, on loopback.
+        post: asks the relay.
         to: `127.0.0.1:PORT`, where the copies go.
     """
 
-    def __init__(self, admin: tuple[str, int], *, to: str, every: float = _EVERY) -> None:
-        self._admin, self._to, self._every = admin, to, every
+    def __init__(self, post: Post, *, to: str, every: float = _EVERY) -> None:
+        self._post, self._to, self._every = post, to, every
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
         self._stopped = threading.Event()
         self._before = self._now = Copied()
@@ -87,20 +88,8 @@ class Lease:
             self.gaps += 1
 
     def _ask(self, seconds: int) -> None:
-        host, port = self._admin
-        body = json.dumps({"to": self._to, "seconds": seconds})
-        try:
-            connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT)
-            try:
-                connection.request("POST", "/api/v1/tee", body, {"Content-Type": "application/json"})
-                answer = connection.getresponse()
-                text = answer.read(_ANSWER_MOST).decode("utf-8", "replace")
-            finally:
-                connection.close()
-        except (OSError, http.client.HTTPException) as error:
-            fix = "start it, name its file with -c, or stop it and listen in its place with --listen HOST:PORT"
-            raise _error(f"no relay answers on {host}:{port}: {error}", fix) from error
-        self._note(_read(answer.status, text))
+        status, text = self._post(json.dumps({"to": self._to, "seconds": seconds}).encode())
+        self._note(_read(status, text))
 
     def _note(self, copied: Copied) -> None:
         if copied.datagrams < self._now.datagrams or copied.dropped < self._now.dropped:

@@ -278,6 +278,9 @@ def test_wrong_input_ends_with_64(tmp_path, call, arguments):
     code, _, errors = call(*(argument.format(file=file) for argument in arguments))
     assert code == 64
     assert "Error: " in errors
+    for option in ("--for", "--max-size", "--listen"):
+        wrong = dict(pairwise(arguments)).get(option) in ("soon", "much", "nowhere")
+        assert (f"Invalid value for '{option}': " in errors) == wrong
     assert list(tmp_path.iterdir()) == [file]
 
 
@@ -304,7 +307,9 @@ def test_no_relay_to_ask(tmp_path, call, monkeypatch, is_off):
     monkeypatch.setenv("STATSD_RELAY_ADMIN_LISTEN", listen)
     code, _, errors = call("capture", str(tmp_path / "x.pcap"))
     assert code == 69
-    assert ("[admin] listen is empty" if is_off else f"no relay answers on {listen}") in errors
+    assert (
+        '[admin] listen is "": this relay has no admin port' if is_off else f"no relay answers on {listen}"
+    ) in errors
     assert "--listen" in errors
     assert list(tmp_path.iterdir()) == []
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from relay.cli.compare import Progress
+from relay.cli.progress import ChangingLine
 from relay.comparing.flushes import Flushes
 from relay.comparing.graphite import LINE_MOST
 from relay.comparing.namespaces import find_namespaces
@@ -77,7 +77,7 @@ async def test_a_port_in_use(clock):
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_what_is_waited_for_is_seen(is_terminal, monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
-    progress = Progress()
+    progress = ChangingLine()
     for sentence in ("in 2 s", "in 2 s", "in 1 s"):
         progress.update(Phase.BEFORE, sentence)
     progress.update(Phase.WITHIN, "comparing")

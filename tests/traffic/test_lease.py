@@ -8,6 +8,7 @@ import time
 import pytest
 from aiohttp import web
 
+from relay.cli.admin_port import ask
 from relay.errors import RelayError
 from relay.traffic.lease import SECONDS, Copied, Lease
 
@@ -32,6 +33,10 @@ def counts(datagrams: int, dropped: int) -> web.Response:
     return web.json_response({"datagrams": datagrams, "dropped": dropped})
 
 
+def post_to(address: tuple[str, int]):
+    return lambda body: ask(address, "/api/v1/tee", post=body, fix="")
+
+
 @pytest.fixture
 async def admin():
     stand_in = Admin()
@@ -41,7 +46,7 @@ async def admin():
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    stand_in.address = runner.addresses[0][:2]
+    stand_in.post = post_to(runner.addresses[0][:2])
     yield stand_in
     await runner.cleanup()
 
@@ -60,7 +65,7 @@ async def hold(lease: Lease, admin: Admin, renewals: int) -> None:
 
 async def test_it_is_renewed_and_ends_soon_after(admin):
     admin.answers = [counts(0, 0), counts(5, 1)]
-    lease = Lease(admin.address, to=TO, every=0.01)
+    lease = Lease(admin.post, to=TO, every=0.01)
     await hold(lease, admin, renewals=1)
     asked = admin.asked
     assert {wish["to"] for wish in asked} == {TO}
@@ -71,7 +76,7 @@ async def test_it_is_renewed_and_ends_soon_after(admin):
 
 async def test_counts_go_on_when_a_worker_is_replaced(admin):
     admin.answers = [counts(0, 0), counts(50, 3), counts(1, 0), web.Response(status=503), counts(2, 1)]
-    lease = Lease(admin.address, to=TO, every=0.01)
+    lease = Lease(admin.post, to=TO, every=0.01)
     await hold(lease, admin, renewals=4)
     assert lease.copied == Copied(59, 12)
     assert lease.gaps == 2, "a new worker, and no answer"
@@ -90,7 +95,7 @@ async def test_counts_go_on_when_a_worker_is_replaced(admin):
 async def test_a_refusal_is_an_error(admin, answer, said):
     admin.answers = [answer]
     with pytest.raises(RelayError, match=said) as caught:
-        await hold(Lease(admin.address, to=TO), admin, renewals=0)
+        await hold(Lease(admin.post, to=TO), admin, renewals=0)
     assert caught.value.exit_code == 69
     assert len(admin.asked) == 1
 
@@ -98,6 +103,6 @@ async def test_a_refusal_is_an_error(admin, answer, said):
 async def test_no_relay_is_an_error():
     with (
         pytest.raises(RelayError, match=r"no relay answers on 127.0.0.1:1: .*refused"),
-        Lease(("127.0.0.1", 1), to=TO),
+        Lease(post_to(("127.0.0.1", 1)), to=TO),
     ):
         pytest.fail("nobody answered")

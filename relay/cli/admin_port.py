@@ -1,0 +1,69 @@
+"""The admin port of a running relay, as commands ask it. Imports little: a health check runs every few seconds."""
+
+from __future__ import annotations
+
+import http.client
+from contextlib import closing
+from typing import TYPE_CHECKING, Final
+
+from relay.config.addresses import parse_place, where_to_ask
+from relay.errors import ExitCode, Problem, RelayError, reason_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from relay.config.schema import Admin
+
+Address = tuple[str, int]
+"""Host, without brackets, and port."""
+_TIMEOUT: Final = 3.0
+
+
+def parse_admin(listen: str) -> Address:
+    """Read HOST:PORT on which a relay listens; one that listens everywhere is asked on loopback.
+
+    Raises:
+        ValueError: with the rule.
+    """
+    host, port = parse_place(listen)
+    return where_to_ask(host), port
+
+
+def find_admin(admin: Admin, *, fix: str) -> Address:
+    """Return where a relay with this configuration is asked; `fix`: what to do if it cannot be.
+
+    Raises:
+        RelayError: RLY101, it has no admin port.
+    """
+    if not admin.listen:
+        raise unreachable('[admin] listen is "": this relay has no admin port', fix)
+    return parse_admin(admin.listen)
+
+
+def ask(address: Address, path: str, *, post: bytes | None = None, most: int = 1000, fix: str) -> tuple[int, str]:
+    """Return status and body of one request.
+
+    Args:
+        address: of the admin port.
+        path: of the request.
+        post: JSON to send; None: nothing is sent, only asked.
+        most: bytes of the body that are read.
+        fix: what to do if nobody answers.
+
+    Raises:
+        RelayError: RLY101, nobody answers.
+    """
+    host, port = address
+    headers: Mapping[str, str] = {} if post is None else {"Content-Type": "application/json"}
+    try:
+        with closing(http.client.HTTPConnection(host, port, timeout=_TIMEOUT)) as connection:
+            connection.request("GET" if post is None else "POST", path, post, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read(most).decode("utf-8", "replace").strip()
+    except (OSError, http.client.HTTPException) as error:
+        raise unreachable(f"no relay answers on {host}:{port}: {reason_of(error)}", fix) from error
+
+
+def unreachable(message: str, fix: str) -> RelayError:
+    """Return the error of a relay that cannot be asked."""
+    return RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.UNREACHABLE)
