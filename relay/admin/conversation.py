@@ -2,6 +2,9 @@
 
 The reference takes every read for one command, so that `printf health | nc` needs no line feed, but two commands in one
 packet are none. Here a command ends with its line, with the stream, or when nothing follows it for `Pace.pause`.
+
+A browser can be made to say the words of a page: after a method of the page's choice, or within a TLS greeting. What
+begins so is another protocol, and a conversation ends there, before the words.
 """
 
 from __future__ import annotations
@@ -59,6 +62,11 @@ class Commands:
         return [_text(rest)] if rest else []
 
 
+def is_request(command: str) -> bool:
+    """Say whether this is the first line of an HTTP request, whatever its method."""
+    return command.rpartition(" ")[2].startswith("HTTP/")
+
+
 def _text(line: bytes) -> str:
     return line.strip(_BLANKS).decode("ascii")
 
@@ -98,9 +106,11 @@ class Conversation:
         """Answer what comes next; say whether to go on."""
         commands, is_over = await self._listen()
         for command in commands:
-            if command.split(" ")[0] == "quit":
+            if command.split(" ")[0] == "quit" or is_request(command):
                 return False
             await self._reply(command)
+            if not command.isprintable():
+                return False
             await asyncio.sleep(0)  # thousands of commands may be here already, and none of them waits
         return not is_over and len(self._commands.rest) <= LINE_BYTES
 

@@ -3,10 +3,11 @@
 HTTP begins with a method in capitals and a blank; the console's commands are in lower case. A connection is accepted by
 a `Doorman`, who listens until the bytes can be one of them only (one is enough for every command, four for GET), and
 hands transport and bytes over: to aiohttp's protocol, or to a stream of our own. Since the decision is never taken
-back, a page in a browser, which can only speak HTTP, cannot reach the console through what it posts.
+back, a page in a browser, which can only speak HTTP, cannot reach the console through what it posts; with a method
+of its own it comes as far as the first line (conversation.py).
 
-Bounded: connections that have said nothing, conversations, requests. Where there are too many, the one that was of no
-use for the longest time goes, so that those who never speak cannot keep a probe out.
+Bounded: connections that have said nothing, conversations, HTTP. Where there are too many, the one that was of no use
+for the longest time goes, so that those who never speak, or never end a request, cannot keep a probe out.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
+from aiohttp import web
+
 from relay.admin.conversation import LINE_BYTES, Conversation, Pace
 from relay.admin.guard import is_loopback, peer_address
 
 if TYPE_CHECKING:
-    from aiohttp import web
+    from collections.abc import Awaitable, Callable, Container
+
+    from aiohttp.typedefs import Middleware
 
     from relay.admin.console import Console
 
@@ -29,7 +34,7 @@ _SILENT_SECONDS: Final = 10.0
 _SILENT_MOST: Final = 64
 _CONVERSATIONS_MOST: Final = 64
 _REQUESTS_MOST: Final = 256
-"""Connections that speak HTTP; a new one is closed at once, since old ones may be streams that somebody reads."""
+"""Connections that speak HTTP."""
 _BACKLOG: Final = 64
 
 
@@ -42,11 +47,51 @@ def is_http(head: bytes) -> bool | None:
     return False
 
 
+class Answering:
+    """State: the HTTP connections whose request is being answered, which may be streams that somebody reads."""
+
+    def __init__(self) -> None:
+        self._now: set[object] = set()
+
+    def __repr__(self) -> str:
+        """Report how many."""
+        return f"<Answering {len(self._now)}>"
+
+    def __contains__(self, connection: object) -> bool:
+        """Say whether it is one of them."""
+        return connection in self._now
+
+    def middleware(self) -> Middleware:
+        """Return what is to be put around every handler."""
+
+        @web.middleware
+        async def noted(
+            request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+        ) -> web.StreamResponse:
+            connection = request.protocol
+            self._now.add(connection)
+            try:
+                return await handler(request)
+            finally:
+                self._now.discard(connection)
+
+        return noted
+
+
 class Port:
     """State: the listening socket, and the connections that are not aiohttp's."""
 
-    def __init__(self, *, http: web.Server, console: Console, pace: Pace, silent: float = _SILENT_SECONDS) -> None:
+    def __init__(
+        self,
+        *,
+        http: web.Server,
+        answering: Container[object],
+        console: Console,
+        pace: Pace,
+        silent: float = _SILENT_SECONDS,
+    ) -> None:
         self._http = http
+        self._answering = answering
         self._console = console
         self._pace = pace
         self._silent_seconds = silent
@@ -96,11 +141,22 @@ class Port:
     def protocol_for(self, transport: asyncio.Transport, *, http: bool) -> asyncio.Protocol | None:
         """Return who goes on with a connection; None: it is one too many."""
         if http:
-            return self._http() if len(self._http.connections) < _REQUESTS_MOST else None
+            return self._http() if self._has_room() else None
         is_local = is_loopback(peer_address(transport))
         return asyncio.StreamReaderProtocol(
             asyncio.StreamReader(limit=LINE_BYTES), partial(self._converse, is_local=is_local)
         )
+
+    def _has_room(self) -> bool:
+        """Make room for one that speaks HTTP, if another is waited for in vain."""
+        there = [(one, one.transport) for one in self._http.connections]
+        left = [(one, transport) for one, transport in there if transport and not transport.is_closing()]
+        if len(left) < _REQUESTS_MOST:
+            return True
+        idle = next((transport for one, transport in left if one not in self._answering), None)
+        if idle is not None:
+            idle.abort()
+        return idle is not None
 
     def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_local: bool) -> None:
         if len(self._conversations) >= _CONVERSATIONS_MOST:

@@ -20,9 +20,9 @@ from relay.admin.conversation import Pace
 from relay.admin.figures import State as Figures
 from relay.admin.guard import HOSTS
 from relay.admin.metrics import make_registry, scrape
-from relay.admin.port import Port
-from relay.config.addresses import parse_address
-from relay.errors import ExitCode, Problem, RelayError, reason_of
+from relay.admin.port import Answering, Port
+from relay.config.rules import parse_address
+from relay.errors import ExitCode, Problem, RelayError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -83,7 +83,8 @@ class AdminServer:
         Raises:
             RelayError: RLY101, the address cannot be bound.
         """
-        app = web.Application(client_max_size=1024)
+        answering = Answering()
+        app = web.Application(client_max_size=1024, middlewares=[answering.middleware()])
         app[HOSTS] = self._hosts
         app.add_routes(self._routes)
         app.router.add_get("/-/healthy", self._probe(self._state.healthy))
@@ -91,7 +92,8 @@ class AdminServer:
         app.router.add_get("/metrics", self._metrics)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        self._port = Port(http=cast("web.Server", self._runner.server), console=Console(self._state), pace=Pace())
+        http, console = cast("web.Server", self._runner.server), Console(self._state)
+        self._port = Port(http=http, answering=answering, console=console, pace=Pace())
         try:
             self.bound = await self._port.open(*parse_address(self._listen))
         except OSError as error:

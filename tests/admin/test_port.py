@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from relay.admin import port as module
 from relay.admin.conversation import Pace
-from relay.admin.port import Port
+from relay.admin.port import Answering, Port
 
 QUICK = Pace(pause=0.05, idle=5.0, reading=5.0)
 LONG = "x" * 1000 + "\n"
@@ -66,11 +66,12 @@ async def hello(request: web.Request) -> web.Response:
 
 @asynccontextmanager
 async def serving(pace: Pace = QUICK, *, host: str = "127.0.0.1", **settings):
-    app = web.Application(client_max_size=1024)
+    answering = Answering()
+    app = web.Application(client_max_size=1024, middlewares=[answering.middleware()])
     app.router.add_route("*", "/", hello)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
     await runner.setup()
-    port = Port(http=runner.server, console=Echo(), pace=pace, **settings)
+    port = Port(http=runner.server, answering=answering, console=Echo(), pace=pace, **settings)
     port.bound = await port.open(host, 0)
     try:
         yield port
@@ -134,10 +135,21 @@ async def test_commands_however_they_come():
         assert await talk(port, b"help\nsta", b"ts\r\n", pause=0.01) == b"<help><stats>"
         assert await talk(port, b"health") == b"<health>"
         assert await talk(port, b"GE") == b"<GE>"
-        assert await talk(port, b"HEALTH\nGET / HTTP/1.1\r\n") == b"<HEALTH><GET / HTTP/1.1>"
+        assert await talk(port, b"HEALTH\nGET / now\r\n") == b"<HEALTH><GET / now>"
         assert await talk(port, b"help\nquit\nstats\n", half_close=False) == b"<help>"
         assert await talk(port, b"quit", half_close=False) == b""
         assert await talk(port) == b""
+
+
+@on_both_loops
+async def test_what_a_browser_can_be_made_to_say_ends_before_the_words_of_a_page():
+    """A method of the page's choice, with a body; and a TLS greeting, with a ticket of the page's server in it."""
+    async with serving() as port:
+        method = b"delcounters / HTTP/1.1\r\nHost: x\r\n\r\nhealth down\n"
+        assert await talk(port, method, half_close=False) == b""
+        assert await talk(port, method[:20], method[20:], half_close=False) == b""
+        greeting = b"\x16\x03\x01\x02\x00\x01\x00 ticket\nhealth down\n"
+        assert b"health" not in await talk(port, greeting, half_close=False)
 
 
 @on_both_loops
@@ -220,19 +232,42 @@ async def test_where_there_are_too_many_the_one_of_no_use_for_the_longest_time_g
 
 
 @on_both_loops
-async def test_requests_are_bounded():
+async def test_who_never_ends_a_request_keeps_nobody_out():
     before, module._REQUESTS_MOST = module._REQUESTS_MOST, 3
     try:
         async with serving() as port:
-            kept = []
-            for _ in range(module._REQUESTS_MOST):
-                reader, writer = await connect(port)
-                writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-                assert await reader.readuntil(b"hello ")
-                kept.append(writer)
+            (first, one), (_, other) = await connect(port), await connect(port)
+            one.write(b"GET / HTTP/1.1\r\nHost: x\r\n")
+            await asyncio.sleep(0.01)
+            other.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n.")
+            await asyncio.sleep(0.01)
+            for _ in range(5):
+                assert (await talk(port, GET, half_close=False)).endswith(b"hello ")
+            others = [await connect(port) for _ in range(5)]
+            for _, writer in others:
+                writer.write(b"GET ")
+            assert await rest_of(first) == b""
+            assert (await talk(port, GET, half_close=False)).endswith(b"hello ")
+            await leave(one, other, *(writer for _, writer in others))
+    finally:
+        module._REQUESTS_MOST = before
+
+
+@on_both_loops
+async def test_requests_that_are_being_answered_are_bounded():
+    before, module._REQUESTS_MOST = module._REQUESTS_MOST, 3
+    try:
+        async with serving() as port:
+            kept = [await connect(port) for _ in range(module._REQUESTS_MOST)]
+            for _, writer in kept:
+                writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n.")
+            await asyncio.sleep(0.1)
             assert await talk(port, GET, half_close=False) == b""
             assert await talk(port, b"help\n") == b"<help>"
-            await leave(*kept)
+            for reader, writer in kept:
+                writer.write(b".")
+                assert await reader.readuntil(b"hello ..")
+            await leave(*(writer for _, writer in kept))
     finally:
         module._REQUESTS_MOST = before
 
