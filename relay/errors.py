@@ -5,6 +5,7 @@ Bad input on the wire is data and never an exception; these are for configuratio
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, Literal
@@ -125,6 +126,12 @@ class Problem:
         """`file:line message (fix)`."""
         place = f"{self.source}:{self.line} " if self.line else f"{self.source} " if self.source else ""
         return f"{place}{self.message}" + (f" ({self.fix})" if self.fix else "")
+
+
+def reason_of(error: Exception) -> str:
+    """Return why a connection failed in the system's words, without numbers and what libraries put around them."""
+    number: int | None = getattr(error, "errno", None)
+    return os.strerror(number) if number and number > 0 else getattr(error, "strerror", None) or str(error)
 
 
 class RelayError(Exception):

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from relay.cli.options import ADDRESS, DURATION, Parsed
+from relay.cli.locating import read_option
 from relay.clock import SystemClock
 from relay.config.addresses import join_address
 from relay.errors import ExitCode, Problem, RelayError, reason_of
 from relay.jdcloud.emulator import Emulator, Fault
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-T = TypeVar("T")
 
 REPORT_SECONDS = 10.0
 _FAULT = Parsed("fault", Fault.parse)
@@ -48,10 +42,11 @@ async def serve(  # noqa: PLR0913 - the options of its command
         secret_key=secret_key,
         region=region,
         clock=SystemClock(),
-        latency=latency,
+        latency=read_option("--latency", Seconds.parse, latency),
     )
     for fault in fail:
-        emulator.add_fault(fault)
+        emulator.add_fault(read_option("--fail", Fault.parse, fault))
+    host, port = read_option("--listen", parse_address, listen)
     try:
         url = await emulator.start(*listen)
     except OSError as error:
@@ -65,10 +60,3 @@ async def serve(  # noqa: PLR0913 - the options of its command
     while True:
         await asyncio.sleep(REPORT_SECONDS)
         click.echo(f"{emulator.requests} requests, {len(emulator.received)} points")
-
-
-def _read(option: str, parse: Callable[[str], T], text: str) -> T:
-    try:
-        return parse(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint=option) from error

@@ -19,7 +19,7 @@ import msgspec
 import uvloop
 
 from relay.app import Relay
-from relay.cli.options import DURATION
+from relay.cli.locating import read_option
 from relay.cli.run import make_cloud, make_transport
 from relay.cli.witness import TextWitness, configure_log
 from relay.cli.wording import number
@@ -94,6 +94,7 @@ class Traffic:
 @click.option("--json", "as_json", is_flag=True, help="What was sent and what arrived as JSON.")
 def demo(seconds: float, *, as_json: bool) -> None:
     """Run cloud, relay and traffic on loopback, and show that the books balance."""
+    seconds = float(read_option("--for", Seconds.parse, duration))
     with (
         tempfile.TemporaryDirectory(prefix="statsd-relay-demo-") as state,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,

@@ -8,8 +8,7 @@ from typing import Final
 
 import click
 
-from relay.cli.admin_port import ask, parse_admin
-from relay.errors import ExitCode
+from relay.errors import ExitCode, Problem, RelayError, reason_of
 
 _FIX: Final = "start it, or name its [admin] listen with --admin"
 
@@ -21,10 +20,10 @@ def healthcheck(admin: str | None, *, ready: bool) -> None:
     """Ask a running relay whether it is healthy; exit 0 if it is."""
     listen = admin or os.environ.get("STATSD_RELAY_ADMIN_LISTEN") or "127.0.0.1:8126"
     try:
-        address = parse_admin(listen)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--admin") from error
-    status, sentence = ask(address, "/-/ready" if ready else "/-/healthy", fix=_FIX)
-    said = {"ready" if ready else "healthy": status == 200, "status": status, "sentence": sentence}
-    click.echo(json.dumps(said) if as_json else sentence)
-    raise SystemExit(ExitCode.OK if status == 200 else ExitCode.UNREACHABLE)
+        connection = http.client.HTTPConnection(here, int(port), timeout=TIMEOUT)
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read(most).decode("utf-8", "replace").strip()
+    except (OSError, http.client.HTTPException) as error:
+        message = f"no relay answers on {here}:{port}: {reason_of(error)}"
+        raise RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.UNREACHABLE) from error

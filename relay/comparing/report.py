@@ -68,7 +68,8 @@ class Report:
         if self.rows:
             yield ""
         every = f", one every {self.interval:g} s" if self.interval else ""
-        yield f"old daemon: {self.flushes} flushes{every}; at the edges {self.near}; relay: {self.windows} windows"
+        windows = f"{self.windows} window" + "s" * (self.windows != 1)
+        yield f"old daemon: {self.flushes} flushes{every}; at the edges {self.near}; relay: {windows}"
         for reason, count in sorted(self.left_out.items()):
             yield f"left out: {count} {'name' if count == 1 else 'names'} {reason}"
         yield from (f"note: {note}" for note in self.notes)

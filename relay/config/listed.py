@@ -23,6 +23,7 @@ LISTED: Final[dict[str, Any]] = {
 """Name of the list -> type of its elements."""
 AS_JSON: Final = frozenset({*LISTED, "window.histogram"})
 """Keys whose variable is JSON."""
+_EXAMPLES: Final = {"rule": '[{"match": "debug.**", "action": "drop"}]', "tee": '[{"to": "127.0.0.1:9125"}]'}
 
 
 def from_json(text: str) -> object:
@@ -31,6 +32,19 @@ def from_json(text: str) -> object:
         return json.loads(text)
     except ValueError:
         return text
+
+
+def how_to_list(setting: Setting) -> str:
+    """Return what to do about a setting that is no list of tables; of a variable, where it is not even JSON."""
+    table = setting.key.partition(".")[0]
+    if setting.place.line:
+        return f"write [[{table}]] over each of them"
+    fix = f"it is a JSON list of objects, such as {_EXAMPLES[table]}"
+    try:
+        json.loads(setting.value if isinstance(setting.value, str) else "[]")
+    except json.JSONDecodeError as error:
+        return f"{fix}; at character {error.pos + 1}: {error.msg}"
+    return fix
 
 
 def is_list_of_tables(value: object) -> bool:

@@ -16,7 +16,7 @@ import msgspec
 from relay.config.elements import find_faults
 from relay.config.environment import read_environment
 from relay.config.expand import expand
-from relay.config.listed import LISTED, canonical, collect, element_of, is_list_of_tables, spread
+from relay.config.listed import LISTED, canonical, collect, element_of, how_to_list, is_list_of_tables, spread
 from relay.config.rules import RULES, cautions, is_legal_key
 from relay.config.schema import Config
 from relay.config.source import UNKNOWN, Place, Setting, closest, parse, read_text
@@ -162,8 +162,7 @@ def _spread(settings: Iterable[Setting], report: _Report) -> Iterator[Setting]:
             yield from spread(setting)
         elif table not in reported:
             reported.add(table)
-            fix = f"write [[{table}]] over each of them" if setting.place.line else "it is a JSON list of objects"
-            report.add(setting.place, f"{table} must be a list of tables", fix)
+            report.add(setting.place, f"{table} must be a list of tables", how_to_list(setting))
 
 
 def _known(settings: Iterable[Setting], report: _Report) -> list[Setting]:

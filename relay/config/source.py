@@ -100,7 +100,7 @@ def read_text(path: Path) -> str:
         return path.read_bytes()[: _FILE_BYTES + 1].decode()
     except OSError as error:
         message = f"cannot read {path}: {error.strerror}"
-        raise ConfigError(Problem(code="RLY103", message=message, fix="name a readable file with -c")) from error
+        raise ConfigError(Problem(code="RLY103", message=message, fix="name a file that this user can read")) from error
     except UnicodeDecodeError as error:
         raise ConfigError(Problem(code="RLY103", message=f"{path} is not UTF-8 text")) from error
 

@@ -29,7 +29,8 @@ class Template:
         for found in _CAPTURE.finditer(text):
             number = int(found[1] or found[2])
             if not 0 < number <= groups:
-                fix = f"it has $1 to ${groups}" if groups else "stars and groups are captures, numbered from 1"
+                most = "$1" if groups == 1 else f"$1 to ${groups}"
+                fix = f"it has {most}" if groups else "stars and groups are captures, numbered from 1"
                 raise PatternError(f'"{text}" has {found[0]}, and the pattern has no such capture', fix)
             pieces += (_literal(text[end : found.start()]), f"{{{number - 1}}}")
             end = found.end()

@@ -14,6 +14,7 @@ import threading
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -280,7 +281,7 @@ def test_wrong_input_ends_with_64(tmp_path, call, arguments):
     assert "Error: " in errors
     for option in ("--for", "--max-size", "--listen"):
         wrong = dict(pairwise(arguments)).get(option) in ("soon", "much", "nowhere")
-        assert (f"Invalid value for '{option}': " in errors) == wrong
+        assert (f"Invalid value for {option}: " in errors) == wrong
     assert list(tmp_path.iterdir()) == [file]
 
 

@@ -134,12 +134,24 @@ def test_the_wrong_number_of_brackets(tmp_path, text):
     assert (problem.line, problem.fix) == (1 if "=" in text.splitlines()[0] else 2, "write [[rule]] over each of them")
 
 
-@pytest.mark.parametrize("value", ["", "{", '{"match": "a"}', "[1]"])
-def test_a_variable_that_is_no_list(value):
+@pytest.mark.parametrize(
+    ("value", "where"),
+    [
+        ("", "; at character 1: Expecting value"),
+        ('[{"match": "a"}', "; at character 16: Expecting ',' delimiter"),
+        ('{"match": "a"}', ""),
+        ("[1]", ""),
+    ],
+)
+def test_a_variable_that_is_no_list(value, where):
     with pytest.raises(ConfigError) as caught:
         load(None, {"STATSD_RELAY_RULE": value})
     [problem] = caught.value.problems
-    assert (problem.source, problem.fix) == ("STATSD_RELAY_RULE", "it is a JSON list of objects")
+    example = '[{"match": "debug.**", "action": "drop"}]'
+    assert (problem.source, problem.fix) == (
+        "STATSD_RELAY_RULE",
+        f"it is a JSON list of objects, such as {example}{where}",
+    )
 
 
 def test_what_is_in_force(tmp_path):
