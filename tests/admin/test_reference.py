@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import pytest
 
 from tests.support.node import expect_node
-from tests.support.reference import ask, running, wait_until
 from tests.support.relay import assert_books, environment, relay_process
+from tests.support.statsd import ask, running, wait_until
 
 LINES = b"""\
 q:7|c
@@ -153,7 +153,7 @@ def outcome(command, **environ: str) -> tuple[int, str]:
 def test_the_proxy_of_the_reference_takes_a_relay_in_and_out(tmp_path):
     with relay_alone(tmp_path) as (relay, port):
         node = {"host": "127.0.0.1", "port": relay.udp[1], "adminport": port}
-        with running(tmp_path, "proxy.js", nodes=[node], checkInterval=100, forkCount=0) as proxy:
+        with running(tmp_path, "proxy.js", host="127.0.0.1", nodes=[node], checkInterval=100, forkCount=0) as proxy:
             wait_until(lambda: proxied(proxy) and forwards(proxy, port, b"before"))
             ask(port, b"health down\n")
             wait_until(lambda: not proxied(proxy))

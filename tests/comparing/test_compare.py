@@ -14,8 +14,8 @@ from contextlib import ExitStack, asynccontextmanager, suppress
 import pytest
 
 from relay.cli import main
-from tests.support.old_daemon import old_daemon
 from tests.support.relay import environment, free_port, make_emulator, relay_process
+from tests.support.statsd import GRAPHITE, running
 
 COMPARE = (sys.executable, "-m", "relay", "compare")
 BASE = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
@@ -59,7 +59,8 @@ async def comparing(tmp_path, *options: str, **settings: object):
             tmp_path.mkdir(exist_ok=True)
             start = relay_process(environment(url, tmp_path / "state"), tmp_path / "log")
             relay = await asyncio.to_thread(stack.enter_context, start)
-            old = await asyncio.to_thread(stack.enter_context, old_daemon(tmp_path, to=graphite, **settings))
+            start = running(tmp_path, flushInterval=1000, graphitePort=graphite, **GRAPHITE, **settings)
+            old = await asyncio.to_thread(stack.enter_context, start)
             process = await asyncio.create_subprocess_exec(
                 *(*COMPARE, "--graphite", f"127.0.0.1:{graphite}", "--admin", relay.admin),
                 *("--for", "4s", "--json", *options),

@@ -23,8 +23,8 @@ from relay.jdcloud.emulator import Fault
 from tests.support.canary import Canary
 from tests.support.chaos import ChaosProxy
 from tests.support.oracle import conserve
-from tests.support.reference import ask
 from tests.support.relay import SECRET
+from tests.support.statsd import ask
 
 TOKEN = "canary-t0ken/+="
 PAGES = ("/metrics", "/-/healthy", "/-/ready", "/nowhere")

@@ -17,7 +17,8 @@ from relay.config.schema import Listen, Tee
 from tests.support import hotpath
 from tests.support.inprocess import open_relay
 from tests.support.relay import RelayProcess, environment, free_port, make_emulator, run
-from tests.support.targets import Daemon, npm_statsd
+from tests.support.statsd import running as statsd
+from tests.support.targets import Daemon
 
 
 async def until(condition, *, within: float = 10) -> None:
@@ -41,9 +42,9 @@ def counter_lines() -> list[bytes]:
 @pytest.mark.timeout(360)
 async def test_npm_statsd_behind_a_tee_has_the_same_totals(tmp_path):
     lines = counter_lines()
-    with npm_statsd(tmp_path) as old:
+    with statsd(tmp_path, backends=[], flushInterval=9e8) as old:
         listen = Listen(udp=["127.0.0.1:0"], tcp=["127.0.0.1:0"], hotpath=hotpath.chosen)
-        async with open_relay(tmp_path / "state", listen=listen, tee=[Tee(to=old.to)]) as running:
+        async with open_relay(tmp_path / "state", listen=listen, tee=[Tee(to=f"127.0.0.1:{old.udp}")]) as running:
             relay = running.relay
             datagrams = [b"\n".join(lines[first : first + 3]) for first in range(0, 1_500, 3)]
             for first in range(0, 500, 50):

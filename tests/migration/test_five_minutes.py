@@ -16,8 +16,8 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.support.old_daemon import old_daemon
 from tests.support.relay import RelayProcess, environment, free_port, make_emulator
+from tests.support.statsd import GRAPHITE, running
 
 DOCUMENT = Path(__file__).parents[2] / "deploy" / "MIGRATING.md"
 FLUSH = 1.0
@@ -160,8 +160,8 @@ async def test_every_line_is_counted_once(tmp_path, capsys):
 
 async def replace(stack: ExitStack, directory: Path, *, url: str, graphite: int) -> tuple[Story, int]:
     """Walk through the document; return the transcript, and how many lines of each kind were sent."""
-    often, copies, flushes = {"flushInterval": FLUSH * 1000}, free_port(), free_port(socket.SOCK_STREAM)
-    old = await asyncio.to_thread(stack.enter_context, old_daemon(directory, to=graphite, **often))
+    often, copies, flushes = {**GRAPHITE, "flushInterval": FLUSH * 1000}, free_port(), free_port(socket.SOCK_STREAM)
+    old = await asyncio.to_thread(stack.enter_context, running(directory, graphitePort=graphite, **often))
     env = environment(url, directory / "state", WINDOW_SECONDS="2")
     env = {name: value for name, value in env.items() if name not in IMPORTED}
     file = directory / "relay.toml"
@@ -180,13 +180,13 @@ async def replace(stack: ExitStack, directory: Path, *, url: str, graphite: int)
     imported = file.read_text()
     tee = re.search(r"^    (\[\[tee\]\])\n    (to = .+)$", section(), re.MULTILINE)
     file.write_text(f"{imported}\n{tee[1]}\n{story.own(tee[2])}\n")
-    second = old_daemon(directory, to=flushes, port=copies, **often)
+    second = running(directory, graphitePort=flushes, port=copies, **often)
     second = await asyncio.to_thread(stack.enter_context, second)
     start = asyncio.to_thread(RelayProcess, env, directory / "log", command=story.next())
     relay = await start
     stack.callback(relay.kill)
     await asyncio.sleep(2.5 * FLUSH)
-    old.process.terminate()
+    await asyncio.to_thread(old.stop)
     await until(lambda: relay.events("the admin port is free, listening"))
 
     application.pause()
@@ -201,7 +201,7 @@ async def replace(stack: ExitStack, directory: Path, *, url: str, graphite: int)
     file.write_text(imported)
     assert await story.call() == 0, "reload"
     await until(lambda: relay.events("reloaded"))
-    second.process.terminate()
+    await asyncio.to_thread(second.stop)
     await asyncio.sleep(1)
     application.pause()
     assert await relay.stop() == 0

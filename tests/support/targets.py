@@ -1,22 +1,10 @@
-"""Daemons that get copies: real sockets, read whenever a test wants to know, and the real npm statsd."""
+"""Daemons that get copies: real sockets, read whenever a test wants to know."""
 
 from __future__ import annotations
 
-import os
-import re
 import socket
-import subprocess
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Self
-
-from tests.support.node import install
-from tests.support.relay import free_port
-from tests.support.tools import need
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+from typing import Self
 
 
 class Daemon:
@@ -56,43 +44,3 @@ class Daemon:
                 if count is None or len(found) >= count or time.monotonic() > deadline:
                     return found
                 time.sleep(0.002)
-
-
-class NpmStatsd:
-    """The real npm statsd, which flushes nowhere; `counters` asks its console."""
-
-    def __init__(self, port: int, console: int) -> None:
-        self.to = f"127.0.0.1:{port}"
-        self._console = console
-
-    def counters(self) -> dict[str, float]:
-        """Return its counters, and its own figures as `statsd.*`; nothing while it does not answer."""
-        try:
-            with socket.create_connection(("127.0.0.1", self._console), 5) as sock, sock.makefile("rw") as stream:
-                stream.write("counters\n")
-                stream.flush()
-                text = "".join(iter(stream.readline, "END\n"))
-        except ConnectionRefusedError:
-            return {}
-        return {name: float(value) for name, value in re.findall(r"'?([\w.]+)'?: (-?[\d.]+)", text)}
-
-
-@contextmanager
-def npm_statsd(scratch: Path) -> Iterator[NpmStatsd]:
-    """Run it until it answers; `scratch` is a directory for its configuration."""
-    need("NODE")
-    port, console = free_port(), free_port(socket.SOCK_STREAM)
-    config = scratch / "config.js"
-    config.write_text(
-        f'{{ port: {port}, address: "127.0.0.1", mgmt_port: {console}, backends: [], flushInterval: 9e8 }}'
-    )
-    command = ["node", "--no-deprecation", install() / "statsd/stats.js", config]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env={"PATH": os.environ["PATH"]}) as process:
-        try:
-            daemon, deadline = NpmStatsd(port, console), time.monotonic() + 20
-            while not daemon.counters():
-                assert process.poll() is None and time.monotonic() < deadline, "npm statsd did not start"  # noqa: PT018
-                time.sleep(0.05)
-            yield daemon
-        finally:
-            process.kill()

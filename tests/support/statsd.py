@@ -3,49 +3,56 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import socket
 import subprocess
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tests.support.node import install
+from tests.support.node import expect_node, install
 from tests.support.relay import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+GRAPHITE = {"backends": ["./backends/graphite"], "graphiteHost": "127.0.0.1"}
+"""Settings of a daemon that flushes to `graphitePort`."""
+
 
 class Node:
     """A program of the npm package with a UDP port and a management port."""
 
-    def __init__(self, directory: Path, program: str, **settings) -> None:
-        self.udp, self.console = free_port(), free_port(socket.SOCK_STREAM)
+    def __init__(self, directory: Path, program: str, *, port: int = 0, **settings) -> None:
+        self.udp, self.console = port or free_port(), free_port(socket.SOCK_STREAM)
+        self.address = ("127.0.0.1", self.udp)
         self.package = install() / "statsd"
         self._log = directory / f"{program}-{self.udp}.log"
-        config = directory / f"{program}-{self.udp}.json"
+        self.config = directory / f"{program}-{self.udp}.json"
         # A file of settings is a JavaScript object, so JSON will do.
-        config.write_text(
+        self.config.write_text(
             json.dumps(
                 {
                     "port": self.udp,
                     "address": "127.0.0.1",
-                    "host": "127.0.0.1",
                     "mgmt_port": self.console,
                     "mgmt_address": "127.0.0.1",
                     **settings,
                 }
             )
         )
+        command = ["node", "--no-deprecation", self.package / program, self.config]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                ["node", "--no-deprecation", self.package / program, config], stdout=log, stderr=log, cwd=self.package
+                command, stdout=log, stderr=log, cwd=self.package, env={"PATH": os.environ["PATH"]}
             )
 
     def wait(self) -> None:
         """Return when it answers."""
-        for _ in range(500):
+        deadline = time.monotonic() + 20
+        while self._process.poll() is None and time.monotonic() < deadline:
             try:
                 if ask(self.console, b"health").startswith(b"health: "):
                     return
@@ -59,7 +66,12 @@ class Node:
     def send(self, *datagrams: bytes) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             for datagram in datagrams:
-                sock.sendto(datagram, ("127.0.0.1", self.udp))
+                sock.sendto(datagram, self.address)
+
+    def counters(self) -> dict[str, float]:
+        """Return its counters, and its own figures as `statsd.*`."""
+        text = ask(self.console, b"counters\n").decode()
+        return {name: float(value) for name, value in re.findall(r"'?([\w.]+)'?: (-?[\d.]+)", text)}
 
     def stop(self) -> None:
         self._process.terminate()
@@ -67,7 +79,9 @@ class Node:
 
 
 @contextmanager
-def running(directory: Path, program: str, **settings) -> Iterator[Node]:
+def running(directory: Path, program: str = "stats.js", **settings) -> Iterator[Node]:
+    """Run a program of the package until it answers; the test is skipped where there is no node."""
+    expect_node()
     node = Node(directory, program, **settings)
     try:
         node.wait()
