@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from relay import limits
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     Batch = Sequence[tuple[bytes, Peername]]
     """Datagrams and their senders."""
+
+
+_EMPTY: Final = -1
 
 
 class Tee:
@@ -41,7 +44,7 @@ class Tee:
 
         Args:
             fds: connected datagram sockets, at most `limits.TEES_MOST`, which the caller keeps open until they are
-                replaced; a negative number leaves its place empty.
+                replaced; -1 leaves its place empty, and at the place of -2 all copies are dropped.
 
         Raises:
             ValueError: there are too many.
@@ -66,8 +69,8 @@ class Tee:
 
     def _send(self, datagrams: Sequence[bytes]) -> None:
         for place, fd in enumerate(self._fds):
-            if fd >= 0:
-                sent = _send_to(fd, datagrams)
+            if fd != _EMPTY:
+                sent = _send_to(fd, datagrams) if fd >= 0 else 0
                 self._sent[place] += sent
                 self._dropped[place] += len(datagrams) - sent
 

@@ -2,8 +2,7 @@
 
 A name is looked up in a thread of its own, which is a daemon: getaddrinfo can take half a minute and cannot be
 cancelled, and neither the loop nor the end of the process must wait for it. An address needs no lookup: a worker copies
-to it from its first datagram on. Until there is an address the socket is not connected: what is sent to it fails, and
-counts as dropped.
+to it from its first datagram on. Until there is a socket the copies count as dropped.
 """
 
 from __future__ import annotations
@@ -32,6 +31,8 @@ _AGAIN: Final = 60.0
 _RETRY: Final = 5.0
 """Seconds after which what failed is tried again."""
 
+NOWHERE: Final = -2
+"""Given to the hot path instead of a descriptor: copies count as dropped."""
 LOOP: Final = "it is one of our own addresses: copies would come back for ever"
 
 
@@ -56,11 +57,17 @@ class Target:
         """Copies that were dropped until somebody last looked."""
         self.quiet_until = -inf
         """Monotonic time before which nobody is to be warned again."""
-        self.socket = _open(socket.AF_INET)
+        self.socket: socket.socket | None = None
+        """Connected; None while there is nowhere to send to."""
 
     def __repr__(self) -> str:
         """Report the address."""
         return f"<Target {self.to} {self._address or 'nowhere'}{f': {self.trouble}' if self.trouble else ''}>"
+
+    @property
+    def fd(self) -> int:
+        """Descriptor of the socket, or what stands for none."""
+        return NOWHERE if self.socket is None else self.socket.fileno()
 
     def expire(self) -> None:
         """Look a name up again at once."""
@@ -74,7 +81,7 @@ class Target:
             now: monotonic seconds.
 
         Returns:
-            A socket that the caller is to use from now on instead of `socket`, which it is to close.
+            A socket that the caller is to `use` from now on.
         """
         self._look_for_errors()
         if self._answer is not None:
@@ -85,11 +92,14 @@ class Target:
         if not self._is_name:
             return self._take(_addresses_of(self._host, self._port), now)
         self.is_looking_up = True
-        Thread(target=self._look_up, name=f"lookup {self._host}", daemon=True).start()
+        try:
+            Thread(target=self._look_up, name=f"lookup {self._host}", daemon=True).start()
+        except RuntimeError as error:
+            self._answer = str(error)
         return None
 
-    def use(self, fresh: socket.socket) -> socket.socket:
-        """Take another socket; return the one before."""
+    def use(self, fresh: socket.socket) -> socket.socket | None:
+        """Take another socket; return the one before, which the caller is to close."""
         before, self.socket = self.socket, fresh
         return before
 
@@ -136,7 +146,7 @@ class Target:
 
     def _look_for_errors(self) -> None:
         """An error of a datagram that was sent waits at the socket, mostly that nobody listens there."""
-        if self._address is not None:
+        if self.socket is not None:
             number = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             self.trouble = f"nobody takes it: {os.strerror(number)}" if number else ""
 

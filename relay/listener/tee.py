@@ -37,7 +37,7 @@ class Sink(Protocol):
     """Who copies."""
 
     def tee(self, fds: Sequence[int]) -> None:
-        """Copy to these sockets from now on; a negative number is an empty place."""
+        """Copy to these sockets from now on; -1 is an empty place, and at -2 all copies are dropped."""
         ...
 
     def tee_counts(self) -> list[tuple[int, int]]:
@@ -100,7 +100,7 @@ class Tees:
                 target = Target(to, self._own, self._get_addresses)
             target.seen_dropped = dropped
             self._targets.append(target)
-        self._look_at(self._targets, stale=[target.socket for target in before], is_changed=True)
+        self._look_at(self._targets, stale=[target.socket for target in before if target.socket], is_changed=True)
 
     def counts(self) -> list[tuple[int, int]]:
         """Return datagrams (sent, dropped) of each target of the configuration, since the start."""
@@ -140,9 +140,8 @@ class Tees:
         place, target = min(free), Target(to, self._own, self._get_addresses)
         fresh = target.look(self._clock.monotonic())
         if fresh is None:
-            target.socket.close()
             raise ValueError(target.trouble or "must be an address, not a name")
-        target.use(fresh).close()
+        target.use(fresh)
         self._leases[place] = _Lease(target, self._sink.tee_counts()[place], inf)
         self._give()
         return place
@@ -150,7 +149,8 @@ class Tees:
     def _end_leases(self, now: float) -> list[socket.socket]:
         """Take back what is over; return the sockets, which are to be closed."""
         over = [place for place, lease in self._leases.items() if lease.end <= now]
-        return [self._leases.pop(place).target.socket for place in over]
+        ended = [self._leases.pop(place).target.socket for place in over]
+        return [sock for sock in ended if sock]
 
     # --- looking after them -------------------------------------------------------------------------------------------
 
@@ -167,6 +167,9 @@ class Tees:
         self._look_at(self._everybody(), stale=over, is_changed=bool(over))
         for target, (_, dropped) in zip(self._targets, self._sink.tee_counts(), strict=False):
             self._warn(target, dropped, now, loss_log)
+        if not self._is_given:
+            why, fix = "no descriptor is free", "raise LimitNOFILE; what changed is tried again every second"
+            loss_log.warn("RLY106 copies of tees go where they went before", reason="descriptors", why=why, fix=fix)
 
     def _warn(self, target: Target, dropped: int, now: float, loss_log: LossLog) -> None:
         if target.is_looking_up:
@@ -193,19 +196,21 @@ class Tees:
         now = self._clock.monotonic()
         for target in targets:
             fresh = target.look(now)
-            if fresh:
-                stale.append(target.use(fresh))
+            before = target.use(fresh) if fresh else None
+            if before:
+                stale.append(before)
+            is_changed = is_changed or fresh is not None
         if stale or is_changed or not self._is_given:
             self._give()
         for sock in stale:
             sock.close()
 
     def _give(self) -> None:
-        fds = [target.socket.fileno() for target in self._targets]
+        fds = [target.fd for target in self._targets]
         if self._leases:
             fds += [-1] * (limits.TEES_MOST - len(fds))
         for place, lease in self._leases.items():
-            fds[place] = lease.target.socket.fileno()
+            fds[place] = lease.target.fd
         try:
             self._sink.tee(fds)
         except OSError:
@@ -217,6 +222,7 @@ class Tees:
         """Copy to nobody any more."""
         self._sink.tee([])
         for target in self._everybody():
-            target.socket.close()
+            if target.socket:
+                target.socket.close()
         self._targets.clear()
         self._leases.clear()

@@ -136,6 +136,14 @@ def test_a_socket_that_is_not_connected_yet_drops_and_counts(hotpath, stack):
     assert hotpath.tee_counts()[0] == (0, 100)
 
 
+def test_a_place_without_a_socket_drops_and_counts(hotpath, stack):
+    target = Target(stack)
+    hotpath.tee([-2, target.fd, -1])
+    send(stack, hotpath, *[b"a:1|c"] * 2)
+    assert target.received() == [b"a:1|c"] * 2
+    assert hotpath.tee_counts()[:3] == [(0, 2), (2, 0), (0, 0)]
+
+
 def test_only_what_is_too_long_is_dropped(hotpath, stack):
     target = Target(stack)
     hotpath.tee([target.fd])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import pytest
 from structlog.testing import capture_logs
@@ -214,11 +215,12 @@ def test_targets_come_and_go_and_those_that_stay_keep_their_sockets(scene):
     assert it.look() == []
 
 
-def test_no_descriptor_stays_open(scene):
-    def next_descriptor() -> int:
-        with socket.socket() as sock:
-            return sock.fileno()
+def next_descriptor() -> int:
+    with socket.socket() as sock:
+        return sock.fileno()
 
+
+def test_no_descriptor_stays_open(scene):
     it, before = scene(), next_descriptor()
     for number in range(20):
         it.tees.configure([f"127.0.0.1:{1000 + number}", "old:1"])
@@ -252,6 +254,33 @@ def test_a_process_without_free_descriptors_goes_on_and_tries_again(clock):
     tees.look(LossLog(clock))
     assert sink.fds == [tees._targets[0].socket.fileno()]
     tees.close()
+
+
+@contextmanager
+def no_free_descriptor():
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_descriptor(), before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_target_that_comes_when_no_descriptor_is_free_is_told_and_tried_again(scene):
+    it = scene()
+    with Daemon() as one, Daemon() as other:
+        it.tees.configure([one.to])
+        with no_free_descriptor():
+            it.tees.configure([one.to, other.to])
+            it.feed(b"a:1|c")
+            with pytest.raises(ValueError, match="Too many open files"):
+                it.tees.lease(other.to, 10)
+            assert "Too many open files" in [log["why"] for log in it.look()]
+        assert it.look(after=5) == []
+        it.feed(b"b:1|c")
+        assert it.tees.counts()[0] == (2, 0)
+        assert it.tees.counts()[1][0] == 1
+        assert other.received() == [b"b:1|c"]
 
 
 # --- leases -----------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ targets *targets_new(const int *fds, size_t count) {
     if (self == NULL) return NULL;
     self->holders = 1;
     for (; self->count < count; self->count++) {
-        int copy = fds[self->count] < 0 ? -1 : fcntl(fds[self->count], F_DUPFD_CLOEXEC, 3);
+        int copy = fds[self->count] < 0 ? fds[self->count] : fcntl(fds[self->count], F_DUPFD_CLOEXEC, 3);
         if (copy < 0 && fds[self->count] >= 0) {
             int why = errno;
             targets_release(self);
@@ -74,8 +74,9 @@ void copies_send(copies *self, const targets *targets, const struct iovec *texts
     memcpy(vectors, texts, count * sizeof *texts);
     for (size_t i = 0; i < count; i++) messages[i].msg_hdr = (struct msghdr){.msg_iov = &vectors[i], .msg_iovlen = 1};
     for (size_t place = 0; place < targets->count; place++) {
-        if (targets->fds[place] < 0) continue;
-        size_t sent = send_to(targets->fds[place], messages, count);
+        int fd = targets->fds[place];
+        if (fd == PLACE_EMPTY) continue;
+        size_t sent = fd < 0 ? 0 : send_to(fd, messages, count);
         atomic_fetch_add_explicit(&self->sent[place], sent, memory_order_relaxed);
         atomic_fetch_add_explicit(&self->dropped[place], count - sent, memory_order_relaxed);
     }

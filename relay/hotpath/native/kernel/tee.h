@@ -22,6 +22,7 @@
 
 #define TEES_MOST 8
 #define TEE_BATCH 64
+#define PLACE_EMPTY (-1)
 /* Bytes of a datagram made of a stream's lines. It is what clients send: no IP packet is cut up for it on Ethernet, where
  * losing one part loses all, and no daemon reads less. Loopback could take more, but a daemon's buffer may not. */
 #define COPY_BYTES 1432
@@ -33,8 +34,8 @@ typedef struct copies {
     _Atomic uint64_t sent[TEES_MOST], dropped[TEES_MOST];
 } copies;
 
-/* Returns a set, held once, with duplicates of descriptors; a negative one leaves its place empty. At most TEES_MOST.
- * NULL: errno says why. */
+/* Returns a set, held once, with duplicates of descriptors; PLACE_EMPTY leaves its place empty, and at the place of any
+ * other negative number all copies are dropped. At most TEES_MOST. NULL: errno says why. */
 targets *targets_new(const int *fds, size_t count);
 
 /* Takes hold of a set; it or whoever else has it keeps it alive meanwhile. */
