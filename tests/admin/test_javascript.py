@@ -59,7 +59,7 @@ def shown(entries: list[tuple[str, float | str]]) -> str:
     return "".join(inspect({name: value if isinstance(value, str) else number(value) for name, value in entries}))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.dictionaries(NAMES, NUMBERS, max_size=12))
 @example({})
 @example({"a" * 65: 1.0})

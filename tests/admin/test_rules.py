@@ -14,6 +14,7 @@ from relay.admin.rules import rule_routes
 from relay.admin.server import AdminServer
 from relay.config.schema import Rule
 from tests.cli.test_commands import run
+from tests.support.command import call
 from tests.support.inprocess import open_relay
 
 
@@ -42,7 +43,7 @@ async def serving(*, rules=RULES, namer=NAMER, routes=None):
 
 
 async def explain(address: str, *arguments: str):
-    return await asyncio.to_thread(run, "explain", *arguments, env={"STATSD_RELAY_ADMIN_LISTEN": address})
+    return await asyncio.to_thread(call, "explain", *arguments, env={"STATSD_RELAY_ADMIN_LISTEN": address})
 
 
 async def test_the_table_of_a_running_relay():
@@ -70,7 +71,8 @@ async def test_the_rules_of_a_relay_at_work(tmp_path):
         await running.feed(b"web.a:1|c\nweb.b:1|c\nweb.a:1|c\nother:1|c")
         while running.relay.namer.unmatched.count == 0:
             await asyncio.sleep(0.01)
-        done = await explain(f"127.0.0.1:{running.relay.admin.bound[1]}")
+        address = {"STATSD_RELAY_ADMIN_LISTEN": f"127.0.0.1:{running.relay.admin.bound[1]}"}
+        done = await asyncio.to_thread(run, "explain", env=address)
     assert done.stdout.splitlines() == [
         "rule    hits  matches",
         "   1       2  web.**",

@@ -1,4 +1,4 @@
-"""Commands as a user meets them: real processes, exit codes, one clear text and never a traceback."""
+"""Commands as a user meets them: exit codes, one clear text and never a traceback; `run` as a process."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from relay import __version__
 from relay.cli import COMMANDS
 from relay.cli.witness import configure_log
 from relay.config.schema import Log
+from tests.support.command import call
 from tests.support.relay import environment
 
 
@@ -40,7 +41,7 @@ def test_help_names_every_command():
     assert dict(rows) == COMMANDS, "none is cut or broken"
     assert max(map(len, done.stdout.splitlines())) < 80
     for command in COMMANDS:
-        assert run(command, "--help").returncode == 0
+        assert call(command, "--help").returncode == 0
 
 
 def test_version():
@@ -57,7 +58,6 @@ def test_a_command_that_is_misspelt():
     "arguments",
     [
         ["nonsense"],
-        ["run", "--nonsense"],
         ["demo", "--for", "soon"],
         ["cloud", "--fail", "nonsense"],
         ["cloud", "--listen", "nonsense"],
@@ -72,9 +72,13 @@ def test_a_command_that_is_misspelt():
     ],
 )
 def test_usage_errors_end_with_64(arguments):
-    done = run(*arguments)
+    done = call(*arguments)
     assert done.returncode == 64
     assert done.stderr
+
+
+def test_a_usage_error_of_run_itself_ends_with_64():
+    assert run("run", "--nonsense").returncode == 64
 
 
 def test_run_without_credentials(tmp_path):
@@ -126,30 +130,35 @@ def test_check(tmp_path):
     path = tmp_path / "relay.toml"
     path.write_text('[cloud]\nregion = "cn-north-1"\naccess_key = "a"\nsecret_key = "b"\n')
     path.chmod(0o600)
-    assert (run("check", str(path)).returncode, run("check", str(path)).stdout) == (0, "ok\n")
-    unknown = run("check", str(path), env={"STATSD_RELAY_CLOUD_REGIO": "x"})
+    assert (call("check", str(path)).returncode, call("check", str(path)).stdout) == (0, "ok\n")
+    unknown = call("check", str(path), env={"STATSD_RELAY_CLOUD_REGIO": "x"})
     assert unknown.returncode == 78
     assert "STATSD_RELAY_CLOUD_REGION" in unknown.stderr
-    missing = run("check")
+    missing = call("check")
     assert (missing.returncode, missing.stdout) == (0, "0 errors, 2 warnings\n")
     path.write_text("[cloud]\nregio = 1\n")
-    [problem] = json.loads(run("check", "--json", str(path)).stdout)
+    [problem] = json.loads(call("check", "--json", str(path)).stdout)
     assert (problem["code"], problem["line"], problem["fix"]) == ("RLY102", 2, "did you mean region?")
 
 
 def test_config(tmp_path):
     path = tmp_path / "relay.toml"
     path.write_text('[cloud]\nsecret_key = "s3cret"\n')
-    shown = run("config", "show", "-c", str(path), env={"STATSD_RELAY_CLOUD_NAMESPACE": "shop"})
+    shown = call("config", "show", "-c", str(path), env={"STATSD_RELAY_CLOUD_NAMESPACE": "shop"})
     assert 'cloud.secret_key = "***"' in shown.stdout
     assert "s3cret" not in shown.stdout
     [line] = [line for line in shown.stdout.splitlines() if line.startswith("cloud.namespace")]
     assert line.split("  ")[0] == 'cloud.namespace = "shop"'
     assert line.endswith("# STATSD_RELAY_CLOUD_NAMESPACE")
-    rows = json.loads(run("config", "show", "--json").stdout)
+    rows = json.loads(call("config", "show", "--json").stdout)
     assert {row["origin"] for row in rows} == {"default"}
-    assert "[cloud]" in run("config", "example").stdout
-    assert "STATSD_RELAY_CLOUD_REGION=" in run("config", "env").stdout
+    assert "[cloud]" in call("config", "example").stdout
+    assert "STATSD_RELAY_CLOUD_REGION=" in call("config", "env").stdout
+    keys = {row["key"]: row for row in json.loads(call("config", "env", "--json").stdout)}
+    assert keys["tags"]["variable"] == "STATSD_RELAY_TAGS"
+    assert keys["rule.match"]["variable"] == "STATSD_RELAY_RULE"
+    assert keys["window.idle"]["variable"] == "STATSD_RELAY_WINDOW_IDLE"
+    assert keys["cloud.signature"]["choices"] == ["v2", "v3"]
 
 
 def test_send_and_its_standard_input():
@@ -157,23 +166,27 @@ def test_send_and_its_standard_input():
         receiver.bind(("127.0.0.1", 0))
         receiver.settimeout(5)
         to = f"127.0.0.1:{receiver.getsockname()[1]}"
-        assert run("send", "--to", to, "a:1|c", "b:2|g").stdout == f"2 sent to {to}\n"
+        assert call("send", "--to", to, "a:1|c", "b:2|g").stdout == f"2 sent to {to}\n"
         assert [receiver.recv(100), receiver.recv(100)] == [b"a:1|c", b"b:2|g"]
-        assert run("send", "--to", to, stdin="_e{1,1}:a|b\n\nc:3|ms\n").returncode == 0
+        assert call("send", "--to", to, stdin="_e{1,1}:a|b\n\nc:3|ms\n").returncode == 0
         assert [receiver.recv(100), receiver.recv(100)] == [b"_e{1,1}:a|b", b"c:3|ms"]
-        assert run("send", "--to", to, "--unchecked", "bad").returncode == 0
+        assert json.loads(call("send", "--to", to, "--unchecked", "--json", "bad").stdout) == {"to": to, "sent": 1}
         assert receiver.recv(100) == b"bad"
+    nobody = call("send", "--to", to, "a:1|c")
+    assert (nobody.returncode, nobody.stdout) == (69, "")
+    assert f"cannot send argument 1 (5 bytes) to {to}: Connection refused" in nobody.stderr
+    assert "nobody listens there" in nobody.stderr
 
 
 @pytest.mark.parametrize(("to", "size"), [("127.0.0.1:9", 70_000), ("255.255.255.255:9", 1)])
 def test_what_cannot_be_sent(to, size):
-    done = run("send", "--to", to, "--unchecked", stdin="a" * size)
+    done = call("send", "--to", to, "--unchecked", stdin="a" * size)
     assert done.returncode == 69
     assert done.stderr.startswith(f"error RLY101  cannot send stdin 1 ({size} bytes) to {to}: ")
 
 
 def test_healthcheck_of_nobody():
-    done = run("healthcheck", "--admin", "127.0.0.1:1")
+    done = call("healthcheck", "--admin", "127.0.0.1:1")
     assert done.returncode == 69
     assert "no relay answers on 127.0.0.1:1" in done.stderr
 
@@ -210,7 +223,7 @@ def test_demo_balances():
 
 
 def test_a_bad_line_is_shown_with_a_caret_where_it_goes_wrong():
-    done = run("send", "web.hits:1x|c", "a:1|c", "\x1b[2J:1|kv")
+    done = call("send", "web.hits:1x|c", "a:1|c", "\x1b[2J:1|kv")
     assert done.returncode == 64
     assert done.stderr.splitlines() == [
         "argument:1:11 error RLY301  bad_value: not a number, too large for one, or longer than 64 bytes",

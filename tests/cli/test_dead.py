@@ -13,7 +13,7 @@ from relay.delivery.letter_files import LetterFiles
 from relay.delivery.letters import letter_files
 from relay.delivery.taking import replay_files
 from relay.jdcloud.emulator import Fault
-from tests.cli.test_commands import run
+from tests.support.command import call
 from tests.support.letters import line, point, points_in
 from tests.support.relay import environment, make_emulator, relay_process
 
@@ -35,7 +35,7 @@ def state(tmp_path):
 
 
 def dead(state, *arguments: str):
-    return run("dead", *arguments, "--state", str(state))
+    return call("dead", *arguments, "--state", str(state))
 
 
 def test_list_counts_by_reason_and_metric(state):
@@ -54,7 +54,7 @@ def test_list_counts_by_reason_and_metric(state):
     assert (found["letters"], found["damaged"], found["limit_bytes"]) == (4, 1, 64 * 2**20)
     assert found["bytes"] == sum(path.stat().st_size for path in letter_files(state))
     assert found["oldest"] < found["newest"]
-    assert json.loads(run("dead", "list", "--json", env={"STATSD_RELAY_SPOOL_PATH": str(state)}).stdout) == found
+    assert json.loads(call("dead", "list", "--json", env={"STATSD_RELAY_SPOOL_PATH": str(state)}).stdout) == found
 
 
 def test_list_of_nothing(tmp_path):
@@ -85,7 +85,7 @@ def test_replay_says_what_it_does_and_dry_run_does_nothing(state):
     assert (done["letters"], done["too_old"], done["duplicates"], done["dry_run"]) == (2, 1, 1, False)
     assert [path.name for path in replay_files(state)] == [done["path"]]
     assert points_in(state) == [point(3, window=NOW - 8 * 86_400)]
-    longer = run("dead", "replay", "--state", str(state), env={"STATSD_RELAY_CLOUD_MAX_AGE": "30d"})
+    longer = call("dead", "replay", "--state", str(state), env={"STATSD_RELAY_CLOUD_MAX_AGE": "30d"})
     assert longer.stdout.startswith("1 point will be sent again")
 
 
@@ -104,9 +104,9 @@ def test_a_directory_that_is_not_there_or_not_ours(command, tmp_path):
     missing = dead(tmp_path / "nowhere", *command)
     assert missing.returncode == 71
     assert missing.stderr.startswith(f"error RLY101  no state directory {tmp_path}/nowhere")
-    nothing = run("dead", *command, env={"STATSD_RELAY_SPOOL_PATH": "none"})
+    nothing = call("dead", *command, env={"STATSD_RELAY_SPOOL_PATH": "none"})
     assert nothing.returncode == 71
-    assert run("dead", *command, "--reason", "nonsense").returncode == 64
+    assert call("dead", *command, "--reason", "nonsense").returncode == 64
 
 
 def test_what_root_makes_belongs_to_the_owner_of_the_directory(state):

@@ -1,10 +1,9 @@
-"""`explain` as a user meets it: real processes, exact output."""
+"""`explain` as a user meets it: exact output."""
 
 from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,11 +11,7 @@ from relay.cli import COMMANDS
 from relay.cli.pages import pages
 from relay.config.schema import Config
 from relay.errors import CODES
-from tests.cli.test_commands import run
-
-if TYPE_CHECKING:
-    import subprocess
-
+from tests.support.command import Done, call
 
 RELAY = """
 [tags]
@@ -42,8 +37,8 @@ def file(tmp_path) -> str:
     return str(path)
 
 
-def explain(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return run("explain", *arguments, env=env)
+def explain(*arguments: str, **env: str) -> Done:
+    return call("explain", *arguments, env=env)
 
 
 PAGES = pages()

@@ -1,29 +1,19 @@
-"""`statsd-relay import` as a person meets it: real processes, exit codes, files and their modes."""
+"""`statsd-relay import` as a person meets it: exit codes, files and their modes."""
 
 from __future__ import annotations
 
 import json
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from relay.cli.importing import read, write
 from relay.errors import ConfigError, ExitCode, RelayError
+from tests.support.command import call
 from tests.support.node import has_node, install
 
 SAMPLES = Path(__file__).parents[1] / "config/imports"
-
-
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "relay", *map(str, arguments)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=50, check=False, env={"HOME": "/nonexistent"}
-    )
-    assert "Traceback" not in done.stdout + done.stderr
-    return done
 
 
 def mode(path: Path) -> int:
@@ -32,7 +22,7 @@ def mode(path: Path) -> int:
 
 def test_import_check_and_what_is_to_do(tmp_path):
     result = tmp_path / "relay.toml"
-    done = run("import", SAMPLES / "servers.js", "-o", result)
+    done = call("import", SAMPLES / "servers.js", "-o", result)
     assert (done.returncode, done.stderr) == (0, "")
     report, summary = done.stdout.splitlines()[:-1], done.stdout.splitlines()[-1]
     assert report[0] == "ok       line 8    servers[0].server ./servers/udp -> listen.udp = 0.0.0.0:8125"
@@ -40,20 +30,20 @@ def test_import_check_and_what_is_to_do(tmp_path):
     assert summary.startswith(f"wrote {result}: ")
     assert summary.endswith(f"Next: statsd-relay check {result}")
     assert mode(result) == 0o644
-    assert run("check", result).returncode == 0
+    assert call("check", result).returncode == 0
 
 
 def test_something_for_a_person_is_a_warning_and_the_file_is_there(tmp_path):
     result = tmp_path / "relay.toml"
-    done = run("import", SAMPLES / "config.js", "-o", result)
+    done = call("import", SAMPLES / "config.js", "-o", result)
     assert done.returncode == 0
     assert done.stderr.startswith("warning RLY140  ")
     assert "by hand  line 30   graphite.globalSuffix require('os').hostname().split('.')[0] -> " in done.stdout
-    assert run("check", result).returncode == 0
+    assert call("check", result).returncode == 0
 
 
 def test_without_a_file_the_configuration_is_all_that_is_printed():
-    done = run("import", SAMPLES / "mapper.json")
+    done = call("import", SAMPLES / "mapper.json")
     assert done.returncode == 0
     assert done.stdout.startswith(f"# From {SAMPLES / 'mapper.json'} (Datadog agent), by `statsd-relay import`")
     assert done.stdout.endswith('tags = { country = "${1}", state = "${2}" }\n')
@@ -61,23 +51,23 @@ def test_without_a_file_the_configuration_is_all_that_is_printed():
 
 
 def test_json(tmp_path):
-    found = json.loads(run("import", SAMPLES / "mapper.json", "--json").stdout)
+    found = json.loads(call("import", SAMPLES / "mapper.json", "--json").stdout)
     assert (found["daemon"], found["by_hand"]) == ("Datadog agent", 0)
     assert {"verdict": "ok", "line": 2, "what": "shop: shop.orders.*.*", "became": "rule 1"} in found["report"]
     assert '[[rule]]\nmatch = "shop.orders.*.*"' in found["toml"]
     result = tmp_path / "relay.toml"
-    assert "toml" not in json.loads(run("import", SAMPLES / "mapper.json", "--json", "-o", result).stdout)
+    assert "toml" not in json.loads(call("import", SAMPLES / "mapper.json", "--json", "-o", result).stdout)
     assert result.read_text() == found["toml"]
 
 
 def test_a_file_is_never_overwritten_unasked(tmp_path):
     result = tmp_path / "relay.toml"
     result.write_text("mine\n")
-    done = run("import", SAMPLES / "mapper.json", "-o", result)
+    done = call("import", SAMPLES / "mapper.json", "-o", result)
     assert (done.returncode, done.stdout) == (64, "")
     assert "is there already" in done.stderr
     assert result.read_text() == "mine\n"
-    assert run("import", SAMPLES / "mapper.json", "-o", result, "--force").returncode == 0
+    assert call("import", SAMPLES / "mapper.json", "-o", result, "--force").returncode == 0
     assert result.read_text().startswith("# From ")
     assert [path.name for path in tmp_path.iterdir()] == ["relay.toml"], "nothing temporary stays"
 
@@ -85,7 +75,7 @@ def test_a_file_is_never_overwritten_unasked(tmp_path):
 def test_what_may_be_a_secret_is_for_its_owner_alone(tmp_path):
     (tmp_path / "datadog.yaml").write_text("dogstatsd_tags: ['vault_token:hunter2']\n")
     result = tmp_path / "relay.toml"
-    assert run("import", tmp_path / "datadog.yaml", "-o", result).returncode == 0
+    assert call("import", tmp_path / "datadog.yaml", "-o", result).returncode == 0
     assert 'vault_token = "hunter2"' in result.read_text()
     assert mode(result) == 0o600
 
@@ -99,15 +89,15 @@ def test_writing_fails_in_one_sentence(tmp_path):
 def test_errors_point_at_the_place(tmp_path):
     path = tmp_path / "config.js"
     path.write_text("{\n  port: 8125\n  address: '0.0.0.0'\n}\n")
-    done = run("import", path)
+    done = call("import", path)
     assert (done.returncode, done.stdout) == (78, "")
     assert done.stderr.splitlines()[:3] == [
         f"{path}:3:3 error RLY103  expected a comma before this",
         "    3 |   address: '0.0.0.0'",
         "      |   ^",
     ]
-    assert run("import", path, "--from", "gostatsd").returncode == 78
-    assert run("import", path, "--from", "nobody").returncode == 64
+    assert call("import", path, "--from", "gostatsd").returncode == 78
+    assert call("import", path, "--from", "nobody").returncode == 64
 
 
 def test_files_that_are_none(tmp_path):
@@ -124,7 +114,7 @@ def test_files_that_are_none(tmp_path):
 
 @pytest.mark.skipif(not has_node(), reason="no npm")
 def test_the_example_of_the_real_daemon(tmp_path):
-    done = run("import", install() / "statsd/exampleConfig.js", "-o", tmp_path / "relay.toml")
+    done = call("import", install() / "statsd/exampleConfig.js", "-o", tmp_path / "relay.toml")
     assert done.returncode == 0
     assert "dropped  line 128  graphiteHost graphite.example.com -> points go to [cloud] instead" in done.stdout
-    assert run("check", tmp_path / "relay.toml").returncode == 0
+    assert call("check", tmp_path / "relay.toml").returncode == 0

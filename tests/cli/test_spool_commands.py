@@ -18,7 +18,7 @@ from relay.delivery.letters import letter_files
 from relay.egress import pack_requests
 from relay.hotpath.partial import Frame, encode_frame
 from relay.model import Point
-from tests.cli.test_commands import run
+from tests.support.command import call
 from tests.support.letters import WINDOW, line, point
 from tests.support.relay import environment, make_emulator, relay_process
 from tests.support.spool import open_spool
@@ -37,7 +37,7 @@ async def state(tmp_path):
 
 
 async def spool_command(state, *arguments: str):
-    return await asyncio.to_thread(run, "spool", *arguments, "--state", str(state))
+    return await asyncio.to_thread(call, "spool", *arguments, "--state", str(state))
 
 
 async def test_stat_says_what_waits(state):

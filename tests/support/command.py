@@ -1,0 +1,49 @@
+"""A command in this process: what a person sees of it, without the second that a process needs to begin.
+
+For commands that begin and end; `run` and its like are processes in their own right (relay.py).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from contextlib import redirect_stderr, redirect_stdout
+from typing import NamedTuple
+from unittest import mock
+
+import structlog
+
+from relay.cli import cli, finish
+
+
+class Done(NamedTuple):
+    """What came of it."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def call(*arguments: object, env: dict[str, str] | None = None, stdin: str = "") -> Done:
+    """Run a command with nothing in the environment but `env`; its log goes where it ends."""
+    out, err, log = io.StringIO(), io.StringIO(), structlog.get_config()
+    base = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+    words = list(map(str, arguments))
+    with (
+        mock.patch.dict(os.environ, {**base, **(env or {})}, clear=True),
+        mock.patch("sys.stdin", io.StringIO(stdin)),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        code = _finish(words)
+    structlog.configure(**log)
+    assert "Traceback" not in out.getvalue() + err.getvalue()
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+def _finish(words: list[str]) -> int:
+    try:
+        finish(lambda: cli.main(words, prog_name="statsd-relay", standalone_mode=False))
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
