@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from relay.cli.importing import read, write
+from relay.cli.new_file import write
 from relay.cli.wording import plural
-from relay.config.importers import FORMATS, Format, convert
+from relay.config.importers import BYTES_MOST, FORMATS, convert
+from relay.config.source import read_text
 from relay.errors import Problem
 
 if TYPE_CHECKING:
     from relay.config.importers.draft import Draft
+    from relay.config.importers.recognise import Format
 
 _VERDICTS: Final = ("ok", "changed", "by hand", "dropped")
 
@@ -32,7 +34,7 @@ def import_(path: Path, output: Path | None, format_: Format | None, *, force: b
 
     Nothing in FILE is executed. What needs a person is in the report, by hand (RLY140); the result passes check anyway.
     """
-    draft = convert(read(path), source=str(path), format_=format_)
+    draft = convert(read_text(path, most=BYTES_MOST), source=str(path), format_=format_)
     text = draft.toml()
     if output:
         write(output, text, is_private=draft.holds_secret, force=force)

@@ -1,11 +1,13 @@
-"""A file that a command makes for its user alone, and that replaces nothing unasked."""
+"""A file that a command makes for its user, and that replaces nothing unasked."""
 
 from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -13,7 +15,9 @@ from relay.errors import ExitCode, Problem, RelayError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+_PRIVATE: Final = 0o600
+_PUBLIC: Final = 0o644
 
 
 def check_place(file: Path, *, force: bool) -> None:
@@ -41,7 +45,7 @@ def writable(file: Path) -> Iterator[int]:
     """
     try:
         file.unlink(missing_ok=True)
-        fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE)
         try:
             yield fd
         finally:
@@ -51,3 +55,33 @@ def writable(file: Path) -> Iterator[int]:
         fix = "what was written before, if anything, is in it; make room, or name another file"
         problem = Problem(code="RLY101", message=message, fix=fix)
         raise RelayError(problem, exit_code=ExitCode.BIND_OR_STATE) from error
+
+
+def write(path: Path, text: str, *, is_private: bool, force: bool) -> None:
+    """Write a file at once, or not at all: readable by others only if it holds nothing that may be a secret.
+
+    Raises:
+        RelayError: it is there already and `force` was not given (exit 64), or cannot be written (71).
+    """
+    temporary: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = path.parent / Path(name).name
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), _PRIVATE if is_private else _PUBLIC)
+            file.write(text)
+        if force:
+            temporary.replace(path)
+        else:
+            path.hardlink_to(temporary)  # fails if the name is taken, even since a moment ago
+    except FileExistsError as error:
+        problem = Problem(code="RLY103", message=f"{path} is there already", fix="name another file, or give --force")
+        raise RelayError(problem, exit_code=ExitCode.USAGE) from error
+    except OSError as error:
+        problem = Problem(
+            code="RLY103", message=f"cannot write {path}: {error.strerror}", fix="name another file with -o"
+        )
+        raise RelayError(problem, exit_code=ExitCode.BIND_OR_STATE) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)

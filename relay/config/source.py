@@ -90,17 +90,23 @@ def closest(word: str, known: Collection[str], form: str = "{}") -> str:
     return f"known: {', '.join(form.format(name) for name in sorted(known))}"
 
 
-def read_text(path: Path) -> str:
-    """Read a TOML file.
+def read_text(path: Path, *, most: int = _FILE_BYTES) -> str:
+    """Read a file of at most so many bytes.
 
     Raises:
-        ConfigError: RLY103, it cannot be read, or is not text.
+        ConfigError: RLY103, it cannot be read, is longer, or is not text.
     """
     try:
-        return path.read_bytes()[: _FILE_BYTES + 1].decode()
+        with path.open("rb") as file:
+            content = file.read(most + 1)
     except OSError as error:
         message = f"cannot read {path}: {error.strerror}"
         raise ConfigError(Problem(code="RLY103", message=message, fix="name a file that this user can read")) from error
+    if len(content) > most:
+        fix = "no configuration is so long: name another file"
+        raise ConfigError(Problem(code="RLY103", message=f"{path} is longer than {most} bytes", fix=fix))
+    try:
+        return content.decode()
     except UnicodeDecodeError as error:
         raise ConfigError(Problem(code="RLY103", message=f"{path} is not UTF-8 text")) from error
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from relay.cli.importing import read, write
+from relay.cli.new_file import write
+from relay.config.source import read_text
 from relay.errors import ConfigError, ExitCode, RelayError
 from tests.support.command import call
 from tests.support.node import has_node, install
@@ -103,13 +104,13 @@ def test_errors_point_at_the_place(tmp_path):
 def test_files_that_are_none(tmp_path):
     path = tmp_path / "config.js"
     with pytest.raises(ConfigError, match="cannot read"):
-        read(path)
+        read_text(path)
     path.write_bytes(b"\xff")
     with pytest.raises(ConfigError, match="is not UTF-8 text"):
-        read(path)
+        read_text(path)
     path.write_bytes(b"/" * 1_048_577)
     with pytest.raises(ConfigError, match="is longer than"):
-        read(path)
+        read_text(path)
 
 
 @pytest.mark.skipif(not has_node(), reason="no npm")

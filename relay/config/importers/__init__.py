@@ -7,11 +7,11 @@ deploy/MIGRATING.md. No daemon's program is run, and no file of it is needed but
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, get_args
 
 from relay.config.importers import datadog, envtree, gostatsd, javascript, statsd, statsd_exporter, tomltree, yamltree
 from relay.config.importers.draft import Draft
-from relay.config.importers.recognise import recognise
+from relay.config.importers.recognise import Format, recognise
 from relay.config.importers.report import is_secret
 from relay.config.importers.tree import Node, NotReadable
 from relay.errors import ConfigError, Problem
@@ -19,7 +19,6 @@ from relay.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Format = Literal["statsd", "statsd_exporter", "gostatsd", "datadog"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 BYTES_MOST: Final = 1_048_576
 _SHOWN: Final = 200

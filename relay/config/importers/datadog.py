@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from relay.config.addresses import join_address
 from relay.config.importers import datadog_profiles
+from relay.config.importers.percentiles import set_percentiles
 from relay.config.importers.reading import Reading
 from relay.config.importers.report import Option, changed, dropped, ok
 from relay.config.importers.tags import is_true, set_tags
@@ -39,9 +40,6 @@ def convert(config: Node, draft: Draft) -> None:
     datadog_profiles.convert(reading)
     _percentiles(reading)
     _forward(reading)
-    for name, option in OPTIONS.items():
-        if option.read and (node := reading.take(name)):
-            option.read(reading, name, node)
     _others(reading, config)
     reading.finish(OPTIONS)
 
@@ -84,8 +82,7 @@ def _percentiles(reading: Reading) -> None:
     node = reading.take("histogram_percentiles")
     texts = [str(item.value) for item in _list(node)] if node else ["0.95"]
     values = [round(float(text) * 100, 6) for text in texts if text.replace(".", "", 1).isdecimal()]
-    reading.draft.set("window.percentiles", [int(value) if value.is_integer() else value for value in values], node)
-    became = f"window.percentiles = {to_toml(reading.draft.get('window.percentiles'))}"
+    became = set_percentiles(reading.draft, values, node)
     reading.say("ok", "histogram_percentiles" if node else "histogram_percentiles 0.95", node, became)
 
 

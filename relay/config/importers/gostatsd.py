@@ -35,9 +35,6 @@ def convert(config: Node, draft: Draft) -> None:
     gostatsd_numbers.convert(reading)
     gostatsd_filters.convert(reading)
     _backends(reading)
-    for name, option in OPTIONS.items():
-        if option.read and (node := reading.take(name)):
-            option.read(reading, name, node)
     reading.finish(OPTIONS)
 
 

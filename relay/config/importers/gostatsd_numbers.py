@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from relay.config.importers.durations import keep_for, read_duration
+from relay.config.importers.percentiles import set_percentiles
 from relay.config.importers.report import Option, changed, ok
 from relay.config.importers.tags import words
-from relay.config.types import to_toml
 
 if TYPE_CHECKING:
     from relay.config.importers.reading import Reading
@@ -27,8 +27,7 @@ def _percentiles(reading: Reading) -> None:
     node = reading.take("percent-threshold")
     values = [float(word) for word in words(node) if re.fullmatch(r"-?\d+(\.\d+)?", word)] if node else [90.0]
     reading.draft.set("window.percentile_style", "statsd")
-    reading.draft.set("window.percentiles", [int(value) if value.is_integer() else value for value in values], node)
-    became = f'window.percentiles = {to_toml(reading.draft.get("window.percentiles"))}, percentile_style = "statsd"'
+    became = f'{set_percentiles(reading.draft, values, node)}, percentile_style = "statsd"'
     reading.say("ok", "percent-threshold" if node else "percent-threshold 90", node, became)
 
 

@@ -74,11 +74,14 @@ class Reading:
         self.draft.say(verdict, node, what, became)
 
     def finish(self, options: Mapping[str, Option]) -> None:
-        """Report every option that is left by its table; one that nobody knows is work for a person."""
+        """Let the table's own readers read, and report what is left by it; what nobody knows is work for a person."""
+        for name, option in options.items():
+            if option.read and (node := self.take(name)):
+                option.read(self, name, node)
         for name, node in self._left.items():
-            option = options.get(name)
-            if option is not None:
-                self.say(option.verdict, name, node, option.becomes.replace("`", ""))
+            known = options.get(name)
+            if known is not None:
+                self.say(known.verdict, name, node, known.becomes.replace("`", ""))
             else:
                 # Its value may be anybody's secret, so it is not shown.
                 self.draft.say("by hand", node, name, f"not an option of {self.draft.daemon}: whose is it?")

@@ -45,9 +45,6 @@ def convert(module: Module, draft: Draft) -> None:
     backends = _backends(reading)
     _targets(reading, is_used=any(name.endswith("/repeater") for name in backends))
     _names(reading, is_graphite=any(name.endswith("/graphite") for name in backends))
-    for name, option in OPTIONS.items():
-        if option.read and (node := reading.take(name)):
-            option.read(reading, name, node)
     reading.finish(OPTIONS)
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from relay.config.importers.durations import keep_for, read_duration
 from relay.config.importers.patterns import Pattern, Unsayable, from_glob, from_regex, template
+from relay.config.importers.percentiles import set_percentiles
 from relay.config.importers.reading import Reading
 from relay.config.importers.report import Option, by_hand, changed, dropped, ok, shown
-from relay.config.types import to_toml
 
 if TYPE_CHECKING:
     from relay.config.importers.draft import Draft
@@ -48,9 +48,6 @@ def convert(config: Node, draft: Draft) -> None:
     for one in (*globs, *others):
         _rule(draft, one)
     _observers(reading)
-    for name, option in DEFAULTS.items():
-        if option.read and (node := reading.take(name)):
-            option.read(reading, name, node)
     reading.finish(DEFAULTS)
 
 
@@ -143,8 +140,7 @@ def _observers(reading: Reading) -> None:
     given = [one.get("quantile") for one in quantiles.items] if quantiles else []
     values = [one.value for one in given if one and isinstance(one.value, (int, float)) and 0 < one.value < 1]
     percentiles = sorted({round(value * 100, 6) for value in values or _QUANTILES})
-    reading.draft.set("window.percentiles", [int(one) if one.is_integer() else one for one in percentiles], quantiles)
-    became = f"window.percentiles = {to_toml(reading.draft.get('window.percentiles'))}"
+    became = set_percentiles(reading.draft, percentiles, quantiles)
     if options:
         reading.say("ok", "defaults.summary_options", options, f"{became}; exact or within 1 %, over each minute")
     else:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 from relay import limits
 from relay.config.importers.durations import keep_for
 from relay.config.importers.hints import find_variable
+from relay.config.importers.percentiles import set_percentiles
 from relay.config.importers.report import Option, changed, ok, plain
 from relay.config.importers.tree import Node, Opaque
-from relay.config.types import to_toml
 
 if TYPE_CHECKING:
     from relay.config.importers.reading import Reading
@@ -57,8 +57,7 @@ def _percentiles(reading: Reading) -> None:
     node = reading.take("percentThreshold")
     values = [_number(item, 0) for item in node.items] if node else []
     values = [value for value in values if value] or [_PERCENT]
-    reading.draft.set("window.percentiles", [int(value) if value.is_integer() else value for value in values], node)
-    became = f'window.percentiles = {to_toml(reading.draft.get("window.percentiles"))}, percentile_style = "statsd"'
+    became = f'{set_percentiles(reading.draft, values, node)}, percentile_style = "statsd"'
     if node and any(isinstance(item.value, Opaque) for item in node.items):
         fix = "or set STATSD_RELAY_WINDOW_PERCENTILES where the relay runs"
         reading.say("by hand", "percentThreshold", node, f"{became}; {fix}")
