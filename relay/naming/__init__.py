@@ -15,8 +15,8 @@ from relay import limits
 from relay.model import Kind, Resolution, Series, Sink
 from relay.naming.characters import clean_name
 from relay.naming.classes import Classes
-from relay.naming.dimensions import choose, legal_pairs
-from relay.naming.tags import section_tags, split_inline
+from relay.naming.dimensions import are_legal, choose, legal_pairs
+from relay.naming.tags import NO_TAGS, Sections, split_inline
 from relay.naming.trace import Hits, Trace
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class Namer:
         self._classes = Classes(classes_limit)
         self.notices = notices
         self._hits = Hits(len(rules))
+        self._sections = Sections()
         self._overflows: dict[str, tuple[Pair, ...]] = {}
         """Host -> dimensions of its overflow series."""
 
@@ -76,7 +77,7 @@ class Namer:
         trace = self._trace(identity, self._classes.owner)
         self._hits.add(trace.rule, trace.name)
         if isinstance(trace.outcome, Resolution):
-            self.notices.names_rewritten += trace.is_rewritten()
+            self.notices.names_rewritten += trace.is_rewritten
             self.notices.tags_dropped += len(trace.unsent)
         return trace.outcome
 
@@ -118,18 +119,18 @@ class Namer:
 
     def _trace(self, identity: Identity, owner: Owner) -> Trace:
         name, inline = split_inline(identity.name.decode("utf-8", "replace"), self._dialects)
-        is_tagged = "dogstatsd" in self._dialects
-        section = list(section_tags(identity.tags.decode("utf-8", "replace"))) if is_tagged else []
+        section = self._sections.read(identity.tags) if "dogstatsd" in self._dialects else NO_TAGS
         rule, captures = self._rules.find(name, identity.kind)
         effect = self._rules.effect(rule)
         metric = effect.rename(name, captures)
         clean = clean_name(metric)
         full = self._prefixes[identity.kind] + clean
-        pairs = legal_pairs([*inline, *section])
+        pairs = legal_pairs([*inline, *section.tags]) if inline else section.pairs
         removed, kept = effect.removed(pairs), effect.apply(pairs, captures)
         outcome = self._sink(effect, metric, clean, full) or self._resolution(full, identity.kind, kept, effect, owner)
         unsent = _missing(kept, outcome.series) if isinstance(outcome, Resolution) else ()
-        return Trace(name, inline, section, rule, captures, metric, removed, unsent, outcome)
+        is_rewritten = clean != metric or not section.are_legal or not are_legal(inline)
+        return Trace(name, inline, section.tags, rule, captures, metric, removed, unsent, is_rewritten, outcome)
 
     def _sink(self, effect: Effect, metric: str, clean: str, full: str) -> Sink | None:
         if effect.drops:
@@ -167,5 +168,5 @@ def _dotted(prefix: str) -> str:
 
 def _missing(pairs: Mapping[str, str], series: Series) -> tuple[str, ...]:
     """Return the keys of tags that did not become dimensions."""
-    sent = {key for key, _ in series.dimensions}
-    return tuple(key for key in pairs if key not in sent)
+    sent = dict(series.dimensions)
+    return () if pairs.keys() <= sent.keys() else tuple(key for key in pairs if key not in sent)

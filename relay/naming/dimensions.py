@@ -22,10 +22,15 @@ NOBODY: Pair = ("source", "statsd_relay")
 _HOST_BYTES = limits.DIMENSIONS_BYTES - len("host") - 2
 
 
+def are_legal(tags: Iterable[Pair]) -> bool:
+    """Say whether every key and value can be sent as it is."""
+    return is_legal("".join(chain.from_iterable(tags)))
+
+
 def legal_pairs(tags: Iterable[Pair]) -> dict[str, str]:
     """Clean keys and values; the last of a repeated key wins; a pair with nothing left on one side is no dimension."""
     pairs = list(tags)
-    if not is_legal("".join(chain.from_iterable(pairs))):
+    if not are_legal(pairs):
         pairs = [(clean_name(key), clean_value(value)) for key, value in pairs]
     return {key: value for key, value in pairs if key and value}
 
@@ -38,6 +43,9 @@ def choose(line: Mapping[str, str], defaults: Mapping[str, str], *, first: Seque
         defaults: legal pairs of `[tags]`; the line's beat them.
         first: keys of the line's that go before its others, the most important first.
     """
+    everything = {**defaults, **line}
+    if len(everything) <= limits.DIMENSIONS_MAX and _size(everything) <= limits.DIMENSIONS_BYTES:
+        return tuple(sorted(everything.items())) or (NOBODY,)
     chosen: list[Pair] = []
     room = limits.DIMENSIONS_BYTES
     for key, value in _by_importance(line, defaults, first):
@@ -46,6 +54,10 @@ def choose(line: Mapping[str, str], defaults: Mapping[str, str], *, first: Seque
             break
         chosen.append((key, value))
     return tuple(sorted(chosen)) or (NOBODY,)
+
+
+def _size(pairs: Mapping[str, str]) -> int:
+    return sum(map(len, pairs)) + sum(map(len, pairs.values())) + 2 * len(pairs)
 
 
 def _by_importance(line: Mapping[str, str], defaults: Mapping[str, str], first: Sequence[str]) -> list[Pair]:

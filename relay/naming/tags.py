@@ -5,12 +5,54 @@ Everything here works on decoded text; what is legal for the API is decided afte
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from relay.naming.dimensions import are_legal, legal_pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
 INTERNAL = "dd.internal."
+_KNOWN: Final = 1_000
+_KNOWN_BYTES: Final = 512
+"""Longer sections are read each time: what is known must be bounded."""
+
+
+class Section(NamedTuple):
+    """The tags after `|#`."""
+
+    tags: Sequence[tuple[str, str]]
+    """As received."""
+    pairs: Mapping[str, str]
+    """Legal ones, which nobody changes."""
+    are_legal: bool
+    """They were legal as received."""
+
+
+NO_TAGS: Final = Section((), {}, are_legal=True)
+
+
+class Sections:
+    """State: the newest sections with what they say; a fleet has many more names than different sections."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Section] = {b"": NO_TAGS}
+
+    def __repr__(self) -> str:
+        """Report the size."""
+        return f"<Sections {len(self._known)}>"
+
+    def read(self, text: bytes) -> Section:
+        """Return what a section says."""
+        found = self._known.get(text)
+        if found is None:
+            tags = list(section_tags(text.decode("utf-8", "replace")))
+            found = Section(tags, legal_pairs(tags), are_legal(tags))
+            if len(text) <= _KNOWN_BYTES:
+                if len(self._known) >= _KNOWN:
+                    self._known.clear()
+                self._known[text] = found
+        return found
 
 
 def section_tags(section: str) -> Iterator[tuple[str, str]]:

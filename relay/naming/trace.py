@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relay import limits
-from relay.naming.characters import is_legal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,11 +34,9 @@ class Trace(NamedTuple):
     """Keys of tags that the rule removed."""
     unsent: Sequence[str]
     """Keys of tags beyond what the API takes."""
+    is_rewritten: bool
+    """The metric or a tag held characters that the API does not take."""
     outcome: Resolution | Sink
-
-    def is_rewritten(self) -> bool:
-        """Say whether the metric or a tag held characters that the API does not take."""
-        return not is_legal("".join([self.metric, *chain.from_iterable((*self.inline, *self.section))]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,25 @@ class GlobTree:
     def first(self, name: str) -> int:
         """Return the least number of a glob that matches a name; NEVER if none does."""
         # Deeper than the deepest glob only `**` reaches: a name of 60,000 dots is not cut into as many parts.
-        return self._walk(name.split(".", self._depth), is_open=False)
+        parts = name.split(".", self._depth)
+        best, node, depth, last = NEVER, self._root, 0, len(parts)
+        waiting: list[tuple[_Node, int]] = []
+        while True:  # the same walk as below, for every new name: only where a text and a star both fit, one waits
+            following = None
+            if node.least < best and depth < last:
+                best, following = min(best, node.rest), node.literals.get(parts[depth])
+                depth += 1
+                if following is None:
+                    following = node.star
+                elif node.star is not None:
+                    waiting.append((node.star, depth))
+            elif node.least < best:
+                best = min(best, node.end)
+            if following is None:
+                if not waiting:
+                    return best
+                following, depth = waiting.pop()
+            node = following
 
     def covering(self, glob: Glob) -> int:
         """Return the least number of a glob that matches every name this one matches; NEVER if none does."""

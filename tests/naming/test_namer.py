@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from relay.model import Identity, Kind, Resolution, Series, Sink
 from relay.naming import Namer
 from relay.naming.classes import Classes
+from relay.naming.dimensions import choose
 from relay.naming.ruleset import Ruleset
+from relay.naming.tags import Sections
 
 LEGAL = re.compile(r"[0-9A-Za-z._]+")
 
@@ -208,3 +210,31 @@ def test_the_order_of_distinct_tags_never_matters(tags, random):
     keyed = list({tag.partition(":")[0]: tag for tag in tags}.values())
     shuffled = random.sample(keyed, len(keyed))
     assert dimensions(b"m", ",".join(keyed).encode()) == dimensions(b"m", ",".join(shuffled).encode())
+
+
+texts = st.text("abcdefgh", min_size=1, max_size=60)
+pairs = st.dictionaries(st.one_of(texts, st.just("host")), texts, max_size=7)
+
+
+@given(pairs, pairs, st.lists(texts, max_size=2, unique=True))
+def test_dimensions_are_the_most_important_that_fit(line, defaults, first):
+    """What all fits is not put in order first; that must make no difference."""
+    line = {**line, **dict.fromkeys(first, "v")}
+    order = ["host", *first, *sorted(line), *sorted(defaults)]
+    found, room = {}, 255
+    for key in dict.fromkeys(key for key in order if key in line or key in defaults):
+        room -= len(key) + len(line.get(key, defaults.get(key))) + 2
+        if room < 0 or len(found) == 5:
+            break
+        found[key] = line.get(key, defaults.get(key))
+    assert dict(choose(line, defaults, first=first)) == (found or {"source": "statsd_relay"})
+
+
+def test_sections_that_are_known_say_the_same_and_are_bounded():
+    sections = Sections()
+    for number in range(2_500):
+        text = b"k:%d,bad key:%d" % (number, number)
+        assert sections.read(text) == sections.read(text)
+        assert sections.read(text).pairs == {"k": f"{number}", "bad_key": f"{number}"}
+    sections.read(b"x:" + b"y" * 600)
+    assert repr(sections) == "<Sections 501>"

@@ -189,6 +189,7 @@ def test_a_trace_tells_each_step_and_changes_nothing():
         "web/request",
         ("pod",),
         ("env",),
+        True,
         None,
     )
     assert trace.outcome == named(rule).resolve(Identity(b"web.shop.request.GET;env=x", Kind.TIMER, b"a:2,b:3,c:4"))
