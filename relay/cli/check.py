@@ -42,15 +42,15 @@ def find_problems(path: Path | None) -> list[Problem]:
         loaded = load(path, os.environ)
     except ConfigError as error:
         return [_strict(problem) for problem in error.problems]
-    return [*map(_strict, loaded.warnings), *_credential_problems(loaded.config.cloud)]
+    return [*map(_strict, loaded.warnings), *credential_problems(loaded.config.cloud)]
 
 
 def _strict(problem: Problem) -> Problem:
     return replace(problem, severity="error") if problem.source == "environment" else problem
 
 
-def _credential_problems(cloud: Cloud) -> list[Problem]:
-    """Missing credentials are a warning: a file is often checked where they are not."""
+def credential_problems(cloud: Cloud) -> list[Problem]:
+    """Return what is to be said of them; missing ones are a warning: a file is often checked where they are not."""
     if cloud.provider != "jdcloud":
         return []
     try:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from relay.cli.check import credential_problems
-from relay.cli.options import config_option
 from relay.config.loading import load
 from relay.config.locate import state_directory
 from relay.config.running import find_running
@@ -19,20 +20,29 @@ from relay.errors import ExitCode, Problem, RelayError
 if TYPE_CHECKING:
     from relay.config.schema import Config
 
+_FIX: Final = "none is needed if the relay has its own from where it was started; its log says if it has not"
+
 
 @click.command()
 @config_option()
 @click.option("--upgrade", is_flag=True, help="Replace the worker too, by the program as it is now; nothing is lost.")
-def reload(path: Path | None, *, upgrade: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def reload(path: Path | None, *, upgrade: bool, as_json: bool) -> None:
     """Check the configuration and let the running relay take it; its log says what has changed, and when."""
     loaded = load(path, os.environ)
-    for problem in loaded.warnings:
+    warnings = [*loaded.warnings, *map(_of_this_shell, credential_problems(loaded.config.cloud))]
+    for problem in warnings if not as_json else ():
         click.echo(str(problem), err=True)
-    config = loaded.config
-    if config.cloud.provider == "jdcloud":
-        find_credentials(config.cloud, os.environ, Path.home())
-    pid = signal_relay(config, signal.SIGUSR2 if upgrade else signal.SIGHUP)
+    pid = signal_relay(loaded.config, signal.SIGUSR2 if upgrade else signal.SIGHUP)
+    if as_json:
+        click.echo(json.dumps({"pid": pid, "upgrade": upgrade, "warnings": [asdict(problem) for problem in warnings]}))
+        return
     click.echo(f"{'replacing the worker of' if upgrade else 'reloading'} process {pid}: see its log")
+
+
+def _of_this_shell(problem: Problem) -> Problem:
+    """Credentials are in the relay's environment, which its service manager made and this shell need not have."""
+    return replace(problem, fix=_FIX) if problem.code == "RLY110" else problem
 
 
 def signal_relay(config: Config, number: signal.Signals) -> int:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import json
+import os
 import socket
 import sys
+from typing import Any
 
 import click
 
@@ -16,7 +20,8 @@ from relay.hotpath.explain import WORDS, find_fault, show
 @click.argument("lines", nargs=-1, metavar="LINE...")
 @click.option("--to", default="127.0.0.1:8125", show_default=True, metavar="HOST:PORT", help="Where to; or unix:PATH.")
 @click.option("--unchecked", is_flag=True, help="Send lines that would be rejected, too.")
-def send(lines: tuple[str, ...], to: str, *, unchecked: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def send(lines: tuple[str, ...], to: str, *, unchecked: bool, as_json: bool) -> None:
     """Send each LINE as a datagram; without a LINE, those of standard input. A bad line is named and not sent."""
     family, address = find_address(to)
     datagrams = [line.encode("utf-8", "surrogateescape") for line in lines or sys.stdin.read().splitlines() if line]
@@ -27,15 +32,29 @@ def send(lines: tuple[str, ...], to: str, *, unchecked: bool) -> None:
         raise RelayError(*bad, exit_code=ExitCode.USAGE)
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
         for number, datagram in enumerate(datagrams, 1):
-            try:
-                sock.sendto(datagram, address)
-            except OSError as error:
-                message = f"cannot send {source} {number} ({len(datagram)} bytes) to {to}: {error.strerror}"
-                problem = Problem(
-                    code="RLY101", message=message, fix="a datagram holds at most 65,507 bytes; check --to"
-                )
-                raise RelayError(problem, exit_code=ExitCode.UNREACHABLE) from error
-    click.echo(f"{len(datagrams)} sent to {to}")
+            if refused := _send(sock, address, datagram):
+                what = f"{source} {number} ({len(datagram)} bytes)"
+                raise RelayError(_unsent(what, to, refused), exit_code=ExitCode.UNREACHABLE)
+    click.echo(json.dumps({"to": to, "sent": len(datagrams)}) if as_json else f"{len(datagrams)} sent to {to}")
+
+
+def _send(sock: socket.socket, address: Any, datagram: bytes) -> int:  # noqa: ANN401 - an address of any family
+    """Send; return the error number, also of a port of this machine where nobody listens: 0 if all is well."""
+    try:
+        sock.connect(address)
+        sock.send(datagram)
+        return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    except OSError as error:
+        return error.errno or errno.EIO
+
+
+def _unsent(what: str, to: str, reason: int) -> Problem:
+    fix = {
+        errno.EMSGSIZE: "a datagram holds at most 65,507 bytes",
+        errno.ECONNREFUSED: "nobody listens there: start the relay, or name where it listens with --to",
+    }
+    message = f"cannot send {what} to {to}: {os.strerror(reason)}"
+    return Problem(code="RLY101", message=message, fix=fix.get(reason, "check --to"))
 
 
 def find_problem(line: bytes, source: str, number: int) -> Problem | None:

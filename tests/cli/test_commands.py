@@ -7,16 +7,21 @@ import os
 import socket
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
+import click
 import pytest
 import structlog
 
 from relay import __version__
-from relay.cli import COMMANDS
+from relay.cli import COMMANDS, cli
 from relay.cli.witness import configure_log
 from relay.config.schema import Log
 from tests.support.command import call
 from tests.support.relay import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def run(*arguments: str, env: dict[str, str] | None = None, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -46,6 +51,22 @@ def test_help_names_every_command():
 
 def test_version():
     assert run("--version").stdout.startswith(f"statsd-relay {__version__}  hot path: native  Python 3.")
+
+
+def leaves(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    if not isinstance(command, click.Group):
+        yield name, command
+        return
+    context = click.Context(command)
+    for child in command.list_commands(context):
+        yield from leaves(command.get_command(context, child), f"{name} {child}".strip())
+
+
+def test_every_command_speaks_json_but_run_whose_log_does():
+    silent = [
+        name for name, command in leaves(cli, "") if not any("--json" in parameter.opts for parameter in command.params)
+    ]
+    assert silent == ["run"]
 
 
 def test_a_command_that_is_misspelt():
@@ -152,9 +173,9 @@ def test_config(tmp_path):
     assert line.endswith("# STATSD_RELAY_CLOUD_NAMESPACE")
     rows = json.loads(call("config", "show", "--json").stdout)
     assert {row["origin"] for row in rows} == {"default"}
-    assert "[cloud]" in call("config", "example").stdout
-    assert "STATSD_RELAY_CLOUD_REGION=" in call("config", "env").stdout
-    keys = {row["key"]: row for row in json.loads(call("config", "env", "--json").stdout)}
+    assert "[cloud]" in run("config", "example").stdout
+    assert "STATSD_RELAY_CLOUD_REGION=" in run("config", "env").stdout
+    keys = {row["key"]: row for row in json.loads(run("config", "env", "--json").stdout)}
     assert keys["tags"]["variable"] == "STATSD_RELAY_TAGS"
     assert keys["rule.match"]["variable"] == "STATSD_RELAY_RULE"
     assert keys["window.idle"]["variable"] == "STATSD_RELAY_WINDOW_IDLE"
@@ -170,9 +191,9 @@ def test_send_and_its_standard_input():
         assert [receiver.recv(100), receiver.recv(100)] == [b"a:1|c", b"b:2|g"]
         assert call("send", "--to", to, stdin="_e{1,1}:a|b\n\nc:3|ms\n").returncode == 0
         assert [receiver.recv(100), receiver.recv(100)] == [b"_e{1,1}:a|b", b"c:3|ms"]
-        assert json.loads(call("send", "--to", to, "--unchecked", "--json", "bad").stdout) == {"to": to, "sent": 1}
+        assert json.loads(run("send", "--to", to, "--unchecked", "--json", "bad").stdout) == {"to": to, "sent": 1}
         assert receiver.recv(100) == b"bad"
-    nobody = call("send", "--to", to, "a:1|c")
+    nobody = run("send", "--to", to, "a:1|c")
     assert (nobody.returncode, nobody.stdout) == (69, "")
     assert f"cannot send argument 1 (5 bytes) to {to}: Connection refused" in nobody.stderr
     assert "nobody listens there" in nobody.stderr
@@ -189,6 +210,14 @@ def test_healthcheck_of_nobody():
     done = call("healthcheck", "--admin", "127.0.0.1:1")
     assert done.returncode == 69
     assert "no relay answers on 127.0.0.1:1" in done.stderr
+
+
+def test_reload_needs_no_credentials_in_this_shell(tmp_path):
+    """They are where the relay was started; what is missing is that relay."""
+    done = run("reload", env={"STATSD_RELAY_SPOOL_PATH": str(tmp_path)})
+    assert done.returncode == 69
+    assert done.stderr.startswith("warning RLY110  no credentials for JD Cloud\n      fix: none is needed if ")
+    assert "error RLY101  no relay of this user runs with the state directory" in done.stderr
 
 
 def test_dry_run_prints_requests(tmp_path):
@@ -216,10 +245,13 @@ def test_dry_run_prints_requests(tmp_path):
 
 
 def test_demo_balances():
-    done = run("demo", "--for", "3s")
+    done = run("demo", "--for", "3s", "--json")
     assert done.returncode == 0, done.stdout
-    assert "balanced: everything arrived" in done.stdout
-    assert "demo.web.hits" in done.stdout
+    outcome = json.loads(done.stdout)
+    assert outcome["balanced"]
+    hits = outcome["metrics"]["demo.web.hits"]
+    assert hits["lines"] == hits["sent"] == hits["arrived"] > 100
+    assert "first close" in done.stderr
 
 
 def test_a_bad_line_is_shown_with_a_caret_where_it_goes_wrong():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import socket
 import subprocess
@@ -276,8 +277,11 @@ async def test_row_03_the_command_checks_first_and_finds_the_process(reloaded, e
     assert code == 0, said
     assert f"process {relay.process.pid}" in said
     await told(relay, "reloaded")
-    code, said = await command("--upgrade")
+    code, said = await command("--upgrade", "--json")
     assert code == 0, said
+    told_of = json.loads(said)
+    assert (told_of["pid"], told_of["upgrade"]) == (relay.process.pid, True)
+    assert [warning["message"].split()[0] for warning in told_of["warnings"]] == ["window.seconds"]
     await told(relay, "worker replaced")
     await freshness(relay, emulator, within=20)
     assert relay.worker_pid != worker
