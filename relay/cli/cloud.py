@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import click
 
@@ -23,18 +24,18 @@ Address = tuple[str, int]
 @click.option("--access-key", default="demo", show_default=True, help="Access key that requests must be signed with.")
 @click.option("--secret-key", default="demo", show_default=True, help="Its secret.")
 @click.option("--region", default="cn-north-1", show_default=True, help="Region of the signature.")
-@click.option("--fail", multiple=True, type=_FAULT, help="Such as 429:5% or 500:1%; may be repeated.")
-@click.option("--latency", type=DURATION, default="0s", help="Delay of every answer, such as 200ms.")
+@click.option("--fail", multiple=True, metavar="FAULT", help="Such as 429:5% or 500:1%; may be repeated.")
+@click.option("--latency", metavar="DURATION", default="0s", help="Delay of every answer, such as 200ms.")
 @click.option("--json", "as_json", is_flag=True, help="Each report as JSON, one a line.")
 def cloud(  # noqa: PLR0913 - its options
-    listen: Address, access_key: str, secret_key: str, region: str, *, fail: Faults, latency: float, as_json: bool
+    listen: str, access_key: str, secret_key: str, region: str, *, fail: tuple[str, ...], latency: str, as_json: bool
 ) -> None:
     """Run a local putMetricData that checks signatures and enforces every limit."""
-    asyncio.run(serve(listen, access_key, secret_key, region, fail=fail, latency=latency))
+    asyncio.run(serve(listen, access_key, secret_key, region, fail=fail, latency=latency, as_json=as_json))
 
 
 async def serve(  # noqa: PLR0913 - the options of its command
-    listen: Address, access_key: str, secret_key: str, region: str, *, fail: Faults, latency: float, as_json: bool
+    listen: str, access_key: str, secret_key: str, region: str, *, fail: tuple[str, ...], latency: str, as_json: bool
 ) -> None:
     """Serve until cancelled, telling every ten seconds what arrived."""
     emulator = Emulator(
@@ -56,7 +57,11 @@ async def serve(  # noqa: PLR0913 - the options of its command
             fix="choose another --listen",
         )
         raise RelayError(problem, exit_code=ExitCode.BIND_OR_STATE) from error
-    click.echo(f"local cloud on {url}/v1/customMetrics  region {region}  access key {access_key}")
+    endpoint = f"{url}/v1/customMetrics"
+    head = {"endpoint": endpoint, "region": region, "access_key": access_key}
+    click.echo(json.dumps(head) if as_json else f"local cloud on {endpoint}  region {region}  access key {access_key}")
     while True:
         await asyncio.sleep(REPORT_SECONDS)
-        click.echo(f"{emulator.requests} requests, {len(emulator.received)} points")
+        requests, points = emulator.requests, len(emulator.received)
+        counts = {"requests": requests, "points": points}
+        click.echo(json.dumps(counts) if as_json else f"{requests} requests, {points} points")

@@ -41,12 +41,14 @@ def _line(row: dict[str, str], width: int) -> str:
 
 
 @config.command()
-def example() -> None:
+@click.option("--json", "as_json", is_flag=True, help="Every key with its variable, as JSON.")
+def example(*, as_json: bool) -> None:
     """Print a file with every key, its default and its help."""
-    click.echo(render.example())
+    click.echo(json.dumps(render.reference(), indent=2) if as_json else render.example())
 
 
 @config.command()
-def env() -> None:
+@click.option("--json", "as_json", is_flag=True, help="Every key with its variable, as JSON.")
+def env(*, as_json: bool) -> None:
     """Print every environment variable."""
-    click.echo(render.environment())
+    click.echo(json.dumps(render.reference(), indent=2) if as_json else render.environment())

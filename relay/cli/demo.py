@@ -6,11 +6,12 @@ Needs no account, no file and no free well-known port, and leaves nothing behind
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import socket
 import tempfile
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ from relay.jdcloud.emulator import Emulator
 
 if TYPE_CHECKING:
     from relay.status import Stopped
+    from relay.telemetry import Books
 
 KEY, SECRET, REGION = "demo-key", "demo-secret", "cn-north-1"
 DATAGRAMS_PER_SECOND = 200
@@ -44,6 +46,40 @@ class Sent:
     lines: Counter[str] = field(default_factory=Counter)
     sums: Counter[str] = field(default_factory=Counter)
     bad: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """What became of a metric."""
+
+    lines: int
+    sent: int
+    """Sum of the values."""
+    arrived: int
+    """Likewise, in the cloud."""
+    points: int
+
+    def row(self, metric: str) -> str:
+        """Return the row of the table."""
+        mark = "" if self.arrived == self.sent else "  <- differs"
+        counts = f"{number(self.lines):>12}{number(self.sent):>14}{number(self.arrived):>14}{self.points:>9}"
+        return f"{metric:<22}{counts}{mark}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What the demo shows."""
+
+    metrics: dict[str, Arrived]
+    books: Books
+    balanced: bool
+
+    def __str__(self) -> str:
+        """What arrived beside what was sent, and the ledger."""
+        head = f"{'metric':<22}{'lines sent':>12}{'sum sent':>14}{'sum arrived':>14}{'points':>9}"
+        rows = [arrived.row(metric) for metric, arrived in self.metrics.items()]
+        verdict = "balanced: everything arrived" if self.balanced else "NOT balanced"
+        return "\n".join(["", head, *rows, "", str(self.books), "", verdict])
 
 
 @dataclass(slots=True)
@@ -90,38 +126,39 @@ class Traffic:
 
 
 @click.command()
-@click.option("--for", "seconds", type=DURATION, default="30s", show_default=True, help="How long traffic runs.")
+@click.option("--for", "duration", default="30s", show_default=True, help="How long traffic runs.")
 @click.option("--json", "as_json", is_flag=True, help="What was sent and what arrived as JSON.")
-def demo(seconds: float, *, as_json: bool) -> None:
+def demo(duration: str, *, as_json: bool) -> None:
     """Run cloud, relay and traffic on loopback, and show that the books balance."""
     seconds = float(read_option("--for", Seconds.parse, duration))
     with (
         tempfile.TemporaryDirectory(prefix="statsd-relay-demo-") as state,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        balanced = runner.run(play(seconds, Path(state)))
-    raise SystemExit(ExitCode.OK if balanced else ExitCode.INTERNAL)
+        outcome = runner.run(play(seconds, Path(state), quiet=as_json))
+    click.echo(json.dumps(asdict(outcome), indent=2) if as_json else outcome)
+    raise SystemExit(ExitCode.OK if outcome.balanced else ExitCode.INTERNAL)
 
 
-async def play(seconds: float, state: Path) -> bool:
-    """Run the demo; return whether everything arrived and the books balance."""
+async def play(seconds: float, state: Path, *, quiet: bool) -> Outcome:
+    """Run the demo; return what arrived, and whether the books balance."""
     configure_log(Log(level="error"))
     emulator = Emulator(access_key=KEY, secret_key=SECRET, region=REGION, clock=SystemClock())
     url = await emulator.start()
     try:
-        relay = await open_relay(url, state, window=max(1, min(5, int(seconds) // 3)))
+        relay = await open_relay(url, state, window=max(1, min(5, int(seconds) // 3)), quiet=quiet)
         running = asyncio.create_task(relay.run())
         traffic = Traffic(to=relay.listeners[0].bound, random=random.Random(0))  # noqa: S311 - repeatable, not secret
         await traffic.run(seconds)
         relay.stop()
         stopped = await running
-        return report(traffic.sent, emulator, stopped)
+        return conclude(traffic.sent, emulator, stopped)
     finally:
         await emulator.stop()
 
 
-async def open_relay(url: str, state: Path, *, window: int) -> Relay:
-    """Open a relay that sends to the emulator at `url`."""
+async def open_relay(url: str, state: Path, *, window: int, quiet: bool) -> Relay:
+    """Open a relay that sends to the emulator at `url`; a quiet one leaves standard output alone."""
     endpoint = f"{url}/v1/customMetrics"
     config = Config(
         listen=Listen(udp=["127.0.0.1:0"]),
@@ -137,25 +174,28 @@ async def open_relay(url: str, state: Path, *, window: int) -> Relay:
         transport=make_transport(config.cloud),
         state=state,
         clock=SystemClock(),
-        witness=TextWitness(where="demo", to=f"local cloud {endpoint}", credentials="demo"),
+        witness=TextWitness(where="demo", to=f"local cloud {endpoint}", credentials="demo", err=quiet),
     )
     await relay.open()
     return relay
 
 
-def report(sent: Sent, emulator: Emulator, stopped: Stopped) -> bool:
-    """Print what arrived beside what was sent, and the ledger; return whether all of it agrees."""
-    agree = True
-    click.echo(f"\n{'metric':<22}{'lines sent':>12}{'sum sent':>14}{'sum arrived':>14}{'points':>9}")
-    for metric in sorted(sent.lines):
-        arrived = emulator.total(metric)
-        agree &= arrived == sent.sums[metric]
-        mark = "" if arrived == sent.sums[metric] else "  <- differs"
-        click.echo(
-            f"{metric:<22}{number(sent.lines[metric]):>12}{number(sent.sums[metric]):>14}"
-            f"{number(round(arrived)):>14}{len(emulator.points(metric)):>9}{mark}"
+def conclude(sent: Sent, emulator: Emulator, stopped: Stopped) -> Outcome:
+    """Compare what arrived with what was sent, and close the books."""
+    metrics = {
+        metric: Arrived(
+            lines=sent.lines[metric],
+            sent=sent.sums[metric],
+            arrived=round(emulator.total(metric)),
+            points=len(emulator.points(metric)),
         )
+        for metric in sorted(sent.lines)
+    }
     books = stopped.books
-    agree &= sum(books.rejected.values()) == sent.bad and books.imbalance() == 0
-    click.echo(f"\n{books}\n\n{'balanced: everything arrived' if agree else 'NOT balanced'}")
-    return agree
+    return Outcome(
+        metrics=metrics,
+        books=books,
+        balanced=all(metric.sent == metric.arrived for metric in metrics.values())
+        and sum(books.rejected.values()) == sent.bad
+        and books.imbalance() == 0,
+    )

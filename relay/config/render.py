@@ -59,6 +59,21 @@ def example() -> str:
     return "\n".join(lines)
 
 
+def reference() -> list[dict[str, Any]]:
+    """Return every key with its variable, default, help and choices; a list of tables is one variable."""
+    names = {key: variable for variable, key in variables().items()}
+    return [
+        {
+            "key": f"{key.table}.{key.name}".rstrip("."),
+            "variable": names.get(f"{key.table}.{key.name}", names.get(key.table, "")),
+            "default": to_toml(key.default),
+            "help": key.help,
+            "choices": list(key.choices),
+        }
+        for key in keys()
+    ]
+
+
 def environment() -> str:
     """Return every variable with its default and help."""
     by_key = {key: variable for variable, key in variables().items()}

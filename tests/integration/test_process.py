@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 
@@ -117,6 +118,10 @@ async def test_healthcheck_of_a_running_relay(emulator, tmp_path):
                 subprocess.run, [*command, *more], capture_output=True, text=True, check=False
             )
             assert (done.returncode, done.stderr) == (0, "")
+        done = await asyncio.to_thread(
+            subprocess.run, [*command, "--json"], capture_output=True, text=True, check=False
+        )
+        assert json.loads(done.stdout) == {"healthy": True, "status": 200, "sentence": "ok"}
 
 
 async def test_the_secret_shows_nowhere(emulator, tmp_path):
