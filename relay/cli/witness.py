@@ -10,7 +10,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 import structlog
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
 
     from relay.app import Relay
-    from relay.config.schema import Log
+    from relay.config.schema import Config, Log
     from relay.status import Stopped
     from relay.telemetry import Books
     from relay.window.neighbours import Closed
@@ -138,6 +138,8 @@ class TextWitness:
         if relay.admin:
             self._say(f"           admin http://{relay.admin.address}")
         self._say(f"sending    {self.to}   credentials: {self.credentials}")
+        for label, values in _passing(config).items():
+            self._say(f"{label:<10} {values}")
         close = relay.closer.open_id + config.window.seconds
         self._say(
             f"window     {config.window.seconds} s on the wall clock, first close {as_hour(close)}"
@@ -171,6 +173,12 @@ def _where(label: str) -> tuple[str, str]:
     """Split a listener's name: `udp://127.0.0.1:8125`, `unix-dgram:PATH`."""
     form, _, place = label.partition(":")
     return form, place.removeprefix("//")
+
+
+def _passing(config: Config) -> dict[str, Any]:
+    """Return how many rules names pass, and where copies go; nothing for what there is none of."""
+    found = {"rules": len(config.rule), "tee": ", ".join(tee.to for tee in config.tee)}
+    return {label: value for label, value in found.items() if value}
 
 
 def account_for_window(stopped: Stopped) -> str:
@@ -232,6 +240,7 @@ class JsonWitness:
             state=str(relay.state or ""),
             waiting=relay.spool.points,
             open_window=relay.closer.open_id,
+            **_passing(relay.config),
         )
 
     def closed(self, closed: Closed, *, lines: int, rejected: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from relay.cli.witness import TextWitness, account_for_window, configure_log
-from relay.config.schema import Log
+from relay.config.schema import Log, Rule, Tee
 from relay.errors import ConfigError, Problem
 from relay.status import Stopped
 from tests.support.inprocess import open_relay
@@ -45,6 +45,23 @@ async def test_the_first_lines_say_where_things_wait(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert f"state      {state}   nothing waits to be sent" in lines
     assert not any("<" in line for line in lines), "no repr"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, []),
+        (
+            {"rule": [Rule(match="a.**"), Rule(match="b.**")], "tee": [Tee(to="127.0.0.1:9"), Tee(to="[::1]:9")]},
+            ["rules      2", "tee        127.0.0.1:9, [::1]:9"],
+        ),
+    ],
+)
+async def test_the_first_lines_say_which_rules_and_copies_there_are(tmp_path, capsys, changes, told):
+    async with open_relay(tmp_path, **changes) as running:
+        TextWitness(where="", to="", credentials="").started(running.relay)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith(("rules", "tee"))] == told
 
 
 def test_problems_in_one_line_of_a_log():
