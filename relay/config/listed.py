@@ -23,7 +23,11 @@ LISTED: Final[dict[str, Any]] = {
 """Name of the list -> type of its elements."""
 AS_JSON: Final = frozenset({*LISTED, "window.histogram"})
 """Keys whose variable is JSON."""
-_EXAMPLES: Final = {"rule": '[{"match": "debug.**", "action": "drop"}]', "tee": '[{"to": "127.0.0.1:9125"}]'}
+EXAMPLES: Final[dict[str, dict[str, Any]]] = {
+    "rule": {"match": "web.*.hits", "metric": "web.hits", "tags": {"service": "$1"}},
+    "tee": {"to": "127.0.0.1:9125"},
+}
+"""Of an element of each, in the reference and in what is said of a mistake."""
 
 
 def from_json(text: str) -> object:
@@ -39,7 +43,7 @@ def how_to_list(setting: Setting) -> str:
     table = setting.key.partition(".")[0]
     if setting.place.line:
         return f"write [[{table}]] over each of them"
-    fix = f"it is a JSON list of objects, such as {_EXAMPLES[table]}"
+    fix = f"it is a JSON list of objects, such as {json.dumps([EXAMPLES[table]])}"
     try:
         json.loads(setting.value if isinstance(setting.value, str) else "[]")
     except json.JSONDecodeError as error:

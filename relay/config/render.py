@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_type_hints
 
 import msgspec
 
 from relay.config.environment import PREFIX, variables
-from relay.config.listed import AS_JSON, LISTED
+from relay.config.listed import AS_JSON, EXAMPLES, LISTED
 from relay.config.listed import rows as rows_of
 from relay.config.schema import Config
 from relay.config.types import choices, to_toml
@@ -42,8 +43,10 @@ def keys() -> Iterator[Key]:
 
 
 def example() -> str:
-    """Return a file in which every key stands with its default, commented out."""
-    lines = ["# statsd-relay: every key is optional; what stands here is its default."]
+    """Return a file in which every key stands with its default, or an example of a list's element, commented out."""
+    lines = [
+        "# statsd-relay: every key is optional; what stands here is its default, and of [[rule]], [[tee]] an example."
+    ]
     table = ""
     for key in keys():
         if key.table != table:
@@ -53,7 +56,10 @@ def example() -> str:
         if table == "tags":
             lines += [f"# {key.help}", '# env = "production"']
         elif table in LISTED:
-            lines += [f"#   # {_help_and_choices(key)}", f"#   {key.name} = {to_toml(key.default)}"]
+            lines += [
+                f"#   # {_help_and_choices(key)}",
+                f"#   {key.name} = {to_toml(EXAMPLES[table].get(key.name, key.default))}",
+            ]
         else:
             lines += [f"# {_help_and_choices(key)}", f"# {key.name} = {to_toml(key.default)}"]
     return "\n".join(lines)
@@ -77,7 +83,9 @@ def reference() -> list[dict[str, Any]]:
 def environment() -> str:
     """Return every variable with its default and help."""
     by_key = {key: variable for variable, key in variables().items()}
-    lines: list[str] = [f"{PREFIX}{table.upper()}=[]\n    JSON: a list of [[{table}]]" for table in LISTED]
+    lines: list[str] = [
+        f"{PREFIX}{table.upper()}=[]\n    JSON: a list of [[{table}]]{_such_as(table)}" for table in LISTED
+    ]
     for key in keys():
         if key.table in LISTED:
             continue
@@ -88,6 +96,10 @@ def environment() -> str:
             default = "[]" if name in AS_JSON else _plain(key.default)
             lines.append(f"{by_key[name]}={default}\n    {_help_and_choices(key)}")
     return "\n".join(lines)
+
+
+def _such_as(table: str) -> str:
+    return f", such as {json.dumps([EXAMPLES[table]])}"
 
 
 def _help_and_choices(key: Key) -> str:

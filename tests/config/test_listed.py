@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tomllib
 from pathlib import Path
@@ -147,7 +148,7 @@ def test_a_variable_that_is_no_list(value, where):
     with pytest.raises(ConfigError) as caught:
         load(None, {"STATSD_RELAY_RULE": value})
     [problem] = caught.value.problems
-    example = '[{"match": "debug.**", "action": "drop"}]'
+    example = '[{"match": "web.*.hits", "metric": "web.hits", "tags": {"service": "$1"}}]'
     assert (problem.source, problem.fix) == (
         "STATSD_RELAY_RULE",
         f"it is a JSON list of objects, such as {example}{where}",
@@ -173,6 +174,9 @@ def test_the_example_names_every_key_of_an_element(tmp_path):
         assert f"# [[{table}]]   # " in text
         assert all(f"#   {name} = " in text for name in type_.__struct_fields__)
     assert load(write(tmp_path, text), {}).config.rule == []
+    used = load(write(tmp_path, re.sub(r"^#(?: (\[\[)|  ( \w+ = ))", r"\1\2", text, flags=re.MULTILINE)), {})
+    assert used.config.rule == [Rule(match="web.*.hits", metric="web.hits", tags={"service": "$1"})]
+    assert used.config.tee == [Tee(to="127.0.0.1:9125")]
 
 
 def test_targets():
