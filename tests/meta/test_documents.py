@@ -21,6 +21,12 @@ def test_the_readme_is_short_and_its_test_command_is_what_ci_runs():
     assert (ROOT / ".ci/run").read_text().rstrip().endswith(f"\n{command}")
 
 
+def test_the_contents_of_the_reference_are_its_sections():
+    sections = re.findall(r"^## (.+)$", REFERENCE, re.MULTILINE)
+    anchors = [re.sub(r"[^a-z -]", "", section.lower()).replace(" ", "-") for section in sections]
+    assert re.findall(r"\[([^]]+)\]\(#(.+?)\)", REFERENCE) == list(zip(sections, anchors, strict=True))
+
+
 def test_every_error_code_is_in_the_reference_and_used():
     assert dict(re.findall(r"^- `(RLY\d+)` (.+)$", REFERENCE, re.MULTILINE)) == CODES
     code = [text for path, text in SOURCES.items() if path.name not in ("errors.py", "pages.py")]
