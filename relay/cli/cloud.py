@@ -9,7 +9,8 @@ import click
 
 from relay.cli.locating import read_option
 from relay.clock import SystemClock
-from relay.config.addresses import join_address
+from relay.config.rules import parse_address
+from relay.config.types import Seconds
 from relay.errors import ExitCode, Problem, RelayError, reason_of
 from relay.jdcloud.emulator import Emulator, Fault
 
@@ -52,9 +53,7 @@ async def serve(  # noqa: PLR0913 - the options of its command
         url = await emulator.start(*listen)
     except OSError as error:
         problem = Problem(
-            code="RLY101",
-            message=f"cannot bind {join_address(*listen)}: {reason_of(error)}",
-            fix="choose another --listen",
+            code="RLY101", message=f"cannot bind {listen}: {reason_of(error)}", fix="choose another --listen"
         )
         raise RelayError(problem, exit_code=ExitCode.BIND_OR_STATE) from error
     endpoint = f"{url}/v1/customMetrics"

@@ -16,6 +16,8 @@ from relay.cli.options import config_option
 from relay.config.credentials import find_credentials
 from relay.config.loading import load
 from relay.config.locate import state_directory
+from relay.config.running import find_running
+from relay.delivery.state_directory import StateDirectory
 from relay.supervisor.log import wants_text
 from relay.supervisor.process import Plan
 
@@ -62,7 +64,20 @@ def plan(found: list[str], path: Path | None, *, dry_run: bool, take_over: bool)
     config = load_for_run(path, dry_run=dry_run).config
     if config.cloud.provider == "jdcloud":
         find_credentials(config.cloud, os.environ, Path.home())
+    if take_over:
+        try_state(state_directory(config.spool, os.environ, Path.home()))
     found.append(make_plan(config, take_over=take_over))
+
+
+def try_state(state: Path | None) -> None:
+    """Find what would end the worker at its start, before a daemon that works loses packets to it.
+
+    Raises:
+        RelayError: RLY101, RLY104, RLY105, the state directory cannot be used.
+    """
+    is_ours = state is not None and find_running(state) == os.getppid()  # a replacement: the worker before holds it
+    if state is not None and not is_ours:
+        StateDirectory.open(state).close()
 
 
 def make_plan(config: Config, *, take_over: bool) -> str:

@@ -105,19 +105,21 @@ def open_sockets(wanted: Wanted, held: Iterable[Held] = ()) -> list[Held]:
     """
     known = list(held)
     opened: list[Held] = []
-    found: list[Held] = []
+    found: dict[tuple[str, Address | UnixPath], list[Held]] = {}
+    addresses = wanted_addresses(wanted)
     try:
-        for kind, address in wanted_addresses(wanted):
+        # UDP last: if another cannot be opened, nothing was taken from the daemon that is being replaced.
+        for kind, address in sorted(addresses, key=lambda one: one[0] == UDP):
             kept = [one for one in known if (one.kind, one.address) == (kind, address)]
             fresh = [] if kept else _open(wanted, kind, address)
             for file in filter(None, (one.file for one in kept)):
                 file.chmod(wanted.unix_mode)
             opened += fresh
-            found += kept or fresh
+            found[kind, address] = kept or fresh
     except RelayError:
         close_sockets(opened)
         raise
-    return found
+    return [one for address in addresses for one in found[address]]
 
 
 def wanted_addresses(wanted: Wanted) -> list[tuple[str, Address | UnixPath]]:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import nullcontext
+
 import pytest
 
+from relay.cli import plan
 from relay.cli.run import prepare_start
-from relay.errors import ConfigError
+from relay.delivery.state_directory import StateDirectory
+from relay.errors import ConfigError, RelayError
 from relay.proven import Proven
 from tests.support.relay import environment
 
@@ -68,3 +73,15 @@ def test_a_copy_with_a_secret_needs_no_file_and_does_not_show_it(path, kept):
     prepared = prepare_start(path, kept(proven), dry_run=False)
     assert prepared.loaded.config.cloud.secret_key.reveal() == "canary-s3cret"
     assert "canary" not in repr(prepared)
+
+
+@pytest.mark.parametrize("is_ours", [False, True])
+def test_before_an_address_is_taken_over_the_state_directory_is_tried(tmp_path, monkeypatch, is_ours):
+    monkeypatch.setattr(plan, "find_running", lambda _: os.getppid() if is_ours else None)
+    in_use = pytest.raises(RelayError, match="RLY105")
+    held = StateDirectory.open(tmp_path / "state")
+    with nullcontext() if is_ours else in_use:
+        plan.try_state(tmp_path / "state")
+    held.close()
+    plan.try_state(tmp_path / "state")
+    plan.try_state(None)
