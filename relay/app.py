@@ -1,7 +1,7 @@
 """The composition root: the only file that knows the order of the stages.
 
-It builds right to left (what receives exists before what gives) and drains left to right (sockets, window, spool,
-senders), so that nothing is ever handed to a stage that has stopped. One datagram's walk: `UdpListener` ->
+It builds right to left (what receives exists before what gives) and drains left to right (sockets, then ending.py),
+so that nothing is ever handed to a stage that has stopped. One datagram's walk: `UdpListener` ->
 `HotPath` -> `Closer` -> `Namer` -> `PointEncoder` -> `pack` -> `Spool.store` -> `SenderPool` -> cloud.
 
 A `Relay` is opened, run and closed once; it holds no global state, so two of them live in one process.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from relay import limits
@@ -19,12 +20,13 @@ from relay.admin.watching import Windows
 from relay.assembly import begin_window, ingest_settings, make_encoder, make_idle, make_namer, make_rules, open_ingest
 from relay.delivery.checkpoint import Checkpointer, CheckpointFiles
 from relay.egress import Egress, pack_requests, pool_settings
+from relay.ending import Ending
 from relay.hotpath.choose import make_hotpath, tell_of_hotpath
 from relay.hotpath.explain import explain
 from relay.listener.watch import KernelWatch
 from relay.naming.explosion import ExplosionWatch
 from relay.recovery import Owed, Recovery
-from relay.status import Status, Stopped
+from relay.status import Status
 from relay.telemetry import Books, Growth, LagProbe, Ledger, LossLog, tell_of_quota, tell_of_window
 from relay.window.closer import Closer
 from relay.window.neighbours import Closed, Rules
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from relay.clock import Clock
     from relay.config.schema import Config
     from relay.delivery.way import Cloud, Transport
+    from relay.ending import Stopped
     from relay.ingest import Ingest
     from relay.model import Tally
 
@@ -279,56 +282,28 @@ class Relay:
             self.closer.stop()
             await closing
             self.ingest.stop()
-            stopped = await (self._leave() if leaves else self._drain())
+            ending = self._make_ending()
+            stopped = await (ending.leave() if leaves else ending.drain())
             await senders
             for probe in probes:
                 probe.cancel()
-        return stopped
+        return replace(stopped, is_handed_over=self._is_handing_over)
+
+    def _make_ending(self) -> Ending:
+        return Ending(
+            closer=self.closer,
+            checkpointer=self.checkpointer,
+            spool=self.spool,
+            pool=self.pool,
+            clock=self._clock,
+            books=self.books,
+        )
 
     def _background(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """Return what runs beside the data path, until it is cancelled."""
         looking = [self._lag.run, self.watch.run, self.explosions.run, *self.ingest.background(self.loss_log)]
         keeping = [self.checkpointer.run] if self.checkpointer else []
         return [*looking, *keeping, *self._egress.background()]
-
-    # --- left to right ------------------------------------------------------------------------------------------------
-
-    async def _drain(self) -> Stopped:
-        """Settle the open window: on disk at once, then closed if it is the current minute's, then sent."""
-        began = self._clock.monotonic()
-        is_kept = await self._keep_window()
-        may_close = not (is_kept and self.spool.degraded)  # an id that cannot be stored would open again
-        closed_early = may_close and await self.closer.close_early()
-        if closed_early and self.checkpointer:
-            await self.checkpointer.drop_void()
-        await self.pool.drain(until=began + limits.STOP_SECONDS)
-        if not is_kept and not closed_early:
-            await self.closer.discard()
-        return await self._settle(began, closed_early=closed_early, is_kept=is_kept)
-
-    async def _leave(self) -> Stopped:
-        """Settle the open window for the worker that comes next: on disk, and not closed."""
-        began = self._clock.monotonic()
-        is_kept = await self._keep_window()
-        if not is_kept:
-            await self.closer.discard()
-        return await self._settle(began, closed_early=False, is_kept=is_kept)
-
-    async def _keep_window(self) -> bool:
-        """Name what is new and write the open window to the state directory; return whether it is on disk."""
-        await self.closer.name_all()
-        return self.checkpointer is not None and await self.checkpointer.save(everything=True)
-
-    async def _settle(self, began: float, *, closed_early: bool, is_kept: bool) -> Stopped:
-        """Count what nobody keeps, and close the books."""
-        await self.spool.settle()
-        return Stopped(
-            closed_early=closed_early,
-            seconds=self._clock.monotonic() - began,
-            books=self.books(),
-            is_handed_over=self._is_handing_over,
-            is_kept=is_kept and not closed_early,
-        )
 
     # --- what others may ask ------------------------------------------------------------------------------------------
 

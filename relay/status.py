@@ -1,4 +1,4 @@
-"""What others may ask of a running relay, and what is left to say of one that has stopped.
+"""What others may ask of a running relay.
 
 It changes nothing of its own accord; what somebody may have deleted from outside goes through here, whoever keeps it.
 """
@@ -28,19 +28,6 @@ if TYPE_CHECKING:
     from relay.telemetry import Books, LagProbe, Ledger
     from relay.window.closer import Closer
     from relay.window.idle import IdleSeries
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stopped:
-    """What became of the open window and of what was on its way."""
-
-    closed_early: bool
-    seconds: float
-    books: Books
-    is_handed_over: bool = False
-    """To the worker that comes next, which goes on with the same window."""
-    is_kept: bool = True
-    """The open window was not closed and waits on disk; without a state directory it is dropped."""
 
 
 @dataclass(slots=True, kw_only=True)

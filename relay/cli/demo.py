@@ -32,7 +32,7 @@ from relay.errors import ExitCode
 from relay.jdcloud.emulator import Emulator
 
 if TYPE_CHECKING:
-    from relay.status import Stopped
+    from relay.ending import Stopped
     from relay.telemetry import Books
 
 KEY, SECRET, REGION = "demo-key", "demo-secret", "cn-north-1"

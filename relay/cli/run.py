@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from relay.app import Witness
     from relay.config.loading import Loaded
     from relay.config.schema import Cloud, Config
+    from relay.ending import Stopped
     from relay.proven import Proven
-    from relay.status import Stopped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from relay.app import Relay
     from relay.config.schema import Config, Log
-    from relay.status import Stopped
+    from relay.ending import Stopped
     from relay.telemetry import Books
     from relay.window.neighbours import Closed
 

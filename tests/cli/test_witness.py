@@ -10,8 +10,8 @@ import structlog
 
 from relay.cli.witness import TextWitness, account_for_window, configure_log
 from relay.config.schema import Log, Rule, Tee
+from relay.ending import Stopped
 from relay.errors import ConfigError, Problem
-from relay.status import Stopped
 from tests.support.inprocess import open_relay
 
 

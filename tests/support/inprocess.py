@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from relay.ending import Stopped
     from relay.jdcloud.emulator import Emulator
-    from relay.status import Stopped
 
 
 class Silent:
