@@ -233,7 +233,7 @@ class PythonHotPath:
 
     def export_gauges(self) -> Iterator[bytes]:
         """Return the gauges' bases as frames."""
-        return partial.export_gauges(self._store.gauges)
+        return partial.export_gauges(self._store.gauges.bases)
 
     def merge(self, exported: bytes) -> int:
         """Add what `export` or `export_gauges` wrote, also over a restart.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from relay import limits
 from relay.hotpath import partial
+from relay.hotpath.gauges import Gauges
 from relay.hotpath.identities import Aliases, Provisional, Waiting, gauge_values
 from relay.hotpath.rows import Rows
 from relay.hotpath.settings import alias_limit
@@ -41,8 +42,7 @@ class Store:
         self._settings = settings
         self._counts = counts
         self._rejects = rejects
-        self.gauges: dict[Series, tuple[float, int]] = {}
-        """Base of deltas, and the id of the window that last saw a sample; behind the open cells until these fold."""
+        self.gauges = Gauges()
         self.aliases = Aliases(limit=alias_limit(settings), memory=settings["memory"] // _SHARE_OF_MEMORY)
         self.open = self._new_table(0)
         self.waiting = self._new_waiting()
@@ -56,7 +56,7 @@ class Store:
         return f"<Store {self.open!r}, {self.aliases!r}, {self.waiting!r}>"
 
     def _new_table(self, start: int) -> Table:
-        return Table(start, self.gauges, **self._table_limits())
+        return Table(start, self.gauges.bases, **self._table_limits())
 
     def _table_limits(self) -> dict[str, int]:
         settings = self._settings
@@ -119,9 +119,8 @@ class Store:
         self._counts.overflow += len(group.values) if overflows else 0
         cell.fold(now)
         if group.kind is Kind.GAUGE:
-            base = cell.last if cell.samples else self.gauges.get(series, (0.0, 0))[0]
-            cell.add(gauge_values(group.values, base), 1.0, now)
-            self.gauges[series] = (cell.last, self.open.start)
+            cell.add(gauge_values(group.values, self.gauges.base(series, cell)), 1.0, now)
+            self.gauges.keep(series, cell.last, self.open.start)
         else:
             _add_values(cell, group, now)
 
@@ -201,53 +200,32 @@ class Store:
             cell.merge(waiting.cell)
 
     def _join_gauge(self, waiting: Provisional, series: Series, cell: Cell, table: Table) -> None:
-        base, updated = self.gauges.get(series, (0.0, 0))
-        base = cell.last if cell.samples else base
-        cell.merge(waiting.settle_gauge(base))
+        cell.merge(waiting.settle_gauge(self.gauges.base(series, cell)))
         if cell.samples:
-            if series not in self.gauges and table is not self.open:
+            if series not in self.gauges.bases and table is not self.open:
                 self.open.note_idle(series)
-            self.gauges[series] = (cell.last, max(updated, table.start))
+            self.gauges.keep_late(series, cell.last, table.start)
 
     # --- windows ------------------------------------------------------------------------------------------------------
 
     def fold(self, now: float) -> None:
         """Fold what is pending in the open window, all of it at once."""
         self.open.fold(now)
-        self._note_gauges()
-
-    def _note_gauges(self) -> None:
-        """Bring `gauges` up to the open window's latest values."""
-        for series, cell in self.open.gauge_cells.items():
-            if cell.pending or cell.samples:
-                self.gauges[series] = (cell.latest(), self.open.start)
+        self.gauges.note(self.open)
 
     def close_window(self, next_start: int, now: float) -> None:
         """Swap the tables; the one that closes still takes naming's answers. What is pending folds row by row."""
-        table = self.open
+        table, ttl = self.open, self._settings["idle_gauge_ttl"]
         self._closed_at = now
-        self._note_gauges()
+        self.gauges.note(table)
         self._closing, self.closing_waiting = table, self.waiting
-        self._idle = [
-            (series, value)
-            for series, (value, updated) in self.gauges.items()
-            if series not in table.gauge_cells and self._repeats(updated, table.start)
-        ]
-        self._free_gauges(table.start)
+        self._idle = self.gauges.idle(table, ttl)
+        if len(self.gauges.bases) > self._settings["series_limit"] // 2:
+            self.gauges.free(table.start, ttl)
         self.aliases.begin_sweep()
         self._counts.closing += self._counts.open
         self._counts.open = 0
         self.open, self.waiting = self._new_table(next_start), self._new_waiting()
-
-    def _repeats(self, updated: int, start: int) -> bool:
-        return start - updated <= self._settings["idle_gauge_ttl"] and self._settings["idle_gauge_ttl"] > 0
-
-    def _free_gauges(self, start: int) -> None:
-        """Forget the bases of gauges whose time is over, when room is needed."""
-        if len(self.gauges) > self._settings["series_limit"] // 2:
-            for series, (_, updated) in list(self.gauges.items()):
-                if updated < start and not self._repeats(updated, start):
-                    del self.gauges[series]
 
     def settled(self) -> bool:
         """Say whether the closing window waits for no name."""
@@ -284,13 +262,13 @@ class Store:
         self._counts.open += cell.samples
         self._counts.overflow += cell.samples if placed != series else 0
         if series.kind is Kind.GAUGE:
-            self.gauges[placed] = (mine.last, self.open.start)
+            self.gauges.keep(placed, mine.last, self.open.start)
 
     def restore_gauge(self, series: Series, value: float, updated: int) -> None:
         """Take back a gauge's base, unless a newer one is known or there is no room."""
-        if series not in self.gauges and len(self.gauges) < self._settings["series_limit"]:
+        if series not in self.gauges.bases and len(self.gauges.bases) < self._settings["series_limit"]:
             self.open.note_idle(series)
-            self.gauges[series] = (value, updated)
+            self.gauges.keep(series, value, updated)
 
     def snapshot(self, now: float) -> Iterator[list[Row]]:
         """Yield the rows of the open window, in parts; `now` is the receive time of what is pending."""
@@ -301,8 +279,8 @@ class Store:
 
     def list_gauges(self) -> Iterator[list[tuple[Series, float]]]:
         """Yield the gauges' latest values, in parts."""
-        self._note_gauges()
-        for part in partial.chunks(list(self.gauges.items())):
+        self.gauges.note(self.open)
+        for part in partial.chunks(list(self.gauges.bases.items())):
             yield [(series, value) for series, (value, _) in part]
 
     def list_series(self, first: int, count: int) -> list[Series]:
@@ -321,7 +299,7 @@ class Store:
             samples = self.open.remove(series).samples
             self._counts.open -= samples
             self._counts.dropped["forgotten"] += samples
-        return self.gauges.pop(series, None) is not None or has_cell
+        return self.gauges.bases.pop(series, None) is not None or has_cell
 
 
 def _add_values(cell: Cell, group: Group, now: float) -> None:
