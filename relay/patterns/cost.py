@@ -72,7 +72,9 @@ def starts_once(parsed: Any) -> bool:  # noqa: ANN401 - see above
     if operator is sre.BRANCH:
         return all(starts_once(branch) for branch in argument[1])
     is_repeat = operator in (sre.MAX_REPEAT, sre.MIN_REPEAT)
-    return is_repeat and argument[0] <= 1 and argument[1] is sre.MAXREPEAT and argument[2][0][0] is sre.ANY
+    if not is_repeat or argument[0] > 1 or argument[1] is not sre.MAXREPEAT:
+        return False
+    return len(argument[2]) == 1 and argument[2][0][0] is sre.ANY
 
 
 class _Piece(NamedTuple):

@@ -38,7 +38,9 @@ class Regex:
     """
 
     def __init__(self, text: str, re2: Any | None) -> None:  # noqa: ANN401 - a module without types
-        parsed, _ = _parse(text)
+        parsed, flags = _parse(text)
+        # A thousand regexes are asked about a name, and a search for a text costs nothing beside what `.*` twice costs.
+        self._needed = "" if flags & re.IGNORECASE else _find_needed(parsed)
         pattern = re.compile(text, re.ASCII) if re2 is None else _compile_re2(text, re2)
         self.groups: int = pattern.groups
         self._find: Callable[[str], re.Match[str] | None] = pattern.match if starts_once(parsed) else pattern.search
@@ -49,7 +51,7 @@ class Regex:
 
     def captures(self, name: str) -> tuple[str, ...] | None:
         """Return what the groups stand for in a name, "" for one without a part in it; None if it does not match."""
-        found = self._find(name) if len(name) <= NAME_LENGTH else None
+        found = self._find(name) if len(name) <= NAME_LENGTH and self._needed in name else None
         return None if found is None else tuple(group or "" for group in found.groups())
 
 
@@ -97,6 +99,16 @@ def _every_flag(parsed: Any, flags: int) -> int:  # noqa: ANN401 - a parsed rege
             for branch in argument[1]:
                 flags |= _every_flag(branch, 0)
     return flags
+
+
+def _find_needed(parsed: Any) -> str:  # noqa: ANN401 - a parsed regex has no public type
+    """Return the longest text that every match is known to contain, with the case that it is written in."""
+    longest = run = ""
+    for operator, argument in parsed:
+        run = run + chr(argument) if operator is sre.LITERAL else ""
+        inner = _find_needed(argument[3]) if operator is sre.SUBPATTERN else ""
+        longest = max(longest, run, inner, key=len)
+    return longest
 
 
 def _refuse_endless(bound: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -112,6 +113,30 @@ def test_what_is_used_takes_no_time_whatever_the_name(text):
         began = time.process_time()
         regex.captures(name)
         assert time.process_time() - began < 0.5, text
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(REGEXES, st.sampled_from(["", "^", ".*", ".+", "(?i)"]), st.text("ab.", max_size=8))
+def test_shortcuts_find_what_the_engine_finds(text, start, name):
+    pattern = f"{start}{text}ab?"
+    try:
+        regex = judge(pattern, None)
+    except EndlessError:
+        return
+    found = re.compile(pattern, re.ASCII).search(name)
+    assert regex.captures(name) == (tuple(group or "" for group in found.groups()) if found else None)
+
+
+def test_more_than_any_character_repeated_is_looked_for_everywhere():
+    assert judge("(?:.[^.])+", None).captures("a.b") == ()
+
+
+def test_a_thousand_that_are_quadratic_take_a_name_no_time():
+    regexes = [judge(rf"^web\.(.*)\.(.*)\.r{number}$", None) for number in range(1000)]
+    name = "web." * 60
+    began = time.process_time()
+    assert not any(regex.captures(name) for regex in regexes)
+    assert time.process_time() - began < 0.02
 
 
 def test_without_the_module_there_is_no_re2(monkeypatch):
