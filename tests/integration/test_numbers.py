@@ -7,9 +7,7 @@ import random
 import signal
 import socket
 
-import pytest
-
-from tests.support.relay import environment, free_port, make_emulator, relay_process
+from tests.support.relay import environment, free_port, relay_process
 
 STATSD = {
     "WINDOW_PERCENTILE_STYLE": "statsd",
@@ -19,14 +17,6 @@ STATSD = {
     "WINDOW_CHECKPOINT": "100ms",
 }
 """Windows of an hour: whatever is sent is in one, which closes when the process stops."""
-
-
-@pytest.fixture
-async def emulator():
-    emulator = make_emulator()
-    emulator.url = await emulator.start()
-    yield emulator
-    await emulator.stop()
 
 
 def latest(emulator, metric: str) -> float:

@@ -7,17 +7,7 @@ import json
 import subprocess
 import sys
 
-import pytest
-
-from tests.support.relay import environment, make_emulator, relay_process
-
-
-@pytest.fixture
-async def emulator():
-    emulator = make_emulator()
-    emulator.url = await emulator.start()
-    yield emulator
-    await emulator.stop()
+from tests.support.relay import environment, relay_process
 
 
 async def test_sigterm_in_the_middle_of_a_window_loses_nothing(emulator, tmp_path):

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 
-import pytest
-
-from tests.support.relay import environment, make_emulator, relay_process, run
+from tests.support.relay import environment, relay_process, run
 
 RULES = """
 [[rule]]
@@ -42,14 +40,6 @@ LINES = (
     b"many:1|c|#a:1,b:2,c:3,d:4,e:5,z:9",
 )
 FLOOD = 3200
-
-
-@pytest.fixture
-async def emulator():
-    emulator = make_emulator()
-    emulator.url = await emulator.start()
-    yield emulator
-    await emulator.stop()
 
 
 async def test_rules_map_and_drop_and_a_reload_changes_them_at_the_edge(emulator, tmp_path):
