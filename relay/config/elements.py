@@ -17,7 +17,8 @@ from relay.patterns.templates import Template
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relay.config.schema import Config, Rule
+    from relay.config.schema import Config
+    from relay.config.schema_lists import Rule
 
 _TEES_MOST: Final = limits.TEES_MOST - limits.TEES_LEASED
 

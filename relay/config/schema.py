@@ -9,10 +9,11 @@ from __future__ import annotations
 import socket
 from typing import Annotated, Final, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Struct, field
 
 from relay import limits
-from relay.config.types import Seconds, Secret, Size
+from relay.config.schema_lists import Rule, Tee  # noqa: TC001 - msgspec reads annotations
+from relay.config.types import Seconds, Secret, Size, help_
 from relay.model import Kind
 
 DELAY_MOST: Final = 0.010
@@ -28,11 +29,6 @@ TimerMetric = Literal[
     "sum_percent", "sum_squares", "sum_squares_percent", "upper", "upper_percent", "histogram",
 ]  # fmt: skip
 """statsd's words; count, sum, mean, lower and upper are in the timer's own point, whatever is named."""
-
-
-def help_(text: str) -> Meta:
-    """Attach the help line that the reference prints."""
-    return Meta(description=text)
 
 
 class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -242,39 +238,6 @@ class Spool(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     dead_letters: Annotated[Size, help_("bound of the points the cloud refused; the oldest go first")] = Size(
         64 * 1024 * 1024
     )
-
-
-class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What names are to become; of all rules the first that matches a name is followed."""
-
-    match: Annotated[
-        str, help_("names, part by part: * is one part, ** at the end is one or more; each is a capture: $1, $2")
-    ] = ""
-    regex: Annotated[
-        str, help_("instead of match: found anywhere in the name unless ^ and $ hold it; groups are $1")
-    ] = ""
-    type: Annotated[
-        Literal["", "counter", "timer", "gauge", "set"], help_("metrics of this type alone; empty: of every type")
-    ] = ""
-    metric: Annotated[str, help_('what the metric is called, as in "web.$2"; empty: as before')] = ""
-    tags: Annotated[dict[str, str], help_('tags to set, as in { service = "$1" }')] = field(default_factory=dict)
-    keep_tags: Annotated[list[str], help_("tags of the line that are sent first when there are too many")] = field(
-        default_factory=list
-    )
-    drop_tags: Annotated[list[str], help_('tags of the line to remove; "*": all that are not in keep_tags')] = field(
-        default_factory=list
-    )
-    rename_tags: Annotated[dict[str, str], help_('tags of the line to rename, as in { old = "new" }')] = field(
-        default_factory=dict
-    )
-    namespace: Annotated[str, help_("namespace in Cloud Monitor; empty: that of [cloud]")] = ""
-    action: Annotated[Literal["map", "drop"], help_("drop: samples are counted as dropped, and go nowhere")] = "map"
-
-
-class Tee(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a copy of every datagram goes, as it came."""
-
-    to: Annotated[str, help_("HOST:PORT over UDP")] = ""
 
 
 class Admin(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,4 +1,4 @@
-"""Value types of the configuration: durations, sizes and secrets; and how a value is written."""
+"""Value types of the configuration: durations, sizes, secrets; how a value is written, and how a key is explained."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import re
 from typing import Final, Literal, get_args, get_origin
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import asdict
 
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
@@ -123,3 +123,8 @@ def choices(type_: object) -> tuple[str, ...]:
     if get_origin(type_) is list:
         return choices(get_args(type_)[0])
     return get_args(type_) if get_origin(type_) is Literal else ()
+
+
+def help_(text: str) -> Meta:
+    """Attach the help line that the reference prints."""
+    return Meta(description=text)

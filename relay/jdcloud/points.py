@@ -1,7 +1,7 @@
 """One row of a closed window becomes points: each series one point, a timer more: percentiles, or statsd's figures.
 
-Owned here: which StatsD value becomes which field clamping, and the last line of defence
-against two values for one key (I8): a derived name (`.p95`, a class suffix, raw `.sum`) yields to a received one.
+Owned here: which StatsD value becomes which field, clamping, and the last line of defence against two values for one
+key (I8): a derived name (`.p95`, a class suffix, raw `.sum`) yields to a received one.
 Invariant (I4): every point satisfies putMetricData, given a legal series. Pure; points are encoded once.
 """
 

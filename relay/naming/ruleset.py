@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from relay.config.schema import Rule
+from relay.config.schema_lists import Rule
 from relay.model import Kind
 from relay.naming.characters import clean_name, clean_value
 from relay.patterns.globs import NEVER, Glob, GlobTree
