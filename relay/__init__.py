@@ -2,22 +2,26 @@
 
     sockets -> hotpath (parse + fold) -> window close -> naming -> JD Cloud points -> batches -> spool -> sender pool
     per packet    per line              per minute      per identity  per series         per batch           per request
-                    |  once a second
-                    +-> checkpoint  -- after a death: recovery -> window close
+       |            |  once a second                    |               |
+       +-> tees     +-> checkpoint                      +-- rules       +-> watchers (admin port)
+                        after a death: recovery -> window close
 
     the supervisor holds the sockets; its child, the worker, does all of the above
 
 The folders are the stages, in this order; app.py is the only place that knows it. ingest.py is the receiving half and
 egress.py the delivering half, each with a start and an end of its own, because packets are read before anything else
-is ready. assembly.py turns the configuration into the settings of the parts, status.py answers whoever asks.
+is ready. assembly.py turns the configuration into the settings of the parts, status.py answers whoever asks, ending.py
+is how a relay stops. traffic/ (capture, replay, load) and comparing/ (compare) are no part of a running relay.
 
 Glossary (one word per thing): datagram, line, sample (one value; a packed line has several), sample rate, tags (as
-received), dimensions (as sent), identity (raw name + type + tags), series (metric + dimensions + kind), rollup,
-partial (a serialised set of rollups), window, close, checkpoint (the open window on disk), point, batch, attempt,
-verdict, spool, lane (of the spool: the live window, or the backlog), lease, committed (a window whose points are in the
-spool: it never opens again), dead letter, replay (of dead letters), supervisor, worker, hand-over (of the open window
-to the next worker), rejected (a line we refuse), refused (the cloud says no for good), dropped (accepted, then lost:
-counted, with reason).
+received), dimensions (as sent), identity (raw name + type + tags), rule (what an identity's name and tags become; a
+glob or regex matches, what it matches are captures), series (metric + dimensions + kind + namespace), rollup, partial
+(a serialised set of rollups), window, close, checkpoint (the open window on disk), point, batch, attempt, verdict,
+spool, lane (of the spool: the live window, or the backlog), lease (of a batch by a sender; of a tee's place by a
+command), tee (a target that gets copies of datagrams), committed (a window whose points are in the spool: it never
+opens again), dead letter, replay (of dead letters, or of a captured file), supervisor, worker, hand-over (of the open
+window to the next worker), rejected (a line we refuse), refused (the cloud says no for good), dropped (accepted, then
+lost: counted, with reason).
 
 Invariants, as comments and tests cite them:
 

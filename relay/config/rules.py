@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from relay import limits
-from relay.config import window
+from relay.config import window_rules
 from relay.config.addresses import parse_address
 from relay.config.schema import DELAY_MOST
 from relay.config.types import to_toml
@@ -179,10 +179,10 @@ RULES: Final[dict[str, Callable[[Config], str]]] = {
     "window.seconds": _between("window", "seconds", 1, 3600),
     "window.idle_gauges": _idle_gauges,
     "window.checkpoint": _between("window", "checkpoint", 0.05, 15),
-    "window.percentiles": window.percentiles,
-    "window.histogram": window.histogram,
-    "window.timer_metrics": window.timer_metrics,
-    "window.idle": window.parsed(lambda config: config.window.idle_kinds()),
+    "window.percentiles": window_rules.percentiles,
+    "window.histogram": window_rules.histogram,
+    "window.timer_metrics": window_rules.timer_metrics,
+    "window.idle": window_rules.parsed(lambda config: config.window.idle_kinds()),
     "limits.series": _between("limits", "series", 10, 10_000_000),
     "limits.series_per_metric": _between("limits", "series_per_metric", 1, 10_000_000),
     "limits.memory": _between("limits", "memory", 2**20, 2**40),

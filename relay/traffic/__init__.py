@@ -3,5 +3,6 @@
     socket -> recorder -> pcap file -> player -> socket          mix -> player -> socket
 
 `pcap` and `packet` (the file, what is in its packets), `mix` (lines made ahead) and `pace` (when what is due) are pure;
-`recorder` owns a file. Sockets, clocks and interruptions are handed in by the commands.
+`recording` writes what `recorder` receives, and `lease` lets a running relay send copies. Sockets, waiting and the way
+to the relay are handed in by the commands.
 """
