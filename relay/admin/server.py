@@ -22,7 +22,7 @@ from relay.admin.guard import HOSTS
 from relay.admin.metrics import make_registry, scrape
 from relay.admin.port import Answering, Port
 from relay.config.rules import parse_address
-from relay.errors import ExitCode, Problem, RelayError
+from relay.errors import ExitCode, Problem, RelayError, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -90,7 +90,8 @@ class AdminServer:
         app.router.add_get("/-/healthy", self._probe(self._state.healthy))
         app.router.add_get("/-/ready", self._probe(self._state.ready))
         app.router.add_get("/metrics", self._metrics)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        # A handler ends with its reader: who has gone must not take the place of the next one who wants to watch.
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
         await self._runner.setup()
         http, console = cast("web.Server", self._runner.server), Console(self._state)
         self._port = Port(http=http, answering=answering, console=console, pace=Pace())
@@ -101,7 +102,7 @@ class AdminServer:
                 self._waiting = asyncio.create_task(self._wait(self._port), name="admin port")
                 return
             await self._runner.cleanup()
-            message = f"cannot bind admin port {self._listen}: {error.strerror}"
+            message = f"cannot bind admin port {self._listen}: {reason_of(error)}"
             fix = 'stop who holds it, give [admin] listen another port, or listen = "" for none'
             raise RelayError(
                 Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.BIND_OR_STATE

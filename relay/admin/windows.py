@@ -41,7 +41,7 @@ def window_routes(windows: Windows, open_id: Callable[[], int]) -> list[web.Rout
             await response.prepare(request)
             await response.write(_line(version=__version__, seconds=windows.seconds, open=since))
             await _tell(response, watcher)
-        except TimeoutError:
+        except (TimeoutError, ConnectionError):
             if request.transport:
                 request.transport.abort()
         finally:

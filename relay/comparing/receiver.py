@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from relay.comparing.graphite import Lines, parse
-from relay.errors import ExitCode, Problem, RelayError
+from relay.errors import ExitCode, Problem, RelayError, reason_of
 
 if TYPE_CHECKING:
     from relay.clock import Clock
@@ -44,7 +44,7 @@ class Receiver:
         try:
             self._server = await asyncio.start_server(self._serve, host, port)
         except OSError as error:
-            message = f"cannot listen on {host}:{port}: {error.strerror}"
+            message = f"cannot listen on {host}:{port}: {reason_of(error)}"
             fix = "name another address with --graphite, and point the old daemon's Graphite back end there"
             problem = Problem(code="RLY101", message=message, fix=fix)
             raise RelayError(problem, exit_code=ExitCode.BIND_OR_STATE) from error

@@ -15,6 +15,7 @@ from relay.admin import watching
 from relay.admin.guard import HOSTS
 from relay.admin.watching import SLOW, STOPPED, WAITING_WINDOWS, WATCHERS, Windows
 from relay.admin.windows import window_routes
+from relay.config.schema import Window
 from relay.model import Point
 from tests.support.inprocess import open_relay
 
@@ -123,7 +124,7 @@ async def test_closed_windows_are_streamed_with_their_points_as_sent(tmp_path):
 
 
 async def test_only_this_machine_may_watch_and_only_a_few(tmp_path):
-    async with open_relay(tmp_path) as running, aiohttp.ClientSession() as session:
+    async with open_relay(tmp_path, window=Window()) as running, aiohttp.ClientSession() as session:
         host, port = running.relay.admin.bound
         url = f"http://{host}:{port}/api/v1/windows"
         async with session.get(url, headers={"Host": "evil.example"}) as answer:
@@ -133,9 +134,10 @@ async def test_only_this_machine_may_watch_and_only_a_few(tmp_path):
         async with session.get(url) as answer:
             assert answer.status == 503
         answers[0].close()
-        while (answer := await session.get(url)).status == 503:
-            answer.close()
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(5):  # long before a window closes
+            while (answer := await session.get(url)).status == 503:
+                answer.close()
+                await asyncio.sleep(0.05)
         assert answer.status == 200
         for one in (*answers, answer):
             one.close()
