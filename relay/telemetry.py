@@ -236,6 +236,10 @@ class Explain(Protocol):
         ...
 
 
+WANTED: Final = frozenset({"rule", "forgotten"})
+"""Reasons of dropped samples that somebody asked for, in a rule or on the console: counted, but no warning."""
+
+
 def tell_of_window(
     growth: Growth,
     loss_log: LossLog,
@@ -253,7 +257,7 @@ def tell_of_window(
             shown = _show(example, explain) if example else {}
             loss_log.warn("RLY301 lines rejected", reason=reason, count=grown, **shown)
     for event, reason, count in (
-        *(("samples dropped", reason, count) for reason, count in tally.samples_dropped.items()),
+        *(("samples dropped", reason, n) for reason, n in tally.samples_dropped.items() if reason not in WANTED),
         ("RLY302 names or tags rewritten", "illegal characters", ledger.names_rewritten),
         ("RLY303 tags dropped", "the API takes five, 255 bytes in all", ledger.tags_dropped),
     ):

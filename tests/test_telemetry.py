@@ -20,7 +20,7 @@ TALLY = Tally(
     rejected={"bad_value": 3},
     samples_accepted=8,
     samples_open=5,
-    samples_dropped={"rule": 1},
+    samples_dropped={"late_gauge": 1},
     samples_late=0,
     samples_overflow=0,
     sections_ignored=0,
@@ -85,6 +85,13 @@ def test_a_window_tells_what_is_new_with_an_example(clock):
     ]
     assert (lines[0]["line"], lines[0]["sender"], lines[0]["reason"]) == (b"a:x|c", "10.0.0.7:5", "bad_value")
     assert (lines[0]["at"], lines[0]["why"]) == (2, "not a number, too large for one, or longer than 64 bytes")
+
+
+def test_what_somebody_asked_for_is_no_warning(clock):
+    tally = dataclasses.replace(TALLY, rejected={}, samples_dropped={"rule": 5, "forgotten": 2, "late_gauge": 1})
+    with capture_logs() as lines:
+        tell_of_window(Growth(), LossLog(clock), tally, Ledger(), [], explain)
+    assert [line["reason"] for line in lines] == ["late_gauge"]
 
 
 def test_durations_are_a_cumulative_histogram():

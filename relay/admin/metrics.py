@@ -135,7 +135,10 @@ class RelayCollector(Collector):
         yield gauges("relay_samples", "Samples in the open window.", {"open": books.samples_open}, "state")
         yield counter("relay_late_samples", "Samples with a time of another window.", tally.samples_late)
         yield counter(
-            "relay_dropped_samples", "DATALOSS: samples dropped.", {**NO_SAMPLES, **books.samples_dropped}, "reason"
+            "relay_dropped_samples",
+            "DATALOSS: samples dropped, but for the reasons rule, forgotten.",
+            {**NO_SAMPLES, **books.samples_dropped},
+            "reason",
         )
         yield counter("relay_overflow_samples", "Samples in overflow series.", tally.samples_overflow)
         yield gauge("relay_series", "Series of the open window.", tally.series)
