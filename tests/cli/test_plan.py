@@ -1,0 +1,32 @@
+"""What is looked at before a daemon's packets are taken: nothing may fail afterwards that could have been seen."""
+
+from __future__ import annotations
+
+import pytest
+
+from relay.cli.plan import plan
+from relay.delivery.state_directory import StateDirectory
+from relay.errors import RelayError
+
+
+def run(tmp_path, state, *options: str) -> list[str]:
+    file = tmp_path / "relay.toml"
+    file.write_text(f'[cloud]\nprovider = "file"\n[spool]\npath = "{state}"\n')
+    found: list[str] = []
+    plan.main(["-c", str(file), *options], standalone_mode=False, obj=found)
+    return found
+
+
+def test_a_state_directory_that_cannot_be_used_is_seen_before_anything_is_taken(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(RelayError, match="cannot use state directory"):
+        run(tmp_path, tmp_path / "file" / "state", "--take-over")
+    assert len(run(tmp_path, tmp_path / "file" / "state")) == 1
+
+
+def test_our_own_worker_may_have_it(tmp_path):
+    state = StateDirectory.open(tmp_path / "state")
+    try:
+        assert len(run(tmp_path, tmp_path / "state", "--take-over")) == 1
+    finally:
+        state.close()
