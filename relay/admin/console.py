@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 _HELP: Final = "Commands: stats, counters, timers, gauges, delcounters, deltimers, delgauges, health, config, quit\n\n"
 _ERROR: Final = "ERROR\n"
-_PASSWORD: Final = re.compile(r"//[^/@]+@")
+_PASSWORD: Final = re.compile(r"//.+@")
+"""With all that may be a part of it: a password may have a slash or an @ itself."""
 
 
 class State(Named, Protocol):

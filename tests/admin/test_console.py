@@ -104,7 +104,7 @@ async def test_a_gauge_is_shown_while_it_is_idle_and_deleted_for_good(tmp_path):
 
 
 async def test_settings_are_shown_without_secrets(tmp_path):
-    cloud = Cloud(proxy="http://me:hunter2@proxy:3128", secret_key=Secret("canary-s3cret-key"))
+    cloud = Cloud(proxy="http://me:p/@hunter2@proxy:3128", secret_key=Secret("canary-s3cret-key"))
     async with open_relay(tmp_path, tags={"host": "test", "env": "x"}) as running:
         changes = {"cloud": cloud, "admin": Admin(hosts=["a.example", "b.example"]), "rule": [Rule(match="a.*")]}
         config = msgspec.structs.replace(running.relay.config, **changes)
