@@ -1,4 +1,4 @@
-"""Fixtures of every test: virtual time, and one contract with two implementations."""
+"""Fixtures of every test: virtual time, a cloud, and one contract with two implementations."""
 
 from __future__ import annotations
 
@@ -16,6 +16,17 @@ BOTH = ("hotpath", "integration", "listener")
 @pytest.fixture
 def clock() -> VirtualClock:
     return VirtualClock()
+
+
+@pytest.fixture
+async def emulator():
+    """A healthy cloud with its `url`; stop and start it, or add faults."""
+    from tests.support.relay import make_emulator  # most tests need none
+
+    emulator = make_emulator()
+    emulator.url = await emulator.start()
+    yield emulator
+    await emulator.stop()
 
 
 @pytest.fixture(scope="module", params=["native", "python"])

@@ -10,7 +10,7 @@ import pytest
 from tests.faults.table import HERE, Table
 from tests.support.canary import Canary
 from tests.support.load import Load
-from tests.support.relay import SECRET, RelayProcess, environment, free_port, make_emulator
+from tests.support.relay import SECRET, RelayProcess, environment, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,15 +37,6 @@ def canary(request, tmp_path) -> Iterator[Canary]:
     yield canary
     assert canary.search(tmp_path) == []
     request.node.user_properties.append(("searched", (canary.files, canary.bytes)))
-
-
-@pytest.fixture
-async def emulator():
-    """A healthy cloud with its `url`; stop and start it, or add faults."""
-    emulator = make_emulator()
-    emulator.url = await emulator.start()
-    yield emulator
-    await emulator.stop()
 
 
 @pytest.fixture
