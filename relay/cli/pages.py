@@ -14,8 +14,8 @@ RLY101
 ? A port below 1024, or an address that this machine does not have.
 ? The state directory belongs to another user, or its file system is read-only.
 ? Of a command: no relay listens where it asks.
-> Stop who holds the port (`ss -lunp sport = :8125` shows it), or give [listen] udp another one and let the old daemon
-  repeat its packets to it.
+> Stop who holds the port (`ss -lunp sport = :8125` shows it); or let `statsd-relay run --take-over` take its place
+  without losing a packet; or give [listen] udp another one.
 > Give [spool] path a directory of the relay's user; "none" keeps requests in memory only.
 > Of a command: name the relay's file with -c, so that it finds the same addresses and directories.
 

@@ -17,7 +17,7 @@ from relay.hotpath.explain import WORDS, find_fault, show
 
 
 @click.command()
-@click.argument("lines", nargs=-1, metavar="LINE...")
+@click.argument("lines", nargs=-1, metavar="[LINE]...")
 @click.option("--to", default="127.0.0.1:8125", show_default=True, metavar="HOST:PORT", help="Where to; or unix:PATH.")
 @click.option("--unchecked", is_flag=True, help="Send lines that would be rejected, too.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
