@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -278,6 +279,13 @@ def test_gostatsd_in_yaml_and_by_default():
     found = settings(of_text("backends = 'stdout'\n"))
     assert (found["listen.udp"], found["window.percentiles"]) == (["0.0.0.0:8125"], [90])
     assert found["window.idle_gauges"] == "keep:5m"
+
+
+def test_digits_without_an_end_are_no_duration_and_take_no_time():
+    began = time.process_time()
+    draft = of_text("defaults: {ttl: " + "9" * 100_000 + "}\nmappings: [{match: a.*, name: a}]\n")
+    assert draft.needs_person == 1
+    assert time.process_time() - began < 2
 
 
 def test_datadog_yaml():
