@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from relay.cli.plan import plan
@@ -24,7 +26,17 @@ def test_a_state_directory_that_cannot_be_used_is_seen_before_anything_is_taken(
     assert len(run(tmp_path, tmp_path / "file" / "state")) == 1
 
 
-def test_our_own_worker_may_have_it(tmp_path):
+def test_one_that_another_relay_uses_is_seen_too(tmp_path):
+    state = StateDirectory.open(tmp_path / "state")
+    try:
+        with pytest.raises(RelayError, match="RLY105"):
+            run(tmp_path, tmp_path / "state", "--take-over")
+    finally:
+        state.close()
+
+
+def test_our_own_worker_may_have_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("relay.cli.plan.find_running", lambda _: os.getppid())
     state = StateDirectory.open(tmp_path / "state")
     try:
         assert len(run(tmp_path, tmp_path / "state", "--take-over")) == 1
