@@ -151,7 +151,7 @@ class Relay:
             hotpath=self.hotpath,
             namer=self.namer,
             encode=make_encoder(config, self.idle).encode_window,
-            pack=pack_requests,
+            pack=lambda points, window: pack_requests(self._windows.tap(points, window), window),
             spool=self.spool,
             ledger=self.ledger,
             clock=self._clock,
@@ -232,7 +232,7 @@ class Relay:
         def begin() -> Rules:
             self.idle = self.status.idle = make_idle(config, before=self.idle, since=self.config)
             self.config = self.status.config = config
-            self.namer = begin_window(config, settings, rules=rules, before=self.namer, hotpath=self.hotpath)
+            self.namer = begin_window(config, settings, rules=rules, before=self.namer, ingest=self.ingest)
             self.status.namer = self.namer
             if cloud:
                 self._group.create_task(self.replace_cloud(cloud, transport))

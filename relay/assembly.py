@@ -23,6 +23,7 @@ from relay.model import Kind
 from relay.naming import Namer
 from relay.naming.ruleset import Ruleset
 from relay.patterns.regexes import find_re2
+from relay.window.idle import IdleSeries
 
 if TYPE_CHECKING:
     from relay.clock import Clock
@@ -62,7 +63,7 @@ def make_namer(config: Config, rules: Ruleset, *, notices: Notices) -> Namer:
     )
 
 
-def begin_window(config: Config, settings: IngestSettings, *, rules: Ruleset, before: Namer, hotpath: HotPath) -> Namer:
+def begin_window(config: Config, settings: IngestSettings, *, rules: Ruleset, before: Namer, ingest: Ingest) -> Namer:
     """Let a window that has just begun work by another configuration; return who names from now on.
 
     Every identity is named anew when its next line comes; name classes stay, and so do gauges under their old names.

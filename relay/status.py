@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from relay.listener.stream import Streams
     from relay.listener.udp import UdpListener
     from relay.model import Series, Tally
+    from relay.naming import Namer
     from relay.telemetry import Books, LagProbe, Ledger
     from relay.window.closer import Closer
     from relay.window.idle import IdleSeries
@@ -145,5 +146,6 @@ class Status:
         return True, f"listening on {sockets} socket{'' if sockets == 1 else 's'}"
 
     def forget(self, series: Collection[Series]) -> None:
-        """Delete everything that is kept of series: in the open window, and the bases of gauges."""
+        """Delete everything that is kept of series: in the open window, the bases of gauges, zeros."""
         self.ingest.hotpath.forget(series)
+        self.idle.forget(series)

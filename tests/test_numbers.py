@@ -8,7 +8,7 @@ import msgspec
 
 from relay.assembly import make_encoder, make_idle
 from relay.config.schema import Config, Names, Window
-from relay.model import Kind, Series
+from relay.model import Kind
 from tests.support.inprocess import open_relay
 
 TRAFFIC = b"hits:3|c\nlat:5|ms\nusers:u|s\ntemp:4|g\nother:1|c"
@@ -30,15 +30,14 @@ async def test_idle_series_are_zero_until_they_are_forgotten_or_may_have_other_n
         relay, points = running.relay, running.emulator.points
         await running.feed(TRAFFIC)
         await until(lambda: len(points("users")) >= 3)
-        users = Series("users", (("host", "test"),), Kind.SET)
-        assert relay.idle.forget([users]) == [users]
+        relay.status.forget(relay.idle.known(Kind.SET))
         zeros = msgspec.structs.replace(relay.config, window=window("zero:counters,sets"))
-        relay.reconfigure(zeros, cloud=None, transport=None)
+        await relay.reconfigure(zeros, cloud=None, transport=None)
         known = len(points("lat"))
         await until(lambda: relay.config is zeros and len(points("hits")) >= known + 3)
         assert len(points("lat")) <= known + 1, "timers are not asked for any more"
         assert len(points("users")) <= known + 1
-        relay.reconfigure(msgspec.structs.replace(zeros, names=Names(prefix="new")), cloud=None, transport=None)
+        await relay.reconfigure(msgspec.structs.replace(zeros, names=Names(prefix="new")), cloud=None, transport=None)
         await until(lambda: relay.config is not zeros)
         await running.feed(b"hits:1|c")
         await until(lambda: len(points("new.hits")) >= 2)

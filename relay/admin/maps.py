@@ -46,10 +46,6 @@ class Idle(Protocol):
         """Those of a class, those that are active too."""
         ...
 
-    def forget(self, series: Iterable[Series]) -> None:
-        """Send no more zeros for these."""
-        ...
-
 
 class State(Protocol):
     """Whose series they are."""
@@ -119,11 +115,6 @@ class Maps:
                 await self._state.clock.sleep(0)
             await self._state.clock.sleep(0)
         yield END
-
-    def _forget(self, series: Sequence[Series]) -> None:
-        """Delete everything that is kept of a name."""
-        self._state.hotpath.forget(series)
-        self._state.idle.forget(series)
 
     async def _series(self, kind: Kind) -> AsyncIterator[tuple[Series, str, str]]:
         """Yield the series of a class, each with what it is called here and its value; idle ones are 0."""

@@ -21,7 +21,7 @@ from relay.admin.figures import State as Figures
 from relay.admin.guard import HOSTS
 from relay.admin.metrics import make_registry, scrape
 from relay.admin.port import Answering, Port
-from relay.config.rules import parse_address
+from relay.config.addresses import parse_address
 from relay.errors import ExitCode, Problem, RelayError, reason_of
 
 if TYPE_CHECKING:

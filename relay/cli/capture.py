@@ -15,7 +15,6 @@ import click
 
 from relay.cli.admin_port import ask, find_admin
 from relay.cli.interruption import Interruption
-from relay.cli.locating import as_size, follow, plural, progress, read_option
 from relay.cli.new_file import check_place, writable
 from relay.cli.options import ADDRESS, DURATION, SIZE, config_option
 from relay.cli.progress import follow, progress
@@ -71,9 +70,6 @@ def capture(  # noqa: PLR0913 - its options
 
     The lines are your users' data: only you can read FILE.
     """
-    seconds = math.inf if duration is None else float(read_option("--for", Seconds.parse, duration))
-    limit = int(read_option("--max-size", Size.parse, max_size))
-    address = None if listen is None else Address(*read_option("--listen", parse_address, listen))
     check_place(file, force=force)
     address = Address(*listen) if listen else None
     admin = None if address else find_admin(load(path, os.environ).config.admin, fix=_NO_PORT)

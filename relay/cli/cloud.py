@@ -7,10 +7,9 @@ import json
 
 import click
 
-from relay.cli.locating import read_option
+from relay.cli.options import ADDRESS, DURATION, Parsed
 from relay.clock import SystemClock
-from relay.config.rules import parse_address
-from relay.config.types import Seconds
+from relay.config.addresses import join_address
 from relay.errors import ExitCode, Problem, RelayError, reason_of
 from relay.jdcloud.emulator import Emulator, Fault
 
@@ -25,18 +24,18 @@ Address = tuple[str, int]
 @click.option("--access-key", default="demo", show_default=True, help="Access key that requests must be signed with.")
 @click.option("--secret-key", default="demo", show_default=True, help="Its secret.")
 @click.option("--region", default="cn-north-1", show_default=True, help="Region of the signature.")
-@click.option("--fail", multiple=True, metavar="FAULT", help="Such as 429:5% or 500:1%; may be repeated.")
-@click.option("--latency", metavar="DURATION", default="0s", help="Delay of every answer, such as 200ms.")
+@click.option("--fail", multiple=True, type=_FAULT, help="Such as 429:5% or 500:1%; may be repeated.")
+@click.option("--latency", type=DURATION, default="0s", help="Delay of every answer, such as 200ms.")
 @click.option("--json", "as_json", is_flag=True, help="Each report as JSON, one a line.")
 def cloud(  # noqa: PLR0913 - its options
-    listen: str, access_key: str, secret_key: str, region: str, *, fail: tuple[str, ...], latency: str, as_json: bool
+    listen: Address, access_key: str, secret_key: str, region: str, *, fail: Faults, latency: float, as_json: bool
 ) -> None:
     """Run a local putMetricData that checks signatures and enforces every limit."""
     asyncio.run(serve(listen, access_key, secret_key, region, fail=fail, latency=latency, as_json=as_json))
 
 
 async def serve(  # noqa: PLR0913 - the options of its command
-    listen: str, access_key: str, secret_key: str, region: str, *, fail: tuple[str, ...], latency: str, as_json: bool
+    listen: Address, access_key: str, secret_key: str, region: str, *, fail: Faults, latency: float, as_json: bool
 ) -> None:
     """Serve until cancelled, telling every ten seconds what arrived."""
     emulator = Emulator(
@@ -44,16 +43,17 @@ async def serve(  # noqa: PLR0913 - the options of its command
         secret_key=secret_key,
         region=region,
         clock=SystemClock(),
-        latency=read_option("--latency", Seconds.parse, latency),
+        latency=latency,
     )
     for fault in fail:
-        emulator.add_fault(read_option("--fail", Fault.parse, fault))
-    host, port = read_option("--listen", parse_address, listen)
+        emulator.add_fault(fault)
     try:
         url = await emulator.start(*listen)
     except OSError as error:
         problem = Problem(
-            code="RLY101", message=f"cannot bind {listen}: {reason_of(error)}", fix="choose another --listen"
+            code="RLY101",
+            message=f"cannot bind {join_address(*listen)}: {reason_of(error)}",
+            fix="choose another --listen",
         )
         raise RelayError(problem, exit_code=ExitCode.BIND_OR_STATE) from error
     endpoint = f"{url}/v1/customMetrics"

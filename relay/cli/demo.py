@@ -20,7 +20,7 @@ import msgspec
 import uvloop
 
 from relay.app import Relay
-from relay.cli.locating import read_option
+from relay.cli.options import DURATION
 from relay.cli.run import make_cloud, make_transport
 from relay.cli.witness import TextWitness, configure_log
 from relay.cli.wording import number
@@ -126,11 +126,10 @@ class Traffic:
 
 
 @click.command()
-@click.option("--for", "duration", default="30s", show_default=True, help="How long traffic runs.")
+@click.option("--for", "seconds", type=DURATION, default="30s", show_default=True, help="How long traffic runs.")
 @click.option("--json", "as_json", is_flag=True, help="What was sent and what arrived as JSON.")
-def demo(duration: str, *, as_json: bool) -> None:
+def demo(seconds: float, *, as_json: bool) -> None:
     """Run cloud, relay and traffic on loopback, and show that the books balance."""
-    seconds = float(read_option("--for", Seconds.parse, duration))
     with (
         tempfile.TemporaryDirectory(prefix="statsd-relay-demo-") as state,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
     from relay.config.schema import Config
 
-T = TypeVar("T")
-C = TypeVar("C", bound="Callable[..., None]")
-
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -81,57 +78,3 @@ def readable(directory: Path) -> Iterator[None]:
 
 def _error(message: str, fix: str) -> RelayError:
     return RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.BIND_OR_STATE)
-
-
-@contextmanager
-def progress(label: str, length: int) -> Iterator[Callable[[int], object]]:
-    """Show a bar while work goes on, on a terminal only; what is yielded is told each step."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    with click.progressbar(length=length, label=label, file=sys.stderr, update_min_steps=max(1, length // 200)) as bar:
-        yield bar.update
-
-
-def follow(step: Callable[[int], object], position: Callable[[], float]) -> Callable[[], None]:
-    """Return what moves a bar to where the work is."""
-    told = 0
-
-    def tell() -> None:
-        nonlocal told
-        now = int(position())
-        step(now - told)
-        told = now
-
-    return tell
-
-
-def read_option(option: str, parse: Callable[[str], T], text: str) -> T:
-    """Read an option's value.
-
-    Raises:
-        click.BadParameter: with the option and the rule.
-    """
-    try:
-        return parse(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint=option) from error
-
-
-def as_time(seconds: float) -> str:
-    """Return a wall time as RFC 3339 in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
-
-
-def as_size(size: float) -> str:
-    """Return bytes as people read them."""
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"
-
-
-def plural(count: int, word: str) -> str:
-    """Return `1 letter`, `2 letters`, `1 000 letters`."""
-    return f"{number(count)} {word}" if count == 1 else f"{number(count)} {word}s"

@@ -83,6 +83,24 @@ RLY122
 > `timedatectl set-ntp true`, or start chronyd; in a virtual machine, look at the host's clock.
 > Minutes are cut by this clock: points of a wrong one land in the wrong minute, or are refused.
 
+RLY131
+? A rule before it has a wider pattern: the first that matches a name is followed, and no other.
+? The same pattern twice.
+> Put the narrow rule before the wide one, or remove it; the message has the number of the one that is in its way.
+> A rule for one type, such as type = "timer", leaves the names of the other types to later rules.
+
+RLY132
+? A star beside other text in a part, as in web*: in match a star is a whole part.
+? A template has $3, and the pattern has two captures; or it has a $ that is no capture.
+? A regex with a bracket that is not closed, or with look-around or a back-reference, which no rule can have.
+> For pieces of a part use regex; the fix of the message has the regex that the glob would be.
+> In match each star is a capture, in regex each group in brackets; they are numbered from 1.
+
+RLY133
+? A quantifier inside another one, as in (a+)+, or several .* that may divide a name in many ways.
+> Write [^.]+ for one part of the name instead of .*, or use match.
+> `pip install 'statsd-relay[re2]'`: its engine takes a time linear in the name, and every regex may be used.
+
 RLY140
 ? The old file computes a value: require(...), process.env, a function. Such a file is read and never executed.
 ? It has an option of a back end or plug-in that the daemon itself does not know.

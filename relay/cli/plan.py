@@ -16,7 +16,8 @@ from relay.cli.options import config_option
 from relay.config.credentials import find_credentials
 from relay.config.loading import load
 from relay.config.locate import state_directory
-from relay.errors import RelayError
+from relay.config.running import find_running
+from relay.delivery.state_directory import StateDirectory
 from relay.supervisor.log import wants_text
 from relay.supervisor.process import Plan
 
@@ -64,24 +65,19 @@ def plan(found: list[str], path: Path | None, *, dry_run: bool, take_over: bool)
     if config.cloud.provider == "jdcloud":
         find_credentials(config.cloud, os.environ, Path.home())
     if take_over:
-        try_state_directory(state_directory(config.spool, os.environ, Path.home()))
+        try_state(state_directory(config.spool, os.environ, Path.home()))
     found.append(make_plan(config, take_over=take_over))
 
 
-def try_state_directory(path: Path | None) -> None:
-    """See that the state directory can be used: what comes here until a worker has failed at it would be lost.
+def try_state(state: Path | None) -> None:
+    """Find what would end the worker at its start, before a daemon that works loses packets to it.
 
     Raises:
-        RelayError: it cannot, other than because a relay uses it, as ours does when it is replaced.
+        RelayError: RLY101, RLY104, RLY105, the state directory cannot be used.
     """
-    from relay.delivery.state_directory import StateDirectory  # noqa: PLC0415 - only who replaces a daemon pays for it
-
-    try:
-        if path:
-            StateDirectory.open(path).close()
-    except RelayError as error:
-        if error.problems[0].code != "RLY105":
-            raise
+    is_ours = state is not None and find_running(state) == os.getppid()  # a replacement: the worker before holds it
+    if state is not None and not is_ours:
+        StateDirectory.open(state).close()
 
 
 def make_plan(config: Config, *, take_over: bool) -> str:

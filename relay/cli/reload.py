@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from relay.cli.check import credential_problems
+from relay.cli.options import config_option
 from relay.config.loading import load
 from relay.config.locate import state_directory
 from relay.config.running import find_running

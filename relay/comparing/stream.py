@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 
 from relay.comparing.graphite import Lines
+from relay.config.addresses import join_address
 from relay.errors import ExitCode, Problem, RelayError, reason_of
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ async def watch_windows(host: str, port: int) -> AsyncIterator[AsyncIterator[dic
         try:
             answer = await session.get(url)
         except (aiohttp.ClientError, OSError) as error:
-            raise _unreachable(f"no relay answers on {here}:{port}: {reason_of(error)}") from error
+            raise _unreachable(f"no relay answers on {host}:{port}: {reason_of(error)}") from error
         async with answer:
             if answer.status != 200:
                 raise _unreachable(f"{url} answers {answer.status} {(await answer.text())[:200].strip()}")

@@ -21,7 +21,7 @@ from relay.hotpath.keys import Key, Keys
 from relay.hotpath.line import SIGNS, Group, is_event, parse
 from relay.hotpath.receive import Peername, receive
 from relay.hotpath.rejects import Rejects
-from relay.hotpath.store import Settings, Store
+from relay.hotpath.store import Store
 from relay.hotpath.tee import Tee
 from relay.model import ClosedWindow, Identity, Kind, RejectedLine, Resolution, Row, Series, Sink, Tally
 

@@ -69,3 +69,9 @@ def _by_importance(line: Mapping[str, str], defaults: Mapping[str, str], first: 
     if len(found) < limits.DIMENSIONS_MAX:
         found += [(key, defaults[key]) for key in sorted(defaults) if key != "host" and key not in line]
     return found
+
+
+def of_nobody(tags: Mapping[str, str]) -> frozenset[Pair]:
+    """Return the dimensions that a series may have without a tag of its line, given `[tags]`."""
+    defaults = legal_pairs(tags.items())
+    return frozenset((*defaults.items(), *choose({}, defaults)))

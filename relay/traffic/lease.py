@@ -12,7 +12,7 @@ import json
 import threading
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from relay.errors import ExitCode, Problem, RelayError, reason_of
+from relay.errors import ExitCode, Problem, RelayError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,20 +88,8 @@ class Lease:
             self.gaps += 1
 
     def _ask(self, seconds: int) -> None:
-        host, port = self._admin
-        body = json.dumps({"to": self._to, "seconds": seconds})
-        try:
-            connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT)
-            try:
-                connection.request("POST", "/api/v1/tee", body, {"Content-Type": "application/json"})
-                answer = connection.getresponse()
-                text = answer.read(_ANSWER_MOST).decode("utf-8", "replace")
-            finally:
-                connection.close()
-        except (OSError, http.client.HTTPException) as error:
-            fix = "start it, name its file with -c, or stop it and listen in its place with --listen HOST:PORT"
-            raise _error(f"no relay answers on {host}:{port}: {reason_of(error)}", fix) from error
-        self._note(_read(answer.status, text))
+        status, text = self._post(json.dumps({"to": self._to, "seconds": seconds}).encode())
+        self._note(_read(status, text))
 
     def _note(self, copied: Copied) -> None:
         if copied.datagrams < self._now.datagrams or copied.dropped < self._now.dropped:

@@ -8,15 +8,12 @@ a series is sent again when it has been active again.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
     from relay.model import Kind, Series
-
-
-_FORGOTTEN: Final = -1
 
 
 class IdleSeries:
@@ -48,34 +45,23 @@ class IdleSeries:
             self._make_room()
 
     def rest(self) -> Iterator[Series]:
-        """Yield the series that are idle, once all active ones were noted; the next ones noted are another window's.
-
-        To be walked to its end; names may be forgotten meanwhile.
-        """
-        active = self._window
+        """Yield the series that are idle, once all active ones were noted; the next ones noted are another window's."""
+        # A copy: what is forgotten meanwhile is still of the window that closes.
+        seen, active = list(self._seen.items()), self._window
         self._window += 1
-        gone: list[Series] = []
-        for series, window in self._seen.items():
+        for series, window in seen:
             if window == active:
-                break
-            if window == _FORGOTTEN:
-                gone.append(series)
-            else:
-                yield series
-        for series in gone:
-            del self._seen[series]
+                return
+            yield series
 
-    def forget(self, series: Iterable[Series]) -> list[Series]:
-        """Send no more zeros of these series, until they are active again.
+    def known(self, kind: Kind) -> list[Series]:
+        """Return the series of a class that are active or get zeros."""
+        return [series for series in self._seen if series.kind is kind]
 
-        They are only marked: `rest` may be walking over them, a slice at a time.
-
-        Returns:
-            Those that were known.
-        """
-        found = [one for one in series if self._seen.get(one, _FORGOTTEN) != _FORGOTTEN]
-        self._seen.update(dict.fromkeys(found, _FORGOTTEN))
-        return found
+    def forget(self, series: Iterable[Series]) -> None:
+        """Send no more zeros for these."""
+        for one in series:
+            self._seen.pop(one, None)
 
     def _make_room(self) -> None:
         while len(self._seen) > self._limit:

@@ -57,7 +57,7 @@ async def test_the_table_of_a_running_relay():
         "   1    1204  web.*.request.*",
         r"   2       0  regex ^jobs\.(.+)$  never matched",
         "   3       3  old.** (timers)",
-        "no rule matched 7001 times, the newest names first:",
+        "no rule matched 7 001 times, the newest names first:",
         r"  new\x1b.name",
         "  name0",
     ]

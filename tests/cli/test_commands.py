@@ -173,9 +173,9 @@ def test_config(tmp_path):
     assert line.endswith("# STATSD_RELAY_CLOUD_NAMESPACE")
     rows = json.loads(call("config", "show", "--json").stdout)
     assert {row["origin"] for row in rows} == {"default"}
-    assert "[cloud]" in run("config", "example").stdout
-    assert "STATSD_RELAY_CLOUD_REGION=" in run("config", "env").stdout
-    keys = {row["key"]: row for row in json.loads(run("config", "env", "--json").stdout)}
+    assert "[cloud]" in call("config", "example").stdout
+    assert "STATSD_RELAY_CLOUD_REGION=" in call("config", "env").stdout
+    keys = {row["key"]: row for row in json.loads(call("config", "env", "--json").stdout)}
     assert keys["tags"]["variable"] == "STATSD_RELAY_TAGS"
     assert keys["rule.match"]["variable"] == "STATSD_RELAY_RULE"
     assert keys["window.idle"]["variable"] == "STATSD_RELAY_WINDOW_IDLE"
@@ -191,9 +191,9 @@ def test_send_and_its_standard_input():
         assert [receiver.recv(100), receiver.recv(100)] == [b"a:1|c", b"b:2|g"]
         assert call("send", "--to", to, stdin="_e{1,1}:a|b\n\nc:3|ms\n").returncode == 0
         assert [receiver.recv(100), receiver.recv(100)] == [b"_e{1,1}:a|b", b"c:3|ms"]
-        assert json.loads(run("send", "--to", to, "--unchecked", "--json", "bad").stdout) == {"to": to, "sent": 1}
+        assert json.loads(call("send", "--to", to, "--unchecked", "--json", "bad").stdout) == {"to": to, "sent": 1}
         assert receiver.recv(100) == b"bad"
-    nobody = run("send", "--to", to, "a:1|c")
+    nobody = call("send", "--to", to, "a:1|c")
     assert (nobody.returncode, nobody.stdout) == (69, "")
     assert f"cannot send argument 1 (5 bytes) to {to}: Connection refused" in nobody.stderr
     assert "nobody listens there" in nobody.stderr

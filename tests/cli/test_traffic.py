@@ -266,7 +266,7 @@ def test_wrong_input_ends_with_64(tmp_path, arguments):
     assert "Error: " in errors
     for option in ("--for", "--max-size", "--listen"):
         wrong = dict(pairwise(arguments)).get(option) in ("soon", "much", "nowhere")
-        assert (f"Invalid value for {option}: " in errors) == wrong
+        assert (f"Invalid value for '{option}': " in errors) == wrong
     assert list(tmp_path.iterdir()) == [file]
 
 

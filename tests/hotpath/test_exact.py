@@ -94,7 +94,7 @@ def test_another_bound_holds_from_the_next_window_on():
 
 def test_a_snapshot_has_the_samples_too():
     hotpath = fed(scrambled(200), exact_samples=MANY)
-    [(_, rollup)] = hotpath.snapshot(10)
+    [(_, rollup)] = [row for part in hotpath.snapshot() for row in part]
     assert rollup.quantiles.ascending() == (sorted(scrambled(200)), None)
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from relay.errors import RelayError
 from relay.listener import takeover
+from relay.listener.owner import find_owners, held_by
 from relay.listener.sockets import Address, Wanted, close_sockets, open_sockets
 from relay.listener.takeover import _borrow
 
@@ -128,3 +129,84 @@ def test_nothing_is_taken_if_another_address_cannot_be_opened(hold, monkeypatch)
         with pytest.raises(RelayError, match="cannot bind tcp"):
             open_sockets(Wanted(udp=[Address("127.0.0.1", port)], receive_buffer=1, tcp=[tcp], take_over=True))
     assert taken == []
+
+
+def drain(sock: socket.socket) -> int:
+    count = 0
+    with suppress(BlockingIOError):
+        while sock.recv(100):
+            count += 1
+    return count
+
+
+def shout(port: int, hosts: list[str]) -> None:
+    for host in hosts * 20:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"x", (host, port))
+
+
+def test_of_a_process_with_several_sockets_all_get_nothing_more(hold):
+    holder, port = hold("127.0.0.1", sockets=3)
+    held = take("127.0.0.1", port)
+    try:
+        shout(port, ["127.0.0.1"])
+        assert drain(held[0].socket) == 20
+        holder.kill()
+        holder.wait()
+        shout(port, ["127.0.0.1"])
+        assert drain(held[0].socket) == 20
+    finally:
+        close_sockets(held)
+
+
+def test_several_processes_on_one_address_are_left_alone(hold):
+    _, port = hold("127.0.0.1", sockets=2)
+    hold("127.0.0.1", sockets=2, port=port)
+    with pytest.raises(RelayError, match="one of several processes that share it"):
+        take("127.0.0.1", port)
+
+
+def test_another_relay_is_left_alone(hold):
+    _, port = hold("127.0.0.1", "-m", "relay", "run")
+    with pytest.raises(RelayError, match="is a relay, too"):
+        take("127.0.0.1", port)
+
+
+def test_both_families_of_one_socket_are_taken(hold):
+    _, port = hold("::")
+    wanted = Wanted(udp=[Address("0.0.0.0", port), Address("::", port)], receive_buffer=100_000, take_over=True)
+    held = open_sockets(wanted)
+    try:
+        shout(port, ["127.0.0.1", "::1"])
+        assert [drain(one.socket) for one in held] == [20, 20]
+    finally:
+        close_sockets(held)
+
+
+def test_an_address_of_many_and_then_all_of_them_is_taken_from_the_same(hold):
+    holder, port = hold("0.0.0.0")
+    wanted = [Address("0.0.0.0", port), Address("127.0.0.1", port)]
+    held = open_sockets(Wanted(udp=wanted, receive_buffer=100_000, take_over=True))
+    try:
+        shout(port, ["127.0.0.1"])
+        assert [drain(one.socket) for one in held] == [0, 20]
+        assert [one.giver for one in held] == [f"{NAME} (pid {holder.pid})"] * 2
+        assert [one.keeps for one in held] == ["", f"0.0.0.0:{port}"]
+    finally:
+        close_sockets(held)
+
+
+def test_an_attempt_that_fails_leaves_the_old_socket_as_it_was(hold, monkeypatch):
+    holder, port = hold("127.0.0.1")
+    monkeypatch.setattr("relay.listener.takeover._SO_ATTACH_REUSEPORT_CBPF", 9999)
+    descriptors = held_by(os.getpid())
+    with pytest.raises(RelayError, match="Protocol not available"):
+        take("127.0.0.1", port)
+    assert held_by(os.getpid()) == descriptors
+    with socket.socket(fileno=_borrow(next(find_owners(port)))) as old:
+        assert old.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT) == 0
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        with pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", port))
+    assert holder.poll() is None

@@ -1,7 +1,7 @@
 """The five minutes of deploy/MIGRATING.md, with the real npm statsd as the old daemon and an application that goes on.
 
-Nothing in the application changes, and at the end every line it sent was counted once: by the old daemon until the relay
-took its place, by the relay from then on. RELAY_SHOW_STORY=1 prints the transcript.
+Nothing in the application changes, and at the end every line it sent was counted once: by the old daemon until the
+relay took its place, by the relay from then on. RELAY_SHOW_STORY=1 prints the transcript.
 """
 
 from __future__ import annotations
