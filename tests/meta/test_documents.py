@@ -7,6 +7,7 @@ from pathlib import Path
 
 from relay.admin.metrics import RelayCollector
 from relay.errors import CODES, DROPPED_POINTS, DROPPED_SAMPLES, REJECTED_LINES
+from tests.integration.matrix import NPM, PYPI
 from tests.support.inprocess import open_relay
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +26,13 @@ def test_the_contents_of_the_reference_are_its_sections():
     sections = re.findall(r"^## (.+)$", REFERENCE, re.MULTILINE)
     anchors = [re.sub(r"[^a-z -]", "", section.lower()).replace(" ", "-") for section in sections]
     assert re.findall(r"\[([^]]+)\]\(#(.+?)\)", REFERENCE) == list(zip(sections, anchors, strict=True))
+
+
+def test_every_client_of_the_matrix_is_named_and_no_other():
+    names = {"pypi_statsd": "statsd"}
+    table = re.findall(r"^\| ([\w-]+) \| (PyPI|npm) \|", (ROOT / "deploy/MIGRATING.md").read_text(), re.MULTILINE)
+    pairs = {(names.get(pair.client, pair.client).replace("_", "-"), pair.registry) for pair in PYPI + NPM}
+    assert {(name, registry.lower()) for name, registry in table} == pairs | {("gunicorn", "pypi")}
 
 
 def test_every_error_code_is_in_the_reference_and_used():
