@@ -249,7 +249,7 @@ def test_the_spool_does_what_a_set_of_batches_does(tmp_path, monkeypatch):
         run_state_machine_as_test(
             SpoolMachine,
             settings=settings(
-                max_examples=60,
+                max_examples=30,
                 stateful_step_count=40,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),

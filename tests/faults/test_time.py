@@ -47,7 +47,9 @@ async def test_row_38_the_wall_clock_steps(clock, start, load, emulator, figure)
     figure(38, f"+1 h, -1 h, -2 s, +0.5 s: {verdict}; {len(windows)} windows, none twice")
 
 
-@pytest.mark.parametrize("offset", [-600, -601], ids=["stays open", "moves back"])
+@pytest.mark.parametrize(
+    "offset", [pytest.param(-600, id="stays open", marks=pytest.mark.full), pytest.param(-601, id="moves back")]
+)
 async def test_row_38_ten_minutes_back_are_the_limit(offset, clock, start, emulator):
     """A window of an hour: a step of ten minutes keeps it, a larger one may not lose what is in it either."""
     clock.step(1800 - time.time() % 3600)  # half past: neither step leaves the hour
