@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from relay.assembly import ingest_settings, make_encoder, make_idle, make_namer
+from relay.assembly import ingest_settings, make_encoder, make_idle, make_namer, make_rules
 from relay.clock import SystemClock
 from relay.config.schema import Cloud, Config, Limits, Window
 from relay.egress import pack_requests
@@ -105,7 +105,8 @@ async def run(case: Case) -> tuple[Closed, float, float]:
     cloud = Cloud(requests_per_minute=1_000_000)  # nothing is shed
     config = msgspec.structs.replace(Config(), window=window, limits=Limits(series=2 * case.series), cloud=cloud)
     settings, ledger = ingest_settings(config), Ledger()
-    hotpath, namer = make_hotpath(settings.hotpath, **settings.limits()), make_namer(config, notices=ledger)
+    hotpath = make_hotpath(settings.hotpath, **settings.limits())
+    namer = make_namer(config, make_rules(config), notices=ledger)
     clock, said = Slices(), list["Closed"]()
     closer = Closer(
         seconds=60,

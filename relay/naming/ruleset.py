@@ -55,7 +55,7 @@ class Effect:
         """Return a line's legal tags as they are to be: some gone, some renamed, the rule's own over all of them."""
         if not self._changes_tags:
             return pairs
-        left = {key: value for key, value in pairs.items() if not (self._removes and self._is_removed(key))}
+        left = {key: pairs[key] for key in pairs if not self._is_removed(key)} if self._removes else dict(pairs)
         for old, new in self._rename.items():
             if old in left:
                 left[new] = left.pop(old)

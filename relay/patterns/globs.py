@@ -54,6 +54,8 @@ class Glob(NamedTuple):
 
     def captures(self, name: str) -> tuple[str, ...]:
         """Return what the stars stand for in a name that it matches."""
+        if not self.stars:
+            return ()
         parts = name.split(".", len(self.parts))
         return tuple([parts[number] for number in self.stars])
 

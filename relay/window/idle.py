@@ -8,12 +8,15 @@ a series is sent again when it has been active again.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
     from relay.model import Kind, Series
+
+
+_FORGOTTEN: Final = -1
 
 
 class IdleSeries:
@@ -45,23 +48,38 @@ class IdleSeries:
             self._make_room()
 
     def rest(self) -> Iterator[Series]:
-        """Yield the series that are idle, once all active ones were noted; the next ones noted are another window's."""
-        # A copy: what is forgotten meanwhile is still of the window that closes.
-        seen, active = list(self._seen.items()), self._window
+        """Yield the series that are idle, once all active ones were noted; the next ones noted are another window's.
+
+        To be walked to its end; names may be forgotten meanwhile. A copy of 50,000 would hold the event loop for 30 ms.
+        """
+        active = self._window
         self._window += 1
-        for series, window in seen:
+        gone: list[Series] = []
+        for series, window in self._seen.items():
             if window == active:
-                return
-            yield series
+                break
+            if window == _FORGOTTEN:
+                gone.append(series)
+            else:
+                yield series
+        for series in gone:
+            self._seen.pop(series, None)
 
     def known(self, kind: Kind) -> list[Series]:
         """Return the series of a class that are active or get zeros."""
-        return [series for series in self._seen if series.kind is kind]
+        return [series for series, window in self._seen.items() if series.kind is kind and window != _FORGOTTEN]
 
-    def forget(self, series: Iterable[Series]) -> None:
-        """Send no more zeros for these."""
-        for one in series:
-            self._seen.pop(one, None)
+    def forget(self, series: Iterable[Series]) -> list[Series]:
+        """Send no more zeros of these series, until they are active again.
+
+        They are only marked: `rest` may be walking over them, a slice at a time.
+
+        Returns:
+            Those that were known.
+        """
+        found = [one for one in series if self._seen.get(one, _FORGOTTEN) != _FORGOTTEN]
+        self._seen.update(dict.fromkeys(found, _FORGOTTEN))
+        return found
 
     def _make_room(self) -> None:
         while len(self._seen) > self._limit:
