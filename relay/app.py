@@ -203,16 +203,8 @@ class Relay:
         )
 
     async def _open_admin(self) -> AdminServer:
-        return await open_admin(
-            self.config.admin,
-            self.status,
-            rules=lambda: (self.config.rule, self.namer),
-            tees=self.ingest.tees,
-            windows=self._windows,
-            open_window=lambda: self.closer.open_id,
-            waits=self._takes_over,
-            closing=self._closing,
-        )
+        admin, waits = self.config.admin, self._takes_over
+        return await open_admin(admin, self.status, windows=self._windows, waits=waits, closing=self._closing)
 
     # --- changing while running ---------------------------------------------------------------------------------------
 

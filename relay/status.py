@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from relay.hotpath.choose import HotPath
     from relay.ingest import Ingest
     from relay.listener.stream import Streams
+    from relay.listener.tee import Tees
     from relay.listener.udp import UdpListener
     from relay.model import Series, Tally
     from relay.naming import Namer
@@ -112,6 +113,16 @@ class Status:
     def listeners(self) -> Sequence[UdpListener]:
         """Datagram sockets."""
         return self.ingest.listeners
+
+    @property
+    def leases(self) -> Tees:
+        """Who leases copies."""
+        return self.ingest.tees
+
+    @property
+    def open_window(self) -> int:
+        """Id of the open window."""
+        return self.closer.open_id
 
     @property
     def tees(self) -> Sequence[tuple[int, int]]:

@@ -4,29 +4,39 @@ from __future__ import annotations
 
 import asyncio
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
     from contextlib import AsyncExitStack
 
-    from relay.admin.rules import Namer, Rule
-    from relay.admin.server import AdminServer, State
+    from relay.admin.rules import Namer
+    from relay.admin.server import AdminServer
+    from relay.admin.server import State as Served
     from relay.admin.tees import Tees
     from relay.admin.watching import Windows
     from relay.config.schema import Admin
 
+    class State(Served, Protocol):  # here: to run this would import what the thread below imports
+        """Whom the port speaks for, with all of its features."""
 
-async def open_admin(  # noqa: PLR0913 - whom each feature speaks for; app.py is the only caller
-    admin: Admin,
-    state: State,
-    *,
-    rules: Callable[[], tuple[Sequence[Rule], Namer]],
-    tees: Tees,
-    windows: Windows,
-    open_window: Callable[[], int],
-    waits: bool,
-    closing: AsyncExitStack,
+        @property
+        def namer(self) -> Namer:
+            """Who follows the rules that are in force."""
+            ...
+
+        @property
+        def leases(self) -> Tees:
+            """Who leases copies."""
+            ...
+
+        @property
+        def open_window(self) -> int:
+            """Id of the open window."""
+            ...
+
+
+async def open_admin(
+    admin: Admin, state: State, *, windows: Windows, waits: bool, closing: AsyncExitStack
 ) -> AdminServer:
     """Listen; `closing` takes what ends it.
 
@@ -35,10 +45,7 @@ async def open_admin(  # noqa: PLR0913 - whom each feature speaks for; app.py is
     Args:
         admin: addresses and hosts.
         state: whom the port speaks for.
-        rules: returns those in force, and who follows them.
-        tees: who leases copies.
         windows: who passes closed windows on.
-        open_window: returns the id of the open one.
         waits: listen as soon as the address is free, if it is not.
         closing: what is to be ended.
 
@@ -51,7 +58,11 @@ async def open_admin(  # noqa: PLR0913 - whom each feature speaks for; app.py is
     from relay.admin.tees import tee_routes  # noqa: PLC0415 - see above
     from relay.admin.windows import window_routes  # noqa: PLC0415 - see above
 
-    routes = [*rule_routes(rules), *tee_routes(tees), *window_routes(windows, open_window)]
+    routes = [
+        *rule_routes(lambda: (state.config.rule, state.namer)),
+        *tee_routes(state.leases),
+        *window_routes(windows, lambda: state.open_window),
+    ]
     server = AdminServer(listen=admin.listen, state=state, routes=routes, hosts=admin.hosts)
     closing.push_async_callback(server.stop)
     closing.callback(windows.close)
