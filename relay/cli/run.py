@@ -239,7 +239,7 @@ def _open_transport(cloud: Cloud) -> HttpTransport | LineTransport:
     if cloud.provider == "stdout":
         return LineTransport(sys.stdout.buffer)
     if cloud.provider == "file":
-        return LineTransport(Path(cloud.file).open("ab"))
+        return LineTransport(os.fdopen(_open_owned(cloud.file), "ab"), closes=True)
     return HttpTransport(
         timeout=cloud.timeout,
         connect_timeout=cloud.connect_timeout,
@@ -247,6 +247,11 @@ def _open_transport(cloud: Cloud) -> HttpTransport | LineTransport:
         ca_file=cloud.ca_file,
         proxy=cloud.proxy,
     )
+
+
+def _open_owned(path: str) -> int:
+    """Open a file for appending that only this user may read: the names of metrics are in it."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
 def make_witness(loaded: Loaded, credentials: Credentials | None, *, sockets: str = "own") -> Witness:

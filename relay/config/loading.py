@@ -107,6 +107,10 @@ def _check(config: Config, settings: Mapping[str, Setting], values: Mapping[str,
         if message:
             place = settings[key].place if key in settings else UNKNOWN
             report.add(place, f"{key} {message}", default_of(key))
+    if config.cloud.provider == "file" and not config.cloud.file:
+        message = 'cloud.file is missing: provider = "file" writes requests there'
+        fix = 'name a path: file = "/var/tmp/requests.ndjson"'
+        report.add(settings["cloud.provider"].place, message, fix, "RLY110")
     broken = {element_of(key) for key in settings.keys() - values.keys()}
     for fault in find_faults(config):
         element = element_of(fault.key)

@@ -181,7 +181,7 @@ class Cloud(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     provider: Annotated[
         Literal["jdcloud", "file", "stdout"], help_("file and stdout write the requests instead of sending them")
     ] = "jdcloud"
-    file: Annotated[str, help_('path for provider = "file"')] = "statsd-relay.ndjson"
+    file: Annotated[str, help_('path for provider = "file", made readable by this user alone')] = ""
     region: Annotated[str, help_("cn-north-1, cn-east-1, cn-east-2, cn-south-1")] = ""
     namespace: Annotated[str, help_("namespace in Cloud Monitor")] = "statsd"
     endpoint: Annotated[str, help_("URL of putMetricData; plain http only to loopback or an internal endpoint")] = (

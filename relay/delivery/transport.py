@@ -199,8 +199,15 @@ def _describe(error: BaseException) -> str:
 class LineTransport:
     """State: a stream that takes one request body a line, for `--dry-run`, stdout and files; never refuses."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, *, closes: bool = False) -> None:
+        """Join them.
+
+        Args:
+            stream: takes the bodies.
+            closes: whether the stream ends with the transport; standard output does not.
+        """
         self._stream = stream
+        self._closes = closes
 
     def __repr__(self) -> str:
         """Report the stream."""
@@ -223,4 +230,6 @@ class LineTransport:
         self._stream.flush()
 
     async def close(self) -> None:
-        """Leave the stream to its owner."""
+        """End the stream, unless it is its owner's."""
+        if self._closes:
+            self._stream.close()

@@ -13,7 +13,7 @@ from relay.errors import RelayError
 
 def run(tmp_path, state, *options: str) -> list[str]:
     file = tmp_path / "relay.toml"
-    file.write_text(f'[cloud]\nprovider = "file"\n[spool]\npath = "{state}"\n')
+    file.write_text(f'[cloud]\nprovider = "stdout"\n[spool]\npath = "{state}"\n')
     found: list[str] = []
     plan.main(["-c", str(file), *options], standalone_mode=False, obj=found)
     return found

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import nullcontext
 
 import pytest
 
 from relay.cli import plan
-from relay.cli.run import prepare_start
+from relay.cli.run import make_transport, prepare_start
+from relay.config.schema import Cloud
 from relay.delivery.state_directory import StateDirectory
 from relay.errors import ConfigError, RelayError
 from relay.proven import Proven
@@ -85,3 +87,9 @@ def test_before_an_address_is_taken_over_the_state_directory_is_tried(tmp_path, 
     held.close()
     plan.try_state(tmp_path / "state")
     plan.try_state(None)
+
+
+async def test_requests_written_to_a_file_are_for_this_user_alone(tmp_path):
+    transport = make_transport(Cloud(provider="file", file=str(tmp_path / "requests.ndjson")))
+    await transport.close()
+    assert stat.S_IMODE((tmp_path / "requests.ndjson").stat().st_mode) == 0o600

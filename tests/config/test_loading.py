@@ -379,3 +379,9 @@ def test_a_file_that_shows_its_secret_to_everybody(tmp_path):
     path = write(tmp_path, '[cloud]\nsecret_key = "${KEY}"\n')
     path.chmod(0o644)
     assert load(path, {"KEY": "s3cret"}).warnings == ()
+
+
+def test_a_file_to_write_requests_to_must_be_named(tmp_path):
+    [problem] = problems(tmp_path, '[cloud]\nprovider = "file"\n')
+    assert (problem.code, problem.line, problem.message.partition(":")[0]) == ("RLY110", 2, "cloud.file is missing")
+    assert problem.fix
