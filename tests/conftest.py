@@ -1,4 +1,4 @@
-"""Fixtures of every test: virtual time, a cloud, and one contract with two implementations."""
+"""Fixtures of every test: virtual time, a cloud, and one contract with two implementations. How many run at once."""
 
 from __future__ import annotations
 
@@ -6,11 +6,24 @@ import os
 
 import pytest
 
+from tests.faults.table import Table
 from tests.support import hotpath
 from tests.support.clock import VirtualClock
 
 BOTH = ("hotpath", "integration", "listener")
 """Folders whose tests run on both hot paths."""
+
+
+def pytest_configure(config):
+    """Let the process that prints collect the figures of the fault tests."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Table(), "faults")
+
+
+def pytest_xdist_auto_num_workers(config):
+    """Use two processes a core for all tests, since half of their time is waiting; one process for a part of them."""
+    is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.keyword
+    return 2 * (os.cpu_count() or 1) if is_whole else 0
 
 
 @pytest.fixture

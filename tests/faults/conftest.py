@@ -1,4 +1,4 @@
-"""Fixtures of the fault tests, and the table of all rows at the end of the run. README.md says how to write one."""
+"""Fixtures of the fault tests. README.md says how to write one; the table of all rows is table.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.table import HERE, Table
+from tests.faults.table import HERE
 from tests.support.canary import Canary
 from tests.support.load import Load
 from tests.support.relay import SECRET, RelayProcess, environment, free_port
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 TIMEOUTS = {"soak": 1800, "full": 900, "fast": 180}
 """Seconds a test of a tier may take: its waits are bounded by themselves, this only catches what hangs."""
-_TABLE = pytest.StashKey[Table]()
 
 
 @pytest.fixture
@@ -94,43 +93,9 @@ def load():
         generator.kill()
 
 
-# --- the table -------------------------------------------------------------------------------------------------------
-
-
-def pytest_collection_modifyitems(config, items):
+def pytest_collection_modifyitems(items):
     """Give each test of this folder the time of its tier."""
     for item in items:
         if item.path.parent == HERE and not item.get_closest_marker("timeout"):
             tier = next((tier for tier in ("soak", "full") if item.get_closest_marker(tier)), "fast")
             item.add_marker(pytest.mark.timeout(TIMEOUTS[tier]))
-
-
-def pytest_deselected(items):
-    """Remember what another tier runs."""
-    for item in items:
-        if item.path.parent == HERE:
-            item.config.stash.setdefault(_TABLE, Table()).leave_out([item])
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item):
-    """Remember outcomes and figures."""
-    report = yield
-    item.config.stash.setdefault(_TABLE, Table()).add(report)
-    return report
-
-
-def pytest_terminal_summary(terminalreporter, config):
-    """Print the table; with every row if the whole folder took part."""
-    table = config.stash.get(_TABLE, None)
-    if not table:
-        return
-    arguments = [argument.partition("::")[0].rstrip("/") for argument in config.args if "::" not in argument]
-    whole = any((config.invocation_params.dir / argument).resolve() in (HERE, *HERE.parents) for argument in arguments)
-    terminalreporter.section("faults")
-    for line in table.lines(whole=whole and not config.option.keyword):
-        terminalreporter.write_line(line)
-    files, size = (sum(figures) for figures in zip((0, 0), *table.searched, strict=True))
-    terminalreporter.write_line(
-        f"secret canary: {files} files searched, {size / 1e6:.1f} MB, 0 hits in tests that passed"
-    )

@@ -1,11 +1,12 @@
 """The table at the end of a run: row | fault | test | outcome | figures.
 
-State is one object per pytest session. Figures travel as user properties of the test's reports, so the table is
-complete with any reporter.
+State is one object per pytest session, in the process that prints. Figures travel as user properties of the test's
+reports, so the table is complete with any reporter, and when tests run in several processes.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -14,18 +15,21 @@ from pathlib import Path
 from tests.faults.rows import ROWS, SOAK
 
 HERE = Path(__file__).parent
-_TEST = re.compile(r"def (test_(?:row_(\d\d)|soak)_\w+)")
-_ROW = re.compile(r"test_(row_\d\d|soak)_")
+_ROW = re.compile(r"test_(?:row_(\d\d)|soak)_")
+_TIER = re.compile(r"pytest\.mark\.(full|soak)$", re.MULTILINE)
 _HEAD = ("row", "fault", "test", "outcome", "figures")
 _WIDEST = 70
 
 
-def row_tests() -> dict[int, list[str]]:
-    """Return the names of the tests of each row, as the files of this folder have them."""
-    found: dict[int, list[str]] = {row: [] for row in ROWS}
+def row_tests() -> dict[int, dict[str, str]]:
+    """Return the tests of each row, as the files of this folder have them: name -> tier, if not the fast one."""
+    found: dict[int, dict[str, str]] = {row: {} for row in ROWS}
     for path in sorted(HERE.glob("test_*.py")):
-        for name, row in _TEST.findall(path.read_text()):
-            found.setdefault(int(row or SOAK), []).append(name)
+        for node in ast.parse(path.read_text()).body:
+            row = _ROW.match(getattr(node, "name", ""))
+            if row:
+                tier = _TIER.search("\n".join(map(ast.unparse, node.decorator_list)))
+                found.setdefault(int(row[1] or SOAK), {})[node.name] = tier[1] if tier else ""
     return found
 
 
@@ -38,8 +42,10 @@ class Table:
     searched: list[tuple[int, int]] = field(default_factory=list)
     """Files and bytes in which each test's secrets were looked for."""
 
-    def add(self, report) -> None:
+    def pytest_runtest_logreport(self, report) -> None:
         """Take a report of a phase; what happened first counts: a setup that fails has no call."""
+        if not report.nodeid.startswith("tests/faults/"):
+            return
         name = _name(report.nodeid)
         if report.when == "call" or report.outcome != "passed":
             self.outcomes[name].append(_outcome(report))
@@ -50,34 +56,40 @@ class Table:
                 elif key == "figure" and value[1] not in self.figures[value[0], name]:
                     self.figures[value[0], name].append(value[1])
 
-    def __bool__(self) -> bool:
-        return any(_ROW.match(name) for name in self.outcomes)
-
-    def leave_out(self, items) -> None:
-        """Take tests that another tier runs."""
-        for item in items:
-            tier = next((tier for tier in ("soak", "full") if item.get_closest_marker(tier)), "not selected")
-            self.outcomes[_name(item.nodeid)].append(f"not run: -m {tier}" if tier != "not selected" else tier)
+    def pytest_terminal_summary(self, terminalreporter, config) -> None:
+        """Print the table; with every row if the whole folder took part."""
+        if not any(map(_ROW.match, self.outcomes)):
+            return
+        places = {(config.invocation_params.dir / argument).resolve() for argument in config.args}
+        whole = not places.isdisjoint((HERE, *HERE.parents)) and not config.option.keyword
+        terminalreporter.section("faults")
+        for line in self.lines(whole=whole):
+            terminalreporter.write_line(line)
+        files, size = (sum(figures) for figures in zip((0, 0), *self.searched, strict=True))
+        terminalreporter.write_line(
+            f"secret canary: {files} files searched, {size / 1e6:.1f} MB, 0 hits in tests that passed"
+        )
 
     def lines(self, *, whole: bool) -> list[str]:
         """Return the table; rows nobody ran are left out unless the whole folder was."""
         cells: list[tuple[str, ...]] = [_HEAD]
         for row, names in sorted(row_tests().items()):
-            for number, name in enumerate(names or [""]):
+            for number, (name, tier) in enumerate((names or {"": ""}).items()):
                 if whole or name in self.outcomes:
-                    cells.append(self._cells(row, name, first=number == 0))
+                    cells.append(self._cells(row, name, tier, first=number == 0))
         widths = [min(_WIDEST, max(len(line[column]) for line in cells)) for column in range(len(_HEAD) - 1)]
         return [
             " | ".join([*(cell[:width].ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]])
             for line in cells
         ]
 
-    def _cells(self, row: int, name: str, *, first: bool) -> tuple[str, ...]:
+    def _cells(self, row: int, name: str, tier: str, *, first: bool) -> tuple[str, ...]:
         fault = ROWS.get(row, "not in the list") if first else ""
         if not name:
             return str(row), fault, "-", "MISSING", ""
         figures = [text for (of, test), texts in self.figures.items() if test == name and of == row for text in texts]
-        return str(row), fault, name, _sum_up(self.outcomes.get(name, ["not run"])), "; ".join(figures)
+        not_run = f"not run: -m {tier}" if tier else "not run"
+        return str(row), fault, name, _sum_up(self.outcomes.get(name, [not_run])), "; ".join(figures)
 
 
 def _name(nodeid: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -30,13 +31,19 @@ def install() -> Path:
     Only unix-dgram, which hot-shots needs for Unix sockets, may run its script: it compiles.
     """
     modules, wanted, had = DIRECTORY / "node_modules", CLIENTS / "package.json", DIRECTORY / "package.json"
+    DIRECTORY.mkdir(exist_ok=True)
+    with (DIRECTORY / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes
+        _install(modules, wanted, had)
+    return modules
+
+
+def _install(modules: Path, wanted: Path, had: Path) -> None:
     if not modules.is_dir() or not had.is_file() or had.read_bytes() != wanted.read_bytes():
-        DIRECTORY.mkdir(exist_ok=True)
         quiet = ("--no-audit", "--no-fund", "--no-package-lock")
         shutil.copy(wanted, had)
         _npm("install", "--ignore-scripts", *quiet)
         _npm("rebuild", "unix-dgram")
-    return modules
 
 
 def _npm(*arguments: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -32,11 +33,18 @@ def make_emulator(**changes) -> Emulator:
     return Emulator(**{**settings, **changes})
 
 
+_DICE = random.SystemRandom()  # the seed of the other one is the same in every process of the tests
+PORTS = range(10_000, 30_000)
+"""Below those that the system gives to sockets without a port, so that a relay finds its own again after a restart."""
+
+
 def free_port(kind: int = socket.SOCK_DGRAM) -> int:
-    """Return a port of loopback that was free a moment ago: a relay that is started again needs the same one."""
-    with socket.socket(socket.AF_INET, kind) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+    """Return a port of loopback that is free, and that no other process of the tests is likely to draw."""
+    while True:
+        port = _DICE.choice(PORTS)
+        with socket.socket(socket.AF_INET, kind) as sock, suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 def environment(endpoint: str, state: Path | str, **settings: str) -> dict[str, str]:
