@@ -33,7 +33,7 @@ def row_tests() -> dict[int, dict[str, str]]:
     return found
 
 
-@dataclass
+@dataclass(eq=False)
 class Table:
     """State: outcomes and figures by test."""
 
