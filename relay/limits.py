@@ -98,7 +98,18 @@ def fit(text: str, suffix: str = "", *, limit: int = NAME_BYTES) -> str:
         suffix: ASCII, a few bytes; always kept whole.
         limit: bytes, at least 9 more than the suffix has.
     """
-    if len(text) + len(suffix) <= limit:
-        return text + suffix
-    tail = f".{xxhash.xxh32_hexdigest(text.encode())}{suffix}"
+    whole = text + suffix
+    return whole if len(whole) <= limit else cut(text, suffix, of=text, limit=limit)
+
+
+def cut(text: str, suffix: str = "", *, of: str, limit: int) -> str:
+    """Return as much of `text` as `limit` bytes take with the suffix and the hash of another text.
+
+    Args:
+        text: ASCII.
+        suffix: ASCII; kept whole.
+        of: what must stay different from others: `text` stands for it.
+        limit: bytes.
+    """
+    tail = f".{xxhash.xxh32_hexdigest(of.encode())}{suffix}"
     return text[: limit - len(tail)] + tail

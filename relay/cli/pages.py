@@ -133,8 +133,9 @@ RLY301
 > `relay_rejected_lines_total` counts by reason. In a log, further ones of a reason are only counted.
 
 RLY302
-? Names with blanks, `/` or `-`, which become `_`, or other characters, which are dropped.
+? Names with blanks, `/` or `-`, which become `_`, or other characters of ASCII, which are dropped.
 ? Tag values with any of these: each becomes `_`.
+? Characters beyond ASCII: a dotted part with one becomes `xn__` and its Punycode.
 > `statsd-relay explain NAME` shows what a name becomes. Names that become the same are added up.
 > Nothing needs to be done. With [listen] names = "strict" such samples are dropped instead.
 

@@ -11,7 +11,7 @@ from relay.cli.wording import as_time
 from relay.config.types import to_toml
 from relay.hotpath.explain import escape, show
 from relay.model import Kind, Resolution
-from relay.naming.characters import clean_name, clean_value
+from relay.naming.characters import clean_key, clean_name, clean_value, has_illegal, has_others
 from relay.naming.dimensions import NOBODY, legal_pairs
 
 if TYPE_CHECKING:
@@ -139,8 +139,7 @@ def _name(trace: Trace, series: Series) -> Iterator[Row]:
     sent = series.metric.removesuffix(f".{series.kind}") if series.derived else series.metric
     clean = clean_name(trace.metric)
     reasons = [] if trace.metric == trace.name else [f"rule {trace.rule}"]
-    if clean != trace.metric:
-        reasons.append("what the API does not take becomes _ or goes")
+    reasons += _rewriting(trace.metric)
     if sent != clean and sent.endswith(clean):
         reasons.append(f"prefix {sent.removesuffix(clean)}")
     elif sent != clean:
@@ -149,8 +148,15 @@ def _name(trace: Trace, series: Series) -> Iterator[Row]:
         yield Row("name", f"{escape(trace.name.encode())} becomes {sent}: {', '.join(reasons)}")
 
 
+def _rewriting(text: str) -> Iterator[str]:
+    if has_illegal(text):
+        yield "what the API does not take becomes _ or goes"
+    if has_others(text):
+        yield "parts that are not ASCII become xn__ and their Punycode"
+
+
 def _cleaned(tags: Sequence[Pair]) -> Iterator[Row]:
-    legal = [(clean_name(key), clean_value(value)) for key, value in tags]
+    legal = [(clean_key(key), clean_value(value)) for key, value in tags]
     last = {pair[0]: number for number, pair in enumerate(legal) if all(pair)}
     for number, (tag, pair) in enumerate(zip(tags, legal, strict=True)):
         if not all(pair):
@@ -158,7 +164,8 @@ def _cleaned(tags: Sequence[Pair]) -> Iterator[Row]:
         elif last[pair[0]] != number:
             yield Row("removed", f"{_pairs([tag])}: its key comes again")
         elif pair != tag:
-            yield Row("rewritten", f"{_pairs([tag])} becomes {_pairs([pair])}")
+            why = ": what is not ASCII becomes xn__ and its Punycode" if has_others("".join(tag)) else ""
+            yield Row("rewritten", f"{_pairs([tag])} becomes {_pairs([pair])}{why}")
 
 
 def _removed(trace: Trace, series: Series, defaults: Mapping[str, str]) -> Iterator[Row]:

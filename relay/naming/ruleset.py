@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from relay.config.schema_lists import Rule
 from relay.model import Kind
-from relay.naming.characters import clean_name, clean_value
+from relay.naming.characters import clean_key, clean_value
 from relay.patterns.globs import NEVER, Glob, GlobTree
 from relay.patterns.regexes import Regex
 from relay.patterns.templates import Template
@@ -30,10 +30,10 @@ class Effect:
         self.namespace = rule.namespace
         self._metric = Template(rule.metric, groups) if rule.metric else None
         self._tags = [(key, Template(text, groups)) for key, text in rule.tags.items()]
-        self._keep = [clean_name(key) for key in rule.keep_tags]
-        self._drop = {clean_name(key) for key in rule.drop_tags} - set(self._keep)
+        self._keep = [clean_key(key) for key in rule.keep_tags]
+        self._drop = {clean_key(key) for key in rule.drop_tags} - set(self._keep)
         self._drops_others = _ALL in rule.drop_tags
-        self._rename = {clean_name(old): new for old, new in rule.rename_tags.items()}
+        self._rename = {clean_key(old): new for old, new in rule.rename_tags.items()}
         self._removes = bool(rule.drop_tags)
         self._changes_tags = bool(self._tags or self._removes or self._rename)
         self.first = tuple(dict.fromkeys([*rule.tags, *(self._rename.get(key, key) for key in self._keep)]))

@@ -17,6 +17,9 @@ from relay.model import Kind
 NOW = 1_764_000_030.0
 LONG = "x" * 300
 LATE_GAUGE = "late_gauge: its time lies in another window: it is not this one's last value"
+ASCII = "what the API does not take becomes _ or goes"
+TAG = "what is not ASCII becomes xn__ and its Punycode"
+PUNYCODE = "parts that are not ASCII become xn__ and their Punycode"
 CONFIG = Config(tags={"host": "h"})
 
 
@@ -58,6 +61,9 @@ def changed(**changes) -> Config:
         (b"a b/c:1|c", "name", "a b/c becomes a_b_c: what the API does not take becomes _ or goes"),
         (LONG.encode() + b":1|c", "name", f"{LONG} becomes {LONG[:246]}.7d4c4392: cut to 255 bytes with a hash"),
         (b"a:1|c|#a-b:c d", "rewritten", "a-b=c d becomes a_b=c_d"),
+        ("näme:1|c".encode(), "name", rf"n\xc3\xa4me becomes xn__nme_qla: {PUNYCODE}"),
+        ("a b.ä:1|c".encode(), "name", rf"a b.\xc3\xa4 becomes a_b.xn__4ca: {ASCII}, {PUNYCODE}"),
+        ("a:1|c|#k:ä".encode(), "rewritten", rf"k=\xc3\xa4 becomes k=xn__4ca: {TAG}"),
         (b"a:1|c|#k:", "removed", "k=: nothing legal is left of its key or value"),
         (b"a;k=0:1|c|#k:1,k:", "removed", "k=0: its key comes again|k=: nothing legal is left of its key or value"),
         (b"a:1|c|#f:1,e:1,d:1,c:1,b:1", "removed", "f: the API takes 5 tags, 255 bytes in all"),
@@ -69,7 +75,7 @@ def changed(**changes) -> Config:
         (b"a:1|c|T1", "dropped", "too_old: its time is older than [cloud] max_age"),
         (b"a:1|c|T1764009999", "dropped", "too_far_ahead: its time lies over a minute ahead"),
         (b"_e{1,1}:a|b", "event", "a DogStatsD event or service check is counted, and makes no metric"),
-        ("é:1|c".encode(), "rejected", "empty_name: there is no name, or nothing legal is left of it"),
+        (b"\xe9:1|c", "rejected", "empty_name: there is no name, or nothing legal is left of it"),
         (b"a:1|c\r", "counter", "1"),
     ],
 )  # fmt: skip
