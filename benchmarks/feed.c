@@ -32,8 +32,8 @@ static double now(void) {
 int main(int count, char **arguments) {
     static uint8_t text[64 << 20];
     static datagram datagrams[1 << 20];
-    settings settings = {.exact_samples = QUANTILE_EXACT, .series_limit = 2000000, .series_per_metric = 2000000, .alias_limit = 8000000,
-                         .memory = (size_t)4 << 30, .window_seconds = 60, .max_age = 86400, .secret = {1, 2, 3, 4}};
+    settings settings = {.exact_samples = QUANTILE_EXACT, .gauge_deltas = true, .series_limit = 2000000,
+                         .series_per_metric = 2000000, .alias_limit = 8000000, .memory = (size_t)4 << 30, .window_seconds = 60, .max_age = 86400, .secret = {1, 2, 3, 4}};
     for (unsigned kind = 0; kind < KINDS; kind++)
         settings.catch_all[kind] = (series_name){text_of("overflow"), {NULL, 0}, kind, false};
     hotpath *self = hotpath_new(&settings);

@@ -125,6 +125,7 @@ def ingest_settings(config: Config) -> IngestSettings:
         max_age=float(config.cloud.max_age),
         idle_gauge_ttl=config.window.idle_gauge_ttl(),
         exact_samples=config.window.exact_samples(),
+        gauge_deltas=config.listen.gauge_deltas,
         catch_all=[namer.overflow(kind) for kind in Kind],
         allow=config.listen.allow,
         receive_buffer=int(config.listen.receive_buffer),

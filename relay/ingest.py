@@ -41,6 +41,7 @@ class IngestSettings(NamedTuple):
     max_age: float
     idle_gauge_ttl: float
     exact_samples: int
+    gauge_deltas: bool
     catch_all: Sequence[Series]
     """The series of last resort, in the order of `Kind`."""
     allow: Sequence[str]
@@ -79,6 +80,7 @@ class IngestSettings(NamedTuple):
             "max_age": self.max_age,
             "idle_gauge_ttl": self.idle_gauge_ttl,
             "exact_samples": self.exact_samples,
+            "gauge_deltas": self.gauge_deltas,
             "catch_all": self.overflow(),
         }
 

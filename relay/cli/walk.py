@@ -21,7 +21,7 @@ from relay.naming.tags import split_inline
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from relay.config.schema import Config
+    from relay.config.schema import Config, Listen
     from relay.hotpath.line import Group
     from relay.model import Tally
     from relay.naming import Namer
@@ -50,6 +50,8 @@ class Part:
     kind: Kind
     values: list[str]
     """As they came."""
+    delta: bool | None
+    """Whether a sign makes a value a change of the gauge's last one; None: none has a sign, or it is no gauge."""
     rate: str
     """As it came; "" if there was none."""
     weight: float
@@ -102,6 +104,7 @@ def _plain(part: Part) -> dict[str, Any]:
     return {
         "type": part.kind,
         "values": part.values,
+        "delta": part.delta,
         "rate": part.rate,
         "weight": part.weight,
         "time": part.time,
@@ -153,7 +156,7 @@ def _walk(config: Config, rules: Ruleset, line: bytes, now: float) -> Walk:
         why=why,
         at=at,
         late=tally.samples_late > 0,
-        parts=_parts(line, namer, config.listen.dialects),
+        parts=_parts(line, namer, config.listen),
         points=points,
     )
 
@@ -174,7 +177,7 @@ def _send(config: Config, namer: Namer, line: bytes, now: float) -> tuple[Tally,
     return hotpath.tally(), [json.loads(point.body) for point in encoding]
 
 
-def _parts(line: bytes, namer: Namer, dialects: Collection[str]) -> list[Part]:
+def _parts(line: bytes, namer: Namer, listen: Listen) -> list[Part]:
     """Return what stands in a line by the grammar; `namer` knows its names."""
     parsed = parse(line)
     if isinstance(parsed, str):
@@ -182,15 +185,22 @@ def _parts(line: bytes, namer: Namer, dialects: Collection[str]) -> list[Part]:
     found = []
     for group, own in zip(parsed.groups, sections(line), strict=True):
         identity = Identity(parsed.name, group.kind, group.tags)
-        found.append(_part(group, own, namer.trace(identity), off=_off(identity, dialects)))
+        delta = listen.gauge_deltas if _is_signed(group) else None
+        off = _off(identity, listen.dialects)
+        found.append(_part(group, own, namer.trace(identity), delta=delta, off=off))
     return found
 
 
-def _part(group: Group, own: Sequence[bytes], trace: Trace, *, off: str) -> Part:
+def _is_signed(group: Group) -> bool:
+    return group.kind is Kind.GAUGE and any(value.startswith((b"+", b"-")) for value in group.values)
+
+
+def _part(group: Group, own: Sequence[bytes], trace: Trace, *, delta: bool | None, off: str) -> Part:
     rates = [section[1:] for section in own if section.startswith(b"@")]
     return Part(
         kind=group.kind,
         values=[escape(value) for value in group.values],
+        delta=delta,
         rate=escape(rates[-1]) if rates else "",
         weight=group.weight,
         time=group.timestamp,

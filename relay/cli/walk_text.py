@@ -28,6 +28,11 @@ _MOST: Final = 8
 """Values of a packed line that are shown."""
 _LABEL: Final = 12
 """Columns."""
+_SIGNED: Final = {
+    True: ", a change of its last value, which is 0 here ([listen] gauge_deltas = true)",
+    False: ", its value: a sign makes no change of the last one ([listen] gauge_deltas = false)",
+}
+"""What a sign before a gauge's number means."""
 _DROPPED: Final = {
     "rule": "this is what the rule asks for",
     "no_legal_name": 'the name has characters that the API does not take, and [listen] names = "strict"',
@@ -94,8 +99,8 @@ def _received(part: Part) -> Iterator[Row]:
 def _values(part: Part) -> str:
     more = len(part.values) - _MOST
     text = " ".join(part.values[:_MOST]) + (f" and {more} more" if more > 0 else "")
-    if part.kind is Kind.GAUGE and part.values[0].startswith(("+", "-")):
-        text += ", a change of its last value, which is 0 here"
+    if part.delta is not None:
+        text += _SIGNED[part.delta]
     if part.rate and part.kind in (Kind.GAUGE, Kind.SET):
         return f"{text}; its rate says nothing"
     return f"{text}, rate {part.rate}: weight {part.weight:g}" if part.rate else text

@@ -23,7 +23,7 @@ _CREDENTIALS: Final = (
     "token_encoding", "profile",
 )  # fmt: skip
 _AT_ONCE: Final = frozenset({"log.format", "log.level", "config.watch", *(f"cloud.{name}" for name in _CREDENTIALS)})
-_AT_EDGE: Final = frozenset({"listen.allow", "listen.dialects", "listen.names"})
+_AT_EDGE: Final = frozenset({"listen.allow", "listen.dialects", "listen.gauge_deltas", "listen.names"})
 _AT_EDGE_TABLES: Final = frozenset({"names", "tags", "limits", "cloud", "window", "rule", "tee"})
 _NAMING: Final = frozenset({"names", "tags", "rule", "listen.dialects", "listen.names"})
 _REPLACING: Final = frozenset({

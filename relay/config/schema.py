@@ -66,6 +66,9 @@ class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         list[Literal["statsd", "dogstatsd", "graphite", "influx", "librato", "signalfx"]],
         help_("inline tag styles that are understood in names"),
     ] = field(default_factory=lambda: ["statsd", "dogstatsd", "graphite", "influx"])
+    gauge_deltas: Annotated[
+        bool, help_("true: +n and -n change a gauge; false: a number with a sign is its value, as gostatsd reads it")
+    ] = True
     names: Annotated[
         Literal["clean", "strict"], help_("clean: rewrite illegal characters; strict: drop such samples")
     ] = "clean"

@@ -18,7 +18,7 @@ from relay.hotpath.counts import Counts
 from relay.hotpath.door import Door
 from relay.hotpath.identities import Provisional
 from relay.hotpath.keys import Key, Keys
-from relay.hotpath.line import SIGNS, Group, is_event, parse
+from relay.hotpath.line import Group, is_event, parse
 from relay.hotpath.receive import Peername, receive
 from relay.hotpath.rejects import Rejects
 from relay.hotpath.store import Store
@@ -185,7 +185,7 @@ class PythonHotPath:
         for group, answer in zip(groups, answers, strict=True):
             if isinstance(answer, Sink) and answer.rejects:
                 return answer.reason
-            is_delta = group.kind is Kind.GAUGE and any(value[0] in SIGNS for value in group.values)
+            is_delta = group.kind is Kind.GAUGE and any(value[0] in self._store.signs for value in group.values)
             if is_delta and isinstance(answer, Resolution) and self._store.place(answer)[2]:
                 return "series_limit"
         return ""

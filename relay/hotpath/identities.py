@@ -11,7 +11,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from relay.hotpath.cell import Cell, finite
-from relay.hotpath.line import SIGNS
 from relay.model import Identity, Kind, Resolution, Sink
 
 if TYPE_CHECKING:
@@ -21,11 +20,11 @@ _OVERHEAD: Final = 400
 """Bytes of an entry besides the identity's own."""
 
 
-def gauge_values(values: Sequence[bytes], base: float) -> list[float]:
-    """Return the gauge after each value: a signed one is a delta on what was before."""
+def gauge_values(values: Sequence[bytes], base: float, signs: bytes) -> list[float]:
+    """Return the gauge after each value: one with such a sign is a delta on what was before."""
     numbers: list[float] = []
     for value in values:
-        base = finite(base + float(value)) if value[0] in SIGNS else float(value)
+        base = finite(base + float(value)) if value[0] in signs else float(value)
         numbers.append(base)
     return numbers
 
@@ -124,16 +123,16 @@ class Provisional:
         """Samples waiting, without those dropped."""
         return self.cell.samples + (self.relative.samples if self.relative else 0)
 
-    def add_gauge(self, values: Sequence[bytes], now: float) -> None:
+    def add_gauge(self, values: Sequence[bytes], now: float, signs: bytes) -> None:
         """Add one line of a gauge."""
         first_absolute = 0
         if not self.cell.samples:
-            first_absolute = next((index for index, value in enumerate(values) if value[0] not in SIGNS), len(values))
+            first_absolute = next((index for index, value in enumerate(values) if value[0] not in signs), len(values))
         if first_absolute:
             self.relative = self.relative or Cell(Kind.GAUGE)
-            self.relative.add(gauge_values(values[:first_absolute], self.relative.last), 1.0, now)
+            self.relative.add(gauge_values(values[:first_absolute], self.relative.last, signs), 1.0, now)
         if first_absolute < len(values):
-            self.cell.add(gauge_values(values[first_absolute:], self.cell.last), 1.0, now)
+            self.cell.add(gauge_values(values[first_absolute:], self.cell.last, signs), 1.0, now)
         else:
             self.relative_lines += 1
 

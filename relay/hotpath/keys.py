@@ -11,7 +11,7 @@ from functools import partial as bind
 from typing import TYPE_CHECKING, Final
 
 from relay.hotpath.cell import finite
-from relay.hotpath.line import NUMBER_BYTES, SIGNS, read_number
+from relay.hotpath.line import NUMBER_BYTES, read_number
 from relay.model import Kind, Resolution
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Keys:
         number = read_number(value)
         if number is None:
             return False
-        if value[0] in SIGNS:
+        if value[0] in self._store.signs:
             number = finite(cell.latest() + number)
         cell.pending.append(number)
         return True

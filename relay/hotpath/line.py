@@ -24,8 +24,6 @@ KINDS: Final = {
     b"s": Kind.SET,
 }
 _NUMBER: Final = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-SIGNS: Final = b"+-"
-"""Before a gauge's number they make it a delta."""
 NUMBER_BYTES: Final = 64
 """A longer number is nobody's measurement, and reading 65,000 digits would stall the loop."""
 _SMALLEST_RATE: Final = 1e-300
@@ -39,7 +37,7 @@ class Group(NamedTuple):
 
     kind: Kind
     values: tuple[bytes, ...]
-    """Numbers, already checked, as they came (the sign of a gauge means something); a set's one member."""
+    """Numbers, already checked, as they came (a gauge's sign may make it a delta); a set's one member."""
     tags: bytes
     """The sections after `|#`, joined by commas."""
     weight: float

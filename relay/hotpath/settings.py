@@ -26,8 +26,15 @@ class Settings(TypedDict):
     """Seconds that an idle gauge repeats; 0 not at all, infinity for ever."""
     exact_samples: int
     """A timer keeps so many as they came before it uses bins: 4 times a power of two, 32,768 at most."""
+    gauge_deltas: bool
+    """A gauge's number with a sign is a delta; False: it is the value."""
     catch_all: Callable[[Kind], Series]
     """Names the series of last resort of a class."""
+
+
+def delta_signs(settings: Settings) -> bytes:
+    """Return the signs that make a gauge's number a delta."""
+    return b"+-" if settings["gauge_deltas"] else b""
 
 
 def alias_limit(settings: Settings) -> int:

@@ -14,7 +14,7 @@ from relay.hotpath import partial
 from relay.hotpath.gauges import Gauges
 from relay.hotpath.identities import Aliases, Provisional, Waiting, gauge_values
 from relay.hotpath.rows import Rows
-from relay.hotpath.settings import alias_limit
+from relay.hotpath.settings import alias_limit, delta_signs
 from relay.hotpath.table import Table
 from relay.model import ClosedWindow, Identity, Kind, Resolution, Row, Series, Sink
 
@@ -40,6 +40,8 @@ class Store:
 
     def __init__(self, settings: Settings, *, counts: Counts, rejects: Rejects) -> None:
         self._settings = settings
+        self.signs = delta_signs(settings)
+        """Before a gauge's number they make it a delta."""
         self._counts = counts
         self._rejects = rejects
         self.gauges = Gauges()
@@ -70,6 +72,7 @@ class Store:
     def configure(self, settings: Settings) -> None:
         """Set other limits; what is over a lower one stays until it is used no more."""
         self._settings = settings
+        self.signs = delta_signs(settings)
         self.aliases.set_limits(limit=alias_limit(settings), memory=settings["memory"] // _SHARE_OF_MEMORY)
         self.waiting.set_limits(**self._waiting_limits())
         self.open.set_limits(**self._table_limits())
@@ -119,7 +122,7 @@ class Store:
         self._counts.overflow += len(group.values) if overflows else 0
         cell.fold(now)
         if group.kind is Kind.GAUGE:
-            cell.add(gauge_values(group.values, self.gauges.base(series, cell)), 1.0, now)
+            cell.add(gauge_values(group.values, self.gauges.base(series, cell), self.signs), 1.0, now)
             self.gauges.keep(series, cell.last, self.open.start)
         else:
             _add_values(cell, group, now)
@@ -131,7 +134,7 @@ class Store:
             return
         waiting.late += count if fate else 0
         if group.kind is Kind.GAUGE:
-            waiting.add_gauge(group.values, now)
+            waiting.add_gauge(group.values, now, self.signs)
         else:
             _add_values(waiting.cell, group, now)
 

@@ -43,7 +43,7 @@ def changed(**changes) -> Config:
         (b"a:1|c|@0.1", "counter", "1, rate 0.1: weight 10"),
         (b"a:1:2:3|h", "timer", "1 2 3"),
         (b"a:" + b":".join([b"7"] * 20) + b"|ms", "timer", "7 7 7 7 7 7 7 7 and 12 more"),
-        (b"a:+2|g", "gauge", "+2, a change of its last value, which is 0 here"),
+        (b"a:+2|g", "gauge", "+2, a change of its last value, which is 0 here ([listen] gauge_deltas = true)"),
         (b"a:2|g|@0.5", "gauge", "2; its rate says nothing"),
         (b"a:\x1b[2J|s", "set", r"\x1b[2J"),
         (b"a:1|c", "dialect", "StatsD"),
@@ -94,6 +94,13 @@ def test_settings_that_a_line_meets():
     assert row("sent as", b"web-hits:1|c", strict) == []
     many = changed(tags={"host": "h", **dict.fromkeys("vwxyz", "1")})
     assert row("removed", b"a:1|c|#z:2", many) == ["y: the API takes 5 tags, 255 bytes in all"]
+    absolute = changed(listen=Listen(gauge_deltas=False))
+    says = "its value: a sign makes no change of the last one ([listen] gauge_deltas = false)"
+    assert row("gauge", b"a:+2|g", absolute) == [f"+2, {says}"]
+    assert row("gauge", b"a:1:-2|g", absolute) == [f"1 -2, {says}"]
+    assert row("gauge", b"a:2|g", absolute) == ["2"]
+    [point] = walk(absolute, b"a:-2:-3|g", 1_764_000_001.0).points
+    assert point["values"]["last"] == -3
     none = changed(tags={})
     assert row("dimensions", b"a:1|c", none) == ["source=statsd_relay: there is no tag, and the API wants one"]
 

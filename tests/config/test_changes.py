@@ -48,6 +48,7 @@ def changed(key: str) -> Config:
         ("limits.series", "at_edge"),
         ("listen.allow", "at_edge"),
         ("listen.dialects", "at_edge"),
+        ("listen.gauge_deltas", "at_edge"),
         ("listen.names", "at_edge"),
         ("listen.udp", "replacing"),
         ("window.seconds", "refused"),

@@ -281,6 +281,14 @@ def test_gostatsd_in_yaml_and_by_default():
     assert found["window.idle_gauges"] == "keep:5m"
 
 
+@pytest.mark.parametrize("format_", FORMATS)
+def test_a_sign_of_a_gauge_means_what_it_meant_to_the_daemon(format_):
+    draft = of_text('{"nobody": 1}', format_)
+    has_deltas = format_ in ("statsd", "statsd_exporter")
+    assert settings(draft).get("listen.gauge_deltas", True) is has_deltas
+    assert has_deltas or said(draft, "gauges with a sign").startswith("ok: listen.gauge_deltas = false")
+
+
 def test_digits_without_an_end_are_no_duration_and_take_no_time():
     began = time.process_time()
     draft = of_text("defaults: {ttl: " + "9" * 100_000 + "}\nmappings: [{match: a.*, name: a}]\n")

@@ -29,6 +29,7 @@ SETTINGS = {
     "max_age": 86_400.0,
     "idle_gauge_ttl": 120.0,
     "exact_samples": 64,
+    "gauge_deltas": True,
     "catch_all": catch_all,
 }
 

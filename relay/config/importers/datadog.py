@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from relay.config.addresses import join_address
 from relay.config.importers import datadog_profiles
+from relay.config.importers.gauges import set_without_deltas
 from relay.config.importers.percentiles import set_percentiles
 from relay.config.importers.reading import Reading
 from relay.config.importers.report import Option, changed, dropped, ok
@@ -37,6 +38,7 @@ def convert(config: Node, draft: Draft) -> None:
         config = Node({"dogstatsd_mapper_profiles": config}, config.line)
     reading = Reading(config, draft)
     _listen(reading)
+    set_without_deltas(draft)
     datadog_profiles.convert(reading)
     _percentiles(reading)
     _forward(reading)

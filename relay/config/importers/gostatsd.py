@@ -8,6 +8,7 @@ from relay import limits
 from relay.config.addresses import is_address
 from relay.config.importers import gostatsd_filters, gostatsd_numbers
 from relay.config.importers.durations import read_duration
+from relay.config.importers.gauges import set_without_deltas
 from relay.config.importers.reading import Reading
 from relay.config.importers.report import Option, by_hand, changed, dropped, ok, plain
 from relay.config.importers.tags import set_tags, words
@@ -32,6 +33,7 @@ def convert(config: Node, draft: Draft) -> None:
     lower = Node({name.lower(): node for name, node in config.members.items()}, config.line)
     reading = Reading(lower, draft)
     _listen(reading)
+    set_without_deltas(draft)
     gostatsd_numbers.convert(reading)
     gostatsd_filters.convert(reading)
     _backends(reading)

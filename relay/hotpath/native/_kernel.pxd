@@ -139,6 +139,7 @@ cdef extern from "kernel/receive.h" nogil:
         int64_t window_seconds
         double max_age, idle_gauge_ttl
         uint16_t exact_samples
+        bint gauge_deltas
         uint64_t secret[4]
         series_name catch_all[4]
     ctypedef struct counts:

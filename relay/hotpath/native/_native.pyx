@@ -304,7 +304,8 @@ cdef class NativeHotPath:
         self._set(**settings)
 
     def _set(
-        self, *, series_limit, series_per_metric, memory, window_seconds, max_age, idle_gauge_ttl, exact_samples, catch_all
+        self, *, series_limit, series_per_metric, memory, window_seconds, max_age, idle_gauge_ttl, exact_samples,
+        gauge_deltas, catch_all,
     ):
         """Make the kernel's tables with these settings, or set them."""
         cdef k.settings settings
@@ -313,7 +314,7 @@ cdef class NativeHotPath:
         settings.series_limit, settings.series_per_metric = series_limit, series_per_metric
         settings.alias_limit, settings.memory = series_limit * limits.IDENTITIES_PER_SERIES, memory
         settings.window_seconds, settings.max_age, settings.idle_gauge_ttl = window_seconds, max_age, idle_gauge_ttl
-        settings.exact_samples = exact_samples
+        settings.exact_samples, settings.gauge_deltas = exact_samples, gauge_deltas
         memcpy(settings.secret, <const char *>secret, 32)
         for number, kind in enumerate(KINDS):
             settings.catch_all[<int>number] = name_of(catch_all(kind), alive)

@@ -47,7 +47,7 @@ static inline bool fold_item(hotpath *self, const item *item, uint64_t *plain) {
     identity *identity = item->identity;
     if (UNLIKELY(identity == NULL || identity->stamp != self->stamp || identity->cell == NULL)) return false;
     if (UNLIKELY(identity->route == OVERFLOWS)) {
-        if (item->kind == GAUGE && item->relative) return false;
+        if (item->relative) return false;
         self->counts.overflow++;
     }
     cell *cell = identity->cell;
@@ -55,7 +55,7 @@ static inline bool fold_item(hotpath *self, const item *item, uint64_t *plain) {
         cell_add_member(cell, item_member(item), self->now, &self->registry.memory);
     } else {
         double value = item->value;
-        if (UNLIKELY(item->kind == GAUGE && item->relative)) value = saturate(cell->last + value);
+        if (UNLIKELY(item->relative)) value = saturate(cell->last + value);
         cell_add(cell, (enum kind)item->kind, value, item->weight, self->now, &self->registry.memory);
     }
     if (LIKELY(identity->route != WAITS)) ++*plain;
@@ -119,7 +119,7 @@ static void fold_lines(hotpath *self, lines *lines) {
 
 static void add_line(hotpath *self, lines *lines, const uint8_t *text, size_t start, size_t end, const peer *peer) {
     item *item = &lines->items[lines->used];
-    if (LIKELY(line_quick(text, &self->marks, start, end, item))) {
+    if (LIKELY(line_quick(&self->parser, text, &self->marks, start, end, item))) {
         item->peer = peer;
         item->hash = identity_hash(&self->registry.key, (enum kind)item->kind, item_name(item), item_tags(item));
         map_prefetch(&self->identities, item->hash);

@@ -18,6 +18,7 @@ static void set_limits(hotpath *self, const settings *settings) {
     registry->memory.limit = settings->memory / 2;
     self->aliases_memory.limit = self->waiting_memory.limit = settings->memory / SHARE_OF_MEMORY;
     registry->memory.exact = settings->exact_samples;
+    self->parser.gauge_deltas = settings->gauge_deltas;
 }
 
 static bool open_tables(hotpath *self, const settings *settings) {

@@ -24,6 +24,7 @@ typedef struct settings {
     int64_t window_seconds;
     double max_age, idle_gauge_ttl;
     uint16_t exact_samples;
+    bool gauge_deltas; /* a gauge's number with a sign is a delta, not a value */
     uint64_t secret[4];
     series_name catch_all[KINDS];
 } settings;

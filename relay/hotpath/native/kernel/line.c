@@ -147,7 +147,8 @@ static int read_values(const parser *parser, cursor *cursor, span values, group 
         value *value = cursor->free_values++;
         value->text = head(rest, colon);
         if (!number_read(value->text, parser->locale, &value->number)) return has_gap(values) ? NO_VALUE : BAD_VALUE;
-        value->relative = value->text.at[0] == '+' || value->text.at[0] == '-';
+        bool is_signed = value->text.at[0] == '+' || value->text.at[0] == '-';
+        value->relative = is_signed && group->kind == GAUGE && parser->gauge_deltas;
         group->count++;
         more = colon < rest.size;
         rest = tail(rest, colon + 1);

@@ -18,7 +18,7 @@
 typedef struct value {
     double number; /* without the sign's meaning for a gauge */
     span text;     /* of a set: its member */
-    bool relative; /* a sign stood before it: a delta, if the type is a gauge */
+    bool relative; /* a gauge's delta: a sign stood before it, and the parser takes that for one */
 } value;
 
 /* Values that share a type and its sections. */
@@ -45,6 +45,7 @@ typedef struct parser {
     value *values;
     group *groups;
     uint8_t *joined; /* sections of tags, joined by commas */
+    bool gauge_deltas; /* a gauge's number with a sign is a delta, not a value */
 } parser;
 
 bool parser_init(parser *parser);
@@ -96,7 +97,8 @@ static const uint8_t KIND_OF_LETTER[256] = {
     ['c'] = COUNTER + 1, ['m'] = TIMER + 1, ['h'] = TIMER + 1, ['d'] = TIMER + 1, ['g'] = GAUGE + 1, ['s'] = SET + 1};
 
 /* Reads the line [start, end) of a marked text; false: use line_parse. */
-static inline bool line_quick(const uint8_t *text, const marks *marks, size_t start, size_t end, item *item) {
+static inline bool line_quick(const parser *parser, const uint8_t *text, const marks *marks, size_t start, size_t end,
+                              item *item) {
     size_t colon = mark_from(marks->colons, start, end);
     size_t bar = UNLIKELY(colon >= end) ? end : mark_from(marks->bars, colon, end);
     if (UNLIKELY(bar >= end || colon == start || text[start] == '_')) return false;
@@ -120,7 +122,7 @@ static inline bool line_quick(const uint8_t *text, const marks *marks, size_t st
         item->member_size = (uint16_t)size;
         if (size == 0) return false;
     } else if (UNLIKELY(*number == '-' || *number == '+')) {
-        item->relative = true;
+        item->relative = kind == GAUGE && parser->gauge_deltas;
         if (!number_quick(number + 1, size - 1, &item->value)) return false;
         if (*number == '-') item->value = -item->value;
     } else if (UNLIKELY(!number_quick(number, size, &item->value))) {

@@ -12,7 +12,7 @@ void take_value(hotpath *self, cell *cell, enum kind kind, const value *value, d
         return;
     }
     double number = value->number;
-    if (kind == GAUGE && value->relative) number = saturate(cell->last + number);
+    if (value->relative) number = saturate(cell->last + number);
     cell_add(cell, kind, number, weight, self->now, memory);
 }
 
@@ -100,7 +100,6 @@ static void add_group(hotpath *self, const group *group, identity *identity) {
 /* --- a line is all or nothing ------------------------------------------------------------------------------------- */
 
 static bool is_delta(const group *group) {
-    if (group->kind != GAUGE) return false;
     for (size_t i = 0; i < group->count; i++)
         if (group->values[i].relative) return true;
     return false;
