@@ -38,7 +38,7 @@ _DROPPED: Final = {
     "no_legal_name": 'the name has characters that the API does not take, and [listen] names = "strict"',
     "too_old": "its time is older than [cloud] max_age",
     "too_far_ahead": "its time lies over a minute ahead",
-    "late_gauge": "its time lies in another window: it is not this one's last value",
+    "late_gauge": "it is older than a value of this gauge that is known",
     "name_collision": "another type of this line sends that very name",
 }
 """By reason of dropped samples that one line alone can come to."""

@@ -16,6 +16,7 @@ from relay import limits
 from relay.hotpath import partial
 from relay.hotpath.counts import Counts
 from relay.hotpath.door import Door
+from relay.hotpath.gauges import Base
 from relay.hotpath.identities import Provisional
 from relay.hotpath.keys import Key, Keys
 from relay.hotpath.line import Group, is_event, parse
@@ -95,7 +96,7 @@ class PythonHotPath:
     def _feed(self, batch: Sequence[tuple[bytes, Peername]], now: float) -> Sequence[tuple[bytes, Peername]]:
         """Take datagrams that came together, and return those that were admitted; this loop is what a line costs."""
         self._counts.datagrams += len(batch)
-        self._now = now
+        self._now = self._keys.now = now
         append, numbers, take = self._keys.append, self._keys.numbers, self._keys.take
         plain = 0
         batch = self._door.admit(batch, now)
@@ -247,7 +248,7 @@ class PythonHotPath:
         frames, damaged = partial.decode_frames(exported)
         for frame in frames:
             for gauge in frame.gauges:
-                self._store.restore_gauge(gauge.series(), gauge.value, gauge.updated)
+                self._store.restore_gauge(gauge.series(), Base(gauge.value, gauge.updated, gauge.known_at()))
             for rollup in frame.rollups:
                 self._store.restore(*partial.from_record(rollup))
         return damaged

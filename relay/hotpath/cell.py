@@ -30,7 +30,7 @@ class Cell:
 
     __slots__ = (
         *("count", "total", "low", "high", "last", "last_at"),
-        *("kind", "pending", "samples", "exported", "weight", "sketch", "distinct"),
+        *("kind", "pending", "pending_at", "samples", "exported", "weight", "sketch", "distinct"),
     )
 
     def __init__(self, kind: Kind, exact_samples: int = limits.QUANTILE_EXACT) -> None:
@@ -45,8 +45,10 @@ class Cell:
         self.high = -math.inf
         self.last = 0.0
         self.last_at = -math.inf
-        """Receive time of `last`."""
+        """Time of `last`: when it was received, and of a gauge that came with a time, that."""
         self.pending: list[float] = []
+        self.pending_at: float | None = None
+        """Receive time of the last value pending of a gauge; of others it is that of the latest feed."""
         self.weight: float | None = None
         """Of every value pending; None before the first, NaN once a series came with several rates."""
         self.sketch = Sketch(exact_samples) if kind is Kind.TIMER else None
@@ -88,7 +90,7 @@ class Cell:
         """Move what is pending into the statistics; `now` is the time of the latest feed."""
         if self.pending:
             weight = self.weight if self.weight is not None else 1.0
-            self.add(self.pending, weight, now)
+            self.add(self.pending, weight, now if self.pending_at is None else self.pending_at)
             self.pending.clear()
 
     def has_news(self) -> bool:
@@ -98,6 +100,10 @@ class Cell:
     def latest(self) -> float:
         """Return the last value received; the cell must have one."""
         return self.pending[-1] if self.pending else self.last
+
+    def latest_at(self) -> float:
+        """Return the time of a gauge's last value received; the cell must have one."""
+        return self.pending_at if self.pending and self.pending_at is not None else self.last_at
 
     def add(self, values: list[float], weight: float, now: float) -> None:
         """Add values of one weight, not empty, in the order they came. The caller folds first if any are pending."""

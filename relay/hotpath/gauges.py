@@ -6,7 +6,8 @@ is needed, so that a gauge that comes back early still has its base.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from relay.hotpath.cell import Cell
@@ -14,11 +15,24 @@ if TYPE_CHECKING:
     from relay.model import Series
 
 
+class Base(NamedTuple):
+    """What a gauge's next delta stands on."""
+
+    value: float
+    window: int
+    """Id of the one that last saw a sample."""
+    at: float
+    """Time of the value: its own, or when it was received."""
+
+
+_UNKNOWN = Base(0.0, 0, -math.inf)
+
+
 class Gauges:
-    """State: each gauge's value and the id of the window that last saw a sample; behind open cells until these fold."""
+    """State: the base of each gauge; behind open cells until these fold."""
 
     def __init__(self) -> None:
-        self.bases: dict[Series, tuple[float, int]] = {}
+        self.bases: dict[Series, Base] = {}
 
     def __repr__(self) -> str:
         """Report the size."""
@@ -26,34 +40,40 @@ class Gauges:
 
     def base(self, series: Series, cell: Cell) -> float:
         """Return what a delta stands on, given the cell of a window; 0 for a gauge that nobody knows."""
-        return cell.last if cell.samples else self.bases.get(series, (0.0, 0))[0]
+        return cell.last if cell.samples else self.bases.get(series, _UNKNOWN).value
 
-    def keep(self, series: Series, value: float, window: int) -> None:
-        """Note a value, and the id of the window that has seen it."""
-        self.bases[series] = (value, window)
+    def known_at(self, series: Series, cell: Cell | None) -> float:
+        """Return the time of the newest value, given the cell of a window; -inf for a gauge that has none."""
+        if cell is not None and (cell.pending or cell.samples):
+            return cell.latest_at()
+        return self.bases.get(series, _UNKNOWN).at
 
-    def keep_late(self, series: Series, value: float, window: int) -> None:
+    def keep(self, series: Series, cell: Cell, window: int) -> None:
+        """Note the latest value, and the id of the window that has seen it."""
+        self.bases[series] = Base(cell.latest(), window, cell.latest_at())
+
+    def keep_late(self, series: Series, cell: Cell, window: int) -> None:
         """Note a value that got its name late: the next window may have seen another one already."""
-        self.keep(series, value, max(window, self.bases.get(series, (0.0, window))[1]))
+        self.keep(series, cell, max(window, self.bases.get(series, _UNKNOWN).window))
 
     def note(self, table: Table) -> None:
         """Bring the bases up to the latest values of the open window."""
         for series, cell in table.gauge_cells.items():
             if cell.pending or cell.samples:
-                self.bases[series] = (cell.latest(), table.start)
+                self.keep(series, cell, table.start)
 
     def idle(self, table: Table, ttl: float) -> list[tuple[Series, float]]:
         """Return the gauges that repeat as a window closes that has not seen them."""
         return [
-            (series, value)
-            for series, (value, window) in self.bases.items()
-            if series not in table.gauge_cells and _repeats(window, table.start, ttl)
+            (series, base.value)
+            for series, base in self.bases.items()
+            if series not in table.gauge_cells and _repeats(base.window, table.start, ttl)
         ]
 
     def free(self, window: int, ttl: float) -> None:
         """Forget those whose time is over as a window closes."""
-        for series, (_, seen) in list(self.bases.items()):
-            if seen < window and not _repeats(seen, window, ttl):
+        for series, base in list(self.bases.items()):
+            if base.window < window and not _repeats(base.window, window, ttl):
                 del self.bases[series]
 
 

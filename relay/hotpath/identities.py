@@ -103,7 +103,7 @@ class Provisional:
     A gauge's deltas before its first absolute value wait in `relative`, as offsets from a base that is not known yet.
     """
 
-    __slots__ = ("cell", "dropped", "late", "lines", "relative", "relative_lines")
+    __slots__ = ("cell", "dropped", "late", "lines", "relative", "relative_lines", "untimed")
 
     def __init__(self, kind: Kind, exact_samples: int) -> None:
         self.cell = Cell(kind, exact_samples)
@@ -112,6 +112,8 @@ class Provisional:
         self.relative_lines = 0
         """Lines of which every sample is in `relative`."""
         self.late = 0
+        self.untimed = False
+        """A gauge had a value without a time."""
         self.dropped: Counter[str] = Counter()
 
     def __repr__(self) -> str:
@@ -123,16 +125,21 @@ class Provisional:
         """Samples waiting, without those dropped."""
         return self.cell.samples + (self.relative.samples if self.relative else 0)
 
-    def add_gauge(self, values: Sequence[bytes], now: float, signs: bytes) -> None:
-        """Add one line of a gauge."""
+    @property
+    def at(self) -> float:
+        """Time of a gauge's newest value."""
+        return self.cell.last_at if self.cell.samples or self.relative is None else self.relative.last_at
+
+    def add_gauge(self, values: Sequence[bytes], at: float, signs: bytes) -> None:
+        """Add one line of a gauge, of such a time."""
         first_absolute = 0
         if not self.cell.samples:
             first_absolute = next((index for index, value in enumerate(values) if value[0] not in signs), len(values))
         if first_absolute:
             self.relative = self.relative or Cell(Kind.GAUGE)
-            self.relative.add(gauge_values(values[:first_absolute], self.relative.last, signs), 1.0, now)
+            self.relative.add(gauge_values(values[:first_absolute], self.relative.last, signs), 1.0, at)
         if first_absolute < len(values):
-            self.cell.add(gauge_values(values[first_absolute:], self.cell.last, signs), 1.0, now)
+            self.cell.add(gauge_values(values[first_absolute:], self.cell.last, signs), 1.0, at)
         else:
             self.relative_lines += 1
 

@@ -64,6 +64,8 @@ class Keys:
         self._direct: dict[Key, Callable[[bytes, float], bool]] = {}
         """Gauges (their deltas), sets and series of several rates: take a raw value, or refuse to."""
         self.numbers = Numbers()
+        self.now = 0.0
+        """Receive time of what is being taken."""
 
     def __repr__(self) -> str:
         """Report the sizes."""
@@ -92,7 +94,7 @@ class Keys:
             self.clear()
         if group.kind is Kind.GAUGE:
             self._direct[key] = bind(self._set_gauge, cell)
-            self.append[key] = cell.pending.append
+            self.append[key] = bind(self._append_gauge, cell)
         elif group.kind is Kind.SET:
             self._direct[key] = bind(_add_member, cell)
         elif cell.claims(group.weight, now):
@@ -107,13 +109,18 @@ class Keys:
         self.append.clear()
         self._direct.clear()
 
-    def _set_gauge(self, cell: Cell, value: bytes, now: float) -> bool:  # noqa: ARG002 - as the others
+    def _append_gauge(self, cell: Cell, number: float) -> None:
+        cell.pending.append(number)
+        cell.pending_at = self.now
+
+    def _set_gauge(self, cell: Cell, value: bytes, now: float) -> bool:
         number = read_number(value)
         if number is None:
             return False
         if value[0] in self._store.signs:
             number = finite(cell.latest() + number)
         cell.pending.append(number)
+        cell.pending_at = now
         return True
 
 

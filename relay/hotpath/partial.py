@@ -23,6 +23,8 @@ from relay.model import Kind, Series
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from relay.hotpath.gauges import Base
+
 T = TypeVar("T")
 
 MAGIC: Final = b"SRP1"
@@ -78,10 +80,16 @@ class GaugeRecord(msgspec.Struct, frozen=True, array_like=True):
     """Id of the window that last saw a sample."""
     namespace: str = ""
     """As in RollupRecord."""
+    at: float | None = None
+    """Time of the value; absent in files that were written before it was kept."""
 
     def series(self) -> Series:
         """Return whose base this is."""
         return Series(self.metric, self.dimensions, Kind.GAUGE, self.derived, self.namespace)
+
+    def known_at(self) -> float:
+        """Return the time of the value; where it is absent, the beginning of its window."""
+        return float(self.updated) if self.at is None else self.at
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True):
@@ -136,12 +144,14 @@ def _export(series: Series, cell: Cell, now: float) -> RollupRecord:
     return to_record(series, cell)
 
 
-def export_gauges(gauges: Mapping[Series, tuple[float, int]]) -> Iterator[bytes]:
+def export_gauges(gauges: Mapping[Series, Base]) -> Iterator[bytes]:
     """Yield the bases of gauges as frames; they belong to no window."""
     for chunk in chunks(list(gauges.items())):
         records = [
-            GaugeRecord(series.metric, series.dimensions, series.derived, value, updated, series.namespace)
-            for series, (value, updated) in chunk
+            GaugeRecord(
+                series.metric, series.dimensions, series.derived, base.value, base.window, series.namespace, base.at
+            )
+            for series, base in chunk
         ]
         yield encode_frame(Frame(0, gauges=records))
 

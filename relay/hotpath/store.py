@@ -9,13 +9,13 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from relay import limits
 from relay.hotpath import partial
 from relay.hotpath.gauges import Gauges
 from relay.hotpath.identities import Aliases, Provisional, Waiting, gauge_values
 from relay.hotpath.rows import Rows
 from relay.hotpath.settings import alias_limit, delta_signs
 from relay.hotpath.table import Table
+from relay.hotpath.timestamps import fate_of, is_older, time_of
 from relay.model import ClosedWindow, Identity, Kind, Resolution, Row, Series, Sink
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from relay.hotpath.cell import Cell
     from relay.hotpath.counts import Counts
+    from relay.hotpath.gauges import Base
     from relay.hotpath.line import Group
     from relay.hotpath.rejects import Rejects
     from relay.hotpath.settings import Settings
@@ -106,11 +107,14 @@ class Store:
         if isinstance(answer, Provisional):
             self._hold(group, answer, now)
             return
-        count, fate = len(group.values), self._fate(group, now)
+        count = len(group.values)
         self._counts.samples += count
         if isinstance(answer, Sink):
             self._counts.dropped[answer.reason] += count
-        elif fate and fate != "late":
+            return
+        known_at = self.gauges.known_at(answer.series, self.open.cells.get(answer.series))
+        fate = self._fate(group, known_at, now)
+        if fate and fate != "late":
             self._counts.dropped[fate] += count
         else:
             self._add(group, answer, now)
@@ -122,32 +126,28 @@ class Store:
         self._counts.overflow += len(group.values) if overflows else 0
         cell.fold(now)
         if group.kind is Kind.GAUGE:
-            cell.add(gauge_values(group.values, self.gauges.base(series, cell), self.signs), 1.0, now)
-            self.gauges.keep(series, cell.last, self.open.start)
+            values = gauge_values(group.values, self.gauges.base(series, cell), self.signs)
+            cell.add(values, 1.0, time_of(group, now))
+            self.gauges.keep(series, cell, self.open.start)
         else:
             _add_values(cell, group, now)
 
     def _hold(self, group: Group, waiting: Provisional, now: float) -> None:
-        count, fate = len(group.values), self._fate(group, now)
+        count, fate = len(group.values), self._fate(group, waiting.at, now)
         if fate and fate != "late":
             waiting.dropped[fate] += count
             return
         waiting.late += count if fate else 0
         if group.kind is Kind.GAUGE:
-            waiting.add_gauge(group.values, now, self.signs)
+            waiting.untimed |= group.timestamp is None
+            waiting.add_gauge(group.values, time_of(group, now), self.signs)
         else:
             _add_values(waiting.cell, group, now)
 
-    def _fate(self, group: Group, now: float) -> str:
-        """Return what a timestamp makes of a sample: "" or "late" (it is kept), or the reason why it is dropped."""
-        timestamp = group.timestamp
-        if timestamp is None or self.open.start <= timestamp < self.open.start + self._settings["window_seconds"]:
-            return ""
-        if timestamp < now - self._settings["max_age"]:
-            return "too_old"
-        if timestamp > now + limits.TIMESTAMP_AHEAD:
-            return "too_far_ahead"
-        return "late_gauge" if group.kind is Kind.GAUGE else "late"
+    def _fate(self, group: Group, known_at: float, now: float) -> str:
+        start, settings = self.open.start, self._settings
+        window = range(start, start + settings["window_seconds"])
+        return fate_of(group, known_at=known_at, now=now, window=window, max_age=settings["max_age"])
 
     # --- answers of naming --------------------------------------------------------------------------------------------
 
@@ -184,6 +184,10 @@ class Store:
 
     def _join(self, waiting: Provisional, answer: Resolution, table: Table) -> None:
         counts = self._counts
+        if self._is_outdated(waiting, answer.series, table):
+            counts.samples += waiting.samples
+            counts.dropped["late_gauge"] += waiting.samples
+            return
         series, cell, overflows = table.place(answer, self._settings["catch_all"])
         if overflows and waiting.relative is not None:
             self._rejects.count("series_limit", waiting.relative_lines)
@@ -202,12 +206,18 @@ class Store:
         else:
             cell.merge(waiting.cell)
 
+    def _is_outdated(self, waiting: Provisional, series: Series, table: Table) -> bool:
+        """Say whether a gauge of which all values came with a time waited while a newer value was known."""
+        if series.kind is not Kind.GAUGE or waiting.untimed:
+            return False
+        return is_older(waiting.at, self.gauges.known_at(series, table.cells.get(series)))
+
     def _join_gauge(self, waiting: Provisional, series: Series, cell: Cell, table: Table) -> None:
         cell.merge(waiting.settle_gauge(self.gauges.base(series, cell)))
         if cell.samples:
             if series not in self.gauges.bases and table is not self.open:
                 self.open.note_idle(series)
-            self.gauges.keep_late(series, cell.last, table.start)
+            self.gauges.keep_late(series, cell, table.start)
 
     # --- windows ------------------------------------------------------------------------------------------------------
 
@@ -265,13 +275,13 @@ class Store:
         self._counts.open += cell.samples
         self._counts.overflow += cell.samples if placed != series else 0
         if series.kind is Kind.GAUGE:
-            self.gauges.keep(placed, mine.last, self.open.start)
+            self.gauges.keep(placed, mine, self.open.start)
 
-    def restore_gauge(self, series: Series, value: float, updated: int) -> None:
+    def restore_gauge(self, series: Series, base: Base) -> None:
         """Take back a gauge's base, unless a newer one is known or there is no room."""
         if series not in self.gauges.bases and len(self.gauges.bases) < self._settings["series_limit"]:
             self.open.note_idle(series)
-            self.gauges.keep(series, value, updated)
+            self.gauges.bases[series] = base
 
     def snapshot(self, now: float) -> Iterator[list[Row]]:
         """Yield the rows of the open window, in parts; `now` is the receive time of what is pending."""
@@ -284,7 +294,7 @@ class Store:
         """Yield the gauges' latest values, in parts."""
         self.gauges.note(self.open)
         for part in partial.chunks(list(self.gauges.bases.items())):
-            yield [(series, value) for series, (value, _) in part]
+            yield [(series, base.value) for series, base in part]
 
     def list_series(self, first: int, count: int) -> list[Series]:
         """Return some series of the open window, in the order they came."""

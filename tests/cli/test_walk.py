@@ -16,7 +16,8 @@ from relay.model import Kind
 
 NOW = 1_764_000_030.0
 LONG = "x" * 300
-LATE_GAUGE = "late_gauge: its time lies in another window: it is not this one's last value"
+LATE_GAUGE = "late_gauge: it is older than a value of this gauge that is known"
+LATE = "its time lies in another window; it joins the open one"
 ASCII = "what the API does not take becomes _ or goes"
 TAG = "what is not ASCII becomes xn__ and its Punycode"
 PUNYCODE = "parts that are not ASCII become xn__ and their Punycode"
@@ -71,7 +72,8 @@ def changed(**changes) -> Config:
         (b"a:1|c", "class", "a.counter if a timer, gauge or set has had the name first"),
         (b"a:3|c", "sent as", "statsd/a  type 2  sum 3  count 1  avg 3  min 3  max 3  last 3"),
         (b"a:1|c|T1763999999", "late", "its time lies in another window; it joins the open one"),
-        (b"a:1|g|T1763999999", "dropped", LATE_GAUGE),
+        (b"a:1|g|T1763999999", "late", LATE),
+        (b"a:1|g:2|g|T1764000010", "dropped", LATE_GAUGE),
         (b"a:1|c|T1", "dropped", "too_old: its time is older than [cloud] max_age"),
         (b"a:1|c|T1764009999", "dropped", "too_far_ahead: its time lies over a minute ahead"),
         (b"_e{1,1}:a|b", "event", "a DogStatsD event or service check is counted, and makes no metric"),

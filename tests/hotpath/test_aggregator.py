@@ -133,7 +133,8 @@ def test_identities_of_the_closing_window_are_named_first():
         (START + 59, b"g", {}),
         (START - 1, b"c", {"late": 1}),
         (START + 60, b"c", {"late": 1}),
-        (START - 60, b"g", {"late_gauge": 1}),
+        (START - 60, b"g", {"late": 1}),
+        (START + 61, b"g", {"late": 1}),
         (START + 61, b"c", {"late": 1}),
         (START + 62, b"c", {"too_far_ahead": 1}),
         (START - 86_400, b"c", {"too_old": 1}),
@@ -144,7 +145,8 @@ def test_identities_of_the_closing_window_are_named_first():
 def test_timestamps(timestamp, kind, expected, named):
     hotpath = make()
     if named:
-        feed(hotpath, b"t:1|" + kind)
+        feed(hotpath, b"t:1|%b|T%d" % (kind, timestamp))
+        expected = {reason: 2 * n for reason, n in expected.items()}
     feed(hotpath, b"t:1|%b|T%d" % (kind, timestamp))
     tally = hotpath.tally()
     assert dict(tally.samples_dropped) == {reason: n for reason, n in expected.items() if reason != "late"}

@@ -1,11 +1,14 @@
-"""Gauges: what a sign before a number means."""
+"""Gauges: what a sign before a number means, and which of two values is the newer one."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from relay.hotpath import partial
 from relay.model import Kind
-from tests.support.hotpath import NOW, SETTINGS, START, close, imbalance, make, name_all
+from tests.support.hotpath import NOW, SETTINGS, START, close, exported, imbalance, make, name_all
 
 
 def feed(hotpath, *lines: bytes, now: float = NOW, named: bool = True) -> None:
@@ -50,3 +53,97 @@ def test_what_a_sign_means_may_change_while_lines_come():
     hotpath.configure(**SETTINGS)
     feed(hotpath, b"g:+5|g")
     assert close(hotpath, START + 120)["g", Kind.GAUGE, ""].last == 3
+
+
+def value(hotpath) -> float | None:
+    """What the one gauge stands at."""
+    return next((value for part in hotpath.gauges() for _, value in part), None)
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["seen before", "named at the close"])
+@pytest.mark.parametrize(
+    ("lines", "expected", "late_gauge"),
+    [
+        ((b"g:7|g|T%d" % (START - 1),), 7, 0),
+        ((b"g:7|g|T%d" % (START + 5),), 7, 0),
+        ((b"g:7|g|T%d" % (START - 5), b"g:8|g|T%d" % (START - 1)), 8, 0),
+        ((b"g:7|g|T%d" % (START - 1), b"g:8|g|T%d" % (START - 5)), 7, 1),
+        ((b"g:7|g|T%d" % (START - 5), b"g:8|g|T%d" % (START - 5)), 8, 0),
+        ((b"g:7|g", b"g:8|g|T%d" % (START - 5)), 7, 1),
+        ((b"g:7|g", b"g:8|g|T%d" % (START + 1)), 8, 0),
+        ((b"g:7|g|T%d" % (START + 30), b"g:8|g"), 8, 0),
+        ((b"g:7|g|T%d" % (START + 30), b"g:8:9|g|T%d" % (START + 29)), 7, 2),
+        ((b"g:+7|g|T%d" % (START - 1), b"g:+8|g|T%d" % (START - 5)), 7, 1),
+    ],
+)
+def test_a_gauge_with_a_time_is_taken_unless_a_newer_value_is_known(lines, expected, late_gauge, named):
+    hotpath = make()
+    feed(hotpath, *lines, named=named)
+    name_all(hotpath)
+    assert dict(hotpath.tally().samples_dropped) == ({"late_gauge": late_gauge} if late_gauge else {})
+    assert close(hotpath)["g", Kind.GAUGE, ""].last == expected
+    assert imbalance(hotpath, closed=hotpath.tally().samples_accepted - late_gauge) == 0
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["seen before", "named at the close"])
+def test_who_sends_the_last_minutes_gauges_each_minute_has_them(named):
+    hotpath = make()
+    for minute in range(1, 4):
+        feed(hotpath, b"g:%d|g|T%d" % (minute, START + 60 * minute - 61), now=NOW + 60 * minute - 60, named=named)
+        assert close(hotpath, START + 60 * minute)["g", Kind.GAUGE, ""].last == minute
+    assert hotpath.tally().samples_dropped == {}
+
+
+def restarted(before):
+    """The next process: the stored bases, and the checkpoint of the open window."""
+    after = make()
+    after.recover(exported(before))
+    assert after.merge(b"".join(before.export_gauges())) == 0
+    return after
+
+
+@pytest.mark.parametrize("between", [close, lambda _: None], ids=["in another window", "in the open window"])
+@pytest.mark.parametrize("known", [b"g:5|g|T%d" % (START + 3), b"g:5|g"], ids=["by its own time", "by its receipt"])
+def test_what_is_newer_is_known_over_windows_and_a_restart(known, between):
+    hotpath = make()
+    feed(hotpath, known, now=START + 3.5)
+    between(hotpath)
+    after = restarted(hotpath)
+    for it in (hotpath, after):
+        feed(it, b"g:1|g|T%d" % (START + 2), now=START + 70)
+        assert it.tally().samples_dropped == {"late_gauge": 1}
+        assert value(it) == 5
+        feed(it, b"g:6|g|T%d" % (START + 3), now=START + 70)
+        feed(it, b"g:7|g|T%d" % (START + 4), now=START + 70)
+        assert it.tally().samples_dropped == {"late_gauge": 1}
+        assert value(it) == 7
+
+
+def test_a_stored_gauge_of_an_earlier_release_is_as_new_as_its_window():
+    record = partial.GaugeRecord("g", (("tags", ""),), derived=False, value=5.0, updated=START)
+    old = partial.encode_frame(partial.Frame(0, gauges=[record]))
+    hotpath = make()
+    assert hotpath.merge(old) == 0
+    feed(hotpath, b"g:1|g|T%d" % (START - 1))
+    assert (value(hotpath), dict(hotpath.tally().samples_dropped)) == (5, {"late_gauge": 1})
+    feed(hotpath, b"g:2|g|T%d" % START)
+    assert value(hotpath) == 2
+
+
+@given(st.lists(st.tuples(st.integers(-30, 30), st.booleans()), min_size=1, max_size=12), st.integers(1, 5))
+def test_the_value_is_what_the_rule_says(sent, windows_of):
+    """A model: a value with a time wins over those that are not newer, one without a time over all."""
+    hotpath = make()
+    known, expected, dropped = -(10**9), None, 0
+    for number, (offset, is_timed) in enumerate(sent):
+        now = NOW + number
+        at = int(now) + offset if is_timed else int(now)
+        feed(hotpath, b"g:%d|g" % number + b"|T%d" % at * is_timed, now=now)
+        if is_timed and at < known:
+            dropped += 1
+        else:
+            known, expected = at, number
+        if number % windows_of == 0:
+            close(hotpath, START + 60 * (number + 1))
+    assert value(hotpath) == expected
+    assert hotpath.tally().samples_dropped.get("late_gauge", 0) == dropped

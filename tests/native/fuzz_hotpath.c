@@ -31,7 +31,9 @@ static void play(hotpath *self, const uint8_t *data, size_t size) {
         case 1: closed += close_and_read(self, START + 60 * window++); break;
         case 2: forget(self, at, length); break;
         case 3: name_some(self, 1); break;
-        case 4: hotpath_restore_gauge(self, &(series_name){{at, length}, {at, length / 2}, GAUGE, false}, now, START); break;
+        case 4:
+            hotpath_restore_gauge(self, &(series_name){{at, length}, {at, length / 2}, GAUGE, false}, now, START, now);
+            break;
         case 5: tap_set(&self->tap, what & 16 ? "a*" : NULL); self->looked_at = what & 16; break;
         case 6: export_all(self, what & 16); break;
         default: feed(self, at, length, now);

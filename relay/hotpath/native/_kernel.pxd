@@ -97,6 +97,7 @@ cdef extern from "kernel/receive.h" nogil:
         size_t gauges_used
         budget memory
     double gauge_base(const series *series)
+    double gauge_known_at(const series *series, const window *window)
     cell *series_cell(const series *series, const window *window)
     size_t window_series(const registry *registry, const window *window)
 
@@ -187,7 +188,7 @@ cdef extern from "kernel/receive.h" nogil:
     void hotpath_discard(hotpath *self, closed *closed)
     bint hotpath_forget(hotpath *self, const series_name *name)
     void hotpath_restore(hotpath *self, const series_name *name, const cell *cell)
-    void hotpath_restore_gauge(hotpath *self, const series_name *name, double value, int64_t updated)
+    void hotpath_restore_gauge(hotpath *self, const series_name *name, double value, int64_t updated, double at)
 
     ctypedef struct receiver:
         pass

@@ -468,13 +468,16 @@ cdef class NativeHotPath:
             for index in range(first, min(first + <size_t>partial.RECORDS_PER_FRAME, self._self.registry.gauges_used)):
                 found = self._self.registry.gauges[index]
                 named, value, updated = series_of(found.series), k.gauge_base(found.series), found.updated
+                at = k.gauge_known_at(found.series, &self._self.open)
                 current = k.series_cell(found.series, &self._self.open)
                 if current != NULL and current.samples:
                     value, updated = current.last, self._self.open.start
                 elif not found.known:
                     continue
                 records.append(
-                    partial.GaugeRecord(named.metric, named.dimensions, named.derived, value, updated, named.namespace)
+                    partial.GaugeRecord(
+                        named.metric, named.dimensions, named.derived, value, updated, named.namespace, at
+                    )
                 )
             return records
         finally:
@@ -484,7 +487,7 @@ cdef class NativeHotPath:
         frames, damaged = partial.decode_frames(exported)
         for frame in frames:
             for gauge in frame.gauges:
-                self._restore_gauge(gauge.series(), gauge.value, gauge.updated)
+                self._restore_gauge(gauge.series(), gauge.value, gauge.updated, gauge.known_at())
             for record in frame.rollups:
                 self._restore(record)
         return damaged
@@ -492,10 +495,10 @@ cdef class NativeHotPath:
     def recover(self, bytes checkpoint):
         return partial.recover(checkpoint, lambda record: self._restore(record))
 
-    cdef int _restore_gauge(self, object named, double value, k.int64_t updated) except -1:
+    cdef int _restore_gauge(self, object named, double value, k.int64_t updated, double at) except -1:
         cdef list alive = []
         cdef series_name name = name_of(named, alive)
-        k.hotpath_restore_gauge(self._self, &name, value, updated)
+        k.hotpath_restore_gauge(self._self, &name, value, updated, at)
         return 0
 
     cdef int _restore(self, object record) except -1:

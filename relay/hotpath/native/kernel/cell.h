@@ -4,8 +4,8 @@
  * members hang on `extra`, which is made with the first sample. Sums saturate at the largest finite double.
  * Cells come from slabs of 1,024 and go back to a list of free ones; a slab lives as long as its core.
  *
- * Invariants: `samples` is unweighted; `last` is by receive time, ties by the larger value; merge is commutative, and
- * associative up to rounding (I3). */
+ * Invariants: `samples` is unweighted; `last` is by time, ties by the larger value: when it was received, and of a gauge
+ * that came with a time, that; merge is commutative, and associative up to rounding (I3). */
 #ifndef RELAY_CELL_H
 #define RELAY_CELL_H
 

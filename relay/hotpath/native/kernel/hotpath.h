@@ -158,15 +158,15 @@ bool hotpath_forget(hotpath *self, const series_name *name);
 
 /* Adds a cell of a partial to the open window; `cell` is not kept. */
 void hotpath_restore(hotpath *self, const series_name *name, const cell *cell);
-void hotpath_restore_gauge(hotpath *self, const series_name *name, double value, int64_t updated);
+void hotpath_restore_gauge(hotpath *self, const series_name *name, double value, int64_t updated, double at);
 
 /* --- between the files of the kernel, under the lock -------------------------------------------------------------- */
 
 /* take.c: takes a line of which something is not plain. */
 void take_line(hotpath *self, const line *line, span text, const peer *peer);
 
-/* take.c: adds a sample of one value to a cell, with a gauge's sign. */
-void take_value(hotpath *self, cell *cell, enum kind kind, const value *value, double weight);
+/* take.c: returns the time of a waiting gauge's newest value. */
+double waiting_at(const provisional *waiting);
 
 /* naming.c: returns what is known of an identity, or NULL. */
 identity *find_identity(const hotpath *self, uint64_t hash, enum kind kind, span name, span tags);

@@ -23,9 +23,11 @@ typedef struct provisional {
     cell *cell;
     cell *relative; /* deltas before the first absolute value, as offsets from a base that is not known yet */
     struct provisional *older; /* of the closing window */
-    uint64_t lines, relative_lines, late;
+    uint64_t lines, relative_lines;
+    uint32_t late;
     uint32_t dropped[LOST_REASONS]; /* by TOO_OLD and the reasons after it */
     uint32_t window;
+    bool untimed; /* a gauge had a value without a time */
 } provisional;
 
 _Static_assert(sizeof(provisional) <= sizeof(cell), "a provisional lies in a cell's place");

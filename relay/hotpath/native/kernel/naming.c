@@ -1,6 +1,8 @@
 /* Identities and the answers of naming: they wait, become aliases of a series or sinks, and are forgotten again. */
 #include "hotpath.h"
 
+#include <math.h>
+
 #define EVICTION_PROBES 64
 #define EVICTED_AT_ONCE 64 /* at an answer, which adds one: a lower limit is reached soon, and nobody waits for it */
 #define SWEPT_SLOTS 10000 /* whenever naming asks, ten times a second: a fraction of a millisecond */
@@ -219,17 +221,24 @@ static uint64_t samples_of(const provisional *waiting) {
     return waiting->cell->samples + (waiting->relative ? waiting->relative->samples : 0);
 }
 
+/* Says whether a gauge of which all values came with a time waited while a newer value of its series was known. */
+static bool is_outdated(const provisional *waiting, const series *series, const window *window) {
+    if (series->kind != GAUGE || waiting->untimed) return false;
+    return waiting_at(waiting) < floor(gauge_known_at(series, window));
+}
+
 /* Moves what waited to the cell of its series. */
 static void join(hotpath *self, provisional *waiting, series *wanted, window *window) {
     cell *cell = NULL;
-    series *placed = series_place(&self->registry, window, wanted, &cell);
+    bool is_late = is_outdated(waiting, wanted, window);
+    series *placed = is_late ? wanted : series_place(&self->registry, window, wanted, &cell);
     bool overflows = placed != wanted;
     if (overflows && waiting->relative != NULL) reject_relative(self, waiting);
     uint64_t samples = samples_of(waiting);
     counts *counts = &self->counts;
     counts->samples += samples;
     if (cell == NULL) {
-        counts->dropped[SERIES_LIMIT] += samples;
+        counts->dropped[is_late ? LATE_GAUGE : SERIES_LIMIT] += samples;
         return;
     }
     counts->late += waiting->late;

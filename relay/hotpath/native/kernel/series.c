@@ -109,6 +109,15 @@ double gauge_base(const series *series) {
     return series->gauge != NULL ? series->gauge->base : 0.0;
 }
 
+double gauge_known_at(const series *series, const window *window) {
+    const cell *own = series_cell(series, window);
+    if (own != NULL && own->samples > 0) return own->last_at;
+    const cell *cell = series->cell, *prev = series->prev; /* of earlier windows? */
+    if (cell != NULL && cell->samples > 0 && series->window < window->number) return cell->last_at;
+    if (prev != NULL && prev->samples > 0 && series->prev_window < window->number) return prev->last_at;
+    return series->gauge != NULL && series->gauge->known ? series->gauge->at : -INFINITY;
+}
+
 static gauge *gauge_make(registry *registry, series *series) {
     if (series->gauge != NULL) return series->gauge;
     void *items = registry->gauges;
@@ -134,12 +143,13 @@ void gauge_free(registry *registry, gauge *gauge) {
     series_release(registry, series);
 }
 
-bool gauge_restore(registry *registry, series *series, double value, int64_t updated) {
+bool gauge_restore(registry *registry, series *series, double value, int64_t updated, double at) {
     if (series->gauge != NULL || registry->gauges_used >= registry->limit) return false;
     gauge *gauge = gauge_make(registry, series);
     if (gauge == NULL) return false;
     gauge->base = value;
     gauge->updated = updated;
+    gauge->at = at;
     gauge->known = true;
     return true;
 }

@@ -27,6 +27,7 @@ typedef struct metric {
 typedef struct gauge {
     struct series *series;
     double base;
+    double at; /* time of the base: its own, or when it was received */
     int64_t updated; /* id of the window that last saw a sample */
     size_t index; /* in registry.gauges */
     bool known;   /* it has a base */
@@ -96,6 +97,9 @@ series *series_place(registry *registry, window *window, series *wanted, cell **
 /* Returns the value on which a gauge's next delta stands, before its first sample of the open window. */
 double gauge_base(const series *series);
 
+/* Returns the time of a gauge's newest value that a sample of this window can find; -INFINITY: there is none. */
+double gauge_known_at(const series *series, const window *window);
+
 /* Series of the open window, idle gauges included. */
 static inline size_t window_series(const registry *registry, const window *window) {
     return window->used + registry->gauges_used - window->active_gauges;
@@ -116,6 +120,6 @@ typedef struct gauge_row {
     double value;
 } gauge_row;
 
-bool gauge_restore(registry *registry, series *series, double value, int64_t updated);
+bool gauge_restore(registry *registry, series *series, double value, int64_t updated, double at);
 
 #endif

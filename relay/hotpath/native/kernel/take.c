@@ -5,34 +5,37 @@
 
 /* --- values ------------------------------------------------------------------------------------------------------- */
 
-void take_value(hotpath *self, cell *cell, enum kind kind, const value *value, double weight) {
+static bool is_timed_gauge(const group *group) { return group->kind == GAUGE && group->timestamp != NO_TIMESTAMP; }
+
+static void take_value(hotpath *self, cell *cell, const group *group, const value *value) {
     budget *memory = &self->registry.memory;
-    if (kind == SET) {
+    if (group->kind == SET) {
         cell_add_member(cell, value->text, self->now, memory);
         return;
     }
-    double number = value->number;
+    double number = value->number, at = is_timed_gauge(group) ? (double)group->timestamp : self->now;
     if (value->relative) number = saturate(cell->last + number);
-    cell_add(cell, kind, number, weight, self->now, memory);
+    cell_add(cell, group->kind, number, group->weight, at, memory);
 }
 
 static void take_values(hotpath *self, cell *cell, const group *group, size_t from, size_t to) {
-    for (size_t i = from; i < to; i++) take_value(self, cell, group->kind, &group->values[i], group->weight);
+    for (size_t i = from; i < to; i++) take_value(self, cell, group, &group->values[i]);
 }
 
 /* --- timestamps --------------------------------------------------------------------------------------------------- */
 
 enum fate { KEPT, KEPT_LATE, LOST };
 
-/* Says what a timestamp makes of a sample; LOST comes with its reason. */
-static enum fate fate_of(const hotpath *self, const group *group, int *reason) {
+/* Says what a timestamp makes of a sample; LOST comes with its reason. `known_at`: time of a gauge's newest value; a time
+ * of whole seconds is as new as any in its second. */
+static enum fate fate_of(const hotpath *self, const group *group, double known_at, int *reason) {
     int64_t time = group->timestamp;
-    if (time == NO_TIMESTAMP || (time >= self->open.start && time < self->open.start + self->settings.window_seconds))
-        return KEPT;
-    if ((double)time < self->now - self->settings.max_age) *reason = TOO_OLD;
-    else if ((double)time > self->now + TIMESTAMP_AHEAD) *reason = TOO_FAR_AHEAD;
-    else if (group->kind == GAUGE) *reason = LATE_GAUGE;
-    else return KEPT_LATE;
+    if (time == NO_TIMESTAMP) return KEPT;
+    bool is_inside = time >= self->open.start && time < self->open.start + self->settings.window_seconds;
+    if (!is_inside && (double)time < self->now - self->settings.max_age) *reason = TOO_OLD;
+    else if (!is_inside && (double)time > self->now + TIMESTAMP_AHEAD) *reason = TOO_FAR_AHEAD;
+    else if (group->kind == GAUGE && (double)time < floor(known_at)) *reason = LATE_GAUGE;
+    else return is_inside ? KEPT : KEPT_LATE;
     return LOST;
 }
 
@@ -47,16 +50,22 @@ static void hold_gauge(hotpath *self, provisional *waiting, const group *group) 
     if (waiting->relative != NULL) take_values(self, waiting->relative, group, 0, absolute);
     take_values(self, waiting->cell, group, absolute, group->count);
     waiting->relative_lines += absolute == group->count;
+    if (!is_timed_gauge(group)) waiting->untimed = true;
+}
+
+double waiting_at(const provisional *waiting) {
+    const cell *newest = waiting->cell->samples > 0 || waiting->relative == NULL ? waiting->cell : waiting->relative;
+    return newest->last_at;
 }
 
 static void hold_group(hotpath *self, const group *group, provisional *waiting) {
     int reason = 0;
-    enum fate fate = fate_of(self, group, &reason);
+    enum fate fate = fate_of(self, group, waiting_at(waiting), &reason);
     if (fate == LOST) {
         waiting->dropped[reason - TOO_OLD] += (uint32_t)group->count;
         return;
     }
-    waiting->late += fate == KEPT_LATE ? group->count : 0;
+    waiting->late += fate == KEPT_LATE ? (uint32_t)group->count : 0;
     if (group->kind == GAUGE) hold_gauge(self, waiting, group);
     else take_values(self, waiting->cell, group, 0, group->count);
 }
@@ -82,7 +91,8 @@ static cell *place(hotpath *self, identity *identity, enum kind kind, bool *over
 
 static void add_group(hotpath *self, const group *group, identity *identity) {
     int reason = 0;
-    enum fate fate = fate_of(self, group, &reason);
+    double known_at = identity && is_timed_gauge(group) ? gauge_known_at(identity->to.series, &self->open) : -INFINITY;
+    enum fate fate = fate_of(self, group, known_at, &reason);
     bool overflows = false;
     cell *cell = fate == LOST ? NULL : place(self, identity, group->kind, &overflows);
     counts *counts = &self->counts;

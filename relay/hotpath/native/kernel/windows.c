@@ -44,6 +44,7 @@ static bool note_base(const hotpath *self, gauge *gauge) {
     const cell *cell = series_cell(gauge->series, &self->closing);
     if (cell == NULL || cell->samples == 0) return false;
     gauge->base = cell->last;
+    gauge->at = cell->last_at;
     gauge->updated = self->closing.start;
     gauge->known = true;
     return true;
@@ -166,10 +167,10 @@ void hotpath_restore(hotpath *self, const series_name *name, const cell *restore
     hotpath_unlock(self);
 }
 
-void hotpath_restore_gauge(hotpath *self, const series_name *name, double value, int64_t updated) {
+void hotpath_restore_gauge(hotpath *self, const series_name *name, double value, int64_t updated, double at) {
     hotpath_lock(self);
     series *series = series_intern(&self->registry, name);
-    if (series != NULL) gauge_restore(&self->registry, series, value, updated);
+    if (series != NULL) gauge_restore(&self->registry, series, value, updated, at);
     series_release(&self->registry, series);
     hotpath_unlock(self);
 }
