@@ -29,6 +29,7 @@ from relay.recovery import Owed, Recovery
 from relay.status import Status
 from relay.telemetry import Books, Growth, LagProbe, Ledger, LossLog, tell_of_quota, tell_of_window
 from relay.window.closer import Closer
+from relay.window.ids import is_recorded
 from relay.window.neighbours import Closed, Rules
 
 if TYPE_CHECKING:
@@ -144,10 +145,11 @@ class Relay:
         config = self.config
         self.namer.load_classes(await self.spool.state("classes") or b"")
         files = CheckpointFiles(self.state) if self.state else None
-        owed = await Owed.find(files, self.spool.committed, wall=self._clock.wall(), seconds=config.window.seconds)
+        seconds, wall = config.window.seconds, self._clock.wall()
+        owed = await Owed.find(files, self.spool.committed, wall=wall, seconds=seconds)
         self.checkpointer = self._make_checkpointer(files) if files else None
         self.closer = Closer(
-            seconds=config.window.seconds,
+            seconds=seconds,
             hotpath=self.hotpath,
             namer=self.namer,
             encode=make_encoder(config, self.idle).encode_window,
@@ -158,6 +160,7 @@ class Relay:
             on_closed=self._closed,
             on_moved=self.checkpointer.move if self.checkpointer else None,
             resume=owed.resume,
+            recorded=is_recorded([*self.spool.committed, *owed.windows], wall, seconds),
         )
         if files:
             await self._restore(owed, files)

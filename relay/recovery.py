@@ -56,6 +56,11 @@ class Owed:
         """Id of the window that opens again."""
         return self.open.window if self.open else None
 
+    @property
+    def windows(self) -> list[int]:
+        """Ids of all of them."""
+        return [found.window for found in (*self.over, *([self.open] if self.open else []))]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovery:

@@ -10,6 +10,7 @@ import pytest
 
 from relay.config.schema import Rule, Window
 from tests.support.inprocess import open_relay
+from tests.support.state import recorded
 
 
 def hours() -> Window:
@@ -22,7 +23,7 @@ async def refuse(*, everything: bool = False) -> bool:
 
 
 async def test_a_window_that_cannot_be_handed_over_is_counted(tmp_path, monkeypatch):
-    async with open_relay(tmp_path, window=hours()) as running:
+    async with open_relay(recorded(tmp_path), window=hours()) as running:
         await running.feed(b"hits:1|c\nhits:2|c")
         monkeypatch.setattr(running.relay.checkpointer, "save", refuse)
         assert running.relay.hand_over()
@@ -45,14 +46,14 @@ async def test_a_rule_that_names_the_default_namespace_adds_nothing_apart(tmp_pa
 
 
 async def test_a_stop_during_a_hand_over_is_a_stop(tmp_path):
-    async with open_relay(tmp_path, window=hours()) as running:
+    async with open_relay(recorded(tmp_path), window=hours()) as running:
         await running.feed(b"hits:1|c")
         assert running.relay.hand_over()
         running.relay.stop()
         stopped = await running.task
         assert not stopped.is_handed_over
 
-    async with open_relay(tmp_path, window=hours()) as running:
+    async with open_relay(recorded(tmp_path), window=hours()) as running:
         await running.feed(b"hits:1|c")
         assert running.relay.hand_over()
         await asyncio.sleep(0)
@@ -65,7 +66,7 @@ async def test_a_stop_during_a_hand_over_is_a_stop(tmp_path):
 @pytest.mark.parametrize("is_kept", [True, False])
 async def test_a_window_whose_id_cannot_be_stored_is_left_to_the_next_start(tmp_path, monkeypatch, is_kept):
     """Its values would otherwise come a second time; what is not on disk either is better sent than lost."""
-    async with open_relay(tmp_path, window=hours()) as running:
+    async with open_relay(recorded(tmp_path), window=hours()) as running:
         await running.feed(b"hits:1|c\nhits:2|c")
         monkeypatch.setattr(running.relay.spool._writer, "trouble", "quota")
         if not is_kept:

@@ -49,6 +49,7 @@ class Closer:
         on_closed: Callable[[Closed], None],
         on_moved: Callable[[int, int], Awaitable[None]] | None = None,
         resume: int | None = None,
+        recorded: bool = True,
     ) -> None:
         self._seconds = seconds
         self._hotpath = hotpath
@@ -66,9 +67,11 @@ class Closer:
         self._is_behind = False
         """More identities wait than one tick names."""
         self._at_edge: Callable[[], Rules] | None = None
-        self.active_at = clock.monotonic()
+        self._recorded = recorded
+        self._began = clock.monotonic()
+        self.active_at = self._began
         """When it last made progress, on the monotonic clock."""
-        self.open_id = first_open_id(clock.wall(), seconds, spool.committed) if resume is None else resume
+        self.open_id = self._first_id() if resume is None else resume
         hotpath.open_window(self.open_id)
 
     def __repr__(self) -> str:
@@ -102,11 +105,22 @@ class Closer:
         self.active_at = self._clock.monotonic()
         self._is_behind = await self._name(slices=NAMING_SLICES)
         wall = self._clock.wall()
-        moved = moved_id(self.open_id, wall, self._seconds, self._spool.committed)
+        moved = moved_id(self.open_id, wall, self._seconds, self._spool.committed, unknown=self._unknown(wall))
         if moved != self.open_id:
             await self._move(moved)
         if is_over(self.open_id, wall, self._seconds):
             await self.close()
+
+    def _first_id(self) -> int:
+        wall = self._clock.wall()
+        return first_open_id(wall, self._seconds, self._spool.committed, unknown=self._unknown(wall))
+
+    def _unknown(self, wall: float) -> int:
+        """Return the id up to which an earlier process may have closed windows: that of this start, by today's clock.
+
+        By the clock of the start, one that was a year ahead would keep the window open for a year.
+        """
+        return -1 if self._recorded else floor_id(wall - (self._clock.monotonic() - self._began), self._seconds)
 
     async def _move(self, to: int) -> None:
         """Give the open window another id: its checkpoint first, so that no series is ever under both."""

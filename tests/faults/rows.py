@@ -47,4 +47,5 @@ ROWS = {
     38: "steps of the wall clock",
     39: "daylight saving time and time zones",
     40: "points in the spool that are too old",
+    43: "no state, new state, state of another host or from the future",
 }

@@ -17,6 +17,7 @@ import pytest
 from relay.jdcloud.emulator.faults import Fault
 from tests.support.oracle import conserve, freshness
 from tests.support.relay import RelayProcess, run
+from tests.support.state import recorded
 
 RATE = 2000
 STOP = 5.0
@@ -265,7 +266,8 @@ async def test_row_06_a_second_signal_ends_at_once_and_nothing_is_corrupt(start,
 
 
 @pytest.mark.full
-async def test_row_06_a_supervisor_that_dies_stops_its_worker_in_order(start, emulator, figure):
+async def test_row_06_a_supervisor_that_dies_stops_its_worker_in_order(start, emulator, figure, tmp_path):
+    recorded(tmp_path / "state")
     relay = start(WINDOW_SECONDS="3600")
     relay.send(*[b"hits:1|c"] * 100)
     await relay.wait_for(relay_accepted_lines_total=100)
@@ -281,8 +283,9 @@ async def test_row_06_a_supervisor_that_dies_stops_its_worker_in_order(start, em
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "both-signalled"])
-async def test_row_06_a_signal_to_the_whole_group_is_one_signal(number, start, load, emulator, figure):
+async def test_row_06_a_signal_to_the_whole_group_is_one_signal(number, start, load, emulator, figure, tmp_path):
     """A terminal's Ctrl-C, and a service manager that signals every process: still an orderly stop."""
+    recorded(tmp_path / "state")
     relay = start(command=("setsid", *run()), WINDOW_SECONDS="3600")
     assert os.getpgid(relay.worker_pid) == relay.process.pid
     relay.send(*[b"hits:1|c"] * 100)

@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 
+from tests.support.state import recorded
+
 SERIES = 600
 TIMES = 3
 
@@ -33,6 +35,7 @@ async def killed_with_a_checkpoint(relay, state) -> None:
 @pytest.mark.parametrize("how", [how if how in FAST else pytest.param(how, marks=pytest.mark.full) for how in DAMAGES])
 async def test_row_11_damaged_checkpoint(how, start, emulator, figure, tmp_path):
     state = tmp_path / "state"
+    recorded(state)
     relay = start(WINDOW_SECONDS="3600", WINDOW_CHECKPOINT="100ms")
     await killed_with_a_checkpoint(relay, state)
     [checkpoint] = state.glob("checkpoint-*.srp")
@@ -55,6 +58,7 @@ async def test_row_11_damaged_checkpoint(how, start, emulator, figure, tmp_path)
 
 async def test_row_11_links_and_foreign_files(start, emulator, figure, tmp_path):
     state = tmp_path / "state"
+    recorded(state)
     relay = start(WINDOW_SECONDS="3600", WINDOW_CHECKPOINT="100ms")
     await killed_with_a_checkpoint(relay, state)
     precious = tmp_path / "precious"

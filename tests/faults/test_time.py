@@ -12,6 +12,7 @@ import pytest
 from relay.window.ids import floor_id
 from tests.support.oracle import conserve
 from tests.support.relay import make_emulator
+from tests.support.state import recorded
 from tests.support.tools import FakeTime
 
 
@@ -50,9 +51,10 @@ async def test_row_38_the_wall_clock_steps(clock, start, load, emulator, figure)
 @pytest.mark.parametrize(
     "offset", [pytest.param(-600, id="stays open", marks=pytest.mark.full), pytest.param(-601, id="moves back")]
 )
-async def test_row_38_ten_minutes_back_are_the_limit(offset, clock, start, emulator):
+async def test_row_38_ten_minutes_back_are_the_limit(offset, clock, start, emulator, tmp_path):
     """A window of an hour: a step of ten minutes keeps it, a larger one may not lose what is in it either."""
     clock.step(1800 - time.time() % 3600)  # half past: neither step leaves the hour
+    recorded(tmp_path / "state", wall=clock.wall())
     relay = start(environ=clock.environment, WINDOW_SECONDS="3600")
     relay.send(b"hits:1|c")
     await relay.wait_for(relay_accepted_lines_total=1)

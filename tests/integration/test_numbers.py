@@ -8,6 +8,7 @@ import signal
 import socket
 
 from tests.support.relay import environment, free_port, relay_process
+from tests.support.state import recorded
 
 STATSD = {
     "WINDOW_PERCENTILE_STYLE": "statsd",
@@ -29,7 +30,9 @@ async def test_figures_of_timers_are_exact_and_survive_a_worker(emulator, tmp_pa
     random.Random(1).shuffle(values)
     lines = [b"lat:%d|ms%b" % (value, b"|@0.5" if value % 2 else b"") for value in values]
     port = f"127.0.0.1:{free_port(socket.SOCK_STREAM)}"
-    with relay_process(environment(emulator.url, tmp_path, ADMIN_LISTEN=port, **STATSD), tmp_path / "log") as relay:
+    with relay_process(
+        environment(emulator.url, recorded(tmp_path), ADMIN_LISTEN=port, **STATSD), tmp_path / "log"
+    ) as relay:
         relay.send(b"\n".join(lines[:70]), b"\n".join(lines[70:140]), b"one:7|ms\nhits:2|c")
         await relay.wait_for(**{'relay_samples{state="open"}': 142})
         await asyncio.sleep(0.5)  # some checkpoints

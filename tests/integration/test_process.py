@@ -8,11 +8,12 @@ import subprocess
 import sys
 
 from tests.support.relay import environment, relay_process
+from tests.support.state import recorded
 
 
 async def test_sigterm_in_the_middle_of_a_window_loses_nothing(emulator, tmp_path):
     """Windows of an hour: whatever is sent is in an open window, and at the emulator when the process has ended."""
-    with relay_process(environment(emulator.url, tmp_path, WINDOW_SECONDS="3600"), tmp_path / "log") as relay:
+    with relay_process(environment(emulator.url, recorded(tmp_path), WINDOW_SECONDS="3600"), tmp_path / "log") as relay:
         relay.send(*[b"hits:1|c\nlat:%d|ms\nusers:u%d|s\ntemp:%d|g" % (n, n % 7, n) for n in range(500)])
         assert await relay.stop() == 0
     assert (emulator.total("hits"), emulator.total("lat"), emulator.total("lat", "count")) == (
@@ -52,7 +53,7 @@ async def test_stopped_while_the_cloud_is_down_the_next_start_delivers(emulator,
     env = environment(emulator.url, tmp_path, WINDOW_SECONDS="2")
     with relay_process(env, tmp_path / "log") as relay:
         relay.send(b"hits:1|c\nload:5|g")
-        await relay.wait_for(relay_accepted_lines_total=2)
+        await relay.wait_for(**{'relay_samples_total{state="closed"}': 2})
         assert await relay.stop() == 0
         assert relay.stopped()["spooled"] >= 2
     await emulator.start(port=port)
@@ -72,7 +73,7 @@ async def test_stopped_while_the_cloud_is_down_the_next_start_delivers(emulator,
 
 async def test_a_restart_within_a_minute_never_sends_a_second_value(emulator, tmp_path):
     """The first stop commits the current minute; what comes afterwards belongs to the next, and is kept on disk."""
-    env = environment(emulator.url, tmp_path, WINDOW_SECONDS="3600")
+    env = environment(emulator.url, recorded(tmp_path), WINDOW_SECONDS="3600")
     for number in range(3):
         with relay_process(env, tmp_path / f"log{number}") as relay:
             relay.send(b"hits:1|c")

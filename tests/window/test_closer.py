@@ -57,6 +57,25 @@ def test_an_id_that_turns_out_to_be_committed_is_left():
     assert ids.moved_id(MINUTE, 1000, 60, {MINUTE}) == MINUTE + 60
 
 
+@pytest.mark.parametrize(
+    ("known", "recorded"),
+    [
+        ((), False),
+        ((MINUTE - 120,), False),  # an earlier process may have gone on elsewhere
+        ((MINUTE - 120, MINUTE - 60), True),
+        ((MINUTE,), True),
+        ((MINUTE + 3600,), True),
+    ],
+)
+def test_a_record_is_one_of_the_last_window(known, recorded):
+    assert ids.is_recorded(known, MINUTE + 59.0, 60) is recorded
+
+
+def test_what_an_earlier_process_may_have_closed_does_not_open():
+    assert ids.first_open_id(MINUTE + 30, 60, {MINUTE + 60}, unknown=MINUTE) == MINUTE + 120
+    assert ids.moved_id(0, MINUTE + 30, 60, set(), unknown=MINUTE) == MINUTE + 60
+
+
 @pytest.mark.parametrize("open_id", [0, 4_200_000_000])
 def test_a_window_opened_by_a_clock_that_was_not_set_moves_when_it_is(open_id):
     assert ids.moved_id(open_id, open_id + 90, 60, set()) == open_id
@@ -156,6 +175,10 @@ class Committed:
 
 @pytest.fixture
 def house(clock):
+    return build(clock)
+
+
+def build(clock, **options):
     hotpath, spool, ledger, said = OneCounter(), Committed(), Ledger(), []
     closer = closing.Closer(
         seconds=60,
@@ -167,6 +190,7 @@ def house(clock):
         ledger=ledger,
         clock=clock,
         on_closed=said.append,
+        **options,
     )
     return closer, hotpath, spool, ledger, said
 
@@ -251,6 +275,29 @@ async def test_names_that_take_long_are_given_a_few_at_a_time(house, clock, monk
     hotpath.pending = [Identity(b"%d" % i, Kind.COUNTER, b"") for i in range(7)]
     await closer.tick()
     assert (answered, hotpath.pending) == ([2, 2, 2, 1], [])
+
+
+async def test_without_a_record_the_rest_of_the_minute_joins_the_next_one(clock):
+    clock.advance(30)
+    closer, hotpath, spool, *_ = build(clock, recorded=False)
+    hotpath.count = 2
+    assert not await closer.close_early(), "it has not begun"
+    await tick_for(closer, clock, 91)
+    assert spool.stored == [(MINUTE + 60, [b"2"])]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "closes"), [(-MINUTE, MINUTE + 60), (7200, MINUTE + 60), (-7200, MINUTE - 7200 + 60)]
+)
+async def test_without_a_record_the_start_is_judged_by_the_clock_as_it_is_corrected(clock, wrong, closes):
+    """What an earlier process closed in the true minute is as unknown as what it closed in the wrong one."""
+    clock.step_wall(wrong)
+    closer, hotpath, spool, *_ = build(clock, recorded=False)
+    clock.advance(5)
+    clock.step_wall(-wrong)
+    hotpath.count = 2
+    await tick_for(closer, clock, 120)
+    assert spool.stored[0] == (closes, [b"2"])
 
 
 async def test_an_early_close_takes_the_current_minute_only(house, clock):

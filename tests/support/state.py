@@ -1,0 +1,43 @@
+"""State directories as relays leave them behind."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from relay.delivery.spool_database import Database
+from relay.window.ids import floor_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+def leave(directory: Path, *windows: int, state: dict[str, bytes] | None = None) -> Path:
+    """Make a state directory in which these windows are committed."""
+    directory.mkdir(mode=0o700, exist_ok=True)
+    directory.chmod(0o700)
+    with closing(_Open(directory)) as database:
+        database.write([], windows, state or {})
+    return directory
+
+
+def recorded(directory: Path, *, seconds: int = 3600, wall: float | None = None) -> Path:
+    """Make the state directory of a relay that ran until now: the next one opens the current window at once."""
+    return leave(directory, floor_id(time.time() if wall is None else wall, seconds) - seconds)
+
+
+def committed(directory: Path) -> Iterable[int]:
+    """Return the windows that are committed."""
+    with closing(_Open(directory)) as database:
+        return database.load().windows
+
+
+class _Open(Database):
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory, limit_bytes=64 * 1024 * 1024)
+        self.connect()
+
+    def close(self) -> None:
+        self.abandon()
