@@ -14,6 +14,7 @@ from relay.listener.handover import are_inherited
 
 def main() -> None:
     """Become what the command line and the environment say."""
+    _open_standard_descriptors()
     if sys.argv[1:2] != ["run"]:
         from relay.cli import main as command_line  # noqa: PLC0415 - see above
 
@@ -24,6 +25,18 @@ def main() -> None:
         from relay.supervisor.loop import supervise  # noqa: PLC0415 - see above
 
         sys.exit(supervise(_make_plan, os.environ))
+
+
+def _open_standard_descriptors() -> None:
+    """Open what the parent has closed of 0, 1 and 2 on nothing: a socket or a file there would be written into."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest descriptor that is free is this one
+            os.set_inheritable(descriptor, True)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - these end with the process
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def _work() -> None:

@@ -31,6 +31,8 @@ CODES: Final[dict[str, str]] = {
     "RLY105": "The state directory is in use by another relay.",
     "RLY106": "The target of a tee cannot be used, or is the relay itself; copies to it are lost.",
     "RLY110": "A required setting is missing, most often the region or the credentials.",
+    "RLY111": "A variable takes the place of a key of the configuration file.",
+    "RLY112": "HTTPS_PROXY or one of its like is set and not used.",
     "RLY120": "The cloud refused the credentials (401 or 403).",
     "RLY121": "A secret file can be read by every user of this machine.",
     "RLY122": "This machine's clock differs from the cloud's by over a minute.",

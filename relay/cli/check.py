@@ -13,6 +13,7 @@ import click
 from relay.cli.wording import plural
 from relay.config.credentials import find_credentials
 from relay.config.loading import load
+from relay.config.locate import home_directory
 from relay.errors import ConfigError, ExitCode, Problem
 
 if TYPE_CHECKING:
@@ -54,6 +55,6 @@ def credential_problems(cloud: Cloud) -> list[Problem]:
     if cloud.provider != "jdcloud":
         return []
     try:
-        return list(find_credentials(cloud, os.environ, Path.home()).warnings)
+        return list(find_credentials(cloud, os.environ, home_directory()).warnings)
     except ConfigError as error:
         return [replace(problem, severity="warning") for problem in error.problems]

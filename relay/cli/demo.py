@@ -28,7 +28,7 @@ from relay.clock import SystemClock
 from relay.config.credentials import Credentials
 from relay.config.schema import Admin, Cloud, Config, Listen, Log, Window
 from relay.config.types import Secret
-from relay.errors import ExitCode
+from relay.errors import ExitCode, Problem, RelayError
 from relay.jdcloud.emulator import Emulator
 
 if TYPE_CHECKING:
@@ -131,12 +131,26 @@ class Traffic:
 def demo(seconds: float, *, as_json: bool) -> None:
     """Run cloud, relay and traffic on loopback, and show that the books balance."""
     with (
-        tempfile.TemporaryDirectory(prefix="statsd-relay-demo-") as state,
+        _temporary_directory() as state,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         outcome = runner.run(play(seconds, Path(state), quiet=as_json))
     click.echo(json.dumps(asdict(outcome), indent=2) if as_json else outcome)
     raise SystemExit(ExitCode.OK if outcome.balanced else ExitCode.INTERNAL)
+
+
+def _temporary_directory() -> tempfile.TemporaryDirectory[str]:
+    """Make one for the state.
+
+    Raises:
+        RelayError: RLY101, there is no room for it.
+    """
+    try:
+        return tempfile.TemporaryDirectory(prefix="statsd-relay-demo-")
+    except OSError as error:
+        message = f"no directory for temporary files: {error.strerror}"
+        problem = Problem(code="RLY101", message=message, fix="name a writable one in TMPDIR")
+        raise RelayError(problem, exit_code=ExitCode.BIND_OR_STATE) from error
 
 
 async def play(seconds: float, state: Path, *, quiet: bool) -> Outcome:

@@ -4,28 +4,47 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from relay.cli.admin_port import ask, parse_admin
+from relay.cli.admin_port import Address, ask, find_admin, parse_admin
+from relay.cli.options import config_option
 from relay.errors import ExitCode
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _FIX: Final = "start it, or name its [admin] listen with --admin"
 
 
 @click.command()
 @click.option("--admin", metavar="HOST:PORT", help="Admin port; default: STATSD_RELAY_ADMIN_LISTEN, or 127.0.0.1:8126.")
+@config_option("The file that the relay runs with, instead of --admin.")
 @click.option("--ready", is_flag=True, help="Ask for readiness instead of liveness.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def healthcheck(admin: str | None, *, ready: bool, as_json: bool) -> None:
+def healthcheck(admin: str | None, path: Path | None, *, ready: bool, as_json: bool) -> None:
     """Ask a running relay whether it is healthy; exit 0 if it is."""
-    listen = admin or os.environ.get("STATSD_RELAY_ADMIN_LISTEN") or "127.0.0.1:8126"
-    try:
-        address = parse_admin(listen)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--admin") from error
+    address = _of_file(path) if path and not admin else _parse(admin or _from_environment())
     status, sentence = ask(address, "/-/ready" if ready else "/-/healthy", fix=_FIX)
     said = {"ready" if ready else "healthy": status == 200, "status": status, "sentence": sentence}
     click.echo(json.dumps(said) if as_json else sentence)
     raise SystemExit(ExitCode.OK if status == 200 else ExitCode.UNREACHABLE)
+
+
+def _from_environment() -> str:
+    names = ("STATSD_RELAY_ADMIN_LISTEN", "STATSD_RELAY_DEFAULT_ADMIN_LISTEN")
+    return next(filter(None, map(os.environ.get, names)), "127.0.0.1:8126")
+
+
+def _parse(listen: str) -> Address:
+    try:
+        return parse_admin(listen)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--admin") from error
+
+
+def _of_file(path: Path) -> Address:
+    from relay.config.loading import load  # noqa: PLC0415 - a check without a file does not pay for it
+
+    return find_admin(load(path, os.environ).config.admin, fix=_FIX)

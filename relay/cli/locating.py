@@ -12,7 +12,7 @@ import click
 
 from relay.cli.options import config_option
 from relay.config.loading import load
-from relay.config.locate import state_directory
+from relay.config.locate import home_directory, state_directory
 from relay.errors import ExitCode, Problem, RelayError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def find_state(path: Path | None, state: Path | None) -> Place:
         RelayError: there is none; or the configuration is wrong.
     """
     config = load(path, os.environ).config
-    directory = state or state_directory(config.spool, os.environ, Path.home())
+    directory = state or state_directory(config.spool, os.environ, home_directory())
     if directory is None:
         raise _error('[spool] path is "none": nothing is kept on disk', "name a directory with --state")
     if not directory.is_dir():

@@ -64,6 +64,17 @@ RLY110
   secret_key_file and region.
 > Without an account: `statsd-relay demo`, or `statsd-relay run --dry-run`.
 
+RLY111
+? A variable STATSD_RELAY_<TABLE>_<KEY> of the service, the container or the shell sets a key that the file sets too.
+> Remove one of the two; the variable is the one that counts. `statsd-relay config show` has the origin of each value.
+> In an image or a unit of your own, STATSD_RELAY_DEFAULT_<TABLE>_<KEY> sets a default, which the file overrides.
+
+RLY112
+? The machine reaches the Internet through a proxy, and its variables are set for every program.
+> If requests need the proxy: [cloud] proxy = "http://HOST:PORT". Variables are not used, so that a request, which
+  carries a signature, goes where the configuration says.
+> If they need none, the warning changes nothing; unset the variable for this process to be rid of it.
+
 RLY120
 ? The key was disabled or deleted, or may not write to Cloud Monitor.
 ? Secret and access key do not belong together, or one of them was cut.

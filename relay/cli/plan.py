@@ -6,7 +6,6 @@ It has the options of `run`, whose libraries it does not import.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -15,7 +14,7 @@ from relay.assembly import ingest_settings, wanted_sockets
 from relay.cli.options import config_option
 from relay.config.credentials import find_credentials
 from relay.config.loading import load
-from relay.config.locate import state_directory
+from relay.config.locate import home_directory, state_directory
 from relay.config.running import find_running
 from relay.delivery.state_directory import StateDirectory
 from relay.supervisor.log import wants_text
@@ -23,6 +22,7 @@ from relay.supervisor.process import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from relay.config.loading import Loaded
     from relay.config.schema import Config
@@ -63,9 +63,9 @@ def plan(found: list[str], path: Path | None, *, dry_run: bool, take_over: bool)
     """Receive, aggregate and deliver until SIGTERM."""
     config = load_for_run(path, dry_run=dry_run).config
     if config.cloud.provider == "jdcloud":
-        find_credentials(config.cloud, os.environ, Path.home())
+        find_credentials(config.cloud, os.environ, home_directory())
     if take_over:
-        try_state(state_directory(config.spool, os.environ, Path.home()))
+        try_state(state_directory(config.spool, os.environ, home_directory()))
     found.append(make_plan(config, take_over=take_over))
 
 
@@ -89,7 +89,7 @@ def make_plan(config: Config, *, take_over: bool) -> str:
     return Plan(
         wanted=wanted_sockets(config, take_over=take_over),
         steady=min(STEADY, config.window.seconds / 6),
-        state=str(state_directory(config.spool, os.environ, Path.home()) or ""),
+        state=str(state_directory(config.spool, os.environ, home_directory()) or ""),
         is_text=wants_text(config.log.format),
         level=config.log.level,
         ingest=ingest_settings(config).to_json(),

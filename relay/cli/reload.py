@@ -6,7 +6,6 @@ import json
 import os
 import signal
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -14,11 +13,13 @@ import click
 from relay.cli.check import credential_problems
 from relay.cli.options import config_option
 from relay.config.loading import load
-from relay.config.locate import state_directory
+from relay.config.locate import home_directory, state_directory
 from relay.config.running import find_running
 from relay.errors import ExitCode, Problem, RelayError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from relay.config.schema import Config
 
 _FIX: Final = "none is needed if the relay has its own from where it was started; its log says if it has not"
@@ -52,7 +53,7 @@ def signal_relay(config: Config, number: signal.Signals) -> int:
     Raises:
         RelayError: nobody does, or it belongs to another user.
     """
-    state = state_directory(config.spool, os.environ, Path.home())
+    state = state_directory(config.spool, os.environ, home_directory())
     pid = find_running(state) if state else None
     if pid is None:
         message = f"no relay of this user runs with the state directory {state or '(none)'}"

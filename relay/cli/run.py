@@ -9,7 +9,6 @@ import sys
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -23,7 +22,7 @@ from relay.cli.plan import load_for_run, run_options
 from relay.cli.witness import JsonWitness, TextWitness, configure_log, is_text
 from relay.clock import SystemClock
 from relay.config.credentials import Credentials, find_credentials
-from relay.config.locate import state_directory
+from relay.config.locate import home_directory, state_directory
 from relay.config.types import Secret
 from relay.delivery.transport import HttpTransport, LineTransport
 from relay.errors import ConfigError, Problem
@@ -36,6 +35,7 @@ from relay.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from relay.app import Witness
     from relay.config.loading import Loaded
@@ -123,7 +123,7 @@ async def serve(prepared: Prepared, worker: Worker, *, dry_run: bool, take_over:
         config=config,
         cloud=make_cloud(config.cloud, credentials, find=lambda: needed_credentials(config.cloud)),
         transport=prepared.transport,
-        state=state_directory(config.spool, os.environ, Path.home()),
+        state=state_directory(config.spool, os.environ, home_directory()),
         clock=SystemClock(),
         witness=make_witness(loaded, credentials, sockets=worker.origin),
         ingest=take_ingest(worker, config),
@@ -158,7 +158,7 @@ def needed_credentials(cloud: Cloud) -> Credentials | None:
     Raises:
         ConfigError: RLY110, there are none.
     """
-    return find_credentials(cloud, os.environ, Path.home()) if cloud.provider == "jdcloud" else None
+    return find_credentials(cloud, os.environ, home_directory()) if cloud.provider == "jdcloud" else None
 
 
 def make_cloud(

@@ -51,7 +51,7 @@ class _Found:
     origin: str
 
 
-def find_credentials(cloud: Cloud, environ: Mapping[str, str], home: Path) -> Credentials:
+def find_credentials(cloud: Cloud, environ: Mapping[str, str], home: Path | None) -> Credentials:
     """Return the first credentials of the order, and the region.
 
     Raises:
@@ -121,7 +121,9 @@ def _first(environ: Mapping[str, str], names: tuple[str, ...], warnings: list[Pr
     return ""
 
 
-def _from_profile(profile: str, home: Path, warnings: list[Problem]) -> _Found | None:
+def _from_profile(profile: str, home: Path | None, warnings: list[Problem]) -> _Found | None:
+    if home is None:
+        return None
     directory = home / ".jdc"
     path = directory / "config"
     try:

@@ -1,11 +1,13 @@
 """Settings from the environment: `STATSD_RELAY_<TABLE>_<KEY>`; lists by commas, tags as `k=v,k=v`, rules as JSON.
 
+`STATSD_RELAY_DEFAULT_<TABLE>_<KEY>` is for images and units: such a setting lies below the file, the others above it.
 Kubernetes injects variables for a Service that is called statsd-relay; these are nobody's settings and are ignored.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 PREFIX: Final = "STATSD_RELAY_"
+DEFAULTS: Final = f"{PREFIX}DEFAULT_"
+_TAG: Final = f"{PREFIX}TAGS_"
 _IP: Final = r"[0-9a-fA-F.:]+"
 _URL: Final = rf"(tcp|udp|sctp)://(\[{_IP}\]|{_IP}):\d+"
 _INJECTED: Final = re.compile(
@@ -38,32 +42,54 @@ def variables() -> dict[str, str]:
     return found
 
 
-def read_environment(environ: Mapping[str, str]) -> tuple[list[Setting], list[Problem]]:
-    """Return the settings, and a warning for each variable that nobody knows."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the environment says: settings below the file, settings above it, and variables that no key has."""
+
+    defaults: list[Setting]
+    settings: list[Setting]
+    unknown: list[Problem]
+
+
+def read_environment(environ: Mapping[str, str]) -> Found:
+    """Return the settings, and a warning for each variable that is none."""
     known = variables()
-    settings: list[Setting] = []
-    warnings: list[Problem] = []
+    found = Found([], [], [])
     for name in sorted(environ):
         if not name.startswith(PREFIX):
             continue
-        value = environ[name]
-        if name == f"{PREFIX}TAGS":
-            settings.extend(_tags(name, value))
-        elif known.get(name) in AS_JSON:
-            settings.append(Setting(known[name], from_json(value), Place(source=name)))
-        elif name in known:
-            settings.append(Setting(known[name], value, Place(source=name), from_text=True))
-        elif not _is_injected(name.removeprefix(PREFIX), value):
-            warnings.append(
-                Problem(
-                    code="RLY102",
-                    severity="warning",
-                    message=f"unknown variable {name}",
-                    fix=closest(name, known),
-                    source="environment",
-                )
-            )
-    return settings, warnings
+        is_default = name.startswith(DEFAULTS)
+        plain = PREFIX + name.removeprefix(DEFAULTS) if is_default else name
+        if plain not in known and _is_injected(name.removeprefix(PREFIX), environ[name]):
+            continue
+        settings = _read(name, plain, known.get(plain), environ[name])
+        if settings is None:
+            found.unknown.append(_unknown(name, plain, known))
+        else:
+            (found.defaults if is_default else found.settings).extend(settings)
+    return found
+
+
+def _read(name: str, plain: str, key: str | None, value: str) -> list[Setting] | None:
+    """Return the settings of one variable, None if it is unknown; `plain` is its name as it would be above the file."""
+    place = Place(source=name)
+    if key == "tags":
+        return list(_tags(name, value))
+    if plain.startswith(_TAG):
+        return [Setting(f"tags.{plain.removeprefix(_TAG).lower()}", value, place, from_text=True)]
+    if key in AS_JSON:
+        return [Setting(key, from_json(value), place)]
+    return [Setting(key, value, place, from_text=True)] if key else None
+
+
+def _unknown(name: str, plain: str, known: Mapping[str, str]) -> Problem:
+    return Problem(
+        code="RLY102",
+        severity="warning",
+        message=f"unknown variable {name}",
+        fix=closest(plain, known),
+        source="environment",
+    )
 
 
 def _tags(name: str, value: str) -> Iterator[Setting]:

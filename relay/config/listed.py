@@ -31,9 +31,9 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
 
 
 def from_json(text: str) -> object:
-    """Read a variable; what is not JSON stays a text, which is no list of tables."""
+    """Read a variable; what is not JSON stays a text, which is no list of tables. An empty one is an empty list."""
     try:
-        return json.loads(text)
+        return json.loads(text or "[]")
     except ValueError:
         return text
 

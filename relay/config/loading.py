@@ -1,8 +1,9 @@
 """From a file and the environment to a valid configuration, or to every problem at once.
 
-Precedence: flag > environment > file > default. The steps: read (TOML, with the place of each key), collect (file, then
-`STATSD_RELAY_<TABLE>_<KEY>`, then flags), spread (lists of tables into their keys), expand (`${NAME}`), convert to the
-schema's types, check the rules. Each problem names file, line, key, rule and fix; nothing stops at the first.
+Precedence: flag > environment > file > default of an image or a unit > default. The steps: read (TOML, with the place
+of each key), collect (the environment's defaults, then the file, the environment's settings, flags), spread (lists of
+tables into their keys), expand (`${NAME}`), convert to the schema's types, check the rules. Each problem names file,
+line, key, rule and fix; nothing stops at the first.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from relay.config.elements import find_faults
 from relay.config.environment import read_environment
 from relay.config.expand import expand
 from relay.config.listed import LISTED, canonical, collect, element_of, how_to_list, is_list_of_tables, spread
-from relay.config.rules import RULES, cautions, is_legal_key
+from relay.config.rules import RULES, cautions, is_legal_key, unused_proxies
 from relay.config.schema import Config
 from relay.config.source import UNKNOWN, Place, Setting, closest, parse, read_text
 from relay.config.types import Seconds, Secret, Size, choices, to_toml
@@ -62,6 +63,14 @@ class _Report:
         """Note an error at a place."""
         self.problems.append(place.problem(code=code, message=message, fix=fix))
 
+    def add_of(self, setting: Setting, message: str) -> None:
+        """Note that a value breaks a rule; an empty variable is one that was meant to be absent."""
+        if setting.from_text and setting.value == "":
+            fix = "; ".join(filter(None, (f"unset {setting.place.source}", default_of(setting.key))))
+            self.add(setting.place, f"{setting.key} is empty", fix)
+        else:
+            self.add(setting.place, f"{setting.key} {message}", default_of(setting.key))
+
 
 def load(
     path: Path | None,
@@ -82,22 +91,40 @@ def load(
         ConfigError: every problem.
     """
     report = _Report()
-    settings: dict[str, Setting] = {}
-    if path:
-        text = read_text(path) if text is None else text
-        settings = {setting.key: setting for setting in parse(path, text)}
-    from_environment, warnings = read_environment(environ)
-    settings |= {setting.key: setting for setting in from_environment}
-    settings |= {key: Setting(key, value, Place(source="flag")) for key, value in (overrides or {}).items()}
-    settings = {setting.key: setting for setting in _spread(settings.values(), report)}
+    if path and text is None:
+        text = read_text(path)
+    environment = read_environment(environ)
+    in_file = _by_key(parse(path, text or "")) if path else {}
+    in_flags = {key: Setting(key, value, Place(source="flag")) for key, value in (overrides or {}).items()}
+    settings = _by_key(environment.defaults) | in_file | _by_key(environment.settings) | in_flags
+    warnings = [*environment.unknown, *_overriding(in_file, environment.settings)]
+    settings = _by_key(_spread(settings.values(), report))
     values = _convert(_known(settings.values(), report), environ, report)
     config = _build(values)
     _check(config, settings, values, report)
     if report.problems:
         raise ConfigError(*sorted(report.problems, key=lambda problem: problem.line), *warnings)
     origins = {key: setting.place.origin() for key, setting in settings.items()}
-    found = (*warnings, *cautions(config), *_open_secrets(path, settings.values()))
+    found = (*warnings, *cautions(config), *unused_proxies(config, environ), *_open_secrets(path, settings.values()))
     return Loaded(config=config, origins=origins, warnings=found, path=path, text=text if path else None)
+
+
+def _by_key(settings: Iterable[Setting]) -> dict[str, Setting]:
+    return {setting.key: setting for setting in settings}
+
+
+def _overriding(in_file: Mapping[str, Setting], variables: Iterable[Setting]) -> list[Problem]:
+    """Warn of each variable that takes the place of a key of the file."""
+    return [
+        Problem(
+            code="RLY111",
+            severity="warning",
+            message=f"{setting.place.source} overrides {setting.key} of {in_file[setting.key].place.origin()}",
+            fix="remove one of the two",
+        )
+        for setting in variables
+        if setting.key in in_file
+    ]
 
 
 def _check(config: Config, settings: Mapping[str, Setting], values: Mapping[str, Any], report: _Report) -> None:
@@ -105,8 +132,7 @@ def _check(config: Config, settings: Mapping[str, Setting], values: Mapping[str,
     for key, rule in RULES.items():
         message = rule(config)
         if message:
-            place = settings[key].place if key in settings else UNKNOWN
-            report.add(place, f"{key} {message}", default_of(key))
+            report.add_of(settings.get(key, Setting(key, None, UNKNOWN)), message)
     if config.cloud.provider == "file" and not config.cloud.file:
         message = 'cloud.file is missing: provider = "file" writes requests there'
         fix = 'name a path: file = "/var/tmp/requests.ndjson"'
@@ -213,7 +239,7 @@ def _convert(settings: Iterable[Setting], environ: Mapping[str, str], report: _R
                 dec_hook=_decode_own,
             )
         except (msgspec.ValidationError, ValueError) as error:
-            report.add(setting.place, f"{setting.key} {_rule(str(error), choices(type_))}", default_of(setting.key))
+            report.add_of(setting, _rule(str(error), choices(type_)))
     return values
 
 

@@ -15,7 +15,7 @@ from relay.config.types import to_toml
 from relay.errors import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from relay.config.schema import Config
 
@@ -26,6 +26,7 @@ _UNIX_FORMS: Final = ("dgram", "stream", "datadog")
 _UNIX_PATH_MOST: Final = 107
 """unix(7): sun_path has 108 bytes, one of them ends it."""
 _MODE: Final = re.compile(r"0?[0-7]{3}")
+_PROXIES: Final = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 _REGIONS: Final = ("cn-north-1", "cn-east-1", "cn-east-2", "cn-south-1")
 
 
@@ -212,3 +213,15 @@ def cautions(config: Config) -> list[Problem]:
     if config.cloud.region and config.cloud.region not in _REGIONS:
         found.append((f"cloud.region {config.cloud.region} is not known", f"known: {', '.join(_REGIONS)}"))
     return [Problem(code="RLY102", severity="warning", message=message, fix=fix) for message, fix in found]
+
+
+def unused_proxies(config: Config, environ: Mapping[str, str]) -> list[Problem]:
+    """Warn of variables that other programs take a proxy from, where requests would go out without one."""
+    host = urlsplit(config.cloud.endpoint.replace("{region}", "region")).hostname or ""
+    if config.cloud.provider != "jdcloud" or config.cloud.proxy or is_trusted_host(host):
+        return []
+    given = [name for name in _PROXIES if environ.get(name)]
+    if not given:
+        return []
+    message = f"{given[0]} is set and not used: a proxy comes from the configuration alone"
+    return [Problem(code="RLY112", severity="warning", message=message, fix='set [cloud] proxy = "http://HOST:PORT"')]

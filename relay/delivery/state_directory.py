@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 LOCK: Final = "lock"
 _OURS: Final = (LOCK, "spool.", "dead-letters", "replay-", "open-", "checkpoint")
 """What the names of the relay's files start with."""
+_FOLDER: Final = "or name a directory in it, which the relay makes, in [spool] path"
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -110,9 +111,9 @@ def _check(path: Path, status: os.stat_result) -> None:
     me, mode = os.geteuid(), stat.S_IMODE(status.st_mode)
     found = f"state directory {path} belongs to uid {status.st_uid} and has mode {mode:04o}"
     if status.st_uid != me:
-        raise _refusal("RLY104", f"{found}; this relay runs as uid {me}", f"chown -R {me} {path}, or run as its owner")
+        raise _refusal("RLY104", f"{found}; this relay runs as uid {me}", f"chown -R {me} {path}, {_FOLDER}")
     if mode & _OTHERS_WRITE:
-        raise _refusal("RLY104", f"{found}: others can write into it", f"chmod 700 {path}")
+        raise _refusal("RLY104", f"{found}: others can write into it", f"chmod 700 {path}, {_FOLDER}")
 
 
 def _refuse_links(path: Path) -> None:

@@ -86,4 +86,7 @@ def test_a_profile_that_is_not_there(home):
 def test_the_state_directory(tmp_path):
     assert state_directory(Spool(path="none"), {}, tmp_path) is None
     assert state_directory(Spool(path=str(tmp_path)), {"STATE_DIRECTORY": "/x"}, tmp_path) == tmp_path
-    assert str(state_directory(Spool(), {"STATE_DIRECTORY": "/x:/y"}, tmp_path)) == "/x"
+    given = {"STATE_DIRECTORY": f"{tmp_path}:/y"}
+    assert state_directory(Spool(), given, None) == tmp_path / "state"
+    (tmp_path / "spool.db").touch()
+    assert state_directory(Spool(), given, None) == tmp_path, "an earlier release kept it there"

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from relay.cli import COMMANDS, cli
-from relay.config.environment import variables
+from relay.config.environment import DEFAULTS, variables
 from relay.config.loading import load
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +27,7 @@ INSTRUCTIONS = [
 ]
 FINAL = INSTRUCTIONS[max(n for n, (word, _) in enumerate(INSTRUCTIONS) if word == "FROM") :]
 ENV = dict(pair.split("=", 1) for word, rest in FINAL if word == "ENV" for pair in shlex.split(rest))
+VOLUME = ENV["STATSD_RELAY_DEFAULT_SPOOL_PATH"].rpartition("/")[0]
 COMPOSE = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())
 
 
@@ -55,12 +56,13 @@ def test_the_final_stage_is_small_and_not_root():
     assert one("USER") == "65532:65532"
     text = "\n".join(" ".join(instruction) for instruction in FINAL)
     assert not re.search(r"apt-get|pip|gcc|build-essential|npm", text)
-    assert json.loads(one("VOLUME")) == [ENV["STATSD_RELAY_SPOOL_PATH"]]
+    assert json.loads(one("VOLUME")) == [VOLUME]
 
 
 def test_ports_and_variables_agree_with_the_code():
     settings = {name: value for name, value in ENV.items() if name.startswith("STATSD_RELAY_")}
-    assert settings.keys() <= variables().keys()
+    assert {name.replace("_DEFAULT_", "_") for name in settings} <= variables().keys()
+    assert all(name.startswith(DEFAULTS) for name in settings), "a mounted file is above them"
     config = load(None, settings).config
     udp, admin = config.listen.udp[0].rpartition(":")[2], config.admin.listen.rpartition(":")[2]
     assert one("EXPOSE").split() == [f"{udp}/udp", f"{admin}/tcp"]
@@ -99,7 +101,7 @@ def test_compose_is_hardened_and_keeps_its_state():
         assert service["cap_drop"] == ["ALL"]
         assert service["build"] == {"context": "..", "dockerfile": "deploy/Dockerfile"}
     relay = services["relay"]
-    assert relay["volumes"] == [f"state:{ENV['STATSD_RELAY_SPOOL_PATH']}"]
+    assert relay["volumes"] == [f"state:{VOLUME}"]
     assert all(port.startswith("127.0.0.1:") for port in relay["ports"])
     environ = {name: re.sub(r"\$\{\w+:-(.*?)\}", r"\1", value) for name, value in relay["environment"].items()}
     config = load(None, {name: value for name, value in environ.items() if name.startswith("STATSD")}).config
