@@ -68,6 +68,11 @@ class StreamListener(Protocol):
         """Closed because nothing came."""
         ...
 
+    @property
+    def evicted(self) -> int:
+        """Closed for another one."""
+        ...
+
 
 class Streams(Protocol):
     """What is told of streams."""

@@ -80,13 +80,18 @@ class RelayCollector(Collector):
             ),
             (
                 "relay_stream_refused",
-                "DATALOSS: connections closed at once: too many, or not allowed.",
+                "DATALOSS: connections closed at once: not allowed.",
                 {s.label: s.refused for s in streams},
             ),
             (
                 "relay_stream_idle_closed",
-                "Connections closed that completed no line for too long.",
+                "DATALOSS: connections closed that sent nothing for too long.",
                 {s.label: s.idle_closed for s in streams},
+            ),
+            (
+                "relay_stream_evicted",
+                "DATALOSS: connections closed that were idle longest when there was no room for another.",
+                {s.label: s.evicted for s in streams},
             ),
         ):
             yield counter(name, help_, figures, "listener")

@@ -160,13 +160,14 @@ def is_trusted_host(host: str) -> bool:
         return host == "localhost" or "." not in host or ".internal." in f".{host}"
 
 
+_stream_idle: Final = _between("listen", "stream_idle", 0.1, 86_400)
 RULES: Final[dict[str, Callable[[Config], str]]] = {
     "listen.udp": _udp,
     "listen.tcp": _tcp,
     "listen.unix": _unix,
     "listen.unix_mode": _unix_mode,
     "listen.stream_connections": _between("listen", "stream_connections", 1, 10_000),
-    "listen.stream_idle": _between("listen", "stream_idle", 0.1, 86_400),
+    "listen.stream_idle": lambda config: _stream_idle(config) if config.listen.stream_idle else "",
     "listen.line_limit": _between("listen", "line_limit", 64, 65_536),
     "listen.allow": _networks,
     "listen.receive_buffer": _between("listen", "receive_buffer", 4096, 2**30),

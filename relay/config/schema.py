@@ -43,10 +43,13 @@ class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         help_('"dgram:PATH", "stream:PATH" (lines end in a line feed), "datadog:PATH" (a length before each payload)'),
     ] = field(default_factory=list)
     unix_mode: Annotated[str, help_("permissions of Unix sockets: who may write to one may send")] = "0666"
-    stream_connections: Annotated[int, help_("stream connections in all; those beyond are closed at once")] = 256
-    stream_idle: Annotated[Seconds, help_("a stream connection that completes no line for so long is closed")] = (
-        Seconds(60)
-    )
+    stream_connections: Annotated[
+        int, help_("stream connections in all; for one beyond, the one that is idle longest is closed")
+    ] = 256
+    stream_idle: Annotated[
+        Seconds,
+        help_('a stream connection that sends nothing for so long is closed; "0s": none is, clients do not notice'),
+    ] = Seconds(0)
     line_limit: Annotated[
         Size, help_("longest line of a stream, never longer than a datagram's 65,507 bytes; a longer one is rejected")
     ] = Size(64 * 1024)

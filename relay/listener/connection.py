@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
     from relay.listener.framing import Framing
@@ -43,8 +43,11 @@ class StreamListener:
         self.connections = 0
         """Open now."""
         self.refused = 0
-        """Closed at once: too many, or not allowed."""
+        """Closed at once: not allowed."""
         self.idle_closed = 0
+        """Closed because nothing came for too long."""
+        self.evicted = 0
+        """Closed because they were idle longest when another came, and there was no room."""
 
     def __repr__(self) -> str:
         """Report the connections."""
@@ -52,9 +55,9 @@ class StreamListener:
 
 
 class Connection:
-    """State: what one sender has not finished, and when it last finished something."""
+    """State: what one sender has not finished, when it last sent a byte, and whether the relay hung up."""
 
-    __slots__ = ("framing", "last", "listener", "peer", "socket")
+    __slots__ = ("framing", "is_hung_up", "last", "listener", "peer", "socket")
 
     def __init__(self, sock: socket.socket, listener: StreamListener, *, peer: Peername, now: float) -> None:
         self.socket = sock
@@ -62,10 +65,24 @@ class Connection:
         self.peer = peer
         self.framing = listener.framing()
         self.last = now
+        self.is_hung_up = False
+        """The end of the stream is the relay's doing: it says nothing about the last line."""
 
     def __repr__(self) -> str:
         """Report the sender."""
         return f"<Connection {self.peer} {self.framing!r}>"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its socket is."""
+        return self.socket.fileno() >= 0
+
+
+def keep_alive(sock: socket.socket) -> None:
+    """Let the kernel find a peer that is gone without a word, within two minutes; it also keeps state of NATs alive."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4)):
+        sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def label_of(form: str, bound: tuple[str, int] | str) -> str:

@@ -5,8 +5,12 @@ chunk from each connection that has something, in a row; what it does not get to
 fills and makes the sender wait. That is all the back-pressure there is: feeding is synchronous, nothing queues here and
 nothing is lost. A transport of uvloop would read up to 32 x 256 KiB of one connection at a time.
 
-Bounded (I6): connections in all, the bytes of an unfinished line, the time without a complete one. Nothing is ever sent
-back (I9). A listener takes a socket that is bound already and does not care who bound it.
+Clients keep a connection for days, and the first line after its end is lost without an error: so nothing is closed for
+being idle, unless a limit is configured. Where there is no room for another connection, the one that is idle longest
+goes; what it had sent is read first. Peers that are gone without a word are found by TCP's keep-alive.
+
+Bounded (I6): connections in all, the bytes of an unfinished line. Nothing is ever sent back (I9). A listener takes a
+socket that is bound already and does not care who bound it.
 """
 
 from __future__ import annotations
@@ -16,10 +20,11 @@ import select
 import socket
 from collections import deque
 from contextlib import suppress
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Final, Protocol
 
 from relay import limits
-from relay.listener.connection import Connection, Peername, Sink, StreamListener, label_of
+from relay.listener.connection import Connection, Peername, Sink, StreamListener, keep_alive, label_of
 from relay.listener.framing import FrameFraming, LineFraming
 from relay.listener.sockets import DATADOG, TCP
 
@@ -40,6 +45,10 @@ _ACCEPTED: Final = 64
 """Connections taken from a socket before others get their turn."""
 _LOOK: Final = 1.0
 """Seconds between two looks for idle connections."""
+_CANDIDATES: Final = 16
+"""Connections that are looked at before one is closed that may have sent something this very moment."""
+_LAST_CHUNKS: Final = 16
+"""Read of a connection that is closed: more than a Unix socket holds, and an end to one that goes on sending."""
 _STOP: Final = 0.5
 """Seconds to take what waits at stop; a sender that does not stop must not keep the relay from stopping."""
 
@@ -68,14 +77,13 @@ class Streams:
         self._listening: dict[int, StreamListener] = {}
         """By descriptor, those that take connections."""
         self._connections: dict[int, Connection] = {}
+        """By descriptor, the one that is idle longest first."""
         self._ready: deque[int] = deque()
         self._epoll = select.epoll()
         self._is_held = is_held
         """Somebody else keeps the listening sockets open, for the next worker: `stop` must not close them."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._failure: Exception | None = None
-        self._hangs_up = False
-        """The end of a stream is our doing: it says nothing about the last line."""
 
     def __repr__(self) -> str:
         """Report the connections."""
@@ -103,22 +111,26 @@ class Streams:
         self._loop.add_reader(self._epoll.fileno(), self._turn)
 
     async def run(self) -> None:
-        """Close idle connections until cancelled."""
+        """Look until cancelled."""
         while True:
             await self._clock.sleep(_LOOK)
             self.look()
 
     def look(self) -> None:
-        """Close the connections that did not finish a line for too long; take connections again where none fitted."""
+        """Close what is idle beyond the limit, if there is one; take connections again where none fitted."""
         if self._failure is not None:
             raise self._failure
-        now = self._clock.monotonic()
-        for connection in [c for c in self._connections.values() if now - c.last > self._idle]:
-            connection.listener.idle_closed += 1
-            self._end(connection, in_order=False)
+        if self._idle:
+            self._close_idle(self._clock.monotonic() - self._idle)
         for listener in self.listeners:
             if self._loop is not None and listener.socket.fileno() not in self._listening:
                 self._listen(listener)
+
+    def _close_idle(self, before: float) -> None:
+        for connection in list(takewhile(lambda one: one.last < before, self._connections.values())):
+            if self._is_silent(connection):
+                connection.listener.idle_closed += 1
+                self._hang_up(connection, because=f"listen.stream_idle = {self._idle:g}s")
 
     def _listen(self, listener: StreamListener) -> None:
         self._listening[listener.socket.fileno()] = listener
@@ -166,22 +178,62 @@ class Streams:
             self._welcome(sock, listener, address[:2] if isinstance(address, tuple) else None)
 
     def _welcome(self, sock: socket.socket, listener: StreamListener, peer: Peername) -> None:
-        is_full = len(self._connections) >= self._most
-        if is_full or not self._sink.admits(peer):
+        if not self._sink.admits(peer):
             sock.close()
             listener.refused += 1
-            why = f"listen.stream_connections = {self._most}" if is_full else "listen.allow"
+            sender = peer[0] if peer else ""
             self._loss_log.warn(
-                "stream connection refused", reason=listener.label, sender=peer[0] if peer else "", because=why
+                "stream connection refused", reason=listener.label, sender=sender, because="listen.allow"
             )
             return
+        if len(self._connections) >= self._most:
+            self._make_room()
         sock.setblocking(False)
+        if peer is not None:
+            keep_alive(sock)
         self._connections[sock.fileno()] = Connection(sock, listener, peer=peer, now=self._clock.monotonic())
         listener.connections += 1
         self._epoll.register(sock, select.EPOLLIN)
 
+    def _make_room(self) -> None:
+        """Close the connection that is idle longest; what was sent and not read yet counts, too."""
+        for connection in list(islice(self._connections.values(), _CANDIDATES)):
+            if self._is_silent(connection):
+                break
+        if len(self._connections) >= self._most:
+            idlest = next(iter(self._connections.values()))
+            idlest.listener.evicted += 1
+            self._hang_up(idlest, because=f"another came, and listen.stream_connections = {self._most}")
+
+    def _is_silent(self, connection: Connection) -> bool:
+        """Read what has arrived; say whether that was nothing, and the connection is still open."""
+        return not self._read(connection) and connection.is_open
+
+    def _hang_up(self, connection: Connection, *, because: str) -> None:
+        """Close a connection that its sender keeps open; what it sent until now is read."""
+        peer, idle = connection.peer, self._clock.monotonic() - connection.last
+        self._loss_log.warn(
+            "stream connection closed",
+            reason=connection.listener.label,
+            sender=peer[0] if peer else "",
+            idle_seconds=round(idle),
+            because=because,
+        )
+        self._shut(connection)
+        for _ in range(_LAST_CHUNKS):
+            if not self._read(connection):
+                break
+        if connection.is_open:
+            self._end(connection, in_order=False)
+
+    def _shut(self, connection: Connection) -> None:
+        """Let a Unix sender know that nobody reads, before what it wrote meanwhile is taken: nothing falls between."""
+        connection.is_hung_up = True
+        with suppress(OSError):
+            connection.socket.shutdown(socket.SHUT_RD)
+
     def _read(self, connection: Connection) -> bool:
-        """Read a chunk; say whether there may be more."""
+        """Read a chunk; say whether there was one, and there may be more."""
         try:
             chunk = connection.socket.recv(limits.STREAM_CHUNK)
         except BlockingIOError:
@@ -190,8 +242,9 @@ class Streams:
             self._end(connection, in_order=False)
             return False
         if not chunk:
-            self._end(connection, in_order=not self._hangs_up)
+            self._end(connection, in_order=not connection.is_hung_up)
             return False
+        self._touch(connection)
         self._take(connection, connection.framing.receive(chunk))
         if connection.framing.broken:
             self._end(connection, in_order=False)
@@ -205,8 +258,12 @@ class Streams:
             else:
                 self._sink.feed(text, now, connection.peer)
                 connection.listener.datagrams += 1
-        if pieces:
-            connection.last = self._clock.monotonic()
+
+    def _touch(self, connection: Connection) -> None:
+        """Note that a connection is not idle: any byte says so."""
+        connection.last = self._clock.monotonic()
+        fd = connection.socket.fileno()
+        self._connections[fd] = self._connections.pop(fd)
 
     def _end(self, connection: Connection, *, in_order: bool) -> None:
         self._take(connection, connection.framing.end(in_order=in_order))
@@ -224,11 +281,8 @@ class Streams:
                 listener.socket.close()
         ends = self._clock.monotonic() + _STOP
         self._drain(ends)
-        # A Unix sender is told now that nobody reads, before what he wrote meanwhile is taken: nothing falls between.
-        self._hangs_up = True
         for connection in self._connections.values():
-            with suppress(OSError):
-                connection.socket.shutdown(socket.SHUT_RD)
+            self._shut(connection)
         self._drain(ends)
         for connection in list(self._connections.values()):
             self._end(connection, in_order=False)

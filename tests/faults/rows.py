@@ -48,4 +48,5 @@ ROWS = {
     39: "daylight saving time and time zones",
     40: "points in the spool that are too old",
     43: "no state, new state, state of another host or from the future",
+    47: "stream clients that are idle, ten times too many, or take every descriptor",
 }

@@ -1,4 +1,4 @@
-"""Rows 23 to 25: stream sockets that are held open, pushed too hard, or left behind."""
+"""Rows 23 to 25 and 47: stream sockets that are held open, pushed too hard, or left behind."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import signal
 import socket
 import stat
 import time
+import urllib.request
 from contextlib import suppress
 
 import pytest
+from statsd import TCPStatsClient
 
 from tests.faults.test_restarts import replaced
 from tests.support.oracle import conserve
@@ -20,7 +22,6 @@ from tests.support.relay import run
 MIB = 1 << 20
 CONNECTIONS = 1_000
 LIMIT = 256
-IDLE = 4
 LINE = b"push:1|c\n"
 FRAME = 800 * len(LINE)
 
@@ -75,24 +76,31 @@ def count_closed(socks: list[socket.socket]) -> int:
     return len(poll.poll(0))
 
 
+async def probe(relay) -> float:
+    """Return the seconds until the health probe is answered, over a connection of its own."""
+    began = time.monotonic()
+    await asyncio.to_thread(lambda: urllib.request.urlopen(f"http://{relay.admin}/-/healthy", timeout=10).close())
+    return time.monotonic() - began
+
+
 @pytest.mark.full
 async def test_row_23_a_thousand_slow_streams(start, load, emulator, figure, tmp_path, descriptors):
-    """Lines without an end on every socket, a byte a second; UDP goes on as if nothing were."""
+    """Lines without an end on every socket, a byte a second; UDP and probes go on as if nothing were."""
     paths = {form: str(tmp_path / form) for form in ("stream", "datadog")}
     relay = start(
         LISTEN_TCP="127.0.0.1:0",
         LISTEN_UNIX=",".join(f"{form}:{path}" for form, path in paths.items()),
         LISTEN_STREAM_CONNECTIONS=str(LIMIT),
-        LISTEN_STREAM_IDLE=f"{IDLE}s",
     )
-    generator = load(relay, rate=2000, seconds=IDLE + 8)
+    generator = load(relay, rate=2000, seconds=12)
     before = (await asyncio.to_thread(relay.metrics))["process_resident_memory_bytes"]
     # Of the framed socket: a frame of 65,507 bytes that lacks its last ones.
     beginning = (65_507).to_bytes(4, "little") + b"a" * 60_000
     socks = await asyncio.to_thread(besiege, [address_of(relay, "tcp"), *paths.values()], beginning)
-    began, most, memory = time.monotonic(), 0, 0.0
-    while time.monotonic() < began + IDLE + 4:
+    began, most, memory, slowest = time.monotonic(), 0, 0.0, 0.0
+    while time.monotonic() < began + 8:
         await asyncio.to_thread(drip, socks)
+        slowest = max(slowest, await probe(relay))
         metrics = await asyncio.to_thread(relay.metrics)
         most = max(most, total(metrics, "relay_stream_connections"))
         memory = max(memory, metrics["process_resident_memory_bytes"] - before)
@@ -100,22 +108,61 @@ async def test_row_23_a_thousand_slow_streams(start, load, emulator, figure, tmp
     sent = await generator.wait()
     verdict = await conserve(relay, emulator, sent)
     metrics = await asyncio.to_thread(relay.metrics)
-    refused, idle = total(metrics, "relay_stream_refused_total"), total(metrics, "relay_stream_idle_closed_total")
+    evicted = total(metrics, "relay_stream_evicted_total")
     assert most == LIMIT
-    assert refused >= CONNECTIONS - LIMIT
-    assert idle == LIMIT
-    assert total(metrics, "relay_stream_connections") == 0
-    assert metrics['relay_rejected_lines_total{reason="truncated"}'] == LIMIT
-    assert count_closed(socks) == CONNECTIONS
+    assert evicted == CONNECTIONS - LIMIT == count_closed(socks)
+    assert metrics['relay_rejected_lines_total{reason="truncated"}'] == evicted, "what was lost is counted"
     assert await asyncio.to_thread(relay.kernel_drops) == 0
     assert memory <= 32 * MIB
+    assert slowest <= 4
     with connect(paths["stream"]) as sock:
         sock.sendall(b"afterwards:1|c\n")
         while not emulator.points("afterwards"):
             await asyncio.sleep(0.05)
     for sock in socks:
         sock.close()
-    figure(23, f"{refused} refused, {idle} closed idle, +{memory / MIB:.0f} MiB; UDP: {verdict}")
+    figure(23, f"{evicted} evicted, +{memory / MIB:.0f} MiB, probes within {slowest:.2f} s; UDP: {verdict}")
+
+
+async def test_row_47_ten_times_as_many_clients_as_there_is_room_for(start, load, emulator, figure, descriptors):
+    """Each sends a line and stays: all of the lines arrive, and the oldest clients go, counted."""
+    most, clients = 30, 300
+    relay = start(LISTEN_TCP="127.0.0.1:0", LISTEN_STREAM_CONNECTIONS=str(most))
+    generator = load(relay, rate=2000, seconds=4)
+    address, socks, slowest = address_of(relay, "tcp"), [], 0.0
+    for number in range(clients):
+        socks.append(await asyncio.to_thread(connect, address))
+        socks[-1].sendall(b"client.%d:1|c\n" % number)
+        if number % 100 == 0:
+            slowest = max(slowest, await probe(relay))
+    verdict = await conserve(relay, emulator, await generator.wait())
+    metrics = await asyncio.to_thread(relay.metrics)
+    assert total(metrics, "relay_stream_connections") == most
+    assert total(metrics, "relay_stream_evicted_total") == clients - most == count_closed(socks[:-most])
+    assert count_closed(socks[-most:]) == 0, "who came last stays"
+    assert sum(emulator.total(f"client.{number}") for number in range(clients)) == clients
+    told = relay.events("stream connection closed")[0]
+    assert (told["because"], slowest <= 4) == (f"another came, and listen.stream_connections = {most}", True)
+    for sock in socks:
+        sock.close()
+    figure(47, f"{clients} clients in {most} places, no line lost; probes within {slowest:.2f} s; UDP: {verdict}")
+
+
+@pytest.mark.full
+async def test_row_47_a_client_that_is_idle_for_a_minute(start, emulator, figure):
+    """It sends again after a break, and has no way to notice that the connection was closed meanwhile."""
+    relay = start(LISTEN_TCP="127.0.0.1:0")
+    client = TCPStatsClient(*address_of(relay, "tcp"))
+    client.incr("idle.a")
+    await asyncio.sleep(65)
+    for name in "bcd":
+        client.incr(f"idle.{name}")
+        await asyncio.sleep(0.2)
+    while not emulator.points("idle.d"):
+        await asyncio.sleep(0.05)
+    assert [emulator.total(f"idle.{name}") for name in "abcd"] == [1] * 4
+    client.close()
+    figure(47, "idle for 65 s: 4 of 4 lines arrive")
 
 
 async def push(address, text: bytes, *, framed: bool) -> None:

@@ -31,7 +31,7 @@ ANY = Address("127.0.0.1", 0)
 async def opened(*, sink=None, clock=CLOCK, form="tcp", tmp_path=None, **changes):
     """Streams with one listener; ends with the equations and without a connection."""
     hotpath = sink or make_hotpath()
-    settings = {"most": 16, "idle": 60.0, "line_limit": 65_536}
+    settings = {"most": 16, "idle": 0.0, "line_limit": 65_536}
     streams = Streams(sink=hotpath, clock=clock, loss_log=LossLog(clock), **{**settings, **changes})
     if form == "tcp":
         streams.add_lines(open_tcp(ANY).socket, "tcp")
@@ -67,6 +67,19 @@ async def accepted(hotpath, lines: int) -> None:
 
     await until(lambda: count() >= lines)
     assert hotpath.tally().accepted == lines
+
+
+def settle(sock: socket.socket) -> None:
+    """Wait until all that was sent has arrived; the loop reads nothing meanwhile."""
+    while struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4))) != (0,):
+        pass
+
+
+async def read_by_the_loop(sock: socket.socket) -> None:
+    """Wait until all that was sent was read."""
+    settle(sock)
+    for _ in range(3):
+        await asyncio.sleep(0)
 
 
 def frame(payload: bytes) -> bytes:
@@ -107,21 +120,64 @@ async def test_an_unterminated_last_line_counts_at_the_end_but_not_after_a_reset
         await until(lambda: listener.connections == 0)
 
 
-async def test_connections_beyond_the_limit_are_closed_at_once_and_counted():
-    async with opened(most=3) as (_, listener, hotpath):
-        kept = [connect(listener) for _ in range(3)]
+@pytest.mark.parametrize("form", ["tcp", "unix-stream"])
+async def test_beyond_the_limit_the_connection_that_is_idle_longest_is_closed_and_counted(form, tmp_path):
+    clock = VirtualClock()
+    async with opened(most=3, clock=clock, form=form, tmp_path=tmp_path) as (_, listener, hotpath):
+        first, second, third = kept = [connect(listener) for _ in range(3)]
         await until(lambda: listener.connections == 3)
+        for number, sock in enumerate((second, first, third), 1):
+            clock.advance(60)
+            sock.sendall(b"a:1|c\n")
+            await accepted(hotpath, number)
         with capture_logs() as logs, connect(listener) as more:
-            assert await asyncio.to_thread(more.recv, 1) == b""
-        assert (listener.connections, listener.refused) == (3, 1)
-        assert logs[0]["because"] == "listen.stream_connections = 3"
-        kept.pop().close()
-        await until(lambda: listener.connections == 2)
-        with connect(listener) as again:
-            again.sendall(b"a:1|c\n")
-            await accepted(hotpath, 1)
+            more.sendall(b"a:1|c\n")
+            await accepted(hotpath, 4)
+            assert await asyncio.to_thread(second.recv, 1) == b"", "not the first of them, not the newest"
+            first.sendall(b"a:1|c\n")
+            third.sendall(b"a:1|c\n")
+            await accepted(hotpath, 6)
+        assert (listener.evicted, listener.refused) == (1, 0)
+        assert [(log["event"], log["idle_seconds"]) for log in logs] == [("stream connection closed", 120)]
+        assert "listen.stream_connections = 3" in logs[0]["because"]
         for sock in kept:
             sock.close()
+
+
+async def test_what_an_evicted_connection_had_sent_is_read_first():
+    async with opened(most=2) as (_, listener, hotpath):
+        with connect(listener), connect(listener) as other, connect(listener) as more:
+            await until(lambda: listener.evicted == 1)
+            other.sendall(b"a:1|c\n" * 10_000 + b"a:1")
+            settle(other)
+            with connect(listener) as last:
+                last.sendall(b"a:1|c\n")
+                await accepted(hotpath, 10_001)
+                assert more.recv(1) == b"", "it is idle, and `other` was not when the last one came"
+                other.sendall(b"|c\n")
+                await accepted(hotpath, 10_002)
+
+
+async def test_clients_may_be_idle_for_days():
+    clock = VirtualClock()
+    async with opened(clock=clock) as (streams, listener, hotpath):
+        with connect(listener) as sock:
+            sock.sendall(b"a:1|c\n")
+            await accepted(hotpath, 1)
+            clock.advance(10 * 86_400)
+            streams.look()
+            sock.sendall(b"a:1|c\n")
+            await accepted(hotpath, 2)
+        assert listener.idle_closed == 0
+
+
+async def test_the_kernel_looks_for_peers_that_are_gone():
+    async with opened() as (streams, listener, _):
+        with connect(listener):
+            await until(lambda: listener.connections == 1)
+            (taken,) = streams._connections.values()
+            assert taken.socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert taken.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) <= 60
 
 
 async def test_only_named_networks_may_connect(tmp_path):
@@ -137,22 +193,27 @@ async def test_only_named_networks_may_connect(tmp_path):
             await accepted(hotpath, 1)
 
 
-async def test_a_connection_that_completes_nothing_is_closed():
-    """Bytes alone do not keep it: a slow-loris sends one a second."""
+async def test_a_connection_that_sends_nothing_is_closed_where_a_limit_is_set():
+    """Any byte is activity, a blank line too; what arrived and was not read yet is."""
     clock = VirtualClock()
     async with opened(clock=clock, idle=10.0) as (streams, listener, hotpath):
-        with connect(listener) as idle, connect(listener) as busy:
-            await until(lambda: listener.connections == 2)
-            clock.advance(6)
-            busy.sendall(b"a:1|c\n")
-            idle.sendall(b"slow")
+        with connect(listener) as idle, connect(listener) as busy, connect(listener) as late:
+            await until(lambda: listener.connections == 3)
+            idle.sendall(b"a:1|c\na:1")
             await accepted(hotpath, 1)
             clock.advance(6)
-            idle.sendall(b"er")
-            streams.look()
-            assert (listener.connections, listener.idle_closed) == (1, 1)
+            busy.sendall(b"\n")
+            await read_by_the_loop(busy)
+            clock.advance(6)
+            late.sendall(b"a")
+            settle(late)
+            with capture_logs() as logs:
+                streams.look()
+            assert (listener.connections, listener.idle_closed) == (2, 1)
+            assert [(log["because"], log["idle_seconds"]) for log in logs] == [("listen.stream_idle = 10s", 12)]
             busy.sendall(b"a:1|c\n")
-            await accepted(hotpath, 2)
+            late.sendall(b":1|c\n")
+            await accepted(hotpath, 3)
         assert hotpath.tally().rejected == {"truncated": 1}
 
 
@@ -207,8 +268,7 @@ async def test_what_has_arrived_at_stop_is_taken_and_who_waits_is_left_to_the_ne
     client = connect(listener)
     await until(lambda: listener.connections == 1)
     client.sendall(b"a:1|c\n" * 5_000 + b"a:1")
-    while struct.unpack("i", fcntl.ioctl(client, termios.TIOCOUTQ, bytes(4))) != (0,):
-        pass  # until all of it has arrived; the loop reads nothing meanwhile
+    settle(client)
     with connect(listener) as waits:
         waits.sendall(b"a:1|c\n")
         streams.stop()
