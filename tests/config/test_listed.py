@@ -138,7 +138,7 @@ def test_the_wrong_number_of_brackets(tmp_path, text):
 @pytest.mark.parametrize(
     ("value", "where"),
     [
-        ("", "; at character 1: Expecting value"),
+        ("none", "; at character 1: Expecting value"),
         ('[{"match": "a"}', "; at character 16: Expecting ',' delimiter"),
         ('{"match": "a"}', ""),
         ("[1]", ""),
