@@ -79,6 +79,7 @@ DROPPED_SAMPLES: Final = (
     "too_old",
     "too_far_ahead",
     "late_gauge",
+    "series_limit",
     "no_legal_name",
     "name_collision",
     "stop_without_state",

@@ -170,16 +170,22 @@ class PythonHotPath:
             counts.received += 1
             self._rejects.add(line, str(reason), peer, self._now)
             return
-        for group, answer in zip(parsed.groups, answers, strict=True):
-            counts.sections_ignored += group.ignored
-            self._store.take(group, answer, self._now)
+        self._take_groups(parsed.groups, answers)
         if len(parsed.groups) == 1:
             self._keys.learn(key, parsed.groups[0], answers[0], self._now)
-        if isinstance(answers[0], Provisional):
-            answers[0].lines += 1
+
+    def _take_groups(self, groups: Sequence[Group], answers: Sequence[Resolution | Sink | Provisional]) -> None:
+        """Take a line; the first of its identities that waits for its name has the line's fate."""
+        waits = next((answer for answer in answers if isinstance(answer, Provisional)), None)
+        before = waits.relative.samples if waits and waits.relative else 0
+        for group, answer in zip(groups, answers, strict=True):
+            self._counts.sections_ignored += group.ignored
+            self._store.take(group, answer, self._now)
+        if waits is not None:
+            waits.count_line(sum(len(group.values) for group in groups), before)
         else:
-            counts.received += 1
-            counts.accepted += 1
+            self._counts.received += 1
+            self._counts.accepted += 1
 
     def _reason_to_reject(self, groups: Iterable[Group], answers: Iterable[object]) -> str:
         """A line is all or nothing: every group is looked at before the first is taken."""

@@ -103,14 +103,16 @@ class Provisional:
     A gauge's deltas before its first absolute value wait in `relative`, as offsets from a base that is not known yet.
     """
 
-    __slots__ = ("cell", "dropped", "late", "lines", "relative", "relative_lines", "untimed")
+    __slots__ = ("cell", "deltas", "deltas_lines", "dropped", "late", "lines", "relative", "untimed")
 
     def __init__(self, kind: Kind, exact_samples: int) -> None:
         self.cell = Cell(kind, exact_samples)
         self.relative: Cell | None = None
         self.lines = 0
-        self.relative_lines = 0
-        """Lines of which every sample is in `relative`."""
+        self.deltas_lines = 0
+        """Lines that are deltas in `relative` and nothing else."""
+        self.deltas = 0
+        """Samples of theirs."""
         self.late = 0
         self.untimed = False
         """A gauge had a value without a time."""
@@ -131,7 +133,7 @@ class Provisional:
         return self.cell.last_at if self.cell.samples or self.relative is None else self.relative.last_at
 
     def add_gauge(self, values: Sequence[bytes], at: float, signs: bytes) -> None:
-        """Add one line of a gauge, of such a time."""
+        """Add values of a gauge, of such a time."""
         first_absolute = 0
         if not self.cell.samples:
             first_absolute = next((index for index, value in enumerate(values) if value[0] not in signs), len(values))
@@ -140,8 +142,13 @@ class Provisional:
             self.relative.add(gauge_values(values[:first_absolute], self.relative.last, signs), 1.0, at)
         if first_absolute < len(values):
             self.cell.add(gauge_values(values[first_absolute:], self.cell.last, signs), 1.0, at)
-        else:
-            self.relative_lines += 1
+
+    def count_line(self, samples: int, relative_before: int) -> None:
+        """Count a line that was added, of so many samples; before it `relative` had `relative_before`."""
+        self.lines += 1
+        if self.relative is not None and self.relative.samples - relative_before == samples:
+            self.deltas_lines += 1
+            self.deltas += samples
 
     def settle_gauge(self, base: float) -> Cell:
         """Return one cell with every sample, the relative ones on their base."""

@@ -190,9 +190,7 @@ class Store:
             return
         series, cell, overflows = table.place(answer, self._settings["catch_all"])
         if overflows and waiting.relative is not None:
-            self._rejects.count("series_limit", waiting.relative_lines)
-            counts.accepted -= waiting.relative_lines
-            waiting.relative = None
+            self._reject_relative(waiting, waiting.relative)
         counts.late += waiting.late
         counts.samples += waiting.samples
         counts.overflow += waiting.samples if overflows else 0
@@ -205,6 +203,18 @@ class Store:
             self._join_gauge(waiting, series, cell, table)
         else:
             cell.merge(waiting.cell)
+
+    def _reject_relative(self, waiting: Provisional, relative: Cell) -> None:
+        """Deltas that find no series of their own: lines of nothing else are rejected.
+
+        What is left are samples of lines that were accepted for what else they have.
+        """
+        rest = relative.samples - waiting.deltas
+        self._rejects.count("series_limit", waiting.deltas_lines)
+        self._counts.accepted -= waiting.deltas_lines
+        self._counts.samples += rest
+        self._counts.dropped["series_limit"] += rest
+        waiting.relative = None
 
     def _is_outdated(self, waiting: Provisional, series: Series, table: Table) -> bool:
         """Say whether a gauge of which all values came with a time waited while a newer value was known."""

@@ -183,6 +183,49 @@ def test_overflow_gauges_refuse_deltas():
     assert imbalance(hotpath) == 0
 
 
+several = st.lists(
+    st.tuples(
+        st.sampled_from([b"1", b"+1", b"-2:+3", b"4:+1", b"+1:5"]), st.sampled_from([b"g", b"g|#t:1", b"g|#t:2", b"c"])
+    ),
+    min_size=1,
+    max_size=4,
+).map(lambda groups: b":".join(b"%b|%b" % group for group in groups))
+
+
+def test_a_line_of_several_groups_over_a_limit_is_rejected_once():
+    hotpath = make(series_limit=10)
+    for number in range(12):
+        feed(hotpath, b"n%d:+1|g:+1|g:+1|g" % number)
+    tally = hotpath.tally()
+    assert (tally.received, tally.accepted, tally.rejected) == (12, 9, {"series_limit": 3})
+    assert (tally.samples_accepted, tally.samples_open) == (27, 27)
+
+
+def test_a_lines_deltas_without_a_series_are_dropped_where_its_other_values_are_kept():
+    hotpath = make(series_limit=10)
+    feed(hotpath, *(b"full%d:1|c" % number for number in range(10)))
+    feed(hotpath, b"new:+1:+1|g:7|c", b"mixed:+1:5|g")
+    tally = hotpath.tally()
+    assert (tally.received, tally.accepted, tally.rejected) == (12, 12, {})
+    assert tally.samples_dropped == {"series_limit": 3}
+    feed(hotpath, b"new:+1:+1|g:7|c")
+    assert hotpath.tally().rejected == {"series_limit": 1}
+    assert imbalance(hotpath) == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 14), several), max_size=20), st.integers(1, 4))
+def test_every_line_of_several_groups_has_one_fate(sent, named_every):
+    hotpath = make(series_limit=10, series_per_metric=2)
+    for number, (name, groups) in enumerate(sent):
+        feed(hotpath, b"n%d:%b" % (name, groups), named=number % named_every == 0)
+        tally = hotpath.tally()
+        assert min(tally.received, tally.accepted, tally.samples_accepted, tally.samples_open) >= 0
+        assert imbalance(hotpath) == 0
+    name_all(hotpath)
+    assert hotpath.tally().received == len(sent)
+    assert imbalance(hotpath) == 0
+
+
 def test_identities_without_room_in_the_queue_overflow():
     hotpath = make(series_limit=5)
     feed(hotpath, *(b"m%d:1|c" % n for n in range(10)), named=False)

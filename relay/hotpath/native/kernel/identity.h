@@ -23,7 +23,8 @@ typedef struct provisional {
     cell *cell;
     cell *relative; /* deltas before the first absolute value, as offsets from a base that is not known yet */
     struct provisional *older; /* of the closing window */
-    uint64_t lines, relative_lines;
+    uint64_t lines;
+    uint32_t deltas_lines, deltas; /* lines that are deltas in `relative` and nothing else, and how many these are */
     uint32_t late;
     uint32_t dropped[LOST_REASONS]; /* by TOO_OLD and the reasons after it */
     uint32_t window;

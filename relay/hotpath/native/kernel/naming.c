@@ -210,9 +210,14 @@ static void join_gauge(hotpath *self, provisional *waiting, const series *series
     cell_merge(cell, waiting->cell, GAUGE, &self->registry.memory);
 }
 
+/* Deltas that find no series of their own: lines of nothing else are rejected, and what is left are samples of lines that
+ * were accepted for what else they have. */
 static void reject_relative(hotpath *self, provisional *waiting) {
-    self->rejects.counts[SERIES_LIMIT] += waiting->relative_lines;
-    self->counts.accepted -= waiting->relative_lines;
+    uint64_t rest = waiting->relative->samples - waiting->deltas;
+    self->rejects.counts[SERIES_LIMIT] += waiting->deltas_lines;
+    self->counts.accepted -= waiting->deltas_lines;
+    self->counts.samples += rest;
+    self->counts.dropped[SERIES_LIMIT] += rest;
     cell_free(&self->registry.cells, waiting->relative, GAUGE, &self->registry.memory);
     waiting->relative = NULL;
 }

@@ -49,7 +49,6 @@ static void hold_gauge(hotpath *self, provisional *waiting, const group *group) 
         waiting->relative = cell_new(&self->registry.cells, &self->registry.memory);
     if (waiting->relative != NULL) take_values(self, waiting->relative, group, 0, absolute);
     take_values(self, waiting->cell, group, absolute, group->count);
-    waiting->relative_lines += absolute == group->count;
     if (!is_timed_gauge(group)) waiting->untimed = true;
 }
 
@@ -57,6 +56,8 @@ double waiting_at(const provisional *waiting) {
     const cell *newest = waiting->cell->samples > 0 || waiting->relative == NULL ? waiting->cell : waiting->relative;
     return newest->last_at;
 }
+
+static uint64_t deltas_of(const provisional *waiting) { return waiting->relative ? waiting->relative->samples : 0; }
 
 static void hold_group(hotpath *self, const group *group, provisional *waiting) {
     int reason = 0;
@@ -142,6 +143,28 @@ static void take_group(hotpath *self, const group *group) {
     }
 }
 
+/* Takes the groups of a line. One that is deltas alone, all of one gauge that waits, is noted: if there is no room for that
+ * gauge, the line is rejected as a whole. */
+static void take_groups(hotpath *self, const line *line, const identity *waits) {
+    uint64_t samples = 0, before = waits != NULL ? deltas_of(waits->to.waiting) : 0;
+    for (size_t i = 0; i < line->count; i++) {
+        take_group(self, &line->groups[i]);
+        samples += line->groups[i].count;
+    }
+    if (waits == NULL || deltas_of(waits->to.waiting) - before < samples) return;
+    waits->to.waiting->deltas_lines++;
+    waits->to.waiting->deltas += (uint32_t)samples;
+}
+
+/* Returns the first identity of a line that waits for its name, and with it the line's fate; NULL if none does. */
+static identity *first_waiting(const line *line) {
+    for (size_t i = 0; i < line->count; i++) {
+        identity *identity = line->groups[i].identity;
+        if (identity != NULL && identity->state == WAITING) return identity;
+    }
+    return NULL;
+}
+
 void take_line(hotpath *self, const line *line, span text, const peer *peer) {
     for (size_t i = 0; i < line->count; i++) {
         group *group = &line->groups[i];
@@ -155,10 +178,10 @@ void take_line(hotpath *self, const line *line, span text, const peer *peer) {
             return;
         }
     }
-    for (size_t i = 0; i < line->count; i++) take_group(self, &line->groups[i]);
-    identity *first = line->groups[0].identity;
-    if (first != NULL && first->state == WAITING) {
-        first->to.waiting->lines++;
+    identity *waits = first_waiting(line);
+    take_groups(self, line, waits);
+    if (waits != NULL) {
+        waits->to.waiting->lines++;
     } else {
         self->counts.received++;
         self->counts.accepted++;
