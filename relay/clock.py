@@ -5,8 +5,17 @@
 
 from __future__ import annotations
 
+import re
 import time
-from typing import Protocol
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_HTTP_DATE: Final = re.compile(
+    rf"(?:[A-Za-z]+, )?(\d\d?)[ -]({'|'.join(_MONTHS)})[ -](\d{{4}}) (\d\d):(\d\d):(\d\d) (?:GMT|UTC|[+-]0000)",
+    re.ASCII,
+)
+"""RFC 9110: the one form that servers may send, and what differs from it in a sign or two."""
 
 
 class Clock(Protocol):
@@ -41,3 +50,20 @@ class SystemClock:
         import asyncio  # noqa: PLC0415 - a worker reads its sockets before it is imported
 
         await asyncio.sleep(seconds)
+
+
+def read_http_date(text: str) -> float | None:
+    """Return the Unix time of a date in a header of an answer; None for what is none.
+
+    Own work, since `email.utils` raises whatever its parts raise, and a header is whatever the peer sends.
+    """
+    match = _HTTP_DATE.fullmatch(text.strip())
+    if match is None:
+        return None
+    day, month, year, hour, minute, second = match.groups()
+    month_number = _MONTHS.index(month) + 1
+    try:
+        moment = datetime(int(year), month_number, int(day), int(hour), int(minute), int(second), tzinfo=UTC)
+    except ValueError:  # a 31st of February, a minute 61
+        return None
+    return moment.timestamp()

@@ -155,6 +155,8 @@ class Delivered:
 
     request_id: str = ""
     refusals: tuple[Refusal, ...] = field(default=())
+    unmatched: tuple[str, ...] = field(default=())
+    """What the cloud says of listed points that are none of the request."""
     status: int | None = field(default=None, compare=False)
     """Of the answer; for people."""
 
@@ -187,7 +189,9 @@ class Unavailable:
     ambiguous: bool
     """The request may have been stored."""
     unreadable: bool = False
-    """A 200 whose body could not be understood; `detail` has the beginning of it."""
+    """An answer that leaves open what was stored; `detail` has the beginning of its body."""
+    unmatched: tuple[str, ...] = field(default=())
+    """As of Delivered."""
     status: int | None = None
     """Of the answer; None if there was none."""
 

@@ -74,8 +74,10 @@ class Ledger:
         self.dead_letters_dropped = 0
         """Letters that were not, or no longer."""
         self.requests: Counter[str] = Counter()
-        """By HTTP status, or `error` where there was none."""
+        """By HTTP status; `error` where there was none, `internal_error` where the relay itself failed."""
         self.requests_ambiguous = 0
+        self.refusals_unmatched = 0
+        """Entries of the cloud's lists of bad points that name none of the request, or none for certain."""
         self.request_seconds = Durations()
         self.request_bytes = 0
         """Of the latest."""

@@ -182,8 +182,13 @@ class RelayCollector(Collector):
 
     def _requests(self) -> Iterator[Metric]:
         ledger = self._state.ledger
-        yield counter("relay_requests", "Requests, by HTTP status.", ledger.requests, "code")
+        yield counter("relay_requests", "Requests, by HTTP status, error or internal_error.", ledger.requests, "code")
         yield counter("relay_ambiguous_requests", "Requests that may have been stored.", ledger.requests_ambiguous)
+        yield counter(
+            "relay_unmatched_refusals",
+            "Listed as bad by the cloud, and no point of the request for certain.",
+            ledger.refusals_unmatched,
+        )
         seconds = ledger.request_seconds
         yield HistogramMetricFamily(
             "relay_request_duration_seconds",

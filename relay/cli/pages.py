@@ -176,6 +176,8 @@ RLY401
 RLY402
 ? A point breaks a rule of the service that this relay does not know of; the warning has the cloud's words.
 ? Every point is refused: a setting is wrong, such as the region, the namespace or the type of points.
+? The cloud lists points that were not sent, twice the same, or too vaguely to tell two apart. Such an entry refuses no
+  point, and is counted in relay_unmatched_refusals_total; a list of nothing else leaves the request to be sent again.
 > `statsd-relay dead list` and `dead show`: each refused point with the cloud's own words.
 > When every point is refused, all is kept and one request a minute tries: change the setting, and it goes on. If the
   words are about the type, try [cloud] output = "raw".

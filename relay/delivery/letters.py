@@ -71,13 +71,22 @@ _decode_point: Final = msgspec.json.Decoder(_Named).decode
 encode_letter: Final = msgspec.json.Encoder().encode
 
 
+def metric_of(point: bytes) -> str:
+    """Return the metric of a point as it is sent.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return _decode_point(point).metric
+
+
 def decode_line(line: bytes) -> Read | None:
     """Return the letter of a line; None if it is damaged, cut or of another version."""
     if not line.endswith(b"\n"):
         return None
     try:
         letter = _decode_letter(line)
-        return Read(letter, _decode_point(letter.point).metric, line)
+        return Read(letter, metric_of(letter.point), line)
     except (msgspec.MsgspecError, ValueError):
         return None
 

@@ -2,7 +2,8 @@
 
 Owned here: what is done about each verdict, and nothing about what an answer means (`Cloud.classify` says that), when
 a request may leave (gate.py), which points are bad (trial.py) or how points are counted (settlement.py). There is no
-limit on attempts: a batch leaves by delivery, by conviction, or by its age.
+limit on attempts: a batch leaves by delivery, by conviction, or by its age. An exception on the way of a batch, which
+something in an answer or a credential may have caused, ends no worker: it is counted, and the batch is kept.
 
 One worker at a time stands in line with a batch, so that the newest goes first even after a long pause. A batch that
 waits for something else than its turn waits in the spool.
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Final
 from relay import limits
 from relay.delivery.doubts import Doubts
 from relay.delivery.gate import Gate, Settings
+from relay.delivery.letters import metric_of
+from relay.delivery.renewal import Renewal
 from relay.delivery.reporter import Reporter
 from relay.delivery.retry import backoff
 from relay.delivery.settlement import Settlement
@@ -24,7 +27,7 @@ from relay.errors import TransportError
 from relay.model import Batch, Delivered, Refused, Throttled, Unavailable, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from relay.clock import Clock
     from relay.delivery.dead_letters import DeadLetters
@@ -39,8 +42,6 @@ _HOLD_SECONDS: Final = 1.0
 so does any wait for a single try."""
 _LOOK: Final = 0.25
 """Seconds between two looks whether a long wait is over: settings, credentials and the stop may end it early."""
-_RENEW_SHARE: Final = 1 / 12
-"""Of a minute, between two looks at the files of refused credentials."""
 
 
 class SenderPool:
@@ -77,8 +78,7 @@ class SenderPool:
         """Workers whose batch has been sent, or is about to be."""
         self._in_line = asyncio.Lock()
         self._doubts = Doubts()
-        self._renew_at = 0.0
-        """When to look for other credentials again, while those in force are refused."""
+        self._renewal = Renewal(reporter=self._reporter, clock=clock, random=random)
 
     def __repr__(self) -> str:
         """Report what is on its way."""
@@ -177,7 +177,7 @@ class SenderPool:
                 if not wait:
                     return lease
                 self._spool.put_back(lease)
-                await self._renew_if_due()
+                await self._renewal.try_if_due(self._gate, self._cloud, minute=self._settings.minute)
                 await self._clock.sleep(min(wait, _LOOK))
 
     async def _stand_in_line(self, lease: Lease) -> float:
@@ -203,7 +203,7 @@ class SenderPool:
         """
         self._carrying += 1
         try:
-            kept = await self._send(lease, trial, leaves=leaves)
+            kept = await self._send_or_keep(lease, trial, leaves=leaves)
         except BaseException:
             self._spool.put_back(lease)
             raise
@@ -211,6 +211,16 @@ class SenderPool:
             self._carrying -= 1
         if kept:
             self._spool.put_back(lease)
+
+    async def _send_or_keep(self, lease: Lease, trial: Trial, *, leaves: bool) -> bool:
+        """Send a batch; return whether the spool must keep it, as it does after any exception."""
+        try:
+            return await self._send(lease, trial, leaves=leaves)
+        except Exception as error:  # noqa: BLE001 - whatever a peer sends or a file holds ends no worker
+            self._reporter.failed_inside(self._gate, error, dice=self._random())
+        now = self._clock.monotonic()
+        await self._back_off(self._doubts.failed(lease.entry.id, now, unreadable=False))
+        return True
 
     async def _send(self, lease: Lease, trial: Trial, *, leaves: bool) -> bool:
         """Send parts until every point is accounted for; return whether the spool must keep the batch."""
@@ -220,7 +230,7 @@ class SenderPool:
             leaves = False
             part = trial.part()
             whole = len(part) == lease.batch.points
-            verdict = await self._attempt(lease.batch if whole else self._cloud.part(lease.batch, part))
+            verdict = await self._attempt(lease.batch, None if whole else part)
             if isinstance(verdict, (Delivered, Refused)):
                 trial.answer(verdict)
             elif whole or not isinstance(verdict, Throttled):
@@ -248,10 +258,16 @@ class SenderPool:
         if self._is_finishing:
             raise asyncio.CancelledError
 
-    async def _attempt(self, batch: Batch) -> Verdict:
-        """Post once, signed anew, the same bytes; the turn for it has been taken."""
+    async def _attempt(self, batch: Batch, part: Sequence[int] | None) -> Verdict:
+        """Post once, signed anew, the same bytes; the turn for it has been taken.
+
+        Args:
+            batch: read only.
+            part: indexes of the points that go; None for all.
+        """
         began = self._clock.monotonic()
         try:
+            batch = batch if part is None else self._cloud.part(batch, part)
             headers = self._cloud.request_headers(batch.body, now=self._clock.wall())
             reply = await self._transport.post(self._cloud.url, headers, batch.body)
             self._ledger.requests[str(reply.status)] += 1
@@ -266,16 +282,6 @@ class SenderPool:
             self._ledger.request_bytes = len(batch.body)
         self._reporter.learn(self._gate, verdict, dice=self._random())
         return verdict
-
-    async def _renew_if_due(self) -> None:
-        """While credentials are refused, look every few seconds whether there are others."""
-        now = self._clock.monotonic()
-        if not self._gate.credentials_refused or now < self._renew_at:
-            return
-        self._renew_at = now + self._settings.minute * _RENEW_SHARE
-        if await asyncio.to_thread(self._cloud.renew):
-            self._reporter.renewed()
-            self._gate.retry_now(self._clock.monotonic())
 
     # --- what is done about a batch -----------------------------------------------------------------------------------
 
@@ -327,7 +333,7 @@ class SenderPool:
         self._gate.systemic.fruitless(self._clock.monotonic())
         self._doubts.suspect(lease, trial)
         if self._gate.systemic.stopped:
-            self._reporter.stopped(trial.detail)
+            self._reporter.stopped(trial.detail, metric=metric_of(self._cloud.points(lease.batch)[0]))
             if self._doubts.many or not self._spool.batches:
                 self._put_suspects_back()
 

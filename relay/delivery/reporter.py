@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import traceback
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from relay.clock import Clock
     from relay.delivery.gate import Gate
     from relay.telemetry import Ledger, LossLog
+
+_FRAMES: Final = 3
+"""Of a traceback, the innermost ones: a log line is no page."""
 
 
 class Reporter:
@@ -31,14 +35,13 @@ class Reporter:
 
     def learn(self, gate: Gate, verdict: Verdict, *, dice: float) -> None:
         """Let the gate know of a verdict, and a person if it must."""
-        was_open = gate.breaker.is_open
-        pause = gate.answered(self._clock.monotonic(), verdict, dice)
-        if was_open != gate.breaker.is_open:
-            self._log.info("the cloud is back" if was_open else "the cloud is down")
+        pause = self._answered(gate, verdict, dice)
         if isinstance(verdict, Delivered):
             self._ledger.accepted_at = self._clock.wall()
         else:
             self._ledger.failed_at = self._clock.wall()
+        if isinstance(verdict, (Delivered, Unavailable)) and verdict.unmatched:
+            self._unmatched(verdict.unmatched)
         match verdict:
             case Unavailable():
                 self._ledger.requests_ambiguous += verdict.ambiguous
@@ -48,6 +51,28 @@ class Reporter:
                 self._loss_log.warn(event, reason="429", seconds=round(pause, 1), detail=verdict.detail)
             case Misconfigured():
                 self._needs_person(verdict)
+
+    def _answered(self, gate: Gate, verdict: Verdict, dice: float) -> float:
+        was_open = gate.breaker.is_open
+        pause = gate.answered(self._clock.monotonic(), verdict, dice)
+        if was_open != gate.breaker.is_open:
+            self._log.info("the cloud is back" if was_open else "the cloud is down")
+        return pause
+
+    def failed_inside(self, gate: Gate, error: Exception, *, dice: float) -> None:
+        """Count and tell of a mistake of the relay; its text is not shown, since it may hold what was signed."""
+        self._ledger.requests["internal_error"] += 1
+        frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+        where = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+        event = "internal error, the batch is kept and goes again"
+        self._loss_log.warn(event, reason="internal_error", error=type(error).__name__, where=where)
+        self._answered(gate, Unavailable(detail="", ambiguous=False), dice)
+
+    def _unmatched(self, words: tuple[str, ...]) -> None:
+        """Tell of listed points that are none of the request: which points the cloud means is not known."""
+        self._ledger.refusals_unmatched += len(words)
+        event = "RLY402 the cloud lists points that were not sent"
+        self._loss_log.warn(event, reason="unmatched", count=len(words), detail=words[0])
 
     def _needs_person(self, verdict: Misconfigured) -> None:
         skew = round(self._ledger.clock_skew)
@@ -66,11 +91,11 @@ class Reporter:
             event, fix = "RLY122 this clock differs from the cloud's", "synchronise the clock"
             self._loss_log.warn(event, reason="clock", seconds_ahead=round(skew), fix=fix)
 
-    def stopped(self, detail: str) -> None:
-        """Tell of a systemic stop, in the cloud's words."""
+    def stopped(self, detail: str, *, metric: str) -> None:
+        """Tell of a systemic stop, in the cloud's words, with one of the metrics that it refuses."""
         fix = fix_for(detail) or "see the cloud's words; one batch a minute tries"
         event = "RLY402 the cloud refuses every point, everything is kept"
-        self._loss_log.warn(event, reason="stopped", detail=detail, fix=fix)
+        self._loss_log.warn(event, reason="stopped", metric=metric, detail=detail, fix=fix)
 
     def resumed(self) -> None:
         """Tell of the end of a systemic stop."""

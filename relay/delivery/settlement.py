@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from relay.delivery.letters import metric_of
 from relay.delivery.systemic import fix_for
 
 if TYPE_CHECKING:
@@ -76,15 +77,14 @@ class Settlement:
             reason = "too_large" if conviction.too_large else "refused_request" if whole else "refused_point"
             letters.setdefault(reason, []).append((bodies[conviction.index], conviction.detail))
         for reason, bad in letters.items():
-            detail = bad[0][1]
-            self._warn("RLY402 points refused", reason, detail, len(bad), trial.request_id)
+            self._warn("RLY402 points refused", bad, reason=reason, request_id=trial.request_id)
             await self._write(
                 bad, lease, reason=reason, request_id=trial.request_id, http=trial.status, attempts=attempts
             )
 
     async def _bury_all(self, lease: Lease, points: Points, *, reason: str, detail: str, http: int | None) -> None:
-        self._warn("points given up", reason, detail, lease.batch.points, "")
         letters = [(body, detail) for body in points.points(lease.batch)]
+        self._warn("points given up", letters, reason=reason)
         await self._write(letters, lease, reason=reason, request_id="", http=http, attempts=1)
 
     async def _write(
@@ -101,6 +101,11 @@ class Settlement:
             letters, window=lease.batch.window, reason=reason, request_id=request_id, http=http, attempts=attempts
         )
 
-    def _warn(self, event: str, reason: str, detail: str, points: int, request_id: str) -> None:
-        fix = {"fix": fix_for(detail)} if fix_for(detail) else {}
-        self._loss_log.warn(event, reason=reason, detail=detail, points=points, request_id=request_id, **fix)
+    def _warn(self, event: str, letters: Sequence[tuple[bytes, str]], *, reason: str, request_id: str = "") -> None:
+        """Tell of points that are given up: how many, and of the first its metric and why, in the cloud's words."""
+        body, detail = letters[0]
+        fix = fix_for(detail) or "`statsd-relay dead list` has them all"
+        known = {"request_id": request_id} if request_id else {}
+        self._loss_log.warn(
+            event, reason=reason, metric=metric_of(body), detail=detail, points=len(letters), fix=fix, **known
+        )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
+
+from relay.clock import read_http_date
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +20,5 @@ def clock_skew(headers: Mapping[str, str], *, wall: float) -> float | None:
         headers: keys in lower case.
         wall: of this machine, when the answer came.
     """
-    try:
-        return wall - parsedate_to_datetime(headers.get("date", "")).timestamp()
-    except (ValueError, TypeError, OverflowError):
-        return None
+    date = read_http_date(headers.get("date", ""))
+    return None if date is None else wall - date

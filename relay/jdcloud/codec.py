@@ -38,3 +38,25 @@ def split(body: bytes) -> list[bytes]:
         ValueError: it is no request.
     """
     return [bytes(point) for point in _BODIES.decode(body).metricDataList]
+
+
+def read_object(text: bytes) -> dict[str, Any] | None:
+    """Return a JSON object with its keys in lower case; None for anything else."""
+    try:
+        value = decode(text)
+    except ValueError:
+        return None
+    return lower_keys(value) if isinstance(value, dict) else None
+
+
+def lower_keys(value: object) -> dict[str, Any]:
+    """Return an object with its keys in lower case; nothing for what is no object, or says a key twice."""
+    if not isinstance(value, dict):
+        return {}
+    lowered = {str(key).lower(): item for key, item in value.items()}
+    return lowered if len(lowered) == len(value) else {}
+
+
+def words_of(value: object) -> str:
+    """Return a text or a number of an answer as text; nothing for what is neither: its depth has no bound."""
+    return str(value) if isinstance(value, (str, int, float)) and value is not False else ""

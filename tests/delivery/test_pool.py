@@ -16,6 +16,7 @@ from relay.errors import TransportError
 from relay.jdcloud.emulator import Fault
 from relay.model import Reply
 from tests.support.pool import CLOCK, Paused, Setup
+from tests.support.raw_cloud import RawCloud
 
 
 @pytest.fixture
@@ -59,6 +60,40 @@ async def test_a_refused_point_dies_alone_in_the_clouds_own_words(setup, shape):
     [read] = Reader().read(letter_files(setup.directory))
     assert (read.letter.reason, read.letter.detail) == ("refused_point", "emulated refusal")
     assert read.metric not in {point["metric"] for point in setup.emulator.received}
+
+
+async def test_the_log_names_a_refused_metric_the_clouds_words_and_where_they_all_are(setup, capsys):
+    await setup.send(15, bad=frozenset({7}))
+    await setup.settle()
+    [told] = [line for line in capsys.readouterr().out.splitlines() if "RLY402" in line]
+    assert "metric=m-7 " in told
+    assert "illegal characters" in told
+    assert "statsd-relay dead list" in told
+
+
+async def test_the_log_names_a_metric_when_every_point_is_refused(tmp_path, capsys):
+    async with Setup(tmp_path, minute=0.1, concurrency=1) as setup:
+        setup.emulator.add_fault(Fault.parse("refused"))
+        await setup.send(15, per_request=5)
+        await setup.until(lambda: setup.pool._gate.systemic.stopped)
+        setup.emulator.clear_faults()
+        await setup.settle()
+    [told] = [line for line in capsys.readouterr().out.splitlines() if "RLY402" in line]
+    assert "emulated refusal" in told
+    assert "metric=m" in told
+
+
+async def test_listed_points_that_were_not_sent_are_counted_and_told(setup, capsys):
+    body = b'{"result":{"success":false,"errMetricDataList":[%b]}}' % b",".join(
+        b'{"errMetricData":{"metric":"%b"},"errDetail":"bad"}' % metric for metric in (b"m1", b"m1", b"foreign")
+    )
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+    async with Setup(setup.directory / "raw", cloud=RawCloud(head + body)) as raw:
+        await raw.send(5)
+        await raw.settle()
+        assert (raw.ledger.points_delivered, raw.ledger.points_refused) == (4, 1)
+        assert raw.ledger.refusals_unmatched == 2
+    assert "m1: bad" in capsys.readouterr().out
 
 
 async def test_a_refusal_that_passes_costs_no_point(setup):

@@ -82,11 +82,12 @@ def test_row_27_a_quota_is_used_and_rarely_overrun(name, tells, figure):
         ("7", 7, 7.7),
         (lambda: formatdate(CLOCK.wall() + 20, usegmt=True), 18, 22),
         ("99999999", 120, 132),
+        ("Wed, 21 Oct 99999999999999999999 07:28:00 GMT", 0.5, 1),
         ("-5", 0.5, 1),
         ("soon", 0.5, 1),
         (None, 0.5, 1),
     ],
-    ids=["seconds", "date", "absurd", "negative", "word", "missing"],
+    ids=["seconds", "date", "absurd", "absurd date", "negative", "word", "missing"],
 )
 async def test_row_27_retry_after_is_honoured_and_clamped(header, low, high, tmp_path):
     async with Setup(tmp_path, clock=Paused()) as setup:

@@ -52,3 +52,20 @@ async def test_row_07_an_exception_in_any_stage(stages, start, load, emulator, f
     assert "never retrieved" not in relay.text(), "a task died and nobody noticed"
     lived = [point.name for point in stages if point.name not in ends]
     figure(7, f"{len(stages)} stages: {len(ends)} ended loudly, lived with {', '.join(lived) or 'none'}; {verdict}")
+
+
+@pytest.mark.parametrize("stage", ["signer", "transport", "classifier", "sender, settling"])
+async def test_row_07_an_exception_on_the_way_of_a_batch_ends_no_worker(stage, start, load, emulator, figure, tmp_path):
+    """Something in an answer or a credential may cause one, and would end the next worker as well."""
+    inject = Inject(tmp_path)
+    relay = start(environ=inject.environment)
+    worker, generator = relay.worker_pid, load(relay, rate=RATE, seconds=60)
+    for _ in range(7):
+        inject.arm("raise", stage)
+        await inject.struck()
+    verdict = await conserve(relay, emulator, await generator.stop(), lost=0)
+    metrics = await asyncio.to_thread(relay.metrics)
+    assert relay.worker_pid == worker
+    assert metrics['relay_requests_total{code="internal_error"}'] == 7
+    assert "InjectedError" in relay.text()
+    figure(7, f"{stage}: seven exceptions, the same worker, {verdict}")

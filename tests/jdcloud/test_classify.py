@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.delivery.skew import clock_skew
 from relay.jdcloud.classify import classify
 from relay.jdcloud.emulator.shapes import SHAPES, partial_failure
 from relay.jdcloud.points import BODY_HEAD, BODY_TAIL
@@ -52,18 +53,49 @@ def test_listed_points_in_every_shape(shape, indexes):
     assert verdict(status, body) == Delivered(request_id="r", refusals=refusals)
 
 
-def test_a_listed_point_may_be_described_in_part():
-    body = {
-        "requestId": "r",
-        "result": {"errMetricDataList": [{"errMetricData": {"metric": "m1"}, "errDetail": "d"}] * 2},
-    }
-    assert verdict(200, body).refusals == (Refusal(index=1, detail="d"), Refusal(index=4, detail="d"))
+def listing(*entries: object, status: int = 200, success: object = False):
+    """The verdict on an answer that lists these points as bad."""
+    listed = [{"errMetricData": entry, "errDetail": f"detail {n}"} for n, entry in enumerate(entries)]
+    return verdict(status, {"requestId": "r", "result": {"success": success, "errMetricDataList": listed}})
 
 
-@pytest.mark.parametrize("point", [{"metric": "unknown"}, "not json", 7, None])
-def test_a_listed_point_that_nobody_sent_refuses_the_request(point):
-    body = {"requestId": "r", "result": {"errMetricDataList": [{"errMetricData": point, "errDetail": "d"}]}}
-    assert isinstance(verdict(200, body), Refused)
+def test_an_entry_convicts_the_one_point_that_agrees_in_every_key_it_has():
+    assert listing({"metric": "m1", "dimensions": {"host": "h4"}}).refusals == (Refusal(index=4, detail="detail 0"),)
+    assert listing(POINTS[2] | {"unit": None}).refusals == (Refusal(index=2, detail="detail 0"),)
+
+
+FOREIGN = [
+    {"metric": "unknown"},
+    *({**POINTS[3], key: "other"} for key in ("namespace", "metric", "timestamp", "type")),
+    {**POINTS[3], "dimensions": {"host": "h3", "more": "x"}},
+    {"metric": "m1"},  # two points have it
+    {"dimensions": {"host": "h3"}},
+    "not json", 7, None, {}, [],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize("entry", FOREIGN, ids=str)
+def test_a_list_that_convicts_no_point_leaves_everything_open(status, entry):
+    """Which points are stored is not known then: the batch is kept, and never sent in parts."""
+    answer = listing(entry, entry, status=status)
+    assert isinstance(answer, Unavailable)
+    assert (answer.unreadable, answer.ambiguous, len(answer.unmatched)) == (True, True, 2)
+
+
+@pytest.mark.parametrize("entry", [*FOREIGN, POINTS[0]], ids=str)
+def test_an_entry_that_is_repeated_foreign_or_ambiguous_convicts_no_other_point(entry):
+    answer = listing(POINTS[0], entry)
+    assert answer == Delivered(
+        request_id="r", refusals=(Refusal(index=0, detail="detail 0"),), unmatched=answer.unmatched
+    )
+    [words] = answer.unmatched
+    assert words.endswith(": detail 1")
+
+
+def test_a_list_without_end_is_read_to_a_bound():
+    answer = listing(POINTS[0], *[[]] * 100_000)
+    assert (len(answer.refusals), len(answer.unmatched)) == (1, 100_000)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +105,7 @@ def test_a_listed_point_that_nobody_sent_refuses_the_request(point):
         (400, b"<html>"),
         (400, b""),
         (200, {"requestId": "r", "result": {"success": False}}),
-        (200, error(400)),
+        (200, {**error(400), "result": {"success": False}}),
     ],
 )
 def test_a_refused_request(status, body):
@@ -95,6 +127,15 @@ def test_the_clouds_own_words_are_kept():
         ("Mon, 24 Nov 2025 16:00:30 GMT", 30.0),
         ("soon", None),
         ("", None),
+        ("9" * 5000, 120.0),
+        ("Wed, 21 Oct 9999 07:28:00 GMT", 120.0),
+        ("Wed, 21 Oct 1900 07:28:00 GMT", 0.5),
+        ("Wed, 21 Oct 99999999999999999999 07:28:00 GMT", None),
+        ("Wed, 21 Oct 0000 07:28:00 GMT", None),
+        ("Wed, 31 Feb 2026 99:99:99 GMT", None),
+        ("Wed, 21 Oct 2026 07:28:00 +9999999999", None),
+        ("1e999", None),
+        ("\u0665", None),
     ],
 )
 def test_throttled(header, seconds):
@@ -113,11 +154,38 @@ def test_unavailable(status, ambiguous):
     assert not answer.unreadable
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>it works</html>", b'{"requestId":"r","res', b"[]", b"{}", b'"x"'])
-def test_an_answer_that_cannot_be_read(body):
-    answer = verdict(200, body)
+SAYS_NOTHING = [
+    b"",
+    b"<html>it works</html>",
+    b'{"requestId":"r","res',
+    b"[]",
+    b"{}",
+    b'"x"',
+    b'{"requestId":"r"}',
+    b'{"requestId":"r","result":null}',
+    b'{"requestId":"r","result":{}}',
+    b'{"requestId":"r","result":{"errMetricDataList":[]}}',
+    b'{"requestId":"r","code":500,"message":"internal"}',
+    b'{"requestId":"r","error":{"code":500}}',
+    b'{"requestId":"r","result":{"success":"true"}}',
+    b'{"requestId":"r","result":{"success":"false"}}',
+    b'{"requestId":"r","result":{"success":1}}',
+    b'{"requestId":"r","result":{"success":null}}',
+    b'{"requestId":"r","result":{"success":[true]}}',
+    b'{"requestId":"r","success":true}',
+    b'{"requestId":"r","result":{"success":true},"error":{"code":500}}',
+    b'{"requestId":"r","result":{"success":true},"code":500}',
+    b'{"requestId":"r","result":{"success":true,"Success":false}}',
+]
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+@pytest.mark.parametrize("body", SAYS_NOTHING)
+def test_an_answer_that_does_not_say_success_is_no_delivery(body, status):
+    answer = verdict(status, body)
     assert isinstance(answer, Unavailable)
     assert (answer.ambiguous, answer.unreadable) == (True, True)
+    assert body.decode() in answer.detail
 
 
 @pytest.mark.parametrize(
@@ -130,19 +198,32 @@ def test_misconfigured(status, credentials):
     assert (answer.status, answer.credentials) == (status, credentials)
 
 
+KEYS = [
+    *("requestId", "result", "Result", "error", "code", "message", "status", "success", "Success"),
+    *("errMetricDataList", "metricDataList", "errMetricData", "data", "errDetail"),
+    *("namespace", "metric", "dimensions", "timestamp", "values"),
+]
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["result", "errMetricDataList", "errMetricData", "error", "success", "data", "metric"]),
-            inner,
-            max_size=3,
-        )
-    ),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+)
+deep = st.builds(
+    lambda key, depth: b'{"requestId":"r","%b":%b7%b}' % (key.encode(), b"[" * depth, b"]" * depth),
+    st.sampled_from(KEYS),
+    st.integers(200, 1100),
+)
+bodies = json_values.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=50) | deep
+headers_ = st.dictionaries(
+    st.sampled_from(["retry-after", "date", "content-type", "content-encoding"]),
+    st.text(max_size=30) | st.from_regex(r"\w{3}, \d{1,20} \w{3} \d{1,30} \d+:\d+:\d+ (GMT|[+-]\d+)", fullmatch=True),
 )
 
 
-@given(st.integers(100, 600), json_values.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=50))
-def test_no_answer_raises(status, body):
-    assert verdict(status, body) is not None
+@given(st.integers(0, 999), bodies, headers_)
+def test_no_answer_raises_and_delivered_is_what_the_cloud_called_a_success(status, body, headers):
+    answer = verdict(status, body, headers)
+    assert answer is not None
+    clock_skew(headers, wall=NOW)
+    if isinstance(answer, Delivered) and not answer.refusals:
+        result = next(value for key, value in json.loads(body).items() if key.lower() == "result")
+        assert next(value for key, value in result.items() if key.lower() == "success") is True

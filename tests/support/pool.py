@@ -49,13 +49,15 @@ def batches(count: int, per_request: int = 5, *, window: int | None = None, bad=
 class Setup:
     """A pool, a spool, an emulator; `clock` drives the pool's waits."""
 
-    def __init__(self, directory, *, clock=CLOCK, transport=None, secret="sk", newer_signer=None, **settings) -> None:
+    def __init__(
+        self, directory, *, clock=CLOCK, transport=None, secret="sk", newer_signer=None, cloud=None, **settings
+    ) -> None:
         self.directory = directory
         self.clock = clock
         self.settings = Settings(**{"concurrency": 4, "requests_per_minute": 60_000, **settings})
         self.newer_signer = newer_signer or (lambda: None)
         self.transport = transport or HttpTransport(timeout=1, connect_timeout=0.5, concurrency=4, ca_file="", proxy="")
-        self.emulator = Emulator(access_key="ak", secret_key="sk", region="r", clock=CLOCK)
+        self.emulator = cloud or Emulator(access_key="ak", secret_key="sk", region="r", clock=CLOCK)
         self.signer = Signer(access_key="ak", secret_key=Secret(secret), region="r")
         self.ledger = Ledger()
 
