@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from relay.delivery.settlement import Settlement
 from relay.delivery.transport import HttpTransport
+from relay.errors import TransportError
 from relay.jdcloud.cloud import JDCloud
 from tests.jdcloud.test_classify import SAYS_NOTHING, bodies, headers_
 from tests.support.pool import CLOCK, Paused, Setup
@@ -138,3 +141,29 @@ async def test_credentials_that_cannot_be_read_again_end_no_sender(tmp_path):
         await setup.settle()
         assert not setup.running.done()
         assert (setup.ledger.points_delivered, setup.ledger.requests["internal_error"] > 0) == (5, True)
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        b"HTTP/1.1 103 Early Hints\r\n\r\n" * 500,
+        b"HTTP/1.1 100 Continue\r\nLink: </>; rel=preload\r\n\r\n" * 500,
+        b"HTTP/1.1 103 E\r\n" + b"X-Long: %b\r\n" % (b"x" * 8000) * 20 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" * 500,
+        b"HTTP/1.1 101 Switching\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n" + b"x" * 10_000,
+    ],
+    ids=["103", "100", "long", "200", "101"],
+)
+async def test_answers_before_the_answer_are_bounded(endless):
+    cloud = RawCloud(b"")
+    cloud.endless = endless
+    url = await cloud.start()
+    transport = HttpTransport(timeout=20, connect_timeout=5, concurrency=1, ca_file="", proxy="")
+    began = time.monotonic()
+    with suppress(TransportError):
+        reply = await transport.post(url, {}, b"{}")
+        assert reply.body == b""
+    await transport.close()
+    await cloud.stop()
+    assert time.monotonic() - began < 15, "the bound ended it, not the time limit"
+    assert cloud.sent < 30_000_000
