@@ -27,7 +27,7 @@ from relay.listener.watch import KernelWatch
 from relay.naming.explosion import ExplosionWatch
 from relay.recovery import Owed, Recovery
 from relay.status import Status
-from relay.telemetry import Books, Growth, LagProbe, Ledger, LossLog, tell_of_quota, tell_of_window
+from relay.telemetry import Books, Growth, LagProbe, Ledger, LossLog, tell_of_late_window, tell_of_quota, tell_of_window
 from relay.window.closer import Closer
 from relay.window.ids import is_recorded
 from relay.window.neighbours import Closed, Rules
@@ -268,14 +268,14 @@ class Relay:
         async with asyncio.TaskGroup() as self._group:
             group = self._group
             senders = group.create_task(self.pool.run(), name="senders")
-            closing = group.create_task(self.closer.run(), name="closer")
+            closing = [group.create_task(run()) for run in (self.closer.run, self.closer.run_storing)]
             probes = [group.create_task(run()) for run in self._background()]
             await self._stop.wait()
             leaves = self._is_handing_over
             if leaves:
                 await self.pool.finish(until=self._clock.monotonic() + limits.HAND_OVER_SECONDS)
             self.closer.stop()
-            await closing
+            await asyncio.gather(*closing)
             self.ingest.stop()
             ending = self._make_ending()
             stopped = await (ending.leave() if leaves else ending.drain())
@@ -314,6 +314,9 @@ class Relay:
         tally, since_last = self.tally(), self._growth.since_last
         lines, rejected = since_last("received", tally.received), since_last("rejected", sum(tally.rejected.values()))
         self._witness.closed(closed, lines=lines, rejected=rejected)
+        if closed.late > max(limits.WINDOW_LATE, limits.WINDOW_LATE_SHARE * self.config.window.seconds):
+            self.ledger.windows_late += 1
+            tell_of_late_window(self.loss_log, closed.start, closed.late, closing=self.closer.closing - 1)
         if closed.over_quota:
             tell_of_quota(self.loss_log, *closed.over_quota)
         tell_of_window(self._growth, self.loss_log, tally, self.ledger, self.hotpath.rejects(), explain)

@@ -46,6 +46,7 @@ CODES: Final[dict[str, str]] = {
     "RLY302": "Names or tags held characters the API does not allow and were rewritten.",
     "RLY303": "Series had more tags than the API takes; the first five by importance were kept.",
     "RLY310": "The series limit is reached; new series fold into an overflow series.",
+    "RLY320": "A window was stored late after its end: naming, encoding or the disk is behind. No sample moved.",
     "RLY401": "The cloud says 429: the quota is used up.",
     "RLY402": "The cloud refused points or requests.",
     "RLY403": "A window needs over 90 % of requests_per_minute; percentiles are not sent.",

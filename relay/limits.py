@@ -64,6 +64,9 @@ SET_PRECISION: Final = 14
 # --- windows ----------------------------------------------------------------------------------------------------------
 CLOCK_BACK_KEEP: Final = 600
 """Seconds a wall clock may step back before the open window is moved to another id."""
+WINDOWS_CLOSING: Final = 4
+"""Windows that may wait to be encoded and stored; one that begins behind so many has no series of its own, so that
+memory is bounded. Storing gives up a disk after 2 s, so only windows shorter than their own encoding ever get there."""
 CLOSE_SLICE: Final = 0.005
 """Seconds of work between two yields to the event loop; the promise is 20 ms."""
 CHECKPOINT_RATE: Final = 8 * 1024 * 1024
@@ -76,6 +79,10 @@ STOP_SECONDS: Final = 4.0
 """How long a stopping relay goes on sending."""
 HAND_OVER_SECONDS: Final = 2.0
 """How long a worker that hands over waits for answers to what it has sent."""
+WINDOW_LATE: Final = 2.0
+"""Seconds after its end by which a window is stored; later ones are told of, but a long window may take its share."""
+WINDOW_LATE_SHARE: Final = 0.1
+"""Of a window's length: 100,000 series take some seconds of a minute."""
 CLOSER_SECONDS: Final = 60.0
 """Without any progress of the closer for so long, the watchdog is not told that all is well."""
 REJECTS_KEPT: Final = 64

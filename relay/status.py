@@ -125,6 +125,11 @@ class Status:
         return self.closer.open_id
 
     @property
+    def windows_closing(self) -> int:
+        """Windows that ended and are not stored."""
+        return self.closer.closing
+
+    @property
     def tees(self) -> Sequence[tuple[int, int]]:
         """Copies (sent, dropped) of each tee, in the configuration's order."""
         return self.ingest.tees.counts()

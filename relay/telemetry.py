@@ -87,6 +87,9 @@ class Ledger:
         """Wall time of the latest request that got another answer, or none; 0: there was none."""
         self.windows_closed = 0
         self.close_seconds = 0.0
+        self.close_late = 0.0
+        """Seconds from the last window's end until it was stored."""
+        self.windows_late = 0
         """Of the last window."""
         self.delivery_lag = 0.0
         """Seconds from the start of its window to the delivery of the last batch."""
@@ -273,6 +276,15 @@ def _show(example: RejectedLine, explain: Explain) -> dict[str, Any]:
     at, why = explain(example.line, example.reason)
     sender = f"{example.peer.host}:{example.peer.port}" if example.peer else "a Unix socket"
     return {"why": why, "line": example.line, "at": at, "sender": sender}
+
+
+def tell_of_late_window(loss_log: LossLog, window: int, seconds: float, *, closing: int) -> None:
+    """Warn that a window was stored long after its end."""
+    event, fix = (
+        "RLY320 a window closed late",
+        "see relay_series, relay_loop_lag_seconds and the disk; send fewer series",
+    )
+    loss_log.warn(event, reason="late", window=window, seconds=round(seconds, 1), closing=closing, fix=fix)
 
 
 def tell_of_quota(loss_log: LossLog, needed: int, allowed: int) -> None:

@@ -144,6 +144,11 @@ class State(Protocol):
         ...
 
     @property
+    def windows_closing(self) -> int:
+        """Windows that ended and are not stored."""
+        ...
+
+    @property
     def checkpoint_interval(self) -> float:
         """Seconds; 0 without a state directory."""
         ...

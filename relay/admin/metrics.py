@@ -156,6 +156,10 @@ class RelayCollector(Collector):
         interval = self._state.checkpoint_interval
         yield gauge("relay_checkpoint_interval_seconds", "Between two checkpoints: what a crash may cost.", interval)
         yield gauge("relay_window_close_seconds", "How long the last close took.", ledger.close_seconds)
+        late = "From the end of the last window that was stored until then."
+        yield gauge("relay_window_late_seconds", late, ledger.close_late)
+        yield counter("relay_late_windows", "Windows stored more than 2 s, or a tenth, late.", ledger.windows_late)
+        yield gauge("relay_windows_closing", "Windows that ended and are not stored.", self._state.windows_closing)
 
     def _points(self) -> Iterator[Metric]:
         books = self._state.books()

@@ -165,6 +165,13 @@ RLY310
 > If all of them are wanted, raise [limits] series, series_per_metric and memory; each series costs a point a minute
   of the cloud's quota.
 
+RLY320
+? So many new series that naming and encoding them takes longer than 2 s, or than a tenth of the window.
+? A disk that stalls, or a machine that has no time left for this process.
+> The next window began at its edge meanwhile: every sample is in the window that it was received in.
+> `relay_window_late_seconds` and `relay_windows_closing` show how far behind it is. Behind four such windows the next
+  one is kept in the series of each class alone, `PREFIX.overflow.CLASS`.
+
 RLY401
 ? Other relays use the same access key: about 1,000 requests a minute are allowed for all of them.
 ? More series than the quota takes: 50 points fit into a request.

@@ -211,11 +211,24 @@ class PythonHotPath:
         """Take naming's answers."""
         self._store.resolve(answers)
 
-    def close_window(self, next_start: int) -> None:
-        """Swap tables at once; `closed_window` hands the old one out when it is settled."""
+    def close_window(self, next_start: int, *, folds: bool = False) -> None:
+        """Swap tables at once; `closed_window` hands the old one out when it is settled, before the next swap.
+
+        Args:
+            next_start: id of the window that opens.
+            folds: that one has no series of its own, but those of last resort: too many windows wait to be stored.
+        """
         self._keys.clear()
         self._pending = 0
-        self._store.close_window(next_start, self._now)
+        self._store.close_window(next_start, self._now, folds=folds)
+
+    def abandon_names(self) -> bool:
+        """Give up the names that the closing window waits for: their samples go to the series of last resort.
+
+        Returns:
+            Whether it is settled; a few are given up at a time, so call it until it is.
+        """
+        return self._store.abandon_names()
 
     def settled(self) -> bool:
         """Say whether every identity of the closing window has its answer."""

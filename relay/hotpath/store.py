@@ -32,6 +32,8 @@ _SHARE_OF_MEMORY: Final = 4
 """Aliases may take a quarter of `limits.memory`, provisionals another, and the open table the rest."""
 _SWEPT: Final = 1_000
 """Answers of naming looked at, whenever the closer comes by: ten times a second."""
+_ABANDONED: Final = 1_000
+"""Names given up at a time: 5 ms."""
 _NOWHERE: Final = ""
 """Metric of an answer that found no room in the queue for naming: its overflow is the catch-all."""
 
@@ -94,13 +96,19 @@ class Store:
     def answer(self, identity: Identity) -> Resolution | Sink | Provisional:
         """Return what is known of an identity; a new one queues for naming, or overflows if the queue is full."""
         answer = self.aliases.find(identity, self.open.start) or self.waiting.join(identity)
-        return answer or Resolution(Series(_NOWHERE, (), identity.kind), self._settings["catch_all"](identity.kind))
+        return answer or self._nowhere(identity.kind)
 
     def place(self, answer: Resolution) -> tuple[Series, Cell, bool]:
         """Return the series of the open window that takes an answer's samples, its cell, whether that overflows."""
+        return self._place(answer, self.open)
+
+    def _place(self, answer: Resolution, table: Table) -> tuple[Series, Cell, bool]:
         if answer.series.metric == _NOWHERE:
-            return answer.overflow, self.open.make(answer.overflow), True
-        return self.open.place(answer, self._settings["catch_all"])
+            return answer.overflow, table.make(answer.overflow), True
+        return table.place(answer, self._settings["catch_all"])
+
+    def _nowhere(self, kind: Kind) -> Resolution:
+        return Resolution(Series(_NOWHERE, (), kind), self._settings["catch_all"](kind))
 
     def take(self, group: Group, answer: Resolution | Sink | Provisional, now: float) -> None:
         """Add a group's samples to where its identity says; the line is accepted or waits."""
@@ -184,11 +192,12 @@ class Store:
 
     def _join(self, waiting: Provisional, answer: Resolution, table: Table) -> None:
         counts = self._counts
-        if self._is_outdated(waiting, answer.series, table):
+        is_named = answer.series.metric != _NOWHERE
+        if is_named and self._is_outdated(waiting, answer.series, table):
             counts.samples += waiting.samples
             counts.dropped["late_gauge"] += waiting.samples
             return
-        series, cell, overflows = table.place(answer, self._settings["catch_all"])
+        series, cell, overflows = self._place(answer, table)
         if overflows and waiting.relative is not None:
             self._reject_relative(waiting, waiting.relative)
         counts.late += waiting.late
@@ -236,7 +245,7 @@ class Store:
         self.open.fold(now)
         self.gauges.note(self.open)
 
-    def close_window(self, next_start: int, now: float) -> None:
+    def close_window(self, next_start: int, now: float, *, folds: bool) -> None:
         """Swap the tables; the one that closes still takes naming's answers. What is pending folds row by row."""
         table, ttl = self.open, self._settings["idle_gauge_ttl"]
         self._closed_at = now
@@ -249,6 +258,14 @@ class Store:
         self._counts.closing += self._counts.open
         self._counts.open = 0
         self.open, self.waiting = self._new_table(next_start), self._new_waiting()
+        self.open.folds = folds
+
+    def abandon_names(self) -> bool:
+        """Give what waits in the closing window to the series of its class, a part at a time; say if that was all."""
+        for identity in list(islice(self.closing_waiting, _ABANDONED)):
+            if self._closing is not None:
+                self._settle(self.closing_waiting.take(identity), self._nowhere(identity.kind), self._closing)
+        return self.settled()
 
     def settled(self) -> bool:
         """Say whether the closing window waits for no name."""

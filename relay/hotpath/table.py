@@ -42,6 +42,8 @@ class Table:
         self.gauge_cells: dict[Series, Cell] = {}
         """Those of `cells` that are gauges."""
         self._gauges = gauges
+        self.folds = False
+        """It has no series of its own: everything is in those of last resort."""
         self._idle = len(gauges)
         """Gauges that were not seen in this window."""
         self._per_metric: dict[str, int] = {}
@@ -77,6 +79,9 @@ class Table:
         cell = self.cells.get(series)
         if cell is not None:
             return series, cell, False
+        if self.folds:
+            last_resort = catch_all(series.kind)
+            return last_resort, self.make(last_resort), True
         if series in self._gauges or self._has_room(series):
             return series, self.make(series), False
         if answer.overflow in self.cells or (len(self) < self._limit and not self._is_full()):

@@ -1,28 +1,28 @@
 """The closer: the only periodic task of the data path.
 
 It ticks ten times a second: it lets naming answer the identities that are new, and when the open window is over it
-swaps the tables at once, then names, encodes, packs and stores in slices so that the event loop never stalls over
-20 ms. It knows neither HTTP nor SQL: its neighbours are Protocols, handed in by app.py (neighbours.py).
+swaps the tables at once, whatever became of the windows before. Beside the ticks the closed windows are named, encoded,
+packed and stored in their order, in slices so that the event loop never stalls over 20 ms. Names that a window still
+waits for when the next one ends come too late for it, and their samples are in the series of their class. It knows
+neither HTTP nor SQL: its neighbours are Protocols, handed in by app.py (neighbours.py).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from relay import limits
-from relay.pacing import paced
 from relay.window.ids import first_open_id, floor_id, is_over, is_plausible, moved_id
-from relay.window.neighbours import Closed
+from relay.window.storing import Left, Storing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Iterator
 
     from relay.clock import Clock
     from relay.model import Batch, ClosedWindow, Identity, Point, Resolution, Sink
     from relay.telemetry import Ledger
-    from relay.window.neighbours import Encoding, HotPath, Namer, Rules, Spool
-
-T = TypeVar("T")
+    from relay.window.neighbours import Closed, Encoding, HotPath, Namer, Rules, Spool
 
 TICK = 0.1
 """Seconds between two looks at the clock and at the queue of unresolved identities."""
@@ -32,8 +32,33 @@ NAMING_SLICES = 20
 """Of one tick."""
 
 
+class _Leaving(NamedTuple):
+    """What is known of the window in the hot path that waits for names."""
+
+    start: int
+    encode: Callable[[ClosedWindow], Encoding]
+    swapped_at: float
+    ended_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Either:
+    """Ids that are in one of two collections."""
+
+    committed: Collection[int]
+    closing: Collection[int]
+
+    def __contains__(self, id_: object) -> bool:
+        """Look into both."""
+        return id_ in self.committed or id_ in self.closing
+
+
 class Closer:
-    """State: the id of the open window; `resume` is the one a checkpoint belongs to."""
+    """State: the id of the open window, and the windows before it that are not stored.
+
+    Args:
+        resume: id of the window that a checkpoint belongs to.
+    """
 
     def __init__(  # noqa: PLR0913 - the closer joins six neighbours; app.py is the only caller
         self,
@@ -55,35 +80,58 @@ class Closer:
         self._hotpath = hotpath
         self._namer = namer
         self._encode = encode
-        self._pack = pack
         self._spool = spool
         self._ledger = ledger
         self._clock = clock
-        self._on_closed = on_closed
         self._on_moved = on_moved
-        self._stopping = False
+        self._stopping = self._has_ended = False
         self._is_running = False
         """Until it runs, what was open before a restart is being restored, and names must wait."""
         self._is_behind = False
         """More identities wait than one tick names."""
         self._at_edge: Callable[[], Rules] | None = None
         self._recorded = recorded
-        self._began = clock.monotonic()
-        self.active_at = self._began
-        """When it last made progress, on the monotonic clock."""
+        self._began = self._ticked_at = self._stored_at = clock.monotonic()
+        self._leaving: _Leaving | None = None
+        self._left = Storing(
+            pack=pack,
+            spool=spool,
+            ledger=ledger,
+            clock=clock,
+            classes=self._export_classes,
+            on_closed=on_closed,
+            between=self._progress,
+        )
         self.open_id = self._first_id() if resume is None else resume
         hotpath.open_window(self.open_id)
 
     def __repr__(self) -> str:
-        """Report the open window."""
-        return f"<Closer open {self.open_id}>"
+        """Report the open window, and how many are closing."""
+        return f"<Closer open {self.open_id}, {self.closing} closing>"
+
+    @property
+    def closing(self) -> int:
+        """How many windows ended and are not stored."""
+        return len(self._left) + (self._leaving is not None)
+
+    @property
+    def active_at(self) -> float:
+        """When it last made progress, on the monotonic clock: with the ticks, and with what is to be stored."""
+        return min(self._ticked_at, self._stored_at) if self.closing else self._ticked_at
 
     async def run(self) -> None:
-        """Tick until `stop`. Never cancel it: a window that was swapped away must be stored."""
+        """Tick until `stop`. Never cancel it: a change of windows is whole or not at all."""
         self._is_running = True
         while not self._stopping:
-            await self._clock.sleep(self._until_next_tick())
+            await self._clock.sleep(0.0 if self._is_behind else self._until_next_tick())
             await self.tick()
+        self._has_ended = True
+
+    async def run_storing(self) -> None:
+        """Store windows beside `run`, until that has ended. Never cancel it: what was swapped away must be stored."""
+        while not self._has_ended:
+            await self._clock.sleep(self._until_next_tick())
+            await self.store_closed()
 
     def at_edge(self, change: Callable[[], Rules]) -> None:
         """Call `change` when the next window begins, and go on by what it returns.
@@ -97,19 +145,22 @@ class Closer:
         self._stopping = True
 
     def _until_next_tick(self) -> float:
-        """Wake at the window's end rather than up to a tick later, and at once while identities wait for names."""
-        return 0.0 if self._is_behind else min(TICK, max(0.001, self.open_id + self._seconds - self._clock.wall()))
+        """Wake at the window's end rather than up to a tick later."""
+        return min(TICK, max(0.001, self.open_id + self._seconds - self._clock.wall()))
 
     async def tick(self) -> None:
-        """Name what is new; follow the clock; close the window if it is over."""
-        self.active_at = self._clock.monotonic()
+        """Name what is new; follow the clock; swap the tables if the open window is over."""
+        before, self._ticked_at = self._ticked_at, self._clock.monotonic()
         self._is_behind = await self._name(slices=NAMING_SLICES)
         wall = self._clock.wall()
-        moved = moved_id(self.open_id, wall, self._seconds, self._spool.committed, unknown=self._unknown(wall))
+        moved = moved_id(self.open_id, wall, self._seconds, self._taken(), unknown=self._unknown(wall))
         if moved != self.open_id:
             await self._move(moved)
         if is_over(self.open_id, wall, self._seconds):
-            await self.close()
+            # What the clock was set ahead by is no delay: the window cannot have ended before the last tick.
+            await self._swap(
+                late=min(self._clock.wall() - self.open_id - self._seconds, self._clock.monotonic() - before)
+            )
 
     def _first_id(self) -> int:
         wall = self._clock.wall()
@@ -121,6 +172,10 @@ class Closer:
         By the clock of the start, one that was a year ahead would keep the window open for a year.
         """
         return -1 if self._recorded else floor_id(wall - (self._clock.monotonic() - self._began), self._seconds)
+
+    def _export_classes(self) -> bytes:
+        """Of the namer in force, which changes with the rules."""
+        return self._namer.export_classes()
 
     async def _move(self, to: int) -> None:
         """Give the open window another id: its checkpoint first, so that no series is ever under both."""
@@ -147,71 +202,76 @@ class Closer:
         return True
 
     async def close(self) -> None:
-        """Swap, name, encode, pack, store; only the swap is not paced."""
-        began = self._clock.monotonic()
-        self.open_id = self._next_id()
-        self._hotpath.close_window(self.open_id)
-        encode, change, self._at_edge = self._encode, self._at_edge, None
+        """Close the open window now, and store it."""
+        await self._swap(late=0.0)
+        await self.store_closed()
+
+    async def _swap(self, *, late: float) -> None:
+        """Begin the next window, by other rules if there are some; the one before takes no more names then.
+
+        Args:
+            late: seconds since the open window ended.
+        """
+        while self._leaving and not self._take_settled():
+            self._hotpath.abandon_names()
+            await self._clock.sleep(0)
+        now = self._clock.monotonic()
+        if not self.closing:
+            self._stored_at = now
+        start, self.open_id = self.open_id, self._next_id()
+        self._hotpath.close_window(self.open_id, folds=len(self._left) >= limits.WINDOWS_CLOSING)
+        self._leaving, change, self._at_edge = _Leaving(start, self._encode, now, now - late), self._at_edge, None
         if change:
             self._namer, self._encode = change()
-        await self._name_closing()
-        await self._commit(self._hotpath, self._hotpath.closed_window(), encode, began=began)
+
+    def _take_settled(self) -> bool:
+        """Take the closing window out of the hot path if it waits for no name; say whether none is left there."""
+        if self._leaving is None:
+            return True
+        if not self._hotpath.settled():
+            return False
+        _, encode, swapped_at, ended_at = self._leaving
+        self._left.add(Left(self._hotpath.closed_window(), self._hotpath, encode, swapped_at, ended_at))
+        self._leaving = None
+        return True
+
+    async def store_closed(self) -> None:
+        """Name, encode, pack, store every window that is closing, in their order."""
+        while self.closing:
+            if self._left or self._take_settled():
+                await self._left.store_oldest()
+                self._stored_at = self._clock.monotonic()
+            else:
+                await self._name_one_slice()
 
     async def close_recovered(self, side: HotPath) -> None:
         """Close a window that is over since before this start; `side` holds it alone and waits for no name."""
         side.close_window(self.open_id)
-        await self._commit(side, side.closed_window(), self._encode, began=self._clock.monotonic())
-
-    async def _commit(
-        self, hotpath: HotPath, window: ClosedWindow, encode: Callable[[ClosedWindow], Encoding], *, began: float
-    ) -> None:
-        """Encode, pack, store; the samples are closing from the first step on."""
-        self._ledger.samples_closing += window.samples
-        encoding = encode(window)
-        async for _ in self._paced(encoding.prepare()):
-            pass
-        batches = [batch async for batch in self._paced(self._pack(encoding, window.start))]
-        gauges = b"".join([frame async for frame in self._paced(hotpath.export_gauges())])
-        await self._spool.store(window.start, batches, {"gauges": gauges, "classes": self._namer.export_classes()})
-        self._account(window, encoding)
-        self._ledger.close_seconds = self._clock.monotonic() - began
-        self._on_closed(
-            Closed(
-                start=window.start,
-                samples=window.samples,
-                points=sum(batch.points for batch in batches),
-                requests=len(batches),
-                seconds=self._ledger.close_seconds,
-                over_quota=(encoding.requests_needed, int(encoding.requests_allowed)) if encoding.over_quota else None,
-            )
-        )
+        now = self._clock.monotonic()
+        self._left.add(Left(side.closed_window(), side, self._encode, now, now))
+        await self.store_closed()
 
     async def discard(self) -> None:
         """Drop the open window at stop: it is not to be sent yet, and there is no disk to keep it."""
         self._hotpath.close_window(self.open_id)
-        await self._name_closing()
-        window = self._hotpath.closed_window()
-        self._ledger.samples_dropped["stop_without_state"] += window.samples
+        while not self._hotpath.settled():
+            await self._name_one_slice()
+        self._ledger.samples_dropped["stop_without_state"] += self._hotpath.closed_window().samples
 
     def _next_id(self) -> int:
         """Skip what is committed and, after a step forward, the windows nobody saw."""
         after = self.open_id + self._seconds
-        return first_open_id(max(float(after), self._clock.wall()), self._seconds, self._spool.committed)
+        return first_open_id(max(float(after), self._clock.wall()), self._seconds, self._taken())
 
-    def _account(self, window: ClosedWindow, encoding: Encoding) -> None:
-        """Move the window's samples from open to closed, in one step."""
-        ledger = self._ledger
-        ledger.windows_closed += 1
-        ledger.samples_closing -= window.samples
-        ledger.samples_closed += window.samples - encoding.samples_dropped
-        if encoding.samples_dropped:
-            ledger.samples_dropped["name_collision"] += encoding.samples_dropped
-        if encoding.points_collided:
-            ledger.points_created += encoding.points_collided
-            ledger.points_dropped["name_collision"] += encoding.points_collided
-        if encoding.points_shed:
-            ledger.points_created += encoding.points_shed
-            ledger.points_dropped["percentile_quota"] += encoding.points_shed
+    def _taken(self) -> Container[int]:
+        """Return the ids that no other window may have: committed ones, and those of windows that are closing."""
+        leaving = [self._leaving.start] if self._leaving else []
+        return _Either(self._spool.committed, [*self._left.ids, *leaving])
+
+    def _must_swap(self) -> bool:
+        """Say whether nothing may go before the change of windows."""
+        is_ticking = self._is_running and not self._stopping
+        return is_ticking and is_over(self.open_id, self._clock.wall(), self._seconds)
 
     async def _name(self, *, slices: int) -> bool:
         """Answer up to `slices` x 200 unresolved identities: a flood of new ones must not keep the closer here.
@@ -220,10 +280,13 @@ class Closer:
             Whether there may be more.
         """
         for _ in range(slices):
+            if self._must_swap():
+                return True
             identities = self._hotpath.unresolved(NAMES_PER_SLICE)
             if not identities:
                 return False
             self._hotpath.resolve(self._answers(identities))
+            self._ticked_at = self._clock.monotonic()
             await self._clock.sleep(0)
         return True
 
@@ -237,18 +300,14 @@ class Closer:
                 break
         return answers
 
-    async def _name_closing(self) -> None:
-        """Answer what the closing window needs; it takes no new identities, so this ends."""
-        while not self._hotpath.settled():
-            await self._name(slices=1)
-            await self._clock.sleep(0)
-
-    def _paced(self, items: Iterable[T]) -> AsyncIterator[T]:
-        return paced(self._clock, items, between=self._progress)
-
     async def _progress(self) -> None:
         """Let others run; what is new meanwhile gets its names."""
         if self._is_running:
             await self._name(slices=1)
         await self._clock.sleep(0)
-        self.active_at = self._clock.monotonic()
+        self._stored_at = self._clock.monotonic()
+
+    async def _name_one_slice(self) -> None:
+        await self._name(slices=1)
+        await self._clock.sleep(0)
+        self._stored_at = self._clock.monotonic()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from relay import limits
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Container, Iterable
 
 
 def floor_id(wall: float, seconds: int) -> int:
@@ -20,7 +20,7 @@ def floor_id(wall: float, seconds: int) -> int:
     return int(wall) // seconds * seconds
 
 
-def first_open_id(wall: float, seconds: int, committed: Collection[int], *, unknown: int = -1) -> int:
+def first_open_id(wall: float, seconds: int, committed: Container[int], *, unknown: int = -1) -> int:
     """Return the first id that is not committed, from the current one on: what opens at start.
 
     Args:
@@ -56,7 +56,7 @@ def is_over(open_id: int, wall: float, seconds: int) -> bool:
     return is_plausible(wall) and wall >= open_id + seconds
 
 
-def moved_id(open_id: int, wall: float, seconds: int, committed: Collection[int], *, unknown: int = -1) -> int:
+def moved_id(open_id: int, wall: float, seconds: int, committed: Container[int], *, unknown: int = -1) -> int:
     """Return the id the open window should have after the clock stepped.
 
     A step back of up to ten minutes keeps it (coarser for that long, but no id twice); a larger one moves it to the

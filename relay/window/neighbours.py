@@ -24,8 +24,12 @@ class HotPath(Protocol):
     def resolve(self, answers: Sequence[tuple[Identity, Resolution | Sink]]) -> None:
         """Give the answers."""
 
-    def close_window(self, next_start: int) -> None:
-        """Swap tables."""
+    def close_window(self, next_start: int, *, folds: bool = False) -> None:
+        """Swap tables; `folds`: the window that opens has no series of its own."""
+
+    def abandon_names(self) -> bool:
+        """Give up some of the names that the closing window waits for; say whether it is settled."""
+        ...
 
     def settled(self) -> bool:
         """Say whether every identity of the closing window has its answer."""
@@ -98,6 +102,8 @@ class Closed:
     requests: int
     seconds: float
     """Spent on the close."""
+    late: float
+    """Seconds from the window's end until it was stored."""
     over_quota: tuple[int, int] | None = None
     """Requests that the window needed with its percentiles, which were shed, and how many were allowed."""
 

@@ -126,6 +126,46 @@ def test_identities_of_the_closing_window_are_named_first():
     assert close(hotpath, START + 120)["old", Kind.COUNTER, ""].sum == 5
 
 
+def test_names_that_come_too_late_for_their_window_are_in_the_series_of_their_class_there_alone():
+    hotpath = make()
+    feed(hotpath, b"old:1|c\nold:2|c\nlate:3|ms\nlate.g:+1|g\nlate.g:+1|g|#k:v", named=False)
+    hotpath.close_window(START + 60)
+    feed(hotpath, b"old:5|c", named=False)
+    while not hotpath.abandon_names():
+        pass
+    assert hotpath.settled()
+    window = hotpath.closed_window()
+    rows = {series.metric: rollup for series, rollup in window.rows}
+    assert rows["overflow.counter"].sum == 3
+    assert rows["overflow.timer"].sum == 3
+    tally = hotpath.tally()
+    assert tally.rejected == {"series_limit": 2}, "a delta has no base there"
+    assert (tally.accepted, tally.samples_overflow, tally.samples_open) == (3, 3, 0)
+    assert [identity.name for identity in hotpath.unresolved(9)] == [b"old"]
+    name_all(hotpath)
+    assert close(hotpath, START + 120)["old", Kind.COUNTER, ""].sum == 5
+    assert imbalance(hotpath, closed=4) == 0
+
+
+def test_a_window_that_folds_has_the_series_of_the_classes_alone():
+    hotpath = make()
+    feed(hotpath, b"a:1|c\ng:4|g")
+    hotpath.close_window(START + 60, folds=True)
+    hotpath.abandon_names()
+    hotpath.closed_window()
+    feed(hotpath, b"a:2|c\nb:3|c\ng:7|g\ng:+1|g")
+    rows = close(hotpath, START + 120)
+    assert {key[:2] for key, rollup in rows.items() if rollup.samples} == {
+        ("overflow.counter", Kind.COUNTER),
+        ("overflow.gauge", Kind.GAUGE),
+    }
+    assert rows["overflow.counter", Kind.COUNTER, ""].sum == 5
+    assert hotpath.tally().rejected == {"series_limit": 1}
+    feed(hotpath, b"a:2|c")
+    assert close(hotpath, START + 180)["a", Kind.COUNTER, ""].sum == 2
+    assert imbalance(hotpath, closed=6) == 0
+
+
 @pytest.mark.parametrize(
     ("timestamp", "kind", "expected"),
     [

@@ -18,6 +18,15 @@ static void forget(hotpath *self, const uint8_t *at, size_t size) {
     }
 }
 
+/* Closes a window whose names come too late while the next one takes lines. */
+static uint64_t close_late(hotpath *self, int64_t next_start, bool folds, const uint8_t *at, size_t size) {
+    if (!hotpath_close_window(self, next_start, folds)) abort();
+    feed(self, at, size, (double)next_start);
+    name_some(self, 1);
+    while (!hotpath_abandon_names(self)) continue;
+    return read_closed(self);
+}
+
 static void play(hotpath *self, const uint8_t *data, size_t size) {
     uint64_t closed = 0;
     double now = START;
@@ -36,6 +45,7 @@ static void play(hotpath *self, const uint8_t *data, size_t size) {
             break;
         case 5: tap_set(&self->tap, what & 16 ? "a*" : NULL); self->looked_at = what & 16; break;
         case 6: export_all(self, what & 16); break;
+        case 7: closed += close_late(self, START + 60 * window++, what & 16, at, length); break;
         default: feed(self, at, length, now);
         }
         data += 2 + length;

@@ -45,12 +45,10 @@ static size_t name_some(hotpath *self, size_t most) {
     return count;
 }
 
-/* Closes a window and reads its rows; returns their samples. */
-static uint64_t close_and_read(hotpath *self, int64_t next_start) {
+/* Reads the rows of the closing window; returns their samples. */
+static uint64_t read_closed(hotpath *self) {
     closed closed;
     uint64_t samples = 0;
-    if (!hotpath_close_window(self, next_start)) abort();
-    while (!hotpath_settled(self)) name_some(self, 64);
     if (!hotpath_take_closed(self, &closed)) abort();
     for (size_t i = 0; i < closed.window.used; i++) {
         const entry *entry = &closed.window.entries[i];
@@ -61,6 +59,13 @@ static uint64_t close_and_read(hotpath *self, int64_t next_start) {
     if (samples != closed.samples) abort();
     hotpath_discard(self, &closed);
     return samples;
+}
+
+/* Closes a window, names what waits in it, and reads its rows. */
+static uint64_t close_and_read(hotpath *self, int64_t next_start) {
+    if (!hotpath_close_window(self, next_start, false)) abort();
+    while (!hotpath_settled(self)) name_some(self, 64);
+    return read_closed(self);
 }
 
 /* Writes a checkpoint of the open window to nowhere. */

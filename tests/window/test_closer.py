@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -104,6 +106,8 @@ class OneCounter:
         self.count = 0
         self.closing = None
         self.pending = []
+        self.abandoned = 0
+        self.folds = []
 
     def open_window(self, start):
         self.opened.append(start)
@@ -118,12 +122,19 @@ class OneCounter:
     def settled(self):
         return not self.pending
 
-    def close_window(self, next_start):
+    def abandon_names(self):
+        self.abandoned += len(self.pending)
+        self.pending.clear()
+        return True
+
+    def close_window(self, next_start, *, folds=False):
+        assert self.closing is None, "the last one was not taken"
         self.closing, self.count = (self.start, self.count), 0
         self.start = next_start
+        self.folds.append(folds)
 
     def closed_window(self):
-        start, count = self.closing
+        (start, count), self.closing = self.closing, None
         rollup = Rollup(samples=count, count=count, sum=count, min=1, max=1, last=1)
         rows = [(SERIES, rollup)] if count else []
         return ClosedWindow(start=start, seconds=60, samples=count, series=[series for series, _ in rows], rows=rows)
@@ -200,6 +211,7 @@ async def tick_for(closer, clock, seconds):
     while clock.monotonic() < ends:
         await clock.sleep(0.1)
         await closer.tick()
+        await closer.store_closed()
 
 
 async def test_a_window_closes_at_its_end_with_its_own_id(house, clock):
@@ -259,11 +271,11 @@ async def test_a_flood_of_identities_is_named_without_a_pause_between_ticks(hous
     hotpath.pending = [Identity(b"%d" % i, Kind.COUNTER, b"") for i in range(10_000)]
     began = clock.monotonic()
     while hotpath.pending:
-        await clock.sleep(closer._until_next_tick())
+        await clock.sleep(0 if closer._is_behind else closer._until_next_tick())
         await closer.tick()
     assert clock.monotonic() - began == pytest.approx(closing.TICK), "before the first one only"
     await closer.tick()
-    assert closer._until_next_tick() == pytest.approx(closing.TICK)
+    assert not closer._is_behind
 
 
 async def test_names_that_take_long_are_given_a_few_at_a_time(house, clock, monkeypatch):
@@ -298,6 +310,78 @@ async def test_without_a_record_the_start_is_judged_by_the_clock_as_it_is_correc
     hotpath.count = 2
     await tick_for(closer, clock, 120)
     assert spool.stored[0] == (closes, [b"2"])
+
+
+async def test_a_close_in_progress_never_keeps_the_next_window_open_past_its_end(house, clock, monkeypatch):
+    """Three windows end while the disk has the first one; each is stored later with what came until its own end."""
+    closer, hotpath, spool, ledger, said = house
+    disk = asyncio.Event()
+    store = spool.store
+
+    async def stalled(*args):
+        await disk.wait()
+        await store(*args)
+
+    monkeypatch.setattr(spool, "store", stalled)
+    storing = None
+    for count in (3, 4, 5):
+        hotpath.count = count
+        while hotpath.count:
+            await clock.sleep(0.1)
+            await closer.tick()
+            storing = storing or (asyncio.create_task(closer.store_closed()) if closer.closing else None)
+            await asyncio.sleep(0)
+    assert closer.open_id == MINUTE + 180
+    assert (spool.stored, closer.closing) == ([], 3)
+    disk.set()
+    await storing
+    assert spool.stored == [(MINUTE, [b"3"]), (MINUTE + 60, [b"4"]), (MINUTE + 120, [b"5"])]
+    assert (ledger.samples_closed, ledger.samples_closing) == (12, 0)
+    assert [round(closed.late) for closed in said] == [120, 60, 0]
+    assert ledger.close_late == pytest.approx(0, abs=0.2)
+
+
+async def test_names_that_are_not_known_at_the_next_edge_come_too_late(house, clock, monkeypatch):
+    """Whatever naming takes: the window after the next begins at its edge."""
+    closer, hotpath, spool, _, _ = house
+    monkeypatch.setattr(NameIt, "resolve", lambda *_: clock.advance(1.0))
+    await clock.sleep(59.95)
+    hotpath.pending = [Identity(b"%d" % i, Kind.COUNTER, b"") for i in range(200)]
+    running = asyncio.create_task(closer.run())
+    while closer.open_id < MINUTE + 180:
+        await asyncio.sleep(0)
+        assert clock.wall() < closer.open_id + 61
+    assert 0 < hotpath.abandoned <= 200
+    closer.stop()
+    await running
+    await closer.store_closed()
+    assert [start for start, _ in spool.stored][:2] == [MINUTE, MINUTE + 60]
+
+
+async def test_behind_four_windows_that_wait_the_next_one_has_no_series_of_its_own(house, clock, monkeypatch):
+    closer, hotpath, spool, _, _ = house
+    monkeypatch.setattr(spool, "store", lambda *_: asyncio.Event().wait())
+    for _ in range(6):
+        await clock.sleep(60)
+        await closer.tick()
+    assert hotpath.folds == [False] * 4 + [True] * 2
+
+
+async def test_the_closer_is_alive_while_names_or_windows_make_progress_and_not_else(house, clock, monkeypatch):
+    closer, hotpath, spool, _, _ = house
+    monkeypatch.setattr(NameIt, "resolve", lambda *_: clock.advance(1.0))
+    hotpath.pending = [Identity(b"%d" % i, Kind.COUNTER, b"") for i in range(15)]
+    await closer.tick()
+    assert clock.monotonic() - closer.active_at < 1.1
+    monkeypatch.setattr(spool, "store", lambda *_: asyncio.Event().wait())
+    await clock.sleep(60)
+    await closer.tick()
+    storing = asyncio.create_task(closer.store_closed())
+    for _ in range(50):
+        await clock.sleep(1)
+        await closer.tick()
+    assert clock.monotonic() - closer.active_at == pytest.approx(50, abs=1), "what is to be stored is stuck"
+    storing.cancel()
 
 
 async def test_an_early_close_takes_the_current_minute_only(house, clock):

@@ -414,15 +414,21 @@ cdef class NativeHotPath:
         finally:
             free(given)
 
-    def close_window(self, k.int64_t next_start):
+    def close_window(self, k.int64_t next_start, *, bint folds=False):
         cdef bint closed
         with nogil:
-            closed = k.hotpath_close_window(self._self, next_start)
+            closed = k.hotpath_close_window(self._self, next_start, folds)
         if not closed:
             raise RuntimeError("the last closing window was not taken")
 
     def settled(self):
         return k.hotpath_settled(self._self)
+
+    def abandon_names(self):
+        cdef bint settled
+        with nogil:
+            settled = k.hotpath_abandon_names(self._self)
+        return settled
 
     def closed_window(self):
         cdef _Closed window = _Closed.__new__(_Closed)

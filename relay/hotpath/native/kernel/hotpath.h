@@ -139,8 +139,13 @@ void hotpath_resolve(hotpath *self, const answer *answers, size_t count);
 void hotpath_forget_aliases(hotpath *self);
 void hotpath_open_window(hotpath *self, int64_t start);
 
-/* Swaps the tables; false if the last closing window was not taken yet. */
-bool hotpath_close_window(hotpath *self, int64_t next_start);
+/* Swaps the tables; false if the last closing window was not taken yet. `folds`: the window that opens has no series of
+ * its own, since too many windows wait to be stored. */
+bool hotpath_close_window(hotpath *self, int64_t next_start, bool folds);
+
+/* Gives what waits for its name in the closing window to the series of its class, a part at a time, and looks at a part
+ * of the gauges; false: there is more. What its next line brings gets its name as ever. */
+bool hotpath_abandon_names(hotpath *self);
 
 /* Says whether the closing window waits for nothing; looks at a part of the gauges each time, so ask until it does. */
 bool hotpath_settled(hotpath *self);

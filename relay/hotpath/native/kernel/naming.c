@@ -8,6 +8,7 @@
 #define SWEPT_SLOTS 10000 /* whenever naming asks, ten times a second: a fraction of a millisecond */
 #define RELEASED_ENTRIES 10000
 #define SETTLED_GAUGES 10000 /* 1 to 2 ms */
+#define ABANDONED_NAMES 10000 /* 2 to 3 ms */
 
 /* --- the map of identities ---------------------------------------------------------------------------------------- */
 
@@ -232,12 +233,13 @@ static bool is_outdated(const provisional *waiting, const series *series, const 
     return waiting_at(waiting) < floor(gauge_known_at(series, window));
 }
 
-/* Moves what waited to the cell of its series. */
+/* Moves what waited to the cell of its series, or of the one of last resort. */
 static void join(hotpath *self, provisional *waiting, series *wanted, window *window) {
     cell *cell = NULL;
-    bool is_late = is_outdated(waiting, wanted, window);
+    bool is_last_resort = wanted == self->registry.catch_all[wanted->kind];
+    bool is_late = !is_last_resort && is_outdated(waiting, wanted, window);
     series *placed = is_late ? wanted : series_place(&self->registry, window, wanted, &cell);
-    bool overflows = placed != wanted;
+    bool overflows = placed != wanted || is_last_resort;
     if (overflows && waiting->relative != NULL) reject_relative(self, waiting);
     uint64_t samples = samples_of(waiting);
     counts *counts = &self->counts;
@@ -253,18 +255,25 @@ static void join(hotpath *self, provisional *waiting, series *wanted, window *wi
     else cell_merge(cell, waiting->cell, (enum kind)placed->kind, &self->registry.memory);
 }
 
-static void settle(hotpath *self, provisional *waiting, const identity *identity, window *window) {
+/* Counts the lines that waited, and what a timestamp has cost of them. */
+static void accept_waiting(hotpath *self, const provisional *waiting) {
     counts *counts = &self->counts;
     counts->received += waiting->lines;
-    if (identity->state == SUNK && identity->to.sink.rejects) {
-        self->rejects.counts[identity->to.sink.reason] += waiting->lines;
-        return;
-    }
     counts->accepted += waiting->lines;
     for (int i = 0; i < LOST_REASONS; i++) {
         counts->dropped[TOO_OLD + i] += waiting->dropped[i];
         counts->samples += waiting->dropped[i];
     }
+}
+
+static void settle(hotpath *self, provisional *waiting, const identity *identity, window *window) {
+    counts *counts = &self->counts;
+    if (identity->state == SUNK && identity->to.sink.rejects) {
+        counts->received += waiting->lines;
+        self->rejects.counts[identity->to.sink.reason] += waiting->lines;
+        return;
+    }
+    accept_waiting(self, waiting);
     if (identity->state == SUNK) {
         counts->samples += samples_of(waiting);
         counts->dropped[identity->to.sink.reason] += samples_of(waiting);
@@ -323,6 +332,41 @@ static void resolve(hotpath *self, const answer *answer) {
     learn(self, identity, answer);
     if (waiting != NULL) settle_waiting(self, identity, waiting);
     for (size_t most = EVICTED_AT_ONCE; most > 0 && aliases_exceed(self); most--) evict_alias(self);
+}
+
+/* --- names that come too late ------------------------------------------------------------------------------------- */
+
+static void forget_waiting(hotpath *self, identity *identity) {
+    span name = {identity->text, identity->name_size}, tags = {identity->text + identity->name_size, identity->tags_size};
+    slot *slot = map_first(&self->identities, identity_hash(&self->registry.key, (enum kind)identity->kind, name, tags));
+    while (slot->item != identity) slot = map_next(&self->identities, slot);
+    remove_identity(self, slot, &self->waiting_memory);
+}
+
+/* What waits in the open window, too, goes on waiting there. */
+static void abandon_name(hotpath *self, identity *identity) {
+    provisional *newest = identity->to.waiting, *late = newest->window == self->open.number ? newest->older : newest;
+    enum kind kind = (enum kind)identity->kind;
+    accept_waiting(self, late);
+    if (samples_of(late) > 0) join(self, late, self->registry.catch_all[kind], &self->closing);
+    provisional_free(self, late, kind);
+    if (late == newest) forget_waiting(self, identity);
+    else newest->older = NULL;
+}
+
+bool hotpath_abandon_names(hotpath *self) {
+    hotpath_lock(self);
+    queue *queue = &self->closing_queue;
+    for (size_t most = ABANDONED_NAMES; most > 0 && queue->waiting > 0; queue->first++) {
+        identity *identity = queue->items[queue->first];
+        if (identity == NULL) continue;
+        abandon_name(self, identity);
+        queue->waiting--;
+        most--;
+    }
+    bool settled = queue->waiting == 0 && settle_gauges(self, SETTLED_GAUGES);
+    hotpath_unlock(self);
+    return settled;
 }
 
 void hotpath_forget_aliases(hotpath *self) {

@@ -210,9 +210,10 @@ static bool has_room(registry *registry, const window *window, series *series) {
 
 series *series_place(registry *registry, window *window, series *wanted, cell **cell) {
     if ((*cell = series_cell(wanted, window)) != NULL) return wanted;
-    if (has_room(registry, window, wanted) && (*cell = make_cell(registry, window, wanted)) != NULL) return wanted;
+    if (!window->folds && has_room(registry, window, wanted) && (*cell = make_cell(registry, window, wanted)) != NULL)
+        return wanted;
     series *overflow = wanted->overflow;
-    if (overflow != NULL) {
+    if (overflow != NULL && !window->folds) {
         bool room = window_series(registry, window) < registry->limit && !budget_full(&registry->memory);
         *cell = room ? make_cell(registry, window, overflow) : series_cell(overflow, window);
         if (*cell != NULL) return overflow;

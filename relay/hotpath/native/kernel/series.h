@@ -57,6 +57,7 @@ typedef struct window {
     entry *entries;
     size_t used, capacity;
     size_t active_gauges;
+    bool folds; /* it has no series of its own: everything is in the series of last resort */
 } window;
 
 /* What names a series from outside; `dimensions` as in a series. */

@@ -9,11 +9,11 @@ void hotpath_open_window(hotpath *self, int64_t start) {
     hotpath_unlock(self);
 }
 
-static void swap_tables(hotpath *self, int64_t next_start) {
+static void swap_tables(hotpath *self, int64_t next_start, bool folds) {
     self->closing = self->open;
     self->closing_queue = self->queue;
     self->is_closing = true;
-    self->open = (window){.start = next_start, .number = self->closing.number + 1};
+    self->open = (window){.start = next_start, .number = self->closing.number + 1, .folds = folds};
     self->queue = (queue){0};
     self->counts.closing = self->counts.open;
     self->counts.open = 0;
@@ -24,10 +24,10 @@ static void swap_tables(hotpath *self, int64_t next_start) {
     self->gauges_begun = false;
 }
 
-bool hotpath_close_window(hotpath *self, int64_t next_start) {
+bool hotpath_close_window(hotpath *self, int64_t next_start, bool folds) {
     hotpath_lock(self);
     bool free = !self->is_closing;
-    if (free) swap_tables(self, next_start);
+    if (free) swap_tables(self, next_start, folds);
     hotpath_unlock(self);
     return free;
 }
