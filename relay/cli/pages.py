@@ -31,6 +31,7 @@ RLY103
 ? The path is wrong, or the relay's user may not read the file.
 ? TOML: a text without quotes, a bracket that is not closed, a table that is written twice.
 ? A secret's or certificate's file that a key names does not exist.
+? A secret's file is empty, or has a second line, a control character or anything but ASCII, at the line shown.
 ? Of `import`: the file has a syntax error, at the place that is shown, or is another daemon's than it was taken for.
 > Run `statsd-relay check FILE` as the relay's user; it shows the line.
 > In containers, look whether the file is mounted where -c points.

@@ -196,23 +196,33 @@ def make_signer(cloud: Cloud, found: Credentials) -> Signer:
 
 
 class NewerSigner:
-    """State: the credentials in force; called, it returns a signer if they were replaced where they were found."""
+    """State: the credentials in force, and why others were refused last.
+
+    Called, it returns a signer if they were replaced where they were found.
+    """
 
     def __init__(self, cloud: Cloud, credentials: Credentials, find: Callable[[], Credentials | None]) -> None:
         self._cloud = cloud
         self._in_force = credentials
         self._find = find
+        self._told = ""
 
     def __repr__(self) -> str:
         """Say where the credentials came from."""
         return f"<NewerSigner {self._in_force.origin}>"
 
     def __call__(self) -> Signer | None:
-        """Read them again; a file that is being replaced, or cannot be read, changes nothing yet."""
+        """Read them again; a file that is being replaced, or cannot be used, changes nothing and is told once."""
         try:
             found = self._find()
-        except ConfigError:
+        except ConfigError as error:
+            reason = error.brief()
+            if reason != self._told:
+                event = "RLY103 other credentials cannot be used, those in force go on"
+                structlog.get_logger("relay").warning(event, reason=reason)
+            self._told = reason
             return None
+        self._told = ""
         if found is None or found.signs_like(self._in_force):
             return None
         self._in_force = found

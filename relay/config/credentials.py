@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import configparser
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from relay.config.cloud_rules import REGION_RULE, is_region
+from relay.config.secret_files import RULE, check_profile, is_legal, read_private, read_secret
 from relay.config.types import Secret
 from relay.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from relay.config.schema import Cloud
 
@@ -22,7 +24,7 @@ _ACCESS: Final = ("JDCLOUD_ACCESS_KEY_ID", "JDCLOUD_ACCESS_KEY")
 _SECRET: Final = ("JDCLOUD_SECRET_ACCESS_KEY", "JDCLOUD_ACCESS_KEY_SECRET", "JDCLOUD_SECRET_KEY")
 _TOKEN: Final = ("JDCLOUD_SESSION_TOKEN",)
 _REGION: Final = ("JDCLOUD_REGION_ID", "JDCLOUD_REGION")
-_WORLD_READABLE: Final = 0o004
+_PROFILE: Final = ("access_key", "secret_key", "session_token", "region_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,8 @@ def find_credentials(cloud: Cloud, environ: Mapping[str, str], home: Path | None
     if not region:
         fix = 'set [cloud] region = "cn-north-1", or JDCLOUD_REGION_ID'
         problems.append(Problem(code="RLY110", message="cloud.region is missing", fix=fix))
+    elif not is_region(region):
+        problems.append(Problem(code="RLY102", message=f"the region {REGION_RULE}", fix="such as cn-north-1"))
     if problems or found is None:
         raise ConfigError(*problems)
     return Credentials(
@@ -97,11 +101,11 @@ def _missing(found: _Found | None) -> list[Problem]:
 
 
 def _from_configuration(cloud: Cloud, warnings: list[Problem]) -> _Found | None:
-    access = cloud.access_key or _read_secret(cloud.access_key_file, warnings)
-    secret = cloud.secret_key.reveal() or _read_secret(cloud.secret_key_file, warnings)
+    access = cloud.access_key or read_secret(cloud.access_key_file, warnings)
+    secret = cloud.secret_key.reveal() or read_secret(cloud.secret_key_file, warnings)
     if not access and not secret:
         return None
-    token = cloud.session_token.reveal() or _read_secret(cloud.session_token_file, warnings)
+    token = cloud.session_token.reveal() or read_secret(cloud.session_token_file, warnings)
     return _Found(access, secret, token, cloud.region, "configuration")
 
 
@@ -113,9 +117,17 @@ def _from_environment(environ: Mapping[str, str], warnings: list[Problem]) -> _F
 
 
 def _first(environ: Mapping[str, str], names: tuple[str, ...], warnings: list[Problem]) -> str:
-    """Return the first variable that is set, itself or as a file."""
+    """Return the first variable that is set, itself or as a file.
+
+    Raises:
+        ConfigError: RLY103, it holds what no credential has.
+    """
     for name in names:
-        value = environ.get(name) or _read_secret(environ.get(f"{name}_FILE", ""), warnings)
+        value = environ.get(name, "").strip()
+        if not is_legal(value):
+            problem = Problem(code="RLY103", message=f"{name} {RULE}", fix="set it anew", source="environment")
+            raise ConfigError(problem)
+        value = value or read_secret(environ.get(f"{name}_FILE", ""), warnings)
         if value:
             return value
     return ""
@@ -129,43 +141,32 @@ def _from_profile(profile: str, home: Path | None, warnings: list[Problem]) -> _
     try:
         if not path.is_file():
             return None
-        name = profile or _read_secret(str(directory / "current"), []) if (directory / "current").is_file() else profile
-        parser = configparser.ConfigParser(interpolation=None)
-        parser.read_string(_read_secret(str(path), warnings))
-        section = parser[name or "default"]
+        name = profile or read_secret(str(directory / "current"), []) if (directory / "current").is_file() else profile
+        text = read_private(str(path), warnings)
+        section = _read_section(text, path, name or "default")
     except PermissionError:
         return None
-    except (configparser.Error, KeyError) as error:
-        fix = "name a profile of that file in [cloud] profile"
-        raise ConfigError(
-            Problem(code="RLY103", message=f"{path}: no such profile or not INI: {error}", fix=fix)
-        ) from error
-    return _Found(
-        section.get("access_key", ""),
-        section.get("secret_key", ""),
-        section.get("session_token", ""),
-        section.get("region_id", ""),
-        f"profile {name or 'default'} of ~/.jdc/config",
-    )
+    check_profile(section, text, str(path))
+    access, secret, token, region = (section.get(key, "") for key in _PROFILE)
+    return _Found(access, secret, token, region, f"profile {name or 'default'} of ~/.jdc/config")
 
 
-def _read_secret(path: str, warnings: list[Problem]) -> str:
-    """Return the content of a file without the blanks around it; "" for no path.
+def _read_section(text: str, path: Path, name: str) -> dict[str, str]:
+    """Return a section of an INI file, without a word of what the parser says: it would show lines, secrets and all.
 
     Raises:
-        ConfigError: RLY103, it cannot be read.
+        ConfigError: RLY103, there is none of this name, or this is not INI.
     """
-    if not path:
-        return ""
-    file = Path(path)
+    parser = configparser.ConfigParser(interpolation=None)
+    line = 0
     try:
-        if file.stat().st_mode & _WORLD_READABLE:
-            fix = f"chmod 600 {path}"
-            message = f"{path} can be read by every user of this machine"
-            warnings.append(Problem(code="RLY121", severity="warning", message=message, fix=fix))
-        return file.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not text"
-        raise ConfigError(
-            Problem(code="RLY103", message=f"cannot read {path}: {reason}", fix="check the path and its mode")
-        ) from error
+        parser.read_string(text)
+        return {key: value for key, value in parser[name].items() if key in _PROFILE}
+    except configparser.Error as error:
+        numbers = [number for number, _ in getattr(error, "errors", ())]
+        line = getattr(error, "lineno", None) or min(numbers, default=0)
+        message = "is not INI"
+    except KeyError:
+        message = f"has no profile {name}"
+    fix = "name a profile of that file in [cloud] profile"
+    raise ConfigError(Problem(code="RLY103", message=message, fix=fix, source=str(path), line=line, column=1))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from relay import limits
-from relay.config import window_rules
+from relay.config import cloud_rules, secret_files, window_rules
 from relay.config.addresses import parse_address
 from relay.config.schema import DELAY_MOST
 from relay.config.types import to_toml
@@ -145,7 +145,8 @@ def _endpoint(config: Config) -> str:
         _ = parts.port
     except ValueError:
         return "must be a URL"
-    if parts.scheme not in ("http", "https") or not host or parts.username:
+    is_plain = secret_files.is_legal(config.cloud.endpoint) and " " not in config.cloud.endpoint
+    if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc or not is_plain:
         return "must be an http or https URL with a host and without credentials"
     if parts.scheme == "http" and not is_trusted_host(host):
         return "must be https: plain http is for loopback, private addresses and monitor.internal.* only"
@@ -188,6 +189,7 @@ RULES: Final[dict[str, Callable[[Config], str]]] = {
     "limits.series": _between("limits", "series", 10, 10_000_000),
     "limits.series_per_metric": _between("limits", "series_per_metric", 1, 10_000_000),
     "limits.memory": _between("limits", "memory", 2**20, 2**40),
+    **cloud_rules.RULES,
     "cloud.namespace": _legal("cloud", "namespace", empty=False),
     "cloud.endpoint": _endpoint,
     "cloud.timeout": _between("cloud", "timeout", 0.1, 300),

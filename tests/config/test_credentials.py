@@ -75,6 +75,76 @@ def test_what_is_missing_is_named(cloud, environ, words, tmp_path):
     assert "demo" in str(caught.value) or "missing" in words or "read" in words
 
 
+ILLEGAL = {
+    "CANARY\nAK": 2,
+    "CANARY\r\nAK": 2,
+    "\n\nCANARY\nAK\n": 4,
+    "CANARY\0AK": 1,
+    "CANARY\tAK": 1,
+    "\x1bCANARY": 1,
+    "\ufeffCANARY": 1,
+    "CANARY\u00e9": 1,
+    "": 1,
+    " \n": 1,
+}
+"""Contents of a file, and the line that is wrong."""
+
+
+@pytest.mark.parametrize("key", ["access_key_file", "secret_key_file", "session_token_file"])
+@pytest.mark.parametrize("content", ILLEGAL, ids=repr)
+def test_a_file_that_holds_no_credential_is_refused_where_it_is_read(key, content, tmp_path):
+    paths = {name: tmp_path / name for name in ("access_key_file", "secret_key_file", "session_token_file")}
+    for path in paths.values():
+        path.write_text("fine\n")
+    paths[key].write_bytes(content.encode())
+    with pytest.raises(ConfigError) as caught:
+        find_credentials(Cloud(region="r", **{name: str(path) for name, path in paths.items()}), {}, tmp_path)
+    [problem] = caught.value.problems
+    assert (problem.code, problem.source, problem.line) == ("RLY103", str(paths[key]), ILLEGAL[content])
+    assert caught.value.exit_code == ExitCode.CONFIGURATION
+    assert "CANARY" not in str(caught.value) + caught.value.brief()
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"x" * 70_000])
+def test_a_file_that_is_no_text_or_has_no_end_is_refused(content, tmp_path):
+    (tmp_path / "sk").write_bytes(content)
+    with pytest.raises(ConfigError, match="RLY103"):
+        find_credentials(Cloud(access_key="a", secret_key_file=str(tmp_path / "sk"), region="r"), {}, tmp_path)
+    with pytest.raises(ConfigError, match="RLY103"):
+        find_credentials(Cloud(access_key="a", secret_key_file="a\0b", region="r"), {}, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["JDCLOUD_ACCESS_KEY_ID", "JDCLOUD_SECRET_ACCESS_KEY", "JDCLOUD_SESSION_TOKEN"])
+@pytest.mark.parametrize("value", ["CANARY\nAK", "CANARY\x7f", "\udcffCANARY"], ids=repr)
+def test_a_variable_that_holds_no_credential_is_refused_by_its_name(name, value, tmp_path):
+    with pytest.raises(ConfigError, match=f"RLY103  {name}") as caught:
+        find_credentials(Cloud(), {**ENV, name: value}, tmp_path)
+    assert "CANARY" not in str(caught.value) + caught.value.brief()
+    assert find_credentials(Cloud(), {**ENV, name: "fine\n"}, tmp_path).access_key in ("fine", "env-ak")
+
+
+@pytest.mark.parametrize("region", ["cn north", "cn/../x", "cn\nx"])
+def test_a_region_that_is_no_part_of_a_host_is_refused(region, tmp_path):
+    with pytest.raises(ConfigError, match=r"(?i)region"):
+        find_credentials(Cloud(), {**ENV, "JDCLOUD_REGION_ID": region}, tmp_path)
+
+
+def test_a_profile_is_checked_too_and_its_lines_are_never_shown(home):
+    path = home / ".jdc/config"
+    for text, line in (
+        ("[default]\naccess_key = a\nsecret_key = CANARY\n  CANARY\n", 3),
+        ("[default]\naccess_key = a\nCANARY without a sign\n", 3),
+        ("secret_key = CANARY\n", 1),
+        ("[default]\nsecret_key = CANARY\nsecret_key = CANARY\n", 3),
+    ):
+        path.write_text(text)
+        with pytest.raises(ConfigError) as caught:
+            find_credentials(Cloud(region="r"), {}, home)
+        [problem] = caught.value.problems
+        assert (problem.code, problem.source, problem.line) == ("RLY103", str(path), line)
+        assert "CANARY" not in str(caught.value) + caught.value.brief()
+
+
 def test_a_profile_that_is_not_there(home):
     with pytest.raises(ConfigError, match="RLY103"):
         find_credentials(Cloud(profile="nope"), {}, home)

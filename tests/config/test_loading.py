@@ -385,3 +385,20 @@ def test_a_file_to_write_requests_to_must_be_named(tmp_path):
     [problem] = problems(tmp_path, '[cloud]\nprovider = "file"\n')
     assert (problem.code, problem.line, problem.message.partition(":")[0]) == ("RLY110", 2, "cloud.file is missing")
     assert problem.fix
+
+
+HEADER_KEYS = ("access_key", "secret_key", "session_token", "region", "signature_region", "proxy", "endpoint")
+PATH_KEYS = ("access_key_file", "secret_key_file", "session_token_file", "ca_file", "file", "profile")
+
+
+@pytest.mark.parametrize("key", [*HEADER_KEYS, *PATH_KEYS])
+@pytest.mark.parametrize("value", ["http://a\\nb", "http://a\\u0000b", "http://a\\u007fb"])
+def test_what_no_header_and_no_path_can_hold_is_refused_in_the_file(key, value, tmp_path):
+    [problem] = problems(tmp_path, f'[cloud]\n{key} = "{value}"\n')
+    assert (problem.code, problem.line) == ("RLY102", 2)
+
+
+@pytest.mark.parametrize("proxy", ["127.0.0.1:3128", "socks5://h:1", "http://", "http://h:99999", "http://h:x"])
+def test_a_proxy_that_is_no_url_is_refused(proxy, tmp_path):
+    [problem] = problems(tmp_path, f'[cloud]\nproxy = "{proxy}"\n')
+    assert "cloud.proxy must be a URL" in problem.message

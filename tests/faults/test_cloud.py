@@ -336,6 +336,28 @@ async def test_row_33_a_key_is_rotated_in_its_file(start, load, emulator, figure
     figure(33, f"resumed after {resumed:.1f} s, {refused} requests refused in 3 windows; {verdict}")
 
 
+async def test_row_33_a_file_that_holds_no_credential_is_told_and_the_old_one_goes_on(start, emulator, tmp_path):
+    """At a renewal; at the start of a relay it is refused."""
+    secret = tmp_path / "secret"
+    secret.write_text("old-secret")
+    secret.chmod(0o600)
+    emulator.rotate("old-secret")
+    settings = {"CLOUD_ACCESS_KEY": "test-ak", "CLOUD_SECRET_KEY_FILE": str(secret)}
+    relay = start(**settings)
+    worker = relay.worker_pid
+    emulator.rotate("new-secret")
+    secret.write_text("new-secret\nsecond line")
+    relay.send(b"kept:1|c")
+    await relay.wait_for(**{'relay_requests_total{code="401"}': 2})
+    assert [event["reason"] for event in relay.events() if "RLY103" in event["event"]] == [
+        f"{secret}:2 has more than one line: a credential must be printable ASCII in one line (write it anew)"
+    ]
+    secret.write_text("new-secret")
+    await relay.wait_for(**{'relay_points_total{outcome="delivered"}': 1})
+    assert relay.worker_pid == worker
+    assert emulator.total("kept") == 1
+
+
 @pytest.mark.full
 async def test_row_33_resumes_within_fifteen_seconds_of_real_windows(tmp_path, figure):
     secret = tmp_path / "secret"
