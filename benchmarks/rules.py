@@ -76,9 +76,7 @@ def rulesets(count: int) -> Iterator[tuple[str, Ruleset]]:
     yield "no rules", Ruleset([], re2=None)
     yield "globs", Ruleset(globs, re2=None)
     yield "globs that begin with a star", Ruleset(stars, re2=None)
-    for label, re2 in (("RE2", find_re2()), ("Python's re", None)):
-        if re2 or label != "RE2":
-            yield f"globs and 10 regexes, {label}", Ruleset(few, re2=re2)
+    yield "globs and 10 regexes", Ruleset(few, re2=find_re2())
 
 
 def name(wanted: Sequence[Identity], ways: dict[str, Ruleset]) -> dict[str, float]:

@@ -38,7 +38,7 @@ CODES: Final[dict[str, str]] = {
     "RLY122": "This machine's clock differs from the cloud's by over a minute.",
     "RLY131": "A rule can never match: an earlier one takes all of its names.",
     "RLY132": "A pattern or a template of a rule is wrong: its syntax, or a capture that the pattern does not have.",
-    "RLY133": "A regex could take forever.",
+    "RLY133": "A rule has a regex, and google-re2 is not installed.",
     "RLY140": "Something of an imported configuration needs a person.",
     "RLY201": "The kernel granted a smaller receive buffer than asked for.",
     "RLY202": "The kernel dropped packets because the receive buffer was full.",

@@ -109,9 +109,9 @@ RLY132
 > In match each star is a capture, in regex each group in brackets; they are numbered from 1.
 
 RLY133
-? A quantifier inside another one, as in (a+)+, or several .* that may divide a name in many ways.
-> Write [^.]+ for one part of the name instead of .*, or use match.
-> `pip install 'statsd-relay[re2]'`: its engine takes a time linear in the name, and every regex may be used.
+? The relay was installed without the extra [re2]; the image has it.
+> `pip install 'statsd-relay[re2]'`: its engine takes a time linear in the name, whatever the regex.
+> Where whole parts between dots are meant, match = "web.*.count" needs no regex.
 
 RLY140
 ? The old file computes a value: require(...), process.env, a function. Such a file is read and never executed.

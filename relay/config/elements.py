@@ -9,9 +9,9 @@ from relay import limits
 from relay.config.addresses import parse_target
 from relay.config.loops import is_loop
 from relay.config.rules import is_legal_key
-from relay.patterns import EndlessError, PatternError
+from relay.patterns import NoEngineError, PatternError
 from relay.patterns.globs import NEVER, Glob, GlobTree
-from relay.patterns.regexes import find_re2, judge
+from relay.patterns.regexes import Regex, find_re2
 from relay.patterns.templates import Template
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class _Judge:
         key, text = ("regex", rule.regex) if rule.regex else ("match", rule.match)
         try:
             groups, covering = self._regex(number, rule) if rule.regex else self._glob(number, rule)
-        except EndlessError as error:
+        except NoEngineError as error:
             yield Fault(f"rule.{number}.{key}", str(error), error.fix, "RLY133")
             return
         except PatternError as error:
@@ -98,7 +98,7 @@ class _Judge:
         return glob.groups, covering
 
     def _regex(self, number: int, rule: Rule) -> tuple[int, int]:
-        regex = judge(rule.regex, self._re2)
+        regex = Regex(rule.regex, self._re2)
         same = (self._regexes.get((rule.regex, type_), NEVER) for type_ in ("", rule.type))
         covering = min(self._covering(rule, Glob((), is_open=True)), *same)
         self._regexes.setdefault((rule.regex, rule.type), number)

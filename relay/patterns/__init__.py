@@ -13,5 +13,5 @@ class PatternError(ValueError):
         self.fix = fix
 
 
-class EndlessError(PatternError):
-    """A regex that could take Python's engine for ever."""
+class NoEngineError(PatternError):
+    """A regex, and no engine of regexes is installed."""

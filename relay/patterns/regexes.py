@@ -1,9 +1,8 @@
-r"""Regexes on names: which may be used, and by which engine.
+"""Regexes on names, by google-re2 (`pip install 'statsd-relay[re2]'`) alone.
 
-google-re2 is used where it is installed (`pip install 'statsd-relay[re2]'`): it takes a time linear in the name,
-whatever the pattern. Without it Python's own engine is used, which can take for ever, so that a pattern must be proven
-harmless first (cost.py). Only what both read in the same way is allowed: `\d`, `\w`, `\s` and `\b` are ASCII's, and
-what Python warns of, as `[[:alpha:]]`, is refused.
+It takes a time linear in the name, whatever the regex, and reads what Go reads, so that the regexes of other daemons
+mean here what they meant there. Python's own engine can take for ever, on regexes that are in daily use elsewhere, and
+which those are cannot be said without refusing harmless ones.
 """
 
 from __future__ import annotations
@@ -15,57 +14,49 @@ from re import _constants as sre  # type: ignore[attr-defined]
 from re import _parser  # type: ignore[attr-defined]
 from typing import TYPE_CHECKING, Any, Final
 
-from relay.patterns import EndlessError, PatternError
-from relay.patterns.cost import NAME_LENGTH, starts_once, steps
+from relay import limits
+from relay.patterns import NoEngineError, PatternError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-STEPS_MOST: Final = 500_000
-"""For one name, of about 20 ns: 10 ms. A pattern that is quadratic takes 33,000, a cubic one 3 million."""
-_FLAGS: Final = re.ASCII | re.IGNORECASE | re.MULTILINE | re.DOTALL
+_NOT_PYTHONS: Final = (re.error, ValueError, OverflowError, RecursionError, Warning)
 
 
 class Regex:
-    """State: none; a pattern, compiled by RE2 or by Python.
+    """State: none; a regex, compiled.
 
     Args:
-        text: the regex; `judge` has found nothing wrong with it.
-        re2: the module of google-re2; None for Python's engine.
+        text: the regex.
+        re2: the module of google-re2; None where it is not installed.
 
     Raises:
+        NoEngineError: it is not installed.
         PatternError: it is no regex.
     """
 
     def __init__(self, text: str, re2: Any | None) -> None:  # noqa: ANN401 - a module without types
-        parsed, flags = _parse(text)
-        # A thousand regexes are asked about a name, and a search for a text costs nothing beside what `.*` twice costs.
-        self._needed = "" if flags & re.IGNORECASE else _find_needed(parsed)
-        pattern = re.compile(text, re.ASCII) if re2 is None else _compile_re2(text, re2)
+        if re2 is None:
+            raise NoEngineError("is a regex, and google-re2 is not installed", "pip install 'statsd-relay[re2]'")
+        pattern = _compile(text, re2)
         self.groups: int = pattern.groups
-        self._find: Callable[[str], re.Match[str] | None] = pattern.match if starts_once(parsed) else pattern.search
+        self.names: Mapping[str, int] = dict(pattern.groupindex)
+        """Named captures, and the number of each."""
+        # A thousand regexes are asked about a name, and a search for a text costs nothing beside what `.*` twice costs.
+        self._needed = _find_needed(text)
+        self._find: Callable[[str], re.Match[str] | None] = pattern.search
 
     def __repr__(self) -> str:
         """Report the captures."""
         return f"<Regex {self.groups} captures>"
 
     def captures(self, name: str) -> tuple[str, ...] | None:
-        """Return what the groups stand for in a name, "" for one without a part in it; None if it does not match."""
-        found = self._find(name) if len(name) <= NAME_LENGTH and self._needed in name else None
+        """Return what the groups stand for in a name, "" for one without a part in it; None if it does not match.
+
+        A name that is too long to be sent as it is matches no regex: a time linear in 64 KiB is too long as well.
+        """
+        found = self._find(name) if len(name) <= limits.NAME_BYTES and self._needed in name else None
         return None if found is None else tuple(group or "" for group in found.groups())
-
-
-def judge(text: str, re2: Any | None) -> Regex:  # noqa: ANN401 - a module without types
-    """Return a regex that may be used: with Python's engine, after a millisecond of proof.
-
-    Raises:
-        PatternError: it is no regex, or one that not both engines understand.
-        EndlessError: Python's engine could take too long for it.
-    """
-    parsed, flags = _parse(text)
-    if re2 is None:
-        _refuse_endless(steps(parsed, ignores_case=bool(flags & re.IGNORECASE)))
-    return Regex(text, re2)
 
 
 def find_re2() -> Any | None:  # noqa: ANN401 - a module without types
@@ -76,17 +67,25 @@ def find_re2() -> Any | None:  # noqa: ANN401 - a module without types
         return None
 
 
-def _parse(text: str) -> tuple[Any, int]:
+def _compile(text: str, re2: Any) -> Any:  # noqa: ANN401 - see above
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(text, options)
+    except re2.error as error:
+        message = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else error
+        raise PatternError(f"is no regex: {message}", r"a dot that is one is \.; quotes '...' need no \\") from error
+
+
+def _find_needed(text: str) -> str:
+    """Return a text that every match contains; "" where Python's own reader cannot say, or case does not matter."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             parsed = _parser.parse(text, re.ASCII)
-    except (re.error, ValueError, OverflowError, RecursionError, Warning) as error:
-        raise PatternError(f"is no regex: {error}", r"a dot that is one is \.; quotes '...' need no \\") from error
-    flags = _every_flag(parsed, parsed.state.flags)
-    if flags & ~_FLAGS:
-        raise PatternError("has a flag other than (?i), (?m) and (?s)")
-    return parsed, flags
+    except _NOT_PYTHONS:
+        return ""
+    return "" if _every_flag(parsed, parsed.state.flags) & re.IGNORECASE else _longest(parsed)
 
 
 def _every_flag(parsed: Any, flags: int) -> int:  # noqa: ANN401 - a parsed regex has no public type
@@ -101,28 +100,10 @@ def _every_flag(parsed: Any, flags: int) -> int:  # noqa: ANN401 - a parsed rege
     return flags
 
 
-def _find_needed(parsed: Any) -> str:  # noqa: ANN401 - a parsed regex has no public type
-    """Return the longest text that every match is known to contain, with the case that it is written in."""
+def _longest(parsed: Any) -> str:  # noqa: ANN401 - a parsed regex has no public type
     longest = run = ""
     for operator, argument in parsed:
         run = run + chr(argument) if operator is sre.LITERAL else ""
-        inner = _find_needed(argument[3]) if operator is sre.SUBPATTERN else ""
+        inner = _longest(argument[3]) if operator is sre.SUBPATTERN else ""
         longest = max(longest, run, inner, key=len)
     return longest
-
-
-def _refuse_endless(bound: float) -> None:
-    if bound <= STEPS_MOST:
-        return
-    how_many = "twice as many steps for each character more" if bound == float("inf") else f"{bound:.0e} steps"
-    fix = "write [^.]+ for one part instead of .*, and no quantifier inside another; or install statsd-relay[re2]"
-    raise EndlessError(f"can take forever: for a name of {NAME_LENGTH} characters {how_many}", fix)
-
-
-def _compile_re2(text: str, re2: Any) -> Any:  # noqa: ANN401 - see above
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        return re2.compile(text, options)
-    except re2.error as error:
-        raise PatternError(f"is no regex of RE2: {error}") from error
