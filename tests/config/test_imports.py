@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from relay.cli.check import find_problems
 from relay.config.importers import (
     FORMATS,
-    convert,
     datadog,
     datadog_profiles,
     envtree,
@@ -29,16 +28,22 @@ from relay.config.importers import (
     tomltree,
     yamltree,
 )
-from relay.config.importers.hints import Variable, find_variable, is_hostname
-from relay.config.importers.patterns import Unsayable, from_glob, from_regex, literal_start, template
+from relay.config.importers.patterns import (
+    Unsayable,
+    from_glob,
+    from_regex,
+    glob_template,
+    go_template,
+    has_alternatives,
+    literal_start,
+)
 from relay.config.importers.recognise import recognise
 from relay.config.importers.report import plain
 from relay.config.importers.tree import NotReadable
-from relay.config.loading import load
 from relay.config.schema import Config
 from relay.errors import ConfigError
+from tests.support.imports import SAMPLES, imported, of_text, said, settings
 
-SAMPLES = Path(__file__).parent / "imports"
 NAMES = sorted(path.name for path in SAMPLES.iterdir())
 MIGRATING = (Path(__file__).parents[2] / "deploy/MIGRATING.md").read_text()
 OPTIONS = {
@@ -47,38 +52,6 @@ OPTIONS = {
     "gostatsd": {**gostatsd.OPTIONS, **gostatsd_filters.OPTIONS},
     "datadog": {**datadog.OPTIONS, **datadog_profiles.MAPPING},
 }
-
-
-def imported(name: str):
-    return convert((SAMPLES / name).read_text(), source=name)
-
-
-def of_text(text: str, format_=None):
-    return convert(text, source="file", format_=format_)
-
-
-def settings(draft) -> dict:
-    """What the result sets, as `check` reads it, but for what is nobody's choice."""
-    loaded = load(Path("relay.toml"), {}, text=draft.toml())
-    config = msgspec.to_builtins(loaded.config, enc_hook=str)
-    found = {}
-    for key in loaded.origins:
-        table, _, name = key.partition(".")
-        if table not in ("rule", "tee"):
-            found[key] = config[table][name]
-    rules = [{key: value for key, value in rule.items() if value not in ("", [], {}, "map")} for rule in config["rule"]]
-    tees = [tee["to"] for tee in config["tee"]]
-    return found | ({"rule": rules} if rules else {}) | ({"tee": tees} if tees else {})
-
-
-def by_hand(draft) -> set[int]:
-    return {entry.line for entry in draft.entries if entry.verdict == "by hand"}
-
-
-def said(draft, what: str) -> str:
-    """Verdict and outcome of the one entry that begins so."""
-    [entry] = [entry for entry in draft.entries if entry.what.startswith(what)]
-    return f"{entry.verdict}: {entry.became}"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -120,167 +93,6 @@ def test_no_option_is_passed_over_in_silence(format_):
     assert said(draft, "nobody").startswith("by hand: not an option of") or format_ == "datadog"
 
 
-def test_config_js():
-    draft = imported("config.js")
-    assert settings(draft) == {
-        "listen.udp": ["0.0.0.0:8125"],
-        "names.prefix": "web",
-        "names.counter_prefix": "counters",
-        "window.percentile_style": "statsd",
-        "window.percentiles": [90, 99.5, -10],
-        "window.timer_metrics": ["count", "median", "upper_percent", "histogram"],
-        "window.histogram": [{"metric": "render", "bins": [0.01, 0.1, 1, 10, "inf"]}],
-        "window.idle_gauges": "keep:5m",
-        "tee": ["10.10.10.10:8125", "observer:8126"],
-        "admin.listen": "127.0.0.1:8126",
-        "log.level": "warning",
-    }
-    assert by_hand(draft) == {30}
-    assert said(draft, "graphite.globalSuffix").startswith(
-        "by hand: tags.host, by default what hostname says; or host ="
-    )
-    assert '# host = "${HOSTNAME}"' in draft.toml()
-    assert said(draft, "flushInterval 10000") == "changed: window.seconds = 60: the cloud charts minutes"
-    assert said(draft, "address") == "ok: every address, as it was"
-    assert said(draft, "keyFlush.interval").startswith("dropped: ")
-
-
-def test_several_servers():
-    draft = imported("servers.js")
-    assert settings(draft) == {
-        "listen.udp": ["0.0.0.0:8125", "0.0.0.0:8127", "[::]:8127"],
-        "listen.tcp": ["127.0.0.1:8125"],
-        "listen.unix": ["stream:/var/run/statsd.sock"],
-        "listen.unix_mode": "0660",
-        "window.percentile_style": "statsd",
-        "window.percentiles": [95],
-        "window.idle": "zero:counters",
-        "window.idle_gauges": "keep",
-        "cloud.counter_values": "rate",
-        "admin.listen": "[::1]:8126",
-    }
-    assert by_hand(draft) == set()
-
-
-def test_what_comes_from_the_environment():
-    draft = imported("environment.js")
-    text = draft.toml()
-    assert 'udp = ["${BIND_ADDRESS:-0.0.0.0}:${STATSD_PORT:-8125}"]' in text
-    assert 'to = "${OLD_HOST:-127.0.0.1}:8125"' in text
-    assert 'listen = "127.0.0.1:${MGMT_PORT:-8126}"' in text
-    assert settings(draft)["window.percentiles"] == [95]
-    assert by_hand(draft) == {2, 3, 4, 5, 7, 8, 9, 10}
-    assert "hunter2" not in text + "".join(map(str, draft.entries)), "a back end's password is nobody's business"
-
-
-def test_an_empty_config_js_becomes_what_the_reference_does_by_default():
-    draft = of_text("{ backends: ['./backends/graphite'] }")
-    assert settings(draft) == {
-        "listen.udp": ["0.0.0.0:8125"], "window.percentile_style": "statsd", "window.percentiles": [90],
-    }  # fmt: skip
-    assert {entry.what for entry in draft.entries if entry.verdict == "changed"} == {
-        "flushInterval 10000", "deleteIdleStats", "deleteGauges", "mgmt_address", "graphite.legacyNamespace",
-    }  # fmt: skip
-    assert draft.needs_person == 0
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        ("deleteGauges: true", {"window.idle_gauges": "drop"}),
-        ("deleteGauges: true, gaugesMaxTTL: 3", {"window.idle_gauges": "drop"}),
-        ("deleteGauges: true, gaugesMaxTTL: 6", {"window.idle_gauges": "keep:1m"}),
-        ("deleteGauges: true, gaugesMaxTTL: 30, flushInterval: 60000", {"window.idle_gauges": "keep:30m"}),
-        ("deleteIdleStats: false", {"window.idle_gauges": "keep", "window.idle": "zero"}),
-        ("deleteIdleStats: true, deleteSets: false", {"window.idle_gauges": "drop", "window.idle": "zero:sets"}),
-        ("deleteTimers: false", {"window.idle": "zero:timers"}),
-        ("address_ipv6: true", {"listen.udp": ["0.0.0.0:8125", "[::]:8125"]}),
-        ("address: '10.0.0.1', port: 9000", {"listen.udp": ["10.0.0.1:9000"]}),
-        ("server: './servers/tcp'", {"listen.tcp": ["0.0.0.0:8125"], "listen.udp": []}),
-        ("mgmt_address: '0.0.0.0'", {"admin.listen": "0.0.0.0:8126"}),
-        ("debug: true", {"log.level": "debug"}),
-        ("automaticConfigReload: false", {"config.watch": False}),
-        ("graphite: { globalSuffix: 'web01' }", {"tags.host": "web01"}),
-        ("percentThreshold: 0", {"window.percentiles": [90]}),
-    ],
-)
-def test_options_of_config_js(options, expected):
-    found = settings(of_text(f"{{ {options} }}"))
-    assert {key: found.get(key) for key in expected} == expected
-
-
-def test_a_repeater_that_the_reference_does_not_use_is_none():
-    draft = of_text("{ repeater: [{ host: '10.0.0.1', port: 8125 }] }")
-    assert "tee" not in settings(draft)
-    assert said(draft, "repeater").startswith("dropped: the reference does not use it")
-
-
-def test_mapping_yml(monkeypatch):
-    monkeypatch.setattr("relay.config.elements.find_re2", lambda: None)  # whatever this machine has
-    draft = imported("mapping.yml")
-    found = settings(draft)
-    assert found["rule"] == [
-        {"match": "jobs.*.duration", "type": "timer", "metric": "job_duration", "tags": {"job": "${1}"}},
-        {
-            "match": "queue.*.depth",
-            "type": "gauge",
-            "metric": "queue_depth",
-            "tags": {"queue": "${1}", "team": "unknown"},
-        },
-        {"match": "debug.*", "action": "drop"},
-        {
-            "regex": r"requests\.(?P<service>[^.]+)\.(?P<code>[1-5][0-9][0-9])",
-            "metric": "http_requests_total",
-            "tags": {"service": "${1}", "code": "${2}"},
-        },
-        {"regex": "^memory[.]([^.]*)[.]([^.]*)_kb$", "metric": "memory_${2}"},
-        {"match": "**", "action": "drop"},
-    ]
-    assert (found["window.percentiles"], found["window.idle_gauges"]) == ([50, 99], "keep:10m")
-    assert found["listen.udp"] == found["listen.tcp"] == ["0.0.0.0:9125"]
-    assert by_hand(draft) == {26, 31, 35, 38}
-    assert said(draft, "mapping 5 ").startswith("by hand: a comment, as check refuses it: RLY133 ")
-    assert said(draft, "mapping 8 .") == "ok: rule 6", "numbers are those of the rules that are left"
-    assert '# regex = "(a+)+$"' in draft.toml()
-
-
-def test_mappings_whose_order_is_not_the_files():
-    found = settings(imported("unordered.yml"))
-    assert [rule["match"] for rule in found["rule"]] == ["web.api.count", "web.*.count", "*.*.count"]
-
-
-def test_gostatsd_toml():
-    draft = imported("gostatsd.toml")
-    found = settings(draft)
-    assert found["rule"] == [
-        {"match": "noisy.butok.**"},
-        {"match": "noisy.**", "action": "drop"},
-        {"regex": "^tmp[.][0-9]+$", "action": "drop"},
-        {"match": "debug", "action": "drop"},
-        {"match": "**", "drop_tags": ["request_path", "live"]},
-    ]
-    tags = {key.removeprefix("tags."): value for key, value in found.items() if key.startswith("tags.")}
-    assert tags == {"env": "production", "cluster": "blue", "canary": "true"}
-    assert (found["names.prefix"], found["window.idle_gauges"], found["window.idle"]) == (
-        "shop",
-        "keep:15m",
-        "zero:counters",
-    )
-    assert "sum_squares" not in found["window.timer_metrics"]
-    assert found["tee"] == ["old-statsd:8125"]
-    assert by_hand(draft) == {29, 32}
-    assert "0123456789abcdef" not in draft.toml() + "".join(map(str, draft.entries))
-
-
-def test_gostatsd_in_yaml_and_by_default():
-    found = settings(of_text("metrics-addr: /run/statsd.sock\nexpiry-interval: '-1'\nbackends: [stdout]\n"))
-    assert (found["listen.unix"], found["listen.udp"]) == (["dgram:/run/statsd.sock"], [])
-    assert found["window.idle_gauges"] == "drop"
-    found = settings(of_text("backends = 'stdout'\n"))
-    assert (found["listen.udp"], found["window.percentiles"]) == (["0.0.0.0:8125"], [90])
-    assert found["window.idle_gauges"] == "keep:5m"
-
-
 @pytest.mark.parametrize("format_", FORMATS)
 def test_a_sign_of_a_gauge_means_what_it_meant_to_the_daemon(format_):
     draft = of_text('{"nobody": 1}', format_)
@@ -294,38 +106,6 @@ def test_digits_without_an_end_are_no_duration_and_take_no_time():
     draft = of_text("defaults: {ttl: " + "9" * 100_000 + "}\nmappings: [{match: a.*, name: a}]\n")
     assert draft.needs_person == 1
     assert time.process_time() - began < 2
-
-
-def test_datadog_yaml():
-    draft = imported("datadog.yaml")
-    found = settings(draft)
-    assert [rule.get("match") or rule["regex"] for rule in found["rule"]] == [
-        "debug.noise", "debug.more", "^airflow[.]([^.]*)_start$", "^airflow[.]operator_failures_([^.]*)$",
-        r"^airflow\.dag\.(.*)\.([^.]*)\.duration$",
-    ]  # fmt: skip
-    assert found["rule"][4]["tags"] == {"dag_id": "${1}", "task_id": "${2}"}
-    assert found["listen.unix"] == ["dgram:/var/run/datadog/dsd.socket", "datadog:/var/run/datadog/dsd-stream.socket"]
-    assert found["listen.receive_buffer"] == "4194304"
-    assert (found["tags.host"], found["tags.env"], found["tags.canary"]) == ("web-1", "production", "true")
-    assert (found["names.prefix"], found["window.percentiles"], found["tee"]) == ("shop", [95, 99], ["10.0.0.9:8125"])
-    assert by_hand(draft) == {15, 43}
-    assert "0123456789abcdef" not in draft.toml() + "".join(map(str, draft.entries))
-
-
-def test_the_agents_older_list_counts_only_without_the_newer():
-    draft = of_text(
-        "metric_filterlist: [a]\nmetric_filterlist_match_prefix: true\nstatsd_metric_blocklist: [b]\n", "datadog"
-    )
-    assert settings(draft)["rule"] == [{"regex": "^a", "action": "drop"}]
-    assert said(draft, "statsd_metric_blocklist").startswith("dropped: ")
-
-
-def test_mapper_profiles_of_a_variable():
-    for name in ("mapper.json", "agent.env"):
-        [rule] = settings(imported(name))["rule"]
-        assert rule["match"].startswith("shop.")
-    assert settings(imported("agent.env"))["window.percentiles"] == [90, 99]
-    assert settings(imported("mapper.json"))["listen.udp"] == ["127.0.0.1:8125", "[::1]:8125"]
 
 
 @pytest.mark.parametrize(
@@ -394,54 +174,51 @@ def test_an_error_shows_no_secret_and_no_end_of_a_long_line():
         assert caught.value.problems[0].text == shown
 
 
-def test_bins_that_exempt_timers_are_kept():
-    draft = of_text("{ histogram: [ { metric: 'foo', bins: [] }, { metric: '', bins: [50, 'inf'] } ] }")
-    expected = [{"metric": "foo", "bins": []}, {"metric": "", "bins": [50, "inf"]}]
-    assert settings(draft)["window.histogram"] == expected
-    assert draft.needs_person == 0
-
-
 def test_nobodys_file_names_the_choices():
     with pytest.raises(ConfigError, match=r"--from statsd\|statsd_exporter\|gostatsd\|datadog"):
         of_text("hello")
-
-
-@pytest.mark.parametrize(
-    ("source", "expected"),
-    [
-        ("process.env.PORT || 8125", Variable("PORT", "8125")),
-        ("process.env['PORT']", Variable("PORT", None)),
-        ("parseInt(process.env.PORT, 10) || 8125", Variable("PORT", "8125")),
-        ("Number(process.env.P ?? '5')", Variable("P", "5")),
-        ("process.env.A + process.env.B", None),
-        ("process.env.A || '${B}'", None),
-    ],
-)
-def test_variables_in_expressions(source, expected):
-    assert find_variable(source) == expected
-
-
-def test_host_names_in_expressions():
-    assert is_hostname("require('os').hostname().split('.')[0]")
-    assert is_hostname("os.hostname()")
-    assert not is_hostname("hostnames[0]")
 
 
 def test_patterns():
     assert from_glob("a.*.b")[:3] == ("match", "a.*.b", 1)
     assert from_glob("a.b_*")[:3] == ("regex", "^a[.]b_([^.]*)$", 1)
     assert from_regex(".")[:2] == ("match", "**")
-    assert from_regex("a|b", anchored=True).text == "^(?:a|b)$"
+    assert from_regex("a|b", anchored=True).text == "^a|b$"
+    assert from_regex(r"a\$", anchored=True).text == r"^a\$$"
+    assert from_regex(r"^a\\$", anchored=True).text == r"^a\\$"
     assert literal_start(from_regex(r"^air\.flow_?x")) == "air.flow"
-    assert literal_start(from_regex("a|b")) == ""
-    named = from_regex("(?P<who>x)(y)")
-    assert template("$who-$2-${who}", named) == "${1}-${2}-${1}"
-    for text in ("$3", "$nobody", "$0", "5 $"):
-        with pytest.raises(Unsayable):
-            template(text, named)
-    for text in (r"\pL", "[[:alpha:]]", "(", r"\Qx\E"):
+    assert (
+        literal_start(from_regex("a|b"))
+        == literal_start(from_regex("(?i)a"))
+        == literal_start(from_regex(r"\pL"))
+        == ""
+    )
+    for text in ("(", "(?=a)", r"(a)\1"):
         with pytest.raises(Unsayable):
             from_regex(text)
+    assert [has_alternatives(text) for text in ("a|b", "(a|b)", "[a|b]", r"a\|b", "(a)|b")] == [
+        True,
+        False,
+        False,
+        False,
+        True,
+    ]
+
+
+def test_templates():
+    named = from_regex("(?P<who>x)(y)")
+    assert go_template("$who-$2-${who}", named) == ("${1}-${2}-${1}", ())
+    assert go_template("$3-$nobody-$01", named) == ("--", ("$3", "$nobody", "$01"))
+    assert go_template("$0-$1", named.whole(), offset=1) == ("${1}-${2}", ())
+    for text in ("$0", "5 $", "$$", "${a-b}"):
+        with pytest.raises(Unsayable):
+            go_template(text, named)
+    two = from_glob("*.*")
+    assert glob_template("$1-${2}-$1", two) == ("${1}-${2}-${1}", ())
+    assert glob_template("$3-$0-$who-$1$2", two) == ("---", ("$3", "$0", "$who", "$1$2"))
+    for text in ("$1-$1a", "5 $", "$1 %"):
+        with pytest.raises(Unsayable):
+            glob_template(text, two)
 
 
 WORDS = [

@@ -64,7 +64,7 @@ def test_the_first_that_matches_is_followed(rules, name, kind):
 
 def test_a_regex_between_globs_has_its_place():
     rules = [Rule(match="a.b"), Rule(regex="^a"), Rule(match="a.*"), Rule(match="**")]
-    found = [Ruleset(rules, re2=None).find(name, Kind.SET).number for name in ("a.b", "a.c", "b.c")]
+    found = [Ruleset(rules, re2=re2).find(name, Kind.SET).number for name in ("a.b", "a.c", "b.c")]
     assert found == [1, 2, 4]
 
 

@@ -74,7 +74,7 @@ def _statsd_exporter(text: str, source: str) -> Draft:
 
 
 def _gostatsd(text: str, source: str) -> Draft:
-    draft = Draft(gostatsd.DAEMON, source)
+    draft = Draft(gostatsd.DAEMON, source, is_first_match=False)
     gostatsd.convert(_object(_toml_or_yaml(text)), draft)
     return draft
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Final
 
 from relay.config.addresses import join_address
@@ -11,7 +10,7 @@ from relay.config.importers.gauges import set_without_deltas
 from relay.config.importers.percentiles import set_percentiles
 from relay.config.importers.reading import Reading
 from relay.config.importers.report import Option, changed, dropped, ok
-from relay.config.importers.tags import is_true, set_tags
+from relay.config.importers.tags import is_true, set_tags, texts
 from relay.config.importers.tree import Node
 from relay.config.types import to_toml
 
@@ -21,8 +20,9 @@ if TYPE_CHECKING:
 DAEMON: Final = "Datadog agent"
 PREFIX: Final = "DD_"
 _NOT_OURS: Final = "no business of the relay: the agent goes on with it"
-_EVERY_IPV4: Final = "0.0.0.0"  # noqa: S104 - as the agent does when it is asked to
+_EVERY: Final = ("0.0.0.0", "::")  # noqa: S104 - as the agent does when it is asked to
 _LOOPBACK: Final = "127.0.0.1"
+_BOTH: Final = {"localhost": (_LOOPBACK, "::1"), _LOOPBACK: (_LOOPBACK, "::1")}
 _SOCKETS: Final = {"dogstatsd_socket": "dgram", "dogstatsd_stream_socket": "datadog"}
 _LEVELS: Final = {
     "trace": "debug", "debug": "debug", "info": "info", "warn": "warning", "warning": "warning", "error": "error",
@@ -61,10 +61,9 @@ def _listen(reading: Reading) -> None:
     names = ("dogstatsd_port", "bind_host", "dogstatsd_non_local_traffic")
     port, host, everywhere = map(reading.take, names)
     number = str(port.value) if port else "8125"
-    address = _EVERY_IPV4 if is_true(everywhere) else str(host.value) if host else _LOOPBACK
-    address = _LOOPBACK if address == "localhost" else address
-    written = join_address(address, number)
-    both = [written, f"[::1]:{number}"] if address == _LOOPBACK else [written]
+    address = str(host.value) if host else _LOOPBACK
+    hosts = _EVERY if is_true(everywhere) else _BOTH.get(address, (address,))
+    both = [join_address(each, number) for each in hosts]
     reading.draft.set("listen.udp", [] if number == "0" else both, port or host or everywhere)
     became = f"listen.udp = {to_toml(reading.draft.get('listen.udp'))}"
     for name, node in zip(names, (port, host, everywhere), strict=True):
@@ -82,21 +81,10 @@ def _listen(reading: Reading) -> None:
 
 def _percentiles(reading: Reading) -> None:
     node = reading.take("histogram_percentiles")
-    texts = [str(item.value) for item in _list(node)] if node else ["0.95"]
-    values = [round(float(text) * 100, 6) for text in texts if text.replace(".", "", 1).isdecimal()]
+    given = texts(node) if node else ["0.95"]
+    values = [round(float(text) * 100, 6) for text in given if text.replace(".", "", 1).isdecimal()]
     became = set_percentiles(reading.draft, values, node)
     reading.say("ok", "histogram_percentiles" if node else "histogram_percentiles 0.95", node, became)
-
-
-def _list(node: Node) -> list[Node]:
-    """Return a list; in a variable it is JSON, or words between blanks or commas."""
-    if not isinstance(node.value, str):
-        return node.items
-    try:
-        parsed = json.loads(node.value)
-    except (ValueError, RecursionError):
-        parsed = node.value.replace(",", " ").split()
-    return [Node(str(item), node.line) for item in (parsed if isinstance(parsed, list) else [parsed])]
 
 
 def _forward(reading: Reading) -> None:
@@ -121,7 +109,7 @@ def _namespace(reading: Reading, name: str, node: Node) -> None:
 
 
 def _tags(reading: Reading, name: str, node: Node) -> None:
-    set_tags(reading, name, node, [str(item.value) for item in _list(node)])
+    set_tags(reading, name, node, texts(node))
 
 
 def _hostname(reading: Reading, name: str, node: Node) -> None:
@@ -167,7 +155,7 @@ OPTIONS: Final[dict[str, Option]] = {
     ),
     "dogstatsd_port": ok("`listen.udp`; `0`: no UDP"),
     "bind_host": ok("`listen.udp`; loopback alone if there is none"),
-    "dogstatsd_non_local_traffic": ok("`true`: `listen.udp` on `0.0.0.0`"),
+    "dogstatsd_non_local_traffic": ok("`true`: `listen.udp` on `0.0.0.0` and `[::]`"),
     "dogstatsd_socket": ok('`listen.unix = ["dgram:PATH"]`'),
     "dogstatsd_stream_socket": ok('`listen.unix = ["datadog:PATH"]`'),
     "statsd_metric_namespace": changed(
@@ -175,7 +163,10 @@ OPTIONS: Final[dict[str, Option]] = {
     ),
     "statsd_metric_namespace_blacklist": dropped("`names.prefix` is on every name"),
     "statsd_metric_namespace_blocklist": dropped("`names.prefix` is on every name"),
-    "statsd_metric_blocklist": ok('`[[rule]]` with `action = "drop"`, on names as they are received'),
+    "statsd_metric_blocklist": ok(
+        '`[[rule]]` with `action = "drop"`, for what names are received as that end up blocked there: behind '
+        "`statsd_metric_namespace`, and mapped"
+    ),
     "statsd_metric_blocklist_match_prefix": ok("`regex` of those rules"),
     "metric_filterlist": ok("the new name of `statsd_metric_blocklist`"),
     "metric_filterlist_match_prefix": ok("`regex` of those rules"),

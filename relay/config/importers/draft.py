@@ -48,9 +48,11 @@ class Draft:
     Args:
         daemon: whose configuration it was, in its own spelling.
         source: what the file was called.
+        is_first_match: of its patterns, too, the first that matches is followed, and no other.
     """
 
-    def __init__(self, daemon: str, source: str) -> None:
+    def __init__(self, daemon: str, source: str, *, is_first_match: bool = True) -> None:
+        self._is_first_match = is_first_match
         self.daemon = daemon
         self.source = source
         self.entries: list[Entry] = []
@@ -140,22 +142,25 @@ class Draft:
         owner = lines[problem.line - 1].owner
         if owner is None or owner in self._refused:
             return False
-        reason = one_line(f"{problem.code} {problem.message}" + (f" ({problem.fix})" if problem.fix else ""))
-        self._refused[owner] = reason
-        line = self._lines.get(owner, 0)
         name = " ".join(owner) if owner[0] in self._lists else ".".join(owner)
-        self._take_back(line, name, reason)
+        if problem.code == "RLY131" and self._is_first_match:
+            reason = f"never reached there either: {one_line(problem.message.rpartition(': ')[2])}"
+            self._take_back(owner, name, "dropped", reason)
+        else:
+            reason = one_line(f"{problem.code} {problem.message}" + (f" ({problem.fix})" if problem.fix else ""))
+            self._take_back(owner, name, "by hand", f"a comment, as check refuses it: {reason}")
+        self._refused[owner] = reason
         return True
 
-    def _take_back(self, line: int, name: str, reason: str) -> None:
+    def _take_back(self, owner: tuple[str, str], name: str, verdict: Verdict, became: str) -> None:
         """Say of what became this setting that it did not, after all."""
-        became = f"a comment, as check refuses it: {reason}"
+        line = self._lines.get(owner, 0)
         promised = re.compile(rf"\b{re.escape(name)}\b")
         lost = [entry for entry in self.entries if entry.line == line and promised.search(entry.became)]
         self.entries = [entry for entry in self.entries if entry not in lost]
-        self.entries += [replace(entry, verdict="by hand", became=became) for entry in lost]
+        self.entries += [replace(entry, verdict=verdict, became=became) for entry in lost]
         if not lost:
-            self.entries.append(Entry("by hand", line, name, became))
+            self.entries.append(Entry(verdict, line, name, became))
 
     def _renumber(self, table: str) -> None:
         """Let the report say the numbers that rules and tees have without those that became comments."""

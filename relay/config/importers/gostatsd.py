@@ -10,8 +10,8 @@ from relay.config.importers import gostatsd_filters, gostatsd_numbers
 from relay.config.importers.durations import read_duration
 from relay.config.importers.gauges import set_without_deltas
 from relay.config.importers.reading import Reading
-from relay.config.importers.report import Option, by_hand, changed, dropped, ok, plain
-from relay.config.importers.tags import set_tags, words
+from relay.config.importers.report import Option, by_hand, changed, dropped, ok
+from relay.config.importers.tags import is_true, set_tags, words
 from relay.config.importers.tree import Node
 
 if TYPE_CHECKING:
@@ -86,10 +86,11 @@ def _tags(reading: Reading, name: str, node: Node) -> None:
 
 
 def _namespace(reading: Reading, name: str, node: Node) -> None:
-    text = str(node.value).strip(".")
-    if text:
-        reading.draft.set("names.prefix", text, node)
-    reading.say("ok", name, node, f'names.prefix = "{text}"' if text else "none")
+    text = str(node.value)
+    legal = text.strip(".")
+    if legal:
+        reading.draft.set("names.prefix", legal, node)
+    reading.say("ok" if legal == text else "changed", name, node, f'names.prefix = "{legal}"' if legal else "none")
 
 
 def _flush_interval(reading: Reading, name: str, node: Node) -> None:
@@ -114,13 +115,13 @@ def _ignore_host(reading: Reading, name: str, node: Node) -> None:
 
 
 def _verbose(reading: Reading, name: str, node: Node) -> None:
-    if node.value is True:
+    if is_true(node):
         reading.draft.set("log.level", "debug", node)
-    reading.say("ok", name, node, f'log.level = "{"debug" if node.value is True else "info"}"')
+    reading.say("ok", name, node, f'log.level = "{"debug" if is_true(node) else "info"}"')
 
 
 def _json(reading: Reading, name: str, node: Node) -> None:
-    if node.value is True:
+    if is_true(node):
         reading.draft.set("log.format", "json", node)
     reading.say("ok", name, node, "log.format")
 
@@ -135,7 +136,7 @@ def _server_mode(reading: Reading, name: str, node: Node) -> None:
 
 
 def _sub_metrics(reading: Reading, name: str, node: Node) -> None:
-    off = {key for key, value in node.members.items() if plain(value) is True}
+    off = {key.lower() for key, value in node.members.items() if is_true(value)}
     kept = [theirs for ours, theirs in _SUB_METRICS.items() if ours not in off]
     if off:
         reading.draft.set("window.timer_metrics", kept, node)

@@ -41,6 +41,10 @@ class Reading:
         """Say whether an option is there and has a value."""
         return name in self._left and self._left[name].value is not None
 
+    def peek(self, name: str) -> Node | None:
+        """Return an option that has a value, for whom it is not; it is read later."""
+        return self._left[name] if self.has(name) else None
+
     def take(self, name: str) -> Node | None:
         """Return an option that has a value; it counts as read."""
         node = self._left.pop(name, None)

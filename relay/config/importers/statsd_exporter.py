@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from relay.config.importers.durations import keep_for, read_duration
-from relay.config.importers.patterns import Pattern, Unsayable, from_glob, from_regex, template
+from relay.config.importers.exporter_globs import Glob, places
+from relay.config.importers.patterns import Pattern, Unsayable, empty_remarks, filler, from_glob, from_regex
 from relay.config.importers.percentiles import set_percentiles
 from relay.config.importers.reading import Reading
 from relay.config.importers.report import Option, by_hand, changed, dropped, ok, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from relay.config.importers.draft import Draft
     from relay.config.importers.tree import Node
 
 DAEMON: Final = "statsd_exporter"
-_TYPES: Final = {"counter": "counter", "gauge": "gauge", "observer": "timer"}
+_TYPES: Final = {"counter": "counter", "gauge": "gauge", "observer": "timer", "timer": "timer"}
 _QUANTILES: Final = (0.5, 0.9, 0.99)
 _TAGS_MOST: Final = 4
 """Dimensions beside `host`."""
+_GLOB: Final = re.compile(r"(?:\*|[a-zA-Z_][\w-]*)(?:\.(?:\*|\w[\w-]*))*", re.ASCII)
+_NEVER: Final = "statsd_exporter never comes to it: an earlier mapping goes through the same parts"
 
 
 class _Mapping(NamedTuple):
     node: Node
     number: int
     pattern: Pattern
+    is_glob: bool
+    type: str
+    rank: int = 0
+    """When it is tried: a lower one goes first."""
+    remark: str = ""
+    """What is not as there."""
+
+    @property
+    def what(self) -> str:
+        return f"mapping {self.number} {shown('', _text(self.node.get('match'), ''))}"
 
 
 def convert(config: Node, draft: Draft) -> None:
@@ -38,14 +54,18 @@ def convert(config: Node, draft: Draft) -> None:
     unordered = reading.take("defaults.glob_disable_ordering")
     mappings = reading.take("mappings")
     found = list(_read(draft, mappings, match_type)) if mappings else []
-    globs = [one for one in found if one.pattern.key == "match" and not _is_regex(one.node, match_type)]
-    others = [one for one in found if one not in globs]
-    if unordered and unordered.value:
-        globs.sort(key=lambda one: [part == "*" for part in one.pattern.text.split(".")])
-        reading.say("ok", "defaults.glob_disable_ordering", unordered, "rules are in that order: a text before a star")
-    elif [*globs, *others] != found:
-        draft.say("changed", mappings, "mappings", "globs first, then regexes, as statsd_exporter tries them")
-    for one in (*globs, *others):
+    ranked = sorted(_ranked(draft, found), key=lambda one: (not one.is_glob, one.rank))
+    if unordered and unordered.value is True:
+        ranked.sort(
+            key=lambda one: [part == "*" for part in one.pattern.text.split(".")] if one.is_glob else [True] * 99
+        )
+        became = "rules are in that order, a text before a star; behind a text that leads nowhere the star is tried too"
+        reading.say("changed", "defaults.glob_disable_ordering", unordered, became)
+    elif unordered:
+        reading.say("ok", "defaults.glob_disable_ordering", unordered, "rules are in the order of the file")
+    if [one.number for one in ranked] != sorted(one.number for one in ranked):
+        draft.say("changed", mappings, "mappings", "in the order in which statsd_exporter tries them: globs first")
+    for one in ranked:
         _rule(draft, one)
     _observers(reading)
     reading.finish(DEFAULTS)
@@ -53,10 +73,6 @@ def convert(config: Node, draft: Draft) -> None:
 
 def _text(node: Node | None, default: str) -> str:
     return default if node is None else str(node.value)
-
-
-def _is_regex(node: Node, match_type: str) -> bool:
-    return _text(node.get("match_type"), match_type) == "regex"
 
 
 def _flags(draft: Draft) -> None:
@@ -67,48 +83,84 @@ def _flags(draft: Draft) -> None:
     fix = 'flags are not in this file; add "[::]:9125" if senders use IPv6'
     draft.say("changed", None, "--statsd.listen-udp :9125", f"listen.udp = 0.0.0.0:9125; {fix}")
     draft.say("changed", None, "--statsd.listen-tcp :9125", "listen.tcp = 0.0.0.0:9125, likewise")
-    draft.say("ok", None, "--statsd.parse-*-tags", "listen.dialects: all of them")
-    draft.say("changed", None, "unmapped names", "keep their dots; they do not become underscores")
+    draft.say(
+        "changed", None, "--statsd.parse-*-tags", "listen.dialects: all of them, and graphite's, which it has not"
+    )
+    draft.say("changed", None, "names", "keep their dots, also in captures; they do not become underscores")
     draft.say("changed", None, "timers", "stay in milliseconds, as they are sent; they do not become seconds")
+    draft.say("changed", None, "sets", "are taken; statsd_exporter refuses them")
 
 
-def _read(draft: Draft, mappings: Node, match_type: str) -> list[_Mapping]:
-    found: list[_Mapping] = []
+def _read(draft: Draft, mappings: Node, default: str) -> Iterator[_Mapping]:
     for number, node in enumerate(mappings.items, 1):
-        match = _text(node.get("match"), "")
+        match, kind = _text(node.get("match"), ""), _text(node.get("match_type"), default)
+        type_ = _text(node.get("match_metric_type"), "")
         try:
-            pattern = from_regex(match) if _is_regex(node, match_type) else from_glob(match)
-            found.append(_Mapping(node, number, pattern))
+            pattern, remark = _pattern(match, kind)
+            yield _Mapping(node, number, pattern, kind == "glob", _TYPES.get(type_, type_), remark=remark)
         except Unsayable as error:
             draft.say("by hand", node, f"mapping {number} {shown('', match)}", f"no rule: {error}")
-    return found
+
+
+def _pattern(match: str, kind: str) -> tuple[Pattern, str]:
+    """Return a pattern, and what is not as there."""
+    if kind == "regex":
+        return from_regex(match), ""
+    if kind != "glob":
+        raise Unsayable(f'"{shown("", kind)}" is no match_type')
+    if _GLOB.fullmatch(match):
+        return from_glob(match), ""
+    if "*" in match and _GLOB.fullmatch(match.replace("*", "_")):
+        return from_glob(match), "statsd_exporter refuses a star beside other text"
+    raise Unsayable("statsd_exporter refuses such a pattern")
+
+
+def _ranked(draft: Draft, found: Sequence[_Mapping]) -> Iterator[_Mapping]:
+    """Yield the mappings that can be reached, with the order in which they are tried."""
+    globs = [one for one in found if one.is_glob and not one.remark]
+    tried = places([Glob(one.pattern.text, one.type) for one in globs])
+    known = {one.number: place for one, place in zip(globs, tried, strict=True)}
+    for one in found:
+        place = known.get(one.number)
+        if place is None:
+            yield one._replace(rank=one.number)
+        elif place.rank < 0:
+            draft.say("dropped", one.node, one.what, _NEVER)
+        else:
+            remark = "" if place.is_exact else "statsd_exporter does not come to it for every class, or later for some"
+            yield one._replace(rank=globs[place.rank].number, remark=remark)
 
 
 def _rule(draft: Draft, one: _Mapping) -> None:
-    what = f"mapping {one.number} {shown('', _text(one.node.get('match'), ''))}"
-    rule: dict[str, Any] = {one.pattern.key: one.pattern.text}
-    type_ = _text(one.node.get("match_metric_type"), "")
-    if type_:
-        rule["type"] = _TYPES.get(type_, type_)
+    drops = _text(one.node.get("action"), "map") == "drop"
     try:
-        rule |= {"action": "drop"} if _text(one.node.get("action"), "map") == "drop" else _effect(one)
+        pattern, effect, remarks = (one.pattern, {"action": "drop"}, []) if drops else _effect(one)
     except Unsayable as error:
-        draft.say("by hand", one.node, what, f"no rule: {error}")
+        draft.say("by hand", one.node, one.what, f"no rule: {error}")
         return
-    number = draft.append("rule", rule, one.node)
-    draft.say("ok", one.node, what, f"rule {number}")
-    _others(draft, one, what)
+    type_ = {"type": one.type} if one.type else {}
+    number = draft.append("rule", {pattern.key: pattern.text, **type_, **effect}, one.node)
+    remarks = [one.remark, *remarks] if one.remark else remarks
+    draft.say("changed" if remarks else "ok", one.node, one.what, "; ".join([f"rule {number}", *remarks]))
+    _others(draft, one)
 
 
-def _effect(one: _Mapping) -> dict[str, Any]:
-    name = _text(one.node.get("name"), "")
-    labels = one.node.get("labels")
-    tags = {key: template(_text(value, ""), one.pattern) for key, value in (labels.members if labels else {}).items()}
-    metric = "" if name in ("$0", "${0}") else template(name, one.pattern)
-    return ({"metric": metric} if metric else {}) | ({"tags": tags} if tags else {})
+def _effect(one: _Mapping) -> tuple[Pattern, dict[str, Any], list[str]]:
+    """Return the pattern, what the rule does, and what becomes nothing in it."""
+    name, labels = one.node.get("name"), one.node.get("labels")
+    if name is None:
+        raise Unsayable("statsd_exporter refuses a mapping without a name")
+    texts = {key: _text(value, "") for key, value in (labels.members if labels else {}).items()}
+    pattern, fill = filler(one.pattern, [str(name.value), *texts.values()], is_glob=one.is_glob)
+    metric, tags = fill(str(name.value)), {key: fill(text) for key, text in texts.items()}
+    if not metric.text:
+        return pattern, {"action": "drop"}, ["its name is empty, so that statsd_exporter sends none of it"]
+    empty = list(dict.fromkeys(capture for filled in (metric, *tags.values()) for capture in filled.empty))
+    left = {key: filled.text for key, filled in tags.items() if filled.text}
+    return pattern, {"metric": metric.text} | ({"tags": left} if left else {}), empty_remarks(empty)
 
 
-def _others(draft: Draft, one: _Mapping, what: str) -> None:
+def _others(draft: Draft, one: _Mapping) -> None:
     """What a mapping says beyond names and labels."""
     known = {"match", "match_type", "match_metric_type", "name", "labels", "action"}
     for name, node in one.node.members.items():
@@ -116,21 +168,16 @@ def _others(draft: Draft, one: _Mapping, what: str) -> None:
         if name in known or node.value is None:
             continue
         if option is None:
-            draft.say("by hand", node, f"{what}: {name}", "not an option of a mapping")
+            draft.say("by hand", node, f"{one.what}: {name}", "not an option of a mapping")
         elif name == "honor_labels" and not (node.value and one.node.get("labels")):
-            draft.say("ok", node, f"{what}: honor_labels", "nothing to honor")
+            draft.say("ok", node, f"{one.what}: honor_labels", "nothing to honor")
         else:
-            draft.say(
-                option.verdict, node, f"{what}: {name} {shown(name, node.value)}", option.becomes.replace("`", "")
-            )
+            became = option.becomes.replace("`", "")
+            draft.say(option.verdict, node, f"{one.what}: {name} {shown(name, node.value)}", became)
     labels = one.node.get("labels")
     if labels and len(labels.members) > _TAGS_MOST:
-        draft.say(
-            "changed",
-            labels,
-            f"{what}: {len(labels.members)} labels",
-            "the first four are sent beside host, so five in all",
-        )
+        became = "four of them are sent beside host: series that differ in the others alone become one"
+        draft.say("by hand", labels, f"{one.what}: {len(labels.members)} labels", became)
 
 
 def _observers(reading: Reading) -> None:
@@ -164,16 +211,12 @@ def _observer_type(reading: Reading, name: str, node: Node) -> None:
         reading.say("ok", name, node, "window.percentiles")
 
 
-def _no_order(reading: Reading, name: str, node: Node) -> None:
-    reading.say("ok", name, node, "rules are in the order of the file")
-
-
 MAPPING: Final[dict[str, Option]] = {
     "match": ok("`match`; a star beside other text, or `match_type: regex`: `regex`"),
-    "match_type": ok("see `match`; Go's own syntax, and what may take forever (RLY133): by hand"),
+    "match_type": ok("see `match`; `regex` needs google-re2 (RLY133), which reads what Go reads"),
     "match_metric_type": ok("`type`; `observer` is `timer`"),
-    "name": ok("`metric`; `$1` and named captures become `${1}`"),
-    "labels": ok("`tags`; five dimensions at most, of which `host` is one"),
+    "name": ok("`metric`; `$1` and named captures become `${1}`; one that the pattern lacks is nothing, as there"),
+    "labels": ok("`tags`; over four: by hand, as a point takes five dimensions, of which `host` is one"),
     "action": ok("`action`"),
     "help": dropped("the cloud has no texts about metrics"),
     "honor_labels": by_hand(
@@ -182,16 +225,16 @@ MAPPING: Final[dict[str, Option]] = {
     "scale": by_hand("values are sent as they came; scale where they are charted, or in the application"),
     "ttl": changed("`window.idle_gauges` is one for all; only gauges repeat at all"),
     "observer_type": changed("`window.percentiles` is one list for all timers"),
-    "timer_type": changed("the old name of `observer_type`"),
+    "timer_type": changed("the old name of `observer_type`: `window.percentiles` is one list for all timers"),
     "summary_options": changed("`window.percentiles` is one list for all timers"),
-    "quantiles": changed("the old place of `summary_options`"),
+    "quantiles": changed("the old place of `summary_options`: `window.percentiles` is one list for all timers"),
     "histogram_options": dropped("the cloud does not compute percentiles from buckets; the relay sends them itself"),
-    "buckets": dropped("the old place of `histogram_options`"),
+    "buckets": dropped("the old place of `histogram_options`: percentiles are sent instead"),
 }
 DEFAULTS: Final[dict[str, Option]] = {
     "mappings": ok("`[[rule]]`, one each: globs first, then regexes, as it tries them"),
     "defaults.match_type": ok("see `match`"),
-    "defaults.glob_disable_ordering": ok("the order of the rules", _no_order),
+    "defaults.glob_disable_ordering": changed("`true`: a text before a star, in the order of the rules"),
     "defaults.ttl": changed(
         "`window.idle_gauges`: `0` is `keep`; only gauges repeat at all; without it 1 h (there: for ever)", _ttl
     ),
@@ -203,6 +246,6 @@ DEFAULTS: Final[dict[str, Option]] = {
     "defaults.histogram_options": dropped(
         "the cloud does not compute percentiles from buckets; the relay sends them itself"
     ),
-    "defaults.buckets": dropped("the old place of `histogram_options`"),
+    "defaults.buckets": dropped("the old place of `histogram_options`: percentiles are sent instead"),
     "defaults.quantiles": by_hand("the old place of `summary_options`: `window.percentiles`"),
 }

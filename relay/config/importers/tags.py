@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Final
 
 from relay.config.rules import is_legal_key
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 
     from relay.config.importers.reading import Reading
     from relay.config.importers.tree import Node
+
+_TRUTHS: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 
 
 def words(node: Node | None) -> list[str]:
@@ -21,9 +24,24 @@ def words(node: Node | None) -> list[str]:
     return texts if isinstance(node.value, list) else " ".join(texts).split()
 
 
+def texts(node: Node | None) -> list[str]:
+    """Return the items of a list; in a variable it is JSON, or words between blanks or commas."""
+    if node is None:
+        return []
+    if not isinstance(node.value, str):
+        return [str(item.value) for item in node.items]
+    try:
+        parsed = json.loads(node.value)
+    except (ValueError, RecursionError):
+        parsed = node.value.replace(",", " ").split()
+    return [str(item) for item in (parsed if isinstance(parsed, list) else [parsed])]
+
+
 def is_true(node: Node | None) -> bool:
-    """Say whether an option is on, as a value or as a variable's text."""
-    return node is not None and str(node.value).lower() in ("true", "1", "yes")
+    """Say whether a truth is on as daemons in Go read it: a text as strconv.ParseBool does, else off."""
+    if node is None:
+        return False
+    return node.value in _TRUTHS if isinstance(node.value, str) else isinstance(node.value, int) and bool(node.value)
 
 
 def set_tags(reading: Reading, name: str, node: Node, entries: Iterable[str]) -> None:

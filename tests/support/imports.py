@@ -1,0 +1,78 @@
+"""What an import came to: its settings as `check` reads them, its report, and the rules that a name follows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import re2
+
+from relay.config.importers import convert
+from relay.config.loading import load
+from relay.model import Kind
+from relay.naming.ruleset import Ruleset
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from relay.config.importers.draft import Draft
+    from relay.config.importers.recognise import Format
+
+SAMPLES = Path(__file__).parents[1] / "config/imports"
+COUNTER = Kind.COUNTER
+
+
+def imported(name: str) -> Draft:
+    return convert((SAMPLES / name).read_text(), source=name)
+
+
+def of_text(text: str, format_: Format | None = None) -> Draft:
+    return convert(text, source="file", format_=format_)
+
+
+def settings(draft: Draft) -> dict[str, Any]:
+    """What the result sets, as `check` reads it, but for what is nobody's choice."""
+    loaded = load(Path("relay.toml"), {}, text=draft.toml())
+    config = msgspec.to_builtins(loaded.config, enc_hook=str)
+    found = {}
+    for key in loaded.origins:
+        table, _, name = key.partition(".")
+        if table not in ("rule", "tee"):
+            found[key] = config[table][name]
+    rules = [{key: value for key, value in rule.items() if value not in ("", [], {}, "map")} for rule in config["rule"]]
+    tees = [tee["to"] for tee in config["tee"]]
+    return found | ({"rule": rules} if rules else {}) | ({"tee": tees} if tees else {})
+
+
+def by_hand(draft: Draft) -> set[int]:
+    return {entry.line for entry in draft.entries if entry.verdict == "by hand"}
+
+
+def said(draft: Draft, what: str) -> str:
+    """Verdict and outcome of the one entry that begins so."""
+    [entry] = [entry for entry in draft.entries if entry.what.startswith(what)]
+    return f"{entry.verdict}: {entry.became}"
+
+
+def verdicts(draft: Draft) -> dict[str, str]:
+    return {entry.what: entry.verdict for entry in draft.entries}
+
+
+class Rules:
+    """State: the rules of an import."""
+
+    def __init__(self, draft: Draft) -> None:
+        self.config = load(Path("relay.toml"), {}, text=draft.toml()).config
+        self._rules = Ruleset(self.config.rule, re2=re2)
+
+    def __repr__(self) -> str:
+        return repr(self._rules)
+
+    def follow(
+        self, name: str, tags: Mapping[str, str] = {}, kind: Kind = COUNTER
+    ) -> tuple[str, dict[str, str]] | None:
+        """Return name and tags of a sample once the rules are followed; None if it is dropped."""
+        number, captures = self._rules.find(name, kind)
+        effect = self._rules.effect(number)
+        return None if effect.drops else (effect.rename(name, captures), dict(effect.apply(tags, captures)))
