@@ -67,6 +67,7 @@ REJECTED_LINES: Final = (
     "bad_type",
     "bad_rate",
     "bad_timestamp",
+    "bad_event",
     "reserved_name",
     "truncated",
     "line_too_long",

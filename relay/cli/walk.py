@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from relay.assembly import Uncounted, ingest_settings, make_encoder, make_namer, make_rules
 from relay.hotpath.choose import make_hotpath
 from relay.hotpath.explain import escape, explain, sections
-from relay.hotpath.line import is_event, parse
+from relay.hotpath.line import BLANKS, is_event, parse
 from relay.model import Identity, Kind, Resolution
 from relay.naming.tags import split_inline
 
@@ -142,7 +142,6 @@ def walk_name(config: Config, name: bytes, now: float) -> dict[Kind, Walk]:
 
 
 def _walk(config: Config, rules: Ruleset, line: bytes, now: float) -> Walk:
-    line = line.removesuffix(b"\r")
     if is_event(line):
         return Walk(line=line, verdict="event")
     namer = make_namer(config, rules, notices=Uncounted())
@@ -150,7 +149,7 @@ def _walk(config: Config, rules: Ruleset, line: bytes, now: float) -> Walk:
     reason = next(iter((*tally.rejected, *tally.samples_dropped)), "" if points else "name_collision")
     at, why = explain(line, reason) if tally.rejected else (None, "")
     return Walk(
-        line=line,
+        line=line.rstrip(BLANKS),
         verdict="rejected" if tally.rejected else "sent" if points else "dropped",
         reason=reason,
         why=why,

@@ -19,7 +19,7 @@ from relay.hotpath.door import Door
 from relay.hotpath.gauges import Base
 from relay.hotpath.identities import Provisional
 from relay.hotpath.keys import Key, Keys
-from relay.hotpath.line import Group, is_event, parse
+from relay.hotpath.line import BLANKS, Group, is_event, parse
 from relay.hotpath.receive import Peername, receive
 from relay.hotpath.rejects import Rejects
 from relay.hotpath.store import Store
@@ -143,14 +143,13 @@ class PythonHotPath:
 
     def _feed_other(self, line: bytes, key: Key, peer: Peername) -> None:
         """Take a line whose key is new, or whose value says more than a number."""
-        line = line.removesuffix(b"\r")
-        if not line:
+        if not line.rstrip(BLANKS):
             return
         try:
             self._feed_new(line, key, peer)
         except Exception:  # noqa: BLE001 - our own mistake must not cost the other lines, and is counted
             self._counts.received += 1
-            self._rejects.add(line, "internal_error", peer, self._now)
+            self._rejects.add(line.rstrip(BLANKS), "internal_error", peer, self._now)
 
     def _feed_new(self, line: bytes, key: Key, peer: Peername) -> None:
         """Read a line by the grammar."""
@@ -168,7 +167,7 @@ class PythonHotPath:
         reason = parsed if isinstance(parsed, str) else self._reason_to_reject(parsed.groups, answers)
         if isinstance(parsed, str) or reason:
             counts.received += 1
-            self._rejects.add(line, str(reason), peer, self._now)
+            self._rejects.add(line.rstrip(BLANKS), str(reason), peer, self._now)
             return
         self._take_groups(parsed.groups, answers)
         if len(parsed.groups) == 1:

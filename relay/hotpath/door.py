@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from relay.hotpath.line import BLANKS
 from relay.hotpath.rejects import Rejects, Tap
 from relay.hotpath.sources import Sources
 
@@ -38,8 +39,8 @@ class Door:
             self._tap.offer(lines)
         if self.admits(peer):
             return True
-        for line in lines:
-            if line.removesuffix(b"\r"):
+        for line in (raw.rstrip(BLANKS) for raw in lines):
+            if line:
                 self._counts.received += 1
                 self._rejects.add(line, "source_denied", peer, now)
         return False

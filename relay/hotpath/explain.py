@@ -10,7 +10,17 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relay import limits
-from relay.hotpath.line import KINDS, TIMESTAMP, end_of_group, is_event, is_rate, read_number
+from relay.hotpath.line import (
+    BLANKS,
+    KINDS,
+    TIMESTAMP,
+    end_of_group,
+    find_event_fault,
+    is_event,
+    is_rate,
+    parse,
+    read_number,
+)
 from relay.model import Kind
 
 if TYPE_CHECKING:
@@ -27,6 +37,7 @@ WORDS: Final = {
     "bad_type": "the type must be one of c g ms h d s",
     "bad_rate": "a sample rate must be a number and not negative",
     "bad_timestamp": "a timestamp must be 1 to 12 digits, in seconds",
+    "bad_event": "an event is _e{TITLE,TEXT}:title|text with their bytes, a check _sc|name|STATUS with 0 to 3",
     "reserved_name": "names that begin like this are the relay's own: [telemetry] prefix",
     "truncated": "it was cut off here: the packet was too long, or the connection ended within the line",
     "line_too_long": "longer than [listen] line_limit, or a frame longer than 65,507 bytes",
@@ -53,6 +64,9 @@ def find_fault(line: bytes) -> Fault | None:
     """Return the first thing wrong with a line by the grammar; None if nothing is."""
     if is_event(line):
         return None
+    if parse(line) == "bad_event":
+        return Fault("bad_event", find_event_fault(line) or 0)
+    line = line.rstrip(BLANKS)
     if line[:1] in (b"", b":"):
         return Fault("empty_name", 0)
     if b":" not in line:
@@ -63,7 +77,7 @@ def find_fault(line: bytes) -> Fault | None:
 
 def sections(line: bytes) -> list[list[bytes]]:
     """Return the sections of each group of a line that is accepted, as they came."""
-    return [[field.text for field in fields] for _, _, *fields in _groups(line)]
+    return [[field.text for field in fields] for _, _, *fields in _groups(line.rstrip(BLANKS))]
 
 
 def _groups(line: bytes) -> Iterator[list[_Field]]:

@@ -5,6 +5,10 @@ values out; the cost is about 5 us a line, which is why aggregator.py only comes
 
     line     = name ":" value *( ":" value ) "|" type *( "|" section )
     section  = "@" rate | "#" tags | "c:" id | "T" seconds | "e:" data | "card:" level | anything
+    event    = "_e{" bytes "," bytes "}:" title "|" text *( "|" section )
+    check    = "_sc|" name "|" ( "0" | "1" | "2" | "3" ) *( "|" section )
+
+Blanks, tabs and carriage returns at the end of any of them mean nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +32,12 @@ NUMBER_BYTES: Final = 64
 """A longer number is nobody's measurement, and reading 65,000 digits would stall the loop."""
 _SMALLEST_RATE: Final = 1e-300
 TIMESTAMP: Final = re.compile(rb"[0-9]{1,12}")
-_EVENT: Final = re.compile(rb"_e\{[0-9]+,[0-9]+\}:|_sc\|")
+BLANKS: Final = b" \t\r"
+"""At a line's end they mean nothing."""
+_EVENT: Final = re.compile(rb"_e\{([0-9]+),([0-9]+)\}:|_sc\|")
+_LENGTH_DIGITS: Final = 9
+"""A length of more fits nowhere."""
+_STATUSES: Final = (b"0", b"1", b"2", b"3")
 _KNOWN_SECTIONS: Final = (b"c:", b"e:", b"card:")
 
 
@@ -63,16 +72,54 @@ def read_number(text: bytes) -> float | None:
 
 
 def is_event(line: bytes) -> bool:
-    """Say whether the line is a DogStatsD event or service check; these are counted and make no metric."""
+    """Say whether the line is a DogStatsD event or service check; these are counted and make no metric.
+
+    It must have what stands at its end: blanks that an event's announced length covers belong to its text.
+    """
+    return _has_prefix(line) and find_event_fault(line) is None
+
+
+def find_event_fault(line: bytes) -> int | None:
+    """Return the byte at which what begins as an event or a check turns out to be none; None if it is one."""
+    match = _EVENT.match(line)
+    if match is None:
+        return 0
+    return _find_check_fault(line.rstrip(BLANKS)) if match[1] is None else _find_fault_in_event(line, match)
+
+
+def _has_prefix(line: bytes) -> bool:
     return line.startswith(b"_") and _EVENT.match(line) is not None
 
 
+def _find_fault_in_event(line: bytes, match: re.Match[bytes]) -> int | None:
+    """Read `title|text` of the lengths announced, and what follows."""
+    if max(len(match[1]), len(match[2])) > _LENGTH_DIGITS or not int(match[1]):
+        return match.start(1)
+    bar = match.end() + int(match[1])
+    end = bar + 1 + int(match[2])
+    if line[bar : bar + 1] != b"|" or end > len(line):
+        return match.start(1)
+    return end if line[end:].rstrip(BLANKS)[:1] not in (b"", b"|") else None
+
+
+def _find_check_fault(line: bytes) -> int | None:
+    """Read `_sc|name|status` and what follows."""
+    _, name, *others = line.split(b"|")
+    if not name:
+        return len(b"_sc|")
+    return None if others and others[0] in _STATUSES else min(len(line), len(b"_sc||") + len(name))
+
+
 def parse(line: bytes) -> Line | str:
-    """Read one line, without its line feed.
+    """Read one line, without its line feed, that `is_event` is not said of.
 
     Returns:
-        The line, or the reason why it is rejected: empty_name, no_value, bad_value, bad_type, bad_rate, bad_timestamp.
+        The line, or the reason why it is rejected: empty_name, no_value, bad_value, bad_type, bad_rate, bad_timestamp,
+        bad_event.
     """
+    if _has_prefix(line):
+        return "bad_event"
+    line = line.rstrip(BLANKS)
     name, colon, rest = line.partition(b":")
     if not name:
         return "empty_name"

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from relay.cli.walk import walk, walk_name
 from relay.cli.walk_text import name_rows, rows
 from relay.config.schema import Config, Listen, Names, Rule
+from relay.hotpath.explain import WORDS
 from relay.model import Kind
 
 NOW = 1_764_000_030.0
 LONG = "x" * 300
+BAD_EVENT = f"bad_event: {WORDS['bad_event']}"
 LATE_GAUGE = "late_gauge: it is older than a value of this gauge that is known"
 LATE = "its time lies in another window; it joins the open one"
 ASCII = "what the API does not take becomes _ or goes"
@@ -66,7 +68,7 @@ def changed(**changes) -> Config:
         ("a b.ä:1|c".encode(), "name", rf"a b.\xc3\xa4 becomes a_b.xn__4ca: {ASCII}, {PUNYCODE}"),
         ("a:1|c|#k:ä".encode(), "rewritten", rf"k=\xc3\xa4 becomes k=xn__4ca: {TAG}"),
         (b"a:1|c|#k:", "removed", "k=: nothing legal is left of its key or value"),
-        (b"a;k=0:1|c|#k:1,k:", "removed", "k=0: its key comes again|k=: nothing legal is left of its key or value"),
+        (b"a;k=0:1|c|#k:1,k:", "removed", "k=0: its key comes again&k=: nothing legal is left of its key or value"),
         (b"a:1|c|#f:1,e:1,d:1,c:1,b:1", "removed", "f: the API takes 5 tags, 255 bytes in all"),
         (b"a:1|c|#k:v", "dimensions", "host=h k=v  (2 of 5, 11 of 255 bytes)"),
         (b"a:1|c", "class", "a.counter if a timer, gauge or set has had the name first"),
@@ -79,10 +81,13 @@ def changed(**changes) -> Config:
         (b"_e{1,1}:a|b", "event", "a DogStatsD event or service check is counted, and makes no metric"),
         (b"\xe9:1|c", "rejected", "empty_name: there is no name, or nothing legal is left of it"),
         (b"a:1|c\r", "counter", "1"),
+        (b"a:1|c \t", "counter", "1"),
+        (b"d:1|c|#x:y ", "tags", "x=y"),
+        (b"_sc|agent.up|OK", "rejected", BAD_EVENT),
     ],
 )  # fmt: skip
 def test_what_a_row_says(line, label, text):
-    assert row(label, line) == text.split("|")
+    assert row(label, line) == text.split("&")
 
 
 def test_settings_that_a_line_meets():
@@ -183,7 +188,7 @@ lines = st.one_of(
 )
 
 
-@given(lines.filter(lambda line: b"\n" not in line and line.strip(b"\r")))
+@given(lines.filter(lambda line: b"\n" not in line and line.strip(b" \t\r")))
 def test_no_line_breaks_the_walk(line):
     found = walk(CONFIG, line, NOW)
     told = [str(one) for one in rows(found, CONFIG)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from relay import limits
 from relay.hotpath import partial
+from relay.hotpath.line import is_event
 from relay.model import Kind
 from tests.support.hotpath import NOW, START, close, exported, imbalance, make, name_all
 
@@ -37,11 +39,34 @@ sections = st.sampled_from(
     [
         *(b"", b"|@0.5", b"|@0.1|#a:b", b"|#a:b|@0.25", b"|#", b"|#a:b,c:d|c:id", b"|#x|#y", b"|#a|#b|#c", b"|@0"),
         *(b"|@-1", b"|@x", b"|T1764000001", b"|T1", b"|Tx", b"|zz", b"|", b"||", b"|c:x|e:y|card:low", b"\r", b"|#a\r"),
+        *(b"|T1763999999", b"|T1764000000", b"|T1764000004", b"|T1764000030", b"|T1764000060|#a", b"|T1764009999"),
     ]
 )
 names = st.sampled_from([b"a", b"b.c", b"long." * 9 + b"name", b"reserved.x", b"dropped.x", b"\xff|odd", b"_e", b"_x"])
 types = st.sampled_from([b"c", b"g", b"ms", b"h", b"d", b"s", b"c|c", b"q", b"", b"ms:3|c"])
-grammar = st.builds(lambda n, v, t, s: n + b":" + v + b"|" + t + s, names, numbers, types, sections)
+blanks = st.text(" \t\r", max_size=3).map(str.encode)
+groups = st.builds(lambda v, t, s: v + b"|" + t + s, numbers, types, sections)
+deltas = st.sampled_from([b"+1|g", b"-2:+3|g", b"4|g", b"+1:5|g", b"+1|g|#t:1", b"1|c", b"6|g|T1763999990"])
+several = st.lists(groups | deltas, min_size=2, max_size=4).map(b":".join)
+grammar = st.builds(lambda n, g, b: n + b":" + g + b, names, groups | groups | several | deltas, blanks)
+
+
+def event(title: bytes, text: bytes, change: int, rest: bytes) -> bytes:
+    """One of which the announced lengths may be wrong."""
+    announced = max(0, len(title) + change % 3 - 1), len(text) + change // 3
+    return b"_e{%d,%d}:%b|%b%b" % (*announced, title, text, rest)
+
+
+texts = st.sampled_from([b"", b"t", b"a|b", b"a:1|c", b"text  ", "北京".encode()])
+rests = st.sampled_from([b"", b"|#a:b", b"|", b"x", b":1|c", b" ", b" |d:1"])
+events = st.builds(event, texts, texts, st.sampled_from([1, 1, 1, 0, 2, 4, 7]), rests)
+checks = st.builds(
+    lambda name, status, rest: b"_sc|" + name + status + rest,
+    texts,
+    st.sampled_from([b"", b"|", b"|0", b"|3", b"|4", b"|OK", b"|1 ", b"|00"]),
+    rests,
+)
+eventful = st.builds(bytes.__add__, events | checks, blanks)
 
 
 def mutate(line: bytes, at: int, what: bytes, kind: int) -> bytes:
@@ -51,12 +76,12 @@ def mutate(line: bytes, at: int, what: bytes, kind: int) -> bytes:
 
 mutated = st.builds(
     mutate,
-    grammar | st.sampled_from(VECTORS),
+    grammar | eventful | st.sampled_from(VECTORS),
     st.integers(0, 300),
     st.sampled_from([b":", b"|", b"\n", b"@", b"#", b"\r", b"+", b".", b"\0", b"9" * 70]),
     st.integers(0, 2),
 )
-lines = st.one_of(grammar, grammar, mutated, st.sampled_from(VECTORS), st.binary(max_size=80))
+lines = st.one_of(grammar, grammar, eventful, mutated, st.sampled_from(VECTORS), st.binary(max_size=80))
 datagrams = st.lists(st.lists(lines, max_size=8).map(b"\n".join), max_size=8)
 
 
@@ -83,21 +108,61 @@ def both(**changes):
     return make("native", **changes), make("python", **changes)
 
 
-@given(datagrams, st.integers(1, 3))
-def test_the_same_bytes_mean_the_same(datagrams, named_every):
-    pair = native, python = both(series_per_metric=3)
+@given(datagrams, st.integers(1, 3), st.booleans(), st.sampled_from([12, 1000]))
+def test_the_same_bytes_mean_the_same(datagrams, named_every, gauge_deltas, series_limit):
+    pair = native, python = both(series_per_metric=3, gauge_deltas=gauge_deltas, series_limit=series_limit)
     for number, datagram in enumerate(datagrams):
         for hotpath in pair:
             hotpath.feed(datagram, NOW + number, ("10.0.0.1", 5))
+            assert imbalance(hotpath) == 0
             if number % named_every == 0:
                 name_all(hotpath)
             assert imbalance(hotpath) == 0
+            assert_no_count_wrapped(hotpath.tally())
         assert native.unresolved(100) == python.unresolved(100)
     for hotpath in pair:
         name_all(hotpath)
     assert native.tally() == python.tally()
     assert native.rejects() == python.rejects()
     assert_same_rows(close(native), close(python))
+
+
+def assert_no_count_wrapped(tally) -> None:
+    counts = [value for value in dataclasses.astuple(tally) if isinstance(value, int)]
+    assert all(0 <= count < 10**6 for count in [*counts, *tally.rejected.values(), *tally.samples_dropped.values()])
+
+
+@given(st.lists(lines.filter(lambda line: b"\n" not in line), max_size=8), st.data())
+def test_blanks_at_a_lines_end_change_nothing(lines, data):
+    """But where an event's length announces them."""
+    fed = []
+    for name in ("native", "native", "python", "python"):
+        hotpath = make(name)
+        for line in lines * 2:
+            bare = line.rstrip(b" \t\r")
+            is_event = bare.startswith((b"_e{", b"_sc|"))
+            hotpath.feed(line if is_event else bare + (data.draw(blanks) if len(fed) % 2 else b""), NOW)
+            name_all(hotpath)
+        fed.append(hotpath)
+    tallies = [hotpath.tally() for hotpath in fed]
+    assert all(tally == tallies[0] for tally in tallies)
+    assert all(hotpath.rejects() == fed[0].rejects() for hotpath in fed)
+    rows = close(fed[0])
+    for hotpath in fed[1:]:
+        assert_same_rows(rows, close(hotpath))
+
+
+@given(events, blanks)
+def test_blanks_behind_an_event_change_nothing(line, more):
+    """Once its text is whole; blanks that its length covers are its own."""
+    if is_event(line):
+        assert is_event(line + more)
+    for name in ("native", "python"):
+        hotpath = make(name)
+        hotpath.feed(line + more, NOW)
+        tally = hotpath.tally()
+        whole = is_event(line + more)
+        assert (tally.events, tally.rejected) == ((1, {}) if whole else (0, {"bad_event": 1}))
 
 
 @given(datagrams, st.randoms())

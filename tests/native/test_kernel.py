@@ -13,7 +13,7 @@ import pytest
 
 HERE = Path(__file__).parent
 VECTORS = HERE.parent / "vectors/lines.jsonl"
-REASONS = ("empty_name", "no_value", "bad_value", "bad_type", "bad_rate", "bad_timestamp", "reserved_name")
+REASONS = ("empty_name", "no_value", "bad_value", "bad_type", "bad_rate", "bad_timestamp", "bad_event")
 ASAN = ("gcc", "-fsanitize=address,undefined")
 
 pytestmark = pytest.mark.skipif(

@@ -42,8 +42,8 @@ partial = _Later()
 cdef tuple KINDS = (Kind.COUNTER, Kind.TIMER, Kind.GAUGE, Kind.SET)
 cdef dict KIND_NUMBERS = {kind: number for number, kind in enumerate(KINDS)}
 cdef list REASONS = [
-    "empty_name", "no_value", "bad_value", "bad_type", "bad_rate", "bad_timestamp", "reserved_name", "truncated",
-    "line_too_long", "source_denied", "series_limit", "internal_error", "too_old", "too_far_ahead", "late_gauge",
+    "empty_name", "no_value", "bad_value", "bad_type", "bad_rate", "bad_timestamp", "bad_event", "reserved_name",
+    "truncated", "line_too_long", "source_denied", "series_limit", "internal_error", "too_old", "too_far_ahead", "late_gauge",
     "forgotten",
 ]
 """In the order of the kernel's enum; reasons of sinks are appended as they come."""

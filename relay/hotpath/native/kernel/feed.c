@@ -25,15 +25,16 @@ static void take_item(hotpath *self, const item *item) {
 
 /* Takes a line by the whole grammar. */
 static void take_text(hotpath *self, span text, const peer *peer) {
-    if (text.size > 0 && text.at[text.size - 1] == '\r') text.size--;
+    enum event event = text.size > 0 && text.at[0] == '_' ? line_event(text) : NO_EVENT;
+    text = line_trim(text);
     if (text.size == 0) return;
-    if (text.at[0] == '_' && line_is_event(text)) {
+    if (event == EVENT) {
         self->counts.received++;
         self->counts.events++;
         return;
     }
     line line;
-    int reason = line_parse(&self->parser, text, &line);
+    int reason = event == BROKEN_EVENT ? BAD_EVENT : line_parse(&self->parser, text, &line);
     if (reason == NO_REASON) {
         take_line(self, &line, text, peer);
         return;
@@ -133,7 +134,7 @@ static void add_line(hotpath *self, lines *lines, const uint8_t *text, size_t st
 /* --- datagrams ---------------------------------------------------------------------------------------------------- */
 
 static void deny(hotpath *self, span line, const peer *peer) {
-    if (line.size > 0 && line.at[line.size - 1] == '\r') line.size--;
+    line = line_trim(line);
     if (line.size == 0) return;
     self->counts.received++;
     rejects_add(&self->rejects, line, SOURCE_DENIED, peer, self->now);

@@ -41,15 +41,52 @@ static size_t count_digits(span text) {
     return count;
 }
 
-bool line_is_event(span text) {
-    if (starts_with(text, "_sc|", 4)) return true;
-    if (!starts_with(text, "_e{", 3)) return false;
+span line_trim(span text) {
+    while (text.size > 0) {
+        uint8_t last = text.at[text.size - 1];
+        if (last != ' ' && last != '\t' && last != '\r') break;
+        text.size--;
+    }
+    return text;
+}
+
+/* --- events ------------------------------------------------------------------------------------------------------- */
+
+/* Reads a length; one of more than nine digits fits nowhere. */
+static size_t read_length(span digits) {
+    size_t length = 0;
+    if (digits.size > 9) return SIZE_MAX;
+    for (size_t i = 0; i < digits.size; i++) length = 10 * length + (size_t)(digits.at[i] - '0');
+    return length;
+}
+
+/* Reads `title|text` and what follows it. */
+static bool is_whole_event(span text, size_t title, size_t body) {
+    if (title == 0 || title >= text.size || text.at[title] != '|' || body > text.size - title - 1) return false;
+    span rest = line_trim(tail(text, title + 1 + body));
+    return rest.size == 0 || rest.at[0] == '|';
+}
+
+/* Reads `name|status` and what follows it. */
+static bool is_whole_check(span text) {
+    text = line_trim(text);
+    size_t name = find(text, '|');
+    span status = tail(text, name + 1);
+    if (name == 0 || status.size == 0 || status.at[0] < '0' || status.at[0] > '3') return false;
+    return status.size == 1 || status.at[1] == '|';
+}
+
+enum event line_event(span text) {
+    if (starts_with(text, "_sc|", 4)) return is_whole_check(tail(text, 4)) ? EVENT : BROKEN_EVENT;
+    if (!starts_with(text, "_e{", 3)) return NO_EVENT;
     text = tail(text, 3);
-    size_t title = count_digits(text);
-    if (title == 0 || title == text.size || text.at[title] != ',') return false;
-    text = tail(text, title + 1);
-    size_t body = count_digits(text);
-    return body > 0 && starts_with(tail(text, body), "}:", 2);
+    size_t digits = count_digits(text), title = read_length(head(text, digits));
+    if (digits == 0 || digits == text.size || text.at[digits] != ',') return NO_EVENT;
+    text = tail(text, digits + 1);
+    digits = count_digits(text);
+    size_t body = read_length(head(text, digits));
+    if (digits == 0 || !starts_with(tail(text, digits), "}:", 2)) return NO_EVENT;
+    return is_whole_event(tail(text, digits + 2), title, body) ? EVENT : BROKEN_EVENT;
 }
 
 /* --- groups ------------------------------------------------------------------------------------------------------- */

@@ -51,7 +51,14 @@ typedef struct parser {
 bool parser_init(parser *parser);
 void parser_free(parser *parser);
 
-bool line_is_event(span text);
+/* Returns a line without the blanks, tabs and carriage returns at its end, which mean nothing. */
+span line_trim(span text);
+
+enum event { NO_EVENT, EVENT, BROKEN_EVENT };
+
+/* Says whether a line is a DogStatsD event or service check, and whether its lengths, title, name and status are right.
+ * The line must not be trimmed: blanks that an event's length covers belong to its text. */
+enum event line_event(span text);
 
 /* Reads one line without its line feed; returns NO_REASON or why it is rejected. The result lives in the parser. */
 int line_parse(parser *parser, span text, line *line);
@@ -102,7 +109,10 @@ static inline bool line_quick(const parser *parser, const uint8_t *text, const m
     size_t colon = mark_from(marks->colons, start, end);
     size_t bar = UNLIKELY(colon >= end) ? end : mark_from(marks->bars, colon, end);
     if (UNLIKELY(bar >= end || colon == start || text[start] == '_')) return false;
-    if (UNLIKELY(text[end - 1] == '\r')) end--;
+    if (UNLIKELY(text[end - 1] <= ' ')) { /* one carriage return is quick, other blanks are not */
+        if (text[end - 1] != '\r' || text[end - 2] <= ' ') return false;
+        end--;
+    }
     uint8_t letter = text[bar + 1], kind = (uint8_t)(KIND_OF_LETTER[letter] - 1);
     size_t type_end = bar + 2;
     if (letter == 'm' && text[type_end++] != 's') return false;
@@ -122,7 +132,7 @@ static inline bool line_quick(const parser *parser, const uint8_t *text, const m
         item->member_size = (uint16_t)size;
         if (size == 0) return false;
     } else if (UNLIKELY(*number == '-' || *number == '+')) {
-        item->relative = kind == GAUGE && parser->gauge_deltas;
+        item->relative = (kind == GAUGE) & parser->gauge_deltas;
         if (!number_quick(number + 1, size - 1, &item->value)) return false;
         if (*number == '-') item->value = -item->value;
     } else if (UNLIKELY(!number_quick(number, size, &item->value))) {
