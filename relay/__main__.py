@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import sys
 
+from relay.descriptors import raise_limit
 from relay.listener.handover import are_inherited
 
 
 def main() -> None:
     """Become what the command line and the environment say."""
     _open_standard_descriptors()
+    raise_limit()
     if sys.argv[1:2] != ["run"]:
         from relay.cli import main as command_line  # noqa: PLC0415 - see above
 

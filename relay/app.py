@@ -19,6 +19,7 @@ from relay.admin.opening import open_admin
 from relay.admin.watching import Windows
 from relay.assembly import begin_window, ingest_settings, make_encoder, make_idle, make_namer, make_rules, open_ingest
 from relay.delivery.checkpoint import Checkpointer, CheckpointFiles
+from relay.descriptors import divide_descriptors
 from relay.egress import Egress, pack_requests, pool_settings
 from relay.ending import Ending
 from relay.hotpath.choose import make_hotpath, tell_of_hotpath
@@ -125,7 +126,11 @@ class Relay:
         self.hotpath, self.listeners = ingest.hotpath, ingest.listeners
         tell_of_hotpath(self.config.listen.hotpath, self.hotpath.name)
         ingest.start()
-        self.streams = ingest.start_streams(self.config.listen, clock=self._clock, loss_log=self.loss_log)
+        listen, senders = self.config.listen, self.config.cloud.concurrency
+        wanted = listen.stream_connections if ingest.streams else 0
+        self._places = divide_descriptors(wanted, senders=senders, warner=self.loss_log)
+        most = self._places.streams
+        self.streams = ingest.start_streams(listen, most=most, clock=self._clock, loss_log=self.loss_log)
         return ingest
 
     async def _open_delivery(self) -> None:
@@ -207,7 +212,14 @@ class Relay:
 
     async def _open_admin(self) -> AdminServer:
         admin, waits = self.config.admin, self._takes_over
-        return await open_admin(admin, self.status, windows=self._windows, waits=waits, closing=self._closing)
+        return await open_admin(
+            admin,
+            self.status,
+            windows=self._windows,
+            most=self._places.admin,
+            waits=waits,
+            closing=self._closing,
+        )
 
     # --- changing while running ---------------------------------------------------------------------------------------
 

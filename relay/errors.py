@@ -42,6 +42,7 @@ CODES: Final[dict[str, str]] = {
     "RLY140": "Something of an imported configuration needs a person.",
     "RLY201": "The kernel granted a smaller receive buffer than asked for.",
     "RLY202": "The kernel dropped packets because the receive buffer was full.",
+    "RLY203": "This process may open fewer files than its stream connections and the relay itself need.",
     "RLY301": "Lines were rejected.",
     "RLY302": "Names or tags held characters the API does not allow and were rewritten.",
     "RLY303": "Series had more tags than the API takes; the first five by importance were kept.",

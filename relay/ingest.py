@@ -154,11 +154,11 @@ class Ingest:
         for listener in self.listeners:
             listener.start()
 
-    def start_streams(self, listen: Listen, *, clock: Clock, loss_log: LossLog) -> Streams:
-        """Begin to take connections, on the running loop; `stop` ends that, too."""
+    def start_streams(self, listen: Listen, *, most: int, clock: Clock, loss_log: LossLog) -> Streams:
+        """Begin to take at most so many connections, on the running loop; `stop` ends that, too."""
         from relay.listener.stream import open_streams  # noqa: PLC0415 - reading begins without asyncio
 
-        self._connections = open_streams(self, listen, clock=clock, loss_log=loss_log)
+        self._connections = open_streams(self, listen, most=most, clock=clock, loss_log=loss_log)
         self._connections.start()
         return self._connections
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 async def open_admin(
-    admin: Admin, state: State, *, windows: Windows, waits: bool, closing: AsyncExitStack
+    admin: Admin, state: State, *, windows: Windows, most: int, waits: bool, closing: AsyncExitStack
 ) -> AdminServer:
     """Listen; `closing` takes what ends it.
 
@@ -46,6 +46,7 @@ async def open_admin(
         admin: addresses and hosts.
         state: whom the port speaks for.
         windows: who passes closed windows on.
+        most: connections.
         waits: listen as soon as the address is free, if it is not.
         closing: what is to be ended.
 
@@ -63,7 +64,7 @@ async def open_admin(
         *tee_routes(state.leases),
         *window_routes(windows, lambda: state.open_window),
     ]
-    server = AdminServer(listen=admin.listen, state=state, routes=routes, hosts=admin.hosts)
+    server = AdminServer(listen=admin.listen, state=state, routes=routes, hosts=admin.hosts, most=most)
     closing.push_async_callback(server.stop)
     closing.callback(windows.close)
     await server.start(waits=waits)

@@ -7,7 +7,8 @@ back, a page in a browser, which can only speak HTTP, cannot reach the console t
 of its own it comes as far as the first line (conversation.py).
 
 Bounded: connections that have said nothing, conversations, HTTP. Where there are too many, the one that was of no use
-for the longest time goes, so that those who never speak, or never end a request, cannot keep a probe out.
+for the longest time goes, so that those who never speak, or never end a request, cannot keep a probe out. A request
+whose body has not come is no use yet.
 """
 
 from __future__ import annotations
@@ -35,7 +36,11 @@ _SILENT_MOST: Final = 64
 _CONVERSATIONS_MOST: Final = 64
 _REQUESTS_MOST: Final = 256
 """Connections that speak HTTP."""
+CONNECTIONS_MOST: Final = _SILENT_MOST + _CONVERSATIONS_MOST + _REQUESTS_MOST
 _BACKLOG: Final = 64
+"""Connections that may be accepted in a row, before those that go for them are closed."""
+_BODY_SECONDS: Final = 5.0
+"""For the body of a request, of 1 KiB at most."""
 
 
 def is_http(head: bytes) -> bool | None:
@@ -48,7 +53,7 @@ def is_http(head: bytes) -> bool | None:
 
 
 class Answering:
-    """State: the HTTP connections whose request is being answered, which may be streams that somebody reads."""
+    """State: the HTTP connections whose request is complete and being answered, maybe by a stream that is read."""
 
     def __init__(self) -> None:
         self._now: set[object] = set()
@@ -69,6 +74,7 @@ class Answering:
             request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
         ) -> web.StreamResponse:
             connection = request.protocol
+            await _whole(request)
             self._now.add(connection)
             try:
                 return await handler(request)
@@ -76,6 +82,20 @@ class Answering:
                 self._now.discard(connection)
 
         return noted
+
+
+async def _whole(request: web.Request) -> None:
+    """Wait for the body, which the handler then has at once.
+
+    Raises:
+        HTTPRequestTimeout: it does not come.
+        HTTPRequestEntityTooLarge: it is none of a request that any handler knows.
+    """
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
 
 
 class Port:
@@ -88,12 +108,15 @@ class Port:
         answering: Container[object],
         console: Console,
         pace: Pace,
+        most: int = CONNECTIONS_MOST,
         silent: float = _SILENT_SECONDS,
     ) -> None:
         self._http = http
         self._answering = answering
         self._console = console
         self._pace = pace
+        self._share = min(1.0, most / CONNECTIONS_MOST)
+        """Of each kind's places: a process that may open few files has fewer."""
         self._silent_seconds = silent
         self._server: asyncio.Server | None = None
         self._silent: dict[Doorman, None] = {}
@@ -111,9 +134,12 @@ class Port:
             OSError: it cannot be bound.
         """
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(partial(Doorman, self), host, port, backlog=_BACKLOG)
+        self._server = await loop.create_server(partial(Doorman, self), host, port, backlog=self._places(_BACKLOG))
         bound = self._server.sockets[0].getsockname()
         return bound[0], bound[1]
+
+    def _places(self, most: int) -> int:
+        return max(1, round(most * self._share))
 
     async def close(self) -> None:
         """Listen no more, and end what is not aiohttp's."""
@@ -129,7 +155,7 @@ class Port:
 
     def arrived(self, doorman: Doorman) -> float:
         """Note a connection; return how many seconds it has to say something."""
-        if len(self._silent) >= _SILENT_MOST:
+        if len(self._silent) >= self._places(_SILENT_MOST):
             next(iter(self._silent)).dismiss()
         self._silent[doorman] = None
         return self._silent_seconds
@@ -151,7 +177,7 @@ class Port:
         """Make room for one that speaks HTTP, if another is waited for in vain."""
         there = [(one, one.transport) for one in self._http.connections]
         left = [(one, transport) for one, transport in there if transport and not transport.is_closing()]
-        if len(left) < _REQUESTS_MOST:
+        if len(left) < self._places(_REQUESTS_MOST):
             return True
         idle = next((transport for one, transport in left if one not in self._answering), None)
         if idle is not None:
@@ -159,7 +185,7 @@ class Port:
         return idle is not None
 
     def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_local: bool) -> None:
-        if len(self._conversations) >= _CONVERSATIONS_MOST:
+        if len(self._conversations) >= self._places(_CONVERSATIONS_MOST):
             self._conversations[min(self._conversations, key=lambda one: one.last)].cancel()
         answer = partial(self._console.answer, is_local=is_local)
         conversation = Conversation(reader, writer, answer=answer, pace=self._pace)

@@ -20,7 +20,7 @@ from relay.admin.conversation import Pace
 from relay.admin.figures import State as Figures
 from relay.admin.guard import HOSTS
 from relay.admin.metrics import make_registry, scrape
-from relay.admin.port import Answering, Port
+from relay.admin.port import CONNECTIONS_MOST, Answering, Port
 from relay.config.addresses import parse_address
 from relay.errors import ExitCode, Problem, RelayError, reason_of
 
@@ -50,15 +50,23 @@ class AdminServer:
         state: whom it speaks for.
         routes: of other features.
         hosts: what the Host header of guarded routes may say besides loopback.
+        most: connections.
     """
 
     def __init__(
-        self, *, listen: str, state: State, routes: Sequence[web.RouteDef] = (), hosts: Iterable[str] = ()
+        self,
+        *,
+        listen: str,
+        state: State,
+        routes: Sequence[web.RouteDef] = (),
+        hosts: Iterable[str] = (),
+        most: int = CONNECTIONS_MOST,
     ) -> None:
         self._listen = listen
         self._state = state
         self._routes = routes
         self._hosts = frozenset(host.lower() for host in hosts)
+        self._most = most
         self._registry = make_registry(state)
         self._runner: web.AppRunner | None = None
         self._port: Port | None = None
@@ -94,7 +102,7 @@ class AdminServer:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
         await self._runner.setup()
         http, console = cast("web.Server", self._runner.server), Console(self._state)
-        self._port = Port(http=http, answering=answering, console=console, pace=Pace())
+        self._port = Port(http=http, answering=answering, console=console, pace=Pace(), most=self._most)
         try:
             self.bound = await self._port.open(*parse_address(self._listen))
         except OSError as error:

@@ -136,6 +136,13 @@ RLY202
 > Raise the CPU limit of the container, or [listen] readers where more than four cores are free.
 > `relay_receive_queue_bytes` shows how full the queue is, `relay_kernel_drops_total` how much was lost.
 
+RLY203
+? The limit of open files is low: `ulimit -n` in a shell, --ulimit nofile of a container, LimitNOFILE of a unit.
+? [listen] stream_connections is higher than the applications need.
+> Nothing is lost by it: fewer connections are kept, and at that number the one that is idle longest is closed.
+> Raise the hard limit; the relay raises the soft one by itself. Of every 1,000, it keeps about 100 for itself.
+> Or give [listen] stream_connections the number in the warning, and it is silent.
+
 RLY301
 ? A client sends something else to this port, or formats numbers by its locale (1,5 for 1.5).
 ? A name or a tag has a colon, a bar or a line feed in it.

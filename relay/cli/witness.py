@@ -134,7 +134,7 @@ class TextWitness:
             self._say(f"listening  {form} {place}{buffer}{held}")
         for stream in relay.streams.listeners:
             form, place = _where(stream.label)
-            self._say(f"listening  {form} {place}  at most {config.listen.stream_connections} connections in all")
+            self._say(f"listening  {form} {place}  at most {relay.streams.most} connections in all")
         if relay.admin:
             self._say(f"           admin http://{relay.admin.address}")
         self._say(f"sending    {self.to}   credentials: {self.credentials}")
@@ -228,7 +228,7 @@ class JsonWitness:
             )
         for stream in relay.streams.listeners:
             form, place = _where(stream.label)
-            log.info("listening", **{form: place}, stream_connections=relay.config.listen.stream_connections)
+            log.info("listening", **{form: place}, stream_connections=relay.streams.most)
         log.info(
             "started",
             version=__version__,

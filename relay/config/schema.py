@@ -44,7 +44,10 @@ class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = field(default_factory=list)
     unix_mode: Annotated[str, help_("permissions of Unix sockets: who may write to one may send")] = "0666"
     stream_connections: Annotated[
-        int, help_("stream connections in all; for one beyond, the one that is idle longest is closed")
+        int,
+        help_(
+            "stream connections in all, less where few files may be open (RLY203); beyond, the one idle longest goes"
+        ),
     ] = 256
     stream_idle: Annotated[
         Seconds,

@@ -70,7 +70,8 @@ class Streams:
         self._sink = sink
         self._clock = clock
         self._loss_log = loss_log
-        self._most = most
+        self.most = most
+        """Connections."""
         self._idle = idle
         self._line_limit = line_limit
         self.listeners: list[StreamListener] = []
@@ -87,7 +88,7 @@ class Streams:
 
     def __repr__(self) -> str:
         """Report the connections."""
-        return f"<Streams {len(self._connections)} of {self._most} connections>"
+        return f"<Streams {len(self._connections)} of {self.most} connections>"
 
     def add_lines(self, sock: socket.socket, form: str) -> StreamListener:
         """Take a listening socket whose senders end lines by line feeds; `form`: `tcp`, `unix-stream`."""
@@ -186,7 +187,7 @@ class Streams:
                 "stream connection refused", reason=listener.label, sender=sender, because="listen.allow"
             )
             return
-        if len(self._connections) >= self._most:
+        if len(self._connections) >= self.most:
             self._make_room()
         sock.setblocking(False)
         if peer is not None:
@@ -200,10 +201,10 @@ class Streams:
         for connection in list(islice(self._connections.values(), _CANDIDATES)):
             if self._is_silent(connection):
                 break
-        if len(self._connections) >= self._most:
+        if len(self._connections) >= self.most:
             idlest = next(iter(self._connections.values()))
             idlest.listener.evicted += 1
-            self._hang_up(idlest, because=f"another came, and listen.stream_connections = {self._most}")
+            self._hang_up(idlest, because=f"another came, and {self.most} are open")
 
     def _is_silent(self, connection: Connection) -> bool:
         """Read what has arrived; say whether that was nothing, and the connection is still open."""
@@ -320,13 +321,13 @@ class Source(Protocol):
         ...
 
 
-def open_streams(source: Source, listen: Listen, *, clock: Clock, loss_log: LossLog) -> Streams:
+def open_streams(source: Source, listen: Listen, *, most: int, clock: Clock, loss_log: LossLog) -> Streams:
     """Return what reads the connections of the sockets; none is taken before `start`."""
     streams = Streams(
         sink=source.hotpath,
         clock=clock,
         loss_log=loss_log,
-        most=listen.stream_connections,
+        most=most,
         idle=listen.stream_idle,
         line_limit=listen.line_limit,
         is_held=source.is_held,

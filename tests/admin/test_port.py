@@ -60,6 +60,17 @@ class Echo:
             yield LONG
 
 
+def slow_handler(waiting: list[asyncio.Event]):
+    """Answer when the test lets it."""
+
+    async def slow(_: web.Request) -> web.Response:
+        waiting.append(asyncio.Event())
+        await waiting[-1].wait()
+        return web.Response(text="hello ")
+
+    return slow
+
+
 async def hello(request: web.Request) -> web.Response:
     return web.Response(text=f"hello {await request.text()}")
 
@@ -68,11 +79,13 @@ async def hello(request: web.Request) -> web.Response:
 async def serving(pace: Pace = QUICK, *, host: str = "127.0.0.1", **settings):
     answering = Answering()
     app = web.Application(client_max_size=1024, middlewares=[answering.middleware()])
+    slow: list[asyncio.Event] = []
     app.router.add_route("*", "/", hello)
+    app.router.add_get("/slow", slow_handler(slow))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     port = Port(http=runner.server, answering=answering, console=Echo(), pace=pace, **settings)
-    port.bound = await port.open(host, 0)
+    port.bound, port.slow = await port.open(host, 0), slow
     try:
         yield port
     finally:
@@ -99,6 +112,7 @@ def one_by_one(text: bytes) -> list[bytes]:
     return [text[index : index + 1] for index in range(len(text))]
 
 
+POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n."
 GET = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
@@ -260,16 +274,61 @@ async def test_requests_that_are_being_answered_are_bounded():
         async with serving() as port:
             kept = [await connect(port) for _ in range(module._REQUESTS_MOST)]
             for _, writer in kept:
-                writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n.")
-            await asyncio.sleep(0.1)
+                writer.write(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+            while len(port.slow) < len(kept):
+                await asyncio.sleep(0.01)
             assert await talk(port, GET, half_close=False) == b""
             assert await talk(port, b"help\n") == b"<help>"
-            for reader, writer in kept:
-                writer.write(b".")
-                assert await reader.readuntil(b"hello ..")
+            for event in port.slow:
+                event.set()
+            for reader, _ in kept:
+                assert await reader.readuntil(b"hello ")
             await leave(*(writer for _, writer in kept))
     finally:
         module._REQUESTS_MOST = before
+
+
+@on_both_loops
+async def test_requests_whose_body_does_not_come_keep_nobody_out():
+    """However many: one goes for each that comes, and those that stay are told that they took too long."""
+    async with serving() as port:
+        unfinished = [await connect(port) for _ in range(module._REQUESTS_MOST + 14)]
+        for _, writer in unfinished:
+            writer.write(POST)
+        await asyncio.sleep(0.1)
+        for _ in range(5):
+            assert (await talk(port, GET, half_close=False)).endswith(b"hello ")
+        assert await talk(port, b"help\n") == b"<help>"
+        assert await rest_of(unfinished[0][0]) == b"", "the oldest went"
+        await leave(*(writer for _, writer in unfinished))
+
+
+@on_both_loops
+async def test_a_body_has_a_time_limit():
+    before, module._BODY_SECONDS = module._BODY_SECONDS, 0.05
+    try:
+        async with serving() as port:
+            reader, writer = await connect(port)
+            writer.write(POST)
+            assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 408 ")
+            await leave(writer)
+    finally:
+        module._BODY_SECONDS = before
+
+
+@on_both_loops
+async def test_a_port_that_may_take_few_connections_takes_few_of_each_kind():
+    async with serving(most=12) as port:
+        silent = [await connect(port) for _ in range(20)]
+        requests = [await connect(port) for _ in range(20)]
+        for _, writer in requests:
+            writer.write(POST)
+        await asyncio.sleep(0.1)
+        assert (await talk(port, GET, half_close=False)).endswith(b"hello ")
+        assert await talk(port, b"help\n") == b"<help>"
+        kept = len(port._silent) + len(port._http.connections)
+        assert kept <= 12
+        await leave(*(writer for _, writer in silent + requests))
 
 
 @on_both_loops

@@ -31,6 +31,11 @@ def address_of(relay, form: str) -> tuple[str, int]:
     return place.rpartition(":")[0], int(place.rpartition(":")[2])
 
 
+def admin_of(relay) -> tuple[str, int]:
+    host, _, port = relay.admin.rpartition(":")
+    return host, int(port)
+
+
 def connect(address) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET, socket.SOCK_STREAM)
     sock.settimeout(10)
@@ -60,6 +65,15 @@ def besiege(addresses, beginning: bytes) -> list[socket.socket]:
         with suppress(OSError):  # closed at once
             sock.send(beginning)
         socks.append(sock)
+    return socks
+
+
+def crowd(address, clients: int) -> list[socket.socket]:
+    """Connect and say the beginning of a line."""
+    socks = [connect(address) for _ in range(clients)]
+    for sock in socks:
+        with suppress(OSError):  # closed at once
+            sock.send(b"x")
     return socks
 
 
@@ -142,10 +156,39 @@ async def test_row_47_ten_times_as_many_clients_as_there_is_room_for(start, load
     assert count_closed(socks[-most:]) == 0, "who came last stays"
     assert sum(emulator.total(f"client.{number}") for number in range(clients)) == clients
     told = relay.events("stream connection closed")[0]
-    assert (told["because"], slowest <= 4) == (f"another came, and listen.stream_connections = {most}", True)
+    assert (told["because"], slowest <= 4) == (f"another came, and {most} are open", True)
     for sock in socks:
         sock.close()
     figure(47, f"{clients} clients in {most} places, no line lost; probes within {slowest:.2f} s; UDP: {verdict}")
+
+
+@pytest.mark.parametrize("limit", [120, 256])
+async def test_row_47_more_clients_than_descriptors(start, load, emulator, figure, descriptors, limit):
+    """They take what is theirs; checkpoints, delivery, probes and a reload have what they need."""
+    limited = ("bash", "-c", f'ulimit -Sn 64 && ulimit -Hn {limit} && exec "$0" "$@"', *run())
+    relay = start(LISTEN_TCP="127.0.0.1:0", LISTEN_STREAM_CONNECTIONS="10000", command=limited)
+    generator = load(relay, rate=500, seconds=60)
+    socks = await asyncio.to_thread(crowd, address_of(relay, "tcp"), 200)
+    probes = [await asyncio.to_thread(socket.create_connection, admin_of(relay)) for _ in range(100)]
+    slowest = 0.0
+    for _ in range(4):
+        slowest = max(slowest, await probe(relay))
+        await asyncio.sleep(0.5)
+    before = relay.worker_pid
+    relay.process.send_signal(signal.SIGUSR2)
+    await replaced(relay, before)
+    more = await asyncio.to_thread(crowd, address_of(relay, "tcp"), 200)
+    await asyncio.sleep(1)
+    verdict = await conserve(relay, emulator, await generator.stop())
+    [told] = [event for event in relay.events() if event["event"].startswith("RLY203")][:1]
+    assert (told["open_files_limit"], told["configured"]) == (limit, 10_000)
+    assert 0 < told["stream_connections"] < limit
+    assert [event for event in relay.events() if event["event"].startswith(("RLY41", "stream connections wait"))] == []
+    assert await asyncio.to_thread(relay.kernel_drops) == 0
+    assert slowest <= 4
+    figure(47, f"{limit} descriptors: {told['stream_connections']} streams, probes in {slowest:.2f} s; UDP: {verdict}")
+    for sock in (*socks, *more, *probes):
+        sock.close()
 
 
 @pytest.mark.full
