@@ -152,6 +152,8 @@ class Relay:
         files = CheckpointFiles(self.state) if self.state else None
         seconds, wall = config.window.seconds, self._clock.wall()
         owed = await Owed.find(files, self.spool.committed, wall=wall, seconds=seconds)
+        if files:
+            self.spool.parts.add(*await asyncio.to_thread(files.windows))
         self.checkpointer = self._make_checkpointer(files) if files else None
         self.closer = Closer(
             seconds=seconds,
@@ -178,6 +180,7 @@ class Relay:
             interval=self.config.window.checkpoint,
             clock=self._clock,
             loss_log=self.loss_log,
+            parts=self.spool.parts,
         )
         self._closing.push_async_callback(checkpointer.close)
         return checkpointer
@@ -283,14 +286,14 @@ class Relay:
             closing = [group.create_task(run()) for run in (self.closer.run, self.closer.run_storing)]
             probes = [group.create_task(run()) for run in self._background()]
             await self._stop.wait()
-            leaves = self._is_handing_over
+            asked_at, leaves = self._clock.monotonic(), self._is_handing_over
             if leaves:
                 await self.pool.finish(until=self._clock.monotonic() + limits.HAND_OVER_SECONDS)
             self.closer.stop()
             await asyncio.gather(*closing)
             self.ingest.stop()
             ending = self._make_ending()
-            stopped = await (ending.leave() if leaves else ending.drain())
+            stopped = await (ending.leave() if leaves else ending.drain(asked_at))
             await senders
             for probe in probes:
                 probe.cancel()
@@ -304,6 +307,7 @@ class Relay:
             pool=self.pool,
             clock=self._clock,
             books=self.books,
+            seconds=self.config.window.seconds,
         )
 
     def _background(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:

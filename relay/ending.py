@@ -1,18 +1,21 @@
 """How a relay ends, once nothing is received any more: the open window, then the spool, then the senders.
 
 The open window is on disk before anything else is tried. Whether it is also closed, or left for whoever comes next, is
-what the two ends differ in. A window that nobody keeps is dropped, counted, before the books are closed.
+what the two ends differ in. A window that nobody keeps is dropped, counted, before the books are closed. A disk that
+hangs is waited for within limits: a stop takes 5 s at most.
 """
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from relay import limits
+from relay.delivery.spool_writer import STALL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from relay.clock import Clock
     from relay.delivery.checkpoint import Checkpointer
@@ -20,6 +23,12 @@ if TYPE_CHECKING:
     from relay.delivery.spool import Spool
     from relay.telemetry import Books
     from relay.window.closer import Closer
+
+
+T = TypeVar("T")
+
+_LAST_TRY: Final = 0.5
+"""Seconds for a disk that was waited for already: what it takes now may be on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,15 +54,20 @@ class Ending:
     pool: SenderPool
     clock: Clock
     books: Callable[[], Books]
+    seconds: int
+    """Of a window."""
 
-    async def drain(self) -> Stopped:
-        """Settle the open window: on disk at once, then closed if it is the current minute's, then sent."""
-        began = self.clock.monotonic()
+    async def drain(self, asked_at: float) -> Stopped:
+        """Settle the open window: on disk at once, then closed if it is the current minute's, then sent.
+
+        Args:
+            asked_at: monotonic time of the stop; a window that closed since then may have waited for the disk.
+        """
+        began = asked_at if self.spool.degraded else self.clock.monotonic()
         is_kept = await self._keep_window()
-        may_close = not (is_kept and self.spool.degraded)  # an id that cannot be stored would open again
-        closed_early = may_close and await self.closer.close_early()
-        if closed_early and self.checkpointer:
-            await self.checkpointer.drop_void()
+        closed_early = not (is_kept and self.spool.degraded) and await self._close_early()
+        if closed_early and not self.spool.holds and self.checkpointer:
+            await _within(STALL, self.checkpointer.drop_void())
         await self.pool.drain(until=began + limits.STOP_SECONDS)
         if not is_kept and not closed_early:
             await self.closer.discard()
@@ -70,11 +84,36 @@ class Ending:
     async def _keep_window(self) -> bool:
         """Name what is new and write the open window to the state directory; return whether it is on disk."""
         await self.closer.name_all()
-        return self.checkpointer is not None and await self.checkpointer.save(everything=True)
+        if self.checkpointer is None:
+            return False
+        limit = _LAST_TRY if self.spool.degraded or self.checkpointer.refused else STALL
+        is_kept = await _within(limit, self.checkpointer.save(everything=True))
+        if is_kept is None:
+            self.spool.note_stall()  # one limit is enough: what follows does not wait for this disk again
+        return bool(is_kept)
+
+    async def _close_early(self) -> bool:
+        """Close the open window; from memory alone it leaves only if a start finds no record of the one before either.
+
+        Such a start gives the rest of the current window to the next id; any other one opens this id again.
+        """
+        window = self.closer.open_id
+        if self.checkpointer and self.spool.is_recorded(window - self.seconds):
+            self.spool.parts.close_last(window)
+        return await self.closer.close_early()
 
     async def _settle(self, began: float, *, closed_early: bool, is_kept: bool) -> Stopped:
         """Count what nobody keeps, and close the books."""
-        await self.spool.settle()
+        left = began + limits.STOP_SECONDS - self.clock.monotonic()
+        await self.spool.settle(within=min(STALL, max(0.0, left) + _LAST_TRY))
         seconds = self.clock.monotonic() - began
         is_waiting = is_kept and not closed_early
         return Stopped(closed_early=closed_early, seconds=seconds, books=self.books(), is_kept=is_waiting)
+
+
+async def _within(seconds: float, work: Coroutine[object, object, T]) -> T | None:
+    """Wait for a disk within a limit; None: it did not answer."""
+    try:
+        return await asyncio.wait_for(work, seconds)
+    except TimeoutError:
+        return None

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
 
 import msgspec
 import pytest
 
 from relay.config.schema import Rule, Window
+from relay.delivery.checkpoint import CheckpointFiles
+from relay.delivery.spool_errors import DiskTrouble
 from tests.support.inprocess import open_relay
 from tests.support.state import recorded
 
@@ -75,3 +78,34 @@ async def test_a_window_whose_id_cannot_be_stored_is_left_to_the_next_start(tmp_
         assert stopped.closed_early is not is_kept
         assert running.emulator.total("hits") == (0 if is_kept else 3)
         assert len(list(tmp_path.glob("checkpoint-*"))) == is_kept
+
+
+async def test_a_window_that_the_next_start_would_open_again_leaves_only_if_it_is_stored(tmp_path, monkeypatch):
+    """The window before is recorded, so the id of this one opens again; nothing of it is on disk."""
+    async with open_relay(tmp_path, window=hours()) as running:
+        relay = running.relay
+
+        def broken(_):
+            raise DiskTrouble("io", "broken")
+
+        relay.spool.committed.add(relay.closer.open_id - 3600)
+        monkeypatch.setattr(relay.spool._writer._database, "_change", broken)
+        monkeypatch.setattr(relay.spool._writer, "trouble", "io")
+        monkeypatch.setattr(relay.checkpointer, "save", refuse)
+        await running.feed(b"hits:1|c\nhits:2|c")
+        await running.stop()
+        assert running.emulator.total("hits") == 0
+        assert relay.ledger.points_dropped["stop_without_state"] == 1
+
+
+async def test_no_step_of_a_stop_waits_for_a_disk_that_hangs(tmp_path, monkeypatch):
+    release = threading.Event()
+    async with open_relay(tmp_path, window=hours()) as running:
+        relay = running.relay
+        await running.feed(b"hits:1|c\nhits:2|c")
+        monkeypatch.setattr(CheckpointFiles, "replace", lambda *_: release.wait(60) and 1)
+        monkeypatch.setattr(relay.spool._writer._database, "_change", lambda _: release.wait(60))
+        stopping = asyncio.create_task(running.stop())
+        stopped = await asyncio.wait_for(stopping, 5 * 4)
+        release.set()
+        assert stopped.books.imbalance() == 0

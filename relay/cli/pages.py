@@ -225,6 +225,7 @@ RLY411
 ? The disk of the state directory is full or read-only, reports errors, or takes over 2 s for a write.
 ? The quota of the user or of the container is used up.
 > Make room, or repair the disk: windows go on from memory, and are written within seconds of its recovery.
+> A window that is partly on that disk waits for it: sent from memory, it would come a second time after a restart.
 > Until then do not kill the relay: an orderly stop sends what it can, a crash loses what is not sent.
 > Give an alarm to `relay_durability_degraded`.
 

@@ -198,8 +198,8 @@ def waiting(relay: Relay) -> str:
 
 def losses(books: Books) -> str:
     """Say what was lost, with reasons; "nothing lost" if nothing was."""
-    lost = {**books.samples_dropped, **books.dropped}
-    parts = [f"{number(count)} dropped ({reason})" for reason, count in lost.items() if count]
+    lost = [*books.samples_dropped.items(), *books.dropped.items()]
+    parts = [f"{number(count)} dropped ({reason})" for reason, count in lost if count]
     if books.refused:
         parts.append(f"{number(books.refused)} refused by the cloud (see the dead letters)")
     return ", ".join(parts) or "nothing lost"

@@ -5,7 +5,9 @@ record of a series counts (partial.py). The name says whose window it is: when t
 another id, the file is renamed. A file that has grown to twice its live size is written anew. Whoever commits a window
 need not know of its file: it is void because the id is committed, and removed a moment later.
 
-What a failed write missed is in the next one, which writes everything. Not known here: what is in a frame.
+What a failed write missed is in the next one, which writes everything. Until the disk takes a file that means nothing,
+no checkpoint is tried: a window of which the disk holds nothing may leave from memory (parts.py), and would not be
+allowed to any more. Not known here: what is in a frame.
 """
 
 from __future__ import annotations
@@ -13,13 +15,15 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from relay import limits
+from relay.delivery.disk_thread import DiskThread
+from relay.delivery.parts import Parts
+from relay.delivery.spool_writer import STALL
 from relay.pacing import paced
 
 if TYPE_CHECKING:
@@ -32,7 +36,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _NAME: Final = re.compile(r"checkpoint-(\d{1,12})\.srp")
-_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_FLAGS: Final = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_ANEW: Final = os.O_CREAT | os.O_TRUNC
 _BUFFER: Final = 1024 * 1024
 _UNREADABLE: Final = b"unreadable"
 """Stands for a file that the disk does not give: there is no frame in it, so it counts as damaged."""
@@ -77,15 +82,30 @@ class CheckpointFiles:
         with suppress(OSError):  # a read-only disk
             for unfinished in self.directory.glob("checkpoint-*.new"):
                 unfinished.unlink()
-            self.drop(committed)
+            self.drop([window for window in self.windows() if window in committed])
         owed = [window for window in self.windows() if window not in committed]
         return [Found(window=window, frames=self._read(window)) for window in owed]
 
     def drop(self, windows: Collection[int]) -> None:
-        """Remove the files of these windows."""
-        for window in self.windows():
-            if window in windows:
-                self.path(window).unlink(missing_ok=True)
+        """Remove the files of these windows, for good: a power failure does not bring them back."""
+        for window in windows:
+            self.path(window).unlink(missing_ok=True)
+        directory = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def missing(self, windows: Collection[int]) -> list[int]:
+        """Return those of these windows that have no file for certain: the directory is there, and the file is not."""
+        present = set(self.windows())
+        return [window for window in windows if window not in present]
+
+    def probe(self) -> None:
+        """Write a file that no start reads, and remove it."""
+        probe = self.directory / "checkpoint-probe.new"
+        self._write(probe, _ANEW, [b"probe"])
+        probe.unlink(missing_ok=True)
 
     def append(self, window: int, frames: Sequence[bytes]) -> int:
         """Add to a window's file; return its size. It is on disk when this returns."""
@@ -95,10 +115,11 @@ class CheckpointFiles:
         """Write a window's file anew, or leave the old one untouched; return its size."""
         fresh = self.path(window).with_suffix(".new")
         try:
-            size = self._write(fresh, os.O_TRUNC, frames)
+            size = self._write(fresh, _ANEW, frames)
             fresh.rename(self.path(window))
         except OSError:
-            fresh.unlink(missing_ok=True)  # a full disk has better uses for it
+            with suppress(OSError):
+                fresh.unlink(missing_ok=True)  # a full disk has better uses for it
             raise
         return size
 
@@ -132,7 +153,7 @@ class CheckpointFiles:
 class Checkpointer:
     """State: the size of the open window's file and of what is live in it, and how long to wait for the next time."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is written, where, when, and who is told
         self,
         files: CheckpointFiles,
         *,
@@ -141,28 +162,43 @@ class Checkpointer:
         interval: float,
         clock: Clock,
         loss_log: LossLog,
+        parts: Parts | None = None,
     ) -> None:
         self._files = files
         self._hotpath = hotpath
         self._void = void
-        """Tells which windows are durable elsewhere."""
+        """Tells which windows have another way to the cloud: from the spool, or from memory."""
+        self._parts = parts or Parts()
         self._shortest = interval
         self._clock = clock
         self._loss_log = loss_log
-        self._thread = ThreadPoolExecutor(1, "checkpoint")
+        self._thread = DiskThread("checkpoint")
         self._busy = asyncio.Lock()
+        self._called_at: float | None = None
+        """Monotonic time at which the disk was last asked for something it has not answered."""
         self._spent = 0.0
         """Seconds of the loop that the last time took."""
         self._window = 0
         self._size = self._live = 0
         self._complete = False
         """The open window's file holds everything but what changed since it was last written."""
+        self._failing = False
+        """The disk did not take the last checkpoint."""
         self.interval = interval
         """Seconds between two times: longer where there is much to write."""
 
     def __repr__(self) -> str:
         """Report the file."""
         return f"<Checkpointer window {self._window}, {self._size} bytes, every {self.interval:.1f} s>"
+
+    @property
+    def refused(self) -> bool:
+        """Whether the disk refuses, or has not answered for so long that the open window may not be on it."""
+        return self._failing or self._is_late
+
+    @property
+    def _is_late(self) -> bool:
+        return self._called_at is not None and self._clock.monotonic() - self._called_at > STALL
 
     async def run(self) -> None:
         """Save until cancelled."""
@@ -173,36 +209,79 @@ class Checkpointer:
     async def save(self, *, everything: bool = False) -> bool:
         """Write what changed, or everything; return whether it is on disk."""
         async with self._busy:
-            whole = everything or not self._complete or self._size > 2 * self._live + _SLACK
-            frames = await self._collect(whole=whole)
-            whole = whole and len(frames) == 1  # else the first window ended before all of it was seen: add to it
-            frames = {window: parts for window, parts in frames.items() if parts}
+            await self.drop_void()  # first: it needs no space, and a full disk takes nothing more
+            tried: list[int] = []
             try:
-                await self.drop_void()  # first: it needs no space, and a full disk takes nothing more
-                written = [await self._store(window, parts, whole=whole) for window, parts in frames.items()]
+                if self._failing:
+                    await self._run(self._files.probe)
+                written = await self._write(everything=everything, tried=tried)
             except OSError as error:
-                self._complete = False
-                self._loss_log.warn("RLY411 checkpoint not written", reason=error.strerror or str(error))
+                await self._refused(error, tried)
                 return False
-            self._complete = True
-            self._pace(sum(written))
+            self._failing, self._complete = False, True
+            self._pace(written)
             return True
 
     async def drop_void(self) -> None:
-        """Remove the files of windows that are durable elsewhere; a disk that refuses keeps them."""
-        with suppress(OSError):
-            await self._run(self._files.drop, self._void())
-
-    async def move(self, window: int, to: int) -> None:
-        """Go ahead of the open window to another id, which it takes in the same step of the loop as this returns."""
-        async with self._busy:
-            self._complete = False
+        """Remove the files of windows that have another way to the cloud; a disk that refuses keeps them."""
+        void = self._parts.void(self._void())
+        if void:
             with suppress(OSError):
-                await self._run(self._files.move, window, to)
+                await self._run(self._files.drop, void)
+                self._parts.remove(void)
+
+    async def move(self, window: int, to: int) -> bool:
+        """Go ahead of the open window to another id, which it takes in the same step of the loop as this returns.
+
+        Returns:
+            Whether it may: not while the disk keeps a part of it under the old id, or may keep it.
+        """
+        if self._is_late:
+            return False
+        try:
+            async with asyncio.timeout(STALL), self._busy:
+                self._complete = False
+                return await self._move(window, to)
+        except OSError as error:
+            self._failing = True
+            self._loss_log.warn("RLY411 checkpoint not moved", reason=error.strerror or "no answer")
+            return False
+
+    async def _move(self, window: int, to: int) -> bool:
+        if window in self._parts:
+            if self._failing:
+                return False
+            self._parts.add(to)
+            await self._run(self._files.move, window, to)
+            self._parts.remove([window])
+        return True
 
     async def close(self) -> None:
-        """End the thread."""
-        await asyncio.to_thread(self._thread.shutdown)
+        """End the thread. One that hangs in the disk is left to it."""
+        self._thread.close()
+
+    async def _write(self, *, everything: bool, tried: list[int]) -> int:
+        """Write the frames of every window that was open meanwhile; return their bytes."""
+        whole = everything or not self._complete or self._size > 2 * self._live + _SLACK
+        frames = await self._collect(whole=whole)
+        whole = whole and len(frames) == 1  # else the first window ended before all of it was seen: add to it
+        written = 0
+        for window, parts in frames.items():
+            if not parts or window in self._void():
+                continue
+            is_first = window not in self._parts
+            tried.extend([window] * is_first)
+            self._parts.add(window)
+            await self._store(window, parts, anew=whole or is_first)
+            written += sum(map(len, parts))
+        return written
+
+    async def _refused(self, error: OSError, tried: Collection[int]) -> None:
+        """Say so; windows whose first file did not come about are as if it had not been tried."""
+        self._failing, self._complete = True, False
+        with suppress(OSError):
+            self._parts.remove(await self._run(self._files.missing, tried))
+        self._loss_log.warn("RLY411 checkpoint not written", reason=error.strerror or str(error))
 
     async def _collect(self, *, whole: bool) -> dict[int, list[bytes]]:
         """Return the frames of each window that was open meanwhile."""
@@ -221,19 +300,19 @@ class Checkpointer:
                 return
             yield frame
 
-    async def _store(self, window: int, parts: list[bytes], *, whole: bool) -> int:
-        """Write one window's frames; return their bytes."""
-        if window in self._void():
-            return 0
-        if window != self._window:
-            self._window, self._size, self._live = window, 0, 0
-        self._size = await self._run(self._files.replace if whole else self._files.append, window, parts)
-        self._live = self._size if whole else self._live
-        return sum(map(len, parts))
+    async def _store(self, window: int, parts: list[bytes], *, anew: bool) -> None:
+        """Write one window's frames; only the first make its file: one that was removed is not written by halves."""
+        self._size = await self._run(self._files.replace if anew else self._files.append, window, parts)
+        self._live = self._size if anew else self._live if window == self._window else 0
+        self._window = window
 
     def _pace(self, written: int) -> None:
         wanted = max(self._shortest, written / limits.CHECKPOINT_RATE, self._spent / limits.CHECKPOINT_SHARE)
         self.interval = min(wanted, max(self._shortest, limits.CHECKPOINT_SECONDS))
 
     async def _run(self, call: Callable[..., T], *args: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *args)
+        self._called_at = self._clock.monotonic()
+        try:
+            return await self._thread.run(call, *args)
+        finally:
+            self._called_at = None

@@ -35,7 +35,9 @@ class Lanes:
     def __init__(self) -> None:
         self._heaps: dict[int, list[Entry]] = {}
         self._order: list[int] = []
-        """Ids of the windows that wait, oldest first."""
+        """Ids of the windows that wait and may be taken, oldest first."""
+        self._held: set[int] = set()
+        """Ids of those that may not be taken yet."""
         self._turn = 0
         self.batches = 0
         self.points = 0
@@ -43,10 +45,10 @@ class Lanes:
 
     def __repr__(self) -> str:
         """Report what waits."""
-        return f"<Lanes {self.batches} batches of {len(self._order)} windows>"
+        return f"<Lanes {self.batches} batches of {len(self._heaps)} windows>"
 
     def windows(self) -> Iterator[int]:
-        """Ids of the windows that wait, oldest first; do not change the lanes meanwhile."""
+        """Ids of the windows that wait and may be taken, oldest first; do not change the lanes meanwhile."""
         return iter(self._order)
 
     def waiting(self, window: int) -> Iterable[Entry]:
@@ -56,19 +58,39 @@ class Lanes:
     @property
     def oldest(self) -> int | None:
         """Id of the oldest window that waits."""
-        return self._order[0] if self._order else None
+        return min(self._heaps, default=None)
 
     @property
     def newest(self) -> int | None:
-        """Id of the live window."""
+        """Id of the live window: the newest one that may be taken."""
         return self._order[-1] if self._order else None
+
+    @property
+    def holds(self) -> bool:
+        """Whether a window waits that may not be taken yet."""
+        return any(window in self._heaps for window in self._held)
+
+    def hold(self, window: int) -> None:
+        """Let nothing of a window be taken until it is released."""
+        if window not in self._held:
+            self._held.add(window)
+            if window in self._heaps:
+                del self._order[bisect_left(self._order, window)]
+
+    def release(self, windows: Iterable[int]) -> None:
+        """Let windows be taken again."""
+        for window in self._held.intersection(windows):
+            self._held.remove(window)
+            if window in self._heaps:
+                insort(self._order, window)
 
     def push(self, entry: Entry) -> None:
         """Let a batch wait."""
         heap = self._heaps.get(entry.window)
         if heap is None:
             heap = self._heaps[entry.window] = []
-            insort(self._order, entry.window)
+            if entry.window not in self._held:
+                insort(self._order, entry.window)
         heappush(heap, entry)
         self._count(entry, 1)
 
@@ -99,7 +121,7 @@ class Lanes:
     def drop_if(self, is_lost: Callable[[Entry], bool]) -> list[Entry]:
         """Take every batch, of whatever window, that is lost."""
         lost: list[Entry] = []
-        for window in list(self._order):
+        for window in sorted(self._heaps):
             heap = self._heaps[window]
             gone = [entry for entry in heap if is_lost(entry)]
             if gone:
@@ -116,7 +138,7 @@ class Lanes:
         if live or len(self._order) < 2:
             return self.newest
         self._turn = (self._turn + 1) % BACKLOG_TURN
-        return self.oldest if self._turn == 2 else self.newest  # newest, oldest, newest: the fresh one begins
+        return self._order[0] if self._turn == 2 else self.newest  # newest, oldest, newest: the fresh one begins
 
     def _pop(self, window: int) -> Entry:
         heap = self._heaps[window]
@@ -128,7 +150,8 @@ class Lanes:
 
     def _remove(self, window: int) -> None:
         del self._heaps[window]
-        del self._order[bisect_left(self._order, window)]
+        if window not in self._held:
+            del self._order[bisect_left(self._order, window)]
 
     def _count(self, entry: Entry, sign: int) -> None:
         self.batches += sign

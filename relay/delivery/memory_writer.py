@@ -64,7 +64,10 @@ class MemoryWriter:
         """There is no task that could end."""
         await asyncio.Event().wait()
 
-    async def finish(self) -> None:
+    def note_stall(self) -> None:
+        """There is no disk."""
+
+    async def finish(self, within: float) -> None:
         """Nothing can be written."""
 
     async def close(self) -> None:

@@ -30,6 +30,8 @@ class Job:
     windows: Collection[int]
     settled: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     """Done when the job is on disk, or the disk has had its chance."""
+    is_written: bool = False
+    """It is on disk."""
 
     def settle(self) -> None:
         """Let whoever handed it over go on."""
@@ -97,6 +99,7 @@ class Pending:
         # The first batches are sent first: of a window that does not fit, they are the ones to keep.
         for row in reversed(write.rows):
             self.bodies.unpin(row.id)
+        write.job.is_written = True
         write.job.settle()
 
     def deleted(self, count: int) -> None:

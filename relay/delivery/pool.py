@@ -334,7 +334,7 @@ class SenderPool:
         self._doubts.suspect(lease, trial)
         if self._gate.systemic.stopped:
             self._reporter.stopped(trial.detail, metric=metric_of(self._cloud.points(lease.batch)[0]))
-            if self._doubts.many or not self._spool.batches:
+            if self._doubts.many or not self._spool.can_send:
                 self._put_suspects_back()
 
     def _put_suspects_back(self) -> None:

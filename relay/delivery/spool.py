@@ -6,7 +6,8 @@ again. Points move between `points`, `leased` and the counters of the ledger in 
 
 Everything here happens on the loop and nothing waits for the disk: `Writer` hands work to a thread (spool_writer.py),
 and what SQLite does with it is in spool_database.py. While the disk refuses, windows are kept in memory up to
-`MEMORY_MOST` (room.py), sending goes on, and `degraded` says so. Without a directory they are never anywhere else.
+`MEMORY_MOST` (room.py), sending goes on, and `degraded` says so; but a window of which the disk may hold a part waits
+until it is stored, or the part is gone (parts.py). Without a directory they are never anywhere else.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from relay import limits
 from relay.delivery.bodies import Row
 from relay.delivery.lanes import Entry, Lanes
 from relay.delivery.memory_writer import MemoryWriter
+from relay.delivery.parts import Parts
 from relay.delivery.pending import Job
 from relay.delivery.room import Room
 from relay.delivery.spool_database import Database
 from relay.delivery.spool_errors import Damaged, DiskTrouble
-from relay.delivery.spool_writer import Writer
+from relay.delivery.spool_writer import STALL, Writer
 from relay.model import Batch
 
 if TYPE_CHECKING:
@@ -80,6 +82,10 @@ class Spool:
         self.limit_bytes = limit_bytes
         self.committed: set[int] = set()
         """Ids of the windows stored in the last 30 days."""
+        self._unrecorded: set[int] = set()
+        """Those that only memory knows of: the disk did not take them yet."""
+        self.parts = Parts(self._release)
+        """Windows that must not leave from memory."""
         self.leased = 0
         """Points on their way."""
 
@@ -108,6 +114,16 @@ class Spool:
     def oldest_window(self) -> int | None:
         """Id of the oldest window that waits."""
         return self._lanes.oldest
+
+    @property
+    def can_send(self) -> bool:
+        """Whether something waits that may be taken."""
+        return self._lanes.newest is not None
+
+    @property
+    def holds(self) -> bool:
+        """Whether something waits that may be taken only once it is stored."""
+        return self._lanes.holds
 
     @property
     def degraded(self) -> bool:
@@ -148,16 +164,24 @@ class Spool:
         """
         if window in self.committed:
             raise ValueError(f"window {window} was closed twice")
-        rows = await self._hand_over(batches, windows=[window], state=state)
+        job = await self._hand_over(batches, windows=[window], state=state)
+        if not job.is_written:
+            self._unrecorded.add(window)
+            if window in self.parts:
+                self._lanes.hold(window)
         self._commit(window)  # not before: its checkpoint is void from here on
-        self._ledger.points_created += self._publish(rows)
+        self._ledger.points_created += self._publish(job.rows)
         if self._writer.room is not None:
             self._room.watch(self._clock.monotonic(), self._writer.room)
 
     async def add_replayed(self, batches: Sequence[Batch], state: State) -> None:
         """Store batches of windows that were committed long ago, with state that says so, in one transaction."""
-        rows = await self._hand_over(batches, windows=(), state=state)
-        self._ledger.points_replayed += self._publish(rows)
+        job = await self._hand_over(batches, windows=(), state=state)
+        self._ledger.points_replayed += self._publish(job.rows)
+
+    def is_recorded(self, window: int) -> bool:
+        """Say whether a start would know that a window is committed."""
+        return window in self.committed and window not in self._unrecorded
 
     # --- out ----------------------------------------------------------------------------------------------------------
 
@@ -190,10 +214,14 @@ class Spool:
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
-    async def settle(self) -> None:
-        """Write what can still be written; what only memory holds then is lost, and counted."""
+    def note_stall(self) -> None:
+        """Believe that the disk hangs, because somebody else has waited for it."""
+        self._writer.note_stall()
+
+    async def settle(self, within: float = STALL) -> None:
+        """Write what can still be written within so many seconds; what only memory holds then is lost, and counted."""
         self._settled = True
-        await self._writer.finish()
+        await self._writer.finish(within)
         self.discard()
 
     def discard(self) -> None:
@@ -233,7 +261,14 @@ class Spool:
         """Let go of what was only in a database that had to be set aside; return the ids of committed windows."""
         for entry in self._lanes.drop_if(lambda entry: not self._writer.bodies.has(entry.id)):
             self._ledger.points_dropped["spool_damaged"] += entry.points
+        self._unrecorded.update(self.committed)
         return list(self.committed)
+
+    def stored(self, windows: Collection[int]) -> None:
+        """Let windows that are on disk now be sent, whatever else is there of them."""
+        self._unrecorded.difference_update(windows)
+        self.parts.stored(windows)
+        self._release(windows)
 
     def wake(self) -> None:
         """Let those who wait look again."""
@@ -242,7 +277,7 @@ class Spool:
 
     # --- the inside ---------------------------------------------------------------------------------------------------
 
-    async def _hand_over(self, batches: Sequence[Batch], *, windows: Collection[int], state: State) -> list[Row]:
+    async def _hand_over(self, batches: Sequence[Batch], *, windows: Collection[int], state: State) -> Job:
         """Compress in a thread of its own, for the writer's may hang in the disk; then give it to the writer."""
         bodies = await asyncio.to_thread(_compress, batches)
         first, self._next_id = self._next_id, self._next_id + len(batches)
@@ -250,8 +285,14 @@ class Spool:
             Row(id=first + number, window=batch.window, points=batch.points, body=body)
             for number, (batch, body) in enumerate(zip(batches, bodies, strict=True))
         ]
-        await self._writer.add(Job(rows=rows, windows=windows), state)
-        return rows
+        job = Job(rows=rows, windows=windows)
+        await self._writer.add(job, state)
+        return job
+
+    def _release(self, windows: Collection[int]) -> None:
+        """Let windows be taken: they are stored, or nothing of them is on disk any more."""
+        self._lanes.release(windows)
+        self.wake()
 
     def _commit(self, window: int) -> None:
         self.committed.add(window)

@@ -9,13 +9,13 @@ counts in the ledger (see spool.py).
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import structlog
 
+from relay.delivery.disk_thread import DiskThread
 from relay.delivery.pending import Job, Pending
 from relay.delivery.spool_errors import Damaged, DiskTrouble, QuotaReached
 
@@ -53,6 +53,9 @@ class Owner(Protocol):
         """The database was set aside: let go of what was only there; return the ids of committed windows."""
         ...
 
+    def stored(self, windows: Collection[int]) -> None:
+        """These windows are on disk, with their ids."""
+
     def wake(self) -> None:
         """Something may be taken again."""
 
@@ -65,12 +68,12 @@ class Writer:
         self._owner = owner
         self._clock = clock
         self._loss_log = loss_log
-        self._thread = ThreadPoolExecutor(1, "spool")
+        self._thread = DiskThread("spool")
         self._task: asyncio.Task[None] | None = None
         self._pending = Pending()
         self._wanted = asyncio.Event()
         self._job_added = asyncio.Event()
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._loaded = False
         self._connected = False
         self._damage: Damaged | None = None
@@ -172,12 +175,17 @@ class Writer:
         if self._task is not None:
             await asyncio.shield(self._task)
 
-    async def finish(self) -> None:
-        """Try once more to write everything, for at most `STALL` seconds; nothing is written afterwards."""
-        self._stopping = True
+    def note_stall(self) -> None:
+        """Somebody else has waited for the disk: nobody else needs to."""
+        self._degrade("stalled", f"no answer for {STALL:g} s")
+        self._wanted.set()
+
+    async def finish(self, within: float) -> None:
+        """Try once more to write everything, for at most so many seconds; nothing is written afterwards."""
+        self._stopping.set()
         self._wanted.set()
         self._job_added.set()
-        if self._task is not None and (await asyncio.wait([self._task], timeout=STALL))[1]:
+        if self._task is not None and (await asyncio.wait([self._task], timeout=within))[1]:
             self._task.cancel()
             self._degrade("stalled", "at stop")
 
@@ -187,15 +195,16 @@ class Writer:
             with suppress(asyncio.CancelledError):
                 await self._task
         if self.trouble != "stalled":
-            await self._run(self._database.abandon)
-        self._thread.shutdown(wait=False)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._run(self._database.abandon), STALL)
+        self._thread.close()
 
     # --- the task -----------------------------------------------------------------------------------------------------
 
     async def _work(self) -> None:
         while True:
             await self._wait_for_work()
-            last = self._stopping
+            last = self._stopping.is_set()
             try:
                 await self._write_all()
             except DiskTrouble as trouble:
@@ -209,12 +218,14 @@ class Writer:
                 return
             if self.trouble:
                 self._wanted.set()
-                await asyncio.sleep(_RETRY)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_RETRY):
+                        await self._stopping.wait()
 
     async def _wait_for_work(self) -> None:
         """Deletions wait for company; a job is written at once."""
         await self._wanted.wait()
-        if not self._pending.jobs and not self._stopping:
+        if not self._pending.jobs and not self._stopping.is_set():
             self._job_added.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_DELETE_DELAY):
@@ -255,6 +266,7 @@ class Writer:
             return
         self.room -= write.bytes
         self._pending.written(write)
+        self._owner.stored(write.job.windows)
 
     async def _delete(self) -> None:
         ids = tuple(self._pending.deletions)
@@ -320,4 +332,4 @@ class Writer:
             self._owner.wake()
 
     async def _run(self, call: Callable[..., T], *args: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *args)
+        return await self._thread.run(call, *args)

@@ -72,7 +72,7 @@ class Closer:
         ledger: Ledger,
         clock: Clock,
         on_closed: Callable[[Closed], None],
-        on_moved: Callable[[int, int], Awaitable[None]] | None = None,
+        on_moved: Callable[[int, int], Awaitable[bool | None]] | None = None,
         resume: int | None = None,
         recorded: bool = True,
     ) -> None:
@@ -178,9 +178,12 @@ class Closer:
         return self._namer.export_classes()
 
     async def _move(self, to: int) -> None:
-        """Give the open window another id: its checkpoint first, so that no series is ever under both."""
-        if self._on_moved:
-            await self._on_moved(self.open_id, to)
+        """Give the open window another id: its checkpoint first, so that no series is ever under both.
+
+        While the disk does not let the checkpoint go, the window keeps its id.
+        """
+        if self._on_moved and await self._on_moved(self.open_id, to) is False:
+            return
         self.open_id = to
         self._hotpath.open_window(to)
 

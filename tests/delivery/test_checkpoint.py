@@ -9,6 +9,7 @@ import pytest
 
 from relay.delivery import checkpoint
 from relay.delivery.checkpoint import Checkpointer, CheckpointFiles
+from relay.delivery.parts import Parts
 from relay.hotpath import partial
 from relay.telemetry import LossLog
 from tests.support.hotpath import NOW, START, make, name_all
@@ -26,6 +27,7 @@ class Kept:
         self.hotpath = make(name)
         self.void = set()
         self.files = files
+        self.parts = Parts()
         self.checkpointer = Checkpointer(
             files,
             hotpath=self.hotpath,
@@ -33,6 +35,7 @@ class Kept:
             interval=interval,
             clock=clock,
             loss_log=LossLog(clock),
+            parts=self.parts,
         )
 
     def feed(self, *lines: bytes) -> None:
@@ -162,6 +165,74 @@ async def test_a_disk_that_removes_nothing_does_not_keep_a_relay_from_stopping(k
     monkeypatch.setattr(os, "unlink", lambda *_, **__: refuse(None))
     await kept.checkpointer.drop_void()
     assert kept.files.windows() == [START]
+
+
+async def test_a_window_may_be_on_disk_from_its_first_try_until_its_file_is_gone(kept, monkeypatch):
+    kept.feed(b"a:1|c")
+    monkeypatch.setattr(kept.files.__class__, "replace", lambda *_: seen.append(START in kept.parts) or 1)
+    seen = []
+    await kept.checkpointer.save()
+    assert seen == [True]
+    monkeypatch.undo()
+    await kept.checkpointer.save(everything=True)
+    kept.void.add(START)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", lambda *_, **__: refuse(None))
+        await kept.checkpointer.drop_void()
+        assert START in kept.parts
+    await kept.checkpointer.drop_void()
+    assert START not in kept.parts
+
+
+async def test_a_disk_that_refuses_holds_nothing_of_the_windows_that_begin_meanwhile(kept, monkeypatch):
+    """They leave from memory: what asks the disk whether it is well again must not be their checkpoint."""
+    kept.feed(b"a:1|c")
+    await kept.checkpointer.save()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", refuse)
+        kept.feed(b"a:1|c")
+        assert not await kept.checkpointer.save()
+        assert kept.checkpointer.refused
+        kept.hotpath.close_window(START + 60)
+        kept.hotpath.closed_window()
+        patch.setattr(kept.files.__class__, "replace", lambda *_: pytest.fail("a window's checkpoint was tried"))
+        kept.feed(b"b:1|c")
+        assert not await kept.checkpointer.save()
+    assert START in kept.parts
+    assert START + 60 not in kept.parts
+    assert await kept.checkpointer.save()
+    assert not kept.checkpointer.refused
+    assert kept.stored()[START + 60] == {"b": 1}
+
+
+async def test_a_first_checkpoint_that_failed_leaves_nothing(kept, monkeypatch):
+    kept.feed(b"a:1|c")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", refuse)
+        assert not await kept.checkpointer.save()
+    assert START not in kept.parts
+
+
+async def test_a_window_keeps_its_id_while_its_file_cannot_be_renamed(kept, monkeypatch):
+    """Under a new id it would leave once, and its part on disk, under the old one, once more."""
+    kept.feed(b"a:1|c")
+    await kept.checkpointer.save()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", lambda *_, **__: refuse(None))
+        assert not await kept.checkpointer.move(START, START - 3600)
+    assert await kept.checkpointer.save()
+    assert await kept.checkpointer.move(START, START - 3600)
+    assert kept.files.windows() == [START - 3600]
+
+
+async def test_a_file_that_was_removed_is_written_anew_as_a_whole(kept):
+    kept.feed(b"a:1|c")
+    await kept.checkpointer.save()
+    kept.files.path(START).unlink()
+    kept.feed(b"b:1|c")
+    await kept.checkpointer.save()
+    await kept.checkpointer.save()
+    assert kept.stored() == {START: {"a": 1, "b": 1}}
 
 
 def refuse(_):

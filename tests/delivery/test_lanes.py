@@ -73,9 +73,20 @@ def test_while_the_disk_must_not_be_waited_for_only_what_is_at_hand_is_taken():
     assert lanes.batches == 2
 
 
-@given(st.lists(st.tuples(st.sampled_from(["push", "take", "drop", "lose"]), st.integers(0, 5)), max_size=60))
+def test_a_held_window_waits_and_is_not_taken():
+    lanes = Lanes()
+    lanes.push(entry(0, 1))
+    lanes.hold(60)
+    lanes.push(entry(60, 2))
+    assert (lanes.batches, lanes.oldest, lanes.newest, lanes.holds) == (2, 0, 0, True)
+    assert [lanes.take(), lanes.take()] == [entry(0, 1), None]
+    lanes.release([60])
+    assert (lanes.holds, lanes.take()) == (False, entry(60, 2))
+
+
+@given(st.lists(st.tuples(st.sampled_from(["push", "take", "drop", "lose", "hold", "release"]), st.integers(0, 5))))
 def test_nothing_appears_or_vanishes(steps):
-    lanes, there, number = Lanes(), set(), 0
+    lanes, there, held, number = Lanes(), set(), set(), 0
     for step, value in steps:
         if step == "push":
             number += 1
@@ -83,19 +94,27 @@ def test_nothing_appears_or_vanishes(steps):
             there.add(entry(value, number))
         elif step == "take":
             taken = lanes.take()
-            assert (taken is None) == (not there)
+            assert (taken is None) == all(e.window in held for e in there)
+            assert taken is None or taken.window not in held
             there -= {taken}
         elif step == "drop":
             gone = {e for e in there if e.window == value}
             assert set(lanes.drop(value)) == gone
             there -= gone
+        elif step == "hold":
+            lanes.hold(value)
+            held.add(value)
+        elif step == "release":
+            lanes.release([value])
+            held.discard(value)
         else:
             gone = {e for e in there if e.id % 3 == value % 3}
             assert set(lanes.drop_if(lambda e, value=value: e.id % 3 == value % 3)) == gone
             there -= gone
-        windows = [e.window for e in there]
+        windows = {e.window for e in there}
         assert (lanes.batches, lanes.points, lanes.bytes) == (len(there), 50 * len(there), 2500 * len(there))
-        assert (lanes.oldest, lanes.newest) == (min(windows, default=None), max(windows, default=None))
+        assert (lanes.oldest, lanes.newest) == (min(windows, default=None), max(windows - held, default=None))
+        assert lanes.holds == bool(windows & held)
 
 
 def test_the_forecast_is_a_straight_line_through_what_was_seen():

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from relay.delivery import bodies, spool_writer
+from relay.delivery.spool_errors import DiskTrouble
 from relay.telemetry import Ledger
 from tests.support.spool import balanced, batch, open_spool
 from tests.support.tools import fill, remount, take_inodes, tmpfs
@@ -179,6 +180,59 @@ async def test_a_kill_on_a_full_disk_leaves_what_was_committed(disk, tmp_path, b
         await until(lambda: not again.degraded)
         assert {id_ for id_, _ in await drain(again)} == {60, 120}
         await again.close()
+    await spool.close()
+
+
+# --- a part of a window is on disk already ---------------------------------------------------------------------------
+
+
+def broken(_):
+    raise DiskTrouble("io", "broken")
+
+
+async def test_a_window_with_a_part_on_disk_waits_until_it_is_stored(tmp_path, monkeypatch):
+    """Sent from memory, a start would send the part again; one with nothing else on disk is sent at once."""
+    monkeypatch.setattr(spool_writer, "_RETRY", 0.05)
+    ledger = Ledger()
+    spool = await open_spool(tmp_path, ledger=ledger)
+    with monkeypatch.context() as patch:
+        patch.setattr(spool._writer._database, "_change", broken)
+        spool.parts.add(60)
+        await spool.store(60, [batch(60)], {})
+        await spool.store(120, [batch(120)], {})
+        spool.done(await spool.take())
+        assert (spool.points, spool.can_send, spool.holds) == (2, False, True)
+        assert (spool.is_recorded(60), spool.is_recorded(120)) == (False, False)
+        assert balanced(spool, ledger, done=2)
+    assert (await asyncio.wait_for(spool.take(), 20)).batch == batch(60)
+    await until(lambda: not spool.degraded)
+    assert spool.is_recorded(60)
+    assert spool.is_recorded(120)
+    await spool.close()
+
+
+async def test_a_window_is_sent_from_memory_once_its_part_is_gone(tmp_path, monkeypatch):
+    spool = await open_spool(tmp_path)
+    monkeypatch.setattr(spool._writer._database, "_change", broken)
+    spool.parts.add(60)
+    await spool.store(60, [batch(60)], {})
+    taking = asyncio.create_task(spool.take())
+    await asyncio.sleep(0.05)
+    assert not taking.done()
+    spool.parts.remove([60])
+    assert (await taking).batch == batch(60)
+    await spool.close()
+
+
+async def test_what_waits_for_the_disk_at_the_end_is_left_to_its_part_and_counted(tmp_path, monkeypatch):
+    ledger = Ledger()
+    spool = await open_spool(tmp_path, ledger=ledger)
+    monkeypatch.setattr(spool._writer._database, "_change", broken)
+    spool.parts.add(60)
+    await spool.store(60, [batch(60)], {})
+    await spool.settle()
+    assert ledger.points_dropped["stop_without_state"] == 2
+    assert balanced(spool, ledger)
     await spool.close()
 
 

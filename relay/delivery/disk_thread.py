@@ -1,0 +1,69 @@
+"""A thread for calls that wait for a disk, and may hang in it for good.
+
+An executor's threads are joined when the process ends, so a disk that hangs would keep a relay from stopping. This one
+is left behind: whoever waits for a call sets the limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from functools import partial
+from queue import SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+
+class DiskThread:
+    """State: the calls that wait for the thread, which starts with the first of them."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread: Thread | None = None
+
+    def __repr__(self) -> str:
+        """Report the name."""
+        return f"<DiskThread {self._name}{'' if self._thread else ', not started'}>"
+
+    async def run(self, call: Callable[..., T], *args: object) -> T:
+        """Return what `call` returns, or raise what it raises; calls are made one after the other.
+
+        A call whose caller is cancelled is not made if it has not begun; if it has, it goes on.
+        """
+        if self._thread is None:
+            self._thread = Thread(target=self._work, name=self._name, daemon=True)
+            self._thread.start()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+        self._calls.put(partial(_call, loop, answer, partial(call, *args)))
+        return await answer
+
+    def close(self) -> None:
+        """Let the thread end after the calls that wait; nobody waits for it."""
+        self._calls.put(None)
+
+    def _work(self) -> None:
+        while call := self._calls.get():
+            call()
+
+
+def _call(loop: asyncio.AbstractEventLoop, answer: asyncio.Future[T], call: Callable[[], T]) -> None:
+    if answer.cancelled():
+        return
+    try:
+        settle = partial(answer.set_result, call())
+    except BaseException as error:  # noqa: BLE001 - the caller's to judge
+        settle = partial(answer.set_exception, error)
+    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        loop.call_soon_threadsafe(_unless_cancelled, answer, settle)
+
+
+def _unless_cancelled(answer: asyncio.Future[T], settle: Callable[[], None]) -> None:
+    if not answer.done():
+        settle()

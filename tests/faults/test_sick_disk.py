@@ -1,0 +1,131 @@
+"""Row 42: a disk that refuses or hangs at any moment of a window, then an end of the relay, a repair and a start.
+
+The checkpoint of a moment ago is on that disk. What the window became since then may be sent, or be lost and counted;
+it may not be sent and then come back smaller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from tests.support.inject import Inject
+from tests.support.oracle import conserve
+from tests.support.tools import SickDisk
+
+RATE = 300
+WINDOW = 3
+STOP = 5.0
+"""Seconds that a stop may take, whatever the disk does; asserted x 4."""
+STALL = "stalled"
+
+
+def sick(tmp_path) -> SickDisk:
+    (tmp_path / "state").mkdir(mode=0o700)
+    return SickDisk(tmp_path, under=tmp_path / "state")
+
+
+@contextmanager
+def harmed(disk, how):
+    with disk.stalled() if how == STALL else disk.failing(how):
+        yield
+
+
+async def until_part_on_disk(state) -> None:
+    """Wait for a checkpoint of a window that goes on for a while."""
+    deadline = time.monotonic() + 20
+    while not any(int(path.stem.split("-")[1]) + WINDOW > time.time() + 1 for path in state.glob("checkpoint-*.srp")):
+        assert time.monotonic() < deadline, "no checkpoint"
+        await asyncio.sleep(0.02)
+
+
+async def end(relay, how: str) -> float:
+    """End the relay and everything of it; return the seconds it took."""
+    began = time.monotonic()
+    if how == "TERM":
+        assert await relay.stop() == 0
+    else:
+        relay.kill()
+    return time.monotonic() - began
+
+
+FAST = [(errno.EROFS, "closed", "TERM"), (errno.EIO, "closed", "KILL"), (STALL, "open", "TERM")]
+ALL = [
+    (how, moment, ending)
+    for how in (errno.EROFS, errno.EIO, errno.ENOSPC, STALL)
+    for moment in ("open", "closed")
+    for ending in ("TERM", "KILL")
+]
+
+
+def name_of(value) -> str:
+    return errno.errorcode[value] if isinstance(value, int) else value
+
+
+@pytest.mark.parametrize(
+    ("how", "moment", "ending"),
+    [*FAST, *(pytest.param(*one, marks=pytest.mark.full) for one in ALL if one not in FAST)],
+    ids=name_of,
+)
+async def test_row_42_a_sick_disk_then_an_end_and_a_start(  # noqa: PLR0917 - fixtures
+    how, moment, ending, start, load, emulator, figure, tmp_path
+):
+    """The start comes within the window of the end, and that window goes on to receive."""
+    disk = sick(tmp_path)
+    relay = start(environ=disk.environment, WINDOW_SECONDS=str(WINDOW))
+    before = load(relay, rate=RATE, seconds=60, name="before")
+    await until_part_on_disk(tmp_path / "state")
+    began = time.monotonic()
+    with harmed(disk, how):
+        await asyncio.sleep(0.5 if moment == "open" else WINDOW + 1)
+        sent = [await before.stop()]
+        took = await end(relay, ending)
+        ill = time.monotonic() - began
+    await asyncio.to_thread(relay.start)
+    sent.append(await load(relay, rate=RATE, seconds=2, name="after").wait())
+    verdict = await conserve(relay, emulator, *sent, lost=int(RATE * (ill + 1 + WINDOW)), window=WINDOW)
+    assert took < STOP * 4
+    figure(42, f"{name_of(how)}, window {moment}, {ending}: {verdict}; ended after {took:.1f} s")
+
+
+async def test_row_42_a_window_waits_for_the_disk_and_the_next_one_does_not(start, load, emulator, figure, tmp_path):
+    """What was on disk when it failed leaves when it is well again, whole; of what was not, every window leaves."""
+    disk = sick(tmp_path)
+    relay = start(environ=disk.environment, WINDOW_SECONDS=str(WINDOW))
+    generator = load(relay, rate=RATE, seconds=60)
+    await until_part_on_disk(tmp_path / "state")
+    with disk.failing(errno.EROFS):
+        while len(relay.windows()) < 4:
+            await asyncio.sleep(0.1)
+        closed = relay.windows()
+        await asyncio.sleep(1)
+        sent_from_memory = {point["timestamp"] for point in emulator.received}
+    sent = await generator.stop()
+    verdict = await conserve(relay, emulator, sent, window=WINDOW)
+    assert verdict.lost == 0
+    held = [window for window in closed if window not in sent_from_memory]
+    assert len(held) <= 2
+    assert closed[-1] not in held
+    figure(42, f"read-only over four windows: {len(held)} waited; {verdict}")
+
+
+async def test_row_42_an_exception_before_a_window_is_stored(start, load, emulator, figure, tmp_path):
+    """The disk is well, the window is not written yet, and the worker ends: nothing of it may have left."""
+    disk, inject = sick(tmp_path), Inject(tmp_path)
+    relay = start(environ={**disk.environment, **inject.environment}, WINDOW_SECONDS=str(WINDOW))
+    generator = load(relay, rate=RATE, seconds=60)
+    await until_part_on_disk(tmp_path / "state")
+    victim = relay.worker_pid
+    with disk.failing(errno.EIO):
+        await asyncio.sleep(WINDOW + 1)
+        inject.arm("raise", "spool, writing")
+    await inject.struck()
+    await relay.gone(victim)
+    await asyncio.to_thread(relay.metrics)
+    assert relay.process.poll() is None, relay.text()[-3000:]
+    verdict = await conserve(relay, emulator, await generator.stop(), lost=int(RATE * (2 * WINDOW + 2)), window=WINDOW)
+    figure(42, f"EIO, then an exception in the writer: {verdict}")
