@@ -82,13 +82,13 @@ async def test_a_window_whose_id_cannot_be_stored_is_left_to_the_next_start(tmp_
 
 async def test_a_window_that_the_next_start_would_open_again_leaves_only_if_it_is_stored(tmp_path, monkeypatch):
     """The window before is recorded, so the id of this one opens again; nothing of it is on disk."""
-    async with open_relay(tmp_path, window=hours()) as running:
+    async with open_relay(recorded(tmp_path), window=hours()) as running:
         relay = running.relay
 
         def broken(_):
             raise DiskTrouble("io", "broken")
 
-        relay.spool.committed.add(relay.closer.open_id - 3600)
+        assert relay.spool.is_recorded(relay.closer.open_id - 3600)
         monkeypatch.setattr(relay.spool._writer._database, "_change", broken)
         monkeypatch.setattr(relay.spool._writer, "trouble", "io")
         monkeypatch.setattr(relay.checkpointer, "save", refuse)
@@ -100,7 +100,7 @@ async def test_a_window_that_the_next_start_would_open_again_leaves_only_if_it_i
 
 async def test_no_step_of_a_stop_waits_for_a_disk_that_hangs(tmp_path, monkeypatch):
     release = threading.Event()
-    async with open_relay(tmp_path, window=hours()) as running:
+    async with open_relay(recorded(tmp_path), window=hours()) as running:
         relay = running.relay
         await running.feed(b"hits:1|c\nhits:2|c")
         monkeypatch.setattr(CheckpointFiles, "replace", lambda *_: release.wait(60) and 1)

@@ -19,7 +19,8 @@ class Point(NamedTuple):
 
 
 COMMIT = (
-    Point("tables swapped", "relay.window.closer:Closer._name_closing"),
+    Point("tables swapped", "relay.window.closer:Closer._swap", after=True),
+    Point("window named", "relay.window.storing:Storing.add"),
     Point("window encoded", "relay.delivery.spool:Spool.store"),
     Point("transaction begins", "sql:BEGIN"),
     Point("window id is written", "sql:INSERT OR IGNORE INTO windows"),
@@ -28,7 +29,7 @@ COMMIT = (
     Point("transaction commits", "sql:COMMIT"),
     Point("transaction committed", "relay.delivery.spool_database:Database.write", after=True),
     Point("window stored", "relay.delivery.spool:Spool.store", after=True),
-    Point("window accounted for", "relay.window.closer:Closer._account", after=True),
+    Point("window accounted for", "relay.window.storing:Storing._account", after=True),
     Point("checkpoint is removed", "relay.delivery.checkpoint:CheckpointFiles.drop"),
     Point("checkpoint removed", "relay.delivery.checkpoint:CheckpointFiles.drop", after=True),
     Point("checkpoint is written", "relay.delivery.checkpoint:CheckpointFiles._write"),
