@@ -32,6 +32,7 @@ from relay.telemetry import Books, Growth, LagProbe, Ledger, LossLog, tell_of_la
 from relay.window.closer import Closer
 from relay.window.ids import is_recorded
 from relay.window.neighbours import Closed, Rules
+from relay.window.watch import ClockWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -312,7 +313,9 @@ class Relay:
 
     def _background(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """Return what runs beside the data path, until it is cancelled."""
-        looking = [self._lag.run, self.watch.run, self.explosions.run, *self.ingest.background(self.loss_log)]
+        clock = ClockWatch(self.closer, loss_log=self.loss_log, clock=self._clock)
+        looking = [self._lag.run, clock.run, self.watch.run, self.explosions.run]
+        looking += self.ingest.background(self.loss_log)
         keeping = [self.checkpointer.run] if self.checkpointer else []
         return [*looking, *keeping, *self._egress.background()]
 

@@ -17,6 +17,9 @@ _HTTP_DATE: Final = re.compile(
 )
 """RFC 9110: the one form that servers may send, and what differs from it in a sign or two."""
 
+STEP: Final = 0.25
+"""Seconds: what a wall clock gains or loses at once beyond this is a step; one that is slewed gains 0.5 ms a second."""
+
 
 class Clock(Protocol):
     """Wall time, monotonic time and sleep, all in seconds."""
@@ -67,3 +70,21 @@ def read_http_date(text: str) -> float | None:
     except ValueError:  # a 31st of February, a minute 61
         return None
     return moment.timestamp()
+
+
+class Steps:
+    """State: how far the wall clock was ahead of the monotonic one at the last look."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lead = clock.wall() - clock.monotonic()
+
+    def __repr__(self) -> str:
+        """Report the lead."""
+        return f"<Steps {self._lead:.3f} s ahead>"
+
+    def look(self) -> float:
+        """Return by how many seconds the wall clock has stepped since the last look; 0 if it has not."""
+        lead = self._clock.wall() - self._clock.monotonic()
+        step, self._lead = lead - self._lead, lead
+        return step if abs(step) >= STEP else 0.0

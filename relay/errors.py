@@ -36,6 +36,8 @@ CODES: Final[dict[str, str]] = {
     "RLY120": "The cloud refused the credentials (401 or 403).",
     "RLY121": "A secret file can be read by every user of this machine.",
     "RLY122": "This machine's clock differs from the cloud's by over a minute.",
+    "RLY123": "The wall clock of this machine stepped.",
+    "RLY124": "The open window begins later: windows until then are committed. Nothing is sent before.",
     "RLY131": "A rule can never match: an earlier one takes all of its names.",
     "RLY132": "A pattern or a template of a rule is wrong: its syntax, or a capture that the pattern does not have.",
     "RLY133": "A rule has a regex, and google-re2 is not installed.",

@@ -130,6 +130,11 @@ class Status:
         return self.closer.closing
 
     @property
+    def window_opens_in(self) -> float:
+        """Seconds until the open window begins, if committed ids are ahead of the clock; else 0."""
+        return self.closer.opens_in()
+
+    @property
     def tees(self) -> Sequence[tuple[int, int]]:
         """Copies (sent, dropped) of each tee, in the configuration's order."""
         return self.ingest.tees.counts()
@@ -155,9 +160,11 @@ class Status:
         return True, "ok"
 
     def ready(self) -> tuple[bool, str]:
-        """Readiness: listening, and not stopping."""
+        """Readiness: listening, not stopping, and with a window whose time has come."""
         if self.is_stopping:
             return False, "stopping"
+        if self.window_opens_in:
+            return False, f"nothing is sent: the window opens in {self.window_opens_in:.0f} s (RLY124)"
         sockets = len(self.listeners) + len(self.streams.listeners)
         return True, f"listening on {sockets} socket{'' if sockets == 1 else 's'}"
 

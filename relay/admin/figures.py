@@ -149,6 +149,11 @@ class State(Protocol):
         ...
 
     @property
+    def window_opens_in(self) -> float:
+        """Seconds until the open window begins, if committed ids are ahead of the clock; else 0."""
+        ...
+
+    @property
     def checkpoint_interval(self) -> float:
         """Seconds; 0 without a state directory."""
         ...

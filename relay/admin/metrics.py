@@ -155,6 +155,10 @@ class RelayCollector(Collector):
         yield counter("relay_windows_closed", "Windows closed.", ledger.windows_closed)
         interval = self._state.checkpoint_interval
         yield gauge("relay_checkpoint_interval_seconds", "Between two checkpoints: what a crash may cost.", interval)
+        waits = self._state.window_opens_in
+        yield gauge(
+            "relay_window_opens_in_seconds", "Until the open window begins, if ids until then are committed.", waits
+        )
         yield gauge("relay_window_close_seconds", "How long the last close took.", ledger.close_seconds)
         late = "From the end of the last window that was stored until then."
         yield gauge("relay_window_late_seconds", late, ledger.close_late)

@@ -95,6 +95,19 @@ RLY122
 > `timedatectl set-ntp true`, or start chronyd; in a virtual machine, look at the host's clock.
 > Minutes are cut by this clock: points of a wrong one land in the wrong minute, or are refused.
 
+RLY123
+? A time service set the clock; a small step after a start or a suspension is normal.
+? Somebody set it by hand, or a virtual machine was moved.
+> The window that is open closes or stays open, and none is sent twice; what a wrong clock closed has its wrong minute.
+> Batches are dropped for their age only once the cloud's Date agrees, or the clock was steady for a minute.
+
+RLY124
+? The clock was ahead, and windows of that time were closed: their ids are never used again.
+? The state directory was used on a machine whose clock was ahead.
+> Nothing needs to be done: samples gather in the window that is named, which is sent at its end. The relay is not ready
+  until then.
+> Moving `spool.db` away makes it start at once, but gives the minutes that are committed a second value.
+
 RLY131
 ? A rule before it has a wider pattern: the first that matches a name is followed, and no other.
 ? The same pattern twice.

@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from relay import limits
 from relay.delivery.doubts import Doubts
 from relay.delivery.gate import Gate, Settings
 from relay.delivery.letters import metric_of
@@ -22,6 +21,7 @@ from relay.delivery.renewal import Renewal
 from relay.delivery.reporter import Reporter
 from relay.delivery.retry import backoff
 from relay.delivery.settlement import Settlement
+from relay.delivery.skew import Ages
 from relay.delivery.trial import PATIENCE, PATIENCE_STOPPED, Trial
 from relay.errors import TransportError
 from relay.model import Batch, Delivered, Refused, Throttled, Unavailable, Verdict
@@ -79,6 +79,7 @@ class SenderPool:
         self._in_line = asyncio.Lock()
         self._doubts = Doubts()
         self._renewal = Renewal(reporter=self._reporter, clock=clock, random=random)
+        self._ages = Ages(clock)
 
     def __repr__(self) -> str:
         """Report what is on its way."""
@@ -168,9 +169,11 @@ class SenderPool:
             while True:
                 lease = await self._spool.take(live=self._gate.trying and not self._doubts.is_answered)
                 try:
-                    if await self._too_old(lease):
+                    is_old = self._ages.is_old(lease.batch.window, self._settings.max_age)
+                    if is_old:
+                        await self._drop_old(lease)
                         continue
-                    wait = await self._stand_in_line(lease)
+                    wait = await self._stand_in_line(lease) if is_old is False else _LOOK
                 except BaseException:
                     self._spool.put_back(lease)
                     raise
@@ -271,7 +274,7 @@ class SenderPool:
             headers = self._cloud.request_headers(batch.body, now=self._clock.wall())
             reply = await self._transport.post(self._cloud.url, headers, batch.body)
             self._ledger.requests[str(reply.status)] += 1
-            self._reporter.watch_clock(reply)
+            self._reporter.watch_clock(reply, self._ages)
             verdict = self._cloud.classify(reply, batch, now=self._clock.wall())
         except TransportError as error:
             self._ledger.requests["error"] += 1
@@ -285,14 +288,10 @@ class SenderPool:
 
     # --- what is done about a batch -----------------------------------------------------------------------------------
 
-    async def _too_old(self, lease: Lease) -> bool:
-        """Give up a batch that the cloud would refuse for its age; on a clock that is not set, nothing is old."""
-        wall = self._clock.wall()
-        if not (limits.YEAR_MIN <= wall < limits.YEAR_MAX and wall - lease.batch.window > self._settings.max_age):
-            return False
-        detail = f"{(wall - lease.batch.window) / 86_400:.1f} days old, over cloud.max_age"
+    async def _drop_old(self, lease: Lease) -> None:
+        """Give up a batch that the cloud would refuse for its age."""
+        detail = f"{(self._clock.wall() - lease.batch.window) / 86_400:.1f} days old, over cloud.max_age"
         await self._settlement.drop(lease, self._cloud, reason="too_old", detail=detail)
-        return True
 
     async def _not_answered(self, lease: Lease, verdict: Verdict) -> bool:
         """Decide about a batch that may not be stored; return whether the spool must keep it."""

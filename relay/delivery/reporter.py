@@ -14,6 +14,7 @@ from relay.model import Delivered, Misconfigured, Reply, Throttled, Unavailable,
 if TYPE_CHECKING:
     from relay.clock import Clock
     from relay.delivery.gate import Gate
+    from relay.delivery.skew import Ages
     from relay.telemetry import Ledger, LossLog
 
 _FRAMES: Final = 3
@@ -81,12 +82,13 @@ class Reporter:
         event = f"{code}, everything is kept"
         self._loss_log.warn(event, reason=str(verdict.status), detail=verdict.detail, **known)
 
-    def watch_clock(self, reply: Reply) -> None:
+    def watch_clock(self, reply: Reply, ages: Ages) -> None:
         """Compare the clocks."""
         skew = clock_skew(reply.headers, wall=self._clock.wall())
         if skew is None:
             return
         self._ledger.clock_skew = skew
+        ages.compare(skew)
         if abs(skew) > ALARM:
             event, fix = "RLY122 this clock differs from the cloud's", "synchronise the clock"
             self._loss_log.warn(event, reason="clock", seconds_ahead=round(skew), fix=fix)

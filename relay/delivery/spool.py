@@ -17,7 +17,6 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from relay import limits
 from relay.delivery.bodies import Row
 from relay.delivery.lanes import Entry, Lanes
 from relay.delivery.memory_writer import MemoryWriter
@@ -26,6 +25,7 @@ from relay.delivery.pending import Job
 from relay.delivery.room import Room
 from relay.delivery.spool_database import Database
 from relay.delivery.spool_errors import Damaged, DiskTrouble
+from relay.delivery.spool_schema import prune
 from relay.delivery.spool_writer import STALL, Writer
 from relay.model import Batch
 
@@ -297,7 +297,7 @@ class Spool:
     def _commit(self, window: int) -> None:
         self.committed.add(window)
         if len(self.committed) % _PRUNE_EVERY == 0:
-            self.committed.difference_update([id_ for id_ in self.committed if id_ < window - limits.POINT_AGE_MAX])
+            prune(self.committed)
 
     def _publish(self, rows: Sequence[Row]) -> int:
         """Let rows wait to be taken; return their points, for the counter that must move in the same step."""

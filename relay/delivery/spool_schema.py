@@ -6,6 +6,7 @@ version and these names are a format: `spool stat | verify` and older releases r
 
 from __future__ import annotations
 
+from heapq import nlargest
 from typing import TYPE_CHECKING, Final
 
 from relay import limits
@@ -31,6 +32,10 @@ CREATE TABLE batches (id INTEGER PRIMARY KEY, window INTEGER, points INTEGER, bo
 CREATE TABLE state (key TEXT PRIMARY KEY, value BLOB);
 PRAGMA user_version = {VERSION};
 """
+_PRUNE_BY: Final = 10
+"""Ids are old by the tenth newest one: by the ids of a clock that was ahead for some windows all others would be, and
+what is forgotten opens again."""
+_PRUNE: Final = "DELETE FROM windows WHERE id < (SELECT id FROM windows ORDER BY id DESC LIMIT 1 OFFSET ?) - ?"
 SETTINGS: Final = """
 PRAGMA synchronous = FULL;
 PRAGMA secure_delete = OFF;
@@ -47,9 +52,15 @@ def insert(
         db.execute("DELETE FROM state WHERE key = ?", (UNCOMMITTED,))
     if windows:
         db.executemany("INSERT OR IGNORE INTO windows VALUES (?)", [(window,) for window in windows])
-        db.execute("DELETE FROM windows WHERE id < ?", (max(windows) - limits.POINT_AGE_MAX,))
+        db.execute(_PRUNE, (_PRUNE_BY - 1, limits.POINT_AGE_MAX))
     db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", state.items())
     db.executemany("INSERT OR REPLACE INTO batches VALUES (?, ?, ?, ?)", rows)
+
+
+def prune(windows: set[int]) -> None:
+    """Do with ids in memory what `insert` does with those on disk."""
+    oldest = min(nlargest(_PRUNE_BY, windows)) - limits.POINT_AGE_MAX
+    windows.difference_update([window for window in windows if window < oldest])
 
 
 def delete(db: sqlite3.Connection, *, ids: Collection[int]) -> None:

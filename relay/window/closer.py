@@ -162,6 +162,11 @@ class Closer:
                 late=min(self._clock.wall() - self.open_id - self._seconds, self._clock.monotonic() - before)
             )
 
+    def opens_in(self) -> float:
+        """Return seconds until the open window begins, if that is later than the next edge; else 0."""
+        ahead = self.open_id - self._clock.wall()
+        return ahead if ahead > self._seconds else 0.0
+
     def _first_id(self) -> int:
         wall = self._clock.wall()
         return first_open_id(wall, self._seconds, self._spool.committed, unknown=self._unknown(wall))

@@ -225,3 +225,19 @@ async def test_a_file_that_is_no_database_is_set_aside(tmp_path, content):
     again = await open_spool(tmp_path)
     assert again.points == 2
     await again.close()
+
+
+async def test_a_clock_that_was_ahead_for_some_windows_forgets_no_committed_id(tmp_path):
+    """By their ids all others would be over 30 days old; what is forgotten opens again, and is sent twice."""
+    now, ahead, days = 1_764_000_000, 40 * 86_400, 30 * 86_400
+    spool = await open_spool(tmp_path)
+    for window in (now - days - 600, now - 60, now, *range(now + ahead, now + ahead + 540, 60)):
+        await spool.store(window, [], {})
+    await spool.close()
+    spool = await open_spool(tmp_path)
+    assert {now - 60, now} <= set(spool.committed)
+    await spool.store(now + ahead + 540, [], {})
+    await spool.close()
+    spool = await open_spool(tmp_path)
+    assert min(spool.committed) == now + ahead, "a clock that goes on is believed"
+    await spool.close()

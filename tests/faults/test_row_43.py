@@ -5,8 +5,13 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
+import urllib.error
+import urllib.request
 
 import pytest
+
+from relay.window.ids import floor_id
+from tests.support.state import leave
 
 SECONDS = 5
 
@@ -14,6 +19,12 @@ SECONDS = 5
 async def edge() -> None:
     """Wait until a window has just begun."""
     await asyncio.sleep(SECONDS + 0.05 - time.time() % SECONDS)
+
+
+async def emulator_has(emulator, metric: str, total: float, *, within: float) -> None:
+    async with asyncio.timeout(within):
+        while emulator.total(metric) < total:
+            await asyncio.sleep(0.1)
 
 
 def remove(state) -> None:
@@ -59,9 +70,34 @@ async def test_row_43_no_minute_twice_without_a_record(forget, start, emulator, 
         forget(state)
     await asyncio.to_thread(relay.start)
     relay.send(b"web.hits:7|c")
-    async with asyncio.timeout(4 * SECONDS):
-        while emulator.total("web.hits") < 107:
-            await asyncio.sleep(0.1)
+    await emulator_has(emulator, "web.hits", 107, within=4 * SECONDS)
     first, second = emulator.points("web.hits")
     assert second["timestamp"] > first["timestamp"]
     figure(43, "a stop and a start in one window: the rest of it joins the next one")
+
+
+def readiness(relay) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://{relay.admin}/-/ready", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+async def test_row_43_committed_ids_ahead_of_the_clock_are_told(start, emulator, figure, tmp_path):
+    """Of a clock that once was ahead: samples wait for the first id that is free, and the relay says so."""
+    now = floor_id(time.time(), 1)
+    opens = now + 30
+    leave(tmp_path / "state", *range(now - 1, opens))
+    relay = start()
+    relay.send(b"web.hits:7|c")
+    metrics = await relay.wait_for(relay_accepted_lines_total=1)
+    assert metrics["relay_window_opens_in_seconds"] == pytest.approx(opens - time.time(), abs=4)
+    status, sentence = await asyncio.to_thread(readiness, relay)
+    assert (status, "the window opens in" in sentence) == (503, True)
+    [told] = relay.events("RLY124 window opens later, ids until then are committed")
+    assert told["window"] == opens
+    await emulator_has(emulator, "web.hits", 7, within=opens + 20 - time.time())
+    assert emulator.points("web.hits")[0]["timestamp"] == opens
+    assert (await asyncio.to_thread(readiness, relay))[0] == 200
+    figure(43, "30 s of committed ids ahead: told, not ready, sent under the first free id")

@@ -9,11 +9,14 @@ from itertools import pairwise
 
 import pytest
 
+from relay.jdcloud.emulator.faults import Fault
 from relay.window.ids import floor_id
 from tests.support.oracle import conserve
 from tests.support.relay import make_emulator
 from tests.support.state import recorded
 from tests.support.tools import FakeTime
+
+TEN_DAYS = 10 * 86_400
 
 
 @pytest.fixture
@@ -65,6 +68,34 @@ async def test_row_38_ten_minutes_back_are_the_limit(offset, clock, start, emula
     wanted = floor_id(clock.wall(), 3600)
     assert await relay.stop() == 0
     assert [(point["timestamp"], point["values"]["sum"]) for point in emulator.points("hits")] == [(wanted, 3)]
+
+
+@pytest.mark.parametrize("starts_ahead", [False, True], ids=["stepped", "at start"])
+async def test_row_38_ten_days_ahead_for_some_seconds(starts_ahead, clock, start, emulator, figure):
+    """What waits becomes old by that clock, and what is dropped for its age never comes back."""
+    emulator.add_fault(Fault("503"))
+    relay = start(environ=clock.environment)
+    for _ in range(3):
+        relay.send(b"hits:1|c")
+        await asyncio.sleep(1.1)
+    await relay.wait_for(relay_windows_closed_total=3)
+    if starts_ahead:
+        await relay.stop()
+        clock.step(TEN_DAYS)
+        await asyncio.to_thread(relay.start)
+    else:
+        clock.step(TEN_DAYS)
+    await asyncio.sleep(3)
+    clock.step(-TEN_DAYS)
+    emulator.clear_faults()
+    async with asyncio.timeout(60):
+        while emulator.total("hits") < 3:
+            await asyncio.sleep(0.1)
+    metrics = await asyncio.to_thread(relay.metrics)
+    assert metrics['relay_dropped_points_total{reason="too_old"}'] == 0
+    steps = [event["seconds"] for event in relay.events("RLY123 the wall clock stepped")]
+    assert steps == pytest.approx([TEN_DAYS, -TEN_DAYS][starts_ahead:], abs=5)
+    figure(38, "ten days ahead for 3 s: nothing became too old, steps logged with their size")
 
 
 @pytest.mark.full

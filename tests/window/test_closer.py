@@ -189,8 +189,8 @@ def house(clock):
     return build(clock)
 
 
-def build(clock, **options):
-    hotpath, spool, ledger, said = OneCounter(), Committed(), Ledger(), []
+def build(clock, spool=None, **options):
+    hotpath, spool, ledger, said = OneCounter(), spool or Committed(), Ledger(), []
     closer = closing.Closer(
         seconds=60,
         hotpath=hotpath,
@@ -287,6 +287,14 @@ async def test_names_that_take_long_are_given_a_few_at_a_time(house, clock, monk
     hotpath.pending = [Identity(b"%d" % i, Kind.COUNTER, b"") for i in range(7)]
     await closer.tick()
     assert (answered, hotpath.pending) == ([2, 2, 2, 1], [])
+
+
+async def test_a_window_waits_that_begins_later_than_the_next_edge(clock):
+    spool = Committed()
+    spool.committed.add(MINUTE)
+    assert build(clock, spool=spool)[0].opens_in() == 0.0
+    spool.committed.add(MINUTE + 60)
+    assert build(clock, spool=spool)[0].opens_in() == 120.0
 
 
 async def test_without_a_record_the_rest_of_the_minute_joins_the_next_one(clock):

@@ -1,0 +1,50 @@
+"""What is told of the wall clock: steps, and a window that has to wait."""
+
+from __future__ import annotations
+
+import pytest
+import structlog
+
+from relay.telemetry import LossLog
+from relay.window.watch import ClockWatch
+
+
+class Waits:
+    open_id = 1_764_003_600
+
+    def __init__(self):
+        self.seconds = 0.0
+
+    def opens_in(self):
+        return self.seconds
+
+
+@pytest.fixture
+def watched(clock):
+    closer = Waits()
+    watch = ClockWatch(closer, loss_log=LossLog(clock, interval=0.0), clock=clock)
+    with structlog.testing.capture_logs() as events:
+        yield closer, watch, events
+
+
+def test_a_step_is_told_with_its_size(watched, clock):
+    _, watch, events = watched
+    for seconds in (0.1, -3600.0, 0.0, 0.5):
+        clock.advance(0.5)
+        clock.step_wall(seconds)
+        watch.look()
+    assert [(event["reason"], event["seconds"]) for event in events] == [("back", -3600.0), ("forward", 0.5)]
+
+
+def test_a_window_that_waits_is_told_of_once(watched):
+    closer, watch, events = watched
+    watch.look()
+    closer.seconds = 1800.0
+    watch.look()
+    watch.look()
+    assert [(event["opens_at"], event["window"]) for event in events] == [("2025-11-24T17:00:00+00:00", Waits.open_id)]
+    closer.seconds = 0.0
+    watch.look()
+    closer.seconds = 60.5
+    watch.look()
+    assert len(events) == 2
