@@ -259,13 +259,20 @@ class Relay:
         self.status.is_stopping = True
         self._stop.set()
 
+    @property
+    def hand_over_obstacle(self) -> str:
+        """Why a window that is handed over would be lost; empty: nothing stands in the way."""
+        if self.state is None:
+            return "there is no state directory"
+        return "the disk refuses: what only memory holds would be lost" if self.status.degraded else ""
+
     def hand_over(self) -> bool:
         """Ask for a stop that keeps the window open for the worker that comes next; it holds the sockets already.
 
         Returns:
-            Whether that is possible: without a state directory the window would be lost.
+            Whether that is possible: without a disk that takes the window it would be lost.
         """
-        if self.state is None:
+        if self.hand_over_obstacle:
             return False
         self.stop()
         self._is_handing_over = True

@@ -100,6 +100,11 @@ class Status:
         return self.checkpointer.interval if self.checkpointer else 0.0
 
     @property
+    def degraded(self) -> bool:
+        """Whether the disk refuses, or is too slow for, the open window or what waits."""
+        return self.spool.degraded or (self.checkpointer is not None and self.checkpointer.refused)
+
+    @property
     def loop_lag(self) -> float:
         """Seconds by which the event loop was late at the last probe."""
         return self.lag.seconds

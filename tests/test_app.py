@@ -36,6 +36,24 @@ async def test_a_window_that_cannot_be_handed_over_is_counted(tmp_path, monkeypa
         assert running.emulator.total("hits") == 0
 
 
+@pytest.mark.parametrize("harmed", ["spool", "checkpoint"])
+async def test_nothing_is_handed_over_while_the_disk_refuses(tmp_path, monkeypatch, harmed):
+    """What only memory holds would be lost; the relay goes on as it is."""
+    async with open_relay(tmp_path, window=hours()) as running:
+        relay = running.relay
+        with monkeypatch.context() as patch:
+            if harmed == "spool":
+                patch.setattr(relay.spool._writer, "trouble", "read-only")
+            else:
+                patch.setattr(relay.checkpointer, "_failing", True)
+            assert relay.status.degraded
+            assert not relay.hand_over()
+            assert "the disk refuses" in relay.hand_over_obstacle
+        await running.feed(b"hits:1|c")
+        assert not running.task.done()
+        assert relay.hand_over()
+
+
 async def test_a_rule_that_names_the_default_namespace_adds_nothing_apart(tmp_path):
     rules = [Rule(match="same.*", metric="x", namespace="statsd"), Rule(match="other.*", metric="x", namespace="app")]
     async with open_relay(tmp_path, rule=rules) as running:

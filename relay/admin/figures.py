@@ -106,11 +106,6 @@ class Spool(Protocol):
         """Quota on disk."""
         ...
 
-    @property
-    def degraded(self) -> bool:
-        """Whether the disk refuses."""
-        ...
-
 
 class State(Protocol):
     """Where the figures come from."""
@@ -151,6 +146,11 @@ class State(Protocol):
     @property
     def window_opens_in(self) -> float:
         """Seconds until the open window begins, if committed ids are ahead of the clock; else 0."""
+        ...
+
+    @property
+    def degraded(self) -> bool:
+        """Whether the disk refuses what should be on it."""
         ...
 
     @property

@@ -218,7 +218,8 @@ class RelayCollector(Collector):
         yield gauge("relay_spool_limit_bytes", "Quota of the spool on disk.", spool.limit_bytes)
         dropped = self._state.ledger.windows_dropped
         yield counter("relay_spool_dropped_windows", "DATALOSS: windows dropped from a full spool.", dropped)
-        yield gauge("relay_durability_degraded", "1 while the disk refuses what should be on it.", spool.degraded)
+        degraded = self._state.degraded
+        yield gauge("relay_durability_degraded", "1 while the disk refuses what should be on it.", degraded)
 
 
 def counter(name: str, help_: str, value: float | Mapping[str, float], label: str = "") -> CounterMetricFamily:

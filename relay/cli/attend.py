@@ -96,7 +96,7 @@ class Attendant:
         if self._is_stopping:
             return
         if not self._worker.held or not self._relay.hand_over():
-            reason = "the sockets are its own" if not self._worker.held else "there is no state directory"
+            reason = "the sockets are its own" if not self._worker.held else self._relay.hand_over_obstacle
             structlog.get_logger("relay").warning("RLY502 not replaced, nothing has changed", reason=reason)
             return
         self._is_stopping = True

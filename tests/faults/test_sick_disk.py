@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import signal
 import time
 from contextlib import contextmanager
 
 import pytest
 
+from relay.jdcloud.emulator import Fault
 from tests.support.inject import Inject
 from tests.support.oracle import conserve
 from tests.support.tools import SickDisk
@@ -129,3 +131,25 @@ async def test_row_42_an_exception_before_a_window_is_stored(start, load, emulat
     assert relay.process.poll() is None, relay.text()[-3000:]
     verdict = await conserve(relay, emulator, await generator.stop(), lost=int(RATE * (2 * WINDOW + 2)), window=WINDOW)
     figure(42, f"EIO, then an exception in the writer: {verdict}")
+
+
+async def test_row_42_no_upgrade_while_the_disk_refuses(start, load, emulator, figure, tmp_path):
+    """Windows wait in memory alone, for the cloud is down too: a worker that comes next would not have them."""
+    disk = sick(tmp_path)
+    relay = start(environ=disk.environment, WINDOW_SECONDS=str(WINDOW))
+    emulator.add_fault(Fault("503", left=10_000))
+    generator = load(relay, rate=RATE, seconds=60)
+    await until_part_on_disk(tmp_path / "state")
+    worker = relay.worker_pid
+    with disk.failing(errno.EROFS):
+        while len(relay.windows()) < 3:
+            await asyncio.sleep(0.1)
+        relay.process.send_signal(signal.SIGUSR2)
+        while "RLY502" not in relay.text():
+            await asyncio.sleep(0.1)
+        assert relay.worker_pid == worker
+    emulator.clear_faults()
+    verdict = await conserve(relay, emulator, await generator.stop(), window=WINDOW, fresh_within=60)
+    assert relay.worker_pid == worker
+    assert verdict.lost == 0
+    figure(42, f"upgrade with a read-only disk and no cloud: refused; {verdict}")
