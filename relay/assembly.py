@@ -28,7 +28,7 @@ from relay.window.idle import IdleSeries
 if TYPE_CHECKING:
     from relay.clock import Clock
     from relay.config.schema import Config
-    from relay.naming import Notices
+    from relay.naming.plain import Notices
 
 
 class Uncounted:

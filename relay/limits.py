@@ -28,6 +28,13 @@ DATAGRAM_BYTES: Final = 65_507
 """The largest UDP payload over IPv4 (65,535 - 8 - 20)."""
 PACKET_MEMORY: Final = 832
 """Bytes that a small datagram takes of a receive buffer: measured, 256 of them fill the default one of 212,992."""
+NAME_READ: Final = 4_096
+"""Bytes of a line's name that naming reads; a longer one goes on with a hash of all of it, as `fit` does it."""
+SECTION_READ: Final = 4_096 + DIMENSIONS_MAX * (DIMENSIONS_BYTES + 1)
+"""Bytes of a section of tags that are read, whole tags only: what any client sends, and five tags as long as all may be
+together. The others are dropped tags, so that no line makes more work, and none needs more memory, than this."""
+TAGS_READ: Final = 64
+"""Tags of a section, and of a name, that are read: each costs a microsecond, and a line at most 100."""
 DRAIN_DATAGRAMS: Final = 32
 """Taken from a socket at a time: about 1 ms of known lines in full datagrams, 15 ms of new ones."""
 STREAM_CHUNK: Final = 16_384

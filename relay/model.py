@@ -226,6 +226,8 @@ class Tally:
     samples_late: int
     samples_overflow: int
     sections_ignored: int
+    tags_unread: int
+    """Tags of new identities beyond those of a section that are read."""
     series: int
     aliases: int
     last_at: float = 0.0

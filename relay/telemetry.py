@@ -265,6 +265,7 @@ def tell_of_window(
         *(("samples dropped", reason, n) for reason, n in tally.samples_dropped.items() if reason not in WANTED),
         ("RLY302 names or tags rewritten", "illegal characters", ledger.names_rewritten),
         ("RLY303 tags dropped", "the API takes five, 255 bytes in all", ledger.tags_dropped),
+        ("RLY303 tags dropped", "a section is longer than is read", tally.tags_unread),
     ):
         grown = growth.since_last(f"{event} {reason}", count)
         if grown:

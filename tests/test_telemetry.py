@@ -24,6 +24,7 @@ TALLY = Tally(
     samples_late=0,
     samples_overflow=0,
     sections_ignored=0,
+    tags_unread=0,
     series=1,
     aliases=1,
 )

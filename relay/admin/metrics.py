@@ -130,7 +130,9 @@ class RelayCollector(Collector):
             self._state.ledger.names_rewritten,
         )
         yield counter(
-            "relay_dropped_tags", "Tags beyond what the API takes: not sent.", self._state.ledger.tags_dropped
+            "relay_dropped_tags",
+            "Tags beyond what the API takes, or beyond those that are read: not sent.",
+            self._state.ledger.tags_dropped + tally.tags_unread,
         )
 
     def _samples(self) -> Iterator[Metric]:

@@ -159,11 +159,7 @@ class PythonHotPath:
             counts.events += 1
             return
         parsed = parse(line)
-        answers = (
-            []
-            if isinstance(parsed, str)
-            else [self._store.answer(Identity(parsed.name, g.kind, g.tags)) for g in parsed.groups]
-        )
+        answers = [] if isinstance(parsed, str) else [self._answer(parsed.name, group) for group in parsed.groups]
         reason = parsed if isinstance(parsed, str) else self._reason_to_reject(parsed.groups, answers)
         if isinstance(parsed, str) or reason:
             counts.received += 1
@@ -172,6 +168,14 @@ class PythonHotPath:
         self._take_groups(parsed.groups, answers)
         if len(parsed.groups) == 1:
             self._keys.learn(key, parsed.groups[0], answers[0], self._now)
+
+    def _answer(self, name: bytes, group: Group) -> Resolution | Sink | Provisional:
+        """Return what is known of a group's identity; what is not read of its tags counts when it is new."""
+        waiting = len(self._store.waiting)
+        answer = self._store.answer(Identity(name, group.kind, group.tags))
+        if len(self._store.waiting) > waiting:
+            self._counts.tags_unread += group.unread
+        return answer
 
     def _take_groups(self, groups: Sequence[Group], answers: Sequence[Resolution | Sink | Provisional]) -> None:
         """Take a line; the first of its identities that waits for its name has the line's fate."""

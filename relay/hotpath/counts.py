@@ -31,6 +31,7 @@ class Counts:
     overflow: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     sections_ignored: int = 0
+    tags_unread: int = 0
 
     def tally(self, *, rejected: Mapping[str, int], series: int, aliases: int, last_at: float) -> Tally:
         """Return every count at this moment."""
@@ -47,6 +48,7 @@ class Counts:
             samples_late=self.late,
             samples_overflow=self.overflow,
             sections_ignored=self.sections_ignored,
+            tags_unread=self.tags_unread,
             series=series,
             aliases=aliases,
             last_at=last_at,

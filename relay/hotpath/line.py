@@ -17,6 +17,7 @@ import math
 import re
 from typing import Final, NamedTuple
 
+from relay import limits
 from relay.model import Kind
 
 KINDS: Final = {
@@ -54,6 +55,8 @@ class Group(NamedTuple):
     timestamp: int | None
     ignored: int
     """Sections nobody knows."""
+    unread: int
+    """Tags beyond those that are read."""
 
 
 class Line(NamedTuple):
@@ -194,7 +197,16 @@ def _read_sections(kind: Kind, values: tuple[bytes, ...], sections: list[bytes])
         return "bad_rate"
     if timestamp == -1:
         return "bad_timestamp"
-    return Group(kind, values, b",".join(tags), _effective(weight, kind), timestamp, ignored)
+    read, unread = _cut(b",".join(tags))
+    return Group(kind, values, read, _effective(weight, kind), timestamp, ignored, unread)
+
+
+def _cut(tags: bytes) -> tuple[bytes, int]:
+    """Return the tags that are read, whole ones, and how many others there are."""
+    if len(tags) <= limits.SECTION_READ:
+        return tags, 0
+    end = max(0, tags.rfind(b",", 0, limits.SECTION_READ + 1))
+    return tags[:end], tags.count(b",", end) + (tags[end : end + 1] != b",")
 
 
 def _effective(weight: float, kind: Kind) -> float:

@@ -9,13 +9,16 @@ Pure: no clock, no I/O, no randomness. Not known here: windows, values, who sent
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
+
+import xxhash
 
 from relay import limits
 from relay.model import Kind, Resolution, Series, Sink
 from relay.naming.characters import clean_name
 from relay.naming.classes import Classes
 from relay.naming.dimensions import are_legal, choose, legal_pairs
+from relay.naming.plain import Plain
 from relay.naming.tags import NO_TAGS, Sections, split_inline
 from relay.naming.trace import Hits, Trace
 
@@ -24,19 +27,13 @@ if TYPE_CHECKING:
 
     from relay.model import Identity
     from relay.naming.dimensions import Pair
+    from relay.naming.plain import Notices
     from relay.naming.ruleset import Effect, Ruleset
     from relay.naming.trace import Unmatched
 
     Owner = Callable[[str, Kind, str], Kind]
 
 _HOSTS_KNOWN: Final = 1000
-
-
-class Notices(Protocol):
-    """What naming counts: identities, not lines."""
-
-    names_rewritten: int
-    tags_dropped: int
 
 
 class Namer:
@@ -65,6 +62,7 @@ class Namer:
         self.notices = notices
         self._hits = Hits(len(rules))
         self._sections = Sections()
+        self._plain = self._make_plain()
         self._overflows: dict[str, tuple[Pair, ...]] = {}
         """Host -> dimensions of its overflow series."""
 
@@ -72,13 +70,29 @@ class Namer:
         """Report the classes and the rules."""
         return f"<Namer {self._classes!r}, {self._hits!r}>"
 
+    def _make_plain(self) -> Plain | None:
+        """Return the short way, where there is one: rules may say anything of any name."""
+        if len(self._rules) or self._strict or "dogstatsd" not in self._dialects:
+            return None
+        return Plain(
+            prefixes=self._prefixes,
+            reserved=f"{self._reserved}.",
+            classes=self._classes,
+            dimensions=lambda pairs: (choose(pairs, self._defaults), self._overflow_dimensions(pairs)),
+            notices=self.notices,
+        )
+
     def resolve(self, identity: Identity) -> Resolution | Sink:
         """Answer for one identity: the series it belongs to, or why there is none."""
+        if self._plain is not None:
+            answer = self._plain.resolve(identity)
+            if answer is not None:
+                return answer
         trace = self._trace(identity, self._classes.owner)
         self._hits.add(trace.rule, trace.name)
         if isinstance(trace.outcome, Resolution):
             self.notices.names_rewritten += trace.is_rewritten
-            self.notices.tags_dropped += len(trace.unsent)
+            self.notices.tags_dropped += len(trace.unsent) + trace.unread
         return trace.outcome
 
     def trace(self, identity: Identity) -> Trace:
@@ -107,6 +121,7 @@ class Namer:
     def take_over(self, other: Namer) -> None:
         """Go on with the name classes of a namer that ends: a series must not change its name because rules did."""
         self._classes = other._classes
+        self._plain = self._make_plain()
 
     def load_classes(self, exported: bytes) -> None:
         """Take back what `export_classes` returned before a restart."""
@@ -118,7 +133,7 @@ class Namer:
             self._classes.owner(metric, kind, namespace)
 
     def _trace(self, identity: Identity, owner: Owner) -> Trace:
-        name, inline = split_inline(identity.name.decode("utf-8", "replace"), self._dialects)
+        name, inline = split_inline(_readable(identity.name), self._dialects)
         section = self._sections.read(identity.tags) if "dogstatsd" in self._dialects else NO_TAGS
         rule, captures = self._rules.find(name, identity.kind)
         effect = self._rules.effect(rule)
@@ -130,7 +145,9 @@ class Namer:
         outcome = self._sink(effect, metric, clean, full) or self._resolution(full, identity.kind, kept, effect, owner)
         unsent = _missing(kept, outcome.series) if isinstance(outcome, Resolution) else ()
         is_rewritten = clean != metric or not section.are_legal or not are_legal(inline)
-        return Trace(name, inline, section.tags, rule, captures, metric, removed, unsent, is_rewritten, outcome)
+        return Trace(
+            name, inline, section.tags, rule, captures, metric, removed, unsent, is_rewritten, outcome, section.unread
+        )
 
     def _sink(self, effect: Effect, metric: str, clean: str, full: str) -> Sink | None:
         if effect.drops:
@@ -159,6 +176,13 @@ class Namer:
             known = choose({"overflow": "true"}, {"host": limits.fit(host, limit=200)} if host else {})
             self._overflows[host] = known
         return known
+
+
+def _readable(name: bytes) -> str:
+    """Return a name as text, of a longer one as much as is read."""
+    if len(name) > limits.NAME_READ:
+        name = b"%b.%b" % (name[: limits.NAME_READ], xxhash.xxh32_hexdigest(name).encode())
+    return name.decode("utf-8", "replace")
 
 
 def _dotted(prefix: str) -> str:

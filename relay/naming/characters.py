@@ -5,23 +5,39 @@ may meet. A dotted part with other characters becomes `xn__` and its Punycode (w
 differ after the rewriting of their ASCII stay different; one that gets too long is cut, with a hash of the whole.
 Bytes that are no UTF-8 come as U+FFFD, or from the environment as surrogates: they are illegal as those of ASCII are.
 
-Almost every text is legal as it is: that is asked first, and all else only of the others.
+Almost every text is legal as it is: that is asked first, and all else only of the others. Texts without characters
+beyond ASCII are rewritten as bytes, many at once: names and tags are as long as anybody likes.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Final
+import string
+from typing import TYPE_CHECKING, Final
 
 from relay import limits
 from relay.naming.punycode import punycode
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LEGAL: Final = (string.digits + string.ascii_letters + "._").encode()
+"""What the API takes of names, keys and values."""
 PREFIX: Final = "xn__"
 _TAG_BYTES: Final = 100
 """Of a key or a value with other characters than ASCII: one of each fits beside a host of 45 bytes."""
 _LEGAL: Final = re.compile(r"[0-9A-Za-z._]*")
 _BLANKS: Final = re.compile(r"[\t-\r\x1c-\x1f ]+")
 _DROPPED: Final = re.compile(r"[^0-9A-Za-z._\x80-\ud7ff\ue000-\ufffc\ufffe-\U0010ffff]")
+
+
+_BLANK: Final = b"\t\n\v\f\r\x1c\x1d\x1e\x1f "
+_ILLEGAL: Final = bytes(set(range(256)) - set(LEGAL) - set(b","))
+"""All but commas, which part the texts that are rewritten at once."""
+_BLANKS_TO_SPACES: Final = bytes.maketrans(_BLANK, b" " * len(_BLANK))
+_UNDERSCORED: Final = bytes.maketrans(b" /-", b"___")
+_GONE_FROM_NAMES: Final = bytes(set(_ILLEGAL) - set(b" /-"))
+_ILLEGAL_TO_UNDERSCORES: Final = bytes.maketrans(_ILLEGAL, b"_" * len(_ILLEGAL))
 
 
 def is_legal(text: str) -> bool:
@@ -54,7 +70,40 @@ def clean_value(text: str) -> str:
     return text if is_legal(text) else _in_ascii(_DROPPED.sub("_", text), _TAG_BYTES)
 
 
+def clean_keys(texts: Sequence[str]) -> list[str]:
+    """Return what `clean_key` makes of each."""
+    joined = _plain(",".join(texts))
+    if joined is None or joined.count(b",") >= len(texts):
+        return [clean_key(text) for text in texts]
+    return _plain_underscored(joined).split(",")
+
+
+def clean_values(texts: Sequence[str]) -> list[str]:
+    """Return what `clean_value` makes of each."""
+    joined = _plain(",".join(texts))
+    if joined is None or joined.count(b",") >= len(texts):
+        return [clean_value(text) for text in texts]
+    return joined.translate(_ILLEGAL_TO_UNDERSCORES).decode("ascii").split(",")
+
+
+def _plain(text: str) -> bytes | None:
+    """Return a text with `?` for what was no UTF-8; None if it has other characters than ASCII."""
+    text = text.replace("\ufffd", "?")
+    return text.encode("ascii") if text.isascii() else None
+
+
+def _plain_underscored(text: bytes) -> str:
+    """Do what `_underscored` does; commas stay."""
+    text = text.translate(_BLANKS_TO_SPACES)
+    while b"  " in text:
+        text = text.replace(b"  ", b" ")
+    return text.translate(_UNDERSCORED, _GONE_FROM_NAMES).decode("ascii")
+
+
 def _underscored(text: str) -> str:
+    plain = _plain(text)
+    if plain is not None:
+        return _plain_underscored(plain.replace(b",", b""))
     return _DROPPED.sub("", _BLANKS.sub("_", text).replace("/", "_").replace("-", "_"))
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from relay import limits
+from relay.naming.characters import LEGAL
 from relay.naming.dimensions import are_legal, legal_pairs
 
 if TYPE_CHECKING:
@@ -18,18 +20,29 @@ _KNOWN_BYTES: Final = 512
 """Longer sections are read each time: what is known must be bounded."""
 
 
+_PLAIN: Final = LEGAL + b",:"
+"""What stands in a section of legal tags with values."""
+
+
 class Section(NamedTuple):
     """The tags after `|#`."""
 
-    tags: Sequence[tuple[str, str]]
-    """As received."""
+    text: str
+    """As received, as much as is read."""
     pairs: Mapping[str, str]
     """Legal ones, which nobody changes."""
     are_legal: bool
     """They were legal as received."""
+    unread: int = 0
+    """How many there were beyond those that are read."""
+
+    @property
+    def tags(self) -> Sequence[tuple[str, str]]:
+        """The tags as received."""
+        return list(section_tags(self.text))
 
 
-NO_TAGS: Final = Section((), {}, are_legal=True)
+NO_TAGS: Final = Section("", {}, are_legal=True)
 
 
 class Sections:
@@ -46,13 +59,40 @@ class Sections:
         """Return what a section says."""
         found = self._known.get(text)
         if found is None:
-            tags = list(section_tags(text.decode("utf-8", "replace")))
-            found = Section(tags, legal_pairs(tags), are_legal(tags))
+            found = read_section(text)
             if len(text) <= _KNOWN_BYTES:
                 if len(self._known) >= _KNOWN:
                     self._known.clear()
                 self._known[text] = found
         return found
+
+
+def read_section(text: bytes) -> Section:
+    """Return what a section says."""
+    if not text:
+        return NO_TAGS
+    *first, rest = text.split(b",", limits.TAGS_READ)
+    unread = rest.count(b",") + 1 if len(first) == limits.TAGS_READ else 0
+    if unread:
+        text = b",".join(first)
+    return _read_plain(text, unread) or _read_any(text.decode("utf-8", "replace"), unread)
+
+
+def _read_plain(text: bytes, unread: int) -> Section | None:
+    """Read a section in which all is as it should be: legal keys with legal values; None: it is not one."""
+    if text.translate(None, _PLAIN) or INTERNAL.encode() in text:
+        return None
+    section = text.decode("ascii")
+    try:
+        pairs = dict([entry.split(":") for entry in section.split(",")])
+    except ValueError:
+        return None
+    return None if "" in pairs or "" in pairs.values() else Section(section, pairs, are_legal=True, unread=unread)
+
+
+def _read_any(section: str, unread: int) -> Section:
+    tags = list(section_tags(section))
+    return Section(section, legal_pairs(tags), are_legal(tags), unread)
 
 
 def section_tags(section: str) -> Iterator[tuple[str, str]]:
@@ -66,6 +106,8 @@ def section_tags(section: str) -> Iterator[tuple[str, str]]:
 def split_inline(name: str, dialects: Collection[str]) -> tuple[str, list[tuple[str, str]]]:
     """Return the name without its inline tags, and the tags; a part without `=` stays in the name.
 
+    What stands behind as many as are read belongs to the value of the last one.
+
     graphite `name;k=v;l=w` · influx `name,k=v,l=w` · librato `name#k=v,l=w` · signalfx `name[k=v,l=w]rest`.
     """
     tags: list[tuple[str, str]] = []
@@ -73,10 +115,10 @@ def split_inline(name: str, dialects: Collection[str]) -> tuple[str, list[tuple[
         name = _split_brackets(name, tags)
     if "librato" in dialects and "#" in name:
         name, _, listed = name.partition("#")
-        name += _take(listed.split(","), "#", tags)
+        name += _take(listed.split(",", limits.TAGS_READ), "#", tags)
     for dialect, separator in (("graphite", ";"), ("influx", ",")):
         if dialect in dialects and separator in name:
-            name, *parts = name.split(separator)
+            name, *parts = name.split(separator, limits.TAGS_READ)
             name += _take(parts, separator, tags)
     return name, tags
 
@@ -84,7 +126,7 @@ def split_inline(name: str, dialects: Collection[str]) -> tuple[str, list[tuple[
 def _split_brackets(name: str, tags: list[tuple[str, str]]) -> str:
     before, _, after = name.partition("[")
     listed, closed, rest = after.partition("]")
-    return before + _take(listed.split(","), "[", tags) + rest if closed else name
+    return before + _take(listed.split(",", limits.TAGS_READ), "[", tags) + rest if closed else name
 
 
 def _take(parts: list[str], separator: str, tags: list[tuple[str, str]]) -> str:

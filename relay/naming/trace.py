@@ -37,6 +37,8 @@ class Trace(NamedTuple):
     is_rewritten: bool
     """The metric or a tag held characters that the API does not take."""
     outcome: Resolution | Sink
+    unread: int = 0
+    """How many more tags stood behind those of the section that are read."""
 
 
 @dataclass(frozen=True, slots=True)

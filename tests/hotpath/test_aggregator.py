@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay import limits
 from relay.model import Kind
 from tests.support.hotpath import NOW, START, close, imbalance, make, name_all
 
@@ -516,3 +517,26 @@ def test_random_bytes_raise_nothing_and_balance(datagrams):
         assert imbalance(hotpath) == 0
     name_all(hotpath)
     assert imbalance(hotpath) == 0
+
+
+SECTION = limits.SECTION_READ
+
+
+@pytest.mark.parametrize(
+    ("tags", "read", "unread"),
+    [
+        (b"k:v," * 100, 400, 0),
+        (b"x" * SECTION, SECTION, 0),
+        (b"x" * (SECTION + 1), 0, 1),
+        (b"x" * SECTION + b",a:b,c:d", SECTION, 2),
+        (b"abcdefg," * (SECTION // 8) + b"x:y,z", SECTION - 1, 3),
+        (b"," * 60_000, SECTION, 60_000 - SECTION),
+    ],
+)
+def test_no_more_of_a_section_is_read_than_any_client_sends_and_its_other_tags_are_counted(tags, read, unread):
+    hotpath = make()
+    for _ in range(2):
+        feed(hotpath, b"m:1|c|#" + tags, b"m:1|c|@0.5|#" + tags, named=False)
+    [identity] = hotpath.unresolved(9)
+    assert identity.tags == tags[:read]
+    assert hotpath.tally().tags_unread == unread

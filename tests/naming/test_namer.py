@@ -230,6 +230,44 @@ def test_dimensions_are_the_most_important_that_fit(line, defaults, first):
     assert dict(choose(line, defaults, first=first)) == (found or {"source": "statsd_relay"})
 
 
+legal = st.text("0123456789abcXYZ._", min_size=1, max_size=12)
+ordinary = st.builds(
+    lambda name, tags: Identity(name.encode(), Kind.COUNTER, ",".join(map(":".join, tags)).encode()),
+    st.one_of(legal, st.text(max_size=12)),
+    st.lists(st.tuples(st.one_of(legal, st.text(max_size=8)), st.one_of(legal, st.text(max_size=8))), max_size=7),
+)
+
+
+@given(
+    st.lists(st.tuples(ordinary, st.sampled_from(Kind)), max_size=20), st.sampled_from(["", "pre.fix", "statsd_relay"])
+)
+def test_the_short_way_answers_as_the_long_one(identities, prefix):
+    short, long = make(prefix=prefix), make(prefix=prefix)
+    long._plain = None
+    for identity, kind in identities:
+        for tags in (identity.tags, b"host:x,a.b:c", b"a:1,a:2", b"a", b"a:b:c", b"dd.internal.x:y,e:f", b"a:1," * 70):
+            asked = identity._replace(kind=kind, tags=tags)
+            assert short.resolve(asked) == long.resolve(asked)
+    assert short.notices == long.notices
+    assert short.export_classes() == long.export_classes()
+
+
+def test_no_more_tags_are_read_than_any_client_sends_and_the_others_are_dropped_tags():
+    namer = make()
+    tags = b",".join(b"z%03d:v" % n for n in range(100))
+    answer = namer.resolve(Identity(b"x", Kind.COUNTER, b"a:1,b:2,c:3,d:4," + tags))
+    assert [key for key, _ in answer.series.dimensions] == ["a", "b", "c", "d", "host"]
+    assert namer.notices.tags_dropped == 100
+    assert namer.trace(Identity(b"x", Kind.COUNTER, tags)).unread == 100 - 64
+
+
+@pytest.mark.parametrize("part", [b"x", b"\xff", b" -/", b";k=v", "\u5317".encode()])
+def test_long_names_are_read_in_part_and_stay_apart(part):
+    one, other = (series(part * (60_000 // len(part)) + end) for end in (b"a", b"b"))
+    assert one.metric != other.metric
+    assert len(one.metric) <= 255
+
+
 def test_sections_that_are_known_say_the_same_and_are_bounded():
     sections = Sections()
     for number in range(2_500):

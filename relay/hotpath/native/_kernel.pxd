@@ -17,7 +17,7 @@ cdef extern from "kernel/export.h" nogil:
 cdef extern from "kernel/receive.h" nogil:
     enum: SKETCH_BINS, SET_EXACT, SET_PRECISION, QUANTILE_EXACT, DATAGRAM_BYTES, NUMBER_BYTES, TIMESTAMP_AHEAD
     enum: REJECTS_KEPT, REJECT_BYTES, REASONS, REASONS_MAX, RECEIVE_MOST, BIN_BIAS, REGISTERS, NETWORKS_MOST
-    enum: TEES_MOST, COPY_BYTES
+    enum: TEES_MOST, COPY_BYTES, SECTION_READ
     enum kind: COUNTER, TIMER, GAUGE, SET, KINDS
 
     ctypedef struct span:
@@ -144,7 +144,7 @@ cdef extern from "kernel/receive.h" nogil:
         uint64_t secret[4]
         series_name catch_all[4]
     ctypedef struct counts:
-        uint64_t datagrams, truncated, received, accepted, events, samples, late, overflow, sections_ignored
+        uint64_t datagrams, truncated, received, accepted, events, samples, late, overflow, sections_ignored, tags_unread
         uint64_t open, closing
         uint64_t dropped[0]
     ctypedef struct closed:

@@ -50,7 +50,7 @@ cdef list REASONS = [
 
 LIMITS = {
     "QUANTILE_EXACT": k.QUANTILE_EXACT, "SKETCH_BINS": k.SKETCH_BINS, "SET_EXACT": k.SET_EXACT,
-    "SET_PRECISION": k.SET_PRECISION, "DATAGRAM_BYTES": k.DATAGRAM_BYTES, "TIMESTAMP_AHEAD": k.TIMESTAMP_AHEAD,
+    "SET_PRECISION": k.SET_PRECISION, "DATAGRAM_BYTES": k.DATAGRAM_BYTES, "SECTION_READ": k.SECTION_READ, "TIMESTAMP_AHEAD": k.TIMESTAMP_AHEAD,
     "REJECTS_KEPT": k.REJECTS_KEPT, "REJECT_BYTES": k.REJECT_BYTES,
     "TEES_MOST": k.TEES_MOST, "COPY_BYTES": k.COPY_BYTES,
 }
@@ -85,6 +85,22 @@ cdef series_name name_of(object wanted, list alive):
     cdef bytes dimensions = "\0".join(texts).encode()
     alive.append((metric, dimensions))
     return series_name(span_of(metric), span_of(dimensions), <k.kind><int>KIND_NUMBERS[wanted[2]], wanted[3])
+
+
+cdef series_name answer_of(tuple wanted, k.kind kind, bytes metric, bytes dimensions):
+    """Point to the texts of an answer's series; the caller keeps them alive."""
+    return series_name(span_of(metric), span_of(dimensions), kind, <bint>wanted[3])
+
+
+cdef bytes dimensions_of(tuple wanted):
+    """Return what stands in a series: its texts and its namespace, see `name_of`."""
+    cdef list texts = []
+    for key, value in <tuple>wanted[1]:
+        texts.append(key)
+        texts.append(value)
+    if wanted[4]:
+        texts.append(wanted[4])
+    return "\0".join(texts).encode()
 
 
 cdef object series_of(const series *found):
@@ -397,18 +413,30 @@ cdef class NativeHotPath:
         cdef size_t count = len(answers), i
         cdef k.answer *given = <k.answer *>calloc(count + 1, sizeof(k.answer))
         cdef list alive = []
+        cdef tuple identity, answer, series, overflow, before = None
+        cdef bytes metric, last_resort = b""
         if given == NULL:
             raise MemoryError
         try:
-            for i, (identity, answer) in enumerate(answers):
-                given[i].kind = <k.kind><int>KIND_NUMBERS[identity.kind]
-                given[i].name, given[i].tags = span_of(identity.name), span_of(identity.tags)
-                given[i].is_sink = not isinstance(answer, Resolution)
+            for i in range(count):
+                identity, answer = <tuple>(answers[i][0]), <tuple>(answers[i][1])
+                given[i].kind = <k.kind><int>KIND_NUMBERS[identity[1]]
+                given[i].name, given[i].tags = span_of(<bytes>identity[0]), span_of(<bytes>identity[2])
+                given[i].is_sink = type(answer) is not Resolution
                 if given[i].is_sink:
-                    given[i].reason, given[i].rejects = number_of(answer.reason), answer.rejects
-                else:
-                    given[i].series, given[i].overflow = name_of(answer.series, alive), name_of(answer.overflow, alive)
-                    given[i].series.kind = given[i].overflow.kind = given[i].kind
+                    given[i].reason, given[i].rejects = number_of(answer[0]), answer[1]
+                    continue
+                series, overflow = <tuple>answer[0], <tuple>answer[1]
+                metric = (<str>series[0]).encode()
+                if overflow[1] is not before or overflow[4]:
+                    before, last_resort = <tuple>overflow[1], dimensions_of(overflow)
+                dimensions = dimensions_of(series)
+                alive.append((metric, dimensions, last_resort))
+                given[i].series = answer_of(series, given[i].kind, metric, dimensions)
+                given[i].overflow = answer_of(overflow, given[i].kind, metric, last_resort)
+                if overflow[0] is not series[0]:
+                    given[i].overflow = name_of(overflow, alive)
+                    given[i].overflow.kind = given[i].kind
             with nogil:
                 k.hotpath_resolve(self._self, given, count)
         finally:
@@ -649,7 +677,8 @@ cdef class NativeHotPath:
             datagrams=counts.datagrams, truncated_datagrams=counts.truncated, received=counts.received,
             accepted=counts.accepted, events=counts.events, rejected=rejected, samples_accepted=counts.samples,
             samples_open=counts.open + counts.closing, samples_dropped=dropped, samples_late=counts.late,
-            samples_overflow=counts.overflow, sections_ignored=counts.sections_ignored, series=active, aliases=aliases,
+            samples_overflow=counts.overflow, sections_ignored=counts.sections_ignored,
+            tags_unread=counts.tags_unread, series=active, aliases=aliases,
             last_at=last_at,
         )
 

@@ -18,7 +18,7 @@ typedef struct lines {
 /* Sends a quick line the slow way, as a group of one value. */
 static void take_item(hotpath *self, const item *item) {
     value value = {item->value, item_member(item), item->relative};
-    group group = {(enum kind)item->kind, item_tags(item), item->weight, NO_TIMESTAMP, 0, &value, 1, NULL};
+    group group = {(enum kind)item->kind, item_tags(item), item->weight, NO_TIMESTAMP, 0, 0, &value, 1, NULL};
     line line = {item_name(item), &group, 1};
     take_line(self, &line, (span){item->at, item->size}, item->peer);
 }

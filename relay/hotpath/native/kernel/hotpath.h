@@ -31,7 +31,7 @@ typedef struct settings {
 
 /* Counters since the start, and two stocks. */
 typedef struct counts {
-    uint64_t datagrams, truncated, received, accepted, events, samples, late, overflow, sections_ignored;
+    uint64_t datagrams, truncated, received, accepted, events, samples, late, overflow, sections_ignored, tags_unread;
     uint64_t open, closing; /* samples in the open window, and in the closing one until it is handed out */
     uint64_t dropped[REASONS_MAX];
 } counts;

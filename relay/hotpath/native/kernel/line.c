@@ -144,9 +144,20 @@ static double read_weight(const parser *parser, span text) {
     return number_read(text, parser->locale, &rate) ? rate_to_weight(rate) : 0.0;
 }
 
+/* Leaves the tags that are read, whole ones, and counts the others. */
+static void cut_tags(group *group) {
+    const uint8_t *at = group->tags.at;
+    size_t end = SECTION_READ;
+    if (group->tags.size <= end) return;
+    while (end > 0 && at[end] != ',') end--;
+    for (size_t i = end; i < group->tags.size; i++) group->unread += at[i] == ',';
+    group->unread += at[end] != ',';
+    group->tags.size = end;
+}
+
 static int read_sections(parser *parser, cursor *cursor, group *group) {
     bool first_tags = true;
-    *group = (struct group){group->kind, {cursor->rest.at, 0}, 1.0, NO_TIMESTAMP, 0, group->values, group->count, NULL};
+    *group = (struct group){group->kind, {cursor->rest.at, 0}, 1.0, NO_TIMESTAMP, 0, 0, group->values, group->count, NULL};
     while (cursor->more && !cursor->another) {
         span section = end_group_at_colon(cursor, next_field(cursor), false);
         uint8_t first = section.size ? section.at[0] : 0;
@@ -163,6 +174,7 @@ static int read_sections(parser *parser, cursor *cursor, group *group) {
         }
     }
     if (group->tags.at == parser->joined + cursor->joined) cursor->joined += group->tags.size;
+    cut_tags(group);
     if (group->weight == 0.0) return BAD_RATE;
     if (group->timestamp == -2) return BAD_TIMESTAMP;
     if (group->kind == GAUGE || group->kind == SET) group->weight = 1.0;
@@ -239,6 +251,7 @@ bool line_quick_sections(const uint8_t *text, const marks *marks, size_t at, siz
         if (first == '#' && item->tags == NULL) {
             item->tags = text + at + 1;
             item->tags_size = (uint16_t)(section.size - 1);
+            if (item->tags_size > SECTION_READ) return false;
         } else if (first == '@' && !rated) {
             double rate;
             if (!number_quick(section.at + 1, section.size - 1, &rate)) return false;

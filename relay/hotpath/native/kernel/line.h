@@ -28,6 +28,7 @@ typedef struct group {
     double weight;     /* 1 / rate; 1 for gauges and sets */
     int64_t timestamp; /* or NO_TIMESTAMP */
     uint32_t ignored;  /* sections nobody knows */
+    uint32_t unread;   /* tags beyond those that are read */
     value *values;
     size_t count;
     void *identity; /* for store.c */
@@ -142,7 +143,7 @@ static inline bool line_quick(const parser *parser, const uint8_t *text, const m
     if (LIKELY(text[type_end + 1] == '#' && mark_from(marks->bars, type_end + 1, end) >= end)) { /* tags and no more */
         item->tags = text + type_end + 2;
         item->tags_size = (uint16_t)(end - type_end - 2);
-        return type_end + 1 < end;
+        return type_end + 1 < end && item->tags_size <= SECTION_READ;
     }
     return line_quick_sections(text, marks, type_end + 1, end, item);
 }

@@ -168,7 +168,9 @@ static identity *first_waiting(const line *line) {
 void take_line(hotpath *self, const line *line, span text, const peer *peer) {
     for (size_t i = 0; i < line->count; i++) {
         group *group = &line->groups[i];
+        size_t waiting = self->queue.waiting;
         group->identity = meet_identity(self, group->kind, line->name, group->tags);
+        if (self->queue.waiting > waiting) self->counts.tags_unread += group->unread;
     }
     for (size_t i = 0; i < line->count; i++) {
         int reason = admit_group(self, &line->groups[i]);
