@@ -24,13 +24,13 @@ from relay.egress import Egress, pack_requests, pool_settings
 from relay.ending import Ending
 from relay.hotpath.choose import make_hotpath, tell_of_hotpath
 from relay.hotpath.explain import explain
+from relay.hotpath.partial import encode_head
 from relay.listener.watch import KernelWatch
 from relay.naming.explosion import ExplosionWatch
 from relay.recovery import Owed, Recovery
 from relay.status import Status
 from relay.telemetry import Books, Growth, LagProbe, Ledger, LossLog, tell_of_late_window, tell_of_quota, tell_of_window
 from relay.window.closer import Closer
-from relay.window.ids import is_recorded
 from relay.window.neighbours import Closed, Rules
 from relay.window.watch import ClockWatch
 
@@ -152,7 +152,7 @@ class Relay:
         self.namer.load_classes(await self.spool.state("classes") or b"")
         files = CheckpointFiles(self.state) if self.state else None
         seconds, wall = config.window.seconds, self._clock.wall()
-        owed = await Owed.find(files, self.spool.committed, wall=wall, seconds=seconds)
+        owed = await Owed.find(files, self.spool, host=self.namer.host, wall=wall, seconds=seconds)
         if files:
             self.spool.parts.add(*await asyncio.to_thread(files.windows))
         self.checkpointer = self._make_checkpointer(files) if files else None
@@ -168,10 +168,10 @@ class Relay:
             on_closed=self._closed,
             on_moved=self.checkpointer.move if self.checkpointer else None,
             resume=owed.resume,
-            recorded=is_recorded([*self.spool.committed, *owed.windows], wall, seconds),
+            recorded=owed.recorded,
         )
-        if files:
-            await self._restore(owed, files)
+        if files and self.checkpointer:
+            await self._restore(owed, files, self.checkpointer)
 
     def _make_checkpointer(self, files: CheckpointFiles) -> Checkpointer:
         checkpointer = Checkpointer(
@@ -181,12 +181,13 @@ class Relay:
             interval=self.config.window.checkpoint,
             clock=self._clock,
             loss_log=self.loss_log,
+            head=lambda window, forgotten: encode_head(window, host=self.namer.host, forgotten=forgotten),
             parts=self.spool.parts,
         )
         self._closing.push_async_callback(checkpointer.close)
         return checkpointer
 
-    async def _restore(self, owed: Owed, files: CheckpointFiles) -> None:
+    async def _restore(self, owed: Owed, files: CheckpointFiles, checkpointer: Checkpointer) -> None:
         recovery = Recovery(
             hotpath=self.hotpath,
             make_hotpath=lambda: make_hotpath(self.hotpath.name, **self.ingest.settings.limits()),
@@ -195,8 +196,9 @@ class Relay:
             ledger=self.ledger,
             loss_log=self.loss_log,
             files=files,
+            on_forgotten=checkpointer.forget,
         )
-        await recovery.restore(owed, await self.spool.state("gauges") or b"")
+        await recovery.restore(owed)
 
     def _make_status(self) -> Status:
         return Status(

@@ -57,6 +57,7 @@ CODES: Final[dict[str, str]] = {
     "RLY410": "The spool is filling, or full: then the oldest windows are dropped.",
     "RLY411": "The disk refuses writes; what is not yet on it lives in memory until it does.",
     "RLY412": "A file of the state directory is damaged or of a newer version; it was set aside.",
+    "RLY413": "The state directory is of another host; its open window and gauges are not used.",
     "RLY501": "The worker died and another one was started; or workers keep dying, or the supervisor is gone.",
     "RLY502": "A reload, a replacement or a bad file was refused; what runs is unchanged.",
     "RLY900": "The native hot path is not installed; the Python one runs.",
@@ -89,6 +90,7 @@ DROPPED_SAMPLES: Final = (
     "name_collision",
     "stop_without_state",
     "forgotten",
+    "other_host",
 )
 """Why a sample that was accepted is lost."""
 DROPPED_POINTS: Final = (

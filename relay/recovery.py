@@ -9,21 +9,27 @@ the deltas of gauges wait for their base.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from relay.window.ids import is_over, is_plausible
+from relay.hotpath import partial
+from relay.window.ids import is_over, is_plausible, is_recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from relay.delivery.checkpoint import CheckpointFiles, Found
+    from relay.delivery.spool import Spool
     from relay.hotpath.choose import HotPath
+    from relay.model import Series
     from relay.naming import Namer
     from relay.telemetry import Ledger, LossLog
     from relay.window.closer import Closer
+
+FOREIGN: Final = "RLY413 the state directory is of another host"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,14 +41,41 @@ class Owed:
     the clock has gone back since then; joined, the older one would come back with the next start."""
     open: Found | None
     """Opens again; also one of a clock that was not set, which gets the id of the moment at which it is."""
+    foreign: tuple[Found, ...] = ()
+    """Those of another host, in a directory that was copied or moved: that host sends them, or has sent them."""
+    stored_by: str = ""
+    """The host that stored the last window, if it is another one."""
+    gauges: bytes = b""
+    """Bases as they were stored with the last window."""
+    recorded: bool = True
+    """There is a record of this host's last window."""
 
     @classmethod
-    async def find(
-        cls, files: CheckpointFiles | None, committed: Collection[int], *, wall: float, seconds: int
-    ) -> Owed:
-        """Look into the state directory, if there is one; what is committed is removed."""
-        found = await asyncio.to_thread(files.load, committed) if files else []
-        return cls.sort(found, wall=wall, seconds=seconds)
+    async def find(cls, files: CheckpointFiles | None, spool: Spool, *, host: str, wall: float, seconds: int) -> Owed:
+        """Look into the state directory, if there is one; remove what is committed, or another host's.
+
+        Args:
+            files: of the state directory.
+            spool: what is stored there.
+            host: of this relay.
+            wall: now.
+            seconds: of a window.
+        """
+        stored_by = (await spool.state("host") or b"").decode() or host
+        found = await asyncio.to_thread(files.load, spool.committed) if files else []
+        foreign = tuple(one for one in found if (partial.host_of(one.frames) or stored_by) != host)
+        if files and foreign:
+            with suppress(OSError):
+                await asyncio.to_thread(files.drop, [one.window for one in foreign])
+        owed = cls.sort([one for one in found if one not in foreign], wall=wall, seconds=seconds)
+        is_ours = stored_by == host and not foreign
+        return replace(
+            owed,
+            foreign=foreign,
+            stored_by="" if stored_by == host else stored_by,
+            gauges=await spool.state("gauges") or b"",
+            recorded=is_ours and is_recorded([*spool.committed, *owed.windows], wall, seconds),
+        )
 
     @classmethod
     def sort(cls, found: Sequence[Found], *, wall: float, seconds: int) -> Owed:
@@ -73,27 +106,29 @@ class Recovery:
     ledger: Ledger
     loss_log: LossLog
     files: CheckpointFiles
+    on_forgotten: Callable[[int, Collection[Series]], None] = lambda _, __: None
+    """The open window's file must go on to say what was deleted."""
 
-    async def restore(self, owed: Owed, gauges: bytes) -> None:
-        """Bring everything back.
-
-        Args:
-            owed: checkpoints.
-            gauges: bases as they were stored with the last committed window.
-        """
+    async def restore(self, owed: Owed) -> None:
+        """Bring everything back that is this host's."""
+        self._drop(owed)
+        gauges = b"" if owed.stored_by else owed.gauges
         for found in owed.over:
             side = self.make_hotpath()
             side.open_window(found.window)
-            await self._recover(side, found)
-            side.merge(gauges)
+            await self._recover(side, found, gauges)
             gauges = b"".join(side.export_gauges())
             await self._close(side)
         if owed.open:
-            await self._recover(self.hotpath, owed.open)
-        self.hotpath.merge(gauges)
+            await self._recover(self.hotpath, owed.open, gauges)
+        else:
+            self.hotpath.merge(gauges)
 
-    async def _recover(self, hotpath: HotPath, found: Found) -> None:
-        """Restore one window; a file that is damaged in places is kept beside the one that will be written anew."""
+    async def _recover(self, hotpath: HotPath, found: Found, gauges: bytes) -> None:
+        """Restore one window, then the bases from before it, but for what was deleted while it was open.
+
+        A file that is damaged in places is kept beside the one that will be written anew.
+        """
         before = hotpath.tally().samples_accepted
         recovery = hotpath.recover(found.frames)
         self.namer.learn(recovery.owners)
@@ -102,6 +137,25 @@ class Recovery:
         if recovery.damaged:
             kept = await asyncio.to_thread(self.files.set_aside, found.window)
             self.loss_log.warn("RLY412 checkpoint damaged, what could be read is recovered", reason=kept.name)
+        hotpath.merge(gauges)
+        hotpath.forget(recovery.forgotten)
+        if hotpath is self.hotpath and recovery.forgotten:
+            self.on_forgotten(found.window, recovery.forgotten)
+
+    def _drop(self, owed: Owed) -> None:
+        """Count what is another host's, and say so."""
+        for found in owed.foreign:
+            side = self.make_hotpath()
+            side.recover(found.frames)
+            samples = side.tally().samples_accepted
+            self.ledger.samples_recovered += samples
+            self.ledger.samples_dropped["other_host"] += samples
+            host = partial.host_of(found.frames) or owed.stored_by
+            event = f"{FOREIGN}, an open window is dropped"
+            self.loss_log.warn(event, reason=host, window=found.window, samples=samples)
+        if owed.stored_by:
+            gauges = sum(len(frame.gauges) for frame in partial.decode_frames(owed.gauges)[0])
+            self.loss_log.warn(f"{FOREIGN}, its gauges are dropped", reason=owed.stored_by, gauges=gauges)
 
     async def _close(self, side: HotPath) -> None:
         """Count what the side path holds as accepted, and close its window; there is no await in between."""

@@ -175,5 +175,7 @@ class Status:
 
     def forget(self, series: Collection[Series]) -> None:
         """Delete everything that is kept of series: in the open window, the bases of gauges, zeros."""
-        self.ingest.hotpath.forget(series)
+        found = self.ingest.hotpath.forget(series)
+        if found and self.checkpointer:
+            self.checkpointer.forget(self.closer.open_id, found)
         self.idle.forget(series)

@@ -59,7 +59,7 @@ class Ledger:
         self.samples_closing = 0
         """Stock: samples of windows handed out by the hot path and not yet stored."""
         self.samples_dropped: Counter[str] = Counter()
-        """name_collision, stop_without_state; what the hot path drops is in its tally."""
+        """name_collision, stop_without_state, other_host; what the hot path drops is in its tally."""
         self.points_created = 0
         self.points_recovered = 0
         """Found in the spool at start."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from structlog.testing import capture_logs
 
 from relay.delivery.batcher import pack
 from relay.delivery.checkpoint import CheckpointFiles, Found
+from relay.hotpath.partial import encode_head
 from relay.jdcloud.points import BODY_HEAD, BODY_TAIL, PointEncoder
 from relay.model import Identity, Kind
 from relay.naming import Namer
@@ -16,6 +19,7 @@ from relay.telemetry import Ledger, LossLog
 from relay.window.closer import Closer
 from tests.support import hotpath
 from tests.support.hotpath import exported, make
+from tests.support.spool import open_spool
 
 MINUTE = 1_764_000_000
 
@@ -101,7 +105,7 @@ async def test_an_open_window_goes_on(tmp_path, clock, name):
     before.feed(b"hits:2|c", b"load:5|g")
     after, owed = restarted(tmp_path, clock, name, before.checkpoint())
     with capture_logs() as said:
-        await after.recovery.restore(owed, b"")
+        await after.recovery.restore(owed)
     assert said == [{"event": "window recovered", "log_level": "info", "window": MINUTE, "samples": 2}]
     after.feed(b"hits:3|c", b"load:+1|g")
     assert after.closer.open_id == MINUTE
@@ -122,7 +126,7 @@ async def test_a_window_that_is_over_closes_at_once_under_its_own_id(tmp_path, c
     clock.advance(7200)
     after, owed = restarted(tmp_path, clock, name, first, before.checkpoint())
     after.hotpath.feed(b"hits:50|c\nload:+1|g", clock.wall())
-    await after.recovery.restore(owed, b"")
+    await after.recovery.restore(owed)
     assert {window: body.count(b'"metric":"hits"') for window, body in after.spool.windows.items()} == {
         MINUTE: 1,
         MINUTE + 60: 1,
@@ -143,7 +147,7 @@ async def test_stored_bases_yield_to_newer_ones(tmp_path, clock, name):
     before.feed(b"load:9|g")
     clock.advance(61)
     after, owed = restarted(tmp_path, clock, name, before.checkpoint())
-    await after.recovery.restore(owed, gauges)
+    await after.recovery.restore(replace(owed, gauges=gauges))
     after.feed(b"load:+1|g", b"other:+1|g")
     rows = {series.metric: rollup.last for part in after.hotpath.snapshot() for series, rollup in part}
     assert rows == {"load": 10, "other": 2}
@@ -153,7 +157,7 @@ async def test_a_name_keeps_its_class(tmp_path, clock, name):
     before = House(tmp_path, clock, name=name)
     before.feed(b"x:1|c", b"x:1|ms")
     after, owed = restarted(tmp_path, clock, name, before.checkpoint())
-    await after.recovery.restore(owed, b"")
+    await after.recovery.restore(owed)
     assert after.namer.resolve(Identity(b"x", Kind.TIMER, b"")).series.metric == "x.timer"
 
 
@@ -163,10 +167,71 @@ async def test_damage_is_set_aside_and_the_rest_comes_back(tmp_path, clock, name
     found = Found(window=MINUTE, frames=before.checkpoint().frames + b"torn")
     CheckpointFiles(tmp_path).replace(MINUTE, [found.frames])
     after, owed = restarted(tmp_path, clock, name, found)
-    await after.recovery.restore(owed, b"")
+    await after.recovery.restore(owed)
     assert after.hotpath.tally().samples_open == 1
     [kept] = tmp_path.glob("*.damaged-*")
     assert kept.read_bytes() == found.frames
+
+
+async def test_what_was_deleted_does_not_come_back(tmp_path, clock, name):
+    """Neither what the open window has of it, nor the base of a gauge from before; unless it was received again."""
+    before = House(tmp_path, clock, name=name)
+    before.feed(b"gone:100|c", b"load:5|g", b"again:7|g", b"idle:3|g", b"stays:1|g")
+    stored = b"".join(before.hotpath.export_gauges())
+    series = [series for part in before.hotpath.gauges() for series, _ in part]
+    deleted = [one for one in series if one.metric != "stays"] + before.hotpath.list_series(0, 1)
+    before.hotpath.forget(deleted)
+    before.feed(b"again:2|g")
+    frames = encode_head(MINUTE, host="h", forgotten=deleted) + exported(before.hotpath)
+    after, owed = restarted(tmp_path, clock, name, Found(window=MINUTE, frames=frames))
+    await after.recovery.restore(replace(owed, gauges=stored))
+    assert {series.metric: value for part in after.hotpath.gauges() for series, value in part} == {
+        "stays": 1,
+        "again": 2,
+    }
+    assert not [series for series in after.hotpath.list_series(0, 100) if series.metric == "gone"]
+
+
+async def found_by(tmp_path, clock, *, host):
+    spool = await open_spool(tmp_path)
+    owed = await Owed.find(CheckpointFiles(tmp_path), spool, host=host, wall=clock.wall(), seconds=60)
+    await spool.close()
+    return owed
+
+
+async def test_another_hosts_window_and_gauges_are_not_used(tmp_path, clock, name):
+    before = House(tmp_path, clock, name=name)
+    before.feed(b"hits:2|c", b"load:5|g")
+    stored = b"".join(before.hotpath.export_gauges())
+    spool = await open_spool(tmp_path)
+    await spool.store(MINUTE - 60, [], {"gauges": stored, "host": b"h"})
+    await spool.close()
+    files = CheckpointFiles(tmp_path)
+    files.replace(MINUTE, [encode_head(MINUTE, host="h"), exported(before.hotpath)])
+    ours = await found_by(tmp_path, clock, host="h")
+    assert (ours.resume, ours.foreign, ours.recorded) == (MINUTE, (), True)
+    other = await found_by(tmp_path, clock, host="other")
+    assert (other.resume, other.over, other.recorded, files.windows()) == (None, (), False, [])
+    after = House(tmp_path, clock, name=name, resume=other.resume)
+    with capture_logs() as said:
+        await after.recovery.restore(other)
+    assert (after.ledger.samples_recovered, after.ledger.samples_dropped) == (2, {"other_host": 2})
+    assert [(event["reason"], event.get("samples"), event.get("gauges")) for event in said] == [
+        ("h", 2, None),
+        ("h", None, 1),
+    ]
+    assert not [part for part in after.hotpath.gauges() if part]
+
+
+async def test_a_checkpoint_says_itself_whose_it_is(tmp_path, clock, name):
+    """The database was set aside, or is of an older release: the file of the window is all that is known."""
+    files = CheckpointFiles(tmp_path)
+    before = House(tmp_path, clock, name=name)
+    before.feed(b"hits:2|c")
+    files.replace(MINUTE, [encode_head(MINUTE, host="h"), exported(before.hotpath)])
+    assert [one.window for one in (await found_by(tmp_path, clock, host="other")).foreign] == [MINUTE]
+    files.replace(MINUTE, [exported(before.hotpath)])
+    assert (await found_by(tmp_path, clock, host="other")).resume == MINUTE
 
 
 def test_owed_windows_are_sorted_by_the_clock():
@@ -191,7 +256,7 @@ async def test_of_two_windows_that_are_not_over_the_older_one_is_closed(tmp_path
     await before.closer.close()
     before.feed(b"hits:3|c")
     after, owed = restarted(tmp_path, clock, name, first, before.checkpoint())
-    await after.recovery.restore(owed, b"")
+    await after.recovery.restore(owed)
     assert after.spool.windows.keys() == {MINUTE}
     assert after.closer.open_id == MINUTE + 60
     assert after.hotpath.tally().samples_open == 1

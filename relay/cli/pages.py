@@ -250,6 +250,13 @@ RLY412
 > After a look, remove the file that was set aside; after a downgrade, go back to the newer release to send what is in
   it.
 
+RLY413
+? The state directory, or the disk it is on, was copied from another machine or container.
+? [tags] host was changed, or the host has another name since the last run.
+> Nothing needs to be done: requests that wait are sent as they are, the open window of the other host is dropped and
+  counted (other_host), and its gauges do not repeat here.
+> Give each relay a state directory of its own; one that moves to another machine keeps its [tags] host.
+
 RLY501
 ? The worker was killed, most often because a limit on memory was reached: see `dmesg` or the container's events.
 ? A mistake of the relay itself: the log has its traceback.

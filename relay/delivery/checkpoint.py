@@ -5,9 +5,10 @@ record of a series counts (partial.py). The name says whose window it is: when t
 another id, the file is renamed. A file that has grown to twice its live size is written anew. Whoever commits a window
 need not know of its file: it is void because the id is committed, and removed a moment later.
 
-What a failed write missed is in the next one, which writes everything. Until the disk takes a file that means nothing,
-no checkpoint is tried: a window of which the disk holds nothing may leave from memory (parts.py), and would not be
-allowed to any more. Not known here: what is in a frame.
+A file begins with its head: whose it is, and which series were deleted since the window opened. A deletion is in the
+next save, which writes everything. What a failed write missed is in the next one, too. Until the disk takes a file that
+means nothing, no checkpoint is tried: a window of which the disk holds nothing may leave from memory (parts.py), and
+would not be allowed to any more. Not known here: what is in a frame.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ from relay.delivery.spool_writer import STALL
 from relay.pacing import paced
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from relay.clock import Clock
+    from relay.model import Series
     from relay.telemetry import LossLog
 
 T = TypeVar("T")
@@ -57,7 +59,7 @@ class HotPath(Protocol):
     """What is written."""
 
     def export(self, *, changed: bool = False) -> Iterator[tuple[int, bytes]]:
-        """Yield (window id, frame); an empty frame only lets others run."""
+        """Yield (id of the open window, frame), at least once; an empty frame only lets others run."""
         ...
 
 
@@ -162,6 +164,7 @@ class Checkpointer:
         interval: float,
         clock: Clock,
         loss_log: LossLog,
+        head: Callable[[int, Collection[Series]], bytes] = lambda _, __: b"",
         parts: Parts | None = None,
     ) -> None:
         self._files = files
@@ -169,6 +172,10 @@ class Checkpointer:
         self._void = void
         """Tells which windows have another way to the cloud: from the spool, or from memory."""
         self._parts = parts or Parts()
+        self._head = head
+        """Makes the head of a window's file, of what was deleted from it."""
+        self._forgotten: tuple[int, dict[Series, None]] = (0, {})
+        """The window that was open, and what was deleted since then."""
         self._shortest = interval
         self._clock = clock
         self._loss_log = loss_log
@@ -211,6 +218,7 @@ class Checkpointer:
         async with self._busy:
             await self.drop_void()  # first: it needs no space, and a full disk takes nothing more
             tried: list[int] = []
+            forgotten = self._forgotten
             try:
                 if self._failing:
                     await self._run(self._files.probe)
@@ -218,7 +226,7 @@ class Checkpointer:
             except OSError as error:
                 await self._refused(error, tried)
                 return False
-            self._failing, self._complete = False, True
+            self._failing, self._complete = False, self._forgotten is forgotten
             self._pace(written)
             return True
 
@@ -229,6 +237,12 @@ class Checkpointer:
             with suppress(OSError):
                 await self._run(self._files.drop, void)
                 self._parts.remove(void)
+
+    def forget(self, window: int, series: Iterable[Series]) -> None:
+        """Let the open window's file say that series were deleted, from the next save on."""
+        known = self._forgotten[1] if self._forgotten[0] == window else {}
+        self._forgotten = (window, {**known, **dict.fromkeys(series)})
+        self._complete = False
 
     async def move(self, window: int, to: int) -> bool:
         """Go ahead of the open window to another id, which it takes in the same step of the loop as this returns.
@@ -253,6 +267,8 @@ class Checkpointer:
                 return False
             self._parts.add(to)
             await self._run(self._files.move, window, to)
+            if self._forgotten[0] == window:
+                self._forgotten = (to, self._forgotten[1])
             self._parts.remove([window])
         return True
 
@@ -267,12 +283,13 @@ class Checkpointer:
         whole = whole and len(frames) == 1  # else the first window ended before all of it was seen: add to it
         written = 0
         for window, parts in frames.items():
-            if not parts or window in self._void():
-                continue
             is_first = window not in self._parts
+            forgotten = self._forgotten[1] if self._forgotten[0] == window and (whole or is_first) else {}
+            if not (parts or forgotten) or window in self._void():
+                continue
             tried.extend([window] * is_first)
             self._parts.add(window)
-            await self._store(window, parts, anew=whole or is_first)
+            await self._store(window, parts, forgotten, anew=whole or is_first)
             written += sum(map(len, parts))
         return written
 
@@ -300,8 +317,10 @@ class Checkpointer:
                 return
             yield frame
 
-    async def _store(self, window: int, parts: list[bytes], *, anew: bool) -> None:
+    async def _store(self, window: int, parts: list[bytes], forgotten: Collection[Series], *, anew: bool) -> None:
         """Write one window's frames; only the first make its file: one that was removed is not written by halves."""
+        if anew:
+            parts = [self._head(window, forgotten), *parts]
         self._size = await self._run(self._files.replace if anew else self._files.append, window, parts)
         self._live = self._size if anew else self._live if window == self._window else 0
         self._window = window

@@ -98,6 +98,8 @@ class Frame(msgspec.Struct, frozen=True, array_like=True):
     window: int
     rollups: list[RollupRecord] = []
     gauges: list[GaugeRecord] = []
+    host: str = ""
+    """Whose it is: of the first frame of a checkpoint, and absent in files of older releases."""
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -121,10 +123,29 @@ def wrap(payload: bytes) -> bytes:
     return _HEADER.pack(MAGIC, len(payload), xxhash.xxh3_64_intdigest(payload)) + payload
 
 
+def encode_head(window: int, *, host: str, forgotten: Iterable[Series] = ()) -> bytes:
+    """Return what a checkpoint begins with.
+
+    Args:
+        window: its id.
+        host: whose series are in it.
+        forgotten: series that were deleted. A record without samples says so; one that comes later supersedes it.
+    """
+    records = [to_record(series, Cell(series.kind)) for series in forgotten]
+    frames = [Frame(window, rollups=chunk) for chunk in chunks(records)]
+    return b"".join(map(encode_frame, [Frame(window, host=host), *frames]))
+
+
+def host_of(stored: bytes) -> str:
+    """Return whose a checkpoint is; "" if it does not say."""
+    frames = (_decode(stored, payload) for payload in _find_payloads(stored)[0])
+    return next((frame.host for frame in frames if frame and frame.host), "")
+
+
 def export_cells(
     window: int, cells: Mapping[Series, Cell], *, changed: bool, now: float
 ) -> Iterator[tuple[int, bytes]]:
-    """Yield the cells of a window as (window id, frame); an empty frame only lets others run.
+    """Yield the cells of a window as (window id, frame), at least once; an empty frame only lets others run.
 
     Args:
         window: its id.
@@ -132,7 +153,7 @@ def export_cells(
         changed: only those that changed since they were last exported.
         now: receive time of what is pending.
     """
-    for chunk in chunks(list(cells.items())):
+    for chunk in chunks(list(cells.items())) if cells else [[]]:
         records = [_export(series, cell, now) for series, cell in chunk if cell.has_news() or not changed]
         records = [record for record in records if record.samples]
         yield window, encode_frame(Frame(window, rollups=records)) if records else b""
@@ -203,17 +224,22 @@ class Recovery(NamedTuple):
     """Which class owned which bare name of which namespace."""
     damaged: int
     """Places that could not be read."""
+    forgotten: list[Series]
+    """Deleted, and not received again since then: what else is kept of them goes, too."""
 
 
 def recover(stored: bytes, restore: Callable[[RollupRecord], object]) -> Recovery:
     """Restore the newest record of each series of a checkpoint."""
     checkpoint = Checkpoint(stored)
-    owners = []
+    owners, forgotten = [], []
     for record in checkpoint:
+        if not record.samples:
+            forgotten.append(record.series())
+            continue
         restore(record)
         if not record.derived:
             owners.append((record.metric, record.kind, record.namespace))
-    return Recovery(owners, checkpoint.damaged)
+    return Recovery(owners, checkpoint.damaged, forgotten)
 
 
 _Payload = tuple[int, int]

@@ -114,6 +114,11 @@ class Namer:
         metric = limits.fit(f"{self._reserved}.overflow", f".{kind}")
         return Series(metric, self._overflow_dimensions({}), kind)
 
+    @property
+    def host(self) -> str:
+        """What series without a tag `host` of their own have as that."""
+        return self._defaults.get("host", "")
+
     def export_classes(self) -> bytes:
         """Return which class owns which bare name, for the state directory."""
         return self._classes.export()

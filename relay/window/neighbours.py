@@ -51,6 +51,11 @@ class Namer(Protocol):
         """Answer for one identity."""
         ...
 
+    @property
+    def host(self) -> str:
+        """Whose series they are."""
+        ...
+
     def export_classes(self) -> bytes:
         """Which class owns which bare name."""
         ...

@@ -13,7 +13,7 @@ from relay.pacing import paced
 from relay.window.neighbours import Closed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 
     from relay.clock import Clock
     from relay.model import Batch, ClosedWindow, Point
@@ -40,7 +40,7 @@ class Storing:
 
     Args:
         pack: makes batches of points.
-        classes: returns which class owns which bare name.
+        state: returns what is stored with a window beside gauges.
         between: lets others run between two slices.
     """
 
@@ -51,7 +51,7 @@ class Storing:
         spool: Spool,
         ledger: Ledger,
         clock: Clock,
-        classes: Callable[[], bytes],
+        state: Callable[[], Mapping[str, bytes]],
         on_closed: Callable[[Closed], None],
         between: Callable[[], Awaitable[None]],
     ) -> None:
@@ -59,7 +59,7 @@ class Storing:
         self._spool = spool
         self._ledger = ledger
         self._clock = clock
-        self._classes = classes
+        self._state = state
         self._on_closed = on_closed
         self._between = between
         self._left: deque[Left] = deque()
@@ -90,7 +90,7 @@ class Storing:
             pass
         batches = [batch async for batch in self._paced(self._pack(encoding, window.start))]
         gauges = b"".join([frame async for frame in self._paced(left.hotpath.export_gauges())])
-        await self._spool.store(window.start, batches, {"gauges": gauges, "classes": self._classes()})
+        await self._spool.store(window.start, batches, {"gauges": gauges, **self._state()})
         self._left.popleft()
         self._account(window, encoding)
         now = self._clock.monotonic()

@@ -35,6 +35,7 @@ class Kept:
             interval=interval,
             clock=clock,
             loss_log=LossLog(clock),
+            head=lambda window, forgotten: partial.encode_head(window, host="h", forgotten=forgotten),
             parts=self.parts,
         )
 
@@ -64,6 +65,47 @@ async def test_what_was_fed_is_on_disk_after_each_time(kept):
     assert await kept.checkpointer.save()
     assert kept.stored() == {START: {"a": 2, "b": 1, "c": 1}}
     assert kept.files.path(START).stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_deletion_is_in_the_next_save(kept):
+    """Also of the last series of the window, and of one that was saved again while the save was under way."""
+    kept.feed(b"a:1|c", b"b:1|c")
+    await kept.checkpointer.save()
+    for metric, left in (("a", {"a": 0, "b": 1}), ("b", {"a": 0, "b": 0})):
+        deleted = [one for one in kept.hotpath.list_series(0, 9) if one.metric == metric]
+        kept.checkpointer.forget(START, kept.hotpath.forget(deleted))
+        await kept.checkpointer.save()
+        assert kept.stored() == {START: left}
+    kept.feed(b"a:5|c")
+    await kept.checkpointer.save()
+    assert kept.stored() == {START: {"a": 1, "b": 0}}
+    await kept.checkpointer.save(everything=True)
+    assert kept.stored() == {START: {"a": 1, "b": 0}}
+
+
+async def test_a_deletion_during_a_save_is_in_the_one_after_it(kept):
+    kept.feed(b"a:1|c")
+    await kept.checkpointer.save()
+    kept.feed(b"a:1|c")
+    saving = asyncio.create_task(kept.checkpointer.save())
+    await asyncio.sleep(0)
+    kept.checkpointer.forget(START, kept.hotpath.forget(kept.hotpath.list_series(0, 9)))
+    await saving
+    await kept.checkpointer.save()
+    assert kept.stored() == {START: {"a": 0}}
+
+
+async def test_a_deletion_belongs_to_the_window_that_was_open(kept):
+    """A base that was stored with it is of after the deletion."""
+    kept.feed(b"a:1|c")
+    kept.checkpointer.forget(START, kept.hotpath.forget(kept.hotpath.list_series(0, 9)))
+    kept.hotpath.close_window(START + 60)
+    kept.hotpath.closed_window()
+    kept.void.add(START)
+    kept.feed(b"b:1|c")
+    for _ in range(2):
+        await kept.checkpointer.save(everything=True)
+        assert kept.stored() == {START + 60: {"b": 1}}
 
 
 async def test_a_committed_window_is_void_and_its_file_goes(kept):

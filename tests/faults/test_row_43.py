@@ -101,3 +101,39 @@ async def test_row_43_committed_ids_ahead_of_the_clock_are_told(start, emulator,
     assert emulator.points("web.hits")[0]["timestamp"] == opens
     assert (await asyncio.to_thread(readiness, relay))[0] == 200
     figure(43, "30 s of committed ids ahead: told, not ready, sent under the first free id")
+
+
+async def test_row_43_a_copied_state_directory(start, emulator, figure, tmp_path):
+    """The copy of a machine, with its disk, runs beside it under another name."""
+    first = start(WINDOW_SECONDS=str(SECONDS), WINDOW_IDLE_GAUGES="keep", WINDOW_CHECKPOINT="100ms", TAGS="host=A")
+    await edge()
+    first.send(b"load:10|g")
+    await emulator_has(emulator, "load", 10, within=4 * SECONDS)
+    await edge()
+    first.send(b"hits:3|c")
+    await first.wait_for(relay_accepted_lines_total=2)
+    await asyncio.sleep(1)
+    shutil.copytree(tmp_path / "state", tmp_path / "copy")
+    ports = {"LISTEN_UDP": "127.0.0.1:0", "ADMIN_LISTEN": "127.0.0.1:0"}
+    copy = start(
+        WINDOW_SECONDS=str(SECONDS),
+        WINDOW_IDLE_GAUGES="keep",
+        SPOOL_PATH=str(tmp_path / "copy"),
+        TAGS="host=B",
+        **ports,
+    )
+    metrics = await copy.wait_for(**{'relay_dropped_samples_total{reason="other_host"}': 1})
+    assert metrics["relay_ledger_imbalance"] == 0
+    dropped = {event["event"] for event in copy.events() if event["event"].startswith("RLY413")}
+    assert len(dropped) == 2
+    first.send(b"load:20|g\nhits:4|c")
+    await copy.wait_for(relay_windows_closed_total=2)
+    await emulator_has(emulator, "hits", 7, within=4 * SECONDS)
+    assert await copy.stop() == 0
+    keys = [
+        (point["metric"], str(point["dimensions"]), point["timestamp"], str(point["values"]))
+        for point in emulator.received
+    ]
+    assert len(set(keys)) == len({key[:3] for key in keys}), "no key has two values"
+    assert {point["dimensions"]["host"] for point in emulator.received} == {"A"}
+    figure(43, "a copied state directory: its open window and gauges are dropped, counted, told")

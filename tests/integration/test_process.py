@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import socket
 import subprocess
 import sys
 
-from tests.support.relay import environment, relay_process
+from tests.support.relay import environment, free_port, relay_process
 from tests.support.state import recorded
 
 
@@ -87,6 +89,35 @@ async def test_a_restart_within_a_minute_never_sends_a_second_value(emulator, tm
         assert metrics['relay_samples_total{state="accepted"}'] == 2
         await relay.stop()
     assert checkpoint.exists()
+
+
+async def test_what_was_deleted_does_not_come_back_after_a_kill(emulator, tmp_path):
+    """A deletion is on disk as soon as a sample is."""
+    port = f"127.0.0.1:{free_port(socket.SOCK_STREAM)}"
+    env = environment(
+        emulator.url, recorded(tmp_path), WINDOW_SECONDS="3600", WINDOW_CHECKPOINT="100ms", ADMIN_LISTEN=port
+    )
+    with relay_process(env, tmp_path / "log") as relay:
+        relay.send(b"del.c:100|c\nstay.c:1|c\ndel.g:5|g")
+        await relay.wait_for(**{'relay_samples{state="open"}': 3})
+        await asyncio.sleep(0.5)  # some checkpoints
+        for command in (b"delcounters del.c\n", b"delgauges del.g\n"):
+            await asyncio.to_thread(console, relay, command)
+        await relay.wait_for(**{'relay_dropped_samples_total{reason="forgotten"}': 2})
+        await asyncio.sleep(0.5)
+        await relay.gone(relay.signal_worker(signal.SIGKILL))
+        metrics = await relay.wait_for(**{'relay_samples{state="open"}': 1})
+        assert metrics['relay_samples{state="open"}'] == 1
+        assert await relay.stop() == 0
+    assert {point["metric"] for point in emulator.received} == {"stay.c"}
+
+
+def console(relay, command: bytes) -> None:
+    """Ask the port of statsd's console."""
+    host, _, port = relay.admin.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(command)
+        connection.recv(4096)
 
 
 async def test_without_a_state_directory_a_loss_is_counted_and_said(emulator, tmp_path):

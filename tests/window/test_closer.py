@@ -147,6 +147,8 @@ SERIES = Series("hits", (("host", "h"),), Kind.COUNTER)
 
 
 class NameIt:
+    host = "h"
+
     def resolve(self, identity):
         return Resolution(SERIES, SERIES)
 
@@ -179,7 +181,7 @@ class Committed:
         self.committed = set()
 
     async def store(self, window, batches, state):
-        assert state == {"gauges": b"g", "classes": b"c"}
+        assert state == {"gauges": b"g", "classes": b"c", "host": b"h"}
         self.stored.append((window, [batch.body for batch in batches]))
         self.committed.add(window)
 
