@@ -12,14 +12,15 @@ import click
 
 from relay.cli.new_file import write
 from relay.cli.wording import plural
-from relay.config.importers import BYTES_MOST, FORMATS, convert
-from relay.config.source import read_text
+from relay.config.importers import FORMATS, convert
+from relay.config.source import read_bytes
 from relay.errors import Problem
 
 if TYPE_CHECKING:
     from relay.config.importers.draft import Draft
     from relay.config.importers.recognise import Format
 
+_STDIN: Final = Path("-")
 _VERDICTS: Final = ("ok", "changed", "by hand", "dropped")
 
 
@@ -32,9 +33,11 @@ _VERDICTS: Final = ("ok", "changed", "by hand", "dropped")
 def import_(path: Path, output: Path | None, format_: Format | None, *, force: bool, as_json: bool) -> None:
     """Turn FILE (config.js of statsd/statsd, mapping.yml of statsd_exporter, gostatsd.toml, datadog.yaml) into ours.
 
-    Nothing in FILE is executed. What needs a person is in the report, by hand (RLY140); the result passes check anyway.
+    FILE may be - for standard input. Nothing in it is executed. What needs a person is in the report, by hand (RLY140);
+    the result passes check anyway.
     """
-    draft = convert(read_text(path, most=BYTES_MOST), source=str(path), format_=format_)
+    text, is_utf8 = _read(path)
+    draft = convert(text, source="standard input" if path == _STDIN else str(path), format_=format_, is_utf8=is_utf8)
     text = draft.toml()
     if output:
         write(output, text, is_private=draft.holds_secret, force=force)
@@ -45,6 +48,15 @@ def import_(path: Path, output: Path | None, format_: Format | None, *, force: b
     if draft.needs_person:
         # No exit code: the result can be used, as after warnings of `check`. A script that wants to know asks `--json`.
         click.echo(str(_by_hand(draft.needs_person, path)), err=True)
+
+
+def _read(path: Path) -> tuple[str, bool]:
+    """Return the text, and whether it is UTF-8."""
+    content = read_bytes(Path("/dev/stdin") if path == _STDIN else path)
+    try:
+        return content.decode(), True
+    except UnicodeDecodeError:
+        return content.decode(errors="replace"), False
 
 
 def _by_hand(count: int, path: Path) -> Problem:

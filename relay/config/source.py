@@ -90,25 +90,34 @@ def closest(word: str, known: Collection[str], form: str = "{}") -> str:
     return f"known: {', '.join(form.format(name) for name in sorted(known))}"
 
 
-def read_text(path: Path, *, most: int = _FILE_BYTES) -> str:
-    """Read a file of at most so many bytes.
+def read_text(path: Path) -> str:
+    """Read a configuration.
 
     Raises:
-        ConfigError: RLY103, it cannot be read, is longer, or is not text.
+        ConfigError: RLY103, it cannot be read, is too long, or is not text.
+    """
+    try:
+        return read_bytes(path).decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(Problem(code="RLY103", message=f"{path} is not UTF-8 text")) from error
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a file of at most 1 MiB.
+
+    Raises:
+        ConfigError: RLY103, it cannot be read, or is longer.
     """
     try:
         with path.open("rb") as file:
-            content = file.read(most + 1)
+            content = file.read(_FILE_BYTES + 1)
     except OSError as error:
         message = f"cannot read {path}: {error.strerror}"
         raise ConfigError(Problem(code="RLY103", message=message, fix="name a file that this user can read")) from error
-    if len(content) > most:
+    if len(content) > _FILE_BYTES:
         fix = "no configuration is so long: name another file"
-        raise ConfigError(Problem(code="RLY103", message=f"{path} is longer than {most} bytes", fix=fix))
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        raise ConfigError(Problem(code="RLY103", message=f"{path} is not UTF-8 text")) from error
+        raise ConfigError(Problem(code="RLY103", message=f"{path} is longer than {_FILE_BYTES} bytes", fix=fix))
+    return content
 
 
 def parse(path: Path, text: str) -> list[Setting]:

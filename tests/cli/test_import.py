@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,7 +96,7 @@ def test_errors_point_at_the_place(tmp_path):
     assert (done.returncode, done.stdout) == (78, "")
     assert done.stderr.splitlines()[:3] == [
         f"{path}:3:3 error RLY103  expected a comma before this",
-        "    3 |   address: '0.0.0.0'",
+        "    3 |   address",
         "      |   ^",
     ]
     assert call("import", path, "--from", "gostatsd").returncode == 78
@@ -111,6 +113,25 @@ def test_files_that_are_none(tmp_path):
     path.write_bytes(b"/" * 1_048_577)
     with pytest.raises(ConfigError, match="is longer than"):
         read_text(path)
+
+
+def test_standard_input_is_read_too():
+    command = [sys.executable, "-m", "relay", "import", "-"]
+    done = subprocess.run(command, input="{ port: 8130 }", capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("# From standard input (statsd/statsd)")
+    assert 'udp = ["0.0.0.0:8130"]' in done.stdout
+    done = subprocess.run(command, input="hello", capture_output=True, text=True, check=False)
+    assert done.returncode == 78
+    assert "RLY103  standard input: no configuration that is known" in done.stderr
+
+
+def test_a_comment_of_config_js_may_be_of_any_encoding(tmp_path):
+    path = tmp_path / "config.js"
+    path.write_bytes("{ port: 8130 /* für */ }".encode("latin-1"))
+    assert call("import", path).returncode == 0
+    path.write_bytes("mappings: [] # für\n".encode("latin-1"))
+    done = call("import", path)
+    assert (done.returncode, "is not UTF-8 text" in done.stderr) == (78, True)
 
 
 @pytest.mark.skipif(not has_node(), reason="no npm")

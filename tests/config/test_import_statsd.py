@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-import pytest
+import json
+from pathlib import Path
 
+import pytest
+import re2
+from hypothesis import given
+from hypothesis import settings as settings_of
+from hypothesis import strategies as st
+
+from relay.assembly import Uncounted, make_namer
 from relay.config.importers.hints import Variable, find_variable, is_hostname
-from tests.support.imports import by_hand, imported, of_text, said, settings
+from relay.config.loading import load
+from relay.model import Identity, Kind, Resolution
+from relay.naming.ruleset import Ruleset
+from tests.support.imports import by_hand, imported, of_text, said, settings, verdicts
 
 
 def test_config_js():
@@ -57,7 +68,7 @@ def test_what_comes_from_the_environment():
     assert 'to = "${OLD_HOST:-127.0.0.1}:8125"' in text
     assert 'listen = "127.0.0.1:${MGMT_PORT:-8126}"' in text
     assert settings(draft)["window.percentiles"] == [95]
-    assert by_hand(draft) == {2, 3, 4, 5, 7, 8, 9, 10}
+    assert by_hand(draft) == {2, 3, 4, 5, 7, 9, 10}
     assert "hunter2" not in text + "".join(map(str, draft.entries)), "a back end's password is nobody's business"
 
 
@@ -129,3 +140,110 @@ def test_host_names_in_expressions():
     assert is_hostname("require('os').hostname().split('.')[0]")
     assert is_hostname("os.hostname()")
     assert not is_hostname("hostnames[0]")
+
+
+def test_the_commonest_file_that_is_a_function_is_read():
+    draft = of_text(
+        "(function () { return { port: 8130, deleteIdleStats: true, backends: ['./backends/repeater'],"
+        " repeater: [{ host: '192.0.2.7', port: 8125 }] }; })();"
+    )
+    found = settings(draft)
+    assert (found["listen.udp"], found["window.idle_gauges"], found["tee"]) == (
+        ["0.0.0.0:8130"], "drop", ["192.0.2.7:8125"],
+    )  # fmt: skip
+    assert draft.needs_person == 0
+
+
+def test_nothing_is_said_of_defaults_while_a_part_is_not_read():
+    for text in ("{ port: 8130, ...require('./base') }", "if (x) { y() }\nmodule.exports = { port: 8130 }"):
+        draft = of_text(text)
+        assert [entry for entry in draft.entries if not entry.line] == []
+        assert said(draft, "defaults of the reference").startswith("by hand: ")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("deleteIdleStats: 'false'", {"window.idle_gauges": "drop"}),
+        ("deleteIdleStats: []", {"window.idle_gauges": "drop"}),
+        ("deleteIdleStats: ''", {"window.idle_gauges": "keep", "window.idle": "zero"}),
+        ("address_ipv6: {}", {"listen.udp": ["0.0.0.0:8125", "[::]:8125"]}),
+        ("flush_counts: 0", {"cloud.counter_values": "rate"}),
+        ("flush_counts: 'false'", {"cloud.counter_values": None}),
+        ("automaticConfigReload: 0", {"config.watch": False}),
+        ("debug: 'false'", {"log.level": "debug"}),
+    ],
+)
+def test_truths_are_those_of_javascript(options, expected):
+    found = settings(of_text(f"{{ port: 8125, {options} }}"))
+    assert {key: found.get(key) for key in expected} == expected
+
+
+def test_prefixes_that_the_reference_has_by_default_are_told():
+    draft = of_text("{ graphite: { legacyNamespace: false, globalPrefix: '', prefixTimer: 'time' } }")
+    assert {what: verdict for what, verdict in verdicts(draft).items() if "refix" in what} == {
+        "graphite.globalPrefix": "ok", "graphite.prefixTimer time": "ok", "graphite.prefixCounter counters": "changed",
+        "graphite.prefixGauge gauges": "changed", "graphite.prefixSet sets": "changed",
+    }  # fmt: skip
+
+
+KINDS = {Kind.COUNTER: "Counter", Kind.TIMER: "Timer", Kind.GAUGE: "Gauge", Kind.SET: "Set"}
+PREFIX = st.sampled_from([None, "", "a", "a.b", "x_"])
+
+
+@settings_of(max_examples=60, deadline=None)
+@given(
+    st.sampled_from([None, True, False]),
+    st.fixed_dictionaries({f"prefix{kind}": PREFIX for kind in KINDS.values()} | {"globalPrefix": PREFIX}),
+    st.sampled_from(["web.hits", "a"]),
+)
+def test_names_are_those_of_the_reference_or_the_report_says_changed(legacy, prefixes, name):
+    """The reference: prefix for all, prefix of the class, name, where legacyNamespace is false; else `stats`."""
+    given_ = {key: text for key, text in prefixes.items() if text is not None}
+    draft = of_text(json.dumps({"graphite": given_ | ({} if legacy is None else {"legacyNamespace": legacy})}))
+    told = verdicts(draft)
+    namer = make_namer(
+        load(Path("relay.toml"), {}, text=draft.toml()).config, Ruleset([], re2=re2), notices=Uncounted()
+    )
+    if legacy is not False:
+        assert told.get("graphite.legacyNamespace", told.get("graphite.legacyNamespace true")) == "changed"
+        return
+    for kind, word in KINDS.items():
+        parts = [prefixes["globalPrefix"], prefixes[f"prefix{word}"], name]
+        if None in parts:
+            assert any(what.startswith("graphite.") and verdict == "changed" for what, verdict in told.items())
+            continue
+        resolution = namer.resolve(Identity(name.encode(), kind, b""))
+        assert isinstance(resolution, Resolution)
+        assert resolution.series.metric.removesuffix(f".{kind}") == ".".join(filter(None, parts))
+
+
+def test_a_proxys_file_becomes_one_relay():
+    draft = of_text(
+        "{ nodes: [{host: '127.0.0.1', port: 8127, adminport: 8128}], host: '10.0.0.1', port: 8125,"
+        " udp_version: 'udp4', mgmt_port: 8126, forkCount: 4, checkInterval: 1000, cacheSize: 10000 }"
+    )
+    assert settings(draft)["listen.udp"] == ["10.0.0.1:8125"]
+    assert draft.needs_person == 0
+    assert said(draft, "nodes").startswith("dropped: of the proxy: one relay takes the place")
+    assert {"host 10.0.0.1", "forkCount 4", "checkInterval 1000"} <= verdicts(draft).keys()
+
+
+def test_a_server_that_is_an_expression_is_udp_and_work_for_a_person():
+    draft = of_text(
+        "{ server: './servers/' + (process.env.P || 'udp'), port: parseInt(process.env.PORT) || 8125,"
+        " address: '10.0.0.1' }"
+    )
+    assert 'udp = ["10.0.0.1:${PORT:-8125}"]' in draft.toml()
+    assert said(draft, "server").startswith("by hand: udp is written")
+    assert said(draft, "port").startswith("by hand: ${PORT:-8125}")
+
+
+def test_options_of_back_ends_go_with_them_and_every_other_has_a_line():
+    draft = of_text(
+        "{ backends: ['./backends/repeater', 'statsd-librato-backend', '@acme/redis-statsd'], librato: { email: 'x' },"
+        " redisHost: 'r', other: 1, repeater: [{ host: 'h', port: 1, ttl: 5 }] }"
+    )
+    told = verdicts(draft)
+    assert (told["librato"], told["redisHost"], told["other"]) == ("dropped", "dropped", "by hand")
+    assert told["repeater[0].ttl"] == "by hand"

@@ -95,7 +95,8 @@ def test_no_option_is_passed_over_in_silence(format_):
 
 @pytest.mark.parametrize("format_", FORMATS)
 def test_a_sign_of_a_gauge_means_what_it_meant_to_the_daemon(format_):
-    draft = of_text('{"nobody": 1}', format_)
+    known = {"statsd": "port", "statsd_exporter": "mappings", "gostatsd": "namespace", "datadog": "dogstatsd_port"}
+    draft = of_text(json.dumps({known[format_]: None}), format_)
     has_deltas = format_ in ("statsd", "statsd_exporter")
     assert settings(draft).get("listen.gauge_deltas", True) is has_deltas
     assert has_deltas or said(draft, "gauges with a sign").startswith("ok: listen.gauge_deltas = false")
@@ -118,7 +119,8 @@ def test_digits_without_an_end_are_no_duration_and_take_no_time():
         ("defaults:\n  ttl: 1m\n", "statsd_exporter"),
         ('{"mappings": []}', "statsd_exporter"),
         ("flush-interval = '1s'", "gostatsd"),
-        ("port = ", "gostatsd"),
+        ("port = ", None),
+        ("metrics-addr = ", "gostatsd"),
         ("api_key: x", "datadog"),
         ('{"dogstatsd_port": 1}', "datadog"),
         ("export DD_TAGS='a:b'", "datadog"),
@@ -167,8 +169,8 @@ def test_a_file_that_is_not_what_it_should_be(text, format_, line, column, messa
     assert message in problem.message
 
 
-def test_an_error_shows_no_secret_and_no_end_of_a_long_line():
-    for text, shown in (("{ a b }", "{ a b }"), ("{ password: 'x' y }", ""), (f"{{{' ' * 300}a b }}", "")):
+def test_an_error_shows_nothing_of_a_line_but_the_name_of_an_option():
+    for text, shown in (("{\n port: 'x' b }", " port"), ("{ password: 'x' y }", ""), ("{\n portx: 'x' y }", "")):
         with pytest.raises(ConfigError) as caught:
             of_text(text)
         assert caught.value.problems[0].text == shown

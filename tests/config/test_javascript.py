@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import subprocess
+import time
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -130,7 +131,9 @@ def test_forms_of_a_file(text):
         "1 ** 2",
         "typeof x === 'undefined'",
         "[1, 2].concat(3)",
-        "{ a: 1 }.a",
+        "{ a: 1 }.b()",
+        "[1, 2].length",
+        "function* () { yield 1 }",
         "{ a = 1 }",
     ],
 )
@@ -247,6 +250,17 @@ PIECES = [
     "'b'",
     "10",
     "module.exports",
+    "||",
+    "&&",
+    "??",
+    "?",
+    "(() => (",
+    "))()",
+    "(function (a) { return ",
+    "})(10)",
+    "Object.assign({}, ",
+    ".a",
+    "['b']",
 ]
 
 
@@ -279,6 +293,49 @@ def test_what_it_takes_for_constant_is_so_for_node_too():
     for source, expected in zip(sources, evaluated(sources), strict=True):
         assert "error" not in expected, (source, expected)
         assert json.loads(json.dumps(plain(read(source).config)), parse_int=float) == expected["value"], source
+
+
+LITERAL = "{ port: 8130, deleteIdleStats: true }"
+SPELLINGS = [
+    LITERAL, f"({LITERAL})", f"({LITERAL});", f"module.exports = {LITERAL}", f"exports = module.exports = {LITERAL}",
+    f"(function () {{ return {LITERAL}; }})();", f"(function () {{ return {LITERAL} }}())", f"(() => ({LITERAL}))()",
+    "(() => { 'use strict'; const port = 8130; return { port, deleteIdleStats: !0 } })()",
+    "(function (p) { return { port: p, deleteIdleStats: true } })(8130)", f"const c = {LITERAL}; module.exports = c",
+    f"var c = {LITERAL}\nc", f"function make() {{ return {LITERAL} }}\nmodule.exports = make()",
+    f"const make = (port) => ({{ ...{LITERAL}, port }}); module.exports = make(8130)",
+    f"Object.assign({{}}, {{ port: 1 }}, {LITERAL})", f"module.exports = Object.freeze({LITERAL})",
+    "JSON.parse('{\"port\": 8130, \"deleteIdleStats\": true}')", f"(0, {LITERAL})", f"true ? {LITERAL} : {{}}",
+    "{ port: null || 8130, deleteIdleStats: '' || true }", "({ 'port': 8e3 + 0x82, ['deleteIdleStats']: true })",
+    "(function () { const config = {}; config.port = 8130; config.deleteIdleStats = true; return config })()",
+    f"(function (root) {{ module.exports = {LITERAL} }})(this)",
+    f"const all = {{ live: {LITERAL} }}; module.exports = all.live",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("source", SPELLINGS)
+def test_a_literal_is_read_however_it_is_spelt(source):
+    module = read(source)
+    assert plain(module.config) == {"port": 8130, "deleteIdleStats": True}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "require('./base')", "module.exports = require('./base')", "(function () { if (x) { return { port: 1 } } })()",
+        "make()", "const f = () => f(); module.exports = f()", "if (x) { config = { port: 1 } }",
+        "process.env.X ? { port: 1 } : { port: 2 }",
+    ],
+)  # fmt: skip
+def test_what_comes_to_no_literal_is_an_error(source):
+    with pytest.raises(NotReadable, match=r"no object literal|more than 32 levels"):
+        read(source)
+
+
+def test_calls_of_calls_end():
+    functions = "".join(f"const f{n} = () => [f{n - 1}(), f{n - 1}(), f{n - 1}()];" for n in range(1, 9))
+    began = time.process_time()
+    read(f"const f0 = () => 1; {functions} module.exports = {{ port: f8() }}")
+    assert time.process_time() - began < 5
 
 
 def test_a_large_hostile_file_takes_no_longer_than_its_size():

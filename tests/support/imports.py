@@ -72,7 +72,8 @@ class Rules:
     def follow(
         self, name: str, tags: Mapping[str, str] = {}, kind: Kind = COUNTER
     ) -> tuple[str, dict[str, str]] | None:
-        """Return name and tags of a sample once the rules are followed; None if it is dropped."""
+        """Return name and tags of a sample once the rules are followed; None if it is dropped, or has no name left."""
         number, captures = self._rules.find(name, kind)
         effect = self._rules.effect(number)
-        return None if effect.drops else (effect.rename(name, captures), dict(effect.apply(tags, captures)))
+        metric = effect.rename(name, captures)
+        return None if effect.drops or not metric else (metric, dict(effect.apply(tags, captures)))

@@ -7,79 +7,128 @@ deploy/MIGRATING.md. No daemon's program is run, and no file of it is needed but
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, get_args
 
-from relay.config.importers import datadog, envtree, gostatsd, javascript, statsd, statsd_exporter, tomltree, yamltree
+from relay.config.importers import (
+    datadog,
+    datadog_profiles,
+    envtree,
+    gostatsd,
+    gostatsd_filters,
+    javascript,
+    statsd,
+    statsd_exporter,
+    tomltree,
+    yamltree,
+)
 from relay.config.importers.draft import Draft
-from relay.config.importers.recognise import Format, recognise
-from relay.config.importers.report import is_secret
+from relay.config.importers.recognise import Format, recognise, stranger
 from relay.config.importers.tree import Node, NotReadable
 from relay.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
-BYTES_MOST: Final = 1_048_576
-_SHOWN: Final = 200
-"""Characters of a line that an error shows."""
+_PART: Final = "give the part alone that is the configuration of the daemon"
+_NAME: Final = re.compile(r"([ ]*(?:- )?[\"']?)([A-Za-z_][\w-]*)")
+_OPTIONS: Final[dict[str, Collection[str]]] = {
+    "statsd": statsd.OPTIONS,
+    "statsd_exporter": {**statsd_exporter.DEFAULTS, **statsd_exporter.MAPPING},
+    "gostatsd": {**gostatsd.OPTIONS, **gostatsd_filters.OPTIONS},
+    "datadog": {**datadog.OPTIONS, **datadog_profiles.PROFILE, **datadog_profiles.MAPPING},
+}
 
 
-def convert(text: str, *, source: str, format_: Format | None = None) -> Draft:
+def convert(text: str, *, source: str, format_: Format | None = None, is_utf8: bool = True) -> Draft:
     """Turn a configuration into ours.
 
     Args:
         text: what is in the file.
         source: what the file is called, for the report.
         format_: whose it is; None: told from the text.
+        is_utf8: it was; if not, U+FFFD stands for what was none, as Node reads it. Other daemons refuse such a file.
 
     Raises:
-        ConfigError: RLY103, it cannot be read, or nobody's language is told from it.
+        ConfigError: RLY103, it cannot be read, or it is not that daemon's, or of none that is known.
     """
     found = format_ or recognise(text)
-    if found is None:
-        fix = f"say whose it is: --from {'|'.join(FORMATS)}"
-        raise ConfigError(Problem(code="RLY103", message=f"{source}: no configuration that is known", fix=fix))
+    if found is None or stranger(text):
+        raise ConfigError(_strange(text, source))
+    if not is_utf8 and found != "statsd":
+        raise ConfigError(Problem(code="RLY103", message=f"{source} is not UTF-8 text"))
     try:
         return _CONVERT[found](text, source).settle()
     except NotReadable as error:
-        raise ConfigError(_problem(error, text, source)) from error
+        raise ConfigError(_problem(error, text, source, found)) from error
 
 
-def _problem(error: NotReadable, text: str, source: str) -> Problem:
-    """Point at the place; the line itself is shown unless it may hold a secret, or the place is far out in it."""
+def _strange(text: str, source: str) -> Problem:
+    what = stranger(text)
+    message = f"{source}: {what or 'no configuration that is known'}"
+    return Problem(
+        code="RLY103", message=message, fix=_PART if what else f"say whose it is: --from {'|'.join(FORMATS)}"
+    )
+
+
+def _check_names(tree: Node, names: Collection[str], daemon: str) -> None:
+    """Refuse what has not one option of a daemon: a report of it would tell of defaults that nothing had."""
+    known = {name.partition(".")[0] for name in names}
+    if not known & {name.lower() if daemon == gostatsd.DAEMON else name for name in tree.members}:
+        raise NotReadable(f"no option of {daemon} is in it", line=1, column=1, fix=_PART)
+
+
+def _problem(error: NotReadable, text: str, source: str, format_: Format) -> Problem:
+    """Point at the place; of the line nothing is shown but an option's name: the rest may be a part of a secret."""
     lines = text.splitlines() or [""]
-    line = "".join(char if char.isprintable() else " " for char in lines[min(error.line, len(lines)) - 1])
+    found = _NAME.match(lines[min(error.line, len(lines)) - 1])
+    is_known = found is not None and any(found[2] in name.split(".") for name in _OPTIONS[format_])
     return Problem(
         code="RLY103",
         message=str(error),
-        fix="correct it, or say whose it is with --from",
+        fix=error.fix or "correct it, or say whose it is with --from",
         source=source,
         line=error.line,
         column=error.column,
-        text="" if is_secret(line) or error.column > _SHOWN else line[:_SHOWN],
+        text=found[0] if found and is_known else "",
     )
 
 
 def _statsd(text: str, source: str) -> Draft:
     draft = Draft(statsd.DAEMON, source)
-    statsd.convert(javascript.read(text), draft)
+    module = javascript.read(text)
+    if module.config.members or module.statements:
+        _check_names(module.config, statsd.OPTIONS, statsd.DAEMON)
+    statsd.convert(module, draft)
     return draft
 
 
 def _statsd_exporter(text: str, source: str) -> Draft:
     draft = Draft(statsd_exporter.DAEMON, source)
-    statsd_exporter.convert(_object(yamltree.read(text)), draft)
+    tree = _object(yamltree.read(text))
+    _check_names(tree, statsd_exporter.DEFAULTS, statsd_exporter.DAEMON)
+    _say_second(text, draft)
+    statsd_exporter.convert(tree, draft)
     return draft
 
 
 def _gostatsd(text: str, source: str) -> Draft:
     draft = Draft(gostatsd.DAEMON, source, is_first_match=False)
-    gostatsd.convert(_object(_toml_or_yaml(text)), draft)
+    tree = _object(_toml_or_yaml(text))
+    _check_names(tree, gostatsd.OPTIONS, gostatsd.DAEMON)
+    gostatsd.convert(tree, draft)
     return draft
 
 
+def _say_second(text: str, draft: Draft) -> None:
+    if line := yamltree.second_document(text):
+        draft.say("dropped", Node(None, line), "a second document", f"{draft.daemon} does not read it either")
+
+
 def _toml_or_yaml(text: str) -> Node:
+    if text.lstrip().startswith("{"):
+        return yamltree.read(text)
     try:
         return tomltree.read(text)
     except NotReadable:
@@ -93,6 +142,12 @@ def _datadog(text: str, source: str) -> Draft:
     draft = Draft(datadog.DAEMON, source)
     variables = envtree.read(text, datadog.PREFIX)
     tree = variables if variables.members else yamltree.read(text)
+    if not variables.members and not isinstance(tree.value, list):
+        names = [name for name in tree.members if name.startswith(datadog.OURS)]
+        _check_names(_object(tree), {*datadog.OPTIONS, *datadog.AGENT, *names}, datadog.DAEMON)
+    if isinstance(tree.value, list) and not any("mappings" in item.members for item in tree.value):
+        raise NotReadable("no profile with mappings is in it", line=1, column=1, fix=_PART)
+    _say_second("" if variables.members else text, draft)
     datadog.convert(tree if isinstance(tree.value, list) else _object(tree), draft)
     return draft
 

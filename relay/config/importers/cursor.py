@@ -108,7 +108,8 @@ class Cursor:
 
     def _skipped(self, first: Token) -> Node:
         if self._here is first:
-            raise self._error(f'expected a value, not "{first.text}"' if first.text else "expected a value")
+            is_sign = first.kind == "punctuation"
+            raise self._error(f'expected a value, not "{first.text}"' if is_sign else "expected a value")
         last = self._tokens[self._at - 1]
         return Node(Opaque(self._text[first.start : last.end]), first.line, first.column)
 

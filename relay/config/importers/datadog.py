@@ -28,7 +28,12 @@ _LEVELS: Final = {
     "trace": "debug", "debug": "debug", "info": "info", "warn": "warning", "warning": "warning", "error": "error",
     "critical": "error",
 }  # fmt: skip
-_OURS: Final = ("dogstatsd_", "statsd_", "histogram_", "use_dogstatsd", "bind_host")
+AGENT: Final = frozenset({
+    "api_key", "app_key", "site", "dd_url", "env", "proxy", "logs_enabled", "logs_config", "apm_config",
+    "process_config", "confd_path", "skip_ssl_validation", "extra_tags", "cluster_name", "cluster_agent",
+})  # fmt: skip
+"""Options by which a file is the agent's, though none of them is about DogStatsD."""
+OURS: Final = ("dogstatsd_", "statsd_", "histogram_", "use_dogstatsd", "bind_host")
 """Of options that nobody knows, these would have been the relay's business."""
 
 
@@ -49,7 +54,7 @@ def convert(config: Node, draft: Draft) -> None:
 def _others(reading: Reading, config: Node) -> None:
     """The agent does much else; one line says so."""
     others = [
-        name for name in config.members if reading.has(name) and name not in OPTIONS and not name.startswith(_OURS)
+        name for name in config.members if reading.has(name) and name not in OPTIONS and not name.startswith(OURS)
     ]
     nodes = [node for name in others if (node := reading.take(name))]
     if nodes:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from relay.config.importers.report import Entry, Verdict, is_secret, one_line
+from relay.config.importers.report import Entry, Verdict, is_secret, masked, one_line
 from relay.config.loading import load
 from relay.config.schema import Config
 from relay.config.types import to_toml
@@ -100,7 +100,8 @@ class Draft:
 
     def say(self, verdict: Verdict, origin: Node | None, what: str, became: str) -> None:
         """Report; `origin`: where it stands, None for a default that the file does not name."""
-        self.entries.append(Entry(verdict, origin.line if origin else 0, one_line(what), one_line(became)))
+        line = origin.line if origin else 0
+        self.entries.append(Entry(verdict, line, masked(one_line(what)), masked(one_line(became))))
 
     # -- what comes out --
 

@@ -1,9 +1,10 @@
 """Configurations in JavaScript: object literals, read and never executed.
 
 Constants are evaluated: literals, nested objects and arrays, arithmetic such as `10 * 1000`, texts that are joined,
-names of earlier constants. Whatever else stands where a value belongs is kept as its source text (`Opaque`), with its
-place. The file is `{...}` alone, as the reference evaluates it, or sets `module.exports` or its members. What is no
-JavaScript, such as a missing comma or brace, is an error that points at it.
+names of earlier constants, what a function of the file returns, `Object.assign` and its like. Whatever else stands
+where a value belongs is kept as its source text (`Opaque`), with its place. The file is `{...}` alone, as the reference
+evaluates it, or sets `module.exports` or its members. What is no JavaScript, such as a missing comma or brace, is an
+error that points at it.
 
 Own, because each value needs its line, and none of PyPI's readers has it: those of JSON5 refuse `require(...)`, chompjs
 takes whatever it finds for a text and cannot say that a comma is missing, and a whole grammar (tree-sitter, two
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from relay.config.importers.expressions import Expressions
+from relay.config.importers.expressions import Expressions, Function
 from relay.config.importers.tree import Node, NotReadable, Opaque
 
 if TYPE_CHECKING:
@@ -63,16 +64,23 @@ class _Reader(Expressions):
         set_ = self._names["module"].members.get("exports", exported)
         if set_ is exported and not set_.members and alone:
             set_ = alone
-        if not isinstance(set_.value, dict):
-            self._statements.append(set_)
-        elif set_ is exported and not set_.members and not self._statements:
-            raise NotReadable("there is no object literal such as { port: 8125 }", line=1, column=1)
-        return Module(set_ if isinstance(set_.value, dict) else Node({}, set_.line), self._statements)
+        if not isinstance(set_.value, dict) or (set_ is exported and not set_.members):
+            place = set_ if set_ is not exported else next(iter(self._statements), Node(None, 1))
+            message = "there is no object literal such as { port: 8125 }"
+            if place.value is not None:
+                message = "this comes to no object literal that can be read without running it"
+            fix = "give the literal that it comes to: node -p 'JSON.stringify(...)'"
+            raise NotReadable(message, line=place.line, column=place.column, fix=fix)
+        return Module(_without_functions(set_), self._statements)
 
     def _statement(self) -> Node | None:
         first = self._here
         if self._take("var", "let", "const"):
             self._declarations()
+            return None
+        if self._is("function") and self._tokens[self._at + 1].kind == "name":
+            name = self._tokens[self._at + 1].text
+            self._names[name] = self._function() or Node(Opaque(name), first.line, first.column)
             return None
         if self._is(*_STATEMENTS):
             self._keep(self._skip_statement(block=True))
@@ -80,7 +88,7 @@ class _Reader(Expressions):
         if self._take("export"):
             self._take("default")
         found = self._assigned()
-        is_result = self._tokens[self._at - 1] is not first and isinstance(found.value, dict)
+        is_result = isinstance(found.value, dict) and first.text not in ("module", "exports")
         if isinstance(found.value, Opaque):
             self._keep(found)
         return found if is_result else None
@@ -112,7 +120,8 @@ class _Reader(Expressions):
         return found if self._at > start else self._nowhere()
 
     def _nowhere(self) -> Node:
-        raise self._error(f'"{self._here.text}" has no place here')
+        what = f'"{self._here.text}"' if self._here.kind == "punctuation" else "this"
+        raise self._error(f"{what} has no place here")
 
     def _path(self) -> list[str]:
         path: list[str] = []
@@ -130,3 +139,15 @@ class _Reader(Expressions):
             target = target.members.get(name) or Node({}, 1)
         if isinstance(target.value, dict):
             target.value[last] = value
+
+
+def _without_functions(node: Node) -> Node:
+    """Return a value with the source of each function in it: nothing calls them any more."""
+    value = node.value
+    if isinstance(value, Function):
+        return Node(Opaque(value.text), node.line, node.column)
+    if isinstance(value, dict):
+        return Node({key: _without_functions(item) for key, item in value.items()}, node.line, node.column)
+    if isinstance(value, list):
+        return Node([_without_functions(item) for item in value], node.line, node.column)
+    return node

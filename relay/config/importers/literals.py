@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from typing import Final
+from typing import Any, Final
+
+from relay.config.importers.tree import Node
 
 _EXACT: Final = 2**53
 """JavaScript's numbers are doubles: up to here each whole one is exact."""
@@ -73,10 +76,38 @@ def _unescaped(match: re.Match[str]) -> str:
 def signed(operator: str, value: object) -> Number | bool | None:
     """Return `-value`, `+value` or `!value` of a constant; None if only JavaScript knows."""
     if operator == "!":
-        return value is None or value in (False, "", 0) or value != value  # noqa: PLR0124 - NaN is not equal to itself
+        return not is_truthy(value)
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return None
     return normal(-float(value) if operator == "-" else value)
+
+
+def is_truthy(value: object) -> bool:
+    """Say whether JavaScript takes a value for true: objects and arrays always, also empty ones."""
+    return not (value is None or value in (False, "", 0) or value != value)  # noqa: PLR0124 - NaN is not equal to itself
+
+
+def chosen(operator: str, left: Node, right: Node) -> Node:
+    """Return `left || right`, `left && right` or `left ?? right`."""
+    if operator == "??":
+        return right if left.value is None else left
+    return left if is_truthy(left.value) == (operator == "||") else right
+
+
+def read_json(text: str, line: int, column: int) -> Node | None:
+    """Return what is in a text that is JSON, all of it with the place of the text; None for any other text."""
+    try:
+        return _placed(json.loads(text), line, column)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _placed(value: Any, line: int, column: int) -> Node:  # noqa: ANN401 - of JSON
+    if isinstance(value, dict):
+        value = {key: _placed(item, line, column) for key, item in value.items()}
+    elif isinstance(value, list):
+        value = [_placed(item, line, column) for item in value]
+    return Node(value, line, column)
 
 
 def _is_number(value: object) -> bool:

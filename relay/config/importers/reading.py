@@ -50,6 +50,11 @@ class Reading:
         node = self._left.pop(name, None)
         return None if node is None or node.value is None else node
 
+    def give(self, name: str, node: Node) -> None:
+        """Let an option have a value that stands elsewhere, unless it has one."""
+        if not self.has(name):
+            self._left[name] = node
+
     def constant(self, name: str, node: Node, otherwise: str) -> bool:
         """Say whether an option's value is known; if not, report it as work for a person, with `otherwise`."""
         if not isinstance(node.value, Opaque):
@@ -73,8 +78,9 @@ class Reading:
         return reference
 
     def say(self, verdict: Verdict, name: str, node: Node | None, became: str) -> None:
-        """Report an option with its value."""
-        what = f"{name} {shown(name, node.value)}" if node else name
+        """Report an option with its value, but for what only goes: of a table, anything in it may be a secret."""
+        is_shown = node is not None and (verdict != "dropped" or node.is_scalar)
+        what = f"{name} {shown(name, node.value)}" if node and is_shown else name
         self.draft.say(verdict, node, what, became)
 
     def finish(self, options: Mapping[str, Option]) -> None:

@@ -1,35 +1,100 @@
-"""Whose configuration a text is, from what is in it."""
+"""Whose configuration a text is, from the names in it; and what it is if it is nobody's that can be read."""
 
 from __future__ import annotations
 
 import json
 import re
 import tomllib
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 _VARIABLES: Final = re.compile(r"^\s*(?:export\s+)?DD_[A-Z0-9_]+=", re.MULTILINE)
 _COMMENTS: Final = re.compile(r"(?:\s+|//[^\n]*|/\*.*?\*/|#![^\n]*|'use strict'|\"use strict\"|;)+", re.DOTALL)
-_JAVASCRIPT: Final = re.compile(r"[{(]|(?:var|let|const|function|if|try)\b|(?:module|exports|config|export)\b(?!\s*:)")
-_TOP: Final = re.compile(r"^[\"']?([A-Za-z_][\w-]*)[\"']?\s*:", re.MULTILINE)
-_PROFILES: Final = re.compile(r"^\s*(?:-\s+)?[\"']?mappings[\"']?\s*:", re.MULTILINE)
+_JAVASCRIPT: Final = re.compile(r"[{(!]|(?:var|let|const|function|if|try)\b|(?:module|exports|config|export)\b(?!\s*:)")
+_EXPORTS: Final = re.compile(r"^[^#\n]*\bmodule\.exports\s*=", re.MULTILINE)
+_TOP: Final = re.compile(r"^[\"']?([A-Za-z_][\w-]*)[\"']?[ ]*:", re.MULTILINE)
+_KEYS: Final = re.compile(r"^[ ]*\[{0,2}([A-Za-z][\w-]*)(?:[ ]*=|[\w.-]*\]{1,2}[ ]*$)", re.MULTILINE)
+"""Of TOML that is not whole."""
+_PROFILES: Final = re.compile(r"^[ ]*(?:-[ ]+|\[?[ ]*\{.*)?[\"']?mappings[\"']?\s*:", re.MULTILINE)
+_OLD_MAPPING: Final = re.compile(r"^[\w*.-]+\n(?:\w+\s*=\s*\"[^\"\n]*\"\n?)*name\s*=\s*\"", re.MULTILINE)
 _GOSTATSD: Final = frozenset({
-    "metrics-addr", "flush-interval", "percent-threshold", "default-tags", "expiry-interval", "backends", "filters",
+    "metrics-addr", "flush-interval", "percent-threshold", "default-tags", "expiry-interval", "filters",
     "statser-type", "namespace", "server-mode", "max-readers", "max-workers", "http-servers", "bad-lines-per-minute",
 })  # fmt: skip
+_IN_TOML: Final = _GOSTATSD | {"backends", "filter", "statsdaemon", "disabled-sub-metrics", "hostname", "max-parsers"}
+_STATSD: Final = frozenset({
+    "port", "mgmt_port", "mgmt_address", "flushInterval", "percentThreshold", "graphiteHost", "graphite",
+    "deleteIdleStats", "deleteGauges", "deleteCounters", "deleteTimers", "deleteSets", "servers", "repeater",
+    "prefixStats", "keyFlush", "address", "address_ipv6", "dumpMessages", "debug", "backends", "nodes",
+})  # fmt: skip
+_OTHERS: Final[dict[str, frozenset[str]]] = {
+    "a manifest of Kubernetes": frozenset({"apiVersion", "kind"}),
+    "a compose file": frozenset({"services"}),
+    "brubeck's configuration": frozenset({"samplers"}),
+    "Telegraf's configuration": frozenset({"inputs", "outputs", "global_tags"}),
+    "Vector's configuration": frozenset({"sources", "sinks", "transforms"}),
+    "veneur's configuration": frozenset({"statsd_listen_addresses", "forward_address"}),
+    "the OpenTelemetry Collector's configuration": frozenset({"receivers", "exporters", "service"}),
+    "the relay's own configuration": frozenset({"listen", "cloud", "window", "spool", "tee", "rule"}),
+    "statsite's configuration": frozenset({"statsite"}),
+}
 Format = Literal["statsd", "statsd_exporter", "gostatsd", "datadog"]
 
 
 def recognise(text: str) -> Format | None:
     """Say whose configuration it is; None if that is not plain."""
+    text = text.removeprefix("\ufeff")
     if _VARIABLES.search(text):
         return "datadog"
+    if stranger(text):
+        return None
+    blank = _COMMENTS.match(text)
+    is_javascript = _JAVASCRIPT.match(text, blank.end() if blank else 0) or _EXPORTS.search(text)
+    if is_javascript and _json(text) is None:
+        return "statsd"
+    if text.lstrip().startswith(("-", "[")) and _PROFILES.search(text):
+        return "datadog"
+    names, is_toml = _names(text)
+    if is_toml:
+        return "gostatsd" if names & _IN_TOML else None
+    return _by_names(names)
+
+
+def stranger(text: str) -> str:
+    """Say what it is of daemons, tools and formats that are not read; empty if that is not plain."""
+    if _OLD_MAPPING.search(text):
+        return "a mapping of statsd_exporter before 0.6, which was no YAML"
+    if re.search(r"^\[statsite\]", text, re.MULTILINE):
+        return "statsite's configuration"
+    names, _ = _names(text)
+    return next((what for what, marks in _OTHERS.items() if _has(names, marks)), "")
+
+
+def _has(names: Collection[str], marks: frozenset[str]) -> bool:
+    """One mark is enough of a daemon's, where it is the only one; of others most must be there."""
+    found = marks & set(names)
+    return bool(found) and (len(marks) == 1 or len(found) > 1 or marks <= found)
+
+
+def _json(text: str) -> Any:  # noqa: ANN401 - of any type
     try:
-        parsed = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError):
-        return _in_words(text.removeprefix("\ufeff"))
-    if isinstance(parsed, list):
-        return "datadog" if any(isinstance(one, dict) and "mappings" in one for one in parsed) else None
-    return _by_names(set(parsed)) or "statsd" if isinstance(parsed, dict) else None
+        return None
+
+
+def _names(text: str) -> tuple[set[str], bool]:
+    """Return the names of the outermost level, as far as that is plain, and whether they are TOML's."""
+    parsed = _json(text)
+    if parsed is not None:
+        return (set(parsed) if isinstance(parsed, dict) else set()), False
+    try:
+        return set(tomllib.loads(text)), True
+    except (tomllib.TOMLDecodeError, RecursionError):
+        keys = set(_KEYS.findall(text))
+        return keys or set(_TOP.findall(text)), bool(keys)
 
 
 def _by_names(names: set[str]) -> Format | None:
@@ -40,23 +105,6 @@ def _by_names(names: set[str]) -> Format | None:
         return "datadog"
     if names & {"mappings", "defaults"}:
         return "statsd_exporter"
-    return "gostatsd" if names & _GOSTATSD - {"backends"} else None
-
-
-def _in_words(text: str) -> Format | None:
-    blank = _COMMENTS.match(text)
-    if _JAVASCRIPT.match(text, blank.end() if blank else 0):
-        return "statsd"
-    if found := _by_names(set(_TOP.findall(text))):
-        return found
-    if text.lstrip().startswith("-") and _PROFILES.search(text):
-        return "datadog"
-    return "gostatsd" if _is_toml(text) else None
-
-
-def _is_toml(text: str) -> bool:
-    try:
-        parsed: dict[str, Any] = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return re.search(r"^\s*[\w-]+\s*=", text, re.MULTILINE) is not None
-    return bool(parsed)
+    if names & _GOSTATSD:
+        return "gostatsd"
+    return "statsd" if names & _STATSD else None

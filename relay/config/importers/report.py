@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
 Verdict = Literal["ok", "changed", "by hand", "dropped"]
 """It does the same here · it does something else, on purpose · a person must decide · nothing here does it."""
-_SECRET_NAME: Final = re.compile(
-    r"secret|passw|passphrase|token|api_?key|app_?key|credential|private_?key", re.IGNORECASE
+_SENSITIVE: Final = (
+    r"(?:secret|passw|passphrase|pwd|token|credential|authorization|bearer|header|cookie"
+    r"|(?:api|app|access|private|license|account|auth|signing|encryption|ssh)[\W_]{0,3}key)"
 )
-_USERINFO: Final = re.compile(r"//[^/\s@]+@")
+_NAME: Final = re.compile(_SENSITIVE, re.IGNORECASE)
+_PAIR: Final = re.compile(rf"({_SENSITIVE}[\w.-]{{0,64}}[\"']?\s{{0,9}}[:=]\s?).*", re.IGNORECASE | re.DOTALL)
 _SHOWN: Final = 60
 
 
@@ -68,16 +70,26 @@ def dropped(becomes: str, read: Callable[..., None] | None = None) -> Option:
 
 def is_secret(text: str) -> bool:
     """Say whether a name, or a text with names in it, is about something that nobody else should read."""
-    return _SECRET_NAME.search(text) is not None or _USERINFO.search(text) is not None
+    return _NAME.search(text) is not None or 0 <= text.find("//") < text.rfind("@")
 
 
 def shown(name: str, value: object) -> str:
     """Return a value as a report may show it: short, on one line, and masked if its name tells of a secret."""
-    if is_secret(name):
+    if is_secret(name) or (isinstance(value, Opaque) and is_secret(value.text)):
         return "***"
     text = value.text if isinstance(value, Opaque) else value if isinstance(value, str) else json.dumps(plain(value))
-    text = _USERINFO.sub("//***@", one_line(text))
+    text = masked(one_line(text))
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+
+
+def masked(text: str) -> str:
+    """Return a text without what follows the name of a secret, and without the user and password of a URL.
+
+    A password may have a slash or an @ itself, so that all up to the last one goes.
+    """
+    start, end = text.find("//"), text.rfind("@")
+    text = f"{text[:start]}//***{text[end:]}" if 0 <= start < end else text
+    return _PAIR.sub(r"\1***", text)
 
 
 def one_line(text: str) -> str:
@@ -90,7 +102,7 @@ def plain(value: Any, levels: int = 8) -> Any:  # noqa: ANN401 - any value of a 
     if isinstance(value, Node):
         return plain(value.value, levels)
     if isinstance(value, Opaque):
-        return value.text
+        return "***" if is_secret(value.text) else value.text
     if isinstance(value, (dict, list)) and not levels:
         return "..."
     if isinstance(value, dict):

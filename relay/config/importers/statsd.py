@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from relay.config.addresses import join_address
 from relay.config.importers import statsd_listen, statsd_numbers
 from relay.config.importers.hints import find_variable, is_hostname
+from relay.config.importers.literals import is_truthy
 from relay.config.importers.reading import Reading
 from relay.config.importers.report import Option, changed, dropped, ok, plain, shown
 from relay.config.importers.tree import Opaque
@@ -25,27 +27,58 @@ _LEVELS: Final = {
     "LOG_NOTICE": "info", "LOG_INFO": "info", "LOG_DEBUG": "debug",
 }  # fmt: skip
 _PREFIXES: Final = {
-    "graphite.globalPrefix": "names.prefix",
-    "graphite.prefixCounter": "names.counter_prefix",
-    "graphite.prefixTimer": "names.timer_prefix",
-    "graphite.prefixGauge": "names.gauge_prefix",
-    "graphite.prefixSet": "names.set_prefix",
+    "graphite.globalPrefix": ("names.prefix", "stats"),
+    "graphite.prefixCounter": ("names.counter_prefix", "counters"),
+    "graphite.prefixTimer": ("names.timer_prefix", "timers"),
+    "graphite.prefixGauge": ("names.gauge_prefix", "gauges"),
+    "graphite.prefixSet": ("names.set_prefix", "sets"),
 }
 
 
 def convert(module: Module, draft: Draft) -> None:
     """Write everything that a config.js says into a draft."""
-    for statement in module.statements:
-        draft.say(
-            "by hand", statement, shown("", statement.value), "a statement, not read: does it change the configuration?"
-        )
     reading = Reading(module.config, draft, _NESTED)
+    _proxy(reading)
     statsd_listen.convert(reading)
     statsd_numbers.convert(reading)
     backends = _backends(reading)
     _targets(reading, is_used=any(name.endswith("/repeater") for name in backends))
     _names(reading, is_graphite=any(name.endswith("/graphite") for name in backends))
+    _of_backends(reading, module.config, backends)
     reading.finish(OPTIONS)
+    _unread(draft, module)
+
+
+def _unread(draft: Draft, module: Module) -> None:
+    """Of what a file does not say nothing is known while a part of it is not read."""
+    spread = [node for name, node in module.config.members.items() if name.startswith("...")]
+    for statement in module.statements:
+        became = "a statement, not read: does it change the configuration?"
+        draft.say("by hand", statement, shown("", statement.value), became)
+    if spread or module.statements:
+        draft.entries = [entry for entry in draft.entries if entry.line]
+        became = "written for all that is not in the part that was read: see what the other part says"
+        draft.say("by hand", spread[0] if spread else module.statements[0], "defaults of the reference", became)
+
+
+def _proxy(reading: Reading) -> None:
+    """The reference's proxy has a file of the same form: one relay takes its place, and that of the nodes behind it."""
+    if reading.peek("nodes") and (host := reading.take("host")):
+        reading.give("address", host)
+        reading.say("ok", "host", host, "as address: where the proxy listened")
+
+
+def _of_backends(reading: Reading, config: Node, backends: list[str]) -> None:
+    """A back end that is not the reference's own has options of its own, called like it: they go with it."""
+    for name in config.members:
+        owner = next((backend for backend in backends if _is_of(name, backend)), "")
+        if owner and name not in OPTIONS and name not in _NESTED and (node := reading.take(name)):
+            reading.draft.say("dropped", node, name, f"of the back end {shown('', owner)}, which goes")
+
+
+def _is_of(name: str, backend: str) -> bool:
+    words = re.findall(r"[a-z0-9]{4,}", backend.lower())
+    return any(name.lower().startswith(word) for word in words if word not in ("statsd", "backend", "backends", "node"))
 
 
 def _backends(reading: Reading) -> list[str]:
@@ -73,6 +106,10 @@ def _targets(reading: Reading, *, is_used: bool) -> None:
                 reading.say("dropped", name, node, became)
         return
     for number, target in enumerate(targets.items if targets else ()):
+        for name in target.members.keys() - {"host", "port"}:
+            reading.draft.say(
+                "by hand", target.members[name], f"repeater[{number}].{name}", "not an option of a target"
+            )
         _target(reading, f"repeater[{number}]", target)
     if protocol and protocol.value == "tcp":
         reading.say("by hand", "repeaterProtocol", protocol, "[[tee]] sends UDP alone: do its targets listen there?")
@@ -98,22 +135,26 @@ def _names(reading: Reading, *, is_graphite: bool) -> None:
     if legacy or is_graphite:
         became = "names have no stats. or stats.timers. before them: the cloud keeps types apart"
         reading.say("changed" if is_legacy else "ok", "graphite.legacyNamespace", legacy, became)
-    for name, key in _PREFIXES.items():
-        node = reading.take(name)
+    for name, (key, default) in _PREFIXES.items():
+        is_given, node = reading.has(name), reading.take(name)
         if node and is_legacy:
             reading.say("dropped", name, node, "the reference does not use it while legacyNamespace is true")
         elif node:
             _prefix(reading, name, key, node)
+        elif not is_legacy and not is_given and is_graphite:
+            became = f'no "{default}" before names: the cloud keeps types apart; {key} = "{default}" brings it back'
+            reading.say("changed", f"{name} {default}", None, became)
     if suffix := reading.take("graphite.globalSuffix"):
         _suffix(reading, suffix)
 
 
 def _prefix(reading: Reading, name: str, key: str, node: Node) -> None:
-    text = reading.text(name, node, "").strip(".")
+    given = reading.text(name, node, "")
+    text = given.strip(".")
     if isinstance(node.value, Opaque):
         text = ""  # a prefix that a variable may change is not one to guess
     else:
-        reading.say("ok", name, node, f'{key} = "{text}"' if text else "none")
+        reading.say("ok" if text == given else "changed", name, node, f'{key} = "{text}"' if text else "none")
     if text:
         reading.draft.set(key, text, node)
 
@@ -138,7 +179,9 @@ def _suffix(reading: Reading, node: Node) -> None:
 
 
 def _flush_counts(reading: Reading, name: str, node: Node) -> None:
-    if node.value is False:
+    if not reading.constant(name, node, "counters show their total"):
+        return
+    if not is_truthy(node.value):
         reading.draft.set("cloud.counter_values", "rate", node)
         reading.say("ok", name, node, 'cloud.counter_values = "rate": counters show what they are per second')
     else:
@@ -153,7 +196,7 @@ def _health(reading: Reading, name: str, node: Node) -> None:
 
 
 def _debug(reading: Reading, name: str, node: Node) -> None:
-    if reading.constant(name, node, 'log.level stays "info"') and node.value:
+    if reading.constant(name, node, 'log.level stays "info"') and is_truthy(node.value):
         reading.draft.set("log.level", "debug", node)
         reading.say("ok", name, node, 'log.level = "debug"')
     elif not isinstance(node.value, Opaque):
@@ -183,13 +226,16 @@ def _log_backend(reading: Reading, name: str, node: Node) -> None:
 
 
 def _watch(reading: Reading, name: str, node: Node) -> None:
-    if node.value is False:
+    if not reading.constant(name, node, "config.watch = true"):
+        return
+    watches = node.value not in (False, 0, "", "0")  # as != of JavaScript has it
+    if not watches:
         reading.draft.set("config.watch", value=False, origin=node)
-    reading.say("ok", name, node, f"config.watch = {str(node.value is not False).lower()}")
+    reading.say("ok", name, node, f"config.watch = {str(watches).lower()}")
 
 
 def _sanitize(reading: Reading, name: str, node: Node) -> None:
-    if node.value is False:
+    if not isinstance(node.value, Opaque) and not is_truthy(node.value):
         reading.say("changed", name, node, "always on: Cloud Monitor takes letters, digits, dots and underscores alone")
     else:
         reading.say("changed", name, node, 'listen.names = "clean", the default; "-" becomes "_" too')
@@ -206,6 +252,12 @@ OPTIONS: Final[dict[str, Option]] = {
     "backends": dropped("repeater: `[[tee]]`; console: `run --dry-run`; any other: points go to `[cloud]`"),
     "repeater": ok("`[[tee]]`, one each"),
     "repeaterProtocol": ok("`udp4`, `udp6`: as the address says; `tcp`: by hand, a tee sends UDP alone"),
+    "nodes": dropped("of the proxy: one relay takes the place of the proxy and of its nodes"),
+    "host": ok("of the proxy: as `address`"),
+    "forkCount": dropped("of the proxy: `listen.readers`; one is enough up to 4 cores"),
+    "checkInterval": dropped("of the proxy: there are no nodes to ask"),
+    "cacheSize": dropped("of the proxy: there are no nodes to choose from"),
+    "udp_version": ok("of the proxy: the address says it"),
     "graphiteHost": dropped(_CLOUD),
     "graphitePort": dropped(_CLOUD),
     "graphitePicklePort": dropped(_CLOUD),

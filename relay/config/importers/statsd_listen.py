@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from relay.config.addresses import is_address, join_address
+from relay.config.importers.literals import is_truthy
 from relay.config.importers.report import Option, changed, ok
 from relay.config.importers.tree import Node, Opaque
 
@@ -44,7 +45,9 @@ def convert(reading: Reading) -> None:
 
 def _server(reading: Reading, name: str, options: dict[str, Node]) -> None:
     kind = options.get("server")
-    form = str(kind.value) if kind else "./servers/udp"
+    form = str(kind.value) if kind and not isinstance(kind.value, Opaque) else "./servers/udp"
+    if kind and isinstance(kind.value, Opaque):
+        reading.say("by hand", f"{name}server", kind, "udp is written: only its own program can say what it is")
     if form.endswith("/tcp") and "socket" in options:
         _socket(reading, name, options)
     elif form.endswith(("/udp", "/tcp")):
@@ -97,7 +100,7 @@ def _host(reading: Reading, name: str, node: Node) -> str:
 
 
 def _is_true(node: Node | None) -> bool:
-    return node is not None and not isinstance(node.value, Opaque) and bool(node.value)
+    return node is not None and not isinstance(node.value, Opaque) and is_truthy(node.value)
 
 
 def _socket(reading: Reading, name: str, options: dict[str, Node]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from relay import limits
 from relay.config.importers.durations import keep_for
 from relay.config.importers.hints import find_variable
+from relay.config.importers.literals import is_truthy
 from relay.config.importers.percentiles import set_percentiles
 from relay.config.importers.report import Option, changed, ok, plain
 from relay.config.importers.tree import Node, Opaque
@@ -78,7 +79,7 @@ def _as_it_is(reading: Reading, name: str, key: str) -> None:
 def _idle(reading: Reading, interval: float) -> None:
     every = reading.take("deleteIdleStats")
     is_known = every is None or reading.constant("deleteIdleStats", every, "read as true: idle series send nothing")
-    default = None if every is None else bool(every.value)
+    default = None if every is None else is_truthy(every.value)
     if every and is_known:
         reading.say("ok", "deleteIdleStats", every, "window.idle and window.idle_gauges")
     given = [name for name in _TYPES if reading.has(name)]
@@ -101,7 +102,7 @@ def _keeps(reading: Reading, name: str, kind: str, *, default: bool | None) -> b
         return default is False
     if not reading.constant(name, node, f"idle {kind} send nothing"):
         return False
-    keeps = not node.value
+    keeps = not is_truthy(node.value)
     became = f'window.idle = "zero:{kind}"' if keeps else f"idle {kind} send nothing, as is the default"
     reading.say("ok", name, node, became)
     return keeps
@@ -109,7 +110,7 @@ def _keeps(reading: Reading, name: str, kind: str, *, default: bool | None) -> b
 
 def _idle_gauges(reading: Reading, interval: float, *, default: bool | None) -> None:
     node, ttl = reading.take("deleteGauges"), reading.take("gaugesMaxTTL")
-    deletes = default if node is None else bool(node.value)
+    deletes = default if node is None else is_truthy(node.value)
     if deletes is None:
         became = 'idle gauges repeat for 1 h, not for ever; window.idle_gauges = "keep" does'
         reading.say("changed", "deleteGauges", None, became)

@@ -41,10 +41,16 @@ def _places(text: str) -> Mapping[tuple[str, ...], int]:
         found = _LINE.match(line)
         if found and found["header"]:
             table = _parts(found["header"])
-            places.setdefault(table, number)
+            _set_all(places, table, number)
         elif found:
-            places.setdefault((*table, *_parts(found["key"])), number)
+            _set_all(places, (*table, *_parts(found["key"])), number)
     return places
+
+
+def _set_all(places: dict[tuple[str, ...], int], path: tuple[str, ...], number: int) -> None:
+    """Note a line for a path, and for each table around it that has none of its own: `[a.b]` makes `a` as well."""
+    for length in range(1, len(path) + 1):
+        places.setdefault(path[:length], number)
 
 
 def _parts(path: str) -> tuple[str, ...]:

@@ -46,9 +46,10 @@ class Node:
 
 
 class NotReadable(ValueError):  # noqa: N818 - what is wrong is the text, not us
-    """A text is not in its language; points at the place."""
+    """A text is not in its language, or not what was asked for; points at the place. No value is in its message."""
 
-    def __init__(self, message: str, *, line: int, column: int) -> None:
+    def __init__(self, message: str, *, line: int, column: int, fix: str = "") -> None:
         super().__init__(message)
+        self.fix = fix
         self.line = line
         self.column = column

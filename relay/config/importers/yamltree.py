@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import yaml
@@ -11,22 +12,24 @@ from relay.config.importers.tree import Node, NotReadable, Scalar
 DEPTH_MOST: Final = 32
 NODES_MOST: Final = 50_000
 """An alias may stand for much: a short text must not become a large tree."""
+_QUOTED: Final = re.compile(r"'(?!<)[^']{2,}'|\"[^\"]{2,}\"")
+"""Of a message: an alias or a tag of the file, but no kind of token and no single character."""
 
 
 def read(text: str) -> Node:
-    """Read a document; an empty one is an empty object.
+    """Read the first document, as daemons in Go do; an empty one is an empty object.
 
     Raises:
-        NotReadable: it is no YAML, several documents, or too much.
+        NotReadable: it is no YAML, or too much.
     """
     loader = yaml.SafeLoader("")
     try:
         loader = yaml.SafeLoader(text)
-        found = loader.get_single_node()
+        found = loader.get_node() if loader.check_node() else None
         return Node({}, 1) if found is None else _Tree(loader).node(found, found, 0)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        message = error.problem or error.context or "not YAML"
+        message = _QUOTED.sub("...", error.problem or error.context or "not YAML")
         raise NotReadable(message, line=mark.line + 1 if mark else 1, column=mark.column + 1 if mark else 1) from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
@@ -35,6 +38,17 @@ def read(text: str) -> Node:
         raise NotReadable(f"more than {DEPTH_MOST} levels", line=1, column=1) from error
     finally:
         loader.dispose()
+
+
+def second_document(text: str) -> int:
+    """Return the line where a second document begins, of which nothing is read; 0: there is none."""
+    has_content = False
+    for number, line in enumerate(text.splitlines(), 1):
+        is_mark = line.startswith("---") and not line[3:4].strip()
+        if is_mark and has_content:
+            return number
+        has_content = has_content or bool(line[3 * is_mark :].partition("#")[0].strip())
+    return 0
 
 
 class _Tree:
