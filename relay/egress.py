@@ -59,10 +59,13 @@ class Egress:
         Raises:
             RelayError: RLY104, RLY105: the state directory is not safe, or is another relay's.
         """
+        directory = None
         if state:
             directory = await asyncio.to_thread(StateDirectory.open, state)
             closing.callback(directory.close)
-        spool = await Spool.open(state, ledger=ledger, clock=clock, loss_log=loss_log, limit_bytes=config.spool.max)
+        spool = await Spool.open(
+            state, ledger=ledger, clock=clock, loss_log=loss_log, limit_bytes=config.spool.max, place=directory
+        )
         closing.push_async_callback(spool.close)
         letters = DeadLetters(state, ledger=ledger, clock=clock, limit=config.spool.dead_letters, loss_log=loss_log)
         closing.push_async_callback(letters.close)

@@ -39,6 +39,7 @@ RLY103
 
 RLY104
 ? The directory was made by root or by another user, and the relay runs as somebody else.
+? A file in it belongs to another user: a command or the relay itself was run as root once.
 ? Its mode lets the group or everybody write, or one of the relay's files there is a symbolic link.
 > Run the `chown` or `chmod` of the message: whoever can write there can make the relay write anywhere.
 > Look where a symbolic link leads before you remove it; the relay never makes one.
@@ -237,6 +238,7 @@ RLY410
 RLY411
 ? The disk of the state directory is full or read-only, reports errors, or takes over 2 s for a write.
 ? The quota of the user or of the container is used up.
+? The directory or a file in it was removed, renamed or replaced while the relay ran, or its volume is not mounted.
 > Make room, or repair the disk: windows go on from memory, and are written within seconds of its recovery.
 > A window that is partly on that disk waits for it: sent from memory, it would come a second time after a restart.
 > Until then do not kill the relay: an orderly stop sends what it can, a crash loses what is not sent.

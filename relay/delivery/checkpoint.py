@@ -99,8 +99,11 @@ class CheckpointFiles:
             os.close(directory)
 
     def missing(self, windows: Collection[int]) -> list[int]:
-        """Return those of these windows that have no file for certain: the directory is there, and the file is not."""
-        present = set(self.windows())
+        """Return those of these windows, which had no file before, that have none for certain."""
+        try:
+            present = set(self.windows())
+        except FileNotFoundError:
+            return list(windows)  # there was no directory to make one in
         return [window for window in windows if window not in present]
 
     def probe(self) -> None:

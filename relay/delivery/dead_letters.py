@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from relay.delivery.disk_thread import DiskThread
 from relay.delivery.letter_files import LetterFiles
 from relay.delivery.letters import DeadLetter, encode_letter
 from relay.telemetry import LossLog
@@ -29,6 +31,8 @@ LIMIT: Final = 64 * 1024 * 1024
 """Bytes of all files."""
 HELD_MOST: Final = 4 * 1024 * 1024
 """Bytes of letters that wait in memory for a disk."""
+STOP: Final = 0.5
+"""Seconds that a stop waits for the last of them."""
 LOOK: Final = 2.0
 """Seconds between two looks at the files, which commands change, and between two tries of a disk that failed."""
 
@@ -51,6 +55,7 @@ class DeadLetters:
         self._loss_log = loss_log or LossLog(clock)
         self._held: deque[bytes] = deque()
         self._held_bytes = 0
+        self._thread = DiskThread("dead-letters")
         self._writing: asyncio.Task[None] | None = None
         self._failing = False
         """The disk did not take the last lines; only a look tries again."""
@@ -106,15 +111,18 @@ class DeadLetters:
         """Count the files again and try to write what waits."""
         if self._files is not None and not self._held:
             try:
-                await asyncio.to_thread(self._files.count)
+                await self._thread.run(self._files.count)
             except OSError as error:
                 self._loss_log.warn("RLY411 dead letters cannot be read", reason=str(error.strerror or error))
         await self._settle()
         self._note()
 
     async def close(self) -> None:
-        """Write what waits; what the disk still does not take is lost, and counted."""
-        await self._settle()
+        """Write what waits; what the disk still does not take within `STOP` seconds is lost, and counted."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP):
+                await self._settle()
+        self._thread.close()
         if self._held:
             self._drop(len(self._held), "stop")
             self._held.clear()
@@ -146,7 +154,7 @@ class DeadLetters:
             lines = list(self._held)
             dropped = self._files.dropped
             try:
-                written = await asyncio.to_thread(self._files.append, lines)
+                written = await self._thread.run(self._files.append, lines)
             except OSError as error:
                 what = str(error.strerror or error)
                 self._loss_log.warn("RLY411 dead letters wait in memory", reason=what, letters=len(self._held))

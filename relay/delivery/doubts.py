@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from relay.delivery.spool import Lease
+    from relay.delivery.lease import Lease
     from relay.delivery.trial import Trial
 
 _UNREADABLE_TRIES: Final = 3

@@ -53,3 +53,7 @@ class Parts:
         self._windows -= gone
         if gone:
             self._on_gone([window for window in gone if window != self._last])
+
+    def clear(self) -> None:
+        """The disk holds no part of any window any more."""
+        self.remove(list(self._windows))

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from relay.clock import Clock
     from relay.delivery.dead_letters import DeadLetters
     from relay.delivery.doubts import Trouble
-    from relay.delivery.spool import Lease, Spool
+    from relay.delivery.lease import Lease
+    from relay.delivery.spool import Spool
     from relay.delivery.way import Cloud, Transport
     from relay.telemetry import Ledger, LossLog
 

@@ -6,13 +6,14 @@ whenever the process dies; the file is removed when all of it is in. The points 
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import structlog
 
+from relay.delivery.disk_thread import DiskThread
 from relay.delivery.letters import decode_line, lines_of
 from relay.delivery.taking import finish, replay_files
 from relay.model import Batch, Point
@@ -76,6 +77,7 @@ class Replays:
         self._pack = pack
         self._clock = clock
         self._loss_log = loss_log
+        self._thread = DiskThread("replays")
 
     def __repr__(self) -> str:
         """Report the directory."""
@@ -83,17 +85,20 @@ class Replays:
 
     async def run(self) -> None:
         """Look for files until cancelled; without a directory there is nowhere to look."""
-        while self._directory is not None:
-            await self.look(self._directory)
-            await self._clock.sleep(LOOK)
+        try:
+            while self._directory is not None:
+                await self.look(self._directory)
+                await self._clock.sleep(LOOK)
+        finally:
+            self._thread.close()
 
     async def look(self, directory: Path) -> None:
         """Put every file that is there into the spool; one that cannot be is tried again at the next look."""
         if self._spool.degraded:
             return  # what only memory would hold is safer where it is
         try:
-            await asyncio.to_thread(finish, directory)
-            for path in await asyncio.to_thread(replay_files, directory):
+            await self._thread.run(finish, directory)
+            for path in await self._thread.run(replay_files, directory):
                 await self._add(path)
         except OSError as error:
             self._loss_log.warn("RLY411 dead letters cannot be replayed yet", reason=str(error))
@@ -102,7 +107,7 @@ class Replays:
         points = damaged = 0
         name, _, offset = (await self._spool.state(MARK) or b"").decode().partition(" ")
         start = int(offset) if name == path.name else 0
-        while (part := await asyncio.to_thread(read_part, path, start)).end > start:
+        while (part := await self._thread.run(read_part, path, start)).end > start:
             start = part.end
             batches = [batch for window, found in part.points.items() for batch in self._pack(found, window)]
             await self._spool.add_replayed(batches, {MARK: f"{path.name} {start}".encode()})
@@ -110,7 +115,7 @@ class Replays:
             damaged += part.damaged
         if self._spool.degraded:
             return  # some of it is only in memory: the file is needed after a crash
-        await asyncio.to_thread(path.unlink, missing_ok=True)
+        await self._thread.run(partial(path.unlink, missing_ok=True))
         structlog.get_logger("relay").info("dead letters replayed", file=path.name, points=points, damaged=damaged)
 
 

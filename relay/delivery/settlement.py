@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from relay.clock import Clock
     from relay.delivery.dead_letters import DeadLetters
-    from relay.delivery.spool import Lease, Spool
+    from relay.delivery.lease import Lease
+    from relay.delivery.spool import Spool
     from relay.delivery.trial import Trial
     from relay.model import Batch
     from relay.telemetry import Ledger, LossLog

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from relay.delivery.bodies import Row
 from relay.delivery.lanes import Entry, Lanes
+from relay.delivery.lease import Lease
 from relay.delivery.memory_writer import MemoryWriter
 from relay.delivery.parts import Parts
 from relay.delivery.pending import Job
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relay.clock import Clock
+    from relay.delivery.place import Directory
     from relay.delivery.spool_database import Contents
     from relay.telemetry import Ledger, LossLog
 
@@ -41,19 +42,6 @@ Blob: TypeAlias = bytes
 State: TypeAlias = "Mapping[str, bytes]"
 
 _PRUNE_EVERY: Final = 10_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """A batch that is somebody's to send, until `done` or `put_back`."""
-
-    batch: Batch
-    entry: Entry
-    live: bool
-    """It belongs to the newest window that waits."""
-    packed: bytes
-    generation: int
-    """Of the database it came from."""
 
 
 class Spool:
@@ -132,7 +120,14 @@ class Spool:
 
     @classmethod
     async def open(
-        cls, directory: Path | None, *, ledger: Ledger, clock: Clock, loss_log: LossLog, limit_bytes: int
+        cls,
+        directory: Path | None,
+        *,
+        ledger: Ledger,
+        clock: Clock,
+        loss_log: LossLog,
+        limit_bytes: int,
+        place: Directory | None = None,
     ) -> Spool:
         """Open or make the database; what it holds is recovered. A disk that refuses is retried until it does not.
 
@@ -142,8 +137,9 @@ class Spool:
             clock: wall time for names and ids, monotonic for the forecast.
             loss_log: RLY410 to RLY412.
             limit_bytes: quota of database, log and ballast together.
+            place: sees whether the directory is still there.
         """
-        database = Database(directory, limit_bytes=limit_bytes) if directory else None
+        database = Database(directory, limit_bytes=limit_bytes, place=place) if directory else None
         spool = cls(database, ledger=ledger, clock=clock, loss_log=loss_log, limit_bytes=limit_bytes)
         spool.committed.update(await spool._writer.open())
         return spool
@@ -269,6 +265,10 @@ class Spool:
         self._unrecorded.difference_update(windows)
         self.parts.stored(windows)
         self._release(windows)
+
+    def directory_removed(self) -> None:
+        """Nothing of any window is on disk any more."""
+        self.parts.clear()
 
     def wake(self) -> None:
         """Let those who wait look again."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from relay.delivery import spool_file
 from relay.delivery.ballast import Ballast
 from relay.delivery.lanes import Entry
+from relay.delivery.place import Place
 from relay.delivery.spool_errors import Damaged, DiskTrouble, QuotaReached, explained, is_full
 from relay.delivery.spool_schema import MAKE, PAGE, SETTINGS, UNCOMMITTED, delete, insert, remove
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relay.delivery.bodies import Row
+    from relay.delivery.place import Directory
 
 REQUESTS_PER_TRANSACTION: Final = 2_000
 _BALLAST_MOST: Final = 8 * 1024 * 1024
@@ -51,14 +53,15 @@ class Contents(NamedTuple):
 
 
 class Database:
-    """State: the connection, and the ballast."""
+    """State: the connection, where its files are, and the ballast."""
 
-    def __init__(self, directory: Path, *, limit_bytes: int) -> None:
+    def __init__(self, directory: Path, *, limit_bytes: int, place: Directory | None = None) -> None:
         self._directory = directory
         self.path = directory / spool_file.NAME
         self._limit = limit_bytes
         self._reserve = min(_BALLAST_MOST, limit_bytes // _BALLAST_SHARE)
         self._ballast = Ballast(directory / "spool.ballast", self._reserve)
+        self._place = Place(place, self.path, self._wal)
         self._db: sqlite3.Connection | None = None
         self._unchecked = 0
         """Transactions since the last checkpoint."""
@@ -71,19 +74,52 @@ class Database:
 
     # --- opening and closing ------------------------------------------------------------------------------------------
 
-    def connect(self) -> None:
-        """Open the file, or make it.
+    def connect(self) -> bool:
+        """Open the file, or make it; return whether it is new.
 
         Raises:
             DiskTrouble, Damaged: it stays closed.
         """
         self.abandon()
+        self._place.check_directory()
         version = spool_file.look(self.path)
         self._with_ballast(lambda: self._connect(version))
         try:
             self._ballast.hold()
         except OSError:
             self.strained = True
+        self._place.opened()
+        return version is None
+
+    def check_place(self) -> None:
+        """See whether the files are still at their paths.
+
+        Raises:
+            DiskTrouble: they are not; what is written goes nowhere.
+        """
+        self._place.check()
+
+    def restore(self, label: str) -> None:
+        """Put all contents at the path again; another file that is there is set aside.
+
+        Raises:
+            DiskTrouble: not yet; the connection goes on to have them.
+        """
+        copy = self.path.with_name(f"{spool_file.NAME}.copy")
+        try:
+            with explained(self._directory):
+                copy.unlink(missing_ok=True)
+                spool_file.make_private(copy)
+                self._connection.execute("VACUUM INTO ?", (str(copy),))
+                spool_file.sync(copy)
+                if not self._place.is_ours(self.path):
+                    if self._place.is_ours(self._wal):
+                        self._wal.unlink(missing_ok=True)  # SQLite would replay it into the other file
+                    spool_file.set_aside(self.path, label)
+                copy.rename(self.path)
+        except (DiskTrouble, QuotaReached) as trouble:
+            raise DiskTrouble("replaced", f"{self.path} was removed or replaced: {trouble}") from trouble
+        self.connect()
 
     def load(self) -> Contents:
         """Remove what a crash left half-written; return what waits."""

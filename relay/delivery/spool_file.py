@@ -52,6 +52,15 @@ def make_private(path: Path) -> None:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
 
 
+def sync(path: Path) -> None:
+    """Bring a file to the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def set_aside(path: Path, label: str) -> str:
     """Rename the file with its log, untouched and for good; return the new name.
 

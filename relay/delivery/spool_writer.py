@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from relay.clock import Clock
     from relay.delivery.bodies import Bodies, Row
-    from relay.delivery.spool_database import Contents, Database
+    from relay.delivery.spool_database import Database
+    from relay.delivery.spool_owner import Owner
     from relay.telemetry import LossLog
 
 T = TypeVar("T")
@@ -35,29 +36,10 @@ _DELETE_DELAY: Final = 0.1
 """Seconds that deletions are gathered: 33 in one transaction cost 15 us each instead of 243."""
 _RETRY: Final = 1.0
 """Seconds between two tries while the disk refuses; the promise is to recover within 5."""
+_LOOK: Final = 1.0
+"""Seconds between two looks whether the files are still where they were opened; the promise is to see it within 2."""
 _READS_MOST: Final = 2
 """Senders that may wait for the disk; the others take what is in memory."""
-
-
-class Owner(Protocol):
-    """What the writer needs from the spool."""
-
-    def adopt(self, contents: Contents) -> None:
-        """Take over what was found on disk."""
-
-    def make_room(self, missing: int, *, but: Collection[int]) -> bool:
-        """Drop oldest windows of so many bytes, except some; return whether anything became free."""
-        ...
-
-    def disk_lost(self) -> Collection[int]:
-        """The database was set aside: let go of what was only there; return the ids of committed windows."""
-        ...
-
-    def stored(self, windows: Collection[int]) -> None:
-        """These windows are on disk, with their ids."""
-
-    def wake(self) -> None:
-        """Something may be taken again."""
 
 
 class Writer:
@@ -84,7 +66,7 @@ class Writer:
         self.generation = 0
         """How many databases were set aside while this one ran."""
         self.trouble = ""
-        """Why the disk refuses: full, read-only, stalled, quota, io; empty while all is durable."""
+        """Why the disk refuses (spool_errors.py); empty while all is durable."""
 
     def __repr__(self) -> str:
         """Report what is not on disk."""
@@ -171,9 +153,12 @@ class Writer:
             return None
 
     async def run(self) -> None:
-        """Wait for the end of the task; raises what ended it."""
-        if self._task is not None:
-            await asyncio.shield(self._task)
+        """Look after the files until the task ends; raises what ended it."""
+        while self._task is not None:
+            if (await asyncio.wait([self._task], timeout=_LOOK))[0]:
+                await asyncio.shield(self._task)
+                return
+            await self._look()
 
     def note_stall(self) -> None:
         """Somebody else has waited for the disk: nobody else needs to."""
@@ -240,7 +225,9 @@ class Writer:
         """
         if self._damage is not None:
             await self._start_afresh(self._damage)
-        if not self._connected:
+        if self._connected:
+            await self._stay_in_place()
+        else:
             await self._open()
         await self._delete()
         while self._pending.jobs:
@@ -274,10 +261,33 @@ class Writer:
             await self._run(self._database.delete, ids)
             self._pending.deleted(len(ids))
 
+    async def _look(self) -> None:
+        """See whether the files were removed or replaced: SQLite would go on to write where nobody finds it."""
+        if not self._connected or self.trouble:
+            return
+        try:
+            await self._run(self._database.check_place)
+        except DiskTrouble as trouble:
+            self._degrade(trouble.reason, str(trouble))
+            self._wanted.set()
+
+    async def _stay_in_place(self) -> None:
+        """Write nothing into files that are not at their paths any more; those that were lost are made again.
+
+        Raises:
+            DiskTrouble: it is told first, and mended with the next try.
+        """
+        try:
+            await self._run(self._database.check_place)
+        except DiskTrouble as trouble:
+            if trouble.reason != "replaced" or not self.trouble:
+                raise
+            await self._run(self._database.restore, f"replaced-{self._moment()}")
+
     async def _open(self) -> None:
         for _ in range(2):
             try:
-                await self._run(self._database.connect)
+                is_new = await self._run(self._database.connect)
                 contents = None if self._loaded else await self._run(self._database.load)
                 break
             except Damaged as damage:
@@ -288,11 +298,13 @@ class Writer:
         if contents is not None:
             self._loaded = True
             self._owner.adopt(contents)
+        elif is_new:
+            self.generation += 1
+            self._pending.start_over(self._owner.disk_lost())
 
     async def _set_aside(self, damage: Damaged) -> None:
-        moment = datetime.fromtimestamp(self._clock.wall(), UTC).strftime("%Y%m%dT%H%M%SZ")
         self._connected = False
-        file = await self._run(self._database.set_aside, f"{damage.kind}-{moment}")
+        file = await self._run(self._database.set_aside, f"{damage.kind}-{self._moment()}")
         self._loss_log.warn(
             "RLY412 spool set aside, a fresh one started", reason=damage.kind, file=file, detail=str(damage)
         )
@@ -302,8 +314,9 @@ class Writer:
         await self._set_aside(damage)
         self._damage = None
         self._loaded = True
-        self.generation += 1
-        self._pending.start_over(self._owner.disk_lost())
+
+    def _moment(self) -> str:
+        return datetime.fromtimestamp(self._clock.wall(), UTC).strftime("%Y%m%dT%H%M%SZ")
 
     async def _drop_connection(self, trouble: DiskTrouble) -> None:
         """Open anew next time. A full disk keeps its connection: closing it would write."""
@@ -320,6 +333,8 @@ class Writer:
         self._wanted.set()
 
     def _degrade(self, reason: str, detail: str) -> None:
+        if reason == "removed":
+            self._owner.directory_removed()
         self._pending.settle_all()
         if not self.trouble:
             self._loss_log.warn("RLY411 durability degraded, requests are kept in memory", reason=reason, detail=detail)

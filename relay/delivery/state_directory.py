@@ -1,9 +1,9 @@
 """The state directory: made private, checked, and locked against a second relay.
 
 What lies in it decides what is sent under this host's name, so nobody else may be able to write there: the directory
-belongs to the user of the relay, no group and no other user may write, and none of the relay's files is a symbolic
-link (the directory itself may be one: systemd's DynamicUser makes it so). Files that are not the relay's are left
-alone.
+and the files of what is durable belong to the user of the relay, no group and no other user may write there, and none
+of the relay's files is a symbolic link (the directory itself may be one: systemd's DynamicUser makes it so). Files that
+are not the relay's are left alone.
 
 The lock is the kernel's (flock), on the directory and on the file `lock` in it, which holds the pid of the process
 that runs the relay. It ends with the process, however that ends. A full or read-only disk does not prevent it.
@@ -17,7 +17,8 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from relay.errors import ExitCode, Problem, RelayError
+from relay.delivery.spool_errors import DiskTrouble, explained
+from relay.errors import ExitCode, Problem, RelayError, reason_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,8 +26,11 @@ if TYPE_CHECKING:
 LOCK: Final = "lock"
 _OURS: Final = (LOCK, "spool.", "dead-letters", "replay-", "open-", "checkpoint")
 """What the names of the relay's files start with."""
+_NEEDED: Final = ("spool.", "checkpoint-")
+"""Of them, what is durable only if it can be written; letters that cannot be are told of, and wait in memory."""
 _FOLDER: Final = "or name a directory in it, which the relay makes, in [spool] path"
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
+_OWNER_USES: Final = stat.S_IRUSR | stat.S_IWUSR
 
 
 class StateDirectory:
@@ -60,6 +64,40 @@ class StateDirectory:
             raise
         return state
 
+    def check(self) -> None:
+        """See whether the directory is still at its path; one that took its place is used if it is as safe.
+
+        Raises:
+            DiskTrouble: removed, for certain; or moved, so that it may come back.
+        """
+        with explained(self.path):
+            held = os.fstat(self._descriptors[0])
+            try:
+                there: os.stat_result | None = self.path.stat()
+            except FileNotFoundError:
+                there = None
+        if there is None or not os.path.samestat(there, held):
+            if there is not None:
+                self._follow()
+            if held.st_nlink == 0:
+                raise DiskTrouble("removed", f"state directory {self.path} was removed")
+            if there is None:
+                raise DiskTrouble("moved", f"state directory {self.path} is not there any more")
+
+    def _follow(self) -> None:
+        """Check and lock what is at the path now, instead of what was."""
+        other = StateDirectory(self.path)
+        try:
+            other._open()
+        except OSError as error:
+            other.close()
+            raise DiskTrouble("moved", f"state directory {self.path} was replaced: {reason_of(error)}") from error
+        except RelayError as error:
+            other.close()
+            raise DiskTrouble("moved", error.brief()) from error
+        self.close()
+        self._descriptors = other._descriptors
+
     def close(self) -> None:
         """Release the lock."""
         while self._descriptors:
@@ -69,7 +107,7 @@ class StateDirectory:
         directory = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._descriptors.append(directory)
         _check(self.path, os.fstat(directory))
-        _refuse_links(self.path)
+        _refuse_files(self.path)
         self._lock(directory)
         with suppress(OSError):
             # Without it the directory's own lock must do: the disk is full or read-only, and that is no reason to stop.
@@ -116,13 +154,26 @@ def _check(path: Path, status: os.stat_result) -> None:
         raise _refusal("RLY104", f"{found}: others can write into it", f"chmod 700 {path}, {_FOLDER}")
 
 
-def _refuse_links(path: Path) -> None:
-    """Refuse symbolic links under the relay's own names: they would make it write somewhere else."""
+def _refuse_files(path: Path) -> None:
+    """Refuse what the relay could not write, or would write somewhere else, under its own names."""
     with os.scandir(path) as entries:
-        links = sorted(entry.name for entry in entries if entry.name.startswith(_OURS) and entry.is_symlink())
-    if links:
-        message = f"{path / links[0]} is a symbolic link, which the relay never makes"
-        raise _refusal("RLY104", message, "remove it after a look at where it leads")
+        ours = sorted((entry for entry in entries if entry.name.startswith(_OURS)), key=lambda entry: entry.name)
+        for entry in ours:
+            if entry.is_symlink():
+                message = f"{path / entry.name} is a symbolic link, which the relay never makes"
+                raise _refusal("RLY104", message, "remove it after a look at where it leads")
+            if entry.name.startswith(_NEEDED) and entry.is_file():
+                _check_file(path / entry.name, entry.stat(follow_symlinks=False))
+
+
+def _check_file(path: Path, status: os.stat_result) -> None:
+    """Refuse a file of another user, or one that its owner may not read and write: that passes with no retry."""
+    me, mode = os.geteuid(), stat.S_IMODE(status.st_mode)
+    found = f"{path} belongs to uid {status.st_uid} and has mode {mode:04o}; this relay runs as uid {me}"
+    if status.st_uid != me:
+        raise _refusal("RLY104", found, f"chown {me} {path}, or run as its owner")
+    if mode & _OWNER_USES != _OWNER_USES:
+        raise _refusal("RLY104", found, f"chmod 600 {path}")
 
 
 def _refusal(code: str, message: str, fix: str) -> RelayError:

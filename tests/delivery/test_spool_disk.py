@@ -236,6 +236,77 @@ async def test_what_waits_for_the_disk_at_the_end_is_left_to_its_part_and_counte
     await spool.close()
 
 
+# --- removed under a running relay ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["spool.db", "spool.db-wal"])
+async def test_a_database_that_is_removed_is_made_again_with_all_that_was_in_it(tmp_path, monkeypatch, name):
+    """SQLite goes on writing into a file that nobody finds; what waits there is not lost with it."""
+    monkeypatch.setattr(spool_writer, "_LOOK", 0.05)
+    monkeypatch.setattr(spool_writer, "_RETRY", 0.05)
+    ledger = Ledger()
+    spool = await open_spool(tmp_path, ledger=ledger)
+    running = asyncio.create_task(spool.run())
+    await spool.store(60, window(60), {"gauges": b"g"})
+    (tmp_path / name).unlink()
+    await until(lambda: spool.degraded)
+    await spool.store(120, window(120), {})
+    await until(lambda: not spool.degraded)
+    assert (tmp_path / "spool.db").stat().st_mode & 0o777 == 0o600
+    await spool.store(180, window(180), {})
+    await spool.close()
+    await running
+    assert balanced(spool, ledger)
+    again = await open_spool(tmp_path)
+    assert again.committed == {60, 120, 180}
+    assert await again.state("gauges") == b"g"
+    assert sorted(await drain(again)) == expected(60, 120, 180)
+    await again.close()
+
+
+async def test_another_database_in_its_place_is_set_aside(tmp_path, monkeypatch):
+    monkeypatch.setattr(spool_writer, "_LOOK", 0.05)
+    monkeypatch.setattr(spool_writer, "_RETRY", 0.05)
+    spool = await open_spool(tmp_path)
+    running = asyncio.create_task(spool.run())
+    await spool.store(60, window(60), {})
+    (tmp_path / "other").write_bytes(b"of somebody else")
+    (tmp_path / "other").rename(tmp_path / "spool.db")
+    await until(lambda: spool.degraded)
+    await until(lambda: not spool.degraded)
+    [aside] = [path for path in tmp_path.glob("spool.db.replaced-*") if not path.name.endswith("-shm")]
+    assert aside.read_bytes() == b"of somebody else"
+    await spool.close()
+    await running
+    again = await open_spool(tmp_path)
+    assert sorted(await drain(again)) == expected(60)
+    await again.close()
+
+
+async def test_a_database_that_vanishes_while_the_disk_refuses_is_counted(tmp_path, monkeypatch):
+    """The connection was given up, so what was on disk only is gone; committed ids are written to the next one."""
+    monkeypatch.setattr(spool_writer, "_RETRY", 0.05)
+    monkeypatch.setattr(bodies, "CACHE_BYTES", 0)
+    ledger = Ledger()
+    spool = await open_spool(tmp_path, ledger=ledger)
+    spool._writer.bodies._most = 0
+    await spool.store(60, [batch(60)], {})
+    with monkeypatch.context() as patch:
+        patch.setattr(spool._writer._database, "_change", broken)
+        await spool.store(120, [batch(120)], {})
+        await until(lambda: not spool._writer._connected)
+        for path in tmp_path.glob("spool.db*"):
+            path.unlink()
+    await until(lambda: not spool.degraded)
+    assert ledger.points_dropped["spool_damaged"] == 2
+    assert balanced(spool, ledger)
+    await spool.close()
+    again = await open_spool(tmp_path)
+    assert again.committed == {60, 120}
+    assert [lease[0] for lease in await drain(again)] == [120]
+    await again.close()
+
+
 # --- read-only, slow --------------------------------------------------------------------------------------------------
 
 

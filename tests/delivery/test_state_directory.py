@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from relay.delivery.spool_errors import DiskTrouble
 from relay.delivery.state_directory import StateDirectory, running_pid
 from relay.errors import ExitCode, RelayError
 
@@ -108,3 +109,72 @@ def test_what_cannot_be_a_directory(tmp_path):
     (tmp_path / "file").write_text("")
     assert "cannot use state directory" in refused(tmp_path / "file", "RLY101")
     assert "No such file or directory" in refused(Path("/proc/nope"), "RLY101")
+
+
+@AS_ROOT
+@pytest.mark.parametrize("name", ["spool.db", "spool.db-wal", "spool.ballast", "checkpoint-1764000000.srp"])
+def test_a_file_of_another_user_is_refused(tmp_path, name):
+    """It could not be opened, today or later: the relay would keep everything in memory for good."""
+    file = tmp_path / name
+    file.touch(mode=0o640)
+    os.chown(file, 65534, 65534)
+    message = refused(tmp_path, "RLY104")
+    assert f"{file} belongs to uid 65534 and has mode 0640; this relay runs as uid 0" in message
+    assert f"fix: chown 0 {file}" in message
+
+
+def test_a_file_that_its_owner_may_not_write_is_refused(tmp_path):
+    file = tmp_path / "spool.db"
+    file.touch(mode=0o400)
+    message = refused(tmp_path, "RLY104")
+    assert "has mode 0400" in message
+    assert f"fix: chmod 600 {file}" in message
+
+
+@AS_ROOT
+def test_files_of_others_that_are_not_needed_are_left_alone(tmp_path):
+    for name in ("dead-letters-1.ndjson", "notes.txt"):
+        (tmp_path / name).touch()
+        os.chown(tmp_path / name, 65534, 65534)
+    StateDirectory.open(tmp_path).close()
+
+
+def trouble(state) -> str:
+    with pytest.raises(DiskTrouble) as caught:
+        state.check()
+    assert str(state.path) in str(caught.value)
+    return caught.value.reason
+
+
+def test_one_that_is_renamed_is_missed_until_it_is_back(tmp_path):
+    state = StateDirectory.open(tmp_path / "state")
+    state.check()
+    state.path.rename(tmp_path / "away")
+    assert trouble(state) == "moved"
+    (tmp_path / "away").rename(state.path)
+    state.check()
+    state.close()
+
+
+def test_one_that_is_removed_is_known_to_be_gone_for_good(tmp_path):
+    state = StateDirectory.open(tmp_path / "state")
+    (state.path / "lock").unlink()
+    state.path.rmdir()
+    assert trouble(state) == "removed"
+    state.path.mkdir(mode=0o700)
+    assert trouble(state) == "removed", "told once more: what was in the old one is nowhere"
+    state.check()
+    assert running_pid(state.path) == os.getpid()
+    assert "in use" in refused(state.path, "RLY105")
+    state.close()
+
+
+def test_another_directory_in_its_place_must_be_as_safe(tmp_path):
+    state = StateDirectory.open(tmp_path / "state")
+    state.path.rename(tmp_path / "away")
+    state.path.mkdir()
+    state.path.chmod(0o777)
+    assert trouble(state) == "moved"
+    state.path.chmod(0o700)
+    state.check()
+    state.close()

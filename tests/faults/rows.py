@@ -49,6 +49,7 @@ ROWS = {
     40: "points in the spool that are too old",
     42: "a sick disk at any moment of a window, then an end, a repair and a start",
     43: "no state, new state, state of another host or from the future",
+    44: "state directory or database removed while running",
     46: "another user of this machine: unfinished requests, floods of what listens",
     47: "stream clients that are idle, ten times too many, or take every descriptor",
 }

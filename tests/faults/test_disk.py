@@ -325,7 +325,16 @@ def test_row_14_an_unsafe_state_directory(settings, figure, tmp_path):
     said = refused(environ)
     for part in ("error RLY104", str(state), "uid 65534", "0700", f"fix: chown -R {os.geteuid()} {state}"):
         assert part in said
-    figure(14, "refused with path, uid, mode and fix: 0777, another owner, a link")
+    os.chown(state, os.geteuid(), -1)
+    for name in ("spool.db", "checkpoint-1764000000.srp"):
+        file = state / name
+        file.touch(mode=0o600)
+        os.chown(file, 65534, 65534)
+        said = refused(environ)
+        for part in ("error RLY104", str(file), "uid 65534", "0600", f"fix: chown {os.geteuid()} {file}"):
+            assert part in said
+        file.unlink()
+    figure(14, "refused with path, uid, mode and fix: 0777, another owner of it or of a file in it, a link")
 
 
 def test_row_14_a_second_relay(start, settings, figure):

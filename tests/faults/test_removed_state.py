@@ -1,0 +1,87 @@
+"""Row 44: the state directory, or the database in it, is removed or renamed under a running relay."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import time
+
+import pytest
+
+from relay.jdcloud.emulator import Fault
+from tests.support.oracle import conserve, freshness
+
+RATE = 300
+SEEN = 2.0
+"""Seconds: the promise; asserted x 4."""
+
+
+async def degraded(relay, wanted: bool) -> float:  # noqa: FBT001 - reads as a sentence
+    """Wait until durability is as wanted; return the seconds it took."""
+    began = time.monotonic()
+    while (await asyncio.to_thread(relay.metrics))["relay_durability_degraded"] != wanted:
+        assert time.monotonic() - began < 20, relay.text()[-3000:]
+        await asyncio.sleep(0.05)
+    return time.monotonic() - began
+
+
+def remove(state, what: str):
+    """Do harm; return what undoes it, as far as somebody has to."""
+    if what == "renamed":
+        away = state.with_name("away")
+        state.rename(away)
+        return lambda: away.rename(state)
+    if what == "removed":
+        shutil.rmtree(state)
+        return lambda: state.mkdir(mode=0o700)
+    if what == "replaced":
+        state.rename(state.with_name("away"))
+        state.mkdir(mode=0o700)
+    else:
+        (state / what).unlink()
+    return lambda: None
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "removed",
+        "spool.db",
+        *(pytest.param(one, marks=pytest.mark.full) for one in ("renamed", "replaced", "spool.db-wal")),
+    ],
+)
+async def test_row_44_state_that_is_removed(what, start, load, emulator, figure, tmp_path):
+    """A backlog waits in it; when it is back, all of that is on disk again, and outlives a kill."""
+    state = tmp_path / "state"
+    relay = start()
+    emulator.add_fault(Fault("503", left=100_000))
+    generator = load(relay, rate=RATE, seconds=60)
+    await asyncio.sleep(4)
+    put_back = remove(state, what)
+    seen = await degraded(relay, True)
+    assert seen < SEEN * 4
+    [told, *_] = [event for event in relay.events() if "RLY411 durability degraded" in event["event"]]
+    assert str(state) in told["detail"]
+    await asyncio.sleep(2)
+    put_back()
+    restored = await degraded(relay, False)
+    await asyncio.sleep(2.5)
+    victim = relay.signal_worker(signal.SIGKILL)
+    await relay.gone(victim)
+    emulator.clear_faults()
+    verdict = await conserve(relay, emulator, await generator.stop(), lost=2 * RATE, fresh_within=60)
+    figure(44, f"{what}: seen after {seen:.1f} s, durable {restored:.1f} s after it was back; killed: {verdict}")
+
+
+async def test_row_44_windows_go_on_without_the_directory(start, load, emulator, figure, tmp_path):
+    relay = start()
+    generator = load(relay, rate=RATE, seconds=60)
+    await asyncio.sleep(3)
+    shutil.rmtree(tmp_path / "state")
+    await degraded(relay, True)
+    fresh = await freshness(relay, emulator, within=8)
+    verdict = await conserve(relay, emulator, await generator.stop())
+    assert verdict.lost == 0
+    assert await relay.stop() == 0
+    figure(44, f"removed for good: fresh packet after {fresh:.1f} s; {verdict}")
