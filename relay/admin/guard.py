@@ -2,14 +2,15 @@
 
 The peer's address alone does not say that: a browser on this machine runs pages from anywhere, and a name that
 somebody else owns may resolve to 127.0.0.1. So the Host header must name this machine too, or be one of `[admin]
-hosts`, and what a browser says of the page that asks (Origin) must be this very server.
+hosts`, and what a browser says of the page that asks (Origin) must be this very server. Nor does the address say it of
+a request that a proxy on this machine passes on for others: one with a header of forwarding comes from elsewhere.
 """
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+_HOST: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[0-9A-Za-z._-]+))(?::[0-9]{1,5})?")
+"""A name or an address, and maybe a port: nothing that one reader takes for the host and another for something else."""
+_FORWARDED: Final = frozenset({"forwarded", "via", "x-real-ip", "true-client-ip", "cf-connecting-ip", "client-ip"})
+_FORWARDED_PREFIXES: Final = ("x-forwarded", "x-original", "x-client-ip", "x-cluster-client-ip", "x-envoy-external")
+"""What proxies, ingresses and load balancers add to the requests of others."""
 HOSTS: Final = web.AppKey("hosts", frozenset[str])
 """`[admin] hosts`: what the Host header may say besides loopback; lower case, without a port."""
 
@@ -57,6 +63,8 @@ def peer_address(transport: BaseTransport | None) -> str:
 def _reason_to_refuse(request: web.Request) -> str:
     if not is_loopback(peer_address(request.transport)):
         return "only from this machine"
+    if any(map(_is_of_forwarding, request.headers)):
+        return "only from this machine, and not through a proxy"
     host = request.headers.getall("Host", [])
     if len(host) != 1 or not _names_this_machine(host[0], request.app[HOSTS]):
         return "Host must be an address of this machine, or one of [admin] hosts"
@@ -67,8 +75,11 @@ def _reason_to_refuse(request: web.Request) -> str:
 
 
 def _names_this_machine(host: str, allowed: frozenset[str]) -> bool:
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return False
+    found = _HOST.fullmatch(host)
+    name = (found["v6"] or found["name"]).lower() if found else ""
     return name == "localhost" or name in allowed or is_loopback(name)
+
+
+def _is_of_forwarding(header: str) -> bool:
+    name = header.lower()
+    return name in _FORWARDED or name.startswith(_FORWARDED_PREFIXES)

@@ -42,6 +42,34 @@ async def serving():
         await admin.stop()
 
 
+STRANGE = [
+    "evil.com@127.0.0.1",
+    "127.0.0.1%00.evil.com",
+    "127.0.0.1/evil",
+    "127.0.0.1?evil",
+    "127.0.0.1#evil",
+    "127.0.0.1:80:90",
+    "127.0.0.1:evil",
+    "127.0.0.1:",
+    "127.0.0.1 evil.com",
+    "127.0.0.1,evil.com",
+    "user@localhost",
+    "[::1]evil.com",
+    "[::1%lo]",
+    "[127.0.0.1]x",
+    "::1",
+    "",
+]
+FORWARDED = [
+    "Forwarded: for=192.0.2.7",
+    "X-Forwarded-For: 192.0.2.7",
+    "x-forwarded-host: evil.example",
+    "X-Forwarded-Proto: https",
+    "X-Real-IP: 192.0.2.7",
+    "Via: 1.1 proxy",
+    "X-Original-Forwarded-For: 192.0.2.7",
+    "X-Client-IP: 127.0.0.1",
+]
 ORIGIN = "Origin: http://127.0.0.1:8126"
 
 
@@ -53,6 +81,9 @@ ORIGIN = "Origin: http://127.0.0.1:8126"
         (["Host: [::1]:8126"], 200),
         (["Host: Relay.example:8126"], 200),
         (["Host: 127.0.0.1:8126", ORIGIN], 200),
+        (["Host: 127.0.0.1:8126", "X-Request-Id: 7", "User-Agent: curl"], 200),
+        *((["Host: " + host], 403) for host in STRANGE),
+        *((["Host: 127.0.0.1:8126", header], 403) for header in FORWARDED),
         (["Host: evil.example"], 403),
         (["Host: relay.example.evil.example"], 403),
         (["Host: 10.0.0.1:8126"], 403),
