@@ -26,9 +26,11 @@ from relay.patterns.regexes import find_re2
 from relay.window.idle import IdleSeries
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from relay.clock import Clock
     from relay.config.schema import Config
-    from relay.naming.plain import Notices
+    from relay.naming import Notices
 
 
 class Uncounted:
@@ -36,6 +38,9 @@ class Uncounted:
 
     names_rewritten = 0
     tags_dropped = 0
+
+    def __init__(self) -> None:
+        self.examples: dict[str, Mapping[str, str]] = {}
 
 
 def make_rules(config: Config) -> Ruleset:

@@ -48,6 +48,7 @@ CODES: Final[dict[str, str]] = {
     "RLY301": "Lines were rejected.",
     "RLY302": "Names or tags held characters the API does not allow and were rewritten.",
     "RLY303": "Series had more tags than the API takes; the first five by importance were kept.",
+    "RLY304": "Values were beyond what the API takes and were clamped.",
     "RLY310": "The series limit is reached; new series fold into an overflow series.",
     "RLY320": "A window was stored late after its end: naming, encoding or the disk is behind. No sample moved.",
     "RLY401": "The cloud says 429: the quota is used up.",

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
+from relay import limits
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -97,6 +99,10 @@ class Ledger:
         """Seconds that this machine is ahead of the cloud, by its last answer."""
         self.names_rewritten = 0
         self.tags_dropped = 0
+        self.values_clamped = 0
+        """Statistics beyond what the API takes."""
+        self.examples: dict[str, Mapping[str, str]] = {}
+        """What the log says of one case of `rewritten`, `unsent`, `clamped`; it is gone when it was said."""
 
     def __repr__(self) -> str:
         """Report the points."""
@@ -189,6 +195,10 @@ class LossLog:
 
     def warn(self, event: str, *, reason: str, **fields: Any) -> None:  # noqa: ANN401 - log fields are any scalars
         """Log `event` unless the same (event, reason) was logged less than `interval` ago."""
+        self.warn_once_in(self.interval, event, reason=reason, **fields)
+
+    def warn_once_in(self, seconds: float, event: str, /, *, reason: str, **fields: Any) -> None:  # noqa: ANN401 - see above
+        """Log `event` unless the same (event, reason) was logged less than so many seconds ago."""
         muted = self._muted.setdefault((event, reason), _Muted())
         now = self.clock.monotonic()
         if now < muted.next_at:
@@ -196,7 +206,7 @@ class LossLog:
             return
         if muted.suppressed:
             fields["suppressed"] = muted.suppressed
-        muted.next_at, muted.suppressed = now + self.interval, 0
+        muted.next_at, muted.suppressed = now + seconds, 0
         structlog.get_logger("relay").warning(event, reason=reason, **fields)
 
 
@@ -245,6 +255,11 @@ WANTED: Final = frozenset({"rule", "forgotten"})
 """Reasons of dropped samples that somebody asked for, in a rule or on the console: counted, but no warning."""
 
 
+_BEYOND: Final = f"beyond {limits.VALUE_MAX} or below its negative"
+_CLAMPED_SECONDS: Final = 60.0
+"""Between two warnings: a gauge below zero of an unsigned client is so in every window."""
+
+
 def tell_of_window(
     growth: Growth,
     loss_log: LossLog,
@@ -261,15 +276,25 @@ def tell_of_window(
             example = examples.get(reason)
             shown = _show(example, explain) if example else {}
             loss_log.warn("RLY301 lines rejected", reason=reason, count=grown, **shown)
-    for event, reason, count in (
-        *(("samples dropped", reason, n) for reason, n in tally.samples_dropped.items() if reason not in WANTED),
-        ("RLY302 names or tags rewritten", "illegal characters", ledger.names_rewritten),
-        ("RLY303 tags dropped", "the API takes five, 255 bytes in all", ledger.tags_dropped),
-        ("RLY303 tags dropped", "a section is longer than is read", tally.tags_unread),
+    for reason, count in tally.samples_dropped.items():
+        grown = growth.since_last(f"dropped {reason}", count)
+        if grown and reason not in WANTED:
+            loss_log.warn("samples dropped", reason=reason, count=grown)
+    _tell_of_changes(growth, loss_log, tally, ledger)
+
+
+def _tell_of_changes(growth: Growth, loss_log: LossLog, tally: Tally, ledger: Ledger) -> None:
+    """Warn of what is sent otherwise than it came, with an example of each kind."""
+    usual = loss_log.interval
+    for kind, event, reason, count, seconds in (
+        ("rewritten", "RLY302 names or tags rewritten", "illegal characters", ledger.names_rewritten, usual),
+        ("unsent", "RLY303 tags dropped", "the API takes five, 255 bytes in all", ledger.tags_dropped, usual),
+        ("", "RLY303 tags dropped", "a section is longer than is read", tally.tags_unread, usual),
+        ("clamped", "RLY304 values clamped", _BEYOND, ledger.values_clamped, _CLAMPED_SECONDS),
     ):
         grown = growth.since_last(f"{event} {reason}", count)
         if grown:
-            loss_log.warn(event, reason=reason, count=grown)
+            loss_log.warn_once_in(seconds, event, reason=reason, count=grown, **ledger.examples.pop(kind, {}))
 
 
 def _show(example: RejectedLine, explain: Explain) -> dict[str, Any]:

@@ -102,3 +102,23 @@ def test_durations_are_a_cumulative_histogram():
     buckets = dict(durations.buckets())
     assert (buckets["0.01"], buckets["0.05"], buckets["10.0"], buckets["+Inf"]) == (1, 3, 3, 4)
     assert durations.sum == pytest.approx(100.061)
+
+
+def test_what_is_sent_otherwise_than_it_came_is_told_with_an_example(clock):
+    growth, log, ledger = Growth(), LossLog(clock), Ledger()
+    tally = dataclasses.replace(TALLY, rejected={}, samples_dropped={})
+    with capture_logs() as lines:
+        for _ in range(4):
+            ledger.names_rewritten += 1
+            ledger.tags_dropped += 2
+            ledger.values_clamped += 5
+            ledger.examples |= {"rewritten": {"metric": "a"}, "unsent": {"metric": "b"}, "clamped": {"metric": "c"}}
+            tell_of_window(growth, log, tally, ledger, [], explain)
+            clock.advance(30)
+    assert [(line["event"][:6], line["count"], line["metric"]) for line in lines[:3]] == [
+        ("RLY302", 1, "a"),
+        ("RLY303", 2, "b"),
+        ("RLY304", 5, "c"),
+    ]
+    assert sum("RLY304" in line["event"] for line in lines) == 2, "once a minute"
+    assert ledger.examples == {}

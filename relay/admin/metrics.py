@@ -130,6 +130,11 @@ class RelayCollector(Collector):
             self._state.ledger.names_rewritten,
         )
         yield counter(
+            "relay_clamped_values",
+            "DATALOSS: statistics beyond 9223372036854774784, or below its negative: sent as that.",
+            self._state.ledger.values_clamped,
+        )
+        yield counter(
             "relay_dropped_tags",
             "Tags beyond what the API takes, or beyond those that are read: not sent.",
             self._state.ledger.tags_dropped + tally.tags_unread,

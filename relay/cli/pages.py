@@ -169,13 +169,21 @@ RLY302
 ? Names with blanks, `/` or `-`, which become `_`, or other characters of ASCII, which are dropped.
 ? Tag values with any of these: each becomes `_`.
 ? Characters beyond ASCII: a dotted part with one becomes `xn__` and its Punycode.
-> `statsd-relay explain NAME` shows what a name becomes. Names that become the same are added up.
+> The warning shows one metric, what came and what it became. Names that become the same are added up.
+> `statsd-relay explain NAME` shows what a name becomes.
 > Nothing needs to be done. With [listen] names = "strict" such samples are dropped instead.
 
 RLY303
 ? A series has more than five tags with `host`, or more than 255 bytes of keys and values.
+> The warning names one metric and the tags of it that went.
 > `statsd-relay explain LINE` shows which were kept: `host` first, then a rule's, the line's by key, and [tags].
 > Name those that matter in the keep_tags of a [[rule]], or those that don't in its drop_tags; or send fewer.
+
+RLY304
+? A gauge below zero in a client that knows unsigned numbers only: -1 comes as 18446744073709551615.
+? A sum that grew too large, as sum_squares of large timers does; or a client that sends garbage.
+> The warning names a metric, `statsd-relay explain LINE` shows what is sent, `relay_clamped_values_total` counts.
+> Send the value in a larger unit (seconds instead of nanoseconds), or leave the statistic out ([window] timer_metrics).
 
 RLY310
 ? A tag with an id of a user, request or session in it; the warning names the tag and counts its values.

@@ -81,6 +81,8 @@ class Walk:
     late: bool = False
     """Its time lies in another window."""
     parts: Sequence[Part] = field(default_factory=list)
+    clamped: int = 0
+    """Statistics of its points that lie beyond what the API takes."""
     points: list[dict[str, Any]] = field(default_factory=list)
     """As they would be sent if nothing else came in that minute."""
 
@@ -93,6 +95,7 @@ class Walk:
             "why": self.why,
             "at": self.at,
             "late": self.late,
+            "clamped": self.clamped,
             "parts": [_plain(part) for part in self.parts],
             "points": self.points,
         }
@@ -145,7 +148,7 @@ def _walk(config: Config, rules: Ruleset, line: bytes, now: float) -> Walk:
     if is_event(line):
         return Walk(line=line, verdict="event")
     namer = make_namer(config, rules, notices=Uncounted())
-    tally, points = _send(config, namer, line, now)
+    tally, points, clamped = _send(config, namer, line, now)
     reason = next(iter((*tally.rejected, *tally.samples_dropped)), "" if points else "name_collision")
     at, why = explain(line, reason) if tally.rejected else (None, "")
     return Walk(
@@ -155,13 +158,14 @@ def _walk(config: Config, rules: Ruleset, line: bytes, now: float) -> Walk:
         why=why,
         at=at,
         late=tally.samples_late > 0,
+        clamped=clamped,
         parts=_parts(line, namer, config.listen),
         points=points,
     )
 
 
-def _send(config: Config, namer: Namer, line: bytes, now: float) -> tuple[Tally, list[dict[str, Any]]]:
-    """Let a line go the whole way, in a window of its own."""
+def _send(config: Config, namer: Namer, line: bytes, now: float) -> tuple[Tally, list[dict[str, Any]], int]:
+    """Let a line go the whole way, in a window of its own; return its points, and how many values were clamped."""
     settings = ingest_settings(config)
     hotpath = make_hotpath("python", **settings.limits())
     start = int(now) // settings.window_seconds * settings.window_seconds
@@ -173,7 +177,8 @@ def _send(config: Config, namer: Namer, line: bytes, now: float) -> tuple[Tally,
     encoding = make_encoder(config).encode_window(hotpath.closed_window())
     for _ in encoding.prepare():
         pass
-    return hotpath.tally(), [json.loads(point.body) for point in encoding]
+    points = [json.loads(point.body) for point in encoding]
+    return hotpath.tally(), points, encoding.values_clamped
 
 
 def _parts(line: bytes, namer: Namer, listen: Listen) -> list[Part]:

@@ -35,7 +35,7 @@ _SIGNED: Final = {
 """What a sign before a gauge's number means."""
 _DROPPED: Final = {
     "rule": "this is what the rule asks for",
-    "no_legal_name": 'the name has characters that the API does not take, and [listen] names = "strict"',
+    "no_legal_name": 'its name or a tag has characters that the API does not take, and [listen] names = "strict"',
     "too_old": "its time is older than [cloud] max_age",
     "too_far_ahead": "its time lies over a minute ahead",
     "late_gauge": "it is older than a value of this gauge that is known",
@@ -68,6 +68,8 @@ def rows(walk: Walk, config: Config) -> Iterator[Row]:
         yield Row("", shown)
         yield Row("", f"{' ' * column}^")
     yield from _points([("sent as", walk)], values=True)
+    if walk.clamped:
+        yield Row("clamped", f"{walk.clamped} of these lie beyond {limits.VALUE_MAX} either way: the API takes no more")
 
 
 def name_rows(walks: Mapping[Kind, Walk], config: Config) -> Iterator[Row]:

@@ -76,7 +76,8 @@ class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         bool, help_("true: +n and -n change a gauge; false: a number with a sign is its value, as gostatsd reads it")
     ] = True
     names: Annotated[
-        Literal["clean", "strict"], help_("clean: rewrite illegal characters; strict: drop such samples")
+        Literal["clean", "strict"],
+        help_("clean: rewrite illegal characters of names, keys and values of tags; strict: drop such samples"),
     ] = "clean"
 
     def unix_permissions(self) -> int:

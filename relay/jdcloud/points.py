@@ -52,10 +52,31 @@ class Named(NamedTuple):
     values: Values
 
 
+class Clamped(int):
+    """A number that is sent in the place of one beyond what the service takes: its type is how it is counted."""
+
+    __slots__ = ()
+
+
+_MOST: Final = Clamped(limits.VALUE_MAX)
+_LEAST: Final = Clamped(-limits.VALUE_MAX)
+
+
 def legal_number(value: float) -> float | int:
     """Clamp to what the service takes; whole numbers are sent as integers."""
-    value = min(max(value, -limits.VALUE_MAX), limits.VALUE_MAX)
+    if value > limits.VALUE_MAX:
+        return _MOST
+    if value < -limits.VALUE_MAX:
+        return _LEAST
     return int(value) if value == int(value) else value
+
+
+def count_clamped(values: Values) -> int:
+    """Return how many statistics of a point lie beyond what the service takes."""
+    found = values.values()
+    if limits.VALUE_MAX not in found and -limits.VALUE_MAX not in found:
+        return 0
+    return sum(isinstance(number, Clamped) for number in found)
 
 
 def single(value: float) -> Values:
@@ -210,6 +231,10 @@ class Encoding:
         """Derived points that are not sent, because the window needs too much of the quota."""
         self.requests_needed = 0
         """By all points, percentiles too; known after `prepare`."""
+        self.values_clamped = 0
+        """Statistics of points that lie beyond what the service takes."""
+        self.clamped_metric = ""
+        """The metric of one of them."""
         self._zeros: list[Series] = []
         self.requests_allowed = encoder.requests_allowed(window.seconds)
         self._received: set[int] = set()
@@ -262,4 +287,8 @@ class Encoding:
                         self.points_collided += 1
                         continue
                     taken.add(derived)
+                clamped = count_clamped(named.values)
+                if clamped:
+                    self.values_clamped += clamped
+                    self.clamped_metric = series.metric
                 yield self._encoder.encode_point(series, named, self._window.start)

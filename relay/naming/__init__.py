@@ -9,7 +9,7 @@ Pure: no clock, no I/O, no randomness. Not known here: windows, values, who sent
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import xxhash
 
@@ -20,14 +20,13 @@ from relay.naming.classes import Classes
 from relay.naming.dimensions import are_legal, choose, legal_pairs
 from relay.naming.plain import Plain
 from relay.naming.tags import NO_TAGS, Sections, split_inline
-from relay.naming.trace import Hits, Trace
+from relay.naming.trace import Hits, Trace, rewritten_example, unsent_example
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from relay.model import Identity
     from relay.naming.dimensions import Pair
-    from relay.naming.plain import Notices
     from relay.naming.ruleset import Effect, Ruleset
     from relay.naming.trace import Unmatched
 
@@ -36,8 +35,17 @@ if TYPE_CHECKING:
 _HOSTS_KNOWN: Final = 1000
 
 
+class Notices(Protocol):
+    """What naming counts: identities, not lines."""
+
+    names_rewritten: int
+    tags_dropped: int
+    examples: dict[str, Mapping[str, str]]
+    """`rewritten`, `unsent`: what the log says of one case, until it has said it."""
+
+
 class Namer:
-    """State: which class owns which bare name; two notices."""
+    """State: which class owns which bare name; what is counted beside."""
 
     def __init__(  # noqa: PLR0913 - the settings of four sections; assembly.py is the only caller
         self,
@@ -79,7 +87,7 @@ class Namer:
             reserved=f"{self._reserved}.",
             classes=self._classes,
             dimensions=lambda pairs: (choose(pairs, self._defaults), self._overflow_dimensions(pairs)),
-            notices=self.notices,
+            count=self._count,
         )
 
     def resolve(self, identity: Identity) -> Resolution | Sink:
@@ -91,9 +99,18 @@ class Namer:
         trace = self._trace(identity, self._classes.owner)
         self._hits.add(trace.rule, trace.name)
         if isinstance(trace.outcome, Resolution):
-            self.notices.names_rewritten += trace.is_rewritten
-            self.notices.tags_dropped += len(trace.unsent) + trace.unread
+            self._count(identity, len(trace.unsent) + trace.unread, is_rewritten=trace.is_rewritten)
         return trace.outcome
+
+    def _count(self, identity: Identity, dropped: int, *, is_rewritten: bool) -> None:
+        """Count what is sent otherwise than it came; the first case after a warning is the example of the next one."""
+        notices = self.notices
+        notices.names_rewritten += is_rewritten
+        notices.tags_dropped += dropped
+        if is_rewritten and "rewritten" not in notices.examples:
+            notices.examples["rewritten"] = rewritten_example(self.trace(identity))
+        if dropped and "unsent" not in notices.examples:
+            notices.examples["unsent"] = unsent_example(self.trace(identity))
 
     def trace(self, identity: Identity) -> Trace:
         """Say step by step what `resolve` would do, and change nothing."""
@@ -147,19 +164,22 @@ class Namer:
         full = self._prefixes[identity.kind] + clean
         pairs = legal_pairs([*inline, *section.tags]) if inline else section.pairs
         removed, kept = effect.removed(pairs), effect.apply(pairs, captures)
-        outcome = self._sink(effect, metric, clean, full) or self._resolution(full, identity.kind, kept, effect, owner)
-        unsent = _missing(kept, outcome.series) if isinstance(outcome, Resolution) else ()
         is_rewritten = clean != metric or not section.are_legal or not are_legal(inline)
+        is_refused = self._strict and not (clean == metric and effect.are_legal([*inline, *section.tags], captures))
+        outcome = self._sink(effect, clean, full, is_refused=is_refused) or self._resolution(
+            full, identity.kind, kept, effect, owner
+        )
+        unsent = _missing(kept, outcome.series) if isinstance(outcome, Resolution) else ()
         return Trace(
             name, inline, section.tags, rule, captures, metric, removed, unsent, is_rewritten, outcome, section.unread
         )
 
-    def _sink(self, effect: Effect, metric: str, clean: str, full: str) -> Sink | None:
+    def _sink(self, effect: Effect, clean: str, full: str, *, is_refused: bool) -> Sink | None:
         if effect.drops:
             return Sink("rule", rejects=False)
         if not clean:
             return Sink("empty_name", rejects=True)
-        if self._strict and clean != metric:
+        if is_refused:
             return Sink("no_legal_name", rejects=False)
         return Sink("reserved_name", rejects=True) if full.startswith(f"{self._reserved}.") else None
 

@@ -27,11 +27,11 @@ _make: Final = tuple.__new__
 """A named tuple's own constructor takes twice as long."""
 
 
-class Notices(Protocol):
-    """What naming counts: identities, not lines."""
+class Count(Protocol):
+    """What is told of an identity that is sent otherwise than it came."""
 
-    names_rewritten: int
-    tags_dropped: int
+    def __call__(self, identity: Identity, dropped: int, *, is_rewritten: bool) -> None:
+        """Count it, with the tags that were dropped."""
 
 
 class _Known(NamedTuple):
@@ -50,6 +50,7 @@ class Plain:
         prefixes: of each class, as they stand before a name.
         reserved: no name may begin so.
         dimensions: returns those of a section's pairs, and those of its overflow series.
+        count: is told of what is sent otherwise than it came.
     """
 
     def __init__(
@@ -59,13 +60,13 @@ class Plain:
         reserved: str,
         classes: Classes,
         dimensions: Callable[[Mapping[str, str]], tuple[tuple[Pair, ...], tuple[Pair, ...]]],
-        notices: Notices,
+        count: Count,
     ) -> None:
         self._prefixes = prefixes
         self._reserved = reserved
         self._owner = classes.owner
         self._dimensions = dimensions
-        self._notices = notices
+        self._count = count
         self._known: dict[bytes, _Known] = {}
 
     def __repr__(self) -> str:
@@ -83,8 +84,8 @@ class Plain:
         if self._owner(metric, kind) is not kind:
             return None
         dimensions, overflow, dropped, is_rewritten = self._known.get(tags) or self._read(tags)
-        self._notices.names_rewritten += is_rewritten
-        self._notices.tags_dropped += dropped
+        if dropped or is_rewritten:
+            self._count(identity, dropped, is_rewritten=is_rewritten)
         series: Series = _make(Series, (metric, dimensions, kind, False, ""))
         last_resort: Series = _make(Series, (metric, overflow, kind, False, ""))
         return Resolution(series, last_resort)

@@ -7,17 +7,20 @@ without inline tags; tags are matched by their legal keys.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from relay.config.schema_lists import Rule
 from relay.model import Kind
-from relay.naming.characters import clean_key, clean_value
+from relay.naming.characters import clean_key, clean_value, is_legal
 from relay.patterns.globs import NEVER, Glob, GlobTree
 from relay.patterns.regexes import Regex
 from relay.patterns.templates import Template
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from relay.naming.dimensions import Pair
 
 _ALL: Final = "*"
 
@@ -64,6 +67,22 @@ class Effect:
             if value:
                 left[key] = value
         return left
+
+    def are_legal(self, tags: Iterable[Pair], captures: Sequence[str]) -> bool:
+        """Say whether the tags that a line has in the end need no rewriting: what the rule removed or named does not.
+
+        Args:
+            tags: as received; the last of a repeated key wins.
+            captures: of the rule.
+        """
+        received = {clean_key(key): (key, value) for key, value in tags}
+        left = {
+            self._rename.get(clean, clean): (self._rename.get(clean, key), value)
+            for clean, (key, value) in received.items()
+            if not self._is_removed(clean)
+        }
+        left |= {key: (key, template.render(captures)) for key, template in self._tags}
+        return is_legal("".join(chain.from_iterable(left.values())))
 
     def _is_removed(self, key: str) -> bool:
         return key in self._drop or (self._drops_others and key not in self._keep)

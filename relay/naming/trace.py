@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relay import limits
+from relay.model import Resolution
+from relay.naming.characters import clean_key, clean_name, clean_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from relay.model import Resolution, Sink
+    from relay.model import Sink
     from relay.naming.dimensions import Pair
 
 _KEPT: Final = 100
+_SHOWN: Final = 120
+"""Characters of a user's text in the log."""
 
 
 class Trace(NamedTuple):
@@ -48,6 +52,34 @@ class Unmatched:
     count: int
     names: Sequence[str]
     """The newest distinct ones, newest first."""
+
+
+def rewritten_example(trace: Trace) -> dict[str, str]:
+    """Return what the log says of an identity that was rewritten: its metric, what came, and what that became."""
+    metric = _metric(trace)
+    if clean_name(trace.metric) != trace.metric:
+        return {"metric": metric, "received": _shown(trace.name), "became": metric}
+    for key, value in (*trace.inline, *trace.section):
+        clean = (clean_key(key), clean_value(value))
+        if clean != (key, value):
+            return {"metric": metric, "received": _shown(f"{key}:{value}"), "became": _shown(":".join(clean))}
+    return {"metric": metric}
+
+
+def unsent_example(trace: Trace) -> dict[str, str]:
+    """Return what the log says of an identity with too many tags: its metric, and the keys that were not sent."""
+    more = f"{trace.unread} behind those that are read" if trace.unread else ""
+    return {"metric": _metric(trace), "tags": " and ".join(filter(None, (_shown(" ".join(trace.unsent)), more)))}
+
+
+def _metric(trace: Trace) -> str:
+    return trace.outcome.series.metric if isinstance(trace.outcome, Resolution) else ""
+
+
+def _shown(text: str) -> str:
+    """Return a user's text for the log: cut, and what cannot be printed escaped."""
+    cut = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in cut)
 
 
 class Hits:

@@ -67,6 +67,8 @@ class Encoding(Protocol):
     samples_dropped: int
     points_collided: int
     points_shed: int
+    values_clamped: int
+    clamped_metric: str
     requests_needed: int
     requests_allowed: float
 

@@ -121,6 +121,9 @@ class Storing:
         if encoding.points_shed:
             ledger.points_created += encoding.points_shed
             ledger.points_dropped["percentile_quota"] += encoding.points_shed
+        if encoding.values_clamped:
+            ledger.values_clamped += encoding.values_clamped
+            ledger.examples["clamped"] = {"metric": encoding.clamped_metric}
 
     def _paced(self, items: Iterable[T]) -> AsyncIterator[T]:
         return paced(self._clock, items, between=self._between)

@@ -22,6 +22,7 @@ LATE_GAUGE = "late_gauge: it is older than a value of this gauge that is known"
 LATE = "its time lies in another window; it joins the open one"
 ASCII = "what the API does not take becomes _ or goes"
 TAG = "what is not ASCII becomes xn__ and its Punycode"
+CLAMPED = "{} of these lie beyond 9223372036854774784 either way: the API takes no more"
 PUNYCODE = "parts that are not ASCII become xn__ and their Punycode"
 CONFIG = Config(tags={"host": "h"})
 
@@ -73,6 +74,9 @@ def changed(**changes) -> Config:
         (b"a:1|c|#k:v", "dimensions", "host=h k=v  (2 of 5, 11 of 255 bytes)"),
         (b"a:1|c", "class", "a.counter if a timer, gauge or set has had the name first"),
         (b"a:3|c", "sent as", "statsd/a  type 2  sum 3  count 1  avg 3  min 3  max 3  last 3"),
+        (b"a:18446744073709551615|g", "clamped", CLAMPED.format(5)),
+        (b"a:-1e308:-1e308|c", "clamped", CLAMPED.format(5)),
+        (b"a:1|c", "clamped", ""),
         (b"a:1|c|T1763999999", "late", "its time lies in another window; it joins the open one"),
         (b"a:1|g|T1763999999", "late", LATE),
         (b"a:1|g:2|g|T1764000010", "dropped", LATE_GAUGE),
@@ -87,7 +91,7 @@ def changed(**changes) -> Config:
     ],
 )  # fmt: skip
 def test_what_a_row_says(line, label, text):
-    assert row(label, line) == text.split("&")
+    assert row(label, line) == [found for found in text.split("&") if found]
 
 
 def test_settings_that_a_line_meets():
@@ -96,7 +100,7 @@ def test_settings_that_a_line_meets():
     ]
     strict = changed(listen=Listen(names="strict"))
     assert row("dropped", b"web-hits:1|c", strict) == [
-        'no_legal_name: the name has characters that the API does not take, and [listen] names = "strict"'
+        'no_legal_name: its name or a tag has characters that the API does not take, and [listen] names = "strict"'
     ]
     assert row("sent as", b"web-hits:1|c", strict) == []
     many = changed(tags={"host": "h", **dict.fromkeys("vwxyz", "1")})

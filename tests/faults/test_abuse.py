@@ -264,7 +264,7 @@ async def test_row_19_a_truncated_datagram(start, load, emulator, figure, tmp_pa
 
 
 NUMBERS = [
-    *(b"nan", b"NaN", b"inf", b"-inf", b"Infinity", b"1e400", b"-1e400", b"0x10", b"1_000", b"1e", b"--1", b"1 "),
+    *(b"nan", b"NaN", b"inf", b"-inf", b"Infinity", b"1e400", b"-1e400", b"0x10", b"1_000", b"1e", b"--1", b"1 2"),
     *("\u0661\u0662".encode(), "\uff11".encode(), b"1" * 65, b"", b"+", b".", b"1,5", b"1e9999999999"),
 ]
 
@@ -289,6 +289,10 @@ async def test_row_20_numbers(start, load, emulator, figure):
     assert max(point["values"]["sum"] for point in emulator.points("sum.c")) == 2**63 - 1024
     assert min(point["values"]["min"] for point in emulator.points("neg.ms")) == -(2**63 - 1024)
     assert emulator.total("digits") == 2**63 - 1024
+    clamped = sum(abs(value) == 2**63 - 1024 for value in values)
+    assert metrics["relay_clamped_values_total"] == clamped > 0, "what is clamped is counted"
+    [told] = relay.events("RLY304 values clamped")
+    assert told["metric"].startswith(("sum.", "neg.", "digits", "rate"))
     assert emulator.statuses.keys() == {200}
     biggest = json.dumps(max(values))
     figure(20, f"{int(rejected)} forms rejected, {len(values)} values finite, none beyond {biggest}; {verdict}")

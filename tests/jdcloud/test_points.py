@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from relay import limits
+from relay.jdcloud import codec
 from relay.jdcloud.emulator.check import check_point
 from relay.jdcloud.points import PointEncoder, legal_number, statistics
 from relay.jdcloud.timers import TimerMetrics, percentile_suffix
@@ -191,7 +194,42 @@ def test_the_default_namespace_by_its_name_is_the_same_one():
 )
 def test_numbers_are_clamped_and_whole_ones_are_integers(value, sent):
     assert legal_number(value) == sent
-    assert type(legal_number(value)) is type(sent)
+    assert isinstance(legal_number(value), type(sent))
+    assert codec.encode(legal_number(value)) == str(sent).encode()
+
+
+BEYOND = st.sampled_from([2.0**63, 1e19, 1e308, math.inf])
+WITHIN = st.sampled_from([0.0, 1.0, 1e18])
+NUMBERS = st.builds(lambda number, sign: number * sign, st.one_of(BEYOND, WITHIN), st.sampled_from([1, -1]))
+
+
+@given(st.lists(NUMBERS, min_size=4, max_size=4), st.sampled_from(["aggregate", "raw"]), st.sampled_from(list(Kind)))
+def test_every_statistic_that_is_clamped_is_counted_whatever_its_sign(numbers, output, kind):
+    total, low, high, last = numbers
+    low, high = sorted((low, high))
+    rollup = Rollup(samples=2, count=2.0, sum=total, min=low, max=high, last=last)
+    closed = window((Series("m", HOST, kind), rollup))
+    points, encoding = encode(closed, output=output, counter_values="samples")
+    sent = [value for point in points for value in point["values"].values()]
+    assert encoding.values_clamped == sum(abs(value) == limits.VALUE_MAX for value in sent)
+    assert encoding.clamped_metric == ("m" if encoding.values_clamped else "")
+
+
+def test_what_the_bound_itself_is_was_not_clamped():
+    bound = float(limits.VALUE_MAX)
+    rollup = Rollup(samples=1, count=1.0, sum=bound, min=bound, max=bound, last=bound)
+    _, encoding = encode(window((Series("m", HOST, Kind.GAUGE), rollup)))
+    assert encoding.values_clamped == 0
+
+
+def test_a_figure_of_a_timer_that_is_clamped_is_counted():
+    squares = TimerMetrics(percentiles=[], wanted=["sum_squares"])
+    series, rollup = timer("m")
+    kept = SimpleNamespace(ascending=lambda: ([1e10, 1e10], None))
+    closed = window((series, dataclasses.replace(rollup, quantiles=kept)))
+    points, encoding = encode(closed, timer_metrics=squares)
+    assert [point["metric"] for point in points] == ["m", "m.sum_squares"]
+    assert encoding.values_clamped == 5
 
 
 def test_percentile_suffixes():

@@ -108,6 +108,27 @@ def test_strict_names_are_those_that_rules_made():
     assert namer.resolve(Identity(b"c-d", Kind.GAUGE, b"")) == Sink("no_legal_name", rejects=False)
 
 
+@pytest.mark.parametrize(
+    ("rule", "section", "is_sent"),
+    [
+        (Rule(match="**"), b"city:\xe5\x8c\x97", False),
+        (Rule(match="**", drop_tags=["city"]), b"city:\xe5\x8c\x97", True),
+        (Rule(match="**", drop_tags=["a_b"]), b"a-b:1", True),
+        (Rule(match="**", drop_tags=["*"], keep_tags=["ok"]), b"a-b:1,ok:1", True),
+        (Rule(match="**", rename_tags={"a_b": "ab"}), b"a-b:1", True),
+        (Rule(match="**", rename_tags={"a_b": "ab"}), b"a-b:x/y", False),
+        (Rule(match="**", tags={"city": "x"}), b"city:\xe5\x8c\x97", True),
+        (Rule(match="**", tags={"city": "x/y"}), b"", False),
+        (Rule(match="**", tags={"name": "$1"}), b"", True),
+        (Rule(match="**"), b"a:x/y,a:1", True),
+    ],
+)
+def test_strict_tags_are_those_that_rules_made(rule, section, is_sent):
+    answer = named(rule, strict=True).resolve(Identity(b"a.b", Kind.GAUGE, section))
+    assert isinstance(answer, Resolution) == is_sent
+    assert is_sent or answer == Sink("no_legal_name", rejects=False)
+
+
 def test_the_overflow_series_follows_the_mapped_name():
     namer = named(Rule(match="user.*.**", metric="user.$2", tags={"id": "$1"}, namespace="shop"))
     answer = namer.resolve(Identity(b"user.8125.logins", Kind.COUNTER, b""))
@@ -192,6 +213,7 @@ def test_a_trace_tells_each_step_and_changes_nothing():
         ("env",),
         True,
         None,
+        0,
     )
     assert trace.outcome == named(rule).resolve(Identity(b"web.shop.request.GET;env=x", Kind.TIMER, b"a:2,b:3,c:4"))
     assert (list(namer.hits), namer.export_classes()) == ([0, 0], b"")

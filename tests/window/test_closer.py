@@ -160,6 +160,8 @@ class Sums:
     samples_dropped = 0
     points_collided = 0
     points_shed = 0
+    values_clamped = 0
+    clamped_metric = ""
     requests_needed = 0
     requests_allowed = 1.0
     over_quota = False
