@@ -7,7 +7,6 @@ it says. `health down` changes what `health` says and nothing else; a metric and
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
@@ -16,7 +15,7 @@ import structlog
 from relay.admin.javascript import number
 from relay.admin.maps import END, Maps
 from relay.admin.maps import State as Named
-from relay.config.types import Seconds, Size, to_toml
+from relay.config.types import Seconds, Size, mask_urls, to_toml
 from relay.model import Kind
 
 if TYPE_CHECKING:
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 
 _HELP: Final = "Commands: stats, counters, timers, gauges, delcounters, deltimers, delgauges, health, config, quit\n\n"
 _ERROR: Final = "ERROR\n"
-_PASSWORD: Final = re.compile(r"//.+@")
-"""With all that may be a part of it: a password may have a slash or an @ itself."""
 
 
 class State(Named, Protocol):
@@ -140,7 +137,7 @@ class Console:
         yield "\n"
         for table in msgspec.structs.fields(self._state.config):
             for name, value in _settings(getattr(self._state.config, table.name)):
-                yield f"{table.name} > {name}: {_PASSWORD.sub('//***@', _plain(value))}\n"
+                yield f"{table.name} > {name}: {mask_urls(_plain(value))}\n"
 
 
 def _settings(section: object) -> Iterable[tuple[object, object]]:

@@ -44,7 +44,7 @@ class Credentials:
         return mine == theirs and self.session_token == other.session_token
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class _Found:
     access_key: str
     secret_key: str

@@ -21,7 +21,7 @@ from relay.config.listed import LISTED, canonical, collect, element_of, how_to_l
 from relay.config.rules import RULES, cautions, is_legal_key, unused_proxies
 from relay.config.schema import Config
 from relay.config.source import UNKNOWN, Place, Setting, closest, parse, read_text
-from relay.config.types import Seconds, Secret, Size, choices, to_toml
+from relay.config.types import Seconds, Secret, Size, choices, mask_urls, to_toml
 from relay.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -61,15 +61,15 @@ class _Report:
 
     def add(self, place: Place, message: str, fix: str = "", code: str = "RLY102") -> None:
         """Note an error at a place."""
-        self.problems.append(place.problem(code=code, message=message, fix=fix))
+        self.problems.append(place.problem(code=code, message=mask_urls(message), fix=fix))
 
     def add_of(self, setting: Setting, message: str) -> None:
         """Note that a value breaks a rule; an empty variable is one that was meant to be absent."""
         if setting.from_text and setting.value == "":
             fix = "; ".join(filter(None, (f"unset {setting.place.source}", default_of(setting.key))))
-            self.add(setting.place, f"{setting.key} is empty", fix)
+            self.add(setting.shown, f"{setting.key} is empty", fix)
         else:
-            self.add(setting.place, f"{setting.key} {message}", default_of(setting.key))
+            self.add(setting.shown, f"{setting.key} {message}", default_of(setting.key))
 
 
 def load(
@@ -136,7 +136,7 @@ def _check(config: Config, settings: Mapping[str, Setting], values: Mapping[str,
     if config.cloud.provider == "file" and not config.cloud.file:
         message = 'cloud.file is missing: provider = "file" writes requests there'
         fix = 'name a path: file = "/var/tmp/requests.ndjson"'
-        report.add(settings["cloud.provider"].place, message, fix, "RLY110")
+        report.add(settings["cloud.provider"].shown, message, fix, "RLY110")
     broken = {element_of(key) for key in settings.keys() - values.keys()}
     for fault in find_faults(config):
         element = element_of(fault.key)
@@ -192,7 +192,7 @@ def _spread(settings: Iterable[Setting], report: _Report) -> Iterator[Setting]:
             yield from spread(setting)
         elif table not in reported:
             reported.add(table)
-            report.add(setting.place, f"{table} must be a list of tables", how_to_list(setting))
+            report.add(setting.place.without_value(), f"{table} must be a list of tables", how_to_list(setting))
 
 
 def _known(settings: Iterable[Setting], report: _Report) -> list[Setting]:
@@ -202,11 +202,13 @@ def _known(settings: Iterable[Setting], report: _Report) -> list[Setting]:
     for setting in settings:
         table, _, name = setting.key.partition(".")
         if table == "tags" and not is_legal_key(name):
-            report.add(setting.place, f'tags: key "{name}" must be letters, digits, dots and underscores')
+            report.add(
+                setting.place.without_value(), f'tags: key "{name}" must be letters, digits, dots and underscores'
+            )
         elif table == "tags" or canonical(setting.key) in known:
             found.append(setting)
         elif table not in TABLES:
-            report.add(setting.place, f"unknown table [{table}]", closest(table, TABLES, "[{}]"))
+            report.add(setting.place.without_value(), f"unknown table [{table}]", closest(table, TABLES, "[{}]"))
         else:
             name = canonical(setting.key).partition(".")[2]
             names = [key.partition(".")[2] for key in known if key.startswith(f"{table}.")]
@@ -223,7 +225,7 @@ def _convert(settings: Iterable[Setting], environ: Mapping[str, str], report: _R
         expanded, missing = expand(setting.value, environ)
         for message in missing:
             report.add(
-                setting.place,
+                setting.shown,
                 f"{setting.key}: {message}",
                 "set the variable, or give a default: ${NAME:-value}",
                 "RLY110",
@@ -239,15 +241,16 @@ def _convert(settings: Iterable[Setting], environ: Mapping[str, str], report: _R
                 dec_hook=_decode_own,
             )
         except (msgspec.ValidationError, ValueError) as error:
-            report.add_of(setting, _rule(str(error), choices(type_)))
+            report.add_of(setting, _rule(str(error), choices(type_), is_private=setting.is_private))
     return values
 
 
-def _rule(error: str, known: tuple[str, ...]) -> str:
+def _rule(error: str, known: tuple[str, ...], *, is_private: bool) -> str:
     """Turn a message of the library into a rule."""
     error = error.replace("`", "").partition(" - at ")[0]
     if error.startswith("Invalid enum value"):
-        return f"must be {' or '.join(map(to_toml, known))}, not{error.removeprefix('Invalid enum value')}"
+        given = "" if is_private else f", not{error.removeprefix('Invalid enum value')}"
+        return f"must be {' or '.join(map(to_toml, known))}{given}"
     expected, _, got = error.removeprefix("Expected ").partition(", got ")
     if not got:
         return error

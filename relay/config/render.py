@@ -11,7 +11,7 @@ from relay.config.environment import PREFIX, variables
 from relay.config.listed import AS_JSON, EXAMPLES, LISTED
 from relay.config.listed import rows as rows_of
 from relay.config.schema import Config
-from relay.config.types import choices, to_toml
+from relay.config.types import choices, mask_urls, to_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,7 +121,7 @@ def in_force(loaded: Loaded) -> list[dict[str, str]]:
 
 
 def _row(loaded: Loaded, key: str, value: object) -> dict[str, str]:
-    return {"key": key, "value": to_toml(value), "origin": loaded.origins.get(key, "default")}
+    return {"key": key, "value": mask_urls(to_toml(value)), "origin": loaded.origins.get(key, "default")}
 
 
 def _plain(value: object) -> str:

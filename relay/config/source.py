@@ -7,8 +7,12 @@ import re
 import tomllib
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, get_origin
+from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 
+import msgspec
+
+from relay.config.schema import Config
+from relay.config.types import mask_urls
 from relay.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -17,9 +21,10 @@ if TYPE_CHECKING:
 
 _HEADER: Final = re.compile(r"\s*(\[+)\s*([\w.\-\"' ]+?)\s*\]+")
 _ASSIGNMENT: Final = re.compile(r"(\s*)([\w\-]+|\"[^\"]*\"|'[^']*')\s*[=.]")
-_SECRET: Final = re.compile(r"((?:secret_key|session_token)[\"']?\s*=\s*).*")
 _AT_LINE: Final = re.compile(r" \(at line (\d+), column (\d+)\)")
 _FILE_BYTES: Final = 1_048_576
+_PRIVATE: Final = ("cloud.", "tags.")
+"""The second, since a line that should stand below `[cloud]` may have slipped under it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +51,12 @@ class Place:
         )
 
     def without_value(self) -> Place:
-        """Return the place with its key alone: who knows what belongs to a key that nobody knows."""
+        """Return the place with its key alone: under a key that is not known, anything may stand."""
         return replace(self, text=self.text[: self.column - 1 + self.width])
+
+    def masked(self) -> Place:
+        """Return the place with its key, and a mask for the value that it has."""
+        return replace(self, text=f"{self.without_value().text} = ***") if "=" in self.text else self
 
     def origin(self) -> str:
         """Return where this is, in a few words."""
@@ -63,23 +72,28 @@ class Setting:
 
     key: str
     """`table.key`."""
-    value: Any
+    value: Any = field(repr=False)
     place: Place
     from_text: bool = False
     """It comes from a variable, so that numbers and lists are texts as well."""
     inner: Mapping[str, Place] = field(default_factory=dict)
     """Of a list of tables: where each `table.NUMBER` and `table.NUMBER.key` stands."""
 
+    @property
+    def is_private(self) -> bool:
+        """Whether the value is shown nowhere: a secret may stand under any key of its table, by mistake."""
+        return self.key.startswith(_PRIVATE)
+
+    @property
+    def shown(self) -> Place:
+        """Where it stands, as a problem may show it."""
+        return self.place.masked() if self.is_private else self.place
+
     def typed(self, value: Any, type_: Any) -> Any:  # noqa: ANN401 - before validation, a value is anything
         """Return the value; a list in a variable is separated by commas."""
         if self.from_text and get_origin(type_) is list and isinstance(value, str):
             return [item.strip() for item in value.split(",") if item.strip()]
         return value
-
-
-def without_secret(line: str) -> str:
-    """Return a line as it may be shown: whatever follows a secret's key is masked."""
-    return _SECRET.sub(r"\1***", line)
 
 
 def closest(word: str, known: Collection[str], form: str = "{}") -> str:
@@ -142,9 +156,8 @@ def _settings(parsed: dict[str, Any], places: dict[str, Place], source: str) -> 
             continue
         for name, value in content.items():
             key = f"{table}.{name}"
-            yield Setting(
-                key, value, places.get(key) or places.get(f".{table}") or places.get(table) or Place(source=source)
-            )
+            around = places.get(f".{table}") or places.get(table) or Place(source=source)
+            yield Setting(key, value, places.get(key) or around.masked())
 
 
 def _places(path: Path, text: str) -> Iterator[tuple[str, Place]]:
@@ -165,7 +178,7 @@ def _places(path: Path, text: str) -> Iterator[tuple[str, Place]]:
             )
         elif assignment:
             name = assignment[2]
-            shown = without_secret(line)
+            shown = mask_urls(line)
             place = Place(source=str(path), line=number, column=len(assignment[1]) + 1, text=shown, width=len(name))
             yield f"{table}.{name.strip(chr(34) + chr(39))}", place
 
@@ -177,16 +190,24 @@ def _numbered(table: str, counts: Counter[str], *, is_listed: bool) -> str:
 
 
 def _not_toml(path: Path, text: str, message: str) -> Problem:
+    """Return the error of a file that is not TOML: of the line nothing is shown but a key that there is.
+
+    What stands there may be a part of a secret, also where a key should stand: a text over several lines.
+    """
     where = _AT_LINE.search(message)
     lines = text.splitlines() or [""]
-    line = int(where[1]) if where else len(lines)
-    shown = without_secret(lines[min(line, len(lines)) - 1])
-    return Problem(
-        code="RLY103",
-        message=f"not TOML: {_AT_LINE.sub('', message)}",
-        fix='values that are texts need quotes, as in region = "cn-north-1"',
-        source=str(path),
-        line=line,
-        column=int(where[2]) if where else 1,
-        text=shown,
-    )
+    number = min(int(where[1]) if where else len(lines), len(lines))
+    place = Place(source=str(path), line=number)
+    found = _ASSIGNMENT.match(lines[number - 1])
+    if found and found[2] in _known_words():
+        column, width = len(found[1]) + 1, len(found[2])
+        place = replace(place, column=column, width=width, text=found[0]).masked()
+    message, fix = f"not TOML: {_AT_LINE.sub('', message)}", 'texts need quotes, as in region = "cn-north-1"'
+    return place.problem(code="RLY103", message=message, fix=fix)
+
+
+def _known_words() -> set[str]:
+    """Return every name of a table or a key."""
+    tables = msgspec.structs.fields(Config)
+    owners = [owner for table in tables for owner in (table.type, *get_args(table.type))]
+    return {table.name for table in tables} | {key for one in owners for key in getattr(one, "__struct_fields__", ())}

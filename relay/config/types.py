@@ -80,6 +80,15 @@ class Secret(str):
         return "".join(self)
 
 
+_USERINFO: Final = re.compile(r"//.+@")
+"""With all that may be a part of it: a password may have a slash or an @ itself."""
+
+
+def mask_urls(text: str) -> str:
+    """Return a text without the user and password of any URL in it."""
+    return _USERINFO.sub("//***@", text)
+
+
 _DURATIONS: Final = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 _SIZES: Final = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 

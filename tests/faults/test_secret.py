@@ -23,7 +23,7 @@ from relay.jdcloud.emulator import Fault
 from tests.support.canary import Canary
 from tests.support.chaos import ChaosProxy
 from tests.support.oracle import conserve
-from tests.support.relay import SECRET
+from tests.support.relay import SECRET, run
 from tests.support.statsd import ask
 
 TOKEN = "canary-t0ken/+="
@@ -104,6 +104,15 @@ BAD_FILES = (
     "[clud]\nsecret_key = '{}'",
     "[cloud]\nsecret_key = '{}'\nsecret_key = '{}'",
     "[cloud]\nsecret_key = '{}'\ntimeout = 'soon'",
+    '[cloud]\nsecret_access_key = "{}',
+    '[cloud]\nsecretkey = "{}',
+    '[cloud]\nsecret_key = """\n{}\n',
+    '[cloud]\nsecret_key = """x"""\n{}\n',
+    "[cloud]\nproxy = 'http://u:{}@h:1' x",
+    "[cloud]\nproxy = 'http://u:{}@h:99999'",
+    "[cloud]\ntimeout = '{}'",
+    "[cloud]\nsignature = '{}'",
+    "secretkey = '{}'",
 )
 
 
@@ -115,6 +124,27 @@ def test_a_file_that_is_wrong_where_the_secret_stands_does_not_tell_it(canary, s
         printed = command(words, settings())
         assert "RLY10" in printed
         assert canary.search(printed) == []
+
+
+async def test_a_bad_file_tells_no_secret_to_the_log_at_a_reload_and_at_a_replacement(start, canary, tmp_path):
+    """And a good one with a password in a URL tells it to no command and no page."""
+    path = tmp_path / "relay.toml"
+    path.write_text(good := f"[cloud]\nproxy = 'http://u:{SECRET}@127.0.0.1:9'\n")
+    relay = start(command=run("-c", path), CONFIG_WATCH="false")
+    shown = [command(f"config show {form} -c {path}", relay.environ) for form in ("", "--json")]
+    shown.append((await asyncio.to_thread(ask, int(relay.admin.rpartition(":")[2]), CONSOLE)).decode())
+    assert [text.count("http://***@127.0.0.1:9") for text in shown] == [1, 1, 1]
+    seen = 0
+    for text in BAD_FILES:
+        path.write_text(text.replace("{}", SECRET))
+        for number in (signal.SIGHUP, signal.SIGUSR2):
+            relay.process.send_signal(number)
+            while (told := sum("RLY502" in event["event"] for event in relay.events())) == seen:
+                await asyncio.sleep(0.02)
+            seen = told
+    path.write_text(good)
+    await relay.stop()
+    assert canary.search(relay.text(), *shown) == []
 
 
 async def test_a_relay_in_every_trouble_shows_its_secret_nowhere(start, load, emulator, canary, tmp_path):
