@@ -96,11 +96,14 @@ def _read_any(section: str, unread: int) -> Section:
 
 
 def section_tags(section: str) -> Iterator[tuple[str, str]]:
-    """Yield the pairs of a `|#` section: split at the first colon; a bare tag is `true`; empty entries are nothing."""
+    """Yield the pairs of a `|#` section; empty entries are nothing.
+
+    A tag is split at its first colon; one without a colon at its first `=`; a bare one is `true`.
+    """
     for entry in section.split(","):
-        key, colon, value = entry.partition(":")
+        key, separator, value = entry.partition(":" if ":" in entry else "=")
         if entry and not entry.startswith(INTERNAL):
-            yield key, value if colon else "true"
+            yield key, value if separator else "true"
 
 
 def split_inline(name: str, dialects: Collection[str]) -> tuple[str, list[tuple[str, str]]]:
