@@ -58,6 +58,8 @@ QUANTILE_EXACT: Final = 64
 """Samples kept verbatim before a timer turns into log buckets."""
 QUANTILE_EXACT_STATSD: Final = 2_048
 """The same where timers are computed as statsd does: 34 samples a second and series, at 32 KiB."""
+EXACT_MOST: Final = 32_768
+"""No timer keeps more, whatever is asked for: twice as many is more than a uint16 counts."""
 SKETCH_ACCURACY: Final = 0.01
 """Relative error; gamma = 1.01 / 0.99."""
 SKETCH_BINS: Final = 2_048

@@ -122,7 +122,12 @@ class Recovery:
         if owed.open:
             await self._recover(self.hotpath, owed.open, gauges)
         else:
-            self.hotpath.merge(gauges)
+            self._merge(self.hotpath, gauges)
+
+    def _merge(self, hotpath: HotPath, gauges: bytes) -> None:
+        damaged = hotpath.merge(gauges)
+        if damaged:
+            self.loss_log.warn("RLY412 stored gauges damaged, the others are recovered", reason="gauges", count=damaged)
 
     async def _recover(self, hotpath: HotPath, found: Found, gauges: bytes) -> None:
         """Restore one window, then the bases from before it, but for what was deleted while it was open.
@@ -137,7 +142,7 @@ class Recovery:
         if recovery.damaged:
             kept = await asyncio.to_thread(self.files.set_aside, found.window)
             self.loss_log.warn("RLY412 checkpoint damaged, what could be read is recovered", reason=kept.name)
-        hotpath.merge(gauges)
+        self._merge(hotpath, gauges)
         hotpath.forget(recovery.forgotten)
         if hotpath is self.hotpath and recovery.forgotten:
             self.on_forgotten(found.window, recovery.forgotten)

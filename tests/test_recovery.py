@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
 from relay.delivery.batcher import pack
 from relay.delivery.checkpoint import CheckpointFiles, Found
+from relay.hotpath import partial
 from relay.hotpath.partial import encode_head
 from relay.jdcloud.points import BODY_HEAD, BODY_TAIL, PointEncoder
 from relay.model import Identity, Kind
@@ -232,6 +235,34 @@ async def test_a_checkpoint_says_itself_whose_it_is(tmp_path, clock, name):
     assert [one.window for one in (await found_by(tmp_path, clock, host="other")).foreign] == [MINUTE]
     files.replace(MINUTE, [exported(before.hotpath)])
     assert (await found_by(tmp_path, clock, host="other")).resume == MINUTE
+
+
+async def test_a_record_that_no_hot_path_writes_is_set_aside_and_the_rest_comes_back(tmp_path, clock, name):
+    before = House(tmp_path, clock, name=name)
+    before.feed(b"hits:2|c", b"load:5|ms")
+    [frame] = partial.decode_frames(before.checkpoint().frames)[0]
+    crafted = [msgspec.structs.replace(record, total=math.nan, metric="bad") for record in frame.rollups]
+    stored = before.checkpoint().frames + partial.encode_frame(msgspec.structs.replace(frame, rollups=crafted))
+    found = Found(window=MINUTE, frames=stored)
+    CheckpointFiles(tmp_path).replace(MINUTE, [stored])
+    after, owed = restarted(tmp_path, clock, name, found)
+    await after.recovery.restore(owed)
+    assert after.hotpath.tally().samples_open == 2
+    [kept] = tmp_path.glob("*.damaged-*")
+    assert kept.read_bytes() == stored
+
+
+async def test_stored_bases_that_are_none_are_told(tmp_path, clock, name):
+    series = [partial.GaugeRecord(one, (("host", "h"),), False, 5.0, MINUTE) for one in ("load", "bad")]
+    bad = msgspec.structs.replace(series[1], value=math.nan)
+    after, owed = restarted(tmp_path, clock, name)
+    with capture_logs() as said:
+        stored = partial.encode_frame(partial.Frame(0, gauges=[series[0], bad]))
+        await after.recovery.restore(replace(owed, gauges=stored))
+    assert [(line["event"], line["count"]) for line in said] == [
+        ("RLY412 stored gauges damaged, the others are recovered", 1)
+    ]
+    assert [series.metric for part in after.hotpath.gauges() for series, _ in part] == ["load"]
 
 
 def test_owed_windows_are_sorted_by_the_clock():

@@ -29,6 +29,7 @@ from relay.model import ClosedWindow, Identity, Kind, RejectedLine, Resolution, 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from relay.hotpath.records import GaugeRecord, RollupRecord
     from relay.hotpath.settings import Settings
 
 
@@ -265,15 +266,9 @@ class PythonHotPath:
             exported: frames, maybe damaged; every record counts.
 
         Returns:
-            How many places were damaged.
+            How many places were damaged, records included that no hot path can have written.
         """
-        frames, damaged = partial.decode_frames(exported)
-        for frame in frames:
-            for gauge in frame.gauges:
-                self._store.restore_gauge(gauge.series(), Base(gauge.value, gauge.updated, gauge.known_at()))
-            for rollup in frame.rollups:
-                self._store.restore(*partial.from_record(rollup))
-        return damaged
+        return partial.merge(exported, self._restore, self._restore_gauge)
 
     def recover(self, checkpoint: bytes) -> partial.Recovery:
         """Add the newest record of each series of a checkpoint to the open window.
@@ -281,7 +276,15 @@ class PythonHotPath:
         Args:
             checkpoint: what `export` wrote while one window was open, maybe damaged.
         """
-        return partial.recover(checkpoint, lambda record: self._store.restore(*partial.from_record(record)))
+        return partial.recover(checkpoint, self._restore)
+
+    def _restore(self, record: RollupRecord) -> bool:
+        self._store.restore(*partial.from_record(record))
+        return True
+
+    def _restore_gauge(self, record: GaugeRecord) -> bool:
+        self._store.restore_gauge(record.series(), Base(record.value, record.updated, record.known_at()))
+        return True
 
     # --- looking ------------------------------------------------------------------------------------------------------
 

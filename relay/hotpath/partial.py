@@ -4,7 +4,7 @@
     payload = MessagePack array [window id, rollups, gauges]
 
 A damaged frame is skipped and counted; reading goes on at the next magic. A torn last frame is the normal end of a
-file that was being written when the power failed.
+file that was being written when the power failed. A record that no hot path can have written counts as damaged, too.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import msgspec
 import xxhash
 
 from relay.hotpath.cell import Cell
+from relay.hotpath.records import Frame, GaugeRecord, RollupRecord, SketchState
 from relay.hotpath.sketch import Distinct, Sketch
 from relay.model import Kind, Series
 
@@ -31,75 +32,6 @@ MAGIC: Final = b"SRP1"
 _HEADER: Final = struct.Struct("<4sIQ")
 RECORDS_PER_FRAME: Final = 256
 """One frame is about 1 ms of work: the unit of pacing."""
-
-
-class SketchState(msgspec.Struct, frozen=True, array_like=True):
-    """A quantile sketch."""
-
-    exact: list[tuple[float, float]] | None
-    positive: dict[int, float]
-    negative: dict[int, float]
-    zero: float
-    low: float
-    high: float
-
-
-class RollupRecord(msgspec.Struct, frozen=True, array_like=True):
-    """One cell of a window."""
-
-    metric: str
-    dimensions: tuple[tuple[str, str], ...]
-    kind: Kind
-    derived: bool
-    samples: int
-    count: float
-    total: float
-    low: float
-    high: float
-    last: float
-    last_at: float
-    sketch: SketchState | None
-    hashes: list[int] | None
-    registers: bytes
-    namespace: str = ""
-    """Last, and absent in files that were written before series had one."""
-
-    def series(self) -> Series:
-        """Return whose cell this is."""
-        return Series(self.metric, self.dimensions, self.kind, self.derived, self.namespace)
-
-
-class GaugeRecord(msgspec.Struct, frozen=True, array_like=True):
-    """The base of a gauge's deltas."""
-
-    metric: str
-    dimensions: tuple[tuple[str, str], ...]
-    derived: bool
-    value: float
-    updated: int
-    """Id of the window that last saw a sample."""
-    namespace: str = ""
-    """As in RollupRecord."""
-    at: float | None = None
-    """Time of the value; absent in files that were written before it was kept."""
-
-    def series(self) -> Series:
-        """Return whose base this is."""
-        return Series(self.metric, self.dimensions, Kind.GAUGE, self.derived, self.namespace)
-
-    def known_at(self) -> float:
-        """Return the time of the value; where it is absent, the beginning of its window."""
-        return float(self.updated) if self.at is None else self.at
-
-
-class Frame(msgspec.Struct, frozen=True, array_like=True):
-    """Up to 256 records of one window."""
-
-    window: int
-    rollups: list[RollupRecord] = []
-    gauges: list[GaugeRecord] = []
-    host: str = ""
-    """Whose it is: of the first frame of a checkpoint, and absent in files of older releases."""
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -181,12 +113,23 @@ def decode_frames(stored: bytes) -> tuple[list[Frame], int]:
     """Read what frames there are.
 
     Returns:
-        The frames, and the number of places where one was damaged.
+        The frames, and the number of places where one, or a record in it, was damaged.
     """
     payloads, damaged = _find_payloads(stored)
-    frames = [_decode(stored, payload) for payload in payloads]
-    whole = [frame for frame in frames if frame is not None]
-    return whole, damaged + len(frames) - len(whole)
+    decoded = [_decode(stored, payload) for payload in payloads]
+    frames = [frame for frame in decoded if frame is not None]
+    unsound = sum(frame.unsound() for frame in frames)
+    whole = [frame.sound() for frame in frames] if unsound else frames
+    return whole, damaged + len(decoded) - len(frames) + unsound
+
+
+def merge(stored: bytes, restore: Callable[[RollupRecord], bool], restore_gauge: Callable[[GaugeRecord], bool]) -> int:
+    """Restore every record; return how many places were damaged."""
+    frames, damaged = decode_frames(stored)
+    for frame in frames:
+        damaged += sum(not restore_gauge(record) for record in frame.gauges)
+        damaged += sum(not restore(record) for record in frame.rollups if record.samples)
+    return damaged
 
 
 class Checkpoint:
@@ -205,16 +148,20 @@ class Checkpoint:
         return f"<Checkpoint {len(self._payloads)} frames, {self.damaged} places damaged>"
 
     def __iter__(self) -> Iterator[RollupRecord]:
-        """Yield the newest record of each series, once."""
+        """Yield the newest sound record of each series, once."""
         known: set[int] = set()
         for payload in reversed(self._payloads):
             frame = _decode(self._stored, payload)
             self.damaged += frame is None
             for record in reversed(frame.rollups if frame else ()):
                 key = hash(record.series())
-                if key not in known:
+                if key in known:
+                    continue
+                if record.is_sound():
                     known.add(key)
                     yield record
+                else:
+                    self.damaged += 1
 
 
 class Recovery(NamedTuple):
@@ -228,16 +175,16 @@ class Recovery(NamedTuple):
     """Deleted, and not received again since then: what else is kept of them goes, too."""
 
 
-def recover(stored: bytes, restore: Callable[[RollupRecord], object]) -> Recovery:
+def recover(stored: bytes, restore: Callable[[RollupRecord], bool]) -> Recovery:
     """Restore the newest record of each series of a checkpoint."""
     checkpoint = Checkpoint(stored)
     owners, forgotten = [], []
     for record in checkpoint:
         if not record.samples:
             forgotten.append(record.series())
-            continue
-        restore(record)
-        if not record.derived:
+        elif not restore(record):
+            checkpoint.damaged += 1
+        elif not record.derived:
             owners.append((record.metric, record.kind, record.namespace))
     return Recovery(owners, checkpoint.damaged, forgotten)
 

@@ -52,4 +52,5 @@ ROWS = {
     44: "state directory or database removed while running",
     46: "another user of this machine: unfinished requests, floods of what listens",
     47: "stream clients that are idle, ten times too many, or take every descriptor",
+    48: "crafted state files",
 }

@@ -71,16 +71,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 }
 
 #ifdef REPLAY
-int main(int count, char **paths) {
-    static uint8_t data[1 << 20];
-    for (int i = 1; i < count; i++) {
-        FILE *file = fopen(paths[i], "rb");
-        if (file == NULL) return 1;
-        size_t size = fread(data, 1, sizeof data, file);
-        fclose(file);
-        LLVMFuzzerTestOneInput(data, size);
-    }
-    printf("%d inputs replayed\n", count - 1);
-    return 0;
-}
+int main(int count, char **paths) { return replay(count, paths, LLVMFuzzerTestOneInput); }
 #endif

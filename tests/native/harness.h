@@ -45,6 +45,14 @@ static size_t name_some(hotpath *self, size_t most) {
     return count;
 }
 
+/* No row carries infinity or NaN. */
+static void check_finite(const entry *entry) {
+    const cell *cell = entry->cell;
+    if (cell->samples == 0 || entry->series->kind == SET) return;
+    bool finite = isfinite(cell->count) && isfinite(cell->sum) && isfinite(cell->low) && isfinite(cell->high);
+    if (!finite || !isfinite(cell->last)) abort();
+}
+
 /* Reads the rows of the closing window; returns their samples. */
 static uint64_t read_closed(hotpath *self) {
     closed closed;
@@ -53,6 +61,7 @@ static uint64_t read_closed(hotpath *self) {
     for (size_t i = 0; i < closed.window.used; i++) {
         const entry *entry = &closed.window.entries[i];
         samples += entry->cell->samples;
+        check_finite(entry);
         if (entry->series->kind == TIMER && entry->cell->extra) sketch_quantile(entry->cell->extra, 0.95, 0, 1);
         if (entry->series->kind == SET && entry->cell->extra) distinct_cardinality(entry->cell->extra);
     }
@@ -74,6 +83,20 @@ static void export_all(hotpath *self, bool changed) {
     progress progress = {0};
     while (!progress.exhausted) hotpath_export(self, &progress, changed, &out);
     output_free(&out);
+}
+
+/* Plays files, for a program that was not built with libFuzzer. */
+static inline int replay(int count, char **paths, int (*play_one)(const uint8_t *, size_t)) {
+    static uint8_t data[1 << 20];
+    for (int i = 1; i < count; i++) {
+        FILE *file = fopen(paths[i], "rb");
+        if (file == NULL) return 1;
+        size_t size = fread(data, 1, sizeof data, file);
+        fclose(file);
+        play_one(data, size);
+    }
+    printf("%d inputs replayed\n", count - 1);
+    return 0;
 }
 
 /* I5: both equations hold to the unit. */

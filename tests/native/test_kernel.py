@@ -33,9 +33,10 @@ def run(*command: object, **settings) -> str:
     return done.stdout
 
 
-def test_the_corpus_breaks_nothing_under_address_and_undefined_sanitizer(tmp_path):
-    program = build("fuzz_hotpath", tmp_path, *ASAN, "-DREPLAY")
-    corpus = sorted((HERE / "corpus").iterdir())
+@pytest.mark.parametrize(("target", "folder"), [("fuzz_hotpath", "corpus"), ("fuzz_restore", "corpus_restore")])
+def test_the_corpus_breaks_nothing_under_address_and_undefined_sanitizer(target, folder, tmp_path):
+    program = build(target, tmp_path, *ASAN, "-DREPLAY")
+    corpus = sorted((HERE / folder).iterdir())
     assert run(program, *corpus) == f"{len(corpus)} inputs replayed\n"
 
 

@@ -16,8 +16,8 @@ cdef extern from "kernel/export.h" nogil:
 
 cdef extern from "kernel/receive.h" nogil:
     enum: SKETCH_BINS, SET_EXACT, SET_PRECISION, QUANTILE_EXACT, DATAGRAM_BYTES, NUMBER_BYTES, TIMESTAMP_AHEAD
-    enum: REJECTS_KEPT, REJECT_BYTES, REASONS, REASONS_MAX, RECEIVE_MOST, BIN_BIAS, REGISTERS, NETWORKS_MOST
-    enum: TEES_MOST, COPY_BYTES, SECTION_READ
+    enum: REJECTS_KEPT, REJECT_BYTES, REASONS, REASONS_MAX, RECEIVE_MOST, BIN_BIAS, NETWORKS_MOST, RECORD_EXACT_MOST
+    enum: RANK_MOST, BIN_LEAST, BIN_MOST, TEES_MOST, COPY_BYTES, SECTION_READ
     enum kind: COUNTER, TIMER, GAUGE, SET, KINDS
 
     ctypedef struct span:
@@ -26,8 +26,6 @@ cdef extern from "kernel/receive.h" nogil:
     ctypedef struct budget:
         size_t used, limit
         uint16_t exact
-    void *take(budget *memory, size_t size)
-    void give(budget *memory, void *block, size_t size)
 
     ctypedef struct sample:
         double value, weight
@@ -44,26 +42,37 @@ cdef extern from "kernel/receive.h" nogil:
         bint binned
         bins positive, negative
     void sketch_free(sketch *self, budget *memory)
-    void sketch_add(sketch *self, double value, double weight, budget *memory)
     void sketch_merge(sketch *self, const sketch *other, budget *memory)
     size_t sketch_size(const sketch *self)
     size_t sketch_ascending(const sketch *self, sample *into)
     double sketch_quantile(const sketch *self, double q, double low, double high)
-    bint bins_add(bins *side, uint32_t key, double weight, budget *memory)
 
     ctypedef struct distinct:
         uint64_t *hashes
         uint8_t *registers
         uint32_t used, capacity
         bint has_zero
-    void distinct_add(distinct *set, uint64_t hash, budget *memory)
     double distinct_cardinality(const distinct *set)
 
     ctypedef struct cell:
         double count, sum, low, high, last, last_at
         uint64_t samples
         void *extra
-    void cell_clear(cell *self, kind kind, budget *memory)
+
+    ctypedef struct record:
+        kind kind
+        uint64_t samples
+        double count, sum, low, high, last, last_at
+        bint has_sketch, binned
+        const sample *exact
+        const bin *positive
+        const bin *negative
+        size_t exact_used, positive_used, negative_used
+        double zero
+        bint has_hashes
+        const uint64_t *hashes
+        size_t hashes_used
+        span registers
 
     ctypedef struct metric:
         uint16_t size
@@ -188,8 +197,8 @@ cdef extern from "kernel/receive.h" nogil:
     bint hotpath_take_closed(hotpath *self, closed *closed)
     void hotpath_discard(hotpath *self, closed *closed)
     bint hotpath_forget(hotpath *self, const series_name *name)
-    void hotpath_restore(hotpath *self, const series_name *name, const cell *cell)
-    void hotpath_restore_gauge(hotpath *self, const series_name *name, double value, int64_t updated, double at)
+    bint hotpath_restore(hotpath *self, const series_name *name, const record *record)
+    bint hotpath_restore_gauge(hotpath *self, const series_name *name, double value, int64_t updated, double at)
 
     ctypedef struct receiver:
         pass

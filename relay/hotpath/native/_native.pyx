@@ -52,7 +52,7 @@ LIMITS = {
     "QUANTILE_EXACT": k.QUANTILE_EXACT, "SKETCH_BINS": k.SKETCH_BINS, "SET_EXACT": k.SET_EXACT,
     "SET_PRECISION": k.SET_PRECISION, "DATAGRAM_BYTES": k.DATAGRAM_BYTES, "SECTION_READ": k.SECTION_READ, "TIMESTAMP_AHEAD": k.TIMESTAMP_AHEAD,
     "REJECTS_KEPT": k.REJECTS_KEPT, "REJECT_BYTES": k.REJECT_BYTES,
-    "TEES_MOST": k.TEES_MOST, "COPY_BYTES": k.COPY_BYTES,
+    "TEES_MOST": k.TEES_MOST, "COPY_BYTES": k.COPY_BYTES, "EXACT_MOST": k.RECORD_EXACT_MOST,
 }
 """What the kernel was compiled with; a test compares it with relay.limits."""
 
@@ -157,7 +157,7 @@ cdef class Quantiles:
 cdef k.budget unbounded() noexcept:
     """Return the budget of what lives outside of a hot path's tables."""
     cdef k.budget memory
-    memory.used, memory.limit, memory.exact = 0, <size_t>-1, 32768
+    memory.used, memory.limit, memory.exact = 0, <size_t>-1, k.RECORD_EXACT_MOST
     return memory
 
 
@@ -252,33 +252,56 @@ class Rows(Collection):
 # --- partials ---------------------------------------------------------------------------------------------------------
 
 
-cdef int fill_bins(k.bins *side, dict weights, k.budget *memory) except -1:
-    for index, weight in weights.items():
-        if not 0 < index + k.BIN_BIAS < 65536 or not k.bins_add(side, index + k.BIN_BIAS, weight, memory):
-            raise ValueError("a bin of a partial is out of range")
-    return 0
+cdef void *room_for(size_t count, size_t size) except NULL:
+    cdef void *block = calloc(count + 1, size)
+    if block == NULL:
+        raise MemoryError
+    return block
 
 
-cdef int fill_extra(cell *into, object record, k.budget *memory) except -1:
-    """Rebuild the sketch or the set of a partial's cell."""
-    cdef sketch *timer
-    cdef k.distinct *members
+cdef k.bin *bins_from(dict weights) except NULL:
+    cdef k.bin *made = <k.bin *>room_for(len(weights), sizeof(k.bin))
+    for number, (index, weight) in enumerate(weights.items()):
+        made[<size_t>number].key, made[<size_t>number].weight = index + k.BIN_BIAS, weight
+    return made
+
+
+cdef k.sample *samples_from(list pairs) except NULL:
+    cdef k.sample *made = <k.sample *>room_for(len(pairs), sizeof(k.sample))
+    for number, (value, weight) in enumerate(pairs):
+        made[<size_t>number].value, made[<size_t>number].weight = value, weight
+    return made
+
+
+cdef k.uint64_t *hashes_from(list hashes) except NULL:
+    cdef k.uint64_t *made = <k.uint64_t *>room_for(len(hashes), sizeof(k.uint64_t))
+    for number, hashed in enumerate(hashes):
+        made[<size_t>number] = hashed
+    return made
+
+
+cdef int flatten(object record, k.record *into) except -1:
+    """Write a record of a partial as the kernel reads it; `free_arrays` frees what it points to."""
+    cdef list exact, hashes = record.hashes or []
+    into.kind = <k.kind><int>KIND_NUMBERS[record.kind]
+    into.samples, into.count, into.sum = record.samples, record.count, record.total
+    into.low, into.high, into.last, into.last_at = record.low, record.high, record.last, record.last_at
+    into.has_hashes, into.hashes_used = record.hashes is not None, len(hashes)
+    into.hashes, into.registers = hashes_from(hashes), span_of(record.registers)
     if record.sketch is not None:
-        into.extra = timer = <sketch *>k.take(memory, sizeof(sketch))
-        timer.binned = record.sketch.exact is None
-        for value, weight in record.sketch.exact or ():
-            k.sketch_add(timer, value, weight, memory)
-        fill_bins(&timer.positive, record.sketch.positive, memory)
-        fill_bins(&timer.negative, record.sketch.negative, memory)
-        timer.zero = record.sketch.zero
-    elif record.kind is Kind.SET:
-        into.extra = members = <k.distinct *>k.take(memory, sizeof(k.distinct))
-        if len(record.registers) == k.REGISTERS:
-            members.registers = <k.uint8_t *>k.take(memory, k.REGISTERS)
-            memcpy(members.registers, <const char *>record.registers, k.REGISTERS)
-        for hashed in record.hashes or ():
-            k.distinct_add(members, hashed, memory)
+        exact = record.sketch.exact or []
+        into.has_sketch, into.binned, into.zero = True, record.sketch.exact is None, record.sketch.zero
+        into.exact, into.exact_used = samples_from(exact), len(exact)
+        into.positive, into.positive_used = bins_from(record.sketch.positive), len(record.sketch.positive)
+        into.negative, into.negative_used = bins_from(record.sketch.negative), len(record.sketch.negative)
     return 0
+
+
+cdef void free_arrays(k.record *flat) noexcept:
+    free(<void *>flat.hashes)
+    free(<void *>flat.exact)
+    free(<void *>flat.positive)
+    free(<void *>flat.negative)
 
 
 # --- the hot path -----------------------------------------------------------------------------------------------------
@@ -518,38 +541,28 @@ cdef class NativeHotPath:
             k.hotpath_unlock(self._self)
 
     def merge(self, bytes exported):
-        frames, damaged = partial.decode_frames(exported)
-        for frame in frames:
-            for gauge in frame.gauges:
-                self._restore_gauge(gauge.series(), gauge.value, gauge.updated, gauge.known_at())
-            for record in frame.rollups:
-                self._restore(record)
-        return damaged
+        return partial.merge(
+            exported, lambda record: self._restore(record), lambda record: self._restore_gauge(record)
+        )
 
     def recover(self, bytes checkpoint):
         return partial.recover(checkpoint, lambda record: self._restore(record))
 
-    cdef int _restore_gauge(self, object named, double value, k.int64_t updated, double at) except -1:
-        cdef list alive = []
-        cdef series_name name = name_of(named, alive)
-        k.hotpath_restore_gauge(self._self, &name, value, updated, at)
-        return 0
-
-    cdef int _restore(self, object record) except -1:
+    cdef bint _restore_gauge(self, object record) except -1:
         cdef list alive = []
         cdef series_name name = name_of(record.series(), alive)
-        cdef k.budget memory = unbounded()
-        cdef cell restored
-        memset(&restored, 0, sizeof(restored))
-        restored.samples, restored.count, restored.sum = record.samples, record.count, record.total
-        restored.low, restored.high = record.low, record.high
-        restored.last, restored.last_at = record.last, record.last_at
+        return k.hotpath_restore_gauge(self._self, &name, record.value, record.updated, record.known_at())
+
+    cdef bint _restore(self, object record) except -1:
+        cdef list alive = []
+        cdef series_name name = name_of(record.series(), alive)
+        cdef k.record flat
+        memset(&flat, 0, sizeof(flat))
         try:
-            fill_extra(&restored, record, &memory)
-            k.hotpath_restore(self._self, &name, &restored)
+            flatten(record, &flat)
+            return k.hotpath_restore(self._self, &name, &flat)
         finally:
-            k.cell_clear(&restored, name.kind, &memory)
-        return 0
+            free_arrays(&flat)
 
     # --- looking ------------------------------------------------------------------------------------------------------
 

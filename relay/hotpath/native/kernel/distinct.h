@@ -11,6 +11,7 @@
 #include "base.h"
 
 #define REGISTERS (1u << SET_PRECISION)
+#define RANK_MOST (64 - SET_PRECISION + 1) /* of a register */
 
 typedef struct distinct {
     uint64_t *hashes; /* 0: free; the hash 0 is kept in has_zero */

@@ -15,6 +15,7 @@
 #include "identity.h"
 #include "line.h"
 #include "look.h"
+#include "record.h"
 #include "tee.h"
 
 #include <pthread.h>
@@ -161,9 +162,9 @@ void hotpath_discard(hotpath *self, closed *closed);
 /* Deletes a series from the open window, and a gauge's base; says whether there was one. */
 bool hotpath_forget(hotpath *self, const series_name *name);
 
-/* Adds a cell of a partial to the open window; `cell` is not kept. */
-void hotpath_restore(hotpath *self, const series_name *name, const cell *cell);
-void hotpath_restore_gauge(hotpath *self, const series_name *name, double value, int64_t updated, double at);
+/* Adds a record of a partial to the open window; it is not kept. False: it is not sound, and nothing has changed. */
+bool hotpath_restore(hotpath *self, const series_name *name, const record *record);
+bool hotpath_restore_gauge(hotpath *self, const series_name *name, double value, int64_t updated, double at);
 
 /* --- between the files of the kernel, under the lock -------------------------------------------------------------- */
 

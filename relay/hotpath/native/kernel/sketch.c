@@ -138,7 +138,7 @@ void sketch_coarsen(sketch *self, budget *memory) {
 
 /* Makes room for one more exact sample; false if it must not, or cannot, grow. */
 static bool grow_exact(sketch *self, budget *memory) {
-    uint16_t capacity = (uint16_t)(self->exact_capacity ? 2 * self->exact_capacity : 4);
+    uint32_t capacity = self->exact_capacity ? 2 * (uint32_t)self->exact_capacity : 4;
     if (capacity > memory->exact || budget_full(memory)) return false;
     sample *grown = take(memory, capacity * sizeof *grown);
     if (grown == NULL) return false;
@@ -147,7 +147,7 @@ static bool grow_exact(sketch *self, budget *memory) {
     free_exact(self, memory);
     self->exact = grown;
     self->exact_used = used;
-    self->exact_capacity = capacity;
+    self->exact_capacity = (uint16_t)capacity;
     return true;
 }
 

@@ -150,7 +150,7 @@ static series *intern_restored(registry *registry, const series_name *name) {
     return wanted;
 }
 
-void hotpath_restore(hotpath *self, const series_name *name, const cell *restored) {
+static void restore_cell(hotpath *self, const series_name *name, const cell *restored) {
     hotpath_lock(self);
     series *wanted = intern_restored(&self->registry, name);
     cell *cell = NULL;
@@ -167,12 +167,23 @@ void hotpath_restore(hotpath *self, const series_name *name, const cell *restore
     hotpath_unlock(self);
 }
 
-void hotpath_restore_gauge(hotpath *self, const series_name *name, double value, int64_t updated, double at) {
+bool hotpath_restore(hotpath *self, const series_name *name, const record *record) {
+    budget memory = {0, SIZE_MAX, RECORD_EXACT_MOST};
+    cell restored = {0};
+    bool sound = record->kind == name->kind && record_read(record, &restored, &memory);
+    if (sound) restore_cell(self, name, &restored);
+    cell_clear(&restored, name->kind, &memory);
+    return sound;
+}
+
+bool hotpath_restore_gauge(hotpath *self, const series_name *name, double value, int64_t updated, double at) {
+    if (!(fabs(value) <= FINITE && fabs(at) <= FINITE)) return false; /* NaN compares with nothing */
     hotpath_lock(self);
     series *series = series_intern(&self->registry, name);
     if (series != NULL) gauge_restore(&self->registry, series, value, updated, at);
     series_release(&self->registry, series);
     hotpath_unlock(self);
+    return true;
 }
 
 static void forget_entry(hotpath *self, const series *series) {

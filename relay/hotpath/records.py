@@ -1,0 +1,162 @@
+"""The records of a partial, and whether a hot path can have written them.
+
+A frame's checksum has no key, so one that is whole may say anything. A record is compared with what is possible before
+it is used: counts within what can arrive, numbers finite, weights positive, as many samples, bins and members as their
+containers take, and no container that the kind does not have. kernel/record.c has the same rules.
+"""
+
+from __future__ import annotations
+
+from math import inf, isfinite
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from relay import limits
+from relay.model import Kind, Series
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_SAMPLES_MOST: Final = 1 << 40
+"""A hundred times what arrives in an hour; the counts of many records add up."""
+_WINDOW_MOST: Final = 1 << 53
+_BINS: Final = range(-1_036, 35_490)
+"""Of 1e-9 and of the greatest finite number."""
+_REGISTERS: Final = 1 << limits.SET_PRECISION
+_RANK_MOST: Final = 64 - limits.SET_PRECISION + 1
+_HASHES: Final = 1 << 64
+_TEXT_BYTES: Final = 65_535
+
+
+class SketchState(msgspec.Struct, frozen=True, array_like=True):
+    """A quantile sketch."""
+
+    exact: list[tuple[float, float]] | None
+    positive: dict[int, float]
+    negative: dict[int, float]
+    zero: float
+    low: float
+    high: float
+
+    def is_sound(self) -> bool:
+        """Say whether samples or bins, and nothing else, are here."""
+        if not -inf < self.low <= self.high < inf:
+            return False
+        if self.exact is not None:
+            return not (self.positive or self.negative or self.zero) and _are_samples(self.exact)
+        return 0 <= self.zero < inf and _are_bins(self.positive) and _are_bins(self.negative)
+
+
+class RollupRecord(msgspec.Struct, frozen=True, array_like=True):
+    """One cell of a window."""
+
+    metric: str
+    dimensions: tuple[tuple[str, str], ...]
+    kind: Kind
+    derived: bool
+    samples: int
+    count: float
+    total: float
+    low: float
+    high: float
+    last: float
+    last_at: float
+    sketch: SketchState | None
+    hashes: list[int] | None
+    registers: bytes
+    namespace: str = ""
+    """Last, and absent in files that were written before series had one."""
+
+    def series(self) -> Series:
+        """Return whose cell this is."""
+        return Series(self.metric, self.dimensions, self.kind, self.derived, self.namespace)
+
+    def is_sound(self) -> bool:
+        """Say whether a hot path can have written this; without samples it says that its series was deleted."""
+        if self.samples == 0:
+            return _is_name(self)
+        numbers = all(map(isfinite, (self.count, self.total, self.last, self.last_at)))
+        is_possible = _is_name(self) and 0 < self.samples <= _SAMPLES_MOST and numbers and self.count >= 0
+        return is_possible and (self._is_sound_set() if self.kind is Kind.SET else self._is_sound_number())
+
+    def _is_sound_number(self) -> bool:
+        if self.hashes is not None or self.registers or not -inf < self.low <= self.high < inf:
+            return False
+        return self.sketch is None or (self.kind is Kind.TIMER and self.sketch.is_sound())
+
+    def _is_sound_set(self) -> bool:
+        if self.sketch is not None:
+            return False
+        if self.hashes is None:
+            return len(self.registers) == _REGISTERS and max(self.registers) <= _RANK_MOST
+        return not self.registers and len(self.hashes) <= limits.SET_EXACT and _are_hashes(self.hashes)
+
+
+class GaugeRecord(msgspec.Struct, frozen=True, array_like=True):
+    """The base of a gauge's deltas."""
+
+    metric: str
+    dimensions: tuple[tuple[str, str], ...]
+    derived: bool
+    value: float
+    updated: int
+    """Id of the window that last saw a sample."""
+    namespace: str = ""
+    """As in RollupRecord."""
+    at: float | None = None
+    """Time of the value; absent in files that were written before it was kept."""
+
+    def series(self) -> Series:
+        """Return whose base this is."""
+        return Series(self.metric, self.dimensions, Kind.GAUGE, self.derived, self.namespace)
+
+    def known_at(self) -> float:
+        """Return the time of the value; where it is absent, the beginning of its window."""
+        return float(self.updated) if self.at is None else self.at
+
+    def is_sound(self) -> bool:
+        """Say whether a hot path can have written this."""
+        is_id = -_WINDOW_MOST <= self.updated <= _WINDOW_MOST
+        return _is_name(self) and is_id and isfinite(self.value) and isfinite(self.known_at())
+
+
+class Frame(msgspec.Struct, frozen=True, array_like=True):
+    """Up to 256 records of one window."""
+
+    window: int
+    rollups: list[RollupRecord] = []
+    gauges: list[GaugeRecord] = []
+    host: str = ""
+    """Whose it is: of the first frame of a checkpoint, and absent in files of older releases."""
+
+    def unsound(self) -> int:
+        """Return how many records no hot path can have written."""
+        rollups = sum(not record.is_sound() for record in self.rollups)
+        return rollups + sum(not record.is_sound() for record in self.gauges)
+
+    def sound(self) -> Frame:
+        """Return the frame with the other records."""
+        rollups = [record for record in self.rollups if record.is_sound()]
+        gauges = [record for record in self.gauges if record.is_sound()]
+        return msgspec.structs.replace(self, rollups=rollups, gauges=gauges)
+
+
+def _is_name(record: RollupRecord | GaugeRecord) -> bool:
+    """Say whether the texts are some that can be told apart: the kernel joins them with NUL."""
+    texts = (record.namespace, *(text for pair in record.dimensions for text in pair))
+    sizes = len(record.metric.encode()), len("\0".join(texts).encode())
+    return max(sizes) <= _TEXT_BYTES and not any("\0" in text for text in (record.metric, *texts))
+
+
+def _are_samples(samples: list[tuple[float, float]]) -> bool:
+    return len(samples) <= limits.EXACT_MOST and all(isfinite(value) and 0 < weight < inf for value, weight in samples)
+
+
+def _are_bins(weights: Mapping[int, float]) -> bool:
+    is_small = len(weights) <= limits.SKETCH_BINS
+    return is_small and all(index in _BINS and 0 < weight < inf for index, weight in weights.items())
+
+
+def _are_hashes(hashes: Iterable[int]) -> bool:
+    return all(0 <= hashed < _HASHES for hashed in hashes)
