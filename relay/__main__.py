@@ -1,7 +1,8 @@
-"""Where every process begins: `statsd-relay`, `python -m relay`, the supervisor and its worker.
+"""Where every process begins: `statsd-relay`, `python -m relay`, the supervisor, its worker and its trials.
 
 The order of imports is the point. `run` becomes the supervisor, which imports next to nothing; a worker that was given
-sockets reads them before it imports the rest; every other command goes straight to the command line.
+sockets reads them before it imports the rest; a trial answers its parent and ends; every other command goes straight
+to the command line.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import sys
 
 from relay.descriptors import raise_limit
 from relay.listener.handover import are_inherited
+from relay.supervisor.plan import PLAN
 
 
 def main() -> None:
@@ -21,12 +23,14 @@ def main() -> None:
         from relay.cli import main as command_line  # noqa: PLC0415 - see above
 
         command_line()
+    elif PLAN in os.environ:
+        _answer()
     elif are_inherited(os.environ):
         _work()
     else:
         from relay.supervisor.loop import supervise  # noqa: PLC0415 - see above
 
-        sys.exit(supervise(_make_plan, os.environ))
+        sys.exit(supervise(os.environ))
 
 
 def _open_standard_descriptors() -> None:
@@ -54,14 +58,12 @@ def _work() -> None:
         worker.close()
 
 
-def _make_plan() -> str:
-    """Read the configuration as `run` would; in a child of the supervisor."""
+def _answer() -> None:
+    """Be the trial: read the configuration as `run` would, answer with a plan, and end."""
     from relay.cli import finish  # noqa: PLC0415 - see above
-    from relay.cli.plan import plan  # noqa: PLC0415 - see above
+    from relay.cli.plan import answer  # noqa: PLC0415 - see above
 
-    found: list[str] = []
-    finish(lambda: plan.main(sys.argv[2:], "statsd-relay run", standalone_mode=False, obj=found))
-    return "".join(found)
+    finish(lambda: answer(sys.argv[2:], os.environ))
 
 
 if __name__ == "__main__":

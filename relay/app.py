@@ -17,14 +17,23 @@ from typing import TYPE_CHECKING, Any, Protocol
 from relay import limits
 from relay.admin.opening import open_admin
 from relay.admin.watching import Windows
-from relay.assembly import begin_window, ingest_settings, make_encoder, make_idle, make_namer, make_rules, open_ingest
+from relay.assembly import (
+    admin_addresses,
+    begin_window,
+    make_encoder,
+    make_idle,
+    make_namer,
+    make_rules,
+    open_ingest,
+)
 from relay.delivery.checkpoint import Checkpointer, CheckpointFiles
 from relay.descriptors import divide_descriptors
-from relay.egress import Egress, pack_requests, pool_settings
+from relay.egress import Egress, pack_requests
 from relay.ending import Ending
 from relay.hotpath.choose import make_hotpath, tell_of_hotpath
 from relay.hotpath.explain import explain
 from relay.hotpath.partial import encode_head
+from relay.listener.admin_sockets import AdminSockets
 from relay.listener.watch import KernelWatch
 from relay.naming.explosion import ExplosionWatch
 from relay.recovery import Owed, Recovery
@@ -43,8 +52,9 @@ if TYPE_CHECKING:
     from relay.config.schema import Config
     from relay.delivery.way import Cloud, Transport
     from relay.ending import Stopped
-    from relay.ingest import Ingest
+    from relay.ingest import Ingest, IngestSettings
     from relay.model import Tally
+    from relay.naming.ruleset import Ruleset
 
 
 class Witness(Protocol):
@@ -73,7 +83,7 @@ class Relay:
         clock: Clock,
         witness: Witness,
         ingest: Ingest | None = None,
-        takes_over: bool = False,
+        admin: AdminSockets | None = None,
     ) -> None:
         self.config = config
         self._cloud = cloud
@@ -82,7 +92,7 @@ class Relay:
         self._clock = clock
         self._witness = witness
         self._given = ingest
-        self._takes_over = takes_over
+        self._admin_sockets = admin or AdminSockets(admin_addresses(config))
         self.ledger = Ledger()
         self.loss_log = LossLog(clock)
         self.idle = make_idle(config)
@@ -217,41 +227,29 @@ class Relay:
         )
 
     async def _open_admin(self) -> AdminServer:
-        admin, waits = self.config.admin, self._takes_over
         return await open_admin(
-            admin,
+            self.config.admin,
             self.status,
             windows=self._windows,
             most=self._places.admin,
-            waits=waits,
+            sockets=self._admin_sockets,
             closing=self._closing,
         )
 
     # --- changing while running ---------------------------------------------------------------------------------------
 
-    async def replace_cloud(self, cloud: Cloud, transport: Transport | None = None) -> None:
-        """Sign with other credentials, or send to another place, from the next request on."""
-        settings = pool_settings(self.config) if transport else None
-        await self.pool.replace(cloud=cloud, transport=transport, settings=settings)
-
-    async def reconfigure(self, config: Config, *, cloud: Cloud | None, transport: Transport | None) -> None:
-        """Work by another configuration from the edge of the next window on.
-
-        It differs only in what may change there (config/changes.py). Cloud and transport: None leaves them as they are;
-        the relay closes the transport in the end.
-        """
-        settings, rules = ingest_settings(config), await asyncio.to_thread(make_rules, config)
-
-        def begin() -> Rules:
-            self.idle = self.status.idle = make_idle(config, before=self.idle, since=self.config)
-            self.config = self.status.config = config
-            self.namer = begin_window(config, settings, rules=rules, before=self.namer, ingest=self.ingest)
-            self.status.namer = self.namer
-            if cloud:
-                self._group.create_task(self.replace_cloud(cloud, transport))
-            return Rules(self.namer, make_encoder(config, self.idle).encode_window)
-
-        self.closer.at_edge(begin)
+    def begin(
+        self, config: Config, settings: IngestSettings, *, rules: Ruleset, cloud: Cloud, transport: Transport
+    ) -> Rules:
+        """Let the window that has just begun work by another configuration; see reconfiguration.py."""
+        before, self.config = self.config, config
+        self.status.config = config
+        self.idle = self.status.idle = make_idle(config, before=self.idle, since=before)
+        self.namer = self.status.namer = begin_window(
+            config, settings, rules=rules, before=self.namer, ingest=self.ingest
+        )
+        self._group.create_task(self._egress.change(before, config, cloud=cloud, transport=transport))
+        return Rules(self.namer, make_encoder(config, self.idle).encode_window)
 
     # --- running ------------------------------------------------------------------------------------------------------
 

@@ -147,7 +147,7 @@ def open_ingest(config: Config, clock: Clock) -> Ingest:
     """
     settings = ingest_settings(config)
     hotpath = make_hotpath(settings.hotpath, **settings.limits())
-    return Ingest.open(settings, wanted_sockets(config), hotpath, clock)
+    return Ingest.open(settings, wanted_sockets(config)._replace(admin=()), hotpath, clock)
 
 
 def wanted_sockets(config: Config, *, take_over: bool = False) -> Wanted:
@@ -161,4 +161,10 @@ def wanted_sockets(config: Config, *, take_over: bool = False) -> Wanted:
         unix=[UnixPath(*text.split(":", 1)) for text in config.listen.unix],
         unix_mode=config.listen.unix_permissions(),
         take_over=take_over,
+        admin=admin_addresses(config),
     )
+
+
+def admin_addresses(config: Config) -> list[Address]:
+    """Return where the admin port is."""
+    return [Address(*parse_address(config.admin.listen))] if config.admin.listen else []

@@ -6,6 +6,7 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Any
 
+from relay.config.changes import sends_differently
 from relay.delivery.batcher import pack
 from relay.delivery.dead_letters import DeadLetters
 from relay.delivery.gate import Settings
@@ -83,6 +84,23 @@ class Egress:
         closing.push_async_callback(pool.close)
         replays = Replays(state, spool=spool, pack=pack_requests, clock=clock, loss_log=loss_log)
         return cls(spool=spool, dead_letters=letters, replays=replays, pool=pool)
+
+    async def change(self, before: Config, config: Config, *, cloud: Cloud, transport: Transport) -> None:
+        """Send by another configuration: new settings forget what was learned of the cloud, a new way its connections.
+
+        Args:
+            before: what was in force.
+            config: what is in force now.
+            cloud: the API side of that.
+            transport: its way out, which is closed if nothing about the way differs.
+        """
+        new = pool_settings(config)
+        settings = new if new != pool_settings(before) else None
+        if sends_differently(before, config):
+            await self.pool.replace(cloud=cloud, transport=transport, settings=settings)
+        else:
+            await self.pool.replace(settings=settings)
+            await transport.close()
 
     def background(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """Return what runs beside the pool until it is cancelled."""

@@ -10,6 +10,8 @@ from typing import Final
 
 HELD_BACK: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2)
 """Stop, reload, hand over."""
+SAME_SECONDS: Final = 0.5
+"""A signal to stop that follows another so soon is the same wish: `timeout` sends two within a millisecond."""
 
 
 def hold_back() -> None:

@@ -10,21 +10,25 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from relay import anonymous_file
 from relay.ingest import begin
-from relay.listener.handover import INGEST, SUPERVISOR, give, take_inherited
-from relay.notify import Notifier
-from relay.proven import Proven
+from relay.listener.handover import INGEST, SUPERVISOR, TEXT, give, give_descriptor, take_inherited, take_text
+from relay.listener.sockets import ADMIN
+from relay.notify import ACCEPTED, HOLD, REBIND, Notifier
 from relay.signals import hold_back
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping, Sequence
+    from collections.abc import Callable, MutableMapping, Sequence
 
     from relay.ingest import Ingest
     from relay.listener.sockets import Held
 
 
 class Worker:
-    """State: the sockets and what reads them already, the supervisor's pid, who is told, and what worked last."""
+    """State: the sockets and what reads them already, the supervisor's pid, who is told, and the configuration.
+
+    `held` receive; `admin` are those of the admin port, which the relay on its own opens (listener/admin_sockets.py).
+    """
 
     def __init__(
         self,
@@ -33,14 +37,18 @@ class Worker:
         supervisor: int = 0,
         notifier: Notifier | None = None,
         ingest: str = "",
-        proven: Proven | None = None,
+        text: str | None = None,
     ) -> None:
-        self.held = held
+        self.held = [one for one in held if one.kind != ADMIN]
+        self.admin = [one for one in held if one.kind == ADMIN]
         self.supervisor = supervisor
         """Its pid; 0: there is none."""
         self.notifier = notifier or Notifier()
-        self.proven = proven or Proven()
-        self.ingest: Ingest | None = begin(ingest, held) if ingest and held else None
+        self.text = text
+        """Of the configuration file, as it is in force; None: what is on disk."""
+        self.next: tuple[str, str | None] | None = None
+        """With what the next worker begins, in this process: the settings of its ingest, and the configuration."""
+        self.ingest: Ingest | None = begin(ingest, self.held) if ingest and self.held else None
 
     def __repr__(self) -> str:
         """Report the parent."""
@@ -63,14 +71,34 @@ class Worker:
         if self.ingest:
             self.ingest.stop()
 
-    def become_next(self, ingest: str, environ: MutableMapping[str, str]) -> None:
-        """Put a new worker in the place of this one: same process, same sockets, the program as it is now on disk.
+    def hold_admin(self) -> Callable[[Held], None] | None:
+        """Return how a socket outlives this worker: the supervisor holds it, or the next one gets it; None: not."""
+        return None if not self.held else self._send_admin if self.supervisor else self.admin.append
+
+    def _send_admin(self, one: Held) -> None:
+        self.notifier.send(f"{HOLD}{one.address}", descriptor=one.socket.fileno())
+
+    def accept(self, plan: str, *, is_rebinding: bool) -> None:
+        """Tell the supervisor what is in force from now on, or what is to be by a replacement; with none, nothing."""
+        if self.supervisor:
+            descriptor = anonymous_file.create(plan)
+            self.notifier.send(REBIND if is_rebinding else ACCEPTED, descriptor=descriptor)
+            os.close(descriptor)
+
+    def become_next(self, environ: MutableMapping[str, str]) -> None:
+        """Put the next worker in the place of this one: same process, same sockets, the program as it is now on disk.
 
         The signals that the next one will handle wait until it does.
         """
+        if self.next is None:
+            return
+        ingest, text = self.next
         hold_back()
         own = dict(environ) | {INGEST: ingest} | self.notifier.environ()
-        give(self.held, own)
+        held = [*self.held, *(one for one in self.admin if one.socket.fileno() >= 0)]
+        if text is not None:
+            give_descriptor(anonymous_file.create(text), TEXT, own, sockets=len(held))
+        give(held, own)
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], own)  # noqa: S606 - ourselves
 
 
@@ -79,11 +107,10 @@ def take_over(environ: MutableMapping[str, str]) -> Worker:
     hold_back()
     held = take_inherited(environ)
     supervisor, ingest = environ.pop(SUPERVISOR, ""), environ.pop(INGEST, "")
-    proven = Proven.take(environ)
     return Worker(
         held=held,
         supervisor=int(supervisor) if supervisor.isdigit() else 0,
         notifier=Notifier.take(environ, pid=os.getpid()),
         ingest=ingest,
-        proven=proven if supervisor else None,
+        text=take_text(environ),
     )

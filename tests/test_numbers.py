@@ -32,12 +32,12 @@ async def test_idle_series_are_zero_until_they_are_forgotten_or_may_have_other_n
         await until(lambda: len(points("users")) >= 3)
         relay.status.forget(relay.idle.known(Kind.SET))
         zeros = msgspec.structs.replace(relay.config, window=window("zero:counters,sets"))
-        await relay.reconfigure(zeros, cloud=None, transport=None)
+        await running.reconfigure(zeros)
         known = len(points("lat"))
         await until(lambda: relay.config is zeros and len(points("hits")) >= known + 3)
         assert len(points("lat")) <= known + 1, "timers are not asked for any more"
         assert len(points("users")) <= known + 1
-        await relay.reconfigure(msgspec.structs.replace(zeros, names=Names(prefix="new")), cloud=None, transport=None)
+        await running.reconfigure(msgspec.structs.replace(zeros, names=Names(prefix="new")))
         await until(lambda: relay.config is not zeros)
         await running.feed(b"hits:1|c")
         await until(lambda: len(points("new.hits")) >= 2)
@@ -66,7 +66,7 @@ async def test_another_style_begins_with_a_window_and_with_its_bound_of_samples(
         await running.feed(values)
         await until(lambda: points("lat.p95"))
         style = msgspec.structs.replace(window("none"), percentile_style="statsd", percentiles=[90.0])
-        await relay.reconfigure(msgspec.structs.replace(relay.config, window=style), cloud=None, transport=None)
+        await running.reconfigure(msgspec.structs.replace(relay.config, window=style))
         await until(lambda: relay.config.window is style)
         await running.feed(values)
         await until(lambda: points("lat.std"))

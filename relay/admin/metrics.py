@@ -57,7 +57,7 @@ class RelayCollector(Collector):
         yield gauge("relay_loop_lag_seconds", "How late the event loop was at the last probe.", self._state.loop_lag)
         yield gauge(
             "relay_config_last_reload_successful",
-            "Whether the last reload was applied.",
+            "Whether the file on disk is in force, as far as it was looked at.",
             float(self._state.is_last_reload_successful),
         )
         says = float(not self._state.is_health_down)

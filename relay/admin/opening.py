@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
 
     from relay.admin.rules import Namer
-    from relay.admin.server import AdminServer
+    from relay.admin.server import AdminServer, Sockets
     from relay.admin.server import State as Served
     from relay.admin.tees import Tees
     from relay.admin.watching import Windows
@@ -36,18 +36,18 @@ if TYPE_CHECKING:
 
 
 async def open_admin(
-    admin: Admin, state: State, *, windows: Windows, most: int, waits: bool, closing: AsyncExitStack
+    admin: Admin, state: State, *, windows: Windows, most: int, sockets: Sockets, closing: AsyncExitStack
 ) -> AdminServer:
     """Listen; `closing` takes what ends it.
 
     Its libraries take half of a start, and the sockets are read meanwhile: hence the thread.
 
     Args:
-        admin: addresses and hosts.
+        admin: the section of the configuration.
         state: whom the port speaks for.
         windows: who passes closed windows on.
         most: connections.
-        waits: listen as soon as the address is free, if it is not.
+        sockets: where it listens.
         closing: what is to be ended.
 
     Raises:
@@ -64,8 +64,8 @@ async def open_admin(
         *tee_routes(state.leases),
         *window_routes(windows, lambda: state.open_window),
     ]
-    server = AdminServer(listen=admin.listen, state=state, routes=routes, hosts=admin.hosts, most=most)
+    server = AdminServer(sockets=sockets, state=state, routes=routes, hosts=admin.hosts, most=most)
     closing.push_async_callback(server.stop)
     closing.callback(windows.close)
-    await server.start(waits=waits)
+    await server.start()
     return server

@@ -23,6 +23,7 @@ from relay.admin.conversation import LINE_BYTES, Conversation, Pace
 from relay.admin.guard import is_loopback, peer_address
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Awaitable, Callable, Container
 
     from aiohttp.typedefs import Middleware
@@ -99,7 +100,7 @@ async def _whole(request: web.Request) -> None:
 
 
 class Port:
-    """State: the listening socket, and the connections that are not aiohttp's."""
+    """State: the listening sockets, and the connections that are not aiohttp's."""
 
     def __init__(
         self,
@@ -118,7 +119,7 @@ class Port:
         self._share = min(1.0, most / CONNECTIONS_MOST)
         """Of each kind's places: a process that may open few files has fewer."""
         self._silent_seconds = silent
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._silent: dict[Doorman, None] = {}
         """The oldest first."""
         self._conversations: dict[Conversation, asyncio.Task[None]] = {}
@@ -127,24 +128,21 @@ class Port:
         """Report the connections."""
         return f"<Port {len(self._silent)} silent, {len(self._conversations)} conversations>"
 
-    async def open(self, host: str, port: int) -> tuple[str, int]:
-        """Listen; return the address.
-
-        Raises:
-            OSError: it cannot be bound.
-        """
+    async def open(self, sock: socket.socket) -> tuple[str, int]:
+        """Take connections of a socket, which remains the caller's; return its address."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(partial(Doorman, self), host, port, backlog=self._places(_BACKLOG))
-        bound = self._server.sockets[0].getsockname()
-        return bound[0], bound[1]
+        backlog = self._places(_BACKLOG)
+        self._servers.append(await loop.create_server(partial(Doorman, self), sock=sock.dup(), backlog=backlog))
+        host, port = sock.getsockname()[:2]
+        return host, port
 
     def _places(self, most: int) -> int:
         return max(1, round(most * self._share))
 
     async def close(self) -> None:
         """Listen no more, and end what is not aiohttp's."""
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         for doorman in list(self._silent):
             doorman.dismiss()
         for task in self._conversations.values():

@@ -7,8 +7,6 @@ file beside this one with a function that returns its routes, each handler of th
 from __future__ import annotations
 
 import asyncio
-import errno
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import structlog
@@ -21,13 +19,14 @@ from relay.admin.figures import State as Figures
 from relay.admin.guard import HOSTS
 from relay.admin.metrics import make_registry, scrape
 from relay.admin.port import CONNECTIONS_MOST, Answering, Port
-from relay.config.addresses import parse_address
-from relay.errors import ExitCode, Problem, RelayError, reason_of
+from relay.config.addresses import join_address
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-_NOWHERE: Final = ("", 0)
+_AGAIN: Final = 1.0
+"""Seconds between two tries of an address that another process has."""
 
 
 class State(Figures, Told, Protocol):
@@ -42,11 +41,39 @@ class State(Figures, Told, Protocol):
         ...
 
 
+class Sockets(Protocol):
+    """Where the server listens."""
+
+    trouble: str
+    """Why an address is not open."""
+
+    @property
+    def given(self) -> Sequence[socket.socket]:
+        """Open already."""
+        ...
+
+    @property
+    def missing(self) -> Sequence[object]:
+        """Addresses that are not open yet."""
+        ...
+
+    def open_missing(self) -> Sequence[socket.socket]:
+        """Open what can be opened by now; return it.
+
+        Raises:
+            RelayError: RLY101, an address cannot be bound, and such are not waited for.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close what was opened, unless something holds it."""
+
+
 class AdminServer:
-    """State: a listening socket.
+    """State: the addresses on which it listens.
 
     Args:
-        listen: HOST:PORT.
+        sockets: where it listens.
         state: whom it speaks for.
         routes: of other features.
         hosts: what the Host header of guarded routes may say besides loopback.
@@ -56,13 +83,13 @@ class AdminServer:
     def __init__(
         self,
         *,
-        listen: str,
+        sockets: Sockets,
         state: State,
         routes: Sequence[web.RouteDef] = (),
         hosts: Iterable[str] = (),
         most: int = CONNECTIONS_MOST,
     ) -> None:
-        self._listen = listen
+        self._sockets = sockets
         self._state = state
         self._routes = routes
         self._hosts = frozenset(host.lower() for host in hosts)
@@ -70,26 +97,28 @@ class AdminServer:
         self._registry = make_registry(state)
         self._runner: web.AppRunner | None = None
         self._port: Port | None = None
-        self.bound = _NOWHERE
+        self._bound: list[tuple[str, int]] = []
         self._waiting: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         """Report the address."""
-        return f"<AdminServer {self.bound}>"
+        return f"<AdminServer {self.address}>"
+
+    @property
+    def bound(self) -> tuple[str, int]:
+        """The first address, as bound; nowhere yet: an empty host and port 0."""
+        return self._bound[0] if self._bound else ("", 0)
 
     @property
     def address(self) -> str:
-        """HOST:PORT as bound, and as asked for while another process still has it."""
-        return ":".join(map(str, self.bound)) if self._waiting is None else self._listen
+        """Each HOST:PORT as bound, and as asked for while another process still has it."""
+        return ", ".join([*(join_address(*bound) for bound in self._bound), *map(str, self._sockets.missing)])
 
-    async def start(self, *, waits: bool = False) -> None:
-        """Listen.
-
-        Args:
-            waits: if another process has the address, listen there as soon as it is free.
+    async def start(self) -> None:
+        """Listen; on what another process has, as soon as it is free.
 
         Raises:
-            RelayError: RLY101, the address cannot be bound.
+            RelayError: RLY101, an address cannot be bound, and such are not waited for.
         """
         answering = Answering()
         app = web.Application(client_max_size=1024, middlewares=[answering.middleware()])
@@ -103,37 +132,32 @@ class AdminServer:
         await self._runner.setup()
         http, console = cast("web.Server", self._runner.server), Console(self._state)
         self._port = Port(http=http, answering=answering, console=console, pace=Pace(), most=self._most)
-        try:
-            self.bound = await self._port.open(*parse_address(self._listen))
-        except OSError as error:
-            if waits and error.errno == errno.EADDRINUSE:
-                self._waiting = asyncio.create_task(self._wait(self._port), name="admin port")
-                return
-            await self._runner.cleanup()
-            message = f"cannot bind admin port {self._listen}: {reason_of(error)}"
-            fix = 'stop who holds it, give [admin] listen another port, or listen = "" for none'
-            raise RelayError(
-                Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.BIND_OR_STATE
-            ) from error
+        await self._listen(self._port, self._sockets.given)
+        await self._listen(self._port, self._sockets.open_missing())
+        if self._sockets.missing:
+            self._waiting = asyncio.create_task(self._wait(self._port), name="admin port")
+
+    async def _listen(self, port: Port, sockets: Sequence[socket.socket]) -> None:
+        self._bound += [await port.open(sock) for sock in sockets]
 
     async def _wait(self, port: Port) -> None:
-        """Try every second: the daemon that is being replaced has it."""
+        """Try every second: the daemon that is being replaced has it, or another user of the machine."""
         log = structlog.get_logger("relay")
-        log.info("the admin port is taken, waiting for it", admin=self._listen)
-        while self.bound == _NOWHERE:
-            await asyncio.sleep(1)
-            with suppress(OSError):
-                self.bound = await port.open(*parse_address(self._listen))
-        self._waiting = None
+        missing = ", ".join(map(str, self._sockets.missing))
+        log.warning("the admin port is taken, waiting for it", admin=missing, reason=self._sockets.trouble)
+        while self._sockets.missing:
+            await asyncio.sleep(_AGAIN)
+            await self._listen(port, self._sockets.open_missing())
         log.info("the admin port is free, listening", admin=self.address)
 
     async def stop(self) -> None:
-        """Close the port."""
+        """Take no connections any more."""
         if self._waiting is not None:
             self._waiting.cancel()
         if self._runner is not None and self._port is not None:
             await self._port.close()
             await self._runner.cleanup()
+        self._sockets.close()
 
     def _probe(self, ask: Callable[[], tuple[bool, str]]) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def probe(_: web.Request) -> web.Response:

@@ -3,18 +3,22 @@
 SIGHUP    reload, see reloading.py
 SIGTERM   stop in order; SIGINT too, unless a supervisor passes on what it means
 SIGUSR2   hand the open window over to the worker that comes next; the sockets stay open
+A second TERM or INT within half a second is the first: `timeout` sends two, and so does who signals a group.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from relay import notify, signals
+from relay.supervisor.trial import RefusedError, Trial, judge
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -39,16 +43,20 @@ async def attend(relay: Relay, worker: Worker, reloader: Reloader) -> AsyncItera
         finally:
             for task in tasks:
                 task.cancel()
+            await reloader.close()
 
 
 class Attendant:
-    """State: whether the relay was told to stop."""
+    """State: whether the relay was told to stop, and the trial of the program that is to come next."""
 
     def __init__(self, relay: Relay, worker: Worker, reloader: Reloader) -> None:
         self._relay = relay
         self._worker = worker
         self._reloader = reloader
         self._is_stopping = False
+        """In whatever way: a window that is handed over, too."""
+        self._is_told_to_stop = False
+        self._trying: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         """Report the stop."""
@@ -58,9 +66,9 @@ class Attendant:
         """Take the signals, those that waited for it too, and say that the relay is ready."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, *(() if self._worker.supervisor else (signal.SIGINT,))):
-            loop.add_signal_handler(number, self._stop, number)
+            loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._reloader.ask)
-        loop.add_signal_handler(signal.SIGUSR2, self._hand_over)
+        loop.add_signal_handler(signal.SIGUSR2, self._ask_for_next)
         signals.take()
         self._worker.notifier.ready(self._relay.status.ready()[1])
 
@@ -76,27 +84,61 @@ class Attendant:
                 self._worker.notifier.send(notify.WATCHDOG)
             await asyncio.sleep(interval)
 
-    def _stop(self, number: signal.Signals) -> None:
-        """First signal: in order. Second: the default action; a supervised worker leaves that to the supervisor.
+    def _stop(self) -> None:
+        """First signal: in order. A later one: the default action; a supervised worker leaves that to the supervisor.
 
         Its own second one may be the first as well: a service manager may signal both processes.
         """
-        if not self._worker.supervisor:
+        if not self._worker.supervisor and not self._is_told_to_stop:
+            self._is_told_to_stop = True
+            loop = asyncio.get_running_loop()
+            loop.call_later(signals.SAME_SECONDS, self._stop_at_once_from_now_on)
+        self._begin_stop()
+
+    def _stop_at_once_from_now_on(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)
-        self._begin_stop()
 
     def _begin_stop(self) -> None:
         """Also while the window is handed over: then nobody comes next."""
         self._is_stopping = True
+        self._worker.next = None
         self._worker.notifier.stopping("the open window is settled")
         self._relay.stop()
+
+    def _ask_for_next(self) -> None:
+        """Hand over; without a supervisor, which has done so, the next program is tried first."""
+        if self._worker.supervisor:
+            self._hand_over()
+        elif not self._worker.held:
+            self._refuse("the sockets are its own")
+        elif self._trying is None or self._trying.done():
+            self._trying = asyncio.get_running_loop().create_task(self._try_next(), name="trial")
+
+    async def _try_next(self) -> None:
+        try:
+            answer = await asyncio.to_thread(lambda: Trial(os.environ).wait())
+            plan = judge(answer, state=str(self._relay.state or ""))
+        except OSError as error:
+            self._refuse(f"{sys.executable} cannot be executed: {error.strerror}")
+        except RefusedError as error:
+            self._refuse(str(error))
+        else:
+            self._worker.next = (plan.ingest, plan.text)
+            self._hand_over()
 
     def _hand_over(self) -> None:
         if self._is_stopping:
             return
-        if not self._worker.held or not self._relay.hand_over():
-            reason = "the sockets are its own" if not self._worker.held else self._relay.hand_over_obstacle
-            structlog.get_logger("relay").warning("RLY502 not replaced, nothing has changed", reason=reason)
+        obstacle = self._relay.hand_over_obstacle
+        if not self._relay.hand_over():
+            self._worker.next = None
+            self._worker.notifier.send(notify.REFUSED)
+            self._refuse(obstacle)
             return
         self._is_stopping = True
+        self._reloader.stop()
+
+    def _refuse(self, reason: str) -> None:
+        structlog.get_logger("relay").warning("RLY502 not replaced, nothing has changed", reason=reason)

@@ -279,6 +279,8 @@ RLY501
 RLY502
 ? The new file has a mistake, or changes a key that only a restart can change.
 ? Without a state directory, or while its disk refuses (RLY411), the worker is not replaced: its window would be lost.
+? The program on disk does not start: an installation is half done, or a module of it is broken.
+? The file has changed since it was accepted, and a worker has died: it goes on with what was accepted.
 > Read the reasons in the warning, or run `statsd-relay check FILE`; then reload again.
 > For keys that need a restart, restart: the open window and the sockets' queues are not lost with a state directory
   and socket activation.

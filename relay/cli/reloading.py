@@ -8,41 +8,65 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
-from relay.cli.plan import load_for_run
-from relay.cli.run import make_cloud, make_transport, needed_credentials
+from relay.cli.plan import load_for_run, make_plan
+from relay.cli.run import make_renewed_cloud, make_transport, needed_credentials
 from relay.cli.witness import configure_log
-from relay.config.changes import compare
+from relay.config.changes import at_once, compare
 from relay.errors import ConfigError, Problem, RelayError
-from relay.notify import REBIND
+from relay.reconfiguration import Reconfiguration
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from relay.app import Relay
+    from relay.cli.plan import RunOptions
     from relay.config.changes import Changes
     from relay.config.credentials import Credentials
     from relay.config.loading import Loaded
     from relay.config.schema import Config
-    from relay.jdcloud.cloud import JDCloud
+    from relay.delivery.way import Transport
     from relay.worker import Worker
 
 WATCH_SECONDS: Final = 2.0
 
 
-class Reloader:
-    """State: the configuration in force as it was loaded, and whether a reload is asked for or runs."""
+class Prepared(NamedTuple):
+    """What is on disk, ready to be used; the relay's configuration in force is what it was judged against."""
 
-    def __init__(self, relay: Relay, worker: Worker, path: Path | None, *, dry_run: bool) -> None:
+    before: Config
+    loaded: Loaded
+    changes: Changes
+    credentials: Credentials | None
+    """Of what is in force at once."""
+    next_credentials: Credentials | None
+    """From the next window on."""
+    transport: Transport
+
+
+class Reloader:
+    """State: whether a reload is asked for, and whether none is done any more. What is in force is the relay's.
+
+    Args:
+        relay: what runs, the owner of the configuration in force.
+        worker: this process.
+        loaded: what the relay was made with.
+        options: those of `run`.
+    """
+
+    def __init__(self, relay: Relay, worker: Worker, loaded: Loaded, options: RunOptions) -> None:
         self._relay = relay
+        self._reconfiguration = Reconfiguration(relay)
         self._worker = worker
-        self._path = path
-        self._dry_run = dry_run
-        self._config = relay.config
+        self._path = loaded.path
+        self._seen = fingerprint(loaded.text)
+        """Of the content that was asked for last."""
+        self._options = options
         self._asked = asyncio.Event()
+        self._is_over = False
 
     def __repr__(self) -> str:
         """Report the file."""
@@ -52,42 +76,69 @@ class Reloader:
         """Reload soon; asking twice is asking once."""
         self._asked.set()
 
+    async def close(self) -> None:
+        """Let go of what has waited for the next window."""
+        await self._reconfiguration.close()
+
+    def stop(self) -> None:
+        """Accept nothing more: what is asked for from now on is for the worker that comes next."""
+        self._is_over = True
+
     async def run(self) -> None:
         """Reload whenever asked, until cancelled."""
         while True:
             await self._asked.wait()
             self._asked.clear()
+            if self._is_over:
+                return
             self._worker.notifier.reloading()
-            await self._reload()
-            self._worker.notifier.ready(self._relay.status.ready()[1])
+            if await self._reload():
+                self._worker.notifier.ready(self._relay.status.ready()[1])
 
     async def watch(self) -> None:
-        """Ask whenever the file's content has changed, until cancelled."""
-        in_force = seen = await asyncio.to_thread(fingerprint, self._path)
+        """Ask whenever the file's content is another than what was asked for, until cancelled."""
+        before = ""
         while self._path:
             await asyncio.sleep(WATCH_SECONDS)
-            now = await asyncio.to_thread(fingerprint, self._path)
-            if now and now == seen and now != in_force and self._config.config.watch:
-                in_force = now
+            now = fingerprint(await asyncio.to_thread(content_of, self._path))
+            if now and now == before and now != self._seen and self._relay.config.config.watch:
+                self._seen = now
                 self.ask()
-            seen = now
+            before = now
 
-    async def _reload(self) -> None:
+    async def _reload(self) -> bool:
+        """Reload; return whether it is decided, for better or worse, and not left to the worker that comes next."""
         try:
-            loaded, credentials = await asyncio.to_thread(self._load)
-            changes = compare(self._config, loaded.config)
-            self._refuse_what_cannot(changes)
-            await self._apply(loaded, credentials, changes)
+            prepared = await self._prepare()
+            if self._is_over:
+                return False
+            self._accept(prepared)
+            await self._apply(prepared)
         except RelayError as error:
             self._relay.status.is_last_reload_successful = False
             structlog.get_logger("relay").warning("RLY502 reload refused, nothing has changed", reason=error.brief())
+        return True
 
-    def _load(self) -> tuple[Loaded, Credentials | None]:
-        loaded = load_for_run(self._path, dry_run=self._dry_run)
-        return loaded, needed_credentials(loaded.config.cloud)
+    async def _prepare(self) -> Prepared:
+        """Read what is on disk; once more if a window has begun meanwhile, since that changes what is in force."""
+        while True:
+            prepared = await asyncio.to_thread(self._read)
+            if prepared.before is self._relay.config:
+                return prepared
 
-    def _make_cloud(self, config: Config, credentials: Credentials | None) -> JDCloud:
-        return make_cloud(config.cloud, credentials, find=lambda: needed_credentials(config.cloud))
+    def _read(self) -> Prepared:
+        before = self._relay.config
+        loaded = load_for_run(self._path, dry_run=self._options.dry_run)
+        changes = compare(before, loaded.config)
+        self._refuse_what_cannot(changes)
+        return Prepared(
+            before=before,
+            loaded=loaded,
+            changes=changes,
+            credentials=needed_credentials(at_once(before, loaded.config).cloud),
+            next_credentials=needed_credentials(loaded.config.cloud),
+            transport=make_transport(loaded.config.cloud),
+        )
 
     def _refuse_what_cannot(self, changes: Changes) -> None:
         """Raise if the reload cannot be done as a whole.
@@ -102,33 +153,42 @@ class Reloader:
             keys = ", ".join(changes.replacing)
             raise ConfigError(Problem(code="RLY502", message=f"{keys}: the sockets are given, not opened here"))
 
-    async def _apply(self, loaded: Loaded, credentials: Credentials | None, changes: Changes) -> None:
+    def _accept(self, prepared: Prepared) -> None:
+        """Let the supervisor have what a worker that comes next is to use."""
+        plan = make_plan(prepared.loaded, take_over=self._options.take_over)
+        try:
+            self._worker.accept(plan.to_json(), is_rebinding=bool(prepared.changes.replacing))
+        except OSError as error:
+            message = f"the configuration cannot be kept in memory: {error.strerror}"
+            raise ConfigError(Problem(code="RLY502", message=message)) from error
+
+    async def _apply(self, prepared: Prepared) -> None:
         """Change what may change now, and leave the rest to the window's edge or to the worker that comes next."""
+        before, loaded, changes, credentials, next_credentials, transport = prepared
         config = loaded.config
         if changes.replacing:
             # Until the next worker has taken over, or for good if the supervisor cannot open the addresses.
             self._relay.status.is_last_reload_successful = False
-            self._worker.notifier.send(REBIND)
+            await transport.close()
             return
-        at_edge = any(key.startswith("cloud.") for key in changes.at_edge)
-        transport = make_transport(config.cloud) if at_edge else None
-        await self._relay.replace_cloud(self._make_cloud(self._config, credentials))
-        if changes.at_edge:
-            cloud = self._make_cloud(config, credentials) if at_edge else None
-            await self._relay.reconfigure(config, cloud=cloud, transport=transport)
-        self._config = config
+        now = at_once(before, config)
+        await self._reconfiguration.at_once(now, make_renewed_cloud(now.cloud, credentials))
+        cloud = make_renewed_cloud(config.cloud, next_credentials)
+        await self._reconfiguration.at_edge(config, cloud=cloud, transport=transport)
         self._relay.status.is_last_reload_successful = True
-        self._worker.proven.write(loaded.text)
         changed = {"at_once": list(changes.at_once), "at_the_next_window": list(changes.at_edge)}
         structlog.get_logger("relay").info("reloaded", **changed)
         configure_log(config.log)
 
 
-def fingerprint(path: Path | None) -> str:
-    """Return a hash of a file's content; "" if it cannot be read: a file that is being replaced is no change."""
-    if path is None:
-        return ""
+def content_of(path: Path) -> str | None:
+    """Return a file's content; None if it cannot be read: a file that is being replaced is no change."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return path.read_bytes().decode("utf-8", "surrogateescape")
     except OSError:
-        return ""
+        return None
+
+
+def fingerprint(content: str | None) -> str:
+    """Return a hash of a file's content; "" of none."""
+    return "" if content is None else hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()

@@ -7,8 +7,7 @@ import gc
 import os
 import sys
 import uuid
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -16,9 +15,9 @@ import structlog
 import uvloop
 
 from relay.app import Relay
-from relay.assembly import ingest_settings
+from relay.assembly import admin_addresses, ingest_settings
 from relay.cli.attend import attend
-from relay.cli.plan import load_for_run, run_options
+from relay.cli.plan import RunOptions, load_for_run, run_options
 from relay.cli.witness import JsonWitness, TextWitness, configure_log, is_text
 from relay.clock import SystemClock
 from relay.config.credentials import Credentials, find_credentials
@@ -30,6 +29,7 @@ from relay.hotpath.choose import make_hotpath
 from relay.ingest import Ingest
 from relay.jdcloud.cloud import JDCloud
 from relay.jdcloud.sign import Signer
+from relay.listener.admin_sockets import AdminSockets
 from relay.listener.sockets import enlarge_buffer
 from relay.worker import Worker
 
@@ -41,18 +41,15 @@ if TYPE_CHECKING:
     from relay.config.loading import Loaded
     from relay.config.schema import Cloud, Config
     from relay.ending import Stopped
-    from relay.proven import Proven
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A configuration that can be used, and what of it might not have been there to be used."""
+    """A configuration that can be used, with what of it might not have been there to be used."""
 
     loaded: Loaded
     credentials: Credentials | None
     transport: HttpTransport | LineTransport
-    refused: ConfigError | None = None
-    """Why it is not the one that is on disk."""
 
 
 @click.command()
@@ -60,28 +57,13 @@ class Prepared:
 @click.pass_obj
 def run(worker: Worker | None, path: Path | None, *, dry_run: bool, take_over: bool) -> None:
     """Receive, aggregate and deliver until SIGTERM."""
-    worker = worker or Worker()
-    prepared = prepare_start(path, worker.proven, dry_run=dry_run)
+    worker, options = worker or Worker(), RunOptions(dry_run=dry_run, take_over=take_over)
+    prepared = prepare(load_for_run(path, dry_run=dry_run, text=worker.text))
     calm_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        stopped = runner.run(serve(prepared, worker, dry_run=dry_run, take_over=take_over))
-    if stopped.is_handed_over and not worker.supervisor:
-        worker.become_next(ingest_settings(prepared.loaded.config).to_json(), os.environ)
-
-
-def prepare_start(path: Path | None, proven: Proven, *, dry_run: bool) -> Prepared:
-    """Prepare the configuration on disk, or else the last good one: a file that has become bad ends nothing.
-
-    Raises:
-        ConfigError: every problem of the file on disk, if the last good one cannot be used either.
-    """
-    try:
-        return prepare(load_for_run(path, dry_run=dry_run))
-    except ConfigError as error:
-        if path and (text := proven.read()) is not None:
-            with suppress(ConfigError):
-                return replace(prepare(load_for_run(path, dry_run=dry_run, text=text)), refused=error)
-        raise
+        runner.run(serve(prepared, worker, options))
+    if worker.next is not None:
+        worker.become_next(os.environ)
 
 
 def prepare(loaded: Loaded) -> Prepared:
@@ -104,38 +86,53 @@ def calm_collector() -> None:
     gc.set_threshold(20_000, 50, 1_000_000)
 
 
-async def serve(prepared: Prepared, worker: Worker, *, dry_run: bool, take_over: bool) -> Stopped:
+async def serve(prepared: Prepared, worker: Worker, options: RunOptions) -> Stopped:
     """Open a relay, run it until a signal, and stop it in order.
 
     Raises:
         RelayError: it could not start.
     """
+    from relay.cli.reloading import Reloader  # noqa: PLC0415 - it makes what this file makes
+
     loaded, credentials = prepared.loaded, prepared.credentials
     config = loaded.config
     configure_log(config.log)
     log = structlog.get_logger("relay")
     for problem in (*loaded.warnings, *(credentials.warnings if credentials else ())):
         log.warning("caution", code=problem.code, message=problem.message, fix=problem.fix)
-    if prepared.refused:
-        reason = prepared.refused.brief()
-        log.warning("RLY502 the file on disk cannot be used, the last good one goes on", reason=reason)
+    not_in_force = why_not_in_force(loaded, worker.text, options)
+    if not_in_force:
+        log.warning("RLY502 the file on disk is not in force, what was accepted last is", reason=not_in_force)
     relay = Relay(
         config=config,
-        cloud=make_cloud(config.cloud, credentials, find=lambda: needed_credentials(config.cloud)),
+        cloud=make_renewed_cloud(config.cloud, credentials),
         transport=prepared.transport,
         state=state_directory(config.spool, os.environ, home_directory()),
         clock=SystemClock(),
         witness=make_witness(loaded, credentials, sockets=worker.origin),
         ingest=take_ingest(worker, config),
-        takes_over=take_over,
+        admin=AdminSockets(
+            admin_addresses(config),
+            worker.admin,
+            waits=options.take_over or bool(worker.held),
+            hold=worker.hold_admin(),
+        ),
     )
     await relay.open()
-    relay.status.is_last_reload_successful = prepared.refused is None
-    from relay.cli.reloading import Reloader  # noqa: PLC0415 - it makes what this file makes
-
-    async with attend(relay, worker, Reloader(relay, worker, loaded.path, dry_run=dry_run)):
-        worker.proven.write(loaded.text)
+    relay.status.is_last_reload_successful = not not_in_force
+    async with attend(relay, worker, Reloader(relay, worker, loaded, options)):
         return await relay.run()
+
+
+def why_not_in_force(loaded: Loaded, given: str | None, options: RunOptions) -> str:
+    """Return why a worker that was given a configuration does not work by what is on disk; "" if it does."""
+    if given is None:
+        return ""
+    try:
+        on_disk = load_for_run(loaded.path, dry_run=options.dry_run)
+    except ConfigError as error:
+        return error.brief()
+    return "" if given == on_disk.text else "it has changed since: reload it"
 
 
 def take_ingest(worker: Worker, config: Config) -> Ingest | None:
@@ -181,6 +178,11 @@ def make_cloud(
         nonce=lambda: str(uuid.uuid4()),
         newer_signer=NewerSigner(cloud, found, find),
     )
+
+
+def make_renewed_cloud(cloud: Cloud, credentials: Credentials | None) -> JDCloud:
+    """Make the API side of a relay that runs: refused credentials are looked for where these were found."""
+    return make_cloud(cloud, credentials, find=lambda: needed_credentials(cloud))
 
 
 def make_signer(cloud: Cloud, found: Credentials) -> Signer:

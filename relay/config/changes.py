@@ -28,7 +28,7 @@ _AT_EDGE_TABLES: Final = frozenset({"names", "tags", "limits", "cloud", "window"
 _NAMING: Final = frozenset({"names", "tags", "rule", "listen.dialects", "listen.names"})
 _REPLACING: Final = frozenset({
     "listen.udp", "listen.tcp", "listen.unix", "listen.unix_mode",
-    "listen.stream_connections", "listen.stream_idle", "listen.line_limit",
+    "listen.stream_connections", "listen.stream_idle", "listen.line_limit", "admin.listen", "admin.hosts",
 })  # fmt: skip
 _NEVER: Final = frozenset({"window.seconds", "window.checkpoint"})
 
@@ -52,6 +52,20 @@ def compare(old: Config, new: Config) -> Changes:
     for key in _differing(old, new):
         found[_when(key)].append(key)
     return Changes(*found.values())
+
+
+def at_once(old: Config, new: Config) -> Config:
+    """Return what is in force until the next window begins: the old one, with what may change at once."""
+    for key in compare(old, new).at_once:
+        table, _, name = key.partition(".")
+        section = msgspec.structs.replace(getattr(old, table), **{name: getattr(getattr(new, table), name)})
+        old = msgspec.structs.replace(old, **{table: section})
+    return old
+
+
+def sends_differently(old: Config, new: Config) -> bool:
+    """Say whether requests go elsewhere, or otherwise, beyond what may change at once."""
+    return at_once(old, new).cloud != new.cloud
 
 
 def renames(old: Config, new: Config) -> bool:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from relay.listener.sockets import DATADOG, DGRAM, STREAM, TCP, UDP, Held
+from relay import anonymous_file
+from relay.listener.sockets import ADMIN, DATADOG, DGRAM, STREAM, TCP, UDP, Held
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
@@ -21,6 +23,8 @@ SUPERVISOR: Final = "RELAY_SUPERVISOR"
 """Variable beside systemd's: the pid of our supervisor."""
 INGEST: Final = "RELAY_INGEST"
 """And the settings with which its worker begins to read."""
+TEXT: Final = "RELAY_CONFIGURATION"
+"""And the descriptor of the text of the configuration file that is in force, whatever is on disk."""
 
 
 def are_inherited(environ: MutableMapping[str, str]) -> bool:
@@ -52,17 +56,38 @@ def _kind_of(sock: socket.socket, name: str) -> str:
     is_datagram = sock.type == socket.SOCK_DGRAM
     if sock.family == socket.AF_UNIX:
         return DGRAM if is_datagram else DATADOG if name == DATADOG else STREAM
-    return UDP if is_datagram else TCP
+    return UDP if is_datagram else ADMIN if name == ADMIN else TCP
 
 
 def give(held: Sequence[Held], environ: MutableMapping[str, str]) -> None:
     """Put sockets where the program that this process becomes next by exec finds them; nothing else may follow."""
-    above = FIRST_FD + len(held)
     import fcntl  # noqa: PLC0415 - of the child alone
 
+    above = FIRST_FD + len(held)
     copies = [fcntl.fcntl(one.socket.fileno(), fcntl.F_DUPFD_CLOEXEC, above) for one in held]
     for index, copy in enumerate(copies):
         os.dup2(copy, FIRST_FD + index, inheritable=True)
     environ["LISTEN_PID"] = str(os.getpid())
     environ["LISTEN_FDS"] = str(len(held))
     environ["LISTEN_FDNAMES"] = ":".join(one.kind for one in held)
+
+
+def give_descriptor(descriptor: int, name: str, environ: MutableMapping[str, str], *, sockets: int) -> None:
+    """Let the program that this process becomes next by exec find it by a variable, beside so many sockets."""
+    import fcntl  # noqa: PLC0415 - of the child alone
+
+    environ[name] = str(fcntl.fcntl(descriptor, fcntl.F_DUPFD, FIRST_FD + sockets))
+
+
+def take_text(environ: MutableMapping[str, str]) -> str | None:
+    """Return the configuration that this process was given; None: it is to read what is on disk."""
+    number = environ.pop(TEXT, "")
+    if not number.isdigit():
+        return None
+    try:
+        return anonymous_file.read(int(number))
+    except OSError:
+        return None
+    finally:
+        with suppress(OSError):
+            os.close(int(number))

@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from relay.errors import ExitCode, Problem, RelayError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from relay.listener.unix import UnixFile
 
 UDP: Final = "udp"
 TCP: Final = "tcp"
+ADMIN: Final = "admin"
+"""The TCP socket of the admin port, which no listener reads."""
 DGRAM, STREAM, DATADOG = UNIX = ("dgram", "stream", "datadog")
 """Kinds of Unix sockets: datagrams; streams of lines; streams of frames, each with its length before it."""
 _SO_RCVBUFFORCE: Final = 33
@@ -62,16 +64,18 @@ class Wanted(NamedTuple):
     unix_mode: int = 0o666
     """Permission bits of Unix sockets."""
     take_over: bool = False
-    """Take UDP addresses over from who has bound them, instead of failing."""
+    """Take UDP addresses over from who has bound them, and do without those of the admin port, instead of failing."""
+    admin: Sequence[Address] = ()
 
     @classmethod
-    def from_json(cls, fields: Sequence[Any]) -> Wanted:
-        """Read what JSON made of one."""
-        wanted = cls(*fields)
+    def from_json(cls, fields: Mapping[str, Any]) -> Wanted:
+        """Read what JSON made of the fields of one; another release may have more."""
+        wanted = cls(**{name: value for name, value in fields.items() if name in cls._fields})
         return wanted._replace(
             udp=[Address(*address) for address in wanted.udp],
             tcp=[Address(*address) for address in wanted.tcp],
             unix=[UnixPath(*path) for path in wanted.unix],
+            admin=[Address(*address) for address in wanted.admin],
         )
 
 
@@ -79,7 +83,7 @@ class Held(NamedTuple):
     """An open socket, its kind, and the address that was asked for (its port may have been 0)."""
 
     kind: str
-    """`UDP`, `TCP` or one of `UNIX`."""
+    """`UDP`, `TCP`, `ADMIN` or one of `UNIX`."""
     socket: socket.socket
     address: Address | UnixPath | None = None
     """None: somebody else opened it."""
@@ -124,15 +128,16 @@ def open_sockets(wanted: Wanted, held: Iterable[Held] = ()) -> list[Held]:
 
 def wanted_addresses(wanted: Wanted) -> list[tuple[str, Address | UnixPath]]:
     """Return every address with its kind of socket."""
-    network = [(kind, address) for kind, addresses in ((UDP, wanted.udp), (TCP, wanted.tcp)) for address in addresses]
+    kinds = ((UDP, wanted.udp), (TCP, wanted.tcp), (ADMIN, wanted.admin))
+    network = [(kind, address) for kind, addresses in kinds for address in addresses]
     return [*network, *((path.kind, path) for path in wanted.unix)]
 
 
 def _open(wanted: Wanted, kind: str, address: Address | UnixPath) -> list[Held]:
     if isinstance(address, UnixPath):
         return [open_unix(address, mode=wanted.unix_mode)]
-    if kind == TCP:
-        return [open_tcp(address)]
+    if kind != UDP:
+        return open_tcp_if_there(address, kind=kind, waits=kind == ADMIN and wanted.take_over)
     return open_udp(address, receive_buffer=wanted.receive_buffer, readers=wanted.readers, take_over=wanted.take_over)
 
 
@@ -200,8 +205,8 @@ def bind_udp(
     return sock
 
 
-def open_tcp(address: Address) -> Held:
-    """Bind a TCP address and listen.
+def open_tcp(address: Address, *, kind: str = TCP) -> Held:
+    """Bind a TCP address and listen; `kind` is `TCP` or `ADMIN`.
 
     Raises:
         RelayError: RLY101, it cannot be bound.
@@ -209,9 +214,24 @@ def open_tcp(address: Address) -> Held:
     from relay.listener.tcp import bind_tcp  # noqa: PLC0415 - only who has such sockets pays for it
 
     try:
-        return Held(TCP, bind_tcp(address.host, address.port), address)
+        return Held(kind, bind_tcp(address.host, address.port), address)
     except OSError as error:
-        raise _explain(error, TCP, address) from error
+        raise _explain(error, kind, address) from error
+
+
+def open_tcp_if_there(address: Address, *, kind: str = TCP, waits: bool = False) -> list[Held]:
+    """Do the same; an optional address that does not exist gives none, nor, with `waits`, one that is in use.
+
+    Raises:
+        RelayError: RLY101, it cannot be bound.
+    """
+    try:
+        return [open_tcp(address, kind=kind)]
+    except RelayError as error:
+        number = error.__cause__.errno if isinstance(error.__cause__, OSError) else None
+        if (waits and number == errno.EADDRINUSE) or (address.optional and number in _ABSENT):
+            return []
+        raise
 
 
 def open_unix(address: UnixPath, *, mode: int) -> Held:
@@ -250,14 +270,17 @@ def granted_buffer(sock: socket.socket) -> int:
 
 
 def _explain(error: OSError, kind: str, address: Address) -> RelayError:
-    message, fix = f"cannot bind {kind} {address}: {error.strerror}", "listen on another address"
+    what = f"admin port {address}" if kind == ADMIN else f"{kind} {address}"
+    message, fix = f"cannot bind {what}: {error.strerror}", "listen on another address"
     if error.errno == errno.EADDRINUSE:
         from relay.listener.owner import find_owner  # noqa: PLC0415 - only who fails pays for it
 
-        message = f"cannot bind {kind} {address}: in use{find_owner(address.port, kind)}"
+        message = f"cannot bind {what}: in use{find_owner(address.port, UDP if kind == UDP else TCP)}"
         fix = "stop it, or listen on another port"
         if kind == UDP:
             fix += "; run --take-over takes its place without losing a packet"
+        elif kind == ADMIN:
+            fix = 'stop it, give [admin] listen another port, or listen = "" for none'
     elif error.errno == errno.EACCES:
         fix = "ports below 1024 need CAP_NET_BIND_SERVICE; StatsD's is 8125"
     elif error.errno in _ABSENT:

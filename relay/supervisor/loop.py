@@ -1,13 +1,14 @@
-"""The supervisor itself: one thread that waits for signals, for messages of the worker and for its end.
+"""The supervisor itself: one thread that waits for signals, for messages of the worker and for ends of children.
 
-    SIGTERM, SIGINT   the worker stops in order, then we do; a second one ends both at once
-    SIGHUP            passed on: a worker reloads in process
-    SIGUSR2           the configuration is checked; then the worker hands its window over and another one takes it up
+    SIGTERM, SIGINT   the worker stops in order, then we do; one that comes over 0.5 s later ends both at once
+    SIGHUP            passed on: a worker reloads in process; one that comes next is told if it has not been done
+    SIGUSR2           the program and the configuration on disk are tried; then the worker hands its window over and
+                      another one takes it up
     a worker's end    the next one starts, at once or later, or we give up (lives.py); the sockets stay open throughout
 
-A worker whose configuration names other addresses asks for a replacement by a message: the new sockets are opened
-first, and if one of them cannot be, nothing changes (RLY502). A bad file leaves all as it was, over the death of a
-worker too: workers keep the last good one in an anonymous file that is held here (proven.py).
+A worker whose configuration names other addresses asks for a replacement by a message. Whatever asks for one: the
+program is tried first (trial.py), the new sockets are opened, and if either fails nothing changes (RLY502). Every
+worker is started with the configuration that was accepted last (in_force.py), and not with what is on disk by then.
 """
 
 from __future__ import annotations
@@ -15,33 +16,35 @@ from __future__ import annotations
 import os
 import select
 import signal
+import socket
 import sys
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from relay import anonymous_file
 from relay.errors import ExitCode, RelayError
-from relay.listener.handover import INGEST
-from relay.listener.sockets import close_sockets, open_sockets
-from relay.notify import READY, REBIND, STOPPING, Notifier
-from relay.proven import Proven
+from relay.listener.sockets import open_sockets
+from relay.notify import HOLD, OURS, READY, REBIND, REFUSED, STOPPING, Notifier
+from relay.signals import SAME_SECONDS
+from relay.supervisor.in_force import InForce
 from relay.supervisor.lives import GiveUp, Lives
 from relay.supervisor.log import Log
 from relay.supervisor.messages import Messages
-from relay.supervisor.process import Answer, Plan, read_plan, start_worker
+from relay.supervisor.plan import Plan
+from relay.supervisor.process import start_worker
+from relay.supervisor.trial import RefusedError, Trial, judge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping, Sequence
+    from collections.abc import MutableMapping, Sequence
 
     from relay.listener.sockets import Held
+    from relay.supervisor.messages import Message
+    from relay.supervisor.trial import Answer
 
 STOP_SECONDS: Final = 60.0
 """For a worker that was asked to end: it sends for 4 s, and a million series take some more; then it hangs."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD)
-
-
-class _RefusedError(Exception):
-    """A replacement that would lose something."""
 
 
 class Worker(NamedTuple):
@@ -51,9 +54,16 @@ class Worker(NamedTuple):
     ready_at: float | None = None
 
 
-def supervise(make_plan: Callable[[], str], environ: MutableMapping[str, str]) -> int:
+class Request(NamedTuple):
+    """A replacement that is asked for."""
+
+    text: str | None = None
+    """Of the configuration file; None: what is on disk."""
+
+
+def supervise(environ: MutableMapping[str, str]) -> int:
     """Open the sockets, run workers until told to stop; return the exit code."""
-    answer = read_plan(make_plan, capture=False)
+    answer = Trial(environ, is_first=True).wait()
     if answer.plan is None:
         return answer.code
     try:
@@ -61,7 +71,7 @@ def supervise(make_plan: Callable[[], str], environ: MutableMapping[str, str]) -
     except RelayError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    supervisor = Supervisor(make_plan, answer.plan, held, environ)
+    supervisor = Supervisor(InForce(answer.plan, held), environ)
     try:
         return supervisor.run()
     finally:
@@ -69,33 +79,34 @@ def supervise(make_plan: Callable[[], str], environ: MutableMapping[str, str]) -
 
 
 class Supervisor:
-    """State: the sockets, the worker, the plan it runs by, and what is to happen when it ends."""
+    """State: what is in force, the worker, the replacement that is asked for or tried, and when the worker must end."""
 
-    def __init__(
-        self, make_plan: Callable[[], str], plan: Plan, held: Sequence[Held], environ: MutableMapping[str, str]
-    ) -> None:
-        self._make_plan = make_plan
-        self._plan = plan
-        self._held = list(held)
-        self._leaving: list[Held] = []
-        """Sockets of addresses that are not wanted any more; the worker that leaves drains them."""
+    def __init__(self, in_force: InForce, environ: MutableMapping[str, str]) -> None:
+        self._in_force = in_force
         self._notifier = Notifier.take({**environ}, pid=os.getpid())
         self._environ = environ
-        self._log = Log(is_text=plan.is_text, level=plan.level)
-        self._proven = Proven.create()
-        self._lives = Lives(steady=plan.steady)
-        self._messages = Messages()
+        self._lives = Lives(steady=in_force.plan.steady)
+        self._poll = select.poll()
+        self._messages: Messages | None = None
+        """Of the present worker."""
         self._worker: Worker | None = None
         self._restart_at: float | None = None
         self._kill_at: float | None = None
         """When a worker that was asked to end has had its time."""
-        self._is_replacing = False
-        self._is_stopping = False
+        self._request: Request | None = None
+        self._trial: Trial | None = None
+        self._is_reload_owed = False
+        """SIGHUP came, and no worker has done it yet."""
+        self._stopping_since: float | None = None
         self._exit: int | None = None
 
     def __repr__(self) -> str:
         """Report the worker."""
-        return f"<Supervisor {len(self._held)} sockets, {self._worker}>"
+        return f"<Supervisor {self._in_force!r}, {self._worker}>"
+
+    @property
+    def _log(self) -> Log:
+        return Log(is_text=self._in_force.plan.is_text, level=self._in_force.plan.level)
 
     def run(self) -> int:
         """Work until told to stop, or until workers keep dying; return the exit code."""
@@ -103,35 +114,38 @@ class Supervisor:
         signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
         for noted in _SIGNALS:
             signal.signal(noted, _noted)
-        poll = select.poll()
-        poll.register(awake, select.POLLIN)
-        poll.register(self._messages, select.POLLIN)
-        self._tell_of_taken(self._held)
+        self._poll.register(awake, select.POLLIN)
+        self._tell_of_taken(self._in_force.held)
         self._start()
         while self._exit is None:
-            poll.poll(self._until_next())
+            self._poll.poll(self._until_next())
             self._hear()
             with suppress(BlockingIOError):
                 for number in os.read(awake, 4096):
                     self._on_signal(number)
             self._reap()
             self._keep_time()
+            self._try_next()
         return self._exit
 
     def close(self) -> None:
         """Close the sockets: no worker reads them any more."""
-        self._proven.close()
-        close_sockets([*self._leaving, *self._held])
+        if self._trial is not None:
+            self._trial.kill()
+        self._in_force.close()
 
     # --- waiting ------------------------------------------------------------------------------------------------------
 
     def _until_next(self) -> float | None:
         """Return the milliseconds until something is due; None: nothing is."""
-        due = [moment for moment in (self._restart_at, self._kill_at) if moment is not None]
+        tried = self._trial.ends if self._trial else None
+        due = [moment for moment in (self._restart_at, self._kill_at, tried) if moment is not None]
         return max(0.0, min(due) - time.monotonic()) * 1000 + 1 if due else None
 
     def _keep_time(self) -> None:
         now = time.monotonic()
+        if self._trial is not None and now >= self._trial.ends:
+            self._trial.kill()
         if self._kill_at is not None and now >= self._kill_at:
             self._kill_at = None
             self._signal_worker(signal.SIGKILL)
@@ -142,23 +156,42 @@ class Supervisor:
         if number in (signal.SIGTERM, signal.SIGINT):
             self._stop(number)
         elif number == signal.SIGHUP:
+            self._is_reload_owed = True
             self._signal_worker(signal.SIGHUP)
         elif number == signal.SIGUSR2:
-            self._replace()
+            self._request = Request()
 
     def _hear(self) -> None:
         """Take the worker's messages; pass on what our own manager may want to know."""
-        for message in self._messages.read():
-            if self._worker is None or message.pid != self._worker.pid:
+        for message in self._messages.read() if self._messages else ():
+            if message.assignments[:1] and message.assignments[0].startswith(OURS):
+                self._obey(message)
                 continue
-            if REBIND in message.assignments:
-                self._replace()
-                continue
-            if READY in message.assignments and self._worker.ready_at is None:
-                self._worker = self._worker._replace(ready_at=time.monotonic())
-                self._lives.ready()
+            if READY in message.assignments:
+                self._ready()
             if STOPPING not in message.assignments or self._is_stopping:
                 self._notifier.send(*message.assignments)
+
+    def _ready(self) -> None:
+        """The worker has started, or a reload is done."""
+        if self._worker is not None and self._worker.ready_at is None:
+            self._worker = self._worker._replace(ready_at=time.monotonic())
+            self._lives.ready()
+        else:
+            self._is_reload_owed = False
+
+    def _obey(self, message: Message) -> None:
+        """Do what the worker asks of us alone."""
+        said, descriptor = message
+        if descriptor is None:
+            if REFUSED in said:
+                self._revert()
+        elif said[0].startswith(HOLD):
+            self._in_force.hold(said[0].removeprefix(HOLD), socket.socket(fileno=descriptor))
+        else:
+            plan = Plan.from_json(anonymous_file.read(descriptor))
+            os.close(descriptor)
+            self._accept(plan, is_rebinding=REBIND in said)
 
     def _tell_of_taken(self, held: Sequence[Held]) -> None:
         for one in held:
@@ -170,10 +203,19 @@ class Supervisor:
 
     # --- the worker ---------------------------------------------------------------------------------------------------
 
+    @property
+    def _is_stopping(self) -> bool:
+        return self._stopping_since is not None
+
     def _start(self) -> None:
         self._restart_at = None
-        extra = {"NOTIFY_SOCKET": self._messages.address, INGEST: self._plan.ingest}
-        self._worker = Worker(start_worker(self._held, self._environ, self._proven, **extra))
+        messages = self._messages = Messages()
+        self._poll.register(messages, select.POLLIN)
+        plan, held = self._in_force.plan, self._in_force.held
+        self._worker = Worker(start_worker(plan, held, self._environ, messages=messages, log=self._log))
+        messages.close_given()
+        if self._is_reload_owed:
+            self._signal_worker(signal.SIGHUP)
 
     def _signal_worker(self, number: signal.Signals) -> None:
         if self._worker is not None:
@@ -185,24 +227,29 @@ class Supervisor:
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 if self._worker is not None and ended[0] == self._worker.pid:
                     self._ended(self._worker, os.waitstatus_to_exitcode(ended[1]))
+                elif self._trial is not None and ended[0] == self._trial.pid:
+                    answer, self._trial = self._trial.ended(ended[1]), None
+                    self._tried(answer)
 
     def _ended(self, worker: Worker, status: int) -> None:
+        self._hear()
+        self._leave_messages()
         self._worker = self._kill_at = None
+        was_changing = self._in_force.is_changing
+        self._in_force.settle()
         if self._is_stopping:
             self._exit = 0 if status == 0 else status if status > 0 else int(ExitCode.INTERNAL)
-        elif self._is_replacing and status == 0:
+        elif was_changing and status == 0:
             self._log.info("worker replaced", pid=worker.pid)
-            self._take_over()
             self._start()
         else:
-            self._take_over()
             self._died(worker, status)
 
-    def _take_over(self) -> None:
-        """The worker that knew the addresses which are not wanted any more is gone."""
-        self._is_replacing = False
-        close_sockets(self._leaving)
-        self._leaving = []
+    def _leave_messages(self) -> None:
+        if self._messages:
+            self._poll.unregister(self._messages)
+            self._messages.close()
+        self._messages = None
 
     def _died(self, worker: Worker, status: int) -> None:
         now = time.monotonic()
@@ -220,54 +267,66 @@ class Supervisor:
     # --- what was asked for -------------------------------------------------------------------------------------------
 
     def _stop(self, number: int) -> None:
-        if self._is_stopping:
+        now = time.monotonic()
+        if self._stopping_since is not None:
+            if now - self._stopping_since < SAME_SECONDS:
+                return
             self._signal_worker(signal.SIGKILL)
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             os._exit(128 + number)  # the first process of a container does not die of it
-        self._is_stopping = True
+        self._stopping_since = now
         self._restart_at = None
         self._notifier.stopping()
         if self._worker is None:
             self._exit = 0
-        self._kill_at = time.monotonic() + STOP_SECONDS
+        self._kill_at = now + STOP_SECONDS
         self._signal_worker(signal.SIGTERM)
 
-    def _replace(self) -> None:
-        """Check the configuration, open what is new, and let the worker hand over."""
-        if self._is_stopping or self._is_replacing:
+    def _accept(self, plan: Plan, *, is_rebinding: bool) -> None:
+        """Keep what the worker works by from now on; what needs other sockets, or comes too late, needs a replacement.
+
+        A worker that is about to leave has accepted what the next one, which is chosen already, does not know.
+        """
+        if is_rebinding or self._in_force.is_changing or self._trial:
+            self._request = Request(plan.text)
+        if not is_rebinding and not self._in_force.is_changing:
+            self._in_force.plan = plan
+
+    def _try_next(self) -> None:
+        """Try the program and the configuration of a replacement that is asked for, unless one is under way."""
+        if self._request is None or self._trial or self._in_force.is_changing or self._is_stopping:
             return
-        answer = read_plan(self._make_plan, capture=True)
+        request, self._request = self._request, None
         try:
-            held = open_sockets(self._accept(answer).wanted, self._held)
-        except (RelayError, _RefusedError) as error:
-            self._log.warning("RLY502 not replaced, nothing has changed", reason=str(error))
+            self._trial = Trial(self._environ, text=request.text)
+        except OSError as error:
+            self._refuse(f"{sys.executable} cannot be executed: {error.strerror}")
+
+    def _tried(self, answer: Answer) -> None:
+        """Open what is new, and let the worker hand over; an answer that a later request has overtaken is none."""
+        if self._request is not None or self._is_stopping:
             return
-        self._leaving = [one for one in self._held if one not in held]
-        self._tell_of_taken([one for one in held if one not in self._held])
-        self._held = held
-        self._plan = answer.plan or self._plan
-        self._is_replacing = True
+        try:
+            fresh = self._in_force.change(judge(answer, state=self._in_force.plan.state))
+        except (RelayError, RefusedError) as error:
+            self._refuse(str(error))
+            return
+        self._tell_of_taken(fresh)
         if self._worker is None:
-            self._take_over()
+            self._in_force.settle()
             self._start()
             return
         self._kill_at = time.monotonic() + STOP_SECONDS
         self._signal_worker(signal.SIGUSR2)
 
-    def _accept(self, answer: Answer) -> Plan:
-        """Return the plan, if a worker that follows it can take up where this one ends.
+    def _revert(self) -> None:
+        """The worker goes on: it cannot hand over, and has said why."""
+        self._kill_at = None
+        self._in_force.revert()
 
-        Raises:
-            _RefusedError: why not.
-        """
-        if answer.plan is None:
-            raise _RefusedError(answer.complaint)
-        if not answer.plan.state:
-            raise _RefusedError("without a state directory the open window would be lost: stop and start instead")
-        if answer.plan.state != self._plan.state:
-            raise _RefusedError("the open window waits in the old [spool] path: stop and start instead")
-        return answer.plan
+    def _refuse(self, reason: str) -> None:
+        self._log.warning("RLY502 not replaced, nothing has changed", reason=reason)
 
 
 def _noted(_: int, __: object) -> None:

@@ -1,59 +1,69 @@
-"""What the worker says: datagrams of sd_notify(3) on a socket of our own; the kernel says who sent them."""
+"""What a worker says: datagrams of sd_notify(3) on a pair of sockets, one end of which that worker alone has.
+
+A pair has no address: no other process of the machine can write to it, and none can fill its queue.
+"""
 
 from __future__ import annotations
 
+import os
 import socket
-import struct
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-_CREDENTIALS: Final = struct.Struct("3i")
-"""struct ucred: pid, uid, gid."""
+from relay.listener.handover import give_descriptor
+from relay.notify import CHANNEL
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
 _MESSAGE_BYTES: Final = 4096
+_MOST: Final = 64
+"""Messages read before others get their turn."""
 
 
 class Message(NamedTuple):
-    """Assignments like `READY=1`, and who sent them."""
+    """Assignments like `READY=1`, and the descriptor that came with them, which is the reader's to close."""
 
-    pid: int
     assignments: list[str]
+    descriptor: int | None = None
 
 
 class Messages:
-    """State: a datagram socket with an abstract address, which no file system has to hold."""
+    """State: both ends of a pair of datagram sockets."""
 
     def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        self._socket.bind("")
-        self.address = f"@{self._socket.getsockname()[1:].decode()}"
-        """For NOTIFY_SOCKET. Anybody on this machine may write to it: look at the pid."""
+        kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+        self._socket, self._given = socket.socketpair(socket.AF_UNIX, kind)
 
     def __repr__(self) -> str:
-        """Report the address."""
-        return f"<Messages {self.address}>"
+        """Report the descriptor."""
+        return f"<Messages {self._socket.fileno()}>"
 
     def fileno(self) -> int:
         """Descriptor to wait on."""
         return self._socket.fileno()
 
+    def give(self, environ: MutableMapping[str, str], *, sockets: int) -> None:
+        """Let the program that this process becomes next by exec write, beside the sockets it is given."""
+        give_descriptor(self._given.fileno(), CHANNEL, environ, sockets=sockets)
+
+    def close_given(self) -> None:
+        """Leave the other end to the worker."""
+        self._given.close()
+
     def close(self) -> None:
-        """Hear nothing any more."""
+        """Read nothing any more."""
         self._socket.close()
+        self._given.close()
 
     def read(self) -> list[Message]:
-        """Take what waits."""
+        """Take what waits, and no more than some."""
         found: list[Message] = []
-        while True:
+        while len(found) < _MOST:
             try:
-                message = self._read()
-            except BlockingIOError:
-                return found
-            if message:
-                found.append(message)
-
-    def _read(self) -> Message | None:
-        text, ancillary, _, _ = self._socket.recvmsg(_MESSAGE_BYTES, socket.CMSG_SPACE(_CREDENTIALS.size))
-        for level, kind, content in ancillary:
-            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS) and len(content) == _CREDENTIALS.size:
-                return Message(_CREDENTIALS.unpack(content)[0], text.decode("utf-8", "replace").splitlines())
-        return None
+                text, descriptors, _, _ = socket.recv_fds(self._socket, _MESSAGE_BYTES, 1)
+            except (BlockingIOError, ConnectionResetError):
+                break
+            for descriptor in descriptors:
+                os.set_inheritable(descriptor, False)
+            found.append(Message(text.decode("utf-8", "replace").splitlines(), next(iter(descriptors), None)))
+        return found

@@ -133,8 +133,8 @@ class Closer:
             await self._clock.sleep(self._until_next_tick())
             await self.store_closed()
 
-    def at_edge(self, change: Callable[[], Rules]) -> None:
-        """Call `change` when the next window begins, and go on by what it returns.
+    def at_edge(self, change: Callable[[], Rules] | None) -> None:
+        """Call `change` when the next window begins, and go on by what it returns; None: nothing changes there.
 
         The window that closes is encoded as it was received. A second call before that replaces the first.
         """

@@ -11,6 +11,8 @@ from aiohttp import web
 
 from relay.admin.guard import is_loopback, local_only
 from relay.admin.server import AdminServer
+from relay.listener.admin_sockets import AdminSockets
+from relay.listener.sockets import Address
 
 
 async def shown(_: web.Request) -> web.Response:
@@ -30,7 +32,7 @@ async def ask(address: tuple[str, int], *headers: str) -> int:
 async def serving():
     """A server with one guarded route, which asks nothing of its relay."""
     admin = AdminServer(
-        listen="127.0.0.1:0",
+        sockets=AdminSockets([Address("127.0.0.1", 0)]),
         state=SimpleNamespace(healthy=None, ready=None),
         routes=[web.get("/shown", local_only(shown))],
         hosts=["relay.EXAMPLE"],

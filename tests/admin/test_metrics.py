@@ -8,6 +8,8 @@ import pytest
 
 from relay.admin.server import AdminServer
 from relay.errors import ExitCode, RelayError
+from relay.listener.admin_sockets import AdminSockets
+from relay.listener.sockets import Address
 from tests.support.inprocess import open_relay
 
 NAMES = [
@@ -108,5 +110,5 @@ async def test_a_port_in_use(tmp_path):
     async with open_relay(tmp_path) as running:
         host, port = running.relay.admin.bound
         with pytest.raises(RelayError, match=r"RLY101 .*admin port") as caught:
-            await AdminServer(listen=f"{host}:{port}", state=running.relay.status).start()
+            await AdminServer(sockets=AdminSockets([Address(host, port)]), state=running.relay.status).start()
         assert caught.value.exit_code == ExitCode.BIND_OR_STATE

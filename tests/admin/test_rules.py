@@ -13,6 +13,8 @@ from aiohttp import web
 from relay.admin.rules import rule_routes
 from relay.admin.server import AdminServer
 from relay.config.schema import Rule
+from relay.listener.admin_sockets import AdminSockets
+from relay.listener.sockets import Address
 from tests.cli.test_commands import run
 from tests.support.command import call
 from tests.support.inprocess import open_relay
@@ -31,7 +33,7 @@ NAMER = SimpleNamespace(hits=[1204, 0, 3], unmatched=SimpleNamespace(count=7001,
 async def serving(*, rules=RULES, namer=NAMER, routes=None):
     """Yield the address of an admin port, as the environment of a command names it."""
     admin = AdminServer(
-        listen="127.0.0.1:0",
+        sockets=AdminSockets([Address("127.0.0.1", 0)]),
         state=SimpleNamespace(healthy=None, ready=None),
         routes=rule_routes(lambda: (rules, namer)) if routes is None else routes,
     )

@@ -1,4 +1,4 @@
-"""What `run` starts with: the file on disk, or the last good one."""
+"""What `run` looks at before anything is taken over."""
 
 from __future__ import annotations
 
@@ -9,72 +9,10 @@ from contextlib import nullcontext
 import pytest
 
 from relay.cli import plan
-from relay.cli.run import make_transport, prepare_start
+from relay.cli.run import make_transport
 from relay.config.schema import Cloud
 from relay.delivery.state_directory import StateDirectory
-from relay.errors import ConfigError, RelayError
-from relay.proven import Proven
-from tests.support.relay import environment
-
-GOOD = "[limits]\nseries = 1000\n"
-BAD = {
-    "not TOML": ("[limits\nseries = 5", "not TOML"),
-    "unknown key": ("[limits]\nserie = 5", "did you mean series"),
-    "no such certificates": ("[cloud]\nca_file = '/nowhere'", "cannot use /nowhere"),
-    "no such secret": ("[cloud]\nsecret_key_file = '/nowhere'\naccess_key = 'a'", "cannot read /nowhere"),
-    "gone": (None, "No such file"),
-}
-
-
-@pytest.fixture
-def path(tmp_path, monkeypatch):
-    for name, value in environment("http://127.0.0.1:1", tmp_path).items():
-        monkeypatch.setenv(name, value)
-    return tmp_path / "relay.toml"
-
-
-@pytest.fixture
-def kept():
-    """`kept(text)`: what worked last."""
-    proven = Proven.create()
-
-    def keep(text: str) -> Proven:
-        proven.write(text)
-        return proven
-
-    yield keep
-    proven.close()
-
-
-def test_a_good_file_is_taken_whatever_was_good_before(path, kept):
-    path.write_text(GOOD)
-    prepared = prepare_start(path, kept("[limits]\nseries = 2000\n"), dry_run=False)
-    assert (prepared.loaded.config.limits.series, prepared.loaded.text, prepared.refused) == (1000, GOOD, None)
-
-
-@pytest.mark.parametrize(("text", "reason"), BAD.values(), ids=BAD)
-def test_for_a_bad_one_the_last_good_one_goes_on_under_its_path(text, reason, path, kept):
-    if text is not None:
-        path.write_text(text)
-    prepared = prepare_start(path, kept(GOOD), dry_run=False)
-    assert (prepared.loaded.config.limits.series, prepared.loaded.text) == (1000, GOOD)
-    assert prepared.loaded.path == path
-    assert prepared.loaded.origins["limits.series"] == f"{path}:2"
-    assert reason in prepared.refused.brief()
-
-
-def test_without_a_good_one_the_file_on_disk_is_what_a_person_is_told_of(path, kept):
-    path.write_text(BAD["unknown key"][0])
-    for proven in (Proven(), kept("[limits]\nseries = 1\n")):
-        with pytest.raises(ConfigError, match="did you mean series"):
-            prepare_start(path, proven, dry_run=False)
-
-
-def test_a_copy_with_a_secret_needs_no_file_and_does_not_show_it(path, kept):
-    proven = "[cloud]\naccess_key = 'a'\nsecret_key = 'canary-s3cret'\n"
-    prepared = prepare_start(path, kept(proven), dry_run=False)
-    assert prepared.loaded.config.cloud.secret_key.reveal() == "canary-s3cret"
-    assert "canary" not in repr(prepared)
+from relay.errors import RelayError
 
 
 @pytest.mark.parametrize("is_ours", [False, True])

@@ -50,7 +50,8 @@ ROWS = {
     42: "a sick disk at any moment of a window, then an end, a repair and a start",
     43: "no state, new state, state of another host or from the future",
     44: "state directory or database removed while running",
-    46: "another user of this machine: unfinished requests, floods of what listens",
+    45: "a configuration that changes on disk at any moment, and programs that do not start",
+    46: "another user of this machine: ports in a gap, unfinished requests, floods of what listens",
     47: "stream clients that are idle, ten times too many, or take every descriptor",
     48: "crafted state files",
 }

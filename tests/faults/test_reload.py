@@ -151,7 +151,8 @@ async def test_row_03_a_bad_file_changes_nothing_and_says_why(reloaded, load, em
     figure(3, f"{len(BAD)} bad files: {verdict}")
 
 
-OUTLIVED = "RLY502 the file on disk cannot be used, the last good one goes on"
+OUTLIVED = "RLY502 the file on disk is not in force, what was accepted last is"
+NOT_REPLACED = "RLY502 not replaced, nothing has changed"
 KEYS = f"[cloud]\naccess_key = '{ACCESS}'\nsecret_key = '{SECRET}'\n[limits]\n"
 
 
@@ -184,7 +185,7 @@ async def test_row_03_a_bad_file_outlives_the_worker(reloaded, load, emulator, f
         metrics = await relay.wait_for(relay_series_limit=2000)
         assert (metrics["relay_series_limit"], metrics["relay_config_last_reload_successful"]) == (2000, 0)
     process = Path(f"/proc/{relay.worker_pid}")
-    assert b"RELAY_PROVEN" in (process / "environ").read_bytes()
+    assert b"RELAY_CONFIGURATION" in (process / "environ").read_bytes()
     assert canary.search((process / "environ").read_bytes(), (process / "cmdline").read_bytes()) == []
     await it.reload(f"{KEYS}series = 4000\n", "reloaded")
     metrics = await relay.wait_for(relay_series_limit=4000)
@@ -194,15 +195,17 @@ async def test_row_03_a_bad_file_outlives_the_worker(reloaded, load, emulator, f
 
 
 @pytest.mark.full
-async def test_row_03_a_replacement_that_could_not_start_goes_on_with_the_last_good_file(reloaded, emulator, figure):
-    """What the supervisor cannot see, since the child that reads the configuration for it opens nothing."""
+async def test_row_03_a_replacement_that_could_not_start_is_refused(reloaded, emulator, figure):
+    """Also for what only a worker opens: the trial does that too."""
     it = reloaded("[limits]\nseries = 1000\n")
+    worker = it.relay.worker_pid
     it.write("[cloud]\nca_file = '/nowhere'\n[limits]\nseries = 2000\n")
     it.relay.process.send_signal(signal.SIGUSR2)
-    assert "/nowhere" in (await told(it.relay, OUTLIVED))["reason"]
+    assert "/nowhere" in (await told(it.relay, NOT_REPLACED))["reason"]
     await freshness(it.relay, emulator, within=20)
+    assert it.relay.worker_pid == worker
     assert (await asyncio.to_thread(it.relay.metrics))["relay_series_limit"] == 1000
-    figure(3, "a replacement that could not start: the last good file goes on")
+    figure(3, "a replacement that could not start: refused, the worker goes on")
 
 
 @pytest.mark.full
@@ -248,7 +251,7 @@ async def test_row_03_an_address_that_is_taken_changes_nothing(reloaded, load, e
         relay, worker = it.relay, it.relay.worker_pid
         it.write(f"[listen]\nudp = ['127.0.0.1:{first}', '127.0.0.1:{port}']\n")
         relay.process.send_signal(signal.SIGHUP)
-        event = await told(relay, "RLY502 not replaced, nothing has changed")
+        event = await told(relay, NOT_REPLACED)
         assert "RLY101" in event["reason"]
         await freshness(relay, emulator, within=20)
         assert relay.worker_pid == worker

@@ -8,15 +8,14 @@ import shutil
 import signal
 import socket
 import sqlite3
-import subprocess
-import sys
 import time
 
 import pytest
 
 from relay.jdcloud.emulator.faults import Fault
+from tests.support.activated import HeldRelay, Holder
 from tests.support.oracle import conserve, freshness
-from tests.support.relay import RelayProcess, run
+from tests.support.relay import run
 from tests.support.state import recorded
 
 RATE = 2000
@@ -51,48 +50,6 @@ async def test_row_01_replaced_under_load(times, start, load, emulator, figure):
     assert "RLY501" not in relay.text()
     assert await relay.stop() == 0
     figure(1, f"{times} replacements: {verdict}; {verdict.resent} resent; another worker after {worst:.1f} s at most")
-
-
-class Holder:
-    """What systemd is to a socket unit: it keeps the socket open and starts the service on it, again and again."""
-
-    def __init__(self) -> None:
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
-        self.socket.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)
-        self.port = self.socket.getsockname()[1]
-
-    def command(self) -> tuple[str, ...]:
-        """Become the relay with the socket at descriptor 3, as systemd's protocol says."""
-        code = (
-            "import os, sys; os.dup2(int(sys.argv[1]), 3);"
-            "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1', LISTEN_FDNAMES='udp');"
-            "os.execv(sys.executable, [sys.executable, '-m', 'relay', 'run'])"
-        )
-        return (sys.executable, "-c", code, str(self.socket.fileno()))
-
-
-class HeldRelay(RelayProcess):
-    """A relay whose starter passes descriptors on."""
-
-    def __init__(self, environ, log, holder: Holder) -> None:
-        self._holder = holder
-        os.set_inheritable(holder.socket.fileno(), True)
-        super().__init__(environ, log, command=holder.command())
-
-    def begin(self) -> subprocess.Popen:
-        """Start a process on the socket, and do not wait for anything."""
-        with self.log.open("ab") as output:
-            fds = [self._holder.socket.fileno()]
-            return subprocess.Popen(self.command, env=self.environ, stdout=output, stderr=output, cwd="/", pass_fds=fds)
-
-    def start(self) -> None:
-        popen = subprocess.Popen
-        subprocess.Popen = lambda *args, **kw: popen(*args, **kw, pass_fds=[self._holder.socket.fileno()])
-        try:
-            super().start()
-        finally:
-            subprocess.Popen = popen
 
 
 @pytest.fixture
@@ -247,7 +204,7 @@ async def test_row_06_a_second_signal_ends_at_once_and_nothing_is_corrupt(start,
         await asyncio.sleep(1.2)
         worker = relay.worker_pid
         relay.process.send_signal(number)
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.8)
         began = time.monotonic()
         assert await relay.stop(number) == -number
         took = max(took, time.monotonic() - began)
@@ -294,3 +251,26 @@ async def test_row_06_a_signal_to_the_whole_group_is_one_signal(number, start, l
     assert await asyncio.to_thread(relay.process.wait, 30) == 0
     assert emulator.total("hits") == 100
     figure(6, f"{number.name} to the whole group: stopped in order, nothing lost")
+
+
+@pytest.mark.parametrize("kind", ["supervised", "activated"])
+async def test_row_06_two_signals_at_once_are_one(kind, start, emulator, figure, settings, tmp_path):
+    """`timeout` sends two within a millisecond; without a state directory only a stop in order saves the window."""
+    numbers = ((signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT))
+    sent = 0
+    for pair in numbers:
+        holder, changes = Holder(), {"WINDOW_SECONDS": "3600", "SPOOL_PATH": "none"}
+        if kind == "supervised":
+            relay = start(**changes)
+        else:
+            relay = HeldRelay(settings(**changes), tmp_path / "held.log", holder)
+        relay.send(*[b"hits:1|c"] * 100)
+        await relay.wait_for(relay_accepted_lines_total=100)
+        for number in pair:
+            relay.process.send_signal(number)
+        assert await asyncio.to_thread(relay.process.wait, 30) == 0
+        sent += 100
+        assert emulator.total("hits") == sent
+        assert relay.stopped()
+        holder.socket.close()
+    figure(6, f"two signals within a millisecond, {len(numbers)} times, {kind}: stopped in order, nothing lost")

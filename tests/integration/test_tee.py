@@ -106,7 +106,7 @@ async def test_targets_change_when_a_window_begins(tmp_path):
             async def change(*targets: str) -> None:
                 closed = relay.ledger.windows_closed
                 config = msgspec.structs.replace(relay.config, tee=[Tee(to=to) for to in targets])
-                await relay.reconfigure(config, cloud=None, transport=None)
+                await running.reconfigure(config)
                 await until(lambda: relay.ledger.windows_closed > closed)
 
             await running.feed(b"a:1|c")

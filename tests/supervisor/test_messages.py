@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
-import subprocess
-import sys
 import time
 
 import pytest
 
 from relay.notify import Notifier
 from relay.supervisor.messages import Messages
-
-
-def read(messages: Messages) -> list:
-    deadline = time.monotonic() + 5
-    while not (found := messages.read()):
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    return found
 
 
 @pytest.fixture
@@ -29,20 +20,51 @@ def messages():
     messages.close()
 
 
-def test_what_is_said_comes_with_the_pid_of_who_said_it(messages):
-    notifier = Notifier.take({"NOTIFY_SOCKET": messages.address}, pid=os.getpid())
+@pytest.fixture
+def notifier(messages):
+    """What a worker writes with."""
+    environ = {}
+    messages.give(environ, sockets=5)
+    notifier = Notifier.take(environ, pid=os.getpid())
+    assert environ == {}
+    yield notifier
+    notifier._channel.close()
+
+
+def test_what_a_worker_says_comes_with_a_descriptor_if_there_is_one(messages, notifier):
     notifier.ready("fine")
-    [message] = read(messages)
-    assert message == (os.getpid(), ["READY=1", "STATUS=fine"])
-    code = f"from relay.notify import Notifier; Notifier({messages.address!r}).send('READY=1')"
-    other = subprocess.Popen([sys.executable, "-c", code])
-    assert other.wait() == 0
-    [message] = read(messages)
-    assert message.pid == other.pid != os.getpid()
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        notifier.send("X=1", descriptor=sock.fileno())
+        first, second = messages.read()
+        assert first == (["READY=1", "STATUS=fine"], None)
+        with socket.socket(fileno=second.descriptor) as copy:
+            assert copy.getsockname() == sock.getsockname()
+            assert not copy.get_inheritable()
     notifier.reloading()
-    [message] = read(messages)
+    [message] = messages.read()
     assert message.assignments[0] == "RELOADING=1"
     assert int(message.assignments[1].removeprefix("MONOTONIC_USEC=")) == pytest.approx(time.monotonic() * 1e6, rel=0.1)
+
+
+def test_no_process_but_the_worker_can_write(messages):
+    """A pair of sockets has no address: what waits in its queue is the worker's alone."""
+    assert messages._socket.getsockname() == ""
+    assert messages._given.getsockname() == ""
+
+
+def test_a_worker_that_talks_for_ever_keeps_nobody_waiting(messages, notifier):
+    for _ in range(10_000):
+        notifier.ready()
+    assert 0 < len(messages.read()) < 1000
+
+
+def test_a_worker_that_has_gone_is_no_reason_to_wake(messages, notifier):
+    messages.close_given()
+    notifier._channel.close()
+    poll = select.poll()
+    poll.register(messages, select.POLLIN)
+    assert poll.poll(0) == []
+    assert messages.read() == []
 
 
 def test_a_manager_with_a_path(tmp_path):

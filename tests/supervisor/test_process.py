@@ -9,62 +9,89 @@ import sys
 
 import pytest
 
-from relay.listener.handover import SUPERVISOR
-from relay.listener.sockets import UDP, Held
-from relay.proven import PROVEN, Proven
+from relay.listener.handover import SUPERVISOR, TEXT
+from relay.listener.sockets import ADMIN, UDP, Held, Wanted
+from relay.notify import CHANNEL, READY
+from relay.supervisor.log import Log
+from relay.supervisor.messages import Messages
+from relay.supervisor.plan import Plan
 from relay.supervisor.process import start_worker
 
-TEXT = '[cloud]\nsecret_key = "canary-s3cret"\n'
+KEPT = '[cloud]\nsecret_key = "canary-s3cret"\n# ünïcode\n'
 WORKER = """
 import json, os, subprocess, sys
 from relay.worker import take_over
 given = dict(os.environ)
 worker = take_over(os.environ)
-found = worker.proven.read()
-if len(sys.argv) > 2:
-    worker.proven.write(sys.argv[2])
+worker.notifier.ready()
+worker.accept("a plan", is_rebinding=False)
 child = subprocess.run(["ls", "-l", "/proc/self/fd"], capture_output=True, text=True, check=True, close_fds=False)
-told = {"found": found, "held": len(worker.held), "given": given, "left": dict(os.environ), "child": child.stdout}
+told = {
+    "text": worker.text, "held": len(worker.held), "admin": len(worker.admin), "given": given, "left": dict(os.environ),
+    "child": child.stdout,
+}
 open(sys.argv[1], "w").write(json.dumps(told))
 """
 
 
-@pytest.fixture
-def proven():
-    proven = Proven.create()
-    yield proven
-    proven.close()
+def plan(text: str | None) -> Plan:
+    return Plan(
+        wanted=Wanted(udp=[], receive_buffer=1), steady=1, state="", is_text=False, level="info", ingest="", text=text
+    )
 
 
 @pytest.fixture
-def work(monkeypatch, tmp_path, proven):
-    """`work(write)`: what a worker says that was started, and kept that text."""
+def work(monkeypatch, tmp_path):
+    """`work(text)`: what a worker says that was started with that configuration, and what it told the supervisor."""
 
-    def begin(*write: str, sockets: int = 1) -> dict:
-        monkeypatch.setattr(sys, "orig_argv", [sys.executable, "-c", WORKER, str(tmp_path / "told"), *write])
+    def begin(text: str | None, *, sockets: int = 1) -> dict:
+        monkeypatch.setattr(sys, "orig_argv", [sys.executable, "-c", WORKER, str(tmp_path / "told")])
         held = [Held(UDP, socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(sockets)]
-        pid = start_worker(held, {"PATH": os.environ["PATH"], PROVEN: "somebody else's"}, proven)
+        held.append(Held(ADMIN, socket.create_server(("127.0.0.1", 0))))
+        messages, log = Messages(), Log(is_text=False, level="info")
+        environ = {"PATH": os.environ["PATH"], TEXT: "3", CHANNEL: "4"}
+        pid = start_worker(plan(text), held, environ, messages=messages, log=log)
+        messages.close_given()
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        said = messages.read()
+        messages.close()
         for one in held:
             one.socket.close()
-        return json.loads((tmp_path / "told").read_text())
+        return json.loads((tmp_path / "told").read_text()) | {"said": said}
 
     return begin
 
 
-def test_a_worker_finds_what_the_one_before_kept(work):
-    assert work("first")["found"] is None
-    assert work()["found"] == "first"
-    assert work("a longer text", sockets=20)["found"] == "first", "whatever descriptors the sockets take"
-    assert work("third")["held"] == 1
-    assert work()["found"] == "third"
+@pytest.mark.parametrize("text", [None, "", KEPT, "# long\n" * 150_000], ids=["none", "empty", "short", "long"])
+@pytest.mark.parametrize("sockets", [1, 20])
+def test_a_worker_has_the_configuration_in_force_whatever_descriptors_the_sockets_take(work, text, sockets):
+    told = work(text, sockets=sockets)
+    assert (told["text"], told["held"], told["admin"]) == (text, sockets, 1)
 
 
-def test_what_is_kept_is_not_told_to_anybody(work, proven):
-    proven.write(TEXT)
-    told = work()
-    assert told["found"] == TEXT
-    assert told["given"][PROVEN].isdigit()
+def test_what_a_worker_is_given_is_not_told_to_others(work):
+    told = work(KEPT)
     assert "canary" not in json.dumps(told["given"])
-    assert {PROVEN, SUPERVISOR} & told["left"].keys() == set()
+    assert {TEXT, CHANNEL, SUPERVISOR} & told["left"].keys() == set()
     assert "memfd" not in told["child"], "a child of the worker does not inherit it"
+    assert "canary" not in repr(plan(KEPT))
+
+
+def test_a_worker_tells_its_supervisor_what_it_works_by(work):
+    ready, accepted = work(KEPT)["said"]
+    assert (ready.assignments[0], ready.descriptor) == (READY, None)
+    with os.fdopen(accepted.descriptor, "rb") as file:
+        file.seek(0)
+        assert file.read() == b"a plan"
+
+
+def test_a_program_that_cannot_be_executed_says_why(monkeypatch, capfd):
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    messages = Messages()
+    log = Log(is_text=False, level="info")
+    pid = start_worker(plan(None), [], {}, messages=messages, log=log)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 70
+    messages.close()
+    said = json.loads(capfd.readouterr().err)
+    assert (said["event"], said["program"]) == ("RLY501 the worker cannot be executed", "/nowhere/python")
+    assert said["reason"] == "No such file or directory"

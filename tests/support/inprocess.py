@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from relay.app import Relay
+from relay.assembly import admin_addresses
 from relay.cli.run import make_cloud, make_transport
 from relay.clock import SystemClock
 from relay.config.credentials import Credentials
 from relay.config.schema import Admin, Cloud, Config, Limits, Listen, Window
 from relay.config.types import Secret
+from relay.listener.admin_sockets import AdminSockets
+from relay.reconfiguration import Reconfiguration
 from tests.support import hotpath
 from tests.support.relay import ACCESS, REGION, SECRET, make_emulator
 
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
 
     from relay.ending import Stopped
     from relay.jdcloud.emulator import Emulator
+
+
+CREDENTIALS = Credentials(access_key=ACCESS, secret_key=Secret(SECRET), region=REGION, origin="test")
 
 
 class Silent:
@@ -49,6 +55,7 @@ class Running:
     emulator: Emulator
     witness: Silent
     task: asyncio.Task
+    reconfiguration: Reconfiguration
 
     async def feed(self, *datagrams: bytes) -> None:
         """Send over the socket and wait until all have been received."""
@@ -69,6 +76,11 @@ class Running:
             assert self.relay.books().imbalance() == 0
             await asyncio.sleep(0.01)
 
+    async def reconfigure(self, config: Config) -> None:
+        """Let the next window begin with another configuration."""
+        cloud, transport = make_cloud(config.cloud, CREDENTIALS), make_transport(config.cloud)
+        await self.reconfiguration.at_edge(config, cloud=cloud, transport=transport)
+
     async def stop(self) -> Stopped:
         self.relay.stop()
         return await self.task
@@ -88,23 +100,22 @@ async def open_relay(state: Path | None, *, takes_over: bool = False, **changes)
         limits=Limits(),
     )
     config = msgspec.structs.replace(config, **changes)
-    credentials = Credentials(access_key=ACCESS, secret_key=Secret(SECRET), region=REGION, origin="test")
     witness = Silent()
     relay = Relay(
         config=config,
-        cloud=make_cloud(config.cloud, credentials),
+        cloud=make_cloud(config.cloud, CREDENTIALS),
         transport=make_transport(config.cloud),
         state=state,
         clock=SystemClock(),
         witness=witness,
-        takes_over=takes_over,
+        admin=AdminSockets(admin_addresses(config), waits=takes_over),
     )
     try:
         await relay.open()
     except BaseException:
         await emulator.stop()
         raise
-    running = Running(relay, emulator, witness, asyncio.create_task(relay.run()))
+    running = Running(relay, emulator, witness, asyncio.create_task(relay.run()), Reconfiguration(relay))
     try:
         yield running
         stopped = await running.stop()

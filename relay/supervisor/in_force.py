@@ -1,0 +1,78 @@
+"""What is in force: the plan that was accepted last, and the sockets of its addresses, held over every worker's end.
+
+The one owner of both. A replacement changes them as a whole, before the worker that goes on is asked to leave: the new
+sockets are opened first, and those that are not wanted any more stay open until that worker has drained them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relay.listener.sockets import ADMIN, Held, close_sockets, open_sockets
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Sequence
+
+    from relay.supervisor.plan import Plan
+
+
+class InForce:
+    """State: the plan, its sockets, and what both were before a replacement that is under way."""
+
+    def __init__(self, plan: Plan, held: Sequence[Held]) -> None:
+        self.plan = plan
+        self.held = list(held)
+        self._before: tuple[Plan, list[Held]] | None = None
+
+    def __repr__(self) -> str:
+        """Report the sockets."""
+        return f"<InForce {len(self.held)} sockets{', changing' if self.is_changing else ''}>"
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether a worker of the plan before may still run."""
+        return self._before is not None
+
+    def change(self, plan: Plan) -> list[Held]:
+        """Open what is new, and let the next worker have it; `settle` or `revert` ends that.
+
+        Returns:
+            The sockets that were opened.
+
+        Raises:
+            RelayError: RLY101, an address cannot be bound; nothing has changed.
+        """
+        held = open_sockets(plan.wanted, self.held)
+        fresh = [one for one in held if one not in self.held]
+        self._before = (self.plan, self.held)
+        self.plan, self.held = plan, held
+        return fresh
+
+    def settle(self) -> None:
+        """Close what is not wanted any more: the worker that read it has gone."""
+        if self._before is not None:
+            close_sockets(one for one in self._before[1] if one not in self.held)
+        self._before = None
+
+    def revert(self) -> None:
+        """Close what was opened: the worker of the plan before goes on."""
+        if self._before is not None:
+            plan, held = self._before
+            close_sockets(one for one in self.held if one not in held)
+            self.plan, self.held = plan, held
+        self._before = None
+
+    def hold(self, name: str, sock: socket.socket) -> None:
+        """Hold a socket of the admin port that a worker has opened, when another process left the address to it."""
+        known = [str(one.address) for one in self.held if one.kind == ADMIN]
+        for address in self.plan.wanted.admin:
+            if str(address) == name and name not in known:
+                self.held.append(Held(ADMIN, sock, address))
+                return
+        sock.close()
+
+    def close(self) -> None:
+        """Close every socket: no worker reads them any more."""
+        self.settle()
+        close_sockets(self.held)

@@ -1,0 +1,141 @@
+"""The trial of the program and of the configuration that are on disk: a child that ends.
+
+The child is this program by exec, as it is now on disk, and not a copy of what runs: a new release whose modules do not
+fit, or are not all there yet, fails in the child, and what runs goes on. It reads the configuration, whose libraries
+would take more memory than the whole supervisor, and answers with a plan.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from relay import anonymous_file
+from relay.listener.handover import TEXT
+from relay.signals import HELD_BACK
+from relay.supervisor.plan import PLAN, THOROUGH, Plan, own_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_SECONDS: Final = 30.0
+_COMPLAINT_BYTES: Final = 16_384
+
+
+class Answer(NamedTuple):
+    """What came of a trial: a plan, or why not."""
+
+    plan: Plan | None
+    code: int
+    complaint: str
+    """What the child said on standard error, if that was captured."""
+
+
+class RefusedError(Exception):
+    """A replacement that would lose something."""
+
+
+def judge(answer: Answer, *, state: str) -> Plan:
+    """Return the plan, if a worker that follows it can take up where one with this state directory ends.
+
+    Raises:
+        RefusedError: why not.
+    """
+    if answer.plan is None:
+        raise RefusedError(answer.complaint)
+    if not answer.plan.state:
+        raise RefusedError("without a state directory the open window would be lost: stop and start instead")
+    if answer.plan.state != state:
+        raise RefusedError("the open window waits in the old [spool] path: stop and start instead")
+    return answer.plan
+
+
+class Trial:
+    """State: the child, what it answers, and until when.
+
+    Args:
+        environ: of the program.
+        text: of the configuration file, instead of what is on disk.
+        is_first: nothing runs yet: what is wrong is for the terminal.
+
+    Raises:
+        OSError: the program cannot be executed.
+    """
+
+    def __init__(self, environ: Mapping[str, str], *, text: str | None = None, is_first: bool = False) -> None:
+        self._plan = anonymous_file.create()
+        self._said = anonymous_file.create()
+        self._text = None if text is None else anonymous_file.create(text)
+        try:
+            self.pid = self._spawn(own_environment(environ), is_first=is_first)
+        except OSError:
+            self.close()
+            raise
+        self.ends = time.monotonic() + _SECONDS
+        """Monotonic time at which it has taken too long."""
+
+    def __repr__(self) -> str:
+        """Report the child."""
+        return f"<Trial {self.pid}>"
+
+    def _spawn(self, own: dict[str, str], *, is_first: bool) -> int:
+        own[PLAN] = str(self._plan)
+        kept = [self._plan]
+        if self._text is not None:
+            own[TEXT] = str(self._text)
+            kept.append(self._text)
+        if not is_first:
+            own[THOROUGH] = "1"
+        said = [] if is_first else [(os.POSIX_SPAWN_DUP2, self._said, 2)]
+        sys.stdout.flush()
+        return os.posix_spawn(
+            sys.executable,
+            [sys.executable, *sys.orig_argv[1:]],
+            own,
+            file_actions=[*((os.POSIX_SPAWN_DUP2, one, one) for one in kept), *said],
+            setsigmask=(*HELD_BACK, signal.SIGINT),  # they are meant for the parent
+        )
+
+    def wait(self) -> Answer:
+        """Return the answer; blocks until there is one."""
+        while time.monotonic() < self.ends:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                return self.ended(status)
+            time.sleep(0.005)
+        self.kill()
+        return self.ended(os.waitpid(self.pid, 0)[1])
+
+    def kill(self) -> None:
+        """End the child, which takes too long or is wanted no more; its end is still to be waited for."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
+    def ended(self, status: int) -> Answer:
+        """Return the answer of a child that has ended, with its status of waitpid(2)."""
+        code = os.waitstatus_to_exitcode(status)
+        plan = anonymous_file.read(self._plan) if code == 0 else ""
+        said = anonymous_file.read(self._said, most=_COMPLAINT_BYTES)
+        self.close()
+        return Answer(Plan.from_json(plan) if plan else None, code, _brief(said, code))
+
+    def close(self) -> None:
+        """Let go of what it was to write to."""
+        for descriptor in (self._plan, self._said, self._text):
+            if descriptor is not None:
+                os.close(descriptor)
+
+
+def _brief(said: str, code: int) -> str:
+    """Return why there is no plan: all of what was said, or the last line of a traceback."""
+    if code == -signal.SIGKILL:
+        return f"the program took more than {_SECONDS:.0f} s to read the configuration, or was killed"
+    lines = said.strip().splitlines()
+    if any(line.startswith("Traceback") for line in lines):
+        places = [line.strip() for line in lines if line.startswith('  File "')]
+        return f"the program does not start: {lines[-1]} ({places[-1] if places else 'no place'})"
+    return "\n".join(lines) or f"the program has made no plan: exit code {code}"
