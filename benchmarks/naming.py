@@ -47,8 +47,14 @@ WORST: dict[str, Callable[[int], bytes]] = {
     "a name of 65,000 B": lambda n: b"%d" % n + b"x" * 65_000 + b":1|c",
     "a name of 65,000 hostile bytes": lambda n: b"%d" % n + b"\xff -/" * 16_200 + b":1|c",
     "a name of inline tags": lambda n: b"%d" % n + b";k=v" * 16_000 + b":1|c",
+    "tags beyond ASCII, each another": lambda n: b"m:1|c|#" + ",".join(_strange(n + i) for i in range(64)).encode(),
     "tags beyond ASCII": lambda n: _tagged(n, "城市:北京,".encode(), 1_400),
 }
+
+
+def _strange(number: int) -> str:
+    """Return a tag of 72 bytes, of characters that all differ."""
+    return "".join(chr(0x4E00 + (number * 24 + at * 97) % 20_000) + ":" * (at == 11) for at in range(24))
 
 
 def _tagged(number: int, tag: bytes, size: int) -> bytes:

@@ -11,7 +11,7 @@ from relay.cli.wording import as_time
 from relay.config.types import to_toml
 from relay.hotpath.explain import escape, show
 from relay.model import Kind, Resolution
-from relay.naming.characters import clean_key, clean_name, clean_value, has_illegal, has_others
+from relay.naming.characters import clean_name, clean_pairs, has_illegal, has_others
 from relay.naming.dimensions import NOBODY, legal_pairs
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _rewriting(text: str) -> Iterator[str]:
 
 
 def _cleaned(tags: Sequence[Pair]) -> Iterator[Row]:
-    legal = [(clean_key(key), clean_value(value)) for key, value in tags]
+    legal = list(clean_pairs(tags)) if tags else []
     last = {pair[0]: number for number, pair in enumerate(legal) if all(pair)}
     for number, (tag, pair) in enumerate(zip(tags, legal, strict=True)):
         if not all(pair):

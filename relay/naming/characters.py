@@ -19,21 +19,21 @@ from relay import limits
 from relay.naming.punycode import punycode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 LEGAL: Final = (string.digits + string.ascii_letters + "._").encode()
 """What the API takes of names, keys and values."""
 PREFIX: Final = "xn__"
 _TAG_BYTES: Final = 100
 """Of a key or a value with other characters than ASCII: one of each fits beside a host of 45 bytes."""
+_HASH_BYTES: Final = 9
+"""Of what `limits.cut` puts behind a text."""
 _LEGAL: Final = re.compile(r"[0-9A-Za-z._]*")
 _BLANKS: Final = re.compile(r"[\t-\r\x1c-\x1f ]+")
-_DROPPED: Final = re.compile(r"[^0-9A-Za-z._\x80-\ud7ff\ue000-\ufffc\ufffe-\U0010ffff]")
-
-
+_DROPPED: Final = re.compile(r"[^0-9A-Za-z._,\x80-\ud7ff\ue000-\ufffc\ufffe-\U0010ffff]")
+"""All that is illegal but commas, which part the texts that are rewritten at once."""
 _BLANK: Final = b"\t\n\v\f\r\x1c\x1d\x1e\x1f "
 _ILLEGAL: Final = bytes(set(range(256)) - set(LEGAL) - set(b","))
-"""All but commas, which part the texts that are rewritten at once."""
 _BLANKS_TO_SPACES: Final = bytes.maketrans(_BLANK, b" " * len(_BLANK))
 _UNDERSCORED: Final = bytes.maketrans(b" /-", b"___")
 _GONE_FROM_NAMES: Final = bytes(set(_ILLEGAL) - set(b" /-"))
@@ -47,7 +47,7 @@ def is_legal(text: str) -> bool:
 
 def has_illegal(text: str) -> bool:
     """Say whether a text holds illegal ASCII, or bytes that are no UTF-8."""
-    return _DROPPED.search(text) is not None
+    return "," in text or _DROPPED.search(text) is not None
 
 
 def has_others(text: str) -> bool:
@@ -57,54 +57,71 @@ def has_others(text: str) -> bool:
 
 def clean_name(text: str) -> str:
     """Return a metric's legal form: blanks, `/` and `-` become `_`, the rest of ASCII is dropped."""
-    return text if is_legal(text) else _in_ascii(_underscored(text), limits.NAME_BYTES)
+    return text if is_legal(text) else _in_ascii(_rewrite_name(text.replace(",", "")), limits.NAME_BYTES)
 
 
 def clean_key(text: str) -> str:
     """Return a tag key's legal form, which follows the rules of a metric's."""
-    return text if is_legal(text) else _in_ascii(_underscored(text), _TAG_BYTES)
+    return text if is_legal(text) else _in_ascii(_rewrite_name(text.replace(",", "")), _TAG_BYTES)
 
 
 def clean_value(text: str) -> str:
     """Return a tag value's legal form: every illegal character of ASCII becomes `_`, so that two values rarely meet."""
-    return text if is_legal(text) else _in_ascii(_DROPPED.sub("_", text), _TAG_BYTES)
+    return text if is_legal(text) else _in_ascii(_rewrite_value(text.replace(",", "_")), _TAG_BYTES)
 
 
-def clean_keys(texts: Sequence[str]) -> list[str]:
-    """Return what `clean_key` makes of each."""
-    joined = _plain(",".join(texts))
-    if joined is None or joined.count(b",") >= len(texts):
-        return [clean_key(text) for text in texts]
-    return _plain_underscored(joined).split(",")
+def clean_pairs(pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Return what `clean_key` and `clean_value` make of each pair.
+
+    Of more characters beyond ASCII than all dimensions of a point may have, the longest texts are cut shorter, at last
+    to their hash: Punycode costs a microsecond a character, and a sender may send thousands.
+    """
+    keys, values = zip(*pairs, strict=True)
+    texts = [*_rewrite_all(keys, "", _rewrite_name), *_rewrite_all(values, "_", _rewrite_value)]
+    coded = _code_all(text for text in texts if not text.isascii())
+    legal = [coded.get(text, text) for text in texts] if coded else texts
+    return zip(legal[: len(pairs)], legal[len(pairs) :], strict=True)
 
 
-def clean_values(texts: Sequence[str]) -> list[str]:
-    """Return what `clean_value` makes of each."""
-    joined = _plain(",".join(texts))
-    if joined is None or joined.count(b",") >= len(texts):
-        return [clean_value(text) for text in texts]
-    return joined.translate(_ILLEGAL_TO_UNDERSCORES).decode("ascii").split(",")
+def _rewrite_all(texts: Sequence[str], comma: str, rewrite: Callable[[str], str]) -> list[str]:
+    """Rewrite the ASCII of many texts at once; `comma`: what a comma of their own becomes."""
+    joined = ",".join(texts)
+    if joined.count(",") >= len(texts):
+        joined = ",".join(text.replace(",", comma) for text in texts)
+    return rewrite(joined).split(",")
+
+
+def _code_all(texts: Iterable[str]) -> dict[str, str]:
+    room, coded = limits.DIMENSIONS_BYTES, dict[str, str]()
+    for text in sorted(set(texts), key=lambda text: (len(text), text)):
+        limit = min(room, _TAG_BYTES)
+        shortest = len(PREFIX) + _HASH_BYTES
+        coded[text] = _in_ascii(text, limit) if limit > shortest else limits.cut(PREFIX, of=text, limit=shortest)
+        room -= len(coded[text])
+    return coded
+
+
+def _rewrite_name(text: str) -> str:
+    """Rewrite the ASCII of names or keys; commas stay, and so do characters beyond ASCII."""
+    plain = _plain(text)
+    if plain is None:
+        return _DROPPED.sub("", _BLANKS.sub("_", text).replace("/", "_").replace("-", "_"))
+    plain = plain.translate(_BLANKS_TO_SPACES)
+    while b"  " in plain:
+        plain = plain.replace(b"  ", b" ")
+    return plain.translate(_UNDERSCORED, _GONE_FROM_NAMES).decode("ascii")
+
+
+def _rewrite_value(text: str) -> str:
+    """Rewrite the ASCII of values; commas stay, and so do characters beyond ASCII."""
+    plain = _plain(text)
+    return _DROPPED.sub("_", text) if plain is None else plain.translate(_ILLEGAL_TO_UNDERSCORES).decode("ascii")
 
 
 def _plain(text: str) -> bytes | None:
     """Return a text with `?` for what was no UTF-8; None if it has other characters than ASCII."""
     text = text.replace("\ufffd", "?")
     return text.encode("ascii") if text.isascii() else None
-
-
-def _plain_underscored(text: bytes) -> str:
-    """Do what `_underscored` does; commas stay."""
-    text = text.translate(_BLANKS_TO_SPACES)
-    while b"  " in text:
-        text = text.replace(b"  ", b" ")
-    return text.translate(_UNDERSCORED, _GONE_FROM_NAMES).decode("ascii")
-
-
-def _underscored(text: str) -> str:
-    plain = _plain(text)
-    if plain is not None:
-        return _plain_underscored(plain.replace(b",", b""))
-    return _DROPPED.sub("", _BLANKS.sub("_", text).replace("/", "_").replace("-", "_"))
 
 
 def _in_ascii(text: str, limit: int) -> str:

@@ -10,7 +10,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from relay import limits
-from relay.naming.characters import clean_keys, clean_values, is_legal
+from relay.naming.characters import clean_pairs, is_legal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -31,8 +31,7 @@ def legal_pairs(tags: Iterable[Pair]) -> dict[str, str]:
     """Clean keys and values; the last of a repeated key wins; a pair with nothing left on one side is no dimension."""
     pairs = list(tags)
     if not are_legal(pairs):
-        keys, values = zip(*pairs, strict=True)
-        pairs = list(zip(clean_keys(keys), clean_values(values), strict=True))
+        pairs = list(clean_pairs(pairs))
     return {key: value for key, value in pairs if key and value}
 
 

@@ -44,7 +44,8 @@ def _number(delta: int, bias: int) -> str:
     """Return a number in digits of generalised variable length (section 3.3)."""
     digits, start = "", _BASE
     while True:
-        threshold = min(max(start - bias, _T_MIN), _T_MAX)
+        threshold = start - bias
+        threshold = _T_MIN if threshold < _T_MIN else _T_MAX if threshold > _T_MAX else threshold  # noqa: FURB136 - min and max take half of the time
         if delta < threshold:
             return digits + _DIGITS[delta]
         delta, digit = divmod(delta - threshold, _BASE - threshold)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relay import limits
 from relay.model import Resolution
-from relay.naming.characters import clean_key, clean_name, clean_value
+from relay.naming.characters import clean_name, clean_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,10 +59,10 @@ def rewritten_example(trace: Trace) -> dict[str, str]:
     metric = _metric(trace)
     if clean_name(trace.metric) != trace.metric:
         return {"metric": metric, "received": _shown(trace.name), "became": metric}
-    for key, value in (*trace.inline, *trace.section):
-        clean = (clean_key(key), clean_value(value))
-        if clean != (key, value):
-            return {"metric": metric, "received": _shown(f"{key}:{value}"), "became": _shown(":".join(clean))}
+    tags = [*trace.inline, *trace.section]
+    for tag, clean in zip(tags, clean_pairs(tags), strict=True):
+        if clean != tag:
+            return {"metric": metric, "received": _shown(":".join(tag)), "became": _shown(":".join(clean))}
     return {"metric": metric}
 
 

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from relay.config.schema import Rule
-from relay.naming.characters import clean_key, clean_name, clean_value
+from relay.naming.characters import clean_key, clean_name, clean_pairs, clean_value
 from relay.naming.punycode import punycode
 from relay.naming.ruleset import Ruleset
 from tests.naming.test_namer import LEGAL, dimensions, series
@@ -100,6 +100,23 @@ def test_names_keys_and_values_that_differ_are_different_series(first, second):
             assert sum(len(key) + len(value) + 2 for key, value in found.dimensions) <= 255
         is_same = ascii_rewritten(first, is_value=is_value) == ascii_rewritten(second, is_value=is_value)
         assert (one == other) == is_same
+
+
+@given(st.lists(st.tuples(texts, texts), min_size=1, max_size=4))
+def test_many_texts_at_once_are_what_each_is_alone(pairs):
+    alone = [(clean_key(key), clean_value(value)) for key, value in pairs]
+    assume(sum(len(text) for pair in alone for text in pair) <= 255)
+    assert list(clean_pairs(pairs)) == alone
+
+
+@given(st.integers(1, 40), st.randoms())
+def test_more_than_a_point_can_take_is_cut_shorter_and_stays_different_in_any_order(length, random):
+    pairs = [(f"键{number}" + "京" * length, f"{number}值" * length) for number in range(64)]
+    found = dict(zip(pairs, clean_pairs(pairs), strict=True))
+    assert len({key for key, _ in found.values()}) == len({value for _, value in found.values()}) == 64
+    assert all(LEGAL.fullmatch(text) and len(text) <= 100 for pair in found.values() for text in pair)
+    shuffled = random.sample(pairs, len(pairs))
+    assert dict(zip(shuffled, clean_pairs(shuffled), strict=True)) == found
 
 
 @pytest.mark.parametrize("clean", CLEAN.values())
