@@ -26,7 +26,7 @@ from relay.patterns.regexes import find_re2
 from relay.window.idle import IdleSeries
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from relay.clock import Clock
     from relay.config.schema import Config
@@ -150,14 +150,20 @@ def open_ingest(config: Config, clock: Clock) -> Ingest:
     return Ingest.open(settings, wanted_sockets(config)._replace(admin=()), hotpath, clock)
 
 
+def _addresses(texts: Sequence[str]) -> list[Address]:
+    """Return addresses; beside one of IPv4, every address and loopback of IPv6 may be absent from a machine."""
+    has_ipv4 = any(not text.startswith("[") for text in texts)
+    return [Address(*parse_address(text), optional=has_ipv4 and text.startswith(("[::]", "[::1]"))) for text in texts]
+
+
 def wanted_sockets(config: Config, *, take_over: bool = False) -> Wanted:
     """Return the sockets to open; several of an address only where each gets a reader thread."""
     native = choose_name(config.listen.hotpath) == "native"
     return Wanted(
-        udp=[Address(*parse_address(text), optional=text.startswith("[::1]")) for text in config.listen.udp],
+        udp=_addresses(config.listen.udp),
         receive_buffer=int(config.listen.receive_buffer),
         readers=config.listen.reader_count(os.cpu_count() or 1) if native else 1,
-        tcp=[Address(*parse_address(text)) for text in config.listen.tcp],
+        tcp=_addresses(config.listen.tcp),
         unix=[UnixPath(*text.split(":", 1)) for text in config.listen.unix],
         unix_mode=config.listen.unix_permissions(),
         take_over=take_over,

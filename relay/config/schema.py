@@ -34,7 +34,7 @@ TimerMetric = Literal[
 class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where packets come in."""
 
-    udp: Annotated[list[str], help_("UDP addresses HOST:PORT; [::1] is skipped where IPv6 is absent")] = field(
+    udp: Annotated[list[str], help_("UDP addresses HOST:PORT; [::1] and [::] may be absent from a machine")] = field(
         default_factory=lambda: ["127.0.0.1:8125", "[::1]:8125"]
     )
     tcp: Annotated[list[str], help_("TCP addresses HOST:PORT; lines end in a line feed")] = field(default_factory=list)

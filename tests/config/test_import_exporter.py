@@ -42,7 +42,7 @@ def test_mapping_yml():
         {"match": "**", "action": "drop"},
     ]
     assert (found["window.percentiles"], found["window.idle_gauges"]) == ([50, 99], "keep:10m")
-    assert found["listen.udp"] == found["listen.tcp"] == ["0.0.0.0:9125"]
+    assert found["listen.udp"] == found["listen.tcp"] == ["0.0.0.0:9125", "[::]:9125"]
     assert by_hand(draft) == {26, 31}
     [memory] = [entry for entry in draft.entries if entry.what == "mapping 3 memory.*.*_kb"]
     assert (memory.verdict, memory.became) == ("changed", "rule 2; statsd_exporter refuses a star beside other text")

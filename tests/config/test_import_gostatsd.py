@@ -44,7 +44,7 @@ def test_gostatsd_in_yaml_and_by_default():
     assert (found["listen.unix"], found["listen.udp"]) == (["dgram:/run/statsd.sock"], [])
     assert found["window.idle_gauges"] == "drop"
     found = settings(of_text("backends = 'stdout'\n", "gostatsd"))
-    assert (found["listen.udp"], found["window.percentiles"]) == (["0.0.0.0:8125"], [90])
+    assert (found["listen.udp"], found["window.percentiles"]) == (["0.0.0.0:8125", "[::]:8125"], [90])
     assert found["window.idle_gauges"] == "keep:5m"
 
 

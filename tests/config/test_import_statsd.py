@@ -23,6 +23,7 @@ def test_config_js():
     draft = imported("config.js")
     assert settings(draft) == {
         "listen.udp": ["0.0.0.0:8125"],
+        "listen.dialects": ["statsd", "dogstatsd", "graphite"],
         "names.prefix": "web",
         "names.counter_prefix": "counters",
         "window.percentile_style": "statsd",
@@ -48,6 +49,7 @@ def test_several_servers():
     draft = imported("servers.js")
     assert settings(draft) == {
         "listen.udp": ["0.0.0.0:8125", "0.0.0.0:8127", "[::]:8127"],
+        "listen.dialects": ["statsd", "dogstatsd", "graphite"],
         "listen.tcp": ["127.0.0.1:8125"],
         "listen.unix": ["stream:/var/run/statsd.sock"],
         "listen.unix_mode": "0660",
@@ -76,6 +78,7 @@ def test_an_empty_config_js_becomes_what_the_reference_does_by_default():
     draft = of_text("{ backends: ['./backends/graphite'] }")
     assert settings(draft) == {
         "listen.udp": ["0.0.0.0:8125"], "window.percentile_style": "statsd", "window.percentiles": [90],
+        "listen.dialects": ["statsd", "dogstatsd", "graphite"],
     }  # fmt: skip
     assert {entry.what for entry in draft.entries if entry.verdict == "changed"} == {
         "flushInterval 10000", "deleteIdleStats", "deleteGauges", "mgmt_address", "graphite.legacyNamespace",
@@ -95,7 +98,7 @@ def test_an_empty_config_js_becomes_what_the_reference_does_by_default():
         ("deleteTimers: false", {"window.idle": "zero:timers"}),
         ("address_ipv6: true", {"listen.udp": ["0.0.0.0:8125", "[::]:8125"]}),
         ("address: '10.0.0.1', port: 9000", {"listen.udp": ["10.0.0.1:9000"]}),
-        ("server: './servers/tcp'", {"listen.tcp": ["0.0.0.0:8125"], "listen.udp": []}),
+        ("server: './servers/tcp'", {"listen.tcp": ["0.0.0.0:8125", "[::]:8125"], "listen.udp": []}),
         ("mgmt_address: '0.0.0.0'", {"admin.listen": "0.0.0.0:8126"}),
         ("debug: true", {"log.level": "debug"}),
         ("automaticConfigReload: false", {"config.watch": False}),

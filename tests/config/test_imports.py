@@ -102,6 +102,19 @@ def test_a_sign_of_a_gauge_means_what_it_meant_to_the_daemon(format_):
     assert has_deltas or said(draft, "gauges with a sign").startswith("ok: listen.gauge_deltas = false")
 
 
+@pytest.mark.parametrize(
+    ("format_", "inline"),
+    [
+        ("statsd", {"graphite"}), ("statsd_exporter", {"influx", "librato", "signalfx"}), ("gostatsd", set()),
+        ("datadog", set()),
+    ],
+)  # fmt: skip
+def test_tags_in_names_are_read_where_the_daemon_reads_them(format_, inline):
+    known = {"statsd": "port", "statsd_exporter": "mappings", "gostatsd": "namespace", "datadog": "dogstatsd_port"}
+    found = settings(of_text(json.dumps({known[format_]: None}), format_))
+    assert set(found["listen.dialects"]) == {"statsd", "dogstatsd"} | inline
+
+
 def test_digits_without_an_end_are_no_duration_and_take_no_time():
     began = time.process_time()
     draft = of_text("defaults: {ttl: " + "9" * 100_000 + "}\nmappings: [{match: a.*, name: a}]\n")

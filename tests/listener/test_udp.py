@@ -9,11 +9,13 @@ import socket
 import pytest
 from structlog.testing import capture_logs
 
+from relay.assembly import wanted_sockets
 from relay.clock import SystemClock
 from relay.config.addresses import parse_address
+from relay.config.schema import Config, Listen
 from relay.errors import ExitCode, RelayError
 from relay.listener.owner import find_owner
-from relay.listener.sockets import Address, open_udp
+from relay.listener.sockets import Address, open_tcp_if_there, open_udp
 from relay.listener.udp import UdpListener
 from relay.listener.watch import KernelWatch
 from relay.model import Peer
@@ -85,6 +87,14 @@ def test_an_address_of_another_machine():
     with pytest.raises(RelayError, match="no such address"):
         bind("192.0.2.1:8125")
     assert open_udp(Address("192.0.2.1", 8125, optional=True), receive_buffer=4096) == []
+
+
+def test_ipv6_may_be_absent_beside_ipv4_and_not_alone():
+    listen = Listen(udp=["0.0.0.0:8125", "[::]:8125", "[::1]:8126", "[2001:db8::1]:8125"], tcp=["[::]:8125"])
+    wanted = wanted_sockets(Config(listen=listen))
+    assert [address.optional for address in wanted.udp] == [False, True, True, False]
+    assert [address.optional for address in wanted.tcp] == [False]
+    assert open_tcp_if_there(Address("192.0.2.1", 8125, optional=True)) == []
 
 
 async def test_buffers_drops_and_the_warning():

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from relay.config.addresses import join_address
 from relay.config.importers import datadog_profiles
+from relay.config.importers.dialects import set_dialects
 from relay.config.importers.gauges import set_without_deltas
 from relay.config.importers.percentiles import set_percentiles
 from relay.config.importers.reading import Reading
@@ -44,6 +45,7 @@ def convert(config: Node, draft: Draft) -> None:
     reading = Reading(config, draft)
     _listen(reading)
     set_without_deltas(draft)
+    set_dialects(draft)
     datadog_profiles.convert(reading)
     _percentiles(reading)
     _forward(reading)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from relay import limits
 from relay.config.addresses import is_address
 from relay.config.importers import gostatsd_filters, gostatsd_numbers
+from relay.config.importers.dialects import set_dialects
 from relay.config.importers.durations import read_duration
 from relay.config.importers.gauges import set_without_deltas
 from relay.config.importers.reading import Reading
@@ -34,6 +35,7 @@ def convert(config: Node, draft: Draft) -> None:
     reading = Reading(lower, draft)
     _listen(reading)
     set_without_deltas(draft)
+    set_dialects(draft)
     gostatsd_numbers.convert(reading)
     gostatsd_filters.convert(reading)
     _backends(reading)
@@ -51,12 +53,11 @@ def _listen(reading: Reading) -> None:
     host, _, port = text.rpartition(":")
     host = {"localhost": "127.0.0.1"}.get(host, host)
     has_address = is_address(host.removeprefix("[").removesuffix("]"))
-    written = f"{host}:{port}" if has_address else f"0.0.0.0:{port}"
-    reading.draft.set("listen.udp", [written], node)
+    hosts = [host] if has_address else ["0.0.0.0", "[::]"]  # noqa: S104 - as it does without a host
+    reading.draft.set("listen.udp", [f"{one}:{port}" for one in hosts], node)
+    written = " and ".join(f"{one}:{port}" for one in hosts)
     name = "metrics-addr" if node else f"metrics-addr {text}"
-    if not host:
-        reading.say("changed", name, node, f'listen.udp = {written}; add "[::]:{port}" if senders use IPv6')
-    elif has_address:
+    if has_address or not host:
         reading.say("ok", name, node, f"listen.udp = {written}")
     else:
         reading.say("by hand", name, node, f"listen.udp = {written}: it takes an address, not a name")
@@ -156,7 +157,7 @@ _TABLES: Final = {
     "http-transport": "there is no tree of relays", "transport": "there is no tree of relays",
 }  # fmt: skip
 OPTIONS: Final[dict[str, Option]] = {
-    "metrics-addr": ok('`listen.udp`; a path: `listen.unix = ["dgram:PATH"]`; without a host: every IPv4 address'),
+    "metrics-addr": ok('`listen.udp`; a path: `listen.unix = ["dgram:PATH"]`; without a host: every address'),
     "namespace": ok("`names.prefix`", _namespace),
     "default-tags": ok("`[tags]`; a bare one is `true`", _tags),
     "hostname": changed("`tags.host`", _hostname),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from relay.config.addresses import join_address
 from relay.config.importers import statsd_listen, statsd_numbers
+from relay.config.importers.dialects import set_dialects
 from relay.config.importers.hints import find_variable, is_hostname
 from relay.config.importers.literals import is_truthy
 from relay.config.importers.reading import Reading
@@ -38,6 +39,7 @@ _PREFIXES: Final = {
 def convert(module: Module, draft: Draft) -> None:
     """Write everything that a config.js says into a draft."""
     reading = Reading(module.config, draft, _NESTED)
+    set_dialects(draft, "graphite")
     _proxy(reading)
     statsd_listen.convert(reading)
     statsd_numbers.convert(reading)

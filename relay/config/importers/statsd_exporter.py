@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from relay.config.importers.dialects import set_dialects
 from relay.config.importers.durations import keep_for, read_duration
 from relay.config.importers.exporter_globs import Glob, places
 from relay.config.importers.patterns import Pattern, Unsayable, empty_remarks, filler, from_glob, from_regex
@@ -77,15 +78,13 @@ def _text(node: Node | None, default: str) -> str:
 
 def _flags(draft: Draft) -> None:
     """What stands on its command line; these are the defaults."""
-    draft.set("listen.udp", ["0.0.0.0:9125"])
-    draft.set("listen.tcp", ["0.0.0.0:9125"])
-    draft.set("listen.dialects", ["statsd", "dogstatsd", "graphite", "influx", "librato", "signalfx"])
-    fix = 'flags are not in this file; add "[::]:9125" if senders use IPv6'
-    draft.say("changed", None, "--statsd.listen-udp :9125", f"listen.udp = 0.0.0.0:9125; {fix}")
-    draft.say("changed", None, "--statsd.listen-tcp :9125", "listen.tcp = 0.0.0.0:9125, likewise")
-    draft.say(
-        "changed", None, "--statsd.parse-*-tags", "listen.dialects: all of them, and graphite's, which it has not"
-    )
+    every = ["0.0.0.0:9125", "[::]:9125"]
+    draft.set("listen.udp", every)
+    draft.set("listen.tcp", every)
+    written = f"{' and '.join(every)}; its flags are not in this file"
+    draft.say("ok", None, "--statsd.listen-udp :9125", f"listen.udp = {written}")
+    draft.say("ok", None, "--statsd.listen-tcp :9125", f"listen.tcp = {written}")
+    set_dialects(draft, "influx", "librato", "signalfx")
     draft.say("changed", None, "names", "keep their dots, also in captures; they do not become underscores")
     draft.say("changed", None, "timers", "stay in milliseconds, as they are sent; they do not become seconds")
     draft.say("changed", None, "sets", "are taken; statsd_exporter refuses them")

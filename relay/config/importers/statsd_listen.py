@@ -65,7 +65,11 @@ def _address(reading: Reading, name: str, options: dict[str, Node], kind: str) -
     port_text = reading.text(f"{name}port", port, _PORT) if port else _PORT
     port_text = _PORT if port_text in ("", "0", "False") else port_text
     is_ipv6 = _is_true(options.get("address_ipv6"))
-    hosts = [_host(reading, f"{name}address", address)] if address else [_EVERY_IPV4, "::"][: 1 + is_ipv6]
+    hosts = (
+        [_host(reading, f"{name}address", address)]
+        if address
+        else [_EVERY_IPV4, "::"][: 1 + (is_ipv6 or kind == "tcp")]
+    )
     if is_ipv6 and hosts == [_LOOPBACK["localhost"]]:
         hosts = [_LOOPBACK["ip6-localhost"]]
     written = [join_address(host, port_text) for host in hosts]
@@ -76,18 +80,9 @@ def _address(reading: Reading, name: str, options: dict[str, Node], kind: str) -
         if node and not isinstance(node.value, Opaque):
             reading.say("ok", f"{name}{option}", node, f"listen.{kind} = {' and '.join(written)}")
     if not address:
-        _every_address(reading, name, kind, is_ipv6=is_ipv6)
+        reading.say("ok", f"{name}address", None, "every address, as it was")
     for option in options.keys() & {"socket", "socket_mod"}:
         reading.say("dropped", f"{name}{option}", options[option], "the reference uses it with ./servers/tcp alone")
-
-
-def _every_address(reading: Reading, name: str, kind: str, *, is_ipv6: bool) -> None:
-    if kind == "tcp" and not is_ipv6:
-        reading.say(
-            "changed", f"{name}address", None, 'every IPv4 address; add "[::]:PORT" to listen.tcp if senders use IPv6'
-        )
-    else:
-        reading.say("ok", f"{name}address", None, "every address, as it was")
 
 
 def _host(reading: Reading, name: str, node: Node) -> str:
