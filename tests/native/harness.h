@@ -55,18 +55,18 @@ static void check_finite(const entry *entry) {
 
 /* Reads the rows of the closing window; returns their samples. */
 static uint64_t read_closed(hotpath *self) {
-    closed closed;
+    closed *closed = hotpath_take_closed(self);
     uint64_t samples = 0;
-    if (!hotpath_take_closed(self, &closed)) abort();
-    for (size_t i = 0; i < closed.window.used; i++) {
-        const entry *entry = &closed.window.entries[i];
+    if (closed == NULL) abort();
+    for (size_t i = 0; i < closed->window.used; i++) {
+        const entry *entry = &closed->window.entries[i];
         samples += entry->cell->samples;
         check_finite(entry);
         if (entry->series->kind == TIMER && entry->cell->extra) sketch_quantile(entry->cell->extra, 0.95, 0, 1);
         if (entry->series->kind == SET && entry->cell->extra) distinct_cardinality(entry->cell->extra);
     }
-    if (samples != closed.samples) abort();
-    hotpath_discard(self, &closed);
+    if (samples != closed->samples) abort();
+    hotpath_discard(self, closed);
     return samples;
 }
 

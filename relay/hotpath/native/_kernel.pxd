@@ -194,7 +194,7 @@ cdef extern from "kernel/receive.h" nogil:
     bint hotpath_close_window(hotpath *self, int64_t next_start, bint folds)
     bint hotpath_abandon_names(hotpath *self)
     bint hotpath_settled(hotpath *self)
-    bint hotpath_take_closed(hotpath *self, closed *closed)
+    closed *hotpath_take_closed(hotpath *self)
     void hotpath_discard(hotpath *self, closed *closed)
     bint hotpath_forget(hotpath *self, const series_name *name)
     bint hotpath_restore(hotpath *self, const series_name *name, const record *record)

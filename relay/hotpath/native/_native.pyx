@@ -193,14 +193,17 @@ cdef object rollup_of(const series *whose, const cell *found, object owner):
 
 @cython.no_gc_clear
 cdef class _Closed:
-    """State: a window that has left the hot path; given back to it in the end, so it must not lose it before."""
+    """State: a window that has left the hot path; given back to it in the end, so it must not lose it before.
 
-    cdef closed window
+    It may end at any allocation of an object, also while this thread holds the hot path's lock: what ends it takes none.
+    """
+
+    cdef closed *window
     cdef NativeHotPath hotpath
 
     def __dealloc__(self):
-        if self.hotpath is not None and self.hotpath._self != NULL:
-            k.hotpath_discard(self.hotpath._self, &self.window)
+        if self.window != NULL and self.hotpath is not None and self.hotpath._self != NULL:
+            k.hotpath_discard(self.hotpath._self, self.window)
 
     cdef bint has_row(self, size_t index):
         """Say whether there is a row: an overflow cell that took nothing is none."""
@@ -483,10 +486,9 @@ cdef class NativeHotPath:
 
     def closed_window(self):
         cdef _Closed window = _Closed.__new__(_Closed)
-        cdef bint found
         with nogil:
-            found = k.hotpath_take_closed(self._self, &window.window)
-        if not found:
+            window.window = k.hotpath_take_closed(self._self)
+        if window.window == NULL:
             raise RuntimeError("no window is closing")
         window.hotpath = self
         return ClosedWindow(

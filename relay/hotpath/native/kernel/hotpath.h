@@ -79,6 +79,7 @@ typedef struct hotpath {
     gauge_row *idle;       /* those found that repeat */
     size_t idle_used;
     closed *discarded; /* read, and to be given back a little at a time */
+    closed *_Atomic returned; /* read, and not looked at yet */
     parser parser;
     marks marks;
     uint8_t *buffer; /* one datagram and its pad */
@@ -151,10 +152,11 @@ bool hotpath_abandon_names(hotpath *self);
 /* Says whether the closing window waits for nothing; looks at a part of the gauges each time, so ask until it does. */
 bool hotpath_settled(hotpath *self);
 
-/* Hands out the closing window; false if there is none. */
-bool hotpath_take_closed(hotpath *self, closed *closed);
+/* Hands out the closing window; NULL if there is none, or no memory to do so. */
+closed *hotpath_take_closed(hotpath *self);
 
-/* Gives it back: at once if it is small, else a part whenever naming is asked for its work. */
+/* Gives it back, from any thread and whoever holds the lock: it takes none, waits for nothing and needs no memory. A part of
+ * what was given back is freed whenever naming is asked for its work, and when the next window is handed out. */
 void hotpath_discard(hotpath *self, closed *closed);
 
 /* --- looking and restoring (windows.c) ------------------------------------------------------------------------------ */

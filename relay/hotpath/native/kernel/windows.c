@@ -81,8 +81,9 @@ bool settle_gauges(hotpath *self, size_t most) {
     return self->gauges_left == 0;
 }
 
-bool hotpath_take_closed(hotpath *self, closed *closed) {
-    *closed = (struct closed){0};
+closed *hotpath_take_closed(hotpath *self) {
+    closed *closed = calloc(1, sizeof *closed);
+    if (closed == NULL) return NULL;
     hotpath_lock(self);
     bool found = self->is_closing && self->closing_queue.waiting == 0;
     if (found) {
@@ -97,9 +98,12 @@ bool hotpath_take_closed(hotpath *self, closed *closed) {
         self->closing = (window){0};
         self->is_closing = false;
         queue_free(self, &self->closing_queue);
+        release_discarded(self, RELEASED_AT_ONCE);
     }
     hotpath_unlock(self);
-    return found;
+    if (found) return closed;
+    free(closed);
+    return NULL;
 }
 
 /* Gives back up to `most` entries; returns how many there were. */
@@ -116,7 +120,17 @@ static size_t release_entries(hotpath *self, closed *closed, size_t most) {
     return count;
 }
 
+/* Takes what came back since the last time. */
+static void collect_returned(hotpath *self) {
+    for (closed *next, *one = atomic_exchange(&self->returned, NULL); one != NULL; one = next) {
+        next = one->next;
+        one->next = self->discarded;
+        self->discarded = one;
+    }
+}
+
 void release_discarded(hotpath *self, size_t most) {
+    collect_returned(self);
     while (self->discarded != NULL) {
         size_t count = release_entries(self, self->discarded, most);
         if (count == most) return;
@@ -128,17 +142,8 @@ void release_discarded(hotpath *self, size_t most) {
 }
 
 void hotpath_discard(hotpath *self, closed *closed) {
-    hotpath_lock(self);
-    struct closed *kept = malloc(sizeof *kept);
-    if (kept == NULL) {
-        release_entries(self, closed, SIZE_MAX);
-    } else {
-        *kept = *closed;
-        kept->next = self->discarded;
-        self->discarded = kept;
-        release_discarded(self, RELEASED_AT_ONCE);
-    }
-    hotpath_unlock(self);
+    closed->next = atomic_load(&self->returned);
+    while (!atomic_compare_exchange_weak(&self->returned, &closed->next, closed)) {}
 }
 
 /* --- restoring and forgetting ------------------------------------------------------------------------------------- */

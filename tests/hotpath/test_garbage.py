@@ -1,0 +1,68 @@
+"""A closed window may be collected at any allocation, also where the hot path holds its lock."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import hotpath
+from tests.support.hotpath import NOW, START, close, make, name_all
+
+ROOT = Path(__file__).parents[2]
+LOOK = """
+import gc, sys
+from tests.support.hotpath import NOW, START, make, name_all
+
+LOOKS = {
+    "list_series": lambda hotpath: hotpath.list_series(0, 50),
+    "snapshot": lambda hotpath: list(hotpath.snapshot()),
+    "gauges": lambda hotpath: list(hotpath.gauges()),
+    "export_gauges": lambda hotpath: list(hotpath.export_gauges()),
+    "rejects": lambda hotpath: hotpath.rejects(),
+    "tapped": lambda hotpath: hotpath.tapped(),
+    "tally": lambda hotpath: hotpath.tally(),
+}
+look = LOOKS[sys.argv[1]]
+gc.disable()
+for number in range(1, 60):
+    hotpath = make("native")
+    hotpath.tap(b"*")
+    for window in (1, 2):
+        hotpath.feed(b"\\n".join([b"c%d:1|c\\ng%d:1|g\\nbad" % (n, n) for n in range(20)]), NOW)
+        name_all(hotpath)
+        if window == 1:
+            hotpath.close_window(START + 60)
+            cycle = [hotpath.closed_window()]
+            cycle.append(cycle)
+            del cycle
+    gc.set_threshold(gc.get_count()[0] + 3 * number)
+    gc.enable()
+    look(hotpath)
+    gc.disable()
+    gc.collect()
+print("looked")
+"""
+
+
+@pytest.mark.parametrize("look", ["list_series", "snapshot", "gauges", "export_gauges", "rejects", "tapped", "tally"])
+def test_a_window_that_is_collected_while_the_lock_is_held_waits_for_nothing(look):
+    """A process of its own: a thread that waits for the lock that it holds has the interpreter's, too."""
+    if hotpath.chosen != "native":
+        pytest.skip("there is one lock, and it is the native one's")
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK, look], cwd=ROOT, capture_output=True, text=True, timeout=40, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "looked\n"), done.stderr
+
+
+def test_what_a_collected_window_held_is_given_back():
+    hotpath = make(series_limit=100, series_per_metric=1000)
+    for window in range(1, 40):
+        hotpath.feed(b"\n".join(b"m%d.%d:1|c" % (window, n) for n in range(80)), NOW)
+        name_all(hotpath)
+        rows = close(hotpath, START + 60 * window)
+        assert sum(rollup.sum for rollup in rows.values()) == 80
+        assert not [metric for metric, *_ in rows if metric.startswith("overflow")]
