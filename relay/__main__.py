@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
+from relay.core_dumps import prevent_core_dumps
 from relay.descriptors import raise_limit
 from relay.listener.handover import are_inherited
 from relay.supervisor.plan import PLAN
@@ -19,6 +20,7 @@ def main() -> None:
     """Become what the command line and the environment say."""
     _open_standard_descriptors()
     raise_limit()
+    prevent_core_dumps()
     if sys.argv[1:2] != ["run"]:
         from relay.cli import main as command_line  # noqa: PLC0415 - see above
 

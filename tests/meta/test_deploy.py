@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from relay.cli import COMMANDS, cli
 from relay.config.environment import DEFAULTS, variables
@@ -43,6 +44,29 @@ def test_every_copied_path_exists_and_is_not_ignored():
             for source in shlex.split(rest)[:-1]:
                 assert (ROOT / source).exists()
                 assert f"!{source}" in ignore
+
+
+def test_the_image_is_made_of_what_has_a_digest_or_a_hash():
+    """Its packages are those that the project asks for, each one file by its hash; nothing else is installed."""
+    [base] = [rest.partition("=")[2] for word, rest in INSTRUCTIONS if word == "ARG"]
+    assert re.fullmatch(r"python:[\w.-]+@sha256:[0-9a-f]{64}", base)
+    assert {rest.split()[0] for word, rest in INSTRUCTIONS if word == "FROM"} == {"${BASE}"}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = {
+        "requirements.txt": [*project["project"]["dependencies"], *project["project"]["optional-dependencies"]["re2"]],
+        "requirements-build.txt": project["build-system"]["requires"],
+    }
+    for name, needed in wanted.items():
+        pins = re.split(r"^(?=\w)", re.sub(r"(?m)^#.*\n", "", (ROOT / "deploy" / name).read_text()), flags=re.MULTILINE)
+        pinned = {Requirement(pin.partition(" ")[0]).name: pin for pin in pins if pin}
+        assert all(re.search(r"==\S+ \\\n +--hash=sha256:[0-9a-f]{64}", pin) for pin in pinned.values())
+        for one_needed in map(Requirement, needed):
+            version = pinned[one_needed.name].partition("==")[2].split()[0]
+            assert version in one_needed.specifier, one_needed
+    steps = [part for word, rest in INSTRUCTIONS if word == "RUN" for part in rest.split("&&")]
+    installs = [step for step in steps if "pip install" in step]
+    assert installs
+    assert all("--require-hashes" in part or "--no-index" in part for part in installs)
 
 
 def test_every_file_of_the_kernel_is_built_and_in_the_source_distribution():

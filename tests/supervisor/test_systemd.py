@@ -49,6 +49,10 @@ def test_the_exposure_of_the_service_is_low(record_property):
     assert float(level) <= 2.0
 
 
+def test_the_service_leaves_no_core_dump():
+    assert "\nLimitCORE=0\n" in (UNITS / "statsd-relay.service").read_text()
+
+
 def test_the_units_are_well_formed(tmp_path):
     """With the program where this machine has it, and the type that this machine's systemd knows."""
     analyze = tool("systemd-analyze")
