@@ -189,9 +189,10 @@ class Supervisor:
         elif said[0].startswith(HOLD):
             self._in_force.hold(said[0].removeprefix(HOLD), socket.socket(fileno=descriptor))
         else:
-            plan = Plan.from_json(anonymous_file.read(descriptor))
+            text = anonymous_file.read(descriptor)
             os.close(descriptor)
-            self._accept(plan, is_rebinding=REBIND in said)
+            with suppress(ValueError):  # a worker of a release that makes other plans: what was accepted before stays
+                self._accept(Plan.from_json(text), is_rebinding=REBIND in said)
 
     def _tell_of_taken(self, held: Sequence[Held]) -> None:
         for one in held:

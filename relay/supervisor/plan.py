@@ -50,10 +50,17 @@ class Plan(NamedTuple):
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
-        """Read what `to_json` wrote."""
-        fields: dict[str, Any] = json.loads(text)
-        fields["wanted"] = Wanted.from_json(fields["wanted"])
-        return cls(**{name: value for name, value in fields.items() if name in cls._fields})
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: it is none, or that of a release that makes other plans.
+        """
+        try:
+            fields: dict[str, Any] = json.loads(text)
+            fields["wanted"] = Wanted.from_json(fields["wanted"])
+            return cls(**{name: value for name, value in fields.items() if name in cls._fields})
+        except (LookupError, TypeError, AttributeError) as error:
+            raise ValueError("no plan that this release can read") from error
 
 
 def own_environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -118,10 +118,15 @@ class Trial:
     def ended(self, status: int) -> Answer:
         """Return the answer of a child that has ended, with its status of waitpid(2)."""
         code = os.waitstatus_to_exitcode(status)
-        plan = anonymous_file.read(self._plan) if code == 0 else ""
+        text = anonymous_file.read(self._plan) if code == 0 else ""
         said = anonymous_file.read(self._said, most=_COMPLAINT_BYTES)
         self.close()
-        return Answer(Plan.from_json(plan) if plan else None, code, _brief(said, code))
+        if not text:
+            return Answer(None, code, _brief(said, code))
+        try:
+            return Answer(Plan.from_json(text), code, said)
+        except ValueError as error:
+            return Answer(None, code, f"the program has made {error}")
 
     def close(self) -> None:
         """Let go of what it was to write to."""

@@ -1,0 +1,172 @@
+"""Reloads in a running relay: after the edge of a window all of the file is in force, whatever was asked for before."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from relay.cli.plan import RunOptions
+from relay.cli.reloading import Reloader
+from relay.config.loading import Loaded, load
+from relay.delivery.transport import HttpTransport
+from relay.egress import pool_settings
+from relay.worker import Worker
+from tests.support.relay import environment
+
+if TYPE_CHECKING:
+    from relay.config.schema import Config
+
+EXAMPLES = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+class Relay:
+    """What a reload changes of a relay, whose edge comes when the test says so."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.status = SimpleNamespace(config=config, is_last_reload_successful=True, ready=lambda: (True, "listening"))
+        self.pool = self
+        self.closer = self
+        self.way = (None, None, pool_settings(config))
+        self._change = None
+
+    async def replace(self, *, cloud=None, transport=None, settings=None) -> None:
+        self.way = tuple(new or old for new, old in zip((cloud, transport, settings), self.way, strict=True))
+
+    def at_edge(self, change) -> None:
+        self._change = change
+
+    def begin(self, config, settings, *, rules, cloud, transport) -> None:
+        self.config = self.status.config = config
+        if self.way[1]:
+            self.way[1].is_closed = True  # as the pool does with the one it has used
+        self.way = (cloud, transport, pool_settings(config))
+
+    def edge(self) -> None:
+        change, self._change = self._change, None
+        if change:
+            change()
+
+
+class Counted(HttpTransport):
+    """A way out that knows whether it was closed."""
+
+    def __init__(self, made: list[Counted]) -> None:
+        super().__init__(timeout=1, connect_timeout=1, concurrency=1, ca_file="", proxy="")
+        self.is_closed = False
+        made.append(self)
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+
+@pytest.fixture
+def reloading(tmp_path, monkeypatch):
+    """`reloading()`: a relay, its Reloader, the path of its file, and every way out that was made."""
+    for name, value in environment("http://127.0.0.1:1", tmp_path, CONFIG_WATCH="false").items():
+        monkeypatch.setenv(name, value)
+    for name in ("TAGS", "WINDOW_SECONDS"):
+        monkeypatch.delenv(f"STATSD_RELAY_{name}")
+    path = tmp_path / "relay.toml"
+    made: list[Counted] = []
+    monkeypatch.setattr("relay.cli.reloading.make_transport", lambda _: Counted(made))
+    monkeypatch.setattr("relay.cli.reloading.configure_log", lambda _: None)
+
+    def begin():
+        path.write_text("")
+        made.clear()
+        loaded = on_disk(path)
+        relay = Relay(loaded.config)
+        return relay, Reloader(relay, Worker(), loaded, RunOptions()), path, made
+
+    return begin
+
+
+def on_disk(path) -> Loaded:
+    return load(path, os.environ)
+
+
+FILES = st.builds(
+    lambda *parts: "\n".join(filter(None, parts)),
+    st.sampled_from(["", "[limits]\nseries = 1000", "[limits]\nserie = 1", "[limits]\nseries = 2000"]),
+    st.sampled_from(
+        ["", *(f"[cloud]\n{key}" for key in ("requests_per_minute = 300", "timeout = 3", "spread = '0s'"))]
+    ),
+    st.sampled_from(["", "[tags]\nenv = 'a'", "[tags]\nenv = 'b'"]),
+    st.sampled_from(["", "[log]\nlevel = 'debug'", "[window]\nseconds = 7"]),
+)
+STEPS = st.lists(st.one_of(FILES, st.none()), min_size=1, max_size=8)
+"""A file that is reloaded, or the edge of a window."""
+
+
+@EXAMPLES
+@given(steps=STEPS)
+def test_after_the_edge_all_of_the_file_that_was_accepted_last_is_in_force(reloading, steps):
+    async def scenario():
+        relay, reloader, path, made = reloading()
+        accepted = relay.config
+        for step in steps:
+            if step is None:
+                relay.edge()
+                assert relay.config == accepted
+                continue
+            path.write_text(step)
+            await reloader._reload()
+            if relay.status.is_last_reload_successful:
+                accepted = on_disk(path).config
+            assert relay.config.log == accepted.log, "what may change at once has changed"
+        relay.edge()
+        assert relay.config == relay.status.config == accepted
+        assert relay.way[2] == pool_settings(accepted), "the senders work by it, too"
+        await reloader.close()
+        left = [transport for transport in made if not transport.is_closed]
+        assert [transport for transport in left if transport is not relay.way[1]] == [], "what was overtaken is closed"
+
+    asyncio.run(scenario())
+
+
+async def test_a_window_that_begins_while_the_file_is_read_changes_what_it_is_judged_against(reloading):
+    relay, reloader, path, _ = reloading()
+    path.write_text("[limits]\nseries = 1000\n")
+    await reloader._reload()
+    path.write_text("[limits]\nseries = 1000\n[tags]\nenv = 'a'\n")
+    read, seen = reloader._read, []
+
+    def slowly():
+        prepared = read()
+        seen.append(prepared.changes.at_edge)
+        if len(seen) == 1:
+            relay.edge()
+        return prepared
+
+    reloader._read = slowly
+    await reloader._reload()
+    assert seen == [["tags", "limits.series"], ["tags"]]
+
+
+async def test_credentials_that_are_renewed_come_from_where_the_new_file_says(reloading, tmp_path):
+    relay, reloader, path, _ = reloading()
+    key = tmp_path / "key"
+    key.write_text("one")
+    key.chmod(0o600)
+    path.write_text(f"[cloud]\naccess_key = 'a'\nsecret_key_file = '{key}'\nregion = 'cn-south-1'\n")
+    await reloader._reload()
+    cloud = relay.way[0]
+    assert cloud.renew() is False
+    key.write_text("two")
+    assert cloud.renew() is True
+
+
+async def test_what_comes_while_the_window_is_handed_over_is_for_the_next_worker(reloading):
+    relay, reloader, path, _ = reloading()
+    path.write_text("[limits]\nseries = 1000\n")
+    reloader.stop()
+    assert await reloader._reload() is False
+    relay.edge()
+    assert relay.config.limits.series != 1000

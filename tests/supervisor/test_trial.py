@@ -1,0 +1,102 @@
+"""A trial: the program on disk, by exec, and what it answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from relay.listener.handover import TEXT
+from relay.listener.sockets import Wanted
+from relay.supervisor.plan import PLAN, THOROUGH, Plan
+from relay.supervisor.trial import Answer, RefusedError, Trial, judge
+
+MADE = Plan(wanted=Wanted(udp=[], receive_buffer=1), steady=1, state="/state", is_text=False, level="info", ingest="{}")
+ANSWERING = """
+import json, os, sys
+from relay.listener.handover import take_text
+given = sorted(name for name in os.environ if name.startswith("RELAY_"))
+plan = json.loads(sys.argv[1]) | {"text": take_text(os.environ), "ingest": json.dumps(given), "later": 1}
+os.write(int(os.environ["RELAY_PLAN"]), json.dumps(plan).encode())
+"""
+
+
+@pytest.fixture
+def program(monkeypatch):
+    """`program(code)`: what this program is on disk."""
+
+    def become(code: str, *arguments: str) -> None:
+        monkeypatch.setattr(sys, "orig_argv", [sys.executable, "-c", code, *arguments])
+
+    return become
+
+
+@pytest.mark.parametrize("text", [None, "", "# ünïcode\n" * 50_000])
+def test_a_plan_comes_back_with_the_text_that_was_given(program, text):
+    program(ANSWERING, MADE.to_json())
+    answer = Trial(os.environ, text=text).wait()
+    assert (answer.plan.text, answer.plan.state, answer.code) == (text, "/state", 0)
+    given = {PLAN, THOROUGH} | ({TEXT} if text is not None else set())
+    assert set(json.loads(answer.plan.ingest)) == given
+    assert judge(answer, state="/state") is answer.plan
+
+
+def test_a_first_start_imports_what_it_needs_and_speaks_to_the_terminal(program, capfd):
+    program(ANSWERING + "sys.stderr.write('to the terminal')", MADE.to_json())
+    answer = Trial(os.environ, is_first=True).wait()
+    assert json.loads(answer.plan.ingest) == [PLAN]
+    assert (answer.complaint, capfd.readouterr().err) == ("", "to the terminal")
+
+
+@pytest.mark.parametrize(
+    ("code", "complaint"),
+    [
+        ("raise SystemExit('why not')", "why not"),
+        ("import nowhere.at.all", "the program does not start: ModuleNotFoundError: No module named 'nowhere'"),
+        ("raise SystemExit(3)", "the program has made no plan: exit code 3"),
+        ("pass", "the program has made no plan: exit code 0"),
+        ("import sys; sys.stderr.write('x' * 1_000_000); raise SystemExit(3)", "xxx"),
+        ("import os; os.write(int(os.environ['RELAY_PLAN']), b'{}' ); raise SystemExit(3)", "exit code 3"),
+    ],
+)
+def test_without_a_plan_there_is_a_reason(program, code, complaint):
+    program(code)
+    answer = Trial(os.environ).wait()
+    assert answer.plan is None
+    assert complaint in answer.complaint
+    assert len(answer.complaint) < 20_000
+    with pytest.raises(RefusedError):
+        judge(answer, state="/state")
+
+
+@pytest.mark.parametrize("answered", ["{}", "[]", "nonsense", '{"wanted": {}}'])
+def test_an_answer_that_is_no_plan_is_a_reason_too(program, answered):
+    program("import os, sys; os.write(int(os.environ['RELAY_PLAN']), sys.argv[1].encode())", answered)
+    answer = Trial(os.environ).wait()
+    assert answer.plan is None
+    assert answer.complaint.startswith("the program has made ")
+
+
+def test_one_that_never_answers_is_ended(program):
+    program("import time; time.sleep(600)")
+    trial = Trial(os.environ)
+    trial.ends = 0
+    assert "took more than" in trial.wait().complaint
+
+
+def test_an_interpreter_that_has_gone_is_an_error(program, monkeypatch):
+    program("pass")
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    before = len([*Path("/proc/self/fd").iterdir()])
+    with pytest.raises(FileNotFoundError):
+        Trial(os.environ)
+    assert len([*Path("/proc/self/fd").iterdir()]) == before
+
+
+@pytest.mark.parametrize(("state", "reason"), [("", "without a state directory"), ("/other", r"old \[spool\] path")])
+def test_a_plan_under_which_the_window_would_be_lost_is_refused(state, reason):
+    with pytest.raises(RefusedError, match=reason):
+        judge(Answer(MADE._replace(state=state), 0, ""), state="/state")
