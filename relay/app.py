@@ -123,7 +123,7 @@ class Relay:
             self.status = self._make_status()
             self.watch = KernelWatch(self.listeners, loss_log=self.loss_log, clock=self._clock)
             self.explosions = ExplosionWatch(self.hotpath, warner=self.loss_log, clock=self._clock)
-            self.admin = await self._open_admin() if self.config.admin.listen else None
+            self.admin = await self._open_admin() if self.config.admin.addresses() else None
         except BaseException:
             await self._closing.aclose()
             raise

@@ -173,4 +173,4 @@ def wanted_sockets(config: Config, *, take_over: bool = False) -> Wanted:
 
 def admin_addresses(config: Config) -> list[Address]:
     """Return where the admin port is."""
-    return [Address(*parse_address(config.admin.listen))] if config.admin.listen else []
+    return _addresses(config.admin.addresses())

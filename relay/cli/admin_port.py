@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import http.client
-from contextlib import closing
+import socket
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Final
 
-from relay.config.addresses import parse_place, where_to_ask
+from relay.config.addresses import join_address, parse_place, where_to_ask
 from relay.errors import ExitCode, Problem, RelayError, reason_of
 
 if TYPE_CHECKING:
@@ -20,13 +21,15 @@ _TIMEOUT: Final = 3.0
 
 
 def parse_admin(listen: str) -> Address:
-    """Read HOST:PORT on which a relay listens; one that listens everywhere is asked on loopback.
+    """Read each HOST:PORT on which a relay listens; return the first that answers.
+
+    One that listens everywhere is asked on loopback. If none answers it is the first.
 
     Raises:
         ValueError: with the rule.
     """
-    host, port = parse_place(listen)
-    return where_to_ask(host), port
+    places = [parse_place(text.strip()) for text in listen.split(",")]
+    return _answering([(where_to_ask(host), port) for host, port in places])
 
 
 def find_admin(admin: Admin, *, fix: str) -> Address:
@@ -35,9 +38,18 @@ def find_admin(admin: Admin, *, fix: str) -> Address:
     Raises:
         RelayError: RLY101, it has no admin port.
     """
-    if not admin.listen:
+    addresses = admin.addresses()
+    if not addresses:
         raise unreachable('[admin] listen is "": this relay has no admin port', fix)
-    return parse_admin(admin.listen)
+    return parse_admin(",".join(addresses))
+
+
+def _answering(addresses: list[Address]) -> Address:
+    """Return the first on which something listens: a machine without IPv6 has only some of them."""
+    for address in addresses if len(addresses) > 1 else ():
+        with suppress(OSError), socket.create_connection(address, timeout=_TIMEOUT):
+            return address
+    return addresses[0]
 
 
 def ask(address: Address, path: str, *, post: bytes | None = None, most: int = 1000, fix: str) -> tuple[int, str]:
@@ -61,7 +73,7 @@ def ask(address: Address, path: str, *, post: bytes | None = None, most: int = 1
             answer = connection.getresponse()
             return answer.status, answer.read(most).decode("utf-8", "replace").strip()
     except (OSError, http.client.HTTPException) as error:
-        raise unreachable(f"no relay answers on {host}:{port}: {reason_of(error)}", fix) from error
+        raise unreachable(f"no relay answers on {join_address(host, port)}: {reason_of(error)}", fix) from error
 
 
 def unreachable(message: str, fix: str) -> RelayError:

@@ -9,6 +9,7 @@ import msgspec
 from relay.cli.admin_port import ask, find_admin, unreachable
 from relay.cli.walk_text import pattern
 from relay.cli.wording import plural
+from relay.config.addresses import join_address
 from relay.hotpath.explain import escape
 
 if TYPE_CHECKING:
@@ -55,11 +56,11 @@ def fetch_table(admin: Admin) -> Table:
     address = find_admin(admin, fix="give it one, and restart")
     status, body = ask(address, "/api/v1/rules", most=_BYTES_MOST, fix=_FIX)
     if status != 200:
-        raise unreachable(f"{admin.listen} answers {status}: {escape(body.encode())[:200]}", _FIX)
+        raise unreachable(f"{join_address(*address)} answers {status}: {escape(body.encode())[:200]}", _FIX)
     try:
         table = msgspec.json.decode(body, type=Table)
     except msgspec.MsgspecError as error:
-        raise unreachable(f"what answers on {admin.listen} is no relay: {error}", _FIX) from error
+        raise unreachable(f"what answers on {join_address(*address)} is no relay: {error}", _FIX) from error
     return table
 
 

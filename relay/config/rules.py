@@ -65,7 +65,7 @@ def _unix_mode(config: Config) -> str:
 
 
 def _admin(config: Config) -> str:
-    return _addresses([config.admin.listen]) if config.admin.listen else ""
+    return _addresses(config.admin.addresses())
 
 
 def _hosts(config: Config) -> str:

@@ -253,10 +253,17 @@ class Spool(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Admin(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The port for people and probes."""
 
-    listen: Annotated[str, help_("HOST:PORT of health and metrics; empty: no admin port")] = "127.0.0.1:8126"
+    listen: Annotated[
+        str | list[str], help_("ADDRESS:PORT of health and metrics, or a list of them; empty: no admin port")
+    ] = "127.0.0.1:8126"
     hosts: Annotated[
         list[str], help_("host names, besides loopback, by which a request may ask for names, lines and settings")
     ] = field(default_factory=list)
+
+    def addresses(self) -> list[str]:
+        """Return every ADDRESS:PORT; in a text there may be commas between them, as in a variable."""
+        texts = self.listen.split(",") if isinstance(self.listen, str) else self.listen
+        return [text.strip() for text in texts if text.strip()]
 
 
 class Telemetry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

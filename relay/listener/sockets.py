@@ -115,7 +115,7 @@ def open_sockets(wanted: Wanted, held: Iterable[Held] = ()) -> list[Held]:
         # UDP last: if another cannot be opened, nothing was taken from the daemon that is being replaced.
         for kind, address in sorted(addresses, key=lambda one: one[0] == UDP):
             kept = [one for one in known if (one.kind, one.address) == (kind, address)]
-            fresh = [] if kept else _open(wanted, kind, address)
+            fresh = [] if kept else _open(wanted, kind, address, known)
             for file in filter(None, (one.file for one in kept)):
                 file.chmod(wanted.unix_mode)
             opened += fresh
@@ -133,11 +133,14 @@ def wanted_addresses(wanted: Wanted) -> list[tuple[str, Address | UnixPath]]:
     return [*network, *((path.kind, path) for path in wanted.unix)]
 
 
-def _open(wanted: Wanted, kind: str, address: Address | UnixPath) -> list[Held]:
+def _open(wanted: Wanted, kind: str, address: Address | UnixPath, known: Iterable[Held]) -> list[Held]:
     if isinstance(address, UnixPath):
         return [open_unix(address, mode=wanted.unix_mode)]
-    if kind != UDP:
-        return open_tcp_if_there(address, kind=kind, waits=kind == ADMIN and wanted.take_over)
+    if kind == ADMIN:  # 0.0.0.0 beside 127.0.0.1, which is to be closed; what waits in a socket of lines would be lost
+        beside = [one.socket for one in known if one.kind == ADMIN and one.socket.getsockname()[1] == address.port]
+        return open_tcp_if_there(address, kind=kind, waits=wanted.take_over, beside=beside)
+    if kind == TCP:
+        return open_tcp_if_there(address)
     return open_udp(address, receive_buffer=wanted.receive_buffer, readers=wanted.readers, take_over=wanted.take_over)
 
 
@@ -205,8 +208,8 @@ def bind_udp(
     return sock
 
 
-def open_tcp(address: Address, *, kind: str = TCP) -> Held:
-    """Bind a TCP address and listen; `kind` is `TCP` or `ADMIN`.
+def open_tcp(address: Address, *, kind: str = TCP, beside: Iterable[socket.socket] = ()) -> Held:
+    """Bind a TCP address and listen; `kind` is `TCP` or `ADMIN`, `beside` as in tcp.py.
 
     Raises:
         RelayError: RLY101, it cannot be bound.
@@ -214,19 +217,21 @@ def open_tcp(address: Address, *, kind: str = TCP) -> Held:
     from relay.listener.tcp import bind_tcp  # noqa: PLC0415 - only who has such sockets pays for it
 
     try:
-        return Held(kind, bind_tcp(address.host, address.port), address)
+        return Held(kind, bind_tcp(address.host, address.port, beside=beside), address)
     except OSError as error:
         raise _explain(error, kind, address) from error
 
 
-def open_tcp_if_there(address: Address, *, kind: str = TCP, waits: bool = False) -> list[Held]:
+def open_tcp_if_there(
+    address: Address, *, kind: str = TCP, waits: bool = False, beside: Iterable[socket.socket] = ()
+) -> list[Held]:
     """Do the same; an optional address that does not exist gives none, nor, with `waits`, one that is in use.
 
     Raises:
         RelayError: RLY101, it cannot be bound.
     """
     try:
-        return [open_tcp(address, kind=kind)]
+        return [open_tcp(address, kind=kind, beside=beside)]
     except RelayError as error:
         number = error.__cause__.errno if isinstance(error.__cause__, OSError) else None
         if (waits and number == errno.EADDRINUSE) or (address.optional and number in _ABSENT):

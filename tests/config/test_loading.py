@@ -402,3 +402,36 @@ def test_what_no_header_and_no_path_can_hold_is_refused_in_the_file(key, value, 
 def test_a_proxy_that_is_no_url_is_refused(proxy, tmp_path):
     [problem] = problems(tmp_path, f'[cloud]\nproxy = "{proxy}"\n')
     assert "cloud.proxy must be a URL" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "addresses"),
+    [
+        ('[admin]\nlisten = "127.0.0.1:1"', {}, ["127.0.0.1:1"]),
+        ('[admin]\nlisten = ["0.0.0.0:1", "[::]:1"]', {}, ["0.0.0.0:1", "[::]:1"]),
+        ('[admin]\nlisten = ""', {}, []),
+        ("[admin]\nlisten = []", {}, []),
+        ("", {"STATSD_RELAY_ADMIN_LISTEN": "0.0.0.0:1, [::]:1"}, ["0.0.0.0:1", "[::]:1"]),
+        ("", {"STATSD_RELAY_DEFAULT_ADMIN_LISTEN": "0.0.0.0:1,[::]:1"}, ["0.0.0.0:1", "[::]:1"]),
+    ],
+)
+def test_the_admin_port_may_have_several_addresses(text, environ, addresses, tmp_path):
+    path = tmp_path / "relay.toml"
+    path.write_text(text)
+    assert load(path, environ).config.admin.addresses() == addresses
+
+
+@pytest.mark.parametrize(
+    ("value", "rule"),
+    [
+        ('["127.0.0.1:1", "x"]', 'admin.listen entry "x" must be ADDRESS:PORT'),
+        ("8126", "admin.listen must be a text in quotes or a list, not a whole number"),
+        ("[8126]", "admin.listen"),
+    ],
+)
+def test_a_wrong_address_of_the_admin_port_is_named(value, rule, tmp_path):
+    path = tmp_path / "relay.toml"
+    path.write_text(f"[admin]\nlisten = {value}\n")
+    with pytest.raises(ConfigError) as caught:
+        load(path, {})
+    assert rule in str(caught.value)

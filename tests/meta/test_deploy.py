@@ -88,7 +88,7 @@ def test_ports_and_variables_agree_with_the_code():
     assert {name.replace("_DEFAULT_", "_") for name in settings} <= variables().keys()
     assert all(name.startswith(DEFAULTS) for name in settings), "a mounted file is above them"
     config = load(None, settings).config
-    udp, admin = config.listen.udp[0].rpartition(":")[2], config.admin.listen.rpartition(":")[2]
+    udp, admin = config.listen.udp[0].rpartition(":")[2], config.admin.addresses()[0].rpartition(":")[2]
     assert one("EXPOSE").split() == [f"{udp}/udp", f"{admin}/tcp"]
     health = json.loads(one("HEALTHCHECK").partition("CMD ")[2])
     assert health[0] == "statsd-relay"
