@@ -7,6 +7,7 @@ containers take, and no container that the kind does not have. kernel/record.c h
 
 from __future__ import annotations
 
+from itertools import chain
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Final
 
@@ -150,7 +151,9 @@ def _is_name(record: RollupRecord | GaugeRecord) -> bool:
 
 
 def _are_samples(samples: list[tuple[float, float]]) -> bool:
-    return len(samples) <= limits.EXACT_MOST and all(isfinite(value) and 0 < weight < inf for value, weight in samples)
+    if len(samples) > limits.EXACT_MOST or not all(map(isfinite, chain.from_iterable(samples))):
+        return False
+    return all(weight > 0 for _, weight in samples)
 
 
 def _are_bins(weights: Mapping[int, float]) -> bool:

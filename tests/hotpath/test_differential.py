@@ -127,6 +127,34 @@ def test_the_same_bytes_mean_the_same(datagrams, named_every, gauge_deltas, seri
     assert_same_rows(close(native), close(python))
 
 
+minutes = st.tuples(st.lists(grammar | several.map(b"g:%b".__mod__), max_size=6).map(b"\n".join), st.integers(0, 2))
+
+
+@given(st.lists(minutes, min_size=1, max_size=6), st.booleans())
+def test_windows_with_times_and_deltas_are_alike(minutes, gauge_deltas):
+    """Named before the next datagram, before the edge, or only as the window closes; idle gauges repeat."""
+    pair = both(gauge_deltas=gauge_deltas, series_limit=40)
+    closed = 0
+    for number, (datagram, named) in enumerate(minutes):
+        now = NOW + 7 * number
+        for hotpath in pair:
+            hotpath.feed(datagram, now)
+            if named:
+                name_all(hotpath)
+            hotpath.feed(datagram, now + 1)
+            if named > 1:
+                name_all(hotpath)
+        rows = [close(hotpath, START + 60 * (number + 1)) for hotpath in pair]
+        assert_same_rows(*rows)
+        closed += sum(rollup.samples for rollup in rows[0].values())
+        for hotpath in pair:
+            assert imbalance(hotpath, closed) == 0
+            assert_no_count_wrapped(hotpath.tally())
+        native, python = (dataclasses.replace(hotpath.tally(), aliases=0) for hotpath in pair)
+        assert native == python
+        assert [dict(part) for part in pair[0].gauges()] == [dict(part) for part in pair[1].gauges()]
+
+
 def assert_no_count_wrapped(tally) -> None:
     counts = [value for value in dataclasses.astuple(tally) if isinstance(value, int)]
     assert all(0 <= count < 10**6 for count in [*counts, *tally.rejected.values(), *tally.samples_dropped.values()])

@@ -85,6 +85,20 @@ def test_a_gauge_with_a_time_is_taken_unless_a_newer_value_is_known(lines, expec
     assert imbalance(hotpath, closed=hotpath.tally().samples_accepted - late_gauge) == 0
 
 
+def test_rows_that_are_still_read_are_no_base_of_what_came_after_them():
+    hotpath, held = make(), []
+    for minute in range(1, 4):
+        feed(hotpath, b"g:%d|g" % minute, named=False)
+        hotpath.close_window(START + 60 * minute)
+        name_all(hotpath)
+        held.append(hotpath.closed_window())
+        assert value(hotpath) == minute
+    hotpath.forget([series for part in hotpath.gauges() for series, _ in part])
+    feed(hotpath, b"g:+1|g")
+    assert value(hotpath) == 1
+    assert [[rollup.last for _, rollup in window.rows] for window in held] == [[1], [2], [3]]
+
+
 @pytest.mark.parametrize("named", [True, False], ids=["seen before", "named at the close"])
 def test_who_sends_the_last_minutes_gauges_each_minute_has_them(named):
     hotpath = make()

@@ -65,6 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 1) return 0;
     hotpath *self = make_hotpath(limits[data[0] & 3], memories[data[0] >> 2 & 3]);
     if (data[0] & 16) self->scan = scan_portable;
+    self->parser.gauge_deltas = !(data[0] & 32);
     play(self, data + 1, size - 1);
     hotpath_free(self);
     return 0;

@@ -105,7 +105,7 @@ cdef extern from "kernel/receive.h" nogil:
         gauge **gauges
         size_t gauges_used
         budget memory
-    double gauge_base(const series *series)
+    double gauge_base(const series *series, const window *window)
     double gauge_known_at(const series *series, const window *window)
     cell *series_cell(const series *series, const window *window)
     size_t window_series(const registry *registry, const window *window)

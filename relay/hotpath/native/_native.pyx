@@ -526,7 +526,7 @@ cdef class NativeHotPath:
         try:
             for index in range(first, min(first + <size_t>partial.RECORDS_PER_FRAME, self._self.registry.gauges_used)):
                 found = self._self.registry.gauges[index]
-                named, value, updated = series_of(found.series), k.gauge_base(found.series), found.updated
+                named, value, updated = series_of(found.series), k.gauge_base(found.series, &self._self.open), found.updated
                 at = k.gauge_known_at(found.series, &self._self.open)
                 current = k.series_cell(found.series, &self._self.open)
                 if current != NULL and current.samples:

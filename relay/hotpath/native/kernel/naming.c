@@ -206,8 +206,8 @@ static void settle_gauge(hotpath *self, provisional *waiting, double base) {
     waiting->cell->last_at = last_at;
 }
 
-static void join_gauge(hotpath *self, provisional *waiting, const series *series, cell *cell) {
-    settle_gauge(self, waiting, cell->samples ? cell->last : gauge_base(series));
+static void join_gauge(hotpath *self, provisional *waiting, const series *series, const window *window, cell *cell) {
+    settle_gauge(self, waiting, cell->samples ? cell->last : gauge_base(series, window));
     cell_merge(cell, waiting->cell, GAUGE, &self->registry.memory);
 }
 
@@ -251,7 +251,7 @@ static void join(hotpath *self, provisional *waiting, series *wanted, window *wi
     counts->late += waiting->late;
     counts->overflow += overflows ? samples : 0;
     *(window == &self->open ? &counts->open : &counts->closing) += samples;
-    if (placed->kind == GAUGE) join_gauge(self, waiting, placed, cell);
+    if (placed->kind == GAUGE) join_gauge(self, waiting, placed, window, cell);
     else cell_merge(cell, waiting->cell, (enum kind)placed->kind, &self->registry.memory);
 }
 

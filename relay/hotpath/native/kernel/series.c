@@ -104,17 +104,24 @@ void series_set_overflow(registry *registry, series *series, struct series *over
 
 /* --- gauges ------------------------------------------------------------------------------------------------------- */
 
-double gauge_base(const series *series) {
-    if (series->prev != NULL && series->prev->samples > 0) return series->prev->last;
+/* Returns the cell of the window before, if it has samples: until that window is handed out, the base does not know them. */
+static const cell *cell_before(const series *series, const window *window) {
+    const cell *before = NULL;
+    if (series->window + 1 == window->number) before = series->cell;
+    else if (series->prev_window + 1 == window->number) before = series->prev;
+    return before != NULL && before->samples > 0 ? before : NULL;
+}
+
+double gauge_base(const series *series, const window *window) {
+    const cell *before = cell_before(series, window);
+    if (before != NULL) return before->last;
     return series->gauge != NULL ? series->gauge->base : 0.0;
 }
 
 double gauge_known_at(const series *series, const window *window) {
     const cell *own = series_cell(series, window);
-    if (own != NULL && own->samples > 0) return own->last_at;
-    const cell *cell = series->cell, *prev = series->prev; /* of earlier windows? */
-    if (cell != NULL && cell->samples > 0 && series->window < window->number) return cell->last_at;
-    if (prev != NULL && prev->samples > 0 && series->prev_window < window->number) return prev->last_at;
+    if (own == NULL || own->samples == 0) own = cell_before(series, window);
+    if (own != NULL) return own->last_at;
     return series->gauge != NULL && series->gauge->known ? series->gauge->at : -INFINITY;
 }
 
@@ -193,7 +200,7 @@ static cell *make_cell(registry *registry, window *window, series *series) {
     }
     attach(series, window, made);
     if (series->kind == GAUGE) {
-        made->last = gauge_base(series); /* where deltas stand */
+        made->last = gauge_base(series, window); /* where deltas stand */
         window->active_gauges++;
     }
     window->entries[window->used++] = (entry){series, made, 0};

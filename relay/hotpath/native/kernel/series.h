@@ -95,8 +95,8 @@ static inline cell *series_cell(const series *series, const window *window) {
  * NULL: there is no memory, not even for that. */
 series *series_place(registry *registry, window *window, series *wanted, cell **cell);
 
-/* Returns the value on which a gauge's next delta stands, before its first sample of the open window. */
-double gauge_base(const series *series);
+/* Returns the value on which a gauge's next delta stands, before its first sample of a window. */
+double gauge_base(const series *series, const window *window);
 
 /* Returns the time of a gauge's newest value that a sample of this window can find; -INFINITY: there is none. */
 double gauge_known_at(const series *series, const window *window);

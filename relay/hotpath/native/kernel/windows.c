@@ -62,8 +62,9 @@ static void begin_gauges(hotpath *self) {
     self->idle_used = 0;
 }
 
-/* Those idle repeat; those whose time is over are forgotten when room is needed. Gauges that come meanwhile lie behind
- * the ones to look at, and what leaves its place to the last one was looked at or is gone: none is left out. */
+/* Those idle repeat; those whose time is over are forgotten when room is needed, and at once those of which no sample was
+ * kept. Gauges that come meanwhile lie behind the ones to look at, and what leaves its place to the last one was looked at
+ * or is gone: none is left out. */
 bool settle_gauges(hotpath *self, size_t most) {
     if (!self->is_closing) return true;
     if (!self->gauges_begun) begin_gauges(self);
@@ -74,7 +75,7 @@ bool settle_gauges(hotpath *self, size_t most) {
         if (note_base(self, gauge)) continue;
         if (repeats(self, gauge, self->closing.start)) {
             if (self->idle != NULL) add_idle_row(self, gauge);
-        } else if (crowded && series_cell(gauge->series, &self->open) == NULL) {
+        } else if ((crowded || !gauge->known) && series_cell(gauge->series, &self->open) == NULL) {
             gauge_free(&self->registry, gauge);
         }
     }
@@ -201,8 +202,17 @@ static void forget_entry(hotpath *self, const series *series) {
     entry_remove(&self->registry, &self->open, index);
 }
 
+/* Rows of a window that was handed out outlive what is forgotten, but are no base any more. */
+static void forget_handed_out(const hotpath *self, series *series) {
+    const cell *open = series_cell(series, &self->open);
+    const cell *closing = self->is_closing ? series_cell(series, &self->closing) : NULL;
+    if (series->cell != open && series->cell != closing) series->cell = NULL;
+    if (series->prev != open && series->prev != closing) series->prev = NULL;
+}
+
 /* Everything that is kept of a series goes here. */
 static bool forget_series(hotpath *self, series *series) {
+    forget_handed_out(self, series);
     bool has_cell = series_cell(series, &self->open) != NULL, has_base = series->gauge != NULL;
     if (has_cell) forget_entry(self, series);
     if (has_base) gauge_free(&self->registry, series->gauge);
