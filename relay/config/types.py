@@ -80,13 +80,17 @@ class Secret(str):
         return "".join(self)
 
 
-_USERINFO: Final = re.compile(r"//.+@")
-"""With all that may be a part of it: a password may have a slash or an @ itself."""
-
-
 def mask_urls(text: str) -> str:
-    """Return a text without the user and password of any URL in it."""
-    return _USERINFO.sub("//***@", text)
+    """Return a text without the user and password of any URL in it.
+
+    A password may have a slash or an @ itself: of each line all between the first `//` and the last `@` goes.
+    """
+    return "\n".join(map(_without_userinfo, text.split("\n"))) if "//" in text else text
+
+
+def _without_userinfo(line: str) -> str:
+    start, end = line.find("//"), line.rfind("@")
+    return f"{line[:start]}//***{line[end:]}" if 0 <= start < end - 2 else line
 
 
 _DURATIONS: Final = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))

@@ -115,6 +115,43 @@ def test_tags_in_names_are_read_where_the_daemon_reads_them(format_, inline):
     assert set(found["listen.dialects"]) == {"statsd", "dogstatsd"} | inline
 
 
+@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize("value", ["", []])
+def test_an_option_with_nothing_in_it_has_a_line_too(format_, value):
+    known = {"statsd": "port", "statsd_exporter": "mappings", "gostatsd": "namespace", "datadog": "dogstatsd_port"}
+    inner = statsd_exporter.MAPPING.keys() | gostatsd_filters.OPTIONS.keys() | datadog_profiles.MAPPING.keys()
+    for name in OPTIONS[format_].keys() - inner - {"mappings"}:
+        draft = of_text(json.dumps({known[format_]: None} | whole([name]) | nested(name, value)), format_)
+        assert any(entry.what.startswith(name) and entry.line for entry in draft.entries), name
+
+
+def nested(name: str, value: object) -> dict:
+    table, _, inner = name.rpartition(".")
+    return {table: {inner: value}} if table else {name: value}
+
+
+def test_a_percentile_that_is_no_number_is_work_for_a_person():
+    for text, format_ in (
+        ("{ percentThreshold: [90, 'x'] }", "statsd"),
+        ("percent-threshold = ['90', 'x']", "gostatsd"),
+        ("histogram_percentiles: ['0.9', 'x']", "datadog"),
+        ("defaults: {summary_options: {quantiles: [{quantile: 0.9}, {quantile: 9}]}}", "statsd_exporter"),
+    ):
+        assert of_text(text, format_).needs_person == 1
+
+
+def test_a_buffer_in_a_variable_is_read():
+    assert settings(of_text("DD_DOGSTATSD_SO_RCVBUF=4194304\n"))["listen.receive_buffer"] == "4194304"
+
+
+def test_texts_of_one_piece_take_no_longer_than_their_size():
+    for piece in ("\n", "api_", "//", "token", "a=", "- ", "x = 1\n"):
+        began = time.process_time()
+        with suppress(ConfigError):
+            of_text(f"port: {piece * 30_000}x\n")
+        assert time.process_time() - began < 10
+
+
 def test_digits_without_an_end_are_no_duration_and_take_no_time():
     began = time.process_time()
     draft = of_text("defaults: {ttl: " + "9" * 100_000 + "}\nmappings: [{match: a.*, name: a}]\n")

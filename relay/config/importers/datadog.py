@@ -25,6 +25,7 @@ _EVERY: Final = ("0.0.0.0", "::")  # noqa: S104 - as the agent does when it is a
 _LOOPBACK: Final = "127.0.0.1"
 _BOTH: Final = {"localhost": (_LOOPBACK, "::1"), _LOOPBACK: (_LOOPBACK, "::1")}
 _SOCKETS: Final = {"dogstatsd_socket": "dgram", "dogstatsd_stream_socket": "datadog"}
+_DIGITS_MOST: Final = 12
 _LEVELS: Final = {
     "trace": "debug", "debug": "debug", "info": "info", "warn": "warning", "warning": "warning", "error": "error",
     "critical": "error",
@@ -91,6 +92,9 @@ def _percentiles(reading: Reading) -> None:
     given = texts(node) if node else ["0.95"]
     values = [round(float(text) * 100, 6) for text in given if text.replace(".", "", 1).isdecimal()]
     became = set_percentiles(reading.draft, values, node)
+    if len(values) < len(given):
+        reading.say("by hand", "histogram_percentiles", node, f"{became}: not every one of them is a number")
+        return
     reading.say("ok", "histogram_percentiles" if node else "histogram_percentiles 0.95", node, became)
 
 
@@ -135,11 +139,12 @@ def _aggregates(reading: Reading, name: str, node: Node) -> None:
 
 
 def _buffer(reading: Reading, name: str, node: Node) -> None:
-    if isinstance(node.value, int) and node.value > 0:
-        reading.draft.set("listen.receive_buffer", node.value, node)
-        reading.say("ok", name, node, f"listen.receive_buffer = {node.value}")
-    else:
-        reading.say("ok", name, node, "listen.receive_buffer stays as it is")
+    text = str(node.value)
+    size = int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS_MOST else None
+    if size:
+        reading.draft.set("listen.receive_buffer", size, node)
+    became = f"listen.receive_buffer = {size}" if size else "listen.receive_buffer stays as it is"
+    reading.say("by hand" if size is None else "ok", name, node, became)
 
 
 def _level(reading: Reading, name: str, node: Node) -> None:

@@ -25,9 +25,13 @@ def convert(reading: Reading) -> None:
 
 def _percentiles(reading: Reading) -> None:
     node = reading.take("percent-threshold")
-    values = [float(word) for word in words(node) if re.fullmatch(r"-?\d+(\.\d+)?", word)] if node else [90.0]
+    given = words(node) if node else ["90"]
+    values = [float(word) for word in given if re.fullmatch(r"-?\d+(\.\d+)?", word)]
     reading.draft.set("window.percentile_style", "statsd")
     became = f'{set_percentiles(reading.draft, values, node)}, percentile_style = "statsd"'
+    if len(values) < len(given):
+        reading.say("by hand", "percent-threshold", node, f"{became}: not every one of them is a number")
+        return
     reading.say("ok", "percent-threshold" if node else "percent-threshold 90", node, became)
 
 

@@ -27,6 +27,7 @@ class Reading:
     def __init__(self, config: Node, draft: Draft, nested: Collection[str] = ()) -> None:
         self.draft = draft
         self._left: dict[str, Node] = {}
+        self._taken: dict[str, Node] = {}
         for name, node in config.members.items():
             if name in nested and isinstance(node.value, dict):
                 self._left |= {f"{name}.{inner}": member for inner, member in node.value.items()}
@@ -48,6 +49,7 @@ class Reading:
     def take(self, name: str) -> Node | None:
         """Return an option that has a value; it counts as read."""
         node = self._left.pop(name, None)
+        self._taken |= {name: node} if node else {}
         return None if node is None or node.value is None else node
 
     def give(self, name: str, node: Node) -> None:
@@ -96,3 +98,11 @@ class Reading:
                 # Its value may be anybody's secret, so it is not shown.
                 self.draft.say("by hand", node, name, f"not an option of {self.draft.daemon}: whose is it?")
         self._left.clear()
+        self._finish_empty()
+
+    def _finish_empty(self) -> None:
+        """Report what was read and had nothing in it."""
+        for name, node in self._taken.items():
+            is_told = any(entry.what.startswith(name) and entry.line == node.line for entry in self.draft.entries)
+            if not is_told and (node.value is None or node.value in ("", [], {})):
+                self.draft.say("dropped", node, name, "nothing is in it")

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-_VARIABLES: Final = re.compile(r"^\s*(?:export\s+)?DD_[A-Z0-9_]+=", re.MULTILINE)
+_VARIABLES: Final = re.compile(r"^[ \t]*(?:export[ \t]+)?DD_[A-Z0-9_]+=", re.MULTILINE)
 _COMMENTS: Final = re.compile(r"(?:\s+|//[^\n]*|/\*.*?\*/|#![^\n]*|'use strict'|\"use strict\"|;)+", re.DOTALL)
 _JAVASCRIPT: Final = re.compile(r"[{(!]|(?:var|let|const|function|if|try)\b|(?:module|exports|config|export)\b(?!\s*:)")
-_EXPORTS: Final = re.compile(r"^[^#\n]*\bmodule\.exports\s*=", re.MULTILINE)
+_EXPORTS: Final = re.compile(r"^[^#\n]*\bmodule\.exports[ \t]*=", re.MULTILINE)
 _TOP: Final = re.compile(r"^[\"']?([A-Za-z_][\w-]*)[\"']?[ ]*:", re.MULTILINE)
-_KEYS: Final = re.compile(r"^[ ]*\[{0,2}([A-Za-z][\w-]*)(?:[ ]*=|[\w.-]*\]{1,2}[ ]*$)", re.MULTILINE)
+_KEYS: Final = re.compile(r"^[ ]*\[{0,2}([A-Za-z][\w-]*)(?:[ ]*=|(?:\.[\w.-]*)?\]{1,2}[ ]*$)", re.MULTILINE)
 """Of TOML that is not whole."""
 _PROFILES: Final = re.compile(r"^[ ]*(?:-[ ]+|\[?[ ]*\{.*)?[\"']?mappings[\"']?\s*:", re.MULTILINE)
-_OLD_MAPPING: Final = re.compile(r"^[\w*.-]+\n(?:\w+\s*=\s*\"[^\"\n]*\"\n?)*name\s*=\s*\"", re.MULTILINE)
+_OLD_MAPPING: Final = re.compile(r"^[\w*.-]+\n(?:\w+[ ]*=[ ]*\"[^\"\n]*\"\n)*name[ ]*=[ ]*\"", re.MULTILINE)
 _GOSTATSD: Final = frozenset({
     "metrics-addr", "flush-interval", "percent-threshold", "default-tags", "expiry-interval", "filters",
     "statser-type", "namespace", "server-mode", "max-readers", "max-workers", "http-servers", "bad-lines-per-minute",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from relay.config.importers.tree import Node, Opaque
+from relay.config.types import mask_urls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +71,7 @@ def dropped(becomes: str, read: Callable[..., None] | None = None) -> Option:
 
 def is_secret(text: str) -> bool:
     """Say whether a name, or a text with names in it, is about something that nobody else should read."""
-    return _NAME.search(text) is not None or 0 <= text.find("//") < text.rfind("@")
+    return _NAME.search(text) is not None or mask_urls(text) != text
 
 
 def shown(name: str, value: object) -> str:
@@ -83,13 +84,8 @@ def shown(name: str, value: object) -> str:
 
 
 def masked(text: str) -> str:
-    """Return a text without what follows the name of a secret, and without the user and password of a URL.
-
-    A password may have a slash or an @ itself, so that all up to the last one goes.
-    """
-    start, end = text.find("//"), text.rfind("@")
-    text = f"{text[:start]}//***{text[end:]}" if 0 <= start < end else text
-    return _PAIR.sub(r"\1***", text)
+    """Return a text without what follows the name of a secret, and without the user and password of a URL."""
+    return _PAIR.sub(r"\1***", mask_urls(text))
 
 
 def one_line(text: str) -> str:

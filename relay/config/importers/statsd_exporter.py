@@ -62,6 +62,8 @@ def convert(config: Node, draft: Draft) -> None:
         )
         became = "rules are in that order, a text before a star; behind a text that leads nowhere the star is tried too"
         reading.say("changed", "defaults.glob_disable_ordering", unordered, became)
+    elif unordered and unordered.value is not False:
+        reading.say("by hand", "defaults.glob_disable_ordering", unordered, "statsd_exporter refuses what is no truth")
     elif unordered:
         reading.say("ok", "defaults.glob_disable_ordering", unordered, "rules are in the order of the file")
     if [one.number for one in ranked] != sorted(one.number for one in ranked):
@@ -187,7 +189,10 @@ def _observers(reading: Reading) -> None:
     values = [one.value for one in given if one and isinstance(one.value, (int, float)) and 0 < one.value < 1]
     percentiles = sorted({round(value * 100, 6) for value in values or _QUANTILES})
     became = set_percentiles(reading.draft, percentiles, quantiles)
-    if options:
+    if len(values) < len(given):
+        became += ": not every quantile is a number between 0 and 1"
+        reading.say("by hand", "defaults.summary_options", options, became)
+    elif options:
         reading.say("ok", "defaults.summary_options", options, f"{became}; exact or within 1 %, over each minute")
     else:
         reading.draft.say("ok", None, "defaults.summary_options.quantiles 0.5, 0.9, 0.99", became)

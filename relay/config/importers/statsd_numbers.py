@@ -59,7 +59,9 @@ def _percentiles(reading: Reading) -> None:
     values = [_number(item, 0) for item in node.items] if node else []
     values = [value for value in values if value] or [_PERCENT]
     became = f'{set_percentiles(reading.draft, values, node)}, percentile_style = "statsd"'
-    if node and any(isinstance(item.value, Opaque) for item in node.items):
+    if node and any(
+        isinstance(item.value, Opaque) or (not _number(item, 0) and item.value != 0) for item in node.items
+    ):
         fix = "or set STATSD_RELAY_WINDOW_PERCENTILES where the relay runs"
         reading.say("by hand", "percentThreshold", node, f"{became}; {fix}")
     else:
