@@ -46,6 +46,7 @@ def bench_feed(implementation: type[NativeHotPath | PythonHotPath], sent: Sequen
         idle_gauge_ttl=3600,
         exact_samples=64,
         gauge_deltas=True,
+        separators=";,",
         catch_all=lambda kind: Series(f"overflow.{kind}", (), kind),
     )
     hotpath.open_window(int(NOW))

@@ -22,6 +22,7 @@ from relay.listener.sockets import Address, UnixPath, Wanted
 from relay.model import Kind
 from relay.naming import Namer
 from relay.naming.ruleset import Ruleset
+from relay.naming.tags import separators
 from relay.patterns.regexes import find_re2
 from relay.window.idle import IdleSeries
 
@@ -131,6 +132,7 @@ def ingest_settings(config: Config) -> IngestSettings:
         idle_gauge_ttl=config.window.idle_gauge_ttl(),
         exact_samples=config.window.exact_samples(),
         gauge_deltas=config.listen.gauge_deltas,
+        separators=separators(config.listen.dialects),
         catch_all=[namer.overflow(kind) for kind in Kind],
         allow=config.listen.allow,
         receive_buffer=int(config.listen.receive_buffer),

@@ -42,6 +42,7 @@ class IngestSettings(NamedTuple):
     idle_gauge_ttl: float
     exact_samples: int
     gauge_deltas: bool
+    separators: str
     catch_all: Sequence[Series]
     """The series of last resort, in the order of `Kind`."""
     allow: Sequence[str]
@@ -81,6 +82,7 @@ class IngestSettings(NamedTuple):
             "idle_gauge_ttl": self.idle_gauge_ttl,
             "exact_samples": self.exact_samples,
             "gauge_deltas": self.gauge_deltas,
+            "separators": self.separators,
             "catch_all": self.overflow(),
         }
 

@@ -35,6 +35,19 @@ SECTION_READ: Final = 4_096 + DIMENSIONS_MAX * (DIMENSIONS_BYTES + 1)
 together. The others are dropped tags, so that no line makes more work, and none needs more memory, than this."""
 TAGS_READ: Final = 64
 """Tags of a section, and of a name, that are read: each costs a microsecond, and a line at most 100."""
+STAND_IN: Final = b"\n"
+"""Tags, which no line can hold, of the identity that stands in for those of its name that find no room in the queue for
+naming: its series is the overflow series of that name."""
+NAMING_WORK: Final = 8 * 1024 * 1024
+"""Of what waits for names in a window, counted in bytes of tags that naming reads: 0.3 to 0.4 s of the event loop."""
+NAMING_FIXED: Final = 128
+"""Work of an identity besides its bytes: 3 us."""
+NAMING_OTHERS: Final = 16
+"""Further work of a byte beyond ASCII: Punycode is written in Python."""
+NEWCOMERS_KEPT: Final = 16
+"""Senders of new identities that are told apart."""
+NEWCOMER_BYTES: Final = 120
+"""Of the name and of the tags of the example that is kept for each."""
 DRAIN_DATAGRAMS: Final = 32
 """Taken from a socket at a time: about 1 ms of known lines in full datagrams, 15 ms of new ones."""
 STREAM_CHUNK: Final = 16_384

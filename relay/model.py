@@ -35,6 +35,18 @@ class Identity(NamedTuple):
     """The section after `|#`, without it; empty if there was none."""
 
 
+class Newcomer(NamedTuple):
+    """Who brought new identities, or some that found no room, since it was last asked."""
+
+    peer: Peer | None
+    identities: int
+    work: int
+    """Of naming them, see `limits.NAMING_WORK`."""
+    name: bytes
+    """The beginning of the newest one's name, and of its tags."""
+    tags: bytes
+
+
 class Series(NamedTuple):
     """What is sent: legal for putMetricData, and the key of aggregation."""
 
@@ -225,6 +237,8 @@ class Tally:
     samples_dropped: Mapping[str, int]
     samples_late: int
     samples_overflow: int
+    samples_unnamed: int
+    """Of them in the series of a class, because their name found no room or came too late."""
     sections_ignored: int
     tags_unread: int
     """Tags of new identities beyond those of a section that are read."""

@@ -25,6 +25,7 @@ TALLY = Tally(
     samples_overflow=0,
     sections_ignored=0,
     tags_unread=0,
+    samples_unnamed=0,
     series=1,
     aliases=1,
 )

@@ -153,6 +153,8 @@ class RelayCollector(Collector):
             "reason",
         )
         yield counter("relay_overflow_samples", "Samples in overflow series.", tally.samples_overflow)
+        unnamed = "Of them in PREFIX.overflow.CLASS: their names found no room, or came too late."
+        yield counter("relay_unnamed_samples", unnamed, tally.samples_unnamed)
         yield gauge("relay_series", "Series of the open window.", tally.series)
         yield gauge("relay_series_limit", "Bound of the open window's series.", self._state.series_limit)
         yield gauge("relay_aliases", "Identities whose name is known.", tally.aliases)

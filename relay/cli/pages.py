@@ -192,6 +192,9 @@ RLY310
 > Take the id out, where it is sent or by a [[rule]]: match the metric, and drop_tags = ["TAG"]; or, for names,
   match = "user.*.logins", metric = "user.logins". Totals stay right meanwhile: what is too many is added up in one
   series of its metric, with the tag overflow=true.
+> Names never seen before that come faster than they can be named have no metric yet: their samples are added up in
+  `statsd_relay.overflow.CLASS` (counter, timer, gauge, set; the prefix is [telemetry] prefix) and counted in
+  `relay_unnamed_samples_total`: alarm on any. The warning names the sender.
 > If all of them are wanted, raise [limits] series, series_per_metric and memory; each series costs a point a minute
   of the cloud's quota.
 

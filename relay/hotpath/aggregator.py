@@ -20,18 +20,18 @@ from relay.hotpath.gauges import Base
 from relay.hotpath.identities import Provisional
 from relay.hotpath.keys import Key, Keys
 from relay.hotpath.line import BLANKS, Group, is_event, parse
+from relay.hotpath.newcomers import Newcomers
 from relay.hotpath.receive import Peername, receive
 from relay.hotpath.rejects import Rejects
 from relay.hotpath.store import Store
 from relay.hotpath.tee import Tee
-from relay.model import ClosedWindow, Identity, Kind, RejectedLine, Resolution, Row, Series, Sink, Tally
+from relay.model import ClosedWindow, Identity, Kind, Newcomer, RejectedLine, Resolution, Row, Series, Sink, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from relay.hotpath.records import GaugeRecord, RollupRecord
     from relay.hotpath.settings import Settings
-
 
 _FOLD_SAMPLES: Final = 100_000
 """Values pending before the longest lists are folded: 10 to 20 ms of work."""
@@ -51,6 +51,7 @@ class PythonHotPath:
         self._now = 0.0
         self._door = Door(self._counts, self._rejects)
         self._tee = Tee()
+        self._newcomers = Newcomers()
 
     def __repr__(self) -> str:
         """Report the open window."""
@@ -138,10 +139,6 @@ class PythonHotPath:
             self._pending = 0
             self._store.open.relieve(self._now)
 
-    def _fold(self) -> None:
-        self._pending = 0
-        self._store.fold(self._now)
-
     def _feed_other(self, line: bytes, key: Key, peer: Peername) -> None:
         """Take a line whose key is new, or whose value says more than a number."""
         if not line.rstrip(BLANKS):
@@ -160,7 +157,7 @@ class PythonHotPath:
             counts.events += 1
             return
         parsed = parse(line)
-        answers = [] if isinstance(parsed, str) else [self._answer(parsed.name, group) for group in parsed.groups]
+        answers = [] if isinstance(parsed, str) else [self._answer(parsed.name, group, peer) for group in parsed.groups]
         reason = parsed if isinstance(parsed, str) else self._reason_to_reject(parsed.groups, answers)
         if isinstance(parsed, str) or reason:
             counts.received += 1
@@ -170,12 +167,14 @@ class PythonHotPath:
         if len(parsed.groups) == 1:
             self._keys.learn(key, parsed.groups[0], answers[0], self._now)
 
-    def _answer(self, name: bytes, group: Group) -> Resolution | Sink | Provisional:
-        """Return what is known of a group's identity; what is not read of its tags counts when it is new."""
-        waiting = len(self._store.waiting)
-        answer = self._store.answer(Identity(name, group.kind, group.tags))
-        if len(self._store.waiting) > waiting:
-            self._counts.tags_unread += group.unread
+    def _answer(self, name: bytes, group: Group, peer: Peername) -> Resolution | Sink | Provisional:
+        """Return what is known of a group's identity; tags that are not read count when it is new."""
+        identity, waiting = Identity(name, group.kind, group.tags), len(self._store.waiting)
+        answer = self._store.answer(identity)
+        is_new = len(self._store.waiting) > waiting
+        self._counts.tags_unread += group.unread * is_new
+        if is_new or not self._store.knows(identity):
+            self._newcomers.add(peer, name, group.tags)
         return answer
 
     def _take_groups(self, groups: Sequence[Group], answers: Sequence[Resolution | Sink | Provisional]) -> None:
@@ -210,6 +209,10 @@ class PythonHotPath:
     def unresolved(self, limit: int) -> list[Identity]:
         """Return identities without an answer from naming; those of the closing window first."""
         return self._store.unresolved(limit)
+
+    def newcomers(self) -> list[Newcomer]:
+        """Return who brought new identities since the last call, the most work for naming first."""
+        return self._newcomers.take()
 
     def resolve(self, answers: Sequence[tuple[Identity, Resolution | Sink]]) -> None:
         """Take naming's answers."""
@@ -302,13 +305,13 @@ class PythonHotPath:
 
     def forget(self, series: Iterable[Series]) -> list[Series]:
         """Delete series, open window and gauge's base; samples are dropped(forgotten). Return those that existed."""
-        self._fold()
+        self._store.fold(self._now)
         self._keys.clear()
         return self._store.forget(series)
 
     def configure(self, **settings: Unpack[Settings]) -> None:
         """Set other limits and series of last resort; what is over a lower limit stays until it is used no more."""
-        self._fold()
+        self._store.fold(self._now)
         self._store.configure(settings)
         self._keys = Keys(self._store, limit=2 * settings["series_limit"])
 

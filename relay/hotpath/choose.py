@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from relay.hotpath.partial import Recovery
     from relay.hotpath.settings import Settings
-    from relay.model import ClosedWindow, Identity, RejectedLine, Resolution, Row, Series, Sink, Tally
+    from relay.model import ClosedWindow, Identity, Newcomer, RejectedLine, Resolution, Row, Series, Sink, Tally
 
 _NATIVE = "relay.hotpath.native._native"
 
@@ -42,6 +42,7 @@ class HotPath(Protocol):
     def tee(self, fds: Sequence[int]) -> None: ...  # noqa: D102
     def tee_counts(self) -> list[tuple[int, int]]: ...  # noqa: D102
     def unresolved(self, limit: int) -> list[Identity]: ...  # noqa: D102
+    def newcomers(self) -> list[Newcomer]: ...  # noqa: D102
     def resolve(self, answers: Sequence[tuple[Identity, Resolution | Sink]]) -> None: ...  # noqa: D102
     def open_window(self, start: int) -> None: ...  # noqa: D102
     def close_window(self, next_start: int, *, folds: bool = False) -> None: ...  # noqa: D102

@@ -29,6 +29,7 @@ class Counts:
     """Of them in the window that is being closed, until it is handed out."""
     late: int = 0
     overflow: int = 0
+    unnamed: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     sections_ignored: int = 0
     tags_unread: int = 0
@@ -47,6 +48,7 @@ class Counts:
             samples_dropped={reason: samples for reason, samples in self.dropped.items() if samples},
             samples_late=self.late,
             samples_overflow=self.overflow,
+            samples_unnamed=self.unnamed,
             sections_ignored=self.sections_ignored,
             tags_unread=self.tags_unread,
             series=series,

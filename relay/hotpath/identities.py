@@ -10,12 +10,15 @@ from collections import Counter, OrderedDict
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from relay import limits
 from relay.hotpath.cell import Cell, finite
 from relay.model import Identity, Kind, Resolution, Sink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+_ASCII: Final = bytes(range(128))
+_EQUALS: Final = ord("=")
 _OVERHEAD: Final = 400
 """Bytes of an entry besides the identity's own."""
 
@@ -34,34 +37,58 @@ def footprint(identity: Identity) -> int:
     return len(identity.name) + len(identity.tags) + _OVERHEAD
 
 
-class Aliases:
-    """State: identity -> answer and the window that used it last, oldest answer first."""
+def naming_work(name: bytes, tags: bytes) -> int:
+    """Return what naming an identity costs, in bytes of tags that are read."""
+    read = name[: limits.NAME_READ] + tags
+    return limits.NAMING_FIXED + len(read) + limits.NAMING_OTHERS * len(read.translate(None, _ASCII))
 
-    def __init__(self, *, limit: int, memory: int) -> None:
-        self._limit = limit
-        self._memory = memory
+
+def bare_name(name: bytes, separators: bytes) -> bytes:
+    """Return a name without its inline tags: up to the first separator, if a pair follows."""
+    first = next((at for at, byte in enumerate(name) if byte in separators), len(name))
+    rest = name[first + 1 :]
+    key = next((byte for byte in rest if byte in separators or byte == _EQUALS), 0)
+    return name[:first] if key == _EQUALS else name
+
+
+class Aliases:
+    """State: identity -> answer and the window that used it last, oldest answer first.
+
+    For each name of which an identity with tags is known, also the answer of its stand-in: a metric that is known keeps
+    its total at any pace.
+    """
+
+    def __init__(self, *, limit: int, memory: int, separators: bytes) -> None:
+        self.set_limits(limit=limit, memory=memory, separators=separators)
+        self._stand_ins: dict[Identity, tuple[int, Resolution]] = {}
         self._answers: OrderedDict[Identity, Resolution | Sink] = OrderedDict()
         """Ordered: taking the first of a dict walks over all that were taken before."""
         self._used: dict[Identity, int] = {}
         self._suspects: Iterator[Identity] = iter(())
-        self._bytes = 0
+        self._bytes = self._stood_in = 0
 
     def __repr__(self) -> str:
         """Report the size."""
         return f"<Aliases {len(self)} of {self._limit}, {self._bytes} bytes>"
 
-    def __len__(self) -> int:
-        """Identities known."""
-        return len(self._answers)
+    def __contains__(self, identity: Identity) -> bool:
+        """Say whether an identity has an answer."""
+        return identity in self._answers
 
-    def set_limits(self, *, limit: int, memory: int) -> None:
+    def __len__(self) -> int:
+        """Identities known, without those that stand in for others."""
+        return len(self._answers) - self._stood_in
+
+    def set_limits(self, *, limit: int, memory: int, separators: bytes) -> None:
         """Change the bounds; the next answer makes room."""
         self._limit = limit
         self._memory = memory
+        self._separators = separators
 
     def forget_all(self) -> None:
         """Drop every answer."""
-        self._answers, self._used, self._bytes = OrderedDict(), {}, 0
+        self._answers, self._used, self._bytes, self._stood_in = OrderedDict(), {}, 0, 0
+        self._stand_ins.clear()
         self.begin_sweep()
 
     def find(self, identity: Identity, window: int) -> Resolution | Sink | None:
@@ -77,6 +104,8 @@ class Aliases:
         self._answers[identity] = answer
         self._used[identity] = window
         self._bytes += footprint(identity)
+        self._stood_in += identity.tags == limits.STAND_IN
+        self._hold(identity, answer)
         while len(self._answers) > self._limit or self._bytes > self._memory:
             self.forget(next(iter(self._answers)))
 
@@ -85,6 +114,34 @@ class Aliases:
         if self._answers.pop(identity, None) is not None:
             del self._used[identity]
             self._bytes -= footprint(identity)
+            self._stood_in -= identity.tags == limits.STAND_IN
+            self._release(identity)
+
+    def stand_in(self, identity: Identity) -> Identity:
+        """Return the identity that stands in for one that finds no room to wait for its name."""
+        return Identity(bare_name(identity.name, self._separators), identity.kind, limits.STAND_IN)
+
+    def overflow(self, identity: Identity) -> Resolution | None:
+        """Return the answer for an identity that finds no room to wait, if its name is known."""
+        wanted = self.stand_in(identity)
+        _, answer = self._stand_ins.get(wanted, (0, None))
+        bare = self._answers.get(wanted._replace(tags=b"")) if answer is None else None
+        return Resolution(bare.overflow, bare.overflow) if isinstance(bare, Resolution) else answer
+
+    def _hold(self, identity: Identity, answer: Resolution | Sink) -> None:
+        wanted = self.stand_in(identity)
+        has_tags = identity.name != wanted.name or identity.tags not in (b"", limits.STAND_IN)
+        if has_tags and isinstance(answer, Resolution):
+            refs, known = self._stand_ins.get(wanted, (0, Resolution(answer.overflow, answer.overflow)))
+            self._stand_ins[wanted] = (refs + 1, known)
+
+    def _release(self, identity: Identity) -> None:
+        wanted = self.stand_in(identity)
+        refs, known = self._stand_ins.get(wanted, (0, None))
+        if identity != wanted and known and (identity.tags or identity.name != wanted.name):
+            self._stand_ins[wanted] = (refs - 1, known)
+            if refs == 1:
+                del self._stand_ins[wanted]
 
     def begin_sweep(self) -> None:
         """Look at every answer known now again, a few at a time: dropping 50,000 at once would take 50 ms."""
@@ -168,11 +225,15 @@ class Waiting:
     def __init__(self, *, limit: int, memory: int, exact_samples: int) -> None:
         self.set_limits(limit=limit, memory=memory, exact_samples=exact_samples)
         self._items: dict[Identity, Provisional] = {}
-        self._bytes = 0
+        self._bytes = self._work = 0
 
     def __repr__(self) -> str:
         """Report the size."""
         return f"<Waiting {len(self)} identities>"
+
+    def __contains__(self, identity: Identity) -> bool:
+        """Say whether an identity waits."""
+        return identity in self._items
 
     def __len__(self) -> int:
         """Identities waiting."""
@@ -191,14 +252,21 @@ class Waiting:
     def join(self, identity: Identity) -> Provisional | None:
         """Return the provisional of an identity; None if it has none and there is no room."""
         waiting = self._items.get(identity)
-        if waiting is None and len(self._items) < self._limit and self._bytes < self._memory:
+        if waiting is None and self._has_room(stands_in=identity.tags == limits.STAND_IN):
             waiting = self._items[identity] = Provisional(identity.kind, self._exact_samples)
             self._bytes += footprint(identity)
+            self._work += naming_work(identity.name, identity.tags)
         return waiting
+
+    def _has_room(self, *, stands_in: bool) -> bool:
+        """Say whether one more may wait; stand-ins have a tenth of the queue to themselves."""
+        bounds = ((len(self), self._limit), (self._work, limits.NAMING_WORK), (self._bytes, self._memory))
+        return all(used < most + stands_in * (most // 10) for used, most in bounds)
 
     def take(self, identity: Identity) -> Provisional | None:
         """Take out the provisional of an identity."""
         waiting = self._items.pop(identity, None)
         if waiting is not None:
             self._bytes -= footprint(identity)
+            self._work -= naming_work(identity.name, identity.tags)
         return waiting

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from relay import limits
 
@@ -28,6 +28,8 @@ class Settings(TypedDict):
     """A timer keeps so many as they came before it uses bins: 4 times a power of two, 32,768 at most."""
     gauge_deltas: bool
     """A gauge's number with a sign is a delta; False: it is the value."""
+    separators: str
+    """Characters that may stand before an inline tag: what is before the first one is a metric's name."""
     catch_all: Callable[[Kind], Series]
     """Names the series of last resort of a class."""
 
@@ -37,6 +39,41 @@ def delta_signs(settings: Settings) -> bytes:
     return b"+-" if settings["gauge_deltas"] else b""
 
 
-def alias_limit(settings: Settings) -> int:
-    """Return how many identities are remembered."""
-    return settings["series_limit"] * limits.IDENTITIES_PER_SERIES
+_SHARE_OF_MEMORY: Final = 4
+"""Aliases may take a quarter of `limits.memory`, provisionals another, and the open table the rest."""
+
+
+class AliasLimits(TypedDict):
+    """Bounds of what is remembered of identities, and what may stand before an inline tag."""
+
+    limit: int
+    memory: int
+    separators: bytes
+
+
+def alias_limits(settings: Settings) -> AliasLimits:
+    """Return them."""
+    return {
+        "limit": settings["series_limit"] * limits.IDENTITIES_PER_SERIES,
+        "memory": settings["memory"] // _SHARE_OF_MEMORY,
+        "separators": settings["separators"].encode(),
+    }
+
+
+def waiting_limits(settings: Settings) -> dict[str, int]:
+    """Return the bounds of what waits for names in a window."""
+    return {
+        "limit": settings["series_limit"],
+        "memory": settings["memory"] // _SHARE_OF_MEMORY,
+        "exact_samples": settings["exact_samples"],
+    }
+
+
+def table_limits(settings: Settings) -> dict[str, int]:
+    """Return the bounds of a window's table."""
+    return {
+        "series_limit": settings["series_limit"],
+        "series_per_metric": settings["series_per_metric"],
+        "memory": settings["memory"] // 2,
+        "exact_samples": settings["exact_samples"],
+    }

@@ -13,7 +13,7 @@ from relay.hotpath import partial
 from relay.hotpath.gauges import Gauges
 from relay.hotpath.identities import Aliases, Provisional, Waiting, gauge_values
 from relay.hotpath.rows import Rows
-from relay.hotpath.settings import alias_limit, delta_signs
+from relay.hotpath.settings import alias_limits, delta_signs, table_limits, waiting_limits
 from relay.hotpath.table import Table
 from relay.hotpath.timestamps import fate_of, is_older, time_of
 from relay.model import ClosedWindow, Identity, Kind, Resolution, Row, Series, Sink
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from relay.hotpath.rejects import Rejects
     from relay.hotpath.settings import Settings
 
-_SHARE_OF_MEMORY: Final = 4
-"""Aliases may take a quarter of `limits.memory`, provisionals another, and the open table the rest."""
 _SWEPT: Final = 1_000
 """Answers of naming looked at, whenever the closer comes by: ten times a second."""
 _ABANDONED: Final = 1_000
@@ -48,7 +46,7 @@ class Store:
         self._counts = counts
         self._rejects = rejects
         self.gauges = Gauges()
-        self.aliases = Aliases(limit=alias_limit(settings), memory=settings["memory"] // _SHARE_OF_MEMORY)
+        self.aliases = Aliases(**alias_limits(settings))
         self.open = self._new_table(0)
         self.waiting = self._new_waiting()
         self.closing_waiting = self._new_waiting()
@@ -61,41 +59,33 @@ class Store:
         return f"<Store {self.open!r}, {self.aliases!r}, {self.waiting!r}>"
 
     def _new_table(self, start: int) -> Table:
-        return Table(start, self.gauges.bases, **self._table_limits())
-
-    def _table_limits(self) -> dict[str, int]:
-        settings = self._settings
-        return {
-            "series_limit": settings["series_limit"],
-            "series_per_metric": settings["series_per_metric"],
-            "memory": settings["memory"] // 2,
-            "exact_samples": settings["exact_samples"],
-        }
+        return Table(start, self.gauges.bases, **table_limits(self._settings))
 
     def configure(self, settings: Settings) -> None:
         """Set other limits; what is over a lower one stays until it is used no more."""
         self._settings = settings
         self.signs = delta_signs(settings)
-        self.aliases.set_limits(limit=alias_limit(settings), memory=settings["memory"] // _SHARE_OF_MEMORY)
-        self.waiting.set_limits(**self._waiting_limits())
-        self.open.set_limits(**self._table_limits())
+        self.aliases.set_limits(**alias_limits(settings))
+        self.waiting.set_limits(**waiting_limits(settings))
+        self.open.set_limits(**table_limits(settings))
 
     def _new_waiting(self) -> Waiting:
-        return Waiting(**self._waiting_limits())
-
-    def _waiting_limits(self) -> dict[str, int]:
-        settings = self._settings
-        return {
-            "limit": settings["series_limit"],
-            "memory": settings["memory"] // _SHARE_OF_MEMORY,
-            "exact_samples": settings["exact_samples"],
-        }
+        return Waiting(**waiting_limits(self._settings))
 
     # --- taking samples -----------------------------------------------------------------------------------------------
 
     def answer(self, identity: Identity) -> Resolution | Sink | Provisional:
         """Return what is known of an identity; a new one queues for naming, or overflows if the queue is full."""
         answer = self.aliases.find(identity, self.open.start) or self.waiting.join(identity)
+        return answer or self.aliases.overflow(identity) or self._stand_in(identity)
+
+    def knows(self, identity: Identity) -> bool:
+        """Say whether an identity has an answer, or waits for one."""
+        return identity in self.aliases or identity in self.waiting
+
+    def _stand_in(self, identity: Identity) -> Resolution | Sink | Provisional:
+        wanted = self.aliases.stand_in(identity)
+        answer = self.aliases.find(wanted, self.open.start) or (self.waiting.join(wanted) if wanted.name else None)
         return answer or self._nowhere(identity.kind)
 
     def place(self, answer: Resolution) -> tuple[Series, Cell, bool]:
@@ -105,7 +95,8 @@ class Store:
     def _place(self, answer: Resolution, table: Table) -> tuple[Series, Cell, bool]:
         if answer.series.metric == _NOWHERE:
             return answer.overflow, table.make(answer.overflow), True
-        return table.place(answer, self._settings["catch_all"])
+        series, cell, overflows = table.place(answer, self._settings["catch_all"])
+        return series, cell, overflows or answer.series is answer.overflow
 
     def _nowhere(self, kind: Kind) -> Resolution:
         return Resolution(Series(_NOWHERE, (), kind), self._settings["catch_all"](kind))
@@ -131,7 +122,7 @@ class Store:
     def _add(self, group: Group, answer: Resolution, now: float) -> None:
         series, cell, overflows = self.place(answer)
         self._counts.open += len(group.values)
-        self._counts.overflow += len(group.values) if overflows else 0
+        self._count_overflow(series, len(group.values) if overflows else 0)
         cell.fold(now)
         if group.kind is Kind.GAUGE:
             values = gauge_values(group.values, self.gauges.base(series, cell), self.signs)
@@ -139,6 +130,11 @@ class Store:
             self.gauges.keep(series, cell, self.open.start)
         else:
             _add_values(cell, group, now)
+
+    def _count_overflow(self, series: Series, samples: int) -> None:
+        self._counts.overflow += samples
+        if samples and series == self._settings["catch_all"](series.kind):
+            self._counts.unnamed += samples
 
     def _hold(self, group: Group, waiting: Provisional, now: float) -> None:
         count, fate = len(group.values), self._fate(group, waiting.at, now)
@@ -202,7 +198,7 @@ class Store:
             self._reject_relative(waiting, waiting.relative)
         counts.late += waiting.late
         counts.samples += waiting.samples
-        counts.overflow += waiting.samples if overflows else 0
+        self._count_overflow(series, waiting.samples if overflows else 0)
         if table is self.open:
             counts.open += waiting.samples
         else:

@@ -92,6 +92,8 @@ class Namer:
 
     def resolve(self, identity: Identity) -> Resolution | Sink:
         """Answer for one identity: the series it belongs to, or why there is none."""
+        if identity.tags == limits.STAND_IN:
+            return self._stand_in(identity)
         if self._plain is not None:
             answer = self._plain.resolve(identity)
             if answer is not None:
@@ -111,6 +113,11 @@ class Namer:
             notices.examples["rewritten"] = rewritten_example(self.trace(identity))
         if dropped and "unsent" not in notices.examples:
             notices.examples["unsent"] = unsent_example(self.trace(identity))
+
+    def _stand_in(self, identity: Identity) -> Resolution | Sink:
+        """Answer for those of a name that found no room: they are in its overflow series, unless its rule says else."""
+        answer = self.resolve(identity._replace(tags=b""))
+        return Resolution(answer.overflow, answer.overflow) if isinstance(answer, Resolution) else answer
 
     def trace(self, identity: Identity) -> Trace:
         """Say step by step what `resolve` would do, and change nothing."""

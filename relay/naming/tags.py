@@ -106,6 +106,14 @@ def section_tags(section: str) -> Iterator[tuple[str, str]]:
             yield key, value if separator else "true"
 
 
+_SEPARATORS: Final = {"graphite": ";", "influx": ",", "librato": "#"}
+
+
+def separators(dialects: Collection[str]) -> str:
+    """Return what may stand between a name and its first inline tag; behind signalfx's bracket the name goes on."""
+    return "".join(separator for dialect, separator in _SEPARATORS.items() if dialect in dialects)
+
+
 def split_inline(name: str, dialects: Collection[str]) -> tuple[str, list[tuple[str, str]]]:
     """Return the name without its inline tags, and the tags; a part without `=` stays in the name.
 

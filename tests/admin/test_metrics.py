@@ -34,6 +34,7 @@ NAMES = [
     "relay_series_limit",
     "relay_aliases",
     "relay_overflow_samples_total",
+    "relay_unnamed_samples_total",
     "relay_windows_closed_total",
     "relay_window_close_seconds",
     "relay_window_late_seconds",

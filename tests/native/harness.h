@@ -14,7 +14,8 @@ static span text_of(const char *text) { return (span){(const uint8_t *)text, str
 static hotpath *make_hotpath(size_t series_limit, size_t memory) {
     settings settings = {.series_limit = series_limit, .series_per_metric = 5, .alias_limit = 4 * series_limit,
                          .memory = memory, .window_seconds = 60, .max_age = 86400, .idle_gauge_ttl = 120,
-                         .exact_samples = QUANTILE_EXACT, .gauge_deltas = true, .secret = {1, 2, 3, 4}};
+                         .exact_samples = QUANTILE_EXACT, .gauge_deltas = true, .secret = {1, 2, 3, 4},
+                         .separators = {[';'] = true}};
     for (unsigned kind = 0; kind < KINDS; kind++)
         settings.catch_all[kind] = (series_name){text_of("overflow"), {NULL, 0}, kind, false};
     hotpath *self = hotpath_new(&settings);
@@ -33,6 +34,7 @@ static answer answer_of(const identity *identity) {
     answer.reason = first == 1 ? RESERVED_NAME : REASONS;
     answer.series = (series_name){answer.name, {answer.tags.at, answer.tags.size > 0}, identity->kind, false};
     answer.overflow = (series_name){answer.name, text_of("overflow"), identity->kind, false};
+    if (is_stand_in(identity)) answer.series = answer.overflow;
     return answer;
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from relay import limits
 from relay.hotpath.aggregator import PythonHotPath
 from relay.model import Identity, Kind, Resolution, Rollup, Series, Sink
 
@@ -30,6 +31,7 @@ SETTINGS = {
     "idle_gauge_ttl": 120.0,
     "exact_samples": 64,
     "gauge_deltas": True,
+    "separators": ";,",
     "catch_all": catch_all,
 }
 
@@ -49,13 +51,20 @@ def implementation_of(name: str):
 
 
 def answer(identity: Identity) -> Resolution | Sink:
-    """`reserved.*` is refused, `dropped.*` is dropped, the rest keeps its name; sorted tags are the dimension."""
-    name = identity.name.decode("latin-1")
+    """`reserved.*` is refused, `dropped.*` is dropped, the rest keeps its name up to an inline tag; sorted tags are the
+    dimension."""
+    name, inline = identity.name.decode("latin-1"), ""
+    if "=" in name.partition(";")[2].partition(";")[0]:
+        name, _, inline = name.partition(";")
     if name.startswith("reserved."):
         return Sink("reserved_name", rejects=True)
     if name.startswith("dropped."):
         return Sink("rule", rejects=False)
-    tags = ",".join(sorted(identity.tags.decode("latin-1").replace("\0", "0").split(",")))
+    if identity.tags == limits.STAND_IN:
+        overflow = Series(name, (("overflow", "true"),), identity.kind)
+        return Resolution(overflow, overflow)
+    section = [*filter(None, inline.split(";")), *identity.tags.decode("latin-1").split(",")]
+    tags = ",".join(sorted(section)).replace("\0", "0")
     series = Series(name, (("tags", tags),), identity.kind)
     return Resolution(series, series._replace(dimensions=(("overflow", "true"),)))
 

@@ -17,7 +17,8 @@ cdef extern from "kernel/export.h" nogil:
 cdef extern from "kernel/receive.h" nogil:
     enum: SKETCH_BINS, SET_EXACT, SET_PRECISION, QUANTILE_EXACT, DATAGRAM_BYTES, NUMBER_BYTES, TIMESTAMP_AHEAD
     enum: REJECTS_KEPT, REJECT_BYTES, REASONS, REASONS_MAX, RECEIVE_MOST, BIN_BIAS, NETWORKS_MOST, RECORD_EXACT_MOST
-    enum: RANK_MOST, BIN_LEAST, BIN_MOST, TEES_MOST, COPY_BYTES, SECTION_READ
+    enum: RANK_MOST, BIN_LEAST, BIN_MOST, TEES_MOST, COPY_BYTES, SECTION_READ, NAME_READ
+    enum: NAMING_FIXED, NAMING_OTHERS, NAMING_WORK, NEWCOMERS_KEPT, NEWCOMER_BYTES
     enum kind: COUNTER, TIMER, GAUGE, SET, KINDS
 
     ctypedef struct span:
@@ -151,9 +152,10 @@ cdef extern from "kernel/receive.h" nogil:
         uint16_t exact_samples
         bint gauge_deltas
         uint64_t secret[4]
+        bint separators[256]
         series_name catch_all[4]
     ctypedef struct counts:
-        uint64_t datagrams, truncated, received, accepted, events, samples, late, overflow, sections_ignored, tags_unread
+        uint64_t datagrams, truncated, received, accepted, events, samples, late, overflow, unnamed, sections_ignored, tags_unread
         uint64_t open, closing
         uint64_t dropped[0]
     ctypedef struct closed:
@@ -161,7 +163,13 @@ cdef extern from "kernel/receive.h" nogil:
         uint64_t samples
         gauge_row *idle
         size_t idle_used
+    ctypedef struct newcomer:
+        peer peer
+        uint64_t identities, work
+        uint8_t name_size, tags_size
+        uint8_t text[0]
     ctypedef struct hotpath:
+        newcomer newcomers[0]
         counts counts
         rejects rejects
         sources sources
@@ -169,7 +177,7 @@ cdef extern from "kernel/receive.h" nogil:
         bint looked_at
         copies copies
         registry registry
-        size_t aliases
+        size_t aliases, stand_ins
         window open
         double now
     ctypedef struct answer:

@@ -18,7 +18,7 @@ from relay.hotpath.native cimport _kernel as k
 from relay.hotpath.native._kernel cimport cell, closed, entry, hotpath, series, series_name, sketch, span
 
 from relay import limits
-from relay.model import ClosedWindow, Identity, Kind, Peer, RejectedLine, Resolution, Rollup, Series, Tally
+from relay.model import ClosedWindow, Identity, Kind, Newcomer, Peer, RejectedLine, Resolution, Rollup, Series, Tally
 
 
 
@@ -50,7 +50,9 @@ cdef list REASONS = [
 
 LIMITS = {
     "QUANTILE_EXACT": k.QUANTILE_EXACT, "SKETCH_BINS": k.SKETCH_BINS, "SET_EXACT": k.SET_EXACT,
-    "SET_PRECISION": k.SET_PRECISION, "DATAGRAM_BYTES": k.DATAGRAM_BYTES, "SECTION_READ": k.SECTION_READ, "TIMESTAMP_AHEAD": k.TIMESTAMP_AHEAD,
+    "SET_PRECISION": k.SET_PRECISION, "DATAGRAM_BYTES": k.DATAGRAM_BYTES, "SECTION_READ": k.SECTION_READ, "NAME_READ": k.NAME_READ,
+    "NAMING_FIXED": k.NAMING_FIXED, "NAMING_OTHERS": k.NAMING_OTHERS, "NAMING_WORK": k.NAMING_WORK,
+    "NEWCOMERS_KEPT": k.NEWCOMERS_KEPT, "NEWCOMER_BYTES": k.NEWCOMER_BYTES, "TIMESTAMP_AHEAD": k.TIMESTAMP_AHEAD,
     "REJECTS_KEPT": k.REJECTS_KEPT, "REJECT_BYTES": k.REJECT_BYTES,
     "TEES_MOST": k.TEES_MOST, "COPY_BYTES": k.COPY_BYTES, "EXACT_MOST": k.RECORD_EXACT_MOST,
 }
@@ -347,7 +349,7 @@ cdef class NativeHotPath:
 
     def _set(
         self, *, series_limit, series_per_metric, memory, window_seconds, max_age, idle_gauge_ttl, exact_samples,
-        gauge_deltas, catch_all,
+        gauge_deltas, separators, catch_all,
     ):
         """Make the kernel's tables with these settings, or set them."""
         cdef k.settings settings
@@ -358,6 +360,8 @@ cdef class NativeHotPath:
         settings.window_seconds, settings.max_age, settings.idle_gauge_ttl = window_seconds, max_age, idle_gauge_ttl
         settings.exact_samples, settings.gauge_deltas = exact_samples, gauge_deltas
         memcpy(settings.secret, <const char *>secret, 32)
+        for byte in range(256):
+            settings.separators[<int>byte] = chr(byte) in separators
         for number, kind in enumerate(KINDS):
             settings.catch_all[<int>number] = name_of(catch_all(kind), alive)
         if self._self == NULL:
@@ -434,6 +438,20 @@ cdef class NativeHotPath:
             ]
         finally:
             free(found)
+
+    def newcomers(self):
+        cdef k.newcomer *one
+        cdef list found = []
+        k.hotpath_lock(self._self)
+        for place in range(k.NEWCOMERS_KEPT):
+            one = &self._self.newcomers[<int>place]
+            if one.identities:
+                name, tags = bytes_of(one.text, one.name_size), bytes_of(one.text + one.name_size, one.tags_size)
+                found.append(Newcomer(peer_to(&one.peer), one.identities, one.work, name, tags))
+            memset(one, 0, sizeof(k.newcomer))
+        k.hotpath_unlock(self._self)
+        found.sort(key=lambda newcomer: -newcomer.work)
+        return found
 
     def resolve(self, answers):
         cdef size_t count = len(answers), i
@@ -686,13 +704,13 @@ cdef class NativeHotPath:
         rejected = {REASONS[i]: self._self.rejects.counts[i] for i in range(len(REASONS)) if self._self.rejects.counts[i]}
         dropped = {REASONS[i]: self._self.counts.dropped[i] for i in range(len(REASONS)) if self._self.counts.dropped[i]}
         last_at = self._self.now
-        active, aliases = k.window_series(&self._self.registry, &self._self.open), self._self.aliases
+        active, aliases = k.window_series(&self._self.registry, &self._self.open), self._self.aliases - self._self.stand_ins
         k.hotpath_unlock(self._self)
         return Tally(
             datagrams=counts.datagrams, truncated_datagrams=counts.truncated, received=counts.received,
             accepted=counts.accepted, events=counts.events, rejected=rejected, samples_accepted=counts.samples,
             samples_open=counts.open + counts.closing, samples_dropped=dropped, samples_late=counts.late,
-            samples_overflow=counts.overflow, sections_ignored=counts.sections_ignored,
+            samples_overflow=counts.overflow, samples_unnamed=counts.unnamed, sections_ignored=counts.sections_ignored,
             tags_unread=counts.tags_unread, series=active, aliases=aliases,
             last_at=last_at,
         )

@@ -47,9 +47,10 @@ static void take_text(hotpath *self, span text, const peer *peer) {
 static inline bool fold_item(hotpath *self, const item *item, uint64_t *plain) {
     identity *identity = item->identity;
     if (UNLIKELY(identity == NULL || identity->stamp != self->stamp || identity->cell == NULL)) return false;
-    if (UNLIKELY(identity->route == OVERFLOWS)) {
+    if (UNLIKELY(identity->route >= OVERFLOWS)) {
         if (item->relative) return false;
         self->counts.overflow++;
+        self->counts.unnamed += identity->route == LAST_RESORT;
     }
     cell *cell = identity->cell;
     if (UNLIKELY(item->kind == SET)) {

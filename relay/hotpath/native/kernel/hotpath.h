@@ -27,12 +27,13 @@ typedef struct settings {
     uint16_t exact_samples;
     bool gauge_deltas; /* a gauge's number with a sign is a delta, not a value */
     uint64_t secret[4];
+    bool separators[256]; /* what may stand before an inline tag */
     series_name catch_all[KINDS];
 } settings;
 
 /* Counters since the start, and two stocks. */
 typedef struct counts {
-    uint64_t datagrams, truncated, received, accepted, events, samples, late, overflow, sections_ignored, tags_unread;
+    uint64_t datagrams, truncated, received, accepted, events, samples, late, overflow, unnamed, sections_ignored, tags_unread;
     uint64_t open, closing; /* samples in the open window, and in the closing one until it is handed out */
     uint64_t dropped[REASONS_MAX];
 } counts;
@@ -41,8 +42,16 @@ typedef struct counts {
 typedef struct queue {
     identity **items;
     size_t first, used, capacity;
-    size_t waiting, bytes;
+    size_t waiting, work;
 } queue;
+
+/* Who brought new identities, and an example of them. */
+typedef struct newcomer {
+    peer peer;
+    uint64_t identities, work;
+    uint8_t name_size, tags_size;
+    uint8_t text[2 * NEWCOMER_BYTES];
+} newcomer;
 
 /* A window whose rows can be read: it has left the hot path, and comes back by hotpath_discard. */
 typedef struct closed {
@@ -66,13 +75,14 @@ typedef struct hotpath {
     registry registry;
     map identities;
     budget aliases_memory, waiting_memory;
-    size_t aliases;
+    size_t aliases, stand_ins; /* the former count the latter, too */
     size_t hand, sweep_left; /* where eviction and the sweep stand in the slots of `identities` */
     uint32_t stamp;                       /* of the tables as they are: cells remembered under another one are void */
     uint32_t stamp_opened, stamp_before;  /* as it was when the open window began, and the one before */
     uint32_t stamp_named;                 /* answers of naming that were last used before it are asked for again */
     window open, closing;
     queue queue, closing_queue;
+    newcomer newcomers[NEWCOMERS_KEPT];
     bool is_closing;
     bool gauges_begun;     /* every name of the closing window is known: its gauges are looked at */
     size_t gauges_left;    /* of them */
@@ -176,11 +186,29 @@ void take_line(hotpath *self, const line *line, span text, const peer *peer);
 /* take.c: returns the time of a waiting gauge's newest value. */
 double waiting_at(const provisional *waiting);
 
-/* naming.c: returns what is known of an identity, or NULL. */
+/* identities.c: returns what is known of an identity, or NULL. */
 identity *find_identity(const hotpath *self, uint64_t hash, enum kind kind, span name, span tags);
 
-/* naming.c: the same; a new one queues for naming. NULL: there is no room. */
+/* identities.c: the same; a new one queues for naming. Without room there its name's stand-in, or NULL. */
 identity *meet_identity(hotpath *self, enum kind kind, span name, span tags);
+
+/* identities.c: notes who brought an identity that is new, or finds no room. */
+void add_newcomer(hotpath *self, const peer *peer, span name, span tags);
+
+identity *make_identity(hotpath *self, uint64_t hash, enum kind kind, span name, span tags, budget *memory);
+void remove_identity(hotpath *self, slot *slot, budget *memory);
+void provisional_free(hotpath *self, provisional *provisional, enum kind kind);
+void queue_take_out(queue *queue, size_t index);
+
+/* Counts an identity that has its answer from now on, or no more. */
+static inline void count_alias(hotpath *self, const identity *identity, int by) {
+    self->aliases += (size_t)by;
+    self->stand_ins += is_stand_in(identity) ? (size_t)by : 0;
+}
+
+/* identities.c: keeps the stand-in of an alias' name while the alias is there. */
+void hold_stand_in(hotpath *self, const identity *alias);
+void release_stand_in(hotpath *self, const identity *alias);
 
 /* naming.c: drops aliases that the last two windows did not use, among the next `count` slots. */
 void sweep_aliases(hotpath *self, size_t count);

@@ -1,8 +1,9 @@
 #include "map.h"
 
-static bool map_grow(map *map, budget *memory) {
+#define SMALLEST 64
+
+static bool map_resize(map *map, size_t capacity, budget *memory) {
     struct map old = *map;
-    size_t capacity = old.capacity ? 2 * old.capacity : 64;
     slot *slots = take(memory, capacity * sizeof *slots);
     if (slots == NULL) return false;
     map->slots = slots;
@@ -16,7 +17,14 @@ static bool map_grow(map *map, budget *memory) {
 
 bool map_reserve(map *map, budget *memory) {
     if (4 * (map->used + 1) <= 3 * map->capacity) return true;
-    return map_grow(map, memory) || map->used + 1 < map->capacity;
+    size_t capacity = map->capacity ? 2 * map->capacity : SMALLEST;
+    return map_resize(map, capacity, memory) || map->used + 1 < map->capacity;
+}
+
+void map_shrink(map *map, budget *memory) {
+    size_t capacity = map->capacity;
+    while (capacity > SMALLEST && 8 * map->used < capacity) capacity /= 2;
+    if (capacity < map->capacity) map_resize(map, capacity, memory);
 }
 
 void map_insert(map *map, uint64_t hash, void *item) {

@@ -29,6 +29,9 @@ void map_insert(map *map, uint64_t hash, void *item);
 /* Removes the item that lies in a slot. */
 void map_remove(map *map, slot *slot);
 
+/* Gives back slots that most items have left; called now and then. Without memory nothing changes. */
+void map_shrink(map *map, budget *memory);
+
 void map_free(map *map, budget *memory);
 
 /* Walks the entries of one hash: `for (slot *s = map_first(m, h); s != NULL; s = map_next(m, s))`. */

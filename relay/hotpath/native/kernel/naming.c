@@ -1,4 +1,4 @@
-/* Identities and the answers of naming: they wait, become aliases of a series or sinks, and are forgotten again. */
+/* Answers of naming: identities become aliases of a series or sinks, and are forgotten again. */
 #include "hotpath.h"
 
 #include <math.h>
@@ -10,124 +10,15 @@
 #define SETTLED_GAUGES 10000 /* 1 to 2 ms */
 #define ABANDONED_NAMES 10000 /* 2 to 3 ms */
 
-/* --- the map of identities ---------------------------------------------------------------------------------------- */
-
-identity *find_identity(const hotpath *self, uint64_t hash, enum kind kind, span name, span tags) {
-    for (slot *slot = map_first(&self->identities, hash); slot; slot = map_next(&self->identities, slot))
-        if (LIKELY(identity_is(slot->item, kind, name, tags))) return slot->item;
-    return NULL;
-}
-
-/* Makes an identity, waiting, without a provisional; NULL without memory. */
-static identity *make_identity(hotpath *self, uint64_t hash, enum kind kind, span name, span tags, budget *memory) {
-    if (!map_reserve(&self->identities, &self->aliases_memory)) return NULL;
-    identity *made = take(memory, sizeof *made + name.size + tags.size);
-    if (made == NULL) return NULL;
-    made->kind = (uint8_t)kind;
-    made->state = WAITING;
-    made->stamp = self->stamp;
-    made->name_size = (uint16_t)name.size;
-    made->tags_size = (uint16_t)tags.size;
-    span_copy(made->text, name);
-    span_copy(made->text + name.size, tags);
-    map_insert(&self->identities, hash, made);
-    return made;
-}
-
-static bool queue_push(queue *queue, identity *identity, budget *memory) {
-    void *items = queue->items;
-    bool room = vector_grow(&items, &queue->capacity, queue->used, sizeof identity, memory);
-    queue->items = items;
-    if (!room) return false;
-    queue->items[queue->used++] = identity;
-    queue->waiting++;
-    return true;
-}
-
-void queue_free(hotpath *self, queue *queue) {
-    free(queue->items);
-    self->waiting_memory.used -= queue->capacity * sizeof *queue->items;
-    *queue = (struct queue){0};
-}
-
-static void remove_identity(hotpath *self, slot *slot, budget *memory) {
-    identity *identity = slot->item;
-    map_remove(&self->identities, slot);
-    give(memory, identity, identity_bytes(identity));
-}
-
-static void provisional_free(hotpath *self, provisional *provisional, enum kind kind) {
-    cell_free(&self->registry.cells, provisional->cell, kind, &self->registry.memory);
-    cell_free(&self->registry.cells, provisional->relative, GAUGE, &self->registry.memory);
-    cell_free(&self->registry.cells, (cell *)provisional, COUNTER, &self->registry.memory);
-}
-
-void free_provisionals(hotpath *self, identity *identity) {
-    for (provisional *older, *waiting = identity->to.waiting; waiting != NULL; waiting = older) {
-        older = waiting->older;
-        provisional_free(self, waiting, (enum kind)identity->kind);
-    }
-}
-
-/* Gives an identity a provisional of the open window, and a place in the queue; false without memory. */
-static bool begin_waiting(hotpath *self, identity *identity) {
-    provisional *made = (provisional *)cell_new(&self->registry.cells, &self->registry.memory);
-    if (made == NULL) return false;
-    memset(made, 0, sizeof *made);
-    made->cell = cell_new(&self->registry.cells, &self->registry.memory);
-    if (made->cell == NULL || !queue_push(&self->queue, identity, &self->waiting_memory)) {
-        provisional_free(self, made, (enum kind)identity->kind);
-        return false;
-    }
-    made->window = self->open.number;
-    made->older = identity->to.waiting;
-    identity->to.waiting = made;
-    return true;
-}
-
-/* Takes back an answer that was given under other rules; where there is no room to wait for another, it stands. The
- * identity stays where it is: lines that are being taken point to it. */
-static void ask_again(hotpath *self, identity *identity) {
-    struct identity before = *identity;
-    identity->to.waiting = NULL;
-    if (!begin_waiting(self, identity)) {
-        identity->to = before.to;
-        return;
-    }
-    if (before.state == RESOLVED) series_release(&self->registry, before.to.series);
-    identity->state = WAITING;
-    identity->cell = NULL;
-    self->aliases--;
-    self->aliases_memory.used -= identity_bytes(identity);
-    self->waiting_memory.used += identity_bytes(identity);
-}
-
-identity *meet_identity(hotpath *self, enum kind kind, span name, span tags) {
-    uint64_t hash = identity_hash(&self->registry.key, kind, name, tags);
-    identity *known = find_identity(self, hash, kind, name, tags);
-    if (known != NULL && known->state == WAITING && known->to.waiting->window == self->open.number) return known;
-    if (known != NULL && known->state != WAITING) {
-        bool room = self->queue.waiting < self->settings.series_limit && !budget_full(&self->waiting_memory);
-        if (known->stamp < self->stamp_named && room) ask_again(self, known);
-        return known;
-    }
-    if (self->queue.waiting >= self->settings.series_limit || budget_full(&self->waiting_memory)) return NULL;
-    identity *made = known ? known : make_identity(self, hash, kind, name, tags, &self->waiting_memory);
-    if (made == NULL || begin_waiting(self, made)) return made;
-    if (known == NULL) {
-        slot *slot = map_first(&self->identities, hash);
-        while (slot->item != made) slot = map_next(&self->identities, slot);
-        remove_identity(self, slot, &self->waiting_memory);
-    }
-    return NULL;
-}
-
 /* --- aliases are a bounded cache ---------------------------------------------------------------------------------- */
 
 static void forget_alias(hotpath *self, slot *slot) {
     identity *identity = slot->item;
-    if (identity->state == RESOLVED) series_release(&self->registry, identity->to.series);
-    self->aliases--;
+    if (identity->state == RESOLVED) {
+        release_stand_in(self, identity);
+        series_release(&self->registry, identity->to.series);
+    }
+    count_alias(self, identity, -1);
     remove_identity(self, slot, &self->aliases_memory);
 }
 
@@ -138,6 +29,7 @@ static void evict_alias(hotpath *self) {
         identity *identity = slot->item;
         if (slot->hash == 0 || identity->state == WAITING) continue;
         if (identity->stamp == self->stamp && probes < EVICTION_PROBES) continue;
+        if (identity->refs > 0 && probes < self->identities.capacity) continue;
         forget_alias(self, slot);
         return;
     }
@@ -148,7 +40,8 @@ void sweep_aliases(hotpath *self, size_t count) {
         if (self->sweep_left > self->identities.capacity) self->sweep_left = self->identities.capacity;
         slot *slot = &self->identities.slots[self->sweep_left - 1];
         identity *identity = slot->item;
-        if (slot->hash != 0 && identity->state != WAITING && identity->stamp < self->stamp_before)
+        bool is_idle = slot->hash != 0 && identity->state != WAITING && identity->stamp < self->stamp_before;
+        if (is_idle && identity->refs == 0)
             forget_alias(self, slot); /* another entry may have moved here: look again */
         else
             self->sweep_left--;
@@ -186,8 +79,7 @@ bool hotpath_settled(hotpath *self) {
 static void queue_remove(queue *queue, const identity *identity) {
     for (size_t i = queue->first; i < queue->used; i++) {
         if (queue->items[i] != identity) continue;
-        queue->items[i] = NULL;
-        queue->waiting--;
+        queue_take_out(queue, i);
         break;
     }
     while (queue->first < queue->used && queue->items[queue->first] == NULL) queue->first++;
@@ -234,12 +126,12 @@ static bool is_outdated(const provisional *waiting, const series *series, const 
 }
 
 /* Moves what waited to the cell of its series, or of the one of last resort. */
-static void join(hotpath *self, provisional *waiting, series *wanted, window *window) {
+static void join(hotpath *self, provisional *waiting, series *wanted, window *window, bool stands_in) {
     cell *cell = NULL;
     bool is_last_resort = wanted == self->registry.catch_all[wanted->kind];
     bool is_late = !is_last_resort && is_outdated(waiting, wanted, window);
     series *placed = is_late ? wanted : series_place(&self->registry, window, wanted, &cell);
-    bool overflows = placed != wanted || is_last_resort;
+    bool overflows = placed != wanted || is_last_resort || stands_in;
     if (overflows && waiting->relative != NULL) reject_relative(self, waiting);
     uint64_t samples = samples_of(waiting);
     counts *counts = &self->counts;
@@ -250,6 +142,7 @@ static void join(hotpath *self, provisional *waiting, series *wanted, window *wi
     }
     counts->late += waiting->late;
     counts->overflow += overflows ? samples : 0;
+    counts->unnamed += placed == self->registry.catch_all[placed->kind] ? samples : 0;
     *(window == &self->open ? &counts->open : &counts->closing) += samples;
     if (placed->kind == GAUGE) join_gauge(self, waiting, placed, window, cell);
     else cell_merge(cell, waiting->cell, (enum kind)placed->kind, &self->registry.memory);
@@ -278,7 +171,7 @@ static void settle(hotpath *self, provisional *waiting, const identity *identity
         counts->samples += samples_of(waiting);
         counts->dropped[identity->to.sink.reason] += samples_of(waiting);
     } else if (samples_of(waiting) > 0) {
-        join(self, waiting, identity->to.series, window);
+        join(self, waiting, identity->to.series, window, is_stand_in(identity));
     }
 }
 
@@ -293,6 +186,7 @@ static void learn(hotpath *self, identity *identity, const answer *answer) {
             if (overflow != NULL) series_set_overflow(&self->registry, series, overflow);
             identity->state = RESOLVED;
             identity->to.series = series;
+            hold_stand_in(self, identity);
             return;
         }
     }
@@ -320,13 +214,14 @@ static void resolve(hotpath *self, const answer *answer) {
     if (identity == NULL) {
         identity = make_identity(self, hash, answer->kind, answer->name, answer->tags, &self->aliases_memory);
         if (identity == NULL) return;
-        self->aliases++;
+        count_alias(self, identity, 1);
     } else if (identity->state == WAITING) {
         waiting = identity->to.waiting;
         self->waiting_memory.used -= identity_bytes(identity);
         self->aliases_memory.used += identity_bytes(identity);
-        self->aliases++;
+        count_alias(self, identity, 1);
     } else if (identity->state == RESOLVED) {
+        release_stand_in(self, identity);
         series_release(&self->registry, identity->to.series);
     }
     learn(self, identity, answer);
@@ -337,7 +232,7 @@ static void resolve(hotpath *self, const answer *answer) {
 /* --- names that come too late ------------------------------------------------------------------------------------- */
 
 static void forget_waiting(hotpath *self, identity *identity) {
-    span name = {identity->text, identity->name_size}, tags = {identity->text + identity->name_size, identity->tags_size};
+    span name = name_of_identity(identity), tags = tags_of_identity(identity);
     slot *slot = map_first(&self->identities, identity_hash(&self->registry.key, (enum kind)identity->kind, name, tags));
     while (slot->item != identity) slot = map_next(&self->identities, slot);
     remove_identity(self, slot, &self->waiting_memory);
@@ -348,7 +243,7 @@ static void abandon_name(hotpath *self, identity *identity) {
     provisional *newest = identity->to.waiting, *late = newest->window == self->open.number ? newest->older : newest;
     enum kind kind = (enum kind)identity->kind;
     accept_waiting(self, late);
-    if (samples_of(late) > 0) join(self, late, self->registry.catch_all[kind], &self->closing);
+    if (samples_of(late) > 0) join(self, late, self->registry.catch_all[kind], &self->closing, false);
     provisional_free(self, late, kind);
     if (late == newest) forget_waiting(self, identity);
     else newest->older = NULL;
@@ -360,8 +255,8 @@ bool hotpath_abandon_names(hotpath *self) {
     for (size_t most = ABANDONED_NAMES; most > 0 && queue->waiting > 0; queue->first++) {
         identity *identity = queue->items[queue->first];
         if (identity == NULL) continue;
+        queue_take_out(queue, queue->first);
         abandon_name(self, identity);
-        queue->waiting--;
         most--;
     }
     bool settled = queue->waiting == 0 && settle_gauges(self, SETTLED_GAUGES);

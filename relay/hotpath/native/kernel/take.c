@@ -81,12 +81,14 @@ static cell *place(hotpath *self, identity *identity, enum kind kind, bool *over
         return cell;
     }
     if (identity->stamp != self->stamp || identity->cell == NULL) {
-        bool placed = series_place(&self->registry, &self->open, identity->to.series, &cell) == identity->to.series;
+        const series *found = series_place(&self->registry, &self->open, identity->to.series, &cell);
+        bool placed = found == identity->to.series;
         identity->cell = cell;
-        identity->route = placed ? PLAIN : OVERFLOWS;
+        identity->route = placed && !is_stand_in(identity) ? PLAIN : OVERFLOWS;
+        if (found == self->registry.catch_all[kind]) identity->route = LAST_RESORT;
         identity->stamp = self->stamp;
     }
-    *overflows = identity->route == OVERFLOWS;
+    *overflows = identity->route >= OVERFLOWS;
     return identity->cell;
 }
 
@@ -104,6 +106,7 @@ static void add_group(hotpath *self, const group *group, identity *identity) {
     }
     counts->open += group->count;
     counts->overflow += overflows ? group->count : 0;
+    counts->unnamed += identity == NULL || identity->route == LAST_RESORT ? group->count : 0;
     counts->late += fate == KEPT_LATE ? group->count : 0;
     take_values(self, cell, group, 0, group->count);
 }
@@ -171,6 +174,8 @@ void take_line(hotpath *self, const line *line, span text, const peer *peer) {
         size_t waiting = self->queue.waiting;
         group->identity = meet_identity(self, group->kind, line->name, group->tags);
         if (self->queue.waiting > waiting) self->counts.tags_unread += group->unread;
+        bool has_room = group->identity != NULL && !is_stand_in(group->identity);
+        if (self->queue.waiting > waiting || !has_room) add_newcomer(self, peer, line->name, group->tags);
     }
     for (size_t i = 0; i < line->count; i++) {
         int reason = admit_group(self, &line->groups[i]);
