@@ -180,8 +180,8 @@ class Writer:
             with suppress(asyncio.CancelledError):
                 await self._task
         if self.trouble != "stalled":
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._run(self._database.abandon), STALL)
+            with suppress(TimeoutError):  # all is written by then, and the stop has used up its time
+                await asyncio.wait_for(self._run(self._database.abandon), STALL / 4)
         self._thread.close()
 
     # --- the task -----------------------------------------------------------------------------------------------------

@@ -1,0 +1,115 @@
+"""A disk that refuses and stalls, below the classes that use it: their own calls fail, everything else is real.
+
+`refuse` is a disk of which nothing can be written; `fail` one that writes, and then says that it has not; `stall` one
+that answers nothing before it is well again; `hang` one that has written by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections import deque
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+from relay.delivery.checkpoint import CheckpointFiles
+from relay.delivery.spool_database import Database
+from relay.delivery.spool_errors import DiskTrouble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+LATENCY = 0.004
+WRITES = {
+    CheckpointFiles: ("drop", "append", "replace", "move", "probe", "set_aside"),
+    Database: ("connect", "write", "delete", "relieve", "set_aside"),
+}
+
+
+class Disk:
+    """State: how it is, and who waits for it."""
+
+    def __init__(self) -> None:
+        self.mode = "well"
+        self._well = asyncio.Event()
+        self._well.set()
+
+    def become(self, mode: str) -> None:
+        self.mode = mode
+        (self._well.clear if mode in ("stall", "hang") else self._well.set)()
+
+    async def do(self, call: Callable[[], object]) -> object:
+        """Make a call of a thread, as slowly as this disk is."""
+        await asyncio.sleep(LATENCY)
+        if self.mode != "hang":
+            await self._well.wait()
+            return call()
+        try:
+            return call()
+        finally:
+            await self._well.wait()
+
+    def write(self, call: Callable[..., object], *args: object, **options: object) -> object:
+        """Make a call that writes; it may fail."""
+        error = OSError(errno.EROFS if self.mode == "refuse" else errno.EIO, os.strerror(errno.EIO))
+        if isinstance(args[0], Database):
+            error = DiskTrouble("io", "the disk refuses")
+        if self.mode == "refuse":
+            raise error
+        answer = call(*args, **options)
+        if self.mode == "fail":
+            raise error
+        return answer
+
+
+class DiskThread:
+    """A DiskThread on the loop: calls are made one after the other; one that has begun goes on without its caller."""
+
+    disk: Disk
+
+    def __init__(self, name: str) -> None:
+        self._calls: deque[tuple[asyncio.Future, Callable[[], object]]] = deque()
+        self._working: asyncio.Task[None] | None = None
+
+    async def run(self, call: Callable, *args: object) -> object:
+        answer = asyncio.get_running_loop().create_future()
+        self._calls.append((answer, lambda: call(*args)))
+        if self._working is None or self._working.done():
+            self._working = asyncio.create_task(self._work())
+        return await answer
+
+    def close(self) -> None:
+        """Nothing keeps it."""
+
+    async def _work(self) -> None:
+        while self._calls:
+            answer, call = self._calls.popleft()
+            if answer.cancelled():
+                continue
+            try:
+                result, error = await self.disk.do(call), None
+            except Exception as raised:  # noqa: BLE001 - for who awaits it
+                result, error = None, raised
+            if not answer.done():
+                answer.set_exception(error) if error else answer.set_result(result)
+
+
+@contextmanager
+def below(disk: Disk) -> Iterator[None]:
+    """Put the disk below every relay that is opened meanwhile."""
+
+    def sick(real: Callable) -> Callable:
+        return lambda *args, **options: disk.write(real, *args, **options)
+
+    threads = [f"relay.delivery.{module}.DiskThread" for module in ("spool_writer", "checkpoint")]
+    patches = [patch.object(owner, name, sick(vars(owner)[name])) for owner, names in WRITES.items() for name in names]
+    patches += [patch(where, type("DiskThread", (DiskThread,), {"disk": disk})) for where in threads]
+    for one in patches:
+        one.start()
+    try:
+        yield
+    finally:
+        for one in patches:
+            one.stop()
