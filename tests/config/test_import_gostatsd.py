@@ -96,6 +96,16 @@ def test_a_regex_that_drops_spares_what_is_excluded():
     assert rules.follow("noisy.butok.x") == ("noisy.butok.x", {})
 
 
+def test_a_filter_within_another_has_its_rule():
+    draft = of_text(
+        "filters = 'a b'\n[filter.a]\nmatch-metrics = 'a.*'\ndrop-metric = true\n"
+        "[filter.b]\nmatch-metrics = 'a.b.*'\ndrop-metric = true\n",
+        "gostatsd",
+    )
+    assert settings(draft)["rule"] == [{"match": "a.**", "action": "drop"}]
+    assert [said(draft, f"filter.{name}") for name in "ab"] == ["ok: rule 1", "ok: rule 1"]
+
+
 class Model:
     """gostatsd: the namespace comes before a name, then each filter in turn looks at that name and at the tags."""
 
@@ -163,7 +173,12 @@ def test_rules_do_what_filters_did_or_the_report_says_by_hand(namespace, found, 
         after = rules.follow(name, tags)
         assert (after and after[1]) == model.follow(name, tags), (name, draft.toml())
     told = verdicts(draft)
-    assert {f"filter.f{number}" for number in range(len(found))} <= told.keys()
+    for number, one in enumerate(found):
+        verdict = told[f"filter.f{number}"]
+        assert verdict in ("ok", "dropped")
+        if verdict == "dropped":
+            others = Model(namespace, [*found[:number], *found[number + 1 :]])
+            assert all(others.follow(name, tags) == model.follow(name, tags) for name in names), one
 
 
 @settings_of(max_examples=80, deadline=None)

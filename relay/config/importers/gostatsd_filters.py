@@ -54,6 +54,7 @@ class _Effect(NamedTuple):
 
 
 _NOTHING: Final = _Effect(drops=False, keys=())
+_DROP: Final = _Effect(drops=True, keys=())
 
 
 def convert(reading: Reading) -> None:
@@ -140,7 +141,10 @@ class _Rules:
         self._filters = filters
         every = [match.region for one in filters for match in (*one.matches, *one.excludes) if match.region]
         self._regions = narrowest_first([*every, EVERY_NAME])
+        self._written: dict[Region, int] = {}
+        """The rules, in their order; a narrower region is before one that holds it."""
         self._numbers: dict[str, list[int]] = {one.name: [] for one in filters}
+        """Of each filter, the rules of its regexes."""
 
     def __repr__(self) -> str:
         """Report the size."""
@@ -182,13 +186,16 @@ class _Rules:
         return found
 
     def _write_region(self, region: Region) -> None:
+        owner = next((one.node for one in self._filters if one.applies(region)), None)
         rule = region.pattern() | self._effect(region).rule()
-        takes_part = [one for one in self._filters if one.applies(region) or any(
-            match.region == region for match in one.excludes
-        )]  # fmt: skip
-        number = self._draft.append("rule", rule, takes_part[0].node if takes_part else None)
-        for one in takes_part:
-            self._numbers[one.name].append(number)
+        self._written[region] = self._draft.append("rule", rule, owner)
+
+    def _rules_of(self, one: _Filter) -> list[int]:
+        """Return the rules in which a filter has a part: of a region without a rule, that of the one around it."""
+        concerned = [region for region in self._regions if one.applies(region)]
+        concerned += [match.region for match in one.excludes if match.region]
+        found = [next((held for held in self._written if held.holds(region)), None) for region in concerned]
+        return sorted({*self._numbers[one.name], *(self._written[region] for region in found if region)})
 
     def _write_regexes(self, one: _Filter) -> None:
         effect = _Effect(one.drops, one.keys).rule()
@@ -206,16 +213,15 @@ class _Rules:
             self._draft.say("by hand", one.node, f"{one.name} regex", _NO_REGEX)
 
     def _say(self, one: _Filter) -> None:
-        numbers = self._numbers[one.name]
+        rules = " and ".join(f"rule {number}" for number in self._rules_of(one))
         if not one.drops and not one.keys:
             self._draft.say("dropped", one.node, one.name, "nothing of it is left to do")
-        elif numbers:
-            self._draft.say("ok", one.node, one.name, " and ".join(f"rule {number}" for number in numbers))
+        elif any(map(one.applies, self._regions)) or self._numbers[one.name]:
+            self._draft.say("ok", one.node, one.name, rules)
         elif not one.regexes:
             self._draft.say("dropped", one.node, one.name, "no name can fit it there")
 
 
-_DROP: Final = _Effect(drops=True, keys=())
 OPTIONS: Final[dict[str, Option]] = {
     "match-metrics": ok(
         "`match` or `regex` of a rule for each, without the `namespace` that names have there; a `regex:` that looks "
