@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import resource
+from contextlib import suppress
 from typing import Any, Final, NamedTuple, Protocol
 
 RESERVE: Final = 48
@@ -18,6 +19,8 @@ letters, replays, look-ups, certificates and a reload some for a moment."""
 ADMIN_MOST: Final = 384
 ADMIN_BACKLOG: Final = 64
 """Connections that the admin port may accept in a row before it closes the ones that go for them."""
+_OPENED: Final = 32
+"""What is open at the start, where that cannot be counted: twice what was measured."""
 _ADMIN_SHARE: Final = 6
 _LEAST: Final = 12
 """With fewer a relay can hardly start; a probe gets in even then."""
@@ -33,9 +36,13 @@ class Places(NamedTuple):
 
 
 def raise_limit() -> None:
-    """Raise the soft limit of this process, and of those that it starts, to the hard one."""
+    """Raise the soft limit of this process, and of those that it starts, to the hard one.
+
+    A hard one above the kernel's own limit (fs.nr_open, lowered since) is refused: then the soft one stays.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 class Warner(Protocol):
@@ -55,9 +62,7 @@ def divide_descriptors(streams: int, *, senders: int, warner: Warner) -> Places:
         warner: who tells people.
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with os.scandir("/proc/self/fd") as found:
-        opened = sum(1 for _ in found)
-    places = share(soft, opened=opened, streams=streams, senders=senders)
+    places = share(soft, opened=_count_open(), streams=streams, senders=senders)
     if places.streams < streams:
         warner.warn(
             "RLY203 fewer stream connections than configured",
@@ -68,6 +73,14 @@ def divide_descriptors(streams: int, *, senders: int, warner: Warner) -> Places:
             fix="raise the hard limit of open files (ulimit -n, LimitNOFILE, --ulimit nofile), or lower the key",
         )
     return places
+
+
+def _count_open() -> int:
+    try:
+        with os.scandir("/proc/self/fd") as found:
+            return sum(1 for _ in found)
+    except OSError:  # a system without /proc
+        return _OPENED
 
 
 def share(limit: int, *, opened: int, streams: int, senders: int) -> Places:

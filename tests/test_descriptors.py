@@ -30,6 +30,19 @@ def test_an_ordinary_limit_takes_nothing_from_anybody():
         assert places.admin >= 100
 
 
+def test_a_system_that_says_little_or_refuses_is_no_failure(monkeypatch):
+    def refuse(*_):
+        raise ValueError("not allowed to raise maximum limit")
+
+    def missing(_):
+        raise FileNotFoundError
+
+    monkeypatch.setattr("relay.descriptors.resource.setrlimit", refuse)
+    monkeypatch.setattr("relay.descriptors.os.scandir", missing)
+    raise_limit()
+    assert divide_descriptors(4, senders=8, warner=LossLog(SystemClock())).streams == 4
+
+
 def test_the_soft_limit_is_raised_and_a_low_one_is_told():
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     log = LossLog(SystemClock())
