@@ -51,10 +51,13 @@ def _strict(problem: Problem) -> Problem:
 
 
 def credential_problems(cloud: Cloud) -> list[Problem]:
-    """Return what is to be said of them; missing ones are a warning: a file is often checked where they are not."""
+    """Return what is to be said of them; missing ones are a warning: a file is often checked where they are not.
+
+    What was found and cannot be one, at a line of a file or in a variable, is an error.
+    """
     if cloud.provider != "jdcloud":
         return []
     try:
         return list(find_credentials(cloud, os.environ, home_directory()).warnings)
     except ConfigError as error:
-        return [replace(problem, severity="warning") for problem in error.problems]
+        return [problem if problem.source else replace(problem, severity="warning") for problem in error.problems]

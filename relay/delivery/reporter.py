@@ -65,8 +65,8 @@ class Reporter:
         self._ledger.requests["internal_error"] += 1
         frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
         where = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
-        event = "internal error, the batch is kept and goes again"
-        self._loss_log.warn(event, reason="internal_error", error=type(error).__name__, where=where)
+        event = "internal_error, the batch is kept and goes again"
+        self._loss_log.warn(event, reason=where, error=type(error).__name__)  # each place by itself
         self._answered(gate, Unavailable(detail="", ambiguous=False), dice)
 
     def _unmatched(self, words: tuple[str, ...]) -> None:

@@ -102,6 +102,17 @@ def test_a_usage_error_of_run_itself_ends_with_64():
     assert run("run", "--nonsense").returncode == 64
 
 
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_credential_that_cannot_be_one_stops_a_start_and_a_check(command, tmp_path):
+    secret = tmp_path / "ak"
+    secret.write_text("CANARY\nAK\n")
+    environ = {"JDCLOUD_ACCESS_KEY_ID_FILE": str(secret), "JDCLOUD_SECRET_ACCESS_KEY": "s", "JDCLOUD_REGION_ID": "r"}
+    done = run(command, env=environ) if command == "run" else call(command, env=environ)
+    assert done.returncode == 78
+    assert f"{secret}:2:1 error RLY103  has more than one line" in done.stderr
+    assert "CANARY" not in done.stdout + done.stderr
+
+
 def test_run_without_credentials(tmp_path):
     done = run("run", env={"STATSD_RELAY_SPOOL_PATH": str(tmp_path)})
     assert done.returncode == 78

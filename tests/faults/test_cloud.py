@@ -156,7 +156,7 @@ def connections(port: int) -> int:
 @pytest.mark.full
 async def test_row_29_a_thousand_answers_that_harm(tmp_path, figure):
     transport = HttpTransport(timeout=0.25, connect_timeout=0.2, concurrency=8, ca_file="", proxy="")
-    kinds = ["hang", "slow", "big", "bomb", "redirect", "reset", "cut", "garbage", "empty", "500"]
+    kinds = ["hang", "slow", "big", "bomb", "hints", "redirect", "reset", "cut", "garbage", "empty", "500"]
     trap, tasks_before = asyncio.Event(), len(asyncio.all_tasks())
 
     async def visited(_reader, writer) -> None:
@@ -188,9 +188,9 @@ async def test_row_29_a_thousand_answers_that_harm(tmp_path, figure):
                 await asyncio.gather(*(one() for _ in range(8)))
             return longest
 
-        await storm(80)
+        await storm(88)
         before = resident()
-        longest = await storm(1000)
+        longest = await storm(1100)
         setup.emulator.clear_faults()
         await setup.send(20)
         await setup.settle()
@@ -204,7 +204,7 @@ async def test_row_29_a_thousand_answers_that_harm(tmp_path, figure):
     assert grown < 64
     assert open_ends <= 8
     assert tasks <= tasks_before + 2
-    figure(29, f"1,000 answers: longest {longest:.2f} s, {grown:.0f} MiB more, {open_ends} connections, no task left")
+    figure(29, f"1,100 answers: longest {longest:.2f} s, {grown:.0f} MiB more, {open_ends} connections, no task left")
 
 
 # --- 30 to 32: answers that refuse or make no sense -------------------------------------------------------------------

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _MEBIBYTE: Final = bytes(1_048_576)
 _BIG: Final = 1024
 """Mebibytes."""
+_HINTS: Final = 1_200
+"""Writes of 56 kB."""
 _UNREADABLE: Final = {"garbage": b"<html>it works</html>", "empty": b"", "foreign": b'{"status":"fine"}'}
 
 
@@ -24,6 +26,8 @@ async def abuse(kind: str, request: web.Request, answer: bytes) -> web.StreamRes
         return web.Response(body=_UNREADABLE[kind], content_type="text/html")
     if kind in ("lost", "cut"):
         return await _break_off(kind, request, answer)
+    if kind == "hints":
+        return await _hint(request)
     pieces = {"slow": _slow, "big": _big, "bomb": _bomb}.get(kind)
     if pieces is None:
         return None
@@ -46,6 +50,18 @@ async def _break_off(kind: str, request: web.Request, answer: bytes) -> web.Stre
         response = web.StreamResponse(headers={"content-length": str(len(answer))})
         await response.prepare(request)
         await response.write(answer[: len(answer) // 2])
+    abort(request)
+    return web.Response(status=500)
+
+
+async def _hint(request: web.Request) -> web.Response:
+    """Write interim answers until the client has enough of them, or has read 64 MiB."""
+    hints = b"HTTP/1.1 103 Early Hints\r\n\r\n" * 2_000
+    for _number in range(_HINTS):
+        if not isinstance(request.transport, asyncio.Transport) or request.transport.is_closing():
+            break
+        request.transport.write(hints)
+        await asyncio.sleep(0)
     abort(request)
     return web.Response(status=500)
 

@@ -8,13 +8,14 @@ from typing import Final
 
 KINDS: Final = (
     *("reset", "hang", "redirect"),
-    *("lost", "cut", "garbage", "empty", "foreign", "slow", "big", "bomb"),
+    *("lost", "cut", "garbage", "empty", "foreign", "slow", "big", "bomb", "hints"),
     *("partial", "refused"),
 )
 """Nothing is stored: reset cuts the connection, hang gives no answer, redirect sends the client to another host.
 Everything is stored: lost then cuts the connection, cut does so in the answer; garbage, empty and foreign answer HTML,
-nothing, or JSON of another service; slow answers a byte a second, big a gigabyte, bomb a small one that inflates to it.
-Points are listed as bad: the first one by partial, all of them by refused."""
+nothing, or JSON of another service; slow answers a byte a second, big a gigabyte, bomb a small one that inflates to it,
+hints with a 103 and another without an end. Points are listed as bad: the first one by partial, all of them by refused.
+"""
 _TEXT: Final = re.compile(r"(?P<kind>[a-z]+|[1-5]\d\d)(?::(?P<amount>\d+(?:\.\d+)?)(?P<percent>%)?)?")
 
 
