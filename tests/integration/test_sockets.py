@@ -47,3 +47,22 @@ async def test_all_of_them_at_once(tmp_path):
         ]
         assert relay.status.ready() == (True, "listening on 5 sockets")
     assert not any((tmp_path / form).exists() for form in paths)
+
+
+async def test_blanks_at_a_lines_end_mean_nothing_on_any_of_them(tmp_path):
+    paths = {form: str(tmp_path / form) for form in ("dgram", "stream", "datadog")}
+    unix = [f"{form}:{path}" for form, path in paths.items()]
+    listen = Listen(udp=["127.0.0.1:0"], tcp=["127.0.0.1:0"], unix=unix, hotpath=hotpath.chosen)
+    line = b"hits:1|c|#k:v \t\r"
+    async with open_relay(tmp_path, listen=listen) as running:
+        relay = running.relay
+        tcp = next(stream.bound for stream in relay.streams.listeners if stream.label.startswith("tcp://"))
+        await running.feed(line, b" \t", b"hits:1|c|#k:v ")
+        await asyncio.to_thread(send, tcp, socket.SOCK_STREAM, line + b"\n \r\n", line)
+        await asyncio.to_thread(send, paths["dgram"], socket.SOCK_DGRAM, line, line + b"\n")
+        await asyncio.to_thread(send, paths["stream"], socket.SOCK_STREAM, line + b"\n", line)
+        await asyncio.to_thread(send, paths["datadog"], socket.SOCK_STREAM, len(line).to_bytes(4, "little") + line)
+        await running.delivered("hits", 9)
+        assert running.emulator.total("hits") == 9
+        assert relay.tally().rejected == {}
+        assert running.emulator.total("hits", k="v") == 9
