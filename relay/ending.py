@@ -98,7 +98,8 @@ class Ending:
         Such a start gives the rest of the current window to the next id; any other one opens this id again.
         """
         window = self.closer.open_id
-        if self.checkpointer and self.spool.is_recorded(window - self.seconds):
+        before = window - self.seconds
+        if self.checkpointer and (self.spool.is_recorded(before) or before in self.spool.parts):
             self.spool.parts.close_last(window)
         return await self.closer.close_early()
 

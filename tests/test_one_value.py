@@ -370,22 +370,39 @@ def test_a_series_and_window_leaves_with_one_value(record_property):
     record_property("figures", dict(figures))
 
 
-def test_a_stop_does_not_wait_for_a_disk_that_keeps_the_database():
-    """What waits must be read, nothing must be written: nothing has shown by then that the disk hangs."""
+@pytest.fixture
+def machine():
     RelayMachine.figures = Counter()
     machine = RelayMachine()
-    try:
-        machine.a_copy_runs_beside_it(pause=12.0)
-        machine.is_killed(then="same", pause=0.0)
-        machine.the_clock_steps(3600.0)
-        machine.is_killed(then="same", pause=30.0)
-        machine.disk.become("hang")
-        assert machine.run(machine.life.stop()) < STOP
-    finally:
-        machine.disk.become("well")
-        machine.pass_(1.0)
-        machine.scratch.close()
-        machine.loop.close()
+    yield machine
+    machine.disk.become("well")
+    machine.pass_(1.0)
+    machine.run(machine.life.kill(set()))
+    machine.scratch.close()
+    machine.loop.close()
+
+
+def test_a_stop_does_not_wait_for_a_disk_that_keeps_the_database(machine):
+    """What waits must be read, nothing must be written: nothing has shown by then that the disk hangs."""
+    machine.a_copy_runs_beside_it(pause=12.0)
+    machine.is_killed(then="same", pause=0.0)
+    machine.the_clock_steps(3600.0)
+    machine.is_killed(then="same", pause=30.0)
+    machine.disk.become("hang")
+    assert machine.run(machine.life.stop()) < STOP
+
+
+@pytest.mark.parametrize("away", [0.0, 0.01, 0.2, 3.0])
+def test_a_stop_after_a_window_of_which_a_start_may_know(machine, away):
+    """Its id, or a checkpoint of it: the start opens the window that the stop would have closed early."""
+    machine.an_edge_comes(0.2)
+    machine.an_edge_comes(0.2)
+    machine.the_disk_fails(mode="hang", moment="after a checkpoint")
+    machine.an_edge_comes(away)
+    machine.is_stopped(then="same", pause=0.0)
+    machine.samples("ca", 1)
+    machine.pass_(2 * SECONDS)
+    machine.one_value_for_each_series_and_window()
 
 
 MUTANTS = {

@@ -30,6 +30,8 @@ class Job:
     windows: Collection[int]
     settled: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     """Done when the job is on disk, or the disk has had its chance."""
+    is_tried: bool = False
+    """It may be on disk."""
     is_written: bool = False
     """It is on disk."""
 
@@ -87,6 +89,7 @@ class Pending:
 
     def attempt(self, write: Write) -> None:
         """It is being written; what is forgotten from now on must be deleted as well."""
+        write.job.is_tried = True
         self._attempted.update(row.id for row in write.rows)
 
     def written(self, write: Write) -> None:

@@ -70,8 +70,8 @@ class Spool:
         self.limit_bytes = limit_bytes
         self.committed: set[int] = set()
         """Ids of the windows stored in the last 30 days."""
-        self._unrecorded: set[int] = set()
-        """Those that only memory knows of: the disk did not take them yet."""
+        self._unrecorded: dict[int, Job] = {}
+        """Those that only memory knows of, and what would write them: the disk did not take them yet."""
         self.parts = Parts(self._release)
         """Windows that must not leave from memory."""
         self.leased = 0
@@ -162,7 +162,7 @@ class Spool:
             raise ValueError(f"window {window} was closed twice")
         job = await self._hand_over(batches, windows=[window], state=state)
         if not job.is_written:
-            self._unrecorded.add(window)
+            self._unrecorded[window] = job
             if window in self.parts:
                 self._lanes.hold(window)
         self._commit(window)  # not before: its checkpoint is void from here on
@@ -176,8 +176,9 @@ class Spool:
         self._ledger.points_replayed += self._publish(job.rows)
 
     def is_recorded(self, window: int) -> bool:
-        """Say whether a start would know that a window is committed."""
-        return window in self.committed and window not in self._unrecorded
+        """Say whether a start would know that a window is committed, or might: a write that failed may be on disk."""
+        job = self._unrecorded.get(window)
+        return window in self.committed and (job is None or job.is_tried)
 
     # --- out ----------------------------------------------------------------------------------------------------------
 
@@ -257,12 +258,12 @@ class Spool:
         """Let go of what was only in a database that had to be set aside; return the ids of committed windows."""
         for entry in self._lanes.drop_if(lambda entry: not self._writer.bodies.has(entry.id)):
             self._ledger.points_dropped["spool_damaged"] += entry.points
-        self._unrecorded.update(self.committed)
         return list(self.committed)
 
     def stored(self, windows: Collection[int]) -> None:
         """Let windows that are on disk now be sent, whatever else is there of them."""
-        self._unrecorded.difference_update(windows)
+        for window in windows:
+            self._unrecorded.pop(window, None)
         self.parts.stored(windows)
         self._release(windows)
 

@@ -202,7 +202,7 @@ async def test_a_window_with_a_part_on_disk_waits_until_it_is_stored(tmp_path, m
         await spool.store(120, [batch(120)], {})
         spool.done(await spool.take())
         assert (spool.points, spool.can_send, spool.holds) == (2, False, True)
-        assert (spool.is_recorded(60), spool.is_recorded(120)) == (False, False)
+        assert (spool.is_recorded(60), spool.is_recorded(120)) == (True, False), "what was tried may be on disk"
         assert balanced(spool, ledger, done=2)
     assert (await asyncio.wait_for(spool.take(), 20)).batch == batch(60)
     await until(lambda: not spool.degraded)
