@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _LOG_GAMMA: Final = math.log((1 + limits.SKETCH_ACCURACY) / (1 - limits.SKETCH_ACCURACY))
 _REGISTERS: Final = 1 << limits.SET_PRECISION
 _REST_BITS: Final = 64 - limits.SET_PRECISION
+_MEMBERS_MOST: Final = 2.0**64
+"""Hashes have 64 bits; registers that are all full would estimate infinitely many."""
 
 
 class Sketch:
@@ -214,7 +216,7 @@ def _estimate(registers: bytearray) -> float:
     for rank in range(_REST_BITS, 0, -1):
         z = 0.5 * (z + count[rank])
     z += _REGISTERS * _sigma(count[0] / _REGISTERS)
-    return _REGISTERS * _REGISTERS / (2.0 * math.log(2.0)) / z
+    return min(_REGISTERS * _REGISTERS / (2.0 * math.log(2.0)) / z, _MEMBERS_MOST) if z else _MEMBERS_MOST
 
 
 def _sigma(x: float) -> float:

@@ -152,13 +152,21 @@ def test_an_older_sound_record_of_a_series_counts_where_the_newest_is_not():
     assert close(hotpath)["c", Kind.COUNTER, ""].samples == 3
 
 
+def test_a_set_of_which_every_register_is_full_is_finite():
+    hotpath = make()
+    full = changed(ESTIMATE, registers=b"\x33" * len(REGISTERS))
+    assert hotpath.merge(frame(full)) == 0
+    [rollup] = close(hotpath).values()
+    assert rollup.sum == 2.0**64
+
+
 numbers = st.floats() | st.sampled_from([0.0, 1.0, 1e-9, 1.8e308])
 wild = st.builds(
     RollupRecord,
     metric=st.sampled_from(["a", "b", "\0", ""]),
-    dimensions=st.sampled_from([(("tags", ""),), (), (("a", "b"), ("c", "d"))]),
+    dimensions=st.sampled_from([(("tags", ""),), (("tags", "x"),), (("a", "b"), ("c", "d"))]),
     kind=st.sampled_from(Kind),
-    derived=st.booleans(),
+    derived=st.just(False),
     samples=st.integers(-1, 2**41) | st.sampled_from([2**63 - 1, 1]),
     count=numbers,
     total=numbers,
@@ -178,7 +186,7 @@ wild = st.builds(
     ),
     hashes=st.none() | st.lists(st.integers(-1, 2**64 - 1), max_size=4),
     registers=st.sampled_from([b"", REGISTERS, b"\x33" * len(REGISTERS), b"\x34" * len(REGISTERS)]),
-    namespace=st.sampled_from(["", "app"]),
+    namespace=st.sampled_from(["", "\0"]),
 )
 near = st.builds(
     lambda record, name, value: changed(record, **{name: value}),

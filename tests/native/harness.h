@@ -50,7 +50,11 @@ static size_t name_some(hotpath *self, size_t most) {
 /* No row carries infinity or NaN. */
 static void check_finite(const entry *entry) {
     const cell *cell = entry->cell;
-    if (cell->samples == 0 || entry->series->kind == SET) return;
+    if (cell->samples == 0) return;
+    if (entry->series->kind == SET) {
+        if (cell->extra && !isfinite(distinct_cardinality(cell->extra))) abort();
+        return;
+    }
     bool finite = isfinite(cell->count) && isfinite(cell->sum) && isfinite(cell->low) && isfinite(cell->high);
     if (!finite || !isfinite(cell->last)) abort();
 }
@@ -65,7 +69,6 @@ static uint64_t read_closed(hotpath *self) {
         samples += entry->cell->samples;
         check_finite(entry);
         if (entry->series->kind == TIMER && entry->cell->extra) sketch_quantile(entry->cell->extra, 0.95, 0, 1);
-        if (entry->series->kind == SET && entry->cell->extra) distinct_cardinality(entry->cell->extra);
     }
     if (samples != closed->samples) abort();
     hotpath_discard(self, closed);

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #define REST_BITS (64 - SET_PRECISION)
+#define MEMBERS_MOST 0x1p64 /* hashes have 64 bits */
 
 static void free_hashes(distinct *set, budget *memory) {
     give(memory, set->hashes, set->capacity * sizeof *set->hashes);
@@ -119,5 +120,6 @@ double distinct_cardinality(const distinct *set) {
     double z = size * tau(1.0 - count[REST_BITS + 1] / size);
     for (unsigned rank = REST_BITS; rank > 0; rank--) z = 0.5 * (z + count[rank]);
     z += size * sigma(count[0] / size);
-    return nearbyint(size * size / (2.0 * log(2.0)) / z);
+    double estimate = nearbyint(size * size / (2.0 * log(2.0)) / z); /* z is 0 if every register is full */
+    return estimate < MEMBERS_MOST ? estimate : MEMBERS_MOST;
 }
