@@ -68,7 +68,8 @@ class Ending:
         closed_early = not (is_kept and self.spool.degraded) and await self._close_early()
         if closed_early and not self.spool.holds and self.checkpointer:
             await _within(STALL, self.checkpointer.drop_void())
-        await self.pool.drain(until=began + limits.STOP_SECONDS)
+        last_try = _LAST_TRY if self.spool.degraded else 0.0
+        await self.pool.drain(until=began + limits.STOP_SECONDS - last_try)
         if not is_kept and not closed_early:
             await self.closer.discard()
         return await self._settle(began, closed_early=closed_early, is_kept=is_kept)
@@ -106,7 +107,7 @@ class Ending:
     async def _settle(self, began: float, *, closed_early: bool, is_kept: bool) -> Stopped:
         """Count what nobody keeps, and close the books."""
         left = began + limits.STOP_SECONDS - self.clock.monotonic()
-        await self.spool.settle(within=min(STALL, max(0.0, left) + _LAST_TRY))
+        await self.spool.settle(within=min(STALL, max(left, _LAST_TRY)))
         seconds = self.clock.monotonic() - began
         is_waiting = is_kept and not closed_early
         return Stopped(closed_early=closed_early, seconds=seconds, books=self.books(), is_kept=is_waiting)

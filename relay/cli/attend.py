@@ -108,24 +108,26 @@ class Attendant:
         self._relay.stop()
 
     def _ask_for_next(self) -> None:
-        """Hand over; without a supervisor, which has done so, the next program is tried first."""
-        if self._worker.supervisor:
-            self._hand_over()
-        elif not self._worker.held:
+        """Hand over, once what comes next is tried."""
+        if not self._worker.supervisor and not self._worker.held:
             self._refuse("the sockets are its own")
         elif self._trying is None or self._trying.done():
             self._trying = asyncio.get_running_loop().create_task(self._try_next(), name="trial")
 
     async def _try_next(self) -> None:
+        """Try the next program, unless a supervisor has done so, and the disk that is to keep the window for it."""
         try:
-            answer = await asyncio.to_thread(lambda: Trial(os.environ).wait())
-            plan = judge(answer, state=str(self._relay.state or ""))
+            if not self._worker.supervisor:
+                answer = await asyncio.to_thread(lambda: Trial(os.environ).wait())
+                plan = judge(answer, state=str(self._relay.state or ""))
+                self._worker.next = (plan.ingest, plan.text)
         except OSError as error:
             self._refuse(f"{sys.executable} cannot be executed: {error.strerror}")
         except RefusedError as error:
             self._refuse(str(error))
         else:
-            self._worker.next = (plan.ingest, plan.text)
+            if self._relay.checkpointer:
+                await self._relay.checkpointer.try_save()
             self._hand_over()
 
     def _hand_over(self) -> None:

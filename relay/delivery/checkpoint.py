@@ -233,6 +233,11 @@ class Checkpointer:
             self._pace(written)
             return True
 
+    async def try_save(self) -> None:
+        """Save within the time that a disk has; `refused` tells what came of it."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.save(), STALL)
+
     async def drop_void(self) -> None:
         """Remove the files of windows that have another way to the cloud; a disk that refuses keeps them."""
         void = self._parts.void(self._void())
@@ -333,8 +338,12 @@ class Checkpointer:
         self.interval = min(wanted, max(self._shortest, limits.CHECKPOINT_SECONDS))
 
     async def _run(self, call: Callable[..., T], *args: object) -> T:
-        self._called_at = self._clock.monotonic()
+        """Call in the thread. Where the caller does not wait any more, the disk has still not answered."""
+        self._called_at = self._called_at or self._clock.monotonic()
         try:
-            return await self._thread.run(call, *args)
-        finally:
+            answer = await self._thread.run(call, *args)
+        except OSError:
             self._called_at = None
+            raise
+        self._called_at = None
+        return answer

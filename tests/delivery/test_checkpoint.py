@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 
 import pytest
 
@@ -245,6 +246,21 @@ async def test_a_disk_that_refuses_holds_nothing_of_the_windows_that_begin_meanw
     assert await kept.checkpointer.save()
     assert not kept.checkpointer.refused
     assert kept.stored()[START + 60] == {"b": 1}
+
+
+async def test_a_disk_that_hangs_refuses_until_it_answers(kept, monkeypatch, clock):
+    released = threading.Event()
+    kept.feed(b"a:1|c")
+    with monkeypatch.context() as patch:
+        patch.setattr(kept.files.__class__, "replace", lambda *_: released.wait(60) and 1)
+        patch.setattr(checkpoint, "STALL", 0.05)
+        await kept.checkpointer.try_save()
+        clock.advance(1)
+        assert kept.checkpointer.refused
+        assert START in kept.parts
+        released.set()
+    await kept.checkpointer.save(everything=True)
+    assert not kept.checkpointer.refused
 
 
 async def test_a_first_checkpoint_that_failed_leaves_nothing(kept, monkeypatch):

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import pytest
 
 from relay.jdcloud.emulator import Fault
-from tests.support.inject import Inject
+from tests.support.inject import COMMIT, STAGES, Inject
 from tests.support.oracle import conserve
 from tests.support.tools import SickDisk
 
@@ -115,25 +115,35 @@ async def test_row_42_a_window_waits_for_the_disk_and_the_next_one_does_not(star
     figure(42, f"read-only over four windows: {len(held)} waited; {verdict}")
 
 
-async def test_row_42_an_exception_before_a_window_is_stored(start, load, emulator, figure, tmp_path):
-    """The disk is well, the window is not written yet, and the worker ends: nothing of it may have left."""
+STEPS = [point.name for point in (*STAGES, *COMMIT) if point.name != "admin" and not point.target.startswith("sql:")]
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "spool, writing",
+        *(pytest.param(step, marks=pytest.mark.full) for step in STEPS if step != "spool, writing"),
+    ],
+)
+async def test_row_42_an_exception_before_a_window_is_stored(step, start, load, emulator, figure, tmp_path):
+    """The disk is well, the window is not written yet, and a stage raises: nothing of the window may have left."""
     disk, inject = sick(tmp_path), Inject(tmp_path)
     relay = start(environ={**disk.environment, **inject.environment}, WINDOW_SECONDS=str(WINDOW))
     generator = load(relay, rate=RATE, seconds=60)
     await until_part_on_disk(tmp_path / "state")
-    victim = relay.worker_pid
     with disk.failing(errno.EIO):
         await asyncio.sleep(WINDOW + 1)
-        inject.arm("raise", "spool, writing")
+        inject.arm("raise", step)
     await inject.struck()
-    await relay.gone(victim)
+    await asyncio.sleep(1)
     await asyncio.to_thread(relay.metrics)
     assert relay.process.poll() is None, relay.text()[-3000:]
     verdict = await conserve(relay, emulator, await generator.stop(), lost=int(RATE * (2 * WINDOW + 2)), window=WINDOW)
-    figure(42, f"EIO, then an exception in the writer: {verdict}")
+    figure(42, f"EIO, then an exception at {step}: {verdict}")
 
 
-async def test_row_42_no_upgrade_while_the_disk_refuses(start, load, emulator, figure, tmp_path):
+@pytest.mark.parametrize("windows", [3, 0], ids=["windows in memory", "not noticed yet"])
+async def test_row_42_no_upgrade_while_the_disk_refuses(windows, start, load, emulator, figure, tmp_path):
     """Windows wait in memory alone, for the cloud is down too: a worker that comes next would not have them."""
     disk = sick(tmp_path)
     relay = start(environ=disk.environment, WINDOW_SECONDS=str(WINDOW))
@@ -142,7 +152,7 @@ async def test_row_42_no_upgrade_while_the_disk_refuses(start, load, emulator, f
     await until_part_on_disk(tmp_path / "state")
     worker = relay.worker_pid
     with disk.failing(errno.EROFS):
-        while len(relay.windows()) < 3:
+        while len(relay.windows()) < windows:
             await asyncio.sleep(0.1)
         relay.process.send_signal(signal.SIGUSR2)
         while "RLY502" not in relay.text():
