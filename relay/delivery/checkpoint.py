@@ -306,7 +306,8 @@ class Checkpointer:
         self._failing, self._complete = True, False
         with suppress(OSError):
             self._parts.remove(await self._run(self._files.missing, tried))
-        self._loss_log.warn("RLY411 checkpoint not written", reason=error.strerror or str(error))
+        where = str(self._files.directory)
+        self._loss_log.warn("RLY411 checkpoint not written", reason=error.strerror or str(error), directory=where)
 
     async def _collect(self, *, whole: bool) -> dict[int, list[bytes]]:
         """Return the frames of each window that was open meanwhile."""

@@ -26,6 +26,15 @@ async def degraded(relay, wanted: bool) -> float:  # noqa: FBT001 - reads as a s
     return time.monotonic() - began
 
 
+async def told_of(relay, event: str) -> list[dict]:
+    """Wait for events in the log: the metric may be a checkpoint's, a moment before."""
+    began = time.monotonic()
+    while not (found := [one for one in relay.events() if event in one["event"]]):
+        assert time.monotonic() - began < SEEN * 4, relay.text()[-3000:]
+        await asyncio.sleep(0.05)
+    return found
+
+
 def remove(state, what: str):
     """Do harm; return what undoes it, as far as somebody has to."""
     if what == "renamed":
@@ -61,7 +70,7 @@ async def test_row_44_state_that_is_removed(what, start, load, emulator, figure,
     put_back = remove(state, what)
     seen = await degraded(relay, True)
     assert seen < SEEN * 4
-    [told, *_] = [event for event in relay.events() if "RLY411 durability degraded" in event["event"]]
+    [told, *_] = await told_of(relay, "RLY411 durability degraded")
     assert str(state) in told["detail"]
     await asyncio.sleep(2)
     put_back()
