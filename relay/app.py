@@ -323,7 +323,8 @@ class Relay:
         clock = ClockWatch(self.closer, loss_log=self.loss_log, clock=self._clock)
         looking = [self._lag.run, clock.run, self.watch.run, self.explosions.run]
         looking += self.ingest.background(self.loss_log)
-        keeping = [self.checkpointer.run] if self.checkpointer else []
+        kept = self.checkpointer
+        keeping = [lambda: kept.run(self.closer.name_waiting)] if kept else []
         return [*looking, *keeping, *self._egress.background()]
 
     # --- what others may ask ------------------------------------------------------------------------------------------

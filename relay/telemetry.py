@@ -280,16 +280,15 @@ def tell_of_window(
         grown = growth.since_last(f"dropped {reason}", count)
         if grown and reason not in WANTED:
             loss_log.warn("samples dropped", reason=reason, count=grown)
-    _tell_of_changes(growth, loss_log, tally, ledger)
+    _tell_of_changes(growth, loss_log, ledger)
 
 
-def _tell_of_changes(growth: Growth, loss_log: LossLog, tally: Tally, ledger: Ledger) -> None:
+def _tell_of_changes(growth: Growth, loss_log: LossLog, ledger: Ledger) -> None:
     """Warn of what is sent otherwise than it came, with an example of each kind."""
     usual = loss_log.interval
     for kind, event, reason, count, seconds in (
         ("rewritten", "RLY302 names or tags rewritten", "illegal characters", ledger.names_rewritten, usual),
         ("unsent", "RLY303 tags dropped", "the API takes five, 255 bytes in all", ledger.tags_dropped, usual),
-        ("", "RLY303 tags dropped", "a section is longer than is read", tally.tags_unread, usual),
         ("clamped", "RLY304 values clamped", _BEYOND, ledger.values_clamped, _CLAMPED_SECONDS),
     ):
         grown = growth.since_last(f"{event} {reason}", count)

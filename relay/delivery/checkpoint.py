@@ -28,7 +28,7 @@ from relay.delivery.spool_writer import STALL
 from relay.pacing import paced
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from relay.clock import Clock
@@ -210,10 +210,11 @@ class Checkpointer:
     def _is_late(self) -> bool:
         return self._called_at is not None and self._clock.monotonic() - self._called_at > STALL
 
-    async def run(self) -> None:
-        """Save until cancelled."""
+    async def run(self, before: Callable[[], Awaitable[None]]) -> None:
+        """Save until cancelled; `before` lets what waits for its name join a series: a file holds series alone."""
         while True:
             await self._clock.sleep(self.interval)
+            await before()
             await self.save()
 
     async def save(self, *, everything: bool = False) -> bool:

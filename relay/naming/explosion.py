@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from relay.clock import Clock
-    from relay.model import Series, Tally
+    from relay.model import Newcomer, Series, Tally
 
 _INTERVAL: Final = 1.0
 """Seconds between two looks at the count of samples that overflowed."""
@@ -25,6 +25,8 @@ _PATIENCE: Final = 10.0
 """Seconds to wait for a window in which the overflow can be seen; then what explodes is told without."""
 _PART: Final = 250
 """Series at a time: a millisecond."""
+_PLAUSIBLE: Final = 2
+"""Values that a tag must have to be to blame: a window that has only begun may not hold what overflowed."""
 _MARK: Final = ("overflow", "true")
 
 
@@ -84,6 +86,10 @@ class Source(Protocol):
         """Return some series of the open window."""
         ...
 
+    def newcomers(self) -> Sequence[Newcomer]:
+        """Return who brought new identities since the last call, the most work first."""
+        ...
+
 
 class Warner(Protocol):
     """Who tells people."""
@@ -100,7 +106,9 @@ class ExplosionWatch:
         self._source = source
         self._warner = warner
         self._clock = clock
-        self._told = 0
+        self._told = self._unread = 0
+        self._newest: Newcomer | None = None
+        """Who brought most of the new identities when some were last brought."""
         self._next_at = 0.0
         self._since: float | None = None
         """When samples were first seen to overflow that the log does not know of."""
@@ -117,13 +125,18 @@ class ExplosionWatch:
 
     async def look(self) -> None:
         """Warn, once a minute, if samples went to overflow series; a window that has only begun shows nothing yet."""
-        overflowed, now = self._source.tally().samples_overflow, self._clock.monotonic()
+        tally, now = self._source.tally(), self._clock.monotonic()
+        self._newest = next(iter(self._source.newcomers()), self._newest)
+        self._tell_of_unread(tally.tags_unread)
+        overflowed = tally.samples_overflow
         if overflowed <= self._told or now < self._next_at:
             return
         self._since = now if self._since is None else self._since
         found = await self._find(must_see=now < self._since + _PATIENCE)
         if found is None:
             return
+        if found.values < _PLAUSIBLE and self._newest:
+            found = Explosion(_escaped(self._newest.name), _escaped(_first_key(self._newest.tags)), found.values)
         self._warner.warn(
             "RLY310 series limit reached",
             reason="samples went to overflow series",
@@ -131,9 +144,23 @@ class ExplosionWatch:
             metric=found.metric,
             tag=found.tag,
             values=found.values,
+            **_sender(self._newest),
             fix=f"send fewer {f'values of {found.tag}' if found.tag else 'names'}, or raise [limits]",
         )
         self._told, self._next_at, self._since = overflowed, now + _SILENCE, None
+
+    def _tell_of_unread(self, unread: int) -> None:
+        """Warn that lines had more tags than are read."""
+        grown, self._unread, newest = unread - self._unread, unread, self._newest
+        if grown and newest:
+            self._warner.warn(
+                "RLY303 tags dropped",
+                reason="a section is longer than is read",
+                count=grown,
+                metric=_escaped(newest.name),
+                tag=_escaped(_first_key(newest.tags)),
+                **_sender(newest),
+            )
 
     async def _find(self, *, must_see: bool) -> Explosion | None:
         overflowed = {series.metric async for series in self._walk() if _MARK in series.dimensions}
@@ -153,3 +180,18 @@ class ExplosionWatch:
             if len(part) < _PART:
                 return
             await self._clock.sleep(0)
+
+
+def _first_key(tags: bytes) -> bytes:
+    return tags.partition(b",")[0].partition(b":")[0]
+
+
+def _escaped(text: bytes) -> str:
+    return repr(text)[2:-1]
+
+
+def _sender(newest: Newcomer | None) -> dict[str, str]:
+    """Return who most likely is to blame, as a field of the log."""
+    if newest is None:
+        return {}
+    return {"sender": f"{newest.peer.host}:{newest.peer.port}" if newest.peer else "a Unix socket"}

@@ -30,6 +30,8 @@ NAMES_PER_SLICE = 200
 """Identities named before others may run: about 2 ms, or 5 where many regexes look at each."""
 NAMING_SLICES = 20
 """Of one tick."""
+NAMING_SECONDS = 1.0
+"""What waits at any moment is named by then: twice what limits.NAMING_WORK takes, in two windows, beside other work."""
 
 
 class _Leaving(NamedTuple):
@@ -191,6 +193,12 @@ class Closer:
             return
         self.open_id = to
         self._hotpath.open_window(to)
+
+    async def name_waiting(self) -> None:
+        """Answer what waits for its name, as long as all of it may take: a flood goes on meanwhile."""
+        until = self._clock.monotonic() + NAMING_SECONDS
+        while self._is_running and self._clock.monotonic() < until and self._hotpath.unresolved(1):
+            await self._name_one_slice()
 
     async def name_all(self) -> None:
         """Answer every identity that waits, once the sockets are closed: a partial holds only what is named."""

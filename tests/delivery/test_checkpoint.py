@@ -21,6 +21,10 @@ def files(tmp_path) -> CheckpointFiles:
     return CheckpointFiles(tmp_path)
 
 
+async def nothing() -> None:
+    """Stand for naming, which has nothing to do."""
+
+
 class Kept:
     """A checkpointer of a real hot path in a real directory."""
 
@@ -311,7 +315,7 @@ async def test_much_to_write_comes_less_often(files, clock):
 async def test_it_saves_by_itself(files, clock):
     kept = Kept(files, clock)
     kept.feed(b"a:1|c")
-    running = asyncio.create_task(kept.checkpointer.run())
+    running = asyncio.create_task(kept.checkpointer.run(nothing))
     while not files.windows():
         await asyncio.sleep(0.001)
     running.cancel()
@@ -360,3 +364,17 @@ def test_a_damaged_file_is_set_aside_and_stays(files):
     files.replace(60, [b"anew"])
     assert (kept.read_bytes(), files.path(60).read_bytes()) == (b"damaged", b"anew")
     assert files.windows() == [60]
+
+
+async def test_what_waits_for_its_name_is_on_disk_as_other_samples_are(kept, clock):
+    async def name() -> None:
+        name_all(kept.hotpath)
+
+    kept.hotpath.feed(b"new:1|c", NOW)
+    saving = asyncio.create_task(kept.checkpointer.run(name))
+    for _ in range(200):
+        await asyncio.sleep(0.005)
+        if kept.stored():
+            break
+    saving.cancel()
+    assert list(kept.stored().values()) == [{"new": 1}]

@@ -47,6 +47,7 @@ ROWS = {
     38: "steps of the wall clock",
     39: "daylight saving time and time zones",
     40: "points in the spool that are too old",
+    41: "one sender at line rate: long sections of tags, new names",
     42: "a sick disk at any moment of a window, then an end, a repair and a start",
     43: "no state, new state, state of another host or from the future",
     44: "state directory or database removed while running",

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 from structlog.testing import capture_logs
 
-from relay.model import Kind, Series
+from relay.model import Kind, Newcomer, Peer, Series
 from relay.naming.explosion import Explosion, ExplosionWatch
 from relay.telemetry import LossLog
 from tests.test_telemetry import TALLY
@@ -28,11 +28,16 @@ class Window:
 
     def __init__(self, rows) -> None:
         self.rows = rows
-        self.overflowed = 0
+        self.overflowed = self.unread = 0
         self.longest = 0
+        self.brought = []
 
     def tally(self):
-        return dataclasses.replace(TALLY, samples_overflow=self.overflowed)
+        return dataclasses.replace(TALLY, samples_overflow=self.overflowed, tags_unread=self.unread)
+
+    def newcomers(self):
+        brought, self.brought = self.brought, []
+        return brought
 
     def list_series(self, first: int, count: int):
         self.longest = max(self.longest, count)
@@ -112,3 +117,30 @@ async def test_an_overflow_that_cannot_be_seen_is_told_all_the_same(clock):
         clock.advance(1)
         await watch.look()
     assert (logs[0]["tag"], logs[0]["count"]) == ("user", 5)
+
+
+async def test_the_sender_of_new_names_is_named_with_what_overflows_and_with_tags_that_are_not_read(clock):
+    source = Window([*USERS, overflow("web.hits")])
+    watch = ExplosionWatch(source, warner=LossLog(clock), clock=clock)
+    source.brought = [
+        Newcomer(Peer("192.0.2.7", 4711), 900, 90_000, b"web.\xff", b"user\n:1,b:2"),
+        Newcomer(None, 1, 100, b"x", b""),
+    ]
+    with capture_logs() as logs:
+        await watch.look()
+        source.overflowed, source.unread = 900, 5
+        await watch.look()
+    assert [(log["event"][:6], log["count"], log["sender"]) for log in logs] == [
+        ("RLY303", 5, "192.0.2.7:4711"),
+        ("RLY310", 900, "192.0.2.7:4711"),
+    ]
+    assert (logs[0]["metric"], logs[0]["tag"]) == ("web.\\xff", "user\\n")
+    assert (logs[1]["metric"], logs[1]["tag"]) == ("web.hits", "user")
+
+
+async def test_a_window_that_has_only_begun_blames_no_metric_that_happens_to_be_there(clock):
+    source = Window([series("victim.hits"), overflow("statsd_relay.overflow.counter")])
+    source.brought, source.overflowed = [Newcomer(None, 900, 90_000, b"flood.n1", b"id:1")], 900
+    with capture_logs() as logs:
+        await ExplosionWatch(source, warner=LossLog(clock), clock=clock).look()
+    assert (logs[0]["metric"], logs[0]["tag"], logs[0]["sender"]) == ("flood.n1", "id", "a Unix socket")

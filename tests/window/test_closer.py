@@ -396,6 +396,20 @@ async def test_the_closer_is_alive_while_names_or_windows_make_progress_and_not_
     storing.cancel()
 
 
+async def test_what_waits_is_named_before_a_checkpoint_but_a_flood_is_not_waited_for(house, clock, monkeypatch):
+    closer, hotpath, *_ = house
+    await closer.name_waiting()
+    closer._is_running = True
+    hotpath.pending = [Identity(b"%d" % i, Kind.COUNTER, b"") for i in range(5_000)]
+    await closer.name_waiting()
+    assert not hotpath.pending
+    monkeypatch.setattr(hotpath, "unresolved", lambda limit: [Identity(b"x", Kind.COUNTER, b"")] * limit)
+    monkeypatch.setattr(NameIt, "resolve", lambda *_: clock.advance(0.002))
+    began = clock.monotonic()
+    await closer.name_waiting()
+    assert clock.monotonic() - began == pytest.approx(closing.NAMING_SECONDS, abs=0.01)
+
+
 async def test_an_early_close_takes_the_current_minute_only(house, clock):
     closer, hotpath, spool, _, _ = house
     hotpath.count = 1

@@ -26,7 +26,7 @@ static bool open_tables(hotpath *self, const settings *settings) {
     memcpy(registry->key.secret, settings->secret, sizeof settings->secret);
     for (size_t i = 0; i < 4; i++) registry->key.secret[i] |= 1; /* a factor of 0 would swallow what it multiplies */
     set_limits(self, settings);
-    if (!map_reserve(&self->identities, &self->aliases_memory)) return false;
+    if (!map_reserve(&self->identities, &self->slots_memory)) return false;
     for (size_t kind = 0; kind < KINDS; kind++) {
         registry->catch_all[kind] = series_intern(registry, &settings->catch_all[kind]);
         if (registry->catch_all[kind] == NULL) return false;
@@ -100,7 +100,7 @@ static void free_identities(hotpath *self) {
         if (identity->state == WAITING) free_provisionals(self, identity);
         free(identity);
     }
-    map_free(&self->identities, &self->aliases_memory);
+    map_free(&self->identities, &self->slots_memory);
 }
 
 void hotpath_free(hotpath *self) {

@@ -74,7 +74,7 @@ typedef struct hotpath {
     scanner *scan;
     registry registry;
     map identities;
-    budget aliases_memory, waiting_memory;
+    budget aliases_memory, waiting_memory, slots_memory; /* the last: of the map of identities, whatever they are */
     size_t aliases, stand_ins; /* the former count the latter, too */
     size_t hand, sweep_left; /* where eviction and the sweep stand in the slots of `identities` */
     uint32_t stamp;                       /* of the tables as they are: cells remembered under another one are void */

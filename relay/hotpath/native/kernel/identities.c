@@ -11,7 +11,7 @@ identity *find_identity(const hotpath *self, uint64_t hash, enum kind kind, span
 
 /* Makes an identity, waiting, without a provisional; NULL without memory. */
 identity *make_identity(hotpath *self, uint64_t hash, enum kind kind, span name, span tags, budget *memory) {
-    if (!map_reserve(&self->identities, &self->aliases_memory)) return NULL;
+    if (!map_reserve(&self->identities, &self->slots_memory)) return NULL;
     identity *made = take(memory, sizeof *made + name.size + tags.size);
     if (made == NULL) return NULL;
     made->kind = (uint8_t)kind;

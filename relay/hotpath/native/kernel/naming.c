@@ -5,6 +5,7 @@
 
 #define EVICTION_PROBES 64
 #define EVICTED_AT_ONCE 64 /* at an answer, which adds one: a lower limit is reached soon, and nobody waits for it */
+#define SLOT_BYTES 32 /* of an item in the map, on the average */
 #define SWEPT_SLOTS 10000 /* whenever naming asks, ten times a second: a fraction of a millisecond */
 #define RELEASED_ENTRIES 10000
 #define SETTLED_GAUGES 10000 /* 1 to 2 ms */
@@ -48,9 +49,10 @@ void sweep_aliases(hotpath *self, size_t count) {
     }
 }
 
+/* Each counts for its share of the map, and not for slots that others left: these are given back at the edge. */
 static bool aliases_exceed(const hotpath *self) {
-    return self->aliases > self->settings.alias_limit ||
-           (self->aliases_memory.used > self->aliases_memory.limit && self->aliases > 0);
+    size_t used = self->aliases_memory.used + SLOT_BYTES * self->aliases;
+    return self->aliases > self->settings.alias_limit || (used > self->aliases_memory.limit && self->aliases > 0);
 }
 
 /* --- answers ------------------------------------------------------------------------------------------------------ */

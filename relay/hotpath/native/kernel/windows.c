@@ -20,7 +20,7 @@ static void swap_tables(hotpath *self, int64_t next_start, bool folds) {
     self->stamp++;
     self->stamp_before = self->stamp_opened;
     self->stamp_opened = self->stamp;
-    map_shrink(&self->identities, &self->aliases_memory);
+    map_shrink(&self->identities, &self->slots_memory);
     self->sweep_left = self->identities.capacity;
     self->gauges_begun = false;
 }
