@@ -147,11 +147,11 @@ class RelayMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.state and self.sick_since is None and self.clock.wall() >= self.latest)
     @rule(
         mode=st.sampled_from(("refuse", "fail", "stall", "hang")),
-        moment=st.sampled_from(("any", "after a checkpoint", "after an edge")),
+        moment=st.sampled_from(("any", "after a checkpoint", "after an edge", "over an edge")),
     )
     def the_disk_fails(self, mode, moment):
         self.figures["steps"] += 1
-        if moment == "after a checkpoint":
+        if moment in ("after a checkpoint", "over an edge"):
             self.samples("ca", 1)
             self.pass_(INTERVAL)
         elif moment == "after an edge":
@@ -161,6 +161,8 @@ class RelayMachine(RuleBasedStateMachine):
         self.sick_since = self.loop.time()
         self.disk.become(mode)
         self.samples("ca", 1)
+        if moment == "over an edge":
+            self.an_edge_comes(0.2)
 
     @precondition(lambda self: self.sick_since is not None)
     @rule()
