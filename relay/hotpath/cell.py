@@ -93,6 +93,10 @@ class Cell:
             self.add(self.pending, weight, now if self.pending_at is None else self.pending_at)
             self.pending.clear()
 
+    def is_empty(self) -> bool:
+        """Say whether no sample came: a rejected line may have made the cell."""
+        return not (self.samples or self.pending)
+
     def has_news(self) -> bool:
         """Say whether the cell changed since it was last exported."""
         return bool(self.pending) or self.samples != self.exported

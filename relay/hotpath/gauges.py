@@ -44,7 +44,7 @@ class Gauges:
 
     def known_at(self, series: Series, cell: Cell | None) -> float:
         """Return the time of the newest value, given the cell of a window; -inf for a gauge that has none."""
-        if cell is not None and (cell.pending or cell.samples):
+        if cell is not None and not cell.is_empty():
             return cell.latest_at()
         return self.bases.get(series, _UNKNOWN).at
 
@@ -59,7 +59,7 @@ class Gauges:
     def note(self, table: Table) -> None:
         """Bring the bases up to the latest values of the open window."""
         for series, cell in table.gauge_cells.items():
-            if cell.pending or cell.samples:
+            if not cell.is_empty():
                 self.keep(series, cell, table.start)
 
     def idle(self, table: Table, ttl: float) -> list[tuple[Series, float]]:
@@ -67,7 +67,7 @@ class Gauges:
         return [
             (series, base.value)
             for series, base in self.bases.items()
-            if series not in table.gauge_cells and _repeats(base.window, table.start, ttl)
+            if table.has_no_sample(series) and _repeats(base.window, table.start, ttl)
         ]
 
     def free(self, window: int, ttl: float) -> None:

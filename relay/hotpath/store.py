@@ -273,7 +273,7 @@ class Store:
             raise RuntimeError("no window is closing")
         table, self._closing = self._closing, None
         samples, self._counts.closing = self._counts.closing, 0
-        idle = {series: value for series, value in self._idle if series not in table.cells}
+        idle = {series: value for series, value in self._idle if table.has_no_sample(series)}
         self._idle = []
         rows = Rows(table.cells, idle, now=self._closed_at)
         return ClosedWindow(

@@ -108,6 +108,11 @@ class Table:
                 self.gauge_cells[series] = cell
         return cell
 
+    def has_no_sample(self, series: Series) -> bool:
+        """Say whether a series has no cell, or one that took nothing."""
+        cell = self.cells.get(series)
+        return cell is None or cell.is_empty()
+
     def remove(self, series: Series) -> Cell:
         """Take a series out."""
         self._per_metric[series.metric] -= 1

@@ -88,6 +88,17 @@ def test_an_idle_gauge_repeats_until_its_time_is_over():
     assert close(hotpath, START + 360)["g", Kind.GAUGE, ""].last == 11
 
 
+def test_an_idle_gauge_repeats_though_a_rejected_line_names_it():
+    hotpath = make(series_limit=12)
+    full = b"\n".join(b"c%d:1|c" % n for n in range(20))
+    feed(hotpath, b"g:5|g", full, b"g:4|g|#new")
+    assert close(hotpath)["g", Kind.GAUGE, ""].last == 5
+    feed(hotpath, full, b"g:+1|g:+1|g|#new")
+    assert hotpath.tally().rejected == {"series_limit": 1}
+    repeated = close(hotpath, START + 120)["g", Kind.GAUGE, ""]
+    assert (repeated.samples, repeated.count, repeated.last) == (0, 1, 5)
+
+
 def test_sets_count_distinct_members():
     hotpath = make()
     feed(hotpath, b"s:a|s\ns:b|s\ns:a|s\ns:a:b|s", b"s:c|s\ns:a|s")
