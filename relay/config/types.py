@@ -112,7 +112,7 @@ def to_toml(value: object) -> str:
             return f"[{', '.join(to_toml(item) for item in value)}]"
         case dict() | Struct():
             value = asdict(value) if isinstance(value, Struct) else value
-            pairs = ", ".join(f"{_key(key)} = {to_toml(item)}" for key, item in value.items())
+            pairs = ", ".join(f"{toml_key(key)} = {to_toml(item)}" for key, item in value.items())
             return f"{{ {pairs} }}" if pairs else "{}"
         case str():
             return json.dumps(value, ensure_ascii=False)
@@ -120,7 +120,8 @@ def to_toml(value: object) -> str:
             return str(value)
 
 
-def _key(text: str) -> str:
+def toml_key(text: str) -> str:
+    """Return a key as it is written in a file."""
     return text if _BARE_KEY.fullmatch(text) else to_toml(text)
 
 

@@ -181,3 +181,14 @@ def test_rules_do_what_the_agent_did_or_the_report_says_otherwise(options, names
     rules, model = Rules(draft), Model(options)
     for name in names:
         assert rules.follow(name) == model.follow(name), (name, draft.toml())
+
+
+def test_tags_of_the_agent_are_told_of_one_by_one():
+    """Keys with dots are keys, what has no key cannot be sent, and a key has one value."""
+    draft = of_text('dogstatsd_tags: ["app.name:x", ":y", "env:a", ".:z"]\ntags: ["env:b", "env:a"]\n', "datadog")
+    tags = {key: value for key, value in settings(draft).items() if key.startswith("tags.")}
+    assert tags == {"tags.app.name": "x", "tags.env": "a", "tags..": "z"}
+    assert said(draft, "dogstatsd_tags app.name:x") == 'ok: tags.app.name = "x"'
+    assert said(draft, "dogstatsd_tags :y") == "by hand: a tag needs a key"
+    assert said(draft, "tags env:b") == 'by hand: a key has one value, and tags.env is "a"'
+    assert said(draft, "tags env:a").startswith("ok: ")

@@ -125,6 +125,27 @@ def test_an_option_with_nothing_in_it_has_a_line_too(format_, value):
         assert any(entry.what.startswith(name) and entry.line for entry in draft.entries), name
 
 
+@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize("value", [["x", ["y"]], {"a": {"b": ["c"]}}, [{"a": "b"}], True])
+def test_a_list_or_an_object_is_no_text(format_, value):
+    """It is refused, as by the daemon, or said to be something else: never written down as a program sees it."""
+    known = {"statsd": "port", "statsd_exporter": "defaults", "gostatsd": "namespace", "datadog": "dogstatsd_port"}
+    mapping = {"match": "a.*", "name": "b", "labels": {"c": "d"}, "tags": {"c": "d"}}
+    asked = [{name: value} for name in OPTIONS[format_] if "." not in name]
+    asked += [listed(format_, mapping | {name: value}) for name in mapping]
+    asked += [listed(format_, mapping | {name: {"c": value}}) for name in ("labels", "tags")]
+    for option in asked:
+        with suppress(ConfigError):
+            draft = of_text(json.dumps({known[format_]: None} | option), format_)
+            text = draft.toml() + "".join(map(str, draft.entries))
+            assert not {"Node", "True"} & set(re.findall(r"\w+", text)), option
+
+
+def listed(format_: str, mapping: dict) -> dict:
+    profile = {"name": "p", "prefix": "*", "mappings": [mapping]}
+    return {"dogstatsd_mapper_profiles": [profile]} if format_ == "datadog" else {"mappings": [mapping]}
+
+
 def nested(name: str, value: object) -> dict:
     table, _, inner = name.rpartition(".")
     return {table: {inner: value}} if table else {name: value}
@@ -298,16 +319,21 @@ class Chance(random.Random):
 
 @pytest.mark.parametrize("format_", FORMATS)
 def test_whatever_an_option_holds_the_result_is_one_that_check_takes(format_):
-    chance, names = Chance(8125), [*OPTIONS[format_], "host", "port", "address", "bins", "metric", "quantiles"]
-    for _ in range(12):
+    """Or it is refused, where the daemon wants a text and gets a list or an object."""
+    names, taken = [*OPTIONS[format_], "host", "port", "address", "bins", "metric", "quantiles"], 0
+    chance = Chance(8125)
+    for _ in range(60):
         mappings = [chance.object(names, 1) for _ in range(3)]
         nested = {"graphite": chance.object(names), "defaults": chance.object(names), "mappings": mappings}
         nested |= {"filters": ["a", "b"], "filter": {"a": chance.object(names), "b": chance.value(names)}}
         nested |= {"dogstatsd_mapper_profiles": [{"name": "x", "prefix": chance.value(names), "mappings": mappings}]}
         text = json.dumps({**chance.object(names, most=8), **nested})
-        draft = of_text(text, format_)
-        draft.toml().encode()
-        assert {entry.line for entry in draft.entries} <= {0, 1}
+        with suppress(ConfigError):
+            draft = of_text(text, format_)
+            draft.toml().encode()
+            assert {entry.line for entry in draft.entries} <= {0, 1}
+            taken += 1
+    assert taken >= 12
 
 
 PIECES = [

@@ -68,8 +68,8 @@ def _others(reading: Reading, config: Node) -> None:
 def _listen(reading: Reading) -> None:
     names = ("dogstatsd_port", "bind_host", "dogstatsd_non_local_traffic")
     port, host, everywhere = map(reading.take, names)
-    number = str(port.value) if port else "8125"
-    address = str(host.value) if host else _LOOPBACK
+    number = port.text if port else "8125"
+    address = host.text if host else _LOOPBACK
     hosts = _EVERY if is_true(everywhere) else _BOTH.get(address, (address,))
     both = [join_address(each, number) for each in hosts]
     reading.draft.set("listen.udp", [] if number == "0" else both, port or host or everywhere)
@@ -82,7 +82,7 @@ def _listen(reading: Reading) -> None:
         reading.say("ok", "dogstatsd_non_local_traffic", None, became)
     for name, form in _SOCKETS.items():
         if (node := reading.take(name)) and node.value:
-            path = str(node.value).removeprefix("unixgram://").removeprefix("unix://")
+            path = node.text.removeprefix("unixgram://").removeprefix("unix://")
             reading.draft.add("listen.unix", f"{form}:{path}", node)
             reading.say("ok", name, node, f'listen.unix = ["{form}:{path}"]')
 
@@ -111,7 +111,7 @@ def _forward(reading: Reading) -> None:
 
 
 def _namespace(reading: Reading, name: str, node: Node) -> None:
-    text = str(node.value).strip(".")
+    text = node.text.strip(".")
     if text:
         reading.draft.set("names.prefix", text, node)
         reading.say(
@@ -125,7 +125,7 @@ def _tags(reading: Reading, name: str, node: Node) -> None:
 
 def _hostname(reading: Reading, name: str, node: Node) -> None:
     if node.value:
-        reading.draft.set("tags.host", str(node.value), node)
+        reading.draft.set("tags.host", node.text, node)
         reading.say("ok", name, node, "tags.host")
 
 
@@ -139,7 +139,7 @@ def _aggregates(reading: Reading, name: str, node: Node) -> None:
 
 
 def _buffer(reading: Reading, name: str, node: Node) -> None:
-    text = str(node.value)
+    text = node.text
     size = int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS_MOST else None
     if size:
         reading.draft.set("listen.receive_buffer", size, node)
@@ -148,7 +148,7 @@ def _buffer(reading: Reading, name: str, node: Node) -> None:
 
 
 def _level(reading: Reading, name: str, node: Node) -> None:
-    level = _LEVELS.get(str(node.value).lower())
+    level = _LEVELS.get(node.text.lower())
     if level and level != "info":
         reading.draft.set("log.level", level, node)
     reading.say("ok" if level else "by hand", name, node, f'log.level = "{level or "info"}"')

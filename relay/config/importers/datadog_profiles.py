@@ -111,7 +111,7 @@ def _profiles(reading: Reading) -> Iterator[_Profile]:
             reading.draft.say("by hand", profile, label, became)
         if mappings is None or not mappings.items:
             reading.draft.say("dropped", profile, label, "it has no mappings")
-        yield _Profile(label, str(prefix.value) if prefix else "*", mappings.items if mappings else [])
+        yield _Profile(label, prefix.text if prefix else "*", mappings.items if mappings else [])
 
 
 def _moved(node: Node, line: int) -> Node:
@@ -181,11 +181,9 @@ class _Rules:
         name, tags = mapping.get("name"), mapping.get("tags")
         if name is None:
             raise Unsayable("the agent refuses a mapping without a name, and with it every profile")
-        values = {
-            key: "" if node.value is None else str(node.value) for key, node in (tags.members if tags else {}).items()
-        }
-        pattern, fill = filler(pattern, [str(name.value), *values.values()], is_glob=False)
-        metric, filled = fill(str(name.value)), {key: fill(text) for key, text in values.items()}
+        values = tags.texts if tags else {}
+        pattern, fill = filler(pattern, [name.text, *values.values()], is_glob=False)
+        metric, filled = fill(name.text), {key: fill(text) for key, text in values.items()}
         empty = dict.fromkeys(capture for one in (metric, *filled.values()) for capture in one.empty)
         if not metric.text:
             raise Unsayable("its name comes to nothing")
@@ -214,7 +212,7 @@ def _check_prefix(profile: _Profile, start: str) -> None:
 def _pattern(mapping: Node) -> tuple[Pattern, list[str]]:
     """Return the pattern of a mapping, and what a person should look at in it."""
     match, kind = mapping.get("match"), mapping.get("match_type")
-    text, form = str(match.value) if match else "", str(kind.value) if kind else "wildcard"
+    text, form = match.text if match else "", kind.text if kind else "wildcard"
     if form == "regex":
         alone = "its ^ holds the first branch alone, its $ the last, as there: is that meant?"
         return from_regex(text, anchored=True), [alone] if has_alternatives(text) else []

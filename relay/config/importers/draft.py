@@ -16,7 +16,7 @@ import msgspec
 from relay.config.importers.report import Entry, Verdict, is_secret, masked, one_line
 from relay.config.loading import load
 from relay.config.schema import Config
-from relay.config.types import to_toml
+from relay.config.types import to_toml, toml_key
 from relay.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ class Draft:
         yield _Line("")
         yield _Line(f"[{table}]")
         for name, value in self._tables.get(table, {}).items():
-            yield from self._kept(table, name, f"{name} = {_toml(value)}")
+            yield from self._kept(table, name, f"{toml_key(name)} = {_toml(value)}")
         for note in self._notes.get(table, ()):
             yield _Line(f"# {note}")
         if table == "cloud":

@@ -44,7 +44,7 @@ def convert(config: Node, draft: Draft) -> None:
 
 def _listen(reading: Reading) -> None:
     node = reading.take("metrics-addr")
-    text = str(node.value) if node else ":8125"
+    text = node.text if node else ":8125"
     if text.startswith("/"):
         reading.draft.set("listen.udp", [])
         reading.draft.set("listen.unix", [f"dgram:{text}"], node)
@@ -74,7 +74,7 @@ def _backends(reading: Reading) -> None:
     table = reading.take("statsdaemon")
     address = table.get("address") if table else None
     if table and address and "statsdaemon" in words(node):
-        number = reading.draft.append("tee", {"to": str(address.value)}, address)
+        number = reading.draft.append("tee", {"to": address.text}, address)
         reading.say(
             "changed", "statsdaemon.address", address, f"tee {number}: the lines as they came, before rules and sums"
         )
@@ -87,7 +87,7 @@ def _tags(reading: Reading, name: str, node: Node) -> None:
 
 
 def _namespace(reading: Reading, name: str, node: Node) -> None:
-    text = str(node.value)
+    text = node.text
     legal = text.strip(".")
     if legal:
         reading.draft.set("names.prefix", legal, node)
@@ -102,7 +102,7 @@ def _flush_interval(reading: Reading, name: str, node: Node) -> None:
 
 
 def _hostname(reading: Reading, name: str, node: Node) -> None:
-    reading.draft.set("tags.host", str(node.value), node)
+    reading.draft.set("tags.host", node.text, node)
     reading.say("changed", name, node, "tags.host, of every series and not of the daemon's own alone")
 
 

@@ -68,9 +68,12 @@ class Reading:
         """Return a value as a text of our file; an expression as a reference to its variable, or as the default.
 
         `process.env.X || 1` becomes `${X:-1}`. Whatever is no constant is reported as work for a person.
+
+        Raises:
+            NotReadable: it is a list or an object.
         """
         if not isinstance(node.value, Opaque):
-            return default if isinstance(node.value, (dict, list)) else str(node.value)
+            return node.text or default
         variable = find_variable(node.value.text)
         if variable is None:
             self.say("by hand", name, node, f"{default}: only its own program can say what it is")

@@ -11,7 +11,7 @@ from relay.config.importers.dialects import set_dialects
 from relay.config.importers.hints import find_variable, is_hostname
 from relay.config.importers.literals import is_truthy
 from relay.config.importers.reading import Reading
-from relay.config.importers.report import Option, changed, dropped, ok, plain, shown
+from relay.config.importers.report import Option, changed, dropped, ok, shown
 from relay.config.importers.tree import Opaque
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _backends(reading: Reading) -> list[str]:
     backends = reading.take("backends")
     if backends is None:
         return ["./backends/graphite"]
-    names = [str(plain(item)) for item in backends.items]
+    names = [item.text if item.is_scalar else shown("", item.value) for item in backends.items]
     for item, name in zip(backends.items, names, strict=True):
         verdict: Verdict = "dropped"
         became = f"{_CLOUD}; keep the old daemon for it behind [[tee]]"

@@ -75,7 +75,7 @@ def convert(config: Node, draft: Draft) -> None:
 
 
 def _text(node: Node | None, default: str) -> str:
-    return default if node is None else str(node.value)
+    return default if node is None else node.text
 
 
 def _flags(draft: Draft) -> None:
@@ -151,9 +151,9 @@ def _effect(one: _Mapping) -> tuple[Pattern, dict[str, Any], list[str]]:
     name, labels = one.node.get("name"), one.node.get("labels")
     if name is None:
         raise Unsayable("statsd_exporter refuses a mapping without a name")
-    texts = {key: _text(value, "") for key, value in (labels.members if labels else {}).items()}
-    pattern, fill = filler(one.pattern, [str(name.value), *texts.values()], is_glob=one.is_glob)
-    metric, tags = fill(str(name.value)), {key: fill(text) for key, text in texts.items()}
+    texts = labels.texts if labels else {}
+    pattern, fill = filler(one.pattern, [name.text, *texts.values()], is_glob=one.is_glob)
+    metric, tags = fill(name.text), {key: fill(text) for key, text in texts.items()}
     if not metric.text:
         return pattern, {"action": "drop"}, ["its name is empty, so that statsd_exporter sends none of it"]
     empty = list(dict.fromkeys(capture for filled in (metric, *tags.values()) for capture in filled.empty))

@@ -10,7 +10,9 @@ from relay.config.rules import is_legal_key
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from relay.config.importers.draft import Draft
     from relay.config.importers.reading import Reading
+    from relay.config.importers.report import Verdict
     from relay.config.importers.tree import Node
 
 _TRUTHS: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
@@ -20,7 +22,7 @@ def words(node: Node | None) -> list[str]:
     """Return a list, or a text of words between blanks, as texts."""
     if node is None:
         return []
-    texts = [str(item.value) for item in node.items if item.is_scalar]
+    texts = [item.text for item in node.items if item.is_scalar]
     return texts if isinstance(node.value, list) else " ".join(texts).split()
 
 
@@ -29,7 +31,7 @@ def texts(node: Node | None) -> list[str]:
     if node is None:
         return []
     if not isinstance(node.value, str):
-        return [str(item.value) for item in node.items]
+        return [item.text for item in node.items]
     try:
         parsed = json.loads(node.value)
     except (ValueError, RecursionError):
@@ -47,10 +49,16 @@ def is_true(node: Node | None) -> bool:
 def set_tags(reading: Reading, name: str, node: Node, entries: Iterable[str]) -> None:
     """Turn `key:value` into `[tags]`; a bare one is `true`, and what the cloud does not take in a key is rewritten."""
     for entry in entries:
-        key, _, value = entry.partition(":")
-        legal = "".join(char if is_legal_key(char) else "_" for char in key)
-        reading.draft.set(f"tags.{legal}", value or "true", node)
-        is_same = legal == key and value
-        reading.draft.say(
-            "ok" if is_same else "changed", node, f"{name} {entry}", f'tags.{legal} = "{value or "true"}"'
-        )
+        reading.draft.say(*_set_tag(reading.draft, entry, node, f"{name} {entry}"))
+
+
+def _set_tag(draft: Draft, entry: str, node: Node, what: str) -> tuple[Verdict, Node, str, str]:
+    key, _, given = entry.partition(":")
+    legal, value = "".join(char if is_legal_key(char) else "_" for char in key), given or "true"
+    if not legal:
+        return "by hand", node, what, "a tag needs a key"
+    known = draft.get(f"tags.{legal}")
+    if known not in (None, value):
+        return "by hand", node, what, f'a key has one value, and tags.{legal} is "{known}"'
+    draft.set(f"tags.{legal}", value, node)
+    return "ok" if legal == key and given else "changed", node, what, f'tags.{legal} = "{value}"'

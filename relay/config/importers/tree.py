@@ -33,6 +33,32 @@ class Node:
         return self.value if isinstance(self.value, dict) else {}
 
     @property
+    def text(self) -> str:
+        """A constant as daemons in Go read it where they want a text; of what has nothing in it, no text.
+
+        Raises:
+            NotReadable: it is a list or an object, which they refuse with the whole file.
+        """
+        if self.value in (None, [], {}):
+            return ""
+        if not self.is_scalar:
+            raise NotReadable("a text is wanted here, no list and no object", line=self.line, column=self.column)
+        if isinstance(self.value, bool):
+            return str(self.value).lower()
+        return str(self.value)
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The members of an object, all of which are texts.
+
+        Raises:
+            NotReadable: it is something else.
+        """
+        if self.value and not isinstance(self.value, dict):
+            raise NotReadable("names with texts are wanted here", line=self.line, column=self.column)
+        return {name: node.text for name, node in self.members.items()}
+
+    @property
     def items(self) -> list[Node]:
         """The items of a list; anything else that is a value is its own only item, as daemons read it."""
         if isinstance(self.value, list):
