@@ -184,8 +184,7 @@ class Checkpointer:
         self._loss_log = loss_log
         self._thread = DiskThread("checkpoint")
         self._busy = asyncio.Lock()
-        self._called_at: float | None = None
-        """Monotonic time at which the disk was last asked for something it has not answered."""
+        self._called_at: float | None = None  # monotonic, of what the disk was asked for and has not answered
         self._spent = 0.0
         """Seconds of the loop that the last time took."""
         self._window = 0

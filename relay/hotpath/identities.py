@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _ASCII: Final = bytes(range(128))
-_EQUALS: Final = ord("=")
 _OVERHEAD: Final = 400
 """Bytes of an entry besides the identity's own."""
 
@@ -44,11 +43,16 @@ def naming_work(name: bytes, tags: bytes) -> int:
 
 
 def bare_name(name: bytes, separators: bytes) -> bytes:
-    """Return a name without its inline tags: up to the first separator, if a pair follows."""
-    first = next((at for at, byte in enumerate(name) if byte in separators), len(name))
-    rest = name[first + 1 :]
-    key = next((byte for byte in rest if byte in separators or byte == _EQUALS), 0)
-    return name[:first] if key == _EQUALS else name
+    """Return a name without its inline tags: up to the first separator that is read, if a pair follows."""
+    read = name[: limits.NAME_READ]
+    first = _first(read, separators, 0)
+    equals = read.find(b"=", first + 1)
+    return name[:first] if 0 <= equals < _first(read, separators, first + 1) else name
+
+
+def _first(text: bytes, wanted: bytes, start: int) -> int:
+    """Return where one of these bytes stands first, or the text's length."""
+    return min((at for byte in wanted if (at := text.find(byte, start)) >= 0), default=len(text))
 
 
 class Aliases:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay import limits
-from relay.hotpath.identities import naming_work
+from relay.hotpath.identities import bare_name, naming_work
 from relay.model import Kind
 from tests.support.hotpath import NOW, START, close, imbalance, make, name_all
 
@@ -64,6 +66,13 @@ def test_a_metric_that_is_known_keeps_its_total_at_any_pace(known, line):
     assert total == 3_000 + bool(known)
     assert ("overflow.counter", Kind.COUNTER, "") not in rows
     assert imbalance(hotpath, closed=hotpath.tally().samples_accepted) == 0
+
+
+@given(st.text(";,=ab", max_size=12).map(str.encode), st.sampled_from([b"", b";", b";,"]))
+def test_a_name_ends_at_the_first_separator_before_a_pair(name, separators):
+    parts = re.split(b"[%b]" % re.escape(separators), name) if separators else [name]
+    expected = parts[0] if len(parts) > 1 and b"=" in parts[1] else name
+    assert bare_name(name, separators) == expected
 
 
 def test_what_was_never_named_is_in_the_series_of_its_class_and_counted():

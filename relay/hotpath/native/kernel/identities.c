@@ -129,14 +129,14 @@ static identity *let_wait(hotpath *self, uint64_t hash, enum kind kind, span nam
 
 /* --- stand-ins ---------------------------------------------------------------------------------------------------- */
 
-/* Returns a name without its inline tags: up to the first separator, if a pair follows. */
+/* Returns a name without its inline tags: up to the first separator that is read, if a pair follows. */
 static span bare_name(const hotpath *self, span name) {
     const bool *separates = self->settings.separators;
-    size_t first = 0;
-    while (first < name.size && !separates[name.at[first]]) first++;
-    size_t at = first + (first < name.size);
-    while (at < name.size && name.at[at] != '=' && !separates[name.at[at]]) at++;
-    return at < name.size && name.at[at] == '=' ? (span){name.at, first} : name;
+    size_t first = 0, size = name.size < NAME_READ ? name.size : NAME_READ;
+    while (first < size && !separates[name.at[first]]) first++;
+    size_t at = first + (first < size);
+    while (at < size && name.at[at] != '=' && !separates[name.at[at]]) at++;
+    return at < size && name.at[at] == '=' ? (span){name.at, first} : name;
 }
 
 /* Makes a stand-in of which the series is known; NULL without memory. */
