@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-import click
 import structlog
 
 from relay import __version__, limits
 from relay.cli.wording import as_hour, number
 from relay.hotpath.explain import escape
-from relay.supervisor.log import wants_text
+from relay.supervisor.log import LogStream, wants_text
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
@@ -53,29 +51,8 @@ def configure_log(log: Log) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[log.level]),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", Deaf(sys.stderr))),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", LogStream(sys.stderr, is_text=is_text(log)))),
     )
-
-
-class Deaf:
-    """State: a stream; what cannot be written to it is lost, since no relay may end because nobody reads its log."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def __repr__(self) -> str:
-        """Report the stream."""
-        return f"<Deaf {self._stream!r}>"
-
-    def write(self, text: str) -> None:
-        """Write, if that is possible."""
-        with suppress(OSError):
-            self._stream.write(text)
-
-    def flush(self) -> None:
-        """Flush, if that is possible."""
-        with suppress(OSError):
-            self._stream.flush()
 
 
 def _escape(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
@@ -165,8 +142,7 @@ class TextWitness:
         )
 
     def _say(self, line: str) -> None:
-        with suppress(OSError):  # who read it has gone: nobody to tell, and no reason to stop
-            click.echo(line, err=self.err)
+        LogStream(sys.stderr if self.err else sys.stdout, is_text=True).write(f"{line}\n")
 
 
 def _where(label: str) -> tuple[str, str]:
