@@ -22,3 +22,8 @@ def hold_back() -> None:
 def take() -> None:
     """Take those that waited: who calls this has handlers."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
+
+
+def is_stop_waiting() -> bool:
+    """Say whether one that asks for a stop is held back."""
+    return not signal.sigpending().isdisjoint((signal.SIGTERM, signal.SIGINT))

@@ -26,7 +26,7 @@ from relay import anonymous_file
 from relay.errors import ExitCode, RelayError
 from relay.listener.sockets import open_sockets
 from relay.notify import HOLD, OURS, READY, REBIND, REFUSED, STOPPING, Notifier
-from relay.signals import SAME_SECONDS
+from relay.signals import SAME_SECONDS, is_stop_waiting
 from relay.supervisor.in_force import InForce
 from relay.supervisor.lives import GiveUp, Lives
 from relay.supervisor.log import Log
@@ -62,8 +62,14 @@ class Request(NamedTuple):
 
 
 def supervise(environ: MutableMapping[str, str]) -> int:
-    """Open the sockets, run workers until told to stop; return the exit code."""
-    answer = Trial(environ, is_first=True).wait()
+    """Open the sockets, run workers until told to stop; return the exit code.
+
+    Signals wait until there are handlers: one that comes in the first moments, to reload say, ends nothing.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    answer = Trial(environ, is_first=True).wait(is_stop_waiting)
+    if is_stop_waiting():
+        return ExitCode.OK
     if answer.plan is None:
         return answer.code
     try:
@@ -114,6 +120,7 @@ class Supervisor:
         signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
         for noted in _SIGNALS:
             signal.signal(noted, _noted)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         self._poll.register(awake, select.POLLIN)
         self._tell_of_taken(self._in_force.held)
         self._start()
@@ -148,6 +155,8 @@ class Supervisor:
             self._trial.kill()
         if self._kill_at is not None and now >= self._kill_at:
             self._kill_at = None
+            reason = f"it did not end within {STOP_SECONDS:.0f} s of being asked to"
+            self._log.warning("RLY501 worker killed, what it alone had is lost", reason=reason)
             self._signal_worker(signal.SIGKILL)
         if self._restart_at is not None and now >= self._restart_at:
             self._start()

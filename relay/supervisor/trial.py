@@ -21,7 +21,7 @@ from relay.signals import HELD_BACK
 from relay.supervisor.plan import PLAN, THOROUGH, Plan, own_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _SECONDS: Final = 30.0
 _COMPLAINT_BYTES: Final = 16_384
@@ -101,9 +101,9 @@ class Trial:
             setsigmask=(*HELD_BACK, signal.SIGINT),  # they are meant for the parent
         )
 
-    def wait(self) -> Answer:
-        """Return the answer; blocks until there is one."""
-        while time.monotonic() < self.ends:
+    def wait(self, is_over: Callable[[], bool] = lambda: False) -> Answer:
+        """Return the answer; blocks until there is one, or `is_over` says that nobody wants it any more."""
+        while time.monotonic() < self.ends and not is_over():
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
                 return self.ended(status)
