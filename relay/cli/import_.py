@@ -52,7 +52,7 @@ def import_(path: Path, output: Path | None, format_: Format | None, *, force: b
 
 def _read(path: Path) -> tuple[str, bool]:
     """Return the text, and whether it is UTF-8."""
-    content = read_bytes(Path("/dev/stdin") if path == _STDIN else path)
+    content = read_bytes(Path("/dev/stdin"), patience=None) if path == _STDIN else read_bytes(path)
     try:
         return content.decode(), True
     except UnicodeDecodeError:

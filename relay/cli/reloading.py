@@ -16,6 +16,8 @@ from relay.cli.plan import load_for_run, make_plan
 from relay.cli.run import make_renewed_cloud, make_transport, needed_credentials
 from relay.cli.witness import configure_log
 from relay.config.changes import at_once, compare
+from relay.config.source import read_bytes
+from relay.delivery.disk_thread import DiskThread
 from relay.errors import ConfigError, Problem, RelayError
 from relay.reconfiguration import Reconfiguration
 
@@ -66,6 +68,7 @@ class Reloader:
         """Of the content that was asked for last."""
         self._options = options
         self._asked = asyncio.Event()
+        self._thread = DiskThread("configuration")
         self._is_over = False
 
     def __repr__(self) -> str:
@@ -77,7 +80,8 @@ class Reloader:
         self._asked.set()
 
     async def close(self) -> None:
-        """Let go of what has waited for the next window."""
+        """Let go of what has waited for the next window, and of the thread that reads."""
+        self._thread.close()
         await self._reconfiguration.close()
 
     def stop(self) -> None:
@@ -100,7 +104,7 @@ class Reloader:
         before = ""
         while self._path:
             await asyncio.sleep(WATCH_SECONDS)
-            now = fingerprint(await asyncio.to_thread(content_of, self._path))
+            now = fingerprint(await self._thread.run(content_of, self._path))
             if now and now == before and now != self._seen and self._relay.config.config.watch:
                 self._seen = now
                 self.ask()
@@ -122,7 +126,7 @@ class Reloader:
     async def _prepare(self) -> Prepared:
         """Read what is on disk; once more if a window has begun meanwhile, since that changes what is in force."""
         while True:
-            prepared = await asyncio.to_thread(self._read)
+            prepared = await self._thread.run(self._read)
             if prepared.before is self._relay.config:
                 return prepared
 
@@ -184,8 +188,8 @@ class Reloader:
 def content_of(path: Path) -> str | None:
     """Return a file's content; None if it cannot be read: a file that is being replaced is no change."""
     try:
-        return path.read_bytes().decode("utf-8", "surrogateescape")
-    except OSError:
+        return read_bytes(path).decode("utf-8", "surrogateescape")
+    except ConfigError:
         return None
 
 

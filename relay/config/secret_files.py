@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from relay.config.bounded_file import read_bounded
 from relay.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -61,9 +62,8 @@ def read_private(path: str, warnings: list[Problem]) -> str:
     fix = "check the path and its mode"
     try:
         file = Path(path)
-        with file.open("rb") as stream:
-            content = stream.read(_BYTES_MOST + 1)
-            is_open = bool(file.stat().st_mode & _WORLD_READABLE)
+        content = read_bounded(file, _BYTES_MOST + 1)
+        is_open = bool(file.stat().st_mode & _WORLD_READABLE)
         text = content.decode()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not text"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 
 import msgspec
 
+from relay.config.bounded_file import PATIENCE, read_bounded
 from relay.config.schema import Config
 from relay.config.types import mask_urls
 from relay.errors import ConfigError, Problem
@@ -116,15 +117,14 @@ def read_text(path: Path) -> str:
         raise ConfigError(Problem(code="RLY103", message=f"{path} is not UTF-8 text")) from error
 
 
-def read_bytes(path: Path) -> bytes:
-    """Read a file of at most 1 MiB.
+def read_bytes(path: Path, *, patience: float | None = PATIENCE) -> bytes:
+    """Read a file of at most 1 MiB; `patience` is that of `read_bounded`.
 
     Raises:
         ConfigError: RLY103, it cannot be read, or is longer.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(_FILE_BYTES + 1)
+        content = read_bounded(path, _FILE_BYTES + 1, patience=patience)
     except OSError as error:
         message = f"cannot read {path}: {error.strerror}"
         raise ConfigError(Problem(code="RLY103", message=message, fix="name a file that this user can read")) from error

@@ -152,6 +152,7 @@ class SenderPool:
 
     async def close(self) -> None:
         """Release the connections."""
+        self._renewal.close()
         await self._transport.close()
 
     # --- one worker ---------------------------------------------------------------------------------------------------

@@ -1,0 +1,53 @@
+"""What is read from a path ends: a pipe, a device and a file without end are read as far as they may be, or refused."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from relay.cli.reloading import content_of
+from relay.config import secret_files, source
+from relay.config.bounded_file import read_bounded
+from relay.config.secret_files import read_secret
+from relay.config.source import read_text
+from relay.errors import ConfigError
+
+READERS = {"configuration": read_text, "secret": lambda path: read_secret(str(path), []), "watched": content_of}
+
+
+@pytest.fixture
+def hurried(monkeypatch):
+    """Pipes are waited for a moment."""
+    for module in (source, secret_files):
+        monkeypatch.setattr(module, "read_bounded", lambda path, most, **_: read_bounded(path, most, patience=0.2))
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_pipe_that_nothing_is_written_into_is_not_waited_for_without_end(reader, hurried, tmp_path):
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    began = time.monotonic()
+    if reader == "watched":
+        assert content_of(tmp_path / "pipe") is None
+    else:
+        with pytest.raises(ConfigError, match=r"RLY103.*cannot read .*pipe: it is a pipe"):
+            READERS[reader](tmp_path / "pipe")
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_what_comes_through_a_pipe_is_read(reader, tmp_path):
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=("canary",))
+    writer.start()
+    assert READERS[reader](tmp_path / "pipe") == "canary"
+    writer.join()
+
+
+def test_no_more_is_read_than_was_asked_for():
+    assert read_bounded(Path("/dev/zero"), 100_000) == bytes(100_000)
+    with pytest.raises(ConfigError, match=r"RLY103.*longer than"):
+        read_text(Path("/dev/zero"))
