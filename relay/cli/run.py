@@ -249,9 +249,9 @@ def make_transport(cloud: Cloud) -> HttpTransport | LineTransport:
 
 def _open_transport(cloud: Cloud) -> HttpTransport | LineTransport:
     if cloud.provider == "stdout":
-        return LineTransport(sys.stdout.buffer)
+        return LineTransport(sys.stdout.fileno())
     if cloud.provider == "file":
-        return LineTransport(os.fdopen(_open_owned(cloud.file), "ab"), closes=True)
+        return LineTransport(_open_owned(cloud.file), closes=True)
     return HttpTransport(
         timeout=cloud.timeout,
         connect_timeout=cloud.connect_timeout,

@@ -12,20 +12,22 @@ aiohttp is imported at the first request, in a thread: it takes half of a start,
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 import zlib
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, cast
 
 from relay import __version__
+from relay.delivery.disk_thread import DiskThread
 from relay.delivery.lookup import Lookup
 from relay.errors import TransportError
 from relay.model import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import BinaryIO
 
     import aiohttp
     from aiohttp.abc import AbstractResolver
@@ -204,21 +206,28 @@ def _describe(error: BaseException) -> str:
 
 
 class LineTransport:
-    """State: a stream that takes one request body a line, for `--dry-run`, stdout and files; never refuses."""
+    """State: a descriptor that takes one request body a line, for `--dry-run`, stdout and files; never refuses.
 
-    def __init__(self, stream: BinaryIO, *, closes: bool = False) -> None:
+    Nothing is buffered: what a full disk does not take would be left for the end, and would fail there. A write that
+    hangs, since nobody reads, is left behind by a stop.
+    """
+
+    def __init__(self, descriptor: int, *, closes: bool = False) -> None:
         """Join them.
 
         Args:
-            stream: takes the bodies.
-            closes: whether the stream ends with the transport; standard output does not.
+            descriptor: takes the bodies.
+            closes: whether it ends with the transport; standard output does not.
         """
-        self._stream = stream
+        self._descriptor = descriptor
         self._closes = closes
+        self._thread = DiskThread("requests")
+        self._is_cut = False
+        """The last line was written in part: the next one begins on a line of its own."""
 
     def __repr__(self) -> str:
-        """Report the stream."""
-        return f"<LineTransport {getattr(self._stream, 'name', self._stream)}>"
+        """Report the descriptor."""
+        return f"<LineTransport {self._descriptor}>"
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:  # noqa: ARG002 - as the other
         """Write the body.
@@ -227,16 +236,21 @@ class LineTransport:
             TransportError: it could not be written.
         """
         try:
-            await asyncio.to_thread(self._write, body)
+            await self._thread.run(self._write, body)
         except OSError as error:
             raise TransportError(_describe(error), ambiguous=True) from error
         return Reply(status=200, headers={}, body=b'{"result":{"success":true}}')
 
     def _write(self, body: bytes) -> None:
-        self._stream.write(body + b"\n")
-        self._stream.flush()
+        left = memoryview(b"%b%b\n" % (b"\n" * self._is_cut, body))
+        while left:
+            written = os.write(self._descriptor, left)
+            left = left[written:]
+            self._is_cut = bool(left)
 
     async def close(self) -> None:
-        """End the stream, unless it is its owner's."""
+        """End the thread; close the descriptor, unless it is its owner's."""
+        self._thread.close()
         if self._closes:
-            self._stream.close()
+            with suppress(OSError):
+                os.close(self._descriptor)

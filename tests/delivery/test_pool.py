@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 
 import msgspec
@@ -17,6 +18,7 @@ from relay.jdcloud.emulator import Fault
 from relay.model import Reply
 from tests.support.pool import CLOCK, Paused, Setup
 from tests.support.raw_cloud import RawCloud
+from tests.support.tools import tmpfs
 
 
 @pytest.fixture
@@ -173,7 +175,7 @@ async def test_drain_puts_back_what_is_on_its_way(tmp_path):
 
 async def test_lines_instead_of_http(tmp_path):
     with (tmp_path / "out").open("ab") as stream:
-        async with Setup(tmp_path, transport=LineTransport(stream)) as setup:
+        async with Setup(tmp_path, transport=LineTransport(stream.fileno())) as setup:
             await setup.send(10)
             await setup.settle()
     bodies = [msgspec.json.decode(line) for line in (tmp_path / "out").read_bytes().splitlines()]
@@ -249,3 +251,26 @@ async def test_a_newest_batch_that_is_never_answered_readably_does_not_keep_the_
     await setup.send(5, window=int(CLOCK.wall()) // 60 * 60 - 60, first=10)
     await setup.settle()
     assert (setup.ledger.points_delivered, setup.ledger.points_refused) == (5, 5)
+
+
+async def test_a_line_that_a_full_disk_cut_is_followed_by_a_whole_one_and_a_stop_fails_at_nothing(tmp_path):
+    """Nothing is buffered that would be written, or fail, at the end."""
+    with tmpfs(tmp_path / "disk", size="16k") as disk:
+        filler = disk / "filler"
+        filler.write_bytes(b"x" * 12288)
+        descriptor = os.open(disk / "out", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        transport = LineTransport(descriptor, closes=True)
+        body = b'"%b"' % (b"a" * 6000)
+        with pytest.raises(TransportError):
+            await transport.post("", {}, body)
+        filler.unlink()
+        await transport.post("", {}, body)
+        await transport.close()
+        assert body in (disk / "out").read_bytes().split(b"\n")
+
+
+async def test_a_descriptor_that_takes_nothing_is_closed_without_a_word():
+    transport = LineTransport(os.open("/dev/full", os.O_WRONLY), closes=True)
+    with pytest.raises(TransportError):
+        await transport.post("", {}, b"body")
+    await transport.close()
