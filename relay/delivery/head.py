@@ -2,8 +2,9 @@
 
 aiohttp reads interim answers without end and without holding the peer back: 50 MiB became 400 in 16 s. Here at most so
 many answers and bytes come before a body; beyond, the connection is cut and the request has no answer. Data is parsed
-in slices, so that a bound is seen soon after it is passed, whatever arrives at once. Imported with aiohttp, which takes
-long: transport.py does so in a thread.
+in slices, so that a bound is seen soon after it is passed, whatever arrives at once. What comes after an answer is no
+answer to the next request, which is not sent yet: the connection is cut, and the next request gets another one.
+Imported with aiohttp, which takes long: transport.py does so in a thread.
 """
 
 from __future__ import annotations
@@ -58,7 +59,11 @@ class BoundedHandler(ResponseHandler):
         super().feed_data(data, size)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what arrives, within the bounds."""
+        """Parse what arrives, within the bounds; nothing is expected once the answer is complete."""
+        if self._is_final and self._payload is not None and self._payload.is_eof() and self.transport is not None:
+            self.force_close()
+            self.transport.abort()
+            return
         for start in range(0, len(data) or 1, _SLICE):
             piece = data[start : start + _SLICE]
             super().data_received(piece)

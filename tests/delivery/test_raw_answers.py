@@ -167,3 +167,40 @@ async def test_answers_before_the_answer_are_bounded(endless):
     await cloud.stop()
     assert time.monotonic() - began < 15, "the bound ended it, not the time limit"
     assert cloud.sent < 30_000_000
+
+
+@pytest.mark.parametrize("more", [TAKEN, TAKEN[:20], b"\r\n"], ids=["an answer", "a part of one", "a line"])
+async def test_what_comes_after_an_answer_is_no_answer_to_the_next_request(more, tmp_path):
+    """On a connection that waits for its next request."""
+    taken, served, release = [], [], asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.append(asyncio.current_task())
+        with suppress(OSError, asyncio.IncompleteReadError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            size = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+            taken.append(await reader.readexactly(size))
+            if len(taken) > 1:
+                await release.wait()
+            writer.write(TAKEN)
+            await asyncio.sleep(0.05)
+            writer.write(more)
+            await reader.read()
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = "http://{}:{}/".format(*server.sockets[0].getsockname())
+    transport = HttpTransport(timeout=10, connect_timeout=5, concurrency=1, ca_file="", proxy="")
+    await transport.post(url, {}, b"one")
+    await asyncio.sleep(0.2)
+    second = asyncio.create_task(transport.post(url, {}, b"two"))
+    await asyncio.sleep(0.2)
+    assert not second.done(), "nothing has answered it"
+    release.set()
+    assert (await second).body == STORED
+    assert taken == [b"one", b"two"]
+    await transport.close()
+    server.close()
+    await asyncio.gather(*served)
