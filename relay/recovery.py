@@ -61,7 +61,7 @@ class Owed:
             wall: now.
             seconds: of a window.
         """
-        stored_by = (await spool.state("host") or b"").decode() or host
+        stored_by = (await spool.state("host") or b"").decode(errors="replace") or host
         found = await asyncio.to_thread(files.load, spool.committed) if files else []
         foreign = tuple(one for one in found if (partial.host_of(one.frames) or stored_by) != host)
         if files and foreign:

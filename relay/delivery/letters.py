@@ -11,10 +11,12 @@ import os
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple
 
 import msgspec
 import xxhash
+
+from relay import limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -42,7 +44,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     http: int | None = None
     """Status of the last answer; None if there was none."""
     attempts: int = 1
-    window: int
+    window: Annotated[int, msgspec.Meta(ge=0, le=limits.YEAR_MAX)]
     """Id of its window, unix seconds."""
     point: msgspec.Raw
     """Exactly as it was sent."""

@@ -105,8 +105,8 @@ class Replays:
 
     async def _add(self, path: Path) -> None:
         points = damaged = 0
-        name, _, offset = (await self._spool.state(MARK) or b"").decode().partition(" ")
-        start = int(offset) if name == path.name else 0
+        name, _, offset = (await self._spool.state(MARK) or b"").partition(b" ")
+        start = int(offset) if name == path.name.encode() and offset.isdigit() else 0
         while (part := await self._thread.run(read_part, path, start)).end > start:
             start = part.end
             batches = [batch for window, found in part.points.items() for batch in self._pack(found, window)]

@@ -22,7 +22,7 @@ from relay.delivery.ballast import Ballast
 from relay.delivery.lanes import Entry
 from relay.delivery.place import Place
 from relay.delivery.spool_errors import Damaged, DiskTrouble, QuotaReached, explained, is_full
-from relay.delivery.spool_schema import MAKE, PAGE, SETTINGS, UNCOMMITTED, delete, insert, remove
+from relay.delivery.spool_schema import MAKE, PAGE, SETTINGS, UNCOMMITTED, delete, insert, is_strange, remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -127,6 +127,8 @@ class Database:
             db = self._connection
             if self.path.stat().st_size <= _CHECK_MOST or _size(self._wal) > 0:
                 self._check(db)
+            if is_strange(db):
+                raise Damaged("corrupt", "a row holds what the relay never writes")
             self._remove_uncommitted(db)
             rows = db.execute("SELECT window, id, points, length(body) FROM batches ORDER BY id")
             entries = [Entry(*row) for row in rows]
@@ -240,7 +242,10 @@ class Database:
     def _remove_uncommitted(self, db: sqlite3.Connection) -> None:
         row = db.execute("SELECT value FROM state WHERE key = ?", (UNCOMMITTED,)).fetchone()
         if row is not None:
-            first, last = map(int, row[0].split())
+            try:
+                first, last = map(int, row[0].split())
+            except ValueError as error:
+                raise Damaged("corrupt", "the mark of a window that was not completed is none") from error
             self._transact(partial(remove, first=first, last=last))
 
     def _pieces(self, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:

@@ -32,6 +32,16 @@ CREATE TABLE batches (id INTEGER PRIMARY KEY, window INTEGER, points INTEGER, bo
 CREATE TABLE state (key TEXT PRIMARY KEY, value BLOB);
 PRAGMA user_version = {VERSION};
 """
+_ID_MOST: Final = 2**62
+"""Of a batch: microseconds of a clock; those that follow it must fit as well."""
+_STRANGE: Final = """
+SELECT EXISTS (
+    SELECT 1 FROM batches
+    WHERE id NOT BETWEEN 0 AND :most OR typeof(window) <> 'integer' OR window NOT BETWEEN 0 AND :last
+    OR typeof(points) <> 'integer' OR points < 1 OR typeof(body) <> 'blob'
+) OR EXISTS (SELECT 1 FROM windows WHERE id NOT BETWEEN 0 AND :last)
+OR EXISTS (SELECT 1 FROM state WHERE typeof(value) <> 'blob')
+"""
 _PRUNE_BY: Final = 10
 """Ids are old by the tenth newest one: by the ids of a clock that was ahead for some windows all others would be, and
 what is forgotten opens again."""
@@ -55,6 +65,12 @@ def insert(
         db.execute(_PRUNE, (_PRUNE_BY - 1, limits.POINT_AGE_MAX))
     db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", state.items())
     db.executemany("INSERT OR REPLACE INTO batches VALUES (?, ?, ?, ?)", rows)
+
+
+def is_strange(db: sqlite3.Connection) -> bool:
+    """Say whether a row holds what the relay never writes: a column of SQLite takes any type."""
+    [[found]] = db.execute(_STRANGE, {"last": limits.YEAR_MAX, "most": _ID_MOST})
+    return bool(found)
 
 
 def prune(windows: set[int]) -> None:

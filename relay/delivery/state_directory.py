@@ -162,12 +162,14 @@ def _refuse_files(path: Path) -> None:
             if entry.is_symlink():
                 message = f"{path / entry.name} is a symbolic link, which the relay never makes"
                 raise _refusal("RLY104", message, "remove it after a look at where it leads")
-            if entry.name.startswith(_NEEDED) and entry.is_file():
+            if entry.name.startswith(_NEEDED):
                 _check_file(path / entry.name, entry.stat(follow_symlinks=False))
 
 
 def _check_file(path: Path, status: os.stat_result) -> None:
-    """Refuse a file of another user, or one that its owner may not read and write: that passes with no retry."""
+    """Refuse what is no file, is another user's, or may not be read and written: that passes with no retry."""
+    if not stat.S_ISREG(status.st_mode):
+        raise _refusal("RLY104", f"{path} is no file, and the relay makes nothing else of this name", "remove it")
     me, mode = os.geteuid(), stat.S_IMODE(status.st_mode)
     found = f"{path} belongs to uid {status.st_uid} and has mode {mode:04o}; this relay runs as uid {me}"
     if status.st_uid != me:

@@ -217,3 +217,20 @@ async def test_letters_that_come_while_others_are_taken_are_kept(tmp_path):
     assert points_in(tmp_path) == [point(2)]
     taking.finish(tmp_path)
     assert points_in(tmp_path) == [point(2)]
+
+
+@pytest.mark.parametrize("window", [-1, 2**63, 10**30])
+async def test_a_letter_of_a_window_that_cannot_be_is_damaged(relay, tmp_path, window):
+    """No database takes such a number, and no relay may end of a line in a file."""
+    made = line(1).replace(b'"window":%d' % WINDOW, b'"window":%d' % window)
+    (tmp_path / "replay-20261130T101010-5.ndjson").write_bytes(made + line(2))
+    await relay.look()
+    assert (relay.ledger.points_replayed, replay_files(tmp_path)) == (1, [])
+
+
+async def test_a_note_of_how_far_a_file_was_read_that_is_none_is_none(relay, tmp_path):
+    name = "replay-20261130T101010-5.ndjson"
+    (tmp_path / name).write_bytes(line(1))
+    await relay.spool.add_replayed([], {"replay": f"{name} \xff".encode("latin-1")})
+    await relay.look()
+    assert relay.ledger.points_replayed == 1

@@ -178,3 +178,11 @@ def test_another_directory_in_its_place_must_be_as_safe(tmp_path):
     state.path.chmod(0o700)
     state.check()
     state.close()
+
+
+@pytest.mark.parametrize("name", ["spool.db", "spool.db-wal", "spool.ballast", "checkpoint-1764000000.srp"])
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_what_is_no_file_under_the_name_of_one_is_refused(tmp_path, name, make):
+    """A pipe would keep the start waiting; a directory would keep it degraded for good."""
+    make(tmp_path / name)
+    assert f"{name} is no file" in refused(tmp_path, "RLY104")
