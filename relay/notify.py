@@ -73,13 +73,21 @@ class Notifier:
             assignments: what to say.
             descriptor: for our own supervisor, which gets a copy; a service manager is not given it.
         """
-        message = "\n".join(assignments).encode()
         with suppress(OSError):
-            if self._channel:
-                descriptors = [] if descriptor is None else [descriptor]
-                socket.send_fds(self._channel, [message], descriptors, socket.MSG_DONTWAIT)
-            elif self._address:
-                self._send_to_address(message)
+            self.deliver(*assignments, descriptor=descriptor)
+
+    def deliver(self, *assignments: str, descriptor: int | None = None) -> None:
+        """Do what `send` does, where a message that is lost is worth a failure; never blocks.
+
+        Raises:
+            OSError: it is not on its way, since what should read does not.
+        """
+        message = "\n".join(assignments).encode()
+        if self._channel:
+            descriptors = [] if descriptor is None else [descriptor]
+            socket.send_fds(self._channel, [message], descriptors, socket.MSG_DONTWAIT)
+        elif self._address:
+            self._send_to_address(message)
 
     def _send_to_address(self, message: bytes) -> None:
         to = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address

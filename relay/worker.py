@@ -79,11 +79,17 @@ class Worker:
         self.notifier.send(f"{HOLD}{one.address}", descriptor=one.socket.fileno())
 
     def accept(self, plan: str, *, is_rebinding: bool) -> None:
-        """Tell the supervisor what is in force from now on, or what is to be by a replacement; with none, nothing."""
+        """Tell the supervisor what is in force from now on, or what is to be by a replacement; with none, nothing.
+
+        Raises:
+            OSError: it cannot be told; a worker that comes next would not have what is accepted.
+        """
         if self.supervisor:
             descriptor = anonymous_file.create(plan)
-            self.notifier.send(REBIND if is_rebinding else ACCEPTED, descriptor=descriptor)
-            os.close(descriptor)
+            try:
+                self.notifier.deliver(REBIND if is_rebinding else ACCEPTED, descriptor=descriptor)
+            finally:
+                os.close(descriptor)
 
     def become_next(self, environ: MutableMapping[str, str]) -> None:
         """Put the next worker in the place of this one: same process, same sockets, the program as it is now on disk.

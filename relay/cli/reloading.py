@@ -163,8 +163,8 @@ class Reloader:
         try:
             self._worker.accept(plan.to_json(), is_rebinding=bool(prepared.changes.replacing))
         except OSError as error:
-            message = f"the configuration cannot be kept in memory: {error.strerror}"
-            raise ConfigError(Problem(code="RLY502", message=message)) from error
+            message = f"the supervisor cannot be given the configuration: {error.strerror}"
+            raise ConfigError(Problem(code="RLY502", message=message, fix="reload again")) from error
 
     async def _apply(self, prepared: Prepared) -> None:
         """Change what may change now, and leave the rest to the window's edge or to the worker that comes next."""

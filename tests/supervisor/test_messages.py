@@ -9,8 +9,10 @@ import time
 
 import pytest
 
+from relay import anonymous_file
 from relay.notify import Notifier
 from relay.supervisor.messages import Messages
+from relay.worker import Worker
 
 
 @pytest.fixture
@@ -88,3 +90,18 @@ def test_nobody_to_tell_is_no_failure(environ):
 
 def test_a_watchdog_of_another_process_is_not_ours():
     assert Notifier.take({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}, pid=7).watchdog == 0
+
+
+def test_a_configuration_that_the_supervisor_does_not_take_is_not_accepted(messages, notifier):
+    """It stands still, and its queue is full: a worker that comes next would not have what was accepted."""
+    worker = Worker(supervisor=os.getpid(), notifier=notifier)
+    for _ in range(10_000):
+        notifier.ready()
+    with pytest.raises(OSError, match="temporarily unavailable"):
+        worker.accept("a plan", is_rebinding=False)
+    while messages.read():
+        pass
+    worker.accept("a plan", is_rebinding=False)
+    [message] = messages.read()
+    assert anonymous_file.read(message.descriptor) == "a plan"
+    os.close(message.descriptor)
