@@ -26,7 +26,7 @@ class ExitCode(IntEnum):
 CODES: Final[dict[str, str]] = {
     "RLY101": "A socket or the state directory cannot be used: the address is taken or not permitted, or the path is.",
     "RLY102": "The configuration has an unknown key, table or variable, or a value that breaks the key's rule.",
-    "RLY103": "A file cannot be read: it is not TOML, holds no credential, or is not what it is to be imported as.",
+    "RLY103": "A file cannot be used: it is not TOML, holds no credential, or is not what it is to be imported as.",
     "RLY104": "The state directory is not safe: others own it or its files, or can write; or one is no plain file.",
     "RLY105": "The state directory is in use by another relay.",
     "RLY106": "The target of a tee cannot be used, or is the relay itself; copies to it are lost.",

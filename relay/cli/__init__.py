@@ -10,8 +10,10 @@ Commands are imported only when they are called: `healthcheck` runs every few se
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
 import keyword
+import os
 import sys
 import traceback
 from typing import TYPE_CHECKING, Final
@@ -19,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from relay import __version__
-from relay.errors import ExitCode, RelayError
+from relay.errors import ExitCode, RelayError, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +45,11 @@ COMMANDS: Final = {
     "cloud": "A local cloud that checks, limits and misbehaves.",
 }
 """In the order in which a new user meets them, each in a line that fits beside its name."""
+
+
+_OUTPUT_LOST: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+"""Without the name of a file: of standard output. One that nobody reads any more ends a command without a word."""
+_ROOM: Final = "send the output where there is room"
 
 
 class LazyGroup(click.Group):
@@ -96,6 +103,11 @@ def main(worker: object = None) -> None:
     finish(lambda: cli.main(standalone_mode=False, obj=worker))
 
 
+def _give_output_up() -> None:
+    """Let what waits for standard output go nowhere: the end of the process would try to write it once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def finish(command: Callable[[], object]) -> None:
     """Run a command; a person's mistake ends in one clear text and an exit code, never in a traceback."""
     try:
@@ -110,6 +122,13 @@ def finish(command: Callable[[], object]) -> None:
     except RelayError as error:
         click.echo(str(error), err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.filename is not None or error.errno not in _OUTPUT_LOST:
+            traceback.print_exc()
+            sys.exit(ExitCode.INTERNAL)
+        _give_output_up()
+        click.echo(f"error RLY103  standard output cannot be written: {reason_of(error)}\n      fix: {_ROOM}", err=True)
+        sys.exit(ExitCode.UNREACHABLE)
     except Exception:  # noqa: BLE001 - our own mistake: loud, and with its own exit code
         traceback.print_exc()
         sys.exit(ExitCode.INTERNAL)

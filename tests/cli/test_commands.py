@@ -17,6 +17,7 @@ from relay import __version__
 from relay.cli import COMMANDS, cli
 from relay.cli.witness import configure_log
 from relay.config.schema import Log
+from relay.errors import ExitCode
 from tests.support.command import call
 from tests.support.relay import environment
 
@@ -295,3 +296,21 @@ def test_the_log_shows_a_bad_line_its_sender_and_the_place(format_, capsys):
     else:
         assert "sender=10.0.0.7:5" in lines[0]
         assert lines[1:] == [r"      \x1b:1x|c", "            ^"]
+
+
+@pytest.mark.parametrize("command", [["--help"], ["check"], ["config", "example"], ["explain", "RLY412"]], ids="-".join)
+def test_a_full_disk_under_the_output_is_told_in_one_text(command):
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(
+            [sys.executable, "-m", "relay", *command],
+            env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == ExitCode.UNREACHABLE
+    assert done.stderr.endswith(
+        "error RLY103  standard output cannot be written: No space left on device\n"
+        "      fix: send the output where there is room\n"
+    )
