@@ -9,6 +9,7 @@ import tempfile
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Final
 
+from relay import limits
 from relay.delivery.spool_errors import Damaged, explained
 
 if TYPE_CHECKING:
@@ -97,5 +98,5 @@ def peek(path: Path) -> tuple[set[int], dict[str, bytes]]:
 
 def _read_marks(uri: str) -> tuple[set[int], dict[str, bytes]]:
     with closing(sqlite3.connect(uri, uri=True)) as db:
-        windows = {row[0] for row in db.execute("SELECT id FROM windows")}
-        return windows, dict(db.execute("SELECT key, value FROM state").fetchall())
+        windows = {row[0] for row in db.execute("SELECT id FROM windows WHERE id BETWEEN 0 AND ?", (limits.YEAR_MAX,))}
+        return windows, dict(db.execute("SELECT key, value FROM state WHERE typeof(value) = 'blob'").fetchall())

@@ -6,6 +6,7 @@ import sqlite3
 
 import pytest
 
+from relay.delivery.spool_file import peek
 from tests.support.spool import batch, open_spool
 
 BATCHES = "INSERT INTO batches VALUES ({})"
@@ -58,3 +59,15 @@ async def test_state_of_no_use_is_none(tmp_path):
     assert 120 in spool.committed
     await spool.close()
     assert not list(tmp_path.glob("spool.db.corrupt-*"))
+
+
+async def test_of_a_file_that_can_only_be_looked_at_nothing_strange_is_used(tmp_path):
+    """As while the disk refuses at a start."""
+    spool = await open_spool(tmp_path)
+    await spool.store(120, [batch(120, 1)], {"host": b"h"})
+    await spool.close()
+    with sqlite3.connect(tmp_path / "spool.db") as db:
+        db.execute(STRANGE["the last window there is"])
+        db.execute(STRANGE["state that is a number"])
+    db.close()
+    assert peek(tmp_path / "spool.db") == ({120}, {"host": b"h"})
