@@ -16,6 +16,7 @@ import pytest
 
 from relay.jdcloud.emulator import Fault
 from tests.support.relay import ACCESS, REGION, SECRET, run
+from tests.support.tools import SickDisk
 
 STOP = 5.0
 """Seconds that a stop may take; asserted x 4."""
@@ -129,6 +130,21 @@ async def test_a_signal_in_the_first_moments_does_what_it_does_later(number, aft
     finally:
         process.terminate()
         process.wait()
+
+
+async def test_a_stop_while_a_start_waits_for_a_disk_that_hangs(start, emulator, tmp_path):
+    (tmp_path / "state").mkdir(mode=0o700)
+    disk = SickDisk(tmp_path, under=tmp_path / "state")
+    relay = start(environ=disk.environment)
+    relay.kill()
+    with disk.stalled(), relay.log.open("ab") as log:
+        process = begin(relay.environ, log)
+        await asyncio.sleep(3)
+        began = time.monotonic()
+        process.terminate()
+        assert await asyncio.to_thread(process.wait, 50) != 0
+    assert time.monotonic() - began < STOP * 2 * 4
+    assert relay.events("RLY501 worker killed, what it alone had is lost")
 
 
 def _holds_back(pid: int) -> bool:
