@@ -20,7 +20,7 @@ from relay.cli.attend import attend
 from relay.cli.plan import RunOptions, load_for_run, run_options
 from relay.cli.witness import JsonWitness, TextWitness, configure_log, is_text
 from relay.clock import SystemClock
-from relay.config.credentials import Credentials, find_credentials
+from relay.config.credentials import Credentials, find_credentials, stand_in
 from relay.config.locate import home_directory, state_directory
 from relay.config.types import Secret
 from relay.delivery.transport import HttpTransport, LineTransport
@@ -58,7 +58,7 @@ class Prepared:
 def run(worker: Worker | None, path: Path | None, *, dry_run: bool, take_over: bool) -> None:
     """Receive, aggregate and deliver until SIGTERM."""
     worker, options = worker or Worker(), RunOptions(dry_run=dry_run, take_over=take_over)
-    prepared = prepare(load_for_run(path, dry_run=dry_run, text=worker.text))
+    prepared = prepare(load_for_run(path, dry_run=dry_run, text=worker.text), is_trusted=bool(worker.supervisor))
     calm_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(prepared, worker, options))
@@ -66,14 +66,25 @@ def run(worker: Worker | None, path: Path | None, *, dry_run: bool, take_over: b
         worker.become_next(os.environ)
 
 
-def prepare(loaded: Loaded) -> Prepared:
+def prepare(loaded: Loaded, *, is_trusted: bool = False) -> Prepared:
     """Find what a configuration needs.
+
+    Args:
+        loaded: the configuration.
+        is_trusted: it was tried, and what receives works by it: files that it names and that cannot be used by now end
+            nothing. Requests are kept until they can.
 
     Raises:
         ConfigError: there are no credentials, or a file cannot be used.
     """
     cloud = loaded.config.cloud
-    return Prepared(loaded=loaded, credentials=needed_credentials(cloud), transport=make_transport(cloud))
+    try:
+        credentials = needed_credentials(cloud)
+    except ConfigError as error:
+        if not is_trusted:
+            raise
+        credentials = stand_in(cloud, os.environ, error)
+    return Prepared(loaded=loaded, credentials=credentials, transport=make_transport(cloud, is_trusted=is_trusted))
 
 
 def calm_collector() -> None:
@@ -231,14 +242,14 @@ class NewerSigner:
         return make_signer(self._cloud, found)
 
 
-def make_transport(cloud: Cloud) -> HttpTransport | LineTransport:
-    """Make the way out: HTTP, a terminal or a file.
+def make_transport(cloud: Cloud, *, is_trusted: bool = False) -> HttpTransport | LineTransport:
+    """Make the way out: HTTP, a terminal or a file; `is_trusted` is that of `prepare`.
 
     Raises:
         ConfigError: RLY103, a file it needs cannot be used.
     """
     try:
-        return _open_transport(cloud)
+        return _open_transport(cloud, is_trusted=is_trusted)
     except OSError as error:
         path, key = (cloud.file, "cloud.file") if cloud.provider == "file" else (cloud.ca_file, "cloud.ca_file")
         problem = Problem(
@@ -247,7 +258,7 @@ def make_transport(cloud: Cloud) -> HttpTransport | LineTransport:
         raise ConfigError(problem) from error
 
 
-def _open_transport(cloud: Cloud) -> HttpTransport | LineTransport:
+def _open_transport(cloud: Cloud, *, is_trusted: bool) -> HttpTransport | LineTransport:
     if cloud.provider == "stdout":
         return LineTransport(sys.stdout.fileno())
     if cloud.provider == "file":
@@ -258,6 +269,7 @@ def _open_transport(cloud: Cloud) -> HttpTransport | LineTransport:
         concurrency=cloud.concurrency,
         ca_file=cloud.ca_file,
         proxy=cloud.proxy,
+        is_lazy=is_trusted,
     )
 
 

@@ -85,6 +85,21 @@ def find_credentials(cloud: Cloud, environ: Mapping[str, str], home: Path | None
     )
 
 
+def stand_in(cloud: Cloud, environ: Mapping[str, str], error: ConfigError) -> Credentials:
+    """Return what the cloud refuses, so that others are looked for: for credentials that cannot be used by now.
+
+    Raises:
+        ConfigError: `error`, where nothing says which region requests go to.
+    """
+    region = cloud.region or _first(environ, _REGION, [])
+    if not is_region(region):
+        raise error
+    key = Secret("unusable")
+    return Credentials(
+        access_key="unusable", secret_key=key, region=region, origin="unusable until repaired", warnings=error.problems
+    )
+
+
 def _missing(found: _Found | None) -> list[Problem]:
     if found is None:
         fix = "set JDCLOUD_ACCESS_KEY_ID and JDCLOUD_SECRET_ACCESS_KEY; without an account: `demo`, or `run --dry-run`"

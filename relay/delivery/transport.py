@@ -57,10 +57,10 @@ class HttpTransport:
     """State: the generation of connections in use, made at the first request, and older ones still in use.
 
     Raises:
-        OSError: `ca_file` cannot be read, or holds no certificate.
+        OSError: `ca_file` cannot be read, or holds no certificate; if `is_lazy`, each request says so until it can.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a section of the configuration, flat
         self,
         *,
         timeout: float,
@@ -68,10 +68,12 @@ class HttpTransport:
         concurrency: int,
         ca_file: str,
         proxy: str,
+        is_lazy: bool = False,
         get_addresses: GetAddresses = socket.getaddrinfo,
     ) -> None:
-        self._tls = _tls(ca_file) if ca_file else None
+        self._tls = _tls(ca_file) if ca_file and not is_lazy else None
         """Made at the start only if it may fail: the system's own certificates take 30 ms."""
+        self._ca_file = ca_file
         self._timeout = timeout
         self._connect_timeout = connect_timeout
         self._concurrency = concurrency
@@ -127,7 +129,7 @@ class HttpTransport:
             await asyncio.to_thread(import_module, "relay.delivery.head")
         tls = self._tls
         if tls is None:
-            tls = self._tls = await asyncio.to_thread(_tls, "")
+            tls = self._tls = await self._make_tls()
         now, current = asyncio.get_running_loop().time(), self._current
         if current is None or now - current.made_at > _GENERATION_SECONDS:
             if current is not None:
@@ -135,6 +137,13 @@ class HttpTransport:
             current = self._current = _Generation(self._connect(tls), now)
         current.users += 1
         return current
+
+    async def _make_tls(self) -> ssl.SSLContext:
+        try:
+            return await asyncio.to_thread(_tls, self._ca_file)
+        except OSError as error:
+            detail = f"cloud.ca_file cannot be used: {error.strerror or type(error).__name__}"
+            raise TransportError(detail, ambiguous=False) from error
 
     async def _leave(self, generation: _Generation) -> None:
         generation.users -= 1

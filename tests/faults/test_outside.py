@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import trustme
 
 from relay.jdcloud.emulator import Fault
 from tests.support.relay import ACCESS, REGION, SECRET, run
@@ -145,6 +146,30 @@ async def test_a_stop_while_a_start_waits_for_a_disk_that_hangs(start, emulator,
         assert await asyncio.to_thread(process.wait, 50) != 0
     assert time.monotonic() - began < STOP * 2 * 4
     assert relay.events("RLY501 worker killed, what it alone had is lost")
+
+
+@pytest.mark.parametrize("spoil", ["replaced by two lines", "removed", "certificates removed"])
+async def test_a_worker_dies_while_a_file_that_the_configuration_names_cannot_be_used(spoil, start, emulator, tmp_path):
+    """The one that comes next receives and keeps everything, and sends it once the file is well again."""
+    key, certificates = tmp_path / "key", tmp_path / "ca.pem"
+    key.touch(0o600)
+    key.write_text(SECRET)
+    trustme.CA().cert_pem.write_to_path(certificates)
+    relay = start(
+        CLOUD_ACCESS_KEY=ACCESS, CLOUD_SECRET_KEY_FILE=str(key), CLOUD_REGION=REGION, CLOUD_CA_FILE=str(certificates)
+    )
+    spoiled = certificates if spoil.startswith("certificates") else key
+    well = spoiled.read_bytes()
+    spoiled.unlink() if "removed" in spoil else spoiled.write_text("two\nlines")
+    victim = relay.signal_worker(signal.SIGKILL)
+    await relay.gone(victim)
+    await relay.wait_for()
+    relay.send(b"web.hits:1|c")
+    await relay.wait_for(**{'relay_points{state="spooled"}': 1})
+    spoiled.write_bytes(well)
+    spoiled.chmod(0o600)
+    await arrives(emulator, "web.hits", 60)
+    await stops(relay)
 
 
 def _holds_back(pid: int) -> bool:
