@@ -16,7 +16,7 @@ import pytest
 from relay.cli import COMMANDS
 from relay.errors import ExitCode
 from tests.meta.test_deploy import ENV, VOLUME
-from tests.support.relay import environment, free_port, make_emulator, relay_process, run
+from tests.support.relay import environment, free_port, relay_process, run
 
 UID = 65532
 """Of the image: it has no entry in the list of users."""
@@ -83,25 +83,30 @@ def test_no_command_shows_a_traceback_or_writes_where_it_is(command, closed, hom
 
 
 @pytest.mark.parametrize("closed", ["0", "1", "2", "01", "012"])
-async def test_a_relay_runs_with_closed_descriptors(closed, tmp_path):
-    emulator = make_emulator()
+async def test_a_relay_runs_with_closed_descriptors(closed, emulator, tmp_path):
     udp, admin = free_port(), free_port()
-    environ = environment(await emulator.start(), tmp_path / "state", LISTEN_UDP=f"127.0.0.1:{udp}")
-    environ["STATSD_RELAY_ADMIN_LISTEN"] = f"127.0.0.1:{admin}"
-    await asyncio.to_thread(play, closing(closed, run()), environ, udp, admin)
-    assert emulator.total("a") == 1
-    await emulator.stop()
-
-
-def play(command: tuple[str, ...], environ: dict[str, str], udp: int, admin: int) -> None:
-    """Run a relay for as long as it takes to send it one line."""
-    process = subprocess.Popen(command, env=environ, cwd="/")
+    places = {"LISTEN_UDP": f"127.0.0.1:{udp}", "ADMIN_LISTEN": f"127.0.0.1:{admin}"}
+    environ = environment(emulator.url, tmp_path / "state", **places)
+    process = start(closing(closed, run()), environ)
     try:
-        wait_until_ready(process, admin, environ)
-        assert finish(*RELAY, "send", "a:1|c", "--to", f"127.0.0.1:{udp}", environ=environ).returncode == 0
+        await asyncio.to_thread(wait_until_ready, process, admin, environ)
+        sent = await asyncio.to_thread(finish, *RELAY, "send", "a:1|c", "--to", f"127.0.0.1:{udp}", environ=environ)
+        assert sent.returncode == 0
+        await arrival(emulator)
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert await asyncio.to_thread(process.wait, 30) == 0
+
+
+def start(command: tuple[str, ...], environ: dict[str, str]) -> subprocess.Popen:
+    return subprocess.Popen(command, env=environ, cwd="/")
+
+
+async def arrival(emulator) -> None:
+    """Wait until the cloud has the one line that was sent."""
+    while emulator.total("a") < 1:
+        await asyncio.sleep(0.02)
+    assert emulator.total("a") == 1
 
 
 def wait_until_ready(process, admin: int, environ) -> None:
@@ -123,21 +128,18 @@ VOLUMES = {
 
 
 @pytest.mark.parametrize(("owner", "group", "mode"), VOLUMES.values(), ids=VOLUMES)
-async def test_the_image_keeps_its_state_on_any_volume(owner, group, mode, volume):
+async def test_the_image_keeps_its_state_on_any_volume(owner, group, mode, volume, emulator):
     os.chown(volume, owner, group)
     volume.chmod(mode)
-    emulator = make_emulator()
     state = Path(ENV["STATSD_RELAY_DEFAULT_SPOOL_PATH"].replace(VOLUME, str(volume)))
-    environ = environment(await emulator.start(), state)
+    environ = environment(emulator.url, state)
     environ["STATSD_RELAY_DEFAULT_SPOOL_PATH"] = environ.pop("STATSD_RELAY_SPOOL_PATH")
     del environ["HOME"]
     with relay_process(environ, volume.parent / "log", command=(*AS_IT, *run())) as relay:
         relay.send(b"a:1|c")
-        await relay.wait_for(relay_accepted_lines_total=1)
+        await arrival(emulator)
         assert await relay.stop() == 0
-    assert emulator.total("a") == 1
     assert owner_and_mode(state) == (UID, 0o700)
-    await emulator.stop()
 
 
 def owner_and_mode(path: Path) -> tuple[int, int]:
