@@ -72,12 +72,12 @@ def make_namer(config: Config, rules: Ruleset, *, notices: Notices) -> Namer:
 def begin_window(config: Config, settings: IngestSettings, *, rules: Ruleset, before: Namer, ingest: Ingest) -> Namer:
     """Let a window that has just begun work by another configuration; return who names from now on.
 
-    Every identity is named anew when its next line comes; name classes stay, and so do gauges under their old names.
+    The hot path asks anew for every name since the tables were swapped; name classes stay, and so do gauges under their
+    old names.
     """
     namer = make_namer(config, rules, notices=before.notices)
     namer.take_over(before)
     ingest.adopt(settings)
-    ingest.hotpath.forget_aliases()
     return namer
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.faults.table import Table
 from tests.support import hotpath
@@ -12,6 +13,8 @@ from tests.support.clock import VirtualClock
 
 BOTH = ("hotpath", "integration", "listener")
 """Folders whose tests run on both hot paths."""
+SHARING = ("tests/integration/test_clients.py",)
+"""Files whose tests of one hot path look at the same traffic: each process that has one of them would send it again."""
 
 
 def pytest_configure(config):
@@ -24,6 +27,18 @@ def pytest_xdist_auto_num_workers(config):
     """Use two processes a core for all tests, since half of their time is waiting; one process for a part of them."""
     is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.keyword
     return 2 * (os.cpu_count() or 1) if is_whole else 0
+
+
+class Scheduling(LoadScopeScheduling):
+    """Gives tests to processes one by one, but those that share an expensive fixture together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, test = nodeid.partition("::")
+        return f"{file} {test.partition('[')[2].partition('-')[0].rstrip(']')}" if file in SHARING else nodeid
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return Scheduling(config, log)
 
 
 @pytest.fixture

@@ -218,16 +218,19 @@ class PythonHotPath:
         """Take naming's answers."""
         self._store.resolve(answers)
 
-    def close_window(self, next_start: int, *, folds: bool = False) -> None:
+    def close_window(self, next_start: int, *, folds: bool = False, renames: bool = False) -> None:
         """Swap tables at once; `closed_window` hands the old one out when it is settled, before the next swap.
 
         Args:
             next_start: id of the window that opens.
             folds: that one has no series of its own, but those of last resort: too many windows wait to be stored.
+            renames: naming is asked again for every identity, whenever its next line comes.
         """
         self._keys.clear()
         self._pending = 0
         self._store.close_window(next_start, self._now, folds=folds)
+        if renames:
+            self._store.aliases.forget_all()
 
     def abandon_names(self) -> bool:
         """Give up the names that the closing window waits for: their samples go to the series of last resort.

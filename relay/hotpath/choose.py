@@ -45,7 +45,7 @@ class HotPath(Protocol):
     def newcomers(self) -> list[Newcomer]: ...  # noqa: D102
     def resolve(self, answers: Sequence[tuple[Identity, Resolution | Sink]]) -> None: ...  # noqa: D102
     def open_window(self, start: int) -> None: ...  # noqa: D102
-    def close_window(self, next_start: int, *, folds: bool = False) -> None: ...  # noqa: D102
+    def close_window(self, next_start: int, *, folds: bool = False, renames: bool = False) -> None: ...  # noqa: D102
     def abandon_names(self) -> bool: ...  # noqa: D102
     def settled(self) -> bool: ...  # noqa: D102
     def closed_window(self) -> ClosedWindow: ...  # noqa: D102

@@ -235,7 +235,8 @@ class Closer:
         if not self.closing:
             self._stored_at = now
         start, self.open_id = self.open_id, self._next_id()
-        self._hotpath.close_window(self.open_id, folds=len(self._left) >= limits.WINDOWS_CLOSING)
+        folds, renames = len(self._left) >= limits.WINDOWS_CLOSING, self._at_edge is not None
+        self._hotpath.close_window(self.open_id, folds=folds, renames=renames)
         self._leaving, change, self._at_edge = _Leaving(start, self._encode, now, now - late), self._at_edge, None
         if change:
             self._namer, self._encode = change()

@@ -24,8 +24,8 @@ class HotPath(Protocol):
     def resolve(self, answers: Sequence[tuple[Identity, Resolution | Sink]]) -> None:
         """Give the answers."""
 
-    def close_window(self, next_start: int, *, folds: bool = False) -> None:
-        """Swap tables; `folds`: the window that opens has no series of its own."""
+    def close_window(self, next_start: int, *, folds: bool = False, renames: bool = False) -> None:
+        """Swap tables; the window that opens has no series of its own (`folds`), or asks for names anew (`renames`)."""
 
     def abandon_names(self) -> bool:
         """Give up some of the names that the closing window waits for; say whether it is settled."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from itertools import islice
 
@@ -77,9 +78,11 @@ async def test_the_generator_sends_what_it_says(kind, tmp_path):
         to = f"udp:127.0.0.1:{sock.getsockname()[1]}" if kind == "udp" else f"unix:{tmp_path}/socket"
         load = Load(to, rate=1000, seconds=0.2, spread=0.1)
         received: Counter[bytes] = Counter()
-        while line := _receive(sock):
-            received[line] += 1
-        sent = await load.wait()
+        sending = asyncio.create_task(load.wait())
+        while (line := await asyncio.to_thread(_receive, sock)) or not sending.done():
+            received[line] += bool(line)
+        sent = await sending
+        del received[b""]
     assert received == Counter(islice(lines("load", sent.width), sent.count))
     assert sent.count > DIGITS
 

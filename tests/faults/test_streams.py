@@ -299,6 +299,7 @@ async def test_row_01_unix_senders_over_a_replacement(start, load, emulator, fig
     ]
     for _ in range(3):
         await asyncio.sleep(0.5)
+        await relay.wait_for(**{f'relay_stream_connections{{listener="unix-stream:{paths["stream"]}"}}': 1})
         before = relay.worker_pid
         relay.process.send_signal(signal.SIGUSR2)
         await replaced(relay, before)

@@ -24,8 +24,7 @@ def test_every_identity_is_asked_for_again_when_its_next_line_comes():
     for line in lines * 2:
         hotpath.feed(line, NOW)
     name_all(hotpath)
-    hotpath.close_window(START + 60)
-    hotpath.forget_aliases()
+    hotpath.close_window(START + 60, renames=True)
     assert hotpath.settled()
     assert hotpath.closed_window().samples == 8
     assert hotpath.unresolved(100) == []

@@ -20,7 +20,7 @@ static void forget(hotpath *self, const uint8_t *at, size_t size) {
 
 /* Closes a window whose names come too late while the next one takes lines. */
 static uint64_t close_late(hotpath *self, int64_t next_start, bool folds, const uint8_t *at, size_t size) {
-    if (!hotpath_close_window(self, next_start, folds)) abort();
+    if (!hotpath_close_window(self, next_start, folds, !folds)) abort();
     feed(self, at, size, (double)next_start);
     name_some(self, 1);
     while (!hotpath_abandon_names(self)) continue;

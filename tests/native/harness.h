@@ -77,7 +77,7 @@ static uint64_t read_closed(hotpath *self) {
 
 /* Closes a window, names what waits in it, and reads its rows. */
 static uint64_t close_and_read(hotpath *self, int64_t next_start) {
-    if (!hotpath_close_window(self, next_start, false)) abort();
+    if (!hotpath_close_window(self, next_start, false, false)) abort();
     while (!hotpath_settled(self)) name_some(self, 64);
     return read_closed(self);
 }

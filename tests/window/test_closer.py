@@ -108,6 +108,7 @@ class OneCounter:
         self.pending = []
         self.abandoned = 0
         self.folds = []
+        self.renames = []
 
     def open_window(self, start):
         self.opened.append(start)
@@ -127,11 +128,12 @@ class OneCounter:
         self.pending.clear()
         return True
 
-    def close_window(self, next_start, *, folds=False):
+    def close_window(self, next_start, *, folds=False, renames=False):
         assert self.closing is None, "the last one was not taken"
         self.closing, self.count = (self.start, self.count), 0
         self.start = next_start
         self.folds.append(folds)
+        self.renames.append(renames)
 
     def closed_window(self):
         (start, count), self.closing = self.closing, None
@@ -447,6 +449,7 @@ async def test_other_rules_begin_with_the_next_window_and_the_closing_one_keeps_
     hotpath.count = 4
     await tick_for(closer, clock, 120)
     assert asked == [MINUTE + 60]
+    assert hotpath.renames == [True, False, False], "with the swap: readers go on while other rules come into force"
     assert spool.stored == [(MINUTE, [b"3"]), (MINUTE + 60, [b"8 doubled"]), (MINUTE + 120, [])]
 
 

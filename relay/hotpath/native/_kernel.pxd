@@ -199,7 +199,7 @@ cdef extern from "kernel/receive.h" nogil:
     size_t hotpath_unresolved(hotpath *self, identity **found, size_t most)
     void hotpath_resolve(hotpath *self, const answer *answers, size_t count)
     void hotpath_open_window(hotpath *self, int64_t start)
-    bint hotpath_close_window(hotpath *self, int64_t next_start, bint folds)
+    bint hotpath_close_window(hotpath *self, int64_t next_start, bint folds, bint renames)
     bint hotpath_abandon_names(hotpath *self)
     bint hotpath_settled(hotpath *self)
     closed *hotpath_take_closed(hotpath *self)

@@ -486,10 +486,10 @@ cdef class NativeHotPath:
         finally:
             free(given)
 
-    def close_window(self, k.int64_t next_start, *, bint folds=False):
+    def close_window(self, k.int64_t next_start, *, bint folds=False, bint renames=False):
         cdef bint closed
         with nogil:
-            closed = k.hotpath_close_window(self._self, next_start, folds)
+            closed = k.hotpath_close_window(self._self, next_start, folds, renames)
         if not closed:
             raise RuntimeError("the last closing window was not taken")
 

@@ -128,9 +128,10 @@ class Emulator:
         return [point for point in self.received if point["metric"] == metric and wanted <= point["dimensions"].items()]
 
     def total(self, metric: str, stat: str = "sum", **dimensions: str) -> float:
-        """Add up one statistic of a metric's points; a raw point has only `value`."""
-        found = (point["values"] for point in self.points(metric, **dimensions))
-        return float(sum(values[stat] if stat in values else values["value"] for values in found))
+        """Add up one statistic of a metric's points, of `last` the newest; a raw point has only `value`."""
+        points = sorted(self.points(metric, **dimensions), key=lambda point: int(point["timestamp"]))
+        found = [point["values"][stat if stat in point["values"] else "value"] for point in points]
+        return float(sum(found[-1:] if stat == "last" else found))
 
     def duplicates(self) -> list[tuple[Any, ...]]:
         """Return the (metric, dimensions, timestamp) that were stored more than once."""

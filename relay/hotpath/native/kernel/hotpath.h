@@ -152,8 +152,8 @@ void hotpath_forget_aliases(hotpath *self);
 void hotpath_open_window(hotpath *self, int64_t start);
 
 /* Swaps the tables; false if the last closing window was not taken yet. `folds`: the window that opens has no series of
- * its own, since too many windows wait to be stored. */
-bool hotpath_close_window(hotpath *self, int64_t next_start, bool folds);
+ * its own, since too many windows wait to be stored; `renames`: every identity of it is asked for again. */
+bool hotpath_close_window(hotpath *self, int64_t next_start, bool folds, bool renames);
 
 /* Gives what waits for its name in the closing window to the series of its class, a part at a time, and looks at a part
  * of the gauges; false: there is more. What its next line brings gets its name as ever. */

@@ -25,10 +25,11 @@ static void swap_tables(hotpath *self, int64_t next_start, bool folds) {
     self->gauges_begun = false;
 }
 
-bool hotpath_close_window(hotpath *self, int64_t next_start, bool folds) {
+bool hotpath_close_window(hotpath *self, int64_t next_start, bool folds, bool renames) {
     hotpath_lock(self);
     bool free = !self->is_closing;
     if (free) swap_tables(self, next_start, folds);
+    if (free && renames) self->stamp_named = ++self->stamp;
     hotpath_unlock(self);
     return free;
 }
