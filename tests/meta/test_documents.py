@@ -52,7 +52,7 @@ def test_every_reason_is_in_the_reference_and_in_the_code():
 
 def test_modules_stay_small():
     sizes = {str(path.relative_to(ROOT)): text.count("\n") for path, text in SOURCES.items()}
-    assert {path: size for path, size in sizes.items() if size > 350} == {}
+    assert {path: size for path, size in sizes.items() if size > 450} == {}
 
 
 def table_of(families) -> str:
