@@ -106,7 +106,7 @@ def plan(asked: Asked, path: Path | None, *, dry_run: bool, take_over: bool) -> 
     if asked.is_thorough:
         try_program(loaded)
     elif config.cloud.provider == "jdcloud":
-        find_credentials(config.cloud, os.environ, home_directory())
+        try_files(loaded)
     if take_over:
         try_state(state_directory(config.spool, os.environ, home_directory()))
     asked.answer = make_plan(loaded, take_over=take_over).to_json()
@@ -128,6 +128,20 @@ def try_program(loaded: Loaded) -> None:
     from relay.cli.run import prepare  # noqa: PLC0415 - a first start must not pay for it
 
     prepare(loaded)
+
+
+def try_files(loaded: Loaded) -> None:
+    """Find what a worker would do without, since one that comes later has to: credentials, certificates.
+
+    Raises:
+        ConfigError: RLY103, RLY110.
+    """
+    if loaded.config.cloud.ca_file:
+        from relay.cli.run import prepare  # noqa: PLC0415 - a start without a file of certificates must not pay for it
+
+        prepare(loaded)
+    else:
+        find_credentials(loaded.config.cloud, os.environ, home_directory())
 
 
 def try_state(state: Path | None) -> None:
