@@ -12,6 +12,7 @@ import sys
 
 from relay.core_dumps import prevent_core_dumps
 from relay.descriptors import raise_limit
+from relay.errors import RelayError
 from relay.listener.handover import are_inherited
 from relay.supervisor.plan import PLAN
 
@@ -51,7 +52,11 @@ def _work() -> None:
     """Be the worker: of our supervisor, or of systemd's socket unit."""
     from relay.worker import take_over  # noqa: PLC0415 - see above
 
-    worker = take_over(os.environ)
+    try:
+        worker = take_over(os.environ)
+    except RelayError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(error.exit_code)
     try:
         from relay.cli import main as command_line  # noqa: PLC0415 - see above
 

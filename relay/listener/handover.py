@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from relay import anonymous_file
+from relay.errors import ExitCode, Problem, RelayError
 from relay.listener.sockets import ADMIN, DATADOG, DGRAM, STREAM, TCP, UDP, Held
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ INGEST: Final = "RELAY_INGEST"
 """And the settings with which its worker begins to read."""
 TEXT: Final = "RELAY_CONFIGURATION"
 """And the descriptor of the text of the configuration file that is in force, whatever is on disk."""
+_DIGITS_MOST: Final = 6
+"""Of a number of descriptors."""
 
 
 def are_inherited(environ: MutableMapping[str, str]) -> bool:
@@ -38,17 +41,35 @@ def take_inherited(environ: MutableMapping[str, str]) -> list[Held]:
     Returns:
         Those of a kind that is known, ready for reading without blocking. Sockets of an address that has several stay
         in their order.
+
+    Raises:
+        RelayError: RLY101, what the environment promises is not there.
     """
-    count = int(environ.pop("LISTEN_FDS", "0")) if are_inherited(environ) else 0
+    promised = environ.pop("LISTEN_FDS", "0") if are_inherited(environ) else "0"
+    count = int(promised) if promised.isdecimal() and len(promised) < _DIGITS_MOST else -1
     names = environ.pop("LISTEN_FDNAMES", "").split(":")
     environ.pop("LISTEN_PID", None)
+    if count < 0:
+        raise _broken(f"LISTEN_FDS={promised[:20]} is no number of sockets")
     found: list[Held] = []
     for index, fd in enumerate(range(FIRST_FD, FIRST_FD + count)):
-        sock = socket.socket(fileno=fd)
+        sock = _socket_of(fd)
         sock.setblocking(False)
         sock.set_inheritable(False)
         found.append(Held(_kind_of(sock, names[index] if index < len(names) else ""), sock))
     return found
+
+
+def _socket_of(descriptor: int) -> socket.socket:
+    try:
+        return socket.socket(fileno=descriptor)
+    except OSError as error:
+        raise _broken(f"descriptor {descriptor} of LISTEN_FDS is no socket: {error.strerror}") from error
+
+
+def _broken(message: str) -> RelayError:
+    fix = "unset LISTEN_FDS and LISTEN_PID, or start it by its socket unit"
+    return RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.BIND_OR_STATE)
 
 
 def _kind_of(sock: socket.socket, name: str) -> str:

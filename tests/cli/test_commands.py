@@ -314,3 +314,18 @@ def test_a_full_disk_under_the_output_is_told_in_one_text(command):
         "error RLY103  standard output cannot be written: No space left on device\n"
         "      fix: send the output where there is room\n"
     )
+
+
+@pytest.mark.parametrize("promised", ["3", "x", "9" * 40, "²"])
+def test_sockets_that_are_promised_and_not_there_are_told_in_one_text(promised):
+    done = subprocess.run(
+        ["bash", "-c", 'LISTEN_PID=$$ exec "$@"', "bash", sys.executable, "-m", "relay", "run"],
+        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LISTEN_FDS": promised},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == ExitCode.BIND_OR_STATE
+    assert done.stderr.startswith("error RLY101  ")
+    assert "LISTEN_FDS" in done.stderr
+    assert "Traceback" not in done.stderr
