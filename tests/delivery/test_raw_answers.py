@@ -68,7 +68,7 @@ async def survive(directory: Path, raw: bytes) -> None:
     async with Setup(directory, cloud=cloud, clock=Paused(), transport=transport) as setup:
         await setup.send(5)
         await setup.until(lambda: not cloud.answers or not setup.spool.points + setup.spool.leased)
-        await setup.send(5, first=5, window=int(CLOCK.wall()) // 60 * 60 - 60)
+        await setup.send(5, first=5, window=int(CLOCK.wall()) // 60 * 60 - 120)
         await setup.settle()
         assert not setup.running.done(), "a sender has ended"
         assert setup.ledger.requests["internal_error"] == 0
