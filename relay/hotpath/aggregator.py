@@ -75,10 +75,10 @@ class PythonHotPath:
         self._rejects.add(line, reason, peer, now)
 
     def drain(self, fd: int, now: float) -> int:
-        """Take the datagrams that wait on a socket, at most `limits.DRAIN_DATAGRAMS`; the caller keeps the descriptor.
+        """Take datagrams that wait on a socket, at most `limits.DRAIN_DATAGRAMS`; the caller keeps the descriptor.
 
         Returns:
-            How many there were; fewer than the most means that the queue is empty.
+            How many; none means that the queue is empty, fewer than the most that it is or that they were long.
         """
         batch = receive(fd)
         self._tee.send(self._feed(batch, now))

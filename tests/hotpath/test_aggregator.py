@@ -551,3 +551,18 @@ def test_no_more_of_a_section_is_read_than_any_client_sends_and_its_other_tags_a
     [identity] = hotpath.unresolved(9)
     assert identity.tags == tags[:read]
     assert hotpath.tally().tags_unread == unread
+
+
+def test_of_long_datagrams_python_takes_one_at_a_time():
+    """Each may hold thousands of new lines, and the loop waits for all that are taken at a time."""
+    hotpath = make("python")
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
+    ):
+        receiver.bind(("127.0.0.1", 0))
+        for number in range(3):
+            sender.sendto(b"\n".join(b"a%d.%d:1|c" % (number, line) for line in range(2_000)), receiver.getsockname())
+        assert [hotpath.drain(receiver.fileno(), NOW) for _ in range(4)] == [1, 1, 1, 0]
+    name_all(hotpath)
+    assert hotpath.tally().accepted == 6_000
