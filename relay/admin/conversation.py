@@ -136,6 +136,8 @@ class Conversation:
         await self._write(pieces)
 
     async def _write(self, pieces: list[str]) -> None:
+        if self._writer.is_closing():  # uvloop refuses a write then, with an error that is none of a connection
+            raise ConnectionResetError
         self._writer.write("".join(pieces).encode())
         async with asyncio.timeout(self._pace.reading):
             await self._writer.drain()

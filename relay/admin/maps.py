@@ -1,11 +1,13 @@
 """The maps of the text console: the series of a class by name, shown or deleted.
 
 A series with tags beyond the default ones is called `name;key=value`, which a line may be called as well. Everything is
-done in slices, since nothing may hold the event loop, and a map shown is bounded.
+done in slices, since nothing may hold the event loop, and for one peer at a time: the slices of many would. A map shown
+is bounded.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final, Protocol
 
 from relay.admin.javascript import inspect, number
@@ -75,10 +77,12 @@ class State(Protocol):
 
 
 class Maps:
-    """State: none; everything is the relay's."""
+    """State: who is at work; everything else is the relay's."""
 
     def __init__(self, state: State) -> None:
         self._state = state
+        self._turn = asyncio.Lock()
+        """Of a reply until it is whole: a peer that does not read it must not hold up the others."""
 
     def __repr__(self) -> str:
         """Name the hot path."""
@@ -86,6 +90,12 @@ class Maps:
 
     async def show(self, kind: Kind) -> Reply:
         """Yield a class as a map of JavaScript; timers keep no values."""
+        async with self._turn:
+            pieces = [piece async for piece in self._show(kind)]
+        for piece in pieces:
+            yield piece
+
+    async def _show(self, kind: Kind) -> Reply:
         entries: dict[str, str] = {}
         hidden = 0
         async for _, name, text in self._series(kind):
@@ -99,6 +109,12 @@ class Maps:
 
     async def delete(self, kind: Kind, wanted: Sequence[str]) -> Reply:
         """Delete names, and whole folders where `.*` ends them; yield what became of each."""
+        async with self._turn:
+            pieces = [piece async for piece in self._delete(kind, wanted)]
+        for piece in pieces:
+            yield piece
+
+    async def _delete(self, kind: Kind, wanted: Sequence[str]) -> Reply:
         there: dict[str, list[Series]] = {}
         async for series, name, _ in self._series(kind):
             there.setdefault(name, []).append(series)

@@ -6,6 +6,7 @@ without an await, so the three equations of the ledger can be computed from one 
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -260,6 +261,23 @@ def make_registry(state: State) -> CollectorRegistry:
     return registry
 
 
-def scrape(registry: CollectorRegistry) -> bytes:
-    """Return the text format."""
-    return generate_latest(registry)
+class Scrapes:
+    """State: what was scraped in this turn of the loop, in which hundreds of requests may be answered."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._text: bytes | None = None
+
+    def __repr__(self) -> str:
+        """Report the size."""
+        return f"<Scrapes {len(self._text or b'')} bytes>"
+
+    def text(self) -> bytes:
+        """Return the text format, made once a turn of the running loop."""
+        if self._text is None:
+            self._text = generate_latest(self._registry)
+            asyncio.get_running_loop().call_soon(self._forget)
+        return self._text
+
+    def _forget(self) -> None:
+        self._text = None

@@ -7,17 +7,19 @@ file beside this one with a function that returns its routes, each handler of th
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from relay.admin.console import Console
 from relay.admin.console import State as Told
 from relay.admin.conversation import Pace
 from relay.admin.figures import State as Figures
 from relay.admin.guard import HOSTS
-from relay.admin.metrics import make_registry, scrape
+from relay.admin.metrics import Scrapes, make_registry
 from relay.admin.port import CONNECTIONS_MOST, Answering, Port
 from relay.config.addresses import join_address
 
@@ -94,7 +96,7 @@ class AdminServer:
         self._routes = routes
         self._hosts = frozenset(host.lower() for host in hosts)
         self._most = most
-        self._registry = make_registry(state)
+        self._scrapes = Scrapes(make_registry(state))
         self._runner: web.AppRunner | None = None
         self._port: Port | None = None
         self._bound: list[tuple[str, int]] = []
@@ -128,7 +130,9 @@ class AdminServer:
         app.router.add_get("/-/ready", self._probe(self._state.ready))
         app.router.add_get("/metrics", self._metrics)
         # A handler ends with its reader: who has gone must not take the place of the next one who wants to watch.
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True, logger=_log()
+        )
         await self._runner.setup()
         http, console = cast("web.Server", self._runner.server), Console(self._state)
         self._port = Port(http=http, answering=answering, console=console, pace=Pace(), most=self._most)
@@ -168,5 +172,16 @@ class AdminServer:
 
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(
-            body=scrape(self._registry), headers={"content-type": "text/plain; version=0.0.4; charset=utf-8"}
+            body=self._scrapes.text(), headers={"content-type": "text/plain; version=0.0.4; charset=utf-8"}
         )
+
+
+def _log() -> logging.Logger:
+    """Return where aiohttp tells of mistakes: of ours, with their traceback, and not of a peer that speaks no HTTP."""
+    log = logging.getLogger("relay.admin")
+    log.addFilter(_is_ours)
+    return log
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))

@@ -6,14 +6,16 @@ import asyncio
 import gc
 import re
 import time
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 
 from relay.admin.console import Console
-from relay.admin.maps import MOST
+from relay.admin.maps import MOST, Maps
 from relay.config.schema import Admin, Cloud, Limits, Rule, Window
 from relay.config.types import Secret
+from relay.model import Kind
 from tests.support.inprocess import open_relay
 
 ANYWHERE, HERE = ("help", "health", "stats"), ("counters", "timers", "gauges", "config")
@@ -160,6 +162,56 @@ async def test_a_long_map_is_bounded_and_holds_nothing_up(tmp_path, calm):
         assert await ask(running, "counters") == "{}\nEND\n\n"
         assert running.relay.tally().samples_dropped == {"forgotten": count}
     assert watch.longest < 0.02
+
+
+class Hasty:
+    """A clock by which every slice is over at once."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def monotonic(self) -> float:
+        self._now += 1
+        return self._now
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+async def test_one_map_is_made_at_a_time_and_a_peer_that_does_not_read_holds_up_no_other(tmp_path):
+    """Each is made in slices of a few milliseconds: those of many in one turn of the loop would hold it up."""
+    async with open_relay(tmp_path, **LONG_WINDOW) as running:
+        await running.feed(b"\n".join(b"a%d:1|c" % number for number in range(300)))
+        await named(running)
+        status, at_work, most = running.relay.status, 0, 0
+
+        def snapshot():
+            nonlocal at_work, most
+            at_work += 1
+            for part in status.hotpath.snapshot():
+                most = max(most, at_work)
+                yield part
+            at_work -= 1
+
+        maps = Maps(
+            SimpleNamespace(
+                clock=Hasty(),
+                hotpath=SimpleNamespace(snapshot=snapshot),
+                idle=status.idle,
+                default_dimensions=status.default_dimensions,
+            )
+        )
+        unread = maps.show(Kind.COUNTER)
+        await anext(unread)
+
+        async def ask_all() -> str:
+            return "".join([text async for text in maps.show(Kind.COUNTER)])
+
+        replies = await asyncio.gather(*(ask_all() for _ in range(20)))
+        assert set(replies) == {replies[0]}
+        assert replies[0].count("a") == 300
+        await unread.aclose()
+    assert most == 1
 
 
 async def test_the_window_may_close_meanwhile(tmp_path):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import urllib.request
 
 import pytest
 
+from relay.admin.metrics import Scrapes, make_registry
 from relay.admin.server import AdminServer
 from relay.errors import ExitCode, RelayError
 from relay.listener.admin_sockets import AdminSockets
@@ -69,8 +71,6 @@ NAMES = [
 
 
 async def fetch(address: tuple[str, int], path: str) -> tuple[int, str]:
-    import asyncio
-
     def get() -> tuple[int, str]:
         try:
             with urllib.request.urlopen(f"http://{address[0]}:{address[1]}{path}", timeout=5) as answer:
@@ -113,3 +113,23 @@ async def test_a_port_in_use(tmp_path):
         with pytest.raises(RelayError, match=r"RLY101 .*admin port") as caught:
             await AdminServer(sockets=AdminSockets([Address(host, port)]), state=running.relay.status).start()
         assert caught.value.exit_code == ExitCode.BIND_OR_STATE
+
+
+async def test_requests_that_are_answered_in_one_turn_of_the_loop_share_a_scrape(tmp_path):
+    async with open_relay(tmp_path) as running:
+        scrapes = Scrapes(make_registry(running.relay.status))
+        first = scrapes.text()
+        assert scrapes.text() is first
+        await asyncio.sleep(0.01)
+        assert scrapes.text() is not first
+
+
+async def test_what_is_no_http_is_answered_and_no_news(tmp_path, caplog):
+    """Whoever reaches the port could fill the log with it."""
+    async with open_relay(tmp_path) as running:
+        for head in (b"Host: a\r\nHost: b", b"X: " + b"x" * 10_000, b"Content-Length: 5\r\nTransfer-Encoding: chunked"):
+            reader, writer = await asyncio.open_connection(*running.relay.admin.bound)
+            writer.write(b"GET / HTTP/1.1\r\n" + head + b"\r\n\r\n")
+            assert (await reader.read()).startswith(b"HTTP/1.0 400")
+            writer.close()
+    assert caplog.records == []

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from relay.admin import port as module
-from relay.admin.conversation import Pace
+from relay.admin.conversation import Conversation, Pace
 from relay.admin.port import Answering, Port
 from relay.listener.tcp import bind_tcp
 
@@ -216,6 +216,21 @@ async def test_a_reader_that_does_not_read_is_cut_off_and_holds_nobody_up():
         assert not port._conversations
         assert len(await rest_of(reader)) < 10_000_000
         await leave(writer)
+
+
+@on_both_loops
+async def test_a_peer_that_is_gone_in_the_middle_of_a_reply_is_the_usual_end():
+    """After a reset uvloop refuses a write with an error that is none of a connection."""
+    async with serving() as port:
+        reader, writer = await connect(port)
+        _, other = await connect(port)
+        gone = Conversation(reader, writer, answer=lambda _: Echo().answer("long", is_local=True), pace=QUICK)
+        other.write(b"help\n")
+        reader.feed_data(b"long\n")
+        writer.transport.abort()
+        await asyncio.sleep(0.05)
+        await asyncio.wait_for(gone.run(), 10)
+        await leave(other)
 
 
 @on_both_loops
