@@ -21,7 +21,7 @@ from relay.config.listed import LISTED, canonical, collect, element_of, how_to_l
 from relay.config.rules import RULES, cautions, is_legal_key, unused_proxies
 from relay.config.schema import Config
 from relay.config.source import UNKNOWN, Place, Setting, closest, parse, read_text
-from relay.config.types import Seconds, Secret, Size, choices, mask_urls, to_toml
+from relay.config.types import Seconds, Secret, Size, mask_urls, to_toml, words
 from relay.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -241,22 +241,21 @@ def _convert(settings: Iterable[Setting], environ: Mapping[str, str], report: _R
                 dec_hook=_decode_own,
             )
         except (msgspec.ValidationError, ValueError) as error:
-            report.add_of(setting, _rule(str(error), choices(type_), is_private=setting.is_private))
+            report.add_of(setting, _rule(str(error), words(type_), is_private=setting.is_private))
     return values
 
 
-def _rule(error: str, known: tuple[str, ...], *, is_private: bool) -> str:
+def _rule(error: str, known: str, *, is_private: bool) -> str:
     """Turn a message of the library into a rule."""
     error = error.replace("`", "").partition(" - at ")[0]
     if error.startswith("Invalid enum value"):
         given = "" if is_private else f", not{error.removeprefix('Invalid enum value')}"
-        return f"must be {' or '.join(map(to_toml, known))}{given}"
+        return f"must be {known}{given}"
     expected, _, got = error.removeprefix("Expected ").partition(", got ")
     if not got:
         return error
-    return (
-        f"must be {' or '.join(_TYPES.get(word, word) for word in expected.split(' | '))}, not {_TYPES.get(got, got)}"
-    )
+    types = _TYPES | ({"str": known} if known else {})
+    return f"must be {' or '.join(types.get(word, word) for word in expected.split(' | '))}, not {_TYPES.get(got, got)}"
 
 
 def default_of(key: str) -> str:

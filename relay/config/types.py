@@ -139,6 +139,13 @@ def choices(type_: object) -> tuple[str, ...]:
     return get_args(type_) if get_origin(type_) is Literal else ()
 
 
+def words(type_: object) -> str:
+    """Return the words that a value, or each of a list, may be, as a rule says them; nothing if it may be any text."""
+    if get_origin(type_) is Literal:
+        return " or ".join(map(to_toml, get_args(type_)))
+    return " or ".join(filter(None, map(words, get_args(type_))))
+
+
 def help_(text: str) -> Meta:
     """Attach the help line that the reference prints."""
     return Meta(description=text)
