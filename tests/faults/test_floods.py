@@ -95,7 +95,9 @@ def stored(emulator) -> Counter[int]:
     return found
 
 
-@pytest.mark.parametrize("kind", ["tags", "names", pytest.param("mix", marks=pytest.mark.full), "middle"])
+@pytest.mark.parametrize(
+    "kind", ["tags", *(pytest.param(kind, marks=pytest.mark.full) for kind in ("names", "mix", "middle"))]
+)
 @pytest.mark.parametrize("hotpath", ["native", pytest.param("python", marks=pytest.mark.full)])
 async def test_row_41_one_sender_at_line_rate(start, emulator, figure, kind, hotpath):
     """Long sections of tags, new names, and both, for ten seconds: the windows of another sender stay exact."""
