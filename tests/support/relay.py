@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from relay.clock import SystemClock
 from relay.jdcloud.emulator import Emulator
+from relay.supervisor.plan import PLAN
 from tests.support import hotpath
 
 if TYPE_CHECKING:
@@ -101,10 +102,13 @@ class RelayProcess:
 
     @property
     def worker_pid(self) -> int:
-        """The process that reads the sockets: the supervisor's newest child, or the process itself without one."""
+        """The process that reads the sockets: the supervisor's newest child, or the process itself without one.
+
+        A program that is only tried is a child of the supervisor, too.
+        """
         pid = self.process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        alive = [child for child in map(int, children) if _state(child) not in ("Z", "X", "")]
+        alive = [child for child in map(int, children) if _state(child) not in ("Z", "X", "") and not _is_tried(child)]
         return alive[-1] if alive else pid
 
     def signal_worker(self, number: int) -> int:
@@ -206,6 +210,13 @@ class RelayProcess:
 def run(*arguments: str | Path) -> tuple[str, ...]:
     """Return the command line of `statsd-relay run`."""
     return (sys.executable, "-m", "relay", "run", *map(str, arguments))
+
+
+def _is_tried(pid: int) -> bool:
+    try:
+        return f"{PLAN}=".encode() in Path(f"/proc/{pid}/environ").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def _state(pid: int) -> str:
