@@ -58,7 +58,7 @@ STAGES = (
     Point("transport", "relay.delivery.transport:HttpTransport.post"),
     Point("classifier", "relay.jdcloud.cloud:JDCloud.classify"),
     Point("sender, settling", "relay.delivery.settlement:Settlement.settle"),
-    Point("admin", "relay.admin.server:scrape"),
+    Point("admin", "relay.admin.metrics:Scrapes.text"),
     Point("witness", "relay.cli.witness:JsonWitness.closed"),
 )
 """One function of each stage, for exceptions."""
