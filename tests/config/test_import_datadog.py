@@ -121,7 +121,7 @@ class Model:
         for entry in self._options["statsd_metric_blocklist"]:
             if sent == entry or (by_prefix and sent.startswith(entry)):
                 return None
-        return name, tags
+        return (name, tags) if name else None
 
     def _mapped(self, name: str) -> tuple[str, dict[str, str]]:
         for profile in self._options["dogstatsd_mapper_profiles"]:
