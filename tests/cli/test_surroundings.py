@@ -178,7 +178,8 @@ def test_without_home_and_user_the_message_says_what_is_missing():
 
 def test_the_demo_without_a_temporary_directory_says_so():
     """All of the usual ones are read-only, and so is the one in which it runs."""
-    mounts = " && ".join(f"mount -t tmpfs -o ro,mode=0555 none {place}" for place in ("/tmp", "/var/tmp"))
+    places = ("/tmp", "/var/tmp")
+    mounts = " && ".join(f"mount --bind {place} {place} && mount -o remount,ro,bind {place}" for place in places)
     command = ("unshare", "-m", "sh", "-c", f'{mounts} && exec "$@"', "sh", *AS_IT, *RELAY, "demo", "--for", "1s")
     done = finish(*command, environ={}, cwd="/proc")
     assert (done.returncode, "RLY101" in done.stderr) == (ExitCode.BIND_OR_STATE, True)

@@ -18,7 +18,7 @@ MADE = Plan(wanted=Wanted(udp=[], receive_buffer=1), steady=1, state="/state", i
 ANSWERING = """
 import json, os, sys
 from relay.listener.handover import take_text
-given = sorted(name for name in os.environ if name.startswith("RELAY_"))
+given = sorted(name for name in os.environ if name.startswith("RELAY_") and "EXPECT" not in name)
 plan = json.loads(sys.argv[1]) | {"text": take_text(os.environ), "ingest": json.dumps(given), "later": 1}
 os.write(int(os.environ["RELAY_PLAN"]), json.dumps(plan).encode())
 """
