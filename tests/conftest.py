@@ -24,9 +24,9 @@ def pytest_configure(config):
 
 
 def pytest_xdist_auto_num_workers(config):
-    """Use two processes a core for all tests, since half of their time is waiting; one process for a part of them."""
+    """Use three processes a core for all tests, since they wait half of the time; one process for a part of them."""
     is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.keyword
-    return 2 * (os.cpu_count() or 1) if is_whole else 0
+    return 3 * (os.cpu_count() or 1) if is_whole else 0
 
 
 class Scheduling(LoadScopeScheduling):

@@ -368,7 +368,7 @@ def search(schedules: int, *, shrinks: bool = True) -> Counter[str]:
 
 @pytest.mark.timeout(3600)
 def test_a_series_and_window_leaves_with_one_value(record_property):
-    figures = search(int(os.environ.get("RELAY_MODEL_SCHEDULES", "80")))
+    figures = search(int(os.environ.get("RELAY_MODEL_SCHEDULES", "60")))
     record_property("figures", dict(figures))
 
 

@@ -87,7 +87,7 @@ def readiness(relay) -> tuple[int, str]:
 async def test_row_43_committed_ids_ahead_of_the_clock_are_told(start, emulator, figure, tmp_path):
     """Of a clock that once was ahead: samples wait for the first id that is free, and the relay says so."""
     now = floor_id(time.time(), 1)
-    opens = now + 30
+    opens = now + 15
     leave(tmp_path / "state", *range(now - 1, opens))
     relay = start()
     relay.send(b"web.hits:7|c")
@@ -100,7 +100,7 @@ async def test_row_43_committed_ids_ahead_of_the_clock_are_told(start, emulator,
     await emulator_has(emulator, "web.hits", 7, within=opens + 20 - time.time())
     assert emulator.points("web.hits")[0]["timestamp"] == opens
     assert (await asyncio.to_thread(readiness, relay))[0] == 200
-    figure(43, "30 s of committed ids ahead: told, not ready, sent under the first free id")
+    figure(43, "15 s of committed ids ahead: told, not ready, sent under the first free id")
 
 
 async def test_row_43_a_copied_state_directory(start, emulator, figure, tmp_path):
