@@ -20,6 +20,7 @@ from tests.support.chaos import ChaosProxy
 from tests.support.oracle import conserve, freshness
 from tests.support.relay import run
 from tests.support.spool import open_spool
+from tests.support.state import bytes_of
 from tests.support.tools import SickDisk, fill, missing, remount, take_inodes, tmpfs
 
 RATE = 2000
@@ -198,7 +199,7 @@ async def test_row_10_an_outage_that_fills_the_quota(start, load, proxy, emulato
         assert time.monotonic() < until, relay.text()[-2000:]
         await asyncio.to_thread(relay.send, *names)
         await asyncio.sleep(0.5)
-        most = max(most, sum(path.stat().st_size for path in state.iterdir() if path.name.startswith("spool.")))
+        most = max(most, bytes_of(state.glob("spool.*")))
         metrics = await asyncio.to_thread(relay.metrics)
     assert metrics["relay_durability_degraded"] == 0
     sent = await generator.stop()

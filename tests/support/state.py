@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from relay.delivery.spool_database import Database
@@ -32,6 +32,15 @@ def committed(directory: Path) -> Iterable[int]:
     """Return the windows that are committed."""
     with closing(_Open(directory)) as database:
         return database.load().windows
+
+
+def bytes_of(paths: Iterable[Path]) -> int:
+    """Sum the sizes of files of which SQLite may remove one meanwhile."""
+    total = 0
+    for path in paths:
+        with suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
 
 
 class _Open(Database):
