@@ -15,6 +15,7 @@ from relay.descriptors import raise_limit
 from relay.errors import RelayError
 from relay.listener.handover import are_inherited
 from relay.supervisor.plan import PLAN
+from relay.supervisor.variables import check_variables
 
 
 def main() -> None:
@@ -26,7 +27,22 @@ def main() -> None:
         from relay.cli import main as command_line  # noqa: PLC0415 - see above
 
         command_line()
-    elif PLAN in os.environ:
+    else:
+        try:
+            _run()
+        except RelayError as error:
+            sys.stderr.write(f"{error}\n")
+            sys.exit(error.exit_code)
+
+
+def _run() -> None:
+    """Be what the environment asks for.
+
+    Raises:
+        RelayError: RLY101, RLY102, the environment promises what is not there.
+    """
+    check_variables(os.environ)
+    if os.environ.get(PLAN):
         _answer()
     elif are_inherited(os.environ):
         _work()
@@ -52,11 +68,7 @@ def _work() -> None:
     """Be the worker: of our supervisor, or of systemd's socket unit."""
     from relay.worker import take_over  # noqa: PLC0415 - see above
 
-    try:
-        worker = take_over(os.environ)
-    except RelayError as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(error.exit_code)
+    worker = take_over(os.environ)
     try:
         from relay.cli import main as command_line  # noqa: PLC0415 - see above
 

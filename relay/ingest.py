@@ -12,6 +12,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relay.clock import SystemClock
+from relay.listener.handover import INGEST, unusable
 from relay.listener.sockets import DATADOG, DGRAM, STREAM, TCP, UDP, Wanted, close_sockets, open_sockets
 from relay.listener.tee import Tees
 from relay.listener.udp import UdpListener, UnixListener
@@ -193,13 +194,24 @@ def numbered(held: Sequence[Held]) -> list[tuple[Held, int]]:
 
 
 def begin(text: str, held: Sequence[Held]) -> Ingest | None:
-    """Begin to read, in threads, before anything else is imported; None where the hot path needs the event loop."""
-    settings = IngestSettings.from_json(text)
+    """Begin to read, in threads, before anything else is imported; None where the hot path needs the event loop.
+
+    Raises:
+        RelayError: RLY102, these are no settings.
+    """
+    try:
+        ingest = _make(IngestSettings.from_json(text), held)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise unusable(INGEST, f"holds no settings of this release: {type(error).__name__}") from error
+    if ingest:
+        ingest.start()
+    return ingest
+
+
+def _make(settings: IngestSettings, held: Sequence[Held]) -> Ingest | None:
     if settings.hotpath != "native":
         return None
     from relay.hotpath.native._native import NativeHotPath  # noqa: PLC0415 - only what runs
 
     hotpath = NativeHotPath(**settings.limits())
-    ingest = Ingest(settings, hotpath, held, clock=SystemClock(), is_held=True)
-    ingest.start()
-    return ingest
+    return Ingest(settings, hotpath, held, clock=SystemClock(), is_held=True)

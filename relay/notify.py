@@ -30,6 +30,8 @@ REFUSED: Final = f"{OURS}REFUSED=1"
 """I do not hand over and go on as I am."""
 HOLD: Final = f"{OURS}HOLD="
 """Hold this socket of the admin port, whose address follows; it comes with the message."""
+ADDRESS_BYTES: Final = 107
+"""Of an address: unix(7) has room for 108 with the NUL that ends a path."""
 CHANNEL: Final = "RELAY_CHANNEL"
 """Variable of the descriptor on which our own supervisor listens."""
 
@@ -55,10 +57,10 @@ class Notifier:
 
     @classmethod
     def take(cls, environ: MutableMapping[str, str], *, pid: int) -> Notifier:
-        """Make the one the environment asks for; children of this process are told nothing of it."""
+        """Make the one that the checked environment asks for; children of this process are told nothing of it."""
         address, channel = environ.pop("NOTIFY_SOCKET", ""), environ.pop(CHANNEL, "")
         interval, meant = environ.pop("WATCHDOG_USEC", ""), environ.pop("WATCHDOG_PID", "")
-        watched = interval.isdigit() and meant in ("", str(pid))
+        watched = interval and meant in ("", str(pid))
         return cls(address, watchdog=int(interval) / 1e6 if watched else 0.0, channel=_take_channel(channel))
 
     def environ(self) -> dict[str, str]:
@@ -109,10 +111,8 @@ class Notifier:
 
 def _take_channel(number: str) -> socket.socket | None:
     """Return the socket that a variable names; children of this process are not given it."""
-    if not number.isdigit():
+    if not number:
         return None
-    with suppress(OSError):
-        channel = socket.socket(fileno=int(number))
-        channel.set_inheritable(False)
-        return channel
-    return None
+    channel = socket.socket(fileno=int(number))
+    channel.set_inheritable(False)
+    return channel

@@ -109,13 +109,17 @@ class Worker:
 
 
 def take_over(environ: MutableMapping[str, str]) -> Worker:
-    """Take what the environment says this process was given, and begin to read; its children are not told."""
+    """Take what the checked environment says this process was given, and begin to read; its children are not told.
+
+    Raises:
+        RelayError: RLY101, a socket that is promised is not there; RLY102, no settings to read with.
+    """
     hold_back()
     held = take_inherited(environ)
     supervisor, ingest = environ.pop(SUPERVISOR, ""), environ.pop(INGEST, "")
     return Worker(
         held=held,
-        supervisor=int(supervisor) if supervisor.isdigit() else 0,
+        supervisor=int(supervisor or 0),
         notifier=Notifier.take(environ, pid=os.getpid()),
         ingest=ingest,
         text=take_text(environ),

@@ -89,7 +89,7 @@ class Asked:
 
 
 def answer(arguments: Sequence[str], environ: MutableMapping[str, str]) -> None:
-    """Answer who started this process as a trial (supervisor/trial.py)."""
+    """Answer who started this process as a trial (supervisor/trial.py), by its checked environment."""
     descriptor = int(environ.pop(PLAN))
     asked = Asked(text=take_text(environ), is_thorough=environ.pop(THOROUGH, "") != "")
     plan.main(list(arguments), "statsd-relay run", standalone_mode=False, obj=asked)

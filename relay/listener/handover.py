@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import socket
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from relay import anonymous_file
@@ -72,6 +71,14 @@ def _broken(message: str) -> RelayError:
     return RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.BIND_OR_STATE)
 
 
+def unusable(name: str, complaint: str) -> RelayError:
+    """Return the error of a variable that its writer would have set to something else."""
+    giver = "the relay" if name.startswith("RELAY_") else "a service manager"
+    fix = f"unset {name}: {giver} sets it for a process that it starts"
+    problem = Problem(code="RLY102", message=f"{name} {complaint}", fix=fix, source="environment")
+    return RelayError(problem, exit_code=ExitCode.CONFIGURATION)
+
+
 def _kind_of(sock: socket.socket, name: str) -> str:
     """Believe the name if it is one of ours: systemd's default is the name of its unit."""
     is_datagram = sock.type == socket.SOCK_DGRAM
@@ -103,12 +110,9 @@ def give_descriptor(descriptor: int, name: str, environ: MutableMapping[str, str
 def take_text(environ: MutableMapping[str, str]) -> str | None:
     """Return the configuration that this process was given; None: it is to read what is on disk."""
     number = environ.pop(TEXT, "")
-    if not number.isdigit():
+    if not number:
         return None
     try:
         return anonymous_file.read(int(number))
-    except OSError:
-        return None
     finally:
-        with suppress(OSError):
-            os.close(int(number))
+        os.close(int(number))
