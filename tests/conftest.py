@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.faults.table import Table
@@ -15,6 +16,11 @@ BOTH = ("hotpath", "integration", "listener")
 """Folders whose tests run on both hot paths."""
 SHARING = ("tests/integration/test_clients.py",)
 """Files whose tests of one hot path look at the same traffic: each process that has one of them would send it again."""
+
+
+# On a machine that others use, too, an example of 5 ms may take 250: a time says nothing about a property.
+settings.register_profile("relay", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("relay")
 
 
 def pytest_configure(config):

@@ -353,7 +353,6 @@ def search(schedules: int, *, shrinks: bool = True) -> Counter[str]:
             settings=settings(
                 max_examples=schedules,
                 stateful_step_count=30,
-                deadline=None,
                 phases=[Phase.generate, *([Phase.shrink] if shrinks else [])],
                 derandomize=True,
                 database=None,

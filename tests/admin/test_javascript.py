@@ -59,7 +59,7 @@ def shown(entries: list[tuple[str, float | str]]) -> str:
     return "".join(inspect({name: value if isinstance(value, str) else number(value) for name, value in entries}))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.dictionaries(NAMES, NUMBERS, max_size=12))
 @example({})
 @example({"a" * 65: 1.0})
@@ -68,7 +68,7 @@ def test_a_map_of_numbers(node, entries):
     assert shown(list(entries.items())) == node(list(entries.items()))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(NAMES, unique=True, max_size=16))
 def test_a_map_of_empty_lists(node, names):
     assert shown([(name, "[]") for name in names]) == node([(name, "[]") for name in names])

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 import uvloop
 from aiohttp import web
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from relay.admin import port as module
@@ -393,7 +393,7 @@ def test_whatever_comes_is_answered_or_ended_and_harms_nobody(loop):
                 await talk(port, text[:cut], text[cut:])
             assert await talk(port, b"health\n") == b"<health>"
 
-        @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        @settings(max_examples=100)
         @given(texts, st.integers(0, 200))
         @example(b"\x16\x03\x01\x02\x00\x01", 1)
         @example(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 3)

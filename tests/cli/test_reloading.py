@@ -22,7 +22,7 @@ from tests.support.relay import environment
 if TYPE_CHECKING:
     from relay.config.schema import Config
 
-EXAMPLES = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+EXAMPLES = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 class Relay:

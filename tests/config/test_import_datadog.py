@@ -172,7 +172,7 @@ OPTIONS = st.fixed_dictionaries({
 })  # fmt: skip
 
 
-@settings_of(max_examples=200, deadline=None)
+@settings_of(max_examples=200)
 @given(OPTIONS, st.lists(NAMES, min_size=1, max_size=12))
 def test_rules_do_what_the_agent_did_or_the_report_says_otherwise(options, names):
     draft = of_options(**options)

@@ -218,7 +218,7 @@ def mappings(draw) -> dict:
 KINDS = {"counter": Kind.COUNTER, "gauge": Kind.GAUGE, "observer": Kind.TIMER}
 
 
-@settings_of(max_examples=200, deadline=None)
+@settings_of(max_examples=200)
 @given(st.lists(mappings(), min_size=1, max_size=5), st.lists(NAMES, min_size=1, max_size=12))
 def test_rules_do_what_mappings_did_or_the_report_says_otherwise(found, names):
     draft = of_mappings(*found)

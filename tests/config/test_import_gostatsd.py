@@ -157,7 +157,7 @@ def written(namespace: str, found: list[dict]) -> str:
     return "\n".join(lines)
 
 
-@settings_of(max_examples=150, deadline=None)
+@settings_of(max_examples=150)
 @given(
     st.sampled_from(["", "app", "a", "a.b"]),
     st.lists(FILTERS, min_size=1, max_size=3),
@@ -181,7 +181,7 @@ def test_rules_do_what_filters_did_or_the_report_says_by_hand(namespace, found, 
             assert all(others.follow(name, tags) == model.follow(name, tags) for name in names), one
 
 
-@settings_of(max_examples=80, deadline=None)
+@settings_of(max_examples=80)
 @given(st.sampled_from(["", "app"]), FILTERS, st.lists(NAMES, min_size=1, max_size=8))
 def test_what_is_by_hand_of_a_filter_is_all_that_differs(namespace, found, names):
     """A rule that was written does nothing that gostatsd did not: what is missing is told."""

@@ -194,7 +194,7 @@ KINDS = {Kind.COUNTER: "Counter", Kind.TIMER: "Timer", Kind.GAUGE: "Gauge", Kind
 PREFIX = st.sampled_from([None, "", "a", "a.b", "x_"])
 
 
-@settings_of(max_examples=60, deadline=None)
+@settings_of(max_examples=60)
 @given(
     st.sampled_from([None, True, False]),
     st.fixed_dictionaries({f"prefix{kind}": PREFIX for kind in KINDS.values()} | {"globalPrefix": PREFIX}),

@@ -344,7 +344,7 @@ PIECES = [
 ]  # fmt: skip
 
 
-@settings_of(max_examples=300, deadline=None)
+@settings_of(max_examples=300)
 @given(st.lists(st.sampled_from(PIECES), max_size=25).map("".join))
 def test_whatever_the_text_is_only_its_own_error_comes_out(text):
     for reader in (yamltree.read, tomltree.read):

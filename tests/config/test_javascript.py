@@ -227,7 +227,7 @@ def containers(values):
 constants = st.recursive(leaves, containers, max_leaves=12)
 
 
-@settings(max_examples=5, deadline=None, phases=[Phase.generate])
+@settings(max_examples=5, phases=[Phase.generate])
 @given(st.lists(constants, min_size=40, max_size=40))
 def test_constants_have_the_value_that_node_gives_them(sources):
     sources = [f"{{ it: {source} }}" for source in sources]
@@ -264,7 +264,7 @@ PIECES = [
 ]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join) | st.text(max_size=40))
 def test_whatever_the_text_is_only_its_own_error_comes_out(text):
     for source in (text, f"{{ a: {text} }}", f"module.exports = {{ {text}"):

@@ -85,7 +85,7 @@ SIGNS = st.sampled_from(["", '"', "'", "=", "\n", "[", "]", ".", "#", ",", "{", 
 PARTS = [CANARY[at : at + 6] for at in range(len(CANARY) - 5)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, len(GOOD)), st.integers(0, 3), SIGNS), min_size=1, max_size=4))
 def test_no_mutation_of_a_file_shows_the_secret(changes):
     """A good file with some characters cut out or put in; no part of the secret is shown either."""

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from relay.delivery.settlement import Settlement
@@ -77,7 +77,7 @@ async def survive(directory: Path, raw: bytes) -> None:
             assert (len(stored), setup.ledger.points_delivered) == (10, 10), "delivered is what the cloud called so"
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @example(answer(b"429 X", [(b"Retry-After", b"Wed, 21 Oct 99999999999999999999 07:28:00 GMT")], b""))
 @example(answer(b"400 X", [], b'{"error":{"message":' + b"[" * 1000 + b"]" * 1000 + b"}}"))
 @given(raw_answers)

@@ -251,7 +251,6 @@ def test_the_spool_does_what_a_set_of_batches_does(tmp_path, monkeypatch):
             settings=settings(
                 max_examples=30,
                 stateful_step_count=40,
-                deadline=None,
                 suppress_health_check=list(HealthCheck),
                 print_blob=True,
             ),

@@ -24,7 +24,7 @@ sizes = st.tuples(st.integers(1, 9_000), st.integers(0, 9_000), st.sampled_from(
 
 
 @given(st.lists(sizes, min_size=1, max_size=5))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_the_queue_for_names_takes_no_more_work_than_its_bound(sizes):
     hotpath = make(**MUCH)
     for number in range(600):

@@ -168,7 +168,7 @@ numbers = st.floats(0, 1e6) | st.integers(0, 30).map(float) | st.floats(-1e3, 1e
 limits_of_bins = st.lists(st.integers(0, 600).map(lambda tenth: tenth / 20), min_size=1, max_size=4, unique=True)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(
     values=st.lists(numbers, min_size=1, max_size=300),
     percentiles=st.lists(st.integers(1, 100) | st.integers(-99, -1), max_size=4, unique=True),

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.model import Identity, Kind, Resolution, Series, Sink
@@ -279,7 +279,6 @@ ordinary = st.builds(
 @given(
     st.lists(st.tuples(ordinary, st.sampled_from(Kind)), max_size=6), st.sampled_from(["", "pre.fix", "statsd_relay"])
 )
-@settings(deadline=None)
 def test_the_short_way_answers_as_the_long_one(identities, prefix):
     short, long = make(prefix=prefix), make(prefix=prefix)
     long._plain = None

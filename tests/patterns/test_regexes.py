@@ -112,7 +112,7 @@ REGEXES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(REGEXES, st.sampled_from(["", "^", ".*", ".+", "(?i)", "(?i:A)"]), st.text("ab.,{}2", max_size=8))
 def test_shortcuts_find_what_the_engine_finds(text, start, name):
     pattern = f"{start}{text}ab?"
