@@ -73,12 +73,10 @@ class Machine:
         await asyncio.sleep(self.dice.uniform(0, 1.5 * WINDOW if self.ill_since else WINDOW))
 
     def _send(self) -> None:
-        self._sends_since = time.monotonic()
         self._generator = self._load(self.relay, rate=RATE, seconds=600, name=f"s{len(self.sent)}")
 
     async def quiet(self) -> None:
-        """Send nothing more: there will be no socket. A load that has just begun cannot be told to stop."""
-        await asyncio.sleep(max(0.0, self._sends_since + 1 - time.monotonic()))
+        """Send nothing more: there will be no socket."""
         self.sent.append(await self._generator.stop())
 
     # --- the disk -----------------------------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ async def test_the_generator_sends_what_it_says(kind, tmp_path):
         sock.bind(("127.0.0.1", 0) if kind == "udp" else str(tmp_path / "socket"))
         sock.settimeout(0.5)
         to = f"udp:127.0.0.1:{sock.getsockname()[1]}" if kind == "udp" else f"unix:{tmp_path}/socket"
-        load = Load(to, rate=1000, seconds=0.2, spread=0.1)
+        load = Load(to, rate=1000, seconds=1, spread=0.1)
         received: Counter[bytes] = Counter()
         sending = asyncio.create_task(load.wait())
         while (line := await asyncio.to_thread(_receive, sock)) or not sending.done():
@@ -85,6 +85,11 @@ async def test_the_generator_sends_what_it_says(kind, tmp_path):
         del received[b""]
     assert received == Counter(islice(lines("load", sent.width), sent.count))
     assert sent.count > DIGITS
+
+
+async def test_a_generator_that_is_stopped_at_once_says_what_it_sent(load):
+    sent = await load(to="udp:127.0.0.1:9", rate=1, seconds=30).stop()
+    assert sent.count == 0
 
 
 def _receive(sock) -> bytes:

@@ -106,10 +106,11 @@ class Load:
         """Wait until its seconds are over."""
         output, _ = await asyncio.to_thread(self.process.communicate)
         assert self.process.returncode == 0, f"the generator failed: {output!r}"
-        return Sent(name=self._name, width=self._width, **json.loads(output))
+        return Sent(name=self._name, width=self._width, **json.loads(output.splitlines()[-1]))
 
     async def stop(self) -> Sent:
-        """End it now."""
+        """End it now; a generator that has just been started must first be able to say what it sent."""
+        await asyncio.to_thread(self.process.stdout.readline)
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         return await self.wait()
@@ -177,13 +178,14 @@ class _Outlet:
 
 
 def main() -> None:
-    """Send until the time is over or SIGTERM; print what was sent as JSON."""
+    """Send until the time is over or SIGTERM; print a line when SIGTERM is understood, then what was sent as JSON."""
     parser = argparse.ArgumentParser()
     for argument, type_ in (("to", str), ("name", str), ("width", int), ("rate", float), ("seconds", float)):
         parser.add_argument(argument, type=type_)
     options = parser.parse_args()
     stopped: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
+    print("sending", flush=True)  # noqa: T201
     began = time.monotonic()
     outlet = _Outlet(options.to, began + options.seconds)
     packets, count, alive = lines(options.name, options.width), 0, True
