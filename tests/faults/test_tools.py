@@ -61,14 +61,16 @@ def test_a_disk_stalls_and_other_files_do_not(tmp_path):
         "    began = time.monotonic()\n"
         "    db = sqlite3.connect(path); db.execute('CREATE TABLE t (a)'); db.commit(); db.close()\n"
         "    return time.monotonic() - began\n"
-        "print(timed(sys.argv[1]), timed(sys.argv[2]))\n"
+        "print(timed(sys.argv[1]), flush=True)\n"
+        "print(timed(sys.argv[2]))\n"
     )
     command = [sys.executable, "-c", script, tmp_path / "beside.db", disk / "stalled.db"]
     with sick.stalled():
         process = subprocess.Popen(command, env=sick.environment, stdout=subprocess.PIPE, text=True)
-        time.sleep(1.5)
+        beside = float(process.stdout.readline())
+        time.sleep(1)
         assert process.poll() is None
-    beside, stalled = map(float, process.communicate(timeout=20)[0].split())
+    stalled = float(process.communicate(timeout=20)[0])
     assert beside < stalled
     assert stalled > 0.3
 
@@ -88,6 +90,7 @@ def test_a_disk_fails_and_recovers(number, tmp_path):
         "        return 'ok'\n"
         "    except OSError as error:\n"
         "        return str(error.errno)\n"
+        "print('open', flush=True)\n"
         "for _ in range(2):\n"
         "    input()\n"
         "    print(attempt(os.write, fd, b'x'), attempt(os.fdatasync, fd), attempt(open, sys.argv[1] + '/new', 'w'),\n"
@@ -97,7 +100,7 @@ def test_a_disk_fails_and_recovers(number, tmp_path):
     command = [sys.executable, "-c", script, disk]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, env=sick.environment, **pipes) as process:
-        time.sleep(0.3)
+        assert process.stdout.readline() == "open\n"
         with sick.failing(number):
             process.stdin.write("\n")
             process.stdin.flush()
