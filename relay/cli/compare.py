@@ -12,7 +12,7 @@ import click
 
 from relay.assembly import Uncounted, make_namer, make_rules
 from relay.cli.admin_port import find_admin
-from relay.cli.options import ADMIN, DURATION, PLACE, config_option
+from relay.cli.options import ADMIN, LENGTH, PLACE, config_option
 from relay.cli.progress import ChangingLine
 from relay.clock import SystemClock
 from relay.comparing.conclusion import conclude
@@ -50,7 +50,7 @@ DIFFERS = 1
     show_default=True,
     help="Where the old daemon's Graphite back end sends to.",
 )
-@click.option("--for", "duration", type=DURATION, help="How long to compare; default: two windows.")
+@click.option("--for", "duration", type=LENGTH, help="How long to compare; default: two windows.")
 @config_option()
 @click.option("--admin", type=ADMIN, help="The relay's admin port, instead of the configured one.")
 @click.option("--prefix", help="What the old daemon puts before counters., timers., gauges., sets. (globalPrefix).")

@@ -11,6 +11,7 @@ import click
 
 from relay import limits
 from relay.cli.locating import Place, find_state, readable, state_options
+from relay.cli.options import whole
 from relay.cli.progress import progress
 from relay.cli.wording import as_size, as_time, plural
 from relay.delivery import taking
@@ -99,7 +100,7 @@ def summarise(place: Place) -> dict[str, Any]:
 @dead.command()
 @state_options
 @select_options
-@click.option("--last", default=20, show_default=True, type=click.IntRange(1, 100_000), help="Newest letters only.")
+@click.option("--last", default=20, show_default=True, type=whole(1, 100_000), help="Newest letters only.")
 def show(path: Path | None, state: Path | None, *, reason: str | None, metric: str, last: int, as_json: bool) -> None:
     """Print letters, newest last; with --json as they are stored, one a line."""
     place = find_state(path, state)

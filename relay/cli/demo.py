@@ -20,7 +20,7 @@ import msgspec
 import uvloop
 
 from relay.app import Relay
-from relay.cli.options import DURATION
+from relay.cli.options import LENGTH
 from relay.cli.run import make_cloud, make_transport
 from relay.cli.witness import TextWitness, configure_log
 from relay.cli.wording import number
@@ -126,7 +126,7 @@ class Traffic:
 
 
 @click.command()
-@click.option("--for", "seconds", type=DURATION, default="30s", show_default=True, help="How long traffic runs.")
+@click.option("--for", "seconds", type=LENGTH, default="30s", show_default=True, help="How long traffic runs.")
 @click.option("--json", "as_json", is_flag=True, help="What was sent and what arrived as JSON.")
 def demo(seconds: float, *, as_json: bool) -> None:
     """Run cloud, relay and traffic on loopback, and show that the books balance."""

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_LONGEST: Final = 86_400.0
+"""Seconds of one wait: select(2) takes no more than some centuries."""
 
 
 class Interruption:
@@ -54,8 +56,8 @@ class Interruption:
         return time.monotonic()
 
     def wait(self, seconds: float) -> None:
-        """Return after so long, or when a signal comes."""
-        select.select([self._awake], [], [], seconds)
+        """Return after so long, after a day, or when a signal comes: whether the time has come is for the caller."""
+        select.select([self._awake], [], [], min(seconds, _LONGEST))
 
     def listen(self, sock: socket.socket, seconds: float) -> None:
         """Return when the socket can be read, after so long, or when a signal comes."""

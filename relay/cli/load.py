@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import random
-import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from relay.cli.options import DURATION
+from relay.cli.options import LENGTH, Parsed, decimal, whole
 from relay.cli.progress import progress
 from relay.cli.sending import figures, finish, playing, sentence
 from relay.cli.wording import number
@@ -20,30 +19,51 @@ from relay.traffic.pace import Pace
 if TYPE_CHECKING:
     from relay.traffic.mix import Total
 
-_RATE: Final = re.compile(r"(\d+(?:\.\d+)?)(k|M)?")
-_UNITS: Final = {None: 1, "k": 1_000, "M": 1_000_000}
+_UNITS: Final = {"k": 1_000, "M": 1_000_000}
+_RATE_LEAST: Final = 0.001
+_RATE_MOST: Final = 1_000_000_000
+_SEED_MOST: Final = 2**32
 _SERIES_MOST: Final = 1_000_000
 _LINES_MOST: Final = 5_000
 _WORDS: Final = {"g": "last values", "s": "distinct members"}
 """What the total of a type is, if it is not the sum of its values."""
 
 
+def parse_rate(text: str) -> float:
+    """Read lines a second.
+
+    Raises:
+        ValueError: with the rule.
+    """
+    unit = _UNITS.get(text[-1:])
+    try:
+        return decimal(text[:-1] if unit else text, least=_RATE_LEAST, most=_RATE_MOST, unit=unit or 1)
+    except ValueError as error:
+        raise ValueError(f"{error}: lines a second, such as 500, 200k or 1M") from error
+
+
 @click.command()
-@click.option("--rate", required=True, metavar="R", help="Lines a second, such as 500, 200k or 1M.")
-@click.option("--for", "seconds", type=DURATION, default="10s", show_default=True, help="How long.")
+@click.option("--rate", required=True, type=Parsed("R", parse_rate), help="Lines a second, such as 500, 200k or 1M.")
+@click.option("--for", "seconds", type=LENGTH, default="10s", show_default=True, help="How long.")
 @click.option("--to", default="127.0.0.1:8125", show_default=True, metavar="HOST:PORT", help="Where to; or unix:PATH.")
-@click.option("--lines", default=10, show_default=True, type=click.IntRange(1, _LINES_MOST), help="In a datagram.")
-@click.option("--series", default=1_000, show_default=True, type=click.IntRange(1, _SERIES_MOST), help="Names.")
+@click.option("--lines", default=10, show_default=True, type=whole(1, _LINES_MOST), help="In a datagram.")
+@click.option("--series", default=1_000, show_default=True, type=whole(1, _SERIES_MOST), help="Names.")
 @click.option(
     "--types", default="c,ms,g,s", show_default=True, metavar="LIST", help="Types, in turn; c,c,g: twice as many c."
 )
 @click.option("--tags", default="", metavar="K:V,K:V", help="On every line.")
 @click.option("--name", default="load", show_default=True, help="How every name begins.")
-@click.option("--seed", default=0, show_default=True, help="Of the values: the same seed, the same lines.")
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=whole(0, _SEED_MOST),
+    help="Of the values: the same seed, the same lines.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The summary as JSON.")
 def load(  # noqa: PLR0913 - its options
     *,
-    rate: str,
+    rate: float,
     seconds: float,
     to: str,
     lines: int,
@@ -55,9 +75,8 @@ def load(  # noqa: PLR0913 - its options
     as_json: bool,
 ) -> None:
     """Send lines at a steady rate and say what they add up to, so that one can compare what arrives."""
-    wanted = parse_rate(rate)
     check_words(name, tags)
-    pace = Pace(rate=wanted / lines, seconds=seconds)
+    pace = Pace(rate=rate / lines, seconds=seconds)
     draw = random.Random(seed).randrange  # noqa: S311 - repeatable, not secret
     try:
         mix = Mix(types=parse_types(types), series=series, lines=lines, draw=draw, tags=tags, name=name)
@@ -75,23 +94,8 @@ def load(  # noqa: PLR0913 - its options
     finish(player, to)
     if player.lines < planned:
         reached = number(round(player.lines / player.seconds))
-        message = (
-            f"{rate} lines/s could not be kept: {number(player.lines)} of {number(planned)} lines, {reached} a second"
-        )
-        click.echo(message, err=True)
-
-
-def parse_rate(text: str) -> float:
-    """Read lines a second.
-
-    Raises:
-        click.BadParameter: it is no rate.
-    """
-    match = _RATE.fullmatch(text)
-    rate = float(match[1]) * _UNITS[match[2]] if match else 0
-    if not rate:
-        raise click.BadParameter(f'"{text}" must be lines a second, such as 500, 200k or 1M', param_hint="--rate")
-    return rate
+        kept = f"{number(player.lines)} of {number(planned)} lines, {reached} a second"
+        click.echo(f"{rate:.10g} lines/s could not be kept: {kept}", err=True)
 
 
 def check_words(name: str, tags: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,7 +34,54 @@ class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic in newer rel
             self.fail(str(error), param, ctx)
 
 
-DURATION: Final = Parsed("duration", Seconds.parse)
+def whole(least: int, most: int) -> Parsed:
+    """Return the type of whole numbers in a range."""
+
+    def parse(value: object) -> int:
+        number = int(text) if (text := str(value)).isascii() and text.isdecimal() and len(text) < _DIGITS_MOST else -1
+        if not least <= number <= most:
+            raise ValueError(f"must be a whole number from {least} to {most}, not {_shown(value)}")
+        return number
+
+    return Parsed("number", parse)
+
+
+def decimal(text: str, *, least: float, most: float, unit: float = 1) -> float:
+    """Read a number such as 10 or 0.5, times a unit.
+
+    Raises:
+        ValueError: with the rule.
+    """
+    number = float(text) * unit if _DECIMAL.fullmatch(text) else math.nan
+    if not least <= number <= most:
+        raise ValueError(f"must be a number from {least:g} to {most:.0f}, not {_shown(text)}")
+    return number
+
+
+def lasting(least: str) -> Parsed:
+    """Return the type of durations that a command may take."""
+    shortest = Seconds.parse(least)
+
+    def parse(value: object) -> float:
+        if not shortest <= (seconds := Seconds.parse(value)) <= _DAYS_MOST * 86_400:
+            raise ValueError(f"must be from {least} to {_DAYS_MOST}d, not {_shown(value)}")
+        return seconds
+
+    return Parsed("duration", parse)
+
+
+def _shown(value: object) -> str:
+    """Return what was given, without the rest of what is too long."""
+    return ascii(str(value)[:_SHOWN])
+
+
+_SHOWN: Final = 40
+_DIGITS_MOST: Final = 20
+_DAYS_MOST: Final = 366
+_DECIMAL: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
+DURATION: Final = lasting("0s")
+LENGTH: Final = lasting("1ms")
+"""Of what would be without any sense, or something else, at 0."""
 SIZE: Final = Parsed("size", Size.parse)
 ADDRESS: Final = Parsed("address:port", parse_address)
 PLACE: Final = Parsed("host:port", parse_place)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from relay.cli.options import Parsed, decimal, whole
 from relay.cli.progress import follow, progress
 from relay.cli.sending import figures, finish, playing, sentence
 from relay.cli.wording import plural
@@ -31,19 +31,37 @@ _WORDS: Final = {
     "other_port": "to other ports",
 }
 """Of packets that are skipped."""
+_SPEED_LEAST: Final = 0.001
+_SPEED_MOST: Final = 1_000_000
+
+
+def parse_speed(text: str) -> float:
+    """Read a factor; 0 for `max`.
+
+    Raises:
+        ValueError: with the rule.
+    """
+    try:
+        return 0.0 if text == "max" else decimal(text, least=_SPEED_LEAST, most=_SPEED_MOST)
+    except ValueError as error:
+        raise ValueError(f"{error}; or max") from error
 
 
 @click.command()
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.option("--to", default="127.0.0.1:8125", show_default=True, metavar="HOST:PORT", help="Where to; or unix:PATH.")
 @click.option(
-    "--speed", default="1", show_default=True, metavar="N", help="10: ten times as fast; max: without waiting."
+    "--speed",
+    type=Parsed("N", parse_speed),
+    default="1",
+    show_default=True,
+    help="10: ten times as fast; max: without waiting.",
 )
-@click.option("--port", type=click.IntRange(1, PORT_MOST), help="Only what went to this port.")
+@click.option("--port", type=whole(1, PORT_MOST), help="Only what went to this port.")
 @click.option("--json", "as_json", is_flag=True, help="The summary as JSON.")
-def replay(file: Path, to: str, speed: str, port: int | None, *, as_json: bool) -> None:
+def replay(file: Path, to: str, speed: float, port: int | None, *, as_json: bool) -> None:
     """Send the datagrams in FILE, of `capture` or `tcpdump -w`, with the spacing they had."""
-    spacing = Spacing(parse_speed(speed))
+    spacing = Spacing(speed)
     with (
         opened(file, port or 0) as reader,
         playing(to) as player,
@@ -56,21 +74,6 @@ def replay(file: Path, to: str, speed: str, port: int | None, *, as_json: bool) 
         click.echo(sentence(player, to))
     tell_left_out(reader, file)
     finish(player, to)
-
-
-def parse_speed(text: str) -> float:
-    """Read a factor; 0 for `max`.
-
-    Raises:
-        click.BadParameter: it is none.
-    """
-    try:
-        speed = 0.0 if text == "max" else float(text)
-    except ValueError:
-        speed = -1.0
-    if not 0 <= speed < math.inf:
-        raise click.BadParameter(f'"{text}" must be a number, such as 10 or 0.5, or max', param_hint="--speed")
-    return speed
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from typing import Final
 
 PORT_MOST: Final = 65_535
 _NONE: Final = -1
+_LABEL_MOST: Final = 63
+"""Bytes between two dots of a name (RFC 1035)."""
 _NAME: Final = re.compile(r"(?=.{1,253}$)[0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_.])?")
 _EXAMPLE: Final = "such as 127.0.0.1:8125 or [::1]:8125"
 _LOOPBACK: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
@@ -47,7 +49,19 @@ def parse_place(text: str) -> tuple[str, int]:
     host, port = _split(text)
     if port in (_NONE, 0):
         raise ValueError(f'"{text}" must be HOST:PORT with a port from 1 to {PORT_MOST}, {_EXAMPLE}')
+    if host and not _can_be_looked_up(host):
+        raise ValueError(f'"{text}" must be HOST:PORT with a name or an address as HOST, {_EXAMPLE}')
     return host, port
+
+
+def _can_be_looked_up(host: str) -> bool:
+    """Say whether the system takes it for a name or an address: Python raises UnicodeError for what has no IDNA."""
+    try:
+        encoded = host if host.isascii() else host.encode("idna").decode()
+    except UnicodeError:
+        return False
+    is_plain = all("!" <= char <= "~" for char in encoded)
+    return is_plain and all(0 < len(label) <= _LABEL_MOST for label in encoded.removesuffix(".").split("."))
 
 
 def _split(text: str) -> tuple[str, int]:

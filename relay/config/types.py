@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Final, Literal, get_args, get_origin
 
 from msgspec import Meta, Struct
 from msgspec.structs import asdict
 
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
+_DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)?")
 _DURATION_UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, None: 1}
 _BARE_KEY: Final = re.compile(r"[0-9A-Za-z_-]+")
-_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|kB|KB|MB|GB)?")
+_SIZE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(B|KiB|MiB|GiB|kB|KB|MB|GB)?")
 _SIZE_UNITS: Final = {
     "B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "kB": 1000, "KB": 1000, "MB": 1000**2, "GB": 1000**3, None: 1,
 }  # fmt: skip
+
+
+_DAYS_MOST: Final = 36_500
+_SIZE_MOST: Final = 2**60
+"""1 EiB: more than a file can have."""
 
 
 class Seconds(float):
@@ -30,12 +36,11 @@ class Seconds(float):
         Raises:
             ValueError: with the rule.
         """
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0:
-            return cls(value)
-        match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
-        if match is None:
-            raise ValueError('must be a duration such as "500ms", "10s", "5m", "1h" or "7d"')
-        return cls(float(match[1]) * _DURATION_UNITS[match[2]])
+        number, unit = _read(value, _DURATION)
+        seconds = number * _DURATION_UNITS[unit] if number <= _DAYS_MOST * 86_400_000 else math.inf
+        if not 0 <= seconds <= _DAYS_MOST * 86_400:
+            raise ValueError(f'must be a duration such as "500ms", "10s", "5m", "1h" or "7d", at most {_DAYS_MOST}d')
+        return cls(seconds)
 
 
 class Size(int):
@@ -50,12 +55,19 @@ class Size(int):
         Raises:
             ValueError: with the rule.
         """
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-            return cls(value)
-        match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
-        if match is None:
-            raise ValueError('must be a size such as "64KiB", "8MiB" or "1GiB"')
-        return cls(int(float(match[1]) * _SIZE_UNITS[match[2]]))
+        number, unit = _read(value, _SIZE) if not isinstance(value, float) else (-1, None)
+        size = number * _SIZE_UNITS[unit] if number <= _SIZE_MOST else math.inf
+        if not 0 <= size <= _SIZE_MOST:
+            raise ValueError(f'must be a size such as "64KiB", "8MiB" or "1GiB", at most {_SIZE_MOST >> 30}GiB')
+        return cls(size)
+
+
+def _read(value: object, form: re.Pattern[str]) -> tuple[float, str | None]:
+    """Return a number and its unit; -1, which is out of every range, for what has another form."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value, None
+    match = form.fullmatch(value.strip()) if isinstance(value, str) else None
+    return (float(match[1]), match[2]) if match else (-1, None)
 
 
 class Secret(str):

@@ -16,7 +16,8 @@ Everything is stored: lost then cuts the connection, cut does so in the answer; 
 nothing, or JSON of another service; slow answers a byte a second, big a gigabyte, bomb a small one that inflates to it,
 hints with a 103 and another without an end. Points are listed as bad: the first one by partial, all of them by refused.
 """
-_TEXT: Final = re.compile(r"(?P<kind>[a-z]+|[1-5]\d\d)(?::(?P<amount>\d+(?:\.\d+)?)(?P<percent>%)?)?")
+_TEXT: Final = re.compile(r"(?P<kind>[a-z]+|[2-5][0-9]{2})(?::(?P<amount>[0-9]+(?:\.[0-9]+)?)(?P<percent>%)?)?")
+_REQUESTS_MOST: Final = 1_000_000_000
 
 
 @dataclass(slots=True)
@@ -40,10 +41,16 @@ class Fault:
         """
         match = _TEXT.fullmatch(text)
         if match is None or not (match["kind"].isdigit() or match["kind"] in KINDS):
-            raise ValueError(f"must be KIND, KIND:N or KIND:N% with KIND a status code or one of {', '.join(KINDS)}")
+            kinds = f"a status code from 200 to 599 or one of {', '.join(KINDS)}"
+            raise ValueError(f"must be KIND, KIND:N or KIND:N% with KIND {kinds}")
+        amount = float(match["amount"] or 1)
+        if match["percent"] and amount > 100:
+            raise ValueError("must be KIND:N% with N from 0 to 100, the share of the requests")
+        if not match["percent"] and not (1 <= amount <= _REQUESTS_MOST and amount.is_integer()):
+            raise ValueError(f"must be KIND:N with N a whole number of requests from 1 to {_REQUESTS_MOST}")
         if match["percent"]:
-            return cls(match["kind"], share=float(match["amount"]) / 100)
-        return cls(match["kind"], left=int(float(match["amount"])) if match["amount"] else None)
+            return cls(match["kind"], share=amount / 100)
+        return cls(match["kind"], left=int(amount) if match["amount"] else None)
 
     def strikes(self, dice: float) -> bool:
         """Say whether this request is spoiled; `dice` is 0..1."""
