@@ -115,6 +115,8 @@ IDENTITIES_PER_SERIES: Final = 4
 """Alias cache: this many identities per `limits.series`."""
 OVERFLOW_SHARE: Final = 0.1
 """Of the series slots, reserved for overflow series."""
+HASH_BYTES: Final = 9
+"""Of what stands for a text that is cut, see `hashed`."""
 
 
 def fit(text: str, suffix: str = "", *, limit: int = NAME_BYTES) -> str:
@@ -140,5 +142,10 @@ def cut(text: str, suffix: str = "", *, of: str, limit: int) -> str:
         of: what must stay different from others: `text` stands for it.
         limit: bytes.
     """
-    tail = f".{xxhash.xxh32_hexdigest(of.encode())}{suffix}"
+    tail = hashed(of) + suffix
     return text[: limit - len(tail)] + tail
+
+
+def hashed(text: str) -> str:
+    """Return what stands for a text that is cut: "." and 8 hex digits of its XXH32."""
+    return f".{xxhash.xxh32_hexdigest(text.encode())}"

@@ -5,8 +5,8 @@ may meet. A dotted part with other characters becomes `xn__` and its Punycode (w
 differ after the rewriting of their ASCII stay different; one that gets too long is cut, with a hash of the whole.
 Bytes that are no UTF-8 come as U+FFFD, or from the environment as surrogates: they are illegal as those of ASCII are.
 
-Almost every text is legal as it is: that is asked first, and all else only of the others. Texts without characters
-beyond ASCII are rewritten as bytes, many at once: names and tags are as long as anybody likes.
+Almost every text is legal as it is: that is asked first, and all else only of the others. Texts are rewritten as bytes
+of UTF-8, many at once: names and tags are as long as anybody likes.
 """
 
 from __future__ import annotations
@@ -26,14 +26,11 @@ LEGAL: Final = (string.digits + string.ascii_letters + "._").encode()
 PREFIX: Final = "xn__"
 _TAG_BYTES: Final = 100
 """Of a key or a value with other characters than ASCII: one of each fits beside a host of 45 bytes."""
-_HASH_BYTES: Final = 9
-"""Of what `limits.cut` puts behind a text."""
 _LEGAL: Final = re.compile(r"[0-9A-Za-z._]*")
-_BLANKS: Final = re.compile(r"[\t-\r\x1c-\x1f ]+")
 _DROPPED: Final = re.compile(r"[^0-9A-Za-z._,\x80-\ud7ff\ue000-\ufffc\ufffe-\U0010ffff]")
 """All that is illegal but commas, which part the texts that are rewritten at once."""
 _BLANK: Final = b"\t\n\v\f\r\x1c\x1d\x1e\x1f "
-_ILLEGAL: Final = bytes(set(range(256)) - set(LEGAL) - set(b","))
+_ILLEGAL: Final = bytes(set(range(128)) - set(LEGAL) - set(b","))
 _BLANKS_TO_SPACES: Final = bytes.maketrans(_BLANK, b" " * len(_BLANK))
 _UNDERSCORED: Final = bytes.maketrans(b" /-", b"___")
 _GONE_FROM_NAMES: Final = bytes(set(_ILLEGAL) - set(b" /-"))
@@ -93,35 +90,29 @@ def _rewrite_all(texts: Sequence[str], comma: str, rewrite: Callable[[str], str]
 
 def _code_all(texts: Iterable[str]) -> dict[str, str]:
     room, coded = limits.DIMENSIONS_BYTES, dict[str, str]()
-    for text in sorted(set(texts), key=lambda text: (len(text), text)):
-        limit = min(room, _TAG_BYTES)
-        shortest = len(PREFIX) + _HASH_BYTES
-        coded[text] = _in_ascii(text, limit) if limit > shortest else limits.cut(PREFIX, of=text, limit=shortest)
+    for text in sorted(sorted(set(texts)), key=len):
+        has_room = room > len(PREFIX) + limits.HASH_BYTES
+        coded[text] = _in_ascii(text, min(room, _TAG_BYTES)) if has_room else PREFIX + limits.hashed(text)
         room -= len(coded[text])
     return coded
 
 
 def _rewrite_name(text: str) -> str:
     """Rewrite the ASCII of names or keys; commas stay, and so do characters beyond ASCII."""
-    plain = _plain(text)
-    if plain is None:
-        return _DROPPED.sub("", _BLANKS.sub("_", text).replace("/", "_").replace("-", "_"))
-    plain = plain.translate(_BLANKS_TO_SPACES)
-    while b"  " in plain:
-        plain = plain.replace(b"  ", b" ")
-    return plain.translate(_UNDERSCORED, _GONE_FROM_NAMES).decode("ascii")
+    raw = _in_utf_8(text).translate(_BLANKS_TO_SPACES)
+    while b"  " in raw:
+        raw = raw.replace(b"  ", b" ")
+    return raw.translate(_UNDERSCORED, _GONE_FROM_NAMES).decode()
 
 
 def _rewrite_value(text: str) -> str:
     """Rewrite the ASCII of values; commas stay, and so do characters beyond ASCII."""
-    plain = _plain(text)
-    return _DROPPED.sub("_", text) if plain is None else plain.translate(_ILLEGAL_TO_UNDERSCORES).decode("ascii")
+    return _in_utf_8(text).translate(_ILLEGAL_TO_UNDERSCORES).decode()
 
 
-def _plain(text: str) -> bytes | None:
-    """Return a text with `?` for what was no UTF-8; None if it has other characters than ASCII."""
-    text = text.replace("\ufffd", "?")
-    return text.encode("ascii") if text.isascii() else None
+def _in_utf_8(text: str) -> bytes:
+    """Return a text in UTF-8, which has no byte of ASCII in other characters; with `?` for what was no UTF-8."""
+    return text.replace("\ufffd", "?").encode("utf-8", "replace")
 
 
 def _in_ascii(text: str, limit: int) -> str:

@@ -24,38 +24,36 @@ def punycode(text: str, *, most: int, delimiter: str = "-") -> str:
 
     The delimiter stands between the text's ASCII characters and the digits for the others, if there are both.
     """
-    basic = "".join(char for char in text if char.isascii())
+    basic = "".join([char for char in text if char.isascii()])
     places = [place for place, char in enumerate(text) if char.isascii()]
-    coded, bias = basic + delimiter if basic else "", _INITIAL_BIAS
-    code, at = _ASCII, 0
-    for char, place in sorted((char, place) for place, char in enumerate(text) if not char.isascii()):
+    coded, bias, damp = basic + delimiter if basic else "", _INITIAL_BIAS, _DAMP
+    code, at, size = _ASCII, 0, len(basic) + 1
+    for char, place in sorted([(char, place) for place, char in enumerate(text) if not char.isascii()]):
         if len(coded) > most:
             break
-        index, size = bisect_left(places, place), len(places) + 1
+        index = bisect_left(places, place)
         delta = (ord(char) - code) * size + index - at
-        coded += _number(delta, bias)
-        bias = _adapted(delta, size, is_first=len(places) == len(basic))
+        coded += _number(delta, _BASE - bias)
+        bias, damp = _adapted(delta // damp, size), 2
         places.insert(index, place)
-        code, at = ord(char), index + 1
+        code, at, size = ord(char), index + 1, size + 1
     return coded
 
 
-def _number(delta: int, bias: int) -> str:
-    """Return a number in digits of generalised variable length (section 3.3)."""
-    digits, start = "", _BASE
+def _number(delta: int, threshold: int) -> str:
+    """Return a number in digits of generalised variable length (section 3.3), the first one with such a threshold."""
+    digits = ""
     while True:
-        threshold = start - bias
-        threshold = _T_MIN if threshold < _T_MIN else _T_MAX if threshold > _T_MAX else threshold  # noqa: FURB136 - min and max take half of the time
-        if delta < threshold:
+        least = _T_MIN if threshold < _T_MIN else _T_MAX if threshold > _T_MAX else threshold  # noqa: FURB136 - min and max take half of the time
+        if delta < least:
             return digits + _DIGITS[delta]
-        delta, digit = divmod(delta - threshold, _BASE - threshold)
-        digits += _DIGITS[threshold + digit]
-        start += _BASE
+        delta, digit = divmod(delta - least, _BASE - least)
+        digits += _DIGITS[least + digit]
+        threshold += _BASE
 
 
-def _adapted(delta: int, size: int, *, is_first: bool) -> int:
-    """Return the bias for the next number (section 6.1)."""
-    delta //= _DAMP if is_first else 2
+def _adapted(delta: int, size: int) -> int:
+    """Return the bias for the next number (section 6.1), from the damped delta."""
     delta += delta // size
     rounds = 0
     while delta > (_BASE - _T_MIN) * _T_MAX // 2:
