@@ -86,7 +86,8 @@ class Namer:
             prefixes=self._prefixes,
             reserved=f"{self._reserved}.",
             classes=self._classes,
-            dimensions=lambda pairs: (choose(pairs, self._defaults), self._overflow_dimensions(pairs)),
+            defaults=self._defaults,
+            overflow=self._overflow_dimensions,
             count=self._count,
         )
 

@@ -32,14 +32,15 @@ class Classes:
     def owner(self, metric: str, kind: Kind, namespace: str = "") -> Kind:
         """Return the class that owns `metric` in a namespace; `kind` takes it if nobody does."""
         name = f"{metric} {namespace}" if namespace else metric
-        owner = self._owners.pop(name, None)
-        if owner is None:
-            owner = kind
-            self._exported = None
-            if len(self._owners) >= self._limit:
-                self._owners.popitem(last=False)
-        self._owners[name] = owner
-        return owner
+        owner = self._owners.get(name)
+        if owner is not None:
+            self._owners.move_to_end(name)
+            return owner
+        self._exported = None
+        if len(self._owners) >= self._limit:
+            self._owners.popitem(last=False)
+        self._owners[name] = kind
+        return kind
 
     def look(self, metric: str, kind: Kind, namespace: str = "") -> Kind:
         """Return what `owner` would, and change nothing."""

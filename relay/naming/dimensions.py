@@ -43,9 +43,17 @@ def choose(line: Mapping[str, str], defaults: Mapping[str, str], *, first: Seque
         defaults: legal pairs of `[tags]`; the line's beat them.
         first: keys of the line's that go before its others, the most important first.
     """
-    everything = {**defaults, **line}
-    if len(everything) <= limits.DIMENSIONS_MAX and _size(everything) <= limits.DIMENSIONS_BYTES:
-        return tuple(sorted(everything.items())) or (NOBODY,)
+    return choose_all({**defaults, **line}) or _choose_some(line, defaults, first)
+
+
+def choose_all(pairs: Mapping[str, str]) -> tuple[Pair, ...] | None:
+    """Return the dimensions of a series with all of these pairs; None: the API does not take so many."""
+    if len(pairs) > limits.DIMENSIONS_MAX or _size(pairs) > limits.DIMENSIONS_BYTES:
+        return None
+    return tuple(sorted(pairs.items())) or (NOBODY,)
+
+
+def _choose_some(line: Mapping[str, str], defaults: Mapping[str, str], first: Sequence[str]) -> tuple[Pair, ...]:
     chosen: list[Pair] = []
     room = limits.DIMENSIONS_BYTES
     for key, value in _by_importance(line, defaults, first):
@@ -57,7 +65,7 @@ def choose(line: Mapping[str, str], defaults: Mapping[str, str], *, first: Seque
 
 
 def _size(pairs: Mapping[str, str]) -> int:
-    return sum(map(len, pairs)) + sum(map(len, pairs.values())) + 2 * len(pairs)
+    return len("".join(pairs)) + len("".join(pairs.values())) + 2 * len(pairs)
 
 
 def _by_importance(line: Mapping[str, str], defaults: Mapping[str, str], first: Sequence[str]) -> list[Pair]:

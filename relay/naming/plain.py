@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from relay import limits
 from relay.model import Resolution, Series
 from relay.naming.characters import LEGAL
+from relay.naming.dimensions import choose, choose_all
 from relay.naming.tags import read_section
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ class Plain:
     Args:
         prefixes: of each class, as they stand before a name.
         reserved: no name may begin so.
-        dimensions: returns those of a section's pairs, and those of its overflow series.
+        defaults: legal pairs of `[tags]`.
+        overflow: returns the dimensions of the overflow series of a section's pairs.
         count: is told of what is sent otherwise than it came.
     """
 
@@ -59,13 +61,15 @@ class Plain:
         prefixes: Mapping[Kind, str],
         reserved: str,
         classes: Classes,
-        dimensions: Callable[[Mapping[str, str]], tuple[tuple[Pair, ...], tuple[Pair, ...]]],
+        defaults: Mapping[str, str],
+        overflow: Callable[[Mapping[str, str]], tuple[Pair, ...]],
         count: Count,
     ) -> None:
         self._prefixes = prefixes
         self._reserved = reserved
         self._owner = classes.owner
-        self._dimensions = dimensions
+        self._defaults = defaults
+        self._overflow = overflow
         self._count = count
         self._known: dict[bytes, _Known] = {}
 
@@ -88,13 +92,17 @@ class Plain:
             self._count(identity, dropped, is_rewritten=is_rewritten)
         series: Series = _make(Series, (metric, dimensions, kind, False, ""))
         last_resort: Series = _make(Series, (metric, overflow, kind, False, ""))
-        return Resolution(series, last_resort)
+        resolution: Resolution = _make(Resolution, (series, last_resort))
+        return resolution
 
     def _read(self, tags: bytes) -> _Known:
         section = read_section(tags)
-        dimensions, overflow = self._dimensions(section.pairs)
-        unsent = len(section.pairs.keys() - {key for key, _ in dimensions})
-        known = _Known(dimensions, overflow, unsent + section.unread, not section.are_legal)
+        pairs, dropped = section.pairs, section.unread
+        dimensions = choose_all({**self._defaults, **pairs})
+        if dimensions is None:
+            dimensions = choose(pairs, self._defaults)
+            dropped += len(pairs.keys() - dict(dimensions))
+        known: _Known = _make(_Known, (dimensions, self._overflow(pairs), dropped, not section.are_legal))
         if len(tags) <= _KNOWN_BYTES:
             if len(self._known) >= _KNOWN:
                 self._known.clear()

@@ -71,23 +71,26 @@ def read_section(text: bytes) -> Section:
     """Return what a section says."""
     if not text:
         return NO_TAGS
-    *first, rest = text.split(b",", limits.TAGS_READ)
-    unread = rest.count(b",") + 1 if len(first) == limits.TAGS_READ else 0
-    if unread:
-        text = b",".join(first)
+    unread = text.count(b",") + 1 - limits.TAGS_READ
+    if unread <= 0:
+        unread = 0
+    else:
+        text = b",".join(text.split(b",", limits.TAGS_READ)[: limits.TAGS_READ])
     return _read_plain(text, unread) or _read_any(text.decode("utf-8", "replace"), unread)
 
 
 def _read_plain(text: bytes, unread: int) -> Section | None:
     """Read a section in which all is as it should be: legal keys with legal values; None: it is not one."""
-    if text.translate(None, _PLAIN) or INTERNAL.encode() in text:
+    if text.translate(None, _PLAIN):
         return None
     section = text.decode("ascii")
+    if INTERNAL in section:
+        return None
     try:
         pairs = dict([entry.split(":") for entry in section.split(",")])
     except ValueError:
         return None
-    return None if "" in pairs or "" in pairs.values() else Section(section, pairs, are_legal=True, unread=unread)
+    return None if "" in pairs or "" in pairs.values() else Section(section, pairs, True, unread)
 
 
 def _read_any(section: str, unread: int) -> Section:
