@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, Literal
 
+from relay.wording import printable
+
 
 class ExitCode(IntEnum):
     """What a command ends with (after sysexits.h)."""
@@ -130,11 +132,13 @@ class Problem:
         place = f"{self.source}:{self.line}:{self.column} " if self.line else f"{self.source} " if self.source else ""
         lines = [f"{place}{self.severity} {self.code}  {self.message}"]
         if self.text:
-            lines.append(f"{self.line:>5} | {self.text}")
-            lines.append(f"      | {' ' * (self.column - 1)}{'^' * max(1, self.width)}")
+            text = self.text.replace("\t", " ")
+            before = len(printable(text[: self.column - 1])) + max(0, self.column - 1 - len(text))
+            lines.append(f"{self.line:>5} | {text}")
+            lines.append(f"      | {' ' * before}{'^' * max(1, self.width)}")
         if self.fix:
             lines.append(f"      fix: {self.fix}")
-        return "\n".join(lines)
+        return "\n".join(map(printable, lines))
 
     def brief(self) -> str:
         """`file:line message (fix)`."""

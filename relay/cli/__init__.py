@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import errno
 import importlib
+import io
 import keyword
 import os
 import sys
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from relay import __version__
+from relay.cli.wording import say
 from relay.errors import ExitCode, RelayError, reason_of
 
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:  # n
         from relay.hotpath.choose import choose_name  # noqa: PLC0415 - healthcheck must not pay for it
 
         hotpath = choose_name("auto")
-        click.echo(f"statsd-relay {__version__}  hot path: {hotpath}  Python {sys.version.split()[0]}")
+        say(f"statsd-relay {__version__}  hot path: {hotpath}  Python {sys.version.split()[0]}")
         ctx.exit(0)
 
 
@@ -115,19 +117,21 @@ def finish(command: Callable[[], object]) -> None:
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        say(shown.getvalue(), err=True, nl=False)
         sys.exit(ExitCode.USAGE)
     except click.Abort:
         sys.exit(130)
     except RelayError as error:
-        click.echo(str(error), err=True)
+        say(str(error), err=True)
         sys.exit(error.exit_code)
     except OSError as error:
         if error.filename is not None or error.errno not in _OUTPUT_LOST:
             traceback.print_exc()
             sys.exit(ExitCode.INTERNAL)
         _give_output_up()
-        click.echo(f"error RLY103  standard output cannot be written: {reason_of(error)}\n      fix: {_ROOM}", err=True)
+        say(f"error RLY103  standard output cannot be written: {reason_of(error)}\n      fix: {_ROOM}", err=True)
         sys.exit(ExitCode.UNREACHABLE)
     except Exception:  # noqa: BLE001 - our own mistake: loud, and with its own exit code
         traceback.print_exc()

@@ -18,7 +18,7 @@ from relay.cli.interruption import Interruption
 from relay.cli.new_file import check_place, writable
 from relay.cli.options import ADDRESS, DURATION, SIZE, config_option
 from relay.cli.progress import follow, progress
-from relay.cli.wording import as_size, plural
+from relay.cli.wording import as_size, plural, say
 from relay.config.loading import load
 from relay.errors import Problem
 from relay.listener.sockets import Address, open_udp
@@ -75,11 +75,11 @@ def capture(  # noqa: PLR0913 - its options
     admin = None if address else find_admin(load(path, os.environ).config.admin, fix=_NO_PORT)
     captured = record(file, address, admin, seconds=math.inf if seconds is None else seconds, limit=limit)
     if as_json:
-        click.echo(json.dumps(summarise(file, captured), indent=2))
+        say(json.dumps(summarise(file, captured), indent=2))
     else:
-        click.echo(in_words(file, captured))
+        say(in_words(file, captured))
     for problem in find_losses(captured):
-        click.echo(str(problem), err=True)
+        say(str(problem), err=True)
 
 
 def post_tee(admin: tuple[str, int], body: bytes) -> tuple[int, str]:
@@ -105,7 +105,7 @@ def record(
         lease = Lease(partial(post_tee, admin), to=f"127.0.0.1:{sock.getsockname()[1]}") if admin else None
         with lease or nullcontext(), writable(file) as fd:
             recording, began = Recording(fd, limit=limit), ears.monotonic()
-            click.echo(f"capturing {'from the relay' if admin else f'on {address}'} to {file}", err=True)
+            say(f"capturing {'from the relay' if admin else f'on {address}'} to {file}", err=True)
             with progress("capturing", limit if seconds == math.inf else round(seconds * 1000)) as step:
                 by_size, by_time = lambda: recording.size, lambda: (ears.monotonic() - began) * 1000
                 tell = follow(step, by_size if seconds == math.inf else by_time)

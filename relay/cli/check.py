@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from relay.cli.wording import plural
+from relay.cli.wording import plural, say
 from relay.config.credentials import find_credentials
 from relay.config.loading import load
 from relay.config.locate import home_directory
@@ -28,12 +28,12 @@ def check(path: Path | None, *, as_json: bool) -> None:
     problems = find_problems(path)
     errors = [problem for problem in problems if problem.severity == "error"]
     if as_json:
-        click.echo(json.dumps([asdict(problem) for problem in problems], indent=2))
+        say(json.dumps([asdict(problem) for problem in problems], indent=2))
     else:
         for problem in problems:
-            click.echo(str(problem), err=True)
+            say(str(problem), err=True)
         counts = f"{plural(len(errors), 'error')}, {plural(len(problems) - len(errors), 'warning')}"
-        click.echo(counts if problems else "ok")
+        say(counts if problems else "ok")
     raise SystemExit(ExitCode.CONFIGURATION if errors else ExitCode.OK)
 
 

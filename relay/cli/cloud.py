@@ -8,6 +8,7 @@ import json
 import click
 
 from relay.cli.options import ADDRESS, DURATION, Parsed
+from relay.cli.wording import say
 from relay.clock import SystemClock
 from relay.config.addresses import join_address
 from relay.errors import ExitCode, Problem, RelayError, reason_of
@@ -58,9 +59,9 @@ async def serve(  # noqa: PLR0913 - the options of its command
         raise RelayError(problem, exit_code=ExitCode.BIND_OR_STATE) from error
     endpoint = f"{url}/v1/customMetrics"
     head = {"endpoint": endpoint, "region": region, "access_key": access_key}
-    click.echo(json.dumps(head) if as_json else f"local cloud on {endpoint}  region {region}  access key {access_key}")
+    say(json.dumps(head) if as_json else f"local cloud on {endpoint}  region {region}  access key {access_key}")
     while True:
         await asyncio.sleep(REPORT_SECONDS)
         requests, points = emulator.requests, len(emulator.received)
         counts = {"requests": requests, "points": points}
-        click.echo(json.dumps(counts) if as_json else f"{requests} requests, {points} points")
+        say(json.dumps(counts) if as_json else f"{requests} requests, {points} points")

@@ -14,6 +14,7 @@ from relay.assembly import Uncounted, make_namer, make_rules
 from relay.cli.admin_port import find_admin
 from relay.cli.options import ADMIN, LENGTH, PLACE, config_option
 from relay.cli.progress import ChangingLine
+from relay.cli.wording import say
 from relay.clock import SystemClock
 from relay.comparing.conclusion import conclude
 from relay.comparing.flushes import Flushes
@@ -147,10 +148,10 @@ async def take_windows(objects: AsyncIterator[dict[str, Any]], session: Session)
 def show(report: Report, *, everything: bool, as_json: bool) -> None:
     """Print a report."""
     if as_json:
-        click.echo(json.dumps(report.as_json(), indent=2))
+        say(json.dumps(report.as_json(), indent=2))
     else:
         for line in report.lines(everything=everything):
-            click.echo(line)
+            say(line)
 
 
 def read_namespaces(prefix: str | None, mapped: tuple[str, ...]) -> dict[Kind, str]:

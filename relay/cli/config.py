@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from relay.cli.options import config_option
+from relay.cli.wording import say
 from relay.config import render
 from relay.config.loading import load
 
@@ -28,11 +29,11 @@ def show(path: Path | None, *, as_json: bool) -> None:
     """Print every key with its value and where that comes from; secrets are masked."""
     rows = render.in_force(load(path, os.environ))
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        say(json.dumps(rows, indent=2))
         return
     left = max(len(f"{row['key']} = {row['value']}") for row in rows if len(row["value"]) < 60)
     for row in rows:
-        click.echo(_line(row, left))
+        say(_line(row, left))
 
 
 def _line(row: dict[str, str], width: int) -> str:
@@ -44,11 +45,11 @@ def _line(row: dict[str, str], width: int) -> str:
 @click.option("--json", "as_json", is_flag=True, help="Every key with its variable, as JSON.")
 def example(*, as_json: bool) -> None:
     """Print a file with every key, its default and its help."""
-    click.echo(json.dumps(render.reference(), indent=2) if as_json else render.example())
+    say(json.dumps(render.reference(), indent=2) if as_json else render.example())
 
 
 @config.command()
 @click.option("--json", "as_json", is_flag=True, help="Every key with its variable, as JSON.")
 def env(*, as_json: bool) -> None:
     """Print every environment variable."""
-    click.echo(json.dumps(render.reference(), indent=2) if as_json else render.environment())
+    say(json.dumps(render.reference(), indent=2) if as_json else render.environment())

@@ -13,10 +13,11 @@ from relay import limits
 from relay.cli.locating import Place, find_state, readable, state_options
 from relay.cli.options import whole
 from relay.cli.progress import progress
-from relay.cli.wording import as_size, as_time, plural
+from relay.cli.wording import as_size, as_time, plural, say
 from relay.delivery import taking
 from relay.delivery.letters import REASONS, Reader, letter_files
 from relay.delivery.taking import Selection, Taken, replay_files
+from relay.wording import printable, printable_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,23 +50,21 @@ def list_(path: Path | None, state: Path | None, *, as_json: bool) -> None:
     with readable(place.directory):
         summary = summarise(place)
     if as_json:
-        click.echo(json.dumps(summary, indent=2))
+        say(json.dumps(summary, indent=2))
         return
     limit, bytes_ = as_size(summary["limit_bytes"]), as_size(summary["bytes"])
-    click.echo(f"{plural(summary['letters'], 'dead letter')} in {place.directory}, {bytes_} of {limit}")
+    say(f"{plural(summary['letters'], 'dead letter')} in {place.directory}, {bytes_} of {limit}")
     if summary["letters"]:
-        click.echo(f"windows {summary['oldest']} to {summary['newest']}")
+        say(f"windows {summary['oldest']} to {summary['newest']}")
     for what in ("reasons", "metrics"):
         for name, count in summary[what].items():
-            click.echo(f"  {what[:-1]} {name:<40} {count:>8}")
+            say(f"  {what[:-1]} {printable(name):<40} {count:>8}")
     if summary["more_metrics"]:
-        click.echo(f"  and {plural(summary['more_metrics'], 'more metric')}")
+        say(f"  and {plural(summary['more_metrics'], 'more metric')}")
     if summary["damaged"]:
-        click.echo(
-            f"{plural(summary['damaged'], 'damaged line')}, which nothing but `dead drop` without a filter removes"
-        )
+        say(f"{plural(summary['damaged'], 'damaged line')}, which nothing but `dead drop` without a filter removes")
     if summary["replaying"]:
-        click.echo(f"waiting for the relay to take them: {', '.join(summary['replaying'])}")
+        say(f"waiting for the relay to take them: {', '.join(summary['replaying'])}")
 
 
 def summarise(place: Place) -> dict[str, Any]:
@@ -109,7 +108,7 @@ def show(path: Path | None, state: Path | None, *, reason: str | None, metric: s
         files = letter_files(place.directory)
         found = deque((read for read in Reader().read(files) if selection.takes(read)), maxlen=last)
     for read in found:
-        click.echo(read.line.decode().rstrip("\n") if as_json else in_words(read))
+        say(printable_json(read.line.decode().rstrip("\n")) if as_json else in_words(read))
 
 
 def in_words(read: Read) -> str:
@@ -126,7 +125,8 @@ def in_words(read: Read) -> str:
     )
     point = bytes(letter.point).decode("utf-8", "replace")
     head = f"{letter.time}  {letter.reason}  {read.metric}  window {as_time(letter.window)}  ({how})"
-    return f"{head}\n    {json.dumps(letter.detail, ensure_ascii=False)}\n    {point}"
+    rows = (head, f"    {json.dumps(letter.detail, ensure_ascii=False)}", f"    {point}")
+    return "\n".join(map(printable, rows))
 
 
 @dead.command()
@@ -150,9 +150,9 @@ def replay(
             else:
                 taken = taking.replay(place.directory, selection, now=now, oldest=oldest, progress=step)
     if as_json:
-        click.echo(json.dumps({**taken.figures(), "dry_run": dry_run}, indent=2))
+        say(json.dumps({**taken.figures(), "dry_run": dry_run}, indent=2))
         return
-    click.echo(f"{plural(taken.letters, 'point')} {'would be' if dry_run else 'will be'} sent again")
+    say(f"{plural(taken.letters, 'point')} {'would be' if dry_run else 'will be'} sent again")
     _tell_rest(taken)
 
 
@@ -171,9 +171,9 @@ def drop(path: Path | None, state: Path | None, *, reason: str | None, metric: s
         with progress("dropping", size) as step:
             dropped = taking.drop(place.directory, selection, progress=step)
     if as_json:
-        click.echo(json.dumps(dropped.figures(), indent=2))
+        say(json.dumps(dropped.figures(), indent=2))
         return
-    click.echo(f"{plural(dropped.letters, 'letter')} dropped")
+    say(f"{plural(dropped.letters, 'letter')} dropped")
 
 
 def _tell_rest(taken: Taken) -> None:
@@ -183,4 +183,4 @@ def _tell_rest(taken: Taken) -> None:
         (taken.damaged, "damaged: kept"),
     ):
         if count:
-            click.echo(f"{plural(count, 'letter')} {text}")
+            say(f"{plural(count, 'letter')} {text}")

@@ -23,7 +23,7 @@ from relay.app import Relay
 from relay.cli.options import LENGTH
 from relay.cli.run import make_cloud, make_transport
 from relay.cli.witness import TextWitness, configure_log
-from relay.cli.wording import number
+from relay.cli.wording import number, say
 from relay.clock import SystemClock
 from relay.config.credentials import Credentials
 from relay.config.schema import Admin, Cloud, Config, Listen, Log, Window
@@ -135,7 +135,7 @@ def demo(seconds: float, *, as_json: bool) -> None:
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         outcome = runner.run(play(seconds, Path(state), quiet=as_json))
-    click.echo(json.dumps(asdict(outcome), indent=2) if as_json else outcome)
+    say(json.dumps(asdict(outcome), indent=2) if as_json else str(outcome))
     raise SystemExit(ExitCode.OK if outcome.balanced else ExitCode.INTERNAL)
 
 

@@ -17,6 +17,7 @@ from relay.cli.pages import pages
 from relay.cli.rule_table import fetch_table, table_lines
 from relay.cli.walk import walk, walk_name
 from relay.cli.walk_text import name_rows, rows
+from relay.cli.wording import say
 from relay.config.loading import load
 from relay.errors import CODES
 
@@ -46,10 +47,10 @@ def explain(what: str | None, path: Path | None, *, as_json: bool) -> None:
     else:
         found, told = _line_or_name(what, path)
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        say(json.dumps(found, indent=2))
         return
     for line in told:
-        click.echo(line)
+        say(line)
 
 
 def _line_or_name(what: str, path: Path | None) -> tuple[object, Iterable[str]]:

@@ -10,6 +10,7 @@ import click
 
 from relay.cli.admin_port import Address, ask, find_admin, parse_admin
 from relay.cli.options import config_option
+from relay.cli.wording import say
 from relay.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def healthcheck(admin: str | None, path: Path | None, *, ready: bool, as_json: b
     address = _of_file(path) if path and not admin else _parse(admin or _from_environment())
     status, sentence = ask(address, "/-/ready" if ready else "/-/healthy", fix=_FIX)
     said = {"ready" if ready else "healthy": status == 200, "status": status, "sentence": sentence}
-    click.echo(json.dumps(said) if as_json else sentence)
+    say(json.dumps(said) if as_json else sentence)
     raise SystemExit(ExitCode.OK if status == 200 else ExitCode.UNREACHABLE)
 
 

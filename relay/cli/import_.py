@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from relay.cli.new_file import write
-from relay.cli.wording import plural
+from relay.cli.wording import plural, say
 from relay.config.importers import FORMATS, convert
 from relay.config.source import read_bytes
 from relay.errors import Problem
@@ -42,12 +42,12 @@ def import_(path: Path, output: Path | None, format_: Format | None, *, force: b
     if output:
         write(output, text, is_private=draft.holds_secret, force=force)
     if as_json:
-        click.echo(json.dumps(_as_json(draft, None if output else text), indent=2, ensure_ascii=False))
+        say(json.dumps(_as_json(draft, None if output else text), indent=2))
     else:
         _print(draft, text, output)
     if draft.needs_person:
         # No exit code: the result can be used, as after warnings of `check`. A script that wants to know asks `--json`.
-        click.echo(str(_by_hand(draft.needs_person, path)), err=True)
+        say(str(_by_hand(draft.needs_person, path)), err=True)
 
 
 def _read(path: Path) -> tuple[str, bool]:
@@ -80,11 +80,11 @@ def _as_json(draft: Draft, text: str | None) -> dict[str, Any]:
 def _print(draft: Draft, text: str, output: Path | None) -> None:
     """The report goes to standard error while the configuration goes to standard output."""
     if output is None:
-        click.echo(text, nl=False)
+        say(text, nl=False)
     for entry in draft.entries:
-        click.echo(str(entry), err=output is None)
+        say(str(entry), err=output is None)
     counts = Counter(entry.verdict for entry in draft.entries)
     summary = ", ".join(f"{counts[verdict]} {verdict}" for verdict in _VERDICTS)
     where = f"wrote {output}: " if output else ""
     then = f". Next: statsd-relay check {output}" if output else ""
-    click.echo(f"{where}{summary}{then}", err=output is None)
+    say(f"{where}{summary}{then}", err=output is None)

@@ -12,7 +12,7 @@ import click
 from relay.cli.options import LENGTH, Parsed, decimal, whole
 from relay.cli.progress import progress
 from relay.cli.sending import figures, finish, playing, sentence
-from relay.cli.wording import number
+from relay.cli.wording import number, say
 from relay.traffic.mix import TYPES, Mix
 from relay.traffic.pace import Pace
 
@@ -88,14 +88,14 @@ def load(  # noqa: PLR0913 - its options
     planned = pace.total * lines
     if as_json:
         by_type = {kind: asdict(total) for kind, total in totals.items()}
-        click.echo(json.dumps({**figures(player, to), "planned_lines": planned, "types": by_type}, indent=2))
+        say(json.dumps({**figures(player, to), "planned_lines": planned, "types": by_type}, indent=2))
     else:
-        click.echo(f"{sentence(player, to)}\n{as_table(totals)}")
+        say(f"{sentence(player, to)}\n{as_table(totals)}")
     finish(player, to)
     if player.lines < planned:
         reached = number(round(player.lines / player.seconds))
         kept = f"{number(player.lines)} of {number(planned)} lines, {reached} a second"
-        click.echo(f"{rate:.10g} lines/s could not be kept: {kept}", err=True)
+        say(f"{rate:.10g} lines/s could not be kept: {kept}", err=True)
 
 
 def check_words(name: str, tags: str) -> None:

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from relay.cli.wording import say
+from relay.wording import printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -49,12 +52,12 @@ class ChangingLine:
 
     def say(self, line: str) -> None:
         """Print a line that stays."""
-        click.echo(line, err=True)
+        say(line, err=True)
 
     def update(self, phase: object, sentence: str) -> None:
         """Show what is going on; `phase`: what it is a part of."""
         if self._is_terminal and sentence != self._shown:
-            click.echo(f"\r\x1b[K{sentence}", err=True, nl=False)
+            click.echo(f"\r\x1b[K{printable(sentence)}", err=True, nl=False)
             self._shown = sentence
         elif phase is not self._phase and not self._is_terminal:
             self.say(sentence)

@@ -12,6 +12,7 @@ import click
 
 from relay.cli.check import credential_problems
 from relay.cli.options import config_option
+from relay.cli.wording import say
 from relay.config.loading import load
 from relay.config.locate import home_directory, state_directory
 from relay.config.running import find_running
@@ -34,12 +35,12 @@ def reload(path: Path | None, *, upgrade: bool, as_json: bool) -> None:
     loaded = load(path, os.environ)
     warnings = [*loaded.warnings, *map(_of_this_shell, credential_problems(loaded.config.cloud))]
     for problem in warnings if not as_json else ():
-        click.echo(str(problem), err=True)
+        say(str(problem), err=True)
     pid = signal_relay(loaded.config, signal.SIGUSR2 if upgrade else signal.SIGHUP)
     if as_json:
-        click.echo(json.dumps({"pid": pid, "upgrade": upgrade, "warnings": [asdict(problem) for problem in warnings]}))
+        say(json.dumps({"pid": pid, "upgrade": upgrade, "warnings": [asdict(problem) for problem in warnings]}))
         return
-    click.echo(f"{'replacing the worker of' if upgrade else 'reloading'} process {pid}: see its log")
+    say(f"{'replacing the worker of' if upgrade else 'reloading'} process {pid}: see its log")
 
 
 def _of_this_shell(problem: Problem) -> Problem:

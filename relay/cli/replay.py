@@ -13,7 +13,7 @@ import click
 from relay.cli.options import Parsed, decimal, whole
 from relay.cli.progress import follow, progress
 from relay.cli.sending import figures, finish, playing, sentence
-from relay.cli.wording import plural
+from relay.cli.wording import plural, say
 from relay.config.addresses import PORT_MOST
 from relay.traffic.pace import Spacing
 from relay.traffic.pcap import FormatError, PcapReader
@@ -69,9 +69,9 @@ def replay(file: Path, to: str, speed: float, port: int | None, *, as_json: bool
     ):
         player.replay(followed(reader, step), spacing)
     if as_json:
-        click.echo(json.dumps({"file": str(file), **figures(player, to), **left_out(reader)}, indent=2))
+        say(json.dumps({"file": str(file), **figures(player, to), **left_out(reader)}, indent=2))
     else:
-        click.echo(sentence(player, to))
+        say(sentence(player, to))
     tell_left_out(reader, file)
     finish(player, to)
 
@@ -109,7 +109,7 @@ def left_out(reader: PcapReader) -> dict[str, Any]:
 def tell_left_out(reader: PcapReader, file: Path) -> None:
     """Say what of the file was not sent."""
     for reason, count in reader.skipped.items():
-        click.echo(f"{plural(count, 'packet')} skipped {_WORDS[reason]}", err=True)
+        say(f"{plural(count, 'packet')} skipped {_WORDS[reason]}", err=True)
     if reader.damage:
         rest = file.stat().st_size - reader.offset
-        click.echo(f"{file} {reader.damage} at byte {reader.offset}: the last {rest} bytes were not used", err=True)
+        say(f"{file} {reader.damage} at byte {reader.offset}: the last {rest} bytes were not used", err=True)

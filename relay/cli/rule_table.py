@@ -10,7 +10,7 @@ from relay.cli.admin_port import ask, find_admin, unreachable
 from relay.cli.walk_text import pattern
 from relay.cli.wording import plural
 from relay.config.addresses import join_address
-from relay.hotpath.explain import escape
+from relay.wording import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from relay.cli.sending import find_address
+from relay.cli.wording import say
 from relay.errors import ExitCode, Problem, RelayError
 from relay.hotpath.explain import WORDS, find_fault, show
 
@@ -35,7 +36,7 @@ def send(lines: tuple[str, ...], to: str, *, unchecked: bool, as_json: bool) -> 
             if refused := _send(sock, address, datagram):
                 what = f"{source} {number} ({len(datagram)} bytes)"
                 raise RelayError(_unsent(what, to, refused), exit_code=ExitCode.UNREACHABLE)
-    click.echo(json.dumps({"to": to, "sent": len(datagrams)}) if as_json else f"{len(datagrams)} sent to {to}")
+    say(json.dumps({"to": to, "sent": len(datagrams)}) if as_json else f"{len(datagrams)} sent to {to}")
 
 
 def _send(sock: socket.socket, address: Any, datagram: bytes) -> int:  # noqa: ANN401 - an address of any family

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from relay.cli.interruption import Interruption
-from relay.cli.wording import as_size, plural
+from relay.cli.wording import as_size, plural, say
 from relay.config.addresses import parse_place
 from relay.errors import ExitCode, Problem, RelayError
 from relay.traffic.player import Player
@@ -94,7 +94,7 @@ def finish(player: Player, to: str) -> None:
         click.Abort: it was interrupted.
     """
     for words, count in player.errors.items():
-        click.echo(f"{plural(count, 'datagram')} not sent: {words}", err=True)
+        say(f"{plural(count, 'datagram')} not sent: {words}", err=True)
     if player.is_refused:
         raise _unreachable(to, f"nobody listens on {to}: it ended there, and what was sent last is lost")
     if player.is_interrupted:

@@ -10,7 +10,7 @@ import click
 
 from relay.cli.locating import Place, find_state, readable, state_options
 from relay.cli.progress import progress
-from relay.cli.wording import as_size, as_time, plural
+from relay.cli.wording import as_size, as_time, plural, say
 from relay.delivery import inspection
 from relay.errors import ExitCode, Problem, RelayError
 from relay.hotpath.partial import decode_frames
@@ -32,17 +32,17 @@ def stat(path: Path | None, state: Path | None, *, as_json: bool) -> None:
     place = find_state(path, state)
     summary = summarise(place)
     if as_json:
-        click.echo(json.dumps(summary, indent=2))
+        say(json.dumps(summary, indent=2))
         return
     pid = summary["pid"]
-    click.echo(f"{place.directory}: {'no relay runs' if pid is None else f'used by the relay with pid {pid}'}")
+    say(f"{place.directory}: {'no relay runs' if pid is None else f'used by the relay with pid {pid}'}")
     waiting = f"{plural(summary['points'], 'point')} in {plural(summary['batches'], 'request')}"
-    click.echo(f"{waiting} wait, {as_size(summary['bytes'])} of {as_size(summary['limit_bytes'])}")
+    say(f"{waiting} wait, {as_size(summary['bytes'])} of {as_size(summary['limit_bytes'])}")
     if summary["windows"]:
         first, last = summary["windows"][0]["time"], summary["windows"][-1]["time"]
-        click.echo(f"of {plural(len(summary['windows']), 'window')}, {first} to {last}")
+        say(f"of {plural(len(summary['windows']), 'window')}, {first} to {last}")
     for name, size in summary["files"].items():
-        click.echo(f"  {name:<40} {as_size(size):>12}")
+        say(f"  {name:<40} {as_size(size):>12}")
 
 
 def summarise(place: Place) -> dict[str, Any]:
@@ -84,12 +84,12 @@ def verify(path: Path | None, state: Path | None, *, as_json: bool) -> None:
             found = inspection.verify(place.directory, timestamps=timestamps, damaged=damaged, progress=step)
             wrong = list(found)
     if as_json:
-        click.echo(json.dumps({"directory": str(place.directory), "batches": batches, "wrong": wrong}, indent=2))
+        say(json.dumps({"directory": str(place.directory), "batches": batches, "wrong": wrong}, indent=2))
     else:
         for sentence in wrong:
-            click.echo(sentence, err=True)
+            say(sentence, err=True)
         checked = f"{plural(batches, 'request')} verified in {place.directory}"
-        click.echo(f"{checked}: {plural(len(wrong), 'problem')}" if wrong else f"{checked}: all can be sent")
+        say(f"{checked}: {plural(len(wrong), 'problem')}" if wrong else f"{checked}: all can be sent")
     raise SystemExit(ExitCode.INTERNAL if wrong else ExitCode.OK)
 
 

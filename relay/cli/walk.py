@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from relay.assembly import Uncounted, ingest_settings, make_encoder, make_namer, make_rules
 from relay.hotpath.choose import make_hotpath
-from relay.hotpath.explain import escape, explain, sections
+from relay.hotpath.explain import explain, sections
 from relay.hotpath.line import BLANKS, is_event, parse
 from relay.model import Identity, Kind, Resolution
 from relay.naming.tags import split_inline
+from relay.wording import escape
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -15,8 +15,8 @@ import structlog
 
 from relay import __version__, limits
 from relay.cli.wording import as_hour, number
-from relay.hotpath.explain import escape
 from relay.supervisor.log import LogStream, wants_text
+from relay.wording import escape
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger

@@ -1,9 +1,18 @@
-"""Numbers, sizes and times as commands write them for people."""
+"""What commands write for people: numbers, sizes and times, and no character that a terminal would obey."""
 
 from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+
+import click
+
+from relay.wording import printable_lines
+
+
+def say(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print a text of several lines, in which there may be bytes of others."""
+    click.echo(printable_lines(text), err=err, nl=nl)
 
 
 def number(value: int) -> str:

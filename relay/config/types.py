@@ -10,6 +10,8 @@ from typing import Final, Literal, get_args, get_origin
 from msgspec import Meta, Struct
 from msgspec.structs import asdict
 
+from relay.wording import printable_toml
+
 _DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)?")
 _DURATION_UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, None: 1}
 _BARE_KEY: Final = re.compile(r"[0-9A-Za-z_-]+")
@@ -127,7 +129,7 @@ def to_toml(value: object) -> str:
             pairs = ", ".join(f"{toml_key(key)} = {to_toml(item)}" for key, item in value.items())
             return f"{{ {pairs} }}" if pairs else "{}"
         case str():
-            return json.dumps(value, ensure_ascii=False)
+            return printable_toml(json.dumps(value, ensure_ascii=False))
         case _:
             return str(value)
 

@@ -22,6 +22,7 @@ from relay.hotpath.line import (
     read_number,
 )
 from relay.model import Kind
+from relay.wording import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,11 +111,6 @@ def show(line: bytes, at: int) -> tuple[str, int]:
     """Return the part of a line around byte `at` with escapes instead of what a terminal would obey, and its column."""
     start = max(0, at - _CONTEXT) if len(line) > limits.REJECT_BYTES else 0
     return escape(line[start : start + limits.REJECT_BYTES]), len(escape(line[start:at]))
-
-
-def escape(text: bytes) -> str:
-    r"""Return bytes as printable ASCII: `\xff`, `\n`."""
-    return text.decode("latin-1").encode("unicode_escape").decode("ascii")
 
 
 def _find_in_group(values: _Field, kind: _Field, sections: list[_Field]) -> Fault | None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
+from relay.wording import escape
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
@@ -136,7 +138,7 @@ class ExplosionWatch:
         if found is None:
             return
         if found.values < _PLAUSIBLE and self._newest:
-            found = Explosion(_escaped(self._newest.name), _escaped(_first_key(self._newest.tags)), found.values)
+            found = Explosion(escape(self._newest.name), escape(_first_key(self._newest.tags)), found.values)
         self._warner.warn(
             "RLY310 series limit reached",
             reason="samples went to overflow series",
@@ -157,8 +159,8 @@ class ExplosionWatch:
                 "RLY303 tags dropped",
                 reason="a section is longer than is read",
                 count=grown,
-                metric=_escaped(newest.name),
-                tag=_escaped(_first_key(newest.tags)),
+                metric=escape(newest.name),
+                tag=escape(_first_key(newest.tags)),
                 **_sender(newest),
             )
 
@@ -184,10 +186,6 @@ class ExplosionWatch:
 
 def _first_key(tags: bytes) -> bytes:
     return tags.partition(b",")[0].partition(b":")[0]
-
-
-def _escaped(text: bytes) -> str:
-    return repr(text)[2:-1]
 
 
 def _sender(newest: Newcomer | None) -> dict[str, str]:

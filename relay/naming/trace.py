@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from relay import limits
 from relay.model import Resolution
 from relay.naming.characters import clean_name, clean_pairs
+from relay.wording import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +80,7 @@ def _metric(trace: Trace) -> str:
 def _shown(text: str) -> str:
     """Return a user's text for the log: cut, and what cannot be printed escaped."""
     cut = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in cut)
+    return printable(cut)
 
 
 class Hits:

@@ -10,6 +10,8 @@ import time
 from contextlib import suppress
 from typing import Final, TextIO
 
+from relay.wording import printable
+
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -40,6 +42,7 @@ class LogStream:
         """Nothing that is complete waits."""
 
     def _write_line(self, line: str) -> None:
+        line = printable(line)
         told = self._lost
         if told and self._is_taken(self._loss(told)):
             self._lost -= told

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from relay.config.importers.tree import Node, Opaque
 from relay.config.types import mask_urls
+from relay.wording import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,8 +90,8 @@ def masked(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return a text that fits into a comment or a report: no control characters, no line ends."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    """Return a text that fits into a comment or a report: without line ends, and what is not printable escaped."""
+    return printable(" ".join(text.split()))
 
 
 def plain(value: Any, levels: int = 8) -> Any:  # noqa: ANN401 - any value of a tree
