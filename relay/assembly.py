@@ -65,6 +65,7 @@ def make_namer(config: Config, rules: Ruleset, *, notices: Notices) -> Namer:
         strict=config.listen.names == "strict",
         reserved_prefix=config.telemetry.prefix,
         classes_limit=config.limits.series * limits.IDENTITIES_PER_SERIES,
+        classes_memory=int(config.limits.memory * limits.CLASSES_SHARE),
         notices=notices,
     )
 

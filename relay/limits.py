@@ -115,6 +115,14 @@ IDENTITIES_PER_SERIES: Final = 4
 """Alias cache: this many identities per `limits.series`."""
 OVERFLOW_SHARE: Final = 0.1
 """Of the series slots, reserved for overflow series."""
+ALIASES_SHARE: Final = 1 / 4
+"""Of `limits.memory`: answers of naming."""
+WAITING_SHARE: Final = 1 / 8
+"""Of it: what waits for names."""
+CLASSES_SHARE: Final = 1 / 8
+"""Of it: which class owns which name."""
+TABLES_SHARE: Final = 1 / 2
+"""Of it: the tables of all windows that are alive, the open one and those that close."""
 HASH_BYTES: Final = 9
 """Of what stands for a text that is cut, see `hashed`."""
 

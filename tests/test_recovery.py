@@ -58,6 +58,7 @@ class House:
             strict=False,
             reserved_prefix="relay",
             classes_limit=1000,
+            classes_memory=1 << 20,
             notices=self.ledger,
         )
         self.hotpath = make(name)

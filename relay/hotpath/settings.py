@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from relay import limits
 
@@ -39,10 +39,6 @@ def delta_signs(settings: Settings) -> bytes:
     return b"+-" if settings["gauge_deltas"] else b""
 
 
-_SHARE_OF_MEMORY: Final = 4
-"""Aliases may take a quarter of `limits.memory`, provisionals another, and the open table the rest."""
-
-
 class AliasLimits(TypedDict):
     """Bounds of what is remembered of identities, and what may stand before an inline tag."""
 
@@ -55,7 +51,7 @@ def alias_limits(settings: Settings) -> AliasLimits:
     """Return them."""
     return {
         "limit": settings["series_limit"] * limits.IDENTITIES_PER_SERIES,
-        "memory": settings["memory"] // _SHARE_OF_MEMORY,
+        "memory": int(settings["memory"] * limits.ALIASES_SHARE),
         "separators": settings["separators"].encode(),
     }
 
@@ -64,7 +60,7 @@ def waiting_limits(settings: Settings) -> dict[str, int]:
     """Return the bounds of what waits for names in a window."""
     return {
         "limit": settings["series_limit"],
-        "memory": settings["memory"] // _SHARE_OF_MEMORY,
+        "memory": int(settings["memory"] * limits.WAITING_SHARE),
         "exact_samples": settings["exact_samples"],
     }
 
@@ -74,6 +70,6 @@ def table_limits(settings: Settings) -> dict[str, int]:
     return {
         "series_limit": settings["series_limit"],
         "series_per_metric": settings["series_per_metric"],
-        "memory": settings["memory"] // 2,
+        "memory": int(settings["memory"] * limits.TABLES_SHARE),
         "exact_samples": settings["exact_samples"],
     }

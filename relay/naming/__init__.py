@@ -23,7 +23,7 @@ from relay.naming.tags import NO_TAGS, Sections, split_inline
 from relay.naming.trace import Hits, Trace, rewritten_example, unsent_example
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from relay.model import Identity
     from relay.naming.dimensions import Pair
@@ -58,6 +58,7 @@ class Namer:
         strict: bool,
         reserved_prefix: str,
         classes_limit: int,
+        classes_memory: int,
         notices: Notices,
     ) -> None:
         self._prefixes = {kind: _dotted(prefix) + _dotted(kind_prefixes.get(kind, "")) for kind in Kind}
@@ -66,7 +67,7 @@ class Namer:
         self._dialects = frozenset(dialects)
         self._strict = strict
         self._reserved = reserved_prefix
-        self._classes = Classes(classes_limit)
+        self._classes = Classes(classes_limit, classes_memory)
         self.notices = notices
         self._hits = Hits(len(rules))
         self._sections = Sections()
@@ -144,8 +145,8 @@ class Namer:
         """What series without a tag `host` of their own have as that."""
         return self._defaults.get("host", "")
 
-    def export_classes(self) -> bytes:
-        """Return which class owns which bare name, for the state directory."""
+    def export_classes(self) -> Iterator[bytes]:
+        """Yield which class owns which bare name, in parts, for the state directory."""
         return self._classes.export()
 
     def take_over(self, other: Namer) -> None:
@@ -154,7 +155,7 @@ class Namer:
         self._plain = self._make_plain()
 
     def load_classes(self, exported: bytes) -> None:
-        """Take back what `export_classes` returned before a restart."""
+        """Take back what `export_classes` yielded before a restart."""
         self._classes.load(exported)
 
     def learn(self, owners: Iterable[tuple[str, Kind, str]]) -> None:

@@ -3,27 +3,40 @@
 The service has one key for `x` the counter and `x` the timer, so the bare name belongs to the class first seen and the
 others are sent as `x.timer`. Ownership survives restarts: a series must not change its name because the relay did.
 A name in two namespaces is two names.
+
+Names are as many and as long as senders like: they are bounded in number and in bytes (I6).
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from relay.model import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_OVERHEAD: Final = 150
+"""Bytes of an entry besides its name's own: measured."""
+_EXPORTED: Final = 1_000
+"""Names in a part: less than a millisecond."""
+
 
 class Classes:
-    """State: name -> class, least recently resolved first, at most `limit`; `metric`, or `metric namespace`."""
+    """State: name -> class, least recently resolved first; `metric`, or `metric namespace`.
 
-    def __init__(self, limit: int) -> None:
+    Args:
+        limit: names.
+        memory: bytes.
+    """
+
+    def __init__(self, limit: int, memory: int) -> None:
         self._limit = limit
+        self._memory = memory
+        self._bytes = 0
         self._owners: OrderedDict[str, Kind] = OrderedDict()
         """Ordered: taking the first of a dict walks over all that were taken before."""
-        self._exported: bytes | None = None
 
     def __repr__(self) -> str:
         """Report the size."""
@@ -36,21 +49,23 @@ class Classes:
         if owner is not None:
             self._owners.move_to_end(name)
             return owner
-        self._exported = None
-        if len(self._owners) >= self._limit:
-            self._owners.popitem(last=False)
         self._owners[name] = kind
+        self._bytes += len(name) + _OVERHEAD
+        while len(self._owners) > self._limit or self._bytes > self._memory:
+            forgotten, _ = self._owners.popitem(last=False)
+            self._bytes -= len(forgotten) + _OVERHEAD
         return kind
 
     def look(self, metric: str, kind: Kind, namespace: str = "") -> Kind:
         """Return what `owner` would, and change nothing."""
         return self._owners.get(f"{metric} {namespace}" if namespace else metric, kind)
 
-    def export(self) -> bytes:
-        """Return every owner as lines `class metric [namespace]`; the same object while nothing is new."""
-        if self._exported is None:
-            self._exported = "\n".join(f"{kind} {name}" for name, kind in self._owners.items()).encode()
-        return self._exported
+    def export(self) -> Iterator[bytes]:
+        """Yield every owner as lines `class metric [namespace]`, in parts; what is new meanwhile may be left out."""
+        names = list(self._owners)
+        for first in range(0, len(names), _EXPORTED):
+            known = [(name, self._owners.get(name)) for name in names[first : first + _EXPORTED]]
+            yield "".join([f"{kind} {name}\n" for name, kind in known if kind]).encode()
 
     def load(self, exported: bytes) -> None:
         """Take back what `export` returned; unreadable lines are skipped, they only cost a suffix."""

@@ -180,9 +180,9 @@ class Closer:
         """
         return -1 if self._recorded else floor_id(wall - (self._clock.monotonic() - self._began), self._seconds)
 
-    def _state(self) -> dict[str, bytes]:
-        """Return what is stored with a window, by the namer in force, which changes with the rules."""
-        return {"classes": self._namer.export_classes(), "host": self._namer.host.encode()}
+    def _state(self) -> dict[str, Iterable[bytes]]:
+        """Return what is stored with a window, in parts, by the namer in force, which changes with the rules."""
+        return {"classes": self._namer.export_classes(), "host": [self._namer.host.encode()]}
 
     async def _move(self, to: int) -> None:
         """Give the open window another id: its checkpoint first, so that no series is ever under both.

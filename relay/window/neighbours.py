@@ -56,8 +56,8 @@ class Namer(Protocol):
         """Whose series they are."""
         ...
 
-    def export_classes(self) -> bytes:
-        """Which class owns which bare name."""
+    def export_classes(self) -> Iterator[bytes]:
+        """Which class owns which bare name, in parts."""
         ...
 
 

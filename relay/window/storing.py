@@ -40,7 +40,7 @@ class Storing:
 
     Args:
         pack: makes batches of points.
-        state: returns what is stored with a window beside gauges.
+        state: returns what is stored with a window beside gauges, in parts made lazily.
         between: lets others run between two slices.
     """
 
@@ -51,7 +51,7 @@ class Storing:
         spool: Spool,
         ledger: Ledger,
         clock: Clock,
-        state: Callable[[], Mapping[str, bytes]],
+        state: Callable[[], Mapping[str, Iterable[bytes]]],
         on_closed: Callable[[Closed], None],
         between: Callable[[], Awaitable[None]],
     ) -> None:
@@ -89,8 +89,9 @@ class Storing:
         async for _ in self._paced(encoding.prepare()):
             pass
         batches = [batch async for batch in self._paced(self._pack(encoding, window.start))]
-        gauges = b"".join([frame async for frame in self._paced(left.hotpath.export_gauges())])
-        await self._spool.store(window.start, batches, {"gauges": gauges, **self._state()})
+        parts = {"gauges": left.hotpath.export_gauges(), **self._state()}
+        state = {key: b"".join([part async for part in self._paced(made)]) for key, made in parts.items()}
+        await self._spool.store(window.start, batches, state)
         self._left.popleft()
         self._account(window, encoding)
         now = self._clock.monotonic()

@@ -36,6 +36,7 @@ def make(**changes) -> Namer:
         "strict": False,
         "reserved_prefix": "statsd_relay",
         "classes_limit": 1000,
+        "classes_memory": 1 << 20,
         "notices": Notices(),
     }
     return Namer(**{**settings, **changes})
@@ -45,6 +46,10 @@ def series(name: bytes, section: bytes = b"", **changes) -> Series:
     answer = make(**changes).resolve(Identity(name, Kind.COUNTER, section))
     assert isinstance(answer, Resolution)
     return answer.series
+
+
+def exported(namer: Namer) -> bytes:
+    return b"".join(namer.export_classes())
 
 
 def dimensions(name: bytes, section: bytes = b"", **changes) -> dict[str, str]:
@@ -190,7 +195,7 @@ def test_the_bare_name_belongs_to_the_class_first_seen():
     assert metric(Kind.GAUGE) == ("x.gauge", True)
     assert metric(Kind.TIMER) == ("x", False)
     after_restart = make()
-    after_restart.load_classes(namer.export_classes() + b"\nnonsense\n\xff x")
+    after_restart.load_classes(exported(namer) + b"\nnonsense\n\xff x")
     assert metric(Kind.GAUGE, after_restart) == ("x.gauge", True)
 
 
@@ -198,21 +203,39 @@ def test_classes_are_bounded_and_forget_the_least_recently_used():
     namer = make(classes_limit=2)
     for name in (b"a", b"b", b"a", b"c"):
         namer.resolve(Identity(name, Kind.COUNTER, b""))
-    assert namer.export_classes() == b"counter a\ncounter c"
+    assert exported(namer) == b"counter a\ncounter c\n"
+
+
+def test_classes_of_long_names_are_bounded_in_bytes():
+    namer = make(classes_memory=3 * 400)
+    for name in (b"a", b"b" * 200, b"c" * 200, b"d" * 200, b"e" * 200):
+        namer.resolve(Identity(name, Kind.COUNTER, b""))
+    assert exported(namer) == b"".join(b"counter %b\n" % (name * 200) for name in (b"c", b"d", b"e"))
+
+
+def test_classes_may_come_and_go_while_they_are_exported():
+    classes = Classes(3_000, 1 << 20)
+    for number in range(3_000):
+        classes.owner(f"n{number}", Kind.SET)
+    parts = classes.export()
+    first = next(parts)
+    for number in range(2_000):
+        classes.owner(f"m{number}", Kind.SET)
+    assert (first + b"".join(parts)).count(b"set n") == 2_000
 
 
 def test_a_name_in_two_namespaces_is_two_names():
-    classes = Classes(10)
+    classes = Classes(10, 10_000)
     assert classes.owner("x", Kind.TIMER) == Kind.TIMER
     assert classes.owner("x", Kind.GAUGE, "app") == Kind.GAUGE
     assert classes.owner("x", Kind.COUNTER) == Kind.TIMER
-    after_restart = Classes(10)
-    after_restart.load(classes.export())
+    after_restart = Classes(10, 10_000)
+    after_restart.load(b"".join(classes.export()))
     assert after_restart.owner("x", Kind.COUNTER, "app") == Kind.GAUGE
     assert after_restart.owner("x", Kind.COUNTER) == Kind.TIMER
     namer = make()
     namer.learn([("x", Kind.SET, "app"), ("x", Kind.GAUGE, "")])
-    assert namer.export_classes() == b"set x app\ngauge x"
+    assert exported(namer) == b"set x app\ngauge x\n"
 
 
 def test_overflow_series_carry_the_mark():
@@ -287,7 +310,7 @@ def test_the_short_way_answers_as_the_long_one(identities, prefix):
             asked = identity._replace(kind=kind, tags=tags)
             assert short.resolve(asked) == long.resolve(asked)
     assert short.notices == long.notices
-    assert short.export_classes() == long.export_classes()
+    assert exported(short) == exported(long)
 
 
 def test_no_more_tags_are_read_than_any_client_sends_and_the_others_are_dropped_tags():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from relay.config.schema import Rule
 from relay.model import Identity, Kind, Resolution, Series, Sink
 from relay.naming.ruleset import Found, Ruleset
-from tests.naming.test_namer import make
+from tests.naming.test_namer import exported, make
 
 if TYPE_CHECKING:
     from relay.naming import Namer
@@ -143,7 +143,7 @@ def test_a_dropped_identity_is_a_sink_and_no_class_is_taken():
     for name, kind in ((b"debug.x", Kind.TIMER), (b"a.tmp.b", Kind.GAUGE)):
         assert namer.resolve(Identity(name, kind, b"a:b")) == Sink("rule", rejects=False)
     assert series(namer, b"a.tmp.b").metric == "a.tmp.b"
-    assert namer.export_classes() == b"counter a.tmp.b"
+    assert exported(namer) == b"counter a.tmp.b\n"
 
 
 # --- what becomes of tags ---------------------------------------------------------------------------------------------
@@ -216,7 +216,7 @@ def test_a_trace_tells_each_step_and_changes_nothing():
         0,
     )
     assert trace.outcome == named(rule).resolve(Identity(b"web.shop.request.GET;env=x", Kind.TIMER, b"a:2,b:3,c:4"))
-    assert (list(namer.hits), namer.export_classes()) == ([0, 0], b"")
+    assert (list(namer.hits), exported(namer)) == ([0, 0], b"")
     assert namer.trace(Identity(b"y", Kind.SET, b"")).rule == 0
     assert namer.unmatched.count == 0
 

@@ -155,7 +155,7 @@ class NameIt:
         return Resolution(SERIES, SERIES)
 
     def export_classes(self):
-        return b"c"
+        yield b"c"
 
 
 class Sums:

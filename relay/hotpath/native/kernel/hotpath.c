@@ -1,6 +1,8 @@
 #include "hotpath.h"
 
-#define SHARE_OF_MEMORY 4 /* aliases may take a quarter, provisionals another, and the tables the rest */
+/* Of the memory, as in relay/limits.py; the tables may take half of it, and which class owns which name the rest. */
+#define SHARE_OF_ALIASES 4
+#define SHARE_OF_WAITING 8
 
 void hotpath_lock(hotpath *self) {
     pthread_mutex_lock(&self->gate);
@@ -16,7 +18,8 @@ static void set_limits(hotpath *self, const settings *settings) {
     registry->admitted = settings->series_limit - settings->series_limit / 10;
     registry->per_metric = settings->series_per_metric;
     registry->memory.limit = settings->memory / 2;
-    self->aliases_memory.limit = self->waiting_memory.limit = settings->memory / SHARE_OF_MEMORY;
+    self->aliases_memory.limit = settings->memory / SHARE_OF_ALIASES;
+    self->waiting_memory.limit = settings->memory / SHARE_OF_WAITING;
     registry->memory.exact = settings->exact_samples;
     self->parser.gauge_deltas = settings->gauge_deltas;
 }
