@@ -55,8 +55,7 @@ static bool has_room(const hotpath *self, bool stands_in) {
 }
 
 void queue_free(hotpath *self, queue *queue) {
-    free(queue->items);
-    self->waiting_memory.used -= queue->capacity * sizeof *queue->items;
+    give(&self->waiting_memory, queue->items, queue->capacity * sizeof *queue->items);
     *queue = (struct queue){0};
 }
 
@@ -111,8 +110,7 @@ static void ask_again(hotpath *self, identity *identity) {
     identity->state = WAITING;
     identity->cell = NULL;
     count_alias(self, identity, -1);
-    self->aliases_memory.used -= identity_bytes(identity);
-    self->waiting_memory.used += identity_bytes(identity);
+    identity_charge(identity, &self->aliases_memory, &self->waiting_memory);
 }
 
 /* Lets an identity wait that is new, or that waits in the closing window alone; NULL without memory. */
