@@ -84,6 +84,7 @@ class Relay:
         witness: Witness,
         ingest: Ingest | None = None,
         admin: AdminSockets | None = None,
+        is_successor: bool = False,
     ) -> None:
         self.config = config
         self._cloud = cloud
@@ -92,6 +93,8 @@ class Relay:
         self._clock = clock
         self._witness = witness
         self._given = ingest
+        self._is_successor = is_successor
+        """A relay before this one used the state directory: it was accepted, whatever became of it."""
         self._admin_sockets = admin or AdminSockets(admin_addresses(config))
         self.ledger = Ledger()
         self.loss_log = LossLog(clock)
@@ -150,6 +153,7 @@ class Relay:
             cloud=self._cloud,
             transport=self._transport,
             state=self.state,
+            is_successor=self._is_successor,
             ledger=self.ledger,
             loss_log=self.loss_log,
             clock=self._clock,
@@ -160,11 +164,10 @@ class Relay:
     async def _open_window(self) -> None:
         config = self.config
         self.namer.load_classes(await self.spool.state("classes") or b"")
-        files = CheckpointFiles(self.state) if self.state else None
+        files = CheckpointFiles(self.state, self._egress.directory) if self.state else None
         seconds, wall = config.window.seconds, self._clock.wall()
         owed = await Owed.find(files, self.spool, host=self.namer.host, wall=wall, seconds=seconds)
-        if files:
-            self.spool.parts.add(*await asyncio.to_thread(files.windows))
+        self.spool.parts.add(*owed.parts)
         self.checkpointer = self._make_checkpointer(files) if files else None
         self.closer = Closer(
             seconds=seconds,

@@ -32,7 +32,16 @@ if TYPE_CHECKING:
 class Egress:
     """State: the spool, the dead letters, and the pool that empties both."""
 
-    def __init__(self, *, spool: Spool, dead_letters: DeadLetters, replays: Replays, pool: SenderPool) -> None:
+    def __init__(
+        self,
+        *,
+        directory: StateDirectory | None,
+        spool: Spool,
+        dead_letters: DeadLetters,
+        replays: Replays,
+        pool: SenderPool,
+    ) -> None:
+        self.directory = directory
         self.spool = spool
         self.pool = pool
         self._dead_letters = dead_letters
@@ -50,6 +59,7 @@ class Egress:
         cloud: Cloud,
         transport: Transport,
         state: Path | None,
+        is_successor: bool = False,
         ledger: Ledger,
         loss_log: LossLog,
         clock: Clock,
@@ -58,17 +68,25 @@ class Egress:
         """Open the state directory and recover what waits in it; `closing` takes what ends the parts, in order.
 
         Raises:
-            RelayError: RLY104, RLY105: the state directory is not safe, or is another relay's.
+            RelayError: RLY104, RLY105: the state directory is not safe, or is another relay's; not of a successor,
+                which goes on in memory until it can be used.
         """
         directory = None
         if state:
-            directory = await asyncio.to_thread(StateDirectory.open, state)
+            directory = await asyncio.to_thread(StateDirectory.resume if is_successor else StateDirectory.open, state)
             closing.callback(directory.close)
         spool = await Spool.open(
             state, ledger=ledger, clock=clock, loss_log=loss_log, limit_bytes=config.spool.max, place=directory
         )
         closing.push_async_callback(spool.close)
-        letters = DeadLetters(state, ledger=ledger, clock=clock, limit=config.spool.dead_letters, loss_log=loss_log)
+        letters = DeadLetters(
+            state,
+            ledger=ledger,
+            clock=clock,
+            limit=config.spool.dead_letters,
+            loss_log=loss_log,
+            place=directory,
+        )
         closing.push_async_callback(letters.close)
         pool = SenderPool(
             spool=spool,
@@ -83,7 +101,7 @@ class Egress:
         )
         closing.push_async_callback(pool.close)
         replays = Replays(state, spool=spool, pack=pack_requests, clock=clock, loss_log=loss_log)
-        return cls(spool=spool, dead_letters=letters, replays=replays, pool=pool)
+        return cls(directory=directory, spool=spool, dead_letters=letters, replays=replays, pool=pool)
 
     async def change(self, before: Config, config: Config, *, cloud: Cloud, transport: Transport) -> None:
         """Send by another configuration: new settings forget what was learned of the cloud, a new way its connections.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from relay.hotpath import partial
-from relay.window.ids import is_over, is_plausible, is_recorded
+from relay.window.ids import floor_id, is_over, is_plausible, is_recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -49,6 +49,8 @@ class Owed:
     """Bases as they were stored with the last window."""
     recorded: bool = True
     """There is a record of this host's last window."""
+    parts: tuple[int, ...] = ()
+    """Windows of which the disk holds a part, or may hold one."""
 
     @classmethod
     async def find(cls, files: CheckpointFiles | None, spool: Spool, *, host: str, wall: float, seconds: int) -> Owed:
@@ -62,7 +64,12 @@ class Owed:
             seconds: of a window.
         """
         stored_by = (await spool.state("host") or b"").decode(errors="replace") or host
-        found = await asyncio.to_thread(files.load, spool.committed) if files else []
+        try:
+            found = await asyncio.to_thread(files.load, spool.committed) if files else []
+            parts = await asyncio.to_thread(files.windows) if files else []
+        except OSError:
+            # What ran until now has left a part of this window there.
+            return cls(over=(), open=None, recorded=False, parts=(floor_id(wall, seconds),))
         foreign = tuple(one for one in found if (partial.host_of(one.frames) or stored_by) != host)
         if files and foreign:
             with suppress(OSError):
@@ -75,6 +82,7 @@ class Owed:
             stored_by="" if stored_by == host else stored_by,
             gauges=await spool.state("gauges") or b"",
             recorded=is_ours and is_recorded([*spool.committed, *owed.windows], wall, seconds),
+            parts=tuple(parts),
         )
 
     @classmethod

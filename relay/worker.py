@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 
 from relay import anonymous_file
 from relay.ingest import begin
-from relay.listener.handover import INGEST, SUPERVISOR, TEXT, give, give_descriptor, take_inherited, take_text
+from relay.listener.handover import (
+    INGEST,
+    SUCCESSOR,
+    SUPERVISOR,
+    TEXT,
+    give,
+    give_descriptor,
+    take_inherited,
+    take_text,
+)
 from relay.listener.sockets import ADMIN
 from relay.notify import ACCEPTED, HOLD, REBIND, Notifier
 from relay.signals import hold_back
@@ -38,6 +47,7 @@ class Worker:
         notifier: Notifier | None = None,
         ingest: str = "",
         text: str | None = None,
+        is_successor: bool = False,
     ) -> None:
         self.held = [one for one in held if one.kind != ADMIN]
         self.admin = [one for one in held if one.kind == ADMIN]
@@ -46,6 +56,8 @@ class Worker:
         self.notifier = notifier or Notifier()
         self.text = text
         """Of the configuration file, as it is in force; None: what is on disk."""
+        self.is_successor = is_successor
+        """A worker was ready before this one: what that found was accepted, whatever became of it."""
         self.next: tuple[str, str | None] | None = None
         """With what the next worker begins, in this process: the settings of its ingest, and the configuration."""
         self.ingest: Ingest | None = begin(ingest, self.held) if ingest and self.held else None
@@ -100,7 +112,7 @@ class Worker:
             return
         ingest, text = self.next
         hold_back()
-        own = dict(environ) | {INGEST: ingest} | self.notifier.environ()
+        own = dict(environ) | {INGEST: ingest, SUCCESSOR: "1"} | self.notifier.environ()
         held = [*self.held, *(one for one in self.admin if one.socket.fileno() >= 0)]
         if text is not None:
             give_descriptor(anonymous_file.create(text), TEXT, own, sockets=len(held))
@@ -123,4 +135,5 @@ def take_over(environ: MutableMapping[str, str]) -> Worker:
         notifier=Notifier.take(environ, pid=os.getpid()),
         ingest=ingest,
         text=take_text(environ),
+        is_successor=environ.pop(SUCCESSOR, "") != "",
     )

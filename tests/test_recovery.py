@@ -227,6 +227,16 @@ async def test_another_hosts_window_and_gauges_are_not_used(tmp_path, clock, nam
     assert not [part for part in after.hotpath.gauges() if part]
 
 
+async def test_of_a_directory_that_cannot_be_read_the_current_window_is_given_away(tmp_path, clock):
+    """A worker before this one may have left a part of it there, and the next start will send that."""
+    spool = await open_spool(tmp_path)
+    await spool.store(MINUTE - 60, [], {"host": b"h"})
+    files = CheckpointFiles(tmp_path / "nowhere")
+    owed = await Owed.find(files, spool, host="h", wall=clock.wall(), seconds=60)
+    assert (owed.windows, owed.recorded, owed.parts) == ([], False, (MINUTE,))
+    await spool.close()
+
+
 async def test_a_checkpoint_says_itself_whose_it_is(tmp_path, clock, name):
     """The database was set aside, or is of an older release: the file of the window is all that is known."""
     files = CheckpointFiles(tmp_path)

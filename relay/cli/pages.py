@@ -250,6 +250,7 @@ RLY411
 ? The disk of the state directory is full or read-only, reports errors, or takes over 2 s for a write.
 ? The quota of the user or of the container is used up.
 ? The directory or a file in it was removed, renamed or replaced while the relay ran, or its volume is not mounted.
+? Reason `unusable`: a worker was restarted, and what RLY101, RLY104 or RLY105 in `detail` say is so since the start.
 > Make room, or repair the disk: windows go on from memory, and are written within seconds of its recovery.
 > A window that is partly on that disk waits for it: sent from memory, it would come a second time after a restart.
 > Until then do not kill the relay: an orderly stop sends what it can, a crash loses what is not sent.

@@ -128,6 +128,7 @@ async def serve(prepared: Prepared, worker: Worker, options: RunOptions) -> Stop
             waits=options.take_over or bool(worker.held),
             hold=worker.hold_admin(),
         ),
+        is_successor=worker.is_successor,
     )
     await relay.open()
     relay.status.is_last_reload_successful = not not_in_force

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relay.clock import Clock
+    from relay.delivery.place import Directory
     from relay.model import Series
     from relay.telemetry import LossLog
 
@@ -65,9 +66,13 @@ class HotPath(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CheckpointFiles:
-    """State: none; the directory is the state. Every method blocks, and raises OSError: disk full, read-only."""
+    """State: none; the directory is the state. Every method blocks, and raises OSError: disk full, read-only.
+
+    What changes files does so only while the directory is at its place, and this relay's.
+    """
 
     directory: Path
+    place: Directory | None = None
 
     def path(self, window: int) -> Path:
         """Return the file of a window."""
@@ -81,6 +86,7 @@ class CheckpointFiles:
 
     def load(self, committed: Collection[int]) -> list[Found]:
         """Return what is owed to the cloud, oldest first; remove what is void, and what a crash left half written."""
+        self.ensure()
         with suppress(OSError):  # a read-only disk
             for unfinished in self.directory.glob("checkpoint-*.new"):
                 unfinished.unlink()
@@ -90,6 +96,7 @@ class CheckpointFiles:
 
     def drop(self, windows: Collection[int]) -> None:
         """Remove the files of these windows, for good: a power failure does not bring them back."""
+        self.ensure()
         for window in windows:
             self.path(window).unlink(missing_ok=True)
         directory = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -106,8 +113,14 @@ class CheckpointFiles:
             return list(windows)  # there was no directory to make one in
         return [window for window in windows if window not in present]
 
+    def ensure(self) -> None:
+        """See whether the directory may be used."""
+        if self.place is not None:
+            self.place.ensure()
+
     def probe(self) -> None:
         """Write a file that no start reads, and remove it."""
+        self.ensure()
         probe = self.directory / "checkpoint-probe.new"
         self._write(probe, _ANEW, [b"probe"])
         probe.unlink(missing_ok=True)
@@ -130,6 +143,7 @@ class CheckpointFiles:
 
     def move(self, window: int, to: int) -> None:
         """Give a window another id."""
+        self.ensure()
         with suppress(FileNotFoundError):
             self.path(window).rename(self.path(to))
 
@@ -223,8 +237,7 @@ class Checkpointer:
             tried: list[int] = []
             forgotten = self._forgotten
             try:
-                if self._failing:
-                    await self._run(self._files.probe)
+                await self._run(self._files.probe if self._failing else self._files.ensure)
                 written = await self._write(everything=everything, tried=tried)
             except OSError as error:
                 await self._refused(error, tried)

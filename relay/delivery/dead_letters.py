@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relay.clock import Clock
+    from relay.delivery.place import Directory
     from relay.telemetry import Ledger
 
 LIMIT: Final = 64 * 1024 * 1024
@@ -48,8 +49,9 @@ class DeadLetters:
         clock: Clock,
         limit: int = LIMIT,
         loss_log: LossLog | None = None,
+        place: Directory | None = None,
     ) -> None:
-        self._files = LetterFiles(directory, limit=limit) if directory else None
+        self._files = LetterFiles(directory, limit=limit, place=place) if directory else None
         self._ledger = ledger
         self._clock = clock
         self._loss_log = loss_log or LossLog(clock)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from relay.delivery.place import Directory
+
 FILES: Final = 8
 """The bound is cut into so many files: the oldest eighth is what a new letter can cost."""
 LOCK_SECONDS: Final = 2.0
@@ -36,8 +38,9 @@ class Counted(NamedTuple):
 class LetterFiles:
     """State: what was counted in each file, and how many letters went with files that were removed."""
 
-    def __init__(self, directory: Path, *, limit: int) -> None:
+    def __init__(self, directory: Path, *, limit: int, place: Directory | None = None) -> None:
         self.directory = directory
+        self._place = place
         self._limit = limit
         self._counted: dict[str, Counted] = {}
         self.dropped = 0
@@ -58,6 +61,7 @@ class LetterFiles:
         Raises:
             OSError: a file cannot be read.
         """
+        self._ensure()
         counted: dict[str, Counted] = {}
         for path in letter_files(self.directory):
             status = path.lstat()
@@ -74,6 +78,7 @@ class LetterFiles:
         Raises:
             OSError: disk full, read-only, or the lock is held by somebody else; nothing was written.
         """
+        self._ensure()
         with locked(self.directory):
             path = self._writable(len(lines[0]))
             room = self._limit // FILES - _size(path)
@@ -88,6 +93,11 @@ class LetterFiles:
             append_private(path, b"".join(chosen))
             self.count()
         return len(chosen)
+
+    def _ensure(self) -> None:
+        """See whether the directory may be used."""
+        if self._place is not None:
+            self._place.ensure()
 
     def _writable(self, size: int) -> Path:
         """Return the newest file if a line still fits, else the next one's path."""

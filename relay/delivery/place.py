@@ -18,7 +18,10 @@ class Directory(Protocol):
     """The state directory."""
 
     def check(self) -> None:
-        """Raise DiskTrouble if it is not at its path any more."""
+        """Raise DiskTrouble if it is not at its path any more, or cannot be used."""
+
+    def ensure(self) -> None:
+        """Raise OSError for the same reasons."""
 
 
 class Place:

@@ -147,7 +147,11 @@ class Database:
         return spool_file.set_aside(self.path, label)
 
     def peek(self) -> tuple[set[int], dict[str, bytes]]:
-        """Read committed ids and state from a file that cannot be opened."""
+        """Read committed ids and state from a file that cannot be opened; nothing, if the directory is not ours."""
+        try:
+            self._place.check_directory()
+        except DiskTrouble:
+            return set(), {}
         return spool_file.peek(self.path)
 
     # --- writing ------------------------------------------------------------------------------------------------------

@@ -36,8 +36,8 @@ class DiskTrouble(Exception):  # noqa: N818 - no error of anybody's: it passes
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
-        """full, read-only, stalled, quota or io; of files that are not at their path any more replaced, and of their
-        directory moved, or removed if that is certain."""
+        """full, read-only, stalled, quota or io; of files that are not at their path any more replaced; of their
+        directory moved, or removed if that is certain, or unusable since the relay started."""
 
 
 class QuotaReached(Exception):  # noqa: N818

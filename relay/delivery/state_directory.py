@@ -7,14 +7,19 @@ are not the relay's are left alone.
 
 The lock is the kernel's (flock), on the directory and on the file `lock` in it, which holds the pid of the process
 that runs the relay. It ends with the process, however that ends. A full or read-only disk does not prevent it.
+
+A relay that starts refuses a directory that it cannot use. One that goes on where another one ended does not end for
+it: the directory was accepted, and what became of it since then is trouble of the disk, which may pass.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
 from contextlib import suppress
+from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from relay.delivery.spool_errors import DiskTrouble, explained
@@ -34,11 +39,13 @@ _OWNER_USES: Final = stat.S_IRUSR | stat.S_IWUSR
 
 
 class StateDirectory:
-    """State: the descriptors that hold the lock."""
+    """State: the descriptors that hold the lock, unless it cannot be used; several threads may `check`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._descriptors: list[int] = []
+        self._checking = Lock()
+        self._is_closed = False
 
     def __repr__(self) -> str:
         """Report the path."""
@@ -52,24 +59,55 @@ class StateDirectory:
             RelayError: RLY101 it cannot be made or read, RLY104 it is not safe, RLY105 another relay uses it.
         """
         state = cls(path)
-        try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            state._open()
-        except OSError as error:
-            state.close()
-            fix = 'give [spool] path a directory of this user, or "none" to keep requests in memory only'
-            raise _refusal("RLY101", f"cannot use state directory {path}: {error.strerror}", fix) from error
-        except RelayError:
-            state.close()
-            raise
+        state._make()
+        return state
+
+    @classmethod
+    def resume(cls, path: Path) -> StateDirectory:
+        """Open the directory of a relay that ended a moment ago; if that fails, `check` says why, and tries again."""
+        state = cls(path)
+        with suppress(DiskTrouble):
+            state.check()
         return state
 
     def check(self) -> None:
         """See whether the directory is still at its path; one that took its place is used if it is as safe.
 
         Raises:
-            DiskTrouble: removed, for certain; or moved, so that it may come back.
+            DiskTrouble: removed, for certain; moved, so that it may come back; or unusable since the start.
         """
+        with self._checking:
+            if self._is_closed:
+                raise DiskTrouble("unusable", f"state directory {self.path} is closed")
+            if self._descriptors:
+                self._compare()
+            else:
+                self._retry()
+
+    def ensure(self) -> None:
+        """Check the directory for a caller that knows files alone.
+
+        Raises:
+            OSError: nothing may be read or written there.
+        """
+        try:
+            self.check()
+        except DiskTrouble as trouble:
+            raise OSError(errno.EACCES, str(trouble)) from trouble
+
+    def close(self) -> None:
+        """Release the lock, for good."""
+        self._is_closed = True
+        self._release()
+
+    def _retry(self) -> None:
+        """Open what could not be opened before."""
+        try:
+            self._make()
+        except RelayError as error:
+            raise DiskTrouble("unusable", f"{error.problems[0].code} {error.brief()}") from error
+
+    def _compare(self) -> None:
         with explained(self.path):
             held = os.fstat(self._descriptors[0])
             try:
@@ -95,13 +133,24 @@ class StateDirectory:
         except RelayError as error:
             other.close()
             raise DiskTrouble("moved", error.brief()) from error
-        self.close()
+        self._release()
         self._descriptors = other._descriptors
 
-    def close(self) -> None:
-        """Release the lock."""
+    def _release(self) -> None:
         while self._descriptors:
             os.close(self._descriptors.pop())
+
+    def _make(self) -> None:
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._open()
+        except OSError as error:
+            self._release()
+            fix = 'give [spool] path a directory of this user, or "none" to keep requests in memory only'
+            raise _refusal("RLY101", f"cannot use state directory {self.path}: {error.strerror}", fix) from error
+        except RelayError:
+            self._release()
+            raise
 
     def _open(self) -> None:
         directory = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -23,6 +23,8 @@ SUPERVISOR: Final = "RELAY_SUPERVISOR"
 """Variable beside systemd's: the pid of our supervisor."""
 INGEST: Final = "RELAY_INGEST"
 """And the settings with which its worker begins to read."""
+SUCCESSOR: Final = "RELAY_SUCCESSOR"
+"""And that a worker before it was ready: what that one found was accepted, whatever became of it."""
 TEXT: Final = "RELAY_CONFIGURATION"
 """And the descriptor of the text of the configuration file that is in force, whatever is on disk."""
 _DIGITS_MOST: Final = 6

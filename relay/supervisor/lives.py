@@ -44,7 +44,8 @@ class Lives:
     def __init__(self, *, steady: float) -> None:
         self._steady = steady
         self._failures = 0
-        self._was_ready = False
+        self.was_ready = False
+        """A worker worked."""
 
     def __repr__(self) -> str:
         """Report the failures."""
@@ -52,7 +53,7 @@ class Lives:
 
     def ready(self) -> None:
         """The present worker works."""
-        self._was_ready = True
+        self.was_ready = True
 
     def ended(self, status: int, *, age: float | None) -> Restart | GiveUp:
         """Decide after a worker that nobody asked to end.
@@ -61,7 +62,7 @@ class Lives:
             status: its exit code, or minus the signal that killed it.
             age: seconds since it was ready; None: it never was.
         """
-        if age is None and not self._was_ready and not self._failures and status in MISTAKES:
+        if age is None and not self.was_ready and not self._failures and status in MISTAKES:
             return GiveUp(status, 1)
         if age is not None and age >= self._steady:
             self._failures = 0

@@ -228,7 +228,16 @@ class Supervisor:
         messages = self._messages = Messages()
         self._poll.register(messages, select.POLLIN)
         plan, held = self._in_force.plan, self._in_force.held
-        self._worker = Worker(start_worker(plan, held, self._environ, messages=messages, log=self._log))
+        self._worker = Worker(
+            start_worker(
+                plan,
+                held,
+                self._environ,
+                messages=messages,
+                log=self._log,
+                is_successor=self._lives.was_ready,
+            )
+        )
         messages.close_given()
         if self._is_reload_owed:
             self._signal_worker(signal.SIGHUP)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from relay.listener.handover import INGEST, SUPERVISOR, TEXT
+from relay.listener.handover import INGEST, SUCCESSOR, SUPERVISOR, TEXT
 from relay.listener.sockets import Wanted
 from relay.notify import CHANNEL
 
@@ -21,7 +21,7 @@ PLAN: Final = "RELAY_PLAN"
 THOROUGH: Final = "RELAY_TRIAL"
 """Variable that asks a trial for every module that a worker may need."""
 _SYSTEMD: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_PID")
-_OURS: Final = (*_SYSTEMD, CHANNEL, SUPERVISOR, INGEST, PLAN, THOROUGH, TEXT)
+_OURS: Final = (*_SYSTEMD, CHANNEL, SUPERVISOR, SUCCESSOR, INGEST, PLAN, THOROUGH, TEXT)
 
 
 class Plan(NamedTuple):

@@ -2,7 +2,8 @@
 
 A worker is told everything by its environment: sockets by systemd's protocol (LISTEN_*), where to say that it is ready
 (RELAY_CHANNEL), who supervises it (RELAY_SUPERVISOR), what its first milliseconds need (RELAY_INGEST), so that it
-reads packets before it has read its configuration, and where that is (RELAY_CONFIGURATION).
+reads packets before it has read its configuration, where that is (RELAY_CONFIGURATION), and whether a worker was ready
+before it (RELAY_SUCCESSOR).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from relay import anonymous_file
 from relay.errors import ExitCode
-from relay.listener.handover import INGEST, SUPERVISOR, TEXT, give, give_descriptor
+from relay.listener.handover import INGEST, SUCCESSOR, SUPERVISOR, TEXT, give, give_descriptor
 from relay.signals import HELD_BACK
 from relay.supervisor.plan import own_environment
 
@@ -27,7 +28,15 @@ if TYPE_CHECKING:
     from relay.supervisor.plan import Plan
 
 
-def start_worker(plan: Plan, held: Sequence[Held], environ: Mapping[str, str], *, messages: Messages, log: Log) -> int:
+def start_worker(
+    plan: Plan,
+    held: Sequence[Held],
+    environ: Mapping[str, str],
+    *,
+    messages: Messages,
+    log: Log,
+    is_successor: bool = False,
+) -> int:
     """Start this program again, as the worker; return its pid.
 
     `ps` shows the command that was given. A Ctrl-C reaches every process of the terminal: the worker ignores it, since
@@ -39,8 +48,11 @@ def start_worker(plan: Plan, held: Sequence[Held], environ: Mapping[str, str], *
         environ: of this process.
         messages: what the worker says comes there.
         log: is told by the new process if the program cannot be executed.
+        is_successor: a worker was ready before it.
     """
     own = own_environment(environ) | {SUPERVISOR: str(os.getpid()), INGEST: plan.ingest}
+    if is_successor:
+        own[SUCCESSOR] = "1"
     sys.stdout.flush()
     signal.pthread_sigmask(signal.SIG_BLOCK, (*HELD_BACK, signal.SIGINT))
     try:

@@ -378,3 +378,26 @@ async def test_what_waits_for_its_name_is_on_disk_as_other_samples_are(kept, clo
             break
     saving.cancel()
     assert list(kept.stored().values()) == [{"new": 1}]
+
+
+class Taken:
+    """Where another relay may be."""
+
+    def ensure(self) -> None:
+        raise PermissionError(13, "in use by another relay")
+
+
+@pytest.mark.parametrize("name", ["native", "python"])
+async def test_nothing_is_written_into_a_directory_that_is_not_this_relays(tmp_path, clock, name):
+    theirs = tmp_path / f"checkpoint-{START}.srp"
+    theirs.write_bytes(b"theirs")
+    kept = Kept(CheckpointFiles(tmp_path, Taken()), clock, name=name)
+    kept.feed(b"hits:1|c")
+    assert not await kept.checkpointer.save()
+    kept.parts.add(START - 60)
+    kept.void.add(START - 60)
+    await kept.checkpointer.drop_void()
+    assert not await kept.checkpointer.move(START - 60, START)
+    assert START not in kept.parts, "nothing of the window is on disk: it may leave from memory"
+    assert (list(tmp_path.iterdir()), theirs.read_bytes()) == ([theirs], b"theirs")
+    await kept.checkpointer.close()

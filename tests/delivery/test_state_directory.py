@@ -186,3 +186,32 @@ def test_what_is_no_file_under_the_name_of_one_is_refused(tmp_path, name, make):
     """A pipe would keep the start waiting; a directory would keep it degraded for good."""
     make(tmp_path / name)
     assert f"{name} is no file" in refused(tmp_path, "RLY104")
+
+
+@pytest.mark.parametrize("harm", ["in use", "others write", "a file"])
+def test_one_that_was_taken_between_two_relays_is_tried_until_it_can_be_used(tmp_path, harm):
+    """It was accepted once: what takes up where a relay ended does not end for it."""
+    path = tmp_path / "state"
+    path.mkdir(mode=0o700)
+    other = StateDirectory.open(path) if harm == "in use" else None
+    if harm == "others write":
+        path.chmod(0o777)
+    elif harm == "a file":
+        path.rmdir()
+        path.write_text("")
+    state = StateDirectory.resume(path)
+    assert trouble(state) == "unusable"
+    with pytest.raises(OSError, match="RLY10"):
+        state.ensure()
+    if other:
+        other.close()
+    elif harm == "others write":
+        path.chmod(0o700)
+    else:
+        path.unlink()
+    state.check()
+    state.ensure()
+    assert "in use" in refused(path, "RLY105")
+    state.close()
+    assert trouble(state) == "unusable", "a thread that comes late does not lock it again"
+    StateDirectory.open(path).close()

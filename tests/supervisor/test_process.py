@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from relay.listener.handover import SUPERVISOR, TEXT
+from relay.listener.handover import SUCCESSOR, SUPERVISOR, TEXT
 from relay.listener.sockets import ADMIN, UDP, Held, Wanted
 from relay.notify import CHANNEL, READY
 from relay.supervisor.log import Log
@@ -72,7 +72,7 @@ def test_a_worker_has_the_configuration_in_force_whatever_descriptors_the_socket
 def test_what_a_worker_is_given_is_not_told_to_others(work):
     told = work(KEPT)
     assert "canary" not in json.dumps(told["given"])
-    assert {TEXT, CHANNEL, SUPERVISOR} & told["left"].keys() == set()
+    assert {TEXT, CHANNEL, SUPERVISOR, SUCCESSOR} & told["left"].keys() == set()
     assert "memfd" not in told["child"], "a child of the worker does not inherit it"
     assert "canary" not in repr(plan(KEPT))
 
