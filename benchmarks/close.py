@@ -67,7 +67,7 @@ class Nowhere:
     def __init__(self) -> None:
         self.committed: set[int] = set()
 
-    async def store(self, window: int, _batches: Sequence[Batch], _state: Mapping[str, bytes]) -> None:
+    async def store(self, window: int, _batches: Sequence[Batch], _state: Mapping[str, bytes], **_: int) -> None:
         """Keep nothing."""
         self.committed.add(window)
 

@@ -36,7 +36,7 @@ from relay.hotpath.partial import encode_head
 from relay.listener.admin_sockets import AdminSockets
 from relay.listener.watch import KernelWatch
 from relay.naming.explosion import ExplosionWatch
-from relay.recovery import Owed, Recovery
+from relay.recovery import Owed, PartCounter, Recovery
 from relay.status import Status
 from relay.telemetry import Books, Growth, LagProbe, Ledger, LossLog, tell_of_late_window, tell_of_quota, tell_of_window
 from relay.window.closer import Closer
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from relay.config.schema import Config
     from relay.delivery.way import Cloud, Transport
     from relay.ending import Stopped
+    from relay.hotpath.choose import HotPath
     from relay.ingest import Ingest, IngestSettings
     from relay.model import Tally
     from relay.naming.ruleset import Ruleset
@@ -169,6 +170,8 @@ class Relay:
         owed = await Owed.find(files, self.spool, host=self.namer.host, wall=wall, seconds=seconds)
         self.spool.parts.add(*owed.parts)
         self.checkpointer = self._make_checkpointer(files) if files else None
+        self._part_counter = PartCounter(files, self._make_side_hotpath)
+        self._closing.callback(self._part_counter.close)
         self.closer = Closer(
             seconds=seconds,
             hotpath=self.hotpath,
@@ -203,7 +206,7 @@ class Relay:
     async def _restore(self, owed: Owed, files: CheckpointFiles, checkpointer: Checkpointer) -> None:
         recovery = Recovery(
             hotpath=self.hotpath,
-            make_hotpath=lambda: make_hotpath(self.hotpath.name, **self.ingest.settings.limits()),
+            make_hotpath=self._make_side_hotpath,
             namer=self.namer,
             closer=self.closer,
             ledger=self.ledger,
@@ -212,6 +215,10 @@ class Relay:
             on_forgotten=checkpointer.forget,
         )
         await recovery.restore(owed)
+
+    def _make_side_hotpath(self) -> HotPath:
+        """Make one that receives nothing, for what a checkpoint holds."""
+        return make_hotpath(self.hotpath.name, **self.ingest.settings.limits())
 
     def _make_status(self) -> Status:
         return Status(
@@ -314,6 +321,7 @@ class Relay:
         return Ending(
             closer=self.closer,
             checkpointer=self.checkpointer,
+            count_part=self._part_counter.count,
             spool=self.spool,
             pool=self.pool,
             clock=self._clock,

@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 _LAST_TRY: Final = 0.5
 """Seconds for a disk that was waited for already: what it takes now may be on it."""
+_LOOK: Final = 0.25
+"""Seconds, of those of a stop, for a look at what such a disk has; often there are more left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,8 @@ class Ending:
 
     closer: Closer
     checkpointer: Checkpointer | None
+    count_part: Callable[[int], Coroutine[object, object, int]]
+    """Says how many samples of a window the next start will find on the disk."""
     spool: Spool
     pool: SenderPool
     clock: Clock
@@ -68,10 +72,10 @@ class Ending:
         closed_early = not (is_kept and self.spool.degraded) and await self._close_early()
         if closed_early and not self.spool.holds and self.checkpointer:
             await _within(STALL, self.checkpointer.drop_void())
-        last_try = _LAST_TRY if self.spool.degraded else 0.0
+        last_try = _LAST_TRY + _LOOK if self.spool.degraded else 0.0
         await self.pool.drain(until=began + limits.STOP_SECONDS - last_try)
         if not is_kept and not closed_early:
-            await self.closer.discard()
+            await self._discard(began)
         return await self._settle(began, closed_early=closed_early, is_kept=is_kept)
 
     async def leave(self) -> Stopped:
@@ -79,7 +83,7 @@ class Ending:
         began = self.clock.monotonic()
         is_kept = await self._keep_window()
         if not is_kept:
-            await self.closer.discard()
+            await self._discard(began)
         return await self._settle(began, closed_early=False, is_kept=is_kept)
 
     async def _keep_window(self) -> bool:
@@ -106,11 +110,22 @@ class Ending:
 
     async def _settle(self, began: float, *, closed_early: bool, is_kept: bool) -> Stopped:
         """Count what nobody keeps, and close the books."""
-        left = began + limits.STOP_SECONDS - self.clock.monotonic()
-        await self.spool.settle(within=min(STALL, max(left, _LAST_TRY)))
+        left = began + limits.STOP_SECONDS - _LOOK - self.clock.monotonic()
+        await self.spool.settle(
+            within=min(STALL, max(left, _LAST_TRY)), count_part=lambda window: self._count_part(window, began)
+        )
         seconds = self.clock.monotonic() - began
         is_waiting = is_kept and not closed_early
         return Stopped(closed_early=closed_early, seconds=seconds, books=self.books(), is_kept=is_waiting)
+
+    async def _discard(self, began: float) -> None:
+        """Drop the open window, but for what an earlier checkpoint leaves to the next start."""
+        await self.closer.discard(await self._count_part(self.closer.open_id, began))
+
+    async def _count_part(self, window: int, began: float) -> int:
+        """Return the samples of a window that the disk has; 0 if it does not answer before the stop ends."""
+        left = began + limits.STOP_SECONDS - self.clock.monotonic()
+        return await _within(max(left, 0.0), self.count_part(window)) or 0
 
 
 async def _within(seconds: float, work: Coroutine[object, object, T]) -> T | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from relay.delivery.disk_thread import DiskThread
 from relay.hotpath import partial
 from relay.window.ids import floor_id, is_over, is_plausible, is_recorded
 
@@ -101,6 +102,34 @@ class Owed:
     def windows(self) -> list[int]:
         """Ids of all of them."""
         return [found.window for found in (*self.over, *([self.open] if self.open else []))]
+
+
+class PartCounter:
+    """State: the files, and a thread of its own: what hangs in the disk with a write does not keep a read."""
+
+    def __init__(self, files: CheckpointFiles | None, make_hotpath: Callable[[], HotPath]) -> None:
+        self._files = files
+        self._make_hotpath = make_hotpath
+        self._thread = DiskThread("parts")
+
+    def __repr__(self) -> str:
+        """Report the directory."""
+        return f"<PartCounter {self._files.directory if self._files else 'without a directory'}>"
+
+    async def count(self, window: int) -> int:
+        """Return how many samples of a window the next start will find on the disk."""
+        if self._files is None:
+            return 0
+        frames = await self._thread.run(self._files.read, window)
+        side = self._make_hotpath()
+        side.open_window(window)
+        side.forget(side.recover(frames).forgotten)
+        tally = side.tally()
+        return tally.samples_accepted - sum(tally.samples_dropped.values())
+
+    def close(self) -> None:
+        """End the thread; one that hangs in the disk is left to it."""
+        self._thread.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,7 @@ class Stored:
     def committed(self):
         return self.windows.keys()
 
-    async def store(self, window, batches, state):
+    async def store(self, window, batches, state, *, samples):
         assert window not in self.windows
         self.windows[window] = b"".join(batch.body for batch in batches)
         self.state = state

@@ -92,7 +92,7 @@ class CheckpointFiles:
                 unfinished.unlink()
             self.drop([window for window in self.windows() if window in committed])
         owed = [window for window in self.windows() if window not in committed]
-        return [Found(window=window, frames=self._read(window)) for window in owed]
+        return [Found(window=window, frames=self.read(window)) for window in owed]
 
     def drop(self, windows: Collection[int]) -> None:
         """Remove the files of these windows, for good: a power failure does not bring them back."""
@@ -155,9 +155,12 @@ class CheckpointFiles:
             os.link(self.path(window), kept)
         return kept
 
-    def _read(self, window: int) -> bytes:
+    def read(self, window: int) -> bytes:
+        """Return what a start finds in a window's file; nothing, if there is none."""
         try:
             return self.path(window).read_bytes()
+        except FileNotFoundError:
+            return b""
         except OSError:
             return _UNREADABLE
 

@@ -28,6 +28,8 @@ class Job:
 
     rows: Sequence[Row]
     windows: Collection[int]
+    samples: int = 0
+    """In the batches."""
     settled: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     """Done when the job is on disk, or the disk has had its chance."""
     is_tried: bool = False

@@ -30,7 +30,7 @@ from relay.delivery.spool_writer import STALL, Writer
 from relay.model import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from relay.clock import Clock
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 Blob: TypeAlias = bytes
 State: TypeAlias = "Mapping[str, bytes]"
+CountPart: TypeAlias = "Callable[[int], Awaitable[int]]"
 
 _PRUNE_EVERY: Final = 10_000
 
@@ -150,17 +151,23 @@ class Spool:
 
     # --- in -----------------------------------------------------------------------------------------------------------
 
-    async def store(self, window: int, batches: Sequence[Batch], state: State) -> None:
+    async def store(self, window: int, batches: Sequence[Batch], state: State, *, samples: int = 0) -> None:
         """Commit a window: its requests, the state that belongs to it, and its id.
 
         Returns when it is on disk, or in memory if the disk refuses; no trouble of the disk is ever raised.
+
+        Args:
+            window: its id.
+            batches: its requests.
+            state: what belongs to it.
+            samples: in its requests, for the books of a stop that leaves a part of them to the next start.
 
         Raises:
             ValueError: the window was stored before.
         """
         if window in self.committed:
             raise ValueError(f"window {window} was closed twice")
-        job = await self._hand_over(batches, windows=[window], state=state)
+        job = await self._hand_over(batches, windows=[window], state=state, samples=samples)
         if not job.is_written:
             self._unrecorded[window] = job
             if window in self.parts:
@@ -215,10 +222,17 @@ class Spool:
         """Believe that the disk hangs, because somebody else has waited for it."""
         self._writer.note_stall()
 
-    async def settle(self, within: float = STALL) -> None:
-        """Write what can still be written within so many seconds; what only memory holds then is lost, and counted."""
+    async def settle(self, within: float = STALL, *, count_part: CountPart | None = None) -> None:
+        """Write what can still be written within so many seconds; what only memory holds then is lost, and counted.
+
+        Args:
+            within: seconds.
+            count_part: says how many samples of a window the next start will find on the disk.
+        """
         self._settled = True
         await self._writer.finish(within)
+        if count_part:
+            await self._leave_parts(count_part)
         self.discard()
 
     def discard(self) -> None:
@@ -278,7 +292,9 @@ class Spool:
 
     # --- the inside ---------------------------------------------------------------------------------------------------
 
-    async def _hand_over(self, batches: Sequence[Batch], *, windows: Collection[int], state: State) -> Job:
+    async def _hand_over(
+        self, batches: Sequence[Batch], *, windows: Collection[int], state: State, samples: int = 0
+    ) -> Job:
         """Compress in a thread of its own, for the writer's may hang in the disk; then give it to the writer."""
         bodies = await asyncio.to_thread(_compress, batches)
         first, self._next_id = self._next_id, self._next_id + len(batches)
@@ -286,9 +302,24 @@ class Spool:
             Row(id=first + number, window=batch.window, points=batch.points, body=body)
             for number, (batch, body) in enumerate(zip(batches, bodies, strict=True))
         ]
-        job = Job(rows=rows, windows=windows)
+        job = Job(rows=rows, windows=windows, samples=samples)
         await self._writer.add(job, state)
         return job
+
+    async def _leave_parts(self, count_part: CountPart) -> None:
+        """Leave what the disk has of windows to the next start, as if they had not been closed, and count the rest."""
+        for window, job in self._unrecorded.items():
+            part = min(await count_part(window), job.samples) if window in self.parts else 0
+            if part:
+                self._ledger.points_created -= sum(entry.points for entry in self._lanes.drop(window))
+                self._ledger.samples_closed -= job.samples
+                self._ledger.samples_closing += part
+                self._drop_samples(job.samples - part, window)
+
+    def _drop_samples(self, samples: int, window: int) -> None:
+        if samples:
+            self._ledger.samples_dropped["stop_without_state"] += samples
+            self._loss_log.warn("samples dropped", reason="stop_without_state", samples=samples, window=window)
 
     def _release(self, windows: Collection[int]) -> None:
         """Let windows be taken: they are stored, or nothing of them is on disk any more."""

@@ -268,12 +268,14 @@ class Closer:
         self._left.add(Left(side.closed_window(), side, self._encode, now, now))
         await self.store_closed()
 
-    async def discard(self) -> None:
-        """Drop the open window at stop: it is not to be sent yet, and there is no disk to keep it."""
+    async def discard(self, part: int = 0) -> None:
+        """Drop the open window at stop: it is not to be sent yet, and the disk keeps but `part` samples of it."""
         self._hotpath.close_window(self.open_id)
         while not self._hotpath.settled():
             await self._name_one_slice()
-        self._ledger.samples_dropped["stop_without_state"] += self._hotpath.closed_window().samples
+        samples = self._hotpath.closed_window().samples
+        self._ledger.samples_closing += part
+        self._ledger.samples_dropped["stop_without_state"] += samples - part
 
     def _next_id(self) -> int:
         """Skip what is committed and, after a step forward, the windows nobody saw."""

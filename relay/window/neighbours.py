@@ -94,8 +94,8 @@ class Spool(Protocol):
         """Ids of the windows that were stored, kept for max_age."""
         ...
 
-    async def store(self, window: int, batches: Sequence[Batch], state: Mapping[str, bytes]) -> None:
-        """Commit one window in one transaction."""
+    async def store(self, window: int, batches: Sequence[Batch], state: Mapping[str, bytes], *, samples: int) -> None:
+        """Commit one window in one transaction; so many samples are in its requests."""
         ...
 
 

@@ -91,7 +91,8 @@ class Storing:
         batches = [batch async for batch in self._paced(self._pack(encoding, window.start))]
         parts = {"gauges": left.hotpath.export_gauges(), **self._state()}
         state = {key: b"".join([part async for part in self._paced(made)]) for key, made in parts.items()}
-        await self._spool.store(window.start, batches, state)
+        samples = window.samples - encoding.samples_dropped
+        await self._spool.store(window.start, batches, state, samples=samples)
         self._left.popleft()
         self._account(window, encoding)
         now = self._clock.monotonic()

@@ -184,7 +184,7 @@ class Committed:
         self.stored = []
         self.committed = set()
 
-    async def store(self, window, batches, state):
+    async def store(self, window, batches, state, *, samples):
         assert state == {"gauges": b"g", "classes": b"c", "host": b"h"}
         self.stored.append((window, [batch.body for batch in batches]))
         self.committed.add(window)
@@ -332,9 +332,9 @@ async def test_a_close_in_progress_never_keeps_the_next_window_open_past_its_end
     disk = asyncio.Event()
     store = spool.store
 
-    async def stalled(*args):
+    async def stalled(*args, **options):
         await disk.wait()
-        await store(*args)
+        await store(*args, **options)
 
     monkeypatch.setattr(spool, "store", stalled)
     storing = None
@@ -374,7 +374,7 @@ async def test_names_that_are_not_known_at_the_next_edge_come_too_late(house, cl
 
 async def test_behind_four_windows_that_wait_the_next_one_has_no_series_of_its_own(house, clock, monkeypatch):
     closer, hotpath, spool, _, _ = house
-    monkeypatch.setattr(spool, "store", lambda *_: asyncio.Event().wait())
+    monkeypatch.setattr(spool, "store", lambda *_, **__: asyncio.Event().wait())
     for _ in range(6):
         await clock.sleep(60)
         await closer.tick()
@@ -387,7 +387,7 @@ async def test_the_closer_is_alive_while_names_or_windows_make_progress_and_not_
     hotpath.pending = [Identity(b"%d" % i, Kind.COUNTER, b"") for i in range(15)]
     await closer.tick()
     assert clock.monotonic() - closer.active_at < 1.1
-    monkeypatch.setattr(spool, "store", lambda *_: asyncio.Event().wait())
+    monkeypatch.setattr(spool, "store", lambda *_, **__: asyncio.Event().wait())
     await clock.sleep(60)
     await closer.tick()
     storing = asyncio.create_task(closer.store_closed())

@@ -1,0 +1,117 @@
+"""What a stop leaves to the next start, and what it counts: real parts in virtual time, on a disk that refuses."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.support.life import SECONDS, Life, Recording
+from tests.support.seam import Disk, below
+from tests.support.virtual_loop import LoopClock, VirtualLoop
+
+WALL = 1_764_000_003.0
+CHECKPOINT = 1.3
+
+
+@pytest.fixture
+def loop():
+    loop = VirtualLoop()
+    yield loop
+    loop.close()
+
+
+class House:
+    """State: a directory on a disk, the cloud, and the relay that runs."""
+
+    def __init__(self, loop: VirtualLoop, state) -> None:
+        self.loop, self.state = loop, state
+        self.clock, self.cloud, self.disk = LoopClock(loop, WALL), Recording(WALL), Disk()
+
+    async def start(self) -> None:
+        self.life = await Life(self.state, clock=self.clock, cloud=self.cloud).start()
+
+    async def edge(self) -> None:
+        await asyncio.sleep(SECONDS - self.clock.wall() % SECONDS + 0.5)
+
+    async def end(self):
+        await self.life.stop()
+        books = self.life.relay.books()
+        assert books.imbalance() == 0
+        return books
+
+
+@pytest.fixture
+def house(loop, tmp_path):
+    house = House(loop, tmp_path / "state")
+    with below(house.disk):
+        yield house
+
+
+async def two_windows(house) -> None:
+    """Start, and pass a window, so that there is a record of one."""
+    await house.start()
+    await house.edge()
+    house.life.feed(b"ca:1|c")
+    await house.edge()
+
+
+@pytest.mark.parametrize("moment", ["closed", "open"])
+def test_of_a_window_that_waits_for_the_disk_a_stop_counts_what_the_disk_lacks(house, loop, moment):
+    """The next start sends the part of a moment ago: what it sends and what was counted is what came."""
+
+    async def live() -> None:
+        await two_windows(house)
+        house.life.feed(*[b"ca:1|c"] * 3, b"cb:1|c")
+        await asyncio.sleep(CHECKPOINT)
+        house.disk.become("refuse")
+        house.life.feed(*[b"ca:1|c"] * 2, b"cc:1|c")
+        if moment == "closed":
+            await house.edge()
+        books = await house.end()
+        assert books.samples_dropped == {"stop_without_state": 3}
+        assert not books.dropped
+        assert books.samples_open == 4, "they wait on the disk"
+        house.disk.become("well")
+        await house.start()
+        await house.edge()
+        await asyncio.sleep(SECONDS)
+        await house.end()
+        assert house.cloud.totals() == {"ca": 4, "cb": 1}
+        assert not house.cloud.conflicts()
+
+    loop.run_until_complete(live())
+
+
+def test_what_was_deleted_is_no_part_of_what_a_stop_leaves(house, loop):
+    """It was counted when it was deleted; the part on the disk says so."""
+
+    async def live() -> None:
+        await two_windows(house)
+        house.life.feed(*[b"ca:1|c"] * 3, b"cb:1|c")
+        await asyncio.sleep(CHECKPOINT)
+        hotpath = house.life.relay.hotpath
+        house.life.relay.status.forget([one for one in hotpath.list_series(0, 99) if one.metric == "ca"])
+        await asyncio.sleep(CHECKPOINT)
+        house.disk.become("refuse")
+        house.life.feed(b"cb:1|c")
+        await house.edge()
+        books = await house.end()
+        assert books.samples_dropped == {"forgotten": 3, "stop_without_state": 1}
+
+    loop.run_until_complete(live())
+
+
+def test_of_a_window_that_the_disk_has_nothing_of_a_stop_counts_all(house, loop):
+    async def live() -> None:
+        await two_windows(house)
+        house.disk.become("refuse")
+        house.cloud.is_down = True
+        await house.edge()
+        house.life.feed(b"cb:1|c")
+        await house.edge()
+        books = await house.end()
+        assert books.dropped["stop_without_state"] >= 1
+        assert not books.samples_dropped
+
+    loop.run_until_complete(live())
