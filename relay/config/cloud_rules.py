@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _REGION: Final = re.compile(r"[0-9A-Za-z._-]*")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
-REGION_RULE: Final = "must be letters, digits, dots and dashes"
+REGION_RULE: Final = "must be letters, digits, dots, underscores and dashes, such as cn-north-1"
 
 
 def is_region(text: str) -> bool:
@@ -39,7 +39,7 @@ def _path(read: Callable[[Cloud], str]) -> Callable[[Config], str]:
 
 
 def _proxy(config: Config) -> str:
-    proxy, rule = config.cloud.proxy, "must be a URL such as http://HOST:PORT or http://USER:PASSWORD@HOST:PORT"
+    proxy, rule = config.cloud.proxy, "must be a URL such as http://HOST:PORT, with or without user and password"
     try:
         parts = urlsplit(proxy)
         has_place = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0

@@ -21,7 +21,7 @@ from relay.config.listed import LISTED, canonical, collect, element_of, how_to_l
 from relay.config.rules import RULES, cautions, is_legal_key, unused_proxies
 from relay.config.schema import Config
 from relay.config.source import UNKNOWN, Place, Setting, closest, parse, read_text
-from relay.config.types import Seconds, Secret, Size, mask_urls, to_toml, words
+from relay.config.types import Seconds, Secret, Size, given, mask_urls, to_toml, words
 from relay.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -241,8 +241,16 @@ def _convert(settings: Iterable[Setting], environ: Mapping[str, str], report: _R
                 dec_hook=_decode_own,
             )
         except (msgspec.ValidationError, ValueError) as error:
-            report.add_of(setting, _rule(str(error), words(type_), is_private=setting.is_private))
+            rule = _rule(str(error), words(type_), is_private=setting.is_private)
+            report.add_of(setting, rule if setting.is_private else _with_value(rule, setting.value))
     return values
+
+
+def _with_value(rule: str, value: object) -> str:
+    """Return a rule that names the value which breaks it, also where it names the type."""
+    if value is None or rule.endswith(f"not {value!r}"):
+        return rule
+    return f"{rule}: {given(value)}" if ", not " in rule else f"{rule}, not {given(value)}"
 
 
 def _rule(error: str, known: str, *, is_private: bool) -> str:
@@ -253,7 +261,7 @@ def _rule(error: str, known: str, *, is_private: bool) -> str:
         return f"must be {known}{given}"
     expected, _, got = error.removeprefix("Expected ").partition(", got ")
     if not got:
-        return error
+        return "must be a number that a float can hold" if error == "Number out of range" else error
     types = _TYPES | ({"str": known} if known else {})
     return f"must be {' or '.join(types.get(word, word) for word in expected.split(' | '))}, not {_TYPES.get(got, got)}"
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections import Counter
 from ipaddress import ip_address, ip_network
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from relay import limits
 from relay.config import cloud_rules, secret_files, window_rules
 from relay.config.addresses import parse_address
-from relay.config.schema import DELAY_MOST
-from relay.config.types import to_toml
+from relay.config.schema import DELAY_MOST, Listen
+from relay.config.types import given
 from relay.errors import Problem
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 _LEGAL: Final = re.compile(r"[0-9A-Za-z._]+")
 _HOST: Final = re.compile(r"[0-9A-Za-z._-]+|[0-9A-Fa-f:]+:[0-9A-Fa-f:.]+")
 _READERS_MOST: Final = 64
+_WINDOW_MOST: Final = 3600
 _UNIX_FORMS: Final = ("dgram", "stream", "datadog")
 _UNIX_PATH_MOST: Final = 107
 """unix(7): sun_path has 108 bytes, one of them ends it."""
@@ -55,13 +59,17 @@ def _unix(config: Config) -> str:
         if form not in _UNIX_FORMS or not path.startswith("/"):
             return f'entry "{entry}" must be dgram:PATH, stream:PATH or datadog:PATH with an absolute path'
         if len(path.encode()) > _UNIX_PATH_MOST:
-            return f'the path of "{entry}" must have at most {_UNIX_PATH_MOST} bytes'
-    paths = [entry.partition(":")[2] for entry in config.listen.unix]
-    return "must name each path once" if len(set(paths)) < len(paths) else ""
+            size = len(path.encode())
+            return f"entry {given(entry)} must have a path of at most {_UNIX_PATH_MOST} bytes, not {size}"
+    counts = Counter(entry.partition(":")[2] for entry in config.listen.unix)
+    path, times = max(counts.items(), key=itemgetter(1), default=("", 0))
+    return f"must name each path once, and {given(path)} is there {times} times" if times > 1 else ""
 
 
 def _unix_mode(config: Config) -> str:
-    return "" if _MODE.fullmatch(config.listen.unix_mode) else 'must be permissions in octal such as "0666" or "0660"'
+    mode = config.listen.unix_mode
+    rule = f'must be permissions in octal such as "0666" or "0660", not {given(mode)}'
+    return "" if _MODE.fullmatch(mode) else rule
 
 
 def _admin(config: Config) -> str:
@@ -83,7 +91,8 @@ def _networks(config: Config) -> str:
 
 
 def _receive_delay(config: Config) -> str:
-    rule = f'must be "auto" or a duration up to "{DELAY_MOST * 1000:g}ms"'
+    asked = given(config.listen.receive_delay)
+    rule = f'must be "auto" or a duration up to "{DELAY_MOST * 1000:g}ms", not {asked}'
     try:
         return "" if config.listen.delay_seconds() <= DELAY_MOST else rule
     except ValueError:
@@ -91,7 +100,11 @@ def _receive_delay(config: Config) -> str:
 
 
 def _readers(config: Config) -> str:
-    return "" if 1 <= config.listen.reader_count(1) <= _READERS_MOST else f'must be "auto" or 1 to {_READERS_MOST}'
+    if 1 <= config.listen.reader_count(1) <= _READERS_MOST:
+        return ""
+    cores = os.cpu_count() or 1
+    here = f'"auto" is {Listen().reader_count(cores)} on this machine, which has {cores} core{"s" * (cores != 1)}'
+    return f'must be "auto" or between 1 and {_READERS_MOST}, not {given(config.listen.readers)}; {here}'
 
 
 def _between(table: str, key: str, low: float, high: float) -> Callable[[Config], str]:
@@ -100,16 +113,17 @@ def _between(table: str, key: str, low: float, high: float) -> Callable[[Config]
         if low <= value <= high:
             return ""
         # In the key's own unit: "1h" for a duration, "1MiB" for a size.
-        least, most, given = (to_toml(type(value)(figure)).strip('"') for figure in (low, high, value))
-        return f"must be between {least} and {most}, not {given}"
+        least, most, asked = (given(type(value)(figure)).strip('"') for figure in (low, high, value))
+        return f"must be between {least} and {most}, not {asked}"
 
     return rule
 
 
 def _spread(config: Config) -> str:
-    rule = 'must be "auto" or a duration no longer than the window, such as "10s"'
+    seconds = min(max(config.window.seconds, 1), _WINDOW_MOST)
+    rule = f'must be "auto" or a duration no longer than the window of {seconds}s, such as "10s"'
     try:
-        return "" if config.cloud.spread_seconds(config.window.seconds) <= config.window.seconds else rule
+        return "" if config.cloud.spread_seconds(seconds) <= seconds else rule
     except ValueError:
         return rule
 
@@ -118,7 +132,8 @@ def _idle_gauges(config: Config) -> str:
     try:
         config.window.idle_gauge_ttl()
     except ValueError:
-        return 'must be "drop", "keep" or "keep:DURATION" such as "keep:1h"'
+        asked = given(config.window.idle_gauges)
+        return f'must be "drop", "keep" or "keep:DURATION" such as "keep:1h", at most "keep:36500d", not {asked}'
     return ""
 
 
@@ -127,7 +142,10 @@ def _legal(table: str, key: str, *, empty: bool) -> Callable[[Config], str]:
         value: str = getattr(getattr(config, table), key)
         if (empty and not value) or (_LEGAL.fullmatch(value) and len(value) <= limits.NAME_BYTES):
             return ""
-        return f"must be letters, digits, dots and underscores, at most {limits.NAME_BYTES}"
+        rule = f"must be letters, digits, dots and underscores, at most {limits.NAME_BYTES}"
+        if table == "cloud":  # a secret may have slipped there
+            return rule
+        return f"{rule}, not {given(value)}" + (f" with {len(value)}" if len(value) > limits.NAME_BYTES else "")
 
     return rule
 
@@ -179,7 +197,7 @@ RULES: Final[dict[str, Callable[[Config], str]]] = {
     "names.timer_prefix": _legal("names", "timer_prefix", empty=True),
     "names.gauge_prefix": _legal("names", "gauge_prefix", empty=True),
     "names.set_prefix": _legal("names", "set_prefix", empty=True),
-    "window.seconds": _between("window", "seconds", 1, 3600),
+    "window.seconds": _between("window", "seconds", 1, _WINDOW_MOST),
     "window.idle_gauges": _idle_gauges,
     "window.checkpoint": _between("window", "checkpoint", 0.05, 15),
     "window.percentiles": window_rules.percentiles,

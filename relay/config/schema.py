@@ -13,7 +13,7 @@ from msgspec import Struct, field
 
 from relay import limits
 from relay.config.schema_lists import Rule, Tee  # noqa: TC001 - msgspec reads annotations
-from relay.config.types import Seconds, Secret, Size, help_
+from relay.config.types import Seconds, Secret, Size, given, help_
 from relay.model import Kind
 
 DELAY_MOST: Final = 0.010
@@ -167,7 +167,8 @@ class Window(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         word, colon, named = self.idle.partition(":")
         wanted = {part.strip() for part in named.split(",")} if colon else {*IDLE_KINDS}
         if word != "zero" or not wanted <= IDLE_KINDS.keys():
-            raise ValueError('must be "none", "zero" or "zero:" with some of counters, timers, sets')
+            allowed = '"none", "zero" or "zero:" with some of counters, timers, sets'
+            raise ValueError(f"must be {allowed}, not {given(self.idle)}")
         return frozenset(IDLE_KINDS[name] for name in wanted)
 
     def exact_samples(self) -> int:

@@ -144,6 +144,10 @@ def parse(path: Path, text: str) -> list[Setting]:
         parsed = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(_not_toml(path, text, str(error))) from error
+    except (ValueError, RecursionError) as error:
+        message = "a number of thousands of digits" if isinstance(error, ValueError) else "lists or tables too deep"
+        fix = "every number of a configuration has less than 20 digits, and no value is deeper than three lists"
+        raise ConfigError(Problem(code="RLY103", message=f"not TOML: {message}", fix=fix, source=str(path))) from error
     places = dict(_places(path, text))
     return list(_settings(parsed, places, str(path)))
 

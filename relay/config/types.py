@@ -134,6 +134,18 @@ def to_toml(value: object) -> str:
             return str(value)
 
 
+_GIVEN_MOST: Final = 60
+
+
+def given(value: object) -> str:
+    """Return a value as a message names it: as it is written in a file, cut."""
+    try:
+        text = to_toml(value)
+    except (TypeError, ValueError):  # a number of more digits than Python writes
+        text = "..."
+    return text if len(text) <= _GIVEN_MOST else f"{text[:_GIVEN_MOST]}..."
+
+
 def toml_key(text: str) -> str:
     """Return a key as it is written in a file."""
     return text if _BARE_KEY.fullmatch(text) else to_toml(text)

@@ -6,6 +6,8 @@ from itertools import pairwise
 from math import inf
 from typing import TYPE_CHECKING
 
+from relay.config.types import given, to_toml
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -30,7 +32,7 @@ def histogram(config: Config) -> str:
         except ValueError as error:
             return f"entry {number} {error}"
         if not all(low < high for low, high in pairwise([-inf, *limits])):
-            return f"entry {number} must have bins whose limits ascend"
+            return f"entry {number} must have bins whose limits ascend, not {given(one.bins)}"
     return _with_statsd(bool(config.window.histogram), config)
 
 
@@ -39,8 +41,9 @@ def timer_metrics(config: Config) -> str:
     return _with_statsd(bool(config.window.timer_metrics), config)
 
 
-def _with_statsd(given: bool, config: Config) -> str:  # noqa: FBT001 - private
-    return 'needs percentile_style = "statsd"' if given and config.window.percentile_style != "statsd" else ""
+def _with_statsd(is_set: bool, config: Config) -> str:  # noqa: FBT001 - private
+    style = config.window.percentile_style
+    return f'needs percentile_style = "statsd", not {to_toml(style)}' if is_set and style != "statsd" else ""
 
 
 def parsed(parse: Callable[[Config], object]) -> Callable[[Config], str]:

@@ -341,12 +341,12 @@ def test_a_secret_is_not_shown_by_the_problem_on_its_line(tmp_path, text):
         ('[log]\nformat = "xml"', """log.format must be "auto" or "json" or "text", not 'xml'""", 'format = "auto"'),
         (
             '[listen]\nudp = "x"',
-            "listen.udp must be a list, not a text in quotes",
+            'listen.udp must be a list, not a text in quotes: "x"',
             'udp = ["127.0.0.1:8125", "[::1]:8125"]',
         ),
         (
             "[listen]\nreaders = 1.5",
-            'listen.readers must be a whole number or "auto", not a number',
+            'listen.readers must be a whole number or "auto", not a number: 1.5',
             'readers = "auto"',
         ),
     ],
