@@ -10,14 +10,15 @@ from relay.model import Rollup, Row, Series
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from relay.hotpath.cell import Cell
+    from relay.hotpath.table import Table
 
 
 class Rows(Collection[Row]):
     """State: the cells of a closed table, and the gauges that repeat; no sample is added any more."""
 
-    def __init__(self, cells: Mapping[Series, Cell], idle: Mapping[Series, float], *, now: float) -> None:
-        self._cells = cells
+    def __init__(self, table: Table, idle: Mapping[Series, float], *, now: float) -> None:
+        self._table = table  # alive as long as its rows: its memory is not free before
+        self._cells = table.cells
         self._idle = idle
         self._now = now
 

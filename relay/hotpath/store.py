@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from itertools import islice
 from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
 
 from relay.hotpath import partial
 from relay.hotpath.gauges import Gauges
@@ -46,6 +47,8 @@ class Store:
         self._counts = counts
         self._rejects = rejects
         self.gauges = Gauges()
+        self._ended: WeakSet[Table] = WeakSet()
+        """Tables of earlier windows that are alive: they share memory with the open one."""
         self.aliases = Aliases(**alias_limits(settings))
         self.open = self._new_table(0)
         self.waiting = self._new_waiting()
@@ -59,7 +62,10 @@ class Store:
         return f"<Store {self.open!r}, {self.aliases!r}, {self.waiting!r}>"
 
     def _new_table(self, start: int) -> Table:
-        return Table(start, self.gauges.bases, **table_limits(self._settings))
+        return Table(start, self.gauges.bases, beside=self._bytes_ended, **table_limits(self._settings))
+
+    def _bytes_ended(self) -> int:
+        return sum([table.bytes for table in self._ended])
 
     def configure(self, settings: Settings) -> None:
         """Set other limits; what is over a lower one stays until it is used no more."""
@@ -247,6 +253,7 @@ class Store:
         self._closed_at = now
         self.gauges.note(table)
         self._closing, self.closing_waiting = table, self.waiting
+        self._ended.add(table)
         self._idle = self.gauges.idle(table, ttl)
         if len(self.gauges.bases) > self._settings["series_limit"] // 2:
             self.gauges.free(table.start, ttl)
@@ -275,7 +282,7 @@ class Store:
         samples, self._counts.closing = self._counts.closing, 0
         idle = {series: value for series, value in self._idle if table.has_no_sample(series)}
         self._idle = []
-        rows = Rows(table.cells, idle, now=self._closed_at)
+        rows = Rows(table, idle, now=self._closed_at)
         return ClosedWindow(
             start=table.start,
             seconds=self._settings["window_seconds"],

@@ -25,13 +25,20 @@ _MEASURE_EVERY: Final = 4
 
 
 class Table:
-    """State: series -> cell, and the number of series per metric."""
+    """State: series -> cell, and the number of series per metric.
 
-    def __init__(
+    Args:
+        start: id of its window.
+        gauges: those that have a base.
+        beside: bytes that the tables of earlier windows take of its memory.
+    """
+
+    def __init__(  # noqa: PLR0913 - the limits of a table; store.py is the only caller
         self,
         start: int,
         gauges: Collection[Series],
         *,
+        beside: Callable[[], int],
         series_limit: int,
         series_per_metric: int,
         memory: int,
@@ -53,7 +60,8 @@ class Table:
             memory=memory,
             exact_samples=exact_samples,
         )
-        self._relieved = 0
+        self._beside = beside
+        self._relieved = self._measured = 0
         self.full = False
         """Memory is at its bound: nothing new is kept apart."""
 
@@ -95,7 +103,12 @@ class Table:
         return self._per_metric.get(series.metric, 0) < self._metric_limit
 
     def _is_full(self) -> bool:
-        return self.full or len(self.cells) * CELL_BYTES >= self._memory
+        return self.full or self.bytes + self._beside() >= self._memory
+
+    @property
+    def bytes(self) -> int:
+        """Estimate of the memory held: as it was measured, and at least what its cells take."""
+        return max(self._measured, len(self.cells) * CELL_BYTES)
 
     def make(self, series: Series) -> Cell:
         """Return the cell of a series; make it if there is none."""
@@ -143,8 +156,8 @@ class Table:
 
     def measure(self) -> None:
         """Compare memory with its bound: there, nothing new is kept apart and nothing grows exactly."""
-        used = sum(cell.size() for cell in self.cells.values())
-        self.full = used >= self._memory
+        self._measured = sum(cell.size() for cell in self.cells.values())
+        self.full = self._measured + self._beside() >= self._memory
         if self.full:
             for cell in self.cells.values():
                 cell.shrink()

@@ -151,8 +151,7 @@ class Namer:
 
     def take_over(self, other: Namer) -> None:
         """Go on with the name classes of a namer that ends: a series must not change its name because rules did."""
-        self._classes = other._classes
-        self._plain = self._make_plain()
+        self._classes.take_over(other._classes)
 
     def load_classes(self, exported: bytes) -> None:
         """Take back what `export_classes` yielded before a restart."""

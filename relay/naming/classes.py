@@ -51,10 +51,18 @@ class Classes:
             return owner
         self._owners[name] = kind
         self._bytes += len(name) + _OVERHEAD
+        self._make_room()
+        return kind
+
+    def _make_room(self) -> None:
         while len(self._owners) > self._limit or self._bytes > self._memory:
             forgotten, _ = self._owners.popitem(last=False)
             self._bytes -= len(forgotten) + _OVERHEAD
-        return kind
+
+    def take_over(self, other: Classes) -> None:
+        """Go on with what another one knows, within bounds of its own."""
+        self._owners, self._bytes = other._owners, other._bytes
+        self._make_room()
 
     def look(self, metric: str, kind: Kind, namespace: str = "") -> Kind:
         """Return what `owner` would, and change nothing."""

@@ -305,6 +305,23 @@ def test_at_the_bound_of_memory_nothing_new_is_kept_apart():
     assert rows["overflow.counter", Kind.COUNTER, ""].sum == hotpath.tally().samples_overflow
 
 
+def test_the_tables_of_all_windows_that_are_alive_share_the_memory(implementation):
+    memory = {"native": 1_330_000, "python": 2_400_000}[implementation]
+    hotpath = make(memory=memory, series_limit=10_000, series_per_metric=10_000)
+
+    def closed(number: int):
+        feed(hotpath, *(b"m%d:1|c" % n for n in range(1500)))
+        hotpath.close_window(START + number * 60)
+        return hotpath.closed_window().rows
+
+    first = closed(1)
+    second = closed(2)
+    assert len(second) < len(first) == 1500
+    del first, second
+    hotpath.unresolved(1)  # takes back what was given
+    assert len(closed(3)) == 1500
+
+
 def test_at_the_bound_of_memory_sets_stop_growing_exactly(monkeypatch):
     monkeypatch.setattr("relay.hotpath.aggregator._FOLD_SAMPLES", 100)
     hotpath = make(memory=100_000)

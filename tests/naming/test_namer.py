@@ -213,6 +213,15 @@ def test_classes_of_long_names_are_bounded_in_bytes():
     assert exported(namer) == b"".join(b"counter %b\n" % (name * 200) for name in (b"c", b"d", b"e"))
 
 
+def test_classes_that_are_taken_over_keep_to_the_new_bounds():
+    before, after = make(), make(classes_limit=2)
+    for name in (b"a", b"b", b"c"):
+        before.resolve(Identity(name, Kind.SET, b""))
+    after.take_over(before)
+    assert exported(after) == b"set b\nset c\n"
+    assert after.resolve(Identity(b"b", Kind.GAUGE, b"")).series.metric == "b.gauge"
+
+
 def test_classes_may_come_and_go_while_they_are_exported():
     classes = Classes(3_000, 1 << 20)
     for number in range(3_000):
