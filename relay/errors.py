@@ -88,6 +88,8 @@ DROPPED_SAMPLES: Final = (
     "too_old",
     "too_far_ahead",
     "late_gauge",
+    "empty_name",
+    "reserved_name",
     "series_limit",
     "no_legal_name",
     "name_collision",

@@ -25,7 +25,7 @@ from relay.hotpath.receive import Peername, receive
 from relay.hotpath.rejects import Rejects
 from relay.hotpath.store import Store
 from relay.hotpath.tee import Tee
-from relay.model import ClosedWindow, Identity, Kind, Newcomer, RejectedLine, Resolution, Row, Series, Sink, Tally
+from relay.model import ClosedWindow, Identity, Newcomer, RejectedLine, Resolution, Row, Series, Sink, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -178,25 +178,23 @@ class PythonHotPath:
         return answer
 
     def _take_groups(self, groups: Sequence[Group], answers: Sequence[Resolution | Sink | Provisional]) -> None:
-        """Take a line; the first of its identities that waits for its name has the line's fate."""
-        waits = next((answer for answer in answers if isinstance(answer, Provisional)), None)
-        before = waits.relative.samples if waits and waits.relative else 0
+        """Take a line: one identity waits with it, a line of several is accepted although a name may be new."""
+        self._counts.sections_ignored += sum(group.ignored for group in groups)
+        first = answers[0]
+        if isinstance(first, Provisional) and all(answer is first for answer in answers):
+            self._store.hold_line(groups, first, self._now)
+            return
+        self._counts.received += 1
+        self._counts.accepted += 1
         for group, answer in zip(groups, answers, strict=True):
-            self._counts.sections_ignored += group.ignored
             self._store.take(group, answer, self._now)
-        if waits is not None:
-            waits.count_line(sum(len(group.values) for group in groups), before)
-        else:
-            self._counts.received += 1
-            self._counts.accepted += 1
 
     def _reason_to_reject(self, groups: Iterable[Group], answers: Iterable[object]) -> str:
         """A line is all or nothing: every group is looked at before the first is taken."""
         for group, answer in zip(groups, answers, strict=True):
             if isinstance(answer, Sink) and answer.rejects:
                 return answer.reason
-            is_delta = group.kind is Kind.GAUGE and any(value[0] in self._store.signs for value in group.values)
-            if is_delta and isinstance(answer, Resolution) and self._store.place(answer)[2]:
+            if isinstance(answer, Resolution) and self._store.has_deltas(group) and self._store.place(answer)[2]:
                 return "series_limit"
         return ""
 

@@ -29,7 +29,7 @@ class Cell:
     """State: the running statistics, the values not yet folded in, and a sketch or a set."""
 
     __slots__ = (
-        *("count", "total", "low", "high", "last", "last_at"),
+        *("count", "total", "low", "high", "last", "last_at", "received_at"),
         *("kind", "pending", "pending_at", "samples", "exported", "weight", "sketch", "distinct"),
     )
 
@@ -46,6 +46,8 @@ class Cell:
         self.last = 0.0
         self.last_at = -math.inf
         """Time of `last`: when it was received, and of a gauge that came with a time, that."""
+        self.received_at = 0.0
+        """When `last` was received; 0: before this process."""
         self.pending: list[float] = []
         self.pending_at: float | None = None
         """Receive time of the last value pending of a gauge; of others it is that of the latest feed."""
@@ -109,15 +111,22 @@ class Cell:
         """Return the time of a gauge's last value received; the cell must have one."""
         return self.pending_at if self.pending and self.pending_at is not None else self.last_at
 
-    def add(self, values: list[float], weight: float, now: float) -> None:
-        """Add values of one weight, not empty, in the order they came. The caller folds first if any are pending."""
+    def add(self, values: list[float], weight: float, now: float, at: float | None = None) -> None:
+        """Add values of one weight, not empty, in the order they came. The caller folds first if any are pending.
+
+        Args:
+            values: received together.
+            weight: of each.
+            now: when they were received.
+            at: their own time.
+        """
         self.samples += len(values)
         self.count = finite(self.count + len(values) * weight)
         self.total = finite(self.total + finite(finite(sum(values)) * weight))
         low, high = min(values), max(values)
         self.low = min(low, self.low)
         self.high = max(high, self.high)
-        self.last, self.last_at = values[-1], now
+        self.last, self.last_at, self.received_at = values[-1], now if at is None else at, now
         if self.sketch is not None:
             self.sketch.extend(values, weight, low, high)
 
@@ -130,12 +139,26 @@ class Cell:
 
     def merge(self, other: Cell) -> None:
         """Add another cell's samples: commutative, associative up to rounding. Both must be folded."""
+        if (other.last_at, other.last) > (self.last_at, self.last):
+            self.adopt_last(other)
+        self._merge_all_but_last(other)
+
+    def join(self, other: Cell) -> None:
+        """Add samples of a gauge that waited for its name: what was received last is last, whatever its own time."""
+        if not self.samples or (other.received_at, other.last) > (self.received_at, self.last):
+            self.adopt_last(other)
+        self._merge_all_but_last(other)
+
+    def adopt_last(self, other: Cell) -> None:
+        """Let another cell's last value be the last one."""
+        self.last, self.last_at, self.received_at = other.last, other.last_at, other.received_at
+
+    def _merge_all_but_last(self, other: Cell) -> None:
         self.samples += other.samples
         self.count = finite(self.count + other.count)
         self.total = finite(self.total + other.total)
         self.low = min(self.low, other.low)
         self.high = max(self.high, other.high)
-        self.last_at, self.last = max((self.last_at, self.last), (other.last_at, other.last))
         if self.sketch is not None and other.sketch is not None:
             self.sketch.merge(other.sketch)
         if self.distinct is not None and other.distinct is not None:

@@ -1,4 +1,8 @@
-"""What the hot path counts; a line whose identity waits for its name is in no figure until it is resolved."""
+"""What the hot path counts.
+
+A line whose identity waits for its name is in no figure until it is resolved. A line of several identities is accepted
+at once; the samples of those that wait are in no figure until then.
+"""
 
 from __future__ import annotations
 

@@ -162,18 +162,20 @@ class Provisional:
     """State: what came for an identity that naming has not answered yet; it is in no figure until then.
 
     A gauge's deltas before its first absolute value wait in `relative`, as offsets from a base that is not known yet.
+    Whether it overflows is not known either: `overflow` is what waits in that case, once it differs.
     """
 
-    __slots__ = ("cell", "deltas", "deltas_lines", "dropped", "late", "lines", "relative", "untimed")
+    __slots__ = ("cell", "dropped", "late", "lines", "overflow", "relative", "shared", "untimed")
 
     def __init__(self, kind: Kind, exact_samples: int) -> None:
         self.cell = Cell(kind, exact_samples)
         self.relative: Cell | None = None
+        self.overflow: Provisional | None = None
+        """Of a gauge: what an overflow series takes, which is no line with deltas, and any time. None: all of it."""
         self.lines = 0
-        self.deltas_lines = 0
-        """Lines that are deltas in `relative` and nothing else."""
-        self.deltas = 0
-        """Samples of theirs."""
+        """Of this identity alone."""
+        self.shared = 0
+        """Samples, those dropped too, of lines that have other identities as well, and are accepted."""
         self.late = 0
         self.untimed = False
         """A gauge had a value without a time."""
@@ -193,33 +195,33 @@ class Provisional:
         """Time of a gauge's newest value."""
         return self.cell.last_at if self.cell.samples or self.relative is None else self.relative.last_at
 
-    def add_gauge(self, values: Sequence[bytes], at: float, signs: bytes) -> None:
+    def part(self) -> None:
+        """Let what an overflow series takes differ from now on."""
+        if self.overflow is None:
+            self.overflow = Provisional(self.cell.kind, limits.QUANTILE_EXACT)
+            self.overflow.cell.merge(self.cell)
+            self.overflow.lines, self.overflow.shared, self.overflow.late = self.lines, self.shared, self.late
+            self.overflow.dropped = self.dropped.copy()
+
+    def add_gauge(self, values: Sequence[bytes], at: float, now: float, signs: bytes) -> None:
         """Add values of a gauge, of such a time."""
         first_absolute = 0
         if not self.cell.samples:
             first_absolute = next((index for index, value in enumerate(values) if value[0] not in signs), len(values))
         if first_absolute:
             self.relative = self.relative or Cell(Kind.GAUGE)
-            self.relative.add(gauge_values(values[:first_absolute], self.relative.last, signs), 1.0, at)
+            self.relative.add(gauge_values(values[:first_absolute], self.relative.last, signs), 1.0, now, at)
         if first_absolute < len(values):
-            self.cell.add(gauge_values(values[first_absolute:], self.cell.last, signs), 1.0, at)
-
-    def count_line(self, samples: int, relative_before: int) -> None:
-        """Count a line that was added, of so many samples; before it `relative` had `relative_before`."""
-        self.lines += 1
-        if self.relative is not None and self.relative.samples - relative_before == samples:
-            self.deltas_lines += 1
-            self.deltas += samples
+            self.cell.add(gauge_values(values[first_absolute:], self.cell.last, signs), 1.0, now, at)
 
     def settle_gauge(self, base: float) -> Cell:
         """Return one cell with every sample, the relative ones on their base."""
         if self.relative is None:
             return self.cell
         self.relative.shift(base)
+        self.relative.merge(self.cell)
         if self.cell.samples:
-            last, last_at = self.cell.last, self.cell.last_at
-            self.relative.merge(self.cell)
-            self.relative.last, self.relative.last_at = last, last_at
+            self.relative.adopt_last(self.cell)
         return self.relative
 
 

@@ -6,6 +6,7 @@ outlive both: their value is the base of deltas, and repeats while it is idle.
 
 from __future__ import annotations
 
+import math
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
@@ -108,17 +109,20 @@ class Store:
         return Resolution(Series(_NOWHERE, (), kind), self._settings["catch_all"](kind))
 
     def take(self, group: Group, answer: Resolution | Sink | Provisional, now: float) -> None:
-        """Add a group's samples to where its identity says; the line is accepted or waits."""
-        if isinstance(answer, Provisional):
-            self._hold(group, answer, now)
-            return
+        """Add a group's samples to where its identity says; the line is accepted."""
         count = len(group.values)
+        if isinstance(answer, Provisional):
+            has_deltas = self.has_deltas(group)
+            self._hold(group, answer, now, has_deltas=has_deltas)
+            answer.shared += count
+            if answer.overflow is not None and not has_deltas:
+                answer.overflow.shared += count
+            return
         self._counts.samples += count
         if isinstance(answer, Sink):
             self._counts.dropped[answer.reason] += count
             return
-        known_at = self.gauges.known_at(answer.series, self.open.cells.get(answer.series))
-        fate = self._fate(group, known_at, now)
+        fate = self._fate(group, self._known_at(answer, self.open), now)
         if fate and fate != "late":
             self._counts.dropped[fate] += count
         else:
@@ -132,7 +136,7 @@ class Store:
         cell.fold(now)
         if group.kind is Kind.GAUGE:
             values = gauge_values(group.values, self.gauges.base(series, cell), self.signs)
-            cell.add(values, 1.0, time_of(group, now))
+            cell.add(values, 1.0, now, time_of(group, now))
             self.gauges.keep(series, cell, self.open.start)
         else:
             _add_values(cell, group, now)
@@ -142,15 +146,37 @@ class Store:
         if samples and series == self._settings["catch_all"](series.kind):
             self._counts.unnamed += samples
 
-    def _hold(self, group: Group, waiting: Provisional, now: float) -> None:
-        count, fate = len(group.values), self._fate(group, waiting.at, now)
+    def has_deltas(self, group: Group) -> bool:
+        """Say whether a group has deltas of a gauge, which an overflow series rejects."""
+        return group.kind is Kind.GAUGE and any(value[0] in self.signs for value in group.values)
+
+    def hold_line(self, groups: Sequence[Group], waiting: Provisional, now: float) -> None:
+        """Let a line wait, all groups of which have one identity."""
+        has_deltas = any(map(self.has_deltas, groups))
+        for group in groups:
+            self._hold(group, waiting, now, has_deltas=has_deltas)
+        waiting.lines += 1
+        if waiting.overflow is not None:
+            waiting.overflow.lines += not has_deltas
+
+    def _hold(self, group: Group, waiting: Provisional, now: float, *, has_deltas: bool) -> None:
+        """Let a group wait, of a line or of samples that an overflow series rejects if they have deltas."""
+        fate = self._fate(group, waiting.at, now)
+        if has_deltas or fate == "late_gauge":
+            waiting.part()
+        self._hold_as(fate, group, waiting, now)
+        if waiting.overflow is not None and not has_deltas:
+            self._hold_as(self._fate(group, -math.inf, now), group, waiting.overflow, now)
+
+    def _hold_as(self, fate: str, group: Group, waiting: Provisional, now: float) -> None:
+        count = len(group.values)
         if fate and fate != "late":
             waiting.dropped[fate] += count
             return
         waiting.late += count if fate else 0
         if group.kind is Kind.GAUGE:
             waiting.untimed |= group.timestamp is None
-            waiting.add_gauge(group.values, time_of(group, now), self.signs)
+            waiting.add_gauge(group.values, time_of(group, now), now, self.signs)
         else:
             _add_values(waiting.cell, group, now)
 
@@ -178,30 +204,56 @@ class Store:
     def _settle(self, waiting: Provisional | None, answer: Resolution | Sink, table: Table) -> None:
         if waiting is None:
             return
-        counts = self._counts
-        counts.received += waiting.lines
-        if isinstance(answer, Sink) and answer.rejects:
-            self._rejects.count(answer.reason, waiting.lines)
-            return
-        counts.accepted += waiting.lines
-        counts.dropped.update(waiting.dropped)
-        counts.samples += waiting.dropped.total()
+        self._counts.received += waiting.lines
         if isinstance(answer, Sink):
-            counts.samples += waiting.samples
-            counts.dropped[answer.reason] += waiting.samples
-        elif waiting.samples:
+            self._sink(waiting, answer)
+        elif self._is_outdated(waiting, answer, table):
+            self._accept(waiting)
+            self._drop("late_gauge", waiting.samples)
+        elif waiting.samples or waiting.overflow is not None:
             self._join(waiting, answer, table)
+        else:
+            self._accept(waiting)
+
+    def _sink(self, waiting: Provisional, sink: Sink) -> None:
+        """Reject what waited, or drop it; of lines with other identities, which are accepted, samples are dropped."""
+        if sink.rejects:
+            self._rejects.count(sink.reason, waiting.lines)
+            self._drop(sink.reason, waiting.shared)
+        else:
+            self._counts.accepted += waiting.lines
+            self._drop(sink.reason, waiting.samples + waiting.dropped.total())
+
+    def _accept(self, waiting: Provisional) -> None:
+        """Accept the lines that waited, and count what their times have cost."""
+        self._counts.accepted += waiting.lines
+        for reason, samples in waiting.dropped.items():
+            self._drop(reason, samples)
+
+    def _drop(self, reason: str, samples: int) -> None:
+        """Count samples as accepted and dropped."""
+        self._counts.samples += samples
+        self._counts.dropped[reason] += samples
 
     def _join(self, waiting: Provisional, answer: Resolution, table: Table) -> None:
-        counts = self._counts
-        is_named = answer.series.metric != _NOWHERE
-        if is_named and self._is_outdated(waiting, answer.series, table):
-            counts.samples += waiting.samples
-            counts.dropped["late_gauge"] += waiting.samples
-            return
         series, cell, overflows = self._place(answer, table)
-        if overflows and waiting.relative is not None:
-            self._reject_relative(waiting, waiting.relative)
+        if overflows and waiting.overflow is not None:
+            waiting = self._reject_deltas(waiting, waiting.overflow)
+        self._accept(waiting)
+        if waiting.samples:
+            self._merge_waiting(waiting, (series, cell, overflows), table)
+
+    def _reject_deltas(self, waiting: Provisional, left: Provisional) -> Provisional:
+        """Reject lines with deltas: there is no room for their gauge. Return what is left.
+
+        Deltas of lines with other identities, which are accepted, are dropped.
+        """
+        self._rejects.count("series_limit", waiting.lines - left.lines)
+        self._drop("series_limit", waiting.shared - left.shared)
+        return left
+
+    def _merge_waiting(self, waiting: Provisional, place: tuple[Series, Cell, bool], table: Table) -> None:
+        counts, (series, cell, overflows) = self._counts, place
         counts.late += waiting.late
         counts.samples += waiting.samples
         self._count_overflow(series, waiting.samples if overflows else 0)
@@ -215,26 +267,20 @@ class Store:
         else:
             cell.merge(waiting.cell)
 
-    def _reject_relative(self, waiting: Provisional, relative: Cell) -> None:
-        """Deltas that find no series of their own: lines of nothing else are rejected.
-
-        What is left are samples of lines that were accepted for what else they have.
-        """
-        rest = relative.samples - waiting.deltas
-        self._rejects.count("series_limit", waiting.deltas_lines)
-        self._counts.accepted -= waiting.deltas_lines
-        self._counts.samples += rest
-        self._counts.dropped["series_limit"] += rest
-        waiting.relative = None
-
-    def _is_outdated(self, waiting: Provisional, series: Series, table: Table) -> bool:
+    def _is_outdated(self, waiting: Provisional, answer: Resolution, table: Table) -> bool:
         """Say whether a gauge of which all values came with a time waited while a newer value was known."""
-        if series.kind is not Kind.GAUGE or waiting.untimed:
+        if answer.series.kind is not Kind.GAUGE or waiting.untimed or not waiting.samples:
             return False
-        return is_older(waiting.at, self.gauges.known_at(series, table.cells.get(series)))
+        return is_older(waiting.at, self._known_at(answer, table))
+
+    def _known_at(self, answer: Resolution, table: Table) -> float:
+        """Return the time of a gauge's newest value; an overflow series has those of many gauges: none is newer."""
+        if answer.series is answer.overflow:
+            return -math.inf
+        return self.gauges.known_at(answer.series, table.cells.get(answer.series))
 
     def _join_gauge(self, waiting: Provisional, series: Series, cell: Cell, table: Table) -> None:
-        cell.merge(waiting.settle_gauge(self.gauges.base(series, cell)))
+        cell.join(waiting.settle_gauge(self.gauges.base(series, cell)))
         if cell.samples:
             if series not in self.gauges.bases and table is not self.open:
                 self.open.note_idle(series)

@@ -33,7 +33,7 @@ cell *cell_new(cells *pool, budget *memory) {
 }
 
 void cell_clear(cell *self, enum kind kind, budget *memory) {
-    if (self->extra == NULL) return;
+    if ((kind != TIMER && kind != SET) || self->extra == NULL) return;
     if (kind == TIMER) {
         sketch_free(self->extra, memory);
         give(memory, self->extra, sizeof(sketch));
@@ -46,7 +46,7 @@ void cell_clear(cell *self, enum kind kind, budget *memory) {
 
 void cell_free(cells *pool, cell *self, enum kind kind, budget *memory) {
     if (self == NULL) return;
-    if (kind == TIMER || kind == SET) cell_clear(self, kind, memory);
+    cell_clear(self, kind, memory);
     memory->used -= sizeof *self;
     self->extra = pool->free;
     pool->free = self;
@@ -80,22 +80,39 @@ void cell_add_member(cell *self, span member, double now, budget *memory) {
 }
 
 static void merge_extra(cell *self, const cell *other, enum kind kind, budget *memory) {
-    if (other->extra == NULL) return;
+    if ((kind != TIMER && kind != SET) || other->extra == NULL) return;
     if (kind == TIMER && sketch_of(self, memory) != NULL) sketch_merge(self->extra, other->extra, memory);
     if (kind == SET && distinct_of(self, memory) != NULL) distinct_merge(self->extra, other->extra, memory);
 }
 
-void cell_merge(cell *self, const cell *other, enum kind kind, budget *memory) {
+static void merge_all_but_last(cell *self, const cell *other) {
     self->samples += other->samples;
     self->count = saturate(self->count + other->count);
     self->sum = saturate(self->sum + other->sum);
     self->low = other->low < self->low ? other->low : self->low;
     self->high = other->high > self->high ? other->high : self->high;
+}
+
+void cell_merge(cell *self, const cell *other, enum kind kind, budget *memory) {
+    merge_all_but_last(self, other);
     if (other->last_at > self->last_at || (other->last_at == self->last_at && other->last > self->last)) {
         self->last = other->last;
         self->last_at = other->last_at;
+        if (kind == COUNTER || kind == GAUGE) self->received = other->received;
     }
     merge_extra(self, other, kind, memory);
+}
+
+void cell_adopt_last(cell *self, const cell *other) {
+    self->last = other->last;
+    self->last_at = other->last_at;
+    self->received = other->received;
+}
+
+void cell_join(cell *self, const cell *other) {
+    bool is_newer = other->received > self->received || (other->received == self->received && other->last > self->last);
+    if (self->samples == 0 || is_newer) cell_adopt_last(self, other);
+    merge_all_but_last(self, other);
 }
 
 void cell_shift(cell *self, double base) {

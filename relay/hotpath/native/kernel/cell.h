@@ -17,7 +17,10 @@
 typedef struct cell {
     double count, sum, low, high, last, last_at;
     uint64_t samples;
-    void *extra; /* sketch of a timer, distinct of a set, or the next free cell */
+    union {
+        void *extra;     /* sketch of a timer, distinct of a set, or the next free cell */
+        double received; /* of counters and gauges: when `last` was received; 0: before this process */
+    };
 } cell;
 
 typedef struct cells {
@@ -38,6 +41,12 @@ void cell_add_extra(cell *self, double value, double weight, budget *memory);
 void cell_add_member(cell *self, span member, double now, budget *memory);
 void cell_merge(cell *self, const cell *other, enum kind kind, budget *memory);
 
+/* Adds samples of a gauge that waited for its name: what was received last is last, whatever its own time. */
+void cell_join(cell *self, const cell *other);
+
+/* Lets another gauge's last value be the last one. */
+void cell_adopt_last(cell *self, const cell *other);
+
 /* Moves the values of relative gauge samples to their base. */
 void cell_shift(cell *self, double base);
 
@@ -56,6 +65,7 @@ static inline void cell_add(cell *self, enum kind kind, double value, double wei
     self->last = value;
     self->last_at = now;
     if (kind == TIMER) cell_add_extra(self, value, weight, memory);
+    else self->received = now;
 }
 
 #endif

@@ -186,6 +186,9 @@ void take_line(hotpath *self, const line *line, span text, const peer *peer);
 /* take.c: returns the time of a waiting gauge's newest value. */
 double waiting_at(const provisional *waiting);
 
+/* take.c: returns the time of the newest value that is known of an answered gauge. */
+double known_at(const identity *identity, const window *window);
+
 /* identities.c: returns what is known of an identity, or NULL. */
 identity *find_identity(const hotpath *self, uint64_t hash, enum kind kind, span name, span tags);
 
@@ -197,6 +200,7 @@ void add_newcomer(hotpath *self, const peer *peer, span name, span tags);
 
 identity *make_identity(hotpath *self, uint64_t hash, enum kind kind, span name, span tags, budget *memory);
 void remove_identity(hotpath *self, slot *slot, budget *memory);
+provisional *provisional_new(hotpath *self);
 void provisional_free(hotpath *self, provisional *provisional, enum kind kind);
 void queue_take_out(queue *queue, size_t index);
 

@@ -65,7 +65,17 @@ void remove_identity(hotpath *self, slot *slot, budget *memory) {
     give(memory, identity, identity_bytes(identity));
 }
 
+provisional *provisional_new(hotpath *self) {
+    provisional *made = (provisional *)cell_new(&self->registry.cells, &self->registry.memory);
+    if (made == NULL) return NULL;
+    *made = (provisional){.window = self->open.number, .cell = cell_new(&self->registry.cells, &self->registry.memory)};
+    if (made->cell != NULL) return made;
+    cell_free(&self->registry.cells, (cell *)made, COUNTER, &self->registry.memory);
+    return NULL;
+}
+
 void provisional_free(hotpath *self, provisional *provisional, enum kind kind) {
+    if (provisional->overflow != NULL) provisional_free(self, provisional->overflow, kind);
     cell_free(&self->registry.cells, provisional->cell, kind, &self->registry.memory);
     cell_free(&self->registry.cells, provisional->relative, GAUGE, &self->registry.memory);
     cell_free(&self->registry.cells, (cell *)provisional, COUNTER, &self->registry.memory);
@@ -80,15 +90,12 @@ void free_provisionals(hotpath *self, identity *identity) {
 
 /* Gives an identity a provisional of the open window, and a place in the queue; false without memory. */
 static bool begin_waiting(hotpath *self, identity *identity) {
-    provisional *made = (provisional *)cell_new(&self->registry.cells, &self->registry.memory);
+    provisional *made = provisional_new(self);
     if (made == NULL) return false;
-    memset(made, 0, sizeof *made);
-    made->cell = cell_new(&self->registry.cells, &self->registry.memory);
-    if (made->cell == NULL || !queue_push(&self->queue, identity, &self->waiting_memory)) {
+    if (!queue_push(&self->queue, identity, &self->waiting_memory)) {
         provisional_free(self, made, (enum kind)identity->kind);
         return false;
     }
-    made->window = self->open.number;
     made->older = identity->to.waiting;
     identity->to.waiting = made;
     return true;

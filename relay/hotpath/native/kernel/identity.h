@@ -8,7 +8,7 @@
  * Both kinds are bounded in number and bytes: aliases by evicting one that the current window does not use, provisionals
  * by refusing new ones (they fold into the catch-all of their class).
  *
- * Memory: 26 bytes and the text, 16 to 32 in the map; a provisional takes two cells. */
+ * Memory: 26 bytes and the text, 16 to 32 in the map; a provisional takes two cells, of a gauge with deltas five. */
 #ifndef RELAY_IDENTITY_H
 #define RELAY_IDENTITY_H
 
@@ -22,9 +22,11 @@ enum route { PLAIN, WAITS, OVERFLOWS, LAST_RESORT };
 typedef struct provisional {
     cell *cell;
     cell *relative; /* deltas before the first absolute value, as offsets from a base that is not known yet */
+    struct provisional *overflow; /* of a gauge: what an overflow series takes, which is no line with deltas, and any time;
+                                     NULL: all of it */
     struct provisional *older; /* of the closing window */
-    uint64_t lines;
-    uint32_t deltas_lines, deltas; /* lines that are deltas in `relative` and nothing else, and how many these are */
+    uint32_t lines;  /* of this identity alone */
+    uint32_t shared; /* samples, those dropped too, of lines that have other identities as well, and are accepted */
     uint32_t late;
     uint32_t dropped[LOST_REASONS]; /* by TOO_OLD and the reasons after it */
     uint32_t window;

@@ -92,29 +92,29 @@ static void queue_remove(queue *queue, const identity *identity) {
 static void settle_gauge(hotpath *self, provisional *waiting, double base) {
     if (waiting->relative == NULL) return;
     cell_shift(waiting->relative, base);
-    double last = waiting->cell->last, last_at = waiting->cell->last_at;
-    bool absolute = waiting->cell->samples > 0;
+    cell absolute = *waiting->cell;
     cell_merge(waiting->cell, waiting->relative, GAUGE, &self->registry.memory);
-    if (!absolute) return;
-    waiting->cell->last = last;
-    waiting->cell->last_at = last_at;
+    if (absolute.samples > 0) cell_adopt_last(waiting->cell, &absolute);
 }
 
 static void join_gauge(hotpath *self, provisional *waiting, const series *series, const window *window, cell *cell) {
     settle_gauge(self, waiting, cell->samples ? cell->last : gauge_base(series, window));
-    cell_merge(cell, waiting->cell, GAUGE, &self->registry.memory);
+    cell_join(cell, waiting->cell);
 }
 
-/* Deltas that find no series of their own: lines of nothing else are rejected, and what is left are samples of lines that
- * were accepted for what else they have. */
-static void reject_relative(hotpath *self, provisional *waiting) {
-    uint64_t rest = waiting->relative->samples - waiting->deltas;
-    self->rejects.counts[SERIES_LIMIT] += waiting->deltas_lines;
-    self->counts.accepted -= waiting->deltas_lines;
-    self->counts.samples += rest;
-    self->counts.dropped[SERIES_LIMIT] += rest;
-    cell_free(&self->registry.cells, waiting->relative, GAUGE, &self->registry.memory);
-    waiting->relative = NULL;
+/* Counts samples as accepted and dropped. */
+static void drop(hotpath *self, int reason, uint64_t samples) {
+    self->counts.samples += samples;
+    self->counts.dropped[reason] += samples;
+}
+
+/* Rejects lines with deltas: there is no room for their gauge. Deltas of lines with other identities, which are accepted,
+ * are dropped. Returns what is left. */
+static provisional *reject_deltas(hotpath *self, const provisional *waiting) {
+    provisional *left = waiting->overflow;
+    self->rejects.counts[SERIES_LIMIT] += waiting->lines - left->lines;
+    drop(self, SERIES_LIMIT, waiting->shared - left->shared);
+    return left;
 }
 
 static uint64_t samples_of(const provisional *waiting) {
@@ -122,26 +122,32 @@ static uint64_t samples_of(const provisional *waiting) {
 }
 
 /* Says whether a gauge of which all values came with a time waited while a newer value of its series was known. */
-static bool is_outdated(const provisional *waiting, const series *series, const window *window) {
-    if (series->kind != GAUGE || waiting->untimed) return false;
-    return waiting_at(waiting) < floor(gauge_known_at(series, window));
+static bool is_outdated(const provisional *waiting, const identity *identity, const window *window) {
+    if (identity->kind != GAUGE || waiting->untimed || samples_of(waiting) == 0) return false;
+    return waiting_at(waiting) < floor(known_at(identity, window));
+}
+
+/* Accepts the lines that waited, and counts what their times have cost. */
+static void accept_lines(hotpath *self, const provisional *waiting) {
+    self->counts.accepted += waiting->lines;
+    for (int i = 0; i < LOST_REASONS; i++) drop(self, TOO_OLD + i, waiting->dropped[i]);
 }
 
 /* Moves what waited to the cell of its series, or of the one of last resort. */
 static void join(hotpath *self, provisional *waiting, series *wanted, window *window, bool stands_in) {
     cell *cell = NULL;
-    bool is_last_resort = wanted == self->registry.catch_all[wanted->kind];
-    bool is_late = !is_last_resort && is_outdated(waiting, wanted, window);
-    series *placed = is_late ? wanted : series_place(&self->registry, window, wanted, &cell);
-    bool overflows = placed != wanted || is_last_resort || stands_in;
-    if (overflows && waiting->relative != NULL) reject_relative(self, waiting);
+    series *placed = series_place(&self->registry, window, wanted, &cell);
+    bool overflows = placed != wanted || stands_in || wanted == self->registry.catch_all[wanted->kind];
+    if (overflows && waiting->overflow != NULL) waiting = reject_deltas(self, waiting);
+    accept_lines(self, waiting);
     uint64_t samples = samples_of(waiting);
-    counts *counts = &self->counts;
-    counts->samples += samples;
+    if (samples == 0) return;
     if (cell == NULL) {
-        counts->dropped[is_late ? LATE_GAUGE : SERIES_LIMIT] += samples;
+        drop(self, SERIES_LIMIT, samples);
         return;
     }
+    counts *counts = &self->counts;
+    counts->samples += samples;
     counts->late += waiting->late;
     counts->overflow += overflows ? samples : 0;
     counts->unnamed += placed == self->registry.catch_all[placed->kind] ? samples : 0;
@@ -150,30 +156,32 @@ static void join(hotpath *self, provisional *waiting, series *wanted, window *wi
     else cell_merge(cell, waiting->cell, (enum kind)placed->kind, &self->registry.memory);
 }
 
-/* Counts the lines that waited, and what a timestamp has cost of them. */
-static void accept_waiting(hotpath *self, const provisional *waiting) {
-    counts *counts = &self->counts;
-    counts->received += waiting->lines;
-    counts->accepted += waiting->lines;
-    for (int i = 0; i < LOST_REASONS; i++) {
-        counts->dropped[TOO_OLD + i] += waiting->dropped[i];
-        counts->samples += waiting->dropped[i];
+static bool is_worth_a_place(const provisional *waiting) { return samples_of(waiting) > 0 || waiting->overflow != NULL; }
+
+/* Rejects what waited, or drops it; of lines with other identities, which are accepted, samples are dropped. */
+static void sink(hotpath *self, const provisional *waiting, int reason, bool rejects) {
+    if (rejects) {
+        self->rejects.counts[reason] += waiting->lines;
+        drop(self, reason, waiting->shared);
+        return;
     }
+    uint64_t samples = samples_of(waiting);
+    for (int i = 0; i < LOST_REASONS; i++) samples += waiting->dropped[i];
+    self->counts.accepted += waiting->lines;
+    drop(self, reason, samples);
 }
 
 static void settle(hotpath *self, provisional *waiting, const identity *identity, window *window) {
-    counts *counts = &self->counts;
-    if (identity->state == SUNK && identity->to.sink.rejects) {
-        counts->received += waiting->lines;
-        self->rejects.counts[identity->to.sink.reason] += waiting->lines;
-        return;
-    }
-    accept_waiting(self, waiting);
+    self->counts.received += waiting->lines;
     if (identity->state == SUNK) {
-        counts->samples += samples_of(waiting);
-        counts->dropped[identity->to.sink.reason] += samples_of(waiting);
-    } else if (samples_of(waiting) > 0) {
+        sink(self, waiting, identity->to.sink.reason, identity->to.sink.rejects);
+    } else if (is_outdated(waiting, identity, window)) {
+        accept_lines(self, waiting);
+        drop(self, LATE_GAUGE, samples_of(waiting));
+    } else if (is_worth_a_place(waiting)) {
         join(self, waiting, identity->to.series, window, is_stand_in(identity));
+    } else {
+        accept_lines(self, waiting);
     }
 }
 
@@ -243,8 +251,9 @@ static void forget_waiting(hotpath *self, identity *identity) {
 static void abandon_name(hotpath *self, identity *identity) {
     provisional *newest = identity->to.waiting, *late = newest->window == self->open.number ? newest->older : newest;
     enum kind kind = (enum kind)identity->kind;
-    accept_waiting(self, late);
-    if (samples_of(late) > 0) join(self, late, self->registry.catch_all[kind], &self->closing, false);
+    self->counts.received += late->lines;
+    if (is_worth_a_place(late)) join(self, late, self->registry.catch_all[kind], &self->closing, false);
+    else accept_lines(self, late);
     provisional_free(self, late, kind);
     if (late == newest) forget_waiting(self, identity);
     else newest->older = NULL;

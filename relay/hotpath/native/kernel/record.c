@@ -83,8 +83,8 @@ static bool read_members(const record *record, cell *into, budget *memory) {
 }
 
 bool record_read(const record *record, cell *into, budget *memory) {
-    *into = (cell){record->count, record->sum, record->low, record->high, record->last, record->last_at,
-                   record->samples, NULL};
+    *into = (cell){.count = record->count, .sum = record->sum, .low = record->low, .high = record->high,
+                   .last = record->last, .last_at = record->last_at, .samples = record->samples};
     if (!record_is_sound(record)) return false;
     if (record->kind == SET) {
         into->low = INFINITY;

@@ -16,6 +16,7 @@ static void take_value(hotpath *self, cell *cell, const group *group, const valu
     double number = value->number, at = is_timed_gauge(group) ? (double)group->timestamp : self->now;
     if (value->relative) number = saturate(cell->last + number);
     cell_add(cell, group->kind, number, group->weight, at, memory);
+    if (group->kind == GAUGE) cell->received = self->now;
 }
 
 static void take_values(hotpath *self, cell *cell, const group *group, size_t from, size_t to) {
@@ -57,11 +58,19 @@ double waiting_at(const provisional *waiting) {
     return newest->last_at;
 }
 
-static uint64_t deltas_of(const provisional *waiting) { return waiting->relative ? waiting->relative->samples : 0; }
+/* Lets what an overflow series takes of a gauge differ from now on; without memory it does not. */
+static void part(hotpath *self, provisional *waiting) {
+    provisional *made = waiting->overflow == NULL ? provisional_new(self) : NULL;
+    if (made == NULL) return;
+    cell *cell = made->cell;
+    *made = *waiting;
+    made->older = NULL;
+    made->cell = cell;
+    *cell = *waiting->cell;
+    waiting->overflow = made;
+}
 
-static void hold_group(hotpath *self, const group *group, provisional *waiting) {
-    int reason = 0;
-    enum fate fate = fate_of(self, group, waiting_at(waiting), &reason);
+static void hold_as(hotpath *self, const group *group, enum fate fate, int reason, provisional *waiting) {
     if (fate == LOST) {
         waiting->dropped[reason - TOO_OLD] += (uint32_t)group->count;
         return;
@@ -69,6 +78,17 @@ static void hold_group(hotpath *self, const group *group, provisional *waiting) 
     waiting->late += fate == KEPT_LATE ? (uint32_t)group->count : 0;
     if (group->kind == GAUGE) hold_gauge(self, waiting, group);
     else take_values(self, waiting->cell, group, 0, group->count);
+}
+
+/* Lets a group wait, of a line or of samples that an overflow series rejects if they have deltas. */
+static void hold_group(hotpath *self, const group *group, provisional *waiting, bool has_deltas) {
+    int reason = 0;
+    enum fate fate = fate_of(self, group, waiting_at(waiting), &reason);
+    if (has_deltas || (fate == LOST && reason == LATE_GAUGE)) part(self, waiting);
+    hold_as(self, group, fate, reason, waiting);
+    if (waiting->overflow == NULL || has_deltas) return;
+    fate = fate_of(self, group, -INFINITY, &reason);
+    hold_as(self, group, fate, reason, waiting->overflow);
 }
 
 /* Returns the cell that takes an answered identity's samples, and remembers it there. An identity that found no room to
@@ -92,10 +112,15 @@ static cell *place(hotpath *self, identity *identity, enum kind kind, bool *over
     return identity->cell;
 }
 
+/* An overflow series has values of many gauges: none is newer. */
+double known_at(const identity *identity, const window *window) {
+    return is_stand_in(identity) ? -INFINITY : gauge_known_at(identity->to.series, window);
+}
+
 static void add_group(hotpath *self, const group *group, identity *identity) {
     int reason = 0;
-    double known_at = identity && is_timed_gauge(group) ? gauge_known_at(identity->to.series, &self->open) : -INFINITY;
-    enum fate fate = fate_of(self, group, known_at, &reason);
+    double newest_at = identity && is_timed_gauge(group) ? known_at(identity, &self->open) : -INFINITY;
+    enum fate fate = fate_of(self, group, newest_at, &reason);
     bool overflows = false;
     cell *cell = fate == LOST ? NULL : place(self, identity, group->kind, &overflows);
     counts *counts = &self->counts;
@@ -113,7 +138,7 @@ static void add_group(hotpath *self, const group *group, identity *identity) {
 
 /* --- a line is all or nothing ------------------------------------------------------------------------------------- */
 
-static bool is_delta(const group *group) {
+static bool has_deltas(const group *group) {
     for (size_t i = 0; i < group->count; i++)
         if (group->values[i].relative) return true;
     return false;
@@ -124,48 +149,67 @@ static int admit_group(hotpath *self, const group *group) {
     identity *identity = group->identity;
     if (identity != NULL && identity->state == SUNK) identity->stamp = self->stamp; /* in use */
     if (identity != NULL && identity->state == SUNK && identity->to.sink.rejects) return identity->to.sink.reason;
-    if ((identity != NULL && identity->state != RESOLVED) || !is_delta(group)) return NO_REASON;
+    if ((identity != NULL && identity->state != RESOLVED) || !has_deltas(group)) return NO_REASON;
     bool overflows;
     cell *cell = place(self, identity, group->kind, &overflows);
     return cell == NULL || overflows ? SERIES_LIMIT : NO_REASON;
 }
 
+static void hold(hotpath *self, const group *group, bool line_has_deltas) {
+    identity *identity = group->identity;
+    hold_group(self, group, identity->to.waiting, line_has_deltas);
+    identity->stamp = self->stamp;
+    identity->route = WAITS;
+    identity->cell = group->kind == GAUGE ? NULL : identity->to.waiting->cell;
+}
+
+/* Lets a group wait of a line that is accepted, since it has other identities as well. */
+static void hold_shared(hotpath *self, const group *group) {
+    const identity *identity = group->identity;
+    provisional *waiting = identity->to.waiting;
+    bool is_relative = has_deltas(group);
+    hold(self, group, is_relative);
+    waiting->shared += (uint32_t)group->count;
+    if (waiting->overflow != NULL && !is_relative) waiting->overflow->shared += (uint32_t)group->count;
+}
+
+/* Lets a line wait, all groups of which have one identity. */
+static void hold_line(hotpath *self, const line *line, provisional *waiting) {
+    bool is_relative = false;
+    for (size_t i = 0; i < line->count; i++) is_relative |= has_deltas(&line->groups[i]);
+    for (size_t i = 0; i < line->count; i++) hold(self, &line->groups[i], is_relative);
+    waiting->lines++;
+    if (waiting->overflow != NULL && !is_relative) waiting->overflow->lines++;
+}
+
 static void take_group(hotpath *self, const group *group) {
     identity *identity = group->identity;
-    self->counts.sections_ignored += group->ignored;
     if (identity == NULL || identity->state == RESOLVED) {
         add_group(self, group, identity);
     } else if (identity->state == SUNK) {
         self->counts.samples += group->count;
         self->counts.dropped[identity->to.sink.reason] += group->count;
     } else {
-        hold_group(self, group, identity->to.waiting);
-        identity->stamp = self->stamp;
-        identity->route = WAITS;
-        identity->cell = group->kind == GAUGE ? NULL : identity->to.waiting->cell;
+        hold_shared(self, group);
     }
 }
 
-/* Takes the groups of a line. One that is deltas alone, all of one gauge that waits, is noted: if there is no room for that
- * gauge, the line is rejected as a whole. */
-static void take_groups(hotpath *self, const line *line, const identity *waits) {
-    uint64_t samples = 0, before = waits != NULL ? deltas_of(waits->to.waiting) : 0;
+/* Takes the groups of a line. One of a single identity waits with it, one of several is accepted although a name may be
+ * new. */
+static void take_groups(hotpath *self, const line *line) {
+    const identity *first = line->groups[0].identity;
+    bool waits = first != NULL && first->state == WAITING;
     for (size_t i = 0; i < line->count; i++) {
-        take_group(self, &line->groups[i]);
-        samples += line->groups[i].count;
+        self->counts.sections_ignored += line->groups[i].ignored;
+        waits &= line->groups[i].identity == first;
     }
-    if (waits == NULL || deltas_of(waits->to.waiting) - before < samples) return;
-    waits->to.waiting->deltas_lines++;
-    waits->to.waiting->deltas += (uint32_t)samples;
-}
-
-/* Returns the first identity of a line that waits for its name, and with it the line's fate; NULL if none does. */
-static identity *first_waiting(const line *line) {
-    for (size_t i = 0; i < line->count; i++) {
-        identity *identity = line->groups[i].identity;
-        if (identity != NULL && identity->state == WAITING) return identity;
+    if (waits) {
+        hold_line(self, line, first->to.waiting);
+        return;
     }
-    return NULL;
+    self->counts.received++;
+    self->counts.accepted++;
+    for (size_t i = 0; i < line->count; i++) take_group(self, &line->groups[i]);
 }
 
 void take_line(hotpath *self, const line *line, span text, const peer *peer) {
@@ -185,12 +229,5 @@ void take_line(hotpath *self, const line *line, span text, const peer *peer) {
             return;
         }
     }
-    identity *waits = first_waiting(line);
-    take_groups(self, line, waits);
-    if (waits != NULL) {
-        waits->to.waiting->lines++;
-    } else {
-        self->counts.received++;
-        self->counts.accepted++;
-    }
+    take_groups(self, line);
 }
