@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -345,23 +346,22 @@ async def test_what_never_reached_the_disk_is_counted_at_the_end(disk):
 
 
 async def test_a_stalled_disk_delays_neither_the_live_window_nor_the_loop(tmp_path, monkeypatch):
-    """The thread hangs for 3 s: a window stored before is sent at once, one stored meanwhile after STALL."""
+    """While the thread hangs, a window stored before is sent at once, and one stored meanwhile after STALL."""
     monkeypatch.setattr(spool_writer, "STALL", 0.2)
     ledger = Ledger()
     spool = await open_spool(tmp_path, ledger=ledger)
     await spool.store(60, window(60), {})
-    hanging = asyncio.ensure_future(spool._writer._run(time.sleep, 3))
-    began = time.monotonic()
+    well = threading.Event()
+    hanging = asyncio.ensure_future(spool._writer._run(well.wait, 30))
     for _ in range(20):
         spool.done(await spool.take())
-    assert time.monotonic() - began < 1
     await spool.store(120, window(120), {})
     assert spool.degraded
     for _ in range(20):
         spool.done(await spool.take())
-    assert time.monotonic() - began < 2, "the disk still hangs"
     assert not hanging.done()
-    await hanging
+    well.set()
+    assert await hanging, "it was not the disk's time that passed"
     await until(lambda: not spool.degraded)
     await spool.close()
     again = await open_spool(tmp_path)
@@ -377,13 +377,15 @@ async def test_a_stalled_disk_keeps_no_more_than_two_senders(tmp_path, monkeypat
     await spool.close()
     again = await open_spool(tmp_path)
     await again.store(660, window(660), {})
-    hanging = asyncio.ensure_future(again._writer._run(time.sleep, 2))
+    well = threading.Event()
+    hanging = asyncio.ensure_future(again._writer._run(well.wait, 30))
     senders = [asyncio.create_task(again.take()) for _ in range(8)]
-    await asyncio.sleep(0.3)
-    assert not hanging.done()
-    assert sum(sender.done() for sender in senders) == 6
+    await until(lambda: sum(sender.done() for sender in senders) == 6)
     assert {sender.result().batch.window for sender in senders if sender.done()} == {660}
+    assert not hanging.done()
+    well.set()
     leases = await asyncio.gather(*senders)
+    assert await hanging, "it was not the disk's time that passed"
     assert sorted(lease.batch.window for lease in leases)[:3] == [60, 60, 660]
     await again.close()
 
