@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from tests.support.chaos import KINDS, ChaosProxy
 from tests.support.oracle import conserve
+from tests.support.relay import RelayProcess
 from tests.support.tools import FakeTime, SickDisk, fill, remount, take_inodes, tmpfs
 
 
@@ -124,3 +126,23 @@ def test_a_clock_steps_and_monotonic_time_does_not(tmp_path):
     assert after[0] - before[0] == pytest.approx(3600, abs=10)
     assert after[1] - before[1] < 10
     assert faketime.wall() == pytest.approx(time.time() + 3600, abs=1)
+
+
+@pytest.fixture
+def forking():
+    """A supervisor whose children have become no program yet."""
+    relay = RelayProcess.__new__(RelayProcess)
+    copies = "import os, time\nos.fork()\nos.fork()\ntime.sleep(60)\n"
+    relay.process = subprocess.Popen([sys.executable, "-c", copies])
+    yield relay
+    relay.kill()
+
+
+async def test_a_copy_of_a_supervisor_is_no_worker_and_ends_with_it(forking):
+    """Between fork and exec: a test that takes it for the next worker goes on too early."""
+    while len(children := forking._children()) < 2:
+        await asyncio.sleep(0.01)
+    assert forking.worker_pid == forking.process.pid
+    forking.kill()
+    for child in children:
+        await forking.gone(child)

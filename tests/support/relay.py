@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from relay.clock import SystemClock
 from relay.jdcloud.emulator import Emulator
+from relay.listener.handover import SUPERVISOR
 from relay.supervisor.plan import PLAN
 from tests.support import hotpath
 
@@ -102,14 +103,13 @@ class RelayProcess:
 
     @property
     def worker_pid(self) -> int:
-        """The process that reads the sockets: the supervisor's newest child, or the process itself without one.
+        """The process that reads the sockets: the supervisor's newest worker, or the process itself without one."""
+        workers = [child for child in self._children() if _state(child) not in ("Z", "X", "") and _is_worker(child)]
+        return workers[-1] if workers else self.process.pid
 
-        A program that is only tried is a child of the supervisor, too.
-        """
+    def _children(self) -> list[int]:
         pid = self.process.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        alive = [child for child in map(int, children) if _state(child) not in ("Z", "X", "") and not _is_tried(child)]
-        return alive[-1] if alive else pid
+        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
     def signal_worker(self, number: int) -> int:
         """Signal the worker alone; return its pid."""
@@ -117,7 +117,7 @@ class RelayProcess:
         os.kill(pid, number)
         return pid
 
-    async def gone(self, pid: int, *, within: float = 10) -> None:
+    async def gone(self, pid: int, *, within: float = 30) -> None:
         """Wait for the end of the process or of a worker of it."""
         deadline = time.monotonic() + within
         while self.process.poll() is None if pid == self.process.pid else _state(pid) not in ("Z", "X", ""):
@@ -125,7 +125,7 @@ class RelayProcess:
             await asyncio.sleep(0.01)
 
     def _wait_for_ports(self) -> tuple[tuple[str, int], str]:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self.process.poll() is None:
             text = self.log.read_bytes()[self._began :].decode()
             udp = re.findall(r'"udp": "([^"]+):(\d+)"', text)
@@ -143,7 +143,7 @@ class RelayProcess:
             for datagram in datagrams:
                 sock.sendto(datagram, self.udp)
 
-    def metrics(self, *, within: float = 10) -> dict[str, float]:
+    def metrics(self, *, within: float = 30) -> dict[str, float]:
         """Scrape; while nobody answers (a worker is being replaced), try again for `within` seconds."""
         deadline = time.monotonic() + within
         while not (metrics := self.scrape()):
@@ -193,14 +193,15 @@ class RelayProcess:
         return await asyncio.to_thread(self.process.wait, 30)
 
     def kill(self) -> None:
-        """End it and its worker at once, whatever state they are in."""
+        """End it and all that it has started at once, whatever state they are in."""
         if self.process.poll() is None:
-            worker = self.worker_pid
+            self.process.send_signal(signal.SIGSTOP)  # it starts nothing between the two lines that follow
+            children = self._children()
             self.process.kill()
             self.process.wait()
-            if worker != self.process.pid:
+            for child in children:
                 with suppress(ProcessLookupError):
-                    os.kill(worker, signal.SIGKILL)
+                    os.kill(child, signal.SIGKILL)
 
     def stopped(self) -> dict:
         """The event that accounts for the open window."""
@@ -212,11 +213,13 @@ def run(*arguments: str | Path) -> tuple[str, ...]:
     return (sys.executable, "-m", "relay", "run", *map(str, arguments))
 
 
-def _is_tried(pid: int) -> bool:
+def _is_worker(pid: int) -> bool:
+    """Say whether a child of a supervisor is a worker: neither a trial, nor one that is no program yet, or no more."""
     try:
-        return f"{PLAN}=".encode() in Path(f"/proc/{pid}/environ").read_bytes()
+        environ = Path(f"/proc/{pid}/environ").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
-        return True
+        return False
+    return f"{SUPERVISOR}=".encode() in environ and f"{PLAN}=".encode() not in environ
 
 
 def _state(pid: int) -> str:
