@@ -35,17 +35,24 @@ async def told_of(relay, event: str) -> list[dict]:
     return found
 
 
+def remove_directory(state) -> None:
+    """Remove it from below a relay, which makes and removes files in it meanwhile unless it has gone by its name."""
+    away = state.with_name("away")
+    state.rename(away)
+    shutil.rmtree(away)
+
+
 def remove(state, what: str):
     """Do harm; return what undoes it, as far as somebody has to."""
+    away = state.with_name("away")
     if what == "renamed":
-        away = state.with_name("away")
         state.rename(away)
         return lambda: away.rename(state)
     if what == "removed":
-        shutil.rmtree(state)
+        remove_directory(state)
         return lambda: state.mkdir(mode=0o700)
     if what == "replaced":
-        state.rename(state.with_name("away"))
+        state.rename(away)
         state.mkdir(mode=0o700)
     else:
         (state / what).unlink()
@@ -87,7 +94,7 @@ async def test_row_44_windows_go_on_without_the_directory(start, load, emulator,
     relay = start()
     generator = load(relay, rate=RATE, seconds=60)
     await asyncio.sleep(3)
-    shutil.rmtree(tmp_path / "state")
+    remove_directory(tmp_path / "state")
     await degraded(relay, True)
     fresh = await freshness(relay, emulator, within=8)
     verdict = await conserve(relay, emulator, await generator.stop())

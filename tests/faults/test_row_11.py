@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.support.state import recorded
+from tests.support.state import checkpointed, recorded
 
 SERIES = 600
 TIMES = 3
@@ -27,7 +27,7 @@ async def killed_with_a_checkpoint(relay, state) -> None:
     for number in range(1, TIMES + 1):
         relay.send(*(b"\n".join(b"m%d:1|c" % n for n in range(start, start + 30)) for start in range(0, SERIES, 30)))
         await relay.wait_for(relay_accepted_lines_total=SERIES * number)
-        await asyncio.sleep(0.5)
+        await checkpointed(state, SERIES * number)
     await asyncio.to_thread(relay.kill)
     assert list(state.glob("checkpoint-*.srp"))
 

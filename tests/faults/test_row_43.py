@@ -11,7 +11,7 @@ import urllib.request
 import pytest
 
 from relay.window.ids import floor_id
-from tests.support.state import leave
+from tests.support.state import checkpointed, leave
 
 SECONDS = 5
 
@@ -112,8 +112,8 @@ async def test_row_43_a_copied_state_directory(start, emulator, figure, tmp_path
     await edge()
     first.send(b"hits:3|c")
     await first.wait_for(relay_accepted_lines_total=2)
-    await asyncio.sleep(1)
-    shutil.copytree(tmp_path / "state", tmp_path / "copy")
+    await checkpointed(tmp_path / "state", 1)
+    shutil.copytree(tmp_path / "state", tmp_path / "copy", ignore=shutil.ignore_patterns("*.new"))
     ports = {"LISTEN_UDP": "127.0.0.1:0", "ADMIN_LISTEN": "127.0.0.1:0"}
     copy = start(
         WINDOW_SECONDS=str(SECONDS),

@@ -8,7 +8,7 @@ import math
 from relay.hotpath import partial
 from relay.hotpath.records import Frame, RollupRecord, SketchState
 from relay.model import Kind
-from tests.support.state import recorded
+from tests.support.state import checkpointed, recorded
 
 
 def record(kind: Kind, number: int, **changes) -> RollupRecord:
@@ -48,7 +48,7 @@ async def test_row_48_crafted_checkpoint(start, emulator, figure, tmp_path):
     relay = start(WINDOW_SECONDS="3600", WINDOW_CHECKPOINT="100ms")
     relay.send(b"good:1|c\ngood:2|c")
     await relay.wait_for(relay_accepted_lines_total=2)
-    await asyncio.sleep(0.5)
+    await checkpointed(state, 2)
     await asyncio.to_thread(relay.kill)
     [checkpoint] = state.glob("checkpoint-*.srp")
     window = int(checkpoint.stem.removeprefix("checkpoint-"))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import signal
 import socket
 
 from tests.support.relay import environment, free_port, relay_process
-from tests.support.state import recorded
+from tests.support.state import checkpointed, recorded
 
 STATSD = {
     "WINDOW_PERCENTILE_STYLE": "statsd",
@@ -35,7 +34,7 @@ async def test_figures_of_timers_are_exact_and_survive_a_worker(emulator, tmp_pa
     ) as relay:
         relay.send(b"\n".join(lines[:70]), b"\n".join(lines[70:140]), b"one:7|ms\nhits:2|c")
         await relay.wait_for(**{'relay_samples{state="open"}': 142})
-        await asyncio.sleep(0.5)  # some checkpoints
+        await checkpointed(tmp_path, 142)
         await relay.gone(relay.signal_worker(signal.SIGKILL))
         for start in range(140, 1000, 86):
             relay.send(b"\n".join(lines[start : start + 86]))

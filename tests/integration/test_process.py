@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 from tests.support.relay import environment, free_port, relay_process
-from tests.support.state import recorded
+from tests.support.state import checkpointed, recorded
 
 
 async def test_sigterm_in_the_middle_of_a_window_loses_nothing(emulator, tmp_path):
@@ -100,7 +100,7 @@ async def test_what_was_deleted_does_not_come_back_after_a_kill(emulator, tmp_pa
     with relay_process(env, tmp_path / "log") as relay:
         relay.send(b"del.c:100|c\nstay.c:1|c\ndel.g:5|g")
         await relay.wait_for(**{'relay_samples{state="open"}': 3})
-        await asyncio.sleep(0.5)  # some checkpoints
+        await checkpointed(tmp_path, 3)
         for command in (b"delcounters del.c\n", b"delgauges del.g\n"):
             await asyncio.to_thread(console, relay, command)
         await relay.wait_for(**{'relay_dropped_samples_total{reason="forgotten"}': 2})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from relay.delivery.spool_database import Database
+from relay.hotpath.partial import Checkpoint
 from relay.window.ids import floor_id
 
 if TYPE_CHECKING:
@@ -32,6 +34,22 @@ def committed(directory: Path) -> Iterable[int]:
     """Return the windows that are committed."""
     with closing(_Open(directory)) as database:
         return database.load().windows
+
+
+async def checkpointed(directory: Path, samples: int) -> None:
+    """Wait until checkpoints hold so many samples: a kill costs none of them."""
+    async with asyncio.timeout(30):
+        while samples_in(directory) < samples:
+            await asyncio.sleep(0.02)
+
+
+def samples_in(directory: Path) -> int:
+    """Sum the samples that a start would recover from checkpoints, of which the relay may remove one meanwhile."""
+    total = 0
+    for path in directory.glob("checkpoint-*.srp"):
+        with suppress(FileNotFoundError):
+            total += sum(record.samples for record in Checkpoint(path.read_bytes()))
+    return total
 
 
 def bytes_of(paths: Iterable[Path]) -> int:
