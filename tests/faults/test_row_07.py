@@ -16,14 +16,23 @@ INTERVAL = 1.0
 """Seconds of data that an end may cost: one checkpoint interval, as with kill -9."""
 
 
-async def ended(relay, victim: int) -> bool:
-    """Wait a little for the end of a worker; say whether it ended."""
-    until = time.monotonic() + 0.7
-    while time.monotonic() < until:
-        if relay.process.poll() is not None or relay.worker_pid != victim:
-            return True
+async def ended(relay, victim: int, emulator) -> bool:
+    """Wait until a worker has ended, or shows by a fresh packet that it lives on; say whether it ended."""
+
+    def has_ended() -> bool:
+        return relay.process.poll() is not None or relay.worker_pid != victim
+
+    until, fresh = time.monotonic() + 0.7, None
+    while not (has_ended() or (fresh and fresh.done())):
+        if fresh is None and time.monotonic() > until:
+            fresh = asyncio.create_task(freshness(relay, emulator, within=20))
         await asyncio.sleep(0.02)
-    return False
+    if not has_ended():
+        await fresh
+    elif fresh:
+        fresh.cancel()
+        await asyncio.gather(fresh, return_exceptions=True)
+    return has_ended()
 
 
 @pytest.mark.parametrize(
@@ -40,12 +49,10 @@ async def test_row_07_an_exception_in_any_stage(stages, start, load, emulator, f
         if point.name == "admin":
             await asyncio.to_thread(relay.scrape)
         await inject.struck()
-        if await ended(relay, victim):
+        if await ended(relay, victim, emulator):
             assert relay.process.poll() != 0, "an exception must not look like an orderly end"
             ends.append(point.name)
             closed += await revive(relay)
-        else:
-            await freshness(relay, emulator, within=10)
         assert "InjectedError" in relay.text()[told:], f"nobody was told of an exception in the {point.name}"
     sent = await generator.stop()
     verdict = await conserve(relay, emulator, sent, lost=int(RATE * (len(ends) * INTERVAL + closed)))
