@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -57,11 +58,11 @@ def clock() -> VirtualClock:
 
 @pytest.fixture
 async def emulator():
-    """A healthy cloud with its `url`; stop and start it, or add faults."""
-    from tests.support.relay import make_emulator  # most tests need none
+    """A healthy cloud with its `url`; stop it and start it on the same port, or add faults."""
+    from tests.support.relay import free_port, make_emulator  # most tests need none
 
     emulator = make_emulator()
-    emulator.url = await emulator.start()
+    emulator.url = await emulator.start(port=free_port(socket.SOCK_STREAM))
     yield emulator
     await emulator.stop()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
 import sqlite3
 import time
 import zlib
@@ -20,7 +21,7 @@ from relay.hotpath.partial import Frame, encode_frame
 from relay.model import Point
 from tests.support.command import call
 from tests.support.letters import WINDOW, line, point
-from tests.support.relay import environment, make_emulator, relay_process
+from tests.support.relay import environment, free_port, make_emulator, relay_process
 from tests.support.spool import open_spool
 
 
@@ -130,7 +131,7 @@ async def test_without_a_spool(command, tmp_path):
 async def test_beside_a_running_relay_nothing_is_held_up(tmp_path):
     """The cloud is down, so the spool fills; then it is back, and everything leaves while it is verified."""
     emulator = make_emulator()
-    url = await emulator.start()
+    url = await emulator.start(port=free_port(socket.SOCK_STREAM))
     await emulator.stop()
     state = tmp_path / "state"
     with relay_process(environment(url, state), tmp_path / "log") as relay:
