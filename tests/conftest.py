@@ -34,9 +34,9 @@ def pytest_configure(config):
 
 
 def pytest_xdist_auto_num_workers(config):
-    """Use three processes a core for all tests, since they wait half of the time; one process for a part of them."""
+    """Use four processes a core for all tests, since the longest of them wait; one process for a part of them."""
     is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.keyword
-    return 3 * (os.cpu_count() or 1) if is_whole else 0
+    return 4 * (os.cpu_count() or 1) if is_whole else 0
 
 
 class Scheduling(LoadScopeScheduling):
