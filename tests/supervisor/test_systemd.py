@@ -90,7 +90,7 @@ class Manager:
     async def wait_for(self, *wanted: str) -> list[str]:
         """Wait until each was said, in this order, after what was heard before."""
         said: list[str] = []
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         rest = list(wanted)
         while rest:
             assert time.monotonic() < deadline, (rest, said)
