@@ -179,10 +179,11 @@ BROKEN = ("relay/config/schema.py", "relay/window/closer.py", "relay/admin/serve
 
 
 @pytest.fixture
-def installed(tmp_path, monkeypatch):
-    """A copy of the program that can be broken."""
+def installed(tmp_path):
+    """A copy of the program that can be broken; with what is compiled of it, so that no start compiles it again."""
     copy = tmp_path / "installed"
-    shutil.copytree(Path(program.__file__).parent, copy / "relay", ignore=shutil.ignore_patterns("__pycache__"))
+    being_written = shutil.ignore_patterns("*.pyc.*")
+    shutil.copytree(Path(program.__file__).parent, copy / "relay", ignore=being_written)
     return copy
 
 
