@@ -23,9 +23,6 @@ SHARING = ("tests/integration/test_clients.py",)
 settings.register_profile("relay", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("relay")
 
-settings.register_profile("timeless", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("timeless")  # no example fails because the machine is busy
-
 
 def pytest_configure(config):
     """Let the process that prints collect the figures of the fault tests."""
