@@ -9,6 +9,8 @@ import stat
 import subprocess
 import sys
 import time
+import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -89,7 +91,9 @@ async def test_a_relay_runs_with_closed_descriptors(closed, emulator, tmp_path):
     environ = environment(emulator.url, tmp_path / "state", **places)
     process = start(closing(closed, run()), environ)
     try:
-        await asyncio.to_thread(wait_until_ready, process, admin, environ)
+        await asyncio.to_thread(wait_until_ready, process, admin)
+        asked = ("healthcheck", "--ready", "--admin", f"127.0.0.1:{admin}")
+        assert (await asyncio.to_thread(finish, *RELAY, *asked, environ=environ)).returncode == 0
         sent = await asyncio.to_thread(finish, *RELAY, "send", "a:1|c", "--to", f"127.0.0.1:{udp}", environ=environ)
         assert sent.returncode == 0
         await arrival(emulator)
@@ -109,13 +113,13 @@ async def arrival(emulator) -> None:
     assert emulator.total("a") == 1
 
 
-def wait_until_ready(process, admin: int, environ) -> None:
-    for _ in range(300):
-        asked = finish(*RELAY, "healthcheck", "--ready", "--admin", f"127.0.0.1:{admin}", environ=environ)
-        if process.poll() is not None or not asked.returncode:
-            break
-        time.sleep(0.05)
-    assert process.poll() is None
+def wait_until_ready(process, admin: int) -> None:
+    for _ in range(1500):
+        assert process.poll() is None
+        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{admin}/-/ready", timeout=5):
+            return
+        time.sleep(0.02)
+    raise AssertionError("not ready")
 
 
 VOLUMES = {

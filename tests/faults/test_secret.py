@@ -22,6 +22,7 @@ import pytest
 from relay.jdcloud.emulator import Fault
 from tests.support.canary import Canary
 from tests.support.chaos import ChaosProxy
+from tests.support.command import call
 from tests.support.oracle import conserve
 from tests.support.relay import SECRET, run
 from tests.support.statsd import ask
@@ -120,8 +121,9 @@ BAD_FILES = (
 def test_a_file_that_is_wrong_where_the_secret_stands_does_not_tell_it(canary, settings, tmp_path, text):
     path = tmp_path / "relay.toml"
     path.write_text(text.replace("{}", SECRET))
-    for words in (f"run -c {path}", f"check {path}", f"check --json {path}", f"config show -c {path}"):
-        printed = command(words, settings())
+    environ = settings()
+    said = [call(*words, path, env=environ) for words in (("check",), ("check", "--json"), ("config", "show", "-c"))]
+    for printed in (command(f"run -c {path}", environ), *(done.stdout + done.stderr for done in said)):
         assert "RLY10" in printed
         assert canary.search(printed) == []
 
