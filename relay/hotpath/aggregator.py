@@ -316,11 +316,6 @@ class PythonHotPath:
         self._store.configure(settings)
         self._keys = Keys(self._store, limit=2 * settings["series_limit"])
 
-    def forget_aliases(self) -> None:
-        """Ask naming again for every identity, whenever its next line comes."""
-        self._keys.clear()
-        self._store.aliases.forget_all()
-
     def rejects(self) -> list[RejectedLine]:
         """Return the last 64 rejected lines, oldest first."""
         return self._rejects.latest()

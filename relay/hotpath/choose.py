@@ -58,7 +58,6 @@ class HotPath(Protocol):
     def list_series(self, first: int, count: int) -> list[Series]: ...  # noqa: D102
     def forget(self, series: Iterable[Series]) -> list[Series]: ...  # noqa: D102
     def configure(self, **settings: Unpack[Settings]) -> None: ...  # noqa: D102
-    def forget_aliases(self) -> None: ...  # noqa: D102
     def rejects(self) -> list[RejectedLine]: ...  # noqa: D102
     def tap(self, pattern: bytes | None) -> None: ...  # noqa: D102
     def tapped(self) -> list[bytes]: ...  # noqa: D102

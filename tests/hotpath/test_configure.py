@@ -48,32 +48,36 @@ def test_every_identity_is_asked_for_again_when_its_next_line_comes():
     assert next(rollup.last for (metric, _, _), rollup in rows.items() if metric == "new.temp") == 8
 
 
-def test_names_forgotten_in_the_middle_of_a_window_keep_what_came_before():
+def test_names_forgotten_at_an_edge_keep_what_came_before_and_after():
     hotpath = make()
     hotpath.feed(b"\n".join([b"hits:1|c"] * 40), NOW)
     name_all(hotpath)
     hotpath.feed(b"\n".join([b"hits:1|c"] * 40), NOW)
-    hotpath.forget_aliases()
-    hotpath.feed(b"\n".join([b"hits:1|c"] * 40), NOW)
-    assert hotpath.tally().series == 1
+    hotpath.close_window(START + 60, renames=True)
+    hotpath.feed(b"\n".join([b"hits:1|c"] * 40), NOW + 60)
+    assert (hotpath.settled(), hotpath.tally().series) == (True, 0)
+    assert hotpath.closed_window().samples == 80
     name_all(hotpath)
-    hotpath.feed(b"hits:1|c", NOW)
-    assert imbalance(hotpath) == 0
-    [rollup] = close(hotpath).values()
-    assert rollup.sum == 121
+    hotpath.feed(b"hits:1|c", NOW + 60)
+    assert imbalance(hotpath, closed=80) == 0
+    [rollup] = close(hotpath, START + 120).values()
+    assert rollup.sum == 41
 
 
-def test_a_reload_twice_in_a_window_balances():
-    hotpath = make()
-    for _ in range(3):
-        hotpath.feed(b"a:1|c\nb:2|g\nb:+1|g\nc:3|ms", NOW)
-        hotpath.forget_aliases()
+def test_a_reload_at_one_edge_after_another_balances():
+    """Names are asked for again while lines of the window before still wait for theirs; a gauge goes on."""
+    hotpath, closed = make(), 0
+    hotpath.feed(b"b:2|g", NOW)
+    for window in range(1, 4):
+        hotpath.feed(b"a:1|c\nb:+1|g\nc:3|ms", NOW + 60 * window)
+        hotpath.close_window(START + 60 * window, renames=True)
+        hotpath.feed(b"a:1|c", NOW + 60 * window)
         name_all(hotpath)
-    hotpath.feed(b"a:1|c", NOW)
-    name_all(hotpath)
-    assert imbalance(hotpath) == 0
-    rows = {metric: rollup for (metric, _, _), rollup in close(hotpath).items()}
-    assert (rows["a"].sum, rows["b"].last, rows["c"].count) == (4, 3, 3)
+        closed += hotpath.closed_window().samples
+        assert imbalance(hotpath, closed) == 0
+    assert closed == 12
+    rows = {metric: rollup for (metric, _, _), rollup in close(hotpath, START + 240).items()}
+    assert (rows.keys(), rows["a"].sum, rows["b"].last) == ({"a", "b"}, 1, 5)
 
 
 def test_limits_hold_from_now_on_and_series_of_last_resort_too():

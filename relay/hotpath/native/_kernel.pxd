@@ -190,7 +190,6 @@ cdef extern from "kernel/receive.h" nogil:
     hotpath *hotpath_new(const settings *settings)
     void hotpath_free(hotpath *self)
     bint hotpath_configure(hotpath *self, const settings *settings)
-    void hotpath_forget_aliases(hotpath *self)
     void hotpath_lock(hotpath *self)
     void hotpath_unlock(hotpath *self)
     void hotpath_feed(hotpath *self, span text, const peer *peer, double now)

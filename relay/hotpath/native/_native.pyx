@@ -636,10 +636,6 @@ cdef class NativeHotPath:
     def configure(self, **settings):
         self._set(**settings)
 
-    def forget_aliases(self):
-        with nogil:
-            k.hotpath_forget_aliases(self._self)
-
     def rejects(self):
         cdef k.rejects *found = &self._self.rejects
         cdef k.rejected *line

@@ -147,12 +147,11 @@ typedef struct answer {
 size_t hotpath_unresolved(hotpath *self, identity **found, size_t most);
 void hotpath_resolve(hotpath *self, const answer *answers, size_t count);
 
-/* Lets naming be asked again for every identity, whenever its next line comes: no walk over all of them. */
-void hotpath_forget_aliases(hotpath *self);
 void hotpath_open_window(hotpath *self, int64_t start);
 
 /* Swaps the tables; false if the last closing window was not taken yet. `folds`: the window that opens has no series of
- * its own, since too many windows wait to be stored; `renames`: every identity of it is asked for again. */
+ * its own, since too many windows wait to be stored; `renames`: every identity of it is asked for again when its next line
+ * comes, so nothing walks over all of them. */
 bool hotpath_close_window(hotpath *self, int64_t next_start, bool folds, bool renames);
 
 /* Gives what waits for its name in the closing window to the series of its class, a part at a time, and looks at a part

@@ -274,12 +274,6 @@ bool hotpath_abandon_names(hotpath *self) {
     return settled;
 }
 
-void hotpath_forget_aliases(hotpath *self) {
-    hotpath_lock(self);
-    self->stamp_named = ++self->stamp;
-    hotpath_unlock(self);
-}
-
 void hotpath_resolve(hotpath *self, const answer *answers, size_t count) {
     hotpath_lock(self);
     for (size_t i = 0; i < count; i++) resolve(self, &answers[i]);
