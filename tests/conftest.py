@@ -15,8 +15,8 @@ from tests.support.clock import VirtualClock
 
 BOTH = ("hotpath", "integration", "listener")
 """Folders whose tests run on both hot paths."""
-SHARING = ("tests/integration/test_clients.py",)
-"""Files whose tests of one hot path look at the same traffic: each process that has one of them would send it again."""
+SHARING = ("tests/integration/test_clients.py", "tests/native/test_kernel.py")
+"""Files whose tests share traffic, for each hot path, or programs: each process that had one would make them again."""
 
 
 # On a machine that others use, too, an example of 5 ms may take 250: a time says nothing about a property.

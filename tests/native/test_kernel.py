@@ -14,17 +14,24 @@ import pytest
 HERE = Path(__file__).parent
 VECTORS = HERE.parent / "vectors/lines.jsonl"
 REASONS = ("empty_name", "no_value", "bad_value", "bad_type", "bad_rate", "bad_timestamp", "bad_event")
-ASAN = ("gcc", "-fsanitize=address,undefined")
+ASAN = ("gcc", "-fsanitize=address,undefined", "-DREPLAY")
 
 pytestmark = pytest.mark.skipif(
     bool(os.environ.get("RELAY_WITHOUT_NATIVE")), reason="RELAY_WITHOUT_NATIVE is set: the kernel is not tested"
 )
 
 
-def build(program: str, directory: Path, *command: str) -> Path:
-    output = directory / program
-    subprocess.run(["bash", HERE / "build", program, output, *command], check=True)
-    return output
+def build(directory: Path, *programs: str, by: tuple[str, ...]) -> Path:
+    """Build programs with one kernel; return the directory in which they are."""
+    subprocess.run(["bash", HERE / "build", directory, *programs, "--", *by], check=True)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def sanitized(tmp_path_factory) -> Path:
+    """Programs under the sanitizers of addresses and of undefined behaviour."""
+    programs = ("fuzz_hotpath", "fuzz_restore", "race_readers", "check_vectors")
+    return build(tmp_path_factory.mktemp("sanitized"), *programs, by=ASAN)
 
 
 def run(*command: object, **settings) -> str:
@@ -33,17 +40,19 @@ def run(*command: object, **settings) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize(("target", "folder"), [("fuzz_hotpath", "corpus"), ("fuzz_restore", "corpus_restore")])
-def test_the_corpus_breaks_nothing_under_address_and_undefined_sanitizer(target, folder, tmp_path):
-    program = build(target, tmp_path, *ASAN, "-DREPLAY")
-    corpus = sorted((HERE / folder).iterdir())
-    assert run(program, *corpus) == f"{len(corpus)} inputs replayed\n"
+def test_no_corpus_breaks_anything_under_address_and_undefined_sanitizer(sanitized):
+    for target, folder in (("fuzz_hotpath", "corpus"), ("fuzz_restore", "corpus_restore")):
+        corpus = sorted((HERE / folder).iterdir())
+        assert run(sanitized / target, *corpus) == f"{len(corpus)} inputs replayed\n"
 
 
-@pytest.mark.parametrize("sanitizer", ["address,undefined", "thread"])
-def test_readers_race_for_nothing(tmp_path, sanitizer):
-    program = build("race_readers", tmp_path, "gcc", f"-fsanitize={sanitizer}")
-    assert "datagrams" in run(program)
+def test_readers_race_for_nothing_under_address_and_undefined_sanitizer(sanitized):
+    assert "datagrams" in run(sanitized / "race_readers")
+
+
+def test_readers_race_for_nothing_under_thread_sanitizer(tmp_path):
+    built = build(tmp_path, "race_readers", by=("gcc", "-fsanitize=thread"))
+    assert "datagrams" in run(built / "race_readers")
 
 
 def vectors() -> str:
@@ -54,8 +63,8 @@ def vectors() -> str:
     return "".join(rows)
 
 
-def test_vectors_hold_without_python(tmp_path):
-    assert run(build("check_vectors", tmp_path, *ASAN), input=vectors()).endswith(" 0 wrong\n")
+def test_vectors_hold_without_python(sanitized):
+    assert run(sanitized / "check_vectors", input=vectors()).endswith(" 0 wrong\n")
 
 
 def test_vectors_hold_on_arm64(tmp_path):
@@ -63,8 +72,8 @@ def test_vectors_hold_on_arm64(tmp_path):
     if not (shutil.which(compiler) and emulator):
         assert not os.environ.get("RELAY_EXPECT_ARM64"), "arm64 is expected, but a compiler or qemu-user is missing"
         pytest.skip("no arm64 compiler or no qemu-user")
-    program = build("check_vectors", tmp_path, compiler, "-static")
-    assert run(emulator, program, input=vectors()).endswith(" 0 wrong\n")
+    built = build(tmp_path, "check_vectors", by=(compiler, "-static"))
+    assert run(emulator, built / "check_vectors", input=vectors()).endswith(" 0 wrong\n")
 
 
 LEAK = """
