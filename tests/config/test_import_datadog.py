@@ -192,3 +192,21 @@ def test_tags_of_the_agent_are_told_of_one_by_one():
     assert said(draft, "dogstatsd_tags :y") == "by hand: a tag needs a key"
     assert said(draft, "tags env:b") == 'by hand: a key has one value, and tags.env is "a"'
     assert said(draft, "tags env:a").startswith("ok: ")
+
+
+@pytest.mark.parametrize("option", ["tags", "dogstatsd_tags"])
+def test_a_host_among_the_tags_is_told_beside_the_host(option):
+    """In the agent a sample's host is `hostname`; tags of the configuration come afterwards and are sent beside it."""
+    draft = of_options(**{option: ["host:x", "env:y"], "hostname": "h"})
+    assert (settings(draft)["tags.host"], settings(draft)["tags.env"]) == ("h", "y")
+    assert said(draft, "hostname") == "ok: tags.host"
+    assert said(draft, f"{option} host:x").startswith('by hand: tags.host is "h": the agent sends this tag beside')
+    draft = of_options(**{option: ["host:x"]})
+    assert settings(draft)["tags.host"] == "x"
+    assert said(draft, f"{option} host:x").startswith('changed: tags.host = "x", in place of what hostname says')
+    draft = of_options(**{option: ["host:x", "host:y"]})
+    assert settings(draft)["tags.host"] == "x"
+    assert said(draft, f"{option} host:y").startswith("by hand: ")
+    draft = of_options(**{option: ["host:h"], "hostname": "h"})
+    assert settings(draft)["tags.host"] == "h"
+    assert said(draft, f"{option} host:h").startswith("changed: ")

@@ -189,3 +189,9 @@ def test_what_is_by_hand_of_a_filter_is_all_that_differs(namespace, found, names
     for name in names:
         if rules.follow(name, {"k": "1"}) is None:
             assert model.follow(name, {"k": "1"}) is None
+
+
+def test_a_host_of_the_default_tags_is_that_of_the_series():
+    draft = of_text('hostname = "h"\ndefault-tags = "host:x"\n', "gostatsd")
+    assert settings(draft)["tags.host"] == "x"
+    assert said(draft, "hostname") == 'dropped: of its own metrics alone; by default-tags tags.host = "x"'

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from relay.assembly import Uncounted, make_namer
 from relay.config.importers.hints import Variable, find_variable, is_hostname
 from relay.config.loading import load
+from relay.errors import ConfigError
 from relay.model import Identity, Kind, Resolution
 from relay.naming.ruleset import Ruleset
 from tests.support.imports import by_hand, imported, of_text, said, settings, verdicts
@@ -250,3 +251,31 @@ def test_options_of_back_ends_go_with_them_and_every_other_has_a_line():
     told = verdicts(draft)
     assert (told["librato"], told["redisHost"], told["other"]) == ("dropped", "dropped", "by hand")
     assert told["repeater[0].ttl"] == "by hand"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        ("\nexports.port = 8125;\nexports.debug = true", 3, "which is another value"),
+        (
+            "'use strict';\nvar cfg = { port: 8125, debug: true };\nmodule.exports = cfg; 'done'",
+            3,
+            "which is another value",
+        ),
+        ("const cfg = { port: 8125, debug: true };\nmodule.exports = cfg;", 1, "no const may follow"),
+        ("#!/usr/bin/env node\nmodule.exports = { port: 8125, debug: true };", 1, "#!"),
+    ],
+)
+def test_nothing_is_ok_of_a_file_that_the_reference_cannot_read(text, line, reason):
+    draft = of_text(text, "statsd")
+    [entry] = [entry for entry in draft.entries if entry.what == "the file as a whole"]
+    assert (entry.verdict, entry.line) == ("by hand", line)
+    assert "an error in the reference" in entry.became
+    assert reason in entry.became
+    assert "ok" not in verdicts(draft).values()
+    assert settings(draft)["log.level"] == "debug"
+
+
+def test_a_file_that_names_an_object_and_comes_to_none_is_refused():
+    with pytest.raises(ConfigError, match="there is no object literal"):
+        of_text("'use strict';\nvar cfg = { port: 8125 };", "statsd")

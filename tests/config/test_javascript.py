@@ -342,3 +342,42 @@ def test_a_large_hostile_file_takes_no_longer_than_its_size():
     for text in ("{" * 50_000, "{a:" + "(" * 50_000, "`${" * 50_000, "{a:" + "x||" * 50_000 + "1}", "/*" * 50_000):
         with pytest.raises(NotReadable):
             read(text + "\x01")
+
+
+REFERENCE = """
+const sources = JSON.parse(require('fs').readFileSync(0));
+const run = (source) => {
+  const module = { exports: {} };
+  const evaluate = new Function('module', 'exports', 'require', 'source',
+    "let config = {}; return eval('config = ' + source)");
+  try { return { value: evaluate(module, module.exports, require, source) } } catch (error) { return { error: 1 } }
+};
+console.log(JSON.stringify(sources.map(run)));
+"""
+"""As lib/config.js of statsd/statsd evaluates a file."""
+FORMS = [
+    *SPELLINGS, "exports.port = 1", "exports.port = 1; exports.mgmt_port = 2;", "module.exports.port = 1",
+    "module.exports.port = { a: 1 }", "'use strict'\nvar cfg = { port: 1 }; cfg",
+    "'use strict'; var cfg = { port: 1 }; module.exports = cfg", "var cfg = { port: 1 }; module.exports = cfg",
+    "const cfg = { port: 1 }\nmodule.exports = cfg", "let cfg = { port: 1 }; module.exports = cfg",
+    "export default { port: 1 }", "#!/usr/bin/env node\n{ port: 1 }", "\ufeff{ port: 1 }", "/* x */ { port: 1 } // y",
+    "config = { port: 1 };", "function make() { return { port: 1 } }\nmodule.exports = make()", "{ port: 1 };",
+    "{ port: 1 }; 7", "{ port: 1 }; var unused = 1", "module.exports = { port: 1 }; 'done'",
+    "0; module.exports = { port: 1 }", "{ port: 1 }; exports.other = 'x'", "if (1) { 1 }\nmodule.exports = { port: 1 }",
+    "{ port: 1 }\nif (0) { 1 }", "{ port: 1 }\nfor (;0;) { 1 }", "{ port: 1 }\nclass A {}",
+    "{ port: 1 }\nfunction f() {}",
+    "{ port: 1 }; String(1)",
+]  # fmt: skip
+"""Of a file: as the reference takes it, and as it does not."""
+
+
+def test_a_file_is_at_fault_exactly_where_the_reference_has_no_such_configuration():
+    node = shutil.which("node")
+    if node is None:
+        assert "RELAY_EXPECT_NODE" not in os.environ, "node is expected here"
+        pytest.skip("no node")
+    done = subprocess.run([node, "-e", REFERENCE], input=json.dumps(FORMS), capture_output=True, text=True, check=True)
+    results = json.loads(done.stdout)
+    is_same = {form: one.get("value") == plain(read(form).config) for form, one in zip(FORMS, results, strict=True)}
+    assert {form: read(form).fault is None for form in FORMS} == is_same
+    assert 10 < sum(is_same.values()) < len(FORMS) - 10

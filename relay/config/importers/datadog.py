@@ -17,6 +17,7 @@ from relay.config.types import to_toml
 
 if TYPE_CHECKING:
     from relay.config.importers.draft import Draft
+    from relay.config.importers.report import Verdict
 
 DAEMON: Final = "Datadog agent"
 PREFIX: Final = "DD_"
@@ -26,6 +27,7 @@ _LOOPBACK: Final = "127.0.0.1"
 _BOTH: Final = {"localhost": (_LOOPBACK, "::1"), _LOOPBACK: (_LOOPBACK, "::1")}
 _SOCKETS: Final = {"dogstatsd_socket": "dgram", "dogstatsd_stream_socket": "datadog"}
 _DIGITS_MOST: Final = 12
+_HOST: Final = "host:"
 _LEVELS: Final = {
     "trace": "debug", "debug": "debug", "info": "info", "warn": "warning", "warning": "warning", "error": "error",
     "critical": "error",
@@ -44,6 +46,7 @@ def convert(config: Node, draft: Draft) -> None:
     if isinstance(config.value, list):
         config = Node({"dogstatsd_mapper_profiles": config}, config.line)
     reading = Reading(config, draft)
+    _hostname(reading)
     _listen(reading)
     set_without_deltas(draft)
     set_dialects(draft)
@@ -120,13 +123,25 @@ def _namespace(reading: Reading, name: str, node: Node) -> None:
 
 
 def _tags(reading: Reading, name: str, node: Node) -> None:
-    set_tags(reading, name, node, texts(node))
+    """The agent sends a tag `host` of its configuration beside its host; here the two are one dimension."""
+    hosts = [entry for entry in texts(node) if entry.startswith(_HOST)]
+    set_tags(reading, name, node, [entry for entry in texts(node) if entry not in hosts])
+    for entry in hosts:
+        known, value = reading.draft.get("tags.host"), entry.removeprefix(_HOST)
+        if known is None and value:
+            reading.draft.set("tags.host", value, node)
+            became = f'tags.host = "{value}", in place of what hostname says; the agent sends it beside its own host'
+        else:
+            became = f'tags.host is "{known}": the agent sends this tag beside its host, and here is one host alone'
+        verdict: Verdict = "changed" if reading.draft.get("tags.host") == value else "by hand"
+        reading.draft.say(verdict, node, f"{name} {entry}", became)
 
 
-def _hostname(reading: Reading, name: str, node: Node) -> None:
-    if node.value:
+def _hostname(reading: Reading) -> None:
+    """Read before the tags: it is the host of every sample, whatever tags the configuration adds."""
+    if (node := reading.take("hostname")) and node.value:
         reading.draft.set("tags.host", node.text, node)
-        reading.say("ok", name, node, "tags.host")
+        reading.say("ok", "hostname", node, "tags.host")
 
 
 def _aggregates(reading: Reading, name: str, node: Node) -> None:
@@ -184,7 +199,7 @@ OPTIONS: Final[dict[str, Option]] = {
     "metric_filterlist_match_prefix": ok("`regex` of those rules"),
     "dogstatsd_tags": ok("`[tags]`; a bare one is `true`", _tags),
     "tags": ok("`[tags]`", _tags),
-    "hostname": ok("`tags.host`", _hostname),
+    "hostname": ok("`tags.host`; a tag `host:...` of the configuration beside it: by hand, the agent sends both"),
     "histogram_percentiles": ok("`window.percentiles`; 95 if there is none"),
     "histogram_aggregates": changed(
         "a timer's point has sum, count, average, minimum and maximum; a median is a percentile of 50", _aggregates

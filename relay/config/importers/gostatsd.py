@@ -102,6 +102,10 @@ def _flush_interval(reading: Reading, name: str, node: Node) -> None:
 
 
 def _hostname(reading: Reading, name: str, node: Node) -> None:
+    known = reading.draft.get("tags.host")
+    if known not in (None, node.text):
+        reading.say("dropped", name, node, f'of its own metrics alone; by default-tags tags.host = "{known}"')
+        return
     reading.draft.set("tags.host", node.text, node)
     reading.say("changed", name, node, "tags.host, of every series and not of the daemon's own alone")
 

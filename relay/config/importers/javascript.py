@@ -26,6 +26,11 @@ _STATEMENTS: Final = (
 )  # fmt: skip
 
 
+_DECLARATIONS: Final = ("function", "class")
+"""Statements without a value: what was last before them is what a file comes to."""
+_NO_EXPRESSIONS: Final = frozenset({"var", "let", "const", "export", *_STATEMENTS} - {*_DECLARATIONS})
+
+
 class Module(NamedTuple):
     """What a file says."""
 
@@ -33,6 +38,8 @@ class Module(NamedTuple):
     """An object."""
     statements: Sequence[Node]
     """What else it does, each an `Opaque`."""
+    fault: Node | None = None
+    """Why the reference, which evaluates `config = ` and the file, has another configuration or none: a text."""
 
 
 def read(text: str) -> Module:
@@ -49,7 +56,12 @@ class _Reader(Expressions):
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
+        self._is_script = text.startswith("#!")
+        self._evaluated: Node | None = None
+        """Of the statement that was read last, if it was an expression."""
         self._statements: list[Node] = []
+        self._result: Node | None = None
+        """Of the last expression that was a statement: what `eval` comes to."""
 
     def module(self) -> Module:
         """Read every statement; the configuration is what is exported, or the first object that stands alone."""
@@ -60,6 +72,7 @@ class _Reader(Expressions):
             if self._take(";"):
                 continue
             found = self._statement()
+            self._result = self._evaluated or self._result
             alone = alone or (found if found and isinstance(found.value, dict) else None)
         set_ = self._names["module"].members.get("exports", exported)
         if set_ is exported and not set_.members and alone:
@@ -71,10 +84,24 @@ class _Reader(Expressions):
                 message = "this comes to no object literal that can be read without running it"
             fix = "give the literal that it comes to: node -p 'JSON.stringify(...)'"
             raise NotReadable(message, line=place.line, column=place.column, fix=fix)
-        return Module(_without_functions(set_), self._statements)
+        return Module(_without_functions(set_), self._statements, self._fault(set_))
+
+    def _fault(self, config: Node) -> Node | None:
+        """Return why `config = ` before the file makes no sense, or comes to something else than was read here."""
+        first, result = self._tokens[0], self._result
+        if self._is_script:
+            return Node("a line #! has no place behind it", 1)
+        if first.text in _NO_EXPRESSIONS and first.kind == "name":
+            return Node(f"no {first.text} may follow it", first.line, first.column)
+        if first.text == "function" and self._tokens[1].kind == "name":
+            return Node(f"{self._tokens[1].text} has no value behind it", first.line, first.column)
+        if result is None or result.value is config.value:
+            return None
+        other = "only its own program could say" if isinstance(result.value, Opaque) else "which is another value"
+        return Node(f"that comes to what stands last, {other}", result.line, result.column)
 
     def _statement(self) -> Node | None:
-        first = self._here
+        first, self._evaluated = self._here, None
         if self._take("var", "let", "const"):
             self._declarations()
             return None
@@ -83,11 +110,13 @@ class _Reader(Expressions):
             self._names[name] = self._function() or Node(Opaque(name), first.line, first.column)
             return None
         if self._is(*_STATEMENTS):
-            self._keep(self._skip_statement(block=True))
+            kept = self._skip_statement(block=True)
+            self._keep(kept)
+            self._evaluated = None if first.text in _DECLARATIONS else kept
             return None
         if self._take("export"):
             self._take("default")
-        found = self._assigned()
+        self._evaluated = found = self._assigned()
         is_result = isinstance(found.value, dict) and first.text not in ("module", "exports")
         if isinstance(found.value, Opaque):
             self._keep(found)

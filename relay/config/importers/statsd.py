@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from relay.config.addresses import join_address
@@ -49,6 +50,19 @@ def convert(module: Module, draft: Draft) -> None:
     _of_backends(reading, module.config, backends)
     reading.finish(OPTIONS)
     _unread(draft, module)
+    if module.fault:
+        _misread(draft, module.fault)
+
+
+def _misread(draft: Draft, fault: Node) -> None:
+    """What the reference could not have run with is not ok: another program has read this file, or none."""
+    unchecked = "unchecked, since the reference cannot read this file"
+    draft.entries = [
+        replace(one, verdict="by hand", became=f"{one.became}: {unchecked}") if one.verdict == "ok" else one
+        for one in draft.entries
+    ]
+    became = f"an error in the reference, which evaluates `config = ` and the file: {fault.text}"
+    draft.say("by hand", fault, "the file as a whole", became)
 
 
 def _unread(draft: Draft, module: Module) -> None:
