@@ -23,7 +23,7 @@ const sources = JSON.parse(require('fs').readFileSync(0));
 const shown = (key, value) => typeof value === 'number' && !Number.isFinite(value) ? { number: String(value) }
   : value === undefined ? null : value;
 console.log(JSON.stringify(sources.map((source) => {
-  try { return { value: vm.runInNewContext('config = ' + source, {}, { timeout: 200 }) }; }
+  try { return { value: vm.runInNewContext('config = ' + source, {}, { timeout: 20000 }) }; }
   catch (error) { return { error: String(error) }; }
 }), shown));
 """
