@@ -10,10 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from relay.config.listed import AS_JSON, LISTED, from_json
-from relay.config.schema import Config
+from relay.config.schema import Config, fields_of
 from relay.config.source import Place, Setting, closest
 from relay.errors import Problem
 
@@ -35,9 +33,9 @@ _INJECTED: Final = re.compile(
 def variables() -> dict[str, str]:
     """Return every variable and the key that it sets."""
     found = {f"{PREFIX}{table}".upper(): table for table in ("tags", *LISTED)}
-    for table in msgspec.structs.fields(Config):
+    for table in fields_of(Config):
         if table.name != "tags" and table.name not in LISTED:
-            for info in msgspec.structs.fields(table.type):
+            for info in fields_of(table.type):
                 found[f"{PREFIX}{table.name}_{info.name}".upper()] = f"{table.name}.{info.name}"
     return found
 

@@ -19,7 +19,7 @@ from relay.config.environment import read_environment
 from relay.config.expand import expand
 from relay.config.listed import LISTED, canonical, collect, element_of, how_to_list, is_list_of_tables, spread
 from relay.config.rules import RULES, cautions, is_legal_key, unused_proxies
-from relay.config.schema import Config
+from relay.config.schema import Config, fields_of
 from relay.config.source import UNKNOWN, Place, Setting, closest, parse, read_text
 from relay.config.types import Seconds, Secret, Size, given, mask_urls, to_toml, words
 from relay.errors import ConfigError, Problem
@@ -37,7 +37,7 @@ _TYPES: Final = {
     "object": "a table",
 }
 """The library's words for types, in those of TOML."""
-TABLES: Final = {info.name: info.type for info in msgspec.structs.fields(Config)}
+TABLES: Final = {info.name: info.type for info in fields_of(Config)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,9 +170,7 @@ def keys() -> dict[str, Any]:
 
 def _types(tables: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        f"{table}.{info.name}": get_args(info.type)[0]
-        for table, type_ in tables.items()
-        for info in msgspec.structs.fields(type_)
+        f"{table}.{info.name}": get_args(info.type)[0] for table, type_ in tables.items() for info in fields_of(type_)
     }
 
 

@@ -10,7 +10,7 @@ import msgspec
 from relay.config.environment import PREFIX, variables
 from relay.config.listed import AS_JSON, EXAMPLES, LISTED
 from relay.config.listed import rows as rows_of
-from relay.config.schema import Config
+from relay.config.schema import Config, fields_of
 from relay.config.types import choices, mask_urls, to_toml
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ class Key(NamedTuple):
 
 def keys() -> Iterator[Key]:
     """Yield every key in the order of the schema; `tags` stands for its whole table."""
-    for table in msgspec.structs.fields(Config):
+    for table in fields_of(Config):
         if table.name == "tags":
             yield Key("tags", "", {}, _help(Config, "tags"))
             continue
         owner = LISTED.get(table.name, table.type)
-        for info in msgspec.structs.fields(owner):
+        for info in fields_of(owner):
             type_ = get_args(info.type)[0]
             yield Key(table.name, info.name, _default(info), _help(owner, info.name), choices(type_))
 
@@ -139,5 +139,5 @@ def _help(owner: type, name: str) -> str:
 
 
 def _about(table: str) -> str:
-    types = {info.name: info.type for info in msgspec.structs.fields(Config)} | LISTED
+    types = {info.name: info.type for info in fields_of(Config)} | LISTED
     return str(types[table].__doc__).rstrip(".")

@@ -9,10 +9,8 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 
-import msgspec
-
 from relay.config.bounded_file import PATIENCE, read_bounded
-from relay.config.schema import Config
+from relay.config.schema import Config, fields_of
 from relay.config.types import mask_urls
 from relay.errors import ConfigError, Problem
 
@@ -212,6 +210,6 @@ def _not_toml(path: Path, text: str, message: str) -> Problem:
 
 def _known_words() -> set[str]:
     """Return every name of a table or a key."""
-    tables = msgspec.structs.fields(Config)
+    tables = fields_of(Config)
     owners = [owner for table in tables for owner in (table.type, *get_args(table.type))]
     return {table.name for table in tables} | {key for one in owners for key in getattr(one, "__struct_fields__", ())}
