@@ -112,18 +112,15 @@ typedef struct budget {
 
 static inline bool budget_full(const budget *memory) { return memory->used >= memory->limit; }
 
-/* What malloc takes for a block: a head of 8 bytes, and in all a multiple of 16. Of blocks of 34 bytes it is 40 % more. */
-static inline size_t block_bytes(size_t size) { return (size + 8 + 15) & ~(size_t)15; }
-
 /* Returns zeroed memory, or NULL. The limit is not enforced here. */
 static inline void *take(budget *memory, size_t size) {
     void *block = calloc(1, size);
-    if (block != NULL) memory->used += block_bytes(size);
+    if (block != NULL) memory->used += size;
     return block;
 }
 
 static inline void give(budget *memory, void *block, size_t size) {
-    if (block != NULL) memory->used -= block_bytes(size);
+    if (block != NULL) memory->used -= size;
     free(block);
 }
 

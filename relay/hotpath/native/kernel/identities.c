@@ -55,7 +55,8 @@ static bool has_room(const hotpath *self, bool stands_in) {
 }
 
 void queue_free(hotpath *self, queue *queue) {
-    give(&self->waiting_memory, queue->items, queue->capacity * sizeof *queue->items);
+    free(queue->items);
+    self->waiting_memory.used -= queue->capacity * sizeof *queue->items;
     *queue = (struct queue){0};
 }
 
@@ -117,7 +118,8 @@ static void ask_again(hotpath *self, identity *identity) {
     identity->state = WAITING;
     identity->cell = NULL;
     count_alias(self, identity, -1);
-    identity_charge(identity, &self->aliases_memory, &self->waiting_memory);
+    self->aliases_memory.used -= identity_bytes(identity);
+    self->waiting_memory.used += identity_bytes(identity);
 }
 
 /* Lets an identity wait that is new, or that waits in the closing window alone; NULL without memory. */

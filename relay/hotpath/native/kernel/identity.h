@@ -90,9 +90,4 @@ static inline size_t identity_bytes(const identity *identity) {
     return sizeof *identity + identity->name_size + identity->tags_size;
 }
 
-static inline void identity_charge(const identity *identity, budget *before, budget *after) {
-    before->used -= block_bytes(identity_bytes(identity));
-    after->used += block_bytes(identity_bytes(identity));
-}
-
 #endif

@@ -59,7 +59,7 @@ bool vector_grow(void **items, size_t *capacity, size_t used, size_t size, budge
     size_t larger = *capacity ? 2 * *capacity : 64;
     void *grown = realloc(*items, larger * size);
     if (grown == NULL) return false;
-    memory->used += block_bytes(larger * size) - (*capacity ? block_bytes(*capacity * size) : 0);
+    memory->used += (larger - *capacity) * size;
     *items = grown;
     *capacity = larger;
     return true;

@@ -227,7 +227,8 @@ static void resolve(hotpath *self, const answer *answer) {
         count_alias(self, identity, 1);
     } else if (identity->state == WAITING) {
         waiting = identity->to.waiting;
-        identity_charge(identity, &self->waiting_memory, &self->aliases_memory);
+        self->waiting_memory.used -= identity_bytes(identity);
+        self->aliases_memory.used += identity_bytes(identity);
         count_alias(self, identity, 1);
     } else if (identity->state == RESOLVED) {
         release_stand_in(self, identity);
