@@ -103,7 +103,11 @@ class Table:
         return self._per_metric.get(series.metric, 0) < self._metric_limit
 
     def _is_full(self) -> bool:
-        return self.full or self.bytes + self._beside() >= self._memory
+        return self.full or self.bytes >= self._left()
+
+    def _left(self) -> int:
+        """Half is the open window's in any case: series that were known before a flood need room, too."""
+        return max(self._memory - self._beside(), self._memory // 2)
 
     @property
     def bytes(self) -> int:
@@ -157,7 +161,7 @@ class Table:
     def measure(self) -> None:
         """Compare memory with its bound: there, nothing new is kept apart and nothing grows exactly."""
         self._measured = sum(cell.size() for cell in self.cells.values())
-        self.full = self._measured + self._beside() >= self._memory
+        self.full = self._measured >= self._left()
         if self.full:
             for cell in self.cells.values():
                 cell.shrink()

@@ -306,7 +306,7 @@ def test_at_the_bound_of_memory_nothing_new_is_kept_apart():
 
 
 def test_the_tables_of_all_windows_that_are_alive_share_the_memory(implementation):
-    memory = {"native": 1_330_000, "python": 2_400_000}[implementation]
+    memory = {"native": 1_050_000, "python": 2_400_000}[implementation]
     hotpath = make(memory=memory, series_limit=10_000, series_per_metric=10_000)
 
     def closed(number: int):
