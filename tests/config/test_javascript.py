@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from relay.config.importers.javascript import read
@@ -265,6 +265,9 @@ PIECES = [
 
 
 @settings(max_examples=400)
+@example("}.")
+@example("Object")
+@example("JSON.")
 @given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join) | st.text(max_size=40))
 def test_whatever_the_text_is_only_its_own_error_comes_out(text):
     for source in (text, f"{{ a: {text} }}", f"module.exports = {{ {text}"):

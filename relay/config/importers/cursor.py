@@ -42,8 +42,10 @@ class Cursor:
         return found
 
     def _next(self) -> Token:
-        self._at += 1
-        return self._tokens[self._at - 1]
+        """Return the token that is here, and get past it, but for the end."""
+        here = self._here
+        self._at += here.kind != "end"
+        return here
 
     def _error(self, message: str, token: Token | None = None) -> NotReadable:
         place = token or self._here

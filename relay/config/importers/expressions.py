@@ -121,6 +121,8 @@ class Expressions(Cursor):
     def _member_of(self, found: Node, depth: int) -> Node | None:
         """Read `.name` or `["name"]` of an object that is known."""
         is_dotted = self._next().text == "."
+        if is_dotted and self._here.kind != "name":
+            return None
         name = self._next().text if is_dotted else self._choice(depth + 1)
         if isinstance(name, Node):
             name = str(name.value) if name.is_scalar and self._take("]") else None
@@ -204,10 +206,9 @@ class Expressions(Cursor):
 
     def _of_library(self, depth: int) -> Node | None:
         """Read `Object.assign(...)`, `Object.freeze(...)` and `JSON.parse(...)`."""
-        owner, first = self._next().text, self._here
-        name = self._tokens[self._at + 1].text
-        self._at += 2
-        if first.text != "." or not self._is("("):
+        owner, is_dotted = self._next().text, self._take(".")
+        name = self._next().text
+        if not is_dotted or not self._is("("):
             return None
         arguments = self._arguments(depth)
         match f"{owner}.{name}", arguments:
