@@ -168,7 +168,7 @@ class Relay:
         files = CheckpointFiles(self.state, self._egress.directory) if self.state else None
         seconds, wall = config.window.seconds, self._clock.wall()
         owed = await Owed.find(files, self.spool, host=self.namer.host, wall=wall, seconds=seconds)
-        self.spool.parts.add(*owed.parts)
+        self.spool.parts.found(owed.parts)
         self.checkpointer = self._make_checkpointer(files) if files else None
         self._part_counter = PartCounter(files, self._make_side_hotpath)
         self._closing.callback(self._part_counter.close)
@@ -335,7 +335,7 @@ class Relay:
         looking = [self._lag.run, clock.run, self.watch.run, self.explosions.run]
         looking += self.ingest.background(self.loss_log)
         kept = self.checkpointer
-        keeping = [lambda: kept.run(self.closer.name_waiting)] if kept else []
+        keeping = [lambda: kept.run(self.closer.name_waiting), kept.run_void] if kept else []
         return [*looking, *keeping, *self._egress.background()]
 
     # --- what others may ask ------------------------------------------------------------------------------------------

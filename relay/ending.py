@@ -70,7 +70,7 @@ class Ending:
         began = asked_at if self.spool.degraded else self.clock.monotonic()
         is_kept = await self._keep_window()
         closed_early = not (is_kept and self.spool.degraded) and await self._close_early()
-        if closed_early and not self.spool.holds and self.checkpointer:
+        if closed_early and not self.spool.degraded and self.checkpointer:
             await _within(STALL, self.checkpointer.drop_void())
         last_try = _LAST_TRY + _LOOK if self.spool.degraded else 0.0
         await self.pool.drain(until=began + limits.STOP_SECONDS - last_try)

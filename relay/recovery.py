@@ -67,10 +67,13 @@ class Owed:
         stored_by = (await spool.state("host") or b"").decode(errors="replace") or host
         try:
             found = await asyncio.to_thread(files.load, spool.committed) if files else []
+            void = await asyncio.to_thread(files.void) if files else []
             parts = await asyncio.to_thread(files.windows) if files else []
         except OSError:
             # What ran until now has left a part of this window there.
             return cls(over=(), open=None, recorded=False, parts=(floor_id(wall, seconds),))
+        stored = list(spool.committed)
+        spool.committed.update(void)
         foreign = tuple(one for one in found if (partial.host_of(one.frames) or stored_by) != host)
         if files and foreign:
             with suppress(OSError):
@@ -82,7 +85,8 @@ class Owed:
             foreign=foreign,
             stored_by="" if stored_by == host else stored_by,
             gauges=await spool.state("gauges") or b"",
-            recorded=is_ours and is_recorded([*spool.committed, *owed.windows], wall, seconds),
+            # Of windows that came after those of the files a database that was lost may have been the only record.
+            recorded=is_ours and bool(stored) and is_recorded([*stored, *owed.windows], wall, seconds),
             parts=tuple(parts),
         )
 

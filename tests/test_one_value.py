@@ -31,6 +31,7 @@ from relay import recovery
 from relay.delivery import skew
 from relay.delivery.checkpoint import Checkpointer
 from relay.delivery.parts import Parts
+from relay.delivery.spool import Spool
 from relay.naming import Namer
 from relay.window.closer import Closer
 from tests.support.life import SECONDS, STOP, Life, Recording
@@ -146,7 +147,7 @@ class RelayMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.state and self.sick_since is None and self.clock.wall() >= self.latest)
     @rule(
-        mode=st.sampled_from(("refuse", "fail", "stall", "hang")),
+        mode=st.sampled_from(("refuse", "keep", "fail", "stall", "hang")),
         moment=st.sampled_from(("any", "after a checkpoint", "after an edge", "over an edge")),
     )
     def the_disk_fails(self, mode, moment):
@@ -204,7 +205,7 @@ class RelayMachine(RuleBasedStateMachine):
     # --- ends and starts ------------------------------------------------------------------------------------------
 
     @rule(
-        then=st.sampled_from(("same", "same", "none", "new", "backup", "other")),
+        then=st.sampled_from(("same", "same", "none", "new", "lost", "backup", "other")),
         pause=st.sampled_from((0.0, 0.0, 3.0, 30.0)),
     )
     def is_stopped(self, then, pause):
@@ -225,7 +226,10 @@ class RelayMachine(RuleBasedStateMachine):
         if books.dropped:
             self.allowed += exposed
 
-    @rule(then=st.sampled_from(("same", "same", "same", "none", "new")), pause=st.sampled_from((0.0, 0.0, 3.0, 30.0)))
+    @rule(
+        then=st.sampled_from(("same", "same", "same", "none", "new", "lost")),
+        pause=st.sampled_from((0.0, 0.0, 3.0, 30.0)),
+    )
     def is_killed(self, then, pause):
         self.figures["steps"] += 1
         self.is_all_on_disk &= self.is_well
@@ -258,11 +262,20 @@ class RelayMachine(RuleBasedStateMachine):
         elif then == "new" and knows:
             self.forgive()
             self.state, self.is_all_on_disk = self.new_directory(), False
+        elif then == "lost" and knows:
+            self.lose_database()
         elif then == "none" and knows:
             if not self.at_rest():
                 self.forgive()
             self.kept, self.state, self.is_all_on_disk = self.at_rest() or self.new_directory(), None, False
         self.begin()
+
+    def lose_database(self) -> None:
+        """Checkpoints are all that is left."""
+        self.forgive()
+        self.is_all_on_disk = False
+        for file in self.state.glob("spool.db*"):
+            file.unlink()
 
     def at_rest(self) -> Path | None:
         """Return the directory if no window is open in it: one that was closed elsewhere would be closed again."""
@@ -406,6 +419,12 @@ def test_a_stop_after_a_window_of_which_a_start_may_know(machine, away):
     machine.one_value_for_each_series_and_window()
 
 
+def commit_at_once(spool: Spool, window: int) -> None:
+    spool.committed.add(window)
+    if window not in spool._unrecorded:
+        spool._lanes.release([window])
+
+
 MUTANTS = {
     "a start without a record opens the current window": lambda: patch.object(
         recovery, "is_recorded", lambda *_, **__: True
@@ -419,6 +438,7 @@ MUTANTS = {
     "an age by any clock is believed": lambda: patch.object(
         skew.Ages, "is_old", lambda ages, window, most: ages._clock.wall() - window > most
     ),
+    "a stored window leaves while the disk has a part of it": lambda: patch.object(Spool, "_commit", commit_at_once),
     "a stop closes what the next start opens": lambda: patch.object(Parts, "close_last", lambda *_: None),
 }
 

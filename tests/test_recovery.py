@@ -237,6 +237,18 @@ async def test_of_a_directory_that_cannot_be_read_the_current_window_is_given_aw
     await spool.close()
 
 
+async def test_without_the_database_files_of_windows_are_no_record_of_those_that_came_after(tmp_path, clock):
+    """An empty file says that its window was committed; what the database said of later ones is not known."""
+    files = CheckpointFiles(tmp_path)
+    files.replace(MINUTE - 60, [encode_head(MINUTE - 60, host="h")])
+    files.path(MINUTE - 120).touch()
+    spool = await open_spool(tmp_path)
+    owed = await Owed.find(files, spool, host="h", wall=clock.wall(), seconds=60)
+    assert (owed.windows, owed.recorded, owed.parts) == ([MINUTE - 60], False, (MINUTE - 60,))
+    assert spool.committed == {MINUTE - 120}
+    await spool.close()
+
+
 async def test_a_checkpoint_says_itself_whose_it_is(tmp_path, clock, name):
     """The database was set aside, or is of an older release: the file of the window is all that is known."""
     files = CheckpointFiles(tmp_path)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from relay import limits
 from relay.delivery.disk_thread import DiskThread
-from relay.delivery.parts import Parts
+from relay.delivery.parts import Parts, list_checkpoints
 from relay.delivery.spool_writer import STALL
 from relay.pacing import paced
 
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_NAME: Final = re.compile(r"checkpoint-(\d{1,12})\.srp")
 _FLAGS: Final = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ANEW: Final = os.O_CREAT | os.O_TRUNC
 _BUFFER: Final = 1024 * 1024
@@ -79,10 +77,12 @@ class CheckpointFiles:
         return self.directory / f"checkpoint-{window}.srp"
 
     def windows(self) -> list[int]:
-        """Return whose files there are, oldest first; what is no file, or named otherwise, is nobody's."""
-        with os.scandir(self.directory) as entries:
-            found = [_NAME.fullmatch(entry.name) for entry in entries if entry.is_file(follow_symlinks=False)]
-        return sorted(int(match[1]) for match in found if match)
+        """Return the windows of which the disk holds a part, oldest first."""
+        return sorted(window for window, size in list_checkpoints(self.directory).items() if size)
+
+    def void(self) -> list[int]:
+        """Return the windows that were committed, as their files say: they could be emptied and not removed."""
+        return sorted(window for window, size in list_checkpoints(self.directory).items() if not size)
 
     def load(self, committed: Collection[int]) -> list[Found]:
         """Return what is owed to the cloud, oldest first; remove what is void, and what a crash left half written."""
@@ -90,20 +90,43 @@ class CheckpointFiles:
         with suppress(OSError):  # a read-only disk
             for unfinished in self.directory.glob("checkpoint-*.new"):
                 unfinished.unlink()
-            self.drop([window for window in self.windows() if window in committed])
+            oldest = max(committed, default=0) - limits.POINT_AGE_MAX
+            present = list_checkpoints(self.directory).items()
+            self.drop([window for window, size in present if window in committed or (not size and window < oldest)])
         owed = [window for window in self.windows() if window not in committed]
         return [Found(window=window, frames=self.read(window)) for window in owed]
 
-    def drop(self, windows: Collection[int]) -> None:
-        """Remove the files of these windows, for good: a power failure does not bring them back."""
+    def drop(self, windows: Collection[int]) -> list[int]:
+        """Make the files of these windows void, for good: a power failure does not bring them back.
+
+        A file that cannot be removed is emptied: the directory may be read-only where files are not. An empty file says
+        that its window is committed, whatever becomes of the database.
+
+        Returns:
+            The windows whose files are void.
+        """
         self.ensure()
-        for window in windows:
-            self.path(window).unlink(missing_ok=True)
+        void = [window for window in windows if self._remove(window) or self._empty(window)]
         directory = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(directory)
         finally:
             os.close(directory)
+        return void
+
+    def _remove(self, window: int) -> bool:
+        try:
+            self.path(window).unlink(missing_ok=True)
+        except OSError:
+            return False
+        return True
+
+    def _empty(self, window: int) -> bool:
+        try:
+            self._write(self.path(window), os.O_TRUNC, [])
+        except OSError:
+            return False
+        return True
 
     def missing(self, windows: Collection[int]) -> list[int]:
         """Return those of these windows, which had no file before, that have none for certain."""
@@ -233,6 +256,12 @@ class Checkpointer:
             await before()
             await self.save()
 
+    async def run_void(self) -> None:
+        """Make checkpoints void as soon as they are to be, until cancelled; each save tries again what failed."""
+        while True:
+            await self._parts.wait_for_void()
+            await self.drop_void()
+
     async def save(self, *, everything: bool = False) -> bool:
         """Write what changed, or everything; return whether it is on disk."""
         async with self._busy:
@@ -255,12 +284,22 @@ class Checkpointer:
             await asyncio.wait_for(self.save(), STALL)
 
     async def drop_void(self) -> None:
-        """Remove the files of windows that have another way to the cloud; a disk that refuses keeps them."""
+        """Make the files of windows that have another way to the cloud void; a disk that refuses keeps them."""
         void = self._parts.void(self._void())
-        if void:
-            with suppress(OSError):
-                await self._run(self._files.drop, void)
-                self._parts.remove(void)
+        if not void:
+            return
+        try:
+            dropped = await self._run(self._files.drop, void)
+        except OSError as error:
+            dropped, reason = [], error.strerror or str(error)
+        else:
+            reason = "can neither be removed nor emptied"
+        self._parts.remove(dropped)
+        if len(dropped) < len(void):
+            windows = sorted(set(void).difference(dropped))
+            self._loss_log.warn(
+                "RLY411 stored windows wait for their checkpoints to go", reason=reason, windows=windows
+            )
 
     def forget(self, window: int, series: Iterable[Series]) -> None:
         """Let the open window's file say that series were deleted, from the next save on."""

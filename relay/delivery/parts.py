@@ -4,14 +4,36 @@ A checkpoint holds what a window had a moment ago. If the requests of the window
 same, a start finds the checkpoint, not the requests, and sends the window again with a smaller value (I8). So a window
 counts as on disk from before the first byte of its checkpoint is written until that is gone for certain. The same holds
 for the window that a stop closes early, if the next start would open its id again: only a stored id prevents that.
+
+A window whose requests are stored waits, too, until its checkpoint is void: else a start that finds the checkpoint and
+no database any more would send the window again. So the disk has one record of a window at the time it leaves.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import os
+import re
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
+    from pathlib import Path
+
+_NAME: Final = re.compile(r"checkpoint-(\d{1,12})\.srp")
+
+
+def list_checkpoints(directory: Path) -> dict[int, int]:
+    """Return the sizes of the checkpoints in a directory, by window; an empty one is void. Blocks.
+
+    What is no file, or is named otherwise, is nobody's.
+
+    Raises:
+        OSError: the directory cannot be read.
+    """
+    with os.scandir(directory) as entries:
+        found = [(_NAME.fullmatch(entry.name), entry) for entry in entries if entry.is_file(follow_symlinks=False)]
+        return {int(match[1]): entry.stat(follow_symlinks=False).st_size for match, entry in found if match}
 
 
 class Parts:
@@ -21,6 +43,7 @@ class Parts:
         self._windows: set[int] = set()
         self._last: int | None = None
         self._on_gone = on_gone
+        self._some_are_void = asyncio.Event()
 
     def __repr__(self) -> str:
         """Report the ids."""
@@ -38,12 +61,26 @@ class Parts:
         """The disk may hold a part of these windows from now on."""
         self._windows.update(windows)
 
+    def are_void(self) -> None:
+        """Some of these windows have another way to the cloud, and wait until their checkpoints are void."""
+        self._some_are_void.set()
+
+    async def wait_for_void(self) -> None:
+        """Wait until checkpoints are to be made void; a second caller waits for the next ones."""
+        await self._some_are_void.wait()
+        self._some_are_void.clear()
+
+    def found(self, windows: Collection[int]) -> None:
+        """The disk holds parts of these windows, and of no others."""
+        self.remove(self._windows.difference(windows))
+        self.add(*windows)
+
     def close_last(self, window: int) -> None:
         """A stop closes this window early, and the next start opens it again unless its id is stored."""
         self._last = window
 
     def stored(self, windows: Collection[int]) -> None:
-        """The ids of these windows are on disk: their checkpoints are void, whatever a start finds."""
+        """The ids of these windows are on disk: a start does not open them again."""
         if self._last in windows:
             self._last = None
 

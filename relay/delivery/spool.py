@@ -170,9 +170,10 @@ class Spool:
         job = await self._hand_over(batches, windows=[window], state=state, samples=samples)
         if not job.is_written:
             self._unrecorded[window] = job
-            if window in self.parts:
-                self._lanes.hold(window)
+        if window in self.parts:
+            self._lanes.hold(window)
         self._commit(window)  # not before: its checkpoint is void from here on
+        self.parts.are_void()
         self._ledger.points_created += self._publish(job.rows)
         if self._writer.room is not None:
             self._room.watch(self._clock.monotonic(), self._writer.room)
@@ -256,12 +257,16 @@ class Spool:
     # --- what the writer asks for -------------------------------------------------------------------------------------
 
     def adopt(self, contents: Contents) -> None:
-        """Take over what was found on disk."""
+        """Take over what was found on disk; windows whose checkpoints are there, too, wait until these are void."""
+        self.parts.add(*contents.parts)
+        for window in contents.parts:
+            self._lanes.hold(window)
         for entry in contents.entries:
             self._lanes.push(entry)
             self._next_id = max(self._next_id, entry.id + 1)
         self._ledger.points_recovered += sum(entry.points for entry in contents.entries)
         self.committed.update(contents.windows)
+        self.parts.are_void()
         self.wake()
 
     def make_room(self, missing: int, *, but: Collection[int]) -> bool:
@@ -275,11 +280,12 @@ class Spool:
         return list(self.committed)
 
     def stored(self, windows: Collection[int]) -> None:
-        """Let windows that are on disk now be sent, whatever else is there of them."""
+        """Let windows that are on disk now be sent, unless a part of them is there, too."""
         for window in windows:
             self._unrecorded.pop(window, None)
         self.parts.stored(windows)
-        self._release(windows)
+        self.parts.are_void()
+        self._release([window for window in windows if window not in self.parts])
 
     def directory_removed(self) -> None:
         """Nothing of any window is on disk any more."""
@@ -322,7 +328,7 @@ class Spool:
             self._loss_log.warn("samples dropped", reason="stop_without_state", samples=samples, window=window)
 
     def _release(self, windows: Collection[int]) -> None:
-        """Let windows be taken: they are stored, or nothing of them is on disk any more."""
+        """Let windows be taken: no part of them is on disk, or none any more."""
         self._lanes.release(windows)
         self.wake()
 

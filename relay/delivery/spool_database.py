@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from relay.delivery import spool_file
 from relay.delivery.ballast import Ballast
 from relay.delivery.lanes import Entry
+from relay.delivery.parts import list_checkpoints
 from relay.delivery.place import Place
 from relay.delivery.spool_errors import Damaged, DiskTrouble, QuotaReached, explained, is_full
 from relay.delivery.spool_schema import MAKE, PAGE, SETTINGS, UNCOMMITTED, delete, insert, is_strange, remove
@@ -50,6 +51,8 @@ class Contents(NamedTuple):
 
     entries: Sequence[Entry]
     windows: Collection[int]
+    parts: Collection[int] = ()
+    """Committed windows whose checkpoints are not void."""
 
 
 class Database:
@@ -132,7 +135,9 @@ class Database:
             self._remove_uncommitted(db)
             rows = db.execute("SELECT window, id, points, length(body) FROM batches ORDER BY id")
             entries = [Entry(*row) for row in rows]
-            return Contents(entries=entries, windows=[row[0] for row in db.execute("SELECT id FROM windows")])
+            windows = {row[0] for row in db.execute("SELECT id FROM windows")}
+            parts = [window for window, size in list_checkpoints(self._directory).items() if size and window in windows]
+            return Contents(entries=entries, windows=windows, parts=parts)
 
     def abandon(self) -> None:
         """Close the connection, whatever it says to that."""

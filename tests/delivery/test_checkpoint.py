@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from relay import limits
 from relay.delivery import checkpoint
 from relay.delivery.checkpoint import Checkpointer, CheckpointFiles
 from relay.delivery.parts import Parts
@@ -19,6 +20,12 @@ from tests.support.hotpath import NOW, START, make, name_all
 @pytest.fixture
 def files(tmp_path) -> CheckpointFiles:
     return CheckpointFiles(tmp_path)
+
+
+def keep_files(patch) -> None:
+    """Let files neither be removed nor emptied."""
+    patch.setattr(os, "unlink", lambda *_, **__: refuse(None))
+    patch.setattr(CheckpointFiles, "_empty", lambda *_: False)
 
 
 async def nothing() -> None:
@@ -209,9 +216,37 @@ async def test_a_disk_that_removes_nothing_does_not_keep_a_relay_from_stopping(k
     kept.feed(b"a:1|c")
     await kept.checkpointer.save()
     kept.void.add(START)
-    monkeypatch.setattr(os, "unlink", lambda *_, **__: refuse(None))
+    keep_files(monkeypatch)
     await kept.checkpointer.drop_void()
     assert kept.files.windows() == [START]
+
+
+async def test_a_file_that_cannot_be_removed_is_emptied_and_says_that_its_window_is_committed(kept, monkeypatch):
+    """The database that says so may be lost by the next start; which would send the window again."""
+    kept.feed(b"a:1|c")
+    await kept.checkpointer.save()
+    kept.void.add(START)
+    monkeypatch.setattr(os, "unlink", lambda *_, **__: refuse(None))
+    await kept.checkpointer.drop_void()
+    assert START not in kept.parts
+    assert (kept.files.windows(), kept.files.void(), kept.files.load(set())) == ([], [START], [])
+    monkeypatch.undo()
+    kept.files.load({START + 60})
+    assert kept.files.void() == [START], "it is all that is known of this window"
+    kept.files.load({START + limits.POINT_AGE_MAX + 60})
+    assert kept.files.void() == []
+
+
+async def test_a_checkpoint_is_void_as_soon_as_its_window_is_stored(kept):
+    kept.feed(b"a:1|c")
+    await kept.checkpointer.save()
+    kept.void.add(START)
+    running = asyncio.create_task(kept.checkpointer.run_void())
+    kept.parts.are_void()
+    async with asyncio.timeout(10):
+        while START in kept.parts:
+            await asyncio.sleep(0.01)
+    running.cancel()
 
 
 async def test_a_window_may_be_on_disk_from_its_first_try_until_its_file_is_gone(kept, monkeypatch):
@@ -224,7 +259,7 @@ async def test_a_window_may_be_on_disk_from_its_first_try_until_its_file_is_gone
     await kept.checkpointer.save(everything=True)
     kept.void.add(START)
     with monkeypatch.context() as patch:
-        patch.setattr(os, "unlink", lambda *_, **__: refuse(None))
+        keep_files(patch)
         await kept.checkpointer.drop_void()
         assert START in kept.parts
     await kept.checkpointer.drop_void()

@@ -192,8 +192,11 @@ def broken(*_):
     raise DiskTrouble("io", "broken")
 
 
-async def test_a_window_with_a_part_on_disk_waits_until_it_is_stored(tmp_path, monkeypatch):
-    """Sent from memory, a start would send the part again; one with nothing else on disk is sent at once."""
+async def test_a_window_with_a_part_on_disk_waits_until_it_is_stored_and_the_part_gone(tmp_path, monkeypatch):
+    """Else a start would send the part again, from memory at once, or where the database is lost after it was stored.
+
+    One with nothing else on disk is sent at once.
+    """
     monkeypatch.setattr(spool_writer, "_RETRY", 0.05)
     ledger = Ledger()
     spool = await open_spool(tmp_path, ledger=ledger)
@@ -206,8 +209,10 @@ async def test_a_window_with_a_part_on_disk_waits_until_it_is_stored(tmp_path, m
         assert (spool.points, spool.can_send, spool.holds) == (2, False, True)
         assert (spool.is_recorded(60), spool.is_recorded(120)) == (True, False), "what was tried may be on disk"
         assert balanced(spool, ledger, done=2)
-    assert (await asyncio.wait_for(spool.take(), 20)).batch == batch(60)
     await until(lambda: not spool.degraded)
+    assert (spool.points, spool.can_send, spool.holds) == (2, False, True)
+    spool.parts.remove([60])
+    assert (await asyncio.wait_for(spool.take(), 20)).batch == batch(60)
     assert spool.is_recorded(60)
     assert spool.is_recorded(120)
     await spool.close()
@@ -236,6 +241,22 @@ async def test_what_waits_for_the_disk_at_the_end_is_left_to_its_part_and_counte
     assert ledger.points_dropped["stop_without_state"] == 2
     assert balanced(spool, ledger)
     await spool.close()
+
+
+async def test_what_is_stored_with_a_part_beside_it_waits_at_a_start_for_the_part_to_go(tmp_path):
+    spool = await open_spool(tmp_path)
+    await spool.store(60, [batch(60)], {})
+    await spool.store(120, [batch(120)], {})
+    await spool.close()
+    (tmp_path / "checkpoint-60.srp").write_bytes(b"a part")
+    (tmp_path / "checkpoint-120.srp").touch()
+    again = await open_spool(tmp_path)
+    assert 60 in again.parts
+    assert (await again.take()).batch == batch(120)
+    assert (again.can_send, again.holds) == (False, True)
+    again.parts.found([])
+    assert (await again.take()).batch == batch(60)
+    await again.close()
 
 
 # --- removed under a running relay ------------------------------------------------------------------------------------

@@ -165,3 +165,48 @@ async def test_row_42_no_upgrade_while_the_disk_refuses(windows, start, load, em
     relay.process.send_signal(signal.SIGUSR2)
     await relay.gone(worker, within=30)  # the supervisor knows that the first one was refused, and does not wait for it
     figure(42, f"upgrade with a read-only disk and no cloud: refused, and done once the disk is back; {verdict}")
+
+
+async def test_row_42_a_checkpoint_that_stays_and_a_database_that_is_lost(start, load, emulator, figure, tmp_path):
+    """The window is stored and its checkpoint cannot go; a start that finds the checkpoint alone sends it, once."""
+    (tmp_path / "state").mkdir(mode=0o700)
+    disk = SickDisk(tmp_path, under=tmp_path / "state" / "checkpoint-")
+    relay = start(environ=disk.environment, WINDOW_SECONDS=str(WINDOW))
+    generator = load(relay, rate=RATE, seconds=60)
+    await until_part_on_disk(tmp_path / "state")
+    with disk.failing(errno.EIO):
+        before = len(relay.windows())
+        while len(relay.windows()) < before + 3:
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(1)
+        sent = await generator.stop()
+        relay.kill()
+    [told, *_] = [one for one in relay.events() if one["event"].startswith("RLY411 stored windows wait")]
+    kept = [int(path.stem.split("-")[1]) for path in (tmp_path / "state").glob("checkpoint-*.srp")]
+    assert kept == told["windows"]
+    for file in (tmp_path / "state").glob("spool.db*"):
+        file.unlink()
+    await asyncio.to_thread(relay.start)
+    verdict = await conserve(relay, emulator, sent, lost=sent.count, window=WINDOW)
+    figure(42, f"checkpoint of {len(kept)} stored windows stays, database lost: {verdict}; {verdict.resent} resent")
+
+
+@pytest.mark.parametrize("step", ["request answered", pytest.param("checkpoint is removed", marks=pytest.mark.full)])
+async def test_row_42_a_kill_once_a_window_is_stored_and_a_database_that_is_lost(
+    step, start, load, emulator, figure, tmp_path
+):
+    """No other worker comes before the database has gone."""
+    inject = Inject(tmp_path)
+    relay = start(environ=inject.environment, WINDOW_SECONDS=str(WINDOW))
+    generator = load(relay, rate=RATE, seconds=60)
+    await until_part_on_disk(tmp_path / "state")
+    relay.process.send_signal(signal.SIGSTOP)
+    inject.arm("kill", step)
+    await inject.struck()
+    relay.kill()
+    sent = await generator.stop()
+    for file in (tmp_path / "state").glob("spool.db*"):
+        file.unlink()
+    await asyncio.to_thread(relay.start)
+    verdict = await conserve(relay, emulator, sent, lost=sent.count, window=WINDOW)
+    figure(42, f"killed, {step}, database lost: {verdict}")

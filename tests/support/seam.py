@@ -1,7 +1,8 @@
 """A disk that refuses and stalls, below the classes that use it: their own calls fail, everything else is real.
 
-`refuse` is a disk of which nothing can be written; `fail` one that writes, and then says that it has not; `stall` one
-that answers nothing before it is well again; `hang` one that has written by then.
+`refuse` is a disk of which nothing can be written; `keep` one that refuses checkpoints alone, and their removal; `fail`
+one that writes, and then says that it has not; `stall` one that answers nothing before it is well again; `hang` one
+that has written by then.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Disk:
         error = OSError(errno.EROFS if self.mode == "refuse" else errno.EIO, os.strerror(errno.EIO))
         if isinstance(args[0], Database):
             error = DiskTrouble("io", "the disk refuses")
-        if self.mode == "refuse":
+        if self.mode == "refuse" or (self.mode == "keep" and isinstance(args[0], CheckpointFiles)):
             raise error
         answer = call(*args, **options)
         if self.mode == "fail":
