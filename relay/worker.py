@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from relay import anonymous_file
 from relay.ingest import begin
@@ -17,6 +17,8 @@ from relay.listener.handover import (
     SUCCESSOR,
     SUPERVISOR,
     TEXT,
+    accepted,
+    accepted_state,
     give,
     give_descriptor,
     take_inherited,
@@ -33,6 +35,25 @@ if TYPE_CHECKING:
     from relay.listener.sockets import Held
 
 
+class Next(Protocol):
+    """What the next worker begins with: a plan of the supervisor's."""
+
+    @property
+    def ingest(self) -> str:
+        """The settings of its ingest."""
+        ...
+
+    @property
+    def text(self) -> str | None:
+        """Of the configuration file."""
+        ...
+
+    @property
+    def state(self) -> str:
+        """The state directory."""
+        ...
+
+
 class Worker:
     """State: the sockets and what reads them already, the supervisor's pid, who is told, and the configuration.
 
@@ -47,7 +68,7 @@ class Worker:
         notifier: Notifier | None = None,
         ingest: str = "",
         text: str | None = None,
-        is_successor: bool = False,
+        accepted_state: str | None = None,
     ) -> None:
         self.held = [one for one in held if one.kind != ADMIN]
         self.admin = [one for one in held if one.kind == ADMIN]
@@ -56,10 +77,10 @@ class Worker:
         self.notifier = notifier or Notifier()
         self.text = text
         """Of the configuration file, as it is in force; None: what is on disk."""
-        self.is_successor = is_successor
-        """A worker was ready before this one: what that found was accepted, whatever became of it."""
-        self.next: tuple[str, str | None] | None = None
-        """With what the next worker begins, in this process: the settings of its ingest, and the configuration."""
+        self.accepted_state = accepted_state
+        """The state directory of the worker before this one, "" for none; None: it is the first."""
+        self.next: Next | None = None
+        """With what the next worker begins, in this process."""
         self.ingest: Ingest | None = begin(ingest, self.held) if ingest and self.held else None
 
     def __repr__(self) -> str:
@@ -110,9 +131,9 @@ class Worker:
         """
         if self.next is None:
             return
-        ingest, text = self.next
+        text = self.next.text
         hold_back()
-        own = dict(environ) | {INGEST: ingest, SUCCESSOR: "1"} | self.notifier.environ()
+        own = dict(environ) | {INGEST: self.next.ingest, SUCCESSOR: accepted(self.next.state)} | self.notifier.environ()
         held = [*self.held, *(one for one in self.admin if one.socket.fileno() >= 0)]
         if text is not None:
             give_descriptor(anonymous_file.create(text), TEXT, own, sockets=len(held))
@@ -135,5 +156,5 @@ def take_over(environ: MutableMapping[str, str]) -> Worker:
         notifier=Notifier.take(environ, pid=os.getpid()),
         ingest=ingest,
         text=take_text(environ),
-        is_successor=environ.pop(SUCCESSOR, "") != "",
+        accepted_state=accepted_state(environ.pop(SUCCESSOR, "")),
     )

@@ -119,8 +119,7 @@ class Attendant:
         try:
             if not self._worker.supervisor:
                 answer = await asyncio.to_thread(lambda: Trial(os.environ).wait())
-                plan = judge(answer, state=str(self._relay.state or ""))
-                self._worker.next = (plan.ingest, plan.text)
+                self._worker.next = judge(answer, state=str(self._relay.state or ""))
         except OSError as error:
             self._refuse(f"{sys.executable} cannot be executed: {error.strerror}")
         except RefusedError as error:

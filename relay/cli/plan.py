@@ -105,7 +105,7 @@ def plan(asked: Asked, path: Path | None, *, dry_run: bool, take_over: bool) -> 
     config = loaded.config
     if asked.is_thorough:
         try_program(loaded)
-    elif config.cloud.provider == "jdcloud":
+    elif config.cloud.provider != "stdout":
         try_files(loaded)
     if take_over:
         try_state(state_directory(config.spool, os.environ, home_directory()))
@@ -131,12 +131,12 @@ def try_program(loaded: Loaded) -> None:
 
 
 def try_files(loaded: Loaded) -> None:
-    """Find what a worker would do without, since one that comes later has to: credentials, certificates.
+    """Find what a worker would do without, since one that comes later has to: credentials, certificates, a file.
 
     Raises:
         ConfigError: RLY103, RLY110.
     """
-    if loaded.config.cloud.ca_file:
+    if loaded.config.cloud.ca_file or loaded.config.cloud.provider == "file":
         from relay.cli.run import prepare  # noqa: PLC0415 - a start without a file of certificates must not pay for it
 
         prepare(loaded)

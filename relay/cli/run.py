@@ -8,6 +8,7 @@ import os
 import sys
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -23,7 +24,7 @@ from relay.clock import SystemClock
 from relay.config.credentials import Credentials, find_credentials, stand_in
 from relay.config.locate import home_directory, state_directory
 from relay.config.types import Secret
-from relay.delivery.transport import HttpTransport, LineTransport
+from relay.delivery.transport import FileTransport, HttpTransport, LineTransport
 from relay.errors import ConfigError, Problem
 from relay.hotpath.choose import make_hotpath
 from relay.ingest import Ingest
@@ -35,7 +36,6 @@ from relay.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from relay.app import Witness
     from relay.config.loading import Loaded
@@ -118,7 +118,7 @@ async def serve(prepared: Prepared, worker: Worker, options: RunOptions) -> Stop
         config=config,
         cloud=make_renewed_cloud(config.cloud, credentials),
         transport=prepared.transport,
-        state=state_directory(config.spool, os.environ, home_directory()),
+        state=find_state(worker, config),
         clock=SystemClock(),
         witness=make_witness(loaded, credentials, sockets=worker.origin),
         ingest=take_ingest(worker, config),
@@ -128,12 +128,19 @@ async def serve(prepared: Prepared, worker: Worker, options: RunOptions) -> Stop
             waits=options.take_over or bool(worker.held),
             hold=worker.hold_admin(),
         ),
-        is_successor=worker.is_successor,
+        is_successor=worker.accepted_state is not None,
     )
     await relay.open()
     relay.status.is_last_reload_successful = not not_in_force
     async with attend(relay, worker, Reloader(relay, worker, loaded, options)):
         return await relay.run()
+
+
+def find_state(worker: Worker, config: Config) -> Path | None:
+    """Return the state directory: that of the worker before this one, whatever its default would be by now."""
+    if worker.accepted_state is not None:
+        return Path(worker.accepted_state) if worker.accepted_state else None
+    return state_directory(config.spool, os.environ, home_directory())
 
 
 def why_not_in_force(loaded: Loaded, given: str | None, options: RunOptions) -> str:
@@ -263,7 +270,7 @@ def _open_transport(cloud: Cloud, *, is_trusted: bool) -> HttpTransport | LineTr
     if cloud.provider == "stdout":
         return LineTransport(sys.stdout.fileno())
     if cloud.provider == "file":
-        return LineTransport(_open_owned(cloud.file), closes=True)
+        return FileTransport(cloud.file, is_lazy=is_trusted)
     return HttpTransport(
         timeout=cloud.timeout,
         connect_timeout=cloud.connect_timeout,
@@ -272,11 +279,6 @@ def _open_transport(cloud: Cloud, *, is_trusted: bool) -> HttpTransport | LineTr
         proxy=cloud.proxy,
         is_lazy=is_trusted,
     )
-
-
-def _open_owned(path: str) -> int:
-    """Open a file for appending that only this user may read: the names of metrics are in it."""
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
 def make_witness(loaded: Loaded, credentials: Credentials | None, *, sockets: str = "own") -> Witness:

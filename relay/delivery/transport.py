@@ -18,9 +18,11 @@ import ssl
 import zlib
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from relay import __version__
+from relay.config.bounded_file import read_bounded
 from relay.delivery.disk_thread import DiskThread
 from relay.delivery.lookup import Lookup
 from relay.errors import TransportError
@@ -36,10 +38,16 @@ if TYPE_CHECKING:
 
 _ANSWER_BYTES: Final = 262_144
 """An answer that lists 50 bad points is under 100 KB; to understand the worst one of this size takes 18 ms."""
+_NONE: Final = -1
+"""Stands for a descriptor that there is none."""
 _KEEPALIVE: Final = 10.0
 """Seconds: shorter than any server's, because a connection that the server closes under a request is ambiguous."""
 _GENERATION_SECONDS: Final = 30.0
 """How long connections and looked-up addresses are used; one TLS handshake in so long costs nothing."""
+_CA_BYTES: Final = 16 * 1024 * 1024
+"""Of a file of certificates: those of all authorities together have 300 KB."""
+_PATIENCE: Final = 1.0
+"""Seconds for such a file that is a pipe."""
 _ENCODINGS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 """zlib's window bits by Content-Encoding; none is asked for, but a proxy may add one."""
 
@@ -79,6 +87,7 @@ class HttpTransport:
         self._concurrency = concurrency
         self._proxy = proxy or None
         self._lookup = Lookup(get_addresses)
+        self._making_tls = asyncio.Lock()
         self._current: _Generation | None = None
         self._retired: list[_Generation] = []
 
@@ -127,9 +136,7 @@ class HttpTransport:
         """Use the current generation, or a new one."""
         if self._current is None:
             await asyncio.to_thread(import_module, "relay.delivery.head")
-        tls = self._tls
-        if tls is None:
-            tls = self._tls = await self._make_tls()
+        tls = self._tls or await self._make_tls()
         now, current = asyncio.get_running_loop().time(), self._current
         if current is None or now - current.made_at > _GENERATION_SECONDS:
             if current is not None:
@@ -139,11 +146,15 @@ class HttpTransport:
         return current
 
     async def _make_tls(self) -> ssl.SSLContext:
-        try:
-            return await asyncio.to_thread(_tls, self._ca_file)
-        except OSError as error:
-            detail = f"cloud.ca_file cannot be used: {error.strerror or type(error).__name__}"
-            raise TransportError(detail, ambiguous=False) from error
+        """Read the certificates; one request at a time does, for a file that is a pipe keeps it waiting."""
+        async with self._making_tls:
+            try:
+                tls = await asyncio.to_thread(_tls, self._ca_file) if self._tls is None else self._tls
+            except OSError as error:
+                detail = f"cloud.ca_file cannot be used: {error.strerror or type(error).__name__}"
+                raise TransportError(detail, ambiguous=False) from error
+            self._tls = tls
+            return tls
 
     async def _leave(self, generation: _Generation) -> None:
         generation.users -= 1
@@ -178,7 +189,8 @@ class HttpTransport:
 
 
 def _tls(ca_file: str) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=ca_file or None)
+    pem = read_bounded(Path(ca_file), _CA_BYTES, patience=_PATIENCE).decode("ascii", "ignore") if ca_file else None
+    context = ssl.create_default_context(cadata=pem)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
@@ -244,11 +256,15 @@ class LineTransport:
         Raises:
             TransportError: it could not be written.
         """
+        await self._prepare()
         try:
             await self._thread.run(self._write, body)
         except OSError as error:
             raise TransportError(_describe(error), ambiguous=True) from error
         return Reply(status=200, headers={}, body=b'{"result":{"success":true}}')
+
+    async def _prepare(self) -> None:
+        """See whether there is something to write to."""
 
     def _write(self, body: bytes) -> None:
         left = memoryview(b"%b%b\n" % (b"\n" * self._is_cut, body))
@@ -261,5 +277,50 @@ class LineTransport:
         """End the thread; close the descriptor, unless it is its owner's."""
         self._thread.close()
         if self._closes:
-            with suppress(OSError):
-                os.close(self._descriptor)
+            self._close_descriptor()
+
+    def _close_descriptor(self) -> None:
+        with suppress(OSError):
+            os.close(self._descriptor)
+
+
+class FileTransport(LineTransport):
+    """State: a file that takes one request body a line, opened again where it is not at its path any more.
+
+    A file that was removed or renamed would take requests that nothing finds; while none can be opened, requests wait.
+
+    Raises:
+        OSError: it cannot be opened; if `is_lazy`, each request says so until it can.
+    """
+
+    def __init__(self, path: str, *, is_lazy: bool = False) -> None:
+        super().__init__(_NONE if is_lazy else _open_private(path), closes=True)
+        self._path = path
+
+    async def _prepare(self) -> None:
+        try:
+            await self._thread.run(self._stay_at_path)
+        except OSError as error:
+            raise TransportError(f"cloud.file cannot be used: {error.strerror}", ambiguous=False) from error
+
+    def _stay_at_path(self) -> None:
+        if not self._is_at_path():
+            descriptor = _open_private(self._path)
+            self._close_descriptor()
+            self._descriptor, self._is_cut = descriptor, False
+
+    def _is_at_path(self) -> bool:
+        try:
+            return os.path.samestat(Path(self._path).stat(), os.fstat(self._descriptor))
+        except OSError:
+            return False
+
+
+def _open_private(path: str) -> int:
+    """Open a file for appending that only this user may read: the names of metrics are in it.
+
+    A pipe that nothing reads is an error, and not a wait without end.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    os.set_blocking(descriptor, True)
+    return descriptor

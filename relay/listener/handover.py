@@ -6,6 +6,7 @@ gives them to each of its workers, systemd to the one it starts. Imported by bot
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from typing import TYPE_CHECKING, Final
@@ -24,11 +25,22 @@ SUPERVISOR: Final = "RELAY_SUPERVISOR"
 INGEST: Final = "RELAY_INGEST"
 """And the settings with which its worker begins to read."""
 SUCCESSOR: Final = "RELAY_SUCCESSOR"
-"""And that a worker before it was ready: what that one found was accepted, whatever became of it."""
+"""And what a worker before it has used, as JSON: that was accepted, whatever became of it."""
 TEXT: Final = "RELAY_CONFIGURATION"
 """And the descriptor of the text of the configuration file that is in force, whatever is on disk."""
 _DIGITS_MOST: Final = 6
 """Of a number of descriptors."""
+
+
+def accepted(state: str) -> str:
+    """Return the value of SUCCESSOR, for the state directory that is in use; "": there is none."""
+    return json.dumps({"state": state})
+
+
+def accepted_state(value: str) -> str | None:
+    """Return the state directory of a value of SUCCESSOR; None: nothing was accepted, by this or another release."""
+    state = json.loads(value).get("state") if value else None
+    return state if isinstance(state, str) else None
 
 
 def are_inherited(environ: MutableMapping[str, str]) -> bool:

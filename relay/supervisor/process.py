@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from relay import anonymous_file
 from relay.errors import ExitCode
-from relay.listener.handover import INGEST, SUCCESSOR, SUPERVISOR, TEXT, give, give_descriptor
+from relay.listener.handover import INGEST, SUCCESSOR, SUPERVISOR, TEXT, accepted, give, give_descriptor
 from relay.signals import HELD_BACK
 from relay.supervisor.plan import own_environment
 
@@ -52,7 +52,7 @@ def start_worker(
     """
     own = own_environment(environ) | {SUPERVISOR: str(os.getpid()), INGEST: plan.ingest}
     if is_successor:
-        own[SUCCESSOR] = "1"
+        own[SUCCESSOR] = accepted(plan.state)
     sys.stdout.flush()
     signal.pthread_sigmask(signal.SIG_BLOCK, (*HELD_BACK, signal.SIGINT))
     try:

@@ -12,7 +12,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from relay.listener.handover import INGEST, SUPERVISOR, TEXT, unusable
+from relay.listener.handover import INGEST, SUCCESSOR, SUPERVISOR, TEXT, unusable
 from relay.notify import ADDRESS_BYTES, CHANNEL
 from relay.supervisor.plan import PLAN
 
@@ -72,6 +72,7 @@ _RULES: Final = {
     TEXT: _TEXT_FILE,
     CHANNEL: _Rule("the descriptor of a socket", _is_socket),
     SUPERVISOR: _PID,
+    SUCCESSOR: _Rule("a JSON object", _is_object),
     INGEST: _Rule("a JSON object", _is_object),
     "LISTEN_PID": _PID,
     "WATCHDOG_PID": _PID,

@@ -11,8 +11,9 @@ import pytest
 import trustme
 from aiohttp import web
 
+from relay.delivery import transport as transport_module
 from relay.delivery.letters import Reader, letter_files
-from relay.delivery.transport import HttpTransport, LineTransport
+from relay.delivery.transport import FileTransport, HttpTransport, LineTransport
 from relay.errors import TransportError
 from relay.jdcloud.emulator import Fault
 from relay.model import Reply
@@ -273,4 +274,61 @@ async def test_a_descriptor_that_takes_nothing_is_closed_without_a_word():
     transport = LineTransport(os.open("/dev/full", os.O_WRONLY), closes=True)
     with pytest.raises(TransportError):
         await transport.post("", {}, b"body")
+    await transport.close()
+
+
+@pytest.mark.parametrize("harm", ["removed", "renamed", "directory", "pipe"])
+async def test_a_file_of_requests_that_is_not_at_its_path_takes_none(tmp_path, harm):
+    """What is written into a file that was removed is nowhere; a pipe that nothing reads would keep the request."""
+    path, away = tmp_path / "requests", tmp_path / "away"
+    transport = FileTransport(str(path))
+    await transport.post("", {}, b"1")
+    path.rename(away)
+    if harm in ("directory", "pipe"):
+        (os.mkdir if harm == "directory" else os.mkfifo)(path)
+        for _ in range(2):
+            with pytest.raises(TransportError, match="cannot be used") as caught:
+                await transport.post("", {}, b"2")
+            assert not caught.value.ambiguous
+        (path.rmdir if harm == "directory" else path.unlink)()
+    await transport.post("", {}, b"2")
+    await transport.close()
+    assert (away.read_bytes(), path.read_bytes()) == (b"1\n", b"2\n")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_file_of_requests_that_was_usable_once_is_opened_when_it_can_be(tmp_path):
+    path = tmp_path / "folder" / "requests"
+    with pytest.raises(FileNotFoundError):
+        FileTransport(str(path))
+    transport = FileTransport(str(path), is_lazy=True)
+    with pytest.raises(TransportError, match="No such file or directory"):
+        await transport.post("", {}, b"1")
+    path.parent.mkdir()
+    await transport.post("", {}, b"1")
+    await transport.close()
+    assert path.read_bytes() == b"1\n"
+
+
+async def test_certificates_that_became_a_pipe_keep_one_thread_waiting(tmp_path, monkeypatch):
+    """One for each request would leave none for the spool."""
+    monkeypatch.setattr("relay.delivery.transport._PATIENCE", 0.05)
+    os.mkfifo(tmp_path / "ca.pem")
+    transport = HttpTransport(
+        timeout=1, connect_timeout=1, concurrency=8, ca_file=str(tmp_path / "ca.pem"), proxy="", is_lazy=True
+    )
+    reading = []
+    real = transport_module.read_bounded
+
+    def read(*arguments, **options):
+        reading.append(1)
+        try:
+            assert len(reading) == 1
+            return real(*arguments, **options)
+        finally:
+            reading.pop()
+
+    monkeypatch.setattr(transport_module, "read_bounded", read)
+    answers = await asyncio.gather(*(transport.post("http://x", {}, b"") for _ in range(8)), return_exceptions=True)
+    assert {type(answer) for answer in answers} == {TransportError}
     await transport.close()

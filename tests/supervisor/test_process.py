@@ -28,7 +28,7 @@ worker.accept("a plan", is_rebinding=False)
 child = subprocess.run(["ls", "-l", "/proc/self/fd"], capture_output=True, text=True, check=True, close_fds=False)
 told = {
     "text": worker.text, "held": len(worker.held), "admin": len(worker.admin), "given": given, "left": dict(os.environ),
-    "child": child.stdout,
+    "child": child.stdout, "state": worker.accepted_state,
 }
 open(sys.argv[1], "w").write(json.dumps(told))
 """
@@ -44,13 +44,14 @@ def plan(text: str | None) -> Plan:
 def work(monkeypatch, tmp_path):
     """`work(text)`: what a worker says that was started with that configuration, and what it told the supervisor."""
 
-    def begin(text: str | None, *, sockets: int = 1) -> dict:
+    def begin(text: str | None, *, sockets: int = 1, state: str = "", is_successor: bool = False) -> dict:
         monkeypatch.setattr(sys, "orig_argv", [sys.executable, "-c", WORKER, str(tmp_path / "told")])
         held = [Held(UDP, socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(sockets)]
         held.append(Held(ADMIN, socket.create_server(("127.0.0.1", 0))))
         messages, log = Messages(), Log(is_text=False, level="info")
         environ = {"PATH": os.environ["PATH"], TEXT: "3", CHANNEL: "4"}
-        pid = start_worker(plan(text), held, environ, messages=messages, log=log)
+        given = plan(text)._replace(state=state)
+        pid = start_worker(given, held, environ, messages=messages, log=log, is_successor=is_successor)
         messages.close_given()
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
         said = messages.read()
@@ -95,3 +96,9 @@ def test_a_program_that_cannot_be_executed_says_why(monkeypatch, capfd):
     said = json.loads(capfd.readouterr().err)
     assert (said["event"], said["program"]) == ("RLY501 the worker cannot be executed", "/nowhere/python")
     assert said["reason"] == "No such file or directory"
+
+
+@pytest.mark.parametrize("state", ["/var/lib/x", ""])
+def test_a_worker_that_comes_later_is_told_the_state_directory_of_the_one_before(work, state):
+    assert work(None, state=state, is_successor=True)["state"] == state
+    assert work(None, state=state)["state"] is None
