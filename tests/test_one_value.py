@@ -419,6 +419,18 @@ def test_a_stop_after_a_window_of_which_a_start_may_know(machine, away):
     machine.one_value_for_each_series_and_window()
 
 
+def test_a_stored_window_whose_checkpoint_stays_and_whose_database_is_lost(machine):
+    """The start finds the checkpoint alone, and cannot know that the window was stored."""
+    machine.an_edge_comes(0.2)
+    machine.an_edge_comes(0.2)
+    machine.the_disk_fails(mode="keep", moment="after a checkpoint")
+    machine.an_edge_comes(0.2)
+    machine.pass_(SECONDS)
+    machine.is_killed(then="lost", pause=0.0)
+    machine.pass_(2 * SECONDS)
+    machine.one_value_for_each_series_and_window()
+
+
 def commit_at_once(spool: Spool, window: int) -> None:
     spool.committed.add(window)
     if window not in spool._unrecorded:
