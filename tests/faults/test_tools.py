@@ -132,7 +132,7 @@ def test_a_clock_steps_and_monotonic_time_does_not(tmp_path):
 def forking():
     """A supervisor whose children have become no program yet."""
     relay = RelayProcess.__new__(RelayProcess)
-    copies = "import os, time\nos.fork()\nos.fork()\ntime.sleep(60)\n"
+    copies = "import os, time\nos.fork() and os.fork()\ntime.sleep(60)\n"
     relay.process = subprocess.Popen([sys.executable, "-c", copies])
     yield relay
     relay.kill()

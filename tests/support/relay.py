@@ -93,7 +93,11 @@ class RelayProcess:
         self._began = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(self.command, env=self.environ, stdout=output, stderr=output, cwd="/")
-        self.udp, self.admin = self._wait_for_ports()
+        try:
+            self.udp, self.admin = self._wait_for_ports()
+        except BaseException:
+            self.kill()  # it may only be slow, and no test knows of it
+            raise
 
     async def restart(self, number: int = signal.SIGTERM) -> int:
         """Stop with a signal, wait for the end, start again; return the exit code."""
