@@ -21,7 +21,7 @@ from relay.hotpath.timestamps import fate_of, is_older, time_of
 from relay.model import ClosedWindow, Identity, Kind, Resolution, Row, Series, Sink
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from relay.hotpath.cell import Cell
     from relay.hotpath.counts import Counts
@@ -62,8 +62,9 @@ class Store:
         """Report the open window."""
         return f"<Store {self.open!r}, {self.aliases!r}, {self.waiting!r}>"
 
-    def _new_table(self, start: int) -> Table:
-        return Table(start, self.gauges.bases, beside=self._bytes_ended, **table_limits(self._settings))
+    def _new_table(self, start: int, known: Collection[Series] = ()) -> Table:
+        limits = table_limits(self._settings)
+        return Table(start, self.gauges.bases, beside=self._bytes_ended, known=known, **limits)
 
     def _bytes_ended(self) -> int:
         return sum([table.bytes for table in self._ended])
@@ -306,7 +307,7 @@ class Store:
         self.aliases.begin_sweep()
         self._counts.closing += self._counts.open
         self._counts.open = 0
-        self.open, self.waiting = self._new_table(next_start), self._new_waiting()
+        self.open, self.waiting = self._new_table(next_start, table.cells), self._new_waiting()
         self.open.folds = folds
 
     def abandon_names(self) -> bool:

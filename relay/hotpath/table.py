@@ -31,6 +31,7 @@ class Table:
         start: id of its window.
         gauges: those that have a base.
         beside: bytes that the tables of earlier windows take of its memory.
+        known: the series of the window before; memory at its bound keeps none of them out.
     """
 
     def __init__(  # noqa: PLR0913 - the limits of a table; store.py is the only caller
@@ -39,6 +40,7 @@ class Table:
         gauges: Collection[Series],
         *,
         beside: Callable[[], int],
+        known: Collection[Series] = (),
         series_limit: int,
         series_per_metric: int,
         memory: int,
@@ -61,6 +63,7 @@ class Table:
             exact_samples=exact_samples,
         )
         self._beside = beside
+        self._known = frozenset(known)
         self._relieved = self._measured = 0
         self.full = False
         """Memory is at its bound: nothing new is kept apart."""
@@ -98,7 +101,7 @@ class Table:
         return last_resort, self.make(last_resort), True
 
     def _has_room(self, series: Series) -> bool:
-        if len(self) >= self._admitted or self._is_full():
+        if len(self) >= self._admitted or (self._is_full() and series not in self._known):
             return False
         return self._per_metric.get(series.metric, 0) < self._metric_limit
 

@@ -174,6 +174,11 @@ static uint32_t *metric_active(metric *metric, uint32_t window) {
     return &metric->active;
 }
 
+/* Whether a series had a cell in the window before: it is not new, and its next cell is small. */
+static bool was_active(const series *series, const window *window) {
+    return series->window != 0 && series->window + 1 == window->number;
+}
+
 static void attach(series *series, const window *window, cell *cell) {
     if (series->window > window->number) { /* the open window already has one */
         series->prev = cell;
@@ -198,6 +203,7 @@ static cell *make_cell(registry *registry, window *window, series *series) {
         cell_free(&registry->cells, made, GAUGE, &registry->memory);
         return NULL;
     }
+    if (was_active(series, window) && registry->expected > 0) registry->expected--;
     attach(series, window, made);
     if (series->kind == GAUGE) {
         made->last = gauge_base(series, window); /* where deltas stand */
@@ -209,9 +215,15 @@ static cell *make_cell(registry *registry, window *window, series *series) {
     return made;
 }
 
+/* A flood of new series must leave room for the cells of those that the last window had. */
+static bool has_memory(const registry *registry, const window *window, const series *series) {
+    size_t reserved = registry->expected * (sizeof(cell) + sizeof(entry));
+    return was_active(series, window) || registry->memory.used + reserved < registry->memory.limit;
+}
+
 static bool has_room(registry *registry, const window *window, series *series) {
     if (series->gauge != NULL) return true;
-    if (window_series(registry, window) >= registry->admitted || budget_full(&registry->memory)) return false;
+    if (window_series(registry, window) >= registry->admitted || !has_memory(registry, window, series)) return false;
     return *metric_active(series->metric, window->number) < registry->per_metric;
 }
 

@@ -74,6 +74,7 @@ typedef struct registry {
     gauge **gauges;
     size_t gauges_used, gauges_capacity;
     size_t limit, admitted, per_metric;
+    size_t expected; /* series of the last window that have no cell in the open one yet */
     series *catch_all[KINDS];
     budget memory;
 } registry;

@@ -14,6 +14,7 @@ static void swap_tables(hotpath *self, int64_t next_start, bool folds) {
     self->closing_queue = self->queue;
     self->is_closing = true;
     self->open = (window){.start = next_start, .number = self->closing.number + 1, .folds = folds};
+    self->registry.expected = self->closing.used;
     self->queue = (queue){0};
     self->counts.closing = self->counts.open;
     self->counts.open = 0;
