@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Iterator
 
     from relay.clock import Clock
-    from relay.model import Batch, ClosedWindow, Identity, Point, Resolution, Sink
+    from relay.model import Batch, ClosedWindow, Identity, Point
     from relay.telemetry import Ledger
     from relay.window.neighbours import Closed, Encoding, HotPath, Namer, Rules, Spool
 
@@ -41,6 +41,8 @@ class _Leaving(NamedTuple):
     encode: Callable[[ClosedWindow], Encoding]
     swapped_at: float
     ended_at: float
+    is_renamed: bool
+    """Other rules are in force since it ended: what it still waits for gets no name by them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,10 +236,13 @@ class Closer:
         now = self._clock.monotonic()
         if not self.closing:
             self._stored_at = now
+        if self._at_edge is not None:
+            self._answer(self._hotpath.unresolved(NAMES_PER_SLICE))  # by the rules under which it was received
         start, self.open_id = self.open_id, self._next_id()
         folds, renames = len(self._left) >= limits.WINDOWS_CLOSING, self._at_edge is not None
         self._hotpath.close_window(self.open_id, folds=folds, renames=renames)
-        self._leaving, change, self._at_edge = _Leaving(start, self._encode, now, now - late), self._at_edge, None
+        self._leaving = _Leaving(start, self._encode, now, now - late, renames)
+        change, self._at_edge = self._at_edge, None
         if change:
             self._namer, self._encode = change()
 
@@ -247,7 +252,7 @@ class Closer:
             return True
         if not self._hotpath.settled():
             return False
-        _, encode, swapped_at, ended_at = self._leaving
+        _, encode, swapped_at, ended_at, _ = self._leaving
         self._left.add(Left(self._hotpath.closed_window(), self._hotpath, encode, swapped_at, ended_at))
         self._leaving = None
         return True
@@ -301,15 +306,20 @@ class Closer:
         for _ in range(slices):
             if self._must_swap():
                 return True
-            identities = self._hotpath.unresolved(NAMES_PER_SLICE)
-            if not identities:
-                return False
-            self._hotpath.resolve(self._answers(identities))
+            if not self._is_abandoning():
+                identities = self._hotpath.unresolved(NAMES_PER_SLICE)
+                if not identities:
+                    return False
+                self._answer(identities)
             self._ticked_at = self._clock.monotonic()
             await self._clock.sleep(0)
         return True
 
-    def _answers(self, identities: Iterable[Identity]) -> list[tuple[Identity, Resolution | Sink]]:
+    def _is_abandoning(self) -> bool:
+        """Give up names of a window that was received under other rules; say whether it waits for more."""
+        return self._leaving is not None and self._leaving.is_renamed and not self._hotpath.abandon_names()
+
+    def _answer(self, identities: Iterable[Identity]) -> None:
         """Name identities for the time of a slice; the others are asked for again."""
         slice_ends = self._clock.monotonic() + limits.CLOSE_SLICE
         answers = []
@@ -317,7 +327,7 @@ class Closer:
             answers.append((identity, self._namer.resolve(identity)))
             if self._clock.monotonic() >= slice_ends:
                 break
-        return answers
+        self._hotpath.resolve(answers)
 
     async def _progress(self) -> None:
         """Let others run; what is new meanwhile gets its names."""

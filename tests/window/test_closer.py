@@ -453,6 +453,34 @@ async def test_other_rules_begin_with_the_next_window_and_the_closing_one_keeps_
     assert spool.stored == [(MINUTE, [b"3"]), (MINUTE + 60, [b"8 doubled"]), (MINUTE + 120, [])]
 
 
+@pytest.mark.parametrize("waiting", [3, 3000])
+async def test_what_waits_when_other_rules_begin_is_not_named_by_them(house, clock, waiting):
+    """What one slice cannot name goes to the series of its class."""
+    closer, hotpath, *_ = house
+    named = []
+
+    class Other(NameIt):
+        def resolve(self, identity):
+            named.append(identity)
+            return super().resolve(identity)
+
+    def change():
+        asked.append(len(hotpath.pending))
+        return Rules(Other(), Sums)
+
+    asked, identity = [], Identity(b"a", Kind.COUNTER, b"")
+    await tick_for(closer, clock, 59.5)
+    hotpath.pending = [identity] * waiting
+    closer.at_edge(change)
+    await closer.close()
+    assert asked == [max(0, waiting - closing.NAMES_PER_SLICE)]
+    assert hotpath.abandoned == asked[0]
+    assert named == []
+    hotpath.pending = [identity]
+    await tick_for(closer, clock, 1)
+    assert named == [identity]
+
+
 async def test_the_closer_shows_that_it_lives_while_it_ticks(house, clock):
     closer, *_ = house
     await tick_for(closer, clock, 5)
