@@ -209,7 +209,7 @@ def hostile(rng: random.Random, number: int) -> bytes:
     return rng.randbytes(rng.randrange(200)) if kind < 20 else mutated(rng)
 
 
-@pytest.mark.parametrize("count", [100_000, pytest.param(1_000_000, marks=pytest.mark.full)])
+@pytest.mark.parametrize("count", [20_000, pytest.param(1_000_000, marks=pytest.mark.full)])
 async def test_row_18_hostile_datagrams(start, load, emulator, figure, count):
     """Each is counted, no exception, and the loop is not late; another sender's packets are not harmed."""
     rng = random.Random(18)

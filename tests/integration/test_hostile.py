@@ -1,4 +1,4 @@
-"""100,000 random and mutated datagrams through a real socket: no exception, and the books balance."""
+"""30,000 random and mutated datagrams through a real socket: no exception, and the books balance."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ def mutate(rng: random.Random) -> bytes:
 
 
 @pytest.mark.timeout(180)
-async def test_a_hundred_thousand_mutated_datagrams(tmp_path):
+async def test_thirty_thousand_mutated_datagrams(tmp_path):
     rng = random.Random(2026)
     async with open_relay(tmp_path) as running:
-        for _ in range(100):
+        for _ in range(30):
             await running.feed(*[mutate(rng) for _ in range(1000)])
             assert running.relay.books().imbalance() == 0
         tally = running.relay.tally()
-    assert tally.datagrams == 100_000
+    assert tally.datagrams == 30_000
     assert running.relay.listeners[0].kernel_drops == 0
     assert "internal_error" not in tally.rejected
     assert tally.rejected.keys() <= set(REJECTED_LINES)
     assert tally.samples_dropped.keys() <= set(DROPPED_SAMPLES)
-    assert tally.accepted > 50_000
-    assert sum(tally.rejected.values()) > 50_000
+    assert tally.accepted > 15_000
+    assert sum(tally.rejected.values()) > 15_000
     assert running.emulator.statuses.keys() <= {200}, "no point that left was refused"
     assert running.emulator.duplicates() == []
     assert running.relay.ledger.points_refused == 0

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _SECRET_VARIABLE = re.compile(r"SECRET(_ACCESS)?_KEY$|ACCESS_KEY_SECRET$|SESSION_TOKEN$")
-_SIGNED = re.compile(rb"JDCLOUD\d-HMAC-SHA256 Credential=|Signature=[0-9a-f]{8}")
+_SIGNED = (re.compile(rb"JDCLOUD\d-HMAC-SHA256 Credential="), re.compile(rb"Signature=[0-9a-f]{8}"))
+"""Two, since each begins with letters: as one pattern they take eight times as long, 5 s for all that tests leave."""
 
 
 @dataclass
@@ -45,7 +46,7 @@ class Canary:
             f"{name}: {hit[:60]!r}"
             for place in places
             for name, content in self._contents(place)
-            for hit in (*(shape for shape in shapes if shape in content), *_SIGNED.findall(content))
+            for hit in (*(shape for shape in shapes if shape in content), *signed(content))
         ]
 
     def _contents(self, place: Path | bytes | str) -> Iterator[tuple[str, bytes]]:
@@ -79,6 +80,11 @@ def bodies(path: Path) -> Iterator[bytes]:
     with suppress(sqlite3.Error, zlib.error), closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
         for (body,) in database.execute("SELECT body FROM batches"):
             yield zlib.decompress(body)
+
+
+def signed(content: bytes) -> list[bytes]:
+    """Return what looks like the header of a signed request."""
+    return [hit for pattern in _SIGNED for hit in pattern.findall(content)]
 
 
 def shapes_of(secret: str) -> set[bytes]:
