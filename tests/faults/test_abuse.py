@@ -170,7 +170,7 @@ async def test_row_17_a_million_tag_values(start, emulator, figure, names, count
     if names == 1:
         # What finds no place in the queue for naming, on a machine that is too busy, goes to the series of its class.
         assert emulator.points("web0.hits", overflow="true"), "the metric has an overflow series of its own"
-    warning = relay.events("RLY310 series limit reached")[0]
+    warning = (await relay.told("RLY310 series limit reached"))[0]
     assert warning["tag"] == "user"
     assert warning["metric"].startswith("web")
     assert gauge.memory - before < limit + 64, "the tables, and besides them what closing 50,000 series takes"
@@ -291,7 +291,7 @@ async def test_row_20_numbers(start, load, emulator, figure):
     assert emulator.total("digits") == 2**63 - 1024
     clamped = sum(abs(value) == 2**63 - 1024 for value in values)
     assert metrics["relay_clamped_values_total"] == clamped > 0, "what is clamped is counted"
-    [told] = relay.events("RLY304 values clamped")
+    [told] = await relay.told("RLY304 values clamped")
     assert told["metric"].startswith(("sum.", "neg.", "digits", "rate"))
     assert emulator.statuses.keys() == {200}
     biggest = json.dumps(max(values))

@@ -155,7 +155,7 @@ async def test_row_47_ten_times_as_many_clients_as_there_is_room_for(start, load
     assert total(metrics, "relay_stream_evicted_total") == clients - most == count_closed(socks[:-most])
     assert count_closed(socks[-most:]) == 0, "who came last stays"
     assert sum(emulator.total(f"client.{number}") for number in range(clients)) == clients
-    told = relay.events("stream connection closed")[0]
+    told, *_ = await relay.told("stream connection closed")
     assert (told["because"], slowest <= 4) == (f"another came, and {most} are open", True)
     for sock in socks:
         sock.close()
@@ -180,7 +180,7 @@ async def test_row_47_more_clients_than_descriptors(start, load, emulator, figur
     more = await asyncio.to_thread(crowd, address_of(relay, "tcp"), 200)
     await asyncio.sleep(1)
     verdict = await conserve(relay, emulator, await generator.stop())
-    [told] = [event for event in relay.events() if event["event"].startswith("RLY203")][:1]
+    told, *_ = await relay.told("RLY203")
     assert (told["open_files_limit"], told["configured"]) == (limit, 10_000)
     assert 0 < told["stream_connections"] < limit
     assert [event for event in relay.events() if event["event"].startswith(("RLY41", "stream connections wait"))] == []

@@ -176,6 +176,14 @@ class RelayProcess:
         events = [json.loads(line) for line in lines]
         return [event for event in events if not name or event["event"] == name]
 
+    async def told(self, start: str) -> list[dict]:
+        """Wait for events whose names begin like this: what is logged may come a moment after what it is about."""
+        until = time.monotonic() + 30
+        while not (found := [event for event in self.events() if event["event"].startswith(start)]):
+            assert time.monotonic() < until, self.text()[-3000:]
+            await asyncio.sleep(0.05)
+        return found
+
     def windows(self) -> list[int]:
         """Ids of the windows that were closed, in that order, over all starts."""
         return [event["window"] for event in self.events("window closed")]
