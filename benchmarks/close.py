@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from relay.assembly import ingest_settings, make_encoder, make_idle, make_namer, make_rules
 from relay.clock import SystemClock
 from relay.config.schema import Cloud, Config, Limits, Window
-from relay.egress import pack_requests
+from relay.daemon.build import ingest_settings, make_encoder, make_idle, make_namer, make_rules
+from relay.daemon.egress import pack_requests
 from relay.hotpath.choose import make_hotpath
 from relay.telemetry import Ledger
 from relay.window.closer import NAMES_PER_SLICE, Closer

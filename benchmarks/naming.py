@@ -13,8 +13,8 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
-from relay.assembly import Uncounted, ingest_settings, make_namer
 from relay.config.schema import Config
+from relay.daemon.build import Uncounted, ingest_settings, make_namer
 from relay.hotpath.choose import make_hotpath
 from relay.naming.ruleset import Ruleset
 

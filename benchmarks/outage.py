@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relay.config.types import Secret
+from relay.daemon.egress import pack_requests
 from relay.delivery.dead_letters import DeadLetters
 from relay.delivery.gate import Settings
 from relay.delivery.pool import SenderPool
 from relay.delivery.spool import Lease, Spool
 from relay.delivery.transport import HttpTransport
-from relay.egress import pack_requests
 from relay.jdcloud.cloud import JDCloud
 from relay.jdcloud.emulator import Emulator
 from relay.jdcloud.points import PointEncoder

@@ -20,8 +20,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from benchmarks.traffic import datagrams
-from relay.assembly import Uncounted, ingest_settings, make_namer
 from relay.config.schema import Config, Rule
+from relay.daemon.build import Uncounted, ingest_settings, make_namer
 from relay.hotpath.choose import make_hotpath
 from relay.model import Identity, Kind
 from relay.naming.ruleset import Ruleset

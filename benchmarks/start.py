@@ -22,8 +22,8 @@ from pathlib import Path
 from benchmarks.compare import write
 from benchmarks.servers import QUIET, free_port, relay, send, udp_row
 from benchmarks.traffic import datagrams
-from relay.assembly import ingest_settings
 from relay.config.loading import load
+from relay.daemon.build import ingest_settings
 from relay.listener.handover import INGEST, SUPERVISOR, give
 from relay.listener.sockets import UDP, Held
 from tests.support.relay import environment

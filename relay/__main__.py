@@ -47,7 +47,7 @@ def _run() -> None:
     elif are_inherited(os.environ):
         _work()
     else:
-        from relay.supervisor.loop import supervise  # noqa: PLC0415 - see above
+        from relay.supervisor.supervisor import supervise  # noqa: PLC0415 - see above
 
         sys.exit(supervise(os.environ))
 
@@ -66,7 +66,7 @@ def _open_standard_descriptors() -> None:
 
 def _work() -> None:
     """Be the worker: of our supervisor, or of systemd's socket unit."""
-    from relay.worker import take_over  # noqa: PLC0415 - see above
+    from relay.daemon.lifecycle.worker import take_over  # noqa: PLC0415 - see above
 
     worker = take_over(os.environ)
     try:

@@ -6,8 +6,8 @@ import asyncio
 
 import msgspec
 
-from relay.assembly import make_encoder, make_idle
 from relay.config.schema import Config, Names, Window
+from relay.daemon.build import make_encoder, make_idle
 from relay.model import Kind
 from tests.support.inprocess import open_relay
 

@@ -27,7 +27,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from relay import recovery
+from relay.daemon.lifecycle import recovery
 from relay.delivery import skew
 from relay.delivery.checkpoint import Checkpointer
 from relay.delivery.parts import Parts

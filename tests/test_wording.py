@@ -16,13 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.cli.dead import in_words
+from relay.cli.output import say
 from relay.cli.send import find_problem
-from relay.cli.witness import TextWitness, configure_log
-from relay.cli.wording import say
 from relay.config.importers import FORMATS
 from relay.config.importers.report import Entry, shown
 from relay.config.schema import Log
 from relay.config.types import to_toml
+from relay.daemon.log import configure_log
+from relay.daemon.reporter import TextWitness
 from relay.delivery.letter_files import LetterFiles
 from relay.delivery.letters import DeadLetter, Read
 from relay.errors import Problem
@@ -173,4 +174,4 @@ def test_commands_print_by_the_one_function_that_escapes():
     """`progress` alone moves a cursor, and escapes what it was given itself."""
     commands = Path(__file__).parents[1] / "relay/cli"
     printing = {path.name for path in commands.glob("*.py") if re.search(r"click\.s?echo|\bprint\(", path.read_text())}
-    assert printing == {"progress.py", "wording.py"}
+    assert printing == {"progress.py", "output.py"}

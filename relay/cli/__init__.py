@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from relay import __version__
-from relay.cli.wording import say
+from relay.cli.output import say
 from relay.errors import ExitCode, RelayError, reason_of
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from relay.cli.admin_port import ask, find_admin
 from relay.cli.interruption import Interruption
 from relay.cli.new_file import check_place, writable
 from relay.cli.options import ADDRESS, DURATION, SIZE, config_option
+from relay.cli.output import say
 from relay.cli.progress import follow, progress
-from relay.cli.wording import as_size, plural, say
 from relay.config.loading import load
 from relay.errors import Problem
 from relay.listener.sockets import Address, open_udp
@@ -26,6 +26,7 @@ from relay.listener.udp import read_meminfo
 from relay.traffic.lease import Copied, Lease
 from relay.traffic.recorder import Recorder
 from relay.traffic.recording import Recording
+from relay.wording import as_size, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from relay.cli.wording import plural, say
+from relay.cli.output import say
 from relay.config.credentials import find_credentials
 from relay.config.loading import load
 from relay.config.locate import home_directory
 from relay.errors import ConfigError, ExitCode, Problem
+from relay.wording import plural
 
 if TYPE_CHECKING:
     from relay.config.schema import Cloud

@@ -8,7 +8,7 @@ import json
 import click
 
 from relay.cli.options import ADDRESS, DURATION, Parsed
-from relay.cli.wording import say
+from relay.cli.output import say
 from relay.clock import SystemClock
 from relay.config.addresses import join_address
 from relay.errors import ExitCode, Problem, RelayError, reason_of

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from relay.assembly import Uncounted, make_namer, make_rules
 from relay.cli.admin_port import find_admin
 from relay.cli.options import ADMIN, LENGTH, PLACE, config_option
+from relay.cli.output import say
 from relay.cli.progress import ChangingLine
-from relay.cli.wording import say
 from relay.clock import SystemClock
 from relay.comparing.conclusion import conclude
 from relay.comparing.flushes import Flushes
@@ -23,6 +22,7 @@ from relay.comparing.receiver import Receiver
 from relay.comparing.session import Phase, Session
 from relay.comparing.stream import watch_windows
 from relay.config.loading import load
+from relay.daemon.build import Uncounted, make_namer, make_rules
 from relay.errors import ExitCode
 from relay.model import Kind
 

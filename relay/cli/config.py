@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from relay.cli.options import config_option
-from relay.cli.wording import say
+from relay.cli.output import say
 from relay.config import render
 from relay.config.loading import load
 

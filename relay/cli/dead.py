@@ -12,12 +12,12 @@ import click
 from relay import limits
 from relay.cli.locating import Place, find_state, readable, state_options
 from relay.cli.options import whole
+from relay.cli.output import say
 from relay.cli.progress import progress
-from relay.cli.wording import as_size, as_time, plural, say
 from relay.delivery import taking
 from relay.delivery.letters import REASONS, Reader, letter_files
 from relay.delivery.taking import Selection, Taken, replay_files
-from relay.wording import printable, printable_json
+from relay.wording import as_size, as_time, plural, printable, printable_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable

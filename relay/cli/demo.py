@@ -19,20 +19,22 @@ import click
 import msgspec
 import uvloop
 
-from relay.app import Relay
 from relay.cli.options import LENGTH
-from relay.cli.run import make_cloud, make_transport
-from relay.cli.witness import TextWitness, configure_log
-from relay.cli.wording import number, say
+from relay.cli.output import say
 from relay.clock import SystemClock
 from relay.config.credentials import Credentials
 from relay.config.schema import Admin, Cloud, Config, Listen, Log, Window
 from relay.config.types import Secret
+from relay.daemon.app import Relay
+from relay.daemon.cloud import make_cloud, make_transport
+from relay.daemon.log import configure_log
+from relay.daemon.reporter import TextWitness
 from relay.errors import ExitCode, Problem, RelayError
 from relay.jdcloud.emulator import Emulator
+from relay.wording import number
 
 if TYPE_CHECKING:
-    from relay.ending import Stopped
+    from relay.daemon.lifecycle.shutdown import Stopped
     from relay.telemetry import Books
 
 KEY, SECRET, REGION = "demo-key", "demo-secret", "cn-north-1"

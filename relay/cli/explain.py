@@ -13,11 +13,11 @@ import click
 import msgspec
 
 from relay.cli.options import config_option
+from relay.cli.output import say
 from relay.cli.pages import pages
 from relay.cli.rule_table import fetch_table, table_lines
 from relay.cli.walk import walk, walk_name
 from relay.cli.walk_text import name_rows, rows
-from relay.cli.wording import say
 from relay.config.loading import load
 from relay.errors import CODES
 

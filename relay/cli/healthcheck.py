@@ -10,7 +10,7 @@ import click
 
 from relay.cli.admin_port import Address, ask, find_admin, parse_admin
 from relay.cli.options import config_option
-from relay.cli.wording import say
+from relay.cli.output import say
 from relay.errors import ExitCode
 
 if TYPE_CHECKING:

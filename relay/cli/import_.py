@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from relay.cli.new_file import write
-from relay.cli.wording import plural, say
+from relay.cli.output import say
 from relay.config.importers import FORMATS, convert
 from relay.config.source import read_bytes
 from relay.errors import Problem
+from relay.wording import plural
 
 if TYPE_CHECKING:
     from relay.config.importers.draft import Draft

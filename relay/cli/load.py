@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from relay.cli.options import LENGTH, Parsed, decimal, whole
+from relay.cli.output import say
 from relay.cli.progress import progress
 from relay.cli.sending import figures, finish, playing, sentence
-from relay.cli.wording import number, say
 from relay.traffic.mix import TYPES, Mix
 from relay.traffic.pace import Pace
+from relay.wording import number
 
 if TYPE_CHECKING:
     from relay.traffic.mix import Total

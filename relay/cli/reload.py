@@ -12,7 +12,7 @@ import click
 
 from relay.cli.check import credential_problems
 from relay.cli.options import config_option
-from relay.cli.wording import say
+from relay.cli.output import say
 from relay.config.loading import load
 from relay.config.locate import home_directory, state_directory
 from relay.config.running import find_running

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from relay.cli.options import Parsed, decimal, whole
+from relay.cli.output import say
 from relay.cli.progress import follow, progress
 from relay.cli.sending import figures, finish, playing, sentence
-from relay.cli.wording import plural, say
 from relay.config.addresses import PORT_MOST
 from relay.traffic.pace import Spacing
 from relay.traffic.pcap import FormatError, PcapReader
+from relay.wording import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

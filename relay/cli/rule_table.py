@@ -8,9 +8,8 @@ import msgspec
 
 from relay.cli.admin_port import ask, find_admin, unreachable
 from relay.cli.walk_text import pattern
-from relay.cli.wording import plural
 from relay.config.addresses import join_address
-from relay.wording import escape
+from relay.wording import escape, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

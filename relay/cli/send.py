@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
+from relay.cli.output import say
 from relay.cli.sending import find_address
-from relay.cli.wording import say
 from relay.errors import ExitCode, Problem, RelayError
 from relay.hotpath.explain import WORDS, find_fault, show
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from relay.cli.interruption import Interruption
-from relay.cli.wording import as_size, plural, say
+from relay.cli.output import say
 from relay.config.addresses import parse_place
 from relay.errors import ExitCode, Problem, RelayError
 from relay.traffic.player import Player
+from relay.wording import as_size, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

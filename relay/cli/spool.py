@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from relay.cli.locating import Place, find_state, readable, state_options
+from relay.cli.output import say
 from relay.cli.progress import progress
-from relay.cli.wording import as_size, as_time, plural, say
 from relay.delivery import inspection
 from relay.errors import ExitCode, Problem, RelayError
 from relay.hotpath.partial import decode_frames
 from relay.jdcloud.codec import decode
+from relay.wording import as_size, as_time, plural
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from relay.assembly import Uncounted, ingest_settings, make_encoder, make_namer, make_rules
+from relay.daemon.build import Uncounted, ingest_settings, make_encoder, make_namer, make_rules
 from relay.hotpath.choose import make_hotpath
 from relay.hotpath.explain import explain, sections
 from relay.hotpath.line import BLANKS, is_event, parse

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from relay import limits
-from relay.cli.wording import as_time
 from relay.config.types import to_toml
 from relay.hotpath.explain import show
 from relay.model import Kind, Resolution
 from relay.naming.characters import clean_name, clean_pairs, has_illegal, has_others
 from relay.naming.dimensions import NOBODY, legal_pairs
-from relay.wording import escape
+from relay.wording import as_time, escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -10,7 +10,7 @@ import socket
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relay.listener.handover import give_descriptor
-from relay.notify import CHANNEL
+from relay.supervisor.notify import CHANNEL
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from relay.listener.handover import INGEST, SUCCESSOR, SUPERVISOR, TEXT
 from relay.listener.sockets import Wanted
-from relay.notify import CHANNEL
+from relay.supervisor.notify import CHANNEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

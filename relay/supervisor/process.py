@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from relay import anonymous_file
 from relay.errors import ExitCode
 from relay.listener.handover import INGEST, SUCCESSOR, SUPERVISOR, TEXT, accepted, give, give_descriptor
-from relay.signals import HELD_BACK
 from relay.supervisor.plan import own_environment
+from relay.supervisor.signals import HELD_BACK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

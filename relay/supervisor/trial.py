@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relay import anonymous_file
 from relay.listener.handover import TEXT
-from relay.signals import HELD_BACK
 from relay.supervisor.plan import PLAN, THOROUGH, Plan, own_environment
+from relay.supervisor.signals import HELD_BACK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

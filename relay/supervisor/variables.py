@@ -13,7 +13,7 @@ import stat
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relay.listener.handover import INGEST, SUCCESSOR, SUPERVISOR, TEXT, unusable
-from relay.notify import ADDRESS_BYTES, CHANNEL
+from relay.supervisor.notify import ADDRESS_BYTES, CHANNEL
 from relay.supervisor.plan import PLAN
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ import structlog
 
 from relay import __version__
 from relay.cli import COMMANDS, cli
-from relay.cli.witness import configure_log
 from relay.config.schema import Log
+from relay.daemon.log import configure_log
 from relay.errors import ExitCode
 from tests.support.command import call
 from tests.support.relay import environment

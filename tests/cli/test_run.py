@@ -8,9 +8,9 @@ from contextlib import nullcontext
 
 import pytest
 
-from relay.cli import plan
-from relay.cli.run import make_transport
 from relay.config.schema import Cloud
+from relay.daemon.cloud import make_transport
+from relay.daemon.lifecycle import plan
 from relay.delivery.state_directory import StateDirectory
 from relay.errors import RelayError
 

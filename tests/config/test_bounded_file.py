@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from relay.cli.reloading import content_of
 from relay.config import secret_files, source
 from relay.config.bounded_file import read_bounded
 from relay.config.secret_files import read_secret
 from relay.config.source import read_text
+from relay.daemon.lifecycle.reload import content_of
 from relay.errors import ConfigError
 
 READERS = {"configuration": read_text, "secret": lambda path: read_secret(str(path), []), "watched": content_of}

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import settings as settings_of
 from hypothesis import strategies as st
 
-from relay.assembly import Uncounted, make_namer
 from relay.config.importers.hints import Variable, find_variable, is_hostname
 from relay.config.loading import load
+from relay.daemon.build import Uncounted, make_namer
 from relay.errors import ConfigError
 from relay.model import Identity, Kind, Resolution
 from relay.naming.ruleset import Ruleset

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from relay.daemon.egress import pack_requests
 from relay.delivery import taking
 from relay.delivery.letter_files import LetterFiles, locked
 from relay.delivery.letters import letter_files
 from relay.delivery.replay import Replays
 from relay.delivery.taking import Selection, replay_files
-from relay.egress import pack_requests
 from relay.jdcloud.codec import decode
 from relay.telemetry import Ledger, LossLog
 from tests.support.letters import WINDOW, line, point, points_in

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from relay.egress import pack_requests
+from relay.daemon.egress import pack_requests
 from relay.hotpath.sketch import Sketch
 from relay.jdcloud.points import PointEncoder
 from relay.model import ClosedWindow, Kind, Rollup, Series

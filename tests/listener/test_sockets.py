@@ -102,7 +102,7 @@ def test_sockets_of_another_process_are_not_ours():
 
 def test_the_program_that_takes_over_needs_few_modules():
     """The supervisor's memory is what it imports."""
-    code = "import sys, relay.supervisor.loop; print(*sys.modules)"
+    code = "import sys, relay.supervisor.supervisor; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"asyncio", "aiohttp", "uvloop", "structlog", "msgspec", "click", "sqlite3", "ssl", "orjson"}
     assert heavy.isdisjoint(done.stdout.split())

@@ -9,10 +9,10 @@ import socket
 import pytest
 from structlog.testing import capture_logs
 
-from relay.assembly import wanted_sockets
 from relay.clock import SystemClock
 from relay.config.addresses import parse_address
 from relay.config.schema import Config, Listen
+from relay.daemon.build import wanted_sockets
 from relay.errors import ExitCode, RelayError
 from relay.listener.owner import find_owner
 from relay.listener.sockets import Address, open_tcp_if_there, open_udp

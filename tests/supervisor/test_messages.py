@@ -10,9 +10,9 @@ import time
 import pytest
 
 from relay import anonymous_file
-from relay.notify import Notifier
+from relay.daemon.lifecycle.worker import Worker
 from relay.supervisor.messages import Messages
-from relay.worker import Worker
+from relay.supervisor.notify import Notifier
 
 
 @pytest.fixture

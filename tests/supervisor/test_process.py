@@ -11,16 +11,16 @@ import pytest
 
 from relay.listener.handover import SUCCESSOR, SUPERVISOR, TEXT
 from relay.listener.sockets import ADMIN, UDP, Held, Wanted
-from relay.notify import CHANNEL, READY
 from relay.supervisor.log import Log
 from relay.supervisor.messages import Messages
+from relay.supervisor.notify import CHANNEL, READY
 from relay.supervisor.plan import Plan
 from relay.supervisor.process import start_worker
 
 KEPT = '[cloud]\nsecret_key = "canary-s3cret"\n# ünïcode\n'
 WORKER = """
 import json, os, subprocess, sys
-from relay.worker import take_over
+from relay.daemon.lifecycle.worker import take_over
 given = dict(os.environ)
 worker = take_over(os.environ)
 worker.notifier.ready()

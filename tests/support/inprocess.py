@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from relay.app import Relay
-from relay.assembly import admin_addresses
-from relay.cli.run import make_cloud, make_transport
 from relay.clock import SystemClock
 from relay.config.credentials import Credentials
 from relay.config.schema import Admin, Cloud, Config, Limits, Listen, Window
 from relay.config.types import Secret
+from relay.daemon.app import Relay
+from relay.daemon.build import admin_addresses
+from relay.daemon.cloud import make_cloud, make_transport
+from relay.daemon.lifecycle.reconfiguration import Reconfiguration
 from relay.listener.admin_sockets import AdminSockets
-from relay.reconfiguration import Reconfiguration
 from tests.support import hotpath
 from tests.support.relay import ACCESS, REGION, SECRET, make_emulator
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from relay.ending import Stopped
+    from relay.daemon.lifecycle.shutdown import Stopped
     from relay.jdcloud.emulator import Emulator
 
 

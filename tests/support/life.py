@@ -12,16 +12,16 @@ from unittest.mock import patch
 
 import msgspec
 
-from relay.app import Relay
-from relay.assembly import ingest_settings
-from relay.cli.run import make_cloud
 from relay.config.credentials import Credentials
 from relay.config.schema import Admin, Cloud, Config, Listen, Spool, Window
 from relay.config.types import Secret, Size
+from relay.daemon.app import Relay
+from relay.daemon.build import ingest_settings
+from relay.daemon.cloud import make_cloud
+from relay.daemon.ingest import Ingest
 from relay.delivery.state_directory import StateDirectory
 from relay.errors import TransportError
 from relay.hotpath.choose import make_hotpath
-from relay.ingest import Ingest
 from relay.model import Reply
 from tests.support import hotpath
 from tests.support.inprocess import Silent

@@ -104,7 +104,7 @@ def below(disk: Disk) -> Iterator[None]:
     def sick(real: Callable) -> Callable:
         return lambda *args, **options: disk.write(real, *args, **options)
 
-    modules = ("delivery.spool_writer", "delivery.checkpoint", "recovery")
+    modules = ("delivery.spool_writer", "delivery.checkpoint", "daemon.lifecycle.recovery")
     threads = [f"relay.{module}.DiskThread" for module in modules]
     patches = [patch.object(owner, name, sick(vars(owner)[name])) for owner, names in WRITES.items() for name in names]
     patches += [patch(where, type("DiskThread", (DiskThread,), {"disk": disk})) for where in threads]

@@ -59,7 +59,7 @@ STAGES = (
     Point("classifier", "relay.jdcloud.cloud:JDCloud.classify"),
     Point("sender, settling", "relay.delivery.settlement:Settlement.settle"),
     Point("admin", "relay.admin.metrics:Scrapes.text"),
-    Point("witness", "relay.cli.witness:JsonWitness.closed"),
+    Point("witness", "relay.daemon.reporter:JsonWitness.closed"),
 )
 """One function of each stage, for exceptions."""
 

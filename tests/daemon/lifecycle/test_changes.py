@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from relay.config.changes import Changes, compare, renames
 from relay.config.loading import keys
 from relay.config.schema import Config, Rule, Tee
 from relay.config.types import Seconds, Secret, Size
+from relay.daemon.lifecycle.changes import Changes, compare, renames
 
 NOTHING = Changes([], [], [], [])
 

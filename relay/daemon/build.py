@@ -13,9 +13,9 @@ import msgspec
 
 from relay import limits
 from relay.config.addresses import parse_address
-from relay.config.changes import renames
+from relay.daemon.ingest import Ingest, IngestSettings
+from relay.daemon.lifecycle.changes import renames
 from relay.hotpath.choose import choose_name, make_hotpath
-from relay.ingest import Ingest, IngestSettings
 from relay.jdcloud.points import PointEncoder
 from relay.jdcloud.timers import TimerMetrics
 from relay.listener.sockets import Address, UnixPath, Wanted

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from relay import notify, signals
+from relay.supervisor import notify, signals
 from relay.supervisor.trial import RefusedError, Trial, judge
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from relay.app import Relay
-    from relay.cli.reloading import Reloader
-    from relay.worker import Worker
+    from relay.daemon.app import Relay
+    from relay.daemon.lifecycle.reload import Reloader
+    from relay.daemon.lifecycle.worker import Worker
 
 _LOOK: Final = 1.0
 """Seconds between two looks at the supervisor; the watchdog is told three times in its interval, or as often."""

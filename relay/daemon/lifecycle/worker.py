@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Protocol
 
 from relay import anonymous_file
-from relay.ingest import begin
+from relay.daemon.ingest import begin
 from relay.listener.handover import (
     INGEST,
     SUCCESSOR,
@@ -25,13 +25,13 @@ from relay.listener.handover import (
     take_text,
 )
 from relay.listener.sockets import ADMIN
-from relay.notify import ACCEPTED, HOLD, REBIND, Notifier
-from relay.signals import hold_back
+from relay.supervisor.notify import ACCEPTED, HOLD, REBIND, Notifier
+from relay.supervisor.signals import hold_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping, Sequence
 
-    from relay.ingest import Ingest
+    from relay.daemon.ingest import Ingest
     from relay.listener.sockets import Held
 
 

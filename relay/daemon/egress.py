@@ -6,7 +6,7 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Any
 
-from relay.config.changes import sends_differently
+from relay.daemon.lifecycle.changes import sends_differently
 from relay.delivery.batcher import pack
 from relay.delivery.dead_letters import DeadLetters
 from relay.delivery.gate import Settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from relay.errors import ExitCode
-from relay.supervisor.lives import MOST_IN_A_ROW, GiveUp, Lives, Restart, backoff, exit_code
+from relay.supervisor.restarts import MOST_IN_A_ROW, GiveUp, Lives, Restart, backoff, exit_code
 
 
 def test_a_worker_that_proved_itself_is_replaced_at_once_however_often():

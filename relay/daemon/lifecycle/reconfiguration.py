@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from relay.assembly import ingest_settings, make_rules
-from relay.config.changes import compare
+from relay.daemon.build import ingest_settings, make_rules
+from relay.daemon.lifecycle.changes import compare
 
 if TYPE_CHECKING:
-    from relay.app import Relay
     from relay.config.schema import Config
+    from relay.daemon.app import Relay
     from relay.delivery.way import Cloud, Transport
     from relay.window.neighbours import Rules
 

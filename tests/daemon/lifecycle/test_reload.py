@@ -11,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relay.cli.plan import RunOptions
-from relay.cli.reloading import Reloader
 from relay.config.loading import Loaded, load
+from relay.daemon.egress import pool_settings
+from relay.daemon.lifecycle.plan import RunOptions
+from relay.daemon.lifecycle.reload import Reloader
+from relay.daemon.lifecycle.worker import Worker
 from relay.delivery.transport import HttpTransport
-from relay.egress import pool_settings
-from relay.worker import Worker
 from tests.support.relay import environment
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ def reloading(tmp_path, monkeypatch):
         monkeypatch.delenv(f"STATSD_RELAY_{name}")
     path = tmp_path / "relay.toml"
     made: list[Counted] = []
-    monkeypatch.setattr("relay.cli.reloading.make_transport", lambda _: Counted(made))
-    monkeypatch.setattr("relay.cli.reloading.configure_log", lambda _: None)
+    monkeypatch.setattr("relay.daemon.lifecycle.reload.make_transport", lambda _: Counted(made))
+    monkeypatch.setattr("relay.daemon.lifecycle.reload.configure_log", lambda _: None)
 
     def begin():
         path.write_text("")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from relay import limits
 from relay.admin.opening import open_admin
 from relay.admin.watching import Windows
-from relay.assembly import (
+from relay.daemon.build import (
     admin_addresses,
     begin_window,
     make_encoder,
@@ -26,18 +26,18 @@ from relay.assembly import (
     make_rules,
     open_ingest,
 )
+from relay.daemon.cardinality import ExplosionWatch
+from relay.daemon.egress import Egress, pack_requests
+from relay.daemon.lifecycle.recovery import Owed, PartCounter, Recovery
+from relay.daemon.lifecycle.shutdown import Ending
+from relay.daemon.status import Status
 from relay.delivery.checkpoint import Checkpointer, CheckpointFiles
 from relay.descriptors import divide_descriptors
-from relay.egress import Egress, pack_requests
-from relay.ending import Ending
 from relay.hotpath.choose import make_hotpath, tell_of_hotpath
 from relay.hotpath.explain import explain
 from relay.hotpath.partial import encode_head
 from relay.listener.admin_sockets import AdminSockets
 from relay.listener.watch import KernelWatch
-from relay.naming.explosion import ExplosionWatch
-from relay.recovery import Owed, PartCounter, Recovery
-from relay.status import Status
 from relay.telemetry import Books, Growth, LagProbe, Ledger, LossLog, tell_of_late_window, tell_of_quota, tell_of_window
 from relay.window.closer import Closer
 from relay.window.neighbours import Closed, Rules
@@ -50,10 +50,10 @@ if TYPE_CHECKING:
     from relay.admin.server import AdminServer
     from relay.clock import Clock
     from relay.config.schema import Config
+    from relay.daemon.ingest import Ingest, IngestSettings
+    from relay.daemon.lifecycle.shutdown import Stopped
     from relay.delivery.way import Cloud, Transport
-    from relay.ending import Stopped
     from relay.hotpath.choose import HotPath
-    from relay.ingest import Ingest, IngestSettings
     from relay.model import Tally
     from relay.naming.ruleset import Ruleset
 

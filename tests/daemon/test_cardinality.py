@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 from structlog.testing import capture_logs
 
+from relay.daemon.cardinality import Explosion, ExplosionWatch
 from relay.model import Kind, Newcomer, Peer, Series
-from relay.naming.explosion import Explosion, ExplosionWatch
 from relay.telemetry import LossLog
 from tests.test_telemetry import TALLY
 

@@ -8,9 +8,10 @@ import os
 import pytest
 import structlog
 
-from relay.cli.witness import TextWitness, account_for_window, configure_log
 from relay.config.schema import Log, Rule, Tee
-from relay.ending import Stopped
+from relay.daemon.lifecycle.shutdown import Stopped
+from relay.daemon.log import configure_log
+from relay.daemon.reporter import TextWitness, account_for_window
 from relay.errors import ConfigError, Problem
 from tests.support.inprocess import open_relay
 

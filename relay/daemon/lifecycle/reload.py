@@ -12,26 +12,26 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
-from relay.cli.plan import load_for_run, make_plan
-from relay.cli.run import make_renewed_cloud, make_transport, needed_credentials
-from relay.cli.witness import configure_log
-from relay.config.changes import at_once, compare
 from relay.config.source import read_bytes
+from relay.daemon.cloud import make_renewed_cloud, make_transport, needed_credentials
+from relay.daemon.lifecycle.changes import at_once, compare
+from relay.daemon.lifecycle.plan import load_for_run, make_plan
+from relay.daemon.lifecycle.reconfiguration import Reconfiguration
+from relay.daemon.log import configure_log
 from relay.delivery.disk_thread import DiskThread
 from relay.errors import ConfigError, Problem, RelayError
-from relay.reconfiguration import Reconfiguration
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from relay.app import Relay
-    from relay.cli.plan import RunOptions
-    from relay.config.changes import Changes
     from relay.config.credentials import Credentials
     from relay.config.loading import Loaded
     from relay.config.schema import Config
+    from relay.daemon.app import Relay
+    from relay.daemon.lifecycle.changes import Changes
+    from relay.daemon.lifecycle.plan import RunOptions
+    from relay.daemon.lifecycle.worker import Worker
     from relay.delivery.way import Transport
-    from relay.worker import Worker
 
 WATCH_SECONDS: Final = 2.0
 

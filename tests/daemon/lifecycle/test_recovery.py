@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from relay.daemon.lifecycle.recovery import Owed, Recovery
 from relay.delivery.batcher import pack
 from relay.delivery.checkpoint import CheckpointFiles, Found
 from relay.hotpath import partial
@@ -17,7 +18,6 @@ from relay.jdcloud.points import BODY_HEAD, BODY_TAIL, PointEncoder
 from relay.model import Identity, Kind
 from relay.naming import Namer
 from relay.naming.ruleset import Ruleset
-from relay.recovery import Owed, Recovery
 from relay.telemetry import Ledger, LossLog
 from relay.window.closer import Closer
 from tests.support import hotpath

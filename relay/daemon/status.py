@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from relay.clock import Clock
     from relay.config.schema import Config
+    from relay.daemon.ingest import Ingest
     from relay.delivery.checkpoint import Checkpointer
     from relay.delivery.pool import SenderPool
     from relay.delivery.spool import Spool
     from relay.hotpath.choose import HotPath
-    from relay.ingest import Ingest
     from relay.listener.stream import Streams
     from relay.listener.tee import Tees
     from relay.listener.udp import UdpListener

@@ -8,7 +8,7 @@ import pytest
 
 from relay.errors import RelayError
 from relay.listener.sockets import ADMIN, TCP, UDP, Address, Wanted, open_sockets
-from relay.supervisor.in_force import InForce
+from relay.supervisor.last_good import InForce
 from relay.supervisor.plan import Plan
 
 HERE, THERE = Address("127.0.0.1", 0), Address("127.0.0.2", 0)

@@ -25,14 +25,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from relay import anonymous_file
 from relay.errors import ExitCode, RelayError
 from relay.listener.sockets import open_sockets
-from relay.notify import HOLD, OURS, READY, REBIND, REFUSED, STOPPING, Notifier
-from relay.signals import SAME_SECONDS, is_stop_waiting
-from relay.supervisor.in_force import InForce
-from relay.supervisor.lives import GiveUp, Lives
+from relay.supervisor.last_good import InForce
 from relay.supervisor.log import Log
 from relay.supervisor.messages import Messages
+from relay.supervisor.notify import HOLD, OURS, READY, REBIND, REFUSED, STOPPING, Notifier
 from relay.supervisor.plan import Plan
 from relay.supervisor.process import start_worker
+from relay.supervisor.restarts import GiveUp, Lives
+from relay.supervisor.signals import SAME_SECONDS, is_stop_waiting
 from relay.supervisor.trial import RefusedError, Trial, judge
 
 if TYPE_CHECKING:

@@ -1,0 +1,136 @@
+"""The way to the cloud: credentials, what signs with them, and the transport."""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from typing import TYPE_CHECKING
+
+import structlog
+
+from relay.config.credentials import Credentials, find_credentials
+from relay.config.locate import home_directory
+from relay.config.types import Secret
+from relay.delivery.transport import FileTransport, HttpTransport, LineTransport
+from relay.errors import ConfigError, Problem
+from relay.jdcloud.cloud import JDCloud
+from relay.jdcloud.sign import Signer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from relay.config.schema import Cloud
+
+
+def needed_credentials(cloud: Cloud) -> Credentials | None:
+    """Find the credentials, unless requests only go to a file or a terminal.
+
+    Raises:
+        ConfigError: RLY110, there are none.
+    """
+    return find_credentials(cloud, os.environ, home_directory()) if cloud.provider == "jdcloud" else None
+
+
+def make_cloud(
+    cloud: Cloud, credentials: Credentials | None, *, find: Callable[[], Credentials | None] = lambda: None
+) -> JDCloud:
+    """Make the API side; without credentials requests carry an empty signature's worth of nothing and go nowhere.
+
+    Args:
+        cloud: the section of the configuration.
+        credentials: what signs requests.
+        find: reads credentials again, when the cloud refuses these.
+    """
+    found = credentials or Credentials(
+        access_key="dry-run", secret_key=Secret("dry-run"), region="dry-run", origin="none"
+    )
+    return JDCloud(
+        endpoint=cloud.endpoint,
+        region=found.region,
+        signer=make_signer(cloud, found),
+        nonce=lambda: str(uuid.uuid4()),
+        newer_signer=NewerSigner(cloud, found, find),
+    )
+
+
+def make_renewed_cloud(cloud: Cloud, credentials: Credentials | None) -> JDCloud:
+    """Make the API side of a relay that runs: refused credentials are looked for where these were found."""
+    return make_cloud(cloud, credentials, find=lambda: needed_credentials(cloud))
+
+
+def make_signer(cloud: Cloud, found: Credentials) -> Signer:
+    """Make what signs requests."""
+    return Signer(
+        access_key=found.access_key,
+        secret_key=found.secret_key,
+        session_token=found.session_token,
+        region=cloud.signature_region or found.region,
+        version=cloud.signature,
+        token_encoding=cloud.token_encoding,
+    )
+
+
+class NewerSigner:
+    """State: the credentials in force, and why others were refused last.
+
+    Called, it returns a signer if they were replaced where they were found.
+    """
+
+    def __init__(self, cloud: Cloud, credentials: Credentials, find: Callable[[], Credentials | None]) -> None:
+        self._cloud = cloud
+        self._in_force = credentials
+        self._find = find
+        self._told = ""
+
+    def __repr__(self) -> str:
+        """Say where the credentials came from."""
+        return f"<NewerSigner {self._in_force.origin}>"
+
+    def __call__(self) -> Signer | None:
+        """Read them again; a file that is being replaced, or cannot be used, changes nothing and is told once."""
+        try:
+            found = self._find()
+        except ConfigError as error:
+            reason = error.brief()
+            if reason != self._told:
+                event = "RLY103 other credentials cannot be used, those in force go on"
+                structlog.get_logger("relay").warning(event, reason=reason)
+            self._told = reason
+            return None
+        self._told = ""
+        if found is None or found.signs_like(self._in_force):
+            return None
+        self._in_force = found
+        return make_signer(self._cloud, found)
+
+
+def make_transport(cloud: Cloud, *, is_trusted: bool = False) -> HttpTransport | LineTransport:
+    """Make the way out: HTTP, a terminal or a file; `is_trusted` is that of `prepare`.
+
+    Raises:
+        ConfigError: RLY103, a file it needs cannot be used.
+    """
+    try:
+        return _open_transport(cloud, is_trusted=is_trusted)
+    except OSError as error:
+        path, key = (cloud.file, "cloud.file") if cloud.provider == "file" else (cloud.ca_file, "cloud.ca_file")
+        problem = Problem(
+            code="RLY103", message=f"{key}: cannot use {path}: {error.strerror or error}", fix="check the path"
+        )
+        raise ConfigError(problem) from error
+
+
+def _open_transport(cloud: Cloud, *, is_trusted: bool) -> HttpTransport | LineTransport:
+    if cloud.provider == "stdout":
+        return LineTransport(sys.stdout.fileno())
+    if cloud.provider == "file":
+        return FileTransport(cloud.file, is_lazy=is_trusted)
+    return HttpTransport(
+        timeout=cloud.timeout,
+        connect_timeout=cloud.connect_timeout,
+        concurrency=cloud.concurrency,
+        ca_file=cloud.ca_file,
+        proxy=cloud.proxy,
+        is_lazy=is_trusted,
+    )

@@ -1,0 +1,106 @@
+"""What the supervisor must know of a configuration, made from it."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from pkgutil import walk_packages
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import relay
+from relay.config.credentials import find_credentials
+from relay.config.loading import load
+from relay.config.locate import home_directory, state_directory
+from relay.config.running import find_running
+from relay.daemon.build import ingest_settings, wanted_sockets
+from relay.delivery.state_directory import StateDirectory
+from relay.errors import ExitCode, Problem, RelayError
+from relay.supervisor.log import wants_text
+from relay.supervisor.plan import Plan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from relay.config.loading import Loaded
+
+STEADY: Final = 10.0
+"""Seconds after which a worker has proved itself: a sixth of a window, so that tests with short ones need not wait."""
+
+
+class RunOptions(NamedTuple):
+    """Those of `run`, beside the file."""
+
+    dry_run: bool = False
+    take_over: bool = False
+
+
+def load_for_run(path: Path | None, *, dry_run: bool, text: str | None = None) -> Loaded:
+    """Load the configuration as `run` does; `text` is used instead of what is in the file.
+
+    Raises:
+        ConfigError: every problem.
+    """
+    # Without the state directory: requests that wait there belong to the real cloud.
+    overrides = {"cloud.provider": "stdout", "spool.path": "none"} if dry_run else None
+    return load(path, os.environ, overrides=overrides, text=text)
+
+
+def try_program(loaded: Loaded) -> None:
+    """Find what would end a worker at its start: a module of this release, credentials, certificates.
+
+    Raises:
+        RelayError: RLY502, a module cannot be imported; RLY103, RLY110.
+    """
+    for module in walk_packages(relay.__path__, "relay."):
+        try:
+            import_module(module.name)
+        except Exception as error:
+            message = f"{module.name} cannot be imported: {type(error).__name__}: {error}"
+            problem = Problem(code="RLY502", message=message, fix="install the release again, then upgrade")
+            raise RelayError(problem, exit_code=ExitCode.INTERNAL) from error
+    from relay.daemon.main import prepare  # noqa: PLC0415 - a first start must not pay for it
+
+    prepare(loaded)
+
+
+def try_files(loaded: Loaded) -> None:
+    """Find what a worker would do without, since one that comes later has to: credentials, certificates, a file.
+
+    Raises:
+        ConfigError: RLY103, RLY110.
+    """
+    if loaded.config.cloud.ca_file or loaded.config.cloud.provider == "file":
+        from relay.daemon.main import prepare  # noqa: PLC0415 - a start without a file of certificates must not pay for it
+
+        prepare(loaded)
+    else:
+        find_credentials(loaded.config.cloud, os.environ, home_directory())
+
+
+def try_state(state: Path | None) -> None:
+    """Find what would end the worker at its start, before a daemon that works loses packets to it.
+
+    Raises:
+        RelayError: RLY101, RLY104, RLY105, the state directory cannot be used.
+    """
+    is_ours = state is not None and find_running(state) == os.getppid()  # a replacement: the worker before holds it
+    if state is not None and not is_ours:
+        StateDirectory.open(state).close()
+
+
+def make_plan(loaded: Loaded, *, take_over: bool) -> Plan:
+    """Return what the supervisor must know.
+
+    Raises:
+        RelayError: RLY900, the native hot path was asked for and is not installed.
+    """
+    config = loaded.config
+    return Plan(
+        wanted=wanted_sockets(config, take_over=take_over),
+        steady=min(STEADY, config.window.seconds / 6),
+        state=str(state_directory(config.spool, os.environ, home_directory()) or ""),
+        is_text=wants_text(config.log.format),
+        level=config.log.level,
+        ingest=ingest_settings(config).to_json(),
+        text=loaded.text,
+    )

@@ -1,0 +1,161 @@
+"""The server, from a configuration to its end."""
+
+from __future__ import annotations
+
+import gc
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from relay.clock import SystemClock
+from relay.config.credentials import Credentials, stand_in
+from relay.config.locate import home_directory, state_directory
+from relay.daemon.app import Relay
+from relay.daemon.build import admin_addresses, ingest_settings
+from relay.daemon.cloud import make_renewed_cloud, make_transport, needed_credentials
+from relay.daemon.ingest import Ingest
+from relay.daemon.lifecycle.plan import RunOptions, load_for_run
+from relay.daemon.lifecycle.signals import attend
+from relay.daemon.log import configure_log, is_text
+from relay.daemon.reporter import JsonWitness, TextWitness
+from relay.errors import ConfigError
+from relay.hotpath.choose import make_hotpath
+from relay.listener.admin_sockets import AdminSockets
+from relay.listener.sockets import enlarge_buffer
+
+if TYPE_CHECKING:
+    from relay.config.loading import Loaded
+    from relay.config.schema import Config
+    from relay.daemon.app import Witness
+    from relay.daemon.lifecycle.shutdown import Stopped
+    from relay.daemon.lifecycle.worker import Worker
+    from relay.delivery.transport import HttpTransport, LineTransport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A configuration that can be used, with what of it might not have been there to be used."""
+
+    loaded: Loaded
+    credentials: Credentials | None
+    transport: HttpTransport | LineTransport
+
+
+def prepare(loaded: Loaded, *, is_trusted: bool = False) -> Prepared:
+    """Find what a configuration needs.
+
+    Args:
+        loaded: the configuration.
+        is_trusted: it was tried, and what receives works by it: files that it names and that cannot be used by now end
+            nothing. Requests are kept until they can.
+
+    Raises:
+        ConfigError: there are no credentials, or a file cannot be used.
+    """
+    cloud = loaded.config.cloud
+    try:
+        credentials = needed_credentials(cloud)
+    except ConfigError as error:
+        if not is_trusted:
+            raise
+        credentials = stand_in(cloud, os.environ, error)
+    return Prepared(loaded=loaded, credentials=credentials, transport=make_transport(cloud, is_trusted=is_trusted))
+
+
+def calm_collector() -> None:
+    """Keep the garbage collector from walking the tables: with 50,000 series one full collection stalled for 160 ms.
+
+    Tables have no cycles. What has some is young when it dies, and the young generations are still collected.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 1_000_000)
+
+
+async def serve(prepared: Prepared, worker: Worker, options: RunOptions) -> Stopped:
+    """Open a relay, run it until a signal, and stop it in order.
+
+    Raises:
+        RelayError: it could not start.
+    """
+    from relay.daemon.lifecycle.reload import Reloader  # noqa: PLC0415 - it makes what this file makes
+
+    loaded, credentials = prepared.loaded, prepared.credentials
+    config = loaded.config
+    configure_log(config.log)
+    log = structlog.get_logger("relay")
+    for problem in (*loaded.warnings, *(credentials.warnings if credentials else ())):
+        log.warning("caution", code=problem.code, message=problem.message, fix=problem.fix)
+    not_in_force = why_not_in_force(loaded, worker.text, options)
+    if not_in_force:
+        log.warning("RLY502 the file on disk is not in force, what was accepted last is", reason=not_in_force)
+    relay = Relay(
+        config=config,
+        cloud=make_renewed_cloud(config.cloud, credentials),
+        transport=prepared.transport,
+        state=find_state(worker, config),
+        clock=SystemClock(),
+        witness=make_witness(loaded, credentials, sockets=worker.origin),
+        ingest=take_ingest(worker, config),
+        admin=AdminSockets(
+            admin_addresses(config),
+            worker.admin,
+            waits=options.take_over or bool(worker.held),
+            hold=worker.hold_admin(),
+        ),
+        is_successor=worker.accepted_state is not None,
+    )
+    await relay.open()
+    relay.status.is_last_reload_successful = not not_in_force
+    async with attend(relay, worker, Reloader(relay, worker, loaded, options)):
+        return await relay.run()
+
+
+def find_state(worker: Worker, config: Config) -> Path | None:
+    """Return the state directory: that of the worker before this one, whatever its default would be by now."""
+    if worker.accepted_state is not None:
+        return Path(worker.accepted_state) if worker.accepted_state else None
+    return state_directory(config.spool, os.environ, home_directory())
+
+
+def why_not_in_force(loaded: Loaded, given: str | None, options: RunOptions) -> str:
+    """Return why a worker that was given a configuration does not work by what is on disk; "" if it does."""
+    if given is None:
+        return ""
+    try:
+        on_disk = load_for_run(loaded.path, dry_run=options.dry_run)
+    except ConfigError as error:
+        return error.brief()
+    return "" if given == on_disk.text else "it has changed since: reload it"
+
+
+def take_ingest(worker: Worker, config: Config) -> Ingest | None:
+    """Return what receives on the sockets this process was given; None: it was given none."""
+    if not worker.held:
+        return None
+    settings = ingest_settings(config)
+    if worker.ingest:
+        worker.ingest.adopt(settings)
+        return worker.ingest
+    for one in worker.held:
+        enlarge_buffer(one.socket, settings.receive_buffer)
+    hotpath = make_hotpath(settings.hotpath, **settings.limits())
+    return Ingest(settings, hotpath, worker.held, clock=SystemClock(), is_held=True)
+
+
+def make_witness(loaded: Loaded, credentials: Credentials | None, *, sockets: str = "own") -> Witness:
+    """Choose who tells: text for people, events for machines."""
+    cloud = loaded.config.cloud
+    to = (
+        f"jdcloud {cloud.namespace} -> {cloud.endpoint.format(region=credentials.region)}"
+        if credentials
+        else cloud.provider
+    )
+    origin = credentials.origin if credentials else "none needed"
+    if is_text(loaded.config.log):
+        where = f"config {loaded.path}" if loaded.path else "no configuration file"
+        return TextWitness(where=where, to=to, credentials=origin, sockets=sockets, err=cloud.provider == "stdout")
+    return JsonWitness(where=str(loaded.path or ""), to=to, credentials=origin, sockets=sockets)
