@@ -24,8 +24,8 @@ from benchmarks.servers import QUIET, free_port, relay, send, udp_row
 from benchmarks.traffic import datagrams
 from relay.config.loading import load
 from relay.daemon.build import ingest_settings
-from relay.listener.handover import INGEST, SUPERVISOR, give
-from relay.listener.sockets import UDP, Held
+from relay.listener.addresses import UDP, Held
+from relay.listener.socket_activation import INGEST, SUPERVISOR, give
 from tests.support.relay import environment
 
 STARTS = 11

@@ -13,7 +13,7 @@ import sys
 from relay.core_dumps import prevent_core_dumps
 from relay.descriptors import raise_limit
 from relay.errors import RelayError
-from relay.listener.handover import are_inherited
+from relay.listener.socket_activation import are_inherited
 from relay.supervisor.plan import PLAN
 from relay.supervisor.variables import check_variables
 

@@ -21,7 +21,8 @@ from relay.cli.output import say
 from relay.cli.progress import follow, progress
 from relay.config.loading import load
 from relay.errors import Problem
-from relay.listener.sockets import Address, open_udp
+from relay.listener.addresses import Address
+from relay.listener.sockets import open_udp
 from relay.listener.udp import read_meminfo
 from relay.traffic.lease import Copied, Lease
 from relay.traffic.recorder import Recorder

@@ -37,7 +37,7 @@ from relay.hotpath.choose import make_hotpath, tell_of_hotpath
 from relay.hotpath.explain import explain
 from relay.hotpath.partial import encode_head
 from relay.listener.admin_sockets import AdminSockets
-from relay.listener.watch import KernelWatch
+from relay.listener.kernel_drops import KernelWatch
 from relay.telemetry import Books, Growth, LagProbe, Ledger, LossLog, tell_of_late_window, tell_of_quota, tell_of_window
 from relay.window.closer import Closer
 from relay.window.neighbours import Closed, Rules

@@ -18,7 +18,7 @@ from relay.daemon.lifecycle.changes import renames
 from relay.hotpath.choose import choose_name, make_hotpath
 from relay.jdcloud.points import PointEncoder
 from relay.jdcloud.timers import TimerMetrics
-from relay.listener.sockets import Address, UnixPath, Wanted
+from relay.listener.addresses import Address, UnixPath, Wanted
 from relay.model import Kind
 from relay.naming import Namer
 from relay.naming.ruleset import Ruleset

@@ -12,11 +12,12 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relay.clock import SystemClock
-from relay.listener.handover import INGEST, unusable
-from relay.listener.sockets import DATADOG, DGRAM, STREAM, TCP, UDP, Wanted, close_sockets, open_sockets
-from relay.listener.tee import Tees
+from relay.listener.addresses import DATADOG, DGRAM, STREAM, TCP, UDP, Wanted
+from relay.listener.socket_activation import INGEST, unusable
+from relay.listener.sockets import close_sockets, open_sockets
 from relay.listener.udp import UdpListener, UnixListener
 from relay.model import Kind, Series
+from relay.tee.tees import Tees
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from relay.config.schema import Listen
     from relay.hotpath.choose import HotPath
     from relay.hotpath.settings import Settings
-    from relay.listener.sockets import Held
+    from relay.listener.addresses import Held
     from relay.listener.stream import Streams
     from relay.telemetry import LossLog
 

@@ -24,7 +24,7 @@ from relay.daemon.reporter import JsonWitness, TextWitness
 from relay.errors import ConfigError
 from relay.hotpath.choose import make_hotpath
 from relay.listener.admin_sockets import AdminSockets
-from relay.listener.sockets import enlarge_buffer
+from relay.listener.bind import enlarge_buffer
 
 if TYPE_CHECKING:
     from relay.config.loading import Loaded

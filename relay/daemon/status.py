@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from relay.delivery.spool import Spool
     from relay.hotpath.choose import HotPath
     from relay.listener.stream import Streams
-    from relay.listener.tee import Tees
     from relay.listener.udp import UdpListener
     from relay.model import Series, Tally
     from relay.naming import Namer
+    from relay.tee.tees import Tees
     from relay.telemetry import Books, LagProbe, Ledger
     from relay.window.closer import Closer
     from relay.window.idle import IdleSeries

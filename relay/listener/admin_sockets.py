@@ -11,7 +11,8 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from relay.errors import RelayError
-from relay.listener.sockets import ADMIN, Address, Held, open_tcp_if_there
+from relay.listener.addresses import ADMIN, Address, Held
+from relay.listener.sockets import open_tcp_if_there
 
 if TYPE_CHECKING:
     import socket

@@ -11,88 +11,18 @@ fixed by who opened them: one without a reader would fill and drop.
 from __future__ import annotations
 
 import errno
-import os
 import socket
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from relay.errors import ExitCode, Problem, RelayError
+from relay.listener.addresses import ADMIN, DGRAM, TCP, UDP, Address, Held, UnixPath, Wanted, wanted_addresses
+from relay.listener.bind import bind_udp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable
 
-    from relay.listener.unix import UnixFile
 
-UDP: Final = "udp"
-TCP: Final = "tcp"
-ADMIN: Final = "admin"
-"""The TCP socket of the admin port, which no listener reads."""
-DGRAM, STREAM, DATADOG = UNIX = ("dgram", "stream", "datadog")
-"""Kinds of Unix sockets: datagrams; streams of lines; streams of frames, each with its length before it."""
-_SO_RCVBUFFORCE: Final = 33
 _ABSENT: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-
-
-class Address(NamedTuple):
-    """Where to listen; `optional`: this machine may not have it."""
-
-    host: str
-    port: int
-    optional: bool = False
-
-    def __str__(self) -> str:
-        """`127.0.0.1:8125` or `[::1]:8125`."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-class UnixPath(NamedTuple):
-    """Where to listen, and for what: one of `UNIX`."""
-
-    kind: str
-    path: str
-
-
-class Wanted(NamedTuple):
-    """What the configuration asks for; travels as JSON."""
-
-    udp: Sequence[Address]
-    receive_buffer: int
-    readers: int = 1
-    """Sockets of each UDP address."""
-    tcp: Sequence[Address] = ()
-    unix: Sequence[UnixPath] = ()
-    unix_mode: int = 0o666
-    """Permission bits of Unix sockets."""
-    take_over: bool = False
-    """Take UDP addresses over from who has bound them, and do without those of the admin port, instead of failing."""
-    admin: Sequence[Address] = ()
-
-    @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Wanted:
-        """Read what JSON made of the fields of one; another release may have more."""
-        wanted = cls(**{name: value for name, value in fields.items() if name in cls._fields})
-        return wanted._replace(
-            udp=[Address(*address) for address in wanted.udp],
-            tcp=[Address(*address) for address in wanted.tcp],
-            unix=[UnixPath(*path) for path in wanted.unix],
-            admin=[Address(*address) for address in wanted.admin],
-        )
-
-
-class Held(NamedTuple):
-    """An open socket, its kind, and the address that was asked for (its port may have been 0)."""
-
-    kind: str
-    """`UDP`, `TCP`, `ADMIN` or one of `UNIX`."""
-    socket: socket.socket
-    address: Address | UnixPath | None = None
-    """None: somebody else opened it."""
-    file: UnixFile | None = None
-    """Of a Unix socket, if it was made here."""
-    giver: str = ""
-    """The process whose address it shares, and whose packets it gets."""
-    keeps: str = ""
-    """The address on which that process goes on to get all other packets; "": it gets none."""
 
 
 # --- opening ----------------------------------------------------------------------------------------------------------
@@ -124,13 +54,6 @@ def open_sockets(wanted: Wanted, held: Iterable[Held] = ()) -> list[Held]:
         close_sockets(opened)
         raise
     return [one for address in addresses for one in found[address]]
-
-
-def wanted_addresses(wanted: Wanted) -> list[tuple[str, Address | UnixPath]]:
-    """Return every address with its kind of socket."""
-    kinds = ((UDP, wanted.udp), (TCP, wanted.tcp), (ADMIN, wanted.admin))
-    network = [(kind, address) for kind, addresses in kinds for address in addresses]
-    return [*network, *((path.kind, path) for path in wanted.unix)]
 
 
 def _open(wanted: Wanted, kind: str, address: Address | UnixPath, known: Iterable[Held]) -> list[Held]:
@@ -176,45 +99,13 @@ def open_udp(address: Address, *, receive_buffer: int, readers: int = 1, take_ov
     return found
 
 
-def bind_udp(
-    address: Address, receive_buffer: int, *, shared: bool, user: int | None = None, dual: bool = False
-) -> socket.socket:
-    """Bind one socket.
-
-    Args:
-        address: where.
-        receive_buffer: bytes asked for.
-        shared: others may have bound it, too, and so may others after us.
-        user: whom it belongs to; None: to us.
-        dual: an IPv6 address hears IPv4 as well.
-
-    Raises:
-        OSError: it cannot be bound.
-    """
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
-    try:
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not dual)
-        if shared:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if user is not None:
-            os.fchown(sock.fileno(), user, -1)
-        ask_for_buffer(sock, receive_buffer)
-        sock.bind((address.host, address.port))
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
 def open_tcp(address: Address, *, kind: str = TCP, beside: Iterable[socket.socket] = ()) -> Held:
     """Bind a TCP address and listen; `kind` is `TCP` or `ADMIN`, `beside` as in tcp.py.
 
     Raises:
         RelayError: RLY101, it cannot be bound.
     """
-    from relay.listener.tcp import bind_tcp  # noqa: PLC0415 - only who has such sockets pays for it
+    from relay.listener.bind import bind_tcp  # noqa: PLC0415 - only who has such sockets pays for it
 
     try:
         return Held(kind, bind_tcp(address.host, address.port, beside=beside), address)
@@ -245,40 +136,18 @@ def open_unix(address: UnixPath, *, mode: int) -> Held:
     Raises:
         RelayError: RLY101, the path is in use, is something else, or cannot be used.
     """
-    from relay.listener.unix import bind_unix  # noqa: PLC0415 - only who has such sockets pays for it
+    from relay.listener.bind import bind_unix  # noqa: PLC0415 - only who has such sockets pays for it
 
     kind = socket.SOCK_DGRAM if address.kind == DGRAM else socket.SOCK_STREAM
     sock, file = bind_unix(address.path, kind=kind, mode=mode)
     return Held(address.kind, sock, address, file)
 
 
-def ask_for_buffer(sock: socket.socket, size: int) -> None:
-    """Ask for a receive buffer of so many bytes, beyond the system's limit if we may."""
-    for option in (_SO_RCVBUFFORCE, socket.SO_RCVBUF):
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, option, size)
-        except PermissionError:
-            continue
-        break
-
-
-def enlarge_buffer(sock: socket.socket, size: int) -> None:
-    """Ask for more than another process asked for, if we may; an unprivileged wish could only shrink it."""
-    if granted_buffer(sock) < size:
-        with suppress(PermissionError):
-            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, size)
-
-
-def granted_buffer(sock: socket.socket) -> int:
-    """Return the bytes of the receive buffer; the kernel keeps as much again for its own use."""
-    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
-
-
 def _explain(error: OSError, kind: str, address: Address) -> RelayError:
     what = f"admin port {address}" if kind == ADMIN else f"{kind} {address}"
     message, fix = f"cannot bind {what}: {error.strerror}", "listen on another address"
     if error.errno == errno.EADDRINUSE:
-        from relay.listener.owner import find_owner  # noqa: PLC0415 - only who fails pays for it
+        from relay.listener.socket_owner import find_owner  # noqa: PLC0415 - only who fails pays for it
 
         message = f"cannot bind {what}: in use{find_owner(address.port, UDP if kind == UDP else TCP)}"
         fix = "stop it, or listen on another port"

@@ -19,12 +19,13 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
 from relay.errors import ExitCode, Problem, RelayError
-from relay.listener.owner import find_owners, find_sharing, held_by, is_relay
-from relay.listener.sockets import UDP, Held, bind_udp
+from relay.listener.addresses import UDP, Held
+from relay.listener.bind import bind_udp
+from relay.listener.socket_owner import find_owners, find_sharing, held_by, is_relay
 
 if TYPE_CHECKING:
-    from relay.listener.owner import Owner
-    from relay.listener.sockets import Address
+    from relay.listener.addresses import Address
+    from relay.listener.socket_owner import Owner
 
 _PIDFD_GETFD: Final = 438
 """Number of the system call, the same on every architecture; Python has no name for it."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relay.listener.sockets import ADMIN, Held, close_sockets, open_sockets
+from relay.listener.addresses import ADMIN, Held
+from relay.listener.sockets import close_sockets, open_sockets
 
 if TYPE_CHECKING:
     import socket

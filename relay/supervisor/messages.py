@@ -9,7 +9,7 @@ import os
 import socket
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from relay.listener.handover import give_descriptor
+from relay.listener.socket_activation import give_descriptor
 from relay.supervisor.notify import CHANNEL
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from relay.listener.handover import INGEST, SUCCESSOR, SUPERVISOR, TEXT
-from relay.listener.sockets import Wanted
+from relay.listener.addresses import Wanted
+from relay.listener.socket_activation import INGEST, SUCCESSOR, SUPERVISOR, TEXT
 from relay.supervisor.notify import CHANNEL
 
 if TYPE_CHECKING:

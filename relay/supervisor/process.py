@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 from relay import anonymous_file
 from relay.errors import ExitCode
-from relay.listener.handover import INGEST, SUCCESSOR, SUPERVISOR, TEXT, accepted, give, give_descriptor
+from relay.listener.socket_activation import INGEST, SUCCESSOR, SUPERVISOR, TEXT, accepted, give, give_descriptor
 from relay.supervisor.plan import own_environment
 from relay.supervisor.signals import HELD_BACK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from relay.listener.sockets import Held
+    from relay.listener.addresses import Held
     from relay.supervisor.log import Log
     from relay.supervisor.messages import Messages
     from relay.supervisor.plan import Plan

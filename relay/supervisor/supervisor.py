@@ -38,7 +38,7 @@ from relay.supervisor.trial import RefusedError, Trial, judge
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
 
-    from relay.listener.sockets import Held
+    from relay.listener.addresses import Held
     from relay.supervisor.messages import Message
     from relay.supervisor.trial import Answer
 

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relay import anonymous_file
-from relay.listener.handover import TEXT
+from relay.listener.socket_activation import TEXT
 from relay.supervisor.plan import PLAN, THOROUGH, Plan, own_environment
 from relay.supervisor.signals import HELD_BACK
 

@@ -12,7 +12,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from relay.listener.handover import INGEST, SUCCESSOR, SUPERVISOR, TEXT, unusable
+from relay.listener.socket_activation import INGEST, SUCCESSOR, SUPERVISOR, TEXT, unusable
 from relay.supervisor.notify import ADDRESS_BYTES, CHANNEL
 from relay.supervisor.plan import PLAN
 

@@ -11,8 +11,8 @@ from aiohttp import web
 
 from relay.admin.guard import is_loopback, local_only
 from relay.admin.server import AdminServer
+from relay.listener.addresses import Address
 from relay.listener.admin_sockets import AdminSockets
-from relay.listener.sockets import Address
 
 
 async def shown(_: web.Request) -> web.Response:

@@ -10,8 +10,8 @@ import pytest
 from relay.admin.metrics import Scrapes, make_registry
 from relay.admin.server import AdminServer
 from relay.errors import ExitCode, RelayError
+from relay.listener.addresses import Address
 from relay.listener.admin_sockets import AdminSockets
-from relay.listener.sockets import Address
 from tests.support.inprocess import open_relay
 
 NAMES = [

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from relay.admin import port as module
 from relay.admin.conversation import Conversation, Pace
 from relay.admin.port import Answering, Port
-from relay.listener.tcp import bind_tcp
+from relay.listener.bind import bind_tcp
 
 QUICK = Pace(pause=0.05, idle=5.0, reading=5.0)
 LONG = "x" * 1000 + "\n"

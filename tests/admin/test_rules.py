@@ -13,8 +13,8 @@ from aiohttp import web
 from relay.admin.rules import rule_routes
 from relay.admin.server import AdminServer
 from relay.config.schema import Rule
+from relay.listener.addresses import Address
 from relay.listener.admin_sockets import AdminSockets
-from relay.listener.sockets import Address
 from tests.cli.test_commands import run
 from tests.support.command import call
 from tests.support.inprocess import open_relay

@@ -9,7 +9,8 @@ import pytest
 
 from relay.config.schema import Listen
 from relay.errors import RelayError
-from relay.listener.sockets import Address, open_udp
+from relay.listener.addresses import Address
+from relay.listener.sockets import open_udp
 from tests.support import hotpath
 from tests.support.inprocess import open_relay
 

@@ -9,9 +9,10 @@ from contextlib import closing
 import pytest
 
 from relay.errors import RelayError
+from relay.listener.addresses import ADMIN, Address, Held, Wanted
 from relay.listener.admin_sockets import AdminSockets
-from relay.listener.sockets import ADMIN, Address, Held, Wanted, close_sockets, open_sockets, open_tcp
-from relay.listener.tcp import bind_tcp
+from relay.listener.bind import bind_tcp
+from relay.listener.sockets import close_sockets, open_sockets, open_tcp
 
 HERE, HERE_IPV6 = Address("127.0.0.1", 0), Address("::1", 0)
 
@@ -32,7 +33,7 @@ def no_ipv6(monkeypatch):
             raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
         return real(family, *args, **options)
 
-    monkeypatch.setattr("relay.listener.tcp.socket.socket", make)
+    monkeypatch.setattr("relay.listener.bind.socket.socket", make)
 
 
 def test_what_is_given_is_used_and_the_rest_is_opened_and_held():

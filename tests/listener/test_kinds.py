@@ -11,12 +11,13 @@ import sys
 import pytest
 
 from relay.errors import RelayError
-from relay.listener.sockets import Address, UnixPath, Wanted, close_sockets, open_sockets, open_tcp
+from relay.listener.addresses import Address, UnixPath, Wanted
+from relay.listener.sockets import close_sockets, open_sockets, open_tcp
 
 KINDS = ("udp", "tcp", "dgram", "stream", "datadog")
 CHILD = """
 import json, os
-from relay.listener.handover import take_inherited
+from relay.listener.socket_activation import take_inherited
 environ = dict(os.environ, LISTEN_PID=str(os.getpid()))
 held = take_inherited(environ)
 print(json.dumps([[one.kind, one.socket.getblocking(), one.socket.getsockname()] for one in held]))

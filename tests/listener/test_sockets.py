@@ -11,8 +11,10 @@ import sys
 import pytest
 
 from relay.errors import RelayError
-from relay.listener.handover import are_inherited, give, take_inherited
-from relay.listener.sockets import Address, Wanted, close_sockets, enlarge_buffer, granted_buffer, open_sockets
+from relay.listener.addresses import Address, Wanted
+from relay.listener.bind import enlarge_buffer, granted_buffer
+from relay.listener.socket_activation import are_inherited, give, take_inherited
+from relay.listener.sockets import close_sockets, open_sockets
 
 HERE = Address("127.0.0.1", 0)
 pytestmark = pytest.mark.usefixtures("implementation")
@@ -64,7 +66,7 @@ def test_a_buffer_of_somebody_else_never_shrinks(opened):
 
 RECEIVER = """
 import json, os
-from relay.listener.handover import are_inherited, take_inherited
+from relay.listener.socket_activation import are_inherited, take_inherited
 held = take_inherited(os.environ) if are_inherited(os.environ) else []
 print(json.dumps([[one.kind, one.socket.getsockname()[1], one.socket.getblocking(), one.socket.recv(10).decode()]
     for one in held] + [sorted(name for name in os.environ if name.startswith("LISTEN"))]))

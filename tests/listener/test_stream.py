@@ -15,7 +15,8 @@ from structlog.testing import capture_logs
 
 from relay.clock import SystemClock
 from relay.errors import ExitCode, RelayError
-from relay.listener.sockets import Address, UnixPath, open_tcp, open_unix
+from relay.listener.addresses import Address, UnixPath
+from relay.listener.sockets import open_tcp, open_unix
 from relay.listener.stream import Streams
 from relay.model import Peer
 from relay.telemetry import LossLog

@@ -13,8 +13,9 @@ import pytest
 
 from relay.errors import RelayError
 from relay.listener import takeover
-from relay.listener.owner import find_owners, held_by
-from relay.listener.sockets import Address, Wanted, close_sockets, open_sockets
+from relay.listener.addresses import Address, Wanted
+from relay.listener.socket_owner import find_owners, held_by
+from relay.listener.sockets import close_sockets, open_sockets
 from relay.listener.takeover import _borrow
 
 pytestmark = pytest.mark.usefixtures("implementation")

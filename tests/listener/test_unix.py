@@ -13,7 +13,8 @@ import pytest
 from relay import limits
 from relay.clock import SystemClock
 from relay.errors import RelayError
-from relay.listener.sockets import Held, UnixPath, close_sockets, open_unix
+from relay.listener.addresses import Held, UnixPath
+from relay.listener.sockets import close_sockets, open_unix
 from relay.listener.udp import UnixListener
 from tests.support.hotpath import imbalance, name_all
 from tests.support.hotpath import make as make_hotpath

@@ -7,7 +7,8 @@ import socket
 import pytest
 
 from relay.errors import RelayError
-from relay.listener.sockets import ADMIN, TCP, UDP, Address, Wanted, open_sockets
+from relay.listener.addresses import ADMIN, TCP, UDP, Address, Wanted
+from relay.listener.sockets import open_sockets
 from relay.supervisor.last_good import InForce
 from relay.supervisor.plan import Plan
 

@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from relay.listener.handover import SUCCESSOR, SUPERVISOR, TEXT
-from relay.listener.sockets import ADMIN, UDP, Held, Wanted
+from relay.listener.addresses import ADMIN, UDP, Held, Wanted
+from relay.listener.socket_activation import SUCCESSOR, SUPERVISOR, TEXT
 from relay.supervisor.log import Log
 from relay.supervisor.messages import Messages
 from relay.supervisor.notify import CHANNEL, READY

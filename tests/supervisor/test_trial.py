@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from relay.listener.handover import TEXT
-from relay.listener.sockets import Wanted
+from relay.listener.addresses import Wanted
+from relay.listener.socket_activation import TEXT
 from relay.supervisor.plan import PLAN, THOROUGH, Plan
 from relay.supervisor.trial import Answer, RefusedError, Trial, judge
 
 MADE = Plan(wanted=Wanted(udp=[], receive_buffer=1), steady=1, state="/state", is_text=False, level="info", ingest="{}")
 ANSWERING = """
 import json, os, sys
-from relay.listener.handover import take_text
+from relay.listener.socket_activation import take_text
 given = sorted(name for name in os.environ if name.startswith("RELAY_") and "EXPECT" not in name)
 plan = json.loads(sys.argv[1]) | {"text": take_text(os.environ), "ingest": json.dumps(given), "later": 1}
 os.write(int(os.environ["RELAY_PLAN"]), json.dumps(plan).encode())

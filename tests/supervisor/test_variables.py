@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from relay import anonymous_file
 from relay.errors import ExitCode, RelayError
-from relay.listener.handover import INGEST
+from relay.listener.socket_activation import INGEST
 from relay.supervisor.variables import check_variables
 
 NUMBERS = ("RELAY_PLAN", "RELAY_CONFIGURATION", "RELAY_CHANNEL", "RELAY_SUPERVISOR", "LISTEN_PID")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from relay.clock import SystemClock
 from relay.jdcloud.emulator import Emulator
-from relay.listener.handover import SUPERVISOR
+from relay.listener.socket_activation import SUPERVISOR
 from relay.supervisor.plan import PLAN
 from tests.support import hotpath
 

@@ -11,7 +11,8 @@ from collections import Counter
 
 import pytest
 
-from relay.listener.sockets import Address, open_udp
+from relay.listener.addresses import Address
+from relay.listener.sockets import open_udp
 from relay.listener.udp import read_meminfo
 from relay.traffic.packet import Endpoint
 from relay.traffic.pcap import PcapReader, Received

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from relay import anonymous_file
 from relay.daemon.ingest import begin
-from relay.listener.handover import (
+from relay.listener.addresses import ADMIN
+from relay.listener.socket_activation import (
     INGEST,
     SUCCESSOR,
     SUPERVISOR,
@@ -24,7 +25,6 @@ from relay.listener.handover import (
     take_inherited,
     take_text,
 )
-from relay.listener.sockets import ADMIN
 from relay.supervisor.notify import ACCEPTED, HOLD, REBIND, Notifier
 from relay.supervisor.signals import hold_back
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping, Sequence
 
     from relay.daemon.ingest import Ingest
-    from relay.listener.sockets import Held
+    from relay.listener.addresses import Held
 
 
 class Next(Protocol):

@@ -43,7 +43,7 @@ COMMIT = (
 """The steps of a window's commit, in their order: killed at each of them, nothing may be counted twice."""
 
 STAGES = (
-    Point("listener", "relay.listener.watch:KernelWatch.look"),
+    Point("listener", "relay.listener.kernel_drops:KernelWatch.look"),
     Point("naming", "relay.naming:Namer.resolve"),
     Point("closer", "relay.window.closer:Closer.tick"),
     Point("encoder", "relay.jdcloud.points:PointEncoder.encode_point"),

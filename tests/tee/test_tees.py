@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 import pytest
 from structlog.testing import capture_logs
 
-from relay.listener.target import LOOP
-from relay.listener.tee import Tees
+from relay.tee.target import LOOP
+from relay.tee.tees import Tees
 from relay.telemetry import LossLog
 from tests.support.hotpath import NOW
 from tests.support.hotpath import make as make_hotpath

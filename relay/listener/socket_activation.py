@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from relay import anonymous_file
 from relay.errors import ExitCode, Problem, RelayError
-from relay.listener.sockets import ADMIN, DATADOG, DGRAM, STREAM, TCP, UDP, Held
+from relay.listener.addresses import ADMIN, DATADOG, DGRAM, STREAM, TCP, UDP, Held
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence

@@ -15,13 +15,13 @@ from math import inf
 from typing import TYPE_CHECKING, Final, Protocol
 
 from relay import limits
-from relay.listener.target import Target
+from relay.tee.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from relay.clock import Clock
-    from relay.listener.target import GetAddresses
+    from relay.tee.target import GetAddresses
     from relay.telemetry import LossLog
 
 _CONFIGURED: Final = limits.TEES_MOST - limits.TEES_LEASED

@@ -1,0 +1,1 @@
+"""Copies of received datagrams, sent to other daemons."""
