@@ -20,7 +20,7 @@ from statistics import median
 import uvloop
 
 from relay.clock import SystemClock
-from relay.delivery.checkpoint import Checkpointer, CheckpointFiles
+from relay.delivery.state.checkpoint import Checkpointer, CheckpointFiles
 from relay.telemetry import LossLog
 from tests.support.hotpath import make, name_all
 

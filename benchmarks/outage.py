@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING
 
 from relay.config.types import Secret
 from relay.daemon.egress import pack_requests
-from relay.delivery.dead_letters import DeadLetters
-from relay.delivery.gate import Settings
-from relay.delivery.pool import SenderPool
-from relay.delivery.spool import Lease, Spool
+from relay.delivery.dead_letters.queue import DeadLetters
+from relay.delivery.sender.gate import Settings
+from relay.delivery.sender.pool import SenderPool
+from relay.delivery.spool.spool import Lease, Spool
 from relay.delivery.transport import HttpTransport
 from relay.jdcloud.cloud import JDCloud
 from relay.jdcloud.emulator import Emulator

@@ -28,10 +28,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from relay.daemon.lifecycle import recovery
-from relay.delivery import skew
-from relay.delivery.checkpoint import Checkpointer
-from relay.delivery.parts import Parts
-from relay.delivery.spool import Spool
+from relay.delivery.sender import outcomes
+from relay.delivery.spool.spool import Spool
+from relay.delivery.state.checkpoint import Checkpointer
+from relay.delivery.state.parts import Parts
 from relay.naming import Namer
 from relay.window.closer import Closer
 from tests.support.life import SECONDS, STOP, Life, Recording
@@ -448,7 +448,7 @@ MUTANTS = {
     "a window that waits is not told": lambda: patch.object(Closer, "opens_in", lambda _: 0.0),
     "a deletion is not written": lambda: patch.object(Checkpointer, "forget", lambda *_: None),
     "an age by any clock is believed": lambda: patch.object(
-        skew.Ages, "is_old", lambda ages, window, most: ages._clock.wall() - window > most
+        outcomes.Ages, "is_old", lambda ages, window, most: ages._clock.wall() - window > most
     ),
     "a stored window leaves while the disk has a part of it": lambda: patch.object(Spool, "_commit", commit_at_once),
     "a stop closes what the next start opens": lambda: patch.object(Parts, "close_last", lambda *_: None),

@@ -24,8 +24,8 @@ from relay.config.schema import Log
 from relay.config.types import to_toml
 from relay.daemon.log import configure_log
 from relay.daemon.reporter import TextWitness
-from relay.delivery.letter_files import LetterFiles
-from relay.delivery.letters import DeadLetter, Read
+from relay.delivery.dead_letters.files import LetterFiles
+from relay.delivery.dead_letters.format import DeadLetter, Read
 from relay.errors import Problem
 from relay.naming.trace import _shown
 from relay.supervisor.log import Log as SupervisorLog

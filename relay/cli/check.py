@@ -13,7 +13,7 @@ import click
 from relay.cli.output import say
 from relay.config.credentials import find_credentials
 from relay.config.loading import load
-from relay.config.locate import home_directory
+from relay.delivery.state.directory import home_directory
 from relay.errors import ConfigError, ExitCode, Problem
 from relay.wording import plural
 

@@ -14,16 +14,16 @@ from relay.cli.locating import Place, find_state, readable, state_options
 from relay.cli.options import whole
 from relay.cli.output import say
 from relay.cli.progress import progress
-from relay.delivery import taking
-from relay.delivery.letters import REASONS, Reader, letter_files
-from relay.delivery.taking import Selection, Taken, replay_files
+from relay.delivery.dead_letters import redrive
+from relay.delivery.dead_letters.format import REASONS, Reader, letter_files
+from relay.delivery.dead_letters.redrive import Selection, Taken, replay_files
 from relay.wording import as_size, as_time, plural, printable, printable_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from relay.delivery.letters import Read
+    from relay.delivery.dead_letters.format import Read
 
 C = TypeVar("C", bound="Callable[..., None]")
 
@@ -145,10 +145,10 @@ def replay(
         with progress("taking", size if dry_run else 2 * size) as step:
             if dry_run:
                 taken = Taken()
-                for _ in taking.select(place.directory, selection, oldest=oldest, taken=taken, progress=step):
+                for _ in redrive.select(place.directory, selection, oldest=oldest, taken=taken, progress=step):
                     pass
             else:
-                taken = taking.replay(place.directory, selection, now=now, oldest=oldest, progress=step)
+                taken = redrive.replay(place.directory, selection, now=now, oldest=oldest, progress=step)
     if as_json:
         say(json.dumps({**taken.figures(), "dry_run": dry_run}, indent=2))
         return
@@ -169,7 +169,7 @@ def drop(path: Path | None, state: Path | None, *, reason: str | None, metric: s
     with readable(place.directory):
         size = sum(found.lstat().st_size for found in letter_files(place.directory))
         with progress("dropping", size) as step:
-            dropped = taking.drop(place.directory, selection, progress=step)
+            dropped = redrive.drop(place.directory, selection, progress=step)
     if as_json:
         say(json.dumps(dropped.figures(), indent=2))
         return

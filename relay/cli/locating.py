@@ -12,7 +12,7 @@ import click
 
 from relay.cli.options import config_option
 from relay.config.loading import load
-from relay.config.locate import home_directory, state_directory
+from relay.delivery.state.directory import home_directory, state_directory
 from relay.errors import ExitCode, Problem, RelayError
 
 if TYPE_CHECKING:

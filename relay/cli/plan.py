@@ -13,8 +13,8 @@ import click
 
 from relay import anonymous_file
 from relay.cli.options import config_option
-from relay.config.locate import home_directory, state_directory
 from relay.daemon.lifecycle.plan import load_for_run, make_plan, try_files, try_program, try_state
+from relay.delivery.state.directory import home_directory, state_directory
 from relay.listener.socket_activation import take_text
 from relay.supervisor.plan import PLAN, THOROUGH
 

@@ -14,8 +14,7 @@ from relay.cli.check import credential_problems
 from relay.cli.options import config_option
 from relay.cli.output import say
 from relay.config.loading import load
-from relay.config.locate import home_directory, state_directory
-from relay.config.running import find_running
+from relay.delivery.state.directory import find_running, home_directory, state_directory
 from relay.errors import ExitCode, Problem, RelayError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import click
 from relay.cli.locating import Place, find_state, readable, state_options
 from relay.cli.output import say
 from relay.cli.progress import progress
-from relay.delivery import inspection
+from relay.delivery.state import inspect
 from relay.errors import ExitCode, Problem, RelayError
 from relay.hotpath.partial import decode_frames
 from relay.jdcloud.codec import decode
@@ -54,9 +54,9 @@ def summarise(place: Place) -> dict[str, Any]:
     """
     with readable(place.directory):
         try:
-            found = inspection.look(place.directory)
+            found = inspect.look(place.directory)
         except sqlite3.Error as error:
-            message = f"cannot read {place.directory / inspection.DATABASE}: {error}"
+            message = f"cannot read {place.directory / inspect.DATABASE}: {error}"
             problem = Problem(code="RLY101", message=message, fix="statsd-relay spool verify says more")
             raise RelayError(problem, exit_code=ExitCode.BIND_OR_STATE) from error
     return {
@@ -78,11 +78,11 @@ def verify(path: Path | None, state: Path | None, *, as_json: bool) -> None:
     place = find_state(path, state)
     with readable(place.directory):
         try:
-            batches = inspection.count(place.directory)
+            batches = inspect.count(place.directory)
         except sqlite3.Error:
             batches = 0  # verify says what is wrong
         with progress("verifying", batches) as step:
-            found = inspection.verify(place.directory, timestamps=timestamps, damaged=damaged, progress=step)
+            found = inspect.verify(place.directory, timestamps=timestamps, damaged=damaged, progress=step)
             wrong = list(found)
     if as_json:
         say(json.dumps({"directory": str(place.directory), "batches": batches, "wrong": wrong}, indent=2))

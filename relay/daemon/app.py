@@ -31,7 +31,7 @@ from relay.daemon.egress import Egress, pack_requests
 from relay.daemon.lifecycle.recovery import Owed, PartCounter, Recovery
 from relay.daemon.lifecycle.shutdown import Ending
 from relay.daemon.status import Status
-from relay.delivery.checkpoint import Checkpointer, CheckpointFiles
+from relay.delivery.state.checkpoint import Checkpointer, CheckpointFiles
 from relay.descriptors import divide_descriptors
 from relay.hotpath.choose import make_hotpath, tell_of_hotpath
 from relay.hotpath.explain import explain
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from relay.config.schema import Config
     from relay.daemon.ingest import Ingest, IngestSettings
     from relay.daemon.lifecycle.shutdown import Stopped
-    from relay.delivery.way import Cloud, Transport
+    from relay.delivery.sender.pool import Cloud, Transport
     from relay.hotpath.choose import HotPath
     from relay.model import Tally
     from relay.naming.ruleset import Ruleset

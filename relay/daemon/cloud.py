@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from relay.config.credentials import Credentials, find_credentials
-from relay.config.locate import home_directory
 from relay.config.types import Secret
+from relay.delivery.state.directory import home_directory
 from relay.delivery.transport import FileTransport, HttpTransport, LineTransport
 from relay.errors import ConfigError, Problem
 from relay.jdcloud.cloud import JDCloud

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from relay.daemon.lifecycle.changes import sends_differently
 from relay.delivery.batcher import pack
-from relay.delivery.dead_letters import DeadLetters
-from relay.delivery.gate import Settings
-from relay.delivery.pool import SenderPool
-from relay.delivery.replay import Replays
-from relay.delivery.spool import Spool
-from relay.delivery.spread import phase_of
-from relay.delivery.state_directory import StateDirectory
+from relay.delivery.dead_letters.queue import DeadLetters
+from relay.delivery.dead_letters.replayer import Replays
+from relay.delivery.sender.gate import Settings, phase_of
+from relay.delivery.sender.pool import SenderPool
+from relay.delivery.spool.spool import Spool
+from relay.delivery.state.directory import StateDirectory
 from relay.jdcloud.points import BODY_HEAD, BODY_TAIL
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from relay.clock import Clock
     from relay.config.schema import Config
-    from relay.delivery.way import Cloud, Transport
+    from relay.delivery.sender.pool import Cloud, Transport
     from relay.model import Batch, Point
     from relay.telemetry import Ledger, LossLog
 

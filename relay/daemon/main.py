@@ -12,7 +12,6 @@ import structlog
 
 from relay.clock import SystemClock
 from relay.config.credentials import Credentials, stand_in
-from relay.config.locate import home_directory, state_directory
 from relay.daemon.app import Relay
 from relay.daemon.build import admin_addresses, ingest_settings
 from relay.daemon.cloud import make_renewed_cloud, make_transport, needed_credentials
@@ -21,6 +20,7 @@ from relay.daemon.lifecycle.plan import RunOptions, load_for_run
 from relay.daemon.lifecycle.signals import attend
 from relay.daemon.log import configure_log, is_text
 from relay.daemon.reporter import JsonWitness, TextWitness
+from relay.delivery.state.directory import home_directory, state_directory
 from relay.errors import ConfigError
 from relay.hotpath.choose import make_hotpath
 from relay.listener.admin_sockets import AdminSockets

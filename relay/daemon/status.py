@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from relay.clock import Clock
     from relay.config.schema import Config
     from relay.daemon.ingest import Ingest
-    from relay.delivery.checkpoint import Checkpointer
-    from relay.delivery.pool import SenderPool
-    from relay.delivery.spool import Spool
+    from relay.delivery.sender.pool import SenderPool
+    from relay.delivery.spool.spool import Spool
+    from relay.delivery.state.checkpoint import Checkpointer
     from relay.hotpath.choose import HotPath
     from relay.listener.stream import Streams
     from relay.listener.udp import UdpListener

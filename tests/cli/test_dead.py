@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from relay.delivery.letter_files import LetterFiles
-from relay.delivery.letters import letter_files
-from relay.delivery.taking import replay_files
+from relay.delivery.dead_letters.files import LetterFiles
+from relay.delivery.dead_letters.format import letter_files
+from relay.delivery.dead_letters.redrive import replay_files
 from relay.jdcloud.emulator import Fault
 from tests.support.command import call
 from tests.support.letters import line, point, points_in

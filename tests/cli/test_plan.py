@@ -7,7 +7,7 @@ import os
 import pytest
 
 from relay.cli.plan import Asked, plan
-from relay.delivery.state_directory import StateDirectory
+from relay.delivery.state.directory import StateDirectory
 from relay.errors import RelayError
 
 

@@ -11,7 +11,7 @@ import pytest
 from relay.config.schema import Cloud
 from relay.daemon.cloud import make_transport
 from relay.daemon.lifecycle import plan
-from relay.delivery.state_directory import StateDirectory
+from relay.delivery.state.directory import StateDirectory
 from relay.errors import RelayError
 
 

@@ -14,9 +14,9 @@ from contextlib import closing
 import pytest
 
 from relay.daemon.egress import pack_requests
-from relay.delivery.checkpoint import CheckpointFiles
-from relay.delivery.letter_files import LetterFiles
-from relay.delivery.letters import letter_files
+from relay.delivery.dead_letters.files import LetterFiles
+from relay.delivery.dead_letters.format import letter_files
+from relay.delivery.state.checkpoint import CheckpointFiles
 from relay.hotpath.partial import Frame, encode_frame
 from relay.model import Point
 from tests.support.command import call

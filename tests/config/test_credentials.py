@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from relay.config.credentials import find_credentials
-from relay.config.locate import state_directory
 from relay.config.schema import Cloud, Spool
 from relay.config.types import Secret
+from relay.delivery.state.directory import state_directory
 from relay.errors import ConfigError, ExitCode
 
 ENV = {"JDCLOUD_ACCESS_KEY_ID": "env-ak", "JDCLOUD_SECRET_ACCESS_KEY": "env-sk", "JDCLOUD_REGION_ID": "cn-east-2"}

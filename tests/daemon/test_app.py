@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from relay.config.schema import Rule, Window
-from relay.delivery.checkpoint import CheckpointFiles
-from relay.delivery.spool_errors import DiskTrouble
+from relay.delivery.spool.errors import DiskTrouble
+from relay.delivery.state.checkpoint import CheckpointFiles
 from tests.support.inprocess import open_relay
 from tests.support.state import recorded
 

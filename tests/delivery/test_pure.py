@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relay.delivery.batcher import pack
-from relay.delivery.retry import backoff, wait_for_person
+from relay.delivery.sender.rate import backoff, wait_for_person
 from relay.model import Point
 
 bodies = st.lists(st.integers(2, 400).map(lambda size: b'"' + b"x" * (size - 2) + b'"'), max_size=300)

@@ -15,15 +15,15 @@ from pathlib import Path
 import pytest
 
 from relay.config.types import Secret
-from relay.delivery.rate import AdaptiveRate
+from relay.delivery.sender.rate import AdaptiveRate
 from relay.delivery.transport import HttpTransport
 from relay.errors import TransportError
 from relay.jdcloud.emulator import Fault
 from relay.jdcloud.emulator.quota import FixedWindow, TokenBucket
 from relay.jdcloud.emulator.shapes import SHAPES
 from relay.jdcloud.sign import Signer
-from tests.delivery.test_rate import simulate
-from tests.delivery.test_spread import fleet
+from tests.delivery.sender.test_rate import simulate
+from tests.delivery.sender.test_spread import fleet
 from tests.support.chaos import ChaosProxy
 from tests.support.oracle import conserve
 from tests.support.pool import CLOCK, Paused, Setup

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.delivery.skew import clock_skew
+from relay.delivery.sender.outcomes import clock_skew
 from relay.jdcloud.classify import classify
 from relay.jdcloud.emulator.shapes import SHAPES, partial_failure
 from relay.jdcloud.points import BODY_HEAD, BODY_TAIL

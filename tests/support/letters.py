@@ -6,7 +6,7 @@ import json
 
 import msgspec
 
-from relay.delivery.letters import DeadLetter, Reader, encode_letter, letter_files
+from relay.delivery.dead_letters.format import DeadLetter, Reader, encode_letter, letter_files
 
 WINDOW = 1_764_000_000
 

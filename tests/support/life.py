@@ -19,7 +19,7 @@ from relay.daemon.app import Relay
 from relay.daemon.build import ingest_settings
 from relay.daemon.cloud import make_cloud
 from relay.daemon.ingest import Ingest
-from relay.delivery.state_directory import StateDirectory
+from relay.delivery.state.directory import StateDirectory
 from relay.errors import TransportError
 from relay.hotpath.choose import make_hotpath
 from relay.model import Reply

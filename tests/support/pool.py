@@ -8,10 +8,10 @@ import json
 from relay.clock import SystemClock
 from relay.config.types import Secret
 from relay.delivery.batcher import pack
-from relay.delivery.dead_letters import DeadLetters
-from relay.delivery.gate import Settings
-from relay.delivery.letters import letter_files
-from relay.delivery.pool import SenderPool
+from relay.delivery.dead_letters.format import letter_files
+from relay.delivery.dead_letters.queue import DeadLetters
+from relay.delivery.sender.gate import Settings
+from relay.delivery.sender.pool import SenderPool
 from relay.delivery.transport import HttpTransport
 from relay.jdcloud.cloud import JDCloud
 from relay.jdcloud.emulator import Emulator

@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
-from relay.delivery.checkpoint import CheckpointFiles
-from relay.delivery.spool_database import Database
-from relay.delivery.spool_errors import DiskTrouble
+from relay.delivery.spool.database import Database
+from relay.delivery.spool.errors import DiskTrouble
+from relay.delivery.state.checkpoint import CheckpointFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,7 +104,7 @@ def below(disk: Disk) -> Iterator[None]:
     def sick(real: Callable) -> Callable:
         return lambda *args, **options: disk.write(real, *args, **options)
 
-    modules = ("delivery.spool_writer", "delivery.checkpoint", "daemon.lifecycle.recovery")
+    modules = ("delivery.spool.writer", "delivery.state.checkpoint", "daemon.lifecycle.recovery")
     threads = [f"relay.{module}.DiskThread" for module in modules]
     patches = [patch.object(owner, name, sick(vars(owner)[name])) for owner, names in WRITES.items() for name in names]
     patches += [patch(where, type("DiskThread", (DiskThread,), {"disk": disk})) for where in threads]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relay.clock import SystemClock
-from relay.delivery.spool import Spool
+from relay.delivery.spool.spool import Spool
 from relay.model import Batch
 from relay.telemetry import Ledger, LossLog
 

@@ -7,7 +7,7 @@ import time
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
-from relay.delivery.spool_database import Database
+from relay.delivery.spool.database import Database
 from relay.hotpath.partial import Checkpoint
 from relay.window.ids import floor_id
 

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import relay
 from relay.config.credentials import find_credentials
 from relay.config.loading import load
-from relay.config.locate import home_directory, state_directory
-from relay.config.running import find_running
 from relay.daemon.build import ingest_settings, wanted_sockets
-from relay.delivery.state_directory import StateDirectory
+from relay.delivery.state.directory import StateDirectory, find_running, home_directory, state_directory
 from relay.errors import ExitCode, Problem, RelayError
 from relay.supervisor.log import wants_text
 from relay.supervisor.plan import Plan

@@ -15,7 +15,7 @@ from relay.daemon.lifecycle.changes import compare
 if TYPE_CHECKING:
     from relay.config.schema import Config
     from relay.daemon.app import Relay
-    from relay.delivery.way import Cloud, Transport
+    from relay.delivery.sender.pool import Cloud, Transport
     from relay.window.neighbours import Rules
 
 

@@ -22,8 +22,8 @@ from relay.window.ids import floor_id, is_over, is_plausible, is_recorded
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from relay.delivery.checkpoint import CheckpointFiles, Found
-    from relay.delivery.spool import Spool
+    from relay.delivery.spool.spool import Spool
+    from relay.delivery.state.checkpoint import CheckpointFiles, Found
     from relay.hotpath.choose import HotPath
     from relay.model import Series
     from relay.naming import Namer

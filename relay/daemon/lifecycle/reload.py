@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from relay.daemon.lifecycle.changes import Changes
     from relay.daemon.lifecycle.plan import RunOptions
     from relay.daemon.lifecycle.worker import Worker
-    from relay.delivery.way import Transport
+    from relay.delivery.sender.pool import Transport
 
 WATCH_SECONDS: Final = 2.0
 

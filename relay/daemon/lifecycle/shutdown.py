@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from relay import limits
-from relay.delivery.spool_writer import STALL
+from relay.delivery.spool.writer import STALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from relay.clock import Clock
-    from relay.delivery.checkpoint import Checkpointer
-    from relay.delivery.pool import SenderPool
-    from relay.delivery.spool import Spool
+    from relay.delivery.sender.pool import SenderPool
+    from relay.delivery.spool.spool import Spool
+    from relay.delivery.state.checkpoint import Checkpointer
     from relay.telemetry import Books
     from relay.window.closer import Closer
 

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from relay.daemon.lifecycle.recovery import Owed, Recovery
 from relay.delivery.batcher import pack
-from relay.delivery.checkpoint import CheckpointFiles, Found
+from relay.delivery.state.checkpoint import CheckpointFiles, Found
 from relay.hotpath import partial
 from relay.hotpath.partial import encode_head
 from relay.jdcloud.points import BODY_HEAD, BODY_TAIL, PointEncoder

@@ -1,0 +1,247 @@
+"""Taking letters out of the dead-letter files: to be sent again, or thrown away. Everything here blocks.
+
+To send again is done in steps under the lock of the files, each on disk before the next (T = time and process id):
+
+1. the letters are written to `replay-T.new`;
+2. it becomes `replay-T.taking`: from here on it will happen, whoever carries it on;
+3. each dead-letter file is replaced by one without these points;
+4. it becomes `replay-T.ndjson`, which the relay puts into its spool.
+
+A crash before 2 leaves a `.new` that is worth nothing; one after it leaves letters in both places, and whoever takes
+the lock next finishes 3 and 4 (`finish`), which may be repeated. So a letter is never in neither, and sent once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final
+
+from relay.delivery.dead_letters.files import locked, open_private, sync_directory
+from relay.delivery.dead_letters.format import Reader, decode_line, letter_files, lines_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from relay.delivery.dead_letters.format import Read
+
+_REPLAY: Final = re.compile(r"replay-\d{8}T\d{6}-\d+\.(new|taking|ndjson)")
+_LEFT: Final = re.compile(r"dead-letters-\d+\.ndjson\.new")
+_BUFFER: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which letters are meant."""
+
+    reason: str = ""
+    """Empty: all of them."""
+    metric: str = ""
+    """A glob; empty: all of them."""
+
+    def __bool__(self) -> bool:
+        """Say whether it leaves anything out."""
+        return bool(self.reason or self.metric)
+
+    def takes(self, read: Read) -> bool:
+        """Say whether a letter is meant."""
+        return (not self.reason or read.letter.reason == self.reason) and (
+            not self.metric or fnmatchcase(read.metric, self.metric)
+        )
+
+
+@dataclass(slots=True)
+class Taken:
+    """What was, or would be, taken out."""
+
+    letters: int = 0
+    duplicates: int = 0
+    """Letters of a point that another letter has too; they go with it."""
+    too_old: int = 0
+    """Stay where they are: the cloud would refuse them."""
+    damaged: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    path: str = ""
+    """Name of the file for the relay."""
+
+    def figures(self) -> dict[str, object]:
+        """Return all of it as JSON takes it."""
+        return {name: getattr(self, name) for name in self.__slots__} | {"reasons": dict(self.reasons)}
+
+
+def replay_files(directory: Path, state: str = "ndjson") -> list[Path]:
+    """Return files of letters to be sent again, oldest first; `state` is new, taking or ndjson.
+
+    Raises:
+        OSError: the directory cannot be read.
+    """
+    with os.scandir(directory) as entries:
+        found = [
+            entry.name
+            for entry in entries
+            if (match := _REPLAY.fullmatch(entry.name)) and match[1] == state and entry.is_file(follow_symlinks=False)
+        ]
+    return [directory / name for name in sorted(found)]
+
+
+def select(
+    directory: Path, selection: Selection, *, oldest: float, taken: Taken, progress: Callable[[int], object]
+) -> Iterator[Read]:
+    """Yield the letters that are meant, one per point, and count the others.
+
+    Args:
+        directory: the state directory.
+        selection: which are meant.
+        oldest: letters of windows before this time stay.
+        taken: is counted into.
+        progress: told the bytes read.
+    """
+    reader = Reader(progress)
+    seen: set[bytes] = set()
+    for read in reader.read(letter_files(directory)):
+        if not selection.takes(read):
+            continue
+        if read.letter.window < oldest:
+            taken.too_old += 1
+        elif read.identity in seen:
+            taken.duplicates += 1
+        else:
+            seen.add(read.identity)
+            taken.letters += 1
+            taken.reasons[read.letter.reason] += 1
+            yield read
+    taken.damaged = reader.damaged.total()
+
+
+def replay(
+    directory: Path, selection: Selection, *, now: float, oldest: float, progress: Callable[[int], object]
+) -> Taken:
+    """Take letters out and leave them to the relay, which sends their points again.
+
+    Args:
+        directory: the state directory.
+        selection: which are meant.
+        now: wall time, for the name of the file.
+        oldest: letters of windows before this time stay.
+        progress: told the bytes read; every file is read twice.
+
+    Raises:
+        OSError: a file cannot be read or written; letters that were to be taken are taken by the next command.
+    """
+    taken = Taken()
+    with locked(directory):
+        finish_locked(directory)
+        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now))
+        fresh = directory / f"replay-{stamp}-{os.getpid()}.new"
+        letters = select(directory, selection, oldest=oldest, taken=taken, progress=progress)
+        _write(fresh, (read.line for read in letters))
+        if not taken.letters:
+            fresh.unlink()
+            return taken
+        fresh.rename(fresh.with_suffix(".taking"))
+        sync_directory(directory)
+        finish_locked(directory, progress)
+    taken.path = fresh.with_suffix(".ndjson").name
+    return taken
+
+
+def drop(directory: Path, selection: Selection, *, progress: Callable[[int], object]) -> Taken:
+    """Throw letters away; without a selection damaged lines go too.
+
+    Raises:
+        OSError: a file cannot be read or written; what is gone is gone.
+    """
+    taken = Taken()
+
+    def stays(line: bytes) -> bool:
+        progress(len(line))
+        read = decode_line(line)
+        if read is None:
+            taken.damaged += 1
+            return bool(selection)
+        if not selection.takes(read):
+            return True
+        taken.letters += 1
+        taken.reasons[read.letter.reason] += 1
+        return False
+
+    with locked(directory):
+        finish_locked(directory)
+        for path in letter_files(directory):
+            _filter(path, stays)
+    return taken
+
+
+def finish(directory: Path) -> None:
+    """Carry on what a command left unfinished, unless one is at work.
+
+    Raises:
+        OSError: a file cannot be read or written.
+    """
+    if not replay_files(directory, "taking"):
+        return
+    try:
+        with locked(directory, wait=0.0):
+            finish_locked(directory)
+    except TimeoutError:
+        return
+
+
+def finish_locked(directory: Path, progress: Callable[[int], object] = lambda _: None) -> None:
+    """Remove what an unfinished command left and that is worth nothing; take out what it had decided to."""
+    for path in replay_files(directory, "new"):
+        path.unlink()
+    for name in os.listdir(directory):  # noqa: PTH208 - names only
+        if _LEFT.fullmatch(name):
+            (directory / name).unlink()
+    for path in replay_files(directory, "taking"):
+        gone = {read.identity for read in Reader().read([path])}
+
+        def stays(line: bytes, gone: set[bytes] = gone) -> bool:
+            progress(len(line))
+            read = decode_line(line)
+            return read is None or read.identity not in gone
+
+        for letters in letter_files(directory):
+            _filter(letters, stays)
+        path.rename(path.with_suffix(".ndjson"))
+        sync_directory(directory)
+
+
+def _filter(path: Path, stays: Callable[[bytes], bool]) -> None:
+    """Replace a file by one of the lines that stay; leave it alone if all do, remove it if none does."""
+    kept = removed = 0
+    fresh = path.with_name(f"{path.name}.new")
+
+    def lines() -> Iterator[bytes]:
+        nonlocal kept, removed
+        for line in lines_of(path):
+            if stays(line):
+                kept += 1
+                yield line
+            else:
+                removed += 1
+
+    _write(fresh, lines())
+    if not removed:
+        fresh.unlink()
+    elif kept:
+        fresh.rename(path)
+    else:
+        path.unlink()
+        fresh.unlink()
+    sync_directory(path.parent)
+
+
+def _write(path: Path, lines: Iterator[bytes]) -> None:
+    """Make a private file of lines; it is on disk when this returns."""
+    descriptor = open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    with open(descriptor, "wb", buffering=_BUFFER) as file:  # noqa: PTH123 - the descriptor was opened with O_NOFOLLOW
+        file.writelines(lines)
+        file.flush()
+        os.fsync(descriptor)

@@ -1,0 +1,137 @@
+"""Dead letters that a command wants sent again: from `replay-*.ndjson` in the state directory into the spool.
+
+A part of a file and the note of how far it was read are committed in one transaction, so a point enters the spool once,
+whenever the process dies; the file is removed when all of it is in. The points keep their bytes and their window.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+import structlog
+
+from relay.delivery.dead_letters.format import decode_line, lines_of
+from relay.delivery.dead_letters.redrive import finish, replay_files
+from relay.delivery.disk_thread import DiskThread
+from relay.model import Batch, Point
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from relay.clock import Clock
+    from relay.telemetry import LossLog
+
+LOOK: Final = 2.0
+"""Seconds between two looks for files."""
+PART: Final = 2_000
+"""Letters of one transaction: about 1 MB of points."""
+MARK: Final = "replay"
+"""Key under which the spool keeps the file's name and how many of its bytes are in."""
+
+
+class Spool(Protocol):
+    """Where points wait."""
+
+    @property
+    def degraded(self) -> bool:
+        """Whether a crash would lose what it holds."""
+        ...
+
+    async def state(self, key: str) -> bytes | None:
+        """What was stored under a key."""
+        ...
+
+    async def add_replayed(self, batches: Sequence[Batch], state: dict[str, bytes]) -> None:
+        """Store batches of windows long committed, and state, in one transaction; count them as replayed."""
+        ...
+
+
+class Part(NamedTuple):
+    """What was read of a file at a time."""
+
+    points: dict[int, list[Point]]
+    """By window."""
+    end: int
+    """Offset of what follows."""
+    damaged: int
+
+
+class Replays:
+    """State: none; the files and the spool are the state."""
+
+    def __init__(
+        self,
+        directory: Path | None,
+        *,
+        spool: Spool,
+        pack: Callable[[Iterable[Point], int], Iterator[Batch]],
+        clock: Clock,
+        loss_log: LossLog,
+    ) -> None:
+        self._directory = directory
+        self._spool = spool
+        self._pack = pack
+        self._clock = clock
+        self._loss_log = loss_log
+        self._thread = DiskThread("replays")
+
+    def __repr__(self) -> str:
+        """Report the directory."""
+        return f"<Replays {self._directory}>"
+
+    async def run(self) -> None:
+        """Look for files until cancelled; without a directory there is nowhere to look."""
+        try:
+            while self._directory is not None:
+                await self.look(self._directory)
+                await self._clock.sleep(LOOK)
+        finally:
+            self._thread.close()
+
+    async def look(self, directory: Path) -> None:
+        """Put every file that is there into the spool; one that cannot be is tried again at the next look."""
+        if self._spool.degraded:
+            return  # what only memory would hold is safer where it is
+        try:
+            await self._thread.run(finish, directory)
+            for path in await self._thread.run(replay_files, directory):
+                await self._add(path)
+        except OSError as error:
+            self._loss_log.warn("RLY411 dead letters cannot be replayed yet", reason=str(error))
+
+    async def _add(self, path: Path) -> None:
+        points = damaged = 0
+        name, _, offset = (await self._spool.state(MARK) or b"").partition(b" ")
+        start = int(offset) if name == path.name.encode() and offset.isdigit() else 0
+        while (part := await self._thread.run(read_part, path, start)).end > start:
+            start = part.end
+            batches = [batch for window, found in part.points.items() for batch in self._pack(found, window)]
+            await self._spool.add_replayed(batches, {MARK: f"{path.name} {start}".encode()})
+            points += sum(batch.points for batch in batches)
+            damaged += part.damaged
+        if self._spool.degraded:
+            return  # some of it is only in memory: the file is needed after a crash
+        await self._thread.run(partial(path.unlink, missing_ok=True))
+        structlog.get_logger("relay").info("dead letters replayed", file=path.name, points=points, damaged=damaged)
+
+
+def read_part(path: Path, start: int) -> Part:
+    """Read the next letters of a file; at its end nothing moves.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    points: defaultdict[int, list[Point]] = defaultdict(list)
+    damaged = 0
+    for line in islice(lines_of(path, start), PART):
+        start += len(line)
+        read = decode_line(line)
+        if read is None:
+            damaged += 1
+        else:
+            points[read.letter.window].append(Point(bytes(read.letter.point)))
+    return Part(dict(points), start, damaged)

@@ -1,0 +1,273 @@
+"""Where points leave the spool: delivered, refused or dropped, in one step without an await (I5).
+
+What goes to the dead letters is written first; a letter is a copy, so a disk that takes none costs only the copy. If
+the process dies between the two, the batch is sent again and a letter may be there twice.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING, Final, Protocol
+
+import structlog
+
+from relay import limits
+from relay.clock import Steps, read_http_date
+from relay.delivery.dead_letters.format import metric_of
+from relay.delivery.sender.breaker import fix_for
+from relay.model import Delivered, Misconfigured, Reply, Throttled, Unavailable, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from relay.clock import Clock
+    from relay.delivery.dead_letters.queue import DeadLetters
+    from relay.delivery.sender.bisect import Trial
+    from relay.delivery.sender.gate import Gate
+    from relay.delivery.spool.lease import Lease
+    from relay.delivery.spool.spool import Spool
+    from relay.model import Batch
+    from relay.telemetry import Ledger, LossLog
+
+
+# --- reporter --------------------------------------------------------------------------------------------------------
+
+# What answers say about the cloud, the quota, the credentials and the clock: told to the gate, the log, the ledger.
+
+_FRAMES: Final = 3
+"""Of a traceback, the innermost ones: a log line is no page."""
+
+
+class Reporter:
+    """State: none."""
+
+    def __init__(self, *, ledger: Ledger, loss_log: LossLog, clock: Clock) -> None:
+        self._ledger = ledger
+        self._loss_log = loss_log
+        self._clock = clock
+        self._log = structlog.get_logger("relay")
+
+    def __repr__(self) -> str:
+        """Name it."""
+        return "<Reporter>"
+
+    def learn(self, gate: Gate, verdict: Verdict, *, dice: float) -> None:
+        """Let the gate know of a verdict, and a person if it must."""
+        pause = self._answered(gate, verdict, dice)
+        if isinstance(verdict, Delivered):
+            self._ledger.accepted_at = self._clock.wall()
+        else:
+            self._ledger.failed_at = self._clock.wall()
+        if isinstance(verdict, (Delivered, Unavailable)) and verdict.unmatched:
+            self._unmatched(verdict.unmatched)
+        match verdict:
+            case Unavailable():
+                self._ledger.requests_ambiguous += verdict.ambiguous
+                self._loss_log.warn("request failed, it goes again", reason="unavailable", detail=verdict.detail)
+            case Throttled():
+                event = "RLY401 quota exceeded, senders pause"
+                self._loss_log.warn(event, reason="429", seconds=round(pause, 1), detail=verdict.detail)
+            case Misconfigured():
+                self._needs_person(verdict)
+
+    def _answered(self, gate: Gate, verdict: Verdict, dice: float) -> float:
+        was_open = gate.breaker.is_open
+        pause = gate.answered(self._clock.monotonic(), verdict, dice)
+        if was_open != gate.breaker.is_open:
+            self._log.info("the cloud is back" if was_open else "the cloud is down")
+        return pause
+
+    def failed_inside(self, gate: Gate, error: Exception, *, dice: float) -> None:
+        """Count and tell of a mistake of the relay; its text is not shown, since it may hold what was signed."""
+        self._ledger.requests["internal_error"] += 1
+        frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+        where = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+        event = "internal_error, the batch is kept and goes again"
+        self._loss_log.warn(event, reason=where, error=type(error).__name__)  # each place by itself
+        self._answered(gate, Unavailable(detail="", ambiguous=False), dice)
+
+    def _unmatched(self, words: tuple[str, ...]) -> None:
+        """Tell of listed points that are none of the request: which points the cloud means is not known."""
+        self._ledger.refusals_unmatched += len(words)
+        event = "RLY402 the cloud lists points that were not sent"
+        self._loss_log.warn(event, reason="unmatched", count=len(words), detail=words[0])
+
+    def _needs_person(self, verdict: Misconfigured) -> None:
+        skew = round(self._ledger.clock_skew)
+        known = {"clock_seconds_ahead": skew} if verdict.credentials and skew else {}
+        code = "RLY120 credentials refused" if verdict.credentials else "RLY404 the cloud refuses requests"
+        event = f"{code}, everything is kept"
+        self._loss_log.warn(event, reason=str(verdict.status), detail=verdict.detail, **known)
+
+    def watch_clock(self, reply: Reply, ages: Ages) -> None:
+        """Compare the clocks."""
+        skew = clock_skew(reply.headers, wall=self._clock.wall())
+        if skew is None:
+            return
+        self._ledger.clock_skew = skew
+        ages.compare(skew)
+        if abs(skew) > ALARM:
+            event, fix = "RLY122 this clock differs from the cloud's", "synchronise the clock"
+            self._loss_log.warn(event, reason="clock", seconds_ahead=round(skew), fix=fix)
+
+    def stopped(self, detail: str, *, metric: str) -> None:
+        """Tell of a systemic stop, in the cloud's words, with one of the metrics that it refuses."""
+        fix = fix_for(detail) or "see the cloud's words; one batch a minute tries"
+        event = "RLY402 the cloud refuses every point, everything is kept"
+        self._loss_log.warn(event, reason="stopped", metric=metric, detail=detail, fix=fix)
+
+    def resumed(self) -> None:
+        """Tell of the end of a systemic stop."""
+        self._log.info("the cloud accepts points again")
+
+    def renewed(self) -> None:
+        """Tell of other credentials."""
+        self._log.info("credentials changed, trying again")
+
+
+# --- skew ------------------------------------------------------------------------------------------------------------
+
+# How far this machine's clock is from the cloud's, by the Date of its answers, and whether an age can be believed.
+
+ALARM: Final = 60.0
+"""Seconds: points would fall into other minutes than they belong to; signatures fail at 15 minutes."""
+
+
+def clock_skew(headers: Mapping[str, str], *, wall: float) -> float | None:
+    """Return seconds that this machine is ahead of the cloud; within a second, as a Date has no fractions.
+
+    Args:
+        headers: keys in lower case.
+        wall: of this machine, when the answer came.
+    """
+    date = read_http_date(headers.get("date", ""))
+    return None if date is None else wall - date
+
+
+class Ages:
+    """State: when the wall clock stepped last, or began to be watched, and how far it is from the cloud's since then.
+
+    A clock that is ten days ahead for some seconds makes every batch too old, and what is dropped for its age never
+    comes back. So nothing is old until the cloud's Date says what time it is, or the clock was steady for a minute.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._steps = Steps(clock)
+        self._since = clock.monotonic()
+        self._skew: float | None = None
+
+    def __repr__(self) -> str:
+        """Report the difference."""
+        return f"<Ages {'not compared' if self._skew is None else f'{self._skew:.0f} s ahead'}>"
+
+    def compare(self, skew: float) -> None:
+        """Take seconds that this machine is ahead of the cloud, from an answer that came now."""
+        self._look()
+        self._skew = skew
+
+    def is_old(self, window: int, max_age: float) -> bool | None:
+        """Say whether a window is older than `max_age` seconds; None: by a clock that may be wrong it is.
+
+        On a clock that is not set, nothing is old; where the cloud's Date differs, the smaller age counts.
+        """
+        self._look()
+        wall = self._clock.wall()
+        is_known = self._skew is not None or self._clock.monotonic() - self._since >= limits.WINDOW_SECONDS
+        now = min(wall, wall - (self._skew or 0.0))
+        if not limits.YEAR_MIN <= wall < limits.YEAR_MAX or now - window <= max_age:
+            return False
+        return True if is_known else None
+
+    def _look(self) -> None:
+        if self._steps.look():
+            self._since, self._skew = self._clock.monotonic(), None
+
+
+class Points(Protocol):
+    """Reads a batch."""
+
+    def points(self, batch: Batch) -> Sequence[bytes]:
+        """The points of a batch, byte for byte."""
+        ...
+
+
+class Settlement:
+    """State: none; the ledger's, the spool's and the dead letters' points are moved here."""
+
+    def __init__(
+        self, *, spool: Spool, dead_letters: DeadLetters, ledger: Ledger, loss_log: LossLog, clock: Clock
+    ) -> None:
+        self._spool = spool
+        self._dead_letters = dead_letters
+        self._ledger = ledger
+        self._loss_log = loss_log
+        self._clock = clock
+
+    def __repr__(self) -> str:
+        """Report the ledger."""
+        return f"<Settlement {self._ledger!r}>"
+
+    async def settle(self, lease: Lease, trial: Trial, points: Points, *, attempts: int) -> None:
+        """Count the points that a finished trial accepted and convicted; the batch is done."""
+        if trial.convicted:
+            await self._bury_convicted(lease, trial, points, attempts)
+        ledger = self._ledger
+        ledger.points_delivered += trial.accepted
+        ledger.points_refused += len(trial.convicted)
+        if trial.accepted:
+            ledger.delivery_lag = max(0.0, self._clock.wall() - lease.batch.window)
+        self._spool.done(lease)
+
+    async def refuse(self, lease: Lease, points: Points, *, reason: str, detail: str, http: int | None) -> None:
+        """Give a whole batch up because of what the cloud answers; the batch is done."""
+        await self._bury_all(lease, points, reason=reason, detail=detail, http=http)
+        self._ledger.points_refused += lease.batch.points
+        self._spool.done(lease)
+
+    async def drop(self, lease: Lease, points: Points, *, reason: str, detail: str) -> None:
+        """Give a whole batch up by our own decision; the batch is done."""
+        await self._bury_all(lease, points, reason=reason, detail=detail, http=None)
+        self._ledger.points_dropped[reason] += lease.batch.points
+        self._spool.done(lease)
+
+    async def _bury_convicted(self, lease: Lease, trial: Trial, points: Points, attempts: int) -> None:
+        bodies = points.points(lease.batch)
+        letters: dict[str, list[tuple[bytes, str]]] = {}
+        for conviction in trial.convicted:
+            whole = len(trial.convicted) == lease.batch.points
+            reason = "too_large" if conviction.too_large else "refused_request" if whole else "refused_point"
+            letters.setdefault(reason, []).append((bodies[conviction.index], conviction.detail))
+        for reason, bad in letters.items():
+            self._warn("RLY402 points refused", bad, reason=reason, request_id=trial.request_id)
+            await self._write(
+                bad, lease, reason=reason, request_id=trial.request_id, http=trial.status, attempts=attempts
+            )
+
+    async def _bury_all(self, lease: Lease, points: Points, *, reason: str, detail: str, http: int | None) -> None:
+        letters = [(body, detail) for body in points.points(lease.batch)]
+        self._warn("points given up", letters, reason=reason)
+        await self._write(letters, lease, reason=reason, request_id="", http=http, attempts=1)
+
+    async def _write(
+        self,
+        letters: Sequence[tuple[bytes, str]],
+        lease: Lease,
+        *,
+        reason: str,
+        request_id: str,
+        http: int | None,
+        attempts: int,
+    ) -> None:
+        await self._dead_letters.write(
+            letters, window=lease.batch.window, reason=reason, request_id=request_id, http=http, attempts=attempts
+        )
+
+    def _warn(self, event: str, letters: Sequence[tuple[bytes, str]], *, reason: str, request_id: str = "") -> None:
+        """Tell of points that are given up: how many, and of the first its metric and why, in the cloud's words."""
+        body, detail = letters[0]
+        fix = fix_for(detail) or "`statsd-relay dead list` has them all"
+        known = {"request_id": request_id} if request_id else {}
+        self._loss_log.warn(
+            event, reason=reason, metric=metric_of(body), detail=detail, points=len(letters), fix=fix, **known
+        )

@@ -1,0 +1,60 @@
+"""Other credentials, looked for while the cloud refuses those in force: a rotated file needs no reload."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from relay.delivery.disk_thread import DiskThread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from relay.clock import Clock
+    from relay.delivery.sender.gate import Gate
+    from relay.delivery.sender.outcomes import Reporter
+    from relay.delivery.sender.pool import Cloud
+
+_SHARE: Final = 1 / 12
+"""Of a minute, between two looks at the files."""
+_PATIENCE: Final = 2.0
+"""Seconds of a look for which requests wait: a disk may hang."""
+
+
+class Renewal:
+    """State: when to look again, and the look that a disk keeps."""
+
+    def __init__(self, *, reporter: Reporter, clock: Clock, random: Callable[[], float]) -> None:
+        self._reporter = reporter
+        self._clock = clock
+        self._random = random
+        self._due_at = 0.0
+        self._thread = DiskThread("credentials")
+        self._looking: asyncio.Task[bool] | None = None
+
+    def __repr__(self) -> str:
+        """Report the moment."""
+        return f"<Renewal at {self._due_at:.0f}>"
+
+    async def try_if_due(self, gate: Gate, cloud: Cloud, *, minute: float) -> None:
+        """Look every few seconds whether there are others; after any exception those in force go on."""
+        now = self._clock.monotonic()
+        if not gate.credentials_refused or now < self._due_at:
+            return
+        self._due_at = now + minute * _SHARE
+        self._looking = self._looking or asyncio.create_task(self._thread.run(cloud.renew), name="credentials")
+        if not (await asyncio.wait([self._looking], timeout=_PATIENCE))[0]:
+            return
+        looking, self._looking = self._looking, None
+        try:
+            is_renewed = looking.result()
+        except Exception as error:  # noqa: BLE001 - whatever a file of secrets holds ends no worker
+            self._reporter.failed_inside(gate, error, dice=self._random())
+            return
+        if is_renewed:
+            self._reporter.renewed()
+            gate.retry_now(self._clock.monotonic())
+
+    def close(self) -> None:
+        """End the thread. One that hangs in a disk is left to it."""
+        self._thread.close()

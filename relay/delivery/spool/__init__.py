@@ -1,0 +1,1 @@
+"""Requests that wait to be sent: in memory and on disk."""

@@ -1,0 +1,344 @@
+"""The spool's database: SQLite in WAL mode, used by one writer thread. Every method blocks.
+
+Invariants: a window becomes visible at once with its requests, the state that belongs to it and its id, however many
+transactions it takes; and pages + log + ballast never exceed the quota.
+
+SQLite has traps on a full disk. It cannot even delete without new blocks in the log, so there is a ballast to give up.
+It checkpoints by itself when the log has 1,000 pages and when the last connection closes, which eats the blocks just
+given up: so checkpoints are made here, and a full disk closes no connection. secure_delete (on in Debian) writes every
+deleted byte to the log. max_page_count holds for one connection and ignores the log. Between checkpoints the log keeps
+as much of its size on disk as the ballast has: blocks that need not be found again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from relay.delivery.spool import file
+from relay.delivery.spool.errors import Damaged, DiskTrouble, QuotaReached, explained, is_full
+from relay.delivery.spool.file import (
+    MAKE,
+    PAGE,
+    SETTINGS,
+    UNCOMMITTED,
+    Ballast,
+    Place,
+    delete,
+    insert,
+    is_strange,
+    remove,
+)
+from relay.delivery.spool.order import Entry
+from relay.delivery.state.parts import list_checkpoints
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from relay.delivery.spool.file import Directory
+    from relay.delivery.spool.memory import Row
+
+REQUESTS_PER_TRANSACTION: Final = 2_000
+_BALLAST_MOST: Final = 8 * 1024 * 1024
+_BALLAST_SHARE: Final = 8
+"""The ballast, and with it the log of one transaction, is at most an eighth of the quota."""
+_CHECK_MOST: Final = 64 * 1024 * 1024
+"""A larger file is checked page by page only after a crash: 1 GiB takes seconds."""
+_CHECKPOINT_EVERY: Final = 16
+"""Transactions that only delete, each a few pages of log."""
+_FREE_KEPT: Final = 2_048
+"""Free pages kept for reuse; beyond them (after an outage) the file shrinks, 256 pages with every deletion."""
+_TIMEOUT: Final = 0.2
+"""Seconds to wait for another process that reads."""
+
+
+class Contents(NamedTuple):
+    """What was found at open."""
+
+    entries: Sequence[Entry]
+    windows: Collection[int]
+    parts: Collection[int] = ()
+    """Committed windows whose checkpoints are not void."""
+
+
+class Database:
+    """State: the connection, where its files are, and the ballast."""
+
+    def __init__(self, directory: Path, *, limit_bytes: int, place: Directory | None = None) -> None:
+        self._directory = directory
+        self.path = directory / file.NAME
+        self._limit = limit_bytes
+        self._reserve = min(_BALLAST_MOST, limit_bytes // _BALLAST_SHARE)
+        self._ballast = Ballast(directory / "spool.ballast", self._reserve)
+        self._place = Place(place, self.path, self._wal)
+        self._db: sqlite3.Connection | None = None
+        self._unchecked = 0
+        """Transactions since the last checkpoint."""
+        self.strained = False
+        """What was written is safe, but the disk was full: the log waits for its checkpoint, or the ballast is gone."""
+
+    def __repr__(self) -> str:
+        """Report the path."""
+        return f"<Database {self.path}{'' if self._db else ', closed'}>"
+
+    # --- opening and closing ------------------------------------------------------------------------------------------
+
+    def connect(self) -> bool:
+        """Open the file, or make it; return whether it is new.
+
+        Raises:
+            DiskTrouble, Damaged: it stays closed.
+        """
+        self.abandon()
+        self._place.check_directory()
+        version = file.look(self.path)
+        self._with_ballast(lambda: self._connect(version))
+        try:
+            self._ballast.hold()
+        except OSError:
+            self.strained = True
+        self._place.opened()
+        return version is None
+
+    def check_place(self) -> None:
+        """See whether the files are still at their paths.
+
+        Raises:
+            DiskTrouble: they are not; what is written goes nowhere.
+        """
+        self._place.check()
+
+    def restore(self, label: str) -> None:
+        """Put all contents at the path again; another file that is there is set aside.
+
+        Raises:
+            DiskTrouble: not yet; the connection goes on to have them.
+        """
+        copy = self.path.with_name(f"{file.NAME}.copy")
+        try:
+            with explained(self._directory):
+                copy.unlink(missing_ok=True)
+                file.make_private(copy)
+                self._connection.execute("VACUUM INTO ?", (str(copy),))
+                file.sync(copy)
+                if not self._place.is_ours(self.path):
+                    if self._place.is_ours(self._wal):
+                        self._wal.unlink(missing_ok=True)  # SQLite would replay it into the other file
+                    file.set_aside(self.path, label)
+                copy.rename(self.path)
+        except (DiskTrouble, QuotaReached) as trouble:
+            raise DiskTrouble("replaced", f"{self.path} was removed or replaced: {trouble}") from trouble
+        self.connect()
+
+    def load(self) -> Contents:
+        """Remove what a crash left half-written; return what waits."""
+        with explained(self._directory):
+            db = self._connection
+            if self.path.stat().st_size <= _CHECK_MOST or _size(self._wal) > 0:
+                self._check(db)
+            if is_strange(db):
+                raise Damaged("corrupt", "a row holds what the relay never writes")
+            self._remove_uncommitted(db)
+            rows = db.execute("SELECT window, id, points, length(body) FROM batches ORDER BY id")
+            entries = [Entry(*row) for row in rows]
+            windows = {row[0] for row in db.execute("SELECT id FROM windows")}
+            parts = [window for window, size in list_checkpoints(self._directory).items() if size and window in windows]
+            return Contents(entries=entries, windows=windows, parts=parts)
+
+    def abandon(self) -> None:
+        """Close the connection, whatever it says to that."""
+        db, self._db = self._db, None
+        if db is not None:
+            with suppress(sqlite3.Error):
+                db.close()
+
+    def set_aside(self, label: str) -> str:
+        """Close and rename the file with its log, untouched; `connect` makes a new one. Return the new name."""
+        self.abandon()
+        return file.set_aside(self.path, label)
+
+    def peek(self) -> tuple[set[int], dict[str, bytes]]:
+        """Read committed ids and state from a file that cannot be opened; nothing, if the directory is not ours."""
+        try:
+            self._place.check_directory()
+        except DiskTrouble:
+            return set(), {}
+        return file.peek(self.path)
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def write(self, rows: Sequence[Row], windows: Collection[int], state: Mapping[str, bytes]) -> None:
+        """Store batches, the ids of their windows, and state: all of it is visible after a crash, or nothing.
+
+        Raises:
+            DiskTrouble, QuotaReached, Damaged: nothing of it counts; write it again.
+        """
+        *pieces, last = self._pieces(rows)
+        for piece in pieces:
+            marker = b"%d %d" % (rows[0].id, rows[-1].id)
+            self._transact(partial(insert, rows=piece, windows=(), state={UNCOMMITTED: marker}))
+        self._transact(partial(insert, rows=last, windows=windows, state=state))
+
+    def delete(self, ids: Collection[int]) -> None:
+        """Remove batches; ids that do not exist are none.
+
+        Raises:
+            DiskTrouble, Damaged: nothing was removed.
+        """
+        checkpoint = self._unchecked >= _CHECKPOINT_EVERY or _size(self._wal) >= self._reserve
+        self._transact(partial(delete, ids=ids), checkpoint=checkpoint)
+        if not self.strained:
+            self._shrink()
+
+    def relieve(self) -> None:
+        """After the disk was full: checkpoint, and hold the ballast again.
+
+        Raises:
+            DiskTrouble: not yet.
+        """
+        with explained(self._directory):
+            self._checkpoint()
+            self._ballast.hold()
+        if is_full(self._directory):
+            raise DiskTrouble("full", "nothing is left but the reserve")
+        self.strained = False
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def read(self, id_: int) -> bytes | None:
+        """Return the compressed body of a batch; None if it is not there."""
+        return self._value("SELECT body FROM batches WHERE id = ?", id_)
+
+    def read_state(self, key: str) -> bytes | None:
+        """Return a value stored with the last window."""
+        return self._value("SELECT value FROM state WHERE key = ?", key)
+
+    def room(self) -> int:
+        """Return the bytes that can still be stored below the quota."""
+        with explained(self._directory):
+            return (self._pages_most() - self._pragma("page_count") + self._pragma("freelist_count")) * PAGE
+
+    def _value(self, query: str, key: str | int) -> bytes | None:
+        with explained(self._directory):
+            row = self._connection.execute(query, (key,)).fetchone()
+        return row[0] if row else None
+
+    # --- the inside ---------------------------------------------------------------------------------------------------
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        if self._db is None:
+            raise DiskTrouble("io", "the database is not open")
+        return self._db
+
+    @property
+    def _wal(self) -> Path:
+        return self.path.with_name(f"{file.NAME}-wal")
+
+    def _connect(self, version: int | None) -> None:
+        with explained(self._directory):
+            file.make_private(self.path)
+            self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=_TIMEOUT)
+            try:
+                self._db.executescript(SETTINGS if version is not None else MAKE + SETTINGS)
+                if version == 0:
+                    self._db.execute(f"PRAGMA user_version = {file.VERSION}")
+                self._db.execute(f"PRAGMA journal_size_limit = {self._reserve}").fetchall()
+                self._limit_pages()
+            except sqlite3.Error:
+                self.abandon()
+                raise
+
+    def _check(self, db: sqlite3.Connection) -> None:
+        [[verdict], *_] = db.execute("PRAGMA quick_check(1)").fetchall()
+        if verdict != "ok":
+            raise Damaged("corrupt", verdict)
+
+    def _remove_uncommitted(self, db: sqlite3.Connection) -> None:
+        row = db.execute("SELECT value FROM state WHERE key = ?", (UNCOMMITTED,)).fetchone()
+        if row is not None:
+            try:
+                first, last = map(int, row[0].split())
+            except ValueError as error:
+                raise Damaged("corrupt", "the mark of a window that was not completed is none") from error
+            self._transact(partial(remove, first=first, last=last))
+
+    def _pieces(self, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+        """Cut rows so that the log of one transaction stays below the ballast."""
+        begin = size = 0
+        for number, row in enumerate(rows):
+            size += len(row.body) + 64
+            if number > begin and (number - begin >= REQUESTS_PER_TRANSACTION or size > self._reserve * 0.6):
+                yield rows[begin:number]
+                begin, size = number, len(row.body)
+        yield rows[begin:]
+
+    def _transact(self, change: Callable[[sqlite3.Connection], object], *, checkpoint: bool = True) -> None:
+        """Make a change in one transaction, and a checkpoint."""
+        self._with_ballast(lambda: self._change(change))
+        self._unchecked += 1
+        if checkpoint:
+            try:
+                with explained(self._directory):
+                    self._checkpoint()
+            except (DiskTrouble, QuotaReached):
+                self.strained = True  # the transaction is safe in the log
+        if is_full(self._directory):
+            self.strained = True  # it went into blocks that were there; say so before the next one finds none
+
+    def _with_ballast(self, act: Callable[[], None]) -> None:
+        """Act; if the disk is full, give up the ballast and act again."""
+        try:
+            act()
+        except DiskTrouble as trouble:
+            if trouble.reason != "full" or not self._ballast.give_up():
+                raise
+            self.strained = True
+            act()
+
+    def _change(self, change: Callable[[sqlite3.Connection], object]) -> None:
+        with explained(self._directory), self._transaction() as db:
+            change(db)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        db = self._connection
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            yield db
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+    def _checkpoint(self) -> None:
+        self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        self._unchecked = 0
+        self._limit_pages()
+
+    def _shrink(self) -> None:
+        """Give pages back to the disk after an outage. `execute` would free one page; executescript steps them all."""
+        with explained(self._directory):
+            if self._pragma("freelist_count") > _FREE_KEPT:
+                self._connection.executescript("PRAGMA incremental_vacuum(256)")
+
+    def _pages_most(self) -> int:
+        return (self._limit - self._reserve - max(self._reserve, _size(self._wal))) // PAGE
+
+    def _limit_pages(self) -> None:
+        self._connection.execute(f"PRAGMA max_page_count = {self._pages_most()}").fetchall()
+
+    def _pragma(self, name: str) -> int:
+        [value] = self._connection.execute(f"PRAGMA {name}").fetchone()
+        return int(value)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,213 @@
+"""Compressed bodies in memory: those that are not on disk yet, and those that were stored last.
+
+The first are pinned: nobody else has them. The second are a cache, so that what was just stored is sent without
+waiting for the disk; when it is full, older windows go first, and of one window the last batches. No I/O.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+
+# --- pending ---------------------------------------------------------------------------------------------------------
+
+# What is not on disk yet: windows to be written, deletions to be made, and the state stored last. No I/O.
+#
+# Invariants: a row is pinned in memory from the moment it is handed over until it is on disk, done or dropped; jobs are
+# written in the order they came; a deletion is remembered until it is made.
+
+_OVERHEAD: Final = 1.15
+"""Bytes of pages per byte of bodies."""
+_ROW_BYTES: Final = 64
+"""Of a row besides its body."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Job:
+    """Batches that are written together, and the windows they commit."""
+
+    rows: Sequence[Row]
+    windows: Collection[int]
+    samples: int = 0
+    """In the batches."""
+    settled: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    """Done when the job is on disk, or the disk has had its chance."""
+    is_tried: bool = False
+    """It may be on disk."""
+    is_written: bool = False
+    """It is on disk."""
+
+    def settle(self) -> None:
+        """Let whoever handed it over go on."""
+        if not self.settled.done():
+            self.settled.set_result(None)
+
+
+class Write(NamedTuple):
+    """What a job is at the moment it is written."""
+
+    job: Job
+    rows: Sequence[Row]
+    state: Mapping[str, bytes]
+    bytes: int
+    """Pages it needs."""
+
+
+class Pending:
+    """State: jobs, deletions and state that are not on disk yet; the bodies in memory."""
+
+    def __init__(self) -> None:
+        self.jobs: deque[Job] = deque()
+        self.bodies = Bodies()
+        self.state: dict[str, bytes] = {}
+        self.deletions: list[int] = []
+        self._attempted: set[int] = set()
+        """Ids that were tried to be written: they may be on disk, whatever SQLite said."""
+
+    def __repr__(self) -> str:
+        """Report the jobs and deletions."""
+        return f"<Pending {len(self.jobs)} jobs, {len(self.deletions)} deletions>"
+
+    def pin(self, rows: Sequence[Row], state: Mapping[str, bytes]) -> None:
+        """Keep what was handed over."""
+        for row in rows:
+            self.bodies.pin(row)
+        self.state.update(state)
+
+    def forget(self, id_: int) -> bool:
+        """Let go of a batch that is done or dropped; return whether pages become free by that."""
+        on_disk = not self.bodies.is_pinned(id_)
+        self.bodies.drop(id_)
+        if on_disk or id_ in self._attempted:
+            self.deletions.append(id_)
+        return on_disk
+
+    def next_write(self) -> Write:
+        """Return the first job, without what is done or dropped meanwhile."""
+        job, state = self.jobs[0], dict(self.state)
+        rows = [row for row in job.rows if self.bodies.is_pinned(row.id)]
+        size = sum(len(row.body) + _ROW_BYTES for row in rows) + sum(map(len, state.values()))
+        return Write(job=job, rows=rows, state=state, bytes=int(size * _OVERHEAD))
+
+    def attempt(self, write: Write) -> None:
+        """It is being written; what is forgotten from now on must be deleted as well."""
+        write.job.is_tried = True
+        self._attempted.update(row.id for row in write.rows)
+
+    def written(self, write: Write) -> None:
+        """It is on disk."""
+        self.jobs.remove(write.job)
+        for key, value in write.state.items():
+            if self.state.get(key) is value:
+                del self.state[key]
+        self._attempted.difference_update(row.id for row in write.rows)
+        # The first batches are sent first: of a window that does not fit, they are the ones to keep.
+        for row in reversed(write.rows):
+            self.bodies.unpin(row.id)
+        write.job.is_written = True
+        write.job.settle()
+
+    def deleted(self, count: int) -> None:
+        """The first deletions are made."""
+        del self.deletions[:count]
+
+    def start_over(self, windows: Collection[int]) -> None:
+        """The database is gone: what is in memory is to be written to the next one, with the ids of old windows."""
+        self.deletions.clear()
+        self._attempted.clear()
+        self.jobs.appendleft(Job(rows=self.bodies.pin_cached(), windows=windows))
+
+    def settle_all(self) -> None:
+        """The disk had its chance. What is done meanwhile is let go: it may refuse for days."""
+        for job in self.jobs:
+            job.rows = [row for row in job.rows if self.bodies.is_pinned(row.id)]
+            job.settle()
+
+
+CACHE_BYTES: Final = 16 * 1024 * 1024
+"""About 6,000 requests: the live window of 300,000 series."""
+
+
+class Row(NamedTuple):
+    """A batch as it is stored."""
+
+    id: int
+    window: int
+    points: int
+    body: bytes
+    """zlib level 1."""
+
+
+class Bodies:
+    """State: pinned rows, cached rows in the order they came, and the bytes of both."""
+
+    def __init__(self, cache_bytes: int = CACHE_BYTES) -> None:
+        self._most = cache_bytes
+        self._pinned: dict[int, Row] = {}
+        self._cached: dict[int, Row] = {}
+        self._cached_bytes = 0
+        self.pinned_bytes = 0
+        self.pinned_windows: Counter[int] = Counter()
+        """How many rows of each window are pinned."""
+
+    def __repr__(self) -> str:
+        """Report both."""
+        return f"<Bodies {len(self._pinned)} not on disk, {len(self._cached)} cached>"
+
+    def get(self, id_: int) -> Row | None:
+        """Return a row, wherever it is."""
+        return self._pinned.get(id_) or self._cached.get(id_)
+
+    def has(self, id_: int) -> bool:
+        """Say whether a row is in memory."""
+        return id_ in self._pinned or id_ in self._cached
+
+    def is_pinned(self, id_: int) -> bool:
+        """Say whether a row is in memory only."""
+        return id_ in self._pinned
+
+    def pin(self, row: Row) -> None:
+        """Keep a row until it is unpinned or dropped."""
+        self.drop(row.id)
+        self._pinned[row.id] = row
+        self.pinned_bytes += len(row.body)
+        self.pinned_windows[row.window] += 1
+
+    def unpin(self, id_: int) -> None:
+        """A row is on disk: cache it."""
+        row = self._pinned.get(id_)
+        if row is not None:
+            self.drop(id_)
+            self.cache(row)
+
+    def cache(self, row: Row) -> None:
+        """Keep a row that is on disk, as long as there is room."""
+        if self.has(row.id):
+            return
+        self._cached[row.id] = row
+        self._cached_bytes += len(row.body)
+        while self._cached_bytes > self._most:
+            self._cached_bytes -= len(self._cached.pop(next(iter(self._cached))).body)
+
+    def drop(self, id_: int) -> None:
+        """Forget a row."""
+        if (row := self._pinned.pop(id_, None)) is not None:
+            self.pinned_bytes -= len(row.body)
+            self.pinned_windows[row.window] -= 1
+            if not self.pinned_windows[row.window]:
+                del self.pinned_windows[row.window]
+        elif (row := self._cached.pop(id_, None)) is not None:
+            self._cached_bytes -= len(row.body)
+
+    def pin_cached(self) -> list[Row]:
+        """The disk lost everything: pin what is cached, and return it in the order of storing."""
+        rows = sorted(self._cached.values())
+        for row in rows:
+            self.pin(row)
+        return rows

@@ -1,0 +1,132 @@
+"""What is dropped when there is no room: whole oldest windows, counted. And the warning before that.
+
+Two bounds: the quota on disk, where only windows that are on disk make room, and `MEMORY_MOST` for what a disk that
+refuses leaves in memory. Batches that are leased go on in both cases.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from relay.delivery.spool.memory import Bodies
+    from relay.delivery.spool.order import Lanes
+    from relay.telemetry import Ledger, LossLog
+
+
+# --- filling ---------------------------------------------------------------------------------------------------------
+
+# When will the spool be full: a forecast from how it grew. Pure.
+#
+# Known here: the quota, the share from which it is worth a warning, and the last half hour of windows. Not known: what
+# is done about it.
+
+WARN_SHARE: Final = 0.8
+_OBSERVATIONS: Final = 30
+
+
+class Filling:
+    """State: the last 30 observations of (seconds, bytes used)."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._seen: deque[tuple[float, int]] = deque(maxlen=_OBSERVATIONS)
+
+    def __repr__(self) -> str:
+        """Report the last observation."""
+        return f"<Filling {self._seen[-1][1] if self._seen else 0} of {self._limit} bytes>"
+
+    def observe(self, now: float, used: int) -> float | None:
+        """Note what is used; return the hours until it is full, if that is worth a warning.
+
+        Args:
+            now: monotonic seconds.
+            used: bytes.
+
+        Returns:
+            None below 80 % and while it shrinks; 0 if it is full.
+        """
+        self._seen.append((now, used))
+        began, before = self._seen[0]
+        if used < WARN_SHARE * self._limit or used <= before or now <= began:
+            return None
+        return max(0.0, (self._limit - used) / (used - before) * (now - began) / 3600)
+
+
+MEMORY_MOST: Final = 64 * 1024 * 1024
+"""Bytes of compressed bodies that only memory holds: about a million points, or an hour of 15,000 series."""
+_REMEMBERED: Final = 10_000
+"""Windows known as dropped, so that batches of them that come back from a lease do not count the window again."""
+
+
+class Room:
+    """State: which windows were dropped, and how the spool filled."""
+
+    def __init__(
+        self,
+        limit_bytes: int,
+        *,
+        lanes: Lanes,
+        bodies: Bodies,
+        forget: Callable[[int], object],
+        ledger: Ledger,
+        loss_log: LossLog,
+    ) -> None:
+        self._limit = limit_bytes
+        self._lanes = lanes
+        self._bodies = bodies
+        self._forget = forget
+        self._ledger = ledger
+        self._loss_log = loss_log
+        self._filling = Filling(limit_bytes)
+        self._dropped: set[int] = set()
+
+    def __repr__(self) -> str:
+        """Report what was dropped."""
+        return f"<Room {self._ledger.windows_dropped} windows dropped>"
+
+    def make(self, missing: int, *, but: Collection[int]) -> bool:
+        """Drop whole oldest windows that are on disk, until so many bytes are free; say whether any became free."""
+        freed = 0
+        for window in list(self._lanes.windows()):
+            if freed >= missing:
+                break
+            on_disk = [entry.size for entry in self._lanes.waiting(window) if not self._bodies.is_pinned(entry.id)]
+            if window not in but and on_disk:
+                freed += sum(on_disk)
+                self._drop(window)
+        return freed > 0
+
+    def bound_memory(self) -> None:
+        """Drop oldest windows while more than MEMORY_MOST is in memory only; never the newest one."""
+        while self._bodies.pinned_bytes > MEMORY_MOST:
+            pinned = self._bodies.pinned_windows
+            windows = [window for window in pinned if window != self._lanes.newest and self._lanes.waiting(window)]
+            if not windows:
+                return
+            self._drop(min(windows))
+
+    def watch(self, now: float, left: int) -> None:
+        """Warn when the quota is nearly used up; `left` bytes are free below it."""
+        hours = self._filling.observe(now, self._limit - left)
+        if hours is not None:
+            event = f"RLY410 spool filling, full in {hours:.1f} hours"
+            self._loss_log.warn(event, reason="filling", limit_bytes=self._limit)
+
+    def _drop(self, window: int) -> None:
+        entries = self._lanes.drop(window)
+        points = sum(entry.points for entry in entries)
+        self._ledger.points_dropped["spool_full"] += points
+        for entry in entries:
+            self._forget(entry.id)
+        if window not in self._dropped:
+            if len(self._dropped) >= _REMEMBERED:
+                self._dropped.clear()
+            self._dropped.add(window)
+            self._ledger.windows_dropped += 1
+        self._loss_log.warn(
+            "RLY410 spool full, oldest windows dropped", reason="spool_full", window=window, points=points
+        )

@@ -1,0 +1,1 @@
+"""The state directory and the open window in it."""

@@ -1,0 +1,236 @@
+"""Letters taken out and sent again: never in neither place, never twice, wherever a process dies."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from relay.daemon.egress import pack_requests
+from relay.delivery.dead_letters import redrive
+from relay.delivery.dead_letters.files import LetterFiles, locked
+from relay.delivery.dead_letters.format import letter_files
+from relay.delivery.dead_letters.redrive import Selection, replay_files
+from relay.delivery.dead_letters.replayer import Replays
+from relay.jdcloud.codec import decode
+from relay.telemetry import Ledger, LossLog
+from tests.support.letters import WINDOW, line, point, points_in
+from tests.support.spool import open_spool
+
+EVERYTHING = Selection()
+
+
+def fill(directory, *lines: bytes) -> None:
+    files = LetterFiles(directory, limit=64 * 1024)
+    rest = list(lines)
+    while rest:
+        rest = rest[files.append(rest) :]
+
+
+def replay(directory, selection=EVERYTHING, oldest=0.0):
+    return redrive.replay(directory, selection, now=1e9, oldest=oldest, progress=lambda _: None)
+
+
+class Relay:
+    """A spool and the task that looks for files."""
+
+    def __init__(self, directory, clock) -> None:
+        self.directory = directory
+        self.clock = clock
+
+    async def __aenter__(self):
+        self.ledger = Ledger()
+        self.spool = await open_spool(self.directory, ledger=self.ledger)
+        self.replays = Replays(
+            self.directory, spool=self.spool, pack=pack_requests, clock=self.clock, loss_log=LossLog(self.clock)
+        )
+        return self
+
+    async def __aexit__(self, *_) -> None:
+        await self.spool.close()
+
+    async def look(self) -> None:
+        await self.replays.look(self.directory)
+
+    async def take_all(self) -> Counter[bytes]:
+        found = Counter[bytes]()
+        while self.spool.points:
+            lease = await self.spool.take()
+            points = decode(lease.batch.body)["metricDataList"]
+            assert {entry["timestamp"] for entry in points} == {lease.batch.window}
+            found.update((entry["metric"], entry["dimensions"]["n"]) for entry in points)
+            self.spool.done(lease)
+        return found
+
+
+@pytest.fixture
+async def relay(tmp_path, clock):
+    async with Relay(tmp_path, clock) as made:
+        yield made
+
+
+async def test_points_reach_the_spool_once_with_their_bytes_and_windows(relay, tmp_path):
+    fill(tmp_path, *[line(n, window=WINDOW + n % 3 * 60) for n in range(120)])
+    taken = replay(tmp_path)
+    assert (taken.letters, taken.duplicates, taken.too_old, points_in(tmp_path)) == (120, 0, 0, [])
+    [path] = replay_files(tmp_path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    await relay.look()
+    await relay.look()
+    assert (relay.ledger.points_replayed, relay.spool.points, relay.spool.batches) == (120, 120, 3)
+    assert replay_files(tmp_path) == []
+    first = await relay.spool.take()
+    assert point(2, window=WINDOW + 120) in first.batch.body
+    relay.spool.put_back(first)
+    assert (await relay.take_all()).total() == 120
+
+
+async def test_only_what_is_meant_is_taken(tmp_path):
+    fill(
+        tmp_path,
+        line(1),
+        line(2, metric="db.reads"),
+        line(3, reason="ambiguous"),
+        line(4, window=WINDOW - 86_400),
+        line(1, reason="refused_request"),
+    )
+    taken = replay(tmp_path, Selection(reason="ambiguous"))
+    assert (taken.letters, points_in(tmp_path)) == (
+        1,
+        [point(1), point(2, metric="db.reads"), point(4, window=WINDOW - 86_400), point(1)],
+    )
+    taken = replay(tmp_path, Selection(metric="web.*"), oldest=WINDOW - 3600)
+    assert (taken.letters, taken.duplicates, taken.too_old) == (1, 1, 1)
+    assert points_in(tmp_path) == [point(2, metric="db.reads"), point(4, window=WINDOW - 86_400)]
+    assert replay(tmp_path, Selection(metric="nothing")).letters == 0
+
+
+async def test_a_damaged_line_stays_until_everything_is_dropped(tmp_path):
+    fill(tmp_path, line(1), b"garbage\n", line(2))
+    assert replay(tmp_path).damaged == 1
+    [path] = letter_files(tmp_path)
+    assert path.read_bytes() == b"garbage\n"
+    redrive.drop(tmp_path, Selection(metric="*"), progress=lambda _: None)
+    assert path.read_bytes() == b"garbage\n"
+    redrive.drop(tmp_path, EVERYTHING, progress=lambda _: None)
+    assert letter_files(tmp_path) == []
+
+
+class DiedError(Exception):
+    """The process was killed."""
+
+
+def die_at(monkeypatch, step: int) -> None:
+    """Let the n-th change of a directory be the last thing that happens."""
+    left = iter(range(step))
+
+    def dying(call):
+        def wrapped(*arguments, **more):
+            if next(left, None) is None:
+                raise DiedError
+            return call(*arguments, **more)
+
+        return wrapped
+
+    for name in ("rename", "unlink"):
+        monkeypatch.setattr(Path, name, dying(getattr(Path, name)))
+
+
+@pytest.mark.parametrize("step", range(13))
+async def test_a_command_killed_anywhere_loses_and_doubles_nothing(relay, tmp_path, monkeypatch, step):
+    lines = [line(n) for n in range(100)]
+    fill(tmp_path, *lines)
+    assert len(letter_files(tmp_path)) > 3
+    with monkeypatch.context() as patch:
+        die_at(patch, step)
+        with suppress(DiedError):
+            replay(tmp_path)
+    await relay.look()
+    in_spool = await relay.take_all()
+    rest = points_in(tmp_path)
+    assert len(rest) + in_spool.total() == 100, "in neither, or in both"
+    replay(tmp_path)
+    await relay.look()
+    again = await relay.take_all()
+    assert (in_spool + again).total() == 100
+    assert max((in_spool + again).values()) == 1
+    assert not [path for path in tmp_path.iterdir() if path.name.endswith((".new", ".taking"))]
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 4])
+async def test_a_relay_killed_after_any_part_takes_each_point_once(tmp_path, clock, monkeypatch, parts):
+    monkeypatch.setattr("relay.delivery.dead_letters.replayer.PART", 30)
+    fill(tmp_path, *[line(n) for n in range(100)])
+    replay(tmp_path)
+    sent = Counter[bytes]()
+    async with Relay(tmp_path, clock) as relay:
+        add, calls = relay.spool.add_replayed, []
+
+        async def dying(batches, state):
+            await add(batches, state)
+            calls.append(batches)
+            if len(calls) == parts:
+                raise DiedError
+
+        relay.spool.add_replayed = dying
+        with pytest.raises(DiedError):
+            await relay.look()
+        sent += await relay.take_all()
+    async with Relay(tmp_path, clock) as relay:
+        await relay.look()
+        sent += await relay.take_all()
+    assert (sent.total(), max(sent.values())) == (100, 1)
+    assert replay_files(tmp_path) == []
+
+
+async def test_a_spool_that_only_memory_holds_leaves_the_file_for_later(relay, tmp_path):
+    fill(tmp_path, line(1), line(2))
+    replay(tmp_path, Selection(metric="web.*"))
+    relay.spool._writer.trouble = "full"
+    await relay.look()
+    assert (relay.ledger.points_replayed, len(replay_files(tmp_path))) == (0, 1)
+    relay.spool._writer.trouble = ""
+    add = relay.spool.add_replayed
+
+    async def degrade(batches, state):
+        await add(batches, state)
+        relay.spool._writer.trouble = "full"
+
+    relay.spool.add_replayed = degrade
+    await relay.look()
+    assert (relay.ledger.points_replayed, len(replay_files(tmp_path))) == (2, 1), "needed after a crash"
+    relay.spool.add_replayed = add
+    relay.spool._writer.trouble = ""
+    await relay.look()
+    assert (relay.ledger.points_replayed, replay_files(tmp_path)) == (2, [])
+
+
+async def test_letters_that_come_while_others_are_taken_are_kept(tmp_path):
+    fill(tmp_path, line(1))
+    files = LetterFiles(tmp_path, limit=64 * 1024)
+    with locked(tmp_path), pytest.raises(TimeoutError):
+        redrive.replay(tmp_path, EVERYTHING, now=1e9, oldest=0, progress=lambda _: None)
+    replay(tmp_path)
+    files.append([line(2)])
+    assert points_in(tmp_path) == [point(2)]
+    redrive.finish(tmp_path)
+    assert points_in(tmp_path) == [point(2)]
+
+
+@pytest.mark.parametrize("window", [-1, 2**63, 10**30])
+async def test_a_letter_of_a_window_that_cannot_be_is_damaged(relay, tmp_path, window):
+    """No database takes such a number, and no relay may end of a line in a file."""
+    made = line(1).replace(b'"window":%d' % WINDOW, b'"window":%d' % window)
+    (tmp_path / "replay-20261130T101010-5.ndjson").write_bytes(made + line(2))
+    await relay.look()
+    assert (relay.ledger.points_replayed, replay_files(tmp_path)) == (1, [])
+
+
+async def test_a_note_of_how_far_a_file_was_read_that_is_none_is_none(relay, tmp_path):
+    name = "replay-20261130T101010-5.ndjson"
+    (tmp_path / name).write_bytes(line(1))
+    await relay.spool.add_replayed([], {"replay": f"{name} \xff".encode("latin-1")})
+    await relay.look()
+    assert relay.ledger.points_replayed == 1

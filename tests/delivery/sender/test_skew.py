@@ -1,0 +1,74 @@
+"""Whether an age is believed: a clock that is ahead for some seconds makes nothing old."""
+
+from __future__ import annotations
+
+import pytest
+
+from relay.delivery.sender.outcomes import Ages
+
+DAY = 86_400.0
+
+
+@pytest.fixture
+def ages(clock):
+    ages = Ages(clock)
+    clock.advance(60)
+    return ages
+
+
+def test_a_clock_that_is_steady_is_believed(ages, clock):
+    now = int(clock.wall())
+    assert ages.is_old(now - 3600, DAY) is False
+    assert ages.is_old(now - int(DAY) - 1, DAY) is True
+
+
+def test_after_a_start_an_age_is_not_known_for_a_minute(clock):
+    ages, old = Ages(clock), int(clock.wall() - 2 * DAY)
+    clock.advance(59)
+    assert ages.is_old(old, DAY) is None
+    clock.advance(1)
+    assert ages.is_old(old, DAY) is True
+
+
+def test_a_step_is_believed_after_a_minute(ages, clock):
+    now = int(clock.wall())
+    clock.step_wall(10 * DAY)
+    assert ages.is_old(now, DAY) is None
+    clock.advance(59)
+    assert ages.is_old(now, DAY) is None
+    clock.advance(1)
+    assert ages.is_old(now, DAY) is True
+
+
+def test_a_step_is_believed_when_the_clouds_date_agrees(ages, clock):
+    now = int(clock.wall())
+    clock.step_wall(10 * DAY)
+    ages.compare(1.0)
+    assert ages.is_old(now, DAY) is True
+
+
+def test_where_the_clouds_date_differs_the_smaller_age_counts(ages, clock):
+    now = int(clock.wall())
+    clock.step_wall(10 * DAY)
+    ages.compare(10 * DAY)
+    clock.advance(600)
+    assert ages.is_old(now, DAY) is False
+    assert ages.is_old(now - int(DAY), DAY) is True
+    ages.compare(-10 * DAY)
+    assert ages.is_old(int(clock.wall()), DAY) is False
+
+
+def test_what_the_cloud_said_before_a_step_says_nothing_after_it(ages, clock):
+    now = int(clock.wall())
+    ages.compare(0.0)
+    clock.step_wall(10 * DAY)
+    assert ages.is_old(now, DAY) is None
+    clock.step_wall(-10 * DAY)
+    assert ages.is_old(now, DAY) is False
+
+
+def test_on_a_clock_that_is_not_set_nothing_is_old(ages, clock):
+    now = int(clock.wall())
+    clock.step_wall(100 * 365 * DAY)
+    clock.advance(600)
+    assert ages.is_old(now, DAY) is False

@@ -1,0 +1,127 @@
+"""Which batch goes next: simulated, and against a plain list."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.delivery.spool.order import Entry, Lanes
+from relay.delivery.spool.quota import Filling
+
+SECONDS = 60
+
+
+def entry(window: int, id_: int) -> Entry:
+    return Entry(window=window, id=id_, points=50, size=2500)
+
+
+def test_an_outage_of_a_day_drains_fresh_windows_first_and_starves_nothing():
+    """1,440 windows of 10 batches wait; then 30 batches a minute go while every minute brings 10 more.
+
+    Fresh batches leave within their minute, a third of what leaves while both wait is backlog, the backlog leaves
+    oldest first, and all of it is gone after 720 minutes (1,440 x 10 / 20 a minute).
+    """
+    lanes, number = Lanes(), 0
+
+    def store(window: int) -> None:
+        nonlocal number
+        for _ in range(10):
+            number += 1
+            lanes.push(entry(window, number))
+
+    for window in range(1440):
+        store(window)
+    oldest_first, minutes, while_both = [], 0, []
+    while len(lanes._order) > 1:
+        fresh = 1440 + minutes
+        store(fresh)
+        taken = [lanes.take() for _ in range(30)]
+        assert sum(t.window == fresh for t in taken) == 10, "what is fresh leaves within its minute"
+        while_both += [t.window != fresh for t in taken[: 1 + max(n for n, t in enumerate(taken) if t.window == fresh)]]
+        oldest_first += [t.window for t in taken if t.window < 720]
+        minutes += 1
+    assert oldest_first == sorted(oldest_first)
+    assert sum(while_both) / len(while_both) >= 0.3
+    assert minutes == 720, "20 of the backlog a minute"
+
+
+def test_at_least_three_in_ten_are_backlog_while_both_wait():
+    lanes = Lanes()
+    for id_ in range(1000):
+        lanes.push(entry(0, id_))
+        lanes.push(entry(60, 10_000 + id_))
+    taken = [lanes.take().window for _ in range(1000)]
+    assert 0.30 <= taken.count(0) / 1000 <= 0.34
+    assert all(0 in taken[n : n + 3] for n in range(998))
+
+
+def test_the_probe_takes_from_the_newest_window_whoevers_turn_it_is():
+    lanes = Lanes()
+    for id_ in range(10):
+        lanes.push(entry(0, id_))
+        lanes.push(entry(60, 100 + id_))
+    assert [lanes.take(live=True).window for _ in range(11)] == [60] * 10 + [0]
+
+
+def test_while_the_disk_must_not_be_waited_for_only_what_is_at_hand_is_taken():
+    lanes = Lanes()
+    for window in (0, 60, 120):
+        lanes.push(entry(window, window))
+    assert lanes.take(at_hand={60}.__contains__) == entry(60, 60)
+    assert lanes.take(at_hand={60}.__contains__) is None
+    assert lanes.take(at_hand={0}.__contains__, live=True) is None
+    assert lanes.batches == 2
+
+
+def test_a_held_window_waits_and_is_not_taken():
+    lanes = Lanes()
+    lanes.push(entry(0, 1))
+    lanes.hold(60)
+    lanes.push(entry(60, 2))
+    assert (lanes.batches, lanes.oldest, lanes.newest, lanes.holds) == (2, 0, 0, True)
+    assert [lanes.take(), lanes.take()] == [entry(0, 1), None]
+    lanes.release([60])
+    assert (lanes.holds, lanes.take()) == (False, entry(60, 2))
+
+
+@given(st.lists(st.tuples(st.sampled_from(["push", "take", "drop", "lose", "hold", "release"]), st.integers(0, 5))))
+def test_nothing_appears_or_vanishes(steps):
+    lanes, there, held, number = Lanes(), set(), set(), 0
+    for step, value in steps:
+        if step == "push":
+            number += 1
+            lanes.push(entry(value, number))
+            there.add(entry(value, number))
+        elif step == "take":
+            taken = lanes.take()
+            assert (taken is None) == all(e.window in held for e in there)
+            assert taken is None or taken.window not in held
+            there -= {taken}
+        elif step == "drop":
+            gone = {e for e in there if e.window == value}
+            assert set(lanes.drop(value)) == gone
+            there -= gone
+        elif step == "hold":
+            lanes.hold(value)
+            held.add(value)
+        elif step == "release":
+            lanes.release([value])
+            held.discard(value)
+        else:
+            gone = {e for e in there if e.id % 3 == value % 3}
+            assert set(lanes.drop_if(lambda e, value=value: e.id % 3 == value % 3)) == gone
+            there -= gone
+        windows = {e.window for e in there}
+        assert (lanes.batches, lanes.points, lanes.bytes) == (len(there), 50 * len(there), 2500 * len(there))
+        assert (lanes.oldest, lanes.newest) == (min(windows, default=None), max(windows - held, default=None))
+        assert lanes.holds == bool(windows & held)
+
+
+def test_the_forecast_is_a_straight_line_through_what_was_seen():
+    filling = Filling(1000)
+    assert filling.observe(0, 100) is None
+    assert filling.observe(3600, 790) is None, "below 80 %"
+    assert filling.observe(7200, 820) == 180 / 360
+    assert filling.observe(7300, 1000) == 0
+    shrinking = Filling(1000)
+    assert [shrinking.observe(n * 60, 990 - n) for n in range(50)] == [None] * 50

@@ -1,0 +1,17 @@
+"""What is not on disk yet, and what of it stays in memory."""
+
+from __future__ import annotations
+
+from relay.delivery.spool.memory import Job, Pending, Row
+
+
+async def test_bodies_that_are_done_are_let_go_while_the_disk_refuses():
+    pending = Pending()
+    rows = [Row(id=number, window=60, points=1, body=b"body") for number in range(3)]
+    pending.pin(rows, {})
+    pending.jobs.append(Job(rows=rows, windows=[60]))
+    pending.forget(0)
+    pending.forget(2)
+    pending.settle_all()
+    [job] = pending.jobs
+    assert (job.rows, job.windows, job.settled.done()) == ([rows[1]], [60], True)
