@@ -15,8 +15,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from relay import limits
-from relay.admin.opening import open_admin
-from relay.admin.watching import Windows
+from relay.admin.routes import open_admin
+from relay.admin.subscribers import Windows
 from relay.daemon.build import (
     admin_addresses,
     begin_window,
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from pathlib import Path
 
-    from relay.admin.server import AdminServer
+    from relay.admin.http.server import AdminServer
     from relay.clock import Clock
     from relay.config.schema import Config
     from relay.daemon.ingest import Ingest, IngestSettings

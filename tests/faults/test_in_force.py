@@ -178,7 +178,7 @@ INTERPRETER = Path(sys.executable).resolve()
 BROKEN = (
     "relay/config/schema.py",
     "relay/window/closer.py",
-    "relay/admin/server.py",
+    "relay/admin/http/server.py",
     "relay/daemon/lifecycle/worker.py",
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from relay.admin.metrics import RelayCollector
+from relay.admin.http.metrics import RelayCollector
 from relay.errors import CODES, DROPPED_POINTS, DROPPED_SAMPLES, REJECTED_LINES
 from tests.integration.matrix import NPM, PYPI
 from tests.support.inprocess import open_relay

@@ -58,7 +58,7 @@ STAGES = (
     Point("transport", "relay.delivery.transport:HttpTransport.post"),
     Point("classifier", "relay.jdcloud.cloud:JDCloud.classify"),
     Point("sender, settling", "relay.delivery.sender.outcomes:Settlement.settle"),
-    Point("admin", "relay.admin.metrics:Scrapes.text"),
+    Point("admin", "relay.admin.http.metrics:Scrapes.text"),
     Point("witness", "relay.daemon.reporter:JsonWitness.closed"),
 )
 """One function of each stage, for exceptions."""

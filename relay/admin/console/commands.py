@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Final, Protocol
 import msgspec
 import structlog
 
-from relay.admin.javascript import number
-from relay.admin.maps import END, Maps
-from relay.admin.maps import State as Named
+from relay.admin.console.maps import END, Maps
+from relay.admin.console.maps import State as Named
+from relay.admin.console.node_format import number
 from relay.config.types import Seconds, Size, mask_urls, to_toml
 from relay.model import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from relay.admin.maps import Reply
+    from relay.admin.console.maps import Reply
     from relay.config.schema import Config
     from relay.model import Tally
     from relay.telemetry import Ledger

@@ -11,10 +11,10 @@ import aiohttp
 import aiohttp.web
 import pytest
 
-from relay.admin import watching
-from relay.admin.guard import HOSTS
-from relay.admin.watching import SLOW, STOPPED, WAITING_WINDOWS, WATCHERS, Windows
-from relay.admin.windows import window_routes
+from relay.admin import subscribers
+from relay.admin.http.guard import HOSTS
+from relay.admin.http.windows import window_routes
+from relay.admin.subscribers import SLOW, STOPPED, WAITING_WINDOWS, WATCHERS, Windows
 from relay.config.schema import Window
 from relay.model import Point
 from tests.support.inprocess import open_relay
@@ -71,7 +71,7 @@ def test_there_are_few_watchers():
 
 @pytest.mark.parametrize(("size", "bound"), [(1, 10**9), (1000, 2500)])
 async def test_what_waits_for_a_slow_reader_is_bounded(monkeypatch, size, bound):
-    monkeypatch.setattr(watching, "WAITING_BYTES", bound)
+    monkeypatch.setattr(subscribers, "WAITING_BYTES", bound)
     windows = Windows(60)
     watcher = windows.watch(0)
     most = min(WAITING_WINDOWS, bound // size)
@@ -84,7 +84,7 @@ async def test_what_waits_for_a_slow_reader_is_bounded(monkeypatch, size, bound)
 
 
 async def test_a_single_window_may_be_of_any_size(monkeypatch):
-    monkeypatch.setattr(watching, "WAITING_BYTES", 10)
+    monkeypatch.setattr(subscribers, "WAITING_BYTES", 10)
     windows = Windows(60)
     watcher = windows.watch(0)
     close(windows, 60, [b"x" * 100])
@@ -168,7 +168,7 @@ async def test_fifty_thousand_points_do_not_hold_the_loop_up():
 
 
 async def test_a_reader_that_does_not_read_is_hung_up_on(monkeypatch):
-    monkeypatch.setattr("relay.admin.windows._STALL", 0.2)
+    monkeypatch.setattr("relay.admin.http.windows._STALL", 0.2)
     windows = Windows(60)
     async with serve(windows) as url, aiohttp.ClientSession(read_bufsize=1024) as session:
         answer = await session.get(url)
@@ -181,7 +181,7 @@ async def test_a_reader_that_does_not_read_is_hung_up_on(monkeypatch):
 
 
 async def test_a_slow_reader_is_told(monkeypatch):
-    monkeypatch.setattr(watching, "WAITING_BYTES", 1000)
+    monkeypatch.setattr(subscribers, "WAITING_BYTES", 1000)
     windows = Windows(60)
     async with serve(windows) as url, aiohttp.ClientSession() as session:
         answer = await session.get(url)

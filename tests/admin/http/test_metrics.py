@@ -7,8 +7,8 @@ import urllib.request
 
 import pytest
 
-from relay.admin.metrics import Scrapes, make_registry
-from relay.admin.server import AdminServer
+from relay.admin.http.metrics import Scrapes, make_registry
+from relay.admin.http.server import AdminServer
 from relay.errors import ExitCode, RelayError
 from relay.listener.addresses import Address
 from relay.listener.admin_sockets import AdminSockets

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from relay import __version__
-from relay.admin.guard import local_only
-from relay.admin.watching import WATCHERS
+from relay.admin.http.guard import local_only
+from relay.admin.subscribers import WATCHERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from relay.admin.watching import Watched, Watcher, Windows
+    from relay.admin.subscribers import Watched, Watcher, Windows
 
 _PIECE: Final = 500
 """Points written at a time: about 100 KiB."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp import web
 
-from relay.admin.guard import local_only
+from relay.admin.http.guard import local_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from relay.admin.console import Console
-from relay.admin.maps import MOST, Maps
+from relay.admin.console.commands import Console
+from relay.admin.console.maps import MOST, Maps
 from relay.config.schema import Admin, Cloud, Limits, Rule, Window
 from relay.config.types import Secret
 from relay.model import Kind

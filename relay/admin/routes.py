@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from contextlib import AsyncExitStack
 
-    from relay.admin.rules import Namer
-    from relay.admin.server import AdminServer, Sockets
-    from relay.admin.server import State as Served
-    from relay.admin.tees import Tees
-    from relay.admin.watching import Windows
+    from relay.admin.http.rules import Namer
+    from relay.admin.http.server import AdminServer, Sockets
+    from relay.admin.http.server import State as Served
+    from relay.admin.http.tees import Tees
+    from relay.admin.subscribers import Windows
     from relay.config.schema import Admin
 
     class State(Served, Protocol):  # here: to run this would import what the thread below imports
@@ -53,11 +53,11 @@ async def open_admin(
     Raises:
         RelayError: RLY101, the address cannot be bound.
     """
-    await asyncio.to_thread(import_module, "relay.admin.server")
-    from relay.admin.rules import rule_routes  # noqa: PLC0415 - see above
-    from relay.admin.server import AdminServer  # noqa: PLC0415 - see above
-    from relay.admin.tees import tee_routes  # noqa: PLC0415 - see above
-    from relay.admin.windows import window_routes  # noqa: PLC0415 - see above
+    await asyncio.to_thread(import_module, "relay.admin.http.server")
+    from relay.admin.http.rules import rule_routes  # noqa: PLC0415 - see above
+    from relay.admin.http.server import AdminServer  # noqa: PLC0415 - see above
+    from relay.admin.http.tees import tee_routes  # noqa: PLC0415 - see above
+    from relay.admin.http.windows import window_routes  # noqa: PLC0415 - see above
 
     routes = [
         *rule_routes(lambda: (state.config.rule, state.namer)),

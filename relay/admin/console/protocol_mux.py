@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 from aiohttp import web
 
-from relay.admin.conversation import LINE_BYTES, Conversation, Pace
-from relay.admin.guard import is_loopback, peer_address
+from relay.admin.console.session import LINE_BYTES, Conversation, Pace
+from relay.admin.http.guard import is_loopback, peer_address
 
 if TYPE_CHECKING:
     import socket
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from aiohttp.typedefs import Middleware
 
-    from relay.admin.console import Console
+    from relay.admin.console.commands import Console
 
 _METHODS: Final = (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"TRACE", b"CONNECT")
 _SILENT_SECONDS: Final = 10.0

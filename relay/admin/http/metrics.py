@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from relay.admin.figures import State
+    from relay.admin.http.figures import State
 
 
 NO_LINES: Final = dict.fromkeys(REJECTED_LINES, 0)

@@ -11,9 +11,9 @@ from aiohttp import web
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from relay.admin import port as module
-from relay.admin.conversation import Conversation, Pace
-from relay.admin.port import Answering, Port
+from relay.admin.console import protocol_mux as module
+from relay.admin.console.protocol_mux import Answering, Port
+from relay.admin.console.session import Conversation, Pace
 from relay.listener.bind import bind_tcp
 
 QUICK = Pace(pause=0.05, idle=5.0, reading=5.0)

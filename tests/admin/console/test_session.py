@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.admin.conversation import Commands
-from relay.admin.port import is_http
+from relay.admin.console.protocol_mux import is_http
+from relay.admin.console.session import Commands
 
 
 def received(*chunks: bytes) -> list[str]:

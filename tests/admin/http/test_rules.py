@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 from aiohttp import web
 
-from relay.admin.rules import rule_routes
-from relay.admin.server import AdminServer
+from relay.admin.http.rules import rule_routes
+from relay.admin.http.server import AdminServer
 from relay.config.schema import Rule
 from relay.listener.addresses import Address
 from relay.listener.admin_sockets import AdminSockets

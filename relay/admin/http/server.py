@@ -14,13 +14,13 @@ import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from relay.admin.console import Console
-from relay.admin.console import State as Told
-from relay.admin.conversation import Pace
-from relay.admin.figures import State as Figures
-from relay.admin.guard import HOSTS
-from relay.admin.metrics import Scrapes, make_registry
-from relay.admin.port import CONNECTIONS_MOST, Answering, Port
+from relay.admin.console.commands import Console
+from relay.admin.console.commands import State as Told
+from relay.admin.console.protocol_mux import CONNECTIONS_MOST, Answering, Port
+from relay.admin.console.session import Pace
+from relay.admin.http.figures import State as Figures
+from relay.admin.http.guard import HOSTS
+from relay.admin.http.metrics import Scrapes, make_registry
 from relay.config.addresses import join_address
 
 if TYPE_CHECKING:

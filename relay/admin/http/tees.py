@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 import msgspec
 from aiohttp import web
 
-from relay.admin.guard import is_loopback, local_only
+from relay.admin.http.guard import is_loopback, local_only
 from relay.config.addresses import parse_target
 
 if TYPE_CHECKING:

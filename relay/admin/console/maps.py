@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, Protocol
 
-from relay.admin.javascript import inspect, number
+from relay.admin.console.node_format import inspect, number
 from relay.model import Kind
 from relay.pacing import paced
 

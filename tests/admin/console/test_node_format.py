@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from relay.admin.javascript import inspect, number
+from relay.admin.console.node_format import inspect, number
 from tests.support.node import expect_node
 
 _NODE = """

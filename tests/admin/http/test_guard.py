@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 from aiohttp import web
 
-from relay.admin.guard import is_loopback, local_only
-from relay.admin.server import AdminServer
+from relay.admin.http.guard import is_loopback, local_only
+from relay.admin.http.server import AdminServer
 from relay.listener.addresses import Address
 from relay.listener.admin_sockets import AdminSockets
 
@@ -102,7 +102,7 @@ async def test_who_may(headers, status):
 
 async def test_another_machine_may_not(monkeypatch):
     async with serving() as address:
-        monkeypatch.setattr("relay.admin.guard.peer_address", lambda transport: "192.0.2.7")
+        monkeypatch.setattr("relay.admin.http.guard.peer_address", lambda transport: "192.0.2.7")
         assert await ask(address, "Host: 127.0.0.1:8126") == 403
 
 

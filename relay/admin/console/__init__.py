@@ -1,0 +1,1 @@
+"""The text console of statsd, on the port of the HTTP API."""

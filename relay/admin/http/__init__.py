@@ -1,0 +1,1 @@
+"""The HTTP API of the admin port: metrics, health, and what commands ask."""
