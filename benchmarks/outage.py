@@ -28,11 +28,11 @@ from relay.delivery.sender.pool import SenderPool
 from relay.delivery.spool.spool import Lease, Spool
 from relay.delivery.transport import HttpTransport
 from relay.jdcloud.cloud import JDCloud
-from relay.jdcloud.emulator import Emulator
 from relay.jdcloud.points import PointEncoder
 from relay.jdcloud.sign import Signer
 from relay.model import ClosedWindow, Kind, Rollup, Row, Series
 from relay.telemetry import Ledger, LossLog
+from relay.tools.emulator import Emulator
 from tests.support.clock import EventClock
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ from tests.support.relay import environment, make_emulator, run
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from relay.jdcloud.emulator import Emulator
+    from relay.tools.emulator import Emulator
 
 STOP_SECONDS = 10.0
 SO_RCVBUFFORCE = 33

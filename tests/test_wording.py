@@ -18,8 +18,6 @@ from hypothesis import strategies as st
 from relay.cli.dead import in_words
 from relay.cli.output import say
 from relay.cli.send import find_problem
-from relay.config.importers import FORMATS
-from relay.config.importers.report import Entry, shown
 from relay.config.schema import Log
 from relay.config.types import to_toml
 from relay.daemon.log import configure_log
@@ -29,6 +27,8 @@ from relay.delivery.dead_letters.format import DeadLetter, Read
 from relay.errors import Problem
 from relay.naming.trace import _shown
 from relay.supervisor.log import Log as SupervisorLog
+from relay.tools.importers import FORMATS
+from relay.tools.importers.report import Entry, shown
 from relay.wording import escape, printable, printable_json, printable_lines
 from tests.support.command import call
 from tests.support.letters import line

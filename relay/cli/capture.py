@@ -24,9 +24,9 @@ from relay.errors import Problem
 from relay.listener.addresses import Address
 from relay.listener.sockets import open_udp
 from relay.listener.udp import read_meminfo
-from relay.traffic.lease import Copied, Lease
-from relay.traffic.recorder import Recorder
-from relay.traffic.recording import Recording
+from relay.tools.traffic.recorder import Recorder
+from relay.tools.traffic.recording import Recording
+from relay.tools.traffic.temporary_tee import Copied, Lease
 from relay.wording import as_size, plural
 
 if TYPE_CHECKING:

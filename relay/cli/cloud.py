@@ -12,7 +12,7 @@ from relay.cli.output import say
 from relay.clock import SystemClock
 from relay.config.addresses import join_address
 from relay.errors import ExitCode, Problem, RelayError, reason_of
-from relay.jdcloud.emulator import Emulator, Fault
+from relay.tools.emulator import Emulator, Fault
 
 REPORT_SECONDS = 10.0
 _FAULT = Parsed("fault", Fault.parse)

@@ -15,25 +15,25 @@ from relay.cli.options import ADMIN, LENGTH, PLACE, config_option
 from relay.cli.output import say
 from relay.cli.progress import ChangingLine
 from relay.clock import SystemClock
-from relay.comparing.conclusion import conclude
-from relay.comparing.flushes import Flushes
-from relay.comparing.namespaces import WORDS, Namespaces, find_namespaces, under
-from relay.comparing.receiver import Receiver
-from relay.comparing.session import Phase, Session
-from relay.comparing.stream import watch_windows
 from relay.config.loading import load
 from relay.daemon.build import Uncounted, make_namer, make_rules
 from relay.errors import ExitCode
 from relay.model import Kind
+from relay.tools.compare.flushes import Flushes
+from relay.tools.compare.namespaces import WORDS, Namespaces, find_namespaces, under
+from relay.tools.compare.receiver import Receiver
+from relay.tools.compare.report_builder import conclude
+from relay.tools.compare.session import Phase, Session
+from relay.tools.compare.stream import watch_windows
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
     from pathlib import Path
 
     from relay.cli.admin_port import Address
-    from relay.comparing.report import Report
     from relay.config.schema import Config
     from relay.naming import Namer
+    from relay.tools.compare.report import Report
 
 WINDOWS = 2
 """That are compared unless somebody says how long."""

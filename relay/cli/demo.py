@@ -30,7 +30,7 @@ from relay.daemon.cloud import make_cloud, make_transport
 from relay.daemon.log import configure_log
 from relay.daemon.reporter import TextWitness
 from relay.errors import ExitCode, Problem, RelayError
-from relay.jdcloud.emulator import Emulator
+from relay.tools.emulator import Emulator
 from relay.wording import number
 
 if TYPE_CHECKING:

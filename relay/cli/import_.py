@@ -12,14 +12,14 @@ import click
 
 from relay.cli.new_file import write
 from relay.cli.output import say
-from relay.config.importers import FORMATS, convert
 from relay.config.source import read_bytes
 from relay.errors import Problem
+from relay.tools.importers import FORMATS, convert
 from relay.wording import plural
 
 if TYPE_CHECKING:
-    from relay.config.importers.draft import Draft
-    from relay.config.importers.recognise import Format
+    from relay.tools.importers.config_builder import Draft
+    from relay.tools.importers.detect import Format
 
 _STDIN: Final = Path("-")
 _VERDICTS: Final = ("ok", "changed", "by hand", "dropped")

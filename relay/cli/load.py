@@ -13,12 +13,12 @@ from relay.cli.options import LENGTH, Parsed, decimal, whole
 from relay.cli.output import say
 from relay.cli.progress import progress
 from relay.cli.sending import figures, finish, playing, sentence
-from relay.traffic.mix import TYPES, Mix
-from relay.traffic.pace import Pace
+from relay.tools.traffic.mix import TYPES, Mix
+from relay.tools.traffic.pace import Pace
 from relay.wording import number
 
 if TYPE_CHECKING:
-    from relay.traffic.mix import Total
+    from relay.tools.traffic.mix import Total
 
 _UNITS: Final = {"k": 1_000, "M": 1_000_000}
 _RATE_LEAST: Final = 0.001

@@ -15,14 +15,14 @@ from relay.cli.output import say
 from relay.cli.progress import follow, progress
 from relay.cli.sending import figures, finish, playing, sentence
 from relay.config.addresses import PORT_MOST
-from relay.traffic.pace import Spacing
-from relay.traffic.pcap import FormatError, PcapReader
+from relay.tools.traffic.pace import Spacing
+from relay.tools.traffic.pcap import FormatError, PcapReader
 from relay.wording import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from relay.traffic.pcap import Received
+    from relay.tools.traffic.pcap import Received
 
 _WORDS: Final = {
     "not_udp": "of another protocol",

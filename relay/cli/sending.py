@@ -13,7 +13,7 @@ from relay.cli.interruption import Interruption
 from relay.cli.output import say
 from relay.config.addresses import parse_place
 from relay.errors import ExitCode, Problem, RelayError
-from relay.traffic.player import Player
+from relay.tools.traffic.player import Player
 from relay.wording import as_size, plural
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import pytest
 from relay.delivery.dead_letters.files import LetterFiles
 from relay.delivery.dead_letters.format import letter_files
 from relay.delivery.dead_letters.redrive import replay_files
-from relay.jdcloud.emulator import Fault
+from relay.tools.emulator import Fault
 from tests.support.command import call
 from tests.support.letters import line, point, points_in
 from tests.support.relay import environment, make_emulator, relay_process

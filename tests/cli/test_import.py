@@ -16,7 +16,7 @@ from relay.errors import ConfigError, ExitCode, RelayError
 from tests.support.command import call
 from tests.support.node import has_node, install
 
-SAMPLES = Path(__file__).parents[1] / "config/imports"
+SAMPLES = Path(__file__).parents[1] / "tools/importers/samples"
 
 
 def mode(path: Path) -> int:

@@ -21,11 +21,11 @@ import pytest
 from aiohttp import web
 
 from relay.cli.capture import Captured, find_losses
-from relay.traffic import pcap
-from relay.traffic.lease import Copied
-from relay.traffic.packet import Endpoint
-from relay.traffic.pcap import PcapReader, Received
-from relay.traffic.recording import Recording
+from relay.tools.traffic import pcap
+from relay.tools.traffic.packet import Endpoint
+from relay.tools.traffic.pcap import PcapReader, Received
+from relay.tools.traffic.recording import Recording
+from relay.tools.traffic.temporary_tee import Copied
 from tests.support.command import call
 from tests.support.relay import free_port
 

@@ -18,10 +18,10 @@ from relay.config.types import Secret
 from relay.delivery.sender.rate import AdaptiveRate
 from relay.delivery.transport import HttpTransport
 from relay.errors import TransportError
-from relay.jdcloud.emulator import Fault
-from relay.jdcloud.emulator.quota import FixedWindow, TokenBucket
-from relay.jdcloud.emulator.shapes import SHAPES
 from relay.jdcloud.sign import Signer
+from relay.tools.emulator import Fault
+from relay.tools.emulator.quota import FixedWindow, TokenBucket
+from relay.tools.emulator.shapes import SHAPES
 from tests.delivery.sender.test_rate import simulate
 from tests.delivery.sender.test_spread import fleet
 from tests.support.chaos import ChaosProxy

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from relay.jdcloud.emulator import Fault
+from relay.tools.emulator import Fault
 from tests.support.relay import ACCESS, REGION, SECRET, run
 from tests.support.tools import SickDisk
 

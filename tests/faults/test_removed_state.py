@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from relay.jdcloud.emulator import Fault
+from relay.tools.emulator import Fault
 from tests.support.oracle import conserve, freshness
 
 RATE = 300

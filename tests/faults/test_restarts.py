@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import pytest
 
-from relay.jdcloud.emulator.faults import Fault
+from relay.tools.emulator.faults import Fault
 from tests.support.activated import HeldRelay, Holder
 from tests.support.oracle import conserve, freshness
 from tests.support.relay import run

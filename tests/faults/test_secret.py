@@ -19,7 +19,7 @@ from contextlib import closing
 
 import pytest
 
-from relay.jdcloud.emulator import Fault
+from relay.tools.emulator import Fault
 from tests.support.canary import Canary
 from tests.support.chaos import ChaosProxy
 from tests.support.command import call

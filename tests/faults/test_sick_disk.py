@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from relay.jdcloud.emulator import Fault
+from relay.tools.emulator import Fault
 from tests.support.inject import COMMIT, STAGES, Inject
 from tests.support.oracle import conserve
 from tests.support.tools import SickDisk

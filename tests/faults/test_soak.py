@@ -16,7 +16,7 @@ from collections import Counter
 
 import pytest
 
-from relay.jdcloud.emulator import Fault
+from relay.tools.emulator import Fault
 from tests.faults.revival import revive
 from tests.faults.rows import SOAK
 from tests.support.chaos import ChaosProxy

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from relay.jdcloud.emulator.faults import Fault
+from relay.tools.emulator.faults import Fault
 from relay.window.ids import floor_id
 from tests.support.oracle import conserve
 from tests.support.relay import make_emulator

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from relay import limits
 from relay.jdcloud import codec
-from relay.jdcloud.emulator.check import check_point
 from relay.jdcloud.points import PointEncoder, legal_number, statistics
 from relay.jdcloud.timers import TimerMetrics, percentile_suffix
 from relay.model import ClosedWindow, Kind, Rollup, Series
+from relay.tools.emulator.check import check_point
 from relay.window.idle import IdleSeries
 from tests.support.rows import HOST, START, Fixed, counter, gauge, members, timer, window
 

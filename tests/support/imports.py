@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import re2
 
-from relay.config.importers import convert
 from relay.config.loading import load
 from relay.model import Kind
 from relay.naming.ruleset import Ruleset
+from relay.tools.importers import convert
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from relay.config.importers.draft import Draft
-    from relay.config.importers.recognise import Format
+    from relay.tools.importers.config_builder import Draft
+    from relay.tools.importers.detect import Format
 
-SAMPLES = Path(__file__).parents[1] / "config/imports"
+SAMPLES = Path(__file__).parents[1] / "tools/importers/samples"
 COUNTER = Kind.COUNTER
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relay.daemon.lifecycle.shutdown import Stopped
-    from relay.jdcloud.emulator import Emulator
+    from relay.tools.emulator import Emulator
 
 
 CREDENTIALS = Credentials(access_key=ACCESS, secret_key=Secret(SECRET), region=REGION, origin="test")

@@ -28,7 +28,7 @@ from tests.support.relay import assert_books
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from relay.jdcloud.emulator import Emulator
+    from relay.tools.emulator import Emulator
     from tests.support.load import Sent
     from tests.support.relay import RelayProcess
 

@@ -14,11 +14,11 @@ from relay.delivery.sender.gate import Settings
 from relay.delivery.sender.pool import SenderPool
 from relay.delivery.transport import HttpTransport
 from relay.jdcloud.cloud import JDCloud
-from relay.jdcloud.emulator import Emulator
 from relay.jdcloud.points import BODY_HEAD, BODY_TAIL
 from relay.jdcloud.sign import Signer
 from relay.model import Point
 from relay.telemetry import Ledger, LossLog
+from relay.tools.emulator import Emulator
 from tests.support.clock import VirtualClock
 from tests.support.spool import open_spool
 

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relay.clock import SystemClock
-from relay.jdcloud.emulator import Emulator
 from relay.listener.socket_activation import SUPERVISOR
 from relay.supervisor.plan import PLAN
+from relay.tools.emulator import Emulator
 from tests.support import hotpath
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from relay.delivery import transport as transport_module
 from relay.delivery.dead_letters.format import Reader, letter_files
 from relay.delivery.transport import FileTransport, HttpTransport, LineTransport
 from relay.errors import TransportError
-from relay.jdcloud.emulator import Fault
 from relay.model import Reply
+from relay.tools.emulator import Fault
 from tests.support.pool import CLOCK, Paused, Setup
 from tests.support.raw_cloud import RawCloud
 from tests.support.tools import tmpfs

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.delivery.sender.rate import AdaptiveRate
-from relay.jdcloud.emulator.quota import FixedWindow, TokenBucket
+from relay.tools.emulator.quota import FixedWindow, TokenBucket
 
 LATENCY = 0.08
 CONCURRENCY = 8

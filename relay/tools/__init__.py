@@ -1,0 +1,1 @@
+"""What people use beside a running relay: importers, compare, traffic, the emulator."""

@@ -1,0 +1,197 @@
+"""Both sides meet: totals of one metric lie side by side, with the bound of the edges and a verdict. Pure.
+
+Points do not say which class they are of; the old daemon's names do. Where the relay had to tell two classes of one
+name apart, one of them ends in its class.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from relay import limits
+from relay.model import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from relay.tools.compare.namespaces import Key
+    from relay.tools.compare.totals import Gauge, Metric, OldTotals, Sum
+
+ROUNDING: Final = 1e-9
+"""Relative: sums in another order differ by less."""
+DIGITS: Final = 1e-5
+"""gostatsd writes six digits after the point, each flush."""
+_DERIVED: Final = re.compile(
+    r"(?P<timer>.+)\.(?:p\d+(?:_\d+)?|std|median|count_ps|avg|min|max|histogram\.bin_\w+"
+    r"|(?:count|mean|sum|sum_squares|upper|lower)(?:_(?:top)?\d+(?:_\d+)?)?)"
+)
+"""What the relay makes of timers, in any style."""
+
+RESERVED: Final = "of the relay itself"
+DERIVED: Final = "made of timers by the relay"
+IDLE: Final = "without a value on either side"
+
+_ONLY_OLD: Final = "no line of it came to the relay, or the relay rejected it: relay_rejected_lines_total"
+_ONLY_RELAY: Final = "no line of it came to the old daemon, or it took it for a bad one: statsd.bad_lines_seen"
+_STILL: Final = "it stood still: the old daemon repeats a gauge for ever, and the relay may never have had it"
+_SAMPLED: Final = "a sample rate: the old daemon adds values as they come, the relay multiplies back"
+_SETS: Final = "members of a flush and of a window are not the same: the most of one is shown"
+_TIMER: Final = "of several values: if it came as |h or |d, it is a timer here, a counter for statsd"
+_GAUGE: Final = "deltas start from what each daemon knew"
+
+
+class Verdict(StrEnum):
+    """What a row says, in the order in which rows are shown."""
+
+    DIFFERS = "differs"
+    INCOMPARABLE = "not comparable"
+    WITHIN = "within the edges"
+    EQUAL = "equal"
+
+
+class Row(NamedTuple):
+    """One total of both sides."""
+
+    metric: str
+    kind: str
+    """Empty if only the relay has it."""
+    what: str
+    """sum, count, last, most."""
+    old: float | None
+    relay: float | None
+    low: float
+    """The relay may have so much less, because of the edges: 0 or negative."""
+    high: float
+    """The relay may have so much more."""
+    verdict: Verdict
+    why: str = ""
+    """The likely reason, unless all is well."""
+
+    @property
+    def difference(self) -> float:
+        """How much more the relay has."""
+        return (self.relay or 0.0) - (self.old or 0.0)
+
+
+class Matching:
+    """State: the relay's names that were compared, and how many were left out, by reason."""
+
+    def __init__(
+        self, old: OldTotals, relay: Mapping[str, Metric], *, reserved: str = "", counter_scale: float = 1.0
+    ) -> None:
+        """Take both sides.
+
+        Args:
+            old: by the relay's names.
+            relay: by name.
+            reserved: what the relay's own names begin with.
+            counter_scale: from what is sent of a counter to its total.
+        """
+        self._old = old
+        self._relay = relay
+        self._reserved = reserved
+        self._counter_scale = counter_scale
+        self._names = {key.name for part in (old.sums, old.gauges, old.sets) for key in part}
+        self._taken: set[str] = set()
+        self._timers: set[str] = set()
+        self.left_out: Counter[str] = Counter()
+
+    def __repr__(self) -> str:
+        """Report what was left out."""
+        return f"<Matching left out {dict(self.left_out)}>"
+
+    def rows(self) -> list[Row]:
+        """Return every total, what needs a look first; to be called once."""
+        rows = [*self._sums(), *self._gauges(), *self._sets()]
+        rows += self._only_relay()
+        order = list(Verdict)
+        return sorted(rows, key=lambda row: (order.index(row.verdict), row.why, row.metric, row.kind, row.what))
+
+    def _find(self, key: Key) -> Metric | None:
+        """Return what the relay has of it, under the bare name or with its class."""
+        named = limits.fit(key.name, f".{key.kind}")
+        name = named if named in self._relay and named not in self._names else key.name
+        if key.kind is Kind.TIMER:
+            self._timers.add(name)
+            raw = limits.fit(name, f".{key.statistic}")
+            name = raw if name not in self._relay else name
+        self._taken.add(name)
+        return self._relay.get(name)
+
+    def _sums(self) -> Iterator[Row]:
+        for key, one in self._old.sums.items():
+            metric = self._find(key)
+            if metric is None and one.is_nothing():
+                self.left_out[IDLE] += 1
+            else:
+                yield self._judge_sum(key, one, metric)
+
+    def _judge_sum(self, key: Key, one: Sum, metric: Metric | None) -> Row:
+        what = key.statistic or "sum"
+        relay = None
+        if metric is not None:
+            relay = metric.count if what == "count" and metric.count else metric.sum
+            relay *= self._counter_scale if key.kind is Kind.COUNTER else 1.0
+        verdict = judge(one.total, relay, one.low, one.high)
+        why = ""
+        if what == "sum" and key.kind is Kind.TIMER and key.name in self._old.sampled:
+            verdict, why = Verdict.INCOMPARABLE, _SAMPLED
+        elif verdict is Verdict.DIFFERS and metric is None:
+            why = _ONLY_OLD
+        elif verdict is Verdict.DIFFERS and key.kind is Kind.COUNTER and metric and metric.lowest != metric.highest:
+            why = _TIMER
+        return Row(key.name, key.kind, what, one.total, relay, one.low, one.high, verdict, why)
+
+    def _gauges(self) -> Iterator[Row]:
+        for key, gauge in self._old.gauges.items():
+            metric = self._find(key)
+            if metric is not None:
+                yield _judge_gauge(key, gauge, metric)
+                continue
+            verdict, why = (Verdict.DIFFERS, _ONLY_OLD) if gauge.has_moved else (Verdict.INCOMPARABLE, _STILL)
+            yield Row(key.name, key.kind, "last", gauge.last, None, 0.0, 0.0, verdict, why)
+
+    def _sets(self) -> Iterator[Row]:
+        for key, most in self._old.sets.items():
+            metric = self._find(key)
+            if metric is None and not most:
+                self.left_out[IDLE] += 1
+                continue
+            relay = metric.most if metric else None
+            yield Row(key.name, key.kind, "most", most, relay, 0.0, 0.0, Verdict.INCOMPARABLE, _SETS)
+
+    def _only_relay(self) -> Iterator[Row]:
+        for name, metric in self._relay.items():
+            if name in self._taken:
+                continue
+            derived = _DERIVED.fullmatch(name)
+            if self._reserved and name.startswith(f"{self._reserved}."):
+                self.left_out[RESERVED] += 1
+            elif derived and derived["timer"] in self._timers:
+                self.left_out[DERIVED] += 1
+            elif not (metric.most or metric.sum or metric.last):
+                self.left_out[IDLE] += 1
+            else:
+                yield Row(name, "", "sum", None, metric.sum, 0.0, 0.0, Verdict.DIFFERS, _ONLY_RELAY)
+
+
+def judge(old: float, relay: float | None, low: float, high: float) -> Verdict:
+    """Say what a difference means, given how much less and more the edges explain."""
+    difference = (relay or 0.0) - old
+    room = DIGITS + ROUNDING * max(abs(old), abs(relay or 0.0))
+    if math.isclose(difference, 0.0, abs_tol=room):
+        return Verdict.EQUAL
+    return Verdict.WITHIN if low - room <= difference <= high + room else Verdict.DIFFERS
+
+
+def _judge_gauge(key: Key, gauge: Gauge, metric: Metric) -> Row:
+    """The relay's last value comes after the old daemon's last flush: that one had any value of the last window."""
+    low = min(0.0, gauge.following - gauge.last, metric.last - metric.highest)
+    high = max(0.0, gauge.following - gauge.last, metric.last - metric.lowest)
+    verdict = judge(gauge.last, metric.last, low, high)
+    why = _GAUGE if verdict is Verdict.DIFFERS else ""
+    return Row(key.name, key.kind, "last", gauge.last, metric.last, low, high, verdict, why)

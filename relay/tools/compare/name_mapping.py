@@ -1,0 +1,71 @@
+"""From the old daemon's names to the relay's: the relay's own namer says what becomes of each, rules and all.
+
+Tags are no part of what is compared: totals of one metric are added up over all of them, on both sides. Pure.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Protocol
+
+from relay.model import Identity, Kind, Resolution, Sink
+from relay.tools.compare.namespaces import Key
+from relay.tools.compare.totals import Gauge, OldTotals, Sum
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Mapping
+
+    from relay.tools.compare.namespaces import Namespaces
+
+OWN: Final = "of the old daemon itself"
+_SINKS: Final = {"rule": "dropped by a rule", "reserved_name": "reserved for the relay"}
+
+
+class Namer(Protocol):
+    """Who says what becomes of a name."""
+
+    def resolve(self, identity: Identity) -> Resolution | Sink:
+        """Answer for one identity."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renaming:
+    """State: how many names were left out, by reason."""
+
+    namers: Mapping[Kind, Namer]
+    """One for each class, so that none of them yields a bare name to another."""
+    namespaces: Namespaces
+    relay: Container[str]
+    """The metrics that the relay has."""
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def rename(self, old: OldTotals) -> OldTotals:
+        """Return the totals by the relay's names, which have no tags; what meets there is merged."""
+        found, names = OldTotals(), {key[:2] for part in (old.sums, old.gauges, old.sets) for key in part}
+        metrics = {name: self._metric(*name) for name in names}
+        for key, one in old.sums.items():
+            if metric := metrics[key[:2]]:
+                found.sums.setdefault(Key(key.kind, metric, key.statistic), Sum()).merge(one)
+        for key, gauge in old.gauges.items():
+            if metric := metrics[key[:2]]:
+                found.gauges.setdefault(Key(key.kind, metric), Gauge(0.0, 0.0)).merge(gauge)
+        for key, most in old.sets.items():
+            if metric := metrics[key[:2]]:
+                found.sets[Key(key.kind, metric)] = found.sets.get(Key(key.kind, metric), 0.0) + most
+        found.sampled = {metrics.get((Kind.TIMER, name), "") for name in old.sampled}
+        return found
+
+    def _metric(self, kind: Kind, name: str) -> str:
+        """Return what the relay calls it, but for its class; empty if it is left out."""
+        path, *tags = name.split(";")
+        section = ",".join(tag.replace("=", ":", 1) for tag in tags)
+        answer = self.namers[kind].resolve(Identity(path.encode(), kind, section.encode()))
+        metric = answer.series.metric if isinstance(answer, Resolution) else ""
+        if self.namespaces.is_own(path, is_known=metric in self.relay):
+            self.left_out[OWN] += 1
+            return ""
+        if isinstance(answer, Sink):
+            self.left_out[_SINKS.get(answer.reason, answer.reason)] += 1
+        return metric

@@ -1,0 +1,85 @@
+"""A port where the old daemon's Graphite back end connects. Bounded: connections, and lines (graphite.py)."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from relay.errors import ExitCode, Problem, RelayError, reason_of
+from relay.tools.compare.graphite import Lines, parse
+
+if TYPE_CHECKING:
+    from relay.clock import Clock
+    from relay.tools.compare.flushes import Flushes
+
+CONNECTIONS: Final = 16
+_CHUNK: Final = 65_536
+
+
+class Receiver:
+    """State: a listening socket and its connections.
+
+    Args:
+        flushes: are given every line, with the time of its arrival.
+        clock: of the relay's machine.
+    """
+
+    def __init__(self, flushes: Flushes, clock: Clock) -> None:
+        self._flushes = flushes
+        self._clock = clock
+        self._open: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
+        self._server: asyncio.Server | None = None
+
+    def __repr__(self) -> str:
+        """Report the connections."""
+        return f"<Receiver {len(self._open)} connections>"
+
+    async def start(self, host: str, port: int) -> tuple[str, int]:
+        """Listen; return the address.
+
+        Raises:
+            RelayError: RLY101, the address cannot be used.
+        """
+        try:
+            self._server = await asyncio.start_server(self._serve, host, port)
+        except OSError as error:
+            message = f"cannot listen on {host}:{port}: {reason_of(error)}"
+            fix = "name another address with --graphite, and point the old daemon's Graphite back end there"
+            problem = Problem(code="RLY101", message=message, fix=fix)
+            raise RelayError(problem, exit_code=ExitCode.BIND_OR_STATE) from error
+        bound = self._server.sockets[0].getsockname()
+        return bound[0], bound[1]
+
+    async def stop(self) -> None:
+        """Close the port and what is connected to it."""
+        if self._server:
+            self._server.close()
+        for writer in self._open:
+            writer.transport.abort()
+        await asyncio.gather(*self._open.values())
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if len(self._open) == CONNECTIONS or task is None:
+            writer.close()
+            return
+        self._open[writer] = task
+        try:
+            with suppress(OSError):
+                await self._read(reader)
+        finally:
+            del self._open[writer]
+            writer.close()
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        lines = Lines()
+        while chunk := await reader.read(_CHUNK):
+            arrived = self._clock.wall()
+            found = [line for line in lines.receive(chunk) if line.strip()]
+            measures = [measure for measure in map(parse, found) if measure]
+            for measure in measures:
+                self._flushes.receive(measure, arrived)
+            self._flushes.unreadable += len(found) - len(measures) + lines.too_long
+            lines.too_long = 0
+            await asyncio.sleep(0)

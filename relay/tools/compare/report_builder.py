@@ -1,0 +1,100 @@
+"""What a session that is over comes to: a report, or the reason why there is none. Pure."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from relay.errors import ExitCode, Problem, RelayError
+from relay.model import Kind
+from relay.tools.compare.matching import Matching, Verdict
+from relay.tools.compare.name_mapping import Renaming
+from relay.tools.compare.report import Report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from relay.tools.compare.flushes import Flushes
+    from relay.tools.compare.name_mapping import Namer
+    from relay.tools.compare.namespaces import Namespaces
+    from relay.tools.compare.session import Session
+    from relay.tools.compare.time_range import Span
+
+_SHOWN: Final = 3
+"""Names that nobody understood."""
+_NAME_MOST: Final = 80
+_EDGES: Final = "no traffic around both edges would make the bound 0; with a longer --for it weighs less"
+
+
+def conclude(
+    session: Session, flushes: Flushes, *, namers: Mapping[Kind, Namer], reserved: str, counter_scale: float
+) -> Report:
+    """Compare what both sides add up to.
+
+    Args:
+        session: that is done.
+        flushes: of the old daemon.
+        namers: what the relay makes of a name, for each class.
+        reserved: what the relay's own names begin with.
+        counter_scale: from what the relay sends of a counter to its total.
+
+    Raises:
+        RelayError: one side has nothing.
+    """
+    known = _both_known(session, flushes)
+    if known is None:
+        raise give_up(session, flushes)
+    span, namespaces = known
+    renaming = Renaming(namers=namers, namespaces=namespaces, relay=session.metrics)
+    old = renaming.rename(flushes.totals)
+    matching = Matching(old, session.metrics, reserved=reserved, counter_scale=counter_scale)
+    rows = matching.rows()
+    return Report(
+        span=span,
+        windows=session.closed,
+        flushes=flushes.counted,
+        near=flushes.near,
+        interval=flushes.dating.interval,
+        rows=rows,
+        left_out=renaming.left_out + matching.left_out,
+        notes=[*_notes(flushes), *([_EDGES] if any(row.verdict is Verdict.WITHIN for row in rows) else [])],
+    )
+
+
+def _both_known(session: Session, flushes: Flushes) -> tuple[Span, Namespaces] | None:
+    has_both = session.closed == session.windows and (flushes.counted or flushes.near)
+    return (session.span, flushes.namespaces) if has_both and session.span and flushes.namespaces else None
+
+
+def give_up(session: Session, flushes: Flushes) -> RelayError:
+    """Say which side had nothing, and what to look at."""
+    if not flushes.touched:
+        message = "no flush of the old daemon came"
+        fix = "its Graphite back end must be on, with this host and port: graphiteHost and graphitePort of statsd"
+    elif flushes.namespaces is None:
+        some = ", ".join(name[:_NAME_MOST] for name in islice(flushes.names, _SHOWN))
+        message = f"nothing tells how the old daemon names its values: {some!a}"
+        fix = "say it: --prefix what.stands.before (counters., timers., gauges., sets.), or --map counters=a.b"
+    elif session.closed < session.windows:
+        message = f"the relay told of {session.closed} of {session.windows} windows"
+        fix = "was its clock stepped, or the relay restarted? see its log, and compare again"
+    else:
+        message = "the old daemon sent no flush in the span"
+        fix = "look at its log; does it still run, with graphiteHost and graphitePort pointing here?"
+    return RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.UNREACHABLE)
+
+
+def _notes(flushes: Flushes) -> Iterator[str]:
+    """Yield what else a reader should know."""
+    if flushes.dating.skew:
+        yield f"the old daemon's clock is {flushes.dating.skew:+.1f} s off; its flushes are dated by their arrival"
+    if flushes.missing:
+        yield f"{flushes.missing} flushes did not come: what they held is missing from the old daemon's totals"
+    if flushes.late:
+        yield f"{flushes.late} lines came after their flush: do two daemons send here?"
+    if flushes.left_out:
+        yield f"{flushes.left_out} lines had names beyond the first {len(flushes.names)}, which is the bound"
+    if flushes.unreadable:
+        yield f"{flushes.unreadable} lines were none of Graphite's"
+    if not any(key and key.kind is Kind.COUNTER for key in flushes.names.values()):
+        yield "the old daemon sent no counts of counters: has its configuration flush_counts = false?"

@@ -1,0 +1,121 @@
+"""One comparison from its first flush to its last: what is waited for, and when it is over. Pure: time is an argument.
+
+The span begins with the first window that opens after a flush of the old daemon was seen and understood. It is over
+when the relay has told of its last window and the old daemon has sent every flush that may hold samples of it.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
+
+from relay.tools.compare.flushes import SILENCE
+from relay.tools.compare.time_range import Span
+from relay.tools.compare.totals import Metric, fold_window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from relay.tools.compare.flushes import Flushes
+
+_CLOSE: Final = 15.0
+"""Seconds after its end in which the relay tells of a window."""
+_FLUSHES: Final = 2.0
+"""Flushes after the end of the span that are waited for, and seconds beyond that."""
+_GRACE: Final = 5.0
+_INTERVAL: Final = 10.0
+"""Seconds between flushes, if there was only one: statsd's default."""
+
+
+class Phase(Enum):
+    """How far it has come."""
+
+    NO_FLUSH = "the old daemon has not sent anything"
+    UNREADABLE = "nothing tells how the old daemon names its values"
+    BEFORE = "the span has not begun"
+    WITHIN = "the span goes on"
+    AFTER = "the last flush and the last window are waited for"
+    DONE = "both sides are complete, or nothing more comes"
+    FAILED = "there is nothing to compare"
+
+
+class Session:
+    """State: the phase, the span, and the relay's totals; those of the old daemon are in the flushes.
+
+    Args:
+        seconds: of a window.
+        open_id: the window that is open at the beginning.
+        duration: seconds to compare, rounded up to windows.
+        flushes: of the old daemon.
+    """
+
+    def __init__(self, *, seconds: int, open_id: int, duration: float, flushes: Flushes) -> None:
+        self.seconds = seconds
+        """Of a window."""
+        self.windows = max(1, math.ceil(duration / seconds))
+        """How many are compared."""
+        self._flushes = flushes
+        self._patience = open_id + (1 + self.windows) * seconds
+        """The end of the span if the old daemon had been there at once."""
+        self.phase = Phase.NO_FLUSH
+        self.span: Span | None = None
+        self.metrics: dict[str, Metric] = {}
+        self.closed = 0
+        """Windows of the span that the relay has told of."""
+
+    def __repr__(self) -> str:
+        """Report the phase."""
+        return f"<Session {self.phase.name}, {self.closed} of {self.windows} windows>"
+
+    def take_window(self, start: int, points: Iterable[Mapping[str, Any]]) -> None:
+        """Take a window that the relay has closed."""
+        if self.span and self.span.start <= start < self.span.end:
+            self.closed += 1
+            fold_window(self.metrics, points)
+
+    def look(self, now: float) -> Phase:
+        """Go on to the phase of wall time `now`, and return it."""
+        if self.span is None:
+            self._begin(now)
+        if self.span is not None:
+            self.phase = self._phase(self.span, now)
+        return self.phase
+
+    def _begin(self, now: float) -> None:
+        """Fix the span once the old daemon is understood; give up in the end."""
+        if self._flushes.learn(now):
+            start = (int(now) // self.seconds + 1) * self.seconds
+            self.span = self._flushes.span = Span(start, start + self.windows * self.seconds)
+        elif now >= self._patience:
+            self.phase = Phase.FAILED
+        elif self._flushes.touched and now - self._flushes.touched > SILENCE:
+            self.phase = Phase.UNREADABLE
+
+    def _phase(self, span: Span, now: float) -> Phase:
+        if now < span.start:
+            return Phase.BEFORE
+        if now < span.end:
+            return Phase.WITHIN
+        interval = self._flushes.dating.interval or _INTERVAL
+        has_flushes = self._flushes.is_past(span.end, now) or now > span.end + _FLUSHES * interval + _GRACE
+        if has_flushes and self.closed == self.windows:
+            self._flushes.finish()
+            return Phase.DONE
+        gives_up = now > span.end + _CLOSE and self.closed < self.windows
+        return Phase.FAILED if gives_up else Phase.AFTER
+
+    def sentence(self, now: float) -> str:
+        """Say what is going on, for somebody who waits."""
+        flushes, span = self._flushes, self.span
+        if span is None:
+            left = max(0, math.ceil(self._patience - now))
+            return f"{self.phase.value} yet ({left} s left)"
+        if now < span.start:
+            return f"the next window begins in {math.ceil(span.start - now)} s"
+        if now < span.end:
+            through = f"{int(now - span.start)} of {span.end - span.start} s"
+            return f"comparing: {through}, windows {self.closed} of {self.windows}, flushes {flushes.counted}"
+        if self.closed < self.windows:
+            return f"waiting for the relay to close window {self.closed + 1} of {self.windows}"
+        return "waiting for the flushes that hold the end of the last window"

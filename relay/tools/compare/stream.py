@@ -1,0 +1,59 @@
+"""The relay's side: `GET /api/v1/windows` of its admin port, line by line."""
+
+from __future__ import annotations
+
+import json
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+
+from relay.config.addresses import join_address
+from relay.errors import ExitCode, Problem, RelayError, reason_of
+from relay.tools.compare.graphite import Lines
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+_WINDOW_MOST: Final = 512 * 1024 * 1024
+"""Bytes of a window's line: a million points."""
+_CONNECT: Final = 5.0
+
+
+@asynccontextmanager
+async def watch_windows(host: str, port: int) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+    """Connect to a relay; yield its objects, the head first. They end in an error: a relay goes on.
+
+    Raises:
+        RelayError: RLY101, nobody answers, or not with windows; the relay stops.
+    """
+    url = f"http://{join_address(host, port)}/api/v1/windows"
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        try:
+            answer = await session.get(url)
+        except (aiohttp.ClientError, OSError) as error:
+            raise _unreachable(f"no relay answers on {host}:{port}: {reason_of(error)}") from error
+        async with answer:
+            if answer.status != 200:
+                raise _unreachable(f"{url} answers {answer.status} {(await answer.text())[:200].strip()}")
+            yield _objects(answer.content, url)
+
+
+async def _objects(content: aiohttp.StreamReader, url: str) -> AsyncIterator[dict[str, Any]]:
+    lines = Lines(_WINDOW_MOST)
+    try:
+        async for chunk in content.iter_any():
+            for line in lines.receive(chunk):
+                found = json.loads(line)
+                if "end" in found:
+                    raise _unreachable(f"the relay tells of no more windows: {found['end']}")
+                yield found
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise _unreachable(f"{url} broke off: {error}") from error
+    raise _unreachable(f"{url} broke off: the relay is gone")
+
+
+def _unreachable(message: str) -> RelayError:
+    fix = "start it, or name its [admin] listen with --admin, or its file with -c"
+    return RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.UNREACHABLE)

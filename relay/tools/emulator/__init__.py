@@ -1,0 +1,236 @@
+"""A local putMetricData: signatures verified, every limit enforced, four shapes of partial failure, faults on demand.
+
+Used by the tests, by `demo` and by `statsd-relay cloud`. It keeps what it stored, so that a test can compare to the
+digit. The one part of jdcloud/ that does I/O.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections import Counter, deque
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from relay.config.types import Secret
+from relay.jdcloud.codec import decode, encode
+from relay.jdcloud.sign import Signer
+from relay.tools.emulator.answers import abort, abuse
+from relay.tools.emulator.check import MAX_BYTES, MAX_POINTS, check_point
+from relay.tools.emulator.faults import Fault
+from relay.tools.emulator.shapes import failure, partial_failure
+
+if TYPE_CHECKING:
+    from relay.clock import Clock
+    from relay.tools.emulator.quota import Quota
+
+__all__ = ["Emulator", "Fault"]
+
+PATH: Final = "/v1/customMetrics"
+KEPT: Final = 1_000_000
+"""Points kept for inspection; older ones are forgotten, so that a long run stays bounded."""
+_CLOCK_DIFFERENCE: Final = 900.0
+_ADDED_BY_SIGNING: Final = {"x-jdcloud-date", "x-jdcloud-nonce"}
+
+Point = dict[str, Any]
+
+
+class Emulator:
+    """State: the points stored, the requests seen, the faults to come."""
+
+    def __init__(
+        self,
+        *,
+        access_key: str,
+        secret_key: str,
+        region: str,
+        clock: Clock,
+        check_signature: bool = True,
+        latency: float = 0.0,
+    ) -> None:
+        self._access_key = access_key
+        self._region = region
+        self.rotate(secret_key)
+        self._clock = clock
+        self._check_signature = check_signature
+        self._random = random.Random(0)  # noqa: S311 - repeatable faults
+        self._faults: list[Fault] = []
+        self._nonces: deque[str] = deque(maxlen=10_000)
+        self._runner: web.AppRunner | None = None
+        self._hanging = asyncio.Event()
+        self.latency = latency
+        """Seconds before each answer."""
+        self.shape = 1
+        """Of partial failures, 1..4."""
+        self.quota: Quota | None = None
+        """What is over it is answered 429."""
+        self.tells_retry_after = True
+        """Whether a 429 says when to come back."""
+        self.poison: set[str] = set()
+        """Metrics: a request that holds one of them is refused whole, and nobody says why."""
+        self.unreadable: set[str] = set()
+        """Metrics: a request that holds one of them is stored, and answered with what is no JSON."""
+        self.redirect_to = "http://127.0.0.1:1/"
+        self.clock_ahead = 0.0
+        """Seconds that the Date of answers is ahead of the clock."""
+        self.requests = 0
+        """Seen, whatever became of them."""
+        self.statuses: Counter[int] = Counter()
+        self.received: deque[Point] = deque(maxlen=KEPT)
+        """Points stored, oldest first."""
+
+    def __repr__(self) -> str:
+        """Report the counts."""
+        return f"<Emulator {self.requests} requests, {len(self.received)} points>"
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
+        """Listen; return the base URL.
+
+        Raises:
+            OSError: the address cannot be bound.
+        """
+        app = web.Application(client_max_size=4 * MAX_BYTES)
+        app.router.add_post(PATH, self._post)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host, port).start()
+        bound = self._runner.addresses[0]
+        return f"http://{f'[{bound[0]}]' if ':' in bound[0] else bound[0]}:{bound[1]}"
+
+    async def stop(self) -> None:
+        """Close every connection."""
+        self._hanging.set()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    def rotate(self, secret_key: str) -> None:
+        """Accept another secret from now on, and the old one no more."""
+        self._signer = Signer(access_key=self._access_key, secret_key=Secret(secret_key), region=self._region)
+
+    def add_fault(self, fault: Fault) -> None:
+        """Let something go wrong from the next request on."""
+        self._faults.append(fault)
+
+    def clear_faults(self) -> None:
+        """Be healthy again."""
+        self._faults.clear()
+
+    # --- what arrived -------------------------------------------------------------------------------------------------
+
+    def points(self, metric: str, **dimensions: str) -> list[Point]:
+        """Return the stored points of a metric that carry these dimensions."""
+        wanted = dimensions.items()
+        return [point for point in self.received if point["metric"] == metric and wanted <= point["dimensions"].items()]
+
+    def total(self, metric: str, stat: str = "sum", **dimensions: str) -> float:
+        """Add up one statistic of a metric's points, of `last` the newest; a raw point has only `value`."""
+        points = sorted(self.points(metric, **dimensions), key=lambda point: int(point["timestamp"]))
+        found = [point["values"][stat if stat in point["values"] else "value"] for point in points]
+        return float(sum(found[-1:] if stat == "last" else found))
+
+    def duplicates(self) -> list[tuple[Any, ...]]:
+        """Return the (metric, dimensions, timestamp) that were stored more than once."""
+        keys = Counter((p["metric"], tuple(sorted(p["dimensions"].items())), p["timestamp"]) for p in self.received)
+        return [key for key, count in keys.items() if count > 1]
+
+    # --- answering ----------------------------------------------------------------------------------------------------
+
+    async def _post(self, request: web.Request) -> web.StreamResponse:
+        self.requests += 1
+        request_id = f"emulator-{self.requests}"
+        body = await request.read()
+        if self.latency:
+            await asyncio.sleep(self.latency)
+        wait = self.quota.take(self._clock.monotonic()) if self.quota else 0.0
+        if wait:
+            headers = {"retry-after": f"{math.ceil(wait)}"} if self.tells_retry_after else None
+            return self._answer(429, failure(429, "QUOTA", "over the quota", request_id), headers)
+        fault = next((fault for fault in self._faults if fault.strikes(self._random.random())), None)
+        kind = fault.kind if fault else ""
+        if fault is not None and kind.isdigit():
+            answer = failure(int(kind), "EMULATED", f"emulated {kind}", request_id)
+            return self._answer(int(kind), answer, fault.headers)
+        if kind == "redirect":
+            return self._answer(302, "", {"location": self.redirect_to})
+        if kind in ("reset", "hang"):
+            return await self._vanish(request, kind)
+        status, answer = self._judge(request, body, request_id, spoil=kind)
+        if self.unreadable and self.unreadable & {point.get("metric") for point in decode(body)["metricDataList"]}:
+            kind = "garbage"
+        return await abuse(kind, request, encode(answer)) or self._answer(status, answer)
+
+    def _answer(self, status: int, answer: Any, headers: dict[str, str] | None = None) -> web.Response:  # noqa: ANN401
+        self.statuses[status] += 1
+        date = format_datetime(datetime.fromtimestamp(self._clock.wall() + self.clock_ahead, UTC), usegmt=True)
+        return web.Response(
+            status=status,
+            body=encode(answer),
+            content_type="application/json",
+            headers={"date": date, **(headers or {})},
+        )
+
+    async def _vanish(self, request: web.Request, kind: str) -> web.StreamResponse:
+        if kind == "hang":
+            await self._hanging.wait()
+        abort(request)
+        return web.Response(status=500)
+
+    def _judge(self, request: web.Request, body: bytes, request_id: str, *, spoil: str) -> tuple[int, Any]:
+        reason = self._check_signed(request, body) if self._check_signature else ""
+        if reason:
+            return 401, failure(401, "ACCESS_ERROR", reason, request_id)
+        if len(body) > MAX_BYTES:
+            return 413, failure(413, "TOO_LARGE", f"{len(body)} bytes, at most {MAX_BYTES}", request_id)
+        try:
+            points = decode(body)["metricDataList"]
+        except (ValueError, KeyError, TypeError):
+            return 400, failure(400, "INVALID_ARGUMENT", "no metricDataList", request_id)
+        if not isinstance(points, list) or not 1 <= len(points) <= MAX_POINTS:
+            return 400, failure(400, "INVALID_ARGUMENT", f"a request holds 1 to {MAX_POINTS} points", request_id)
+        if self.poison and any(point.get("metric") in self.poison for point in points if isinstance(point, dict)):
+            return 400, failure(400, "INVALID_ARGUMENT", "something is wrong with some point", request_id)
+        return self._store(points, request_id, spoil=spoil)
+
+    def _store(self, points: list[Point], request_id: str, *, spoil: str) -> tuple[int, Any]:
+        now = self._clock.wall()
+        bad: list[tuple[Point, str]] = []
+        for index, point in enumerate(points):
+            spoiled = spoil == "refused" or (spoil == "partial" and index == 0)
+            detail = "emulated refusal" if spoiled else check_point(point, now)
+            if detail:
+                bad.append((point, detail))
+            else:
+                self.received.append(point)
+        if bad:
+            return partial_failure(self.shape, bad, request_id)
+        return 200, {"requestId": request_id, "result": {"success": True}}
+
+    # --- signatures ---------------------------------------------------------------------------------------------------
+
+    def _check_signed(self, request: web.Request, body: bytes) -> str:
+        """Return what is wrong with a signature; "" if it is right and its nonce is new."""
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        authorization = headers.get("authorization", "")
+        names = authorization.partition("SignedHeaders=")[2].partition(",")[0].split(";")
+        nonce, date = headers.get("x-jdcloud-nonce", ""), headers.get("x-jdcloud-date", "")
+        if not {"content-type", "host", "x-jdcloud-date", "x-jdcloud-nonce"} <= set(names) <= headers.keys():
+            return "signature does not cover content-type, host, date and nonce"
+        try:
+            moment = datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+        except ValueError:
+            return "x-jdcloud-date is not a date"
+        if abs(moment - self._clock.wall()) > _CLOCK_DIFFERENCE:
+            return f"the clock differs by {moment - self._clock.wall():.0f} s"
+        signed = {name: headers[name] for name in names if name not in _ADDED_BY_SIGNING}
+        expected = self._signer.sign(request.method, request.raw_path, signed, body, now=moment, nonce=nonce)
+        if expected["authorization"] != authorization:
+            return "the signature does not match"
+        if nonce in self._nonces:
+            return "the nonce was used before"
+        self._nonces.append(nonce)
+        return ""

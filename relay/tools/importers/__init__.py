@@ -1,0 +1,156 @@
+"""Configurations of other StatsD daemons, read and turned into ours, with a report of every line. No I/O.
+
+A reader (javascript, yamltree, tomltree, envtree) makes a tree of values with their places; an importer (statsd,
+statsd_exporter, gostatsd, datadog) writes what they mean into a draft. Its table of options is the one of
+deploy/MIGRATING.md. No daemon's program is run, and no file of it is needed but the configuration.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, get_args
+
+from relay.errors import ConfigError, Problem
+from relay.tools.importers import datadog, datadog_profiles, gostatsd, gostatsd_filters, statsd, statsd_exporter
+from relay.tools.importers.config_builder import Draft
+from relay.tools.importers.detect import Format, recognise, stranger
+from relay.tools.importers.readers import envtree, javascript, tomltree, yamltree
+from relay.tools.importers.readers.tree import Node, NotReadable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+FORMATS: Final[tuple[Format, ...]] = get_args(Format)
+_PART: Final = "give the part alone that is the configuration of the daemon"
+_NAME: Final = re.compile(r"([ ]*(?:- )?[\"']?)([A-Za-z_][\w-]*)")
+_OPTIONS: Final[dict[str, Collection[str]]] = {
+    "statsd": statsd.OPTIONS,
+    "statsd_exporter": {**statsd_exporter.DEFAULTS, **statsd_exporter.MAPPING},
+    "gostatsd": {**gostatsd.OPTIONS, **gostatsd_filters.OPTIONS},
+    "datadog": {**datadog.OPTIONS, **datadog_profiles.PROFILE, **datadog_profiles.MAPPING},
+}
+
+
+def convert(text: str, *, source: str, format_: Format | None = None, is_utf8: bool = True) -> Draft:
+    """Turn a configuration into ours.
+
+    Args:
+        text: what is in the file.
+        source: what the file is called, for the report.
+        format_: whose it is; None: told from the text.
+        is_utf8: it was; if not, U+FFFD stands for what was none, as Node reads it. Other daemons refuse such a file.
+
+    Raises:
+        ConfigError: RLY103, it cannot be read, or it is not that daemon's, or of none that is known.
+    """
+    found = format_ or recognise(text)
+    if found is None or stranger(text):
+        raise ConfigError(_strange(text, source))
+    if not is_utf8 and found != "statsd":
+        raise ConfigError(Problem(code="RLY103", message=f"{source} is not UTF-8 text"))
+    try:
+        return _CONVERT[found](text, source).settle()
+    except NotReadable as error:
+        raise ConfigError(_problem(error, text, source, found)) from error
+
+
+def _strange(text: str, source: str) -> Problem:
+    what = stranger(text)
+    message = f"{source}: {what or 'no configuration that is known'}"
+    return Problem(
+        code="RLY103", message=message, fix=_PART if what else f"say whose it is: --from {'|'.join(FORMATS)}"
+    )
+
+
+def _check_names(tree: Node, names: Collection[str], daemon: str) -> None:
+    """Refuse what has not one option of a daemon: a report of it would tell of defaults that nothing had."""
+    known = {name.partition(".")[0] for name in names}
+    if not known & {name.lower() if daemon == gostatsd.DAEMON else name for name in tree.members}:
+        raise NotReadable(f"no option of {daemon} is in it", line=1, column=1, fix=_PART)
+
+
+def _problem(error: NotReadable, text: str, source: str, format_: Format) -> Problem:
+    """Point at the place; of the line nothing is shown but an option's name: the rest may be a part of a secret."""
+    lines = text.splitlines() or [""]
+    found = _NAME.match(lines[min(error.line, len(lines)) - 1])
+    is_known = found is not None and any(found[2] in name.split(".") for name in _OPTIONS[format_])
+    return Problem(
+        code="RLY103",
+        message=str(error),
+        fix=error.fix or "correct it, or say whose it is with --from",
+        source=source,
+        line=error.line,
+        column=error.column,
+        text=found[0] if found and is_known else "",
+    )
+
+
+def _statsd(text: str, source: str) -> Draft:
+    draft = Draft(statsd.DAEMON, source)
+    module = javascript.read(text)
+    if module.config.members or module.statements:
+        _check_names(module.config, statsd.OPTIONS, statsd.DAEMON)
+    statsd.convert(module, draft)
+    return draft
+
+
+def _statsd_exporter(text: str, source: str) -> Draft:
+    draft = Draft(statsd_exporter.DAEMON, source)
+    tree = _object(yamltree.read(text))
+    _check_names(tree, statsd_exporter.DEFAULTS, statsd_exporter.DAEMON)
+    _say_second(text, draft)
+    statsd_exporter.convert(tree, draft)
+    return draft
+
+
+def _gostatsd(text: str, source: str) -> Draft:
+    draft = Draft(gostatsd.DAEMON, source, is_first_match=False)
+    tree = _object(_toml_or_yaml(text))
+    _check_names(tree, gostatsd.OPTIONS, gostatsd.DAEMON)
+    gostatsd.convert(tree, draft)
+    return draft
+
+
+def _say_second(text: str, draft: Draft) -> None:
+    if line := yamltree.second_document(text):
+        draft.say("dropped", Node(None, line), "a second document", f"{draft.daemon} does not read it either")
+
+
+def _toml_or_yaml(text: str) -> Node:
+    if text.lstrip().startswith("{"):
+        return yamltree.read(text)
+    try:
+        return tomltree.read(text)
+    except NotReadable:
+        tree = yamltree.read(text) if "=" not in text.partition("\n")[0] else None
+        if tree is None or not tree.members:
+            raise
+        return tree
+
+
+def _datadog(text: str, source: str) -> Draft:
+    draft = Draft(datadog.DAEMON, source)
+    variables = envtree.read(text, datadog.PREFIX)
+    tree = variables if variables.members else yamltree.read(text)
+    if not variables.members and not isinstance(tree.value, list):
+        names = [name for name in tree.members if name.startswith(datadog.OURS)]
+        _check_names(_object(tree), {*datadog.OPTIONS, *datadog.AGENT, *names}, datadog.DAEMON)
+    if isinstance(tree.value, list) and not any("mappings" in item.members for item in tree.value):
+        raise NotReadable("no profile with mappings is in it", line=1, column=1, fix=_PART)
+    _say_second("" if variables.members else text, draft)
+    datadog.convert(tree if isinstance(tree.value, list) else _object(tree), draft)
+    return draft
+
+
+def _object(tree: Node) -> Node:
+    if not isinstance(tree.value, dict):
+        raise NotReadable("expected options with names", line=tree.line, column=tree.column)
+    return tree
+
+
+_CONVERT: Final[dict[str, Callable[[str, str], Draft]]] = {
+    "statsd": _statsd,
+    "statsd_exporter": _statsd_exporter,
+    "gostatsd": _gostatsd,
+    "datadog": _datadog,
+}

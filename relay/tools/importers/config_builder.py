@@ -1,0 +1,224 @@
+"""The configuration that an importer writes, line by line, beside the report of where each line comes from.
+
+A draft is settled before anybody sees it: whatever `check` would refuse becomes a comment, and work for a person. So a
+result always passes `check`, and what could not be carried over stands in it, with the reason.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+from relay.config.loading import load
+from relay.config.schema import Config
+from relay.config.types import to_toml, toml_key
+from relay.errors import ConfigError
+from relay.tools.importers.report import Entry, Verdict, is_secret, masked, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from relay.errors import Problem
+    from relay.tools.importers.readers.tree import Node
+
+_TABLES: Final = tuple(info.name for info in msgspec.structs.fields(Config))
+_ROUNDS: Final = 20
+"""Each takes out everything that is refused; a second is needed when something depended on it."""
+_CREDENTIALS: Final = (
+    "# Needed, here or in the environment (JDCLOUD_REGION_ID, JDCLOUD_ACCESS_KEY_ID, JDCLOUD_SECRET_ACCESS_KEY):",
+    '# region = "cn-north-1"',
+    '# access_key = "${ACCESS_KEY}"',
+    '# secret_key_file = "/run/secrets/jdcloud"',
+)
+
+
+class _Line(NamedTuple):
+    text: str
+    owner: tuple[str, str] | None = None
+    """Table and key, or `rule` and its position."""
+
+
+class Draft:
+    """State: settings, rules and tees with the lines they come from, comments, and the report so far.
+
+    Args:
+        daemon: whose configuration it was, in its own spelling.
+        source: what the file was called.
+        is_first_match: of its patterns, too, the first that matches is followed, and no other.
+    """
+
+    def __init__(self, daemon: str, source: str, *, is_first_match: bool = True) -> None:
+        self._is_first_match = is_first_match
+        self.daemon = daemon
+        self.source = source
+        self.entries: list[Entry] = []
+        self._tables: dict[str, dict[str, Any]] = {}
+        self._lists: dict[str, list[dict[str, Any]]] = {"rule": [], "tee": []}
+        self._lines: dict[tuple[str, str], int] = {}
+        self._notes: dict[str, list[str]] = {}
+        self._refused: dict[tuple[str, str], str] = {}
+        self._is_secret = False
+
+    def __repr__(self) -> str:
+        """Report the size."""
+        return f"<Draft from {self.daemon}, {len(self.entries)} entries, {len(self._lists['rule'])} rules>"
+
+    # -- what importers say --
+
+    def set(self, key: str, value: Any, origin: Node | None = None) -> None:  # noqa: ANN401 - of the key's type
+        """Set `table.key`."""
+        table, _, name = key.partition(".")
+        self._tables.setdefault(table, {})[name] = value
+        self._lines[table, name] = origin.line if origin else 0
+
+    def add(self, key: str, value: Any, origin: Node | None = None) -> None:  # noqa: ANN401 - see above
+        """Append to the list `table.key`, once."""
+        table, _, name = key.partition(".")
+        values = self._tables.get(table, {}).get(name, [])
+        self.set(key, values if value in values else [*values, value], origin)
+
+    def get(self, key: str) -> Any:  # noqa: ANN401 - see above
+        """Return what `table.key` was set to; None if it was not."""
+        table, _, name = key.partition(".")
+        return self._tables.get(table, {}).get(name)
+
+    def append(self, table: str, element: dict[str, Any], origin: Node | None = None) -> int:
+        """Append a `rule` or a `tee`; return its number, from 1."""
+        elements = self._lists[table]
+        elements.append(element)
+        self._lines[table, str(len(elements))] = origin.line if origin else 0
+        return len(elements)
+
+    def note(self, table: str, text: str) -> None:
+        """Write a comment into a table."""
+        self._is_secret = self._is_secret or is_secret(text)
+        self._notes.setdefault(table, []).append(one_line(text))
+
+    def say(self, verdict: Verdict, origin: Node | None, what: str, became: str) -> None:
+        """Report; `origin`: where it stands, None for a default that the file does not name."""
+        line = origin.line if origin else 0
+        self.entries.append(Entry(verdict, line, masked(one_line(what)), masked(one_line(became))))
+
+    # -- what comes out --
+
+    @property
+    def needs_person(self) -> int:
+        """How many things a person must decide."""
+        return sum(entry.verdict == "by hand" for entry in self.entries)
+
+    @property
+    def holds_secret(self) -> bool:
+        """Whether something from the file may be a secret: then nobody else should read it."""
+        kept = [str(table) for table in (*self._tables.values(), *self._lists.values())]
+        return self._is_secret or any(map(is_secret, kept))
+
+    def settle(self) -> Draft:
+        """Turn whatever would be refused into a comment and work for a person; sort the report by line."""
+        for _ in range(_ROUNDS):
+            lines = list(self._render())
+            try:
+                load(Path("relay.toml"), {}, text=_joined(lines))
+            except ConfigError as error:
+                refused = [self._refuse(problem, lines) for problem in error.problems]
+                if not any(refused):
+                    raise
+            else:
+                break
+        for table in self._lists:
+            self._renumber(table)
+        self.entries.sort(key=lambda entry: (not entry.line, entry.line))
+        return self
+
+    def toml(self) -> str:
+        """Return the file."""
+        return _joined(self._render())
+
+    def _refuse(self, problem: Problem, lines: list[_Line]) -> bool:
+        if not 0 < problem.line <= len(lines) or problem.severity != "error":
+            return False
+        owner = lines[problem.line - 1].owner
+        if owner is None or owner in self._refused:
+            return False
+        name = " ".join(owner) if owner[0] in self._lists else ".".join(owner)
+        if problem.code == "RLY131" and self._is_first_match:
+            reason = f"never reached there either: {one_line(problem.message.rpartition(': ')[2])}"
+            self._take_back(owner, name, "dropped", reason)
+        else:
+            reason = one_line(f"{problem.code} {problem.message}" + (f" ({problem.fix})" if problem.fix else ""))
+            self._take_back(owner, name, "by hand", f"a comment, as check refuses it: {reason}")
+        self._refused[owner] = reason
+        return True
+
+    def _take_back(self, owner: tuple[str, str], name: str, verdict: Verdict, became: str) -> None:
+        """Say of what became this setting that it did not, after all."""
+        line = self._lines.get(owner, 0)
+        promised = re.compile(rf"\b{re.escape(name)}\b")
+        lost = [entry for entry in self.entries if entry.line == line and promised.search(entry.became)]
+        self.entries = [entry for entry in self.entries if entry not in lost]
+        self.entries += [replace(entry, verdict=verdict, became=became) for entry in lost]
+        if not lost:
+            self.entries.append(Entry(verdict, line, name, became))
+
+    def _renumber(self, table: str) -> None:
+        """Let the report say the numbers that rules and tees have without those that became comments."""
+        numbers: dict[str, int] = {}
+        for number in range(1, len(self._lists[table]) + 1):
+            if (table, str(number)) not in self._refused:
+                numbers[str(number)] = len(numbers) + 1
+        named = re.compile(rf"\b{table} (\d+)\b")
+        for place, entry in enumerate(self.entries):
+            became = named.sub(lambda match: f"{table} {numbers.get(match[1], match[1])}", entry.became)
+            self.entries[place] = replace(entry, became=became)
+
+    def _render(self) -> Iterator[_Line]:
+        yield _Line(
+            f"# From {one_line(self.source)} ({self.daemon}), by `statsd-relay import`; its report says what differs."
+        )
+        for table in _TABLES:
+            if table in self._lists:
+                yield from self._elements(table)
+            elif table in self._tables or table in self._notes or table == "cloud":
+                yield from self._table(table)
+
+    def _table(self, table: str) -> Iterator[_Line]:
+        yield _Line("")
+        yield _Line(f"[{table}]")
+        for name, value in self._tables.get(table, {}).items():
+            yield from self._kept(table, name, f"{toml_key(name)} = {_toml(value)}")
+        for note in self._notes.get(table, ()):
+            yield _Line(f"# {note}")
+        if table == "cloud":
+            yield from map(_Line, _CREDENTIALS)
+
+    def _elements(self, table: str) -> Iterator[_Line]:
+        for number, element in enumerate(self._lists[table], 1):
+            owner = (table, str(number))
+            refused = owner in self._refused
+            yield _Line("")
+            if refused:
+                yield _Line(f"# {self._refused[owner]}")
+            for text in (f"[[{table}]]", *(f"{key} = {_toml(value)}" for key, value in element.items())):
+                yield _Line(f"# {text}" if refused else text, owner)
+        for note in self._notes.get(table, ()):
+            yield _Line(f"# {note}")
+
+    def _kept(self, table: str, name: str, text: str) -> Iterator[_Line]:
+        owner = (table, name)
+        if owner in self._refused:
+            yield _Line(f"# {self._refused[owner]}")
+            yield _Line(f"# {text}")
+        else:
+            yield _Line(text, owner)
+
+
+def _joined(lines: list[_Line] | Iterator[_Line]) -> str:
+    return "".join(f"{line.text}\n" for line in lines)
+
+
+def _toml(value: object) -> str:
+    """Half of a surrogate pair, which YAML may hold, cannot be written."""
+    return to_toml(value).replace("\x7f", "\\u007f").encode(errors="replace").decode()

@@ -1,0 +1,245 @@
+"""datadog.yaml, or its variables DD_...: mapper profiles become rules, and what else belongs to DogStatsD its keys."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from relay.config.addresses import join_address
+from relay.config.types import to_toml
+from relay.tools.importers import datadog_profiles
+from relay.tools.importers.option_reader import (
+    Reading,
+    is_true,
+    set_dialects,
+    set_percentiles,
+    set_tags,
+    set_without_deltas,
+    texts,
+)
+from relay.tools.importers.readers.tree import Node
+from relay.tools.importers.report import Option, changed, dropped, ok
+
+if TYPE_CHECKING:
+    from relay.tools.importers.config_builder import Draft
+    from relay.tools.importers.report import Verdict
+
+DAEMON: Final = "Datadog agent"
+PREFIX: Final = "DD_"
+_NOT_OURS: Final = "no business of the relay: the agent goes on with it"
+_EVERY: Final = ("0.0.0.0", "::")  # noqa: S104 - as the agent does when it is asked to
+_LOOPBACK: Final = "127.0.0.1"
+_BOTH: Final = {"localhost": (_LOOPBACK, "::1"), _LOOPBACK: (_LOOPBACK, "::1")}
+_SOCKETS: Final = {"dogstatsd_socket": "dgram", "dogstatsd_stream_socket": "datadog"}
+_DIGITS_MOST: Final = 12
+_HOST: Final = "host:"
+_LEVELS: Final = {
+    "trace": "debug", "debug": "debug", "info": "info", "warn": "warning", "warning": "warning", "error": "error",
+    "critical": "error",
+}  # fmt: skip
+AGENT: Final = frozenset({
+    "api_key", "app_key", "site", "dd_url", "env", "proxy", "logs_enabled", "logs_config", "apm_config",
+    "process_config", "confd_path", "skip_ssl_validation", "extra_tags", "cluster_name", "cluster_agent",
+})  # fmt: skip
+"""Options by which a file is the agent's, though none of them is about DogStatsD."""
+OURS: Final = ("dogstatsd_", "statsd_", "histogram_", "use_dogstatsd", "bind_host")
+"""Of options that nobody knows, these would have been the relay's business."""
+
+
+def convert(config: Node, draft: Draft) -> None:
+    """Write everything of a datadog.yaml that is about DogStatsD into a draft."""
+    if isinstance(config.value, list):
+        config = Node({"dogstatsd_mapper_profiles": config}, config.line)
+    reading = Reading(config, draft)
+    _hostname(reading)
+    _listen(reading)
+    set_without_deltas(draft)
+    set_dialects(draft)
+    datadog_profiles.convert(reading)
+    _percentiles(reading)
+    _forward(reading)
+    _others(reading, config)
+    reading.finish(OPTIONS)
+
+
+def _others(reading: Reading, config: Node) -> None:
+    """The agent does much else; one line says so."""
+    others = [
+        name for name in config.members if reading.has(name) and name not in OPTIONS and not name.startswith(OURS)
+    ]
+    nodes = [node for name in others if (node := reading.take(name))]
+    if nodes:
+        names = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
+        reading.draft.say("dropped", nodes[0], names, _NOT_OURS)
+
+
+def _listen(reading: Reading) -> None:
+    names = ("dogstatsd_port", "bind_host", "dogstatsd_non_local_traffic")
+    port, host, everywhere = map(reading.take, names)
+    number = port.text if port else "8125"
+    address = host.text if host else _LOOPBACK
+    hosts = _EVERY if is_true(everywhere) else _BOTH.get(address, (address,))
+    both = [join_address(each, number) for each in hosts]
+    reading.draft.set("listen.udp", [] if number == "0" else both, port or host or everywhere)
+    became = f"listen.udp = {to_toml(reading.draft.get('listen.udp'))}"
+    for name, node in zip(names, (port, host, everywhere), strict=True):
+        if node:
+            reading.say("ok", name, node, became)
+    if not (host or everywhere):
+        became += ": loopback alone, as it was; in a container the agent had true"
+        reading.say("ok", "dogstatsd_non_local_traffic", None, became)
+    for name, form in _SOCKETS.items():
+        if (node := reading.take(name)) and node.value:
+            path = node.text.removeprefix("unixgram://").removeprefix("unix://")
+            reading.draft.add("listen.unix", f"{form}:{path}", node)
+            reading.say("ok", name, node, f'listen.unix = ["{form}:{path}"]')
+
+
+def _percentiles(reading: Reading) -> None:
+    node = reading.take("histogram_percentiles")
+    given = texts(node) if node else ["0.95"]
+    values = [round(float(text) * 100, 6) for text in given if text.replace(".", "", 1).isdecimal()]
+    became = set_percentiles(reading.draft, values, node)
+    if len(values) < len(given):
+        reading.say("by hand", "histogram_percentiles", node, f"{became}: not every one of them is a number")
+        return
+    reading.say("ok", "histogram_percentiles" if node else "histogram_percentiles 0.95", node, became)
+
+
+def _forward(reading: Reading) -> None:
+    host, port = reading.take("statsd_forward_host"), reading.take("statsd_forward_port")
+    if host and port and host.value and port.value:
+        number = reading.draft.append("tee", {"to": f"{host.value}:{port.value}"}, host)
+        reading.say("ok", "statsd_forward_host", host, f"tee {number}")
+        reading.say("ok", "statsd_forward_port", port, f"tee {number}")
+    else:
+        for name, node in (("statsd_forward_host", host), ("statsd_forward_port", port)):
+            if node:
+                reading.say("dropped", name, node, "the agent forwards with both alone")
+
+
+def _namespace(reading: Reading, name: str, node: Node) -> None:
+    text = node.text.strip(".")
+    if text:
+        reading.draft.set("names.prefix", text, node)
+        reading.say(
+            "changed", name, node, f'names.prefix = "{text}", on every name; the agent spares those of its integrations'
+        )
+
+
+def _tags(reading: Reading, name: str, node: Node) -> None:
+    """The agent sends a tag `host` of its configuration beside its host; here the two are one dimension."""
+    hosts = [entry for entry in texts(node) if entry.startswith(_HOST)]
+    set_tags(reading, name, node, [entry for entry in texts(node) if entry not in hosts])
+    for entry in hosts:
+        known, value = reading.draft.get("tags.host"), entry.removeprefix(_HOST)
+        if known is None and value:
+            reading.draft.set("tags.host", value, node)
+            became = f'tags.host = "{value}", in place of what hostname says; the agent sends it beside its own host'
+        else:
+            became = f'tags.host is "{known}": the agent sends this tag beside its host, and here is one host alone'
+        verdict: Verdict = "changed" if reading.draft.get("tags.host") == value else "by hand"
+        reading.draft.say(verdict, node, f"{name} {entry}", became)
+
+
+def _hostname(reading: Reading) -> None:
+    """Read before the tags: it is the host of every sample, whatever tags the configuration adds."""
+    if (node := reading.take("hostname")) and node.value:
+        reading.draft.set("tags.host", node.text, node)
+        reading.say("ok", "hostname", node, "tags.host")
+
+
+def _aggregates(reading: Reading, name: str, node: Node) -> None:
+    reading.say(
+        "changed",
+        name,
+        node,
+        "a timer's point has sum, count, average, minimum and maximum; no median: set window.percentiles to 50 too",
+    )
+
+
+def _buffer(reading: Reading, name: str, node: Node) -> None:
+    text = node.text
+    size = int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS_MOST else None
+    if size:
+        reading.draft.set("listen.receive_buffer", size, node)
+    became = f"listen.receive_buffer = {size}" if size else "listen.receive_buffer stays as it is"
+    reading.say("by hand" if size is None else "ok", name, node, became)
+
+
+def _level(reading: Reading, name: str, node: Node) -> None:
+    level = _LEVELS.get(node.text.lower())
+    if level and level != "info":
+        reading.draft.set("log.level", level, node)
+    reading.say("ok" if level else "by hand", name, node, f'log.level = "{level or "info"}"')
+
+
+def _use(reading: Reading, name: str, node: Node) -> None:
+    if is_true(node):
+        reading.say("ok", name, node, "the relay is nothing else")
+    else:
+        reading.say("by hand", name, node, "the agent did not listen: who did?")
+
+
+OPTIONS: Final[dict[str, Option]] = {
+    "dogstatsd_mapper_profiles": ok(
+        "`[[rule]]`, one for each mapping; a `prefix` that its pattern does not have: by hand"
+    ),
+    "dogstatsd_port": ok("`listen.udp`; `0`: no UDP"),
+    "bind_host": ok("`listen.udp`; loopback alone if there is none"),
+    "dogstatsd_non_local_traffic": ok("`true`: `listen.udp` on `0.0.0.0` and `[::]`"),
+    "dogstatsd_socket": ok('`listen.unix = ["dgram:PATH"]`'),
+    "dogstatsd_stream_socket": ok('`listen.unix = ["datadog:PATH"]`'),
+    "statsd_metric_namespace": changed(
+        "`names.prefix`, on every name; the agent spares those of its integrations", _namespace
+    ),
+    "statsd_metric_namespace_blacklist": dropped("`names.prefix` is on every name"),
+    "statsd_metric_namespace_blocklist": dropped("`names.prefix` is on every name"),
+    "statsd_metric_blocklist": ok(
+        '`[[rule]]` with `action = "drop"`, for what names are received as that end up blocked there: behind '
+        "`statsd_metric_namespace`, and mapped"
+    ),
+    "statsd_metric_blocklist_match_prefix": ok("`regex` of those rules"),
+    "metric_filterlist": ok("the new name of `statsd_metric_blocklist`"),
+    "metric_filterlist_match_prefix": ok("`regex` of those rules"),
+    "dogstatsd_tags": ok("`[tags]`; a bare one is `true`", _tags),
+    "tags": ok("`[tags]`", _tags),
+    "hostname": ok("`tags.host`; a tag `host:...` of the configuration beside it: by hand, the agent sends both"),
+    "histogram_percentiles": ok("`window.percentiles`; 95 if there is none"),
+    "histogram_aggregates": changed(
+        "a timer's point has sum, count, average, minimum and maximum; a median is a percentile of 50", _aggregates
+    ),
+    "histogram_copy_to_distribution": dropped("`|h`, `|d` and `|ms` are one thing"),
+    "histogram_copy_to_distribution_prefix": dropped("`|h`, `|d` and `|ms` are one thing"),
+    "statsd_forward_host": ok("`[[tee]]`"),
+    "statsd_forward_port": ok("`[[tee]]`"),
+    "dogstatsd_so_rcvbuf": ok("`listen.receive_buffer`; `0` is the default", _buffer),
+    "use_dogstatsd": ok("`false`: by hand", _use),
+    "log_level": ok("`log.level`", _level),
+    "dogstatsd_buffer_size": dropped("any datagram fits"),
+    "dogstatsd_queue_size": dropped("nothing to tune"),
+    "dogstatsd_packet_buffer_size": dropped("nothing to tune"),
+    "dogstatsd_packet_buffer_flush_timeout": dropped("nothing to tune"),
+    "dogstatsd_mapper_cache_size": dropped("rules are applied once for each new name"),
+    "dogstatsd_string_interner_size": dropped("nothing to tune"),
+    "dogstatsd_workers_count": dropped("`listen.readers`; one is enough up to 4 cores"),
+    "dogstatsd_pipeline_autoadjust": dropped("nothing to tune"),
+    "dogstatsd_pipeline_count": dropped("nothing to tune"),
+    "dogstatsd_expiry_seconds": changed("nothing is sent of idle counters; `window.idle` sends zeros for ever"),
+    "dogstatsd_context_expiry_seconds": dropped("a series that is idle for a minute is freed"),
+    "dogstatsd_origin_detection": dropped("senders are not looked up: let applications send the tags"),
+    "dogstatsd_origin_detection_client": dropped("senders are not looked up: let applications send the tags"),
+    "dogstatsd_origin_optout_enabled": dropped("senders are not looked up"),
+    "dogstatsd_tag_cardinality": dropped("senders are not looked up"),
+    "dogstatsd_entity_id_precedence": dropped("senders are not looked up"),
+    "dogstatsd_no_aggregation_pipeline": changed("`|T` samples join their minute's window, or the open one"),
+    "dogstatsd_eol_required": dropped("a last line may lack its line feed"),
+    "dogstatsd_disable_verbose_logs": dropped("nothing is logged per line"),
+    "dogstatsd_logging_enabled": dropped("nothing is logged per line"),
+    "dogstatsd_log_file": dropped("nothing is logged per line"),
+    "dogstatsd_metrics_stats_enable": dropped("`/metrics` on the admin port"),
+    "dogstatsd_stats_enable": dropped("`/metrics` on the admin port"),
+    "dogstatsd_stats_port": dropped("`/metrics` on the admin port"),
+    "dogstatsd_capture_path": dropped("`statsd-relay capture FILE`"),
+    "dogstatsd_capture_depth": dropped("`statsd-relay capture FILE`"),
+    "dogstatsd_pipe_name": dropped("of Windows"),
+}

@@ -1,0 +1,234 @@
+"""Mapper profiles of the Datadog agent, and names that it blocks, as rules."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from relay.tools.importers.datadog_names import SPARED, Blocked, Namespace
+from relay.tools.importers.option_reader import is_true, texts
+from relay.tools.importers.patterns import (
+    Pattern,
+    Unsayable,
+    empty_remarks,
+    filler,
+    from_glob,
+    from_regex,
+    has_alternatives,
+    literal_start,
+)
+from relay.tools.importers.readers import yamltree
+from relay.tools.importers.readers.tree import Node, NotReadable
+from relay.tools.importers.report import Option, Verdict, by_hand, ok, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from relay.tools.importers.config_builder import Draft
+    from relay.tools.importers.option_reader import Reading
+
+PROFILES: Final = "dogstatsd_mapper_profiles"
+_BLOCKED: Final = ("metric_filterlist", "statsd_metric_blocklist")
+_SPARED: Final = ("statsd_metric_namespace_blocklist", "statsd_metric_namespace_blacklist")
+_WILDCARD: Final = re.compile(r"(?!.*\*\*)[a-zA-Z0-9\-_*.]+")
+_TAGS_MOST: Final = 4
+"""Dimensions beside `host`."""
+
+
+class _Profile(NamedTuple):
+    label: str
+    prefix: str
+    """Of the names that it is for; `*`: every name."""
+    mappings: list[Node]
+
+
+def convert(reading: Reading) -> None:
+    """Read both: mappings look at names as they were received, and what is blocked are names that they made."""
+    name, blocked = _blocked(reading)
+    _Rules(reading.draft, blocked).write(list(_profiles(reading)))
+    _write_blocked(reading, name, blocked)
+
+
+def _namespace(reading: Reading) -> Namespace:
+    node = reading.peek("statsd_metric_namespace")
+    text = str(node.value) if node and node.is_scalar else ""
+    given = next((node for name in _SPARED if (node := reading.peek(name))), None)
+    spared = tuple(texts(given)) if given else SPARED
+    return Namespace(f"{text.removesuffix('.')}." if text else "", spared)
+
+
+def _blocked(reading: Reading) -> tuple[str, Blocked]:
+    """Return the list that counts: the agent reads the older one where the newer has no entry."""
+    new, old = _BLOCKED
+    node = reading.peek(new)
+    name = new if node and texts(node) else old
+    ignored = old if name == new else new
+    if node := reading.take(ignored):
+        became = f"the agent does not use it beside {new}" if ignored == old else "it has no entry"
+        reading.say("dropped", ignored, node, became)
+        if by_prefix := reading.take(f"{ignored}_match_prefix"):
+            reading.say("dropped", f"{ignored}_match_prefix", by_prefix, became)
+    by_prefix = reading.peek(f"{name}_match_prefix")
+    entries = texts(reading.peek(name))
+    return name, Blocked(tuple(entries), is_true(by_prefix), _namespace(reading))
+
+
+def _write_blocked(reading: Reading, name: str, blocked: Blocked) -> None:
+    node, by_prefix = reading.take(name), reading.take(f"{name}_match_prefix")
+    for item, entry in zip(node.items if node else (), blocked.entries, strict=False):
+        patterns = list(blocked.patterns(entry))
+        numbers = [
+            reading.draft.append("rule", {**dict([pattern]), "action": "drop"}, item) for pattern in patterns if pattern
+        ]
+        what = f"{name} {shown('', entry)}"
+        if None in patterns:
+            became = "no rule: it meets names that the agent spares its namespace, and others"
+            reading.draft.say("by hand", item, what, became)
+        elif numbers:
+            rules = " and ".join(f"rule {number}" for number in numbers)
+            reading.draft.say("ok", item, what, f"{rules}, on names that no mapping is for")
+        else:
+            reading.draft.say("dropped", item, what, "no name is called so there, behind its namespace")
+    if by_prefix:
+        reading.say("ok", f"{name}_match_prefix", by_prefix, "regex or match of those rules")
+
+
+def _profiles(reading: Reading) -> Iterator[_Profile]:
+    node = reading.take(PROFILES)
+    if node and isinstance(node.value, str):
+        try:
+            node = _moved(yamltree.read(node.value), node.line)
+        except NotReadable as error:
+            reading.say("by hand", PROFILES, node, f"no JSON: {error}")
+            return
+    for number, profile in enumerate(node.items if node else (), 1):
+        name, prefix, mappings = profile.get("name"), profile.get("prefix"), profile.get("mappings")
+        label = shown("", name.value) if name else f"profile {number}"
+        for key in profile.members.keys() - {*PROFILE}:
+            reading.draft.say("by hand", profile.members[key], f"{label}: {key}", "not an option of a profile")
+        if name is None or prefix is None:
+            became = "the agent refuses a profile without name or prefix, and with it every profile"
+            reading.draft.say("by hand", profile, label, became)
+        if mappings is None or not mappings.items:
+            reading.draft.say("dropped", profile, label, "it has no mappings")
+        yield _Profile(label, prefix.text if prefix else "*", mappings.items if mappings else [])
+
+
+def _moved(node: Node, line: int) -> Node:
+    """Give everything the line of the variable or text that it stood in."""
+    value = node.value
+    if isinstance(value, dict):
+        return Node({key: _moved(item, line) for key, item in value.items()}, line)
+    return Node([_moved(item, line) for item in value], line) if isinstance(value, list) else Node(value, line)
+
+
+class _Rules:
+    """State: the prefixes of the profiles so far, each of which keeps its names from the profiles behind it."""
+
+    def __init__(self, draft: Draft, blocked: Blocked) -> None:
+        self._draft = draft
+        self._blocked = blocked
+        self._taken: list[_Profile] = []
+
+    def __repr__(self) -> str:
+        """Report the profiles."""
+        return f"<_Rules {len(self._taken)} profiles>"
+
+    def write(self, profiles: list[_Profile]) -> None:
+        """Append a rule for each mapping that some name comes to."""
+        for profile in profiles:
+            for mapping in profile.mappings:
+                self._mapping(profile, mapping)
+            self._taken.append(profile)
+
+    def _mapping(self, profile: _Profile, mapping: Node) -> None:
+        match = mapping.get("match")
+        what = f"{profile.label}: {shown('', match.value if match else '')}"
+        for name, node in mapping.members.items():
+            if name not in MAPPING:
+                self._draft.say("by hand", node, f"{what}: {name}", "not an option of a mapping")
+        try:
+            pattern, questions = _pattern(mapping)
+            start = literal_start(pattern)
+            if reason := self._never(profile, start):
+                self._draft.say("dropped", mapping, what, f"never reached there either: {reason}")
+                return
+            _check_prefix(profile, start)
+            pattern, effect, remarks, doubts = self._effect(mapping, pattern)
+        except Unsayable as error:
+            self._draft.say("by hand", mapping, what, f"no rule: {error}")
+            return
+        questions, remarks = questions + doubts, remarks + self._also(start)
+        number = self._draft.append("rule", {pattern.key: pattern.text, **effect}, mapping)
+        verdict: Verdict = "by hand" if questions else "changed" if remarks else "ok"
+        self._draft.say(verdict, mapping, what, "; ".join([f"rule {number}", *remarks, *questions]))
+        self._say_tags(mapping, what)
+
+    def _never(self, profile: _Profile, start: str) -> str:
+        """Say why no name comes to a mapping of this profile whose names begin so; empty: some do."""
+        for one in self._taken:
+            if one.prefix == "*" or start.startswith(one.prefix):
+                return f"{one.label} is tried for these names, and no other"
+        meets = start.startswith(profile.prefix) or profile.prefix.startswith(start) or profile.prefix == "*"
+        return "" if meets else f'its profile is for names that begin with "{shown("", profile.prefix)}"'
+
+    def _also(self, start: str) -> list[str]:
+        labels = [one.label for one in self._taken if one.prefix.startswith(start)]
+        return [f"also for names of {' and '.join(labels)} that have no mapping there"] if labels else []
+
+    def _effect(self, mapping: Node, pattern: Pattern) -> tuple[Pattern, dict[str, Any], list[str], list[str]]:
+        """Return the pattern, what the rule does, what of it is not as there, and what a person should look at."""
+        name, tags = mapping.get("name"), mapping.get("tags")
+        if name is None:
+            raise Unsayable("the agent refuses a mapping without a name, and with it every profile")
+        values = tags.texts if tags else {}
+        pattern, fill = filler(pattern, [name.text, *values.values()], is_glob=False)
+        metric, filled = fill(name.text), {key: fill(text) for key, text in values.items()}
+        empty = dict.fromkeys(capture for one in (metric, *filled.values()) for capture in one.empty)
+        if not metric.text:
+            raise Unsayable("its name comes to nothing")
+        blocks = self._blocked.blocks(metric.text)
+        if blocks:
+            return pattern, {"action": "drop"}, [], []
+        doubts = ["which of the names that it makes are blocked there, no rule says"] if blocks is None else []
+        left = {key: one.text for key, one in filled.items() if one.text}
+        effect = {"metric": metric.text} | ({"tags": left} if left else {})
+        return pattern, effect, empty_remarks(list(empty)), doubts
+
+    def _say_tags(self, mapping: Node, what: str) -> None:
+        tags = mapping.get("tags")
+        if tags and len(tags.members) > _TAGS_MOST:
+            became = "four of them are sent beside host: series that differ in the others alone become one"
+            self._draft.say("by hand", tags, f"{what}: {len(tags.members)} tags", became)
+
+
+def _check_prefix(profile: _Profile, start: str) -> None:
+    """Refuse a pattern that would match names without the profile's prefix: a rule has one pattern alone."""
+    if not start.startswith(profile.prefix) and profile.prefix != "*":
+        prefix = shown("", profile.prefix)
+        raise Unsayable(f'its profile is for names that begin with "{prefix}" alone: write that into its pattern')
+
+
+def _pattern(mapping: Node) -> tuple[Pattern, list[str]]:
+    """Return the pattern of a mapping, and what a person should look at in it."""
+    match, kind = mapping.get("match"), mapping.get("match_type")
+    text, form = match.text if match else "", kind.text if kind else "wildcard"
+    if form == "regex":
+        alone = "its ^ holds the first branch alone, its $ the last, as there: is that meant?"
+        return from_regex(text, anchored=True), [alone] if has_alternatives(text) else []
+    if form != "wildcard" or not _WILDCARD.fullmatch(text):
+        raise Unsayable("the agent refuses such a pattern, and with it every profile")
+    return from_glob(text), []
+
+
+PROFILE: Final[dict[str, Option]] = {
+    "name": ok("the report's name for its mappings"),
+    "prefix": by_hand("a mapping whose pattern has not that beginning: by hand"),
+    "mappings": ok("a rule for each"),
+}
+MAPPING: Final[dict[str, Option]] = {
+    "match": ok("`match`; a star beside other text, or `match_type: regex`: `regex`"),
+    "match_type": ok("see `match`; `regex` needs google-re2 (RLY133), which reads what Go reads"),
+    "name": ok("`metric`; a capture that the pattern lacks is nothing, as there; a name that is blocked: `action`"),
+    "tags": ok("`tags`; over four: by hand, as a point takes five dimensions, of which `host` is one"),
+}

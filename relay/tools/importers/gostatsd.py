@@ -1,0 +1,217 @@
+"""gostatsd's configuration (TOML; YAML and JSON have the same keys): what each of its options becomes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from relay import limits
+from relay.config.addresses import is_address
+from relay.tools.importers import gostatsd_filters, gostatsd_numbers
+from relay.tools.importers.option_reader import (
+    Reading,
+    is_true,
+    read_duration,
+    set_dialects,
+    set_tags,
+    set_without_deltas,
+    words,
+)
+from relay.tools.importers.readers.tree import Node
+from relay.tools.importers.report import Option, by_hand, changed, dropped, ok
+
+if TYPE_CHECKING:
+    from relay.tools.importers.config_builder import Draft
+
+DAEMON: Final = "gostatsd"
+_AT_ONCE: Final = "one reader takes 12 million lines a second: nothing to tune"
+_CLOUD: Final = "points go to [cloud] instead"
+_SUB_METRICS: Final = {
+    "count": "count", "count-per-second": "count_ps", "mean": "mean", "median": "median", "lower": "lower",
+    "upper": "upper", "stddev": "std", "sum": "sum", "sum-squares": "sum_squares", "count-pct": "count_percent",
+    "mean-pct": "mean_percent", "sum-pct": "sum_percent", "sum-squares-pct": "sum_squares_percent",
+    "lower-pct": "lower_percent", "upper-pct": "upper_percent",
+}  # fmt: skip
+
+
+def convert(config: Node, draft: Draft) -> None:
+    """Write everything that a configuration of gostatsd says into a draft."""
+    lower = Node({name.lower(): node for name, node in config.members.items()}, config.line)
+    reading = Reading(lower, draft)
+    _listen(reading)
+    set_without_deltas(draft)
+    set_dialects(draft)
+    gostatsd_numbers.convert(reading)
+    gostatsd_filters.convert(reading)
+    _backends(reading)
+    reading.finish(OPTIONS)
+
+
+def _listen(reading: Reading) -> None:
+    node = reading.take("metrics-addr")
+    text = node.text if node else ":8125"
+    if text.startswith("/"):
+        reading.draft.set("listen.udp", [])
+        reading.draft.set("listen.unix", [f"dgram:{text}"], node)
+        reading.say("ok", "metrics-addr", node, f'listen.unix = ["dgram:{text}"]')
+        return
+    host, _, port = text.rpartition(":")
+    host = {"localhost": "127.0.0.1"}.get(host, host)
+    has_address = is_address(host.removeprefix("[").removesuffix("]"))
+    hosts = [host] if has_address else ["0.0.0.0", "[::]"]  # noqa: S104 - as it does without a host
+    reading.draft.set("listen.udp", [f"{one}:{port}" for one in hosts], node)
+    written = " and ".join(f"{one}:{port}" for one in hosts)
+    name = "metrics-addr" if node else f"metrics-addr {text}"
+    if has_address or not host:
+        reading.say("ok", name, node, f"listen.udp = {written}")
+    else:
+        reading.say("by hand", name, node, f"listen.udp = {written}: it takes an address, not a name")
+
+
+def _backends(reading: Reading) -> None:
+    node = reading.take("backends")
+    if node:
+        for name in words(node):
+            became = (
+                "see [statsdaemon]" if name == "statsdaemon" else f"{_CLOUD}; keep the old daemon for it behind [[tee]]"
+            )
+            reading.draft.say("dropped", node, f"backends {name}", became)
+    table = reading.take("statsdaemon")
+    address = table.get("address") if table else None
+    if table and address and "statsdaemon" in words(node):
+        number = reading.draft.append("tee", {"to": address.text}, address)
+        reading.say(
+            "changed", "statsdaemon.address", address, f"tee {number}: the lines as they came, before rules and sums"
+        )
+    elif table:
+        reading.say("dropped", "statsdaemon", table, "backends does not name it")
+
+
+def _tags(reading: Reading, name: str, node: Node) -> None:
+    set_tags(reading, name, node, words(node))
+
+
+def _namespace(reading: Reading, name: str, node: Node) -> None:
+    text = node.text
+    legal = text.strip(".")
+    if legal:
+        reading.draft.set("names.prefix", legal, node)
+    reading.say("ok" if legal == text else "changed", name, node, f'names.prefix = "{legal}"' if legal else "none")
+
+
+def _flush_interval(reading: Reading, name: str, node: Node) -> None:
+    same = read_duration(node.value) == limits.WINDOW_SECONDS
+    reading.say(
+        "ok" if same else "changed", name, node, f"window.seconds = {limits.WINDOW_SECONDS}: the cloud charts minutes"
+    )
+
+
+def _hostname(reading: Reading, name: str, node: Node) -> None:
+    known = reading.draft.get("tags.host")
+    if known not in (None, node.text):
+        reading.say("dropped", name, node, f'of its own metrics alone; by default-tags tags.host = "{known}"')
+        return
+    reading.draft.set("tags.host", node.text, node)
+    reading.say("changed", name, node, "tags.host, of every series and not of the daemon's own alone")
+
+
+def _ignore_host(reading: Reading, name: str, node: Node) -> None:
+    reading.say(
+        "changed",
+        name,
+        node,
+        "tags.host is the relay's machine in any case: the cloud wants a dimension, and senders are not looked up",
+    )
+
+
+def _verbose(reading: Reading, name: str, node: Node) -> None:
+    if is_true(node):
+        reading.draft.set("log.level", "debug", node)
+    reading.say("ok", name, node, f'log.level = "{"debug" if is_true(node) else "info"}"')
+
+
+def _json(reading: Reading, name: str, node: Node) -> None:
+    if is_true(node):
+        reading.draft.set("log.format", "json", node)
+    reading.say("ok", name, node, "log.format")
+
+
+def _server_mode(reading: Reading, name: str, node: Node) -> None:
+    if node.value == "standalone":
+        reading.say("ok", name, node, "the only one there is")
+    else:
+        reading.say(
+            "changed", name, node, "each relay sums up and sends to the cloud by itself; [http-transport] is not needed"
+        )
+
+
+def _sub_metrics(reading: Reading, name: str, node: Node) -> None:
+    off = {key.lower() for key, value in node.members.items() if is_true(value)}
+    kept = [theirs for ours, theirs in _SUB_METRICS.items() if ours not in off]
+    if off:
+        reading.draft.set("window.timer_metrics", kept, node)
+    reading.say("ok", name, node, "window.timer_metrics: those that are left" if off else "none is off")
+
+
+def _histogram_limit(reading: Reading, name: str, node: Node) -> None:
+    reading.say("by hand", name, node, "gsd_histogram tags make no buckets here; window.histogram does, for names")
+
+
+_TABLES: Final = {
+    "http": "health and metrics are on [admin] listen",
+    "http-servers": "health and metrics are on [admin] listen; lines over HTTP are not taken",
+    "graphite": _CLOUD, "datadog": _CLOUD, "influxdb": _CLOUD, "newrelic": _CLOUD, "cloudwatch": _CLOUD,
+    "stdout": _CLOUD, "otlp": _CLOUD, "null": _CLOUD,
+    "aws": "senders are not looked up", "k8s": "senders are not looked up",
+    "http-transport": "there is no tree of relays", "transport": "there is no tree of relays",
+}  # fmt: skip
+OPTIONS: Final[dict[str, Option]] = {
+    "metrics-addr": ok('`listen.udp`; a path: `listen.unix = ["dgram:PATH"]`; without a host: every address'),
+    "namespace": ok("`names.prefix`", _namespace),
+    "default-tags": ok("`[tags]`; a bare one is `true`", _tags),
+    "hostname": changed("`tags.host`", _hostname),
+    "ignore-host": changed("`tags.host` is the relay's machine in any case: the cloud wants a dimension", _ignore_host),
+    **gostatsd_numbers.OPTIONS,
+    "disabled-sub-metrics": ok("`window.timer_metrics`: those that are left", _sub_metrics),
+    "flush-interval": changed(f"`window.seconds = {limits.WINDOW_SECONDS}`: the cloud charts minutes", _flush_interval),
+    "flush-aligned": ok("windows are always minutes of the wall clock"),
+    "flush-offset": dropped("windows are minutes of the wall clock; `cloud.spread` keeps relays apart"),
+    "filters": ok("`[[rule]]`, see the keys of a filter"),
+    "backends": dropped("points go to `[cloud]`; `statsdaemon`: `[[tee]]`"),
+    "statsdaemon": changed("`[[tee]]`, if `backends` names it: the lines as they came"),
+    "verbose": ok('`log.level = "debug"`', _verbose),
+    "json": ok('`log.format = "json"`', _json),
+    "server-mode": changed("each relay sends by itself; there is no forwarding", _server_mode),
+    "timer-histogram-limit": by_hand(
+        "`gsd_histogram` tags make no buckets; `window.histogram` does, for names", _histogram_limit
+    ),
+    "bad-lines-per-minute": dropped("RLY301 says which lines are bad, at most once in 10 s"),
+    "log-raw-metric": dropped("nothing is logged per line"),
+    "statser-type": dropped("the relay's own counters are on `/metrics`"),
+    "internal-namespace": dropped("the relay's own counters are on `/metrics`"),
+    "internal-tags": dropped("the relay's own counters are on `/metrics`"),
+    "heartbeat-enabled": dropped("`/-/healthy`, and `relay_build_info` on `/metrics`"),
+    "disable-internal-events": dropped("there are none"),
+    "profile": dropped("no profiler is served"),
+    "max-readers": dropped("`listen.readers`; one is enough up to 4 cores"),
+    "max-parsers": dropped(_AT_ONCE),
+    "max-workers": dropped(_AT_ONCE),
+    "max-queue-size": dropped(_AT_ONCE),
+    "max-concurrent-events": dropped("events are counted and not sent"),
+    "estimated-tags": dropped(_AT_ONCE),
+    "receive-batch-size": dropped(_AT_ONCE),
+    "receive-buffer-size": dropped("any datagram fits; `listen.receive_buffer` is the kernel's queue"),
+    "conn-per-reader": dropped("`listen.readers`"),
+    "cloud-provider": dropped("senders are not looked up: let applications send the tags"),
+    "max-cloud-requests": dropped("see cloud-provider"),
+    "burst-cloud-requests": dropped("see cloud-provider"),
+    "cloud-cache-refresh-period": dropped("see cloud-provider"),
+    "cloud-cache-evict-after-idle-period": dropped("see cloud-provider"),
+    "cloud-cache-ttl": dropped("see cloud-provider"),
+    "cloud-cache-negative-ttl": dropped("see cloud-provider"),
+    "lambda-extension-manual-flush": dropped("no extension of functions"),
+    "lambda-extension-telemetry-address": dropped("no extension of functions"),
+    "fast-fail-on-non-retryable-errors": dropped(
+        "what the cloud refuses for good is kept as a dead letter, the rest is retried"
+    ),
+    **{name: dropped(text) for name, text in _TABLES.items()},
+}

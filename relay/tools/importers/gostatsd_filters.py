@@ -1,0 +1,235 @@
+"""Filters of gostatsd as rules.
+
+There every filter that fits a name applies; of rules the first alone. So the names are divided by the patterns of all
+filters, and each part, the narrowest first, becomes a rule that does what all filters together do to it. A regex
+divides nothing: it can say that names go, whatever else there is about them, and no more.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from relay.tools.importers.gostatsd_patterns import EVERY_NAME, Match, Region, narrowest_first
+from relay.tools.importers.option_reader import is_true, words
+from relay.tools.importers.report import Option, by_hand, changed, dropped, ok
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from relay.tools.importers.config_builder import Draft
+    from relay.tools.importers.option_reader import Reading
+    from relay.tools.importers.readers.tree import Node
+
+_KEYS: Final = ("match-metrics", "exclude-metrics", "match-tags", "drop-tags", "drop-metric", "drop-host")
+_NO_REGEX: Final = "no rule: every filter applies there, of rules the first alone, and what a regex meets is not known"
+
+
+class _Filter(NamedTuple):
+    name: str
+    node: Node
+    matches: tuple[Match, ...]
+    excludes: tuple[Match, ...]
+    drops: bool
+    keys: tuple[str, ...]
+    """Tags to drop."""
+
+    def applies(self, region: Region) -> bool:
+        fits = any(match.fits(region) for match in self.matches)
+        return fits and not any(match.fits(region) for match in self.excludes)
+
+    @property
+    def regexes(self) -> list[str]:
+        return [match.regex for match in self.matches if match.regex]
+
+
+class _Effect(NamedTuple):
+    drops: bool
+    keys: tuple[str, ...]
+
+    def rule(self) -> dict[str, Any]:
+        if self.drops:
+            return {"action": "drop"}
+        return {"drop_tags": list(self.keys)} if self.keys else {}
+
+
+_NOTHING: Final = _Effect(drops=False, keys=())
+_DROP: Final = _Effect(drops=True, keys=())
+
+
+def convert(reading: Reading) -> None:
+    """Read the filters that `filters` names, in its order."""
+    namespace = reading.peek("namespace")
+    prefix = f"{namespace.value}." if namespace and namespace.value else ""
+    found = [one for name, node in _named(reading) if (one := _read(reading.draft, name, node, prefix))]
+    if found:
+        became = 'rules see names as they are received; filters there, once "/" is "-" and a blank is "_"'
+        reading.draft.say("changed", None, "characters of names", became)
+        _Rules(reading.draft, found).write()
+
+
+def _named(reading: Reading) -> Iterator[tuple[str, Node]]:
+    names, table = reading.take("filters"), reading.take("filter")
+    blocks = {name.lower(): node for name, node in table.members.items()} if table else {}
+    named = list(dict.fromkeys(name.lower() for name in words(names)))
+    for name in named:
+        if name in blocks:
+            yield f"filter.{name}", blocks[name]
+        else:
+            reading.draft.say("dropped", names, f"filters {name}", "there is no such filter")
+    for name, node in blocks.items():
+        if name not in named:
+            reading.draft.say("dropped", node, f"filter.{name}", "filters does not name it")
+
+
+def _read(draft: Draft, name: str, node: Node, prefix: str) -> _Filter | None:
+    options = {key.lower(): value for key, value in node.members.items()}
+    for key in options.keys() - {*_KEYS}:
+        draft.say("by hand", options[key], f"{name}.{key}", "not a key of a filter")
+    if words(tags := options.get("match-tags")):
+        draft.say("by hand", tags, f"{name}.match-tags", "no rule: rules look at names and types, not at tags")
+        return None
+    matches = [Match.parse(word, prefix) for word in words(options.get("match-metrics"))]
+    excludes = [Match.parse(word, prefix) for word in words(options.get("exclude-metrics"))]
+    drops = is_true(options.get("drop-metric"))
+    keys = tuple(_keys(draft, name, options.get("drop-tags"), is_needless=drops))
+    if host := options.get("drop-host"):
+        draft.say("dropped", host, f"{name}.drop-host", "host is the relay's machine, and always sent")
+    known = [match for match in matches if not _is_refused(match, prefix)]
+    if len(known) < len(matches):
+        draft.say("by hand", options["match-metrics"], f"{name}.match-metrics", _why_not(prefix))
+    if any(match.regex for match in excludes):
+        draft.say("by hand", options["exclude-metrics"], f"{name}.exclude-metrics", _NO_REGEX)
+        return None
+    return _Filter(name, node, tuple(known if matches else [Match(EVERY_NAME)]), tuple(excludes), drops, keys)
+
+
+def _is_refused(match: Match, prefix: str) -> bool:
+    return bool(match.regex) and (match.is_inverted or bool(prefix))
+
+
+def _why_not(prefix: str) -> str:
+    return f'no rule for its regex: it looks at names behind "{prefix}"' if prefix else "no rule for a regex behind !"
+
+
+def _keys(draft: Draft, name: str, tags: Node | None, *, is_needless: bool) -> Iterator[str]:
+    """Yield the keys to drop: `key:*` there; a tag without a value goes with them here, and alone it does not."""
+    for word in words(tags):
+        key, colon, rest = word.partition(":")
+        what = f"{name}.drop-tags {word}"
+        if is_needless:
+            draft.say("dropped", tags, what, "drop-metric drops all of it")
+        elif word == "*":
+            draft.say("ok", tags, what, 'drop_tags = ["*"]')
+            yield word
+        elif colon and rest == "*" and re.fullmatch(r"[\w.\-/]+", key):
+            draft.say("changed", tags, what, f'drop_tags: a bare tag "{key}" goes too')
+            yield key
+        else:
+            draft.say("by hand", tags, what, "drop_tags takes whole keys, whatever their value")
+
+
+class _Rules:
+    """State: the filters, and the rules of each region so far.
+
+    A filter with a regex that drops goes before all regions, or, where it has exclude-metrics, behind theirs: one list
+    of them can have that place. A filter whose regex drops tags needs that no region has anything but drops.
+    """
+
+    def __init__(self, draft: Draft, filters: Sequence[_Filter]) -> None:
+        self._draft = draft
+        self._filters = filters
+        every = [match.region for one in filters for match in (*one.matches, *one.excludes) if match.region]
+        self._regions = narrowest_first([*every, EVERY_NAME])
+        self._written: dict[Region, int] = {}
+        """The rules, in their order; a narrower region is before one that holds it."""
+        self._numbers: dict[str, list[int]] = {one.name: [] for one in filters}
+        """Of each filter, the rules of its regexes."""
+
+    def __repr__(self) -> str:
+        """Report the size."""
+        return f"<_Rules {len(self._filters)} filters, {len(self._regions)} regions>"
+
+    def write(self) -> None:
+        """Append the rules, and say of each filter which they are."""
+        drops = [one for one in self._filters if one.drops and one.regexes]
+        first = next((one.excludes for one in drops if one.excludes), ())
+        spared = [region for region in self._regions if any(match.fits(region) for match in first)]
+        for one in (one for one in drops if not one.excludes):
+            self._write_regexes(one)
+        for region in spared:
+            self._write_region(region)
+        refused = [one for one in drops if one.excludes and one.excludes != first]
+        for one in (one for one in drops if one.excludes and one not in refused):
+            self._write_regexes(one)
+        for region in self._needed(spared):
+            self._write_region(region)
+        self._write_strips(refused)
+        for one in self._filters:
+            self._say(one)
+
+    def _effect(self, region: Region) -> _Effect:
+        applied = [one for one in self._filters if one.applies(region)]
+        if any(one.drops for one in applied):
+            return _Effect(drops=True, keys=())
+        return _Effect(drops=False, keys=tuple(dict.fromkeys(key for one in applied for key in one.keys)))
+
+    def _needed(self, spared: Sequence[Region]) -> list[Region]:
+        """Return the regions to which not the same happens as to the next that holds them."""
+        found = []
+        for place, region in enumerate(self._regions):
+            if region in spared:
+                continue
+            around = next((other for other in self._regions[place + 1 :] if other.holds(region)), None)
+            if self._effect(region) != (self._effect(around) if around else _NOTHING):
+                found.append(region)
+        return found
+
+    def _write_region(self, region: Region) -> None:
+        owner = next((one.node for one in self._filters if one.applies(region)), None)
+        rule = region.pattern() | self._effect(region).rule()
+        self._written[region] = self._draft.append("rule", rule, owner)
+
+    def _rules_of(self, one: _Filter) -> list[int]:
+        """Return the rules in which a filter has a part: of a region without a rule, that of the one around it."""
+        concerned = [region for region in self._regions if one.applies(region)]
+        concerned += [match.region for match in one.excludes if match.region]
+        found = [next((held for held in self._written if held.holds(region)), None) for region in concerned]
+        return sorted({*self._numbers[one.name], *(self._written[region] for region in found if region)})
+
+    def _write_regexes(self, one: _Filter) -> None:
+        effect = _Effect(one.drops, one.keys).rule()
+        for regex in dict.fromkeys(one.regexes):
+            self._numbers[one.name].append(self._draft.append("rule", {"regex": regex} | effect, one.node))
+
+    def _write_strips(self, refused: list[_Filter]) -> None:
+        strips = [one for one in self._filters if one.regexes and one.keys and not one.drops]
+        is_alone = len(strips) == 1 and not strips[0].excludes
+        if is_alone and all(self._effect(region) in (_NOTHING, _DROP) for region in self._regions) and (
+            not any(one.excludes for one in self._filters)
+        ):  # fmt: skip
+            self._write_regexes(strips.pop())
+        for one in (*refused, *strips):
+            self._draft.say("by hand", one.node, f"{one.name} regex", _NO_REGEX)
+
+    def _say(self, one: _Filter) -> None:
+        rules = " and ".join(f"rule {number}" for number in self._rules_of(one))
+        if not one.drops and not one.keys:
+            self._draft.say("dropped", one.node, one.name, "nothing of it is left to do")
+        elif any(map(one.applies, self._regions)) or self._numbers[one.name]:
+            self._draft.say("ok", one.node, one.name, rules)
+        elif not one.regexes:
+            self._draft.say("dropped", one.node, one.name, "no name can fit it there")
+
+
+OPTIONS: Final[dict[str, Option]] = {
+    "match-metrics": ok(
+        "`match` or `regex` of a rule for each, without the `namespace` that names have there; a `regex:` that looks "
+        "behind a `namespace`, or does more than drop: by hand"
+    ),
+    "exclude-metrics": ok("a rule of their own before those of the filter, with what other filters do to these names"),
+    "match-tags": by_hand("rules look at names and types, not at tags"),
+    "drop-tags": changed("`drop_tags` for `KEY:*`, and a bare `KEY` goes too; others: by hand"),
+    "drop-metric": ok('`action = "drop"`'),
+    "drop-host": dropped("`host` is the relay's machine, and always sent: the cloud wants a dimension"),
+}

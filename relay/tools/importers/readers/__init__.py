@@ -1,0 +1,1 @@
+"""Files of other daemons as values with their places: JavaScript, TOML, YAML, variables."""

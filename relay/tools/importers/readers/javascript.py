@@ -1,0 +1,221 @@
+"""Configurations in JavaScript: object literals, read and never executed.
+
+Constants are evaluated: literals, nested objects and arrays, arithmetic such as `10 * 1000`, texts that are joined,
+names of earlier constants, what a function of the file returns, `Object.assign` and its like. Whatever else stands
+where a value belongs is kept as its source text (`Opaque`), with its place. The file is `{...}` alone, as the reference
+evaluates it, or sets `module.exports` or its members. What is no JavaScript, such as a missing comma or brace, is an
+error that points at it.
+
+Own, because each value needs its line, and none of PyPI's readers has it: those of JSON5 refuse `require(...)`, chompjs
+takes whatever it finds for a text and cannot say that a comma is missing, and a whole grammar (tree-sitter, two
+compiled packages) would still leave escapes, numbers, arithmetic and messages to be written here.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from relay.tools.importers.readers.javascript_expressions import Expressions, Function
+from relay.tools.importers.readers.tree import Node, NotReadable, Opaque
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+# --- hints -----------------------------------------------------------------------------------------------------------
+
+# What can be written for a person in place of an expression that only JavaScript could evaluate.
+
+_VARIABLE: Final = r"process\.env(?:\.([A-Za-z_]\w*)|\[\s*['\"]([A-Za-z_]\w*)['\"]\s*\])"
+_FALLBACK: Final = r"""(?:\s*(?:\|\||\?\?)\s*(?:'([^'\\{}]*)'|"([^"\\{}]*)"|(-?[\d.]+)))?"""
+_REFERENCE: Final = re.compile(
+    rf"\(?\s*\+?(?:(?:Number|parseInt|parseFloat|String)\s*\(\s*)?{_VARIABLE}{_FALLBACK}\s*(?:,\s*10\s*)?\)?{_FALLBACK}\s*\)?"
+)
+_HOSTNAME: Final = re.compile(r"\bhostname\s*\(\s*\)|process\.env\.HOSTNAME\b")
+
+
+class Variable(NamedTuple):
+    """An environment variable, and what holds without it."""
+
+    name: str
+    default: str | None
+
+    def reference(self, otherwise: str) -> str:
+        """Return `${NAME:-default}`; `otherwise`: the daemon's own default."""
+        return f"${{{self.name}:-{self.default or otherwise}}}"
+
+
+def find_variable(source: str) -> Variable | None:
+    """Read `process.env.NAME`, with `|| default` and `Number(...)` around it as people write it."""
+    match = _REFERENCE.fullmatch(source.strip())
+    if match is None:
+        return None
+    name, *defaults = match[1] or match[2], *match.groups()[2:]
+    return Variable(name, next((default for default in defaults if default is not None), None))
+
+
+def is_hostname(source: str) -> bool:
+    """Say whether the machine's name is what it evaluates to, or the most of it."""
+    return _HOSTNAME.search(source) is not None
+
+
+_STATEMENTS: Final = (
+    "if", "for", "while", "do", "switch", "try", "throw", "function", "class", "import", "return", "with", "debugger",
+)  # fmt: skip
+
+
+_DECLARATIONS: Final = ("function", "class")
+"""Statements without a value: what was last before them is what a file comes to."""
+_NO_EXPRESSIONS: Final = frozenset({"var", "let", "const", "export", *_STATEMENTS} - {*_DECLARATIONS})
+
+
+class Module(NamedTuple):
+    """What a file says."""
+
+    config: Node
+    """An object."""
+    statements: Sequence[Node]
+    """What else it does, each an `Opaque`."""
+    fault: Node | None = None
+    """Why the reference, which evaluates `config = ` and the file, has another configuration or none: a text."""
+
+
+def read(text: str) -> Module:
+    """Read a configuration.
+
+    Raises:
+        NotReadable: it is no JavaScript, or holds no object.
+    """
+    return _Reader(text.removeprefix("\ufeff")).module()
+
+
+class _Reader(Expressions):
+    """State: statements that are no part of an object."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._is_script = text.startswith("#!")
+        self._evaluated: Node | None = None
+        """Of the statement that was read last, if it was an expression."""
+        self._statements: list[Node] = []
+        self._result: Node | None = None
+        """Of the last expression that was a statement: what `eval` comes to."""
+
+    def module(self) -> Module:
+        """Read every statement; the configuration is what is exported, or the first object that stands alone."""
+        alone: Node | None = None
+        exported = Node({}, 1)
+        self._names = {"exports": exported, "module": Node({"exports": exported}, 1)}
+        while self._here.kind != "end":
+            if self._take(";"):
+                continue
+            found = self._statement()
+            self._result = self._evaluated or self._result
+            alone = alone or (found if found and isinstance(found.value, dict) else None)
+        set_ = self._names["module"].members.get("exports", exported)
+        if set_ is exported and not set_.members and alone:
+            set_ = alone
+        if not isinstance(set_.value, dict) or (set_ is exported and not set_.members):
+            place = set_ if set_ is not exported else next(iter(self._statements), Node(None, 1))
+            message = "there is no object literal such as { port: 8125 }"
+            if place.value is not None:
+                message = "this comes to no object literal that can be read without running it"
+            fix = "give the literal that it comes to: node -p 'JSON.stringify(...)'"
+            raise NotReadable(message, line=place.line, column=place.column, fix=fix)
+        return Module(_without_functions(set_), self._statements, self._fault(set_))
+
+    def _fault(self, config: Node) -> Node | None:
+        """Return why `config = ` before the file makes no sense, or comes to something else than was read here."""
+        first, result = self._tokens[0], self._result
+        if self._is_script:
+            return Node("a line #! has no place behind it", 1)
+        if first.text in _NO_EXPRESSIONS and first.kind == "name":
+            return Node(f"no {first.text} may follow it", first.line, first.column)
+        if first.text == "function" and self._tokens[1].kind == "name":
+            return Node(f"{self._tokens[1].text} has no value behind it", first.line, first.column)
+        if result is None or result.value is config.value:
+            return None
+        other = "only its own program could say" if isinstance(result.value, Opaque) else "which is another value"
+        return Node(f"that comes to what stands last, {other}", result.line, result.column)
+
+    def _statement(self) -> Node | None:
+        first, self._evaluated = self._here, None
+        if self._take("var", "let", "const"):
+            self._declarations()
+            return None
+        if self._is("function") and self._tokens[self._at + 1].kind == "name":
+            name = self._tokens[self._at + 1].text
+            self._names[name] = self._function() or Node(Opaque(name), first.line, first.column)
+            return None
+        if self._is(*_STATEMENTS):
+            kept = self._skip_statement(block=True)
+            self._keep(kept)
+            self._evaluated = None if first.text in _DECLARATIONS else kept
+            return None
+        if self._take("export"):
+            self._take("default")
+        self._evaluated = found = self._assigned()
+        is_result = isinstance(found.value, dict) and first.text not in ("module", "exports")
+        if isinstance(found.value, Opaque):
+            self._keep(found)
+        return found if is_result else None
+
+    def _keep(self, node: Node) -> None:
+        self._statements.append(node)
+
+    def _declarations(self) -> None:
+        while True:
+            name = self._here
+            if name.kind == "name" and self._tokens[self._at + 1].text == "=":
+                self._at += 2
+                self._names[name.text] = self._expression(0, top=True)
+            else:
+                self._skip_statement()  # destructuring: what it names is reported where it is used
+            if not self._take(","):
+                return
+
+    def _assigned(self) -> Node:
+        """Read `a.b = c.d = expression`, or an expression."""
+        start = self._at
+        path = self._path()
+        if path and self._take("="):
+            value = self._assigned()
+            self._assign(path, value)
+            return value
+        self._at = start
+        found = self._expression(0, top=True)
+        return found if self._at > start else self._nowhere()
+
+    def _nowhere(self) -> Node:
+        what = f'"{self._here.text}"' if self._here.kind == "punctuation" else "this"
+        raise self._error(f"{what} has no place here")
+
+    def _path(self) -> list[str]:
+        path: list[str] = []
+        while self._here.kind == "name":
+            path.append(self._here.text)
+            self._at += 1
+            if not self._take("."):
+                return path
+        return []
+
+    def _assign(self, path: list[str], value: Node) -> None:
+        *owners, last = path
+        target = Node(self._names, 1)
+        for name in owners:
+            target = target.members.get(name) or Node({}, 1)
+        if isinstance(target.value, dict):
+            target.value[last] = value
+
+
+def _without_functions(node: Node) -> Node:
+    """Return a value with the source of each function in it: nothing calls them any more."""
+    value = node.value
+    if isinstance(value, Function):
+        return Node(Opaque(value.text), node.line, node.column)
+    if isinstance(value, dict):
+        return Node({key: _without_functions(item) for key, item in value.items()}, node.line, node.column)
+    if isinstance(value, list):
+        return Node([_without_functions(item) for item in value], node.line, node.column)
+    return node

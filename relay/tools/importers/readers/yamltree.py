@@ -1,0 +1,88 @@
+"""YAML, and JSON as the part of it that it nearly is, with the place of every value."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import yaml
+
+from relay.tools.importers.readers.tree import Node, NotReadable, Scalar
+
+DEPTH_MOST: Final = 32
+NODES_MOST: Final = 50_000
+"""An alias may stand for much: a short text must not become a large tree."""
+_QUOTED: Final = re.compile(r"'(?!<)[^']{2,}'|\"[^\"]{2,}\"")
+"""Of a message: an alias or a tag of the file, but no kind of token and no single character."""
+
+
+def read(text: str) -> Node:
+    """Read the first document, as daemons in Go do; an empty one is an empty object.
+
+    Raises:
+        NotReadable: it is no YAML, or too much.
+    """
+    loader = yaml.SafeLoader("")
+    try:
+        loader = yaml.SafeLoader(text)
+        found = loader.get_node() if loader.check_node() else None
+        return Node({}, 1) if found is None else _Tree(loader).node(found, found, 0)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        message = _QUOTED.sub("...", error.problem or error.context or "not YAML")
+        raise NotReadable(message, line=mark.line + 1 if mark else 1, column=mark.column + 1 if mark else 1) from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise NotReadable("a character that YAML does not have", line=line, column=1) from error
+    except RecursionError as error:
+        raise NotReadable(f"more than {DEPTH_MOST} levels", line=1, column=1) from error
+    finally:
+        loader.dispose()
+
+
+def second_document(text: str) -> int:
+    """Return the line where a second document begins, of which nothing is read; 0: there is none."""
+    has_content = False
+    for number, line in enumerate(text.splitlines(), 1):
+        is_mark = line.startswith("---") and not line[3:4].strip()
+        if is_mark and has_content:
+            return number
+        has_content = has_content or bool(line[3 * is_mark :].partition("#")[0].strip())
+    return 0
+
+
+class _Tree:
+    """State: how many nodes there are."""
+
+    def __init__(self, loader: yaml.SafeLoader) -> None:
+        self._loader = loader
+        self._nodes = 0
+
+    def __repr__(self) -> str:
+        return f"<_Tree {self._nodes} nodes>"
+
+    def node(self, found: yaml.Node, place: yaml.Node, depth: int) -> Node:
+        """Return a node with the place of another: of its key, if it has one."""
+        line, column = place.start_mark.line + 1, place.start_mark.column + 1
+        self._nodes += 1
+        if depth > DEPTH_MOST or self._nodes > NODES_MOST:
+            what = f"{DEPTH_MOST} levels" if depth > DEPTH_MOST else f"{NODES_MOST} values"
+            raise NotReadable(f"more than {what}", line=line, column=column)
+        if isinstance(found, yaml.MappingNode):
+            self._loader.flatten_mapping(found)
+            members = {self._key(key): self.node(value, key, depth + 1) for key, value in found.value}
+            return Node(members, line, column)
+        if isinstance(found, yaml.SequenceNode):
+            return Node([self.node(item, item, depth + 1) for item in found.value], line, column)
+        return Node(self._scalar(found), line, column)
+
+    def _key(self, key: yaml.Node) -> str:
+        return key.value if isinstance(key, yaml.ScalarNode) else "?"
+
+    def _scalar(self, found: yaml.Node) -> Scalar:
+        """Return the value; of what is no text, number or truth (a date), its text."""
+        try:
+            value = self._loader.construct_object(found)
+        except (ValueError, TypeError, LookupError, AttributeError):  # a number or a date by its tag that is none
+            value = found.value
+        return value if value is None or isinstance(value, (str, int, float, bool)) else str(found.value)

@@ -1,0 +1,303 @@
+"""config.js of statsd/statsd: what each of its options becomes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from relay.config.addresses import join_address
+from relay.tools.importers import statsd_listen, statsd_numbers
+from relay.tools.importers.option_reader import Reading, set_dialects
+from relay.tools.importers.readers.javascript import find_variable, is_hostname
+from relay.tools.importers.readers.literals import is_truthy
+from relay.tools.importers.readers.tree import Opaque
+from relay.tools.importers.report import Option, changed, dropped, ok, shown
+
+if TYPE_CHECKING:
+    from relay.tools.importers.config_builder import Draft
+    from relay.tools.importers.readers.javascript import Module
+    from relay.tools.importers.readers.tree import Node
+    from relay.tools.importers.report import Verdict
+
+DAEMON: Final = "statsd/statsd"
+_CLOUD: Final = "points go to [cloud] instead"
+_NESTED: Final = ("graphite", "log", "keyFlush", "console")
+_LEVELS: Final = {
+    "LOG_EMERG": "error", "LOG_ALERT": "error", "LOG_CRIT": "error", "LOG_ERR": "error", "LOG_WARNING": "warning",
+    "LOG_NOTICE": "info", "LOG_INFO": "info", "LOG_DEBUG": "debug",
+}  # fmt: skip
+_PREFIXES: Final = {
+    "graphite.globalPrefix": ("names.prefix", "stats"),
+    "graphite.prefixCounter": ("names.counter_prefix", "counters"),
+    "graphite.prefixTimer": ("names.timer_prefix", "timers"),
+    "graphite.prefixGauge": ("names.gauge_prefix", "gauges"),
+    "graphite.prefixSet": ("names.set_prefix", "sets"),
+}
+
+
+def convert(module: Module, draft: Draft) -> None:
+    """Write everything that a config.js says into a draft."""
+    reading = Reading(module.config, draft, _NESTED)
+    set_dialects(draft, "graphite")
+    _proxy(reading)
+    statsd_listen.convert(reading)
+    statsd_numbers.convert(reading)
+    backends = _backends(reading)
+    _targets(reading, is_used=any(name.endswith("/repeater") for name in backends))
+    _names(reading, is_graphite=any(name.endswith("/graphite") for name in backends))
+    _of_backends(reading, module.config, backends)
+    reading.finish(OPTIONS)
+    _unread(draft, module)
+    if module.fault:
+        _misread(draft, module.fault)
+
+
+def _misread(draft: Draft, fault: Node) -> None:
+    """What the reference could not have run with is not ok: another program has read this file, or none."""
+    unchecked = "unchecked, since the reference cannot read this file"
+    draft.entries = [
+        replace(one, verdict="by hand", became=f"{one.became}: {unchecked}") if one.verdict == "ok" else one
+        for one in draft.entries
+    ]
+    became = f"an error in the reference, which evaluates `config = ` and the file: {fault.text}"
+    draft.say("by hand", fault, "the file as a whole", became)
+
+
+def _unread(draft: Draft, module: Module) -> None:
+    """Of what a file does not say nothing is known while a part of it is not read."""
+    spread = [node for name, node in module.config.members.items() if name.startswith("...")]
+    for statement in module.statements:
+        became = "a statement, not read: does it change the configuration?"
+        draft.say("by hand", statement, shown("", statement.value), became)
+    if spread or module.statements:
+        draft.entries = [entry for entry in draft.entries if entry.line]
+        became = "written for all that is not in the part that was read: see what the other part says"
+        draft.say("by hand", spread[0] if spread else module.statements[0], "defaults of the reference", became)
+
+
+def _proxy(reading: Reading) -> None:
+    """The reference's proxy has a file of the same form: one relay takes its place, and that of the nodes behind it."""
+    if reading.peek("nodes") and (host := reading.take("host")):
+        reading.give("address", host)
+        reading.say("ok", "host", host, "as address: where the proxy listened")
+
+
+def _of_backends(reading: Reading, config: Node, backends: list[str]) -> None:
+    """A back end that is not the reference's own has options of its own, called like it: they go with it."""
+    for name in config.members:
+        owner = next((backend for backend in backends if _is_of(name, backend)), "")
+        if owner and name not in OPTIONS and name not in _NESTED and (node := reading.take(name)):
+            reading.draft.say("dropped", node, name, f"of the back end {shown('', owner)}, which goes")
+
+
+def _is_of(name: str, backend: str) -> bool:
+    words = re.findall(r"[a-z0-9]{4,}", backend.lower())
+    return any(name.lower().startswith(word) for word in words if word not in ("statsd", "backend", "backends", "node"))
+
+
+def _backends(reading: Reading) -> list[str]:
+    backends = reading.take("backends")
+    if backends is None:
+        return ["./backends/graphite"]
+    names = [item.text if item.is_scalar else shown("", item.value) for item in backends.items]
+    for item, name in zip(backends.items, names, strict=True):
+        verdict: Verdict = "dropped"
+        became = f"{_CLOUD}; keep the old daemon for it behind [[tee]]"
+        if name.endswith("/repeater"):
+            verdict, became = "ok", "[[tee]]"
+        elif name.endswith("/console"):
+            became = "statsd-relay run --dry-run prints what is sent"
+        reading.draft.say(verdict, item, f"backends {shown('', name)}", became)
+    return names
+
+
+def _targets(reading: Reading, *, is_used: bool) -> None:
+    protocol, targets = reading.take("repeaterProtocol"), reading.take("repeater")
+    if not is_used:
+        for name, node in (("repeater", targets), ("repeaterProtocol", protocol)):
+            if node:
+                became = "the reference does not use it: backends does not name ./backends/repeater"
+                reading.say("dropped", name, node, became)
+        return
+    for number, target in enumerate(targets.items if targets else ()):
+        for name in target.members.keys() - {"host", "port"}:
+            reading.draft.say(
+                "by hand", target.members[name], f"repeater[{number}].{name}", "not an option of a target"
+            )
+        _target(reading, f"repeater[{number}]", target)
+    if protocol and protocol.value == "tcp":
+        reading.say("by hand", "repeaterProtocol", protocol, "[[tee]] sends UDP alone: do its targets listen there?")
+    elif protocol:
+        reading.say("ok", "repeaterProtocol", protocol, "the target's address decides")
+
+
+def _target(reading: Reading, name: str, target: Node) -> None:
+    host, port = target.get("host"), target.get("port")
+    if port is None:
+        reading.say("by hand", name, target, "a tee needs a host and a port: [[tee]] to")
+        return
+    host_text = reading.text(f"{name}.host", host, "127.0.0.1") if host else "127.0.0.1"
+    port_text = reading.text(f"{name}.port", port, "8125")
+    to = join_address(host_text, port_text)
+    number = reading.draft.append("tee", {"to": to}, target)
+    reading.draft.say("ok", target, f"{name} {to}", f"tee {number}")
+
+
+def _names(reading: Reading, *, is_graphite: bool) -> None:
+    legacy = reading.take("graphite.legacyNamespace")
+    is_legacy = legacy is None or legacy.value is not False
+    if legacy or is_graphite:
+        became = "names have no stats. or stats.timers. before them: the cloud keeps types apart"
+        reading.say("changed" if is_legacy else "ok", "graphite.legacyNamespace", legacy, became)
+    for name, (key, default) in _PREFIXES.items():
+        is_given, node = reading.has(name), reading.take(name)
+        if node and is_legacy:
+            reading.say("dropped", name, node, "the reference does not use it while legacyNamespace is true")
+        elif node:
+            _prefix(reading, name, key, node)
+        elif not is_legacy and not is_given and is_graphite:
+            became = f'no "{default}" before names: the cloud keeps types apart; {key} = "{default}" brings it back'
+            reading.say("changed", f"{name} {default}", None, became)
+    if suffix := reading.take("graphite.globalSuffix"):
+        _suffix(reading, suffix)
+
+
+def _prefix(reading: Reading, name: str, key: str, node: Node) -> None:
+    given = reading.text(name, node, "")
+    text = given.strip(".")
+    if isinstance(node.value, Opaque):
+        text = ""  # a prefix that a variable may change is not one to guess
+    else:
+        reading.say("ok" if text == given else "changed", name, node, f'{key} = "{text}"' if text else "none")
+    if text:
+        reading.draft.set(key, text, node)
+
+
+def _suffix(reading: Reading, node: Node) -> None:
+    """It tells machines apart, which the dimension `host` does here."""
+    name, value = "graphite.globalSuffix", node.value
+    if not isinstance(value, Opaque):
+        if value:
+            reading.draft.set("tags.host", str(value), node)
+        became = "tags.host: what tells machines apart is a dimension, not a part of the name" if value else "none"
+        reading.say("changed" if value else "ok", name, node, became)
+        return
+    variable = find_variable(value.text)
+    reference = f"${{{variable.name}}}" if variable else "${HOSTNAME}"
+    became = f'tags.host, by default what hostname says; or host = "{reference}" (written for you, as a comment)'
+    if variable is None and not is_hostname(value.text):
+        became = "tags.host, by default what hostname says: only its own program can say what it is"
+    else:
+        reading.draft.note("tags", f'host = "{reference}"   # instead of what hostname says, which is the default')
+    reading.say("by hand", name, node, became)
+
+
+def _flush_counts(reading: Reading, name: str, node: Node) -> None:
+    if not reading.constant(name, node, "counters show their total"):
+        return
+    if not is_truthy(node.value):
+        reading.draft.set("cloud.counter_values", "rate", node)
+        reading.say("ok", name, node, 'cloud.counter_values = "rate": counters show what they are per second')
+    else:
+        reading.say("ok", name, node, "counters show their total")
+
+
+def _health(reading: Reading, name: str, node: Node) -> None:
+    if node.value == "down":
+        reading.say("by hand", name, node, 'a relay begins up: say "health down" to its console where a proxy asks')
+    else:
+        reading.say("ok", name, node, "a relay begins up")
+
+
+def _debug(reading: Reading, name: str, node: Node) -> None:
+    if reading.constant(name, node, 'log.level stays "info"') and is_truthy(node.value):
+        reading.draft.set("log.level", "debug", node)
+        reading.say("ok", name, node, 'log.level = "debug"')
+    elif not isinstance(node.value, Opaque):
+        reading.say("ok", name, node, 'log.level stays "info"')
+
+
+def _log_level(reading: Reading, name: str, node: Node) -> None:
+    level = _LEVELS.get(str(node.value))
+    if level is None:
+        reading.say("by hand", name, node, 'log.level: "debug", "info", "warning" or "error"')
+        return
+    if level != "info" and not reading.draft.get("log.level"):
+        reading.draft.set("log.level", level, node)
+    reading.say("ok", name, node, f'log.level = "{level}"')
+
+
+def _log_backend(reading: Reading, name: str, node: Node) -> None:
+    if node.value == "stdout":
+        reading.say("ok", name, node, "the log goes to standard error")
+    else:
+        reading.say(
+            "changed",
+            name,
+            node,
+            "the log goes to standard error: whoever runs the relay collects it (journald, docker)",
+        )
+
+
+def _watch(reading: Reading, name: str, node: Node) -> None:
+    if not reading.constant(name, node, "config.watch = true"):
+        return
+    watches = node.value not in (False, 0, "", "0")  # as != of JavaScript has it
+    if not watches:
+        reading.draft.set("config.watch", value=False, origin=node)
+    reading.say("ok", name, node, f"config.watch = {str(watches).lower()}")
+
+
+def _sanitize(reading: Reading, name: str, node: Node) -> None:
+    if not isinstance(node.value, Opaque) and not is_truthy(node.value):
+        reading.say("changed", name, node, "always on: Cloud Monitor takes letters, digits, dots and underscores alone")
+    else:
+        reading.say("changed", name, node, 'listen.names = "clean", the default; "-" becomes "_" too')
+
+
+OPTIONS: Final[dict[str, Option]] = {
+    **statsd_listen.OPTIONS,
+    **statsd_numbers.OPTIONS,
+    "prefixStats": dropped(
+        "the relay's own counters have their own names, `telemetry.prefix`; none of yours is reserved for it"
+    ),
+    "keyNameSanitize": changed('`listen.names = "clean"`: always on, and `-` becomes `_` too', _sanitize),
+    "flush_counts": ok('`false`: `cloud.counter_values` = `"rate"`; else the total, as is the default', _flush_counts),
+    "backends": dropped("repeater: `[[tee]]`; console: `run --dry-run`; any other: points go to `[cloud]`"),
+    "repeater": ok("`[[tee]]`, one each"),
+    "repeaterProtocol": ok("`udp4`, `udp6`: as the address says; `tcp`: by hand, a tee sends UDP alone"),
+    "nodes": dropped("of the proxy: one relay takes the place of the proxy and of its nodes"),
+    "host": ok("of the proxy: as `address`"),
+    "forkCount": dropped("of the proxy: `listen.readers`; one is enough up to 4 cores"),
+    "checkInterval": dropped("of the proxy: there are no nodes to ask"),
+    "cacheSize": dropped("of the proxy: there are no nodes to choose from"),
+    "udp_version": ok("of the proxy: the address says it"),
+    "graphiteHost": dropped(_CLOUD),
+    "graphitePort": dropped(_CLOUD),
+    "graphitePicklePort": dropped(_CLOUD),
+    "graphiteProtocol": dropped(_CLOUD),
+    "graphite.legacyNamespace": changed(
+        "names have no `stats.` or `stats.timers.` before them: the cloud keeps types apart"
+    ),
+    "graphite.globalPrefix": ok("`names.prefix`, if `legacyNamespace` is `false` (else the reference ignores it)"),
+    "graphite.prefixCounter": ok("`names.counter_prefix`, likewise"),
+    "graphite.prefixTimer": ok("`names.timer_prefix`, likewise"),
+    "graphite.prefixGauge": ok("`names.gauge_prefix`, likewise"),
+    "graphite.prefixSet": ok("`names.set_prefix`, likewise"),
+    "graphite.globalSuffix": changed(
+        "`tags.host`: what tells machines apart is a dimension; a hostname is its default"
+    ),
+    "healthStatus": ok("a relay begins `up`; `down`: by hand", _health),
+    "automaticConfigReload": ok("`config.watch`", _watch),
+    "debug": ok('`log.level = "debug"`', _debug),
+    "log.level": ok("`log.level`", _log_level),
+    "log.backend": changed("the log goes to standard error, in JSON where that is no terminal", _log_backend),
+    "log.application": dropped("journald and docker know whose log it is"),
+    "dumpMessages": dropped("nothing is logged per line; a sample of bad lines is"),
+    "title": dropped("the process is called statsd-relay"),
+    "keyFlush.interval": dropped("no log of busy names; the metric that explodes is named (RLY310)"),
+    "keyFlush.percent": dropped("see keyFlush.interval"),
+    "keyFlush.log": dropped("see keyFlush.interval"),
+    "console.prettyprint": dropped("`run --dry-run` prints what is sent"),
+}

@@ -1,0 +1,252 @@
+"""mapping.yml of statsd_exporter: each mapping becomes a rule."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from relay.tools.importers.exporter_globs import Glob, places
+from relay.tools.importers.option_reader import Reading, keep_for, read_duration, set_dialects, set_percentiles
+from relay.tools.importers.patterns import Pattern, Unsayable, empty_remarks, filler, from_glob, from_regex
+from relay.tools.importers.report import Option, by_hand, changed, dropped, ok, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from relay.tools.importers.config_builder import Draft
+    from relay.tools.importers.readers.tree import Node
+
+DAEMON: Final = "statsd_exporter"
+_TYPES: Final = {"counter": "counter", "gauge": "gauge", "observer": "timer", "timer": "timer"}
+_QUANTILES: Final = (0.5, 0.9, 0.99)
+_TAGS_MOST: Final = 4
+"""Dimensions beside `host`."""
+_GLOB: Final = re.compile(r"(?:\*|[a-zA-Z_][\w-]*)(?:\.(?:\*|\w[\w-]*))*", re.ASCII)
+_NEVER: Final = "statsd_exporter never comes to it: an earlier mapping goes through the same parts"
+
+
+class _Mapping(NamedTuple):
+    node: Node
+    number: int
+    pattern: Pattern
+    is_glob: bool
+    type: str
+    rank: int = 0
+    """When it is tried: a lower one goes first."""
+    remark: str = ""
+    """What is not as there."""
+
+    @property
+    def what(self) -> str:
+        return f"mapping {self.number} {shown('', _text(self.node.get('match'), ''))}"
+
+
+def convert(config: Node, draft: Draft) -> None:
+    """Write everything that a mapping.yml says into a draft."""
+    reading = Reading(config, draft, ("defaults",))
+    _flags(draft)
+    default_type = reading.take("defaults.match_type")
+    match_type = _text(default_type, "glob")
+    if default_type:
+        reading.say("ok", "defaults.match_type", default_type, "match or regex of the rules")
+    unordered = reading.take("defaults.glob_disable_ordering")
+    mappings = reading.take("mappings")
+    found = list(_read(draft, mappings, match_type)) if mappings else []
+    ranked = sorted(_ranked(draft, found), key=lambda one: (not one.is_glob, one.rank))
+    if unordered and unordered.value is True:
+        ranked.sort(
+            key=lambda one: [part == "*" for part in one.pattern.text.split(".")] if one.is_glob else [True] * 99
+        )
+        became = "rules are in that order, a text before a star; behind a text that leads nowhere the star is tried too"
+        reading.say("changed", "defaults.glob_disable_ordering", unordered, became)
+    elif unordered and unordered.value is not False:
+        reading.say("by hand", "defaults.glob_disable_ordering", unordered, "statsd_exporter refuses what is no truth")
+    elif unordered:
+        reading.say("ok", "defaults.glob_disable_ordering", unordered, "rules are in the order of the file")
+    if [one.number for one in ranked] != sorted(one.number for one in ranked):
+        draft.say("changed", mappings, "mappings", "in the order in which statsd_exporter tries them: globs first")
+    for one in ranked:
+        _rule(draft, one)
+    _observers(reading)
+    reading.finish(DEFAULTS)
+
+
+def _text(node: Node | None, default: str) -> str:
+    return default if node is None else node.text
+
+
+def _flags(draft: Draft) -> None:
+    """What stands on its command line; these are the defaults."""
+    every = ["0.0.0.0:9125", "[::]:9125"]
+    draft.set("listen.udp", every)
+    draft.set("listen.tcp", every)
+    written = f"{' and '.join(every)}; its flags are not in this file"
+    draft.say("ok", None, "--statsd.listen-udp :9125", f"listen.udp = {written}")
+    draft.say("ok", None, "--statsd.listen-tcp :9125", f"listen.tcp = {written}")
+    set_dialects(draft, "influx", "librato", "signalfx")
+    draft.say("changed", None, "names", "keep their dots, also in captures; they do not become underscores")
+    draft.say("changed", None, "timers", "stay in milliseconds, as they are sent; they do not become seconds")
+    draft.say("changed", None, "sets", "are taken; statsd_exporter refuses them")
+
+
+def _read(draft: Draft, mappings: Node, default: str) -> Iterator[_Mapping]:
+    for number, node in enumerate(mappings.items, 1):
+        match, kind = _text(node.get("match"), ""), _text(node.get("match_type"), default)
+        type_ = _text(node.get("match_metric_type"), "")
+        try:
+            pattern, remark = _pattern(match, kind)
+            yield _Mapping(node, number, pattern, kind == "glob", _TYPES.get(type_, type_), remark=remark)
+        except Unsayable as error:
+            draft.say("by hand", node, f"mapping {number} {shown('', match)}", f"no rule: {error}")
+
+
+def _pattern(match: str, kind: str) -> tuple[Pattern, str]:
+    """Return a pattern, and what is not as there."""
+    if kind == "regex":
+        return from_regex(match), ""
+    if kind != "glob":
+        raise Unsayable(f'"{shown("", kind)}" is no match_type')
+    if _GLOB.fullmatch(match):
+        return from_glob(match), ""
+    if "*" in match and _GLOB.fullmatch(match.replace("*", "_")):
+        return from_glob(match), "statsd_exporter refuses a star beside other text"
+    raise Unsayable("statsd_exporter refuses such a pattern")
+
+
+def _ranked(draft: Draft, found: Sequence[_Mapping]) -> Iterator[_Mapping]:
+    """Yield the mappings that can be reached, with the order in which they are tried."""
+    globs = [one for one in found if one.is_glob and not one.remark]
+    tried = places([Glob(one.pattern.text, one.type) for one in globs])
+    known = {one.number: place for one, place in zip(globs, tried, strict=True)}
+    for one in found:
+        place = known.get(one.number)
+        if place is None:
+            yield one._replace(rank=one.number)
+        elif place.rank < 0:
+            draft.say("dropped", one.node, one.what, _NEVER)
+        else:
+            remark = "" if place.is_exact else "statsd_exporter does not come to it for every class, or later for some"
+            yield one._replace(rank=globs[place.rank].number, remark=remark)
+
+
+def _rule(draft: Draft, one: _Mapping) -> None:
+    drops = _text(one.node.get("action"), "map") == "drop"
+    try:
+        pattern, effect, remarks = (one.pattern, {"action": "drop"}, []) if drops else _effect(one)
+    except Unsayable as error:
+        draft.say("by hand", one.node, one.what, f"no rule: {error}")
+        return
+    type_ = {"type": one.type} if one.type else {}
+    number = draft.append("rule", {pattern.key: pattern.text, **type_, **effect}, one.node)
+    remarks = [one.remark, *remarks] if one.remark else remarks
+    draft.say("changed" if remarks else "ok", one.node, one.what, "; ".join([f"rule {number}", *remarks]))
+    _others(draft, one)
+
+
+def _effect(one: _Mapping) -> tuple[Pattern, dict[str, Any], list[str]]:
+    """Return the pattern, what the rule does, and what becomes nothing in it."""
+    name, labels = one.node.get("name"), one.node.get("labels")
+    if name is None:
+        raise Unsayable("statsd_exporter refuses a mapping without a name")
+    texts = labels.texts if labels else {}
+    pattern, fill = filler(one.pattern, [name.text, *texts.values()], is_glob=one.is_glob)
+    metric, tags = fill(name.text), {key: fill(text) for key, text in texts.items()}
+    if not metric.text:
+        return pattern, {"action": "drop"}, ["its name is empty, so that statsd_exporter sends none of it"]
+    empty = list(dict.fromkeys(capture for filled in (metric, *tags.values()) for capture in filled.empty))
+    left = {key: filled.text for key, filled in tags.items() if filled.text}
+    return pattern, {"metric": metric.text} | ({"tags": left} if left else {}), empty_remarks(empty)
+
+
+def _others(draft: Draft, one: _Mapping) -> None:
+    """What a mapping says beyond names and labels."""
+    known = {"match", "match_type", "match_metric_type", "name", "labels", "action"}
+    for name, node in one.node.members.items():
+        option = MAPPING.get(name)
+        if name in known or node.value is None:
+            continue
+        if option is None:
+            draft.say("by hand", node, f"{one.what}: {name}", "not an option of a mapping")
+        elif name == "honor_labels" and not (node.value and one.node.get("labels")):
+            draft.say("ok", node, f"{one.what}: honor_labels", "nothing to honor")
+        else:
+            became = option.becomes.replace("`", "")
+            draft.say(option.verdict, node, f"{one.what}: {name} {shown(name, node.value)}", became)
+    labels = one.node.get("labels")
+    if labels and len(labels.members) > _TAGS_MOST:
+        became = "four of them are sent beside host: series that differ in the others alone become one"
+        draft.say("by hand", labels, f"{one.what}: {len(labels.members)} labels", became)
+
+
+def _observers(reading: Reading) -> None:
+    """Percentiles are one list for all timers; buckets serve a query language that the cloud has not."""
+    options = reading.take("defaults.summary_options")
+    quantiles = options.get("quantiles") if options else None
+    given = [one.get("quantile") for one in quantiles.items] if quantiles else []
+    values = [one.value for one in given if one and isinstance(one.value, (int, float)) and 0 < one.value < 1]
+    percentiles = sorted({round(value * 100, 6) for value in values or _QUANTILES})
+    became = set_percentiles(reading.draft, percentiles, quantiles)
+    if len(values) < len(given):
+        became += ": not every quantile is a number between 0 and 1"
+        reading.say("by hand", "defaults.summary_options", options, became)
+    elif options:
+        reading.say("ok", "defaults.summary_options", options, f"{became}; exact or within 1 %, over each minute")
+    else:
+        reading.draft.say("ok", None, "defaults.summary_options.quantiles 0.5, 0.9, 0.99", became)
+
+
+def _ttl(reading: Reading, name: str, node: Node) -> None:
+    seconds = read_duration(node.value)
+    if seconds is None:
+        reading.say("by hand", name, node, "window.idle_gauges: no duration")
+        return
+    text = keep_for(seconds) if seconds else "keep"
+    reading.draft.set("window.idle_gauges", text, node)
+    reading.say("changed", name, node, f'window.idle_gauges = "{text}"; idle counters and timers send nothing')
+
+
+def _observer_type(reading: Reading, name: str, node: Node) -> None:
+    if node.value == "histogram":
+        reading.say("changed", name, node, "window.percentiles instead: the cloud does not compute them from buckets")
+    else:
+        reading.say("ok", name, node, "window.percentiles")
+
+
+MAPPING: Final[dict[str, Option]] = {
+    "match": ok("`match`; a star beside other text, or `match_type: regex`: `regex`"),
+    "match_type": ok("see `match`; `regex` needs google-re2 (RLY133), which reads what Go reads"),
+    "match_metric_type": ok("`type`; `observer` is `timer`"),
+    "name": ok("`metric`; `$1` and named captures become `${1}`; one that the pattern lacks is nothing, as there"),
+    "labels": ok("`tags`; over four: by hand, as a point takes five dimensions, of which `host` is one"),
+    "action": ok("`action`"),
+    "help": dropped("the cloud has no texts about metrics"),
+    "honor_labels": by_hand(
+        "the rule's tags win over the line's own of that name; take them out of `tags` if the line's should"
+    ),
+    "scale": by_hand("values are sent as they came; scale where they are charted, or in the application"),
+    "ttl": changed("`window.idle_gauges` is one for all; only gauges repeat at all"),
+    "observer_type": changed("`window.percentiles` is one list for all timers"),
+    "timer_type": changed("the old name of `observer_type`: `window.percentiles` is one list for all timers"),
+    "summary_options": changed("`window.percentiles` is one list for all timers"),
+    "quantiles": changed("the old place of `summary_options`: `window.percentiles` is one list for all timers"),
+    "histogram_options": dropped("the cloud does not compute percentiles from buckets; the relay sends them itself"),
+    "buckets": dropped("the old place of `histogram_options`: percentiles are sent instead"),
+}
+DEFAULTS: Final[dict[str, Option]] = {
+    "mappings": ok("`[[rule]]`, one each: globs first, then regexes, as it tries them"),
+    "defaults.match_type": ok("see `match`"),
+    "defaults.glob_disable_ordering": changed("`true`: a text before a star, in the order of the rules"),
+    "defaults.ttl": changed(
+        "`window.idle_gauges`: `0` is `keep`; only gauges repeat at all; without it 1 h (there: for ever)", _ttl
+    ),
+    "defaults.observer_type": ok(
+        "`window.percentiles`; `histogram`: changed, percentiles instead of buckets", _observer_type
+    ),
+    "defaults.timer_type": ok("the old name of `observer_type`", _observer_type),
+    "defaults.summary_options": ok("`window.percentiles` from `quantiles`; 0.5, 0.9, 0.99 if there are none"),
+    "defaults.histogram_options": dropped(
+        "the cloud does not compute percentiles from buckets; the relay sends them itself"
+    ),
+    "defaults.buckets": dropped("the old place of `histogram_options`: percentiles are sent instead"),
+    "defaults.quantiles": by_hand("the old place of `summary_options`: `window.percentiles`"),
+}

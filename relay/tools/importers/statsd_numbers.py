@@ -1,0 +1,151 @@
+"""What the reference computes of timers, and what it sends of series that are idle."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from relay import limits
+from relay.tools.importers.option_reader import keep_for, set_percentiles
+from relay.tools.importers.readers.javascript import find_variable
+from relay.tools.importers.readers.literals import is_truthy
+from relay.tools.importers.readers.tree import Node, Opaque
+from relay.tools.importers.report import Option, changed, ok, plain
+
+if TYPE_CHECKING:
+    from relay.tools.importers.option_reader import Reading
+
+_FLUSH_MS: Final = 10_000.0
+_PERCENT: Final = 90.0
+_MINUTE: Final = limits.WINDOW_SECONDS
+_TYPES: Final = {"deleteCounters": "counters", "deleteTimers": "timers", "deleteSets": "sets"}
+
+
+def convert(reading: Reading) -> None:
+    """Read the interval, the numbers of timers, and what happens to idle series."""
+    interval = _interval(reading)
+    reading.draft.set("window.percentile_style", "statsd")
+    _percentiles(reading)
+    _as_it_is(reading, "calculatedTimerMetrics", "window.timer_metrics")
+    _as_it_is(reading, "histogram", "window.histogram")
+    _idle(reading, interval)
+
+
+def _interval(reading: Reading) -> float:
+    """Return the flush interval in seconds."""
+    node = reading.take("flushInterval")
+    value = _number(node, _FLUSH_MS)
+    became = f"window.seconds = {_MINUTE}: the cloud charts minutes"
+    same = value == _MINUTE * 1000
+    reading.say("ok" if same else "changed", "flushInterval" if node else f"flushInterval {_FLUSH_MS:g}", node, became)
+    return value / 1000
+
+
+def _number(node: Node | None, default: float) -> float:
+    """Return a number as JavaScript's `value || default` has it; of an expression, what it falls back to."""
+    value: object = node.value if node else None
+    if isinstance(value, Opaque):
+        variable = find_variable(value.text)
+        value = variable.default if variable else None
+    try:
+        number = float(value) if isinstance(value, (int, float, str)) else 0.0
+    except ValueError:
+        number = 0.0
+    return number if 0 < abs(number) < float("inf") else default
+
+
+def _percentiles(reading: Reading) -> None:
+    node = reading.take("percentThreshold")
+    values = [_number(item, 0) for item in node.items] if node else []
+    values = [value for value in values if value] or [_PERCENT]
+    became = f'{set_percentiles(reading.draft, values, node)}, percentile_style = "statsd"'
+    if node and any(
+        isinstance(item.value, Opaque) or (not _number(item, 0) and item.value != 0) for item in node.items
+    ):
+        fix = "or set STATSD_RELAY_WINDOW_PERCENTILES where the relay runs"
+        reading.say("by hand", "percentThreshold", node, f"{became}; {fix}")
+    else:
+        reading.say("ok", "percentThreshold" if node else "percentThreshold 90", node, became)
+
+
+def _as_it_is(reading: Reading, name: str, key: str) -> None:
+    node = reading.take(name)
+    if node is None or not reading.constant(name, node, f"{key}: only its own program can say what it is"):
+        return
+    value = plain(node)
+    if isinstance(value, list) and value:
+        reading.draft.set(key, value, node)
+    reading.say("ok", name, node, key if value else "none, as is the default")
+
+
+def _idle(reading: Reading, interval: float) -> None:
+    every = reading.take("deleteIdleStats")
+    is_known = every is None or reading.constant("deleteIdleStats", every, "read as true: idle series send nothing")
+    default = None if every is None else is_truthy(every.value)
+    if every and is_known:
+        reading.say("ok", "deleteIdleStats", every, "window.idle and window.idle_gauges")
+    given = [name for name in _TYPES if reading.has(name)]
+    zeros = [kind for name, kind in _TYPES.items() if _keeps(reading, name, kind, default=default)]
+    if zeros:
+        reading.draft.set("window.idle", "zero" if len(zeros) == len(_TYPES) else f"zero:{','.join(zeros)}", every)
+    if default is None and len(given) < len(_TYPES):
+        others = "counters, timers and sets" if not given else "the others"
+        became = f'nothing is sent of idle {others}, not 0 for ever; window.idle = "zero" brings the zeros back'
+        reading.say("changed", "deleteIdleStats", None, became)
+        if not zeros:
+            reading.draft.note("window", 'idle = "zero"   # 0 for ever of what is idle, as the reference does')
+    _idle_gauges(reading, interval, default=default)
+
+
+def _keeps(reading: Reading, name: str, kind: str, *, default: bool | None) -> bool:
+    """Say whether the file asks for zeros of an idle class; the reference's own default is not asked for."""
+    node = reading.take(name)
+    if node is None:
+        return default is False
+    if not reading.constant(name, node, f"idle {kind} send nothing"):
+        return False
+    keeps = not is_truthy(node.value)
+    became = f'window.idle = "zero:{kind}"' if keeps else f"idle {kind} send nothing, as is the default"
+    reading.say("ok", name, node, became)
+    return keeps
+
+
+def _idle_gauges(reading: Reading, interval: float, *, default: bool | None) -> None:
+    node, ttl = reading.take("deleteGauges"), reading.take("gaugesMaxTTL")
+    deletes = default if node is None else is_truthy(node.value)
+    if deletes is None:
+        became = 'idle gauges repeat for 1 h, not for ever; window.idle_gauges = "keep" does'
+        reading.say("changed", "deleteGauges", None, became)
+        reading.draft.note("window", 'idle_gauges = "keep"   # for ever, as the reference does')
+    else:
+        text = _kept(int(_number(ttl, 1)), interval) if deletes else "keep"
+        reading.draft.set("window.idle_gauges", text, node or ttl)
+        if node:
+            reading.say("ok", "deleteGauges", node, f'window.idle_gauges = "{text}"')
+    if ttl and deletes:
+        reading.say("ok", "gaugesMaxTTL", ttl, "window.idle_gauges: so many times flushInterval; drop below a minute")
+    elif ttl:
+        reading.say("dropped", "gaugesMaxTTL", ttl, "the reference does not use it without deleteGauges")
+
+
+def _kept(cycles: int, interval: float) -> str:
+    """A gauge that lives for one cycle is not repeated at all, nor is one whose life ends within its minute."""
+    seconds = cycles * interval
+    return keep_for(seconds) if cycles > 1 and seconds >= _MINUTE else "drop"
+
+
+OPTIONS: Final[dict[str, Option]] = {
+    "flushInterval": changed(f"`window.seconds = {_MINUTE}`, on the wall clock: the cloud charts minutes"),
+    "percentThreshold": ok('`window.percentiles` and `percentile_style = "statsd"`; 90 if there is none'),
+    "calculatedTimerMetrics": ok("`window.timer_metrics`"),
+    "histogram": ok("`window.histogram`"),
+    "deleteIdleStats": ok('`true`: idle series send nothing; `false`: `window.idle = "zero"`, `idle_gauges = "keep"`'),
+    "deleteCounters": changed(
+        '`false`: `window.idle = "zero:counters"`; without it nothing is sent (the reference: 0 for ever)'
+    ),
+    "deleteTimers": changed("likewise, `zero:timers`"),
+    "deleteSets": changed("likewise, `zero:sets`"),
+    "deleteGauges": changed(
+        "`window.idle_gauges`: `true` is `drop` or `keep:TTL`, `false` is `keep`; without it 1 h (there: for ever)"
+    ),
+    "gaugesMaxTTL": ok('`window.idle_gauges = "keep:DURATION"`, times `flushInterval`; less than a minute is `drop`'),
+}

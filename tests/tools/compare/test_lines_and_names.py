@@ -1,0 +1,153 @@
+"""Graphite's lines, whoever writes them, and what old daemons call their values."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relay.model import Kind
+from relay.tools.compare.graphite import LINE_MOST, Lines, Measure, parse
+from relay.tools.compare.namespaces import Key, find_namespaces, under
+
+NOW = 1_764_000_000
+
+
+@given(
+    st.text(st.characters(exclude_categories=("Z", "C")), min_size=1, max_size=50).filter(lambda text: text.split()),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.integers(1_600_000_000, 4_000_000_000),
+)
+def test_a_line_is_read_as_it_was_written(name, value, time):
+    line = f"{name} {value!r} {time}".encode()
+    assert parse(line) == parse(line + b"\r") == Measure(name, value, time)
+
+
+@given(st.binary(max_size=200))
+def test_whatever_comes_is_a_measure_or_nothing(line):
+    found = parse(line)
+    assert found is None or (found.name and abs(found.value) < float("inf") and found.time > 1_577_000_000)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(b"", b"a", b"a 1", b"a 1 2 3", b"a x 1764000000", b"a nan 1764000000", b"a inf 1764000000"),
+        *(b"a 1e400 1764000000", b"a 1 now", b"a 1 -5", b"a 1 0", b"a 1 99999999999", b"a 1 nan", b"a 1 inf"),
+    ],
+)
+def test_what_is_none_of_graphites_lines(line):
+    assert parse(line) is None
+
+
+@settings(max_examples=50)
+@given(st.lists(st.binary(max_size=12).map(lambda line: line.replace(b"\n", b"")), max_size=20), st.data())
+def test_lines_come_out_whatever_the_cuts(lines, data):
+    text = b"".join(line + b"\n" for line in lines) + data.draw(st.sampled_from([b"", b"rest"]))
+    reader, found, most = Lines(8), [], 8
+    while text:
+        cut = data.draw(st.integers(1, len(text)))
+        found += reader.receive(text[:cut])
+        text = text[cut:]
+        assert len(reader._rest) <= most
+    assert found == [line for line in lines if len(line) <= most]
+    assert reader.too_long == sum(len(line) > most for line in lines)
+
+
+def test_a_line_without_an_end_takes_no_memory():
+    reader = Lines()
+    for _ in range(1000):
+        assert reader.receive(b"x" * LINE_MOST) == []
+    assert (len(reader._rest), reader.too_long) == (0, 1)
+    assert reader.receive(b"x\na 1 2\n") == [b"a 1 2"]
+
+
+OWN = "statsd.packets_received"
+COUNTER, TIMER, GAUGE, SET = Kind.COUNTER, Kind.TIMER, Kind.GAUGE, Kind.SET
+
+SCHEMES = {
+    "legacy": (
+        [f"stats.{OWN}", f"stats_counts.{OWN}", "statsd.numStats"],
+        {
+            "stats_counts.web.hits": Key(COUNTER, "web.hits"),
+            "stats.web.hits": None,
+            "stats.timers.web.time.sum": Key(TIMER, "web.time", "sum"),
+            "stats.timers.web.time.upper_90": None,
+            "stats.timers.web.time.histogram.bin_inf": None,
+            "stats.gauges.level": Key(GAUGE, "level"),
+            "stats.sets.users.count": Key(SET, "users"),
+            "stats_counts.hits;env=prod;k=v": Key(COUNTER, "hits;env=prod;k=v"),
+            "stats.timers.t.count;env=prod": Key(TIMER, "t;env=prod", "count"),
+            "stats_counts.": None,
+            "elsewhere.hits": None,
+        },
+    ),
+    "legacy with a suffix": (
+        [f"stats_counts.{OWN}.web1.eu"],
+        {
+            "stats_counts.web.hits.web1.eu": Key(COUNTER, "web.hits"),
+            "stats.timers.t.count.web1.eu": Key(TIMER, "t", "count"),
+            "stats_counts.web.hits": None,
+        },
+    ),
+    "new": (
+        [f"stats.counters.{OWN}.rate", f"stats.counters.{OWN}.count"],
+        {
+            "stats.counters.web.hits.count": Key(COUNTER, "web.hits"),
+            "stats.counters.web.hits.rate": None,
+            "stats.timers.t.mean": Key(TIMER, "t", "mean"),
+            "stats.gauges.level": Key(GAUGE, "level"),
+            "stats.sets.users.count": Key(SET, "users"),
+        },
+    ),
+    "new, renamed, with a suffix": (
+        ["my.c.me.packets_received.count.h1", "my.g.me.timestamp_lag.h1"],
+        {
+            "my.c.web.hits.count.h1": Key(COUNTER, "web.hits"),
+            "my.g.level.h1": Key(GAUGE, "level"),
+            "my.timers.t.count.h1": Key(TIMER, "t", "count"),
+        },
+    ),
+    "gostatsd": (
+        ["stats.timers.t.count;host=h", "stats.counters.hits.count"],
+        {"stats.counters.hits.count": Key(COUNTER, "hits"), "stats.sets.users": Key(SET, "users")},
+    ),
+    "without a prefix": (["gauges.level"], {"counters.hits.count": Key(COUNTER, "hits")}),
+}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_how_a_daemon_names_its_values_is_seen(scheme):
+    names, values = SCHEMES[scheme]
+    found = find_namespaces(names)
+    assert {name: found.read(name) for name in values} == values
+
+
+def test_its_own_names_are_known():
+    assert find_namespaces(["stats_counts.me.packets_received"]).own == "me"
+    assert find_namespaces(["stats.counters.me.packets_received.count"]).own == "me"
+    found = find_namespaces([f"stats_counts.{OWN}"])
+    assert found.is_own("statsd.bad_lines_seen", is_known=True)
+    assert found.is_own("statsd.anything", is_known=False)
+    assert not found.is_own("statsd.anything", is_known=True)
+    assert not found.is_own("statsdx.bad_lines_seen", is_known=False)
+
+
+def test_a_person_is_believed():
+    assert find_namespaces(["x.y.hits"]) is None
+    said = find_namespaces(["x.y.hits.count"], said={COUNTER: "x.y"})
+    assert said.read("x.y.hits.count") == Key(COUNTER, "hits")
+    assert find_namespaces(["x.y.hits"], said={COUNTER: "x.y"}).read("x.y.hits") == Key(COUNTER, "hits")
+    prefixed = find_namespaces(["a.counters.hits.count.z"], said=under("a"), suffix="z")
+    assert prefixed.read("a.counters.hits.count.z") == Key(COUNTER, "hits")
+    assert prefixed.read("a.gauges.q.z") == Key(GAUGE, "q")
+    both = find_namespaces([f"stats_counts.{OWN}"], said={TIMER: "t"})
+    assert (both.read("t.x.sum"), both.read("stats_counts.a")) == (Key(TIMER, "x", "sum"), Key(COUNTER, "a"))
+
+
+@given(st.lists(st.text(max_size=30), max_size=5), st.text(max_size=30))
+def test_whatever_names_come(names, name):
+    found = find_namespaces(names)
+    if found:
+        key = found.read(name)
+        assert key is None or key.name
