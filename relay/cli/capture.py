@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from relay.cli.admin_port import ask, find_admin
-from relay.cli.interruption import Interruption
-from relay.cli.new_file import check_place, writable
+from relay.cli.admin_client import ask, find_admin
+from relay.cli.interrupt import Interruption
 from relay.cli.options import ADDRESS, DURATION, SIZE, config_option
 from relay.cli.output import say
+from relay.cli.output_file import check_place, writable
 from relay.cli.progress import follow, progress
 from relay.config.loading import load
 from relay.errors import Problem

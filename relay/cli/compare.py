@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from relay.cli.admin_port import find_admin
+from relay.cli.admin_client import find_admin
 from relay.cli.options import ADMIN, LENGTH, PLACE, config_option
 from relay.cli.output import say
 from relay.cli.progress import ChangingLine
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
     from pathlib import Path
 
-    from relay.cli.admin_port import Address
+    from relay.cli.admin_client import Address
     from relay.config.schema import Config
     from relay.naming import Namer
     from relay.tools.compare.report import Report

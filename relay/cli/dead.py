@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from relay import limits
-from relay.cli.locating import Place, find_state, readable, state_options
 from relay.cli.options import whole
 from relay.cli.output import say
 from relay.cli.progress import progress
+from relay.cli.state import Place, find_state, readable, state_options
 from relay.delivery.dead_letters import redrive
 from relay.delivery.dead_letters.format import REASONS, Reader, letter_files
 from relay.delivery.dead_letters.redrive import Selection, Taken, replay_files

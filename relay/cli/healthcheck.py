@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from relay.cli.admin_port import Address, ask, find_admin, parse_admin
+from relay.cli.admin_client import Address, ask, find_admin, parse_admin
 from relay.cli.options import config_option
 from relay.cli.output import say
 from relay.errors import ExitCode

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from relay.cli.new_file import write
 from relay.cli.output import say
+from relay.cli.output_file import write
 from relay.config.source import read_bytes
 from relay.errors import Problem
 from relay.tools.importers import FORMATS, convert

@@ -12,7 +12,7 @@ import click
 from relay.cli.options import LENGTH, Parsed, decimal, whole
 from relay.cli.output import say
 from relay.cli.progress import progress
-from relay.cli.sending import figures, finish, playing, sentence
+from relay.cli.sender import figures, finish, playing, sentence
 from relay.tools.traffic.mix import TYPES, Mix
 from relay.tools.traffic.pace import Pace
 from relay.wording import number

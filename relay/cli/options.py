@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from relay.cli.admin_port import parse_admin
+from relay.cli.admin_client import parse_admin
 from relay.config.addresses import parse_address, parse_place
 from relay.config.types import Seconds, Size
 

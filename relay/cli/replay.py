@@ -13,7 +13,7 @@ import click
 from relay.cli.options import Parsed, decimal, whole
 from relay.cli.output import say
 from relay.cli.progress import follow, progress
-from relay.cli.sending import figures, finish, playing, sentence
+from relay.cli.sender import figures, finish, playing, sentence
 from relay.config.addresses import PORT_MOST
 from relay.tools.traffic.pace import Spacing
 from relay.tools.traffic.pcap import FormatError, PcapReader

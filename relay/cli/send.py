@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from relay.cli.output import say
-from relay.cli.sending import find_address
+from relay.cli.sender import find_address
 from relay.errors import ExitCode, Problem, RelayError
 from relay.hotpath.explain import WORDS, find_fault, show
 

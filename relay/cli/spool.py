@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from relay.cli.locating import Place, find_state, readable, state_options
 from relay.cli.output import say
 from relay.cli.progress import progress
+from relay.cli.state import Place, find_state, readable, state_options
 from relay.delivery.state import inspect
 from relay.errors import ExitCode, Problem, RelayError
 from relay.hotpath.partial import decode_frames

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.cli import COMMANDS, cli
-from relay.cli.interruption import Interruption
+from relay.cli.interrupt import Interruption
 from relay.config.types import Seconds, Size
 from tests.support.command import call
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from relay.cli import COMMANDS
-from relay.cli.pages import pages
+from relay.cli.explain.codes import pages
 from relay.config.schema import Config
 from relay.errors import CODES
 from tests.support.command import Done, call

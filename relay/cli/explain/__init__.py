@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final
 import click
 import msgspec
 
+from relay.cli.explain.codes import pages
+from relay.cli.explain.rules import fetch_table, table_lines
+from relay.cli.explain.text import name_rows, rows
+from relay.cli.explain.trace import walk, walk_name
 from relay.cli.options import config_option
 from relay.cli.output import say
-from relay.cli.pages import pages
-from relay.cli.rule_table import fetch_table, table_lines
-from relay.cli.walk import walk, walk_name
-from relay.cli.walk_text import name_rows, rows
 from relay.config.loading import load
 from relay.errors import CODES
 

@@ -17,7 +17,7 @@ from relay.wording import as_time, escape
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from relay.cli.walk import Part, Walk
+    from relay.cli.explain.trace import Part, Walk
     from relay.config.schema import Config
     from relay.config.schema_lists import Rule
     from relay.model import Series

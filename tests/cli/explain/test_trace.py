@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.cli.walk import walk, walk_name
-from relay.cli.walk_text import name_rows, rows
+from relay.cli.explain.text import name_rows, rows
+from relay.cli.explain.trace import walk, walk_name
 from relay.config.schema import Config, Listen, Names, Rule
 from relay.hotpath.explain import WORDS
 from relay.model import Kind

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from relay.cli.interruption import Interruption
+from relay.cli.interrupt import Interruption
 from relay.cli.output import say
 from relay.config.addresses import parse_place
 from relay.errors import ExitCode, Problem, RelayError

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from relay.cli.admin_port import ask, find_admin, unreachable
-from relay.cli.walk_text import pattern
+from relay.cli.admin_client import ask, find_admin, unreachable
+from relay.cli.explain.text import pattern
 from relay.config.addresses import join_address
 from relay.wording import escape, plural
 
