@@ -12,8 +12,8 @@ import time
 from typing import TYPE_CHECKING
 
 from benchmarks.traffic import LINES, SHAPES, datagrams
-from relay.hotpath.aggregator import PythonHotPath
 from relay.hotpath.native._native import NativeHotPath
+from relay.hotpath.python.hotpath import PythonHotPath
 from relay.model import Identity, Kind, Resolution, Series
 
 if TYPE_CHECKING:

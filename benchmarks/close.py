@@ -20,14 +20,14 @@ from relay.clock import SystemClock
 from relay.config.schema import Cloud, Config, Limits, Window
 from relay.daemon.build import ingest_settings, make_encoder, make_idle, make_namer, make_rules
 from relay.daemon.egress import pack_requests
-from relay.hotpath.choose import make_hotpath
+from relay.hotpath.factory import make_hotpath
 from relay.telemetry import Ledger
 from relay.window.closer import NAMES_PER_SLICE, Closer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from relay.hotpath.choose import HotPath
+    from relay.hotpath.contract import HotPath
     from relay.model import Batch
     from relay.naming import Namer
     from relay.window.neighbours import Closed

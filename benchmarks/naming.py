@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from relay.config.schema import Config
 from relay.daemon.build import Uncounted, ingest_settings, make_namer
-from relay.hotpath.choose import make_hotpath
+from relay.hotpath.factory import make_hotpath
 from relay.naming.ruleset import Ruleset
 
 if TYPE_CHECKING:

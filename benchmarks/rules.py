@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from benchmarks.traffic import datagrams
 from relay.config.schema import Config, Rule
 from relay.daemon.build import Uncounted, ingest_settings, make_namer
-from relay.hotpath.choose import make_hotpath
+from relay.hotpath.factory import make_hotpath
 from relay.model import Identity, Kind
 from relay.naming.ruleset import Ruleset
 from relay.patterns.regexes import find_re2

@@ -85,7 +85,7 @@ class LazyGroup(click.Group):
 
 def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's signature
     if wanted:
-        from relay.hotpath.choose import choose_name  # noqa: PLC0415 - healthcheck must not pay for it
+        from relay.hotpath.factory import choose_name  # noqa: PLC0415 - healthcheck must not pay for it
 
         hotpath = choose_name("auto")
         say(f"statsd-relay {__version__}  hot path: {hotpath}  Python {sys.version.split()[0]}")

@@ -33,8 +33,8 @@ from relay.daemon.lifecycle.shutdown import Ending
 from relay.daemon.status import Status
 from relay.delivery.state.checkpoint import Checkpointer, CheckpointFiles
 from relay.descriptors import divide_descriptors
-from relay.hotpath.choose import make_hotpath, tell_of_hotpath
 from relay.hotpath.explain import explain
+from relay.hotpath.factory import make_hotpath, tell_of_hotpath
 from relay.hotpath.partial import encode_head
 from relay.listener.admin_sockets import AdminSockets
 from relay.listener.kernel_drops import KernelWatch
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from relay.daemon.ingest import Ingest, IngestSettings
     from relay.daemon.lifecycle.shutdown import Stopped
     from relay.delivery.sender.pool import Cloud, Transport
-    from relay.hotpath.choose import HotPath
+    from relay.hotpath.contract import HotPath
     from relay.model import Tally
     from relay.naming.ruleset import Ruleset
 

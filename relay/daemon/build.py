@@ -15,7 +15,7 @@ from relay import limits
 from relay.config.addresses import parse_address
 from relay.daemon.ingest import Ingest, IngestSettings
 from relay.daemon.lifecycle.changes import renames
-from relay.hotpath.choose import choose_name, make_hotpath
+from relay.hotpath.factory import choose_name, make_hotpath
 from relay.jdcloud.points import PointEncoder
 from relay.jdcloud.timers import TimerMetrics
 from relay.listener.addresses import Address, UnixPath, Wanted

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
     from relay.clock import Clock
     from relay.config.schema import Listen
-    from relay.hotpath.choose import HotPath
-    from relay.hotpath.settings import Settings
+    from relay.hotpath.contract import HotPath, Settings
     from relay.listener.addresses import Held
     from relay.listener.stream import Streams
     from relay.telemetry import LossLog

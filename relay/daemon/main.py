@@ -22,7 +22,7 @@ from relay.daemon.log import configure_log, is_text
 from relay.daemon.reporter import JsonWitness, TextWitness
 from relay.delivery.state.directory import home_directory, state_directory
 from relay.errors import ConfigError
-from relay.hotpath.choose import make_hotpath
+from relay.hotpath.factory import make_hotpath
 from relay.listener.admin_sockets import AdminSockets
 from relay.listener.bind import enlarge_buffer
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from relay.delivery.sender.pool import SenderPool
     from relay.delivery.spool.spool import Spool
     from relay.delivery.state.checkpoint import Checkpointer
-    from relay.hotpath.choose import HotPath
+    from relay.hotpath.contract import HotPath
     from relay.listener.stream import Streams
     from relay.listener.udp import UdpListener
     from relay.model import Series, Tally

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 import msgspec
 import xxhash
 
-from relay.hotpath.cell import Cell
+from relay.hotpath.python.cell import Cell
 from relay.hotpath.records import Frame, GaugeRecord, RollupRecord, SketchState
 from relay.hotpath.sketch import Distinct, Sketch
 from relay.model import Kind, Series
@@ -24,7 +24,7 @@ from relay.model import Kind, Series
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from relay.hotpath.gauges import Base
+    from relay.hotpath.python.gauges import Base
 
 T = TypeVar("T")
 

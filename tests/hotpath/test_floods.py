@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay import limits
-from relay.hotpath.identities import bare_name, naming_work
+from relay.hotpath.python.identities import bare_name, naming_work
 from relay.model import Kind
 from tests.support.hotpath import NOW, START, close, imbalance, make, name_all
 

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from relay import limits
-from relay.hotpath.tee import split_lines
+from relay.hotpath.python.tee import split_lines
 from tests.support.hotpath import NOW, START, make
 
 PEER = ("10.0.0.1", 4000)

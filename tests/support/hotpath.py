@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relay import limits
-from relay.hotpath.aggregator import PythonHotPath
+from relay.hotpath.python.hotpath import PythonHotPath
 from relay.model import Identity, Kind, Resolution, Rollup, Series, Sink
 
 if TYPE_CHECKING:
-    from relay.hotpath.choose import HotPath
+    from relay.hotpath.contract import HotPath
 
 chosen = "native"
 """Which implementation `make` builds; see tests/conftest.py."""

@@ -21,7 +21,7 @@ from relay.daemon.cloud import make_cloud
 from relay.daemon.ingest import Ingest
 from relay.delivery.state.directory import StateDirectory
 from relay.errors import TransportError
-from relay.hotpath.choose import make_hotpath
+from relay.hotpath.factory import make_hotpath
 from relay.model import Reply
 from tests.support import hotpath
 from tests.support.inprocess import Silent

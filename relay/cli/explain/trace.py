@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from relay.daemon.build import Uncounted, ingest_settings, make_encoder, make_namer, make_rules
-from relay.hotpath.choose import make_hotpath
 from relay.hotpath.explain import explain, sections
+from relay.hotpath.factory import make_hotpath
 from relay.hotpath.line import BLANKS, is_event, parse
 from relay.model import Identity, Kind, Resolution
 from relay.naming.tags import split_inline

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from relay.delivery.spool.spool import Spool
     from relay.delivery.state.checkpoint import CheckpointFiles, Found
-    from relay.hotpath.choose import HotPath
+    from relay.hotpath.contract import HotPath
     from relay.model import Series
     from relay.naming import Namer
     from relay.telemetry import Ledger, LossLog

@@ -1,8 +1,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Unpack
 
+from relay.hotpath.contract import Settings
 from relay.hotpath.partial import Recovery
-from relay.hotpath.settings import Settings
 from relay.model import ClosedWindow, Identity, Newcomer, RejectedLine, Resolution, Row, Series, Sink, Tally
 
 LIMITS: dict[str, int]

@@ -66,7 +66,7 @@ static inline bool is_stand_in(const identity *identity) {
     return identity->tags_size == 1 && identity->text[identity->name_size] == '\n';
 }
 
-/* What naming an identity costs; the same figure as relay/hotpath/identities.py. */
+/* What naming an identity costs; the same figure as relay/hotpath/python/identities.py. */
 static inline size_t naming_work(span name, span tags) {
     if (name.size > NAME_READ) name.size = NAME_READ;
     size_t others = 0;

@@ -1,4 +1,4 @@
-/* The series of the windows, and who may become one; the same rules as relay/hotpath/table.py.
+/* The series of the windows, and who may become one; the same rules as relay/hotpath/python/table.py.
  *
  * Theory. A series lives as long as something refers to it: identities that are its aliases, windows in which it has a
  * cell, a gauge's base, other series whose overflow it is. Its cell of the open window hangs on it; the one of the

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relay import limits
-from relay.hotpath.identities import naming_work
+from relay.hotpath.python.identities import naming_work
 from relay.model import Newcomer, Peer
 
 if TYPE_CHECKING:
-    from relay.hotpath.receive import Peername
+    from relay.hotpath.python.receive import Peername
 
 
 class Newcomers:

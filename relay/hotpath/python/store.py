@@ -12,23 +12,22 @@ from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
 from relay.hotpath import partial
-from relay.hotpath.gauges import Gauges
-from relay.hotpath.identities import Aliases, Provisional, Waiting, gauge_values
-from relay.hotpath.rows import Rows
-from relay.hotpath.settings import alias_limits, delta_signs, table_limits, waiting_limits
-from relay.hotpath.table import Table
-from relay.hotpath.timestamps import fate_of, is_older, time_of
+from relay.hotpath.contract import alias_limits, delta_signs, table_limits, waiting_limits
+from relay.hotpath.python.gauges import Gauges
+from relay.hotpath.python.identities import Aliases, Provisional, Waiting, gauge_values
+from relay.hotpath.python.table import Rows, Table
+from relay.hotpath.python.timestamps import fate_of, is_older, time_of
 from relay.model import ClosedWindow, Identity, Kind, Resolution, Row, Series, Sink
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from relay.hotpath.cell import Cell
-    from relay.hotpath.counts import Counts
-    from relay.hotpath.gauges import Base
+    from relay.hotpath.contract import Settings
     from relay.hotpath.line import Group
-    from relay.hotpath.rejects import Rejects
-    from relay.hotpath.settings import Settings
+    from relay.hotpath.python.cell import Cell
+    from relay.hotpath.python.counts import Counts
+    from relay.hotpath.python.filter import Rejects
+    from relay.hotpath.python.gauges import Base
 
 _SWEPT: Final = 1_000
 """Answers of naming looked at, whenever the closer comes by: ten times a second."""

@@ -14,24 +14,23 @@ from typing import TYPE_CHECKING, Final, Unpack
 
 from relay import limits
 from relay.hotpath import partial
-from relay.hotpath.counts import Counts
-from relay.hotpath.door import Door
-from relay.hotpath.gauges import Base
-from relay.hotpath.identities import Provisional
-from relay.hotpath.keys import Key, Keys
 from relay.hotpath.line import BLANKS, Group, is_event, parse
-from relay.hotpath.newcomers import Newcomers
-from relay.hotpath.receive import Peername, receive
-from relay.hotpath.rejects import Rejects
-from relay.hotpath.store import Store
-from relay.hotpath.tee import Tee
+from relay.hotpath.python.counts import Counts
+from relay.hotpath.python.filter import Door, Rejects
+from relay.hotpath.python.gauges import Base
+from relay.hotpath.python.identities import Provisional
+from relay.hotpath.python.line_cache import Key, Keys
+from relay.hotpath.python.newcomers import Newcomers
+from relay.hotpath.python.receive import Peername, receive
+from relay.hotpath.python.store import Store
+from relay.hotpath.python.tee import Tee
 from relay.model import ClosedWindow, Identity, Newcomer, RejectedLine, Resolution, Row, Series, Sink, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from relay.hotpath.contract import Settings
     from relay.hotpath.records import GaugeRecord, RollupRecord
-    from relay.hotpath.settings import Settings
 
 _FOLD_SAMPLES: Final = 100_000
 """Values pending before the longest lists are folded: 10 to 20 ms of work."""

@@ -345,7 +345,7 @@ def test_at_the_bound_of_memory_a_series_of_the_last_window_is_not_new(implement
 
 
 def test_at_the_bound_of_memory_sets_stop_growing_exactly(monkeypatch):
-    monkeypatch.setattr("relay.hotpath.aggregator._FOLD_SAMPLES", 100)
+    monkeypatch.setattr("relay.hotpath.python.hotpath._FOLD_SAMPLES", 100)
     hotpath = make(memory=100_000)
     feed(hotpath, *(b"s%d:u%d|s" % (n % 4, n) for n in range(4000)))
     rows = close(hotpath)

@@ -10,16 +10,16 @@ from __future__ import annotations
 from functools import partial as bind
 from typing import TYPE_CHECKING, Final
 
-from relay.hotpath.cell import finite
 from relay.hotpath.line import NUMBER_BYTES, read_number
+from relay.hotpath.python.cell import finite
 from relay.model import Kind, Resolution
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from relay.hotpath.cell import Cell
     from relay.hotpath.line import Group
-    from relay.hotpath.store import Store
+    from relay.hotpath.python.cell import Cell
+    from relay.hotpath.python.store import Store
 
 Key = tuple[bytes, bytes]
 

@@ -1,20 +1,84 @@
-"""Which implementation runs: never chosen silently."""
+"""What both hot paths are made with."""
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Protocol, Unpack
+from typing import TYPE_CHECKING, Protocol, TypedDict, Unpack
 
-from relay.errors import ExitCode, Problem, RelayError
+from relay import limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from relay.hotpath.partial import Recovery
-    from relay.hotpath.settings import Settings
     from relay.model import ClosedWindow, Identity, Newcomer, RejectedLine, Resolution, Row, Series, Sink, Tally
 
-_NATIVE = "relay.hotpath.native._native"
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from relay.model import Kind, Series
+
+
+class Settings(TypedDict):
+    """What a hot path is made with; both implementations take it as keywords."""
+
+    series_limit: int
+    series_per_metric: int
+    memory: int
+    """Bytes."""
+    window_seconds: int
+    max_age: float
+    """Seconds; older samples are dropped."""
+    idle_gauge_ttl: float
+    """Seconds that an idle gauge repeats; 0 not at all, infinity for ever."""
+    exact_samples: int
+    """A timer keeps so many as they came before it uses bins: 4 times a power of two, 32,768 at most."""
+    gauge_deltas: bool
+    """A gauge's number with a sign is a delta; False: it is the value."""
+    separators: str
+    """Characters that may stand before an inline tag: what is before the first one is a metric's name."""
+    catch_all: Callable[[Kind], Series]
+    """Names the series of last resort of a class."""
+
+
+def delta_signs(settings: Settings) -> bytes:
+    """Return the signs that make a gauge's number a delta."""
+    return b"+-" if settings["gauge_deltas"] else b""
+
+
+class AliasLimits(TypedDict):
+    """Bounds of what is remembered of identities, and what may stand before an inline tag."""
+
+    limit: int
+    memory: int
+    separators: bytes
+
+
+def alias_limits(settings: Settings) -> AliasLimits:
+    """Return them."""
+    return {
+        "limit": settings["series_limit"] * limits.IDENTITIES_PER_SERIES,
+        "memory": int(settings["memory"] * limits.ALIASES_SHARE),
+        "separators": settings["separators"].encode(),
+    }
+
+
+def waiting_limits(settings: Settings) -> dict[str, int]:
+    """Return the bounds of what waits for names in a window."""
+    return {
+        "limit": settings["series_limit"],
+        "memory": int(settings["memory"] * limits.WAITING_SHARE),
+        "exact_samples": settings["exact_samples"],
+    }
+
+
+def table_limits(settings: Settings) -> dict[str, int]:
+    """Return the bounds of a window's table."""
+    return {
+        "series_limit": settings["series_limit"],
+        "series_per_metric": settings["series_per_metric"],
+        "memory": int(settings["memory"] * limits.TABLES_SHARE),
+        "exact_samples": settings["exact_samples"],
+    }
 
 
 class Reader(Protocol):
@@ -64,49 +128,3 @@ class HotPath(Protocol):
     def allow(self, cidrs: Iterable[str]) -> None: ...  # noqa: D102
     def admits(self, peer: tuple[str, int] | None) -> bool: ...  # noqa: D102
     def tally(self) -> Tally: ...  # noqa: D102
-
-
-def has_native() -> bool:
-    """Say whether the native hot path is installed."""
-    return find_spec(_NATIVE) is not None
-
-
-def choose_name(wanted: str) -> str:
-    """Return what `[listen] hotpath` comes to: `native` or `python`.
-
-    Raises:
-        RelayError: RLY900, `native` was asked for and is not installed.
-    """
-    if wanted == "native" and not has_native():
-        problem = Problem(
-            code="RLY900",
-            message="the native hot path is not installed",
-            fix='install a C compiler and reinstall statsd-relay, or set [listen] hotpath = "python", the slower one',
-        )
-        raise RelayError(problem, exit_code=ExitCode.CONFIGURATION)
-    return "native" if wanted != "python" and has_native() else "python"
-
-
-def make_hotpath(name: str, **settings: Unpack[Settings]) -> HotPath:
-    """Make the hot path of that name, see `choose_name`."""
-    return _implementation(name)(**settings)
-
-
-def tell_of_hotpath(wanted: str, name: str) -> None:
-    """Warn if the slower one runs although nobody asked for it."""
-    if wanted == "auto" and name == "python":
-        import structlog  # noqa: PLC0415 - the supervisor's child asks for the name, and logs nothing
-
-        fix = 'install a C compiler and reinstall, or set [listen] hotpath = "python" to accept the slower one'
-        structlog.get_logger("relay").warning("RLY900 running without the native hot path", fix=fix)
-
-
-def _implementation(name: str) -> Callable[..., HotPath]:
-    """Import only what runs: a start must not pay for the other one."""
-    if name == "native":
-        from relay.hotpath.native._native import NativeHotPath  # noqa: PLC0415
-
-        return NativeHotPath
-    from relay.hotpath.aggregator import PythonHotPath  # noqa: PLC0415
-
-    return PythonHotPath

@@ -15,7 +15,7 @@ from relay import limits
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from relay.hotpath.receive import Peername
+    from relay.hotpath.python.receive import Peername
 
     Batch = Sequence[tuple[bytes, Peername]]
     """Datagrams and their senders."""

@@ -10,8 +10,8 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from relay.hotpath.cell import Cell
-    from relay.hotpath.table import Table
+    from relay.hotpath.python.cell import Cell
+    from relay.hotpath.python.table import Table
     from relay.model import Series
 
 

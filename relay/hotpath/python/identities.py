@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from relay import limits
-from relay.hotpath.cell import Cell, finite
+from relay.hotpath.python.cell import Cell, finite
 from relay.model import Identity, Kind, Resolution, Sink
 
 if TYPE_CHECKING:

@@ -1,0 +1,61 @@
+"""Which implementation runs: never chosen silently."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Unpack
+
+from relay.errors import ExitCode, Problem, RelayError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from relay.hotpath.contract import HotPath, Settings
+
+_NATIVE = "relay.hotpath.native._native"
+
+
+def has_native() -> bool:
+    """Say whether the native hot path is installed."""
+    return find_spec(_NATIVE) is not None
+
+
+def choose_name(wanted: str) -> str:
+    """Return what `[listen] hotpath` comes to: `native` or `python`.
+
+    Raises:
+        RelayError: RLY900, `native` was asked for and is not installed.
+    """
+    if wanted == "native" and not has_native():
+        problem = Problem(
+            code="RLY900",
+            message="the native hot path is not installed",
+            fix='install a C compiler and reinstall statsd-relay, or set [listen] hotpath = "python", the slower one',
+        )
+        raise RelayError(problem, exit_code=ExitCode.CONFIGURATION)
+    return "native" if wanted != "python" and has_native() else "python"
+
+
+def make_hotpath(name: str, **settings: Unpack[Settings]) -> HotPath:
+    """Make the hot path of that name, see `choose_name`."""
+    return _implementation(name)(**settings)
+
+
+def tell_of_hotpath(wanted: str, name: str) -> None:
+    """Warn if the slower one runs although nobody asked for it."""
+    if wanted == "auto" and name == "python":
+        import structlog  # noqa: PLC0415 - the supervisor's child asks for the name, and logs nothing
+
+        fix = 'install a C compiler and reinstall, or set [listen] hotpath = "python" to accept the slower one'
+        structlog.get_logger("relay").warning("RLY900 running without the native hot path", fix=fix)
+
+
+def _implementation(name: str) -> Callable[..., HotPath]:
+    """Import only what runs: a start must not pay for the other one."""
+    if name == "native":
+        from relay.hotpath.native._native import NativeHotPath  # noqa: PLC0415
+
+        return NativeHotPath
+    from relay.hotpath.python.hotpath import PythonHotPath  # noqa: PLC0415
+
+    return PythonHotPath

@@ -1,0 +1,1 @@
+"""The readable implementation of the hot path; native/ is the fast one."""

@@ -1,0 +1,161 @@
+"""What people may see of single lines: the last rejected ones, and a tap on those whose name matches."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections import deque
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING, Final
+
+from relay import limits
+from relay.hotpath.line import BLANKS
+from relay.model import Peer, RejectedLine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from relay.hotpath.python.counts import Counts
+    from relay.hotpath.python.receive import Peername
+
+
+# --- sources ---------------------------------------------------------------------------------------------------------
+
+# Who may send: networks from `[listen] allow`.
+
+_PEERS_REMEMBERED: Final = 4_096
+
+
+class Sources:
+    """State: the networks that may send, and what was decided for hosts seen lately."""
+
+    def __init__(self, cidrs: Iterable[str]) -> None:
+        self._networks = [ip_network(cidr, strict=False) for cidr in cidrs]
+        self._decided: dict[str, bool] = {}
+
+    def __repr__(self) -> str:
+        """Report the networks."""
+        return f"<Sources {[str(network) for network in self._networks]}>"
+
+    def admit(self, peer: tuple[str, int] | None) -> bool:
+        """Say whether `peer` may send; one that is not known came by a Unix socket, and its file's mode has decided."""
+        if peer is None:
+            return True
+        decided = self._decided.get(peer[0])
+        if decided is None:
+            if len(self._decided) >= _PEERS_REMEMBERED:
+                self._decided.clear()
+            decided = self._decided[peer[0]] = self._is_inside(peer[0])
+        return decided
+
+    def _is_inside(self, host: str) -> bool:
+        address = ip_address(host.partition("%")[0])
+        mapped = getattr(address, "ipv4_mapped", None) or address
+        return any(mapped in network for network in self._networks)
+
+
+# --- door ------------------------------------------------------------------------------------------------------------
+
+# What is looked at before it is read: who sends, and what a person wants to see. Most of the time nobody looks.
+
+
+class Door:
+    """State: the networks that may send, and the tap; None where there is none."""
+
+    def __init__(self, counts: Counts, rejects: Rejects) -> None:
+        self._counts = counts
+        self._rejects = rejects
+        self._tap: Tap | None = None
+        self._sources: Sources | None = None
+        self._is_watched = False
+
+    def __repr__(self) -> str:
+        """Report who may send."""
+        return f"<Door {self._sources or 'everybody'}>"
+
+    def admit(self, batch: Sequence[tuple[bytes, Peername]], now: float) -> Sequence[tuple[bytes, Peername]]:
+        """Show datagrams to the tap; return those that may come in, and reject the lines of the others."""
+        return [one for one in batch if self._lets_in(*one, now)] if self._is_watched else batch
+
+    def _lets_in(self, datagram: bytes, peer: Peername, now: float) -> bool:
+        lines = datagram.split(b"\n")
+        if self._tap is not None:
+            self._tap.offer(lines)
+        if self.admits(peer):
+            return True
+        for line in (raw.rstrip(BLANKS) for raw in lines):
+            if line:
+                self._counts.received += 1
+                self._rejects.add(line, "source_denied", peer, now)
+        return False
+
+    def admits(self, peer: Peername) -> bool:
+        """Say whether a sender may send."""
+        return self._sources is None or self._sources.admit(peer)
+
+    def allow(self, cidrs: Iterable[str]) -> None:
+        """Let only these networks in; none named: everybody."""
+        networks = list(cidrs)
+        self._sources = Sources(networks) if networks else None
+        self._is_watched = self._tap is not None or self._sources is not None
+
+    def tap(self, pattern: bytes | None) -> None:
+        """Keep the lines whose name matches a glob; None ends it."""
+        self._tap = None if pattern is None else Tap(pattern)
+        self._is_watched = self._tap is not None or self._sources is not None
+
+    def tapped(self) -> list[bytes]:
+        """Return the lines kept since the last call."""
+        return self._tap.take() if self._tap is not None else []
+
+
+_TAPPED_LINES: Final = 1_000
+
+
+class Rejects:
+    """State: the last 64 rejected lines and the counts by reason."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self._ring: deque[RejectedLine] = deque(maxlen=limits.REJECTS_KEPT)
+
+    def __repr__(self) -> str:
+        """Report the counts."""
+        return f"<Rejects {self.counts}>"
+
+    def add(self, line: bytes, reason: str, peer: tuple[str, int] | None, now: float) -> None:
+        """Count a line and keep its beginning."""
+        self.count(reason, 1)
+        who = Peer(peer[0], peer[1]) if peer else None
+        self._ring.append(RejectedLine(line=line[: limits.REJECT_BYTES], reason=reason, peer=who, time=now))
+
+    def count(self, reason: str, lines: int) -> None:
+        """Count lines that are no longer at hand."""
+        if lines:
+            self.counts[reason] = self.counts.get(reason, 0) + lines
+
+    def latest(self) -> list[RejectedLine]:
+        """Return the ring, oldest first."""
+        return list(self._ring)
+
+
+class Tap:
+    """State: a pattern and the lines that matched it since they were last taken."""
+
+    def __init__(self, pattern: bytes) -> None:
+        self._match = re.compile(fnmatch.translate(pattern.decode("latin-1"))).match
+        self._lines: deque[bytes] = deque(maxlen=_TAPPED_LINES)
+
+    def __repr__(self) -> str:
+        """Report the lines."""
+        return f"<Tap {len(self._lines)} lines>"
+
+    def offer(self, lines: Sequence[bytes]) -> None:
+        """Keep the lines whose name, up to the first colon, matches; only the newest 1,000."""
+        self._lines.extend(line for line in lines if line and self._match(line.partition(b":")[0].decode("latin-1")))
+
+    def take(self) -> list[bytes]:
+        """Return and forget what was kept."""
+        lines = list(self._lines)
+        self._lines.clear()
+        return lines
