@@ -21,7 +21,7 @@ import uvloop
 
 from relay.clock import SystemClock
 from relay.delivery.state.checkpoint import Checkpointer, CheckpointFiles
-from relay.telemetry import LossLog
+from relay.ledger import LossLog
 from tests.support.hotpath import make, name_all
 
 ROUNDS = 20

@@ -21,7 +21,7 @@ from relay.config.schema import Cloud, Config, Limits, Window
 from relay.daemon.build import ingest_settings, make_encoder, make_idle, make_namer, make_rules
 from relay.daemon.egress import pack_requests
 from relay.hotpath.factory import make_hotpath
-from relay.telemetry import Ledger
+from relay.ledger import Ledger
 from relay.window.closer import NAMES_PER_SLICE, Closer
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from relay.hotpath.contract import HotPath
     from relay.model import Batch
     from relay.naming import Namer
-    from relay.window.neighbours import Closed
+    from relay.window.protocols import Closed
 
 LINES = 50
 """Of a datagram."""

@@ -30,8 +30,8 @@ from relay.delivery.transport import HttpTransport
 from relay.jdcloud.cloud import JDCloud
 from relay.jdcloud.points import PointEncoder
 from relay.jdcloud.sign import Signer
+from relay.ledger import Ledger, LossLog
 from relay.model import ClosedWindow, Kind, Rollup, Row, Series
-from relay.telemetry import Ledger, LossLog
 from relay.tools.emulator import Emulator
 from tests.support.clock import EventClock
 

@@ -8,7 +8,32 @@ from __future__ import annotations
 import re
 import time
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+
+from relay import limits
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+
+
+# --- pacing ----------------------------------------------------------------------------------------------------------
+
+# Long work in slices, so that the event loop never stalls over 20 ms.
+
+T = TypeVar("T")
+
+
+async def paced(
+    clock: Clock, items: Iterable[T], *, between: Callable[[], Awaitable[None]] | None = None
+) -> AsyncIterator[T]:
+    """Pull lazily made items, letting others run every 5 ms; `between` does so and more."""
+    slice_ends = clock.monotonic() + limits.CLOSE_SLICE
+    for item in items:
+        yield item
+        if clock.monotonic() >= slice_ends:
+            await (between() if between else clock.sleep(0))
+            slice_ends = clock.monotonic() + limits.CLOSE_SLICE
+
 
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _HTTP_DATE: Final = re.compile(

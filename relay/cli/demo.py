@@ -35,7 +35,7 @@ from relay.wording import number
 
 if TYPE_CHECKING:
     from relay.daemon.lifecycle.shutdown import Stopped
-    from relay.telemetry import Books
+    from relay.ledger import Books
 
 KEY, SECRET, REGION = "demo-key", "demo-secret", "cn-north-1"
 DATAGRAMS_PER_SECOND = 200

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 import msgspec
 
-from relay.config.elements import find_faults
-from relay.config.environment import read_environment
-from relay.config.expand import expand
-from relay.config.listed import LISTED, canonical, collect, element_of, how_to_list, is_list_of_tables, spread
-from relay.config.rules import RULES, cautions, is_legal_key, unused_proxies
+from relay.config.environment import expand, read_environment
 from relay.config.schema import Config, fields_of
-from relay.config.source import UNKNOWN, Place, Setting, closest, parse, read_text
+from relay.config.table_lists import LISTED, canonical, collect, element_of, how_to_list, is_list_of_tables, spread
+from relay.config.toml_places import UNKNOWN, Place, Setting, closest, parse, read_text
 from relay.config.types import Seconds, Secret, Size, given, mask_urls, to_toml, words
+from relay.config.validate import RULES, cautions, is_legal_key, unused_proxies
+from relay.config.validate_lists import find_faults
 from relay.errors import ConfigError, Problem
 
 if TYPE_CHECKING:

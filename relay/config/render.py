@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_type_hints
 import msgspec
 
 from relay.config.environment import PREFIX, variables
-from relay.config.listed import AS_JSON, EXAMPLES, LISTED
-from relay.config.listed import rows as rows_of
 from relay.config.schema import Config, fields_of
+from relay.config.table_lists import AS_JSON, EXAMPLES, LISTED
+from relay.config.table_lists import rows as rows_of
 from relay.config.types import choices, mask_urls, to_toml
 
 if TYPE_CHECKING:

@@ -36,11 +36,11 @@ from relay.descriptors import divide_descriptors
 from relay.hotpath.explain import explain
 from relay.hotpath.factory import make_hotpath, tell_of_hotpath
 from relay.hotpath.partial import encode_head
+from relay.ledger import Books, Growth, LagProbe, Ledger, LossLog, tell_of_late_window, tell_of_quota, tell_of_window
 from relay.listener.admin_sockets import AdminSockets
 from relay.listener.kernel_drops import KernelWatch
-from relay.telemetry import Books, Growth, LagProbe, Ledger, LossLog, tell_of_late_window, tell_of_quota, tell_of_window
 from relay.window.closer import Closer
-from relay.window.neighbours import Closed, Rules
+from relay.window.protocols import Closed, Rules
 from relay.window.watch import ClockWatch
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from relay.clock import Clock
     from relay.config.schema import Config
     from relay.delivery.sender.pool import Cloud, Transport
+    from relay.ledger import Ledger, LossLog
     from relay.model import Batch, Point
-    from relay.telemetry import Ledger, LossLog
 
 
 class Egress:

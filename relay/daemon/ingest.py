@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from relay.clock import Clock
     from relay.config.schema import Listen
     from relay.hotpath.contract import HotPath, Settings
+    from relay.ledger import LossLog
     from relay.listener.addresses import Held
     from relay.listener.stream import Streams
-    from relay.telemetry import LossLog
 
 
 class IngestSettings(NamedTuple):

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from relay.config.schema import Config
     from relay.daemon.app import Relay
     from relay.daemon.lifecycle.shutdown import Stopped
-    from relay.telemetry import Books
-    from relay.window.neighbours import Closed
+    from relay.ledger import Books
+    from relay.window.protocols import Closed
 
 
 def kib(size: int) -> str:

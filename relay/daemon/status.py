@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from relay import limits
+from relay.ledger import balance
 from relay.naming.dimensions import of_nobody
-from relay.telemetry import balance
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from relay.delivery.spool.spool import Spool
     from relay.delivery.state.checkpoint import Checkpointer
     from relay.hotpath.contract import HotPath
+    from relay.ledger import Books, LagProbe, Ledger
     from relay.listener.stream import Streams
     from relay.listener.udp import UdpListener
     from relay.model import Series, Tally
     from relay.naming import Namer
     from relay.tee.tees import Tees
-    from relay.telemetry import Books, LagProbe, Ledger
     from relay.window.closer import Closer
     from relay.window.idle import IdleSeries
 

@@ -23,7 +23,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from relay import __version__
-from relay.config.bounded_file import read_bounded
+from relay.config.secret_files import read_bounded
 from relay.delivery.disk_thread import DiskThread
 from relay.errors import TransportError
 from relay.model import Reply

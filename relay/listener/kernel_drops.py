@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from relay.clock import Clock
+    from relay.ledger import LossLog
     from relay.listener.udp import UdpListener
-    from relay.telemetry import LossLog
 
 _INTERVAL: Final = 1.0
 _SILENCE: Final = 60.0

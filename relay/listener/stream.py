@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
     from relay.clock import Clock
     from relay.config.schema import Listen
+    from relay.ledger import LossLog
     from relay.listener.addresses import Held
     from relay.listener.framing import Framing, Piece
-    from relay.telemetry import LossLog
 
 
 # --- connection ------------------------------------------------------------------------------------------------------

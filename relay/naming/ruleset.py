@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from relay.config.schema_lists import Rule
+from relay.config.schema import Rule
 from relay.model import Kind
 from relay.naming.characters import clean_key, clean_value, is_legal
 from relay.patterns.globs import NEVER, Glob, GlobTree

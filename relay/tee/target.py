@@ -14,7 +14,7 @@ from math import inf
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 
-from relay.config.loops import comes_back
+from relay.config.addresses import comes_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from relay.clock import Clock
+    from relay.ledger import LossLog
     from relay.tee.target import GetAddresses
-    from relay.telemetry import LossLog
 
 _CONFIGURED: Final = limits.TEES_MOST - limits.TEES_LEASED
 """Places of the configuration's targets, the first ones."""

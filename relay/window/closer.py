@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Iterator
 
     from relay.clock import Clock
+    from relay.ledger import Ledger
     from relay.model import Batch, ClosedWindow, Identity, Point
-    from relay.telemetry import Ledger
-    from relay.window.neighbours import Closed, Encoding, HotPath, Namer, Rules, Spool
+    from relay.window.protocols import Closed, Encoding, HotPath, Namer, Rules, Spool
 
 TICK = 0.1
 """Seconds between two looks at the clock and at the queue of unresolved identities."""

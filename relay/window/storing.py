@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from relay.pacing import paced
-from relay.window.neighbours import Closed
+from relay.clock import paced
+from relay.window.protocols import Closed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 
     from relay.clock import Clock
+    from relay.ledger import Ledger
     from relay.model import Batch, ClosedWindow, Point
-    from relay.telemetry import Ledger
-    from relay.window.neighbours import Encoding, HotPath, Spool
+    from relay.window.protocols import Encoding, HotPath, Spool
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from relay.clock import Steps
 
 if TYPE_CHECKING:
     from relay.clock import Clock
-    from relay.telemetry import LossLog
+    from relay.ledger import LossLog
 
 _INTERVAL: Final = 0.5
 

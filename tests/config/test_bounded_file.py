@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from relay.config import secret_files, source
-from relay.config.bounded_file import read_bounded
-from relay.config.secret_files import read_secret
-from relay.config.source import read_text
+from relay.config import secret_files, toml_places
+from relay.config.secret_files import read_bounded, read_secret
+from relay.config.toml_places import read_text
 from relay.daemon.lifecycle.reload import content_of
 from relay.errors import ConfigError
 
@@ -22,7 +21,7 @@ READERS = {"configuration": read_text, "secret": lambda path: read_secret(str(pa
 @pytest.fixture
 def hurried(monkeypatch):
     """Pipes are waited for a moment."""
-    for module in (source, secret_files):
+    for module in (toml_places, secret_files):
         monkeypatch.setattr(module, "read_bounded", lambda path, most, **_: read_bounded(path, most, patience=0.2))
 
 

@@ -8,8 +8,8 @@ import os
 import pytest
 
 from relay.config.loading import keys, load
-from relay.config.rules import RULES
 from relay.config.types import to_toml
+from relay.config.validate import RULES
 from relay.errors import ConfigError
 from tests.config.test_loading import problems, write
 

@@ -8,9 +8,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from relay.daemon.cardinality import Explosion, ExplosionWatch
+from relay.ledger import LossLog
 from relay.model import Kind, Newcomer, Peer, Series
-from relay.telemetry import LossLog
-from tests.test_telemetry import TALLY
+from tests.test_ledger import TALLY
 
 OVERFLOW = (("host", "h"), ("overflow", "true"))
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.config.schema_lists import Rule
+from relay.config.schema import Rule
 from relay.model import Kind, Sink
 from relay.naming.ruleset import Ruleset
 from tests.naming.test_namer import make as make_namer

@@ -15,11 +15,11 @@ from structlog.testing import capture_logs
 
 from relay.clock import SystemClock
 from relay.errors import ExitCode, RelayError
+from relay.ledger import LossLog
 from relay.listener.addresses import Address, UnixPath
 from relay.listener.sockets import open_tcp, open_unix
 from relay.listener.stream import Streams
 from relay.model import Peer
-from relay.telemetry import LossLog
 from tests.support.clock import VirtualClock
 from tests.support.hotpath import imbalance, name_all
 from tests.support.hotpath import make as make_hotpath

@@ -14,13 +14,13 @@ from relay.config.addresses import parse_address
 from relay.config.schema import Config, Listen
 from relay.daemon.build import wanted_sockets
 from relay.errors import ExitCode, RelayError
+from relay.ledger import LossLog
 from relay.listener.addresses import Address
 from relay.listener.kernel_drops import KernelWatch
 from relay.listener.socket_owner import find_owner
 from relay.listener.sockets import open_tcp_if_there, open_udp
 from relay.listener.udp import UdpListener
 from relay.model import Peer
-from relay.telemetry import LossLog
 from tests.support.clock import VirtualClock
 from tests.support.hotpath import make as make_hotpath
 from tests.support.hotpath import name_all

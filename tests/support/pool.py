@@ -16,8 +16,8 @@ from relay.delivery.transport import HttpTransport
 from relay.jdcloud.cloud import JDCloud
 from relay.jdcloud.points import BODY_HEAD, BODY_TAIL
 from relay.jdcloud.sign import Signer
+from relay.ledger import Ledger, LossLog
 from relay.model import Point
-from relay.telemetry import Ledger, LossLog
 from relay.tools.emulator import Emulator
 from tests.support.clock import VirtualClock
 from tests.support.spool import open_spool

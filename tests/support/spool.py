@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from relay.clock import SystemClock
 from relay.delivery.spool.spool import Spool
+from relay.ledger import Ledger, LossLog
 from relay.model import Batch
-from relay.telemetry import Ledger, LossLog
 
 CLOCK = SystemClock()
 

@@ -10,9 +10,9 @@ from contextlib import contextmanager, suppress
 import pytest
 from structlog.testing import capture_logs
 
+from relay.ledger import LossLog
 from relay.tee.target import LOOP
 from relay.tee.tees import Tees
-from relay.telemetry import LossLog
 from tests.support.hotpath import NOW
 from tests.support.hotpath import make as make_hotpath
 from tests.support.targets import Daemon

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.ledger import Ledger
 from relay.model import Batch, ClosedWindow, Identity, Kind, Point, Resolution, Rollup, Series
-from relay.telemetry import Ledger
 from relay.window import closer as closing
 from relay.window import ids
-from relay.window.neighbours import Rules
+from relay.window.protocols import Rules
 
 MINUTE = 1_764_000_000
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import structlog
 
-from relay.telemetry import LossLog
+from relay.ledger import LossLog
 from relay.window.watch import ClockWatch
 
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from relay.admin.console.maps import Reply
     from relay.config.schema import Config
+    from relay.ledger import Ledger
     from relay.model import Tally
-    from relay.telemetry import Ledger
 
 _HELP: Final = "Commands: stats, counters, timers, gauges, delcounters, deltimers, delgauges, health, config, quit\n\n"
 _ERROR: Final = "ERROR\n"

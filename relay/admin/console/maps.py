@@ -11,8 +11,8 @@ import asyncio
 from typing import TYPE_CHECKING, Final, Protocol
 
 from relay.admin.console.node_format import inspect, number
+from relay.clock import paced
 from relay.model import Kind
-from relay.pacing import paced
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterator, Sequence

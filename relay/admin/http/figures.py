@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from relay.ledger import Books, Ledger
     from relay.model import Tally
-    from relay.telemetry import Books, Ledger
 
 
 class Listener(Protocol):

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from relay.cli.explain.trace import Part, Walk
-    from relay.config.schema import Config
-    from relay.config.schema_lists import Rule
+    from relay.config.schema import Config, Rule
     from relay.model import Series
     from relay.naming.dimensions import Pair
     from relay.naming.trace import Trace

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from relay.config.schema import Config
     from relay.daemon.app import Relay
     from relay.delivery.sender.pool import Cloud, Transport
-    from relay.window.neighbours import Rules
+    from relay.window.protocols import Rules
 
 
 class Reconfiguration:

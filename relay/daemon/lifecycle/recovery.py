@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from relay.delivery.spool.spool import Spool
     from relay.delivery.state.checkpoint import CheckpointFiles, Found
     from relay.hotpath.contract import HotPath
+    from relay.ledger import Ledger, LossLog
     from relay.model import Series
     from relay.naming import Namer
-    from relay.telemetry import Ledger, LossLog
     from relay.window.closer import Closer
 
 FOREIGN: Final = "RLY413 the state directory is of another host"

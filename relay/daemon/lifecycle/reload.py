@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
-from relay.config.source import read_bytes
+from relay.config.toml_places import read_bytes
 from relay.daemon.cloud import make_renewed_cloud, make_transport, needed_credentials
 from relay.daemon.lifecycle.changes import at_once, compare
 from relay.daemon.lifecycle.plan import load_for_run, make_plan

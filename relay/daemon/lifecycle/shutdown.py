@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from relay.delivery.sender.pool import SenderPool
     from relay.delivery.spool.spool import Spool
     from relay.delivery.state.checkpoint import Checkpointer
-    from relay.telemetry import Books
+    from relay.ledger import Books
     from relay.window.closer import Closer
 
 

@@ -18,7 +18,7 @@ import msgspec
 from relay.delivery.dead_letters.files import LetterFiles
 from relay.delivery.dead_letters.format import DeadLetter, encode_letter
 from relay.delivery.disk_thread import DiskThread
-from relay.telemetry import LossLog
+from relay.ledger import LossLog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from relay.clock import Clock
     from relay.delivery.spool.file import Directory
-    from relay.telemetry import Ledger
+    from relay.ledger import Ledger
 
 LIMIT: Final = 64 * 1024 * 1024
 """Bytes of all files."""

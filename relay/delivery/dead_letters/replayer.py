@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relay.clock import Clock
-    from relay.telemetry import LossLog
+    from relay.ledger import LossLog
 
 LOOK: Final = 2.0
 """Seconds between two looks for files."""

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from relay.delivery.sender.gate import Gate
     from relay.delivery.spool.lease import Lease
     from relay.delivery.spool.spool import Spool
+    from relay.ledger import Ledger, LossLog
     from relay.model import Batch
-    from relay.telemetry import Ledger, LossLog
 
 
 # --- reporter --------------------------------------------------------------------------------------------------------

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from relay.delivery.sender.quarantine import Trouble
     from relay.delivery.spool.lease import Lease
     from relay.delivery.spool.spool import Spool
+    from relay.ledger import Ledger, LossLog
     from relay.model import Batch, Reply, Verdict
-    from relay.telemetry import Ledger, LossLog
 
 
 # --- way -------------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from relay.delivery.spool.memory import Bodies
     from relay.delivery.spool.order import Lanes
-    from relay.telemetry import Ledger, LossLog
+    from relay.ledger import Ledger, LossLog
 
 
 # --- filling ---------------------------------------------------------------------------------------------------------

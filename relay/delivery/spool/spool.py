@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from relay.clock import Clock
     from relay.delivery.spool.database import Contents
     from relay.delivery.spool.file import Directory
-    from relay.telemetry import Ledger, LossLog
+    from relay.ledger import Ledger, LossLog
 
 Blob: TypeAlias = bytes
 State: TypeAlias = "Mapping[str, bytes]"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from relay.clock import Clock
     from relay.delivery.spool.database import Contents, Database
     from relay.delivery.spool.memory import Bodies, Row
-    from relay.telemetry import LossLog
+    from relay.ledger import LossLog
 
 
 # --- owner -----------------------------------------------------------------------------------------------------------

@@ -21,10 +21,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from relay import limits
+from relay.clock import paced
 from relay.delivery.disk_thread import DiskThread
 from relay.delivery.spool.writer import STALL
 from relay.delivery.state.parts import Parts, list_checkpoints
-from relay.pacing import paced
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from relay.clock import Clock
     from relay.delivery.spool.file import Directory
+    from relay.ledger import LossLog
     from relay.model import Series
-    from relay.telemetry import LossLog
 
 T = TypeVar("T")
 

@@ -6,8 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Final
 
-from relay.config.rules import is_legal_key
 from relay.config.types import Seconds, to_toml
+from relay.config.validate import is_legal_key
 from relay.tools.importers.readers.javascript import find_variable
 from relay.tools.importers.readers.tree import Node, Opaque
 from relay.tools.importers.report import shown

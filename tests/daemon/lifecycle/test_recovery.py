@@ -15,10 +15,10 @@ from relay.delivery.state.checkpoint import CheckpointFiles, Found
 from relay.hotpath import partial
 from relay.hotpath.partial import encode_head
 from relay.jdcloud.points import BODY_HEAD, BODY_TAIL, PointEncoder
+from relay.ledger import Ledger, LossLog
 from relay.model import Identity, Kind
 from relay.naming import Namer
 from relay.naming.ruleset import Ruleset
-from relay.telemetry import Ledger, LossLog
 from relay.window.closer import Closer
 from tests.support import hotpath
 from tests.support.hotpath import exported, make

@@ -11,7 +11,7 @@ import pytest
 from relay.delivery.dead_letters.files import FILES, LetterFiles, locked
 from relay.delivery.dead_letters.format import Reader, decode_line, letter_files
 from relay.delivery.dead_letters.queue import HELD_MOST, DeadLetters
-from relay.telemetry import Ledger, LossLog
+from relay.ledger import Ledger, LossLog
 from tests.support.letters import WINDOW, line, point, points_in
 
 

@@ -15,7 +15,7 @@ from relay.delivery.dead_letters.format import letter_files
 from relay.delivery.dead_letters.redrive import Selection, replay_files
 from relay.delivery.dead_letters.replayer import Replays
 from relay.jdcloud.codec import decode
-from relay.telemetry import Ledger, LossLog
+from relay.ledger import Ledger, LossLog
 from tests.support.letters import WINDOW, line, point, points_in
 from tests.support.spool import open_spool
 

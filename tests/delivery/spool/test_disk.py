@@ -14,7 +14,7 @@ import pytest
 
 from relay.delivery.spool import memory, writer
 from relay.delivery.spool.errors import DiskTrouble
-from relay.telemetry import Ledger
+from relay.ledger import Ledger
 from tests.support.spool import balanced, batch, open_spool
 from tests.support.state import bytes_of
 from tests.support.tools import fill, remount, take_inodes, tmpfs

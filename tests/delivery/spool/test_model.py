@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from relay.delivery.spool import database, writer
 from relay.delivery.spool.errors import DiskTrouble
-from relay.telemetry import Ledger
+from relay.ledger import Ledger
 from tests.support.spool import balanced, batch, open_spool
 from tests.support.tools import fill, tmpfs
 

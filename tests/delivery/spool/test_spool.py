@@ -9,7 +9,7 @@ import zlib
 import pytest
 
 from relay.delivery.spool import database as spool_database
-from relay.telemetry import Ledger
+from relay.ledger import Ledger
 from tests.support.spool import balanced, batch, open_spool
 
 

@@ -13,7 +13,7 @@ from relay.delivery.state import checkpoint
 from relay.delivery.state.checkpoint import Checkpointer, CheckpointFiles
 from relay.delivery.state.parts import Parts
 from relay.hotpath import partial
-from relay.telemetry import LossLog
+from relay.ledger import LossLog
 from tests.support.hotpath import NOW, START, make, name_all
 
 

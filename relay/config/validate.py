@@ -6,21 +6,74 @@ import os
 import re
 from collections import Counter
 from ipaddress import ip_address, ip_network
+from itertools import pairwise
+from math import inf
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from relay import limits
-from relay.config import cloud_rules, secret_files, window_rules
+from relay.config import cloud_rules, secret_files
 from relay.config.addresses import parse_address
 from relay.config.schema import DELAY_MOST, Listen
-from relay.config.types import given
+from relay.config.types import given, to_toml
 from relay.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from relay.config.schema import Config
+
+
+# --- window_rules ----------------------------------------------------------------------------------------------------
+
+# What the keys of `[window]` must be beyond their types.
+
+
+def percentiles(config: Config) -> str:
+    """Only statsd knows what a percentile from the top is."""
+    if config.window.percentile_style == "statsd":
+        wrong = [value for value in config.window.percentiles if not 0 < abs(value) <= 100]
+        return f"must lie between -100 and 100 and not be 0, not {wrong[0]:g}" if wrong else ""
+    wrong = [value for value in config.window.percentiles if not 0 < value < 100]
+    more = ', unless percentile_style is "statsd"' if wrong and -100 <= wrong[0] < 0 else ""
+    return f"must lie between 0 and 100{more}, not {wrong[0]:g}" if wrong else ""
+
+
+def histogram(config: Config) -> str:
+    """Bins whose limits do not ascend would always be empty; a list without bins exempts the timers that it fits."""
+    for number, one in enumerate(config.window.histogram, 1):
+        try:
+            limits = one.limits()
+        except ValueError as error:
+            return f"entry {number} {error}"
+        if not all(low < high for low, high in pairwise([-inf, *limits])):
+            return f"entry {number} must have bins whose limits ascend, not {given(one.bins)}"
+    return _with_statsd(bool(config.window.histogram), config)
+
+
+def timer_metrics(config: Config) -> str:
+    """What is ignored is refused."""
+    return _with_statsd(bool(config.window.timer_metrics), config)
+
+
+def _with_statsd(is_set: bool, config: Config) -> str:  # noqa: FBT001 - private
+    style = config.window.percentile_style
+    return f'needs percentile_style = "statsd", not {to_toml(style)}' if is_set and style != "statsd" else ""
+
+
+def parsed(parse: Callable[[Config], object]) -> Callable[[Config], str]:
+    """Return the rule that something can be read."""
+
+    def rule(config: Config) -> str:
+        try:
+            parse(config)
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    return rule
+
 
 _LEGAL: Final = re.compile(r"[0-9A-Za-z._]+")
 _HOST: Final = re.compile(r"[0-9A-Za-z._-]+|[0-9A-Fa-f:]+:[0-9A-Fa-f:.]+")
@@ -200,10 +253,10 @@ RULES: Final[dict[str, Callable[[Config], str]]] = {
     "window.seconds": _between("window", "seconds", 1, _WINDOW_MOST),
     "window.idle_gauges": _idle_gauges,
     "window.checkpoint": _between("window", "checkpoint", 0.05, 15),
-    "window.percentiles": window_rules.percentiles,
-    "window.histogram": window_rules.histogram,
-    "window.timer_metrics": window_rules.timer_metrics,
-    "window.idle": window_rules.parsed(lambda config: config.window.idle_kinds()),
+    "window.percentiles": percentiles,
+    "window.histogram": histogram,
+    "window.timer_metrics": timer_metrics,
+    "window.idle": parsed(lambda config: config.window.idle_kinds()),
     "limits.series": _between("limits", "series", 10, 10_000_000),
     "limits.series_per_metric": _between("limits", "series_per_metric", 1, 10_000_000),
     "limits.memory": _between("limits", "memory", 2**20, 2**40),

@@ -9,8 +9,8 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 
-from relay.config.bounded_file import PATIENCE, read_bounded
 from relay.config.schema import Config, fields_of
+from relay.config.secret_files import PATIENCE, read_bounded
 from relay.config.types import mask_urls
 from relay.errors import ConfigError, Problem
 

@@ -6,9 +6,8 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from relay import limits
-from relay.config.addresses import parse_target
-from relay.config.loops import is_loop
-from relay.config.rules import is_legal_key
+from relay.config.addresses import is_loop, parse_target
+from relay.config.validate import is_legal_key
 from relay.patterns import NoEngineError, PatternError
 from relay.patterns.globs import NEVER, Glob, GlobTree
 from relay.patterns.regexes import Regex, find_re2
@@ -17,8 +16,7 @@ from relay.patterns.templates import Template
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relay.config.schema import Config
-    from relay.config.schema_lists import Rule
+    from relay.config.schema import Config, Rule
 
 _TEES_MOST: Final = limits.TEES_MOST - limits.TEES_LEASED
 

@@ -8,8 +8,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from relay.hotpath.explain import explain
+from relay.ledger import Durations, Growth, Ledger, LossLog, balance, tell_of_window
 from relay.model import Peer, RejectedLine, Tally
-from relay.telemetry import Durations, Growth, Ledger, LossLog, balance, tell_of_window
 
 TALLY = Tally(
     datagrams=1,

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from relay.config.addresses import is_loop
 from relay.config.loading import load
-from relay.config.loops import is_loop
 from relay.errors import ConfigError
 
 
