@@ -8,10 +8,17 @@
 
     the supervisor holds the sockets; its child, the worker, does all of the above
 
-The folders are the stages, in this order; app.py is the only place that knows it. ingest.py is the receiving half and
-egress.py the delivering half, each with a start and an end of its own, because packets are read before anything else
-is ready. assembly.py turns the configuration into the settings of the parts, status.py answers whoever asks, ending.py
-is how a relay stops. traffic/ (capture, replay, load) and comparing/ (compare) are no part of a running relay.
+    listener/    sockets: datagrams and streams of bytes          tee/         copies of datagrams for other daemons
+    hotpath/     parse and fold, in two implementations           window/      when a window ends, and what follows
+    naming/      identities become series: rules, tags            jdcloud/     the API as data: points, signing, answers
+    delivery/    batches, spool, senders, dead letters, state     admin/       HTTP and a text console for observers
+    supervisor/  holds the sockets, starts workers                daemon/      the process; app.py knows the order
+    config/      what is valid, and where it comes from           patterns/    what rules are made of: globs, regexes
+    tools/       beside a relay: importers, compare, traffic, the local cloud       cli/  one file a command
+
+A stage imports no other stage. daemon/ingest.py is the receiving half and daemon/egress.py the delivering half, each
+with a start and an end of its own, because packets are read before anything else is ready. daemon/lifecycle/ is what
+happens to a worker from its start to its end.
 
 Glossary (one word per thing): datagram, line, sample (one value; a packed line has several), sample rate, tags (as
 received), dimensions (as sent), identity (raw name + type + tags), rule (what an identity's name and tags become; a

@@ -14,7 +14,7 @@ _FILTER: Final = Path("/proc/self/coredump_filter")
 def prevent_core_dumps() -> None:
     """Let this process, and those that it starts, leave no core dump, or one without any memory.
 
-    PR_SET_DUMPABLE would do the same, but hides the process from commands of its own user (config/running.py).
+    PR_SET_DUMPABLE would do the same, but hides the process from commands of its own user (state/directory.py).
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with suppress(OSError):  # a kernel without it, or a /proc that is read-only

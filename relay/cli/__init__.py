@@ -1,8 +1,8 @@
 """The commands, one file each: argv in, a call, an exit code out. No logic beyond that.
 
-The other files are what several of them share, or what one is too long for: options.py, admin_port.py, progress.py,
-wording.py, new_file.py, locating.py (the state directory), sending.py; of `explain`, walk.py, walk_text.py, pages.py
-and rule_table.py; of `run`, plan.py, attend.py, reloading.py and witness.py.
+`explain` is a folder. Shared by several commands: options.py, output.py, output_file.py, progress.py, interrupt.py,
+admin_client.py (asks the running relay), state.py (where the state directory is), sender.py. plan.py is `run` when the
+supervisor asks it for a plan.
 
 Commands are imported only when they are called: `healthcheck` runs every few seconds in a container.
 """

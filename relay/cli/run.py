@@ -10,9 +10,10 @@ import click
 import uvloop
 
 from relay.cli.plan import run_options
+from relay.daemon.cloud import prepare
 from relay.daemon.lifecycle.plan import RunOptions, load_for_run
 from relay.daemon.lifecycle.worker import Worker
-from relay.daemon.main import calm_collector, prepare, serve
+from relay.daemon.main import calm_collector, serve
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,7 +19,7 @@ from relay.model import Kind
 
 # --- schema_lists ----------------------------------------------------------------------------------------------------
 
-# The tables of which a configuration has any number: `[[rule]]` and `[[tee]]`. What they must be: elements.py.
+# The tables of which a configuration has any number: `[[rule]]` and `[[tee]]`. What they must be: validate_lists.py.
 
 
 class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

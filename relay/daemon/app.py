@@ -1,7 +1,7 @@
 """The composition root: the only file that knows the order of the stages.
 
-It builds right to left (what receives exists before what gives) and drains left to right (sockets, then ending.py),
-so that nothing is ever handed to a stage that has stopped. One datagram's walk: `UdpListener` ->
+It builds right to left (what receives exists before what gives) and drains left to right (sockets, then what
+lifecycle/shutdown.py does), so that no stage that has stopped is handed anything. One datagram's walk: `UdpListener` ->
 `HotPath` -> `Closer` -> `Namer` -> `PointEncoder` -> `pack` -> `Spool.store` -> `SenderPool` -> cloud.
 
 A `Relay` is opened, run and closed once; it holds no global state, so two of them live in one process.

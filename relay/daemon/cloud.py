@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import sys
 import uuid
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
 
-from relay.config.credentials import Credentials, find_credentials
+from relay.config.credentials import Credentials, find_credentials, stand_in
 from relay.config.types import Secret
 from relay.delivery.state.directory import home_directory
 from relay.delivery.transport import FileTransport, HttpTransport, LineTransport
 from relay.errors import ConfigError, Problem
 from relay.jdcloud.cloud import JDCloud
 from relay.jdcloud.sign import Signer
+
+if TYPE_CHECKING:
+    from relay.config.loading import Loaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,3 +138,33 @@ def _open_transport(cloud: Cloud, *, is_trusted: bool) -> HttpTransport | LineTr
         proxy=cloud.proxy,
         is_lazy=is_trusted,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A configuration that can be used, with what of it might not have been there to be used."""
+
+    loaded: Loaded
+    credentials: Credentials | None
+    transport: HttpTransport | LineTransport
+
+
+def prepare(loaded: Loaded, *, is_trusted: bool = False) -> Prepared:
+    """Find what a configuration needs.
+
+    Args:
+        loaded: the configuration.
+        is_trusted: it was tried, and what receives works by it: files that it names and that cannot be used by now end
+            nothing. Requests are kept until they can.
+
+    Raises:
+        ConfigError: there are no credentials, or a file cannot be used.
+    """
+    cloud = loaded.config.cloud
+    try:
+        credentials = needed_credentials(cloud)
+    except ConfigError as error:
+        if not is_trusted:
+            raise
+        credentials = stand_in(cloud, os.environ, error)
+    return Prepared(loaded=loaded, credentials=credentials, transport=make_transport(cloud, is_trusted=is_trusted))

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import gc
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
 from relay.clock import SystemClock
-from relay.config.credentials import Credentials, stand_in
 from relay.daemon.app import Relay
 from relay.daemon.build import admin_addresses, ingest_settings
-from relay.daemon.cloud import make_renewed_cloud, make_transport, needed_credentials
+from relay.daemon.cloud import Prepared, make_renewed_cloud
 from relay.daemon.ingest import Ingest
 from relay.daemon.lifecycle.plan import RunOptions, load_for_run
 from relay.daemon.lifecycle.signals import attend
@@ -27,42 +25,12 @@ from relay.listener.admin_sockets import AdminSockets
 from relay.listener.bind import enlarge_buffer
 
 if TYPE_CHECKING:
+    from relay.config.credentials import Credentials
     from relay.config.loading import Loaded
     from relay.config.schema import Config
     from relay.daemon.app import Witness
     from relay.daemon.lifecycle.shutdown import Stopped
     from relay.daemon.lifecycle.worker import Worker
-    from relay.delivery.transport import HttpTransport, LineTransport
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """A configuration that can be used, with what of it might not have been there to be used."""
-
-    loaded: Loaded
-    credentials: Credentials | None
-    transport: HttpTransport | LineTransport
-
-
-def prepare(loaded: Loaded, *, is_trusted: bool = False) -> Prepared:
-    """Find what a configuration needs.
-
-    Args:
-        loaded: the configuration.
-        is_trusted: it was tried, and what receives works by it: files that it names and that cannot be used by now end
-            nothing. Requests are kept until they can.
-
-    Raises:
-        ConfigError: there are no credentials, or a file cannot be used.
-    """
-    cloud = loaded.config.cloud
-    try:
-        credentials = needed_credentials(cloud)
-    except ConfigError as error:
-        if not is_trusted:
-            raise
-        credentials = stand_in(cloud, os.environ, error)
-    return Prepared(loaded=loaded, credentials=credentials, transport=make_transport(cloud, is_trusted=is_trusted))
 
 
 def calm_collector() -> None:

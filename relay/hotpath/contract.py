@@ -94,7 +94,7 @@ class Reader(Protocol):
 
 
 class HotPath(Protocol):
-    """The seam: one contract, two implementations. PythonHotPath (aggregator.py) documents every method."""
+    """The seam: one contract, two implementations. PythonHotPath (python/hotpath.py) documents every method."""
 
     name: str
     """`native` or `python`."""

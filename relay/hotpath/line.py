@@ -1,7 +1,7 @@
 """The grammar of a StatsD line: the readable specification.
 
 Owned here: what a line means, and the one reason why it is rejected. A line is all or nothing (I1). Pure: bytes in,
-values out; the cost is about 5 us a line, which is why aggregator.py only comes here for lines it has not seen before.
+values out; about 5 us a line, which is why python/hotpath.py only comes here for lines that it has not seen before.
 
     line     = name ":" value *( ":" value ) "|" type *( "|" section )
     section  = "@" rate | "#" tags | "c:" id | "T" seconds | "e:" data | "card:" level | anything

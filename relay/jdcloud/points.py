@@ -101,7 +101,7 @@ def statistics(rollup: Rollup) -> Values:
 class PointEncoder:
     """State: none; settings only."""
 
-    def __init__(  # noqa: PLR0913 - the settings of points; assembly.py is who gives them
+    def __init__(  # noqa: PLR0913 - the settings of points; daemon/build.py is who gives them
         self,
         *,
         namespace: str,

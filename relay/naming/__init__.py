@@ -47,7 +47,7 @@ class Notices(Protocol):
 class Namer:
     """State: which class owns which bare name; what is counted beside."""
 
-    def __init__(  # noqa: PLR0913 - the settings of four sections; assembly.py is the only caller
+    def __init__(  # noqa: PLR0913 - the settings of four sections; daemon/build.py is the only caller
         self,
         *,
         prefix: str,

@@ -4,11 +4,11 @@
     SIGHUP            passed on: a worker reloads in process; one that comes next is told if it has not been done
     SIGUSR2           the program and the configuration on disk are tried; then the worker hands its window over and
                       another one takes it up
-    a worker's end    the next one starts, at once or later, or we give up (lives.py); the sockets stay open throughout
+    a worker's end    the next one starts, at once or later, or we give up (restarts.py); the sockets stay open
 
 A worker whose configuration names other addresses asks for a replacement by a message. Whatever asks for one: the
 program is tried first (trial.py), the new sockets are opened, and if either fails nothing changes (RLY502). Every
-worker is started with the configuration that was accepted last (in_force.py), and not with what is on disk by then.
+worker is started with the configuration that was accepted last (last_good.py), and not with what is on disk by then.
 """
 
 from __future__ import annotations

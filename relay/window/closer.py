@@ -4,7 +4,7 @@ It ticks ten times a second: it lets naming answer the identities that are new, 
 swaps the tables at once, whatever became of the windows before. Beside the ticks the closed windows are named, encoded,
 packed and stored in their order, in slices so that the event loop never stalls over 20 ms. Names that a window still
 waits for when the next one ends come too late for it, and their samples are in the series of their class. It knows
-neither HTTP nor SQL: its neighbours are Protocols, handed in by app.py (neighbours.py).
+neither HTTP nor SQL: its neighbours are Protocols, handed in by app.py (protocols.py).
 """
 
 from __future__ import annotations

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections import Counter
 from pathlib import Path
 
 from relay.admin.http.metrics import RelayCollector
@@ -53,6 +55,42 @@ def test_every_reason_is_in_the_reference_and_in_the_code():
 def test_modules_stay_small():
     sizes = {str(path.relative_to(ROOT)): text.count("\n") for path, text in SOURCES.items()}
     assert {path: size for path, size in sizes.items() if size > 450} == {}
+
+
+LARGE_FOLDERS = {"cli": 24, "tools/importers": 17, "config": 13, "hotpath/python": 13}
+"""Folders of more than twelve modules. cli/ has one a command; the others only shrink."""
+
+
+def test_a_folder_is_read_like_a_table_of_contents():
+    modules = Counter(str(path.parent.relative_to(ROOT / "relay")) for path in SOURCES if path.name != "__init__.py")
+    assert {folder: count for folder, count in modules.items() if count > 12} == LARGE_FOLDERS
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_of(path): path for path in SOURCES}
+
+
+def imports_of(path: Path) -> set[str]:
+    """Return what a module imports when it runs, in functions too; what types alone need is none of it."""
+    tree = ast.parse(SOURCES[path])
+    typing = {id(node) for block in ast.walk(tree) if is_for_types(block) for node in ast.walk(block)}
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and id(node) not in typing]
+    names = {(f"{node.module}.{name.name}", str(node.module)) for node in found for name in node.names}
+    return {whole if whole in MODULES else module for whole, module in names}
+
+
+def is_for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
+def test_no_modules_import_one_another():
+    graph = {name: imports_of(path) & MODULES.keys() - {name} for name, path in MODULES.items()}
+    while leaves := [name for name, needed in graph.items() if not needed]:
+        graph = {name: needed.difference(leaves) for name, needed in graph.items() if name not in leaves}
+    assert graph == {}, "these import one another, or what does"
 
 
 def table_of(families) -> str:

@@ -4,7 +4,7 @@ HTTP begins with a method in capitals and a blank; the console's commands are in
 a `Doorman`, who listens until the bytes can be one of them only (one is enough for every command, four for GET), and
 hands transport and bytes over: to aiohttp's protocol, or to a stream of our own. Since the decision is never taken
 back, a page in a browser, which can only speak HTTP, cannot reach the console through what it posts; with a method
-of its own it comes as far as the first line (conversation.py).
+of its own it comes as far as the first line (session.py).
 
 Bounded: connections that have said nothing, conversations, HTTP. Where there are too many, the one that was of no use
 for the longest time goes, so that those who never speak, or never end a request, cannot keep a probe out. A request

@@ -1,4 +1,4 @@
-"""HTTP for people and probes; the text console shares its port (port.py).
+"""HTTP for people and probes; the text console shares its port (console/protocol_mux.py).
 
 What stands here is read only, bounded, and shows no name, tag or line of a user. What shows or changes more has an own
 file beside this one with a function that returns its routes, each handler of them in `local_only` (guard.py).

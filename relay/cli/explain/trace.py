@@ -1,4 +1,4 @@
-"""What becomes of one line, step by step: facts for `explain`, told in words by walk_text.py.
+"""What becomes of one line, step by step: facts for `explain`, told in words by text.py.
 
 Nothing is described twice: the line goes through the parser, the naming, a hot path of its own and the encoder that
 `run` would use with the same configuration, and what comes out is what would be sent. What other lines did before is

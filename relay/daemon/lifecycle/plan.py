@@ -56,7 +56,7 @@ def try_program(loaded: Loaded) -> None:
             message = f"{module.name} cannot be imported: {type(error).__name__}: {error}"
             problem = Problem(code="RLY502", message=message, fix="install the release again, then upgrade")
             raise RelayError(problem, exit_code=ExitCode.INTERNAL) from error
-    from relay.daemon.main import prepare  # noqa: PLC0415 - a first start must not pay for it
+    from relay.daemon.cloud import prepare  # noqa: PLC0415 - a first start must not pay for it
 
     prepare(loaded)
 
@@ -68,7 +68,7 @@ def try_files(loaded: Loaded) -> None:
         ConfigError: RLY103, RLY110.
     """
     if loaded.config.cloud.ca_file or loaded.config.cloud.provider == "file":
-        from relay.daemon.main import prepare  # noqa: PLC0415 - a start without a file of certificates must not pay for it
+        from relay.daemon.cloud import prepare  # noqa: PLC0415 - a start without a file of certificates must not pay for it
 
         prepare(loaded)
     else:

@@ -1,6 +1,6 @@
 """A running relay and the outside: signals in, sd_notify out, and an eye on the supervisor.
 
-SIGHUP    reload, see reloading.py
+SIGHUP    reload, see reload.py
 SIGTERM   stop in order; SIGINT too, unless a supervisor passes on what it means
 SIGUSR2   hand the open window over to the worker that comes next; the sockets stay open
 A second TERM or INT within half a second is the first: `timeout` sends two, and so does who signals a group.

@@ -1,6 +1,6 @@
 """When the cloud is down, or does not take what it gets: nobody sends, but for one request now and then. Pure.
 
-`Hold` is that state; the circuit breaker, the systemic stops (systemic.py) and refused credentials each have their own.
+`Hold` is that state; the circuit breaker, the stops after refusals and refused credentials each have their own.
 The breaker opens when the cloud does not answer, or answers that it cannot (`Unavailable`). While it is open at most
 two requests a minute try, each of them live: the newest batch, no synthetic point. After a success requests are let
 through one at a time, then two, four, ... so that a cloud that just got up is not run over.

@@ -1,7 +1,7 @@
 """The sender pool: a fixed number of workers; each leases a batch, waits for its turn, posts, acts on the verdict.
 
 Owned here: what is done about each verdict, and nothing about what an answer means (`Cloud.classify` says that), when
-a request may leave (gate.py), which points are bad (trial.py) or how points are counted (settlement.py). There is no
+a request may leave (gate.py), which points are bad (bisect.py) or how points are counted (outcomes.py). There is no
 limit on attempts: a batch leaves by delivery, by conviction, or by its age. An exception on the way of a batch, which
 something in an answer or a credential may have caused, ends no worker: it is counted, and the batch is kept.
 

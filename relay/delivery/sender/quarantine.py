@@ -1,7 +1,7 @@
 """Batches that are not simply sent or waiting: those that failed, and those that the cloud refused altogether. Pure.
 
 A batch that failed is remembered with what happened to it, so that it can back off by itself and be given up if it
-alone is never answered. A fruitless batch (systemic.py) is a suspect, kept leased until it is known whether it or the
+alone is never answered. A fruitless batch (breaker.py) is a suspect, kept leased until it is known whether it or the
 cloud is to blame.
 """
 

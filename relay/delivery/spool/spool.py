@@ -4,9 +4,9 @@ Invariants (I8, I5): a window is stored before its first request is sent, and wh
 batch leaves the spool only when it is done, or dropped and counted; one that is leased when the process dies is sent
 again. Points move between `points`, `leased` and the counters of the ledger in one step without an await.
 
-Everything here happens on the loop and nothing waits for the disk: `Writer` hands work to a thread (spool_writer.py),
-and what SQLite does with it is in spool_database.py. While the disk refuses, windows are kept in memory up to
-`MEMORY_MOST` (room.py), sending goes on, and `degraded` says so; but a window of which the disk may hold a part waits
+Everything here happens on the loop and nothing waits for the disk: `Writer` hands work to a thread (writer.py),
+and what SQLite does with it is in database.py. While the disk refuses, windows are kept in memory up to
+`MEMORY_MOST` (quota.py), sending goes on, and `degraded` says so; but a window of which the disk may hold a part waits
 until it is stored, or the part is gone (parts.py). Without a directory they are never anywhere else.
 """
 
@@ -131,7 +131,7 @@ class Spool:
         """Open or make the database; what it holds is recovered. A disk that refuses is retried until it does not.
 
         Args:
-            directory: exists, and is this relay's alone (see state_directory.py); None for memory only.
+            directory: exists, and is this relay's alone (see state/directory.py); None for memory only.
             ledger: counts what is created, recovered, replayed and dropped.
             clock: wall time for names and ids, monotonic for the forecast.
             loss_log: RLY410 to RLY412.
@@ -268,7 +268,7 @@ class Spool:
         self.wake()
 
     def make_room(self, missing: int, *, but: Collection[int]) -> bool:
-        """Drop whole oldest windows that are on disk; see room.py."""
+        """Drop whole oldest windows that are on disk; see quota.py."""
         return self._room.make(missing, but=but)
 
     def disk_lost(self) -> Collection[int]:

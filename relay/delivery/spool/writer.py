@@ -1,6 +1,6 @@
 """The loop side of the writer thread: when something is written, and what to do when the disk refuses.
 
-A batch handed over is in memory until it is on disk (see pending.py), so a refusing disk loses nothing. One task
+A batch handed over is in memory until it is on disk (see memory.py), so a refusing disk loses nothing. One task
 writes; while the disk refuses it tries again once a second: that is the degraded mode, and it ends by itself. A
 damaged database is set aside and a fresh one started. Not known here: which batch is sent next, and what a batch
 counts in the ledger (see spool.py).
@@ -95,7 +95,7 @@ class Writer:
         self.generation = 0
         """How many databases were set aside while this one ran."""
         self.trouble = ""
-        """Why the disk refuses (spool_errors.py); empty while all is durable."""
+        """Why the disk refuses (errors.py); empty while all is durable."""
 
     def __repr__(self) -> str:
         """Report what is not on disk."""

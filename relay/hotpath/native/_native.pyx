@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, freethreading_compatible=False
-"""The kernel as Python sees it: one contract with PythonHotPath (aggregator.py), which documents every method.
+"""The kernel as Python sees it: one contract with PythonHotPath (python/hotpath.py), which documents every method.
 
 Nothing here runs per line. The GIL is released around all work of the kernel; objects are made per series, while the
 rows of a closed window or of a partial are read, never per sample.

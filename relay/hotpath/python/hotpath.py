@@ -87,7 +87,7 @@ class PythonHotPath:
         """There is no thread that reads without the GIL: None means that the loop calls `drain`."""
 
     def tee(self, fds: Sequence[int]) -> None:
-        """Copy what is received from now on to other daemons, instead of to those named before: see tee.py."""
+        """Copy what is received from now on to other daemons, instead of to those named before: see tee/tees.py."""
         self._tee.set(fds)
 
     def tee_counts(self) -> list[tuple[int, int]]:
