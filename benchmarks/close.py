@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from relay.hotpath.contract import HotPath
     from relay.model import Batch
     from relay.naming import Namer
-    from relay.window.protocols import Closed
+    from relay.window.protocols import WindowReport
 
 LINES = 50
 """Of a datagram."""
@@ -99,7 +99,7 @@ def main() -> None:
         )
 
 
-async def run(case: Case) -> tuple[Closed, float, float]:
+async def run(case: Case) -> tuple[WindowReport, float, float]:
     """Fill a window and close it."""
     window = msgspec.structs.replace(Window(), percentile_style=case.style, percentiles=[90.0], idle=case.idle)
     cloud = Cloud(requests_per_minute=1_000_000)  # nothing is shed
@@ -107,7 +107,7 @@ async def run(case: Case) -> tuple[Closed, float, float]:
     settings, ledger = ingest_settings(config), Ledger()
     hotpath = make_hotpath(settings.hotpath, **settings.limits())
     namer = make_namer(config, make_rules(config), notices=ledger)
-    clock, said = Slices(), list["Closed"]()
+    clock, said = Slices(), list["WindowReport"]()
     closer = Closer(
         seconds=60,
         hotpath=hotpath,

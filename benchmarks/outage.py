@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from relay.config.types import Secret
 from relay.daemon.egress import pack_requests
 from relay.delivery.dead_letters.queue import DeadLetters
-from relay.delivery.sender.gate import Settings
+from relay.delivery.sender.gate import SenderSettings
 from relay.delivery.sender.pool import SenderPool
 from relay.delivery.spool.spool import Lease, Spool
 from relay.delivery.transport import HttpTransport
@@ -222,7 +222,7 @@ class Outage:
             spool=self._spool,
             cloud=JDCloud(endpoint=endpoint, region="r", signer=signer, nonce=lambda: str(next(nonces))),
             transport=self._transport,
-            settings=Settings(
+            settings=SenderSettings(
                 concurrency=CONCURRENCY, requests_per_minute=QUOTA, spread=WINDOW / 6, max_age=30 * 86_400.0
             ),
             dead_letters=DeadLetters(self._directory, ledger=ledger, clock=self._clock),

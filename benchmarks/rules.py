@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.traffic import datagrams
 from relay.config.schema import Config, Rule
-from relay.daemon.build import Uncounted, ingest_settings, make_namer
+from relay.daemon.build import NullCounters, ingest_settings, make_namer
 from relay.hotpath.factory import make_hotpath
 from relay.model import Identity, Kind
 from relay.naming.ruleset import Ruleset
@@ -84,7 +84,7 @@ def name(wanted: Sequence[Identity], ways: dict[str, Ruleset]) -> dict[str, floa
     seen: dict[str, list[float]] = {label: [] for label in ways}
     for _ in range(ROUNDS):
         for label, ruleset in ways.items():
-            namer = make_namer(Config(), ruleset, notices=Uncounted())
+            namer = make_namer(Config(), ruleset, notices=NullCounters())
             seen[label].append(cpu_of(lambda n=namer: deque(map(n.resolve, wanted), maxlen=0)))
     found = {label: statistics.median(figures) for label, figures in seen.items()}
     return found | {"one regex after the other": one_by_one(wanted, len(ways["globs"])) + found["no rules"]}
@@ -124,7 +124,7 @@ def count(rules: int, passes: int) -> int:
 def feed(rules: int, passes: int) -> None:
     """Feed the same traffic so many times; naming, by rules that map each name of it, is done after the first."""
     mapping = [Rule(match=f"never{n}.*", metric="m.$1") for n in range(max(rules - 1, 0))] + [Rule(match="**")][:rules]
-    namer = make_namer(Config(), Ruleset(mapping, re2=None), notices=Uncounted())
+    namer = make_namer(Config(), Ruleset(mapping, re2=None), notices=NullCounters())
     hotpath = make_hotpath("native", **ingest_settings(Config()).limits())
     hotpath.open_window(0)
     sent = datagrams("full")[:DATAGRAMS]

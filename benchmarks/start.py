@@ -24,7 +24,7 @@ from benchmarks.servers import QUIET, free_port, relay, send, udp_row
 from benchmarks.traffic import datagrams
 from relay.config.loading import load
 from relay.daemon.build import ingest_settings
-from relay.listener.addresses import UDP, Held
+from relay.listener.addresses import UDP, BoundSocket
 from relay.listener.socket_activation import INGEST, SUPERVISOR, give
 from tests.support.relay import environment
 
@@ -100,7 +100,7 @@ def become_worker(sock: socket.socket, environ: dict[str, str]) -> None:
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
     environ[SUPERVISOR], environ[INGEST] = str(os.getppid()), SETTINGS
-    give([Held(UDP, sock)], environ)
+    give([BoundSocket(UDP, sock)], environ)
     os.execve(sys.executable, [sys.executable, "-m", "relay", "run"], environ)
 
 

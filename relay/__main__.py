@@ -66,9 +66,9 @@ def _open_standard_descriptors() -> None:
 
 def _work() -> None:
     """Be the worker: of our supervisor, or of systemd's socket unit."""
-    from relay.daemon.lifecycle.worker import take_over  # noqa: PLC0415 - see above
+    from relay.daemon.lifecycle.worker import inherit  # noqa: PLC0415 - see above
 
-    worker = take_over(os.environ)
+    worker = inherit(os.environ)
     try:
         from relay.cli import main as command_line  # noqa: PLC0415 - see above
 

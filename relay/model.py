@@ -61,7 +61,7 @@ class Series(NamedTuple):
     """Legal, at most 255 bytes; "" is the one of [cloud]. The same metric in two namespaces is two series."""
 
 
-class Sink(NamedTuple):
+class NoSeries(NamedTuple):
     """An identity that becomes no series, and why."""
 
     reason: str

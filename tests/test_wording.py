@@ -21,14 +21,14 @@ from relay.cli.send import find_problem
 from relay.config.schema import Log
 from relay.config.types import to_toml
 from relay.daemon.log import configure_log
-from relay.daemon.reporter import TextWitness
+from relay.daemon.reporter import TextReporter
 from relay.delivery.dead_letters.files import LetterFiles
 from relay.delivery.dead_letters.format import DeadLetter, Read
 from relay.errors import Problem
 from relay.naming.trace import _shown
-from relay.supervisor.log import Log as SupervisorLog
+from relay.supervisor.log import SupervisorLog
 from relay.tools.importers import FORMATS
-from relay.tools.importers.report import Entry, shown
+from relay.tools.importers.report import ReportLine, shown
 from relay.wording import escape, printable, printable_json, printable_lines
 from tests.support.command import call
 from tests.support.letters import line
@@ -65,7 +65,7 @@ def test_a_value_of_a_file_is_safe_and_reads_the_same(text):
 @given(TEXTS)
 def test_what_is_told_is_safe(text):
     problem = Problem(code="RLY101", message=text, fix=text, source=text, line=1, column=1 + len(text) // 2, text=text)
-    entry = Entry("ok", 1, shown("name", text), shown("name", text))
+    entry = ReportLine("ok", 1, shown("name", text), shown("name", text))
     letter = DeadLetter(time=text, reason=text, detail=text, request_id=text, window=0, point=msgspec.Raw(b"{}"))
     rejected = find_problem(text.encode("utf-8", "surrogatepass") + b"\n", text, 1)
     for told in (problem, entry, in_words(Read(letter, text, b"")), rejected, _shown(text)):
@@ -86,7 +86,7 @@ def test_a_log_for_people_is_safe():
         configure_log(Log(format="text"))
         structlog.get_logger("relay").warning("event", text=HOSTILE, line=HOSTILE.encode("utf-8", "replace"), at=3)
         SupervisorLog(is_text=True, level="info").warning("event", text=HOSTILE)
-        TextWitness(where="", to="", credentials="")._say(HOSTILE)
+        TextReporter(where="", to="", credentials="")._say(HOSTILE)
         say(HOSTILE)
     structlog.configure(**before)
     assert len(stream.getvalue()) > 4 * len(HOSTILE)

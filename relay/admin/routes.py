@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from relay.admin.http.server import AdminServer, Sockets
     from relay.admin.http.server import State as Served
     from relay.admin.http.tees import Tees
-    from relay.admin.subscribers import Windows
+    from relay.admin.subscribers import WindowSubscribers
     from relay.config.schema import Admin
 
     class State(Served, Protocol):  # here: to run this would import what the thread below imports
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 async def open_admin(
-    admin: Admin, state: State, *, windows: Windows, most: int, sockets: Sockets, closing: AsyncExitStack
+    admin: Admin, state: State, *, windows: WindowSubscribers, most: int, sockets: Sockets, closing: AsyncExitStack
 ) -> AdminServer:
     """Listen; `closing` takes what ends it.
 

@@ -26,7 +26,7 @@ STOPPED: Final = "the relay stops"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
+class PublishedWindow:
     """A window that closed."""
 
     start: int
@@ -37,7 +37,7 @@ class Watched:
     """Bytes of the points."""
 
 
-class Watcher:
+class Subscriber:
     """State: the windows that wait to be read, and why there will be no more."""
 
     def __init__(self, since: int) -> None:
@@ -45,15 +45,15 @@ class Watcher:
         """Id of the first window it is told of."""
         self.end = ""
         """Why nothing more comes; empty while something may."""
-        self._waiting: deque[Watched] = deque()
+        self._waiting: deque[PublishedWindow] = deque()
         self._bytes = 0
         self._changed = asyncio.Event()
 
     def __repr__(self) -> str:
         """Report what waits."""
-        return f"<Watcher {len(self._waiting)} windows, {self._bytes} bytes>"
+        return f"<Subscriber {len(self._waiting)} windows, {self._bytes} bytes>"
 
-    def offer(self, window: Watched) -> None:
+    def offer(self, window: PublishedWindow) -> None:
         """Let a window wait, unless too much does already: then the watcher gets none of it any more."""
         if self.end or window.start < self.since:
             return
@@ -70,7 +70,7 @@ class Watcher:
         self.end = self.end or why
         self._changed.set()
 
-    async def take(self) -> Watched | None:
+    async def take(self) -> PublishedWindow | None:
         """Wait for the next window; None when there will be none, see `end`."""
         while not self._waiting:
             if self.end:
@@ -82,27 +82,27 @@ class Watcher:
         return window
 
 
-class Windows:
+class WindowSubscribers:
     """State: the watchers."""
 
     def __init__(self, seconds: int) -> None:
         self.seconds = seconds
         """Of every window."""
-        self._watchers: list[Watcher] = []
+        self._watchers: list[Subscriber] = []
 
     def __repr__(self) -> str:
         """Report the watchers."""
-        return f"<Windows {self._watchers}>"
+        return f"<WindowSubscribers {self._watchers}>"
 
-    def watch(self, since: int) -> Watcher | None:
+    def watch(self, since: int) -> Subscriber | None:
         """Return a new watcher of the windows from id `since` on; None if there are too many."""
         if len(self._watchers) == WATCHERS:
             return None
-        watcher = Watcher(since)
+        watcher = Subscriber(since)
         self._watchers.append(watcher)
         return watcher
 
-    def leave(self, watcher: Watcher) -> None:
+    def leave(self, watcher: Subscriber) -> None:
         """Forget a watcher."""
         self._watchers.remove(watcher)
 
@@ -120,6 +120,6 @@ class Windows:
         for point in points:
             kept.append(point.body)
             yield point
-        closed = Watched(start=window, seconds=self.seconds, points=kept, size=sum(map(len, kept)))
+        closed = PublishedWindow(start=window, seconds=self.seconds, points=kept, size=sum(map(len, kept)))
         for watcher in self._watchers:
             watcher.offer(closed)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from relay.cli.admin_client import ask, find_admin
-from relay.cli.interrupt import Interruption
+from relay.cli.interrupt import Interrupt
 from relay.cli.options import ADDRESS, DURATION, SIZE, config_option
 from relay.cli.output import say
 from relay.cli.output_file import check_place, writable
@@ -26,7 +26,7 @@ from relay.listener.sockets import open_udp
 from relay.listener.udp import read_meminfo
 from relay.tools.traffic.recorder import Recorder
 from relay.tools.traffic.recording import Recording
-from relay.tools.traffic.temporary_tee import Copied, Lease
+from relay.tools.traffic.temporary_tee import Copied, TemporaryTee
 from relay.wording import as_size, plural
 
 if TYPE_CHECKING:
@@ -102,9 +102,9 @@ def record(
         RelayError: the address cannot be bound, no relay answers, or the file cannot be written.
     """
     [held] = open_udp(address or Address("127.0.0.1", 0), receive_buffer=_RECEIVE_BUFFER)
-    with held.socket as sock, Interruption() as ears:
+    with held.socket as sock, Interrupt() as ears:
         recorder = Recorder(sock, ears)
-        lease = Lease(partial(post_tee, admin), to=f"127.0.0.1:{sock.getsockname()[1]}") if admin else None
+        lease = TemporaryTee(partial(post_tee, admin), to=f"127.0.0.1:{sock.getsockname()[1]}") if admin else None
         with lease or nullcontext(), writable(file) as fd:
             recording, began = Recording(fd, limit=limit), ears.monotonic()
             say(f"capturing {'from the relay' if admin else f'on {address}'} to {file}", err=True)

@@ -13,10 +13,10 @@ from relay import limits
 from relay.cli.options import whole
 from relay.cli.output import say
 from relay.cli.progress import progress
-from relay.cli.state import Place, find_state, readable, state_options
+from relay.cli.state import StateLocation, find_state, readable, state_options
 from relay.delivery.dead_letters import redrive
-from relay.delivery.dead_letters.format import REASONS, Reader, letter_files
-from relay.delivery.dead_letters.redrive import Selection, Taken, replay_files
+from relay.delivery.dead_letters.format import REASONS, LetterReader, letter_files
+from relay.delivery.dead_letters.redrive import Redriven, Selection, replay_files
 from relay.wording import as_size, as_time, plural, printable, printable_json
 
 if TYPE_CHECKING:
@@ -67,14 +67,14 @@ def list_(path: Path | None, state: Path | None, *, as_json: bool) -> None:
         say(f"waiting for the relay to take them: {', '.join(summary['replaying'])}")
 
 
-def summarise(place: Place) -> dict[str, Any]:
+def summarise(place: StateLocation) -> dict[str, Any]:
     """Return what `list` prints."""
     files = letter_files(place.directory)
     size = sum(path.lstat().st_size for path in files)
     reasons, metrics = Counter[str](), Counter[str]()
     oldest, newest = 0, 0
     with progress("reading", size) as step:
-        reader = Reader(step)
+        reader = LetterReader(step)
         for read in reader.read(files):
             reasons[read.letter.reason] += 1
             metrics[read.metric] += 1
@@ -106,7 +106,7 @@ def show(path: Path | None, state: Path | None, *, reason: str | None, metric: s
     selection = Selection(reason=reason or "", metric=metric)
     with readable(place.directory):
         files = letter_files(place.directory)
-        found = deque((read for read in Reader().read(files) if selection.takes(read)), maxlen=last)
+        found = deque((read for read in LetterReader().read(files) if selection.takes(read)), maxlen=last)
     for read in found:
         say(printable_json(read.line.decode().rstrip("\n")) if as_json else in_words(read))
 
@@ -144,7 +144,7 @@ def replay(
         size = sum(found.lstat().st_size for found in letter_files(place.directory))
         with progress("taking", size if dry_run else 2 * size) as step:
             if dry_run:
-                taken = Taken()
+                taken = Redriven()
                 for _ in redrive.select(place.directory, selection, oldest=oldest, taken=taken, progress=step):
                     pass
             else:
@@ -176,7 +176,7 @@ def drop(path: Path | None, state: Path | None, *, reason: str | None, metric: s
     say(f"{plural(dropped.letters, 'letter')} dropped")
 
 
-def _tell_rest(taken: Taken) -> None:
+def _tell_rest(taken: Redriven) -> None:
     for count, text in (
         (taken.duplicates, "of a point that another letter holds too: it goes once"),
         (taken.too_old, "too old for the cloud: kept, see [cloud] max_age"),

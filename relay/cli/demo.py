@@ -28,13 +28,13 @@ from relay.config.types import Secret
 from relay.daemon.app import Relay
 from relay.daemon.cloud import make_cloud, make_transport
 from relay.daemon.log import configure_log
-from relay.daemon.reporter import TextWitness
+from relay.daemon.reporter import TextReporter
 from relay.errors import ExitCode, Problem, RelayError
 from relay.tools.emulator import Emulator
 from relay.wording import number
 
 if TYPE_CHECKING:
-    from relay.daemon.lifecycle.shutdown import Stopped
+    from relay.daemon.lifecycle.shutdown import ShutdownReport
     from relay.ledger import Books
 
 KEY, SECRET, REGION = "demo-key", "demo-secret", "cn-north-1"
@@ -189,13 +189,13 @@ async def open_relay(url: str, state: Path, *, window: int, quiet: bool) -> Rela
         transport=make_transport(config.cloud),
         state=state,
         clock=SystemClock(),
-        witness=TextWitness(where="demo", to=f"local cloud {endpoint}", credentials="demo", err=quiet),
+        witness=TextReporter(where="demo", to=f"local cloud {endpoint}", credentials="demo", err=quiet),
     )
     await relay.open()
     return relay
 
 
-def conclude(sent: Sent, emulator: Emulator, stopped: Stopped) -> Outcome:
+def conclude(sent: Sent, emulator: Emulator, stopped: ShutdownReport) -> Outcome:
     """Compare what arrived with what was sent, and close the books."""
     metrics = {
         metric: Arrived(

@@ -18,7 +18,7 @@ from relay.tools.importers import FORMATS, convert
 from relay.wording import plural
 
 if TYPE_CHECKING:
-    from relay.tools.importers.config_builder import Draft
+    from relay.tools.importers.config_builder import ConfigBuilder
     from relay.tools.importers.detect import Format
 
 _STDIN: Final = Path("-")
@@ -69,7 +69,7 @@ def _by_hand(count: int, path: Path) -> Problem:
     )
 
 
-def _as_json(draft: Draft, text: str | None) -> dict[str, Any]:
+def _as_json(draft: ConfigBuilder, text: str | None) -> dict[str, Any]:
     report = {
         "daemon": draft.daemon,
         "by_hand": draft.needs_person,
@@ -78,7 +78,7 @@ def _as_json(draft: Draft, text: str | None) -> dict[str, Any]:
     return report if text is None else {**report, "toml": text}
 
 
-def _print(draft: Draft, text: str, output: Path | None) -> None:
+def _print(draft: ConfigBuilder, text: str, output: Path | None) -> None:
     """The report goes to standard error while the configuration goes to standard output."""
     if output is None:
         say(text, nl=False)

@@ -16,7 +16,7 @@ _LONGEST: Final = 86_400.0
 """Seconds of one wait: select(2) takes no more than some centuries."""
 
 
-class Interruption:
+class Interrupt:
     """State: whether a signal has come; a pair of sockets that wakes who waits. In the main thread alone.
 
     A Python event would not do: its `set` in a signal handler waits for ever if the signal comes within its `wait`.
@@ -29,9 +29,9 @@ class Interruption:
 
     def __repr__(self) -> str:
         """Report whether a signal has come."""
-        return f"<Interruption {self.is_interrupted}>"
+        return f"<Interrupt {self.is_interrupted}>"
 
-    def __enter__(self) -> Interruption:
+    def __enter__(self) -> Interrupt:
         """Take the signals."""
         self._waker.setblocking(False)
         self._before = [signal.signal(number, self._note) for number in _SIGNALS]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from relay.cli.interrupt import Interruption
+from relay.cli.interrupt import Interrupt
 from relay.cli.output import say
 from relay.config.addresses import parse_place
 from relay.errors import ExitCode, Problem, RelayError
@@ -52,7 +52,7 @@ def playing(to: str) -> Iterator[Player]:
         RelayError: a Unix socket that is not there or not permitted, a network that cannot be reached.
     """
     family, address = find_address(to)
-    with socket.socket(family, socket.SOCK_DGRAM) as sock, Interruption() as interruption:
+    with socket.socket(family, socket.SOCK_DGRAM) as sock, Interrupt() as interruption:
         if family == socket.AF_UNIX:
             sock.settimeout(_PATIENCE)
         try:

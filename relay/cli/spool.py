@@ -10,7 +10,7 @@ import click
 
 from relay.cli.output import say
 from relay.cli.progress import progress
-from relay.cli.state import Place, find_state, readable, state_options
+from relay.cli.state import StateLocation, find_state, readable, state_options
 from relay.delivery.state import inspect
 from relay.errors import ExitCode, Problem, RelayError
 from relay.hotpath.partial import decode_frames
@@ -46,7 +46,7 @@ def stat(path: Path | None, state: Path | None, *, as_json: bool) -> None:
         say(f"  {name:<40} {as_size(size):>12}")
 
 
-def summarise(place: Place) -> dict[str, Any]:
+def summarise(place: StateLocation) -> dict[str, Any]:
     """Return what `stat` prints.
 
     Raises:

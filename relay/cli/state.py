@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StateLocation:
     """A state directory and the configuration that names it."""
 
     directory: Path
@@ -42,7 +42,7 @@ def state_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def find_state(path: Path | None, state: Path | None) -> Place:
+def find_state(path: Path | None, state: Path | None) -> StateLocation:
     """Return the state directory that `run` uses with the same file and environment.
 
     Raises:
@@ -54,7 +54,7 @@ def find_state(path: Path | None, state: Path | None) -> Place:
         raise _error('[spool] path is "none": nothing is kept on disk', "name a directory with --state")
     if not directory.is_dir():
         raise _error(f"no state directory {directory}", "name it with --state, or the relay's file with -c")
-    return Place(directory, config)
+    return StateLocation(directory, config)
 
 
 @contextmanager

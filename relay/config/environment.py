@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from relay.config.schema import Config, fields_of
 from relay.config.table_lists import AS_JSON, LISTED, from_json
-from relay.config.toml_places import Place, Setting, closest
+from relay.config.toml_places import Setting, TomlPlace, closest
 from relay.errors import Problem
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def read_environment(environ: Mapping[str, str]) -> Found:
 
 def _read(name: str, plain: str, key: str | None, value: str) -> list[Setting] | None:
     """Return the settings of one variable, None if it is unknown; `plain` is its name as it would be above the file."""
-    place = Place(source=name)
+    place = TomlPlace(source=name)
     if key == "tags":
         return list(_tags(name, value))
     if plain.startswith(_TAG):
@@ -129,7 +129,7 @@ def _tags(name: str, value: str) -> Iterator[Setting]:
     for entry in value.split(","):
         key, _, tag = entry.strip().partition("=")
         if key:
-            yield Setting(f"tags.{key}", tag, Place(source=name), from_text=True)
+            yield Setting(f"tags.{key}", tag, TomlPlace(source=name), from_text=True)
 
 
 def _is_injected(name: str, value: str) -> bool:

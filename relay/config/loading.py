@@ -17,7 +17,7 @@ import msgspec
 from relay.config.environment import expand, read_environment
 from relay.config.schema import Config, fields_of
 from relay.config.table_lists import LISTED, canonical, collect, element_of, how_to_list, is_list_of_tables, spread
-from relay.config.toml_places import UNKNOWN, Place, Setting, closest, parse, read_text
+from relay.config.toml_places import UNKNOWN, Setting, TomlPlace, closest, parse, read_text
 from relay.config.types import Seconds, Secret, Size, given, mask_urls, to_toml, words
 from relay.config.validate import RULES, cautions, is_legal_key, unused_proxies
 from relay.config.validate_lists import find_faults
@@ -58,7 +58,7 @@ class _Report:
 
     problems: list[Problem] = field(default_factory=list)
 
-    def add(self, place: Place, message: str, fix: str = "", code: str = "RLY102") -> None:
+    def add(self, place: TomlPlace, message: str, fix: str = "", code: str = "RLY102") -> None:
         """Note an error at a place."""
         self.problems.append(place.problem(code=code, message=mask_urls(message), fix=fix))
 
@@ -94,7 +94,7 @@ def load(
         text = read_text(path)
     environment = read_environment(environ)
     in_file = _by_key(parse(path, text or "")) if path else {}
-    in_flags = {key: Setting(key, value, Place(source="flag")) for key, value in (overrides or {}).items()}
+    in_flags = {key: Setting(key, value, TomlPlace(source="flag")) for key, value in (overrides or {}).items()}
     settings = _by_key(environment.defaults) | in_file | _by_key(environment.settings) | in_flags
     warnings = [*environment.unknown, *_overriding(in_file, environment.settings)]
     settings = _by_key(_spread(settings.values(), report))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from relay.config.loading import Loaded
 
 
-class Key(NamedTuple):
+class ConfigKey(NamedTuple):
     """One setting of the reference."""
 
     table: str
@@ -30,16 +30,16 @@ class Key(NamedTuple):
     """What it may be; empty: anything of its type."""
 
 
-def keys() -> Iterator[Key]:
+def keys() -> Iterator[ConfigKey]:
     """Yield every key in the order of the schema; `tags` stands for its whole table."""
     for table in fields_of(Config):
         if table.name == "tags":
-            yield Key("tags", "", {}, _help(Config, "tags"))
+            yield ConfigKey("tags", "", {}, _help(Config, "tags"))
             continue
         owner = LISTED.get(table.name, table.type)
         for info in fields_of(owner):
             type_ = get_args(info.type)[0]
-            yield Key(table.name, info.name, _default(info), _help(owner, info.name), choices(type_))
+            yield ConfigKey(table.name, info.name, _default(info), _help(owner, info.name), choices(type_))
 
 
 def example() -> str:
@@ -102,7 +102,7 @@ def _such_as(table: str) -> str:
     return f", such as {json.dumps([EXAMPLES[table]])}"
 
 
-def _help_and_choices(key: Key) -> str:
+def _help_and_choices(key: ConfigKey) -> str:
     return f"{key.help} ({', '.join(map(to_toml, key.choices))})" if key.choices else key.help
 
 

@@ -27,7 +27,7 @@ _PRIVATE: Final = ("cloud.", "tags.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class TomlPlace:
     """A line of a file, or a variable, or a flag."""
 
     source: str = ""
@@ -49,11 +49,11 @@ class Place:
             width=self.width,
         )
 
-    def without_value(self) -> Place:
+    def without_value(self) -> TomlPlace:
         """Return the place with its key alone: under a key that is not known, anything may stand."""
         return replace(self, text=self.text[: self.column - 1 + self.width])
 
-    def masked(self) -> Place:
+    def masked(self) -> TomlPlace:
         """Return the place with its key, and a mask for the value that it has."""
         return replace(self, text=f"{self.without_value().text} = ***") if "=" in self.text else self
 
@@ -62,7 +62,7 @@ class Place:
         return f"{self.source}:{self.line}" if self.line else self.source
 
 
-UNKNOWN: Final = Place()
+UNKNOWN: Final = TomlPlace()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +72,10 @@ class Setting:
     key: str
     """`table.key`."""
     value: Any = field(repr=False)
-    place: Place
+    place: TomlPlace
     from_text: bool = False
     """It comes from a variable, so that numbers and lists are texts as well."""
-    inner: Mapping[str, Place] = field(default_factory=dict)
+    inner: Mapping[str, TomlPlace] = field(default_factory=dict)
     """Of a list of tables: where each `table.NUMBER` and `table.NUMBER.key` stands."""
 
     @property
@@ -84,7 +84,7 @@ class Setting:
         return self.key.startswith(_PRIVATE)
 
     @property
-    def shown(self) -> Place:
+    def shown(self) -> TomlPlace:
         """Where it stands, as a problem may show it."""
         return self.place.masked() if self.is_private else self.place
 
@@ -150,19 +150,19 @@ def parse(path: Path, text: str) -> list[Setting]:
     return list(_settings(parsed, places, str(path)))
 
 
-def _settings(parsed: dict[str, Any], places: dict[str, Place], source: str) -> Iterator[Setting]:
+def _settings(parsed: dict[str, Any], places: dict[str, TomlPlace], source: str) -> Iterator[Setting]:
     for table, content in parsed.items():
         if not isinstance(content, dict):
-            place = places.get(f".{table}") or places.get(f"{table}.1") or Place(source=source)
+            place = places.get(f".{table}") or places.get(f"{table}.1") or TomlPlace(source=source)
             yield Setting(table, content, place, inner=places)
             continue
         for name, value in content.items():
             key = f"{table}.{name}"
-            around = places.get(f".{table}") or places.get(table) or Place(source=source)
+            around = places.get(f".{table}") or places.get(table) or TomlPlace(source=source)
             yield Setting(key, value, places.get(key) or around.masked())
 
 
-def _places(path: Path, text: str) -> Iterator[tuple[str, Place]]:
+def _places(path: Path, text: str) -> Iterator[tuple[str, TomlPlace]]:
     """Yield `table` and `table.key` with their lines; a key inside a nested value has none of its own.
 
     The tables of a list are numbered from 1, `rule.2` and `rule.2.match`; `[rule.tags]` belongs to the latest.
@@ -176,12 +176,12 @@ def _places(path: Path, text: str) -> Iterator[tuple[str, Place]]:
             table = _numbered(header[2].strip("\"' "), counts, is_listed=header[1] == "[[")
             yield (
                 table,
-                Place(source=str(path), line=number, column=header.start(2) + 1, text=line, width=len(header[2])),
+                TomlPlace(source=str(path), line=number, column=header.start(2) + 1, text=line, width=len(header[2])),
             )
         elif assignment:
             name = assignment[2]
             shown = mask_urls(line)
-            place = Place(source=str(path), line=number, column=len(assignment[1]) + 1, text=shown, width=len(name))
+            place = TomlPlace(source=str(path), line=number, column=len(assignment[1]) + 1, text=shown, width=len(name))
             yield f"{table}.{name.strip(chr(34) + chr(39))}", place
 
 
@@ -199,7 +199,7 @@ def _not_toml(path: Path, text: str, message: str) -> Problem:
     where = _AT_LINE.search(message)
     lines = text.splitlines() or [""]
     number = min(int(where[1]) if where else len(lines), len(lines))
-    place = Place(source=str(path), line=number)
+    place = TomlPlace(source=str(path), line=number)
     found = _ASSIGNMENT.match(lines[number - 1])
     if found and found[2] in _known_words():
         column, width = len(found[1]) + 1, len(found[2])

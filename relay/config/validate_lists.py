@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _TEES_MOST: Final = limits.TEES_MOST - limits.TEES_LEASED
 
 
-class Fault(NamedTuple):
+class ElementError(NamedTuple):
     """What is wrong with one key of an element, or with the element as a whole."""
 
     key: str
@@ -31,7 +31,7 @@ class Fault(NamedTuple):
     code: str = "RLY102"
 
 
-def find_faults(config: Config) -> Iterator[Fault]:
+def find_faults(config: Config) -> Iterator[ElementError]:
     """Yield every fault."""
     judge = _Judge(find_re2() if any(rule.regex for rule in config.rule) else None)
     for number, rule in enumerate(config.rule, 1):
@@ -42,17 +42,17 @@ def find_faults(config: Config) -> Iterator[Fault]:
         yield from _of_tee(number, tee.to, config)
 
 
-def _of_tee(number: int, to: str, config: Config) -> Iterator[Fault]:
+def _of_tee(number: int, to: str, config: Config) -> Iterator[ElementError]:
     if number > _TEES_MOST:
-        yield Fault(f"tee.{number}", f"is one too many: at most {_TEES_MOST} can be copied to", "remove it")
+        yield ElementError(f"tee.{number}", f"is one too many: at most {_TEES_MOST} can be copied to", "remove it")
     try:
         host, port = parse_target(to)
     except ValueError as error:
-        yield Fault(f"tee.{number}.to", str(error))
+        yield ElementError(f"tee.{number}.to", str(error))
         return
     if is_loop(host, port, config.listen.udp):
         message = f'"{to}" is one of our own addresses: copies would come back for ever'
-        yield Fault(f"tee.{number}.to", message, "name the address of the other daemon", code="RLY106")
+        yield ElementError(f"tee.{number}.to", message, "name the address of the other daemon", code="RLY106")
 
 
 class _Judge:
@@ -67,26 +67,26 @@ class _Judge:
         """Report the regexes."""
         return f"<_Judge {len(self._regexes)} regexes>"
 
-    def faults(self, number: int, rule: Rule) -> Iterator[Fault]:
+    def faults(self, number: int, rule: Rule) -> Iterator[ElementError]:
         """Yield what is wrong with the pattern of the next rule, and with its templates."""
         key, text = ("regex", rule.regex) if rule.regex else ("match", rule.match)
         try:
             groups, covering = self._regex(number, rule) if rule.regex else self._glob(number, rule)
         except NoEngineError as error:
-            yield Fault(f"rule.{number}.{key}", str(error), error.fix, "RLY133")
+            yield ElementError(f"rule.{number}.{key}", str(error), error.fix, "RLY133")
             return
         except PatternError as error:
-            yield Fault(f"rule.{number}.{key}", str(error), error.fix, "RLY132")
+            yield ElementError(f"rule.{number}.{key}", str(error), error.fix, "RLY132")
             return
         if covering != NEVER:
             fix = "put the narrower rule first, or remove it"
             message = f'"{text}" can never match: rule {covering} takes all of its names'
-            yield Fault(f"rule.{number}.{key}", message, fix, "RLY131")
+            yield ElementError(f"rule.{number}.{key}", message, fix, "RLY131")
         for name, template in (("metric", rule.metric), *(("tags", value) for value in rule.tags.values())):
             try:
                 Template(template, groups)
             except PatternError as error:
-                yield Fault(f"rule.{number}.{name}", str(error), error.fix, "RLY132")
+                yield ElementError(f"rule.{number}.{name}", str(error), error.fix, "RLY132")
 
     def _glob(self, number: int, rule: Rule) -> tuple[int, int]:
         """Return how many captures it has, and the rule that covers it."""
@@ -106,12 +106,16 @@ class _Judge:
         return min(self._trees[type_].covering(glob) for type_ in ("", rule.type))
 
 
-def _of_rule(key: str, rule: Rule) -> Iterator[Fault]:
+def _of_rule(key: str, rule: Rule) -> Iterator[ElementError]:
     if bool(rule.match) == bool(rule.regex):
-        yield Fault(key, "must have either match or regex", 'for every name: match = "**"')
+        yield ElementError(key, "must have either match or regex", 'for every name: match = "**"')
     if rule.namespace and not (is_legal_key(rule.namespace) and len(rule.namespace) <= limits.NAME_BYTES):
-        yield Fault(f"{key}.namespace", f"must be letters, digits, dots and underscores, at most {limits.NAME_BYTES}")
+        yield ElementError(
+            f"{key}.namespace", f"must be letters, digits, dots and underscores, at most {limits.NAME_BYTES}"
+        )
     for name in (*rule.tags, *rule.rename_tags.values()):
         if not is_legal_key(name):
             where = "tags" if name in rule.tags else "rename_tags"
-            yield Fault(f"{key}.{where}", f'has a key "{name}": it must be letters, digits, dots and underscores')
+            yield ElementError(
+                f"{key}.{where}", f'has a key "{name}": it must be letters, digits, dots and underscores'
+            )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from relay import limits
 from relay.admin.routes import open_admin
-from relay.admin.subscribers import Windows
+from relay.admin.subscribers import WindowSubscribers
 from relay.daemon.build import (
     admin_addresses,
     begin_window,
@@ -26,10 +26,10 @@ from relay.daemon.build import (
     make_rules,
     open_ingest,
 )
-from relay.daemon.cardinality import ExplosionWatch
+from relay.daemon.cardinality import CardinalityWatch
 from relay.daemon.egress import Egress, pack_requests
-from relay.daemon.lifecycle.recovery import Owed, PartCounter, Recovery
-from relay.daemon.lifecycle.shutdown import Ending
+from relay.daemon.lifecycle.recovery import PartCounter, PendingCheckpoints, Recovery
+from relay.daemon.lifecycle.shutdown import Shutdown
 from relay.daemon.status import Status
 from relay.delivery.state.checkpoint import Checkpointer, CheckpointFiles
 from relay.descriptors import divide_descriptors
@@ -38,9 +38,9 @@ from relay.hotpath.factory import make_hotpath, tell_of_hotpath
 from relay.hotpath.partial import encode_head
 from relay.ledger import Books, Growth, LagProbe, Ledger, LossLog, tell_of_late_window, tell_of_quota, tell_of_window
 from relay.listener.admin_sockets import AdminSockets
-from relay.listener.kernel_drops import KernelWatch
+from relay.listener.kernel_drops import KernelDropWatch
 from relay.window.closer import Closer
-from relay.window.protocols import Closed, Rules
+from relay.window.protocols import Pipeline, WindowReport
 from relay.window.watch import ClockWatch
 
 if TYPE_CHECKING:
@@ -51,23 +51,23 @@ if TYPE_CHECKING:
     from relay.clock import Clock
     from relay.config.schema import Config
     from relay.daemon.ingest import Ingest, IngestSettings
-    from relay.daemon.lifecycle.shutdown import Stopped
+    from relay.daemon.lifecycle.shutdown import ShutdownReport
     from relay.delivery.sender.pool import Cloud, Transport
     from relay.hotpath.contract import HotPath
     from relay.model import Tally
     from relay.naming.ruleset import Ruleset
 
 
-class Witness(Protocol):
+class Reporter(Protocol):
     """Who is told what happens: the terminal, or the log."""
 
     def started(self, relay: Relay) -> None:
         """Sockets are bound and senders run."""
 
-    def closed(self, closed: Closed, *, lines: int, rejected: int) -> None:
+    def closed(self, closed: WindowReport, *, lines: int, rejected: int) -> None:
         """A window was stored; so many lines came since the last one."""
 
-    def stopped(self, stopped: Stopped) -> None:
+    def stopped(self, stopped: ShutdownReport) -> None:
         """Everything is accounted for."""
 
 
@@ -82,7 +82,7 @@ class Relay:
         transport: Transport,
         state: Path | None,
         clock: Clock,
-        witness: Witness,
+        witness: Reporter,
         ingest: Ingest | None = None,
         admin: AdminSockets | None = None,
         is_successor: bool = False,
@@ -103,7 +103,7 @@ class Relay:
         self._lag = LagProbe(clock)
         self._is_handing_over = False
         self._growth = Growth()
-        self._windows = Windows(config.window.seconds)
+        self._windows = WindowSubscribers(config.window.seconds)
         self._stop = asyncio.Event()
         self._closing = AsyncExitStack()
         """What was opened, closed in the opposite order."""
@@ -125,8 +125,8 @@ class Relay:
             await self._open_delivery()
             await self._open_window()
             self.status = self._make_status()
-            self.watch = KernelWatch(self.listeners, loss_log=self.loss_log, clock=self._clock)
-            self.explosions = ExplosionWatch(self.hotpath, warner=self.loss_log, clock=self._clock)
+            self.watch = KernelDropWatch(self.listeners, loss_log=self.loss_log, clock=self._clock)
+            self.explosions = CardinalityWatch(self.hotpath, warner=self.loss_log, clock=self._clock)
             self.admin = await self._open_admin() if self.config.admin.addresses() else None
         except BaseException:
             await self._closing.aclose()
@@ -167,7 +167,7 @@ class Relay:
         self.namer.load_classes(await self.spool.state("classes") or b"")
         files = CheckpointFiles(self.state, self._egress.directory) if self.state else None
         seconds, wall = config.window.seconds, self._clock.wall()
-        owed = await Owed.find(files, self.spool, host=self.namer.host, wall=wall, seconds=seconds)
+        owed = await PendingCheckpoints.find(files, self.spool, host=self.namer.host, wall=wall, seconds=seconds)
         self.spool.parts.found(owed.parts)
         self.checkpointer = self._make_checkpointer(files) if files else None
         self._part_counter = PartCounter(files, self._make_side_hotpath)
@@ -203,7 +203,7 @@ class Relay:
         self._closing.push_async_callback(checkpointer.close)
         return checkpointer
 
-    async def _restore(self, owed: Owed, files: CheckpointFiles, checkpointer: Checkpointer) -> None:
+    async def _restore(self, owed: PendingCheckpoints, files: CheckpointFiles, checkpointer: Checkpointer) -> None:
         recovery = Recovery(
             hotpath=self.hotpath,
             make_hotpath=self._make_side_hotpath,
@@ -250,7 +250,7 @@ class Relay:
 
     def begin(
         self, config: Config, settings: IngestSettings, *, rules: Ruleset, cloud: Cloud, transport: Transport
-    ) -> Rules:
+    ) -> Pipeline:
         """Let the window that has just begun work by another configuration; see reconfiguration.py."""
         before, self.config = self.config, config
         self.status.config = config
@@ -259,7 +259,7 @@ class Relay:
             config, settings, rules=rules, before=self.namer, ingest=self.ingest
         )
         self._group.create_task(self._egress.change(before, config, cloud=cloud, transport=transport))
-        return Rules(self.namer, make_encoder(config, self.idle).encode_window)
+        return Pipeline(self.namer, make_encoder(config, self.idle).encode_window)
 
     # --- running ------------------------------------------------------------------------------------------------------
 
@@ -288,7 +288,7 @@ class Relay:
         self._is_handing_over = True
         return True
 
-    async def run(self) -> Stopped:
+    async def run(self) -> ShutdownReport:
         """Work until `stop`; an exception in any task ends the relay, loudly."""
         try:
             stopped = await self._work()
@@ -297,7 +297,7 @@ class Relay:
         self._witness.stopped(stopped)
         return stopped
 
-    async def _work(self) -> Stopped:
+    async def _work(self) -> ShutdownReport:
         async with asyncio.TaskGroup() as self._group:
             group = self._group
             senders = group.create_task(self.pool.run(), name="senders")
@@ -317,8 +317,8 @@ class Relay:
                 probe.cancel()
         return replace(stopped, is_handed_over=self._is_handing_over)
 
-    def _make_ending(self) -> Ending:
-        return Ending(
+    def _make_ending(self) -> Shutdown:
+        return Shutdown(
             closer=self.closer,
             checkpointer=self.checkpointer,
             count_part=self._part_counter.count,
@@ -348,7 +348,7 @@ class Relay:
         """All three equations at this moment."""
         return self.status.books()
 
-    def _closed(self, closed: Closed) -> None:
+    def _closed(self, closed: WindowReport) -> None:
         tally, since_last = self.tally(), self._growth.since_last
         lines, rejected = since_last("received", tally.received), since_last("rejected", sum(tally.rejected.values()))
         self._witness.closed(closed, lines=lines, rejected=rejected)

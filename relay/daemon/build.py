@@ -18,7 +18,7 @@ from relay.daemon.lifecycle.changes import renames
 from relay.hotpath.factory import choose_name, make_hotpath
 from relay.jdcloud.points import PointEncoder
 from relay.jdcloud.timers import TimerMetrics
-from relay.listener.addresses import Address, UnixPath, Wanted
+from relay.listener.addresses import Address, SocketSpec, UnixPath
 from relay.model import Kind
 from relay.naming import Namer
 from relay.naming.ruleset import Ruleset
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from relay.naming import Notices
 
 
-class Uncounted:
+class NullCounters:
     """Notices that nobody reads."""
 
     names_rewritten = 0
@@ -122,7 +122,7 @@ def ingest_settings(config: Config) -> IngestSettings:
     Raises:
         RelayError: RLY900, the native hot path was asked for and is not installed.
     """
-    namer = make_namer(config, Ruleset([], re2=None), notices=Uncounted())
+    namer = make_namer(config, Ruleset([], re2=None), notices=NullCounters())
     return IngestSettings(
         hotpath=choose_name(config.listen.hotpath),
         series_limit=config.limits.series,
@@ -159,10 +159,10 @@ def _addresses(texts: Sequence[str]) -> list[Address]:
     return [Address(*parse_address(text), optional=has_ipv4 and text.startswith(("[::]", "[::1]"))) for text in texts]
 
 
-def wanted_sockets(config: Config, *, take_over: bool = False) -> Wanted:
+def wanted_sockets(config: Config, *, take_over: bool = False) -> SocketSpec:
     """Return the sockets to open; several of an address only where each gets a reader thread."""
     native = choose_name(config.listen.hotpath) == "native"
-    return Wanted(
+    return SocketSpec(
         udp=_addresses(config.listen.udp),
         receive_buffer=int(config.listen.receive_buffer),
         readers=config.listen.reader_count(os.cpu_count() or 1) if native else 1,

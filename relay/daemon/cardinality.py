@@ -101,7 +101,7 @@ class Warner(Protocol):
         ...
 
 
-class ExplosionWatch:
+class CardinalityWatch:
     """State: the overflow that the log knows of, and when it may be told more."""
 
     def __init__(self, source: Source, *, warner: Warner, clock: Clock) -> None:
@@ -117,7 +117,7 @@ class ExplosionWatch:
 
     def __repr__(self) -> str:
         """Report what was told."""
-        return f"<ExplosionWatch {self._told} samples told>"
+        return f"<CardinalityWatch {self._told} samples told>"
 
     async def run(self) -> None:
         """Look until cancelled."""

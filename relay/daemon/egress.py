@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from relay.daemon.lifecycle.changes import sends_differently
 from relay.delivery.batcher import pack
 from relay.delivery.dead_letters.queue import DeadLetters
-from relay.delivery.dead_letters.replayer import Replays
-from relay.delivery.sender.gate import Settings, phase_of
+from relay.delivery.dead_letters.replayer import Replayer
+from relay.delivery.sender.gate import SenderSettings, phase_of
 from relay.delivery.sender.pool import SenderPool
 from relay.delivery.spool.spool import Spool
 from relay.delivery.state.directory import StateDirectory
@@ -37,7 +37,7 @@ class Egress:
         directory: StateDirectory | None,
         spool: Spool,
         dead_letters: DeadLetters,
-        replays: Replays,
+        replays: Replayer,
         pool: SenderPool,
     ) -> None:
         self.directory = directory
@@ -99,7 +99,7 @@ class Egress:
             random=random.random,
         )
         closing.push_async_callback(pool.close)
-        replays = Replays(state, spool=spool, pack=pack_requests, clock=clock, loss_log=loss_log)
+        replays = Replayer(state, spool=spool, pack=pack_requests, clock=clock, loss_log=loss_log)
         return cls(directory=directory, spool=spool, dead_letters=letters, replays=replays, pool=pool)
 
     async def change(self, before: Config, config: Config, *, cloud: Cloud, transport: Transport) -> None:
@@ -129,7 +129,7 @@ def pack_requests(points: Iterable[Point], window: int) -> Iterator[Batch]:
     return pack(points, window=window, head=BODY_HEAD, tail=BODY_TAIL)
 
 
-def pool_settings(config: Config) -> Settings:
+def pool_settings(config: Config) -> SenderSettings:
     """Return what a configuration asks of the senders."""
     phase = phase_of(config.tags.get("host", ""))
-    return Settings.of(config.cloud, window=config.window.seconds, phase=phase)
+    return SenderSettings.of(config.cloud, window=config.window.seconds, phase=phase)

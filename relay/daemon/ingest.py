@@ -12,7 +12,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relay.clock import SystemClock
-from relay.listener.addresses import DATADOG, DGRAM, STREAM, TCP, UDP, Wanted
+from relay.listener.addresses import DATADOG, DGRAM, STREAM, TCP, UDP, SocketSpec
 from relay.listener.socket_activation import INGEST, unusable
 from relay.listener.sockets import close_sockets, open_sockets
 from relay.listener.udp import UdpListener, UnixListener
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from relay.clock import Clock
     from relay.config.schema import Listen
-    from relay.hotpath.contract import HotPath, Settings
+    from relay.hotpath.contract import HotPath, HotPathSettings
     from relay.ledger import LossLog
-    from relay.listener.addresses import Held
+    from relay.listener.addresses import BoundSocket
     from relay.listener.stream import Streams
 
 
@@ -72,7 +72,7 @@ class IngestSettings(NamedTuple):
         series = dict(zip(Kind, self.catch_all, strict=True))
         return series.__getitem__
 
-    def limits(self) -> Settings:
+    def limits(self) -> HotPathSettings:
         """Return what both hot paths take as keywords."""
         return {
             "series_limit": self.series_limit,
@@ -92,7 +92,7 @@ class Ingest:
     """State: the hot path, the sockets' listeners, and the settings both were made with."""
 
     def __init__(
-        self, settings: IngestSettings, hotpath: HotPath, held: Sequence[Held], *, clock: Clock, is_held: bool
+        self, settings: IngestSettings, hotpath: HotPath, held: Sequence[BoundSocket], *, clock: Clock, is_held: bool
     ) -> None:
         self.settings = settings
         self.hotpath = hotpath
@@ -128,7 +128,7 @@ class Ingest:
         return f"<Ingest {self.listeners}>"
 
     @classmethod
-    def open(cls, settings: IngestSettings, wanted: Wanted, hotpath: HotPath, clock: Clock) -> Ingest:
+    def open(cls, settings: IngestSettings, wanted: SocketSpec, hotpath: HotPath, clock: Clock) -> Ingest:
         """Make one on sockets of its own.
 
         Raises:
@@ -181,10 +181,10 @@ class Ingest:
             close_sockets(self._held)
 
 
-def numbered(held: Sequence[Held]) -> list[tuple[Held, int]]:
+def numbered(held: Sequence[BoundSocket]) -> list[tuple[BoundSocket, int]]:
     """Return the UDP sockets, each with its number among those of its address."""
     seen: dict[object, int] = {}
-    found: list[tuple[Held, int]] = []
+    found: list[tuple[BoundSocket, int]] = []
     for one in held:
         if one.kind == UDP:
             bound = one.socket.getsockname()
@@ -193,7 +193,7 @@ def numbered(held: Sequence[Held]) -> list[tuple[Held, int]]:
     return found
 
 
-def begin(text: str, held: Sequence[Held]) -> Ingest | None:
+def begin(text: str, held: Sequence[BoundSocket]) -> Ingest | None:
     """Begin to read, in threads, before anything else is imported; None where the hot path needs the event loop.
 
     Raises:
@@ -208,7 +208,7 @@ def begin(text: str, held: Sequence[Held]) -> Ingest | None:
     return ingest
 
 
-def _make(settings: IngestSettings, held: Sequence[Held]) -> Ingest | None:
+def _make(settings: IngestSettings, held: Sequence[BoundSocket]) -> Ingest | None:
     if settings.hotpath != "native":
         return None
     from relay.hotpath.native._native import NativeHotPath  # noqa: PLC0415 - only what runs

@@ -15,9 +15,9 @@ from relay.daemon.build import admin_addresses, ingest_settings
 from relay.daemon.cloud import Prepared, make_renewed_cloud
 from relay.daemon.ingest import Ingest
 from relay.daemon.lifecycle.plan import RunOptions, load_for_run
-from relay.daemon.lifecycle.signals import attend
+from relay.daemon.lifecycle.signals import install_signal_handlers
 from relay.daemon.log import configure_log, is_text
-from relay.daemon.reporter import JsonWitness, TextWitness
+from relay.daemon.reporter import JsonReporter, TextReporter
 from relay.delivery.state.directory import home_directory, state_directory
 from relay.errors import ConfigError
 from relay.hotpath.factory import make_hotpath
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from relay.config.credentials import Credentials
     from relay.config.loading import Loaded
     from relay.config.schema import Config
-    from relay.daemon.app import Witness
-    from relay.daemon.lifecycle.shutdown import Stopped
+    from relay.daemon.app import Reporter
+    from relay.daemon.lifecycle.shutdown import ShutdownReport
     from relay.daemon.lifecycle.worker import Worker
 
 
@@ -43,7 +43,7 @@ def calm_collector() -> None:
     gc.set_threshold(20_000, 50, 1_000_000)
 
 
-async def serve(prepared: Prepared, worker: Worker, options: RunOptions) -> Stopped:
+async def serve(prepared: Prepared, worker: Worker, options: RunOptions) -> ShutdownReport:
     """Open a relay, run it until a signal, and stop it in order.
 
     Raises:
@@ -66,7 +66,7 @@ async def serve(prepared: Prepared, worker: Worker, options: RunOptions) -> Stop
         transport=prepared.transport,
         state=find_state(worker, config),
         clock=SystemClock(),
-        witness=make_witness(loaded, credentials, sockets=worker.origin),
+        witness=make_reporter(loaded, credentials, sockets=worker.origin),
         ingest=take_ingest(worker, config),
         admin=AdminSockets(
             admin_addresses(config),
@@ -78,7 +78,7 @@ async def serve(prepared: Prepared, worker: Worker, options: RunOptions) -> Stop
     )
     await relay.open()
     relay.status.is_last_reload_successful = not not_in_force
-    async with attend(relay, worker, Reloader(relay, worker, loaded, options)):
+    async with install_signal_handlers(relay, worker, Reloader(relay, worker, loaded, options)):
         return await relay.run()
 
 
@@ -114,7 +114,7 @@ def take_ingest(worker: Worker, config: Config) -> Ingest | None:
     return Ingest(settings, hotpath, worker.held, clock=SystemClock(), is_held=True)
 
 
-def make_witness(loaded: Loaded, credentials: Credentials | None, *, sockets: str = "own") -> Witness:
+def make_reporter(loaded: Loaded, credentials: Credentials | None, *, sockets: str = "own") -> Reporter:
     """Choose who tells: text for people, events for machines."""
     cloud = loaded.config.cloud
     to = (
@@ -125,5 +125,5 @@ def make_witness(loaded: Loaded, credentials: Credentials | None, *, sockets: st
     origin = credentials.origin if credentials else "none needed"
     if is_text(loaded.config.log):
         where = f"config {loaded.path}" if loaded.path else "no configuration file"
-        return TextWitness(where=where, to=to, credentials=origin, sockets=sockets, err=cloud.provider == "stdout")
-    return JsonWitness(where=str(loaded.path or ""), to=to, credentials=origin, sockets=sockets)
+        return TextReporter(where=where, to=to, credentials=origin, sockets=sockets, err=cloud.provider == "stdout")
+    return JsonReporter(where=str(loaded.path or ""), to=to, credentials=origin, sockets=sockets)

@@ -20,9 +20,9 @@ from relay.wording import as_hour, number
 if TYPE_CHECKING:
     from relay.config.schema import Config
     from relay.daemon.app import Relay
-    from relay.daemon.lifecycle.shutdown import Stopped
+    from relay.daemon.lifecycle.shutdown import ShutdownReport
     from relay.ledger import Books
-    from relay.window.protocols import Closed
+    from relay.window.protocols import WindowReport
 
 
 def kib(size: int) -> str:
@@ -31,7 +31,7 @@ def kib(size: int) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TextWitness:
+class TextReporter:
     """Lines on a terminal: stdout, or stderr where stdout carries requests."""
 
     where: str
@@ -72,14 +72,14 @@ class TextWitness:
         )
         self._say(f"state      {relay.state or 'in memory only'}   {waiting(relay)}")
 
-    def closed(self, closed: Closed, *, lines: int, rejected: int) -> None:
+    def closed(self, closed: WindowReport, *, lines: int, rejected: int) -> None:
         """Print the window's line."""
         self._say(
             f"{as_hour(time.time())}   closed {as_hour(closed.start)}  {number(lines)} lines -> {number(closed.points)}"
             f" points in {number(closed.requests)} requests, {closed.seconds:.2f} s, {number(rejected)} rejected"
         )
 
-    def stopped(self, stopped: Stopped) -> None:
+    def stopped(self, stopped: ShutdownReport) -> None:
         """Print the line that accounts for the open window."""
         books = stopped.books
         kept = books.spooled + books.in_flight
@@ -105,7 +105,7 @@ def _passing(config: Config) -> dict[str, Any]:
     return {label: value for label, value in found.items() if value}
 
 
-def account_for_window(stopped: Stopped) -> str:
+def account_for_window(stopped: ShutdownReport) -> str:
     """Say what became of the open window."""
     if stopped.is_handed_over:
         return "open window kept on disk for the next worker"
@@ -130,7 +130,7 @@ def losses(books: Books) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JsonWitness:
+class JsonReporter:
     """The same as events in the log."""
 
     where: str
@@ -167,7 +167,7 @@ class JsonWitness:
             **_passing(relay.config),
         )
 
-    def closed(self, closed: Closed, *, lines: int, rejected: int) -> None:
+    def closed(self, closed: WindowReport, *, lines: int, rejected: int) -> None:
         """Log the window."""
         structlog.get_logger("relay").info(
             "window closed",
@@ -179,7 +179,7 @@ class JsonWitness:
             rejected=rejected,
         )
 
-    def stopped(self, stopped: Stopped) -> None:
+    def stopped(self, stopped: ShutdownReport) -> None:
         """Log the account."""
         books = stopped.books
         structlog.get_logger("relay").info(

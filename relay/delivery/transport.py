@@ -52,7 +52,7 @@ class GetAddresses(Protocol):
         ...
 
 
-class Lookup:
+class Resolver:
     """State: none; what aiohttp calls a resolver."""
 
     def __init__(self, get_addresses: GetAddresses) -> None:
@@ -60,7 +60,7 @@ class Lookup:
 
     def __repr__(self) -> str:
         """Name it."""
-        return "<Lookup>"
+        return "<Resolver>"
 
     async def resolve(self, host: str, port: int = 0, family: int = socket.AF_INET) -> list[dict[str, Any]]:
         """Return the addresses of a host, as aiohttp wants them.
@@ -166,7 +166,7 @@ class HttpTransport:
         self._connect_timeout = connect_timeout
         self._concurrency = concurrency
         self._proxy = proxy or None
-        self._lookup = Lookup(get_addresses)
+        self._lookup = Resolver(get_addresses)
         self._making_tls = asyncio.Lock()
         self._current: _Generation | None = None
         self._retired: list[_Generation] = []

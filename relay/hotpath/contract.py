@@ -9,8 +9,8 @@ from relay import limits
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from relay.hotpath.partial import Recovery
-    from relay.model import ClosedWindow, Identity, Newcomer, RejectedLine, Resolution, Row, Series, Sink, Tally
+    from relay.hotpath.partial import PartialContents
+    from relay.model import ClosedWindow, Identity, Newcomer, NoSeries, RejectedLine, Resolution, Row, Series, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from relay.model import Kind, Series
 
 
-class Settings(TypedDict):
+class HotPathSettings(TypedDict):
     """What a hot path is made with; both implementations take it as keywords."""
 
     series_limit: int
@@ -40,7 +40,7 @@ class Settings(TypedDict):
     """Names the series of last resort of a class."""
 
 
-def delta_signs(settings: Settings) -> bytes:
+def delta_signs(settings: HotPathSettings) -> bytes:
     """Return the signs that make a gauge's number a delta."""
     return b"+-" if settings["gauge_deltas"] else b""
 
@@ -53,7 +53,7 @@ class AliasLimits(TypedDict):
     separators: bytes
 
 
-def alias_limits(settings: Settings) -> AliasLimits:
+def alias_limits(settings: HotPathSettings) -> AliasLimits:
     """Return them."""
     return {
         "limit": settings["series_limit"] * limits.IDENTITIES_PER_SERIES,
@@ -62,7 +62,7 @@ def alias_limits(settings: Settings) -> AliasLimits:
     }
 
 
-def waiting_limits(settings: Settings) -> dict[str, int]:
+def waiting_limits(settings: HotPathSettings) -> dict[str, int]:
     """Return the bounds of what waits for names in a window."""
     return {
         "limit": settings["series_limit"],
@@ -71,7 +71,7 @@ def waiting_limits(settings: Settings) -> dict[str, int]:
     }
 
 
-def table_limits(settings: Settings) -> dict[str, int]:
+def table_limits(settings: HotPathSettings) -> dict[str, int]:
     """Return the bounds of a window's table."""
     return {
         "series_limit": settings["series_limit"],
@@ -107,7 +107,7 @@ class HotPath(Protocol):
     def tee_counts(self) -> list[tuple[int, int]]: ...  # noqa: D102
     def unresolved(self, limit: int) -> list[Identity]: ...  # noqa: D102
     def newcomers(self) -> list[Newcomer]: ...  # noqa: D102
-    def resolve(self, answers: Sequence[tuple[Identity, Resolution | Sink]]) -> None: ...  # noqa: D102
+    def resolve(self, answers: Sequence[tuple[Identity, Resolution | NoSeries]]) -> None: ...  # noqa: D102
     def open_window(self, start: int) -> None: ...  # noqa: D102
     def close_window(self, next_start: int, *, folds: bool = False, renames: bool = False) -> None: ...  # noqa: D102
     def abandon_names(self) -> bool: ...  # noqa: D102
@@ -116,12 +116,12 @@ class HotPath(Protocol):
     def export(self, *, changed: bool = False) -> Iterator[tuple[int, bytes]]: ...  # noqa: D102
     def export_gauges(self) -> Iterator[bytes]: ...  # noqa: D102
     def merge(self, exported: bytes) -> int: ...  # noqa: D102
-    def recover(self, checkpoint: bytes) -> Recovery: ...  # noqa: D102
+    def recover(self, checkpoint: bytes) -> PartialContents: ...  # noqa: D102
     def snapshot(self) -> Iterator[list[Row]]: ...  # noqa: D102
     def gauges(self) -> Iterator[list[tuple[Series, float]]]: ...  # noqa: D102
     def list_series(self, first: int, count: int) -> list[Series]: ...  # noqa: D102
     def forget(self, series: Iterable[Series]) -> list[Series]: ...  # noqa: D102
-    def configure(self, **settings: Unpack[Settings]) -> None: ...  # noqa: D102
+    def configure(self, **settings: Unpack[HotPathSettings]) -> None: ...  # noqa: D102
     def rejects(self) -> list[RejectedLine]: ...  # noqa: D102
     def tap(self, pattern: bytes | None) -> None: ...  # noqa: D102
     def tapped(self) -> list[bytes]: ...  # noqa: D102

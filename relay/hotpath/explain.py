@@ -49,7 +49,7 @@ WORDS: Final = {
 """By reason of rejected lines."""
 
 
-class Fault(NamedTuple):
+class LineError(NamedTuple):
     """Why a line is rejected, and at which byte reading stopped."""
 
     reason: str
@@ -61,17 +61,17 @@ class _Field(NamedTuple):
     text: bytes
 
 
-def find_fault(line: bytes) -> Fault | None:
+def find_fault(line: bytes) -> LineError | None:
     """Return the first thing wrong with a line by the grammar; None if nothing is."""
     if is_event(line):
         return None
     if parse(line) == "bad_event":
-        return Fault("bad_event", find_event_fault(line) or 0)
+        return LineError("bad_event", find_event_fault(line) or 0)
     line = line.rstrip(BLANKS)
     if line[:1] in (b"", b":"):
-        return Fault("empty_name", 0)
+        return LineError("empty_name", 0)
     if b":" not in line:
-        return Fault("no_value", len(line))
+        return LineError("no_value", len(line))
     faults = (_find_in_group(values, kind, sections) for values, kind, *sections in _groups(line))
     return next(filter(None, faults), None)
 
@@ -113,34 +113,34 @@ def show(line: bytes, at: int) -> tuple[str, int]:
     return escape(line[start : start + limits.REJECT_BYTES]), len(escape(line[start:at]))
 
 
-def _find_in_group(values: _Field, kind: _Field, sections: list[_Field]) -> Fault | None:
+def _find_in_group(values: _Field, kind: _Field, sections: list[_Field]) -> LineError | None:
     if not values.text:
-        return Fault("no_value", values.at)
+        return LineError("no_value", values.at)
     if kind.text not in KINDS:
-        return Fault("bad_type", kind.at)
+        return LineError("bad_type", kind.at)
     fault = None if KINDS[kind.text] is Kind.SET else _find_in_values(values)
     return fault or _find_in_sections(sections)
 
 
-def _find_in_values(values: _Field) -> Fault | None:
+def _find_in_values(values: _Field) -> LineError | None:
     texts = values.text.split(b":")
     packed = list(map(_Field, accumulate((len(text) + 1 for text in texts), initial=values.at), texts))
     bad = [value for value in packed if read_number(value.text) is None]
     missing = [value for value in bad if not value.text]
     if missing:
-        return Fault("no_value", missing[0].at)
-    return Fault("bad_value", bad[0].at + _stop(bad[0].text)) if bad else None
+        return LineError("no_value", missing[0].at)
+    return LineError("bad_value", bad[0].at + _stop(bad[0].text)) if bad else None
 
 
-def _find_in_sections(sections: list[_Field]) -> Fault | None:
+def _find_in_sections(sections: list[_Field]) -> LineError | None:
     """Find a bad rate before a bad timestamp; of several of a kind the last one counts."""
     rates = [field for field in sections if field.text.startswith(b"@")]
     if rates and not is_rate(rates[-1].text[1:]):
-        return Fault("bad_rate", rates[-1].at + 1 + _stop(rates[-1].text[1:]))
+        return LineError("bad_rate", rates[-1].at + 1 + _stop(rates[-1].text[1:]))
     times = [field for field in sections if field.text.startswith(b"T")]
     if times and not TIMESTAMP.fullmatch(times[-1].text, 1):
         digits = len(times[-1].text) - len(times[-1].text[1:].lstrip(b"0123456789"))
-        return Fault("bad_timestamp", times[-1].at + (1 if digits == len(times[-1].text) > 1 else digits))
+        return LineError("bad_timestamp", times[-1].at + (1 if digits == len(times[-1].text) > 1 else digits))
     return None
 
 

@@ -10,7 +10,7 @@ from relay.errors import ExitCode, Problem, RelayError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from relay.hotpath.contract import HotPath, Settings
+    from relay.hotpath.contract import HotPath, HotPathSettings
 
 _NATIVE = "relay.hotpath.native._native"
 
@@ -36,7 +36,7 @@ def choose_name(wanted: str) -> str:
     return "native" if wanted != "python" and has_native() else "python"
 
 
-def make_hotpath(name: str, **settings: Unpack[Settings]) -> HotPath:
+def make_hotpath(name: str, **settings: Unpack[HotPathSettings]) -> HotPath:
     """Make the hot path of that name, see `choose_name`."""
     return _implementation(name)(**settings)
 

@@ -164,7 +164,7 @@ class Checkpoint:
                     self.damaged += 1
 
 
-class Recovery(NamedTuple):
+class PartialContents(NamedTuple):
     """What came of a checkpoint."""
 
     owners: list[tuple[str, Kind, str]]
@@ -175,7 +175,7 @@ class Recovery(NamedTuple):
     """Deleted, and not received again since then: what else is kept of them goes, too."""
 
 
-def recover(stored: bytes, restore: Callable[[RollupRecord], bool]) -> Recovery:
+def recover(stored: bytes, restore: Callable[[RollupRecord], bool]) -> PartialContents:
     """Restore the newest record of each series of a checkpoint."""
     checkpoint = Checkpoint(stored)
     owners, forgotten = [], []
@@ -186,7 +186,7 @@ def recover(stored: bytes, restore: Callable[[RollupRecord], bool]) -> Recovery:
             checkpoint.damaged += 1
         elif not record.derived:
             owners.append((record.metric, record.kind, record.namespace))
-    return Recovery(owners, checkpoint.damaged, forgotten)
+    return PartialContents(owners, checkpoint.damaged, forgotten)
 
 
 _Payload = tuple[int, int]

@@ -38,7 +38,7 @@ class UnixPath(NamedTuple):
     path: str
 
 
-class Wanted(NamedTuple):
+class SocketSpec(NamedTuple):
     """What the configuration asks for; travels as JSON."""
 
     udp: Sequence[Address]
@@ -54,7 +54,7 @@ class Wanted(NamedTuple):
     admin: Sequence[Address] = ()
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Wanted:
+    def from_json(cls, fields: Mapping[str, Any]) -> SocketSpec:
         """Read what JSON made of the fields of one; another release may have more."""
         wanted = cls(**{name: value for name, value in fields.items() if name in cls._fields})
         return wanted._replace(
@@ -65,7 +65,7 @@ class Wanted(NamedTuple):
         )
 
 
-class Held(NamedTuple):
+class BoundSocket(NamedTuple):
     """An open socket, its kind, and the address that was asked for (its port may have been 0)."""
 
     kind: str
@@ -81,7 +81,7 @@ class Held(NamedTuple):
     """The address on which that process goes on to get all other packets; "": it gets none."""
 
 
-def wanted_addresses(wanted: Wanted) -> list[tuple[str, Address | UnixPath]]:
+def wanted_addresses(wanted: SocketSpec) -> list[tuple[str, Address | UnixPath]]:
     """Return every address with its kind of socket."""
     kinds = ((UDP, wanted.udp), (TCP, wanted.tcp), (ADMIN, wanted.admin))
     network = [(kind, address) for kind, addresses in kinds for address in addresses]

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from relay.errors import RelayError
-from relay.listener.addresses import ADMIN, Address, Held
+from relay.listener.addresses import ADMIN, Address, BoundSocket
 from relay.listener.sockets import open_tcp_if_there
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ class AdminSockets:
     def __init__(
         self,
         wanted: Sequence[Address],
-        given: Sequence[Held] = (),
+        given: Sequence[BoundSocket] = (),
         *,
         waits: bool = False,
-        hold: Callable[[Held], None] | None = None,
+        hold: Callable[[BoundSocket], None] | None = None,
     ) -> None:
         self._waits = waits
         self._hold = hold
@@ -82,7 +82,7 @@ class AdminSockets:
                 one.close()
 
 
-def _has(held: Held, address: Address) -> bool:
+def _has(held: BoundSocket, address: Address) -> bool:
     """Say whether a socket listens on the address; port 0 means any."""
     host, port = held.socket.getsockname()[:2]
     return ip_address(host) == ip_address(address.host) and address.port in (0, port)

@@ -27,7 +27,7 @@ class _Told:
     next_at: float = 0.0
 
 
-class KernelWatch:
+class KernelDropWatch:
     """State: the drops told so far, by listener."""
 
     def __init__(self, listeners: Sequence[UdpListener], *, loss_log: LossLog, clock: Clock) -> None:
@@ -38,7 +38,7 @@ class KernelWatch:
 
     def __repr__(self) -> str:
         """Report the drops."""
-        return f"<KernelWatch {self._told}>"
+        return f"<KernelDropWatch {self._told}>"
 
     async def run(self) -> None:
         """Look until cancelled."""

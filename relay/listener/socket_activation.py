@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from relay import anonymous_file
 from relay.errors import ExitCode, Problem, RelayError
-from relay.listener.addresses import ADMIN, DATADOG, DGRAM, STREAM, TCP, UDP, Held
+from relay.listener.addresses import ADMIN, DATADOG, DGRAM, STREAM, TCP, UDP, BoundSocket
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
@@ -48,7 +48,7 @@ def are_inherited(environ: MutableMapping[str, str]) -> bool:
     return environ.get("LISTEN_PID") == str(os.getpid()) and environ.get("LISTEN_FDS", "0") not in ("", "0")
 
 
-def take_inherited(environ: MutableMapping[str, str]) -> list[Held]:
+def take_inherited(environ: MutableMapping[str, str]) -> list[BoundSocket]:
     """Take over the sockets this process was given; a child of it is not given them again.
 
     Returns:
@@ -64,12 +64,12 @@ def take_inherited(environ: MutableMapping[str, str]) -> list[Held]:
     environ.pop("LISTEN_PID", None)
     if count < 0:
         raise _broken(f"LISTEN_FDS={promised[:20]} is no number of sockets")
-    found: list[Held] = []
+    found: list[BoundSocket] = []
     for index, fd in enumerate(range(FIRST_FD, FIRST_FD + count)):
         sock = _socket_of(fd)
         sock.setblocking(False)
         sock.set_inheritable(False)
-        found.append(Held(_kind_of(sock, names[index] if index < len(names) else ""), sock))
+        found.append(BoundSocket(_kind_of(sock, names[index] if index < len(names) else ""), sock))
     return found
 
 
@@ -101,7 +101,7 @@ def _kind_of(sock: socket.socket, name: str) -> str:
     return UDP if is_datagram else ADMIN if name == ADMIN else TCP
 
 
-def give(held: Sequence[Held], environ: MutableMapping[str, str]) -> None:
+def give(held: Sequence[BoundSocket], environ: MutableMapping[str, str]) -> None:
     """Put sockets where the program that this process becomes next by exec finds them; nothing else may follow."""
     import fcntl  # noqa: PLC0415 - of the child alone
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _PROC: Final = Path("/proc")
 
 
-class Owner(NamedTuple):
+class SocketOwner(NamedTuple):
     """A process that holds a socket."""
 
     pid: int
@@ -33,7 +33,7 @@ def find_owner(port: int, protocol: str = "udp") -> str:
     return _by(find_owners(port, protocol))
 
 
-def find_owners(port: int, protocol: str = "udp") -> Iterator[Owner]:
+def find_owners(port: int, protocol: str = "udp") -> Iterator[SocketOwner]:
     """Yield who holds a socket of this port, as far as this user may see it."""
     return _find({_link(inode) for inode in _inodes(port, protocol)})
 
@@ -61,7 +61,7 @@ def held_by(pid: int) -> set[str]:
     return found
 
 
-def is_relay(owner: Owner) -> bool:
+def is_relay(owner: SocketOwner) -> bool:
     """Say whether a process is one of ours, by what it was started as."""
     with suppress(OSError):
         command = (_PROC / str(owner.pid) / "cmdline").read_bytes()
@@ -77,24 +77,24 @@ def find_unix_owner(path: str) -> str:
     return ""
 
 
-def _by(owners: Iterator[Owner]) -> str:
+def _by(owners: Iterator[SocketOwner]) -> str:
     owner = next(owners, None)
     return f" by {owner}" if owner else ""
 
 
-def _find(sockets: set[str]) -> Iterator[Owner]:
+def _find(sockets: set[str]) -> Iterator[SocketOwner]:
     with suppress(OSError):
         for process in _PROC.iterdir():
             if process.name.isdigit():
                 yield from _held(process, sockets)
 
 
-def _held(process: Path, sockets: set[str]) -> Iterator[Owner]:
+def _held(process: Path, sockets: set[str]) -> Iterator[SocketOwner]:
     """Yield the descriptors by which a process holds one of the sockets; it may end meanwhile."""
     with suppress(OSError):
         for link in (process / "fd").iterdir():
             if str(link.readlink()) in sockets:
-                yield Owner(int(process.name), (process / "comm").read_text().strip(), int(link.name))
+                yield SocketOwner(int(process.name), (process / "comm").read_text().strip(), int(link.name))
 
 
 def _inodes(port: int, protocol: str) -> Iterator[str]:

@@ -15,7 +15,17 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from relay.errors import ExitCode, Problem, RelayError
-from relay.listener.addresses import ADMIN, DGRAM, TCP, UDP, Address, Held, UnixPath, Wanted, wanted_addresses
+from relay.listener.addresses import (
+    ADMIN,
+    DGRAM,
+    TCP,
+    UDP,
+    Address,
+    BoundSocket,
+    SocketSpec,
+    UnixPath,
+    wanted_addresses,
+)
 from relay.listener.bind import bind_udp
 
 if TYPE_CHECKING:
@@ -28,7 +38,7 @@ _ABSENT: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 # --- opening ----------------------------------------------------------------------------------------------------------
 
 
-def open_sockets(wanted: Wanted, held: Iterable[Held] = ()) -> list[Held]:
+def open_sockets(wanted: SocketSpec, held: Iterable[BoundSocket] = ()) -> list[BoundSocket]:
     """Open what is wanted and not yet held; all or nothing.
 
     Returns:
@@ -38,8 +48,8 @@ def open_sockets(wanted: Wanted, held: Iterable[Held] = ()) -> list[Held]:
         RelayError: RLY101, an address cannot be bound.
     """
     known = list(held)
-    opened: list[Held] = []
-    found: dict[tuple[str, Address | UnixPath], list[Held]] = {}
+    opened: list[BoundSocket] = []
+    found: dict[tuple[str, Address | UnixPath], list[BoundSocket]] = {}
     addresses = wanted_addresses(wanted)
     try:
         # UDP last: if another cannot be opened, nothing was taken from the daemon that is being replaced.
@@ -56,7 +66,9 @@ def open_sockets(wanted: Wanted, held: Iterable[Held] = ()) -> list[Held]:
     return [one for address in addresses for one in found[address]]
 
 
-def _open(wanted: Wanted, kind: str, address: Address | UnixPath, known: Iterable[Held]) -> list[Held]:
+def _open(
+    wanted: SocketSpec, kind: str, address: Address | UnixPath, known: Iterable[BoundSocket]
+) -> list[BoundSocket]:
     if isinstance(address, UnixPath):
         return [open_unix(address, mode=wanted.unix_mode)]
     if kind == ADMIN:  # 0.0.0.0 beside 127.0.0.1, which is to be closed; what waits in a socket of lines would be lost
@@ -67,7 +79,7 @@ def _open(wanted: Wanted, kind: str, address: Address | UnixPath, known: Iterabl
     return open_udp(address, receive_buffer=wanted.receive_buffer, readers=wanted.readers, take_over=wanted.take_over)
 
 
-def close_sockets(held: Iterable[Held]) -> None:
+def close_sockets(held: Iterable[BoundSocket]) -> None:
     """Close them, and remove the files of Unix sockets that were made here; what waits in them is lost."""
     for one in held:
         one.socket.close()
@@ -75,7 +87,7 @@ def close_sockets(held: Iterable[Held]) -> None:
             one.file.unlink()
 
 
-def open_udp(address: Address, *, receive_buffer: int, readers: int = 1, take_over: bool = False) -> list[Held]:
+def open_udp(address: Address, *, receive_buffer: int, readers: int = 1, take_over: bool = False) -> list[BoundSocket]:
     """Bind a UDP address, once for each reader; an optional address that does not exist gives none.
 
     Raises:
@@ -91,15 +103,15 @@ def open_udp(address: Address, *, receive_buffer: int, readers: int = 1, take_ov
 
             return [take_udp(address, receive_buffer=receive_buffer)]
         raise _explain(error, "udp", address) from error
-    found = [Held(UDP, first, address)]
+    found = [BoundSocket(UDP, first, address)]
     if readers > 1:
         first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound = address._replace(port=first.getsockname()[1])
-        found += [Held(UDP, bind_udp(bound, receive_buffer, shared=True), address) for _ in range(1, readers)]
+        found += [BoundSocket(UDP, bind_udp(bound, receive_buffer, shared=True), address) for _ in range(1, readers)]
     return found
 
 
-def open_tcp(address: Address, *, kind: str = TCP, beside: Iterable[socket.socket] = ()) -> Held:
+def open_tcp(address: Address, *, kind: str = TCP, beside: Iterable[socket.socket] = ()) -> BoundSocket:
     """Bind a TCP address and listen; `kind` is `TCP` or `ADMIN`, `beside` as in tcp.py.
 
     Raises:
@@ -108,14 +120,14 @@ def open_tcp(address: Address, *, kind: str = TCP, beside: Iterable[socket.socke
     from relay.listener.bind import bind_tcp  # noqa: PLC0415 - only who has such sockets pays for it
 
     try:
-        return Held(kind, bind_tcp(address.host, address.port, beside=beside), address)
+        return BoundSocket(kind, bind_tcp(address.host, address.port, beside=beside), address)
     except OSError as error:
         raise _explain(error, kind, address) from error
 
 
 def open_tcp_if_there(
     address: Address, *, kind: str = TCP, waits: bool = False, beside: Iterable[socket.socket] = ()
-) -> list[Held]:
+) -> list[BoundSocket]:
     """Do the same; an optional address that does not exist gives none, nor, with `waits`, one that is in use.
 
     Raises:
@@ -130,7 +142,7 @@ def open_tcp_if_there(
         raise
 
 
-def open_unix(address: UnixPath, *, mode: int) -> Held:
+def open_unix(address: UnixPath, *, mode: int) -> BoundSocket:
     """Bind a Unix socket; one of streams listens.
 
     Raises:
@@ -140,7 +152,7 @@ def open_unix(address: UnixPath, *, mode: int) -> Held:
 
     kind = socket.SOCK_DGRAM if address.kind == DGRAM else socket.SOCK_STREAM
     sock, file = bind_unix(address.path, kind=kind, mode=mode)
-    return Held(address.kind, sock, address, file)
+    return BoundSocket(address.kind, sock, address, file)
 
 
 def _explain(error: OSError, kind: str, address: Address) -> RelayError:

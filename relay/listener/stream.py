@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from relay.clock import Clock
     from relay.config.schema import Listen
     from relay.ledger import LossLog
-    from relay.listener.addresses import Held
+    from relay.listener.addresses import BoundSocket
     from relay.listener.framing import Framing, Piece
 
 
@@ -393,7 +393,7 @@ class Source(Protocol):
     """Who has the sockets, and the sink."""
 
     @property
-    def streams(self) -> Sequence[Held]:
+    def streams(self) -> Sequence[BoundSocket]:
         """Listening sockets of connections."""
         ...
 

@@ -19,13 +19,13 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
 from relay.errors import ExitCode, Problem, RelayError
-from relay.listener.addresses import UDP, Held
+from relay.listener.addresses import UDP, BoundSocket
 from relay.listener.bind import bind_udp
 from relay.listener.socket_owner import find_owners, find_sharing, held_by, is_relay
 
 if TYPE_CHECKING:
     from relay.listener.addresses import Address
-    from relay.listener.socket_owner import Owner
+    from relay.listener.socket_owner import SocketOwner
 
 _PIDFD_GETFD: Final = 438
 """Number of the system call, the same on every architecture; Python has no name for it."""
@@ -36,7 +36,7 @@ _RETURN_CONSTANT: Final = 0x06
 _MAY: Final = "run as root, or with CAP_SYS_PTRACE, beside the other process and not in a container of its own"
 
 
-def take_udp(address: Address, *, receive_buffer: int) -> Held:
+def take_udp(address: Address, *, receive_buffer: int) -> BoundSocket:
     """Bind an address that another process has bound, and let every packet come here.
 
     Raises:
@@ -57,14 +57,14 @@ def take_udp(address: Address, *, receive_buffer: int) -> Held:
                 else:
                     keeps = _kept(old, address)
                     sock = _bind_beside(old, address, receive_buffer, others=0 if keeps else len(sharing))
-                    return Held(UDP, sock, address, giver=str(owner), keeps=keeps)
+                    return BoundSocket(UDP, sock, address, giver=str(owner), keeps=keeps)
         except OSError as error:
             refusal, fix = f"{owner} holds it: {error.strerror}", _MAY
     problem = Problem(code="RLY101", message=f"cannot take udp {address} over: {refusal}", fix=fix)
     raise RelayError(problem, exit_code=ExitCode.BIND_OR_STATE)
 
 
-def _borrow(owner: Owner) -> int:
+def _borrow(owner: SocketOwner) -> int:
     """Return a descriptor of ours for a socket of another process.
 
     Raises:

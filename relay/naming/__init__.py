@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import xxhash
 
 from relay import limits
-from relay.model import Kind, Resolution, Series, Sink
+from relay.model import Kind, NoSeries, Resolution, Series
 from relay.naming.characters import clean_name
 from relay.naming.classes import Classes
 from relay.naming.dimensions import are_legal, choose, legal_pairs
@@ -92,7 +92,7 @@ class Namer:
             count=self._count,
         )
 
-    def resolve(self, identity: Identity) -> Resolution | Sink:
+    def resolve(self, identity: Identity) -> Resolution | NoSeries:
         """Answer for one identity: the series it belongs to, or why there is none."""
         if identity.tags == limits.STAND_IN:
             return self._stand_in(identity)
@@ -116,7 +116,7 @@ class Namer:
         if dropped and "unsent" not in notices.examples:
             notices.examples["unsent"] = unsent_example(self.trace(identity))
 
-    def _stand_in(self, identity: Identity) -> Resolution | Sink:
+    def _stand_in(self, identity: Identity) -> Resolution | NoSeries:
         """Answer for those of a name that found no room: they are in its overflow series, unless its rule says else."""
         answer = self.resolve(identity._replace(tags=b""))
         return Resolution(answer.overflow, answer.overflow) if isinstance(answer, Resolution) else answer
@@ -182,14 +182,14 @@ class Namer:
             name, inline, section.tags, rule, captures, metric, removed, unsent, is_rewritten, outcome, section.unread
         )
 
-    def _sink(self, effect: Effect, clean: str, full: str, *, is_refused: bool) -> Sink | None:
+    def _sink(self, effect: Effect, clean: str, full: str, *, is_refused: bool) -> NoSeries | None:
         if effect.drops:
-            return Sink("rule", rejects=False)
+            return NoSeries("rule", rejects=False)
         if not clean:
-            return Sink("empty_name", rejects=True)
+            return NoSeries("empty_name", rejects=True)
         if is_refused:
-            return Sink("no_legal_name", rejects=False)
-        return Sink("reserved_name", rejects=True) if full.startswith(f"{self._reserved}.") else None
+            return NoSeries("no_legal_name", rejects=False)
+        return NoSeries("reserved_name", rejects=True) if full.startswith(f"{self._reserved}.") else None
 
     def _resolution(self, full: str, kind: Kind, pairs: Mapping[str, str], effect: Effect, owner: Owner) -> Resolution:
         dimensions, space, bare = choose(pairs, self._defaults, first=effect.first), effect.namespace, limits.fit(full)

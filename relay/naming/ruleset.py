@@ -91,7 +91,7 @@ class Effect:
 _UNCHANGED: Final = Effect(Rule(), 0)
 
 
-class Found(NamedTuple):
+class RuleMatch(NamedTuple):
     """The rule that a name follows."""
 
     number: int
@@ -99,7 +99,7 @@ class Found(NamedTuple):
     captures: tuple[str, ...]
 
 
-_NONE: Final = Found(0, ())
+_NONE: Final = RuleMatch(0, ())
 
 
 class Ruleset:
@@ -144,7 +144,7 @@ class Ruleset:
         """Return what a rule does."""
         return self._effects[number - 1] if number else _UNCHANGED
 
-    def find(self, name: str, kind: Kind) -> Found:
+    def find(self, name: str, kind: Kind) -> RuleMatch:
         """Return the first rule that matches a name of a class."""
         if not self._effects:
             return _NONE
@@ -154,5 +154,5 @@ class Ruleset:
                 break
             captures = regex.captures(name)
             if captures is not None:
-                return Found(number, captures)
-        return _NONE if first == NEVER else Found(first, self._globs[first].captures(name))
+                return RuleMatch(number, captures)
+        return _NONE if first == NEVER else RuleMatch(first, self._globs[first].captures(name))

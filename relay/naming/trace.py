@@ -13,7 +13,7 @@ from relay.wording import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from relay.model import Sink
+    from relay.model import NoSeries
     from relay.naming.dimensions import Pair
 
 _KEPT: Final = 100
@@ -41,7 +41,7 @@ class Trace(NamedTuple):
     """Keys of tags beyond what the API takes."""
     is_rewritten: bool
     """The metric or a tag held characters that the API does not take."""
-    outcome: Resolution | Sink
+    outcome: Resolution | NoSeries
     unread: int = 0
     """How many more tags stood behind those of the section that are read."""
 

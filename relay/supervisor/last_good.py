@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relay.listener.addresses import ADMIN, Held
+from relay.listener.addresses import ADMIN, BoundSocket
 from relay.listener.sockets import close_sockets, open_sockets
 
 if TYPE_CHECKING:
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
     from relay.supervisor.plan import Plan
 
 
-class InForce:
+class LastGoodConfig:
     """State: the plan, its sockets, and what both were before a replacement that is under way."""
 
-    def __init__(self, plan: Plan, held: Sequence[Held]) -> None:
+    def __init__(self, plan: Plan, held: Sequence[BoundSocket]) -> None:
         self.plan = plan
         self.held = list(held)
-        self._before: tuple[Plan, list[Held]] | None = None
+        self._before: tuple[Plan, list[BoundSocket]] | None = None
 
     def __repr__(self) -> str:
         """Report the sockets."""
-        return f"<InForce {len(self.held)} sockets{', changing' if self.is_changing else ''}>"
+        return f"<LastGoodConfig {len(self.held)} sockets{', changing' if self.is_changing else ''}>"
 
     @property
     def is_changing(self) -> bool:
         """Whether a worker of the plan before may still run."""
         return self._before is not None
 
-    def change(self, plan: Plan) -> list[Held]:
+    def change(self, plan: Plan) -> list[BoundSocket]:
         """Open what is new, and let the next worker have it; `settle` or `revert` ends that.
 
         Returns:
@@ -69,7 +69,7 @@ class InForce:
         known = [str(one.address) for one in self.held if one.kind == ADMIN]
         for address in self.plan.wanted.admin:
             if str(address) == name and name not in known:
-                self.held.append(Held(ADMIN, sock, address))
+                self.held.append(BoundSocket(ADMIN, sock, address))
                 return
         sock.close()
 

@@ -87,7 +87,7 @@ def wants_text(form: str) -> bool:
     return form == "text" or (form == "auto" and sys.stderr.isatty())
 
 
-class Log:
+class SupervisorLog:
     """State: the format and the least important level."""
 
     def __init__(self, *, is_text: bool, level: str) -> None:
@@ -96,7 +96,7 @@ class Log:
 
     def __repr__(self) -> str:
         """Report the format."""
-        return f"<Log {'text' if self._is_text else 'json'}>"
+        return f"<SupervisorLog {'text' if self._is_text else 'json'}>"
 
     def info(self, event: str, **fields: object) -> None:
         """A change of state."""

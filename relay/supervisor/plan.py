@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from relay.listener.addresses import Wanted
+from relay.listener.addresses import SocketSpec
 from relay.listener.socket_activation import INGEST, SUCCESSOR, SUPERVISOR, TEXT
 from relay.supervisor.notify import CHANNEL
 
@@ -27,7 +27,7 @@ _OURS: Final = (*_SYSTEMD, CHANNEL, SUPERVISOR, SUCCESSOR, INGEST, PLAN, THOROUG
 class Plan(NamedTuple):
     """What a worker is started with, and what it is judged by."""
 
-    wanted: Wanted
+    wanted: SocketSpec
     steady: float
     """Seconds after which a worker that was ready has proved itself."""
     state: str
@@ -57,7 +57,7 @@ class Plan(NamedTuple):
         """
         try:
             fields: dict[str, Any] = json.loads(text)
-            fields["wanted"] = Wanted.from_json(fields["wanted"])
+            fields["wanted"] = SocketSpec.from_json(fields["wanted"])
             return cls(**{name: value for name, value in fields.items() if name in cls._fields})
         except (LookupError, TypeError, AttributeError) as error:
             raise ValueError("no plan that this release can read") from error

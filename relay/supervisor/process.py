@@ -22,19 +22,19 @@ from relay.supervisor.signals import HELD_BACK
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from relay.listener.addresses import Held
-    from relay.supervisor.log import Log
+    from relay.listener.addresses import BoundSocket
+    from relay.supervisor.log import SupervisorLog
     from relay.supervisor.messages import Messages
     from relay.supervisor.plan import Plan
 
 
 def start_worker(
     plan: Plan,
-    held: Sequence[Held],
+    held: Sequence[BoundSocket],
     environ: Mapping[str, str],
     *,
     messages: Messages,
-    log: Log,
+    log: SupervisorLog,
     is_successor: bool = False,
 ) -> int:
     """Start this program again, as the worker; return its pid.
@@ -64,7 +64,9 @@ def start_worker(
     return pid
 
 
-def _become_worker(plan: Plan, held: Sequence[Held], own: dict[str, str], messages: Messages, log: Log) -> None:
+def _become_worker(
+    plan: Plan, held: Sequence[BoundSocket], own: dict[str, str], messages: Messages, log: SupervisorLog
+) -> None:
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))

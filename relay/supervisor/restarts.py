@@ -38,7 +38,7 @@ def exit_code(status: int) -> int:
     return status if 0 < status < 128 else int(ExitCode.INTERNAL)
 
 
-class Lives:
+class RestartPolicy:
     """State: how many workers in a row died young, and whether any was ever ready."""
 
     def __init__(self, *, steady: float) -> None:
@@ -49,7 +49,7 @@ class Lives:
 
     def __repr__(self) -> str:
         """Report the failures."""
-        return f"<Lives {self._failures} failures in a row>"
+        return f"<RestartPolicy {self._failures} failures in a row>"
 
     def ready(self) -> None:
         """The present worker works."""

@@ -14,12 +14,12 @@ SAME_SECONDS: Final = 0.5
 """A signal to stop that follows another so soon is the same wish: `timeout` sends two within a millisecond."""
 
 
-def hold_back() -> None:
+def block() -> None:
     """Let them wait, over an exec too; threads that start now never take them."""
     signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
 
 
-def take() -> None:
+def unblock() -> None:
     """Take those that waited: who calls this has handlers."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
 

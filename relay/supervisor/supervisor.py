@@ -25,20 +25,20 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from relay import anonymous_file
 from relay.errors import ExitCode, RelayError
 from relay.listener.sockets import open_sockets
-from relay.supervisor.last_good import InForce
-from relay.supervisor.log import Log
+from relay.supervisor.last_good import LastGoodConfig
+from relay.supervisor.log import SupervisorLog
 from relay.supervisor.messages import Messages
 from relay.supervisor.notify import HOLD, OURS, READY, REBIND, REFUSED, STOPPING, Notifier
 from relay.supervisor.plan import Plan
 from relay.supervisor.process import start_worker
-from relay.supervisor.restarts import GiveUp, Lives
+from relay.supervisor.restarts import GiveUp, RestartPolicy
 from relay.supervisor.signals import SAME_SECONDS, is_stop_waiting
 from relay.supervisor.trial import RefusedError, Trial, judge
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
 
-    from relay.listener.addresses import Held
+    from relay.listener.addresses import BoundSocket
     from relay.supervisor.messages import Message
     from relay.supervisor.trial import Answer
 
@@ -49,7 +49,7 @@ _START_SECONDS: Final = 10.0
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD)
 
 
-class Worker(NamedTuple):
+class WorkerProcess(NamedTuple):
     """The process that does the work."""
 
     pid: int
@@ -79,7 +79,7 @@ def supervise(environ: MutableMapping[str, str]) -> int:
     except RelayError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    supervisor = Supervisor(InForce(answer.plan, held), environ)
+    supervisor = Supervisor(LastGoodConfig(answer.plan, held), environ)
     try:
         return supervisor.run()
     finally:
@@ -89,15 +89,15 @@ def supervise(environ: MutableMapping[str, str]) -> int:
 class Supervisor:
     """State: what is in force, the worker, the replacement that is asked for or tried, and when the worker must end."""
 
-    def __init__(self, in_force: InForce, environ: MutableMapping[str, str]) -> None:
+    def __init__(self, in_force: LastGoodConfig, environ: MutableMapping[str, str]) -> None:
         self._in_force = in_force
         self._notifier = Notifier.take({**environ}, pid=os.getpid())
         self._environ = environ
-        self._lives = Lives(steady=in_force.plan.steady)
+        self._lives = RestartPolicy(steady=in_force.plan.steady)
         self._poll = select.poll()
         self._messages: Messages | None = None
         """Of the present worker."""
-        self._worker: Worker | None = None
+        self._worker: WorkerProcess | None = None
         self._restart_at: float | None = None
         self._kill_at: float | None = None
         """When a worker that was asked to end has had its time."""
@@ -113,8 +113,8 @@ class Supervisor:
         return f"<Supervisor {self._in_force!r}, {self._worker}>"
 
     @property
-    def _log(self) -> Log:
-        return Log(is_text=self._in_force.plan.is_text, level=self._in_force.plan.level)
+    def _log(self) -> SupervisorLog:
+        return SupervisorLog(is_text=self._in_force.plan.is_text, level=self._in_force.plan.level)
 
     def run(self) -> int:
         """Work until told to stop, or until workers keep dying; return the exit code."""
@@ -205,7 +205,7 @@ class Supervisor:
             with suppress(ValueError):  # a worker of a release that makes other plans: what was accepted before stays
                 self._accept(Plan.from_json(text), is_rebinding=REBIND in said)
 
-    def _tell_of_taken(self, held: Sequence[Held]) -> None:
+    def _tell_of_taken(self, held: Sequence[BoundSocket]) -> None:
         for one in held:
             if one.giver:
                 fix = "it gets no packets any more: stop it once it has flushed what it has"
@@ -228,7 +228,7 @@ class Supervisor:
         messages = self._messages = Messages()
         self._poll.register(messages, select.POLLIN)
         plan, held = self._in_force.plan, self._in_force.held
-        self._worker = Worker(
+        self._worker = WorkerProcess(
             start_worker(
                 plan,
                 held,
@@ -256,7 +256,7 @@ class Supervisor:
                     answer, self._trial = self._trial.ended(ended[1]), None
                     self._tried(answer)
 
-    def _ended(self, worker: Worker, status: int) -> None:
+    def _ended(self, worker: WorkerProcess, status: int) -> None:
         self._hear()
         self._leave_messages()
         self._worker = self._kill_at = None
@@ -276,7 +276,7 @@ class Supervisor:
             self._messages.close()
         self._messages = None
 
-    def _died(self, worker: Worker, status: int) -> None:
+    def _died(self, worker: WorkerProcess, status: int) -> None:
         now = time.monotonic()
         age = None if worker.ready_at is None else now - worker.ready_at
         fate = self._lives.ended(status, age=age)

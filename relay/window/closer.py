@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from relay.clock import Clock
     from relay.ledger import Ledger
     from relay.model import Batch, ClosedWindow, Identity, Point
-    from relay.window.protocols import Closed, Encoding, HotPath, Namer, Rules, Spool
+    from relay.window.protocols import Encoding, HotPath, Namer, Pipeline, Spool, WindowReport
 
 TICK = 0.1
 """Seconds between two looks at the clock and at the queue of unresolved identities."""
@@ -75,7 +75,7 @@ class Closer:
         spool: Spool,
         ledger: Ledger,
         clock: Clock,
-        on_closed: Callable[[Closed], None],
+        on_closed: Callable[[WindowReport], None],
         on_moved: Callable[[int, int], Awaitable[bool | None]] | None = None,
         resume: int | None = None,
         recorded: bool = True,
@@ -93,7 +93,7 @@ class Closer:
         """Until it runs, what was open before a restart is being restored, and names must wait."""
         self._is_behind = False
         """More identities wait than one tick names."""
-        self._at_edge: Callable[[], Rules] | None = None
+        self._at_edge: Callable[[], Pipeline] | None = None
         self._recorded = recorded
         self._began = self._ticked_at = self._stored_at = clock.monotonic()
         self._leaving: _Leaving | None = None
@@ -137,7 +137,7 @@ class Closer:
             await self._clock.sleep(self._until_next_tick())
             await self.store_closed()
 
-    def at_edge(self, change: Callable[[], Rules] | None) -> None:
+    def at_edge(self, change: Callable[[], Pipeline] | None) -> None:
         """Call `change` when the next window begins, and go on by what it returns; None: nothing changes there.
 
         The window that closes is encoded as it was received. A second call before that replaces the first.

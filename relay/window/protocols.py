@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from relay.model import Batch, ClosedWindow, Identity, Point, Resolution, Sink
+    from relay.model import Batch, ClosedWindow, Identity, NoSeries, Point, Resolution
 
 
 class HotPath(Protocol):
@@ -21,7 +21,7 @@ class HotPath(Protocol):
         """Identities without an answer from naming; those of the closing window first."""
         ...
 
-    def resolve(self, answers: Sequence[tuple[Identity, Resolution | Sink]]) -> None:
+    def resolve(self, answers: Sequence[tuple[Identity, Resolution | NoSeries]]) -> None:
         """Give the answers."""
 
     def close_window(self, next_start: int, *, folds: bool = False, renames: bool = False) -> None:
@@ -47,7 +47,7 @@ class HotPath(Protocol):
 class Namer(Protocol):
     """What the closer needs from naming."""
 
-    def resolve(self, identity: Identity) -> Resolution | Sink:
+    def resolve(self, identity: Identity) -> Resolution | NoSeries:
         """Answer for one identity."""
         ...
 
@@ -100,7 +100,7 @@ class Spool(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Closed:
+class WindowReport:
     """What the log line about a closed window says."""
 
     start: int
@@ -115,7 +115,7 @@ class Closed:
     """Requests that the window needed with its percentiles, which were shed, and how many were allowed."""
 
 
-class Rules(NamedTuple):
+class Pipeline(NamedTuple):
     """What a window's series are called and how its points look."""
 
     namer: Namer

@@ -10,7 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from relay.clock import paced
-from relay.window.protocols import Closed
+from relay.window.protocols import WindowReport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
@@ -52,7 +52,7 @@ class Storing:
         ledger: Ledger,
         clock: Clock,
         state: Callable[[], Mapping[str, Iterable[bytes]]],
-        on_closed: Callable[[Closed], None],
+        on_closed: Callable[[WindowReport], None],
         between: Callable[[], Awaitable[None]],
     ) -> None:
         self._pack = pack
@@ -98,7 +98,7 @@ class Storing:
         now = self._clock.monotonic()
         self._ledger.close_seconds, self._ledger.close_late = now - left.swapped_at, now - left.ended_at
         self._on_closed(
-            Closed(
+            WindowReport(
                 start=window.start,
                 samples=window.samples,
                 points=sum(batch.points for batch in batches),

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.cli import COMMANDS, cli
-from relay.cli.interrupt import Interruption
+from relay.cli.interrupt import Interrupt
 from relay.config.types import Seconds, Size
 from tests.support.command import call
 
@@ -119,7 +119,7 @@ def test_a_host_that_no_system_can_look_up_is_refused(command, option, host, tmp
 
 def test_a_wait_of_centuries_is_begun():
     """A pcap file may hold any two times, and be replayed a thousand times as slowly."""
-    with Interruption() as interruption:
+    with Interrupt() as interruption:
         signal.raise_signal(signal.SIGINT)
         interruption.wait(1e13)
         assert interruption.is_interrupted

@@ -9,9 +9,9 @@ import pytest
 import structlog
 
 from relay.config.schema import Log, Rule, Tee
-from relay.daemon.lifecycle.shutdown import Stopped
+from relay.daemon.lifecycle.shutdown import ShutdownReport
 from relay.daemon.log import configure_log
-from relay.daemon.reporter import TextWitness, account_for_window
+from relay.daemon.reporter import TextReporter, account_for_window
 from relay.errors import ConfigError, Problem
 from tests.support.inprocess import open_relay
 
@@ -31,9 +31,9 @@ from tests.support.inprocess import open_relay
 async def test_the_open_window_is_accounted_for(tmp_path, capsys, fate, told):
     async with open_relay(tmp_path) as running:
         books = running.relay.books()
-    stopped = Stopped(seconds=0.1, books=books, **fate)
+    stopped = ShutdownReport(seconds=0.1, books=books, **fate)
     assert account_for_window(stopped) == told
-    TextWitness(where="", to="", credentials="").stopped(stopped)
+    TextReporter(where="", to="", credentials="").stopped(stopped)
     [line] = capsys.readouterr().out.splitlines()[-1:]
     head = "handing over: sockets stay open" if "is_handed_over" in fate else "stopping: sockets closed"
     assert line.startswith(f"{head}, {told}; 0 points delivered, 0 spooled; nothing lost (0.1 s)")
@@ -41,7 +41,7 @@ async def test_the_open_window_is_accounted_for(tmp_path, capsys, fate, told):
 
 async def test_the_first_lines_say_where_things_wait(tmp_path, capsys):
     async with open_relay(tmp_path) as running:
-        TextWitness(where="", to="", credentials="").started(running.relay)
+        TextReporter(where="", to="", credentials="").started(running.relay)
         state = running.relay.state
     lines = capsys.readouterr().out.splitlines()
     assert f"state      {state}   nothing waits to be sent" in lines
@@ -60,7 +60,7 @@ async def test_the_first_lines_say_where_things_wait(tmp_path, capsys):
 )
 async def test_the_first_lines_say_which_rules_and_copies_there_are(tmp_path, capsys, changes, told):
     async with open_relay(tmp_path, **changes) as running:
-        TextWitness(where="", to="", credentials="").started(running.relay)
+        TextReporter(where="", to="", credentials="").started(running.relay)
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if line.startswith(("rules", "tee"))] == told
 
@@ -85,7 +85,7 @@ async def test_a_reader_that_has_gone_ends_nothing(tmp_path, monkeypatch):
             configure_log(Log(format="text"))
             structlog.get_logger("relay").warning("nobody hears this")
             async with open_relay(tmp_path) as running:
-                running.relay._witness = TextWitness(where="", to="", credentials="")
+                running.relay._witness = TextReporter(where="", to="", credentials="")
                 await running.feed(b"a:1|c")
                 await running.delivered("a", 1)
             assert running.relay.books().imbalance() == 0

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relay.errors import REJECTED_LINES
-from relay.hotpath.explain import WORDS, Fault, explain, find_fault, sections, show
+from relay.hotpath.explain import WORDS, LineError, explain, find_fault, sections, show
 from relay.hotpath.line import is_event, parse
 
 VECTORS = [json.loads(line) for line in (Path(__file__).parents[1] / "vectors/lines.jsonl").read_text().splitlines()]
@@ -98,7 +98,7 @@ def test_every_reason_has_words_and_some_have_a_place():
 def test_what_is_shown_is_printable_and_holds_the_place():
     assert show(b"a\x1b[2J:x\n|c", 8) == (r"a\x1b[2J:x\n|c", 12)
     line = b"n" * 1000 + b":x|c"
-    assert find_fault(line) == Fault("bad_value", 1001)
+    assert find_fault(line) == LineError("bad_value", 1001)
     text, column = show(line, 1001)
     assert text[column:] == "x|c"
     assert len(text) <= 120

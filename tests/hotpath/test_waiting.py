@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.config.schema import Rule
-from relay.model import Kind, Sink
+from relay.model import Kind, NoSeries
 from relay.naming.ruleset import Ruleset
 from tests.naming.test_namer import make as make_namer
 from tests.support.hotpath import NOW, START, answer, close, imbalance, make, name_all
@@ -28,7 +28,7 @@ def name_by(namer: Namer, hotpath) -> None:
 def refuse_timers(reason: str, *, rejects: bool, hotpath) -> None:
     for identity in hotpath.unresolved(100):
         is_refused = identity.kind is Kind.TIMER
-        hotpath.resolve([(identity, Sink(reason, rejects=rejects) if is_refused else answer(identity))])
+        hotpath.resolve([(identity, NoSeries(reason, rejects=rejects) if is_refused else answer(identity))])
 
 
 @pytest.mark.parametrize("line", [b"x:1|c:2:3|ms", b"x:2:3|ms:1|c"])

@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from relay.errors import RelayError
-from relay.listener.addresses import ADMIN, Address, Held, Wanted
+from relay.listener.addresses import ADMIN, Address, BoundSocket, SocketSpec
 from relay.listener.admin_sockets import AdminSockets
 from relay.listener.bind import bind_tcp
 from relay.listener.sockets import close_sockets, open_sockets, open_tcp
@@ -39,7 +39,7 @@ def no_ipv6(monkeypatch):
 def test_what_is_given_is_used_and_the_rest_is_opened_and_held():
     given, stale = open_tcp(HERE, kind=ADMIN), open_tcp(HERE, kind=ADMIN)
     wanted = Address("127.0.0.1", given.socket.getsockname()[1])
-    held: list[Held] = []
+    held: list[BoundSocket] = []
     sockets = AdminSockets([wanted, HERE_IPV6], [given, stale], hold=held.append)
     assert sockets.given == [given.socket]
     assert stale.socket.fileno() == -1, "an address that is not wanted any more is let go"
@@ -79,10 +79,10 @@ def test_an_optional_address_that_does_not_exist_is_not_missed():
 
 def test_every_address_is_bound_beside_one_that_is_to_be_closed():
     """From 127.0.0.1 to 0.0.0.0, and back: the port is never free in between."""
-    before: list[Held] = []
+    before: list[BoundSocket] = []
     port = 0
     for host in ("127.0.0.1", "0.0.0.0", "127.0.0.1"):
-        wanted = Wanted(udp=[], receive_buffer=1, admin=[Address(host, port)])
+        wanted = SocketSpec(udp=[], receive_buffer=1, admin=[Address(host, port)])
         held = open_sockets(wanted, before)
         close_sockets(one for one in before if one not in held)
         [one] = before = held
@@ -93,7 +93,7 @@ def test_every_address_is_bound_beside_one_that_is_to_be_closed():
 
 
 def test_who_takes_a_daemons_place_does_without_the_port(taken):
-    wanted = Wanted(udp=[], receive_buffer=1, admin=[taken])
+    wanted = SocketSpec(udp=[], receive_buffer=1, admin=[taken])
     with pytest.raises(RelayError, match="admin port"):
         open_sockets(wanted)
     assert open_sockets(wanted._replace(take_over=True)) == []

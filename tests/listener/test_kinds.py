@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from relay.errors import RelayError
-from relay.listener.addresses import Address, UnixPath, Wanted
+from relay.listener.addresses import Address, SocketSpec, UnixPath
 from relay.listener.sockets import close_sockets, open_sockets, open_tcp
 
 KINDS = ("udp", "tcp", "dgram", "stream", "datadog")
@@ -26,11 +26,11 @@ print(json.dumps([name for name in environ if name.startswith("LISTEN")]))
 
 
 @pytest.fixture
-def wanted(tmp_path) -> Wanted:
+def wanted(tmp_path) -> SocketSpec:
     with open_tcp(Address("127.0.0.1", 0)).socket as sock:
         address = Address("127.0.0.1", sock.getsockname()[1])
     paths = [UnixPath(kind, str(tmp_path / kind)) for kind in KINDS[2:]]
-    return Wanted(udp=[address], receive_buffer=10_000, tcp=[address], unix=paths, unix_mode=0o600)
+    return SocketSpec(udp=[address], receive_buffer=10_000, tcp=[address], unix=paths, unix_mode=0o600)
 
 
 def names_in(directory) -> list[str]:
@@ -39,7 +39,7 @@ def names_in(directory) -> list[str]:
 
 def test_what_is_wanted_travels_as_json(wanted):
     wanted = wanted._replace(admin=[Address("::", 8126, optional=True)])
-    assert Wanted.from_json(json.loads(json.dumps({**wanted._asdict(), "of a later release": 1}))) == wanted
+    assert SocketSpec.from_json(json.loads(json.dumps({**wanted._asdict(), "of a later release": 1}))) == wanted
 
 
 def test_a_change_keeps_what_is_still_wanted(wanted, tmp_path):

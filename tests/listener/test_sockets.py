@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from relay.errors import RelayError
-from relay.listener.addresses import Address, Wanted
+from relay.listener.addresses import Address, SocketSpec
 from relay.listener.bind import enlarge_buffer, granted_buffer
 from relay.listener.socket_activation import are_inherited, give, take_inherited
 from relay.listener.sockets import close_sockets, open_sockets
@@ -29,33 +29,33 @@ def opened():
 
 def test_what_is_held_and_still_wanted_is_kept(opened):
     first, second, third = HERE, Address("127.0.0.2", 0), Address("127.0.0.3", 0)
-    opened += open_sockets(Wanted(udp=[first, second], receive_buffer=100_000))
-    again = open_sockets(Wanted(udp=[third, first], receive_buffer=100_000), opened)
+    opened += open_sockets(SocketSpec(udp=[first, second], receive_buffer=100_000))
+    again = open_sockets(SocketSpec(udp=[third, first], receive_buffer=100_000), opened)
     opened += again
     assert [one.address for one in again] == [third, first]
     assert again[1].socket is opened[0].socket
 
 
 def test_one_address_that_is_taken_opens_none(opened):
-    opened += open_sockets(Wanted(udp=[HERE], receive_buffer=100_000))
+    opened += open_sockets(SocketSpec(udp=[HERE], receive_buffer=100_000))
     taken = Address("127.0.0.1", opened[0].socket.getsockname()[1])
     free = Address("127.0.0.9", taken.port)
     with pytest.raises(RelayError, match="RLY101"):
-        open_sockets(Wanted(udp=[free, taken], receive_buffer=100_000))
-    opened += open_sockets(Wanted(udp=[free], receive_buffer=100_000))
+        open_sockets(SocketSpec(udp=[free, taken], receive_buffer=100_000))
+    opened += open_sockets(SocketSpec(udp=[free], receive_buffer=100_000))
 
 
 def test_several_readers_share_an_address_and_nobody_else_does(opened):
-    opened += open_sockets(Wanted(udp=[HERE], receive_buffer=100_000, readers=3))
+    opened += open_sockets(SocketSpec(udp=[HERE], receive_buffer=100_000, readers=3))
     assert len({one.socket.getsockname() for one in opened}) == 1
     assert len(opened) == 3
     bound = Address("127.0.0.1", opened[0].socket.getsockname()[1])
     with pytest.raises(RelayError, match="in use"):
-        open_sockets(Wanted(udp=[bound], receive_buffer=100_000, readers=3))
+        open_sockets(SocketSpec(udp=[bound], receive_buffer=100_000, readers=3))
 
 
 def test_a_buffer_of_somebody_else_never_shrinks(opened):
-    opened += open_sockets(Wanted(udp=[HERE], receive_buffer=100_000))
+    opened += open_sockets(SocketSpec(udp=[HERE], receive_buffer=100_000))
     sock = opened[0].socket
     before = granted_buffer(sock)
     enlarge_buffer(sock, 4096)
@@ -75,7 +75,7 @@ print(json.dumps([[one.kind, one.socket.getsockname()[1], one.socket.getblocking
 
 def test_another_program_takes_them_over_from_descriptor_3(opened):
     """Also where they lie at the numbers that others are to have."""
-    opened += open_sockets(Wanted(udp=[HERE, Address("127.0.0.2", 0)], receive_buffer=100_000))
+    opened += open_sockets(SocketSpec(udp=[HERE, Address("127.0.0.2", 0)], receive_buffer=100_000))
     ports = [one.socket.getsockname()[1] for one in opened]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for number, one in enumerate(opened):

@@ -13,7 +13,7 @@ import pytest
 
 from relay.errors import RelayError
 from relay.listener import takeover
-from relay.listener.addresses import Address, Wanted
+from relay.listener.addresses import Address, SocketSpec
 from relay.listener.socket_owner import find_owners, held_by
 from relay.listener.sockets import close_sockets, open_sockets
 from relay.listener.takeover import _borrow
@@ -62,7 +62,7 @@ def hold():
 
 
 def take(host: str, port: int, *, optional: bool = False):
-    wanted = Wanted(udp=[Address(host, port, optional)], receive_buffer=100_000, take_over=True)
+    wanted = SocketSpec(udp=[Address(host, port, optional)], receive_buffer=100_000, take_over=True)
     return open_sockets(wanted)
 
 
@@ -116,7 +116,7 @@ def test_a_socket_that_would_not_hear_the_address_is_no_help(hold):
 def test_without_being_asked_nothing_is_taken(hold):
     holder, port = hold("127.0.0.1")
     with pytest.raises(RelayError, match=rf"in use by {NAME} \(pid {holder.pid}\)") as caught:
-        open_sockets(Wanted(udp=[Address("127.0.0.1", port)], receive_buffer=100_000))
+        open_sockets(SocketSpec(udp=[Address("127.0.0.1", port)], receive_buffer=100_000))
     assert "--take-over" in str(caught.value)
 
 
@@ -128,7 +128,7 @@ def test_nothing_is_taken_if_another_address_cannot_be_opened(hold, monkeypatch)
     with socket.create_server(("127.0.0.1", 0)) as busy:
         tcp = Address("127.0.0.1", busy.getsockname()[1])
         with pytest.raises(RelayError, match="cannot bind tcp"):
-            open_sockets(Wanted(udp=[Address("127.0.0.1", port)], receive_buffer=1, tcp=[tcp], take_over=True))
+            open_sockets(SocketSpec(udp=[Address("127.0.0.1", port)], receive_buffer=1, tcp=[tcp], take_over=True))
     assert taken == []
 
 
@@ -175,7 +175,7 @@ def test_another_relay_is_left_alone(hold):
 
 def test_both_families_of_one_socket_are_taken(hold):
     _, port = hold("::")
-    wanted = Wanted(udp=[Address("0.0.0.0", port), Address("::", port)], receive_buffer=100_000, take_over=True)
+    wanted = SocketSpec(udp=[Address("0.0.0.0", port), Address("::", port)], receive_buffer=100_000, take_over=True)
     held = open_sockets(wanted)
     try:
         shout(port, ["127.0.0.1", "::1"])
@@ -187,7 +187,7 @@ def test_both_families_of_one_socket_are_taken(hold):
 def test_an_address_of_many_and_then_all_of_them_is_taken_from_the_same(hold):
     holder, port = hold("0.0.0.0")
     wanted = [Address("0.0.0.0", port), Address("127.0.0.1", port)]
-    held = open_sockets(Wanted(udp=wanted, receive_buffer=100_000, take_over=True))
+    held = open_sockets(SocketSpec(udp=wanted, receive_buffer=100_000, take_over=True))
     try:
         shout(port, ["127.0.0.1"])
         assert [drain(one.socket) for one in held] == [0, 20]

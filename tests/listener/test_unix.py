@@ -13,7 +13,7 @@ import pytest
 from relay import limits
 from relay.clock import SystemClock
 from relay.errors import RelayError
-from relay.listener.addresses import Held, UnixPath
+from relay.listener.addresses import BoundSocket, UnixPath
 from relay.listener.sockets import close_sockets, open_unix
 from relay.listener.udp import UnixListener
 from tests.support.hotpath import imbalance, name_all
@@ -23,7 +23,7 @@ CLOCK = SystemClock()
 KINDS = [socket.SOCK_DGRAM, socket.SOCK_STREAM]
 
 
-def bind(path, kind=socket.SOCK_DGRAM, mode=0o666) -> Held:
+def bind(path, kind=socket.SOCK_DGRAM, mode=0o666) -> BoundSocket:
     return open_unix(UnixPath("dgram" if kind == socket.SOCK_DGRAM else "stream", str(path)), mode=mode)
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.model import Identity, Kind, Resolution, Series, Sink
+from relay.model import Identity, Kind, NoSeries, Resolution, Series
 from relay.naming import Namer
 from relay.naming.classes import Classes
 from relay.naming.dimensions import choose
@@ -76,23 +76,23 @@ def test_a_name_becomes_legal(raw, metric):
 
 @pytest.mark.parametrize("raw", [b"!!!", b"\xff\xfe", b";k=v", b"\xe6\x97"])
 def test_a_name_without_a_legal_character_is_rejected(raw):
-    assert make().resolve(Identity(raw, Kind.COUNTER, b"")) == Sink("empty_name", rejects=True)
+    assert make().resolve(Identity(raw, Kind.COUNTER, b"")) == NoSeries("empty_name", rejects=True)
 
 
 def test_the_relays_own_names_are_reserved():
-    assert make().resolve(Identity(b"statsd_relay.x", Kind.GAUGE, b"")) == Sink("reserved_name", rejects=True)
+    assert make().resolve(Identity(b"statsd_relay.x", Kind.GAUGE, b"")) == NoSeries("reserved_name", rejects=True)
     assert series(b"statsd_relay_x").metric == "statsd_relay_x"
     assert series(b"statsd_relay.x", prefix="app").metric == "app.statsd_relay.x"
 
 
 def test_strict_names_are_dropped_not_rewritten():
-    assert make(strict=True).resolve(Identity(b"a-b", Kind.GAUGE, b"")) == Sink("no_legal_name", rejects=False)
+    assert make(strict=True).resolve(Identity(b"a-b", Kind.GAUGE, b"")) == NoSeries("no_legal_name", rejects=False)
     assert series(b"a.b", strict=True).metric == "a.b"
 
 
 @pytest.mark.parametrize("section", [b"city:\xe5\x8c\x97", b"a-b:1", b"url:x/y", b"ok:1,!:2", b"a:\xff"])
 def test_strict_looks_at_keys_and_values_as_at_names(section):
-    sink = Sink("no_legal_name", rejects=False)
+    sink = NoSeries("no_legal_name", rejects=False)
     assert make(strict=True).resolve(Identity(b"a", Kind.GAUGE, section)) == sink
     inline = b"a;" + section.replace(b":", b"=").replace(b",", b";")
     assert make(strict=True).resolve(Identity(inline, Kind.GAUGE, b"")) == sink
@@ -264,7 +264,7 @@ def test_whatever_comes_in_what_goes_out_is_legal(identity, tags, prefix):
     answer = make(
         tags=tags, prefix=prefix, dialects=["dogstatsd", "graphite", "influx", "librato", "signalfx"]
     ).resolve(identity)
-    if isinstance(answer, Sink):
+    if isinstance(answer, NoSeries):
         return
     for series in answer:
         assert LEGAL.fullmatch(series.metric)

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.config.schema import Rule
-from relay.model import Identity, Kind, Resolution, Series, Sink
-from relay.naming.ruleset import Found, Ruleset
+from relay.model import Identity, Kind, NoSeries, Resolution, Series
+from relay.naming.ruleset import RuleMatch, Ruleset
 from tests.naming.test_namer import exported, make
 
 if TYPE_CHECKING:
@@ -46,15 +46,15 @@ RULES = st.lists(
 NAMES = st.lists(st.sampled_from(["a", "b", "c", ""]), min_size=1, max_size=4).map(".".join)
 
 
-def naive(rules: list[Rule], name: str, kind: Kind) -> Found:
+def naive(rules: list[Rule], name: str, kind: Kind) -> RuleMatch:
     """The first that matches, tried one by one."""
     parts = {"*": "([^.]*)", "**": "(.*)"}
     for number, rule in enumerate(rules, 1):
         glob = r"\.".join(parts.get(part, re.escape(part)) for part in rule.match.split("."))
         found = re.search(rule.regex, name) if rule.regex else re.fullmatch(glob, name)
         if found and rule.type in ("", kind):
-            return Found(number, found.groups())
-    return Found(0, ())
+            return RuleMatch(number, found.groups())
+    return RuleMatch(0, ())
 
 
 @given(RULES, NAMES, st.sampled_from(list(Kind)))
@@ -97,15 +97,15 @@ def test_a_mapped_name_is_made_legal_and_prefixed():
 
 def test_a_mapping_to_nothing_or_to_a_reserved_name_is_rejected():
     namer = named(Rule(regex=r"^(\W*)$", metric="$1"), Rule(match="own", metric="statsd_relay.x"))
-    assert namer.resolve(Identity(b"..", Kind.GAUGE, b"")) != Sink("empty_name", rejects=True)
-    assert namer.resolve(Identity(b"!!", Kind.GAUGE, b"")) == Sink("empty_name", rejects=True)
-    assert namer.resolve(Identity(b"own", Kind.GAUGE, b"")) == Sink("reserved_name", rejects=True)
+    assert namer.resolve(Identity(b"..", Kind.GAUGE, b"")) != NoSeries("empty_name", rejects=True)
+    assert namer.resolve(Identity(b"!!", Kind.GAUGE, b"")) == NoSeries("empty_name", rejects=True)
+    assert namer.resolve(Identity(b"own", Kind.GAUGE, b"")) == NoSeries("reserved_name", rejects=True)
 
 
 def test_strict_names_are_those_that_rules_made():
     namer = named(Rule(match="a-b", metric="a.b"), strict=True)
     assert series(namer, b"a-b").metric == "a.b"
-    assert namer.resolve(Identity(b"c-d", Kind.GAUGE, b"")) == Sink("no_legal_name", rejects=False)
+    assert namer.resolve(Identity(b"c-d", Kind.GAUGE, b"")) == NoSeries("no_legal_name", rejects=False)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_strict_names_are_those_that_rules_made():
 def test_strict_tags_are_those_that_rules_made(rule, section, is_sent):
     answer = named(rule, strict=True).resolve(Identity(b"a.b", Kind.GAUGE, section))
     assert isinstance(answer, Resolution) == is_sent
-    assert is_sent or answer == Sink("no_legal_name", rejects=False)
+    assert is_sent or answer == NoSeries("no_legal_name", rejects=False)
 
 
 def test_the_overflow_series_follows_the_mapped_name():
@@ -141,7 +141,7 @@ def test_the_overflow_series_follows_the_mapped_name():
 def test_a_dropped_identity_is_a_sink_and_no_class_is_taken():
     namer = named(Rule(match="debug.**", action="drop"), Rule(regex="tmp", type="gauge", action="drop"))
     for name, kind in ((b"debug.x", Kind.TIMER), (b"a.tmp.b", Kind.GAUGE)):
-        assert namer.resolve(Identity(name, kind, b"a:b")) == Sink("rule", rejects=False)
+        assert namer.resolve(Identity(name, kind, b"a:b")) == NoSeries("rule", rejects=False)
     assert series(namer, b"a.tmp.b").metric == "a.tmp.b"
     assert exported(namer) == b"counter a.tmp.b\n"
 

@@ -7,23 +7,23 @@ import socket
 import pytest
 
 from relay.errors import RelayError
-from relay.listener.addresses import ADMIN, TCP, UDP, Address, Wanted
+from relay.listener.addresses import ADMIN, TCP, UDP, Address, SocketSpec
 from relay.listener.sockets import open_sockets
-from relay.supervisor.last_good import InForce
+from relay.supervisor.last_good import LastGoodConfig
 from relay.supervisor.plan import Plan
 
 HERE, THERE = Address("127.0.0.1", 0), Address("127.0.0.2", 0)
 
 
 def plan(**wanted) -> Plan:
-    asked = Wanted(receive_buffer=10_000, **{"udp": [], **wanted})
+    asked = SocketSpec(receive_buffer=10_000, **{"udp": [], **wanted})
     return Plan(wanted=asked, steady=1, state="/state", is_text=False, level="info", ingest="", text="secret")
 
 
 @pytest.fixture
 def in_force():
     before = plan(udp=[HERE], admin=[HERE])
-    in_force = InForce(before, open_sockets(before.wanted))
+    in_force = LastGoodConfig(before, open_sockets(before.wanted))
     yield in_force
     in_force.close()
 
@@ -62,7 +62,7 @@ def test_an_address_that_is_refused_changes_nothing(in_force):
 
 def test_what_a_worker_opens_is_held_if_it_is_wanted_and_missing():
     wanted = Address("127.0.0.1", 8126)
-    in_force = InForce(plan(admin=[wanted]), [])
+    in_force = LastGoodConfig(plan(admin=[wanted]), [])
     socks = [socket.socket() for _ in range(3)]
     for name, sock in zip(("127.0.0.1:1", "127.0.0.1:8126", "127.0.0.1:8126"), socks, strict=True):
         in_force.hold(name, sock)

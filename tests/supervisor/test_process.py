@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from relay.listener.addresses import ADMIN, UDP, Held, Wanted
+from relay.listener.addresses import ADMIN, UDP, BoundSocket, SocketSpec
 from relay.listener.socket_activation import SUCCESSOR, SUPERVISOR, TEXT
-from relay.supervisor.log import Log
+from relay.supervisor.log import SupervisorLog
 from relay.supervisor.messages import Messages
 from relay.supervisor.notify import CHANNEL, READY
 from relay.supervisor.plan import Plan
@@ -20,9 +20,9 @@ from relay.supervisor.process import start_worker
 KEPT = '[cloud]\nsecret_key = "canary-s3cret"\n# ünïcode\n'
 WORKER = """
 import json, os, subprocess, sys
-from relay.daemon.lifecycle.worker import take_over
+from relay.daemon.lifecycle.worker import inherit
 given = dict(os.environ)
-worker = take_over(os.environ)
+worker = inherit(os.environ)
 worker.notifier.ready()
 worker.accept("a plan", is_rebinding=False)
 child = subprocess.run(["ls", "-l", "/proc/self/fd"], capture_output=True, text=True, check=True, close_fds=False)
@@ -36,7 +36,13 @@ open(sys.argv[1], "w").write(json.dumps(told))
 
 def plan(text: str | None) -> Plan:
     return Plan(
-        wanted=Wanted(udp=[], receive_buffer=1), steady=1, state="", is_text=False, level="info", ingest="", text=text
+        wanted=SocketSpec(udp=[], receive_buffer=1),
+        steady=1,
+        state="",
+        is_text=False,
+        level="info",
+        ingest="",
+        text=text,
     )
 
 
@@ -46,9 +52,9 @@ def work(monkeypatch, tmp_path):
 
     def begin(text: str | None, *, sockets: int = 1, state: str = "", is_successor: bool = False) -> dict:
         monkeypatch.setattr(sys, "orig_argv", [sys.executable, "-c", WORKER, str(tmp_path / "told")])
-        held = [Held(UDP, socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(sockets)]
-        held.append(Held(ADMIN, socket.create_server(("127.0.0.1", 0))))
-        messages, log = Messages(), Log(is_text=False, level="info")
+        held = [BoundSocket(UDP, socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(sockets)]
+        held.append(BoundSocket(ADMIN, socket.create_server(("127.0.0.1", 0))))
+        messages, log = Messages(), SupervisorLog(is_text=False, level="info")
         environ = {"PATH": os.environ["PATH"], TEXT: "3", CHANNEL: "4"}
         given = plan(text)._replace(state=state)
         pid = start_worker(given, held, environ, messages=messages, log=log, is_successor=is_successor)
@@ -89,7 +95,7 @@ def test_a_worker_tells_its_supervisor_what_it_works_by(work):
 def test_a_program_that_cannot_be_executed_says_why(monkeypatch, capfd):
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     messages = Messages()
-    log = Log(is_text=False, level="info")
+    log = SupervisorLog(is_text=False, level="info")
     pid = start_worker(plan(None), [], {}, messages=messages, log=log)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 70
     messages.close()

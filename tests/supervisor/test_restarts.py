@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 
 from relay.errors import ExitCode
-from relay.supervisor.restarts import MOST_IN_A_ROW, GiveUp, Lives, Restart, backoff, exit_code
+from relay.supervisor.restarts import MOST_IN_A_ROW, GiveUp, Restart, RestartPolicy, backoff, exit_code
 
 
 def test_a_worker_that_proved_itself_is_replaced_at_once_however_often():
-    lives = Lives(steady=10)
+    lives = RestartPolicy(steady=10)
     for _ in range(100):
         lives.ready()
         assert lives.ended(-9, age=10.0) == Restart(0.0, 0)
 
 
 def test_five_young_ones_in_a_row_are_the_end_with_the_last_reason():
-    lives = Lives(steady=10)
+    lives = RestartPolicy(steady=10)
     lives.ready()
     delays = [lives.ended(-9, age=9.9).delay for _ in range(MOST_IN_A_ROW - 1)]
     assert delays == [0.0, 0.25, 0.5, 1.0]
@@ -24,7 +24,7 @@ def test_five_young_ones_in_a_row_are_the_end_with_the_last_reason():
 
 
 def test_one_that_lives_long_begins_the_row_anew():
-    lives = Lives(steady=10)
+    lives = RestartPolicy(steady=10)
     for _ in range(10):
         for _ in range(MOST_IN_A_ROW - 1):
             assert isinstance(lives.ended(70, age=1), Restart)
@@ -34,11 +34,11 @@ def test_one_that_lives_long_begins_the_row_anew():
 
 @pytest.mark.parametrize("status", [64, 71, 77, 78])
 def test_the_first_worker_has_told_a_person_of_a_mistake(status):
-    assert Lives(steady=10).ended(status, age=None) == GiveUp(status, 1)
-    lives = Lives(steady=10)
+    assert RestartPolicy(steady=10).ended(status, age=None) == GiveUp(status, 1)
+    lives = RestartPolicy(steady=10)
     lives.ready()
     assert isinstance(lives.ended(status, age=None), Restart), "a file that broke later must not end what runs"
-    lives = Lives(steady=10)
+    lives = RestartPolicy(steady=10)
     lives.ended(-9, age=None)
     assert isinstance(lives.ended(status, age=None), Restart)
 

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from relay.listener.addresses import Wanted
+from relay.listener.addresses import SocketSpec
 from relay.listener.socket_activation import TEXT
 from relay.supervisor.plan import PLAN, THOROUGH, Plan
 from relay.supervisor.trial import Answer, RefusedError, Trial, judge
 
-MADE = Plan(wanted=Wanted(udp=[], receive_buffer=1), steady=1, state="/state", is_text=False, level="info", ingest="{}")
+MADE = Plan(
+    wanted=SocketSpec(udp=[], receive_buffer=1), steady=1, state="/state", is_text=False, level="info", ingest="{}"
+)
 ANSWERING = """
 import json, os, sys
 from relay.listener.socket_activation import take_text

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from relay import limits
 from relay.hotpath.python.hotpath import PythonHotPath
-from relay.model import Identity, Kind, Resolution, Rollup, Series, Sink
+from relay.model import Identity, Kind, NoSeries, Resolution, Rollup, Series
 
 if TYPE_CHECKING:
     from relay.hotpath.contract import HotPath
@@ -50,16 +50,16 @@ def implementation_of(name: str):
     return NativeHotPath
 
 
-def answer(identity: Identity) -> Resolution | Sink:
+def answer(identity: Identity) -> Resolution | NoSeries:
     """`reserved.*` is refused, `dropped.*` is dropped, the rest keeps its name up to an inline tag; sorted tags are the
     dimension."""
     name, inline = identity.name.decode("latin-1"), ""
     if "=" in name.partition(";")[2].partition(";")[0]:
         name, _, inline = name.partition(";")
     if name.startswith("reserved."):
-        return Sink("reserved_name", rejects=True)
+        return NoSeries("reserved_name", rejects=True)
     if name.startswith("dropped."):
-        return Sink("rule", rejects=False)
+        return NoSeries("rule", rejects=False)
     if identity.tags == limits.STAND_IN:
         overflow = Series(name, (("overflow", "true"),), identity.kind)
         return Resolution(overflow, overflow)

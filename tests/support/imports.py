@@ -16,22 +16,22 @@ from relay.tools.importers import convert
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from relay.tools.importers.config_builder import Draft
+    from relay.tools.importers.config_builder import ConfigBuilder
     from relay.tools.importers.detect import Format
 
 SAMPLES = Path(__file__).parents[1] / "tools/importers/samples"
 COUNTER = Kind.COUNTER
 
 
-def imported(name: str) -> Draft:
+def imported(name: str) -> ConfigBuilder:
     return convert((SAMPLES / name).read_text(), source=name)
 
 
-def of_text(text: str, format_: Format | None = None) -> Draft:
+def of_text(text: str, format_: Format | None = None) -> ConfigBuilder:
     return convert(text, source="file", format_=format_)
 
 
-def settings(draft: Draft) -> dict[str, Any]:
+def settings(draft: ConfigBuilder) -> dict[str, Any]:
     """What the result sets, as `check` reads it, but for what is nobody's choice."""
     loaded = load(Path("relay.toml"), {}, text=draft.toml())
     config = msgspec.to_builtins(loaded.config, enc_hook=str)
@@ -45,24 +45,24 @@ def settings(draft: Draft) -> dict[str, Any]:
     return found | ({"rule": rules} if rules else {}) | ({"tee": tees} if tees else {})
 
 
-def by_hand(draft: Draft) -> set[int]:
+def by_hand(draft: ConfigBuilder) -> set[int]:
     return {entry.line for entry in draft.entries if entry.verdict == "by hand"}
 
 
-def said(draft: Draft, what: str) -> str:
+def said(draft: ConfigBuilder, what: str) -> str:
     """Verdict and outcome of the one entry that begins so."""
     [entry] = [entry for entry in draft.entries if entry.what.startswith(what)]
     return f"{entry.verdict}: {entry.became}"
 
 
-def verdicts(draft: Draft) -> dict[str, str]:
+def verdicts(draft: ConfigBuilder) -> dict[str, str]:
     return {entry.what: entry.verdict for entry in draft.entries}
 
 
 class Rules:
     """State: the rules of an import."""
 
-    def __init__(self, draft: Draft) -> None:
+    def __init__(self, draft: ConfigBuilder) -> None:
         self.config = load(Path("relay.toml"), {}, text=draft.toml()).config
         self._rules = Ruleset(self.config.rule, re2=re2)
 

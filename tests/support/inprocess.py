@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from relay.daemon.lifecycle.shutdown import Stopped
+    from relay.daemon.lifecycle.shutdown import ShutdownReport
     from relay.tools.emulator import Emulator
 
 
@@ -38,7 +38,7 @@ class Silent:
 
     def __init__(self) -> None:
         self.windows = []
-        self.end: Stopped | None = None
+        self.end: ShutdownReport | None = None
 
     def started(self, relay) -> None: ...
 
@@ -81,7 +81,7 @@ class Running:
         cloud, transport = make_cloud(config.cloud, CREDENTIALS), make_transport(config.cloud)
         await self.reconfiguration.at_edge(config, cloud=cloud, transport=transport)
 
-    async def stop(self) -> Stopped:
+    async def stop(self) -> ShutdownReport:
         self.relay.stop()
         return await self.task
 

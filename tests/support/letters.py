@@ -6,7 +6,7 @@ import json
 
 import msgspec
 
-from relay.delivery.dead_letters.format import DeadLetter, Reader, encode_letter, letter_files
+from relay.delivery.dead_letters.format import DeadLetter, LetterReader, encode_letter, letter_files
 
 WINDOW = 1_764_000_000
 
@@ -31,4 +31,4 @@ def line(number: int, *, window: int = WINDOW, metric: str = "web.hits", reason:
 
 
 def points_in(directory) -> list[bytes]:
-    return [bytes(read.letter.point) for read in Reader().read(letter_files(directory))]
+    return [bytes(read.letter.point) for read in LetterReader().read(letter_files(directory))]

@@ -10,7 +10,7 @@ from relay.config.types import Secret
 from relay.delivery.batcher import pack
 from relay.delivery.dead_letters.format import letter_files
 from relay.delivery.dead_letters.queue import DeadLetters
-from relay.delivery.sender.gate import Settings
+from relay.delivery.sender.gate import SenderSettings
 from relay.delivery.sender.pool import SenderPool
 from relay.delivery.transport import HttpTransport
 from relay.jdcloud.cloud import JDCloud
@@ -54,7 +54,7 @@ class Setup:
     ) -> None:
         self.directory = directory
         self.clock = clock
-        self.settings = Settings(**{"concurrency": 4, "requests_per_minute": 60_000, **settings})
+        self.settings = SenderSettings(**{"concurrency": 4, "requests_per_minute": 60_000, **settings})
         self.newer_signer = newer_signer or (lambda: None)
         self.transport = transport or HttpTransport(timeout=1, connect_timeout=0.5, concurrency=4, ca_file="", proxy="")
         self.emulator = cloud or Emulator(access_key="ak", secret_key="sk", region="r", clock=CLOCK)

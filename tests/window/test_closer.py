@@ -12,7 +12,7 @@ from relay.ledger import Ledger
 from relay.model import Batch, ClosedWindow, Identity, Kind, Point, Resolution, Rollup, Series
 from relay.window import closer as closing
 from relay.window import ids
-from relay.window.protocols import Rules
+from relay.window.protocols import Pipeline
 
 MINUTE = 1_764_000_000
 
@@ -439,7 +439,7 @@ async def test_other_rules_begin_with_the_next_window_and_the_closing_one_keeps_
 
     def change():
         asked.append(hotpath.start)
-        return Rules(NameIt(), Doubled)
+        return Pipeline(NameIt(), Doubled)
 
     hotpath.count = 3
     await tick_for(closer, clock, 10)
@@ -466,7 +466,7 @@ async def test_what_waits_when_other_rules_begin_is_not_named_by_them(house, clo
 
     def change():
         asked.append(len(hotpath.pending))
-        return Rules(Other(), Sums)
+        return Pipeline(Other(), Sums)
 
     asked, identity = [], Identity(b"a", Kind.COUNTER, b"")
     await tick_for(closer, clock, 59.5)

@@ -1,9 +1,9 @@
 """One port for HTTP and for the text console: the first bytes decide, and for good.
 
 HTTP begins with a method in capitals and a blank; the console's commands are in lower case. A connection is accepted by
-a `Doorman`, who listens until the bytes can be one of them only (one is enough for every command, four for GET), and
-hands transport and bytes over: to aiohttp's protocol, or to a stream of our own. Since the decision is never taken
-back, a page in a browser, which can only speak HTTP, cannot reach the console through what it posts; with a method
+a `ProtocolDetector`, which reads until the bytes can be one of them only (one is enough for every command, four for
+GET), and hands transport and bytes over: to aiohttp's protocol, or to a stream of our own. The decision is final: a
+page in a browser, which can only speak HTTP, cannot reach the console through what it posts; with a method
 of its own it comes as far as the first line (session.py).
 
 Bounded: connections that have said nothing, conversations, HTTP. Where there are too many, the one that was of no use
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from aiohttp import web
 
-from relay.admin.console.session import LINE_BYTES, Conversation, Pace
+from relay.admin.console.session import LINE_BYTES, ConsoleSession, SessionTimeouts
 from relay.admin.http.guard import is_loopback, peer_address
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def is_http(head: bytes) -> bool | None:
     return False
 
 
-class Answering:
+class ActiveRequests:
     """State: the HTTP connections whose request is complete and being answered, maybe by a stream that is read."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Answering:
 
     def __repr__(self) -> str:
         """Report how many."""
-        return f"<Answering {len(self._now)}>"
+        return f"<ActiveRequests {len(self._now)}>"
 
     def __contains__(self, connection: object) -> bool:
         """Say whether it is one of them."""
@@ -99,7 +99,7 @@ async def _whole(request: web.Request) -> None:
         raise web.HTTPRequestTimeout from None
 
 
-class Port:
+class ProtocolMux:
     """State: the listening sockets, and the connections that are not aiohttp's."""
 
     def __init__(
@@ -108,7 +108,7 @@ class Port:
         http: web.Server,
         answering: Container[object],
         console: Console,
-        pace: Pace,
+        pace: SessionTimeouts,
         most: int = CONNECTIONS_MOST,
         silent: float = _SILENT_SECONDS,
     ) -> None:
@@ -120,19 +120,21 @@ class Port:
         """Of each kind's places: a process that may open few files has fewer."""
         self._silent_seconds = silent
         self._servers: list[asyncio.Server] = []
-        self._silent: dict[Doorman, None] = {}
+        self._silent: dict[ProtocolDetector, None] = {}
         """The oldest first."""
-        self._conversations: dict[Conversation, asyncio.Task[None]] = {}
+        self._conversations: dict[ConsoleSession, asyncio.Task[None]] = {}
 
     def __repr__(self) -> str:
         """Report the connections."""
-        return f"<Port {len(self._silent)} silent, {len(self._conversations)} conversations>"
+        return f"<ProtocolMux {len(self._silent)} silent, {len(self._conversations)} conversations>"
 
     async def open(self, sock: socket.socket) -> tuple[str, int]:
         """Take connections of a socket, which remains the caller's; return its address."""
         loop = asyncio.get_running_loop()
         backlog = self._places(_BACKLOG)
-        self._servers.append(await loop.create_server(partial(Doorman, self), sock=sock.dup(), backlog=backlog))
+        self._servers.append(
+            await loop.create_server(partial(ProtocolDetector, self), sock=sock.dup(), backlog=backlog)
+        )
         host, port = sock.getsockname()[:2]
         return host, port
 
@@ -151,14 +153,14 @@ class Port:
 
     # --- for doormen --------------------------------------------------------------------------------------------------
 
-    def arrived(self, doorman: Doorman) -> float:
+    def arrived(self, doorman: ProtocolDetector) -> float:
         """Note a connection; return how many seconds it has to say something."""
         if len(self._silent) >= self._places(_SILENT_MOST):
             next(iter(self._silent)).dismiss()
         self._silent[doorman] = None
         return self._silent_seconds
 
-    def left(self, doorman: Doorman) -> None:
+    def left(self, doorman: ProtocolDetector) -> None:
         """Forget one that is gone, or has spoken."""
         self._silent.pop(doorman, None)
 
@@ -186,16 +188,16 @@ class Port:
         if len(self._conversations) >= self._places(_CONVERSATIONS_MOST):
             self._conversations[min(self._conversations, key=lambda one: one.last)].cancel()
         answer = partial(self._console.answer, is_local=is_local)
-        conversation = Conversation(reader, writer, answer=answer, pace=self._pace)
+        conversation = ConsoleSession(reader, writer, answer=answer, pace=self._pace)
         task = asyncio.get_running_loop().create_task(conversation.run(), name="console")
         self._conversations[conversation] = task
         task.add_done_callback(lambda _: self._conversations.pop(conversation))
 
 
-class Doorman(asyncio.Protocol):
+class ProtocolDetector(asyncio.Protocol):
     """State: a connection, and its first bytes."""
 
-    def __init__(self, port: Port) -> None:
+    def __init__(self, port: ProtocolMux) -> None:
         self._port = port
         self._head = b""
         self._transport: asyncio.Transport
@@ -203,7 +205,7 @@ class Doorman(asyncio.Protocol):
 
     def __repr__(self) -> str:
         """Report the bytes."""
-        return f"<Doorman {self._head!r}>"
+        return f"<ProtocolDetector {self._head!r}>"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the first bytes, but not for ever."""

@@ -26,7 +26,7 @@ _CHUNK: Final = 16_384
 """Bytes of a reply that are written together."""
 
 
-class Pace(NamedTuple):
+class SessionTimeouts(NamedTuple):
     """How long something may take, in seconds."""
 
     pause: float = 0.2
@@ -71,11 +71,11 @@ def _text(line: bytes) -> str:
     return line.strip(_BLANKS).decode("ascii")
 
 
-class Conversation:
+class ConsoleSession:
     """State: a connection, and when it was last of use."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answer: Answer, pace: Pace
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answer: Answer, pace: SessionTimeouts
     ) -> None:
         self._reader = reader
         self._writer = writer
@@ -87,7 +87,7 @@ class Conversation:
 
     def __repr__(self) -> str:
         """Report the peer."""
-        return f"<Conversation with {self._writer.get_extra_info('peername')}>"
+        return f"<ConsoleSession with {self._writer.get_extra_info('peername')}>"
 
     async def run(self) -> None:
         """Answer until somebody has had enough; a peer that goes away is the usual end."""

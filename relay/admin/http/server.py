@@ -16,8 +16,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from relay.admin.console.commands import Console
 from relay.admin.console.commands import State as Told
-from relay.admin.console.protocol_mux import CONNECTIONS_MOST, Answering, Port
-from relay.admin.console.session import Pace
+from relay.admin.console.protocol_mux import CONNECTIONS_MOST, ActiveRequests, ProtocolMux
+from relay.admin.console.session import SessionTimeouts
 from relay.admin.http.figures import State as Figures
 from relay.admin.http.guard import HOSTS
 from relay.admin.http.metrics import Scrapes, make_registry
@@ -98,7 +98,7 @@ class AdminServer:
         self._most = most
         self._scrapes = Scrapes(make_registry(state))
         self._runner: web.AppRunner | None = None
-        self._port: Port | None = None
+        self._port: ProtocolMux | None = None
         self._bound: list[tuple[str, int]] = []
         self._waiting: asyncio.Task[None] | None = None
 
@@ -122,7 +122,7 @@ class AdminServer:
         Raises:
             RelayError: RLY101, an address cannot be bound, and such are not waited for.
         """
-        answering = Answering()
+        answering = ActiveRequests()
         app = web.Application(client_max_size=1024, middlewares=[answering.middleware()])
         app[HOSTS] = self._hosts
         app.add_routes(self._routes)
@@ -135,16 +135,18 @@ class AdminServer:
         )
         await self._runner.setup()
         http, console = cast("web.Server", self._runner.server), Console(self._state)
-        self._port = Port(http=http, answering=answering, console=console, pace=Pace(), most=self._most)
+        self._port = ProtocolMux(
+            http=http, answering=answering, console=console, pace=SessionTimeouts(), most=self._most
+        )
         await self._listen(self._port, self._sockets.given)
         await self._listen(self._port, self._sockets.open_missing())
         if self._sockets.missing:
             self._waiting = asyncio.create_task(self._wait(self._port), name="admin port")
 
-    async def _listen(self, port: Port, sockets: Sequence[socket.socket]) -> None:
+    async def _listen(self, port: ProtocolMux, sockets: Sequence[socket.socket]) -> None:
         self._bound += [await port.open(sock) for sock in sockets]
 
-    async def _wait(self, port: Port) -> None:
+    async def _wait(self, port: ProtocolMux) -> None:
         """Try every second: the daemon that is being replaced has it, or another user of the machine."""
         log = structlog.get_logger("relay")
         missing = ", ".join(map(str, self._sockets.missing))

@@ -20,7 +20,7 @@ from relay.admin.subscribers import WATCHERS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from relay.admin.subscribers import Watched, Watcher, Windows
+    from relay.admin.subscribers import PublishedWindow, Subscriber, WindowSubscribers
 
 _PIECE: Final = 500
 """Points written at a time: about 100 KiB."""
@@ -28,7 +28,7 @@ _STALL: Final = 30.0
 """Seconds a reader may take for a piece."""
 
 
-def window_routes(windows: Windows, open_id: Callable[[], int]) -> list[web.RouteDef]:
+def window_routes(windows: WindowSubscribers, open_id: Callable[[], int]) -> list[web.RouteDef]:
     """Return the route; `open_id` says which window is open."""
 
     async def watch(request: web.Request) -> web.StreamResponse:
@@ -51,7 +51,7 @@ def window_routes(windows: Windows, open_id: Callable[[], int]) -> list[web.Rout
     return [web.get("/api/v1/windows", local_only(watch))]
 
 
-async def _tell(response: web.StreamResponse, watcher: Watcher) -> None:
+async def _tell(response: web.StreamResponse, watcher: Subscriber) -> None:
     """Write what the watcher is told, until it ends.
 
     Raises:
@@ -66,7 +66,7 @@ async def _tell(response: web.StreamResponse, watcher: Watcher) -> None:
         await response.write(_line(end=watcher.end))
 
 
-def _pieces(window: Watched) -> Iterator[bytes]:
+def _pieces(window: PublishedWindow) -> Iterator[bytes]:
     """Yield the bytes of a window's line."""
     yield b'{"start":%d,"seconds":%d,"points":[' % (window.start, window.seconds)
     for first in range(0, len(window.points), _PIECE):

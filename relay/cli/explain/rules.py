@@ -39,14 +39,14 @@ class Unmatched(msgspec.Struct):
     names: list[str]
 
 
-class Table(msgspec.Struct):
+class RuleReport(msgspec.Struct):
     """The answer of `GET /api/v1/rules`."""
 
     rules: list[RuleHits]
     unmatched: Unmatched
 
 
-def fetch_table(admin: Admin) -> Table:
+def fetch_table(admin: Admin) -> RuleReport:
     """Return what the relay says of its rules.
 
     Raises:
@@ -57,13 +57,13 @@ def fetch_table(admin: Admin) -> Table:
     if status != 200:
         raise unreachable(f"{join_address(*address)} answers {status}: {escape(body.encode())[:200]}", _FIX)
     try:
-        table = msgspec.json.decode(body, type=Table)
+        table = msgspec.json.decode(body, type=RuleReport)
     except msgspec.MsgspecError as error:
         raise unreachable(f"what answers on {join_address(*address)} is no relay: {error}", _FIX) from error
     return table
 
 
-def table_lines(table: Table) -> Iterator[str]:
+def table_lines(table: RuleReport) -> Iterator[str]:
     """Yield the table: the rules, then the newest names that no rule matched."""
     if not table.rules:
         yield "there are no rules"

@@ -17,7 +17,7 @@ from relay.wording import as_time, escape
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from relay.cli.explain.trace import Part, Walk
+    from relay.cli.explain.trace import LineTrace, TracePart
     from relay.config.schema import Config, Rule
     from relay.model import Series
     from relay.naming.dimensions import Pair
@@ -43,7 +43,7 @@ _DROPPED: Final = {
 """By reason of dropped samples that one line alone can come to."""
 
 
-class Row(NamedTuple):
+class TraceRow(NamedTuple):
     """One line of the answer; an empty label: it belongs to the row before."""
 
     label: str
@@ -54,7 +54,7 @@ class Row(NamedTuple):
         return f"{self.label:<{_LABEL}}{self.text}".rstrip()
 
 
-def rows(walk: Walk, config: Config) -> Iterator[Row]:
+def rows(walk: LineTrace, config: Config) -> Iterator[TraceRow]:
     """Yield the steps of a line."""
     for part in walk.parts:
         yield from _received(part)
@@ -64,40 +64,42 @@ def rows(walk: Walk, config: Config) -> Iterator[Row]:
     yield from _verdict(walk)
     if walk.at is not None:
         shown, column = show(walk.line, walk.at)
-        yield Row("", shown)
-        yield Row("", f"{' ' * column}^")
+        yield TraceRow("", shown)
+        yield TraceRow("", f"{' ' * column}^")
     yield from _points([("sent as", walk)], values=True)
     if walk.clamped:
-        yield Row("clamped", f"{walk.clamped} of these lie beyond {limits.VALUE_MAX} either way: the API takes no more")
+        yield TraceRow(
+            "clamped", f"{walk.clamped} of these lie beyond {limits.VALUE_MAX} either way: the API takes no more"
+        )
 
 
-def name_rows(walks: Mapping[Kind, Walk], config: Config) -> Iterator[Row]:
+def name_rows(walks: Mapping[Kind, LineTrace], config: Config) -> Iterator[TraceRow]:
     """Yield the steps of a name: types that go the same way together."""
-    ways: dict[tuple[Row, ...], list[tuple[str, Walk]]] = {}
+    ways: dict[tuple[TraceRow, ...], list[tuple[str, LineTrace]]] = {}
     for kind, walk in walks.items():
         way = [row for part in walk.parts for row in _naming(part.trace, config)]
         ways.setdefault((*way, *_verdict(walk)), []).append((str(kind), walk))
     for steps, together in ways.items():
-        yield Row("as a", ", ".join(kind for kind, _ in together))
+        yield TraceRow("as a", ", ".join(kind for kind, _ in together))
         yield from steps
         yield from _points(together, values=False)
 
 
-def _received(part: Part) -> Iterator[Row]:
-    yield Row(str(part.kind), _values(part))
-    yield Row("dialect", part.dialect)
+def _received(part: TracePart) -> Iterator[TraceRow]:
+    yield TraceRow(str(part.kind), _values(part))
+    yield TraceRow("dialect", part.dialect)
     if part.off:
-        yield Row("", f"tags of {part.off} are not read: it is not in [listen] dialects")
+        yield TraceRow("", f"tags of {part.off} are not read: it is not in [listen] dialects")
     if part.time is not None:
-        yield Row("time", as_time(part.time))
+        yield TraceRow("time", as_time(part.time))
     if part.unused:
-        yield Row("unused", " ".join(part.unused))
+        yield TraceRow("unused", " ".join(part.unused))
     tags = [*part.trace.inline, *part.trace.section]
     if tags:
-        yield Row("tags", _pairs(tags))
+        yield TraceRow("tags", _pairs(tags))
 
 
-def _values(part: Part) -> str:
+def _values(part: TracePart) -> str:
     more = len(part.values) - _MOST
     text = " ".join(part.values[:_MOST]) + (f" and {more} more" if more > 0 else "")
     if part.delta is not None:
@@ -107,7 +109,7 @@ def _values(part: Part) -> str:
     return f"{text}, rate {part.rate}: weight {part.weight:g}" if part.rate else text
 
 
-def _naming(trace: Trace, config: Config) -> Iterator[Row]:
+def _naming(trace: Trace, config: Config) -> Iterator[TraceRow]:
     """Yield what naming does with a name and its tags."""
     yield from _rule(trace, config.rule)
     if isinstance(trace.outcome, Resolution):
@@ -117,13 +119,13 @@ def _naming(trace: Trace, config: Config) -> Iterator[Row]:
         yield _dimensions(trace.outcome.series.dimensions)
 
 
-def _rule(trace: Trace, rules: Sequence[Rule]) -> Iterator[Row]:
+def _rule(trace: Trace, rules: Sequence[Rule]) -> Iterator[TraceRow]:
     if not trace.rule:
-        yield Row("rule", "no rule matches" if rules else "no rule is configured")
+        yield TraceRow("rule", "no rule matches" if rules else "no rule is configured")
         return
     rule = rules[trace.rule - 1]
     captures = " ".join(f"${number}={escape(text.encode())}" for number, text in enumerate(trace.captures, 1))
-    yield Row(f"rule {trace.rule}", f"{pattern(match=rule.match, regex=rule.regex, type_=rule.type)}  {captures}")
+    yield TraceRow(f"rule {trace.rule}", f"{pattern(match=rule.match, regex=rule.regex, type_=rule.type)}  {captures}")
     own = {"match", "regex", "type"}
     said = [
         f"{info.name} = {to_toml(value)}"
@@ -131,7 +133,7 @@ def _rule(trace: Trace, rules: Sequence[Rule]) -> Iterator[Row]:
         if info.name not in own and (value := getattr(rule, info.name)) and value != info.default
     ]
     if said:
-        yield Row("", ", ".join(said))
+        yield TraceRow("", ", ".join(said))
 
 
 def pattern(*, match: str, regex: str, type_: str) -> str:
@@ -141,7 +143,7 @@ def pattern(*, match: str, regex: str, type_: str) -> str:
     return f"{shown} ({type_}s)" if type_ else shown
 
 
-def _name(trace: Trace, series: Series) -> Iterator[Row]:
+def _name(trace: Trace, series: Series) -> Iterator[TraceRow]:
     sent = series.metric.removesuffix(f".{series.kind}") if series.derived else series.metric
     clean = clean_name(trace.metric)
     reasons = [] if trace.metric == trace.name else [f"rule {trace.rule}"]
@@ -151,7 +153,7 @@ def _name(trace: Trace, series: Series) -> Iterator[Row]:
     elif sent != clean:
         reasons.append(f"cut to {limits.NAME_BYTES} bytes with a hash")
     if reasons:
-        yield Row("name", f"{escape(trace.name.encode())} becomes {sent}: {', '.join(reasons)}")
+        yield TraceRow("name", f"{escape(trace.name.encode())} becomes {sent}: {', '.join(reasons)}")
 
 
 def _rewriting(text: str) -> Iterator[str]:
@@ -161,63 +163,63 @@ def _rewriting(text: str) -> Iterator[str]:
         yield "parts that are not ASCII become xn__ and their Punycode"
 
 
-def _cleaned(tags: Sequence[Pair]) -> Iterator[Row]:
+def _cleaned(tags: Sequence[Pair]) -> Iterator[TraceRow]:
     legal = list(clean_pairs(tags)) if tags else []
     last = {pair[0]: number for number, pair in enumerate(legal) if all(pair)}
     for number, (tag, pair) in enumerate(zip(tags, legal, strict=True)):
         if not all(pair):
-            yield Row("removed", f"{_pairs([tag])}: nothing legal is left of its key or value")
+            yield TraceRow("removed", f"{_pairs([tag])}: nothing legal is left of its key or value")
         elif last[pair[0]] != number:
-            yield Row("removed", f"{_pairs([tag])}: its key comes again")
+            yield TraceRow("removed", f"{_pairs([tag])}: its key comes again")
         elif pair != tag:
             why = ": what is not ASCII becomes xn__ and its Punycode" if has_others("".join(tag)) else ""
-            yield Row("rewritten", f"{_pairs([tag])} becomes {_pairs([pair])}{why}")
+            yield TraceRow("rewritten", f"{_pairs([tag])} becomes {_pairs([pair])}{why}")
 
 
-def _removed(trace: Trace, series: Series, defaults: Mapping[str, str]) -> Iterator[Row]:
+def _removed(trace: Trace, series: Series, defaults: Mapping[str, str]) -> Iterator[TraceRow]:
     if trace.removed:
-        yield Row("removed", f"{' '.join(trace.removed)}: by rule {trace.rule}")
+        yield TraceRow("removed", f"{' '.join(trace.removed)}: by rule {trace.rule}")
     sent = dict(series.dimensions)
     unsent = [*trace.unsent, *(key for key in legal_pairs(defaults.items()) if key not in (*sent, *trace.unsent))]
     if unsent:
         why = f"the API takes {limits.DIMENSIONS_MAX} tags, {limits.DIMENSIONS_BYTES} bytes in all"
-        yield Row("removed", f"{' '.join(unsent)}: {why}")
+        yield TraceRow("removed", f"{' '.join(unsent)}: {why}")
 
 
-def _dimensions(dimensions: Sequence[Pair]) -> Row:
+def _dimensions(dimensions: Sequence[Pair]) -> TraceRow:
     if tuple(dimensions) == (NOBODY,):
-        return Row("dimensions", f"{_pairs(dimensions)}: there is no tag, and the API wants one")
+        return TraceRow("dimensions", f"{_pairs(dimensions)}: there is no tag, and the API wants one")
     size = sum(len(key) + len(value) + 2 for key, value in dimensions)
     used = f"{len(dimensions)} of {limits.DIMENSIONS_MAX}, {size} of {limits.DIMENSIONS_BYTES} bytes"
-    return Row("dimensions", f"{_pairs(dimensions)}  ({used})")
+    return TraceRow("dimensions", f"{_pairs(dimensions)}  ({used})")
 
 
-def _class(kind: Kind, series: Series) -> Row:
+def _class(kind: Kind, series: Series) -> TraceRow:
     if series.derived:
-        return Row("class", f"its name belongs to another type, so .{kind} is added")
+        return TraceRow("class", f"its name belongs to another type, so .{kind} is added")
     a, b, c = (other for other in Kind if other is not kind)
-    return Row("class", f"{limits.fit(series.metric, f'.{kind}')} if a {a}, {b} or {c} has had the name first")
+    return TraceRow("class", f"{limits.fit(series.metric, f'.{kind}')} if a {a}, {b} or {c} has had the name first")
 
 
-def _verdict(walk: Walk) -> Iterator[Row]:
+def _verdict(walk: LineTrace) -> Iterator[TraceRow]:
     if walk.verdict == "event":
-        yield Row("event", "a DogStatsD event or service check is counted, and makes no metric")
+        yield TraceRow("event", "a DogStatsD event or service check is counted, and makes no metric")
     elif walk.verdict == "rejected":
-        yield Row("rejected", f"{walk.reason}: {walk.why}")
+        yield TraceRow("rejected", f"{walk.reason}: {walk.why}")
     elif walk.reason:
-        yield Row("dropped", f"{walk.reason}: {_DROPPED[walk.reason]}")
+        yield TraceRow("dropped", f"{walk.reason}: {_DROPPED[walk.reason]}")
     elif walk.late:
-        yield Row("late", "its time lies in another window; it joins the open one")
+        yield TraceRow("late", "its time lies in another window; it joins the open one")
 
 
-def _points(walks: Sequence[tuple[str, Walk]], *, values: bool) -> Iterator[Row]:
+def _points(walks: Sequence[tuple[str, LineTrace]], *, values: bool) -> Iterator[TraceRow]:
     """Yield what goes to the cloud of each walk, under its label; without the values their names alone."""
     sent = [(label if point is walk.points[0] else "", point) for label, walk in walks for point in walk.points]
     names = [f"{point['namespace']}/{point['metric']}" for _, point in sent]
     width = max(map(len, names), default=0)
     for name, (label, point) in zip(names, sent, strict=True):
         shown = "  ".join(f"{key} {value}" if values else key for key, value in point["values"].items())
-        yield Row(label, f"{name:<{width}}  type {point['type']}  {shown}")
+        yield TraceRow(label, f"{name:<{width}}  type {point['type']}  {shown}")
 
 
 def _pairs(pairs: Sequence[Pair]) -> str:

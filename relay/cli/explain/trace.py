@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from relay.daemon.build import Uncounted, ingest_settings, make_encoder, make_namer, make_rules
+from relay.daemon.build import NullCounters, ingest_settings, make_encoder, make_namer, make_rules
 from relay.hotpath.explain import explain, sections
 from relay.hotpath.factory import make_hotpath
 from relay.hotpath.line import BLANKS, is_event, parse
@@ -45,7 +45,7 @@ _READ: Final = (b"@", b"#", b"T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class TracePart:
     """Samples that share a type and its sections; a line has one, except in the older form `a:1|c:2|ms`."""
 
     kind: Kind
@@ -68,7 +68,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Walk:
+class LineTrace:
     """Everything about one line."""
 
     line: bytes
@@ -81,7 +81,7 @@ class Walk:
     """Byte where reading stopped, if it did."""
     late: bool = False
     """Its time lies in another window."""
-    parts: Sequence[Part] = field(default_factory=list)
+    parts: Sequence[TracePart] = field(default_factory=list)
     clamped: int = 0
     """Statistics of its points that lie beyond what the API takes."""
     points: list[dict[str, Any]] = field(default_factory=list)
@@ -102,7 +102,7 @@ class Walk:
         }
 
 
-def _plain(part: Part) -> dict[str, Any]:
+def _plain(part: TracePart) -> dict[str, Any]:
     trace = part.trace
     series = trace.outcome.series if isinstance(trace.outcome, Resolution) else None
     return {
@@ -126,7 +126,7 @@ def _plain(part: Part) -> dict[str, Any]:
     }
 
 
-def walk(config: Config, line: bytes, now: float) -> Walk:
+def walk(config: Config, line: bytes, now: float) -> LineTrace:
     """Take a line that comes now, by UDP.
 
     Raises:
@@ -135,7 +135,7 @@ def walk(config: Config, line: bytes, now: float) -> Walk:
     return _walk(config, make_rules(config), line, now)
 
 
-def walk_name(config: Config, name: bytes, now: float) -> dict[Kind, Walk]:
+def walk_name(config: Config, name: bytes, now: float) -> dict[Kind, LineTrace]:
     """Take a sample of a name, as each type by itself.
 
     Raises:
@@ -145,14 +145,14 @@ def walk_name(config: Config, name: bytes, now: float) -> dict[Kind, Walk]:
     return {kind: _walk(config, rules, name + b":1|" + type_, now) for kind, type_ in _TYPES.items()}
 
 
-def _walk(config: Config, rules: Ruleset, line: bytes, now: float) -> Walk:
+def _walk(config: Config, rules: Ruleset, line: bytes, now: float) -> LineTrace:
     if is_event(line):
-        return Walk(line=line, verdict="event")
-    namer = make_namer(config, rules, notices=Uncounted())
+        return LineTrace(line=line, verdict="event")
+    namer = make_namer(config, rules, notices=NullCounters())
     tally, points, clamped = _send(config, namer, line, now)
     reason = next(iter((*tally.rejected, *tally.samples_dropped)), "" if points else "name_collision")
     at, why = explain(line, reason) if tally.rejected else (None, "")
-    return Walk(
+    return LineTrace(
         line=line.rstrip(BLANKS),
         verdict="rejected" if tally.rejected else "sent" if points else "dropped",
         reason=reason,
@@ -182,7 +182,7 @@ def _send(config: Config, namer: Namer, line: bytes, now: float) -> tuple[Tally,
     return hotpath.tally(), points, encoding.values_clamped
 
 
-def _parts(line: bytes, namer: Namer, listen: Listen) -> list[Part]:
+def _parts(line: bytes, namer: Namer, listen: Listen) -> list[TracePart]:
     """Return what stands in a line by the grammar; `namer` knows its names."""
     parsed = parse(line)
     if isinstance(parsed, str):
@@ -200,9 +200,9 @@ def _is_signed(group: Group) -> bool:
     return group.kind is Kind.GAUGE and any(value.startswith((b"+", b"-")) for value in group.values)
 
 
-def _part(group: Group, own: Sequence[bytes], trace: Trace, *, delta: bool | None, off: str) -> Part:
+def _part(group: Group, own: Sequence[bytes], trace: Trace, *, delta: bool | None, off: str) -> TracePart:
     rates = [section[1:] for section in own if section.startswith(b"@")]
-    return Part(
+    return TracePart(
         kind=group.kind,
         values=[escape(value) for value in group.values],
         delta=delta,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from relay.config.schema import Config
     from relay.daemon.app import Relay
     from relay.delivery.sender.pool import Cloud, Transport
-    from relay.window.protocols import Rules
+    from relay.window.protocols import Pipeline
 
 
 class Reconfiguration:
@@ -46,7 +46,7 @@ class Reconfiguration:
         settings, rules = ingest_settings(config), await asyncio.to_thread(make_rules, config)
         overtaken, self._transport = self._transport, transport
 
-        def begin() -> Rules:
+        def begin() -> Pipeline:
             self._transport = None
             return self._relay.begin(config, settings, rules=rules, cloud=cloud, transport=transport)
 

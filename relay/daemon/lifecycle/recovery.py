@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from relay.delivery.spool.spool import Spool
-    from relay.delivery.state.checkpoint import CheckpointFiles, Found
+    from relay.delivery.state.checkpoint import Checkpoint, CheckpointFiles
     from relay.hotpath.contract import HotPath
     from relay.ledger import Ledger, LossLog
     from relay.model import Series
@@ -34,15 +34,15 @@ FOREIGN: Final = "RLY413 the state directory is of another host"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Owed:
+class PendingCheckpoints:
     """The windows of checkpoints that are not committed."""
 
-    over: tuple[Found, ...]
+    over: tuple[Checkpoint, ...]
     """Oldest first: those whose time is over, and all but the newest. Two were open when the relay died in a close, and
     the clock has gone back since then; joined, the older one would come back with the next start."""
-    open: Found | None
+    open: Checkpoint | None
     """Opens again; also one of a clock that was not set, which gets the id of the moment at which it is."""
-    foreign: tuple[Found, ...] = ()
+    foreign: tuple[Checkpoint, ...] = ()
     """Those of another host, in a directory that was copied or moved: that host sends them, or has sent them."""
     stored_by: str = ""
     """The host that stored the last window, if it is another one."""
@@ -54,7 +54,9 @@ class Owed:
     """Windows of which the disk holds a part, or may hold one."""
 
     @classmethod
-    async def find(cls, files: CheckpointFiles | None, spool: Spool, *, host: str, wall: float, seconds: int) -> Owed:
+    async def find(
+        cls, files: CheckpointFiles | None, spool: Spool, *, host: str, wall: float, seconds: int
+    ) -> PendingCheckpoints:
         """Look into the state directory, if there is one; remove what is committed, or another host's.
 
         Args:
@@ -91,7 +93,7 @@ class Owed:
         )
 
     @classmethod
-    def sort(cls, found: Sequence[Found], *, wall: float, seconds: int) -> Owed:
+    def sort(cls, found: Sequence[Checkpoint], *, wall: float, seconds: int) -> PendingCheckpoints:
         """Divide what was found by the clock."""
         if not found or (is_over(found[-1].window, wall, seconds) and is_plausible(found[-1].window)):
             return cls(over=tuple(found), open=None)
@@ -150,7 +152,7 @@ class Recovery:
     on_forgotten: Callable[[int, Collection[Series]], None] = lambda _, __: None
     """The open window's file must go on to say what was deleted."""
 
-    async def restore(self, owed: Owed) -> None:
+    async def restore(self, owed: PendingCheckpoints) -> None:
         """Bring everything back that is this host's."""
         self._drop(owed)
         gauges = b"" if owed.stored_by else owed.gauges
@@ -170,7 +172,7 @@ class Recovery:
         if damaged:
             self.loss_log.warn("RLY412 stored gauges damaged, the others are recovered", reason="gauges", count=damaged)
 
-    async def _recover(self, hotpath: HotPath, found: Found, gauges: bytes) -> None:
+    async def _recover(self, hotpath: HotPath, found: Checkpoint, gauges: bytes) -> None:
         """Restore one window, then the bases from before it, but for what was deleted while it was open.
 
         A file that is damaged in places is kept beside the one that will be written anew.
@@ -188,7 +190,7 @@ class Recovery:
         if hotpath is self.hotpath and recovery.forgotten:
             self.on_forgotten(found.window, recovery.forgotten)
 
-    def _drop(self, owed: Owed) -> None:
+    def _drop(self, owed: PendingCheckpoints) -> None:
         """Count what is another host's, and say so."""
         for found in owed.foreign:
             side = self.make_hotpath()

@@ -34,7 +34,7 @@ _LOOK: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stopped:
+class ShutdownReport:
     """What became of the open window and of what was on its way."""
 
     closed_early: bool
@@ -47,7 +47,7 @@ class Stopped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class Shutdown:
     """State: none; the parts that an end goes through."""
 
     closer: Closer
@@ -61,7 +61,7 @@ class Ending:
     seconds: int
     """Of a window."""
 
-    async def drain(self, asked_at: float) -> Stopped:
+    async def drain(self, asked_at: float) -> ShutdownReport:
         """Settle the open window: on disk at once, then closed if it is the current minute's, then sent.
 
         Args:
@@ -78,7 +78,7 @@ class Ending:
             await self._discard(began)
         return await self._settle(began, closed_early=closed_early, is_kept=is_kept)
 
-    async def leave(self) -> Stopped:
+    async def leave(self) -> ShutdownReport:
         """Settle the open window for the worker that comes next: on disk, and not closed."""
         began = self.clock.monotonic()
         is_kept = await self._keep_window()
@@ -108,7 +108,7 @@ class Ending:
             self.spool.parts.close_last(window)
         return await self.closer.close_early()
 
-    async def _settle(self, began: float, *, closed_early: bool, is_kept: bool) -> Stopped:
+    async def _settle(self, began: float, *, closed_early: bool, is_kept: bool) -> ShutdownReport:
         """Count what nobody keeps, and close the books."""
         left = began + limits.STOP_SECONDS - _LOOK - self.clock.monotonic()
         await self.spool.settle(
@@ -116,7 +116,7 @@ class Ending:
         )
         seconds = self.clock.monotonic() - began
         is_waiting = is_kept and not closed_early
-        return Stopped(closed_early=closed_early, seconds=seconds, books=self.books(), is_kept=is_waiting)
+        return ShutdownReport(closed_early=closed_early, seconds=seconds, books=self.books(), is_kept=is_waiting)
 
     async def _discard(self, began: float) -> None:
         """Drop the open window, but for what an earlier checkpoint leaves to the next start."""

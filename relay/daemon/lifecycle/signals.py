@@ -32,9 +32,9 @@ _LOOK: Final = 1.0
 
 
 @asynccontextmanager
-async def attend(relay: Relay, worker: Worker, reloader: Reloader) -> AsyncIterator[None]:
+async def install_signal_handlers(relay: Relay, worker: Worker, reloader: Reloader) -> AsyncIterator[None]:
     """Attend to a relay that is open, while it runs."""
-    attendant = Attendant(relay, worker, reloader)
+    attendant = SignalHandlers(relay, worker, reloader)
     attendant.begin()
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(task) for task in (attendant.look(), reloader.run(), reloader.watch())]
@@ -46,7 +46,7 @@ async def attend(relay: Relay, worker: Worker, reloader: Reloader) -> AsyncItera
             await reloader.close()
 
 
-class Attendant:
+class SignalHandlers:
     """State: whether the relay was told to stop, and the trial of the program that is to come next."""
 
     def __init__(self, relay: Relay, worker: Worker, reloader: Reloader) -> None:
@@ -60,7 +60,7 @@ class Attendant:
 
     def __repr__(self) -> str:
         """Report the stop."""
-        return f"<Attendant {'stopping' if self._is_stopping else 'running'}>"
+        return f"<SignalHandlers {'stopping' if self._is_stopping else 'running'}>"
 
     def begin(self) -> None:
         """Take the signals, those that waited for it too, and say that the relay is ready."""
@@ -69,7 +69,7 @@ class Attendant:
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._reloader.ask)
         loop.add_signal_handler(signal.SIGUSR2, self._ask_for_next)
-        signals.take()
+        signals.unblock()
         self._worker.notifier.ready(self._relay.status.ready()[1])
 
     async def look(self) -> None:

@@ -26,13 +26,13 @@ from relay.listener.socket_activation import (
     take_text,
 )
 from relay.supervisor.notify import ACCEPTED, HOLD, REBIND, Notifier
-from relay.supervisor.signals import hold_back
+from relay.supervisor.signals import block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping, Sequence
 
     from relay.daemon.ingest import Ingest
-    from relay.listener.addresses import Held
+    from relay.listener.addresses import BoundSocket
 
 
 class Next(Protocol):
@@ -63,7 +63,7 @@ class Worker:
     def __init__(
         self,
         *,
-        held: Sequence[Held] = (),
+        held: Sequence[BoundSocket] = (),
         supervisor: int = 0,
         notifier: Notifier | None = None,
         ingest: str = "",
@@ -104,11 +104,11 @@ class Worker:
         if self.ingest:
             self.ingest.stop()
 
-    def hold_admin(self) -> Callable[[Held], None] | None:
+    def hold_admin(self) -> Callable[[BoundSocket], None] | None:
         """Return how a socket outlives this worker: the supervisor holds it, or the next one gets it; None: not."""
         return None if not self.held else self._send_admin if self.supervisor else self.admin.append
 
-    def _send_admin(self, one: Held) -> None:
+    def _send_admin(self, one: BoundSocket) -> None:
         self.notifier.send(f"{HOLD}{one.address}", descriptor=one.socket.fileno())
 
     def accept(self, plan: str, *, is_rebinding: bool) -> None:
@@ -132,7 +132,7 @@ class Worker:
         if self.next is None:
             return
         text = self.next.text
-        hold_back()
+        block()
         own = dict(environ) | {INGEST: self.next.ingest, SUCCESSOR: accepted(self.next.state)} | self.notifier.environ()
         held = [*self.held, *(one for one in self.admin if one.socket.fileno() >= 0)]
         if text is not None:
@@ -141,13 +141,13 @@ class Worker:
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], own)  # noqa: S606 - ourselves
 
 
-def take_over(environ: MutableMapping[str, str]) -> Worker:
+def inherit(environ: MutableMapping[str, str]) -> Worker:
     """Take what the checked environment says this process was given, and begin to read; its children are not told.
 
     Raises:
         RelayError: RLY101, a socket that is promised is not there; RLY102, no settings to read with.
     """
-    hold_back()
+    block()
     held = take_inherited(environ)
     supervisor, ingest = environ.pop(SUPERVISOR, ""), environ.pop(INGEST, "")
     return Worker(

@@ -126,7 +126,7 @@ def lines_of(path: Path, offset: int = 0) -> Iterator[bytes]:
 
 
 @dataclass(slots=True)
-class Reader:
+class LetterReader:
     """State: how many lines were damaged so far. `progress` is told the bytes of each line."""
 
     progress: Callable[[int], object] = lambda _: None

@@ -22,7 +22,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 from relay.delivery.dead_letters.files import locked, open_private, sync_directory
-from relay.delivery.dead_letters.format import Reader, decode_line, letter_files, lines_of
+from relay.delivery.dead_letters.format import LetterReader, decode_line, letter_files, lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,7 +56,7 @@ class Selection:
 
 
 @dataclass(slots=True)
-class Taken:
+class Redriven:
     """What was, or would be, taken out."""
 
     letters: int = 0
@@ -90,7 +90,7 @@ def replay_files(directory: Path, state: str = "ndjson") -> list[Path]:
 
 
 def select(
-    directory: Path, selection: Selection, *, oldest: float, taken: Taken, progress: Callable[[int], object]
+    directory: Path, selection: Selection, *, oldest: float, taken: Redriven, progress: Callable[[int], object]
 ) -> Iterator[Read]:
     """Yield the letters that are meant, one per point, and count the others.
 
@@ -101,7 +101,7 @@ def select(
         taken: is counted into.
         progress: told the bytes read.
     """
-    reader = Reader(progress)
+    reader = LetterReader(progress)
     seen: set[bytes] = set()
     for read in reader.read(letter_files(directory)):
         if not selection.takes(read):
@@ -120,7 +120,7 @@ def select(
 
 def replay(
     directory: Path, selection: Selection, *, now: float, oldest: float, progress: Callable[[int], object]
-) -> Taken:
+) -> Redriven:
     """Take letters out and leave them to the relay, which sends their points again.
 
     Args:
@@ -133,7 +133,7 @@ def replay(
     Raises:
         OSError: a file cannot be read or written; letters that were to be taken are taken by the next command.
     """
-    taken = Taken()
+    taken = Redriven()
     with locked(directory):
         finish_locked(directory)
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now))
@@ -150,13 +150,13 @@ def replay(
     return taken
 
 
-def drop(directory: Path, selection: Selection, *, progress: Callable[[int], object]) -> Taken:
+def drop(directory: Path, selection: Selection, *, progress: Callable[[int], object]) -> Redriven:
     """Throw letters away; without a selection damaged lines go too.
 
     Raises:
         OSError: a file cannot be read or written; what is gone is gone.
     """
-    taken = Taken()
+    taken = Redriven()
 
     def stays(line: bytes) -> bool:
         progress(len(line))
@@ -200,7 +200,7 @@ def finish_locked(directory: Path, progress: Callable[[int], object] = lambda _:
         if _LEFT.fullmatch(name):
             (directory / name).unlink()
     for path in replay_files(directory, "taking"):
-        gone = {read.identity for read in Reader().read([path])}
+        gone = {read.identity for read in LetterReader().read([path])}
 
         def stays(line: bytes, gone: set[bytes] = gone) -> bool:
             progress(len(line))

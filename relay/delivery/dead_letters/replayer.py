@@ -50,7 +50,7 @@ class Spool(Protocol):
         ...
 
 
-class Part(NamedTuple):
+class LetterChunk(NamedTuple):
     """What was read of a file at a time."""
 
     points: dict[int, list[Point]]
@@ -60,7 +60,7 @@ class Part(NamedTuple):
     damaged: int
 
 
-class Replays:
+class Replayer:
     """State: none; the files and the spool are the state."""
 
     def __init__(
@@ -81,7 +81,7 @@ class Replays:
 
     def __repr__(self) -> str:
         """Report the directory."""
-        return f"<Replays {self._directory}>"
+        return f"<Replayer {self._directory}>"
 
     async def run(self) -> None:
         """Look for files until cancelled; without a directory there is nowhere to look."""
@@ -119,7 +119,7 @@ class Replays:
         structlog.get_logger("relay").info("dead letters replayed", file=path.name, points=points, damaged=damaged)
 
 
-def read_part(path: Path, start: int) -> Part:
+def read_part(path: Path, start: int) -> LetterChunk:
     """Read the next letters of a file; at its end nothing moves.
 
     Raises:
@@ -134,4 +134,4 @@ def read_part(path: Path, start: int) -> Part:
             damaged += 1
         else:
             points[read.letter.window].append(Point(bytes(read.letter.point)))
-    return Part(dict(points), start, damaged)
+    return LetterChunk(dict(points), start, damaged)

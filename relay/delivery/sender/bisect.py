@@ -26,7 +26,7 @@ PATIENCE_STOPPED: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Conviction:
+class RefusedPoint:
     """A point that the cloud will not take."""
 
     index: int
@@ -37,7 +37,7 @@ class Conviction:
     """The cloud named it among others that it took."""
 
 
-class Trial:
+class BatchBisection:
     """State: what is accepted, what is convicted, what is known to hold a bad point, and what was not tried yet."""
 
     def __init__(self, points: int, *, patience: int = PATIENCE) -> None:
@@ -53,7 +53,7 @@ class Trial:
         """Points of a request; less after one was too large."""
         self.accepted = 0
         """Points."""
-        self.convicted: list[Conviction] = []
+        self.convicted: list[RefusedPoint] = []
         self.request_id = ""
         self.status: int | None = None
         """Of the last refusal, as the id."""
@@ -62,7 +62,7 @@ class Trial:
 
     def __repr__(self) -> str:
         """Report the state."""
-        return f"<Trial {self.accepted} accepted, {len(self.convicted)} convicted, {self._left} left>"
+        return f"<BatchBisection {self.accepted} accepted, {len(self.convicted)} convicted, {self._left} left>"
 
     @property
     def _left(self) -> int:
@@ -110,14 +110,14 @@ class Trial:
     def _accept(self, part: list[int], verdict: Delivered) -> None:
         self.accepted += len(part) - len(verdict.refusals)
         for refusal in verdict.refusals:
-            self.convicted.append(Conviction(index=part[refusal.index], detail=refusal.detail, listed=True))
+            self.convicted.append(RefusedPoint(index=part[refusal.index], detail=refusal.detail, listed=True))
         if verdict.refusals:
             self._note(verdict.refusals[0].detail, verdict)
 
     def _search(self, part: list[int], verdict: Refused) -> None:
         self._note(verdict.detail, verdict)
         if len(part) == 1:
-            self.convicted.append(Conviction(index=part[0], detail=verdict.detail))
+            self.convicted.append(RefusedPoint(index=part[0], detail=verdict.detail))
         else:
             self._bad = part
 
@@ -125,7 +125,7 @@ class Trial:
         """Nothing is known of the halves: only that they must not go together again."""
         self._note(verdict.detail, verdict)
         if len(part) == 1:
-            self.convicted.append(Conviction(index=part[0], detail=verdict.detail, too_large=True))
+            self.convicted.append(RefusedPoint(index=part[0], detail=verdict.detail, too_large=True))
         else:
             self._limit = (len(part) + 1) // 2
             self._unknown = part + self._unknown

@@ -1,6 +1,6 @@
 """When the cloud is down, or does not take what it gets: nobody sends, but for one request now and then. Pure.
 
-`Hold` is that state; the circuit breaker, the stops after refusals and refused credentials each have their own.
+`ProbeTimer` is that state; the circuit breaker, the stops after refusals and refused credentials each have their own.
 The breaker opens when the cloud does not answer, or answers that it cannot (`Unavailable`). While it is open at most
 two requests a minute try, each of them live: the newest batch, no synthetic point. After a success requests are let
 through one at a time, then two, four, ... so that a cloud that just got up is not run over.
@@ -31,7 +31,7 @@ STOP_SHARE: Final = 0.5
 _TYPE_WORDS: Final = ("type", "aggregat")
 
 
-class Systemic:
+class RefusalBreaker:
     """State: outcomes of the last minute, and a hold."""
 
     def __init__(self, *, minute: float = 60.0) -> None:
@@ -41,11 +41,11 @@ class Systemic:
         """(moment, whether it was fruitless)."""
         self._in_row = 0
         self._mostly_since: float | None = None
-        self._hold = Hold()
+        self._hold = ProbeTimer()
 
     def __repr__(self) -> str:
         """Report the state."""
-        return f"<Systemic {'stopped' if self.stopped else 'sending'}, {self._in_row} fruitless in a row>"
+        return f"<RefusalBreaker {'stopped' if self.stopped else 'sending'}, {self._in_row} fruitless in a row>"
 
     @property
     def stopped(self) -> bool:
@@ -112,7 +112,7 @@ _FIRST_TRY: Final = 1 / 6
 """Of a minute: within it comes the first try; further ones come after half a minute to a whole one."""
 
 
-class Hold:
+class ProbeTimer:
     """State: whether sending is held, and when the next single request may try."""
 
     def __init__(self) -> None:
@@ -120,7 +120,7 @@ class Hold:
 
     def __repr__(self) -> str:
         """Report the state."""
-        return f"<Hold, next try at {self._try_at}>" if self.active else "<Hold, not active>"
+        return f"<ProbeTimer, next try at {self._try_at}>" if self.active else "<ProbeTimer, not active>"
 
     @property
     def active(self) -> bool:
@@ -150,7 +150,7 @@ class Breaker:
         self._minute = minute
         self._failed: deque[bool] = deque(maxlen=OUTCOMES)
         self._in_row = 0
-        self._hold = Hold()
+        self._hold = ProbeTimer()
         self._limit = 0
         """Requests on their way at a time while sending starts again; 0: any number."""
 

@@ -10,7 +10,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from relay.delivery.sender.breaker import Breaker, Hold, Systemic
+from relay.delivery.sender.breaker import Breaker, ProbeTimer, RefusalBreaker
 from relay.delivery.sender.rate import AdaptiveRate, wait_for_person
 from relay.model import Delivered, Misconfigured, Refused, Throttled, Unavailable, Verdict
 
@@ -33,7 +33,7 @@ def phase_of(host: str) -> float:
     return zlib.crc32(host.encode()) / 2**32
 
 
-class Spread:
+class Stagger:
     """State: the newest window seen, when the next request may leave, and how far apart they are."""
 
     def __init__(self, *, seconds: float, phase: float) -> None:
@@ -52,7 +52,7 @@ class Spread:
 
     def __repr__(self) -> str:
         """Report the gap."""
-        return f"<Spread {self._gap:.3f} s apart>"
+        return f"<Stagger {self._gap:.3f} s apart>"
 
     def wait(self, now: float, *, window: int, waiting: int) -> float:
         """Return seconds until a request may leave; 0 says now.
@@ -79,7 +79,7 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class SenderSettings:
     """How to send, as configured."""
 
     concurrency: int = 8
@@ -95,7 +95,7 @@ class Settings:
     on_ambiguous: Literal["resend", "drop"] = "resend"
 
     @classmethod
-    def of(cls, cloud: Cloud, *, window: int, phase: float) -> Settings:
+    def of(cls, cloud: Cloud, *, window: int, phase: float) -> SenderSettings:
         """Read the section [cloud].
 
         Args:
@@ -117,14 +117,14 @@ class Settings:
 class Gate:
     """State: the deciders, and how many requests are on their way."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: SenderSettings) -> None:
         self._minute = settings.minute
-        self._person = Hold()
+        self._person = ProbeTimer()
         self.credentials_refused = False
         self.rate = AdaptiveRate(per_minute=settings.requests_per_minute)
         self.breaker = Breaker(minute=settings.minute)
-        self.systemic = Systemic(minute=settings.minute)
-        self.spread = Spread(seconds=settings.spread, phase=settings.phase)
+        self.systemic = RefusalBreaker(minute=settings.minute)
+        self.spread = Stagger(seconds=settings.spread, phase=settings.phase)
         self.in_flight = 0
         """Requests that wait for an answer."""
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from relay.clock import Clock
     from relay.delivery.dead_letters.queue import DeadLetters
-    from relay.delivery.sender.bisect import Trial
+    from relay.delivery.sender.bisect import BatchBisection
     from relay.delivery.sender.gate import Gate
     from relay.delivery.spool.lease import Lease
     from relay.delivery.spool.spool import Spool
@@ -38,7 +38,7 @@ _FRAMES: Final = 3
 """Of a traceback, the innermost ones: a log line is no page."""
 
 
-class Reporter:
+class VerdictReporter:
     """State: none."""
 
     def __init__(self, *, ledger: Ledger, loss_log: LossLog, clock: Clock) -> None:
@@ -49,7 +49,7 @@ class Reporter:
 
     def __repr__(self) -> str:
         """Name it."""
-        return "<Reporter>"
+        return "<VerdictReporter>"
 
     def learn(self, gate: Gate, verdict: Verdict, *, dice: float) -> None:
         """Let the gate know of a verdict, and a person if it must."""
@@ -192,7 +192,7 @@ class Points(Protocol):
         ...
 
 
-class Settlement:
+class Outcomes:
     """State: none; the ledger's, the spool's and the dead letters' points are moved here."""
 
     def __init__(
@@ -206,9 +206,9 @@ class Settlement:
 
     def __repr__(self) -> str:
         """Report the ledger."""
-        return f"<Settlement {self._ledger!r}>"
+        return f"<Outcomes {self._ledger!r}>"
 
-    async def settle(self, lease: Lease, trial: Trial, points: Points, *, attempts: int) -> None:
+    async def settle(self, lease: Lease, trial: BatchBisection, points: Points, *, attempts: int) -> None:
         """Count the points that a finished trial accepted and convicted; the batch is done."""
         if trial.convicted:
             await self._bury_convicted(lease, trial, points, attempts)
@@ -231,7 +231,7 @@ class Settlement:
         self._ledger.points_dropped[reason] += lease.batch.points
         self._spool.done(lease)
 
-    async def _bury_convicted(self, lease: Lease, trial: Trial, points: Points, attempts: int) -> None:
+    async def _bury_convicted(self, lease: Lease, trial: BatchBisection, points: Points, attempts: int) -> None:
         bodies = points.points(lease.batch)
         letters: dict[str, list[tuple[bytes, str]]] = {}
         for conviction in trial.convicted:

@@ -15,10 +15,10 @@ import asyncio
 from typing import TYPE_CHECKING, Final, Protocol
 
 from relay.delivery.dead_letters.format import metric_of
-from relay.delivery.sender.bisect import PATIENCE, PATIENCE_STOPPED, Trial
-from relay.delivery.sender.gate import Gate, Settings
-from relay.delivery.sender.outcomes import Ages, Reporter, Settlement
-from relay.delivery.sender.quarantine import Doubts
+from relay.delivery.sender.bisect import PATIENCE, PATIENCE_STOPPED, BatchBisection
+from relay.delivery.sender.gate import Gate, SenderSettings
+from relay.delivery.sender.outcomes import Ages, Outcomes, VerdictReporter
+from relay.delivery.sender.quarantine import Quarantine
 from relay.delivery.sender.rate import backoff
 from relay.delivery.sender.renewal import Renewal
 from relay.errors import TransportError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from relay.clock import Clock
     from relay.delivery.dead_letters.queue import DeadLetters
-    from relay.delivery.sender.quarantine import Trouble
+    from relay.delivery.sender.quarantine import Failures
     from relay.delivery.spool.lease import Lease
     from relay.delivery.spool.spool import Spool
     from relay.ledger import Ledger, LossLog
@@ -95,7 +95,7 @@ class SenderPool:
         spool: Spool,
         cloud: Cloud,
         transport: Transport,
-        settings: Settings,
+        settings: SenderSettings,
         dead_letters: DeadLetters,
         ledger: Ledger,
         loss_log: LossLog,
@@ -110,8 +110,8 @@ class SenderPool:
         self._clock = clock
         self._random = random
         self._gate = Gate(settings)
-        self._reporter = Reporter(ledger=ledger, loss_log=loss_log, clock=clock)
-        self._settlement = Settlement(
+        self._reporter = VerdictReporter(ledger=ledger, loss_log=loss_log, clock=clock)
+        self._settlement = Outcomes(
             spool=spool, dead_letters=dead_letters, ledger=ledger, loss_log=loss_log, clock=clock
         )
         self._workers: list[asyncio.Task[None]] = []
@@ -119,7 +119,7 @@ class SenderPool:
         self._carrying = 0
         """Workers whose batch has been sent, or is about to be."""
         self._in_line = asyncio.Lock()
-        self._doubts = Doubts()
+        self._doubts = Quarantine()
         self._renewal = Renewal(reporter=self._reporter, clock=clock, random=random)
         self._ages = Ages(clock)
 
@@ -173,7 +173,7 @@ class SenderPool:
         self._put_suspects_back()
 
     async def replace(
-        self, *, cloud: Cloud | None = None, transport: Transport | None = None, settings: Settings | None = None
+        self, *, cloud: Cloud | None = None, transport: Transport | None = None, settings: SenderSettings | None = None
     ) -> None:
         """Send differently from now on, with the next request; the number of workers stays.
 
@@ -202,7 +202,7 @@ class SenderPool:
         while not self._is_finishing:
             lease = await self._next()
             patience = PATIENCE_STOPPED if self._gate.systemic.stopped else PATIENCE
-            await self._carry(lease, Trial(lease.batch.points, patience=patience), leaves=True)
+            await self._carry(lease, BatchBisection(lease.batch.points, patience=patience), leaves=True)
             while released := self._doubts.next_released():
                 await self._carry(*released, leaves=False)
 
@@ -239,7 +239,7 @@ class SenderPool:
                 return wait
             await self._clock.sleep(wait)
 
-    async def _carry(self, lease: Lease, trial: Trial, *, leaves: bool) -> None:
+    async def _carry(self, lease: Lease, trial: BatchBisection, *, leaves: bool) -> None:
         """Send a batch, or the parts of it that its trial asks for, and put it where it belongs then.
 
         Args:
@@ -258,7 +258,7 @@ class SenderPool:
         if kept:
             self._spool.put_back(lease)
 
-    async def _send_or_keep(self, lease: Lease, trial: Trial, *, leaves: bool) -> bool:
+    async def _send_or_keep(self, lease: Lease, trial: BatchBisection, *, leaves: bool) -> bool:
         """Send a batch; return whether the spool must keep it, as it does after any exception."""
         try:
             return await self._send(lease, trial, leaves=leaves)
@@ -268,7 +268,7 @@ class SenderPool:
         await self._back_off(self._doubts.failed(lease.entry.id, now, unreadable=False))
         return True
 
-    async def _send(self, lease: Lease, trial: Trial, *, leaves: bool) -> bool:
+    async def _send(self, lease: Lease, trial: BatchBisection, *, leaves: bool) -> bool:
         """Send parts until every point is accounted for; return whether the spool must keep the batch."""
         while not trial.finished:
             if not leaves:
@@ -353,7 +353,7 @@ class SenderPool:
         self._doubts.forget(lease.entry.id)
         return False
 
-    async def _back_off(self, trouble: Trouble) -> None:
+    async def _back_off(self, trouble: Failures) -> None:
         """Keep others from sending this batch at once; not while the breaker decides when anybody may."""
         ends = self._clock.monotonic() + backoff(trouble.failures, self._random()) * self._settings.minute / 60
         while not self._gate.breaker.is_open and (left := ends - self._clock.monotonic()) > 0:
@@ -370,7 +370,7 @@ class SenderPool:
         else:
             self._doubts.release()
 
-    def _suspect(self, lease: Lease, trial: Trial) -> None:
+    def _suspect(self, lease: Lease, trial: BatchBisection) -> None:
         """Keep a fruitless batch from the dead letters; during a stop another one tries next."""
         self._gate.systemic.fruitless(self._clock.monotonic())
         self._doubts.suspect(lease, trial)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from relay.delivery.sender.bisect import Trial
+    from relay.delivery.sender.bisect import BatchBisection
     from relay.delivery.spool.lease import Lease
 
 _UNREADABLE_TRIES: Final = 3
@@ -20,7 +20,7 @@ _SUSPECTS: Final = 100
 
 
 @dataclass(slots=True)
-class Trouble:
+class Failures:
     """What went wrong with one batch so far."""
 
     since: float
@@ -30,20 +30,20 @@ class Trouble:
     """When it was fruitless for the first time."""
 
 
-class Doubts:
+class Quarantine:
     """State: the suspects, those that were released from suspicion, and the troubles by the batch's id."""
 
     def __init__(self) -> None:
-        self._suspects: list[tuple[Lease, Trial]] = []
-        self._released: list[tuple[Lease, Trial]] = []
-        self._troubles: dict[int, Trouble] = {}
+        self._suspects: list[tuple[Lease, BatchBisection]] = []
+        self._released: list[tuple[Lease, BatchBisection]] = []
+        self._troubles: dict[int, Failures] = {}
         self._last_accepted = 0.0
         self.is_answered = False
         """The last answer was a 200 that nobody could read: the batch may be to blame, so others should be tried."""
 
     def __repr__(self) -> str:
         """Report the counts."""
-        return f"<Doubts {len(self._suspects)} suspects, {len(self._troubles)} troubles>"
+        return f"<Quarantine {len(self._suspects)} suspects, {len(self._troubles)} troubles>"
 
     @property
     def points(self) -> int:
@@ -55,7 +55,7 @@ class Doubts:
         """Whether so many are kept that others should be tried again."""
         return len(self._suspects) >= _SUSPECTS
 
-    def suspect(self, lease: Lease, trial: Trial) -> None:
+    def suspect(self, lease: Lease, trial: BatchBisection) -> None:
         """Keep a fruitless batch."""
         self._suspects.append((lease, trial))
 
@@ -78,7 +78,7 @@ class Doubts:
         self._released += self._suspects
         self._suspects.clear()
 
-    def next_released(self) -> tuple[Lease, Trial] | None:
+    def next_released(self) -> tuple[Lease, BatchBisection] | None:
         """Take a batch whose trial goes on."""
         return self._released.pop() if self._released else None
 
@@ -89,7 +89,7 @@ class Doubts:
         self._released.clear()
         return leases
 
-    def failed(self, batch: int, now: float, *, unreadable: bool) -> Trouble:
+    def failed(self, batch: int, now: float, *, unreadable: bool) -> Failures:
         """Count a failure of a batch; the longest known are forgotten when there are too many."""
         trouble = self._trouble(batch, now)
         trouble.failures += 1
@@ -97,13 +97,13 @@ class Doubts:
         self.is_answered = unreadable
         return trouble
 
-    def _trouble(self, batch: int, now: float) -> Trouble:
-        trouble = self._troubles.setdefault(batch, Trouble(now))
+    def _trouble(self, batch: int, now: float) -> Failures:
+        trouble = self._troubles.setdefault(batch, Failures(now))
         if len(self._troubles) > _KEPT:
             del self._troubles[next(iter(self._troubles))]
         return trouble
 
-    def never_readable(self, trouble: Trouble) -> bool:
+    def never_readable(self, trouble: Failures) -> bool:
         """Say whether a batch alone is to blame for answers that nobody can read."""
         return trouble.unreadable >= _UNREADABLE_TRIES and self._last_accepted > trouble.since
 

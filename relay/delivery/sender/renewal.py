@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from relay.clock import Clock
     from relay.delivery.sender.gate import Gate
-    from relay.delivery.sender.outcomes import Reporter
+    from relay.delivery.sender.outcomes import VerdictReporter
     from relay.delivery.sender.pool import Cloud
 
 _SHARE: Final = 1 / 12
@@ -24,7 +24,7 @@ _PATIENCE: Final = 2.0
 class Renewal:
     """State: when to look again, and the look that a disk keeps."""
 
-    def __init__(self, *, reporter: Reporter, clock: Clock, random: Callable[[], float]) -> None:
+    def __init__(self, *, reporter: VerdictReporter, clock: Clock, random: Callable[[], float]) -> None:
         self._reporter = reporter
         self._clock = clock
         self._random = random

@@ -31,7 +31,7 @@ from relay.delivery.spool.file import (
     is_strange,
     remove,
 )
-from relay.delivery.spool.order import Entry
+from relay.delivery.spool.order import WaitingBatch
 from relay.delivery.state.parts import list_checkpoints
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relay.delivery.spool.file import Directory
-    from relay.delivery.spool.memory import Row
+    from relay.delivery.spool.memory import StoredBatch
 
 REQUESTS_PER_TRANSACTION: Final = 2_000
 _BALLAST_MOST: Final = 8 * 1024 * 1024
@@ -58,7 +58,7 @@ _TIMEOUT: Final = 0.2
 class Contents(NamedTuple):
     """What was found at open."""
 
-    entries: Sequence[Entry]
+    entries: Sequence[WaitingBatch]
     windows: Collection[int]
     parts: Collection[int] = ()
     """Committed windows whose checkpoints are not void."""
@@ -143,7 +143,7 @@ class Database:
                 raise Damaged("corrupt", "a row holds what the relay never writes")
             self._remove_uncommitted(db)
             rows = db.execute("SELECT window, id, points, length(body) FROM batches ORDER BY id")
-            entries = [Entry(*row) for row in rows]
+            entries = [WaitingBatch(*row) for row in rows]
             windows = {row[0] for row in db.execute("SELECT id FROM windows")}
             parts = [window for window, size in list_checkpoints(self._directory).items() if size and window in windows]
             return Contents(entries=entries, windows=windows, parts=parts)
@@ -170,7 +170,7 @@ class Database:
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
-    def write(self, rows: Sequence[Row], windows: Collection[int], state: Mapping[str, bytes]) -> None:
+    def write(self, rows: Sequence[StoredBatch], windows: Collection[int], state: Mapping[str, bytes]) -> None:
         """Store batches, the ids of their windows, and state: all of it is visible after a crash, or nothing.
 
         Raises:
@@ -266,7 +266,7 @@ class Database:
                 raise Damaged("corrupt", "the mark of a window that was not completed is none") from error
             self._transact(partial(remove, first=first, last=last))
 
-    def _pieces(self, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    def _pieces(self, rows: Sequence[StoredBatch]) -> Iterator[Sequence[StoredBatch]]:
         """Cut rows so that the log of one transaction stays below the ballast."""
         begin = size = 0
         for number, row in enumerate(rows):

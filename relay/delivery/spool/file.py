@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from relay.delivery.spool.memory import Row
+    from relay.delivery.spool.memory import StoredBatch
 
 
 NAME: Final = "spool.db"
@@ -151,7 +151,7 @@ PRAGMA cache_size = -8000;
 
 
 def insert(
-    db: sqlite3.Connection, *, rows: Sequence[Row], windows: Collection[int], state: Mapping[str, bytes]
+    db: sqlite3.Connection, *, rows: Sequence[StoredBatch], windows: Collection[int], state: Mapping[str, bytes]
 ) -> None:
     """Store batches, window ids and state; without the marker in `state`, a window is complete."""
     if UNCOMMITTED not in state:

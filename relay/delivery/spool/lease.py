@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from relay.delivery.spool.order import Entry
+    from relay.delivery.spool.order import WaitingBatch
     from relay.model import Batch
 
 
@@ -15,7 +15,7 @@ class Lease:
     """A batch that is somebody's to send, until `done` or `put_back`."""
 
     batch: Batch
-    entry: Entry
+    entry: WaitingBatch
     live: bool
     """It belongs to the newest window that waits."""
     packed: bytes

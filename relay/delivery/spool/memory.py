@@ -32,7 +32,7 @@ _ROW_BYTES: Final = 64
 class Job:
     """Batches that are written together, and the windows they commit."""
 
-    rows: Sequence[Row]
+    rows: Sequence[StoredBatch]
     windows: Collection[int]
     samples: int = 0
     """In the batches."""
@@ -53,18 +53,18 @@ class Write(NamedTuple):
     """What a job is at the moment it is written."""
 
     job: Job
-    rows: Sequence[Row]
+    rows: Sequence[StoredBatch]
     state: Mapping[str, bytes]
     bytes: int
     """Pages it needs."""
 
 
-class Pending:
+class WriteQueue:
     """State: jobs, deletions and state that are not on disk yet; the bodies in memory."""
 
     def __init__(self) -> None:
         self.jobs: deque[Job] = deque()
-        self.bodies = Bodies()
+        self.bodies = PayloadCache()
         self.state: dict[str, bytes] = {}
         self.deletions: list[int] = []
         self._attempted: set[int] = set()
@@ -72,9 +72,9 @@ class Pending:
 
     def __repr__(self) -> str:
         """Report the jobs and deletions."""
-        return f"<Pending {len(self.jobs)} jobs, {len(self.deletions)} deletions>"
+        return f"<WriteQueue {len(self.jobs)} jobs, {len(self.deletions)} deletions>"
 
-    def pin(self, rows: Sequence[Row], state: Mapping[str, bytes]) -> None:
+    def pin(self, rows: Sequence[StoredBatch], state: Mapping[str, bytes]) -> None:
         """Keep what was handed over."""
         for row in rows:
             self.bodies.pin(row)
@@ -134,7 +134,7 @@ CACHE_BYTES: Final = 16 * 1024 * 1024
 """About 6,000 requests: the live window of 300,000 series."""
 
 
-class Row(NamedTuple):
+class StoredBatch(NamedTuple):
     """A batch as it is stored."""
 
     id: int
@@ -144,13 +144,13 @@ class Row(NamedTuple):
     """zlib level 1."""
 
 
-class Bodies:
+class PayloadCache:
     """State: pinned rows, cached rows in the order they came, and the bytes of both."""
 
     def __init__(self, cache_bytes: int = CACHE_BYTES) -> None:
         self._most = cache_bytes
-        self._pinned: dict[int, Row] = {}
-        self._cached: dict[int, Row] = {}
+        self._pinned: dict[int, StoredBatch] = {}
+        self._cached: dict[int, StoredBatch] = {}
         self._cached_bytes = 0
         self.pinned_bytes = 0
         self.pinned_windows: Counter[int] = Counter()
@@ -158,9 +158,9 @@ class Bodies:
 
     def __repr__(self) -> str:
         """Report both."""
-        return f"<Bodies {len(self._pinned)} not on disk, {len(self._cached)} cached>"
+        return f"<PayloadCache {len(self._pinned)} not on disk, {len(self._cached)} cached>"
 
-    def get(self, id_: int) -> Row | None:
+    def get(self, id_: int) -> StoredBatch | None:
         """Return a row, wherever it is."""
         return self._pinned.get(id_) or self._cached.get(id_)
 
@@ -172,7 +172,7 @@ class Bodies:
         """Say whether a row is in memory only."""
         return id_ in self._pinned
 
-    def pin(self, row: Row) -> None:
+    def pin(self, row: StoredBatch) -> None:
         """Keep a row until it is unpinned or dropped."""
         self.drop(row.id)
         self._pinned[row.id] = row
@@ -186,7 +186,7 @@ class Bodies:
             self.drop(id_)
             self.cache(row)
 
-    def cache(self, row: Row) -> None:
+    def cache(self, row: StoredBatch) -> None:
         """Keep a row that is on disk, as long as there is room."""
         if self.has(row.id):
             return
@@ -205,7 +205,7 @@ class Bodies:
         elif (row := self._cached.pop(id_, None)) is not None:
             self._cached_bytes -= len(row.body)
 
-    def pin_cached(self) -> list[Row]:
+    def pin_cached(self) -> list[StoredBatch]:
         """The disk lost everything: pin what is cached, and return it in the order of storing."""
         rows = sorted(self._cached.values())
         for row in rows:

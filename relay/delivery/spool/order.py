@@ -19,7 +19,7 @@ BACKLOG_TURN: Final = 3
 """Every so manieth batch is the backlog's while both wait: 33 %; the promise is 30."""
 
 
-class Entry(NamedTuple):
+class WaitingBatch(NamedTuple):
     """A batch that waits, ordered by window, then as it was stored."""
 
     window: int
@@ -29,11 +29,11 @@ class Entry(NamedTuple):
     """Bytes, compressed."""
 
 
-class Lanes:
+class BatchOrder:
     """State: what waits, by window; whose turn it is; and the sums of what waits."""
 
     def __init__(self) -> None:
-        self._heaps: dict[int, list[Entry]] = {}
+        self._heaps: dict[int, list[WaitingBatch]] = {}
         self._order: list[int] = []
         """Ids of the windows that wait and may be taken, oldest first."""
         self._held: set[int] = set()
@@ -45,13 +45,13 @@ class Lanes:
 
     def __repr__(self) -> str:
         """Report what waits."""
-        return f"<Lanes {self.batches} batches of {len(self._heaps)} windows>"
+        return f"<BatchOrder {self.batches} batches of {len(self._heaps)} windows>"
 
     def windows(self) -> Iterator[int]:
         """Ids of the windows that wait and may be taken, oldest first; do not change the lanes meanwhile."""
         return iter(self._order)
 
-    def waiting(self, window: int) -> Iterable[Entry]:
+    def waiting(self, window: int) -> Iterable[WaitingBatch]:
         """Batches of a window that wait, in no order."""
         return self._heaps.get(window, ())
 
@@ -84,7 +84,7 @@ class Lanes:
             if window in self._heaps:
                 insort(self._order, window)
 
-    def push(self, entry: Entry) -> None:
+    def push(self, entry: WaitingBatch) -> None:
         """Let a batch wait."""
         heap = self._heaps.get(entry.window)
         if heap is None:
@@ -94,7 +94,7 @@ class Lanes:
         heappush(heap, entry)
         self._count(entry, 1)
 
-    def take(self, *, live: bool = False, at_hand: Callable[[int], bool] | None = None) -> Entry | None:
+    def take(self, *, live: bool = False, at_hand: Callable[[int], bool] | None = None) -> WaitingBatch | None:
         """Take the next batch, or None.
 
         Args:
@@ -109,7 +109,7 @@ class Lanes:
             window = next((w for w in windows if at_hand(self._heaps[w][0].id)), None)
         return None if window is None else self._pop(window)
 
-    def drop(self, window: int) -> list[Entry]:
+    def drop(self, window: int) -> list[WaitingBatch]:
         """Take every waiting batch of a window at once."""
         entries = self._heaps.get(window, [])
         if entries:
@@ -118,9 +118,9 @@ class Lanes:
             self._count(entry, -1)
         return entries
 
-    def drop_if(self, is_lost: Callable[[Entry], bool]) -> list[Entry]:
+    def drop_if(self, is_lost: Callable[[WaitingBatch], bool]) -> list[WaitingBatch]:
         """Take every batch, of whatever window, that is lost."""
-        lost: list[Entry] = []
+        lost: list[WaitingBatch] = []
         for window in sorted(self._heaps):
             heap = self._heaps[window]
             gone = [entry for entry in heap if is_lost(entry)]
@@ -140,7 +140,7 @@ class Lanes:
         self._turn = (self._turn + 1) % BACKLOG_TURN
         return self._order[0] if self._turn == 2 else self.newest  # newest, oldest, newest: the fresh one begins
 
-    def _pop(self, window: int) -> Entry:
+    def _pop(self, window: int) -> WaitingBatch:
         heap = self._heaps[window]
         entry = heappop(heap)
         if not heap:
@@ -153,7 +153,7 @@ class Lanes:
         if window not in self._held:
             del self._order[bisect_left(self._order, window)]
 
-    def _count(self, entry: Entry, sign: int) -> None:
+    def _count(self, entry: WaitingBatch, sign: int) -> None:
         self.batches += sign
         self.points += sign * entry.points
         self.bytes += sign * entry.size

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from relay.delivery.spool.memory import Bodies
-    from relay.delivery.spool.order import Lanes
+    from relay.delivery.spool.memory import PayloadCache
+    from relay.delivery.spool.order import BatchOrder
     from relay.ledger import Ledger, LossLog
 
 
@@ -28,7 +28,7 @@ WARN_SHARE: Final = 0.8
 _OBSERVATIONS: Final = 30
 
 
-class Filling:
+class FillForecast:
     """State: the last 30 observations of (seconds, bytes used)."""
 
     def __init__(self, limit_bytes: int) -> None:
@@ -37,7 +37,7 @@ class Filling:
 
     def __repr__(self) -> str:
         """Report the last observation."""
-        return f"<Filling {self._seen[-1][1] if self._seen else 0} of {self._limit} bytes>"
+        return f"<FillForecast {self._seen[-1][1] if self._seen else 0} of {self._limit} bytes>"
 
     def observe(self, now: float, used: int) -> float | None:
         """Note what is used; return the hours until it is full, if that is worth a warning.
@@ -62,15 +62,15 @@ _REMEMBERED: Final = 10_000
 """Windows known as dropped, so that batches of them that come back from a lease do not count the window again."""
 
 
-class Room:
+class SpoolQuota:
     """State: which windows were dropped, and how the spool filled."""
 
     def __init__(
         self,
         limit_bytes: int,
         *,
-        lanes: Lanes,
-        bodies: Bodies,
+        lanes: BatchOrder,
+        bodies: PayloadCache,
         forget: Callable[[int], object],
         ledger: Ledger,
         loss_log: LossLog,
@@ -81,12 +81,12 @@ class Room:
         self._forget = forget
         self._ledger = ledger
         self._loss_log = loss_log
-        self._filling = Filling(limit_bytes)
+        self._filling = FillForecast(limit_bytes)
         self._dropped: set[int] = set()
 
     def __repr__(self) -> str:
         """Report what was dropped."""
-        return f"<Room {self._ledger.windows_dropped} windows dropped>"
+        return f"<SpoolQuota {self._ledger.windows_dropped} windows dropped>"
 
     def make(self, missing: int, *, but: Collection[int]) -> bool:
         """Drop whole oldest windows that are on disk, until so many bytes are free; say whether any became free."""

@@ -20,9 +20,9 @@ from relay.delivery.spool.database import Database
 from relay.delivery.spool.errors import Damaged, DiskTrouble
 from relay.delivery.spool.file import prune
 from relay.delivery.spool.lease import Lease
-from relay.delivery.spool.memory import Job, Row
-from relay.delivery.spool.order import Entry, Lanes
-from relay.delivery.spool.quota import Room
+from relay.delivery.spool.memory import Job, StoredBatch
+from relay.delivery.spool.order import BatchOrder, WaitingBatch
+from relay.delivery.spool.quota import SpoolQuota
 from relay.delivery.spool.writer import STALL, MemoryWriter, Writer
 from relay.delivery.state.parts import Parts
 from relay.model import Batch
@@ -52,12 +52,12 @@ class Spool:
         self._ledger = ledger
         self._clock = clock
         self._loss_log = loss_log
-        self._lanes = Lanes()
+        self._lanes = BatchOrder()
         self._some_wait = asyncio.Event()
         self._writer = Writer(database, owner=self, clock=clock, loss_log=loss_log) if database else MemoryWriter()
         self._next_id = int(clock.wall() * 1_000_000)
         """Ids go up even if those of an earlier run cannot be read: from the clock, and above all that are found."""
-        self._room = Room(
+        self._room = SpoolQuota(
             limit_bytes,
             lanes=self._lanes,
             bodies=self._writer.bodies,
@@ -211,7 +211,7 @@ class Spool:
     def put_back(self, lease: Lease) -> None:
         """Let the batch wait again."""
         entry = lease.entry
-        row = Row(id=entry.id, window=entry.window, points=entry.points, body=lease.packed)
+        row = StoredBatch(id=entry.id, window=entry.window, points=entry.points, body=lease.packed)
         self._writer.keep(row, generation=lease.generation)
         self._return(entry)
 
@@ -303,7 +303,7 @@ class Spool:
         bodies = await asyncio.to_thread(_compress, batches)
         first, self._next_id = self._next_id, self._next_id + len(batches)
         rows = [
-            Row(id=first + number, window=batch.window, points=batch.points, body=body)
+            StoredBatch(id=first + number, window=batch.window, points=batch.points, body=body)
             for number, (batch, body) in enumerate(zip(batches, bodies, strict=True))
         ]
         job = Job(rows=rows, windows=windows, samples=samples)
@@ -335,15 +335,15 @@ class Spool:
         if len(self.committed) % _PRUNE_EVERY == 0:
             prune(self.committed)
 
-    def _publish(self, rows: Sequence[Row]) -> int:
+    def _publish(self, rows: Sequence[StoredBatch]) -> int:
         """Let rows wait to be taken; return their points, for the counter that must move in the same step."""
         for row in rows:
-            self._lanes.push(Entry(window=row.window, id=row.id, points=row.points, size=len(row.body)))
+            self._lanes.push(WaitingBatch(window=row.window, id=row.id, points=row.points, size=len(row.body)))
         self.wake()
         self._room.bound_memory()
         return sum(row.points for row in rows)
 
-    async def _lease(self, entry: Entry, *, live: bool) -> Lease | None:
+    async def _lease(self, entry: WaitingBatch, *, live: bool) -> Lease | None:
         """Fetch the body; None if the batch is back in its lane, or lost and counted."""
         row, generation = self._writer.bodies.get(entry.id), self._writer.generation
         try:
@@ -362,20 +362,20 @@ class Spool:
         batch = Batch(window=entry.window, points=entry.points, body=body)
         return Lease(batch=batch, entry=entry, live=live, packed=packed or b"", generation=generation)
 
-    def _returned_or_lost(self, entry: Entry, generation: int) -> None:
+    def _returned_or_lost(self, entry: WaitingBatch, generation: int) -> None:
         """A batch that was being read from a database that was set aside meanwhile is nowhere."""
         if generation == self._writer.generation:
             self._return(entry)
         else:
             self._lose(entry)
 
-    def _lose(self, entry: Entry) -> None:
+    def _lose(self, entry: WaitingBatch) -> None:
         self.leased -= entry.points
         self._ledger.points_dropped["spool_damaged"] += entry.points
         self._writer.forget(entry.id)
         self._loss_log.warn("RLY412 a batch in the spool is damaged", reason="spool_damaged", points=entry.points)
 
-    def _return(self, entry: Entry) -> None:
+    def _return(self, entry: WaitingBatch) -> None:
         self.leased -= entry.points
         self._lanes.push(entry)
         self.wake()

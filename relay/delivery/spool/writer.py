@@ -17,14 +17,14 @@ import structlog
 
 from relay.delivery.disk_thread import DiskThread
 from relay.delivery.spool.errors import Damaged, DiskTrouble, QuotaReached
-from relay.delivery.spool.memory import Job, Pending
+from relay.delivery.spool.memory import Job, WriteQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from relay.clock import Clock
     from relay.delivery.spool.database import Contents, Database
-    from relay.delivery.spool.memory import Bodies, Row
+    from relay.delivery.spool.memory import PayloadCache, StoredBatch
     from relay.ledger import LossLog
 
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 # What the writer of the spool's database asks of the spool.
 
 
-class Owner(Protocol):
+class WriterCallbacks(Protocol):
     """What the writer needs from the spool."""
 
     def adopt(self, contents: Contents) -> None:
@@ -74,14 +74,14 @@ _READS_MOST: Final = 2
 class Writer:
     """State: what is pending, whether the database is open, and why the disk refuses, if it does."""
 
-    def __init__(self, database: Database, *, owner: Owner, clock: Clock, loss_log: LossLog) -> None:
+    def __init__(self, database: Database, *, owner: WriterCallbacks, clock: Clock, loss_log: LossLog) -> None:
         self._database = database
         self._owner = owner
         self._clock = clock
         self._loss_log = loss_log
         self._thread = DiskThread("spool")
         self._task: asyncio.Task[None] | None = None
-        self._pending = Pending()
+        self._pending = WriteQueue()
         self._wanted = asyncio.Event()
         self._job_added = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -102,7 +102,7 @@ class Writer:
         return f"<Writer {self._pending!r}{', ' * bool(self.trouble)}{self.trouble}>"
 
     @property
-    def bodies(self) -> Bodies:
+    def bodies(self) -> PayloadCache:
         """What is in memory."""
         return self._pending.bodies
 
@@ -136,7 +136,7 @@ class Writer:
         if not done:
             self._degrade("stalled", f"no answer for {STALL:g} s")
 
-    def keep(self, row: Row, *, generation: int) -> None:
+    def keep(self, row: StoredBatch, *, generation: int) -> None:
         """Keep the body of a batch that goes back to wait; it is not on disk if that was set aside meanwhile."""
         if generation == self.generation or self.bodies.is_pinned(row.id):
             self.bodies.cache(row)
@@ -392,14 +392,14 @@ class MemoryWriter:
     room = None
 
     def __init__(self) -> None:
-        self._pending = Pending()
+        self._pending = WriteQueue()
 
     def __repr__(self) -> str:
         """Report what is in memory."""
         return f"<MemoryWriter {self.bodies!r}>"
 
     @property
-    def bodies(self) -> Bodies:
+    def bodies(self) -> PayloadCache:
         """What is in memory."""
         return self._pending.bodies
 
@@ -411,7 +411,7 @@ class MemoryWriter:
         """Keep it."""
         self._pending.pin(job.rows, state)
 
-    def keep(self, row: Row, *, generation: int) -> None:
+    def keep(self, row: StoredBatch, *, generation: int) -> None:
         """It never left."""
 
     def forget(self, id_: int) -> bool:

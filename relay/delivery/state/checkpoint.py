@@ -47,7 +47,7 @@ _SLACK: Final = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Checkpoint:
     """A window that was open when the relay stopped or died, and is not committed."""
 
     window: int
@@ -84,7 +84,7 @@ class CheckpointFiles:
         """Return the windows that were committed, as their files say: they could be emptied and not removed."""
         return sorted(window for window, size in list_checkpoints(self.directory).items() if not size)
 
-    def load(self, committed: Collection[int]) -> list[Found]:
+    def load(self, committed: Collection[int]) -> list[Checkpoint]:
         """Return what is owed to the cloud, oldest first; remove what is void, and what a crash left half written."""
         self.ensure()
         with suppress(OSError):  # a read-only disk
@@ -94,7 +94,7 @@ class CheckpointFiles:
             present = list_checkpoints(self.directory).items()
             self.drop([window for window, size in present if window in committed or (not size and window < oldest)])
         owed = [window for window in self.windows() if window not in committed]
-        return [Found(window=window, frames=self.read(window)) for window in owed]
+        return [Checkpoint(window=window, frames=self.read(window)) for window in owed]
 
     def drop(self, windows: Collection[int]) -> list[int]:
         """Make the files of these windows void, for good: a power failure does not bring them back.

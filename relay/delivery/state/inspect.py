@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote
 
 from relay import limits
-from relay.delivery.dead_letters.format import Reader, letter_files
+from relay.delivery.dead_letters.format import LetterReader, letter_files
 from relay.delivery.dead_letters.redrive import replay_files
 from relay.delivery.state.checkpoint import CheckpointFiles
 
@@ -30,7 +30,7 @@ _ROWS: Final = 200
 """Batches of one transaction."""
 
 
-class Waiting(NamedTuple):
+class WaitingWindow(NamedTuple):
     """What waits of one window."""
 
     window: int
@@ -41,10 +41,10 @@ class Waiting(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class StateReport:
     """What a state directory holds."""
 
-    windows: tuple[Waiting, ...]
+    windows: tuple[WaitingWindow, ...]
     """Oldest first."""
     files: dict[str, int]
     """Name of each file to its bytes."""
@@ -52,7 +52,7 @@ class Found:
     """Of the relay that runs on it; None if none does."""
 
 
-def look(directory: Path) -> Found:
+def look(directory: Path) -> StateReport:
     """Return what a state directory holds.
 
     Raises:
@@ -65,8 +65,8 @@ def look(directory: Path) -> Found:
         ).fetchall()
     with os.scandir(directory) as entries:
         files = {entry.name: entry.stat(follow_symlinks=False).st_size for entry in entries if entry.is_file()}
-    return Found(
-        windows=tuple(Waiting(*row) for row in rows), files=dict(sorted(files.items())), pid=running(directory)
+    return StateReport(
+        windows=tuple(WaitingWindow(*row) for row in rows), files=dict(sorted(files.items())), pid=running(directory)
     )
 
 
@@ -117,7 +117,7 @@ def verify(
             yield from _verify_batches(database, timestamps, progress)
     except sqlite3.Error as error:
         yield f"{DATABASE}: {error}"
-    reader = Reader()
+    reader = LetterReader()
     try:
         for _ in reader.read([*letter_files(directory), *replay_files(directory)]):
             pass

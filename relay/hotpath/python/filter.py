@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _PEERS_REMEMBERED: Final = 4_096
 
 
-class Sources:
+class AllowList:
     """State: the networks that may send, and what was decided for hosts seen lately."""
 
     def __init__(self, cidrs: Iterable[str]) -> None:
@@ -35,7 +35,7 @@ class Sources:
 
     def __repr__(self) -> str:
         """Report the networks."""
-        return f"<Sources {[str(network) for network in self._networks]}>"
+        return f"<AllowList {[str(network) for network in self._networks]}>"
 
     def admit(self, peer: tuple[str, int] | None) -> bool:
         """Say whether `peer` may send; one that is not known came by a Unix socket, and its file's mode has decided."""
@@ -59,19 +59,19 @@ class Sources:
 # What is looked at before it is read: who sends, and what a person wants to see. Most of the time nobody looks.
 
 
-class Door:
+class Admission:
     """State: the networks that may send, and the tap; None where there is none."""
 
     def __init__(self, counts: Counts, rejects: Rejects) -> None:
         self._counts = counts
         self._rejects = rejects
         self._tap: Tap | None = None
-        self._sources: Sources | None = None
+        self._sources: AllowList | None = None
         self._is_watched = False
 
     def __repr__(self) -> str:
         """Report who may send."""
-        return f"<Door {self._sources or 'everybody'}>"
+        return f"<Admission {self._sources or 'everybody'}>"
 
     def admit(self, batch: Sequence[tuple[bytes, Peername]], now: float) -> Sequence[tuple[bytes, Peername]]:
         """Show datagrams to the tap; return those that may come in, and reject the lines of the others."""
@@ -96,7 +96,7 @@ class Door:
     def allow(self, cidrs: Iterable[str]) -> None:
         """Let only these networks in; none named: everybody."""
         networks = list(cidrs)
-        self._sources = Sources(networks) if networks else None
+        self._sources = AllowList(networks) if networks else None
         self._is_watched = self._tap is not None or self._sources is not None
 
     def tap(self, pattern: bytes | None) -> None:

@@ -16,20 +16,20 @@ from relay import limits
 from relay.hotpath import partial
 from relay.hotpath.line import BLANKS, Group, is_event, parse
 from relay.hotpath.python.counts import Counts
-from relay.hotpath.python.filter import Door, Rejects
+from relay.hotpath.python.filter import Admission, Rejects
 from relay.hotpath.python.gauges import Base
-from relay.hotpath.python.identities import Provisional
-from relay.hotpath.python.line_cache import Key, Keys
+from relay.hotpath.python.identities import PendingIdentity
+from relay.hotpath.python.line_cache import Key, LineCache
 from relay.hotpath.python.newcomers import Newcomers
 from relay.hotpath.python.receive import Peername, receive
 from relay.hotpath.python.store import Store
 from relay.hotpath.python.tee import Tee
-from relay.model import ClosedWindow, Identity, Newcomer, RejectedLine, Resolution, Row, Series, Sink, Tally
+from relay.model import ClosedWindow, Identity, Newcomer, NoSeries, RejectedLine, Resolution, Row, Series, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from relay.hotpath.contract import Settings
+    from relay.hotpath.contract import HotPathSettings
     from relay.hotpath.records import GaugeRecord, RollupRecord
 
 _FOLD_SAMPLES: Final = 100_000
@@ -41,14 +41,14 @@ class PythonHotPath:
 
     name = "python"
 
-    def __init__(self, **settings: Unpack[Settings]) -> None:
+    def __init__(self, **settings: Unpack[HotPathSettings]) -> None:
         self._counts = Counts()
         self._rejects = Rejects()
         self._store = Store(settings, counts=self._counts, rejects=self._rejects)
-        self._keys = Keys(self._store, limit=2 * settings["series_limit"])
+        self._keys = LineCache(self._store, limit=2 * settings["series_limit"])
         self._pending = 0
         self._now = 0.0
-        self._door = Door(self._counts, self._rejects)
+        self._door = Admission(self._counts, self._rejects)
         self._tee = Tee()
         self._newcomers = Newcomers()
 
@@ -166,7 +166,7 @@ class PythonHotPath:
         if len(parsed.groups) == 1:
             self._keys.learn(key, parsed.groups[0], answers[0], self._now)
 
-    def _answer(self, name: bytes, group: Group, peer: Peername) -> Resolution | Sink | Provisional:
+    def _answer(self, name: bytes, group: Group, peer: Peername) -> Resolution | NoSeries | PendingIdentity:
         """Return what is known of a group's identity; tags that are not read count when it is new."""
         identity, waiting = Identity(name, group.kind, group.tags), len(self._store.waiting)
         answer = self._store.answer(identity)
@@ -176,11 +176,11 @@ class PythonHotPath:
             self._newcomers.add(peer, name, group.tags)
         return answer
 
-    def _take_groups(self, groups: Sequence[Group], answers: Sequence[Resolution | Sink | Provisional]) -> None:
+    def _take_groups(self, groups: Sequence[Group], answers: Sequence[Resolution | NoSeries | PendingIdentity]) -> None:
         """Take a line: one identity waits with it, a line of several is accepted although a name may be new."""
         self._counts.sections_ignored += sum(group.ignored for group in groups)
         first = answers[0]
-        if isinstance(first, Provisional) and all(answer is first for answer in answers):
+        if isinstance(first, PendingIdentity) and all(answer is first for answer in answers):
             self._store.hold_line(groups, first, self._now)
             return
         self._counts.received += 1
@@ -191,7 +191,7 @@ class PythonHotPath:
     def _reason_to_reject(self, groups: Iterable[Group], answers: Iterable[object]) -> str:
         """A line is all or nothing: every group is looked at before the first is taken."""
         for group, answer in zip(groups, answers, strict=True):
-            if isinstance(answer, Sink) and answer.rejects:
+            if isinstance(answer, NoSeries) and answer.rejects:
                 return answer.reason
             if isinstance(answer, Resolution) and self._store.has_deltas(group) and self._store.place(answer)[2]:
                 return "series_limit"
@@ -211,7 +211,7 @@ class PythonHotPath:
         """Return who brought new identities since the last call, the most work for naming first."""
         return self._newcomers.take()
 
-    def resolve(self, answers: Sequence[tuple[Identity, Resolution | Sink]]) -> None:
+    def resolve(self, answers: Sequence[tuple[Identity, Resolution | NoSeries]]) -> None:
         """Take naming's answers."""
         self._store.resolve(answers)
 
@@ -273,7 +273,7 @@ class PythonHotPath:
         """
         return partial.merge(exported, self._restore, self._restore_gauge)
 
-    def recover(self, checkpoint: bytes) -> partial.Recovery:
+    def recover(self, checkpoint: bytes) -> partial.PartialContents:
         """Add the newest record of each series of a checkpoint to the open window.
 
         Args:
@@ -309,11 +309,11 @@ class PythonHotPath:
         self._keys.clear()
         return self._store.forget(series)
 
-    def configure(self, **settings: Unpack[Settings]) -> None:
+    def configure(self, **settings: Unpack[HotPathSettings]) -> None:
         """Set other limits and series of last resort; what is over a lower limit stays until it is used no more."""
         self._store.fold(self._now)
         self._store.configure(settings)
-        self._keys = Keys(self._store, limit=2 * settings["series_limit"])
+        self._keys = LineCache(self._store, limit=2 * settings["series_limit"])
 
     def rejects(self) -> list[RejectedLine]:
         """Return the last 64 rejected lines, oldest first."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from relay import limits
 from relay.hotpath.python.cell import Cell, finite
-from relay.model import Identity, Kind, Resolution, Sink
+from relay.model import Identity, Kind, NoSeries, Resolution
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,7 +55,7 @@ def _first(text: bytes, wanted: bytes, start: int) -> int:
     return min((at for byte in wanted if (at := text.find(byte, start)) >= 0), default=len(text))
 
 
-class Aliases:
+class IdentityCache:
     """State: identity -> answer and the window that used it last, oldest answer first.
 
     For each name of which an identity with tags is known, also the answer of its stand-in: a metric that is known keeps
@@ -65,7 +65,7 @@ class Aliases:
     def __init__(self, *, limit: int, memory: int, separators: bytes) -> None:
         self.set_limits(limit=limit, memory=memory, separators=separators)
         self._stand_ins: dict[Identity, tuple[int, Resolution]] = {}
-        self._answers: OrderedDict[Identity, Resolution | Sink] = OrderedDict()
+        self._answers: OrderedDict[Identity, Resolution | NoSeries] = OrderedDict()
         """Ordered: taking the first of a dict walks over all that were taken before."""
         self._used: dict[Identity, int] = {}
         self._suspects: Iterator[Identity] = iter(())
@@ -73,7 +73,7 @@ class Aliases:
 
     def __repr__(self) -> str:
         """Report the size."""
-        return f"<Aliases {len(self)} of {self._limit}, {self._bytes} bytes>"
+        return f"<IdentityCache {len(self)} of {self._limit}, {self._bytes} bytes>"
 
     def __contains__(self, identity: Identity) -> bool:
         """Say whether an identity has an answer."""
@@ -95,14 +95,14 @@ class Aliases:
         self._stand_ins.clear()
         self.begin_sweep()
 
-    def find(self, identity: Identity, window: int) -> Resolution | Sink | None:
+    def find(self, identity: Identity, window: int) -> Resolution | NoSeries | None:
         """Return the answer for an identity, and note that `window` used it."""
         answer = self._answers.get(identity)
         if answer is not None:
             self._used[identity] = window
         return answer
 
-    def learn(self, identity: Identity, answer: Resolution | Sink, window: int) -> None:
+    def learn(self, identity: Identity, answer: Resolution | NoSeries, window: int) -> None:
         """Keep an answer; the oldest make room."""
         self.forget(identity)
         self._answers[identity] = answer
@@ -132,7 +132,7 @@ class Aliases:
         bare = self._answers.get(wanted._replace(tags=b"")) if answer is None else None
         return Resolution(bare.overflow, bare.overflow) if isinstance(bare, Resolution) else answer
 
-    def _hold(self, identity: Identity, answer: Resolution | Sink) -> None:
+    def _hold(self, identity: Identity, answer: Resolution | NoSeries) -> None:
         wanted = self.stand_in(identity)
         has_tags = identity.name != wanted.name or identity.tags not in (b"", limits.STAND_IN)
         if has_tags and isinstance(answer, Resolution):
@@ -158,7 +158,7 @@ class Aliases:
                 self.forget(identity)
 
 
-class Provisional:
+class PendingIdentity:
     """State: what came for an identity that naming has not answered yet; it is in no figure until then.
 
     A gauge's deltas before its first absolute value wait in `relative`, as offsets from a base that is not known yet.
@@ -170,7 +170,7 @@ class Provisional:
     def __init__(self, kind: Kind, exact_samples: int) -> None:
         self.cell = Cell(kind, exact_samples)
         self.relative: Cell | None = None
-        self.overflow: Provisional | None = None
+        self.overflow: PendingIdentity | None = None
         """Of a gauge: what an overflow series takes, which is no line with deltas, and any time. None: all of it."""
         self.lines = 0
         """Of this identity alone."""
@@ -183,7 +183,7 @@ class Provisional:
 
     def __repr__(self) -> str:
         """Report the size."""
-        return f"<Provisional {self.lines} lines, {self.samples} samples>"
+        return f"<PendingIdentity {self.lines} lines, {self.samples} samples>"
 
     @property
     def samples(self) -> int:
@@ -198,7 +198,7 @@ class Provisional:
     def part(self) -> None:
         """Let what an overflow series takes differ from now on."""
         if self.overflow is None:
-            self.overflow = Provisional(self.cell.kind, limits.QUANTILE_EXACT)
+            self.overflow = PendingIdentity(self.cell.kind, limits.QUANTILE_EXACT)
             self.overflow.cell.merge(self.cell)
             self.overflow.lines, self.overflow.shared, self.overflow.late = self.lines, self.shared, self.late
             self.overflow.dropped = self.dropped.copy()
@@ -225,17 +225,17 @@ class Provisional:
         return self.relative
 
 
-class Waiting:
+class PendingIdentities:
     """State: the provisionals of one window, in the order they came."""
 
     def __init__(self, *, limit: int, memory: int, exact_samples: int) -> None:
         self.set_limits(limit=limit, memory=memory, exact_samples=exact_samples)
-        self._items: dict[Identity, Provisional] = {}
+        self._items: dict[Identity, PendingIdentity] = {}
         self._bytes = self._work = 0
 
     def __repr__(self) -> str:
         """Report the size."""
-        return f"<Waiting {len(self)} identities>"
+        return f"<PendingIdentities {len(self)} identities>"
 
     def __contains__(self, identity: Identity) -> bool:
         """Say whether an identity waits."""
@@ -255,11 +255,11 @@ class Waiting:
         self._memory = memory
         self._exact_samples = exact_samples
 
-    def join(self, identity: Identity) -> Provisional | None:
+    def join(self, identity: Identity) -> PendingIdentity | None:
         """Return the provisional of an identity; None if it has none and there is no room."""
         waiting = self._items.get(identity)
         if waiting is None and self._has_room(stands_in=identity.tags == limits.STAND_IN):
-            waiting = self._items[identity] = Provisional(identity.kind, self._exact_samples)
+            waiting = self._items[identity] = PendingIdentity(identity.kind, self._exact_samples)
             self._bytes += footprint(identity)
             self._work += naming_work(identity.name, identity.tags)
         return waiting
@@ -269,7 +269,7 @@ class Waiting:
         bounds = ((len(self), self._limit), (self._work, limits.NAMING_WORK), (self._bytes, self._memory))
         return all(used < most + stands_in * (most // 10) for used, most in bounds)
 
-    def take(self, identity: Identity) -> Provisional | None:
+    def take(self, identity: Identity) -> PendingIdentity | None:
         """Take out the provisional of an identity."""
         waiting = self._items.pop(identity, None)
         if waiting is not None:

@@ -53,7 +53,7 @@ class Numbers(dict[bytes, float]):
         return number
 
 
-class Keys:
+class LineCache:
     """State: key -> what takes the value."""
 
     def __init__(self, store: Store, *, limit: int) -> None:
@@ -69,7 +69,7 @@ class Keys:
 
     def __repr__(self) -> str:
         """Report the sizes."""
-        return f"<Keys {len(self.append)} plain, {len(self._direct)} others, {len(self.numbers)} numbers>"
+        return f"<LineCache {len(self.append)} plain, {len(self._direct)} others, {len(self.numbers)} numbers>"
 
     def take(self, key: Key, value: bytes, now: float) -> bool:
         """Take a value if its key is known; say whether it was taken."""

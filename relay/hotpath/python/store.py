@@ -14,15 +14,15 @@ from weakref import WeakSet
 from relay.hotpath import partial
 from relay.hotpath.contract import alias_limits, delta_signs, table_limits, waiting_limits
 from relay.hotpath.python.gauges import Gauges
-from relay.hotpath.python.identities import Aliases, Provisional, Waiting, gauge_values
+from relay.hotpath.python.identities import IdentityCache, PendingIdentities, PendingIdentity, gauge_values
 from relay.hotpath.python.table import Rows, Table
 from relay.hotpath.python.timestamps import fate_of, is_older, time_of
-from relay.model import ClosedWindow, Identity, Kind, Resolution, Row, Series, Sink
+from relay.model import ClosedWindow, Identity, Kind, NoSeries, Resolution, Row, Series
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from relay.hotpath.contract import Settings
+    from relay.hotpath.contract import HotPathSettings
     from relay.hotpath.line import Group
     from relay.hotpath.python.cell import Cell
     from relay.hotpath.python.counts import Counts
@@ -40,7 +40,7 @@ _NOWHERE: Final = ""
 class Store:
     """State: open and closing table with their provisionals, gauges' bases, answers of naming."""
 
-    def __init__(self, settings: Settings, *, counts: Counts, rejects: Rejects) -> None:
+    def __init__(self, settings: HotPathSettings, *, counts: Counts, rejects: Rejects) -> None:
         self._settings = settings
         self.signs = delta_signs(settings)
         """Before a gauge's number they make it a delta."""
@@ -49,7 +49,7 @@ class Store:
         self.gauges = Gauges()
         self._ended: WeakSet[Table] = WeakSet()
         """Tables of earlier windows that are alive: they share memory with the open one."""
-        self.aliases = Aliases(**alias_limits(settings))
+        self.aliases = IdentityCache(**alias_limits(settings))
         self.open = self._new_table(0)
         self.waiting = self._new_waiting()
         self.closing_waiting = self._new_waiting()
@@ -68,7 +68,7 @@ class Store:
     def _bytes_ended(self) -> int:
         return sum([table.bytes for table in self._ended])
 
-    def configure(self, settings: Settings) -> None:
+    def configure(self, settings: HotPathSettings) -> None:
         """Set other limits; what is over a lower one stays until it is used no more."""
         self._settings = settings
         self.signs = delta_signs(settings)
@@ -76,12 +76,12 @@ class Store:
         self.waiting.set_limits(**waiting_limits(settings))
         self.open.set_limits(**table_limits(settings))
 
-    def _new_waiting(self) -> Waiting:
-        return Waiting(**waiting_limits(self._settings))
+    def _new_waiting(self) -> PendingIdentities:
+        return PendingIdentities(**waiting_limits(self._settings))
 
     # --- taking samples -----------------------------------------------------------------------------------------------
 
-    def answer(self, identity: Identity) -> Resolution | Sink | Provisional:
+    def answer(self, identity: Identity) -> Resolution | NoSeries | PendingIdentity:
         """Return what is known of an identity; a new one queues for naming, or overflows if the queue is full."""
         answer = self.aliases.find(identity, self.open.start) or self.waiting.join(identity)
         return answer or self.aliases.overflow(identity) or self._stand_in(identity)
@@ -90,7 +90,7 @@ class Store:
         """Say whether an identity has an answer, or waits for one."""
         return identity in self.aliases or identity in self.waiting
 
-    def _stand_in(self, identity: Identity) -> Resolution | Sink | Provisional:
+    def _stand_in(self, identity: Identity) -> Resolution | NoSeries | PendingIdentity:
         wanted = self.aliases.stand_in(identity)
         answer = self.aliases.find(wanted, self.open.start) or (self.waiting.join(wanted) if wanted.name else None)
         return answer or self._nowhere(identity.kind)
@@ -108,10 +108,10 @@ class Store:
     def _nowhere(self, kind: Kind) -> Resolution:
         return Resolution(Series(_NOWHERE, (), kind), self._settings["catch_all"](kind))
 
-    def take(self, group: Group, answer: Resolution | Sink | Provisional, now: float) -> None:
+    def take(self, group: Group, answer: Resolution | NoSeries | PendingIdentity, now: float) -> None:
         """Add a group's samples to where its identity says; the line is accepted."""
         count = len(group.values)
-        if isinstance(answer, Provisional):
+        if isinstance(answer, PendingIdentity):
             has_deltas = self.has_deltas(group)
             self._hold(group, answer, now, has_deltas=has_deltas)
             answer.shared += count
@@ -119,7 +119,7 @@ class Store:
                 answer.overflow.shared += count
             return
         self._counts.samples += count
-        if isinstance(answer, Sink):
+        if isinstance(answer, NoSeries):
             self._counts.dropped[answer.reason] += count
             return
         fate = self._fate(group, self._known_at(answer, self.open), now)
@@ -150,7 +150,7 @@ class Store:
         """Say whether a group has deltas of a gauge, which an overflow series rejects."""
         return group.kind is Kind.GAUGE and any(value[0] in self.signs for value in group.values)
 
-    def hold_line(self, groups: Sequence[Group], waiting: Provisional, now: float) -> None:
+    def hold_line(self, groups: Sequence[Group], waiting: PendingIdentity, now: float) -> None:
         """Let a line wait, all groups of which have one identity."""
         has_deltas = any(map(self.has_deltas, groups))
         for group in groups:
@@ -159,7 +159,7 @@ class Store:
         if waiting.overflow is not None:
             waiting.overflow.lines += not has_deltas
 
-    def _hold(self, group: Group, waiting: Provisional, now: float, *, has_deltas: bool) -> None:
+    def _hold(self, group: Group, waiting: PendingIdentity, now: float, *, has_deltas: bool) -> None:
         """Let a group wait, of a line or of samples that an overflow series rejects if they have deltas."""
         fate = self._fate(group, waiting.at, now)
         if has_deltas or fate == "late_gauge":
@@ -168,7 +168,7 @@ class Store:
         if waiting.overflow is not None and not has_deltas:
             self._hold_as(self._fate(group, -math.inf, now), group, waiting.overflow, now)
 
-    def _hold_as(self, fate: str, group: Group, waiting: Provisional, now: float) -> None:
+    def _hold_as(self, fate: str, group: Group, waiting: PendingIdentity, now: float) -> None:
         count = len(group.values)
         if fate and fate != "late":
             waiting.dropped[fate] += count
@@ -193,7 +193,7 @@ class Store:
         source = self.closing_waiting or self.waiting
         return [identity for identity, _ in zip(source, range(limit), strict=False)]
 
-    def resolve(self, answers: Sequence[tuple[Identity, Resolution | Sink]]) -> None:
+    def resolve(self, answers: Sequence[tuple[Identity, Resolution | NoSeries]]) -> None:
         """Take naming's answers: what waited joins its series, or its sink."""
         for identity, answer in answers:
             self.aliases.learn(identity, answer, self.open.start)
@@ -201,11 +201,11 @@ class Store:
                 self._settle(self.closing_waiting.take(identity), answer, self._closing)
             self._settle(self.waiting.take(identity), answer, self.open)
 
-    def _settle(self, waiting: Provisional | None, answer: Resolution | Sink, table: Table) -> None:
+    def _settle(self, waiting: PendingIdentity | None, answer: Resolution | NoSeries, table: Table) -> None:
         if waiting is None:
             return
         self._counts.received += waiting.lines
-        if isinstance(answer, Sink):
+        if isinstance(answer, NoSeries):
             self._sink(waiting, answer)
         elif self._is_outdated(waiting, answer, table):
             self._accept(waiting)
@@ -215,7 +215,7 @@ class Store:
         else:
             self._accept(waiting)
 
-    def _sink(self, waiting: Provisional, sink: Sink) -> None:
+    def _sink(self, waiting: PendingIdentity, sink: NoSeries) -> None:
         """Reject what waited, or drop it; of lines with other identities, which are accepted, samples are dropped."""
         if sink.rejects:
             self._rejects.count(sink.reason, waiting.lines)
@@ -224,7 +224,7 @@ class Store:
             self._counts.accepted += waiting.lines
             self._drop(sink.reason, waiting.samples + waiting.dropped.total())
 
-    def _accept(self, waiting: Provisional) -> None:
+    def _accept(self, waiting: PendingIdentity) -> None:
         """Accept the lines that waited, and count what their times have cost."""
         self._counts.accepted += waiting.lines
         for reason, samples in waiting.dropped.items():
@@ -235,7 +235,7 @@ class Store:
         self._counts.samples += samples
         self._counts.dropped[reason] += samples
 
-    def _join(self, waiting: Provisional, answer: Resolution, table: Table) -> None:
+    def _join(self, waiting: PendingIdentity, answer: Resolution, table: Table) -> None:
         series, cell, overflows = self._place(answer, table)
         if overflows and waiting.overflow is not None:
             waiting = self._reject_deltas(waiting, waiting.overflow)
@@ -243,7 +243,7 @@ class Store:
         if waiting.samples:
             self._merge_waiting(waiting, (series, cell, overflows), table)
 
-    def _reject_deltas(self, waiting: Provisional, left: Provisional) -> Provisional:
+    def _reject_deltas(self, waiting: PendingIdentity, left: PendingIdentity) -> PendingIdentity:
         """Reject lines with deltas: there is no room for their gauge. Return what is left.
 
         Deltas of lines with other identities, which are accepted, are dropped.
@@ -252,7 +252,7 @@ class Store:
         self._drop("series_limit", waiting.shared - left.shared)
         return left
 
-    def _merge_waiting(self, waiting: Provisional, place: tuple[Series, Cell, bool], table: Table) -> None:
+    def _merge_waiting(self, waiting: PendingIdentity, place: tuple[Series, Cell, bool], table: Table) -> None:
         counts, (series, cell, overflows) = self._counts, place
         counts.late += waiting.late
         counts.samples += waiting.samples
@@ -267,7 +267,7 @@ class Store:
         else:
             cell.merge(waiting.cell)
 
-    def _is_outdated(self, waiting: Provisional, answer: Resolution, table: Table) -> bool:
+    def _is_outdated(self, waiting: PendingIdentity, answer: Resolution, table: Table) -> bool:
         """Say whether a gauge of which all values came with a time waited while a newer value was known."""
         if answer.series.kind is not Kind.GAUGE or waiting.untimed or not waiting.samples:
             return False
@@ -279,7 +279,7 @@ class Store:
             return -math.inf
         return self.gauges.known_at(answer.series, table.cells.get(answer.series))
 
-    def _join_gauge(self, waiting: Provisional, series: Series, cell: Cell, table: Table) -> None:
+    def _join_gauge(self, waiting: PendingIdentity, series: Series, cell: Cell, table: Table) -> None:
         cell.join(waiting.settle_gauge(self.gauges.base(series, cell)))
         if cell.samples:
             if series not in self.gauges.bases and table is not self.open:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from relay.tools.compare.graphite import Measure
-    from relay.tools.compare.namespaces import Key, Namespaces
-    from relay.tools.compare.time_range import Span
+    from relay.tools.compare.namespaces import Namespaces, OldKey
+    from relay.tools.compare.time_range import TimeRange
 
 NAMES_MOST: Final = 500_000
 SILENCE: Final = 0.5
@@ -33,7 +33,7 @@ class Flushes:
         self._find_namespaces = find_namespaces
         self.namespaces: Namespaces | None = None
         """How the daemon names things; None until a flush tells."""
-        self.span: Span | None = None
+        self.span: TimeRange | None = None
         """What counts; None until it is known."""
         self.totals = OldTotals()
         self.dating = Dating()
@@ -43,13 +43,13 @@ class Flushes:
         """Lines of a flush that is over, with names beyond the bound, and that were none of Graphite's."""
         self.touched = 0.0
         """When the newest line came, by the wall clock; 0 before the first."""
-        self.names: dict[str, Key | None] = {}
+        self.names: dict[str, OldKey | None] = {}
         """Every name of Graphite that was seen, and which value it is."""
         self._time = 0
         """Of the flush that comes in; 0 if none does."""
         self._least = 0
         """Flushes before this time are over."""
-        self._values: dict[Key, float] = {}
+        self._values: dict[OldKey, float] = {}
 
     def __repr__(self) -> str:
         """Report the counts."""
@@ -70,7 +70,7 @@ class Flushes:
         if key is not None:
             self._take(key, measure.value)
 
-    def _find(self, name: str) -> Key | None:
+    def _find(self, name: str) -> OldKey | None:
         if name in self.names:
             return self.names[name]
         if len(self.names) >= NAMES_MOST:
@@ -80,7 +80,7 @@ class Flushes:
         self.names[name] = key
         return key
 
-    def _take(self, key: Key, value: float) -> None:
+    def _take(self, key: OldKey, value: float) -> None:
         """Take a value; a daemon that flushes twice a second says the same time twice."""
         before = self._values.get(key)
         if before is None or key.kind is Kind.GAUGE:

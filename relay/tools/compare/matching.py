@@ -18,7 +18,7 @@ from relay.model import Kind
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from relay.tools.compare.namespaces import Key
+    from relay.tools.compare.namespaces import OldKey
     from relay.tools.compare.totals import Gauge, Metric, OldTotals, Sum
 
 ROUNDING: Final = 1e-9
@@ -53,7 +53,7 @@ class Verdict(StrEnum):
     EQUAL = "equal"
 
 
-class Row(NamedTuple):
+class ComparedMetric(NamedTuple):
     """One total of both sides."""
 
     metric: str
@@ -104,14 +104,14 @@ class Matching:
         """Report what was left out."""
         return f"<Matching left out {dict(self.left_out)}>"
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[ComparedMetric]:
         """Return every total, what needs a look first; to be called once."""
         rows = [*self._sums(), *self._gauges(), *self._sets()]
         rows += self._only_relay()
         order = list(Verdict)
         return sorted(rows, key=lambda row: (order.index(row.verdict), row.why, row.metric, row.kind, row.what))
 
-    def _find(self, key: Key) -> Metric | None:
+    def _find(self, key: OldKey) -> Metric | None:
         """Return what the relay has of it, under the bare name or with its class."""
         named = limits.fit(key.name, f".{key.kind}")
         name = named if named in self._relay and named not in self._names else key.name
@@ -122,7 +122,7 @@ class Matching:
         self._taken.add(name)
         return self._relay.get(name)
 
-    def _sums(self) -> Iterator[Row]:
+    def _sums(self) -> Iterator[ComparedMetric]:
         for key, one in self._old.sums.items():
             metric = self._find(key)
             if metric is None and one.is_nothing():
@@ -130,7 +130,7 @@ class Matching:
             else:
                 yield self._judge_sum(key, one, metric)
 
-    def _judge_sum(self, key: Key, one: Sum, metric: Metric | None) -> Row:
+    def _judge_sum(self, key: OldKey, one: Sum, metric: Metric | None) -> ComparedMetric:
         what = key.statistic or "sum"
         relay = None
         if metric is not None:
@@ -144,27 +144,27 @@ class Matching:
             why = _ONLY_OLD
         elif verdict is Verdict.DIFFERS and key.kind is Kind.COUNTER and metric and metric.lowest != metric.highest:
             why = _TIMER
-        return Row(key.name, key.kind, what, one.total, relay, one.low, one.high, verdict, why)
+        return ComparedMetric(key.name, key.kind, what, one.total, relay, one.low, one.high, verdict, why)
 
-    def _gauges(self) -> Iterator[Row]:
+    def _gauges(self) -> Iterator[ComparedMetric]:
         for key, gauge in self._old.gauges.items():
             metric = self._find(key)
             if metric is not None:
                 yield _judge_gauge(key, gauge, metric)
                 continue
             verdict, why = (Verdict.DIFFERS, _ONLY_OLD) if gauge.has_moved else (Verdict.INCOMPARABLE, _STILL)
-            yield Row(key.name, key.kind, "last", gauge.last, None, 0.0, 0.0, verdict, why)
+            yield ComparedMetric(key.name, key.kind, "last", gauge.last, None, 0.0, 0.0, verdict, why)
 
-    def _sets(self) -> Iterator[Row]:
+    def _sets(self) -> Iterator[ComparedMetric]:
         for key, most in self._old.sets.items():
             metric = self._find(key)
             if metric is None and not most:
                 self.left_out[IDLE] += 1
                 continue
             relay = metric.most if metric else None
-            yield Row(key.name, key.kind, "most", most, relay, 0.0, 0.0, Verdict.INCOMPARABLE, _SETS)
+            yield ComparedMetric(key.name, key.kind, "most", most, relay, 0.0, 0.0, Verdict.INCOMPARABLE, _SETS)
 
-    def _only_relay(self) -> Iterator[Row]:
+    def _only_relay(self) -> Iterator[ComparedMetric]:
         for name, metric in self._relay.items():
             if name in self._taken:
                 continue
@@ -176,7 +176,7 @@ class Matching:
             elif not (metric.most or metric.sum or metric.last):
                 self.left_out[IDLE] += 1
             else:
-                yield Row(name, "", "sum", None, metric.sum, 0.0, 0.0, Verdict.DIFFERS, _ONLY_RELAY)
+                yield ComparedMetric(name, "", "sum", None, metric.sum, 0.0, 0.0, Verdict.DIFFERS, _ONLY_RELAY)
 
 
 def judge(old: float, relay: float | None, low: float, high: float) -> Verdict:
@@ -188,10 +188,10 @@ def judge(old: float, relay: float | None, low: float, high: float) -> Verdict:
     return Verdict.WITHIN if low - room <= difference <= high + room else Verdict.DIFFERS
 
 
-def _judge_gauge(key: Key, gauge: Gauge, metric: Metric) -> Row:
+def _judge_gauge(key: OldKey, gauge: Gauge, metric: Metric) -> ComparedMetric:
     """The relay's last value comes after the old daemon's last flush: that one had any value of the last window."""
     low = min(0.0, gauge.following - gauge.last, metric.last - metric.highest)
     high = max(0.0, gauge.following - gauge.last, metric.last - metric.lowest)
     verdict = judge(gauge.last, metric.last, low, high)
     why = _GAUGE if verdict is Verdict.DIFFERS else ""
-    return Row(key.name, key.kind, "last", gauge.last, metric.last, low, high, verdict, why)
+    return ComparedMetric(key.name, key.kind, "last", gauge.last, metric.last, low, high, verdict, why)

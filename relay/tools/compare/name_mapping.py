@@ -9,8 +9,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
-from relay.model import Identity, Kind, Resolution, Sink
-from relay.tools.compare.namespaces import Key
+from relay.model import Identity, Kind, NoSeries, Resolution
+from relay.tools.compare.namespaces import OldKey
 from relay.tools.compare.totals import Gauge, OldTotals, Sum
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ _SINKS: Final = {"rule": "dropped by a rule", "reserved_name": "reserved for the
 class Namer(Protocol):
     """Who says what becomes of a name."""
 
-    def resolve(self, identity: Identity) -> Resolution | Sink:
+    def resolve(self, identity: Identity) -> Resolution | NoSeries:
         """Answer for one identity."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Renaming:
+class NameMapping:
     """State: how many names were left out, by reason."""
 
     namers: Mapping[Kind, Namer]
@@ -47,13 +47,13 @@ class Renaming:
         metrics = {name: self._metric(*name) for name in names}
         for key, one in old.sums.items():
             if metric := metrics[key[:2]]:
-                found.sums.setdefault(Key(key.kind, metric, key.statistic), Sum()).merge(one)
+                found.sums.setdefault(OldKey(key.kind, metric, key.statistic), Sum()).merge(one)
         for key, gauge in old.gauges.items():
             if metric := metrics[key[:2]]:
-                found.gauges.setdefault(Key(key.kind, metric), Gauge(0.0, 0.0)).merge(gauge)
+                found.gauges.setdefault(OldKey(key.kind, metric), Gauge(0.0, 0.0)).merge(gauge)
         for key, most in old.sets.items():
             if metric := metrics[key[:2]]:
-                found.sets[Key(key.kind, metric)] = found.sets.get(Key(key.kind, metric), 0.0) + most
+                found.sets[OldKey(key.kind, metric)] = found.sets.get(OldKey(key.kind, metric), 0.0) + most
         found.sampled = {metrics.get((Kind.TIMER, name), "") for name in old.sampled}
         return found
 
@@ -66,6 +66,6 @@ class Renaming:
         if self.namespaces.is_own(path, is_known=metric in self.relay):
             self.left_out[OWN] += 1
             return ""
-        if isinstance(answer, Sink):
+        if isinstance(answer, NoSeries):
             self.left_out[_SINKS.get(answer.reason, answer.reason)] += 1
         return metric

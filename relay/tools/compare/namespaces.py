@@ -32,7 +32,7 @@ _OWN: Final = frozenset(("bad_lines_seen", "packets_received", "metrics_received
 """statsd's own; gostatsd has more, and other ones in each release."""
 
 
-class Key(NamedTuple):
+class OldKey(NamedTuple):
     """Which value of which metric of the old daemon."""
 
     kind: Kind
@@ -59,7 +59,7 @@ class Namespaces:
     own: str = "statsd"
     """What the names of the daemon's own metrics begin with."""
 
-    def read(self, full: str) -> Key | None:
+    def read(self, full: str) -> OldKey | None:
         """Return which value a name of Graphite is; None if it is none that is compared."""
         path, semicolon, tags = full.partition(";")
         if not path.endswith(self.suffix):
@@ -71,7 +71,7 @@ class Namespaces:
                 return found and found._replace(name=found.name + semicolon + tags)
         return None
 
-    def _value(self, kind: Kind, rest: str) -> Key | None:
+    def _value(self, kind: Kind, rest: str) -> OldKey | None:
         name, statistic = rest, ""
         if kind is Kind.TIMER:
             name, _, statistic = rest.rpartition(".")
@@ -80,7 +80,7 @@ class Namespaces:
             name = rest.removesuffix(self.counter_end) if rest.endswith(self.counter_end) else ""
         elif kind is Kind.SET:
             name = rest.removesuffix(".count")
-        return Key(kind, name, statistic) if name else None
+        return OldKey(kind, name, statistic) if name else None
 
     def is_own(self, name: str, *, is_known: bool) -> bool:
         """Say whether a metric is the daemon's own; a user's may begin like those, and then the relay knows it too."""

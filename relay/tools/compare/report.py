@@ -12,8 +12,8 @@ from relay.tools.compare.matching import Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from relay.tools.compare.matching import Row
-    from relay.tools.compare.time_range import Span
+    from relay.tools.compare.matching import ComparedMetric
+    from relay.tools.compare.time_range import TimeRange
 
 ROWS_SHOWN: Final = 50
 _NAME_MOST: Final = 60
@@ -24,13 +24,13 @@ _NAME_MOST: Final = 60
 class Report:
     """A comparison that is over."""
 
-    span: Span
+    span: TimeRange
     windows: int
     flushes: int
     near: int
     """Flushes that may hold samples of both sides of an edge."""
     interval: float
-    rows: Sequence[Row]
+    rows: Sequence[ComparedMetric]
     left_out: Mapping[str, int]
     """Names that were not compared, by reason."""
     notes: Sequence[str]
@@ -92,7 +92,7 @@ class Report:
         }
 
 
-def table(rows: Sequence[Row]) -> Iterator[str]:
+def table(rows: Sequence[ComparedMetric]) -> Iterator[str]:
     """Yield a head and a line a row, in columns; a reason goes below its last row in a row."""
     if not rows:
         return
@@ -108,7 +108,7 @@ def table(rows: Sequence[Row]) -> Iterator[str]:
             yield f"    {why}"
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: ComparedMetric) -> tuple[str, ...]:
     return (
         cut(row.metric),
         f"{row.kind} {row.what}".strip(),

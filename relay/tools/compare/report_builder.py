@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from relay.errors import ExitCode, Problem, RelayError
 from relay.model import Kind
 from relay.tools.compare.matching import Matching, Verdict
-from relay.tools.compare.name_mapping import Renaming
+from relay.tools.compare.name_mapping import NameMapping
 from relay.tools.compare.report import Report
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from relay.tools.compare.name_mapping import Namer
     from relay.tools.compare.namespaces import Namespaces
     from relay.tools.compare.session import Session
-    from relay.tools.compare.time_range import Span
+    from relay.tools.compare.time_range import TimeRange
 
 _SHOWN: Final = 3
 """Names that nobody understood."""
@@ -45,7 +45,7 @@ def conclude(
     if known is None:
         raise give_up(session, flushes)
     span, namespaces = known
-    renaming = Renaming(namers=namers, namespaces=namespaces, relay=session.metrics)
+    renaming = NameMapping(namers=namers, namespaces=namespaces, relay=session.metrics)
     old = renaming.rename(flushes.totals)
     matching = Matching(old, session.metrics, reserved=reserved, counter_scale=counter_scale)
     rows = matching.rows()
@@ -61,7 +61,7 @@ def conclude(
     )
 
 
-def _both_known(session: Session, flushes: Flushes) -> tuple[Span, Namespaces] | None:
+def _both_known(session: Session, flushes: Flushes) -> tuple[TimeRange, Namespaces] | None:
     has_both = session.closed == session.windows and (flushes.counted or flushes.near)
     return (session.span, flushes.namespaces) if has_both and session.span and flushes.namespaces else None
 

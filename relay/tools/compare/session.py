@@ -11,7 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from relay.tools.compare.flushes import SILENCE
-from relay.tools.compare.time_range import Span
+from relay.tools.compare.time_range import TimeRange
 from relay.tools.compare.totals import Metric, fold_window
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Session:
         self._patience = open_id + (1 + self.windows) * seconds
         """The end of the span if the old daemon had been there at once."""
         self.phase = Phase.NO_FLUSH
-        self.span: Span | None = None
+        self.span: TimeRange | None = None
         self.metrics: dict[str, Metric] = {}
         self.closed = 0
         """Windows of the span that the relay has told of."""
@@ -86,13 +86,13 @@ class Session:
         """Fix the span once the old daemon is understood; give up in the end."""
         if self._flushes.learn(now):
             start = (int(now) // self.seconds + 1) * self.seconds
-            self.span = self._flushes.span = Span(start, start + self.windows * self.seconds)
+            self.span = self._flushes.span = TimeRange(start, start + self.windows * self.seconds)
         elif now >= self._patience:
             self.phase = Phase.FAILED
         elif self._flushes.touched and now - self._flushes.touched > SILENCE:
             self.phase = Phase.UNREADABLE
 
-    def _phase(self, span: Span, now: float) -> Phase:
+    def _phase(self, span: TimeRange, now: float) -> Phase:
         if now < span.start:
             return Phase.BEFORE
         if now < span.end:

@@ -18,7 +18,7 @@ CLOCKS: Final = (-1.0, 3.0)
 """Between its time and its arrival, a flush of a daemon whose clock goes right."""
 
 
-class Span(NamedTuple):
+class TimeRange(NamedTuple):
     """What is compared; both are edges of windows."""
 
     start: int

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from relay.model import Kind
-from relay.tools.compare.namespaces import Key
+from relay.tools.compare.namespaces import OldKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -68,15 +68,15 @@ class Gauge:
 class OldTotals:
     """State: what each name of the old daemon adds up to."""
 
-    sums: dict[Key, Sum] = field(default_factory=dict)
+    sums: dict[OldKey, Sum] = field(default_factory=dict)
     """Of counters; of timers `count` and `sum`."""
-    gauges: dict[Key, Gauge] = field(default_factory=dict)
-    sets: dict[Key, float] = field(default_factory=dict)
+    gauges: dict[OldKey, Gauge] = field(default_factory=dict)
+    sets: dict[OldKey, float] = field(default_factory=dict)
     """The most of any flush."""
     sampled: set[str] = field(default_factory=set)
     """Timers with a sample rate: their sum is of the values that came."""
 
-    def fold(self, values: Mapping[Key, float], *, counts: bool, is_near: bool) -> None:
+    def fold(self, values: Mapping[OldKey, float], *, counts: bool, is_near: bool) -> None:
         """Take a flush, in order; one that neither counts nor is near an edge changes nothing."""
         for key, value in values.items():
             if key.kind is Kind.GAUGE:
@@ -89,7 +89,7 @@ class OldTotals:
             elif counts or is_near:
                 self.sums.setdefault(key, Sum()).add(value, counts=counts, is_near=is_near)
 
-    def _fold_gauge(self, key: Key, value: float, *, counts: bool, is_near: bool) -> None:
+    def _fold_gauge(self, key: OldKey, value: float, *, counts: bool, is_near: bool) -> None:
         gauge = self.gauges.get(key)
         if counts:
             moved = gauge is not None and (gauge.has_moved or gauge.last != value)
@@ -97,9 +97,9 @@ class OldTotals:
         elif is_near and gauge is not None:
             gauge.following = value
 
-    def _note_rate(self, values: Mapping[Key, float], name: str, mean: float) -> None:
-        count = values.get(Key(Kind.TIMER, name, "count"))
-        total = values.get(Key(Kind.TIMER, name, "sum"))
+    def _note_rate(self, values: Mapping[OldKey, float], name: str, mean: float) -> None:
+        count = values.get(OldKey(Kind.TIMER, name, "count"))
+        total = values.get(OldKey(Kind.TIMER, name, "sum"))
         if count and mean and total is not None and not math.isclose(mean * count, total, rel_tol=1e-6, abs_tol=1e-4):
             self.sampled.add(name)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, get_args
 
 from relay.errors import ConfigError, Problem
 from relay.tools.importers import datadog, datadog_profiles, gostatsd, gostatsd_filters, statsd, statsd_exporter
-from relay.tools.importers.config_builder import Draft
+from relay.tools.importers.config_builder import ConfigBuilder
 from relay.tools.importers.detect import Format, recognise, stranger
 from relay.tools.importers.readers import envtree, javascript, tomltree, yamltree
 from relay.tools.importers.readers.tree import Node, NotReadable
@@ -31,7 +31,7 @@ _OPTIONS: Final[dict[str, Collection[str]]] = {
 }
 
 
-def convert(text: str, *, source: str, format_: Format | None = None, is_utf8: bool = True) -> Draft:
+def convert(text: str, *, source: str, format_: Format | None = None, is_utf8: bool = True) -> ConfigBuilder:
     """Turn a configuration into ours.
 
     Args:
@@ -85,8 +85,8 @@ def _problem(error: NotReadable, text: str, source: str, format_: Format) -> Pro
     )
 
 
-def _statsd(text: str, source: str) -> Draft:
-    draft = Draft(statsd.DAEMON, source)
+def _statsd(text: str, source: str) -> ConfigBuilder:
+    draft = ConfigBuilder(statsd.DAEMON, source)
     module = javascript.read(text)
     if module.config.members or module.statements:
         _check_names(module.config, statsd.OPTIONS, statsd.DAEMON)
@@ -94,8 +94,8 @@ def _statsd(text: str, source: str) -> Draft:
     return draft
 
 
-def _statsd_exporter(text: str, source: str) -> Draft:
-    draft = Draft(statsd_exporter.DAEMON, source)
+def _statsd_exporter(text: str, source: str) -> ConfigBuilder:
+    draft = ConfigBuilder(statsd_exporter.DAEMON, source)
     tree = _object(yamltree.read(text))
     _check_names(tree, statsd_exporter.DEFAULTS, statsd_exporter.DAEMON)
     _say_second(text, draft)
@@ -103,15 +103,15 @@ def _statsd_exporter(text: str, source: str) -> Draft:
     return draft
 
 
-def _gostatsd(text: str, source: str) -> Draft:
-    draft = Draft(gostatsd.DAEMON, source, is_first_match=False)
+def _gostatsd(text: str, source: str) -> ConfigBuilder:
+    draft = ConfigBuilder(gostatsd.DAEMON, source, is_first_match=False)
     tree = _object(_toml_or_yaml(text))
     _check_names(tree, gostatsd.OPTIONS, gostatsd.DAEMON)
     gostatsd.convert(tree, draft)
     return draft
 
 
-def _say_second(text: str, draft: Draft) -> None:
+def _say_second(text: str, draft: ConfigBuilder) -> None:
     if line := yamltree.second_document(text):
         draft.say("dropped", Node(None, line), "a second document", f"{draft.daemon} does not read it either")
 
@@ -128,8 +128,8 @@ def _toml_or_yaml(text: str) -> Node:
         return tree
 
 
-def _datadog(text: str, source: str) -> Draft:
-    draft = Draft(datadog.DAEMON, source)
+def _datadog(text: str, source: str) -> ConfigBuilder:
+    draft = ConfigBuilder(datadog.DAEMON, source)
     variables = envtree.read(text, datadog.PREFIX)
     tree = variables if variables.members else yamltree.read(text)
     if not variables.members and not isinstance(tree.value, list):
@@ -148,7 +148,7 @@ def _object(tree: Node) -> Node:
     return tree
 
 
-_CONVERT: Final[dict[str, Callable[[str, str], Draft]]] = {
+_CONVERT: Final[dict[str, Callable[[str, str], ConfigBuilder]]] = {
     "statsd": _statsd,
     "statsd_exporter": _statsd_exporter,
     "gostatsd": _gostatsd,

@@ -17,7 +17,7 @@ from relay.config.loading import load
 from relay.config.schema import Config
 from relay.config.types import to_toml, toml_key
 from relay.errors import ConfigError
-from relay.tools.importers.report import Entry, Verdict, is_secret, masked, one_line
+from relay.tools.importers.report import ReportLine, Verdict, is_secret, masked, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ class _Line(NamedTuple):
     """Table and key, or `rule` and its position."""
 
 
-class Draft:
+class ConfigBuilder:
     """State: settings, rules and tees with the lines they come from, comments, and the report so far.
 
     Args:
@@ -55,7 +55,7 @@ class Draft:
         self._is_first_match = is_first_match
         self.daemon = daemon
         self.source = source
-        self.entries: list[Entry] = []
+        self.entries: list[ReportLine] = []
         self._tables: dict[str, dict[str, Any]] = {}
         self._lists: dict[str, list[dict[str, Any]]] = {"rule": [], "tee": []}
         self._lines: dict[tuple[str, str], int] = {}
@@ -65,7 +65,7 @@ class Draft:
 
     def __repr__(self) -> str:
         """Report the size."""
-        return f"<Draft from {self.daemon}, {len(self.entries)} entries, {len(self._lists['rule'])} rules>"
+        return f"<ConfigBuilder from {self.daemon}, {len(self.entries)} entries, {len(self._lists['rule'])} rules>"
 
     # -- what importers say --
 
@@ -101,7 +101,7 @@ class Draft:
     def say(self, verdict: Verdict, origin: Node | None, what: str, became: str) -> None:
         """Report; `origin`: where it stands, None for a default that the file does not name."""
         line = origin.line if origin else 0
-        self.entries.append(Entry(verdict, line, masked(one_line(what)), masked(one_line(became))))
+        self.entries.append(ReportLine(verdict, line, masked(one_line(what)), masked(one_line(became))))
 
     # -- what comes out --
 
@@ -116,7 +116,7 @@ class Draft:
         kept = [str(table) for table in (*self._tables.values(), *self._lists.values())]
         return self._is_secret or any(map(is_secret, kept))
 
-    def settle(self) -> Draft:
+    def settle(self) -> ConfigBuilder:
         """Turn whatever would be refused into a comment and work for a person; sort the report by line."""
         for _ in range(_ROUNDS):
             lines = list(self._render())
@@ -161,7 +161,7 @@ class Draft:
         self.entries = [entry for entry in self.entries if entry not in lost]
         self.entries += [replace(entry, verdict=verdict, became=became) for entry in lost]
         if not lost:
-            self.entries.append(Entry(verdict, line, name, became))
+            self.entries.append(ReportLine(verdict, line, name, became))
 
     def _renumber(self, table: str) -> None:
         """Let the report say the numbers that rules and tees have without those that became comments."""

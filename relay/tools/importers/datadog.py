@@ -20,7 +20,7 @@ from relay.tools.importers.readers.tree import Node
 from relay.tools.importers.report import Option, changed, dropped, ok
 
 if TYPE_CHECKING:
-    from relay.tools.importers.config_builder import Draft
+    from relay.tools.importers.config_builder import ConfigBuilder
     from relay.tools.importers.report import Verdict
 
 DAEMON: Final = "Datadog agent"
@@ -45,7 +45,7 @@ OURS: Final = ("dogstatsd_", "statsd_", "histogram_", "use_dogstatsd", "bind_hos
 """Of options that nobody knows, these would have been the relay's business."""
 
 
-def convert(config: Node, draft: Draft) -> None:
+def convert(config: Node, draft: ConfigBuilder) -> None:
     """Write everything of a datadog.yaml that is about DogStatsD into a draft."""
     if isinstance(config.value, list):
         config = Node({"dogstatsd_mapper_profiles": config}, config.line)

@@ -24,7 +24,7 @@ from relay.tools.importers.report import Option, Verdict, by_hand, ok, shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relay.tools.importers.config_builder import Draft
+    from relay.tools.importers.config_builder import ConfigBuilder
     from relay.tools.importers.option_reader import Reading
 
 PROFILES: Final = "dogstatsd_mapper_profiles"
@@ -125,7 +125,7 @@ def _moved(node: Node, line: int) -> Node:
 class _Rules:
     """State: the prefixes of the profiles so far, each of which keeps its names from the profiles behind it."""
 
-    def __init__(self, draft: Draft, blocked: Blocked) -> None:
+    def __init__(self, draft: ConfigBuilder, blocked: Blocked) -> None:
         self._draft = draft
         self._blocked = blocked
         self._taken: list[_Profile] = []

@@ -20,7 +20,7 @@ from relay.tools.importers.readers.tree import Node
 from relay.tools.importers.report import Option, by_hand, changed, dropped, ok
 
 if TYPE_CHECKING:
-    from relay.tools.importers.config_builder import Draft
+    from relay.tools.importers.config_builder import ConfigBuilder
 
 DAEMON: Final = "gostatsd"
 _AT_ONCE: Final = "one reader takes 12 million lines a second: nothing to tune"
@@ -33,7 +33,7 @@ _SUB_METRICS: Final = {
 }  # fmt: skip
 
 
-def convert(config: Node, draft: Draft) -> None:
+def convert(config: Node, draft: ConfigBuilder) -> None:
     """Write everything that a configuration of gostatsd says into a draft."""
     lower = Node({name.lower(): node for name, node in config.members.items()}, config.line)
     reading = Reading(lower, draft)

@@ -17,7 +17,7 @@ from relay.tools.importers.report import Option, by_hand, changed, dropped, ok
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from relay.tools.importers.config_builder import Draft
+    from relay.tools.importers.config_builder import ConfigBuilder
     from relay.tools.importers.option_reader import Reading
     from relay.tools.importers.readers.tree import Node
 
@@ -82,7 +82,7 @@ def _named(reading: Reading) -> Iterator[tuple[str, Node]]:
             reading.draft.say("dropped", node, f"filter.{name}", "filters does not name it")
 
 
-def _read(draft: Draft, name: str, node: Node, prefix: str) -> _Filter | None:
+def _read(draft: ConfigBuilder, name: str, node: Node, prefix: str) -> _Filter | None:
     options = {key.lower(): value for key, value in node.members.items()}
     for key in options.keys() - {*_KEYS}:
         draft.say("by hand", options[key], f"{name}.{key}", "not a key of a filter")
@@ -112,7 +112,7 @@ def _why_not(prefix: str) -> str:
     return f'no rule for its regex: it looks at names behind "{prefix}"' if prefix else "no rule for a regex behind !"
 
 
-def _keys(draft: Draft, name: str, tags: Node | None, *, is_needless: bool) -> Iterator[str]:
+def _keys(draft: ConfigBuilder, name: str, tags: Node | None, *, is_needless: bool) -> Iterator[str]:
     """Yield the keys to drop: `key:*` there; a tag without a value goes with them here, and alone it does not."""
     for word in words(tags):
         key, colon, rest = word.partition(":")
@@ -136,7 +136,7 @@ class _Rules:
     of them can have that place. A filter whose regex drops tags needs that no region has anything but drops.
     """
 
-    def __init__(self, draft: Draft, filters: Sequence[_Filter]) -> None:
+    def __init__(self, draft: ConfigBuilder, filters: Sequence[_Filter]) -> None:
         self._draft = draft
         self._filters = filters
         every = [match.region for one in filters for match in (*one.matches, *one.excludes) if match.region]

@@ -15,7 +15,7 @@ from relay.tools.importers.report import shown
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from relay.tools.importers.config_builder import Draft
+    from relay.tools.importers.config_builder import ConfigBuilder
     from relay.tools.importers.readers.tree import Node
     from relay.tools.importers.report import Option, Verdict
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # What a sign before a gauge's number means to a daemon: a delta, or nothing beyond the number.
 
 
-def set_without_deltas(draft: Draft) -> None:
+def set_without_deltas(draft: ConfigBuilder) -> None:
     """Take over from a daemon that has no deltas: with them, its clients' negative gauges would drift."""
     draft.set("listen.gauge_deltas", value=False)
     draft.say("ok", None, "gauges with a sign", "listen.gauge_deltas = false: -5 and +5 are values, as they were")
@@ -36,7 +36,7 @@ def set_without_deltas(draft: Draft) -> None:
 # Which tags in names a daemon reads: of others it takes the signs for a part of the name.
 
 
-def set_dialects(draft: Draft, *inline: str) -> None:
+def set_dialects(draft: ConfigBuilder, *inline: str) -> None:
     """Let the relay read tags as a daemon does: those behind `|#`, and these in names."""
     dialects = ["statsd", "dogstatsd", *inline]
     draft.set("listen.dialects", dialects)
@@ -84,7 +84,7 @@ def set_tags(reading: Reading, name: str, node: Node, entries: Iterable[str]) ->
         reading.draft.say(*_set_tag(reading.draft, entry, node, f"{name} {entry}"))
 
 
-def _set_tag(draft: Draft, entry: str, node: Node, what: str) -> tuple[Verdict, Node, str, str]:
+def _set_tag(draft: ConfigBuilder, entry: str, node: Node, what: str) -> tuple[Verdict, Node, str, str]:
     key, _, given = entry.partition(":")
     legal, value = "".join(char if is_legal_key(char) else "_" for char in key), given or "true"
     if not legal:
@@ -131,7 +131,7 @@ def read_duration(value: object) -> float | None:
 # Percentiles of timers, which every daemon has in its own way, as `[window] percentiles`.
 
 
-def set_percentiles(draft: Draft, values: Iterable[float], origin: Node | None) -> str:
+def set_percentiles(draft: ConfigBuilder, values: Iterable[float], origin: Node | None) -> str:
     """Write them, whole ones without a point; return what they became, for the report."""
     written = [int(value) if value.is_integer() else value for value in values]
     draft.set("window.percentiles", written, origin)
@@ -147,7 +147,7 @@ class Reading:
         nested: names of objects whose members are options themselves, `graphite.globalPrefix`.
     """
 
-    def __init__(self, config: Node, draft: Draft, nested: Collection[str] = ()) -> None:
+    def __init__(self, config: Node, draft: ConfigBuilder, nested: Collection[str] = ()) -> None:
         self.draft = draft
         self._left: dict[str, Node] = {}
         self._taken: dict[str, Node] = {}

@@ -26,7 +26,7 @@ _SHOWN: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ReportLine:
     """One line of the report."""
 
     verdict: Verdict

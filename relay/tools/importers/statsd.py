@@ -15,7 +15,7 @@ from relay.tools.importers.readers.tree import Opaque
 from relay.tools.importers.report import Option, changed, dropped, ok, shown
 
 if TYPE_CHECKING:
-    from relay.tools.importers.config_builder import Draft
+    from relay.tools.importers.config_builder import ConfigBuilder
     from relay.tools.importers.readers.javascript import Module
     from relay.tools.importers.readers.tree import Node
     from relay.tools.importers.report import Verdict
@@ -36,7 +36,7 @@ _PREFIXES: Final = {
 }
 
 
-def convert(module: Module, draft: Draft) -> None:
+def convert(module: Module, draft: ConfigBuilder) -> None:
     """Write everything that a config.js says into a draft."""
     reading = Reading(module.config, draft, _NESTED)
     set_dialects(draft, "graphite")
@@ -53,7 +53,7 @@ def convert(module: Module, draft: Draft) -> None:
         _misread(draft, module.fault)
 
 
-def _misread(draft: Draft, fault: Node) -> None:
+def _misread(draft: ConfigBuilder, fault: Node) -> None:
     """What the reference could not have run with is not ok: another program has read this file, or none."""
     unchecked = "unchecked, since the reference cannot read this file"
     draft.entries = [
@@ -64,7 +64,7 @@ def _misread(draft: Draft, fault: Node) -> None:
     draft.say("by hand", fault, "the file as a whole", became)
 
 
-def _unread(draft: Draft, module: Module) -> None:
+def _unread(draft: ConfigBuilder, module: Module) -> None:
     """Of what a file does not say nothing is known while a part of it is not read."""
     spread = [node for name, node in module.config.members.items() if name.startswith("...")]
     for statement in module.statements:

@@ -13,7 +13,7 @@ from relay.tools.importers.report import Option, by_hand, changed, dropped, ok, 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from relay.tools.importers.config_builder import Draft
+    from relay.tools.importers.config_builder import ConfigBuilder
     from relay.tools.importers.readers.tree import Node
 
 DAEMON: Final = "statsd_exporter"
@@ -41,7 +41,7 @@ class _Mapping(NamedTuple):
         return f"mapping {self.number} {shown('', _text(self.node.get('match'), ''))}"
 
 
-def convert(config: Node, draft: Draft) -> None:
+def convert(config: Node, draft: ConfigBuilder) -> None:
     """Write everything that a mapping.yml says into a draft."""
     reading = Reading(config, draft, ("defaults",))
     _flags(draft)
@@ -75,7 +75,7 @@ def _text(node: Node | None, default: str) -> str:
     return default if node is None else node.text
 
 
-def _flags(draft: Draft) -> None:
+def _flags(draft: ConfigBuilder) -> None:
     """What stands on its command line; these are the defaults."""
     every = ["0.0.0.0:9125", "[::]:9125"]
     draft.set("listen.udp", every)
@@ -89,7 +89,7 @@ def _flags(draft: Draft) -> None:
     draft.say("changed", None, "sets", "are taken; statsd_exporter refuses them")
 
 
-def _read(draft: Draft, mappings: Node, default: str) -> Iterator[_Mapping]:
+def _read(draft: ConfigBuilder, mappings: Node, default: str) -> Iterator[_Mapping]:
     for number, node in enumerate(mappings.items, 1):
         match, kind = _text(node.get("match"), ""), _text(node.get("match_type"), default)
         type_ = _text(node.get("match_metric_type"), "")
@@ -113,7 +113,7 @@ def _pattern(match: str, kind: str) -> tuple[Pattern, str]:
     raise Unsayable("statsd_exporter refuses such a pattern")
 
 
-def _ranked(draft: Draft, found: Sequence[_Mapping]) -> Iterator[_Mapping]:
+def _ranked(draft: ConfigBuilder, found: Sequence[_Mapping]) -> Iterator[_Mapping]:
     """Yield the mappings that can be reached, with the order in which they are tried."""
     globs = [one for one in found if one.is_glob and not one.remark]
     tried = places([Glob(one.pattern.text, one.type) for one in globs])
@@ -129,7 +129,7 @@ def _ranked(draft: Draft, found: Sequence[_Mapping]) -> Iterator[_Mapping]:
             yield one._replace(rank=globs[place.rank].number, remark=remark)
 
 
-def _rule(draft: Draft, one: _Mapping) -> None:
+def _rule(draft: ConfigBuilder, one: _Mapping) -> None:
     drops = _text(one.node.get("action"), "map") == "drop"
     try:
         pattern, effect, remarks = (one.pattern, {"action": "drop"}, []) if drops else _effect(one)
@@ -158,7 +158,7 @@ def _effect(one: _Mapping) -> tuple[Pattern, dict[str, Any], list[str]]:
     return pattern, {"metric": metric.text} | ({"tags": left} if left else {}), empty_remarks(empty)
 
 
-def _others(draft: Draft, one: _Mapping) -> None:
+def _others(draft: ConfigBuilder, one: _Mapping) -> None:
     """What a mapping says beyond names and labels."""
     known = {"match", "match_type", "match_metric_type", "name", "labels", "action"}
     for name, node in one.node.members.items():

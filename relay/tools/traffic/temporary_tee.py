@@ -34,7 +34,7 @@ class Copied(NamedTuple):
     dropped: int = 0
 
 
-class Lease:
+class TemporaryTee:
     """State: what the relay said last, and how often its copy may have been interrupted.
 
     Args:
@@ -52,14 +52,14 @@ class Lease:
 
     def __repr__(self) -> str:
         """Report what was copied."""
-        return f"<Lease to {self._to}, {self.copied.datagrams} datagrams, {self.gaps} gaps>"
+        return f"<TemporaryTee to {self._to}, {self.copied.datagrams} datagrams, {self.gaps} gaps>"
 
     @property
     def copied(self) -> Copied:
         """Since the beginning, over all workers of the relay that were asked."""
         return Copied(*map(sum, zip(self._before, self._now, strict=True)))
 
-    def __enter__(self) -> Lease:
+    def __enter__(self) -> TemporaryTee:
         """Ask for the copy and go on asking.
 
         Raises:

@@ -12,11 +12,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from relay.admin.console import protocol_mux as module
-from relay.admin.console.protocol_mux import Answering, Port
-from relay.admin.console.session import Conversation, Pace
+from relay.admin.console.protocol_mux import ActiveRequests, ProtocolMux
+from relay.admin.console.session import ConsoleSession, SessionTimeouts
 from relay.listener.bind import bind_tcp
 
-QUICK = Pace(pause=0.05, idle=5.0, reading=5.0)
+QUICK = SessionTimeouts(pause=0.05, idle=5.0, reading=5.0)
 LONG = "x" * 1000 + "\n"
 
 
@@ -32,7 +32,7 @@ def on_both_loops(scenario):
     return test
 
 
-async def connect(port: Port) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def connect(port: ProtocolMux) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     return await asyncio.open_connection(*port.bound)
 
 
@@ -76,15 +76,15 @@ async def hello(request: web.Request) -> web.Response:
 
 
 @asynccontextmanager
-async def serving(pace: Pace = QUICK, *, host: str = "127.0.0.1", **settings):
-    answering = Answering()
+async def serving(pace: SessionTimeouts = QUICK, *, host: str = "127.0.0.1", **settings):
+    answering = ActiveRequests()
     app = web.Application(client_max_size=1024, middlewares=[answering.middleware()])
     slow: list[asyncio.Event] = []
     app.router.add_route("*", "/", hello)
     app.router.add_get("/slow", slow_handler(slow))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
     await runner.setup()
-    port = Port(http=runner.server, answering=answering, console=Echo(), pace=pace, **settings)
+    port = ProtocolMux(http=runner.server, answering=answering, console=Echo(), pace=pace, **settings)
     sock = bind_tcp(host, 0)
     port.bound, port.slow = await port.open(sock), slow
     sock.close()
@@ -95,7 +95,7 @@ async def serving(pace: Pace = QUICK, *, host: str = "127.0.0.1", **settings):
         await runner.cleanup()
 
 
-async def talk(port: Port, *pieces: bytes, half_close: bool = True, pause: float = 0.0) -> bytes:
+async def talk(port: ProtocolMux, *pieces: bytes, half_close: bool = True, pause: float = 0.0) -> bytes:
     """Send pieces; return everything that comes until the end."""
     reader, writer = await connect(port)
     for piece in pieces:
@@ -224,7 +224,7 @@ async def test_a_peer_that_is_gone_in_the_middle_of_a_reply_is_the_usual_end():
     async with serving() as port:
         reader, writer = await connect(port)
         _, other = await connect(port)
-        gone = Conversation(reader, writer, answer=lambda _: Echo().answer("long", is_local=True), pace=QUICK)
+        gone = ConsoleSession(reader, writer, answer=lambda _: Echo().answer("long", is_local=True), pace=QUICK)
         other.write(b"help\n")
         reader.feed_data(b"long\n")
         writer.transport.abort()

@@ -1,4 +1,4 @@
-"""Windows as they close, over HTTP: what is sent, who may look, and what a slow reader costs."""
+"""WindowSubscribers as they close, over HTTP: what is sent, who may look, and what a slow reader costs."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import pytest
 from relay.admin import subscribers
 from relay.admin.http.guard import HOSTS
 from relay.admin.http.windows import window_routes
-from relay.admin.subscribers import SLOW, STOPPED, WAITING_WINDOWS, WATCHERS, Windows
+from relay.admin.subscribers import SLOW, STOPPED, WAITING_WINDOWS, WATCHERS, WindowSubscribers
 from relay.config.schema import Window
 from relay.model import Point
 from tests.support.inprocess import open_relay
 
 
-def close(windows: Windows, start: int, bodies: list[bytes]) -> None:
+def close(windows: WindowSubscribers, start: int, bodies: list[bytes]) -> None:
     points = [Point(body) for body in bodies]
     assert list(windows.tap(points, start)) == points
 
@@ -34,14 +34,14 @@ async def told(watcher) -> list[int]:
 
 def test_nothing_is_kept_for_nobody():
     points = [Point(b"{}")]
-    windows = Windows(60)
+    windows = WindowSubscribers(60)
     assert windows.tap(points, 60) is points
     windows.leave(windows.watch(60))
     assert windows.tap(points, 60) is points
 
 
 async def test_a_watcher_is_told_of_windows_that_close_after_it_came():
-    windows = Windows(60)
+    windows = WindowSubscribers(60)
     old, new = windows.watch(60), windows.watch(120)
     for start in (60, 120):
         close(windows, start, [b'{"metric":"a"}', b"{}"])
@@ -51,7 +51,7 @@ async def test_a_watcher_is_told_of_windows_that_close_after_it_came():
 
 
 async def test_a_window_that_is_closing_when_a_watcher_comes_is_not_its():
-    windows = Windows(60)
+    windows = WindowSubscribers(60)
     first = windows.watch(60)
     points = windows.tap([Point(b"{}")], 60)
     second = windows.watch(120)
@@ -61,7 +61,7 @@ async def test_a_window_that_is_closing_when_a_watcher_comes_is_not_its():
 
 
 def test_there_are_few_watchers():
-    windows = Windows(60)
+    windows = WindowSubscribers(60)
     watchers = [windows.watch(60) for _ in range(WATCHERS)]
     assert None not in watchers
     assert windows.watch(60) is None
@@ -72,7 +72,7 @@ def test_there_are_few_watchers():
 @pytest.mark.parametrize(("size", "bound"), [(1, 10**9), (1000, 2500)])
 async def test_what_waits_for_a_slow_reader_is_bounded(monkeypatch, size, bound):
     monkeypatch.setattr(subscribers, "WAITING_BYTES", bound)
-    windows = Windows(60)
+    windows = WindowSubscribers(60)
     watcher = windows.watch(0)
     most = min(WAITING_WINDOWS, bound // size)
     for start in range(most):
@@ -85,7 +85,7 @@ async def test_what_waits_for_a_slow_reader_is_bounded(monkeypatch, size, bound)
 
 async def test_a_single_window_may_be_of_any_size(monkeypatch):
     monkeypatch.setattr(subscribers, "WAITING_BYTES", 10)
-    windows = Windows(60)
+    windows = WindowSubscribers(60)
     watcher = windows.watch(0)
     close(windows, 60, [b"x" * 100])
     assert (await watcher.take()).start == 60
@@ -145,7 +145,7 @@ async def test_only_this_machine_may_watch_and_only_a_few(tmp_path):
 
 async def test_fifty_thousand_points_do_not_hold_the_loop_up():
     """A window of 9 MB, read as fast as another thread can, in steps of the loop's own CPU time."""
-    windows, points = Windows(60), 50_000
+    windows, points = WindowSubscribers(60), 50_000
     body = b'{"metric":"%s"}' % (b"m" * 180)
 
     def read_window() -> int:
@@ -169,7 +169,7 @@ async def test_fifty_thousand_points_do_not_hold_the_loop_up():
 
 async def test_a_reader_that_does_not_read_is_hung_up_on(monkeypatch):
     monkeypatch.setattr("relay.admin.http.windows._STALL", 0.2)
-    windows = Windows(60)
+    windows = WindowSubscribers(60)
     async with serve(windows) as url, aiohttp.ClientSession(read_bufsize=1024) as session:
         answer = await session.get(url)
         close(windows, 60, [b"x" * 1000] * 20_000)
@@ -182,7 +182,7 @@ async def test_a_reader_that_does_not_read_is_hung_up_on(monkeypatch):
 
 async def test_a_slow_reader_is_told(monkeypatch):
     monkeypatch.setattr(subscribers, "WAITING_BYTES", 1000)
-    windows = Windows(60)
+    windows = WindowSubscribers(60)
     async with serve(windows) as url, aiohttp.ClientSession() as session:
         answer = await session.get(url)
         for start in (60, 120):
@@ -194,7 +194,7 @@ async def test_a_slow_reader_is_told(monkeypatch):
 class serve:  # noqa: N801 - used as a context
     """Serve the route alone."""
 
-    def __init__(self, windows: Windows) -> None:
+    def __init__(self, windows: WindowSubscribers) -> None:
         app = aiohttp.web.Application()
         app[HOSTS] = frozenset()
         app.add_routes(window_routes(windows, lambda: 60))

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from relay.daemon.lifecycle.recovery import Owed, Recovery
+from relay.daemon.lifecycle.recovery import PendingCheckpoints, Recovery
 from relay.delivery.batcher import pack
-from relay.delivery.state.checkpoint import CheckpointFiles, Found
+from relay.delivery.state.checkpoint import Checkpoint, CheckpointFiles
 from relay.hotpath import partial
 from relay.hotpath.partial import encode_head
 from relay.jdcloud.points import BODY_HEAD, BODY_TAIL, PointEncoder
@@ -91,7 +91,7 @@ class House:
             self.hotpath.resolve([(identity, self.namer.resolve(identity)) for identity in identities])
 
     def checkpoint(self):
-        return Found(window=self.closer.open_id, frames=exported(self.hotpath))
+        return Checkpoint(window=self.closer.open_id, frames=exported(self.hotpath))
 
 
 @pytest.fixture(params=["native", "python"])
@@ -100,7 +100,7 @@ def name(request):
 
 
 def restarted(tmp_path, clock, name, *found):
-    owed = Owed.sort(found, wall=clock.wall(), seconds=60)
+    owed = PendingCheckpoints.sort(found, wall=clock.wall(), seconds=60)
     return House(tmp_path, clock, name=name, resume=owed.resume), owed
 
 
@@ -168,7 +168,7 @@ async def test_a_name_keeps_its_class(tmp_path, clock, name):
 async def test_damage_is_set_aside_and_the_rest_comes_back(tmp_path, clock, name):
     before = House(tmp_path, clock, name=name)
     before.feed(b"hits:2|c")
-    found = Found(window=MINUTE, frames=before.checkpoint().frames + b"torn")
+    found = Checkpoint(window=MINUTE, frames=before.checkpoint().frames + b"torn")
     CheckpointFiles(tmp_path).replace(MINUTE, [found.frames])
     after, owed = restarted(tmp_path, clock, name, found)
     await after.recovery.restore(owed)
@@ -187,7 +187,7 @@ async def test_what_was_deleted_does_not_come_back(tmp_path, clock, name):
     before.hotpath.forget(deleted)
     before.feed(b"again:2|g")
     frames = encode_head(MINUTE, host="h", forgotten=deleted) + exported(before.hotpath)
-    after, owed = restarted(tmp_path, clock, name, Found(window=MINUTE, frames=frames))
+    after, owed = restarted(tmp_path, clock, name, Checkpoint(window=MINUTE, frames=frames))
     await after.recovery.restore(replace(owed, gauges=stored))
     assert {series.metric: value for part in after.hotpath.gauges() for series, value in part} == {
         "stays": 1,
@@ -198,7 +198,7 @@ async def test_what_was_deleted_does_not_come_back(tmp_path, clock, name):
 
 async def found_by(tmp_path, clock, *, host):
     spool = await open_spool(tmp_path)
-    owed = await Owed.find(CheckpointFiles(tmp_path), spool, host=host, wall=clock.wall(), seconds=60)
+    owed = await PendingCheckpoints.find(CheckpointFiles(tmp_path), spool, host=host, wall=clock.wall(), seconds=60)
     await spool.close()
     return owed
 
@@ -232,7 +232,7 @@ async def test_of_a_directory_that_cannot_be_read_the_current_window_is_given_aw
     spool = await open_spool(tmp_path)
     await spool.store(MINUTE - 60, [], {"host": b"h"})
     files = CheckpointFiles(tmp_path / "nowhere")
-    owed = await Owed.find(files, spool, host="h", wall=clock.wall(), seconds=60)
+    owed = await PendingCheckpoints.find(files, spool, host="h", wall=clock.wall(), seconds=60)
     assert (owed.windows, owed.recorded, owed.parts) == ([], False, (MINUTE,))
     await spool.close()
 
@@ -243,7 +243,7 @@ async def test_without_the_database_files_of_windows_are_no_record_of_those_that
     files.replace(MINUTE - 60, [encode_head(MINUTE - 60, host="h")])
     files.path(MINUTE - 120).touch()
     spool = await open_spool(tmp_path)
-    owed = await Owed.find(files, spool, host="h", wall=clock.wall(), seconds=60)
+    owed = await PendingCheckpoints.find(files, spool, host="h", wall=clock.wall(), seconds=60)
     assert (owed.windows, owed.recorded, owed.parts) == ([MINUTE - 60], False, (MINUTE - 60,))
     assert spool.committed == {MINUTE - 120}
     await spool.close()
@@ -266,7 +266,7 @@ async def test_a_record_that_no_hot_path_writes_is_set_aside_and_the_rest_comes_
     [frame] = partial.decode_frames(before.checkpoint().frames)[0]
     crafted = [msgspec.structs.replace(record, total=math.nan, metric="bad") for record in frame.rollups]
     stored = before.checkpoint().frames + partial.encode_frame(msgspec.structs.replace(frame, rollups=crafted))
-    found = Found(window=MINUTE, frames=stored)
+    found = Checkpoint(window=MINUTE, frames=stored)
     CheckpointFiles(tmp_path).replace(MINUTE, [stored])
     after, owed = restarted(tmp_path, clock, name, found)
     await after.recovery.restore(owed)
@@ -289,17 +289,19 @@ async def test_stored_bases_that_are_none_are_told(tmp_path, clock, name):
 
 
 def test_owed_windows_are_sorted_by_the_clock():
-    found = [Found(window=MINUTE + 60 * n, frames=b"") for n in range(4)]
-    owed = Owed.sort(found, wall=MINUTE + 230.0, seconds=60)
+    found = [Checkpoint(window=MINUTE + 60 * n, frames=b"") for n in range(4)]
+    owed = PendingCheckpoints.sort(found, wall=MINUTE + 230.0, seconds=60)
     assert [each.window for each in owed.over] == [MINUTE, MINUTE + 60, MINUTE + 120]
     assert owed.resume == MINUTE + 180
-    assert Owed.sort(found, wall=MINUTE + 240.0, seconds=60) == Owed(over=tuple(found), open=None)
-    assert Owed.sort([], wall=0.0, seconds=60) == Owed(over=(), open=None)
-    assert Owed.sort(found[:1], wall=0.0, seconds=60).resume == MINUTE
+    assert PendingCheckpoints.sort(found, wall=MINUTE + 240.0, seconds=60) == PendingCheckpoints(
+        over=tuple(found), open=None
+    )
+    assert PendingCheckpoints.sort([], wall=0.0, seconds=60) == PendingCheckpoints(over=(), open=None)
+    assert PendingCheckpoints.sort(found[:1], wall=0.0, seconds=60).resume == MINUTE
 
 
 def test_a_window_of_a_clock_that_was_not_set_is_not_over():
-    assert Owed.sort([Found(window=60, frames=b"")], wall=float(MINUTE), seconds=60).resume == 60
+    assert PendingCheckpoints.sort([Checkpoint(window=60, frames=b"")], wall=float(MINUTE), seconds=60).resume == 60
 
 
 async def test_of_two_windows_that_are_not_over_the_older_one_is_closed(tmp_path, clock, name):

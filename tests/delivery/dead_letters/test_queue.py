@@ -9,7 +9,7 @@ import os
 import pytest
 
 from relay.delivery.dead_letters.files import FILES, LetterFiles, locked
-from relay.delivery.dead_letters.format import Reader, decode_line, letter_files
+from relay.delivery.dead_letters.format import LetterReader, decode_line, letter_files
 from relay.delivery.dead_letters.queue import HELD_MOST, DeadLetters
 from relay.ledger import Ledger, LossLog
 from tests.support.letters import WINDOW, line, point, points_in
@@ -88,7 +88,7 @@ def test_a_cut_last_line_costs_only_itself(tmp_path):
     [path] = letter_files(tmp_path)
     path.write_bytes(path.read_bytes()[:-20])
     files.append([line(3)])
-    reader = Reader()
+    reader = LetterReader()
     assert [bytes(read.letter.point) for read in reader.read([path])] == [point(1), point(3)]
     assert reader.damaged == {path.name: 1}
 
@@ -110,7 +110,7 @@ def test_a_cut_last_line_costs_only_itself(tmp_path):
 def test_damage_costs_only_itself(tmp_path, damage):
     path = tmp_path / "dead-letters-000007.ndjson"
     path.write_bytes(line(1) + damage + (b"" if damage.endswith(b"\n") or not damage else b"\n") + line(2))
-    reader = Reader()
+    reader = LetterReader()
     assert [bytes(read.letter.point) for read in reader.read(letter_files(tmp_path))] == [point(1), point(2)]
     assert (reader.damaged.total() > 0) == bool(damage)
 

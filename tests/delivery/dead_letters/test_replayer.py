@@ -13,7 +13,7 @@ from relay.delivery.dead_letters import redrive
 from relay.delivery.dead_letters.files import LetterFiles, locked
 from relay.delivery.dead_letters.format import letter_files
 from relay.delivery.dead_letters.redrive import Selection, replay_files
-from relay.delivery.dead_letters.replayer import Replays
+from relay.delivery.dead_letters.replayer import Replayer
 from relay.jdcloud.codec import decode
 from relay.ledger import Ledger, LossLog
 from tests.support.letters import WINDOW, line, point, points_in
@@ -43,7 +43,7 @@ class Relay:
     async def __aenter__(self):
         self.ledger = Ledger()
         self.spool = await open_spool(self.directory, ledger=self.ledger)
-        self.replays = Replays(
+        self.replays = Replayer(
             self.directory, spool=self.spool, pack=pack_requests, clock=self.clock, loss_log=LossLog(self.clock)
         )
         return self

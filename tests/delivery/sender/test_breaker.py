@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.delivery.sender.breaker import Breaker, Systemic, fix_for
+from relay.delivery.sender.breaker import Breaker, RefusalBreaker, fix_for
 
 
 def test_five_failures_in_a_row_open_it():
@@ -63,7 +63,7 @@ def test_after_a_success_sending_starts_step_by_step():
 
 
 def test_three_fruitless_batches_in_a_row_stop_everything_until_one_is_accepted():
-    systemic = Systemic()
+    systemic = RefusalBreaker()
     assert [systemic.fruitless(0), systemic.fruitless(0)] == [False, False]
     assert not systemic.accepted(0)
     assert [systemic.fruitless(n) for n in (1, 2, 3)] == [False, False, True]
@@ -77,7 +77,7 @@ def test_three_fruitless_batches_in_a_row_stop_everything_until_one_is_accepted(
 
 
 def test_more_than_half_of_all_batches_for_a_minute_stop_everything():
-    systemic, stopped_at = Systemic(), None
+    systemic, stopped_at = RefusalBreaker(), None
     for second in range(200):
         outcomes = [systemic.fruitless(second), systemic.fruitless(second)]
         systemic.accepted(second)
@@ -88,7 +88,7 @@ def test_more_than_half_of_all_batches_for_a_minute_stop_everything():
 
 
 def test_half_of_all_batches_never_stop_anything():
-    systemic = Systemic()
+    systemic = RefusalBreaker()
     for second in range(200):
         systemic.accepted(second)
         assert not systemic.fruitless(second)

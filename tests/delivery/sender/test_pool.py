@@ -12,7 +12,7 @@ import trustme
 from aiohttp import web
 
 from relay.delivery import transport as transport_module
-from relay.delivery.dead_letters.format import Reader, letter_files
+from relay.delivery.dead_letters.format import LetterReader, letter_files
 from relay.delivery.transport import FileTransport, HttpTransport, LineTransport
 from relay.errors import TransportError
 from relay.model import Reply
@@ -60,7 +60,7 @@ async def test_a_refused_point_dies_alone_in_the_clouds_own_words(setup, shape):
     await setup.send(15)
     await setup.settle()
     assert (setup.ledger.points_delivered, setup.ledger.points_refused, setup.ledger.dead_letters) == (14, 1, 1)
-    [read] = Reader().read(letter_files(setup.directory))
+    [read] = LetterReader().read(letter_files(setup.directory))
     assert (read.letter.reason, read.letter.detail) == ("refused_point", "emulated refusal")
     assert read.metric not in {point["metric"] for point in setup.emulator.received}
 

@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import pytest
 
-from relay.delivery.sender.gate import Gate, Settings, Spread, phase_of
+from relay.delivery.sender.gate import Gate, SenderSettings, Stagger, phase_of
 
 
-def departures(spread: Spread, count: int, *, window: int = 60, now: float = 100.0) -> list[float]:
+def departures(spread: Stagger, count: int, *, window: int = 60, now: float = 100.0) -> list[float]:
     moments = []
     for left in range(count, 0, -1):
         now += spread.wait(now, window=window, waiting=left)
@@ -22,21 +22,21 @@ def departures(spread: Spread, count: int, *, window: int = 60, now: float = 100
 @pytest.mark.parametrize("count", [1, 2, 7, 100])
 @pytest.mark.parametrize("phase", [0.0, 0.3, 0.999])
 def test_a_window_leaves_evenly_within_its_seconds(count, phase):
-    moments = departures(Spread(seconds=10, phase=phase), count)
+    moments = departures(Stagger(seconds=10, phase=phase), count)
     assert moments[0] == pytest.approx(100 + phase * 10 / count)
     assert moments[-1] < 110
     assert all(later - earlier == pytest.approx(10 / count) for earlier, later in pairwise(moments))
 
 
 def test_each_newer_window_is_spread_and_an_older_one_is_not():
-    spread = Spread(seconds=10, phase=0.5)
+    spread = Stagger(seconds=10, phase=0.5)
     departures(spread, 5)
     assert spread.wait(200, window=0, waiting=10) == 0
     assert spread.wait(200, window=120, waiting=10) == pytest.approx(0.5)
 
 
 def test_what_comes_late_is_not_caught_up_at_once():
-    spread = Spread(seconds=10, phase=0)
+    spread = Stagger(seconds=10, phase=0)
     spread.wait(100, window=60, waiting=10)
     spread.leave(105)
     assert spread.wait(105, window=60, waiting=9) == 0
@@ -45,12 +45,12 @@ def test_what_comes_late_is_not_caught_up_at_once():
 
 
 def test_nothing_is_spread_at_stop_or_over_no_time():
-    spread = Spread(seconds=10, phase=0.9)
+    spread = Stagger(seconds=10, phase=0.9)
     spread.wait(100, window=60, waiting=1)
     spread.stop()
     assert spread.wait(100, window=60, waiting=1) == 0
     assert spread.wait(100, window=120, waiting=1) == 0
-    assert departures(Spread(seconds=0, phase=0.5), 3) == [100] * 3
+    assert departures(Stagger(seconds=0, phase=0.5), 3) == [100] * 3
 
 
 def test_a_phase_stays_what_it_is():
@@ -62,7 +62,7 @@ def fleet(relays: int, backlog: int, fresh: int, *, seconds: int) -> list[int]:
     """Return requests per second of relays that restart together with a backlog, and close windows each minute."""
     arrivals: Counter[int] = Counter()
     for number in range(relays):
-        gate = Gate(Settings(requests_per_minute=900, spread=10.0, phase=phase_of(f"web-{number}")))
+        gate = Gate(SenderSettings(requests_per_minute=900, spread=10.0, phase=phase_of(f"web-{number}")))
         now, waiting, window = 0.0, backlog, 0
         while now < seconds:
             if now >= window + 60:

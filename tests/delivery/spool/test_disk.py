@@ -509,8 +509,8 @@ async def test_an_outage_gives_its_space_back(tmp_path):
 
 
 def test_the_cache_keeps_the_newest_window_and_of_it_the_first_batches():
-    cache = memory.Bodies(cache_bytes=250)
-    rows = [memory.Row(id=n, window=n // 10, points=1, body=b"x" * 100) for n in (10, 11, 20, 21, 22)]
+    cache = memory.PayloadCache(cache_bytes=250)
+    rows = [memory.StoredBatch(id=n, window=n // 10, points=1, body=b"x" * 100) for n in (10, 11, 20, 21, 22)]
     for row in rows[:2]:
         cache.cache(row)
     for row in reversed(rows[2:]):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.delivery.spool.order import Entry, Lanes
-from relay.delivery.spool.quota import Filling
+from relay.delivery.spool.order import BatchOrder, WaitingBatch
+from relay.delivery.spool.quota import FillForecast
 
 SECONDS = 60
 
 
-def entry(window: int, id_: int) -> Entry:
-    return Entry(window=window, id=id_, points=50, size=2500)
+def entry(window: int, id_: int) -> WaitingBatch:
+    return WaitingBatch(window=window, id=id_, points=50, size=2500)
 
 
 def test_an_outage_of_a_day_drains_fresh_windows_first_and_starves_nothing():
@@ -21,7 +21,7 @@ def test_an_outage_of_a_day_drains_fresh_windows_first_and_starves_nothing():
     Fresh batches leave within their minute, a third of what leaves while both wait is backlog, the backlog leaves
     oldest first, and all of it is gone after 720 minutes (1,440 x 10 / 20 a minute).
     """
-    lanes, number = Lanes(), 0
+    lanes, number = BatchOrder(), 0
 
     def store(window: int) -> None:
         nonlocal number
@@ -46,7 +46,7 @@ def test_an_outage_of_a_day_drains_fresh_windows_first_and_starves_nothing():
 
 
 def test_at_least_three_in_ten_are_backlog_while_both_wait():
-    lanes = Lanes()
+    lanes = BatchOrder()
     for id_ in range(1000):
         lanes.push(entry(0, id_))
         lanes.push(entry(60, 10_000 + id_))
@@ -56,7 +56,7 @@ def test_at_least_three_in_ten_are_backlog_while_both_wait():
 
 
 def test_the_probe_takes_from_the_newest_window_whoevers_turn_it_is():
-    lanes = Lanes()
+    lanes = BatchOrder()
     for id_ in range(10):
         lanes.push(entry(0, id_))
         lanes.push(entry(60, 100 + id_))
@@ -64,7 +64,7 @@ def test_the_probe_takes_from_the_newest_window_whoevers_turn_it_is():
 
 
 def test_while_the_disk_must_not_be_waited_for_only_what_is_at_hand_is_taken():
-    lanes = Lanes()
+    lanes = BatchOrder()
     for window in (0, 60, 120):
         lanes.push(entry(window, window))
     assert lanes.take(at_hand={60}.__contains__) == entry(60, 60)
@@ -74,7 +74,7 @@ def test_while_the_disk_must_not_be_waited_for_only_what_is_at_hand_is_taken():
 
 
 def test_a_held_window_waits_and_is_not_taken():
-    lanes = Lanes()
+    lanes = BatchOrder()
     lanes.push(entry(0, 1))
     lanes.hold(60)
     lanes.push(entry(60, 2))
@@ -86,7 +86,7 @@ def test_a_held_window_waits_and_is_not_taken():
 
 @given(st.lists(st.tuples(st.sampled_from(["push", "take", "drop", "lose", "hold", "release"]), st.integers(0, 5))))
 def test_nothing_appears_or_vanishes(steps):
-    lanes, there, held, number = Lanes(), set(), set(), 0
+    lanes, there, held, number = BatchOrder(), set(), set(), 0
     for step, value in steps:
         if step == "push":
             number += 1
@@ -118,10 +118,10 @@ def test_nothing_appears_or_vanishes(steps):
 
 
 def test_the_forecast_is_a_straight_line_through_what_was_seen():
-    filling = Filling(1000)
+    filling = FillForecast(1000)
     assert filling.observe(0, 100) is None
     assert filling.observe(3600, 790) is None, "below 80 %"
     assert filling.observe(7200, 820) == 180 / 360
     assert filling.observe(7300, 1000) == 0
-    shrinking = Filling(1000)
+    shrinking = FillForecast(1000)
     assert [shrinking.observe(n * 60, 990 - n) for n in range(50)] == [None] * 50

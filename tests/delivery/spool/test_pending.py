@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from relay.delivery.spool.memory import Job, Pending, Row
+from relay.delivery.spool.memory import Job, StoredBatch, WriteQueue
 
 
 async def test_bodies_that_are_done_are_let_go_while_the_disk_refuses():
-    pending = Pending()
-    rows = [Row(id=number, window=60, points=1, body=b"body") for number in range(3)]
+    pending = WriteQueue()
+    rows = [StoredBatch(id=number, window=60, points=1, body=b"body") for number in range(3)]
     pending.pin(rows, {})
     pending.jobs.append(Job(rows=rows, windows=[60]))
     pending.forget(0)

@@ -43,7 +43,7 @@ COMMIT = (
 """The steps of a window's commit, in their order: killed at each of them, nothing may be counted twice."""
 
 STAGES = (
-    Point("listener", "relay.listener.kernel_drops:KernelWatch.look"),
+    Point("listener", "relay.listener.kernel_drops:KernelDropWatch.look"),
     Point("naming", "relay.naming:Namer.resolve"),
     Point("closer", "relay.window.closer:Closer.tick"),
     Point("encoder", "relay.jdcloud.points:PointEncoder.encode_point"),
@@ -57,9 +57,9 @@ STAGES = (
     Point("signer", "relay.jdcloud.cloud:JDCloud.request_headers"),
     Point("transport", "relay.delivery.transport:HttpTransport.post"),
     Point("classifier", "relay.jdcloud.cloud:JDCloud.classify"),
-    Point("sender, settling", "relay.delivery.sender.outcomes:Settlement.settle"),
+    Point("sender, settling", "relay.delivery.sender.outcomes:Outcomes.settle"),
     Point("admin", "relay.admin.http.metrics:Scrapes.text"),
-    Point("witness", "relay.daemon.reporter:JsonWitness.closed"),
+    Point("witness", "relay.daemon.reporter:JsonReporter.closed"),
 )
 """One function of each stage, for exceptions."""
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from relay.model import Kind
 from relay.tools.compare.graphite import LINE_MOST, Lines, Measure, parse
-from relay.tools.compare.namespaces import Key, find_namespaces, under
+from relay.tools.compare.namespaces import OldKey, find_namespaces, under
 
 NOW = 1_764_000_000
 
@@ -69,15 +69,15 @@ SCHEMES = {
     "legacy": (
         [f"stats.{OWN}", f"stats_counts.{OWN}", "statsd.numStats"],
         {
-            "stats_counts.web.hits": Key(COUNTER, "web.hits"),
+            "stats_counts.web.hits": OldKey(COUNTER, "web.hits"),
             "stats.web.hits": None,
-            "stats.timers.web.time.sum": Key(TIMER, "web.time", "sum"),
+            "stats.timers.web.time.sum": OldKey(TIMER, "web.time", "sum"),
             "stats.timers.web.time.upper_90": None,
             "stats.timers.web.time.histogram.bin_inf": None,
-            "stats.gauges.level": Key(GAUGE, "level"),
-            "stats.sets.users.count": Key(SET, "users"),
-            "stats_counts.hits;env=prod;k=v": Key(COUNTER, "hits;env=prod;k=v"),
-            "stats.timers.t.count;env=prod": Key(TIMER, "t;env=prod", "count"),
+            "stats.gauges.level": OldKey(GAUGE, "level"),
+            "stats.sets.users.count": OldKey(SET, "users"),
+            "stats_counts.hits;env=prod;k=v": OldKey(COUNTER, "hits;env=prod;k=v"),
+            "stats.timers.t.count;env=prod": OldKey(TIMER, "t;env=prod", "count"),
             "stats_counts.": None,
             "elsewhere.hits": None,
         },
@@ -85,34 +85,34 @@ SCHEMES = {
     "legacy with a suffix": (
         [f"stats_counts.{OWN}.web1.eu"],
         {
-            "stats_counts.web.hits.web1.eu": Key(COUNTER, "web.hits"),
-            "stats.timers.t.count.web1.eu": Key(TIMER, "t", "count"),
+            "stats_counts.web.hits.web1.eu": OldKey(COUNTER, "web.hits"),
+            "stats.timers.t.count.web1.eu": OldKey(TIMER, "t", "count"),
             "stats_counts.web.hits": None,
         },
     ),
     "new": (
         [f"stats.counters.{OWN}.rate", f"stats.counters.{OWN}.count"],
         {
-            "stats.counters.web.hits.count": Key(COUNTER, "web.hits"),
+            "stats.counters.web.hits.count": OldKey(COUNTER, "web.hits"),
             "stats.counters.web.hits.rate": None,
-            "stats.timers.t.mean": Key(TIMER, "t", "mean"),
-            "stats.gauges.level": Key(GAUGE, "level"),
-            "stats.sets.users.count": Key(SET, "users"),
+            "stats.timers.t.mean": OldKey(TIMER, "t", "mean"),
+            "stats.gauges.level": OldKey(GAUGE, "level"),
+            "stats.sets.users.count": OldKey(SET, "users"),
         },
     ),
     "new, renamed, with a suffix": (
         ["my.c.me.packets_received.count.h1", "my.g.me.timestamp_lag.h1"],
         {
-            "my.c.web.hits.count.h1": Key(COUNTER, "web.hits"),
-            "my.g.level.h1": Key(GAUGE, "level"),
-            "my.timers.t.count.h1": Key(TIMER, "t", "count"),
+            "my.c.web.hits.count.h1": OldKey(COUNTER, "web.hits"),
+            "my.g.level.h1": OldKey(GAUGE, "level"),
+            "my.timers.t.count.h1": OldKey(TIMER, "t", "count"),
         },
     ),
     "gostatsd": (
         ["stats.timers.t.count;host=h", "stats.counters.hits.count"],
-        {"stats.counters.hits.count": Key(COUNTER, "hits"), "stats.sets.users": Key(SET, "users")},
+        {"stats.counters.hits.count": OldKey(COUNTER, "hits"), "stats.sets.users": OldKey(SET, "users")},
     ),
-    "without a prefix": (["gauges.level"], {"counters.hits.count": Key(COUNTER, "hits")}),
+    "without a prefix": (["gauges.level"], {"counters.hits.count": OldKey(COUNTER, "hits")}),
 }
 
 
@@ -136,13 +136,13 @@ def test_its_own_names_are_known():
 def test_a_person_is_believed():
     assert find_namespaces(["x.y.hits"]) is None
     said = find_namespaces(["x.y.hits.count"], said={COUNTER: "x.y"})
-    assert said.read("x.y.hits.count") == Key(COUNTER, "hits")
-    assert find_namespaces(["x.y.hits"], said={COUNTER: "x.y"}).read("x.y.hits") == Key(COUNTER, "hits")
+    assert said.read("x.y.hits.count") == OldKey(COUNTER, "hits")
+    assert find_namespaces(["x.y.hits"], said={COUNTER: "x.y"}).read("x.y.hits") == OldKey(COUNTER, "hits")
     prefixed = find_namespaces(["a.counters.hits.count.z"], said=under("a"), suffix="z")
-    assert prefixed.read("a.counters.hits.count.z") == Key(COUNTER, "hits")
-    assert prefixed.read("a.gauges.q.z") == Key(GAUGE, "q")
+    assert prefixed.read("a.counters.hits.count.z") == OldKey(COUNTER, "hits")
+    assert prefixed.read("a.gauges.q.z") == OldKey(GAUGE, "q")
     both = find_namespaces([f"stats_counts.{OWN}"], said={TIMER: "t"})
-    assert (both.read("t.x.sum"), both.read("stats_counts.a")) == (Key(TIMER, "x", "sum"), Key(COUNTER, "a"))
+    assert (both.read("t.x.sum"), both.read("stats_counts.a")) == (OldKey(TIMER, "x", "sum"), OldKey(COUNTER, "a"))
 
 
 @given(st.lists(st.text(max_size=30), max_size=5), st.text(max_size=30))

@@ -12,12 +12,12 @@ from relay.errors import ExitCode, RelayError
 from relay.model import Kind
 from relay.tools.compare.flushes import Flushes
 from relay.tools.compare.matching import DERIVED, IDLE, RESERVED, Matching, Verdict
-from relay.tools.compare.name_mapping import OWN, Renaming
-from relay.tools.compare.namespaces import Key, find_namespaces
+from relay.tools.compare.name_mapping import OWN, NameMapping
+from relay.tools.compare.namespaces import OldKey, find_namespaces
 from relay.tools.compare.report import ROWS_SHOWN, Report, bound, cut, number
 from relay.tools.compare.report_builder import conclude
 from relay.tools.compare.session import Session
-from relay.tools.compare.time_range import Span
+from relay.tools.compare.time_range import TimeRange
 from relay.tools.compare.totals import Gauge, Metric, OldTotals, Sum
 
 STATSD = find_namespaces(["stats_counts.statsd.packets_received"])
@@ -25,11 +25,11 @@ COUNTER, TIMER, GAUGE, SET = Kind.COUNTER, Kind.TIMER, Kind.GAUGE, Kind.SET
 
 
 def counted(**sums: float) -> OldTotals:
-    return OldTotals(sums={Key(COUNTER, name): Sum(total) for name, total in sums.items()})
+    return OldTotals(sums={OldKey(COUNTER, name): Sum(total) for name, total in sums.items()})
 
 
 def timed(name: str, count: float, total: float) -> OldTotals:
-    return OldTotals(sums={Key(TIMER, name, "count"): Sum(count), Key(TIMER, name, "sum"): Sum(total)})
+    return OldTotals(sums={OldKey(TIMER, name, "count"): Sum(count), OldKey(TIMER, name, "sum"): Sum(total)})
 
 
 def total(value: float) -> Metric:
@@ -50,21 +50,21 @@ def test_old_names_become_those_of_the_relay():
     old = counted(**{"web-x.hits": 1, "web/x.hits;env=prod": 2, "web_x.hits;env=test;live": 4})
     own = {"statsd.parser.lines": 8, "statsd.bad_lines_seen": 8, "statsd.users": 16}
     old.sums |= counted(**own).sums
-    old.sums[Key(COUNTER, "$")] = Sum(1)
-    old.sums[Key(TIMER, "web-x.hits", "sum")] = Sum(5)
-    old.gauges = {Key(GAUGE, "q;k=1"): Gauge(1, 2), Key(GAUGE, "q;k=2"): Gauge(3, 3, has_moved=True)}
-    old.sets = {Key(SET, "u;k=1"): 2, Key(SET, "u;k=2"): 3}
+    old.sums[OldKey(COUNTER, "$")] = Sum(1)
+    old.sums[OldKey(TIMER, "web-x.hits", "sum")] = Sum(5)
+    old.gauges = {OldKey(GAUGE, "q;k=1"): Gauge(1, 2), OldKey(GAUGE, "q;k=2"): Gauge(3, 3, has_moved=True)}
+    old.sets = {OldKey(SET, "u;k=1"): 2, OldKey(SET, "u;k=2"): 3}
     old.sampled = {"web-x.hits"}
-    renaming = Renaming(namers=make_namers(config), namespaces=STATSD, relay={"shop.statsd.users"})
+    renaming = NameMapping(namers=make_namers(config), namespaces=STATSD, relay={"shop.statsd.users"})
     found = renaming.rename(old)
     metric = "shop.web_x.hits"
     assert {key: one.total for key, one in found.sums.items()} == {
-        Key(COUNTER, metric): 7,
-        Key(COUNTER, "shop.statsd.users"): 16,
-        Key(TIMER, metric, "sum"): 5,
+        OldKey(COUNTER, metric): 7,
+        OldKey(COUNTER, "shop.statsd.users"): 16,
+        OldKey(TIMER, metric, "sum"): 5,
     }
-    assert found.gauges == {Key(GAUGE, "shop.q"): Gauge(4, 5, has_moved=True)}
-    assert (found.sets, found.sampled) == ({Key(SET, "shop.u"): 5}, {metric})
+    assert found.gauges == {OldKey(GAUGE, "shop.q"): Gauge(4, 5, has_moved=True)}
+    assert (found.sets, found.sampled) == ({OldKey(SET, "shop.u"): 5}, {metric})
     assert renaming.left_out == {OWN: 2, "empty_name": 1}
 
 
@@ -73,9 +73,9 @@ def test_rules_rename_and_drop_here_as_they_do_in_the_relay():
         Rule(match="web.*.hits", type="counter", metric="web.hits", tags={"service": "$1"}),
         Rule(match="noise.**", action="drop"),
     ]
-    renaming = Renaming(namers=make_namers(Config(tags={}, rule=rules)), namespaces=STATSD, relay={})
+    renaming = NameMapping(namers=make_namers(Config(tags={}, rule=rules)), namespaces=STATSD, relay={})
     old = counted(**{"web.a.hits": 1, "web.b.hits;env=prod": 2, "noise.x": 4, "noise.y.z": 8})
-    old.sums[Key(TIMER, "web.a.hits", "count")] = Sum(5)
+    old.sums[OldKey(TIMER, "web.a.hits", "count")] = Sum(5)
     assert {key.name: one.total for key, one in renaming.rename(old).sums.items()} == {"web.hits": 3, "web.a.hits": 5}
     assert renaming.left_out == {"dropped by a rule": 2}
 
@@ -102,7 +102,7 @@ def test_what_raw_output_and_rates_look_like():
 
 def test_what_is_left_out():
     old = counted(idle=0)
-    old.sets[Key(SET, "nobody")] = 0
+    old.sets[OldKey(SET, "nobody")] = 0
     old.sums |= timed("t", 1, 1).sums
     derived = ("p99_9", "upper_90", "lower_top10", "std", "mean_99_5", "count_ps", "histogram.bin_50_5", "sum_squares")
     relay = {"t": Metric(sum=1, count=1), **{f"t.{one}": total(1) for one in derived}}
@@ -142,14 +142,14 @@ def test_what_only_one_side_has():
     ],
 )
 def test_a_gauge_is_what_it_was_last(gauge, relay, verdict):
-    [row] = Matching(OldTotals(gauges={Key(GAUGE, "q"): gauge}), {"q": relay} if relay else {}).rows()
+    [row] = Matching(OldTotals(gauges={OldKey(GAUGE, "q"): gauge}), {"q": relay} if relay else {}).rows()
     assert row.verdict is verdict
 
 
 def test_what_cannot_be_compared_says_why():
     old = timed("t", 4, 10)
     old.sampled = {"t"}
-    old.sets[Key(SET, "u")] = 7
+    old.sets[OldKey(SET, "u")] = 7
     rows = Matching(old, {"t": Metric(sum=20, count=4), "u": Metric(sum=18, most=9)}).rows()
     assert [(row.what, row.old, row.relay, row.verdict) for row in rows] == [
         ("sum", 10, 20, Verdict.INCOMPARABLE),
@@ -169,7 +169,7 @@ def test_a_counter_that_is_a_timer_here():
 
 def report(old: OldTotals, relay: dict[str, Metric], **changes) -> Report:
     settings = {
-        "span": Span(1_764_000_000, 1_764_000_120),
+        "span": TimeRange(1_764_000_000, 1_764_000_120),
         "windows": 2,
         "flushes": 12,
         "near": 4,
@@ -184,7 +184,7 @@ def report(old: OldTotals, relay: dict[str, Metric], **changes) -> Report:
 
 def test_a_report_for_people():
     old = counted(hits=3, lost=2)
-    old.sums[Key(COUNTER, "busy")] = Sum(100, -5, 3)
+    old.sums[OldKey(COUNTER, "busy")] = Sum(100, -5, 3)
     found = report(old, {"hits": total(3), "lost": total(2.5), "busy": total(98)})
     *lines, summary = found.lines(everything=False)
     assert lines == [
@@ -246,7 +246,7 @@ def test_one_side_had_nothing():
     assert r"'x\x1b.y'" in error()
     flushes.namespaces = find_namespaces(["stats.gauges.x"])
     assert "told of 0 of 1 windows" in error()
-    session.closed, session.span = 1, Span(0, 60)
+    session.closed, session.span = 1, TimeRange(0, 60)
     assert "no flush in the span" in error()
 
 
@@ -254,7 +254,7 @@ def test_a_conclusion_notes_what_a_reader_should_know():
     flushes = Flushes(find_namespaces)
     session = Session(seconds=60, open_id=1_764_000_000, duration=60, flushes=flushes)
     flushes.namespaces = find_namespaces(["stats.gauges.x"])
-    session.closed, session.span, flushes.counted, flushes.touched = 1, Span(0, 60), 6, 1.0
+    session.closed, session.span, flushes.counted, flushes.touched = 1, TimeRange(0, 60), 6, 1.0
     flushes.late = flushes.missing = flushes.left_out = flushes.unreadable = 2
     flushes.dating.skew = 30.0
     flushes.totals = counted(hits=3)
@@ -263,6 +263,6 @@ def test_a_conclusion_notes_what_a_reader_should_know():
     assert [row.verdict for row in found.rows] == [Verdict.EQUAL]
     assert len(found.notes) == 6
     assert "flush_counts" in found.notes[-1]
-    flushes.totals.sums[Key(COUNTER, "hits")].high, session.metrics["hits"].sum = 2.0, 4.0
+    flushes.totals.sums[OldKey(COUNTER, "hits")].high, session.metrics["hits"].sum = 2.0, 4.0
     found = conclude(session, flushes, namers=make_namers(Config(tags={})), reserved="statsd_relay", counter_scale=1)
     assert "--for" in found.notes[-1]

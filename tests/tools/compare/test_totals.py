@@ -13,17 +13,17 @@ from relay.model import Kind
 from relay.tools.compare.flushes import Flushes
 from relay.tools.compare.graphite import Measure
 from relay.tools.compare.matching import Verdict, judge
-from relay.tools.compare.namespaces import Key, Namespaces, find_namespaces, under
+from relay.tools.compare.namespaces import Namespaces, OldKey, find_namespaces, under
 from relay.tools.compare.session import Phase, Session
-from relay.tools.compare.time_range import Dating, Span
+from relay.tools.compare.time_range import Dating, TimeRange
 from relay.tools.compare.totals import Metric, OldTotals, fold_window
 
 START = 1_764_000_000
 HITS, TIME, LEVEL, USERS = (
-    Key(Kind.COUNTER, "hits"),
-    Key(Kind.TIMER, "time", "sum"),
-    Key(Kind.GAUGE, "level"),
-    Key(Kind.SET, "users"),
+    OldKey(Kind.COUNTER, "hits"),
+    OldKey(Kind.TIMER, "time", "sum"),
+    OldKey(Kind.GAUGE, "level"),
+    OldKey(Kind.SET, "users"),
 )
 NEW = Namespaces(spaces=under("stats"), counter_end=".count")
 
@@ -34,7 +34,7 @@ def receive(flushes: Flushes, moment: float, values: dict[str, float], *, delay:
         flushes.receive(Measure(name, value, math.floor(moment + 0.5)), moment + delay)
 
 
-def known(span: Span) -> Flushes:
+def known(span: TimeRange) -> Flushes:
     flushes = Flushes(find_namespaces)
     flushes.namespaces, flushes.span = NEW, span
     return flushes
@@ -49,7 +49,7 @@ def known(span: Span) -> Flushes:
 def test_edges_explain_every_difference_of_the_same_samples(samples, interval, phase, later):
     """Samples of a sign each: what a flush holds bounds what came on either side of an edge. The relay sees them
     `later` than the old daemon."""
-    span = Span(START, START + 120)
+    span = TimeRange(START, START + 120)
     flushes, sent = known(span), [(START + at, abs(value)) for at, value in samples]
     relay = sum(value for at, value in sent if span.start <= at + later < span.end)
     moment = before = START - 40 + phase * interval
@@ -113,7 +113,7 @@ def test_a_clock_that_goes_wrong_is_seen(skew):
 
 
 def test_an_edge_is_near_what_may_lie_across_it():
-    span, dating = Span(START, START + 60), Dating()
+    span, dating = TimeRange(START, START + 60), Dating()
     placed = []
     for at in range(-20, 90, 10):
         covered = dating.date(START + at + 5, START + at + 5)
@@ -155,7 +155,7 @@ def test_windows_add_up_over_dimensions():
 
 
 def test_a_flush_is_all_lines_of_a_time():
-    flushes = known(Span(START, START + 60))
+    flushes = known(TimeRange(START, START + 60))
     receive(flushes, START - 5, {"stats.counters.hits.count": 100})
     receive(flushes, START + 5, {"stats.counters.hits.count": 1, "stats.gauges.level": 3, "stats.sets.users": 2})
     receive(flushes, START + 5.2, {"stats.counters.hits.count": 2, "stats.gauges.level": 4, "stats.sets.users": 1})
@@ -173,7 +173,7 @@ def test_a_flush_is_all_lines_of_a_time():
 
 
 def test_two_flushes_of_a_time_have_no_mean():
-    flushes = known(Span(START, START + 60))
+    flushes = known(TimeRange(START, START + 60))
     for moment in (START + 5, START + 5.3):
         statistics = {"count": 2.0, "sum": 6.0, "mean": 3.0}
         receive(flushes, moment, {f"stats.timers.time.{statistic}": value for statistic, value in statistics.items()})
@@ -183,7 +183,7 @@ def test_two_flushes_of_a_time_have_no_mean():
 
 def test_names_are_bounded(monkeypatch):
     monkeypatch.setattr("relay.tools.compare.flushes.NAMES_MOST", 3)
-    flushes = known(Span(START, START + 60))
+    flushes = known(TimeRange(START, START + 60))
     receive(flushes, START + 5, {f"stats.gauges.g{number}": 1.0 for number in range(10)})
     flushes.finish()
     assert (len(flushes.names), len(flushes.totals.gauges), flushes.left_out) == (3, 3, 8)
@@ -219,7 +219,7 @@ def test_a_session_waits_for_a_flush_an_edge_and_both_sides():
         (180, Phase.AFTER),
         (188, Phase.DONE),
     ]
-    assert (one.span, one.closed, flushes.counted) == (Span(START + 60, START + 180), 2, 12)
+    assert (one.span, one.closed, flushes.counted) == (TimeRange(START + 60, START + 180), 2, 12)
     assert (one.metrics["hits"].sum, flushes.totals.sums[HITS].total) == (12, 12)
 
 

@@ -12,7 +12,7 @@ from hypothesis import settings as settings_of
 from hypothesis import strategies as st
 
 from relay.config.loading import load
-from relay.daemon.build import Uncounted, make_namer
+from relay.daemon.build import NullCounters, make_namer
 from relay.errors import ConfigError
 from relay.model import Identity, Kind, Resolution
 from relay.naming.ruleset import Ruleset
@@ -207,7 +207,7 @@ def test_names_are_those_of_the_reference_or_the_report_says_changed(legacy, pre
     draft = of_text(json.dumps({"graphite": given_ | ({} if legacy is None else {"legacyNamespace": legacy})}))
     told = verdicts(draft)
     namer = make_namer(
-        load(Path("relay.toml"), {}, text=draft.toml()).config, Ruleset([], re2=re2), notices=Uncounted()
+        load(Path("relay.toml"), {}, text=draft.toml()).config, Ruleset([], re2=re2), notices=NullCounters()
     )
     if legacy is not False:
         assert told.get("graphite.legacyNamespace", told.get("graphite.legacyNamespace true")) == "changed"

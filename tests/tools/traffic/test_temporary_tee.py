@@ -10,7 +10,7 @@ from aiohttp import web
 
 from relay.cli.admin_client import ask
 from relay.errors import RelayError
-from relay.tools.traffic.temporary_tee import SECONDS, Copied, Lease
+from relay.tools.traffic.temporary_tee import SECONDS, Copied, TemporaryTee
 
 TO = "127.0.0.1:40000"
 
@@ -51,7 +51,7 @@ async def admin():
     await runner.cleanup()
 
 
-async def hold(lease: Lease, admin: Admin, renewals: int) -> None:
+async def hold(lease: TemporaryTee, admin: Admin, renewals: int) -> None:
     def run() -> None:
         with lease:
             for _ in range(500):
@@ -65,7 +65,7 @@ async def hold(lease: Lease, admin: Admin, renewals: int) -> None:
 
 async def test_it_is_renewed_and_ends_soon_after(admin):
     admin.answers = [counts(0, 0), counts(5, 1)]
-    lease = Lease(admin.post, to=TO, every=0.01)
+    lease = TemporaryTee(admin.post, to=TO, every=0.01)
     await hold(lease, admin, renewals=1)
     asked = admin.asked
     assert {wish["to"] for wish in asked} == {TO}
@@ -76,7 +76,7 @@ async def test_it_is_renewed_and_ends_soon_after(admin):
 
 async def test_counts_go_on_when_a_worker_is_replaced(admin):
     admin.answers = [counts(0, 0), counts(50, 3), counts(1, 0), web.Response(status=503), counts(2, 1)]
-    lease = Lease(admin.post, to=TO, every=0.01)
+    lease = TemporaryTee(admin.post, to=TO, every=0.01)
     await hold(lease, admin, renewals=4)
     assert lease.copied == Copied(59, 12)
     assert lease.gaps == 2, "a new worker, and no answer"
@@ -95,7 +95,7 @@ async def test_counts_go_on_when_a_worker_is_replaced(admin):
 async def test_a_refusal_is_an_error(admin, answer, said):
     admin.answers = [answer]
     with pytest.raises(RelayError, match=said) as caught:
-        await hold(Lease(admin.post, to=TO), admin, renewals=0)
+        await hold(TemporaryTee(admin.post, to=TO), admin, renewals=0)
     assert caught.value.exit_code == 69
     assert len(admin.asked) == 1
 
@@ -103,6 +103,6 @@ async def test_a_refusal_is_an_error(admin, answer, said):
 async def test_no_relay_is_an_error():
     with (
         pytest.raises(RelayError, match=r"no relay answers on 127.0.0.1:1: .*refused"),
-        Lease(post_to(("127.0.0.1", 1)), to=TO),
+        TemporaryTee(post_to(("127.0.0.1", 1)), to=TO),
     ):
         pytest.fail("nobody answered")
