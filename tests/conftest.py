@@ -13,7 +13,7 @@ from tests.faults.table import Table
 from tests.support import hotpath
 from tests.support.clock import VirtualClock
 
-BOTH = ("hotpath", "integration", "listener")
+BOTH = ("hotpath", "integration", "listener", "tee")
 """Folders whose tests run on both hot paths."""
 SHARING = ("tests/integration/test_clients.py", "tests/native/test_kernel.py")
 """Files whose tests share traffic, for each hot path, or programs: each process that had one would make them again."""
