@@ -42,6 +42,8 @@ _ANEW: Final = os.O_CREAT | os.O_TRUNC
 _BUFFER: Final = 1024 * 1024
 _UNREADABLE: Final = b"unreadable"
 """Stands for a file that the disk does not give: there is no frame in it, so it counts as damaged."""
+_FIRST: Final = 0.1
+"""Seconds from a start to its first checkpoint: the closer names meanwhile what was read before."""
 _SLACK: Final = 4 * 1024 * 1024
 """Bytes that a file may grow beyond twice its live size: small ones are not worth writing anew."""
 
@@ -250,11 +252,16 @@ class Checkpointer:
         return self._called_at is not None and self._clock.monotonic() - self._called_at > STALL
 
     async def run(self, before: Callable[[], Awaitable[None]]) -> None:
-        """Save until cancelled; `before` lets what waits for its name join a series: a file holds series alone."""
+        """Save until cancelled; `before` lets what waits for its name join a series: a file holds series alone.
+
+        The first time comes at once: packets were read before this relay could write, for seconds on a busy machine.
+        """
+        pause = _FIRST
         while True:
-            await self._clock.sleep(self.interval)
+            await self._clock.sleep(pause)
             await before()
             await self.save()
+            pause = self.interval
 
     async def run_void(self) -> None:
         """Make checkpoints void as soon as they are to be, until cancelled; each save tries again what failed."""

@@ -347,15 +347,22 @@ async def test_much_to_write_comes_less_often(files, clock):
     await kept.checkpointer.close()
 
 
-async def test_it_saves_by_itself(files, clock):
+async def test_it_saves_by_itself_and_at_once_after_a_start(files, clock):
+    """Packets were read before the relay could write: to wait for another interval would risk them, too."""
     kept = Kept(files, clock)
     kept.feed(b"a:1|c")
-    running = asyncio.create_task(kept.checkpointer.run(nothing))
+    began, times = clock.monotonic(), []
+
+    async def before():
+        times.append(clock.monotonic())
+
+    running = asyncio.create_task(kept.checkpointer.run(before))
     while not files.windows():
         await asyncio.sleep(0.001)
     running.cancel()
     await kept.checkpointer.close()
     assert kept.stored()[START] == {"a": 1}
+    assert times[0] - began < kept.checkpointer.interval / 2
 
 
 def test_links_and_foreign_files_are_nobodys(files, tmp_path):
