@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 TICK = 0.1
 """Seconds between two looks at the clock and at the queue of unresolved identities."""
+_SOON = 0.001
+"""Seconds after which something that is due is looked at again."""
 NAMES_PER_SLICE = 200
 """Identities named before others may run: about 2 ms, or 5 where many regexes look at each."""
 NAMING_SLICES = 20
@@ -150,12 +152,12 @@ class Closer:
 
     def _until_next_tick(self) -> float:
         """Wake at the window's end rather than up to a tick later."""
-        return min(TICK, max(0.001, self.open_id + self._seconds - self._clock.wall()))
+        return min(TICK, max(_SOON, self.open_id + self._seconds - self._clock.wall()))
 
     async def tick(self) -> None:
         """Name what is new; follow the clock; swap the tables if the open window is over."""
         before, self._ticked_at = self._ticked_at, self._clock.monotonic()
-        self._is_behind = await self._name(slices=NAMING_SLICES)
+        self._is_behind = self._must_swap() or await self._name(slices=NAMING_SLICES)
         wall = self._clock.wall()
         moved = moved_id(self.open_id, wall, self._seconds, self._taken(), unknown=self._unknown(wall))
         if moved != self.open_id:
@@ -305,6 +307,7 @@ class Closer:
         """
         for _ in range(slices):
             if self._must_swap():
+                await self._clock.sleep(_SOON)  # until the tick has swapped; callers in a loop would spin
                 return True
             if not self._is_abandoning():
                 identities = self._hotpath.unresolved(NAMES_PER_SLICE)

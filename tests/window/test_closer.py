@@ -412,6 +412,23 @@ async def test_what_waits_is_named_before_a_checkpoint_but_a_flood_is_not_waited
     assert clock.monotonic() - began == pytest.approx(closing.NAMING_SECONDS, abs=0.01)
 
 
+@pytest.mark.parametrize("waits", ["name_waiting", "store_closed"])
+async def test_naming_sleeps_while_a_window_that_is_due_has_not_ended(house, clock, waits):
+    """The tick that ends it comes after a pause; a loop that only yields would spin until then."""
+    closer, hotpath, *_ = house
+    closer._is_running = True
+    await closer._swap(late=0.0)
+    hotpath.pending = [Identity(b"a", Kind.COUNTER, b"")]
+    clock.advance(121)
+    began = clock.monotonic()
+    waiting = asyncio.create_task(getattr(closer, waits)())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert clock.monotonic() > began
+    assert hotpath.pending, "nothing goes before the change of windows"
+    waiting.cancel()
+
+
 async def test_an_early_close_takes_the_current_minute_only(house, clock):
     closer, hotpath, spool, _, _ = house
     hotpath.count = 1
