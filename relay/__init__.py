@@ -16,16 +16,16 @@
     config/      what is valid, and where it comes from           patterns/    what rules are made of: globs, regexes
     tools/       beside a relay: importers, compare, traffic, the local cloud       cli/  one file a command
 
-A stage imports no other stage. daemon/ingest.py is the receiving half and daemon/egress.py the delivering half, each
-with a start and an end of its own, because packets are read before anything else is ready. daemon/lifecycle/ is what
-happens to a worker from its start to its end.
+A stage imports no other stage. daemon/ingest.py is the receiving half, daemon/egress.py the delivering half. The halves
+start and stop separately: packets are read before the delivering half is ready. daemon/lifecycle/ covers a worker from
+start to exit: inheriting sockets, reload, replacement, recovery, shutdown.
 
 Glossary (one word per thing): datagram, line, sample (one value; a packed line has several), sample rate, tags (as
 received), dimensions (as sent), identity (raw name + type + tags), rule (what an identity's name and tags become; a
 glob or regex matches, what it matches are captures), series (metric + dimensions + kind + namespace), rollup, partial
 (a serialised set of rollups), window, close, checkpoint (the open window on disk), point, batch, attempt, verdict,
 spool, lane (of the spool: the live window, or the backlog), lease (of a batch by a sender; of a tee's place by a
-command), tee (a target that gets copies of datagrams), committed (a window whose points are in the spool: it never
+command), tee (a target that gets copies of datagrams), committed (a window with its points in the spool: it never
 opens again), dead letter, replay (of dead letters, or of a captured file), supervisor, worker, hand-over (of the open
 window to the next worker), rejected (a line we refuse), refused (the cloud says no for good), dropped (accepted, then
 lost: counted, with reason).
@@ -37,11 +37,11 @@ Invariants, as comments and tests cite them:
     I3   merging rollups is commutative, and associative up to rounding; both hot paths give the same
     I4   no request breaks a rule of the API
     I5   the ledger balances to the unit, in any snapshot: what moves between two accounts moves without an await
-    I6   memory is bounded by the configuration, whatever is sent
+    I6   the configuration bounds memory; input cannot exceed that bound
     I7   the hot path reads no clock and logs nothing; the native one makes no Python object per line
-    I8   outside of the process a (series, window) has one distinct value at most
-    I9   nothing is ever sent back to who sends
-    I10  the secret appears nowhere
+    I8   the cloud receives at most one distinct value of a (series, window)
+    I9   the relay never replies to the sender of a line
+    I10  the secret key appears in no log, message, file or repr
 """
 
 __version__ = "0.1.0"

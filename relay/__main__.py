@@ -1,8 +1,8 @@
-"""Where every process begins: `statsd-relay`, `python -m relay`, the supervisor, its worker and its trials.
+"""The entry point of every process: `statsd-relay`, `python -m relay`, the supervisor, its worker and its trials.
 
-The order of imports is the point. `run` becomes the supervisor, which imports next to nothing; a worker that was given
-sockets reads them before it imports the rest; a trial answers its parent and ends; every other command goes straight
-to the command line.
+This module decides from the command line and the environment which of them the process is, and imports only what that
+one needs. `run` becomes the supervisor, which imports next to nothing. A worker that inherits sockets reads them before
+it imports the rest. A trial answers its parent with a plan and ends. Every other command goes to relay.cli.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from relay.supervisor.variables import check_variables
 
 
 def main() -> None:
-    """Become what the command line and the environment say."""
+    """Run as the process that the command line and the environment ask for."""
     _open_standard_descriptors()
     raise_limit()
     prevent_core_dumps()
@@ -36,10 +36,10 @@ def main() -> None:
 
 
 def _run() -> None:
-    """Be what the environment asks for.
+    """Run as a trial, as a worker or as the supervisor, in this order of precedence.
 
     Raises:
-        RelayError: RLY101, RLY102, the environment promises what is not there.
+        RelayError: RLY101 or RLY102, a variable is malformed or names a descriptor that is not open.
     """
     check_variables(os.environ)
     if os.environ.get(PLAN):
@@ -53,7 +53,10 @@ def _run() -> None:
 
 
 def _open_standard_descriptors() -> None:
-    """Open what the parent has closed of 0, 1 and 2 on nothing: a socket or a file there would be written into."""
+    """Open descriptors 0, 1 and 2 on /dev/null where the parent has closed them.
+
+    Otherwise the next socket or file would get such a number, and standard output or error would be written into it.
+    """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
@@ -65,7 +68,7 @@ def _open_standard_descriptors() -> None:
 
 
 def _work() -> None:
-    """Be the worker: of our supervisor, or of systemd's socket unit."""
+    """Run as the worker, with sockets inherited from our supervisor or from a systemd socket unit."""
     from relay.daemon.lifecycle.worker import inherit  # noqa: PLC0415 - see above
 
     worker = inherit(os.environ)
@@ -78,7 +81,7 @@ def _work() -> None:
 
 
 def _answer() -> None:
-    """Be the trial: read the configuration as `run` would, answer with a plan, and end."""
+    """Run as a trial: read the configuration as `run` would, answer with a plan, and end."""
     from relay.cli import finish  # noqa: PLC0415 - see above
     from relay.cli.plan import answer  # noqa: PLC0415 - see above
 

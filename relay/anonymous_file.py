@@ -1,7 +1,7 @@
-"""A text in an anonymous file in memory, which another process is given by its descriptor.
+"""Text in an anonymous file in memory (memfd_create), passed to another process by its descriptor.
 
-A configuration may hold a secret: it travels between the supervisor and its children on no disk and in no variable, of
-any length, and whole or not at all, since the file is complete before its descriptor is given.
+A configuration may hold a secret, so the supervisor and its children exchange it neither on disk nor in a variable. A
+file takes a text of any length. It is complete before its descriptor is passed, so a reader never sees a part.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import os
 
 
 def create(text: str = "") -> int:
-    """Make one that holds the text; return its descriptor, which is the caller's to close.
+    """Create an anonymous file that holds the text; return its descriptor, which the caller closes.
 
     Raises:
-        OSError: the system has no memory, or allows no such file.
+        OSError: no memory is left, or memfd_create is not allowed.
     """
     descriptor = os.memfd_create("statsd-relay")
     append(descriptor, text)
@@ -21,10 +21,10 @@ def create(text: str = "") -> int:
 
 
 def append(descriptor: int, text: str) -> None:
-    """Write the text after what is there.
+    """Append the text to the file.
 
     Raises:
-        OSError: the system has no memory.
+        OSError: no memory is left.
     """
     left = text.encode()
     while left:
@@ -32,5 +32,5 @@ def append(descriptor: int, text: str) -> None:
 
 
 def read(descriptor: int, *, most: int = 1 << 24) -> str:
-    """Return what it holds, from the beginning and up to so many bytes."""
+    """Return the content of the file from its beginning, at most `most` bytes."""
     return os.pread(descriptor, min(most, os.fstat(descriptor).st_size), 0).decode("utf-8", "replace")

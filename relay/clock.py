@@ -1,6 +1,8 @@
-"""Time comes in through a constructor: stages never ask the machine.
+"""Clocks: wall time, monotonic time, sleep, and pacing of long work on the event loop.
 
-`SystemClock` is the real one. Tests use a virtual clock with the same three methods.
+A stage receives its `Clock` through its constructor and never reads the machine's clock itself. `SystemClock` is the
+real clock; tests use a virtual one with the same three methods. Also here: the date in an HTTP header, and steps of the
+wall clock.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 # --- pacing ----------------------------------------------------------------------------------------------------------
 
-# Long work in slices, so that the event loop never stalls over 20 ms.
+# Long work is cut into slices of 5 ms (limits.CLOSE_SLICE), so that the event loop never stalls over 20 ms.
 
 T = TypeVar("T")
 
@@ -26,7 +28,13 @@ T = TypeVar("T")
 async def paced(
     clock: Clock, items: Iterable[T], *, between: Callable[[], Awaitable[None]] | None = None
 ) -> AsyncIterator[T]:
-    """Pull lazily made items, letting others run every 5 ms; `between` does so and more."""
+    """Yield the items, and let other tasks run every 5 ms.
+
+    Args:
+        clock: measures the slices and yields to the event loop.
+        items: made lazily, so that making them is paced too.
+        between: awaited instead of the yield between two slices; it must itself let other tasks run.
+    """
     slice_ends = clock.monotonic() + limits.CLOSE_SLICE
     for item in items:
         yield item
@@ -40,10 +48,10 @@ _HTTP_DATE: Final = re.compile(
     rf"(?:[A-Za-z]+, )?(\d\d?)[ -]({'|'.join(_MONTHS)})[ -](\d{{4}}) (\d\d):(\d\d):(\d\d) (?:GMT|UTC|[+-]0000)",
     re.ASCII,
 )
-"""RFC 9110: the one form that servers may send, and what differs from it in a sign or two."""
+"""RFC 9110: IMF-fixdate, which servers must send, and close variants (no weekday, dashes, UTC or +0000)."""
 
 STEP: Final = 0.25
-"""Seconds: what a wall clock gains or loses at once beyond this is a step; one that is slewed gains 0.5 ms a second."""
+"""Seconds: a larger change against the monotonic clock is a step. A clock that is slewed gains 0.5 ms a second."""
 
 
 class Clock(Protocol):
@@ -58,7 +66,7 @@ class Clock(Protocol):
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Let others run for at least this long; 0 yields once."""
+        """Let other tasks run for at least this long; 0 yields once."""
         ...
 
 
@@ -74,16 +82,16 @@ class SystemClock:
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        """asyncio.sleep."""
+        """Sleep on the event loop."""
         import asyncio  # noqa: PLC0415 - a worker reads its sockets before it is imported
 
         await asyncio.sleep(seconds)
 
 
 def read_http_date(text: str) -> float | None:
-    """Return the Unix time of a date in a header of an answer; None for what is none.
+    """Return the Unix time of an HTTP date; None if the text is not a date.
 
-    Own work, since `email.utils` raises whatever its parts raise, and a header is whatever the peer sends.
+    `email.utils` is not used: on malformed dates it raises undocumented exceptions, and the header is untrusted.
     """
     match = _HTTP_DATE.fullmatch(text.strip())
     if match is None:
@@ -98,7 +106,7 @@ def read_http_date(text: str) -> float | None:
 
 
 class Steps:
-    """State: how far the wall clock was ahead of the monotonic one at the last look."""
+    """State: how far the wall clock was ahead of the monotonic one at the last call of `look`."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -109,7 +117,7 @@ class Steps:
         return f"<Steps {self._lead:.3f} s ahead>"
 
     def look(self) -> float:
-        """Return by how many seconds the wall clock has stepped since the last look; 0 if it has not."""
+        """Return by how many seconds the wall clock has stepped since the last call; 0 if it has not stepped."""
         lead = self._clock.wall() - self._clock.monotonic()
         step, self._lead = lead - self._lead, lead
         return step if abs(step) >= STEP else 0.0

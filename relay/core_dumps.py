@@ -1,4 +1,4 @@
-"""No memory of this process on a disk: credentials are in it, and whatever senders sent."""
+"""Prevents core dumps: the memory of this process holds credentials and the lines of its senders."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Final
 
 _FILTER: Final = Path("/proc/self/coredump_filter")
-"""core(5): which memory a core dump has; also of one that goes to a program, which RLIMIT_CORE does not stop."""
+"""core(5): which memory a core dump contains. It holds for dumps piped to a program too, which ignore RLIMIT_CORE."""
 
 
 def prevent_core_dumps() -> None:
-    """Let this process, and those that it starts, leave no core dump, or one without any memory.
+    """Let this process and its children leave no core dump, or one that contains no memory.
 
-    PR_SET_DUMPABLE would do the same, but hides the process from commands of its own user (state/directory.py).
+    PR_SET_DUMPABLE would prevent dumps as well, but hides the process from commands of its own user
+    (delivery/state/directory.py).
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with suppress(OSError):  # a kernel without it, or a /proc that is read-only

@@ -1,8 +1,8 @@
-"""File descriptors: how many there may be, and who gets them.
+"""File descriptors: the limit of the process, and its division between the relay and its clients.
 
-A client costs one for as long as it likes, and the limit is the process's: without a share of their own, clients would
-take those that the spool, the checkpoint, the senders, probes and a reload need. So the limit is raised as far as this
-process may; what is open at the start and a reserve are kept, and clients share the rest, the admin port's first.
+Each connected client holds one descriptor for as long as it stays. Without a bound, clients would exhaust those that
+the spool, the checkpoint, the senders, probes and a reload need. So the soft limit is raised to the hard one, the
+descriptors open at the start and a reserve are set aside, and the rest is divided: first the admin port, then streams.
 """
 
 from __future__ import annotations
@@ -13,32 +13,32 @@ from contextlib import suppress
 from typing import Any, Final, NamedTuple, Protocol
 
 RESERVE: Final = 48
-"""Descriptors that no client gets, beside one for each sender and those that are open at the start. A busy worker
-was measured with 10 more than at its start (database, checkpoint, admin port, senders); tees take up to 8, and dead
-letters, replays, look-ups, certificates and a reload some for a moment."""
+"""Descriptors set aside for the relay, besides one for each sender and those open at the start. A busy worker was
+measured with 10 more than at its start (database, checkpoint, admin port, senders). Tees take up to 8. Dead letters,
+replays, look-ups, certificates and a reload take some for a moment."""
 ADMIN_MOST: Final = 384
 ADMIN_BACKLOG: Final = 64
-"""Connections that the admin port may accept in a row before it closes the ones that go for them."""
+"""Connections that the admin port may accept in a row before it closes those that they replace."""
 _OPENED: Final = 32
-"""What is open at the start, where that cannot be counted: twice what was measured."""
+"""Descriptors assumed open at the start where they cannot be counted: twice the measured number."""
 _ADMIN_SHARE: Final = 6
 _LEAST: Final = 12
-"""With fewer a relay can hardly start; a probe gets in even then."""
+"""Descriptors divided among clients at least, even beyond the limit: a probe must always get a connection."""
 
 
 class Places(NamedTuple):
-    """How many clients may be connected."""
+    """How many clients may be connected: stream connections, and those of the admin port."""
 
     limit: int
-    """Descriptors in all."""
+    """Descriptors of the process in all."""
     streams: int
     admin: int
 
 
 def raise_limit() -> None:
-    """Raise the soft limit of this process, and of those that it starts, to the hard one.
+    """Raise the soft limit of this process and its children to the hard limit.
 
-    A hard one above the kernel's own limit (fs.nr_open, lowered since) is refused: then the soft one stays.
+    The kernel refuses that if fs.nr_open was lowered below the hard limit; the soft limit then stays as it is.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):
@@ -46,7 +46,7 @@ def raise_limit() -> None:
 
 
 class Warner(Protocol):
-    """Who tells people."""
+    """Logs warnings."""
 
     def warn(self, event: str, *, reason: str, **fields: Any) -> None:  # noqa: ANN401 - log fields are any scalars
         """Log a warning."""
@@ -54,12 +54,14 @@ class Warner(Protocol):
 
 
 def divide_descriptors(streams: int, *, senders: int, warner: Warner) -> Places:
-    """Return how many clients this process takes, and warn if they are less than wanted; to be called at the start.
+    """Return how many clients this process accepts; warn if fewer streams fit than are configured.
+
+    Call it at the start: descriptors that are open by then count as the relay's own.
 
     Args:
-        streams: connections that are wanted.
-        senders: requests to the cloud at a time.
-        warner: who tells people.
+        streams: configured stream connections.
+        senders: concurrent requests to the cloud.
+        warner: logs the warning.
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     places = share(soft, opened=_count_open(), streams=streams, senders=senders)
@@ -84,13 +86,13 @@ def _count_open() -> int:
 
 
 def share(limit: int, *, opened: int, streams: int, senders: int) -> Places:
-    """Divide descriptors.
+    """Divide the descriptors of a process.
 
     Args:
-        limit: of the process; with -1 there is none.
-        opened: by the relay itself, before any client came.
-        streams: connections that are wanted.
-        senders: as above.
+        limit: descriptors that the process may open; -1: unlimited.
+        opened: descriptors open before the first client connects.
+        streams: configured stream connections.
+        senders: concurrent requests to the cloud.
     """
     left = max(_LEAST, limit - opened - RESERVE - senders) if limit >= 0 else streams + _ADMIN_SHARE * ADMIN_MOST
     admin = min(ADMIN_MOST, left // _ADMIN_SHARE)

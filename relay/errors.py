@@ -1,6 +1,7 @@
-"""Errors a person sees: each has a code, says what is wrong, and how to fix it.
+"""Errors shown to a person: each has a code, a message and a fix. Also the reasons of every loss.
 
-Bad input on the wire is data and never an exception; these are for configuration, start-up and the outside world.
+These exceptions are for configuration, start-up and the environment of the process. Bad input on the wire is data: it
+is counted with one of the reasons below and never raises.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from relay.wording import printable
 
 
 class ExitCode(IntEnum):
-    """What a command ends with (after sysexits.h)."""
+    """Exit codes of the commands (after sysexits.h)."""
 
     OK = 0
     USAGE = 64
@@ -82,7 +83,7 @@ REJECTED_LINES: Final = (
     "series_limit",
     "internal_error",
 )
-"""Why a line is rejected: every reason there is; metrics and README follow."""
+"""Every reason why a line is rejected; metrics and README use the same words."""
 DROPPED_SAMPLES: Final = (
     "rule",
     "too_old",
@@ -97,7 +98,7 @@ DROPPED_SAMPLES: Final = (
     "forgotten",
     "other_host",
 )
-"""Why a sample that was accepted is lost."""
+"""Every reason why an accepted sample is dropped."""
 DROPPED_POINTS: Final = (
     "name_collision",
     "spool_damaged",
@@ -107,7 +108,7 @@ DROPPED_POINTS: Final = (
     "ambiguous",
     "percentile_quota",
 )
-"""Why a point is lost without an answer of the cloud."""
+"""Every reason why a point is dropped before the cloud has taken or refused it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,9 +122,9 @@ class Problem:
     source: str = ""
     """A file's path, or `environment`."""
     line: int = 0
-    """From 1; 0 if there is none."""
+    """Line number from 1; 0 without a line."""
     column: int = 0
-    """From 1."""
+    """Column from 1."""
     text: str = ""
     """The source line."""
     width: int = 1
@@ -149,7 +150,7 @@ class Problem:
 
 
 def reason_of(error: Exception) -> str:
-    """Return why a connection failed in the system's words, without numbers and what libraries put around them."""
+    """Return the system's text for a failed connection, without the error number or a library's own wording."""
     number: int | None = getattr(error, "errno", None)
     return os.strerror(number) if number and number > 0 else getattr(error, "strerror", None) or str(error)
 
@@ -175,7 +176,7 @@ class ConfigError(RelayError):
 
 
 class TransportError(Exception):
-    """A request got no complete answer. Made in one place, delivery/transport.py."""
+    """A request got no complete answer. Raised in one place: delivery/transport.py."""
 
     def __init__(self, detail: str, *, ambiguous: bool) -> None:
         super().__init__(detail)

@@ -1,8 +1,8 @@
-"""The ledger: one place where every line, sample and point is accounted for, and the log that tells of losses.
+"""The ledger: counters of every line, sample and point, their balance, and the warnings about losses.
 
-Lines and samples of the open window are counted by the hot path (`Tally`); this ledger counts what happens afterwards.
-The stock figures (spooled, in flight) come from the spool and the pool themselves, never from the counters, so that
-`Books.imbalance` can really find a mistake.
+The hot path counts lines and samples of the open window (`Tally`); the ledger counts everything after that. Stocks
+(spooled, in flight) are read from the spool and the sender pool, never derived from counters: otherwise
+`Books.imbalance` could not find a miscount. Invariant I5: the books balance in any snapshot.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Durations:
-    """State: a histogram of seconds, cumulative like Prometheus wants it."""
+    """State: a histogram of seconds."""
 
     BOUNDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -33,20 +33,20 @@ class Durations:
         self._counts = [0] * (len(self.BOUNDS) + 1)
         self.sum = 0.0
         self.last = 0.0
-        """The latest."""
+        """The latest duration, in seconds."""
 
     def __repr__(self) -> str:
         """Report the count."""
         return f"<Durations {sum(self._counts)}>"
 
     def observe(self, seconds: float) -> None:
-        """Count one."""
+        """Count one duration."""
         self._counts[bisect_left(self.BOUNDS, seconds)] += 1
         self.sum += seconds
         self.last = seconds
 
     def buckets(self) -> list[tuple[str, float]]:
-        """Return (upper bound, how many were at most that long), `+Inf` last."""
+        """Return (upper bound, number of durations up to it): cumulative as in Prometheus, `+Inf` last."""
         names = [*map(str, self.BOUNDS), "+Inf"]
         return list(zip(names, accumulate(map(float, self._counts)), strict=True))
 
@@ -57,52 +57,52 @@ class Ledger:
     def __init__(self) -> None:
         self.samples_closed = 0
         self.samples_recovered = 0
-        """Of windows that were over when a start found their checkpoint; those of the open one are in the tally."""
+        """Samples of windows that had ended when a start found their checkpoint; the tally has the open window's."""
         self.samples_closing = 0
         """Stock: samples of windows handed out by the hot path and not yet stored."""
         self.samples_dropped: Counter[str] = Counter()
-        """name_collision, stop_without_state, other_host; what the hot path drops is in its tally."""
+        """By reason: name_collision, stop_without_state, other_host. The tally has what the hot path drops."""
         self.points_created = 0
         self.points_recovered = 0
-        """Found in the spool at start."""
+        """Points found in the spool at the start."""
         self.points_replayed = 0
         self.points_delivered = 0
         self.points_refused = 0
         self.points_dropped: Counter[str] = Counter()
         self.windows_dropped = 0
-        """Whole windows that the spool had to drop."""
+        """Whole windows dropped by the spool."""
         self.dead_letters = 0
-        """Stock: letters that are kept, on disk and in memory."""
+        """Stock: dead letters kept on disk and in memory."""
         self.dead_letters_dropped = 0
-        """Letters that were not, or no longer."""
+        """Dead letters that were not kept, or were removed to stay within the limit."""
         self.requests: Counter[str] = Counter()
-        """By HTTP status; `error` where there was none, `internal_error` where the relay itself failed."""
+        """By HTTP status; `error`: no answer; `internal_error`: the relay itself failed."""
         self.requests_ambiguous = 0
         self.refusals_unmatched = 0
-        """Entries of the cloud's lists of bad points that name none of the request, or none for certain."""
+        """Entries in the cloud's lists of bad points that match no point of the request, or more than one."""
         self.request_seconds = Durations()
         self.request_bytes = 0
-        """Of the latest."""
+        """Size of the latest request."""
         self.accepted_at = 0.0
-        """Wall time of the latest answer that took a request; 0: there was none."""
+        """Wall time of the latest answer that accepted a request; 0: none so far."""
         self.failed_at = 0.0
-        """Wall time of the latest request that got another answer, or none; 0: there was none."""
+        """Wall time of the latest request that failed or was refused; 0: none so far."""
         self.windows_closed = 0
         self.close_seconds = 0.0
         self.close_late = 0.0
-        """Seconds from the last window's end until it was stored."""
+        """Seconds from the end of the last window until it was stored."""
         self.windows_late = 0
-        """Of the last window."""
+        """Windows stored later after their end than limits.WINDOW_LATE and WINDOW_LATE_SHARE allow."""
         self.delivery_lag = 0.0
-        """Seconds from the start of its window to the delivery of the last batch."""
+        """Seconds from the start of a window to the delivery of its batch; of the batch delivered last."""
         self.clock_skew = 0.0
-        """Seconds that this machine is ahead of the cloud, by its last answer."""
+        """Seconds that this machine's clock is ahead of the cloud's, by the cloud's latest answer."""
         self.names_rewritten = 0
         self.tags_dropped = 0
         self.values_clamped = 0
-        """Statistics beyond what the API takes."""
+        """Statistics outside the range of the API."""
         self.examples: dict[str, Mapping[str, str]] = {}
-        """What the log says of one case of `rewritten`, `unsent`, `clamped`; it is gone when it was said."""
+        """Log fields of one example each of `rewritten`, `unsent`, `clamped`; removed once logged."""
 
     def __repr__(self) -> str:
         """Report the points."""
@@ -112,7 +112,7 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
-    """All three equations at one moment (README, "What happens when")."""
+    """The terms of the three equations (lines, samples, points) at one moment (README, "What happens when")."""
 
     received: int
     accepted: int
@@ -132,7 +132,7 @@ class Books:
     in_flight: int
 
     def imbalance(self) -> int:
-        """Sum of the absolute differences of the three equations; must be 0 in any snapshot."""
+        """Return the sum of the absolute differences of the three equations; it must be 0 in any snapshot."""
         lines = self.received - self.accepted - self.events - sum(self.rejected.values())
         samples = self.samples_accepted - self.samples_closed - self.samples_open - sum(self.samples_dropped.values())
         points_in = self.created + self.recovered + self.replayed
@@ -140,7 +140,7 @@ class Books:
         return abs(lines) + abs(samples) + abs(points_in - points_out)
 
     def __str__(self) -> str:
-        """Three lines for people."""
+        """Return the three equations, one a line."""
         rejected = sum(self.rejected.values())
         lost = sum(self.samples_dropped.values())
         dropped = sum(self.dropped.values())
@@ -156,7 +156,7 @@ class Books:
 
 
 def balance(tally: Tally, ledger: Ledger, *, spooled: int, in_flight: int) -> Books:
-    """Take the books at this moment; call it without an await between its arguments."""
+    """Return the books of this moment; evaluate the arguments without an await in between."""
     return Books(
         received=tally.received,
         accepted=tally.accepted,
@@ -179,7 +179,7 @@ def balance(tally: Tally, ledger: Ledger, *, spooled: int, in_flight: int) -> Bo
 
 @dataclass(slots=True)
 class _Muted:
-    """One (event, reason) of the loss log."""
+    """State of one (event, reason) in the loss log: when it may be logged next, and how many were suppressed."""
 
     next_at: float = 0.0
     suppressed: int = 0
@@ -198,7 +198,7 @@ class LossLog:
         self.warn_once_in(self.interval, event, reason=reason, **fields)
 
     def warn_once_in(self, seconds: float, event: str, /, *, reason: str, **fields: Any) -> None:  # noqa: ANN401 - see above
-        """Log `event` unless the same (event, reason) was logged less than so many seconds ago."""
+        """Log `event` unless the same (event, reason) was logged less than `seconds` ago."""
         muted = self._muted.setdefault((event, reason), _Muted())
         now = self.clock.monotonic()
         if now < muted.next_at:
@@ -211,7 +211,7 @@ class LossLog:
 
 
 class LagProbe:
-    """State: how late the event loop was when it was last measured, in seconds."""
+    """State: the latest measured lag of the event loop, in seconds."""
 
     INTERVAL: Final = 0.5
 
@@ -233,7 +233,7 @@ class LagProbe:
 
 @dataclass(slots=True)
 class Growth:
-    """State: counters as they were when somebody last asked."""
+    """State: the value of each counter at its last call of `since_last`."""
 
     _seen: dict[str, int] = field(default_factory=dict)
 
@@ -244,20 +244,20 @@ class Growth:
 
 
 class Explain(Protocol):
-    """Who can say of a rejected line at which byte it went wrong, if at one, and why in words."""
+    """Explains rejected lines."""
 
     def __call__(self, line: bytes, reason: str) -> tuple[int | None, str]:
-        """Explain a line."""
+        """Return the offset of the byte that breaks the grammar, None if there is no single one, and why in words."""
         ...
 
 
 WANTED: Final = frozenset({"rule", "forgotten"})
-"""Reasons of dropped samples that somebody asked for, in a rule or on the console: counted, but no warning."""
+"""Reasons of samples dropped on request, by a rule or on the console: they are counted without a warning."""
 
 
 _BEYOND: Final = f"beyond {limits.VALUE_MAX} or below its negative"
 _CLAMPED_SECONDS: Final = 60.0
-"""Between two warnings: a gauge below zero of an unsigned client is so in every window."""
+"""Seconds between two warnings: a negative gauge of a client that prints it unsigned is clamped in every window."""
 
 
 def tell_of_window(
@@ -268,7 +268,10 @@ def tell_of_window(
     rejects: Iterable[RejectedLine],
     explain: Explain,
 ) -> None:
-    """Warn, once a window, of what was lost or changed on the way in; rejected lines with an example and its sender."""
+    """Warn of lines rejected, samples dropped and values changed since the last call; call it once a window.
+
+    A warning of rejected lines has an example with its sender.
+    """
     examples = {rejected.reason: rejected for rejected in rejects}
     for reason, lines in tally.rejected.items():
         grown = growth.since_last(f"rejected {reason}", lines)
@@ -284,7 +287,7 @@ def tell_of_window(
 
 
 def _tell_of_changes(growth: Growth, loss_log: LossLog, ledger: Ledger) -> None:
-    """Warn of what is sent otherwise than it came, with an example of each kind."""
+    """Warn of names, tags and values that were changed before sending, with an example of each kind."""
     usual = loss_log.interval
     for kind, event, reason, count, seconds in (
         ("rewritten", "RLY302 names or tags rewritten", "illegal characters", ledger.names_rewritten, usual),
@@ -297,7 +300,7 @@ def _tell_of_changes(growth: Growth, loss_log: LossLog, ledger: Ledger) -> None:
 
 
 def _show(example: RejectedLine, explain: Explain) -> dict[str, Any]:
-    """Return what the log says of a line; `at` is the byte where the log puts a caret."""
+    """Return the log fields of a rejected line; `at` is the byte offset at which the log puts a caret."""
     at, why = explain(example.line, example.reason)
     sender = f"{example.peer.host}:{example.peer.port}" if example.peer else "a Unix socket"
     return {"why": why, "line": example.line, "at": at, "sender": sender}
@@ -313,6 +316,6 @@ def tell_of_late_window(loss_log: LossLog, window: int, seconds: float, *, closi
 
 
 def tell_of_quota(loss_log: LossLog, needed: int, allowed: int) -> None:
-    """Warn that a window needs nearly all requests that may leave."""
+    """Warn that a window needs nearly all requests that the quota allows."""
     event, fix = "RLY403 the quota is nearly used up, percentiles are not sent", "send fewer series, or raise it"
     loss_log.warn(event, reason="quota", requests_needed=needed, requests_allowed=allowed, fix=fix)

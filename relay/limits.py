@@ -1,6 +1,7 @@
-"""Every number of the API and the protocol, each with its source.
+"""Numbers of the API, of the wire and of what both hot paths share, each with its source.
 
-Nothing here is configuration: an operator cannot change what the service or the wire allows.
+None of them is configuration: an operator cannot change what the service or the protocol allows. Also here: how a text
+longer than a limit is cut (`fit`), since both hot paths must cut alike.
 """
 
 from typing import Final
@@ -12,14 +13,14 @@ POINTS_PER_REQUEST: Final = 50
 REQUEST_BYTES: Final = 256_000
 """The document says "256k"; 256,000 is the strictest reading."""
 NAME_BYTES: Final = 255
-"""Metric and namespace."""
+"""Longest metric name, and longest namespace."""
 DIMENSIONS_MAX: Final = 5
 DIMENSIONS_BYTES: Final = 255
 """Keys and values together; strictest reading: one separator after each key and one after each value count too."""
 VALUE_MAX: Final = 9_223_372_036_854_774_784
 """The largest float that prints below the documented 9223372036854775807; values are clamped to +- this."""
 POINT_AGE_MAX: Final = 30 * 86_400
-"""Seconds; older points are refused by the service."""
+"""Seconds; the service refuses older points."""
 WINDOW_SECONDS: Final = 60
 """Aggregated points "shall be reported during the period of 60s"."""
 
@@ -27,42 +28,42 @@ WINDOW_SECONDS: Final = 60
 DATAGRAM_BYTES: Final = 65_507
 """The largest UDP payload over IPv4 (65,535 - 8 - 20)."""
 PACKET_MEMORY: Final = 832
-"""Bytes that a small datagram takes of a receive buffer: measured, 256 of them fill the default one of 212,992."""
+"""Bytes of a receive buffer that a small datagram occupies: measured, 256 of them fill the default of 212,992."""
 NAME_READ: Final = 4_096
-"""Bytes of a line's name that naming reads; a longer one goes on with a hash of all of it, as `fit` does it."""
+"""Bytes of a line's name that naming reads; a longer name is cut and ends in a hash of the whole, as in `fit`."""
 SECTION_READ: Final = 4_096 + DIMENSIONS_MAX * (DIMENSIONS_BYTES + 1)
-"""Bytes of a section of tags that are read, whole tags only: what any client sends, and five tags as long as all may be
-together. The others are dropped tags, so that no line makes more work, and none needs more memory, than this."""
+"""Bytes of a tag section that are read, in whole tags: 4,096 for what clients send, and five tags of the largest size.
+Further tags are dropped, which bounds the work and the memory of one line."""
 TAGS_READ: Final = 64
-"""Tags of a section, and of a name, that are read: each costs a microsecond, and a line at most 100."""
+"""Tags read of a section, and of a name. A tag costs about one microsecond, a line at most 100."""
 STAND_IN: Final = b"\n"
-"""Tags, which no line can hold, of the identity that stands in for those of its name that find no room in the queue for
-naming: its series is the overflow series of that name."""
+"""Tag section of a stand-in identity; no line can hold a line feed. While the queue for naming is full, it replaces the
+new identities of the same name. Its series is the overflow series of that name."""
 NAMING_WORK: Final = 8 * 1024 * 1024
-"""Of what waits for names in a window, counted in bytes of tags that naming reads: 0.3 to 0.4 s of the event loop."""
+"""Work of naming queued in one window, in bytes of tags that naming reads: 0.3 to 0.4 s of the event loop."""
 NAMING_FIXED: Final = 128
-"""Work of an identity besides its bytes: 3 us."""
+"""Work of an identity besides its bytes, in the same unit: 3 us."""
 NAMING_OTHERS: Final = 16
-"""Further work of a byte beyond ASCII: Punycode is written in Python."""
+"""Additional work of a non-ASCII byte, in the same unit: Punycode is written in Python."""
 NEWCOMERS_KEPT: Final = 16
-"""Senders of new identities that are told apart."""
+"""Senders of new identities that are counted separately."""
 NEWCOMER_BYTES: Final = 120
-"""Of the name and of the tags of the example that is kept for each."""
+"""Bytes kept of the name, and of the tags, of the example of each such sender."""
 DRAIN_DATAGRAMS: Final = 32
-"""Taken from a socket at a time: about 1 ms of known lines in full datagrams, 15 ms of new ones."""
+"""Datagrams read from a socket at a time: about 1 ms for known lines in full datagrams, 15 ms for new ones."""
 STREAM_CHUNK: Final = 16_384
-"""Bytes read of a stream at a time: a fraction of a millisecond of known lines, 10 ms of new ones in Python."""
+"""Bytes read from a stream at a time: under 1 ms for known lines, 10 ms for new ones in the Python hot path."""
 COPY_BYTES: Final = 1_432
-"""Of a datagram that a tee makes of a stream's lines. Clients send that much: no IP packet is cut up for it on
-Ethernet, where losing one part loses all, and no daemon reads less. Loopback takes more, its daemons may not."""
+"""Size of a datagram that a tee makes of a stream's lines. Clients use the same size: it avoids IP fragmentation on
+Ethernet, and every daemon reads that much. Loopback carries more, but its daemons may read less."""
 TEES_MOST: Final = 8
-"""Places for targets of copies in a hot path."""
+"""Targets of copies in a hot path."""
 TEES_LEASED: Final = 4
-"""Of them, the last ones: for targets on lease; the others are for those of the configuration."""
+"""The last of the TEES_MOST targets: reserved for temporary tees. The others are for tees of the configuration."""
 TIMESTAMP_AHEAD: Final = 60
 """Seconds a DogStatsD `|T` timestamp may lie ahead of the clock."""
 YEAR_MIN: Final = 1_577_836_800
-"""2020-01-01 UTC: an earlier wall clock is not set yet."""
+"""2020-01-01 UTC: an earlier wall clock has not been set yet."""
 YEAR_MAX: Final = 4_102_444_800
 """2100-01-01 UTC: a later wall clock is broken; timestamps of 10 digits end in 2286."""
 
@@ -70,13 +71,13 @@ YEAR_MAX: Final = 4_102_444_800
 QUANTILE_EXACT: Final = 64
 """Samples kept verbatim before a timer turns into log buckets."""
 QUANTILE_EXACT_STATSD: Final = 2_048
-"""The same where timers are computed as statsd does: 34 samples a second and series, at 32 KiB."""
+"""The same with percentile_style = "statsd": 34 samples a second for each series, in 32 KiB."""
 EXACT_MOST: Final = 32_768
-"""No timer keeps more, whatever is asked for: twice as many is more than a uint16 counts."""
+"""Largest number of samples that a timer keeps verbatim, with any configuration: twice as many overflow a uint16."""
 SKETCH_ACCURACY: Final = 0.01
 """Relative error; gamma = 1.01 / 0.99."""
 SKETCH_BINS: Final = 2_048
-"""Per sign; the lowest collapse."""
+"""Bins per sign; beyond, the lowest bins collapse."""
 SKETCH_ZERO: Final = 1e-9
 SET_EXACT: Final = 2_048
 """Members kept verbatim before a set turns into a HyperLogLog."""
@@ -87,50 +88,50 @@ SET_PRECISION: Final = 14
 CLOCK_BACK_KEEP: Final = 600
 """Seconds a wall clock may step back before the open window is moved to another id."""
 WINDOWS_CLOSING: Final = 4
-"""Windows that may wait to be encoded and stored; one that begins behind so many has no series of its own, so that
-memory is bounded. Storing gives up a disk after 2 s, so only windows shorter than their own encoding ever get there."""
+"""Windows that may wait to be encoded and stored. A window that begins while so many wait gets no series of its own,
+which bounds memory. A disk is given up after 2 s, so only windows shorter than their own encoding reach this bound."""
 CLOSE_SLICE: Final = 0.005
 """Seconds of work between two yields to the event loop; the promise is 20 ms."""
 CHECKPOINT_RATE: Final = 8 * 1024 * 1024
-"""Bytes a second that checkpoints may write; beyond it they come less often."""
+"""Bytes a second that checkpoints may write; larger checkpoints are written less often."""
 CHECKPOINT_SHARE: Final = 0.05
-"""Of a core that checkpoints may use; likewise."""
+"""Share of a core that checkpoints may use; slower checkpoints are written less often."""
 CHECKPOINT_SECONDS: Final = 15.0
-"""The longest time between two checkpoints."""
+"""Longest time between two checkpoints, in seconds."""
 STOP_SECONDS: Final = 4.0
-"""How long a stopping relay goes on sending."""
+"""How long a stopping relay continues to send."""
 HAND_OVER_SECONDS: Final = 2.0
-"""How long a worker that hands over waits for answers to what it has sent."""
+"""How long a worker that hands over waits for the answers to its requests in flight."""
 WINDOW_LATE: Final = 2.0
-"""Seconds after its end by which a window is stored; later ones are told of, but a long window may take its share."""
+"""Seconds after its end by which a window is stored. A later window is reported, see WINDOW_LATE_SHARE."""
 WINDOW_LATE_SHARE: Final = 0.1
-"""Of a window's length: 100,000 series take some seconds of a minute."""
+"""Share of a window's length that storing it may take: 100,000 series take some seconds of a minute."""
 CLOSER_SECONDS: Final = 60.0
-"""Without any progress of the closer for so long, the watchdog is not told that all is well."""
+"""After so long without progress of the closer, the watchdog of the service manager is no longer notified."""
 REJECTS_KEPT: Final = 64
-"""Bad lines kept for display."""
+"""Rejected lines kept for display."""
 REJECT_BYTES: Final = 120
-"""Of each bad line."""
+"""Bytes kept of each rejected line."""
 IDENTITIES_PER_SERIES: Final = 4
 """Alias cache: this many identities per `limits.series`."""
 OVERFLOW_SHARE: Final = 0.1
-"""Of the series slots, reserved for overflow series."""
+"""Share of the series slots reserved for overflow series."""
 ALIASES_SHARE: Final = 1 / 4
-"""Of `limits.memory`: answers of naming."""
+"""Share of `limits.memory` for the alias cache: the answers of naming."""
 WAITING_SHARE: Final = 1 / 8
-"""Of it: what waits for names."""
+"""Share of `limits.memory` for the queue of identities that wait for naming."""
 CLASSES_SHARE: Final = 1 / 8
-"""Of it: which class owns which name."""
+"""Share of `limits.memory` for the table of which class owns which name."""
 TABLES_SHARE: Final = 1 / 2
-"""Of it: the tables of all windows that are alive, the open one and those that close."""
+"""Share of `limits.memory` for the tables of the open window and of those being closed."""
 HASH_BYTES: Final = 9
-"""Of what stands for a text that is cut, see `hashed`."""
+"""Length of the suffix that marks a cut text, see `hashed`."""
 
 
 def fit(text: str, suffix: str = "", *, limit: int = NAME_BYTES) -> str:
     """Return text + suffix within `limit` bytes.
 
-    A longer one ends in "." and 8 hex digits of its XXH32, never in a plain cut: two long names stay two metrics.
+    A longer text is cut and ends in "." and 8 hex digits of its XXH32, so two long names stay two metrics.
 
     Args:
         text: ASCII, any length.
@@ -142,12 +143,12 @@ def fit(text: str, suffix: str = "", *, limit: int = NAME_BYTES) -> str:
 
 
 def cut(text: str, suffix: str = "", *, of: str, limit: int) -> str:
-    """Return as much of `text` as `limit` bytes take with the suffix and the hash of another text.
+    """Return the beginning of `text`, the hash of `of` and the suffix, `limit` bytes at most.
 
     Args:
         text: ASCII.
         suffix: ASCII; kept whole.
-        of: what must stay different from others: `text` stands for it.
+        of: the original text; texts that differ in it get different results.
         limit: bytes.
     """
     tail = hashed(of) + suffix
@@ -155,5 +156,5 @@ def cut(text: str, suffix: str = "", *, of: str, limit: int) -> str:
 
 
 def hashed(text: str) -> str:
-    """Return what stands for a text that is cut: "." and 8 hex digits of its XXH32."""
+    """Return the suffix that marks a cut text: "." and 8 hex digits of its XXH32."""
     return f".{xxhash.xxh32_hexdigest(text.encode())}"

@@ -1,6 +1,7 @@
-"""The values that travel between stages: immutable, no behaviour but algebra.
+"""The values passed between stages: immutable, without behaviour but algebra.
 
-Stages never import each other; these types and small Protocols are all they share.
+Stages never import each other; these types and small Protocols are all they share. This module does not know how a
+value is made or what happens to it.
 """
 
 from __future__ import annotations
@@ -26,29 +27,29 @@ class Kind(StrEnum):
 
 
 class Identity(NamedTuple):
-    """What a line says it is, as received: not the rate, container id or timestamp."""
+    """Name, type and tags of a line as received, without rate, container id and timestamp."""
 
     name: bytes
-    """As received, inline tags included."""
+    """As received, with inline tags."""
     kind: Kind
     tags: bytes
-    """The section after `|#`, without it; empty if there was none."""
+    """The section after `|#`, without these two bytes; empty if the line has no tags."""
 
 
 class Newcomer(NamedTuple):
-    """Who brought new identities, or some that found no room, since it was last asked."""
+    """A sender of new identities, queued or without room in the queue, since the last call that returned it."""
 
     peer: Peer | None
     identities: int
     work: int
-    """Of naming them, see `limits.NAMING_WORK`."""
+    """Work of naming these identities, see `limits.NAMING_WORK`."""
     name: bytes
-    """The beginning of the newest one's name, and of its tags."""
+    """The newest identity as an example: the beginning of its name, and of its tags."""
     tags: bytes
 
 
 class Series(NamedTuple):
-    """What is sent: legal for putMetricData, and the key of aggregation."""
+    """The key of aggregation, in the form in which it is sent: legal for putMetricData."""
 
     metric: str
     """[0-9A-Za-z._], at most 255 bytes."""
@@ -56,13 +57,13 @@ class Series(NamedTuple):
     """1 to 5 pairs sorted by key, legal characters, at most 255 bytes in all."""
     kind: Kind
     derived: bool = False
-    """The metric carries a class suffix that nobody sent (`x.gauge`); it yields to a received name."""
+    """The metric ends in a class suffix that naming added (`x.gauge`); it yields to an equal received name."""
     namespace: str = ""
-    """Legal, at most 255 bytes; "" is the one of [cloud]. The same metric in two namespaces is two series."""
+    """Legal, at most 255 bytes; "": the namespace of [cloud]. The same metric in two namespaces is two series."""
 
 
 class NoSeries(NamedTuple):
-    """An identity that becomes no series, and why."""
+    """Answer of naming for an identity that becomes no series: the reason."""
 
     reason: str
     """A reason of rejected lines (empty_name, reserved_name) or of dropped samples (rule, no_legal_name)."""
@@ -71,7 +72,7 @@ class NoSeries(NamedTuple):
 
 
 class Resolution(NamedTuple):
-    """Answer of naming for one identity."""
+    """Answer of naming for an identity that becomes a series."""
 
     series: Series
     overflow: Series
@@ -82,11 +83,11 @@ class Quantiles(Protocol):
     """Weighted distribution of a timer's samples."""
 
     def quantile(self, q: float) -> float:
-        """Smallest value whose cumulative weight reaches q (0..1) of the total."""
+        """Return the smallest value at which the cumulative weight reaches q (0..1) of the total."""
         ...
 
     def ascending(self) -> tuple[list[float], list[float] | None]:
-        """Values in ascending order, and the weight of each, or None while every sample is kept as it came."""
+        """Return the values in ascending order, and the weight of each; no weights while samples are verbatim."""
         ...
 
 
@@ -113,7 +114,7 @@ Row: TypeAlias = tuple[Series, Rollup]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClosedWindow:
-    """[start, start + seconds), closed once. Rows may be iterated more than once, lazily; order is not defined."""
+    """The window [start, start + seconds), closed once. Rows are made lazily at each iteration, in no defined order."""
 
     start: int
     """Unix seconds, a multiple of `seconds`; also the id of the window."""
@@ -121,7 +122,7 @@ class ClosedWindow:
     samples: int
     """Sum over the rows: the ledger moves them from open to closed when the window is stored."""
     series: Collection[Series]
-    """Of the rows; cheaper than making these."""
+    """The series of the rows; cheaper than iterating over the rows."""
     rows: Collection[Row]
 
 
@@ -153,7 +154,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An HTTP answer, as far as it was read."""
+    """An HTTP answer; its body may be cut to the length that was read."""
 
     status: int
     headers: Mapping[str, str]
@@ -168,9 +169,9 @@ class Delivered:
     request_id: str = ""
     refusals: tuple[Refusal, ...] = field(default=())
     unmatched: tuple[str, ...] = field(default=())
-    """What the cloud says of listed points that are none of the request."""
+    """The cloud's words about listed points that match no point of the request."""
     status: int | None = field(default=None, compare=False)
-    """Of the answer; for people."""
+    """HTTP status, for display."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,36 +182,36 @@ class Refused:
     request_id: str = ""
     too_large: bool = False
     status: int | None = field(default=None, compare=False)
-    """Of the answer; for people."""
+    """HTTP status, for display."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Throttled:
-    """429: everybody waits."""
+    """The cloud answered 429: every sender waits."""
 
     retry_after: float | None
-    """Seconds, already clamped to 0.5..120; None if the answer said nothing usable."""
+    """Seconds, already clamped to 0.5..120; None if the answer has no usable Retry-After."""
     detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unavailable:
-    """Not stored, or not known to be: the same bytes go again."""
+    """The request was not stored, or that is unknown: the same bytes are sent again."""
 
     detail: str
     ambiguous: bool
     """The request may have been stored."""
     unreadable: bool = False
-    """An answer that leaves open what was stored; `detail` has the beginning of its body."""
+    """The answer does not say which points were stored; `detail` has the beginning of its body."""
     unmatched: tuple[str, ...] = field(default=())
-    """As of Delivered."""
+    """See Delivered."""
     status: int | None = None
-    """Of the answer; None if there was none."""
+    """HTTP status; None without an answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Misconfigured:
-    """401, 403, 404, 3xx, 405, other 4xx: a person must change something; nothing is thrown away."""
+    """401, 403, 404, 3xx, 405 or another 4xx: a person must change something. The batch is kept."""
 
     status: int
     detail: str
@@ -223,7 +224,7 @@ Verdict: TypeAlias = Delivered | Refused | Throttled | Unavailable | Misconfigur
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """What the hot path has counted since it was made; a line whose identity is not yet resolved is in no figure."""
+    """Counts of a hot path since it was made. A line is counted once its identity is resolved."""
 
     datagrams: int
     truncated_datagrams: int
@@ -233,15 +234,15 @@ class Tally:
     rejected: Mapping[str, int]
     samples_accepted: int
     samples_open: int
-    """In rollups of the open window (or one being closed whose ClosedWindow has not been handed out)."""
+    """Samples in rollups of the open window, and of one being closed until its ClosedWindow is returned."""
     samples_dropped: Mapping[str, int]
     samples_late: int
     samples_overflow: int
     samples_unnamed: int
-    """Of them in the series of a class, because their name found no room or came too late."""
+    """Samples in the overflow series of a class: their name found no room in the queue, or was resolved too late."""
     sections_ignored: int
     tags_unread: int
-    """Tags of new identities beyond those of a section that are read."""
+    """Tags of new identities beyond the limits of what is read of a section."""
     series: int
     aliases: int
     last_at: float = 0.0

@@ -1,7 +1,8 @@
-r"""Text of others as people may see it: nothing in it moves a cursor, colours, reverses or hides what stands beside it.
+r"""Untrusted text made safe to display, and the format of numbers, sizes and times in the output of commands.
 
-Control characters (C0, DEL, C1), separators of lines and paragraphs, bidi overrides and isolates, and whatever else
-Unicode calls not printable are shown by their escapes: `\x9b`, `\u202e`. Letters of every script stay as they are.
+Invariant: no returned text can move a cursor, colour, reverse or hide what stands beside it. Control characters (C0,
+DEL, C1), separators of lines and paragraphs, bidi overrides and isolates, and every other character that Unicode calls
+not printable become escapes: `\x9b`, `\u202e`. Letters of every script stay as they are.
 """
 
 from __future__ import annotations
@@ -15,22 +16,25 @@ def escape(text: bytes) -> str:
 
 
 def printable(text: str) -> str:
-    """Return a text of one line."""
+    """Return a text in one line, its unprintable characters escaped."""
     return text if text.isprintable() else "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def printable_lines(text: str) -> str:
-    """Return a text of several lines: line feeds stay."""
+    """Return a text of several lines, its unprintable characters escaped but for line feeds."""
     return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
 
 
 def printable_toml(text: str) -> str:
-    r"""Return the source of a string of TOML with `\u` and `\U` escapes, which mean the same there."""
+    r"""Return the source of a TOML string with `\u` and `\U` escapes, which TOML reads as the same characters."""
     return "".join(char if char.isprintable() else _toml_escape(ord(char)) for char in text)
 
 
 def printable_json(text: str) -> str:
-    r"""Return a line of JSON with `\u` escapes, which mean the same in its strings; elsewhere JSON has spaces alone."""
+    r"""Return a line of JSON with `\u` escapes, which JSON reads as the same characters.
+
+    Unprintable characters occur inside strings only: outside of them a line of JSON has no white space but spaces.
+    """
     return "".join(char if char.isprintable() else _json_escape(char) for char in text)
 
 
@@ -43,9 +47,9 @@ def _json_escape(char: str) -> str:
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
-# --- wording ---------------------------------------------------------------------------------------------------------
+# --- numbers, sizes, times -------------------------------------------------------------------------------------------
 
-# What commands write for people: numbers, sizes and times, and no character that a terminal would obey.
+# Numbers, sizes and times as commands print them.
 
 
 def number(value: int) -> str:

@@ -1,1 +1,1 @@
-"""The port for people and probes: health, readiness, metrics, and the text console."""
+"""The admin port: health, readiness, metrics, the API of the commands, and the text console."""

@@ -1,4 +1,7 @@
-"""The admin port of a relay: every feature's routes, and what must not be imported before the sockets are read."""
+"""Opens the admin port with the routes of every feature.
+
+This module may be imported early: it imports aiohttp and the HTTP modules in a thread, while the sockets are read.
+"""
 
 from __future__ import annotations
 
@@ -17,41 +20,41 @@ if TYPE_CHECKING:
     from relay.config.schema import Admin
 
     class State(Served, Protocol):  # here: to run this would import what the thread below imports
-        """Whom the port speaks for, with all of its features."""
+        """The relay as all features of the admin port see it."""
 
         @property
         def namer(self) -> Namer:
-            """Who follows the rules that are in force."""
+            """Counts how often each rule in force matched."""
             ...
 
         @property
         def leases(self) -> Tees:
-            """Who leases copies."""
+            """Starts and renews temporary tees."""
             ...
 
         @property
         def open_window(self) -> int:
-            """Id of the open window."""
+            """Return the id of the open window."""
             ...
 
 
 async def open_admin(
     admin: Admin, state: State, *, windows: WindowSubscribers, most: int, sockets: Sockets, closing: AsyncExitStack
 ) -> AdminServer:
-    """Listen; `closing` takes what ends it.
+    """Open the admin port and register its shutdown with `closing`.
 
-    Its libraries take half of a start, and the sockets are read meanwhile: hence the thread.
+    Importing the HTTP libraries takes half of a start, so a thread does it while the event loop reads the sockets.
 
     Args:
         admin: the section of the configuration.
-        state: whom the port speaks for.
-        windows: who passes closed windows on.
-        most: connections.
-        sockets: where it listens.
-        closing: what is to be ended.
+        state: the relay.
+        windows: publishes closed windows to subscribers.
+        most: connections at a time.
+        sockets: the listening sockets.
+        closing: gets the callbacks that stop the server and end the subscribers.
 
     Raises:
-        RelayError: RLY101, the address cannot be bound.
+        RelayError: RLY101, an address cannot be bound.
     """
     await asyncio.to_thread(import_module, "relay.admin.http.server")
     from relay.admin.http.rules import rule_routes  # noqa: PLC0415 - see above

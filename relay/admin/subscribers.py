@@ -1,8 +1,8 @@
-"""Who watches windows close: points are kept for watchers, and nothing costs anything without one.
+"""Publishes closed windows, with their points, to subscribers.
 
-A watcher is told of every window that closes after it came, with the points as they are sent. Bounded (I6): a few
-watchers; what waits for one is at most a window, or 64 MiB of several. One that reads slower than that is told so and
-gets nothing more. Nothing here knows HTTP: a relay imports that only when its sockets are read (windows.py).
+A subscriber gets every window that closes after it subscribed, with the points as they are sent. Without subscribers no
+point is kept. Bounded (I6): four subscribers; for each one window of any size, or several of 64 MiB in all. A
+subscriber that reads too slowly is told so and gets nothing more. This module does not know HTTP (http/windows.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 WATCHERS: Final = 4
 WAITING_BYTES: Final = 64 * 1024 * 1024
-"""Of points that wait for one watcher, beyond a single window."""
+"""Bytes of points that may wait for one subscriber; a single window may be larger."""
 WAITING_WINDOWS: Final = 64
 SLOW: Final = "too slow: closed windows waited to be read"
 STOPPED: Final = "the relay stops"
@@ -27,7 +27,7 @@ STOPPED: Final = "the relay stops"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedWindow:
-    """A window that closed."""
+    """A closed window as subscribers get it."""
 
     start: int
     seconds: int
@@ -38,13 +38,13 @@ class PublishedWindow:
 
 
 class Subscriber:
-    """State: the windows that wait to be read, and why there will be no more."""
+    """State: the windows that wait to be taken, and the reason why no more will come."""
 
     def __init__(self, since: int) -> None:
         self.since = since
-        """Id of the first window it is told of."""
+        """Id of the first window that this subscriber gets."""
         self.end = ""
-        """Why nothing more comes; empty while something may."""
+        """Why no more windows come; empty while more may come."""
         self._waiting: deque[PublishedWindow] = deque()
         self._bytes = 0
         self._changed = asyncio.Event()
@@ -54,7 +54,7 @@ class Subscriber:
         return f"<Subscriber {len(self._waiting)} windows, {self._bytes} bytes>"
 
     def offer(self, window: PublishedWindow) -> None:
-        """Let a window wait, unless too much does already: then the watcher gets none of it any more."""
+        """Queue a window. If too much waits already, empty the queue and end the subscription."""
         if self.end or window.start < self.since:
             return
         self._bytes += window.size
@@ -66,12 +66,12 @@ class Subscriber:
         self._changed.set()
 
     def finish(self, why: str) -> None:
-        """Let `take` say that nothing more comes, after what waits."""
+        """End the subscription; `take` returns the queued windows first."""
         self.end = self.end or why
         self._changed.set()
 
     async def take(self) -> PublishedWindow | None:
-        """Wait for the next window; None when there will be none, see `end`."""
+        """Wait for the next window; None once the subscription has ended, see `end`."""
         while not self._waiting:
             if self.end:
                 return None
@@ -83,19 +83,19 @@ class Subscriber:
 
 
 class WindowSubscribers:
-    """State: the watchers."""
+    """State: the subscribers."""
 
     def __init__(self, seconds: int) -> None:
         self.seconds = seconds
-        """Of every window."""
+        """Length of a window."""
         self._watchers: list[Subscriber] = []
 
     def __repr__(self) -> str:
-        """Report the watchers."""
+        """Report the subscribers."""
         return f"<WindowSubscribers {self._watchers}>"
 
     def watch(self, since: int) -> Subscriber | None:
-        """Return a new watcher of the windows from id `since` on; None if there are too many."""
+        """Return a new subscriber to the windows from id `since` on; None if there are too many."""
         if len(self._watchers) == WATCHERS:
             return None
         watcher = Subscriber(since)
@@ -103,16 +103,16 @@ class WindowSubscribers:
         return watcher
 
     def leave(self, watcher: Subscriber) -> None:
-        """Forget a watcher."""
+        """Remove a subscriber."""
         self._watchers.remove(watcher)
 
     def close(self) -> None:
-        """Let every watcher end: the relay stops."""
+        """End every subscription, since the relay stops."""
         for watcher in self._watchers:
             watcher.finish(STOPPED)
 
     def tap(self, points: Iterable[Point], window: int) -> Iterable[Point]:
-        """Return the points of a closing window, which watchers are told of once the last one was taken."""
+        """Return the points of a closing window; the last one taken publishes the window to the subscribers."""
         return self._keep(points, window) if self._watchers else points
 
     def _keep(self, points: Iterable[Point], window: int) -> Iterator[Point]:

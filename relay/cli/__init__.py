@@ -1,10 +1,10 @@
-"""The commands, one file each: argv in, a call, an exit code out. No logic beyond that.
+"""The commands, one file each: it parses argv, calls the code that does the work, and sets the exit code.
 
 `explain` is a folder. Shared by several commands: options.py, output.py, output_file.py, progress.py, interrupt.py,
-admin_client.py (asks the running relay), state.py (where the state directory is), sender.py. plan.py is `run` when the
-supervisor asks it for a plan.
+admin_client.py (requests to the running relay), state.py (the state directory), sender.py. plan.py answers the
+supervisor, which starts `run` as a trial.
 
-Commands are imported only when they are called: `healthcheck` runs every few seconds in a container.
+Invariant: a command is imported only when it is called, since `healthcheck` runs every few seconds in a container.
 """
 
 from __future__ import annotations
@@ -46,30 +46,30 @@ COMMANDS: Final = {
     "dead": "Points that the cloud refused.",
     "cloud": "A local cloud that checks, limits and misbehaves.",
 }
-"""In the order in which a new user meets them, each in a line that fits beside its name."""
+"""Name -> summary, in the order in which a new user needs them."""
 
 
 _OUTPUT_LOST: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
-"""Without the name of a file: of standard output. One that nobody reads any more ends a command without a word."""
+"""Errors of standard output, if the exception names no file. EPIPE is not among them: a closed pipe is not reported."""
 _ROOM: Final = "send the output where there is room"
 
 
 class LazyGroup(click.Group):
-    """A group whose commands live in `relay.cli.<name>` under the same name."""
+    """A click group that imports a command from `relay.cli.<name>` when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return all of them."""
+        """Return the names of all commands."""
         return list(COMMANDS)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """List them without importing any."""
+        """Print the list of commands without importing one."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Name the nearest command for one that there is not."""
+        """Resolve a command; for an unknown one, name the most similar."""
         for near in () if args[0] in COMMANDS else difflib.get_close_matches(args[0], COMMANDS, n=1):
             ctx.fail(f"no such command {args[0]}: did you mean {near}?")
         return super().resolve_command(ctx, args)
@@ -101,17 +101,17 @@ def cli() -> None:
 
 
 def main(worker: object = None) -> None:
-    """Run the command line; `worker`: for `run`, what the parent gave this process."""
+    """Run the command line; `worker` is passed to `run` and holds the inherited sockets."""
     finish(lambda: cli.main(standalone_mode=False, obj=worker))
 
 
 def _give_output_up() -> None:
-    """Let what waits for standard output go nowhere: the end of the process would try to write it once more."""
+    """Redirect standard output to /dev/null: Python would try to write the buffered rest again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def finish(command: Callable[[], object]) -> None:
-    """Run a command; a person's mistake ends in one clear text and an exit code, never in a traceback."""
+    """Run a command; a user's mistake prints one text and ends the process with its exit code, without a traceback."""
     try:
         command()
     except click.exceptions.Exit as stop:

@@ -1,4 +1,7 @@
-"""The admin port of a running relay, as commands ask it. Imports little: a health check runs every few seconds."""
+"""Requests of the commands to the admin port of a running relay.
+
+It imports little, since a health check runs every few seconds.
+"""
 
 from __future__ import annotations
 
@@ -21,22 +24,22 @@ _TIMEOUT: Final = 3.0
 
 
 def parse_admin(listen: str) -> Address:
-    """Read each HOST:PORT on which a relay listens; return the first that answers.
+    """Parse the HOST:PORT list on which a relay listens; return the first address that accepts a connection.
 
-    One that listens everywhere is asked on loopback. If none answers it is the first.
+    0.0.0.0, :: and an empty host become loopback. If no address accepts a connection, the first one is returned.
 
     Raises:
-        ValueError: with the rule.
+        ValueError: the text breaks the rule; the message is the rule.
     """
     places = [parse_place(text.strip()) for text in listen.split(",")]
     return _answering([(where_to_ask(host), port) for host, port in places])
 
 
 def find_admin(admin: Admin, *, fix: str) -> Address:
-    """Return where a relay with this configuration is asked; `fix`: what to do if it cannot be.
+    """Return the address of the admin port in a configuration; `fix`: what to do if there is none.
 
     Raises:
-        RelayError: RLY101, it has no admin port.
+        RelayError: RLY101, the configuration has no admin port.
     """
     addresses = admin.addresses()
     if not addresses:
@@ -45,7 +48,7 @@ def find_admin(admin: Admin, *, fix: str) -> Address:
 
 
 def _answering(addresses: list[Address]) -> Address:
-    """Return the first on which something listens: a machine without IPv6 has only some of them."""
+    """Return the first address that accepts a connection: without IPv6, a machine has only some of them."""
     for address in addresses if len(addresses) > 1 else ():
         with suppress(OSError), socket.create_connection(address, timeout=_TIMEOUT):
             return address
@@ -58,12 +61,12 @@ def ask(address: Address, path: str, *, post: bytes | None = None, most: int = 1
     Args:
         address: of the admin port.
         path: of the request.
-        post: JSON to send; None: nothing is sent, only asked.
+        post: JSON body of a POST; None: a GET.
         most: bytes of the body that are read.
-        fix: what to do if nobody answers.
+        fix: what to do if no relay answers.
 
     Raises:
-        RelayError: RLY101, nobody answers.
+        RelayError: RLY101, no relay answers.
     """
     host, port = address
     headers: Mapping[str, str] = {} if post is None else {"Content-Type": "application/json"}
@@ -77,5 +80,5 @@ def ask(address: Address, path: str, *, post: bytes | None = None, most: int = 1
 
 
 def unreachable(message: str, fix: str) -> RelayError:
-    """Return the error of a relay that cannot be asked."""
+    """Return the error of a relay that cannot be reached."""
     return RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.UNREACHABLE)

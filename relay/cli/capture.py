@@ -40,7 +40,7 @@ _NOTHING: Final = Copied()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Captured:
-    """What the command says at its end."""
+    """The result of a capture."""
 
     recording: Recording
     seconds: float
@@ -85,10 +85,10 @@ def capture(  # noqa: PLR0913 - its options
 
 
 def post_tee(admin: tuple[str, int], body: bytes) -> tuple[int, str]:
-    """Ask the relay for copies; return status and text.
+    """Ask the relay for copies; return the status and the body of its answer.
 
     Raises:
-        RelayError: nobody answers.
+        RelayError: RLY101, no relay answers.
     """
     return ask(admin, "/api/v1/tee", post=body, fix=_NO_ANSWER)
 
@@ -96,7 +96,7 @@ def post_tee(admin: tuple[str, int], body: bytes) -> tuple[int, str]:
 def record(
     file: Path, address: Address | None, admin: tuple[str, int] | None, *, seconds: float, limit: int
 ) -> Captured:
-    """Bind, ask the relay for a copy if `admin` is given, and record.
+    """Bind a socket, ask the relay at `admin` for copies if given, and record until the end.
 
     Raises:
         RelayError: the address cannot be bound, no relay answers, or the file cannot be written.
@@ -140,7 +140,7 @@ def summarise(file: Path, captured: Captured) -> dict[str, Any]:
 
 
 def in_words(file: Path, captured: Captured) -> str:
-    """Return the sentence at the end."""
+    """Return the summary as one sentence."""
     recording = captured.recording
     full = "; --max-size ended it" if captured.is_full else ""
     return (
@@ -150,7 +150,7 @@ def in_words(file: Path, captured: Captured) -> str:
 
 
 def find_losses(captured: Captured) -> Iterator[Problem]:
-    """Yield what was lost on the way."""
+    """Yield a warning for each kind of datagrams that are missing from the file."""
     if captured.kernel_drops:
         yield Problem(
             code="RLY202",

@@ -39,7 +39,7 @@ def check(path: Path | None, *, as_json: bool) -> None:
 
 
 def find_problems(path: Path | None) -> list[Problem]:
-    """Return what `run` would refuse or warn of; an unknown variable is an error here."""
+    """Return the problems at which `run` would stop or warn; an unknown variable is an error here."""
     try:
         loaded = load(path, os.environ)
     except ConfigError as error:
@@ -52,9 +52,10 @@ def _strict(problem: Problem) -> Problem:
 
 
 def credential_problems(cloud: Cloud) -> list[Problem]:
-    """Return what is to be said of them; missing ones are a warning: a file is often checked where they are not.
+    """Return the problems of the credentials.
 
-    What was found and cannot be one, at a line of a file or in a variable, is an error.
+    Missing credentials are a warning, since a file is often checked on a machine that has none. A malformed credential
+    in a file or a variable is an error.
     """
     if cloud.provider != "jdcloud":
         return []

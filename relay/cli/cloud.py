@@ -1,4 +1,4 @@
-"""`statsd-relay cloud`: the local cloud, to develop and to try things out."""
+"""`statsd-relay cloud`: a local cloud for development and trials (relay.tools.emulator)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def cloud(  # noqa: PLR0913 - its options
 async def serve(  # noqa: PLR0913 - the options of its command
     listen: Address, access_key: str, secret_key: str, region: str, *, fail: Faults, latency: float, as_json: bool
 ) -> None:
-    """Serve until cancelled, telling every ten seconds what arrived."""
+    """Serve until cancelled; print the counts every ten seconds."""
     emulator = Emulator(
         access_key=access_key,
         secret_key=secret_key,

@@ -1,4 +1,4 @@
-"""`statsd-relay compare`: the old daemon's totals beside the relay's, over the same minutes."""
+"""`statsd-relay compare`: compares the old daemon's totals with the relay's over the same windows."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
     from relay.tools.compare.report import Report
 
 WINDOWS = 2
-"""That are compared unless somebody says how long."""
+"""Windows compared by default."""
 _LOOK = 0.2
-"""Seconds between two looks at the clock."""
+"""Seconds between two checks of the clock."""
 DIFFERS = 1
-"""Exit code: both sides are there, and they are not the same."""
+"""Exit code: the totals of the two sides differ, or nothing could be compared."""
 
 
 @click.command()
@@ -102,16 +102,16 @@ def compare(  # noqa: PLR0913 - click's way
 
 
 def make_namers(config: Config) -> dict[Kind, Namer]:
-    """Return what the relay makes of a name, for each class apart."""
+    """Return a separate namer for each class, with the rules of the configuration."""
     rules = make_rules(config)
     return {kind: make_namer(config, rules, notices=NullCounters()) for kind in Kind}
 
 
 async def watch(flushes: Flushes, listen: Address, admin: Address, duration: float) -> Session:
-    """Watch both sides until there is enough (0 s: two windows), or nothing more comes.
+    """Receive from both sides until the comparison is complete or fails; a duration of 0 stands for two windows.
 
     Raises:
-        RelayError: the port cannot be bound; no relay answers, or it stops.
+        RelayError: the port cannot be bound, no relay answers, or the relay stops.
     """
     clock, receiver, line = SystemClock(), Receiver(flushes, SystemClock()), ChangingLine()
     async with watch_windows(*admin) as objects:
@@ -155,10 +155,10 @@ def show(report: Report, *, everything: bool, as_json: bool) -> None:
 
 
 def read_namespaces(prefix: str | None, mapped: tuple[str, ...]) -> dict[Kind, str]:
-    """Return what a person says of the old daemon's names.
+    """Return the namespaces given by --prefix and --map.
 
     Raises:
-        click.BadParameter: a class that there is not.
+        click.BadParameter: an entry of --map names no class.
     """
     said = {} if prefix is None else under(prefix.strip("."))
     kinds = {word: kind for kind, word in WORDS.items()}

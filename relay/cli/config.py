@@ -1,4 +1,4 @@
-"""`statsd-relay config`: what is in force, and the reference, both generated from the schema."""
+"""`statsd-relay config`: the values in force, and the reference of keys, both generated from the schema."""
 
 from __future__ import annotations
 

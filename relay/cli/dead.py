@@ -1,4 +1,4 @@
-"""`statsd-relay dead`: points that did not reach the cloud: look at them, send them again, throw them away."""
+"""`statsd-relay dead`: lists, shows, replays and drops dead letters, the points that the cloud did not take."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 C = TypeVar("C", bound="Callable[..., None]")
 
 TOP = 10
-"""Metrics that `list` names."""
+"""Number of metrics that `list` prints."""
 
 
 @click.group()
@@ -37,7 +37,7 @@ def dead() -> None:
 
 
 def select_options(command: C) -> C:
-    """Give a command the options that choose letters."""
+    """Add the options that select letters to a command."""
     command = click.option("--metric", default="", metavar="GLOB", help="Only of these metrics.")(command)
     return click.option("--reason", default=None, type=click.Choice(REASONS), help="Only of this reason.")(command)
 
@@ -112,7 +112,7 @@ def show(path: Path | None, state: Path | None, *, reason: str | None, metric: s
 
 
 def in_words(read: Read) -> str:
-    """Return a letter for people: what happened, and the point as it was sent."""
+    """Return a letter as text: what happened, the cloud's detail, and the point as it was sent."""
     letter = read.letter
     how = ", ".join(
         text

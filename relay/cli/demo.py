@@ -1,6 +1,6 @@
-"""`statsd-relay demo`: a local cloud, a relay and traffic on loopback; what went in is compared with what came out.
+"""`statsd-relay demo`: runs a local cloud, a relay and traffic on loopback, and compares the input with the output.
 
-Needs no account, no file and no free well-known port, and leaves nothing behind.
+It needs no account, no file and no free well-known port, and leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ DATAGRAMS_PER_SECOND = 200
 
 @dataclass(slots=True)
 class Sent:
-    """What the traffic has sent, by metric: lines, and the sum that must arrive."""
+    """Traffic sent so far, by metric: lines, and the sum that must arrive."""
 
     lines: Counter[str] = field(default_factory=Counter)
     sums: Counter[str] = field(default_factory=Counter)
@@ -52,13 +52,13 @@ class Sent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrived:
-    """What became of a metric."""
+    """Totals of one metric: sent and arrived."""
 
     lines: int
     sent: int
-    """Sum of the values."""
+    """Sum of the values sent."""
     arrived: int
-    """Likewise, in the cloud."""
+    """Sum of the values in the cloud."""
     points: int
 
     def row(self, metric: str) -> str:
@@ -70,14 +70,14 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What the demo shows."""
+    """The result of the demo."""
 
     metrics: dict[str, Arrived]
     books: Books
     balanced: bool
 
     def __str__(self) -> str:
-        """What arrived beside what was sent, and the ledger."""
+        """Return the table of sent and arrived totals, the ledger and the verdict."""
         head = f"{'metric':<22}{'lines sent':>12}{'sum sent':>14}{'sum arrived':>14}{'points':>9}"
         rows = [arrived.row(metric) for metric, arrived in self.metrics.items()]
         verdict = "balanced: everything arrived" if self.balanced else "NOT balanced"
@@ -86,14 +86,14 @@ class Outcome:
 
 @dataclass(slots=True)
 class Traffic:
-    """Datagrams in the shapes that real clients send; everything is counted before it goes."""
+    """Sends datagrams in the shapes of real clients; each line is counted before it is sent."""
 
     to: tuple[str, int]
     random: random.Random
     sent: Sent = field(default_factory=Sent)
 
     async def run(self, seconds: float) -> None:
-        """Send for that long, about 200 datagrams a second."""
+        """Send about 200 datagrams a second for `seconds`."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + seconds
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -103,7 +103,7 @@ class Traffic:
                 await asyncio.sleep(0.05)
 
     def datagram(self) -> bytes:
-        """One datagram of a plain, a buffered or a DogStatsD client, now and then with a bad line."""
+        """Return a datagram of a plain, a buffered or a DogStatsD client; 2 % have a bad line."""
         pick = self.random.random()
         if pick < 0.02:
             self.sent.bad += 1
@@ -142,10 +142,10 @@ def demo(seconds: float, *, as_json: bool) -> None:
 
 
 def _temporary_directory() -> tempfile.TemporaryDirectory[str]:
-    """Make one for the state.
+    """Return a temporary state directory.
 
     Raises:
-        RelayError: RLY101, there is no room for it.
+        RelayError: RLY101, the directory cannot be created.
     """
     try:
         return tempfile.TemporaryDirectory(prefix="statsd-relay-demo-")

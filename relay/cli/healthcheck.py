@@ -1,4 +1,4 @@
-"""`statsd-relay healthcheck`: for containers; small imports, since it runs every few seconds."""
+"""`statsd-relay healthcheck`: the health check of a container; it imports little, since it runs every few seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`statsd-relay import`: the configuration of another StatsD daemon, as ours, with a report of every line."""
+"""`statsd-relay import`: converts another StatsD daemon's configuration to the relay's, with a report of every line."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def import_(path: Path, output: Path | None, format_: Format | None, *, force: b
     else:
         _print(draft, text, output)
     if draft.needs_person:
-        # No exit code: the result can be used, as after warnings of `check`. A script that wants to know asks `--json`.
+        # The exit code stays 0: the result can be used, as after warnings of `check`. Scripts read "by_hand" of --json.
         say(str(_by_hand(draft.needs_person, path)), err=True)
 
 
@@ -79,7 +79,7 @@ def _as_json(draft: ConfigBuilder, text: str | None) -> dict[str, Any]:
 
 
 def _print(draft: ConfigBuilder, text: str, output: Path | None) -> None:
-    """The report goes to standard error while the configuration goes to standard output."""
+    """Print the report; to standard error if the configuration is printed to standard output."""
     if output is None:
         say(text, nl=False)
     for entry in draft.entries:

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a wish to end: whoever waits is woken, and nothing is torn apart in the middle."""
+"""Turns SIGINT and SIGTERM into a flag that commands check: a wait ends at once, work in progress is completed."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _LONGEST: Final = 86_400.0
-"""Seconds of one wait: select(2) takes no more than some centuries."""
+"""Longest single wait, in seconds: select(2) refuses very large timeouts."""
 
 
 class Interrupt:
-    """State: whether a signal has come; a pair of sockets that wakes who waits. In the main thread alone.
+    """State: whether a signal has come, and a socket pair that ends a wait. For the main thread only.
 
-    A Python event would not do: its `set` in a signal handler waits for ever if the signal comes within its `wait`.
+    threading.Event is not usable: `set` in a signal handler deadlocks if the signal comes while `wait` holds its lock.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Interrupt:
         return f"<Interrupt {self.is_interrupted}>"
 
     def __enter__(self) -> Interrupt:
-        """Take the signals."""
+        """Install the signal handlers."""
         self._waker.setblocking(False)
         self._before = [signal.signal(number, self._note) for number in _SIGNALS]
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
@@ -41,7 +41,7 @@ class Interrupt:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give them back."""
+        """Restore the former signal handlers."""
         signal.set_wakeup_fd(-1)
         for number, handler in zip(_SIGNALS, self._before, strict=True):
             signal.signal(number, handler)
@@ -52,13 +52,13 @@ class Interrupt:
         self.is_interrupted = True
 
     def monotonic(self) -> float:
-        """Seconds; never steps back."""
+        """Return monotonic time in seconds."""
         return time.monotonic()
 
     def wait(self, seconds: float) -> None:
-        """Return after so long, after a day, or when a signal comes: whether the time has come is for the caller."""
+        """Return after `seconds`, after a day at most, or when a signal comes; the caller checks the time."""
         select.select([self._awake], [], [], min(seconds, _LONGEST))
 
     def listen(self, sock: socket.socket, seconds: float) -> None:
-        """Return when the socket can be read, after so long, or when a signal comes."""
+        """Return when the socket is readable, after `seconds`, or when a signal comes."""
         select.select([self._awake, sock], [], [], seconds)

@@ -1,4 +1,4 @@
-"""`statsd-relay load`: steady traffic whose totals are known."""
+"""`statsd-relay load`: sends lines at a steady rate and prints their exact totals."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _SEED_MOST: Final = 2**32
 _SERIES_MOST: Final = 1_000_000
 _LINES_MOST: Final = 5_000
 _WORDS: Final = {"g": "last values", "s": "distinct members"}
-"""What the total of a type is, if it is not the sum of its values."""
+"""Meaning of the total of a type, where it is not the sum of the values."""
 
 
 def parse_rate(text: str) -> float:
-    """Read lines a second.
+    """Parse a rate in lines a second.
 
     Raises:
-        ValueError: with the rule.
+        ValueError: the text breaks the rule; the message is the rule.
     """
     unit = _UNITS.get(text[-1:])
     try:
@@ -100,10 +100,10 @@ def load(  # noqa: PLR0913 - its options
 
 
 def check_words(name: str, tags: str) -> None:
-    """Refuse what would end a name or the tags of a line too early.
+    """Refuse characters that would end the name or the tags of a line.
 
     Raises:
-        click.BadParameter: there is such a character in it.
+        click.BadParameter: a text has such a character.
     """
     for option, text, forbidden in (("--name", name, ":|\n"), ("--tags", tags, "|\n")):
         if set(text) & set(forbidden):
@@ -111,10 +111,10 @@ def check_words(name: str, tags: str) -> None:
 
 
 def parse_types(text: str) -> list[str]:
-    """Read types of lines.
+    """Parse a list of types.
 
     Raises:
-        click.BadParameter: one is none.
+        click.BadParameter: an entry is not a type.
     """
     types = text.split(",")
     if not set(types) <= set(TYPES):
@@ -123,7 +123,7 @@ def parse_types(text: str) -> list[str]:
 
 
 def as_table(totals: dict[str, Total]) -> str:
-    """Return what was sent by type."""
+    """Return the totals by type as a table."""
     rows = [("type", "lines", "series", "total", "of")]
     for kind, total in totals.items():
         figures_ = (number(total.lines), number(total.series), number(total.sum))

@@ -1,4 +1,4 @@
-"""What options of several commands are made of: values that are read as the configuration reads them, and `-c`."""
+"""Option types shared by several commands, which parse values as the configuration does, and the option `-c`."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases alone
-    """State: none; whatever the function reads, and its ValueError is the user's mistake."""
+    """A click type that parses with a function; its ValueError becomes a usage error. State: none."""
 
     def __init__(self, name: str, parse: Callable[[Any], object]) -> None:
         self.name = name
         self._parse = parse
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> object:  # noqa: ANN401 - click's signature
-        """Read a text, or a default."""
+        """Parse a text, or a default value."""
         try:
             return self._parse(value)
         except ValueError as error:
@@ -47,10 +47,10 @@ def whole(least: int, most: int) -> Parsed:
 
 
 def decimal(text: str, *, least: float, most: float, unit: float = 1) -> float:
-    """Read a number such as 10 or 0.5, times a unit.
+    """Parse a number such as 10 or 0.5 and multiply it by a unit.
 
     Raises:
-        ValueError: with the rule.
+        ValueError: the number is malformed or out of range; the message is the rule.
     """
     number = float(text) * unit if _DECIMAL.fullmatch(text) else math.nan
     if not least <= number <= most:
@@ -59,7 +59,7 @@ def decimal(text: str, *, least: float, most: float, unit: float = 1) -> float:
 
 
 def lasting(least: str) -> Parsed:
-    """Return the type of durations that a command may take."""
+    """Return the type of durations from `least` to 366 days."""
     shortest = Seconds.parse(least)
 
     def parse(value: object) -> float:
@@ -71,7 +71,7 @@ def lasting(least: str) -> Parsed:
 
 
 def _shown(value: object) -> str:
-    """Return what was given, without the rest of what is too long."""
+    """Return the given value as ASCII, cut to 40 characters."""
     return ascii(str(value)[:_SHOWN])
 
 
@@ -81,14 +81,14 @@ _DAYS_MOST: Final = 366
 _DECIMAL: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
 DURATION: Final = lasting("0s")
 LENGTH: Final = lasting("1ms")
-"""Of what would be without any sense, or something else, at 0."""
+"""A duration above 0, for options where 0 would be meaningless or mean something else."""
 SIZE: Final = Parsed("size", Size.parse)
 ADDRESS: Final = Parsed("address:port", parse_address)
 PLACE: Final = Parsed("host:port", parse_place)
 ADMIN: Final = Parsed("host:port", parse_admin)
-"""Of a relay."""
+"""Address of the admin port of a relay."""
 
 
 def config_option(help_: str = "The file that the relay runs with.") -> Decorator:
-    """Return `-c`, as `path`."""
+    """Return the option `-c`, passed to the command as `path`."""
     return click.option("-c", "--config", "path", type=click.Path(path_type=Path), help=help_)

@@ -1,4 +1,4 @@
-"""Prints what a command says, with no character in it that a terminal would obey."""
+"""Prints the output of commands; characters that would control a terminal are escaped."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from relay.wording import printable_lines
 
 
 def say(text: str, *, err: bool = False, nl: bool = True) -> None:
-    """Print a text of several lines, in which there may be bytes of others."""
+    """Print a text of one or more lines, which may contain untrusted characters."""
     click.echo(printable_lines(text), err=err, nl=nl)

@@ -1,4 +1,4 @@
-"""A file that a command makes for its user, and that replaces nothing unasked."""
+"""Writes the output file of a command; an existing file is replaced only with --force."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _PUBLIC: Final = 0o644
 
 
 def check_place(file: Path, *, force: bool) -> None:
-    """Refuse early what `writable` would refuse late.
+    """Check before the work begins that the output file can be created.
 
     Raises:
-        click.UsageError: something is there already, or cannot be replaced.
+        click.UsageError: the directory is missing, the file exists, or the path is not a regular file.
     """
     if not file.parent.is_dir():
         raise click.UsageError(f"there is no directory {file.parent}")
@@ -38,10 +38,12 @@ def check_place(file: Path, *, force: bool) -> None:
 
 @contextmanager
 def writable(file: Path) -> Iterator[int]:
-    """Make the file, readable by its owner alone; replace one that `check_place` has let pass.
+    """Create the file, readable by its owner only, and yield its descriptor; an existing file is replaced.
+
+    Call `check_place` first.
 
     Raises:
-        RelayError: the disk refuses.
+        RelayError: RLY101, the file cannot be written.
     """
     try:
         file.unlink(missing_ok=True)
@@ -58,10 +60,10 @@ def writable(file: Path) -> Iterator[int]:
 
 
 def write(path: Path, text: str, *, is_private: bool, force: bool) -> None:
-    """Write a file at once, or not at all: readable by others only if it holds nothing that may be a secret.
+    """Write a file atomically; one with a possible secret (`is_private`) is readable by its owner only.
 
     Raises:
-        RelayError: it is there already and `force` was not given (exit 64), or cannot be written (71).
+        RelayError: the file exists and `force` was not given (exit 64), or cannot be written (71).
     """
     temporary: Path | None = None
     try:
@@ -73,7 +75,7 @@ def write(path: Path, text: str, *, is_private: bool, force: bool) -> None:
         if force:
             temporary.replace(path)
         else:
-            path.hardlink_to(temporary)  # fails if the name is taken, even since a moment ago
+            path.hardlink_to(temporary)  # fails if the name exists: no race between a check and the write
     except FileExistsError as error:
         problem = Problem(code="RLY103", message=f"{path} is there already", fix="name another file, or give --force")
         raise RelayError(problem, exit_code=ExitCode.USAGE) from error

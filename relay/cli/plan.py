@@ -1,7 +1,7 @@
-"""`run` as a trial: read the configuration, say what the supervisor must know of it, end.
+"""`run` as a trial: reads the configuration, answers the supervisor with a plan, and ends.
 
-It has the options of `run`, whose libraries it does not import. Where the program is to take the place of a worker that
-works, every module is imported, and whatever a worker opens before it reads the state is opened.
+It has the options of `run` without importing the libraries of `run`. A thorough trial, made before a running worker is
+replaced, imports every module and opens every file that a worker opens before it reads the state.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of `run`."""
+    """Add the options of `run` to a command."""
     config = config_option("TOML file; every key is optional.")
     dry_run = click.option(
         "--dry-run", is_flag=True, help="Print requests instead of sending them; needs no credentials."
@@ -38,11 +38,11 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Asked:
-    """State: what a trial is asked, and its answer.
+    """State: the question to a trial, and its answer.
 
     Args:
-        text: of the configuration file, instead of what is on disk.
-        is_thorough: try all that a worker needs before it reads the state.
+        text: content of the configuration file, used instead of the file on disk.
+        is_thorough: try everything that a worker needs before it reads the state.
     """
 
     def __init__(self, *, text: str | None = None, is_thorough: bool = False) -> None:
@@ -52,12 +52,17 @@ class Asked:
         """The plan as JSON."""
 
     def __repr__(self) -> str:
-        """Report the question, and never the text."""
+        """Report the question, without the text, which may hold secrets."""
         return f"<Asked{' thorough' if self.is_thorough else ''}>"
 
 
 def answer(arguments: Sequence[str], environ: MutableMapping[str, str]) -> None:
-    """Answer who started this process as a trial (supervisor/trial.py), by its checked environment."""
+    """Answer the parent that started this process as a trial (supervisor/trial.py).
+
+    Args:
+        arguments: the arguments of `run`.
+        environ: the checked environment, which names the descriptor of the answer.
+    """
     descriptor = int(environ.pop(PLAN))
     asked = Asked(text=take_text(environ), is_thorough=environ.pop(THOROUGH, "") != "")
     plan.main(list(arguments), "statsd-relay run", standalone_mode=False, obj=asked)

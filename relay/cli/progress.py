@@ -1,4 +1,4 @@
-"""What a terminal shows while a command works; in a file or a pipe there is nothing that moves."""
+"""Shows progress on a terminal; nothing is redrawn if standard error is a file or a pipe."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def progress(label: str, length: int) -> Iterator[Callable[[int], object]]:
-    """Show a bar while work goes on, on a terminal only; what is yielded is told each step."""
+    """Show a bar on a terminal during the work; call the yielded function with the size of each step."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return
@@ -26,7 +26,7 @@ def progress(label: str, length: int) -> Iterator[Callable[[int], object]]:
 
 
 def follow(step: Callable[[int], object], position: Callable[[], float]) -> Callable[[], None]:
-    """Return what moves a bar to where the work is."""
+    """Return a function that moves a bar to the current position of the work."""
     told = 0
 
     def tell() -> None:
@@ -39,7 +39,7 @@ def follow(step: Callable[[int], object], position: Callable[[], float]) -> Call
 
 
 class ChangingLine:
-    """State: what was said last. On a terminal one line that changes, elsewhere a line whenever something begins."""
+    """State: the latest line. On a terminal one line is redrawn; elsewhere a line is printed when a phase begins."""
 
     def __init__(self) -> None:
         self._is_terminal = sys.stderr.isatty()
@@ -47,7 +47,7 @@ class ChangingLine:
         self._shown = ""
 
     def __repr__(self) -> str:
-        """Report what was said."""
+        """Report the line shown."""
         return f"<ChangingLine {self._shown!r}>"
 
     def say(self, line: str) -> None:
@@ -55,7 +55,7 @@ class ChangingLine:
         say(line, err=True)
 
     def update(self, phase: object, sentence: str) -> None:
-        """Show what is going on; `phase`: what it is a part of."""
+        """Show the state of the work; `phase`: the phase to which the sentence belongs."""
         if self._is_terminal and sentence != self._shown:
             click.echo(f"\r\x1b[K{printable(sentence)}", err=True, nl=False)
             self._shown = sentence
@@ -64,6 +64,6 @@ class ChangingLine:
         self._phase = phase
 
     def end(self) -> None:
-        """Take the changing line away."""
+        """Erase the changing line."""
         if self._shown:
             click.echo("\r\x1b[K", err=True, nl=False)

@@ -1,4 +1,4 @@
-"""`statsd-relay reload`: check the configuration, then tell the running relay to take it."""
+"""`statsd-relay reload`: checks the configuration, then signals the running relay to load it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def reload(path: Path | None, *, upgrade: bool, as_json: bool) -> None:
 
 
 def _of_this_shell(problem: Problem) -> Problem:
-    """Credentials are in the relay's environment, which its service manager made and this shell need not have."""
+    """Return the problem with a fix for credentials missing here: this shell need not have the relay's environment."""
     return replace(problem, fix=_FIX) if problem.code == "RLY110" else problem
 
 
@@ -51,7 +51,7 @@ def signal_relay(config: Config, number: signal.Signals) -> int:
     """Signal the relay that serves the state directory; return its pid.
 
     Raises:
-        RelayError: nobody does, or it belongs to another user.
+        RelayError: RLY101, no relay runs with the state directory, or it belongs to another user.
     """
     state = state_directory(config.spool, os.environ, home_directory())
     pid = find_running(state) if state else None

@@ -1,4 +1,4 @@
-"""`statsd-relay replay`: datagrams of a pcap file again, spaced as they were."""
+"""`statsd-relay replay`: sends the datagrams of a pcap file again with their original spacing."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ _WORDS: Final = {
     "malformed": "that are malformed",
     "other_port": "to other ports",
 }
-"""Of packets that are skipped."""
+"""Reason of a skipped packet -> words for the output."""
 _SPEED_LEAST: Final = 0.001
 _SPEED_MOST: Final = 1_000_000
 
 
 def parse_speed(text: str) -> float:
-    """Read a factor; 0 for `max`.
+    """Parse a speed factor; 0 stands for `max`.
 
     Raises:
-        ValueError: with the rule.
+        ValueError: the text breaks the rule; the message is the rule.
     """
     try:
         return 0.0 if text == "max" else decimal(text, least=_SPEED_LEAST, most=_SPEED_MOST)
@@ -79,10 +79,10 @@ def replay(file: Path, to: str, speed: float, port: int | None, *, as_json: bool
 
 @contextmanager
 def opened(file: Path, port: int) -> Iterator[PcapReader]:
-    """Open a file of packets.
+    """Open a pcap file.
 
     Raises:
-        click.BadParameter: it is not there, or is none.
+        click.BadParameter: the file cannot be read, or is not a supported pcap file.
     """
     try:
         with file.open("rb") as source:
@@ -95,7 +95,7 @@ def opened(file: Path, port: int) -> Iterator[PcapReader]:
 
 
 def followed(reader: PcapReader, step: Callable[[int], object]) -> Iterator[Received]:
-    """Move a bar of the file's bytes along."""
+    """Yield the datagrams of a reader and move a progress bar by the bytes read."""
     tell = follow(step, lambda: reader.offset)
     for received in reader:
         yield received
@@ -103,12 +103,12 @@ def followed(reader: PcapReader, step: Callable[[int], object]) -> Iterator[Rece
 
 
 def left_out(reader: PcapReader) -> dict[str, Any]:
-    """Return what of the file was not sent, for `--json`."""
+    """Return the skipped packets and the damage of the file, for `--json`."""
     return {"skipped": dict(reader.skipped), "damage": reader.damage and f"{reader.damage} at byte {reader.offset}"}
 
 
 def tell_left_out(reader: PcapReader, file: Path) -> None:
-    """Say what of the file was not sent."""
+    """Print the skipped packets and the damage of the file."""
     for reason, count in reader.skipped.items():
         say(f"{plural(count, 'packet')} skipped {_WORDS[reason]}", err=True)
     if reader.damage:

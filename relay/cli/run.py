@@ -1,4 +1,4 @@
-"""`statsd-relay run`: the server."""
+"""`statsd-relay run`: the worker's side of the command; the supervisor has started this process."""
 
 from __future__ import annotations
 

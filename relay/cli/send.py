@@ -1,4 +1,4 @@
-"""`statsd-relay send`: lines to a StatsD port, for trying things out."""
+"""`statsd-relay send`: sends lines to a StatsD port by hand."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def send(lines: tuple[str, ...], to: str, *, unchecked: bool, as_json: bool) -> 
 
 
 def _send(sock: socket.socket, address: Any, datagram: bytes) -> int:  # noqa: ANN401 - an address of any family
-    """Send; return the error number, also of a port of this machine where nobody listens: 0 if all is well."""
+    """Send a datagram; return 0 or the error number, which includes a closed port of this machine (ECONNREFUSED)."""
     try:
         sock.connect(address)
         sock.send(datagram)
@@ -59,7 +59,7 @@ def _unsent(what: str, to: str, reason: int) -> Problem:
 
 
 def find_problem(line: bytes, source: str, number: int) -> Problem | None:
-    """Return why and where a relay would reject the line; None if it would not."""
+    """Return why and where a relay would reject the line; None if the line is accepted."""
     fault = find_fault(line)
     if fault is None:
         return None

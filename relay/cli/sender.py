@@ -1,4 +1,4 @@
-"""What the commands that send share: `--to`, looked up and opened; how a player on it ends."""
+"""Shared by the commands that send (`load`, `replay`, `send`): resolves and opens `--to`, and reports the result."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _UNIX: Final = "unix:"
 _PATIENCE: Final = 0.25
-"""Seconds that a receiver at a Unix socket may let us wait until the call returns and can be made again."""
+"""Timeout in seconds of a send to a full Unix socket; the player then checks for signals and tries again."""
 
 
 def find_address(to: str) -> tuple[socket.AddressFamily, Any]:
@@ -45,11 +45,11 @@ def find_address(to: str) -> tuple[socket.AddressFamily, Any]:
 
 @contextmanager
 def playing(to: str) -> Iterator[Player]:
-    """Open a player that sends there, until it ends or a signal comes.
+    """Open a player that sends to `to`; SIGINT and SIGTERM interrupt it.
 
     Raises:
         click.BadParameter: there is no such host or port.
-        RelayError: a Unix socket that is not there or not permitted, a network that cannot be reached.
+        RelayError: a Unix socket is missing or not permitted, or the network cannot be reached.
     """
     family, address = find_address(to)
     with socket.socket(family, socket.SOCK_DGRAM) as sock, Interrupt() as interruption:
@@ -66,7 +66,7 @@ def playing(to: str) -> Iterator[Player]:
 
 
 def figures(player: Player, to: str) -> dict[str, Any]:
-    """Return what the summaries of `--json` share."""
+    """Return the fields common to the summaries of `--json`."""
     return {
         "to": to,
         "datagrams": player.datagrams,
@@ -80,7 +80,7 @@ def figures(player: Player, to: str) -> dict[str, Any]:
 
 
 def sentence(player: Player, to: str) -> str:
-    """Return what was sent, as the first line of a summary."""
+    """Return the first line of a summary: what was sent."""
     return (
         f"{plural(player.datagrams, 'datagram')}, {plural(player.lines, 'line')} to {to} in {player.seconds:.1f} s,"
         f" {as_size(player.bytes)}, late by {player.late * 1000:.1f} ms at worst"
@@ -88,11 +88,11 @@ def sentence(player: Player, to: str) -> str:
 
 
 def finish(player: Player, to: str) -> None:
-    """Say what went wrong; end with the exit code of that.
+    """Print what was not sent; end with the exit code of an early end.
 
     Raises:
-        RelayError: nobody listens.
-        click.Abort: it was interrupted.
+        RelayError: RLY101, no process listens on the target.
+        click.Abort: a signal interrupted the player.
     """
     for words, count in player.errors.items():
         say(f"{plural(count, 'datagram')} not sent: {words}", err=True)

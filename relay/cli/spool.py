@@ -1,4 +1,4 @@
-"""`statsd-relay spool`: what waits to be sent, and whether it can be; beside a running relay or without one."""
+"""`statsd-relay spool`: shows and verifies the requests that wait to be sent; a relay may run meanwhile."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def verify(path: Path | None, state: Path | None, *, as_json: bool) -> None:
 
 
 def damaged(checkpoint: bytes) -> int:
-    """Return in how many places a checkpoint cannot be read."""
+    """Return the number of places at which a checkpoint is damaged."""
     return decode_frames(checkpoint)[1]
 
 
@@ -103,7 +103,7 @@ def timestamps(body: bytes) -> list[int]:
     """Return the timestamps of a request's points.
 
     Raises:
-        ValueError: it is no request.
+        ValueError: the body is not a request.
     """
     try:
         return [int(point["timestamp"]) for point in decode(body)["metricDataList"]]

@@ -1,4 +1,4 @@
-"""What the commands about the state directory share: which one it is, and its errors."""
+"""Shared by the commands that read the state directory: its options, its location and its errors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class StateLocation:
 
 
 def state_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that say where the state directory is, and `--json`."""
+    """Add the options that locate the state directory, and `--json`, to a command."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="As JSON."),
         click.option(
@@ -46,7 +46,7 @@ def find_state(path: Path | None, state: Path | None) -> StateLocation:
     """Return the state directory that `run` uses with the same file and environment.
 
     Raises:
-        RelayError: there is none; or the configuration is wrong.
+        RelayError: there is no state directory, or the configuration is wrong.
     """
     config = load(path, os.environ).config
     directory = state or state_directory(config.spool, os.environ, home_directory())
@@ -59,7 +59,7 @@ def find_state(path: Path | None, state: Path | None) -> StateLocation:
 
 @contextmanager
 def readable(directory: Path) -> Iterator[None]:
-    """Turn an error of the disk into one text.
+    """Turn an OSError into a RelayError.
 
     Raises:
         RelayError: RLY101, with the path.

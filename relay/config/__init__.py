@@ -1,1 +1,1 @@
-"""Configuration: what is valid (schema), how it is found and loaded, how it is shown."""
+"""Configuration: its schema and rules, how it is loaded from file and environment, and how it is shown."""

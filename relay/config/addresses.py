@@ -1,4 +1,7 @@
-"""`HOST:PORT` as people write it: read and written. Imports next to nothing: a health check runs every few seconds."""
+"""Parses and writes `HOST:PORT`, and detects a tee that sends to the relay itself.
+
+It imports next to nothing, since a health check uses it every few seconds. It never looks a name up.
+"""
 
 from __future__ import annotations
 
@@ -9,34 +12,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
-# --- loops -----------------------------------------------------------------------------------------------------------
+# --- loops of tees ---------------------------------------------------------------------------------------------------
 
-# Whether copies would come back: a tee to one of our own addresses sends every datagram round for ever. Pure.
+# A tee to one of the relay's own addresses would copy every datagram again and again. These functions are pure.
 
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 _LOOPBACKS = ("127.0.0.1", "::1")
 
 
 def comes_back(host: str, port: int, own: Iterable[tuple[str, int]], *, is_here: bool) -> bool:
-    """Say whether one of our own UDP addresses receives what is sent to an address.
+    """Say whether one of the relay's own UDP addresses receives datagrams sent to an address.
 
     Args:
-        host: an address as the system writes it; one that is sent to, never 0.0.0.0 or ::.
-        port: of it.
-        own: where we listen.
-        is_here: whether it is an address of this machine, all of which 0.0.0.0 or :: hears.
+        host: a destination address as the system writes it, never 0.0.0.0 or ::.
+        port: its port.
+        own: the addresses on which the relay listens.
+        is_here: whether `host` is an address of this machine; then a socket on 0.0.0.0 or :: receives too.
     """
     heard = (host, _EVERYWHERE[":" in host]) if is_here else (host,)
     return any(own_port == port and own_host in heard for own_host, own_port in own)
 
 
 def is_loop(host: str, port: int, listen: Sequence[str]) -> bool:
-    """Say the same of a configuration, as far as it can be seen without asking the system: of addresses and localhost.
+    """Say whether a configured target is the relay itself, judged without the system: from addresses and localhost.
 
     Args:
         host: an address, or a name.
-        port: of it.
-        listen: `[listen] udp`; an entry that is no address is somebody else's to report.
+        port: its port.
+        listen: `[listen] udp`; an entry that is not an address is skipped here (validate.py reports it).
     """
     own = []
     for text in listen:
@@ -49,7 +52,7 @@ def is_loop(host: str, port: int, listen: Sequence[str]) -> bool:
 
 
 def _reached_by(host: str) -> Sequence[str]:
-    """Return the addresses that a host stands for: that of nobody in particular is this machine's."""
+    """Return the addresses that a host stands for; 0.0.0.0 and :: mean loopback."""
     if host.lower() == "localhost":
         return _LOOPBACKS
     plain = _plain(host)
@@ -57,7 +60,7 @@ def _reached_by(host: str) -> Sequence[str]:
 
 
 def _plain(host: str) -> str:
-    """Write an address as the system does, IPv4 within IPv6 as IPv4; a name stays."""
+    """Return an address as the system writes it, an IPv4-mapped one as IPv4; a name stays as it is."""
     from ipaddress import IPv6Address, ip_address  # noqa: PLC0415 - a worker that begins to read needs only the above
 
     try:
@@ -71,17 +74,17 @@ def _plain(host: str) -> str:
 PORT_MOST: Final = 65_535
 _NONE: Final = -1
 _LABEL_MOST: Final = 63
-"""Bytes between two dots of a name (RFC 1035)."""
+"""Bytes of a label, the part of a name between two dots (RFC 1035)."""
 _NAME: Final = re.compile(r"(?=.{1,253}$)[0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_.])?")
 _EXAMPLE: Final = "such as 127.0.0.1:8125 or [::1]:8125"
 _LOOPBACK: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """Read where to listen: HOST is an address, empty for every IPv4 one.
+    """Parse an address to listen on: HOST is an address; empty: every IPv4 address.
 
     Raises:
-        ValueError: with the rule.
+        ValueError: the text breaks the rule; the message is the rule.
     """
     host, port = _split(text)
     is_host = is_address(host) and (":" in host) == text.startswith("[") if host else text.startswith(":")
@@ -91,10 +94,10 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 def parse_target(text: str) -> tuple[str, int]:
-    """Read where to send to: HOST is an address or a name, and the port is not 0.
+    """Parse a target to send to: HOST is an address or a name, and the port is not 0.
 
     Raises:
-        ValueError: with the rule.
+        ValueError: the text breaks the rule; the message is the rule.
     """
     host, port = _split(text)
     is_host = ":" in host and is_address(host) if text.startswith("[") else _NAME.fullmatch(host)
@@ -104,10 +107,10 @@ def parse_target(text: str) -> tuple[str, int]:
 
 
 def parse_place(text: str) -> tuple[str, int]:
-    """Read what a command is told: HOST is whatever the system can look up, and may be empty; the port is not 0.
+    """Parse an address given to a command: HOST is any name or address, or empty; the port is not 0.
 
     Raises:
-        ValueError: with the rule.
+        ValueError: the text breaks the rule; the message is the rule.
     """
     host, port = _split(text)
     if port in (_NONE, 0):
@@ -118,7 +121,7 @@ def parse_place(text: str) -> tuple[str, int]:
 
 
 def _can_be_looked_up(host: str) -> bool:
-    """Say whether the system takes it for a name or an address: Python raises UnicodeError for what has no IDNA."""
+    """Say whether the system can look a host up; Python's IDNA encoder raises UnicodeError for some names."""
     try:
         encoded = host if host.isascii() else host.encode("idna").decode()
     except UnicodeError:
@@ -135,7 +138,7 @@ def _split(text: str) -> tuple[str, int]:
 
 
 def is_address(host: str) -> bool:
-    """Say whether a host is an IPv4 or IPv6 address, without brackets, and no name."""
+    """Say whether a host is an IPv4 or IPv6 address without brackets, not a name."""
     from ipaddress import ip_address  # noqa: PLC0415 - see above
 
     try:
@@ -146,10 +149,10 @@ def is_address(host: str) -> bool:
 
 
 def join_address(host: str, port: object) -> str:
-    """Write them, an IPv6 address in brackets; either may be a reference `${NAME}` of a configuration."""
+    """Return HOST:PORT, an IPv6 address in brackets; either may be a reference `${NAME}` of a configuration."""
     return f"[{host}]:{port}" if ":" in host and "$" not in host else f"{host}:{port}"
 
 
 def where_to_ask(host: str) -> str:
-    """Return where somebody answers who listens on `host`, which may be every address of this machine."""
+    """Return the host to connect to for a server that listens on `host`: loopback if that is every address."""
     return _LOOPBACK.get(host, host)

@@ -1,6 +1,7 @@
-"""Rules of [cloud] for what goes into a header, a signature, a URL or a path: none of them may fail at each request.
+"""Rules of [cloud] for values that become part of a header, a signature, a URL or a path.
 
-No message repeats a value: it may be a secret, or hold one.
+A value that breaks a rule would fail at every request, so it is refused at the start. No message repeats a value, since
+any of them may be or hold a secret.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ REGION_RULE: Final = "must be letters, digits, dots, underscores and dashes, suc
 
 
 def is_region(text: str) -> bool:
-    """Say whether a text can be part of a host and of a signature's scope."""
+    """Say whether a text can be part of a host name and of the credential scope of a signature."""
     return _REGION.fullmatch(text) is not None
 
 

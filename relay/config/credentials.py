@@ -1,6 +1,6 @@
-"""Credentials: those of the configuration, the environment or `~/.jdc/config`, the first that are found in this order.
+"""Finds the credentials: in the configuration, then the environment, then `~/.jdc/config`; the first found are used.
 
-A secret never travels in a plain str beyond this file: `Secret` masks itself.
+Outside of this file a secret is a `Secret`, which masks itself, and never a plain str.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PROFILE: Final = ("access_key", "secret_key", "session_token", "region_id")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """What signs requests, and where it was found."""
+    """Credentials that sign requests, and where they were found."""
 
     access_key: str
     secret_key: Secret
@@ -39,7 +39,7 @@ class Credentials:
     warnings: tuple[Problem, ...] = ()
 
     def signs_like(self, other: Credentials) -> bool:
-        """Say whether key, secret and token are the same, wherever they were found."""
+        """Say whether key, secret and token are the same; their origins may differ."""
         mine, theirs = (self.access_key, self.secret_key), (other.access_key, other.secret_key)
         return mine == theirs and self.session_token == other.session_token
 
@@ -54,10 +54,11 @@ class _Found:
 
 
 def find_credentials(cloud: Cloud, environ: Mapping[str, str], home: Path | None) -> Credentials:
-    """Return the first credentials of the order, and the region.
+    """Return the first credentials found, with the region.
 
     Raises:
-        ConfigError: RLY110, none are found, half are missing, or the region is; RLY103, a file cannot be read.
+        ConfigError: RLY110, no credentials, only half of them, or no region; RLY102, the region is not legal; RLY103, a
+            file cannot be read, or holds an illegal value.
     """
     warnings: list[Problem] = []
     found = (
@@ -86,10 +87,12 @@ def find_credentials(cloud: Cloud, environ: Mapping[str, str], home: Path | None
 
 
 def stand_in(cloud: Cloud, environ: Mapping[str, str], error: ConfigError) -> Credentials:
-    """Return what the cloud refuses, so that others are looked for: for credentials that cannot be used by now.
+    """Return placeholder credentials, for use while the configured ones cannot be read.
+
+    The cloud refuses them with 401 or 403, and a refusal makes the relay look for credentials again.
 
     Raises:
-        ConfigError: `error`, where nothing says which region requests go to.
+        ConfigError: `error`, if neither the configuration nor the environment names a region.
     """
     region = cloud.region or _first(environ, _REGION, [])
     if not is_region(region):
@@ -132,10 +135,10 @@ def _from_environment(environ: Mapping[str, str], warnings: list[Problem]) -> _F
 
 
 def _first(environ: Mapping[str, str], names: tuple[str, ...], warnings: list[Problem]) -> str:
-    """Return the first variable that is set, itself or as a file.
+    """Return the value of the first variable that is set, directly or as NAME_FILE.
 
     Raises:
-        ConfigError: RLY103, it holds what no credential has.
+        ConfigError: RLY103, the value has a character that no credential has.
     """
     for name in names:
         value = environ.get(name, "").strip()
@@ -167,10 +170,10 @@ def _from_profile(profile: str, home: Path | None, warnings: list[Problem]) -> _
 
 
 def _read_section(text: str, path: Path, name: str) -> dict[str, str]:
-    """Return a section of an INI file, without a word of what the parser says: it would show lines, secrets and all.
+    """Return a section of an INI file; the parser's messages are not passed on, as they quote lines with secrets.
 
     Raises:
-        ConfigError: RLY103, there is none of this name, or this is not INI.
+        ConfigError: RLY103, the file has no such section, or is not INI.
     """
     parser = configparser.ConfigParser(interpolation=None)
     line = 0

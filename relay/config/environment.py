@@ -1,7 +1,9 @@
 """Settings from the environment: `STATSD_RELAY_<TABLE>_<KEY>`; lists by commas, tags as `k=v,k=v`, rules as JSON.
 
-`STATSD_RELAY_DEFAULT_<TABLE>_<KEY>` is for images and units: such a setting lies below the file, the others above it.
-Kubernetes injects variables for a Service that is called statsd-relay; these are nobody's settings and are ignored.
+`STATSD_RELAY_DEFAULT_<TABLE>_<KEY>` is for images and service units: the file overrides it, while the other variables
+override the file. For a Service called statsd-relay, Kubernetes injects variables with the same prefix; these are
+recognised by name and value, and ignored. Also here: references `${NAME}` inside values. This module does not know
+whether a value is valid.
 """
 
 from __future__ import annotations
@@ -19,15 +21,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-# --- expand ----------------------------------------------------------------------------------------------------------
+# --- references ------------------------------------------------------------------------------------------------------
 
-# `${NAME}`, `${NAME:-default}` and `${NAME:?message}` inside values; `${1}` is a capture of a rule and stays.
+# References inside values: `${NAME}`, `${NAME:-default}` and `${NAME:?message}`. `${1}` is a rule's capture and stays.
 
 _REFERENCE: Final = re.compile(r"\$\{([^\W\d]\w*)(?::(-|\?)([^}]*))?\}")
 
 
 def expand(value: Any, environ: Mapping[str, str]) -> tuple[Any, list[str]]:  # noqa: ANN401 - any TOML value
-    """Return the value with its references replaced, and a message for each that cannot be."""
+    """Return the value with its references replaced, and a message for each reference that cannot be replaced."""
     missing: list[str] = []
 
     def replaced(match: re.Match[str]) -> str:
@@ -62,11 +64,11 @@ _INJECTED: Final = re.compile(
     rf"(.*_)?(SERVICE_HOST={_IP}|SERVICE_PORT(_\w+)?=\d+|PORT={_URL}"
     rf"|PORT_\d+_(TCP|UDP|SCTP)(={_URL}|_PROTO=(tcp|udp|sctp)|_PORT=\d+|_ADDR={_IP}))"
 )
-"""Name without the prefix, and value: a name alone may be a setting that is misspelt."""
+"""Matches NAME=VALUE, the name without the prefix: by its name alone a variable may be a misspelt setting."""
 
 
 def variables() -> dict[str, str]:
-    """Return every variable and the key that it sets."""
+    """Return every variable with the key that it sets."""
     found = {f"{PREFIX}{table}".upper(): table for table in ("tags", *LISTED)}
     for table in fields_of(Config):
         if table.name != "tags" and table.name not in LISTED:
@@ -77,7 +79,7 @@ def variables() -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the environment says: settings below the file, settings above it, and variables that no key has."""
+    """Settings from the environment: those that the file overrides, those that override it, and unknown variables."""
 
     defaults: list[Setting]
     settings: list[Setting]
@@ -85,7 +87,7 @@ class Found:
 
 
 def read_environment(environ: Mapping[str, str]) -> Found:
-    """Return the settings, and a warning for each variable that is none."""
+    """Return the settings, and a warning for each unknown variable with the prefix."""
     known = variables()
     found = Found([], [], [])
     for name in sorted(environ):
@@ -104,7 +106,7 @@ def read_environment(environ: Mapping[str, str]) -> Found:
 
 
 def _read(name: str, plain: str, key: str | None, value: str) -> list[Setting] | None:
-    """Return the settings of one variable, None if it is unknown; `plain` is its name as it would be above the file."""
+    """Return the settings of one variable; None if it is unknown. `plain` is the name without DEFAULT_."""
     place = TomlPlace(source=name)
     if key == "tags":
         return list(_tags(name, value))

@@ -1,9 +1,8 @@
-"""From a file and the environment to a valid configuration, or to every problem at once.
+"""Loads a valid configuration from a file, the environment and flags, or raises every problem at once.
 
-Precedence: flag > environment > file > default of an image or a unit > default. The steps: read (TOML, with the place
-of each key), collect (the environment's defaults, then the file, the environment's settings, flags), spread (lists of
-tables into their keys), expand (`${NAME}`), convert to the schema's types, check the rules. Each problem names file,
-line, key, rule and fix; nothing stops at the first.
+Precedence: flag > environment > file > default of an image or a service unit > default. Steps: read the TOML with the
+place of each key; collect the settings in the order of precedence; spread lists of tables into their keys; expand
+`${NAME}`; convert to the types of the schema; check the rules. Each problem names file, line, key, rule and fix.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ _TYPES: Final = {
     "array": "a list",
     "object": "a table",
 }
-"""The library's words for types, in those of TOML."""
+"""msgspec's names of types -> words for the reader of a message."""
 TABLES: Final = {info.name: info.type for info in fields_of(Config)}
 
 
@@ -45,25 +44,25 @@ class Loaded:
 
     config: Config
     origins: Mapping[str, str]
-    """`table.key` -> where its value comes from; a key that is not in here has its default."""
+    """`table.key` -> where the value comes from; a key that is absent has its default."""
     warnings: tuple[Problem, ...]
     path: Path | None
     text: str | None = field(default=None, repr=False)
-    """What was in the file, secrets and all."""
+    """Content of the file, with any secrets in it."""
 
 
 @dataclass(slots=True)
 class _Report:
-    """State: problems found so far."""
+    """State: the problems found so far."""
 
     problems: list[Problem] = field(default_factory=list)
 
     def add(self, place: TomlPlace, message: str, fix: str = "", code: str = "RLY102") -> None:
-        """Note an error at a place."""
+        """Add an error at a place."""
         self.problems.append(place.problem(code=code, message=mask_urls(message), fix=fix))
 
     def add_of(self, setting: Setting, message: str) -> None:
-        """Note that a value breaks a rule; an empty variable is one that was meant to be absent."""
+        """Add the error that a value breaks a rule; for an empty variable the fix is to unset the variable."""
         if setting.from_text and setting.value == "":
             fix = "; ".join(filter(None, (f"unset {setting.place.source}", default_of(setting.key))))
             self.add(setting.shown, f"{setting.key} is empty", fix)
@@ -81,13 +80,13 @@ def load(
     """Load and check a configuration.
 
     Args:
-        path: a TOML file; None for none.
-        environ: the environment's variables.
-        overrides: `table.key` -> value of flags.
-        text: what was in the file once, to be used instead of what is in it now.
+        path: a TOML file; None: no file.
+        environ: environment variables.
+        overrides: `table.key` -> value of a flag.
+        text: earlier content of the file, used instead of its content now.
 
     Raises:
-        ConfigError: every problem.
+        ConfigError: with every problem.
     """
     report = _Report()
     if path and text is None:
@@ -113,7 +112,7 @@ def _by_key(settings: Iterable[Setting]) -> dict[str, Setting]:
 
 
 def _overriding(in_file: Mapping[str, Setting], variables: Iterable[Setting]) -> list[Problem]:
-    """Warn of each variable that takes the place of a key of the file."""
+    """Return a warning for each variable that overrides a key of the file."""
     return [
         Problem(
             code="RLY111",
@@ -127,7 +126,7 @@ def _overriding(in_file: Mapping[str, Setting], variables: Iterable[Setting]) ->
 
 
 def _check(config: Config, settings: Mapping[str, Setting], values: Mapping[str, Any], report: _Report) -> None:
-    """Report what breaks a rule; of an element that is wrong already there is nothing more to say."""
+    """Report values that break a rule; an element with an error already reported is not checked further."""
     for key, rule in RULES.items():
         message = rule(config)
         if message:
@@ -145,7 +144,7 @@ def _check(config: Config, settings: Mapping[str, Setting], values: Mapping[str,
 
 
 def _open_secrets(path: Path | None, settings: Iterable[Setting]) -> list[Problem]:
-    """Warn of a file that holds a secret itself and can be read by everybody; a reference `${NAME}` is none."""
+    """Return a warning if the file holds a secret and every user can read it; a reference `${NAME}` is not a secret."""
     types = keys()
     held = [one for one in settings if types.get(one.key) is Secret and one.place.line and "${" not in str(one.value)]
     if path is None or not held or not _is_open_to_all(path):
@@ -158,12 +157,12 @@ def _open_secrets(path: Path | None, settings: Iterable[Setting]) -> list[Proble
 def _is_open_to_all(path: Path) -> bool:
     try:
         return bool(path.stat().st_mode & stat.S_IROTH)
-    except OSError:  # it has gone since it was read
+    except OSError:  # the file was removed after it was read
         return False
 
 
 def keys() -> dict[str, Any]:
-    """Return every key, `table.key`, with its type; `tags`, a table of its own making, and lists have none."""
+    """Return every key, `table.key`, with its type; without lists of tables and `tags`, which has free keys."""
     return _types({table: type_ for table, type_ in TABLES.items() if table != "tags" and table not in LISTED})
 
 
@@ -174,12 +173,12 @@ def _types(tables: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _every_type() -> dict[str, Any]:
-    """Return the type of each key as `canonical` calls it; of an element as a whole there is no more to know."""
+    """Return the type of each key in its `canonical` form; an element of a list as a whole is a dict."""
     return keys() | _types(LISTED) | dict.fromkeys(LISTED, dict)
 
 
 def _spread(settings: Iterable[Setting], report: _Report) -> Iterator[Setting]:
-    """Yield lists of tables as their elements and keys; report what has the wrong number of brackets."""
+    """Yield the settings, a list of tables as its elements and their keys; report a list that is not one of tables."""
     reported: set[str] = set()
     for setting in settings:
         table = setting.key.partition(".")[0]
@@ -215,7 +214,7 @@ def _known(settings: Iterable[Setting], report: _Report) -> list[Setting]:
 
 
 def _convert(settings: Iterable[Setting], environ: Mapping[str, str], report: _Report) -> dict[str, Any]:
-    """Return the values in their types; a value that breaks its type is reported and left at its default."""
+    """Return the values in their types; a value of the wrong type is reported and left at its default."""
     types = _every_type()
     values: dict[str, Any] = {}
     for setting in settings:
@@ -244,14 +243,14 @@ def _convert(settings: Iterable[Setting], environ: Mapping[str, str], report: _R
 
 
 def _with_value(rule: str, value: object) -> str:
-    """Return a rule that names the value which breaks it, also where it names the type."""
+    """Append the offending value to a rule, unless the rule names that value already."""
     if value is None or rule.endswith(f"not {value!r}"):
         return rule
     return f"{rule}: {given(value)}" if ", not " in rule else f"{rule}, not {given(value)}"
 
 
 def _rule(error: str, known: str, *, is_private: bool) -> str:
-    """Turn a message of the library into a rule."""
+    """Turn a message of msgspec into a rule."""
     error = error.replace("`", "").partition(" - at ")[0]
     if error.startswith("Invalid enum value"):
         given = "" if is_private else f", not{error.removeprefix('Invalid enum value')}"
@@ -264,7 +263,7 @@ def _rule(error: str, known: str, *, is_private: bool) -> str:
 
 
 def default_of(key: str) -> str:
-    """Return a fix: the default of a key; nothing for a tag, which has none, and for what is empty by default."""
+    """Return a fix that names the default of a key; empty for a tag, and for a key that is empty by default."""
     table, _, name = key.partition(".")
     default = "" if table == "tags" or table in LISTED else getattr(getattr(Config(), table), name)
     return f"the default is {name} = {to_toml(default)}" if default or default == 0 else ""

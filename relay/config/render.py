@@ -1,4 +1,7 @@
-"""The configuration as text, generated from the schema: the example file, the variables, and what is in force."""
+"""Prints the configuration, generated from the schema: the example file, the variables, and the values in force.
+
+Invariant: secrets and passwords in URLs are masked.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +23,14 @@ if TYPE_CHECKING:
 
 
 class ConfigKey(NamedTuple):
-    """One setting of the reference."""
+    """One key of the reference."""
 
     table: str
     name: str
     default: Any
     help: str
     choices: tuple[str, ...] = ()
-    """What it may be; empty: anything of its type."""
+    """Allowed values; empty: any value of the type."""
 
 
 def keys() -> Iterator[ConfigKey]:
@@ -43,7 +46,7 @@ def keys() -> Iterator[ConfigKey]:
 
 
 def example() -> str:
-    """Return a file in which every key stands with its default, or an example of a list's element, commented out."""
+    """Return a file with every key commented out: with its default, or with an example for an element of a list."""
     lines = [
         "# statsd-relay: every key is optional; what stands here is its default, and of [[rule]], [[tee]] an example."
     ]
@@ -107,7 +110,7 @@ def _help_and_choices(key: ConfigKey) -> str:
 
 
 def in_force(loaded: Loaded) -> list[dict[str, str]]:
-    """Return every key with its value and where that comes from; secrets are masked."""
+    """Return every key with its value and its origin; secrets are masked."""
     rows: list[dict[str, str]] = []
     for key in keys():
         if key.table == "tags":
@@ -125,7 +128,7 @@ def _row(loaded: Loaded, key: str, value: object) -> dict[str, str]:
 
 
 def _plain(value: object) -> str:
-    """Return a value as it is written in a variable."""
+    """Return a value as a variable holds it."""
     return ",".join(_plain(item) for item in value) if isinstance(value, list) else to_toml(value).strip('"')
 
 

@@ -1,8 +1,8 @@
-"""Files that hold a secret, and what a secret may consist of.
+"""Reads files that hold a secret, and checks that a credential is printable ASCII in one line.
 
-Everything of a credential goes into a header of a request or into its signature, where a line feed, a NUL or a text
-that is no ASCII is an exception at each request. So it is refused where it is read, by place and never by content: no
-message of this file has a character of what it read.
+A credential becomes part of a header or of a signature, where a line feed, a NUL or a non-ASCII character would raise
+at each request; so it is refused when it is read. Invariant: a message names the place of the error and never the
+content of the file.
 """
 
 from __future__ import annotations
@@ -21,23 +21,26 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-# --- bounded_file ----------------------------------------------------------------------------------------------------
+# --- bounded reading -------------------------------------------------------------------------------------------------
 
-# Reads a file whose kind and length are not ours to choose: a path may name a pipe, a device or a disk without end.
-#
-# `run -c <(...)` and `/dev/stdin` are pipes, so a pipe is read like a file; one that nothing is written into is an
-# error after some seconds, and not a wait without end.
+# A path given by the user may name a pipe or a device that never ends, so length and waiting time are bounded. Pipes
+# are allowed (`run -c <(...)`, `/dev/stdin`); one without a writer is an error after PATIENCE seconds.
 
 PATIENCE: Final = 10.0
-"""Seconds for what writes into a pipe."""
+"""Seconds to wait for the content of a pipe."""
 _CHUNK: Final = 65_536
 
 
 def read_bounded(path: Path, most: int, *, patience: float | None = PATIENCE) -> bytes:
-    """Return what a file holds, and at most so many bytes of it; blocks no longer than `patience`, None: without limit.
+    """Return the content of a file, at most `most` bytes.
+
+    Args:
+        path: a file, a pipe or a device.
+        most: bytes that are read at most.
+        patience: seconds that the call may block; None: no limit.
 
     Raises:
-        OSError: it cannot be read, or nothing was written into it in time.
+        OSError: the file cannot be read, or a pipe had no content in time.
     """
     ends = None if patience is None else time.monotonic() + patience
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -61,22 +64,22 @@ def _read(descriptor: int, most: int, ends: float | None) -> bytes:
 
 _WORLD_READABLE: Final = 0o004
 _BYTES_MOST: Final = 65_536
-"""Of a file: a session token has a few thousand."""
+"""Largest file of a secret: a session token has a few thousand bytes."""
 _BLANKS: Final = " \t\r\n"
 _ILLEGAL: Final = re.compile(r"[^ -~]")
 RULE: Final = "must be printable ASCII in one line"
 
 
 def is_legal(value: str) -> bool:
-    """Say whether a credential can be sent and signed with."""
+    """Say whether a credential can be part of a header and of a signature."""
     return _ILLEGAL.search(value) is None
 
 
 def read_secret(path: str, warnings: list[Problem]) -> str:
-    """Return the content of a file without the blanks around it; "" for no path.
+    """Return the content of a file without the blanks around it; "" if the path is empty.
 
     Raises:
-        ConfigError: RLY103, it cannot be read, is empty, or holds what no credential has.
+        ConfigError: RLY103, the file cannot be read, is empty, or has a character that no credential has.
     """
     if not path:
         return ""
@@ -96,10 +99,10 @@ def read_secret(path: str, warnings: list[Problem]) -> str:
 
 
 def read_private(path: str, warnings: list[Problem]) -> str:
-    """Return the text of a file; warn if every user of this machine can read it.
+    """Return the text of a file; add a warning if every user of this machine can read the file.
 
     Raises:
-        ConfigError: RLY103, it cannot be read, is longer than such files are, or is no text.
+        ConfigError: RLY103, the file cannot be read, is too long, or is not UTF-8.
     """
     fix = "check the path and its mode"
     try:
@@ -122,7 +125,7 @@ def check_profile(values: Mapping[str, str], text: str, source: str) -> None:
     """Check the values of a section of an INI file.
 
     Raises:
-        ConfigError: RLY103, with the line of the first key whose value no credential has.
+        ConfigError: RLY103, a value has a character that no credential has; with the line of its key.
     """
     for key, value in values.items():
         if not is_legal(value):

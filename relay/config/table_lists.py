@@ -1,7 +1,7 @@
-"""Lists of tables, `[[rule]]` and `[[tee]]`: one setting while sources override one another, then one for each key.
+"""Lists of tables, `[[rule]]` and `[[tee]]`: a list is one setting until it is spread into one setting for each key.
 
-A later source replaces the whole list: a rule's place in it is part of what it means. Elements are numbered from 1, so
-`rule.2.match` is a key of the second `[[rule]]`, and `rule.2` that table itself.
+A source of higher precedence replaces the whole list, since the order of rules matters. Elements are numbered from 1:
+`rule.2` is the second `[[rule]]`, and `rule.2.match` is a key of it.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ LISTED: Final[dict[str, Any]] = {
 }
 """Name of the list -> type of its elements."""
 AS_JSON: Final = frozenset({*LISTED, "window.histogram"})
-"""Keys whose variable is JSON."""
+"""Keys that a variable sets as JSON."""
 EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "rule": {"match": "web.*.hits", "metric": "web.hits", "tags": {"service": "$1"}},
     "tee": {"to": "127.0.0.1:9125"},
 }
-"""Of an element of each, in the reference and in what is said of a mistake."""
+"""An example element of each list, for the reference and for the fix of an error."""
 
 
 def from_json(text: str) -> object:
-    """Read a variable; what is not JSON stays a text, which is no list of tables. An empty one is an empty list."""
+    """Parse a variable as JSON; an empty one is an empty list, and one that is not JSON stays a text."""
     try:
         return json.loads(text or "[]")
     except ValueError:
@@ -39,7 +39,7 @@ def from_json(text: str) -> object:
 
 
 def how_to_list(setting: Setting) -> str:
-    """Return what to do about a setting that is no list of tables; of a variable, where it is not even JSON."""
+    """Return the fix for a setting that is not a list of tables; for a variable with the position of a JSON error."""
     table = setting.key.partition(".")[0]
     if setting.place.line:
         return f"write [[{table}]] over each of them"
@@ -52,12 +52,15 @@ def how_to_list(setting: Setting) -> str:
 
 
 def is_list_of_tables(value: object) -> bool:
-    """Say whether a value can be spread."""
+    """Say whether a value is a list of tables."""
     return isinstance(value, list) and all(isinstance(element, dict) for element in value)
 
 
 def spread(setting: Setting) -> Iterator[Setting]:
-    """Yield each element, empty, and each of its keys; what has no place of its own stands where its table does."""
+    """Yield a setting for each element, with an empty table as its value, and one for each key of the element.
+
+    A key without a place of its own has the place of its element.
+    """
     for number, element in enumerate(setting.value, 1):
         key = f"{setting.key}.{number}"
         place = setting.inner.get(key, setting.place)
@@ -81,7 +84,7 @@ def element_of(key: str) -> str:
 
 
 def collect(values: Mapping[str, Any], table: str) -> list[Any]:
-    """Return the elements of a list, made of converted values."""
+    """Return the elements of a list, built from converted values."""
     found: dict[str, dict[str, Any]] = {}
     for key, value in values.items():
         if key.startswith(f"{table}."):

@@ -1,4 +1,8 @@
-"""Where settings come from: a TOML file, read with the place of every key, so that a problem can point at it."""
+"""Reads a TOML file with the line and column of every key, so that a problem can point at its place.
+
+tomllib keeps no places, so a second pass finds them line by line. Invariant: a value of `[cloud]` or `[tags]` is never
+shown, since any of these may be a secret. This module does not know whether a value is valid.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +27,12 @@ _ASSIGNMENT: Final = re.compile(r"(\s*)([\w\-]+|\"[^\"]*\"|'[^']*')\s*[=.]")
 _AT_LINE: Final = re.compile(r" \(at line (\d+), column (\d+)\)")
 _FILE_BYTES: Final = 1_048_576
 _PRIVATE: Final = ("cloud.", "tags.")
-"""The second, since a line that should stand below `[cloud]` may have slipped under it."""
+"""Tables with values that are never shown; `tags.` because a line meant for `[cloud]` may stand below `[tags]`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TomlPlace:
-    """A line of a file, or a variable, or a flag."""
+    """The place of a setting: a line of a file, a variable, or a flag."""
 
     source: str = ""
     line: int = 0
@@ -50,15 +54,15 @@ class TomlPlace:
         )
 
     def without_value(self) -> TomlPlace:
-        """Return the place with its key alone: under a key that is not known, anything may stand."""
+        """Return the place with its key but without its value: an unknown key may hold a secret."""
         return replace(self, text=self.text[: self.column - 1 + self.width])
 
     def masked(self) -> TomlPlace:
-        """Return the place with its key, and a mask for the value that it has."""
+        """Return the place with its key and a mask in place of its value."""
         return replace(self, text=f"{self.without_value().text} = ***") if "=" in self.text else self
 
     def origin(self) -> str:
-        """Return where this is, in a few words."""
+        """Return `file:line`, or the name of the variable."""
         return f"{self.source}:{self.line}" if self.line else self.source
 
 
@@ -67,36 +71,36 @@ UNKNOWN: Final = TomlPlace()
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One value that somebody gave."""
+    """One value set by a file, a variable or a flag."""
 
     key: str
     """`table.key`."""
     value: Any = field(repr=False)
     place: TomlPlace
     from_text: bool = False
-    """It comes from a variable, so that numbers and lists are texts as well."""
+    """The value comes from a variable: numbers and lists are texts too."""
     inner: Mapping[str, TomlPlace] = field(default_factory=dict)
-    """Of a list of tables: where each `table.NUMBER` and `table.NUMBER.key` stands."""
+    """For a list of tables: the place of each `table.NUMBER` and `table.NUMBER.key`."""
 
     @property
     def is_private(self) -> bool:
-        """Whether the value is shown nowhere: a secret may stand under any key of its table, by mistake."""
+        """Whether the value must not be shown: by mistake, any key of its table may hold a secret."""
         return self.key.startswith(_PRIVATE)
 
     @property
     def shown(self) -> TomlPlace:
-        """Where it stands, as a problem may show it."""
+        """The place as a problem may show it: masked if the value is private."""
         return self.place.masked() if self.is_private else self.place
 
     def typed(self, value: Any, type_: Any) -> Any:  # noqa: ANN401 - before validation, a value is anything
-        """Return the value; a list in a variable is separated by commas."""
+        """Return the value; a text in a variable is split at commas if the type is a list."""
         if self.from_text and get_origin(type_) is list and isinstance(value, str):
             return [item.strip() for item in value.split(",") if item.strip()]
         return value
 
 
 def closest(word: str, known: Collection[str], form: str = "{}") -> str:
-    """Return a fix that names what was probably meant, or what there is."""
+    """Return a fix that names the most similar known word, or all known words."""
     near = difflib.get_close_matches(word, list(known), n=1)
     if near:
         return f"did you mean {form.format(near[0])}?"
@@ -104,10 +108,10 @@ def closest(word: str, known: Collection[str], form: str = "{}") -> str:
 
 
 def read_text(path: Path) -> str:
-    """Read a configuration.
+    """Read the text of a configuration file.
 
     Raises:
-        ConfigError: RLY103, it cannot be read, is too long, or is not text.
+        ConfigError: RLY103, the file cannot be read, is too long, or is not UTF-8.
     """
     try:
         return read_bytes(path).decode()
@@ -119,7 +123,7 @@ def read_bytes(path: Path, *, patience: float | None = PATIENCE) -> bytes:
     """Read a file of at most 1 MiB; `patience` is that of `read_bounded`.
 
     Raises:
-        ConfigError: RLY103, it cannot be read, or is longer.
+        ConfigError: RLY103, the file cannot be read, or is longer.
     """
     try:
         content = read_bounded(path, _FILE_BYTES + 1, patience=patience)
@@ -133,10 +137,10 @@ def read_bytes(path: Path, *, patience: float | None = PATIENCE) -> bytes:
 
 
 def parse(path: Path, text: str) -> list[Setting]:
-    """Return every setting of a TOML file with this text.
+    """Return every setting of a TOML text; `path` is the file that the places name.
 
     Raises:
-        ConfigError: RLY103, it is not TOML.
+        ConfigError: RLY103, the text is not TOML.
     """
     try:
         parsed = tomllib.loads(text)
@@ -163,9 +167,9 @@ def _settings(parsed: dict[str, Any], places: dict[str, TomlPlace], source: str)
 
 
 def _places(path: Path, text: str) -> Iterator[tuple[str, TomlPlace]]:
-    """Yield `table` and `table.key` with their lines; a key inside a nested value has none of its own.
+    """Yield `table` and `table.key` with their places; a key inside a nested value has no place of its own.
 
-    The tables of a list are numbered from 1, `rule.2` and `rule.2.match`; `[rule.tags]` belongs to the latest.
+    The tables of a list are numbered from 1: `rule.2`, `rule.2.match`. `[rule.tags]` belongs to the latest `[[rule]]`.
     """
     table = ""
     counts: Counter[str] = Counter()
@@ -192,9 +196,9 @@ def _numbered(table: str, counts: Counter[str], *, is_listed: bool) -> str:
 
 
 def _not_toml(path: Path, text: str, message: str) -> Problem:
-    """Return the error of a file that is not TOML: of the line nothing is shown but a key that there is.
+    """Return the error of a file that is not TOML; of the line it shows a known key at most.
 
-    What stands there may be a part of a secret, also where a key should stand: a text over several lines.
+    The rest of the line may be part of a secret, such as a line of a text over several lines.
     """
     where = _AT_LINE.search(message)
     lines = text.splitlines() or [""]

@@ -1,4 +1,4 @@
-"""Value types of the configuration: durations, sizes, secrets; how a value is written, and how a key is explained."""
+"""Value types of the configuration (durations, sizes, secrets), and how values are written in files and messages."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Seconds(float):
 
     @classmethod
     def parse(cls, value: object) -> Seconds:
-        """Read a number or a text.
+        """Parse a number or a text.
 
         Raises:
-            ValueError: with the rule.
+            ValueError: the value breaks the rule; the message is the rule.
         """
         number, unit = _read(value, _DURATION)
         seconds = number * _DURATION_UNITS[unit] if number <= _DAYS_MOST * 86_400_000 else math.inf
@@ -52,10 +52,10 @@ class Size(int):
 
     @classmethod
     def parse(cls, value: object) -> Size:
-        """Read a number or a text.
+        """Parse a number or a text.
 
         Raises:
-            ValueError: with the rule.
+            ValueError: the value breaks the rule; the message is the rule.
         """
         number, unit = _read(value, _SIZE) if not isinstance(value, float) else (-1, None)
         size = number * _SIZE_UNITS[unit] if number <= _SIZE_MOST else math.inf
@@ -65,7 +65,7 @@ class Size(int):
 
 
 def _read(value: object, form: re.Pattern[str]) -> tuple[float, str | None]:
-    """Return a number and its unit; -1, which is out of every range, for what has another form."""
+    """Return a number and its unit; -1, which is out of every range, if the value has another form."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return value, None
     match = form.fullmatch(value.strip()) if isinstance(value, str) else None
@@ -73,7 +73,7 @@ def _read(value: object, form: re.Pattern[str]) -> tuple[float, str | None]:
 
 
 class Secret(str):
-    """A text that never shows itself: repr and str are masked, `reveal()` is the only way to the value."""
+    """A masked text: repr, str and format show `***`; `reveal()` is the only way to the value."""
 
     __slots__ = ()
 
@@ -90,14 +90,14 @@ class Secret(str):
         return format(str(self), spec)
 
     def reveal(self) -> str:
-        """Return the value, for the signer alone."""
+        """Return the value; for signing and checking only."""
         return "".join(self)
 
 
 def mask_urls(text: str) -> str:
     """Return a text without the user and password of any URL in it.
 
-    A password may have a slash or an @ itself: of each line all between the first `//` and the last `@` goes.
+    A password may hold a slash or an @, so in each line everything between the first `//` and the last `@` is masked.
     """
     return "\n".join(map(_without_userinfo, text.split("\n"))) if "//" in text else text
 
@@ -112,7 +112,7 @@ _SIZES: Final = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 
 
 def to_toml(value: object) -> str:
-    """Return a value as it is written in a file."""
+    """Return a value as TOML; a secret is masked."""
     match value:
         case Seconds():
             return f'"{_scaled(value, _DURATIONS, "s")}"'
@@ -138,16 +138,16 @@ _GIVEN_MOST: Final = 60
 
 
 def given(value: object) -> str:
-    """Return a value as a message names it: as it is written in a file, cut."""
+    """Return a value as a message names it: as TOML, cut to 60 characters."""
     try:
         text = to_toml(value)
-    except (TypeError, ValueError):  # a number of more digits than Python writes
+    except (TypeError, ValueError):  # an integer of more digits than Python converts to a text
         text = "..."
     return text if len(text) <= _GIVEN_MOST else f"{text[:_GIVEN_MOST]}..."
 
 
 def toml_key(text: str) -> str:
-    """Return a key as it is written in a file."""
+    """Return a key as TOML: bare or in quotes."""
     return text if _BARE_KEY.fullmatch(text) else to_toml(text)
 
 
@@ -159,14 +159,14 @@ def _scaled(value: float, units: tuple[tuple[str, int], ...], smallest: str) -> 
 
 
 def choices(type_: object) -> tuple[str, ...]:
-    """Return what a value, or each of a list, may be; nothing if that is not a list of words alone."""
+    """Return the allowed words of a value, or of each element of a list; empty if the type is not a Literal."""
     if get_origin(type_) is list:
         return choices(get_args(type_)[0])
     return get_args(type_) if get_origin(type_) is Literal else ()
 
 
 def words(type_: object) -> str:
-    """Return the words that a value, or each of a list, may be, as a rule says them; nothing if it may be any text."""
+    """Return the allowed words of a value, or of a list's elements, joined by "or"; empty if any text is allowed."""
     if get_origin(type_) is Literal:
         return " or ".join(map(to_toml, get_args(type_)))
     return " or ".join(filter(None, map(words, get_args(type_))))

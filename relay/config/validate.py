@@ -1,4 +1,8 @@
-"""What a value must be beyond its type: one rule a key, and cautions that do not stop a start."""
+"""Rules that a value must satisfy beyond its type, one function for each key, and cautions that do not stop a start.
+
+A rule takes the whole configuration and returns "" or the text of the rule with the offending value. The rules do not
+know from which file or variable a value comes (loading.py does). Elements of lists of tables: validate_lists.py.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +29,13 @@ if TYPE_CHECKING:
     from relay.config.schema import Config
 
 
-# --- window_rules ----------------------------------------------------------------------------------------------------
+# --- rules of [window] -----------------------------------------------------------------------------------------------
 
-# What the keys of `[window]` must be beyond their types.
+# Rules of the keys of `[window]`.
 
 
 def percentiles(config: Config) -> str:
-    """Only statsd knows what a percentile from the top is."""
+    """Check the percentiles; only statsd's style defines negative ones, which count from the top."""
     if config.window.percentile_style == "statsd":
         wrong = [value for value in config.window.percentiles if not 0 < abs(value) <= 100]
         return f"must lie between -100 and 100 and not be 0, not {wrong[0]:g}" if wrong else ""
@@ -41,7 +45,10 @@ def percentiles(config: Config) -> str:
 
 
 def histogram(config: Config) -> str:
-    """Bins whose limits do not ascend would always be empty; a list without bins exempts the timers that it fits."""
+    """Check that the limits of bins ascend: others would always be empty.
+
+    An entry without bins is legal; it exempts the timers that it matches.
+    """
     for number, one in enumerate(config.window.histogram, 1):
         try:
             limits = one.limits()
@@ -53,7 +60,7 @@ def histogram(config: Config) -> str:
 
 
 def timer_metrics(config: Config) -> str:
-    """What is ignored is refused."""
+    """Refuse the key where it would have no effect: without percentile_style = "statsd"."""
     return _with_statsd(bool(config.window.timer_metrics), config)
 
 
@@ -63,7 +70,7 @@ def _with_statsd(is_set: bool, config: Config) -> str:  # noqa: FBT001 - private
 
 
 def parsed(parse: Callable[[Config], object]) -> Callable[[Config], str]:
-    """Return the rule that something can be read."""
+    """Return a rule that fails with the message of `parse` if that raises ValueError."""
 
     def rule(config: Config) -> str:
         try:
@@ -81,7 +88,7 @@ _READERS_MOST: Final = 64
 _WINDOW_MOST: Final = 3600
 _UNIX_FORMS: Final = ("dgram", "stream", "datadog")
 _UNIX_PATH_MOST: Final = 107
-"""unix(7): sun_path has 108 bytes, one of them ends it."""
+"""unix(7): sun_path has 108 bytes, the last one is the terminating NUL."""
 _MODE: Final = re.compile(r"0?[0-7]{3}")
 _PROXIES: Final = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 _REGIONS: Final = ("cn-north-1", "cn-east-1", "cn-east-2", "cn-south-1")
@@ -165,7 +172,7 @@ def _between(table: str, key: str, low: float, high: float) -> Callable[[Config]
         value: Any = getattr(getattr(config, table), key)
         if low <= value <= high:
             return ""
-        # In the key's own unit: "1h" for a duration, "1MiB" for a size.
+        # Values in the unit of the key: "1h" for a duration, "1MiB" for a size.
         least, most, asked = (given(type(value)(figure)).strip('"') for figure in (low, high, value))
         return f"must be between {least} and {most}, not {asked}"
 
@@ -196,7 +203,7 @@ def _legal(table: str, key: str, *, empty: bool) -> Callable[[Config], str]:
         if (empty and not value) or (_LEGAL.fullmatch(value) and len(value) <= limits.NAME_BYTES):
             return ""
         rule = f"must be letters, digits, dots and underscores, at most {limits.NAME_BYTES}"
-        if table == "cloud":  # a secret may have slipped there
+        if table == "cloud":  # the value may be a misplaced secret
             return rule
         return f"{rule}, not {given(value)}" + (f" with {len(value)}" if len(value) > limits.NAME_BYTES else "")
 
@@ -204,12 +211,12 @@ def _legal(table: str, key: str, *, empty: bool) -> Callable[[Config], str]:
 
 
 def is_legal_key(key: str) -> bool:
-    """Say whether a tag of the configuration can be sent as it is called."""
+    """Say whether a key of a tag is legal for the API, so that it can be sent unchanged."""
     return _LEGAL.fullmatch(key) is not None
 
 
 def _endpoint(config: Config) -> str:
-    """Plain http would show every metric to the network, so it needs a host where that is all right."""
+    """Check the URL; plain http would show every metric to the network, so it is allowed for trusted hosts only."""
     try:
         parts = urlsplit(config.cloud.endpoint.replace("{region}", config.cloud.region or "region"))
         host = parts.hostname or ""
@@ -225,7 +232,7 @@ def _endpoint(config: Config) -> str:
 
 
 def is_trusted_host(host: str) -> bool:
-    """Say whether plain http is all right: loopback, a private address, an internal endpoint or a bare name."""
+    """Say whether plain http is allowed: loopback, a private address, an internal endpoint or a name without a dot."""
     try:
         return ip_address(host).is_private
     except ValueError:
@@ -278,7 +285,7 @@ RULES: Final[dict[str, Callable[[Config], str]]] = {
 
 
 def cautions(config: Config) -> list[Problem]:
-    """Return what is allowed and probably not meant."""
+    """Return warnings about values that are legal but probably not intended."""
     found: list[tuple[str, str]] = []
     if config.window.seconds != limits.WINDOW_SECONDS:
         found.append(
@@ -290,7 +297,7 @@ def cautions(config: Config) -> list[Problem]:
 
 
 def unused_proxies(config: Config, environ: Mapping[str, str]) -> list[Problem]:
-    """Warn of variables that other programs take a proxy from, where requests would go out without one."""
+    """Return a warning if a proxy variable such as HTTPS_PROXY is set but requests are sent without a proxy."""
     host = urlsplit(config.cloud.endpoint.replace("{region}", "region")).hostname or ""
     if config.cloud.provider != "jdcloud" or config.cloud.proxy or is_trusted_host(host):
         return []

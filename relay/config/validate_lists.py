@@ -1,4 +1,4 @@
-"""What the elements of `[[rule]]` and `[[tee]]` must be beyond their types."""
+"""Rules that the elements of `[[rule]]` and `[[tee]]` must satisfy beyond their types."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TEES_MOST: Final = limits.TEES_MOST - limits.TEES_LEASED
 
 
 class ElementError(NamedTuple):
-    """What is wrong with one key of an element, or with the element as a whole."""
+    """An error in one key of an element, or in the element as a whole."""
 
     key: str
     """`rule.2.match`, or `rule.2`."""
@@ -32,7 +32,7 @@ class ElementError(NamedTuple):
 
 
 def find_faults(config: Config) -> Iterator[ElementError]:
-    """Yield every fault."""
+    """Yield every error in the elements of a configuration."""
     judge = _Judge(find_re2() if any(rule.regex for rule in config.rule) else None)
     for number, rule in enumerate(config.rule, 1):
         yield from _of_rule(f"rule.{number}", rule)
@@ -56,7 +56,7 @@ def _of_tee(number: int, to: str, config: Config) -> Iterator[ElementError]:
 
 
 class _Judge:
-    """State: the patterns of the rules so far, by which a later one may be covered."""
+    """State: the patterns of the rules so far; an earlier pattern may cover a later one."""
 
     def __init__(self, re2: Any | None) -> None:  # noqa: ANN401 - a module without types
         self._re2 = re2
@@ -68,7 +68,7 @@ class _Judge:
         return f"<_Judge {len(self._regexes)} regexes>"
 
     def faults(self, number: int, rule: Rule) -> Iterator[ElementError]:
-        """Yield what is wrong with the pattern of the next rule, and with its templates."""
+        """Yield the errors in the pattern of the next rule, and in its templates."""
         key, text = ("regex", rule.regex) if rule.regex else ("match", rule.match)
         try:
             groups, covering = self._regex(number, rule) if rule.regex else self._glob(number, rule)
@@ -89,7 +89,7 @@ class _Judge:
                 yield ElementError(f"rule.{number}.{name}", str(error), error.fix, "RLY132")
 
     def _glob(self, number: int, rule: Rule) -> tuple[int, int]:
-        """Return how many captures it has, and the rule that covers it."""
+        """Return the number of captures of a glob, and the number of the rule that covers it, or NEVER."""
         glob = Glob.parse(rule.match)
         covering = self._covering(rule, glob)
         self._trees[rule.type].add(glob, number)

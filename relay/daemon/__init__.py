@@ -1,1 +1,1 @@
-"""The process: it puts the stages together, runs them, and has what stands beside them."""
+"""The daemon: it assembles the stages of a relay, runs them, and reports on them."""

@@ -1,10 +1,10 @@
-"""The composition root: the only file that knows the order of the stages.
+"""The composition root: the only module that knows the order of the stages.
 
-It builds right to left (what receives exists before what gives) and drains left to right (sockets, then what
-lifecycle/shutdown.py does), so that no stage that has stopped is handed anything. One datagram's walk: `UdpListener` ->
-`HotPath` -> `Closer` -> `Namer` -> `PointEncoder` -> `pack` -> `Spool.store` -> `SenderPool` -> cloud.
+The path of a datagram: `UdpListener` -> `HotPath` -> `Closer` -> `Namer` -> `PointEncoder` -> `pack` -> `Spool.store`
+-> `SenderPool` -> cloud. Sockets are read first at a start. At a stop the stages end in the order of this path (sockets
+here, the rest in lifecycle/shutdown.py), so that a stopped stage gets no more data.
 
-A `Relay` is opened, run and closed once; it holds no global state, so two of them live in one process.
+A `Relay` is opened, run and closed once. It has no global state, so two of them can run in one process.
 """
 
 from __future__ import annotations
@@ -59,22 +59,22 @@ if TYPE_CHECKING:
 
 
 class Reporter(Protocol):
-    """Who is told what happens: the terminal, or the log."""
+    """Reports events to the terminal or to the log."""
 
     def started(self, relay: Relay) -> None:
-        """Sockets are bound and senders run."""
+        """Report that the relay is open: sockets are bound, and the state is restored."""
 
     def closed(self, closed: WindowReport, *, lines: int, rejected: int) -> None:
-        """A window was stored; so many lines came since the last one."""
+        """Report a stored window, and the lines received and rejected since the last one."""
 
     def stopped(self, stopped: ShutdownReport) -> None:
-        """Everything is accounted for."""
+        """Report the end of the relay."""
 
 
 class Relay:
-    """State: the stages, and what was counted when the last window closed."""
+    """State: the stages, and the counts as of the last closed window."""
 
-    def __init__(  # noqa: PLR0913 - what comes from outside: settings, the way out, time, and who is told
+    def __init__(  # noqa: PLR0913 - all that comes from outside: settings, transport, time, reports
         self,
         *,
         config: Config,
@@ -95,7 +95,7 @@ class Relay:
         self._witness = witness
         self._given = ingest
         self._is_successor = is_successor
-        """A relay before this one used the state directory: it was accepted, whatever became of it."""
+        """Another worker used the state directory before; so a directory that is unusable now does not end a start."""
         self._admin_sockets = admin or AdminSockets(admin_addresses(config))
         self.ledger = Ledger()
         self.loss_log = LossLog(clock)
@@ -106,16 +106,16 @@ class Relay:
         self._windows = WindowSubscribers(config.window.seconds)
         self._stop = asyncio.Event()
         self._closing = AsyncExitStack()
-        """What was opened, closed in the opposite order."""
+        """Closes the opened parts in reverse order."""
 
     def __repr__(self) -> str:
         """Report the books."""
         return f"<Relay imbalance {self.books().imbalance()}>"
 
-    # --- right to left ------------------------------------------------------------------------------------------------
+    # --- opening ------------------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Read the sockets first; then open the state and restore it; naming begins only when `run` does.
+        """Begin to read the sockets, then open and restore the state; naming begins with `run`.
 
         Raises:
             RelayError: a socket or the state directory cannot be used.
@@ -134,7 +134,7 @@ class Relay:
         self._witness.started(self)
 
     def _open_ingest(self) -> Ingest:
-        """Take over what already receives, or open sockets of our own."""
+        """Use the given ingest, which receives already, or open sockets."""
         self.namer = make_namer(self.config, make_rules(self.config), notices=self.ledger)
         ingest = self._given or open_ingest(self.config, self._clock)
         self._closing.callback(ingest.stop)
@@ -217,7 +217,7 @@ class Relay:
         await recovery.restore(owed)
 
     def _make_side_hotpath(self) -> HotPath:
-        """Make one that receives nothing, for what a checkpoint holds."""
+        """Make a hot path that receives nothing, to load a checkpoint into."""
         return make_hotpath(self.hotpath.name, **self.ingest.settings.limits())
 
     def _make_status(self) -> Status:
@@ -251,7 +251,7 @@ class Relay:
     def begin(
         self, config: Config, settings: IngestSettings, *, rules: Ruleset, cloud: Cloud, transport: Transport
     ) -> Pipeline:
-        """Let the window that has just begun work by another configuration; see reconfiguration.py."""
+        """Put another configuration in force for the window that has just begun; see reconfiguration.py."""
         before, self.config = self.config, config
         self.status.config = config
         self.idle = self.status.idle = make_idle(config, before=self.idle, since=before)
@@ -264,23 +264,23 @@ class Relay:
     # --- running ------------------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Ask for an orderly stop; `run` returns when it is done. A window being handed over stays on disk."""
+        """Ask for an orderly stop; `run` returns when it is done. It overrides a hand-over that is under way."""
         self._is_handing_over = False
         self.status.is_stopping = True
         self._stop.set()
 
     @property
     def hand_over_obstacle(self) -> str:
-        """Why a window that is handed over would be lost; empty: nothing stands in the way."""
+        """The reason why the window cannot be handed over without loss; "" if it can."""
         if self.state is None:
             return "there is no state directory"
         return "the disk refuses: what only memory holds would be lost" if self.status.degraded else ""
 
     def hand_over(self) -> bool:
-        """Ask for a stop that keeps the window open for the worker that comes next; it holds the sockets already.
+        """Ask for a stop that keeps the window open for the next worker; the sockets stay open for it.
 
         Returns:
-            Whether that is possible: without a disk that takes the window it would be lost.
+            Whether that is possible; see `hand_over_obstacle`.
         """
         if self.hand_over_obstacle:
             return False
@@ -289,7 +289,7 @@ class Relay:
         return True
 
     async def run(self) -> ShutdownReport:
-        """Work until `stop`; an exception in any task ends the relay, loudly."""
+        """Work until `stop` or `hand_over`; raise the exception of any task."""
         try:
             stopped = await self._work()
         finally:
@@ -330,7 +330,7 @@ class Relay:
         )
 
     def _background(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
-        """Return what runs beside the data path, until it is cancelled."""
+        """Return the tasks that run beside the data path until they are cancelled."""
         clock = ClockWatch(self.closer, loss_log=self.loss_log, clock=self._clock)
         looking = [self._lag.run, clock.run, self.watch.run, self.explosions.run]
         looking += self.ingest.background(self.loss_log)
@@ -338,14 +338,14 @@ class Relay:
         keeping = [lambda: kept.run(self.closer.name_waiting), kept.run_void] if kept else []
         return [*looking, *keeping, *self._egress.background()]
 
-    # --- what others may ask ------------------------------------------------------------------------------------------
+    # --- counts -------------------------------------------------------------------------------------------------------
 
     def tally(self) -> Tally:
-        """Counts of the hot path."""
+        """Return the counts of the hot path."""
         return self.hotpath.tally()
 
     def books(self) -> Books:
-        """All three equations at this moment."""
+        """Return the three equations of the ledger at this moment (I5)."""
         return self.status.books()
 
     def _closed(self, closed: WindowReport) -> None:

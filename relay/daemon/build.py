@@ -1,7 +1,7 @@
-"""From the configuration to what the parts are made of: each gets its own settings, none sees the tree.
+"""Builders: from the configuration to the parts. Each part gets its own settings and does not see the configuration.
 
-Both a relay that starts and one that reloads come through here, and so does the child that reads the configuration for
-the supervisor; hence no I/O and no sockets.
+A start, a reload, and the child that reads the configuration for the supervisor (a trial) use this module. So nothing
+here does I/O, except `open_ingest`, which opens sockets.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class NullCounters:
-    """Notices that nobody reads."""
+    """Notices that are discarded."""
 
     names_rewritten = 0
     tags_dropped = 0
@@ -45,9 +45,9 @@ class NullCounters:
 
 
 def make_rules(config: Config) -> Ruleset:
-    """Compile the rules: a millisecond for each regex, so that a running relay does it in a thread.
+    """Compile the rules; a regex takes a millisecond, so a running relay calls this in a thread.
 
-    One that names the default namespace is as one that names none: its series are those of the other names there.
+    A rule with the default namespace is treated as one without a namespace, so that both lead to the same series.
     """
     default = config.cloud.namespace
     rules = [msgspec.structs.replace(rule, namespace="") if rule.namespace == default else rule for rule in config.rule]
@@ -55,7 +55,7 @@ def make_rules(config: Config) -> Ruleset:
 
 
 def make_namer(config: Config, rules: Ruleset, *, notices: Notices) -> Namer:
-    """Make what names identities."""
+    """Make the namer."""
     return Namer(
         prefix=config.names.prefix,
         kind_prefixes={kind: getattr(config.names, f"{kind}_prefix") for kind in Kind},
@@ -71,10 +71,10 @@ def make_namer(config: Config, rules: Ruleset, *, notices: Notices) -> Namer:
 
 
 def begin_window(config: Config, settings: IngestSettings, *, rules: Ruleset, before: Namer, ingest: Ingest) -> Namer:
-    """Let a window that has just begun work by another configuration; return who names from now on.
+    """Put another configuration in force for a window that has just begun; return its namer.
 
-    The hot path asks anew for every name since the tables were swapped; name classes stay, and so do gauges under their
-    old names.
+    The hot path asks for every name again, because the tables were swapped. Name classes stay; existing gauges keep
+    their old names.
     """
     namer = make_namer(config, rules, notices=before.notices)
     namer.take_over(before)
@@ -83,11 +83,11 @@ def begin_window(config: Config, settings: IngestSettings, *, rules: Ruleset, be
 
 
 def make_idle(config: Config, *, before: IdleSeries | None = None, since: Config | None = None) -> IdleSeries:
-    """Make what remembers which series are idle.
+    """Make the memory of idle series, or keep the present one.
 
     Args:
         config: the configuration from now on.
-        before: what remembered them until now; it goes on, unless series may have other names now.
+        before: the present memory of idle series; it is kept, unless series may be renamed.
         since: the configuration until now.
     """
     kinds, limit = config.window.idle_kinds(), config.limits.series
@@ -98,7 +98,7 @@ def make_idle(config: Config, *, before: IdleSeries | None = None, since: Config
 
 
 def make_encoder(config: Config, idle: IdleSeries | None = None) -> PointEncoder:
-    """Make what turns the series of a closed window into points."""
+    """Make the encoder of a closed window's series to points."""
     return PointEncoder(
         namespace=config.cloud.namespace,
         output=config.cloud.output,
@@ -117,10 +117,10 @@ def _timer_metrics(config: Config) -> TimerMetrics:
 
 
 def ingest_settings(config: Config) -> IngestSettings:
-    """Return what receiving depends on.
+    """Return the settings of ingest.
 
     Raises:
-        RelayError: RLY900, the native hot path was asked for and is not installed.
+        RelayError: RLY900, the native hot path is configured and not installed.
     """
     namer = make_namer(config, Ruleset([], re2=None), notices=NullCounters())
     return IngestSettings(
@@ -143,7 +143,7 @@ def ingest_settings(config: Config) -> IngestSettings:
 
 
 def open_ingest(config: Config, clock: Clock) -> Ingest:
-    """Make the receiving half on sockets of its own.
+    """Open sockets and make the receiving half on them.
 
     Raises:
         RelayError: RLY101, an address cannot be bound; RLY900, see `ingest_settings`.
@@ -154,13 +154,13 @@ def open_ingest(config: Config, clock: Clock) -> Ingest:
 
 
 def _addresses(texts: Sequence[str]) -> list[Address]:
-    """Return addresses; beside one of IPv4, every address and loopback of IPv6 may be absent from a machine."""
+    """Parse addresses; beside an IPv4 address, [::] and [::1] are optional, as a machine may lack IPv6."""
     has_ipv4 = any(not text.startswith("[") for text in texts)
     return [Address(*parse_address(text), optional=has_ipv4 and text.startswith(("[::]", "[::1]"))) for text in texts]
 
 
 def wanted_sockets(config: Config, *, take_over: bool = False) -> SocketSpec:
-    """Return the sockets to open; several of an address only where each gets a reader thread."""
+    """Return the sockets to open; several per address only with several reader threads."""
     native = choose_name(config.listen.hotpath) == "native"
     return SocketSpec(
         udp=_addresses(config.listen.udp),
@@ -175,5 +175,5 @@ def wanted_sockets(config: Config, *, take_over: bool = False) -> SocketSpec:
 
 
 def admin_addresses(config: Config) -> list[Address]:
-    """Return where the admin port is."""
+    """Return the addresses of the admin port."""
     return _addresses(config.admin.addresses())

@@ -1,8 +1,9 @@
-"""Which tag makes the series so many: a bounded look at the open window, once samples go to overflow series.
+"""Find the tag with too many values: a bounded scan of the open window once samples go to overflow series.
 
-Nothing of this is on the hot path. The first 100,000 series of the window are walked, a few at a time, twice: first for
-the metrics that overflowed, then for the values of their tags. That costs 0.2 s a minute for 50,000 series, while they
-overflow. Names can explode as well (`user.8125.logins`); then it is the part before their first dot that they share.
+The scan is not part of the hot path. It walks the first 100,000 series of the window twice, a few at a time: first for
+the metrics that overflowed, then for the values of their tags. During an overflow it costs 0.2 s a minute for 50,000
+series. If there are more names than values of any tag (`user.8125.logins`), the most frequent first part of the names
+is reported instead.
 """
 
 from __future__ import annotations
@@ -19,31 +20,31 @@ if TYPE_CHECKING:
     from relay.model import Newcomer, Series, Tally
 
 _INTERVAL: Final = 1.0
-"""Seconds between two looks at the count of samples that overflowed."""
+"""Seconds between two reads of the count of overflowed samples."""
 _SILENCE: Final = 60.0
 """Seconds between two warnings."""
 _MOST: Final = 100_000
 _PATIENCE: Final = 10.0
-"""Seconds to wait for a window in which the overflow can be seen; then what explodes is told without."""
+"""Seconds to wait for a window that holds an overflow series; afterwards the warning is based on all series."""
 _PART: Final = 250
-"""Series at a time: a millisecond."""
+"""Series per step: a millisecond."""
 _PLAUSIBLE: Final = 2
-"""Values that a tag must have to be to blame: a window that has only begun may not hold what overflowed."""
+"""A tag needs this many values to be named as the cause: a new window may not hold the series that overflowed."""
 _MARK: Final = ("overflow", "true")
 
 
 class Explosion(NamedTuple):
-    """What is too many: the values of a tag, or, with an empty tag, names."""
+    """The cause of too many series: the values of a tag, or names (`tag` is empty)."""
 
     metric: str
-    """With the most values of the tag; for names, `PREFIX.*`."""
+    """The metric with the most values of the tag; for names, `PREFIX.*`."""
     tag: str
     values: int
-    """Distinct ones among the series looked at: at least so many there are."""
+    """Distinct values, or names, among the scanned series: a lower bound."""
 
 
 class Census:
-    """State: distinct values by tag, and how often a metric has a new one; distinct names."""
+    """State: distinct values by tag, the number of values that each metric was first to have, and distinct names."""
 
     def __init__(self) -> None:
         self._values: defaultdict[str, set[str]] = defaultdict(set)
@@ -51,7 +52,7 @@ class Census:
         self._names: set[str] = set()
 
     def __repr__(self) -> str:
-        """Report the size."""
+        """Report the number of names and tags."""
         return f"<Census {len(self._names)} names, {len(self._values)} tags>"
 
     def add(self, series: Series) -> None:
@@ -63,9 +64,9 @@ class Census:
                 self._metrics[tag][series.metric] += 1
 
     def verdict(self, others: Census) -> Explosion | None:
-        """Return the tag with the most values here, unless there are even more names; None if nothing was counted.
+        """Return the tag with the most values, or names if there are more of those; None if nothing was counted.
 
-        Its values are counted among the others, too: a tag may explode over many metrics of which few overflowed yet.
+        Values of the tag in `others` are counted, too: the tag may be used by many metrics of which few overflowed yet.
         """
         tag, values = max(self._values.items(), key=lambda item: len(item[1]), default=("", set()))
         if len(self._names) > len(values):
@@ -78,10 +79,10 @@ class Census:
 
 
 class Source(Protocol):
-    """What is asked of the hot path."""
+    """The hot path, as the scan uses it."""
 
     def tally(self) -> Tally:
-        """Return every count."""
+        """Return all counts."""
         ...
 
     def list_series(self, first: int, count: int) -> Sequence[Series]:
@@ -89,12 +90,12 @@ class Source(Protocol):
         ...
 
     def newcomers(self) -> Sequence[Newcomer]:
-        """Return who brought new identities since the last call, the most work first."""
+        """Return the senders of new identities since the last call, the most work first."""
         ...
 
 
 class Warner(Protocol):
-    """Who tells people."""
+    """Logs warnings."""
 
     def warn(self, event: str, *, reason: str, **fields: Any) -> None:  # noqa: ANN401 - log fields are any scalars
         """Log a loss."""
@@ -102,7 +103,7 @@ class Warner(Protocol):
 
 
 class CardinalityWatch:
-    """State: the overflow that the log knows of, and when it may be told more."""
+    """State: the overflow that was logged, and when the next warning may be logged."""
 
     def __init__(self, source: Source, *, warner: Warner, clock: Clock) -> None:
         self._source = source
@@ -110,13 +111,13 @@ class CardinalityWatch:
         self._clock = clock
         self._told = self._unread = 0
         self._newest: Newcomer | None = None
-        """Who brought most of the new identities when some were last brought."""
+        """The sender with the most work of naming, at the last time that there were new identities."""
         self._next_at = 0.0
         self._since: float | None = None
-        """When samples were first seen to overflow that the log does not know of."""
+        """When an overflow was first seen that is not logged yet."""
 
     def __repr__(self) -> str:
-        """Report what was told."""
+        """Report the logged samples."""
         return f"<CardinalityWatch {self._told} samples told>"
 
     async def run(self) -> None:
@@ -126,7 +127,7 @@ class CardinalityWatch:
             await self.look()
 
     async def look(self) -> None:
-        """Warn, once a minute, if samples went to overflow series; a window that has only begun shows nothing yet."""
+        """Warn, once a minute at most, if samples went to overflow series; wait if a new window shows no cause yet."""
         tally, now = self._source.tally(), self._clock.monotonic()
         self._newest = next(iter(self._source.newcomers()), self._newest)
         self._tell_of_unread(tally.tags_unread)
@@ -152,7 +153,7 @@ class CardinalityWatch:
         self._told, self._next_at, self._since = overflowed, now + _SILENCE, None
 
     def _tell_of_unread(self, unread: int) -> None:
-        """Warn that lines had more tags than are read."""
+        """Warn of lines with more tags than are read."""
         grown, self._unread, newest = unread - self._unread, unread, self._newest
         if grown and newest:
             self._warner.warn(
@@ -189,7 +190,7 @@ def _first_key(tags: bytes) -> bytes:
 
 
 def _sender(newest: Newcomer | None) -> dict[str, str]:
-    """Return who most likely is to blame, as a field of the log."""
+    """Return the most likely sender, as a field of the log."""
     if newest is None:
         return {}
     return {"sender": f"{newest.peer.host}:{newest.peer.port}" if newest.peer else "a Unix socket"}

@@ -1,4 +1,7 @@
-"""The way to the cloud: credentials, what signs with them, and the transport."""
+"""The connection to the cloud, made from the section [cloud]: credentials, signer and transport.
+
+Not known here: when requests are sent, and what answers mean.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +31,10 @@ if TYPE_CHECKING:
 
 
 def needed_credentials(cloud: Cloud) -> Credentials | None:
-    """Find the credentials, unless requests only go to a file or a terminal.
+    """Find the credentials; None if requests go to a file or to stdout.
 
     Raises:
-        ConfigError: RLY110, there are none.
+        ConfigError: RLY110, no credentials were found.
     """
     return find_credentials(cloud, os.environ, home_directory()) if cloud.provider == "jdcloud" else None
 
@@ -39,12 +42,12 @@ def needed_credentials(cloud: Cloud) -> Credentials | None:
 def make_cloud(
     cloud: Cloud, credentials: Credentials | None, *, find: Callable[[], Credentials | None] = lambda: None
 ) -> JDCloud:
-    """Make the API side; without credentials requests carry an empty signature's worth of nothing and go nowhere.
+    """Make the API side. Without credentials (dry run) a dummy key signs, and nothing leaves the process.
 
     Args:
         cloud: the section of the configuration.
-        credentials: what signs requests.
-        find: reads credentials again, when the cloud refuses these.
+        credentials: sign the requests; None: a dummy key.
+        find: reads the credentials again after the cloud refused them.
     """
     found = credentials or Credentials(
         access_key="dry-run", secret_key=Secret("dry-run"), region="dry-run", origin="none"
@@ -59,12 +62,12 @@ def make_cloud(
 
 
 def make_renewed_cloud(cloud: Cloud, credentials: Credentials | None) -> JDCloud:
-    """Make the API side of a relay that runs: refused credentials are looked for where these were found."""
+    """Make the API side of a running relay: refused credentials are read again from their sources."""
     return make_cloud(cloud, credentials, find=lambda: needed_credentials(cloud))
 
 
 def make_signer(cloud: Cloud, found: Credentials) -> Signer:
-    """Make what signs requests."""
+    """Make the signer of requests."""
     return Signer(
         access_key=found.access_key,
         secret_key=found.secret_key,
@@ -76,9 +79,9 @@ def make_signer(cloud: Cloud, found: Credentials) -> Signer:
 
 
 class NewerSigner:
-    """State: the credentials in force, and why others were refused last.
+    """State: the credentials in force, and the last logged error of reading others.
 
-    Called, it returns a signer if they were replaced where they were found.
+    A call reads the credentials again and returns a signer if they have changed.
     """
 
     def __init__(self, cloud: Cloud, credentials: Credentials, find: Callable[[], Credentials | None]) -> None:
@@ -88,11 +91,11 @@ class NewerSigner:
         self._told = ""
 
     def __repr__(self) -> str:
-        """Say where the credentials came from."""
+        """Report the origin of the credentials."""
         return f"<NewerSigner {self._in_force.origin}>"
 
     def __call__(self) -> Signer | None:
-        """Read them again; a file that is being replaced, or cannot be used, changes nothing and is told once."""
+        """Return a signer for changed credentials; None if they are unchanged or unusable, which is logged once."""
         try:
             found = self._find()
         except ConfigError as error:
@@ -110,10 +113,10 @@ class NewerSigner:
 
 
 def make_transport(cloud: Cloud, *, is_trusted: bool = False) -> HttpTransport | LineTransport:
-    """Make the way out: HTTP, a terminal or a file; `is_trusted` is that of `prepare`.
+    """Make the transport: HTTP, stdout or a file; for `is_trusted` see `prepare`.
 
     Raises:
-        ConfigError: RLY103, a file it needs cannot be used.
+        ConfigError: RLY103, a needed file cannot be used.
     """
     try:
         return _open_transport(cloud, is_trusted=is_trusted)
@@ -142,7 +145,7 @@ def _open_transport(cloud: Cloud, *, is_trusted: bool) -> HttpTransport | LineTr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A configuration that can be used, with what of it might not have been there to be used."""
+    """A usable configuration with its credentials and its transport."""
 
     loaded: Loaded
     credentials: Credentials | None
@@ -150,12 +153,12 @@ class Prepared:
 
 
 def prepare(loaded: Loaded, *, is_trusted: bool = False) -> Prepared:
-    """Find what a configuration needs.
+    """Find the credentials and the files that a configuration needs.
 
     Args:
         loaded: the configuration.
-        is_trusted: it was tried, and what receives works by it: files that it names and that cannot be used by now end
-            nothing. Requests are kept until they can.
+        is_trusted: the configuration was tried before and is in force. Then a file that cannot be used now is no error:
+            requests are kept until it can.
 
     Raises:
         ConfigError: there are no credentials, or a file cannot be used.

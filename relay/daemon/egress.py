@@ -1,4 +1,7 @@
-"""The delivering half of a relay: the state directory, what waits in it, and who sends it."""
+"""The delivering half of a relay: it opens the state directory, the spool, the dead letters and the sender pool.
+
+Not known here: how points come about.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Egress:
-    """State: the spool, the dead letters, and the pool that empties both."""
+    """State: the state directory, the spool, the dead letters, their replayer, and the sender pool."""
 
     def __init__(
         self,
@@ -51,7 +54,7 @@ class Egress:
         return f"<Egress {self.spool!r}, {self.pool!r}>"
 
     @classmethod
-    async def open(  # noqa: PLR0913 - the way out, where things wait, and who counts and tells
+    async def open(  # noqa: PLR0913 - one argument per part that it joins
         cls,
         config: Config,
         *,
@@ -64,11 +67,11 @@ class Egress:
         clock: Clock,
         closing: AsyncExitStack,
     ) -> Egress:
-        """Open the state directory and recover what waits in it; `closing` takes what ends the parts, in order.
+        """Open the state directory and recover its waiting batches; the parts are closed by `closing`.
 
         Raises:
-            RelayError: RLY104, RLY105: the state directory is not safe, or is another relay's; not of a successor,
-                which goes on in memory until it can be used.
+            RelayError: RLY101, RLY104, RLY105: the state directory cannot be used, is not safe, or is another relay's.
+                A successor raises nothing and works in memory until the directory can be used.
         """
         directory = None
         if state:
@@ -103,13 +106,15 @@ class Egress:
         return cls(directory=directory, spool=spool, dead_letters=letters, replays=replays, pool=pool)
 
     async def change(self, before: Config, config: Config, *, cloud: Cloud, transport: Transport) -> None:
-        """Send by another configuration: new settings forget what was learned of the cloud, a new way its connections.
+        """Send by another configuration.
+
+        Changed settings reset the measured rate and the breakers; a changed section [cloud] replaces the connections.
 
         Args:
-            before: what was in force.
-            config: what is in force now.
-            cloud: the API side of that.
-            transport: its way out, which is closed if nothing about the way differs.
+            before: the configuration that was in force.
+            config: the configuration in force now.
+            cloud: the API side of `config`.
+            transport: the transport of `config`; it is closed if the present one can stay.
         """
         new = pool_settings(config)
         settings = new if new != pool_settings(before) else None
@@ -120,7 +125,7 @@ class Egress:
             await transport.close()
 
     def background(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
-        """Return what runs beside the pool until it is cancelled."""
+        """Return the tasks that run beside the pool until they are cancelled."""
         return [self.spool.run, self._dead_letters.run, self._replays.run]
 
 
@@ -130,6 +135,6 @@ def pack_requests(points: Iterable[Point], window: int) -> Iterator[Batch]:
 
 
 def pool_settings(config: Config) -> SenderSettings:
-    """Return what a configuration asks of the senders."""
+    """Return the settings of the sender pool."""
     phase = phase_of(config.tags.get("host", ""))
     return SenderSettings.of(config.cloud, window=config.window.seconds, phase=phase)

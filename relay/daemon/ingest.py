@@ -1,9 +1,11 @@
-"""The receiving half of a relay: the hot path, and the listeners that feed it. It is what must run first.
+"""The receiving half of a relay: the hot path, and the listeners that feed it. It starts before everything else.
 
-A worker that takes over sockets has the kernel's buffer as its time to start: 32 ms of 8,000 packets/s in a default
-one, some seconds in 8 MiB. Importing and configuring the rest takes ten times as long as this file needs, so the
-supervisor hands the few settings over that receiving depends on, and reading begins before the configuration is read.
-What comes before naming is asked waits as provisionals, so restored gauges are still the base of earlier deltas.
+While a worker starts, packets wait in the kernel's receive buffer: a default one holds 8,000 packets/s for 32 ms, one
+of 8 MiB for some seconds. Importing and configuring the rest takes ten times as long as this module. So the supervisor
+passes the few settings that receiving depends on, and reading begins before the configuration is read. Samples received
+before naming begins are kept as provisionals, so a delta of a gauge still finds the restored base.
+
+Not known here: naming, windows beyond the first, and delivery.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class IngestSettings(NamedTuple):
-    """What receiving depends on; plain values, so that they travel as JSON from the supervisor to its worker."""
+    """The settings of receiving; plain values, as the supervisor passes them to its worker as JSON."""
 
     hotpath: str
     """`native` or `python`."""
@@ -45,16 +47,16 @@ class IngestSettings(NamedTuple):
     gauge_deltas: bool
     separators: str
     catch_all: Sequence[Series]
-    """The series of last resort, in the order of `Kind`."""
+    """Overflow series of each class, in the order of `Kind`."""
     allow: Sequence[str]
     receive_buffer: int
-    """Bytes asked for."""
+    """Bytes to request from the kernel."""
     receive_delay: float
     tees: Sequence[str] = ()
-    """HOST:PORT that get copies; an address gets them from the first datagram on, a name when it is looked up."""
+    """HOST:PORT of the tees. An IP address gets copies from the first datagram on, a name after it is resolved."""
 
     def to_json(self) -> str:
-        """For `from_json` in another process."""
+        """Return the settings as JSON for `from_json` in another process."""
         return json.dumps(self._asdict())
 
     @classmethod
@@ -68,12 +70,12 @@ class IngestSettings(NamedTuple):
         return cls(**fields)
 
     def overflow(self) -> Callable[[Kind], Series]:
-        """Return who names the series of last resort."""
+        """Return a function from a kind to its overflow series."""
         series = dict(zip(Kind, self.catch_all, strict=True))
         return series.__getitem__
 
     def limits(self) -> HotPathSettings:
-        """Return what both hot paths take as keywords."""
+        """Return the keyword arguments of both hot paths."""
         return {
             "series_limit": self.series_limit,
             "series_per_metric": self.series_per_metric,
@@ -89,7 +91,7 @@ class IngestSettings(NamedTuple):
 
 
 class Ingest:
-    """State: the hot path, the sockets' listeners, and the settings both were made with."""
+    """State: the hot path, the listeners, the tees, and the settings of all of them."""
 
     def __init__(
         self, settings: IngestSettings, hotpath: HotPath, held: Sequence[BoundSocket], *, clock: Clock, is_held: bool
@@ -98,7 +100,7 @@ class Ingest:
         self.hotpath = hotpath
         self._is_started = False
         self.is_held = is_held
-        """The sockets outlive this relay: somebody holds them for the next one."""
+        """Whether another process holds the sockets, so that they stay open after this relay."""
         self._held = held
         self.listeners: list[UdpListener] = [
             UdpListener(
@@ -115,7 +117,7 @@ class Ingest:
         dgrams = [one.socket for one in held if one.kind == DGRAM]
         self.listeners += [UnixListener(sock, sink=hotpath, clock=clock, is_held=is_held) for sock in dgrams]
         self.streams = [one for one in held if one.kind in (TCP, STREAM, DATADOG)]
-        """Sockets of connections."""
+        """Stream sockets, which accept connections."""
         self._connections: Streams | None = None
         own = [one.socket.getsockname()[:2] for one in held if one.kind == UDP]
         self.tees = Tees(hotpath, own, clock=clock)
@@ -129,7 +131,7 @@ class Ingest:
 
     @classmethod
     def open(cls, settings: IngestSettings, wanted: SocketSpec, hotpath: HotPath, clock: Clock) -> Ingest:
-        """Make one on sockets of its own.
+        """Open sockets and make an ingest on them.
 
         Raises:
             RelayError: RLY101, an address cannot be bound.
@@ -142,7 +144,7 @@ class Ingest:
             raise
 
     def adopt(self, settings: IngestSettings) -> None:
-        """Go on with the settings of the configuration, which may have changed since the supervisor read it."""
+        """Use the settings of the configuration, which may differ from those that the supervisor passed."""
         if settings != self.settings:
             self.settings = settings
             self.hotpath.configure(**settings.limits())
@@ -150,7 +152,7 @@ class Ingest:
         self.tees.configure(settings.tees)
 
     def start(self) -> None:
-        """Begin to read, once; the Python hot path needs the running loop."""
+        """Begin to read datagrams; a second call does nothing. The Python hot path needs the running loop."""
         if self._is_started:
             return
         self._is_started = True
@@ -158,7 +160,7 @@ class Ingest:
             listener.start()
 
     def start_streams(self, listen: Listen, *, most: int, clock: Clock, loss_log: LossLog) -> Streams:
-        """Begin to take at most so many connections, on the running loop; `stop` ends that, too."""
+        """Begin to accept at most `most` connections, on the running loop; `stop` ends them."""
         from relay.listener.stream import open_streams  # noqa: PLC0415 - reading begins without asyncio
 
         self._connections = open_streams(self, listen, most=most, clock=clock, loss_log=loss_log)
@@ -166,12 +168,12 @@ class Ingest:
         return self._connections
 
     def background(self, loss_log: LossLog) -> list[Callable[[], Coroutine[Any, Any, None]]]:
-        """Return what looks after connections and copies, until it is cancelled."""
+        """Return the tasks of connections and tees, which run until they are cancelled."""
         connections = [self._connections.run] if self._connections else []
         return [*connections, lambda: self.tees.run(loss_log)]
 
     def stop(self) -> None:
-        """Stop reading, and take what the kernel has queued; end sockets that nobody else holds."""
+        """Stop reading after the datagrams that the kernel has queued; close the sockets unless `is_held`."""
         if self._connections is not None:
             self._connections.stop()
         for listener in self.listeners:
@@ -182,7 +184,7 @@ class Ingest:
 
 
 def numbered(held: Sequence[BoundSocket]) -> list[tuple[BoundSocket, int]]:
-    """Return the UDP sockets, each with its number among those of its address."""
+    """Return the UDP sockets, each with its number (from 1) among the sockets of its address."""
     seen: dict[object, int] = {}
     found: list[tuple[BoundSocket, int]] = []
     for one in held:
@@ -194,10 +196,10 @@ def numbered(held: Sequence[BoundSocket]) -> list[tuple[BoundSocket, int]]:
 
 
 def begin(text: str, held: Sequence[BoundSocket]) -> Ingest | None:
-    """Begin to read, in threads, before anything else is imported; None where the hot path needs the event loop.
+    """Begin to read, in threads, before other modules are imported; None if the hot path needs the event loop.
 
     Raises:
-        RelayError: RLY102, these are no settings.
+        RelayError: RLY102, the text is not settings of this release.
     """
     try:
         ingest = _make(IngestSettings.from_json(text), held)

@@ -1,4 +1,4 @@
-"""structlog's set-up."""
+"""Configuration of structlog: format, level, and escaping of user bytes. The stream is supervisor/log.py's."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 def is_text(log: Log) -> bool:
-    """Text on a terminal, JSON elsewhere, unless the configuration says which."""
+    """Return whether the log is text: as configured, or by default on a terminal."""
     return wants_text(log.format)
 
 
 def configure_log(log: Log) -> None:
-    """Send the relay's log to stderr: stdout belongs to the results of commands."""
+    """Send the relay's log to stderr; stdout is for the results of commands."""
     renderer: Processor = (
         _with_caret(structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0))
         if is_text(log)
@@ -45,7 +45,7 @@ def configure_log(log: Log) -> None:
 
 
 def _escape(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """User bytes must not move the cursor of whoever reads the log, nor fill it; `at` moves with what is before it."""
+    """Escape and cut user bytes, so that they cannot control a terminal or fill the log; turn `at` into a column."""
     at = event.pop("at", None)
     if at is not None:
         event["column"] = len(escape(event["line"][:at])) + 1
@@ -56,7 +56,7 @@ def _escape(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def _with_caret(render: Processor) -> Processor:
-    """Let people see a bad line on a line of its own, with a caret under the place."""
+    """Add a bad line below its event, with a caret under the faulty byte."""
 
     def show(logger: WrappedLogger, name: str, event: EventDict) -> str:
         line, column = event.get("line", ""), event.get("column", 0)

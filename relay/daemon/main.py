@@ -1,4 +1,4 @@
-"""The server, from a configuration to its end."""
+"""The server: it makes a relay from a configuration, runs it until a signal, and stops it."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
 
 def calm_collector() -> None:
-    """Keep the garbage collector from walking the tables: with 50,000 series one full collection stalled for 160 ms.
+    """Avoid full garbage collections: with 50,000 series one stalled the loop for 160 ms.
 
-    Tables have no cycles. What has some is young when it dies, and the young generations are still collected.
+    The large tables have no cycles. Objects in cycles die young, and the young generations are still collected.
     """
     gc.collect()
     gc.freeze()
@@ -47,7 +47,7 @@ async def serve(prepared: Prepared, worker: Worker, options: RunOptions) -> Shut
     """Open a relay, run it until a signal, and stop it in order.
 
     Raises:
-        RelayError: it could not start.
+        RelayError: the start failed.
     """
     from relay.daemon.lifecycle.reload import Reloader  # noqa: PLC0415 - it makes what this file makes
 
@@ -83,14 +83,14 @@ async def serve(prepared: Prepared, worker: Worker, options: RunOptions) -> Shut
 
 
 def find_state(worker: Worker, config: Config) -> Path | None:
-    """Return the state directory: that of the worker before this one, whatever its default would be by now."""
+    """Return the state directory: that of the previous worker, if there was one, even if the default has changed."""
     if worker.accepted_state is not None:
         return Path(worker.accepted_state) if worker.accepted_state else None
     return state_directory(config.spool, os.environ, home_directory())
 
 
 def why_not_in_force(loaded: Loaded, given: str | None, options: RunOptions) -> str:
-    """Return why a worker that was given a configuration does not work by what is on disk; "" if it does."""
+    """Return why the configuration given to a worker is not the one on disk; "" if it is."""
     if given is None:
         return ""
     try:
@@ -101,7 +101,7 @@ def why_not_in_force(loaded: Loaded, given: str | None, options: RunOptions) -> 
 
 
 def take_ingest(worker: Worker, config: Config) -> Ingest | None:
-    """Return what receives on the sockets this process was given; None: it was given none."""
+    """Return the ingest on the inherited sockets; None if there are none."""
     if not worker.held:
         return None
     settings = ingest_settings(config)
@@ -115,7 +115,7 @@ def take_ingest(worker: Worker, config: Config) -> Ingest | None:
 
 
 def make_reporter(loaded: Loaded, credentials: Credentials | None, *, sockets: str = "own") -> Reporter:
-    """Choose who tells: text for people, events for machines."""
+    """Make the reporter: text lines, or JSON events."""
     cloud = loaded.config.cloud
     to = (
         f"jdcloud {cloud.namespace} -> {cloud.endpoint.format(region=credentials.region)}"

@@ -1,7 +1,8 @@
-"""What `run` tells: lines for people on a terminal, constant events with fields for machines.
+"""The reports of `run`: lines on a terminal, or constant events with fields in the log.
 
-The text: what was bound, the buffer asked and granted, which hot path, where it sends, how the
-credentials were found, the next close; one line per window; one line at stop that accounts for the open window.
+At the start: the sockets, the receive buffer asked and granted, the hot path, the destination, the origin of the
+credentials, and the time of the first close. Then one line per window, and one line at the stop, which tells what
+became of the open window.
 """
 
 from __future__ import annotations
@@ -26,26 +27,26 @@ if TYPE_CHECKING:
 
 
 def kib(size: int) -> str:
-    """A size for people."""
+    """Format a size in KiB or MiB."""
     return f"{size / 1048576:.1f} MiB" if size >= 1048576 else f"{size / 1024:.0f} KiB"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextReporter:
-    """Lines on a terminal: stdout, or stderr where stdout carries requests."""
+    """Lines on a terminal: on stdout, or on stderr if stdout carries requests."""
 
     where: str
-    """Where the configuration came from."""
+    """Source of the configuration."""
     to: str
-    """Where points go."""
+    """Destination of points."""
     credentials: str
-    """How they were found."""
+    """Origin of the credentials."""
     sockets: str = "own"
-    """Who holds them."""
+    """Holder of the sockets."""
     err: bool = False
 
     def started(self, relay: Relay) -> None:
-        """Print what was bound and what happens next."""
+        """Print the sockets, the destination, and the time of the first close."""
         config = relay.config
         self._say(
             f"statsd-relay {__version__}  hot path {relay.hotpath.name} · uvloop"
@@ -80,7 +81,7 @@ class TextReporter:
         )
 
     def stopped(self, stopped: ShutdownReport) -> None:
-        """Print the line that accounts for the open window."""
+        """Print what became of the open window and of the points."""
         books = stopped.books
         kept = books.spooled + books.in_flight
         head = "handing over: sockets stay open" if stopped.is_handed_over else "stopping: sockets closed"
@@ -100,13 +101,13 @@ def _where(label: str) -> tuple[str, str]:
 
 
 def _passing(config: Config) -> dict[str, Any]:
-    """Return how many rules names pass, and where copies go; nothing for what there is none of."""
+    """Return the number of rules and the targets of tees; empty entries are left out."""
     found = {"rules": len(config.rule), "tee": ", ".join(tee.to for tee in config.tee)}
     return {label: value for label, value in found.items() if value}
 
 
 def account_for_window(stopped: ShutdownReport) -> str:
-    """Say what became of the open window."""
+    """Return what became of the open window, in words."""
     if stopped.is_handed_over:
         return "open window kept on disk for the next worker"
     if stopped.closed_early:
@@ -115,13 +116,13 @@ def account_for_window(stopped: ShutdownReport) -> str:
 
 
 def waiting(relay: Relay) -> str:
-    """Say what waits to be sent since before."""
+    """Return the number of points waiting from before, in words."""
     points = relay.spool.points
     return f"{number(points)} points wait to be sent" if points else "nothing waits to be sent"
 
 
 def losses(books: Books) -> str:
-    """Say what was lost, with reasons; "nothing lost" if nothing was."""
+    """Return the losses with their reasons, in words; "nothing lost" without any."""
     lost = [*books.samples_dropped.items(), *books.dropped.items()]
     parts = [f"{number(count)} dropped ({reason})" for reason, count in lost if count]
     if books.refused:
@@ -131,7 +132,7 @@ def losses(books: Books) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JsonReporter:
-    """The same as events in the log."""
+    """The reports as events in the log."""
 
     where: str
     to: str
@@ -180,7 +181,7 @@ class JsonReporter:
         )
 
     def stopped(self, stopped: ShutdownReport) -> None:
-        """Log the account."""
+        """Log the counts and what became of the open window."""
         books = stopped.books
         structlog.get_logger("relay").info(
             "stopped",

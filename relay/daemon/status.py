@@ -1,6 +1,6 @@
-"""What others may ask of a running relay.
+"""The status of a running relay, for the admin port and the console.
 
-It changes nothing of its own accord; what somebody may have deleted from outside goes through here, whoever keeps it.
+Read-only but for `forget`, which deletes series everywhere for the admin port.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, kw_only=True)
 class Status:
-    """State: the parts that are asked, each of which counts its own; whether the relay stops."""
+    """State: the parts, each of which keeps its own counts; flags of the stop, the last reload and the health."""
 
     config: Config
     clock: Clock
@@ -52,11 +52,11 @@ class Status:
     is_last_reload_successful: bool = True
     """Whether the configuration on disk is the one in force."""
     is_health_down: bool = False
-    """What the console's `health` says; somebody set it there, and nothing else depends on it."""
+    """The answer of the console's `health`, set by its `health` command; nothing else depends on it."""
     _began: float = field(init=False)
 
     def __post_init__(self) -> None:
-        """Begin to count the time."""
+        """Note the time of the start."""
         self._began = self.clock.monotonic()
 
     @property
@@ -66,27 +66,27 @@ class Status:
 
     @property
     def hotpath(self) -> HotPath:
-        """What receives."""
+        """The hot path."""
         return self.ingest.hotpath
 
     @property
     def default_dimensions(self) -> frozenset[tuple[str, str]]:
-        """What a series may have without a tag of its line."""
+        """The dimensions that a series may have without a tag of its line."""
         return of_nobody(self.config.tags)
 
     @property
     def hotpath_name(self) -> str:
-        """Which implementation runs."""
+        """Name of the hot path's implementation."""
         return self.ingest.hotpath.name
 
     @property
     def series_limit(self) -> int:
-        """Bound of the open window's series."""
+        """Limit of series in the open window."""
         return self.config.limits.series
 
     @property
     def rule_hits(self) -> Sequence[int]:
-        """Identities that followed each rule, since the rules are in force."""
+        """Number of identities that matched each rule since the rules are in force."""
         return self.namer.hits
 
     @property
@@ -101,7 +101,7 @@ class Status:
 
     @property
     def degraded(self) -> bool:
-        """Whether the disk refuses, or is too slow for, the open window or what waits."""
+        """Whether the disk refuses or is too slow, for the checkpoint or for the spool."""
         return self.spool.degraded or (self.checkpointer is not None and self.checkpointer.refused)
 
     @property
@@ -111,7 +111,7 @@ class Status:
 
     @property
     def requests_in_flight(self) -> int:
-        """Requests that wait for an answer."""
+        """Requests awaiting an answer."""
         return self.pool.requests_in_flight
 
     @property
@@ -121,7 +121,7 @@ class Status:
 
     @property
     def leases(self) -> Tees:
-        """Who leases copies."""
+        """The tees; commands add temporary ones and keep them up."""
         return self.ingest.tees
 
     @property
@@ -131,41 +131,41 @@ class Status:
 
     @property
     def windows_closing(self) -> int:
-        """Windows that ended and are not stored."""
+        """Number of windows that ended and are not stored yet."""
         return self.closer.closing
 
     @property
     def window_opens_in(self) -> float:
-        """Seconds until the open window begins, if committed ids are ahead of the clock; else 0."""
+        """Seconds until the open window begins, if its id is ahead of the clock; else 0."""
         return self.closer.opens_in()
 
     @property
     def tees(self) -> Sequence[tuple[int, int]]:
-        """Copies (sent, dropped) of each tee, in the configuration's order."""
+        """Copies (sent, dropped) by tee, in the order of the configuration."""
         return self.ingest.tees.counts()
 
     def wall(self) -> float:
-        """Wall time in seconds."""
+        """Return the wall time in seconds."""
         return self.clock.wall()
 
     def tally(self) -> Tally:
-        """Counts of the hot path."""
+        """Return the counts of the hot path."""
         return self.ingest.hotpath.tally()
 
     def books(self) -> Books:
-        """All three equations at this moment."""
+        """Return the three equations of the ledger at this moment (I5)."""
         return balance(self.tally(), self.ledger, spooled=self.spool.points, in_flight=self.pool.in_flight)
 
     def is_alive(self) -> bool:
-        """Say whether the closer makes progress; that the loop does is shown by who asks."""
+        """Return whether the closer makes progress; the caller runs on the loop, so the loop does."""
         return self.clock.monotonic() - self.closer.active_at < limits.CLOSER_SECONDS
 
     def healthy(self) -> tuple[bool, str]:
-        """Liveness: the loop answers. The cloud being down never makes a relay unhealthy."""
+        """Return the liveness, which is always true: the loop answers. An outage of the cloud does not change it."""
         return True, "ok"
 
     def ready(self) -> tuple[bool, str]:
-        """Readiness: listening, not stopping, and with a window whose time has come."""
+        """Return the readiness, with a reason: the relay listens, is not stopping, and its open window has begun."""
         if self.is_stopping:
             return False, "stopping"
         if self.window_opens_in:
@@ -174,7 +174,7 @@ class Status:
         return True, f"listening on {sockets} socket{'' if sockets == 1 else 's'}"
 
     def forget(self, series: Collection[Series]) -> None:
-        """Delete everything that is kept of series: in the open window, the bases of gauges, zeros."""
+        """Delete series everywhere: in the open window, its checkpoint, the bases of gauges, and the idle series."""
         found = self.ingest.hotpath.forget(series)
         if found and self.checkpointer:
             self.checkpointer.forget(self.closer.open_id, found)

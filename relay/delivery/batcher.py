@@ -1,6 +1,6 @@
-"""Points become request bodies: as many as fit, in the order they come, made lazily so that a close can be paced.
+"""Pack points into request bodies: as many as fit, in their order, lazily, so that a close can be paced.
 
-Pure, and blind to what a point means: bytes and sizes only (I4: 50 points, 256,000 bytes).
+Pure. It handles bytes and sizes and does not know what a point means (I4: 50 points, 256,000 bytes a request).
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ def pack(
     """Yield one batch per request.
 
     Args:
-        points: encoded, each far smaller than a request.
-        window: id of the window they belong to.
-        head: what a body begins with.
-        tail: what it ends with.
-        max_points: of one request.
-        max_bytes: of one request's body.
+        points: encoded points, each far smaller than a request.
+        window: id of the window of all these points.
+        head: first bytes of each body.
+        tail: last bytes of each body.
+        max_points: limit of points per request.
+        max_bytes: limit of bytes per body.
     """
-    empty = len(head) + len(tail) - 1  # each point adds a comma, but the first
+    empty = len(head) + len(tail) - 1  # each point but the first adds a comma
     chosen: list[bytes] = []
     size = empty
     for point in points:

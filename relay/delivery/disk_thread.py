@@ -1,7 +1,7 @@
-"""A thread for calls that wait for a disk, and may hang in it for good.
+"""A daemon thread for disk calls that may block for good.
 
-An executor's threads are joined when the process ends, so a disk that hangs would keep a relay from stopping. This one
-is left behind: whoever waits for a call sets the limit.
+An executor joins its threads when the process ends, so a hanging disk would keep the relay from stopping. This thread
+is a daemon and is never joined. The caller of `run` sets its own timeout.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class DiskThread:
-    """State: the calls that wait for the thread, which starts with the first of them."""
+    """State: the queue of calls, and the thread, which starts with the first call."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -32,9 +32,9 @@ class DiskThread:
         return f"<DiskThread {self._name}{'' if self._thread else ', not started'}>"
 
     async def run(self, call: Callable[..., T], *args: object) -> T:
-        """Return what `call` returns, or raise what it raises; calls are made one after the other.
+        """Return what `call` returns, or raise what it raises; calls run one after the other.
 
-        A call whose caller is cancelled is not made if it has not begun; if it has, it goes on.
+        If the caller is cancelled, a queued call is skipped, and a running call goes on to its end.
         """
         if self._thread is None:
             self._thread = Thread(target=self._work, name=self._name, daemon=True)
@@ -45,7 +45,7 @@ class DiskThread:
         return await answer
 
     def close(self) -> None:
-        """Let the thread end after the calls that wait; nobody waits for it."""
+        """End the thread after the queued calls, without waiting for it."""
         self._calls.put(None)
 
     def _work(self) -> None:
@@ -58,9 +58,9 @@ def _call(loop: asyncio.AbstractEventLoop, answer: asyncio.Future[T], call: Call
         return
     try:
         settle = partial(answer.set_result, call())
-    except BaseException as error:  # noqa: BLE001 - the caller's to judge
+    except BaseException as error:  # noqa: BLE001 - raised again in the caller
         settle = partial(answer.set_exception, error)
-    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+    with suppress(RuntimeError):  # the loop is closed: the result is discarded
         loop.call_soon_threadsafe(_unless_cancelled, answer, settle)
 
 

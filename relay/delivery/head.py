@@ -1,10 +1,13 @@
-"""What comes before the body of an answer, bounded: interim answers (103 and the like) and the head itself.
+"""Bounds on what precedes the body of an answer: the number of interim answers (103 and the like), and bytes of heads.
 
-aiohttp reads interim answers without end and without holding the peer back: 50 MiB became 400 in 16 s. Here at most so
-many answers and bytes come before a body; beyond, the connection is cut and the request has no answer. Data is parsed
-in slices, so that a bound is seen soon after it is passed, whatever arrives at once. What comes after an answer is no
-answer to the next request, which is not sent yet: the connection is cut, and the next request gets another one.
-Imported with aiohttp, which takes long: transport.py does so in a thread.
+aiohttp reads interim answers without a limit and without backpressure: 50 MiB received took 400 MiB in 16 s. Beyond
+the bounds here the connection is aborted, and the request counts as unanswered. Received data is parsed in slices, so
+that a bound is checked every few KiB even if much data arrives at once.
+
+Bytes after a complete answer cannot belong to the next request, which was not sent yet. So the connection is aborted,
+and the next request opens another one.
+
+Importing aiohttp is slow, so transport.py imports this module in a thread.
 """
 
 from __future__ import annotations
@@ -20,20 +23,20 @@ if TYPE_CHECKING:
     from aiohttp.streams import StreamReader
 
 _ANSWERS: Final = 16
-"""Of a request: 100, 102 and 103 come once or twice in practice, and exactly one after them."""
+"""Answers per request, interim ones included: in practice one or two of 100, 102 and 103, then the final one."""
 _HEAD_BYTES: Final = 65_536
 _SLICE: Final = 4_096
 """Bytes parsed at a time: at most 200 interim answers, which take 2 ms."""
 _FINAL: Final = 200
-"""The least status that ends an exchange; 101 is none that was asked for."""
+"""The lowest final status; 101 is never requested."""
 
 
 class EndlessHeadError(ClientPayloadError):
-    """There was more before the body than any server sends."""
+    """An answer exceeded the bounds before its body began."""
 
 
 class BoundedConnector(TCPConnector):
-    """State: aiohttp's; its connections are bounded."""
+    """State: aiohttp's; its connections are made by `BoundedHandler`."""
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - aiohttp's own
         super().__init__(**options)
@@ -41,25 +44,25 @@ class BoundedConnector(TCPConnector):
 
 
 class BoundedHandler(ResponseHandler):
-    """State: aiohttp's, and of the answer that is awaited how much came before its body."""
+    """State: aiohttp's; the answers and bytes received before the body of the awaited answer."""
 
     _answers = 0
     _bytes = 0
     _is_final = False
 
     def set_response_params(self, **params: Any) -> None:  # noqa: ANN401 - aiohttp's own
-        """Begin to wait for another answer."""
+        """Reset the counters for the next answer."""
         self._answers, self._bytes, self._is_final = 0, 0, False
         super().set_response_params(**params)
 
     def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
-        """Count an answer whose head is complete."""
+        """Count an answer, interim or final, when its head is complete."""
         self._answers += 1
         self._is_final = self._is_final or data[0].code >= _FINAL
         super().feed_data(data, size)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what arrives, within the bounds; nothing is expected once the answer is complete."""
+        """Parse received bytes within the bounds; bytes after a complete answer abort the connection."""
         if self._is_final and self._payload is not None and self._payload.is_eof() and self.transport is not None:
             self.force_close()
             self.transport.abort()

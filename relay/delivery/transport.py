@@ -1,12 +1,14 @@
-"""The way out: one HTTP POST, or a line written somewhere. The only place that makes a TransportError.
+"""Transports: an HTTP POST, or a line written to a descriptor or a file. The only place that makes a TransportError.
 
-Time and memory of any answer are bounded: one request takes `timeout` in all, an answer 256 KiB, also when it is
-inflated, and head.py bounds what comes before its body. Redirects are answers, so credentials follow nowhere.
-Connections live for 30 s at most and names are looked up anew with them, so a new address of the cloud is used within a
-minute. Certificates are always checked, and one that
-does not fit is the end of the attempt.
+Time and memory of an answer are bounded: a request takes `timeout` in all; the body of an answer is at most 256 KiB,
+also inflated; head.py bounds the bytes before the body. Redirects are not followed, so credentials go to no other host.
+Connections are used for 30 s at most and host names are resolved again with them, so a new address of the cloud is used
+within a minute. Certificates are always checked; an invalid one fails the attempt.
 
-aiohttp is imported at the first request, in a thread: it takes half of a start, and sockets should be read before that.
+aiohttp is imported in a thread at the first request: the import takes half the time of a start, and sockets should be
+read before it.
+
+Not known here: what a body means, and what is done about an answer.
 """
 
 from __future__ import annotations
@@ -35,25 +37,23 @@ if TYPE_CHECKING:
     from aiohttp.abc import AbstractResolver
 
 
-# --- lookup ----------------------------------------------------------------------------------------------------------
+# --- name resolution -------------------------------------------------------------------------------------------------
 
-# Names become addresses in a thread of their own: a lookup that hangs blocks neither the loop nor the exit.
-#
-# getaddrinfo can take half a minute and cannot be cancelled. In a shared pool a few such lookups would keep others from
-# their threads, and an interpreter waits for its pools at exit; a daemon thread does neither. aiohttp keeps the
-# addresses and never looks the same name up twice at a time, so there is one thread per name at most.
+# Each lookup runs in a daemon thread of its own. getaddrinfo can take half a minute and cannot be cancelled: in a
+# shared pool it would block other calls, and the interpreter joins its pools at exit. aiohttp caches the addresses and
+# runs one lookup per name at a time, so there is at most one thread per name.
 
 
 class GetAddresses(Protocol):
-    """socket.getaddrinfo, or what a test has instead."""
+    """The type of socket.getaddrinfo; tests pass another function."""
 
     def __call__(self, host: str, port: int, *, family: int, type: int) -> list[Any]:  # noqa: A002 - its name there
-        """Block until the name is looked up."""
+        """Look the name up. Blocks."""
         ...
 
 
 class Resolver:
-    """State: none; what aiohttp calls a resolver."""
+    """An aiohttp resolver. State: none."""
 
     def __init__(self, get_addresses: GetAddresses) -> None:
         self._get_addresses = get_addresses
@@ -63,10 +63,10 @@ class Resolver:
         return "<Resolver>"
 
     async def resolve(self, host: str, port: int = 0, family: int = socket.AF_INET) -> list[dict[str, Any]]:
-        """Return the addresses of a host, as aiohttp wants them.
+        """Return the addresses of a host in aiohttp's form.
 
         Raises:
-            OSError: there are none.
+            OSError: the lookup failed.
         """
         loop = asyncio.get_running_loop()
         found: asyncio.Future[list[Any]] = loop.create_future()
@@ -93,7 +93,7 @@ class Resolver:
         ]
 
     async def close(self) -> None:
-        """Nothing is kept."""
+        """Do nothing: no resources are held."""
 
 
 def _tell(
@@ -102,7 +102,7 @@ def _tell(
     addresses: list[Any] | None,
     error: OSError | None,
 ) -> None:
-    """Answer from the thread, unless nobody waits any more."""
+    """Pass the result from the thread to the loop, unless the caller was cancelled."""
 
     def answer() -> None:
         if found.done():
@@ -116,24 +116,26 @@ def _tell(
         loop.call_soon_threadsafe(answer)
 
 
+# --- HTTP ------------------------------------------------------------------------------------------------------------
+
 _ANSWER_BYTES: Final = 262_144
-"""An answer that lists 50 bad points is under 100 KB; to understand the worst one of this size takes 18 ms."""
+"""Bound of a body. An answer that lists 50 bad points has under 100 KB; parsing the worst of this size takes 18 ms."""
 _NONE: Final = -1
-"""Stands for a descriptor that there is none."""
+"""No descriptor."""
 _KEEPALIVE: Final = 10.0
-"""Seconds: shorter than any server's, because a connection that the server closes under a request is ambiguous."""
+"""Seconds; shorter than any server's: if the server closes a connection during a request, its fate is unknown."""
 _GENERATION_SECONDS: Final = 30.0
-"""How long connections and looked-up addresses are used; one TLS handshake in so long costs nothing."""
+"""Seconds for which connections and resolved addresses are used; a TLS handshake per 30 s costs little."""
 _CA_BYTES: Final = 16 * 1024 * 1024
-"""Of a file of certificates: those of all authorities together have 300 KB."""
+"""Bound of `ca_file`; the certificates of all public authorities together have 300 KB."""
 _PATIENCE: Final = 1.0
-"""Seconds for such a file that is a pipe."""
+"""Seconds to wait for the content of `ca_file` if it is a pipe."""
 _ENCODINGS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
-"""zlib's window bits by Content-Encoding; none is asked for, but a proxy may add one."""
+"""zlib's window bits by Content-Encoding. `identity` is requested, but a proxy may still compress."""
 
 
 class _Generation:
-    """State: a session with its connections and addresses, when it was made, and how many requests use it."""
+    """State: a session with its connections and addresses, its creation time, and the number of requests using it."""
 
     def __init__(self, session: aiohttp.ClientSession, made_at: float) -> None:
         self.session = session
@@ -142,10 +144,10 @@ class _Generation:
 
 
 class HttpTransport:
-    """State: the generation of connections in use, made at the first request, and older ones still in use.
+    """State: the current generation of connections, made at the first request, and older ones still in use.
 
     Raises:
-        OSError: `ca_file` cannot be read, or holds no certificate; if `is_lazy`, each request says so until it can.
+        OSError: `ca_file` cannot be read, or holds no certificate. If `is_lazy`, each request fails until it can.
     """
 
     def __init__(  # noqa: PLR0913 - a section of the configuration, flat
@@ -160,7 +162,7 @@ class HttpTransport:
         get_addresses: GetAddresses = socket.getaddrinfo,
     ) -> None:
         self._tls = _tls(ca_file) if ca_file and not is_lazy else None
-        """Made at the start only if it may fail: the system's own certificates take 30 ms."""
+        """Loaded here only from `ca_file`, which may be wrong; the system's certificates take 30 ms and load later."""
         self._ca_file = ca_file
         self._timeout = timeout
         self._connect_timeout = connect_timeout
@@ -176,10 +178,10 @@ class HttpTransport:
         return f"<HttpTransport {self._timeout} s>"
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        """Send one request and read its whole answer; redirects are answers.
+        """Send one request and read its whole answer; redirects are not followed.
 
         Raises:
-            TransportError: there was no complete answer; it says whether the request may have arrived.
+            TransportError: there was no complete answer; its `ambiguous` says whether the request may have arrived.
         """
         generation = await self._join()
         try:
@@ -206,14 +208,14 @@ class HttpTransport:
             raise TransportError(_describe(error), ambiguous=True) from error
 
     async def close(self) -> None:
-        """Close every connection; those that a request still uses, when it ends."""
+        """Close idle connections now, and those in use when their requests end."""
         if self._current is not None:
             self._retired.append(self._current)
             self._current = None
         await self._close_idle()
 
     async def _join(self) -> _Generation:
-        """Use the current generation, or a new one."""
+        """Return the current generation, or a new one after `_GENERATION_SECONDS`, and count this request."""
         if self._current is None:
             await asyncio.to_thread(import_module, "relay.delivery.head")
         tls = self._tls or await self._make_tls()
@@ -226,7 +228,7 @@ class HttpTransport:
         return current
 
     async def _make_tls(self) -> ssl.SSLContext:
-        """Read the certificates; one request at a time does, for a file that is a pipe keeps it waiting."""
+        """Read the certificates, one request at a time: a `ca_file` that is a pipe blocks."""
         async with self._making_tls:
             try:
                 tls = await asyncio.to_thread(_tls, self._ca_file) if self._tls is None else self._tls
@@ -287,7 +289,7 @@ async def _read(response: aiohttp.ClientResponse) -> Reply:
 
 
 def _inflate(body: bytes, encoding: str) -> bytes:
-    """Undo a Content-Encoding within the bound; what nobody can read stays as it came, and is judged as that."""
+    """Decompress a body within the bound; a body that cannot be decompressed is returned unchanged."""
     bits = _ENCODINGS.get(encoding.strip().lower())
     if bits is None:
         return body
@@ -301,30 +303,33 @@ def _inflate(body: bytes, encoding: str) -> bytes:
 
 
 def _describe(error: BaseException) -> str:
-    """Name the error without headers or addresses of requests: those hold signatures."""
+    """Name the error without request headers and URLs, which hold signatures."""
     cause = getattr(error, "os_error", None)
     return f"{type(error).__name__}: {cause.strerror or cause}" if cause else type(error).__name__
 
 
-class LineTransport:
-    """State: a descriptor that takes one request body a line, for `--dry-run`, stdout and files; never refuses.
+# --- lines -----------------------------------------------------------------------------------------------------------
 
-    Nothing is buffered: what a full disk does not take would be left for the end, and would fail there. A write that
-    hangs, since nobody reads, is left behind by a stop.
+
+class LineTransport:
+    """State: a descriptor to which one request body a line is written, for `--dry-run`, stdout and files.
+
+    Each written body counts as accepted. Writes are unbuffered, so a full disk fails the request itself and not a later
+    flush. A stop does not wait for a blocked write, for example to a pipe without a reader.
     """
 
     def __init__(self, descriptor: int, *, closes: bool = False) -> None:
-        """Join them.
+        """Set the descriptor.
 
         Args:
-            descriptor: takes the bodies.
-            closes: whether it ends with the transport; standard output does not.
+            descriptor: the bodies are written to it.
+            closes: whether `close` closes the descriptor; not for standard output.
         """
         self._descriptor = descriptor
         self._closes = closes
         self._thread = DiskThread("requests")
         self._is_cut = False
-        """The last line was written in part: the next one begins on a line of its own."""
+        """Whether the last line was written in part: then a line feed precedes the next one."""
 
     def __repr__(self) -> str:
         """Report the descriptor."""
@@ -334,7 +339,7 @@ class LineTransport:
         """Write the body.
 
         Raises:
-            TransportError: it could not be written.
+            TransportError: the body could not be written.
         """
         await self._prepare()
         try:
@@ -344,7 +349,7 @@ class LineTransport:
         return Reply(status=200, headers={}, body=b'{"result":{"success":true}}')
 
     async def _prepare(self) -> None:
-        """See whether there is something to write to."""
+        """Check or open the target before a write; here nothing is needed."""
 
     def _write(self, body: bytes) -> None:
         left = memoryview(b"%b%b\n" % (b"\n" * self._is_cut, body))
@@ -354,7 +359,7 @@ class LineTransport:
             self._is_cut = bool(left)
 
     async def close(self) -> None:
-        """End the thread; close the descriptor, unless it is its owner's."""
+        """End the thread; close the descriptor if the transport owns it."""
         self._thread.close()
         if self._closes:
             self._close_descriptor()
@@ -365,12 +370,13 @@ class LineTransport:
 
 
 class FileTransport(LineTransport):
-    """State: a file that takes one request body a line, opened again where it is not at its path any more.
+    """State: a file to which one request body a line is written; opened again if another file is at its path.
 
-    A file that was removed or renamed would take requests that nothing finds; while none can be opened, requests wait.
+    Without this, requests would be written to a file that was removed or renamed. While the file cannot be opened,
+    requests fail and wait.
 
     Raises:
-        OSError: it cannot be opened; if `is_lazy`, each request says so until it can.
+        OSError: the file cannot be opened. If `is_lazy`, each request fails until it can.
     """
 
     def __init__(self, path: str, *, is_lazy: bool = False) -> None:
@@ -397,9 +403,9 @@ class FileTransport(LineTransport):
 
 
 def _open_private(path: str) -> int:
-    """Open a file for appending that only this user may read: the names of metrics are in it.
+    """Open a file for appending; a new one is readable for this user only, as it holds names of metrics.
 
-    A pipe that nothing reads is an error, and not a wait without end.
+    A pipe without a reader is an error; the open does not block.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     os.set_blocking(descriptor, True)

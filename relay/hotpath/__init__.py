@@ -1,9 +1,13 @@
-"""The hot path: bytes of datagrams become rollups. It reads no clock, logs nothing and is bounded in every direction.
+"""The hot path: bytes of datagrams become rollups.
 
-contract.py is the seam, with two implementations: python/ is readable, native/ is fast; one set of tests runs on both.
-What they share is beside them: line.py (the grammar), sketch.py (quantiles and sets), partial.py and records.py (the
-form on disk), explain.py (why a line is bad). factory.py chooses.
+Invariants: reads no clock and logs nothing (I7); memory is bounded by configuration (I6).
 
-The way of a line in python/: hotpath (counts) -> line_cache (seen before: append) -> line (grammar) -> store (identity,
-fate) -> table (admission) -> cell (arithmetic).
+contract.py is the contract, with two implementations: python/ is readable, native/ is fast. One test suite runs on
+both. They share line.py (the grammar), sketch.py (quantiles and sets), partial.py and records.py (the format on disk)
+and explain.py (why a line is rejected). factory.py selects the implementation.
+
+The path of a line in python/: hotpath (counts) -> line_cache (seen before: append) -> line (grammar) -> store
+(identity, accept or drop) -> table (admission) -> cell (arithmetic).
+
+Does not know: the names that are sent, the cloud, the disk.
 """

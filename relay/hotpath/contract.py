@@ -1,4 +1,8 @@
-"""What both hot paths are made with."""
+"""The contract of the two hot paths: `HotPath`, its settings, and the memory bounds derived from them.
+
+python/hotpath.py and native/ implement it; what holds for both is decided here. Does not know: sockets, windows on
+disk, the configuration file.
+"""
 
 from __future__ import annotations
 
@@ -19,25 +23,25 @@ if TYPE_CHECKING:
 
 
 class HotPathSettings(TypedDict):
-    """What a hot path is made with; both implementations take it as keywords."""
+    """Settings of a hot path; both implementations take them as keywords."""
 
     series_limit: int
     series_per_metric: int
     memory: int
-    """Bytes."""
+    """Bound of the memory for series and identities, in bytes."""
     window_seconds: int
     max_age: float
     """Seconds; older samples are dropped."""
     idle_gauge_ttl: float
-    """Seconds that an idle gauge repeats; 0 not at all, infinity for ever."""
+    """Seconds for which an idle gauge repeats its value; 0: never, infinity: always."""
     exact_samples: int
-    """A timer keeps so many as they came before it uses bins: 4 times a power of two, 32,768 at most."""
+    """Samples of a timer kept exactly before it uses bins: 4 times a power of two, at most 32,768."""
     gauge_deltas: bool
-    """A gauge's number with a sign is a delta; False: it is the value."""
+    """A signed number of a gauge is a delta; False: it is the value."""
     separators: str
-    """Characters that may stand before an inline tag: what is before the first one is a metric's name."""
+    """Characters that may begin an inline tag; the metric's name ends at the first one."""
     catch_all: Callable[[Kind], Series]
-    """Names the series of last resort of a class."""
+    """Returns the catch-all series of a class, which takes samples that find no other place."""
 
 
 def delta_signs(settings: HotPathSettings) -> bytes:
@@ -46,7 +50,7 @@ def delta_signs(settings: HotPathSettings) -> bytes:
 
 
 class AliasLimits(TypedDict):
-    """Bounds of what is remembered of identities, and what may stand before an inline tag."""
+    """Bounds of the cache of identities in number and bytes, and the characters that may begin an inline tag."""
 
     limit: int
     memory: int
@@ -54,7 +58,7 @@ class AliasLimits(TypedDict):
 
 
 def alias_limits(settings: HotPathSettings) -> AliasLimits:
-    """Return them."""
+    """Return the bounds of the cache of identities."""
     return {
         "limit": settings["series_limit"] * limits.IDENTITIES_PER_SERIES,
         "memory": int(settings["memory"] * limits.ALIASES_SHARE),
@@ -63,7 +67,7 @@ def alias_limits(settings: HotPathSettings) -> AliasLimits:
 
 
 def waiting_limits(settings: HotPathSettings) -> dict[str, int]:
-    """Return the bounds of what waits for names in a window."""
+    """Return the bounds of the identities that wait for their names in a window."""
     return {
         "limit": settings["series_limit"],
         "memory": int(settings["memory"] * limits.WAITING_SHARE),
@@ -86,15 +90,15 @@ class Reader(Protocol):
 
     @property
     def datagrams(self) -> int:
-        """Received so far."""
+        """Datagrams received so far."""
         ...
 
     def run(self) -> None:
-        """Read; the GIL is not held."""
+        """Read until the stop descriptor is readable; the GIL is not held."""
 
 
 class HotPath(Protocol):
-    """The seam: one contract, two implementations. PythonHotPath (python/hotpath.py) documents every method."""
+    """The contract of both implementations. PythonHotPath (python/hotpath.py) documents every method."""
 
     name: str
     """`native` or `python`."""

@@ -1,6 +1,7 @@
-"""Where a rejected line goes wrong, and what that means in words: for a log and for `send`, never on the hot path.
+"""Finds the byte at which a rejected line breaks the grammar, and explains the reason in words.
 
-The same walk as line.py's `parse`, with positions; a test holds the two together. Pure.
+Used by the log and by `send`, never on the hot path. It follows the same steps as `parse` in line.py but keeps
+positions; a test compares both. Pure.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 _NUMBER_SO_FAR: Final = re.compile(rb"[+-]?[0-9]*\.?[0-9]*(?:(?<=[0-9.])[eE][+-]?[0-9]*)?")
 _CONTEXT: Final = 60
-"""Bytes shown before the fault in a long line."""
+"""Number of bytes shown before the error in a long line."""
 
 WORDS: Final = {
     "empty_name": "there is no name, or nothing legal is left of it",
@@ -46,11 +47,11 @@ WORDS: Final = {
     "series_limit": "a gauge without a series of its own cannot be changed by + or -: a limit of [limits] is reached",
     "internal_error": "a mistake of the relay itself; please report it",
 }
-"""By reason of rejected lines."""
+"""Explanation of each reason of rejected lines."""
 
 
 class LineError(NamedTuple):
-    """Why a line is rejected, and at which byte reading stopped."""
+    """The reason why a line is rejected, and the offset of the byte that breaks the grammar."""
 
     reason: str
     at: int
@@ -62,7 +63,7 @@ class _Field(NamedTuple):
 
 
 def find_fault(line: bytes) -> LineError | None:
-    """Return the first thing wrong with a line by the grammar; None if nothing is."""
+    """Return the first error of a line by the grammar; None if the grammar accepts the line."""
     if is_event(line):
         return None
     if parse(line) == "bad_event":
@@ -77,7 +78,7 @@ def find_fault(line: bytes) -> LineError | None:
 
 
 def sections(line: bytes) -> list[list[bytes]]:
-    """Return the sections of each group of a line that is accepted, as they came."""
+    """Return the sections of each group of an accepted line, as received."""
     return [[field.text for field in fields] for _, _, *fields in _groups(line.rstrip(BLANKS))]
 
 
@@ -97,7 +98,15 @@ def _groups(line: bytes) -> Iterator[list[_Field]]:
 
 
 def explain(line: bytes, reason: str) -> tuple[int | None, str]:
-    """Say of a rejected line, maybe only its beginning, at which byte it went wrong, if at one, and why in words."""
+    """Explain the rejection of a line.
+
+    Args:
+        line: the rejected line, or only its beginning.
+        reason: the reason of the rejection.
+
+    Returns:
+        The offset of the byte at fault, None if there is no single one; and the explanation in words.
+    """
     fault = find_fault(line)
     at = fault.at if fault and fault.reason == reason else None
     if at is None and reason in ("empty_name", "reserved_name"):
@@ -108,7 +117,7 @@ def explain(line: bytes, reason: str) -> tuple[int | None, str]:
 
 
 def show(line: bytes, at: int) -> tuple[str, int]:
-    """Return the part of a line around byte `at` with escapes instead of what a terminal would obey, and its column."""
+    """Return the part of a line around byte `at`, control characters escaped, and the column of that byte in it."""
     start = max(0, at - _CONTEXT) if len(line) > limits.REJECT_BYTES else 0
     return escape(line[start : start + limits.REJECT_BYTES]), len(escape(line[start:at]))
 
@@ -133,7 +142,7 @@ def _find_in_values(values: _Field) -> LineError | None:
 
 
 def _find_in_sections(sections: list[_Field]) -> LineError | None:
-    """Find a bad rate before a bad timestamp; of several of a kind the last one counts."""
+    """Find a bad rate, then a bad timestamp; of several rates or timestamps only the last one counts."""
     rates = [field for field in sections if field.text.startswith(b"@")]
     if rates and not is_rate(rates[-1].text[1:]):
         return LineError("bad_rate", rates[-1].at + 1 + _stop(rates[-1].text[1:]))
@@ -145,7 +154,7 @@ def _find_in_sections(sections: list[_Field]) -> LineError | None:
 
 
 def _stop(text: bytes) -> int:
-    """Return where a number that is none stops being one; 0 if it is one and too long, too large or negative."""
+    """Return the offset of the first byte that breaks the grammar of a number; 0: too long, too large or negative."""
     match = _NUMBER_SO_FAR.match(text)
     stop = match.end() if match else 0
     is_whole = stop == len(text) and text[-1:].isdigit()

@@ -1,4 +1,4 @@
-"""Which implementation runs: never chosen silently."""
+"""Selects the implementation of the hot path; running the slower one unasked is logged (RLY900), never silent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def has_native() -> bool:
 
 
 def choose_name(wanted: str) -> str:
-    """Return what `[listen] hotpath` comes to: `native` or `python`.
+    """Return the implementation for `[listen] hotpath`: `native` or `python`; `auto` prefers native.
 
     Raises:
         RelayError: RLY900, `native` was asked for and is not installed.
@@ -37,21 +37,21 @@ def choose_name(wanted: str) -> str:
 
 
 def make_hotpath(name: str, **settings: Unpack[HotPathSettings]) -> HotPath:
-    """Make the hot path of that name, see `choose_name`."""
+    """Return a new hot path; `name` comes from `choose_name`."""
     return _implementation(name)(**settings)
 
 
 def tell_of_hotpath(wanted: str, name: str) -> None:
-    """Warn if the slower one runs although nobody asked for it."""
+    """Warn if the Python hot path runs without having been configured."""
     if wanted == "auto" and name == "python":
-        import structlog  # noqa: PLC0415 - the supervisor's child asks for the name, and logs nothing
+        import structlog  # noqa: PLC0415 - the supervisor's child imports this module and logs nothing
 
         fix = 'install a C compiler and reinstall, or set [listen] hotpath = "python" to accept the slower one'
         structlog.get_logger("relay").warning("RLY900 running without the native hot path", fix=fix)
 
 
 def _implementation(name: str) -> Callable[..., HotPath]:
-    """Import only what runs: a start must not pay for the other one."""
+    """Import and return the class; only the one that runs is imported, for a fast start."""
     if name == "native":
         from relay.hotpath.native._native import NativeHotPath  # noqa: PLC0415
 

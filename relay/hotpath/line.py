@@ -1,14 +1,15 @@
 """The grammar of a StatsD line: the readable specification.
 
-Owned here: what a line means, and the one reason why it is rejected. A line is all or nothing (I1). Pure: bytes in,
-values out; about 5 us a line, which is why python/hotpath.py only comes here for lines that it has not seen before.
+Owned here: the meaning of a line, and the one reason for which it is rejected. Invariant (I1): a line is accepted or
+rejected as a whole. Pure: bytes in, values out. Parsing takes about 5 us a line, so python/hotpath.py parses only lines
+that it has not seen before. Does not know: series, windows, senders.
 
     line     = name ":" value *( ":" value ) "|" type *( "|" section )
     section  = "@" rate | "#" tags | "c:" id | "T" seconds | "e:" data | "card:" level | anything
     event    = "_e{" bytes "," bytes "}:" title "|" text *( "|" section )
     check    = "_sc|" name "|" ( "0" | "1" | "2" | "3" ) *( "|" section )
 
-Blanks, tabs and carriage returns at the end of any of them mean nothing.
+Blanks, tabs and carriage returns at the end of a line, an event or a check are ignored.
 """
 
 from __future__ import annotations
@@ -30,33 +31,33 @@ KINDS: Final = {
 }
 _NUMBER: Final = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 NUMBER_BYTES: Final = 64
-"""A longer number is nobody's measurement, and reading 65,000 digits would stall the loop."""
+"""Longest number, in bytes. No measurement is longer, and converting 65,000 digits would stall the loop."""
 _SMALLEST_RATE: Final = 1e-300
 TIMESTAMP: Final = re.compile(rb"[0-9]{1,12}")
 BLANKS: Final = b" \t\r"
-"""At a line's end they mean nothing."""
+"""Bytes ignored at the end of a line."""
 _EVENT: Final = re.compile(rb"_e\{([0-9]+),([0-9]+)\}:|_sc\|")
 _LENGTH_DIGITS: Final = 9
-"""A length of more fits nowhere."""
+"""Most digits of an event's announced length; a longer one exceeds any datagram."""
 _STATUSES: Final = (b"0", b"1", b"2", b"3")
 _KNOWN_SECTIONS: Final = (b"c:", b"e:", b"card:")
 
 
 class Group(NamedTuple):
-    """Values that share a type and its sections; a line has one, except in the older form `name:1|c:2|ms`."""
+    """Values that share a type and its sections; a line has one group, except in the older form `name:1|c:2|ms`."""
 
     kind: Kind
     values: tuple[bytes, ...]
-    """Numbers, already checked, as they came (a gauge's sign may make it a delta); a set's one member."""
+    """Numbers as received, already checked (a sign may make a gauge's number a delta); for a set, its one member."""
     tags: bytes
     """The sections after `|#`, joined by commas."""
     weight: float
     """1 / sample rate; 1 for gauges and sets."""
     timestamp: int | None
     ignored: int
-    """Sections nobody knows."""
+    """Number of sections of an unknown type."""
     unread: int
-    """Tags beyond those that are read."""
+    """Number of tags beyond the limit of bytes that are read."""
 
 
 class Line(NamedTuple):
@@ -67,7 +68,7 @@ class Line(NamedTuple):
 
 
 def read_number(text: bytes) -> float | None:
-    """Return the number that `text` is by the strict grammar; None for anything else, infinity included."""
+    """Return the number in `text` by the strict grammar; None for any other text and for infinity."""
     if len(text) > NUMBER_BYTES or _NUMBER.fullmatch(text) is None:
         return None
     number = float(text)
@@ -77,13 +78,13 @@ def read_number(text: bytes) -> float | None:
 def is_event(line: bytes) -> bool:
     """Say whether the line is a DogStatsD event or service check; these are counted and make no metric.
 
-    It must have what stands at its end: blanks that an event's announced length covers belong to its text.
+    Pass the line with its trailing blanks: those within an event's announced length belong to its text.
     """
     return _has_prefix(line) and find_event_fault(line) is None
 
 
 def find_event_fault(line: bytes) -> int | None:
-    """Return the byte at which what begins as an event or a check turns out to be none; None if it is one."""
+    """Return the offset of the first byte that breaks the form of an event or a check; None if the form is right."""
     match = _EVENT.match(line)
     if match is None:
         return 0
@@ -95,7 +96,7 @@ def _has_prefix(line: bytes) -> bool:
 
 
 def _find_fault_in_event(line: bytes, match: re.Match[bytes]) -> int | None:
-    """Read `title|text` of the lengths announced, and what follows."""
+    """Check `title|text` against the announced lengths, and the byte after it."""
     if max(len(match[1]), len(match[2])) > _LENGTH_DIGITS or not int(match[1]):
         return match.start(1)
     bar = match.end() + int(match[1])
@@ -106,7 +107,7 @@ def _find_fault_in_event(line: bytes, match: re.Match[bytes]) -> int | None:
 
 
 def _find_check_fault(line: bytes) -> int | None:
-    """Read `_sc|name|status` and what follows."""
+    """Check `_sc|name|status`."""
     _, name, *others = line.split(b"|")
     if not name:
         return len(b"_sc|")
@@ -114,7 +115,7 @@ def _find_check_fault(line: bytes) -> int | None:
 
 
 def parse(line: bytes) -> Line | str:
-    """Read one line, without its line feed, that `is_event` is not said of.
+    """Parse one line without its line feed; the line must not be one that `is_event` accepts.
 
     Returns:
         The line, or the reason why it is rejected: empty_name, no_value, bad_value, bad_type, bad_rate, bad_timestamp,
@@ -146,8 +147,8 @@ def parse(line: bytes) -> Line | str:
 def end_of_group(fields: list[bytes], start: int) -> tuple[int, bytes, bytes | None]:
     """Find the last field of the group that starts at `start`.
 
-    A type holds no colon, and neither does a rate: what follows one there is the next value, as in `1|c:2|ms` and
-    `1|c|@0.1:2|ms`. Every field is looked at once, however many groups a hostile line has.
+    Neither a type nor a rate contains a colon, so a colon in one begins the next value, as in `1|c:2|ms` and
+    `1|c|@0.1:2|ms`. Every field is inspected once, however many groups a hostile line has.
 
     Returns:
         The field's index, the field up to that colon, and the next value if there is one.
@@ -202,7 +203,7 @@ def _read_sections(kind: Kind, values: tuple[bytes, ...], sections: list[bytes])
 
 
 def _cut(tags: bytes) -> tuple[bytes, int]:
-    """Return the tags that are read, whole ones, and how many others there are."""
+    """Return the whole tags within the first `limits.SECTION_READ` bytes, and the number of the others."""
     if len(tags) <= limits.SECTION_READ:
         return tags, 0
     end = max(0, tags.rfind(b",", 0, limits.SECTION_READ + 1))
@@ -210,17 +211,17 @@ def _cut(tags: bytes) -> tuple[bytes, int]:
 
 
 def _effective(weight: float, kind: Kind) -> float:
-    """A rate means nothing to gauges and sets."""
+    """Return the weight that applies: 1 for gauges and sets, which ignore the sample rate."""
     return 1.0 if kind in (Kind.GAUGE, Kind.SET) else weight
 
 
 def is_rate(text: bytes) -> bool:
-    """Say whether a sample rate can be read."""
+    """Say whether a text is a valid sample rate."""
     return _weight(read_number(text)) > 0
 
 
 def _weight(rate: float | None) -> float:
-    """Return 1 / rate; `@0` is taken as 1; 0 for what is no rate. A tiny rate's inverse stays finite."""
+    """Return 1 / rate, which stays finite for a tiny rate; 1 for `@0`; 0 for an invalid rate."""
     if rate is None or rate < 0:
         return 0.0
     return 1.0 / max(rate, _SMALLEST_RATE) if rate else 1.0

@@ -1,10 +1,12 @@
-"""A partial on disk: rollups and gauge bases as frames that are versioned, checksummed and independent.
+"""The format of a partial on disk: rollups and gauge bases as versioned, checksummed, independent frames.
 
     frame   = "SRP1" + length (4, little endian) + XXH3-64 of the payload (8) + payload
-    payload = MessagePack array [window id, rollups, gauges]
+    payload = MessagePack array [window id, rollups, gauges, host]; the host may be absent
 
-A damaged frame is skipped and counted; reading goes on at the next magic. A torn last frame is the normal end of a
-file that was being written when the power failed. A record that no hot path can have written counts as damaged, too.
+A damaged frame is skipped and counted; reading goes on at the next magic. An incomplete last frame is normal: power
+failed while the file was written. A record that no hot path can have written counts as damaged.
+
+Does not know: files and directories (bytes in, bytes out), which windows are open.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ T = TypeVar("T")
 MAGIC: Final = b"SRP1"
 _HEADER: Final = struct.Struct("<4sIQ")
 RECORDS_PER_FRAME: Final = 256
-"""One frame is about 1 ms of work: the unit of pacing."""
+"""Most records of a frame. One frame is about 1 ms of work: the unit of pacing."""
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -39,7 +41,7 @@ _decoder: Final = msgspec.msgpack.Decoder(Frame)
 
 
 def chunks(items: Iterable[T]) -> Iterator[list[T]]:
-    """Split into what fits a frame, and into units of pacing."""
+    """Split into chunks of RECORDS_PER_FRAME items."""
     rest = iter(items)
     while chunk := list(islice(rest, RECORDS_PER_FRAME)):
         yield chunk
@@ -56,12 +58,12 @@ def wrap(payload: bytes) -> bytes:
 
 
 def encode_head(window: int, *, host: str, forgotten: Iterable[Series] = ()) -> bytes:
-    """Return what a checkpoint begins with.
+    """Return the first frames of a checkpoint.
 
     Args:
-        window: its id.
-        host: whose series are in it.
-        forgotten: series that were deleted. A record without samples says so; one that comes later supersedes it.
+        window: id of the open window.
+        host: host of this relay; a start on another host does not use the checkpoint.
+        forgotten: deleted series, each written as a record without samples, which a later record supersedes.
     """
     records = [to_record(series, Cell(series.kind)) for series in forgotten]
     frames = [Frame(window, rollups=chunk) for chunk in chunks(records)]
@@ -69,7 +71,7 @@ def encode_head(window: int, *, host: str, forgotten: Iterable[Series] = ()) -> 
 
 
 def host_of(stored: bytes) -> str:
-    """Return whose a checkpoint is; "" if it does not say."""
+    """Return the host that wrote a checkpoint; "" if it is not recorded."""
     frames = (_decode(stored, payload) for payload in _find_payloads(stored)[0])
     return next((frame.host for frame in frames if frame and frame.host), "")
 
@@ -77,13 +79,13 @@ def host_of(stored: bytes) -> str:
 def export_cells(
     window: int, cells: Mapping[Series, Cell], *, changed: bool, now: float
 ) -> Iterator[tuple[int, bytes]]:
-    """Yield the cells of a window as (window id, frame), at least once; an empty frame only lets others run.
+    """Yield the cells of a window as (window id, frame), at least once; an empty frame is a point to pause at.
 
     Args:
-        window: its id.
-        cells: may grow while this is iterated; what comes is left for the next time.
-        changed: only those that changed since they were last exported.
-        now: receive time of what is pending.
+        window: id of the window.
+        cells: may grow during iteration; new cells are left to the next export.
+        changed: yield only cells that changed since their last export.
+        now: receive time of the pending values.
     """
     for chunk in chunks(list(cells.items())) if cells else [[]]:
         records = [_export(series, cell, now) for series, cell in chunk if cell.has_news() or not changed]
@@ -98,7 +100,7 @@ def _export(series: Series, cell: Cell, now: float) -> RollupRecord:
 
 
 def export_gauges(gauges: Mapping[Series, Base]) -> Iterator[bytes]:
-    """Yield the bases of gauges as frames; they belong to no window."""
+    """Yield the bases of gauges as frames with window id 0: a base belongs to no window."""
     for chunk in chunks(list(gauges.items())):
         records = [
             GaugeRecord(
@@ -110,10 +112,10 @@ def export_gauges(gauges: Mapping[Series, Base]) -> Iterator[bytes]:
 
 
 def decode_frames(stored: bytes) -> tuple[list[Frame], int]:
-    """Read what frames there are.
+    """Decode all frames.
 
     Returns:
-        The frames, and the number of places where one, or a record in it, was damaged.
+        The frames with their valid records, and the number of damaged places and records.
     """
     payloads, damaged = _find_payloads(stored)
     decoded = [_decode(stored, payload) for payload in payloads]
@@ -124,7 +126,7 @@ def decode_frames(stored: bytes) -> tuple[list[Frame], int]:
 
 
 def merge(stored: bytes, restore: Callable[[RollupRecord], bool], restore_gauge: Callable[[GaugeRecord], bool]) -> int:
-    """Restore every record; return how many places were damaged."""
+    """Restore every record; return the number of damaged places and records."""
     frames, damaged = decode_frames(stored)
     for frame in frames:
         damaged += sum(not restore_gauge(record) for record in frame.gauges)
@@ -133,10 +135,11 @@ def merge(stored: bytes, restore: Callable[[RollupRecord], bool], restore_gauge:
 
 
 class Checkpoint:
-    """State: where the frames of a file are, which were appended while one window was open; places that are damaged.
+    """State: the positions of a checkpoint's frames, and the number of damaged places.
 
-    Records of one series supersede one another: iterating yields the newest of each, a frame at a time, so that a
-    file that holds each series many times never lies in memory as objects.
+    The frames were appended while one window was open, and a later record of a series supersedes the earlier ones.
+    Iteration yields the newest record of each series and decodes one frame at a time: a file that holds each series
+    many times is never decoded as a whole.
     """
 
     def __init__(self, stored: bytes) -> None:
@@ -148,7 +151,7 @@ class Checkpoint:
         return f"<Checkpoint {len(self._payloads)} frames, {self.damaged} places damaged>"
 
     def __iter__(self) -> Iterator[RollupRecord]:
-        """Yield the newest sound record of each series, once."""
+        """Yield the newest valid record of each series, once."""
         known: set[int] = set()
         for payload in reversed(self._payloads):
             frame = _decode(self._stored, payload)
@@ -165,14 +168,14 @@ class Checkpoint:
 
 
 class PartialContents(NamedTuple):
-    """What came of a checkpoint."""
+    """The result of reading a checkpoint."""
 
     owners: list[tuple[str, Kind, str]]
-    """Which class owned which bare name of which namespace."""
+    """Owners of bare names: (metric, class, namespace)."""
     damaged: int
-    """Places that could not be read."""
+    """Number of damaged places and records."""
     forgotten: list[Series]
-    """Deleted, and not received again since then: what else is kept of them goes, too."""
+    """Series deleted and not received since; the caller deletes their other state, too."""
 
 
 def recover(stored: bytes, restore: Callable[[RollupRecord], bool]) -> PartialContents:
@@ -190,11 +193,11 @@ def recover(stored: bytes, restore: Callable[[RollupRecord], bool]) -> PartialCo
 
 
 _Payload = tuple[int, int]
-"""Where one begins and ends."""
+"""Start and end of a payload in the file."""
 
 
 def _find_payloads(stored: bytes) -> tuple[list[_Payload], int]:
-    """Return where whole frames are, and how many places are something else."""
+    """Return the payloads of intact frames, and the number of damaged places between them."""
     found: list[_Payload] = []
     damaged = position = 0
     while position < len(stored):
@@ -228,7 +231,7 @@ def _decode(stored: bytes, payload: _Payload) -> Frame | None:
 
 
 def to_record(series: Series, cell: Cell) -> RollupRecord:
-    """Describe a folded cell."""
+    """Return the record of a folded cell."""
     sketch, distinct = cell.sketch, cell.distinct
     return RollupRecord(
         metric=series.metric,
@@ -250,7 +253,7 @@ def to_record(series: Series, cell: Cell) -> RollupRecord:
 
 
 def from_record(record: RollupRecord) -> tuple[Series, Cell]:
-    """Return the series and a cell that `Cell.merge` takes."""
+    """Return the series of a record, and a cell for `Cell.merge`."""
     cell = Cell(record.kind)
     cell.samples, cell.count, cell.total = record.samples, record.count, record.total
     cell.low, cell.high, cell.last, cell.last_at = record.low, record.high, record.last, record.last_at

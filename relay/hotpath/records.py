@@ -1,8 +1,11 @@
-"""The records of a partial, and whether a hot path can have written them.
+"""The records of a partial, and the check that a hot path can have written them.
 
-A frame's checksum has no key, so one that is whole may say anything. A record is compared with what is possible before
-it is used: counts within what can arrive, numbers finite, weights positive, as many samples, bins and members as their
-containers take, and no container that the kind does not have. kernel/record.c has the same rules.
+The checksum of a frame has no key, so a frame with a correct checksum may still be forged. Every record is checked
+before it is used: counts are within what can arrive, numbers are finite, weights are positive, samples, bins and set
+members fit their containers, and only containers of the record's kind are present. kernel/record.c has the same rules;
+both change together.
+
+Does not know: frames on disk (partial.py), windows, the table.
 """
 
 from __future__ import annotations
@@ -20,10 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _SAMPLES_MOST: Final = 1 << 40
-"""A hundred times what arrives in an hour; the counts of many records add up."""
+"""Most samples of one record: a hundred times what arrives in an hour, so that sums of many records do not overflow."""
 _WINDOW_MOST: Final = 1 << 53
 _BINS: Final = range(-1_036, 35_490)
-"""Of 1e-9 and of the greatest finite number."""
+"""Valid bin indexes: from the bin of 1e-9 to that of the greatest finite number."""
 _REGISTERS: Final = 1 << limits.SET_PRECISION
 _RANK_MOST: Final = 64 - limits.SET_PRECISION + 1
 _HASHES: Final = 1 << 64
@@ -41,7 +44,7 @@ class SketchState(msgspec.Struct, frozen=True, array_like=True):
     high: float
 
     def is_sound(self) -> bool:
-        """Say whether samples or bins, and nothing else, are here."""
+        """Say whether the state is valid: either samples or bins, with finite bounds."""
         if not -inf < self.low <= self.high < inf:
             return False
         if self.exact is not None:
@@ -67,14 +70,14 @@ class RollupRecord(msgspec.Struct, frozen=True, array_like=True):
     hashes: list[int] | None
     registers: bytes
     namespace: str = ""
-    """Last, and absent in files that were written before series had one."""
+    """Last field; absent in files of releases without namespaces of series."""
 
     def series(self) -> Series:
-        """Return whose cell this is."""
+        """Return the series of this cell."""
         return Series(self.metric, self.dimensions, self.kind, self.derived, self.namespace)
 
     def is_sound(self) -> bool:
-        """Say whether a hot path can have written this; without samples it says that its series was deleted."""
+        """Say whether a hot path can have written this record; one without samples marks a deleted series."""
         if self.samples == 0:
             return _is_name(self)
         numbers = all(map(isfinite, (self.count, self.total, self.last, self.last_at)))
@@ -102,22 +105,22 @@ class GaugeRecord(msgspec.Struct, frozen=True, array_like=True):
     derived: bool
     value: float
     updated: int
-    """Id of the window that last saw a sample."""
+    """Id of the window that received the last sample."""
     namespace: str = ""
     """As in RollupRecord."""
     at: float | None = None
-    """Time of the value; absent in files that were written before it was kept."""
+    """Time of the value; absent in files of older releases."""
 
     def series(self) -> Series:
-        """Return whose base this is."""
+        """Return the series of this base."""
         return Series(self.metric, self.dimensions, Kind.GAUGE, self.derived, self.namespace)
 
     def known_at(self) -> float:
-        """Return the time of the value; where it is absent, the beginning of its window."""
+        """Return the time of the value; if it is absent, the start of its window."""
         return float(self.updated) if self.at is None else self.at
 
     def is_sound(self) -> bool:
-        """Say whether a hot path can have written this."""
+        """Say whether a hot path can have written this record."""
         is_id = -_WINDOW_MOST <= self.updated <= _WINDOW_MOST
         return _is_name(self) and is_id and isfinite(self.value) and isfinite(self.known_at())
 
@@ -129,22 +132,22 @@ class Frame(msgspec.Struct, frozen=True, array_like=True):
     rollups: list[RollupRecord] = []
     gauges: list[GaugeRecord] = []
     host: str = ""
-    """Whose it is: of the first frame of a checkpoint, and absent in files of older releases."""
+    """Host of the relay that wrote the file; only in the first frame of a checkpoint, absent in older releases."""
 
     def unsound(self) -> int:
-        """Return how many records no hot path can have written."""
+        """Return the number of records that no hot path can have written."""
         rollups = sum(not record.is_sound() for record in self.rollups)
         return rollups + sum(not record.is_sound() for record in self.gauges)
 
     def sound(self) -> Frame:
-        """Return the frame with the other records."""
+        """Return the frame without the records that no hot path can have written."""
         rollups = [record for record in self.rollups if record.is_sound()]
         gauges = [record for record in self.gauges if record.is_sound()]
         return msgspec.structs.replace(self, rollups=rollups, gauges=gauges)
 
 
 def _is_name(record: RollupRecord | GaugeRecord) -> bool:
-    """Say whether the texts are some that can be told apart: the kernel joins them with NUL."""
+    """Say whether the texts are short enough and free of NUL, with which the kernel joins them."""
     texts = (record.namespace, *(text for pair in record.dimensions for text in pair))
     sizes = len(record.metric.encode()), len("\0".join(texts).encode())
     return max(sizes) <= _TEXT_BYTES and not any("\0" in text for text in (record.metric, *texts))

@@ -1,5 +1,7 @@
-"""JD Cloud's Cloud Monitor as data, without I/O: encode a point, sign a request, classify an answer.
+"""The API of JD Cloud's Cloud Monitor as data, without I/O: encodes points, signs requests, classifies answers.
 
-`JDCloud` (cloud.py) joins the three for the sender pool; emulator/ is the same contract from the other side, with I/O.
-The source is the API's own document, putMetricData; where documents and SDKs disagree, the file says what it follows.
+`JDCloud` (cloud.py) combines the three for the sender pool. tools/emulator implements the server side of the same API.
+The source is the API's document, putMetricData; where documents and SDKs disagree, the module states what it follows.
+
+Invariant (I4): no request breaks a rule of the API. Does not know: connections, retries, the spool.
 """

@@ -1,9 +1,11 @@
-"""Which points of a request an answer lists as bad. Pure.
+"""Finds the points of a request that an answer lists as bad. Pure.
 
-The service is known to report them in four shapes, so keys are matched without regard to case, and the bad point may be
-an object or a text that holds one. An entry convicts the one point that agrees with it in every key that both have, and
-must name a metric for it. An entry that agrees with no point, with several, or with one that is convicted already
-convicts none: which point it means is not known, and a guess would bury a point that is stored.
+The service reports bad points in four known shapes. So keys are compared without regard to case, and the bad point may
+be a JSON object or a text that contains one.
+
+Invariant: an entry refuses a point only if it names a metric and agrees with exactly one point, in every key that both
+have. An entry that agrees with no point, with several, or with one that is refused already, refuses none: its point is
+unknown, and a wrong guess would count a stored point as refused.
 """
 
 from __future__ import annotations
@@ -22,22 +24,25 @@ _LISTS: Final = ("errmetricdatalist", "metricdatalist")
 _DETAIL_BYTES: Final = 500
 _NAMED_BYTES: Final = 100
 _ENTRIES: Final = 2 * limits.POINTS_PER_REQUEST
-"""Read of a list; what is beyond can only repeat or be foreign."""
+"""Most entries read of a list; further ones can only repeat points or name foreign ones."""
 
 
 def listed_entries(answer: dict[str, Any]) -> Sequence[Any]:
-    """Return the entries of the list of bad points; nothing if there is none."""
+    """Return the entries of the list of bad points; an empty sequence without such a list."""
     result = lower_keys(answer.get("result"))
     lists = (result.get(name) for name in _LISTS)
     return next((entries for entries in lists if isinstance(entries, list) and entries), ())
 
 
 def blame(entries: Sequence[Any], body: bytes) -> tuple[tuple[Refusal, ...], tuple[str, ...]]:
-    """Return the points that the entries convict, and what each entry says that convicts none.
+    """Match the entries with the points of a request.
 
     Args:
-        entries: as they were listed.
-        body: of the request.
+        entries: entries of the list of bad points.
+        body: body of the request.
+
+    Returns:
+        The refused points, and a description of each entry that refuses none.
     """
     points = [lower_keys(point) for point in decode(body)["metricDataList"]]
     refusals: dict[int, str] = {}
@@ -62,7 +67,7 @@ def _described(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _agrees(described: dict[str, Any], point: dict[str, Any]) -> bool:
-    """Say whether an entry may mean a point; a statistic that was not sent, or is not repeated, says nothing."""
+    """Say whether an entry may mean a point: it names a metric, and every key and statistic that both have is equal."""
     if "metric" not in described:
         return False
     return all(

@@ -1,8 +1,10 @@
-"""What an answer means: one case a row of the table in tests/jdcloud/test_classify.py.
+"""Classifies an answer of the cloud; tests/jdcloud/test_classify.py has one row for each case.
 
-Pure and total: an answer is whatever bytes came, none of which may raise. A point is delivered only where the cloud
-said exactly that: `success` is true, or a list of bad points names others. Everything else that is 200 leaves open what
-was stored, so that the batch is kept. The service is known to report bad points in four shapes (blame.py).
+Pure and total: the body may be any bytes, and none may raise. A point counts as delivered only if the cloud says so:
+`success` is true, or the list of bad points names other points. Every other answer with status 200 leaves open what was
+stored, so the batch is kept. The service reports bad points in four known shapes (blame.py).
+
+Does not know: how often a batch was tried, what is done with a verdict.
 """
 
 from __future__ import annotations
@@ -23,18 +25,18 @@ _RETRY_AFTER_MIN: Final = 0.5
 _RETRY_AFTER_MAX: Final = 120.0
 _DETAIL_BYTES: Final = 500
 _EXCERPT_BYTES: Final = 512
-"""Of a body that leaves open what it means."""
+"""Bytes of an unintelligible body that are quoted in the verdict."""
 _NOT_STORED: Final = 503
 _CODES_OF_SUCCESS: Final = (None, 0, 200)
-"""What may stand in a `code` beside the result without contradicting it."""
+"""Values of `code` that are consistent with success."""
 
 
 def classify(reply: Reply, batch: Batch, *, now: float) -> Verdict:
-    """Return what to do with a batch.
+    """Return the verdict on a batch.
 
     Args:
         reply: a complete answer.
-        batch: what was sent; read only if points are refused.
+        batch: the batch that was sent; decoded only if points are refused.
         now: wall time, for a Retry-After that is a date.
     """
     answer = read_object(reply.body) or {}
@@ -66,7 +68,7 @@ def _stored(answer: dict[str, Any], batch: Batch, reply: Reply) -> Verdict:
 
 
 def _partly_stored(answer: dict[str, Any], batch: Batch, reply: Reply) -> Verdict | None:
-    """Return the verdict of an answer that lists bad points; None if it lists none."""
+    """Return the verdict of an answer with a list of bad points; None without such a list."""
     entries = listed_entries(answer)
     if not entries:
         return None
@@ -93,7 +95,7 @@ def _request_id(answer: dict[str, Any]) -> str:
 
 
 def _detail(answer: dict[str, Any], reply: Reply) -> str:
-    """Return the cloud's own words, cut to a length a log can carry."""
+    """Return the cloud's error text, cut to the length of a log field."""
     error = answer.get("error")
     known = lower_keys(error)
     words = " ".join(filter(None, (words_of(known.get("status")), words_of(known.get("message")))))

@@ -1,4 +1,4 @@
-"""JSON of the API; the only file that imports orjson, which has no wheel for the newest Pythons at times."""
+"""JSON of the API. Only this module imports orjson, which sometimes has no wheel for the newest Python."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import orjson
 
 
 class _Body(msgspec.Struct):
-    """A request, its points unread."""
+    """A request with undecoded points."""
 
     metricDataList: list[msgspec.Raw]  # noqa: N815 - the API's name
 
@@ -18,24 +18,24 @@ _BODIES = msgspec.json.Decoder(_Body)
 
 
 def encode(value: object) -> bytes:
-    """Return compact JSON; a float that JSON cannot carry would become null, so callers clamp."""
+    """Return compact JSON; NaN and infinity would become null, so callers clamp values."""
     return orjson.dumps(value)
 
 
 def decode(text: bytes) -> Any:  # noqa: ANN401 - JSON from outside is anything
-    """Read JSON.
+    """Decode JSON.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not JSON.
     """
     return orjson.loads(text)
 
 
 def split(body: bytes) -> list[bytes]:
-    """Return the points of a request, byte for byte as they stand in its body.
+    """Return the points of a request, with exactly the bytes of its body.
 
     Raises:
-        ValueError: it is no request.
+        ValueError: the body is not a request.
     """
     return [bytes(point) for point in _BODIES.decode(body).metricDataList]
 
@@ -50,7 +50,7 @@ def read_object(text: bytes) -> dict[str, Any] | None:
 
 
 def lower_keys(value: object) -> dict[str, Any]:
-    """Return an object with its keys in lower case; nothing for what is no object, or says a key twice."""
+    """Return an object with its keys in lower case; {} if the value is no object, or two keys become equal."""
     if not isinstance(value, dict):
         return {}
     lowered = {str(key).lower(): item for key, item in value.items()}
@@ -58,5 +58,5 @@ def lower_keys(value: object) -> dict[str, Any]:
 
 
 def words_of(value: object) -> str:
-    """Return a text or a number of an answer as text; nothing for what is neither: its depth has no bound."""
+    """Return a text or a number as text; "" for other values, since a nested value has no bound in depth."""
     return str(value) if isinstance(value, (str, int, float)) and value is not False else ""

@@ -1,8 +1,10 @@
-"""One row of a closed window becomes points: each series one point, a timer more: percentiles, or statsd's figures.
+"""Encodes the rows of a closed window as points: one for each series, and for a timer also its derived metrics.
 
-Owned here: which StatsD value becomes which field, clamping, and the last line of defence against two values for one
-key (I8): a derived name (`.p95`, a class suffix, raw `.sum`) yields to a received one.
-Invariant (I4): every point satisfies putMetricData, given a legal series. Pure; points are encoded once.
+Owned here: the mapping of StatsD values to fields of the API, clamping, and the last check against two values for one
+key (I8): a derived name (`.p95`, a class suffix, raw `.sum`) gives way to the same name as received.
+Invariant (I4): every point satisfies putMetricData, given a legal series. Pure; every point is encoded once.
+
+Does not know: requests and their size (the batcher), naming, the spool.
 """
 
 from __future__ import annotations
@@ -29,31 +31,31 @@ RAW: Final = 1
 _RAW_TIMER: Final = 5
 """Points of a timer in raw output: avg, min, max, sum, count."""
 QUOTA_SHARE: Final = 0.9
-"""Of the requests that a window may need; beyond it its percentiles are not sent."""
+"""Share of the allowed requests; a window that needs more is sent without percentiles."""
 
 Values = dict[str, float | int]
 
 
 class Idle(Protocol):
-    """Series that are sent as 0 while they are idle."""
+    """Source of the idle series, which are sent as 0."""
 
     def note(self, series: Series) -> None:
-        """Take notice of an active one."""
+        """Record an active series."""
 
     def rest(self) -> Iterator[Series]:
-        """Those that are idle, once all active ones were noted."""
+        """Yield the idle series, after all active ones were recorded."""
         ...
 
 
 class Named(NamedTuple):
-    """Values under a suffix of the series' metric; "" is the metric itself."""
+    """The values of one point, and the suffix of its metric; "": the metric itself."""
 
     suffix: str
     values: Values
 
 
 class Clamped(int):
-    """A number that is sent in the place of one beyond what the service takes: its type is how it is counted."""
+    """The bound sent in place of a larger number; the type tells it from an equal number when it is counted."""
 
     __slots__ = ()
 
@@ -63,7 +65,7 @@ _LEAST: Final = Clamped(-limits.VALUE_MAX)
 
 
 def legal_number(value: float) -> float | int:
-    """Clamp to what the service takes; whole numbers are sent as integers."""
+    """Return a number within the service's range; whole numbers become integers."""
     if value > limits.VALUE_MAX:
         return _MOST
     if value < -limits.VALUE_MAX:
@@ -72,7 +74,7 @@ def legal_number(value: float) -> float | int:
 
 
 def count_clamped(values: Values) -> int:
-    """Return how many statistics of a point lie beyond what the service takes."""
+    """Return the number of clamped statistics of a point."""
     found = values.values()
     if limits.VALUE_MAX not in found and -limits.VALUE_MAX not in found:
         return 0
@@ -80,13 +82,13 @@ def count_clamped(values: Values) -> int:
 
 
 def single(value: float) -> Values:
-    """Every statistic of one sample."""
+    """Return every statistic of a single value."""
     number = legal_number(value)
     return {"sum": number, "count": 1, "avg": number, "min": number, "max": number, "last": number}
 
 
 def statistics(rollup: Rollup) -> Values:
-    """Every statistic of what was sampled."""
+    """Return every statistic of a rollup."""
     average = rollup.sum / rollup.count if rollup.count else 0.0
     return {
         "sum": legal_number(rollup.sum),
@@ -101,7 +103,7 @@ def statistics(rollup: Rollup) -> Values:
 class PointEncoder:
     """State: none; settings only."""
 
-    def __init__(  # noqa: PLR0913 - the settings of points; daemon/build.py is who gives them
+    def __init__(  # noqa: PLR0913 - the settings of points; daemon/build.py is the only caller
         self,
         *,
         namespace: str,
@@ -124,32 +126,32 @@ class PointEncoder:
         return f"<PointEncoder {self._namespace} type {self._type}>"
 
     def encode_window(self, window: ClosedWindow) -> Encoding:
-        """Return the points of a window, made while they are iterated."""
+        """Return the points of a window; they are encoded during iteration."""
         return Encoding(self, window)
 
     def points_of(self, series: Series) -> int:
-        """Return how many points a row of the series becomes."""
+        """Return the maximum number of points of a series."""
         if series.kind is not Kind.TIMER:
             return 1
         return (_RAW_TIMER if self._type == RAW else 1) + self._timers.count(series.metric)
 
     def requests_allowed(self, seconds: int) -> float:
-        """Return how many requests a window of so many seconds may need."""
+        """Return the number of requests allowed for a window of `seconds` seconds."""
         return self._per_minute * seconds / 60
 
     def values(self, row: Row, seconds: int) -> Iterator[Named]:
-        """Yield what is sent of one row in any case."""
+        """Yield the values of a row that are always sent."""
         yield from self._raw(row, seconds) if self._type == RAW else self._aggregate(row, seconds)
 
     def derived(self, row: Row, seconds: int) -> Iterator[Named]:
-        """Yield the percentiles of one row, or statsd's figures; none unless it is a timer's."""
+        """Yield the derived metrics of a timer's row; nothing for other rows."""
         series, rollup = row
         if rollup.quantiles is not None:
             for suffix, value in self._timers.figures(series.metric, rollup, seconds):
                 yield Named(suffix, {"value": legal_number(value)} if self._type == RAW else single(value))
 
     def count_derived(self, row: Row) -> int:
-        """Return how many `derived` yields."""
+        """Return the number of values that `derived` yields."""
         series, rollup = row
         return self._timers.count(series.metric, rollup.samples) if rollup.quantiles is not None else 0
 
@@ -173,7 +175,7 @@ class PointEncoder:
                 yield Named("", {"value": legal_number(rollup.last)})
 
     def key_of(self, series: Series, suffix: str = "") -> int:
-        """Return a hash of what the service takes for one series of points; it knows no classes."""
+        """Return a hash of the service's key: namespace, metric and dimensions, without the class."""
         metric = limits.fit(series.metric, suffix) if suffix else series.metric
         return hash((series.namespace or self._namespace, metric, series.dimensions))
 
@@ -209,43 +211,43 @@ _COUNTER_VALUES: Final = {"total": _total, "rate": _rate, "samples": _samples}
 
 
 def zero(series: Series) -> Rollup:
-    """Return what is sent of an idle series: nothing was counted, and no member is in the set."""
+    """Return the rollup of an idle series: a count of nothing, or the size of an empty set."""
     count = 1.0 if series.kind is Kind.SET else 0.0
     return Rollup(samples=0, count=count, sum=0.0, min=0.0, max=0.0, last=0.0)
 
 
 class Encoding:
-    """State: which series are idle, and the counts of what yielded to another name.
+    """State: the idle series, and counts of rows and points left out.
 
-    All of it is final when iteration, which is possible once, has ended.
+    Run `prepare` first, then iterate, once; the counts are final after the iteration.
     """
 
     def __init__(self, encoder: PointEncoder, window: ClosedWindow) -> None:
         self._encoder = encoder
         self._window = window
         self.samples_dropped = 0
-        """Samples of rows whose name belongs to another row."""
+        """Samples of rows left out because another row has the same key."""
         self.points_collided = 0
-        """Points of rows that are sent, whose derived name belongs to another row."""
+        """Derived points left out because another row has the same key."""
         self.points_shed = 0
-        """Derived points that are not sent, because the window needs too much of the quota."""
+        """Derived points not sent because the window exceeds its share of the quota."""
         self.requests_needed = 0
-        """By all points, percentiles too; known after `prepare`."""
+        """Requests for all points, percentiles included; known after `prepare`."""
         self.values_clamped = 0
-        """Statistics of points that lie beyond what the service takes."""
+        """Number of clamped statistics."""
         self.clamped_metric = ""
-        """The metric of one of them."""
+        """Metric of the last clamped statistic."""
         self._zeros: list[Series] = []
         self.requests_allowed = encoder.requests_allowed(window.seconds)
         self._received: set[int] = set()
-        """Hashes: a million names of a window are kept nowhere else as Python objects, and should not be here."""
+        """Hashes of the keys received: a million names as Python objects would take too much memory."""
 
     def __repr__(self) -> str:
         """Report the counts."""
         return f"<Encoding {self._window.start}, {self.samples_dropped} samples dropped>"
 
     def prepare(self) -> Iterator[None]:
-        """Learn which names were received; a step a series, so that it can be paced. To be run before iterating."""
+        """Record the names received, and count the points; one step per series, for pacing. Run it before iterating."""
         points, idle = 0, self._encoder.idle
         for series in self._window.series:
             points += self._encoder.points_of(series)
@@ -262,11 +264,11 @@ class Encoding:
 
     @property
     def over_quota(self) -> bool:
-        """Whether the window needs over 90 % of what may be sent meanwhile."""
+        """Whether the window needs more than 90 % of the allowed requests."""
         return self.requests_needed > self.requests_allowed * QUOTA_SHARE
 
     def __iter__(self) -> Iterator[Point]:
-        """Encode row by row; zeros come last, and so yield to whatever was received."""
+        """Encode row by row; the zeros of idle series come last, so that a received series with the same key wins."""
         received, taken, sheds = self._received, set[int](), self.over_quota
         for row in chain(self._window.rows, ((series, zero(series)) for series in self._zeros)):
             series, rollup = row

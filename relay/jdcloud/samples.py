@@ -1,7 +1,8 @@
-"""The samples of one timer and window, in order: all of them, or how many lie where. Pure arithmetic.
+"""The sorted samples of one timer in one window, exact (`Kept`) or in bins (`Binned`), and statistics of them. Pure.
 
-Up to the bound of the hot path (limits.QUANTILE_EXACT_STATSD) every sample is kept, and what is computed of them is
-exact. Beyond, each value is known to 1 %, and a sample counts by its weight: right while all came at one sample rate.
+Up to the bound of the hot path (limits.QUANTILE_EXACT_STATSD) every sample is kept, and the statistics are exact.
+Beyond it, each value is accurate to 1 %, and the number of samples in a bin is derived from their weight. This number
+is right if all samples have the same sample rate.
 """
 
 from __future__ import annotations
@@ -19,24 +20,24 @@ if TYPE_CHECKING:
     from relay.model import Rollup
 
 _WEIGHT_MOST: Final = 1e300
-"""Its reciprocal is the least; neither overflows when thousands are added up."""
+"""Largest weight; the smallest is its reciprocal. Sums of thousands of either do not overflow."""
 
 
 class Part(NamedTuple):
-    """Some of the samples, in order."""
+    """A part of the sorted samples."""
 
     values: Sequence[float]
     counts: Sequence[float] | None
-    """How many samples each value stands for; None: one."""
+    """Number of samples of each value; None: one each."""
     bound: float
-    """The value that divides them from the others."""
+    """The last value of the part, next to the other samples."""
 
     def sum(self) -> float:
-        """Add them up."""
+        """Return the sum of the samples."""
         return sum(self.values) if self.counts is None else math.fsum(map(mul, self.values, self.counts))
 
     def squares(self) -> float:
-        """Add up their squares."""
+        """Return the sum of the squared samples."""
         return self._replace(values=list(map(mul, self.values, self.values))).sum()
 
 
@@ -46,15 +47,15 @@ class Distribution(Protocol):
     n: int
 
     def least(self, k: int) -> Part:
-        """Return the k least, 1 to n."""
+        """Return the k least samples; k is 1 to n."""
         ...
 
     def greatest(self, k: int) -> Part:
-        """Return the k greatest, 1 to n."""
+        """Return the k greatest samples; k is 1 to n."""
         ...
 
     def below(self, limit: float) -> int:
-        """Count what is less than a limit."""
+        """Return the number of samples less than `limit`."""
         ...
 
 
@@ -83,11 +84,11 @@ class Kept:
 
 
 class Binned:
-    """State: values in ascending order, and how many samples each stands for: weights, scaled to their number."""
+    """State: values in ascending order, and the samples of each: weights, scaled to sum up to the number of samples."""
 
     def __init__(self, values: Sequence[float], weights: Sequence[float], rollup: Rollup) -> None:
         self.n = rollup.samples
-        # Nothing beyond travels, and infinities that meet would be no number.
+        # The API takes no larger values, and infinities of both signs would add up to NaN.
         self._values = [min(max(value, -limits.VALUE_MAX), limits.VALUE_MAX) for value in values]
         finite = [min(max(weight, 1 / _WEIGHT_MOST), _WEIGHT_MOST) for weight in weights]
         scale = self.n / math.fsum(finite)
@@ -114,7 +115,7 @@ class Binned:
 
 
 def _first(values: Sequence[float], counts: Sequence[float], k: int) -> Part:
-    """Take k samples from the beginning; what is less than half of one is rounding."""
+    """Return the first k samples; a remainder below half a sample is a rounding error."""
     reached = 0.0
     taken: list[float] = []
     for count in counts:
@@ -126,7 +127,7 @@ def _first(values: Sequence[float], counts: Sequence[float], k: int) -> Part:
 
 
 def distribution(rollup: Rollup) -> Distribution | None:
-    """Return the samples of a timer; None if it has none."""
+    """Return the samples of a timer; None for a rollup without samples of a timer."""
     values, weights = rollup.quantiles.ascending() if rollup.quantiles is not None else ([], None)
     if not values:
         return None
@@ -134,21 +135,21 @@ def distribution(rollup: Rollup) -> Distribution | None:
 
 
 def rank(percentile: float, n: int) -> int:
-    """Return how many of n samples a percentile takes, rounded as Math.round does; 0: it is skipped."""
+    """Return how many of n samples a percentile covers, rounded like JavaScript's Math.round; 0: skip it."""
     exact = abs(percentile) / 100 * n
     whole = math.floor(exact)
     return 1 if n == 1 else whole + (exact - whole >= 0.5)
 
 
 def median(samples: Distribution) -> float:
-    """Return the middle, or the mean of the two middle ones."""
+    """Return the middle sample, or the mean of the two middle ones."""
     middle = samples.n // 2
     upper = samples.least(middle + 1).bound
     return upper if samples.n % 2 else (samples.least(middle).bound + upper) / 2
 
 
 def deviation(samples: Distribution) -> float:
-    """Return the standard deviation, as of a population."""
+    """Return the standard deviation of a population (divided by n)."""
     whole = samples.least(samples.n)
     mean = whole.sum() / samples.n
     return math.sqrt(whole._replace(values=[value - mean for value in whole.values]).squares() / samples.n)

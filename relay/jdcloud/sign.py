@@ -1,7 +1,7 @@
-"""Signing: JDCLOUD2-HMAC-SHA256, SigV4 with other names; JDCLOUD3 as an option.
+"""Signs requests with JDCLOUD2-HMAC-SHA256, which is AWS SigV4 with other names; JDCLOUD3 is optional.
 
-Pure: the time and the nonce are arguments. Each attempt is signed anew, since the nonce may be used once. The secret
-leaves this file only as a signature (I10).
+Pure: the time and the nonce are arguments. Every attempt is signed anew, since a nonce may be used only once. Invariant
+(I10): the secret key leaves this module only as a signature.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _UNRESERVED = "-_.~"
 class Signer:
     """State: the credentials; never shown."""
 
-    def __init__(  # noqa: PLR0913 - what a signature consists of
+    def __init__(  # noqa: PLR0913 - the inputs of a signature
         self,
         *,
         access_key: str,
@@ -45,19 +45,19 @@ class Signer:
         self._token_encoding = token_encoding
 
     def __repr__(self) -> str:
-        """Say what is signed for, never with what."""
+        """Report algorithm, service and region, never the credentials."""
         return f"<Signer {self._prefix} {self._service} {self._region}>"
 
     def sign(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes, *, now: float, nonce: str
     ) -> dict[str, str]:
-        """Return the headers to send: those given, which are all signed, and the signature's own.
+        """Return the headers to send: the given ones, all signed, and those of the signature.
 
         Args:
-            method: upper case.
-            url: path and query are signed; the host is a header's business.
-            headers: names in lower case.
-            body: as it is sent.
+            method: HTTP method in upper case.
+            url: its path and query are signed; the host is signed as a header.
+            headers: headers to sign, names in lower case; they must contain `host`.
+            body: body as sent.
             now: wall time in seconds.
             nonce: unique per attempt.
         """
@@ -93,7 +93,7 @@ class Signer:
 
 
 def canonical_request(method: str, url: str, headers: Mapping[str, str], body: bytes) -> str:
-    """Return the text whose hash is signed."""
+    """Return the canonical request; its hash is part of the text that is signed."""
     parts = urlsplit(url)
     query = "&".join(
         f"{quote(key, safe=_UNRESERVED)}={quote(value, safe=_UNRESERVED)}"

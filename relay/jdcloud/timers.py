@@ -1,8 +1,8 @@
-"""What is derived of a timer beside its own point: percentiles, or the figures of statsd. Pure arithmetic.
+"""The metrics derived from a timer: percentiles (`Percentiles`), or those of statsd (`TimerMetrics`). Pure.
 
-`percentile_style = "statsd"`: names and roundings are those of lib/process_metrics.js of statsd/statsd. It counts
-samples, not their weights: a percentile takes k = round(|p| / 100 x n) of n samples, halves up, the least ones, or the
-greatest for a negative p. What the samples are: samples.py.
+With `percentile_style = "statsd"` names and roundings are those of lib/process_metrics.js of statsd/statsd. statsd
+counts samples, not their weights: percentile p covers k = round(|p| / 100 x n) of n samples, halves rounded up. These
+are the k least samples, or the k greatest for a negative p. samples.py provides the samples.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from relay.model import Rollup
 
 Bins = tuple[str, "Sequence[float]"]
-"""A part of metrics' names, and the upper limits of the bins of those that have it."""
+"""A text, and the upper limits of the bins for timers with this text in their name."""
 
 _ON_REQUEST: Final = frozenset({"sum_squares", "sum_squares_percent", "count_ps"})
-"""Sent only if `timer_metrics` names it: nobody charts it, and every point is a part of the quota."""
+"""Metrics sent only if `timer_metrics` names them: they are rarely charted, and every point counts for the quota."""
 _OF_ALL: Final = ("std", "median", "sum_squares", "count_ps")
 _OF_PERCENTILE: Final = ("count", "mean", "bound", "sum", "sum_squares")
 _MOST: Final = 2**53
-"""Samples of which every percentile takes some."""
+"""A number of samples of which every percentile covers at least one."""
 _ANY_PERCENTILE: Final = re.compile(r"_(top)?\d+(_\d+)?$")
 
 
 class Percentiles:
-    """State: none; the plain style: `.p95` is the least value that 95 % of the weight do not exceed."""
+    """State: none; the plain style: `.p95` is the least value that at least 95 % of the weight do not exceed."""
 
     def __init__(self, percentiles: Sequence[float]) -> None:
         self._percentiles = [(percentile_suffix(percentile), percentile / 100) for percentile in percentiles]
@@ -42,29 +42,29 @@ class Percentiles:
         return f"<Percentiles {[suffix for suffix, _ in self._percentiles]}>"
 
     def count(self, _metric: str, _samples: int = 0) -> int:
-        """Return how many figures there are."""
+        """Return the number of derived metrics."""
         return len(self._percentiles)
 
     def figures(self, _metric: str, rollup: Rollup, _seconds: int) -> Iterator[tuple[str, float]]:
-        """Yield suffixes and values."""
+        """Yield the suffix and value of each derived metric."""
         if rollup.quantiles is not None:
             for suffix, q in self._percentiles:
                 yield suffix, rollup.quantiles.quantile(q)
 
 
 def percentile_suffix(percentile: float) -> str:
-    """Return `.p95`, `.p99_9`."""
+    """Return the suffix of a percentile: `.p95`, `.p99_9`."""
     return f".p{percentile:g}".replace(".", "_").replace("_p", ".p", 1)
 
 
 class _Percentile(NamedTuple):
     value: float
     suffixes: Sequence[str]
-    """In the order of _OF_PERCENTILE; "" is not wanted."""
+    """Suffixes in the order of _OF_PERCENTILE; "": not wanted."""
 
 
 class TimerMetrics:
-    """State: none; which figures are wanted, and their names."""
+    """State: none; the wanted metrics of statsd, and their names."""
 
     def __init__(
         self, *, percentiles: Sequence[float], wanted: Sequence[str] = (), histogram: Sequence[Bins] = ()
@@ -72,9 +72,9 @@ class TimerMetrics:
         """Prepare the names.
 
         Args:
-            percentiles: -100 to 100, not 0; negative ones are of the greatest samples.
-            wanted: statsd's calculatedTimerMetrics; empty: all but what is sent on request.
-            histogram: the first that fits a name counts; limits ascend.
+            percentiles: -100 to 100, not 0; a negative one covers the greatest samples.
+            wanted: statsd's calculatedTimerMetrics; empty: all but those of _ON_REQUEST.
+            histogram: bins by part of a name; the first entry that matches applies; limits ascend.
         """
         self._wanted = frozenset(wanted)
         self._of_all = [name for name in _OF_ALL if self._wants(name)]
@@ -82,7 +82,7 @@ class TimerMetrics:
         self._histogram = histogram if self._wants("histogram") else ()
 
     def __repr__(self) -> str:
-        """Report what is wanted."""
+        """Report the wanted metrics."""
         return f"<TimerMetrics {self._of_all}, {len(self._percentiles)} percentiles, {len(self._histogram)} histograms>"
 
     def _wants(self, name: str) -> bool:
@@ -95,13 +95,13 @@ class TimerMetrics:
         return [f".{name}" if self._wants(name) else "" for name in full]
 
     def count(self, metric: str, samples: int = _MOST) -> int:
-        """Return how many figures there are of a timer with so many samples; by default, how many there may be."""
+        """Return the number of derived metrics of a timer with `samples` samples; by default the maximum."""
         taken = [percentile for percentile in self._percentiles if rank(percentile.value, samples)]
         of_percentiles = sum(len(suffixes) - suffixes.count("") for _, suffixes in taken)
         return len(self._of_all) + of_percentiles + len(self._limits(metric))
 
     def figures(self, metric: str, rollup: Rollup, seconds: int) -> Iterator[tuple[str, float]]:
-        """Yield suffixes and values; none of a timer without samples."""
+        """Yield the suffix and value of each derived metric; nothing for a timer without samples."""
         samples = distribution(rollup) if self.count(metric) else None
         if samples is None:
             return
@@ -146,5 +146,5 @@ def _of_percentile(percentile: _Percentile, samples: Distribution) -> Iterator[t
 
 
 def _in_name(number: float, *, minus: str = "_") -> str:
-    """Return a number as a part of a name: 99_5."""
+    """Return a number in the form used in names: `99_5`."""
     return repr(float(number)).removesuffix(".0").replace(".", "_").replace("+", "").replace("-", minus)

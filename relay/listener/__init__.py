@@ -1,1 +1,1 @@
-"""Sockets: opened, tuned, watched; what they receive goes to the hot path at once. Nothing is ever sent back (I9)."""
+"""Sockets: opens, tunes and watches them; received bytes go to the hot path at once. Nothing is ever sent back (I9)."""

@@ -1,4 +1,7 @@
-"""Addresses to listen on, as they are asked for and as they are held."""
+"""Values of the listener: addresses to listen on (`SocketSpec`) and the sockets bound to them (`BoundSocket`).
+
+Values only, but for `UnixFile`, which changes and removes the file of a Unix socket.
+"""
 
 from __future__ import annotations
 
@@ -14,48 +17,48 @@ if TYPE_CHECKING:
 UDP: Final = "udp"
 TCP: Final = "tcp"
 ADMIN: Final = "admin"
-"""The TCP socket of the admin port, which no listener reads."""
+"""TCP socket of the admin port; admin/ reads it, no listener does."""
 DGRAM, STREAM, DATADOG = UNIX = ("dgram", "stream", "datadog")
-"""Kinds of Unix sockets: datagrams; streams of lines; streams of frames, each with its length before it."""
+"""Kinds of Unix sockets: datagrams; streams of lines; streams of frames with a length prefix."""
 
 
 class Address(NamedTuple):
-    """Where to listen; `optional`: this machine may not have it."""
+    """A network address to listen on; `optional`: skipped if this machine does not have it."""
 
     host: str
     port: int
     optional: bool = False
 
     def __str__(self) -> str:
-        """`127.0.0.1:8125` or `[::1]:8125`."""
+        """Return `127.0.0.1:8125` or `[::1]:8125`."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class UnixPath(NamedTuple):
-    """Where to listen, and for what: one of `UNIX`."""
+    """The path of a Unix socket and its kind, one of `UNIX`."""
 
     kind: str
     path: str
 
 
 class SocketSpec(NamedTuple):
-    """What the configuration asks for; travels as JSON."""
+    """The sockets that the configuration asks for; passed between processes as JSON."""
 
     udp: Sequence[Address]
     receive_buffer: int
     readers: int = 1
-    """Sockets of each UDP address."""
+    """Number of sockets of each UDP address."""
     tcp: Sequence[Address] = ()
     unix: Sequence[UnixPath] = ()
     unix_mode: int = 0o666
     """Permission bits of Unix sockets."""
     take_over: bool = False
-    """Take UDP addresses over from who has bound them, and do without those of the admin port, instead of failing."""
+    """If an address is in use: take a UDP one over, and skip one of the admin port."""
     admin: Sequence[Address] = ()
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> SocketSpec:
-        """Read what JSON made of the fields of one; another release may have more."""
+        """Return the value of decoded JSON; fields unknown to this release are ignored."""
         wanted = cls(**{name: value for name, value in fields.items() if name in cls._fields})
         return wanted._replace(
             udp=[Address(*address) for address in wanted.udp],
@@ -72,37 +75,37 @@ class BoundSocket(NamedTuple):
     """`UDP`, `TCP`, `ADMIN` or one of `UNIX`."""
     socket: socket.socket
     address: Address | UnixPath | None = None
-    """None: somebody else opened it."""
+    """None: inherited, opened by another process."""
     file: UnixFile | None = None
-    """Of a Unix socket, if it was made here."""
+    """File of a Unix socket that this process bound."""
     giver: str = ""
-    """The process whose address it shares, and whose packets it gets."""
+    """After a takeover: the process that held the address before, NAME (pid N)."""
     keeps: str = ""
-    """The address on which that process goes on to get all other packets; "": it gets none."""
+    """After a takeover: the wildcard address on which that process still receives other packets; "": none."""
 
 
 def wanted_addresses(wanted: SocketSpec) -> list[tuple[str, Address | UnixPath]]:
-    """Return every address with its kind of socket."""
+    """Return every address with the kind of its socket."""
     kinds = ((UDP, wanted.udp), (TCP, wanted.tcp), (ADMIN, wanted.admin))
     network = [(kind, address) for kind, addresses in kinds for address in addresses]
     return [*network, *((path.kind, path) for path in wanted.unix)]
 
 
 class UnixFile(NamedTuple):
-    """The file of a socket that was bound here, and how to know it again."""
+    """The file of a Unix socket bound by this process, with what identifies it later."""
 
     path: str
     device: int
     inode: int
     born: int
-    """Nanoseconds: the number of an inode alone is used again at once."""
+    """Modification time in nanoseconds: file systems reuse inode numbers at once."""
 
     @classmethod
     def find(cls, path: str) -> UnixFile:
-        """Look at what is there.
+        """Return the file that is at `path` now.
 
         Raises:
-            OSError: nothing is, or it cannot be seen.
+            OSError: there is no file, or it cannot be inspected.
         """
         found = Path(path).lstat()
         return cls(path, found.st_dev, found.st_ino, found.st_mtime_ns)
@@ -113,7 +116,7 @@ class UnixFile(NamedTuple):
             Path(self.path).chmod(mode)
 
     def unlink(self) -> None:
-        """Remove the file, if it is still the one that was made here."""
+        """Remove the file, unless another one has replaced it."""
         with suppress(OSError):
             if UnixFile.find(self.path) == self:
                 Path(self.path).unlink()

@@ -1,8 +1,9 @@
-"""The sockets of the admin port: given by the process that holds them over the end of a worker, or opened here.
+"""The listening sockets of the admin port: inherited from the supervisor, or opened here.
 
-An address that is refused is an error where nothing runs yet. Where datagrams are received already, on sockets that
-outlive this process, the relay does without the address and tries again: no other user of the machine may end what
-receives by taking a port. What reads the sockets is for admin/; here they are opened and closed.
+At the first start an address that cannot be bound is an error. A worker that already receives datagrams on inherited
+sockets runs without that address and tries again: a foreign process on the admin port must not stop ingestion.
+
+Owns opening and closing. Does not know HTTP or the console: admin/ reads the sockets.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ if TYPE_CHECKING:
 
 
 class AdminSockets:
-    """State: the sockets that are open, the addresses that are not, and why.
+    """State: the open sockets, the addresses still missing, and why they are missing.
 
     Args:
-        wanted: addresses.
-        given: sockets that another process opened; those of other addresses are closed.
-        waits: an address that is refused stays missing instead of being an error.
-        hold: takes each socket that is opened here, and holds it when this relay has ended.
+        wanted: addresses to listen on.
+        given: inherited sockets; those on other addresses are closed.
+        waits: an address that cannot be bound stays missing; otherwise it is an error.
+        hold: called with each socket opened here; its receiver keeps the socket open beyond this process.
     """
 
     def __init__(
@@ -49,14 +50,14 @@ class AdminSockets:
                 one.socket.close()
 
     def __repr__(self) -> str:
-        """Report the addresses."""
+        """Report how many addresses are open and missing."""
         return f"<AdminSockets {len(self.given) + len(self._opened)} open, {len(self.missing)} missing>"
 
     def open_missing(self) -> list[socket.socket]:
-        """Open what can be opened by now; return it.
+        """Try to open every missing address; return the sockets that were opened.
 
         Raises:
-            RelayError: RLY101, an address cannot be bound, and such are not waited for.
+            RelayError: RLY101, an address cannot be bound and `waits` is off.
         """
         return [one for address in list(self.missing) for one in self._open(address)]
 
@@ -76,7 +77,7 @@ class AdminSockets:
         return [one.socket for one in found]
 
     def close(self) -> None:
-        """Close what was opened here, unless something holds it."""
+        """Close the sockets that were opened here, unless `hold` received them."""
         if not self._hold:
             for one in self._opened:
                 one.close()

@@ -1,4 +1,8 @@
-"""Binds UDP, TCP and Unix sockets, and asks the kernel for their buffers."""
+"""Binds UDP, TCP and Unix sockets and sets their buffers. The supervisor imports this module, so it imports little.
+
+A Unix socket's file is owned here: it never has wider permissions than asked for, a file left by a dead relay is
+replaced, and a path in use is an error. Does not know: inherited sockets, readers.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +32,11 @@ def bind_udp(
     """Bind one socket.
 
     Args:
-        address: where.
+        address: address to bind.
         receive_buffer: bytes asked for.
-        shared: others may have bound it, too, and so may others after us.
-        user: whom it belongs to; None: to us.
-        dual: an IPv6 address hears IPv4 as well.
+        shared: set SO_REUSEPORT: several sockets may be bound to the address.
+        user: id of the user that owns the socket; None: the user of this process.
+        dual: an IPv6 address receives IPv4 as well.
 
     Raises:
         OSError: it cannot be bound.
@@ -55,7 +59,7 @@ def bind_udp(
 
 
 def ask_for_buffer(sock: socket.socket, size: int) -> None:
-    """Ask for a receive buffer of so many bytes, beyond the system's limit if we may."""
+    """Ask for a receive buffer of `size` bytes; with CAP_NET_ADMIN also beyond the system's limit."""
     for option in (_SO_RCVBUFFORCE, socket.SO_RCVBUF):
         try:
             sock.setsockopt(socket.SOL_SOCKET, option, size)
@@ -65,7 +69,10 @@ def ask_for_buffer(sock: socket.socket, size: int) -> None:
 
 
 def enlarge_buffer(sock: socket.socket, size: int) -> None:
-    """Ask for more than another process asked for, if we may; an unprivileged wish could only shrink it."""
+    """Enlarge the receive buffer of an inherited socket, if permitted.
+
+    Only SO_RCVBUFFORCE is used: SO_RCVBUF is capped by the system's limit and could shrink the buffer.
+    """
     if granted_buffer(sock) < size:
         with suppress(PermissionError):
             sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, size)
@@ -76,14 +83,12 @@ def granted_buffer(sock: socket.socket) -> int:
     return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
 
 
-# --- tcp -------------------------------------------------------------------------------------------------------------
-
-# TCP sockets: bound and listening. Imported by the supervisor, so it imports little.
+# --- TCP -------------------------------------------------------------------------------------------------------------
 
 BACKLOG: Final = 1_024
-"""Connections that may wait to be taken; those beyond the limit are taken too, and closed."""
+"""Connections that may wait for accept, for every stream socket."""
 _RECEIVE_BUFFER: Final = 256 * 1024
-"""Asked of the kernel for each connection, which would else grow to 6 MiB while the relay is behind."""
+"""Receive buffer of each connection, in bytes; without it the kernel lets the buffer grow to 6 MiB."""
 
 
 def bind_tcp(host: str, port: int, *, beside: Iterable[socket.socket] = ()) -> socket.socket:
@@ -92,7 +97,7 @@ def bind_tcp(host: str, port: int, *, beside: Iterable[socket.socket] = ()) -> s
     Args:
         host: address.
         port: number.
-        beside: sockets of ours with the same port: one of every address may be bound beside them.
+        beside: our own sockets on the same port, which would otherwise prevent binding the wildcard address.
 
     Raises:
         OSError: it cannot be bound.
@@ -104,7 +109,7 @@ def bind_tcp(host: str, port: int, *, beside: Iterable[socket.socket] = ()) -> s
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of an earlier relay may still linger
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        for other in beside:  # both must allow it, and both must belong to one user
+        for other in beside:  # both sockets need SO_REUSEPORT and the same user
             other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind((host, port))
@@ -115,29 +120,24 @@ def bind_tcp(host: str, port: int, *, beside: Iterable[socket.socket] = ()) -> s
     return sock
 
 
-# --- unix ------------------------------------------------------------------------------------------------------------
-
-# Unix sockets: bound to a path with a mode; a file left by a dead relay is replaced, one in use never.
-#
-# Owned here: the file. It appears with its mode, never a wider one, and is removed at stop only if it is still the one
-# that was made here. Imported by the supervisor, so it imports little.
+# --- Unix ------------------------------------------------------------------------------------------------------------
 
 
 def bind_unix(path: str, *, kind: socket.SocketKind, mode: int) -> tuple[socket.socket, UnixFile]:
-    """Bind a socket to a path; one of streams listens.
+    """Bind a socket to a path; a stream socket also listens.
 
     Args:
-        path: of the socket's file, at most 107 bytes.
+        path: path of the socket's file, at most 107 bytes.
         kind: SOCK_DGRAM or SOCK_STREAM.
-        mode: permission bits of the file; who may write to it may send.
+        mode: permission bits of the file; sending needs the right to write.
 
     Raises:
-        RelayError: RLY101, the path is in use, is something else, or cannot be used.
+        RelayError: RLY101, the path is in use, is not a socket, or cannot be used.
     """
     sock = socket.socket(socket.AF_UNIX, kind | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
     try:
         _make_room(path, kind)
-        # The mode of the socket and the umask make the mode of its file: never wider than asked for, not even now.
+        # bind creates the file with the socket's mode less the umask: never wider than `mode`, even before the chmod.
         os.fchmod(sock.fileno(), mode)
         sock.bind(path)
         Path(path).chmod(mode)
@@ -151,10 +151,10 @@ def bind_unix(path: str, *, kind: socket.SocketKind, mode: int) -> tuple[socket.
 
 
 def _make_room(path: str, kind: socket.SocketKind) -> None:
-    """Remove what a dead relay left.
+    """Remove the socket file that a dead process left.
 
     Raises:
-        OSError: EADDRINUSE, somebody listens there; EEXIST, it is no socket.
+        OSError: EADDRINUSE, a process listens on it; EEXIST, it is not a socket.
     """
     try:
         mode = Path(path).lstat().st_mode
@@ -163,7 +163,7 @@ def _make_room(path: str, kind: socket.SocketKind) -> None:
     if not stat.S_ISSOCK(mode):
         raise FileExistsError(errno.EEXIST, "it exists and is no socket")
     with socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK) as probe:
-        if probe.connect_ex(path) != errno.ECONNREFUSED:  # also: another kind of socket, a full queue, no right
+        if probe.connect_ex(path) != errno.ECONNREFUSED:  # also another socket type, a full queue, no permission
             raise OSError(errno.EADDRINUSE, "in use")
     Path(path).unlink()
 
@@ -172,7 +172,7 @@ def _refusal(path: str, error: OSError) -> RelayError:
     message, fix = f"cannot bind unix {path}: {error.strerror or error}", "listen on another path"
     directory = Path(path).parent
     if error.errno == errno.EADDRINUSE:
-        from relay.listener.socket_owner import find_unix_owner  # noqa: PLC0415 - only who fails pays for it
+        from relay.listener.socket_owner import find_unix_owner  # noqa: PLC0415 - needed after a failure only
 
         message, fix = f"cannot bind unix {path}: in use{find_unix_owner(path)}", "stop it, or listen on another path"
     elif error.errno == errno.ENOENT:

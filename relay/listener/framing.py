@@ -1,9 +1,13 @@
-"""Where a line or a frame of a stream ends: bytes in, pieces for the hot path out, whatever the cuts between reads.
+"""Finds the ends of lines and frames in a stream: bytes in, pieces for the hot path out, independent of read sizes.
 
-Two framings: lines end in a line feed; Datadog's frames have their length before them, four bytes, little endian, and
-hold what a datagram would. No I/O and no clock. The invariant (I1, I6): every line comes out once, whole or rejected
-with one reason, and no more than `limit` bytes wait for their end. A line that was cut off is only a line if its sender
-ended the stream in order; after a reset, or when the relay hangs up, it is `truncated`.
+Two framings. Lines end in a line feed. A frame of Datadog starts with its length (four bytes, little endian) and holds
+the payload of one datagram.
+
+Invariant (I1, I6): every line comes out once, either whole or rejected with one reason; at most `limit` bytes wait for
+the end of their line. An unterminated last line is accepted only if the sender ended the stream in order. After a
+reset, or when the relay hangs up, that line is rejected as `truncated`.
+
+Does not know: sockets, the clock, the grammar of a line.
 """
 
 from __future__ import annotations
@@ -13,34 +17,34 @@ from typing import Final, NamedTuple, Protocol
 from relay import limits
 
 _HEAD: Final = 4
-"""Bytes of a frame's length."""
+"""Size of the length field before each frame, in bytes."""
 
 
 class Piece(NamedTuple):
-    """Complete lines, at most one datagram's worth; or the beginning of a line that is rejected."""
+    """Complete lines, at most as many bytes as a datagram holds; or the beginning of a rejected line."""
 
     text: bytes
     reason: str = ""
-    """Why the line is rejected: line_too_long, truncated; empty if it is not."""
+    """Why the line is rejected: line_too_long or truncated; empty for complete lines."""
 
 
 class Framing(Protocol):
-    """One connection's bytes; `receive` and `end` return what is complete."""
+    """Splits the bytes of one connection; `receive` and `end` return the pieces that are complete."""
 
     broken: bool
-    """Nobody can know any more where a frame begins: hang up."""
+    """The start of the next frame is unknown: the connection must be closed."""
 
     def receive(self, chunk: bytes) -> list[Piece]:
-        """Take bytes, at most `limits.STREAM_CHUNK`."""
+        """Add bytes, at most `limits.STREAM_CHUNK`; return the pieces that are complete now."""
         ...
 
     def end(self, *, in_order: bool) -> list[Piece]:
-        """No more bytes will come; `in_order`: because the sender said so."""
+        """Return the last pieces of the stream; `in_order`: the sender ended the stream."""
         ...
 
 
 class LineFraming:
-    """State: the beginning of a line, or that the rest of one is skipped."""
+    """State: the beginning of an unfinished line, or that the rest of a rejected line is being skipped."""
 
     broken = False
 
@@ -50,7 +54,7 @@ class LineFraming:
         self._skips = False
 
     def __repr__(self) -> str:
-        """Report what waits."""
+        """Report the size of the unfinished line."""
         return f"<LineFraming {len(self._pending)} bytes>"
 
     def receive(self, chunk: bytes) -> list[Piece]:
@@ -67,12 +71,12 @@ class LineFraming:
         return pieces + self._hold(chunk[last + 1 :])
 
     def end(self, *, in_order: bool) -> list[Piece]:
-        """An unterminated last line counts."""
+        """Return the unterminated last line; it is rejected as truncated unless the stream ended in order."""
         pieces = self._finish(b"")
         return pieces if in_order else [Piece(piece.text, "truncated") for piece in pieces]
 
     def _whole(self, text: bytes) -> list[Piece]:
-        """Return lines that came in one chunk."""
+        """Return the complete lines of one chunk; lines beyond the limit are rejected."""
         if len(text) <= self._limit:
             return [Piece(text)]
         lines = text.split(b"\n")
@@ -89,7 +93,7 @@ class LineFraming:
         return [Piece(line) if len(line) <= self._limit else _too_long(line)]
 
     def _hold(self, text: bytes) -> list[Piece]:
-        """Keep the beginning of a line; reject it once when it grows too long."""
+        """Keep the beginning of a line; reject the line, once, when it grows too long."""
         if self._skips:
             return []
         self._pending += text
@@ -102,7 +106,7 @@ class LineFraming:
 
 
 class FrameFraming:
-    """State: the beginning of a frame."""
+    """State: the beginning of an unfinished frame."""
 
     def __init__(self, limit: int = limits.DATAGRAM_BYTES) -> None:
         self._limit = limit
@@ -110,11 +114,11 @@ class FrameFraming:
         self.broken = False
 
     def __repr__(self) -> str:
-        """Report what waits."""
+        """Report the size of the unfinished frame."""
         return f"<FrameFraming {len(self._pending)} bytes>"
 
     def receive(self, chunk: bytes) -> list[Piece]:
-        """Return the frames that are complete now; one that is longer than a datagram breaks the stream."""
+        """Return the frames that are complete now; a frame longer than a datagram breaks the stream."""
         pieces: list[Piece] = []
         pending, at = self._pending, 0
         pending += chunk
@@ -135,7 +139,7 @@ class FrameFraming:
         return pieces
 
     def end(self, *, in_order: bool) -> list[Piece]:
-        """A frame that was cut off loses its last line, and only that, however the stream ended."""
+        """Return the whole lines of an unfinished frame; its last line is rejected however the stream ended."""
         del in_order
         if not self._pending:
             return []

@@ -1,4 +1,4 @@
-"""What the kernel lost: looked at once a second, told in the log once a minute."""
+"""Warns of datagrams that the kernel dropped: checked once a second, logged at most once a minute per socket."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 _INTERVAL: Final = 1.0
 _SILENCE: Final = 60.0
-"""Seconds between two warnings of a socket; the first one comes within a second."""
+"""Minimum interval between two warnings of one socket, in seconds; the first one comes within a second."""
 
 
 @dataclass(slots=True)
 class _Told:
-    """Of one socket: the drops that the log knows, and when it may be told more."""
+    """For one socket: the drops already logged, and the earliest time of the next warning."""
 
     drops: int = 0
     next_at: float = 0.0
 
 
 class KernelDropWatch:
-    """State: the drops told so far, by listener."""
+    """State: the drops logged so far, by listener."""
 
     def __init__(self, listeners: Sequence[UdpListener], *, loss_log: LossLog, clock: Clock) -> None:
         self._listeners = listeners
@@ -41,14 +41,14 @@ class KernelDropWatch:
         return f"<KernelDropWatch {self._told}>"
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Check once a second until cancelled."""
         self.tell_of_buffers()
         while True:
             self.look()
             await self._clock.sleep(_INTERVAL)
 
     def tell_of_buffers(self) -> None:
-        """Warn of buffers that are smaller than asked for, with the command that helps."""
+        """Warn of receive buffers smaller than asked for, with the command that enlarges them."""
         for listener in self._listeners:
             if listener.granted < listener.asked:
                 self._loss_log.warn(
@@ -61,7 +61,7 @@ class KernelDropWatch:
                 )
 
     def look(self) -> None:
-        """Warn of what was dropped since the last warning."""
+        """Warn of datagrams dropped since the last warning."""
         now = self._clock.monotonic()
         for listener in self._listeners:
             drops, told = listener.kernel_drops, self._told[listener.label]
@@ -84,8 +84,9 @@ def _fix(listener: UdpListener) -> str:
 
 
 def bearable_ms(granted: int) -> int:
-    """Return how long nobody may read, at 8,000 small packets a second, before the kernel drops: a restart's time.
+    """Return how many milliseconds a pause in reading may last before the kernel drops packets.
 
-    The kernel keeps twice what it granted, for packets and what it needs to hold them.
+    A restart is such a pause. Assumes 8,000 small packets a second. The kernel reserves twice the granted size, for the
+    packets and its own overhead.
     """
     return int(1000 * 2 * granted / limits.PACKET_MEMORY / 8000)

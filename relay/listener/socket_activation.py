@@ -1,7 +1,8 @@
-"""Sockets as they travel from one process to the next, with systemd's protocol.
+"""Passes bound sockets from one process to the next, with systemd's socket activation protocol.
 
-Descriptors from 3 on, counted by LISTEN_FDS, named by LISTEN_FDNAMES, meant for the process LISTEN_PID. The supervisor
-gives them to each of its workers, systemd to the one it starts. Imported by both, so it imports next to nothing.
+The descriptors begin at 3. LISTEN_FDS is their number, LISTEN_FDNAMES their names, LISTEN_PID the process they are
+meant for. The supervisor passes sockets to its workers; systemd passes them to the process that it starts. Supervisor
+and worker import this module before packets are read, so it imports little.
 """
 
 from __future__ import annotations
@@ -21,42 +22,41 @@ if TYPE_CHECKING:
 FIRST_FD: Final = 3
 """sd_listen_fds(3): SD_LISTEN_FDS_START."""
 SUPERVISOR: Final = "RELAY_SUPERVISOR"
-"""Variable beside systemd's: the pid of our supervisor."""
+"""Environment variable: pid of the supervisor."""
 INGEST: Final = "RELAY_INGEST"
-"""And the settings with which its worker begins to read."""
+"""Environment variable: the settings with which a worker begins to read."""
 SUCCESSOR: Final = "RELAY_SUCCESSOR"
-"""And what a worker before it has used, as JSON: that was accepted, whatever became of it."""
+"""Environment variable: JSON with the state directory that an earlier worker used, and so proved usable."""
 TEXT: Final = "RELAY_CONFIGURATION"
-"""And the descriptor of the text of the configuration file that is in force, whatever is on disk."""
+"""Environment variable: descriptor of the configuration in force; the file on disk may differ."""
 _DIGITS_MOST: Final = 6
-"""Of a number of descriptors."""
+"""LISTEN_FDS must have fewer digits."""
 
 
 def accepted(state: str) -> str:
-    """Return the value of SUCCESSOR, for the state directory that is in use; "": there is none."""
+    """Return the value of SUCCESSOR for the state directory in use; `state` is "" without a state directory."""
     return json.dumps({"state": state})
 
 
 def accepted_state(value: str) -> str | None:
-    """Return the state directory of a value of SUCCESSOR; None: nothing was accepted, by this or another release."""
+    """Return the state directory in a value of SUCCESSOR; None if there is no value, or none that is readable."""
     state = json.loads(value).get("state") if value else None
     return state if isinstance(state, str) else None
 
 
 def are_inherited(environ: MutableMapping[str, str]) -> bool:
-    """Say whether this process was given sockets."""
+    """Say whether this process inherited sockets."""
     return environ.get("LISTEN_PID") == str(os.getpid()) and environ.get("LISTEN_FDS", "0") not in ("", "0")
 
 
 def take_inherited(environ: MutableMapping[str, str]) -> list[BoundSocket]:
-    """Take over the sockets this process was given; a child of it is not given them again.
+    """Inherit the sockets that were passed to this process; its children do not inherit them again.
 
     Returns:
-        Those of a kind that is known, ready for reading without blocking. Sockets of an address that has several stay
-        in their order.
+        The sockets, non-blocking, in the order they were passed.
 
     Raises:
-        RelayError: RLY101, what the environment promises is not there.
+        RelayError: RLY101, LISTEN_FDS is not a number, or a descriptor is not a socket.
     """
     promised = environ.pop("LISTEN_FDS", "0") if are_inherited(environ) else "0"
     count = int(promised) if promised.isdecimal() and len(promised) < _DIGITS_MOST else -1
@@ -86,7 +86,7 @@ def _broken(message: str) -> RelayError:
 
 
 def unusable(name: str, complaint: str) -> RelayError:
-    """Return the error of a variable that its writer would have set to something else."""
+    """Return the error (RLY102) for an environment variable with an unusable value."""
     giver = "the relay" if name.startswith("RELAY_") else "a service manager"
     fix = f"unset {name}: {giver} sets it for a process that it starts"
     problem = Problem(code="RLY102", message=f"{name} {complaint}", fix=fix, source="environment")
@@ -94,7 +94,7 @@ def unusable(name: str, complaint: str) -> RelayError:
 
 
 def _kind_of(sock: socket.socket, name: str) -> str:
-    """Believe the name if it is one of ours: systemd's default is the name of its unit."""
+    """Return the kind of a socket; the name decides only if it is one of ours, since systemd passes unit names."""
     is_datagram = sock.type == socket.SOCK_DGRAM
     if sock.family == socket.AF_UNIX:
         return DGRAM if is_datagram else DATADOG if name == DATADOG else STREAM
@@ -102,8 +102,8 @@ def _kind_of(sock: socket.socket, name: str) -> str:
 
 
 def give(held: Sequence[BoundSocket], environ: MutableMapping[str, str]) -> None:
-    """Put sockets where the program that this process becomes next by exec finds them; nothing else may follow."""
-    import fcntl  # noqa: PLC0415 - of the child alone
+    """Pass sockets to the program that this process executes next; exec must follow at once."""
+    import fcntl  # noqa: PLC0415 - needed in the child only
 
     above = FIRST_FD + len(held)
     copies = [fcntl.fcntl(one.socket.fileno(), fcntl.F_DUPFD_CLOEXEC, above) for one in held]
@@ -115,14 +115,17 @@ def give(held: Sequence[BoundSocket], environ: MutableMapping[str, str]) -> None
 
 
 def give_descriptor(descriptor: int, name: str, environ: MutableMapping[str, str], *, sockets: int) -> None:
-    """Let the program that this process becomes next by exec find it by a variable, beside so many sockets."""
-    import fcntl  # noqa: PLC0415 - of the child alone
+    """Pass a descriptor to the program that this process executes next; variable `name` holds its new number.
+
+    The new number is above those of the `sockets` that `give` passes.
+    """
+    import fcntl  # noqa: PLC0415 - needed in the child only
 
     environ[name] = str(fcntl.fcntl(descriptor, fcntl.F_DUPFD, FIRST_FD + sockets))
 
 
 def take_text(environ: MutableMapping[str, str]) -> str | None:
-    """Return the configuration that this process was given; None: it is to read what is on disk."""
+    """Return the text of the configuration passed to this process; None: read the file on disk."""
     number = environ.pop(TEXT, "")
     if not number:
         return None

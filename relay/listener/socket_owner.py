@@ -1,6 +1,7 @@
-"""Who holds a port or a Unix socket.
+"""Finds the process that holds a port or a Unix socket, in /proc.
 
-For the one error message that everybody meets when replacing a daemon, and for taking its socket over.
+Used by the error message of an address in use, and to take over the socket of another daemon. Processes of other users
+are invisible without the right to read their descriptors; they are left out.
 """
 
 from __future__ import annotations
@@ -21,25 +22,25 @@ class SocketOwner(NamedTuple):
     pid: int
     name: str
     fd: int
-    """Its descriptor of the socket."""
+    """Number of the socket's descriptor in that process."""
 
     def __str__(self) -> str:
-        """`node (pid 812)`."""
+        """Return the form of messages: `node (pid 812)`."""
         return f"{self.name} (pid {self.pid})"
 
 
 def find_owner(port: int, protocol: str = "udp") -> str:
-    """Return ` by NAME (pid N)`, as far as this user may see it; "" otherwise."""
+    """Return ` by NAME (pid N)` for the first process that holds the port; "" if this user may see none."""
     return _by(find_owners(port, protocol))
 
 
 def find_owners(port: int, protocol: str = "udp") -> Iterator[SocketOwner]:
-    """Yield who holds a socket of this port, as far as this user may see it."""
+    """Yield the processes that hold a socket of this port, as far as this user may see them."""
     return _find({_link(inode) for inode in _inodes(port, protocol)})
 
 
 def find_sharing(inode: int) -> set[str]:
-    """Return the links of all sockets that have the very address of a UDP socket, its own among them."""
+    """Return the links of all UDP sockets with exactly the address of the given socket; the given one is included."""
     for name in ("udp", "udp6"):
         entries = list(_entries(name))
         local = [entry[1] for entry in entries if entry[9] == str(inode)]
@@ -49,20 +50,20 @@ def find_sharing(inode: int) -> set[str]:
 
 
 def held_by(pid: int) -> set[str]:
-    """Return what a process's descriptors are links to.
+    """Return the targets of the links in /proc/PID/fd: the files and sockets that a process holds.
 
     Raises:
-        OSError: it has gone, or we may not look.
+        OSError: the process has ended, or its descriptors may not be read.
     """
     found = set()
     for link in (_PROC / str(pid) / "fd").iterdir():
-        with suppress(FileNotFoundError):  # the one that this list is read by has gone
+        with suppress(FileNotFoundError):  # the descriptor of this listing itself is closed
             found.add(str(link.readlink()))
     return found
 
 
 def is_relay(owner: SocketOwner) -> bool:
-    """Say whether a process is one of ours, by what it was started as."""
+    """Say whether a process is a relay, by its command line."""
     with suppress(OSError):
         command = (_PROC / str(owner.pid) / "cmdline").read_bytes()
         return b"/statsd-relay\0" in b"/" + command or b"\0-m\0relay\0" in command
@@ -70,7 +71,7 @@ def is_relay(owner: SocketOwner) -> bool:
 
 
 def find_unix_owner(path: str) -> str:
-    """Return the same as `find_owner` for who made the Unix socket at `path`."""
+    """Return ` by NAME (pid N)` for the process that holds the Unix socket at `path`; "" if it is not visible."""
     with suppress(OSError):
         entries = [line.split(maxsplit=7) for line in (_PROC / "net" / "unix").read_text().splitlines()[1:]]
         return _by(_find({_link(entry[6]) for entry in entries if entry[7:] == [path]}))
@@ -90,7 +91,7 @@ def _find(sockets: set[str]) -> Iterator[SocketOwner]:
 
 
 def _held(process: Path, sockets: set[str]) -> Iterator[SocketOwner]:
-    """Yield the descriptors by which a process holds one of the sockets; it may end meanwhile."""
+    """Yield the descriptors by which a process holds one of the sockets; the process may end meanwhile."""
     with suppress(OSError):
         for link in (process / "fd").iterdir():
             if str(link.readlink()) in sockets:
@@ -105,12 +106,12 @@ def _inodes(port: int, protocol: str) -> Iterator[str]:
 
 
 def _entries(name: str) -> Iterator[list[str]]:
-    """Yield the fields of a table of sockets; the second is the local address, the tenth the inode."""
+    """Yield the rows of /proc/net/NAME as fields; field 1 is the local address, field 9 the inode."""
     with suppress(OSError):
         for line in (_PROC / "net" / name).read_text().splitlines()[1:]:
             yield line.split()
 
 
 def _link(inode: str) -> str:
-    """Return what a descriptor of the socket is a link to."""
+    """Return the target of the link in /proc/PID/fd for a socket with this inode."""
     return f"socket:[{inode}]"

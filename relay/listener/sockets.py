@@ -1,11 +1,13 @@
-"""The sockets that receive: opened, and closed.
+"""Opens and closes the sockets that a relay receives on.
 
-Whoever opens them may be the supervisor, which never reads and outlives every worker, or a relay on its own. A worker
-is given them (handover.py). Imported by the supervisor, so it imports next to nothing.
+The supervisor opens them, reads nothing and outlives every worker; a worker inherits them (socket_activation.py). A
+relay without a supervisor opens them itself. The supervisor imports this module, so it imports little.
 
 Invariant: an address is first bound without SO_REUSEPORT, so that a second relay on it is an error (RLY101) and never a
-silent split of the traffic; only then is it shared, when several readers are wanted. How many sockets an address has is
-fixed by who opened them: one without a reader would fill and drop.
+silent split of the traffic. It is shared afterwards, if several readers are configured. The number of sockets of an
+address is fixed when it is opened: a socket without a reader would fill and drop packets.
+
+Does not know: readers, the hot path.
 """
 
 from __future__ import annotations
@@ -35,14 +37,11 @@ if TYPE_CHECKING:
 _ABSENT: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
-# --- opening ----------------------------------------------------------------------------------------------------------
-
-
 def open_sockets(wanted: SocketSpec, held: Iterable[BoundSocket] = ()) -> list[BoundSocket]:
-    """Open what is wanted and not yet held; all or nothing.
+    """Open every wanted socket that is not in `held`; all or nothing.
 
     Returns:
-        Every socket that is wanted, in the order of `wanted`; the others of `held` remain the caller's to close.
+        Every wanted socket, in the order of `wanted`. The caller closes the other sockets of `held`.
 
     Raises:
         RelayError: RLY101, an address cannot be bound.
@@ -52,7 +51,7 @@ def open_sockets(wanted: SocketSpec, held: Iterable[BoundSocket] = ()) -> list[B
     found: dict[tuple[str, Address | UnixPath], list[BoundSocket]] = {}
     addresses = wanted_addresses(wanted)
     try:
-        # UDP last: if another cannot be opened, nothing was taken from the daemon that is being replaced.
+        # UDP last: if another address fails, no packet was steered away from the daemon being replaced.
         for kind, address in sorted(addresses, key=lambda one: one[0] == UDP):
             kept = [one for one in known if (one.kind, one.address) == (kind, address)]
             fresh = [] if kept else _open(wanted, kind, address, known)
@@ -71,7 +70,9 @@ def _open(
 ) -> list[BoundSocket]:
     if isinstance(address, UnixPath):
         return [open_unix(address, mode=wanted.unix_mode)]
-    if kind == ADMIN:  # 0.0.0.0 beside 127.0.0.1, which is to be closed; what waits in a socket of lines would be lost
+    # Only the admin port may be bound beside held sockets, as 0.0.0.0 beside 127.0.0.1, which the caller then closes:
+    # on other sockets the lines that wait in the closed one would be lost.
+    if kind == ADMIN:
         beside = [one.socket for one in known if one.kind == ADMIN and one.socket.getsockname()[1] == address.port]
         return open_tcp_if_there(address, kind=kind, waits=wanted.take_over, beside=beside)
     if kind == TCP:
@@ -80,7 +81,7 @@ def _open(
 
 
 def close_sockets(held: Iterable[BoundSocket]) -> None:
-    """Close them, and remove the files of Unix sockets that were made here; what waits in them is lost."""
+    """Close sockets and remove the files of Unix sockets made by this process; unread data is lost."""
     for one in held:
         one.socket.close()
         if one.file:
@@ -88,10 +89,10 @@ def close_sockets(held: Iterable[BoundSocket]) -> None:
 
 
 def open_udp(address: Address, *, receive_buffer: int, readers: int = 1, take_over: bool = False) -> list[BoundSocket]:
-    """Bind a UDP address, once for each reader; an optional address that does not exist gives none.
+    """Bind a UDP address, once for each reader; return [] for an optional address that this machine does not have.
 
     Raises:
-        RelayError: RLY101, it cannot be bound, or not be taken over.
+        RelayError: RLY101, it cannot be bound or taken over.
     """
     try:
         first = bind_udp(address, receive_buffer, shared=False)
@@ -99,7 +100,7 @@ def open_udp(address: Address, *, receive_buffer: int, readers: int = 1, take_ov
         if address.optional and error.errno in _ABSENT:
             return []
         if take_over and error.errno == errno.EADDRINUSE:
-            from relay.listener.takeover import take_udp  # noqa: PLC0415 - only who replaces a daemon pays for it
+            from relay.listener.takeover import take_udp  # noqa: PLC0415 - needed with --take-over only
 
             return [take_udp(address, receive_buffer=receive_buffer)]
         raise _explain(error, "udp", address) from error
@@ -112,12 +113,12 @@ def open_udp(address: Address, *, receive_buffer: int, readers: int = 1, take_ov
 
 
 def open_tcp(address: Address, *, kind: str = TCP, beside: Iterable[socket.socket] = ()) -> BoundSocket:
-    """Bind a TCP address and listen; `kind` is `TCP` or `ADMIN`, `beside` as in tcp.py.
+    """Bind a TCP address and listen; `kind` is `TCP` or `ADMIN`; `beside`: see `bind_tcp`.
 
     Raises:
         RelayError: RLY101, it cannot be bound.
     """
-    from relay.listener.bind import bind_tcp  # noqa: PLC0415 - only who has such sockets pays for it
+    from relay.listener.bind import bind_tcp  # noqa: PLC0415 - needed with TCP sockets only
 
     try:
         return BoundSocket(kind, bind_tcp(address.host, address.port, beside=beside), address)
@@ -128,7 +129,9 @@ def open_tcp(address: Address, *, kind: str = TCP, beside: Iterable[socket.socke
 def open_tcp_if_there(
     address: Address, *, kind: str = TCP, waits: bool = False, beside: Iterable[socket.socket] = ()
 ) -> list[BoundSocket]:
-    """Do the same; an optional address that does not exist gives none, nor, with `waits`, one that is in use.
+    """Open a TCP address as `open_tcp` does; return [] where it is legitimately absent.
+
+    Absent: an optional address that this machine does not have; with `waits`, also an address in use.
 
     Raises:
         RelayError: RLY101, it cannot be bound.
@@ -143,12 +146,12 @@ def open_tcp_if_there(
 
 
 def open_unix(address: UnixPath, *, mode: int) -> BoundSocket:
-    """Bind a Unix socket; one of streams listens.
+    """Bind a Unix socket; a stream socket also listens.
 
     Raises:
-        RelayError: RLY101, the path is in use, is something else, or cannot be used.
+        RelayError: RLY101, the path is in use, is not a socket, or cannot be used.
     """
-    from relay.listener.bind import bind_unix  # noqa: PLC0415 - only who has such sockets pays for it
+    from relay.listener.bind import bind_unix  # noqa: PLC0415 - needed with Unix sockets only
 
     kind = socket.SOCK_DGRAM if address.kind == DGRAM else socket.SOCK_STREAM
     sock, file = bind_unix(address.path, kind=kind, mode=mode)
@@ -159,7 +162,7 @@ def _explain(error: OSError, kind: str, address: Address) -> RelayError:
     what = f"admin port {address}" if kind == ADMIN else f"{kind} {address}"
     message, fix = f"cannot bind {what}: {error.strerror}", "listen on another address"
     if error.errno == errno.EADDRINUSE:
-        from relay.listener.socket_owner import find_owner  # noqa: PLC0415 - only who fails pays for it
+        from relay.listener.socket_owner import find_owner  # noqa: PLC0415 - needed after a failure only
 
         message = f"cannot bind {what}: in use{find_owner(address.port, UDP if kind == UDP else TCP)}"
         fix = "stop it, or listen on another port"

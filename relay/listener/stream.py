@@ -1,16 +1,16 @@
-"""Streams: TCP and Unix stream sockets with their connections, read in turns that cannot hold the event loop up.
+"""TCP and Unix stream sockets and their connections, read in short turns so that the event loop never stalls.
 
-All of them are in one epoll set, which the loop watches like a single socket. A turn reads for a few milliseconds, a
-chunk from each connection that has something, in a row; what it does not get to stays in the kernel's buffer, which
-fills and makes the sender wait. That is all the back-pressure there is: feeding is synchronous, nothing queues here and
-nothing is lost. A transport of uvloop would read up to 32 x 256 KiB of one connection at a time.
+All sockets are in one epoll set, which the loop watches as a single descriptor. A turn lasts a few milliseconds and
+reads one chunk from each readable connection, round robin. Unread bytes stay in the kernel's buffer; when it is full,
+the sender waits. This is the only back-pressure: feeding is synchronous, so nothing queues here and nothing is lost. A
+uvloop transport would read up to 32 x 256 KiB of one connection at a time.
 
-Clients keep a connection for days, and the first line after its end is lost without an error: so nothing is closed for
-being idle, unless a limit is configured. Where there is no room for another connection, the one that is idle longest
-goes; what it had sent is read first. Peers that are gone without a word are found by TCP's keep-alive.
+Clients keep a connection for days, and the first line that a client sends after its end is lost without an error. So an
+idle connection is closed only if a limit is configured. At the limit of connections the one that was idle longest is
+closed to make room; what it had sent is read first. TCP keep-alive finds peers that vanished.
 
-Bounded (I6): connections in all, the bytes of an unfinished line. Nothing is ever sent back (I9). A listener takes a
-socket that is bound already and does not care who bound it.
+Bounded (I6): the number of connections, the bytes of an unfinished line. Nothing is ever sent back (I9). Does not know:
+how a socket was bound, the grammar of a line.
 """
 
 from __future__ import annotations
@@ -37,22 +37,20 @@ if TYPE_CHECKING:
     from relay.listener.framing import Framing, Piece
 
 
-# --- connection ------------------------------------------------------------------------------------------------------
-
-# A listening stream socket and its connections: who they are and what came of them.
+# --- a listening socket and its connections --------------------------------------------------------------------------
 
 Peername = tuple[str, int] | None
 
 
 class Sink(Protocol):
-    """Who takes lines."""
+    """Consumer of lines: the hot path."""
 
     def feed(self, datagram: bytes, now: float, peer: Peername = None) -> None:
-        """Take complete lines."""
+        """Parse and count complete lines."""
         ...
 
     def reject(self, line: bytes, reason: str, now: float, peer: Peername = None) -> None:
-        """Count a line that is not one."""
+        """Count a line that is rejected before parsing."""
         ...
 
     def admits(self, peer: Peername) -> bool:
@@ -61,7 +59,7 @@ class Sink(Protocol):
 
 
 class StreamListener:
-    """State: a listening socket, and what came of its connections."""
+    """State: a listening socket, and counts of its connections."""
 
     def __init__(self, sock: socket.socket, *, label: str, framing: Callable[[], Framing]) -> None:
         self.socket = sock
@@ -72,13 +70,13 @@ class StreamListener:
         self.datagrams = 0
         """Chunks of lines, or frames, that went to the hot path."""
         self.connections = 0
-        """Open now."""
+        """Connections open now."""
         self.refused = 0
-        """Closed at once: not allowed."""
+        """Connections closed at once: the sender is not in `[listen] allow`."""
         self.idle_closed = 0
-        """Closed because nothing came for too long."""
+        """Connections closed after `stream_idle` without a byte."""
         self.evicted = 0
-        """Closed because they were idle longest when another came, and there was no room."""
+        """Connections closed to make room for a new one; the longest idle goes first."""
 
     def __repr__(self) -> str:
         """Report the connections."""
@@ -86,7 +84,7 @@ class StreamListener:
 
 
 class Connection:
-    """State: what one sender has not finished, when it last sent a byte, and whether the relay hung up."""
+    """State: the unfinished line of one sender, the time of its last byte, and whether the relay hung up."""
 
     __slots__ = ("framing", "is_hung_up", "last", "listener", "peer", "socket")
 
@@ -97,7 +95,7 @@ class Connection:
         self.framing = listener.framing()
         self.last = now
         self.is_hung_up = False
-        """The end of the stream is the relay's doing: it says nothing about the last line."""
+        """The relay closed the stream: an unterminated last line is truncated."""
 
     def __repr__(self) -> str:
         """Report the sender."""
@@ -105,12 +103,12 @@ class Connection:
 
     @property
     def is_open(self) -> bool:
-        """Whether its socket is."""
+        """Whether the socket is open."""
         return self.socket.fileno() >= 0
 
 
 def keep_alive(sock: socket.socket) -> None:
-    """Let the kernel find a peer that is gone without a word, within two minutes; it also keeps state of NATs alive."""
+    """Enable TCP keep-alive: a vanished peer is found within two minutes, and NAT entries stay alive."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4)):
         sock.setsockopt(socket.IPPROTO_TCP, option, value)
@@ -125,23 +123,23 @@ def label_of(form: str, bound: tuple[str, int] | str) -> str:
 
 
 _TURN: Final = 0.003
-"""Seconds of reading before others get their turn, as for datagrams."""
+"""Longest turn, in seconds; then the loop serves its other callbacks. Same as for datagrams."""
 _READY: Final = 64
-"""Connections that are asked of the kernel at a time."""
+"""Most events per call of epoll."""
 _ACCEPTED: Final = 64
-"""Connections taken from a socket before others get their turn."""
+"""Most connections accepted from one socket in a row."""
 _LOOK: Final = 1.0
-"""Seconds between two looks for idle connections."""
+"""Interval between two checks for idle connections, in seconds."""
 _CANDIDATES: Final = 16
-"""Connections that are looked at before one is closed that may have sent something this very moment."""
+"""Longest idle connections that are read once, to find a silent one, before the first of them is closed."""
 _LAST_CHUNKS: Final = 16
-"""Read of a connection that is closed: more than a Unix socket holds, and an end to one that goes on sending."""
+"""Most chunks read from a connection being closed: more than a Unix socket holds, bounded if the sender goes on."""
 _STOP: Final = 0.5
-"""Seconds to take what waits at stop; a sender that does not stop must not keep the relay from stopping."""
+"""Time to read what has arrived at stop, in seconds; bounded because senders may go on."""
 
 
 class Streams:
-    """State: the listeners, the open connections, and those known to have something to read."""
+    """State: the listeners, the open connections, and the descriptors known to be readable."""
 
     def __init__(  # noqa: PLR0913 - three settings, three neighbours
         self,
@@ -158,18 +156,18 @@ class Streams:
         self._clock = clock
         self._loss_log = loss_log
         self.most = most
-        """Connections."""
+        """Most open connections."""
         self._idle = idle
         self._line_limit = line_limit
         self.listeners: list[StreamListener] = []
         self._listening: dict[int, StreamListener] = {}
-        """By descriptor, those that take connections."""
+        """Listeners registered with epoll, by descriptor."""
         self._connections: dict[int, Connection] = {}
-        """By descriptor, the one that is idle longest first."""
+        """By descriptor; ordered by the last byte, longest idle first."""
         self._ready: deque[int] = deque()
         self._epoll = select.epoll()
         self._is_held = is_held
-        """Somebody else keeps the listening sockets open, for the next worker: `stop` must not close them."""
+        """The supervisor keeps the listening sockets open for the next worker: `stop` must not close them."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._failure: Exception | None = None
 
@@ -178,11 +176,11 @@ class Streams:
         return f"<Streams {len(self._connections)} of {self.most} connections>"
 
     def add_lines(self, sock: socket.socket, form: str) -> StreamListener:
-        """Take a listening socket whose senders end lines by line feeds; `form`: `tcp`, `unix-stream`."""
+        """Add a listening socket for lines that end in a line feed; `form`: `tcp` or `unix-stream`."""
         return self._add(sock, form, lambda: LineFraming(self._line_limit))
 
     def add_frames(self, sock: socket.socket, form: str) -> StreamListener:
-        """Take a listening socket whose senders put a length before each payload; `form`: `unix-datadog`."""
+        """Add a listening socket for frames with a length prefix; `form`: `unix-datadog`."""
         return self._add(sock, form, FrameFraming)
 
     def _add(self, sock: socket.socket, form: str, framing: Callable[[], Framing]) -> StreamListener:
@@ -192,20 +190,24 @@ class Streams:
         return listener
 
     def start(self) -> None:
-        """Begin to take connections, on the running loop."""
+        """Begin to accept connections, on the running loop."""
         for listener in self.listeners:
             self._listen(listener)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._epoll.fileno(), self._turn)
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Call `look` once a second until cancelled."""
         while True:
             await self._clock.sleep(_LOOK)
             self.look()
 
     def look(self) -> None:
-        """Close what is idle beyond the limit, if there is one; take connections again where none fitted."""
+        """Close connections idle beyond the configured limit; accept again on sockets where accept had failed.
+
+        Raises:
+            Exception: the one that ended a turn.
+        """
         if self._failure is not None:
             raise self._failure
         if self._idle:
@@ -224,10 +226,10 @@ class Streams:
         self._listening[listener.socket.fileno()] = listener
         self._epoll.register(listener.socket, select.EPOLLIN)
 
-    # --- a turn -------------------------------------------------------------------------------------------------------
+    # --- turns --------------------------------------------------------------------------------------------------------
 
     def _turn(self) -> None:
-        """Take a turn; what goes wrong in it is our mistake, and must not die in a callback where nobody notices."""
+        """Serve one turn; keep an exception for `look` to raise, since asyncio would only log it in a callback."""
         try:
             self._serve_some()
         except Exception as error:  # noqa: BLE001 - `look` raises it, which ends the relay
@@ -235,7 +237,7 @@ class Streams:
             self._stop_turns()
 
     def _serve_some(self) -> None:
-        """Serve who is ready, for a few milliseconds; the rest keeps its place in the row."""
+        """Serve readable descriptors for a few milliseconds; the others keep their order for the next turn."""
         ends = self._clock.monotonic() + _TURN
         while self._ready or self._ask():
             self._serve(self._ready.popleft())
@@ -259,7 +261,7 @@ class Streams:
                 sock, address = listener.socket.accept()
             except (BlockingIOError, ConnectionAbortedError):
                 return
-            except OSError as error:  # no descriptor or no memory is left: it would be ready for ever
+            except OSError as error:  # out of descriptors or memory: epoll would report it for ever
                 self._epoll.unregister(self._listening.pop(listener.socket.fileno()).socket)
                 self._loss_log.warn("stream connections wait", reason=listener.label, error=error.strerror)
                 return
@@ -284,7 +286,7 @@ class Streams:
         self._epoll.register(sock, select.EPOLLIN)
 
     def _make_room(self) -> None:
-        """Close the connection that is idle longest; what was sent and not read yet counts, too."""
+        """Make room for one connection: close the longest idle one; those with unread bytes are read and spared."""
         for connection in list(islice(self._connections.values(), _CANDIDATES)):
             if self._is_silent(connection):
                 break
@@ -294,11 +296,11 @@ class Streams:
             self._hang_up(idlest, because=f"another came, and {self.most} are open")
 
     def _is_silent(self, connection: Connection) -> bool:
-        """Read what has arrived; say whether that was nothing, and the connection is still open."""
+        """Read one chunk; say whether there was nothing to read and the connection is still open."""
         return not self._read(connection) and connection.is_open
 
     def _hang_up(self, connection: Connection, *, because: str) -> None:
-        """Close a connection that its sender keeps open; what it sent until now is read."""
+        """Close a connection from our side, after reading what the sender sent until now."""
         peer, idle = connection.peer, self._clock.monotonic() - connection.last
         self._loss_log.warn(
             "stream connection closed",
@@ -315,13 +317,13 @@ class Streams:
             self._end(connection, in_order=False)
 
     def _shut(self, connection: Connection) -> None:
-        """Let a Unix sender know that nobody reads, before what it wrote meanwhile is taken: nothing falls between."""
+        """Shut down reading: a Unix sender's next write fails, so the bytes read afterwards are the last."""
         connection.is_hung_up = True
         with suppress(OSError):
             connection.socket.shutdown(socket.SHUT_RD)
 
     def _read(self, connection: Connection) -> bool:
-        """Read a chunk; say whether there was one, and there may be more."""
+        """Read one chunk; say whether bytes came and more may follow."""
         try:
             chunk = connection.socket.recv(limits.STREAM_CHUNK)
         except BlockingIOError:
@@ -348,7 +350,7 @@ class Streams:
                 connection.listener.datagrams += 1
 
     def _touch(self, connection: Connection) -> None:
-        """Note that a connection is not idle: any byte says so."""
+        """Record activity: move the connection to the end of the idle order."""
         connection.last = self._clock.monotonic()
         fd = connection.socket.fileno()
         self._connections[fd] = self._connections.pop(fd)
@@ -359,10 +361,10 @@ class Streams:
         del self._connections[connection.socket.fileno()]
         connection.socket.close()
 
-    # --- the end ------------------------------------------------------------------------------------------------------
+    # --- stop ---------------------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Take no more connections, read what has arrived, close. Connections that wait belong to who listens next."""
+        """Stop accepting, read what has arrived, close. Connections not accepted yet stay for the next worker."""
         self._stop_turns()
         for listener in self.listeners:
             if not self._is_held:
@@ -383,33 +385,33 @@ class Streams:
             self._loop = None
 
     def _drain(self, ends: float) -> None:
-        """Read in a row, as in a turn: a sender that does not stop must not take the time of the others."""
+        """Read round robin until `ends`, so that one sender that goes on does not take the time of the others."""
         unread = list(self._connections.values())
         while unread and self._clock.monotonic() < ends:
             unread = [connection for connection in unread if self._read(connection)]
 
 
 class Source(Protocol):
-    """Who has the sockets, and the sink."""
+    """Owner of the sockets and of the sink."""
 
     @property
     def streams(self) -> Sequence[BoundSocket]:
-        """Listening sockets of connections."""
+        """Listening stream sockets."""
         ...
 
     @property
     def hotpath(self) -> Sink:
-        """Who takes lines."""
+        """Consumer of lines."""
         ...
 
     @property
     def is_held(self) -> bool:
-        """Whether somebody else keeps the sockets open."""
+        """Whether the supervisor keeps the sockets open."""
         ...
 
 
 def open_streams(source: Source, listen: Listen, *, most: int, clock: Clock, loss_log: LossLog) -> Streams:
-    """Return what reads the connections of the sockets; none is taken before `start`."""
+    """Return the reader of all stream sockets of `source`; it accepts nothing before `start`."""
     streams = Streams(
         sink=source.hotpath,
         clock=clock,

@@ -1,12 +1,13 @@
-"""Taking the place of the daemon that is being replaced, without losing a packet, while it still runs.
+"""Takes a UDP address over from another daemon that still runs, without losing a packet (`--take-over`).
 
-pidfd_getfd(2), Linux 5.6, lends us its socket, for root and where ptrace is allowed. The socket is made one that shares
-its address (SO_REUSEPORT can be set after bind), a socket of ours is bound beside it, and a filter that always returns
-its number steers every packet there. The old daemon keeps what it has, flushes it as ever, and can be stopped at any
-time: once it has gone the filter's answer is out of range, and the kernel falls back to the one socket that is left.
+pidfd_getfd(2), Linux 5.6, duplicates the other daemon's socket into this process; it needs root or the right to ptrace.
+SO_REUSEPORT is set on that socket, which is possible after bind, and a socket of ours is bound to the same address. A
+BPF filter that always returns our index in the reuseport group steers every packet to our socket. The other daemon
+flushes what it has received and can be stopped at any time: after its exit our index is out of range, and the kernel
+falls back to the one socket that is left.
 
-A process may have several sockets, which end together with it. Of several processes one could end alone, which would
-give ours another number, and so they are refused. So is another relay: it has a way of its own to be replaced.
+Several sockets of one process are supported: they close together. Several processes on one address are refused: if one
+exits, our index in the reuseport group changes. Another relay is refused: a relay is replaced by stopping it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from relay.listener.socket_owner import SocketOwner
 
 _PIDFD_GETFD: Final = 438
-"""Number of the system call, the same on every architecture; Python has no name for it."""
+"""Number of the system call, the same on every architecture; Python does not wrap it."""
 _SO_ATTACH_REUSEPORT_CBPF: Final = 51
 """socket(7)."""
 _RETURN_CONSTANT: Final = 0x06
@@ -37,10 +38,10 @@ _MAY: Final = "run as root, or with CAP_SYS_PTRACE, beside the other process and
 
 
 def take_udp(address: Address, *, receive_buffer: int) -> BoundSocket:
-    """Bind an address that another process has bound, and let every packet come here.
+    """Bind an address that another process has bound, and steer every packet to the new socket.
 
     Raises:
-        RelayError: RLY101, nobody is known to hold it, or we may not.
+        RelayError: RLY101, the owner is unknown, is another relay, is one of several, or its socket may not be used.
     """
     refusal, fix = "nobody is known to hold it", _MAY
     ours = held_by(os.getpid())
@@ -65,10 +66,10 @@ def take_udp(address: Address, *, receive_buffer: int) -> BoundSocket:
 
 
 def _borrow(owner: SocketOwner) -> int:
-    """Return a descriptor of ours for a socket of another process.
+    """Duplicate the descriptor of another process's socket into this process; return the new one.
 
     Raises:
-        OSError: we may not, or the process has gone.
+        OSError: it is not permitted, or the process has ended.
     """
     process = os.pidfd_open(owner.pid)
     try:
@@ -82,7 +83,7 @@ def _borrow(owner: SocketOwner) -> int:
 
 
 def _hears(sock: socket.socket, address: Address) -> bool:
-    """Say whether packets for the address come to the socket: it has it, or has every one of its family."""
+    """Say whether the socket receives packets for the address: it is bound to it or to the wildcard address."""
     host = str(sock.getsockname()[0])
     if sock.type != socket.SOCK_DGRAM or sock.getsockname()[1] != address.port:
         return False
@@ -93,37 +94,38 @@ def _hears(sock: socket.socket, address: Address) -> bool:
 
 
 def _is_dual(sock: socket.socket) -> bool:
-    """Say whether the socket has every address of IPv4 and IPv6."""
+    """Say whether the socket is bound to `::` and receives IPv4 as well."""
     with suppress(OSError):
         return sock.getsockname()[0] == "::" and not sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
     return False
 
 
 def _kept(old: socket.socket, address: Address) -> str:
-    """Return the address whose other packets the old socket goes on to get; "" if there are none."""
+    """Return the wildcard address on which the old socket still receives; "" if every packet comes to our socket."""
     host = str(old.getsockname()[0])
     return "" if host == address.host else str(address._replace(host=host))
 
 
 def _bind_beside(old: socket.socket, address: Address, receive_buffer: int, *, others: int) -> socket.socket:
-    """Bind a socket of our own where packets reach it first; until they do, the old ones read their share.
+    """Bind our own socket beside the old ones and steer every packet to it; until then all of them share the packets.
 
-    Where ours is the narrower one (an address beside every address, IPv4 beside both), the kernel prefers it anyway.
+    If our address is more specific (one address beside the wildcard, IPv4 beside a dual stack), the kernel prefers it
+    without a filter.
 
     Args:
-        old: one of the sockets that have the address; their process has them all.
-        address: ours.
+        old: one of the old sockets; a single process holds all of them.
+        address: address to bind.
         receive_buffer: bytes asked for.
-        others: how many of them have ours. Such are numbered in the order they came: ours is the last.
+        others: number of old sockets with exactly this address; the index of our socket, which joins the group last.
 
     Raises:
-        OSError: we may not; the old sockets are as they were.
+        OSError: it is not permitted; the old sockets are unchanged.
     """
     was_shared = old.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
     with ExitStack() as undo:
         old.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         undo.callback(old.setsockopt, socket.SOL_SOCKET, socket.SO_REUSEPORT, was_shared)
-        # Only sockets of one user share an address, and of those for :: only such as hear IPv4 as well, or do not.
+        # SO_REUSEPORT needs the same user on all sockets of the address; on `::` also the same IPV6_V6ONLY.
         user, is_dual = os.fstat(old.fileno()).st_uid, address.host == "::" and _is_dual(old)
         sock = bind_udp(address, receive_buffer, shared=True, user=user, dual=is_dual)
         undo.callback(sock.close)

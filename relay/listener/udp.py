@@ -1,7 +1,9 @@
-"""One socket of datagrams: bound, its receive buffer asked and granted, read by a thread or on the loop, then drained.
+"""Reads one datagram socket, in a native thread or on the event loop, and drains it at stop.
 
-The socket tells what the kernel dropped and how full the queue is. After the loop has stopped reading, what is still in
-the queue is taken, so that a stop loses nothing that has arrived.
+Invariant: after reading has stopped, the datagrams still in the kernel's queue are read, so that a stop loses nothing
+that has arrived. The socket also reports the datagrams that the kernel dropped and the fill of its queue.
+
+Does not know: how the socket was bound, what a datagram contains.
 """
 
 from __future__ import annotations
@@ -22,25 +24,23 @@ if TYPE_CHECKING:
     from relay.clock import Clock
 
 
-# --- reader ----------------------------------------------------------------------------------------------------------
-
-# A reader thread: one socket, read by native code that never takes the GIL.
+# --- reader thread: native code that never takes the GIL -------------------------------------------------------------
 
 
 class Reader(Protocol):
-    """The body of the thread."""
+    """Body of the reader thread."""
 
     @property
     def datagrams(self) -> int:
-        """Received so far."""
+        """Datagrams received so far."""
         ...
 
     def run(self) -> None:
-        """Read until the stop descriptor is readable, then take what still waits."""
+        """Read until the stop descriptor is readable, then read the datagrams still in the queue."""
 
 
 class ReaderThread:
-    """State: the thread, and the descriptor that ends it."""
+    """State: the thread, and the event descriptor that stops it."""
 
     def __init__(self, make: Callable[[int], Reader | None]) -> None:
         self._stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -52,22 +52,22 @@ class ReaderThread:
         return f"<ReaderThread {self.datagrams} datagrams>"
 
     def __bool__(self) -> bool:
-        """Whether there is something to run: Python's hot path reads on the loop."""
+        """Whether the hot path reads in a thread; the Python one reads on the loop."""
         return self._reader is not None
 
     @property
     def datagrams(self) -> int:
-        """Received so far."""
+        """Datagrams received so far."""
         return self._reader.datagrams if self._reader else 0
 
     def start(self, name: str) -> None:
-        """Begin to read."""
+        """Start the thread."""
         if self._reader is not None:
             self._thread = Thread(target=self._reader.run, name=name)
             self._thread.start()
 
     def stop(self) -> None:
-        """Let it take what waits, and end; takes milliseconds."""
+        """Stop the thread after it has read the queue; blocks for some milliseconds."""
         if self._thread is not None:
             os.eventfd_write(self._stop, 1)
             self._thread.join()
@@ -78,30 +78,30 @@ _SO_MEMINFO: Final = 55
 _MEMINFO: Final = struct.Struct("9I")
 """linux/sock_diag.h: rmem_alloc, rcvbuf, wmem_alloc, sndbuf, fwd_alloc, wmem_queued, optmem, backlog, drops."""
 _TURN: Final = 0.003
-"""Seconds of reading before others get their turn."""
+"""Longest turn, in seconds; then the loop serves its other callbacks."""
 _DRAIN_CALLS: Final = 1_000
-"""At stop; a sender that does not stop must not keep the relay from stopping."""
+"""Most calls of `drain` at stop; bounded because senders may go on."""
 
 
 def read_meminfo(sock: socket.socket) -> tuple[int, ...]:
-    """Return what the kernel says of a socket, as in `_MEMINFO`; item 8: datagrams it dropped as the queue was full."""
+    """Return SO_MEMINFO of a socket, fields as in `_MEMINFO`; item 8: datagrams dropped because the queue was full."""
     return _MEMINFO.unpack(sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))
 
 
 class Sink(Protocol):
-    """Who takes datagrams."""
+    """Consumer of datagrams: the hot path."""
 
     def reader(self, fd: int, stop_fd: int, delay: float) -> Reader | None:
-        """Return what reads a socket in a thread of its own; None: call `drain` on the loop."""
+        """Return a reader that runs in its own thread; None: call `drain` on the loop."""
         ...
 
     def drain(self, fd: int, now: float) -> int:
-        """Take what waits on a socket; 0 if nothing does."""
+        """Read datagrams from the socket's queue; return their number, 0 if the queue is empty."""
         ...
 
 
 class UdpListener:
-    """State: a bound socket, what reads it, the datagrams it received."""
+    """State: a bound socket, its reader, the datagrams received."""
 
     def __init__(  # noqa: PLR0913 - the socket, two settings of the section, two neighbours
         self,
@@ -120,7 +120,7 @@ class UdpListener:
         self._clock = clock
         self._number = number
         self._is_held = is_held
-        """Somebody else keeps the socket open, for the next worker: `stop` must not close it."""
+        """The supervisor keeps the socket open for the next worker: `stop` must not close it."""
         self._thread: ReaderThread | None = None
         self._socket: socket.socket | None = sock
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -131,7 +131,7 @@ class UdpListener:
 
     @property
     def datagrams(self) -> int:
-        """Received so far."""
+        """Datagrams received so far."""
         return self._drained + (self._thread.datagrams if self._thread else 0)
 
     def __repr__(self) -> str:
@@ -146,9 +146,10 @@ class UdpListener:
         return f"udp://{f'[{host}]' if ':' in host else host}:{port}{number}"
 
     def start(self) -> None:
-        """Begin to read: in a thread if the hot path has one, else on the running loop.
+        """Begin to read: in a thread if the hot path provides a reader, else on the running loop.
 
-        There the hot path drains the socket at a wake-up: 1.5 us each, where a DatagramProtocol of uvloop costs 1.8.
+        On the loop the hot path drains the socket at each wake-up: 1.5 us a datagram; uvloop's DatagramProtocol takes
+        1.8 us.
         """
         if self._socket is None:
             return
@@ -159,13 +160,13 @@ class UdpListener:
             thread.start(self.label)
             return
         thread.stop()
-        import asyncio  # noqa: PLC0415 - a worker whose reader is native starts reading before it is imported
+        import asyncio  # noqa: PLC0415 - a native reader starts before asyncio is imported
 
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(fd, self._read, fd)
 
     def _read(self, fd: int) -> None:
-        """Take what waits, for a few milliseconds: under load a turn of the loop costs as much as six datagrams."""
+        """Drain for a few milliseconds: under load one iteration of the loop costs as much as six datagrams."""
         ends = self._clock.monotonic() + _TURN
         while self._drain(fd) == limits.DRAIN_DATAGRAMS and self._clock.monotonic() < ends:
             pass
@@ -176,7 +177,7 @@ class UdpListener:
         return taken
 
     def stop(self) -> None:
-        """Stop reading, take what the kernel still holds; close, unless the socket is held for the next worker."""
+        """Stop reading, then drain the queue; close the socket unless it is held for the next worker."""
         if self._socket is None:
             return
         if self._thread is not None:
@@ -190,21 +191,21 @@ class UdpListener:
             self._socket.close()
         self._socket = None
 
-    # --- what the kernel says -----------------------------------------------------------------------------------------
+    # --- kernel counters ----------------------------------------------------------------------------------------------
 
     @property
     def kernel_drops(self) -> int:
-        """Datagrams the kernel threw away since the socket was bound, because its queue was full."""
+        """Datagrams dropped by the kernel since the socket was bound, because the queue was full."""
         return self._meminfo()[8]
 
     @property
     def queue_bytes(self) -> int:
-        """Memory of what waits in the kernel's queue."""
+        """Memory used by the kernel's receive queue."""
         return self._meminfo()[0]
 
     @property
     def limit_bytes(self) -> int:
-        """Memory at which the kernel begins to drop."""
+        """Size of the receive queue's memory at which the kernel begins to drop."""
         return self._meminfo()[1]
 
     def _meminfo(self) -> tuple[int, ...]:
@@ -212,10 +213,10 @@ class UdpListener:
 
 
 class UnixListener(UdpListener):
-    """State: as of a UDP socket; but the kernel drops nothing here, it lets senders wait.
+    """State: that of `UdpListener`, for a Unix datagram socket.
 
-    Its queue is short, 10 datagrams by default, and every sender waits when it is full: so there is no delay, whatever
-    the reader could save by one, and no buffer to ask for.
+    The kernel drops nothing here: a full queue (10 datagrams by default) makes the senders wait. So `receive_delay` is
+    0, although a delay would save wake-ups, and no receive buffer is asked for.
     """
 
     def __init__(self, sock: socket.socket, *, sink: Sink, clock: Clock, is_held: bool = False) -> None:

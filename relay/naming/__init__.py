@@ -1,10 +1,11 @@
-"""Naming: a raw identity becomes a legal series, once per new identity.
+"""Naming: turns a raw identity into a legal series, once per new identity.
 
-Owned here: characters, inline tags, rules, default tags, which five tags, lengths, name classes. The invariant (I4):
-whatever bytes come in, the metric and the dimensions that go out satisfy putMetricData. Names are made legal and cut to
-size BEFORE they become the key of aggregation, so identities that meet are merged and never collide at the cloud.
+Owned here: legal characters, inline tags, rules, default tags, the choice of five tags, lengths, classes of names.
+Invariant (I4): for any input, the metric and the dimensions satisfy putMetricData. Names are made legal and cut to
+length before they become the key of aggregation: identities with equal results are merged in the relay and do not
+collide in the cloud.
 
-Pure: no clock, no I/O, no randomness. Not known here: windows, values, who sent what.
+Pure: no clock, no I/O, no randomness. Does not know: windows, values, senders.
 """
 
 from __future__ import annotations
@@ -36,16 +37,16 @@ _HOSTS_KNOWN: Final = 1000
 
 
 class Notices(Protocol):
-    """What naming counts: identities, not lines."""
+    """Counters of naming; they count identities, not lines."""
 
     names_rewritten: int
     tags_dropped: int
     examples: dict[str, Mapping[str, str]]
-    """`rewritten`, `unsent`: what the log says of one case, until it has said it."""
+    """One example each under `rewritten` and `unsent`, until the log has written it."""
 
 
 class Namer:
-    """State: which class owns which bare name; what is counted beside."""
+    """State: the class that owns each bare name, caches, and the hits of rules."""
 
     def __init__(  # noqa: PLR0913 - the settings of four sections; daemon/build.py is the only caller
         self,
@@ -73,14 +74,14 @@ class Namer:
         self._sections = Sections()
         self._plain = self._make_plain()
         self._overflows: dict[str, tuple[Pair, ...]] = {}
-        """Host -> dimensions of its overflow series."""
+        """Host -> dimensions of the overflow series."""
 
     def __repr__(self) -> str:
         """Report the classes and the rules."""
         return f"<Namer {self._classes!r}, {self._hits!r}>"
 
     def _make_plain(self) -> Plain | None:
-        """Return the short way, where there is one: rules may say anything of any name."""
+        """Return the fast path; None if rules, strict mode or the dialects rule it out."""
         if len(self._rules) or self._strict or "dogstatsd" not in self._dialects:
             return None
         return Plain(
@@ -93,7 +94,7 @@ class Namer:
         )
 
     def resolve(self, identity: Identity) -> Resolution | NoSeries:
-        """Answer for one identity: the series it belongs to, or why there is none."""
+        """Return the series of an identity, or the reason why it has none."""
         if identity.tags == limits.STAND_IN:
             return self._stand_in(identity)
         if self._plain is not None:
@@ -107,7 +108,7 @@ class Namer:
         return trace.outcome
 
     def _count(self, identity: Identity, dropped: int, *, is_rewritten: bool) -> None:
-        """Count what is sent otherwise than it came; the first case after a warning is the example of the next one."""
+        """Count an identity that is sent changed; the first one after a warning is the example of the next warning."""
         notices = self.notices
         notices.names_rewritten += is_rewritten
         notices.tags_dropped += dropped
@@ -117,48 +118,48 @@ class Namer:
             notices.examples["unsent"] = unsent_example(self.trace(identity))
 
     def _stand_in(self, identity: Identity) -> Resolution | NoSeries:
-        """Answer for those of a name that found no room: they are in its overflow series, unless its rule says else."""
+        """Return the answer for a stand-in: the overflow series of its name, or what its rule decides."""
         answer = self.resolve(identity._replace(tags=b""))
         return Resolution(answer.overflow, answer.overflow) if isinstance(answer, Resolution) else answer
 
     def trace(self, identity: Identity) -> Trace:
-        """Say step by step what `resolve` would do, and change nothing."""
+        """Return the steps that `resolve` would take; changes nothing."""
         return self._trace(identity, self._classes.look)
 
     @property
     def hits(self) -> Sequence[int]:
-        """How many identities followed each rule, since these rules are in force."""
+        """Number of identities that matched each rule, since these rules took effect."""
         return self._hits.by_rule
 
     @property
     def unmatched(self) -> Unmatched:
-        """How many followed none, and the newest of their names."""
+        """Number of identities that matched no rule, and their newest names."""
         return self._hits.unmatched
 
     def overflow(self, kind: Kind) -> Series:
-        """Return the series of last resort for a class, under the reserved prefix, where nobody else can write."""
+        """Return the catch-all series of a class; its name is under the reserved prefix, which lines cannot use."""
         metric = limits.fit(f"{self._reserved}.overflow", f".{kind}")
         return Series(metric, self._overflow_dimensions({}), kind)
 
     @property
     def host(self) -> str:
-        """What series without a tag `host` of their own have as that."""
+        """Value of the `host` dimension for series without a `host` tag of their own."""
         return self._defaults.get("host", "")
 
     def export_classes(self) -> Iterator[bytes]:
-        """Yield which class owns which bare name, in parts, for the state directory."""
+        """Yield the owner class of every bare name, in parts, for the state directory."""
         return self._classes.export()
 
     def take_over(self, other: Namer) -> None:
-        """Go on with the name classes of a namer that ends: a series must not change its name because rules did."""
+        """Adopt the classes of names from the previous namer: a reload must not change the name of a series."""
         self._classes.take_over(other._classes)
 
     def load_classes(self, exported: bytes) -> None:
-        """Take back what `export_classes` yielded before a restart."""
+        """Load what `export_classes` yielded in an earlier process."""
         self._classes.load(exported)
 
     def learn(self, owners: Iterable[tuple[str, Kind, str]]) -> None:
-        """Take (metric, class, namespace) of series that were named before the relay died."""
+        """Adopt the owners (metric, class, namespace) of recovered series."""
         for metric, kind, namespace in owners:
             self._classes.owner(metric, kind, namespace)
 
@@ -205,14 +206,14 @@ class Namer:
         if known is None:
             if len(self._overflows) >= _HOSTS_KNOWN:
                 self._overflows.clear()
-            # A host of 249 bytes would leave no room for the mark: the mark matters more.
+            # A host of 249 bytes would leave no room for `overflow`, which matters more: cut the host.
             known = choose({"overflow": "true"}, {"host": limits.fit(host, limit=200)} if host else {})
             self._overflows[host] = known
         return known
 
 
 def _readable(name: bytes) -> str:
-    """Return a name as text, of a longer one as much as is read."""
+    """Return a name as text; one beyond `limits.NAME_READ` bytes is cut, and a hash of the whole is appended."""
     if len(name) > limits.NAME_READ:
         name = b"%b.%b" % (name[: limits.NAME_READ], xxhash.xxh32_hexdigest(name).encode())
     return name.decode("utf-8", "replace")

@@ -1,12 +1,14 @@
-"""Which characters the API takes, and what becomes of the others.
+"""Rewrites names, tag keys and tag values to the characters that the API accepts.
 
-Whatever comes in, what goes out matches `[0-9A-Za-z._]*`. Of ASCII, what is illegal is rewritten or dropped, and texts
-may meet. A dotted part with other characters becomes `xn__` and its Punycode (with `_` for `-`), so that texts that
-differ after the rewriting of their ASCII stay different; one that gets too long is cut, with a hash of the whole.
-Bytes that are no UTF-8 come as U+FFFD, or from the environment as surrogates: they are illegal as those of ASCII are.
+Invariant (I4): every result matches `[0-9A-Za-z._]*`.
 
-Almost every text is legal as it is: that is asked first, and all else only of the others. Texts are rewritten as bytes
-of UTF-8, many at once: names and tags are as long as anybody likes.
+- Illegal ASCII is replaced or dropped; different texts may then become equal.
+- A dotted part with non-ASCII characters becomes `xn__` and its Punycode (with `_` for `-`). Parts that differ after
+  the rewriting of their ASCII stay different. A result that is too long is cut, with a hash of the whole text.
+- Invalid UTF-8 arrives as U+FFFD, or from the environment as surrogates; it is handled like illegal ASCII.
+
+Almost every text is legal as received, which is checked first. The others are rewritten as UTF-8 bytes, many texts in
+one call, since senders may send long names and many tags.
 """
 
 from __future__ import annotations
@@ -22,13 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
 LEGAL: Final = (string.digits + string.ascii_letters + "._").encode()
-"""What the API takes of names, keys and values."""
+"""Bytes that the API accepts in names, keys and values."""
 PREFIX: Final = "xn__"
 _TAG_BYTES: Final = 100
-"""Of a key or a value with other characters than ASCII: one of each fits beside a host of 45 bytes."""
+"""Longest key or value with non-ASCII characters: one of each fits beside a host of 45 bytes."""
 _LEGAL: Final = re.compile(r"[0-9A-Za-z._]*")
 _DROPPED: Final = re.compile(r"[^0-9A-Za-z._,\x80-\ud7ff\ue000-\ufffc\ufffe-\U0010ffff]")
-"""All that is illegal but commas, which part the texts that are rewritten at once."""
+"""Every illegal character but the comma, which separates texts that are rewritten in one call."""
 _BLANK: Final = b"\t\n\v\f\r\x1c\x1d\x1e\x1f "
 _ILLEGAL: Final = bytes(set(range(128)) - set(LEGAL) - set(b","))
 _BLANKS_TO_SPACES: Final = bytes.maketrans(_BLANK, b" " * len(_BLANK))
@@ -38,40 +40,41 @@ _ILLEGAL_TO_UNDERSCORES: Final = bytes.maketrans(_ILLEGAL, b"_" * len(_ILLEGAL))
 
 
 def is_legal(text: str) -> bool:
-    """Say whether the API takes `text` as it is (empty counts as legal)."""
+    """Say whether the API accepts `text` unchanged; an empty text counts as legal."""
     return _LEGAL.fullmatch(text) is not None
 
 
 def has_illegal(text: str) -> bool:
-    """Say whether a text holds illegal ASCII, or bytes that are no UTF-8."""
+    """Say whether a text contains illegal ASCII or invalid UTF-8."""
     return "," in text or _DROPPED.search(text) is not None
 
 
 def has_others(text: str) -> bool:
-    """Say whether a text holds other characters than ASCII, and so becomes Punycode."""
+    """Say whether a text contains non-ASCII characters and so becomes Punycode."""
     return not _DROPPED.sub("", text).isascii()
 
 
 def clean_name(text: str) -> str:
-    """Return a metric's legal form: blanks, `/` and `-` become `_`, the rest of ASCII is dropped."""
+    """Return the legal form of a name: blanks, `/` and `-` become `_`, other illegal ASCII is dropped."""
     return text if is_legal(text) else _in_ascii(_rewrite_name(text.replace(",", "")), limits.NAME_BYTES)
 
 
 def clean_key(text: str) -> str:
-    """Return a tag key's legal form, which follows the rules of a metric's."""
+    """Return the legal form of a tag key; the replacements are those of a name."""
     return text if is_legal(text) else _in_ascii(_rewrite_name(text.replace(",", "")), _TAG_BYTES)
 
 
 def clean_value(text: str) -> str:
-    """Return a tag value's legal form: every illegal character of ASCII becomes `_`, so that two values rarely meet."""
+    """Return the legal form of a tag value: each illegal ASCII character becomes `_`, so values rarely become equal."""
     return text if is_legal(text) else _in_ascii(_rewrite_value(text.replace(",", "_")), _TAG_BYTES)
 
 
 def clean_pairs(pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """Return what `clean_key` and `clean_value` make of each pair.
+    """Return each pair in its legal form, as `clean_key` and `clean_value` do.
 
-    Of more characters beyond ASCII than all dimensions of a point may have, the longest texts are cut shorter, at last
-    to their hash: Punycode costs a microsecond a character, and a sender may send thousands.
+    All non-ASCII texts together get as many bytes as the dimensions of a point may have. Shorter texts are encoded
+    first; the longest are cut, or replaced by their hash. Punycode takes a microsecond per character, and a sender may
+    send thousands.
     """
     keys, values = zip(*pairs, strict=True)
     texts = [*_rewrite_all(keys, "", _rewrite_name), *_rewrite_all(values, "_", _rewrite_value)]
@@ -81,7 +84,7 @@ def clean_pairs(pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 
 
 def _rewrite_all(texts: Sequence[str], comma: str, rewrite: Callable[[str], str]) -> list[str]:
-    """Rewrite the ASCII of many texts at once; `comma`: what a comma of their own becomes."""
+    """Rewrite the ASCII of many texts in one call; `comma` replaces commas within a text."""
     joined = ",".join(texts)
     if joined.count(",") >= len(texts):
         joined = ",".join(text.replace(",", comma) for text in texts)
@@ -98,7 +101,7 @@ def _code_all(texts: Iterable[str]) -> dict[str, str]:
 
 
 def _rewrite_name(text: str) -> str:
-    """Rewrite the ASCII of names or keys; commas stay, and so do characters beyond ASCII."""
+    """Rewrite the ASCII of names or keys; commas and non-ASCII characters stay."""
     raw = _in_utf_8(text).translate(_BLANKS_TO_SPACES)
     while b"  " in raw:
         raw = raw.replace(b"  ", b" ")
@@ -106,17 +109,17 @@ def _rewrite_name(text: str) -> str:
 
 
 def _rewrite_value(text: str) -> str:
-    """Rewrite the ASCII of values; commas stay, and so do characters beyond ASCII."""
+    """Rewrite the ASCII of values; commas and non-ASCII characters stay."""
     return _in_utf_8(text).translate(_ILLEGAL_TO_UNDERSCORES).decode()
 
 
 def _in_utf_8(text: str) -> bytes:
-    """Return a text in UTF-8, which has no byte of ASCII in other characters; with `?` for what was no UTF-8."""
+    """Return a text as UTF-8, in which ASCII bytes only ever encode ASCII; invalid input becomes `?`."""
     return text.replace("\ufffd", "?").encode("utf-8", "replace")
 
 
 def _in_ascii(text: str, limit: int) -> str:
-    """Return a text without illegal ASCII in legal characters; `limit` holds for one with others, and for the work."""
+    """Return a text without illegal ASCII in legal characters; `limit` bounds a result with Punycode, and the work."""
     if text.isascii():
         return text
     coded, room = [], limit
@@ -125,7 +128,7 @@ def _in_ascii(text: str, limit: int) -> str:
         room -= len(coded[-1]) + 1
         if room < 0:
             break
-    # Punycode has at least a character for each one of the text: a text over the limit never fits.
+    # Punycode has at least one character for each character of the text: a text beyond the limit never fits.
     joined = ".".join(coded)
     is_whole = len(text) <= limit and len(joined) <= limit
     return joined if is_whole else limits.cut(joined, of=text, limit=limit)

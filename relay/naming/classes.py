@@ -1,10 +1,10 @@
-"""Which class owns a bare name, when one name is used with several classes.
+"""Owners of bare names: the class (counter, timer, ...) that uses a name without a suffix.
 
-The service has one key for `x` the counter and `x` the timer, so the bare name belongs to the class first seen and the
-others are sent as `x.timer`. Ownership survives restarts: a series must not change its name because the relay did.
-A name in two namespaces is two names.
+The service has one key for a counter `x` and a timer `x`. So the bare name belongs to the class that used it first, and
+the others get a suffix: `x.timer`. Invariant: ownership survives restarts and reloads, so that a series keeps its name.
+The same name in two namespaces is two names.
 
-Names are as many and as long as senders like: they are bounded in number and in bytes (I6).
+Bounded in number and in bytes (I6), since senders choose names freely. Does not know: rules, dimensions, files.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _OVERHEAD: Final = 150
-"""Bytes of an entry besides its name's own: measured."""
+"""Bytes of an entry without the bytes of its name: measured."""
 _EXPORTED: Final = 1_000
-"""Names in a part: less than a millisecond."""
+"""Names in one part of an export: less than a millisecond of work."""
 
 
 class Classes:
-    """State: name -> class, least recently resolved first; `metric`, or `metric namespace`.
+    """State: name -> owner class, least recently resolved first; a name is `metric` or `metric namespace`.
 
     Args:
-        limit: names.
-        memory: bytes.
+        limit: most names.
+        memory: most bytes.
     """
 
     def __init__(self, limit: int, memory: int) -> None:
@@ -36,14 +36,14 @@ class Classes:
         self._memory = memory
         self._bytes = 0
         self._owners: OrderedDict[str, Kind] = OrderedDict()
-        """Ordered: taking the first of a dict walks over all that were taken before."""
+        """An OrderedDict: popping the first item of a dict walks over all slots freed before."""
 
     def __repr__(self) -> str:
         """Report the size."""
         return f"<Classes {len(self._owners)} names>"
 
     def owner(self, metric: str, kind: Kind, namespace: str = "") -> Kind:
-        """Return the class that owns `metric` in a namespace; `kind` takes it if nobody does."""
+        """Return the class that owns `metric` in a namespace; an unowned name becomes owned by `kind`."""
         name = f"{metric} {namespace}" if namespace else metric
         owner = self._owners.get(name)
         if owner is not None:
@@ -60,23 +60,23 @@ class Classes:
             self._bytes -= len(forgotten) + _OVERHEAD
 
     def take_over(self, other: Classes) -> None:
-        """Go on with what another one knows, within bounds of its own."""
+        """Adopt the owners of another instance, within our own bounds."""
         self._owners, self._bytes = other._owners, other._bytes
         self._make_room()
 
     def look(self, metric: str, kind: Kind, namespace: str = "") -> Kind:
-        """Return what `owner` would, and change nothing."""
+        """Return the same as `owner`; changes nothing."""
         return self._owners.get(f"{metric} {namespace}" if namespace else metric, kind)
 
     def export(self) -> Iterator[bytes]:
-        """Yield every owner as lines `class metric [namespace]`, in parts; what is new meanwhile may be left out."""
+        """Yield every owner as a line `class metric [namespace]`, in parts; names added meanwhile may be missing."""
         names = list(self._owners)
         for first in range(0, len(names), _EXPORTED):
             known = [(name, self._owners.get(name)) for name in names[first : first + _EXPORTED]]
             yield "".join([f"{kind} {name}\n" for name, kind in known if kind]).encode()
 
     def load(self, exported: bytes) -> None:
-        """Take back what `export` returned; unreadable lines are skipped, they only cost a suffix."""
+        """Load lines of `export`; unreadable lines are skipped, at worst a name then changes its owner."""
         for metric, kind, namespace in _read(exported):
             self.owner(metric, kind, namespace)
 

@@ -1,7 +1,8 @@
-"""Which tags become dimensions: at most five pairs and 255 bytes, at least one (putMetricData).
+"""Chooses the tags that become dimensions: one to five pairs, at most 255 bytes (putMetricData).
 
-The order of importance is `host`, a rule's tags and the ones it keeps, the line's other tags by key, other `[tags]` by
-key; what does not fit is cut from the end, so the same tags always give the same series.
+Tags are chosen in this order: `host`; tags that a rule sets or keeps; the line's other tags by key; other `[tags]` by
+key. The first tag that does not fit and all after it are not sent. Invariant: the same tags always give the same
+series.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ if TYPE_CHECKING:
 Pair = tuple[str, str]
 
 NOBODY: Pair = ("source", "statsd_relay")
-"""The API wants at least one dimension; this one is sent when there is no host and no tag."""
+"""Dimension of a series without a host and without tags: the API requires at least one."""
 _HOST_BYTES = limits.DIMENSIONS_BYTES - len("host") - 2
 
 
 def are_legal(tags: Iterable[Pair]) -> bool:
-    """Say whether every key and value can be sent as it is."""
+    """Say whether every key and value is legal as received."""
     return is_legal("".join(chain.from_iterable(tags)))
 
 
 def legal_pairs(tags: Iterable[Pair]) -> dict[str, str]:
-    """Clean keys and values; the last of a repeated key wins; a pair with nothing left on one side is no dimension."""
+    """Return the pairs in legal form; the last of a repeated key wins; pairs with an empty side are left out."""
     pairs = list(tags)
     if not are_legal(pairs):
         pairs = list(clean_pairs(pairs))
@@ -40,14 +41,14 @@ def choose(line: Mapping[str, str], defaults: Mapping[str, str], *, first: Seque
 
     Args:
         line: legal pairs of the line.
-        defaults: legal pairs of `[tags]`; the line's beat them.
-        first: keys of the line's that go before its others, the most important first.
+        defaults: legal pairs of `[tags]`; the line's pairs override them.
+        first: keys of the line that are chosen before its others, most important first.
     """
     return choose_all({**defaults, **line}) or _choose_some(line, defaults, first)
 
 
 def choose_all(pairs: Mapping[str, str]) -> tuple[Pair, ...] | None:
-    """Return the dimensions of a series with all of these pairs; None: the API does not take so many."""
+    """Return the dimensions with all of these pairs; None if they exceed the API's limits."""
     if len(pairs) > limits.DIMENSIONS_MAX or _size(pairs) > limits.DIMENSIONS_BYTES:
         return None
     return tuple(sorted(pairs.items())) or (NOBODY,)
@@ -80,6 +81,6 @@ def _by_importance(line: Mapping[str, str], defaults: Mapping[str, str], first: 
 
 
 def of_nobody(tags: Mapping[str, str]) -> frozenset[Pair]:
-    """Return the dimensions that a series may have without a tag of its line, given `[tags]`."""
+    """Return every dimension that a series may have without tags of its line, given `[tags]`."""
     defaults = legal_pairs(tags.items())
     return frozenset((*defaults.items(), *choose({}, defaults)))

@@ -1,7 +1,7 @@
-"""Punycode (RFC 3492): a text of any characters as letters and digits of ASCII, of which no two texts have the same.
+"""Punycode (RFC 3492): encodes a text as ASCII letters and digits; different texts have different codes.
 
-Written here because Python's codec takes the square of a text's length, and texts come from anybody: this one takes
-`n log n`, and stops where its result is too long to be sent.
+Python's codec takes time quadratic in the length of a text, and senders choose the length. This implementation takes
+`n log n`, and stops when the result is too long to be sent.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _ASCII: Final = 128
 
 
 def punycode(text: str, *, most: int, delimiter: str = "-") -> str:
-    """Return the Punycode of a text; of a longer one than `most` characters its first `most` or some more.
+    """Return the Punycode of a text; encoding stops once the result exceeds `most` characters.
 
-    The delimiter stands between the text's ASCII characters and the digits for the others, if there are both.
+    The ASCII characters of the text come first. If there are any, the delimiter separates them from the encoded others.
     """
     basic = "".join([char for char in text if char.isascii()])
     places = [place for place, char in enumerate(text) if char.isascii()]
@@ -41,7 +41,7 @@ def punycode(text: str, *, most: int, delimiter: str = "-") -> str:
 
 
 def _number(delta: int, threshold: int) -> str:
-    """Return a number in digits of generalised variable length (section 3.3), the first one with such a threshold."""
+    """Return a number as generalised variable-length digits (section 3.3); `threshold` is that of the first digit."""
     digits = ""
     while True:
         least = _T_MIN if threshold < _T_MIN else _T_MAX if threshold > _T_MAX else threshold  # noqa: FURB136 - min and max take half of the time

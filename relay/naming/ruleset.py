@@ -1,8 +1,10 @@
-"""The rules of a configuration: which one a name follows, and what that one says.
+"""The rules of a configuration: finds the rule of a name (`Ruleset`), and applies it (`Effect`).
 
-The first that matches is followed, in the order of the file. All globs of a class are one tree, which answers with the
-first of them; only the regexes that stand before it are tried, one by one. Names are matched as they were received,
-without inline tags; tags are matched by their legal keys.
+The first matching rule applies, in the order of the file. The globs of a class form one tree, which returns the first
+matching glob; only regexes before that rule are tried, one by one. Rules match names as received, without inline tags,
+and tags by their legal keys.
+
+Does not know: dimensions, classes of names, what is counted.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ _ALL: Final = "*"
 
 
 class Effect:
-    """State: none; what a rule does to a name and to tags."""
+    """State: none; the changes that a rule makes to a name and to tags."""
 
     def __init__(self, rule: Rule, groups: int) -> None:
         self.drops = rule.action == "drop"
@@ -40,22 +42,22 @@ class Effect:
         self._removes = bool(rule.drop_tags)
         self._changes_tags = bool(self._tags or self._removes or self._rename)
         self.first = tuple(dict.fromkeys([*rule.tags, *(self._rename.get(key, key) for key in self._keep)]))
-        """Keys that are sent before the line's other tags, the most important first."""
+        """Keys that are chosen before the line's other tags, most important first."""
 
     def __repr__(self) -> str:
         """Report the action."""
         return f"<Effect {'drop' if self.drops else 'map'}>"
 
     def rename(self, name: str, captures: Sequence[str]) -> str:
-        """Return what the metric is called."""
+        """Return the metric's name by the rule."""
         return self._metric.render(captures) if self._metric else name
 
     def removed(self, pairs: Mapping[str, str]) -> tuple[str, ...]:
-        """Return the keys of a line's tags that go."""
+        """Return the keys of the tags that the rule removes."""
         return tuple(key for key in pairs if self._is_removed(key)) if self._removes else ()
 
     def apply(self, pairs: Mapping[str, str], captures: Sequence[str]) -> Mapping[str, str]:
-        """Return a line's legal tags as they are to be: some gone, some renamed, the rule's own over all of them."""
+        """Return the tags of a line after the rule: some removed, some renamed, the rule's own tags added last."""
         if not self._changes_tags:
             return pairs
         left = {key: pairs[key] for key in pairs if not self._is_removed(key)} if self._removes else dict(pairs)
@@ -69,11 +71,11 @@ class Effect:
         return left
 
     def are_legal(self, tags: Iterable[Pair], captures: Sequence[str]) -> bool:
-        """Say whether the tags that a line has in the end need no rewriting: what the rule removed or named does not.
+        """Say whether the tags are legal after the rule; illegal tags that the rule removes do not count.
 
         Args:
-            tags: as received; the last of a repeated key wins.
-            captures: of the rule.
+            tags: tags as received; the last of a repeated key wins.
+            captures: captures of the rule's pattern.
         """
         received = {clean_key(key): (key, value) for key, value in tags}
         left = {
@@ -92,10 +94,10 @@ _UNCHANGED: Final = Effect(Rule(), 0)
 
 
 class RuleMatch(NamedTuple):
-    """The rule that a name follows."""
+    """The rule that matches a name."""
 
     number: int
-    """From 1; 0 if it follows none."""
+    """Number of the rule, from 1; 0: no rule matches."""
     captures: tuple[str, ...]
 
 
@@ -103,11 +105,11 @@ _NONE: Final = RuleMatch(0, ())
 
 
 class Ruleset:
-    """State: none; the rules, compiled.
+    """State: none; the compiled rules.
 
     Args:
-        rules: as they were checked.
-        re2: the module of google-re2; None where it is not installed.
+        rules: validated rules, in the order of the file.
+        re2: the module google-re2; None if it is not installed.
     """
 
     def __init__(self, rules: Sequence[Rule], *, re2: Any | None) -> None:  # noqa: ANN401 - a module without types
@@ -125,7 +127,7 @@ class Ruleset:
         return f"<Ruleset {len(self)} rules>"
 
     def __len__(self) -> int:
-        """How many rules there are."""
+        """Return the number of rules."""
         return len(self._effects)
 
     def _add_glob(self, number: int, rule: Rule, kinds: Sequence[Kind], _: Any) -> int:  # noqa: ANN401 - see above
@@ -141,7 +143,7 @@ class Ruleset:
         return regex.groups
 
     def effect(self, number: int) -> Effect:
-        """Return what a rule does."""
+        """Return the effect of a rule; number 0 changes nothing."""
         return self._effects[number - 1] if number else _UNCHANGED
 
     def find(self, name: str, kind: Kind) -> RuleMatch:

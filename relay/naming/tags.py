@@ -1,6 +1,7 @@
-"""Reading tags: the `|#` section and the four styles of tags inside names.
+"""Parses tags: the `|#` section, and the four dialects of inline tags in names.
 
-Everything here works on decoded text; what is legal for the API is decided afterwards.
+Bounded (I6): at most `limits.TAGS_READ` tags of a section, and of inline tags in each dialect; the cache of sections
+has a limit. Does not know: rules, which tags are sent.
 """
 
 from __future__ import annotations
@@ -17,24 +18,24 @@ if TYPE_CHECKING:
 INTERNAL = "dd.internal."
 _KNOWN: Final = 1_000
 _KNOWN_BYTES: Final = 512
-"""Longer sections are read each time: what is known must be bounded."""
+"""Longest cached section, in bytes; longer ones are parsed each time, so that the cache is bounded."""
 
 
 _PLAIN: Final = LEGAL + b",:"
-"""What stands in a section of legal tags with values."""
+"""Bytes of a section in which every tag is legal and has a value."""
 
 
 class Section(NamedTuple):
     """The tags after `|#`."""
 
     text: str
-    """As received, as much as is read."""
+    """Text as received, cut to the tags that are read."""
     pairs: Mapping[str, str]
-    """Legal ones, which nobody changes."""
+    """Legal pairs; shared by a cache, so they must not be changed."""
     are_legal: bool
-    """They were legal as received."""
+    """Whether the tags were legal as received."""
     unread: int = 0
-    """How many there were beyond those that are read."""
+    """Number of tags beyond `limits.TAGS_READ`."""
 
     @property
     def tags(self) -> Sequence[tuple[str, str]]:
@@ -46,7 +47,7 @@ NO_TAGS: Final = Section("", {}, are_legal=True)
 
 
 class Sections:
-    """State: the newest sections with what they say; a fleet has many more names than different sections."""
+    """State: a cache of parsed sections; a fleet sends far fewer distinct sections than names."""
 
     def __init__(self) -> None:
         self._known: dict[bytes, Section] = {b"": NO_TAGS}
@@ -56,7 +57,7 @@ class Sections:
         return f"<Sections {len(self._known)}>"
 
     def read(self, text: bytes) -> Section:
-        """Return what a section says."""
+        """Return the parsed section, from the cache if possible."""
         found = self._known.get(text)
         if found is None:
             found = read_section(text)
@@ -68,7 +69,7 @@ class Sections:
 
 
 def read_section(text: bytes) -> Section:
-    """Return what a section says."""
+    """Parse a section of tags."""
     if not text:
         return NO_TAGS
     unread = text.count(b",") + 1 - limits.TAGS_READ
@@ -80,7 +81,7 @@ def read_section(text: bytes) -> Section:
 
 
 def _read_plain(text: bytes, unread: int) -> Section | None:
-    """Read a section in which all is as it should be: legal keys with legal values; None: it is not one."""
+    """Parse a section in which every tag has a legal key and a legal value; return None for any other."""
     if text.translate(None, _PLAIN):
         return None
     section = text.decode("ascii")
@@ -99,9 +100,9 @@ def _read_any(section: str, unread: int) -> Section:
 
 
 def section_tags(section: str) -> Iterator[tuple[str, str]]:
-    """Yield the pairs of a `|#` section; empty entries are nothing.
+    """Yield the pairs of a `|#` section; empty entries and `dd.internal.` tags are skipped.
 
-    A tag is split at its first colon; one without a colon at its first `=`; a bare one is `true`.
+    A tag is split at its first colon; a tag without a colon at its first `=`. A tag without a value gets `true`.
     """
     for entry in section.split(","):
         key, separator, value = entry.partition(":" if ":" in entry else "=")
@@ -113,14 +114,17 @@ _SEPARATORS: Final = {"graphite": ";", "influx": ",", "librato": "#"}
 
 
 def separators(dialects: Collection[str]) -> str:
-    """Return what may stand between a name and its first inline tag; behind signalfx's bracket the name goes on."""
+    """Return the characters that may begin the inline tags at the end of a name.
+
+    signalfx has none: its name continues after the bracket.
+    """
     return "".join(separator for dialect, separator in _SEPARATORS.items() if dialect in dialects)
 
 
 def split_inline(name: str, dialects: Collection[str]) -> tuple[str, list[tuple[str, str]]]:
     """Return the name without its inline tags, and the tags; a part without `=` stays in the name.
 
-    What stands behind as many as are read belongs to the value of the last one.
+    Beyond `limits.TAGS_READ` tags the rest of the text belongs to the last part.
 
     graphite `name;k=v;l=w` · influx `name,k=v,l=w` · librato `name#k=v,l=w` · signalfx `name[k=v,l=w]rest`.
     """
@@ -144,7 +148,7 @@ def _split_brackets(name: str, tags: list[tuple[str, str]]) -> str:
 
 
 def _take(parts: list[str], separator: str, tags: list[tuple[str, str]]) -> str:
-    """Move the parts that are pairs to `tags`; return the others as they stood in the name."""
+    """Append the parts that are pairs to `tags`; return the others as they were in the name."""
     kept = ""
     for part in parts:
         key, equals, value = part.partition("=")

@@ -1,4 +1,4 @@
-"""What naming did with one identity, step by step; and what it has seen of rules."""
+"""The steps of naming for one identity (`Trace`), and the hits of rules (`Hits`)."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ if TYPE_CHECKING:
 
 _KEPT: Final = 100
 _SHOWN: Final = 120
-"""Characters of a user's text in the log."""
+"""Most characters of a user's text in the log."""
 
 
 class Trace(NamedTuple):
-    """The way of an identity to its series, or to why there is none."""
+    """The steps from an identity to its series, or to the reason why it has none."""
 
     name: str
-    """As received, without inline tags: what rules match."""
+    """Name as received, without inline tags; rules match this."""
     inline: Sequence[Pair]
-    """Tags that stood in the name, as received."""
+    """Inline tags of the name, as received."""
     section: Sequence[Pair]
-    """Tags after `|#`, as received; they win."""
+    """Tags after `|#`, as received; they override inline tags with the same key."""
     rule: int
-    """Number of the rule that was followed, from 1; 0 for none."""
+    """Number of the matching rule, from 1; 0: none."""
     captures: Sequence[str]
     metric: str
-    """What the rule calls it, before illegal characters go and prefixes come."""
+    """Name after the rule, before illegal characters are replaced and prefixes are added."""
     removed: Sequence[str]
     """Keys of tags that the rule removed."""
     unsent: Sequence[str]
-    """Keys of tags beyond what the API takes."""
+    """Keys of tags that exceed the API's limits and are not sent."""
     is_rewritten: bool
-    """The metric or a tag held characters that the API does not take."""
+    """Whether the metric or a tag had characters that the API refuses."""
     outcome: Resolution | NoSeries
     unread: int = 0
-    """How many more tags stood behind those of the section that are read."""
+    """Number of tags of the section beyond the limit of tags that are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,11 @@ class Unmatched:
 
     count: int
     names: Sequence[str]
-    """The newest distinct ones, newest first."""
+    """The newest distinct names, newest first."""
 
 
 def rewritten_example(trace: Trace) -> dict[str, str]:
-    """Return what the log says of an identity that was rewritten: its metric, what came, and what that became."""
+    """Return the log fields of a rewritten identity: its metric, the text received, and what it became."""
     metric = _metric(trace)
     if clean_name(trace.metric) != trace.metric:
         return {"metric": metric, "received": _shown(trace.name), "became": metric}
@@ -68,7 +68,7 @@ def rewritten_example(trace: Trace) -> dict[str, str]:
 
 
 def unsent_example(trace: Trace) -> dict[str, str]:
-    """Return what the log says of an identity with too many tags: its metric, and the keys that were not sent."""
+    """Return the log fields of an identity with too many tags: its metric, and the keys that were not sent."""
     more = f"{trace.unread} behind those that are read" if trace.unread else ""
     return {"metric": _metric(trace), "tags": " and ".join(filter(None, (_shown(" ".join(trace.unsent)), more)))}
 
@@ -78,13 +78,13 @@ def _metric(trace: Trace) -> str:
 
 
 def _shown(text: str) -> str:
-    """Return a user's text for the log: cut, and what cannot be printed escaped."""
+    """Return a user's text for the log: cut, with unprintable characters escaped."""
     cut = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
     return printable(cut)
 
 
 class Hits:
-    """State: how many identities followed each rule, and the newest names that followed none."""
+    """State: the number of identities that matched each rule, and the newest names that matched none."""
 
     def __init__(self, rules: int) -> None:
         self.by_rule = [0] * rules
@@ -96,7 +96,7 @@ class Hits:
         return f"<Hits {sum(self.by_rule)} matched, {self._count} not>"
 
     def add(self, rule: int, name: str) -> None:
-        """Count an identity, if there are rules."""
+        """Count an identity; `rule` is 0 if none matched. Without rules nothing is counted."""
         if rule:
             self.by_rule[rule - 1] += 1
         elif self.by_rule:
@@ -109,5 +109,5 @@ class Hits:
 
     @property
     def unmatched(self) -> Unmatched:
-        """What followed no rule."""
+        """The identities that matched no rule."""
         return Unmatched(self._count, tuple(reversed(self._names)))

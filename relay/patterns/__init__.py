@@ -1,12 +1,12 @@
-"""The language of rules: globs, regexes and templates, as they are read, judged and used.
+"""The patterns of rules: globs, regexes and templates.
 
-Owned here: what a pattern means and whether it may be used. The configuration asks when it is checked, naming when a
-name comes, and both get the same answer. Pure, and it knows neither what a rule is for nor where it stands.
+Owned here: the meaning of a pattern, and whether it is valid. The configuration uses the same code to validate rules as
+naming does to match names, so both agree. Pure. Does not know: rules, and their place in a file.
 """
 
 
 class PatternError(ValueError):
-    """A pattern or template that cannot be used: the rule it breaks, and a fix."""
+    """An invalid pattern or template; the message names the violated condition, `fix` the remedy."""
 
     def __init__(self, message: str, fix: str = "") -> None:
         super().__init__(message)
@@ -14,4 +14,4 @@ class PatternError(ValueError):
 
 
 class NoEngineError(PatternError):
-    """A regex, and no engine of regexes is installed."""
+    """A regex is used, but the regex engine (google-re2) is not installed."""

@@ -1,7 +1,8 @@
-"""Globs on dotted names, `web.*.request.**`, and the tree that finds the first of many for a name.
+"""Globs on dotted names, such as `web.*.request.**`, and a tree that finds the first matching glob of many.
 
-A part is a text, `*` for exactly one part, or, at the end, `**` for one or more; parts may be empty. Each level of the
-tree is a part, so a name walks down all globs at once, and those whose parts differ from its own cost nothing.
+A part of a glob is a literal text, `*` for exactly one part of the name, or, at the end, `**` for one or more parts.
+Parts may be empty. Each level of the tree is one part, so a lookup checks all globs at once and never visits globs with
+a different literal part.
 """
 
 from __future__ import annotations
@@ -16,25 +17,25 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 NEVER: Final = sys.maxsize
-"""Number of the glob that matches when none does."""
+"""Number returned when no glob matches; greater than every number of a glob."""
 
 
 class Glob(NamedTuple):
-    """A pattern, read."""
+    """A parsed glob."""
 
     parts: tuple[str, ...]
-    """Without a final `**`."""
+    """The parts, without a final `**`."""
     is_open: bool
-    """It ends in `**`."""
+    """Whether the glob ends in `**`."""
     stars: tuple[int, ...] = ()
-    """Which parts of a name are captures; that of `**` is all that is left."""
+    """Indexes of the parts that are captures; the capture of `**` is the rest of the name."""
 
     @classmethod
     def parse(cls, text: str) -> Glob:
-        """Read a glob.
+        """Parse a glob.
 
         Raises:
-            PatternError: a star beside other text in a part, or `**` before the end.
+            PatternError: a part mixes a star with other text, or `**` is not at the end.
         """
         parts = text.split(".")
         for number, part in enumerate(parts, 1):
@@ -49,11 +50,11 @@ class Glob(NamedTuple):
 
     @property
     def groups(self) -> int:
-        """How many captures it has: one for each star, and one for `**`."""
+        """Number of captures: one for each `*`, and one for `**`."""
         return len(self.stars)
 
     def captures(self, name: str) -> tuple[str, ...]:
-        """Return what the stars stand for in a name that it matches."""
+        """Return the captures in a name; the glob must match the name."""
         if not self.stars:
             return ()
         parts = name.split(".", len(self.parts))
@@ -66,7 +67,7 @@ def _as_regex(parts: Sequence[str]) -> str:
 
 
 class _Node:
-    """State: the parts that may come next, and the least numbers of the globs that end here and below."""
+    """State: the children by part, and the least numbers of the globs that end here, continue with `**`, or pass."""
 
     __slots__ = ("end", "least", "literals", "rest", "star")
 
@@ -74,14 +75,14 @@ class _Node:
         self.literals: dict[str, _Node] = {}
         self.star: _Node | None = None
         self.end = NEVER
-        """Of globs whose last part was the one before."""
+        """Least number of the globs that end at this node."""
         self.rest = NEVER
-        """Of globs with `**` here."""
+        """Least number of the globs that have `**` after this node."""
         self.least = NEVER
-        """Of all that go through here."""
+        """Least number of all globs that pass through this node."""
 
     def child(self, part: str) -> _Node:
-        """Return the node of a part, made if need be."""
+        """Return the child for a part, created if it is missing."""
         if part != "*":
             return self.literals.setdefault(part, _Node())
         self.star = self.star or _Node()
@@ -89,7 +90,7 @@ class _Node:
 
 
 class GlobTree:
-    """State: the globs that were added, each with a number; a lower number goes first."""
+    """State: the added globs, each with a number; the lowest number wins."""
 
     def __init__(self) -> None:
         self._root = _Node()
@@ -113,12 +114,14 @@ class GlobTree:
         self._depth = max(self._depth, len(glob.parts))
 
     def first(self, name: str) -> int:
-        """Return the least number of a glob that matches a name; NEVER if none does."""
-        # Deeper than the deepest glob only `**` reaches: a name of 60,000 dots is not cut into as many parts.
+        """Return the least number of the globs that match a name; NEVER if none does."""
+        # Beyond the depth of the tree only `**` matches, so the split stops there: a name may have 60,000 dots.
         parts = name.split(".", self._depth)
         best, node, depth, last = NEVER, self._root, 0, len(parts)
         waiting: list[tuple[_Node, int]] = []
-        while True:  # the same walk as below, for every new name: only where a text and a star both fit, one waits
+        # The same search as `_walk`, but faster, since it runs for every new name: a node is put on the stack only
+        # where a literal and a star both match.
+        while True:
             following = None
             if node.least < best and depth < last:
                 best, following = min(best, node.rest), node.literals.get(parts[depth])
@@ -136,11 +139,11 @@ class GlobTree:
             node = following
 
     def covering(self, glob: Glob) -> int:
-        """Return the least number of a glob that matches every name this one matches; NEVER if none does."""
+        """Return the least number of the globs that match every name that `glob` matches; NEVER if none does."""
         return self._walk(glob.parts, is_open=glob.is_open)
 
     def _walk(self, parts: Sequence[str], *, is_open: bool) -> int:
-        """Go down by a name's parts, or by a glob's: there a star meets stars alone, as no text is called `*`."""
+        """Search by the parts of a glob: its stars match only stars of the tree, since no literal part is `*`."""
         best, waiting = NEVER, [(self._root, 0)]
         while waiting:
             node, depth = waiting.pop()

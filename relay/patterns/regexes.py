@@ -1,8 +1,8 @@
-"""Regexes on names, by google-re2 (`pip install 'statsd-relay[re2]'`) alone.
+"""Regexes on names; the only engine is google-re2 (`pip install 'statsd-relay[re2]'`).
 
-It takes a time linear in the name, whatever the regex, and reads what Go reads, so that the regexes of other daemons
-mean here what they meant there. Python's own engine can take for ever, on regexes that are in daily use elsewhere, and
-which those are cannot be said without refusing harmless ones.
+RE2 matches in time linear in the name for every regex, and has the syntax of Go, so regexes of other daemons keep their
+meaning. Python's engine takes exponential time for some regexes that other daemons accept, and a check for these would
+also refuse harmless ones.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ _NOT_PYTHONS: Final = (re.error, ValueError, OverflowError, RecursionError, Warn
 
 
 class Regex:
-    """State: none; a regex, compiled.
+    """State: none; a compiled regex.
 
     Args:
         text: the regex.
-        re2: the module of google-re2; None where it is not installed.
+        re2: the module google-re2; None if it is not installed.
 
     Raises:
-        NoEngineError: it is not installed.
-        PatternError: it is no regex.
+        NoEngineError: google-re2 is not installed.
+        PatternError: the regex is invalid.
     """
 
     def __init__(self, text: str, re2: Any | None) -> None:  # noqa: ANN401 - a module without types
@@ -41,8 +41,8 @@ class Regex:
         pattern = _compile(text, re2)
         self.groups: int = pattern.groups
         self.names: Mapping[str, int] = dict(pattern.groupindex)
-        """Named captures, and the number of each."""
-        # A thousand regexes are asked about a name, and a search for a text costs nothing beside what `.*` twice costs.
+        """Name of a named capture -> its number."""
+        # A name may be tried on a thousand regexes; a search for a literal text is far cheaper than two `.*`.
         self._needed = _find_needed(text)
         self._find: Callable[[str], re.Match[str] | None] = pattern.search
 
@@ -51,16 +51,16 @@ class Regex:
         return f"<Regex {self.groups} captures>"
 
     def captures(self, name: str) -> tuple[str, ...] | None:
-        """Return what the groups stand for in a name, "" for one without a part in it; None if it does not match.
+        """Return the captures in a name, "" for a group that did not take part; None if the name does not match.
 
-        A name that is too long to be sent as it is matches no regex: a time linear in 64 KiB is too long as well.
+        A name beyond `limits.NAME_BYTES` matches no regex: even linear time is too long for 64 KiB.
         """
         found = self._find(name) if len(name) <= limits.NAME_BYTES and self._needed in name else None
         return None if found is None else tuple(group or "" for group in found.groups())
 
 
 def find_re2() -> Any | None:  # noqa: ANN401 - a module without types
-    """Return the module of google-re2; None where it is not installed."""
+    """Return the module google-re2; None if it is not installed."""
     try:
         return import_module("re2")
     except ImportError:
@@ -78,7 +78,7 @@ def _compile(text: str, re2: Any) -> Any:  # noqa: ANN401 - see above
 
 
 def _find_needed(text: str) -> str:
-    """Return a text that every match contains; "" where Python's own reader cannot say, or case does not matter."""
+    """Return a literal text that every match contains; "" if Python cannot parse the regex or it ignores case."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")

@@ -1,4 +1,4 @@
-"""Texts with captures, `web.$2` and `${1}-total`: what a rule's metric and tags are made of."""
+"""Templates with captures, such as `web.$2` and `${1}-total`, for the metric and the tags of a rule."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _CAPTURE: Final = re.compile(r"\$(?:([0-9]+)|\{([0-9]+)\})")
 
 
 class Template:
-    """State: none; a text with a place for each capture, as `str.format` takes it."""
+    """State: none; a template, kept as a format string of `str.format`."""
 
     __slots__ = ("_text",)
 
     def __init__(self, text: str, groups: int) -> None:
-        """Read a template for a pattern with so many captures.
+        """Parse a template for a pattern with `groups` captures.
 
         Raises:
-            PatternError: a capture that the pattern does not have, or a `$` that is none.
+            PatternError: the pattern lacks a capture, or a `$` does not begin one.
         """
         pieces: list[str] = []
         end = 0
@@ -43,7 +43,7 @@ class Template:
         return f"<Template {self._text}>"
 
     def render(self, captures: Sequence[str]) -> str:
-        """Return the text with these captures."""
+        """Return the text with the captures filled in."""
         return self._text.format(*captures)
 
 

@@ -1,13 +1,18 @@
 """The supervisor: it opens the sockets, starts the worker, and keeps both alive.
 
-The process that `statsd-relay run` starts reads no datagram and aggregates nothing. It holds the sockets, so that
-whatever happens to the worker (a crash, kill -9, a new release, new addresses) packets wait in the kernel instead of
-being refused, and it imports next to nothing, so that there is nothing in it to fail and no memory to speak of. Even
-the configuration is read by a child that ends (process.py).
+`statsd-relay run` starts this process, which reads no datagram and aggregates nothing. It holds the sockets while a
+worker ends and another starts (a crash, kill -9, a new release, new addresses), so that packets wait in the kernel. It
+imports few modules, to be small and robust. A child that ends reads the configuration (trial.py).
 
-    supervisor.py  signals, messages and ends of children in; starts, signals and the exit code out
-    restarts.py    what an unexpected end means: restart at once, later, or give up (pure)
-    process.py     fork and exec of the worker, the child that reads the configuration
-    messages.py    what the worker says (sd_notify), and who may say it
-    log.py         the few lines it logs, in the relay's two formats
+    supervisor.py  the event loop: signals, messages and ends of children in; starts, signals and the exit code out
+    restarts.py    restart policy: restart at once, later, or give up (pure)
+    process.py     fork and exec of the worker
+    trial.py       a child that tries the program and reads the configuration
+    plan.py        the result of a trial: all that the supervisor knows of a configuration
+    last_good.py   the plan accepted last, and its sockets
+    messages.py    messages of the worker
+    notify.py      the sending side of sd_notify(3)
+    variables.py   checks of the environment variables that pass between the processes
+    signals.py     signals that a worker holds back until it can handle them
+    log.py         the supervisor's log lines, in the relay's two formats
 """

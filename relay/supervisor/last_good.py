@@ -1,7 +1,7 @@
-"""What is in force: the plan that was accepted last, and the sockets of its addresses, held over every worker's end.
+"""The plan accepted last, and the sockets of its addresses, which stay open while workers end and start.
 
-The one owner of both. A replacement changes them as a whole, before the worker that goes on is asked to leave: the new
-sockets are opened first, and those that are not wanted any more stay open until that worker has drained them.
+This module owns both. A replacement changes them together, before the present worker is asked to hand over: the new
+sockets are opened first, and sockets that the new plan does not need stay open until that worker has drained them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class LastGoodConfig:
-    """State: the plan, its sockets, and what both were before a replacement that is under way."""
+    """State: the plan, its sockets, and during a replacement the previous plan and its sockets."""
 
     def __init__(self, plan: Plan, held: Sequence[BoundSocket]) -> None:
         self.plan = plan
@@ -32,11 +32,11 @@ class LastGoodConfig:
 
     @property
     def is_changing(self) -> bool:
-        """Whether a worker of the plan before may still run."""
+        """Whether a worker of the previous plan may still run."""
         return self._before is not None
 
     def change(self, plan: Plan) -> list[BoundSocket]:
-        """Open what is new, and let the next worker have it; `settle` or `revert` ends that.
+        """Open the sockets that are new in a plan, and put it in force; `settle` or `revert` ends the change.
 
         Returns:
             The sockets that were opened.
@@ -51,13 +51,13 @@ class LastGoodConfig:
         return fresh
 
     def settle(self) -> None:
-        """Close what is not wanted any more: the worker that read it has gone."""
+        """Close the sockets that only the previous plan needs: its worker has ended."""
         if self._before is not None:
             close_sockets(one for one in self._before[1] if one not in self.held)
         self._before = None
 
     def revert(self) -> None:
-        """Close what was opened: the worker of the plan before goes on."""
+        """Close the new sockets and return to the previous plan: its worker continues."""
         if self._before is not None:
             plan, held = self._before
             close_sockets(one for one in self.held if one not in held)
@@ -65,7 +65,7 @@ class LastGoodConfig:
         self._before = None
 
     def hold(self, name: str, sock: socket.socket) -> None:
-        """Hold a socket of the admin port that a worker has opened, when another process left the address to it."""
+        """Hold a socket of the admin port that a worker opened after another process had released its address."""
         known = [str(one.address) for one in self.held if one.kind == ADMIN]
         for address in self.plan.wanted.admin:
             if str(address) == name and name not in known:
@@ -74,6 +74,6 @@ class LastGoodConfig:
         sock.close()
 
     def close(self) -> None:
-        """Close every socket: no worker reads them any more."""
+        """Close every socket; no worker may be reading."""
         self.settle()
         close_sockets(self.held)

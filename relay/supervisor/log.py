@@ -1,4 +1,7 @@
-"""The supervisor's few log lines, in the relay's two formats, without the libraries of the worker's log."""
+"""The supervisor's log lines, in the relay's two formats (text and JSON), without the libraries of the worker's log.
+
+`LogStream` never blocks; the worker's log and its terminal output use it, too.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,10 @@ LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 class LogStream:
-    """State: a stream, what is left of a line, and how many lines the stream did not take.
+    """State: a stream, the begun line, and the number of lost lines.
 
-    No relay may end because nobody reads its log, nor wait for who reads it: a full pipe would hold the event loop. A
-    line for which there is no room at once is lost, and the next one that is taken follows a word of how many were.
+    A full pipe must neither end the relay nor block its event loop. A line for which the stream has no room is lost.
+    Before the next line that is written, a line tells how many were lost.
     """
 
     def __init__(self, stream: TextIO, *, is_text: bool) -> None:
@@ -33,13 +36,13 @@ class LogStream:
         return f"<LogStream {self._stream!r}, {self._lost} lines lost>"
 
     def write(self, text: str) -> None:
-        """Write the lines that are complete by now."""
+        """Write the complete lines; keep the begun one."""
         *lines, self._begun = f"{self._begun}{text}".split("\n")
         for line in lines:
             self._write_line(line)
 
     def flush(self) -> None:
-        """Nothing that is complete waits."""
+        """Do nothing: complete lines are never buffered."""
 
     def _write_line(self, line: str) -> None:
         line = printable(line)
@@ -56,14 +59,14 @@ class LogStream:
         return json.dumps({"lines": lines, "event": event, "level": "warning", "timestamp": _stamp(time.time())})
 
     def _is_taken(self, line: str) -> bool:
-        """Write a line if that is possible; say whether there was room for it, and whether it is worth another try."""
+        """Write a line if there is room; return False if not. A write error counts as written: it is not retried."""
         left = f"{line}\n".encode(errors="backslashreplace")
         try:
             descriptor = self._stream.fileno()
         except (OSError, ValueError):
             self._stream.write(f"{line}\n")  # in memory
             return True
-        with suppress(OSError):  # who read it has gone, or the disk is full
+        with suppress(OSError):  # the reader has closed the pipe, or the disk is full
             while left:
                 if not _has_room(descriptor):
                     return False
@@ -72,7 +75,7 @@ class LogStream:
 
 
 def _has_room(descriptor: int) -> bool:
-    """Say whether a write of PIPE_BUF bytes does not wait."""
+    """Return whether a write of PIPE_BUF bytes would not block."""
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
     return bool(poll.poll(0))
@@ -83,7 +86,7 @@ def _stamp(now: float) -> str:
 
 
 def wants_text(form: str) -> bool:
-    """Say what `[log] format` comes to: text on a terminal, JSON elsewhere, unless it says which."""
+    """Return whether `[log] format` means text: "auto" is text on a terminal and JSON elsewhere."""
     return form == "text" or (form == "auto" and sys.stderr.isatty())
 
 
@@ -99,11 +102,11 @@ class SupervisorLog:
         return f"<SupervisorLog {'text' if self._is_text else 'json'}>"
 
     def info(self, event: str, **fields: object) -> None:
-        """A change of state."""
+        """Log a change of state."""
         self._write("info", event, fields)
 
     def warning(self, event: str, **fields: object) -> None:
-        """Something that costs data, or may."""
+        """Log an event that loses data, or may."""
         self._write("warning", event, fields)
 
     def _write(self, level: str, event: str, fields: dict[str, object]) -> None:

@@ -1,6 +1,7 @@
-"""What a worker says: datagrams of sd_notify(3) on a pair of sockets, one end of which that worker alone has.
+"""The messages of a worker: datagrams of sd_notify(3) on a socket pair, one end of which only that worker has.
 
-A pair has no address: no other process of the machine can write to it, and none can fill its queue.
+A socket pair has no address, so no other process can write to it or fill its queue. Not known here: what a message
+means.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 
 _MESSAGE_BYTES: Final = 4096
 _MOST: Final = 64
-"""Messages read before others get their turn."""
+"""Messages per read, so that other events get their turn."""
 
 
 class Message(NamedTuple):
-    """Assignments like `READY=1`, and the descriptor that came with them, which is the reader's to close."""
+    """Assignments like `READY=1`, and the descriptor that came with them; the reader must close it."""
 
     assignments: list[str]
     descriptor: int | None = None
@@ -39,24 +40,24 @@ class Messages:
         return f"<Messages {self._socket.fileno()}>"
 
     def fileno(self) -> int:
-        """Descriptor to wait on."""
+        """Return the descriptor to poll."""
         return self._socket.fileno()
 
     def give(self, environ: MutableMapping[str, str], *, sockets: int) -> None:
-        """Let the program that this process becomes next by exec write, beside the sockets it is given."""
+        """Pass the worker's end to the program that this process executes next, after its `sockets` descriptors."""
         give_descriptor(self._given.fileno(), CHANNEL, environ, sockets=sockets)
 
     def close_given(self) -> None:
-        """Leave the other end to the worker."""
+        """Close the worker's end in this process."""
         self._given.close()
 
     def close(self) -> None:
-        """Read nothing any more."""
+        """Close both ends."""
         self._socket.close()
         self._given.close()
 
     def read(self) -> list[Message]:
-        """Take what waits, and no more than some."""
+        """Return the waiting messages, at most `_MOST`."""
         found: list[Message] = []
         while len(found) < _MOST:
             try:

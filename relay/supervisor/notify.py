@@ -1,9 +1,9 @@
-"""sd_notify(3) without a library: what a service manager is told, one datagram a message.
+"""The sending side of sd_notify(3), without a library: one datagram per message to a service manager.
 
-systemd gives an address in NOTIFY_SOCKET and learns from the kernel who sent a message. Our own supervisor gives the
-descriptor of one end of a pair of sockets in RELAY_CHANNEL: an address could be flooded by every user of the machine,
-and what waits before a full queue is lost. A message to the supervisor may carry a descriptor. Without a variable
-nothing is sent. A message that cannot be sent is not worth a failure: the manager has its own timeouts.
+systemd gives an address in NOTIFY_SOCKET and identifies the sender by the kernel's credentials. Our own supervisor
+gives one end of a socket pair in RELAY_CHANNEL instead: every user of the machine could flood an address, and messages
+to a full queue are lost. A message to the supervisor may carry a descriptor. Without either variable nothing is sent.
+`send` ignores errors, as a service manager has its own timeouts; `deliver` raises them.
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ STOPPING: Final = "STOPPING=1"
 RELOADING: Final = "RELOADING=1"
 WATCHDOG: Final = "WATCHDOG=1"
 OURS: Final = "X_STATSD_RELAY_"
-"""How what is meant for our own supervisor alone begins."""
+"""Prefix of the messages for our own supervisor only."""
 ACCEPTED: Final = f"{OURS}ACCEPTED=1"
-"""This configuration is the one in force: a plan comes with the message (supervisor/plan.py)."""
+"""The configuration in the attached plan (supervisor/plan.py) is in force now."""
 REBIND: Final = f"{OURS}REBIND=1"
-"""This configuration is accepted, and its addresses are others: open them and replace me; a plan comes with it."""
+"""The configuration in the attached plan is accepted and needs other sockets: open them and replace the worker."""
 REFUSED: Final = f"{OURS}REFUSED=1"
-"""I do not hand over and go on as I am."""
+"""The worker does not hand over and continues."""
 HOLD: Final = f"{OURS}HOLD="
-"""Hold this socket of the admin port, whose address follows; it comes with the message."""
+"""Hold the attached socket of the admin port; its address follows."""
 ADDRESS_BYTES: Final = 107
-"""Of an address: unix(7) has room for 108 with the NUL that ends a path."""
+"""Longest address: sun_path of unix(7) has 108 bytes, the final NUL included."""
 CHANNEL: Final = "RELAY_CHANNEL"
-"""Variable of the descriptor on which our own supervisor listens."""
+"""Environment variable with the descriptor of the worker's end of the socket pair."""
 
 
 class Notifier:
-    """State: where messages go, if anywhere, and the interval of the manager's watchdog.
+    """State: the address or the channel of the manager, if there is one, and the interval of its watchdog.
 
     Args:
         address: of a service manager.
         watchdog: seconds, see below.
-        channel: our end of a pair of sockets, instead of an address.
+        channel: the worker's end of a socket pair, instead of an address.
     """
 
     def __init__(self, address: str = "", *, watchdog: float = 0.0, channel: socket.socket | None = None) -> None:
         self._address = address
         self._channel = channel
         self.watchdog = watchdog
-        """Seconds within which the manager wants to hear `WATCHDOG`; 0: it does not."""
+        """Seconds within which the manager expects `WATCHDOG`; 0: never."""
 
     def __repr__(self) -> str:
         """Report the manager."""
@@ -57,32 +57,32 @@ class Notifier:
 
     @classmethod
     def take(cls, environ: MutableMapping[str, str], *, pid: int) -> Notifier:
-        """Make the one that the checked environment asks for; children of this process are told nothing of it."""
+        """Make a notifier from the checked environment, and remove its variables for children of this process."""
         address, channel = environ.pop("NOTIFY_SOCKET", ""), environ.pop(CHANNEL, "")
         interval, meant = environ.pop("WATCHDOG_USEC", ""), environ.pop("WATCHDOG_PID", "")
         watched = interval and meant in ("", str(pid))
         return cls(address, watchdog=int(interval) / 1e6 if watched else 0.0, channel=_take_channel(channel))
 
     def environ(self) -> dict[str, str]:
-        """Return what `take` would make this one from again."""
+        """Return the variables from which `take` makes an equal notifier; not the channel."""
         watchdog = {"WATCHDOG_USEC": str(round(self.watchdog * 1e6))} if self.watchdog else {}
         return {"NOTIFY_SOCKET": self._address, **watchdog} if self._address else {}
 
     def send(self, *assignments: str, descriptor: int | None = None) -> None:
-        """Tell the manager, if there is one; never blocks and never fails.
+        """Send a message to the manager, if there is one; never block, and ignore errors.
 
         Args:
-            assignments: what to say.
-            descriptor: for our own supervisor, which gets a copy; a service manager is not given it.
+            assignments: lines of the message, like `READY=1`.
+            descriptor: a copy goes to our own supervisor; it is not sent to a service manager.
         """
         with suppress(OSError):
             self.deliver(*assignments, descriptor=descriptor)
 
     def deliver(self, *assignments: str, descriptor: int | None = None) -> None:
-        """Do what `send` does, where a message that is lost is worth a failure; never blocks.
+        """Send a message as `send` does, but raise errors; never block.
 
         Raises:
-            OSError: it is not on its way, since what should read does not.
+            OSError: the message was not sent, for example because the queue is full.
         """
         message = "\n".join(assignments).encode()
         if self._channel:
@@ -97,20 +97,20 @@ class Notifier:
             sock.sendto(message, socket.MSG_DONTWAIT, to)
 
     def ready(self, status: str = "") -> None:
-        """Say that start or reload is done."""
+        """Report that the start or the reload is done."""
         self.send(READY, f"STATUS={status}")
 
     def reloading(self) -> None:
-        """Say that a reload begins; `ready` ends it."""
+        """Report that a reload begins; `ready` ends it."""
         self.send(RELOADING, f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def stopping(self, status: str = "") -> None:
-        """Say that the stop has begun."""
+        """Report that the stop has begun."""
         self.send(STOPPING, f"STATUS={status}")
 
 
 def _take_channel(number: str) -> socket.socket | None:
-    """Return the socket that a variable names; children of this process are not given it."""
+    """Return the socket of a descriptor; children of this process do not inherit it."""
     if not number:
         return None
     channel = socket.socket(fileno=int(number))

@@ -1,7 +1,7 @@
-"""What the supervisor must know of a configuration; made by the program that a worker runs, carried as JSON.
+"""The plan: all that the supervisor knows of a configuration. A trial or a worker makes it and sends it as JSON.
 
-The plan of the configuration that was accepted last is all that a worker is started with, whatever is on disk by then.
-Another release may have made it: what is not known here is not read.
+A worker is started with the plan accepted last, even if the file on disk has changed since. Another release may have
+made the plan: unknown fields are ignored. Not known here: how a plan is made (daemon/lifecycle/plan.py).
 """
 
 from __future__ import annotations
@@ -17,35 +17,35 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PLAN: Final = "RELAY_PLAN"
-"""Variable of the descriptor that a trial writes the plan to."""
+"""Environment variable with the descriptor to which a trial writes the plan."""
 THOROUGH: Final = "RELAY_TRIAL"
-"""Variable that asks a trial for every module that a worker may need."""
+"""Environment variable by which a trial also imports every module and checks the files that a worker needs."""
 _SYSTEMD: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_PID")
 _OURS: Final = (*_SYSTEMD, CHANNEL, SUPERVISOR, SUCCESSOR, INGEST, PLAN, THOROUGH, TEXT)
 
 
 class Plan(NamedTuple):
-    """What a worker is started with, and what it is judged by."""
+    """The parameters with which a worker is started and supervised."""
 
     wanted: SocketSpec
     steady: float
-    """Seconds after which a worker that was ready has proved itself."""
+    """Seconds after `READY` from which the end of a worker is not an early failure (restarts.py)."""
     state: str
     """The state directory; empty: a replacement would lose the open window."""
     is_text: bool
     level: str
-    """Of the log."""
+    """Log level."""
     ingest: str
-    """For the worker's first milliseconds; opaque here."""
+    """Settings with which a worker receives before it reads the configuration; opaque here."""
     text: str | None = None
-    """What was in the configuration file, secrets and all; None: there is no file."""
+    """Content of the configuration file, including secrets; None: there is no file."""
 
     def __repr__(self) -> str:
-        """Report the addresses, and never the text."""
+        """Report the addresses; the text may hold secrets."""
         return f"<Plan {self.wanted}>"
 
     def to_json(self) -> str:
-        """For `from_json` in another process."""
+        """Return the plan as JSON for `from_json` in another process."""
         return json.dumps({**self._asdict(), "wanted": self.wanted._asdict()})
 
     @classmethod
@@ -53,7 +53,7 @@ class Plan(NamedTuple):
         """Read what `to_json` wrote.
 
         Raises:
-            ValueError: it is none, or that of a release that makes other plans.
+            ValueError: not a plan, or one of an incompatible release.
         """
         try:
             fields: dict[str, Any] = json.loads(text)
@@ -64,5 +64,5 @@ class Plan(NamedTuple):
 
 
 def own_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment without what was meant for this process."""
+    """Return the environment without the variables meant for this process."""
     return {name: value for name, value in environ.items() if name not in _OURS}

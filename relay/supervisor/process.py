@@ -1,9 +1,15 @@
-"""The worker's process, which is this program again by fork and exec.
+"""Start of the worker's process: this program again, by fork and exec.
 
-A worker is told everything by its environment: sockets by systemd's protocol (LISTEN_*), where to say that it is ready
-(RELAY_CHANNEL), who supervises it (RELAY_SUPERVISOR), what its first milliseconds need (RELAY_INGEST), so that it
-reads packets before it has read its configuration, where that is (RELAY_CONFIGURATION), and whether a worker was ready
-before it (RELAY_SUCCESSOR).
+A worker gets all parameters through its environment:
+
+    LISTEN_*             the sockets, by systemd's protocol
+    RELAY_CHANNEL        the descriptor for its messages
+    RELAY_SUPERVISOR     the pid of the supervisor
+    RELAY_INGEST         the settings to receive with, before it has read its configuration
+    RELAY_CONFIGURATION  the descriptor of the text of its configuration
+    RELAY_SUCCESSOR      set if another worker was ready before it
+
+Not known here: when a worker is started, and what its end means.
 """
 
 from __future__ import annotations
@@ -39,16 +45,16 @@ def start_worker(
 ) -> int:
     """Start this program again, as the worker; return its pid.
 
-    `ps` shows the command that was given. A Ctrl-C reaches every process of the terminal: the worker ignores it, since
-    the supervisor passes on what it means.
+    The worker has the command line of this process. Ctrl-C reaches every process of the terminal, so the worker ignores
+    SIGINT: the supervisor sends it SIGTERM.
 
     Args:
         plan: of the configuration that the worker is to use.
-        held: the sockets it is given.
+        held: the sockets for the worker.
         environ: of this process.
-        messages: what the worker says comes there.
-        log: is told by the new process if the program cannot be executed.
-        is_successor: a worker was ready before it.
+        messages: receives the worker's messages.
+        log: the child logs there if the program cannot be executed.
+        is_successor: another worker was ready before.
     """
     own = own_environment(environ) | {SUPERVISOR: str(os.getpid()), INGEST: plan.ingest}
     if is_successor:

@@ -1,9 +1,10 @@
-"""What a worker's end means: start another one, later or at once, or give up. Decisions only; time is an argument.
+"""Restart policy after the unexpected end of a worker: restart at once or later, or give up. Pure; time is an argument.
 
-A worker that lived on for `steady` seconds after it was ready has proved itself: whatever ends it, the next one starts
-at once. Those that die younger wait longer and longer for their successor, and the fifth in a row is the last: what
-cannot run should not pretend to. The very first worker that ends with one of `MISTAKES` before it was ready has met a
-mistake of a person, and has said so: trying again would only say it five times.
+- A worker that ended at least `steady` seconds after it was ready: the next one starts at once.
+- A worker that ended earlier: the next one starts after a delay that grows with each such end.
+- The fifth early end in a row: the supervisor gives up.
+- The first worker ended with one of `MISTAKES` before it was ready: the supervisor gives up at once. The cause is a
+  user's mistake, which the worker has reported; another try would report it again.
 """
 
 from __future__ import annotations
@@ -23,44 +24,44 @@ class Restart(NamedTuple):
 
     delay: float
     failures: int
-    """In a row, of workers that were young."""
+    """Early ends in a row."""
 
 
 class GiveUp(NamedTuple):
-    """End, with the last worker's code."""
+    """End the supervisor with an exit code."""
 
     code: int
     failures: int
 
 
 def exit_code(status: int) -> int:
-    """Return what the supervisor ends with for a worker that ended with `status` (negative: by that signal)."""
+    """Return the supervisor's exit code for a worker's `status` (negative: killed by that signal)."""
     return status if 0 < status < 128 else int(ExitCode.INTERNAL)
 
 
 class RestartPolicy:
-    """State: how many workers in a row died young, and whether any was ever ready."""
+    """State: the number of early ends in a row, and whether any worker was ready."""
 
     def __init__(self, *, steady: float) -> None:
         self._steady = steady
         self._failures = 0
         self.was_ready = False
-        """A worker worked."""
+        """Whether any worker was ready."""
 
     def __repr__(self) -> str:
         """Report the failures."""
         return f"<RestartPolicy {self._failures} failures in a row>"
 
     def ready(self) -> None:
-        """The present worker works."""
+        """Note that the present worker is ready."""
         self.was_ready = True
 
     def ended(self, status: int, *, age: float | None) -> Restart | GiveUp:
-        """Decide after a worker that nobody asked to end.
+        """Decide after an unexpected end of the worker.
 
         Args:
-            status: its exit code, or minus the signal that killed it.
-            age: seconds since it was ready; None: it never was.
+            status: exit code, or minus the signal that killed the worker.
+            age: seconds since the worker was ready; None: it never was.
         """
         if age is None and not self.was_ready and not self._failures and status in MISTAKES:
             return GiveUp(status, 1)

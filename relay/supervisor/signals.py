@@ -1,6 +1,7 @@
-"""The signals that a worker acts on, held back until it can.
+"""Signals that a worker handles, blocked until its handlers are installed.
 
-A worker reads packets long before it can stop in order: a signal that killed it half made would lose what it has read.
+A worker reads packets long before it can stop in order. A signal with the default action would kill it in between, and
+the packets read so far would be lost.
 """
 
 from __future__ import annotations
@@ -11,19 +12,19 @@ from typing import Final
 HELD_BACK: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2)
 """Stop, reload, hand over."""
 SAME_SECONDS: Final = 0.5
-"""A signal to stop that follows another so soon is the same wish: `timeout` sends two within a millisecond."""
+"""A second signal to stop within this time counts as the first: `timeout` sends two within a millisecond."""
 
 
 def block() -> None:
-    """Let them wait, over an exec too; threads that start now never take them."""
+    """Block the signals, over an exec too; threads started from now on never receive them."""
     signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
 
 
 def unblock() -> None:
-    """Take those that waited: who calls this has handlers."""
+    """Unblock the signals and receive pending ones; the handlers must be installed."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
 
 
 def is_stop_waiting() -> bool:
-    """Say whether one that asks for a stop is held back."""
+    """Return whether a signal to stop is pending."""
     return not signal.sigpending().isdisjoint((signal.SIGTERM, signal.SIGINT))

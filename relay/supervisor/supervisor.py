@@ -1,14 +1,15 @@
-"""The supervisor itself: one thread that waits for signals, for messages of the worker and for ends of children.
+"""The supervisor's event loop: one thread waits for signals, for messages of the worker and for ends of children.
 
-    SIGTERM, SIGINT   the worker stops in order, then we do; one that comes over 0.5 s later ends both at once
-    SIGHUP            passed on: a worker reloads in process; one that comes next is told if it has not been done
-    SIGUSR2           the program and the configuration on disk are tried; then the worker hands its window over and
-                      another one takes it up
-    a worker's end    the next one starts, at once or later, or we give up (restarts.py); the sockets stay open
+    SIGTERM, SIGINT   the worker stops in order, then the supervisor ends; a second one over 0.5 s later ends both
+    SIGHUP            passed on: a worker reloads in process; if it ends before that, the next worker gets the signal
+    SIGUSR2           the program and the configuration on disk are tried; then the worker hands its window over to
+                      another worker
+    a worker's end    the next one starts, at once or later, or the supervisor gives up (restarts.py); the sockets stay
+                      open
 
-A worker whose configuration names other addresses asks for a replacement by a message. Whatever asks for one: the
-program is tried first (trial.py), the new sockets are opened, and if either fails nothing changes (RLY502). Every
-worker is started with the configuration that was accepted last (last_good.py), and not with what is on disk by then.
+A worker whose configuration has other addresses asks for a replacement by a message. Each replacement begins with a
+trial (trial.py), then the new sockets are opened; if either fails, nothing changes (RLY502). A worker is always started
+with the configuration accepted last (last_good.py), even if the file on disk has changed since.
 """
 
 from __future__ import annotations
@@ -43,30 +44,30 @@ if TYPE_CHECKING:
     from relay.supervisor.trial import Answer
 
 STOP_SECONDS: Final = 60.0
-"""For a worker that was asked to end: it sends for 4 s, and a million series take some more; then it hangs."""
+"""Limit of a worker's stop: it sends for 4 s, and a million series take some more. Beyond it the worker is killed."""
 _START_SECONDS: Final = 10.0
-"""For one that is not ready: a disk that hangs keeps it, and all that it alone has came since it began."""
+"""The same for a worker that is not ready: a disk may hang, and a kill loses only packets read since its start."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD)
 
 
 class WorkerProcess(NamedTuple):
-    """The process that does the work."""
+    """A worker's process, and the monotonic time at which it was ready."""
 
     pid: int
     ready_at: float | None = None
 
 
 class Request(NamedTuple):
-    """A replacement that is asked for."""
+    """A requested replacement."""
 
     text: str | None = None
-    """Of the configuration file; None: what is on disk."""
+    """Text of the configuration; None: use the file on disk."""
 
 
 def supervise(environ: MutableMapping[str, str]) -> int:
-    """Open the sockets, run workers until told to stop; return the exit code.
+    """Open the sockets, run workers until a signal to stop; return the exit code.
 
-    Signals wait until there are handlers: one that comes in the first moments, to reload say, ends nothing.
+    Signals are blocked until the handlers are installed, so that an early SIGHUP does not kill the process.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     answer = Trial(environ, is_first=True).wait(is_stop_waiting)
@@ -87,7 +88,7 @@ def supervise(environ: MutableMapping[str, str]) -> int:
 
 
 class Supervisor:
-    """State: what is in force, the worker, the replacement that is asked for or tried, and when the worker must end."""
+    """State: the plan in force, the worker, a requested or tried replacement, and the deadline of the worker's end."""
 
     def __init__(self, in_force: LastGoodConfig, environ: MutableMapping[str, str]) -> None:
         self._in_force = in_force
@@ -96,15 +97,15 @@ class Supervisor:
         self._lives = RestartPolicy(steady=in_force.plan.steady)
         self._poll = select.poll()
         self._messages: Messages | None = None
-        """Of the present worker."""
+        """Messages of the present worker."""
         self._worker: WorkerProcess | None = None
         self._restart_at: float | None = None
         self._kill_at: float | None = None
-        """When a worker that was asked to end has had its time."""
+        """Monotonic time at which a worker that was asked to end is killed."""
         self._request: Request | None = None
         self._trial: Trial | None = None
         self._is_reload_owed = False
-        """SIGHUP came, and no worker has done it yet."""
+        """Whether a SIGHUP came that no worker has finished."""
         self._stopping_since: float | None = None
         self._exit: int | None = None
 
@@ -117,7 +118,7 @@ class Supervisor:
         return SupervisorLog(is_text=self._in_force.plan.is_text, level=self._in_force.plan.level)
 
     def run(self) -> int:
-        """Work until told to stop, or until workers keep dying; return the exit code."""
+        """Run until a stop is done, or the restart policy gives up; return the exit code."""
         awake, wakes = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
         for noted in _SIGNALS:
@@ -138,7 +139,7 @@ class Supervisor:
         return self._exit
 
     def close(self) -> None:
-        """Close the sockets: no worker reads them any more."""
+        """Kill a running trial and close the sockets."""
         if self._trial is not None:
             self._trial.kill()
         self._in_force.close()
@@ -146,7 +147,7 @@ class Supervisor:
     # --- waiting ------------------------------------------------------------------------------------------------------
 
     def _until_next(self) -> float | None:
-        """Return the milliseconds until something is due; None: nothing is."""
+        """Return the milliseconds until the next deadline; None without one."""
         tried = self._trial.ends if self._trial else None
         due = [moment for moment in (self._restart_at, self._kill_at, tried) if moment is not None]
         return max(0.0, min(due) - time.monotonic()) * 1000 + 1 if due else None
@@ -172,7 +173,7 @@ class Supervisor:
             self._request = Request()
 
     def _hear(self) -> None:
-        """Take the worker's messages; pass on what our own manager may want to know."""
+        """Read the worker's messages; pass those of sd_notify(3) on to the service manager."""
         for message in self._messages.read() if self._messages else ():
             if message.assignments[:1] and message.assignments[0].startswith(OURS):
                 self._obey(message)
@@ -183,7 +184,7 @@ class Supervisor:
                 self._notifier.send(*message.assignments)
 
     def _ready(self) -> None:
-        """The worker has started, or a reload is done."""
+        """Handle READY: the worker has started, or a reload is done."""
         if self._worker is not None and self._worker.ready_at is None:
             self._worker = self._worker._replace(ready_at=time.monotonic())
             self._lives.ready()
@@ -192,7 +193,7 @@ class Supervisor:
             self._is_reload_owed = False
 
     def _obey(self, message: Message) -> None:
-        """Do what the worker asks of us alone."""
+        """Handle a message for the supervisor only."""
         said, descriptor = message
         if descriptor is None:
             if REFUSED in said:
@@ -202,7 +203,7 @@ class Supervisor:
         else:
             text = anonymous_file.read(descriptor)
             os.close(descriptor)
-            with suppress(ValueError):  # a worker of a release that makes other plans: what was accepted before stays
+            with suppress(ValueError):  # a plan of an incompatible release: the plan accepted before stays in force
                 self._accept(Plan.from_json(text), is_rebinding=REBIND in said)
 
     def _tell_of_taken(self, held: Sequence[BoundSocket]) -> None:
@@ -247,7 +248,7 @@ class Supervisor:
             os.kill(self._worker.pid, number)
 
     def _reap(self) -> None:
-        """Take the ends of children; as the first process of a container we get others' too."""
+        """Reap ended children; as pid 1 of a container this process also gets orphans of others."""
         with suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 if self._worker is not None and ended[0] == self._worker.pid:
@@ -289,7 +290,7 @@ class Supervisor:
         self._restart_at = now + fate.delay
         self._log.warning("RLY501 worker died, starting another", reason=reason, pid=worker.pid, seconds=fate.delay)
 
-    # --- what was asked for -------------------------------------------------------------------------------------------
+    # --- stop and replacement -----------------------------------------------------------------------------------------
 
     def _stop(self, number: int) -> None:
         now = time.monotonic()
@@ -299,7 +300,7 @@ class Supervisor:
             self._signal_worker(signal.SIGKILL)
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-            os._exit(128 + number)  # the first process of a container does not die of it
+            os._exit(128 + number)  # the default action does not end pid 1 of a container
         self._stopping_since = now
         self._restart_at = None
         self._notifier.stopping()
@@ -309,9 +310,9 @@ class Supervisor:
         self._signal_worker(signal.SIGTERM)
 
     def _accept(self, plan: Plan, *, is_rebinding: bool) -> None:
-        """Keep what the worker works by from now on; what needs other sockets, or comes too late, needs a replacement.
+        """Put the plan that the worker accepted in force; request a replacement if it needs other sockets.
 
-        A worker that is about to leave has accepted what the next one, which is chosen already, does not know.
+        A replacement is also requested if one is under way: its worker is started with an older plan.
         """
         if is_rebinding or self._in_force.is_changing or self._trial:
             self._request = Request(plan.text)
@@ -319,7 +320,7 @@ class Supervisor:
             self._in_force.plan = plan
 
     def _try_next(self) -> None:
-        """Try the program and the configuration of a replacement that is asked for, unless one is under way."""
+        """Begin the trial of a requested replacement, unless another one is under way."""
         if self._request is None or self._trial or self._in_force.is_changing or self._is_stopping:
             return
         request, self._request = self._request, None
@@ -329,7 +330,7 @@ class Supervisor:
             self._refuse(f"{sys.executable} cannot be executed: {error.strerror}")
 
     def _tried(self, answer: Answer) -> None:
-        """Open what is new, and let the worker hand over; an answer that a later request has overtaken is none."""
+        """Open the new sockets and ask the worker to hand over; ignore the answer if a newer request waits."""
         if self._request is not None or self._is_stopping:
             return
         try:
@@ -346,7 +347,7 @@ class Supervisor:
         self._signal_worker(signal.SIGUSR2)
 
     def _revert(self) -> None:
-        """The worker goes on: it cannot hand over, and has said why."""
+        """Undo the replacement: the worker cannot hand over, has logged why, and continues."""
         self._kill_at = None
         self._in_force.revert()
 
@@ -355,4 +356,4 @@ class Supervisor:
 
 
 def _noted(_: int, __: object) -> None:
-    """The wake-up descriptor carries the signal's number to the loop."""
+    """Do nothing: the wake-up descriptor carries the signal's number to the loop."""

@@ -1,8 +1,8 @@
-"""The trial of the program and of the configuration that are on disk: a child that ends.
+"""The trial: a child process tries the program and the configuration on disk, answers with a plan, and ends.
 
-The child is this program by exec, as it is now on disk, and not a copy of what runs: a new release whose modules do not
-fit, or are not all there yet, fails in the child, and what runs goes on. It reads the configuration, whose libraries
-would take more memory than the whole supervisor, and answers with a plan.
+The child executes the program as it is on disk now. A new release with inconsistent or missing modules fails in the
+child, and the running worker continues. The child also spares the supervisor the libraries that read a configuration,
+which take more memory than the whole supervisor.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ _COMPLAINT_BYTES: Final = 16_384
 
 
 class Answer(NamedTuple):
-    """What came of a trial: a plan, or why not."""
+    """The result of a trial: a plan, or the reason why there is none."""
 
     plan: Plan | None
     code: int
     complaint: str
-    """What the child said on standard error, if that was captured."""
+    """The child's standard error, if it was captured."""
 
 
 class RefusedError(Exception):
-    """A replacement that would lose something."""
+    """A replacement is refused: the trial failed, or the open window would be lost."""
 
 
 def judge(answer: Answer, *, state: str) -> Plan:
-    """Return the plan, if a worker that follows it can take up where one with this state directory ends.
+    """Return the plan, if its worker can continue the open window of a worker with this state directory.
 
     Raises:
-        RefusedError: why not.
+        RefusedError: it cannot; the message is the reason.
     """
     if answer.plan is None:
         raise RefusedError(answer.complaint)
@@ -56,12 +56,12 @@ def judge(answer: Answer, *, state: str) -> Plan:
 
 
 class Trial:
-    """State: the child, what it answers, and until when.
+    """State: the child, the files for its answer, and its deadline.
 
     Args:
-        environ: of the program.
-        text: of the configuration file, instead of what is on disk.
-        is_first: nothing runs yet: what is wrong is for the terminal.
+        environ: of this process.
+        text: of the configuration, instead of the file on disk.
+        is_first: no worker runs yet, so errors go to the terminal.
 
     Raises:
         OSError: the program cannot be executed.
@@ -77,7 +77,7 @@ class Trial:
             self.close()
             raise
         self.ends = time.monotonic() + _SECONDS
-        """Monotonic time at which it has taken too long."""
+        """Monotonic deadline of the child."""
 
     def __repr__(self) -> str:
         """Report the child."""
@@ -98,11 +98,11 @@ class Trial:
             [sys.executable, *sys.orig_argv[1:]],
             own,
             file_actions=[*((os.POSIX_SPAWN_DUP2, one, one) for one in kept), *said],
-            setsigmask=(*HELD_BACK, signal.SIGINT),  # they are meant for the parent
+            setsigmask=(*HELD_BACK, signal.SIGINT),  # these signals are for the parent
         )
 
     def wait(self, is_over: Callable[[], bool] = lambda: False) -> Answer:
-        """Return the answer; blocks until there is one, or `is_over` says that nobody wants it any more."""
+        """Return the answer. Blocks until the child ends; kill it at the deadline, or when `is_over` returns True."""
         while time.monotonic() < self.ends and not is_over():
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
@@ -112,12 +112,12 @@ class Trial:
         return self.ended(os.waitpid(self.pid, 0)[1])
 
     def kill(self) -> None:
-        """End the child, which takes too long or is wanted no more; its end is still to be waited for."""
+        """Kill the child; the caller must still wait for its end."""
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
 
     def ended(self, status: int) -> Answer:
-        """Return the answer of a child that has ended, with its status of waitpid(2)."""
+        """Return the answer of an ended child; `status` is that of waitpid(2)."""
         code = os.waitstatus_to_exitcode(status)
         text = anonymous_file.read(self._plan) if code == 0 else ""
         said = anonymous_file.read(self._said, most=_COMPLAINT_BYTES)
@@ -130,14 +130,14 @@ class Trial:
             return Answer(None, code, f"the program has made {error}")
 
     def close(self) -> None:
-        """Let go of what it was to write to."""
+        """Close the files of the answer and of the configuration."""
         for descriptor in (self._plan, self._said, self._text):
             if descriptor is not None:
                 os.close(descriptor)
 
 
 def _brief(said: str, code: int) -> str:
-    """Return why there is no plan: all of what was said, or the last line of a traceback."""
+    """Return why there is no plan: the child's standard error, or the last line of its traceback."""
     if code == -signal.SIGKILL:
         return f"the program took more than {_SECONDS:.0f} s to read the configuration, or was killed"
     lines = said.strip().splitlines()

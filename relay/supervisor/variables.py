@@ -1,7 +1,7 @@
-"""The variables by which a process of the relay, or a service manager, tells the next process what it is given.
+"""Checks of the environment variables by which a process of the relay, or a service manager, passes parameters.
 
-They are checked before anything else happens: a value that was set by hand, or that another program has left behind, is
-a person's mistake and ends in one message. What is read later is known to be a number, or a descriptor of its kind.
+They are checked before anything else is done. A wrong value, set by hand or left behind by another program, ends in one
+message. Code that reads a variable later can rely on a number in its range, or a descriptor of its kind.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _SHOWN: Final = 60
 
 
 class _Rule(NamedTuple):
-    """What a value must be: in words, and as a function."""
+    """The condition of a value: in words, and as a function."""
 
     words: str
     is_kept: Callable[[str], bool]
 
 
 def _number(most: int, *, least: int = 0) -> Callable[[str], bool]:
-    """Return whether a text is a whole number in a range."""
+    """Return a function that tells whether a text is a whole number in a range."""
     digits = len(str(most))
     return lambda text: text.isascii() and text.isdecimal() and len(text) <= digits and least <= int(text) <= most
 
@@ -41,7 +41,7 @@ _PID: Final = _Rule("the number of a process", _number(1 << 22))  # PID_MAX_LIMI
 
 
 def _is_anonymous(text: str) -> bool:
-    """Say whether it is the descriptor of an anonymous file: other files have no seals."""
+    """Return whether a text is the descriptor of an anonymous file: only such files have seals."""
     try:
         return _is_descriptor(text) and fcntl.fcntl(int(text), fcntl.F_GET_SEALS) >= 0
     except OSError:
@@ -79,14 +79,14 @@ _RULES: Final = {
     "WATCHDOG_USEC": _Rule("a number of microseconds, 10^4 to 10^15", _number(10**15, least=10**4)),
     "NOTIFY_SOCKET": _Rule(f"a path from / on or a name after @, at most {ADDRESS_BYTES} bytes", _is_address),
 }
-"""LISTEN_FDS is judged where the sockets are taken, and only if they are meant for this process."""
+"""LISTEN_FDS is checked where the sockets are taken, and only if LISTEN_PID is this process."""
 
 
 def check_variables(environ: Mapping[str, str]) -> None:
-    """Judge what this process is given.
+    """Check the variables that are set.
 
     Raises:
-        RelayError: RLY102, the first variable whose value is not what its writer would have written.
+        RelayError: RLY102, names the first variable with a wrong value.
     """
     for name, rule in _RULES.items():
         value = environ.get(name, "")

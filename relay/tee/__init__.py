@@ -1,1 +1,1 @@
-"""Copies of received datagrams, sent to other daemons."""
+"""Copies received datagrams to other daemons (tees). The hot path sends the copies; this folder owns the targets."""

@@ -1,8 +1,10 @@
-"""One target of copies: its name looked up, its socket connected, and what is wrong with it.
+"""One target of copies: resolves its name, connects its socket, reports its error.
 
-A name is looked up in a thread of its own, which is a daemon: getaddrinfo can take half a minute and cannot be
-cancelled, and neither the loop nor the end of the process must wait for it. An address needs no lookup: a worker copies
-to it from its first datagram on. Until there is a socket the copies count as dropped.
+A name is resolved in a daemon thread: getaddrinfo can take half a minute and cannot be cancelled, and neither the event
+loop nor the exit of the process may wait for it. An IP address needs no lookup: a worker copies to it from its first
+datagram on. While a target has no socket, its copies count as dropped.
+
+Does not know: the hot path, the other targets, the log.
 """
 
 from __future__ import annotations
@@ -20,28 +22,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     GetAddresses = Callable[..., list[Any]]
-    """socket.getaddrinfo, or what a test has instead."""
+    """Signature of socket.getaddrinfo, which tests replace."""
 
 _SEND_BUFFER: Final = 4 << 20
-"""Bytes asked for: what 64 datagrams of the largest size take, a whole batch of a reader."""
+"""Size of the send buffer asked for: 64 datagrams of the largest size, one batch of a reader."""
 _SO_SNDBUFFORCE: Final = 32
 _NUMERIC: Final = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 _AGAIN: Final = 60.0
-"""Seconds until a name is looked up again; the daemon may have moved."""
+"""Interval between lookups of a name, in seconds: the daemon may have moved."""
 _RETRY: Final = 5.0
-"""Seconds after which what failed is tried again."""
+"""Delay before a failed lookup or connect is tried again, in seconds."""
 
 NOWHERE: Final = -2
-"""Given to the hot path instead of a descriptor: copies count as dropped."""
+"""Passed to the hot path in place of a descriptor: the copies count as dropped."""
 LOOP: Final = "it is one of our own addresses: copies would come back for ever"
 
 
 class Target:
-    """State: the socket, until when its address holds, the lookup's answer, and what is wrong."""
+    """State: the connected socket, the time of the next lookup, the answer of the last one, and the current error."""
 
     def __init__(self, to: str, own: Sequence[tuple[str, int]], get_addresses: GetAddresses) -> None:
         self.to = to
-        """HOST:PORT, as it was asked for."""
+        """HOST:PORT, as configured."""
         host, _, port = to.rpartition(":")
         self._host, self._port = host.removeprefix("[").removesuffix("]"), int(port)
         self._own = own
@@ -52,13 +54,13 @@ class Target:
         self._address: Any = None
         self.is_looking_up = False
         self.trouble = ""
-        """Why it gets nothing; "": as far as we know, it does."""
+        """Why the target receives nothing; "" while no error is known."""
         self.seen_dropped = 0
-        """Copies that were dropped until somebody last looked."""
+        """Count of dropped copies at the previous check."""
         self.quiet_until = -inf
-        """Monotonic time before which nobody is to be warned again."""
+        """Monotonic time before which no further warning is logged."""
         self.socket: socket.socket | None = None
-        """Connected; None while there is nowhere to send to."""
+        """Connected socket; None while there is no usable address."""
 
     def __repr__(self) -> str:
         """Report the address."""
@@ -66,22 +68,22 @@ class Target:
 
     @property
     def fd(self) -> int:
-        """Descriptor of the socket, or what stands for none."""
+        """Descriptor of the socket; NOWHERE without one."""
         return NOWHERE if self.socket is None else self.socket.fileno()
 
     def expire(self) -> None:
-        """Look a name up again at once."""
+        """Make the next `look` resolve the name again."""
         if self._is_name:
             self._due = -inf
 
     def look(self, now: float) -> socket.socket | None:
-        """See what is to be done; never blocks.
+        """Read pending errors, start a lookup that is due, use the answer of a finished one; never block.
 
         Args:
             now: monotonic seconds.
 
         Returns:
-            A socket that the caller is to `use` from now on.
+            A new socket, which the caller passes to `use`; None if nothing changed.
         """
         self._look_for_errors()
         if self._answer is not None:
@@ -99,18 +101,18 @@ class Target:
         return None
 
     def use(self, fresh: socket.socket) -> socket.socket | None:
-        """Take another socket; return the one before, which the caller is to close."""
+        """Replace the socket; return the previous one, which the caller closes."""
         before, self.socket = self.socket, fresh
         return before
 
     def _look_up(self) -> None:
-        """Find the addresses of the name; the body of a thread."""
+        """Resolve the name; the body of a thread."""
         try:
             found = self._get_addresses(self._host, self._port, type=socket.SOCK_DGRAM)
         except (OSError, UnicodeError) as error:
             self._answer = f"{self._host} cannot be looked up: {getattr(error, 'strerror', None) or error}"
         else:
-            # IPv4 first: where a name has both, as localhost has, StatsD daemons hear IPv4 unless told otherwise.
+            # IPv4 first: a name may have both, as localhost does, and StatsD daemons listen on IPv4 by default.
             self._answer = sorted(found, key=lambda entry: entry[0] != socket.AF_INET)
 
     def _take(self, answer: list[Any] | str, now: float) -> socket.socket | None:
@@ -128,8 +130,8 @@ class Target:
         self._due = now + (_AGAIN if self._is_name else inf)
         return fresh
 
-    def _connect(self, family: int, address: Any) -> socket.socket | None:  # noqa: ANN401 - of whatever family
-        """Return a connected socket; None: `trouble` says why there is none."""
+    def _connect(self, family: int, address: Any) -> socket.socket | None:  # noqa: ANN401 - its shape depends on the family
+        """Return a connected socket; None after a failure, which is then in `trouble`."""
         with ExitStack() as stack:
             try:
                 sock = stack.enter_context(_open(family))
@@ -145,24 +147,24 @@ class Target:
         return sock
 
     def _look_for_errors(self) -> None:
-        """An error of a datagram that was sent waits at the socket, mostly that nobody listens there."""
+        """Read the socket's pending error of an earlier datagram: mostly ECONNREFUSED, no process listens there."""
         if self.socket is not None:
             number = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             self.trouble = f"nobody takes it: {os.strerror(number)}" if number else ""
 
 
 def _addresses_of(host: str, port: int) -> list[Any]:
-    """Return what getaddrinfo makes of an address; nothing of a name."""
+    """Return the entries of getaddrinfo for an IP address; [] for a name."""
     with suppress(OSError):
         return socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM, flags=_NUMERIC)
     return []
 
 
 def _is_loop(sock: socket.socket, own: Sequence[tuple[str, int]]) -> bool:
-    """Say whether what a connected socket sends comes to us."""
+    """Say whether datagrams sent on the connected socket come back to this relay."""
     ours, (peer, port) = sock.getsockname()[0], sock.getpeername()[:2]
     peer = peer.removeprefix("::ffff:")
-    # To an address of this machine the kernel sends from that address; but to all of 127.0.0.0/8 from 127.0.0.1.
+    # The kernel sends to a local address from that same address, but to all of 127.0.0.0/8 from 127.0.0.1.
     is_here = peer == ours.removeprefix("::ffff:") or peer.startswith("127.")
     return comes_back(peer, port, own, is_here=is_here)
 

@@ -1,10 +1,10 @@
-"""Who gets copies of what is received: the targets of `[[tee]]`, and those that a command asks for on lease.
+"""The targets of copies: those of `[[tee]]`, and temporary tees, which a command asks for and renews.
 
-Each has its place in the hot path, which does the copying: those of the configuration the first ones, in their order,
-leases the others. Nothing here can stop the relay: a target that cannot be used is told in the log (RLY106) and tried
-again, while its copies count as dropped.
+Each target has a place in the hot path, which sends the copies. The configured targets have the first places, in their
+order; temporary tees have the others. An unusable target never stops the relay: it is logged (RLY106) and tried again,
+and meanwhile its copies count as dropped.
 
-Imported before a worker begins to read, so it imports little.
+A worker imports this module before it begins to read, so it imports little. Does not know: how copies are sent, HTTP.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from relay.tee.target import GetAddresses
 
 _CONFIGURED: Final = limits.TEES_MOST - limits.TEES_LEASED
-"""Places of the configuration's targets, the first ones."""
+"""Number of places for configured targets, from place 0."""
 _LOOK: Final = 1.0
 _SOON: Final = 0.05
-"""Seconds until the next look while a name is looked up."""
+"""Interval between checks while a name is being resolved, in seconds."""
 _SILENCE: Final = 60.0
-"""Seconds between two warnings of a target."""
+"""Minimum interval between two warnings of one target, in seconds."""
 
 
 class Sink(Protocol):
-    """Who copies."""
+    """Sender of the copies: the hot path."""
 
     def tee(self, fds: Sequence[int]) -> None:
-        """Copy to these sockets from now on; -1 is an empty place, and at -2 all copies are dropped."""
+        """Copy to these sockets from now on, by place; -1: empty place, -2: count every copy as dropped."""
         ...
 
     def tee_counts(self) -> list[tuple[int, int]]:
@@ -47,7 +47,7 @@ class Sink(Protocol):
 
 @dataclass(slots=True)
 class _Lease:
-    """A target, the counts of its place when it began, and the monotonic time when it is over."""
+    """A temporary tee: its target, the counts of its place when it began, and the monotonic time of its end."""
 
     target: Target
     begun: tuple[int, int]
@@ -55,7 +55,7 @@ class _Lease:
 
 
 class Tees:
-    """State: the targets of the configuration, and the leases by place."""
+    """State: the configured targets, and the temporary tees by place."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Tees:
         clock: Clock,
         get_addresses: GetAddresses = socket.getaddrinfo,
     ) -> None:
-        """`own`: addresses on which we listen."""
+        """Start without targets; `own` are the addresses that this relay listens on."""
         self._sink = sink
         self._own = own
         self._clock = clock
@@ -73,7 +73,7 @@ class Tees:
         self._targets: list[Target] = []
         self._leases: dict[int, _Lease] = {}
         self._is_given = True
-        """Whether the hot path has the sockets as they are here; not while no descriptor is free."""
+        """Whether the hot path uses the current sockets; False after it failed for want of a descriptor."""
 
     def __repr__(self) -> str:
         """Report the targets."""
@@ -82,13 +82,13 @@ class Tees:
     def _everybody(self) -> list[Target]:
         return [*self._targets, *(lease.target for lease in self._leases.values())]
 
-    # --- the configuration's ------------------------------------------------------------------------------------------
+    # --- configured targets -------------------------------------------------------------------------------------------
 
     def configure(self, targets: Sequence[str]) -> None:
-        """Copy to these from now on, at most four; one that was there before keeps its socket.
+        """Replace the configured targets; a target that was configured before keeps its socket.
 
         Args:
-            targets: HOST:PORT each; the host of an IPv6 address is in brackets. Names are looked up, again if need be.
+            targets: at most four, HOST:PORT each; an IPv6 address is in brackets. Names are resolved anew.
         """
         before, self._targets = self._targets, []
         for to, (_, dropped) in zip(targets, self._sink.tee_counts(), strict=False):
@@ -103,23 +103,23 @@ class Tees:
         self._look_at(self._targets, stale=[target.socket for target in before if target.socket], is_changed=True)
 
     def counts(self) -> list[tuple[int, int]]:
-        """Return datagrams (sent, dropped) of each target of the configuration, since the start."""
+        """Return datagrams (sent, dropped) of the place of each configured target, since the start."""
         return self._sink.tee_counts()[: len(self._targets)]
 
-    # --- leases -------------------------------------------------------------------------------------------------------
+    # --- temporary tees -----------------------------------------------------------------------------------------------
 
     def lease(self, to: str, seconds: float) -> tuple[int, int]:
-        """Copy to an address for a while; asked again, for so long from now.
+        """Start a temporary tee to an address, or extend it to `seconds` from now.
 
         Args:
-            to: ADDRESS:PORT.
-            seconds: how long.
+            to: ADDRESS:PORT; names are refused.
+            seconds: duration.
 
         Returns:
-            Datagrams (sent, dropped) since the lease began.
+            Datagrams (sent, dropped) since the temporary tee began.
 
         Raises:
-            ValueError: it cannot be done, and why.
+            ValueError: no place is free, or the address cannot be used.
         """
         until = self._clock.monotonic() + seconds
         places = {lease.target.to: place for place, lease in self._leases.items()}
@@ -129,10 +129,10 @@ class Tees:
         return sent - lease.begun[0], dropped - lease.begun[1]
 
     def _begin(self, to: str) -> int:
-        """Return the place of a new lease.
+        """Start a temporary tee; return its place.
 
         Raises:
-            ValueError: there is none, or the target cannot be used.
+            ValueError: no place is free, or the target cannot be used.
         """
         free = set(range(_CONFIGURED, limits.TEES_MOST)) - self._leases.keys()
         if not free:
@@ -147,21 +147,21 @@ class Tees:
         return place
 
     def _end_leases(self, now: float) -> list[socket.socket]:
-        """Take back what is over; return the sockets, which are to be closed."""
+        """End the temporary tees that have expired; return their sockets, which the caller closes."""
         over = [place for place, lease in self._leases.items() if lease.end <= now]
         ended = [self._leases.pop(place).target.socket for place in over]
         return [sock for sock in ended if sock]
 
-    # --- looking after them -------------------------------------------------------------------------------------------
+    # --- periodic check -----------------------------------------------------------------------------------------------
 
     async def run(self, loss_log: LossLog) -> None:
-        """Look after the targets until cancelled."""
+        """Check the targets periodically until cancelled."""
         while True:
             self.look(loss_log)
             await self._clock.sleep(self._until_next_look())
 
     def look(self, loss_log: LossLog) -> None:
-        """Take back leases that are over, find what is not found yet, and warn of what is wrong."""
+        """End expired temporary tees, resolve and connect targets, warn of lost copies."""
         now = self._clock.monotonic()
         over = self._end_leases(now)
         self._look_at(self._everybody(), stale=over, is_changed=bool(over))
@@ -173,7 +173,7 @@ class Tees:
 
     def _warn(self, target: Target, dropped: int, now: float, loss_log: LossLog) -> None:
         if target.is_looking_up:
-            return  # it says more when it is done
+            return  # the lookup's result gives a better reason
         grown, target.seen_dropped = dropped - target.seen_dropped, dropped
         if (target.trouble or grown) and now >= target.quiet_until:
             target.quiet_until = now + _SILENCE
@@ -192,7 +192,7 @@ class Tees:
         return min([_LOOK, *(max(0.0, lease.end - now) for lease in self._leases.values())])
 
     def _look_at(self, targets: Iterable[Target], *, stale: list[socket.socket], is_changed: bool) -> None:
-        """Let targets go on; give the hot path what has changed, and only then close what it had."""
+        """Check targets; pass changed sockets to the hot path, and only then close those it used before."""
         now = self._clock.monotonic()
         for target in targets:
             fresh = target.look(now)
@@ -219,7 +219,7 @@ class Tees:
             self._is_given = True
 
     def close(self) -> None:
-        """Copy to nobody any more."""
+        """Stop all copies and close the sockets."""
         self._sink.tee([])
         for target in self._everybody():
             if target.socket:

@@ -1,1 +1,4 @@
-"""Windows on the wall clock: their ids (ids.py, pure), and the closer that ends one and begins the next (closer.py)."""
+"""Windows on the wall clock: the arithmetic of their ids (ids.py, pure), and the closer that ends them (closer.py).
+
+To close a window is what StatsD calls a flush.
+"""

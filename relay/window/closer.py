@@ -1,10 +1,12 @@
-"""The closer: the only periodic task of the data path.
+"""The closer: ends the open window and begins the next. It is the only periodic task of the data path.
 
-It ticks ten times a second: it lets naming answer the identities that are new, and when the open window is over it
-swaps the tables at once, whatever became of the windows before. Beside the ticks the closed windows are named, encoded,
-packed and stored in their order, in slices so that the event loop never stalls over 20 ms. Names that a window still
-waits for when the next one ends come too late for it, and their samples are in the series of their class. It knows
-neither HTTP nor SQL: its neighbours are Protocols, handed in by app.py (protocols.py).
+Each tick, ten a second, lets naming answer new identities. When the open window is over, the tick swaps the tables at
+once, even if earlier windows are not stored yet. A second task names, encodes, packs and stores the closed windows in
+their order, in slices, so that the event loop never stalls over 20 ms. If identities of a closed window are still
+unnamed when the next window ends, their samples go to the catch-all series of their class.
+
+Invariants: a window id closes at most once (I2); a close in progress never keeps the open window open past its end.
+Does not know: HTTP, SQL. Its neighbours are Protocols (protocols.py), passed in by app.py.
 """
 
 from __future__ import annotations
@@ -25,45 +27,46 @@ if TYPE_CHECKING:
     from relay.window.protocols import Encoding, HotPath, Namer, Pipeline, Spool, WindowReport
 
 TICK = 0.1
-"""Seconds between two looks at the clock and at the queue of unresolved identities."""
+"""Interval between two checks of the clock and of the queue for naming, in seconds."""
 _SOON = 0.001
-"""Seconds after which something that is due is looked at again."""
+"""Pause before the next check of what is due, in seconds."""
 NAMES_PER_SLICE = 200
-"""Identities named before others may run: about 2 ms, or 5 where many regexes look at each."""
+"""Identities named before other tasks may run: about 2 ms, or 5 ms with many regexes."""
 NAMING_SLICES = 20
-"""Of one tick."""
+"""Most slices of naming in one tick."""
 NAMING_SECONDS = 1.0
-"""What waits at any moment is named by then: twice what limits.NAMING_WORK takes, in two windows, beside other work."""
+"""Bound of `name_waiting`, in seconds: enough for the full queues (limits.NAMING_WORK) of two windows."""
 
 
 class _Leaving(NamedTuple):
-    """What is known of the window in the hot path that waits for names."""
+    """The closing window, which is still in the hot path because identities wait for names."""
 
     start: int
     encode: Callable[[ClosedWindow], Encoding]
     swapped_at: float
     ended_at: float
     is_renamed: bool
-    """Other rules are in force since it ended: what it still waits for gets no name by them."""
+    """The rules changed at its end: identities still waiting get no name, since the new rules do not apply to them."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Either:
-    """Ids that are in one of two collections."""
+    """The union of two collections of window ids."""
 
     committed: Collection[int]
     closing: Collection[int]
 
     def __contains__(self, id_: object) -> bool:
-        """Look into both."""
+        """Say whether the id is in one of them."""
         return id_ in self.committed or id_ in self.closing
 
 
 class Closer:
-    """State: the id of the open window, and the windows before it that are not stored.
+    """State: the id of the open window, and the earlier windows that are not stored yet.
 
     Args:
-        resume: id of the window that a checkpoint belongs to.
+        resume: id of the window of a recovered checkpoint; None: the id follows from the clock.
+        recorded: whether a record of the last window exists; without one the current minute is left out.
     """
 
     def __init__(  # noqa: PLR0913 - the closer joins six neighbours; app.py is the only caller
@@ -92,9 +95,9 @@ class Closer:
         self._on_moved = on_moved
         self._stopping = self._has_ended = False
         self._is_running = False
-        """Until it runs, what was open before a restart is being restored, and names must wait."""
+        """False while the open window of an earlier process is being restored: naming must wait."""
         self._is_behind = False
-        """More identities wait than one tick names."""
+        """Whether more identities wait than one tick names."""
         self._at_edge: Callable[[], Pipeline] | None = None
         self._recorded = recorded
         self._began = self._ticked_at = self._stored_at = clock.monotonic()
@@ -112,21 +115,21 @@ class Closer:
         hotpath.open_window(self.open_id)
 
     def __repr__(self) -> str:
-        """Report the open window, and how many are closing."""
+        """Report the open window, and the number of closing ones."""
         return f"<Closer open {self.open_id}, {self.closing} closing>"
 
     @property
     def closing(self) -> int:
-        """How many windows ended and are not stored."""
+        """Number of windows that ended and are not stored yet."""
         return len(self._left) + (self._leaving is not None)
 
     @property
     def active_at(self) -> float:
-        """When it last made progress, on the monotonic clock: with the ticks, and with what is to be stored."""
+        """Monotonic time of the last progress: of the ticks and, while windows are closing, of storing too."""
         return min(self._ticked_at, self._stored_at) if self.closing else self._ticked_at
 
     async def run(self) -> None:
-        """Tick until `stop`. Never cancel it: a change of windows is whole or not at all."""
+        """Tick until `stop`. Never cancel it: the change of windows must not be interrupted."""
         self._is_running = True
         while not self._stopping:
             await self._clock.sleep(0.0 if self._is_behind else self._until_next_tick())
@@ -134,15 +137,16 @@ class Closer:
         self._has_ended = True
 
     async def run_storing(self) -> None:
-        """Store windows beside `run`, until that has ended. Never cancel it: what was swapped away must be stored."""
+        """Store closed windows until `run` has ended. Never cancel it: a window swapped out must be stored."""
         while not self._has_ended:
             await self._clock.sleep(self._until_next_tick())
             await self.store_closed()
 
     def at_edge(self, change: Callable[[], Pipeline] | None) -> None:
-        """Call `change` when the next window begins, and go on by what it returns; None: nothing changes there.
+        """Schedule `change` for the start of the next window; from then on use the pipeline that it returns.
 
-        The window that closes is encoded as it was received. A second call before that replaces the first.
+        The closing window is encoded by the rules it was received under. A second call replaces the first; None cancels
+        it.
         """
         self._at_edge = change
 
@@ -151,11 +155,11 @@ class Closer:
         self._stopping = True
 
     def _until_next_tick(self) -> float:
-        """Wake at the window's end rather than up to a tick later."""
+        """Return the time to the next tick; the last tick of a window is at its end."""
         return min(TICK, max(_SOON, self.open_id + self._seconds - self._clock.wall()))
 
     async def tick(self) -> None:
-        """Name what is new; follow the clock; swap the tables if the open window is over."""
+        """Name new identities, follow steps of the clock, swap the tables if the open window is over."""
         before, self._ticked_at = self._ticked_at, self._clock.monotonic()
         self._is_behind = self._must_swap() or await self._name(slices=NAMING_SLICES)
         wall = self._clock.wall()
@@ -163,13 +167,13 @@ class Closer:
         if moved != self.open_id:
             await self._move(moved)
         if is_over(self.open_id, wall, self._seconds):
-            # What the clock was set ahead by is no delay: the window cannot have ended before the last tick.
+            # The window cannot have ended before the last tick: a clock set ahead is not a delay.
             await self._swap(
                 late=min(self._clock.wall() - self.open_id - self._seconds, self._clock.monotonic() - before)
             )
 
     def opens_in(self) -> float:
-        """Return seconds until the open window begins, if that is later than the next edge; else 0."""
+        """Return the seconds until the open window begins, if that is more than one window ahead; else 0."""
         ahead = self.open_id - self._clock.wall()
         return ahead if ahead > self._seconds else 0.0
 
@@ -178,20 +182,21 @@ class Closer:
         return first_open_id(wall, self._seconds, self._spool.committed, unknown=self._unknown(wall))
 
     def _unknown(self, wall: float) -> int:
-        """Return the id up to which an earlier process may have closed windows: that of this start, by today's clock.
+        """Return the last id that an unrecorded earlier process may have closed: the id of this start; -1 if recorded.
 
-        By the clock of the start, one that was a year ahead would keep the window open for a year.
+        The time of the start is computed back from the current clock. With the clock as it was at the start, a clock a
+        year ahead, corrected since, would keep the window open for a year.
         """
         return -1 if self._recorded else floor_id(wall - (self._clock.monotonic() - self._began), self._seconds)
 
     def _state(self) -> dict[str, Iterable[bytes]]:
-        """Return what is stored with a window, in parts, by the namer in force, which changes with the rules."""
+        """Return the state stored with a window, in parts; the current namer is asked, since rules may have changed."""
         return {"classes": self._namer.export_classes(), "host": [self._namer.host.encode()]}
 
     async def _move(self, to: int) -> None:
-        """Give the open window another id: its checkpoint first, so that no series is ever under both.
+        """Give the open window another id; its checkpoint is renamed first, so that it never exists under both ids.
 
-        While the disk does not let the checkpoint go, the window keeps its id.
+        If the disk refuses, the window keeps its id.
         """
         if self._on_moved and await self._on_moved(self.open_id, to) is False:
             return
@@ -199,21 +204,21 @@ class Closer:
         self._hotpath.open_window(to)
 
     async def name_waiting(self) -> None:
-        """Answer what waits for its name, as long as all of it may take: a flood goes on meanwhile."""
+        """Name the waiting identities, for at most NAMING_SECONDS: new ones may keep coming."""
         until = self._clock.monotonic() + NAMING_SECONDS
         while self._is_running and self._clock.monotonic() < until and self._hotpath.unresolved(1):
             await self._name_one_slice()
 
     async def name_all(self) -> None:
-        """Answer every identity that waits, once the sockets are closed: a partial holds only what is named."""
+        """Name every waiting identity. Call it after the sockets are closed: a partial holds named series only."""
         while self._hotpath.unresolved(1):
             await self._name(slices=1)
 
     async def close_early(self) -> bool:
-        """Close the open window before its end, at stop; a window that lies in the future stays open.
+        """Close the open window before its end, at stop; a window in the future stays open.
 
         Returns:
-            Whether it was closed. If not, its partial must stay on disk: ids never run ahead of the clock.
+            Whether the window was closed. If not, its partial stays on disk: ids never run ahead of the clock.
         """
         wall = self._clock.wall()
         if not is_plausible(wall) or self.open_id > floor_id(wall, self._seconds):
@@ -227,7 +232,9 @@ class Closer:
         await self.store_closed()
 
     async def _swap(self, *, late: float) -> None:
-        """Begin the next window, by other rules if there are some; the one before takes no more names then.
+        """Begin the next window, with changed rules if a change is scheduled.
+
+        A window that still waits for names from the swap before is settled first, without them.
 
         Args:
             late: seconds since the open window ended.
@@ -239,7 +246,7 @@ class Closer:
         if not self.closing:
             self._stored_at = now
         if self._at_edge is not None:
-            self._answer(self._hotpath.unresolved(NAMES_PER_SLICE))  # by the rules under which it was received
+            self._answer(self._hotpath.unresolved(NAMES_PER_SLICE))  # by the rules in force until now
         start, self.open_id = self.open_id, self._next_id()
         folds, renames = len(self._left) >= limits.WINDOWS_CLOSING, self._at_edge is not None
         self._hotpath.close_window(self.open_id, folds=folds, renames=renames)
@@ -249,7 +256,7 @@ class Closer:
             self._namer, self._encode = change()
 
     def _take_settled(self) -> bool:
-        """Take the closing window out of the hot path if it waits for no name; say whether none is left there."""
+        """Move the closing window from the hot path to storing if it is settled; say whether none is left there."""
         if self._leaving is None:
             return True
         if not self._hotpath.settled():
@@ -260,7 +267,7 @@ class Closer:
         return True
 
     async def store_closed(self) -> None:
-        """Name, encode, pack, store every window that is closing, in their order."""
+        """Name, encode, pack and store every closing window, in order."""
         while self.closing:
             if self._left or self._take_settled():
                 await self._left.store_oldest()
@@ -269,14 +276,14 @@ class Closer:
                 await self._name_one_slice()
 
     async def close_recovered(self, side: HotPath) -> None:
-        """Close a window that is over since before this start; `side` holds it alone and waits for no name."""
+        """Close a recovered window that ended before this start; `side` holds only this window, fully named."""
         side.close_window(self.open_id)
         now = self._clock.monotonic()
         self._left.add(Left(side.closed_window(), side, self._encode, now, now))
         await self.store_closed()
 
     async def discard(self, part: int = 0) -> None:
-        """Drop the open window at stop: it is not to be sent yet, and the disk keeps but `part` samples of it."""
+        """Drop the open window at stop, when it may not be sent yet; `part` of its samples are kept on disk."""
         self._hotpath.close_window(self.open_id)
         while not self._hotpath.settled():
             await self._name_one_slice()
@@ -285,25 +292,25 @@ class Closer:
         self._ledger.samples_dropped["stop_without_state"] += samples - part
 
     def _next_id(self) -> int:
-        """Skip what is committed and, after a step forward, the windows nobody saw."""
+        """Return the id of the next window; skips used ids, and the windows that a clock step jumped over."""
         after = self.open_id + self._seconds
         return first_open_id(max(float(after), self._clock.wall()), self._seconds, self._taken())
 
     def _taken(self) -> Container[int]:
-        """Return the ids that no other window may have: committed ones, and those of windows that are closing."""
+        """Return the ids in use: those of committed and of closing windows."""
         leaving = [self._leaving.start] if self._leaving else []
         return _Either(self._spool.committed, [*self._left.ids, *leaving])
 
     def _must_swap(self) -> bool:
-        """Say whether nothing may go before the change of windows."""
+        """Say whether the change of windows is due, and comes before all other work."""
         is_ticking = self._is_running and not self._stopping
         return is_ticking and is_over(self.open_id, self._clock.wall(), self._seconds)
 
     async def _name(self, *, slices: int) -> bool:
-        """Answer up to `slices` x 200 unresolved identities: a flood of new ones must not keep the closer here.
+        """Name up to `slices` x 200 identities; bounded, so that a flood of new ones does not delay the closer.
 
         Returns:
-            Whether there may be more.
+            Whether more identities may wait.
         """
         for _ in range(slices):
             if self._must_swap():
@@ -319,11 +326,11 @@ class Closer:
         return True
 
     def _is_abandoning(self) -> bool:
-        """Give up names of a window that was received under other rules; say whether it waits for more."""
+        """Abandon names of a window received under other rules; say whether more of its identities wait."""
         return self._leaving is not None and self._leaving.is_renamed and not self._hotpath.abandon_names()
 
     def _answer(self, identities: Iterable[Identity]) -> None:
-        """Name identities for the time of a slice; the others are asked for again."""
+        """Name identities for the time of one slice; the remaining ones stay unresolved."""
         slice_ends = self._clock.monotonic() + limits.CLOSE_SLICE
         answers = []
         for identity in identities:
@@ -333,7 +340,7 @@ class Closer:
         self._hotpath.resolve(answers)
 
     async def _progress(self) -> None:
-        """Let others run; what is new meanwhile gets its names."""
+        """Yield to other tasks between two slices of storing; name new identities."""
         if self._is_running:
             await self._name(slices=1)
         await self._clock.sleep(0)

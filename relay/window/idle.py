@@ -1,8 +1,8 @@
-"""Series that were active before and are idle now: statsd sends 0 for them, for ever.
+"""Idle series: active in an earlier window, without a sample in this one. statsd sends 0 for them in every window.
 
-Decides only whose zeros those are; a zero has no samples, so the ledger of samples does not know them. Bounded by
-`[limits] series`: beyond it the least recently active go first. It lives in memory alone, as in statsd: after a restart
-a series is sent again when it has been active again.
+Owned here: which series get a zero. Zeros have no samples, so the ledger of samples does not count them. Bounded by
+`[limits] series` (I6); beyond it the least recently active series is dropped. The state is in memory only, as in
+statsd: after a restart a series gets zeros again once it has been active.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _FORGOTTEN: Final = -1
 
 
 class IdleSeries:
-    """State: each series and the window it was last active in, least recently active first."""
+    """State: series -> number of the window it was last active in, least recently active first."""
 
     def __init__(self, *, kinds: Collection[Kind], limit: int) -> None:
         self._seen: OrderedDict[Series, int] = OrderedDict()
-        """Ordered: taking the first of a dict walks over all that were taken before."""
+        """An OrderedDict: popping the first item of a dict walks over all slots freed before."""
         self._window = 0
-        """Counts windows: the clock does not matter here."""
+        """Number of the current window, counted from the start; independent of the clock."""
         self.configure(kinds=kinds, limit=limit)
 
     def __repr__(self) -> str:
@@ -34,23 +34,24 @@ class IdleSeries:
         return f"<IdleSeries {len(self._seen)} of {self._limit}>"
 
     def configure(self, *, kinds: Collection[Kind], limit: int) -> None:
-        """Set the classes that are sent as 0, and how many series are known at most."""
+        """Set the classes that get zeros, and the bound on the number of series."""
         self.kinds = frozenset(kinds)
         self._limit = limit
         self._seen = OrderedDict((one, window) for one, window in self._seen.items() if one.kind in self.kinds)
         self._make_room()
 
     def note(self, series: Series) -> None:
-        """Take notice of an active series of the window that closes."""
+        """Record an active series of the closing window."""
         if series.kind in self.kinds:
             self._seen[series] = self._window
             self._seen.move_to_end(series)
             self._make_room()
 
     def rest(self) -> Iterator[Series]:
-        """Yield the series that are idle, once all active ones were noted; the next ones noted are another window's.
+        """Yield the idle series of the closing window, and begin the next window.
 
-        To be walked to its end; names may be forgotten meanwhile. A copy of 50,000 would hold the event loop for 30 ms.
+        Call it after every active series was passed to `note`, and iterate to the end. `forget` may be called
+        meanwhile. No copy is made: 50,000 series would take 30 ms of the event loop.
         """
         active = self._window
         self._window += 1
@@ -70,12 +71,12 @@ class IdleSeries:
         return [series for series, window in self._seen.items() if series.kind is kind and window != _FORGOTTEN]
 
     def forget(self, series: Iterable[Series]) -> list[Series]:
-        """Send no more zeros of these series, until they are active again.
+        """Send no more zeros of these series until they are active again.
 
-        They are only marked: `rest` may be walking over them, a slice at a time.
+        The series are only marked, since `rest` may be iterating over them in slices.
 
         Returns:
-            Those that were known.
+            The series that were known.
         """
         found = [one for one in series if self._seen.get(one, _FORGOTTEN) != _FORGOTTEN]
         self._seen.update(dict.fromkeys(found, _FORGOTTEN))

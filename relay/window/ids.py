@@ -1,8 +1,8 @@
-"""Which window id belongs to a moment, given the ids already committed. Arithmetic without state.
+"""Computes window ids from the clock and the committed ids. Pure.
 
-A window is [start, start + seconds) with start divisible by seconds; its id is its start. An id closes at most once
-(I2), also over restarts and steps of the clock, because the first *uncommitted* id is always the one that opens. A
-start that finds no record of the last window knows nothing of the current one either: it gives it away.
+A window is [start, start + seconds) with start divisible by seconds; its id is its start. Invariant (I2): an id closes
+at most once, also over restarts and steps of the clock, because only uncommitted ids open. A start without a record of
+the last window does not know what was sent for the current minute: it opens the next id.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 
 def floor_id(wall: float, seconds: int) -> int:
-    """Return the id of the window that `wall` falls into."""
+    """Return the id of the window that contains `wall`."""
     return int(wall) // seconds * seconds
 
 
 def first_open_id(wall: float, seconds: int, committed: Container[int], *, unknown: int = -1) -> int:
-    """Return the first id that is not committed, from the current one on: what opens at start.
+    """Return the first uncommitted id, from the current window on: the window that opens at start.
 
     Args:
-        wall: now.
+        wall: current wall time.
         seconds: length of a window.
-        committed: ids that are known as closed.
-        unknown: up to this one, ids may have been closed by a process that left no record; none opens.
+        committed: ids of closed windows.
+        unknown: last id that an earlier process may have closed without a record; only later ids open.
     """
     candidate = floor_id(wall, seconds)
     while candidate <= unknown or candidate in committed:
@@ -36,18 +36,18 @@ def first_open_id(wall: float, seconds: int, committed: Container[int], *, unkno
 
 
 def is_recorded(known: Iterable[int], wall: float, seconds: int) -> bool:
-    """Say whether there is a record of the last window, or of this one: a relay that ran until now has left one.
+    """Say whether the last window, or the current one, has a record, as a relay that ran until now leaves it.
 
     Args:
-        known: ids that are committed, or of which there is a checkpoint.
-        wall: now.
+        known: ids that are committed or have a checkpoint.
+        wall: current wall time.
         seconds: length of a window.
     """
     return max(known, default=-1) >= floor_id(wall, seconds) - seconds
 
 
 def is_plausible(wall: float) -> bool:
-    """Say whether the clock has been set: windows never close on a clock that has not."""
+    """Say whether the clock shows a plausible year; windows close only then."""
     return limits.YEAR_MIN <= wall < limits.YEAR_MAX
 
 
@@ -57,13 +57,16 @@ def is_over(open_id: int, wall: float, seconds: int) -> bool:
 
 
 def moved_id(open_id: int, wall: float, seconds: int, committed: Container[int], *, unknown: int = -1) -> int:
-    """Return the id the open window should have after the clock stepped.
+    """Return the id that the open window should have after a step of the clock.
 
-    A step back of up to ten minutes keeps it (coarser for that long, but no id twice); a larger one moves it to the
-    first uncommitted id from the wall minute on. A window whose time has merely not come yet because its predecessors
-    are committed keeps its id as well. An implausible clock changes nothing; a window that was opened by one gets the
-    id of the moment at which the clock is set: under 1970 the cloud would refuse it. An id that turns out to be
-    committed, because the disk could not be read at start, is left at once. `unknown` is as in `first_open_id`.
+    - Step back of up to ten minutes: the id stays; one window covers the repeated time, and no id is used twice.
+    - Larger step back: the first uncommitted id from the current minute on. If the ids until then are committed, this
+      is the same id again.
+    - Implausible clock: the id stays.
+    - Plausible clock after an implausible one: the id of the current time, since the cloud refuses times of 1970.
+    - Open id found to be committed (the disk could not be read at start): the next uncommitted id, at once.
+
+    `unknown`: see `first_open_id`.
     """
     if open_id in committed:
         return first_open_id(max(wall, float(open_id)), seconds, committed, unknown=unknown)

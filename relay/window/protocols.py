@@ -1,4 +1,7 @@
-"""What the closer needs from its neighbours, and what it tells them."""
+"""The neighbours of the closer as Protocols, and the values that they exchange.
+
+hotpath, naming, jdcloud and delivery implement them without importing this folder.
+"""
 
 from __future__ import annotations
 
@@ -12,23 +15,23 @@ if TYPE_CHECKING:
 
 
 class HotPath(Protocol):
-    """What the closer needs from the hot path."""
+    """The part of the hot path that the closer uses."""
 
     def open_window(self, start: int) -> None:
         """Set the id of the open window."""
 
     def unresolved(self, limit: int) -> list[Identity]:
-        """Identities without an answer from naming; those of the closing window first."""
+        """Return identities without an answer from naming; those of the closing window first."""
         ...
 
     def resolve(self, answers: Sequence[tuple[Identity, Resolution | NoSeries]]) -> None:
-        """Give the answers."""
+        """Apply naming's answers."""
 
     def close_window(self, next_start: int, *, folds: bool = False, renames: bool = False) -> None:
-        """Swap tables; the window that opens has no series of its own (`folds`), or asks for names anew (`renames`)."""
+        """Swap the tables; the new window has catch-all series only (`folds`), asks for all names anew (`renames`)."""
 
     def abandon_names(self) -> bool:
-        """Give up some of the names that the closing window waits for; say whether it is settled."""
+        """Abandon some of the names that the closing window waits for; say whether it is settled."""
         ...
 
     def settled(self) -> bool:
@@ -36,33 +39,33 @@ class HotPath(Protocol):
         ...
 
     def closed_window(self) -> ClosedWindow:
-        """Hand out the table that was swapped away, fully named."""
+        """Return the closing window, once, when it is settled."""
         ...
 
     def export_gauges(self) -> Iterator[bytes]:
-        """Current gauge values as frames of a partial."""
+        """Yield the current gauge values as frames of a partial."""
         ...
 
 
 class Namer(Protocol):
-    """What the closer needs from naming."""
+    """The part of naming that the closer uses."""
 
     def resolve(self, identity: Identity) -> Resolution | NoSeries:
-        """Answer for one identity."""
+        """Return the series of an identity, or the reason why it has none."""
         ...
 
     @property
     def host(self) -> str:
-        """Whose series they are."""
+        """Value of the `host` dimension for series without a `host` tag of their own."""
         ...
 
     def export_classes(self) -> Iterator[bytes]:
-        """Which class owns which bare name, in parts."""
+        """Yield the owner class of every bare name, in parts."""
         ...
 
 
 class Encoding(Protocol):
-    """Points of one window, iterable once; the counters are final when it is exhausted."""
+    """The points of one window, iterable once; the counters are final after the iteration."""
 
     samples_dropped: int
     points_collided: int
@@ -74,49 +77,49 @@ class Encoding(Protocol):
 
     @property
     def over_quota(self) -> bool:
-        """Whether the window needs so much of the quota that its percentiles are shed; known after `prepare`."""
+        """Whether the window exceeds its share of the quota, so that percentiles are dropped; known after `prepare`."""
         ...
 
     def prepare(self) -> Iterator[None]:
-        """Look at every name first, a step each."""
+        """Read the names of all series, one step each; must end before the iteration."""
         ...
 
     def __iter__(self) -> Iterator[Point]:
-        """Encode."""
+        """Encode the points lazily."""
         ...
 
 
 class Spool(Protocol):
-    """What the closer needs from the spool."""
+    """The part of the spool that the closer uses."""
 
     @property
     def committed(self) -> Collection[int]:
-        """Ids of the windows that were stored, kept for max_age."""
+        """Ids of the stored windows."""
         ...
 
     async def store(self, window: int, batches: Sequence[Batch], state: Mapping[str, bytes], *, samples: int) -> None:
-        """Commit one window in one transaction; so many samples are in its requests."""
+        """Commit one window; `samples` is the number of samples in its requests."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowReport:
-    """What the log line about a closed window says."""
+    """The figures of a closed window, for the log."""
 
     start: int
     samples: int
     points: int
     requests: int
     seconds: float
-    """Spent on the close."""
+    """Duration from the swap until the window was stored."""
     late: float
     """Seconds from the window's end until it was stored."""
     over_quota: tuple[int, int] | None = None
-    """Requests that the window needed with its percentiles, which were shed, and how many were allowed."""
+    """(requests needed with percentiles, requests allowed), if the percentiles were dropped; else None."""
 
 
 class Pipeline(NamedTuple):
-    """What a window's series are called and how its points look."""
+    """How the identities of a window are named, and how its points are encoded."""
 
     namer: Namer
     encode: Callable[[ClosedWindow], Encoding]

@@ -1,7 +1,9 @@
-"""Closed windows on their way to the spool: encoded, packed and stored one after the other, in the order they ended.
+"""Encodes, packs and stores closed windows, one after the other, in the order they ended.
 
-They are no part of the hot path any more, and the next window is open meanwhile, whatever this takes. All of it is cut
-in slices, so that the event loop never stalls over 20 ms. Not known here: names, edges, clocks that step.
+The windows have left the hot path: the next window is open meanwhile. The work is cut in slices, so that the event loop
+never stalls over 20 ms. Invariant (I5): the samples of a window move from closing to closed and dropped in one step.
+
+Does not know: naming, the ends of windows, steps of the clock.
 """
 
 from __future__ import annotations
@@ -24,24 +26,25 @@ T = TypeVar("T")
 
 
 class Left(NamedTuple):
-    """A window that has left its hot path."""
+    """A closed window that has left its hot path and is not stored yet."""
 
     window: ClosedWindow
     hotpath: HotPath
     encode: Callable[[ClosedWindow], Encoding]
-    """By the rules that it was received under."""
+    """Encoder with the settings that the window was received under."""
     swapped_at: float
-    """On the monotonic clock, like the next one."""
+    """Monotonic time of the swap."""
     ended_at: float
+    """Monotonic time of the window's end."""
 
 
 class Storing:
     """State: the windows that are not stored yet, oldest first.
 
     Args:
-        pack: makes batches of points.
-        state: returns what is stored with a window beside gauges, in parts made lazily.
-        between: lets others run between two slices.
+        pack: groups points into batches.
+        state: returns the state stored with a window beside the gauges, as lazy parts.
+        between: awaited between two slices, so that other tasks run.
     """
 
     def __init__(  # noqa: PLR0913 - what joins a closed window with the spool; closer.py is the only caller
@@ -65,25 +68,25 @@ class Storing:
         self._left: deque[Left] = deque()
 
     def __repr__(self) -> str:
-        """Report how many."""
+        """Report the number of windows."""
         return f"<Storing {len(self)} windows>"
 
     def __len__(self) -> int:
-        """How many are not stored yet."""
+        """Return the number of windows not stored yet."""
         return len(self._left)
 
     @property
     def ids(self) -> list[int]:
-        """Their ids."""
+        """Ids of the windows not stored yet."""
         return [left.window.start for left in self._left]
 
     def add(self, left: Left) -> None:
-        """Take over a window; its samples are closing from now on."""
+        """Add a window; the ledger counts its samples as closing from now on."""
         self._ledger.samples_closing += left.window.samples
         self._left.append(left)
 
     async def store_oldest(self) -> None:
-        """Encode, pack, store the oldest one."""
+        """Encode, pack and store the oldest window."""
         left = self._left[0]
         window, encoding = left.window, left.encode(left.window)
         async for _ in self._paced(encoding.prepare()):
@@ -110,7 +113,7 @@ class Storing:
         )
 
     def _account(self, window: ClosedWindow, encoding: Encoding) -> None:
-        """Move the window's samples from open to closed, in one step."""
+        """Move the window's samples from closing to closed and dropped, without an await (I5)."""
         ledger = self._ledger
         ledger.windows_closed += 1
         ledger.samples_closing -= window.samples

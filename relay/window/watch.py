@@ -1,7 +1,7 @@
-"""Tells what the wall clock does to windows: that it stepped, and that the open window has to wait for its time.
+"""Logs steps of the wall clock (RLY123), and an open window that begins in the future (RLY124).
 
-Ids that are committed never open again, so after a clock that was ahead the first free id may begin hours from now.
-Nothing is lost meanwhile, but nothing is sent either: the relay is not ready, and the log says until when.
+Committed ids never open again. So after the clock was ahead, the first free id may begin hours from now. Until then
+samples are kept and nothing is sent: the relay is not ready, and the log says when the window begins.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ _INTERVAL: Final = 0.5
 
 
 class Closer(Protocol):
-    """Whose window is watched."""
+    """The part of the closer that is watched."""
 
     open_id: int
 
     def opens_in(self) -> float:
-        """Seconds until the open window begins, if that is later than the next edge; else 0."""
+        """Return the seconds until the open window begins, if that is more than one window ahead; else 0."""
         ...
 
 
 class ClockWatch:
-    """State: the steps, and the window whose wait was told of."""
+    """State: the detector of steps, and the id of the waiting window already logged."""
 
     def __init__(self, closer: Closer, *, loss_log: LossLog, clock: Clock) -> None:
         self._closer = closer
@@ -43,13 +43,13 @@ class ClockWatch:
         return f"<ClockWatch {self._steps!r}>"
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Check twice a second until cancelled."""
         while True:
             self.look()
             await self._clock.sleep(_INTERVAL)
 
     def look(self) -> None:
-        """Warn of a step, with its size, and once of each window that has to wait."""
+        """Warn of a step with its size, and once of each open window that begins in the future."""
         step = self._steps.look()
         if step:
             direction = "forward" if step > 0 else "back"

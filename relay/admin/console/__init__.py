@@ -1,1 +1,1 @@
-"""The text console of statsd, on the port of the HTTP API."""
+"""The text console of the reference daemon (statsd/statsd), on the same port as HTTP."""

@@ -1,8 +1,9 @@
 """The text commands of the reference daemon's management port, with its replies, byte for byte (statsd/statsd 0.9).
 
-What is different has a reason. Maps are of the open window, not of a flush; timers keep no values, so theirs is `[]`.
-Names, settings and deletions are for this machine alone, and so is a change of `health`: others read `ERROR`, or what
-it says. `health down` changes what `health` says and nothing else; a metric and the log tell of it.
+Differences: maps show the open window instead of the last flush, and timers show `[]`, since the relay keeps no list
+of their values. Names, settings, deletions and changes of `health` are answered on this machine only; a remote client
+gets `ERROR`, or the state of `health` unchanged. `health down` changes the reply of `health`, a metric and the log, but
+not the liveness and readiness of the relay.
 """
 
 from __future__ import annotations
@@ -31,32 +32,32 @@ _ERROR: Final = "ERROR\n"
 
 
 class State(Named, Protocol):
-    """What the console tells of, and the little it changes."""
+    """The relay as the console sees it; the console changes `is_health_down` and deletes series."""
 
     is_health_down: bool
-    """What `health` says, and nothing else."""
+    """The reply of `health`; the health of the relay does not depend on it."""
 
     @property
     def config(self) -> Config:
-        """In force."""
+        """The configuration in force."""
         ...
 
     @property
     def ledger(self) -> Ledger:
-        """Counters."""
+        """The counters."""
         ...
 
     @property
     def uptime(self) -> float:
-        """Seconds."""
+        """Seconds since the start."""
         ...
 
     def tally(self) -> Tally:
-        """Counts of the hot path."""
+        """Return the counts of the hot path."""
         ...
 
     def wall(self) -> float:
-        """Wall time in seconds."""
+        """Return the Unix time."""
         ...
 
 
@@ -83,15 +84,15 @@ class Console:
         }
 
     def __repr__(self) -> str:
-        """Say what `health` says."""
+        """Report the reply of `health`."""
         return f"<Console {self._health().strip()}>"
 
     async def answer(self, command: str, *, is_local: bool) -> Reply:
-        """Yield the reply to one command, piece by piece; `quit` is not for here.
+        """Yield the reply to one command, piece by piece; the session handles `quit`.
 
         Args:
             command: a line without blanks around it; one blank separates two arguments, as in the reference.
-            is_local: whether it comes from this machine.
+            is_local: whether the command comes from this machine.
         """
         word, *arguments = command.split(" ")
         if is_local and word in self._here:
@@ -100,13 +101,16 @@ class Console:
         else:
             yield self._anywhere[word]() if word in self._anywhere else _ERROR
 
-    # --- for everybody ------------------------------------------------------------------------------------------------
+    # --- for any client -----------------------------------------------------------------------------------------------
 
     def _health(self) -> str:
         return f"health: {'down' if self._state.is_health_down else 'up'}\n"
 
     def _stats(self) -> str:
-        """What begins with `last_` is in seconds since; an exception that never was is as old as the epoch."""
+        """Return the reply of `stats`; `last_` figures are ages in seconds.
+
+        `last_exception` is the Unix time until the first exception, as in statsd.
+        """
         state, ledger, tally = self._state, self._state.ledger, self._state.tally()
         backend = state.config.cloud.provider
         figures = {
@@ -121,7 +125,7 @@ class Console:
         return "".join(f"{name}: {value}\n" for name, value in figures.items()) + END
 
     def _since(self, moment: float) -> int:
-        """Return seconds since a moment, or since the start if it has not come."""
+        """Return the seconds since a moment; since the start if the moment is 0 (it has not come yet)."""
         return max(0, int(self._state.wall() - moment if moment else self._state.uptime))
 
     # --- for this machine ---------------------------------------------------------------------------------------------
@@ -141,7 +145,7 @@ class Console:
 
 
 def _settings(section: object) -> Iterable[tuple[object, object]]:
-    """Return the keys of a table with their values, or the numbers of a list of tables with these."""
+    """Return the keys of a table with their values; for a list of tables, its numbers from 1 and its elements."""
     if isinstance(section, dict):
         return section.items()
     if isinstance(section, msgspec.Struct):
@@ -150,7 +154,7 @@ def _settings(section: object) -> Iterable[tuple[object, object]]:
 
 
 def _plain(value: object) -> str:
-    """Return a value without quotes; a secret is masked."""
+    """Return the text of a value without quotes; a secret is masked."""
     match value:
         case list():
             return ",".join(map(_plain, value))

@@ -1,8 +1,7 @@
-"""The maps of the text console: the series of a class by name, shown or deleted.
+"""The maps of the text console: shows or deletes the series of a class by name.
 
-A series with tags beyond the default ones is called `name;key=value`, which a line may be called as well. Everything is
-done in slices, since nothing may hold the event loop, and for one peer at a time: the slices of many would. A map shown
-is bounded.
+A series with tags beyond the default ones is called `name;key=value`; the name of a line may look the same. The work is
+done in slices, so that the event loop is not blocked, and for one client at a time. A map shows at most 10,000 entries.
 """
 
 from __future__ import annotations
@@ -24,20 +23,20 @@ if TYPE_CHECKING:
 
 END: Final = "END\n\n"
 MOST: Final = 10_000
-"""Entries of a map; it says how many more there are."""
+"""Entries shown of a map; its last line says how many more there are."""
 _TOGETHER: Final = 100
-"""Names deleted before others run: the hot path walks over its window for a call, or for each series of it."""
+"""Names deleted in one slice: the hot path walks over its window once for a call, or once for each series in it."""
 
 
 class HotPath(Protocol):
     """The open window."""
 
     def snapshot(self) -> Iterator[list[Row]]:
-        """Its rows, in parts."""
+        """Return its rows, in parts."""
         ...
 
     def gauges(self) -> Iterator[list[tuple[Series, float]]]:
-        """Every gauge with its value, in parts."""
+        """Return every gauge with its value, in parts."""
         ...
 
 
@@ -45,16 +44,16 @@ class Idle(Protocol):
     """Series that were active before the open window and may be sent as 0."""
 
     def known(self, kind: Kind) -> list[Series]:
-        """Those of a class, those that are active too."""
+        """Return the series of a class, including those that are active in the open window."""
         ...
 
 
 class State(Protocol):
-    """Whose series they are."""
+    """The relay as the maps see it."""
 
     @property
     def clock(self) -> Clock:
-        """Of the relay."""
+        """The clock of the relay."""
         ...
 
     @property
@@ -64,32 +63,32 @@ class State(Protocol):
 
     @property
     def idle(self) -> Idle:
-        """Who is sent as 0."""
+        """Series that may be sent as 0."""
         ...
 
     @property
     def default_dimensions(self) -> Collection[tuple[str, str]]:
-        """What a series may have without a tag of its line."""
+        """Dimensions that a series has by configuration, without a tag on its line."""
         ...
 
     def forget(self, series: Collection[Series]) -> None:
-        """Delete everything that is kept of series."""
+        """Delete everything that is kept of the series."""
 
 
 class Maps:
-    """State: who is at work; everything else is the relay's."""
+    """State: a lock held by the request being answered; everything else is the relay's."""
 
     def __init__(self, state: State) -> None:
         self._state = state
         self._turn = asyncio.Lock()
-        """Of a reply until it is whole: a peer that does not read it must not hold up the others."""
+        """Held until a reply is complete, not until it is read: a client that does not read must not block others."""
 
     def __repr__(self) -> str:
         """Name the hot path."""
         return f"<Maps of {self._state.hotpath!r}>"
 
     async def show(self, kind: Kind) -> Reply:
-        """Yield a class as a map of JavaScript; timers keep no values."""
+        """Yield the series of a class as Node prints a map; timers show `[]`."""
         async with self._turn:
             pieces = [piece async for piece in self._show(kind)]
         for piece in pieces:
@@ -108,7 +107,7 @@ class Maps:
         yield f"\n{END}"
 
     async def delete(self, kind: Kind, wanted: Sequence[str]) -> Reply:
-        """Delete names, and whole folders where `.*` ends them; yield what became of each."""
+        """Delete the named series, and all below a name that ends in `.*`; yield the result for each name."""
         async with self._turn:
             pieces = [piece async for piece in self._delete(kind, wanted)]
         for piece in pieces:
@@ -133,7 +132,7 @@ class Maps:
         yield END
 
     async def _series(self, kind: Kind) -> AsyncIterator[tuple[Series, str, str]]:
-        """Yield the series of a class, each with what it is called here and its value; idle ones are 0."""
+        """Yield each series of a class with its name in the map and its value; an idle series has 0, or `[]`."""
         hotpath, defaults = self._state.hotpath, self._state.default_dimensions
         idle = dict.fromkeys(self._state.idle.known(kind))
         parts = hotpath.gauges() if kind is Kind.GAUGE else _values(hotpath.snapshot(), kind)
@@ -146,7 +145,7 @@ class Maps:
 
 
 def _values(parts: Iterator[list[Row]], kind: Kind) -> Iterator[Sequence[tuple[Series, float | None]]]:
-    """Yield the rows of a class with their sums; timers have none."""
+    """Yield the series of a class with their sums; None for timers."""
     for part in parts:
         rows = [(series, rollup) for series, rollup in part if series.kind is kind]
         yield [(series, rollup.sum if kind is Kind.COUNTER else None) for series, rollup in rows]

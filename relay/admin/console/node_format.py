@@ -1,7 +1,7 @@
-"""Maps of names as Node's util.inspect prints them, which is what scripts around the reference daemon read.
+"""Prints maps of names as Node's util.inspect does, the format that scripts for the reference daemon read.
 
-Only what can occur: keys are names of series, so none holds a quote, a blank or a control character and none needs an
-escape; values are texts made by `number`, or `[]`.
+It covers the values that occur here. Keys are names of series: they hold no quote, blank or control character, so none
+needs an escape. Values are texts made by `number`, or `[]`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][0-9A-Za-z_]*")
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,9}")
 _INDEX_MOST: Final = 2**32 - 2
-"""An array's last index; a longer number is a name like any other."""
+"""Largest array index; a larger number is an ordinary key."""
 _LINE: Final = 80
 """inspect's breakLength."""
 _ON_ONE_LINE: Final = 11
-"""What inspect adds to the entries, beside two for each, before it compares them with breakLength."""
+"""Added to the length of the entries, and two for each entry, before inspect compares the sum with breakLength."""
 _EXACT: Final = 2.0**53
 
 
@@ -37,7 +37,7 @@ def number(value: float) -> str:
 
 
 def _placed(digits: str, point: int) -> str:
-    """Write digits whose decimal point stands after `point` of them (ECMA-262, Number::toString)."""
+    """Write digits with the decimal point after the first `point` of them (ECMA-262, Number::toString)."""
     if 0 < point <= 21:
         whole, fraction = digits[:point].ljust(point, "0"), digits[point:]
         return f"{whole}.{fraction}" if fraction else whole
@@ -51,8 +51,8 @@ def inspect(entries: Mapping[str, str], *, hidden: int = 0) -> Iterator[str]:
     """Yield the text of a map, piece by piece.
 
     Args:
-        entries: names and the texts of their values; names that look like an index are moved to the front.
-        hidden: how many entries are left out; what says so is ours.
+        entries: names and the texts of their values; names that look like an array index come first.
+        hidden: how many entries are left out; Node's format has no such line for a map.
     """
     shown = (f"{_key(name)}: {entries[name]}" for name in _in_order(entries))
     texts = chain(shown, [f"... {hidden} more items"] if hidden else [])
@@ -68,7 +68,7 @@ def inspect(entries: Mapping[str, str], *, hidden: int = 0) -> Iterator[str]:
 
 
 def _in_order(names: Mapping[str, str]) -> list[str]:
-    """Indexes come first, by size; the rest as it came."""
+    """Return the names in Node's order: array indexes first, ascending; then the others in their order."""
     first = sorted((name for name in names if _is_index(name)), key=int)
     return [*first, *(name for name in names if not _is_index(name))] if first else list(names)
 

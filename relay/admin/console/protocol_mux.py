@@ -1,14 +1,14 @@
-"""One port for HTTP and for the text console: the first bytes decide, and for good.
+"""Serves HTTP and the text console on one port: the first bytes of a connection select the protocol.
 
-HTTP begins with a method in capitals and a blank; the console's commands are in lower case. A connection is accepted by
-a `ProtocolDetector`, which reads until the bytes can be one of them only (one is enough for every command, four for
-GET), and hands transport and bytes over: to aiohttp's protocol, or to a stream of our own. The decision is final: a
-page in a browser, which can only speak HTTP, cannot reach the console through what it posts; with a method
-of its own it comes as far as the first line (session.py).
+HTTP begins with a method in capitals and a blank; commands of the console are in lower case. A `ProtocolDetector`
+accepts each connection, reads until only one protocol is possible (one byte for every command, four for GET), and
+passes transport and bytes on: to aiohttp, or to a `ConsoleSession`. The decision is final, so a web page, which can
+only send HTTP, cannot reach the console through the body of a POST. A request with an unusual method is taken for a
+command, and the session ends at its first line (session.py).
 
-Bounded: connections that have said nothing, conversations, HTTP. Where there are too many, the one that was of no use
-for the longest time goes, so that those who never speak, or never end a request, cannot keep a probe out. A request
-whose body has not come is no use yet.
+Bounded: silent connections, console sessions and HTTP connections, each apart. At its bound, the connection that has
+been idle for the longest time is closed. So clients that send nothing, or never complete a request, cannot keep a probe
+out. An HTTP connection counts as idle until its request has come with its body.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ if TYPE_CHECKING:
 
 _METHODS: Final = (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"TRACE", b"CONNECT")
 _SILENT_SECONDS: Final = 10.0
-"""For the first bytes: enough for a person to type."""
+"""Seconds until the first bytes must come: enough for a person to type."""
 _SILENT_MOST: Final = 64
 _CONVERSATIONS_MOST: Final = 64
 _REQUESTS_MOST: Final = 256
-"""Connections that speak HTTP."""
+"""HTTP connections."""
 CONNECTIONS_MOST: Final = _SILENT_MOST + _CONVERSATIONS_MOST + _REQUESTS_MOST
 _BACKLOG: Final = 64
-"""Connections that may be accepted in a row, before those that go for them are closed."""
+"""Connections that may be accepted in a row, before those that they replace are closed."""
 _BODY_SECONDS: Final = 5.0
-"""For the body of a request, of 1 KiB at most."""
+"""Seconds for the body of a request, which has 1 KiB at most."""
 
 
 def is_http(head: bytes) -> bool | None:
-    """Say whether a connection that begins so speaks HTTP; None: that is not known yet."""
+    """Say whether a connection that begins with these bytes speaks HTTP; None: more bytes are needed."""
     for method in _METHODS:
         start = method + b" "
         if head[: len(start)] == start[: len(head)]:
@@ -54,7 +54,7 @@ def is_http(head: bytes) -> bool | None:
 
 
 class ActiveRequests:
-    """State: the HTTP connections whose request is complete and being answered, maybe by a stream that is read."""
+    """State: the HTTP connections with a complete request that is being answered; an answer may be a long stream."""
 
     def __init__(self) -> None:
         self._now: set[object] = set()
@@ -64,11 +64,11 @@ class ActiveRequests:
         return f"<ActiveRequests {len(self._now)}>"
 
     def __contains__(self, connection: object) -> bool:
-        """Say whether it is one of them."""
+        """Say whether a request of this connection is being answered."""
         return connection in self._now
 
     def middleware(self) -> Middleware:
-        """Return what is to be put around every handler."""
+        """Return the aiohttp middleware that records requests in progress."""
 
         @web.middleware
         async def noted(
@@ -86,11 +86,11 @@ class ActiveRequests:
 
 
 async def _whole(request: web.Request) -> None:
-    """Wait for the body, which the handler then has at once.
+    """Read the whole body, so that the handler does not wait for it.
 
     Raises:
-        HTTPRequestTimeout: it does not come.
-        HTTPRequestEntityTooLarge: it is none of a request that any handler knows.
+        HTTPRequestTimeout: the body did not come in time.
+        HTTPRequestEntityTooLarge: the body is longer than that of any request of this API.
     """
     try:
         async with asyncio.timeout(_BODY_SECONDS):
@@ -100,7 +100,7 @@ async def _whole(request: web.Request) -> None:
 
 
 class ProtocolMux:
-    """State: the listening sockets, and the connections that are not aiohttp's."""
+    """State: the listening sockets, the silent connections and the console sessions; aiohttp has the others."""
 
     def __init__(
         self,
@@ -117,11 +117,11 @@ class ProtocolMux:
         self._console = console
         self._pace = pace
         self._share = min(1.0, most / CONNECTIONS_MOST)
-        """Of each kind's places: a process that may open few files has fewer."""
+        """Factor on each bound: a process that may open few files accepts fewer connections."""
         self._silent_seconds = silent
         self._servers: list[asyncio.Server] = []
         self._silent: dict[ProtocolDetector, None] = {}
-        """The oldest first."""
+        """Oldest first."""
         self._conversations: dict[ConsoleSession, asyncio.Task[None]] = {}
 
     def __repr__(self) -> str:
@@ -129,7 +129,7 @@ class ProtocolMux:
         return f"<ProtocolMux {len(self._silent)} silent, {len(self._conversations)} conversations>"
 
     async def open(self, sock: socket.socket) -> tuple[str, int]:
-        """Take connections of a socket, which remains the caller's; return its address."""
+        """Accept connections on a socket, which the caller still owns; return its address."""
         loop = asyncio.get_running_loop()
         backlog = self._places(_BACKLOG)
         self._servers.append(
@@ -142,7 +142,7 @@ class ProtocolMux:
         return max(1, round(most * self._share))
 
     async def close(self) -> None:
-        """Listen no more, and end what is not aiohttp's."""
+        """Stop listening; close the silent connections and the console sessions."""
         for server in self._servers:
             server.close()
         for doorman in list(self._silent):
@@ -151,21 +151,21 @@ class ProtocolMux:
             task.cancel()
         await asyncio.gather(*self._conversations.values(), return_exceptions=True)
 
-    # --- for doormen --------------------------------------------------------------------------------------------------
+    # --- called by ProtocolDetector -----------------------------------------------------------------------------------
 
     def arrived(self, doorman: ProtocolDetector) -> float:
-        """Note a connection; return how many seconds it has to say something."""
+        """Register a silent connection; return the seconds until its first bytes must come."""
         if len(self._silent) >= self._places(_SILENT_MOST):
             next(iter(self._silent)).dismiss()
         self._silent[doorman] = None
         return self._silent_seconds
 
     def left(self, doorman: ProtocolDetector) -> None:
-        """Forget one that is gone, or has spoken."""
+        """Remove a connection that is closed, or is no longer silent."""
         self._silent.pop(doorman, None)
 
     def protocol_for(self, transport: asyncio.Transport, *, http: bool) -> asyncio.Protocol | None:
-        """Return who goes on with a connection; None: it is one too many."""
+        """Return the protocol that serves a connection from now on; None: there are too many."""
         if http:
             return self._http() if self._has_room() else None
         is_local = is_loopback(peer_address(transport))
@@ -174,7 +174,7 @@ class ProtocolMux:
         )
 
     def _has_room(self) -> bool:
-        """Make room for one that speaks HTTP, if another is waited for in vain."""
+        """Say whether one more HTTP connection fits; if not, close one without a request in progress to make room."""
         there = [(one, one.transport) for one in self._http.connections]
         left = [(one, transport) for one, transport in there if transport and not transport.is_closing()]
         if len(left) < self._places(_REQUESTS_MOST):
@@ -195,7 +195,7 @@ class ProtocolMux:
 
 
 class ProtocolDetector(asyncio.Protocol):
-    """State: a connection, and its first bytes."""
+    """State: a connection and its first bytes, until the protocol is known."""
 
     def __init__(self, port: ProtocolMux) -> None:
         self._port = port
@@ -208,30 +208,30 @@ class ProtocolDetector(asyncio.Protocol):
         return f"<ProtocolDetector {self._head!r}>"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait for the first bytes, but not for ever."""
+        """Wait for the first bytes for a bounded time."""
         self._transport = cast("asyncio.Transport", transport)
         self._timer = asyncio.get_running_loop().call_later(self._port.arrived(self), self.dismiss)
 
     def data_received(self, data: bytes) -> None:
-        """Decide, if that is possible by now."""
+        """Select the protocol once the bytes suffice."""
         self._head += data
         decided = is_http(self._head)
         if decided is not None:
             self._hand_over(http=decided)
 
     def eof_received(self) -> bool:
-        """What begins like a method and ends there is a command, if a wrong one."""
+        """Treat a stream that ends within a possible method as a command of the console."""
         if not self._head:
             return False
         successor = self._hand_over(http=False)
         return bool(successor and successor.eof_received())
 
     def connection_lost(self, _: Exception | None) -> None:
-        """Nobody spoke."""
+        """Forget the connection: it was closed before its protocol was known."""
         self._leave()
 
     def dismiss(self) -> None:
-        """Close a connection that has not said what it is."""
+        """Close the connection: its protocol is still unknown."""
         self._leave()
         self._transport.abort()
 

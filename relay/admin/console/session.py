@@ -1,10 +1,11 @@
-"""One connection of the text console: what is a command, and how long anybody may take.
+"""One session of the text console: splits the input into commands, writes the replies, and enforces timeouts.
 
-The reference takes every read for one command, so that `printf health | nc` needs no line feed, but two commands in one
-packet are none. Here a command ends with its line, with the stream, or when nothing follows it for `Pace.pause`.
+The reference takes each read as one command: `printf health | nc` needs no line feed, but two commands in one packet
+fail. Here a command ends with its line, with the stream, or after `SessionTimeouts.pause` without further bytes.
 
-A browser can be made to say the words of a page: after a method of the page's choice, or within a TLS greeting. What
-begins so is another protocol, and a conversation ends there, before the words.
+A web page can make a browser send text of its choice to this port: after a custom HTTP method, or within a TLS
+handshake. So the session ends at the first line of an HTTP request and after a line with an unprintable character,
+before any command that follows.
 """
 
 from __future__ import annotations
@@ -21,24 +22,24 @@ LINE_BYTES: Final = 65_536
 """The longest command."""
 _BLANKS: Final = b" \t\r\n\v\f"
 _SEVEN_BITS: Final = bytes(byte & 0x7F for byte in range(256))
-"""The reference reads ASCII as Node does: without the eighth bit."""
+"""The reference decodes ASCII as Node does: it clears the eighth bit."""
 _CHUNK: Final = 16_384
-"""Bytes of a reply that are written together."""
+"""Bytes of a reply that are written at once."""
 
 
 class SessionTimeouts(NamedTuple):
-    """How long something may take, in seconds."""
+    """Timeouts of a session, in seconds."""
 
     pause: float = 0.2
-    """After bytes that end no line; then they are a command."""
+    """Without further bytes after an unfinished line: then the line is a command."""
     idle: float = 300.0
-    """Between two commands: the longest interval of a check, at least."""
+    """Between two commands; at least the longest interval of usual checks."""
     reading: float = 30.0
-    """To take what was written; then the connection is cut."""
+    """For the client to read what was written; then the connection is closed."""
 
 
 class Commands:
-    """State: a command that has no end yet."""
+    """State: the bytes of an unfinished line."""
 
     def __init__(self) -> None:
         self.rest = b""
@@ -48,7 +49,10 @@ class Commands:
         return f"<Commands {len(self.rest)} bytes>"
 
     def receive(self, chunk: bytes) -> list[str]:
-        """Return the commands that these bytes complete; blank lines are none, but nothing else at all is one."""
+        """Return the commands that these bytes complete.
+
+        Blank lines are skipped; input of blanks only is one empty command.
+        """
         *lines, self.rest = (self.rest + chunk.translate(_SEVEN_BITS)).split(b"\n")
         found = [command for line in lines if (command := _text(line))]
         if not found and not self.rest.strip(_BLANKS):
@@ -57,13 +61,13 @@ class Commands:
         return found
 
     def end(self) -> list[str]:
-        """Return the command that has no end."""
+        """Return the unfinished line as a command, if there is one."""
         rest, self.rest = self.rest, b""
         return [_text(rest)] if rest else []
 
 
 def is_request(command: str) -> bool:
-    """Say whether this is the first line of an HTTP request, whatever its method."""
+    """Say whether this is the first line of an HTTP request, with any method."""
     return command.rpartition(" ")[2].startswith("HTTP/")
 
 
@@ -72,7 +76,7 @@ def _text(line: bytes) -> str:
 
 
 class ConsoleSession:
-    """State: a connection, and when it was last of use."""
+    """State: a connection, and the time of its latest command."""
 
     def __init__(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answer: Answer, pace: SessionTimeouts
@@ -90,7 +94,7 @@ class ConsoleSession:
         return f"<ConsoleSession with {self._writer.get_extra_info('peername')}>"
 
     async def run(self) -> None:
-        """Answer until somebody has had enough; a peer that goes away is the usual end."""
+        """Answer commands until the client quits, disconnects or is idle for too long."""
         try:
             while await self._turn():
                 self.last = asyncio.get_running_loop().time()
@@ -103,7 +107,7 @@ class ConsoleSession:
             self._writer.transport.abort()
 
     async def _turn(self) -> bool:
-        """Answer what comes next; say whether to go on."""
+        """Answer the next commands; return whether the session goes on."""
         commands, is_over = await self._listen()
         for command in commands:
             if command.split(" ")[0] == "quit" or is_request(command):
@@ -111,11 +115,11 @@ class ConsoleSession:
             await self._reply(command)
             if not command.isprintable():
                 return False
-            await asyncio.sleep(0)  # thousands of commands may be here already, and none of them waits
+            await asyncio.sleep(0)  # thousands of commands may be buffered, and their replies may never yield
         return not is_over and len(self._commands.rest) <= LINE_BYTES
 
     async def _listen(self) -> tuple[list[str], bool]:
-        """Return the next commands, and whether they are the last."""
+        """Return the next commands, and whether they are the last ones."""
         rest = self._commands.rest
         try:
             async with asyncio.timeout(self._pace.pause if rest else self._pace.idle):
@@ -136,7 +140,7 @@ class ConsoleSession:
         await self._write(pieces)
 
     async def _write(self, pieces: list[str]) -> None:
-        if self._writer.is_closing():  # uvloop refuses a write then, with an error that is none of a connection
+        if self._writer.is_closing():  # uvloop then refuses a write with an error that is not a ConnectionError
             raise ConnectionResetError
         self._writer.write("".join(pieces).encode())
         async with asyncio.timeout(self._pace.reading):

@@ -1,1 +1,1 @@
-"""The HTTP API of the admin port: metrics, health, and what commands ask."""
+"""HTTP on the admin port: health, readiness, metrics, and the API of the commands."""

@@ -1,9 +1,9 @@
-"""Who may see what is not for everybody: a person or a command on this machine, and no web page on their behalf.
+"""Access control of routes for this machine only: no remote client, no web page in a local browser, no local proxy.
 
-The peer's address alone does not say that: a browser on this machine runs pages from anywhere, and a name that
-somebody else owns may resolve to 127.0.0.1. So the Host header must name this machine too, or be one of `[admin]
-hosts`, and what a browser says of the page that asks (Origin) must be this very server. Nor does the address say it of
-a request that a proxy on this machine passes on for others: one with a header of forwarding comes from elsewhere.
+A loopback peer address is not enough. A browser on this machine runs pages of any site, and a foreign domain may
+resolve to 127.0.0.1 (DNS rebinding): so the Host header must name this machine or one of `[admin] hosts`, and an Origin
+header must name this server. A proxy on this machine may pass on requests of remote clients: so a request with a header
+that proxies add is refused.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _HOST: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[0-9A-Za-z._-]+))(?::[0-9]{1,5})?")
-"""A name or an address, and maybe a port: nothing that one reader takes for the host and another for something else."""
+"""A name or an address with an optional port; anything that parsers of the Host header may read differently fails."""
 _FORWARDED: Final = frozenset({"forwarded", "via", "x-real-ip", "true-client-ip", "cf-connecting-ip", "client-ip"})
 _FORWARDED_PREFIXES: Final = ("x-forwarded", "x-original", "x-client-ip", "x-cluster-client-ip", "x-envoy-external")
-"""What proxies, ingresses and load balancers add to the requests of others."""
+"""Headers that proxies, ingresses and load balancers add to forwarded requests."""
 HOSTS: Final = web.AppKey("hosts", frozenset[str])
-"""`[admin] hosts`: what the Host header may say besides loopback; lower case, without a port."""
+"""`[admin] hosts`: host names that the Host header may have besides loopback; lower case, without a port."""
 
 
 def local_only(handler: Handler) -> Handler:
-    """Return a handler that answers 403 unless the request comes from this machine and is meant for it.
+    """Return a handler that answers 403 unless the request comes from this machine and is addressed to it.
 
-    The application must have `HOSTS`.
+    The application must have the key `HOSTS`.
     """
 
     async def guarded(request: web.Request) -> web.StreamResponse:
@@ -45,7 +45,7 @@ def local_only(handler: Handler) -> Handler:
 
 
 def is_loopback(address: str) -> bool:
-    """Say whether an address is this machine's own; IPv4 within IPv6 too."""
+    """Say whether an address is a loopback address; IPv4 mapped to IPv6 counts."""
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:
@@ -55,7 +55,7 @@ def is_loopback(address: str) -> bool:
 
 
 def peer_address(transport: BaseTransport | None) -> str:
-    """Return whence a connection comes; empty if it is gone."""
+    """Return the address of a connection's peer; empty if the connection is gone."""
     peer = transport.get_extra_info("peername") if transport else None
     return str(peer[0]) if peer else ""
 

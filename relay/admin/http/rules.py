@@ -1,6 +1,6 @@
-"""The rules of a running relay as they do their work: how many names each took, and the newest that none took.
+"""`GET /api/v1/rules`: how many identities each rule of the running relay matched, and the newest unmatched names.
 
-Names are a user's, so the route is for this machine alone (guard.py).
+Names are user data, so the route answers clients on this machine only (guard.py).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Rule(Protocol):
-    """One rule of the configuration; its match or its regex is empty."""
+    """One rule of the configuration; either its match or its regex is empty."""
 
     @property
     def match(self) -> str:
@@ -30,7 +30,7 @@ class Rule(Protocol):
 
     @property
     def type(self) -> str:
-        """The class that it is for; empty: every one."""
+        """The class to which the rule applies; empty: every class."""
         ...
 
 
@@ -39,26 +39,26 @@ class Unmatched(Protocol):
 
     @property
     def count(self) -> int:
-        """How many there were."""
+        """Number of unmatched identities."""
         ...
 
     @property
     def names(self) -> Sequence[str]:
-        """The newest distinct ones, newest first."""
+        """The newest distinct names, newest first."""
         ...
 
 
 class Namer(Protocol):
-    """Who follows the rules."""
+    """Applies the rules, and counts."""
 
     @property
     def hits(self) -> Sequence[int]:
-        """Identities by rule since the rules are in force."""
+        """Identities that each rule matched since the rules came into force."""
         ...
 
     @property
     def unmatched(self) -> Unmatched:
-        """What followed none."""
+        """Identities that no rule matched."""
         ...
 
 
@@ -66,7 +66,7 @@ def rule_routes(in_force: Callable[[], tuple[Sequence[Rule], Namer]]) -> list[we
     """Return `GET /api/v1/rules`.
 
     Args:
-        in_force: returns the rules and who follows them; asked for each request, since a reload changes both.
+        in_force: returns the rules and the namer that applies them; called at each request, a reload replaces both.
     """
 
     async def show(_: web.Request) -> web.Response:
@@ -76,7 +76,7 @@ def rule_routes(in_force: Callable[[], tuple[Sequence[Rule], Namer]]) -> list[we
 
 
 def table(rules: Sequence[Rule], namer: Namer) -> dict[str, Any]:
-    """Return the answer: `rules` in their order, numbered from 1, and `unmatched`."""
+    """Return the body of the answer: `rules` in their order, numbered from 1, and `unmatched`."""
     return {
         "rules": [
             {"number": number, "match": rule.match, "regex": rule.regex, "type": rule.type, "hits": hits}

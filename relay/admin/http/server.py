@@ -1,7 +1,8 @@
-"""HTTP for people and probes; the text console shares its port (console/protocol_mux.py).
+"""The HTTP server of the admin port: health, readiness and metrics.
 
-What stands here is read only, bounded, and shows no name, tag or line of a user. What shows or changes more has an own
-file beside this one with a function that returns its routes, each handler of them in `local_only` (guard.py).
+The text console shares the port (console/protocol_mux.py). Invariant: the routes in this file are read-only, bounded,
+and show no name, tag or line of a user. A route that shows or changes more has its own file beside this one, and its
+handler is wrapped in `local_only` (guard.py).
 """
 
 from __future__ import annotations
@@ -28,30 +29,30 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 _AGAIN: Final = 1.0
-"""Seconds between two tries of an address that another process has."""
+"""Seconds between two attempts to bind an address that another process holds."""
 
 
 class State(Figures, Told, Protocol):
-    """Whom the server speaks for."""
+    """The relay as the server sees it."""
 
     def healthy(self) -> tuple[bool, str]:
-        """Liveness and one sentence."""
+        """Return liveness, and one sentence about it."""
         ...
 
     def ready(self) -> tuple[bool, str]:
-        """Readiness and one sentence."""
+        """Return readiness, and one sentence about it."""
         ...
 
 
 class Sockets(Protocol):
-    """Where the server listens."""
+    """The listening sockets of the admin port."""
 
     trouble: str
     """Why an address is not open."""
 
     @property
     def given(self) -> Sequence[socket.socket]:
-        """Open already."""
+        """Sockets that are open already."""
         ...
 
     @property
@@ -60,26 +61,26 @@ class Sockets(Protocol):
         ...
 
     def open_missing(self) -> Sequence[socket.socket]:
-        """Open what can be opened by now; return it.
+        """Open the missing addresses that are free by now; return their sockets.
 
         Raises:
-            RelayError: RLY101, an address cannot be bound, and such are not waited for.
+            RelayError: RLY101, an address cannot be bound, and waiting for it is not allowed.
         """
         ...
 
     def close(self) -> None:
-        """Close what was opened, unless something holds it."""
+        """Close the sockets opened here, unless another process still holds them."""
 
 
 class AdminServer:
     """State: the addresses on which it listens.
 
     Args:
-        sockets: where it listens.
-        state: whom it speaks for.
-        routes: of other features.
-        hosts: what the Host header of guarded routes may say besides loopback.
-        most: connections.
+        sockets: the listening sockets.
+        state: the relay.
+        routes: routes of other features.
+        hosts: host names that the Host header of guarded routes may have besides loopback.
+        most: connections at a time.
     """
 
     def __init__(
@@ -108,19 +109,19 @@ class AdminServer:
 
     @property
     def bound(self) -> tuple[str, int]:
-        """The first address, as bound; nowhere yet: an empty host and port 0."""
+        """The first bound address; an empty host and port 0 before the first is bound."""
         return self._bound[0] if self._bound else ("", 0)
 
     @property
     def address(self) -> str:
-        """Each HOST:PORT as bound, and as asked for while another process still has it."""
+        """Each bound HOST:PORT, then the configured ones that another process still holds."""
         return ", ".join([*(join_address(*bound) for bound in self._bound), *map(str, self._sockets.missing)])
 
     async def start(self) -> None:
-        """Listen; on what another process has, as soon as it is free.
+        """Listen; addresses that another process holds are bound as soon as they are free.
 
         Raises:
-            RelayError: RLY101, an address cannot be bound, and such are not waited for.
+            RelayError: RLY101, an address cannot be bound, and waiting for it is not allowed.
         """
         answering = ActiveRequests()
         app = web.Application(client_max_size=1024, middlewares=[answering.middleware()])
@@ -129,7 +130,7 @@ class AdminServer:
         app.router.add_get("/-/healthy", self._probe(self._state.healthy))
         app.router.add_get("/-/ready", self._probe(self._state.ready))
         app.router.add_get("/metrics", self._metrics)
-        # A handler ends with its reader: who has gone must not take the place of the next one who wants to watch.
+        # A handler is cancelled when its client disconnects: otherwise a gone client would still count as a subscriber.
         self._runner = web.AppRunner(
             app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True, logger=_log()
         )
@@ -147,7 +148,7 @@ class AdminServer:
         self._bound += [await port.open(sock) for sock in sockets]
 
     async def _wait(self, port: ProtocolMux) -> None:
-        """Try every second: the daemon that is being replaced has it, or another user of the machine."""
+        """Try every second: the daemon being replaced holds the address, or another program does."""
         log = structlog.get_logger("relay")
         missing = ", ".join(map(str, self._sockets.missing))
         log.warning("the admin port is taken, waiting for it", admin=missing, reason=self._sockets.trouble)
@@ -157,7 +158,7 @@ class AdminServer:
         log.info("the admin port is free, listening", admin=self.address)
 
     async def stop(self) -> None:
-        """Take no connections any more."""
+        """Stop listening and close every connection."""
         if self._waiting is not None:
             self._waiting.cancel()
         if self._runner is not None and self._port is not None:
@@ -179,7 +180,7 @@ class AdminServer:
 
 
 def _log() -> logging.Logger:
-    """Return where aiohttp tells of mistakes: of ours, with their traceback, and not of a peer that speaks no HTTP."""
+    """Return the logger of aiohttp: it logs errors of our handlers with a traceback, but not malformed requests."""
     log = logging.getLogger("relay.admin")
     log.addFilter(_is_ours)
     return log

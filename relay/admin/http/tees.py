@@ -1,6 +1,6 @@
-"""`POST /api/v1/tee`: copies of what is received, for a command on this machine, for some seconds.
+"""`POST /api/v1/tee`: a temporary tee, which copies received datagrams to an address of this machine.
 
-A lease ends by itself: a command that dies leaves nothing behind.
+A lease expires unless the command renews it, so a command that dies leaves no tee behind.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 
 class Tees(Protocol):
-    """Who lets targets on lease."""
+    """Grants leases of targets."""
 
     def lease(self, to: str, seconds: float) -> tuple[int, int]:
-        """Copy to ADDRESS:PORT for so long from now; return datagrams (sent, dropped) since the lease began.
+        """Copy to ADDRESS:PORT for `seconds` from now; return datagrams (sent, dropped) since the lease began.
 
         Raises:
-            ValueError: it cannot be done, and why.
+            ValueError: the lease cannot be granted; the message says why.
         """
         ...
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is asked for."""
+    """The body of a request: the target and the length of the lease."""
 
     to: str
     seconds: Annotated[float, msgspec.Meta(ge=1, le=60)]
@@ -51,10 +51,10 @@ def tee_routes(tees: Tees) -> Sequence[web.RouteDef]:
 
 
 def _read(body: bytes) -> Request:
-    """Read what is asked for.
+    """Parse the body of a request.
 
     Raises:
-        ValueError: it is not JSON, or breaks a rule.
+        ValueError: the body is not JSON, or breaks a rule.
     """
     wanted = msgspec.json.decode(body, type=Request)
     if not is_loopback(parse_target(wanted.to)[0]):

@@ -1,8 +1,8 @@
 """`GET /api/v1/windows`: windows as they close, with their points, as a stream of JSON objects, one a line.
 
-The first line says `version`, `seconds` and the `open` window's id; then one line a window: `start`, `seconds`,
-`points` as they are sent. A last line `end` says why no more comes. A line is written in pieces, so that 50,000 points
-never hold the event loop up, and a reader that takes none of a piece for half a minute is hung up on.
+The first line has `version`, `seconds` and the id of the `open` window. Each further line is a window: `start`,
+`seconds`, and `points` as they are sent. A last line has `end`, the reason why no more come. A line is written in
+pieces, so that 50,000 points do not block the event loop. A reader that takes over 30 s for a piece is disconnected.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 _PIECE: Final = 500
 """Points written at a time: about 100 KiB."""
 _STALL: Final = 30.0
-"""Seconds a reader may take for a piece."""
+"""Seconds that a reader may take for a piece."""
 
 
 def window_routes(windows: WindowSubscribers, open_id: Callable[[], int]) -> list[web.RouteDef]:
-    """Return the route; `open_id` says which window is open."""
+    """Return the route; `open_id` returns the id of the open window."""
 
     async def watch(request: web.Request) -> web.StreamResponse:
         since = open_id()
@@ -52,16 +52,16 @@ def window_routes(windows: WindowSubscribers, open_id: Callable[[], int]) -> lis
 
 
 async def _tell(response: web.StreamResponse, watcher: Subscriber) -> None:
-    """Write what the watcher is told, until it ends.
+    """Write the subscriber's windows until the subscription ends.
 
     Raises:
-        TimeoutError: the reader does not read.
+        TimeoutError: the client did not read a piece in time.
     """
     while window := await watcher.take():
         for piece in _pieces(window):
             async with asyncio.timeout(_STALL):
                 await response.write(piece)
-            await asyncio.sleep(0)  # a fast reader's writes never wait
+            await asyncio.sleep(0)  # a write to a fast reader returns without yielding to the event loop
     async with asyncio.timeout(_STALL):
         await response.write(_line(end=watcher.end))
 

@@ -1,4 +1,4 @@
-"""`statsd-relay explain`: what becomes of a line or a name, what an error code means, and what the rules do."""
+"""`statsd-relay explain`: traces a line or a name to its points, explains an error code, or shows the rules' hits."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def explain(what: str | None, path: Path | None, *, as_json: bool) -> None:
 
 
 def _line_or_name(what: str, path: Path | None) -> tuple[object, Iterable[str]]:
-    """Walk. A bad line is what was asked about: the verdict is the answer, and no error of this command."""
+    """Trace a line or a name; a rejected line is an answer, not an error of the command."""
     text, config, now = os.fsencode(what), load(path, os.environ).config, time.time()
     if b"\n" in text:
         raise click.BadParameter("one line at a time")
@@ -81,5 +81,5 @@ def _code(code: str) -> tuple[object, Iterable[str]]:
 
 
 def _fill(text: str, first: str, others: str) -> str:
-    """Break a text into lines; a command's option must not break at its hyphens."""
+    """Wrap a text into lines without breaking at hyphens, which would split options."""
     return textwrap.fill(text, _WIDTH, initial_indent=first, subsequent_indent=others, break_on_hyphens=False)

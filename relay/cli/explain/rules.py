@@ -1,4 +1,4 @@
-"""The rules of a running relay, asked of its admin port, as a table."""
+"""Fetches the rules of a running relay with their hits from its admin port, and prints them as a table."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from relay.config.schema import Admin
 
 _BYTES_MOST: Final = 4 * 1024 * 1024
-"""Of an answer: 1,000 rules and 100 names are some 200 KiB."""
+"""Largest answer in bytes: 1,000 rules and 100 names are about 200 KiB."""
 _NAMES_SHOWN: Final = 20
 _FIX: Final = "start it, or name its file with -c, so that its [admin] listen is known"
 
 
 class RuleHits(msgspec.Struct):
-    """One rule."""
+    """A rule with its number of hits."""
 
     number: int
     match: str
@@ -33,7 +33,7 @@ class RuleHits(msgspec.Struct):
 
 
 class Unmatched(msgspec.Struct):
-    """What followed none."""
+    """Identities that no rule matched."""
 
     count: int
     names: list[str]
@@ -47,10 +47,10 @@ class RuleReport(msgspec.Struct):
 
 
 def fetch_table(admin: Admin) -> RuleReport:
-    """Return what the relay says of its rules.
+    """Return the rules of the relay with their hits.
 
     Raises:
-        RelayError: nobody answers there, or it is something else.
+        RelayError: no relay answers, or the answer is not that of a relay.
     """
     address = find_admin(admin, fix="give it one, and restart")
     status, body = ask(address, "/api/v1/rules", most=_BYTES_MOST, fix=_FIX)

@@ -1,4 +1,4 @@
-"""The walk of a line in words: rows of a label and a text, which `explain` prints one below the other."""
+"""Renders the trace of a line as text: rows of a label and a text, printed one below the other."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from relay.naming.trace import Trace
 
 _MOST: Final = 8
-"""Values of a packed line that are shown."""
+"""Values shown of a packed line."""
 _LABEL: Final = 12
-"""Columns."""
+"""Width of the label column."""
 _SIGNED: Final = {
     True: ", a change of its last value, which is 0 here ([listen] gauge_deltas = true)",
     False: ", its value: a sign makes no change of the last one ([listen] gauge_deltas = false)",
 }
-"""What a sign before a gauge's number means."""
+"""Meaning of a sign before a gauge's number, by `[listen] gauge_deltas`."""
 _DROPPED: Final = {
     "rule": "this is what the rule asks for",
     "no_legal_name": 'its name or a tag has characters that the API does not take, and [listen] names = "strict"',
@@ -40,22 +40,22 @@ _DROPPED: Final = {
     "late_gauge": "it is older than a value of this gauge that is known",
     "name_collision": "another type of this line sends that very name",
 }
-"""By reason of dropped samples that one line alone can come to."""
+"""Words for each reason of dropped samples that a single line can cause."""
 
 
 class TraceRow(NamedTuple):
-    """One line of the answer; an empty label: it belongs to the row before."""
+    """One line of the answer; a row with an empty label continues the row before."""
 
     label: str
     text: str
 
     def __str__(self) -> str:
-        """In two columns."""
+        """Return the row in two columns."""
         return f"{self.label:<{_LABEL}}{self.text}".rstrip()
 
 
 def rows(walk: LineTrace, config: Config) -> Iterator[TraceRow]:
-    """Yield the steps of a line."""
+    """Yield the rows of a line: one or more for each step."""
     for part in walk.parts:
         yield from _received(part)
         yield from _naming(part.trace, config)
@@ -74,7 +74,7 @@ def rows(walk: LineTrace, config: Config) -> Iterator[TraceRow]:
 
 
 def name_rows(walks: Mapping[Kind, LineTrace], config: Config) -> Iterator[TraceRow]:
-    """Yield the steps of a name: types that go the same way together."""
+    """Yield the rows of a name; types with the same steps share their rows."""
     ways: dict[tuple[TraceRow, ...], list[tuple[str, LineTrace]]] = {}
     for kind, walk in walks.items():
         way = [row for part in walk.parts for row in _naming(part.trace, config)]
@@ -110,7 +110,7 @@ def _values(part: TracePart) -> str:
 
 
 def _naming(trace: Trace, config: Config) -> Iterator[TraceRow]:
-    """Yield what naming does with a name and its tags."""
+    """Yield the rows of naming: what rules and limits change in a name and its tags."""
     yield from _rule(trace, config.rule)
     if isinstance(trace.outcome, Resolution):
         yield from _name(trace, trace.outcome.series)
@@ -137,7 +137,7 @@ def _rule(trace: Trace, rules: Sequence[Rule]) -> Iterator[TraceRow]:
 
 
 def pattern(*, match: str, regex: str, type_: str) -> str:
-    """Return what a rule matches, as one line of ASCII."""
+    """Return the pattern of a rule as one line of ASCII."""
     text = f"regex {regex}" if regex else match
     shown = "".join(one if one.isascii() and one.isprintable() else escape(one.encode()) for one in text)
     return f"{shown} ({type_}s)" if type_ else shown
@@ -213,7 +213,7 @@ def _verdict(walk: LineTrace) -> Iterator[TraceRow]:
 
 
 def _points(walks: Sequence[tuple[str, LineTrace]], *, values: bool) -> Iterator[TraceRow]:
-    """Yield what goes to the cloud of each walk, under its label; without the values their names alone."""
+    """Yield the points of each trace under its label; without `values` only their names."""
     sent = [(label if point is walk.points[0] else "", point) for label, walk in walks for point in walk.points]
     names = [f"{point['namespace']}/{point['metric']}" for _, point in sent]
     width = max(map(len, names), default=0)

@@ -39,9 +39,9 @@ _VERSIONS: Final = (
     (b"T", "1.3"),
     (b"c:", "1.2"),
 )
-"""Of the DogStatsD protocol, by the section that came with it; the newest first."""
+"""First version of the DogStatsD protocol with each section, newest first."""
 _READ: Final = (b"@", b"#", b"T")
-"""Sections that say something about the metric."""
+"""Sections that the relay uses: rate, tags, time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,45 +50,45 @@ class TracePart:
 
     kind: Kind
     values: list[str]
-    """As they came."""
+    """As received."""
     delta: bool | None
-    """Whether a sign makes a value a change of the gauge's last one; None: none has a sign, or it is no gauge."""
+    """Whether a signed value is a delta of the gauge; None: not a gauge, or no value has a sign."""
     rate: str
-    """As it came; "" if there was none."""
+    """As received; "" without a rate."""
     weight: float
     """1 / rate; 1 for gauges and sets."""
     time: int | None
-    """Of `|T`, in seconds."""
+    """Unix time of `|T`, in seconds."""
     unused: list[str]
-    """Sections that say nothing about the metric."""
+    """Sections that the relay ignores."""
     dialect: str
     off: str
-    """A dialect that this looks like, and that is not on."""
+    """A dialect of tags in names that the name seems to use, and that is not enabled."""
     trace: Trace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineTrace:
-    """Everything about one line."""
+    """The trace of one line, from its bytes to its points."""
 
     line: bytes
     verdict: str
     """sent, rejected, dropped or event."""
     reason: str = ""
-    """Of what is rejected or dropped."""
+    """Why the line is rejected or its samples dropped."""
     why: str = ""
     at: int | None = None
-    """Byte where reading stopped, if it did."""
+    """Offset of the byte at which parsing stopped; None if the line was parsed whole."""
     late: bool = False
-    """Its time lies in another window."""
+    """The time of the line lies in another window."""
     parts: Sequence[TracePart] = field(default_factory=list)
     clamped: int = 0
-    """Statistics of its points that lie beyond what the API takes."""
+    """Statistics of the points outside the range of the API."""
     points: list[dict[str, Any]] = field(default_factory=list)
-    """As they would be sent if nothing else came in that minute."""
+    """The points that would be sent if this were the only line of the window."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain values."""
+        """Return the trace as plain values."""
         return {
             "line": self.line.decode("utf-8", "replace"),
             "verdict": self.verdict,
@@ -127,7 +127,7 @@ def _plain(part: TracePart) -> dict[str, Any]:
 
 
 def walk(config: Config, line: bytes, now: float) -> LineTrace:
-    """Take a line that comes now, by UDP.
+    """Trace a line as if it came now by UDP.
 
     Raises:
         RelayError: RLY900, the native hot path was asked for and is not installed.
@@ -136,7 +136,7 @@ def walk(config: Config, line: bytes, now: float) -> LineTrace:
 
 
 def walk_name(config: Config, name: bytes, now: float) -> dict[Kind, LineTrace]:
-    """Take a sample of a name, as each type by itself.
+    """Trace a sample with this name, once for each type.
 
     Raises:
         RelayError: see `walk`.
@@ -166,7 +166,7 @@ def _walk(config: Config, rules: Ruleset, line: bytes, now: float) -> LineTrace:
 
 
 def _send(config: Config, namer: Namer, line: bytes, now: float) -> tuple[Tally, list[dict[str, Any]], int]:
-    """Let a line go the whole way, in a window of its own; return its points, and how many values were clamped."""
+    """Process a line in a window of its own; return the tally, its points, and the number of clamped values."""
     settings = ingest_settings(config)
     hotpath = make_hotpath("python", **settings.limits())
     start = int(now) // settings.window_seconds * settings.window_seconds
@@ -183,7 +183,7 @@ def _send(config: Config, namer: Namer, line: bytes, now: float) -> tuple[Tally,
 
 
 def _parts(line: bytes, namer: Namer, listen: Listen) -> list[TracePart]:
-    """Return what stands in a line by the grammar; `namer` knows its names."""
+    """Parse a line by the grammar into parts; `namer` traces the name of each."""
     parsed = parse(line)
     if isinstance(parsed, str):
         return []
@@ -217,7 +217,7 @@ def _part(group: Group, own: Sequence[bytes], trace: Trace, *, delta: bool | Non
 
 
 def _dialect(group: Group, own: Sequence[bytes]) -> str:
-    """Return the oldest protocol that has all of this."""
+    """Return the oldest protocol version that has all sections of the part."""
     for start, version in _VERSIONS:
         if any(section.startswith(start) for section in own):
             return f"DogStatsD {version}"

@@ -1,1 +1,1 @@
-"""From start to end of a worker: what it is given, signals, reloads, recovery, shutdown."""
+"""The lifecycle of a worker: inheritance from its parent, recovery, signals, reloads, shutdown."""

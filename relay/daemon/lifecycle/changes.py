@@ -1,10 +1,12 @@
-"""What a reload may change, and when: decided by the names of the keys that differ.
+"""What a reload may change, and when: decided by the names of the changed keys.
 
-at once          the log, and the credentials
-at the edge      names, rules, tags, limits, percentiles, idle gauges, who may send, tees, the cloud: when the next
-                 window begins
-by replacement   the sockets: the supervisor opens them and another worker takes the open window up
-never            everything else; one such key refuses the whole reload, by name
+at once          the log, the credentials
+at the edge      names, rules, tags, limits, percentiles, idle gauges, allowed senders, tees, the cloud; at the edge
+                 means when the next window begins
+by replacement   the sockets: the supervisor opens them, and the open window is handed over to another worker
+never            all other keys; if one has changed, the whole reload is refused, and the key is named
+
+Not known here: how a change is made (reconfiguration.py, reload.py).
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ _NEVER: Final = frozenset({"window.seconds", "window.checkpoint"})
 
 
 class Changes(NamedTuple):
-    """Keys that differ, `table.key`, by when they may change."""
+    """Changed keys (`table.key`), by when they may change."""
 
     at_once: Sequence[str]
     at_edge: Sequence[str]
@@ -42,12 +44,12 @@ class Changes(NamedTuple):
     refused: Sequence[str]
 
     def __bool__(self) -> bool:
-        """Whether anything differs."""
+        """Return whether any key has changed."""
         return any(self)
 
 
 def compare(old: Config, new: Config) -> Changes:
-    """Sort the keys that differ."""
+    """Return the changed keys."""
     found: dict[str, list[str]] = {"once": [], "edge": [], "replace": [], "never": []}
     for key in _differing(old, new):
         found[_when(key)].append(key)
@@ -55,7 +57,7 @@ def compare(old: Config, new: Config) -> Changes:
 
 
 def at_once(old: Config, new: Config) -> Config:
-    """Return what is in force until the next window begins: the old one, with what may change at once."""
+    """Return the configuration in force until the next window: the old one, with the keys that change at once."""
     for key in compare(old, new).at_once:
         table, _, name = key.partition(".")
         section = msgspec.structs.replace(getattr(old, table), **{name: getattr(getattr(new, table), name)})
@@ -64,12 +66,12 @@ def at_once(old: Config, new: Config) -> Config:
 
 
 def sends_differently(old: Config, new: Config) -> bool:
-    """Say whether requests go elsewhere, or otherwise, beyond what may change at once."""
+    """Return whether [cloud] differs in keys that do not change at once."""
     return at_once(old, new).cloud != new.cloud
 
 
 def renames(old: Config, new: Config) -> bool:
-    """Say whether series may be called something else from now on."""
+    """Return whether the change may rename series."""
     return any(key in _NAMING or key.partition(".")[0] in _NAMING for key in _differing(old, new))
 
 

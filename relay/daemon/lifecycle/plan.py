@@ -1,4 +1,7 @@
-"""What the supervisor must know of a configuration, made from it."""
+"""Making a plan for the supervisor from a configuration, and the checks of a trial before it.
+
+The form of a plan is in supervisor/plan.py.
+"""
 
 from __future__ import annotations
 
@@ -22,29 +25,29 @@ if TYPE_CHECKING:
     from relay.config.loading import Loaded
 
 STEADY: Final = 10.0
-"""Seconds after which a worker has proved itself: a sixth of a window, so that tests with short ones need not wait."""
+"""Seconds after which the end of a ready worker is not an early failure; at most a sixth of a window, for tests."""
 
 
 class RunOptions(NamedTuple):
-    """Those of `run`, beside the file."""
+    """Options of `run`, but for the path of the configuration."""
 
     dry_run: bool = False
     take_over: bool = False
 
 
 def load_for_run(path: Path | None, *, dry_run: bool, text: str | None = None) -> Loaded:
-    """Load the configuration as `run` does; `text` is used instead of what is in the file.
+    """Load the configuration as `run` does; `text` is used instead of the content of the file.
 
     Raises:
-        ConfigError: every problem.
+        ConfigError: all problems of the configuration.
     """
-    # Without the state directory: requests that wait there belong to the real cloud.
+    # A dry run uses no state directory: the requests that wait there belong to the real cloud.
     overrides = {"cloud.provider": "stdout", "spool.path": "none"} if dry_run else None
     return load(path, os.environ, overrides=overrides, text=text)
 
 
 def try_program(loaded: Loaded) -> None:
-    """Find what would end a worker at its start: a module of this release, credentials, certificates.
+    """Check all that could end a worker at its start: every module of this release, credentials, certificates.
 
     Raises:
         RelayError: RLY502, a module cannot be imported; RLY103, RLY110.
@@ -62,7 +65,7 @@ def try_program(loaded: Loaded) -> None:
 
 
 def try_files(loaded: Loaded) -> None:
-    """Find what a worker would do without, since one that comes later has to: credentials, certificates, a file.
+    """Check credentials, certificates and the output file at a first start; a later worker starts without them.
 
     Raises:
         ConfigError: RLY103, RLY110.
@@ -76,21 +79,21 @@ def try_files(loaded: Loaded) -> None:
 
 
 def try_state(state: Path | None) -> None:
-    """Find what would end the worker at its start, before a daemon that works loses packets to it.
+    """Check the state directory before the sockets are opened, so that a failing start takes no packets.
 
     Raises:
         RelayError: RLY101, RLY104, RLY105, the state directory cannot be used.
     """
-    is_ours = state is not None and find_running(state) == os.getppid()  # a replacement: the worker before holds it
+    is_ours = state is not None and find_running(state) == os.getppid()  # a replacement: the present worker holds it
     if state is not None and not is_ours:
         StateDirectory.open(state).close()
 
 
 def make_plan(loaded: Loaded, *, take_over: bool) -> Plan:
-    """Return what the supervisor must know.
+    """Return the plan of a configuration.
 
     Raises:
-        RelayError: RLY900, the native hot path was asked for and is not installed.
+        RelayError: RLY900, the native hot path is configured and not installed.
     """
     config = loaded.config
     return Plan(

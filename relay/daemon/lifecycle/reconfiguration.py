@@ -1,7 +1,8 @@
-"""How a running relay comes to work by another configuration: at once, or when the next window begins.
+"""Putting another configuration in force in a running relay: at once, or when the next window begins.
 
-The relay has the configuration that is in force, and every change is judged against that: a second one before the edge
-takes the place of the first, and brings what that one would have changed, too.
+The relay owns the configuration in force, and a new one is always compared with that. So a second reload before the
+edge replaces the first, and includes its changes if they are still in the file. Not known here: where a configuration
+comes from.
 """
 
 from __future__ import annotations
@@ -20,28 +21,28 @@ if TYPE_CHECKING:
 
 
 class Reconfiguration:
-    """State: the way out that is to be used from the next window on."""
+    """State: the transport for the next window, while it waits for the edge."""
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
         self._transport: Transport | None = None
 
     def __repr__(self) -> str:
-        """Report whether something waits for the edge."""
+        """Report whether a configuration waits for the edge."""
         return f"<Reconfiguration {'waiting' if self._transport else 'none'}>"
 
     async def at_once(self, config: Config, cloud: Cloud) -> None:
-        """Sign with other credentials from the next request on; `config` differs in what may change at once."""
+        """Use other credentials from the next request on; `config` differs only in keys that may change at once."""
         self._relay.config = self._relay.status.config = config
         await self._relay.pool.replace(cloud=cloud)
 
     async def at_edge(self, config: Config, *, cloud: Cloud, transport: Transport) -> None:
-        """Work by another configuration when the next window begins.
+        """Put another configuration in force when the next window begins.
 
         Args:
-            config: differs from the one in force only in what may change there (config/changes.py).
-            cloud: the API side of it.
-            transport: its way out, which is closed here or by the relay.
+            config: differs from the one in force only in keys that may change at the edge (changes.py).
+            cloud: the API side of `config`.
+            transport: the transport of `config`; closed here or by the relay.
         """
         settings, rules = ingest_settings(config), await asyncio.to_thread(make_rules, config)
         overtaken, self._transport = self._transport, transport
@@ -55,6 +56,6 @@ class Reconfiguration:
             await overtaken.close()
 
     async def close(self) -> None:
-        """Close what has waited for an edge that does not come."""
+        """Close the transport that waits for an edge, as none will come."""
         if self._transport is not None:
             await self._transport.close()

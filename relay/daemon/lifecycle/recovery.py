@@ -1,9 +1,11 @@
-"""What was open when the relay stopped or died comes back: each window under its own id, whatever time it is now.
+"""Recovery at a start: the windows of checkpoints come back, each under its own id, at any time.
 
-A window that is over is closed at once, from a hot path of its own, so that no line that comes now can join it; the one
-that is still open is restored into the hot path that reads. Gauges' bases follow in the order of the windows, the
-stored ones last, because a base that is known is never replaced. Naming must not answer before this is done: until then
-the deltas of gauges wait for their base.
+A window that is over is closed at once, from a hot path of its own, so that no new line can join it. A window that is
+still open is restored into the hot path that reads. The bases of gauges are merged after the samples of each window,
+because a known base is never replaced; the bases of a closed window pass to the next one. Naming must not begin before
+the recovery is done: until then the deltas of gauges wait for their bases.
+
+Not known here: how checkpoints are written (delivery/state/checkpoint.py) and windows are closed (window/closer.py).
 """
 
 from __future__ import annotations
@@ -38,18 +40,18 @@ class PendingCheckpoints:
     """The windows of checkpoints that are not committed."""
 
     over: tuple[Checkpoint, ...]
-    """Oldest first: those whose time is over, and all but the newest. Two were open when the relay died in a close, and
-    the clock has gone back since then; joined, the older one would come back with the next start."""
+    """Windows to close at once, oldest first. Of two open ones the older closes: merged, it would come back with the
+    next start. There are two if the relay died in a close and the clock went back since then."""
     open: Checkpoint | None
-    """Opens again; also one of a clock that was not set, which gets the id of the moment at which it is."""
+    """The window that opens again. It may be of a clock that was not set; then its id moves when the clock is set."""
     foreign: tuple[Checkpoint, ...] = ()
-    """Those of another host, in a directory that was copied or moved: that host sends them, or has sent them."""
+    """Windows of another host, in a copied or moved directory; they are dropped, as that host sends them."""
     stored_by: str = ""
     """The host that stored the last window, if it is another one."""
     gauges: bytes = b""
-    """Bases as they were stored with the last window."""
+    """Bases of gauges, stored with the last window."""
     recorded: bool = True
-    """There is a record of this host's last window."""
+    """Whether there is a record of this host's last window."""
     parts: tuple[int, ...] = ()
     """Windows of which the disk holds a part, or may hold one."""
 
@@ -57,13 +59,13 @@ class PendingCheckpoints:
     async def find(
         cls, files: CheckpointFiles | None, spool: Spool, *, host: str, wall: float, seconds: int
     ) -> PendingCheckpoints:
-        """Look into the state directory, if there is one; remove what is committed, or another host's.
+        """Read the checkpoints in the state directory; remove committed and foreign ones.
 
         Args:
-            files: of the state directory.
-            spool: what is stored there.
+            files: of the state directory; None without one.
+            spool: has the committed ids, and the state stored with the last window.
             host: of this relay.
-            wall: now.
+            wall: wall time now.
             seconds: of a window.
         """
         stored_by = (await spool.state("host") or b"").decode(errors="replace") or host
@@ -72,7 +74,7 @@ class PendingCheckpoints:
             void = await asyncio.to_thread(files.void) if files else []
             parts = await asyncio.to_thread(files.windows) if files else []
         except OSError:
-            # What ran until now has left a part of this window there.
+            # The files are unreadable, so assume that the last process left a part of the present window.
             return cls(over=(), open=None, recorded=False, parts=(floor_id(wall, seconds),))
         stored = list(spool.committed)
         spool.committed.update(void)
@@ -87,14 +89,14 @@ class PendingCheckpoints:
             foreign=foreign,
             stored_by="" if stored_by == host else stored_by,
             gauges=await spool.state("gauges") or b"",
-            # Of windows that came after those of the files a database that was lost may have been the only record.
+            # A lost database may have been the only record of windows newer than those of the files.
             recorded=is_ours and bool(stored) and is_recorded([*stored, *owed.windows], wall, seconds),
             parts=tuple(parts),
         )
 
     @classmethod
     def sort(cls, found: Sequence[Checkpoint], *, wall: float, seconds: int) -> PendingCheckpoints:
-        """Divide what was found by the clock."""
+        """Divide checkpoints, oldest first, into windows that are over and the one that opens again."""
         if not found or (is_over(found[-1].window, wall, seconds) and is_plausible(found[-1].window)):
             return cls(over=tuple(found), open=None)
         return cls(over=tuple(found[:-1]), open=found[-1])
@@ -106,12 +108,12 @@ class PendingCheckpoints:
 
     @property
     def windows(self) -> list[int]:
-        """Ids of all of them."""
+        """Ids of the windows to close and of the open one."""
         return [found.window for found in (*self.over, *([self.open] if self.open else []))]
 
 
 class PartCounter:
-    """State: the files, and a thread of its own: what hangs in the disk with a write does not keep a read."""
+    """State: the files, and a thread of its own, so that a hanging write does not block a read."""
 
     def __init__(self, files: CheckpointFiles | None, make_hotpath: Callable[[], HotPath]) -> None:
         self._files = files
@@ -123,7 +125,7 @@ class PartCounter:
         return f"<PartCounter {self._files.directory if self._files else 'without a directory'}>"
 
     async def count(self, window: int) -> int:
-        """Return how many samples of a window the next start will find on the disk."""
+        """Return the number of samples of a window that the next start will find on the disk."""
         if self._files is None:
             return 0
         frames = await self._thread.run(self._files.read, window)
@@ -134,13 +136,13 @@ class PartCounter:
         return tally.samples_accepted - sum(tally.samples_dropped.values())
 
     def close(self) -> None:
-        """End the thread; one that hangs in the disk is left to it."""
+        """End the thread without waiting for it, as its disk may hang."""
         self._thread.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovery:
-    """State: none; what it restores into."""
+    """Restores windows into the hot path and the closer. State: none."""
 
     hotpath: HotPath
     make_hotpath: Callable[[], HotPath]
@@ -150,10 +152,10 @@ class Recovery:
     loss_log: LossLog
     files: CheckpointFiles
     on_forgotten: Callable[[int, Collection[Series]], None] = lambda _, __: None
-    """The open window's file must go on to say what was deleted."""
+    """Called with the deleted series of the open window, which its next checkpoint must name, too."""
 
     async def restore(self, owed: PendingCheckpoints) -> None:
-        """Bring everything back that is this host's."""
+        """Restore the windows and gauges of this host; drop those of another one."""
         self._drop(owed)
         gauges = b"" if owed.stored_by else owed.gauges
         for found in owed.over:
@@ -173,9 +175,9 @@ class Recovery:
             self.loss_log.warn("RLY412 stored gauges damaged, the others are recovered", reason="gauges", count=damaged)
 
     async def _recover(self, hotpath: HotPath, found: Checkpoint, gauges: bytes) -> None:
-        """Restore one window, then the bases from before it, but for what was deleted while it was open.
+        """Restore one window, then the older bases, without the series deleted while the window was open.
 
-        A file that is damaged in places is kept beside the one that will be written anew.
+        A damaged file is kept under another name.
         """
         before = hotpath.tally().samples_accepted
         recovery = hotpath.recover(found.frames)
@@ -191,7 +193,7 @@ class Recovery:
             self.on_forgotten(found.window, recovery.forgotten)
 
     def _drop(self, owed: PendingCheckpoints) -> None:
-        """Count what is another host's, and say so."""
+        """Count and log the dropped windows and gauges of another host."""
         for found in owed.foreign:
             side = self.make_hotpath()
             side.recover(found.frames)
@@ -206,7 +208,7 @@ class Recovery:
             self.loss_log.warn(f"{FOREIGN}, its gauges are dropped", reason=owed.stored_by, gauges=gauges)
 
     async def _close(self, side: HotPath) -> None:
-        """Count what the side path holds as accepted, and close its window; there is no await in between."""
+        """Count the samples of a side hot path as recovered and close its window, without an await in between (I5)."""
         tally = side.tally()
         self.ledger.samples_recovered += tally.samples_accepted
         self.ledger.samples_dropped.update(tally.samples_dropped)

@@ -1,7 +1,9 @@
-"""A reload in process: read the configuration again, and apply what has changed when it may; a bad one changes nothing.
+"""A reload in process: read the configuration again, and apply each change when it may be; a bad file changes nothing.
 
-SIGHUP asks for it, and so does a file whose content has changed, if it is watched: editors, ConfigMaps and NFS agree on
-nothing but content, and one that is still being written is not taken, since it must be the same twice.
+SIGHUP or a changed content of a watched file asks for a reload. Only content is compared, as editors, ConfigMaps and
+NFS treat names and times differently. It must be equal in two reads: a half-written file is not loaded.
+
+Not known here: when a key may change (changes.py), and how it changes (reconfiguration.py).
 """
 
 from __future__ import annotations
@@ -37,26 +39,27 @@ WATCH_SECONDS: Final = 2.0
 
 
 class Prepared(NamedTuple):
-    """What is on disk, ready to be used; the relay's configuration in force is what it was judged against."""
+    """The configuration on disk, ready to be applied."""
 
     before: Config
+    """The configuration in force, with which it was compared."""
     loaded: Loaded
     changes: Changes
     credentials: Credentials | None
-    """Of what is in force at once."""
+    """Credentials in force at once."""
     next_credentials: Credentials | None
-    """From the next window on."""
+    """Credentials from the next window on."""
     transport: Transport
 
 
 class Reloader:
-    """State: whether a reload is asked for, and whether none is done any more. What is in force is the relay's.
+    """State: whether a reload is requested, and whether reloads have ended. The relay owns the configuration in force.
 
     Args:
-        relay: what runs, the owner of the configuration in force.
+        relay: the running relay.
         worker: this process.
-        loaded: what the relay was made with.
-        options: those of `run`.
+        loaded: the configuration with which the relay was made.
+        options: of `run`.
     """
 
     def __init__(self, relay: Relay, worker: Worker, loaded: Loaded, options: RunOptions) -> None:
@@ -65,7 +68,7 @@ class Reloader:
         self._worker = worker
         self._path = loaded.path
         self._seen = fingerprint(loaded.text)
-        """Of the content that was asked for last."""
+        """Fingerprint of the content last loaded by the start or the watch."""
         self._options = options
         self._asked = asyncio.Event()
         self._thread = DiskThread("configuration")
@@ -76,20 +79,20 @@ class Reloader:
         return f"<Reloader {self._path or 'environment only'}>"
 
     def ask(self) -> None:
-        """Reload soon; asking twice is asking once."""
+        """Request a reload; requests before it begins count once."""
         self._asked.set()
 
     async def close(self) -> None:
-        """Let go of what has waited for the next window, and of the thread that reads."""
+        """Close what waits for the next window, and end the thread."""
         self._thread.close()
         await self._reconfiguration.close()
 
     def stop(self) -> None:
-        """Accept nothing more: what is asked for from now on is for the worker that comes next."""
+        """End reloads: the next worker does those requested from now on."""
         self._is_over = True
 
     async def run(self) -> None:
-        """Reload whenever asked, until cancelled."""
+        """Do requested reloads until cancelled."""
         while True:
             await self._asked.wait()
             self._asked.clear()
@@ -100,7 +103,7 @@ class Reloader:
                 self._worker.notifier.ready(self._relay.status.ready()[1])
 
     async def watch(self) -> None:
-        """Ask whenever the file's content is another than what was asked for, until cancelled."""
+        """Request a reload when the content of the file has changed and is stable, until cancelled."""
         before = ""
         while self._path:
             await asyncio.sleep(WATCH_SECONDS)
@@ -111,7 +114,7 @@ class Reloader:
             before = now
 
     async def _reload(self) -> bool:
-        """Reload; return whether it is decided, for better or worse, and not left to the worker that comes next."""
+        """Reload; return True if it was applied or refused, False if it is left to the next worker."""
         try:
             prepared = await self._prepare()
             if self._is_over:
@@ -124,7 +127,7 @@ class Reloader:
         return True
 
     async def _prepare(self) -> Prepared:
-        """Read what is on disk; once more if a window has begun meanwhile, since that changes what is in force."""
+        """Read the configuration on disk; read again if the one in force changed meanwhile, at an edge."""
         while True:
             prepared = await self._thread.run(self._read)
             if prepared.before is self._relay.config:
@@ -145,10 +148,10 @@ class Reloader:
         )
 
     def _refuse_what_cannot(self, changes: Changes) -> None:
-        """Raise if the reload cannot be done as a whole.
+        """Refuse the whole reload if any of its changes is impossible.
 
         Raises:
-            ConfigError: RLY502, and why.
+            ConfigError: RLY502, with the reason.
         """
         if changes.refused:
             keys = ", ".join(changes.refused)
@@ -158,7 +161,7 @@ class Reloader:
             raise ConfigError(Problem(code="RLY502", message=f"{keys}: the sockets are given, not opened here"))
 
     def _accept(self, prepared: Prepared) -> None:
-        """Let the supervisor have what a worker that comes next is to use."""
+        """Send the plan for the next worker to the supervisor."""
         plan = make_plan(prepared.loaded, take_over=self._options.take_over)
         try:
             self._worker.accept(plan.to_json(), is_rebinding=bool(prepared.changes.replacing))
@@ -167,11 +170,11 @@ class Reloader:
             raise ConfigError(Problem(code="RLY502", message=message, fix="reload again")) from error
 
     async def _apply(self, prepared: Prepared) -> None:
-        """Change what may change now, and leave the rest to the window's edge or to the worker that comes next."""
+        """Apply the changes: at once, at the edge of the window, or by leaving all of them to the next worker."""
         before, loaded, changes, credentials, next_credentials, transport = prepared
         config = loaded.config
         if changes.replacing:
-            # Until the next worker has taken over, or for good if the supervisor cannot open the addresses.
+            # False until another worker runs; it stays false if the supervisor cannot open the addresses.
             self._relay.status.is_last_reload_successful = False
             await transport.close()
             return
@@ -186,7 +189,7 @@ class Reloader:
 
 
 def content_of(path: Path) -> str | None:
-    """Return a file's content; None if it cannot be read: a file that is being replaced is no change."""
+    """Return the content of a file; None if it cannot be read, for example while it is replaced."""
     try:
         return read_bytes(path).decode("utf-8", "surrogateescape")
     except ConfigError:
@@ -194,5 +197,5 @@ def content_of(path: Path) -> str | None:
 
 
 def fingerprint(content: str | None) -> str:
-    """Return a hash of a file's content; "" of none."""
+    """Return a hash of a file's content; "" for None."""
     return "" if content is None else hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()

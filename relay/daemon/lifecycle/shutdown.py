@@ -1,8 +1,10 @@
-"""How a relay ends, once nothing is received any more: the open window, then the spool, then the senders.
+"""The end of a relay after its sockets are closed: the open window is settled, then senders and spool end.
 
-The open window is on disk before anything else is tried. Whether it is also closed, or left for whoever comes next, is
-what the two ends differ in. A window that nobody keeps is dropped, counted, before the books are closed. A disk that
-hangs is waited for within limits: a stop takes 5 s at most.
+First the open window is written to disk. `drain`, for a stop, then closes it early and sends what it can; `leave`, for
+a hand-over, keeps it open for the next worker. A window that cannot be kept is dropped and counted before the final
+report. Every wait for a disk has a limit: a stop takes 5 s at most.
+
+Not known here: how a window is closed, written and sent.
 """
 
 from __future__ import annotations
@@ -28,44 +30,45 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LAST_TRY: Final = 0.5
-"""Seconds for a disk that was waited for already: what it takes now may be on it."""
+"""Seconds for a last write to a disk that refuses or hangs."""
 _LOOK: Final = 0.25
-"""Seconds, of those of a stop, for a look at what such a disk has; often there are more left."""
+"""Seconds of a stop reserved for reading what such a disk has; often more are left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShutdownReport:
-    """What became of the open window and of what was on its way."""
+    """The fate of the open window, and the final books."""
 
     closed_early: bool
     seconds: float
     books: Books
     is_handed_over: bool = False
-    """To the worker that comes next, which goes on with the same window."""
+    """Whether the next worker continues the open window."""
     is_kept: bool = True
-    """The open window was not closed and waits on disk; without a state directory it is dropped."""
+    """Whether the open window was not closed and is on disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shutdown:
-    """State: none; the parts that an end goes through."""
+    """Ends the parts of a relay in order. State: none."""
 
     closer: Closer
     checkpointer: Checkpointer | None
     count_part: Callable[[int], Coroutine[object, object, int]]
-    """Says how many samples of a window the next start will find on the disk."""
+    """Returns the number of samples of a window that the next start will find on the disk."""
     spool: Spool
     pool: SenderPool
     clock: Clock
     books: Callable[[], Books]
     seconds: int
-    """Of a window."""
+    """Length of a window."""
 
     async def drain(self, asked_at: float) -> ShutdownReport:
-        """Settle the open window: on disk at once, then closed if it is the current minute's, then sent.
+        """Write the open window to disk, close it early if it is the current minute's, and send what is possible.
 
         Args:
-            asked_at: monotonic time of the stop; a window that closed since then may have waited for the disk.
+            asked_at: monotonic time of the stop. While the disk refuses, the time limit counts from it, as the close of
+                another window may have waited for the disk since.
         """
         began = asked_at if self.spool.degraded else self.clock.monotonic()
         is_kept = await self._keep_window()
@@ -79,7 +82,7 @@ class Shutdown:
         return await self._settle(began, closed_early=closed_early, is_kept=is_kept)
 
     async def leave(self) -> ShutdownReport:
-        """Settle the open window for the worker that comes next: on disk, and not closed."""
+        """Write the open window to disk for the next worker, without closing it."""
         began = self.clock.monotonic()
         is_kept = await self._keep_window()
         if not is_kept:
@@ -87,20 +90,22 @@ class Shutdown:
         return await self._settle(began, closed_early=False, is_kept=is_kept)
 
     async def _keep_window(self) -> bool:
-        """Name what is new and write the open window to the state directory; return whether it is on disk."""
+        """Name all new identities and write the open window to disk; return whether it is there."""
         await self.closer.name_all()
         if self.checkpointer is None:
             return False
         limit = _LAST_TRY if self.spool.degraded or self.checkpointer.refused else STALL
         is_kept = await _within(limit, self.checkpointer.save(everything=True))
         if is_kept is None:
-            self.spool.note_stall()  # one limit is enough: what follows does not wait for this disk again
+            self.spool.note_stall()  # the following steps do not wait for this disk again
         return bool(is_kept)
 
     async def _close_early(self) -> bool:
-        """Close the open window; from memory alone it leaves only if a start finds no record of the one before either.
+        """Close the open window early; return whether it was closed.
 
-        Such a start gives the rest of the current window to the next id; any other one opens this id again.
+        If the disk has a record of the previous window, the next start would open the id of this one again. Then the
+        window must not be sent from memory before its id is stored. Without such a record a start gives the rest of
+        the current window to the next id.
         """
         window = self.closer.open_id
         before = window - self.seconds
@@ -109,7 +114,7 @@ class Shutdown:
         return await self.closer.close_early()
 
     async def _settle(self, began: float, *, closed_early: bool, is_kept: bool) -> ShutdownReport:
-        """Count what nobody keeps, and close the books."""
+        """End the spool, which counts what is lost, and return the report."""
         left = began + limits.STOP_SECONDS - _LOOK - self.clock.monotonic()
         await self.spool.settle(
             within=min(STALL, max(left, _LAST_TRY)), count_part=lambda window: self._count_part(window, began)
@@ -119,17 +124,17 @@ class Shutdown:
         return ShutdownReport(closed_early=closed_early, seconds=seconds, books=self.books(), is_kept=is_waiting)
 
     async def _discard(self, began: float) -> None:
-        """Drop the open window, but for what an earlier checkpoint leaves to the next start."""
+        """Drop the open window, except the samples that an earlier checkpoint leaves to the next start."""
         await self.closer.discard(await self._count_part(self.closer.open_id, began))
 
     async def _count_part(self, window: int, began: float) -> int:
-        """Return the samples of a window that the disk has; 0 if it does not answer before the stop ends."""
+        """Return the number of samples of a window on disk; 0 if the disk does not answer before the stop ends."""
         left = began + limits.STOP_SECONDS - self.clock.monotonic()
         return await _within(max(left, 0.0), self.count_part(window)) or 0
 
 
 async def _within(seconds: float, work: Coroutine[object, object, T]) -> T | None:
-    """Wait for a disk within a limit; None: it did not answer."""
+    """Wait for a disk call within a limit; return None if it did not answer."""
     try:
         return await asyncio.wait_for(work, seconds)
     except TimeoutError:

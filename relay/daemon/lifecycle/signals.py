@@ -1,9 +1,10 @@
-"""A running relay and the outside: signals in, sd_notify out, and an eye on the supervisor.
+"""Signals and service managers of a running relay: signals in, sd_notify out, and a watch on the supervisor.
 
 SIGHUP    reload, see reload.py
-SIGTERM   stop in order; SIGINT too, unless a supervisor passes on what it means
-SIGUSR2   hand the open window over to the worker that comes next; the sockets stay open
-A second TERM or INT within half a second is the first: `timeout` sends two, and so does who signals a group.
+SIGTERM   stop in order; SIGINT, too, without a supervisor (which turns SIGINT into SIGTERM)
+SIGUSR2   hand the open window over to the next worker; the sockets stay open
+
+A second SIGTERM or SIGINT within half a second counts as the first: `timeout` and a signal to a process group send two.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ if TYPE_CHECKING:
     from relay.daemon.lifecycle.worker import Worker
 
 _LOOK: Final = 1.0
-"""Seconds between two looks at the supervisor; the watchdog is told three times in its interval, or as often."""
+"""Seconds between two checks of the supervisor; less if a third of the watchdog's interval is less."""
 
 
 @asynccontextmanager
 async def install_signal_handlers(relay: Relay, worker: Worker, reloader: Reloader) -> AsyncIterator[None]:
-    """Attend to a relay that is open, while it runs."""
+    """Handle signals and reloads of an open relay while the context is active."""
     attendant = SignalHandlers(relay, worker, reloader)
     attendant.begin()
     async with asyncio.TaskGroup() as group:
@@ -47,14 +48,14 @@ async def install_signal_handlers(relay: Relay, worker: Worker, reloader: Reload
 
 
 class SignalHandlers:
-    """State: whether the relay was told to stop, and the trial of the program that is to come next."""
+    """State: whether the relay stops, and the trial of the next worker's program."""
 
     def __init__(self, relay: Relay, worker: Worker, reloader: Reloader) -> None:
         self._relay = relay
         self._worker = worker
         self._reloader = reloader
         self._is_stopping = False
-        """In whatever way: a window that is handed over, too."""
+        """Whether the relay ends, by a stop or by a hand-over."""
         self._is_told_to_stop = False
         self._trying: asyncio.Task[None] | None = None
 
@@ -63,7 +64,7 @@ class SignalHandlers:
         return f"<SignalHandlers {'stopping' if self._is_stopping else 'running'}>"
 
     def begin(self) -> None:
-        """Take the signals, those that waited for it too, and say that the relay is ready."""
+        """Install the handlers, receive pending signals, and report that the relay is ready."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, *(() if self._worker.supervisor else (signal.SIGINT,))):
             loop.add_signal_handler(number, self._stop)
@@ -73,7 +74,7 @@ class SignalHandlers:
         self._worker.notifier.ready(self._relay.status.ready()[1])
 
     async def look(self) -> None:
-        """Look after both sides until cancelled."""
+        """Check the supervisor and send the watchdog's messages, until cancelled."""
         watchdog = self._worker.notifier.watchdog
         interval = min(_LOOK, watchdog / 3) if watchdog else _LOOK
         while True:
@@ -85,9 +86,10 @@ class SignalHandlers:
             await asyncio.sleep(interval)
 
     def _stop(self) -> None:
-        """First signal: in order. A later one: the default action; a supervised worker leaves that to the supervisor.
+        """Stop in order at the first signal; without a supervisor a later one has the default action.
 
-        Its own second one may be the first as well: a service manager may signal both processes.
+        A supervised worker may get two for one stop, as a service manager may signal both processes. Its supervisor
+        decides about a second stop.
         """
         if not self._worker.supervisor and not self._is_told_to_stop:
             self._is_told_to_stop = True
@@ -101,21 +103,21 @@ class SignalHandlers:
             signal.signal(number, signal.SIG_DFL)
 
     def _begin_stop(self) -> None:
-        """Also while the window is handed over: then nobody comes next."""
+        """Begin a stop; it overrides a hand-over, and then there is no next worker."""
         self._is_stopping = True
         self._worker.next = None
         self._worker.notifier.stopping("the open window is settled")
         self._relay.stop()
 
     def _ask_for_next(self) -> None:
-        """Hand over, once what comes next is tried."""
+        """Begin the trial of the next worker's program, then hand over."""
         if not self._worker.supervisor and not self._worker.held:
             self._refuse("the sockets are its own")
         elif self._trying is None or self._trying.done():
             self._trying = asyncio.get_running_loop().create_task(self._try_next(), name="trial")
 
     async def _try_next(self) -> None:
-        """Try the next program, unless a supervisor has done so, and the disk that is to keep the window for it."""
+        """Try the program unless the supervisor has done so, save the open window to test the disk, and hand over."""
         try:
             if not self._worker.supervisor:
                 answer = await asyncio.to_thread(lambda: Trial(os.environ).wait())

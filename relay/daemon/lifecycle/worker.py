@@ -1,7 +1,7 @@
-"""What a worker was given by its parent, and whether that parent is still there.
+"""What a worker inherits from its parent, and whether that parent still runs.
 
-Three parents are known: our supervisor (RELAY_SUPERVISOR), systemd or whoever speaks its protocol, and a worker that
-has put another one in its own place.
+There are three kinds of parents: our supervisor (RELAY_SUPERVISOR), systemd or another program with its protocol, and
+a worker that executes the next one in the same process. Not known here: when to hand over.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ if TYPE_CHECKING:
 
 
 class Next(Protocol):
-    """What the next worker begins with: a plan of the supervisor's."""
+    """The parameters of the next worker: a `Plan` of the supervisor."""
 
     @property
     def ingest(self) -> str:
-        """The settings of its ingest."""
+        """The settings of its ingest, as JSON."""
         ...
 
     @property
     def text(self) -> str | None:
-        """Of the configuration file."""
+        """The text of its configuration; None: the file on disk."""
         ...
 
     @property
@@ -55,9 +55,10 @@ class Next(Protocol):
 
 
 class Worker:
-    """State: the sockets and what reads them already, the supervisor's pid, who is told, and the configuration.
+    """State: the inherited sockets and their ingest, the supervisor's pid, the notifier, and the configuration.
 
-    `held` receive; `admin` are those of the admin port, which the relay on its own opens (listener/admin_sockets.py).
+    `held` are the sockets that receive. `admin` are those of the admin port; without a parent the relay opens them
+    (listener/admin_sockets.py).
     """
 
     def __init__(
@@ -73,14 +74,14 @@ class Worker:
         self.held = [one for one in held if one.kind != ADMIN]
         self.admin = [one for one in held if one.kind == ADMIN]
         self.supervisor = supervisor
-        """Its pid; 0: there is none."""
+        """Pid of the supervisor; 0 without one."""
         self.notifier = notifier or Notifier()
         self.text = text
-        """Of the configuration file, as it is in force; None: what is on disk."""
+        """Text of the configuration in force; None: use the file on disk."""
         self.accepted_state = accepted_state
-        """The state directory of the worker before this one, "" for none; None: it is the first."""
+        """State directory of the previous worker, "" for none; None: this worker is the first."""
         self.next: Next | None = None
-        """With what the next worker begins, in this process."""
+        """Parameters of the next worker, if this process will execute it."""
         self.ingest: Ingest | None = begin(ingest, self.held) if ingest and self.held else None
 
     def __repr__(self) -> str:
@@ -89,33 +90,33 @@ class Worker:
 
     @property
     def is_orphaned(self) -> bool:
-        """Whether the supervisor has died: nobody would restart this worker, nor stop it."""
+        """Whether the supervisor has died, so that this worker would be neither restarted nor stopped."""
         return bool(self.supervisor) and os.getppid() != self.supervisor
 
     @property
     def origin(self) -> str:
-        """Where the sockets come from."""
+        """Origin of the sockets, in words."""
         if not self.held:
             return "own"
         return "the supervisor" if self.supervisor else "socket activation"
 
     def close(self) -> None:
-        """End the threads that read, if a start has failed before anybody else could."""
+        """End the reader threads after a failed start."""
         if self.ingest:
             self.ingest.stop()
 
     def hold_admin(self) -> Callable[[BoundSocket], None] | None:
-        """Return how a socket outlives this worker: the supervisor holds it, or the next one gets it; None: not."""
+        """Return a function that keeps a socket open for the next worker; None if the sockets are not inherited."""
         return None if not self.held else self._send_admin if self.supervisor else self.admin.append
 
     def _send_admin(self, one: BoundSocket) -> None:
         self.notifier.send(f"{HOLD}{one.address}", descriptor=one.socket.fileno())
 
     def accept(self, plan: str, *, is_rebinding: bool) -> None:
-        """Tell the supervisor what is in force from now on, or what is to be by a replacement; with none, nothing.
+        """Send a plan to the supervisor, if there is one: in force now, or to be put in force by a replacement.
 
         Raises:
-            OSError: it cannot be told; a worker that comes next would not have what is accepted.
+            OSError: the message was not sent, so the next worker would be started with the previous plan.
         """
         if self.supervisor:
             descriptor = anonymous_file.create(plan)
@@ -125,9 +126,9 @@ class Worker:
                 os.close(descriptor)
 
     def become_next(self, environ: MutableMapping[str, str]) -> None:
-        """Put the next worker in the place of this one: same process, same sockets, the program as it is now on disk.
+        """Execute the next worker in this process, with the same sockets and the program on disk, if there is one.
 
-        The signals that the next one will handle wait until it does.
+        Signals that the next worker handles are blocked until it does.
         """
         if self.next is None:
             return
@@ -142,10 +143,12 @@ class Worker:
 
 
 def inherit(environ: MutableMapping[str, str]) -> Worker:
-    """Take what the checked environment says this process was given, and begin to read; its children are not told.
+    """Take the sockets and parameters named by the checked environment, and begin to read.
+
+    The variables are removed from the environment, so that children of this process do not get them.
 
     Raises:
-        RelayError: RLY101, a socket that is promised is not there; RLY102, no settings to read with.
+        RelayError: RLY101, a named socket does not exist; RLY102, the settings of ingest are wrong.
     """
     block()
     held = take_inherited(environ)

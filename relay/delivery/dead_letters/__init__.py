@@ -1,1 +1,1 @@
-"""Points that were refused or dropped, kept for people to look at and to send again."""
+"""Dead letters: copies of refused and dropped points, kept to be inspected and replayed."""

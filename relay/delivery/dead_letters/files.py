@@ -1,8 +1,8 @@
-"""Dead letters on the disk: append them, keep their files within a bound, count them. Everything here blocks.
+"""Dead letters on disk: append them, bound the size of their files, count them. Every function blocks.
 
-The files belong to whoever holds `dead-letters.lock`: the relay while it appends, a command while it takes letters out,
-so neither loses one of the other's. Readers need no lock. Files are private to their owner and never followed through
-a symbolic link. Invariant: after a failed append a file is as it was.
+A writer holds `dead-letters.lock`: the relay while it appends, a command while it takes letters out. So neither loses a
+letter of the other. Readers need no lock. The files are private to their owner, and symbolic links are not followed.
+Invariant: after a failed append a file is unchanged.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from relay.delivery.spool.file import Directory
 
 FILES: Final = 8
-"""The bound is cut into so many files: the oldest eighth is what a new letter can cost."""
+"""Number of files within the bound. At the bound, a new letter costs the oldest file: an eighth of all letters."""
 LOCK_SECONDS: Final = 2.0
-"""How long to wait for the lock: a command that hangs must not stop delivery."""
+"""Longest wait for the lock, in seconds: a command that hangs must not stop delivery."""
 
 
 class Counted(NamedTuple):
-    """A file when its lines were last counted."""
+    """A file as of the last count of its lines."""
 
     inode: int
     size: int
@@ -36,7 +36,7 @@ class Counted(NamedTuple):
 
 
 class LetterFiles:
-    """State: what was counted in each file, and how many letters went with files that were removed."""
+    """State: the counts of each file, and the number of letters in removed files."""
 
     def __init__(self, directory: Path, *, limit: int, place: Directory | None = None) -> None:
         self.directory = directory
@@ -47,16 +47,16 @@ class LetterFiles:
         """Letters in files that were removed to keep the bound."""
 
     def __repr__(self) -> str:
-        """Report what was counted."""
+        """Report the counts."""
         return f"<LetterFiles {len(self._counted)} files, {self.letters} letters>"
 
     @property
     def letters(self) -> int:
-        """Lines when they were last counted."""
+        """Lines in all files, as of the last count."""
         return sum(counted.lines for counted in self._counted.values())
 
     def count(self) -> None:
-        """Count what is there; only what has changed since the last time is read.
+        """Count the lines of all files; only what was added since the last count is read.
 
         Raises:
             OSError: a file cannot be read.
@@ -73,10 +73,10 @@ class LetterFiles:
         self._counted = counted
 
     def append(self, lines: Sequence[bytes]) -> int:
-        """Write as many lines as one file takes, at least one; return how many. They are on disk afterwards.
+        """Write as many lines as fit into one file, at least one, and flush them to the disk; return their number.
 
         Raises:
-            OSError: disk full, read-only, or the lock is held by somebody else; nothing was written.
+            OSError: disk full or read-only, or another process holds the lock; nothing was written.
         """
         self._ensure()
         with locked(self.directory):
@@ -95,12 +95,12 @@ class LetterFiles:
         return len(chosen)
 
     def _ensure(self) -> None:
-        """See whether the directory may be used."""
+        """Raise OSError if the directory may not be used."""
         if self._place is not None:
             self._place.ensure()
 
     def _writable(self, size: int) -> Path:
-        """Return the newest file if a line still fits, else the next one's path."""
+        """Return the newest file if a line of `size` bytes fits into it, else the path of the next file."""
         files = letter_files(self.directory)
         if files and _size(files[-1]) + size <= self._limit // FILES:
             return files[-1]
@@ -120,10 +120,10 @@ class LetterFiles:
 
 @contextmanager
 def locked(directory: Path, *, wait: float | None = None) -> Iterator[None]:
-    """Hold the lock of a directory's dead letters; at most `wait` seconds (LOCK_SECONDS) are spent waiting.
+    """Hold the lock of a directory's dead letters; wait for it at most `wait` seconds (default LOCK_SECONDS).
 
     Raises:
-        OSError: somebody else holds it, or it cannot be made.
+        OSError: another process holds the lock, or its file cannot be created.
     """
     descriptor = open_private(directory / "dead-letters.lock", os.O_RDWR | os.O_CREAT)
     deadline = time.monotonic() + (LOCK_SECONDS if wait is None else wait)
@@ -146,10 +146,10 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def open_private(path: Path, flags: int) -> int:
-    """Open a file that only its owner may read; what root makes belongs to the owner of the directory.
+    """Open a file with mode 0600; a file that root creates is given to the owner of the directory.
 
     Raises:
-        OSError: it cannot be opened, or is a symbolic link.
+        OSError: the file cannot be opened, or is a symbolic link.
     """
     descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     if os.geteuid() == 0 and flags & os.O_CREAT:
@@ -159,10 +159,10 @@ def open_private(path: Path, flags: int) -> int:
 
 
 def append_private(path: Path, lines: bytes) -> None:
-    """Append lines and wait for the disk; a cut line that is there already is ended first.
+    """Append lines and flush them to the disk; if the file ends with a cut line, end that one first.
 
     Raises:
-        OSError: the file is as it was.
+        OSError: the write failed, and the file is unchanged.
     """
     fresh = not path.exists()
     descriptor = open_private(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
@@ -180,14 +180,14 @@ def append_private(path: Path, lines: bytes) -> None:
 
 
 def write_all(descriptor: int, content: bytes) -> None:
-    """Write everything: a nearly full disk takes a part first and fails only then."""
+    """Write all of the content in as many calls as needed: a nearly full disk takes a part before it fails."""
     view = memoryview(content)
     while view:
         view = view[os.write(descriptor, view) :]
 
 
 def sync_directory(directory: Path) -> None:
-    """Wait until names made, moved or removed in a directory are on disk."""
+    """Flush a directory, so that created, renamed and removed names are on disk."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

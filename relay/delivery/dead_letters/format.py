@@ -1,8 +1,9 @@
-"""Dead letters as they lie in the state directory: names of the files, one line's form, and how to read them.
+"""The file format of dead letters: names of the files, the form of a line, and how to read them.
 
-`dead-letters-000001.ndjson` and so on, oldest first; a line is one point with what became of it. Whatever reads them
-(the relay, the commands) reads them here. Invariant: a damaged line costs only itself; it is counted and skipped, and
-nothing here ever removes it. A letter's identity is its point: two letters of the same bytes are the same point.
+The files are `dead-letters-000001.ndjson` and so on, oldest first. A line is one point with the reason of its loss. The
+relay and the commands both read through this module. Invariant: a damaged line is counted and skipped, and does not
+affect other lines. Two letters with the same bytes of a point have the same identity. Not known here: how files are
+written, locked and removed.
 """
 
 from __future__ import annotations
@@ -24,30 +25,30 @@ if TYPE_CHECKING:
 
 _NAME: Final = re.compile(r"dead-letters-(\d{6,12})\.ndjson")
 LINE_MOST: Final = 256 * 1024
-"""Bytes of one line; a point is a hundredth of that. Longer ones are damaged, and read in pieces of this size."""
+"""Bytes of a line; a point has a hundredth of that. A longer line is damaged, and is read in pieces of this size."""
 
 REASONS: Final = ("refused_point", "refused_request", "unreadable_answer", "too_old", "ambiguous", "too_large")
-"""Why a point died: every reason there is."""
+"""All reasons of dead letters."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a file."""
 
     v: Literal[1] = 1
-    """Version of the form; lines of another one are left alone."""
+    """Version of the form; a line of another version counts as damaged."""
     time: str
-    """When it died, RFC 3339 in UTC."""
+    """Time of the refusal or drop, RFC 3339 in UTC."""
     reason: str
     detail: str
-    """The cloud's own words."""
+    """The cloud's text, or the relay's for a dropped point."""
     request_id: str = ""
     http: int | None = None
     """Status of the last answer; None if there was none."""
     attempts: int = 1
     window: Annotated[int, msgspec.Meta(ge=0, le=limits.YEAR_MAX)]
-    """Id of its window, unix seconds."""
+    """Id of the point's window, Unix seconds."""
     point: msgspec.Raw
-    """Exactly as it was sent."""
+    """The bytes of the point as they were sent."""
 
 
 class _Named(msgspec.Struct):
@@ -55,16 +56,16 @@ class _Named(msgspec.Struct):
 
 
 class Read(NamedTuple):
-    """A letter and the line it stands in."""
+    """A letter and its line."""
 
     letter: DeadLetter
     metric: str
     line: bytes
-    """With its newline."""
+    """The line with its newline."""
 
     @property
     def identity(self) -> bytes:
-        """16 bytes that are the same for the same point."""
+        """128-bit hash of the point's bytes."""
         return xxhash.xxh3_128_digest(bytes(self.letter.point))
 
 
@@ -74,10 +75,10 @@ encode_letter: Final = msgspec.json.Encoder().encode
 
 
 def metric_of(point: bytes) -> str:
-    """Return the metric of a point as it is sent.
+    """Return the metric of an encoded point.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the bytes are not a point.
     """
     return _decode_point(point).metric
 
@@ -94,7 +95,7 @@ def decode_line(line: bytes) -> Read | None:
 
 
 def letter_files(directory: Path) -> list[Path]:
-    """Return the files, oldest first; what only looks like one (a symbolic link, a directory) is not in the list.
+    """Return the regular files with a name of dead letters, oldest first.
 
     Raises:
         OSError: the directory cannot be read.
@@ -107,7 +108,7 @@ def letter_files(directory: Path) -> list[Path]:
 
 
 def number_of(name: str) -> int:
-    """Return the number of a file; 0 if it is none of ours."""
+    """Return the number in the name of a file; 0 for any other name."""
     match = _NAME.fullmatch(name)
     return int(match[1]) if match else 0
 
@@ -116,7 +117,7 @@ def lines_of(path: Path, offset: int = 0) -> Iterator[bytes]:
     """Yield the lines of a file from a byte offset on, each with its newline unless it is cut.
 
     Raises:
-        OSError: it cannot be read, or is a symbolic link.
+        OSError: the file cannot be read, or is a symbolic link.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:  # noqa: PTH123 - the descriptor was opened with O_NOFOLLOW
@@ -127,14 +128,14 @@ def lines_of(path: Path, offset: int = 0) -> Iterator[bytes]:
 
 @dataclass(slots=True)
 class LetterReader:
-    """State: how many lines were damaged so far. `progress` is told the bytes of each line."""
+    """State: the number of damaged lines so far. `progress` is called with the bytes of each line."""
 
     progress: Callable[[int], object] = lambda _: None
     damaged: Counter[str] = field(default_factory=Counter)
-    """By the name of the file."""
+    """Damaged lines by name of the file."""
 
     def read(self, paths: Iterable[Path]) -> Iterator[Read]:
-        """Yield the letters of these files; one that disappears meanwhile is skipped.
+        """Yield the letters of these files; a file removed meanwhile is skipped.
 
         Raises:
             OSError: a file cannot be read.

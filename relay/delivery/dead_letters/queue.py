@@ -1,8 +1,9 @@
-"""Points that will not reach the cloud, one JSON object a line, in the cloud's own words.
+"""The queue of dead letters to be written to the disk.
 
-A dead letter is a copy: the ledger counts the point as refused or dropped. Delivery never waits for a disk that does
-not take them: letters that cannot be written are kept in memory, within a bound, told in the log (RLY411) and written
-when the disk is back. Writers that come together share one write. Without a directory only the log tells of them.
+A dead letter is a copy: the ledger counts the point as refused or dropped. While the disk refuses, letters are kept in
+memory within a bound, the log says so (RLY411), and they are written when the disk is back. After the first failure
+delivery does not wait for the disk. Concurrent callers share one write. Without a state directory letters are dropped,
+and the log says so. Not known here: the format of files, and how they are locked.
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ if TYPE_CHECKING:
 LIMIT: Final = 64 * 1024 * 1024
 """Bytes of all files."""
 HELD_MOST: Final = 4 * 1024 * 1024
-"""Bytes of letters that wait in memory for a disk."""
+"""Bytes of letters in memory, waiting for the disk."""
 STOP: Final = 0.5
-"""Seconds that a stop waits for the last of them."""
+"""Seconds that a stop waits for the last write."""
 LOOK: Final = 2.0
-"""Seconds between two looks at the files, which commands change, and between two tries of a disk that failed."""
+"""Seconds between two counts of the files, which commands change, and between two tries of a disk that failed."""
 
 
 class DeadLetters:
@@ -60,10 +61,10 @@ class DeadLetters:
         self._thread = DiskThread("dead-letters")
         self._writing: asyncio.Task[None] | None = None
         self._failing = False
-        """The disk did not take the last lines; only a look tries again."""
+        """Whether the last write failed; then only `look` tries again."""
 
     def __repr__(self) -> str:
-        """Report the files and what waits."""
+        """Report the files and the letters in memory."""
         return f"<DeadLetters {self._files}, {len(self._held)} in memory>"
 
     async def write(
@@ -76,15 +77,17 @@ class DeadLetters:
         http: int | None = None,
         attempts: int = 1,
     ) -> None:
-        """Keep points with the cloud's words about each; they are on disk when this returns, or a loss is logged.
+        """Queue points as dead letters, and write them unless the last write failed.
+
+        When this returns, the letters are on disk, or in memory with the trouble logged, or dropped and logged.
 
         Args:
-            letters: the point as it was sent, and the detail.
-            window: id of their window.
-            reason: why they died, one of REASONS.
+            letters: pairs of a point as it was sent, and its detail.
+            window: id of the points' window.
+            reason: one of REASONS.
             request_id: of the answer.
-            http: its status; None if there was none.
-            attempts: how often they were sent.
+            http: status of the answer; None without one.
+            attempts: how often the points were sent.
         """
         time = datetime.fromtimestamp(self._clock.wall(), UTC).isoformat(timespec="seconds")
         for point, detail in letters:
@@ -104,13 +107,13 @@ class DeadLetters:
         self._note()
 
     async def run(self) -> None:
-        """Follow what commands do to the files, and write what the disk did not take, until cancelled."""
+        """Count the files and retry failed writes every `LOOK` seconds, until cancelled."""
         while True:
             await self.look()
             await self._clock.sleep(LOOK)
 
     async def look(self) -> None:
-        """Count the files again and try to write what waits."""
+        """Count the files again and try to write the letters in memory."""
         if self._files is not None and not self._held:
             try:
                 await self._thread.run(self._files.count)
@@ -120,7 +123,7 @@ class DeadLetters:
         self._note()
 
     async def close(self) -> None:
-        """Write what waits; what the disk still does not take within `STOP` seconds is lost, and counted."""
+        """Write the letters in memory; count as dropped those that the disk does not take within `STOP` seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP):
                 await self._settle()
@@ -131,7 +134,7 @@ class DeadLetters:
             self._held_bytes = 0
         self._note()
 
-    # --- lines that wait ----------------------------------------------------------------------------------------------
+    # --- lines in memory ----------------------------------------------------------------------------------------------
 
     def _hold(self, line: bytes) -> None:
         if self._files is None:
@@ -144,14 +147,14 @@ class DeadLetters:
             self._drop(1, "memory")
 
     async def _settle(self) -> None:
-        """Wait until everything that waits was tried; a caller that is cancelled leaves the writing alone."""
+        """Wait until a write of all lines in memory was tried; the write goes on if the caller is cancelled."""
         if self._held and (self._writing is None or self._writing.done()):
             self._writing = asyncio.create_task(self._write_held(), name="dead-letters")
         if self._writing is not None:
             await asyncio.shield(self._writing)
 
     async def _write_held(self) -> None:
-        """Write file by file; lines that come meanwhile are written too."""
+        """Write file by file, lines queued meanwhile included."""
         while self._held and self._files is not None:
             lines = list(self._held)
             dropped = self._files.dropped
@@ -168,7 +171,7 @@ class DeadLetters:
                 self._drop(self._files.dropped - dropped, "limit")
 
     def _forget(self, lines: Sequence[bytes]) -> None:
-        """Let go of what is on disk; the bound of memory may have been faster with the oldest."""
+        """Remove written lines; the bound of memory may have removed the oldest ones already."""
         for line in lines:
             if self._held and self._held[0] is line:
                 self._held_bytes -= len(self._held.popleft())

@@ -1,14 +1,15 @@
-"""Taking letters out of the dead-letter files: to be sent again, or thrown away. Everything here blocks.
+"""Take letters out of the dead-letter files, to be replayed or deleted. Every function blocks.
 
-To send again is done in steps under the lock of the files, each on disk before the next (T = time and process id):
+A replay has four steps under the lock of the files. Each one is on disk before the next (T = time and process id):
 
-1. the letters are written to `replay-T.new`;
-2. it becomes `replay-T.taking`: from here on it will happen, whoever carries it on;
-3. each dead-letter file is replaced by one without these points;
-4. it becomes `replay-T.ndjson`, which the relay puts into its spool.
+1. The letters are written to `replay-T.new`.
+2. That file is renamed to `replay-T.taking`. From here on the replay will be completed.
+3. Each dead-letter file is replaced by one without these points.
+4. `replay-T.taking` is renamed to `replay-T.ndjson`, which the relay puts into its spool.
 
-A crash before 2 leaves a `.new` that is worth nothing; one after it leaves letters in both places, and whoever takes
-the lock next finishes 3 and 4 (`finish`), which may be repeated. So a letter is never in neither, and sent once.
+After a crash before step 2 the `.new` file is deleted. After a later crash letters may be in both places; the next
+holder of the lock repeats steps 3 and 4 (`finish`), which are idempotent. So no letter is lost, and each is replayed
+once. Not known here: the spool.
 """
 
 from __future__ import annotations
@@ -37,19 +38,19 @@ _BUFFER: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which letters are meant."""
+    """A filter of letters."""
 
     reason: str = ""
-    """Empty: all of them."""
+    """Empty: all reasons."""
     metric: str = ""
-    """A glob; empty: all of them."""
+    """A glob; empty: all metrics."""
 
     def __bool__(self) -> bool:
-        """Say whether it leaves anything out."""
+        """Return whether the filter excludes any letter."""
         return bool(self.reason or self.metric)
 
     def takes(self, read: Read) -> bool:
-        """Say whether a letter is meant."""
+        """Return whether a letter is selected."""
         return (not self.reason or read.letter.reason == self.reason) and (
             not self.metric or fnmatchcase(read.metric, self.metric)
         )
@@ -57,25 +58,25 @@ class Selection:
 
 @dataclass(slots=True)
 class Redriven:
-    """What was, or would be, taken out."""
+    """Counts of letters that were, or would be, taken out."""
 
     letters: int = 0
     duplicates: int = 0
-    """Letters of a point that another letter has too; they go with it."""
+    """Letters with the point of another selected letter; they are removed together with it."""
     too_old: int = 0
-    """Stay where they are: the cloud would refuse them."""
+    """Letters that stay, because the cloud would refuse them."""
     damaged: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     path: str = ""
-    """Name of the file for the relay."""
+    """Name of the replay file."""
 
     def figures(self) -> dict[str, object]:
-        """Return all of it as JSON takes it."""
+        """Return all fields, ready for JSON."""
         return {name: getattr(self, name) for name in self.__slots__} | {"reasons": dict(self.reasons)}
 
 
 def replay_files(directory: Path, state: str = "ndjson") -> list[Path]:
-    """Return files of letters to be sent again, oldest first; `state` is new, taking or ndjson.
+    """Return the replay files in a state (new, taking or ndjson), oldest first.
 
     Raises:
         OSError: the directory cannot be read.
@@ -92,14 +93,14 @@ def replay_files(directory: Path, state: str = "ndjson") -> list[Path]:
 def select(
     directory: Path, selection: Selection, *, oldest: float, taken: Redriven, progress: Callable[[int], object]
 ) -> Iterator[Read]:
-    """Yield the letters that are meant, one per point, and count the others.
+    """Yield the selected letters, one per point, and count them and the others.
 
     Args:
         directory: the state directory.
-        selection: which are meant.
+        selection: filter of letters.
         oldest: letters of windows before this time stay.
-        taken: is counted into.
-        progress: told the bytes read.
+        taken: receives the counts.
+        progress: called with the number of bytes read.
     """
     reader = LetterReader(progress)
     seen: set[bytes] = set()
@@ -121,17 +122,17 @@ def select(
 def replay(
     directory: Path, selection: Selection, *, now: float, oldest: float, progress: Callable[[int], object]
 ) -> Redriven:
-    """Take letters out and leave them to the relay, which sends their points again.
+    """Move letters to a replay file, from which the relay sends their points again.
 
     Args:
         directory: the state directory.
-        selection: which are meant.
+        selection: filter of letters.
         now: wall time, for the name of the file.
         oldest: letters of windows before this time stay.
-        progress: told the bytes read; every file is read twice.
+        progress: called with the number of bytes read; every file is read twice.
 
     Raises:
-        OSError: a file cannot be read or written; letters that were to be taken are taken by the next command.
+        OSError: a file cannot be read or written; a replay past step 2 is completed by the next command or the relay.
     """
     taken = Redriven()
     with locked(directory):
@@ -151,10 +152,10 @@ def replay(
 
 
 def drop(directory: Path, selection: Selection, *, progress: Callable[[int], object]) -> Redriven:
-    """Throw letters away; without a selection damaged lines go too.
+    """Delete letters; without a selection delete damaged lines, too.
 
     Raises:
-        OSError: a file cannot be read or written; what is gone is gone.
+        OSError: a file cannot be read or written; some letters may be deleted already.
     """
     taken = Redriven()
 
@@ -178,7 +179,7 @@ def drop(directory: Path, selection: Selection, *, progress: Callable[[int], obj
 
 
 def finish(directory: Path) -> None:
-    """Carry on what a command left unfinished, unless one is at work.
+    """Complete a replay that a command left unfinished, unless a command holds the lock.
 
     Raises:
         OSError: a file cannot be read or written.
@@ -193,7 +194,7 @@ def finish(directory: Path) -> None:
 
 
 def finish_locked(directory: Path, progress: Callable[[int], object] = lambda _: None) -> None:
-    """Remove what an unfinished command left and that is worth nothing; take out what it had decided to."""
+    """Complete a replay past step 2 and delete other files of unfinished commands; the caller holds the lock."""
     for path in replay_files(directory, "new"):
         path.unlink()
     for name in os.listdir(directory):  # noqa: PTH208 - names only
@@ -214,7 +215,7 @@ def finish_locked(directory: Path, progress: Callable[[int], object] = lambda _:
 
 
 def _filter(path: Path, stays: Callable[[bytes], bool]) -> None:
-    """Replace a file by one of the lines that stay; leave it alone if all do, remove it if none does."""
+    """Replace a file by one with the lines that stay; keep it if all stay, remove it if none stays."""
     kept = removed = 0
     fresh = path.with_name(f"{path.name}.new")
 
@@ -239,7 +240,7 @@ def _filter(path: Path, stays: Callable[[bytes], bool]) -> None:
 
 
 def _write(path: Path, lines: Iterator[bytes]) -> None:
-    """Make a private file of lines; it is on disk when this returns."""
+    """Create a private file of lines and flush it to the disk."""
     descriptor = open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     with open(descriptor, "wb", buffering=_BUFFER) as file:  # noqa: PTH123 - the descriptor was opened with O_NOFOLLOW
         file.writelines(lines)

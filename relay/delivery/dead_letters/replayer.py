@@ -1,7 +1,8 @@
-"""Dead letters that a command wants sent again: from `replay-*.ndjson` in the state directory into the spool.
+"""Replay of dead letters: from `replay-*.ndjson` in the state directory into the spool.
 
-A part of a file and the note of how far it was read are committed in one transaction, so a point enters the spool once,
-whenever the process dies; the file is removed when all of it is in. The points keep their bytes and their window.
+A part of a file and the offset of its end are committed in one transaction, so a point enters the spool once even if
+the process dies. A file is removed after all of its points are in the spool. Points keep their bytes and their window.
+Not known here: which letters a command chose (redrive.py).
 """
 
 from __future__ import annotations
@@ -26,23 +27,23 @@ if TYPE_CHECKING:
     from relay.ledger import LossLog
 
 LOOK: Final = 2.0
-"""Seconds between two looks for files."""
+"""Seconds between two searches for replay files."""
 PART: Final = 2_000
-"""Letters of one transaction: about 1 MB of points."""
+"""Letters per transaction: about 1 MB of points."""
 MARK: Final = "replay"
-"""Key under which the spool keeps the file's name and how many of its bytes are in."""
+"""Key in the spool's state of the name of the file and the offset up to which it is in the spool."""
 
 
 class Spool(Protocol):
-    """Where points wait."""
+    """The spool, as the replayer uses it."""
 
     @property
     def degraded(self) -> bool:
-        """Whether a crash would lose what it holds."""
+        """Whether a crash would lose batches."""
         ...
 
     async def state(self, key: str) -> bytes | None:
-        """What was stored under a key."""
+        """Return the value that was stored last under a key."""
         ...
 
     async def add_replayed(self, batches: Sequence[Batch], state: dict[str, bytes]) -> None:
@@ -51,12 +52,12 @@ class Spool(Protocol):
 
 
 class LetterChunk(NamedTuple):
-    """What was read of a file at a time."""
+    """A part of a replay file."""
 
     points: dict[int, list[Point]]
-    """By window."""
+    """Points by window."""
     end: int
-    """Offset of what follows."""
+    """Offset of the next part."""
     damaged: int
 
 
@@ -84,7 +85,7 @@ class Replayer:
         return f"<Replayer {self._directory}>"
 
     async def run(self) -> None:
-        """Look for files until cancelled; without a directory there is nowhere to look."""
+        """Look for replay files until cancelled; return at once without a state directory."""
         try:
             while self._directory is not None:
                 await self.look(self._directory)
@@ -93,9 +94,9 @@ class Replayer:
             self._thread.close()
 
     async def look(self, directory: Path) -> None:
-        """Put every file that is there into the spool; one that cannot be is tried again at the next look."""
+        """Put every replay file into the spool; after an error the next look tries again."""
         if self._spool.degraded:
-            return  # what only memory would hold is safer where it is
+            return  # the letters are safer in their file than in memory
         try:
             await self._thread.run(finish, directory)
             for path in await self._thread.run(replay_files, directory):
@@ -114,16 +115,16 @@ class Replayer:
             points += sum(batch.points for batch in batches)
             damaged += part.damaged
         if self._spool.degraded:
-            return  # some of it is only in memory: the file is needed after a crash
+            return  # some points are in memory only: the file is needed after a crash
         await self._thread.run(partial(path.unlink, missing_ok=True))
         structlog.get_logger("relay").info("dead letters replayed", file=path.name, points=points, damaged=damaged)
 
 
 def read_part(path: Path, start: int) -> LetterChunk:
-    """Read the next letters of a file; at its end nothing moves.
+    """Read the next letters of a file from an offset; at the end of the file `end` equals `start`.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     points: defaultdict[int, list[Point]] = defaultdict(list)
     damaged = 0

@@ -1,1 +1,1 @@
-"""From the spool to the cloud: when a request may leave, and what its answer means."""
+"""From the spool to the cloud: when a request may leave, and what is done about its answer."""

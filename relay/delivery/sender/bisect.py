@@ -1,12 +1,12 @@
-"""Which points of a refused batch are bad: parts of it are sent until every point is accepted or convicted. Pure.
+"""Find the bad points of a refused batch: parts are sent until every point is accepted or convicted. Pure.
 
-The cloud refused a request and did not say which point is wrong (400), or that it is too large (413). A binary search
-sends the first half of what is known to be bad, then the half of that, up to six times for 50 points. Halves that were
-not tried yet are sent together afterwards, so one bad point of 50 costs nine requests with the first. Only a point that
-was refused alone is convicted: the refusal of a whole may have passed meanwhile.
+The cloud refused a request without naming the bad point (400), or because it is too large (413). A binary search sends
+the first half of the part known to be bad, then half of that, up to six times for 50 points. The untried halves are
+then sent together, so one bad point of 50 costs nine requests, the first included. A point is convicted only when it
+was refused alone or was listed by the cloud, because the cause of refusing a whole part may have passed meanwhile.
 
-The trial knows indexes and verdicts, nothing else. The worker that holds the lease sends the parts, and settles all
-points in one step at the end; if it dies in between, the batch is sent again as it was.
+A bisection knows indexes and verdicts only. The worker that holds the lease sends the parts, and counts all points in
+one step at the end. If the process dies in between, the whole batch is sent again.
 """
 
 from __future__ import annotations
@@ -20,45 +20,45 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PATIENCE: Final = 12
-"""Answers without anything accepted after which a batch counts as fruitless."""
+"""A batch is fruitless after this many answers of which none accepted a point."""
 PATIENCE_STOPPED: Final = 8
-"""The same during a systemic stop: enough to find one bad point and try the rest, once a minute."""
+"""`PATIENCE` during a systemic stop: enough to find one bad point and to try the rest, once a minute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusedPoint:
-    """A point that the cloud will not take."""
+    """A point that the cloud refuses for good."""
 
     index: int
     detail: str
     """The cloud's own words."""
     too_large: bool = False
     listed: bool = False
-    """The cloud named it among others that it took."""
+    """True: the cloud listed this point in an answer to several points."""
 
 
 class BatchBisection:
-    """State: what is accepted, what is convicted, what is known to hold a bad point, and what was not tried yet."""
+    """State: accepted and convicted points, the part known to hold a bad point, and the points not tried yet."""
 
     def __init__(self, points: int, *, patience: int = PATIENCE) -> None:
         self._unknown: list[int] = list(range(points))
         self._bad: list[int] = []
-        """A point of these is bad, if refusals mean anything."""
+        """Points of which at least one is bad, by the refusals so far."""
         self._patience = patience
         self.insisting = False
-        """Whether it goes on to the end, whatever is refused."""
+        """Whether the bisection goes on to its end, even if it accepts nothing."""
         self.answers = 0
         """Requests answered."""
         self._limit = points
-        """Points of a request; less after one was too large."""
+        """Points per request; lowered after a request was too large."""
         self.accepted = 0
-        """Points."""
+        """Accepted points."""
         self.convicted: list[RefusedPoint] = []
         self.request_id = ""
         self.status: int | None = None
-        """Of the last refusal, as the id."""
+        """HTTP status of the last refusal, as `request_id`."""
         self.detail = ""
-        """The cloud's words at the first refusal."""
+        """The cloud's text at the first refusal."""
 
     def __repr__(self) -> str:
         """Report the state."""
@@ -75,21 +75,21 @@ class BatchBisection:
 
     @property
     def fruitless(self) -> bool:
-        """Whether nothing was accepted, and it is time to doubt the cloud rather than the points."""
+        """Whether nothing was accepted after enough answers: the cause may be the cloud rather than the points."""
         return not self.accepted and (self.finished or self.answers >= self._patience)
 
     def insist(self) -> None:
-        """Go on to the end, whatever is refused: the cloud does accept other batches."""
+        """Continue until every point is accepted or convicted: the cloud accepts other batches."""
         self.insisting = True
 
     def part(self) -> Sequence[int]:
-        """Return the indexes to send next; the answer goes to `answer`."""
+        """Return the indexes of the points to send next; pass their verdict to `answer`."""
         if self._bad:
             return self._bad[: (len(self._bad) + 1) // 2]
         return self._unknown[: self._limit]
 
     def answer(self, verdict: Delivered | Refused) -> None:
-        """Learn what became of the last part."""
+        """Apply the verdict on the last part."""
         part = list(self.part())
         self.answers += 1
         if self._bad:
@@ -122,7 +122,7 @@ class BatchBisection:
             self._bad = part
 
     def _split(self, part: list[int], verdict: Refused) -> None:
-        """Nothing is known of the halves: only that they must not go together again."""
+        """Halve the request size; whether a half holds a bad point is not known."""
         self._note(verdict.detail, verdict)
         if len(part) == 1:
             self.convicted.append(RefusedPoint(index=part[0], detail=verdict.detail, too_large=True))

@@ -1,9 +1,21 @@
-"""When the cloud is down, or does not take what it gets: nobody sends, but for one request now and then. Pure.
+"""Circuit breakers: sending is held while the cloud is down or refuses every batch, but for single probes. Pure.
 
-`ProbeTimer` is that state; the circuit breaker, the stops after refusals and refused credentials each have their own.
-The breaker opens when the cloud does not answer, or answers that it cannot (`Unavailable`). While it is open at most
-two requests a minute try, each of them live: the newest batch, no synthetic point. After a success requests are let
-through one at a time, then two, four, ... so that a cloud that just got up is not run over.
+`ProbeTimer` holds sending and admits one probe at a time. `Breaker`, `RefusalBreaker` and the gate's hold after refused
+credentials each have their own.
+
+`Breaker` opens when requests are not answered, or with a 5xx (`Unavailable`). While it is open, at most two requests a
+minute probe the cloud. A probe is a live request: the newest batch, no synthetic point. After a success the number of
+concurrent requests is limited to 1, then 2, 4, ..., so that a recovering cloud is not overloaded.
+
+`RefusalBreaker` stops sending when nothing of batch after batch is accepted (a systemic stop). Then the cause is not a
+point but a setting, a format or a region. A batch is fruitless if the cloud listed every point of it as bad, or refused
+it as a whole and every part that was tried. Three fruitless batches in a row, or more than half of all batches for a
+minute, begin the stop. Everything is kept, the cloud's text is logged, and one batch a minute is tried until something
+of a batch is accepted.
+
+Until then no fruitless batch is convicted: it is quarantined (quarantine.py) until another batch is accepted. If that
+ends a stop, the quarantined batches are sent again, and only those that are fruitless again are convicted. During a
+stop each probe is another batch, so bad batches cannot prolong it.
 """
 
 from __future__ import annotations
@@ -11,31 +23,20 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-# --- systemic --------------------------------------------------------------------------------------------------------
-
-# When it is not a point that is wrong but the whole: the cloud refuses batch after batch. Pure.
-#
-# A batch is *fruitless* if nothing of it was accepted: every point was listed as bad, or it was refused as a whole and
-# so was every part of it that was tried. One such batch may be bad. Three in a row, or more than half of all batches
-# for a minute, are a setting, a format or a region, so the pool stops: it keeps everything, says so in the cloud's
-# words, and tries one batch a minute until something of one is accepted.
-#
-# Until then no fruitless batch may be convicted: the pool keeps each one as a suspect until another batch is accepted.
-# Then it is bad indeed, and dies; but if that ends a stop, the suspects are sent again first, and only those that are
-# fruitless once more die. During a stop each try is another batch, so that bad ones cannot keep it up.
+# --- systemic stop: the cloud refuses batch after batch --------------------------------------------------------------
 
 STOP_AFTER: Final = 3
 """Fruitless batches in a row."""
 STOP_SHARE: Final = 0.5
-"""Of the batches of the last minute, for a minute."""
+"""Share of fruitless batches in the last minute; above it for a whole minute, a stop begins."""
 _TYPE_WORDS: Final = ("type", "aggregat")
 
 
 class RefusalBreaker:
-    """State: outcomes of the last minute, and a hold."""
+    """State: the outcomes of the last minute, and the hold of a systemic stop."""
 
     def __init__(self, *, minute: float = 60.0) -> None:
-        """Make it not stopped; `minute` is what counts as one, in seconds."""
+        """Start without a stop; `minute` is the length of a minute in seconds, shorter in tests."""
         self._minute = minute
         self._outcomes: deque[tuple[float, bool]] = deque(maxlen=10_000)
         """(moment, whether it was fruitless)."""
@@ -53,7 +54,7 @@ class RefusalBreaker:
         return self._hold.active
 
     def wait(self, now: float, in_flight: int) -> float:
-        """Return seconds until a batch may leave; 0 says now."""
+        """Return seconds until a batch may leave; 0 means now."""
         return self._hold.wait(now, in_flight)
 
     def leave(self, now: float) -> None:
@@ -62,7 +63,7 @@ class RefusalBreaker:
             self._hold.begin(now + self._minute)
 
     def fruitless(self, now: float) -> bool:
-        """Count a batch of which nothing was accepted; return whether a stop begins with it."""
+        """Count a fruitless batch; return whether a stop begins with it."""
         self._in_row += 1
         self._count(now, fruitless=True)
         mostly = self._mostly_since is not None and now - self._mostly_since >= self._minute
@@ -94,26 +95,28 @@ class RefusalBreaker:
 
 
 def fix_for(detail: str) -> str:
-    """Return what a person could do about the cloud's words; "" if nothing is known.
+    """Return a fix to suggest for the cloud's text; "" if none is known.
 
     The newest user guide of the service says that only type 1 is accepted today.
     """
     return 'try [cloud] output = "raw"' if any(word in detail.lower() for word in _TYPE_WORDS) else ""
 
 
+# --- outage: the cloud does not answer, or with a 5xx ----------------------------------------------------------------
+
 OPEN_AFTER: Final = 5
 """Failures in a row."""
 OUTCOMES: Final = 20
 OPEN_SHARE: Final = 0.5
-"""Of the last 20."""
+"""Share of failures among the last `OUTCOMES` requests that opens the breaker."""
 BUSY: Final = 0.02
-"""Seconds until somebody looks again who waits for an answer to come in."""
+"""Polling interval while a request is in flight, in seconds."""
 _FIRST_TRY: Final = 1 / 6
-"""Of a minute: within it comes the first try; further ones come after half a minute to a whole one."""
+"""The first probe comes within this share of a minute; each further one half a minute to a minute after the last."""
 
 
 class ProbeTimer:
-    """State: whether sending is held, and when the next single request may try."""
+    """State: whether sending is held, and when the next probe may leave."""
 
     def __init__(self) -> None:
         self._try_at: float | None = None
@@ -128,31 +131,31 @@ class ProbeTimer:
         return self._try_at is not None
 
     def begin(self, try_at: float) -> None:
-        """Hold from now on, or go on holding; the next request may try at that moment."""
+        """Hold, or continue to hold; the next probe may leave at `try_at`."""
         self._try_at = try_at
 
     def end(self) -> None:
-        """Let everybody send."""
+        """End the hold."""
         self._try_at = None
 
     def wait(self, now: float, in_flight: int) -> float:
-        """Return seconds until a request may leave; while held, one at a time."""
+        """Return seconds until a request may leave; during a hold one at a time."""
         if self._try_at is None:
             return 0.0
         return max(self._try_at - now, BUSY if in_flight else 0.0)
 
 
 class Breaker:
-    """State: the last outcomes, a hold, and how many requests may be on their way after it."""
+    """State: the last outcomes, the hold, and the limit of concurrent requests after it."""
 
     def __init__(self, *, minute: float = 60.0) -> None:
-        """Make it closed; `minute` is what counts as one, in seconds: less in tests with short windows."""
+        """Start closed; `minute` is the length of a minute in seconds, shorter in tests with short windows."""
         self._minute = minute
         self._failed: deque[bool] = deque(maxlen=OUTCOMES)
         self._in_row = 0
         self._hold = ProbeTimer()
         self._limit = 0
-        """Requests on their way at a time while sending starts again; 0: any number."""
+        """Limit of concurrent requests while sending resumes; 0: no limit."""
 
     def __repr__(self) -> str:
         """Report the state."""
@@ -164,23 +167,23 @@ class Breaker:
         return self._hold.active
 
     def wait(self, now: float, in_flight: int) -> float:
-        """Return seconds until a request may leave; 0 says now.
+        """Return seconds until a request may leave; 0 means now.
 
         Args:
             now: monotonic seconds.
-            in_flight: requests that wait for an answer.
+            in_flight: requests awaiting an answer.
         """
         if self._limit and in_flight >= self._limit:
             return BUSY
         return self._hold.wait(now, in_flight)
 
     def leave(self, now: float, dice: float) -> None:
-        """Count a request that leaves; the next try, should this one fail, comes half a minute later at the least."""
+        """Count a request that leaves; while open, the next probe follows half a minute to a minute later."""
         if self.is_open:
             self._hold.begin(now + self._minute * (0.5 + dice / 2))
 
     def failed(self, now: float, dice: float) -> None:
-        """Count a request that was not answered, or with a 5xx."""
+        """Count a request without an answer, or with a 5xx."""
         self._failed.append(True)
         self._in_row += 1
         often = len(self._failed) == OUTCOMES and sum(self._failed) >= OUTCOMES * OPEN_SHARE
@@ -189,7 +192,7 @@ class Breaker:
             self._limit = 0
 
     def succeeded(self) -> None:
-        """Count an answer of a cloud that is up, whatever it says."""
+        """Count any answer but `Unavailable`, a refusal too: the cloud is up."""
         self._failed.append(False)
         self._in_row = 0
         if self.is_open:

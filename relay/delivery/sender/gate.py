@@ -1,7 +1,12 @@
-"""Whether a request may leave now: every reason to wait, asked in one place. Pure; time and dice are arguments.
+"""When the next request may leave: the longest of five waits. Pure; time and dice are arguments.
 
-The rate (429), the breaker (the cloud is down), the systemic stop (it refuses everything), a status that needs a person
-(refused credentials, a wrong endpoint), and the spread of a fresh window each know how long; the longest counts.
+    rate       429 answers, and `requests_per_minute`
+    breaker    the cloud is down
+    systemic   the cloud refuses every batch
+    person     refused credentials or a wrong endpoint: only a person can fix it
+    spread     requests of a fresh window are staggered
+
+Not known here: what is sent, and what an answer looks like; a verdict is all it learns.
 """
 
 from __future__ import annotations
@@ -18,29 +23,29 @@ if TYPE_CHECKING:
     from relay.config.schema import Cloud
 
 
-# --- spread ----------------------------------------------------------------------------------------------------------
+# --- spread: stagger the requests of a fresh window ------------------------------------------------------------------
 
-# When the requests of a fresh window leave: not all at its end, when every relay of a fleet closes its own. Pure.
+# All relays of a fleet close their windows at the same moment, so their requests would leave together.
 #
-# What waits when a newer window appears is spread evenly over `seconds`. The first request leaves after a share of one
-# gap that depends on the host and is the same after a restart, so that a fleet, together, sends evenly: with one
-# request each, over all of `seconds`. A start counts as such a moment, so a fleet that restarts with a backlog begins
-# evenly too. Afterwards the rate alone paces what is left, without a period and so without an echo.
+# When a newer window appears, all waiting requests are spread evenly over `seconds`. The first request leaves after a
+# share of one gap. That share depends on the host name and is stable over restarts, so the fleet as a whole sends
+# evenly. The first window after a start is spread, too: so is a fleet that restarts with a backlog. After `seconds`
+# only the rate paces the rest, so that no periodic pattern remains.
 
 
 def phase_of(host: str) -> float:
-    """Return the phase of a host, 0..1: the same for ever."""
+    """Return the phase of a host, 0..1, which never changes."""
     return zlib.crc32(host.encode()) / 2**32
 
 
 class Stagger:
-    """State: the newest window seen, when the next request may leave, and how far apart they are."""
+    """State: the newest window seen, when the next request may leave, and the gap between requests."""
 
     def __init__(self, *, seconds: float, phase: float) -> None:
-        """Make it for a host.
+        """Set the spread of one host.
 
         Args:
-            seconds: over which a window is spread; 0 for not at all.
+            seconds: over which a window is spread; 0: no spread.
             phase: 0..1, see `phase_of`.
         """
         self._seconds = seconds
@@ -55,12 +60,12 @@ class Stagger:
         return f"<Stagger {self._gap:.3f} s apart>"
 
     def wait(self, now: float, *, window: int, waiting: int) -> float:
-        """Return seconds until a request may leave; 0 says now.
+        """Return seconds until a request may leave; 0 means now.
 
         Args:
             now: monotonic seconds.
-            window: id of the window it belongs to.
-            waiting: requests that wait, this one among them.
+            window: id of the request's window.
+            waiting: waiting requests, this one included.
         """
         if self._newest is None or window > self._newest:
             self._newest = window
@@ -74,24 +79,24 @@ class Stagger:
         self._next_at = max(self._next_at + self._gap, now)
 
     def stop(self) -> None:
-        """Spread nothing any more."""
+        """End spreading for good."""
         self._seconds = self._gap = self._ends_at = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SenderSettings:
-    """How to send, as configured."""
+    """The settings of a sender pool, from the section [cloud]."""
 
     concurrency: int = 8
     requests_per_minute: int = 900
     spread: float = 0.0
     """Seconds over which a fresh window is spread."""
     phase: float = 0.0
-    """0..1; see spread.phase_of."""
+    """0..1; see `phase_of`."""
     minute: float = 60.0
-    """What counts as a minute, in seconds: less with windows that are shorter, which only tests have."""
+    """Length of a minute in seconds; shorter with windows below 60 s, which only tests use."""
     max_age: float = 7 * 86_400.0
-    """Seconds; older batches are not sent."""
+    """Seconds; older batches are dropped."""
     on_ambiguous: Literal["resend", "drop"] = "resend"
 
     @classmethod
@@ -101,7 +106,7 @@ class SenderSettings:
         Args:
             cloud: the section.
             window: seconds of a window.
-            phase: of this host.
+            phase: see `phase_of`.
         """
         return cls(
             concurrency=cloud.concurrency,
@@ -115,7 +120,7 @@ class SenderSettings:
 
 
 class Gate:
-    """State: the deciders, and how many requests are on their way."""
+    """State: the rate, the breakers, the spread, and the number of requests in flight."""
 
     def __init__(self, settings: SenderSettings) -> None:
         self._minute = settings.minute
@@ -126,34 +131,34 @@ class Gate:
         self.systemic = RefusalBreaker(minute=settings.minute)
         self.spread = Stagger(seconds=settings.spread, phase=settings.phase)
         self.in_flight = 0
-        """Requests that wait for an answer."""
+        """Requests awaiting an answer."""
 
     def __repr__(self) -> str:
-        """Report what holds."""
+        """Report the rate and the breakers."""
         return f"<Gate {self.rate!r} {self.breaker!r} {self.systemic!r}>"
 
     @property
     def trying(self) -> bool:
-        """Whether only single requests go, to see if the cloud is back: the newest batch should."""
+        """Whether only single probes leave; each should be the newest batch."""
         return self.breaker.is_open or self.systemic.stopped or self._person.active
 
     def wait_for_batch(self, now: float, *, window: int, waiting: int) -> float:
-        """Return seconds until a batch may leave; 0 says now, and `leave` takes the turn.
+        """Return seconds until a batch may leave; 0 means now, and then the caller calls `leave`.
 
         Args:
             now: monotonic seconds.
-            window: id of its window.
-            waiting: batches that wait, this one among them.
+            window: id of the batch's window.
+            waiting: waiting batches, this one included.
         """
         spread = self.spread.wait(now, window=window, waiting=waiting)
         return max(self.wait(now), self.systemic.wait(now, self.in_flight), spread)
 
     def wait(self, now: float) -> float:
-        """Return seconds until a part of a batch may leave whose other parts left already."""
+        """Return seconds until the next part of a split batch may be sent."""
         return max(self.rate.wait(now), self.breaker.wait(now, self.in_flight), self._person.wait(now, self.in_flight))
 
     def leave(self, now: float, dice: float, *, batch: bool) -> None:
-        """Count a request that leaves; `batch` says that it is a whole one and not a part."""
+        """Count a request that leaves; `batch`: the first request of a batch, not a further part of it."""
         self.in_flight += 1
         self.rate.leave(now)
         self.breaker.leave(now, dice)
@@ -164,10 +169,10 @@ class Gate:
             self.spread.leave(now)
 
     def answered(self, now: float, verdict: Verdict, dice: float) -> float:
-        """Learn from an answer, or from its absence.
+        """Apply a verdict, which may also be that there was no answer.
 
         Returns:
-            Seconds that everybody waits because of it.
+            Seconds for which all senders pause because of the verdict.
         """
         if isinstance(verdict, Unavailable):
             self.breaker.failed(now, dice)
@@ -188,7 +193,7 @@ class Gate:
         return 0.0
 
     def retry_now(self, now: float) -> None:
-        """Let one request try at once: a person has changed something."""
+        """Let one probe leave at once: credentials or settings have changed."""
         if self._person.active:
             self._person.begin(now)
 

@@ -1,7 +1,11 @@
-"""Where points leave the spool: delivered, refused or dropped, in one step without an await (I5).
+"""The outcome of each batch: points are counted as delivered, refused or dropped, and leave the spool (I5).
 
-What goes to the dead letters is written first; a letter is a copy, so a disk that takes none costs only the copy. If
-the process dies between the two, the batch is sent again and a letter may be there twice.
+Counting and removal from the spool are one step without an await. Dead letters are written before it. A dead letter is
+a copy, so a failing disk costs only the copy. If the process dies in between, the batch is sent again, and its dead
+letters may exist twice.
+
+Owned here, too: what a verdict tells the gate, the log and the ledger (`VerdictReporter`), and whether an age can be
+trusted (`Ages`). Not known: when a request leaves, and which points of a batch are bad.
 """
 
 from __future__ import annotations
@@ -30,16 +34,14 @@ if TYPE_CHECKING:
     from relay.model import Batch
 
 
-# --- reporter --------------------------------------------------------------------------------------------------------
-
-# What answers say about the cloud, the quota, the credentials and the clock: told to the gate, the log, the ledger.
+# --- reporting of verdicts -------------------------------------------------------------------------------------------
 
 _FRAMES: Final = 3
-"""Of a traceback, the innermost ones: a log line is no page."""
+"""Innermost frames of a traceback in a log line."""
 
 
 class VerdictReporter:
-    """State: none."""
+    """Passes each verdict to the gate, the log and the ledger. State: none."""
 
     def __init__(self, *, ledger: Ledger, loss_log: LossLog, clock: Clock) -> None:
         self._ledger = ledger
@@ -52,7 +54,7 @@ class VerdictReporter:
         return "<VerdictReporter>"
 
     def learn(self, gate: Gate, verdict: Verdict, *, dice: float) -> None:
-        """Let the gate know of a verdict, and a person if it must."""
+        """Pass a verdict to the gate and the ledger, and log it if a person should know."""
         pause = self._answered(gate, verdict, dice)
         if isinstance(verdict, Delivered):
             self._ledger.accepted_at = self._clock.wall()
@@ -78,16 +80,16 @@ class VerdictReporter:
         return pause
 
     def failed_inside(self, gate: Gate, error: Exception, *, dice: float) -> None:
-        """Count and tell of a mistake of the relay; its text is not shown, since it may hold what was signed."""
+        """Count and log an exception inside the relay; its text is left out, as it may hold signed data."""
         self._ledger.requests["internal_error"] += 1
         frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
         where = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
         event = "internal_error, the batch is kept and goes again"
-        self._loss_log.warn(event, reason=where, error=type(error).__name__)  # each place by itself
+        self._loss_log.warn(event, reason=where, error=type(error).__name__)  # one rate limit per place
         self._answered(gate, Unavailable(detail="", ambiguous=False), dice)
 
     def _unmatched(self, words: tuple[str, ...]) -> None:
-        """Tell of listed points that are none of the request: which points the cloud means is not known."""
+        """Log refusals of points that match no point of the request."""
         self._ledger.refusals_unmatched += len(words)
         event = "RLY402 the cloud lists points that were not sent"
         self._loss_log.warn(event, reason="unmatched", count=len(words), detail=words[0])
@@ -100,7 +102,7 @@ class VerdictReporter:
         self._loss_log.warn(event, reason=str(verdict.status), detail=verdict.detail, **known)
 
     def watch_clock(self, reply: Reply, ages: Ages) -> None:
-        """Compare the clocks."""
+        """Compare this clock with the Date of an answer."""
         skew = clock_skew(reply.headers, wall=self._clock.wall())
         if skew is None:
             return
@@ -111,44 +113,45 @@ class VerdictReporter:
             self._loss_log.warn(event, reason="clock", seconds_ahead=round(skew), fix=fix)
 
     def stopped(self, detail: str, *, metric: str) -> None:
-        """Tell of a systemic stop, in the cloud's words, with one of the metrics that it refuses."""
+        """Log a systemic stop with the cloud's text and one of the refused metrics."""
         fix = fix_for(detail) or "see the cloud's words; one batch a minute tries"
         event = "RLY402 the cloud refuses every point, everything is kept"
         self._loss_log.warn(event, reason="stopped", metric=metric, detail=detail, fix=fix)
 
     def resumed(self) -> None:
-        """Tell of the end of a systemic stop."""
+        """Log the end of a systemic stop."""
         self._log.info("the cloud accepts points again")
 
     def renewed(self) -> None:
-        """Tell of other credentials."""
+        """Log a change of credentials."""
         self._log.info("credentials changed, trying again")
 
 
-# --- skew ------------------------------------------------------------------------------------------------------------
-
-# How far this machine's clock is from the cloud's, by the Date of its answers, and whether an age can be believed.
+# --- clock skew, and the age of a batch ------------------------------------------------------------------------------
 
 ALARM: Final = 60.0
-"""Seconds: points would fall into other minutes than they belong to; signatures fail at 15 minutes."""
+"""Seconds of skew to warn of: points fall into a wrong minute; at 15 minutes signatures fail."""
 
 
 def clock_skew(headers: Mapping[str, str], *, wall: float) -> float | None:
-    """Return seconds that this machine is ahead of the cloud; within a second, as a Date has no fractions.
+    """Return how many seconds this clock is ahead of the cloud's, accurate to a second, as Date has no fractions.
 
     Args:
-        headers: keys in lower case.
-        wall: of this machine, when the answer came.
+        headers: of the answer; keys in lower case.
+        wall: wall time of this machine when the answer came.
+
+    Returns:
+        None if the answer has no valid Date.
     """
     date = read_http_date(headers.get("date", ""))
     return None if date is None else wall - date
 
 
 class Ages:
-    """State: when the wall clock stepped last, or began to be watched, and how far it is from the cloud's since then.
+    """State: since when the wall clock is steady, and its skew against the cloud's since then.
 
-    A clock that is ten days ahead for some seconds makes every batch too old, and what is dropped for its age never
-    comes back. So nothing is old until the cloud's Date says what time it is, or the clock was steady for a minute.
+    If the clock were ten days ahead for some seconds, every batch would be dropped as too old. So no batch counts as
+    old until the skew is known from the cloud's Date, or the clock was steady for a minute.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -158,18 +161,18 @@ class Ages:
         self._skew: float | None = None
 
     def __repr__(self) -> str:
-        """Report the difference."""
+        """Report the skew."""
         return f"<Ages {'not compared' if self._skew is None else f'{self._skew:.0f} s ahead'}>"
 
     def compare(self, skew: float) -> None:
-        """Take seconds that this machine is ahead of the cloud, from an answer that came now."""
+        """Take the skew of an answer that came now: seconds that this clock is ahead of the cloud's."""
         self._look()
         self._skew = skew
 
     def is_old(self, window: int, max_age: float) -> bool | None:
-        """Say whether a window is older than `max_age` seconds; None: by a clock that may be wrong it is.
+        """Return whether a window is older than `max_age` seconds; None if it is, but the clock may be wrong.
 
-        On a clock that is not set, nothing is old; where the cloud's Date differs, the smaller age counts.
+        With an implausible year no window is old. Of the ages by this clock and by the cloud's, the smaller counts.
         """
         self._look()
         wall = self._clock.wall()
@@ -185,15 +188,15 @@ class Ages:
 
 
 class Points(Protocol):
-    """Reads a batch."""
+    """Decodes a batch into its points."""
 
     def points(self, batch: Batch) -> Sequence[bytes]:
-        """The points of a batch, byte for byte."""
+        """Return the points of a batch, byte for byte."""
         ...
 
 
 class Outcomes:
-    """State: none; the ledger's, the spool's and the dead letters' points are moved here."""
+    """Moves points from the spool to the ledger and to the dead letters. State: none."""
 
     def __init__(
         self, *, spool: Spool, dead_letters: DeadLetters, ledger: Ledger, loss_log: LossLog, clock: Clock
@@ -209,7 +212,7 @@ class Outcomes:
         return f"<Outcomes {self._ledger!r}>"
 
     async def settle(self, lease: Lease, trial: BatchBisection, points: Points, *, attempts: int) -> None:
-        """Count the points that a finished trial accepted and convicted; the batch is done."""
+        """Count the accepted and the convicted points of a finished bisection; the batch is done."""
         if trial.convicted:
             await self._bury_convicted(lease, trial, points, attempts)
         ledger = self._ledger
@@ -220,13 +223,13 @@ class Outcomes:
         self._spool.done(lease)
 
     async def refuse(self, lease: Lease, points: Points, *, reason: str, detail: str, http: int | None) -> None:
-        """Give a whole batch up because of what the cloud answers; the batch is done."""
+        """Count a whole batch as refused, because of the cloud's answers; the batch is done."""
         await self._bury_all(lease, points, reason=reason, detail=detail, http=http)
         self._ledger.points_refused += lease.batch.points
         self._spool.done(lease)
 
     async def drop(self, lease: Lease, points: Points, *, reason: str, detail: str) -> None:
-        """Give a whole batch up by our own decision; the batch is done."""
+        """Count a whole batch as dropped, by a decision of the relay; the batch is done."""
         await self._bury_all(lease, points, reason=reason, detail=detail, http=None)
         self._ledger.points_dropped[reason] += lease.batch.points
         self._spool.done(lease)
@@ -264,7 +267,7 @@ class Outcomes:
         )
 
     def _warn(self, event: str, letters: Sequence[tuple[bytes, str]], *, reason: str, request_id: str = "") -> None:
-        """Tell of points that are given up: how many, and of the first its metric and why, in the cloud's words."""
+        """Log lost points: their number, and the metric and the detail of the first one."""
         body, detail = letters[0]
         fix = fix_for(detail) or "`statsd-relay dead list` has them all"
         known = {"request_id": request_id} if request_id else {}

@@ -1,12 +1,13 @@
 """The sender pool: a fixed number of workers; each leases a batch, waits for its turn, posts, acts on the verdict.
 
-Owned here: what is done about each verdict, and nothing about what an answer means (`Cloud.classify` says that), when
-a request may leave (gate.py), which points are bad (bisect.py) or how points are counted (outcomes.py). There is no
-limit on attempts: a batch leaves by delivery, by conviction, or by its age. An exception on the way of a batch, which
-something in an answer or a credential may have caused, ends no worker: it is counted, and the batch is kept.
+Owned here: what is done about each verdict. Owned elsewhere: what an answer means (`Cloud.classify`), when a request
+may leave (gate.py), which points are bad (bisect.py), and how points are counted (outcomes.py).
 
-One worker at a time stands in line with a batch, so that the newest goes first even after a long pause. A batch that
-waits for something else than its turn waits in the spool.
+Attempts are not limited: a batch leaves by delivery, by conviction or by its age. An exception while a batch is sent,
+caused for example by an answer or a credential, ends no worker: it is counted, and the batch is kept.
+
+One worker at a time waits for a turn, so that the newest batch goes first even after a long pause. A batch that is not
+next to be sent stays in the spool.
 """
 
 from __future__ import annotations
@@ -36,9 +37,7 @@ if TYPE_CHECKING:
     from relay.model import Batch, Reply, Verdict
 
 
-# --- way -------------------------------------------------------------------------------------------------------------
-
-# What sending needs from its neighbours: the API side of a request, and the way out.
+# --- what the pool needs from other packages -------------------------------------------------------------------------
 
 
 class Cloud(Protocol):
@@ -47,49 +46,49 @@ class Cloud(Protocol):
     url: str
 
     def renew(self) -> bool:
-        """Read the credentials again, which may block on a disk; return whether they changed."""
+        """Read the credentials again; return whether they changed. Blocks on the disk."""
         ...
 
     def request_headers(self, body: bytes, *, now: float) -> dict[str, str]:
-        """Headers of one attempt."""
+        """Return the headers of one attempt."""
         ...
 
     def classify(self, reply: Reply, batch: Batch, *, now: float) -> Verdict:
-        """What an answer means."""
+        """Return what an answer means."""
         ...
 
     def points(self, batch: Batch) -> Sequence[bytes]:
-        """The points of a batch, byte for byte."""
+        """Return the points of a batch, byte for byte."""
         ...
 
     def part(self, batch: Batch, indexes: Sequence[int]) -> Batch:
-        """A batch of some points of another, byte for byte."""
+        """Return a batch of the points at `indexes`, byte for byte."""
         ...
 
 
 class Transport(Protocol):
-    """The way out."""
+    """Posts requests over HTTP."""
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        """Send one request; a TransportError says that there was no complete answer."""
+        """Send one request; raise TransportError if there was no complete answer."""
         ...
 
     async def close(self) -> None:
-        """Release connections."""
+        """Close the connections."""
 
 
 _DRAIN_TICK: Final = 0.02
 _HOLD_SECONDS: Final = 1.0
-"""The longest wait with a lease in hand; a longer one puts it back, so that the newest goes when the wait is over, and
-so does any wait for a single try."""
+"""Longest wait while holding a lease. Before a longer one, and before any wait for a probe, the lease is put back: then
+the newest batch is chosen when the wait is over."""
 _LOOK: Final = 0.25
-"""Seconds between two looks whether a long wait is over: settings, credentials and the stop may end it early."""
+"""Polling interval in a long wait, in seconds: new settings, new credentials or a stop may end the wait early."""
 
 
 class SenderPool:
-    """State: the workers, the gate, the suspects, and the troubles of batches that were sent in vain."""
+    """State: the workers, the gate, the quarantine, and whether the pool finishes."""
 
-    def __init__(  # noqa: PLR0913 - the pool joins what delivery consists of; app.py is the only caller
+    def __init__(  # noqa: PLR0913 - the pool joins the parts of delivery; it has one caller
         self,
         *,
         spool: Spool,
@@ -117,24 +116,24 @@ class SenderPool:
         self._workers: list[asyncio.Task[None]] = []
         self._is_finishing = False
         self._carrying = 0
-        """Workers whose batch has been sent, or is about to be."""
+        """Workers with a batch that was sent, or is about to be."""
         self._in_line = asyncio.Lock()
         self._doubts = Quarantine()
         self._renewal = Renewal(reporter=self._reporter, clock=clock, random=random)
         self._ages = Ages(clock)
 
     def __repr__(self) -> str:
-        """Report what is on its way."""
+        """Report requests and points in flight."""
         return f"<SenderPool {self.requests_in_flight} requests, {self.in_flight} points in flight>"
 
     @property
     def in_flight(self) -> int:
-        """Points leased and not yet accounted for."""
+        """Points of leased batches, which are not counted elsewhere yet."""
         return self._spool.leased
 
     @property
     def requests_in_flight(self) -> int:
-        """Requests that wait for an answer."""
+        """Requests awaiting an answer."""
         return self._gate.in_flight
 
     @property
@@ -143,16 +142,16 @@ class SenderPool:
         return self._gate.rate.per_minute
 
     async def run(self) -> None:
-        """Send until `drain` ends it."""
+        """Send until `drain` or `finish` ends the workers."""
         async with asyncio.TaskGroup() as group:
             self._workers = [
                 group.create_task(self._work(), name=f"sender-{n}") for n in range(self._settings.concurrency)
             ]
 
     async def drain(self, *, until: float) -> None:
-        """Go on, without spreading, until nothing waits or the monotonic clock says `until`; then end the workers.
+        """Send on, without spreading, until nothing waits or the monotonic time is `until`; then end the workers.
 
-        A request that is cut off here goes back to the spool, to be sent after the next start.
+        A batch without an answer by then goes back to the spool and is sent after the next start.
         """
         self._gate.spread.stop()
         while (self._spool.points or self._spool.leased > self._doubts.points) and self._clock.monotonic() < until:
@@ -160,7 +159,7 @@ class SenderPool:
         await self._end()
 
     async def finish(self, *, until: float) -> None:
-        """Send nothing new; wait for the answers to what was sent, until the monotonic clock says `until`; then end."""
+        """Send nothing new; await outstanding answers until monotonic `until` at most; then end the workers."""
         self._is_finishing = True
         while self._carrying and self._clock.monotonic() < until:
             await self._clock.sleep(_DRAIN_TICK)
@@ -175,10 +174,10 @@ class SenderPool:
     async def replace(
         self, *, cloud: Cloud | None = None, transport: Transport | None = None, settings: SenderSettings | None = None
     ) -> None:
-        """Send differently from now on, with the next request; the number of workers stays.
+        """Use another cloud, transport or settings from the next request on; the number of workers stays.
 
-        What is on its way ends as it began; the old transport is closed then. What was learned about rate and cloud
-        is forgotten with new settings.
+        Requests in flight end as they began, and then the old transport is closed. New settings reset the gate: the
+        rate and the state of the breakers are forgotten.
         """
         old, self._transport = self._transport, transport or self._transport
         self._cloud = cloud or self._cloud
@@ -192,7 +191,7 @@ class SenderPool:
             await old.close()
 
     async def close(self) -> None:
-        """Release the connections."""
+        """End the credentials thread and close the connections."""
         self._renewal.close()
         await self._transport.close()
 
@@ -207,7 +206,7 @@ class SenderPool:
                 await self._carry(*released, leaves=False)
 
     async def _next(self) -> Lease:
-        """Wait for a batch and for its turn, which is taken."""
+        """Wait for a batch and for its turn, and take both."""
         async with self._in_line:
             while True:
                 lease = await self._spool.take(live=self._gate.trying and not self._doubts.is_answered)
@@ -227,7 +226,7 @@ class SenderPool:
                 await self._clock.sleep(min(wait, _LOOK))
 
     async def _stand_in_line(self, lease: Lease) -> float:
-        """Take the turn of a batch, if it comes soon; else return seconds until it may come."""
+        """Take a turn for the batch and return 0 if one comes soon; else return seconds until one may come."""
         while True:
             self._check_finish()
             now = self._clock.monotonic()
@@ -240,12 +239,12 @@ class SenderPool:
             await self._clock.sleep(wait)
 
     async def _carry(self, lease: Lease, trial: BatchBisection, *, leaves: bool) -> None:
-        """Send a batch, or the parts of it that its trial asks for, and put it where it belongs then.
+        """Send a batch, or the parts that its bisection asks for.
 
         Args:
-            lease: put back unless the batch is done, or a suspect.
-            trial: of the batch.
-            leaves: whether the first request has its turn already.
+            lease: put back unless the batch is done or quarantined.
+            trial: the batch's bisection.
+            leaves: whether the turn for the first request is taken already.
         """
         self._carrying += 1
         try:
@@ -259,17 +258,17 @@ class SenderPool:
             self._spool.put_back(lease)
 
     async def _send_or_keep(self, lease: Lease, trial: BatchBisection, *, leaves: bool) -> bool:
-        """Send a batch; return whether the spool must keep it, as it does after any exception."""
+        """Send a batch; return whether the spool must keep it, which is true after any exception."""
         try:
             return await self._send(lease, trial, leaves=leaves)
-        except Exception as error:  # noqa: BLE001 - whatever a peer sends or a file holds ends no worker
+        except Exception as error:  # noqa: BLE001 - an exception, caused by a peer or a file, ends no worker
             self._reporter.failed_inside(self._gate, error, dice=self._random())
         now = self._clock.monotonic()
         await self._back_off(self._doubts.failed(lease.entry.id, now, unreadable=False))
         return True
 
     async def _send(self, lease: Lease, trial: BatchBisection, *, leaves: bool) -> bool:
-        """Send parts until every point is accounted for; return whether the spool must keep the batch."""
+        """Send parts until every point is accepted or convicted; return whether the spool must keep the batch."""
         while not trial.finished:
             if not leaves:
                 await self._wait_with_part()
@@ -300,16 +299,16 @@ class SenderPool:
         self._gate.leave(self._clock.monotonic(), self._random(), batch=False)
 
     def _check_finish(self) -> None:
-        """End the worker before it sends more, if the pool finishes; what it holds goes back to the spool."""
+        """End the worker if the pool finishes; its batch goes back to the spool."""
         if self._is_finishing:
             raise asyncio.CancelledError
 
     async def _attempt(self, batch: Batch, part: Sequence[int] | None) -> Verdict:
-        """Post once, signed anew, the same bytes; the turn for it has been taken.
+        """Post once: the same bytes, with a new signature. The turn has been taken.
 
         Args:
-            batch: read only.
-            part: indexes of the points that go; None for all.
+            batch: not changed.
+            part: indexes of the points to send; None for all.
         """
         began = self._clock.monotonic()
         try:
@@ -332,12 +331,12 @@ class SenderPool:
     # --- what is done about a batch -----------------------------------------------------------------------------------
 
     async def _drop_old(self, lease: Lease) -> None:
-        """Give up a batch that the cloud would refuse for its age."""
+        """Drop a batch older than `max_age`, which the cloud would refuse."""
         detail = f"{(self._clock.wall() - lease.batch.window) / 86_400:.1f} days old, over cloud.max_age"
         await self._settlement.drop(lease, self._cloud, reason="too_old", detail=detail)
 
     async def _not_answered(self, lease: Lease, verdict: Verdict) -> bool:
-        """Decide about a batch that may not be stored; return whether the spool must keep it."""
+        """Decide about a batch without a final verdict; return whether the spool must keep it."""
         if not isinstance(verdict, Unavailable):
             return True
         trouble = self._doubts.failed(lease.entry.id, self._clock.monotonic(), unreadable=verdict.unreadable)
@@ -354,14 +353,14 @@ class SenderPool:
         return False
 
     async def _back_off(self, trouble: Failures) -> None:
-        """Keep others from sending this batch at once; not while the breaker decides when anybody may."""
+        """Hold the lease for a backoff, so that no other worker sends the batch at once; an open breaker ends it."""
         ends = self._clock.monotonic() + backoff(trouble.failures, self._random()) * self._settings.minute / 60
         while not self._gate.breaker.is_open and (left := ends - self._clock.monotonic()) > 0:
             self._check_finish()
             await self._clock.sleep(min(left, _LOOK))
 
     def _accepted(self) -> None:
-        """Something of a batch was accepted: after a stop, suspects get another chance; else they are bad."""
+        """Note an accepted batch: quarantined ones are sent again if it ends a stop; else their points are bad."""
         now = self._clock.monotonic()
         self._doubts.note_accepted(now)
         if self._gate.systemic.accepted(now):
@@ -371,7 +370,7 @@ class SenderPool:
             self._doubts.release()
 
     def _suspect(self, lease: Lease, trial: BatchBisection) -> None:
-        """Keep a fruitless batch from the dead letters; during a stop another one tries next."""
+        """Quarantine a fruitless batch; during a stop the next probe is another batch."""
         self._gate.systemic.fruitless(self._clock.monotonic())
         self._doubts.suspect(lease, trial)
         if self._gate.systemic.stopped:

@@ -1,8 +1,8 @@
-"""Batches that are not simply sent or waiting: those that failed, and those that the cloud refused altogether. Pure.
+"""Failed batches, and quarantined ones: wholly refused, until the cause is known. Pure.
 
-A batch that failed is remembered with what happened to it, so that it can back off by itself and be given up if it
-alone is never answered. A fruitless batch (breaker.py) is a suspect, kept leased until it is known whether it or the
-cloud is to blame.
+The failures of each batch are counted, so that it backs off by itself, and is refused if it alone never gets a readable
+answer. A fruitless batch (breaker.py) is a suspect: it stays leased until it is known whether the batch or the cloud is
+the cause.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ _SUSPECTS: Final = 100
 
 @dataclass(slots=True)
 class Failures:
-    """What went wrong with one batch so far."""
+    """The failures of one batch."""
 
     since: float
     failures: int = 0
     unreadable: int = 0
     fruitless_at: float | None = None
-    """When it was fruitless for the first time."""
+    """When the batch was fruitless for the first time."""
 
 
 class Quarantine:
-    """State: the suspects, those that were released from suspicion, and the troubles by the batch's id."""
+    """State: the suspects, the released batches to bisect to the end, and the failures by batch id."""
 
     def __init__(self) -> None:
         self._suspects: list[tuple[Lease, BatchBisection]] = []
@@ -39,7 +39,7 @@ class Quarantine:
         self._troubles: dict[int, Failures] = {}
         self._last_accepted = 0.0
         self.is_answered = False
-        """The last answer was a 200 that nobody could read: the batch may be to blame, so others should be tried."""
+        """Whether the last failure was an unreadable 200: the batch may be the cause, so others should be tried."""
 
     def __repr__(self) -> str:
         """Report the counts."""
@@ -47,50 +47,50 @@ class Quarantine:
 
     @property
     def points(self) -> int:
-        """Points of the suspects, which wait for the fate of other batches."""
+        """Points of the suspects."""
         return sum(lease.batch.points for lease, _ in self._suspects)
 
     @property
     def many(self) -> bool:
-        """Whether so many are kept that others should be tried again."""
+        """Whether there are so many suspects that they should be put back and sent again."""
         return len(self._suspects) >= _SUSPECTS
 
     def suspect(self, lease: Lease, trial: BatchBisection) -> None:
-        """Keep a fruitless batch."""
+        """Quarantine a fruitless batch."""
         self._suspects.append((lease, trial))
 
     def refused_again(self, batch: int, now: float) -> bool:
-        """Note that a batch is fruitless; say whether it was before, and others have been accepted since."""
+        """Note a fruitless batch; return whether it was fruitless before and another was accepted since."""
         trouble = self._trouble(batch, now)
         if trouble.fruitless_at is None:
             trouble.fruitless_at = now
         return self._last_accepted > trouble.fruitless_at
 
     def note_accepted(self, now: float) -> None:
-        """Another batch was accepted."""
+        """Note that another batch was accepted."""
         self._last_accepted = now
         self.is_answered = False
 
     def release(self) -> None:
-        """The cloud is all right, so what is fruitless is bad itself: the trials may go on to the end."""
+        """Let the suspects be bisected to the end: the cloud accepts others, so these batches hold bad points."""
         for _, trial in self._suspects:
             trial.insist()
         self._released += self._suspects
         self._suspects.clear()
 
     def next_released(self) -> tuple[Lease, BatchBisection] | None:
-        """Take a batch whose trial goes on."""
+        """Take a released batch, to continue its bisection."""
         return self._released.pop() if self._released else None
 
     def give_back(self) -> list[Lease]:
-        """Take every batch that is kept here."""
+        """Take all suspects and released batches."""
         leases = [lease for lease, _ in (*self._suspects, *self._released)]
         self._suspects.clear()
         self._released.clear()
         return leases
 
     def failed(self, batch: int, now: float, *, unreadable: bool) -> Failures:
-        """Count a failure of a batch; the longest known are forgotten when there are too many."""
+        """Count a failure of a batch; beyond a bound the oldest entries are forgotten."""
         trouble = self._trouble(batch, now)
         trouble.failures += 1
         trouble.unreadable += unreadable
@@ -104,10 +104,10 @@ class Quarantine:
         return trouble
 
     def never_readable(self, trouble: Failures) -> bool:
-        """Say whether a batch alone is to blame for answers that nobody can read."""
+        """Return whether the batch causes the unreadable answers: it got several, and others were accepted since."""
         return trouble.unreadable >= _UNREADABLE_TRIES and self._last_accepted > trouble.since
 
     def forget(self, batch: int) -> int:
-        """Forget a batch that is done; return how often it failed."""
+        """Forget a batch that is done; return its number of failures."""
         trouble = self._troubles.pop(batch, None)
         return trouble.failures if trouble else 0

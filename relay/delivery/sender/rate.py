@@ -1,12 +1,12 @@
-"""How fast requests may leave: a rate that finds the quota by itself, under `requests_per_minute`. Pure.
+"""The request rate: it adapts to the quota, and never exceeds `requests_per_minute`. Pure.
 
-The quota belongs to an access key and is shared with relays and programs that nobody here knows, so it is measured: a
-429 stops everybody for as long as the cloud asks, and the rate goes on from 0.85 of what was accepted lately. From
-there it follows a cubic, as TCP CUBIC does: quickly back to what was accepted, flat around it, and ever faster beyond,
-because a quota that has not answered for long has probably grown. A burst of 429s is one cut, not several.
+A quota belongs to an access key and is shared with other relays and unknown programs, so it is measured. A 429 pauses
+all senders for as long as the cloud asks. Then the rate restarts at 0.85 of the recently accepted rate and follows a
+cubic, as in TCP CUBIC: fast up to the accepted rate, flat around it, and ever faster beyond, because the quota may have
+grown. A burst of 429s causes one cut.
 
-Only *busy* time counts, both for the cubic and for what was accepted lately: time in which somebody waited for a turn.
-An idle minute proves nothing about the quota; neither does a pause.
+Only busy time counts for the cubic and for the accepted rate: time in which a request waited for a turn. Idle time and
+pauses say nothing about the quota.
 """
 
 from __future__ import annotations
@@ -14,14 +14,12 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-# --- retry -----------------------------------------------------------------------------------------------------------
-
-# When to try again. Pure: randomness is an argument.
+# --- backoff ---------------------------------------------------------------------------------------------------------
 
 BASE: Final = 0.5
 """Seconds."""
 CAP: Final = 60.0
-"""Seconds; there is no limit on elapsed time, only on age and bytes of what waits."""
+"""Seconds. Elapsed time is not limited; the age and the bytes of waiting batches are."""
 PERSON_MIN: Final = 30.0
 PERSON_SPAN: Final = 30.0
 
@@ -37,26 +35,29 @@ def backoff(failures: int, dice: float) -> float:
 
 
 def wait_for_person(dice: float) -> float:
-    """Return seconds to wait when only a person can help: 30 to 60, so that nothing spins."""
+    """Return seconds to wait, 30 to 60, when only a person can help."""
     return PERSON_MIN + PERSON_SPAN * dice
 
 
+# --- adaptive rate ---------------------------------------------------------------------------------------------------
+
+
 _CUT: Final = 0.15
-"""Share of the measured rate that a 429 costs."""
+"""Share of the measured rate by which a 429 cuts it."""
 _PLATEAU: Final = 15.0
-"""Busy seconds from a cut back to the measured rate; 30 to 1.15 of it, 60 to 5 times of it."""
+"""Busy seconds from a cut to the measured rate. After 30 the rate is 1.15 times the measured one, after 60 5 times."""
 _MEASURED: Final = 30
 """Busy seconds over which accepted requests are counted."""
 _BURST: Final = 0.1
-"""Seconds whose requests may leave together, when the loop was late; at least two."""
+"""Capacity of the token bucket in seconds of the rate, but at least two tokens: a late loop may catch up."""
 _WHOLE: Final = 1 - 1e-6
-"""A token, give or take what rounding does to the sum of a thousand parts."""
+"""One token, less the rounding error of a sum of a thousand parts."""
 _JITTER: Final = 0.1
-"""Of a Retry-After, added: a fleet that was stopped together should not return together."""
+"""Share of a Retry-After that is added at random: a fleet paused together should not resume together."""
 
 
 class AdaptiveRate:
-    """State: tokens, a pause, busy seconds, and what the last 429 showed."""
+    """State: tokens, the pause, busy seconds, and the rate measured at the last 429."""
 
     def __init__(self, *, per_minute: int) -> None:
         self._ceiling = per_minute / 60
@@ -65,10 +66,10 @@ class AdaptiveRate:
         self._somebody_waits = False
         self._paused_until = 0.0
         self._throttled = 0
-        """Answers in a row; stragglers of one burst count once."""
+        """429s in a row; those of one burst count once."""
         self._busy = 0.0
         self._base: float | None = None
-        """Requests a second that the last 429 showed to be possible; None before the first."""
+        """Requests a second measured at the last 429; None before the first."""
         self._cut_at = 0.0
         """Busy seconds at the last cut."""
         self._accepted: deque[tuple[int, int]] = deque()
@@ -84,7 +85,7 @@ class AdaptiveRate:
         return self._rate() * 60
 
     def wait(self, now: float) -> float:
-        """Return seconds until a request may leave; 0 says now. `leave` takes the turn.
+        """Return seconds until a request may leave; 0 means now. `leave` takes the turn.
 
         Args:
             now: monotonic seconds.
@@ -101,7 +102,7 @@ class AdaptiveRate:
         self._tokens -= 1
 
     def accepted(self, now: float) -> None:
-        """Count an answer that is no 429."""
+        """Count an answer other than 429."""
         self._advance(now)
         self._throttled = 0
         second = int(self._busy)
@@ -118,14 +119,14 @@ class AdaptiveRate:
 
         Args:
             now: monotonic seconds.
-            retry_after: what the cloud asks for, already clamped; None if it asked for nothing.
+            retry_after: seconds that the cloud asks for, already clamped; None without the header.
             dice: uniform, 0..1.
 
         Returns:
-            Seconds that everybody waits from now on.
+            Seconds for which all senders pause from now on.
         """
         self._advance(now)
-        if now >= self._paused_until:  # not a straggler of the burst that is known already
+        if now >= self._paused_until:  # not a late answer of the same burst
             if not self._throttled:
                 self._cut()
             self._throttled += 1
@@ -141,7 +142,7 @@ class AdaptiveRate:
         self._cut_at = self._busy
 
     def _measured(self) -> float:
-        """Return accepted requests a busy second."""
+        """Return the accepted requests per busy second."""
         began = max(self._cut_at, self._busy - _MEASURED) if self._base is not None else self._busy - _MEASURED
         counted = sum(count for second, count in self._accepted if second >= int(began))
         return counted / max(1.0, self._busy - max(0.0, began))

@@ -1,4 +1,4 @@
-"""Other credentials, looked for while the cloud refuses those in force: a rotated file needs no reload."""
+"""Read the credential files again while the cloud refuses the credentials in force: a rotation needs no reload."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from relay.delivery.sender.pool import Cloud
 
 _SHARE: Final = 1 / 12
-"""Of a minute, between two looks at the files."""
+"""Interval between two reads of the files, as a share of a minute."""
 _PATIENCE: Final = 2.0
-"""Seconds of a look for which requests wait: a disk may hang."""
+"""Seconds for which a sender waits for one read; a read from a hanging disk goes on in its thread."""
 
 
 class Renewal:
-    """State: when to look again, and the look that a disk keeps."""
+    """State: when to read again, and the read that is not finished."""
 
     def __init__(self, *, reporter: VerdictReporter, clock: Clock, random: Callable[[], float]) -> None:
         self._reporter = reporter
@@ -37,7 +37,7 @@ class Renewal:
         return f"<Renewal at {self._due_at:.0f}>"
 
     async def try_if_due(self, gate: Gate, cloud: Cloud, *, minute: float) -> None:
-        """Look every few seconds whether there are others; after any exception those in force go on."""
+        """Read the credentials if it is time; after an exception those in force stay."""
         now = self._clock.monotonic()
         if not gate.credentials_refused or now < self._due_at:
             return
@@ -48,7 +48,7 @@ class Renewal:
         looking, self._looking = self._looking, None
         try:
             is_renewed = looking.result()
-        except Exception as error:  # noqa: BLE001 - whatever a file of secrets holds ends no worker
+        except Exception as error:  # noqa: BLE001 - an exception, caused by the content of a file, ends no worker
             self._reporter.failed_inside(gate, error, dice=self._random())
             return
         if is_renewed:
@@ -56,5 +56,5 @@ class Renewal:
             gate.retry_now(self._clock.monotonic())
 
     def close(self) -> None:
-        """End the thread. One that hangs in a disk is left to it."""
+        """End the thread without waiting for it, as its disk may hang."""
         self._thread.close()

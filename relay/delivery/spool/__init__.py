@@ -1,1 +1,1 @@
-"""Requests that wait to be sent: in memory and on disk."""
+"""The spool: batches waiting to be sent, in memory and on disk."""

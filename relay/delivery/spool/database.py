@@ -1,13 +1,18 @@
 """The spool's database: SQLite in WAL mode, used by one writer thread. Every method blocks.
 
-Invariants: a window becomes visible at once with its requests, the state that belongs to it and its id, however many
-transactions it takes; and pages + log + ballast never exceed the quota.
+Invariants: a window's requests, its state and its id become visible together, even if they take several transactions;
+and pages + log + ballast never exceed the quota.
 
-SQLite has traps on a full disk. It cannot even delete without new blocks in the log, so there is a ballast to give up.
-It checkpoints by itself when the log has 1,000 pages and when the last connection closes, which eats the blocks just
-given up: so checkpoints are made here, and a full disk closes no connection. secure_delete (on in Debian) writes every
-deleted byte to the log. max_page_count holds for one connection and ignores the log. Between checkpoints the log keeps
-as much of its size on disk as the ballast has: blocks that need not be found again.
+Precautions for a full disk, in SQLite's terms:
+
+- Deleting needs new blocks in the write-ahead log. So a ballast file is given up first.
+- SQLite checkpoints by itself when the log has 1,000 pages and when the last connection closes, which would use up the
+  blocks just freed. So checkpoints are made here, and the connection stays open while the disk is full.
+- secure_delete (on in Debian) writes every deleted byte to the log. It is off.
+- max_page_count holds for one connection and ignores the log. It is set again after each checkpoint.
+- After a checkpoint the log keeps up to the ballast's size on disk, so that its blocks need not be allocated again.
+
+Not known here: when something is written, and what is done when the disk refuses (writer.py).
 """
 
 from __future__ import annotations
@@ -44,28 +49,28 @@ if TYPE_CHECKING:
 REQUESTS_PER_TRANSACTION: Final = 2_000
 _BALLAST_MOST: Final = 8 * 1024 * 1024
 _BALLAST_SHARE: Final = 8
-"""The ballast, and with it the log of one transaction, is at most an eighth of the quota."""
+"""The ballast, and so the log of one transaction, is at most an eighth of the quota."""
 _CHECK_MOST: Final = 64 * 1024 * 1024
-"""A larger file is checked page by page only after a crash: 1 GiB takes seconds."""
+"""Bytes; a larger file is checked page by page only after a crash, as 1 GiB takes seconds."""
 _CHECKPOINT_EVERY: Final = 16
-"""Transactions that only delete, each a few pages of log."""
+"""Transactions between checkpoints if they only delete; each adds a few pages to the log."""
 _FREE_KEPT: Final = 2_048
-"""Free pages kept for reuse; beyond them (after an outage) the file shrinks, 256 pages with every deletion."""
+"""Free pages kept for reuse. With more of them (after an outage) each deletion shrinks the file by 256 pages."""
 _TIMEOUT: Final = 0.2
-"""Seconds to wait for another process that reads."""
+"""Seconds to wait for the lock of another process."""
 
 
 class Contents(NamedTuple):
-    """What was found at open."""
+    """The contents of the database at open."""
 
     entries: Sequence[WaitingBatch]
     windows: Collection[int]
     parts: Collection[int] = ()
-    """Committed windows whose checkpoints are not void."""
+    """Committed windows with a checkpoint that is not void yet."""
 
 
 class Database:
-    """State: the connection, where its files are, and the ballast."""
+    """State: the connection, the place of its files, and the ballast."""
 
     def __init__(self, directory: Path, *, limit_bytes: int, place: Directory | None = None) -> None:
         self._directory = directory
@@ -78,7 +83,7 @@ class Database:
         self._unchecked = 0
         """Transactions since the last checkpoint."""
         self.strained = False
-        """What was written is safe, but the disk was full: the log waits for its checkpoint, or the ballast is gone."""
+        """All writes are durable, but the disk was full: a checkpoint or the ballast is missing; see `relieve`."""
 
     def __repr__(self) -> str:
         """Report the path."""
@@ -87,10 +92,10 @@ class Database:
     # --- opening and closing ------------------------------------------------------------------------------------------
 
     def connect(self) -> bool:
-        """Open the file, or make it; return whether it is new.
+        """Open or create the file; return whether it is new.
 
         Raises:
-            DiskTrouble, Damaged: it stays closed.
+            DiskTrouble, Damaged: the database stays closed.
         """
         self.abandon()
         self._place.check_directory()
@@ -104,18 +109,18 @@ class Database:
         return version is None
 
     def check_place(self) -> None:
-        """See whether the files are still at their paths.
+        """Check that the files are still at their paths.
 
         Raises:
-            DiskTrouble: they are not; what is written goes nowhere.
+            DiskTrouble: they are not; writes would be lost with the process.
         """
         self._place.check()
 
     def restore(self, label: str) -> None:
-        """Put all contents at the path again; another file that is there is set aside.
+        """Write all contents to the path again; another file at the path is set aside.
 
         Raises:
-            DiskTrouble: not yet; the connection goes on to have them.
+            DiskTrouble: it failed; the open connection still has the contents.
         """
         copy = self.path.with_name(f"{file.NAME}.copy")
         try:
@@ -134,7 +139,7 @@ class Database:
         self.connect()
 
     def load(self) -> Contents:
-        """Remove what a crash left half-written; return what waits."""
+        """Remove the batches of an uncommitted window, which a crash left; return the contents."""
         with explained(self._directory):
             db = self._connection
             if self.path.stat().st_size <= _CHECK_MOST or _size(self._wal) > 0:
@@ -149,19 +154,19 @@ class Database:
             return Contents(entries=entries, windows=windows, parts=parts)
 
     def abandon(self) -> None:
-        """Close the connection, whatever it says to that."""
+        """Close the connection; errors of the close are ignored."""
         db, self._db = self._db, None
         if db is not None:
             with suppress(sqlite3.Error):
                 db.close()
 
     def set_aside(self, label: str) -> str:
-        """Close and rename the file with its log, untouched; `connect` makes a new one. Return the new name."""
+        """Close and rename the file and its log, unchanged; return the new name. `connect` makes a new file."""
         self.abandon()
         return file.set_aside(self.path, label)
 
     def peek(self) -> tuple[set[int], dict[str, bytes]]:
-        """Read committed ids and state from a file that cannot be opened; nothing, if the directory is not ours."""
+        """Read committed ids and state from a file that cannot be opened; both empty if the directory is not ours."""
         try:
             self._place.check_directory()
         except DiskTrouble:
@@ -171,10 +176,10 @@ class Database:
     # --- writing ------------------------------------------------------------------------------------------------------
 
     def write(self, rows: Sequence[StoredBatch], windows: Collection[int], state: Mapping[str, bytes]) -> None:
-        """Store batches, the ids of their windows, and state: all of it is visible after a crash, or nothing.
+        """Store batches, the ids of their windows, and state: after a crash all of it is visible, or nothing.
 
         Raises:
-            DiskTrouble, QuotaReached, Damaged: nothing of it counts; write it again.
+            DiskTrouble, QuotaReached, Damaged: nothing became visible; write it again.
         """
         *pieces, last = self._pieces(rows)
         for piece in pieces:
@@ -183,7 +188,7 @@ class Database:
         self._transact(partial(insert, rows=last, windows=windows, state=state))
 
     def delete(self, ids: Collection[int]) -> None:
-        """Remove batches; ids that do not exist are none.
+        """Remove batches; unknown ids are ignored.
 
         Raises:
             DiskTrouble, Damaged: nothing was removed.
@@ -194,10 +199,10 @@ class Database:
             self._shrink()
 
     def relieve(self) -> None:
-        """After the disk was full: checkpoint, and hold the ballast again.
+        """Checkpoint and allocate the ballast again, after the disk was full.
 
         Raises:
-            DiskTrouble: not yet.
+            DiskTrouble: the disk is still full.
         """
         with explained(self._directory):
             self._checkpoint()
@@ -209,7 +214,7 @@ class Database:
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def read(self, id_: int) -> bytes | None:
-        """Return the compressed body of a batch; None if it is not there."""
+        """Return the compressed body of a batch; None if the batch is not stored."""
         return self._value("SELECT body FROM batches WHERE id = ?", id_)
 
     def read_state(self, key: str) -> bytes | None:
@@ -226,7 +231,7 @@ class Database:
             row = self._connection.execute(query, (key,)).fetchone()
         return row[0] if row else None
 
-    # --- the inside ---------------------------------------------------------------------------------------------------
+    # --- helpers ------------------------------------------------------------------------------------------------------
 
     @property
     def _connection(self) -> sqlite3.Connection:
@@ -267,7 +272,7 @@ class Database:
             self._transact(partial(remove, first=first, last=last))
 
     def _pieces(self, rows: Sequence[StoredBatch]) -> Iterator[Sequence[StoredBatch]]:
-        """Cut rows so that the log of one transaction stays below the ballast."""
+        """Split rows so that the log of one transaction stays smaller than the ballast."""
         begin = size = 0
         for number, row in enumerate(rows):
             size += len(row.body) + 64
@@ -277,7 +282,7 @@ class Database:
         yield rows[begin:]
 
     def _transact(self, change: Callable[[sqlite3.Connection], object], *, checkpoint: bool = True) -> None:
-        """Make a change in one transaction, and a checkpoint."""
+        """Make a change in one transaction, then a checkpoint if asked for."""
         self._with_ballast(lambda: self._change(change))
         self._unchecked += 1
         if checkpoint:
@@ -285,12 +290,12 @@ class Database:
                 with explained(self._directory):
                     self._checkpoint()
             except (DiskTrouble, QuotaReached):
-                self.strained = True  # the transaction is safe in the log
+                self.strained = True  # the transaction is durable in the log
         if is_full(self._directory):
-            self.strained = True  # it went into blocks that were there; say so before the next one finds none
+            self.strained = True  # it used blocks allocated before; the next transaction may get none
 
     def _with_ballast(self, act: Callable[[], None]) -> None:
-        """Act; if the disk is full, give up the ballast and act again."""
+        """Call `act`; if the disk is full, give up the ballast and call it again."""
         try:
             act()
         except DiskTrouble as trouble:
@@ -321,7 +326,7 @@ class Database:
         self._limit_pages()
 
     def _shrink(self) -> None:
-        """Give pages back to the disk after an outage. `execute` would free one page; executescript steps them all."""
+        """Return free pages to the disk after an outage; `execute` would free one, executescript frees all 256."""
         with explained(self._directory):
             if self._pragma("freelist_count") > _FREE_KEPT:
                 self._connection.executescript("PRAGMA incremental_vacuum(256)")

@@ -1,7 +1,7 @@
-"""What SQLite and the system report, turned into what can be done about it: one place for all of it.
+"""Errors of SQLite and of the system, mapped to three exceptions: try again, make room, or set the file aside.
 
-SQLite says SQLITE_FULL both for a full disk and for its own `max_page_count`. They are told apart by the disk: after a
-write that failed for want of blocks, there are none left.
+SQLite reports SQLITE_FULL both for a full disk and for its own `max_page_count`. The free blocks of the disk tell which
+one it is. Not known here: what is done about an exception (writer.py).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BLOCKS_LEFT: Final = 65_536
-"""Bytes: with less a disk is full; one transaction needs a few pages of 16 KiB."""
+"""Bytes; a disk with fewer free counts as full. One transaction needs a few pages of 16 KiB."""
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _DISK_CODES: Final = (
     sqlite3.SQLITE_IOERR,
@@ -30,22 +30,22 @@ _DISK_CODES: Final = (
 _OTHER_TABLES: Final = ("no such table", "no such column", "table batches has", "table windows has", "table state has")
 
 
-class DiskTrouble(Exception):  # noqa: N818 - no error of anybody's: it passes
-    """The disk refuses or is too slow; nothing is lost, it is tried again."""
+class DiskTrouble(Exception):  # noqa: N818 - a passing condition, not an error
+    """The disk refuses or is too slow; nothing is lost, and the call is tried again."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
-        """full, read-only, stalled, quota or io; of files that are not at their path any more replaced; of their
-        directory moved, or removed if that is certain, or unusable since the relay started."""
+        """Of the disk: full, read-only, stalled, quota, io. Of a file that is not at its path any more: replaced. Of
+        the directory: moved, removed (if that is certain), unusable (since the relay started)."""
 
 
 class QuotaReached(Exception):  # noqa: N818
-    """There is no page left below the quota."""
+    """No page is left below the quota."""
 
 
 class Damaged(Exception):  # noqa: N818
-    """The file is no database of ours; `kind` (corrupt, newer) becomes part of the name it is set aside under."""
+    """The file is not a usable database; it is set aside under a name that contains `kind` (corrupt, newer)."""
 
     def __init__(self, kind: str, detail: str) -> None:
         super().__init__(detail)
@@ -54,10 +54,13 @@ class Damaged(Exception):  # noqa: N818
 
 @contextmanager
 def explained(directory: Path) -> Iterator[None]:
-    """Raise DiskTrouble, QuotaReached or Damaged for what SQLite and the system report in this directory.
+    """Translate errors of SQLite and of the system to DiskTrouble, QuotaReached or Damaged.
+
+    Args:
+        directory: of the database; its disk is examined.
 
     Raises:
-        sqlite3.Error: anything else; a mistake of ours.
+        sqlite3.Error: any other error, which is a bug of the relay.
     """
     try:
         yield
@@ -87,7 +90,7 @@ def _explain(error: sqlite3.Error, directory: Path) -> Exception:
 
 
 def _why(directory: Path) -> str:
-    """SQLite says no more than that it could not: look at the disk."""
+    """Return the reason by the state of the disk, as SQLite does not give one."""
     try:
         read_only = os.statvfs(directory).f_flag & os.ST_RDONLY
     except OSError:
@@ -96,7 +99,7 @@ def _why(directory: Path) -> str:
 
 
 def is_full(directory: Path) -> bool:
-    """Say whether the disk of a directory has no blocks or no inodes left."""
+    """Return whether the disk of a directory has no free blocks or inodes."""
     try:
         disk = os.statvfs(directory)
     except OSError:

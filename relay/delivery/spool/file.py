@@ -1,4 +1,7 @@
-"""The database as a file: what it is before SQLite opens it, and how it is set aside. Every function blocks."""
+"""The database as files: format checks before SQLite opens it, the schema, the ballast, and the place of the files.
+
+Every function blocks: call it from the writer thread. Not known here: the connection, and when something is written.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +31,11 @@ _HEADER: Final = b"SQLite format 3\0"
 
 
 def look(path: Path) -> int | None:
-    """Return the format of the file, None if it is new; SQLite would change a file of a newer release.
+    """Return the format version of the file; None if it is new. It is read first, as SQLite would change a newer file.
 
     Raises:
-        Damaged: no database, or a newer one.
-        DiskTrouble: it cannot be read.
+        Damaged: not a database, or of a newer release.
+        DiskTrouble: the file cannot be read.
     """
     with explained(path.parent), suppress(FileNotFoundError):
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -54,12 +57,12 @@ def _version(header: bytes) -> int:
 
 
 def make_private(path: Path) -> None:
-    """Make the file for its owner only; the log and the index get the same mode from SQLite."""
+    """Create the file with mode 0600; SQLite gives the log and the index the same mode."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
 
 
 def sync(path: Path) -> None:
-    """Bring a file to the disk."""
+    """Flush a file to the disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -68,7 +71,7 @@ def sync(path: Path) -> None:
 
 
 def set_aside(path: Path, label: str) -> str:
-    """Rename the file with its log, untouched and for good; return the new name.
+    """Rename the file and its log, unchanged; return the new name. The relay never deletes them.
 
     Raises:
         DiskTrouble: the disk refuses.
@@ -85,10 +88,10 @@ def set_aside(path: Path, label: str) -> str:
 
 
 def peek(path: Path) -> tuple[set[int], dict[str, bytes]]:
-    """Read committed ids and state from a file that cannot be opened for writing; nothing, if that fails too.
+    """Read committed ids and state from a file that cannot be opened for writing; both empty if that fails, too.
 
-    Ids that were committed must not open again (I8). A log that a crash left behind cannot be read in place, so a small
-    file is copied with it; a large one is read without.
+    Committed windows must not open again (I8). The log that a crash leaves cannot be read in place. So a small file is
+    copied together with its log, and a large one is read without its log.
     """
     with suppress(sqlite3.Error, OSError), tempfile.TemporaryDirectory() as scratch:
         wal = path.with_name(f"{path.name}-wal")
@@ -109,15 +112,13 @@ def _read_marks(uri: str) -> tuple[set[int], dict[str, bytes]]:
 
 # --- schema ----------------------------------------------------------------------------------------------------------
 
-# Tables and statements of the spool's database.
-#
-# windows holds the ids that were committed, batches the requests that wait, state what belongs to the last window. The
-# version and these names are a format: `spool stat | verify` and older releases read them.
+# Tables: `windows` holds the committed ids, `batches` the waiting requests, `state` the values stored with the last
+# window. The version and these names are a file format: `spool stat | verify` and older releases read them.
 
 PAGE: Final = 16_384
-"""Bytes: half the log and half the time of 4 KiB for rows of 2.5 KB."""
+"""Bytes; for rows of 2.5 KB, half the log and half the time of pages of 4 KiB."""
 UNCOMMITTED: Final = "uncommitted"
-"""Key in `state`: first and last batch id of a window whose transactions are not all done."""
+"""Key in `state`: first and last batch id of a window while some of its transactions are still to come."""
 
 MAKE: Final = f"""
 PRAGMA page_size = {PAGE};
@@ -129,7 +130,7 @@ CREATE TABLE state (key TEXT PRIMARY KEY, value BLOB);
 PRAGMA user_version = {VERSION};
 """
 _ID_MOST: Final = 2**62
-"""Of a batch: microseconds of a clock; those that follow it must fit as well."""
+"""Largest id of a batch, in microseconds of the clock at start; ids that follow must fit in 63 bits, too."""
 _STRANGE: Final = """
 SELECT EXISTS (
     SELECT 1 FROM batches
@@ -139,8 +140,8 @@ SELECT EXISTS (
 OR EXISTS (SELECT 1 FROM state WHERE typeof(value) <> 'blob')
 """
 _PRUNE_BY: Final = 10
-"""Ids are old by the tenth newest one: by the ids of a clock that was ahead for some windows all others would be, and
-what is forgotten opens again."""
+"""Age is measured from the tenth newest id. If it were the newest, one id from a clock that was ahead would make all
+others old, and a window with a forgotten id opens again."""
 _PRUNE: Final = "DELETE FROM windows WHERE id < (SELECT id FROM windows ORDER BY id DESC LIMIT 1 OFFSET ?) - ?"
 SETTINGS: Final = """
 PRAGMA synchronous = FULL;
@@ -153,7 +154,7 @@ PRAGMA cache_size = -8000;
 def insert(
     db: sqlite3.Connection, *, rows: Sequence[StoredBatch], windows: Collection[int], state: Mapping[str, bytes]
 ) -> None:
-    """Store batches, window ids and state; without the marker in `state`, a window is complete."""
+    """Store batches, window ids and state; without the marker in `state` the window is complete."""
     if UNCOMMITTED not in state:
         db.execute("DELETE FROM state WHERE key = ?", (UNCOMMITTED,))
     if windows:
@@ -164,13 +165,13 @@ def insert(
 
 
 def is_strange(db: sqlite3.Connection) -> bool:
-    """Say whether a row holds what the relay never writes: a column of SQLite takes any type."""
+    """Return whether a row holds a value that the relay never writes; SQLite enforces no column types."""
     [[found]] = db.execute(_STRANGE, {"last": limits.YEAR_MAX, "most": _ID_MOST})
     return bool(found)
 
 
 def prune(windows: set[int]) -> None:
-    """Do with ids in memory what `insert` does with those on disk."""
+    """Remove old ids from a set in memory, as `insert` does on disk."""
     oldest = min(nlargest(_PRUNE_BY, windows)) - limits.POINT_AGE_MAX
     windows.difference_update([window for window in windows if window < oldest])
 
@@ -181,21 +182,19 @@ def delete(db: sqlite3.Connection, *, ids: Collection[int]) -> None:
 
 
 def remove(db: sqlite3.Connection, *, first: int, last: int) -> None:
-    """Remove the batches of a window that was not completed, and the marker."""
+    """Remove the batches of an incomplete window, and its marker."""
     db.execute("DELETE FROM batches WHERE id BETWEEN ? AND ?", (first, last))
     db.execute("DELETE FROM state WHERE key = ?", (UNCOMMITTED,))
 
 
 # --- ballast ---------------------------------------------------------------------------------------------------------
 
-# Disk space held in reserve: on a full disk SQLite cannot even delete, unless somebody gives up some blocks.
-#
-# As large as the write-ahead log of the largest transaction, so that one more can be written after it is given up.
-# Every method blocks: call it from the writer thread.
+# Reserved disk space: on a full disk even a deletion by SQLite needs new blocks. The ballast is as large as the log of
+# the largest transaction, so that one more can be written after it is given up.
 
 
 class Ballast:
-    """State: the file; `held` says whether it has its blocks."""
+    """State: the file; `held`: whether its blocks are allocated."""
 
     def __init__(self, path: Path, size: int) -> None:
         self._path = path
@@ -203,14 +202,14 @@ class Ballast:
         self.held = False
 
     def __repr__(self) -> str:
-        """Report whether it is there."""
+        """Report whether the blocks are held."""
         return f"<Ballast {self._size} bytes, {'held' if self.held else 'given up'}>"
 
     def hold(self) -> None:
         """Allocate the blocks.
 
         Raises:
-            OSError: disk full, read-only; nothing of it stays allocated.
+            OSError: disk full or read-only; no block stays allocated.
         """
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(self._path, flags, 0o600)
@@ -225,7 +224,7 @@ class Ballast:
             os.close(descriptor)
 
     def give_up(self) -> bool:
-        """Free the blocks; return whether there were any. The file stays: a directory may have no inode to spare."""
+        """Free the blocks; return whether there were any. The file stays, as the disk may have no free inode later."""
         try:
             given = self._path.lstat().st_blocks > 0
             descriptor = os.open(self._path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -243,24 +242,22 @@ class Ballast:
 
 # --- place -----------------------------------------------------------------------------------------------------------
 
-# Whether the database is still at its path, and not a file that only this process knows. Blocks shortly.
-#
-# SQLite goes on to write into a file that was removed or renamed, as if nothing had happened; what is in it is lost
-# with the process. The files are told apart by device and inode, which no other file gets while they are open.
+# Checks that the opened database is still at its path. SQLite writes on to a file that was removed or renamed, and
+# those writes are lost with the process. A file is identified by device and inode, which stay unique while it is open.
 
 
 class Directory(Protocol):
     """The state directory."""
 
     def check(self) -> None:
-        """Raise DiskTrouble if it is not at its path any more, or cannot be used."""
+        """Raise DiskTrouble if the directory is not at its path any more, or cannot be used."""
 
     def ensure(self) -> None:
         """Raise OSError for the same reasons."""
 
 
 class Place:
-    """State: which files were opened."""
+    """State: device and inode of each opened file."""
 
     def __init__(self, directory: Directory | None, *paths: Path) -> None:
         self._directory = directory
@@ -272,20 +269,20 @@ class Place:
         return f"<Place {', '.join(path.name for path in self._opened)}>"
 
     def check_directory(self) -> None:
-        """Raise DiskTrouble if there is no directory to open anything in."""
+        """Raise DiskTrouble if the directory cannot be used."""
         if self._directory is not None:
             self._directory.check()
 
     def opened(self) -> None:
-        """What is at the paths now is what this process works with."""
+        """Note the files at the paths as the ones that this process has open."""
         self._opened.clear()
         self._learn()
 
     def check(self) -> None:
-        """Compare.
+        """Compare the files at the paths with the opened ones.
 
         Raises:
-            DiskTrouble: removed or moved, the directory; replaced, a file in it.
+            DiskTrouble: the directory was removed or moved, or a file in it was replaced.
         """
         self.check_directory()
         self._learn()
@@ -294,11 +291,11 @@ class Place:
                 raise DiskTrouble("replaced", f"{path} was removed or replaced")
 
     def is_ours(self, path: Path) -> bool:
-        """Say whether the file at a path is the one that was opened."""
+        """Return whether the file at a path is the opened one."""
         return _identity(path) == self._opened.get(path)
 
     def _learn(self) -> None:
-        """SQLite makes the log when it needs it."""
+        """Note files that are new at their paths: SQLite makes the log when it needs one."""
         for path in self._paths:
             if path not in self._opened and (now := _identity(path)):
                 self._opened[path] = now

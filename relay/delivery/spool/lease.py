@@ -1,4 +1,4 @@
-"""A batch in a sender's hands."""
+"""A batch that a sender holds."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """A batch that is somebody's to send, until `done` or `put_back`."""
+    """A batch reserved for one sender, until `Spool.done` or `Spool.put_back`."""
 
     batch: Batch
     entry: WaitingBatch
     live: bool
-    """It belongs to the newest window that waits."""
+    """Whether the batch belonged to the newest waiting window."""
     packed: bytes
+    """The body as stored: zlib level 1."""
     generation: int
-    """Of the database it came from."""
+    """Number of the database that it came from; see `Writer.generation`."""

@@ -1,7 +1,10 @@
-"""Compressed bodies in memory: those that are not on disk yet, and those that were stored last.
+"""Compressed bodies in memory: the write queue of bodies that are not on disk yet, and a cache of recently stored ones.
 
-The first are pinned: nobody else has them. The second are a cache, so that what was just stored is sent without
-waiting for the disk; when it is full, older windows go first, and of one window the last batches. No I/O.
+Invariants: a row is pinned in memory from the moment it is handed over until it is on disk, done or dropped; jobs are
+written in their order; a deletion is kept until it is made.
+
+The cache lets a window be sent right after it was stored, without reading from the disk. When the cache is full, older
+windows are evicted first, and of one window the last batches. No I/O.
 """
 
 from __future__ import annotations
@@ -15,48 +18,43 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
 
-# --- pending ---------------------------------------------------------------------------------------------------------
-
-# What is not on disk yet: windows to be written, deletions to be made, and the state stored last. No I/O.
-#
-# Invariants: a row is pinned in memory from the moment it is handed over until it is on disk, done or dropped; jobs are
-# written in the order they came; a deletion is remembered until it is made.
+# --- write queue -----------------------------------------------------------------------------------------------------
 
 _OVERHEAD: Final = 1.15
-"""Bytes of pages per byte of bodies."""
+"""Bytes of pages per byte of rows."""
 _ROW_BYTES: Final = 64
-"""Of a row besides its body."""
+"""Bytes of a row besides its body."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Job:
-    """Batches that are written together, and the windows they commit."""
+    """Batches that are written together, and the windows that the write commits."""
 
     rows: Sequence[StoredBatch]
     windows: Collection[int]
     samples: int = 0
-    """In the batches."""
+    """Samples in the batches."""
     settled: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-    """Done when the job is on disk, or the disk has had its chance."""
+    """Done when the job is on disk, or the disk refused or stalled."""
     is_tried: bool = False
-    """It may be on disk."""
+    """A write was tried, so the job may be on disk."""
     is_written: bool = False
-    """It is on disk."""
+    """The job is on disk."""
 
     def settle(self) -> None:
-        """Let whoever handed it over go on."""
+        """Resume the caller that waits for the job."""
         if not self.settled.done():
             self.settled.set_result(None)
 
 
 class Write(NamedTuple):
-    """What a job is at the moment it is written."""
+    """A job at the moment it is written."""
 
     job: Job
     rows: Sequence[StoredBatch]
     state: Mapping[str, bytes]
     bytes: int
-    """Pages it needs."""
+    """Estimate of the bytes of pages that the write needs."""
 
 
 class WriteQueue:
@@ -68,20 +66,20 @@ class WriteQueue:
         self.state: dict[str, bytes] = {}
         self.deletions: list[int] = []
         self._attempted: set[int] = set()
-        """Ids that were tried to be written: they may be on disk, whatever SQLite said."""
+        """Ids of batches in tried writes: they may be on disk even if SQLite reported an error."""
 
     def __repr__(self) -> str:
         """Report the jobs and deletions."""
         return f"<WriteQueue {len(self.jobs)} jobs, {len(self.deletions)} deletions>"
 
     def pin(self, rows: Sequence[StoredBatch], state: Mapping[str, bytes]) -> None:
-        """Keep what was handed over."""
+        """Keep rows and state until they are on disk."""
         for row in rows:
             self.bodies.pin(row)
         self.state.update(state)
 
     def forget(self, id_: int) -> bool:
-        """Let go of a batch that is done or dropped; return whether pages become free by that."""
+        """Forget a batch that is done or dropped, and queue its deletion; return whether that will free pages."""
         on_disk = not self.bodies.is_pinned(id_)
         self.bodies.drop(id_)
         if on_disk or id_ in self._attempted:
@@ -89,46 +87,48 @@ class WriteQueue:
         return on_disk
 
     def next_write(self) -> Write:
-        """Return the first job, without what is done or dropped meanwhile."""
+        """Return the first job, without batches that are done or dropped meanwhile."""
         job, state = self.jobs[0], dict(self.state)
         rows = [row for row in job.rows if self.bodies.is_pinned(row.id)]
         size = sum(len(row.body) + _ROW_BYTES for row in rows) + sum(map(len, state.values()))
         return Write(job=job, rows=rows, state=state, bytes=int(size * _OVERHEAD))
 
     def attempt(self, write: Write) -> None:
-        """It is being written; what is forgotten from now on must be deleted as well."""
+        """Note that a write begins; a batch forgotten from now on must be deleted on disk, too."""
         write.job.is_tried = True
         self._attempted.update(row.id for row in write.rows)
 
     def written(self, write: Write) -> None:
-        """It is on disk."""
+        """Note that a write is on disk: its rows are unpinned, and its job is settled."""
         self.jobs.remove(write.job)
         for key, value in write.state.items():
             if self.state.get(key) is value:
                 del self.state[key]
         self._attempted.difference_update(row.id for row in write.rows)
-        # The first batches are sent first: of a window that does not fit, they are the ones to keep.
+        # The first batches are sent first, so they are cached last and evicted last.
         for row in reversed(write.rows):
             self.bodies.unpin(row.id)
         write.job.is_written = True
         write.job.settle()
 
     def deleted(self, count: int) -> None:
-        """The first deletions are made."""
+        """Remove the first `count` deletions, which were made."""
         del self.deletions[:count]
 
     def start_over(self, windows: Collection[int]) -> None:
-        """The database is gone: what is in memory is to be written to the next one, with the ids of old windows."""
+        """Queue all rows in memory for a new database, together with the ids of committed windows."""
         self.deletions.clear()
         self._attempted.clear()
         self.jobs.appendleft(Job(rows=self.bodies.pin_cached(), windows=windows))
 
     def settle_all(self) -> None:
-        """The disk had its chance. What is done meanwhile is let go: it may refuse for days."""
+        """Resume all callers; jobs drop rows that are done meanwhile, as the disk may refuse for days."""
         for job in self.jobs:
             job.rows = [row for row in job.rows if self.bodies.is_pinned(row.id)]
             job.settle()
 
+
+# --- bodies in memory ------------------------------------------------------------------------------------------------
 
 CACHE_BYTES: Final = 16 * 1024 * 1024
 """About 6,000 requests: the live window of 300,000 series."""
@@ -145,7 +145,7 @@ class StoredBatch(NamedTuple):
 
 
 class PayloadCache:
-    """State: pinned rows, cached rows in the order they came, and the bytes of both."""
+    """State: pinned rows, cached rows in order of arrival, and the bytes of both."""
 
     def __init__(self, cache_bytes: int = CACHE_BYTES) -> None:
         self._most = cache_bytes
@@ -154,22 +154,22 @@ class PayloadCache:
         self._cached_bytes = 0
         self.pinned_bytes = 0
         self.pinned_windows: Counter[int] = Counter()
-        """How many rows of each window are pinned."""
+        """Number of pinned rows by window."""
 
     def __repr__(self) -> str:
         """Report both."""
         return f"<PayloadCache {len(self._pinned)} not on disk, {len(self._cached)} cached>"
 
     def get(self, id_: int) -> StoredBatch | None:
-        """Return a row, wherever it is."""
+        """Return a pinned or cached row; None if it is not in memory."""
         return self._pinned.get(id_) or self._cached.get(id_)
 
     def has(self, id_: int) -> bool:
-        """Say whether a row is in memory."""
+        """Return whether a row is in memory."""
         return id_ in self._pinned or id_ in self._cached
 
     def is_pinned(self, id_: int) -> bool:
-        """Say whether a row is in memory only."""
+        """Return whether a row is in memory only."""
         return id_ in self._pinned
 
     def pin(self, row: StoredBatch) -> None:
@@ -180,14 +180,14 @@ class PayloadCache:
         self.pinned_windows[row.window] += 1
 
     def unpin(self, id_: int) -> None:
-        """A row is on disk: cache it."""
+        """Move a row to the cache: it is on disk."""
         row = self._pinned.get(id_)
         if row is not None:
             self.drop(id_)
             self.cache(row)
 
     def cache(self, row: StoredBatch) -> None:
-        """Keep a row that is on disk, as long as there is room."""
+        """Cache a row that is on disk; beyond the bound the oldest cached rows are evicted."""
         if self.has(row.id):
             return
         self._cached[row.id] = row
@@ -206,7 +206,7 @@ class PayloadCache:
             self._cached_bytes -= len(row.body)
 
     def pin_cached(self) -> list[StoredBatch]:
-        """The disk lost everything: pin what is cached, and return it in the order of storing."""
+        """Pin all cached rows, because the database is gone; return them by id."""
         rows = sorted(self._cached.values())
         for row in rows:
             self.pin(row)

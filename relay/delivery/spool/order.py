@@ -1,9 +1,11 @@
 """Which waiting batch goes next: the live window first, and a share for the backlog. Pure.
 
-Live is the newest window that still has batches: after an outage the present is of more use than the past. When older
-ones wait too, every third batch is one of the oldest window. Oldest first, because the oldest is the first to reach
-`max_age` and the first to be dropped when the quota is reached: any other order would lose what this one still
-delivers. Nothing starves: the oldest window ends after three times its batches, then the next one is the oldest.
+The live window is the newest one with waiting batches: after an outage, current data is more useful than old data.
+While older windows wait, too, every third batch is taken from the oldest one. The oldest window is the first to reach
+`max_age` and the first to be dropped at the quota, so any other order would lose points that this one delivers. No
+window starves: the oldest one is sent after three times its number of batches, and then the next one is the oldest.
+
+Not known here: bodies, and where they are.
 """
 
 from __future__ import annotations
@@ -16,48 +18,48 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 BACKLOG_TURN: Final = 3
-"""Every so manieth batch is the backlog's while both wait: 33 %; the promise is 30."""
+"""One batch in three is the backlog's while both lanes wait (33 %; promised: 30 %)."""
 
 
 class WaitingBatch(NamedTuple):
-    """A batch that waits, ordered by window, then as it was stored."""
+    """A waiting batch; sorts by window, then by id, which is the order of storing."""
 
     window: int
     id: int
     points: int
     size: int
-    """Bytes, compressed."""
+    """Bytes of the compressed body."""
 
 
 class BatchOrder:
-    """State: what waits, by window; whose turn it is; and the sums of what waits."""
+    """State: the waiting batches by window, the windows on hold, the turn of the backlog, and the totals."""
 
     def __init__(self) -> None:
         self._heaps: dict[int, list[WaitingBatch]] = {}
         self._order: list[int] = []
-        """Ids of the windows that wait and may be taken, oldest first."""
+        """Ids of the waiting windows that may be taken, oldest first."""
         self._held: set[int] = set()
-        """Ids of those that may not be taken yet."""
+        """Ids of the windows that may not be taken yet."""
         self._turn = 0
         self.batches = 0
         self.points = 0
         self.bytes = 0
 
     def __repr__(self) -> str:
-        """Report what waits."""
+        """Report the waiting batches and windows."""
         return f"<BatchOrder {self.batches} batches of {len(self._heaps)} windows>"
 
     def windows(self) -> Iterator[int]:
-        """Ids of the windows that wait and may be taken, oldest first; do not change the lanes meanwhile."""
+        """Iterate over the ids of waiting windows that may be taken, oldest first; change nothing meanwhile."""
         return iter(self._order)
 
     def waiting(self, window: int) -> Iterable[WaitingBatch]:
-        """Batches of a window that wait, in no order."""
+        """Return the waiting batches of a window, in heap order."""
         return self._heaps.get(window, ())
 
     @property
     def oldest(self) -> int | None:
-        """Id of the oldest window that waits."""
+        """Id of the oldest waiting window, on hold or not."""
         return min(self._heaps, default=None)
 
     @property
@@ -67,25 +69,25 @@ class BatchOrder:
 
     @property
     def holds(self) -> bool:
-        """Whether a window waits that may not be taken yet."""
+        """Whether a waiting window may not be taken yet."""
         return any(window in self._heaps for window in self._held)
 
     def hold(self, window: int) -> None:
-        """Let nothing of a window be taken until it is released."""
+        """Exclude a window from `take` until it is released."""
         if window not in self._held:
             self._held.add(window)
             if window in self._heaps:
                 del self._order[bisect_left(self._order, window)]
 
     def release(self, windows: Iterable[int]) -> None:
-        """Let windows be taken again."""
+        """Allow windows to be taken again."""
         for window in self._held.intersection(windows):
             self._held.remove(window)
             if window in self._heaps:
                 insort(self._order, window)
 
     def push(self, entry: WaitingBatch) -> None:
-        """Let a batch wait."""
+        """Add a batch."""
         heap = self._heaps.get(entry.window)
         if heap is None:
             heap = self._heaps[entry.window] = []
@@ -98,9 +100,9 @@ class BatchOrder:
         """Take the next batch, or None.
 
         Args:
-            live: only of the newest window, whoever's turn it is.
-            at_hand: says whether the body of a batch (by id) is in memory; given while the disk must not be waited
-                for. Then the newest window with such a batch at its head is taken from.
+            live: take from the newest window even if it is the turn of the backlog.
+            at_hand: whether the body of a batch (by id) is in memory; given while no sender may wait for the disk.
+                Then the batch comes from the newest window with such a body at its head.
         """
         if at_hand is None:
             window = self._next_window(live=live)
@@ -110,7 +112,7 @@ class BatchOrder:
         return None if window is None else self._pop(window)
 
     def drop(self, window: int) -> list[WaitingBatch]:
-        """Take every waiting batch of a window at once."""
+        """Remove and return every waiting batch of a window."""
         entries = self._heaps.get(window, [])
         if entries:
             self._remove(window)
@@ -119,7 +121,7 @@ class BatchOrder:
         return entries
 
     def drop_if(self, is_lost: Callable[[WaitingBatch], bool]) -> list[WaitingBatch]:
-        """Take every batch, of whatever window, that is lost."""
+        """Remove and return the waiting batches of all windows that are lost."""
         lost: list[WaitingBatch] = []
         for window in sorted(self._heaps):
             heap = self._heaps[window]
@@ -138,7 +140,7 @@ class BatchOrder:
         if live or len(self._order) < 2:
             return self.newest
         self._turn = (self._turn + 1) % BACKLOG_TURN
-        return self._order[0] if self._turn == 2 else self.newest  # newest, oldest, newest: the fresh one begins
+        return self._order[0] if self._turn == 2 else self.newest  # newest, oldest, newest
 
     def _pop(self, window: int) -> WaitingBatch:
         heap = self._heaps[window]

@@ -1,7 +1,8 @@
-"""What is dropped when there is no room: whole oldest windows, counted. And the warning before that.
+"""The bounds of the spool: whole oldest windows are dropped and counted at a bound; a forecast warns before.
 
-Two bounds: the quota on disk, where only windows that are on disk make room, and `MEMORY_MOST` for what a disk that
-refuses leaves in memory. Batches that are leased go on in both cases.
+There are two bounds: the quota on disk, where dropping makes room only for windows that are on disk, and `MEMORY_MOST`
+for bodies that only memory holds while the disk refuses. Leased batches are not dropped. Not known here: SQLite, and
+when something is written.
 """
 
 from __future__ import annotations
@@ -17,19 +18,14 @@ if TYPE_CHECKING:
     from relay.ledger import Ledger, LossLog
 
 
-# --- filling ---------------------------------------------------------------------------------------------------------
-
-# When will the spool be full: a forecast from how it grew. Pure.
-#
-# Known here: the quota, the share from which it is worth a warning, and the last half hour of windows. Not known: what
-# is done about it.
+# --- forecast: when the spool will be full ---------------------------------------------------------------------------
 
 WARN_SHARE: Final = 0.8
 _OBSERVATIONS: Final = 30
 
 
 class FillForecast:
-    """State: the last 30 observations of (seconds, bytes used)."""
+    """State: the last 30 observations of (seconds, bytes used), one per window. Pure."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit = limit_bytes
@@ -40,14 +36,14 @@ class FillForecast:
         return f"<FillForecast {self._seen[-1][1] if self._seen else 0} of {self._limit} bytes>"
 
     def observe(self, now: float, used: int) -> float | None:
-        """Note what is used; return the hours until it is full, if that is worth a warning.
+        """Note the bytes used; return the hours until the spool is full, if a warning is due.
 
         Args:
             now: monotonic seconds.
             used: bytes.
 
         Returns:
-            None below 80 % and while it shrinks; 0 if it is full.
+            None below 80 % and while the spool does not grow; 0 if it is full.
         """
         self._seen.append((now, used))
         began, before = self._seen[0]
@@ -56,14 +52,16 @@ class FillForecast:
         return max(0.0, (self._limit - used) / (used - before) * (now - began) / 3600)
 
 
+# --- dropping the oldest windows -------------------------------------------------------------------------------------
+
 MEMORY_MOST: Final = 64 * 1024 * 1024
 """Bytes of compressed bodies that only memory holds: about a million points, or an hour of 15,000 series."""
 _REMEMBERED: Final = 10_000
-"""Windows known as dropped, so that batches of them that come back from a lease do not count the window again."""
+"""Dropped windows remembered: a batch returned later does not count its window twice."""
 
 
 class SpoolQuota:
-    """State: which windows were dropped, and how the spool filled."""
+    """State: the ids of dropped windows, and the forecast."""
 
     def __init__(
         self,
@@ -85,11 +83,15 @@ class SpoolQuota:
         self._dropped: set[int] = set()
 
     def __repr__(self) -> str:
-        """Report what was dropped."""
+        """Report the number of dropped windows."""
         return f"<SpoolQuota {self._ledger.windows_dropped} windows dropped>"
 
     def make(self, missing: int, *, but: Collection[int]) -> bool:
-        """Drop whole oldest windows that are on disk, until so many bytes are free; say whether any became free."""
+        """Drop whole oldest windows that are on disk, but those in `but`, until `missing` bytes are free.
+
+        Returns:
+            Whether any bytes became free.
+        """
         freed = 0
         for window in list(self._lanes.windows()):
             if freed >= missing:
@@ -101,7 +103,7 @@ class SpoolQuota:
         return freed > 0
 
     def bound_memory(self) -> None:
-        """Drop oldest windows while more than MEMORY_MOST is in memory only; never the newest one."""
+        """Drop oldest windows while more than MEMORY_MOST bytes are in memory only; never the newest window."""
         while self._bodies.pinned_bytes > MEMORY_MOST:
             pinned = self._bodies.pinned_windows
             windows = [window for window in pinned if window != self._lanes.newest and self._lanes.waiting(window)]

@@ -1,13 +1,15 @@
-"""Where requests wait until the cloud has them: what waits, what is leased, and how both stand in the ledger.
+"""The spool: requests wait here until they are delivered. It owns the waiting and the leased batches and their counts.
 
-Invariants (I8, I5): a window is stored before its first request is sent, and what is sent again is the same bytes. A
-batch leaves the spool only when it is done, or dropped and counted; one that is leased when the process dies is sent
+Invariants (I8, I5): a window is stored before its first request is sent, and a retry sends the same bytes. A batch
+leaves the spool only when it is done, or dropped and counted. A batch that is leased when the process dies is sent
 again. Points move between `points`, `leased` and the counters of the ledger in one step without an await.
 
-Everything here happens on the loop and nothing waits for the disk: `Writer` hands work to a thread (writer.py),
-and what SQLite does with it is in database.py. While the disk refuses, windows are kept in memory up to
-`MEMORY_MOST` (quota.py), sending goes on, and `degraded` says so; but a window of which the disk may hold a part waits
-until it is stored, or the part is gone (parts.py). Without a directory they are never anywhere else.
+All of this runs on the loop, and nothing blocks on the disk: `Writer` hands the work to a thread (writer.py), and
+database.py does it. While the disk refuses, windows are kept in memory up to `MEMORY_MOST` (quota.py), sending
+continues, and `degraded` is true. But a window of which the disk may hold a part waits until it is stored, or the part
+is void (state/parts.py). Without a state directory all windows are in memory only.
+
+Not known here: SQLite, and what an answer of the cloud means.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ _PRUNE_EVERY: Final = 10_000
 
 
 class Spool:
-    """State: the lanes of what waits, what is leased, and the writer of what is not on disk yet."""
+    """State: the order of waiting batches, the leased points, the committed ids, and the writer."""
 
     def __init__(
         self, database: Database | None, *, ledger: Ledger, clock: Clock, loss_log: LossLog, limit_bytes: int
@@ -56,7 +58,7 @@ class Spool:
         self._some_wait = asyncio.Event()
         self._writer = Writer(database, owner=self, clock=clock, loss_log=loss_log) if database else MemoryWriter()
         self._next_id = int(clock.wall() * 1_000_000)
-        """Ids go up even if those of an earlier run cannot be read: from the clock, and above all that are found."""
+        """Starts at the clock and is raised above every id found, so ids increase even if old ones are unreadable."""
         self._room = SpoolQuota(
             limit_bytes,
             lanes=self._lanes,
@@ -70,51 +72,51 @@ class Spool:
         self.committed: set[int] = set()
         """Ids of the windows stored in the last 30 days."""
         self._unrecorded: dict[int, Job] = {}
-        """Those that only memory knows of, and what would write them: the disk did not take them yet."""
+        """Committed windows that are not on disk yet, with the jobs that write them."""
         self.parts = Parts(self._release)
-        """Windows that must not leave from memory."""
+        """Windows that must not be sent from memory."""
         self.leased = 0
-        """Points on their way."""
+        """Points of leased batches."""
 
     def __repr__(self) -> str:
-        """Report what waits, how old it is, and whether it is safe."""
+        """Report the waiting batches, the age of the oldest window, and trouble of the disk."""
         oldest = f", oldest {self._clock.wall() - self.oldest_window:.0f} s" if self.oldest_window is not None else ""
         degraded = f", degraded ({self._writer.trouble})" if self.degraded else ""
         return f"<Spool {self.batches} batches, {self.bytes / 1048576:.1f} MiB{oldest}{degraded}>"
 
     @property
     def batches(self) -> int:
-        """Batches waiting."""
+        """Waiting batches, without leased ones."""
         return self._lanes.batches
 
     @property
     def points(self) -> int:
-        """Waiting, without those leased."""
+        """Waiting points, without leased ones."""
         return self._lanes.points
 
     @property
     def bytes(self) -> int:
-        """Of the bodies that wait, compressed."""
+        """Bytes of the compressed bodies of waiting batches."""
         return self._lanes.bytes
 
     @property
     def oldest_window(self) -> int | None:
-        """Id of the oldest window that waits."""
+        """Id of the oldest waiting window."""
         return self._lanes.oldest
 
     @property
     def can_send(self) -> bool:
-        """Whether something waits that may be taken."""
+        """Whether a waiting batch may be taken."""
         return self._lanes.newest is not None
 
     @property
     def holds(self) -> bool:
-        """Whether something waits that may be taken only once it is stored."""
+        """Whether a waiting batch may be taken only after its window is stored."""
         return self._lanes.holds
 
     @property
     def degraded(self) -> bool:
-        """Whether the disk refuses or is too slow, so that a crash would lose what is in memory."""
+        """Whether the disk refuses or is too slow, so that a crash would lose batches in memory."""
         return bool(self._writer.trouble)
 
     @classmethod
@@ -128,15 +130,15 @@ class Spool:
         limit_bytes: int,
         place: Directory | None = None,
     ) -> Spool:
-        """Open or make the database; what it holds is recovered. A disk that refuses is retried until it does not.
+        """Open or create the database and recover its batches. A failing disk raises nothing and is tried again.
 
         Args:
-            directory: exists, and is this relay's alone (see state/directory.py); None for memory only.
-            ledger: counts what is created, recovered, replayed and dropped.
+            directory: exists, and is locked by this relay (see state/directory.py); None for memory only.
+            ledger: counts created, recovered, replayed and dropped points.
             clock: wall time for names and ids, monotonic for the forecast.
-            loss_log: RLY410 to RLY412.
+            loss_log: takes RLY410 to RLY412.
             limit_bytes: quota of database, log and ballast together.
-            place: sees whether the directory is still there.
+            place: checks that the directory is still at its path.
         """
         database = Database(directory, limit_bytes=limit_bytes, place=place) if directory else None
         spool = cls(database, ledger=ledger, clock=clock, loss_log=loss_log, limit_bytes=limit_bytes)
@@ -144,21 +146,21 @@ class Spool:
         return spool
 
     async def run(self) -> None:
-        """Wait for the end of the writer's task; raises what should never have been raised in it."""
+        """Wait for the end of the writer's task; raise its exception, which is a bug of the relay."""
         await self._writer.run()
 
     # --- in -----------------------------------------------------------------------------------------------------------
 
     async def store(self, window: int, batches: Sequence[Batch], state: State, *, samples: int = 0) -> None:
-        """Commit a window: its requests, the state that belongs to it, and its id.
+        """Commit a window: its requests, its state and its id.
 
-        Returns when it is on disk, or in memory if the disk refuses; no trouble of the disk is ever raised.
+        Return when the window is on disk, or in memory if the disk refuses. Trouble of the disk is never raised.
 
         Args:
-            window: its id.
-            batches: its requests.
-            state: what belongs to it.
-            samples: in its requests, for the books of a stop that leaves a part of them to the next start.
+            window: id of the window.
+            batches: requests of the window.
+            state: values stored together with the window.
+            samples: number of samples in the requests; needed if a stop leaves a part of them to the next start.
 
         Raises:
             ValueError: the window was stored before.
@@ -177,19 +179,19 @@ class Spool:
             self._room.watch(self._clock.monotonic(), self._writer.room)
 
     async def add_replayed(self, batches: Sequence[Batch], state: State) -> None:
-        """Store batches of windows that were committed long ago, with state that says so, in one transaction."""
+        """Store batches of windows committed long ago, and state that records the replay, in one transaction."""
         job = await self._hand_over(batches, windows=(), state=state)
         self._ledger.points_replayed += self._publish(job.rows)
 
     def is_recorded(self, window: int) -> bool:
-        """Say whether a start would know that a window is committed, or might: a write that failed may be on disk."""
+        """Return whether the disk records a window as committed, or may: a failed write may still be on disk."""
         job = self._unrecorded.get(window)
         return window in self.committed and (job is None or job.is_tried)
 
     # --- out ----------------------------------------------------------------------------------------------------------
 
     async def take(self, *, live: bool = False) -> Lease:
-        """Lease the next batch; wait until there is one. `live`: only of the newest window."""
+        """Lease the next batch; wait until there is one. `live`: from the newest window only."""
         while True:
             at_hand = None if self._writer.may_read() else self._writer.bodies.has
             newest = self._lanes.newest
@@ -204,29 +206,29 @@ class Spool:
                 return lease
 
     def done(self, lease: Lease) -> None:
-        """Every point of the lease is accounted for elsewhere; the batch is deleted soon."""
+        """End a lease: every point is counted elsewhere, and the batch will be deleted."""
         self.leased -= lease.entry.points
         self._writer.forget(lease.entry.id)
 
     def put_back(self, lease: Lease) -> None:
-        """Let the batch wait again."""
+        """End a lease: the batch waits again."""
         entry = lease.entry
         row = StoredBatch(id=entry.id, window=entry.window, points=entry.points, body=lease.packed)
         self._writer.keep(row, generation=lease.generation)
         self._return(entry)
 
-    # --- the end ------------------------------------------------------------------------------------------------------
+    # --- stop ---------------------------------------------------------------------------------------------------------
 
     def note_stall(self) -> None:
-        """Believe that the disk hangs, because somebody else has waited for it."""
+        """Note that the disk hangs: another caller has waited for it in vain."""
         self._writer.note_stall()
 
     async def settle(self, within: float = STALL, *, count_part: CountPart | None = None) -> None:
-        """Write what can still be written within so many seconds; what only memory holds then is lost, and counted.
+        """Try to write everything within `within` seconds; count as dropped what only memory holds then.
 
         Args:
             within: seconds.
-            count_part: says how many samples of a window the next start will find on the disk.
+            count_part: returns how many samples of a window the next start will find on the disk.
         """
         self._settled = True
         await self._writer.finish(within)
@@ -235,7 +237,7 @@ class Spool:
         self.discard()
 
     def discard(self) -> None:
-        """Drop what only memory holds, for a stop: counted as stop_without_state."""
+        """Drop the batches that only memory holds, at a stop; count them as stop_without_state."""
         entries = self._lanes.drop_if(lambda entry: self._writer.bodies.is_pinned(entry.id))
         points = sum(entry.points for entry in entries)
         if points:
@@ -249,13 +251,13 @@ class Spool:
         await self._writer.close()
 
     async def state(self, key: str) -> Blob | None:
-        """Return what was stored under a key with the last window."""
+        """Return the value that was stored last under a key."""
         return await self._writer.state(key)
 
-    # --- what the writer asks for -------------------------------------------------------------------------------------
+    # --- callbacks of the writer --------------------------------------------------------------------------------------
 
     def adopt(self, contents: Contents) -> None:
-        """Take over what was found on disk; windows whose checkpoints are there, too, wait until these are void."""
+        """Add the contents of the database; a window with a checkpoint on disk waits until that is void."""
         self.parts.add(*contents.parts)
         for window in contents.parts:
             self._lanes.hold(window)
@@ -272,13 +274,13 @@ class Spool:
         return self._room.make(missing, but=but)
 
     def disk_lost(self) -> Collection[int]:
-        """Let go of what was only in a database that had to be set aside; return the ids of committed windows."""
+        """Drop batches that were only in a database now set aside; return the ids of committed windows."""
         for entry in self._lanes.drop_if(lambda entry: not self._writer.bodies.has(entry.id)):
             self._ledger.points_dropped["spool_damaged"] += entry.points
         return list(self.committed)
 
     def stored(self, windows: Collection[int]) -> None:
-        """Let windows that are on disk now be sent, unless a part of them is there, too."""
+        """Release windows that are on disk now, unless a checkpoint of them is not void yet."""
         for window in windows:
             self._unrecorded.pop(window, None)
         self.parts.stored(windows)
@@ -286,20 +288,20 @@ class Spool:
         self._release([window for window in windows if window not in self.parts])
 
     def directory_removed(self) -> None:
-        """Nothing of any window is on disk any more."""
+        """Release all windows: the state directory, and so every part on disk, is gone."""
         self.parts.clear()
 
     def wake(self) -> None:
-        """Let those who wait look again."""
+        """Wake the callers of `take`, if batches wait."""
         if self._lanes.batches:
             self._some_wait.set()
 
-    # --- the inside ---------------------------------------------------------------------------------------------------
+    # --- helpers ------------------------------------------------------------------------------------------------------
 
     async def _hand_over(
         self, batches: Sequence[Batch], *, windows: Collection[int], state: State, samples: int = 0
     ) -> Job:
-        """Compress in a thread of its own, for the writer's may hang in the disk; then give it to the writer."""
+        """Compress in another thread than the writer's, which may hang in the disk; then pass the job to the writer."""
         bodies = await asyncio.to_thread(_compress, batches)
         first, self._next_id = self._next_id, self._next_id + len(batches)
         rows = [
@@ -311,7 +313,7 @@ class Spool:
         return job
 
     async def _leave_parts(self, count_part: CountPart) -> None:
-        """Leave what the disk has of windows to the next start, as if they had not been closed, and count the rest."""
+        """Leave checkpointed parts of unrecorded windows to the next start, and count the rest as dropped."""
         for window, job in self._unrecorded.items():
             part = min(await count_part(window), job.samples) if window in self.parts else 0
             if part:
@@ -326,7 +328,7 @@ class Spool:
             self._loss_log.warn("samples dropped", reason="stop_without_state", samples=samples, window=window)
 
     def _release(self, windows: Collection[int]) -> None:
-        """Let windows be taken: no part of them is on disk, or none any more."""
+        """Allow windows to be taken: no part of them is on disk any more."""
         self._lanes.release(windows)
         self.wake()
 
@@ -336,7 +338,7 @@ class Spool:
             prune(self.committed)
 
     def _publish(self, rows: Sequence[StoredBatch]) -> int:
-        """Let rows wait to be taken; return their points, for the counter that must move in the same step."""
+        """Let rows wait; return their points, for the counter that must change in the same step."""
         for row in rows:
             self._lanes.push(WaitingBatch(window=row.window, id=row.id, points=row.points, size=len(row.body)))
         self.wake()
@@ -344,7 +346,7 @@ class Spool:
         return sum(row.points for row in rows)
 
     async def _lease(self, entry: WaitingBatch, *, live: bool) -> Lease | None:
-        """Fetch the body; None if the batch is back in its lane, or lost and counted."""
+        """Fetch the body; return None if the batch waits again, or is lost and counted."""
         row, generation = self._writer.bodies.get(entry.id), self._writer.generation
         try:
             packed = row.body if row else await self._writer.read(entry.id)
@@ -363,7 +365,7 @@ class Spool:
         return Lease(batch=batch, entry=entry, live=live, packed=packed or b"", generation=generation)
 
     def _returned_or_lost(self, entry: WaitingBatch, generation: int) -> None:
-        """A batch that was being read from a database that was set aside meanwhile is nowhere."""
+        """Let a batch wait again after a failed read, or count it as lost if its database was set aside meanwhile."""
         if generation == self._writer.generation:
             self._return(entry)
         else:

@@ -1,9 +1,8 @@
-"""The loop side of the writer thread: when something is written, and what to do when the disk refuses.
+"""The loop side of the writer thread: when something is written, and what is done when the disk refuses.
 
-A batch handed over is in memory until it is on disk (see memory.py), so a refusing disk loses nothing. One task
-writes; while the disk refuses it tries again once a second: that is the degraded mode, and it ends by itself. A
-damaged database is set aside and a fresh one started. Not known here: which batch is sent next, and what a batch
-counts in the ledger (see spool.py).
+A batch stays in memory until it is on disk (see memory.py), so a refusing disk loses nothing. One task writes. While
+the disk refuses, it tries again once a second: the degraded mode, which ends by itself. A damaged database is set aside
+and a fresh one is started. Not known here: which batch is sent next, and how batches are counted (see spool.py).
 """
 
 from __future__ import annotations
@@ -28,51 +27,46 @@ if TYPE_CHECKING:
     from relay.ledger import LossLog
 
 
-# --- owner -----------------------------------------------------------------------------------------------------------
-
-# What the writer of the spool's database asks of the spool.
-
-
 class WriterCallbacks(Protocol):
-    """What the writer needs from the spool."""
+    """The calls of the writer to the spool, which implements them."""
 
     def adopt(self, contents: Contents) -> None:
-        """Take over what was found on disk."""
+        """Add the contents of the database, at its first open."""
 
     def make_room(self, missing: int, *, but: Collection[int]) -> bool:
-        """Drop oldest windows of so many bytes, except some; return whether anything became free."""
+        """Drop oldest windows of `missing` bytes, except those in `but`; return whether any bytes became free."""
         ...
 
     def disk_lost(self) -> Collection[int]:
-        """The database was set aside: let go of what was only there; return the ids of committed windows."""
+        """Drop batches that were only in a database now set aside; return the ids of committed windows."""
         ...
 
     def stored(self, windows: Collection[int]) -> None:
-        """These windows are on disk, with their ids."""
+        """Note that windows and their ids are on disk."""
 
     def directory_removed(self) -> None:
-        """Everything in the state directory is gone for good."""
+        """Note that everything in the state directory is gone."""
 
     def wake(self) -> None:
-        """Something may be taken again."""
+        """Wake the callers of `Spool.take`."""
 
 
 T = TypeVar("T")
 
 STALL: Final = 2.0
-"""Seconds a window waits for the disk before it is sent from memory, and a stop for its last write."""
+"""Seconds without an answer of the disk after which a window is sent from memory, or a stop ends its last write."""
 _DELETE_DELAY: Final = 0.1
-"""Seconds that deletions are gathered: 33 in one transaction cost 15 us each instead of 243."""
+"""Seconds for which deletions are collected: 33 in one transaction cost 15 us each instead of 243."""
 _RETRY: Final = 1.0
-"""Seconds between two tries while the disk refuses; the promise is to recover within 5."""
+"""Seconds between two tries while the disk refuses; promised: recovery within 5."""
 _LOOK: Final = 1.0
-"""Seconds between two looks whether the files are still where they were opened; the promise is to see it within 2."""
+"""Seconds between two checks of the place of the files; promised: a removal is noticed within 2."""
 _READS_MOST: Final = 2
-"""Senders that may wait for the disk; the others take what is in memory."""
+"""Senders that may wait for the disk at a time; the others take batches in memory."""
 
 
 class Writer:
-    """State: what is pending, whether the database is open, and why the disk refuses, if it does."""
+    """State: the write queue, whether the database is open, and why the disk refuses, if it does."""
 
     def __init__(self, database: Database, *, owner: WriterCallbacks, clock: Clock, loss_log: LossLog) -> None:
         self._database = database
@@ -91,25 +85,25 @@ class Writer:
         self._reading = 0
         self._no_reads_until = 0.0
         self.room = 0
-        """Bytes that could still be stored below the quota, when something was written last."""
+        """Free bytes below the quota, as of the last write."""
         self.generation = 0
-        """How many databases were set aside while this one ran."""
+        """Number of databases that this writer lost: set aside, and replaced by a new one."""
         self.trouble = ""
-        """Why the disk refuses (errors.py); empty while all is durable."""
+        """`DiskTrouble.reason` while the disk refuses; "" while all is durable."""
 
     def __repr__(self) -> str:
-        """Report what is not on disk."""
+        """Report the write queue and the trouble."""
         return f"<Writer {self._pending!r}{', ' * bool(self.trouble)}{self.trouble}>"
 
     @property
     def bodies(self) -> PayloadCache:
-        """What is in memory."""
+        """Bodies in memory."""
         return self._pending.bodies
 
-    # --- what the spool calls -----------------------------------------------------------------------------------------
+    # --- called by the spool ------------------------------------------------------------------------------------------
 
     async def open(self) -> Collection[int]:
-        """Open the database, or go on without it for now; return committed ids that could only be looked at."""
+        """Open the database, or start without it; return the committed ids of a file that cannot be opened."""
         windows: set[int] = set()
         try:
             await self._open()
@@ -124,7 +118,7 @@ class Writer:
         return windows
 
     async def add(self, job: Job, state: Mapping[str, bytes]) -> None:
-        """Hand a job over; return when it is on disk, or the disk has had its chance."""
+        """Queue a job; return when it is on disk, or the disk refuses or stalls."""
         self._pending.pin(job.rows, state)
         self._pending.jobs.append(job)
         self._job_added.set()
@@ -137,7 +131,7 @@ class Writer:
             self._degrade("stalled", f"no answer for {STALL:g} s")
 
     def keep(self, row: StoredBatch, *, generation: int) -> None:
-        """Keep the body of a batch that goes back to wait; it is not on disk if that was set aside meanwhile."""
+        """Keep the body of a batch that is put back; write it again if its database was set aside meanwhile."""
         if generation == self.generation or self.bodies.is_pinned(row.id):
             self.bodies.cache(row)
             return
@@ -146,12 +140,12 @@ class Writer:
         self._wanted.set()
 
     def forget(self, id_: int) -> bool:
-        """Let go of a batch that is done or dropped; return whether pages become free by that."""
+        """Forget a batch that is done or dropped; return whether its deletion will free pages."""
         self._wanted.set()
         return self._pending.forget(id_)
 
     def may_read(self) -> bool:
-        """Say whether somebody may wait for the disk now."""
+        """Return whether a sender may wait for the disk now."""
         blocked = self._damage is not None or asyncio.get_running_loop().time() < self._no_reads_until
         return self._connected and not blocked and self._reading < _READS_MOST
 
@@ -159,7 +153,7 @@ class Writer:
         """Return a compressed body; None if it is not on disk.
 
         Raises:
-            DiskTrouble, Damaged: it cannot be read now.
+            DiskTrouble, Damaged: the database cannot be read now.
         """
         self._reading += 1
         try:
@@ -172,7 +166,7 @@ class Writer:
             self._owner.wake()
 
     async def state(self, key: str) -> bytes | None:
-        """Return what was stored last under a key."""
+        """Return the value that was stored last under a key; None without one, or if it cannot be read."""
         if key in self._pending.state or not self._connected:
             return self._pending.state.get(key)
         try:
@@ -182,7 +176,7 @@ class Writer:
             return None
 
     async def run(self) -> None:
-        """Look after the files until the task ends; raises what ended it."""
+        """Check the place of the files once a second until the task ends; raise its exception."""
         while self._task is not None:
             if (await asyncio.wait([self._task], timeout=_LOOK))[0]:
                 await asyncio.shield(self._task)
@@ -190,12 +184,12 @@ class Writer:
             await self._look()
 
     def note_stall(self) -> None:
-        """Somebody else has waited for the disk: nobody else needs to."""
+        """Degrade at once: another caller has waited for the disk in vain."""
         self._degrade("stalled", f"no answer for {STALL:g} s")
         self._wanted.set()
 
     async def finish(self, within: float) -> None:
-        """Try once more to write everything, for at most so many seconds; nothing is written afterwards."""
+        """Try once more to write everything, for at most `within` seconds; nothing is written afterwards."""
         self._stopping.set()
         self._wanted.set()
         self._job_added.set()
@@ -204,12 +198,12 @@ class Writer:
             self._degrade("stalled", "at stop")
 
     async def close(self) -> None:
-        """Close the database. A thread that hangs in the disk is left to it."""
+        """Close the database; a thread that hangs in the disk is not waited for."""
         if self._task is not None:
             with suppress(asyncio.CancelledError):
                 await self._task
         if self.trouble != "stalled":
-            with suppress(TimeoutError):  # all is written by then, and the stop has used up its time
+            with suppress(TimeoutError):  # everything is written by then, and the time of the stop is used up
                 await asyncio.wait_for(self._run(self._database.abandon), STALL / 4)
         self._thread.close()
 
@@ -237,7 +231,7 @@ class Writer:
                         await self._stopping.wait()
 
     async def _wait_for_work(self) -> None:
-        """Deletions wait for company; a job is written at once."""
+        """Wait for a job or a deletion; deletions are collected for a moment, a job is written at once."""
         await self._wanted.wait()
         if not self._pending.jobs and not self._stopping.is_set():
             self._job_added.clear()
@@ -247,10 +241,10 @@ class Writer:
         self._wanted.clear()
 
     async def _write_all(self) -> None:
-        """Bring the disk up to date.
+        """Make all deletions and write all jobs.
 
         Raises:
-            DiskTrouble, Damaged: what is left stays in memory.
+            DiskTrouble, Damaged: what was not written stays in memory.
         """
         if self._damage is not None:
             await self._start_afresh(self._damage)
@@ -275,7 +269,7 @@ class Writer:
         try:
             await self._run(self._database.write, write.rows, write.job.windows, write.state)
         except QuotaReached as error:
-            # The estimate was too low: a quarter of the window at a time.
+            # The estimate was too low: make room for another quarter of the window, and try again.
             if not self._owner.make_room(write.bytes // 4, but=write.job.windows):
                 raise DiskTrouble("quota", "a window does not fit into [spool] max") from error
             await self._delete()
@@ -291,7 +285,7 @@ class Writer:
             self._pending.deleted(len(ids))
 
     async def _look(self) -> None:
-        """See whether the files were removed or replaced: SQLite would go on to write where nobody finds it."""
+        """Degrade if the files were removed or replaced: SQLite would go on writing to unreachable files."""
         if not self._connected or self.trouble:
             return
         try:
@@ -301,10 +295,10 @@ class Writer:
             self._wanted.set()
 
     async def _stay_in_place(self) -> None:
-        """Write nothing into files that are not at their paths any more; those that were lost are made again.
+        """Check the place of the files before a write; restore replaced files at the second try.
 
         Raises:
-            DiskTrouble: it is told first, and mended with the next try.
+            DiskTrouble: at the first try, so that the trouble is logged; nothing may be written.
         """
         try:
             await self._run(self._database.check_place)
@@ -339,7 +333,7 @@ class Writer:
         )
 
     async def _start_afresh(self, damage: Damaged) -> None:
-        """Go on with an empty database; what is in memory is written to it."""
+        """Set the database aside; the next open makes an empty one and queues the bodies in memory for it."""
         await self._set_aside(damage)
         self._damage = None
         self._loaded = True
@@ -348,7 +342,7 @@ class Writer:
         return datetime.fromtimestamp(self._clock.wall(), UTC).strftime("%Y%m%dT%H%M%SZ")
 
     async def _drop_connection(self, trouble: DiskTrouble) -> None:
-        """Open anew next time. A full disk keeps its connection: closing it would write."""
+        """Reconnect at the next try after an I/O error; on a full disk keep the connection, as closing it writes."""
         if trouble.reason in ("io", "read-only"):
             self._connected = False
             await self._run(self._database.abandon)
@@ -379,13 +373,11 @@ class Writer:
         return await self._thread.run(call, *args)
 
 
-# --- memory_writer ---------------------------------------------------------------------------------------------------
-
-# The writer of a relay without a state directory: bodies are in memory and nowhere else.
+# --- without a state directory ---------------------------------------------------------------------------------------
 
 
 class MemoryWriter:
-    """State: what was handed over. The counterpart of `Writer`, which explains each method."""
+    """The counterpart of `Writer` without a state directory; see there for each method. State: the bodies."""
 
     trouble = ""
     generation = 0
@@ -395,51 +387,51 @@ class MemoryWriter:
         self._pending = WriteQueue()
 
     def __repr__(self) -> str:
-        """Report what is in memory."""
+        """Report the bodies in memory."""
         return f"<MemoryWriter {self.bodies!r}>"
 
     @property
     def bodies(self) -> PayloadCache:
-        """What is in memory."""
+        """Bodies in memory."""
         return self._pending.bodies
 
     async def open(self) -> Collection[int]:
-        """Nothing was kept from before."""
+        """Return no ids: nothing is stored."""
         return ()
 
     async def add(self, job: Job, state: Mapping[str, bytes]) -> None:
-        """Keep it."""
+        """Keep the batches of a job."""
         self._pending.pin(job.rows, state)
 
     def keep(self, row: StoredBatch, *, generation: int) -> None:
-        """It never left."""
+        """Do nothing: the body is still in memory."""
 
     def forget(self, id_: int) -> bool:
-        """Let go of a batch."""
+        """Forget a batch."""
         self.bodies.drop(id_)
         return False
 
     def may_read(self) -> bool:
-        """Nothing is ever read: everything is at hand."""
+        """Return True: every body is in memory."""
         return True
 
     async def read(self, id_: int) -> bytes | None:  # noqa: ARG002 - as Writer's
-        """There is no disk it could be on."""
+        """Return None: there is no disk."""
         return None
 
     async def state(self, key: str) -> bytes | None:
-        """Return what was stored last under a key."""
+        """Return the value that was stored last under a key."""
         return self._pending.state.get(key)
 
     async def run(self) -> None:
-        """There is no task that could end."""
+        """Wait for ever: there is no task."""
         await asyncio.Event().wait()
 
     def note_stall(self) -> None:
-        """There is no disk."""
+        """Do nothing: there is no disk."""
 
     async def finish(self, within: float) -> None:
-        """Nothing can be written."""
+        """Do nothing: there is no disk."""
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: there is no database."""

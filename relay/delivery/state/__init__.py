@@ -1,1 +1,1 @@
-"""The state directory and the open window in it."""
+"""The state directory, and the checkpoint of the open window in it."""

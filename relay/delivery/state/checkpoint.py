@@ -1,14 +1,14 @@
-"""The open window on disk, so that a death costs one interval at most: written once a second, void once committed.
+"""Checkpoints: the open window on disk, written once a second, so that a crash loses at most one interval.
 
-`checkpoint-<window id>.srp` in the state directory holds frames of the hot path, appended as series change; the newest
-record of a series counts (partial.py). The name says whose window it is: when the clock moves the open window to
-another id, the file is renamed. A file that has grown to twice its live size is written anew. Whoever commits a window
-need not know of its file: it is void because the id is committed, and removed a moment later.
+`checkpoint-<window id>.srp` in the state directory holds frames of the hot path, appended as series change. The newest
+record of a series counts (partial.py). When the clock moves the open window to another id, the file is renamed. A file
+larger than twice its live size is written anew. A checkpoint is void as soon as its window is committed, and is removed
+a moment later.
 
-A file begins with its head: whose it is, and which series were deleted since the window opened. A deletion is in the
-next save, which writes everything. What a failed write missed is in the next one, too. Until the disk takes a file that
-means nothing, no checkpoint is tried: a window of which the disk holds nothing may leave from memory (parts.py), and
-would not be allowed to any more. Not known here: what is in a frame.
+A file begins with a head: the host that it belongs to, and the series deleted since the window opened. After a deletion
+or a failed write the next save writes everything. After a failed write a probe file is written first, and no checkpoint
+is tried until the probe succeeds: a window without a part on disk may be sent from memory (parts.py), and a tried write
+would end that. Not known here: what is in a frame.
 """
 
 from __future__ import annotations
@@ -50,25 +50,26 @@ _SLACK: Final = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """A window that was open when the relay stopped or died, and is not committed."""
+    """The checkpoint of a window that was open when the relay ended, and is not committed."""
 
     window: int
     frames: bytes
 
 
 class HotPath(Protocol):
-    """What is written."""
+    """The source of frames."""
 
     def export(self, *, changed: bool = False) -> Iterator[tuple[int, bytes]]:
-        """Yield (id of the open window, frame), at least once; an empty frame only lets others run."""
+        """Yield (id of the open window, frame), at least once; an empty frame is a pause for other tasks."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointFiles:
-    """State: none; the directory is the state. Every method blocks, and raises OSError: disk full, read-only.
+    """State: none; the directory is the state. Every method blocks, and raises OSError if the disk refuses.
 
-    What changes files does so only while the directory is at its place, and this relay's.
+    Before files are changed, `ensure` checks that the directory is at its path and locked by this relay. For `append`
+    and `replace` the caller does that.
     """
 
     directory: Path
@@ -83,11 +84,11 @@ class CheckpointFiles:
         return sorted(window for window, size in list_checkpoints(self.directory).items() if size)
 
     def void(self) -> list[int]:
-        """Return the windows that were committed, as their files say: they could be emptied and not removed."""
+        """Return the windows with an empty file: committed, but the file could not be removed."""
         return sorted(window for window, size in list_checkpoints(self.directory).items() if not size)
 
     def load(self, committed: Collection[int]) -> list[Checkpoint]:
-        """Return what is owed to the cloud, oldest first; remove what is void, and what a crash left half written."""
+        """Return the checkpoints of windows that are not committed, oldest first; remove void and unfinished files."""
         self.ensure()
         with suppress(OSError):  # a read-only disk
             for unfinished in self.directory.glob("checkpoint-*.new"):
@@ -99,13 +100,13 @@ class CheckpointFiles:
         return [Checkpoint(window=window, frames=self.read(window)) for window in owed]
 
     def drop(self, windows: Collection[int]) -> list[int]:
-        """Make the files of these windows void, for good: a power failure does not bring them back.
+        """Make the files of these windows void, and flush that to the disk.
 
-        A file that cannot be removed is emptied: the directory may be read-only where files are not. An empty file says
-        that its window is committed, whatever becomes of the database.
+        A file that cannot be removed is emptied: the directory may be read-only while its files are writable. An empty
+        file marks its window as committed even if the database is lost.
 
         Returns:
-            The windows whose files are void.
+            The windows with files that are void now.
         """
         self.ensure()
         void = [window for window in windows if self._remove(window) or self._empty(window)]
@@ -131,49 +132,49 @@ class CheckpointFiles:
         return True
 
     def missing(self, windows: Collection[int]) -> list[int]:
-        """Return those of these windows, which had no file before, that have none for certain."""
+        """Return which of these windows certainly have no part on disk, after a first write failed."""
         try:
             present = set(self.windows())
         except FileNotFoundError:
-            return list(windows)  # there was no directory to make one in
+            return list(windows)  # without a directory no file was created
         return [window for window in windows if window not in present]
 
     def ensure(self) -> None:
-        """See whether the directory may be used."""
+        """Raise OSError if the directory may not be used."""
         if self.place is not None:
             self.place.ensure()
 
     def probe(self) -> None:
-        """Write a file that no start reads, and remove it."""
+        """Write and remove a file that no start reads."""
         self.ensure()
         probe = self.directory / "checkpoint-probe.new"
         self._write(probe, _ANEW, [b"probe"])
         probe.unlink(missing_ok=True)
 
     def append(self, window: int, frames: Sequence[bytes]) -> int:
-        """Add to a window's file; return its size. It is on disk when this returns."""
+        """Append to a window's file and flush it to the disk; return its size."""
         return self._write(self.path(window), os.O_APPEND, frames)
 
     def replace(self, window: int, frames: Sequence[bytes]) -> int:
-        """Write a window's file anew, or leave the old one untouched; return its size."""
+        """Write a window's file anew; return its size. On an error the old file is unchanged."""
         fresh = self.path(window).with_suffix(".new")
         try:
             size = self._write(fresh, _ANEW, frames)
             fresh.rename(self.path(window))
         except OSError:
             with suppress(OSError):
-                fresh.unlink(missing_ok=True)  # a full disk has better uses for it
+                fresh.unlink(missing_ok=True)  # free its blocks on a full disk
             raise
         return size
 
     def move(self, window: int, to: int) -> None:
-        """Give a window another id."""
+        """Rename a window's file to another id."""
         self.ensure()
         with suppress(FileNotFoundError):
             self.path(window).rename(self.path(to))
 
     def set_aside(self, window: int) -> Path:
-        """Keep a damaged file under another name, beside the one that will be written anew, if the disk allows it."""
+        """Link a damaged file to another name, which keeps it when the file is written anew; return that name."""
         changed = datetime.fromtimestamp(self.path(window).stat().st_mtime, UTC)
         kept = self.directory / f"checkpoint-{window}.srp.damaged-{changed:%Y%m%dT%H%M%SZ}"
         with suppress(OSError):
@@ -181,7 +182,7 @@ class CheckpointFiles:
         return kept
 
     def read(self, window: int) -> bytes:
-        """Return what a start finds in a window's file; nothing, if there is none."""
+        """Return the content of a window's file; b"" without one, `_UNREADABLE` if it cannot be read."""
         try:
             return self.path(window).read_bytes()
         except FileNotFoundError:
@@ -198,9 +199,9 @@ class CheckpointFiles:
 
 
 class Checkpointer:
-    """State: the size of the open window's file and of what is live in it, and how long to wait for the next time."""
+    """State: the size and the live size of the open window's file, the deleted series, and the interval."""
 
-    def __init__(  # noqa: PLR0913 - what is written, where, when, and who is told
+    def __init__(  # noqa: PLR0913 - one argument per part that it works with
         self,
         files: CheckpointFiles,
         *,
@@ -215,28 +216,28 @@ class Checkpointer:
         self._files = files
         self._hotpath = hotpath
         self._void = void
-        """Tells which windows have another way to the cloud: from the spool, or from memory."""
+        """Returns the windows that do not need a checkpoint: the spool has them, on disk or in memory."""
         self._parts = parts or Parts()
         self._head = head
-        """Makes the head of a window's file, of what was deleted from it."""
+        """Makes the head of a window's file from its id and its deleted series."""
         self._forgotten: tuple[int, dict[Series, None]] = (0, {})
-        """The window that was open, and what was deleted since then."""
+        """A window, and the series deleted while it is open."""
         self._shortest = interval
         self._clock = clock
         self._loss_log = loss_log
         self._thread = DiskThread("checkpoint")
         self._busy = asyncio.Lock()
-        self._called_at: float | None = None  # monotonic, of what the disk was asked for and has not answered
+        self._called_at: float | None = None  # monotonic, of the disk call without an answer
         self._spent = 0.0
-        """Seconds of the loop that the last time took."""
+        """Seconds of the loop that the last export took."""
         self._window = 0
         self._size = self._live = 0
         self._complete = False
-        """The open window's file holds everything but what changed since it was last written."""
+        """Whether the open window's file holds all but the changes since its last write."""
         self._failing = False
-        """The disk did not take the last checkpoint."""
+        """Whether the last write failed."""
         self.interval = interval
-        """Seconds between two times: longer where there is much to write."""
+        """Seconds between two saves; longer if there is much to write."""
 
     def __repr__(self) -> str:
         """Report the file."""
@@ -244,7 +245,7 @@ class Checkpointer:
 
     @property
     def refused(self) -> bool:
-        """Whether the disk refuses, or has not answered for so long that the open window may not be on it."""
+        """Whether the last write failed, or the disk has not answered for over `STALL` seconds."""
         return self._failing or self._is_late
 
     @property
@@ -252,7 +253,7 @@ class Checkpointer:
         return self._called_at is not None and self._clock.monotonic() - self._called_at > STALL
 
     async def run(self, before: Callable[[], Awaitable[None]]) -> None:
-        """Save until cancelled; `before` lets what waits for its name join a series: a file holds series alone.
+        """Save until cancelled; `before` names waiting identities first: a file holds series only.
 
         The first time comes at once: packets were read before this relay could write, for seconds on a busy machine.
         """
@@ -264,15 +265,15 @@ class Checkpointer:
             pause = self.interval
 
     async def run_void(self) -> None:
-        """Make checkpoints void as soon as they are to be, until cancelled; each save tries again what failed."""
+        """Remove checkpoints as soon as they are void, until cancelled; each save retries failed removals."""
         while True:
             await self._parts.wait_for_void()
             await self.drop_void()
 
     async def save(self, *, everything: bool = False) -> bool:
-        """Write what changed, or everything; return whether it is on disk."""
+        """Write the changed series, or all of them; return whether they are on disk."""
         async with self._busy:
-            await self.drop_void()  # first: it needs no space, and a full disk takes nothing more
+            await self.drop_void()  # first: on a full disk it frees space
             tried: list[int] = []
             forgotten = self._forgotten
             try:
@@ -286,12 +287,12 @@ class Checkpointer:
             return True
 
     async def try_save(self) -> None:
-        """Save within the time that a disk has; `refused` tells what came of it."""
+        """Save, waiting at most `STALL` seconds; `refused` tells the result."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self.save(), STALL)
 
     async def drop_void(self) -> None:
-        """Make the files of windows that have another way to the cloud void; a disk that refuses keeps them."""
+        """Remove the files of windows that the spool has; failures are logged and tried again."""
         void = self._parts.void(self._void())
         if not void:
             return
@@ -309,16 +310,16 @@ class Checkpointer:
             )
 
     def forget(self, window: int, series: Iterable[Series]) -> None:
-        """Let the open window's file say that series were deleted, from the next save on."""
+        """Note deleted series of the open window; the next save writes them to the head of its file."""
         known = self._forgotten[1] if self._forgotten[0] == window else {}
         self._forgotten = (window, {**known, **dict.fromkeys(series)})
         self._complete = False
 
     async def move(self, window: int, to: int) -> bool:
-        """Go ahead of the open window to another id, which it takes in the same step of the loop as this returns.
+        """Rename the file before the open window takes another id, which it does in the step in which this returns.
 
         Returns:
-            Whether it may: not while the disk keeps a part of it under the old id, or may keep it.
+            Whether the window may take the id: not while the disk has, or may have, a part under the old id.
         """
         if self._is_late:
             return False
@@ -343,14 +344,14 @@ class Checkpointer:
         return True
 
     async def close(self) -> None:
-        """End the thread. One that hangs in the disk is left to it."""
+        """End the thread without waiting for it, as its disk may hang."""
         self._thread.close()
 
     async def _write(self, *, everything: bool, tried: list[int]) -> int:
-        """Write the frames of every window that was open meanwhile; return their bytes."""
+        """Write the frames of every window that was open during the export; return the number of bytes."""
         whole = everything or not self._complete or self._size > 2 * self._live + _SLACK
         frames = await self._collect(whole=whole)
-        whole = whole and len(frames) == 1  # else the first window ended before all of it was seen: add to it
+        whole = whole and len(frames) == 1  # else the first window ended before its export did: append to its file
         written = 0
         for window, parts in frames.items():
             is_first = window not in self._parts
@@ -364,7 +365,7 @@ class Checkpointer:
         return written
 
     async def _refused(self, error: OSError, tried: Collection[int]) -> None:
-        """Say so; windows whose first file did not come about are as if it had not been tried."""
+        """Log a failed save; forget the tried windows that certainly have no part on disk."""
         self._failing, self._complete = True, False
         with suppress(OSError):
             self._parts.remove(await self._run(self._files.missing, tried))
@@ -372,7 +373,7 @@ class Checkpointer:
         self._loss_log.warn("RLY411 checkpoint not written", reason=error.strerror or str(error), directory=where)
 
     async def _collect(self, *, whole: bool) -> dict[int, list[bytes]]:
-        """Return the frames of each window that was open meanwhile."""
+        """Return the frames of each window that was open during the export."""
         self._spent = 0.0
         frames: dict[int, list[bytes]] = {}
         async for window, frame in paced(self._clock, self._timed(self._hotpath.export(changed=not whole))):
@@ -389,7 +390,7 @@ class Checkpointer:
             yield frame
 
     async def _store(self, window: int, parts: list[bytes], forgotten: Collection[Series], *, anew: bool) -> None:
-        """Write one window's frames; only the first make its file: one that was removed is not written by halves."""
+        """Write one window's frames; `anew`: replace its file. Otherwise the file must exist, so it stays complete."""
         if anew:
             parts = [self._head(window, forgotten), *parts]
         self._size = await self._run(self._files.replace if anew else self._files.append, window, parts)
@@ -401,7 +402,7 @@ class Checkpointer:
         self.interval = min(wanted, max(self._shortest, limits.CHECKPOINT_SECONDS))
 
     async def _run(self, call: Callable[..., T], *args: object) -> T:
-        """Call in the thread. Where the caller does not wait any more, the disk has still not answered."""
+        """Call in the thread; note when, and keep that time if the caller is cancelled: the disk has not answered."""
         self._called_at = self._called_at or self._clock.monotonic()
         try:
             answer = await self._thread.run(call, *args)

@@ -1,15 +1,17 @@
-"""The state directory: made private, checked, and locked against a second relay.
+"""The state directory: found, made private, checked, and locked against a second relay.
 
-What lies in it decides what is sent under this host's name, so nobody else may be able to write there: the directory
-and the files of what is durable belong to the user of the relay, no group and no other user may write there, and none
-of the relay's files is a symbolic link (the directory itself may be one: systemd's DynamicUser makes it so). Files that
-are not the relay's are left alone.
+The files in it decide what is sent under this host's name, so only the relay's user may write there. The directory and
+the durable files must belong to that user, no group and no other user may write to the directory, and none of the
+relay's files may be a symbolic link. The directory itself may be one, as systemd's DynamicUser makes it so. Other files
+are not touched.
 
-The lock is the kernel's (flock), on the directory and on the file `lock` in it, which holds the pid of the process
-that runs the relay. It ends with the process, however that ends. A full or read-only disk does not prevent it.
+The lock is flock(2) on the directory and on the file `lock` in it, which holds the pid of the process that runs the
+relay. The kernel releases it when the process ends. A full or read-only disk does not prevent it.
 
-A relay that starts refuses a directory that it cannot use. One that goes on where another one ended does not end for
-it: the directory was accepted, and what became of it since then is trouble of the disk, which may pass.
+A relay that starts refuses a directory that it cannot use (`open`). A worker that follows another one does not
+(`resume`): the directory was accepted before, so a failure now counts as trouble of the disk, which may pass.
+
+Not known here: the content of the files.
 """
 
 from __future__ import annotations
@@ -32,18 +34,16 @@ if TYPE_CHECKING:
     from relay.config.schema import Spool
 
 
-# --- locate ----------------------------------------------------------------------------------------------------------
-
-# The state directory and the home directory: which ones. Whether they can be used is for those who use them.
+# --- paths of the state directory and of the home directory ----------------------------------------------------------
 
 _SYSTEM: Final = Path("/var/lib/statsd-relay")
 _FOLDER: Final = "state"
-"""In a directory that the system provides: volumes of containers come with owners and modes of their own, and the
-relay makes this folder 0700 itself."""
+"""Folder that the relay makes with mode 0700 in a provided directory: a volume of a container has an owner and a mode
+of its own."""
 
 
 def home_directory() -> Path | None:
-    """Return the user's home; None for a uid that has neither HOME nor an entry in the list of users."""
+    """Return the user's home; None for a uid with neither HOME nor an entry in the user database."""
     try:
         return Path.home()
     except RuntimeError:
@@ -51,10 +51,10 @@ def home_directory() -> Path | None:
 
 
 def state_directory(spool: Spool, environ: Mapping[str, str], home: Path | None) -> Path | None:
-    """Return the configured directory, one in systemd's or the system's, or the user's; None for memory only.
+    """Return the configured directory, or one in systemd's, in the system's or in the home; None for memory only.
 
     Raises:
-        RelayError: RLY101, there is no home to put one into.
+        RelayError: RLY101, the directory would be in the home, and there is none.
     """
     if spool.path == "none":
         return None
@@ -73,16 +73,14 @@ def state_directory(spool: Spool, environ: Mapping[str, str], home: Path | None)
 
 
 def _in(provided: Path) -> Path:
-    """Return the folder in a provided directory; the directory itself if an earlier release has used that."""
+    """Return the folder in a provided directory; the directory itself if an earlier release used it."""
     return provided if os.access(provided / "spool.db", os.F_OK) else provided / _FOLDER
 
 
-# --- running ---------------------------------------------------------------------------------------------------------
+# --- the process that serves a state directory -----------------------------------------------------------------------
 
-# Which process serves a state directory, found by the `lock` file that it holds there: its first line is a pid.
-#
-# Whoever holds the lock is the worker; if a supervisor started it, that one is who takes signals. The environment a
-# process was started with says so, and its parent confirms it.
+# The first line of the file `lock` is the pid of the worker. If a supervisor started the worker, the supervisor takes
+# the signals. The worker's environment names the supervisor, and its parent pid confirms that.
 
 LOCK: Final = "lock"
 _PROC: Final = Path("/proc")
@@ -90,7 +88,7 @@ _SUPERVISOR: Final = b"RELAY_SUPERVISOR="
 
 
 def find_running(state: Path) -> int | None:
-    """Return the pid to signal; None if nobody serves this directory, or not as a process we may look at."""
+    """Return the pid to signal; None if no relay serves this directory, or its process may not be inspected."""
     try:
         worker = int((state / LOCK).read_text().split(maxsplit=1)[0])
         command = (_PROC / str(worker) / "cmdline").read_bytes().split(b"\0")
@@ -103,17 +101,19 @@ def find_running(state: Path) -> int | None:
     return parent if _SUPERVISOR + str(parent).encode() in variables else worker
 
 
+# --- checks and lock -------------------------------------------------------------------------------------------------
+
 _OURS: Final = ("lock", "spool.", "dead-letters", "replay-", "open-", "checkpoint")
-"""What the names of the relay's files start with."""
+"""Prefixes of the names of the relay's files."""
 _NEEDED: Final = ("spool.", "checkpoint-")
-"""Of them, what is durable only if it can be written; letters that cannot be are told of, and wait in memory."""
+"""Prefixes of the files that must be writable. Dead letters are kept in memory, and logged, if theirs are not."""
 _OWN_DIRECTORY: Final = "or name a directory in it, which the relay makes, in [spool] path"
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 _OWNER_USES: Final = stat.S_IRUSR | stat.S_IWUSR
 
 
 class StateDirectory:
-    """State: the descriptors that hold the lock, unless it cannot be used; several threads may `check`."""
+    """State: the descriptors that hold the lock; none while the directory is unusable. `check` is thread-safe."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -127,10 +127,10 @@ class StateDirectory:
 
     @classmethod
     def open(cls, path: Path) -> StateDirectory:
-        """Make the directory (0700) if there is none, check it and lock it. Blocks shortly; call it from a thread.
+        """Create the directory (0700) if it is missing, check it and lock it. Blocks shortly; call it from a thread.
 
         Raises:
-            RelayError: RLY101 it cannot be made or read, RLY104 it is not safe, RLY105 another relay uses it.
+            RelayError: RLY101 it cannot be created or read, RLY104 it is not safe, RLY105 another relay uses it.
         """
         state = cls(path)
         state._make()
@@ -138,17 +138,17 @@ class StateDirectory:
 
     @classmethod
     def resume(cls, path: Path) -> StateDirectory:
-        """Open the directory of a relay that ended a moment ago; if that fails, `check` says why, and tries again."""
+        """Open the directory of a relay that just ended; if that fails, each `check` tries again and raises."""
         state = cls(path)
         with suppress(DiskTrouble):
             state.check()
         return state
 
     def check(self) -> None:
-        """See whether the directory is still at its path; one that took its place is used if it is as safe.
+        """Check that the directory is still at its path; a safe directory that replaced it is locked and used instead.
 
         Raises:
-            DiskTrouble: removed, for certain; moved, so that it may come back; or unusable since the start.
+            DiskTrouble: removed (certainly), moved (it may come back), or unusable (since the start).
         """
         with self._checking:
             if self._is_closed:
@@ -159,10 +159,10 @@ class StateDirectory:
                 self._retry()
 
     def ensure(self) -> None:
-        """Check the directory for a caller that knows files alone.
+        """Check the directory, and raise OSError instead of DiskTrouble.
 
         Raises:
-            OSError: nothing may be read or written there.
+            OSError: the directory may not be used.
         """
         try:
             self.check()
@@ -175,7 +175,7 @@ class StateDirectory:
         self._release()
 
     def _retry(self) -> None:
-        """Open what could not be opened before."""
+        """Try again to open a directory that was unusable."""
         try:
             self._make()
         except RelayError as error:
@@ -197,7 +197,7 @@ class StateDirectory:
                 raise DiskTrouble("moved", f"state directory {self.path} is not there any more")
 
     def _follow(self) -> None:
-        """Check and lock what is at the path now, instead of what was."""
+        """Check and lock the directory that is at the path now, and release the old one."""
         other = StateDirectory(self.path)
         try:
             other._open()
@@ -233,7 +233,7 @@ class StateDirectory:
         _refuse_files(self.path)
         self._lock(directory)
         with suppress(OSError):
-            # Without it the directory's own lock must do: the disk is full or read-only, and that is no reason to stop.
+            # On a full or read-only disk the file may fail; the lock on the directory is enough.
             file = self._open_lock_file()
             self._descriptors.append(file)
             os.ftruncate(file, 0)
@@ -259,7 +259,7 @@ class StateDirectory:
 
 
 def running_pid(path: Path) -> int | None:
-    """Return the pid that is written in the lock file of a state directory, whether or not that relay still runs."""
+    """Return the pid in the lock file of a state directory; that relay may have ended."""
     try:
         text = (path / LOCK).read_bytes()[:20].strip()
     except OSError:
@@ -268,7 +268,7 @@ def running_pid(path: Path) -> int | None:
 
 
 def _check(path: Path, status: os.stat_result) -> None:
-    """Refuse a directory that somebody else could write into."""
+    """Refuse a directory that another user owns or may write to."""
     me, mode = os.geteuid(), stat.S_IMODE(status.st_mode)
     found = f"state directory {path} belongs to uid {status.st_uid} and has mode {mode:04o}"
     if status.st_uid != me:
@@ -278,7 +278,7 @@ def _check(path: Path, status: os.stat_result) -> None:
 
 
 def _refuse_files(path: Path) -> None:
-    """Refuse what the relay could not write, or would write somewhere else, under its own names."""
+    """Refuse symbolic links, and unusable durable files, among the relay's names."""
     with os.scandir(path) as entries:
         ours = sorted((entry for entry in entries if entry.name.startswith(_OURS)), key=lambda entry: entry.name)
         for entry in ours:
@@ -290,7 +290,7 @@ def _refuse_files(path: Path) -> None:
 
 
 def _check_file(path: Path, status: os.stat_result) -> None:
-    """Refuse what is no file, is another user's, or may not be read and written: that passes with no retry."""
+    """Refuse a name that is not a file, is another user's, or may not be read and written: retries would not help."""
     if not stat.S_ISREG(status.st_mode):
         raise _refusal("RLY104", f"{path} is no file, and the relay makes nothing else of this name", "remove it")
     me, mode = os.geteuid(), stat.S_IMODE(status.st_mode)

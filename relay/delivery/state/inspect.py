@@ -1,7 +1,8 @@
-"""A look at a state directory from another process: what waits in it, and whether all of it can be used.
+"""Inspection of a state directory from another process: what waits in it, and whether it is intact.
 
-Read only, in many short transactions, so that a relay that runs meanwhile is not held up; what it takes away between
-two of them is no finding. Everything here blocks.
+It only reads, in many short transactions, so that a running relay is not held up. A batch deleted between two
+transactions is not reported. Every function blocks. Not known here: what a point and a checkpoint contain; functions
+for that are arguments.
 """
 
 from __future__ import annotations
@@ -27,37 +28,37 @@ if TYPE_CHECKING:
 DATABASE: Final = "spool.db"
 LOCK: Final = "lock"
 _ROWS: Final = 200
-"""Batches of one transaction."""
+"""Batches per transaction."""
 
 
 class WaitingWindow(NamedTuple):
-    """What waits of one window."""
+    """The waiting batches of one window, in numbers."""
 
     window: int
     batches: int
     points: int
     bytes: int
-    """Compressed."""
+    """Bytes of compressed bodies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateReport:
-    """What a state directory holds."""
+    """The contents of a state directory, in numbers."""
 
     windows: tuple[WaitingWindow, ...]
     """Oldest first."""
     files: dict[str, int]
-    """Name of each file to its bytes."""
+    """Size in bytes by name of the file."""
     pid: int | None
-    """Of the relay that runs on it; None if none does."""
+    """Pid of the relay that uses the directory; None without one."""
 
 
 def look(directory: Path) -> StateReport:
-    """Return what a state directory holds.
+    """Return a report of a state directory.
 
     Raises:
-        OSError: it cannot be read.
-        sqlite3.Error: its database cannot be.
+        OSError: the directory cannot be read.
+        sqlite3.Error: the database cannot be read.
     """
     with closing(_connect(directory)) as database:
         rows = database.execute(
@@ -71,9 +72,9 @@ def look(directory: Path) -> StateReport:
 
 
 def running(directory: Path) -> int | None:
-    """Return the process of the relay that holds a state directory, None if none does.
+    """Return the pid of the relay that holds a state directory; None if none does, 0 if the pid is unreadable.
 
-    The file's own lock is asked, which a relay that starts at this moment does not need.
+    It tests the lock of the file `lock`, not that of the directory, which a relay starting at this moment needs.
     """
     try:
         descriptor = os.open(directory / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -90,7 +91,7 @@ def running(directory: Path) -> int | None:
 
 
 def count(directory: Path) -> int:
-    """Return how many batches `verify` will read, for its progress."""
+    """Return the number of batches that `verify` will read, for its progress."""
     with closing(_connect(directory)) as database:
         [batches] = database.execute("SELECT count(*) FROM batches").fetchone()
     return int(batches)
@@ -103,13 +104,13 @@ def verify(
     damaged: Callable[[bytes], int],
     progress: Callable[[int], object],
 ) -> Iterator[str]:
-    """Yield what is wrong, each as one sentence.
+    """Yield one message per fault.
 
     Args:
         directory: the state directory.
-        timestamps: returns those of a body's points; a ValueError says that it is none.
-        damaged: returns in how many places a checkpoint cannot be read.
-        progress: told 1 for each batch.
+        timestamps: returns the timestamps of a body's points; raises ValueError for another body.
+        damaged: returns the number of unreadable places in a checkpoint.
+        progress: called with 1 for each batch.
     """
     try:
         with closing(_connect(directory)) as database:
@@ -129,7 +130,7 @@ def verify(
 
 
 def _verify_checkpoints(files: CheckpointFiles, damaged: Callable[[bytes], int]) -> Iterator[str]:
-    """Read each twice: a relay that runs may be appending, or have committed the window meanwhile."""
+    """Read each file twice: a running relay may append meanwhile, or remove the file."""
     for path in map(files.path, files.windows()):
         try:
             places = min(damaged(path.read_bytes()) for _ in range(2))
@@ -159,7 +160,7 @@ def _verify_batches(
 
 
 def _wrong_with(body: bytes, window: int, points: int, timestamps: Callable[[bytes], list[int]]) -> str:
-    """Return what is wrong with a batch; nothing if it can be sent."""
+    """Return the fault of a batch; "" if it can be sent."""
     try:
         inflating = zlib.decompressobj()
         inflated = inflating.decompress(body, limits.REQUEST_BYTES + 1)
@@ -177,11 +178,11 @@ def _wrong_with(body: bytes, window: int, points: int, timestamps: Callable[[byt
 
 
 def _connect(directory: Path) -> sqlite3.Connection:
-    """Open the database to read.
+    """Open the database read-only.
 
     Raises:
-        OSError: it is not there, or is a symbolic link.
-        sqlite3.Error: it cannot be read.
+        OSError: the file is missing, or is a symbolic link.
+        sqlite3.Error: the database cannot be read.
     """
     path = directory / DATABASE
     os.close(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC))

@@ -1,12 +1,14 @@
-"""Windows of which a later start may find a part on disk, so that they must not leave from memory.
+"""Windows of which a later start may find a part on disk; they must not be sent from memory.
 
-A checkpoint holds what a window had a moment ago. If the requests of the window cannot be stored and go out all the
-same, a start finds the checkpoint, not the requests, and sends the window again with a smaller value (I8). So a window
-counts as on disk from before the first byte of its checkpoint is written until that is gone for certain. The same holds
-for the window that a stop closes early, if the next start would open its id again: only a stored id prevents that.
+A checkpoint holds a recent state of a window. Suppose that the requests of the window cannot be stored, but are sent.
+Then a start finds the checkpoint without the requests, and sends the window again with a smaller value (I8). So a
+window is listed here before the first byte of its checkpoint is written, and until its file is certainly gone. The
+window that a stop closes early is listed, too, as the next start opens its id again unless the id is stored.
 
-A window whose requests are stored waits, too, until its checkpoint is void: else a start that finds the checkpoint and
-no database any more would send the window again. So the disk has one record of a window at the time it leaves.
+A window with stored requests also waits until its checkpoint is gone. Otherwise a start that finds the checkpoint but
+no database would send the window again. So the disk has one record of a window when it is sent.
+
+Not known here: how files are written and removed (checkpoint.py).
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ _NAME: Final = re.compile(r"checkpoint-(\d{1,12})\.srp")
 def list_checkpoints(directory: Path) -> dict[int, int]:
     """Return the sizes of the checkpoints in a directory, by window; an empty one is void. Blocks.
 
-    What is no file, or is named otherwise, is nobody's.
+    Other names, and names that are not regular files, are ignored.
 
     Raises:
         OSError: the directory cannot be read.
@@ -37,7 +39,7 @@ def list_checkpoints(directory: Path) -> dict[int, int]:
 
 
 class Parts:
-    """State: the ids of those windows, and of the one that a stop closes."""
+    """State: the ids of these windows, and of the one that a stop closes."""
 
     def __init__(self, on_gone: Callable[[Collection[int]], None] = lambda _: None) -> None:
         self._windows: set[int] = set()
@@ -50,47 +52,47 @@ class Parts:
         return f"<Parts {sorted(self._windows)}>"
 
     def __contains__(self, window: int) -> bool:
-        """Say whether a start could send a window again, unless its requests are stored."""
+        """Return whether a start could send a window again, unless its requests are stored."""
         return window in self._windows or window == self._last
 
     def void(self, committed: Collection[int]) -> list[int]:
-        """Return the windows whose checkpoint nobody needs: they are committed, and no start opens them again."""
+        """Return the committed windows among these, but the last one of a stop: their checkpoints are void."""
         return [window for window in self._windows if window in committed and window != self._last]
 
     def add(self, *windows: int) -> None:
-        """The disk may hold a part of these windows from now on."""
+        """Note that the disk may hold a part of these windows from now on."""
         self._windows.update(windows)
 
     def are_void(self) -> None:
-        """Some of these windows have another way to the cloud, and wait until their checkpoints are void."""
+        """Wake `wait_for_void`: some of these windows are committed, so their checkpoints can be removed."""
         self._some_are_void.set()
 
     async def wait_for_void(self) -> None:
-        """Wait until checkpoints are to be made void; a second caller waits for the next ones."""
+        """Wait until checkpoints are void and can be removed, since the last call."""
         await self._some_are_void.wait()
         self._some_are_void.clear()
 
     def found(self, windows: Collection[int]) -> None:
-        """The disk holds parts of these windows, and of no others."""
+        """Note that the disk holds parts of these windows, and of no others."""
         self.remove(self._windows.difference(windows))
         self.add(*windows)
 
     def close_last(self, window: int) -> None:
-        """A stop closes this window early, and the next start opens it again unless its id is stored."""
+        """Note the window that a stop closes early; the next start opens it again unless its id is stored."""
         self._last = window
 
     def stored(self, windows: Collection[int]) -> None:
-        """The ids of these windows are on disk: a start does not open them again."""
+        """Note that the ids of these windows are on disk: a start does not open them again."""
         if self._last in windows:
             self._last = None
 
     def remove(self, windows: Iterable[int]) -> None:
-        """The disk holds no part of these windows any more."""
+        """Note that the disk holds no part of these windows any more."""
         gone = self._windows.intersection(windows)
         self._windows -= gone
         if gone:
             self._on_gone([window for window in gone if window != self._last])
 
     def clear(self) -> None:
-        """The disk holds no part of any window any more."""
+        """Note that the disk holds no part of any window any more."""
         self.remove(list(self._windows))

@@ -1,8 +1,11 @@
-"""One series over one window, while it is being added to.
+"""The rollup of one series in one window, while samples are still being added.
 
-A cell keeps `pending` values and folds them in bulk: `append` of a list is the cheapest thing Python can do per line,
-and sum, min and max over a list cost a tenth of the same arithmetic per line. Every reader of a cell folds first.
-Sums saturate at the largest finite float: the API carries neither infinity nor NaN.
+A cell collects values in the list `pending` and folds them into its statistics in bulk: `append` is the cheapest
+operation per line in Python, and sum, min and max over a list cost a tenth of the same arithmetic per line. Every
+reader of a cell folds it first. Sums saturate at the largest finite float, since the API carries neither infinity nor
+NaN.
+
+Does not know: its series, the other cells, the bounds of memory.
 """
 
 from __future__ import annotations
@@ -17,16 +20,16 @@ from relay.model import Kind, Rollup
 _FINITE: Final = 1.7976931348623157e308
 CELL_BYTES: Final = 600
 _ENTRY_BYTES: Final = 90
-"""A float in a tuple in a list, a bin in a dict or a hash in a set: measured, rounded up."""
+"""Bytes of a float in a tuple in a list, of a bin in a dict or of a hash in a set: measured, rounded up."""
 
 
 def finite(value: float) -> float:
-    """Saturate; infinities only come from sums and products of finite values here."""
+    """Replace an infinity by the largest finite float; the arguments are sums and products of finite values."""
     return value if -_FINITE <= value <= _FINITE else min(max(value, -_FINITE), _FINITE)
 
 
 class Cell:
-    """State: the running statistics, the values not yet folded in, and a sketch or a set."""
+    """State: the running statistics, the values not folded yet, and a sketch (timer) or a set."""
 
     __slots__ = (
         *("count", "total", "low", "high", "last", "last_at", "received_at"),
@@ -36,23 +39,23 @@ class Cell:
     def __init__(self, kind: Kind, exact_samples: int = limits.QUANTILE_EXACT) -> None:
         self.kind = kind
         self.samples = 0
-        """Without those pending."""
+        """Number of samples, without the pending ones."""
         self.exported = 0
-        """Samples when the cell was last exported."""
+        """Number of samples at the last export."""
         self.count = 0.0
         self.total = 0.0
         self.low = math.inf
         self.high = -math.inf
         self.last = 0.0
         self.last_at = -math.inf
-        """Time of `last`: when it was received, and of a gauge that came with a time, that."""
+        """Time of `last`: its receive time; for a gauge with a timestamp, the timestamp."""
         self.received_at = 0.0
-        """When `last` was received; 0: before this process."""
+        """Receive time of `last`; 0: received before this process started."""
         self.pending: list[float] = []
         self.pending_at: float | None = None
-        """Receive time of the last value pending of a gauge; of others it is that of the latest feed."""
+        """Gauges: receive time of the last pending value. None for the others, which use that of the latest feed."""
         self.weight: float | None = None
-        """Of every value pending; None before the first, NaN once a series came with several rates."""
+        """Weight of all pending values; None before the first one, NaN once the series had several sample rates."""
         self.sketch = Sketch(exact_samples) if kind is Kind.TIMER else None
         self.distinct = Distinct() if kind is Kind.SET else None
 
@@ -70,16 +73,16 @@ class Cell:
         return CELL_BYTES + entries * _ENTRY_BYTES
 
     def shrink(self) -> None:
-        """Give up what grows exactly: memory is at its bound."""
+        """Switch to the approximate forms, because memory is at its bound."""
         if self.sketch is not None and self.sketch.exact:
             self.sketch.coarsen()
         if self.distinct is not None and len(self.distinct.hashes or ()) > limits.QUANTILE_EXACT:
             self.distinct.coarsen()
 
     def claims(self, weight: float, now: float) -> bool:
-        """Say whether lines of this weight may append to `pending`; from the second weight on nobody may.
+        """Say whether lines of this weight may append to `pending`; False for all once a second weight has come.
 
-        One list per series keeps `last` right over aliases; two lists of different weights would not.
+        One list per series keeps `last` in receive order over all its identities; a list for each weight would not.
         """
         if self.weight is None:
             self.weight = weight
@@ -89,18 +92,18 @@ class Cell:
         return self.weight == weight
 
     def fold(self, now: float) -> None:
-        """Move what is pending into the statistics; `now` is the time of the latest feed."""
+        """Add the pending values to the statistics; `now` is the time of the latest feed."""
         if self.pending:
             weight = self.weight if self.weight is not None else 1.0
             self.add(self.pending, weight, now if self.pending_at is None else self.pending_at)
             self.pending.clear()
 
     def is_empty(self) -> bool:
-        """Say whether no sample came: a rejected line may have made the cell."""
+        """Say whether the cell has no sample; a rejected line may have created it."""
         return not (self.samples or self.pending)
 
     def has_news(self) -> bool:
-        """Say whether the cell changed since it was last exported."""
+        """Say whether the cell changed since its last export."""
         return bool(self.pending) or self.samples != self.exported
 
     def latest(self) -> float:
@@ -112,13 +115,13 @@ class Cell:
         return self.pending_at if self.pending and self.pending_at is not None else self.last_at
 
     def add(self, values: list[float], weight: float, now: float, at: float | None = None) -> None:
-        """Add values of one weight, not empty, in the order they came. The caller folds first if any are pending.
+        """Add values of one weight. The caller folds pending values first: they were received earlier.
 
         Args:
-            values: received together.
-            weight: of each.
-            now: when they were received.
-            at: their own time.
+            values: values in receive order; at least one.
+            weight: weight of each value.
+            now: receive time.
+            at: timestamp of a gauge's values; None: `now`.
         """
         self.samples += len(values)
         self.count = finite(self.count + len(values) * weight)
@@ -144,13 +147,13 @@ class Cell:
         self._merge_all_but_last(other)
 
     def join(self, other: Cell) -> None:
-        """Add samples of a gauge that waited for its name: what was received last is last, whatever its own time."""
+        """Add samples of a gauge that waited for its name; `last` is the value received last, ignoring timestamps."""
         if not self.samples or (other.received_at, other.last) > (self.received_at, self.last):
             self.adopt_last(other)
         self._merge_all_but_last(other)
 
     def adopt_last(self, other: Cell) -> None:
-        """Let another cell's last value be the last one."""
+        """Take over `last` and its times from another cell."""
         self.last, self.last_at, self.received_at = other.last, other.last_at, other.received_at
 
     def _merge_all_but_last(self, other: Cell) -> None:
@@ -165,12 +168,12 @@ class Cell:
             self.distinct.merge(other.distinct)
 
     def shift(self, base: float) -> None:
-        """Move the values of relative gauge samples to their base."""
+        """Add the base to the values of relative gauge samples."""
         self.total = finite(self.total + self.count * base)
         self.low, self.high, self.last = finite(self.low + base), finite(self.high + base), finite(self.last + base)
 
     def rollup(self) -> Rollup:
-        """Return the values that travel. The cell must be folded; it must not change while they are in use."""
+        """Return the rollup. The cell must be folded and must not change while the rollup is in use."""
         if self.distinct is not None:
             size = float(self.distinct.cardinality())
             return Rollup(samples=self.samples, count=1.0, sum=size, min=size, max=size, last=size)

@@ -1,7 +1,7 @@
-"""What the hot path counts.
+"""The counters of the hot path.
 
-A line whose identity waits for its name is in no figure until it is resolved. A line of several identities is accepted
-at once; the samples of those that wait are in no figure until then.
+A line is not counted while its identity waits for its name. A line with several identities is counted as accepted at
+once; the samples of its waiting identities are counted when these are resolved.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Counts:
-    """Counters since the start, and two stocks (`open`, `closing`)."""
+    """Counters since the start, and two gauges: `open` and `closing`."""
 
     datagrams: int = 0
     truncated: int = 0
@@ -26,11 +26,11 @@ class Counts:
     accepted: int = 0
     events: int = 0
     samples: int = 0
-    """Accepted."""
+    """Accepted samples."""
     open: int = 0
-    """Of them in the open window."""
+    """Samples in the open window."""
     closing: int = 0
-    """Of them in the window that is being closed, until it is handed out."""
+    """Samples in the closing window, until `closed_window` hands it out."""
     late: int = 0
     overflow: int = 0
     unnamed: int = 0

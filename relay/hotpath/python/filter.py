@@ -1,4 +1,7 @@
-"""What people may see of single lines: the last rejected ones, and a tap on those whose name matches."""
+"""Checks on whole datagrams before parsing (allow-list and tap), and the record of the last rejected lines.
+
+Bounded (I6): 64 rejected lines, 1,000 tapped ones, 4,096 remembered hosts. Does not know: the grammar, series.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +22,13 @@ if TYPE_CHECKING:
     from relay.hotpath.python.receive import Peername
 
 
-# --- sources ---------------------------------------------------------------------------------------------------------
-
-# Who may send: networks from `[listen] allow`.
+# --- allow-list: the networks of `[listen] allow` --------------------------------------------------------------------
 
 _PEERS_REMEMBERED: Final = 4_096
 
 
 class AllowList:
-    """State: the networks that may send, and what was decided for hosts seen lately."""
+    """State: the allowed networks, and the decisions for recently seen hosts."""
 
     def __init__(self, cidrs: Iterable[str]) -> None:
         self._networks = [ip_network(cidr, strict=False) for cidr in cidrs]
@@ -38,7 +39,7 @@ class AllowList:
         return f"<AllowList {[str(network) for network in self._networks]}>"
 
     def admit(self, peer: tuple[str, int] | None) -> bool:
-        """Say whether `peer` may send; one that is not known came by a Unix socket, and its file's mode has decided."""
+        """Say whether `peer` is allowed; None is a sender on a Unix socket, which the mode of its file has admitted."""
         if peer is None:
             return True
         decided = self._decided.get(peer[0])
@@ -54,13 +55,11 @@ class AllowList:
         return any(mapped in network for network in self._networks)
 
 
-# --- door ------------------------------------------------------------------------------------------------------------
-
-# What is looked at before it is read: who sends, and what a person wants to see. Most of the time nobody looks.
+# --- admission before parsing: allow-list and tap, skipped while both are off ----------------------------------------
 
 
 class Admission:
-    """State: the networks that may send, and the tap; None where there is none."""
+    """State: the allow-list and the tap; each is None while it is off."""
 
     def __init__(self, counts: Counts, rejects: Rejects) -> None:
         self._counts = counts
@@ -70,11 +69,11 @@ class Admission:
         self._is_watched = False
 
     def __repr__(self) -> str:
-        """Report who may send."""
+        """Report the allowed networks."""
         return f"<Admission {self._sources or 'everybody'}>"
 
     def admit(self, batch: Sequence[tuple[bytes, Peername]], now: float) -> Sequence[tuple[bytes, Peername]]:
-        """Show datagrams to the tap; return those that may come in, and reject the lines of the others."""
+        """Offer datagrams to the tap; return those of allowed senders, and reject the lines of the others."""
         return [one for one in batch if self._lets_in(*one, now)] if self._is_watched else batch
 
     def _lets_in(self, datagram: bytes, peer: Peername, now: float) -> bool:
@@ -90,17 +89,17 @@ class Admission:
         return False
 
     def admits(self, peer: Peername) -> bool:
-        """Say whether a sender may send."""
+        """Say whether a sender is allowed."""
         return self._sources is None or self._sources.admit(peer)
 
     def allow(self, cidrs: Iterable[str]) -> None:
-        """Let only these networks in; none named: everybody."""
+        """Set the allowed networks; all senders are allowed if `cidrs` is empty."""
         networks = list(cidrs)
         self._sources = AllowList(networks) if networks else None
         self._is_watched = self._tap is not None or self._sources is not None
 
     def tap(self, pattern: bytes | None) -> None:
-        """Keep the lines whose name matches a glob; None ends it."""
+        """Keep lines with a name that matches a glob; None stops it."""
         self._tap = None if pattern is None else Tap(pattern)
         self._is_watched = self._tap is not None or self._sources is not None
 
@@ -113,7 +112,7 @@ _TAPPED_LINES: Final = 1_000
 
 
 class Rejects:
-    """State: the last 64 rejected lines and the counts by reason."""
+    """State: the last 64 rejected lines, and the counts by reason."""
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
@@ -124,23 +123,23 @@ class Rejects:
         return f"<Rejects {self.counts}>"
 
     def add(self, line: bytes, reason: str, peer: tuple[str, int] | None, now: float) -> None:
-        """Count a line and keep its beginning."""
+        """Count a rejected line, and keep its first bytes."""
         self.count(reason, 1)
         who = Peer(peer[0], peer[1]) if peer else None
         self._ring.append(RejectedLine(line=line[: limits.REJECT_BYTES], reason=reason, peer=who, time=now))
 
     def count(self, reason: str, lines: int) -> None:
-        """Count lines that are no longer at hand."""
+        """Count rejected lines of which the text is no longer available."""
         if lines:
             self.counts[reason] = self.counts.get(reason, 0) + lines
 
     def latest(self) -> list[RejectedLine]:
-        """Return the ring, oldest first."""
+        """Return the last rejected lines, oldest first."""
         return list(self._ring)
 
 
 class Tap:
-    """State: a pattern and the lines that matched it since they were last taken."""
+    """State: a pattern, and the lines that matched it since the last `take`."""
 
     def __init__(self, pattern: bytes) -> None:
         self._match = re.compile(fnmatch.translate(pattern.decode("latin-1"))).match
@@ -151,11 +150,11 @@ class Tap:
         return f"<Tap {len(self._lines)} lines>"
 
     def offer(self, lines: Sequence[bytes]) -> None:
-        """Keep the lines whose name, up to the first colon, matches; only the newest 1,000."""
+        """Keep the lines with a matching name (the bytes before the first colon); only the newest 1,000."""
         self._lines.extend(line for line in lines if line and self._match(line.partition(b":")[0].decode("latin-1")))
 
     def take(self) -> list[bytes]:
-        """Return and forget what was kept."""
+        """Return the kept lines, and start from empty."""
         lines = list(self._lines)
         self._lines.clear()
         return lines

@@ -1,7 +1,7 @@
-"""Gauges outlive windows: the value on which the next delta stands, and for how long one repeats while it is idle.
+"""The state of gauges that outlives windows: the base of the next delta, and the value that an idle gauge repeats.
 
-Bounded by `limits.series`: every base holds a slot of the open table. Those whose time is over are forgotten when room
-is needed, so that a gauge that comes back early still has its base.
+Bounded by `limits.series`: every base occupies a slot of the open table. Expired bases are removed only when room is
+needed, so that a gauge that returns soon after its TTL still has its base.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 
 class Base(NamedTuple):
-    """What a gauge's next delta stands on."""
+    """The value to which a gauge's next delta is added."""
 
     value: float
     window: int
-    """Id of the one that last saw a sample."""
+    """Id of the window that received the last sample."""
     at: float
-    """Time of the value: its own, or when it was received."""
+    """Time of the value: its timestamp, or its receive time."""
 
 
 _UNKNOWN = Base(0.0, 0, -math.inf)
 
 
 class Gauges:
-    """State: the base of each gauge; behind open cells until these fold."""
+    """State: the base of each gauge; values of the open window arrive with `note`."""
 
     def __init__(self) -> None:
         self.bases: dict[Series, Base] = {}
@@ -39,31 +39,31 @@ class Gauges:
         return f"<Gauges {len(self.bases)} bases>"
 
     def base(self, series: Series, cell: Cell) -> float:
-        """Return what a delta stands on, given the cell of a window; 0 for a gauge that nobody knows."""
+        """Return the base of a delta, given the cell of a window; 0 for an unknown gauge."""
         return cell.last if cell.samples else self.bases.get(series, _UNKNOWN).value
 
     def known_at(self, series: Series, cell: Cell | None) -> float:
-        """Return the time of the newest value, given the cell of a window; -inf for a gauge that has none."""
+        """Return the time of the newest value, given the cell of a window; -inf for a gauge without a value."""
         if cell is not None and not cell.is_empty():
             return cell.latest_at()
         return self.bases.get(series, _UNKNOWN).at
 
     def keep(self, series: Series, cell: Cell, window: int) -> None:
-        """Note the latest value, and the id of the window that has seen it."""
+        """Record the cell's latest value, and the id of its window."""
         self.bases[series] = Base(cell.latest(), window, cell.latest_at())
 
     def keep_late(self, series: Series, cell: Cell, window: int) -> None:
-        """Note a value that got its name late: the next window may have seen another one already."""
+        """Record a value that got its name late; a newer window id that is already recorded stays."""
         self.keep(series, cell, max(window, self.bases.get(series, _UNKNOWN).window))
 
     def note(self, table: Table) -> None:
-        """Bring the bases up to the latest values of the open window."""
+        """Update the bases with the latest values of the open window."""
         for series, cell in table.gauge_cells.items():
             if not cell.is_empty():
                 self.keep(series, cell, table.start)
 
     def idle(self, table: Table, ttl: float) -> list[tuple[Series, float]]:
-        """Return the gauges that repeat as a window closes that has not seen them."""
+        """Return the gauges without a sample in the closing window that repeat their value, with the value."""
         return [
             (series, base.value)
             for series, base in self.bases.items()
@@ -71,7 +71,7 @@ class Gauges:
         ]
 
     def free(self, window: int, ttl: float) -> None:
-        """Forget those whose time is over as a window closes."""
+        """Delete the bases with an expired TTL when a window closes."""
         for series, base in list(self.bases.items()):
             if base.window < window and not _repeats(base.window, window, ttl):
                 del self.bases[series]

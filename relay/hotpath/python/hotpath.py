@@ -1,11 +1,11 @@
-"""The hot path in Python: reference and fallback of the native one; one contract, one test suite.
+"""The hot path in Python: reference for the native one and its fallback; one contract, one test suite.
 
-A line that was seen before in this window costs two partitions, one dict look-up and one append: its key (what stands
-before the colon, what stands after the first bar) says everything about it but its value. Only a line whose key is new,
-or whose value is not a plain number, walks through line.py and store.py. Keys live for one window at most and are a
-cache: they may be cleared at any time.
+A line seen before in this window costs two partitions, one dict lookup and one append. Its key (the bytes before the
+colon, the bytes after the first bar) determines everything but its value. Only a line with a new key, or with a value
+that is not a plain number, is parsed by line.py and handled by store.py. Keys are a cache (line_cache.py): they live
+for one window at most and may be cleared at any time.
 
-Invariants: I1 (one fate per line), I2 (a sample is in one window), I6 (bounded), I7 (no clock, no log).
+Invariants: I1 (one outcome per line), I2 (a sample is in one window), I6 (bounded memory), I7 (no clock, no log).
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from relay.hotpath.records import GaugeRecord, RollupRecord
 
 _FOLD_SAMPLES: Final = 100_000
-"""Values pending before the longest lists are folded: 10 to 20 ms of work."""
+"""Pending values after which the longest lists are folded: 10 to 20 ms of work."""
 
 
 class PythonHotPath:
-    """State: the store, the keys of lines seen in this window, the counts."""
+    """State: the store, the cache of lines seen in this window, the counts."""
 
     name = "python"
 
@@ -59,43 +59,43 @@ class PythonHotPath:
     # --- receiving ----------------------------------------------------------------------------------------------------
 
     def feed(self, datagram: bytes, now: float, peer: Peername = None) -> None:
-        """Take one datagram, or lines of a stream, of which targets of `tee` get whole ones.
+        """Process one datagram, or complete lines of a stream; tees get copies that consist of whole lines.
 
         Args:
-            datagram: lines ended by line feeds, the last one maybe not; not kept.
-            now: wall time it was received, in seconds.
-            peer: who sent it, for `allow` and `rejects`.
+            datagram: lines separated by line feeds; not kept.
+            now: receive time, in seconds of the wall clock.
+            peer: address of the sender, for `allow` and `rejects`.
         """
         self._tee.send_lines(self._feed(((datagram, peer),), now))
 
     def reject(self, line: bytes, reason: str, now: float, peer: Peername = None) -> None:
-        """Count a line that was refused before it came here: the beginning of one too long, or one that was cut off."""
+        """Count a line that its listener rejected: the beginning of one that is too long, or a truncated one."""
         self._counts.received += 1
         self._rejects.add(line, reason, peer, now)
 
     def drain(self, fd: int, now: float) -> int:
-        """Take datagrams that wait on a socket, at most `limits.DRAIN_DATAGRAMS`; the caller keeps the descriptor.
+        """Process datagrams from a socket's queue, at most `limits.DRAIN_DATAGRAMS`; the caller keeps the descriptor.
 
         Returns:
-            How many; none means that the queue is empty, fewer than the most that it is or that they were long.
+            Number of datagrams; 0: the queue is empty; fewer than the limit: it is empty, or the datagrams were long.
         """
         batch = receive(fd)
         self._tee.send(self._feed(batch, now))
         return len(batch)
 
     def reader(self, fd: int, stop_fd: int, delay: float) -> None:
-        """There is no thread that reads without the GIL: None means that the loop calls `drain`."""
+        """Return None: Python has no reader that works without the GIL, so the loop calls `drain`."""
 
     def tee(self, fds: Sequence[int]) -> None:
-        """Copy what is received from now on to other daemons, instead of to those named before: see tee/tees.py."""
+        """Replace the sockets to which received data is copied: see tee/tees.py."""
         self._tee.set(fds)
 
     def tee_counts(self) -> list[tuple[int, int]]:
-        """Return datagrams (sent, dropped) by place, since the start, whoever had the place."""
+        """Return datagrams (sent, dropped) by place, since the start, over all targets of the place."""
         return self._tee.counts()
 
     def _feed(self, batch: Sequence[tuple[bytes, Peername]], now: float) -> Sequence[tuple[bytes, Peername]]:
-        """Take datagrams that came together, and return those that were admitted; this loop is what a line costs."""
+        """Process a batch of datagrams; return the admitted ones. This loop determines the cost of a line."""
         self._counts.datagrams += len(batch)
         self._now = self._keys.now = now
         append, numbers, take = self._keys.append, self._keys.numbers, self._keys.take
@@ -119,7 +119,7 @@ class PythonHotPath:
         return batch
 
     def _without_last_line(self, datagram: bytes, peer: Peername) -> bytes:
-        """Longer than a datagram can be: it was truncated, and loses its last line, and only that."""
+        """Return a truncated datagram without its last line, which is rejected; the other lines are whole."""
         rest, _, last = datagram.rpartition(b"\n")
         self._counts.truncated += 1
         self._counts.received += 1
@@ -139,17 +139,17 @@ class PythonHotPath:
             self._store.open.relieve(self._now)
 
     def _feed_other(self, line: bytes, key: Key, peer: Peername) -> None:
-        """Take a line whose key is new, or whose value says more than a number."""
+        """Process a line with a new key, or with a value that is not a plain number."""
         if not line.rstrip(BLANKS):
             return
         try:
             self._feed_new(line, key, peer)
-        except Exception:  # noqa: BLE001 - our own mistake must not cost the other lines, and is counted
+        except Exception:  # noqa: BLE001 - a bug must not lose the other lines; it is counted
             self._counts.received += 1
             self._rejects.add(line.rstrip(BLANKS), "internal_error", peer, self._now)
 
     def _feed_new(self, line: bytes, key: Key, peer: Peername) -> None:
-        """Read a line by the grammar."""
+        """Parse a line and add its samples, or reject it."""
         counts = self._counts
         if is_event(line):
             counts.received += 1
@@ -167,7 +167,7 @@ class PythonHotPath:
             self._keys.learn(key, parsed.groups[0], answers[0], self._now)
 
     def _answer(self, name: bytes, group: Group, peer: Peername) -> Resolution | NoSeries | PendingIdentity:
-        """Return what is known of a group's identity; tags that are not read count when it is new."""
+        """Return the answer for a group's identity; its unread tags are counted once, when the identity is new."""
         identity, waiting = Identity(name, group.kind, group.tags), len(self._store.waiting)
         answer = self._store.answer(identity)
         is_new = len(self._store.waiting) > waiting
@@ -177,7 +177,11 @@ class PythonHotPath:
         return answer
 
     def _take_groups(self, groups: Sequence[Group], answers: Sequence[Resolution | NoSeries | PendingIdentity]) -> None:
-        """Take a line: one identity waits with it, a line of several is accepted although a name may be new."""
+        """Add the groups of a line.
+
+        A line with a single unresolved identity waits as a whole. A line with several identities is accepted at once,
+        and only the samples of its unresolved identities wait.
+        """
         self._counts.sections_ignored += sum(group.ignored for group in groups)
         first = answers[0]
         if isinstance(first, PendingIdentity) and all(answer is first for answer in answers):
@@ -189,7 +193,7 @@ class PythonHotPath:
             self._store.take(group, answer, self._now)
 
     def _reason_to_reject(self, groups: Iterable[Group], answers: Iterable[object]) -> str:
-        """A line is all or nothing: every group is looked at before the first is taken."""
+        """Return why a line must be rejected, or ""; checks every group before any sample is added (I1)."""
         for group, answer in zip(groups, answers, strict=True):
             if isinstance(answer, NoSeries) and answer.rejects:
                 return answer.reason
@@ -204,15 +208,15 @@ class PythonHotPath:
         self._store.open.start = start
 
     def unresolved(self, limit: int) -> list[Identity]:
-        """Return identities without an answer from naming; those of the closing window first."""
+        """Return up to `limit` identities without an answer from naming; those of the closing window first."""
         return self._store.unresolved(limit)
 
     def newcomers(self) -> list[Newcomer]:
-        """Return who brought new identities since the last call, the most work for naming first."""
+        """Return the senders of new identities since the last call, most work for naming first."""
         return self._newcomers.take()
 
     def resolve(self, answers: Sequence[tuple[Identity, Resolution | NoSeries]]) -> None:
-        """Take naming's answers."""
+        """Apply naming's answers."""
         self._store.resolve(answers)
 
     def close_window(self, next_start: int, *, folds: bool = False, renames: bool = False) -> None:
@@ -220,8 +224,8 @@ class PythonHotPath:
 
         Args:
             next_start: id of the window that opens.
-            folds: that one has no series of its own, but those of last resort: too many windows wait to be stored.
-            renames: naming is asked again for every identity, whenever its next line comes.
+            folds: the new window has only catch-all series, because too many windows wait to be stored.
+            renames: clear the cache of identities, so that naming is asked again for every identity.
         """
         self._keys.clear()
         self._pending = 0
@@ -230,10 +234,10 @@ class PythonHotPath:
             self._store.aliases.forget_all()
 
     def abandon_names(self) -> bool:
-        """Give up the names that the closing window waits for: their samples go to the series of last resort.
+        """Stop waiting for names of the closing window: the samples go to the catch-all series of their class.
 
         Returns:
-            Whether it is settled; a few are given up at a time, so call it until it is.
+            Whether the closing window is settled. Each call handles a part: repeat it until it returns True.
         """
         return self._store.abandon_names()
 
@@ -248,28 +252,28 @@ class PythonHotPath:
     # --- partials: see partial.py -------------------------------------------------------------------------------------
 
     def export(self, *, changed: bool = False) -> Iterator[tuple[int, bytes]]:
-        """Yield the open window as (window id, frame), but what waits for its name: let naming answer first.
+        """Yield the open window as (window id, frame), without the identities that wait for their names.
 
-        Lines may come and the window may close while this is iterated; an empty frame only lets others run.
+        Lines may arrive and the window may close during iteration; an empty frame is only a point to pause at.
 
         Args:
-            changed: only series that changed since they were last exported.
+            changed: yield only series that changed since their last export.
         """
         table = self._store.open
         return partial.export_cells(table.start, table.cells, changed=changed, now=self._now)
 
     def export_gauges(self) -> Iterator[bytes]:
-        """Return the gauges' bases as frames."""
+        """Yield the gauges' bases as frames."""
         return partial.export_gauges(self._store.gauges.bases)
 
     def merge(self, exported: bytes) -> int:
-        """Add what `export` or `export_gauges` wrote, also over a restart.
+        """Add the frames of `export` or `export_gauges`, also of an earlier process.
 
         Args:
-            exported: frames, maybe damaged; every record counts.
+            exported: frames, possibly damaged; every record is added.
 
         Returns:
-            How many places were damaged, records included that no hot path can have written.
+            Number of damaged places, including records that no hot path can have written.
         """
         return partial.merge(exported, self._restore, self._restore_gauge)
 
@@ -277,7 +281,7 @@ class PythonHotPath:
         """Add the newest record of each series of a checkpoint to the open window.
 
         Args:
-            checkpoint: what `export` wrote while one window was open, maybe damaged.
+            checkpoint: frames of `export`, written while one window was open; possibly damaged.
         """
         return partial.recover(checkpoint, self._restore)
 
@@ -289,28 +293,28 @@ class PythonHotPath:
         self._store.restore_gauge(record.series(), Base(record.value, record.updated, record.known_at()))
         return True
 
-    # --- looking ------------------------------------------------------------------------------------------------------
+    # --- inspection and settings --------------------------------------------------------------------------------------
 
     def snapshot(self) -> Iterator[list[Row]]:
-        """Yield the open window's rows in the order they came, in parts (some empty), each as it is when taken."""
+        """Yield the open window's rows in parts, oldest series first; a part shows its state when it is yielded."""
         return self._store.snapshot(self._now)
 
     def gauges(self) -> Iterator[list[tuple[Series, float]]]:
-        """Yield every gauge with the value on which its next delta stands, in such parts."""
+        """Yield every gauge with the base of its next delta, in parts."""
         return self._store.list_gauges()
 
     def list_series(self, first: int, count: int) -> list[Series]:
-        """Return the open window's series in the order they came, `count` of them from number `first`."""
+        """Return `count` series of the open window from index `first`, oldest first."""
         return self._store.list_series(first, count)
 
     def forget(self, series: Iterable[Series]) -> list[Series]:
-        """Delete series, open window and gauge's base; samples are dropped(forgotten). Return those that existed."""
+        """Delete series with their samples (dropped as `forgotten`) and gauge bases; return those that existed."""
         self._store.fold(self._now)
         self._keys.clear()
         return self._store.forget(series)
 
     def configure(self, **settings: Unpack[HotPathSettings]) -> None:
-        """Set other limits and series of last resort; what is over a lower limit stays until it is used no more."""
+        """Change the settings; entries beyond a lower limit stay until they expire."""
         self._store.fold(self._now)
         self._store.configure(settings)
         self._keys = LineCache(self._store, limit=2 * settings["series_limit"])
@@ -320,19 +324,19 @@ class PythonHotPath:
         return self._rejects.latest()
 
     def tap(self, pattern: bytes | None) -> None:
-        """Keep the lines whose name matches a glob, for `tapped`; None ends it."""
+        """Keep lines with a name that matches a glob, for `tapped`; None stops it."""
         self._door.tap(pattern)
 
     def tapped(self) -> list[bytes]:
-        """Return the lines kept since the last call, at most the newest 1,000."""
+        """Return the lines kept by the tap since the last call, at most the newest 1,000."""
         return self._door.tapped()
 
     def allow(self, cidrs: Iterable[str]) -> None:
-        """Let only these networks send; none named: everybody."""
+        """Accept lines from these networks only; from all senders if `cidrs` is empty."""
         self._door.allow(cidrs)
 
     def admits(self, peer: Peername) -> bool:
-        """Say whether a sender may send; one that is not known came by a Unix socket, and may."""
+        """Say whether a sender is allowed; None, a sender on a Unix socket, always is."""
         return self._door.admits(peer)
 
     def tally(self) -> Tally:

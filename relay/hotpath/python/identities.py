@@ -1,7 +1,10 @@
-"""What is known about identities: answers of naming (aliases), and what waits for one (provisionals).
+"""Identities: the cache of naming's answers, and the identities that still wait for an answer with their samples.
 
-Both are bounded in number and in bytes (I6): an identity may be as long as a datagram. An alias that is pushed out is
-only asked for again; an identity that finds no provisional slot folds into the catch-all of its class.
+Both are bounded in number and in bytes (I6), since an identity may be as long as a datagram. An evicted answer is asked
+for again when it is needed. The samples of an identity that finds no room to wait go to the overflow series of its
+name, or to the catch-all series of its class.
+
+Does not know: rules, tables, windows beyond the id of the last use.
 """
 
 from __future__ import annotations
@@ -19,11 +22,11 @@ if TYPE_CHECKING:
 
 _ASCII: Final = bytes(range(128))
 _OVERHEAD: Final = 400
-"""Bytes of an entry besides the identity's own."""
+"""Bytes of an entry without the bytes of the identity."""
 
 
 def gauge_values(values: Sequence[bytes], base: float, signs: bytes) -> list[float]:
-    """Return the gauge after each value: one with such a sign is a delta on what was before."""
+    """Return the gauge's value after each of `values`; a number that begins with one of `signs` is a delta."""
     numbers: list[float] = []
     for value in values:
         base = finite(base + float(value)) if value[0] in signs else float(value)
@@ -32,18 +35,18 @@ def gauge_values(values: Sequence[bytes], base: float, signs: bytes) -> list[flo
 
 
 def footprint(identity: Identity) -> int:
-    """Return an estimate of what an entry costs, in bytes."""
+    """Return an estimate of the memory of an entry, in bytes."""
     return len(identity.name) + len(identity.tags) + _OVERHEAD
 
 
 def naming_work(name: bytes, tags: bytes) -> int:
-    """Return what naming an identity costs, in bytes of tags that are read."""
+    """Return the estimated work of naming an identity, in units of one ASCII byte."""
     read = name[: limits.NAME_READ] + tags
     return limits.NAMING_FIXED + len(read) + limits.NAMING_OTHERS * len(read.translate(None, _ASCII))
 
 
 def bare_name(name: bytes, separators: bytes) -> bytes:
-    """Return a name without its inline tags: up to the first separator that is read, if a pair follows."""
+    """Return a name without its inline tags: it ends at the first separator that a `key=value` pair follows."""
     read = name[: limits.NAME_READ]
     first = _first(read, separators, 0)
     equals = read.find(b"=", first + 1)
@@ -51,22 +54,22 @@ def bare_name(name: bytes, separators: bytes) -> bytes:
 
 
 def _first(text: bytes, wanted: bytes, start: int) -> int:
-    """Return where one of these bytes stands first, or the text's length."""
+    """Return the offset of the first of the wanted bytes, or the text's length."""
     return min((at for byte in wanted if (at := text.find(byte, start)) >= 0), default=len(text))
 
 
 class IdentityCache:
-    """State: identity -> answer and the window that used it last, oldest answer first.
+    """State: identity -> answer of naming and the last window that used it, oldest answer first.
 
-    For each name of which an identity with tags is known, also the answer of its stand-in: a metric that is known keeps
-    its total at any pace.
+    For each name with a known identity that has tags, the answer for its stand-in is kept as well. So a known metric
+    keeps its total even if its new identities come faster than naming answers.
     """
 
     def __init__(self, *, limit: int, memory: int, separators: bytes) -> None:
         self.set_limits(limit=limit, memory=memory, separators=separators)
         self._stand_ins: dict[Identity, tuple[int, Resolution]] = {}
         self._answers: OrderedDict[Identity, Resolution | NoSeries] = OrderedDict()
-        """Ordered: taking the first of a dict walks over all that were taken before."""
+        """An OrderedDict: popping the first item of a dict walks over all slots freed before."""
         self._used: dict[Identity, int] = {}
         self._suspects: Iterator[Identity] = iter(())
         self._bytes = self._stood_in = 0
@@ -80,7 +83,7 @@ class IdentityCache:
         return identity in self._answers
 
     def __len__(self) -> int:
-        """Identities known, without those that stand in for others."""
+        """Return the number of known identities, without stand-ins."""
         return len(self._answers) - self._stood_in
 
     def set_limits(self, *, limit: int, memory: int, separators: bytes) -> None:
@@ -96,14 +99,14 @@ class IdentityCache:
         self.begin_sweep()
 
     def find(self, identity: Identity, window: int) -> Resolution | NoSeries | None:
-        """Return the answer for an identity, and note that `window` used it."""
+        """Return the answer for an identity, and record its use by `window`."""
         answer = self._answers.get(identity)
         if answer is not None:
             self._used[identity] = window
         return answer
 
     def learn(self, identity: Identity, answer: Resolution | NoSeries, window: int) -> None:
-        """Keep an answer; the oldest make room."""
+        """Store an answer; the oldest answers are evicted to make room."""
         self.forget(identity)
         self._answers[identity] = answer
         self._used[identity] = window
@@ -122,11 +125,14 @@ class IdentityCache:
             self._release(identity)
 
     def stand_in(self, identity: Identity) -> Identity:
-        """Return the identity that stands in for one that finds no room to wait for its name."""
+        """Return the stand-in of an identity: its bare name and kind with a reserved tag section.
+
+        The stand-in waits for its name in place of an identity that finds no room.
+        """
         return Identity(bare_name(identity.name, self._separators), identity.kind, limits.STAND_IN)
 
     def overflow(self, identity: Identity) -> Resolution | None:
-        """Return the answer for an identity that finds no room to wait, if its name is known."""
+        """Return the overflow answer for an identity that finds no room to wait; None if its name is unknown."""
         wanted = self.stand_in(identity)
         _, answer = self._stand_ins.get(wanted, (0, None))
         bare = self._answers.get(wanted._replace(tags=b"")) if answer is None else None
@@ -148,21 +154,21 @@ class IdentityCache:
                 del self._stand_ins[wanted]
 
     def begin_sweep(self) -> None:
-        """Look at every answer known now again, a few at a time: dropping 50,000 at once would take 50 ms."""
+        """Start a sweep over all answers known now; `sweep` does it in steps, since 50,000 at once would take 50 ms."""
         self._suspects = iter(list(self._used))
 
     def sweep(self, window: int, count: int) -> None:
-        """Drop those of the next `count` suspects that were last used before `window`."""
+        """Check the next `count` answers; drop those last used before `window`."""
         for identity in islice(self._suspects, count):
             if self._used.get(identity, window) < window:
                 self.forget(identity)
 
 
 class PendingIdentity:
-    """State: what came for an identity that naming has not answered yet; it is in no figure until then.
+    """State: the samples of an identity that naming has not answered yet; they are not counted until it does.
 
-    A gauge's deltas before its first absolute value wait in `relative`, as offsets from a base that is not known yet.
-    Whether it overflows is not known either: `overflow` is what waits in that case, once it differs.
+    A gauge's deltas before its first absolute value are in `relative`, as offsets from a base that is not known yet.
+    Whether the gauge will overflow is not known either: `overflow` holds the samples for that case, once they differ.
     """
 
     __slots__ = ("cell", "dropped", "late", "lines", "overflow", "relative", "shared", "untimed")
@@ -171,14 +177,14 @@ class PendingIdentity:
         self.cell = Cell(kind, exact_samples)
         self.relative: Cell | None = None
         self.overflow: PendingIdentity | None = None
-        """Of a gauge: what an overflow series takes, which is no line with deltas, and any time. None: all of it."""
+        """For a gauge: the samples that an overflow series accepts (no lines with deltas). None: all samples."""
         self.lines = 0
-        """Of this identity alone."""
+        """Lines that have only this identity."""
         self.shared = 0
-        """Samples, those dropped too, of lines that have other identities as well, and are accepted."""
+        """Samples, dropped ones included, of lines that have other identities too; these lines are accepted."""
         self.late = 0
         self.untimed = False
-        """A gauge had a value without a time."""
+        """Whether a gauge had a value without a timestamp."""
         self.dropped: Counter[str] = Counter()
 
     def __repr__(self) -> str:
@@ -187,7 +193,7 @@ class PendingIdentity:
 
     @property
     def samples(self) -> int:
-        """Samples waiting, without those dropped."""
+        """Number of waiting samples, without the dropped ones."""
         return self.cell.samples + (self.relative.samples if self.relative else 0)
 
     @property
@@ -196,7 +202,7 @@ class PendingIdentity:
         return self.cell.last_at if self.cell.samples or self.relative is None else self.relative.last_at
 
     def part(self) -> None:
-        """Let what an overflow series takes differ from now on."""
+        """Begin to collect the samples for an overflow series separately, in `overflow`."""
         if self.overflow is None:
             self.overflow = PendingIdentity(self.cell.kind, limits.QUANTILE_EXACT)
             self.overflow.cell.merge(self.cell)
@@ -204,7 +210,14 @@ class PendingIdentity:
             self.overflow.dropped = self.dropped.copy()
 
     def add_gauge(self, values: Sequence[bytes], at: float, now: float, signs: bytes) -> None:
-        """Add values of a gauge, of such a time."""
+        """Add values of a gauge.
+
+        Args:
+            values: numbers as received.
+            at: time of the values: their timestamp or `now`.
+            now: receive time.
+            signs: the signs that make a number a delta.
+        """
         first_absolute = 0
         if not self.cell.samples:
             first_absolute = next((index for index, value in enumerate(values) if value[0] not in signs), len(values))
@@ -215,7 +228,7 @@ class PendingIdentity:
             self.cell.add(gauge_values(values[first_absolute:], self.cell.last, signs), 1.0, now, at)
 
     def settle_gauge(self, base: float) -> Cell:
-        """Return one cell with every sample, the relative ones on their base."""
+        """Return one cell with all samples, after adding the base to the relative ones."""
         if self.relative is None:
             return self.cell
         self.relative.shift(base)
@@ -226,7 +239,7 @@ class PendingIdentity:
 
 
 class PendingIdentities:
-    """State: the provisionals of one window, in the order they came."""
+    """State: the pending identities of one window, oldest first."""
 
     def __init__(self, *, limit: int, memory: int, exact_samples: int) -> None:
         self.set_limits(limit=limit, memory=memory, exact_samples=exact_samples)
@@ -242,21 +255,21 @@ class PendingIdentities:
         return identity in self._items
 
     def __len__(self) -> int:
-        """Identities waiting."""
+        """Return the number of waiting identities."""
         return len(self._items)
 
     def __iter__(self) -> Iterator[Identity]:
-        """Oldest first."""
+        """Iterate over the identities, oldest first."""
         return iter(self._items)
 
     def set_limits(self, *, limit: int, memory: int, exact_samples: int) -> None:
-        """Change the bounds for those that come."""
+        """Change the bounds; they apply to identities that come later."""
         self._limit = limit
         self._memory = memory
         self._exact_samples = exact_samples
 
     def join(self, identity: Identity) -> PendingIdentity | None:
-        """Return the provisional of an identity; None if it has none and there is no room."""
+        """Return the pending identity, created if there is room; None if there is none and no room."""
         waiting = self._items.get(identity)
         if waiting is None and self._has_room(stands_in=identity.tags == limits.STAND_IN):
             waiting = self._items[identity] = PendingIdentity(identity.kind, self._exact_samples)
@@ -265,12 +278,12 @@ class PendingIdentities:
         return waiting
 
     def _has_room(self, *, stands_in: bool) -> bool:
-        """Say whether one more may wait; stand-ins have a tenth of the queue to themselves."""
+        """Say whether one more identity may wait; a tenth of every bound is reserved for stand-ins."""
         bounds = ((len(self), self._limit), (self._work, limits.NAMING_WORK), (self._bytes, self._memory))
         return all(used < most + stands_in * (most // 10) for used, most in bounds)
 
     def take(self, identity: Identity) -> PendingIdentity | None:
-        """Take out the provisional of an identity."""
+        """Remove and return the pending identity; None if it does not wait."""
         waiting = self._items.pop(identity, None)
         if waiting is not None:
             self._bytes -= footprint(identity)

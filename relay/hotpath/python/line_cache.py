@@ -1,8 +1,8 @@
-"""Lines seen before in this window, by everything about them but the value: a cache, cleared at any time.
+"""A cache of the lines seen in this window: key -> how to add the value. It may be cleared at any time.
 
-A key is what stands before the first colon and after the first bar. It is learned from a line that went through the
-grammar, and only if every line of the same key with another number means the same: one value, no timestamp, a series
-that is resolved and does not overflow.
+A key is the bytes before the first colon and the bytes after the first bar. It is learned from a parsed line, and only
+if every line with the same key and another number means the same: one value, no timestamp, no unknown section, a
+resolved series that does not overflow.
 """
 
 from __future__ import annotations
@@ -24,23 +24,22 @@ if TYPE_CHECKING:
 Key = tuple[bytes, bytes]
 
 _KEY_BYTES: Final = 512
-"""A longer key is read anew each time: keys must stay bounded in bytes."""
+"""Longest cached key; a line with a longer one is parsed each time, so that the cache is bounded in bytes."""
 _CACHED_BYTES: Final = 5
-"""Numbers of up to five characters are remembered: at most 111,110, and the ones that come again."""
+"""Longest cached number, in characters: bounded, and short numbers are the ones that repeat."""
 
 
 class Numbers(dict[bytes, float]):
-    """State: numbers already read, each a plain unsigned decimal; a gauge's sign makes it a delta.
+    """State: text -> number, for plain unsigned decimals; a signed number may be a gauge's delta and is never here.
 
-    Indexing reads what is new, which costs a third of going through the grammar; a KeyError says that only the grammar
-    can tell.
+    Indexing converts a new text at a third of the cost of the grammar. KeyError: the grammar must decide.
     """
 
     def __missing__(self, value: bytes) -> float:
-        """Read a plain decimal.
+        """Convert a plain decimal.
 
         Raises:
-            KeyError: it is something else, or too long.
+            KeyError: the text is not a plain decimal, or too long.
         """
         if value.translate(None, b"0123456789.") or len(value) > NUMBER_BYTES:
             raise KeyError
@@ -54,7 +53,7 @@ class Numbers(dict[bytes, float]):
 
 
 class LineCache:
-    """State: key -> what takes the value."""
+    """State: key -> the function that adds the value."""
 
     def __init__(self, store: Store, *, limit: int) -> None:
         self._store = store
@@ -62,17 +61,17 @@ class LineCache:
         self.append: dict[Key, Callable[[float], None]] = {}
         """Counters and timers of one rate: append to the cell's pending values."""
         self._direct: dict[Key, Callable[[bytes, float], bool]] = {}
-        """Gauges (their deltas), sets and series of several rates: take a raw value, or refuse to."""
+        """Gauges with deltas, sets, and series with several rates: add a raw value; return whether it was valid."""
         self.numbers = Numbers()
         self.now = 0.0
-        """Receive time of what is being taken."""
+        """Receive time of the current datagram."""
 
     def __repr__(self) -> str:
         """Report the sizes."""
         return f"<LineCache {len(self.append)} plain, {len(self._direct)} others, {len(self.numbers)} numbers>"
 
     def take(self, key: Key, value: bytes, now: float) -> bool:
-        """Take a value if its key is known; say whether it was taken."""
+        """Add a value if its key is known; say whether it was added."""
         direct = self._direct.get(key)
         if direct is not None:
             return direct(value, now)
@@ -84,7 +83,7 @@ class LineCache:
         return True
 
     def learn(self, key: Key, group: Group, answer: object, now: float) -> None:
-        """Let the next line of this key take the short way."""
+        """Cache the key of a parsed line, so that its next line is not parsed."""
         if not isinstance(answer, Resolution) or group.timestamp is not None or group.ignored:
             return
         _, cell, overflows = self._store.place(answer)
@@ -100,12 +99,12 @@ class LineCache:
         elif cell.claims(group.weight, now):
             self.append[key] = cell.pending.append
         else:
-            # A second rate: the first one's keys must not append any more, and which they are is not worth knowing.
+            # A second rate: keys of the first one must not append any more. Which they are is not recorded: clear all.
             self.append.clear()
             self._direct[key] = bind(_add_number, cell, group.weight)
 
     def clear(self) -> None:
-        """Forget the keys; numbers stay numbers."""
+        """Drop all keys; the cached numbers stay valid."""
         self.append.clear()
         self._direct.clear()
 

@@ -1,7 +1,7 @@
-"""Who brings new identities: the senders with the most work for naming, each with its newest example.
+"""The senders of new identities, by the work they cause for naming, each with its newest identity as an example.
 
-Bounded by space-saving: a sender without a place takes that of the one with the least, and its figures. So a sender of
-more than a sixteenth of all work has one.
+Bounded by the space-saving algorithm with 16 places: a sender without a place replaces the one with the least work and
+inherits its counts. So every sender with more than a sixteenth of all work has a place, and counts are upper bounds.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 
 class Newcomers:
-    """State: the senders since they were last taken, by host."""
+    """State: the senders since the last `take`, by host."""
 
     def __init__(self) -> None:
         self._found: dict[str, Newcomer] = {}
 
     def __repr__(self) -> str:
-        """Report how many."""
+        """Report the number of senders."""
         return f"<Newcomers {len(self._found)}>"
 
     def add(self, peer: Peername, name: bytes, tags: bytes) -> None:
-        """Count an identity that is new, or that found no room."""
+        """Count an identity that is new, or that found no room to wait for its name."""
         host = peer[0] if peer else ""
         before = self._found.get(host) or self._replaced()
         example = name[: limits.NEWCOMER_BYTES], tags[: limits.NEWCOMER_BYTES]
@@ -40,6 +40,6 @@ class Newcomers:
         return self._found.pop(min(self._found, key=lambda host: self._found[host].work))
 
     def take(self) -> list[Newcomer]:
-        """Return them, the most work first, and begin anew."""
+        """Return the senders, most work first, and start from empty."""
         found, self._found = self._found, {}
         return sorted(found.values(), key=lambda newcomer: -newcomer.work)

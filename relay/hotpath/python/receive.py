@@ -1,4 +1,4 @@
-"""What waits on a socket of datagrams, taken without waiting: receive.c does it for the kernel."""
+"""Reads the queue of a datagram socket without blocking; receive.c is the native counterpart."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ Peername = tuple[str, int] | None
 
 
 def receive(fd: int) -> list[tuple[bytes, Peername]]:
-    """Take the datagrams that wait, each with its sender: at most `limits.DRAIN_DATAGRAMS`, and of long ones fewer.
+    """Read datagrams with their senders: at most `limits.DRAIN_DATAGRAMS`, fewer if they are long.
 
-    A long one may hold thousands of new lines: what is read at a time has a bound, as it has of a stream. One byte more
-    than a datagram can have is taken: a longer one was truncated. The descriptor is only borrowed.
+    A long datagram may hold thousands of new lines, so the bytes of one call are bounded by `limits.STREAM_CHUNK`. The
+    buffer is one byte larger than the largest datagram, which reveals truncation. The caller keeps the descriptor.
     """
     batch: list[tuple[bytes, Peername]] = []
     size = 0
-    # A given family spares three system calls; with this one there is room for either kind of address.
+    # Passing a family saves three system calls; AF_INET6 has room for the addresses of both families.
     sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM, 0, fd)
     try:
         while len(batch) < limits.DRAIN_DATAGRAMS and size < limits.STREAM_CHUNK:
@@ -27,6 +27,6 @@ def receive(fd: int) -> list[tuple[bytes, Peername]]:
         pass
     finally:
         sock.detach()
-    if batch and not isinstance(batch[0][1], tuple):  # a Unix socket: a path, or nothing
+    if batch and not isinstance(batch[0][1], tuple):  # a Unix socket: the sender is a path, or None
         return [(datagram, None) for datagram, _ in batch]
     return batch

@@ -1,7 +1,10 @@
-"""The windows of the hot path: which cell takes a sample, what becomes of an identity, and the change of windows.
+"""The windows of the hot path: finds the cell of a sample, applies naming's answers, swaps the tables.
 
-Two tables exist at most: the open one, and the one that is closing while naming still answers its identities. Gauges
-outlive both: their value is the base of deltas, and repeats while it is idle.
+At most two tables receive samples: the open one, and the closing one while naming still answers its identities. Gauges
+outlive both: a gauge's value is the base of its deltas, and an idle gauge repeats it.
+
+Invariants: a sample is in exactly one window (I2), and every sample is counted once (I5). Does not know: the grammar,
+sockets, rules.
 """
 
 from __future__ import annotations
@@ -30,25 +33,25 @@ if TYPE_CHECKING:
     from relay.hotpath.python.gauges import Base
 
 _SWEPT: Final = 1_000
-"""Answers of naming looked at, whenever the closer comes by: ten times a second."""
+"""Cached answers checked in each sweep; the closer causes ten sweeps a second."""
 _ABANDONED: Final = 1_000
-"""Names given up at a time: 5 ms."""
+"""Names abandoned in one step: 5 ms."""
 _NOWHERE: Final = ""
-"""Metric of an answer that found no room in the queue for naming: its overflow is the catch-all."""
+"""Metric of the answer for an identity that found no room in the queue for naming; its overflow is the catch-all."""
 
 
 class Store:
-    """State: open and closing table with their provisionals, gauges' bases, answers of naming."""
+    """State: the open and the closing table with their pending identities, the gauges' bases, naming's answers."""
 
     def __init__(self, settings: HotPathSettings, *, counts: Counts, rejects: Rejects) -> None:
         self._settings = settings
         self.signs = delta_signs(settings)
-        """Before a gauge's number they make it a delta."""
+        """Signs that make a gauge's number a delta."""
         self._counts = counts
         self._rejects = rejects
         self.gauges = Gauges()
         self._ended: WeakSet[Table] = WeakSet()
-        """Tables of earlier windows that are alive: they share memory with the open one."""
+        """Tables of earlier windows that are still in use; they share the memory of the open one."""
         self.aliases = IdentityCache(**alias_limits(settings))
         self.open = self._new_table(0)
         self.waiting = self._new_waiting()
@@ -69,7 +72,7 @@ class Store:
         return sum([table.bytes for table in self._ended])
 
     def configure(self, settings: HotPathSettings) -> None:
-        """Set other limits; what is over a lower one stays until it is used no more."""
+        """Change the settings; entries beyond a lower limit stay until they expire."""
         self._settings = settings
         self.signs = delta_signs(settings)
         self.aliases.set_limits(**alias_limits(settings))
@@ -79,10 +82,10 @@ class Store:
     def _new_waiting(self) -> PendingIdentities:
         return PendingIdentities(**waiting_limits(self._settings))
 
-    # --- taking samples -----------------------------------------------------------------------------------------------
+    # --- adding samples -----------------------------------------------------------------------------------------------
 
     def answer(self, identity: Identity) -> Resolution | NoSeries | PendingIdentity:
-        """Return what is known of an identity; a new one queues for naming, or overflows if the queue is full."""
+        """Return the answer for an identity; a new one waits for naming, or overflows if the queue is full."""
         answer = self.aliases.find(identity, self.open.start) or self.waiting.join(identity)
         return answer or self.aliases.overflow(identity) or self._stand_in(identity)
 
@@ -96,7 +99,7 @@ class Store:
         return answer or self._nowhere(identity.kind)
 
     def place(self, answer: Resolution) -> tuple[Series, Cell, bool]:
-        """Return the series of the open window that takes an answer's samples, its cell, whether that overflows."""
+        """Return the open window's series for an answer, its cell, and whether it is an overflow series."""
         return self._place(answer, self.open)
 
     def _place(self, answer: Resolution, table: Table) -> tuple[Series, Cell, bool]:
@@ -109,7 +112,7 @@ class Store:
         return Resolution(Series(_NOWHERE, (), kind), self._settings["catch_all"](kind))
 
     def take(self, group: Group, answer: Resolution | NoSeries | PendingIdentity, now: float) -> None:
-        """Add a group's samples to where its identity says; the line is accepted."""
+        """Add the samples of a group to its series, or let them wait for the name; the line is accepted already."""
         count = len(group.values)
         if isinstance(answer, PendingIdentity):
             has_deltas = self.has_deltas(group)
@@ -147,11 +150,11 @@ class Store:
             self._counts.unnamed += samples
 
     def has_deltas(self, group: Group) -> bool:
-        """Say whether a group has deltas of a gauge, which an overflow series rejects."""
+        """Say whether a group has gauge deltas, which an overflow series rejects."""
         return group.kind is Kind.GAUGE and any(value[0] in self.signs for value in group.values)
 
     def hold_line(self, groups: Sequence[Group], waiting: PendingIdentity, now: float) -> None:
-        """Let a line wait, all groups of which have one identity."""
+        """Let a line wait for its name; all its groups have the same identity."""
         has_deltas = any(map(self.has_deltas, groups))
         for group in groups:
             self._hold(group, waiting, now, has_deltas=has_deltas)
@@ -160,7 +163,7 @@ class Store:
             waiting.overflow.lines += not has_deltas
 
     def _hold(self, group: Group, waiting: PendingIdentity, now: float, *, has_deltas: bool) -> None:
-        """Let a group wait, of a line or of samples that an overflow series rejects if they have deltas."""
+        """Let the samples of a group wait; those with deltas are left out of what an overflow series would get."""
         fate = self._fate(group, waiting.at, now)
         if has_deltas or fate == "late_gauge":
             waiting.part()
@@ -188,13 +191,13 @@ class Store:
     # --- answers of naming --------------------------------------------------------------------------------------------
 
     def unresolved(self, limit: int) -> list[Identity]:
-        """Return identities without an answer; those of the closing window first, since its close waits for them."""
+        """Return up to `limit` identities without an answer; those of the closing window first, since it waits."""
         self.aliases.sweep(self.open.start - self._settings["window_seconds"], _SWEPT)
         source = self.closing_waiting or self.waiting
         return [identity for identity, _ in zip(source, range(limit), strict=False)]
 
     def resolve(self, answers: Sequence[tuple[Identity, Resolution | NoSeries]]) -> None:
-        """Take naming's answers: what waited joins its series, or its sink."""
+        """Apply naming's answers: waiting samples join their series, or are rejected or dropped."""
         for identity, answer in answers:
             self.aliases.learn(identity, answer, self.open.start)
             if self._closing is not None:
@@ -216,7 +219,7 @@ class Store:
             self._accept(waiting)
 
     def _sink(self, waiting: PendingIdentity, sink: NoSeries) -> None:
-        """Reject what waited, or drop it; of lines with other identities, which are accepted, samples are dropped."""
+        """Reject the waiting lines or drop their samples; samples of accepted lines are always dropped."""
         if sink.rejects:
             self._rejects.count(sink.reason, waiting.lines)
             self._drop(sink.reason, waiting.shared)
@@ -225,7 +228,7 @@ class Store:
             self._drop(sink.reason, waiting.samples + waiting.dropped.total())
 
     def _accept(self, waiting: PendingIdentity) -> None:
-        """Accept the lines that waited, and count what their times have cost."""
+        """Accept the waiting lines, and count the samples dropped for their timestamps."""
         self._counts.accepted += waiting.lines
         for reason, samples in waiting.dropped.items():
             self._drop(reason, samples)
@@ -244,9 +247,9 @@ class Store:
             self._merge_waiting(waiting, (series, cell, overflows), table)
 
     def _reject_deltas(self, waiting: PendingIdentity, left: PendingIdentity) -> PendingIdentity:
-        """Reject lines with deltas: there is no room for their gauge. Return what is left.
+        """Reject the waiting lines with deltas, because their gauge has no series of its own; return the rest.
 
-        Deltas of lines with other identities, which are accepted, are dropped.
+        Deltas in lines that have other identities are dropped: these lines are accepted already.
         """
         self._rejects.count("series_limit", waiting.lines - left.lines)
         self._drop("series_limit", waiting.shared - left.shared)
@@ -268,13 +271,13 @@ class Store:
             cell.merge(waiting.cell)
 
     def _is_outdated(self, waiting: PendingIdentity, answer: Resolution, table: Table) -> bool:
-        """Say whether a gauge of which all values came with a time waited while a newer value was known."""
+        """Say whether all waiting values of a gauge have timestamps, and a newer value is known by now."""
         if answer.series.kind is not Kind.GAUGE or waiting.untimed or not waiting.samples:
             return False
         return is_older(waiting.at, self._known_at(answer, table))
 
     def _known_at(self, answer: Resolution, table: Table) -> float:
-        """Return the time of a gauge's newest value; an overflow series has those of many gauges: none is newer."""
+        """Return the time of a gauge's newest value; -inf for an overflow series, which mixes many gauges."""
         if answer.series is answer.overflow:
             return -math.inf
         return self.gauges.known_at(answer.series, table.cells.get(answer.series))
@@ -289,12 +292,12 @@ class Store:
     # --- windows ------------------------------------------------------------------------------------------------------
 
     def fold(self, now: float) -> None:
-        """Fold what is pending in the open window, all of it at once."""
+        """Fold every cell of the open window."""
         self.open.fold(now)
         self.gauges.note(self.open)
 
     def close_window(self, next_start: int, now: float, *, folds: bool) -> None:
-        """Swap the tables; the one that closes still takes naming's answers. What is pending folds row by row."""
+        """Swap the tables; the closing one still receives naming's answers. Pending values fold later, row by row."""
         table, ttl = self.open, self._settings["idle_gauge_ttl"]
         self._closed_at = now
         self.gauges.note(table)
@@ -310,14 +313,14 @@ class Store:
         self.open.folds = folds
 
     def abandon_names(self) -> bool:
-        """Give what waits in the closing window to the series of its class, a part at a time; say if that was all."""
+        """Move waiting samples of the closing window to catch-all series, in steps; say whether it is settled now."""
         for identity in list(islice(self.closing_waiting, _ABANDONED)):
             if self._closing is not None:
                 self._settle(self.closing_waiting.take(identity), self._nowhere(identity.kind), self._closing)
         return self.settled()
 
     def settled(self) -> bool:
-        """Say whether the closing window waits for no name."""
+        """Say whether every identity of the closing window has its answer."""
         return not self.closing_waiting
 
     def closed_window(self) -> ClosedWindow:
@@ -337,12 +340,13 @@ class Store:
             rows=rows,
         )
 
-    # --- restoring and looking ----------------------------------------------------------------------------------------
+    # --- restoring and inspecting -------------------------------------------------------------------------------------
 
     def restore(self, series: Series, cell: Cell) -> None:
         """Merge a cell of a partial into the open window.
 
-        It had a slot before the restart, maybe one of the reserve, so it is its own overflow series.
+        The series had a slot before the restart, possibly a reserved one. So it counts as its own overflow series,
+        which may use a reserved slot again.
         """
         placed, mine, _ = self.open.place(Resolution(series, series), self._settings["catch_all"])
         mine.fold(mine.last_at)
@@ -354,13 +358,13 @@ class Store:
             self.gauges.keep(placed, mine, self.open.start)
 
     def restore_gauge(self, series: Series, base: Base) -> None:
-        """Take back a gauge's base, unless a newer one is known or there is no room."""
+        """Restore a gauge's base, unless a newer one is known or there is no room."""
         if series not in self.gauges.bases and len(self.gauges.bases) < self._settings["series_limit"]:
             self.open.note_idle(series)
             self.gauges.bases[series] = base
 
     def snapshot(self, now: float) -> Iterator[list[Row]]:
-        """Yield the rows of the open window, in parts; `now` is the receive time of what is pending."""
+        """Yield the rows of the open window, in parts; `now` is the receive time of the pending values."""
         for part in partial.chunks(list(self.open.cells.items())):
             for _, cell in part:
                 cell.fold(now)
@@ -373,11 +377,11 @@ class Store:
             yield [(series, base.value) for series, base in part]
 
     def list_series(self, first: int, count: int) -> list[Series]:
-        """Return some series of the open window, in the order they came."""
+        """Return `count` series of the open window from index `first`, oldest first."""
         return list(islice(self.open.cells, first, first + count))
 
     def forget(self, wanted: Iterable[Series]) -> list[Series]:
-        """Delete series, and everything that is kept of them; return those that were there."""
+        """Delete series with their samples and bases; return those that existed."""
         found = [series for series in wanted if self._forget(series)]
         self.open.recount_idle()
         return found

@@ -1,8 +1,10 @@
-"""The series of one window, and who may become one.
+"""The series of one window, and the admission of new ones.
 
-Owned here: admission and accounting of memory. 10 % of the slots are kept for overflow series, so that a metric that
-explodes keeps its total; a metric that finds no slot even there folds into the catch-all of its class. A gauge that is
-idle holds a slot too, because its base for deltas must survive the window.
+Owned here: the limits on series and the accounting of memory (I6). 10 % of the slots are reserved for overflow series,
+so that a metric with too many series keeps its total. A metric that finds no slot even there folds into the catch-all
+series of its class. An idle gauge occupies a slot too, because its base for deltas must survive the window.
+
+Does not know: identities, naming, timestamps.
 """
 
 from __future__ import annotations
@@ -20,16 +22,14 @@ if TYPE_CHECKING:
     from relay.model import Resolution, Series
 
 
-# --- rows ------------------------------------------------------------------------------------------------------------
-
-# The rows of a closed window, made lazily: folding and copying all of them at once would stall the loop.
+# --- rows of a closed window, made lazily: folding and copying all at once would stall the loop ----------------------
 
 
 class Rows(Collection[Row]):
-    """State: the cells of a closed table, and the gauges that repeat; no sample is added any more."""
+    """State: the cells of a closed table, and the idle gauges that repeat; no more samples are added."""
 
     def __init__(self, table: Table, idle: Mapping[Series, float], *, now: float) -> None:
-        self._table = table  # alive as long as its rows: its memory is not free before
+        self._table = table  # keeps the table alive: its memory counts until the rows are gone
         self._cells = table.cells
         self._idle = idle
         self._now = now
@@ -39,19 +39,19 @@ class Rows(Collection[Row]):
         return f"<Rows {len(self._cells)} series, {len(self._idle)} idle gauges>"
 
     def series(self) -> Collection[Series]:
-        """Return whose rows these are, without making them."""
+        """Return the series of all rows, without making the rows."""
         return [*self._cells, *self._idle]
 
     def __len__(self) -> int:
-        """Rows there will be."""
+        """Return the number of rows; an empty overflow cell counts, too."""
         return len(self._cells) + len(self._idle)
 
     def __contains__(self, row: object) -> bool:
-        """Compare row by row: nobody asks this of a large window."""
+        """Compare row by row; required by Collection, not meant for large windows."""
         return any(row == own for own in self)
 
     def __iter__(self) -> Iterator[Row]:
-        """Make the rows; an overflow cell that took nothing is none."""
+        """Yield the rows; a cell without samples has none."""
         for series, cell in self._cells.items():
             cell.fold(self._now)
             if cell.samples:
@@ -61,19 +61,19 @@ class Rows(Collection[Row]):
 
 
 _LONG: Final = 64
-"""Values pending that are worth a fold."""
+"""Pending values from which `relieve` folds a cell."""
 _MEASURE_EVERY: Final = 4
-"""Reliefs between two measurements of memory: 400,000 samples."""
+"""Calls of `relieve` between two measurements of memory: 400,000 samples."""
 
 
 class Table:
     """State: series -> cell, and the number of series per metric.
 
     Args:
-        start: id of its window.
-        gauges: those that have a base.
-        beside: bytes that the tables of earlier windows take of its memory.
-        known: the series of the window before; memory at its bound keeps none of them out.
+        start: id of the window.
+        gauges: gauges that have a base.
+        beside: returns the bytes held by tables of earlier windows, which share the memory.
+        known: series of the previous window; they are admitted even when memory is at its bound.
     """
 
     def __init__(  # noqa: PLR0913 - the limits of a table; store.py is the only caller
@@ -91,12 +91,12 @@ class Table:
         self.start = start
         self.cells: dict[Series, Cell] = {}
         self.gauge_cells: dict[Series, Cell] = {}
-        """Those of `cells` that are gauges."""
+        """The gauges among `cells`."""
         self._gauges = gauges
         self.folds = False
-        """It has no series of its own: everything is in those of last resort."""
+        """The table has only catch-all series."""
         self._idle = len(gauges)
-        """Gauges that were not seen in this window."""
+        """Number of gauges without a cell in this window."""
         self._per_metric: dict[str, int] = {}
         self.set_limits(
             series_limit=series_limit,
@@ -108,18 +108,18 @@ class Table:
         self._known = frozenset(known)
         self._relieved = self._measured = 0
         self.full = False
-        """Memory is at its bound: nothing new is kept apart."""
+        """Memory is at its bound: no new series, no exact sketches and sets."""
 
     def __repr__(self) -> str:
         """Report the size."""
         return f"<Table {self.start}, {len(self.cells)} series, {self._idle} idle gauges>"
 
     def __len__(self) -> int:
-        """Series, idle gauges included."""
+        """Return the number of series, idle gauges included."""
         return len(self.cells) + self._idle
 
     def set_limits(self, *, series_limit: int, series_per_metric: int, memory: int, exact_samples: int) -> None:
-        """Change what is admitted; what is in stays."""
+        """Change the limits; they apply to new series."""
         self._limit = series_limit
         self._admitted = max(1, series_limit - int(series_limit * limits.OVERFLOW_SHARE))
         self._metric_limit = series_per_metric
@@ -127,7 +127,7 @@ class Table:
         self._exact_samples = exact_samples
 
     def place(self, answer: Resolution, catch_all: Callable[[Kind], Series]) -> tuple[Series, Cell, bool]:
-        """Return the series that takes samples of `answer`, its cell, and whether that is an overflow."""
+        """Return the series that receives the samples of `answer`, its cell, and whether it is an overflow series."""
         series = answer.series
         cell = self.cells.get(series)
         if cell is not None:
@@ -151,16 +151,16 @@ class Table:
         return self.full or self.bytes >= self._left()
 
     def _left(self) -> int:
-        """Half is the open window's in any case: series that were known before a flood need room, too."""
+        """Return the bytes this table may use: all that the earlier tables leave, and at least half."""
         return max(self._memory - self._beside(), self._memory // 2)
 
     @property
     def bytes(self) -> int:
-        """Estimate of the memory held: as it was measured, and at least what its cells take."""
+        """Estimate of the memory held: the last measurement, at least the size of the empty cells."""
         return max(self._measured, len(self.cells) * CELL_BYTES)
 
     def make(self, series: Series) -> Cell:
-        """Return the cell of a series; make it if there is none."""
+        """Return the cell of a series, created if there is none."""
         cell = self.cells.get(series)
         if cell is None:
             self._idle -= series in self._gauges
@@ -171,26 +171,26 @@ class Table:
         return cell
 
     def has_no_sample(self, series: Series) -> bool:
-        """Say whether a series has no cell, or one that took nothing."""
+        """Say whether a series has no cell, or an empty one."""
         cell = self.cells.get(series)
         return cell is None or cell.is_empty()
 
     def remove(self, series: Series) -> Cell:
-        """Take a series out."""
+        """Remove a series; return its cell."""
         self._per_metric[series.metric] -= 1
         self.gauge_cells.pop(series, None)
         return self.cells.pop(series)
 
     def note_idle(self, series: Series) -> None:
-        """Count a gauge that gets its base without a sample in this window."""
+        """Count a gauge that gets a base without a sample in this window."""
         self._idle += series not in self.cells
 
     def recount_idle(self) -> None:
-        """Gauges were deleted."""
+        """Recount the idle gauges, after gauges were deleted."""
         self._idle = sum(series not in self.cells for series in self._gauges)
 
     def relieve(self, now: float) -> None:
-        """Fold the cells with many values pending; folding all of them would cost as much as the lines themselves."""
+        """Fold the cells with many pending values; folding all cells would cost as much as the lines themselves."""
         for cell in self.cells.values():
             if len(cell.pending) >= _LONG:
                 cell.fold(now)
@@ -204,7 +204,7 @@ class Table:
             cell.fold(now)
 
     def measure(self) -> None:
-        """Compare memory with its bound: there, nothing new is kept apart and nothing grows exactly."""
+        """Measure memory; at the bound admit no new series, and switch sketches and sets to approximate forms."""
         self._measured = sum(cell.size() for cell in self.cells.values())
         self.full = self._measured >= self._left()
         if self.full:

@@ -1,7 +1,7 @@
-"""Copies of what is received, to other daemons: the same rules as in the kernel, whose tee.h has the theory.
+"""Sends copies of received data to other daemons; kernel/tee.h describes the design, and the rules are the same.
 
-Each target has a place; a datagram is counted once at each, as sent (the system took it, which is all that UDP can say)
-or as dropped. Sending never waits.
+Each target has a place, which counts every datagram once: as sent (the system accepted it, which is all that UDP
+reports) or as dropped. Sending never blocks.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _EMPTY: Final = -1
 
 
 class Tee:
-    """State: the descriptors of the targets, which belong to who set them, and the counts of each place."""
+    """State: the descriptors of the targets, which the caller of `set` owns, and the counts of each place."""
 
     def __init__(self) -> None:
         self._fds: Sequence[int] = ()
@@ -39,16 +39,16 @@ class Tee:
     def set(self, fds: Sequence[int]) -> None:
         """Replace the targets.
 
-        Datagrams of senders that `allow` admits go on as they came, whatever their lines are worth (a truncated one
-        without its last line); lines of streams as datagrams of at most `limits.COPY_BYTES`, unless one line is longer.
+        Datagrams of allowed senders are copied as received, valid or not; a truncated one is copied without its last
+        line. Lines of streams are packed into datagrams of at most `limits.COPY_BYTES`; a longer line has its own.
 
         Args:
             fds: connected datagram sockets, at most `limits.TEES_MOST`, which the caller keeps open until they are
-                replaced; -1 leaves its place empty, and at the place of -2 all copies are dropped.
+                replaced; -1: empty place, -2: count every copy as dropped.
 
         Raises:
             ValueError: there are too many.
-            OSError: one is no socket; nothing has changed.
+            OSError: one is not a socket; nothing has changed.
         """
         if len(fds) > limits.TEES_MOST:
             raise ValueError(f"at most {limits.TEES_MOST} targets")
@@ -58,12 +58,12 @@ class Tee:
         self._fds = tuple(fds)
 
     def send(self, batch: Batch) -> None:
-        """Copy what was received to every target, one datagram for each."""
+        """Copy each datagram to every target."""
         if self._fds:
             self._send([_whole_lines(datagram) for datagram, _ in batch])
 
     def send_lines(self, batch: Batch) -> None:
-        """Copy what came over a stream, as datagrams of whole lines."""
+        """Copy data of a stream to every target, as datagrams of whole lines."""
         if self._fds:
             self._send([text for datagram, _ in batch for text in split_lines(_whole_lines(datagram))])
 
@@ -80,7 +80,7 @@ class Tee:
 
 
 def split_lines(text: bytes) -> Iterator[bytes]:
-    """Yield datagrams of whole lines, each of at most `limits.COPY_BYTES`; a longer line stands alone."""
+    """Yield datagrams of whole lines, each at most `limits.COPY_BYTES` long; a longer line is a datagram by itself."""
     start = 0
     while start < len(text):
         end = _end(text, start)
@@ -90,7 +90,10 @@ def split_lines(text: bytes) -> Iterator[bytes]:
 
 
 def _end(text: bytes, start: int) -> int:
-    """Find the last line feed that leaves a datagram short enough, else the next one; at once before a blank line."""
+    """Return the end of the datagram that begins at `start`.
+
+    The end is the last line feed within `limits.COPY_BYTES`, else the next one; before an empty line it is `start`.
+    """
     if text.startswith(b"\n", start):
         return start
     if len(text) - start <= limits.COPY_BYTES:
@@ -102,15 +105,15 @@ def _end(text: bytes, start: int) -> int:
 
 
 def _whole_lines(datagram: bytes) -> bytes:
-    """Cut the last line off a datagram that was truncated, as the hot path does for itself."""
+    """Return a datagram; if it was truncated, without its last line, as the hot path parses it."""
     return datagram if len(datagram) <= limits.DATAGRAM_BYTES else datagram.rpartition(b"\n")[0]
 
 
 def _send_to(fd: int, datagrams: Sequence[bytes]) -> int:
-    """Return how many the system took.
+    """Return the number of datagrams that the system accepted.
 
-    An error may be that of an earlier datagram (ECONNREFUSED), which is told once, so each is met twice before it
-    counts. What is too long is then dropped alone; any other error would meet the rest as well, which is dropped too.
+    An error may belong to an earlier datagram (ECONNREFUSED) and is reported once, so a failed send is tried a second
+    time. A datagram that is too long is dropped alone. Any other error would repeat: the rest is dropped as well.
     """
     sent = 0
     sock = _borrow(fd)
@@ -126,12 +129,12 @@ def _send_to(fd: int, datagrams: Sequence[bytes]) -> int:
 
 
 def _borrow(fd: int) -> socket.socket:
-    """Wrap somebody else's descriptor; a given family spares three system calls, and need not be right."""
+    """Wrap a descriptor of the caller; passing a family saves three system calls, and it need not be the real one."""
     return socket.socket(socket.AF_INET6, socket.SOCK_DGRAM, 0, fd)
 
 
 def _try(sock: socket.socket, datagram: bytes) -> int:
-    """Return 0, or the number of the error."""
+    """Send a datagram; return 0, or the errno of the failure."""
     try:
         sock.send(datagram, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
     except OSError as error:

@@ -1,4 +1,7 @@
-"""What the time of a sample (`|T`) makes of it. A time has whole seconds: it is as new as any in its second."""
+"""Decides what a sample's timestamp (`|T`) means: kept, late, or dropped.
+
+A timestamp has whole seconds: it counts as equal to every time within its second.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def time_of(group: Group, now: float) -> float:
-    """Return the time of a gauge's value: its own, or when it is received."""
+    """Return the time of a gauge's value: its timestamp, or the receive time."""
     return now if group.timestamp is None else float(group.timestamp)
 
 
 def is_older(at: float, known_at: float) -> bool:
-    """Say whether a gauge's value is older than one that is known; -inf: none is."""
+    """Say whether a gauge's value is older than the known one; `known_at` is -inf if there is none."""
     return math.isfinite(known_at) and at < math.floor(known_at)
 
 
@@ -26,11 +29,11 @@ def fate_of(group: Group, *, known_at: float, now: float, window: range, max_age
     """Return "" or "late" (the sample is kept), or the reason why it is dropped.
 
     Args:
-        group: the sample.
-        known_at: time of a gauge's newest value.
-        now: when it is received.
+        group: the samples.
+        known_at: time of the gauge's newest value.
+        now: receive time.
         window: the seconds of the open window.
-        max_age: seconds.
+        max_age: oldest accepted timestamp outside the window, in seconds before `now`.
     """
     timestamp = group.timestamp
     if timestamp is None:

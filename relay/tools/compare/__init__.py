@@ -1,8 +1,9 @@
-"""Two daemons beside each other: are their totals the same?
+"""Compares the totals of the relay with those of the daemon that it is to replace.
 
-The old daemon flushes every few seconds since its start, in Graphite's lines; the relay closes windows on the wall
-clock. A span begins and ends at edges of windows. Flushes that may hold samples of both sides of an edge are the error
-bound; without traffic around the edges there is none, and totals must be equal. What is known of names: namespaces.py.
-When a flush was, and what it adds to a total: flushes.py, totals.py. How both sides meet: matching.py, report.py. These
-do no I/O; receiver.py and stream.py do.
+The old daemon flushes at an interval since its start, as Graphite lines; the relay closes windows on the wall clock.
+The compared span begins and ends at window edges. A flush near an edge may hold samples of both sides of it; these
+flushes are the error bound. Without traffic around the edges the bound is 0, and totals must be equal.
+
+Names of the old daemon: namespaces.py, name_mapping.py. Time and totals of its flushes: time_range.py, flushes.py,
+totals.py. Comparison and report: matching.py, report_builder.py, report.py. Only receiver.py and stream.py do I/O.
 """

@@ -1,7 +1,8 @@
-"""The old daemon's flushes, put together from lines: whose values they are, and what they add to the totals.
+"""Assembles the old daemon's flushes from Graphite lines, and adds their values to the totals.
 
-A flush is all lines of one time. Before it is known how the daemon names things, and when the span begins, lines only
-say that it is there. Bounded (I6): distinct names; values of the flush that comes in, and totals, nothing older.
+A flush consists of all lines with the same time. Until the namespaces and the span are known, the lines only serve to
+detect the namespaces. Bounded (I6): the number of distinct names; beside the totals, only the values of the current
+flush are kept.
 """
 
 from __future__ import annotations
@@ -21,34 +22,34 @@ if TYPE_CHECKING:
 
 NAMES_MOST: Final = 500_000
 SILENCE: Final = 0.5
-"""Seconds after which no more lines of a flush come."""
+"""Seconds without a line after which a flush is complete."""
 _OWN_TIME: Final = ".graphiteStats."
-"""statsd dates these of its own at another moment than the rest of the flush."""
+"""Part of the names of statsd's own metrics with another time than the rest of the flush."""
 
 
 class Flushes:
-    """State: the flush that comes in, the names seen, and the totals so far."""
+    """State: the current flush, the names seen, and the totals so far."""
 
     def __init__(self, find_namespaces: Callable[[Iterable[str]], Namespaces | None]) -> None:
         self._find_namespaces = find_namespaces
         self.namespaces: Namespaces | None = None
-        """How the daemon names things; None until a flush tells."""
+        """How the daemon names its values; None until a flush shows it."""
         self.span: TimeRange | None = None
-        """What counts; None until it is known."""
+        """The compared span; None until it is known."""
         self.totals = OldTotals()
         self.dating = Dating()
         self.counted = self.near = self.missing = 0
-        """Flushes of the span; those that may hold samples of both sides of an edge; those that did not come."""
+        """Flushes of the span; flushes that may hold samples of both sides of an edge; flushes that did not come."""
         self.late = self.left_out = self.unreadable = 0
-        """Lines of a flush that is over, with names beyond the bound, and that were none of Graphite's."""
+        """Lines that came after their flush was over; lines with a name beyond the bound; lines not of Graphite."""
         self.touched = 0.0
-        """When the newest line came, by the wall clock; 0 before the first."""
+        """Wall time at which the newest line came; 0 before the first."""
         self.names: dict[str, OldKey | None] = {}
-        """Every name of Graphite that was seen, and which value it is."""
+        """Every Graphite name seen, with the value that it stands for."""
         self._time = 0
-        """Of the flush that comes in; 0 if none does."""
+        """Time of the current flush; 0 without one."""
         self._least = 0
-        """Flushes before this time are over."""
+        """Flushes with an earlier time are over."""
         self._values: dict[OldKey, float] = {}
 
     def __repr__(self) -> str:
@@ -56,7 +57,7 @@ class Flushes:
         return f"<Flushes {self.counted} counted, {len(self.names)} names>"
 
     def receive(self, measure: Measure, arrived: float) -> None:
-        """Take a line, at wall time `arrived`."""
+        """Add a line that came at wall time `arrived`."""
         if _OWN_TIME in measure.name:
             return
         if measure.time < self._least:
@@ -81,17 +82,17 @@ class Flushes:
         return key
 
     def _take(self, key: OldKey, value: float) -> None:
-        """Take a value; a daemon that flushes twice a second says the same time twice."""
+        """Add a value; a daemon that flushes twice a second sends two values with the same time."""
         before = self._values.get(key)
         if before is None or key.kind is Kind.GAUGE:
             self._values[key] = value
         elif key.statistic == "mean":
-            self._values[key] = 0.0  # of two flushes, it says nothing of their sum
+            self._values[key] = 0.0  # two means give no mean of both flushes
         else:
             self._values[key] = max(before, value) if key.kind is Kind.SET else before + value
 
     def learn(self, now: float) -> bool:
-        """Find out how the daemon names things, once a flush is complete; say whether it is known."""
+        """Detect the namespaces once a flush is complete; return whether they are known."""
         if self.namespaces is None and self._is_complete(now):
             self.namespaces = self._find_namespaces(self.names)
             if self.namespaces:
@@ -102,7 +103,7 @@ class Flushes:
         return self.dating.last > 0 or (self._time > 0 and now - self.touched > SILENCE)
 
     def finish(self) -> None:
-        """Fold the flush that came in: nothing more of it comes."""
+        """End the current flush and fold its values into the totals."""
         if not self._time:
             return
         covered = self.dating.date(self._time, self.touched)
@@ -116,7 +117,7 @@ class Flushes:
         self._values = {}
 
     def is_past(self, edge: int, now: float) -> bool:
-        """Say whether every flush has come that may hold samples from before an edge."""
+        """Say whether every flush that may hold samples from before an edge has come."""
         return self.dating.is_past(edge) or (
             self._time > 0 and self.dating.is_past(edge, self._time) and now - self.touched > SILENCE
         )

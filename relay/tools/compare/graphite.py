@@ -1,6 +1,7 @@
-"""Graphite's plaintext protocol, as far as StatsD daemons write it: `name value time`, a line each.
+"""Parses Graphite's plaintext protocol, as far as StatsD daemons write it: lines of `name value time`.
 
-Whoever can connect may write anything: a line is bounded, and what is no number or no time of this century is nothing.
+The input is untrusted. The length of a line is bounded. A line with a value that is not a finite number, or with a time
+outside of this century, is not parsed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Final, NamedTuple
 from relay import limits
 
 LINE_MOST: Final = 8192
-"""Bytes: no name that a daemon made of a client's line is longer in earnest."""
+"""Bytes; longer than any line that a daemon makes of a real metric."""
 
 
 class Measure(NamedTuple):
@@ -24,7 +25,7 @@ class Measure(NamedTuple):
 
 
 class Lines:
-    """State: the beginning of a line, or that the rest of one is skipped; how many were too long."""
+    """State: the beginning of an incomplete line, whether its rest is skipped, and the number of lines too long."""
 
     def __init__(self, most: int = LINE_MOST) -> None:
         self._most = most
@@ -37,7 +38,7 @@ class Lines:
         return f"<Lines {len(self._rest)} bytes>"
 
     def receive(self, chunk: bytes) -> list[bytes]:
-        """Return the lines that are complete now, without their ends; those over the bound are skipped."""
+        """Return the lines completed by a chunk, without line feeds; lines over the bound are skipped."""
         *lines, rest = chunk.split(b"\n")
         if lines:
             lines[0] = bytes(self._rest + lines[0])
@@ -56,7 +57,7 @@ class Lines:
 
 
 def parse(line: bytes) -> Measure | None:
-    """Read a line; None if it is none."""
+    """Parse a line; None if the line is not Graphite's."""
     fields = line.decode("utf-8", "replace").split()
     if len(fields) != 3:
         return None

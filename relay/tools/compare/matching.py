@@ -1,7 +1,7 @@
-"""Both sides meet: totals of one metric lie side by side, with the bound of the edges and a verdict. Pure.
+"""Matches the totals of both sides by metric, with the bound of the edges and a verdict. Pure.
 
-Points do not say which class they are of; the old daemon's names do. Where the relay had to tell two classes of one
-name apart, one of them ends in its class.
+The old daemon's names state the class; the relay's points do not. Where two classes share a name, the relay appends the
+class to one of them, so both forms of a name are looked up.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from relay.tools.compare.totals import Gauge, Metric, OldTotals, Sum
 
 ROUNDING: Final = 1e-9
-"""Relative: sums in another order differ by less."""
+"""Relative difference above that of two sums of the same values in another order."""
 DIGITS: Final = 1e-5
-"""gostatsd writes six digits after the point, each flush."""
+"""Absolute difference allowed for rounding: gostatsd writes six decimal places in each flush."""
 _DERIVED: Final = re.compile(
     r"(?P<timer>.+)\.(?:p\d+(?:_\d+)?|std|median|count_ps|avg|min|max|histogram\.bin_\w+"
     r"|(?:count|mean|sum|sum_squares|upper|lower)(?:_(?:top)?\d+(?:_\d+)?)?)"
 )
-"""What the relay makes of timers, in any style."""
+"""Names that the relay derives from timers, in any style."""
 
 RESERVED: Final = "of the relay itself"
 DERIVED: Final = "made of timers by the relay"
@@ -45,7 +45,7 @@ _GAUGE: Final = "deltas start from what each daemon knew"
 
 
 class Verdict(StrEnum):
-    """What a row says, in the order in which rows are shown."""
+    """The verdict of a row, in the order in which rows are shown."""
 
     DIFFERS = "differs"
     INCOMPARABLE = "not comparable"
@@ -54,7 +54,7 @@ class Verdict(StrEnum):
 
 
 class ComparedMetric(NamedTuple):
-    """One total of both sides."""
+    """One total of a metric on both sides."""
 
     metric: str
     kind: str
@@ -64,32 +64,32 @@ class ComparedMetric(NamedTuple):
     old: float | None
     relay: float | None
     low: float
-    """The relay may have so much less, because of the edges: 0 or negative."""
+    """Lower bound of the difference that the edges explain: 0 or negative."""
     high: float
-    """The relay may have so much more."""
+    """Upper bound of the difference that the edges explain: 0 or positive."""
     verdict: Verdict
     why: str = ""
-    """The likely reason, unless all is well."""
+    """The likely reason of a difference, or why the two totals are not comparable; else empty."""
 
     @property
     def difference(self) -> float:
-        """How much more the relay has."""
+        """The relay's total less the old daemon's."""
         return (self.relay or 0.0) - (self.old or 0.0)
 
 
 class Matching:
-    """State: the relay's names that were compared, and how many were left out, by reason."""
+    """State: the names of the relay compared so far, and the number of names left out, by reason."""
 
     def __init__(
         self, old: OldTotals, relay: Mapping[str, Metric], *, reserved: str = "", counter_scale: float = 1.0
     ) -> None:
-        """Take both sides.
+        """Store both sides.
 
         Args:
-            old: by the relay's names.
-            relay: by name.
-            reserved: what the relay's own names begin with.
-            counter_scale: from what is sent of a counter to its total.
+            old: totals of the old daemon, by the relay's names.
+            relay: totals of the relay, by name.
+            reserved: prefix of the relay's own metrics.
+            counter_scale: factor from the sent value of a counter to its total.
         """
         self._old = old
         self._relay = relay
@@ -105,14 +105,14 @@ class Matching:
         return f"<Matching left out {dict(self.left_out)}>"
 
     def rows(self) -> list[ComparedMetric]:
-        """Return every total, what needs a look first; to be called once."""
+        """Return every total, differences first; call it once."""
         rows = [*self._sums(), *self._gauges(), *self._sets()]
         rows += self._only_relay()
         order = list(Verdict)
         return sorted(rows, key=lambda row: (order.index(row.verdict), row.why, row.metric, row.kind, row.what))
 
     def _find(self, key: OldKey) -> Metric | None:
-        """Return what the relay has of it, under the bare name or with its class."""
+        """Return the relay's total of a value, under the name with its class or the bare name."""
         named = limits.fit(key.name, f".{key.kind}")
         name = named if named in self._relay and named not in self._names else key.name
         if key.kind is Kind.TIMER:
@@ -180,7 +180,7 @@ class Matching:
 
 
 def judge(old: float, relay: float | None, low: float, high: float) -> Verdict:
-    """Say what a difference means, given how much less and more the edges explain."""
+    """Return the verdict of a difference, given the bounds that the edges explain."""
     difference = (relay or 0.0) - old
     room = DIGITS + ROUNDING * max(abs(old), abs(relay or 0.0))
     if math.isclose(difference, 0.0, abs_tol=room):
@@ -189,7 +189,11 @@ def judge(old: float, relay: float | None, low: float, high: float) -> Verdict:
 
 
 def _judge_gauge(key: OldKey, gauge: Gauge, metric: Metric) -> ComparedMetric:
-    """The relay's last value comes after the old daemon's last flush: that one had any value of the last window."""
+    """Compare the last values of a gauge.
+
+    The old daemon's last flush precedes the end of the last window, so it may hold any value between the lowest and the
+    highest of that window.
+    """
     low = min(0.0, gauge.following - gauge.last, metric.last - metric.highest)
     high = max(0.0, gauge.following - gauge.last, metric.last - metric.lowest)
     verdict = judge(gauge.last, metric.last, low, high)

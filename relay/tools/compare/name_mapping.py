@@ -1,6 +1,6 @@
-"""From the old daemon's names to the relay's: the relay's own namer says what becomes of each, rules and all.
+"""Maps the old daemon's names to the relay's with the relay's own namer and rules. Pure.
 
-Tags are no part of what is compared: totals of one metric are added up over all of them, on both sides. Pure.
+Totals are compared for each metric, summed over all tags on both sides.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ _SINKS: Final = {"rule": "dropped by a rule", "reserved_name": "reserved for the
 
 
 class Namer(Protocol):
-    """Who says what becomes of a name."""
+    """Maps an identity to a series by the rules of the relay."""
 
     def resolve(self, identity: Identity) -> Resolution | NoSeries:
-        """Answer for one identity."""
+        """Return the series of an identity, or the reason why it has none."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameMapping:
-    """State: how many names were left out, by reason."""
+    """State: the number of names left out, by reason."""
 
     namers: Mapping[Kind, Namer]
-    """One for each class, so that none of them yields a bare name to another."""
+    """One namer for each class, so that classes do not compete for a bare name."""
     namespaces: Namespaces
     relay: Container[str]
     """The metrics that the relay has."""
     left_out: Counter[str] = field(default_factory=Counter)
 
     def rename(self, old: OldTotals) -> OldTotals:
-        """Return the totals by the relay's names, which have no tags; what meets there is merged."""
+        """Return the totals by the relay's names, without tags; totals that get the same name are merged."""
         found, names = OldTotals(), {key[:2] for part in (old.sums, old.gauges, old.sets) for key in part}
         metrics = {name: self._metric(*name) for name in names}
         for key, one in old.sums.items():
@@ -58,7 +58,7 @@ class NameMapping:
         return found
 
     def _metric(self, kind: Kind, name: str) -> str:
-        """Return what the relay calls it, but for its class; empty if it is left out."""
+        """Return the relay's name of a metric without a class suffix; empty if the metric is left out."""
         path, *tags = name.split(";")
         section = ",".join(tag.replace("=", ":", 1) for tag in tags)
         answer = self.namers[kind].resolve(Identity(path.encode(), kind, section.encode()))

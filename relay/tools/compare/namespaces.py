@@ -1,4 +1,4 @@
-"""What StatsD daemons call their values in Graphite, and how to tell from a flush which of the ways it is.
+"""The names of StatsD daemons in Graphite, and detection of the naming scheme from the names of a flush.
 
 | | statsd/statsd, legacy | statsd/statsd, else, and gostatsd |
 |---|---|---|
@@ -7,8 +7,8 @@
 | gauge | `stats.gauges.NAME` | the same |
 | set | `stats.sets.NAME.count` | the same; gostatsd without `.count` |
 
-In the second, every part may be renamed, and in both a suffix may follow. statsd always sends counters of its own, one
-of which has a name that nobody else uses: where it is says what the parts are called. Tags follow as `;key=value`.
+In the second scheme every part may be renamed, and in both a suffix may follow. statsd always sends its own counter
+`packets_received`; the names around it show the prefixes and the suffix. Tags follow as `;key=value`.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ WORDS: Final = {Kind.COUNTER: "counters", Kind.TIMER: "timers", Kind.GAUGE: "gau
 _KNOWN: Final = re.compile(r"(?:(?P<prefix>.+?)\.)?(?:counters|timers|gauges|sets)\..+")
 _STATISTICS: Final = frozenset(("count", "sum", "mean"))
 _OWN: Final = frozenset(("bad_lines_seen", "packets_received", "metrics_received", "timestamp_lag"))
-"""statsd's own; gostatsd has more, and other ones in each release."""
+"""statsd's own metrics; gostatsd has more, and others in each release."""
 
 
 class OldKey(NamedTuple):
-    """Which value of which metric of the old daemon."""
+    """A value of a metric of the old daemon."""
 
     kind: Kind
     name: str
-    """With its tags, as they came: `;key=value`."""
+    """With its tags as received: `;key=value`."""
     statistic: str = ""
-    """Of a timer: count, sum or mean."""
+    """For a timer: count, sum or mean."""
 
 
 def under(prefix: str) -> dict[Kind, str]:
@@ -49,18 +49,19 @@ def under(prefix: str) -> dict[Kind, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Namespaces:
-    """What stands before and behind the names of each class."""
+    """A naming scheme: the prefixes and suffixes of the names of each class."""
 
     spaces: Mapping[Kind, str]
+    """Prefix of each class, without its dot."""
     counter_end: str = ""
-    """What follows a counter's name, `.count` or nothing."""
+    """Suffix of a counter's name: `.count`, or empty."""
     suffix: str = ""
-    """Behind everything but the tags, with its dot."""
+    """Suffix of every name, before the tags, with its dot."""
     own: str = "statsd"
-    """What the names of the daemon's own metrics begin with."""
+    """Prefix of the daemon's own metrics."""
 
     def read(self, full: str) -> OldKey | None:
-        """Return which value a name of Graphite is; None if it is none that is compared."""
+        """Return the value that a Graphite name stands for; None if it is not compared."""
         path, semicolon, tags = full.partition(";")
         if not path.endswith(self.suffix):
             return None
@@ -83,7 +84,10 @@ class Namespaces:
         return OldKey(kind, name, statistic) if name else None
 
     def is_own(self, name: str, *, is_known: bool) -> bool:
-        """Say whether a metric is the daemon's own; a user's may begin like those, and then the relay knows it too."""
+        """Say whether a metric is the daemon's own.
+
+        A user's metric may have the same prefix; then the relay has the metric too (`is_known`).
+        """
         begins_so = name.startswith(f"{self.own}.")
         return begins_so and (not is_known or name.removeprefix(f"{self.own}.") in _OWN)
 
@@ -91,12 +95,12 @@ class Namespaces:
 def find_namespaces(
     names: Iterable[str], *, said: Mapping[Kind, str] | None = None, suffix: str = ""
 ) -> Namespaces | None:
-    """Return how a daemon names its values; None if nobody says it and none of the names tells.
+    """Return the naming scheme of a daemon; None if it is neither given nor detected.
 
     Args:
-        names: of a flush, in full.
-        said: by a person, of some classes or all; it holds, whatever the names tell.
-        suffix: likewise, without its dot.
+        names: the full names of a flush.
+        said: prefixes given by the user for some or all classes; they take precedence over detected ones.
+        suffix: suffix given by the user, without its dot; takes precedence too.
     """
     paths = [name.partition(";")[0] for name in names]
     found = _detect(paths)

@@ -1,4 +1,7 @@
-"""A port where the old daemon's Graphite back end connects. Bounded: connections, and lines (graphite.py)."""
+"""The TCP port to which the old daemon's Graphite back end connects.
+
+Bounded: the number of connections, and the length of a line (graphite.py).
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,8 @@ class Receiver:
     """State: a listening socket and its connections.
 
     Args:
-        flushes: are given every line, with the time of its arrival.
-        clock: of the relay's machine.
+        flushes: gets every line with the time of its arrival.
+        clock: clock of this machine.
     """
 
     def __init__(self, flushes: Flushes, clock: Clock) -> None:
@@ -36,7 +39,7 @@ class Receiver:
         return f"<Receiver {len(self._open)} connections>"
 
     async def start(self, host: str, port: int) -> tuple[str, int]:
-        """Listen; return the address.
+        """Listen; return the bound address.
 
         Raises:
             RelayError: RLY101, the address cannot be used.
@@ -52,7 +55,7 @@ class Receiver:
         return bound[0], bound[1]
 
     async def stop(self) -> None:
-        """Close the port and what is connected to it."""
+        """Close the port and its connections."""
         if self._server:
             self._server.close()
         for writer in self._open:

@@ -1,4 +1,7 @@
-"""What a comparison found, for people and for programs. Pure. Every name in it went through the relay's cleaning."""
+"""The report of a comparison, as text and as JSON. Pure.
+
+Its names are safe to print, since the relay's namer has rewritten them.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,12 @@ if TYPE_CHECKING:
 
 ROWS_SHOWN: Final = 50
 _NAME_MOST: Final = 60
-"""Characters of a name in the table; a longer one is cut in its middle."""
+"""Characters of a name in the table; a longer name is shortened in its middle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """A comparison that is over."""
+    """The result of a comparison."""
 
     span: TimeRange
     windows: int
@@ -34,11 +37,11 @@ class Report:
     left_out: Mapping[str, int]
     """Names that were not compared, by reason."""
     notes: Sequence[str]
-    """What else a reader should know."""
+    """Remarks for the reader."""
 
     @property
     def is_fine(self) -> bool:
-        """Whether nothing differs by more than the edges explain, and something was compared."""
+        """Whether something was compared, and no total differs by more than the edges explain."""
         found = self._verdicts()
         return not found[Verdict.DIFFERS] and bool(found[Verdict.EQUAL] or found[Verdict.WITHIN])
 
@@ -46,7 +49,7 @@ class Report:
         return Counter(row.verdict for row in self.rows)
 
     def summary(self) -> str:
-        """Return one sentence."""
+        """Return the summary as one sentence."""
         found, seconds = self._verdicts(), self.span.end - self.span.start
         compared = found[Verdict.EQUAL] + found[Verdict.WITHIN] + found[Verdict.DIFFERS]
         over = f"over {seconds} s ({clock(self.span.start)} to {clock(self.span.end)} UTC)"
@@ -58,7 +61,7 @@ class Report:
         return f"{counts}, {found[Verdict.DIFFERS] or 'none'} {'differ' if found[Verdict.DIFFERS] != 1 else 'differs'}"
 
     def lines(self, *, everything: bool) -> Iterator[str]:
-        """Yield the table, what was left out, the notes and the summary."""
+        """Yield the table, the names left out by reason, the notes and the summary."""
         shown = self.rows if everything else self.rows[:ROWS_SHOWN]
         yield from table(shown)
         if len(shown) < len(self.rows):
@@ -76,7 +79,7 @@ class Report:
         yield self.summary()
 
     def as_json(self) -> dict[str, Any]:
-        """Return all of it."""
+        """Return the whole report as plain values."""
         return {
             "fine": self.is_fine,
             "summary": self.summary(),
@@ -93,7 +96,7 @@ class Report:
 
 
 def table(rows: Sequence[ComparedMetric]) -> Iterator[str]:
-    """Yield a head and a line a row, in columns; a reason goes below its last row in a row."""
+    """Yield a header and a line for each row, in columns; consecutive rows with the same reason share it below them."""
     if not rows:
         return
     head = ("name", "", "old", "relay", "difference", "bound", "verdict")
@@ -121,13 +124,13 @@ def _cells(row: ComparedMetric) -> tuple[str, ...]:
 
 
 def cut(name: str) -> str:
-    """Return a name as the table shows it."""
+    """Return a name shortened for the table."""
     half = _NAME_MOST // 2
     return name if len(name) <= _NAME_MOST else f"{name[: half - 2]}...{name[-half + 1 :]}"
 
 
 def number(value: float | None, *, sign: bool = False) -> str:
-    """Return a number as people read it; `-` for none."""
+    """Return a number for display; `-` for None."""
     if value is None:
         return "-"
     rounded = round(value, 6) + 0.0
@@ -136,10 +139,10 @@ def number(value: float | None, *, sign: bool = False) -> str:
 
 
 def bound(low: float, high: float) -> str:
-    """Return how much less and more the edges explain."""
+    """Return the bounds that the edges explain, for display."""
     return "0" if low == high == 0 else f"{number(low)}..{number(high, sign=True)}"
 
 
 def clock(moment: float) -> str:
-    """Return the time of day."""
+    """Return the time of day in UTC."""
     return datetime.fromtimestamp(moment, UTC).strftime("%H:%M:%S")

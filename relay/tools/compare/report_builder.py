@@ -1,4 +1,4 @@
-"""What a session that is over comes to: a report, or the reason why there is none. Pure."""
+"""Builds the report of a finished session, or the error that explains why there is no report. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from relay.tools.compare.time_range import TimeRange
 
 _SHOWN: Final = 3
-"""Names that nobody understood."""
+"""Number of names that fit no naming scheme shown in an error."""
 _NAME_MOST: Final = 80
 _EDGES: Final = "no traffic around both edges would make the bound 0; with a longer --for it weighs less"
 
@@ -29,17 +29,17 @@ _EDGES: Final = "no traffic around both edges would make the bound 0; with a lon
 def conclude(
     session: Session, flushes: Flushes, *, namers: Mapping[Kind, Namer], reserved: str, counter_scale: float
 ) -> Report:
-    """Compare what both sides add up to.
+    """Compare the totals of both sides.
 
     Args:
-        session: that is done.
-        flushes: of the old daemon.
-        namers: what the relay makes of a name, for each class.
-        reserved: what the relay's own names begin with.
-        counter_scale: from what the relay sends of a counter to its total.
+        session: a finished session, with the relay's totals.
+        flushes: the old daemon's totals.
+        namers: the relay's namer for each class.
+        reserved: prefix of the relay's own metrics.
+        counter_scale: factor from the relay's sent value of a counter to its total.
 
     Raises:
-        RelayError: one side has nothing.
+        RelayError: one side has no data.
     """
     known = _both_known(session, flushes)
     if known is None:
@@ -67,7 +67,7 @@ def _both_known(session: Session, flushes: Flushes) -> tuple[TimeRange, Namespac
 
 
 def give_up(session: Session, flushes: Flushes) -> RelayError:
-    """Say which side had nothing, and what to look at."""
+    """Return the error that says which side has no data, and what to check."""
     if not flushes.touched:
         message = "no flush of the old daemon came"
         fix = "its Graphite back end must be on, with this host and port: graphiteHost and graphitePort of statsd"
@@ -85,7 +85,7 @@ def give_up(session: Session, flushes: Flushes) -> RelayError:
 
 
 def _notes(flushes: Flushes) -> Iterator[str]:
-    """Yield what else a reader should know."""
+    """Yield remarks for the reader of the report."""
     if flushes.dating.skew:
         yield f"the old daemon's clock is {flushes.dating.skew:+.1f} s off; its flushes are dated by their arrival"
     if flushes.missing:

@@ -1,7 +1,8 @@
-"""One comparison from its first flush to its last: what is waited for, and when it is over. Pure: time is an argument.
+"""The phases of one comparison: what it waits for, and when it ends. Pure: time is an argument.
 
-The span begins with the first window that opens after a flush of the old daemon was seen and understood. It is over
-when the relay has told of its last window and the old daemon has sent every flush that may hold samples of it.
+The span begins with the first window that opens after a flush was received and its names were understood. The
+comparison ends when the relay has sent the last window of the span, and the old daemon every flush that may hold
+samples of that window.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ if TYPE_CHECKING:
     from relay.tools.compare.flushes import Flushes
 
 _CLOSE: Final = 15.0
-"""Seconds after its end in which the relay tells of a window."""
+"""Seconds after the end of a window in which the relay must send it."""
 _FLUSHES: Final = 2.0
-"""Flushes after the end of the span that are waited for, and seconds beyond that."""
+"""Longest wait for flushes after the end of the span: this many flush intervals, and _GRACE seconds."""
 _GRACE: Final = 5.0
 _INTERVAL: Final = 10.0
-"""Seconds between flushes, if there was only one: statsd's default."""
+"""Seconds between flushes, assumed after a single flush: statsd's default."""
 
 
 class Phase(Enum):
-    """How far it has come."""
+    """A phase of the comparison."""
 
     NO_FLUSH = "the old daemon has not sent anything"
     UNREADABLE = "nothing tells how the old daemon names its values"
@@ -41,41 +42,41 @@ class Phase(Enum):
 
 
 class Session:
-    """State: the phase, the span, and the relay's totals; those of the old daemon are in the flushes.
+    """State: the phase, the span, and the relay's totals; the flushes have the old daemon's totals.
 
     Args:
-        seconds: of a window.
-        open_id: the window that is open at the beginning.
-        duration: seconds to compare, rounded up to windows.
-        flushes: of the old daemon.
+        seconds: length of a window.
+        open_id: id of the window that is open at the beginning.
+        duration: seconds to compare, rounded up to whole windows.
+        flushes: the old daemon's flushes.
     """
 
     def __init__(self, *, seconds: int, open_id: int, duration: float, flushes: Flushes) -> None:
         self.seconds = seconds
-        """Of a window."""
+        """Length of a window."""
         self.windows = max(1, math.ceil(duration / seconds))
-        """How many are compared."""
+        """Number of windows to compare."""
         self._flushes = flushes
         self._patience = open_id + (1 + self.windows) * seconds
-        """The end of the span if the old daemon had been there at once."""
+        """Unix time at which the session fails without a flush: the end of a span that had begun at once."""
         self.phase = Phase.NO_FLUSH
         self.span: TimeRange | None = None
         self.metrics: dict[str, Metric] = {}
         self.closed = 0
-        """Windows of the span that the relay has told of."""
+        """Windows of the span received from the relay."""
 
     def __repr__(self) -> str:
         """Report the phase."""
         return f"<Session {self.phase.name}, {self.closed} of {self.windows} windows>"
 
     def take_window(self, start: int, points: Iterable[Mapping[str, Any]]) -> None:
-        """Take a window that the relay has closed."""
+        """Add a window that the relay has closed, if it belongs to the span."""
         if self.span and self.span.start <= start < self.span.end:
             self.closed += 1
             fold_window(self.metrics, points)
 
     def look(self, now: float) -> Phase:
-        """Go on to the phase of wall time `now`, and return it."""
+        """Update the phase for wall time `now`, and return it."""
         if self.span is None:
             self._begin(now)
         if self.span is not None:
@@ -83,7 +84,7 @@ class Session:
         return self.phase
 
     def _begin(self, now: float) -> None:
-        """Fix the span once the old daemon is understood; give up in the end."""
+        """Set the span once the namespaces are known; fail when the wait is over."""
         if self._flushes.learn(now):
             start = (int(now) // self.seconds + 1) * self.seconds
             self.span = self._flushes.span = TimeRange(start, start + self.windows * self.seconds)
@@ -106,7 +107,7 @@ class Session:
         return Phase.FAILED if gives_up else Phase.AFTER
 
     def sentence(self, now: float) -> str:
-        """Say what is going on, for somebody who waits."""
+        """Return the progress as a sentence for the user."""
         flushes, span = self._flushes, self.span
         if span is None:
             left = max(0, math.ceil(self._patience - now))

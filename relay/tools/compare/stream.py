@@ -1,4 +1,4 @@
-"""The relay's side: `GET /api/v1/windows` of its admin port, line by line."""
+"""Reads the relay's closed windows from `GET /api/v1/windows` of its admin port, line by line."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 _WINDOW_MOST: Final = 512 * 1024 * 1024
-"""Bytes of a window's line: a million points."""
+"""Longest line of a window in bytes: a million points."""
 _CONNECT: Final = 5.0
 
 
 @asynccontextmanager
 async def watch_windows(host: str, port: int) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
-    """Connect to a relay; yield its objects, the head first. They end in an error: a relay goes on.
+    """Connect to a relay; yield an iterator over its objects, the head first.
+
+    The stream of a running relay has no end, so the end of the stream is an error too.
 
     Raises:
-        RelayError: RLY101, nobody answers, or not with windows; the relay stops.
+        RelayError: RLY101, no relay answers, the answer is not a stream of windows, or the relay stops.
     """
     url = f"http://{join_address(host, port)}/api/v1/windows"
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT)

@@ -1,8 +1,9 @@
-"""Which time is compared, and on which side of its edges the samples of a flush came. Pure arithmetic, in seconds.
+"""The compared span of time, and the interval covered by the samples of a flush. Pure arithmetic, in seconds.
 
-A flush holds what came since the one before. It says when it was in whole seconds, rounded (statsd) or cut (gostatsd),
-so its moment is between half a second before and a second after that, and not after it arrived. Around an edge the two
-daemons may put the same datagram on different sides: it reaches them one after the other, and a relay reads in bursts.
+A flush holds the samples since the flush before. Its time is in whole seconds, rounded (statsd) or truncated
+(gostatsd): the real moment lies between 0.5 s before and 1 s after it, and not after its arrival. Near an edge the two
+daemons may put the same datagram on different sides of it, since they receive it at different moments and the relay
+reads in bursts.
 """
 
 from __future__ import annotations
@@ -11,45 +12,45 @@ from typing import Final, NamedTuple
 
 EARLIER: Final = 0.5
 LATER: Final = 1.0
-"""The moment of a flush lies so much before or after its time, at most."""
+"""Bounds of the real moment of a flush: EARLIER before its time to LATER after it."""
 SLACK: Final = 0.25
-"""Around an edge."""
+"""Seconds around an edge within which a datagram may be on either side."""
 CLOCKS: Final = (-1.0, 3.0)
-"""Between its time and its arrival, a flush of a daemon whose clock goes right."""
+"""Range of arrival less time of a flush, if the clock of the daemon is right."""
 
 
 class TimeRange(NamedTuple):
-    """What is compared; both are edges of windows."""
+    """The compared span; its start and its end are window edges."""
 
     start: int
     end: int
 
     def counts(self, time: float) -> bool:
-        """Say whether a flush of that time is one of the span's."""
+        """Say whether a flush at this time belongs to the span."""
         return self.start < time <= self.end
 
     def is_near_edge(self, covered: Covered) -> bool:
-        """Say whether some of a flush's samples may have come on the other side of an edge."""
+        """Say whether a flush may hold samples from the other side of an edge."""
         return any(covered.since < edge + SLACK and covered.until > edge - SLACK for edge in self)
 
 
 class Covered(NamedTuple):
-    """When the samples of a flush came, at the most."""
+    """The widest interval in which the samples of a flush may have come."""
 
     time: float
-    """The flush's, by the relay's clock."""
+    """Time of the flush, by the relay's clock."""
     since: float
     until: float
     missing: int
-    """Flushes that should have come since the one before."""
+    """Flushes expected between this one and the one before that did not come."""
 
 
 class Dating:
-    """State: the last flush's time, the shortest gap between flushes, and how wrong the daemon's clock is."""
+    """State: the time of the last flush, the shortest gap between flushes, and the error of the daemon's clock."""
 
     def __init__(self) -> None:
         self.skew = 0.0
-        """The daemon's clock is so much behind; 0 if it is about right."""
+        """Seconds that the daemon's clock is behind; 0 if it is about right."""
         self.interval = 0.0
         """The shortest gap between two flushes; 0 before the second."""
         self.last = float("-inf")
@@ -60,11 +61,11 @@ class Dating:
         return f"<Dating last {self.last}, every {self.interval} s>"
 
     def date(self, time: int, arrived: float) -> Covered:
-        """Return what a flush covers; each flush once, in order.
+        """Return the interval that a flush covers; call it once for each flush, in order.
 
         Args:
-            time: that it says.
-            arrived: when the last of it was received.
+            time: the time in the lines of the flush.
+            arrived: wall time at which its last line came.
         """
         is_first = self.last == float("-inf")
         if is_first and not CLOCKS[0] <= arrived - time <= CLOCKS[1]:
@@ -80,5 +81,5 @@ class Dating:
         return covered
 
     def is_past(self, edge: float, time: float = float("-inf")) -> bool:
-        """Say whether all that is still to come after a flush of `time`, or after the last one, is past an edge."""
+        """Say whether every flush after one at `time`, or after the last one, holds only samples from past an edge."""
         return max(self.last, time + self.skew) - EARLIER >= edge + SLACK

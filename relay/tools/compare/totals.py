@@ -1,7 +1,7 @@
-"""What each side adds up to over a span: of the old daemon flush by flush, of the relay window by window. Pure.
+"""Totals of both sides over a span: of the old daemon flush by flush, of the relay window by window. Pure.
 
-A flush near an edge may hold samples of the other side. If it counts, the relay may have less by what it holds; if it
-does not, more. Those bounds are kept beside each total, with their signs.
+A flush near an edge may hold samples from the other side of it. If the flush counts, the relay's total may be lower by
+up to its value; if it does not count, higher. Each total keeps these bounds, with their signs.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Sum:
-    """What the flushes of a span add up to."""
+    """Sum of the flushes of a span, and its bounds."""
 
     total: float = 0.0
     low: float = 0.0
-    """The relay may have so much less: 0 or negative."""
+    """Lower bound of the relay's difference: 0 or negative."""
     high: float = 0.0
-    """The relay may have so much more."""
+    """Upper bound of the relay's difference: 0 or positive."""
 
     def add(self, value: float, *, counts: bool, is_near: bool) -> None:
-        """Take a flush's value."""
+        """Add the value of a flush."""
         if counts:
             self.total += value
         if is_near:
@@ -37,11 +37,11 @@ class Sum:
             self.high += max(0.0, elsewhere)
 
     def is_nothing(self) -> bool:
-        """Say whether no flush held anything."""
+        """Say whether no flush had a value other than 0."""
         return not (self.total or self.low or self.high)
 
     def merge(self, other: Sum) -> None:
-        """Add another one."""
+        """Add another sum."""
         self.total += other.total
         self.low += other.low
         self.high += other.high
@@ -49,16 +49,16 @@ class Sum:
 
 @dataclass(slots=True)
 class Gauge:
-    """What the flushes say of a gauge."""
+    """Values of a gauge in the flushes."""
 
     last: float
-    """In the last flush of the span."""
+    """Value in the last flush of the span."""
     following: float
-    """In the flush after that, if it is near the edge."""
+    """Value in the flush after the span, if that flush is near the edge; else equal to `last`."""
     has_moved: bool = False
 
     def merge(self, other: Gauge) -> None:
-        """Add another one, as if both were one value."""
+        """Add another gauge, since both have the same name at the relay."""
         self.last += other.last
         self.following += other.following
         self.has_moved |= other.has_moved
@@ -66,18 +66,18 @@ class Gauge:
 
 @dataclass(slots=True)
 class OldTotals:
-    """State: what each name of the old daemon adds up to."""
+    """State: the totals of each name of the old daemon."""
 
     sums: dict[OldKey, Sum] = field(default_factory=dict)
-    """Of counters; of timers `count` and `sum`."""
+    """Counters, and `count` and `sum` of timers."""
     gauges: dict[OldKey, Gauge] = field(default_factory=dict)
     sets: dict[OldKey, float] = field(default_factory=dict)
-    """The most of any flush."""
+    """The largest cardinality of any flush."""
     sampled: set[str] = field(default_factory=set)
-    """Timers with a sample rate: their sum is of the values that came."""
+    """Timers with a sample rate; the old daemon's sum is not scaled by it."""
 
     def fold(self, values: Mapping[OldKey, float], *, counts: bool, is_near: bool) -> None:
-        """Take a flush, in order; one that neither counts nor is near an edge changes nothing."""
+        """Add a flush, in order; one that neither counts nor is near an edge changes nothing."""
         for key, value in values.items():
             if key.kind is Kind.GAUGE:
                 self._fold_gauge(key, value, counts=counts, is_near=is_near)
@@ -106,26 +106,26 @@ class OldTotals:
 
 @dataclass(slots=True)
 class Metric:
-    """What the relay sent under a name, over all dimensions."""
+    """Totals of the relay's points with one metric name, over all dimensions."""
 
     sum: float = 0.0
     count: float = 0.0
     most: float = 0.0
     """The largest sum of a window."""
     last: float = 0.0
-    """In the last window that has it; so are the next two."""
+    """Value in the last window that has the metric; `lowest` and `highest` are of the same window."""
     lowest: float = 0.0
     highest: float = 0.0
 
     def close_window(self, window: Metric) -> None:
-        """Take what a window has."""
+        """Add the values of a window."""
         self.sum += window.sum
         self.count += window.count
         self.most = max(self.most, window.sum)
         self.last, self.lowest, self.highest = window.last, window.lowest, window.highest
 
     def add(self, values: Mapping[str, float]) -> None:
-        """Take a point of a window: every statistic, or the one value of raw output."""
+        """Add a point to the values of a window: all its statistics, or the one value of a raw point."""
         only = values.get("value", 0.0)
         self.sum += values.get("sum", only)
         self.count += values.get("count", 0.0)
@@ -135,7 +135,7 @@ class Metric:
 
 
 def fold_window(metrics: dict[str, Metric], points: Iterable[Mapping[str, Any]]) -> None:
-    """Add the points of a window, as they are sent, to what each metric has so far."""
+    """Add the points of a window, as they are sent, to the totals of their metrics."""
     window: dict[str, Metric] = {}
     for point in points:
         window.setdefault(point["metric"], Metric()).add(point["values"])

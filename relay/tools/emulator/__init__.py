@@ -1,7 +1,7 @@
-"""A local putMetricData: signatures verified, every limit enforced, four shapes of partial failure, faults on demand.
+"""A local putMetricData: verifies signatures, enforces every limit, and fails in the ways of the service on demand.
 
-Used by the tests, by `demo` and by `statsd-relay cloud`. It keeps what it stored, so that a test can compare to the
-digit. The one part of jdcloud/ that does I/O.
+The tests, `demo` and `statsd-relay cloud` use it. It keeps the stored points, so that a test can compare them exactly.
+Of relay/jdcloud it uses only the signer and the JSON codec: its checks are written from the API document.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["Emulator", "Fault"]
 
 PATH: Final = "/v1/customMetrics"
 KEPT: Final = 1_000_000
-"""Points kept for inspection; older ones are forgotten, so that a long run stays bounded."""
+"""Points kept for inspection; the oldest are discarded, which bounds the memory of a long run."""
 _CLOCK_DIFFERENCE: Final = 900.0
 _ADDED_BY_SIGNING: Final = {"x-jdcloud-date", "x-jdcloud-nonce"}
 
@@ -40,7 +40,7 @@ Point = dict[str, Any]
 
 
 class Emulator:
-    """State: the points stored, the requests seen, the faults to come."""
+    """State: the points stored, the requests seen, and the faults to inject."""
 
     def __init__(
         self,
@@ -65,20 +65,20 @@ class Emulator:
         self.latency = latency
         """Seconds before each answer."""
         self.shape = 1
-        """Of partial failures, 1..4."""
+        """Format of partial failures, 1 to 4 (shapes.py)."""
         self.quota: Quota | None = None
-        """What is over it is answered 429."""
+        """Requests beyond the quota are answered 429."""
         self.tells_retry_after = True
-        """Whether a 429 says when to come back."""
+        """Whether a 429 has a Retry-After header."""
         self.poison: set[str] = set()
-        """Metrics: a request that holds one of them is refused whole, and nobody says why."""
+        """Metrics: a request with one of them is refused as a whole, without a list of bad points."""
         self.unreadable: set[str] = set()
-        """Metrics: a request that holds one of them is stored, and answered with what is no JSON."""
+        """Metrics: a request with one of them is stored, but its answer is not JSON."""
         self.redirect_to = "http://127.0.0.1:1/"
         self.clock_ahead = 0.0
-        """Seconds that the Date of answers is ahead of the clock."""
+        """Seconds that the Date header of answers is ahead of the clock."""
         self.requests = 0
-        """Seen, whatever became of them."""
+        """Requests received, with any outcome."""
         self.statuses: Counter[int] = Counter()
         self.received: deque[Point] = deque(maxlen=KEPT)
         """Points stored, oldest first."""
@@ -88,7 +88,7 @@ class Emulator:
         return f"<Emulator {self.requests} requests, {len(self.received)} points>"
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
-        """Listen; return the base URL.
+        """Start to listen; return the base URL.
 
         Raises:
             OSError: the address cannot be bound.
@@ -109,32 +109,32 @@ class Emulator:
             self._runner = None
 
     def rotate(self, secret_key: str) -> None:
-        """Accept another secret from now on, and the old one no more."""
+        """Accept only this secret from now on."""
         self._signer = Signer(access_key=self._access_key, secret_key=Secret(secret_key), region=self._region)
 
     def add_fault(self, fault: Fault) -> None:
-        """Let something go wrong from the next request on."""
+        """Inject a fault from the next request on."""
         self._faults.append(fault)
 
     def clear_faults(self) -> None:
-        """Be healthy again."""
+        """Remove all faults."""
         self._faults.clear()
 
     # --- what arrived -------------------------------------------------------------------------------------------------
 
     def points(self, metric: str, **dimensions: str) -> list[Point]:
-        """Return the stored points of a metric that carry these dimensions."""
+        """Return the stored points of a metric that have these dimensions."""
         wanted = dimensions.items()
         return [point for point in self.received if point["metric"] == metric and wanted <= point["dimensions"].items()]
 
     def total(self, metric: str, stat: str = "sum", **dimensions: str) -> float:
-        """Add up one statistic of a metric's points, of `last` the newest; a raw point has only `value`."""
+        """Return one statistic summed over a metric's points; `last`: of the newest. A raw point has only `value`."""
         points = sorted(self.points(metric, **dimensions), key=lambda point: int(point["timestamp"]))
         found = [point["values"][stat if stat in point["values"] else "value"] for point in points]
         return float(sum(found[-1:] if stat == "last" else found))
 
     def duplicates(self) -> list[tuple[Any, ...]]:
-        """Return the (metric, dimensions, timestamp) that were stored more than once."""
+        """Return each (metric, dimensions, timestamp) that was stored more than once."""
         keys = Counter((p["metric"], tuple(sorted(p["dimensions"].items())), p["timestamp"]) for p in self.received)
         return [key for key, count in keys.items() if count > 1]
 
@@ -213,7 +213,7 @@ class Emulator:
     # --- signatures ---------------------------------------------------------------------------------------------------
 
     def _check_signed(self, request: web.Request, body: bytes) -> str:
-        """Return what is wrong with a signature; "" if it is right and its nonce is new."""
+        """Return the error in a signature; "" if it is valid and its nonce is new."""
         headers = {name.lower(): value for name, value in request.headers.items()}
         authorization = headers.get("authorization", "")
         names = authorization.partition("SignedHeaders=")[2].partition(",")[0].split(";")

@@ -1,4 +1,4 @@
-"""Answers that a client must survive: cut, unreadable, slow, endless, or inflating to a thousand times their size."""
+"""Hostile answers that a client must survive: cut, unreadable, slow, endless, or a compression bomb."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 _MEBIBYTE: Final = bytes(1_048_576)
 _BIG: Final = 1024
-"""Mebibytes."""
+"""Size of a big answer, in MiB."""
 _HINTS: Final = 1_200
-"""Writes of 56 kB."""
+"""Number of writes of 56 kB interim answers each."""
 _UNREADABLE: Final = {"garbage": b"<html>it works</html>", "empty": b"", "foreign": b'{"status":"fine"}'}
 
 
 async def abuse(kind: str, request: web.Request, answer: bytes) -> web.StreamResponse | None:
-    """Answer a request whose points are stored in a way of Fault's KINDS; None if there is nothing to it."""
+    """Answer a request, after its points were stored, in the way of a fault kind; None if the kind needs none."""
     if kind in _UNREADABLE:
         return web.Response(body=_UNREADABLE[kind], content_type="text/html")
     if kind in ("lost", "cut"):
@@ -33,14 +33,14 @@ async def abuse(kind: str, request: web.Request, answer: bytes) -> web.StreamRes
         return None
     response = web.StreamResponse(headers={"content-encoding": "gzip"} if kind == "bomb" else {})
     await response.prepare(request)
-    with suppress(ConnectionError):  # a client that has enough of it is right
+    with suppress(ConnectionError):  # a client should give up reading such an answer
         async for piece in pieces(answer):
             await response.write(piece)
     return response
 
 
 def abort(request: web.Request) -> None:
-    """Cut the connection: the client sees a reset, never an answer."""
+    """Cut the connection: the client sees a reset and no answer."""
     if isinstance(request.transport, asyncio.Transport):
         request.transport.abort()
 
@@ -55,7 +55,7 @@ async def _break_off(kind: str, request: web.Request, answer: bytes) -> web.Stre
 
 
 async def _hint(request: web.Request) -> web.Response:
-    """Write interim answers until the client has enough of them, or has read 64 MiB."""
+    """Write interim answers until the client disconnects or about 67 MB are written."""
     hints = b"HTTP/1.1 103 Early Hints\r\n\r\n" * 2_000
     for _number in range(_HINTS):
         if not isinstance(request.transport, asyncio.Transport) or request.transport.is_closing():
@@ -78,7 +78,7 @@ async def _big(_: bytes) -> AsyncIterator[bytes]:
 
 
 async def _bomb(_: bytes) -> AsyncIterator[bytes]:
-    """Yield 1 MB that inflates to 1 GiB: after a full flush, the same bytes say the same again."""
+    """Yield 1 MB that inflates to 1 GiB: after a full flush, equal compressed bytes inflate to equal data."""
     gzip = zlib.compressobj(9, wbits=31)
     first, again = (gzip.compress(_MEBIBYTE) + gzip.flush(zlib.Z_FULL_FLUSH) for _number in range(2))
     yield first

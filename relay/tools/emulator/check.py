@@ -1,4 +1,7 @@
-"""Every limit of putMetricData, enforced as the document words it, independent of the code that encodes points."""
+"""Enforces every limit of putMetricData on a point.
+
+It is written from the API document and shares no code or number with the relay's encoder, so that it finds its errors.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ _REQUIRED: Final = {"dimensions", "metric", "namespace", "timestamp", "type", "v
 
 
 def check_point(point: Any, now: float) -> str:  # noqa: ANN401 - whatever was posted
-    """Return what is wrong with a point; "" if nothing is."""
+    """Return the first error in a point; "" if there is none."""
     if not isinstance(point, dict) or set(point) != _REQUIRED:
         return f"fields must be {', '.join(sorted(_REQUIRED))}"
     return (

@@ -1,4 +1,4 @@
-"""Faults on demand: what to do wrong, and how often."""
+"""Faults to inject: their kinds, and to which requests they apply."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ KINDS: Final = (
     *("lost", "cut", "garbage", "empty", "foreign", "slow", "big", "bomb", "hints"),
     *("partial", "refused"),
 )
-"""Nothing is stored: reset cuts the connection, hang gives no answer, redirect sends the client to another host.
-Everything is stored: lost then cuts the connection, cut does so in the answer; garbage, empty and foreign answer HTML,
-nothing, or JSON of another service; slow answers a byte a second, big a gigabyte, bomb a small one that inflates to it,
-hints with a 103 and another without an end. Points are listed as bad: the first one by partial, all of them by refused.
+"""Without storing the points: `reset` cuts the connection, `hang` gives no answer, `redirect` names another host.
+
+After storing the points: `lost` cuts the connection before the answer, `cut` within it. The answer of `garbage` is
+HTML, of `empty` nothing, of `foreign` JSON of another service. `slow` sends a byte a second, `big` 1 GiB, `bomb` 1 MB
+that inflates to 1 GiB, `hints` an endless sequence of 103 answers.
+
+Points refused: `partial` lists the first point as bad, `refused` all points.
 """
 _TEXT: Final = re.compile(r"(?P<kind>[a-z]+|[2-5][0-9]{2})(?::(?P<amount>[0-9]+(?:\.[0-9]+)?)(?P<percent>%)?)?")
 _REQUESTS_MOST: Final = 1_000_000_000
@@ -22,22 +25,22 @@ _REQUESTS_MOST: Final = 1_000_000_000
 
 @dataclass(slots=True)
 class Fault:
-    """One thing that goes wrong: with a share of the requests, or with a number of them."""
+    """A fault that applies to a share of the requests, or to a number of them."""
 
     kind: str
     """A status code or one of KINDS."""
     share: float = 1.0
     """0..1."""
     left: int | None = None
-    """Requests still to spoil; None for ever."""
+    """Number of requests to which it still applies; None: no limit."""
     headers: dict[str, str] | None = None
 
     @classmethod
     def parse(cls, text: str) -> Fault:
-        """Read `429:5%` (a share), `500:3` (the next three) or `hang` (always).
+        """Parse `429:5%` (a share), `500:3` (the next three) or `hang` (always).
 
         Raises:
-            ValueError: with the rule.
+            ValueError: the text breaks the rule; the message is the rule.
         """
         match = _TEXT.fullmatch(text)
         if match is None or not (match["kind"].isdigit() or match["kind"] in KINDS):
@@ -53,7 +56,7 @@ class Fault:
         return cls(match["kind"], left=int(amount) if match["amount"] else None)
 
     def strikes(self, dice: float) -> bool:
-        """Say whether this request is spoiled; `dice` is 0..1."""
+        """Say whether the fault applies to this request; `dice` is a random number in 0..1."""
         if self.left == 0 or dice >= self.share:
             return False
         if self.left is not None:

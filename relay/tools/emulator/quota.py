@@ -1,4 +1,4 @@
-"""Quotas of an access key as services have them. Pure: the sender's rate is tested against them in virtual time."""
+"""Request quotas of an access key, as services apply them. Pure: tests run the sender against them in virtual time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Quota(Protocol):
-    """How many requests are answered with something else than 429."""
+    """Decides which requests are within a quota; the others are answered 429."""
 
     def take(self, now: float) -> float:
         """Return 0 if a request is within the quota, else the seconds until one would be."""
@@ -14,7 +14,7 @@ class Quota(Protocol):
 
 
 class TokenBucket:
-    """State: tokens; so many are refilled a second."""
+    """State: the tokens left, refilled at a constant rate."""
 
     def __init__(self, per_second: float, *, burst: float | None = None) -> None:
         self._per_second = per_second
@@ -37,7 +37,7 @@ class TokenBucket:
 
 
 class FixedWindow:
-    """State: requests of the current window, which begins at a multiple of its length."""
+    """State: the requests in the current window, which begins at a multiple of its length."""
 
     def __init__(self, requests: int, *, seconds: float = 60.0) -> None:
         self._requests = requests

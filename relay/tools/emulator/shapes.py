@@ -1,4 +1,4 @@
-"""The four shapes in which the documents and SDKs show refused points."""
+"""The four formats of an answer with refused points, as the API documents and SDKs show them."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ def _body(request_id: str, result: dict[str, Any]) -> dict[str, Any]:
 
 
 def failure(status: int, name: str, message: str, request_id: str) -> dict[str, Any]:
-    """Return the body of an answer that is an error as a whole."""
+    """Return the body of an answer that refuses the whole request."""
     return {"requestId": request_id, "error": {"code": status, "status": name, "message": message}}

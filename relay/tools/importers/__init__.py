@@ -1,8 +1,8 @@
-"""Configurations of other StatsD daemons, read and turned into ours, with a report of every line. No I/O.
+"""Converts configurations of other StatsD daemons to the relay's, with a report of every line. No I/O.
 
-A reader (javascript, yamltree, tomltree, envtree) makes a tree of values with their places; an importer (statsd,
-statsd_exporter, gostatsd, datadog) writes what they mean into a draft. Its table of options is the one of
-deploy/MIGRATING.md. No daemon's program is run, and no file of it is needed but the configuration.
+A reader (readers/: javascript, yamltree, tomltree, envtree) parses the file into a tree of values with their places. An
+importer (statsd, statsd_exporter, gostatsd, datadog) writes their meaning into a ConfigBuilder; its table of options is
+the one of deploy/MIGRATING.md. Nothing is executed, and no file but the configuration is read.
 """
 
 from __future__ import annotations
@@ -32,16 +32,17 @@ _OPTIONS: Final[dict[str, Collection[str]]] = {
 
 
 def convert(text: str, *, source: str, format_: Format | None = None, is_utf8: bool = True) -> ConfigBuilder:
-    """Turn a configuration into ours.
+    """Convert a configuration to one of the relay.
 
     Args:
-        text: what is in the file.
-        source: what the file is called, for the report.
-        format_: whose it is; None: told from the text.
-        is_utf8: it was; if not, U+FFFD stands for what was none, as Node reads it. Other daemons refuse such a file.
+        text: content of the file.
+        source: name of the file, for the report.
+        format_: the daemon it belongs to; None: detected from the text.
+        is_utf8: whether the file was UTF-8. If not, U+FFFD replaces the invalid bytes, as in Node; other daemons refuse
+            such a file.
 
     Raises:
-        ConfigError: RLY103, it cannot be read, or it is not that daemon's, or of none that is known.
+        ConfigError: RLY103, the text cannot be parsed, is not of that daemon, or is of no known daemon.
     """
     found = format_ or recognise(text)
     if found is None or stranger(text):
@@ -63,14 +64,14 @@ def _strange(text: str, source: str) -> Problem:
 
 
 def _check_names(tree: Node, names: Collection[str], daemon: str) -> None:
-    """Refuse what has not one option of a daemon: a report of it would tell of defaults that nothing had."""
+    """Refuse a file without a single option of the daemon: its report would list defaults only."""
     known = {name.partition(".")[0] for name in names}
     if not known & {name.lower() if daemon == gostatsd.DAEMON else name for name in tree.members}:
         raise NotReadable(f"no option of {daemon} is in it", line=1, column=1, fix=_PART)
 
 
 def _problem(error: NotReadable, text: str, source: str, format_: Format) -> Problem:
-    """Point at the place; of the line nothing is shown but an option's name: the rest may be a part of a secret."""
+    """Return the error at its place; of the line only the name of an option is shown, as the rest may be secret."""
     lines = text.splitlines() or [""]
     found = _NAME.match(lines[min(error.line, len(lines)) - 1])
     is_known = found is not None and any(found[2] in name.split(".") for name in _OPTIONS[format_])

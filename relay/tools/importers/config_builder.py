@@ -1,7 +1,7 @@
-"""The configuration that an importer writes, line by line, beside the report of where each line comes from.
+"""Builds the configuration that an importer writes, with the report of the origin of each line.
 
-A draft is settled before anybody sees it: whatever `check` would refuse becomes a comment, and work for a person. So a
-result always passes `check`, and what could not be carried over stands in it, with the reason.
+Invariant: the result passes `check`. `settle` turns every setting that `check` would refuse into a comment with the
+reason, and reports it as work for a person.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _TABLES: Final = tuple(info.name for info in msgspec.structs.fields(Config))
 _ROUNDS: Final = 20
-"""Each takes out everything that is refused; a second is needed when something depended on it."""
+"""Maximum number of passes. A pass removes everything refused; another is needed if a setting depended on that."""
 _CREDENTIALS: Final = (
     "# Needed, here or in the environment (JDCLOUD_REGION_ID, JDCLOUD_ACCESS_KEY_ID, JDCLOUD_SECRET_ACCESS_KEY):",
     '# region = "cn-north-1"',
@@ -46,9 +46,9 @@ class ConfigBuilder:
     """State: settings, rules and tees with the lines they come from, comments, and the report so far.
 
     Args:
-        daemon: whose configuration it was, in its own spelling.
-        source: what the file was called.
-        is_first_match: of its patterns, too, the first that matches is followed, and no other.
+        daemon: name of the daemon, in its own spelling.
+        source: name of its configuration file.
+        is_first_match: whether that daemon, like the relay, applies only the first pattern that matches.
     """
 
     def __init__(self, daemon: str, source: str, *, is_first_match: bool = True) -> None:
@@ -67,7 +67,7 @@ class ConfigBuilder:
         """Report the size."""
         return f"<ConfigBuilder from {self.daemon}, {len(self.entries)} entries, {len(self._lists['rule'])} rules>"
 
-    # -- what importers say --
+    # -- called by importers --
 
     def set(self, key: str, value: Any, origin: Node | None = None) -> None:  # noqa: ANN401 - of the key's type
         """Set `table.key`."""
@@ -76,13 +76,13 @@ class ConfigBuilder:
         self._lines[table, name] = origin.line if origin else 0
 
     def add(self, key: str, value: Any, origin: Node | None = None) -> None:  # noqa: ANN401 - see above
-        """Append to the list `table.key`, once."""
+        """Append to the list `table.key`, unless the value is in it."""
         table, _, name = key.partition(".")
         values = self._tables.get(table, {}).get(name, [])
         self.set(key, values if value in values else [*values, value], origin)
 
     def get(self, key: str) -> Any:  # noqa: ANN401 - see above
-        """Return what `table.key` was set to; None if it was not."""
+        """Return the value of `table.key`; None if it was not set."""
         table, _, name = key.partition(".")
         return self._tables.get(table, {}).get(name)
 
@@ -99,25 +99,25 @@ class ConfigBuilder:
         self._notes.setdefault(table, []).append(one_line(text))
 
     def say(self, verdict: Verdict, origin: Node | None, what: str, became: str) -> None:
-        """Report; `origin`: where it stands, None for a default that the file does not name."""
+        """Add a line to the report; `origin`: its place in the file, None for a default that the file does not set."""
         line = origin.line if origin else 0
         self.entries.append(ReportLine(verdict, line, masked(one_line(what)), masked(one_line(became))))
 
-    # -- what comes out --
+    # -- results --
 
     @property
     def needs_person(self) -> int:
-        """How many things a person must decide."""
+        """Number of lines of the report that a person must decide."""
         return sum(entry.verdict == "by hand" for entry in self.entries)
 
     @property
     def holds_secret(self) -> bool:
-        """Whether something from the file may be a secret: then nobody else should read it."""
+        """Whether a value may be a secret, so that the file must be readable by its owner only."""
         kept = [str(table) for table in (*self._tables.values(), *self._lists.values())]
         return self._is_secret or any(map(is_secret, kept))
 
     def settle(self) -> ConfigBuilder:
-        """Turn whatever would be refused into a comment and work for a person; sort the report by line."""
+        """Turn settings that `check` would refuse into comments and work for a person; sort the report by line."""
         for _ in range(_ROUNDS):
             lines = list(self._render())
             try:
@@ -134,7 +134,7 @@ class ConfigBuilder:
         return self
 
     def toml(self) -> str:
-        """Return the file."""
+        """Return the configuration file."""
         return _joined(self._render())
 
     def _refuse(self, problem: Problem, lines: list[_Line]) -> bool:
@@ -154,7 +154,7 @@ class ConfigBuilder:
         return True
 
     def _take_back(self, owner: tuple[str, str], name: str, verdict: Verdict, became: str) -> None:
-        """Say of what became this setting that it did not, after all."""
+        """Change the report of a setting that was turned into a comment."""
         line = self._lines.get(owner, 0)
         promised = re.compile(rf"\b{re.escape(name)}\b")
         lost = [entry for entry in self.entries if entry.line == line and promised.search(entry.became)]
@@ -164,7 +164,7 @@ class ConfigBuilder:
             self.entries.append(ReportLine(verdict, line, name, became))
 
     def _renumber(self, table: str) -> None:
-        """Let the report say the numbers that rules and tees have without those that became comments."""
+        """Renumber rules and tees in the report, since those that became comments no longer count."""
         numbers: dict[str, int] = {}
         for number in range(1, len(self._lists[table]) + 1):
             if (table, str(number)) not in self._refused:
@@ -220,5 +220,5 @@ def _joined(lines: list[_Line] | Iterator[_Line]) -> str:
 
 
 def _toml(value: object) -> str:
-    """Half of a surrogate pair, which YAML may hold, cannot be written."""
+    """Return a value as TOML; a lone surrogate, which YAML may hold, is replaced since UTF-8 cannot encode it."""
     return to_toml(value).replace("\x7f", "\\u007f").encode(errors="replace").decode()

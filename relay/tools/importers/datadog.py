@@ -1,4 +1,4 @@
-"""datadog.yaml, or its variables DD_...: mapper profiles become rules, and what else belongs to DogStatsD its keys."""
+"""Imports datadog.yaml, or its variables DD_...: mapper profiles become rules, other DogStatsD options our keys."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ AGENT: Final = frozenset({
     "api_key", "app_key", "site", "dd_url", "env", "proxy", "logs_enabled", "logs_config", "apm_config",
     "process_config", "confd_path", "skip_ssl_validation", "extra_tags", "cluster_name", "cluster_agent",
 })  # fmt: skip
-"""Options by which a file is the agent's, though none of them is about DogStatsD."""
+"""Options that identify a file as the agent's; none of them concerns DogStatsD."""
 OURS: Final = ("dogstatsd_", "statsd_", "histogram_", "use_dogstatsd", "bind_host")
-"""Of options that nobody knows, these would have been the relay's business."""
+"""Beginnings of options that concern DogStatsD; an unknown option with one of them is reported by itself."""
 
 
 def convert(config: Node, draft: ConfigBuilder) -> None:
-    """Write everything of a datadog.yaml that is about DogStatsD into a draft."""
+    """Write the DogStatsD options of a datadog.yaml into a builder."""
     if isinstance(config.value, list):
         config = Node({"dogstatsd_mapper_profiles": config}, config.line)
     reading = Reading(config, draft)
@@ -62,7 +62,7 @@ def convert(config: Node, draft: ConfigBuilder) -> None:
 
 
 def _others(reading: Reading, config: Node) -> None:
-    """The agent does much else; one line says so."""
+    """Report all options that do not concern DogStatsD in one line."""
     others = [
         name for name in config.members if reading.has(name) and name not in OPTIONS and not name.startswith(OURS)
     ]
@@ -127,7 +127,7 @@ def _namespace(reading: Reading, name: str, node: Node) -> None:
 
 
 def _tags(reading: Reading, name: str, node: Node) -> None:
-    """The agent sends a tag `host` of its configuration beside its host; here the two are one dimension."""
+    """Set the tags; a configured tag `host`, which the agent sends beside its host, is the dimension `host` here."""
     hosts = [entry for entry in texts(node) if entry.startswith(_HOST)]
     set_tags(reading, name, node, [entry for entry in texts(node) if entry not in hosts])
     for entry in hosts:
@@ -142,7 +142,7 @@ def _tags(reading: Reading, name: str, node: Node) -> None:
 
 
 def _hostname(reading: Reading) -> None:
-    """Read before the tags: it is the host of every sample, whatever tags the configuration adds."""
+    """Set the host; call it before the tags, since a tag `host` must not override the hostname."""
     if (node := reading.take("hostname")) and node.value:
         reading.draft.set("tags.host", node.text, node)
         reading.say("ok", "hostname", node, "tags.host")

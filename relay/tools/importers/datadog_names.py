@@ -1,8 +1,8 @@
-"""Which names the Datadog agent puts its namespace before, and which of those it blocks.
+"""The namespace and the list of blocked names of the Datadog agent, in terms of received names.
 
-A name is mapped first; then the namespace comes before it, but for names of the agent's own integrations; then it is
-looked for in the list of blocked names. Rules see a name as it is received, so a list is turned round: an entry
-becomes what unmapped names must be to end up as it, and a mapping whose name would be blocked becomes one that drops.
+The agent maps a name, then prefixes the namespace (not for names of its own integrations), then looks the result up in
+the list of blocked names. Our rules match the received name, so the list is inverted: an entry becomes a pattern of the
+unmapped names that result in it, and a mapping with a blocked result becomes a rule that drops.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ SPARED: Final = (
     "activemq_58", "airflow", "cassandra", "confluent", "hazelcast", "hive", "ignite", "jboss", "jvm", "kafka",
     "presto", "sidekiq", "solr", "tomcat", "runtime",
 )  # fmt: skip
-"""What its names begin with, if the file does not say."""
+"""Beginnings of names without the namespace, by default."""
 _CAPTURE: Final = re.compile(r"\$\{\d+\}")
 
 
 class Namespace(NamedTuple):
-    """What comes before names."""
+    """The prefix of names, and the names that do not get it."""
 
     prefix: str = ""
-    """With its dot; empty: none."""
+    """With its dot; empty: no prefix."""
     spared: tuple[str, ...] = SPARED
 
     def spares(self, name: str) -> bool:
-        """Say whether a name is sent without it."""
+        """Say whether a name is sent without the prefix."""
         return not self.prefix or name.startswith(self.spared)
 
     def sent(self, name: str) -> str:
-        """Return what a name is called when it is looked for among the blocked ones."""
+        """Return the name as it is looked up in the list of blocked names."""
         return name if self.spares(name) else f"{self.prefix}{name}"
 
 
@@ -46,7 +46,7 @@ class Blocked(NamedTuple):
     namespace: Namespace
 
     def blocks(self, template: str) -> bool | None:
-        """Say whether a mapping's name, with captures as `${1}`, is blocked; None: that depends on the captures."""
+        """Say whether the name of a mapping, with captures as `${1}`, is blocked; None: it depends on the captures."""
         start, *captures = _CAPTURE.split(template)
         if not captures:
             return self._has(self.namespace.sent(template))
@@ -61,11 +61,11 @@ class Blocked(NamedTuple):
         return any(name.startswith(entry) if self.by_prefix else name == entry for entry in self.entries)
 
     def _may_meet(self, start: str) -> bool:
-        """Say whether a name that begins so may be blocked."""
+        """Say whether a name with this beginning may be blocked."""
         return any(entry.startswith(start) or (self.by_prefix and start.startswith(entry)) for entry in self.entries)
 
     def patterns(self, entry: str) -> Iterator[tuple[str, str] | None]:
-        """Yield `match` or `regex` for the names that end up as an entry; None: some do, and no pattern says which."""
+        """Yield (`match` or `regex`, pattern) of the names that result in an entry; None: no pattern expresses them."""
         prefix, spared = self.namespace.prefix, self.namespace.spared
         if not self.by_prefix:
             yield from (("match", name) for name in _origins(entry, prefix) if self.namespace.sent(name) == entry)

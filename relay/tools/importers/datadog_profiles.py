@@ -1,4 +1,4 @@
-"""Mapper profiles of the Datadog agent, and names that it blocks, as rules."""
+"""Converts the mapper profiles of the Datadog agent, and the names that it blocks, to rules."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ _BLOCKED: Final = ("metric_filterlist", "statsd_metric_blocklist")
 _SPARED: Final = ("statsd_metric_namespace_blocklist", "statsd_metric_namespace_blacklist")
 _WILDCARD: Final = re.compile(r"(?!.*\*\*)[a-zA-Z0-9\-_*.]+")
 _TAGS_MOST: Final = 4
-"""Dimensions beside `host`."""
+"""Dimensions that the API allows besides `host`."""
 
 
 class _Profile(NamedTuple):
     label: str
     prefix: str
-    """Of the names that it is for; `*`: every name."""
+    """Beginning of the names to which the profile applies; `*`: every name."""
     mappings: list[Node]
 
 
 def convert(reading: Reading) -> None:
-    """Read both: mappings look at names as they were received, and what is blocked are names that they made."""
+    """Convert profiles and blocked names; mappings match received names, the list of blocked names mapped ones."""
     name, blocked = _blocked(reading)
     _Rules(reading.draft, blocked).write(list(_profiles(reading)))
     _write_blocked(reading, name, blocked)
@@ -58,7 +58,7 @@ def _namespace(reading: Reading) -> Namespace:
 
 
 def _blocked(reading: Reading) -> tuple[str, Blocked]:
-    """Return the list that counts: the agent reads the older one where the newer has no entry."""
+    """Return the effective list of blocked names: the older option applies if the newer one has no entry."""
     new, old = _BLOCKED
     node = reading.peek(new)
     name = new if node and texts(node) else old
@@ -115,7 +115,7 @@ def _profiles(reading: Reading) -> Iterator[_Profile]:
 
 
 def _moved(node: Node, line: int) -> Node:
-    """Give everything the line of the variable or text that it stood in."""
+    """Return a tree with every node moved to `line`, the line of the variable or text that held it."""
     value = node.value
     if isinstance(value, dict):
         return Node({key: _moved(item, line) for key, item in value.items()}, line)
@@ -123,7 +123,7 @@ def _moved(node: Node, line: int) -> Node:
 
 
 class _Rules:
-    """State: the prefixes of the profiles so far, each of which keeps its names from the profiles behind it."""
+    """State: the prefixes of the profiles so far; names with one of them never reach a later profile."""
 
     def __init__(self, draft: ConfigBuilder, blocked: Blocked) -> None:
         self._draft = draft
@@ -135,7 +135,7 @@ class _Rules:
         return f"<_Rules {len(self._taken)} profiles>"
 
     def write(self, profiles: list[_Profile]) -> None:
-        """Append a rule for each mapping that some name comes to."""
+        """Append a rule for each mapping that some name can reach."""
         for profile in profiles:
             for mapping in profile.mappings:
                 self._mapping(profile, mapping)
@@ -165,7 +165,7 @@ class _Rules:
         self._say_tags(mapping, what)
 
     def _never(self, profile: _Profile, start: str) -> str:
-        """Say why no name comes to a mapping of this profile whose names begin so; empty: some do."""
+        """Return why no name with this beginning can reach a mapping of the profile; empty if some can."""
         for one in self._taken:
             if one.prefix == "*" or start.startswith(one.prefix):
                 return f"{one.label} is tried for these names, and no other"
@@ -177,7 +177,7 @@ class _Rules:
         return [f"also for names of {' and '.join(labels)} that have no mapping there"] if labels else []
 
     def _effect(self, mapping: Node, pattern: Pattern) -> tuple[Pattern, dict[str, Any], list[str], list[str]]:
-        """Return the pattern, what the rule does, what of it is not as there, and what a person should look at."""
+        """Return the pattern, the effect of the rule, its differences from the agent, and remarks for a person."""
         name, tags = mapping.get("name"), mapping.get("tags")
         if name is None:
             raise Unsayable("the agent refuses a mapping without a name, and with it every profile")
@@ -203,14 +203,14 @@ class _Rules:
 
 
 def _check_prefix(profile: _Profile, start: str) -> None:
-    """Refuse a pattern that would match names without the profile's prefix: a rule has one pattern alone."""
+    """Refuse a pattern that also matches names without the profile's prefix: a rule cannot test both."""
     if not start.startswith(profile.prefix) and profile.prefix != "*":
         prefix = shown("", profile.prefix)
         raise Unsayable(f'its profile is for names that begin with "{prefix}" alone: write that into its pattern')
 
 
 def _pattern(mapping: Node) -> tuple[Pattern, list[str]]:
-    """Return the pattern of a mapping, and what a person should look at in it."""
+    """Return the pattern of a mapping, and remarks for a person."""
     match, kind = mapping.get("match"), mapping.get("match_type")
     text, form = match.text if match else "", kind.text if kind else "wildcard"
     if form == "regex":

@@ -1,4 +1,4 @@
-"""Whose configuration a text is, from the names in it; and what it is if it is nobody's that can be read."""
+"""Detects from the names in a text which daemon's configuration it is, or which known unsupported format it has."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _JAVASCRIPT: Final = re.compile(r"[{(!]|(?:var|let|const|function|if|try)\b|(?:m
 _EXPORTS: Final = re.compile(r"^[^#\n]*\bmodule\.exports[ \t]*=", re.MULTILINE)
 _TOP: Final = re.compile(r"^[\"']?([A-Za-z_][\w-]*)[\"']?[ ]*:", re.MULTILINE)
 _KEYS: Final = re.compile(r"^[ ]*\[{0,2}([A-Za-z][\w-]*)(?:[ ]*=|(?:\.[\w.-]*)?\]{1,2}[ ]*$)", re.MULTILINE)
-"""Of TOML that is not whole."""
+"""Keys of TOML that is cut or malformed."""
 _PROFILES: Final = re.compile(r"^[ ]*(?:-[ ]+|\[?[ ]*\{.*)?[\"']?mappings[\"']?\s*:", re.MULTILINE)
 _OLD_MAPPING: Final = re.compile(r"^[\w*.-]+\n(?:\w+[ ]*=[ ]*\"[^\"\n]*\"\n)*name[ ]*=[ ]*\"", re.MULTILINE)
 _GOSTATSD: Final = frozenset({
@@ -44,7 +44,7 @@ Format = Literal["statsd", "statsd_exporter", "gostatsd", "datadog"]
 
 
 def recognise(text: str) -> Format | None:
-    """Say whose configuration it is; None if that is not plain."""
+    """Return the daemon of a configuration; None if the names do not show it."""
     text = text.removeprefix("\ufeff")
     if _VARIABLES.search(text):
         return "datadog"
@@ -63,7 +63,7 @@ def recognise(text: str) -> Format | None:
 
 
 def stranger(text: str) -> str:
-    """Say what it is of daemons, tools and formats that are not read; empty if that is not plain."""
+    """Return the name of a known but unsupported daemon, tool or format; empty if the names do not show it."""
     if _OLD_MAPPING.search(text):
         return "a mapping of statsd_exporter before 0.6, which was no YAML"
     if re.search(r"^\[statsite\]", text, re.MULTILINE):
@@ -73,7 +73,7 @@ def stranger(text: str) -> str:
 
 
 def _has(names: Collection[str], marks: frozenset[str]) -> bool:
-    """One mark is enough of a daemon's, where it is the only one; of others most must be there."""
+    """Say whether the names show a format: they have its only mark, or at least two of its marks."""
     found = marks & set(names)
     return bool(found) and (len(marks) == 1 or len(found) > 1 or marks <= found)
 
@@ -86,7 +86,7 @@ def _json(text: str) -> Any:  # noqa: ANN401 - of any type
 
 
 def _names(text: str) -> tuple[set[str], bool]:
-    """Return the names of the outermost level, as far as that is plain, and whether they are TOML's."""
+    """Return the names of the outermost level as far as they can be found, and whether the text is TOML."""
     parsed = _json(text)
     if parsed is not None:
         return (set(parsed) if isinstance(parsed, dict) else set()), False

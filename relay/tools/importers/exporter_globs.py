@@ -1,7 +1,8 @@
-"""In which order statsd_exporter tries its globs, and which of them it never does.
+"""The order in which statsd_exporter tries its globs, and the globs that it never matches.
 
-It keeps them in a tree of parts for each class. A glob that comes to a place where another one was before, to its end
-or through it to a longer one, gets no place of its own: it is never found, and what ends there goes as late as it.
+It keeps the globs of each class in a tree of their parts. If the node of a glob exists already, as the end of an
+earlier glob or on the way to a longer one, the glob is never matched. An earlier glob that ends at the node gets its
+rank.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _CLASSES: Final = ("counter", "gauge", "timer")
 
 
 class Glob(NamedTuple):
-    """A mapping's pattern."""
+    """The pattern of a mapping."""
 
     text: str
     type: str
@@ -23,16 +24,16 @@ class Glob(NamedTuple):
 
 
 class Place(NamedTuple):
-    """When a glob is tried."""
+    """The place of a glob in the order."""
 
     rank: int
-    """A lower one goes first; -1: never."""
+    """Lower ranks are tried first; -1: never."""
     is_exact: bool
-    """It is the same for every class."""
+    """The rank is the same for every class of the glob."""
 
 
 def places(globs: Sequence[Glob]) -> list[Place]:
-    """Return the place of each."""
+    """Return the place of each glob."""
     ranks: list[list[int]] = [[] for _ in globs]
     for class_ in _CLASSES:
         for number, rank in enumerate(_ranks(globs, class_)):

@@ -1,4 +1,4 @@
-"""gostatsd's configuration (TOML; YAML and JSON have the same keys): what each of its options becomes."""
+"""Imports the configuration of gostatsd: TOML, or YAML and JSON with the same keys."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SUB_METRICS: Final = {
 
 
 def convert(config: Node, draft: ConfigBuilder) -> None:
-    """Write everything that a configuration of gostatsd says into a draft."""
+    """Write all options of a gostatsd configuration into a builder."""
     lower = Node({name.lower(): node for name, node in config.members.items()}, config.line)
     reading = Reading(lower, draft)
     _listen(reading)

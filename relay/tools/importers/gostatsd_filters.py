@@ -1,8 +1,8 @@
-"""Filters of gostatsd as rules.
+"""Converts the filters of gostatsd to rules.
 
-There every filter that fits a name applies; of rules the first alone. So the names are divided by the patterns of all
-filters, and each part, the narrowest first, becomes a rule that does what all filters together do to it. A regex
-divides nothing: it can say that names go, whatever else there is about them, and no more.
+gostatsd applies every matching filter to a name; the relay applies the first matching rule only. So the patterns of all
+filters divide the names into regions, and each region becomes a rule with the combined effect of all filters; narrow
+regions come first. A regex defines no region; a filter with a regex is converted only as a rule of its own.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _Filter(NamedTuple):
     excludes: tuple[Match, ...]
     drops: bool
     keys: tuple[str, ...]
-    """Tags to drop."""
+    """Keys of the tags to drop."""
 
     def applies(self, region: Region) -> bool:
         fits = any(match.fits(region) for match in self.matches)
@@ -58,7 +58,7 @@ _DROP: Final = _Effect(drops=True, keys=())
 
 
 def convert(reading: Reading) -> None:
-    """Read the filters that `filters` names, in its order."""
+    """Convert the filters named by `filters`, in its order."""
     namespace = reading.peek("namespace")
     prefix = f"{namespace.value}." if namespace and namespace.value else ""
     found = [one for name, node in _named(reading) if (one := _read(reading.draft, name, node, prefix))]
@@ -113,7 +113,7 @@ def _why_not(prefix: str) -> str:
 
 
 def _keys(draft: ConfigBuilder, name: str, tags: Node | None, *, is_needless: bool) -> Iterator[str]:
-    """Yield the keys to drop: `key:*` there; a tag without a value goes with them here, and alone it does not."""
+    """Yield the keys of `drop-tags`: `key:*` becomes `key`, which also drops tags without a value here."""
     for word in words(tags):
         key, colon, rest = word.partition(":")
         what = f"{name}.drop-tags {word}"
@@ -130,10 +130,11 @@ def _keys(draft: ConfigBuilder, name: str, tags: Node | None, *, is_needless: bo
 
 
 class _Rules:
-    """State: the filters, and the rules of each region so far.
+    """State: the filters, and the rules written for each region so far.
 
-    A filter with a regex that drops goes before all regions, or, where it has exclude-metrics, behind theirs: one list
-    of them can have that place. A filter whose regex drops tags needs that no region has anything but drops.
+    A filter with a regex that drops metrics comes before all regions; one with exclude-metrics comes after the regions
+    of these, which is possible for a single list of exclude-metrics. A filter with a regex that drops tags can be
+    converted only if all regions drop metrics.
     """
 
     def __init__(self, draft: ConfigBuilder, filters: Sequence[_Filter]) -> None:
@@ -142,16 +143,16 @@ class _Rules:
         every = [match.region for one in filters for match in (*one.matches, *one.excludes) if match.region]
         self._regions = narrowest_first([*every, EVERY_NAME])
         self._written: dict[Region, int] = {}
-        """The rules, in their order; a narrower region is before one that holds it."""
+        """Region -> number of its rule; a narrower region comes before one that contains it."""
         self._numbers: dict[str, list[int]] = {one.name: [] for one in filters}
-        """Of each filter, the rules of its regexes."""
+        """Filter -> numbers of the rules of its regexes."""
 
     def __repr__(self) -> str:
         """Report the size."""
         return f"<_Rules {len(self._filters)} filters, {len(self._regions)} regions>"
 
     def write(self) -> None:
-        """Append the rules, and say of each filter which they are."""
+        """Append the rules, and report for each filter its rules."""
         drops = [one for one in self._filters if one.drops and one.regexes]
         first = next((one.excludes for one in drops if one.excludes), ())
         spared = [region for region in self._regions if any(match.fits(region) for match in first)]
@@ -175,7 +176,7 @@ class _Rules:
         return _Effect(drops=False, keys=tuple(dict.fromkeys(key for one in applied for key in one.keys)))
 
     def _needed(self, spared: Sequence[Region]) -> list[Region]:
-        """Return the regions to which not the same happens as to the next that holds them."""
+        """Return the regions with an effect other than that of the next larger region around them."""
         found = []
         for place, region in enumerate(self._regions):
             if region in spared:
@@ -191,7 +192,7 @@ class _Rules:
         self._written[region] = self._draft.append("rule", rule, owner)
 
     def _rules_of(self, one: _Filter) -> list[int]:
-        """Return the rules in which a filter has a part: of a region without a rule, that of the one around it."""
+        """Return the rules with the effect of a filter; a region without a rule has that of the region around it."""
         concerned = [region for region in self._regions if one.applies(region)]
         concerned += [match.region for match in one.excludes if match.region]
         found = [next((held for held in self._written if held.holds(region)), None) for region in concerned]

@@ -1,4 +1,4 @@
-"""What gostatsd computes of timers, and what it sends of series that are idle."""
+"""Converts gostatsd's options for statistics of timers and for idle series."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _IDLE: Final = {"expiry-interval-counter": "counters", "expiry-interval-timer": 
 
 
 def convert(reading: Reading) -> None:
-    """Read the percentiles, and for how long idle series live."""
+    """Convert the percentiles and the expiry of idle series."""
     _percentiles(reading)
     _idle(reading)
 
@@ -63,7 +63,7 @@ def _idle_gauges(reading: Reading, default: float | None) -> None:
 
 
 def _keeps(reading: Reading, name: str, kind: str, default: float | None) -> bool:
-    """Say whether idle series of a class live for ever: then they send zeros."""
+    """Say whether idle series of a class never expire; gostatsd then sends zeros."""
     node = reading.take(name)
     seconds = read_duration(node.value) if node else default
     if node and seconds == 0:

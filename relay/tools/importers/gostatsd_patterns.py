@@ -1,7 +1,7 @@
-"""Patterns of gostatsd's filters: a name, what names begin with, or a regex, each of which may be turned round.
+"""Patterns of gostatsd's filters: a name, a prefix of names, or a regex, each possibly inverted.
 
-Filters there see a name behind `namespace` and a dot; rules here see it as it is received. So the namespace is taken
-off each pattern, and one that no name of that namespace can fit fits nothing.
+gostatsd's filters match a name with `namespace` and a dot before it; our rules match the received name. So the
+namespace is removed from each pattern, and a pattern outside of the namespace matches nothing.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _LEGAL: Final = re.compile(r"[A-Za-z0-9._-]*")
-"""What gostatsd leaves of a name before filters see it."""
+"""Characters of a name after gostatsd's rewriting, which precedes its filters."""
 
 
 class Region(NamedTuple):
-    """One name, or all names with a beginning: any two are disjoint, or one holds the other."""
+    """One name, or all names with a prefix; two regions are disjoint, or one contains the other."""
 
     text: str
     is_open: bool
-    """All names that begin so."""
+    """Whether the region is all names that begin with `text`."""
 
     def holds(self, other: Region) -> bool:
         """Say whether every name of another region is in this one."""
@@ -43,13 +43,13 @@ class Match(NamedTuple):
     """One entry of `match-metrics` or `exclude-metrics`."""
 
     region: Region | None = None
-    """None: nothing, or a regex."""
+    """None: the entry matches nothing, or is a regex."""
     regex: str = ""
     is_inverted: bool = False
 
     @classmethod
     def parse(cls, text: str, namespace: str) -> Match:
-        """Read an entry; `namespace` has its dot."""
+        """Parse an entry; `namespace` ends in its dot."""
         is_inverted = text.startswith("!")
         text = text.removeprefix("!")
         if text.startswith("regex:"):
@@ -57,7 +57,7 @@ class Match(NamedTuple):
         return cls(_region(text, namespace), is_inverted=is_inverted)
 
     def fits(self, region: Region) -> bool:
-        """Say whether the names of a region fit that are in no narrower one."""
+        """Say whether the entry matches the names of a region that are in no narrower region."""
         return (self.region is not None and self.region.holds(region)) != self.is_inverted
 
 
@@ -72,5 +72,5 @@ def _region(text: str, namespace: str) -> Region | None:
 
 
 def narrowest_first(regions: Sequence[Region]) -> list[Region]:
-    """Return each region once, every one before those that hold it."""
+    """Return each region once, before every region that contains it."""
     return sorted(dict.fromkeys(regions), key=lambda region: (-len(region.text), region.is_open))

@@ -1,4 +1,7 @@
-"""The options of one file: each is read once, reported once, and none is passed over in silence."""
+"""Reads the options of one file for the importers, and converts values that several daemons share.
+
+Invariant: each option is reported exactly once; an unknown option is reported as work for a person.
+"""
 
 from __future__ import annotations
 
@@ -22,22 +25,22 @@ if TYPE_CHECKING:
 
 # --- gauges ----------------------------------------------------------------------------------------------------------
 
-# What a sign before a gauge's number means to a daemon: a delta, or nothing beyond the number.
+# Daemons differ in the meaning of a sign before a gauge's number: a delta, or part of the number.
 
 
 def set_without_deltas(draft: ConfigBuilder) -> None:
-    """Take over from a daemon that has no deltas: with them, its clients' negative gauges would drift."""
+    """Disable gauge deltas, for a daemon without them: the negative gauges of its clients would become deltas."""
     draft.set("listen.gauge_deltas", value=False)
     draft.say("ok", None, "gauges with a sign", "listen.gauge_deltas = false: -5 and +5 are values, as they were")
 
 
 # --- dialects --------------------------------------------------------------------------------------------------------
 
-# Which tags in names a daemon reads: of others it takes the signs for a part of the name.
+# Dialects of tags in names. A daemon takes the separators of an unknown dialect as part of the name.
 
 
 def set_dialects(draft: ConfigBuilder, *inline: str) -> None:
-    """Let the relay read tags as a daemon does: those behind `|#`, and these in names."""
+    """Enable the dialects of tags that a daemon reads: those after `|#`, and `inline` ones in names."""
     dialects = ["statsd", "dogstatsd", *inline]
     draft.set("listen.dialects", dialects)
     draft.say("ok", None, "tags in names", f"listen.dialects = {to_toml(dialects)}: those that {draft.daemon} reads")
@@ -45,13 +48,13 @@ def set_dialects(draft: ConfigBuilder, *inline: str) -> None:
 
 # --- tags ------------------------------------------------------------------------------------------------------------
 
-# Tags and words as other daemons write them.
+# Lists, booleans and tags in the forms of other daemons.
 
 _TRUTHS: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 
 
 def words(node: Node | None) -> list[str]:
-    """Return a list, or a text of words between blanks, as texts."""
+    """Return the items of a list, or the words of a text separated by blanks."""
     if node is None:
         return []
     texts = [item.text for item in node.items if item.is_scalar]
@@ -59,7 +62,7 @@ def words(node: Node | None) -> list[str]:
 
 
 def texts(node: Node | None) -> list[str]:
-    """Return the items of a list; in a variable it is JSON, or words between blanks or commas."""
+    """Return the items of a list; in a variable, a list is JSON, or words separated by blanks or commas."""
     if node is None:
         return []
     if not isinstance(node.value, str):
@@ -72,14 +75,14 @@ def texts(node: Node | None) -> list[str]:
 
 
 def is_true(node: Node | None) -> bool:
-    """Say whether a truth is on as daemons in Go read it: a text as strconv.ParseBool does, else off."""
+    """Return a boolean as daemons in Go read it: a text as in strconv.ParseBool, anything else false."""
     if node is None:
         return False
     return node.value in _TRUTHS if isinstance(node.value, str) else isinstance(node.value, int) and bool(node.value)
 
 
 def set_tags(reading: Reading, name: str, node: Node, entries: Iterable[str]) -> None:
-    """Turn `key:value` into `[tags]`; a bare one is `true`, and what the cloud does not take in a key is rewritten."""
+    """Turn `key:value` entries into `[tags]`; a bare key gets the value `true`, illegal characters are rewritten."""
     for entry in entries:
         reading.draft.say(*_set_tag(reading.draft, entry, node, f"{name} {entry}"))
 
@@ -98,21 +101,21 @@ def _set_tag(draft: ConfigBuilder, entry: str, node: Node, what: str) -> tuple[V
 
 # --- durations -------------------------------------------------------------------------------------------------------
 
-# Durations as Go writes them.
+# Durations in Go's format.
 
 _UNITS: Final = {"ns": 1e-9, "us": 1e-6, "\u00b5s": 1e-6, "\u03bcs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
 _LONGEST: Final = 100
-"""Characters of a duration; the time that looking for pieces takes grows with their square."""
+"""Longest text of a duration, in characters: the time of the regex search grows with the square of the length."""
 _PIECE: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)")
 
 
 def keep_for(seconds: float) -> str:
-    """Return `keep:5m`, as `window.idle_gauges` has it."""
+    """Return `keep:DURATION`, a value of `window.idle_gauges`."""
     return f"keep:{to_toml(Seconds(seconds)).strip(chr(34))}"
 
 
 def read_duration(value: object) -> float | None:
-    """Return `1m20s`, `-1`, or a number of nanoseconds, in seconds; None if it is no duration."""
+    """Return the seconds of `1m20s`, `-1` or a number of nanoseconds; None if the value is not a duration."""
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return None
     if isinstance(value, str) and len(value) > _LONGEST:
@@ -128,23 +131,23 @@ def read_duration(value: object) -> float | None:
 
 # --- percentiles -----------------------------------------------------------------------------------------------------
 
-# Percentiles of timers, which every daemon has in its own way, as `[window] percentiles`.
+# Percentiles of timers, for `[window] percentiles`.
 
 
 def set_percentiles(draft: ConfigBuilder, values: Iterable[float], origin: Node | None) -> str:
-    """Write them, whole ones without a point; return what they became, for the report."""
+    """Set the percentiles, whole numbers without a decimal point; return the setting as text for the report."""
     written = [int(value) if value.is_integer() else value for value in values]
     draft.set("window.percentiles", written, origin)
     return f"window.percentiles = {to_toml(written)}"
 
 
 class Reading:
-    """State: the options that nobody has read yet.
+    """State: the options that were not read yet.
 
     Args:
         config: the file, an object.
-        draft: what it becomes.
-        nested: names of objects whose members are options themselves, `graphite.globalPrefix`.
+        draft: the builder of the new configuration.
+        nested: names of objects with members that are options, such as `graphite` of `graphite.globalPrefix`.
     """
 
     def __init__(self, config: Node, draft: ConfigBuilder, nested: Collection[str] = ()) -> None:
@@ -158,42 +161,42 @@ class Reading:
                 self._left[name] = node
 
     def __repr__(self) -> str:
-        """Report what is left."""
+        """Report the options left."""
         return f"<Reading {len(self._left)} options left>"
 
     def has(self, name: str) -> bool:
-        """Say whether an option is there and has a value."""
+        """Say whether an option has a value and was not read yet."""
         return name in self._left and self._left[name].value is not None
 
     def peek(self, name: str) -> Node | None:
-        """Return an option that has a value, for whom it is not; it is read later."""
+        """Return an option that has a value, without marking it as read."""
         return self._left[name] if self.has(name) else None
 
     def take(self, name: str) -> Node | None:
-        """Return an option that has a value; it counts as read."""
+        """Return an option that has a value, and mark it as read."""
         node = self._left.pop(name, None)
         self._taken |= {name: node} if node else {}
         return None if node is None or node.value is None else node
 
     def give(self, name: str, node: Node) -> None:
-        """Let an option have a value that stands elsewhere, unless it has one."""
+        """Set an option to a value from elsewhere in the file, unless it has one."""
         if not self.has(name):
             self._left[name] = node
 
     def constant(self, name: str, node: Node, otherwise: str) -> bool:
-        """Say whether an option's value is known; if not, report it as work for a person, with `otherwise`."""
+        """Say whether the value of an option is known; if not, report it with `otherwise`, as work for a person."""
         if not isinstance(node.value, Opaque):
             return True
         self.say("by hand", name, node, otherwise)
         return False
 
     def text(self, name: str, node: Node, default: str) -> str:
-        """Return a value as a text of our file; an expression as a reference to its variable, or as the default.
+        """Return a value as a text for our file; an expression becomes a reference to its variable, or the default.
 
-        `process.env.X || 1` becomes `${X:-1}`. Whatever is no constant is reported as work for a person.
+        `process.env.X || 1` becomes `${X:-1}`. Any other expression is reported as work for a person.
 
         Raises:
-            NotReadable: it is a list or an object.
+            NotReadable: the value is a list or an object.
         """
         if not isinstance(node.value, Opaque):
             return node.text or default
@@ -206,13 +209,13 @@ class Reading:
         return reference
 
     def say(self, verdict: Verdict, name: str, node: Node | None, became: str) -> None:
-        """Report an option with its value, but for what only goes: of a table, anything in it may be a secret."""
+        """Report an option with its value; a table that is dropped is reported without, since it may hold a secret."""
         is_shown = node is not None and (verdict != "dropped" or node.is_scalar)
         what = f"{name} {shown(name, node.value)}" if node and is_shown else name
         self.draft.say(verdict, node, what, became)
 
     def finish(self, options: Mapping[str, Option]) -> None:
-        """Let the table's own readers read, and report what is left by it; what nobody knows is work for a person."""
+        """Call the reader of each option left and report the option; an unknown option is work for a person."""
         for name, option in options.items():
             if option.read and (node := self.take(name)):
                 option.read(self, name, node)
@@ -221,13 +224,13 @@ class Reading:
             if known is not None:
                 self.say(known.verdict, name, node, known.becomes.replace("`", ""))
             else:
-                # Its value may be anybody's secret, so it is not shown.
+                # The value is not shown, since it may be a secret.
                 self.draft.say("by hand", node, name, f"not an option of {self.draft.daemon}: whose is it?")
         self._left.clear()
         self._finish_empty()
 
     def _finish_empty(self) -> None:
-        """Report what was read and had nothing in it."""
+        """Report the options that were read without effect because their value is empty."""
         for name, node in self._taken.items():
             is_told = any(entry.what.startswith(name) and entry.line == node.line for entry in self.draft.entries)
             if not is_told and (node.value is None or node.value in ("", [], {})):

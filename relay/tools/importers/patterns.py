@@ -1,4 +1,4 @@
-"""Patterns and templates of other daemons in terms of a `[[rule]]`."""
+"""Converts patterns and templates of other daemons to those of a `[[rule]]`."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ if TYPE_CHECKING:
 
 _EVERY_NAME: Final = frozenset({".", ".*", ".+", "^.*$", "^.+$", "^.*", ".*$", "^.+", ".+$"})
 _GO: Final = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\}|)", re.ASCII)
-"""What regexp.Expand of Go takes for a capture: the longest run of letters, digits and underscores."""
+"""A capture as regexp.Expand of Go reads it: the longest run of letters, digits and underscores."""
 _FORMATTER: Final = re.compile(r"\$\{?([a-zA-Z0-9_$]+)\}?")
-"""What statsd_exporter takes for a capture of a glob."""
+"""A capture of a glob as statsd_exporter reads it."""
 _DIGITS_MOST: Final = 8
 
 
 class Unsayable(ValueError):  # noqa: N818 - an outcome, not a failure of ours
-    """No rule says this; the text is why."""
+    """A pattern or template that no rule can express; the text is the reason."""
 
 
 class Pattern(NamedTuple):
-    """How a rule is to match."""
+    """The pattern of a rule."""
 
     key: str
     """`match` or `regex`."""
     text: str
     groups: int
     names: dict[str, int]
-    """Named captures of a regex."""
+    """Named captures of a regex, with their numbers."""
 
     def whole(self) -> Pattern:
-        """Return the same regex with all that it matches as its first capture."""
+        """Return the same regex with the whole match as its first capture."""
         return Pattern(self.key, f"({self.text})", self.groups + 1, {key: n + 1 for key, n in self.names.items()})
 
 
 class Filled(NamedTuple):
-    """A template in our words."""
+    """A template of a rule."""
 
     text: str
     empty: tuple[str, ...]
-    """What it has that is no capture of the pattern, and so is nothing."""
+    """References to captures that the pattern does not have; they expand to nothing."""
 
 
 def from_glob(text: str) -> Pattern:
-    """Read a pattern in which `*` stands for what is between dots, or for a piece of that."""
+    """Convert a glob in which `*` matches a part between two dots, or a piece of it."""
     parts = text.split(".")
     if all(part == "*" or "*" not in part for part in parts):
         return Pattern("match", text, parts.count("*"), {})
@@ -58,10 +58,10 @@ def from_glob(text: str) -> Pattern:
 
 
 def from_regex(text: str, *, anchored: bool = False) -> Pattern:
-    """Read a regex of Go's, which RE2 reads as Go does; `anchored`: `^` and `$` are put around it.
+    """Convert a regex of Go, which RE2 reads alike; `anchored`: put `^` and `$` around it.
 
     Raises:
-        Unsayable: it is no regex.
+        Unsayable: the text is not a regex.
     """
     if text in _EVERY_NAME:
         return Pattern("match", "**", 0, {})
@@ -77,15 +77,15 @@ def from_regex(text: str, *, anchored: bool = False) -> Pattern:
 
 
 def _ends(text: str) -> bool:
-    """Say whether its last character is a `$` that means the end."""
+    """Say whether the last character of a regex is an unescaped `$`."""
     return text.endswith("$") and (len(text) - len(text[:-1].rstrip("\\"))) % 2 == 1
 
 
 def go_template(text: str, pattern: Pattern, *, offset: int = 0) -> Filled:
-    """Return a text that Go expands for a regex, with captures as `${1}`; `offset`: what is to be added to numbers.
+    """Convert a template that Go expands for a regex to captures as `${1}`; `offset` is added to their numbers.
 
     Raises:
-        Unsayable: it has the whole name or a `$` itself, which no template of ours has.
+        Unsayable: the template has `$0` or a literal `$`, which our templates do not have.
     """
     empty: list[str] = []
 
@@ -95,7 +95,7 @@ def go_template(text: str, pattern: Pattern, *, offset: int = 0) -> Filled:
             raise Unsayable(f'"{text}" has a $ that is no capture')
         if name == "0" and not offset:
             raise Unsayable("$0, all that matches, is no capture here")
-        # A name with a leading zero is no number to Go.
+        # Go does not take a name with a leading zero for a number.
         number = 0 if name.startswith("0") else _number(name)
         index = number + offset if number or name == "0" else pattern.names.get(name, -1)
         if 0 < index <= pattern.groups:
@@ -107,15 +107,15 @@ def go_template(text: str, pattern: Pattern, *, offset: int = 0) -> Filled:
 
 
 def has_whole(text: str) -> bool:
-    """Say whether a text that Go expands has `$0`, all that the regex matches."""
+    """Say whether a template of Go has `$0`, the whole match."""
     return any("0" in (match[2], match[3]) for match in _GO.finditer(text))
 
 
 def glob_template(text: str, pattern: Pattern) -> Filled:
-    """Return a text with captures as statsd_exporter fills it for a glob: one after the other, each wherever it is.
+    """Convert a template that statsd_exporter fills for a glob: it replaces one capture after the other, everywhere.
 
     Raises:
-        Unsayable: it comes to something there that no template says.
+        Unsayable: the result there is one that our templates cannot express.
     """
     order, empty, filled = [], [], text.replace("\0", "")
     for match in _FORMATTER.finditer(text):
@@ -134,17 +134,19 @@ def glob_template(text: str, pattern: Pattern) -> Filled:
 
 
 def _number(text: str) -> int:
-    """Return the number of a capture; 0 for a name, and for what no pattern has."""
+    """Return the number of a capture; 0 for a name, and for a number that no pattern has."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS_MOST else 0
 
 
 def filler(pattern: Pattern, texts: Sequence[str], *, is_glob: bool) -> tuple[Pattern, Callable[[str], Filled]]:
-    """Return what fills templates, and the pattern that it needs: for `$0` the whole of a regex is its first capture.
+    """Return the pattern that the templates need, and the function that converts a template.
+
+    If a template has `$0`, the whole match of the regex becomes its first capture.
 
     Args:
-        pattern: of the names.
-        texts: every template that will be filled.
-        is_glob: they are filled as statsd_exporter does it for its globs, not as Go does it for a regex.
+        pattern: the pattern of the names.
+        texts: every template that will be converted.
+        is_glob: whether templates are filled as by statsd_exporter for a glob, or as by Go for a regex.
     """
     if is_glob:
         return pattern, lambda text: glob_template(text, pattern)
@@ -155,18 +157,18 @@ def filler(pattern: Pattern, texts: Sequence[str], *, is_glob: bool) -> tuple[Pa
 
 
 def empty_remarks(captures: Sequence[str]) -> list[str]:
-    """Say what becomes nothing."""
+    """Return a remark on captures that expand to nothing."""
     return [f"{' and '.join(captures)}: no such capture, so nothing, as there"] if captures else []
 
 
 def literal_start(pattern: Pattern) -> str:
-    """Return what every name that a pattern matches from its start begins with, as far as that is plain."""
+    """Return the literal prefix of all names that an anchored pattern matches; empty if it cannot be determined."""
     if pattern.key == "match":
         return pattern.text.partition("*")[0]
     found: list[str] = []
     try:
         parsed = _parser.parse(pattern.text)
-    except (re.error, ValueError, OverflowError, RecursionError):  # of RE2 alone
+    except (re.error, ValueError, OverflowError, RecursionError):  # a syntax that only RE2 knows
         return ""
     for operator, argument in () if parsed.state.flags & re.IGNORECASE else parsed:
         if operator is sre.LITERAL:
@@ -177,7 +179,7 @@ def literal_start(pattern: Pattern) -> str:
 
 
 def has_alternatives(text: str) -> bool:
-    """Say whether a regex has a `|` that is in no brackets, so that what is put around it holds one branch each."""
+    """Say whether a regex has a `|` outside of brackets: an anchor put around it would bind to one branch only."""
     depth, in_class, escaped = 0, False, False
     for char in text:
         if escaped:

@@ -1,4 +1,4 @@
-"""What became of each line of another daemon's configuration."""
+"""The report of an import: what became of each line of another daemon's configuration. Secrets are masked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Verdict = Literal["ok", "changed", "by hand", "dropped"]
-"""It does the same here · it does something else, on purpose · a person must decide · nothing here does it."""
+"""ok: the same effect here; changed: another effect, on purpose; by hand: a person decides; dropped: no effect here."""
 _SENSITIVE: Final = (
     r"(?:secret|passw|passphrase|pwd|token|credential|authorization|bearer|header|cookie"
     r"|(?:api|app|access|private|license|account|auth|signing|encryption|ssh)[\W_]{0,3}key)"
@@ -31,32 +31,32 @@ class ReportLine:
 
     verdict: Verdict
     line: int
-    """Where it stands in the file; 0 for what the file does not say, so that the old daemon's default held."""
+    """Line in the file; 0 for a default of the old daemon, which the file does not set."""
     what: str
     became: str
 
     def __str__(self) -> str:
-        """`verdict  line N  what -> became`, as it is printed."""
+        """Return `verdict  line N  what -> became`."""
         place = f"line {self.line}" if self.line else "default"
         return f"{self.verdict:<8} {place:<9} {self.what} -> {self.became}"
 
 
 class Option(NamedTuple):
-    """What an option of another daemon becomes: a row of deploy/MIGRATING.md, and what the importer does."""
+    """An option of another daemon: its row in deploy/MIGRATING.md, and the function that imports it."""
 
     verdict: Verdict
     becomes: str
     read: Callable[..., None] | None = None
-    """Reads it; None: the verdict says it all, or another option's reader takes it along."""
+    """Imports the option; None: the verdict suffices, or the reader of another option imports it."""
 
 
 def ok(becomes: str, read: Callable[..., None] | None = None) -> Option:
-    """Return an option that does the same here."""
+    """Return an option with the same effect here."""
     return Option("ok", becomes, read)
 
 
 def changed(becomes: str, read: Callable[..., None] | None = None) -> Option:
-    """Return an option that does something else here, on purpose."""
+    """Return an option with another effect here, on purpose."""
     return Option("changed", becomes, read)
 
 
@@ -66,17 +66,17 @@ def by_hand(becomes: str, read: Callable[..., None] | None = None) -> Option:
 
 
 def dropped(becomes: str, read: Callable[..., None] | None = None) -> Option:
-    """Return an option that nothing here has."""
+    """Return an option without an effect here."""
     return Option("dropped", becomes, read)
 
 
 def is_secret(text: str) -> bool:
-    """Say whether a name, or a text with names in it, is about something that nobody else should read."""
+    """Say whether a name, or a text with names in it, indicates a secret."""
     return _NAME.search(text) is not None or mask_urls(text) != text
 
 
 def shown(name: str, value: object) -> str:
-    """Return a value as a report may show it: short, on one line, and masked if its name tells of a secret."""
+    """Return a value as the report shows it: short, in one line, and masked if its name indicates a secret."""
     if is_secret(name) or (isinstance(value, Opaque) and is_secret(value.text)):
         return "***"
     text = value.text if isinstance(value, Opaque) else value if isinstance(value, str) else json.dumps(plain(value))
@@ -85,17 +85,17 @@ def shown(name: str, value: object) -> str:
 
 
 def masked(text: str) -> str:
-    """Return a text without what follows the name of a secret, and without the user and password of a URL."""
+    """Return a text with the values after names of secrets, and the user and password of URLs, masked."""
     return _PAIR.sub(r"\1***", mask_urls(text))
 
 
 def one_line(text: str) -> str:
-    """Return a text that fits into a comment or a report: without line ends, and what is not printable escaped."""
+    """Return a text in one line for a comment or a report; unprintable characters are escaped."""
     return printable(" ".join(text.split()))
 
 
 def plain(value: Any, levels: int = 8) -> Any:  # noqa: ANN401 - any value of a tree
-    """Return a value of a tree without its places; what must not be shown is masked, what is too deep is left out."""
+    """Return a value of a tree without places; secrets are masked, and levels beyond `levels` are left out."""
     if isinstance(value, Node):
         return plain(value.value, levels)
     if isinstance(value, Opaque):

@@ -1,4 +1,4 @@
-"""config.js of statsd/statsd: what each of its options becomes."""
+"""Imports config.js of statsd/statsd, the reference."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _PREFIXES: Final = {
 
 
 def convert(module: Module, draft: ConfigBuilder) -> None:
-    """Write everything that a config.js says into a draft."""
+    """Write all options of a config.js into a builder."""
     reading = Reading(module.config, draft, _NESTED)
     set_dialects(draft, "graphite")
     _proxy(reading)
@@ -54,7 +54,7 @@ def convert(module: Module, draft: ConfigBuilder) -> None:
 
 
 def _misread(draft: ConfigBuilder, fault: Node) -> None:
-    """What the reference could not have run with is not ok: another program has read this file, or none."""
+    """Turn every `ok` into work for a person: the reference cannot run with this file, so its effect is unknown."""
     unchecked = "unchecked, since the reference cannot read this file"
     draft.entries = [
         replace(one, verdict="by hand", became=f"{one.became}: {unchecked}") if one.verdict == "ok" else one
@@ -65,7 +65,7 @@ def _misread(draft: ConfigBuilder, fault: Node) -> None:
 
 
 def _unread(draft: ConfigBuilder, module: Module) -> None:
-    """Of what a file does not say nothing is known while a part of it is not read."""
+    """Report statements that were not read; the defaults of options not set are then uncertain and not listed."""
     spread = [node for name, node in module.config.members.items() if name.startswith("...")]
     for statement in module.statements:
         became = "a statement, not read: does it change the configuration?"
@@ -77,14 +77,14 @@ def _unread(draft: ConfigBuilder, module: Module) -> None:
 
 
 def _proxy(reading: Reading) -> None:
-    """The reference's proxy has a file of the same form: one relay takes its place, and that of the nodes behind it."""
+    """Read the file of the reference's proxy, which has the same form; one relay replaces the proxy and its nodes."""
     if reading.peek("nodes") and (host := reading.take("host")):
         reading.give("address", host)
         reading.say("ok", "host", host, "as address: where the proxy listened")
 
 
 def _of_backends(reading: Reading, config: Node, backends: list[str]) -> None:
-    """A back end that is not the reference's own has options of its own, called like it: they go with it."""
+    """Drop the options of third-party back ends: their names begin with the name of the back end."""
     for name in config.members:
         owner = next((backend for backend in backends if _is_of(name, backend)), "")
         if owner and name not in OPTIONS and name not in _NESTED and (node := reading.take(name)):
@@ -167,7 +167,7 @@ def _prefix(reading: Reading, name: str, key: str, node: Node) -> None:
     given = reading.text(name, node, "")
     text = given.strip(".")
     if isinstance(node.value, Opaque):
-        text = ""  # a prefix that a variable may change is not one to guess
+        text = ""  # a prefix that depends on a variable is not guessed
     else:
         reading.say("ok" if text == given else "changed", name, node, f'{key} = "{text}"' if text else "none")
     if text:
@@ -175,7 +175,7 @@ def _prefix(reading: Reading, name: str, key: str, node: Node) -> None:
 
 
 def _suffix(reading: Reading, node: Node) -> None:
-    """It tells machines apart, which the dimension `host` does here."""
+    """Convert the global suffix, which names the machine, to the dimension `host`."""
     name, value = "graphite.globalSuffix", node.value
     if not isinstance(value, Opaque):
         if value:
@@ -243,7 +243,7 @@ def _log_backend(reading: Reading, name: str, node: Node) -> None:
 def _watch(reading: Reading, name: str, node: Node) -> None:
     if not reading.constant(name, node, "config.watch = true"):
         return
-    watches = node.value not in (False, 0, "", "0")  # as != of JavaScript has it
+    watches = node.value not in (False, 0, "", "0")  # as with != in JavaScript
     if not watches:
         reading.draft.set("config.watch", value=False, origin=node)
     reading.say("ok", name, node, f"config.watch = {str(watches).lower()}")

@@ -1,4 +1,4 @@
-"""mapping.yml of statsd_exporter: each mapping becomes a rule."""
+"""Imports mapping.yml of statsd_exporter: each mapping becomes a rule."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DAEMON: Final = "statsd_exporter"
 _TYPES: Final = {"counter": "counter", "gauge": "gauge", "observer": "timer", "timer": "timer"}
 _QUANTILES: Final = (0.5, 0.9, 0.99)
 _TAGS_MOST: Final = 4
-"""Dimensions beside `host`."""
+"""Dimensions that the API allows besides `host`."""
 _GLOB: Final = re.compile(r"(?:\*|[a-zA-Z_][\w-]*)(?:\.(?:\*|\w[\w-]*))*", re.ASCII)
 _NEVER: Final = "statsd_exporter never comes to it: an earlier mapping goes through the same parts"
 
@@ -32,9 +32,9 @@ class _Mapping(NamedTuple):
     is_glob: bool
     type: str
     rank: int = 0
-    """When it is tried: a lower one goes first."""
+    """Position in the order in which mappings are tried; lower ranks first."""
     remark: str = ""
-    """What is not as there."""
+    """Difference from the exporter's behaviour."""
 
     @property
     def what(self) -> str:
@@ -42,7 +42,7 @@ class _Mapping(NamedTuple):
 
 
 def convert(config: Node, draft: ConfigBuilder) -> None:
-    """Write everything that a mapping.yml says into a draft."""
+    """Write all mappings and options of a mapping.yml into a builder."""
     reading = Reading(config, draft, ("defaults",))
     _flags(draft)
     default_type = reading.take("defaults.match_type")
@@ -76,7 +76,7 @@ def _text(node: Node | None, default: str) -> str:
 
 
 def _flags(draft: ConfigBuilder) -> None:
-    """What stands on its command line; these are the defaults."""
+    """Set what the exporter takes from its command line, by its default flags."""
     every = ["0.0.0.0:9125", "[::]:9125"]
     draft.set("listen.udp", every)
     draft.set("listen.tcp", every)
@@ -101,7 +101,7 @@ def _read(draft: ConfigBuilder, mappings: Node, default: str) -> Iterator[_Mappi
 
 
 def _pattern(match: str, kind: str) -> tuple[Pattern, str]:
-    """Return a pattern, and what is not as there."""
+    """Return a pattern, and its difference from the exporter's behaviour."""
     if kind == "regex":
         return from_regex(match), ""
     if kind != "glob":
@@ -114,7 +114,7 @@ def _pattern(match: str, kind: str) -> tuple[Pattern, str]:
 
 
 def _ranked(draft: ConfigBuilder, found: Sequence[_Mapping]) -> Iterator[_Mapping]:
-    """Yield the mappings that can be reached, with the order in which they are tried."""
+    """Yield the mappings that can match, each with its rank."""
     globs = [one for one in found if one.is_glob and not one.remark]
     tried = places([Glob(one.pattern.text, one.type) for one in globs])
     known = {one.number: place for one, place in zip(globs, tried, strict=True)}
@@ -144,7 +144,7 @@ def _rule(draft: ConfigBuilder, one: _Mapping) -> None:
 
 
 def _effect(one: _Mapping) -> tuple[Pattern, dict[str, Any], list[str]]:
-    """Return the pattern, what the rule does, and what becomes nothing in it."""
+    """Return the pattern, the effect of the rule, and remarks on captures that expand to nothing."""
     name, labels = one.node.get("name"), one.node.get("labels")
     if name is None:
         raise Unsayable("statsd_exporter refuses a mapping without a name")
@@ -159,7 +159,7 @@ def _effect(one: _Mapping) -> tuple[Pattern, dict[str, Any], list[str]]:
 
 
 def _others(draft: ConfigBuilder, one: _Mapping) -> None:
-    """What a mapping says beyond names and labels."""
+    """Report the options of a mapping besides names and labels."""
     known = {"match", "match_type", "match_metric_type", "name", "labels", "action"}
     for name, node in one.node.members.items():
         option = MAPPING.get(name)
@@ -179,7 +179,7 @@ def _others(draft: ConfigBuilder, one: _Mapping) -> None:
 
 
 def _observers(reading: Reading) -> None:
-    """Percentiles are one list for all timers; buckets serve a query language that the cloud has not."""
+    """Convert quantiles to the one list of percentiles for all timers; buckets have no use in this cloud."""
     options = reading.take("defaults.summary_options")
     quantiles = options.get("quantiles") if options else None
     given = [one.get("quantile") for one in quantiles.items] if quantiles else []

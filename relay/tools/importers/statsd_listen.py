@@ -1,4 +1,4 @@
-"""Where the reference listens: one server of its own options, or several in `servers`; and its management port."""
+"""Converts the servers of the reference, in its top-level options or in `servers`, and its management port."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MODE_MOST: Final = 0o777
 
 
 def convert(reading: Reading) -> None:
-    """Read the servers and the management port."""
+    """Convert the servers and the management port."""
     servers = reading.take("servers")
     top = {name: node for name in _OF_ONE_SERVER if (node := reading.take(name))}
     if servers is None:
@@ -90,7 +90,7 @@ def _host(reading: Reading, name: str, node: Node) -> str:
     text = _LOOPBACK.get(text, text).removeprefix("[").removesuffix("]")
     if not is_address(text) and not isinstance(node.value, Opaque):
         reading.say("by hand", name, node, "0.0.0.0: listen takes an address, not a name")
-        return _EVERY_IPV4  # so that nothing is missed
+        return _EVERY_IPV4  # every address, so that no traffic is missed
     return text
 
 
@@ -117,7 +117,7 @@ def _socket(reading: Reading, name: str, options: dict[str, Node]) -> None:
 
 
 def _mode(reading: Reading, name: str, node: Node) -> None:
-    """Node's chmod: a number is the mode itself, a text is octal."""
+    """Convert the mode of the socket as Node's chmod reads it: a number is the mode itself, a text is octal."""
     value = node.value
     text = f"{value:04o}" if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else str(value)
     old = reading.draft.get("listen.unix_mode")
@@ -132,7 +132,7 @@ def _mode(reading: Reading, name: str, node: Node) -> None:
 
 
 def _management(reading: Reading) -> None:
-    """The reference lets the whole network delete metrics; the relay's port is its machine's alone unless asked."""
+    """Convert the management port; the reference opens it to the network, the relay to its own machine by default."""
     address, port = reading.take("mgmt_address"), reading.take("mgmt_port")
     port_text = reading.text("mgmt_port", port, "8126") if port else "8126"
     host = _host(reading, "mgmt_address", address) if address else "127.0.0.1"

@@ -1,4 +1,4 @@
-"""What the reference computes of timers, and what it sends of series that are idle."""
+"""Converts the reference's options for the flush interval, for statistics of timers and for idle series."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TYPES: Final = {"deleteCounters": "counters", "deleteTimers": "timers", "delete
 
 
 def convert(reading: Reading) -> None:
-    """Read the interval, the numbers of timers, and what happens to idle series."""
+    """Convert the flush interval, the statistics of timers, and the treatment of idle series."""
     interval = _interval(reading)
     reading.draft.set("window.percentile_style", "statsd")
     _percentiles(reading)
@@ -41,7 +41,7 @@ def _interval(reading: Reading) -> float:
 
 
 def _number(node: Node | None, default: float) -> float:
-    """Return a number as JavaScript's `value || default` has it; of an expression, what it falls back to."""
+    """Return a number as JavaScript's `value || default` gives it; for an expression, its fallback."""
     value: object = node.value if node else None
     if isinstance(value, Opaque):
         variable = find_variable(value.text)
@@ -97,7 +97,7 @@ def _idle(reading: Reading, interval: float) -> None:
 
 
 def _keeps(reading: Reading, name: str, kind: str, *, default: bool | None) -> bool:
-    """Say whether the file asks for zeros of an idle class; the reference's own default is not asked for."""
+    """Say whether the file asks for zeros of an idle class; the reference's default alone does not count."""
     node = reading.take(name)
     if node is None:
         return default is False
@@ -128,7 +128,10 @@ def _idle_gauges(reading: Reading, interval: float, *, default: bool | None) -> 
 
 
 def _kept(cycles: int, interval: float) -> str:
-    """A gauge that lives for one cycle is not repeated at all, nor is one whose life ends within its minute."""
+    """Return the value of `idle_gauges` for gauges kept for some flushes.
+
+    A gauge kept for one flush is not repeated at all, nor is one that expires within its minute.
+    """
     seconds = cycles * interval
     return keep_for(seconds) if cycles > 1 and seconds >= _MINUTE else "drop"
 

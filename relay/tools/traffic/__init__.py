@@ -1,8 +1,8 @@
-"""Traffic as a file and as a load: what `capture`, `replay` and `load` are made of; no part of a running relay.
+"""Captures, replays and generates traffic for `capture`, `replay` and `load`; not part of a running relay.
 
     socket -> recorder -> pcap file -> player -> socket          mix -> player -> socket
 
-`pcap` and `packet` (the file, what is in its packets), `mix` (lines made ahead) and `pace` (when what is due) are pure;
-`recording` writes what `recorder` receives, and `lease` lets a running relay send copies. Sockets, waiting and the way
-to the relay are handed in by the commands.
+Pure: pcap.py and packet.py (the file format and its packets), mix.py (generated lines) and pace.py (schedules).
+recorder.py receives datagrams, recording.py writes them, and temporary_tee.py makes a running relay send copies. The
+commands pass sockets, waiting and the request to the relay in as arguments.
 """

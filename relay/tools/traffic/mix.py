@@ -1,7 +1,7 @@
-"""Lines made ahead for a steady load, and what a number of them adds up to. Pure; draws come in as an argument.
+"""Generates the lines of a steady load, and computes the exact totals of any number of them. Pure.
 
-A round of datagrams is made once and sent over and over, so that sending costs next to nothing and totals are exact:
-series i has type i modulo the types, and takes its turn with all others.
+A round of datagrams is made once and sent repeatedly, so that sending is cheap and the totals are exact. Series i has
+type i modulo the number of types; the lines of a round visit the series in turn. Random numbers are an argument.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 TYPES: Final = ("c", "g", "ms", "h", "d", "s")
 _ROUND_LEAST: Final = 10_000
-"""Lines of a round, so that values vary even if series are few."""
+"""Minimum number of lines in a round, so that values vary even with few series."""
 _VALUES: Final = 1_000
 
 
 @dataclass(slots=True)
 class Total:
-    """What lines of one type add up to.
+    """Totals of the lines of one type.
 
-    `sum`: of counters and timers, their values; of gauges, the last values of all series; of sets, the distinct
-    members of all series.
+    `sum` is the sum of the values of counters and timers, the sum of the last values of all gauges, or the number of
+    distinct members of all sets.
     """
 
     lines: int = 0
@@ -36,7 +36,7 @@ class Total:
 
 @dataclass(slots=True)
 class _Tally:
-    """Lines of one type, while they are read."""
+    """Totals of one type while its lines are counted."""
 
     lines: int = 0
     values: int = 0
@@ -48,12 +48,12 @@ class Mix:
     """State: one round of datagrams.
 
     Args:
-        types: StatsD's, of `TYPES`; a word may be repeated to have more of it.
-        series: how many names there are.
-        lines: in each datagram.
-        draw: a whole number from 0 up to its argument.
-        tags: written on every line, `k:v,k:v`; empty: none.
-        name: every name begins with it.
+        types: types of StatsD, from `TYPES`; a repeated type gets more series.
+        series: number of names.
+        lines: lines in each datagram.
+        draw: returns a random integer from 0 up to, but without, its argument.
+        tags: `k:v,k:v`, written on every line; empty: no tags.
+        name: prefix of every name.
 
     Raises:
         ValueError: a datagram would be larger than one can be.
@@ -88,7 +88,7 @@ class Mix:
         return f"<Mix of {len(self.datagrams)} datagrams, {self.lines} lines each>"
 
     def totals(self, sent: int) -> dict[str, Total]:
-        """Return what the first `sent` datagrams add up to, by type; a round is followed by the same round."""
+        """Return the totals of the first `sent` datagrams by type, with the round repeated."""
         rounds, rest = divmod(sent, len(self.datagrams))
         whole = self._tally(self.datagrams if rounds else [])
         part = self._tally(self.datagrams[:rest])
@@ -118,7 +118,7 @@ def _value(kind: str, draw: Callable[[int], int]) -> str:
 
 
 def _add(kind: str, whole: _Tally, rounds: int, part: _Tally) -> Total:
-    """Add so many rounds and a part of one."""
+    """Return the totals of `rounds` whole rounds and a part of a round."""
     last = whole.last | part.last
     sums = {"g": sum(last.values()), "s": len(whole.members | part.members)}
     return Total(

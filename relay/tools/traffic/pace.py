@@ -1,49 +1,52 @@
-"""When what is due: absolute schedules, so that errors of single waits never add up. Pure."""
+"""Schedules of sending. Pure.
+
+A schedule is absolute, counted from its start, so errors of single waits do not accumulate.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
 SLICE: Final = 0.001
-"""Seconds between two looks at the clock: datagrams due meanwhile go together."""
+"""Seconds between two checks of the clock; datagrams due within a slice are sent together."""
 _CATCH_UP: Final = 4
-"""Times as much as a slice holds goes at once after a stall: it is caught up without a flood."""
+"""Largest burst after a stall, in slices: the schedule is caught up without a flood."""
 _BURST: Final = (16, 1_000)
-"""At least and at most, so that the time is looked at often enough."""
+"""Bounds of a burst in datagrams, so that the clock is checked often enough."""
 
 
 class Pace:
-    """A steady rate of things for some time; all of it, if the machine keeps up.
+    """A steady rate over a time.
 
     Args:
-        rate: things a second.
-        seconds: how long; `total` is at least 1.
+        rate: datagrams a second.
+        seconds: duration; `total` is at least 1.
     """
 
     def __init__(self, *, rate: float, seconds: float) -> None:
         self._rate = rate
         self.total = max(1, round(rate * seconds))
         self.burst = min(max(_BURST[0], round(rate * SLICE * _CATCH_UP)), _BURST[1])
-        """At most so many are due at once."""
+        """Largest number of datagrams due at once."""
 
     def __repr__(self) -> str:
         """Report the rate and the total."""
         return f"<Pace {self._rate:g}/s, {self.total} in all>"
 
     def due(self, elapsed: float, done: int) -> int:
-        """Return how many are to be done now, so many seconds after the beginning; the first one at once."""
+        """Return how many datagrams are due now, `elapsed` seconds after the start and after `done` of them."""
         return max(0, min(int(elapsed * self._rate) + 1, self.total, done + self.burst) - done)
 
     def moment(self, number: int) -> float:
-        """Return when thing `number` (from 0) is due, in seconds after the beginning."""
+        """Return when datagram `number` (from 0) is due, in seconds after the start."""
         return number / self._rate
 
 
 class Spacing:
-    """The spacing of recorded times, faster or slower.
+    """The spacing of recorded datagrams at another speed.
 
     Args:
-        speed: 2 is twice as fast; 0 is no spacing at all.
+        speed: 2 is twice as fast; 0: without spacing.
     """
 
     def __init__(self, speed: float) -> None:
@@ -56,7 +59,10 @@ class Spacing:
         return f"<Spacing x{self._speed:g}>"
 
     def moment(self, time: int) -> float:
-        """Return when what happened at `time` (ns) is due, in seconds after the first; one out of order is overdue."""
+        """Return when a datagram recorded at `time` (ns) is due, in seconds after the first one.
+
+        A datagram with an earlier time than its predecessors is overdue, so it is sent at once.
+        """
         if not self._speed:
             return 0.0
         if self._first is None:

@@ -1,8 +1,8 @@
-"""What surrounds a datagram in a captured packet: link layer, IPv4 or IPv6, UDP. Pure; both directions.
+"""Encodes and decodes the headers around a datagram in a captured packet: link layer, IPv4 or IPv6, UDP. Pure.
 
-Packets are hostile: every length is checked against the bytes there are, every walk is bounded, and whatever is not a
-whole UDP datagram comes back as the reason why. Checksums are not checked: a capturing machine sees them before its
-network card has made them.
+Packets are untrusted: every length is checked against the bytes present, and every loop is bounded. For a packet
+without a whole UDP datagram the reason is returned. Checksums are not verified: on the sending machine a packet is
+captured before the network card computes them.
 
 Sources: RFC 791, 8200, 768; the list of link types of tcpdump.org.
 """
@@ -13,23 +13,23 @@ import struct
 from typing import Final, Literal, NamedTuple
 
 Skip = Literal["not_udp", "fragment", "cut_off", "malformed"]
-"""Why a packet gives no datagram: another protocol; a part of a larger one; captured in part; lengths that lie."""
+"""Why a packet has no datagram: another protocol; an IP fragment; captured in part; contradictory lengths."""
 
 ETHERNET: Final = 1
 RAW: Final = 101
 COOKED: Final = 113
 COOKED_2: Final = 276
 LINKS: Final = {0: 4, ETHERNET: 14, RAW: 0, 108: 4, COOKED: 16, 228: 0, 229: 0, COOKED_2: 20}
-"""Bytes before the packet, by link type: loopback (0, and 108 of OpenBSD), Ethernet, none, Linux cooked 1 and 2."""
+"""Bytes before the IP packet, by link type: loopback (0; OpenBSD: 108), Ethernet, raw IP, Linux cooked 1 and 2."""
 _ETHER_TYPE_AT: Final = {ETHERNET: 12, COOKED: 14, COOKED_2: 0}
 _TAGS: Final = (b"\x81\x00", b"\x88\xa8", b"\x91\x00")
-"""Ether types of a VLAN tag, 4 bytes with the next type at its end."""
+"""EtherTypes of a VLAN tag, which has 4 bytes and ends in the next EtherType."""
 _TAGS_MOST: Final = 4
 _IP: Final = (b"\x08\x00", b"\x86\xdd")
 _UDP: Final = 17
 _FRAGMENT: Final = 44
 _EXTENSIONS: Final = (0, 43, 60)
-"""Of IPv6, skipped: hop by hop, routing, destination options."""
+"""IPv6 extension headers that are skipped: hop-by-hop options, routing, destination options."""
 _EXTENSIONS_MOST: Final = 8
 _IP4: Final = struct.Struct(">BBHHHBBH4s4s")
 _IP6: Final = struct.Struct(">IHBB16s16s")
@@ -44,16 +44,19 @@ class Endpoint(NamedTuple):
 
 
 class Datagram(NamedTuple):
-    """What a UDP packet carried, and to which port."""
+    """The payload of a UDP packet, and its destination port."""
 
     payload: bytes
     port: int
 
 
 def build(payload: bytes, source: Endpoint, target: Endpoint) -> bytes:
-    """Return a datagram as the IP packet that carried it; both addresses of the same family.
+    """Return an IP packet that carries a datagram.
 
-    A payload is at most 65,507 bytes over IPv4 and 65,527 over IPv6.
+    Args:
+        payload: at most 65,507 bytes over IPv4 and 65,527 over IPv6.
+        source: where it comes from; of the same address family as `target`.
+        target: where it goes.
     """
     size = _HEADER.size + len(payload)
     pseudo = source.address + target.address + struct.pack(">HH", _UDP, size)
@@ -66,12 +69,12 @@ def build(payload: bytes, source: Endpoint, target: Endpoint) -> bytes:
 
 
 def checksum(covered: bytes) -> bytes:
-    """Return the Internet checksum (RFC 1071), never 0: one's complement addition is arithmetic modulo 65,535."""
+    """Return the Internet checksum (RFC 1071) as 0xFFFF instead of 0; one's complement sums are modulo 65,535."""
     return (0xFFFF - int.from_bytes(covered + bytes(len(covered) % 2)) % 0xFFFF).to_bytes(2)
 
 
 def find_datagram(link: int, packet: bytes) -> Datagram | Skip:
-    """Return the datagram in a packet of a link type of `LINKS`, or why there is none."""
+    """Return the datagram in a packet, or the reason why it has none; `link` is a key of `LINKS`."""
     at = LINKS[link]
     if link in _ETHER_TYPE_AT:
         kind_at = _ETHER_TYPE_AT[link]
@@ -98,7 +101,7 @@ def _in_ipv4(packet: bytes) -> Datagram | Skip:
     size = (first & 15) * 4
     if protocol != _UDP:
         return "not_udp"
-    if fragment & 0x3FFF:  # more follow, or not the first
+    if fragment & 0x3FFF:  # more fragments follow, or this is not the first one
         return "fragment"
     if size < _IP4.size or total < size:
         return "malformed"
@@ -124,7 +127,7 @@ def _in_ipv6(packet: bytes) -> Datagram | Skip:
 
 
 def _in_udp(packet: bytes, room: int) -> Datagram | Skip:
-    """Read UDP; `room`: how much of the IP packet is left, by its own word."""
+    """Parse UDP; `room`: bytes left in the IP packet by its own length field."""
     if len(packet) < _HEADER.size:
         return "cut_off" if room >= _HEADER.size else "malformed"
     _, port, size, _ = _HEADER.unpack_from(packet)

@@ -1,9 +1,9 @@
-"""The pcap file: ours (nanoseconds, bare IP packets), and what tcpdump wrote. Pure; a file is an object to read from.
+"""Writes pcap files (nanoseconds, raw IP packets), and reads these and the files of tcpdump. Pure: it opens no file.
 
-Format: a header of 24 bytes; then records, each with 16 bytes before it: seconds, fraction, bytes that are here, bytes
-the packet had. Byte order and fraction are told by the magic number. It was chosen over a format of our own because
-Wireshark and tcpdump open it; over a library, because the maintained one (dpkt) keeps times as floats of microsecond
-precision and ends with an exception of its own making wherever a file is damaged.
+Format: a header of 24 bytes, then records. A record has a header of 16 bytes (seconds, fraction, bytes captured, bytes
+of the packet) and the packet. The magic number gives the byte order and the unit of the fraction. The format was chosen
+because Wireshark and tcpdump read it. No library is used: the maintained one (dpkt) keeps times as floats of
+microsecond precision, and raises an exception of its own at any damage.
 
 Source: draft-ietf-opsawg-pcap.
 """
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 _NANO: Final = 0xA1B23C4D
 _MICRO: Final = 0xA1B2C3D4
 _UNITS: Final = {_NANO: 1, _MICRO: 1000}
-"""Nanoseconds of a fraction's unit."""
+"""Magic number -> nanoseconds in a unit of the fraction."""
 _RECORD_MOST: Final = 262_144
-"""MAXIMUM_SNAPLEN of tcpdump; a longer record is damage."""
+"""MAXIMUM_SNAPLEN of tcpdump; a longer record means a damaged file."""
 _FIELDS: Final = "IHHiIII"
 _RECORD: Final = "IIII"
 _OUT: Final = struct.Struct(f"<{_RECORD}")
@@ -35,19 +35,19 @@ _OTHERS: Final = {
     b"\x1f\x8b": ("compressed", "gunzip it first"),
     b"\x28\xb5\x2f\xfd": ("compressed", "unzstd it first"),
 }
-"""Beginnings of files that are not taken: what they are, and the fix."""
+"""First bytes of unsupported files -> what they are, and the fix."""
 
 
 class Readable(Protocol):
-    """A buffered binary file: fewer bytes than asked for are its last."""
+    """A buffered binary file: a short read means its end."""
 
     def read(self, size: int, /) -> bytes:
-        """Return so many bytes, or what is left."""
+        """Return `size` bytes, or all that are left."""
         ...
 
 
 class FormatError(ValueError):
-    """A file that cannot be read at all; `fix` is a command with `{file}` in it, or a hint."""
+    """The file is not a supported pcap file; `fix` is a hint, or a command with `{file}` in it."""
 
     def __init__(self, message: str, fix: str) -> None:
         super().__init__(message)
@@ -55,7 +55,7 @@ class FormatError(ValueError):
 
 
 class Received(NamedTuple):
-    """A datagram of a file, and when it arrived."""
+    """A datagram of a file, with the time of its arrival."""
 
     time: int
     """Nanoseconds since 1970."""
@@ -63,31 +63,32 @@ class Received(NamedTuple):
 
 
 def begin() -> bytes:
-    """Return what a file of ours begins with."""
+    """Return the header of a file that this module writes."""
     return struct.pack(f"<{_FIELDS}", _NANO, 2, 4, 0, 0, _RECORD_MOST, RAW)
 
 
 def record(time: int, payload: bytes, source: Endpoint, target: Endpoint) -> bytes:
-    """Return one datagram as it stands in a file; `time` in nanoseconds since 1970."""
+    """Return the record of a datagram; `time` in nanoseconds since 1970."""
     packet = build(payload, source, target)
     seconds, rest = divmod(time, 1_000_000_000)
     return _OUT.pack(seconds, rest, len(packet), len(packet)) + packet
 
 
 def count_lines(payload: bytes) -> int:
-    """Return how many lines a datagram has; blank ones are none."""
+    """Return the number of lines in a datagram; empty lines do not count."""
     return sum(map(bool, payload.split(b"\n")))
 
 
 class PcapReader:
-    """State: how far a file has been read, which packets gave no datagram, what is damaged.
+    """State: the position in the file, the packets skipped by reason, and the damage found.
 
     Args:
-        file: at its beginning.
-        port: take datagrams that went to this port alone; 0: all.
+        file: the file, at its beginning.
+        skipped: counts the skipped packets by reason.
+        port: yield only datagrams to this port; 0: all.
 
     Raises:
-        FormatError: it is not a file of packets that can be read here.
+        FormatError: the file is not a supported pcap file.
     """
 
     def __init__(self, file: Readable, skipped: Counter[str], *, port: int = 0) -> None:
@@ -105,14 +106,14 @@ class PcapReader:
         self.offset = len(head)
         """Bytes read, up to the end of the last whole packet."""
         self.damage = ""
-        """What is wrong from `offset` on; empty: nothing."""
+        """The damage at `offset`; empty without damage."""
 
     def __repr__(self) -> str:
         """Report the position."""
         return f"<PcapReader at byte {self.offset}, {self.skipped.total()} skipped{self.damage and ', damaged'}>"
 
     def __iter__(self) -> Iterator[Received]:
-        """Yield datagrams in the order of the file, up to its end or to what is damaged."""
+        """Yield datagrams in the order of the file, up to its end or to the first damage."""
         while head := self._file.read(self._record.size):
             if len(head) < self._record.size:
                 self.damage = "ends within the head of a packet"

@@ -1,7 +1,8 @@
-"""Sends datagrams on a schedule and tells how that went: the loop that `replay` and `load` share.
+"""Sends datagrams on a schedule and counts the results: the loop shared by `replay` and `load`.
 
-Time, waiting and the socket are handed in. A datagram counts as sent when the kernel took it, whoever listens. That
-nobody does is told by the kernel with the next call, on loopback at once; then it ends, as the rest would be lost too.
+Time, waiting and the socket are arguments. A datagram counts as sent once the kernel has accepted it; whether a process
+receives it is unknown. If no process listens on the target, the kernel reports ECONNREFUSED at a later send (on
+loopback at the next one). Sending then ends, since the remaining datagrams would be lost too.
 """
 
 from __future__ import annotations
@@ -19,31 +20,32 @@ if TYPE_CHECKING:
     from relay.tools.traffic.pcap import Received
 
 GRACE: Final = 0.5
-"""Seconds after its end in which a steady load may catch up."""
+"""Seconds after the end of a steady load in which it may catch up."""
 
 
 class Waiter(Protocol):
-    """Time, and whether somebody has had enough."""
+    """Time, waiting, and the request to stop."""
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether to stop; costs nothing to ask."""
+        """Whether to stop; cheap to ask."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds; never steps back."""
+        """Return monotonic time in seconds."""
         ...
 
     def wait(self, seconds: float) -> None:
-        """Return after so long, or when interrupted."""
+        """Return after `seconds`, or when interrupted."""
         ...
 
 
 class Player:
-    """State: what was sent so far, what could not be, how late it was.
+    """State: the datagrams sent and not sent so far, and the largest delay.
 
     Args:
-        send: takes a datagram; OSError: it was not sent, TimeoutError: not yet.
+        send: sends a datagram. It raises OSError if that failed, and TimeoutError if it must be tried again.
+        waiter: time, waiting, and the request to stop.
     """
 
     def __init__(self, send: Callable[[bytes], object], waiter: Waiter) -> None:
@@ -53,13 +55,13 @@ class Player:
         self.lines = 0
         self.bytes = 0
         self.errors = Counter[str]()
-        """Datagrams that the kernel did not take, in its words."""
+        """Datagrams that the kernel did not accept, by its error message."""
         self.is_refused = False
-        """Nobody listens."""
+        """No process listens on the target (ECONNREFUSED)."""
         self.late = 0.0
-        """Seconds, at worst."""
+        """Largest delay of a datagram behind its schedule, in seconds."""
         self.seconds = 0.0
-        """How long it took."""
+        """Duration of the sending."""
 
     def __repr__(self) -> str:
         """Report what was sent."""
@@ -67,12 +69,12 @@ class Player:
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether it was to stop."""
+        """Whether sending was interrupted."""
         return self._waiter.is_interrupted
 
     @property
     def elapsed(self) -> float:
-        """Seconds since it began."""
+        """Seconds since the sending began."""
         return self._waiter.monotonic() - self._began
 
     @property
@@ -80,7 +82,7 @@ class Player:
         return not (self.is_refused or self._waiter.is_interrupted)
 
     def replay(self, received: Iterable[Received], spacing: Spacing) -> None:
-        """Send each when it is due; blocks until all are sent, it is interrupted, or nobody listens."""
+        """Send each datagram when it is due; block until all are sent, an interrupt comes, or the target refuses."""
         self._began = self._waiter.monotonic()
         for time, payload in received:
             due = spacing.moment(time)
@@ -97,9 +99,10 @@ class Player:
     def load(
         self, datagrams: Sequence[bytes], pace: Pace, *, lines: int, seconds: float, progress: Callable[[int], Any]
     ) -> None:
-        """Send a round of datagrams over and over, `lines` in each; ends as `replay`, or when its time is over.
+        """Send a round of datagrams repeatedly, `lines` in each; end as in `replay`, or when the time is over.
 
-        One that the kernel did not take is the next one again: what was sent is always the first `self.datagrams`.
+        A datagram that the kernel did not accept is tried again as the next one. So the datagrams sent are always the
+        first `self.datagrams` of the repeated round.
         """
         self._began = self._waiter.monotonic()
         number, count = 0, len(datagrams)
@@ -117,7 +120,7 @@ class Player:
         self.seconds = self.elapsed
 
     def _try(self, datagram: bytes) -> bool:
-        """Send one; wait for a receiver that lets senders wait. Return whether it was sent."""
+        """Send a datagram, again after each timeout; return whether it was sent."""
         while self._goes_on:
             try:
                 self._send(datagram)

@@ -1,4 +1,4 @@
-"""Receives datagrams with the times at which the kernel did, and hands them to a recording."""
+"""Receives datagrams with the kernel's receive times, and adds them to a recording."""
 
 from __future__ import annotations
 
@@ -21,38 +21,39 @@ _SO_TIMESTAMPNS: Final = 35
 _TIMESPEC: Final = struct.Struct("@ll")
 _LARGEST: Final = 65_535
 _TURN: Final = 256
-"""Datagrams between two looks at the time."""
+"""Datagrams between two checks of the clock."""
 _FLUSH_SECONDS: Final = 0.25
 _DRAIN_SECONDS: Final = 2.0
-"""At the end, for what the kernel holds."""
+"""Longest time at the end for reading what the kernel still holds."""
 _PROBES: Final = 100
 _PROBE_SECONDS: Final = 0.002
 _PEERS: Final = 1024
-"""Addresses remembered in packed form."""
+"""Addresses cached in packed form."""
 
 
 class Ears(Protocol):
-    """Time, and waiting for a socket."""
+    """Time, waiting for a socket, and the request to stop."""
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether to stop; costs nothing to ask."""
+        """Whether to stop; cheap to ask."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds; never steps back."""
+        """Return monotonic time in seconds."""
         ...
 
     def listen(self, sock: socket.socket, seconds: float) -> None:
-        """Return when the socket can be read, after so long, or when interrupted."""
+        """Return when the socket is readable, after `seconds`, or when interrupted."""
         ...
 
 
 class Recorder:
-    """State: a socket that is recorded; from now on the kernel notes when it receives what waits there.
+    """State: the socket that is recorded; its construction enables the kernel's receive timestamps.
 
     Args:
-        sock: bound and non-blocking, of IPv4 or IPv6; stays the caller's to close.
+        sock: bound, non-blocking, IPv4 or IPv6; the caller closes it.
+        ears: time, waiting, and the request to stop.
     """
 
     def __init__(self, sock: socket.socket, ears: Ears) -> None:
@@ -70,9 +71,9 @@ class Recorder:
         return f"<Recorder of port {self._target.port}{', full' if self.is_full else ''}>"
 
     def run(self, recording: Recording, *, seconds: float, progress: Callable[[], object]) -> None:
-        """Record until the time is over, the recording is full, or it is interrupted; all that was taken is written.
+        """Record until the time is over, the recording is full, or an interrupt comes; then write what was received.
 
-        What the kernel had received by then is taken, too.
+        Datagrams that the kernel had received by the end are recorded too.
 
         Raises:
             OSError: the recording cannot be written.
@@ -91,7 +92,7 @@ class Recorder:
         recording.flush()
 
     def _take(self, recording: Recording, until: int | None = None) -> bool:
-        """Take what waits, some of it, but nothing received after `until`; return whether there may be more."""
+        """Receive up to 256 waiting datagrams, none received after `until` (ns); return whether more may wait."""
         for _ in range(_TURN):
             try:
                 payload, control, _, peer = self._sock.recvmsg(_LARGEST, self._space)
@@ -107,11 +108,11 @@ class Recorder:
 
 
 def _wait_for_times() -> None:
-    """Return when the kernel notes times as datagrams come: some milliseconds after somebody has asked for them.
+    """Wait until the kernel stamps datagrams on arrival, some milliseconds after the first socket asked for it.
 
-    Until then it notes when they are taken. That is one switch for all sockets, so it is seen at any.
+    Until then it stamps them when they are read. The switch is global to all sockets, so a probe socket shows it.
     """
-    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:  # no loopback: no way to see it
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:  # without loopback: no probe
         probe.setblocking(False)
         probe.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         probe.bind(("127.0.0.1", 0))

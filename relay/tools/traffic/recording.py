@@ -1,6 +1,7 @@
-"""A pcap file that is being written, whole at any moment.
+"""Writes a pcap file that is valid at any moment.
 
-Records are collected and written some at a time; if the disk takes only a part of that, it is cut off again.
+Records are buffered and written in blocks. If the disk accepts only a part of a block, the file is truncated to the end
+of the block before.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ _CHUNK: Final = 1 << 20
 
 
 class Recording:
-    """State: an open file, what was written to it, and what waits to be.
+    """State: an open file, the bytes written to it, and the records that wait to be written.
 
     Args:
-        fd: of an empty file; stays the caller's to close.
-        limit: bytes of the file.
+        fd: descriptor of an empty file; the caller closes it.
+        limit: largest size of the file in bytes.
 
     Raises:
-        OSError: it cannot be written; so do `add` and `flush`. What they held is lost then.
+        OSError: the file cannot be written. `add` and `flush` raise it too; the waiting records are then lost.
     """
 
     def __init__(self, fd: int, *, limit: int) -> None:
@@ -32,20 +33,20 @@ class Recording:
         self._waiting: list[bytes] = []
         self._written = 0
         self.size = 0
-        """Bytes, with what waits."""
+        """Bytes of the file, with those that wait to be written."""
         self.datagrams = 0
         self.lines = 0
         self.first = self.last = 0
-        """Times of datagrams, in nanoseconds since 1970."""
+        """Times of the first and the last datagram, in nanoseconds since 1970."""
         self._keep(pcap.begin())
         self.flush()
 
     def __repr__(self) -> str:
-        """Report what it holds."""
+        """Report the datagrams and the size."""
         return f"<Recording {self.datagrams} datagrams, {self.size} bytes>"
 
     def add(self, received: int, payload: bytes, source: Endpoint, target: Endpoint) -> bool:
-        """Take a datagram and the time it was received, in nanoseconds since 1970; False: there is no room for it."""
+        """Add a datagram received at `received` (nanoseconds since 1970); return False if the file has no room."""
         record = pcap.record(received, payload, source, target)
         if self.size + len(record) > self._limit:
             return False
@@ -58,7 +59,7 @@ class Recording:
         return True
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write the waiting records."""
         chunk, start = memoryview(b"".join(self._waiting)), self._written
         self._waiting.clear()
         try:

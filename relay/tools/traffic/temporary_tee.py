@@ -1,9 +1,9 @@
-"""A copy of a running relay's datagrams, for as long as somebody renews it: `POST /api/v1/tee` on the admin port.
+"""Keeps up a temporary tee of a running relay through `POST /api/v1/tee` on its admin port.
 
-The relay sends the copies to a socket of loopback and forgets it a few seconds after the last renewal, so nothing has
-to be undone if this process dies. Renewals go on in a thread: a slow answer must not keep datagrams waiting. A relay
-that does not answer is asked again; a worker that was replaced begins a new copy with the next renewal, and what came
-in between is missing.
+The relay sends copies of its datagrams to a loopback socket, and stops 10 s after the last renewal; so nothing has to
+be undone if this process dies. A thread renews the lease, since a slow answer must not delay the reading of datagrams.
+A relay that does not answer is asked again. A new worker starts the copies at the next renewal; datagrams that it
+received before are missing.
 """
 
 from __future__ import annotations
@@ -19,27 +19,28 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     Post = Callable[[bytes], tuple[int, str]]
-    """Sends JSON to the relay's `/api/v1/tee`; returns status and text, or raises RelayError: nobody answers."""
+    """Sends JSON to the relay's `/api/v1/tee`; returns status and text; raises RelayError if no relay answers."""
 
 SECONDS: Final = 10
-"""Of a lease."""
+"""Length of a lease."""
 _EVERY: Final = 1.0
 """Seconds between renewals."""
 
 
 class Copied(NamedTuple):
-    """What the relay copied since the lease began, and what it could not, as nobody took it fast enough."""
+    """Datagrams copied since the lease began, and those dropped because the receiver did not read fast enough."""
 
     datagrams: int = 0
     dropped: int = 0
 
 
 class TemporaryTee:
-    """State: what the relay said last, and how often its copy may have been interrupted.
+    """State: the relay's latest counts, and how often the copies may have been interrupted.
 
     Args:
-        post: asks the relay.
-        to: `127.0.0.1:PORT`, where the copies go.
+        post: sends a request to the relay.
+        to: `127.0.0.1:PORT`, the target of the copies.
+        every: seconds between renewals.
     """
 
     def __init__(self, post: Post, *, to: str, every: float = _EVERY) -> None:
@@ -51,19 +52,19 @@ class TemporaryTee:
         """Renewals without an answer, or answered by a new worker."""
 
     def __repr__(self) -> str:
-        """Report what was copied."""
+        """Report the target and the counts."""
         return f"<TemporaryTee to {self._to}, {self.copied.datagrams} datagrams, {self.gaps} gaps>"
 
     @property
     def copied(self) -> Copied:
-        """Since the beginning, over all workers of the relay that were asked."""
+        """Counts since the beginning, summed over all workers of the relay."""
         return Copied(*map(sum, zip(self._before, self._now, strict=True)))
 
     def __enter__(self) -> TemporaryTee:
-        """Ask for the copy and go on asking.
+        """Start the tee and its renewal.
 
         Raises:
-            RelayError: there is no relay, or it refuses.
+            RelayError: no relay answers, or it refuses.
         """
         self._ask(SECONDS)
         self._thread.start()
@@ -72,7 +73,7 @@ class TemporaryTee:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let it end within a second; ask what was copied in all."""
+        """Stop the renewal, let the lease end after one second, and read the final counts."""
         self._stopped.set()
         self._thread.join()
         self._try(1)
@@ -99,10 +100,10 @@ class TemporaryTee:
 
 
 def _read(status: int, text: str) -> Copied:
-    """Read an answer.
+    """Parse an answer.
 
     Raises:
-        RelayError: it is no, or cannot be understood.
+        RelayError: the relay refuses, or the answer cannot be parsed.
     """
     if status == 404:
         raise _error("the relay cannot copy its datagrams", "it is of an older release: statsd-relay reload --upgrade")

@@ -1,1 +1,1 @@
-"""Files of other daemons as values with their places: JavaScript, TOML, YAML, variables."""
+"""Parsers that keep the place of each value: JavaScript, TOML, YAML, environment variables."""

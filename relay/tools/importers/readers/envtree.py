@@ -1,4 +1,4 @@
-"""Files of environment variables, `NAME=value` on each line, with the place of each."""
+"""Parses files of environment variables, `NAME=value` on each line, with the place of each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LINE: Final = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_]\w*)=(?P<value>.*
 
 
 def read(text: str, prefix: str) -> Node:
-    """Read the variables with a prefix as options: without it and in small letters; quotes around a value go."""
+    """Return the variables with a prefix as options: names in lower case without the prefix, values without quotes."""
     members: dict[str, Node] = {}
     for number, line in enumerate(text.splitlines(), 1):
         match = _LINE.fullmatch(line.rstrip())

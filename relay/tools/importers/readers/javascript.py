@@ -1,14 +1,13 @@
-"""Configurations in JavaScript: object literals, read and never executed.
+"""Parses configurations in JavaScript: object literals, never executed.
 
-Constants are evaluated: literals, nested objects and arrays, arithmetic such as `10 * 1000`, texts that are joined,
-names of earlier constants, what a function of the file returns, `Object.assign` and its like. Whatever else stands
-where a value belongs is kept as its source text (`Opaque`), with its place. The file is `{...}` alone, as the reference
-evaluates it, or sets `module.exports` or its members. What is no JavaScript, such as a missing comma or brace, is an
-error that points at it.
+Constants are evaluated: literals, nested objects and arrays, arithmetic such as `10 * 1000`, concatenated strings,
+names of earlier constants, the return value of a function of the file, `Object.assign` and the like. Any other
+expression is kept as its source text (`Opaque`), with its place. The file is a bare `{...}`, as the reference evaluates
+it, or sets `module.exports` or its members. A syntax error, such as a missing comma or brace, is reported at its place.
 
-Own, because each value needs its line, and none of PyPI's readers has it: those of JSON5 refuse `require(...)`, chompjs
-takes whatever it finds for a text and cannot say that a comma is missing, and a whole grammar (tree-sitter, two
-compiled packages) would still leave escapes, numbers, arithmetic and messages to be written here.
+No package of PyPI gives the line of each value. Parsers of JSON5 refuse `require(...)`; chompjs takes anything for a
+string and cannot report a missing comma; with a full grammar (tree-sitter, two compiled packages) escapes, numbers,
+arithmetic and error messages would still have to be written here.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 # --- hints -----------------------------------------------------------------------------------------------------------
 
-# What can be written for a person in place of an expression that only JavaScript could evaluate.
+# Suggestions for the report, for expressions that only JavaScript can evaluate.
 
 _VARIABLE: Final = r"process\.env(?:\.([A-Za-z_]\w*)|\[\s*['\"]([A-Za-z_]\w*)['\"]\s*\])"
 _FALLBACK: Final = r"""(?:\s*(?:\|\||\?\?)\s*(?:'([^'\\{}]*)'|"([^"\\{}]*)"|(-?[\d.]+)))?"""
@@ -36,7 +35,7 @@ _HOSTNAME: Final = re.compile(r"\bhostname\s*\(\s*\)|process\.env\.HOSTNAME\b")
 
 
 class Variable(NamedTuple):
-    """An environment variable, and what holds without it."""
+    """A reference to an environment variable, with its default."""
 
     name: str
     default: str | None
@@ -47,7 +46,7 @@ class Variable(NamedTuple):
 
 
 def find_variable(source: str) -> Variable | None:
-    """Read `process.env.NAME`, with `|| default` and `Number(...)` around it as people write it."""
+    """Parse `process.env.NAME`, also with `|| default` or within `Number(...)`; None for another expression."""
     match = _REFERENCE.fullmatch(source.strip())
     if match is None:
         return None
@@ -56,7 +55,7 @@ def find_variable(source: str) -> Variable | None:
 
 
 def is_hostname(source: str) -> bool:
-    """Say whether the machine's name is what it evaluates to, or the most of it."""
+    """Say whether an expression evaluates to the host name, or mostly to it."""
     return _HOSTNAME.search(source) is not None
 
 
@@ -66,44 +65,44 @@ _STATEMENTS: Final = (
 
 
 _DECLARATIONS: Final = ("function", "class")
-"""Statements without a value: what was last before them is what a file comes to."""
+"""Statements without a value: the value of a file is that of the last statement before them."""
 _NO_EXPRESSIONS: Final = frozenset({"var", "let", "const", "export", *_STATEMENTS} - {*_DECLARATIONS})
 
 
 class Module(NamedTuple):
-    """What a file says."""
+    """A parsed file."""
 
     config: Node
     """An object."""
     statements: Sequence[Node]
-    """What else it does, each an `Opaque`."""
+    """Other statements, each an `Opaque`."""
     fault: Node | None = None
-    """Why the reference, which evaluates `config = ` and the file, has another configuration or none: a text."""
+    """Why the reference, which evaluates `config = ` and the file, would get another configuration or none."""
 
 
 def read(text: str) -> Module:
-    """Read a configuration.
+    """Parse a configuration.
 
     Raises:
-        NotReadable: it is no JavaScript, or holds no object.
+        NotReadable: the text is not JavaScript, or has no object.
     """
     return _Reader(text.removeprefix("\ufeff")).module()
 
 
 class _Reader(Expressions):
-    """State: statements that are no part of an object."""
+    """State: the statements outside of the configuration object."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self._is_script = text.startswith("#!")
         self._evaluated: Node | None = None
-        """Of the statement that was read last, if it was an expression."""
+        """Value of the latest statement, if it was an expression."""
         self._statements: list[Node] = []
         self._result: Node | None = None
-        """Of the last expression that was a statement: what `eval` comes to."""
+        """Value of the latest expression statement: the result of `eval`."""
 
     def module(self) -> Module:
-        """Read every statement; the configuration is what is exported, or the first object that stands alone."""
+        """Parse every statement; the configuration is the exported object, or the first object that stands alone."""
         alone: Node | None = None
         exported = Node({}, 1)
         self._names = {"exports": exported, "module": Node({"exports": exported}, 1)}
@@ -126,7 +125,7 @@ class _Reader(Expressions):
         return Module(_without_functions(set_), self._statements, self._fault(set_))
 
     def _fault(self, config: Node) -> Node | None:
-        """Return why `config = ` before the file makes no sense, or comes to something else than was read here."""
+        """Return why `config = ` before the file is an error, or has another result than this parser."""
         first, result = self._tokens[0], self._result
         if self._is_script:
             return Node("a line #! has no place behind it", 1)
@@ -171,12 +170,12 @@ class _Reader(Expressions):
                 self._at += 2
                 self._names[name.text] = self._expression(0, top=True)
             else:
-                self._skip_statement()  # destructuring: what it names is reported where it is used
+                self._skip_statement()  # destructuring: its names are reported where they are used
             if not self._take(","):
                 return
 
     def _assigned(self) -> Node:
-        """Read `a.b = c.d = expression`, or an expression."""
+        """Parse `a.b = c.d = expression`, or an expression."""
         start = self._at
         path = self._path()
         if path and self._take("="):
@@ -210,7 +209,7 @@ class _Reader(Expressions):
 
 
 def _without_functions(node: Node) -> Node:
-    """Return a value with the source of each function in it: nothing calls them any more."""
+    """Return a value with each function in it replaced by its source."""
     value = node.value
     if isinstance(value, Function):
         return Node(Opaque(value.text), node.line, node.column)

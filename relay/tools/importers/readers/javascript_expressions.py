@@ -1,4 +1,4 @@
-"""JavaScript's expressions, as far as they are constant; the rest is kept as its source."""
+"""Evaluates JavaScript expressions that are constant; others are kept as source text."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
     from relay.tools.importers.readers.javascript_tokens import Token
 
 CALLS_MOST: Final = 100
-"""Each reads a body again, and one may have calls itself."""
+"""Function calls evaluated in a file: each call parses the function's body again, and a body may have calls too."""
 DEPTH_MOST: Final = 32
-"""Objects, arrays and parentheses inside one another."""
+"""Nesting of objects, arrays and parentheses."""
 _NAMED: Final = {"true": True, "false": False, "null": None, "undefined": None, "NaN": math.nan, "Infinity": math.inf}
 
 
 @dataclass(frozen=True, slots=True)
 class Function(Opaque):
-    """A function of the file: a value that is not known, but what it returns may be."""
+    """A function of the file: its value is opaque, but its return value may be known."""
 
     parameters: tuple[str, ...]
     body: int
-    """Where it begins among the tokens."""
+    """Index of the first token of the body."""
     is_block: bool
 
 
 class Expressions(Cursor):
-    """State: the constants that the file has named so far."""
+    """State: the constants defined so far."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -47,7 +47,7 @@ class Expressions(Cursor):
         self._calls = 0
 
     def _expression(self, depth: int, *, top: bool = False) -> Node:
-        """Read an expression; `top`: it is a statement's, which a line end may end."""
+        """Parse an expression; `top`: of a statement, which a line end may terminate."""
         start = self._at
         found = self._choice(depth)
         if found is not None and (self._is_end() or (top and self._is_new_statement())):
@@ -56,7 +56,7 @@ class Expressions(Cursor):
         return self._skip_statement() if top else self._skip_value()
 
     def _choice(self, depth: int) -> Node | None:
-        """Read `a || b`, `a && b`, `a ?? b` and `a ? b : c`, of which the constants say which one it is."""
+        """Parse `a || b`, `a && b`, `a ?? b` and `a ? b : c`; the constants select the branch."""
         left = self._sum(depth)
         while left is not None and self._is("||", "&&", "??"):
             operator, right = self._next().text, self._sum(depth)
@@ -127,7 +127,7 @@ class Expressions(Cursor):
         return self._leaf(token)
 
     def _member_of(self, found: Node, depth: int) -> Node | None:
-        """Read `.name` or `["name"]` of an object that is known."""
+        """Parse `.name` or `["name"]` of a known object."""
         is_dotted = self._next().text == "."
         if is_dotted and self._here.kind != "name":
             return None
@@ -138,7 +138,7 @@ class Expressions(Cursor):
             return None
         return found.value.get(name) or Node(None, found.line, found.column)
 
-    # -- functions: what one returns is read where it is called --
+    # -- functions: the return value is evaluated at each call --
 
     def _begins_function(self) -> bool:
         if self._is("function"):
@@ -148,7 +148,7 @@ class Expressions(Cursor):
         return self._is("(") and self._tokens[self._behind_bracket()].text == "=>"
 
     def _behind_bracket(self) -> int:
-        """Return the place behind the bracket that is here."""
+        """Return the index behind the bracketed group at the current token."""
         at, opened = self._at, 0
         while self._tokens[at].kind != "end":
             token = self._tokens[at]
@@ -160,7 +160,7 @@ class Expressions(Cursor):
         return min(at, len(self._tokens) - 1)
 
     def _function(self) -> Node | None:
-        """Get past a function; None for a generator, which returns no value."""
+        """Skip a function and return it; None for a generator, which returns no value."""
         first = self._here
         is_arrow = not self._take("function")
         if not is_arrow and self._here.kind == "name":
@@ -186,7 +186,7 @@ class Expressions(Cursor):
         return self._array(depth + 1, opened, closing=")")
 
     def _called(self, found: Node, depth: int) -> Node | None:
-        """Return what a function of the file returns; None if it cannot be read, or after too many calls."""
+        """Return the return value of a call; None if it cannot be evaluated, or after too many calls."""
         arguments, function = self._arguments(depth), found.value
         self._calls += 1
         if not isinstance(function, Function) or self._calls > CALLS_MOST or depth > DEPTH_MOST:
@@ -200,7 +200,7 @@ class Expressions(Cursor):
         return result
 
     def _returned(self, depth: int) -> Node | None:
-        """Read the statements of a function up to the first that surely returns."""
+        """Parse the statements of a function up to the first unconditional return."""
         self._take("{")
         while not self._is("}"):
             if self._take("return"):
@@ -213,7 +213,7 @@ class Expressions(Cursor):
         raise NotImplementedError
 
     def _of_library(self, depth: int) -> Node | None:
-        """Read `Object.assign(...)`, `Object.freeze(...)` and `JSON.parse(...)`."""
+        """Parse `Object.assign(...)`, `Object.freeze(...)` and `JSON.parse(...)`."""
         owner, is_dotted = self._next().text, self._take(".")
         name = self._next().text
         if not is_dotted or not self._is("("):
@@ -295,7 +295,7 @@ class Expressions(Cursor):
         self._function_or_shorthand(members, name, key)
 
     def _computed(self, depth: int) -> str | None:
-        """Read `["name"]` before a colon; of any other the place stays."""
+        """Parse `["name"]` before a colon; for anything else, stay at the current token."""
         start = self._at
         found = self._choice(depth + 1) if self._take("[") else None
         if found is not None and found.is_scalar and self._take("]") and self._is(":"):
@@ -312,7 +312,7 @@ class Expressions(Cursor):
         return token.text if token.kind == "name" else None
 
     def _function_or_shorthand(self, members: dict[str, Node], name: str | None, key: Token) -> None:
-        """`{ port, size() {...}, get x() {...}, [computed]: 1 }`: of these only a known name has a value."""
+        """Parse `{ port, size() {...}, get x() {...}, [computed]: 1 }`; of these only a known name has a value."""
         following = self._tokens[self._at + 1]
         if following.text not in (",", "}", "(", "=") and key.text not in ("[", "*", "get", "set", "async"):
             raise self._error('expected a name, then ":" and a value', key if name is None else following)
@@ -325,7 +325,7 @@ class Expressions(Cursor):
 
 
 def _spread(members: dict[str, Node], other: Node) -> None:
-    """Take over the members of an object; of what is none that is known, its source."""
+    """Add the members of a spread object; a value that is not a known object is kept as its source."""
     if isinstance(other.value, dict):
         members.update(other.value)
     else:

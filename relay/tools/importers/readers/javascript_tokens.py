@@ -1,7 +1,7 @@
-"""JavaScript as tokens: enough of the language to find where any expression ends, and to read its literals.
+"""Splits JavaScript into tokens: enough to find the end of any expression, and to read literals.
 
-Comments and blanks are no tokens. Whether a slash divides or begins a regular expression is decided by the token before
-it, as all readers without a full grammar do.
+Comments and blanks are skipped. The token before a slash decides whether the slash divides or begins a regular
+expression, as usual without a full grammar.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # --- cursor ----------------------------------------------------------------------------------------------------------
 
-# Where a reader of JavaScript is among the tokens, and how it gets past an expression that it cannot evaluate.
+# The position of the parser among the tokens, and how it skips an expression that it cannot evaluate.
 
 _CLOSING: Final = {"{": "}", "[": "]", "(": ")"}
 _BEFORE_OPERAND: Final = frozenset({
@@ -29,7 +29,7 @@ _AFTER_OPERAND: Final = frozenset({"in", "instanceof", "of", "extends", "as"})
 
 
 class Cursor:
-    """State: the tokens of a source, and where it is among them."""
+    """State: the tokens of a source, and the position among them."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -52,7 +52,7 @@ class Cursor:
         return found
 
     def _next(self) -> Token:
-        """Return the token that is here, and get past it, but for the end."""
+        """Return the current token and advance, except at the end."""
         here = self._here
         self._at += here.kind != "end"
         return here
@@ -65,14 +65,14 @@ class Cursor:
         return self._here.kind == "end" or self._is(",", ";", "}", "]", ")")
 
     def _is_new_statement(self) -> bool:
-        """A line end ends a statement, unless the next line goes on with an operator."""
+        """Say whether a line end terminates the statement here: unless the next line continues with an operator."""
         before, here = self._tokens[self._at - 1], self._here
         is_on_new_line = here.line > before.line + before.text.count("\n")
         begins = here.kind in ("name", "string", "number") and here.text not in _AFTER_OPERAND
         return is_on_new_line and (begins or self._is("{", "@"))
 
     def _skip_value(self) -> Node:
-        """Get past an expression inside brackets: to the comma or bracket that ends it."""
+        """Skip an expression inside brackets, up to the comma or bracket that ends it."""
         first = self._here
         questions = 0
         while not self._is_end():
@@ -86,14 +86,14 @@ class Cursor:
         return self._skipped(first)
 
     def _skip_member(self) -> Node:
-        """Get past a method, an accessor or a computed name with its value."""
+        """Skip a method, an accessor or a computed name with its value."""
         first = self._here
         while not self._is_end():
             self._skip_one()
         return self._skipped(first)
 
     def _skip_statement(self, *, block: bool = False) -> Node:
-        """Get past a statement; `block`: one that may end with a brace alone."""
+        """Skip a statement; `block`: it may end with a closing brace."""
         first = self._here
         while not self._is_end() and (self._here is first or not self._is_new_statement()):
             is_brace = self._skip_one().text == "}"
@@ -102,7 +102,7 @@ class Cursor:
         return self._skipped(first)
 
     def _skip_one(self) -> Token:
-        """Get past a token, or all that its bracket holds; return the last one."""
+        """Skip a token, or a whole bracketed group; return the last token skipped."""
         opened: list[Token] = []
         while True:
             here = self._next()
@@ -127,7 +127,7 @@ class Cursor:
 
 
 def _is_missing_comma(before: Token, here: Token) -> bool:
-    """Two operands without an operator between them."""
+    """Say whether two adjacent tokens are operands without an operator between them."""
     ends = before.kind in ("number", "string", "regex") or before.text in (")", "]", "}")
     ends = ends or (before.kind == "name" and before.text not in _BEFORE_OPERAND)
     begins = here.kind in ("number", "string") or (here.kind == "name" and here.text not in _AFTER_OPERAND)
@@ -135,7 +135,7 @@ def _is_missing_comma(before: Token, here: Token) -> bool:
 
 
 TEMPLATES_MOST: Final = 16
-"""Templates inside one another: each is a call, so that a hostile file must not nest them as it likes."""
+"""Nesting of template strings: each level is a recursive call, so a hostile file must not nest without bound."""
 _BLANK: Final = re.compile(r"(?:[\s\ufeff]+|//[^\n\r\u2028\u2029]*|/\*.*?\*/)+", re.DOTALL)
 _NAME: Final = re.compile(r"[^\W\d][\w$\u200c\u200d]*|\$[\w$\u200c\u200d]*")
 _NUMBER: Final = re.compile(
@@ -168,7 +168,7 @@ class Token(NamedTuple):
 
     @property
     def end(self) -> int:
-        """The offset behind it."""
+        """The offset behind the token."""
         return self.start + len(self.text)
 
 
@@ -186,13 +186,13 @@ class Lexer:
         """Return every token, the last one of kind `end`.
 
         Raises:
-            NotReadable: a comment, string, template or regular expression does not end, or a character has no place.
+            NotReadable: a comment, string, template or regular expression has no end, or a character is illegal.
         """
         start = len(self._text.partition("\n")[0]) if self._text.startswith("#!") else 0
         return list(self._from(start, 0))
 
     def _from(self, at: int, nesting: int) -> Iterator[Token]:
-        """Yield tokens; inside a template's `${`, up to the brace that closes it."""
+        """Yield tokens; inside `${` of a template, up to the closing brace."""
         before: Token | None = None
         braces = 0
         while True:

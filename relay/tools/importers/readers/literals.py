@@ -1,4 +1,4 @@
-"""Values of JavaScript's literals, and its arithmetic on them, as far as configurations have it."""
+"""Evaluates JavaScript literals, and the arithmetic on them that configurations use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Final
 from relay.tools.importers.readers.tree import Node
 
 _EXACT: Final = 2**53
-"""JavaScript's numbers are doubles: up to here each whole one is exact."""
+"""JavaScript's numbers are doubles: integers up to this bound are exact."""
 _ESCAPE: Final = re.compile(
     r"\\(?:(\r\n|[\n\r\u2028\u2029])|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|u\{([0-9a-fA-F]{1,6})\}"
     r"|([0-3][0-7]{0,2}|[4-7][0-7]?)|(.))",
@@ -34,7 +34,7 @@ def read_number(text: str) -> Number | None:
 
 
 def normal(value: Number) -> Number:
-    """Return a number as JavaScript has it: a double; whole ones that are exact as int, but for -0."""
+    """Return a number as JavaScript's double; an exact integer other than -0 as int."""
     try:
         value = float(value)
     except OverflowError:
@@ -47,7 +47,7 @@ def read_string(text: str) -> str:
     """Return the value of a string or of a template without `${`; half of a surrogate pair becomes U+FFFD.
 
     Raises:
-        ValueError: an escape that JavaScript does not have.
+        ValueError: the text has an illegal escape.
     """
     body = text[1:-1]
     if text[0] == "`":
@@ -74,7 +74,7 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 def signed(operator: str, value: object) -> Number | bool | None:
-    """Return `-value`, `+value` or `!value` of a constant; None if only JavaScript knows."""
+    """Return `-value`, `+value` or `!value` of a constant; None if it is not evaluated here."""
     if operator == "!":
         return not is_truthy(value)
     if not isinstance(value, (int, float)) or isinstance(value, bool):
@@ -83,7 +83,7 @@ def signed(operator: str, value: object) -> Number | bool | None:
 
 
 def is_truthy(value: object) -> bool:
-    """Say whether JavaScript takes a value for true: objects and arrays always, also empty ones."""
+    """Say whether a value is truthy in JavaScript; objects and arrays always are, even empty ones."""
     return not (value is None or value in (False, "", 0) or value != value)  # noqa: PLR0124 - NaN is not equal to itself
 
 
@@ -95,7 +95,7 @@ def chosen(operator: str, left: Node, right: Node) -> Node:
 
 
 def read_json(text: str, line: int, column: int) -> Node | None:
-    """Return what is in a text that is JSON, all of it with the place of the text; None for any other text."""
+    """Parse a JSON text, every value with the place of the text; None if the text is not JSON."""
     try:
         return _placed(json.loads(text), line, column)
     except (ValueError, RecursionError):
@@ -111,12 +111,12 @@ def _placed(value: Any, line: int, column: int) -> Node:  # noqa: ANN401 - of JS
 
 
 def _is_number(value: object) -> bool:
-    """Say whether it is a number; a bool is none here."""
+    """Say whether a value is a number and not a bool."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def calculate(operator: str, left: object, right: object) -> Number | str | None:
-    """Return `left operator right`; None if only JavaScript knows."""
+    """Return `left operator right`; None if it is not evaluated here."""
     if isinstance(left, (int, float)) and isinstance(right, (int, float)) and _is_number(left) and _is_number(right):
         return normal(_numbers(operator, left, right))
     if operator == "+" and all(isinstance(side, (str, int)) and not isinstance(side, bool) for side in (left, right)):

@@ -1,4 +1,4 @@
-"""TOML with the line of every key: the standard library's reader knows no places, so the lines are looked through."""
+"""Parses TOML with the line of every key; tomllib keeps no places, so a second pass over the lines finds them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _AT: Final = re.compile(r" \(at line (\d+), column (\d+)\)$")
 
 
 def read(text: str) -> Node:
-    """Read a document.
+    """Parse a document.
 
     Raises:
-        NotReadable: it is no TOML.
+        NotReadable: the text is not TOML.
     """
     try:
         parsed = tomllib.loads(text)
@@ -48,7 +48,7 @@ def _places(text: str) -> Mapping[tuple[str, ...], int]:
 
 
 def _set_all(places: dict[tuple[str, ...], int], path: tuple[str, ...], number: int) -> None:
-    """Note a line for a path, and for each table around it that has none of its own: `[a.b]` makes `a` as well."""
+    """Set the line of a path, and of each table around it without a line of its own: `[a.b]` defines `a` too."""
     for length in range(1, len(path) + 1):
         places.setdefault(path[:length], number)
 

@@ -1,4 +1,4 @@
-"""What a reader returns, whatever the language: values with the place where each begins."""
+"""The result of every parser: a tree of values, each with the place where it begins."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Scalar = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True)
 class Opaque:
-    """Source text that only the daemon's own language could evaluate: kept, never executed."""
+    """Source text of an expression that is not evaluated here; it is never executed."""
 
     text: str
 
@@ -29,15 +29,15 @@ class Node:
 
     @property
     def members(self) -> dict[str, Node]:
-        """The members of an object; of anything else, none."""
+        """The members of an object; empty for any other value."""
         return self.value if isinstance(self.value, dict) else {}
 
     @property
     def text(self) -> str:
-        """A constant as daemons in Go read it where they want a text; of what has nothing in it, no text.
+        """A constant as daemons in Go read it where they expect a text; an empty value is an empty text.
 
         Raises:
-            NotReadable: it is a list or an object, which they refuse with the whole file.
+            NotReadable: the value is a list or an object, for which these daemons refuse the whole file.
         """
         if self.value in (None, [], {}):
             return ""
@@ -52,7 +52,7 @@ class Node:
         """The members of an object, all of which are texts.
 
         Raises:
-            NotReadable: it is something else.
+            NotReadable: the value is something else.
         """
         if self.value and not isinstance(self.value, dict):
             raise NotReadable("names with texts are wanted here", line=self.line, column=self.column)
@@ -60,7 +60,7 @@ class Node:
 
     @property
     def items(self) -> list[Node]:
-        """The items of a list; anything else that is a value is its own only item, as daemons read it."""
+        """The items of a list; any other value is a list of itself, as daemons read it."""
         if isinstance(self.value, list):
             return self.value
         return [] if self.value is None else [self]
@@ -72,7 +72,7 @@ class Node:
 
 
 class NotReadable(ValueError):  # noqa: N818 - what is wrong is the text, not us
-    """A text is not in its language, or not what was asked for; points at the place. No value is in its message."""
+    """The text has a syntax error, or a value of the wrong kind, at a place. The message contains no value."""
 
     def __init__(self, message: str, *, line: int, column: int, fix: str = "") -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""YAML, and JSON as the part of it that it nearly is, with the place of every value."""
+"""Parses YAML, and JSON as nearly a subset of YAML, with the place of every value."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from relay.tools.importers.readers.tree import Node, NotReadable, Scalar
 
 DEPTH_MOST: Final = 32
 NODES_MOST: Final = 50_000
-"""An alias may stand for much: a short text must not become a large tree."""
+"""Bounds the tree, since a short text with aliases may expand to a very large one."""
 _QUOTED: Final = re.compile(r"'(?!<)[^']{2,}'|\"[^\"]{2,}\"")
-"""Of a message: an alias or a tag of the file, but no kind of token and no single character."""
+"""A quoted text of the file in a message of the parser (alias, tag), but not a kind of token or a single character."""
 
 
 def read(text: str) -> Node:
-    """Read the first document, as daemons in Go do; an empty one is an empty object.
+    """Parse the first document, as daemons in Go do; an empty one is an empty object.
 
     Raises:
-        NotReadable: it is no YAML, or too much.
+        NotReadable: the text is not YAML, or its tree is too deep or too large.
     """
     loader = yaml.SafeLoader("")
     try:
@@ -41,7 +41,7 @@ def read(text: str) -> Node:
 
 
 def second_document(text: str) -> int:
-    """Return the line where a second document begins, of which nothing is read; 0: there is none."""
+    """Return the line at which a second document begins, which is not read; 0: there is none."""
     has_content = False
     for number, line in enumerate(text.splitlines(), 1):
         is_mark = line.startswith("---") and not line[3:4].strip()
@@ -52,7 +52,7 @@ def second_document(text: str) -> int:
 
 
 class _Tree:
-    """State: how many nodes there are."""
+    """State: the number of nodes so far."""
 
     def __init__(self, loader: yaml.SafeLoader) -> None:
         self._loader = loader
@@ -62,7 +62,7 @@ class _Tree:
         return f"<_Tree {self._nodes} nodes>"
 
     def node(self, found: yaml.Node, place: yaml.Node, depth: int) -> Node:
-        """Return a node with the place of another: of its key, if it has one."""
+        """Return a node with the place of another one: that of its key if it has a key."""
         line, column = place.start_mark.line + 1, place.start_mark.column + 1
         self._nodes += 1
         if depth > DEPTH_MOST or self._nodes > NODES_MOST:
@@ -80,9 +80,9 @@ class _Tree:
         return key.value if isinstance(key, yaml.ScalarNode) else "?"
 
     def _scalar(self, found: yaml.Node) -> Scalar:
-        """Return the value; of what is no text, number or truth (a date), its text."""
+        """Return the value of a scalar; for one that is not a text, number or boolean (a date), its text."""
         try:
             value = self._loader.construct_object(found)
-        except (ValueError, TypeError, LookupError, AttributeError):  # a number or a date by its tag that is none
+        except (ValueError, TypeError, LookupError, AttributeError):  # tagged as a number or a date, but malformed
             value = found.value
         return value if value is None or isinstance(value, (str, int, float, bool)) else str(found.value)
