@@ -22,11 +22,9 @@ from relay.jdcloud.cloud import JDCloud
 from relay.jdcloud.sign import Signer
 
 if TYPE_CHECKING:
-    from relay.config.loading import Loaded
-
-if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from relay.config.loading import Loaded
     from relay.config.schema import Cloud
 
 

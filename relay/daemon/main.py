@@ -15,6 +15,7 @@ from relay.daemon.build import admin_addresses, ingest_settings
 from relay.daemon.cloud import Prepared, make_renewed_cloud
 from relay.daemon.ingest import Ingest
 from relay.daemon.lifecycle.plan import RunOptions, load_for_run
+from relay.daemon.lifecycle.reload import Reloader
 from relay.daemon.lifecycle.signals import install_signal_handlers
 from relay.daemon.log import configure_log, is_text
 from relay.daemon.reporter import JsonReporter, TextReporter
@@ -49,8 +50,6 @@ async def serve(prepared: Prepared, worker: Worker, options: RunOptions) -> Shut
     Raises:
         RelayError: the start failed.
     """
-    from relay.daemon.lifecycle.reload import Reloader  # noqa: PLC0415 - it makes what this file makes
-
     loaded, credentials = prepared.loaded, prepared.credentials
     config = loaded.config
     configure_log(config.log)

@@ -14,12 +14,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from relay.hotpath.partial import PartialContents
-    from relay.model import ClosedWindow, Identity, Newcomer, NoSeries, RejectedLine, Resolution, Row, Series, Tally
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from relay.model import Kind, Series
+    from relay.model import (
+        ClosedWindow,
+        Identity,
+        Kind,
+        Newcomer,
+        NoSeries,
+        RejectedLine,
+        Resolution,
+        Row,
+        Series,
+        Tally,
+    )
 
 
 class HotPathSettings(TypedDict):

@@ -28,7 +28,7 @@ from relay.listener.addresses import (
     UnixPath,
     wanted_addresses,
 )
-from relay.listener.bind import bind_udp
+from relay.listener.bind import bind_tcp, bind_udp, bind_unix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -118,8 +118,6 @@ def open_tcp(address: Address, *, kind: str = TCP, beside: Iterable[socket.socke
     Raises:
         RelayError: RLY101, it cannot be bound.
     """
-    from relay.listener.bind import bind_tcp  # noqa: PLC0415 - needed with TCP sockets only
-
     try:
         return BoundSocket(kind, bind_tcp(address.host, address.port, beside=beside), address)
     except OSError as error:
@@ -151,8 +149,6 @@ def open_unix(address: UnixPath, *, mode: int) -> BoundSocket:
     Raises:
         RelayError: RLY101, the path is in use, is not a socket, or cannot be used.
     """
-    from relay.listener.bind import bind_unix  # noqa: PLC0415 - needed with Unix sockets only
-
     kind = socket.SOCK_DGRAM if address.kind == DGRAM else socket.SOCK_STREAM
     sock, file = bind_unix(address.path, kind=kind, mode=mode)
     return BoundSocket(address.kind, sock, address, file)

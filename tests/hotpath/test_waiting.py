@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.config.schema import Rule
@@ -106,7 +106,6 @@ threes = st.builds(
     st.sampled_from([{}, {"series_limit": 3}, {"series_limit": 10, "series_per_metric": 1}]),
     st.booleans(),
 )
-@settings(deadline=None)
 def test_every_sample_of_an_accepted_line_is_accounted_for(steps, rules, limits, strict):
     """Each line has three samples: none may vanish, whatever naming says of a type and whenever it does."""
     namer, hotpath, closed = make_namer(rules=Ruleset(rules, re2=None), strict=strict), make(**limits), 0
@@ -155,7 +154,6 @@ lines = st.builds(
 
 
 @given(st.lists(lines, max_size=12), st.sampled_from([1, 2, 100]))
-@settings(deadline=None)
 def test_a_line_means_the_same_before_its_name_is_known(lines, series_per_metric):
     """Gauges with deltas and times, sets, timers; kept, rejected, dropped, and over a limit.
 

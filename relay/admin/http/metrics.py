@@ -43,7 +43,8 @@ class RelayCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield every metric."""
         yield from self._build()
-        yield from self._listeners()
+        yield from self._sockets()
+        yield from self._streams()
         yield from self._tees()
         yield from self._lines()
         yield from self._samples()
@@ -66,50 +67,33 @@ class RelayCollector(Collector):
         imbalance = self._state.books().imbalance()
         yield gauge("relay_ledger_imbalance", "Sum of the differences of the three equations; must be 0.", imbalance)
 
-    def _listeners(self) -> Iterator[Metric]:
+    def _sockets(self) -> Iterator[Metric]:
         sockets, streams = self._state.listeners, self._state.streams.listeners
-        for name, help_, figures in (
-            (
-                "relay_datagrams",
-                "Datagrams received; of streams, chunks of lines or frames.",
-                {s.label: s.datagrams for s in sockets} | {s.label: s.datagrams for s in streams},
-            ),
-            (
-                "relay_kernel_drops",
-                "DATALOSS: datagrams the kernel dropped.",
-                {s.label: s.kernel_drops for s in sockets},
-            ),
-            (
-                "relay_stream_refused",
-                "DATALOSS: connections closed at once: not allowed.",
-                {s.label: s.refused for s in streams},
-            ),
-            (
-                "relay_stream_idle_closed",
-                "DATALOSS: connections closed that sent nothing for too long.",
-                {s.label: s.idle_closed for s in streams},
-            ),
-            (
-                "relay_stream_evicted",
-                "DATALOSS: connections closed that were idle longest when there was no room for another.",
-                {s.label: s.evicted for s in streams},
-            ),
-        ):
-            yield counter(name, help_, figures, "listener")
-        for name, help_, figures in (
-            (
-                "relay_receive_queue_bytes",
-                "Memory of what waits in the kernel's queue.",
-                {s.label: s.queue_bytes for s in sockets},
-            ),
-            (
-                "relay_receive_queue_limit_bytes",
-                "Where that queue is full, and the kernel drops.",
-                {s.label: s.limit_bytes for s in sockets},
-            ),
-            ("relay_stream_connections", "Open connections.", {s.label: s.connections for s in streams}),
-        ):
-            yield gauges(name, help_, figures, "listener")
+        received = {one.label: one.datagrams for one in sockets} | {one.label: one.datagrams for one in streams}
+        help_ = "Datagrams received; of streams, chunks of lines or frames."
+        yield counter("relay_datagrams", help_, received, "listener")
+        drops = {one.label: one.kernel_drops for one in sockets}
+        yield counter("relay_kernel_drops", "DATALOSS: datagrams the kernel dropped.", drops, "listener")
+        waiting = {one.label: one.queue_bytes for one in sockets}
+        help_ = "Memory of what waits in the kernel's queue."
+        yield gauges("relay_receive_queue_bytes", help_, waiting, "listener")
+        limits = {one.label: one.limit_bytes for one in sockets}
+        help_ = "Where that queue is full, and the kernel drops."
+        yield gauges("relay_receive_queue_limit_bytes", help_, limits, "listener")
+
+    def _streams(self) -> Iterator[Metric]:
+        streams = self._state.streams.listeners
+        refused = {one.label: one.refused for one in streams}
+        help_ = "DATALOSS: connections closed at once: not allowed."
+        yield counter("relay_stream_refused", help_, refused, "listener")
+        idle = {one.label: one.idle_closed for one in streams}
+        help_ = "DATALOSS: connections closed that sent nothing for too long."
+        yield counter("relay_stream_idle_closed", help_, idle, "listener")
+        evicted = {one.label: one.evicted for one in streams}
+        help_ = "DATALOSS: connections closed that were idle longest when there was no room for another."
+        yield counter("relay_stream_evicted", help_, evicted, "listener")
+        open_ = {one.label: one.connections for one in streams}
+        yield gauges("relay_stream_connections", "Open connections.", open_, "listener")
 
     def _tees(self) -> Iterator[Metric]:
         counts = {str(number): count for number, count in enumerate(self._state.tees, 1)}

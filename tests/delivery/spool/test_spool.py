@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from relay.delivery.spool import database as spool_database
+from relay.delivery.spool.database import Database
 from relay.ledger import Ledger
 from tests.support.spool import balanced, batch, open_spool
 
@@ -144,7 +144,7 @@ async def test_without_a_directory_what_is_left_at_the_end_is_counted():
 async def test_a_large_window_is_visible_whole_or_not_at_all(tmp_path, monkeypatch):
     """5,000 requests are three transactions; killed after each of them, the next start finds nothing of the window."""
     copies = []
-    whole = spool_database.Database._checkpoint
+    whole = Database._checkpoint
 
     def checkpoint(database):
         whole(database)
@@ -158,7 +158,7 @@ async def test_a_large_window_is_visible_whole_or_not_at_all(tmp_path, monkeypat
     directory.mkdir()
     spool = await open_spool(directory)
     await spool.store(60, [batch(60)], {"gauges": b"old"})
-    monkeypatch.setattr(spool_database.Database, "_checkpoint", checkpoint)
+    monkeypatch.setattr(Database, "_checkpoint", checkpoint)
     await spool.store(120, [batch(120, n, size=20) for n in range(5000)], {"gauges": b"new"})
     monkeypatch.undo()
     await spool.close()
