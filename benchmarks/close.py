@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from relay.clock import SystemClock
-from relay.config.schema import Cloud, Config, Limits, Window
+from relay.config.schema import CloudConfig, Config, LimitsConfig, WindowConfig
 from relay.daemon.build import ingest_settings, make_encoder, make_idle, make_namer, make_rules
 from relay.daemon.egress import pack_requests
 from relay.hotpath.factory import make_hotpath
@@ -101,9 +101,9 @@ def main() -> None:
 
 async def run(case: Case) -> tuple[WindowReport, float, float]:
     """Fill a window and close it."""
-    window = msgspec.structs.replace(Window(), percentile_style=case.style, percentiles=[90.0], idle=case.idle)
-    cloud = Cloud(requests_per_minute=1_000_000)  # nothing is shed
-    config = msgspec.structs.replace(Config(), window=window, limits=Limits(series=2 * case.series), cloud=cloud)
+    window = msgspec.structs.replace(WindowConfig(), percentile_style=case.style, percentiles=[90.0], idle=case.idle)
+    cloud = CloudConfig(requests_per_minute=1_000_000)  # nothing is shed
+    config = msgspec.structs.replace(Config(), window=window, limits=LimitsConfig(series=2 * case.series), cloud=cloud)
     settings, ledger = ingest_settings(config), Ledger()
     hotpath = make_hotpath(settings.hotpath, **settings.limits())
     namer = make_namer(config, make_rules(config), notices=ledger)

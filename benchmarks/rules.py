@@ -20,7 +20,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from benchmarks.traffic import datagrams
-from relay.config.schema import Config, Rule
+from relay.config.schema import Config, RuleConfig
 from relay.daemon.build import NullCounters, ingest_settings, make_namer
 from relay.hotpath.factory import make_hotpath
 from relay.model import Identity, Kind
@@ -69,9 +69,9 @@ def rulesets(count: int) -> Iterator[tuple[str, Ruleset]]:
     """Yield the ways to write the same rules."""
     mapped = {"metric": "web.request", "tags": {"service": "$1", "method": "$2"}}
     own = {"metric": "web.request", "tags": {"method": "$1", "status": "$2"}}
-    globs = [Rule(match=f"web.svc{n}.request.*.*", **own) for n in range(count)]
-    stars = [Rule(match=f"*.svc{n}.*.*.*", **mapped) for n in range(count)]
-    regexes = [Rule(regex=rf"^job{n}\.([^.]+)\.([^.]+)$", metric="job.$1") for n in range(10)]
+    globs = [RuleConfig(match=f"web.svc{n}.request.*.*", **own) for n in range(count)]
+    stars = [RuleConfig(match=f"*.svc{n}.*.*.*", **mapped) for n in range(count)]
+    regexes = [RuleConfig(regex=rf"^job{n}\.([^.]+)\.([^.]+)$", metric="job.$1") for n in range(10)]
     few = [*regexes, *globs[: count - len(regexes)]]
     yield "no rules", Ruleset([], re2=None)
     yield "globs", Ruleset(globs, re2=None)
@@ -123,7 +123,9 @@ def count(rules: int, passes: int) -> int:
 
 def feed(rules: int, passes: int) -> None:
     """Feed the same traffic so many times; naming, by rules that map each name of it, is done after the first."""
-    mapping = [Rule(match=f"never{n}.*", metric="m.$1") for n in range(max(rules - 1, 0))] + [Rule(match="**")][:rules]
+    mapping = [RuleConfig(match=f"never{n}.*", metric="m.$1") for n in range(max(rules - 1, 0))] + [
+        RuleConfig(match="**")
+    ][:rules]
     namer = make_namer(Config(), Ruleset(mapping, re2=None), notices=NullCounters())
     hotpath = make_hotpath("native", **ingest_settings(Config()).limits())
     hotpath.open_window(0)

@@ -6,7 +6,7 @@ import asyncio
 
 import msgspec
 
-from relay.config.schema import Config, Names, Window
+from relay.config.schema import Config, NamesConfig, WindowConfig
 from relay.daemon.build import make_encoder, make_idle
 from relay.model import Kind
 from tests.support.inprocess import open_relay
@@ -15,8 +15,8 @@ TRAFFIC = b"hits:3|c\nlat:5|ms\nusers:u|s\ntemp:4|g\nother:1|c"
 ZERO = {"sum": 0, "count": 0, "avg": 0, "min": 0, "max": 0, "last": 0}
 
 
-def window(idle: str) -> Window:
-    return msgspec.structs.replace(Window(), seconds=1, idle=idle)
+def window(idle: str) -> WindowConfig:
+    return msgspec.structs.replace(WindowConfig(), seconds=1, idle=idle)
 
 
 async def until(condition) -> None:
@@ -37,7 +37,7 @@ async def test_idle_series_are_zero_until_they_are_forgotten_or_may_have_other_n
         await until(lambda: relay.config is zeros and len(points("hits")) >= known + 3)
         assert len(points("lat")) <= known + 1, "timers are not asked for any more"
         assert len(points("users")) <= known + 1
-        await running.reconfigure(msgspec.structs.replace(zeros, names=Names(prefix="new")))
+        await running.reconfigure(msgspec.structs.replace(zeros, names=NamesConfig(prefix="new")))
         await until(lambda: relay.config is not zeros)
         await running.feed(b"hits:1|c")
         await until(lambda: len(points("new.hits")) >= 2)

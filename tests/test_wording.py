@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from relay.cli.dead import in_words
 from relay.cli.output import say
 from relay.cli.send import find_problem
-from relay.config.schema import Log
+from relay.config.schema import LogConfig
 from relay.config.types import to_toml
 from relay.daemon.log import configure_log
 from relay.daemon.reporter import TextReporter
@@ -83,7 +83,7 @@ def test_the_caret_is_below_the_escaped_character():
 def test_a_log_for_people_is_safe():
     before, stream = structlog.get_config(), io.StringIO()
     with redirect_stderr(stream), redirect_stdout(stream):
-        configure_log(Log(format="text"))
+        configure_log(LogConfig(format="text"))
         structlog.get_logger("relay").warning("event", text=HOSTILE, line=HOSTILE.encode("utf-8", "replace"), at=3)
         SupervisorLog(is_text=True, level="info").warning("event", text=HOSTILE)
         TextReporter(where="", to="", credentials="")._say(HOSTILE)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from relay.admin.http.server import State as Served
     from relay.admin.http.tees import Tees
     from relay.admin.subscribers import WindowSubscribers
-    from relay.config.schema import Admin
+    from relay.config.schema import AdminConfig
 
     class State(Served, Protocol):  # here: to run this would import what the thread below imports
         """The relay as all features of the admin port see it."""
@@ -39,7 +39,13 @@ if TYPE_CHECKING:
 
 
 async def open_admin(
-    admin: Admin, state: State, *, windows: WindowSubscribers, most: int, sockets: Sockets, closing: AsyncExitStack
+    admin: AdminConfig,
+    state: State,
+    *,
+    windows: WindowSubscribers,
+    most: int,
+    sockets: Sockets,
+    closing: AsyncExitStack,
 ) -> AdminServer:
     """Open the admin port and register its shutdown with `closing`.
 

@@ -16,7 +16,7 @@ from relay.errors import ExitCode, Problem, RelayError, reason_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from relay.config.schema import Admin
+    from relay.config.schema import AdminConfig
 
 Address = tuple[str, int]
 """Host, without brackets, and port."""
@@ -35,7 +35,7 @@ def parse_admin(listen: str) -> Address:
     return _answering([(where_to_ask(host), port) for host, port in places])
 
 
-def find_admin(admin: Admin, *, fix: str) -> Address:
+def find_admin(admin: AdminConfig, *, fix: str) -> Address:
     """Return the address of the admin port in a configuration; `fix`: what to do if there is none.
 
     Raises:

@@ -18,7 +18,7 @@ from relay.errors import ConfigError, ExitCode, Problem
 from relay.wording import plural
 
 if TYPE_CHECKING:
-    from relay.config.schema import Cloud
+    from relay.config.schema import CloudConfig
 
 
 @click.command()
@@ -51,7 +51,7 @@ def _strict(problem: Problem) -> Problem:
     return replace(problem, severity="error") if problem.source == "environment" else problem
 
 
-def credential_problems(cloud: Cloud) -> list[Problem]:
+def credential_problems(cloud: CloudConfig) -> list[Problem]:
     """Return the problems of the credentials.
 
     Missing credentials are a warning, since a file is often checked on a machine that has none. A malformed credential

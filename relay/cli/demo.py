@@ -23,7 +23,7 @@ from relay.cli.options import LENGTH
 from relay.cli.output import say
 from relay.clock import SystemClock
 from relay.config.credentials import Credentials
-from relay.config.schema import Admin, Cloud, Config, Listen, Log, Window
+from relay.config.schema import AdminConfig, CloudConfig, Config, ListenConfig, LogConfig, WindowConfig
 from relay.config.types import Secret
 from relay.daemon.app import Relay
 from relay.daemon.cloud import make_cloud, make_transport
@@ -157,7 +157,7 @@ def _temporary_directory() -> tempfile.TemporaryDirectory[str]:
 
 async def play(seconds: float, state: Path, *, quiet: bool) -> Outcome:
     """Run the demo; return what arrived, and whether the books balance."""
-    configure_log(Log(level="error"))
+    configure_log(LogConfig(level="error"))
     emulator = Emulator(access_key=KEY, secret_key=SECRET, region=REGION, clock=SystemClock())
     url = await emulator.start()
     try:
@@ -176,11 +176,11 @@ async def open_relay(url: str, state: Path, *, window: int, quiet: bool) -> Rela
     """Open a relay that sends to the emulator at `url`; a quiet one leaves standard output alone."""
     endpoint = f"{url}/v1/customMetrics"
     config = Config(
-        listen=Listen(udp=["127.0.0.1:0"]),
+        listen=ListenConfig(udp=["127.0.0.1:0"]),
         tags={"host": "demo"},
-        window=msgspec.structs.replace(Window(), seconds=window),
-        cloud=Cloud(endpoint=endpoint, region=REGION, namespace="demo"),
-        admin=Admin(listen="127.0.0.1:0"),
+        window=msgspec.structs.replace(WindowConfig(), seconds=window),
+        cloud=CloudConfig(endpoint=endpoint, region=REGION, namespace="demo"),
+        admin=AdminConfig(listen="127.0.0.1:0"),
     )
     credentials = Credentials(access_key=KEY, secret_key=Secret(SECRET), region=REGION, origin="demo")
     relay = Relay(

@@ -15,7 +15,7 @@ from relay.config import secret_files
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from relay.config.schema import Cloud, Config
+    from relay.config.schema import CloudConfig, Config
 
 _REGION: Final = re.compile(r"[0-9A-Za-z._-]*")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
@@ -27,15 +27,15 @@ def is_region(text: str) -> bool:
     return _REGION.fullmatch(text) is not None
 
 
-def _credential(read: Callable[[Cloud], str]) -> Callable[[Config], str]:
+def _credential(read: Callable[[CloudConfig], str]) -> Callable[[Config], str]:
     return lambda config: "" if secret_files.is_legal(read(config.cloud)) else secret_files.RULE
 
 
-def _region(read: Callable[[Cloud], str]) -> Callable[[Config], str]:
+def _region(read: Callable[[CloudConfig], str]) -> Callable[[Config], str]:
     return lambda config: "" if is_region(read(config.cloud)) else REGION_RULE
 
 
-def _path(read: Callable[[Cloud], str]) -> Callable[[Config], str]:
+def _path(read: Callable[[CloudConfig], str]) -> Callable[[Config], str]:
     return lambda config: "must be without control characters" if _CONTROL.search(read(config.cloud)) else ""
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from relay.config.schema import Cloud
+    from relay.config.schema import CloudConfig
 
 _ACCESS: Final = ("JDCLOUD_ACCESS_KEY_ID", "JDCLOUD_ACCESS_KEY")
 _SECRET: Final = ("JDCLOUD_SECRET_ACCESS_KEY", "JDCLOUD_ACCESS_KEY_SECRET", "JDCLOUD_SECRET_KEY")
@@ -53,7 +53,7 @@ class _Found:
     origin: str
 
 
-def find_credentials(cloud: Cloud, environ: Mapping[str, str], home: Path | None) -> Credentials:
+def find_credentials(cloud: CloudConfig, environ: Mapping[str, str], home: Path | None) -> Credentials:
     """Return the first credentials found, with the region.
 
     Raises:
@@ -86,7 +86,7 @@ def find_credentials(cloud: Cloud, environ: Mapping[str, str], home: Path | None
     )
 
 
-def stand_in(cloud: Cloud, environ: Mapping[str, str], error: ConfigError) -> Credentials:
+def stand_in(cloud: CloudConfig, environ: Mapping[str, str], error: ConfigError) -> Credentials:
     """Return placeholder credentials, for use while the configured ones cannot be read.
 
     The cloud refuses them with 401 or 403, and a refusal makes the relay look for credentials again.
@@ -118,7 +118,7 @@ def _missing(found: _Found | None) -> list[Problem]:
     ]
 
 
-def _from_configuration(cloud: Cloud, warnings: list[Problem]) -> _Found | None:
+def _from_configuration(cloud: CloudConfig, warnings: list[Problem]) -> _Found | None:
     access = cloud.access_key or read_secret(cloud.access_key_file, warnings)
     secret = cloud.secret_key.reveal() or read_secret(cloud.secret_key_file, warnings)
     if not access and not secret:

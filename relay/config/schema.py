@@ -22,7 +22,7 @@ from relay.model import Kind
 # The tables of which a configuration has any number: `[[rule]]` and `[[tee]]`. What they must be: validate_lists.py.
 
 
-class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RuleConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What names are to become; of all rules the first that matches a name is followed."""
 
     match: Annotated[
@@ -49,7 +49,7 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     action: Annotated[Literal["map", "drop"], help_("drop: samples are counted as dropped, and go nowhere")] = "map"
 
 
-class Tee(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TeeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where a copy of every datagram goes, as it came."""
 
     to: Annotated[str, help_("HOST:PORT over UDP")] = ""
@@ -70,7 +70,7 @@ TimerMetric = Literal[
 """statsd's words; count, sum, mean, lower and upper are in the timer's own point, whatever is named."""
 
 
-class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ListenConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where packets come in."""
 
     udp: Annotated[list[str], help_("UDP addresses HOST:PORT; [::1] and [::] may be absent from a machine")] = field(
@@ -132,7 +132,7 @@ class Listen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return max(1, cores // _CORES_PER_READER) if isinstance(self.readers, str) else self.readers
 
 
-class Names(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NamesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How metrics are called."""
 
     prefix: Annotated[str, help_("put before every metric name, with a dot")] = ""
@@ -142,7 +142,7 @@ class Names(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     set_prefix: Annotated[str, help_("likewise of sets")] = ""
 
 
-class Histogram(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class HistogramConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One element of `[window] histogram`."""
 
     metric: str = ""
@@ -161,7 +161,7 @@ class Histogram(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return [float(limit) for limit in self.bins]
 
 
-class Window(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class WindowConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How samples are rolled up."""
 
     seconds: Annotated[int, help_("length of a window; the cloud charts 60 only")] = 60
@@ -184,7 +184,7 @@ class Window(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         list[TimerMetric], help_("of the statsd style; empty: all but count_ps, sum_squares and sum_squares_percent")
     ] = field(default_factory=list)
     histogram: Annotated[
-        list[Histogram],
+        list[HistogramConfig],
         help_(
             'statsd style: [{ metric = "part of a name", bins = [5, 9.5, "inf"] }], the first that fits; variable: JSON'
         ),
@@ -215,7 +215,7 @@ class Window(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return limits.QUANTILE_EXACT_STATSD if self.percentile_style == "statsd" else limits.QUANTILE_EXACT
 
 
-class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LimitsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What keeps memory bounded."""
 
     series: Annotated[int, help_("series in one window; more fold into overflow series")] = 50_000
@@ -225,7 +225,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     )
 
 
-class Cloud(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CloudConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where points go."""
 
     provider: Annotated[
@@ -275,7 +275,7 @@ class Cloud(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return window * SPREAD_SHARE if self.spread == "auto" else Seconds.parse(self.spread)
 
 
-class Spool(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SpoolConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where requests wait until the cloud has them."""
 
     path: Annotated[
@@ -290,7 +290,7 @@ class Spool(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     )
 
 
-class Admin(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AdminConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The port for people and probes."""
 
     listen: Annotated[
@@ -306,20 +306,20 @@ class Admin(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return [text.strip() for text in texts if text.strip()]
 
 
-class Telemetry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TelemetryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The relay's own names."""
 
     prefix: Annotated[str, help_("names that start with this and a dot are reserved for the relay")] = "statsd_relay"
 
 
-class Log(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the relay says."""
 
     format: Annotated[Literal["auto", "json", "text"], help_("auto: text on a terminal, else JSON")] = "auto"
     level: Annotated[Literal["debug", "info", "warning", "error"], help_("least important level")] = "info"
 
 
-class Reloading(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ReloadConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The configuration itself."""
 
     watch: Annotated[bool, help_("reload when the file's content has changed, looked at every 2 s")] = True
@@ -332,21 +332,21 @@ def _default_tags() -> dict[str, str]:
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole configuration; stages receive their own section, never this tree."""
 
-    listen: Listen = field(default_factory=Listen)
-    names: Names = field(default_factory=Names)
+    listen: ListenConfig = field(default_factory=ListenConfig)
+    names: NamesConfig = field(default_factory=NamesConfig)
     tags: Annotated[dict[str, str], help_('default dimensions; host is always added unless host = ""')] = field(
         default_factory=_default_tags
     )
-    window: Window = field(default_factory=Window)
-    limits: Limits = field(default_factory=Limits)
-    cloud: Cloud = field(default_factory=Cloud)
-    spool: Spool = field(default_factory=Spool)
-    rule: list[Rule] = field(default_factory=list)
-    tee: list[Tee] = field(default_factory=list)
-    admin: Admin = field(default_factory=Admin)
-    telemetry: Telemetry = field(default_factory=Telemetry)
-    config: Reloading = field(default_factory=Reloading)
-    log: Log = field(default_factory=Log)
+    window: WindowConfig = field(default_factory=WindowConfig)
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
+    cloud: CloudConfig = field(default_factory=CloudConfig)
+    spool: SpoolConfig = field(default_factory=SpoolConfig)
+    rule: list[RuleConfig] = field(default_factory=list)
+    tee: list[TeeConfig] = field(default_factory=list)
+    admin: AdminConfig = field(default_factory=AdminConfig)
+    telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
+    config: ReloadConfig = field(default_factory=ReloadConfig)
+    log: LogConfig = field(default_factory=LogConfig)
 
 
 @cache

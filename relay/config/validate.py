@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from relay import limits
 from relay.config import cloud_rules, secret_files
 from relay.config.addresses import parse_address
-from relay.config.schema import DELAY_MOST, Listen
+from relay.config.schema import DELAY_MOST, ListenConfig
 from relay.config.types import given, to_toml
 from relay.errors import Problem
 
@@ -163,7 +163,7 @@ def _readers(config: Config) -> str:
     if 1 <= config.listen.reader_count(1) <= _READERS_MOST:
         return ""
     cores = os.cpu_count() or 1
-    here = f'"auto" is {Listen().reader_count(cores)} on this machine, which has {cores} core{"s" * (cores != 1)}'
+    here = f'"auto" is {ListenConfig().reader_count(cores)} on this machine, which has {cores} core{"s" * (cores != 1)}'
     return f'must be "auto" or between 1 and {_READERS_MOST}, not {given(config.listen.readers)}; {here}'
 
 

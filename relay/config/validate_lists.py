@@ -16,7 +16,7 @@ from relay.patterns.templates import Template
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relay.config.schema import Config, Rule
+    from relay.config.schema import Config, RuleConfig
 
 _TEES_MOST: Final = limits.TEES_MOST - limits.TEES_LEASED
 
@@ -67,7 +67,7 @@ class _Judge:
         """Report the regexes."""
         return f"<_Judge {len(self._regexes)} regexes>"
 
-    def faults(self, number: int, rule: Rule) -> Iterator[ElementError]:
+    def faults(self, number: int, rule: RuleConfig) -> Iterator[ElementError]:
         """Yield the errors in the pattern of the next rule, and in its templates."""
         key, text = ("regex", rule.regex) if rule.regex else ("match", rule.match)
         try:
@@ -88,25 +88,25 @@ class _Judge:
             except PatternError as error:
                 yield ElementError(f"rule.{number}.{name}", str(error), error.fix, "RLY132")
 
-    def _glob(self, number: int, rule: Rule) -> tuple[int, int]:
+    def _glob(self, number: int, rule: RuleConfig) -> tuple[int, int]:
         """Return the number of captures of a glob, and the number of the rule that covers it, or NEVER."""
         glob = Glob.parse(rule.match)
         covering = self._covering(rule, glob)
         self._trees[rule.type].add(glob, number)
         return glob.groups, covering
 
-    def _regex(self, number: int, rule: Rule) -> tuple[int, int]:
+    def _regex(self, number: int, rule: RuleConfig) -> tuple[int, int]:
         regex = Regex(rule.regex, self._re2)
         same = (self._regexes.get((rule.regex, type_), NEVER) for type_ in ("", rule.type))
         covering = min(self._covering(rule, Glob((), is_open=True)), *same)
         self._regexes.setdefault((rule.regex, rule.type), number)
         return regex.groups, covering
 
-    def _covering(self, rule: Rule, glob: Glob) -> int:
+    def _covering(self, rule: RuleConfig, glob: Glob) -> int:
         return min(self._trees[type_].covering(glob) for type_ in ("", rule.type))
 
 
-def _of_rule(key: str, rule: Rule) -> Iterator[ElementError]:
+def _of_rule(key: str, rule: RuleConfig) -> Iterator[ElementError]:
     if bool(rule.match) == bool(rule.regex):
         yield ElementError(key, "must have either match or regex", 'for every name: match = "**"')
     if rule.namespace and not (is_legal_key(rule.namespace) and len(rule.namespace) <= limits.NAME_BYTES):

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from relay.config.loading import Loaded
-    from relay.config.schema import Cloud
+    from relay.config.schema import CloudConfig
 
 
-def needed_credentials(cloud: Cloud) -> Credentials | None:
+def needed_credentials(cloud: CloudConfig) -> Credentials | None:
     """Find the credentials; None if requests go to a file or to stdout.
 
     Raises:
@@ -38,7 +38,7 @@ def needed_credentials(cloud: Cloud) -> Credentials | None:
 
 
 def make_cloud(
-    cloud: Cloud, credentials: Credentials | None, *, find: Callable[[], Credentials | None] = lambda: None
+    cloud: CloudConfig, credentials: Credentials | None, *, find: Callable[[], Credentials | None] = lambda: None
 ) -> JDCloud:
     """Make the API side. Without credentials (dry run) a dummy key signs, and nothing leaves the process.
 
@@ -59,12 +59,12 @@ def make_cloud(
     )
 
 
-def make_renewed_cloud(cloud: Cloud, credentials: Credentials | None) -> JDCloud:
+def make_renewed_cloud(cloud: CloudConfig, credentials: Credentials | None) -> JDCloud:
     """Make the API side of a running relay: refused credentials are read again from their sources."""
     return make_cloud(cloud, credentials, find=lambda: needed_credentials(cloud))
 
 
-def make_signer(cloud: Cloud, found: Credentials) -> Signer:
+def make_signer(cloud: CloudConfig, found: Credentials) -> Signer:
     """Make the signer of requests."""
     return Signer(
         access_key=found.access_key,
@@ -82,7 +82,7 @@ class NewerSigner:
     A call reads the credentials again and returns a signer if they have changed.
     """
 
-    def __init__(self, cloud: Cloud, credentials: Credentials, find: Callable[[], Credentials | None]) -> None:
+    def __init__(self, cloud: CloudConfig, credentials: Credentials, find: Callable[[], Credentials | None]) -> None:
         self._cloud = cloud
         self._in_force = credentials
         self._find = find
@@ -110,7 +110,7 @@ class NewerSigner:
         return make_signer(self._cloud, found)
 
 
-def make_transport(cloud: Cloud, *, is_trusted: bool = False) -> HttpTransport | LineTransport:
+def make_transport(cloud: CloudConfig, *, is_trusted: bool = False) -> HttpTransport | LineTransport:
     """Make the transport: HTTP, stdout or a file; for `is_trusted` see `prepare`.
 
     Raises:
@@ -126,7 +126,7 @@ def make_transport(cloud: Cloud, *, is_trusted: bool = False) -> HttpTransport |
         raise ConfigError(problem) from error
 
 
-def _open_transport(cloud: Cloud, *, is_trusted: bool) -> HttpTransport | LineTransport:
+def _open_transport(cloud: CloudConfig, *, is_trusted: bool) -> HttpTransport | LineTransport:
     if cloud.provider == "stdout":
         return LineTransport(sys.stdout.fileno())
     if cloud.provider == "file":

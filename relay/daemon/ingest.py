@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from relay.clock import Clock
-    from relay.config.schema import Listen
+    from relay.config.schema import ListenConfig
     from relay.hotpath.contract import HotPath, HotPathSettings
     from relay.ledger import LossLog
     from relay.listener.addresses import BoundSocket
@@ -159,7 +159,7 @@ class Ingest:
         for listener in self.listeners:
             listener.start()
 
-    def start_streams(self, listen: Listen, *, most: int, clock: Clock, loss_log: LossLog) -> Streams:
+    def start_streams(self, listen: ListenConfig, *, most: int, clock: Clock, loss_log: LossLog) -> Streams:
         """Begin to accept at most `most` connections, on the running loop; `stop` ends them."""
         from relay.listener.stream import open_streams  # noqa: PLC0415 - reading begins without asyncio
 

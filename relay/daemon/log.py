@@ -14,17 +14,17 @@ from relay.wording import escape
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
 
-    from relay.config.schema import Log
+    from relay.config.schema import LogConfig
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
-def is_text(log: Log) -> bool:
+def is_text(log: LogConfig) -> bool:
     """Return whether the log is text: as configured, or by default on a terminal."""
     return wants_text(log.format)
 
 
-def configure_log(log: Log) -> None:
+def configure_log(log: LogConfig) -> None:
     """Send the relay's log to stderr; stdout is for the results of commands."""
     renderer: Processor = (
         _with_caret(structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from relay.clock import Clock
-    from relay.config.schema import Listen
+    from relay.config.schema import ListenConfig
     from relay.ledger import LossLog
     from relay.listener.addresses import BoundSocket
     from relay.listener.framing import Framing, Piece
@@ -410,7 +410,7 @@ class Source(Protocol):
         ...
 
 
-def open_streams(source: Source, listen: Listen, *, most: int, clock: Clock, loss_log: LossLog) -> Streams:
+def open_streams(source: Source, listen: ListenConfig, *, most: int, clock: Clock, loss_log: LossLog) -> Streams:
     """Return the reader of all stream sockets of `source`; it accepts nothing before `start`."""
     streams = Streams(
         sink=source.hotpath,

@@ -12,7 +12,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from relay.config.schema import Rule
+from relay.config.schema import RuleConfig
 from relay.model import Kind
 from relay.naming.characters import clean_key, clean_value, is_legal
 from relay.patterns.globs import NEVER, Glob, GlobTree
@@ -30,7 +30,7 @@ _ALL: Final = "*"
 class Effect:
     """State: none; the changes that a rule makes to a name and to tags."""
 
-    def __init__(self, rule: Rule, groups: int) -> None:
+    def __init__(self, rule: RuleConfig, groups: int) -> None:
         self.drops = rule.action == "drop"
         self.namespace = rule.namespace
         self._metric = Template(rule.metric, groups) if rule.metric else None
@@ -90,7 +90,7 @@ class Effect:
         return key in self._drop or (self._drops_others and key not in self._keep)
 
 
-_UNCHANGED: Final = Effect(Rule(), 0)
+_UNCHANGED: Final = Effect(RuleConfig(), 0)
 
 
 class RuleMatch(NamedTuple):
@@ -112,7 +112,7 @@ class Ruleset:
         re2: the module google-re2; None if it is not installed.
     """
 
-    def __init__(self, rules: Sequence[Rule], *, re2: Any | None) -> None:  # noqa: ANN401 - a module without types
+    def __init__(self, rules: Sequence[RuleConfig], *, re2: Any | None) -> None:  # noqa: ANN401 - a module without types
         self._globs: dict[int, Glob] = {}
         self._trees = {kind: GlobTree() for kind in Kind}
         self._regexes: dict[Kind, list[tuple[int, Regex]]] = {kind: [] for kind in Kind}
@@ -130,13 +130,13 @@ class Ruleset:
         """Return the number of rules."""
         return len(self._effects)
 
-    def _add_glob(self, number: int, rule: Rule, kinds: Sequence[Kind], _: Any) -> int:  # noqa: ANN401 - see above
+    def _add_glob(self, number: int, rule: RuleConfig, kinds: Sequence[Kind], _: Any) -> int:  # noqa: ANN401 - see above
         glob = self._globs[number] = Glob.parse(rule.match)
         for kind in kinds:
             self._trees[kind].add(glob, number)
         return glob.groups
 
-    def _add_regex(self, number: int, rule: Rule, kinds: Sequence[Kind], re2: Any) -> int:  # noqa: ANN401 - see above
+    def _add_regex(self, number: int, rule: RuleConfig, kinds: Sequence[Kind], re2: Any) -> int:  # noqa: ANN401 - see above
         regex = Regex(rule.regex, re2)
         for kind in kinds:
             self._regexes[kind].append((number, regex))

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from relay.config.schema import Admin
+from relay.config.schema import AdminConfig
 from relay.errors import RelayError
 from tests.support.inprocess import open_relay
 
@@ -23,7 +23,7 @@ async def ask(port: int) -> bytes:
 async def test_it_listens_as_soon_as_the_port_is_free():
     with socket.create_server(("127.0.0.1", 0)) as old:
         port = old.getsockname()[1]
-        async with open_relay(None, admin=Admin(listen=f"127.0.0.1:{port}"), takes_over=True) as running:
+        async with open_relay(None, admin=AdminConfig(listen=f"127.0.0.1:{port}"), takes_over=True) as running:
             server = running.relay.admin
             assert (server.bound, server.address) == (("", 0), f"127.0.0.1:{port}")
             old.close()
@@ -35,12 +35,12 @@ async def test_it_listens_as_soon_as_the_port_is_free():
 
 async def test_a_relay_that_stops_waits_no_more():
     with socket.create_server(("127.0.0.1", 0)) as old:
-        async with open_relay(None, admin=Admin(listen=f"127.0.0.1:{old.getsockname()[1]}"), takes_over=True):
+        async with open_relay(None, admin=AdminConfig(listen=f"127.0.0.1:{old.getsockname()[1]}"), takes_over=True):
             pass
         assert not [task for task in asyncio.all_tasks() if task.get_name() == "admin port"]
 
 
 async def test_without_a_daemon_to_replace_it_is_an_error():
     with socket.create_server(("127.0.0.1", 0)) as old, pytest.raises(RelayError, match="RLY101  cannot bind admin"):
-        async with open_relay(None, admin=Admin(listen=f"127.0.0.1:{old.getsockname()[1]}")):
+        async with open_relay(None, admin=AdminConfig(listen=f"127.0.0.1:{old.getsockname()[1]}")):
             pass

@@ -15,7 +15,7 @@ import structlog
 
 from relay import __version__
 from relay.cli import COMMANDS, cli
-from relay.config.schema import Log
+from relay.config.schema import LogConfig
 from relay.daemon.log import configure_log
 from relay.errors import ExitCode
 from tests.support.command import call
@@ -284,7 +284,7 @@ def test_a_bad_line_is_shown_with_a_caret_where_it_goes_wrong():
 @pytest.mark.parametrize("format_", ["text", "json"])
 def test_the_log_shows_a_bad_line_its_sender_and_the_place(format_, capsys):
     try:
-        configure_log(Log(format=format_))
+        configure_log(LogConfig(format=format_))
         fields = {"why": "not a number", "line": b"\x1b:1x|c", "at": 3, "sender": "10.0.0.7:5"}
         structlog.get_logger("relay").warning("RLY301 lines rejected", reason="bad_value", **fields)
     finally:

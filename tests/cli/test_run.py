@@ -8,7 +8,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from relay.config.schema import Cloud
+from relay.config.schema import CloudConfig
 from relay.daemon.cloud import make_transport
 from relay.daemon.lifecycle import plan
 from relay.delivery.state.directory import StateDirectory
@@ -28,6 +28,6 @@ def test_before_an_address_is_taken_over_the_state_directory_is_tried(tmp_path, 
 
 
 async def test_requests_written_to_a_file_are_for_this_user_alone(tmp_path):
-    transport = make_transport(Cloud(provider="file", file=str(tmp_path / "requests.ndjson")))
+    transport = make_transport(CloudConfig(provider="file", file=str(tmp_path / "requests.ndjson")))
     await transport.close()
     assert stat.S_IMODE((tmp_path / "requests.ndjson").stat().st_mode) == 0o600

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from relay.config.credentials import find_credentials
-from relay.config.schema import Cloud, Spool
+from relay.config.schema import CloudConfig, SpoolConfig
 from relay.config.types import Secret
 from relay.delivery.state.directory import state_directory
 from relay.errors import ConfigError, ExitCode
 
 ENV = {"JDCLOUD_ACCESS_KEY_ID": "env-ak", "JDCLOUD_SECRET_ACCESS_KEY": "env-sk", "JDCLOUD_REGION_ID": "cn-east-2"}
-CLOUD = Cloud(access_key="conf-ak", secret_key=Secret("conf-sk"), region="cn-north-1")
+CLOUD = CloudConfig(access_key="conf-ak", secret_key=Secret("conf-sk"), region="cn-north-1")
 
 
 @pytest.fixture
@@ -33,12 +33,12 @@ def found(cloud, environ, home):
 
 def test_the_order(home):
     assert found(CLOUD, ENV, home) == ("conf-ak", "conf-sk", "cn-north-1")
-    assert found(Cloud(), ENV, home) == ("env-ak", "env-sk", "cn-east-2")
-    assert found(Cloud(), {}, home) == ("p-ak", "p%sk", "cn-south-1")
-    assert found(Cloud(region="cn-north-1"), {}, home) == ("p-ak", "p%sk", "cn-north-1")
-    assert found(Cloud(profile="other", region="r"), {}, home) == ("o-ak", "o-sk", "r")
+    assert found(CloudConfig(), ENV, home) == ("env-ak", "env-sk", "cn-east-2")
+    assert found(CloudConfig(), {}, home) == ("p-ak", "p%sk", "cn-south-1")
+    assert found(CloudConfig(region="cn-north-1"), {}, home) == ("p-ak", "p%sk", "cn-north-1")
+    assert found(CloudConfig(profile="other", region="r"), {}, home) == ("o-ak", "o-sk", "r")
     (home / ".jdc/current").write_text("other\n")
-    assert found(Cloud(region="r"), {}, home) == ("o-ak", "o-sk", "r")
+    assert found(CloudConfig(region="r"), {}, home) == ("o-ak", "o-sk", "r")
 
 
 def test_aliases_and_files(home, tmp_path):
@@ -46,26 +46,32 @@ def test_aliases_and_files(home, tmp_path):
     secret.write_text("file-sk\n")
     secret.chmod(0o600)
     environ = {"JDCLOUD_ACCESS_KEY": "a", "JDCLOUD_SECRET_KEY_FILE": str(secret), "JDCLOUD_REGION": "r"}
-    assert found(Cloud(), environ, home) == ("a", "file-sk", "r")
-    assert found(Cloud(access_key="x", secret_key_file=str(secret), region="r"), {}, home) == ("x", "file-sk", "r")
+    assert found(CloudConfig(), environ, home) == ("a", "file-sk", "r")
+    assert found(CloudConfig(access_key="x", secret_key_file=str(secret), region="r"), {}, home) == (
+        "x",
+        "file-sk",
+        "r",
+    )
 
 
 def test_a_secret_file_that_everybody_can_read_warns(home, tmp_path):
     secret = tmp_path / "sk"
     secret.write_text("x")
     secret.chmod(0o644)
-    [warning] = find_credentials(Cloud(access_key="x", secret_key_file=str(secret), region="r"), {}, home).warnings
+    [warning] = find_credentials(
+        CloudConfig(access_key="x", secret_key_file=str(secret), region="r"), {}, home
+    ).warnings
     assert (warning.code, warning.severity) == ("RLY121", "warning")
 
 
 @pytest.mark.parametrize(
     ("cloud", "environ", "words"),
     [
-        (Cloud(), {}, "no credentials"),
-        (Cloud(access_key="a", region="r"), ENV, "secret_key is missing"),
-        (Cloud(), {"JDCLOUD_SECRET_ACCESS_KEY": "x", "JDCLOUD_REGION_ID": "r"}, "access_key is missing"),
-        (Cloud(access_key="a", secret_key=Secret("b")), {}, "cloud.region is missing"),
-        (Cloud(access_key="a", secret_key_file="/nowhere", region="r"), {}, "cannot read /nowhere"),
+        (CloudConfig(), {}, "no credentials"),
+        (CloudConfig(access_key="a", region="r"), ENV, "secret_key is missing"),
+        (CloudConfig(), {"JDCLOUD_SECRET_ACCESS_KEY": "x", "JDCLOUD_REGION_ID": "r"}, "access_key is missing"),
+        (CloudConfig(access_key="a", secret_key=Secret("b")), {}, "cloud.region is missing"),
+        (CloudConfig(access_key="a", secret_key_file="/nowhere", region="r"), {}, "cannot read /nowhere"),
     ],
 )
 def test_what_is_missing_is_named(cloud, environ, words, tmp_path):
@@ -98,7 +104,7 @@ def test_a_file_that_holds_no_credential_is_refused_where_it_is_read(key, conten
         path.write_text("fine\n")
     paths[key].write_bytes(content.encode())
     with pytest.raises(ConfigError) as caught:
-        find_credentials(Cloud(region="r", **{name: str(path) for name, path in paths.items()}), {}, tmp_path)
+        find_credentials(CloudConfig(region="r", **{name: str(path) for name, path in paths.items()}), {}, tmp_path)
     [problem] = caught.value.problems
     assert (problem.code, problem.source, problem.line) == ("RLY103", str(paths[key]), ILLEGAL[content])
     assert caught.value.exit_code == ExitCode.CONFIGURATION
@@ -109,24 +115,24 @@ def test_a_file_that_holds_no_credential_is_refused_where_it_is_read(key, conten
 def test_a_file_that_is_no_text_or_has_no_end_is_refused(content, tmp_path):
     (tmp_path / "sk").write_bytes(content)
     with pytest.raises(ConfigError, match="RLY103"):
-        find_credentials(Cloud(access_key="a", secret_key_file=str(tmp_path / "sk"), region="r"), {}, tmp_path)
+        find_credentials(CloudConfig(access_key="a", secret_key_file=str(tmp_path / "sk"), region="r"), {}, tmp_path)
     with pytest.raises(ConfigError, match="RLY103"):
-        find_credentials(Cloud(access_key="a", secret_key_file="a\0b", region="r"), {}, tmp_path)
+        find_credentials(CloudConfig(access_key="a", secret_key_file="a\0b", region="r"), {}, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["JDCLOUD_ACCESS_KEY_ID", "JDCLOUD_SECRET_ACCESS_KEY", "JDCLOUD_SESSION_TOKEN"])
 @pytest.mark.parametrize("value", ["CANARY\nAK", "CANARY\x7f", "\udcffCANARY"], ids=repr)
 def test_a_variable_that_holds_no_credential_is_refused_by_its_name(name, value, tmp_path):
     with pytest.raises(ConfigError, match=f"RLY103  {name}") as caught:
-        find_credentials(Cloud(), {**ENV, name: value}, tmp_path)
+        find_credentials(CloudConfig(), {**ENV, name: value}, tmp_path)
     assert "CANARY" not in str(caught.value) + caught.value.brief()
-    assert find_credentials(Cloud(), {**ENV, name: "fine\n"}, tmp_path).access_key in ("fine", "env-ak")
+    assert find_credentials(CloudConfig(), {**ENV, name: "fine\n"}, tmp_path).access_key in ("fine", "env-ak")
 
 
 @pytest.mark.parametrize("region", ["cn north", "cn/../x", "cn\nx"])
 def test_a_region_that_is_no_part_of_a_host_is_refused(region, tmp_path):
     with pytest.raises(ConfigError, match=r"(?i)region"):
-        find_credentials(Cloud(), {**ENV, "JDCLOUD_REGION_ID": region}, tmp_path)
+        find_credentials(CloudConfig(), {**ENV, "JDCLOUD_REGION_ID": region}, tmp_path)
 
 
 def test_a_profile_is_checked_too_and_its_lines_are_never_shown(home):
@@ -139,7 +145,7 @@ def test_a_profile_is_checked_too_and_its_lines_are_never_shown(home):
     ):
         path.write_text(text)
         with pytest.raises(ConfigError) as caught:
-            find_credentials(Cloud(region="r"), {}, home)
+            find_credentials(CloudConfig(region="r"), {}, home)
         [problem] = caught.value.problems
         assert (problem.code, problem.source, problem.line) == ("RLY103", str(path), line)
         assert "CANARY" not in str(caught.value) + caught.value.brief()
@@ -147,16 +153,16 @@ def test_a_profile_is_checked_too_and_its_lines_are_never_shown(home):
 
 def test_a_profile_that_is_not_there(home):
     with pytest.raises(ConfigError, match="RLY103"):
-        find_credentials(Cloud(profile="nope"), {}, home)
+        find_credentials(CloudConfig(profile="nope"), {}, home)
     (home / ".jdc/config").write_text("not ini")
     with pytest.raises(ConfigError, match="RLY103"):
-        find_credentials(Cloud(), {}, home)
+        find_credentials(CloudConfig(), {}, home)
 
 
 def test_the_state_directory(tmp_path):
-    assert state_directory(Spool(path="none"), {}, tmp_path) is None
-    assert state_directory(Spool(path=str(tmp_path)), {"STATE_DIRECTORY": "/x"}, tmp_path) == tmp_path
+    assert state_directory(SpoolConfig(path="none"), {}, tmp_path) is None
+    assert state_directory(SpoolConfig(path=str(tmp_path)), {"STATE_DIRECTORY": "/x"}, tmp_path) == tmp_path
     given = {"STATE_DIRECTORY": f"{tmp_path}:/y"}
-    assert state_directory(Spool(), given, None) == tmp_path / "state"
+    assert state_directory(SpoolConfig(), given, None) == tmp_path / "state"
     (tmp_path / "spool.db").touch()
-    assert state_directory(Spool(), given, None) == tmp_path, "an earlier release kept it there"
+    assert state_directory(SpoolConfig(), given, None) == tmp_path, "an earlier release kept it there"

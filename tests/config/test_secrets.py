@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from relay.config import render
 from relay.config.loading import load
-from relay.config.schema import Cloud
+from relay.config.schema import CloudConfig
 from relay.errors import ConfigError
 
 CANARY = "c4n4ry-hunter2"
-KEYS = [*Cloud.__struct_fields__]
+KEYS = [*CloudConfig.__struct_fields__]
 MISSPELT = ["secretkey", "secret_access_key", "secret-key", "Secret_Key", "password", "token", "api_key", "prxy"]
 
 LINES = (

@@ -13,7 +13,7 @@ import pytest
 from relay.config import render
 from relay.config.addresses import parse_target
 from relay.config.loading import load
-from relay.config.schema import Rule, Tee
+from relay.config.schema import RuleConfig, TeeConfig
 from relay.errors import ConfigError
 
 TEXT = """
@@ -52,7 +52,7 @@ def test_elements_of_a_file_and_where_they_stand(tmp_path):
     path = write(tmp_path, TEXT)
     loaded = load(path, {"ZONE": "north"})
     assert loaded.config.rule == [
-        Rule(
+        RuleConfig(
             match="web.*.request.*",
             type="timer",
             metric="web.request",
@@ -60,9 +60,9 @@ def test_elements_of_a_file_and_where_they_stand(tmp_path):
             keep_tags=["user"],
             rename_tags={"old": "new"},
         ),
-        Rule(regex="debug", action="drop"),
+        RuleConfig(regex="debug", action="drop"),
     ]
-    assert loaded.config.tee == [Tee(to="old-statsd:8125")]
+    assert loaded.config.tee == [TeeConfig(to="old-statsd:8125")]
     lines = {key: int(origin.rpartition(":")[2]) for key, origin in loaded.origins.items()}
     assert lines == {
         "rule.1": 2,
@@ -93,7 +93,7 @@ def test_a_variable_replaces_the_whole_list(tmp_path):
         "STATSD_RELAY_TEE": "[]",
     }
     loaded = load(write(tmp_path, TEXT), environ)
-    assert loaded.config.rule == [Rule(match="a.*", tags={"x": "$1"}), Rule(match="**", action="drop")]
+    assert loaded.config.rule == [RuleConfig(match="a.*", tags={"x": "$1"}), RuleConfig(match="**", action="drop")]
     assert loaded.config.tee == []
     assert loaded.origins["rule.2.action"] == "STATSD_RELAY_RULE"
     assert "rule.1.regex" not in loaded.origins
@@ -170,13 +170,13 @@ def test_what_is_in_force(tmp_path):
 
 def test_the_example_names_every_key_of_an_element(tmp_path):
     text = render.example()
-    for table, type_ in (("rule", Rule), ("tee", Tee)):
+    for table, type_ in (("rule", RuleConfig), ("tee", TeeConfig)):
         assert f"# [[{table}]]   # " in text
         assert all(f"#   {name} = " in text for name in type_.__struct_fields__)
     assert load(write(tmp_path, text), {}).config.rule == []
     used = load(write(tmp_path, re.sub(r"^#(?: (\[\[)|  ( \w+ = ))", r"\1\2", text, flags=re.MULTILINE)), {})
-    assert used.config.rule == [Rule(match="web.*.hits", metric="web.hits", tags={"service": "$1"})]
-    assert used.config.tee == [Tee(to="127.0.0.1:9125")]
+    assert used.config.rule == [RuleConfig(match="web.*.hits", metric="web.hits", tags={"service": "$1"})]
+    assert used.config.tee == [TeeConfig(to="127.0.0.1:9125")]
 
 
 def test_targets():

@@ -9,16 +9,16 @@ from collections import Counter
 import msgspec
 import pytest
 
-from relay.config.schema import Rule, Window
+from relay.config.schema import RuleConfig, WindowConfig
 from relay.delivery.spool.errors import DiskTrouble
 from relay.delivery.state.checkpoint import CheckpointFiles
 from tests.support.inprocess import open_relay
 from tests.support.state import recorded
 
 
-def hours() -> Window:
+def hours() -> WindowConfig:
     """Windows that do not end in a test."""
-    return msgspec.structs.replace(Window(), seconds=3600)
+    return msgspec.structs.replace(WindowConfig(), seconds=3600)
 
 
 async def refuse(*, everything: bool = False) -> bool:
@@ -55,7 +55,10 @@ async def test_nothing_is_handed_over_while_the_disk_refuses(tmp_path, monkeypat
 
 
 async def test_a_rule_that_names_the_default_namespace_adds_nothing_apart(tmp_path):
-    rules = [Rule(match="same.*", metric="x", namespace="statsd"), Rule(match="other.*", metric="x", namespace="app")]
+    rules = [
+        RuleConfig(match="same.*", metric="x", namespace="statsd"),
+        RuleConfig(match="other.*", metric="x", namespace="app"),
+    ]
     async with open_relay(tmp_path, rule=rules) as running:
         await running.feed(b"x:1|c\nsame.a:2|c\nother.a:4|c")
         await running.delivered("x", 7)

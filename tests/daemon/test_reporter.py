@@ -8,7 +8,7 @@ import os
 import pytest
 import structlog
 
-from relay.config.schema import Log, Rule, Tee
+from relay.config.schema import LogConfig, RuleConfig, TeeConfig
 from relay.daemon.lifecycle.shutdown import ShutdownReport
 from relay.daemon.log import configure_log
 from relay.daemon.reporter import TextReporter, account_for_window
@@ -53,7 +53,10 @@ async def test_the_first_lines_say_where_things_wait(tmp_path, capsys):
     [
         ({}, []),
         (
-            {"rule": [Rule(match="a.**"), Rule(match="b.**")], "tee": [Tee(to="127.0.0.1:9"), Tee(to="[::1]:9")]},
+            {
+                "rule": [RuleConfig(match="a.**"), RuleConfig(match="b.**")],
+                "tee": [TeeConfig(to="127.0.0.1:9"), TeeConfig(to="[::1]:9")],
+            },
             ["rules      2", "tee        127.0.0.1:9, [::1]:9"],
         ),
     ],
@@ -82,7 +85,7 @@ async def test_a_reader_that_has_gone_ends_nothing(tmp_path, monkeypatch):
         monkeypatch.setattr("sys.stdout", gone)
         monkeypatch.setattr("sys.stderr", gone)
         try:
-            configure_log(Log(format="text"))
+            configure_log(LogConfig(format="text"))
             structlog.get_logger("relay").warning("nobody hears this")
             async with open_relay(tmp_path) as running:
                 running.relay._witness = TextReporter(where="", to="", credentials="")

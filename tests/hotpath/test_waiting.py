@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.config.schema import Rule
+from relay.config.schema import RuleConfig
 from relay.model import Kind, NoSeries
 from relay.naming.ruleset import Ruleset
 from tests.naming.test_namer import make as make_namer
@@ -73,7 +73,7 @@ effects = st.sampled_from(
     ]
 )
 rules = st.builds(
-    lambda match, type_, effect: Rule(match=match, type=type_, **effect),
+    lambda match, type_, effect: RuleConfig(match=match, type=type_, **effect),
     globs.filter(lambda glob: "*" in glob),
     st.sampled_from(["", "counter", "timer", "gauge", "set"]),
     effects,

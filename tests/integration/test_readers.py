@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from relay.config.schema import Listen
+from relay.config.schema import ListenConfig
 from relay.errors import RelayError
 from relay.listener.addresses import Address
 from relay.listener.sockets import open_udp
@@ -19,7 +19,7 @@ ROUNDS = 25
 
 
 async def test_readers_share_the_work_and_agree(implementation):
-    listen = Listen(udp=["127.0.0.1:0"], hotpath=hotpath.chosen, readers=3)
+    listen = ListenConfig(udp=["127.0.0.1:0"], hotpath=hotpath.chosen, readers=3)
     async with open_relay(None, listen=listen) as running:
         listeners = running.relay.listeners
         assert len(listeners) == (3 if implementation == "native" else 1)
@@ -41,7 +41,7 @@ async def test_readers_share_the_work_and_agree(implementation):
 
 
 async def test_a_second_relay_is_an_error_also_when_sockets_are_shared():
-    listen = Listen(udp=["127.0.0.1:0"], hotpath=hotpath.chosen, readers=2)
+    listen = ListenConfig(udp=["127.0.0.1:0"], hotpath=hotpath.chosen, readers=2)
     async with open_relay(None, listen=listen) as running:
         host, port = running.relay.listeners[0].bound
         with pytest.raises(RelayError, match="RLY101"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from relay.config.schema import Listen
+from relay.config.schema import ListenConfig
 from tests.support import hotpath
 from tests.support.inprocess import open_relay
 
@@ -19,7 +19,7 @@ def send(address, kind: socket.SocketKind, *parts: bytes) -> None:
 
 async def test_all_of_them_at_once(tmp_path):
     paths = {form: str(tmp_path / form) for form in ("dgram", "stream", "datadog")}
-    listen = Listen(
+    listen = ListenConfig(
         udp=["127.0.0.1:0"],
         tcp=["127.0.0.1:0"],
         unix=[f"{form}:{path}" for form, path in paths.items()],
@@ -52,7 +52,7 @@ async def test_all_of_them_at_once(tmp_path):
 async def test_blanks_at_a_lines_end_mean_nothing_on_any_of_them(tmp_path):
     paths = {form: str(tmp_path / form) for form in ("dgram", "stream", "datadog")}
     unix = [f"{form}:{path}" for form, path in paths.items()]
-    listen = Listen(udp=["127.0.0.1:0"], tcp=["127.0.0.1:0"], unix=unix, hotpath=hotpath.chosen)
+    listen = ListenConfig(udp=["127.0.0.1:0"], tcp=["127.0.0.1:0"], unix=unix, hotpath=hotpath.chosen)
     line = b"hits:1|c|#k:v \t\r"
     async with open_relay(tmp_path, listen=listen) as running:
         relay = running.relay

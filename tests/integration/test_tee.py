@@ -13,7 +13,7 @@ import time
 import msgspec
 import pytest
 
-from relay.config.schema import Listen, Tee
+from relay.config.schema import ListenConfig, TeeConfig
 from tests.support import hotpath
 from tests.support.inprocess import open_relay
 from tests.support.relay import RelayProcess, environment, free_port, make_emulator, run
@@ -43,8 +43,8 @@ def counter_lines() -> list[bytes]:
 async def test_npm_statsd_behind_a_tee_has_the_same_totals(tmp_path):
     lines = counter_lines()
     with statsd(tmp_path, backends=[], flushInterval=9e8) as old:
-        listen = Listen(udp=["127.0.0.1:0"], tcp=["127.0.0.1:0"], hotpath=hotpath.chosen)
-        async with open_relay(tmp_path / "state", listen=listen, tee=[Tee(to=f"127.0.0.1:{old.udp}")]) as running:
+        listen = ListenConfig(udp=["127.0.0.1:0"], tcp=["127.0.0.1:0"], hotpath=hotpath.chosen)
+        async with open_relay(tmp_path / "state", listen=listen, tee=[TeeConfig(to=f"127.0.0.1:{old.udp}")]) as running:
             relay = running.relay
             datagrams = [b"\n".join(lines[first : first + 3]) for first in range(0, 1_500, 3)]
             for first in range(0, 500, 50):
@@ -71,9 +71,11 @@ EVERYTHING = b"udp4:1|c bad udp6:1|c x:1|c dgram:1|c tcp:1|c tcp:2|c cut-off str
 async def test_every_socket_is_copied_to_every_target(tmp_path):
     paths = {form: str(tmp_path / form) for form in ("dgram", "stream", "datadog")}
     unix = [f"{form}:{path}" for form, path in paths.items()]
-    listen = Listen(udp=["127.0.0.1:0", "[::1]:0"], tcp=["127.0.0.1:0"], unix=unix, hotpath=hotpath.chosen)
+    listen = ListenConfig(udp=["127.0.0.1:0", "[::1]:0"], tcp=["127.0.0.1:0"], unix=unix, hotpath=hotpath.chosen)
     with Daemon() as first, Daemon("::1") as second:
-        async with open_relay(tmp_path, listen=listen, tee=[Tee(to=first.to), Tee(to=second.to)]) as running:
+        async with open_relay(
+            tmp_path, listen=listen, tee=[TeeConfig(to=first.to), TeeConfig(to=second.to)]
+        ) as running:
             relay = running.relay
             await running.feed(b"udp4:1|c", b"bad", b"")
             send(relay.listeners[1].bound, socket.SOCK_DGRAM, b"udp6:1|c\nx:1|c\n")
@@ -100,12 +102,12 @@ def send(address, kind: socket.SocketKind, *parts: bytes) -> None:
 
 async def test_targets_change_when_a_window_begins(tmp_path):
     with Daemon() as first, Daemon() as second:
-        async with open_relay(tmp_path, tee=[Tee(to=first.to)]) as running:
+        async with open_relay(tmp_path, tee=[TeeConfig(to=first.to)]) as running:
             relay = running.relay
 
             async def change(*targets: str) -> None:
                 closed = relay.ledger.windows_closed
-                config = msgspec.structs.replace(relay.config, tee=[Tee(to=to) for to in targets])
+                config = msgspec.structs.replace(relay.config, tee=[TeeConfig(to=to) for to in targets])
                 await running.reconfigure(config)
                 await until(lambda: relay.ledger.windows_closed > closed)
 

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from relay.clock import SystemClock
 from relay.config.addresses import parse_address
-from relay.config.schema import Config, Listen
+from relay.config.schema import Config, ListenConfig
 from relay.daemon.build import wanted_sockets
 from relay.errors import ExitCode, RelayError
 from relay.ledger import LossLog
@@ -91,7 +91,7 @@ def test_an_address_of_another_machine():
 
 
 def test_ipv6_may_be_absent_beside_ipv4_and_not_alone():
-    listen = Listen(udp=["0.0.0.0:8125", "[::]:8125", "[::1]:8126", "[2001:db8::1]:8125"], tcp=["[::]:8125"])
+    listen = ListenConfig(udp=["0.0.0.0:8125", "[::]:8125", "[::1]:8126", "[2001:db8::1]:8125"], tcp=["[::]:8125"])
     wanted = wanted_sockets(Config(listen=listen))
     assert [address.optional for address in wanted.udp] == [False, True, True, False]
     assert [address.optional for address in wanted.tcp] == [False]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from relay.config.schema import Rule
+from relay.config.schema import RuleConfig
 from relay.naming.characters import clean_key, clean_name, clean_pairs, clean_value
 from relay.naming.punycode import punycode
 from relay.naming.ruleset import Ruleset
@@ -135,7 +135,9 @@ def test_a_key_and_a_value_that_are_too_long_fit_beside_a_host():
 
 
 def test_settings_and_rules_know_the_same_characters():
-    rules = Ruleset([Rule(match="**", metric="订单.$1", rename_tags={"城市": "city"}, tags={"area": "东"})], re2=None)
+    rules = Ruleset(
+        [RuleConfig(match="**", metric="订单.$1", rename_tags={"城市": "city"}, tags={"area": "东"})], re2=None
+    )
     found = series(b"ok", "城市:北京".encode(), prefix="商店", tags={"host": "主机"}, rules=rules)
     assert found.metric == f"{clean_name('商店')}.xn__4kr132k.ok"
     assert dict(found.dimensions) == {"host": clean_value("主机"), "city": "xn__1lq90i", "area": clean_value("东")}

@@ -12,7 +12,7 @@ import msgspec
 
 from relay.clock import SystemClock
 from relay.config.credentials import Credentials
-from relay.config.schema import Admin, Cloud, Config, Limits, Listen, Window
+from relay.config.schema import AdminConfig, CloudConfig, Config, LimitsConfig, ListenConfig, WindowConfig
 from relay.config.types import Secret
 from relay.daemon.app import Relay
 from relay.daemon.build import admin_addresses
@@ -92,12 +92,12 @@ async def open_relay(state: Path | None, *, takes_over: bool = False, **changes)
     emulator = make_emulator()
     url = await emulator.start()
     config = Config(
-        listen=Listen(udp=["127.0.0.1:0"], hotpath=hotpath.chosen),
+        listen=ListenConfig(udp=["127.0.0.1:0"], hotpath=hotpath.chosen),
         tags={"host": "test"},
-        window=msgspec.structs.replace(Window(), seconds=1),
-        cloud=Cloud(endpoint=f"{url}/v1/customMetrics"),
-        admin=Admin(listen="127.0.0.1:0"),
-        limits=Limits(),
+        window=msgspec.structs.replace(WindowConfig(), seconds=1),
+        cloud=CloudConfig(endpoint=f"{url}/v1/customMetrics"),
+        admin=AdminConfig(listen="127.0.0.1:0"),
+        limits=LimitsConfig(),
     )
     config = msgspec.structs.replace(config, **changes)
     witness = Silent()

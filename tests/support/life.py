@@ -13,7 +13,7 @@ from unittest.mock import patch
 import msgspec
 
 from relay.config.credentials import Credentials
-from relay.config.schema import Admin, Cloud, Config, Listen, Spool, Window
+from relay.config.schema import AdminConfig, CloudConfig, Config, ListenConfig, SpoolConfig, WindowConfig
 from relay.config.types import Secret, Size
 from relay.daemon.app import Relay
 from relay.daemon.build import ingest_settings
@@ -75,12 +75,14 @@ class Life:
 
     def __init__(self, state: Path | None, *, clock: LoopClock, cloud: Recording, host: str = "a") -> None:
         config = Config(
-            listen=Listen(udp=[], hotpath=hotpath.chosen),
+            listen=ListenConfig(udp=[], hotpath=hotpath.chosen),
             tags={"host": host},
-            window=msgspec.structs.replace(Window(), seconds=SECONDS),
-            cloud=Cloud(endpoint="http://127.0.0.1:9/v1/customMetrics", requests_per_minute=60_000, concurrency=2),
-            admin=Admin(listen=""),
-            spool=Spool(max=Size(16 * 1024 * 1024)),
+            window=msgspec.structs.replace(WindowConfig(), seconds=SECONDS),
+            cloud=CloudConfig(
+                endpoint="http://127.0.0.1:9/v1/customMetrics", requests_per_minute=60_000, concurrency=2
+            ),
+            admin=AdminConfig(listen=""),
+            spool=SpoolConfig(max=Size(16 * 1024 * 1024)),
         )
         settings = ingest_settings(config)
         credentials = Credentials(access_key="ak", secret_key=Secret("sk"), region="r", origin="test")

@@ -14,7 +14,7 @@ from relay.wording import escape, plural
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relay.config.schema import Admin
+    from relay.config.schema import AdminConfig
 
 _BYTES_MOST: Final = 4 * 1024 * 1024
 """Largest answer in bytes: 1,000 rules and 100 names are about 200 KiB."""
@@ -46,7 +46,7 @@ class RuleReport(msgspec.Struct):
     unmatched: Unmatched
 
 
-def fetch_table(admin: Admin) -> RuleReport:
+def fetch_table(admin: AdminConfig) -> RuleReport:
     """Return the rules of the relay with their hits.
 
     Raises:

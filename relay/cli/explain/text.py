@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from relay.cli.explain.trace import LineTrace, TracePart
-    from relay.config.schema import Config, Rule
+    from relay.config.schema import Config, RuleConfig
     from relay.model import Series
     from relay.naming.dimensions import Pair
     from relay.naming.trace import Trace
@@ -119,7 +119,7 @@ def _naming(trace: Trace, config: Config) -> Iterator[TraceRow]:
         yield _dimensions(trace.outcome.series.dimensions)
 
 
-def _rule(trace: Trace, rules: Sequence[Rule]) -> Iterator[TraceRow]:
+def _rule(trace: Trace, rules: Sequence[RuleConfig]) -> Iterator[TraceRow]:
     if not trace.rule:
         yield TraceRow("rule", "no rule matches" if rules else "no rule is configured")
         return

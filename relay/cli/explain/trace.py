@@ -22,7 +22,7 @@ from relay.wording import escape
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from relay.config.schema import Config, Listen
+    from relay.config.schema import Config, ListenConfig
     from relay.hotpath.line import Group
     from relay.model import Tally
     from relay.naming import Namer
@@ -182,7 +182,7 @@ def _send(config: Config, namer: Namer, line: bytes, now: float) -> tuple[Tally,
     return hotpath.tally(), points, encoding.values_clamped
 
 
-def _parts(line: bytes, namer: Namer, listen: Listen) -> list[TracePart]:
+def _parts(line: bytes, namer: Namer, listen: ListenConfig) -> list[TracePart]:
     """Parse a line by the grammar into parts; `namer` traces the name of each."""
     parsed = parse(line)
     if isinstance(parsed, str):

@@ -20,7 +20,7 @@ from relay.delivery.sender.rate import AdaptiveRate, wait_for_person
 from relay.model import Delivered, Misconfigured, Refused, Throttled, Unavailable, Verdict
 
 if TYPE_CHECKING:
-    from relay.config.schema import Cloud
+    from relay.config.schema import CloudConfig
 
 
 # --- spread: stagger the requests of a fresh window ------------------------------------------------------------------
@@ -100,7 +100,7 @@ class SenderSettings:
     on_ambiguous: Literal["resend", "drop"] = "resend"
 
     @classmethod
-    def of(cls, cloud: Cloud, *, window: int, phase: float) -> SenderSettings:
+    def of(cls, cloud: CloudConfig, *, window: int, phase: float) -> SenderSettings:
         """Read the section [cloud].
 
         Args:

@@ -31,7 +31,7 @@ from relay.errors import ExitCode, Problem, RelayError, reason_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from relay.config.schema import Spool
+    from relay.config.schema import SpoolConfig
 
 
 # --- paths of the state directory and of the home directory ----------------------------------------------------------
@@ -50,7 +50,7 @@ def home_directory() -> Path | None:
         return None
 
 
-def state_directory(spool: Spool, environ: Mapping[str, str], home: Path | None) -> Path | None:
+def state_directory(spool: SpoolConfig, environ: Mapping[str, str], home: Path | None) -> Path | None:
     """Return the configured directory, or one in systemd's, in the system's or in the home; None for memory only.
 
     Raises:

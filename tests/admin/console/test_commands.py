@@ -13,14 +13,14 @@ import pytest
 
 from relay.admin.console.commands import Console
 from relay.admin.console.maps import MOST, Maps
-from relay.config.schema import Admin, Cloud, Limits, Rule, Window
+from relay.config.schema import AdminConfig, CloudConfig, LimitsConfig, RuleConfig, WindowConfig
 from relay.config.types import Secret
 from relay.model import Kind
 from tests.support.inprocess import open_relay
 
 ANYWHERE, HERE = ("help", "health", "stats"), ("counters", "timers", "gauges", "config")
-MANY = Limits(series=30_000, series_per_metric=30_000)
-LONG_WINDOW = {"window": msgspec.structs.replace(Window(), seconds=3600)}
+MANY = LimitsConfig(series=30_000, series_per_metric=30_000)
+LONG_WINDOW = {"window": msgspec.structs.replace(WindowConfig(), seconds=3600)}
 
 
 async def ask(running, command: str, *, is_local: bool = True) -> str:
@@ -106,9 +106,13 @@ async def test_a_gauge_is_shown_while_it_is_idle_and_deleted_for_good(tmp_path):
 
 
 async def test_settings_are_shown_without_secrets(tmp_path):
-    cloud = Cloud(proxy="http://me:p/@hunter2@proxy:3128", secret_key=Secret("canary-s3cret-key"))
+    cloud = CloudConfig(proxy="http://me:p/@hunter2@proxy:3128", secret_key=Secret("canary-s3cret-key"))
     async with open_relay(tmp_path, tags={"host": "test", "env": "x"}) as running:
-        changes = {"cloud": cloud, "admin": Admin(hosts=["a.example", "b.example"]), "rule": [Rule(match="a.*")]}
+        changes = {
+            "cloud": cloud,
+            "admin": AdminConfig(hosts=["a.example", "b.example"]),
+            "rule": [RuleConfig(match="a.*")],
+        }
         config = msgspec.structs.replace(running.relay.config, **changes)
         running.relay.status.config = config
         reply = await ask(running, "config")

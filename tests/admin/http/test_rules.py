@@ -12,7 +12,7 @@ from aiohttp import web
 
 from relay.admin.http.rules import rule_routes
 from relay.admin.http.server import AdminServer
-from relay.config.schema import Rule
+from relay.config.schema import RuleConfig
 from relay.listener.addresses import Address
 from relay.listener.admin_sockets import AdminSockets
 from tests.cli.test_commands import run
@@ -69,7 +69,7 @@ async def test_the_table_of_a_running_relay():
 
 
 async def test_the_rules_of_a_relay_at_work(tmp_path):
-    async with open_relay(tmp_path, rule=[Rule(match="web.**"), Rule(match="never.*")]) as running:
+    async with open_relay(tmp_path, rule=[RuleConfig(match="web.**"), RuleConfig(match="never.*")]) as running:
         await running.feed(b"web.a:1|c\nweb.b:1|c\nweb.a:1|c\nother:1|c")
         while running.relay.namer.unmatched.count == 0:
             await asyncio.sleep(0.01)

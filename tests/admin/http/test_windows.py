@@ -15,7 +15,7 @@ from relay.admin import subscribers
 from relay.admin.http.guard import HOSTS
 from relay.admin.http.windows import window_routes
 from relay.admin.subscribers import SLOW, STOPPED, WAITING_WINDOWS, WATCHERS, WindowSubscribers
-from relay.config.schema import Window
+from relay.config.schema import WindowConfig
 from relay.model import Point
 from tests.support.inprocess import open_relay
 
@@ -124,7 +124,7 @@ async def test_closed_windows_are_streamed_with_their_points_as_sent(tmp_path):
 
 
 async def test_only_this_machine_may_watch_and_only_a_few(tmp_path):
-    async with open_relay(tmp_path, window=Window()) as running, aiohttp.ClientSession() as session:
+    async with open_relay(tmp_path, window=WindowConfig()) as running, aiohttp.ClientSession() as session:
         host, port = running.relay.admin.bound
         url = f"http://{host}:{port}/api/v1/windows"
         async with session.get(url, headers={"Host": "evil.example"}) as answer:

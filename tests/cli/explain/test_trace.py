@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from relay.cli.explain.text import name_rows, rows
 from relay.cli.explain.trace import walk, walk_name
-from relay.config.schema import Config, Listen, Names, Rule
+from relay.config.schema import Config, ListenConfig, NamesConfig, RuleConfig
 from relay.hotpath.explain import WORDS
 from relay.model import Kind
 
@@ -95,17 +95,17 @@ def test_what_a_row_says(line, label, text):
 
 
 def test_settings_that_a_line_meets():
-    assert row("name", b"web-hits:1|c", changed(names=Names(prefix="app"))) == [
+    assert row("name", b"web-hits:1|c", changed(names=NamesConfig(prefix="app"))) == [
         "web-hits becomes app.web_hits: what the API does not take becomes _ or goes, prefix app."
     ]
-    strict = changed(listen=Listen(names="strict"))
+    strict = changed(listen=ListenConfig(names="strict"))
     assert row("dropped", b"web-hits:1|c", strict) == [
         'no_legal_name: its name or a tag has characters that the API does not take, and [listen] names = "strict"'
     ]
     assert row("sent as", b"web-hits:1|c", strict) == []
     many = changed(tags={"host": "h", **dict.fromkeys("vwxyz", "1")})
     assert row("removed", b"a:1|c|#z:2", many) == ["y: the API takes 5 tags, 255 bytes in all"]
-    absolute = changed(listen=Listen(gauge_deltas=False))
+    absolute = changed(listen=ListenConfig(gauge_deltas=False))
     says = "its value: a sign makes no change of the last one ([listen] gauge_deltas = false)"
     assert row("gauge", b"a:+2|g", absolute) == [f"+2, {says}"]
     assert row("gauge", b"a:1:-2|g", absolute) == [f"1 -2, {says}"]
@@ -121,14 +121,14 @@ def test_settings_that_a_line_meets():
     [(b"a#k=v:1|c", "librato"), (b"a[k=v]:1|c", "signalfx"), (b"a,k=v:1|c", "influx"), (b"a:1|c|#k:v", "dogstatsd")],
 )
 def test_tags_of_a_dialect_that_is_off(line, off):
-    config = changed(listen=Listen(dialects=["statsd", "graphite"]))
+    config = changed(listen=ListenConfig(dialects=["statsd", "graphite"]))
     assert row("", line, config) == [f"tags of {off} are not read: it is not in [listen] dialects"]
     assert row("tags", line, config) == []
 
 
 def test_what_a_rule_does_is_told():
-    rule = Rule(match="jobs.*", metric="job", tags={"kind": "$1"}, keep_tags=["z"], namespace="app")
-    config = changed(rule=[Rule(match="web.**"), rule])
+    rule = RuleConfig(match="jobs.*", metric="job", tags={"kind": "$1"}, keep_tags=["z"], namespace="app")
+    config = changed(rule=[RuleConfig(match="web.**"), rule])
     line = b"jobs.mail:1|c|#a:1,b:2,c:3,d:4,z:9"
     assert told(line, config)[3:] == [
         "rule 2      jobs.*  $1=mail",
@@ -143,7 +143,7 @@ def test_what_a_rule_does_is_told():
 
 
 def test_types_that_go_another_way_are_told_apart():
-    config = changed(names=Names(timer_prefix="timers"))
+    config = changed(names=NamesConfig(timer_prefix="timers"))
     told = [str(one) for one in name_rows(walk_name(config, b"a", NOW), config)]
     assert [text for text in told if text.startswith(("as a", "name", "timer"))] == [
         "as a        counter, gauge, set",
@@ -170,7 +170,7 @@ def test_a_bad_line_shows_where_reading_stopped():
 
 
 def test_types_that_go_the_same_way_are_told_together():
-    config = changed(names=Names(prefix="app"))
+    config = changed(names=NamesConfig(prefix="app"))
     assert [str(one) for one in name_rows(walk_name(config, b"a/b", NOW), config)] == [
         "as a        counter, timer, gauge, set",
         "rule        no rule is configured",

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from relay.config.loading import keys
-from relay.config.schema import Config, Rule, Tee
+from relay.config.schema import Config, RuleConfig, TeeConfig
 from relay.config.types import Seconds, Secret, Size
 from relay.daemon.lifecycle.changes import Changes, compare, renames
 
@@ -77,7 +77,7 @@ def test_every_key_is_found_when_it_differs_and_none_when_not():
 
 
 def test_lists_of_tables_change_at_the_edge_as_a_whole():
-    config = msgspec.structs.replace(Config(), rule=[Rule(match="**")], tee=[Tee(to="h:1")])
+    config = msgspec.structs.replace(Config(), rule=[RuleConfig(match="**")], tee=[TeeConfig(to="h:1")])
     assert compare(Config(), config) == NOTHING._replace(at_edge=["rule", "tee"])
 
 
@@ -99,7 +99,7 @@ def test_which_keys_may_rename_series(key, renaming):
 
 
 def test_rules_rename_series():
-    assert renames(Config(), msgspec.structs.replace(Config(), rule=[Rule(match="**")]))
+    assert renames(Config(), msgspec.structs.replace(Config(), rule=[RuleConfig(match="**")]))
     assert not renames(Config(), Config())
 
 

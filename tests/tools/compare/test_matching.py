@@ -7,7 +7,7 @@ import json
 import pytest
 
 from relay.cli.compare import make_namers
-from relay.config.schema import Config, Names, Rule
+from relay.config.schema import Config, NamesConfig, RuleConfig
 from relay.errors import ExitCode, RelayError
 from relay.model import Kind
 from relay.tools.compare.flushes import Flushes
@@ -46,7 +46,7 @@ def verdicts(old: OldTotals, relay: dict[str, Metric], **settings) -> dict[str, 
 
 
 def test_old_names_become_those_of_the_relay():
-    config = Config(tags={}, names=Names(prefix="shop"))
+    config = Config(tags={}, names=NamesConfig(prefix="shop"))
     old = counted(**{"web-x.hits": 1, "web/x.hits;env=prod": 2, "web_x.hits;env=test;live": 4})
     own = {"statsd.parser.lines": 8, "statsd.bad_lines_seen": 8, "statsd.users": 16}
     old.sums |= counted(**own).sums
@@ -70,8 +70,8 @@ def test_old_names_become_those_of_the_relay():
 
 def test_rules_rename_and_drop_here_as_they_do_in_the_relay():
     rules = [
-        Rule(match="web.*.hits", type="counter", metric="web.hits", tags={"service": "$1"}),
-        Rule(match="noise.**", action="drop"),
+        RuleConfig(match="web.*.hits", type="counter", metric="web.hits", tags={"service": "$1"}),
+        RuleConfig(match="noise.**", action="drop"),
     ]
     renaming = NameMapping(namers=make_namers(Config(tags={}, rule=rules)), namespaces=STATSD, relay={})
     old = counted(**{"web.a.hits": 1, "web.b.hits;env=prod": 2, "noise.x": 4, "noise.y.z": 8})
