@@ -14,7 +14,7 @@ from relay.cli.check import credential_problems
 from relay.cli.options import config_option
 from relay.cli.output import say
 from relay.config.loading import load
-from relay.delivery.state.directory import find_running, home_directory, state_directory
+from relay.delivery.state.directory import holder, home_directory, state_directory
 from relay.errors import ExitCode, Problem, RelayError
 
 if TYPE_CHECKING:
@@ -54,14 +54,14 @@ def signal_relay(config: Config, number: signal.Signals) -> int:
         RelayError: RLY101, no relay runs with the state directory, or it belongs to another user.
     """
     state = state_directory(config.spool, os.environ, home_directory())
-    pid = find_running(state) if state else None
-    if pid is None:
+    running = holder(state) if state else None
+    if running is None or running.main is None:
         message = f"no relay of this user runs with the state directory {state or '(none)'}"
         fix = "name the file it was started with: -c FILE; or send SIGHUP (SIGUSR2 to replace) to its process"
         raise RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.UNREACHABLE)
     try:
-        os.kill(pid, number)
+        os.kill(running.main, number)
     except OSError as error:
-        problem = Problem(code="RLY101", message=f"cannot signal process {pid}: {error.strerror}")
+        problem = Problem(code="RLY101", message=f"cannot signal process {running.main}: {error.strerror}")
         raise RelayError(problem, exit_code=ExitCode.UNREACHABLE) from error
-    return pid
+    return running.main

@@ -12,6 +12,7 @@ from relay.cli.output import say
 from relay.cli.progress import progress
 from relay.cli.state import StateLocation, find_state, readable, state_options
 from relay.delivery.state import inspect
+from relay.delivery.state.directory import DATABASE
 from relay.errors import ExitCode, Problem, RelayError
 from relay.hotpath.partial import decode_frames
 from relay.jdcloud.codec import decode
@@ -54,9 +55,9 @@ def summarise(place: StateLocation) -> dict[str, Any]:
     """
     with readable(place.directory):
         try:
-            found = inspect.look(place.directory)
+            found = inspect.inspect_state(place.directory)
         except sqlite3.Error as error:
-            message = f"cannot read {place.directory / inspect.DATABASE}: {error}"
+            message = f"cannot read {place.directory / DATABASE}: {error}"
             problem = Problem(code="RLY101", message=message, fix="statsd-relay spool verify says more")
             raise RelayError(problem, exit_code=ExitCode.BIND_OR_STATE) from error
     return {

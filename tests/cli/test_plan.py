@@ -7,7 +7,7 @@ import os
 import pytest
 
 from relay.cli.plan import Asked, plan
-from relay.delivery.state.directory import StateDirectory
+from relay.delivery.state.directory import Holder, StateDirectory
 from relay.errors import RelayError
 
 
@@ -36,7 +36,7 @@ def test_one_that_another_relay_uses_is_seen_too(tmp_path):
 
 
 def test_our_own_worker_may_have_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("relay.daemon.lifecycle.plan.find_running", lambda _: os.getppid())
+    monkeypatch.setattr("relay.daemon.lifecycle.plan.holder", lambda _: Holder(os.getpid(), os.getppid()))
     state = StateDirectory.open(tmp_path / "state")
     try:
         assert run(tmp_path, tmp_path / "state", "--take-over")

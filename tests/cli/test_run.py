@@ -11,13 +11,13 @@ import pytest
 from relay.config.schema import CloudConfig
 from relay.daemon.cloud import make_transport
 from relay.daemon.lifecycle import plan
-from relay.delivery.state.directory import StateDirectory
+from relay.delivery.state.directory import Holder, StateDirectory
 from relay.errors import RelayError
 
 
 @pytest.mark.parametrize("is_ours", [False, True])
 def test_before_an_address_is_taken_over_the_state_directory_is_tried(tmp_path, monkeypatch, is_ours):
-    monkeypatch.setattr(plan, "find_running", lambda _: os.getppid() if is_ours else None)
+    monkeypatch.setattr(plan, "holder", lambda _: Holder(os.getpid(), os.getppid() if is_ours else None))
     in_use = pytest.raises(RelayError, match="RLY105")
     held = StateDirectory.open(tmp_path / "state")
     with nullcontext() if is_ours else in_use:

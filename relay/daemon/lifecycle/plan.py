@@ -14,7 +14,7 @@ import relay
 from relay.config.credentials import find_credentials
 from relay.config.loading import load
 from relay.daemon.build import ingest_settings, wanted_sockets
-from relay.delivery.state.directory import StateDirectory, find_running, home_directory, state_directory
+from relay.delivery.state.directory import StateDirectory, holder, home_directory, state_directory
 from relay.errors import ExitCode, Problem, RelayError
 from relay.supervisor.log import wants_text
 from relay.supervisor.plan import Plan
@@ -84,8 +84,9 @@ def try_state(state: Path | None) -> None:
     Raises:
         RelayError: RLY101, RLY104, RLY105, the state directory cannot be used.
     """
-    is_ours = state is not None and find_running(state) == os.getppid()  # a replacement: the present worker holds it
-    if state is not None and not is_ours:
+    running = holder(state) if state else None
+    is_replacement = running is not None and running.main == os.getppid()  # the present worker holds the directory
+    if state is not None and not is_replacement:
         StateDirectory.open(state).close()
 
 

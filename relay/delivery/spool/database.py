@@ -37,6 +37,7 @@ from relay.delivery.spool.file import (
     remove,
 )
 from relay.delivery.spool.order import WaitingBatch
+from relay.delivery.state.directory import DATABASE
 from relay.delivery.state.parts import list_checkpoints
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Database:
 
     def __init__(self, directory: Path, *, limit_bytes: int, place: Directory | None = None) -> None:
         self._directory = directory
-        self.path = directory / file.NAME
+        self.path = directory / DATABASE
         self._limit = limit_bytes
         self._reserve = min(_BALLAST_MOST, limit_bytes // _BALLAST_SHARE)
         self._ballast = Ballast(directory / "spool.ballast", self._reserve)
@@ -122,7 +123,7 @@ class Database:
         Raises:
             DiskTrouble: it failed; the open connection still has the contents.
         """
-        copy = self.path.with_name(f"{file.NAME}.copy")
+        copy = self.path.with_name(f"{DATABASE}.copy")
         try:
             with explained(self._directory):
                 copy.unlink(missing_ok=True)
@@ -241,7 +242,7 @@ class Database:
 
     @property
     def _wal(self) -> Path:
-        return self.path.with_name(f"{file.NAME}-wal")
+        return self.path.with_name(f"{DATABASE}-wal")
 
     def _connect(self, version: int | None) -> None:
         with explained(self._directory):

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from relay.delivery.spool.memory import StoredBatch
 
 
-NAME: Final = "spool.db"
 VERSION: Final = 1
 """PRAGMA user_version. 0 is release 0.1.0, which had the same tables."""
 _COPY_MOST: Final = 64 * 1024 * 1024

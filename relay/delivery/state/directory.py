@@ -23,7 +23,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relay.delivery.spool.errors import DiskTrouble, explained
 from relay.errors import ExitCode, Problem, RelayError, reason_of
@@ -74,23 +74,52 @@ def state_directory(spool: SpoolConfig, environ: Mapping[str, str], home: Path |
 
 def _in(provided: Path) -> Path:
     """Return the folder in a provided directory; the directory itself if an earlier release used it."""
-    return provided if os.access(provided / "spool.db", os.F_OK) else provided / _FOLDER
+    return provided if os.access(provided / DATABASE, os.F_OK) else provided / _FOLDER
 
 
-# --- the process that serves a state directory -----------------------------------------------------------------------
+# --- the processes of the relay that holds a state directory ----------------------------------------------------------
 
-# The first line of the file `lock` is the pid of the worker. If a supervisor started the worker, the supervisor takes
+# The first line of the locked file is the pid of the worker. If a supervisor started the worker, the supervisor takes
 # the signals. The worker's environment names the supervisor, and its parent pid confirms that.
 
-LOCK: Final = "lock"
+DATABASE: Final = "spool.db"
+_LOCK: Final = "lock"
 _PROC: Final = Path("/proc")
 _SUPERVISOR: Final = b"RELAY_SUPERVISOR="
 
 
-def find_running(state: Path) -> int | None:
-    """Return the pid to signal; None if no relay serves this directory, or its process may not be inspected."""
+class Holder(NamedTuple):
+    """The processes of the relay that holds a state directory."""
+
+    worker: int
+    """Pid of the process that has the lock; 0 if it is unreadable."""
+    main: int | None
+    """Pid that takes the signals: of the supervisor, or of the worker without one. None if it cannot be inspected."""
+
+
+def holder(directory: Path) -> Holder | None:
+    """Return the processes of the relay that holds a directory; None if no relay holds it.
+
+    It tests the lock of the file `lock`, not that of the directory, which a relay starting at this moment needs.
+    """
     try:
-        worker = int((state / LOCK).read_text().split(maxsplit=1)[0])
+        descriptor = os.open(directory / _LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.read(descriptor, 20).strip()
+        worker = int(text) if text.isdigit() else 0
+        return Holder(worker, _main_process(worker))
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _main_process(worker: int) -> int | None:
+    """Return the pid that takes the signals of a worker; None if no relay of this user has the worker's pid."""
+    try:
         command = (_PROC / str(worker) / "cmdline").read_bytes().split(b"\0")
         variables = (_PROC / str(worker) / "environ").read_bytes().split(b"\0")
         parent = int((_PROC / str(worker) / "stat").read_text().rpartition(")")[2].split()[1])
@@ -103,7 +132,7 @@ def find_running(state: Path) -> int | None:
 
 # --- checks and lock -------------------------------------------------------------------------------------------------
 
-_OURS: Final = ("lock", "spool.", "dead-letters", "replay-", "open-", "checkpoint")
+_OURS: Final = (_LOCK, "spool.", "dead-letters", "replay-", "open-", "checkpoint")
 """Prefixes of the names of the relay's files."""
 _NEEDED: Final = ("spool.", "checkpoint-")
 """Prefixes of the files that must be writable. Dead letters are kept in memory, and logged, if theirs are not."""
@@ -242,9 +271,9 @@ class StateDirectory:
     def _open_lock_file(self) -> int:
         flags = os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            file = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | flags, 0o600)
+            file = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | flags, 0o600)
         except OSError:
-            file = os.open(self.path / LOCK, os.O_RDONLY | flags)
+            file = os.open(self.path / _LOCK, os.O_RDONLY | flags)
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return file
 
@@ -252,19 +281,10 @@ class StateDirectory:
         try:
             fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            pid = running_pid(self.path)
-            by = f"by the relay with pid {pid}" if pid else "by another relay"
+            other = holder(self.path)
+            by = f"by the relay with pid {other.worker}" if other and other.worker else "by another relay"
             fix = "stop that one, or give each its own [spool] path"
             raise _refusal("RLY105", f"state directory {self.path} is in use {by}", fix) from error
-
-
-def running_pid(path: Path) -> int | None:
-    """Return the pid in the lock file of a state directory; that relay may have ended."""
-    try:
-        text = (path / LOCK).read_bytes()[:20].strip()
-    except OSError:
-        return None
-    return int(text) if text.isdigit() else None
 
 
 def _check(path: Path, status: os.stat_result) -> None:

@@ -7,7 +7,6 @@ for that are arguments.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 import zlib
@@ -20,13 +19,12 @@ from relay import limits
 from relay.delivery.dead_letters.format import LetterReader, letter_files
 from relay.delivery.dead_letters.redrive import replay_files
 from relay.delivery.state.checkpoint import CheckpointFiles
+from relay.delivery.state.directory import DATABASE, holder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-DATABASE: Final = "spool.db"
-LOCK: Final = "lock"
 _ROWS: Final = 200
 """Batches per transaction."""
 
@@ -50,10 +48,10 @@ class StateReport:
     files: dict[str, int]
     """Size in bytes by name of the file."""
     pid: int | None
-    """Pid of the relay that uses the directory; None without one."""
+    """Pid of the worker that holds the directory; None without one, 0 if the pid is unreadable."""
 
 
-def look(directory: Path) -> StateReport:
+def inspect_state(directory: Path) -> StateReport:
     """Return a report of a state directory.
 
     Raises:
@@ -66,28 +64,12 @@ def look(directory: Path) -> StateReport:
         ).fetchall()
     with os.scandir(directory) as entries:
         files = {entry.name: entry.stat(follow_symlinks=False).st_size for entry in entries if entry.is_file()}
+    running = holder(directory)
     return StateReport(
-        windows=tuple(WaitingWindow(*row) for row in rows), files=dict(sorted(files.items())), pid=running(directory)
+        windows=tuple(WaitingWindow(*row) for row in rows),
+        files=dict(sorted(files.items())),
+        pid=running.worker if running else None,
     )
-
-
-def running(directory: Path) -> int | None:
-    """Return the pid of the relay that holds a state directory; None if none does, 0 if the pid is unreadable.
-
-    It tests the lock of the file `lock`, not that of the directory, which a relay starting at this moment needs.
-    """
-    try:
-        descriptor = os.open(directory / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        text = os.read(descriptor, 20).strip()
-        return int(text) if text.isdigit() else 0
-    finally:
-        os.close(descriptor)
-    return None
 
 
 def count(directory: Path) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from relay.delivery.spool.errors import DiskTrouble
-from relay.delivery.state.directory import StateDirectory, running_pid
+from relay.delivery.state.directory import Holder, StateDirectory, holder
 from relay.errors import ExitCode, RelayError
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give files away: not tested")
@@ -27,8 +27,9 @@ def test_it_is_made_private_and_holds_the_pid(tmp_path):
     state = StateDirectory.open(tmp_path / "a/b")
     assert (tmp_path / "a/b").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "a/b/lock").stat().st_mode & 0o777 == 0o600
-    assert running_pid(tmp_path / "a/b") == os.getpid()
+    assert holder(tmp_path / "a/b") == Holder(os.getpid(), None)
     state.close()
+    assert holder(tmp_path / "a/b") is None, "the file and its pid are still there"
 
 
 def test_a_second_relay_is_refused_and_told_the_pid_of_the_first(tmp_path):
@@ -48,11 +49,11 @@ def test_the_lock_ends_with_its_process(tmp_path):
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as holder:
-        assert holder.stdout.readline() == b"held\n"
-        assert f"pid {holder.pid}" in refused(tmp_path, "RLY105")
-        holder.kill()
-        holder.wait()
+    ) as other:
+        assert other.stdout.readline() == b"held\n"
+        assert f"pid {other.pid}" in refused(tmp_path, "RLY105")
+        other.kill()
+        other.wait()
         StateDirectory.open(tmp_path).close()
 
 
@@ -164,7 +165,7 @@ def test_one_that_is_removed_is_known_to_be_gone_for_good(tmp_path):
     state.path.mkdir(mode=0o700)
     assert trouble(state) == "removed", "told once more: what was in the old one is nowhere"
     state.check()
-    assert running_pid(state.path) == os.getpid()
+    assert holder(state.path) == Holder(os.getpid(), None)
     assert "in use" in refused(state.path, "RLY105")
     state.close()
 
