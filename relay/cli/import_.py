@@ -38,17 +38,17 @@ def import_(path: Path, output: Path | None, format_: Format | None, *, force: b
     the result passes check anyway.
     """
     text, is_utf8 = _read(path)
-    draft = convert(text, source="standard input" if path == _STDIN else str(path), format_=format_, is_utf8=is_utf8)
-    text = draft.toml()
+    builder = convert(text, source="standard input" if path == _STDIN else str(path), format_=format_, is_utf8=is_utf8)
+    text = builder.toml()
     if output:
-        write(output, text, is_private=draft.holds_secret, force=force)
+        write(output, text, is_private=builder.holds_secret, force=force)
     if as_json:
-        say(json.dumps(_as_json(draft, None if output else text), indent=2))
+        say(json.dumps(_as_json(builder, None if output else text), indent=2))
     else:
-        _print(draft, text, output)
-    if draft.needs_person:
+        _print(builder, text, output)
+    if builder.needs_person:
         # The exit code stays 0: the result can be used, as after warnings of `check`. Scripts read "by_hand" of --json.
-        say(str(_by_hand(draft.needs_person, path)), err=True)
+        say(str(_by_hand(builder.needs_person, path)), err=True)
 
 
 def _read(path: Path) -> tuple[str, bool]:
@@ -69,22 +69,22 @@ def _by_hand(count: int, path: Path) -> Problem:
     )
 
 
-def _as_json(draft: ConfigBuilder, text: str | None) -> dict[str, Any]:
+def _as_json(builder: ConfigBuilder, text: str | None) -> dict[str, Any]:
     report = {
-        "daemon": draft.daemon,
-        "by_hand": draft.needs_person,
-        "report": [asdict(entry) for entry in draft.entries],
+        "daemon": builder.daemon,
+        "by_hand": builder.needs_person,
+        "report": [asdict(entry) for entry in builder.lines],
     }
     return report if text is None else {**report, "toml": text}
 
 
-def _print(draft: ConfigBuilder, text: str, output: Path | None) -> None:
+def _print(builder: ConfigBuilder, text: str, output: Path | None) -> None:
     """Print the report; to standard error if the configuration is printed to standard output."""
     if output is None:
         say(text, nl=False)
-    for entry in draft.entries:
+    for entry in builder.lines:
         say(str(entry), err=output is None)
-    counts = Counter(entry.verdict for entry in draft.entries)
+    counts = Counter(entry.verdict for entry in builder.lines)
     summary = ", ".join(f"{counts[verdict]} {verdict}" for verdict in _VERDICTS)
     where = f"wrote {output}: " if output else ""
     then = f". Next: statsd-relay check {output}" if output else ""

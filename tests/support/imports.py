@@ -31,9 +31,9 @@ def of_text(text: str, format_: Format | None = None) -> ConfigBuilder:
     return convert(text, source="file", format_=format_)
 
 
-def settings(draft: ConfigBuilder) -> dict[str, Any]:
+def settings(builder: ConfigBuilder) -> dict[str, Any]:
     """What the result sets, as `check` reads it, but for what is nobody's choice."""
-    loaded = load(Path("relay.toml"), {}, text=draft.toml())
+    loaded = load(Path("relay.toml"), {}, text=builder.toml())
     config = msgspec.to_builtins(loaded.config, enc_hook=str)
     found = {}
     for key in loaded.origins:
@@ -45,25 +45,25 @@ def settings(draft: ConfigBuilder) -> dict[str, Any]:
     return found | ({"rule": rules} if rules else {}) | ({"tee": tees} if tees else {})
 
 
-def by_hand(draft: ConfigBuilder) -> set[int]:
-    return {entry.line for entry in draft.entries if entry.verdict == "by hand"}
+def by_hand(builder: ConfigBuilder) -> set[int]:
+    return {entry.line for entry in builder.lines if entry.verdict == "by hand"}
 
 
-def said(draft: ConfigBuilder, what: str) -> str:
+def said(builder: ConfigBuilder, what: str) -> str:
     """Verdict and outcome of the one entry that begins so."""
-    [entry] = [entry for entry in draft.entries if entry.what.startswith(what)]
+    [entry] = [entry for entry in builder.lines if entry.what.startswith(what)]
     return f"{entry.verdict}: {entry.became}"
 
 
-def verdicts(draft: ConfigBuilder) -> dict[str, str]:
-    return {entry.what: entry.verdict for entry in draft.entries}
+def verdicts(builder: ConfigBuilder) -> dict[str, str]:
+    return {entry.what: entry.verdict for entry in builder.lines}
 
 
 class Rules:
     """State: the rules of an import."""
 
-    def __init__(self, draft: ConfigBuilder) -> None:
-        self.config = load(Path("relay.toml"), {}, text=draft.toml()).config
+    def __init__(self, builder: ConfigBuilder) -> None:
+        self.config = load(Path("relay.toml"), {}, text=builder.toml()).config
         self._rules = Ruleset(self.config.rule, re2=re2)
 
     def __repr__(self) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, get_args
 from relay.errors import ConfigError, Problem
 from relay.tools.importers import datadog, datadog_profiles, gostatsd, gostatsd_filters, statsd, statsd_exporter
 from relay.tools.importers.config_builder import ConfigBuilder
-from relay.tools.importers.detect import Format, recognise, stranger
+from relay.tools.importers.detect import Format, detect, unsupported
 from relay.tools.importers.readers import envtree, javascript, tomltree, yamltree
 from relay.tools.importers.readers.tree import Node, NotReadable
 
@@ -44,8 +44,8 @@ def convert(text: str, *, source: str, format_: Format | None = None, is_utf8: b
     Raises:
         ConfigError: RLY103, the text cannot be parsed, is not of that daemon, or is of no known daemon.
     """
-    found = format_ or recognise(text)
-    if found is None or stranger(text):
+    found = format_ or detect(text)
+    if found is None or unsupported(text):
         raise ConfigError(_strange(text, source))
     if not is_utf8 and found != "statsd":
         raise ConfigError(Problem(code="RLY103", message=f"{source} is not UTF-8 text"))
@@ -56,7 +56,7 @@ def convert(text: str, *, source: str, format_: Format | None = None, is_utf8: b
 
 
 def _strange(text: str, source: str) -> Problem:
-    what = stranger(text)
+    what = unsupported(text)
     message = f"{source}: {what or 'no configuration that is known'}"
     return Problem(
         code="RLY103", message=message, fix=_PART if what else f"say whose it is: --from {'|'.join(FORMATS)}"
@@ -87,34 +87,34 @@ def _problem(error: NotReadable, text: str, source: str, format_: Format) -> Pro
 
 
 def _statsd(text: str, source: str) -> ConfigBuilder:
-    draft = ConfigBuilder(statsd.DAEMON, source)
+    builder = ConfigBuilder(statsd.DAEMON, source)
     module = javascript.read(text)
     if module.config.members or module.statements:
         _check_names(module.config, statsd.OPTIONS, statsd.DAEMON)
-    statsd.convert(module, draft)
-    return draft
+    statsd.convert(module, builder)
+    return builder
 
 
 def _statsd_exporter(text: str, source: str) -> ConfigBuilder:
-    draft = ConfigBuilder(statsd_exporter.DAEMON, source)
+    builder = ConfigBuilder(statsd_exporter.DAEMON, source)
     tree = _object(yamltree.read(text))
     _check_names(tree, statsd_exporter.DEFAULTS, statsd_exporter.DAEMON)
-    _say_second(text, draft)
-    statsd_exporter.convert(tree, draft)
-    return draft
+    _say_second(text, builder)
+    statsd_exporter.convert(tree, builder)
+    return builder
 
 
 def _gostatsd(text: str, source: str) -> ConfigBuilder:
-    draft = ConfigBuilder(gostatsd.DAEMON, source, is_first_match=False)
+    builder = ConfigBuilder(gostatsd.DAEMON, source, is_first_match=False)
     tree = _object(_toml_or_yaml(text))
     _check_names(tree, gostatsd.OPTIONS, gostatsd.DAEMON)
-    gostatsd.convert(tree, draft)
-    return draft
+    gostatsd.convert(tree, builder)
+    return builder
 
 
-def _say_second(text: str, draft: ConfigBuilder) -> None:
+def _say_second(text: str, builder: ConfigBuilder) -> None:
     if line := yamltree.second_document(text):
-        draft.say("dropped", Node(None, line), "a second document", f"{draft.daemon} does not read it either")
+        builder.report("dropped", Node(None, line), "a second document", f"{builder.daemon} does not read it either")
 
 
 def _toml_or_yaml(text: str) -> Node:
@@ -130,7 +130,7 @@ def _toml_or_yaml(text: str) -> Node:
 
 
 def _datadog(text: str, source: str) -> ConfigBuilder:
-    draft = ConfigBuilder(datadog.DAEMON, source)
+    builder = ConfigBuilder(datadog.DAEMON, source)
     variables = envtree.read(text, datadog.PREFIX)
     tree = variables if variables.members else yamltree.read(text)
     if not variables.members and not isinstance(tree.value, list):
@@ -138,9 +138,9 @@ def _datadog(text: str, source: str) -> ConfigBuilder:
         _check_names(_object(tree), {*datadog.OPTIONS, *datadog.AGENT, *names}, datadog.DAEMON)
     if isinstance(tree.value, list) and not any("mappings" in item.members for item in tree.value):
         raise NotReadable("no profile with mappings is in it", line=1, column=1, fix=_PART)
-    _say_second("" if variables.members else text, draft)
-    datadog.convert(tree if isinstance(tree.value, list) else _object(tree), draft)
-    return draft
+    _say_second("" if variables.members else text, builder)
+    datadog.convert(tree if isinstance(tree.value, list) else _object(tree), builder)
+    return builder
 
 
 def _object(tree: Node) -> Node:

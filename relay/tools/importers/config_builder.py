@@ -55,17 +55,13 @@ class ConfigBuilder:
         self._is_first_match = is_first_match
         self.daemon = daemon
         self.source = source
-        self.entries: list[ReportLine] = []
+        self.lines: list[ReportLine] = []
         self._tables: dict[str, dict[str, Any]] = {}
         self._lists: dict[str, list[dict[str, Any]]] = {"rule": [], "tee": []}
-        self._lines: dict[tuple[str, str], int] = {}
-        self._notes: dict[str, list[str]] = {}
+        self._origins: dict[tuple[str, str], int] = {}
+        self._comments: dict[str, list[str]] = {}
         self._refused: dict[tuple[str, str], str] = {}
         self._is_secret = False
-
-    def __repr__(self) -> str:
-        """Report the size."""
-        return f"<ConfigBuilder from {self.daemon}, {len(self.entries)} entries, {len(self._lists['rule'])} rules>"
 
     # -- called by importers --
 
@@ -73,7 +69,7 @@ class ConfigBuilder:
         """Set `table.key`."""
         table, _, name = key.partition(".")
         self._tables.setdefault(table, {})[name] = value
-        self._lines[table, name] = origin.line if origin else 0
+        self._origins[table, name] = origin.line if origin else 0
 
     def add(self, key: str, value: Any, origin: Node | None = None) -> None:  # noqa: ANN401 - see above
         """Append to the list `table.key`, unless the value is in it."""
@@ -90,25 +86,25 @@ class ConfigBuilder:
         """Append a `rule` or a `tee`; return its number, from 1."""
         elements = self._lists[table]
         elements.append(element)
-        self._lines[table, str(len(elements))] = origin.line if origin else 0
+        self._origins[table, str(len(elements))] = origin.line if origin else 0
         return len(elements)
 
-    def note(self, table: str, text: str) -> None:
+    def comment(self, table: str, text: str) -> None:
         """Write a comment into a table."""
         self._is_secret = self._is_secret or is_secret(text)
-        self._notes.setdefault(table, []).append(one_line(text))
+        self._comments.setdefault(table, []).append(one_line(text))
 
-    def say(self, verdict: Verdict, origin: Node | None, what: str, became: str) -> None:
+    def report(self, verdict: Verdict, origin: Node | None, what: str, became: str) -> None:
         """Add a line to the report; `origin`: its place in the file, None for a default that the file does not set."""
         line = origin.line if origin else 0
-        self.entries.append(ReportLine(verdict, line, masked(one_line(what)), masked(one_line(became))))
+        self.lines.append(ReportLine(verdict, line, masked(one_line(what)), masked(one_line(became))))
 
     # -- results --
 
     @property
     def needs_person(self) -> int:
         """Number of lines of the report that a person must decide."""
-        return sum(entry.verdict == "by hand" for entry in self.entries)
+        return sum(entry.verdict == "by hand" for entry in self.lines)
 
     @property
     def holds_secret(self) -> bool:
@@ -130,7 +126,7 @@ class ConfigBuilder:
                 break
         for table in self._lists:
             self._renumber(table)
-        self.entries.sort(key=lambda entry: (not entry.line, entry.line))
+        self.lines.sort(key=lambda entry: (not entry.line, entry.line))
         return self
 
     def toml(self) -> str:
@@ -146,22 +142,22 @@ class ConfigBuilder:
         name = " ".join(owner) if owner[0] in self._lists else ".".join(owner)
         if problem.code == "RLY131" and self._is_first_match:
             reason = f"never reached there either: {one_line(problem.message.rpartition(': ')[2])}"
-            self._take_back(owner, name, "dropped", reason)
+            self._withdraw(owner, name, "dropped", reason)
         else:
             reason = one_line(f"{problem.code} {problem.message}" + (f" ({problem.fix})" if problem.fix else ""))
-            self._take_back(owner, name, "by hand", f"a comment, as check refuses it: {reason}")
+            self._withdraw(owner, name, "by hand", f"a comment, as check refuses it: {reason}")
         self._refused[owner] = reason
         return True
 
-    def _take_back(self, owner: tuple[str, str], name: str, verdict: Verdict, became: str) -> None:
+    def _withdraw(self, owner: tuple[str, str], name: str, verdict: Verdict, became: str) -> None:
         """Change the report of a setting that was turned into a comment."""
-        line = self._lines.get(owner, 0)
+        line = self._origins.get(owner, 0)
         promised = re.compile(rf"\b{re.escape(name)}\b")
-        lost = [entry for entry in self.entries if entry.line == line and promised.search(entry.became)]
-        self.entries = [entry for entry in self.entries if entry not in lost]
-        self.entries += [replace(entry, verdict=verdict, became=became) for entry in lost]
+        lost = [entry for entry in self.lines if entry.line == line and promised.search(entry.became)]
+        self.lines = [entry for entry in self.lines if entry not in lost]
+        self.lines += [replace(entry, verdict=verdict, became=became) for entry in lost]
         if not lost:
-            self.entries.append(ReportLine(verdict, line, name, became))
+            self.lines.append(ReportLine(verdict, line, name, became))
 
     def _renumber(self, table: str) -> None:
         """Renumber rules and tees in the report, since those that became comments no longer count."""
@@ -170,9 +166,9 @@ class ConfigBuilder:
             if (table, str(number)) not in self._refused:
                 numbers[str(number)] = len(numbers) + 1
         named = re.compile(rf"\b{table} (\d+)\b")
-        for place, entry in enumerate(self.entries):
+        for place, entry in enumerate(self.lines):
             became = named.sub(lambda match: f"{table} {numbers.get(match[1], match[1])}", entry.became)
-            self.entries[place] = replace(entry, became=became)
+            self.lines[place] = replace(entry, became=became)
 
     def _render(self) -> Iterator[_Line]:
         yield _Line(
@@ -181,16 +177,16 @@ class ConfigBuilder:
         for table in _TABLES:
             if table in self._lists:
                 yield from self._elements(table)
-            elif table in self._tables or table in self._notes or table == "cloud":
+            elif table in self._tables or table in self._comments or table == "cloud":
                 yield from self._table(table)
 
     def _table(self, table: str) -> Iterator[_Line]:
         yield _Line("")
         yield _Line(f"[{table}]")
         for name, value in self._tables.get(table, {}).items():
-            yield from self._kept(table, name, f"{toml_key(name)} = {_toml(value)}")
-        for note in self._notes.get(table, ()):
-            yield _Line(f"# {note}")
+            yield from self._setting(table, name, f"{toml_key(name)} = {_toml(value)}")
+        for comment in self._comments.get(table, ()):
+            yield _Line(f"# {comment}")
         if table == "cloud":
             yield from map(_Line, _CREDENTIALS)
 
@@ -203,10 +199,10 @@ class ConfigBuilder:
                 yield _Line(f"# {self._refused[owner]}")
             for text in (f"[[{table}]]", *(f"{key} = {_toml(value)}" for key, value in element.items())):
                 yield _Line(f"# {text}" if refused else text, owner)
-        for note in self._notes.get(table, ()):
-            yield _Line(f"# {note}")
+        for comment in self._comments.get(table, ()):
+            yield _Line(f"# {comment}")
 
-    def _kept(self, table: str, name: str, text: str) -> Iterator[_Line]:
+    def _setting(self, table: str, name: str, text: str) -> Iterator[_Line]:
         owner = (table, name)
         if owner in self._refused:
             yield _Line(f"# {self._refused[owner]}")

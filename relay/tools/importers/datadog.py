@@ -8,7 +8,7 @@ from relay.config.addresses import join_address
 from relay.config.types import to_toml
 from relay.tools.importers import datadog_profiles
 from relay.tools.importers.option_reader import (
-    Reading,
+    OptionReader,
     is_true,
     set_dialects,
     set_percentiles,
@@ -45,111 +45,109 @@ OURS: Final = ("dogstatsd_", "statsd_", "histogram_", "use_dogstatsd", "bind_hos
 """Beginnings of options that concern DogStatsD; an unknown option with one of them is reported by itself."""
 
 
-def convert(config: Node, draft: ConfigBuilder) -> None:
+def convert(config: Node, builder: ConfigBuilder) -> None:
     """Write the DogStatsD options of a datadog.yaml into a builder."""
     if isinstance(config.value, list):
         config = Node({"dogstatsd_mapper_profiles": config}, config.line)
-    reading = Reading(config, draft)
-    _hostname(reading)
-    _listen(reading)
-    set_without_deltas(draft)
-    set_dialects(draft)
-    datadog_profiles.convert(reading)
-    _percentiles(reading)
-    _forward(reading)
-    _others(reading, config)
-    reading.finish(OPTIONS)
+    reader = OptionReader(config, builder)
+    _hostname(reader)
+    _listen(reader)
+    set_without_deltas(builder)
+    set_dialects(builder)
+    datadog_profiles.convert(reader)
+    _percentiles(reader)
+    _forward(reader)
+    _others(reader, config)
+    reader.finish(OPTIONS)
 
 
-def _others(reading: Reading, config: Node) -> None:
+def _others(reader: OptionReader, config: Node) -> None:
     """Report all options that do not concern DogStatsD in one line."""
-    others = [
-        name for name in config.members if reading.has(name) and name not in OPTIONS and not name.startswith(OURS)
-    ]
-    nodes = [node for name in others if (node := reading.take(name))]
+    others = [name for name in config.members if reader.has(name) and name not in OPTIONS and not name.startswith(OURS)]
+    nodes = [node for name in others if (node := reader.read(name))]
     if nodes:
         names = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
-        reading.draft.say("dropped", nodes[0], names, _NOT_OURS)
+        reader.builder.report("dropped", nodes[0], names, _NOT_OURS)
 
 
-def _listen(reading: Reading) -> None:
+def _listen(reader: OptionReader) -> None:
     names = ("dogstatsd_port", "bind_host", "dogstatsd_non_local_traffic")
-    port, host, everywhere = map(reading.take, names)
+    port, host, everywhere = map(reader.read, names)
     number = port.text if port else "8125"
     address = host.text if host else _LOOPBACK
     hosts = _EVERY if is_true(everywhere) else _BOTH.get(address, (address,))
     both = [join_address(each, number) for each in hosts]
-    reading.draft.set("listen.udp", [] if number == "0" else both, port or host or everywhere)
-    became = f"listen.udp = {to_toml(reading.draft.get('listen.udp'))}"
+    reader.builder.set("listen.udp", [] if number == "0" else both, port or host or everywhere)
+    became = f"listen.udp = {to_toml(reader.builder.get('listen.udp'))}"
     for name, node in zip(names, (port, host, everywhere), strict=True):
         if node:
-            reading.say("ok", name, node, became)
+            reader.report("ok", name, node, became)
     if not (host or everywhere):
         became += ": loopback alone, as it was; in a container the agent had true"
-        reading.say("ok", "dogstatsd_non_local_traffic", None, became)
+        reader.report("ok", "dogstatsd_non_local_traffic", None, became)
     for name, form in _SOCKETS.items():
-        if (node := reading.take(name)) and node.value:
+        if (node := reader.read(name)) and node.value:
             path = node.text.removeprefix("unixgram://").removeprefix("unix://")
-            reading.draft.add("listen.unix", f"{form}:{path}", node)
-            reading.say("ok", name, node, f'listen.unix = ["{form}:{path}"]')
+            reader.builder.add("listen.unix", f"{form}:{path}", node)
+            reader.report("ok", name, node, f'listen.unix = ["{form}:{path}"]')
 
 
-def _percentiles(reading: Reading) -> None:
-    node = reading.take("histogram_percentiles")
+def _percentiles(reader: OptionReader) -> None:
+    node = reader.read("histogram_percentiles")
     given = texts(node) if node else ["0.95"]
     values = [round(float(text) * 100, 6) for text in given if text.replace(".", "", 1).isdecimal()]
-    became = set_percentiles(reading.draft, values, node)
+    became = set_percentiles(reader.builder, values, node)
     if len(values) < len(given):
-        reading.say("by hand", "histogram_percentiles", node, f"{became}: not every one of them is a number")
+        reader.report("by hand", "histogram_percentiles", node, f"{became}: not every one of them is a number")
         return
-    reading.say("ok", "histogram_percentiles" if node else "histogram_percentiles 0.95", node, became)
+    reader.report("ok", "histogram_percentiles" if node else "histogram_percentiles 0.95", node, became)
 
 
-def _forward(reading: Reading) -> None:
-    host, port = reading.take("statsd_forward_host"), reading.take("statsd_forward_port")
+def _forward(reader: OptionReader) -> None:
+    host, port = reader.read("statsd_forward_host"), reader.read("statsd_forward_port")
     if host and port and host.value and port.value:
-        number = reading.draft.append("tee", {"to": f"{host.value}:{port.value}"}, host)
-        reading.say("ok", "statsd_forward_host", host, f"tee {number}")
-        reading.say("ok", "statsd_forward_port", port, f"tee {number}")
+        number = reader.builder.append("tee", {"to": f"{host.value}:{port.value}"}, host)
+        reader.report("ok", "statsd_forward_host", host, f"tee {number}")
+        reader.report("ok", "statsd_forward_port", port, f"tee {number}")
     else:
         for name, node in (("statsd_forward_host", host), ("statsd_forward_port", port)):
             if node:
-                reading.say("dropped", name, node, "the agent forwards with both alone")
+                reader.report("dropped", name, node, "the agent forwards with both alone")
 
 
-def _namespace(reading: Reading, name: str, node: Node) -> None:
+def _namespace(reader: OptionReader, name: str, node: Node) -> None:
     text = node.text.strip(".")
     if text:
-        reading.draft.set("names.prefix", text, node)
-        reading.say(
+        reader.builder.set("names.prefix", text, node)
+        reader.report(
             "changed", name, node, f'names.prefix = "{text}", on every name; the agent spares those of its integrations'
         )
 
 
-def _tags(reading: Reading, name: str, node: Node) -> None:
+def _tags(reader: OptionReader, name: str, node: Node) -> None:
     """Set the tags; a configured tag `host`, which the agent sends beside its host, is the dimension `host` here."""
     hosts = [entry for entry in texts(node) if entry.startswith(_HOST)]
-    set_tags(reading, name, node, [entry for entry in texts(node) if entry not in hosts])
+    set_tags(reader, name, node, [entry for entry in texts(node) if entry not in hosts])
     for entry in hosts:
-        known, value = reading.draft.get("tags.host"), entry.removeprefix(_HOST)
+        known, value = reader.builder.get("tags.host"), entry.removeprefix(_HOST)
         if known is None and value:
-            reading.draft.set("tags.host", value, node)
+            reader.builder.set("tags.host", value, node)
             became = f'tags.host = "{value}", in place of what hostname says; the agent sends it beside its own host'
         else:
             became = f'tags.host is "{known}": the agent sends this tag beside its host, and here is one host alone'
-        verdict: Verdict = "changed" if reading.draft.get("tags.host") == value else "by hand"
-        reading.draft.say(verdict, node, f"{name} {entry}", became)
+        verdict: Verdict = "changed" if reader.builder.get("tags.host") == value else "by hand"
+        reader.builder.report(verdict, node, f"{name} {entry}", became)
 
 
-def _hostname(reading: Reading) -> None:
+def _hostname(reader: OptionReader) -> None:
     """Set the host; call it before the tags, since a tag `host` must not override the hostname."""
-    if (node := reading.take("hostname")) and node.value:
-        reading.draft.set("tags.host", node.text, node)
-        reading.say("ok", "hostname", node, "tags.host")
+    if (node := reader.read("hostname")) and node.value:
+        reader.builder.set("tags.host", node.text, node)
+        reader.report("ok", "hostname", node, "tags.host")
 
 
-def _aggregates(reading: Reading, name: str, node: Node) -> None:
-    reading.say(
+def _aggregates(reader: OptionReader, name: str, node: Node) -> None:
+    reader.report(
         "changed",
         name,
         node,
@@ -157,27 +155,27 @@ def _aggregates(reading: Reading, name: str, node: Node) -> None:
     )
 
 
-def _buffer(reading: Reading, name: str, node: Node) -> None:
+def _buffer(reader: OptionReader, name: str, node: Node) -> None:
     text = node.text
     size = int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS_MOST else None
     if size:
-        reading.draft.set("listen.receive_buffer", size, node)
+        reader.builder.set("listen.receive_buffer", size, node)
     became = f"listen.receive_buffer = {size}" if size else "listen.receive_buffer stays as it is"
-    reading.say("by hand" if size is None else "ok", name, node, became)
+    reader.report("by hand" if size is None else "ok", name, node, became)
 
 
-def _level(reading: Reading, name: str, node: Node) -> None:
+def _level(reader: OptionReader, name: str, node: Node) -> None:
     level = _LEVELS.get(node.text.lower())
     if level and level != "info":
-        reading.draft.set("log.level", level, node)
-    reading.say("ok" if level else "by hand", name, node, f'log.level = "{level or "info"}"')
+        reader.builder.set("log.level", level, node)
+    reader.report("ok" if level else "by hand", name, node, f'log.level = "{level or "info"}"')
 
 
-def _use(reading: Reading, name: str, node: Node) -> None:
+def _use(reader: OptionReader, name: str, node: Node) -> None:
     if is_true(node):
-        reading.say("ok", name, node, "the relay is nothing else")
+        reader.report("ok", name, node, "the relay is nothing else")
     else:
-        reading.say("by hand", name, node, "the agent did not listen: who did?")
+        reader.report("by hand", name, node, "the agent did not listen: who did?")
 
 
 OPTIONS: Final[dict[str, Option]] = {

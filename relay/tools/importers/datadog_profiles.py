@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from relay.tools.importers.config_builder import ConfigBuilder
-    from relay.tools.importers.option_reader import Reading
+    from relay.tools.importers.option_reader import OptionReader
 
 PROFILES: Final = "dogstatsd_mapper_profiles"
 _BLOCKED: Final = ("metric_filterlist", "statsd_metric_blocklist")
@@ -42,75 +42,77 @@ class _Profile(NamedTuple):
     mappings: list[Node]
 
 
-def convert(reading: Reading) -> None:
+def convert(reader: OptionReader) -> None:
     """Convert profiles and blocked names; mappings match received names, the list of blocked names mapped ones."""
-    name, blocked = _blocked(reading)
-    _Rules(reading.draft, blocked).write(list(_profiles(reading)))
-    _write_blocked(reading, name, blocked)
+    name, blocked = _blocked(reader)
+    _Rules(reader.builder, blocked).write(list(_profiles(reader)))
+    _write_blocked(reader, name, blocked)
 
 
-def _namespace(reading: Reading) -> Namespace:
-    node = reading.peek("statsd_metric_namespace")
+def _namespace(reader: OptionReader) -> Namespace:
+    node = reader.peek("statsd_metric_namespace")
     text = str(node.value) if node and node.is_scalar else ""
-    given = next((node for name in _SPARED if (node := reading.peek(name))), None)
+    given = next((node for name in _SPARED if (node := reader.peek(name))), None)
     spared = tuple(texts(given)) if given else SPARED
     return Namespace(f"{text.removesuffix('.')}." if text else "", spared)
 
 
-def _blocked(reading: Reading) -> tuple[str, Blocked]:
+def _blocked(reader: OptionReader) -> tuple[str, Blocked]:
     """Return the effective list of blocked names: the older option applies if the newer one has no entry."""
     new, old = _BLOCKED
-    node = reading.peek(new)
+    node = reader.peek(new)
     name = new if node and texts(node) else old
     ignored = old if name == new else new
-    if node := reading.take(ignored):
+    if node := reader.read(ignored):
         became = f"the agent does not use it beside {new}" if ignored == old else "it has no entry"
-        reading.say("dropped", ignored, node, became)
-        if by_prefix := reading.take(f"{ignored}_match_prefix"):
-            reading.say("dropped", f"{ignored}_match_prefix", by_prefix, became)
-    by_prefix = reading.peek(f"{name}_match_prefix")
-    entries = texts(reading.peek(name))
-    return name, Blocked(tuple(entries), is_true(by_prefix), _namespace(reading))
+        reader.report("dropped", ignored, node, became)
+        if by_prefix := reader.read(f"{ignored}_match_prefix"):
+            reader.report("dropped", f"{ignored}_match_prefix", by_prefix, became)
+    by_prefix = reader.peek(f"{name}_match_prefix")
+    entries = texts(reader.peek(name))
+    return name, Blocked(tuple(entries), is_true(by_prefix), _namespace(reader))
 
 
-def _write_blocked(reading: Reading, name: str, blocked: Blocked) -> None:
-    node, by_prefix = reading.take(name), reading.take(f"{name}_match_prefix")
+def _write_blocked(reader: OptionReader, name: str, blocked: Blocked) -> None:
+    node, by_prefix = reader.read(name), reader.read(f"{name}_match_prefix")
     for item, entry in zip(node.items if node else (), blocked.entries, strict=False):
         patterns = list(blocked.patterns(entry))
         numbers = [
-            reading.draft.append("rule", {**dict([pattern]), "action": "drop"}, item) for pattern in patterns if pattern
+            reader.builder.append("rule", {**dict([pattern]), "action": "drop"}, item)
+            for pattern in patterns
+            if pattern
         ]
         what = f"{name} {shown('', entry)}"
         if None in patterns:
             became = "no rule: it meets names that the agent spares its namespace, and others"
-            reading.draft.say("by hand", item, what, became)
+            reader.builder.report("by hand", item, what, became)
         elif numbers:
             rules = " and ".join(f"rule {number}" for number in numbers)
-            reading.draft.say("ok", item, what, f"{rules}, on names that no mapping is for")
+            reader.builder.report("ok", item, what, f"{rules}, on names that no mapping is for")
         else:
-            reading.draft.say("dropped", item, what, "no name is called so there, behind its namespace")
+            reader.builder.report("dropped", item, what, "no name is called so there, behind its namespace")
     if by_prefix:
-        reading.say("ok", f"{name}_match_prefix", by_prefix, "regex or match of those rules")
+        reader.report("ok", f"{name}_match_prefix", by_prefix, "regex or match of those rules")
 
 
-def _profiles(reading: Reading) -> Iterator[_Profile]:
-    node = reading.take(PROFILES)
+def _profiles(reader: OptionReader) -> Iterator[_Profile]:
+    node = reader.read(PROFILES)
     if node and isinstance(node.value, str):
         try:
             node = _moved(yamltree.read(node.value), node.line)
         except NotReadable as error:
-            reading.say("by hand", PROFILES, node, f"no JSON: {error}")
+            reader.report("by hand", PROFILES, node, f"no JSON: {error}")
             return
     for number, profile in enumerate(node.items if node else (), 1):
         name, prefix, mappings = profile.get("name"), profile.get("prefix"), profile.get("mappings")
         label = shown("", name.value) if name else f"profile {number}"
         for key in profile.members.keys() - {*PROFILE}:
-            reading.draft.say("by hand", profile.members[key], f"{label}: {key}", "not an option of a profile")
+            reader.builder.report("by hand", profile.members[key], f"{label}: {key}", "not an option of a profile")
         if name is None or prefix is None:
             became = "the agent refuses a profile without name or prefix, and with it every profile"
-            reading.draft.say("by hand", profile, label, became)
+            reader.builder.report("by hand", profile, label, became)
         if mappings is None or not mappings.items:
-            reading.draft.say("dropped", profile, label, "it has no mappings")
+            reader.builder.report("dropped", profile, label, "it has no mappings")
         yield _Profile(label, prefix.text if prefix else "*", mappings.items if mappings else [])
 
 
@@ -125,14 +127,10 @@ def _moved(node: Node, line: int) -> Node:
 class _Rules:
     """State: the prefixes of the profiles so far; names with one of them never reach a later profile."""
 
-    def __init__(self, draft: ConfigBuilder, blocked: Blocked) -> None:
-        self._draft = draft
+    def __init__(self, builder: ConfigBuilder, blocked: Blocked) -> None:
+        self._builder = builder
         self._blocked = blocked
         self._taken: list[_Profile] = []
-
-    def __repr__(self) -> str:
-        """Report the profiles."""
-        return f"<_Rules {len(self._taken)} profiles>"
 
     def write(self, profiles: list[_Profile]) -> None:
         """Append a rule for each mapping that some name can reach."""
@@ -146,22 +144,22 @@ class _Rules:
         what = f"{profile.label}: {shown('', match.value if match else '')}"
         for name, node in mapping.members.items():
             if name not in MAPPING:
-                self._draft.say("by hand", node, f"{what}: {name}", "not an option of a mapping")
+                self._builder.report("by hand", node, f"{what}: {name}", "not an option of a mapping")
         try:
             pattern, questions = _pattern(mapping)
             start = literal_start(pattern)
             if reason := self._never(profile, start):
-                self._draft.say("dropped", mapping, what, f"never reached there either: {reason}")
+                self._builder.report("dropped", mapping, what, f"never reached there either: {reason}")
                 return
             _check_prefix(profile, start)
             pattern, effect, remarks, doubts = self._effect(mapping, pattern)
         except Unsayable as error:
-            self._draft.say("by hand", mapping, what, f"no rule: {error}")
+            self._builder.report("by hand", mapping, what, f"no rule: {error}")
             return
         questions, remarks = questions + doubts, remarks + self._also(start)
-        number = self._draft.append("rule", {pattern.key: pattern.text, **effect}, mapping)
+        number = self._builder.append("rule", {pattern.key: pattern.text, **effect}, mapping)
         verdict: Verdict = "by hand" if questions else "changed" if remarks else "ok"
-        self._draft.say(verdict, mapping, what, "; ".join([f"rule {number}", *remarks, *questions]))
+        self._builder.report(verdict, mapping, what, "; ".join([f"rule {number}", *remarks, *questions]))
         self._say_tags(mapping, what)
 
     def _never(self, profile: _Profile, start: str) -> str:
@@ -199,7 +197,7 @@ class _Rules:
         tags = mapping.get("tags")
         if tags and len(tags.members) > _TAGS_MOST:
             became = "four of them are sent beside host: series that differ in the others alone become one"
-            self._draft.say("by hand", tags, f"{what}: {len(tags.members)} tags", became)
+            self._builder.report("by hand", tags, f"{what}: {len(tags.members)} tags", became)
 
 
 def _check_prefix(profile: _Profile, start: str) -> None:

@@ -43,12 +43,12 @@ _OTHERS: Final[dict[str, frozenset[str]]] = {
 Format = Literal["statsd", "statsd_exporter", "gostatsd", "datadog"]
 
 
-def recognise(text: str) -> Format | None:
+def detect(text: str) -> Format | None:
     """Return the daemon of a configuration; None if the names do not show it."""
     text = text.removeprefix("\ufeff")
     if _VARIABLES.search(text):
         return "datadog"
-    if stranger(text):
+    if unsupported(text):
         return None
     blank = _COMMENTS.match(text)
     is_javascript = _JAVASCRIPT.match(text, blank.end() if blank else 0) or _EXPORTS.search(text)
@@ -62,7 +62,7 @@ def recognise(text: str) -> Format | None:
     return _by_names(names)
 
 
-def stranger(text: str) -> str:
+def unsupported(text: str) -> str:
     """Return the name of a known but unsupported daemon, tool or format; empty if the names do not show it."""
     if _OLD_MAPPING.search(text):
         return "a mapping of statsd_exporter before 0.6, which was no YAML"

@@ -8,9 +8,9 @@ from relay import limits
 from relay.config.addresses import is_address
 from relay.tools.importers import gostatsd_filters, gostatsd_numbers
 from relay.tools.importers.option_reader import (
-    Reading,
+    OptionReader,
+    go_duration,
     is_true,
-    read_duration,
     set_dialects,
     set_tags,
     set_without_deltas,
@@ -33,89 +33,89 @@ _SUB_METRICS: Final = {
 }  # fmt: skip
 
 
-def convert(config: Node, draft: ConfigBuilder) -> None:
+def convert(config: Node, builder: ConfigBuilder) -> None:
     """Write all options of a gostatsd configuration into a builder."""
     lower = Node({name.lower(): node for name, node in config.members.items()}, config.line)
-    reading = Reading(lower, draft)
-    _listen(reading)
-    set_without_deltas(draft)
-    set_dialects(draft)
-    gostatsd_numbers.convert(reading)
-    gostatsd_filters.convert(reading)
-    _backends(reading)
-    reading.finish(OPTIONS)
+    reader = OptionReader(lower, builder)
+    _listen(reader)
+    set_without_deltas(builder)
+    set_dialects(builder)
+    gostatsd_numbers.convert(reader)
+    gostatsd_filters.convert(reader)
+    _backends(reader)
+    reader.finish(OPTIONS)
 
 
-def _listen(reading: Reading) -> None:
-    node = reading.take("metrics-addr")
+def _listen(reader: OptionReader) -> None:
+    node = reader.read("metrics-addr")
     text = node.text if node else ":8125"
     if text.startswith("/"):
-        reading.draft.set("listen.udp", [])
-        reading.draft.set("listen.unix", [f"dgram:{text}"], node)
-        reading.say("ok", "metrics-addr", node, f'listen.unix = ["dgram:{text}"]')
+        reader.builder.set("listen.udp", [])
+        reader.builder.set("listen.unix", [f"dgram:{text}"], node)
+        reader.report("ok", "metrics-addr", node, f'listen.unix = ["dgram:{text}"]')
         return
     host, _, port = text.rpartition(":")
     host = {"localhost": "127.0.0.1"}.get(host, host)
     has_address = is_address(host.removeprefix("[").removesuffix("]"))
     hosts = [host] if has_address else ["0.0.0.0", "[::]"]  # noqa: S104 - as it does without a host
-    reading.draft.set("listen.udp", [f"{one}:{port}" for one in hosts], node)
+    reader.builder.set("listen.udp", [f"{one}:{port}" for one in hosts], node)
     written = " and ".join(f"{one}:{port}" for one in hosts)
     name = "metrics-addr" if node else f"metrics-addr {text}"
     if has_address or not host:
-        reading.say("ok", name, node, f"listen.udp = {written}")
+        reader.report("ok", name, node, f"listen.udp = {written}")
     else:
-        reading.say("by hand", name, node, f"listen.udp = {written}: it takes an address, not a name")
+        reader.report("by hand", name, node, f"listen.udp = {written}: it takes an address, not a name")
 
 
-def _backends(reading: Reading) -> None:
-    node = reading.take("backends")
+def _backends(reader: OptionReader) -> None:
+    node = reader.read("backends")
     if node:
         for name in words(node):
             became = (
                 "see [statsdaemon]" if name == "statsdaemon" else f"{_CLOUD}; keep the old daemon for it behind [[tee]]"
             )
-            reading.draft.say("dropped", node, f"backends {name}", became)
-    table = reading.take("statsdaemon")
+            reader.builder.report("dropped", node, f"backends {name}", became)
+    table = reader.read("statsdaemon")
     address = table.get("address") if table else None
     if table and address and "statsdaemon" in words(node):
-        number = reading.draft.append("tee", {"to": address.text}, address)
-        reading.say(
+        number = reader.builder.append("tee", {"to": address.text}, address)
+        reader.report(
             "changed", "statsdaemon.address", address, f"tee {number}: the lines as they came, before rules and sums"
         )
     elif table:
-        reading.say("dropped", "statsdaemon", table, "backends does not name it")
+        reader.report("dropped", "statsdaemon", table, "backends does not name it")
 
 
-def _tags(reading: Reading, name: str, node: Node) -> None:
-    set_tags(reading, name, node, words(node))
+def _tags(reader: OptionReader, name: str, node: Node) -> None:
+    set_tags(reader, name, node, words(node))
 
 
-def _namespace(reading: Reading, name: str, node: Node) -> None:
+def _namespace(reader: OptionReader, name: str, node: Node) -> None:
     text = node.text
     legal = text.strip(".")
     if legal:
-        reading.draft.set("names.prefix", legal, node)
-    reading.say("ok" if legal == text else "changed", name, node, f'names.prefix = "{legal}"' if legal else "none")
+        reader.builder.set("names.prefix", legal, node)
+    reader.report("ok" if legal == text else "changed", name, node, f'names.prefix = "{legal}"' if legal else "none")
 
 
-def _flush_interval(reading: Reading, name: str, node: Node) -> None:
-    same = read_duration(node.value) == limits.WINDOW_SECONDS
-    reading.say(
+def _flush_interval(reader: OptionReader, name: str, node: Node) -> None:
+    same = go_duration(node.value) == limits.WINDOW_SECONDS
+    reader.report(
         "ok" if same else "changed", name, node, f"window.seconds = {limits.WINDOW_SECONDS}: the cloud charts minutes"
     )
 
 
-def _hostname(reading: Reading, name: str, node: Node) -> None:
-    known = reading.draft.get("tags.host")
+def _hostname(reader: OptionReader, name: str, node: Node) -> None:
+    known = reader.builder.get("tags.host")
     if known not in (None, node.text):
-        reading.say("dropped", name, node, f'of its own metrics alone; by default-tags tags.host = "{known}"')
+        reader.report("dropped", name, node, f'of its own metrics alone; by default-tags tags.host = "{known}"')
         return
-    reading.draft.set("tags.host", node.text, node)
-    reading.say("changed", name, node, "tags.host, of every series and not of the daemon's own alone")
+    reader.builder.set("tags.host", node.text, node)
+    reader.report("changed", name, node, "tags.host, of every series and not of the daemon's own alone")
 
 
-def _ignore_host(reading: Reading, name: str, node: Node) -> None:
-    reading.say(
+def _ignore_host(reader: OptionReader, name: str, node: Node) -> None:
+    reader.report(
         "changed",
         name,
         node,
@@ -123,37 +123,37 @@ def _ignore_host(reading: Reading, name: str, node: Node) -> None:
     )
 
 
-def _verbose(reading: Reading, name: str, node: Node) -> None:
+def _verbose(reader: OptionReader, name: str, node: Node) -> None:
     if is_true(node):
-        reading.draft.set("log.level", "debug", node)
-    reading.say("ok", name, node, f'log.level = "{"debug" if is_true(node) else "info"}"')
+        reader.builder.set("log.level", "debug", node)
+    reader.report("ok", name, node, f'log.level = "{"debug" if is_true(node) else "info"}"')
 
 
-def _json(reading: Reading, name: str, node: Node) -> None:
+def _json(reader: OptionReader, name: str, node: Node) -> None:
     if is_true(node):
-        reading.draft.set("log.format", "json", node)
-    reading.say("ok", name, node, "log.format")
+        reader.builder.set("log.format", "json", node)
+    reader.report("ok", name, node, "log.format")
 
 
-def _server_mode(reading: Reading, name: str, node: Node) -> None:
+def _server_mode(reader: OptionReader, name: str, node: Node) -> None:
     if node.value == "standalone":
-        reading.say("ok", name, node, "the only one there is")
+        reader.report("ok", name, node, "the only one there is")
     else:
-        reading.say(
+        reader.report(
             "changed", name, node, "each relay sums up and sends to the cloud by itself; [http-transport] is not needed"
         )
 
 
-def _sub_metrics(reading: Reading, name: str, node: Node) -> None:
+def _sub_metrics(reader: OptionReader, name: str, node: Node) -> None:
     off = {key.lower() for key, value in node.members.items() if is_true(value)}
     kept = [theirs for ours, theirs in _SUB_METRICS.items() if ours not in off]
     if off:
-        reading.draft.set("window.timer_metrics", kept, node)
-    reading.say("ok", name, node, "window.timer_metrics: those that are left" if off else "none is off")
+        reader.builder.set("window.timer_metrics", kept, node)
+    reader.report("ok", name, node, "window.timer_metrics: those that are left" if off else "none is off")
 
 
-def _histogram_limit(reading: Reading, name: str, node: Node) -> None:
-    reading.say("by hand", name, node, "gsd_histogram tags make no buckets here; window.histogram does, for names")
+def _histogram_limit(reader: OptionReader, name: str, node: Node) -> None:
+    reader.report("by hand", name, node, "gsd_histogram tags make no buckets here; window.histogram does, for names")
 
 
 _TABLES: Final = {

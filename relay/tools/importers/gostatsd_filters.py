@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from relay.tools.importers.config_builder import ConfigBuilder
-    from relay.tools.importers.option_reader import Reading
+    from relay.tools.importers.option_reader import OptionReader
     from relay.tools.importers.readers.tree import Node
 
 _KEYS: Final = ("match-metrics", "exclude-metrics", "match-tags", "drop-tags", "drop-metric", "drop-host")
@@ -57,49 +57,49 @@ _NOTHING: Final = _Effect(drops=False, keys=())
 _DROP: Final = _Effect(drops=True, keys=())
 
 
-def convert(reading: Reading) -> None:
+def convert(reader: OptionReader) -> None:
     """Convert the filters named by `filters`, in its order."""
-    namespace = reading.peek("namespace")
+    namespace = reader.peek("namespace")
     prefix = f"{namespace.value}." if namespace and namespace.value else ""
-    found = [one for name, node in _named(reading) if (one := _read(reading.draft, name, node, prefix))]
+    found = [one for name, node in _named(reader) if (one := _read(reader.builder, name, node, prefix))]
     if found:
         became = 'rules see names as they are received; filters there, once "/" is "-" and a blank is "_"'
-        reading.draft.say("changed", None, "characters of names", became)
-        _Rules(reading.draft, found).write()
+        reader.builder.report("changed", None, "characters of names", became)
+        _Rules(reader.builder, found).write()
 
 
-def _named(reading: Reading) -> Iterator[tuple[str, Node]]:
-    names, table = reading.take("filters"), reading.take("filter")
+def _named(reader: OptionReader) -> Iterator[tuple[str, Node]]:
+    names, table = reader.read("filters"), reader.read("filter")
     blocks = {name.lower(): node for name, node in table.members.items()} if table else {}
     named = list(dict.fromkeys(name.lower() for name in words(names)))
     for name in named:
         if name in blocks:
             yield f"filter.{name}", blocks[name]
         else:
-            reading.draft.say("dropped", names, f"filters {name}", "there is no such filter")
+            reader.builder.report("dropped", names, f"filters {name}", "there is no such filter")
     for name, node in blocks.items():
         if name not in named:
-            reading.draft.say("dropped", node, f"filter.{name}", "filters does not name it")
+            reader.builder.report("dropped", node, f"filter.{name}", "filters does not name it")
 
 
-def _read(draft: ConfigBuilder, name: str, node: Node, prefix: str) -> _Filter | None:
+def _read(builder: ConfigBuilder, name: str, node: Node, prefix: str) -> _Filter | None:
     options = {key.lower(): value for key, value in node.members.items()}
     for key in options.keys() - {*_KEYS}:
-        draft.say("by hand", options[key], f"{name}.{key}", "not a key of a filter")
+        builder.report("by hand", options[key], f"{name}.{key}", "not a key of a filter")
     if words(tags := options.get("match-tags")):
-        draft.say("by hand", tags, f"{name}.match-tags", "no rule: rules look at names and types, not at tags")
+        builder.report("by hand", tags, f"{name}.match-tags", "no rule: rules look at names and types, not at tags")
         return None
     matches = [Match.parse(word, prefix) for word in words(options.get("match-metrics"))]
     excludes = [Match.parse(word, prefix) for word in words(options.get("exclude-metrics"))]
     drops = is_true(options.get("drop-metric"))
-    keys = tuple(_keys(draft, name, options.get("drop-tags"), is_needless=drops))
+    keys = tuple(_keys(builder, name, options.get("drop-tags"), is_needless=drops))
     if host := options.get("drop-host"):
-        draft.say("dropped", host, f"{name}.drop-host", "host is the relay's machine, and always sent")
+        builder.report("dropped", host, f"{name}.drop-host", "host is the relay's machine, and always sent")
     known = [match for match in matches if not _is_refused(match, prefix)]
     if len(known) < len(matches):
-        draft.say("by hand", options["match-metrics"], f"{name}.match-metrics", _why_not(prefix))
+        builder.report("by hand", options["match-metrics"], f"{name}.match-metrics", _why_not(prefix))
     if any(match.regex for match in excludes):
-        draft.say("by hand", options["exclude-metrics"], f"{name}.exclude-metrics", _NO_REGEX)
+        builder.report("by hand", options["exclude-metrics"], f"{name}.exclude-metrics", _NO_REGEX)
         return None
     return _Filter(name, node, tuple(known if matches else [Match(EVERY_NAME)]), tuple(excludes), drops, keys)
 
@@ -112,21 +112,21 @@ def _why_not(prefix: str) -> str:
     return f'no rule for its regex: it looks at names behind "{prefix}"' if prefix else "no rule for a regex behind !"
 
 
-def _keys(draft: ConfigBuilder, name: str, tags: Node | None, *, is_needless: bool) -> Iterator[str]:
+def _keys(builder: ConfigBuilder, name: str, tags: Node | None, *, is_needless: bool) -> Iterator[str]:
     """Yield the keys of `drop-tags`: `key:*` becomes `key`, which also drops tags without a value here."""
     for word in words(tags):
         key, colon, rest = word.partition(":")
         what = f"{name}.drop-tags {word}"
         if is_needless:
-            draft.say("dropped", tags, what, "drop-metric drops all of it")
+            builder.report("dropped", tags, what, "drop-metric drops all of it")
         elif word == "*":
-            draft.say("ok", tags, what, 'drop_tags = ["*"]')
+            builder.report("ok", tags, what, 'drop_tags = ["*"]')
             yield word
         elif colon and rest == "*" and re.fullmatch(r"[\w.\-/]+", key):
-            draft.say("changed", tags, what, f'drop_tags: a bare tag "{key}" goes too')
+            builder.report("changed", tags, what, f'drop_tags: a bare tag "{key}" goes too')
             yield key
         else:
-            draft.say("by hand", tags, what, "drop_tags takes whole keys, whatever their value")
+            builder.report("by hand", tags, what, "drop_tags takes whole keys, whatever their value")
 
 
 class _Rules:
@@ -137,8 +137,8 @@ class _Rules:
     converted only if all regions drop metrics.
     """
 
-    def __init__(self, draft: ConfigBuilder, filters: Sequence[_Filter]) -> None:
-        self._draft = draft
+    def __init__(self, builder: ConfigBuilder, filters: Sequence[_Filter]) -> None:
+        self._builder = builder
         self._filters = filters
         every = [match.region for one in filters for match in (*one.matches, *one.excludes) if match.region]
         self._regions = narrowest_first([*every, EVERY_NAME])
@@ -146,10 +146,6 @@ class _Rules:
         """Region -> number of its rule; a narrower region comes before one that contains it."""
         self._numbers: dict[str, list[int]] = {one.name: [] for one in filters}
         """Filter -> numbers of the rules of its regexes."""
-
-    def __repr__(self) -> str:
-        """Report the size."""
-        return f"<_Rules {len(self._filters)} filters, {len(self._regions)} regions>"
 
     def write(self) -> None:
         """Append the rules, and report for each filter its rules."""
@@ -189,7 +185,7 @@ class _Rules:
     def _write_region(self, region: Region) -> None:
         owner = next((one.node for one in self._filters if one.applies(region)), None)
         rule = region.pattern() | self._effect(region).rule()
-        self._written[region] = self._draft.append("rule", rule, owner)
+        self._written[region] = self._builder.append("rule", rule, owner)
 
     def _rules_of(self, one: _Filter) -> list[int]:
         """Return the rules with the effect of a filter; a region without a rule has that of the region around it."""
@@ -201,7 +197,7 @@ class _Rules:
     def _write_regexes(self, one: _Filter) -> None:
         effect = _Effect(one.drops, one.keys).rule()
         for regex in dict.fromkeys(one.regexes):
-            self._numbers[one.name].append(self._draft.append("rule", {"regex": regex} | effect, one.node))
+            self._numbers[one.name].append(self._builder.append("rule", {"regex": regex} | effect, one.node))
 
     def _write_strips(self, refused: list[_Filter]) -> None:
         strips = [one for one in self._filters if one.regexes and one.keys and not one.drops]
@@ -211,16 +207,16 @@ class _Rules:
         ):  # fmt: skip
             self._write_regexes(strips.pop())
         for one in (*refused, *strips):
-            self._draft.say("by hand", one.node, f"{one.name} regex", _NO_REGEX)
+            self._builder.report("by hand", one.node, f"{one.name} regex", _NO_REGEX)
 
     def _say(self, one: _Filter) -> None:
         rules = " and ".join(f"rule {number}" for number in self._rules_of(one))
         if not one.drops and not one.keys:
-            self._draft.say("dropped", one.node, one.name, "nothing of it is left to do")
+            self._builder.report("dropped", one.node, one.name, "nothing of it is left to do")
         elif any(map(one.applies, self._regions)) or self._numbers[one.name]:
-            self._draft.say("ok", one.node, one.name, rules)
+            self._builder.report("ok", one.node, one.name, rules)
         elif not one.regexes:
-            self._draft.say("dropped", one.node, one.name, "no name can fit it there")
+            self._builder.report("dropped", one.node, one.name, "no name can fit it there")
 
 
 OPTIONS: Final[dict[str, Option]] = {

@@ -5,56 +5,56 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from relay.tools.importers.option_reader import keep_for, read_duration, set_percentiles, words
+from relay.tools.importers.option_reader import go_duration, keep_duration, set_percentiles, words
 from relay.tools.importers.report import Option, changed, ok
 
 if TYPE_CHECKING:
-    from relay.tools.importers.option_reader import Reading
+    from relay.tools.importers.option_reader import OptionReader
 
 _EXPIRY: Final = 300.0
 _IDLE: Final = {"expiry-interval-counter": "counters", "expiry-interval-timer": "timers", "expiry-interval-set": "sets"}
 
 
-def convert(reading: Reading) -> None:
+def convert(reader: OptionReader) -> None:
     """Convert the percentiles and the expiry of idle series."""
-    _percentiles(reading)
-    _idle(reading)
+    _percentiles(reader)
+    _idle(reader)
 
 
-def _percentiles(reading: Reading) -> None:
-    node = reading.take("percent-threshold")
+def _percentiles(reader: OptionReader) -> None:
+    node = reader.read("percent-threshold")
     given = words(node) if node else ["90"]
     values = [float(word) for word in given if re.fullmatch(r"-?\d+(\.\d+)?", word)]
-    reading.draft.set("window.percentile_style", "statsd")
-    became = f'{set_percentiles(reading.draft, values, node)}, percentile_style = "statsd"'
+    reader.builder.set("window.percentile_style", "statsd")
+    became = f'{set_percentiles(reader.builder, values, node)}, percentile_style = "statsd"'
     if len(values) < len(given):
-        reading.say("by hand", "percent-threshold", node, f"{became}: not every one of them is a number")
+        reader.report("by hand", "percent-threshold", node, f"{became}: not every one of them is a number")
         return
-    reading.say("ok", "percent-threshold" if node else "percent-threshold 90", node, became)
+    reader.report("ok", "percent-threshold" if node else "percent-threshold 90", node, became)
 
 
-def _idle(reading: Reading) -> None:
-    every = reading.take("expiry-interval")
-    default = read_duration(every.value) if every else _EXPIRY
+def _idle(reader: OptionReader) -> None:
+    every = reader.read("expiry-interval")
+    default = go_duration(every.value) if every else _EXPIRY
     if every:
         became = "window.idle_gauges; of idle counters, timers and sets nothing is sent, or 0 for ever if it is 0"
-        reading.say("changed", "expiry-interval", every, became)
-    _idle_gauges(reading, default)
-    zeros = [kind for name, kind in _IDLE.items() if _keeps(reading, name, kind, default)]
+        reader.report("changed", "expiry-interval", every, became)
+    _idle_gauges(reader, default)
+    zeros = [kind for name, kind in _IDLE.items() if _keeps(reader, name, kind, default)]
     if zeros:
-        reading.draft.set("window.idle", "zero" if len(zeros) == len(_IDLE) else f"zero:{','.join(zeros)}", every)
+        reader.builder.set("window.idle", "zero" if len(zeros) == len(_IDLE) else f"zero:{','.join(zeros)}", every)
     if every is None and len(zeros) < len(_IDLE):
         became = 'nothing is sent of idle counters, timers and sets, not 0 for 5 minutes; window.idle = "zero" sends 0'
-        reading.say("changed", "expiry-interval 5m", None, became)
+        reader.report("changed", "expiry-interval 5m", None, became)
 
 
-def _idle_gauges(reading: Reading, default: float | None) -> None:
-    node = reading.take("expiry-interval-gauge")
-    keep = read_duration(node.value) if node else default
-    text = "keep" if keep == 0 else "drop" if keep is None or keep < 0 else keep_for(keep)
-    reading.draft.set("window.idle_gauges", text, node)
+def _idle_gauges(reader: OptionReader, default: float | None) -> None:
+    node = reader.read("expiry-interval-gauge")
+    keep = go_duration(node.value) if node else default
+    text = "keep" if keep == 0 else "drop" if keep is None or keep < 0 else keep_duration(keep)
+    reader.builder.set("window.idle_gauges", text, node)
     if node or default == _EXPIRY:
-        reading.say(
+        reader.report(
             "ok",
             "expiry-interval-gauge" if node else "expiry-interval-gauge 5m",
             node,
@@ -62,15 +62,15 @@ def _idle_gauges(reading: Reading, default: float | None) -> None:
         )
 
 
-def _keeps(reading: Reading, name: str, kind: str, default: float | None) -> bool:
+def _keeps(reader: OptionReader, name: str, kind: str, default: float | None) -> bool:
     """Say whether idle series of a class never expire; gostatsd then sends zeros."""
-    node = reading.take(name)
-    seconds = read_duration(node.value) if node else default
+    node = reader.read(name)
+    seconds = go_duration(node.value) if node else default
     if node and seconds == 0:
-        reading.say("ok", name, node, f'window.idle = "zero:{kind}"')
+        reader.report("ok", name, node, f'window.idle = "zero:{kind}"')
     elif node:
         became = f"nothing is sent of idle {kind}; zeros are for ever or never here"
-        reading.say("ok" if seconds is not None and seconds < 0 else "changed", name, node, became)
+        reader.report("ok" if seconds is not None and seconds < 0 else "changed", name, node, became)
     return seconds == 0
 
 

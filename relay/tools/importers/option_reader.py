@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 # Daemons differ in the meaning of a sign before a gauge's number: a delta, or part of the number.
 
 
-def set_without_deltas(draft: ConfigBuilder) -> None:
+def set_without_deltas(builder: ConfigBuilder) -> None:
     """Disable gauge deltas, for a daemon without them: the negative gauges of its clients would become deltas."""
-    draft.set("listen.gauge_deltas", value=False)
-    draft.say("ok", None, "gauges with a sign", "listen.gauge_deltas = false: -5 and +5 are values, as they were")
+    builder.set("listen.gauge_deltas", value=False)
+    builder.report("ok", None, "gauges with a sign", "listen.gauge_deltas = false: -5 and +5 are values, as they were")
 
 
 # --- dialects --------------------------------------------------------------------------------------------------------
@@ -39,11 +39,13 @@ def set_without_deltas(draft: ConfigBuilder) -> None:
 # Dialects of tags in names. A daemon takes the separators of an unknown dialect as part of the name.
 
 
-def set_dialects(draft: ConfigBuilder, *inline: str) -> None:
+def set_dialects(builder: ConfigBuilder, *inline: str) -> None:
     """Enable the dialects of tags that a daemon reads: those after `|#`, and `inline` ones in names."""
     dialects = ["statsd", "dogstatsd", *inline]
-    draft.set("listen.dialects", dialects)
-    draft.say("ok", None, "tags in names", f"listen.dialects = {to_toml(dialects)}: those that {draft.daemon} reads")
+    builder.set("listen.dialects", dialects)
+    builder.report(
+        "ok", None, "tags in names", f"listen.dialects = {to_toml(dialects)}: those that {builder.daemon} reads"
+    )
 
 
 # --- tags ------------------------------------------------------------------------------------------------------------
@@ -81,21 +83,21 @@ def is_true(node: Node | None) -> bool:
     return node.value in _TRUTHS if isinstance(node.value, str) else isinstance(node.value, int) and bool(node.value)
 
 
-def set_tags(reading: Reading, name: str, node: Node, entries: Iterable[str]) -> None:
+def set_tags(reader: OptionReader, name: str, node: Node, entries: Iterable[str]) -> None:
     """Turn `key:value` entries into `[tags]`; a bare key gets the value `true`, illegal characters are rewritten."""
     for entry in entries:
-        reading.draft.say(*_set_tag(reading.draft, entry, node, f"{name} {entry}"))
+        reader.builder.report(*_set_tag(reader.builder, entry, node, f"{name} {entry}"))
 
 
-def _set_tag(draft: ConfigBuilder, entry: str, node: Node, what: str) -> tuple[Verdict, Node, str, str]:
+def _set_tag(builder: ConfigBuilder, entry: str, node: Node, what: str) -> tuple[Verdict, Node, str, str]:
     key, _, given = entry.partition(":")
     legal, value = "".join(char if is_legal_key(char) else "_" for char in key), given or "true"
     if not legal:
         return "by hand", node, what, "a tag needs a key"
-    known = draft.get(f"tags.{legal}")
+    known = builder.get(f"tags.{legal}")
     if known not in (None, value):
         return "by hand", node, what, f'a key has one value, and tags.{legal} is "{known}"'
-    draft.set(f"tags.{legal}", value, node)
+    builder.set(f"tags.{legal}", value, node)
     return "ok" if legal == key and given else "changed", node, what, f'tags.{legal} = "{value}"'
 
 
@@ -109,12 +111,12 @@ _LONGEST: Final = 100
 _PIECE: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)")
 
 
-def keep_for(seconds: float) -> str:
+def keep_duration(seconds: float) -> str:
     """Return `keep:DURATION`, a value of `window.idle_gauges`."""
     return f"keep:{to_toml(Seconds(seconds)).strip(chr(34))}"
 
 
-def read_duration(value: object) -> float | None:
+def go_duration(value: object) -> float | None:
     """Return the seconds of `1m20s`, `-1` or a number of nanoseconds; None if the value is not a duration."""
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return None
@@ -134,24 +136,24 @@ def read_duration(value: object) -> float | None:
 # Percentiles of timers, for `[window] percentiles`.
 
 
-def set_percentiles(draft: ConfigBuilder, values: Iterable[float], origin: Node | None) -> str:
+def set_percentiles(builder: ConfigBuilder, values: Iterable[float], origin: Node | None) -> str:
     """Set the percentiles, whole numbers without a decimal point; return the setting as text for the report."""
     written = [int(value) if value.is_integer() else value for value in values]
-    draft.set("window.percentiles", written, origin)
+    builder.set("window.percentiles", written, origin)
     return f"window.percentiles = {to_toml(written)}"
 
 
-class Reading:
+class OptionReader:
     """State: the options that were not read yet.
 
     Args:
         config: the file, an object.
-        draft: the builder of the new configuration.
+        builder: the builder of the new configuration.
         nested: names of objects with members that are options, such as `graphite` of `graphite.globalPrefix`.
     """
 
-    def __init__(self, config: Node, draft: ConfigBuilder, nested: Collection[str] = ()) -> None:
-        self.draft = draft
+    def __init__(self, config: Node, builder: ConfigBuilder, nested: Collection[str] = ()) -> None:
+        self.builder = builder
         self._left: dict[str, Node] = {}
         self._taken: dict[str, Node] = {}
         for name, node in config.members.items():
@@ -159,10 +161,6 @@ class Reading:
                 self._left |= {f"{name}.{inner}": member for inner, member in node.value.items()}
             else:
                 self._left[name] = node
-
-    def __repr__(self) -> str:
-        """Report the options left."""
-        return f"<Reading {len(self._left)} options left>"
 
     def has(self, name: str) -> bool:
         """Say whether an option has a value and was not read yet."""
@@ -172,13 +170,13 @@ class Reading:
         """Return an option that has a value, without marking it as read."""
         return self._left[name] if self.has(name) else None
 
-    def take(self, name: str) -> Node | None:
+    def read(self, name: str) -> Node | None:
         """Return an option that has a value, and mark it as read."""
         node = self._left.pop(name, None)
         self._taken |= {name: node} if node else {}
         return None if node is None or node.value is None else node
 
-    def give(self, name: str, node: Node) -> None:
+    def set_default(self, name: str, node: Node) -> None:
         """Set an option to a value from elsewhere in the file, unless it has one."""
         if not self.has(name):
             self._left[name] = node
@@ -187,7 +185,7 @@ class Reading:
         """Say whether the value of an option is known; if not, report it with `otherwise`, as work for a person."""
         if not isinstance(node.value, Opaque):
             return True
-        self.say("by hand", name, node, otherwise)
+        self.report("by hand", name, node, otherwise)
         return False
 
     def text(self, name: str, node: Node, default: str) -> str:
@@ -202,36 +200,36 @@ class Reading:
             return node.text or default
         variable = find_variable(node.value.text)
         if variable is None:
-            self.say("by hand", name, node, f"{default}: only its own program can say what it is")
+            self.report("by hand", name, node, f"{default}: only its own program can say what it is")
             return default
         reference = variable.reference(default)
-        self.say("by hand", name, node, f"{reference}, written for you: is the variable set where the relay runs?")
+        self.report("by hand", name, node, f"{reference}, written for you: is the variable set where the relay runs?")
         return reference
 
-    def say(self, verdict: Verdict, name: str, node: Node | None, became: str) -> None:
+    def report(self, verdict: Verdict, name: str, node: Node | None, became: str) -> None:
         """Report an option with its value; a table that is dropped is reported without, since it may hold a secret."""
         is_shown = node is not None and (verdict != "dropped" or node.is_scalar)
         what = f"{name} {shown(name, node.value)}" if node and is_shown else name
-        self.draft.say(verdict, node, what, became)
+        self.builder.report(verdict, node, what, became)
 
     def finish(self, options: Mapping[str, Option]) -> None:
         """Call the reader of each option left and report the option; an unknown option is work for a person."""
         for name, option in options.items():
-            if option.read and (node := self.take(name)):
-                option.read(self, name, node)
+            if option.convert and (node := self.read(name)):
+                option.convert(self, name, node)
         for name, node in self._left.items():
             known = options.get(name)
             if known is not None:
-                self.say(known.verdict, name, node, known.becomes.replace("`", ""))
+                self.report(known.verdict, name, node, known.becomes.replace("`", ""))
             else:
                 # The value is not shown, since it may be a secret.
-                self.draft.say("by hand", node, name, f"not an option of {self.draft.daemon}: whose is it?")
+                self.builder.report("by hand", node, name, f"not an option of {self.builder.daemon}: whose is it?")
         self._left.clear()
         self._finish_empty()
 
     def _finish_empty(self) -> None:
         """Report the options that were read without effect because their value is empty."""
         for name, node in self._taken.items():
-            is_told = any(entry.what.startswith(name) and entry.line == node.line for entry in self.draft.entries)
+            is_told = any(entry.what.startswith(name) and entry.line == node.line for entry in self.builder.lines)
             if not is_told and (node.value is None or node.value in ("", [], {})):
-                self.draft.say("dropped", node, name, "nothing is in it")
+                self.builder.report("dropped", node, name, "nothing is in it")

@@ -46,28 +46,28 @@ class Option(NamedTuple):
 
     verdict: Verdict
     becomes: str
-    read: Callable[..., None] | None = None
+    convert: Callable[..., None] | None = None
     """Imports the option; None: the verdict suffices, or the reader of another option imports it."""
 
 
-def ok(becomes: str, read: Callable[..., None] | None = None) -> Option:
+def ok(becomes: str, convert: Callable[..., None] | None = None) -> Option:
     """Return an option with the same effect here."""
-    return Option("ok", becomes, read)
+    return Option("ok", becomes, convert)
 
 
-def changed(becomes: str, read: Callable[..., None] | None = None) -> Option:
+def changed(becomes: str, convert: Callable[..., None] | None = None) -> Option:
     """Return an option with another effect here, on purpose."""
-    return Option("changed", becomes, read)
+    return Option("changed", becomes, convert)
 
 
-def by_hand(becomes: str, read: Callable[..., None] | None = None) -> Option:
+def by_hand(becomes: str, convert: Callable[..., None] | None = None) -> Option:
     """Return an option that a person must decide about."""
-    return Option("by hand", becomes, read)
+    return Option("by hand", becomes, convert)
 
 
-def dropped(becomes: str, read: Callable[..., None] | None = None) -> Option:
+def dropped(becomes: str, convert: Callable[..., None] | None = None) -> Option:
     """Return an option without an effect here."""
-    return Option("dropped", becomes, read)
+    return Option("dropped", becomes, convert)
 
 
 def is_secret(text: str) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from relay.config.addresses import join_address
 from relay.tools.importers import statsd_listen, statsd_numbers
-from relay.tools.importers.option_reader import Reading, set_dialects
+from relay.tools.importers.option_reader import OptionReader, set_dialects
 from relay.tools.importers.readers.javascript import find_variable, is_hostname
 from relay.tools.importers.readers.literals import is_truthy
 from relay.tools.importers.readers.tree import Opaque
@@ -36,59 +36,59 @@ _PREFIXES: Final = {
 }
 
 
-def convert(module: Module, draft: ConfigBuilder) -> None:
+def convert(module: Module, builder: ConfigBuilder) -> None:
     """Write all options of a config.js into a builder."""
-    reading = Reading(module.config, draft, _NESTED)
-    set_dialects(draft, "graphite")
-    _proxy(reading)
-    statsd_listen.convert(reading)
-    statsd_numbers.convert(reading)
-    backends = _backends(reading)
-    _targets(reading, is_used=any(name.endswith("/repeater") for name in backends))
-    _names(reading, is_graphite=any(name.endswith("/graphite") for name in backends))
-    _of_backends(reading, module.config, backends)
-    reading.finish(OPTIONS)
-    _unread(draft, module)
+    reader = OptionReader(module.config, builder, _NESTED)
+    set_dialects(builder, "graphite")
+    _proxy(reader)
+    statsd_listen.convert(reader)
+    statsd_numbers.convert(reader)
+    backends = _backends(reader)
+    _targets(reader, is_used=any(name.endswith("/repeater") for name in backends))
+    _names(reader, is_graphite=any(name.endswith("/graphite") for name in backends))
+    _of_backends(reader, module.config, backends)
+    reader.finish(OPTIONS)
+    _unread(builder, module)
     if module.fault:
-        _misread(draft, module.fault)
+        _misread(builder, module.fault)
 
 
-def _misread(draft: ConfigBuilder, fault: Node) -> None:
+def _misread(builder: ConfigBuilder, fault: Node) -> None:
     """Turn every `ok` into work for a person: the reference cannot run with this file, so its effect is unknown."""
     unchecked = "unchecked, since the reference cannot read this file"
-    draft.entries = [
+    builder.lines = [
         replace(one, verdict="by hand", became=f"{one.became}: {unchecked}") if one.verdict == "ok" else one
-        for one in draft.entries
+        for one in builder.lines
     ]
     became = f"an error in the reference, which evaluates `config = ` and the file: {fault.text}"
-    draft.say("by hand", fault, "the file as a whole", became)
+    builder.report("by hand", fault, "the file as a whole", became)
 
 
-def _unread(draft: ConfigBuilder, module: Module) -> None:
+def _unread(builder: ConfigBuilder, module: Module) -> None:
     """Report statements that were not read; the defaults of options not set are then uncertain and not listed."""
     spread = [node for name, node in module.config.members.items() if name.startswith("...")]
     for statement in module.statements:
         became = "a statement, not read: does it change the configuration?"
-        draft.say("by hand", statement, shown("", statement.value), became)
+        builder.report("by hand", statement, shown("", statement.value), became)
     if spread or module.statements:
-        draft.entries = [entry for entry in draft.entries if entry.line]
+        builder.lines = [entry for entry in builder.lines if entry.line]
         became = "written for all that is not in the part that was read: see what the other part says"
-        draft.say("by hand", spread[0] if spread else module.statements[0], "defaults of the reference", became)
+        builder.report("by hand", spread[0] if spread else module.statements[0], "defaults of the reference", became)
 
 
-def _proxy(reading: Reading) -> None:
+def _proxy(reader: OptionReader) -> None:
     """Read the file of the reference's proxy, which has the same form; one relay replaces the proxy and its nodes."""
-    if reading.peek("nodes") and (host := reading.take("host")):
-        reading.give("address", host)
-        reading.say("ok", "host", host, "as address: where the proxy listened")
+    if reader.peek("nodes") and (host := reader.read("host")):
+        reader.set_default("address", host)
+        reader.report("ok", "host", host, "as address: where the proxy listened")
 
 
-def _of_backends(reading: Reading, config: Node, backends: list[str]) -> None:
+def _of_backends(reader: OptionReader, config: Node, backends: list[str]) -> None:
     """Drop the options of third-party back ends: their names begin with the name of the back end."""
     for name in config.members:
         owner = next((backend for backend in backends if _is_of(name, backend)), "")
-        if owner and name not in OPTIONS and name not in _NESTED and (node := reading.take(name)):
-            reading.draft.say("dropped", node, name, f"of the back end {shown('', owner)}, which goes")
+        if owner and name not in OPTIONS and name not in _NESTED and (node := reader.read(name)):
+            reader.builder.report("dropped", node, name, f"of the back end {shown('', owner)}, which goes")
 
 
 def _is_of(name: str, backend: str) -> bool:
@@ -96,8 +96,8 @@ def _is_of(name: str, backend: str) -> bool:
     return any(name.lower().startswith(word) for word in words if word not in ("statsd", "backend", "backends", "node"))
 
 
-def _backends(reading: Reading) -> list[str]:
-    backends = reading.take("backends")
+def _backends(reader: OptionReader) -> list[str]:
+    backends = reader.read("backends")
     if backends is None:
         return ["./backends/graphite"]
     names = [item.text if item.is_scalar else shown("", item.value) for item in backends.items]
@@ -108,80 +108,80 @@ def _backends(reading: Reading) -> list[str]:
             verdict, became = "ok", "[[tee]]"
         elif name.endswith("/console"):
             became = "statsd-relay run --dry-run prints what is sent"
-        reading.draft.say(verdict, item, f"backends {shown('', name)}", became)
+        reader.builder.report(verdict, item, f"backends {shown('', name)}", became)
     return names
 
 
-def _targets(reading: Reading, *, is_used: bool) -> None:
-    protocol, targets = reading.take("repeaterProtocol"), reading.take("repeater")
+def _targets(reader: OptionReader, *, is_used: bool) -> None:
+    protocol, targets = reader.read("repeaterProtocol"), reader.read("repeater")
     if not is_used:
         for name, node in (("repeater", targets), ("repeaterProtocol", protocol)):
             if node:
                 became = "the reference does not use it: backends does not name ./backends/repeater"
-                reading.say("dropped", name, node, became)
+                reader.report("dropped", name, node, became)
         return
     for number, target in enumerate(targets.items if targets else ()):
         for name in target.members.keys() - {"host", "port"}:
-            reading.draft.say(
+            reader.builder.report(
                 "by hand", target.members[name], f"repeater[{number}].{name}", "not an option of a target"
             )
-        _target(reading, f"repeater[{number}]", target)
+        _target(reader, f"repeater[{number}]", target)
     if protocol and protocol.value == "tcp":
-        reading.say("by hand", "repeaterProtocol", protocol, "[[tee]] sends UDP alone: do its targets listen there?")
+        reader.report("by hand", "repeaterProtocol", protocol, "[[tee]] sends UDP alone: do its targets listen there?")
     elif protocol:
-        reading.say("ok", "repeaterProtocol", protocol, "the target's address decides")
+        reader.report("ok", "repeaterProtocol", protocol, "the target's address decides")
 
 
-def _target(reading: Reading, name: str, target: Node) -> None:
+def _target(reader: OptionReader, name: str, target: Node) -> None:
     host, port = target.get("host"), target.get("port")
     if port is None:
-        reading.say("by hand", name, target, "a tee needs a host and a port: [[tee]] to")
+        reader.report("by hand", name, target, "a tee needs a host and a port: [[tee]] to")
         return
-    host_text = reading.text(f"{name}.host", host, "127.0.0.1") if host else "127.0.0.1"
-    port_text = reading.text(f"{name}.port", port, "8125")
+    host_text = reader.text(f"{name}.host", host, "127.0.0.1") if host else "127.0.0.1"
+    port_text = reader.text(f"{name}.port", port, "8125")
     to = join_address(host_text, port_text)
-    number = reading.draft.append("tee", {"to": to}, target)
-    reading.draft.say("ok", target, f"{name} {to}", f"tee {number}")
+    number = reader.builder.append("tee", {"to": to}, target)
+    reader.builder.report("ok", target, f"{name} {to}", f"tee {number}")
 
 
-def _names(reading: Reading, *, is_graphite: bool) -> None:
-    legacy = reading.take("graphite.legacyNamespace")
+def _names(reader: OptionReader, *, is_graphite: bool) -> None:
+    legacy = reader.read("graphite.legacyNamespace")
     is_legacy = legacy is None or legacy.value is not False
     if legacy or is_graphite:
         became = "names have no stats. or stats.timers. before them: the cloud keeps types apart"
-        reading.say("changed" if is_legacy else "ok", "graphite.legacyNamespace", legacy, became)
+        reader.report("changed" if is_legacy else "ok", "graphite.legacyNamespace", legacy, became)
     for name, (key, default) in _PREFIXES.items():
-        is_given, node = reading.has(name), reading.take(name)
+        is_given, node = reader.has(name), reader.read(name)
         if node and is_legacy:
-            reading.say("dropped", name, node, "the reference does not use it while legacyNamespace is true")
+            reader.report("dropped", name, node, "the reference does not use it while legacyNamespace is true")
         elif node:
-            _prefix(reading, name, key, node)
+            _prefix(reader, name, key, node)
         elif not is_legacy and not is_given and is_graphite:
             became = f'no "{default}" before names: the cloud keeps types apart; {key} = "{default}" brings it back'
-            reading.say("changed", f"{name} {default}", None, became)
-    if suffix := reading.take("graphite.globalSuffix"):
-        _suffix(reading, suffix)
+            reader.report("changed", f"{name} {default}", None, became)
+    if suffix := reader.read("graphite.globalSuffix"):
+        _suffix(reader, suffix)
 
 
-def _prefix(reading: Reading, name: str, key: str, node: Node) -> None:
-    given = reading.text(name, node, "")
+def _prefix(reader: OptionReader, name: str, key: str, node: Node) -> None:
+    given = reader.text(name, node, "")
     text = given.strip(".")
     if isinstance(node.value, Opaque):
         text = ""  # a prefix that depends on a variable is not guessed
     else:
-        reading.say("ok" if text == given else "changed", name, node, f'{key} = "{text}"' if text else "none")
+        reader.report("ok" if text == given else "changed", name, node, f'{key} = "{text}"' if text else "none")
     if text:
-        reading.draft.set(key, text, node)
+        reader.builder.set(key, text, node)
 
 
-def _suffix(reading: Reading, node: Node) -> None:
+def _suffix(reader: OptionReader, node: Node) -> None:
     """Convert the global suffix, which names the machine, to the dimension `host`."""
     name, value = "graphite.globalSuffix", node.value
     if not isinstance(value, Opaque):
         if value:
-            reading.draft.set("tags.host", str(value), node)
+            reader.builder.set("tags.host", str(value), node)
         became = "tags.host: what tells machines apart is a dimension, not a part of the name" if value else "none"
-        reading.say("changed" if value else "ok", name, node, became)
+        reader.report("changed" if value else "ok", name, node, became)
         return
     variable = find_variable(value.text)
     reference = f"${{{variable.name}}}" if variable else "${HOSTNAME}"
@@ -189,50 +189,50 @@ def _suffix(reading: Reading, node: Node) -> None:
     if variable is None and not is_hostname(value.text):
         became = "tags.host, by default what hostname says: only its own program can say what it is"
     else:
-        reading.draft.note("tags", f'host = "{reference}"   # instead of what hostname says, which is the default')
-    reading.say("by hand", name, node, became)
+        reader.builder.comment("tags", f'host = "{reference}"   # instead of what hostname says, which is the default')
+    reader.report("by hand", name, node, became)
 
 
-def _flush_counts(reading: Reading, name: str, node: Node) -> None:
-    if not reading.constant(name, node, "counters show their total"):
+def _flush_counts(reader: OptionReader, name: str, node: Node) -> None:
+    if not reader.constant(name, node, "counters show their total"):
         return
     if not is_truthy(node.value):
-        reading.draft.set("cloud.counter_values", "rate", node)
-        reading.say("ok", name, node, 'cloud.counter_values = "rate": counters show what they are per second')
+        reader.builder.set("cloud.counter_values", "rate", node)
+        reader.report("ok", name, node, 'cloud.counter_values = "rate": counters show what they are per second')
     else:
-        reading.say("ok", name, node, "counters show their total")
+        reader.report("ok", name, node, "counters show their total")
 
 
-def _health(reading: Reading, name: str, node: Node) -> None:
+def _health(reader: OptionReader, name: str, node: Node) -> None:
     if node.value == "down":
-        reading.say("by hand", name, node, 'a relay begins up: say "health down" to its console where a proxy asks')
+        reader.report("by hand", name, node, 'a relay begins up: say "health down" to its console where a proxy asks')
     else:
-        reading.say("ok", name, node, "a relay begins up")
+        reader.report("ok", name, node, "a relay begins up")
 
 
-def _debug(reading: Reading, name: str, node: Node) -> None:
-    if reading.constant(name, node, 'log.level stays "info"') and is_truthy(node.value):
-        reading.draft.set("log.level", "debug", node)
-        reading.say("ok", name, node, 'log.level = "debug"')
+def _debug(reader: OptionReader, name: str, node: Node) -> None:
+    if reader.constant(name, node, 'log.level stays "info"') and is_truthy(node.value):
+        reader.builder.set("log.level", "debug", node)
+        reader.report("ok", name, node, 'log.level = "debug"')
     elif not isinstance(node.value, Opaque):
-        reading.say("ok", name, node, 'log.level stays "info"')
+        reader.report("ok", name, node, 'log.level stays "info"')
 
 
-def _log_level(reading: Reading, name: str, node: Node) -> None:
+def _log_level(reader: OptionReader, name: str, node: Node) -> None:
     level = _LEVELS.get(str(node.value))
     if level is None:
-        reading.say("by hand", name, node, 'log.level: "debug", "info", "warning" or "error"')
+        reader.report("by hand", name, node, 'log.level: "debug", "info", "warning" or "error"')
         return
-    if level != "info" and not reading.draft.get("log.level"):
-        reading.draft.set("log.level", level, node)
-    reading.say("ok", name, node, f'log.level = "{level}"')
+    if level != "info" and not reader.builder.get("log.level"):
+        reader.builder.set("log.level", level, node)
+    reader.report("ok", name, node, f'log.level = "{level}"')
 
 
-def _log_backend(reading: Reading, name: str, node: Node) -> None:
+def _log_backend(reader: OptionReader, name: str, node: Node) -> None:
     if node.value == "stdout":
-        reading.say("ok", name, node, "the log goes to standard error")
+        reader.report("ok", name, node, "the log goes to standard error")
     else:
-        reading.say(
+        reader.report(
             "changed",
             name,
             node,
@@ -240,20 +240,22 @@ def _log_backend(reading: Reading, name: str, node: Node) -> None:
         )
 
 
-def _watch(reading: Reading, name: str, node: Node) -> None:
-    if not reading.constant(name, node, "config.watch = true"):
+def _watch(reader: OptionReader, name: str, node: Node) -> None:
+    if not reader.constant(name, node, "config.watch = true"):
         return
     watches = node.value not in (False, 0, "", "0")  # as with != in JavaScript
     if not watches:
-        reading.draft.set("config.watch", value=False, origin=node)
-    reading.say("ok", name, node, f"config.watch = {str(watches).lower()}")
+        reader.builder.set("config.watch", value=False, origin=node)
+    reader.report("ok", name, node, f"config.watch = {str(watches).lower()}")
 
 
-def _sanitize(reading: Reading, name: str, node: Node) -> None:
+def _sanitize(reader: OptionReader, name: str, node: Node) -> None:
     if not isinstance(node.value, Opaque) and not is_truthy(node.value):
-        reading.say("changed", name, node, "always on: Cloud Monitor takes letters, digits, dots and underscores alone")
+        reader.report(
+            "changed", name, node, "always on: Cloud Monitor takes letters, digits, dots and underscores alone"
+        )
     else:
-        reading.say("changed", name, node, 'listen.names = "clean", the default; "-" becomes "_" too')
+        reader.report("changed", name, node, 'listen.names = "clean", the default; "-" becomes "_" too')
 
 
 OPTIONS: Final[dict[str, Option]] = {

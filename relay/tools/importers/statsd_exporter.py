@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from relay.tools.importers.exporter_globs import Glob, places
-from relay.tools.importers.option_reader import Reading, keep_for, read_duration, set_dialects, set_percentiles
+from relay.tools.importers.option_reader import OptionReader, go_duration, keep_duration, set_dialects, set_percentiles
 from relay.tools.importers.patterns import Pattern, Unsayable, empty_remarks, filler, from_glob, from_regex
 from relay.tools.importers.report import Option, by_hand, changed, dropped, ok, shown
 
@@ -41,55 +41,57 @@ class _Mapping(NamedTuple):
         return f"mapping {self.number} {shown('', _text(self.node.get('match'), ''))}"
 
 
-def convert(config: Node, draft: ConfigBuilder) -> None:
+def convert(config: Node, builder: ConfigBuilder) -> None:
     """Write all mappings and options of a mapping.yml into a builder."""
-    reading = Reading(config, draft, ("defaults",))
-    _flags(draft)
-    default_type = reading.take("defaults.match_type")
+    reader = OptionReader(config, builder, ("defaults",))
+    _flags(builder)
+    default_type = reader.read("defaults.match_type")
     match_type = _text(default_type, "glob")
     if default_type:
-        reading.say("ok", "defaults.match_type", default_type, "match or regex of the rules")
-    unordered = reading.take("defaults.glob_disable_ordering")
-    mappings = reading.take("mappings")
-    found = list(_read(draft, mappings, match_type)) if mappings else []
-    ranked = sorted(_ranked(draft, found), key=lambda one: (not one.is_glob, one.rank))
+        reader.report("ok", "defaults.match_type", default_type, "match or regex of the rules")
+    unordered = reader.read("defaults.glob_disable_ordering")
+    mappings = reader.read("mappings")
+    found = list(_read(builder, mappings, match_type)) if mappings else []
+    ranked = sorted(_ranked(builder, found), key=lambda one: (not one.is_glob, one.rank))
     if unordered and unordered.value is True:
         ranked.sort(
             key=lambda one: [part == "*" for part in one.pattern.text.split(".")] if one.is_glob else [True] * 99
         )
         became = "rules are in that order, a text before a star; behind a text that leads nowhere the star is tried too"
-        reading.say("changed", "defaults.glob_disable_ordering", unordered, became)
+        reader.report("changed", "defaults.glob_disable_ordering", unordered, became)
     elif unordered and unordered.value is not False:
-        reading.say("by hand", "defaults.glob_disable_ordering", unordered, "statsd_exporter refuses what is no truth")
+        reader.report(
+            "by hand", "defaults.glob_disable_ordering", unordered, "statsd_exporter refuses what is no truth"
+        )
     elif unordered:
-        reading.say("ok", "defaults.glob_disable_ordering", unordered, "rules are in the order of the file")
+        reader.report("ok", "defaults.glob_disable_ordering", unordered, "rules are in the order of the file")
     if [one.number for one in ranked] != sorted(one.number for one in ranked):
-        draft.say("changed", mappings, "mappings", "in the order in which statsd_exporter tries them: globs first")
+        builder.report("changed", mappings, "mappings", "in the order in which statsd_exporter tries them: globs first")
     for one in ranked:
-        _rule(draft, one)
-    _observers(reading)
-    reading.finish(DEFAULTS)
+        _rule(builder, one)
+    _observers(reader)
+    reader.finish(DEFAULTS)
 
 
 def _text(node: Node | None, default: str) -> str:
     return default if node is None else node.text
 
 
-def _flags(draft: ConfigBuilder) -> None:
+def _flags(builder: ConfigBuilder) -> None:
     """Set what the exporter takes from its command line, by its default flags."""
     every = ["0.0.0.0:9125", "[::]:9125"]
-    draft.set("listen.udp", every)
-    draft.set("listen.tcp", every)
+    builder.set("listen.udp", every)
+    builder.set("listen.tcp", every)
     written = f"{' and '.join(every)}; its flags are not in this file"
-    draft.say("ok", None, "--statsd.listen-udp :9125", f"listen.udp = {written}")
-    draft.say("ok", None, "--statsd.listen-tcp :9125", f"listen.tcp = {written}")
-    set_dialects(draft, "influx", "librato", "signalfx")
-    draft.say("changed", None, "names", "keep their dots, also in captures; they do not become underscores")
-    draft.say("changed", None, "timers", "stay in milliseconds, as they are sent; they do not become seconds")
-    draft.say("changed", None, "sets", "are taken; statsd_exporter refuses them")
+    builder.report("ok", None, "--statsd.listen-udp :9125", f"listen.udp = {written}")
+    builder.report("ok", None, "--statsd.listen-tcp :9125", f"listen.tcp = {written}")
+    set_dialects(builder, "influx", "librato", "signalfx")
+    builder.report("changed", None, "names", "keep their dots, also in captures; they do not become underscores")
+    builder.report("changed", None, "timers", "stay in milliseconds, as they are sent; they do not become seconds")
+    builder.report("changed", None, "sets", "are taken; statsd_exporter refuses them")
 
 
-def _read(draft: ConfigBuilder, mappings: Node, default: str) -> Iterator[_Mapping]:
+def _read(builder: ConfigBuilder, mappings: Node, default: str) -> Iterator[_Mapping]:
     for number, node in enumerate(mappings.items, 1):
         match, kind = _text(node.get("match"), ""), _text(node.get("match_type"), default)
         type_ = _text(node.get("match_metric_type"), "")
@@ -97,7 +99,7 @@ def _read(draft: ConfigBuilder, mappings: Node, default: str) -> Iterator[_Mappi
             pattern, remark = _pattern(match, kind)
             yield _Mapping(node, number, pattern, kind == "glob", _TYPES.get(type_, type_), remark=remark)
         except Unsayable as error:
-            draft.say("by hand", node, f"mapping {number} {shown('', match)}", f"no rule: {error}")
+            builder.report("by hand", node, f"mapping {number} {shown('', match)}", f"no rule: {error}")
 
 
 def _pattern(match: str, kind: str) -> tuple[Pattern, str]:
@@ -113,7 +115,7 @@ def _pattern(match: str, kind: str) -> tuple[Pattern, str]:
     raise Unsayable("statsd_exporter refuses such a pattern")
 
 
-def _ranked(draft: ConfigBuilder, found: Sequence[_Mapping]) -> Iterator[_Mapping]:
+def _ranked(builder: ConfigBuilder, found: Sequence[_Mapping]) -> Iterator[_Mapping]:
     """Yield the mappings that can match, each with its rank."""
     globs = [one for one in found if one.is_glob and not one.remark]
     tried = places([Glob(one.pattern.text, one.type) for one in globs])
@@ -123,24 +125,24 @@ def _ranked(draft: ConfigBuilder, found: Sequence[_Mapping]) -> Iterator[_Mappin
         if place is None:
             yield one._replace(rank=one.number)
         elif place.rank < 0:
-            draft.say("dropped", one.node, one.what, _NEVER)
+            builder.report("dropped", one.node, one.what, _NEVER)
         else:
             remark = "" if place.is_exact else "statsd_exporter does not come to it for every class, or later for some"
             yield one._replace(rank=globs[place.rank].number, remark=remark)
 
 
-def _rule(draft: ConfigBuilder, one: _Mapping) -> None:
+def _rule(builder: ConfigBuilder, one: _Mapping) -> None:
     drops = _text(one.node.get("action"), "map") == "drop"
     try:
         pattern, effect, remarks = (one.pattern, {"action": "drop"}, []) if drops else _effect(one)
     except Unsayable as error:
-        draft.say("by hand", one.node, one.what, f"no rule: {error}")
+        builder.report("by hand", one.node, one.what, f"no rule: {error}")
         return
     type_ = {"type": one.type} if one.type else {}
-    number = draft.append("rule", {pattern.key: pattern.text, **type_, **effect}, one.node)
+    number = builder.append("rule", {pattern.key: pattern.text, **type_, **effect}, one.node)
     remarks = [one.remark, *remarks] if one.remark else remarks
-    draft.say("changed" if remarks else "ok", one.node, one.what, "; ".join([f"rule {number}", *remarks]))
-    _others(draft, one)
+    builder.report("changed" if remarks else "ok", one.node, one.what, "; ".join([f"rule {number}", *remarks]))
+    _others(builder, one)
 
 
 def _effect(one: _Mapping) -> tuple[Pattern, dict[str, Any], list[str]]:
@@ -158,7 +160,7 @@ def _effect(one: _Mapping) -> tuple[Pattern, dict[str, Any], list[str]]:
     return pattern, {"metric": metric.text} | ({"tags": left} if left else {}), empty_remarks(empty)
 
 
-def _others(draft: ConfigBuilder, one: _Mapping) -> None:
+def _others(builder: ConfigBuilder, one: _Mapping) -> None:
     """Report the options of a mapping besides names and labels."""
     known = {"match", "match_type", "match_metric_type", "name", "labels", "action"}
     for name, node in one.node.members.items():
@@ -166,50 +168,50 @@ def _others(draft: ConfigBuilder, one: _Mapping) -> None:
         if name in known or node.value is None:
             continue
         if option is None:
-            draft.say("by hand", node, f"{one.what}: {name}", "not an option of a mapping")
+            builder.report("by hand", node, f"{one.what}: {name}", "not an option of a mapping")
         elif name == "honor_labels" and not (node.value and one.node.get("labels")):
-            draft.say("ok", node, f"{one.what}: honor_labels", "nothing to honor")
+            builder.report("ok", node, f"{one.what}: honor_labels", "nothing to honor")
         else:
             became = option.becomes.replace("`", "")
-            draft.say(option.verdict, node, f"{one.what}: {name} {shown(name, node.value)}", became)
+            builder.report(option.verdict, node, f"{one.what}: {name} {shown(name, node.value)}", became)
     labels = one.node.get("labels")
     if labels and len(labels.members) > _TAGS_MOST:
         became = "four of them are sent beside host: series that differ in the others alone become one"
-        draft.say("by hand", labels, f"{one.what}: {len(labels.members)} labels", became)
+        builder.report("by hand", labels, f"{one.what}: {len(labels.members)} labels", became)
 
 
-def _observers(reading: Reading) -> None:
+def _observers(reader: OptionReader) -> None:
     """Convert quantiles to the one list of percentiles for all timers; buckets have no use in this cloud."""
-    options = reading.take("defaults.summary_options")
+    options = reader.read("defaults.summary_options")
     quantiles = options.get("quantiles") if options else None
     given = [one.get("quantile") for one in quantiles.items] if quantiles else []
     values = [one.value for one in given if one and isinstance(one.value, (int, float)) and 0 < one.value < 1]
     percentiles = sorted({round(value * 100, 6) for value in values or _QUANTILES})
-    became = set_percentiles(reading.draft, percentiles, quantiles)
+    became = set_percentiles(reader.builder, percentiles, quantiles)
     if len(values) < len(given):
         became += ": not every quantile is a number between 0 and 1"
-        reading.say("by hand", "defaults.summary_options", options, became)
+        reader.report("by hand", "defaults.summary_options", options, became)
     elif options:
-        reading.say("ok", "defaults.summary_options", options, f"{became}; exact or within 1 %, over each minute")
+        reader.report("ok", "defaults.summary_options", options, f"{became}; exact or within 1 %, over each minute")
     else:
-        reading.draft.say("ok", None, "defaults.summary_options.quantiles 0.5, 0.9, 0.99", became)
+        reader.builder.report("ok", None, "defaults.summary_options.quantiles 0.5, 0.9, 0.99", became)
 
 
-def _ttl(reading: Reading, name: str, node: Node) -> None:
-    seconds = read_duration(node.value)
+def _ttl(reader: OptionReader, name: str, node: Node) -> None:
+    seconds = go_duration(node.value)
     if seconds is None:
-        reading.say("by hand", name, node, "window.idle_gauges: no duration")
+        reader.report("by hand", name, node, "window.idle_gauges: no duration")
         return
-    text = keep_for(seconds) if seconds else "keep"
-    reading.draft.set("window.idle_gauges", text, node)
-    reading.say("changed", name, node, f'window.idle_gauges = "{text}"; idle counters and timers send nothing')
+    text = keep_duration(seconds) if seconds else "keep"
+    reader.builder.set("window.idle_gauges", text, node)
+    reader.report("changed", name, node, f'window.idle_gauges = "{text}"; idle counters and timers send nothing')
 
 
-def _observer_type(reading: Reading, name: str, node: Node) -> None:
+def _observer_type(reader: OptionReader, name: str, node: Node) -> None:
     if node.value == "histogram":
-        reading.say("changed", name, node, "window.percentiles instead: the cloud does not compute them from buckets")
+        reader.report("changed", name, node, "window.percentiles instead: the cloud does not compute them from buckets")
     else:
-        reading.say("ok", name, node, "window.percentiles")
+        reader.report("ok", name, node, "window.percentiles")
 
 
 MAPPING: Final[dict[str, Option]] = {

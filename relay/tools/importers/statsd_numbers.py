@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from relay import limits
-from relay.tools.importers.option_reader import keep_for, set_percentiles
+from relay.tools.importers.option_reader import keep_duration, set_percentiles
 from relay.tools.importers.readers.javascript import find_variable
 from relay.tools.importers.readers.literals import is_truthy
 from relay.tools.importers.readers.tree import Node, Opaque
 from relay.tools.importers.report import Option, changed, ok, plain
 
 if TYPE_CHECKING:
-    from relay.tools.importers.option_reader import Reading
+    from relay.tools.importers.option_reader import OptionReader
 
 _FLUSH_MS: Final = 10_000.0
 _PERCENT: Final = 90.0
@@ -20,23 +20,25 @@ _MINUTE: Final = limits.WINDOW_SECONDS
 _TYPES: Final = {"deleteCounters": "counters", "deleteTimers": "timers", "deleteSets": "sets"}
 
 
-def convert(reading: Reading) -> None:
+def convert(reader: OptionReader) -> None:
     """Convert the flush interval, the statistics of timers, and the treatment of idle series."""
-    interval = _interval(reading)
-    reading.draft.set("window.percentile_style", "statsd")
-    _percentiles(reading)
-    _as_it_is(reading, "calculatedTimerMetrics", "window.timer_metrics")
-    _as_it_is(reading, "histogram", "window.histogram")
-    _idle(reading, interval)
+    interval = _interval(reader)
+    reader.builder.set("window.percentile_style", "statsd")
+    _percentiles(reader)
+    _as_it_is(reader, "calculatedTimerMetrics", "window.timer_metrics")
+    _as_it_is(reader, "histogram", "window.histogram")
+    _idle(reader, interval)
 
 
-def _interval(reading: Reading) -> float:
+def _interval(reader: OptionReader) -> float:
     """Return the flush interval in seconds."""
-    node = reading.take("flushInterval")
+    node = reader.read("flushInterval")
     value = _number(node, _FLUSH_MS)
     became = f"window.seconds = {_MINUTE}: the cloud charts minutes"
     same = value == _MINUTE * 1000
-    reading.say("ok" if same else "changed", "flushInterval" if node else f"flushInterval {_FLUSH_MS:g}", node, became)
+    reader.report(
+        "ok" if same else "changed", "flushInterval" if node else f"flushInterval {_FLUSH_MS:g}", node, became
+    )
     return value / 1000
 
 
@@ -53,78 +55,78 @@ def _number(node: Node | None, default: float) -> float:
     return number if 0 < abs(number) < float("inf") else default
 
 
-def _percentiles(reading: Reading) -> None:
-    node = reading.take("percentThreshold")
+def _percentiles(reader: OptionReader) -> None:
+    node = reader.read("percentThreshold")
     values = [_number(item, 0) for item in node.items] if node else []
     values = [value for value in values if value] or [_PERCENT]
-    became = f'{set_percentiles(reading.draft, values, node)}, percentile_style = "statsd"'
+    became = f'{set_percentiles(reader.builder, values, node)}, percentile_style = "statsd"'
     if node and any(
         isinstance(item.value, Opaque) or (not _number(item, 0) and item.value != 0) for item in node.items
     ):
         fix = "or set STATSD_RELAY_WINDOW_PERCENTILES where the relay runs"
-        reading.say("by hand", "percentThreshold", node, f"{became}; {fix}")
+        reader.report("by hand", "percentThreshold", node, f"{became}; {fix}")
     else:
-        reading.say("ok", "percentThreshold" if node else "percentThreshold 90", node, became)
+        reader.report("ok", "percentThreshold" if node else "percentThreshold 90", node, became)
 
 
-def _as_it_is(reading: Reading, name: str, key: str) -> None:
-    node = reading.take(name)
-    if node is None or not reading.constant(name, node, f"{key}: only its own program can say what it is"):
+def _as_it_is(reader: OptionReader, name: str, key: str) -> None:
+    node = reader.read(name)
+    if node is None or not reader.constant(name, node, f"{key}: only its own program can say what it is"):
         return
     value = plain(node)
     if isinstance(value, list) and value:
-        reading.draft.set(key, value, node)
-    reading.say("ok", name, node, key if value else "none, as is the default")
+        reader.builder.set(key, value, node)
+    reader.report("ok", name, node, key if value else "none, as is the default")
 
 
-def _idle(reading: Reading, interval: float) -> None:
-    every = reading.take("deleteIdleStats")
-    is_known = every is None or reading.constant("deleteIdleStats", every, "read as true: idle series send nothing")
+def _idle(reader: OptionReader, interval: float) -> None:
+    every = reader.read("deleteIdleStats")
+    is_known = every is None or reader.constant("deleteIdleStats", every, "read as true: idle series send nothing")
     default = None if every is None else is_truthy(every.value)
     if every and is_known:
-        reading.say("ok", "deleteIdleStats", every, "window.idle and window.idle_gauges")
-    given = [name for name in _TYPES if reading.has(name)]
-    zeros = [kind for name, kind in _TYPES.items() if _keeps(reading, name, kind, default=default)]
+        reader.report("ok", "deleteIdleStats", every, "window.idle and window.idle_gauges")
+    given = [name for name in _TYPES if reader.has(name)]
+    zeros = [kind for name, kind in _TYPES.items() if _keeps(reader, name, kind, default=default)]
     if zeros:
-        reading.draft.set("window.idle", "zero" if len(zeros) == len(_TYPES) else f"zero:{','.join(zeros)}", every)
+        reader.builder.set("window.idle", "zero" if len(zeros) == len(_TYPES) else f"zero:{','.join(zeros)}", every)
     if default is None and len(given) < len(_TYPES):
         others = "counters, timers and sets" if not given else "the others"
         became = f'nothing is sent of idle {others}, not 0 for ever; window.idle = "zero" brings the zeros back'
-        reading.say("changed", "deleteIdleStats", None, became)
+        reader.report("changed", "deleteIdleStats", None, became)
         if not zeros:
-            reading.draft.note("window", 'idle = "zero"   # 0 for ever of what is idle, as the reference does')
-    _idle_gauges(reading, interval, default=default)
+            reader.builder.comment("window", 'idle = "zero"   # 0 for ever of what is idle, as the reference does')
+    _idle_gauges(reader, interval, default=default)
 
 
-def _keeps(reading: Reading, name: str, kind: str, *, default: bool | None) -> bool:
+def _keeps(reader: OptionReader, name: str, kind: str, *, default: bool | None) -> bool:
     """Say whether the file asks for zeros of an idle class; the reference's default alone does not count."""
-    node = reading.take(name)
+    node = reader.read(name)
     if node is None:
         return default is False
-    if not reading.constant(name, node, f"idle {kind} send nothing"):
+    if not reader.constant(name, node, f"idle {kind} send nothing"):
         return False
     keeps = not is_truthy(node.value)
     became = f'window.idle = "zero:{kind}"' if keeps else f"idle {kind} send nothing, as is the default"
-    reading.say("ok", name, node, became)
+    reader.report("ok", name, node, became)
     return keeps
 
 
-def _idle_gauges(reading: Reading, interval: float, *, default: bool | None) -> None:
-    node, ttl = reading.take("deleteGauges"), reading.take("gaugesMaxTTL")
+def _idle_gauges(reader: OptionReader, interval: float, *, default: bool | None) -> None:
+    node, ttl = reader.read("deleteGauges"), reader.read("gaugesMaxTTL")
     deletes = default if node is None else is_truthy(node.value)
     if deletes is None:
         became = 'idle gauges repeat for 1 h, not for ever; window.idle_gauges = "keep" does'
-        reading.say("changed", "deleteGauges", None, became)
-        reading.draft.note("window", 'idle_gauges = "keep"   # for ever, as the reference does')
+        reader.report("changed", "deleteGauges", None, became)
+        reader.builder.comment("window", 'idle_gauges = "keep"   # for ever, as the reference does')
     else:
         text = _kept(int(_number(ttl, 1)), interval) if deletes else "keep"
-        reading.draft.set("window.idle_gauges", text, node or ttl)
+        reader.builder.set("window.idle_gauges", text, node or ttl)
         if node:
-            reading.say("ok", "deleteGauges", node, f'window.idle_gauges = "{text}"')
+            reader.report("ok", "deleteGauges", node, f'window.idle_gauges = "{text}"')
     if ttl and deletes:
-        reading.say("ok", "gaugesMaxTTL", ttl, "window.idle_gauges: so many times flushInterval; drop below a minute")
+        reader.report("ok", "gaugesMaxTTL", ttl, "window.idle_gauges: so many times flushInterval; drop below a minute")
     elif ttl:
-        reading.say("dropped", "gaugesMaxTTL", ttl, "the reference does not use it without deleteGauges")
+        reader.report("dropped", "gaugesMaxTTL", ttl, "the reference does not use it without deleteGauges")
 
 
 def _kept(cycles: int, interval: float) -> str:
@@ -133,7 +135,7 @@ def _kept(cycles: int, interval: float) -> str:
     A gauge kept for one flush is not repeated at all, nor is one that expires within its minute.
     """
     seconds = cycles * interval
-    return keep_for(seconds) if cycles > 1 and seconds >= _MINUTE else "drop"
+    return keep_duration(seconds) if cycles > 1 and seconds >= _MINUTE else "drop"
 
 
 OPTIONS: Final[dict[str, Option]] = {

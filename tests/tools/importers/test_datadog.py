@@ -19,8 +19,8 @@ def of_options(**options):
 
 
 def test_datadog_yaml():
-    draft = imported("datadog.yaml")
-    found = settings(draft)
+    builder = imported("datadog.yaml")
+    found = settings(builder)
     assert [rule.get("match") or rule["regex"] for rule in found["rule"]] == [
         "^airflow[.]([^.]*)_start$", "^airflow[.]operator_failures_([^.]*)$",
         r"^airflow\.dag\.(.*)\.([^.]*)\.duration$", "debug.noise", "debug.more",
@@ -30,16 +30,16 @@ def test_datadog_yaml():
     assert found["listen.receive_buffer"] == "4194304"
     assert (found["tags.host"], found["tags.env"], found["tags.canary"]) == ("web-1", "production", "true")
     assert (found["names.prefix"], found["window.percentiles"], found["tee"]) == ("shop", [95, 99], ["10.0.0.9:8125"])
-    assert by_hand(draft) == {15, 43}
-    assert "0123456789abcdef" not in draft.toml() + "".join(map(str, draft.entries))
+    assert by_hand(builder) == {15, 43}
+    assert "0123456789abcdef" not in builder.toml() + "".join(map(str, builder.lines))
 
 
 def test_the_agents_older_list_counts_only_without_the_newer():
-    draft = of_options(metric_filterlist=["a"], metric_filterlist_match_prefix=True, statsd_metric_blocklist=["b"])
-    assert settings(draft)["rule"] == [{"regex": "^a", "action": "drop"}]
-    assert said(draft, "statsd_metric_blocklist").startswith("dropped: ")
-    draft = of_options(metric_filterlist=[], statsd_metric_blocklist=["b"])
-    assert settings(draft)["rule"] == [{"match": "b", "action": "drop"}]
+    builder = of_options(metric_filterlist=["a"], metric_filterlist_match_prefix=True, statsd_metric_blocklist=["b"])
+    assert settings(builder)["rule"] == [{"regex": "^a", "action": "drop"}]
+    assert said(builder, "statsd_metric_blocklist").startswith("dropped: ")
+    builder = of_options(metric_filterlist=[], statsd_metric_blocklist=["b"])
+    assert settings(builder)["rule"] == [{"match": "b", "action": "drop"}]
 
 
 def test_mapper_profiles_of_a_variable():
@@ -51,31 +51,31 @@ def test_mapper_profiles_of_a_variable():
 
 
 def test_what_listens_for_other_machines_listens_on_both_families():
-    draft = of_options(dogstatsd_non_local_traffic=True, dogstatsd_port=8130)
-    assert settings(draft)["listen.udp"] == ["0.0.0.0:8130", "[::]:8130"]
-    assert said(draft, "dogstatsd_non_local_traffic") == 'ok: listen.udp = ["0.0.0.0:8130", "[::]:8130"]'
+    builder = of_options(dogstatsd_non_local_traffic=True, dogstatsd_port=8130)
+    assert settings(builder)["listen.udp"] == ["0.0.0.0:8130", "[::]:8130"]
+    assert said(builder, "dogstatsd_non_local_traffic") == 'ok: listen.udp = ["0.0.0.0:8130", "[::]:8130"]'
 
 
 @pytest.mark.parametrize(("text", "is_on"), [("'yes'", False), ("'T'", True), ("'false'", False), ("'1'", True)])
 def test_texts_of_truths_are_read_as_the_agent_reads_them(text, is_on):
-    draft = of_text(f"dogstatsd_non_local_traffic: {text}\n", "datadog")
-    assert ("0.0.0.0:8125" in settings(draft)["listen.udp"]) == is_on
+    builder = of_text(f"dogstatsd_non_local_traffic: {text}\n", "datadog")
+    assert ("0.0.0.0:8125" in settings(builder)["listen.udp"]) == is_on
 
 
 def test_blocked_are_names_once_they_are_mapped_and_behind_the_namespace():
     mappings = [{"match": "old.*", "name": "new"}, {"match": "kept.*", "name": "kept"}]
-    draft = of_options(
+    builder = of_options(
         dogstatsd_mapper_profiles=[{"name": "p", "prefix": "*", "mappings": mappings}],
         statsd_metric_namespace="app",
         statsd_metric_blocklist=["app.new", "app.raw", "raw"],
     )
-    rules = Rules(draft)
+    rules = Rules(builder)
     assert rules.follow("old.x") is None
     assert rules.follow("new") is None
     assert rules.follow("raw") is None
     assert rules.follow("app.raw") == ("app.raw", {})
     assert rules.follow("kept.x") == ("kept", {})
-    assert said(draft, "statsd_metric_blocklist raw").startswith("dropped: no name is called so there")
+    assert said(builder, "statsd_metric_blocklist raw").startswith("dropped: no name is called so there")
 
 
 def test_a_name_keeps_to_the_first_profile_that_is_for_it():
@@ -85,17 +85,17 @@ def test_a_name_keeps_to_the_first_profile_that_is_for_it():
         {"name": "second", "prefix": "a.", "mappings": [mapping]},
         {"name": "third", "prefix": "a.b.c", "mappings": [{"match": "a.b.c", "name": "y"}]},
     ]
-    draft = of_options(dogstatsd_mapper_profiles=profiles)
-    assert said(draft, "first").startswith("dropped: it has no mappings")
-    assert said(draft, "second: a.*").startswith("changed: rule 1; also for names of first")
-    assert said(draft, "third: a.b.c").startswith("dropped: never reached there either: first ")
+    builder = of_options(dogstatsd_mapper_profiles=profiles)
+    assert said(builder, "first").startswith("dropped: it has no mappings")
+    assert said(builder, "second: a.*").startswith("changed: rule 1; also for names of first")
+    assert said(builder, "third: a.b.c").startswith("dropped: never reached there either: first ")
 
 
 def test_a_regex_with_branches_is_as_there_and_work_for_a_person():
     mapping = {"match": r"x\.re\.[a-z]+|x\.alt", "match_type": "regex", "name": "m"}
-    draft = of_options(dogstatsd_mapper_profiles=[{"name": "p", "prefix": "*", "mappings": [mapping]}])
-    assert said(draft, "p: ").startswith("by hand: rule 1; its ^ holds the first branch alone")
-    rules = Rules(draft)
+    builder = of_options(dogstatsd_mapper_profiles=[{"name": "p", "prefix": "*", "mappings": [mapping]}])
+    assert said(builder, "p: ").startswith("by hand: rule 1; its ^ holds the first branch alone")
+    rules = Rules(builder)
     assert (rules.follow("x.re.a.b"), rules.follow("b.x.alt")) == (("m", {}), ("m", {}))
     assert rules.follow("b.x.re.a") == ("b.x.re.a", {})
 
@@ -175,38 +175,38 @@ OPTIONS = st.fixed_dictionaries({
 @settings_of(max_examples=200)
 @given(OPTIONS, st.lists(NAMES, min_size=1, max_size=12))
 def test_rules_do_what_the_agent_did_or_the_report_says_otherwise(options, names):
-    draft = of_options(**options)
-    if draft.needs_person or any("also for names of" in entry.became for entry in draft.entries):
+    builder = of_options(**options)
+    if builder.needs_person or any("also for names of" in entry.became for entry in builder.lines):
         return
-    rules, model = Rules(draft), Model(options)
+    rules, model = Rules(builder), Model(options)
     for name in names:
-        assert rules.follow(name) == model.follow(name), (name, draft.toml())
+        assert rules.follow(name) == model.follow(name), (name, builder.toml())
 
 
 def test_tags_of_the_agent_are_told_of_one_by_one():
     """Keys with dots are keys, what has no key cannot be sent, and a key has one value."""
-    draft = of_text('dogstatsd_tags: ["app.name:x", ":y", "env:a", ".:z"]\ntags: ["env:b", "env:a"]\n', "datadog")
-    tags = {key: value for key, value in settings(draft).items() if key.startswith("tags.")}
+    builder = of_text('dogstatsd_tags: ["app.name:x", ":y", "env:a", ".:z"]\ntags: ["env:b", "env:a"]\n', "datadog")
+    tags = {key: value for key, value in settings(builder).items() if key.startswith("tags.")}
     assert tags == {"tags.app.name": "x", "tags.env": "a", "tags..": "z"}
-    assert said(draft, "dogstatsd_tags app.name:x") == 'ok: tags.app.name = "x"'
-    assert said(draft, "dogstatsd_tags :y") == "by hand: a tag needs a key"
-    assert said(draft, "tags env:b") == 'by hand: a key has one value, and tags.env is "a"'
-    assert said(draft, "tags env:a").startswith("ok: ")
+    assert said(builder, "dogstatsd_tags app.name:x") == 'ok: tags.app.name = "x"'
+    assert said(builder, "dogstatsd_tags :y") == "by hand: a tag needs a key"
+    assert said(builder, "tags env:b") == 'by hand: a key has one value, and tags.env is "a"'
+    assert said(builder, "tags env:a").startswith("ok: ")
 
 
 @pytest.mark.parametrize("option", ["tags", "dogstatsd_tags"])
 def test_a_host_among_the_tags_is_told_beside_the_host(option):
     """In the agent a sample's host is `hostname`; tags of the configuration come afterwards and are sent beside it."""
-    draft = of_options(**{option: ["host:x", "env:y"], "hostname": "h"})
-    assert (settings(draft)["tags.host"], settings(draft)["tags.env"]) == ("h", "y")
-    assert said(draft, "hostname") == "ok: tags.host"
-    assert said(draft, f"{option} host:x").startswith('by hand: tags.host is "h": the agent sends this tag beside')
-    draft = of_options(**{option: ["host:x"]})
-    assert settings(draft)["tags.host"] == "x"
-    assert said(draft, f"{option} host:x").startswith('changed: tags.host = "x", in place of what hostname says')
-    draft = of_options(**{option: ["host:x", "host:y"]})
-    assert settings(draft)["tags.host"] == "x"
-    assert said(draft, f"{option} host:y").startswith("by hand: ")
-    draft = of_options(**{option: ["host:h"], "hostname": "h"})
-    assert settings(draft)["tags.host"] == "h"
-    assert said(draft, f"{option} host:h").startswith("changed: ")
+    builder = of_options(**{option: ["host:x", "env:y"], "hostname": "h"})
+    assert (settings(builder)["tags.host"], settings(builder)["tags.env"]) == ("h", "y")
+    assert said(builder, "hostname") == "ok: tags.host"
+    assert said(builder, f"{option} host:x").startswith('by hand: tags.host is "h": the agent sends this tag beside')
+    builder = of_options(**{option: ["host:x"]})
+    assert settings(builder)["tags.host"] == "x"
+    assert said(builder, f"{option} host:x").startswith('changed: tags.host = "x", in place of what hostname says')
+    builder = of_options(**{option: ["host:x", "host:y"]})
+    assert settings(builder)["tags.host"] == "x"
+    assert said(builder, f"{option} host:y").startswith("by hand: ")
+    builder = of_options(**{option: ["host:h"], "hostname": "h"})
+    assert settings(builder)["tags.host"] == "h"
+    assert said(builder, f"{option} host:h").startswith("changed: ")

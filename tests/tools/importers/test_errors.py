@@ -49,16 +49,16 @@ def test_a_file_without_one_known_name_is_refused_and_tells_of_no_defaults(text,
 
 
 def test_of_several_documents_the_first_counts_as_it_does_there():
-    draft = of_text("mappings: [{match: a.*, name: a}]\n---\nmappings: [{match: b.*, name: b}]\n", "statsd_exporter")
-    assert [rule["metric"] for rule in settings(draft)["rule"]] == ["a"]
-    [entry] = [entry for entry in draft.entries if entry.what == "a second document"]
+    builder = of_text("mappings: [{match: a.*, name: a}]\n---\nmappings: [{match: b.*, name: b}]\n", "statsd_exporter")
+    assert [rule["metric"] for rule in settings(builder)["rule"]] == ["a"]
+    [entry] = [entry for entry in builder.lines if entry.what == "a second document"]
     assert (entry.verdict, entry.line) == ("dropped", 2)
     assert "a second document" not in verdicts(of_text("--- # one\nmappings: []\n...\n", "statsd_exporter"))
 
 
 def test_a_table_of_toml_that_another_one_implies_has_its_line():
     text = "filters = 'a'\n\n[filter.a]\ndrop-metric = true\n\n[newrelic.x]\na = 1\n"
-    lines = {entry.what: entry.line for entry in of_text(text, "gostatsd").entries}
+    lines = {entry.what: entry.line for entry in of_text(text, "gostatsd").lines}
     assert (lines["filter.a"], lines["newrelic"]) == (3, 6)
 
 
@@ -70,8 +70,8 @@ PRIVATE = [
 DROPPED = {"statsd": "influxdb", "statsd_exporter": "histograms", "gostatsd": "newrelic", "datadog": "apm_config"}
 
 
-def everything_said(draft) -> str:
-    return "\n".join([*map(str, draft.entries), json.dumps([asdict(entry) for entry in draft.entries]), draft.toml()])
+def everything_said(builder) -> str:
+    return "\n".join([*map(str, builder.lines), json.dumps([asdict(entry) for entry in builder.lines]), builder.toml()])
 
 
 def holding(name: str, format_: str) -> dict:
@@ -100,10 +100,10 @@ def test_a_secret_under_any_key_is_in_no_report(format_, name):
 
 
 def test_a_tag_that_may_be_a_secret_is_in_the_file_and_not_in_the_report():
-    draft = of_text(json.dumps({"dogstatsd_tags": [f"vault_token:{CANARY}"]}))
-    assert draft.holds_secret
-    assert CANARY in draft.toml()
-    assert CANARY not in "".join(map(str, draft.entries))
+    builder = of_text(json.dumps({"dogstatsd_tags": [f"vault_token:{CANARY}"]}))
+    assert builder.holds_secret
+    assert CANARY in builder.toml()
+    assert CANARY not in "".join(map(str, builder.lines))
 
 
 def test_a_secret_in_javascript_that_is_not_read_is_in_no_report():

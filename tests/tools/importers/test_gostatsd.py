@@ -14,8 +14,8 @@ from tests.support.imports import Rules, by_hand, imported, of_text, said, setti
 
 
 def test_gostatsd_toml():
-    draft = imported("gostatsd.toml")
-    found = settings(draft)
+    builder = imported("gostatsd.toml")
+    found = settings(builder)
     assert found["rule"] == [
         {"match": "noisy.butok.**", "drop_tags": ["request_path"]},
         {"match": "noisy.**", "action": "drop"},
@@ -31,12 +31,12 @@ def test_gostatsd_toml():
     )
     assert "sum_squares" not in found["window.timer_metrics"]
     assert found["tee"] == ["old-statsd:8125"]
-    assert by_hand(draft) == {24, 29, 32}
-    assert said(draft, "filter.drop-noise.match-metrics") == (
+    assert by_hand(builder) == {24, 29, 32}
+    assert said(builder, "filter.drop-noise.match-metrics") == (
         'by hand: no rule for its regex: it looks at names behind "shop."'
     )
-    assert said(draft, "filter.no-request-path.drop-tags live").startswith("by hand: ")
-    assert "0123456789abcdef" not in draft.toml() + "".join(map(str, draft.entries))
+    assert said(builder, "filter.no-request-path.drop-tags live").startswith("by hand: ")
+    assert "0123456789abcdef" not in builder.toml() + "".join(map(str, builder.lines))
 
 
 def test_gostatsd_in_yaml_and_by_default():
@@ -58,9 +58,9 @@ def test_filters_look_at_names_behind_the_namespace():
     rules = filters("match-metrics = 'app.noisy.*'\ndrop-metric = true", "app")
     assert rules.follow("noisy.x") is None
     assert rules.follow("app.noisy.x") == ("app.noisy.x", {})
-    draft = of_text("namespace = 'app'\nfilters = 'f'\n[filter.f]\nmatch-metrics = 'noisy.*'\ndrop-metric = true\n")
-    assert Rules(draft).follow("noisy.x") == ("noisy.x", {})
-    assert said(draft, "filter.f") == "dropped: no name can fit it there"
+    builder = of_text("namespace = 'app'\nfilters = 'f'\n[filter.f]\nmatch-metrics = 'noisy.*'\ndrop-metric = true\n")
+    assert Rules(builder).follow("noisy.x") == ("noisy.x", {})
+    assert said(builder, "filter.f") == "dropped: no name can fit it there"
 
 
 @pytest.mark.parametrize(
@@ -85,9 +85,9 @@ def test_options_that_are_truths_may_be_texts_as_well():
 
 
 def test_a_bare_tag_is_not_a_key():
-    draft = of_text("filters = 'f'\n[filter.f]\ndrop-tags = 'region'\n", "gostatsd")
-    assert said(draft, "filter.f.drop-tags region").startswith("by hand: ")
-    assert Rules(draft).follow("a", {"region": "eu"}) == ("a", {"region": "eu"})
+    builder = of_text("filters = 'f'\n[filter.f]\ndrop-tags = 'region'\n", "gostatsd")
+    assert said(builder, "filter.f.drop-tags region").startswith("by hand: ")
+    assert Rules(builder).follow("a", {"region": "eu"}) == ("a", {"region": "eu"})
 
 
 def test_a_regex_that_drops_spares_what_is_excluded():
@@ -97,13 +97,13 @@ def test_a_regex_that_drops_spares_what_is_excluded():
 
 
 def test_a_filter_within_another_has_its_rule():
-    draft = of_text(
+    builder = of_text(
         "filters = 'a b'\n[filter.a]\nmatch-metrics = 'a.*'\ndrop-metric = true\n"
         "[filter.b]\nmatch-metrics = 'a.b.*'\ndrop-metric = true\n",
         "gostatsd",
     )
-    assert settings(draft)["rule"] == [{"match": "a.**", "action": "drop"}]
-    assert [said(draft, f"filter.{name}") for name in "ab"] == ["ok: rule 1", "ok: rule 1"]
+    assert settings(builder)["rule"] == [{"match": "a.**", "action": "drop"}]
+    assert [said(builder, f"filter.{name}") for name in "ab"] == ["ok: rule 1", "ok: rule 1"]
 
 
 class Model:
@@ -165,14 +165,14 @@ def written(namespace: str, found: list[dict]) -> str:
     st.dictionaries(st.sampled_from("klm"), st.sampled_from("12")),
 )
 def test_rules_do_what_filters_did_or_the_report_says_by_hand(namespace, found, names, tags):
-    draft = of_text(written(namespace, found), "gostatsd")
-    if draft.needs_person:
+    builder = of_text(written(namespace, found), "gostatsd")
+    if builder.needs_person:
         return
-    rules, model = Rules(draft), Model(namespace, found)
+    rules, model = Rules(builder), Model(namespace, found)
     for name in names:
         after = rules.follow(name, tags)
-        assert (after and after[1]) == model.follow(name, tags), (name, draft.toml())
-    told = verdicts(draft)
+        assert (after and after[1]) == model.follow(name, tags), (name, builder.toml())
+    told = verdicts(builder)
     for number, one in enumerate(found):
         verdict = told[f"filter.f{number}"]
         assert verdict in ("ok", "dropped")
@@ -192,6 +192,6 @@ def test_what_is_by_hand_of_a_filter_is_all_that_differs(namespace, found, names
 
 
 def test_a_host_of_the_default_tags_is_that_of_the_series():
-    draft = of_text('hostname = "h"\ndefault-tags = "host:x"\n', "gostatsd")
-    assert settings(draft)["tags.host"] == "x"
-    assert said(draft, "hostname") == 'dropped: of its own metrics alone; by default-tags tags.host = "x"'
+    builder = of_text('hostname = "h"\ndefault-tags = "host:x"\n', "gostatsd")
+    assert settings(builder)["tags.host"] == "x"
+    assert said(builder, "hostname") == 'dropped: of its own metrics alone; by default-tags tags.host = "x"'

@@ -27,7 +27,7 @@ from relay.tools.importers import (
     statsd,
     statsd_exporter,
 )
-from relay.tools.importers.detect import recognise
+from relay.tools.importers.detect import detect
 from relay.tools.importers.patterns import (
     Unsayable,
     from_glob,
@@ -83,21 +83,21 @@ def test_no_option_is_passed_over_in_silence(format_):
         "gostatsd": whole(gostatsd.OPTIONS) | {"filters": "x", "filter": {"x": whole(gostatsd_filters.OPTIONS)}},
         "datadog": whole(datadog.OPTIONS) | {"dogstatsd_mapper_profiles": profiles},
     }[format_]
-    draft = of_text(json.dumps({**text, "nobody": 1}), format_)
-    told = " ".join(entry.what for entry in draft.entries if entry.line)
+    builder = of_text(json.dumps({**text, "nobody": 1}), format_)
+    told = " ".join(entry.what for entry in builder.lines if entry.line)
     rules = {"filters", "mappings", "dogstatsd_mapper_profiles", "servers"}
     rules |= statsd_exporter.MAPPING.keys() | gostatsd_filters.OPTIONS.keys() | datadog_profiles.MAPPING.keys()
     assert {name for name in OPTIONS[format_] if name not in told} - rules == set()
-    assert said(draft, "nobody").startswith("by hand: not an option of") or format_ == "datadog"
+    assert said(builder, "nobody").startswith("by hand: not an option of") or format_ == "datadog"
 
 
 @pytest.mark.parametrize("format_", FORMATS)
 def test_a_sign_of_a_gauge_means_what_it_meant_to_the_daemon(format_):
     known = {"statsd": "port", "statsd_exporter": "mappings", "gostatsd": "namespace", "datadog": "dogstatsd_port"}
-    draft = of_text(json.dumps({known[format_]: None}), format_)
+    builder = of_text(json.dumps({known[format_]: None}), format_)
     has_deltas = format_ in ("statsd", "statsd_exporter")
-    assert settings(draft).get("listen.gauge_deltas", True) is has_deltas
-    assert has_deltas or said(draft, "gauges with a sign").startswith("ok: listen.gauge_deltas = false")
+    assert settings(builder).get("listen.gauge_deltas", True) is has_deltas
+    assert has_deltas or said(builder, "gauges with a sign").startswith("ok: listen.gauge_deltas = false")
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,8 @@ def test_an_option_with_nothing_in_it_has_a_line_too(format_, value):
     known = {"statsd": "port", "statsd_exporter": "mappings", "gostatsd": "namespace", "datadog": "dogstatsd_port"}
     inner = statsd_exporter.MAPPING.keys() | gostatsd_filters.OPTIONS.keys() | datadog_profiles.MAPPING.keys()
     for name in OPTIONS[format_].keys() - inner - {"mappings"}:
-        draft = of_text(json.dumps({known[format_]: None} | whole([name]) | nested(name, value)), format_)
-        assert any(entry.what.startswith(name) and entry.line for entry in draft.entries), name
+        builder = of_text(json.dumps({known[format_]: None} | whole([name]) | nested(name, value)), format_)
+        assert any(entry.what.startswith(name) and entry.line for entry in builder.lines), name
 
 
 @pytest.mark.parametrize("format_", FORMATS)
@@ -134,8 +134,8 @@ def test_a_list_or_an_object_is_no_text(format_, value):
     asked += [listed(format_, mapping | {name: {"c": value}}) for name in ("labels", "tags")]
     for option in asked:
         with suppress(ConfigError):
-            draft = of_text(json.dumps({known[format_]: None} | option), format_)
-            text = draft.toml() + "".join(map(str, draft.entries))
+            builder = of_text(json.dumps({known[format_]: None} | option), format_)
+            text = builder.toml() + "".join(map(str, builder.lines))
             assert not {"Node", "True"} & set(re.findall(r"\w+", text)), option
 
 
@@ -173,8 +173,8 @@ def test_texts_of_one_piece_take_no_longer_than_their_size():
 
 def test_digits_without_an_end_are_no_duration_and_take_no_time():
     began = time.process_time()
-    draft = of_text("defaults: {ttl: " + "9" * 100_000 + "}\nmappings: [{match: a.*, name: a}]\n")
-    assert draft.needs_person == 1
+    builder = of_text("defaults: {ttl: " + "9" * 100_000 + "}\nmappings: [{match: a.*, name: a}]\n")
+    assert builder.needs_person == 1
     assert time.process_time() - began < 2
 
 
@@ -201,7 +201,7 @@ def test_digits_without_an_end_are_no_duration_and_take_no_time():
 )
 def test_whose_it_is_is_told_from_the_content(text, format_):
     if text is not None:
-        assert recognise(text) == format_
+        assert detect(text) == format_
         return
     kinds = {
         "js": "statsd",
@@ -211,7 +211,7 @@ def test_whose_it_is_is_told_from_the_content(text, format_):
         "json": "datadog",
         "env": "datadog",
     }
-    assert recognise((SAMPLES / format_).read_text()) == kinds[format_.rpartition(".")[2]]
+    assert detect((SAMPLES / format_).read_text()) == kinds[format_.rpartition(".")[2]]
 
 
 @pytest.mark.parametrize(
@@ -327,9 +327,9 @@ def test_whatever_an_option_holds_the_result_is_one_that_check_takes(format_):
         nested |= {"dogstatsd_mapper_profiles": [{"name": "x", "prefix": chance.value(names), "mappings": mappings}]}
         text = json.dumps({**chance.object(names, most=8), **nested})
         with suppress(ConfigError):
-            draft = of_text(text, format_)
-            draft.toml().encode()
-            assert {entry.line for entry in draft.entries} <= {0, 1}
+            builder = of_text(text, format_)
+            builder.toml().encode()
+            assert {entry.line for entry in builder.lines} <= {0, 1}
             taken += 1
     assert taken >= 12
 
@@ -349,7 +349,7 @@ def test_whatever_the_text_is_only_its_own_error_comes_out(text):
         with suppress(NotReadable):
             str(plain(reader(text)))
     envtree.read(text, "DD_")
-    recognise(text)
+    detect(text)
 
 
 TABLES = {

@@ -21,8 +21,8 @@ from tests.support.imports import by_hand, imported, of_text, said, settings, ve
 
 
 def test_config_js():
-    draft = imported("config.js")
-    assert settings(draft) == {
+    builder = imported("config.js")
+    assert settings(builder) == {
         "listen.udp": ["0.0.0.0:8125"],
         "listen.dialects": ["statsd", "dogstatsd", "graphite"],
         "names.prefix": "web",
@@ -36,19 +36,19 @@ def test_config_js():
         "admin.listen": "127.0.0.1:8126",
         "log.level": "warning",
     }
-    assert by_hand(draft) == {30}
-    assert said(draft, "graphite.globalSuffix").startswith(
+    assert by_hand(builder) == {30}
+    assert said(builder, "graphite.globalSuffix").startswith(
         "by hand: tags.host, by default what hostname says; or host ="
     )
-    assert '# host = "${HOSTNAME}"' in draft.toml()
-    assert said(draft, "flushInterval 10000") == "changed: window.seconds = 60: the cloud charts minutes"
-    assert said(draft, "address") == "ok: every address, as it was"
-    assert said(draft, "keyFlush.interval").startswith("dropped: ")
+    assert '# host = "${HOSTNAME}"' in builder.toml()
+    assert said(builder, "flushInterval 10000") == "changed: window.seconds = 60: the cloud charts minutes"
+    assert said(builder, "address") == "ok: every address, as it was"
+    assert said(builder, "keyFlush.interval").startswith("dropped: ")
 
 
 def test_several_servers():
-    draft = imported("servers.js")
-    assert settings(draft) == {
+    builder = imported("servers.js")
+    assert settings(builder) == {
         "listen.udp": ["0.0.0.0:8125", "0.0.0.0:8127", "[::]:8127"],
         "listen.dialects": ["statsd", "dogstatsd", "graphite"],
         "listen.tcp": ["127.0.0.1:8125"],
@@ -61,30 +61,30 @@ def test_several_servers():
         "cloud.counter_values": "rate",
         "admin.listen": "[::1]:8126",
     }
-    assert by_hand(draft) == set()
+    assert by_hand(builder) == set()
 
 
 def test_what_comes_from_the_environment():
-    draft = imported("environment.js")
-    text = draft.toml()
+    builder = imported("environment.js")
+    text = builder.toml()
     assert 'udp = ["${BIND_ADDRESS:-0.0.0.0}:${STATSD_PORT:-8125}"]' in text
     assert 'to = "${OLD_HOST:-127.0.0.1}:8125"' in text
     assert 'listen = "127.0.0.1:${MGMT_PORT:-8126}"' in text
-    assert settings(draft)["window.percentiles"] == [95]
-    assert by_hand(draft) == {2, 3, 4, 5, 7, 9, 10}
-    assert "hunter2" not in text + "".join(map(str, draft.entries)), "a back end's password is nobody's business"
+    assert settings(builder)["window.percentiles"] == [95]
+    assert by_hand(builder) == {2, 3, 4, 5, 7, 9, 10}
+    assert "hunter2" not in text + "".join(map(str, builder.lines)), "a back end's password is nobody's business"
 
 
 def test_an_empty_config_js_becomes_what_the_reference_does_by_default():
-    draft = of_text("{ backends: ['./backends/graphite'] }")
-    assert settings(draft) == {
+    builder = of_text("{ backends: ['./backends/graphite'] }")
+    assert settings(builder) == {
         "listen.udp": ["0.0.0.0:8125"], "window.percentile_style": "statsd", "window.percentiles": [90],
         "listen.dialects": ["statsd", "dogstatsd", "graphite"],
     }  # fmt: skip
-    assert {entry.what for entry in draft.entries if entry.verdict == "changed"} == {
+    assert {entry.what for entry in builder.lines if entry.verdict == "changed"} == {
         "flushInterval 10000", "deleteIdleStats", "deleteGauges", "mgmt_address", "graphite.legacyNamespace",
     }  # fmt: skip
-    assert draft.needs_person == 0
+    assert builder.needs_person == 0
 
 
 @pytest.mark.parametrize(
@@ -113,16 +113,16 @@ def test_options_of_config_js(options, expected):
 
 
 def test_a_repeater_that_the_reference_does_not_use_is_none():
-    draft = of_text("{ repeater: [{ host: '10.0.0.1', port: 8125 }] }")
-    assert "tee" not in settings(draft)
-    assert said(draft, "repeater").startswith("dropped: the reference does not use it")
+    builder = of_text("{ repeater: [{ host: '10.0.0.1', port: 8125 }] }")
+    assert "tee" not in settings(builder)
+    assert said(builder, "repeater").startswith("dropped: the reference does not use it")
 
 
 def test_bins_that_exempt_timers_are_kept():
-    draft = of_text("{ histogram: [ { metric: 'foo', bins: [] }, { metric: '', bins: [50, 'inf'] } ] }")
+    builder = of_text("{ histogram: [ { metric: 'foo', bins: [] }, { metric: '', bins: [50, 'inf'] } ] }")
     expected = [{"metric": "foo", "bins": []}, {"metric": "", "bins": [50, "inf"]}]
-    assert settings(draft)["window.histogram"] == expected
-    assert draft.needs_person == 0
+    assert settings(builder)["window.histogram"] == expected
+    assert builder.needs_person == 0
 
 
 @pytest.mark.parametrize(
@@ -147,22 +147,22 @@ def test_host_names_in_expressions():
 
 
 def test_the_commonest_file_that_is_a_function_is_read():
-    draft = of_text(
+    builder = of_text(
         "(function () { return { port: 8130, deleteIdleStats: true, backends: ['./backends/repeater'],"
         " repeater: [{ host: '192.0.2.7', port: 8125 }] }; })();"
     )
-    found = settings(draft)
+    found = settings(builder)
     assert (found["listen.udp"], found["window.idle_gauges"], found["tee"]) == (
         ["0.0.0.0:8130"], "drop", ["192.0.2.7:8125"],
     )  # fmt: skip
-    assert draft.needs_person == 0
+    assert builder.needs_person == 0
 
 
 def test_nothing_is_said_of_defaults_while_a_part_is_not_read():
     for text in ("{ port: 8130, ...require('./base') }", "if (x) { y() }\nmodule.exports = { port: 8130 }"):
-        draft = of_text(text)
-        assert [entry for entry in draft.entries if not entry.line] == []
-        assert said(draft, "defaults of the reference").startswith("by hand: ")
+        builder = of_text(text)
+        assert [entry for entry in builder.lines if not entry.line] == []
+        assert said(builder, "defaults of the reference").startswith("by hand: ")
 
 
 @pytest.mark.parametrize(
@@ -184,8 +184,8 @@ def test_truths_are_those_of_javascript(options, expected):
 
 
 def test_prefixes_that_the_reference_has_by_default_are_told():
-    draft = of_text("{ graphite: { legacyNamespace: false, globalPrefix: '', prefixTimer: 'time' } }")
-    assert {what: verdict for what, verdict in verdicts(draft).items() if "refix" in what} == {
+    builder = of_text("{ graphite: { legacyNamespace: false, globalPrefix: '', prefixTimer: 'time' } }")
+    assert {what: verdict for what, verdict in verdicts(builder).items() if "refix" in what} == {
         "graphite.globalPrefix": "ok", "graphite.prefixTimer time": "ok", "graphite.prefixCounter counters": "changed",
         "graphite.prefixGauge gauges": "changed", "graphite.prefixSet sets": "changed",
     }  # fmt: skip
@@ -204,10 +204,10 @@ PREFIX = st.sampled_from([None, "", "a", "a.b", "x_"])
 def test_names_are_those_of_the_reference_or_the_report_says_changed(legacy, prefixes, name):
     """The reference: prefix for all, prefix of the class, name, where legacyNamespace is false; else `stats`."""
     given_ = {key: text for key, text in prefixes.items() if text is not None}
-    draft = of_text(json.dumps({"graphite": given_ | ({} if legacy is None else {"legacyNamespace": legacy})}))
-    told = verdicts(draft)
+    builder = of_text(json.dumps({"graphite": given_ | ({} if legacy is None else {"legacyNamespace": legacy})}))
+    told = verdicts(builder)
     namer = make_namer(
-        load(Path("relay.toml"), {}, text=draft.toml()).config, Ruleset([], re2=re2), notices=NullCounters()
+        load(Path("relay.toml"), {}, text=builder.toml()).config, Ruleset([], re2=re2), notices=NullCounters()
     )
     if legacy is not False:
         assert told.get("graphite.legacyNamespace", told.get("graphite.legacyNamespace true")) == "changed"
@@ -223,32 +223,32 @@ def test_names_are_those_of_the_reference_or_the_report_says_changed(legacy, pre
 
 
 def test_a_proxys_file_becomes_one_relay():
-    draft = of_text(
+    builder = of_text(
         "{ nodes: [{host: '127.0.0.1', port: 8127, adminport: 8128}], host: '10.0.0.1', port: 8125,"
         " udp_version: 'udp4', mgmt_port: 8126, forkCount: 4, checkInterval: 1000, cacheSize: 10000 }"
     )
-    assert settings(draft)["listen.udp"] == ["10.0.0.1:8125"]
-    assert draft.needs_person == 0
-    assert said(draft, "nodes").startswith("dropped: of the proxy: one relay takes the place")
-    assert {"host 10.0.0.1", "forkCount 4", "checkInterval 1000"} <= verdicts(draft).keys()
+    assert settings(builder)["listen.udp"] == ["10.0.0.1:8125"]
+    assert builder.needs_person == 0
+    assert said(builder, "nodes").startswith("dropped: of the proxy: one relay takes the place")
+    assert {"host 10.0.0.1", "forkCount 4", "checkInterval 1000"} <= verdicts(builder).keys()
 
 
 def test_a_server_that_is_an_expression_is_udp_and_work_for_a_person():
-    draft = of_text(
+    builder = of_text(
         "{ server: './servers/' + (process.env.P || 'udp'), port: parseInt(process.env.PORT) || 8125,"
         " address: '10.0.0.1' }"
     )
-    assert 'udp = ["10.0.0.1:${PORT:-8125}"]' in draft.toml()
-    assert said(draft, "server").startswith("by hand: udp is written")
-    assert said(draft, "port").startswith("by hand: ${PORT:-8125}")
+    assert 'udp = ["10.0.0.1:${PORT:-8125}"]' in builder.toml()
+    assert said(builder, "server").startswith("by hand: udp is written")
+    assert said(builder, "port").startswith("by hand: ${PORT:-8125}")
 
 
 def test_options_of_back_ends_go_with_them_and_every_other_has_a_line():
-    draft = of_text(
+    builder = of_text(
         "{ backends: ['./backends/repeater', 'statsd-librato-backend', '@acme/redis-statsd'], librato: { email: 'x' },"
         " redisHost: 'r', other: 1, repeater: [{ host: 'h', port: 1, ttl: 5 }] }"
     )
-    told = verdicts(draft)
+    told = verdicts(builder)
     assert (told["librato"], told["redisHost"], told["other"]) == ("dropped", "dropped", "by hand")
     assert told["repeater[0].ttl"] == "by hand"
 
@@ -267,13 +267,13 @@ def test_options_of_back_ends_go_with_them_and_every_other_has_a_line():
     ],
 )
 def test_nothing_is_ok_of_a_file_that_the_reference_cannot_read(text, line, reason):
-    draft = of_text(text, "statsd")
-    [entry] = [entry for entry in draft.entries if entry.what == "the file as a whole"]
+    builder = of_text(text, "statsd")
+    [entry] = [entry for entry in builder.lines if entry.what == "the file as a whole"]
     assert (entry.verdict, entry.line) == ("by hand", line)
     assert "an error in the reference" in entry.became
     assert reason in entry.became
-    assert "ok" not in verdicts(draft).values()
-    assert settings(draft)["log.level"] == "debug"
+    assert "ok" not in verdicts(builder).values()
+    assert settings(builder)["log.level"] == "debug"
 
 
 def test_a_file_that_names_an_object_and_comes_to_none_is_refused():

@@ -20,8 +20,8 @@ def of_mappings(*mappings: dict, **defaults):
 
 
 def test_mapping_yml():
-    draft = imported("mapping.yml")
-    found = settings(draft)
+    builder = imported("mapping.yml")
+    found = settings(builder)
     assert found["rule"] == [
         {"match": "jobs.*.duration", "type": "timer", "metric": "job_duration", "tags": {"job": "${1}"}},
         {"regex": "^memory[.]([^.]*)[.]([^.]*)_kb$", "metric": "memory_${2}"},
@@ -43,29 +43,29 @@ def test_mapping_yml():
     ]
     assert (found["window.percentiles"], found["window.idle_gauges"]) == ([50, 99], "keep:10m")
     assert found["listen.udp"] == found["listen.tcp"] == ["0.0.0.0:9125", "[::]:9125"]
-    assert by_hand(draft) == {26, 31}
-    [memory] = [entry for entry in draft.entries if entry.what == "mapping 3 memory.*.*_kb"]
+    assert by_hand(builder) == {26, 31}
+    [memory] = [entry for entry in builder.lines if entry.what == "mapping 3 memory.*.*_kb"]
     assert (memory.verdict, memory.became) == ("changed", "rule 2; statsd_exporter refuses a star beside other text")
 
 
 def test_mappings_whose_order_is_not_the_files():
-    draft = imported("unordered.yml")
-    assert [rule["match"] for rule in settings(draft)["rule"]] == ["web.api.count", "web.*.count", "*.*.count"]
-    assert said(draft, "defaults.glob_disable_ordering").startswith("changed: ")
+    builder = imported("unordered.yml")
+    assert [rule["match"] for rule in settings(builder)["rule"]] == ["web.api.count", "web.*.count", "*.*.count"]
+    assert said(builder, "defaults.glob_disable_ordering").startswith("changed: ")
 
 
 def test_without_google_re2_a_mapping_with_a_regex_says_what_to_install(monkeypatch):
     monkeypatch.setattr("relay.tools.importers.patterns.find_re2", lambda: None)
-    draft = of_mappings({"match": "a.(.*)", "match_type": "regex", "name": "a"})
-    assert "rule" not in settings(draft)
-    assert "pip install 'statsd-relay[re2]'" in said(draft, "mapping 1")
-    assert said(draft, "mapping 1").startswith("by hand: ")
+    builder = of_mappings({"match": "a.(.*)", "match_type": "regex", "name": "a"})
+    assert "rule" not in settings(builder)
+    assert "pip install 'statsd-relay[re2]'" in said(builder, "mapping 1")
+    assert said(builder, "mapping 1").startswith("by hand: ")
 
 
 def test_regexes_of_public_mappings_are_taken_over():
-    draft = of_mappings({"match": r"a\.b\.(.*)\.rq_(.*)", "match_type": "regex", "name": "rq", "labels": {"c": "$2"}})
-    assert said(draft, "mapping 1") == "ok: rule 1"
-    assert Rules(draft).follow("a.b.x.y.rq_done") == ("rq", {"c": "done"})
+    builder = of_mappings({"match": r"a\.b\.(.*)\.rq_(.*)", "match_type": "regex", "name": "rq", "labels": {"c": "$2"}})
+    assert said(builder, "mapping 1") == "ok: rule 1"
+    assert Rules(builder).follow("a.b.x.y.rq_done") == ("rq", {"c": "done"})
 
 
 @pytest.mark.parametrize(
@@ -80,42 +80,42 @@ def test_regexes_of_public_mappings_are_taken_over():
     ],
 )  # fmt: skip
 def test_a_capture_that_the_pattern_lacks_is_nothing(mapping, name, result):
-    draft = of_mappings(mapping)
-    assert Rules(draft).follow(name) == result
+    builder = of_mappings(mapping)
+    assert Rules(builder).follow(name) == result
     is_same = mapping["name"] == "q_${1}_z"
-    assert said(draft, "mapping 1").startswith("ok: " if is_same else "changed: ")
+    assert said(builder, "mapping 1").startswith("ok: " if is_same else "changed: ")
 
 
 def test_all_that_a_regex_matches_is_a_capture():
-    draft = of_mappings(
+    builder = of_mappings(
         {"match": r"b\.(?P<x>[a-z])", "match_type": "regex", "name": "q_${1}", "labels": {"all": "$0", "x": "$x"}}
     )
-    assert Rules(draft).follow("a.b.c") == ("q_c", {"all": "b.c", "x": "c"})
+    assert Rules(builder).follow("a.b.c") == ("q_c", {"all": "b.c", "x": "c"})
 
 
 def test_a_name_that_comes_to_nothing_is_sent_by_neither():
-    draft = of_mappings({"match": "a.*", "name": "$2"})
-    assert Rules(draft).follow("a.b") is None
-    assert said(draft, "mapping 1").startswith("changed: rule 1; its name is empty")
+    builder = of_mappings({"match": "a.*", "name": "$2"})
+    assert Rules(builder).follow("a.b") is None
+    assert said(builder, "mapping 1").startswith("changed: rule 1; its name is empty")
 
 
 def test_a_mapping_that_is_never_reached_there_is_not_work_for_a_person():
-    draft = of_mappings({"match": "a.*", "name": "x"}, {"match": "a.b", "name": "y"})
-    assert said(draft, "mapping 2").startswith("dropped: never reached there either")
-    draft = of_mappings({"match": "a.b.c", "name": "x"}, {"match": "a.b", "name": "y"})
-    assert said(draft, "mapping 2").startswith("dropped: statsd_exporter never comes to it")
-    assert draft.needs_person == 0
+    builder = of_mappings({"match": "a.*", "name": "x"}, {"match": "a.b", "name": "y"})
+    assert said(builder, "mapping 2").startswith("dropped: never reached there either")
+    builder = of_mappings({"match": "a.b.c", "name": "x"}, {"match": "a.b", "name": "y"})
+    assert said(builder, "mapping 2").startswith("dropped: statsd_exporter never comes to it")
+    assert builder.needs_person == 0
 
 
 def test_more_labels_than_a_point_takes_are_work_for_a_person():
-    draft = of_mappings({"match": "a.*", "name": "x", "labels": {f"l{n}": "$1" for n in range(5)}})
-    assert said(draft, "mapping 1 a.*: 5 labels").startswith("by hand: ")
+    builder = of_mappings({"match": "a.*", "name": "x", "labels": {f"l{n}": "$1" for n in range(5)}})
+    assert said(builder, "mapping 1 a.*: 5 labels").startswith("by hand: ")
 
 
 def test_older_names_of_options_say_what_becomes_of_them():
-    draft = of_mappings({"match": "a.*", "name": "x", "buckets": [1, 2], "timer_type": "histogram"})
-    assert "percentiles are sent instead" in said(draft, "mapping 1 a.*: buckets")
-    assert "one list for all timers" in said(draft, "mapping 1 a.*: timer_type")
+    builder = of_mappings({"match": "a.*", "name": "x", "buckets": [1, 2], "timer_type": "histogram"})
+    assert "percentiles are sent instead" in said(builder, "mapping 1 a.*: buckets")
+    assert "one list for all timers" in said(builder, "mapping 1 a.*: timer_type")
 
 
 class Tree:
@@ -221,16 +221,16 @@ KINDS = {"counter": Kind.COUNTER, "gauge": Kind.GAUGE, "observer": Kind.TIMER}
 @settings_of(max_examples=200)
 @given(st.lists(mappings(), min_size=1, max_size=5), st.lists(NAMES, min_size=1, max_size=12))
 def test_rules_do_what_mappings_did_or_the_report_says_otherwise(found, names):
-    draft = of_mappings(*found)
-    told = verdicts(draft)
+    builder = of_mappings(*found)
+    told = verdicts(builder)
     assert {f"mapping {number} {one['match']}" for number, one in enumerate(found, 1)} <= told.keys()
-    if draft.needs_person or any("for every class" in entry.became for entry in draft.entries):
+    if builder.needs_person or any("for every class" in entry.became for entry in builder.lines):
         return
-    rules, model = Rules(draft), Model(found)
+    rules, model = Rules(builder), Model(found)
     for name in names:
         for kind, ours in KINDS.items():
             after, expected = rules.follow(name, kind=ours), model.follow(name, kind)
-            assert after == (expected and (expected[0], cleaned(expected[1]))), (name, draft.toml())
+            assert after == (expected and (expected[0], cleaned(expected[1]))), (name, builder.toml())
 
 
 def cleaned(labels: dict[str, str]) -> dict[str, str]:

@@ -36,9 +36,6 @@ class Cursor:
         self._tokens = Lexer(text).tokens()
         self._at = 0
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} at {self._here.line}:{self._here.column}>"
-
     @property
     def _here(self) -> Token:
         return self._tokens[self._at]
@@ -178,9 +175,6 @@ class Lexer:
     def __init__(self, text: str) -> None:
         self._text = text
         self._starts = [0, *(match.end() for match in _LINE_ENDS.finditer(text))]
-
-    def __repr__(self) -> str:
-        return f"<Lexer {len(self._text)} characters, {len(self._starts)} lines>"
 
     def tokens(self) -> list[Token]:
         """Return every token, the last one of kind `end`.

@@ -58,9 +58,6 @@ class _Tree:
         self._loader = loader
         self._nodes = 0
 
-    def __repr__(self) -> str:
-        return f"<_Tree {self._nodes} nodes>"
-
     def node(self, found: yaml.Node, place: yaml.Node, depth: int) -> Node:
         """Return a node with the place of another one: that of its key if it has a key."""
         line, column = place.start_mark.line + 1, place.start_mark.column + 1
