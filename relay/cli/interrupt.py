@@ -27,10 +27,6 @@ class Interrupt:
         self._awake, self._waker = socket.socketpair()
         self._before: list[Any] = []
 
-    def __repr__(self) -> str:
-        """Report whether a signal has come."""
-        return f"<Interrupt {self.is_interrupted}>"
-
     def __enter__(self) -> Interrupt:
         """Install the signal handlers."""
         self._waker.setblocking(False)

@@ -51,10 +51,6 @@ class Asked:
         self.answer = ""
         """The plan as JSON."""
 
-    def __repr__(self) -> str:
-        """Report the question, without the text, which may hold secrets."""
-        return f"<Asked{' thorough' if self.is_thorough else ''}>"
-
 
 def answer(arguments: Sequence[str], environ: MutableMapping[str, str]) -> None:
     """Answer the parent that started this process as a trial (supervisor/trial.py).

@@ -46,10 +46,6 @@ class ChangingLine:
         self._phase: object = None
         self._shown = ""
 
-    def __repr__(self) -> str:
-        """Report the line shown."""
-        return f"<ChangingLine {self._shown!r}>"
-
     def say(self, line: str) -> None:
         """Print a line that stays."""
         say(line, err=True)

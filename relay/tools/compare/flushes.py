@@ -52,10 +52,6 @@ class Flushes:
         """Flushes with an earlier time are over."""
         self._values: dict[OldKey, float] = {}
 
-    def __repr__(self) -> str:
-        """Report the counts."""
-        return f"<Flushes {self.counted} counted, {len(self.names)} names>"
-
     def receive(self, measure: Measure, arrived: float) -> None:
         """Add a line that came at wall time `arrived`."""
         if _OWN_TIME in measure.name:

@@ -33,10 +33,6 @@ class Lines:
         self._skips = False
         self.too_long = 0
 
-    def __repr__(self) -> str:
-        """Report what waits."""
-        return f"<Lines {len(self._rest)} bytes>"
-
     def receive(self, chunk: bytes) -> list[bytes]:
         """Return the lines completed by a chunk, without line feeds; lines over the bound are skipped."""
         *lines, rest = chunk.split(b"\n")

@@ -100,10 +100,6 @@ class Matching:
         self._timers: set[str] = set()
         self.left_out: Counter[str] = Counter()
 
-    def __repr__(self) -> str:
-        """Report what was left out."""
-        return f"<Matching left out {dict(self.left_out)}>"
-
     def rows(self) -> list[ComparedMetric]:
         """Return every total, differences first; call it once."""
         rows = [*self._sums(), *self._gauges(), *self._sets()]

@@ -31,12 +31,9 @@ class Receiver:
     def __init__(self, flushes: Flushes, clock: Clock) -> None:
         self._flushes = flushes
         self._clock = clock
-        self._open: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
+        self.connections: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
+        """Each open connection with the task that reads it."""
         self._server: asyncio.Server | None = None
-
-    def __repr__(self) -> str:
-        """Report the connections."""
-        return f"<Receiver {len(self._open)} connections>"
 
     async def start(self, host: str, port: int) -> tuple[str, int]:
         """Listen; return the bound address.
@@ -58,21 +55,21 @@ class Receiver:
         """Close the port and its connections."""
         if self._server:
             self._server.close()
-        for writer in self._open:
+        for writer in self.connections:
             writer.transport.abort()
-        await asyncio.gather(*self._open.values())
+        await asyncio.gather(*self.connections.values())
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        if len(self._open) == CONNECTIONS or task is None:
+        if len(self.connections) == CONNECTIONS or task is None:
             writer.close()
             return
-        self._open[writer] = task
+        self.connections[writer] = task
         try:
             with suppress(OSError):
                 await self._read(reader)
         finally:
-            del self._open[writer]
+            del self.connections[writer]
             writer.close()
 
     async def _read(self, reader: asyncio.StreamReader) -> None:

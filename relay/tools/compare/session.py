@@ -65,10 +65,6 @@ class Session:
         self.closed = 0
         """Windows of the span received from the relay."""
 
-    def __repr__(self) -> str:
-        """Report the phase."""
-        return f"<Session {self.phase.name}, {self.closed} of {self.windows} windows>"
-
     def take_window(self, start: int, points: Iterable[Mapping[str, Any]]) -> None:
         """Add a window that the relay has closed, if it belongs to the span."""
         if self.span and self.span.start <= start < self.span.end:

@@ -56,10 +56,6 @@ class Dating:
         self.last = float("-inf")
         """Time of the last flush."""
 
-    def __repr__(self) -> str:
-        """Report the last flush."""
-        return f"<Dating last {self.last}, every {self.interval} s>"
-
     def date(self, time: int, arrived: float) -> Covered:
         """Return the interval that a flush covers; call it once for each flush, in order.
 

@@ -83,10 +83,6 @@ class Emulator:
         self.received: deque[Point] = deque(maxlen=KEPT)
         """Points stored, oldest first."""
 
-    def __repr__(self) -> str:
-        """Report the counts."""
-        return f"<Emulator {self.requests} requests, {len(self.received)} points>"
-
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
         """Start to listen; return the base URL.
 

@@ -22,10 +22,6 @@ class TokenBucket:
         self._tokens = self._burst
         self._counted_at = 0.0
 
-    def __repr__(self) -> str:
-        """Report the rate."""
-        return f"<TokenBucket {self._per_second:g} a second>"
-
     def take(self, now: float) -> float:
         """Return 0 if a request is within the quota, else the seconds until one would be."""
         self._tokens = min(self._burst, self._tokens + (now - self._counted_at) * self._per_second)
@@ -44,10 +40,6 @@ class FixedWindow:
         self._seconds = seconds
         self._window = -1.0
         self._used = 0
-
-    def __repr__(self) -> str:
-        """Report the size."""
-        return f"<FixedWindow {self._requests} in {self._seconds:g} s>"
 
     def take(self, now: float) -> float:
         """Return 0 if a request is within the quota, else the seconds until one would be."""

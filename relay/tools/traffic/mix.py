@@ -83,10 +83,6 @@ class Mix:
         if largest > limits.DATAGRAM_BYTES:
             raise ValueError(f"{lines} lines make {largest:,} bytes; a datagram holds {limits.DATAGRAM_BYTES:,}")
 
-    def __repr__(self) -> str:
-        """Report the size of a round."""
-        return f"<Mix of {len(self.datagrams)} datagrams, {self.lines} lines each>"
-
     def totals(self, sent: int) -> dict[str, Total]:
         """Return the totals of the first `sent` datagrams by type, with the round repeated."""
         rounds, rest = divmod(sent, len(self.datagrams))

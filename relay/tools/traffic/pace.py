@@ -29,10 +29,6 @@ class Pace:
         self.burst = min(max(_BURST[0], round(rate * SLICE * _CATCH_UP)), _BURST[1])
         """Largest number of datagrams due at once."""
 
-    def __repr__(self) -> str:
-        """Report the rate and the total."""
-        return f"<Pace {self._rate:g}/s, {self.total} in all>"
-
     def due(self, elapsed: float, done: int) -> int:
         """Return how many datagrams are due now, `elapsed` seconds after the start and after `done` of them."""
         return max(0, min(int(elapsed * self._rate) + 1, self.total, done + self.burst) - done)
@@ -53,10 +49,6 @@ class Spacing:
         self._speed = speed
         self.is_kept = speed > 0
         self._first: int | None = None
-
-    def __repr__(self) -> str:
-        """Report the speed."""
-        return f"<Spacing x{self._speed:g}>"
 
     def moment(self, time: int) -> float:
         """Return when a datagram recorded at `time` (ns) is due, in seconds after the first one.

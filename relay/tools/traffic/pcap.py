@@ -108,10 +108,6 @@ class PcapReader:
         self.damage = ""
         """The damage at `offset`; empty without damage."""
 
-    def __repr__(self) -> str:
-        """Report the position."""
-        return f"<PcapReader at byte {self.offset}, {self.skipped.total()} skipped{self.damage and ', damaged'}>"
-
     def __iter__(self) -> Iterator[Received]:
         """Yield datagrams in the order of the file, up to its end or to the first damage."""
         while head := self._file.read(self._record.size):

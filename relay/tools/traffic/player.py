@@ -63,10 +63,6 @@ class Player:
         self.seconds = 0.0
         """Duration of the sending."""
 
-    def __repr__(self) -> str:
-        """Report what was sent."""
-        return f"<Player {self.datagrams} datagrams, {self.lines} lines, {self.errors.total()} errors>"
-
     @property
     def is_interrupted(self) -> bool:
         """Whether sending was interrupted."""

@@ -66,10 +66,6 @@ class Recorder:
         self._target = Endpoint(self._packed(host), port)
         self.is_full = False
 
-    def __repr__(self) -> str:
-        """Report the port, and whether there was room."""
-        return f"<Recorder of port {self._target.port}{', full' if self.is_full else ''}>"
-
     def run(self, recording: Recording, *, seconds: float, progress: Callable[[], object]) -> None:
         """Record until the time is over, the recording is full, or an interrupt comes; then write what was received.
 

@@ -41,10 +41,6 @@ class Recording:
         self._keep(pcap.begin())
         self.flush()
 
-    def __repr__(self) -> str:
-        """Report the datagrams and the size."""
-        return f"<Recording {self.datagrams} datagrams, {self.size} bytes>"
-
     def add(self, received: int, payload: bytes, source: Endpoint, target: Endpoint) -> bool:
         """Add a datagram received at `received` (nanoseconds since 1970); return False if the file has no room."""
         record = pcap.record(received, payload, source, target)

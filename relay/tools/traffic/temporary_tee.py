@@ -51,10 +51,6 @@ class TemporaryTee:
         self.gaps = 0
         """Renewals without an answer, or answered by a new worker."""
 
-    def __repr__(self) -> str:
-        """Report the target and the counts."""
-        return f"<TemporaryTee to {self._to}, {self.copied.datagrams} datagrams, {self.gaps} gaps>"
-
     @property
     def copied(self) -> Copied:
         """Counts since the beginning, summed over all workers of the relay."""
