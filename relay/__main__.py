@@ -1,8 +1,8 @@
-"""The entry point of every process: `statsd-relay`, `python -m relay`, the supervisor, its worker and its trials.
+"""The entry point of every process: `statsd-relay`, `python -m relay`, the supervisor, its worker and preflight checks.
 
 This module decides from the command line and the environment which of them the process is, and imports only what that
 one needs. `run` becomes the supervisor, which imports next to nothing. A worker that inherits sockets reads them before
-it imports the rest. A trial answers its parent with a plan and ends. Every other command goes to relay.cli.
+it imports the rest. A preflight check writes a plan for its parent and ends. Every other command goes to relay.cli.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from relay.core_dumps import prevent_core_dumps
 from relay.descriptors import raise_limit
 from relay.errors import RelayError
 from relay.listener.socket_activation import are_inherited
-from relay.supervisor.plan import PLAN
-from relay.supervisor.variables import check_variables
+from relay.supervisor.protocol import PLAN, check_variables
 
 
 def main() -> None:
@@ -36,14 +35,14 @@ def main() -> None:
 
 
 def _run() -> None:
-    """Run as a trial, as a worker or as the supervisor, in this order of precedence.
+    """Run as a preflight check, as a worker or as the supervisor, in this order of precedence.
 
     Raises:
         RelayError: RLY101 or RLY102, a variable is malformed or names a descriptor that is not open.
     """
     check_variables(os.environ)
     if os.environ.get(PLAN):
-        _answer()
+        _check()
     elif are_inherited(os.environ):
         _work()
     else:
@@ -80,8 +79,8 @@ def _work() -> None:
         worker.close()
 
 
-def _answer() -> None:
-    """Run as a trial: read the configuration as `run` would, answer with a plan, and end."""
+def _check() -> None:
+    """Run as a preflight check: read the configuration as `run` would, write a plan, and end."""
     from relay.cli import finish  # noqa: PLC0415 - see above
     from relay.cli.plan import answer  # noqa: PLC0415 - see above
 

@@ -49,10 +49,6 @@ class Subscriber:
         self._bytes = 0
         self._changed = asyncio.Event()
 
-    def __repr__(self) -> str:
-        """Report what waits."""
-        return f"<Subscriber {len(self._waiting)} windows, {self._bytes} bytes>"
-
     def offer(self, window: PublishedWindow) -> None:
         """Queue a window. If too much waits already, empty the queue and end the subscription."""
         if self.end or window.start < self.since:
@@ -89,10 +85,6 @@ class WindowSubscribers:
         self.seconds = seconds
         """Length of a window."""
         self._watchers: list[Subscriber] = []
-
-    def __repr__(self) -> str:
-        """Report the subscribers."""
-        return f"<WindowSubscribers {self._watchers}>"
 
     def watch(self, since: int) -> Subscriber | None:
         """Return a new subscriber to the windows from id `since` on; None if there are too many."""

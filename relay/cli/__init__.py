@@ -2,7 +2,7 @@
 
 `explain` is a folder. Shared by several commands: options.py, output.py, output_file.py, progress.py, interrupt.py,
 admin_client.py (requests to the running relay), state.py (the state directory), sender.py. plan.py answers the
-supervisor, which starts `run` as a trial.
+supervisor, which starts `run` as a preflight check.
 
 Invariant: a command is imported only when it is called, since `healthcheck` runs every few seconds in a container.
 """

@@ -1,6 +1,6 @@
-"""`run` as a trial: reads the configuration, answers the supervisor with a plan, and ends.
+"""`run` as a preflight check: reads the configuration, answers the supervisor with a plan, and ends.
 
-It has the options of `run` without importing the libraries of `run`. A thorough trial, made before a running worker is
+It has the options of `run` without importing the libraries of `run`. A thorough check, made before a running worker is
 replaced, imports every module and opens every file that a worker opens before it reads the state.
 """
 
@@ -16,7 +16,7 @@ from relay.cli.options import config_option
 from relay.daemon.lifecycle.plan import load_for_run, make_plan, try_files, try_program, try_state
 from relay.delivery.state.directory import home_directory, state_directory
 from relay.listener.socket_activation import take_text
-from relay.supervisor.plan import PLAN, THOROUGH
+from relay.supervisor.protocol import PLAN, THOROUGH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping, Sequence
@@ -38,7 +38,7 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Asked:
-    """State: the question to a trial, and its answer.
+    """State: the parameters of a preflight check, and its result.
 
     Args:
         text: content of the configuration file, used instead of the file on disk.
@@ -53,7 +53,7 @@ class Asked:
 
 
 def answer(arguments: Sequence[str], environ: MutableMapping[str, str]) -> None:
-    """Answer the parent that started this process as a trial (supervisor/trial.py).
+    """Answer the parent that started this process as a preflight check (supervisor/preflight.py).
 
     Args:
         arguments: the arguments of `run`.

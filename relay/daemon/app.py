@@ -108,10 +108,6 @@ class Relay:
         self._closing = AsyncExitStack()
         """Closes the opened parts in reverse order."""
 
-    def __repr__(self) -> str:
-        """Report the books."""
-        return f"<Relay imbalance {self.books().imbalance()}>"
-
     # --- opening ------------------------------------------------------------------------------------------------------
 
     async def open(self) -> None:

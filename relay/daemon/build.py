@@ -1,7 +1,7 @@
 """Builders: from the configuration to the parts. Each part gets its own settings and does not see the configuration.
 
-A start, a reload, and the child that reads the configuration for the supervisor (a trial) use this module. So nothing
-here does I/O, except `open_ingest`, which opens sockets.
+A start, a reload, and the supervisor's preflight check use this module. So nothing here does I/O, except `open_ingest`,
+which opens sockets.
 """
 
 from __future__ import annotations

@@ -51,10 +51,6 @@ class Census:
         self._metrics: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._names: set[str] = set()
 
-    def __repr__(self) -> str:
-        """Report the number of names and tags."""
-        return f"<Census {len(self._names)} names, {len(self._values)} tags>"
-
     def add(self, series: Series) -> None:
         """Count a series."""
         self._names.add(series.metric)
@@ -115,10 +111,6 @@ class CardinalityWatch:
         self._next_at = 0.0
         self._since: float | None = None
         """When an overflow was first seen that is not logged yet."""
-
-    def __repr__(self) -> str:
-        """Report the logged samples."""
-        return f"<CardinalityWatch {self._told} samples told>"
 
     async def run(self) -> None:
         """Look until cancelled."""

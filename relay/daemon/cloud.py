@@ -88,10 +88,6 @@ class NewerSigner:
         self._find = find
         self._told = ""
 
-    def __repr__(self) -> str:
-        """Report the origin of the credentials."""
-        return f"<NewerSigner {self._in_force.origin}>"
-
     def __call__(self) -> Signer | None:
         """Return a signer for changed credentials; None if they are unchanged or unusable, which is logged once."""
         try:

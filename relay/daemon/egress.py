@@ -49,10 +49,6 @@ class Egress:
         self._dead_letters = dead_letters
         self._replays = replays
 
-    def __repr__(self) -> str:
-        """Report the parts."""
-        return f"<Egress {self.spool!r}, {self.pool!r}>"
-
     @classmethod
     async def open(  # noqa: PLR0913 - one argument per part that it joins
         cls,

@@ -125,10 +125,6 @@ class Ingest:
         hotpath.allow(settings.allow)
         hotpath.open_window(int(clock.wall()) // settings.window_seconds * settings.window_seconds)
 
-    def __repr__(self) -> str:
-        """Report the listeners."""
-        return f"<Ingest {self.listeners}>"
-
     @classmethod
     def open(cls, settings: IngestSettings, wanted: SocketSpec, hotpath: HotPath, clock: Clock) -> Ingest:
         """Open sockets and make an ingest on them.

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, TextIO, cast
 import structlog
 
 from relay import limits
-from relay.supervisor.log import LogStream, wants_text
+from relay.supervisor.log import LEVELS, LogStream, wants_text
 from relay.wording import escape
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
 
     from relay.config.schema import LogConfig
-
-_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 def is_text(log: LogConfig) -> bool:
@@ -39,7 +37,7 @@ def configure_log(log: LogConfig) -> None:
             _escape,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[log.level]),
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[log.level]),
         logger_factory=structlog.PrintLoggerFactory(cast("TextIO", LogStream(sys.stderr, is_text=is_text(log)))),
     )
 

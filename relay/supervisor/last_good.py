@@ -26,10 +26,6 @@ class LastGoodConfig:
         self.held = list(held)
         self._before: tuple[Plan, list[BoundSocket]] | None = None
 
-    def __repr__(self) -> str:
-        """Report the sockets."""
-        return f"<LastGoodConfig {len(self.held)} sockets{', changing' if self.is_changing else ''}>"
-
     @property
     def is_changing(self) -> bool:
         """Whether a worker of the previous plan may still run."""
@@ -66,9 +62,9 @@ class LastGoodConfig:
 
     def hold(self, name: str, sock: socket.socket) -> None:
         """Hold a socket of the admin port that a worker opened after another process had released its address."""
-        known = [str(one.address) for one in self.held if one.kind == ADMIN]
+        held = [str(one.address) for one in self.held if one.kind == ADMIN]
         for address in self.plan.wanted.admin:
-            if str(address) == name and name not in known:
+            if str(address) == name and name not in held:
                 self.held.append(BoundSocket(ADMIN, sock, address))
                 return
         sock.close()

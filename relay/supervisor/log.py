@@ -31,10 +31,6 @@ class LogStream:
         self._begun = ""
         self._lost = 0
 
-    def __repr__(self) -> str:
-        """Report the stream."""
-        return f"<LogStream {self._stream!r}, {self._lost} lines lost>"
-
     def write(self, text: str) -> None:
         """Write the complete lines; keep the begun one."""
         *lines, self._begun = f"{self._begun}{text}".split("\n")
@@ -96,10 +92,6 @@ class SupervisorLog:
     def __init__(self, *, is_text: bool, level: str) -> None:
         self._is_text = is_text
         self._level = LEVELS[level]
-
-    def __repr__(self) -> str:
-        """Report the format."""
-        return f"<SupervisorLog {'text' if self._is_text else 'json'}>"
 
     def info(self, event: str, **fields: object) -> None:
         """Log a change of state."""

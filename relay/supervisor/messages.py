@@ -1,7 +1,7 @@
 """The messages of a worker: datagrams of sd_notify(3) on a socket pair, one end of which only that worker has.
 
-A socket pair has no address, so no other process can write to it or fill its queue. Not known here: what a message
-means.
+A socket pair has no address, so no other process can write to it or fill its queue. This module does not interpret
+them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import socket
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relay.listener.socket_activation import give_descriptor
-from relay.supervisor.notify import CHANNEL
+from relay.supervisor.protocol import CHANNEL
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -34,10 +34,6 @@ class Messages:
     def __init__(self) -> None:
         kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
         self._socket, self._given = socket.socketpair(socket.AF_UNIX, kind)
-
-    def __repr__(self) -> str:
-        """Report the descriptor."""
-        return f"<Messages {self._socket.fileno()}>"
 
     def fileno(self) -> int:
         """Return the descriptor to poll."""

@@ -1,27 +1,16 @@
-"""The plan: all that the supervisor knows of a configuration. A trial or a worker makes it and sends it as JSON.
+"""The plan: all that the supervisor knows of a configuration.
 
-A worker is started with the plan accepted last, even if the file on disk has changed since. Another release may have
-made the plan: unknown fields are ignored. Not known here: how a plan is made (daemon/lifecycle/plan.py).
+A preflight check or a worker makes it (daemon/lifecycle/plan.py) and sends it as JSON. A worker is started with the
+plan accepted last, even if the file on disk has changed since. Another release may have made the plan: unknown fields
+are ignored.
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from relay.listener.addresses import SocketSpec
-from relay.listener.socket_activation import INGEST, SUCCESSOR, SUPERVISOR, TEXT
-from relay.supervisor.notify import CHANNEL
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-PLAN: Final = "RELAY_PLAN"
-"""Environment variable with the descriptor to which a trial writes the plan."""
-THOROUGH: Final = "RELAY_TRIAL"
-"""Environment variable by which a trial also imports every module and checks the files that a worker needs."""
-_SYSTEMD: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_PID")
-_OURS: Final = (*_SYSTEMD, CHANNEL, SUPERVISOR, SUCCESSOR, INGEST, PLAN, THOROUGH, TEXT)
 
 
 class Plan(NamedTuple):
@@ -61,8 +50,3 @@ class Plan(NamedTuple):
             return cls(**{name: value for name, value in fields.items() if name in cls._fields})
         except (LookupError, TypeError, AttributeError) as error:
             raise ValueError("no plan that this release can read") from error
-
-
-def own_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment without the variables meant for this process."""
-    return {name: value for name, value in environ.items() if name not in _OURS}

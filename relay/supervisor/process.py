@@ -9,7 +9,7 @@ A worker gets all parameters through its environment:
     RELAY_CONFIGURATION  the descriptor of the text of its configuration
     RELAY_SUCCESSOR      set if another worker was ready before it
 
-Not known here: when a worker is started, and what its end means.
+supervisor.py decides when a worker is started.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING
 from relay import anonymous_file
 from relay.errors import ExitCode
 from relay.listener.socket_activation import INGEST, SUCCESSOR, SUPERVISOR, TEXT, accepted, give, give_descriptor
-from relay.supervisor.plan import own_environment
-from relay.supervisor.signals import HELD_BACK
+from relay.supervisor.protocol import HANDLED_SIGNALS, child_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,17 +55,17 @@ def start_worker(
         log: the child logs there if the program cannot be executed.
         is_successor: another worker was ready before.
     """
-    own = own_environment(environ) | {SUPERVISOR: str(os.getpid()), INGEST: plan.ingest}
+    own = child_environment(environ) | {SUPERVISOR: str(os.getpid()), INGEST: plan.ingest}
     if is_successor:
         own[SUCCESSOR] = accepted(plan.state)
     sys.stdout.flush()
-    signal.pthread_sigmask(signal.SIG_BLOCK, (*HELD_BACK, signal.SIGINT))
+    signal.pthread_sigmask(signal.SIG_BLOCK, (*HANDLED_SIGNALS, signal.SIGINT))
     try:
         pid = os.fork()
         if pid == 0:
             _become_worker(plan, held, own, messages, log)
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*HELD_BACK, signal.SIGINT))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*HANDLED_SIGNALS, signal.SIGINT))
     return pid
 
 

@@ -1,8 +1,8 @@
 """Restart policy after the unexpected end of a worker: restart at once or later, or give up. Pure; time is an argument.
 
-- A worker that ended at least `steady` seconds after it was ready: the next one starts at once.
+- A worker that ended at least `min_uptime` seconds after it was ready: the next one starts at once.
 - A worker that ended earlier: the next one starts after a delay that grows with each such end.
-- The fifth early end in a row: the supervisor gives up.
+- The fifth early end in a row is a crash loop: the supervisor gives up.
 - The first worker ended with one of `MISTAKES` before it was ready: the supervisor gives up at once. The cause is a
   user's mistake, which the worker has reported; another try would report it again.
 """
@@ -42,18 +42,14 @@ def exit_code(status: int) -> int:
 class RestartPolicy:
     """State: the number of early ends in a row, and whether any worker was ready."""
 
-    def __init__(self, *, steady: float) -> None:
-        self._steady = steady
+    def __init__(self, *, min_uptime: float) -> None:
+        self._min_uptime = min_uptime
         self._failures = 0
         self.was_ready = False
         """Whether any worker was ready."""
 
-    def __repr__(self) -> str:
-        """Report the failures."""
-        return f"<RestartPolicy {self._failures} failures in a row>"
-
     def ready(self) -> None:
-        """Note that the present worker is ready."""
+        """Record that the present worker is ready."""
         self.was_ready = True
 
     def ended(self, status: int, *, age: float | None) -> Restart | GiveUp:
@@ -65,7 +61,7 @@ class RestartPolicy:
         """
         if age is None and not self.was_ready and not self._failures and status in MISTAKES:
             return GiveUp(status, 1)
-        if age is not None and age >= self._steady:
+        if age is not None and age >= self._min_uptime:
             self._failures = 0
             return Restart(0.0, 0)
         self._failures += 1

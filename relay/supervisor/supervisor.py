@@ -2,14 +2,14 @@
 
     SIGTERM, SIGINT   the worker stops in order, then the supervisor ends; a second one over 0.5 s later ends both
     SIGHUP            passed on: a worker reloads in process; if it ends before that, the next worker gets the signal
-    SIGUSR2           the program and the configuration on disk are tried; then the worker hands its window over to
+    SIGUSR2           the program and the configuration on disk are checked; then the worker hands its window over to
                       another worker
     a worker's end    the next one starts, at once or later, or the supervisor gives up (restarts.py); the sockets stay
                       open
 
 A worker whose configuration has other addresses asks for a replacement by a message. Each replacement begins with a
-trial (trial.py), then the new sockets are opened; if either fails, nothing changes (RLY502). A worker is always started
-with the configuration accepted last (last_good.py), even if the file on disk has changed since.
+preflight check (preflight.py); then the new sockets are opened. If either fails, nothing changes (RLY502). A worker is
+always started with the configuration accepted last (last_good.py), even if the file on disk has changed since.
 """
 
 from __future__ import annotations
@@ -29,19 +29,28 @@ from relay.listener.sockets import open_sockets
 from relay.supervisor.last_good import LastGoodConfig
 from relay.supervisor.log import SupervisorLog
 from relay.supervisor.messages import Messages
-from relay.supervisor.notify import HOLD, OURS, READY, REBIND, REFUSED, STOPPING, Notifier
 from relay.supervisor.plan import Plan
+from relay.supervisor.preflight import Preflight, RefusedError, successor_plan
 from relay.supervisor.process import start_worker
+from relay.supervisor.protocol import (
+    HOLD,
+    OURS,
+    READY,
+    REBIND,
+    REFUSED,
+    REPEAT_SECONDS,
+    STOPPING,
+    Notifier,
+    is_stop_pending,
+)
 from relay.supervisor.restarts import GiveUp, RestartPolicy
-from relay.supervisor.signals import SAME_SECONDS, is_stop_waiting
-from relay.supervisor.trial import RefusedError, Trial, judge
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
 
     from relay.listener.addresses import BoundSocket
     from relay.supervisor.messages import Message
-    from relay.supervisor.trial import Answer
+    from relay.supervisor.preflight import PreflightResult
 
 STOP_SECONDS: Final = 60.0
 """Limit of a worker's stop: it sends for 4 s, and a million series take some more. Beyond it the worker is killed."""
@@ -70,17 +79,17 @@ def supervise(environ: MutableMapping[str, str]) -> int:
     Signals are blocked until the handlers are installed, so that an early SIGHUP does not kill the process.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    answer = Trial(environ, is_first=True).wait(is_stop_waiting)
-    if is_stop_waiting():
+    result = Preflight(environ, is_first=True).wait(is_stop_pending)
+    if is_stop_pending():
         return ExitCode.OK
-    if answer.plan is None:
-        return answer.code
+    if result.plan is None:
+        return result.code
     try:
-        held = open_sockets(answer.plan.wanted)
+        held = open_sockets(result.plan.wanted)
     except RelayError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    supervisor = Supervisor(LastGoodConfig(answer.plan, held), environ)
+    supervisor = Supervisor(LastGoodConfig(result.plan, held), environ)
     try:
         return supervisor.run()
     finally:
@@ -88,13 +97,13 @@ def supervise(environ: MutableMapping[str, str]) -> int:
 
 
 class Supervisor:
-    """State: the plan in force, the worker, a requested or tried replacement, and the deadline of the worker's end."""
+    """State: the plan in force, the worker, a requested or checked replacement, and the deadline of the worker."""
 
     def __init__(self, in_force: LastGoodConfig, environ: MutableMapping[str, str]) -> None:
         self._in_force = in_force
-        self._notifier = Notifier.take({**environ}, pid=os.getpid())
+        self._notifier = Notifier.from_environ({**environ}, pid=os.getpid())
         self._environ = environ
-        self._lives = RestartPolicy(steady=in_force.plan.steady)
+        self._restarts = RestartPolicy(min_uptime=in_force.plan.steady)
         self._poll = select.poll()
         self._messages: Messages | None = None
         """Messages of the present worker."""
@@ -103,15 +112,11 @@ class Supervisor:
         self._kill_at: float | None = None
         """Monotonic time at which a worker that was asked to end is killed."""
         self._request: Request | None = None
-        self._trial: Trial | None = None
-        self._is_reload_owed = False
+        self._preflight: Preflight | None = None
+        self._is_reload_pending = False
         """Whether a SIGHUP came that no worker has finished."""
         self._stopping_since: float | None = None
         self._exit: int | None = None
-
-    def __repr__(self) -> str:
-        """Report the worker."""
-        return f"<Supervisor {self._in_force!r}, {self._worker}>"
 
     @property
     def _log(self) -> SupervisorLog:
@@ -121,41 +126,41 @@ class Supervisor:
         """Run until a stop is done, or the restart policy gives up; return the exit code."""
         awake, wakes = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
-        for noted in _SIGNALS:
-            signal.signal(noted, _noted)
+        for one in _SIGNALS:
+            signal.signal(one, _ignore)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         self._poll.register(awake, select.POLLIN)
-        self._tell_of_taken(self._in_force.held)
+        self._log_takeovers(self._in_force.held)
         self._start()
         while self._exit is None:
             self._poll.poll(self._until_next())
-            self._hear()
+            self._read_messages()
             with suppress(BlockingIOError):
                 for number in os.read(awake, 4096):
                     self._on_signal(number)
             self._reap()
-            self._keep_time()
-            self._try_next()
+            self._check_deadlines()
+            self._check_next()
         return self._exit
 
     def close(self) -> None:
-        """Kill a running trial and close the sockets."""
-        if self._trial is not None:
-            self._trial.kill()
+        """Kill a running preflight check and close the sockets."""
+        if self._preflight is not None:
+            self._preflight.kill()
         self._in_force.close()
 
     # --- waiting ------------------------------------------------------------------------------------------------------
 
     def _until_next(self) -> float | None:
         """Return the milliseconds until the next deadline; None without one."""
-        tried = self._trial.ends if self._trial else None
-        due = [moment for moment in (self._restart_at, self._kill_at, tried) if moment is not None]
+        checked = self._preflight.deadline if self._preflight else None
+        due = [moment for moment in (self._restart_at, self._kill_at, checked) if moment is not None]
         return max(0.0, min(due) - time.monotonic()) * 1000 + 1 if due else None
 
-    def _keep_time(self) -> None:
+    def _check_deadlines(self) -> None:
         now = time.monotonic()
-        if self._trial is not None and now >= self._trial.ends:
-            self._trial.kill()
+        if self._preflight is not None and now >= self._preflight.deadline:
+            self._preflight.kill()
         if self._kill_at is not None and now >= self._kill_at:
             self._kill_at = None
             self._log.warning("RLY501 worker killed, what it alone had is lost", reason="it did not end in time")
@@ -167,16 +172,16 @@ class Supervisor:
         if number in (signal.SIGTERM, signal.SIGINT):
             self._stop(number)
         elif number == signal.SIGHUP:
-            self._is_reload_owed = True
+            self._is_reload_pending = True
             self._signal_worker(signal.SIGHUP)
         elif number == signal.SIGUSR2:
             self._request = Request()
 
-    def _hear(self) -> None:
+    def _read_messages(self) -> None:
         """Read the worker's messages; pass those of sd_notify(3) on to the service manager."""
         for message in self._messages.read() if self._messages else ():
             if message.assignments[:1] and message.assignments[0].startswith(OURS):
-                self._obey(message)
+                self._execute(message)
                 continue
             if READY in message.assignments:
                 self._ready()
@@ -187,26 +192,26 @@ class Supervisor:
         """Handle READY: the worker has started, or a reload is done."""
         if self._worker is not None and self._worker.ready_at is None:
             self._worker = self._worker._replace(ready_at=time.monotonic())
-            self._lives.ready()
+            self._restarts.ready()
             self._kill_at = self._kill_at and time.monotonic() + STOP_SECONDS
         else:
-            self._is_reload_owed = False
+            self._is_reload_pending = False
 
-    def _obey(self, message: Message) -> None:
+    def _execute(self, message: Message) -> None:
         """Handle a message for the supervisor only."""
-        said, descriptor = message
+        assignments, descriptor = message
         if descriptor is None:
-            if REFUSED in said:
+            if REFUSED in assignments:
                 self._revert()
-        elif said[0].startswith(HOLD):
-            self._in_force.hold(said[0].removeprefix(HOLD), socket.socket(fileno=descriptor))
+        elif assignments[0].startswith(HOLD):
+            self._in_force.hold(assignments[0].removeprefix(HOLD), socket.socket(fileno=descriptor))
         else:
             text = anonymous_file.read(descriptor)
             os.close(descriptor)
             with suppress(ValueError):  # a plan of an incompatible release: the plan accepted before stays in force
-                self._accept(Plan.from_json(text), is_rebinding=REBIND in said)
+                self._accept(Plan.from_json(text), is_rebinding=REBIND in assignments)
 
-    def _tell_of_taken(self, held: Sequence[BoundSocket]) -> None:
+    def _log_takeovers(self, held: Sequence[BoundSocket]) -> None:
         for one in held:
             if one.giver:
                 fix = "it gets no packets any more: stop it once it has flushed what it has"
@@ -236,11 +241,11 @@ class Supervisor:
                 self._environ,
                 messages=messages,
                 log=self._log,
-                is_successor=self._lives.was_ready,
+                is_successor=self._restarts.was_ready,
             )
         )
         messages.close_given()
-        if self._is_reload_owed:
+        if self._is_reload_pending:
             self._signal_worker(signal.SIGHUP)
 
     def _signal_worker(self, number: signal.Signals) -> None:
@@ -253,13 +258,13 @@ class Supervisor:
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 if self._worker is not None and ended[0] == self._worker.pid:
                     self._ended(self._worker, os.waitstatus_to_exitcode(ended[1]))
-                elif self._trial is not None and ended[0] == self._trial.pid:
-                    answer, self._trial = self._trial.ended(ended[1]), None
-                    self._tried(answer)
+                elif self._preflight is not None and ended[0] == self._preflight.pid:
+                    result, self._preflight = self._preflight.result(ended[1]), None
+                    self._on_checked(result)
 
     def _ended(self, worker: WorkerProcess, status: int) -> None:
-        self._hear()
-        self._leave_messages()
+        self._read_messages()
+        self._close_messages()
         self._worker = self._kill_at = None
         was_changing = self._in_force.is_changing
         self._in_force.settle()
@@ -269,33 +274,33 @@ class Supervisor:
             self._log.info("worker replaced", pid=worker.pid)
             self._start()
         else:
-            self._died(worker, status)
+            self._restart_later(worker, status)
 
-    def _leave_messages(self) -> None:
+    def _close_messages(self) -> None:
         if self._messages:
             self._poll.unregister(self._messages)
             self._messages.close()
         self._messages = None
 
-    def _died(self, worker: WorkerProcess, status: int) -> None:
+    def _restart_later(self, worker: WorkerProcess, status: int) -> None:
         now = time.monotonic()
         age = None if worker.ready_at is None else now - worker.ready_at
-        fate = self._lives.ended(status, age=age)
+        decision = self._restarts.ended(status, age=age)
         reason = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit code {status}"
-        if isinstance(fate, GiveUp):
-            self._exit = fate.code
-            if fate.failures > 1:
-                self._log.warning("RLY501 workers keep dying, giving up", reason=reason, in_a_row=fate.failures)
+        if isinstance(decision, GiveUp):
+            self._exit = decision.code
+            if decision.failures > 1:
+                self._log.warning("RLY501 workers keep dying, giving up", reason=reason, in_a_row=decision.failures)
             return
-        self._restart_at = now + fate.delay
-        self._log.warning("RLY501 worker died, starting another", reason=reason, pid=worker.pid, seconds=fate.delay)
+        self._restart_at = now + decision.delay
+        self._log.warning("RLY501 worker died, starting another", reason=reason, pid=worker.pid, seconds=decision.delay)
 
     # --- stop and replacement -----------------------------------------------------------------------------------------
 
     def _stop(self, number: int) -> None:
         now = time.monotonic()
         if self._stopping_since is not None:
-            if now - self._stopping_since < SAME_SECONDS:
+            if now - self._stopping_since < REPEAT_SECONDS:
                 return
             self._signal_worker(signal.SIGKILL)
             signal.signal(number, signal.SIG_DFL)
@@ -314,31 +319,31 @@ class Supervisor:
 
         A replacement is also requested if one is under way: its worker is started with an older plan.
         """
-        if is_rebinding or self._in_force.is_changing or self._trial:
+        if is_rebinding or self._in_force.is_changing or self._preflight:
             self._request = Request(plan.text)
         if not is_rebinding and not self._in_force.is_changing:
             self._in_force.plan = plan
 
-    def _try_next(self) -> None:
-        """Begin the trial of a requested replacement, unless another one is under way."""
-        if self._request is None or self._trial or self._in_force.is_changing or self._is_stopping:
+    def _check_next(self) -> None:
+        """Begin the preflight check of a requested replacement, unless another one is under way."""
+        if self._request is None or self._preflight or self._in_force.is_changing or self._is_stopping:
             return
         request, self._request = self._request, None
         try:
-            self._trial = Trial(self._environ, text=request.text)
+            self._preflight = Preflight(self._environ, text=request.text)
         except OSError as error:
             self._refuse(f"{sys.executable} cannot be executed: {error.strerror}")
 
-    def _tried(self, answer: Answer) -> None:
-        """Open the new sockets and ask the worker to hand over; ignore the answer if a newer request waits."""
+    def _on_checked(self, result: PreflightResult) -> None:
+        """Open the new sockets and ask the worker to hand over; ignore the result if a newer request waits."""
         if self._request is not None or self._is_stopping:
             return
         try:
-            fresh = self._in_force.change(judge(answer, state=self._in_force.plan.state))
+            fresh = self._in_force.change(successor_plan(result, state=self._in_force.plan.state))
         except (RelayError, RefusedError) as error:
             self._refuse(str(error))
             return
-        self._tell_of_taken(fresh)
+        self._log_takeovers(fresh)
         if self._worker is None:
             self._in_force.settle()
             self._start()
@@ -355,5 +360,5 @@ class Supervisor:
         self._log.warning("RLY502 not replaced, nothing has changed", reason=reason)
 
 
-def _noted(_: int, __: object) -> None:
+def _ignore(_: int, __: object) -> None:
     """Do nothing: the wake-up descriptor carries the signal's number to the loop."""

@@ -196,7 +196,7 @@ async def test_row_03_a_bad_file_outlives_the_worker(reloaded, load, emulator, f
 
 @pytest.mark.full
 async def test_row_03_a_replacement_that_could_not_start_is_refused(reloaded, emulator, figure):
-    """Also for what only a worker opens: the trial does that too."""
+    """Also for what only a worker opens: the preflight check does that too."""
     it = reloaded("[limits]\nseries = 1000\n")
     worker = it.relay.worker_pid
     it.write("[cloud]\nca_file = '/nowhere'\n[limits]\nseries = 2000\n")

@@ -12,7 +12,7 @@ import pytest
 from relay import anonymous_file
 from relay.daemon.lifecycle.worker import Worker
 from relay.supervisor.messages import Messages
-from relay.supervisor.notify import Notifier
+from relay.supervisor.protocol import Notifier
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def notifier(messages):
     """What a worker writes with."""
     environ = {}
     messages.give(environ, sockets=5)
-    notifier = Notifier.take(environ, pid=os.getpid())
+    notifier = Notifier.from_environ(environ, pid=os.getpid())
     assert environ == {}
     yield notifier
     notifier._channel.close()
@@ -74,10 +74,10 @@ def test_a_manager_with_a_path(tmp_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(path)
         environ = {"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "7"}
-        notifier = Notifier.take(environ, pid=7)
+        notifier = Notifier.from_environ(environ, pid=7)
         assert environ == {}
         assert notifier.watchdog == 30
-        assert Notifier.take(dict(notifier.environ()), pid=8).watchdog == 30
+        assert Notifier.from_environ(dict(notifier.environ()), pid=8).watchdog == 30
         notifier.stopping("bye")
         assert manager.recv(1000) == b"STOPPING=1\nSTATUS=bye"
     notifier.stopping("nobody listens any more")
@@ -85,11 +85,11 @@ def test_a_manager_with_a_path(tmp_path):
 
 @pytest.mark.parametrize("environ", [{}, {"WATCHDOG_USEC": "5"}, {"NOTIFY_SOCKET": "@nobody-there-at-all"}])
 def test_nobody_to_tell_is_no_failure(environ):
-    Notifier.take(dict(environ), pid=1).ready()
+    Notifier.from_environ(dict(environ), pid=1).ready()
 
 
 def test_a_watchdog_of_another_process_is_not_ours():
-    assert Notifier.take({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}, pid=7).watchdog == 0
+    assert Notifier.from_environ({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}, pid=7).watchdog == 0
 
 
 def test_a_configuration_that_the_supervisor_does_not_take_is_not_accepted(messages, notifier):

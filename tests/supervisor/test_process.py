@@ -13,9 +13,9 @@ from relay.listener.addresses import ADMIN, UDP, BoundSocket, SocketSpec
 from relay.listener.socket_activation import SUCCESSOR, SUPERVISOR, TEXT
 from relay.supervisor.log import SupervisorLog
 from relay.supervisor.messages import Messages
-from relay.supervisor.notify import CHANNEL, READY
 from relay.supervisor.plan import Plan
 from relay.supervisor.process import start_worker
+from relay.supervisor.protocol import CHANNEL, READY
 
 KEPT = '[cloud]\nsecret_key = "canary-s3cret"\n# ünïcode\n'
 WORKER = """

@@ -9,38 +9,38 @@ from relay.supervisor.restarts import MOST_IN_A_ROW, GiveUp, Restart, RestartPol
 
 
 def test_a_worker_that_proved_itself_is_replaced_at_once_however_often():
-    lives = RestartPolicy(steady=10)
+    policy = RestartPolicy(min_uptime=10)
     for _ in range(100):
-        lives.ready()
-        assert lives.ended(-9, age=10.0) == Restart(0.0, 0)
+        policy.ready()
+        assert policy.ended(-9, age=10.0) == Restart(0.0, 0)
 
 
 def test_five_young_ones_in_a_row_are_the_end_with_the_last_reason():
-    lives = RestartPolicy(steady=10)
-    lives.ready()
-    delays = [lives.ended(-9, age=9.9).delay for _ in range(MOST_IN_A_ROW - 1)]
+    policy = RestartPolicy(min_uptime=10)
+    policy.ready()
+    delays = [policy.ended(-9, age=9.9).delay for _ in range(MOST_IN_A_ROW - 1)]
     assert delays == [0.0, 0.25, 0.5, 1.0]
-    assert lives.ended(3, age=None) == GiveUp(3, MOST_IN_A_ROW)
+    assert policy.ended(3, age=None) == GiveUp(3, MOST_IN_A_ROW)
 
 
-def test_one_that_lives_long_begins_the_row_anew():
-    lives = RestartPolicy(steady=10)
+def test_one_that_runs_long_begins_the_row_anew():
+    policy = RestartPolicy(min_uptime=10)
     for _ in range(10):
         for _ in range(MOST_IN_A_ROW - 1):
-            assert isinstance(lives.ended(70, age=1), Restart)
-        lives.ready()
-        assert lives.ended(70, age=11) == Restart(0.0, 0)
+            assert isinstance(policy.ended(70, age=1), Restart)
+        policy.ready()
+        assert policy.ended(70, age=11) == Restart(0.0, 0)
 
 
 @pytest.mark.parametrize("status", [64, 71, 77, 78])
 def test_the_first_worker_has_told_a_person_of_a_mistake(status):
-    assert RestartPolicy(steady=10).ended(status, age=None) == GiveUp(status, 1)
-    lives = RestartPolicy(steady=10)
-    lives.ready()
-    assert isinstance(lives.ended(status, age=None), Restart), "a file that broke later must not end what runs"
-    lives = RestartPolicy(steady=10)
-    lives.ended(-9, age=None)
-    assert isinstance(lives.ended(status, age=None), Restart)
+    assert RestartPolicy(min_uptime=10).ended(status, age=None) == GiveUp(status, 1)
+    policy = RestartPolicy(min_uptime=10)
+    policy.ready()
+    assert isinstance(policy.ended(status, age=None), Restart), "a file that broke later must not end what runs"
+    policy = RestartPolicy(min_uptime=10)
+    policy.ended(-9, age=None)
+    assert isinstance(policy.ended(status, age=None), Restart)
 
 
 @pytest.mark.parametrize(("status", "code"), [(-9, 70), (0, 70), (78, 78), (1, 1), (200, ExitCode.INTERNAL)])

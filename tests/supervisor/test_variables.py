@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from relay import anonymous_file
 from relay.errors import ExitCode, RelayError
 from relay.listener.socket_activation import INGEST
-from relay.supervisor.variables import check_variables
+from relay.supervisor.protocol import check_variables
 
 NUMBERS = ("RELAY_PLAN", "RELAY_CONFIGURATION", "RELAY_CHANNEL", "RELAY_SUPERVISOR", "LISTEN_PID")
 NUMBERS += ("WATCHDOG_PID", "WATCHDOG_USEC")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from relay.clock import SystemClock
 from relay.listener.socket_activation import SUPERVISOR
-from relay.supervisor.plan import PLAN
+from relay.supervisor.protocol import PLAN
 from relay.tools.emulator import Emulator
 from tests.support import hotpath
 
@@ -226,7 +226,7 @@ def run(*arguments: str | Path) -> tuple[str, ...]:
 
 
 def _is_worker(pid: int) -> bool:
-    """Say whether a child of a supervisor is a worker: neither a trial, nor one that is no program yet, or no more."""
+    """Say whether a child of a supervisor is a worker: no preflight check, not before its exec or after its end."""
     try:
         environ = Path(f"/proc/{pid}/environ").read_bytes()
     except (FileNotFoundError, ProcessLookupError):

@@ -83,10 +83,6 @@ class Console:
             "delgauges": lambda names: maps.delete(Kind.GAUGE, names),
         }
 
-    def __repr__(self) -> str:
-        """Report the reply of `health`."""
-        return f"<Console {self._health().strip()}>"
-
     async def answer(self, command: str, *, is_local: bool) -> Reply:
         """Yield the reply to one command, piece by piece; the session handles `quit`.
 

@@ -83,10 +83,6 @@ class Maps:
         self._turn = asyncio.Lock()
         """Held until a reply is complete, not until it is read: a client that does not read must not block others."""
 
-    def __repr__(self) -> str:
-        """Name the hot path."""
-        return f"<Maps of {self._state.hotpath!r}>"
-
     async def show(self, kind: Kind) -> Reply:
         """Yield the series of a class as Node prints a map; timers show `[]`."""
         async with self._turn:

@@ -59,10 +59,6 @@ class ActiveRequests:
     def __init__(self) -> None:
         self._now: set[object] = set()
 
-    def __repr__(self) -> str:
-        """Report how many."""
-        return f"<ActiveRequests {len(self._now)}>"
-
     def __contains__(self, connection: object) -> bool:
         """Say whether a request of this connection is being answered."""
         return connection in self._now
@@ -123,10 +119,6 @@ class ProtocolMux:
         self._silent: dict[ProtocolDetector, None] = {}
         """Oldest first."""
         self._conversations: dict[ConsoleSession, asyncio.Task[None]] = {}
-
-    def __repr__(self) -> str:
-        """Report the connections."""
-        return f"<ProtocolMux {len(self._silent)} silent, {len(self._conversations)} conversations>"
 
     async def open(self, sock: socket.socket) -> tuple[str, int]:
         """Accept connections on a socket, which the caller still owns; return its address."""
@@ -202,10 +194,6 @@ class ProtocolDetector(asyncio.Protocol):
         self._head = b""
         self._transport: asyncio.Transport
         self._timer: asyncio.TimerHandle
-
-    def __repr__(self) -> str:
-        """Report the bytes."""
-        return f"<ProtocolDetector {self._head!r}>"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the first bytes for a bounded time."""

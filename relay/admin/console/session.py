@@ -44,10 +44,6 @@ class Commands:
     def __init__(self) -> None:
         self.rest = b""
 
-    def __repr__(self) -> str:
-        """Report the bytes."""
-        return f"<Commands {len(self.rest)} bytes>"
-
     def receive(self, chunk: bytes) -> list[str]:
         """Return the commands that these bytes complete.
 
@@ -88,10 +84,6 @@ class ConsoleSession:
         self._commands = Commands()
         self.last = asyncio.get_running_loop().time()
         """Monotonic time of the latest command."""
-
-    def __repr__(self) -> str:
-        """Report the peer."""
-        return f"<ConsoleSession with {self._writer.get_extra_info('peername')}>"
 
     async def run(self) -> None:
         """Answer commands until the client quits, disconnects or is idle for too long."""

@@ -252,10 +252,6 @@ class Scrapes:
         self._registry = registry
         self._text: bytes | None = None
 
-    def __repr__(self) -> str:
-        """Report the size."""
-        return f"<Scrapes {len(self._text or b'')} bytes>"
-
     def text(self) -> bytes:
         """Return the text format, made once a turn of the running loop."""
         if self._text is None:

@@ -103,10 +103,6 @@ class AdminServer:
         self._bound: list[tuple[str, int]] = []
         self._waiting: asyncio.Task[None] | None = None
 
-    def __repr__(self) -> str:
-        """Report the address."""
-        return f"<AdminServer {self.address}>"
-
     @property
     def bound(self) -> tuple[str, int]:
         """The first bound address; an empty host and port 0 before the first is bound."""

@@ -1,4 +1,4 @@
-"""Making a plan for the supervisor from a configuration, and the checks of a trial before it.
+"""Making a plan for the supervisor from a configuration, and the checks of a preflight before it.
 
 The form of a plan is in supervisor/plan.py.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from relay.config.loading import Loaded
 
-STEADY: Final = 10.0
+MIN_UPTIME: Final = 10.0
 """Seconds after which the end of a ready worker is not an early failure; at most a sixth of a window, for tests."""
 
 
@@ -99,7 +99,7 @@ def make_plan(loaded: Loaded, *, take_over: bool) -> Plan:
     config = loaded.config
     return Plan(
         wanted=wanted_sockets(config, take_over=take_over),
-        steady=min(STEADY, config.window.seconds / 6),
+        steady=min(MIN_UPTIME, config.window.seconds / 6),
         state=str(state_directory(config.spool, os.environ, home_directory()) or ""),
         is_text=wants_text(config.log.format),
         level=config.log.level,

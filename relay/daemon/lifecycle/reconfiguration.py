@@ -27,10 +27,6 @@ class Reconfiguration:
         self._relay = relay
         self._transport: Transport | None = None
 
-    def __repr__(self) -> str:
-        """Report whether a configuration waits for the edge."""
-        return f"<Reconfiguration {'waiting' if self._transport else 'none'}>"
-
     async def at_once(self, config: Config, cloud: Cloud) -> None:
         """Use other credentials from the next request on; `config` differs only in keys that may change at once."""
         self._relay.config = self._relay.status.config = config

@@ -120,10 +120,6 @@ class PartCounter:
         self._make_hotpath = make_hotpath
         self._thread = DiskThread("parts")
 
-    def __repr__(self) -> str:
-        """Report the directory."""
-        return f"<PartCounter {self._files.directory if self._files else 'without a directory'}>"
-
     async def count(self, window: int) -> int:
         """Return the number of samples of a window that the next start will find on the disk."""
         if self._files is None:

@@ -74,10 +74,6 @@ class Reloader:
         self._thread = DiskThread("configuration")
         self._is_over = False
 
-    def __repr__(self) -> str:
-        """Report the file."""
-        return f"<Reloader {self._path or 'environment only'}>"
-
     def ask(self) -> None:
         """Request a reload; requests before it begins count once."""
         self._asked.set()

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from relay.supervisor import notify, signals
-from relay.supervisor.trial import RefusedError, Trial, judge
+from relay.supervisor import protocol
+from relay.supervisor.preflight import Preflight, RefusedError, successor_plan
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from relay.daemon.lifecycle.reload import Reloader
     from relay.daemon.lifecycle.worker import Worker
 
-_LOOK: Final = 1.0
+_CHECK_SECONDS: Final = 1.0
 """Seconds between two checks of the supervisor; less if a third of the watchdog's interval is less."""
 
 
 @asynccontextmanager
 async def install_signal_handlers(relay: Relay, worker: Worker, reloader: Reloader) -> AsyncIterator[None]:
     """Handle signals and reloads of an open relay while the context is active."""
-    attendant = SignalHandlers(relay, worker, reloader)
-    attendant.begin()
+    handlers = SignalHandlers(relay, worker, reloader)
+    handlers.install()
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(task) for task in (attendant.look(), reloader.run(), reloader.watch())]
+        tasks = [group.create_task(task) for task in (handlers.watch(), reloader.run(), reloader.watch())]
         try:
             yield
         finally:
@@ -48,7 +48,7 @@ async def install_signal_handlers(relay: Relay, worker: Worker, reloader: Reload
 
 
 class SignalHandlers:
-    """State: whether the relay stops, and the trial of the next worker's program."""
+    """State: whether the relay stops, and the preflight check of the next worker's program."""
 
     def __init__(self, relay: Relay, worker: Worker, reloader: Reloader) -> None:
         self._relay = relay
@@ -56,33 +56,29 @@ class SignalHandlers:
         self._reloader = reloader
         self._is_stopping = False
         """Whether the relay ends, by a stop or by a hand-over."""
-        self._is_told_to_stop = False
-        self._trying: asyncio.Task[None] | None = None
+        self._is_stop_requested = False
+        self._checking: asyncio.Task[None] | None = None
 
-    def __repr__(self) -> str:
-        """Report the stop."""
-        return f"<SignalHandlers {'stopping' if self._is_stopping else 'running'}>"
-
-    def begin(self) -> None:
+    def install(self) -> None:
         """Install the handlers, receive pending signals, and report that the relay is ready."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, *(() if self._worker.supervisor else (signal.SIGINT,))):
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._reloader.ask)
-        loop.add_signal_handler(signal.SIGUSR2, self._ask_for_next)
-        signals.unblock()
+        loop.add_signal_handler(signal.SIGUSR2, self._request_next)
+        protocol.unblock()
         self._worker.notifier.ready(self._relay.status.ready()[1])
 
-    async def look(self) -> None:
+    async def watch(self) -> None:
         """Check the supervisor and send the watchdog's messages, until cancelled."""
         watchdog = self._worker.notifier.watchdog
-        interval = min(_LOOK, watchdog / 3) if watchdog else _LOOK
+        interval = min(_CHECK_SECONDS, watchdog / 3) if watchdog else _CHECK_SECONDS
         while True:
             if self._worker.is_orphaned and not self._is_stopping:
                 structlog.get_logger("relay").warning("RLY501 the supervisor has died, stopping in order")
                 self._begin_stop()
             if watchdog and self._relay.status.is_alive():
-                self._worker.notifier.send(notify.WATCHDOG)
+                self._worker.notifier.send(protocol.WATCHDOG)
             await asyncio.sleep(interval)
 
     def _stop(self) -> None:
@@ -91,13 +87,13 @@ class SignalHandlers:
         A supervised worker may get two for one stop, as a service manager may signal both processes. Its supervisor
         decides about a second stop.
         """
-        if not self._worker.supervisor and not self._is_told_to_stop:
-            self._is_told_to_stop = True
+        if not self._worker.supervisor and not self._is_stop_requested:
+            self._is_stop_requested = True
             loop = asyncio.get_running_loop()
-            loop.call_later(signals.SAME_SECONDS, self._stop_at_once_from_now_on)
+            loop.call_later(protocol.REPEAT_SECONDS, self._remove_handlers)
         self._begin_stop()
 
-    def _stop_at_once_from_now_on(self) -> None:
+    def _remove_handlers(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)
@@ -109,19 +105,19 @@ class SignalHandlers:
         self._worker.notifier.stopping("the open window is settled")
         self._relay.stop()
 
-    def _ask_for_next(self) -> None:
-        """Begin the trial of the next worker's program, then hand over."""
+    def _request_next(self) -> None:
+        """Check the next worker's program, then hand over."""
         if not self._worker.supervisor and not self._worker.held:
             self._refuse("the sockets are its own")
-        elif self._trying is None or self._trying.done():
-            self._trying = asyncio.get_running_loop().create_task(self._try_next(), name="trial")
+        elif self._checking is None or self._checking.done():
+            self._checking = asyncio.get_running_loop().create_task(self._check_next(), name="preflight")
 
-    async def _try_next(self) -> None:
-        """Try the program unless the supervisor has done so, save the open window to test the disk, and hand over."""
+    async def _check_next(self) -> None:
+        """Check the program unless the supervisor has done so, save the open window to test the disk, and hand over."""
         try:
             if not self._worker.supervisor:
-                answer = await asyncio.to_thread(lambda: Trial(os.environ).wait())
-                self._worker.next = judge(answer, state=str(self._relay.state or ""))
+                result = await asyncio.to_thread(lambda: Preflight(os.environ).wait())
+                self._worker.next = successor_plan(result, state=str(self._relay.state or ""))
         except OSError as error:
             self._refuse(f"{sys.executable} cannot be executed: {error.strerror}")
         except RefusedError as error:
@@ -137,7 +133,7 @@ class SignalHandlers:
         obstacle = self._relay.hand_over_obstacle
         if not self._relay.hand_over():
             self._worker.next = None
-            self._worker.notifier.send(notify.REFUSED)
+            self._worker.notifier.send(protocol.REFUSED)
             self._refuse(obstacle)
             return
         self._is_stopping = True

@@ -25,8 +25,7 @@ from relay.listener.socket_activation import (
     take_inherited,
     take_text,
 )
-from relay.supervisor.notify import ACCEPTED, HOLD, REBIND, Notifier
-from relay.supervisor.signals import block
+from relay.supervisor.protocol import ACCEPTED, HOLD, REBIND, Notifier, block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping, Sequence
@@ -83,10 +82,6 @@ class Worker:
         self.next: Next | None = None
         """Parameters of the next worker, if this process will execute it."""
         self.ingest: Ingest | None = begin(ingest, self.held) if ingest and self.held else None
-
-    def __repr__(self) -> str:
-        """Report the parent."""
-        return f"<Worker {len(self.held)} sockets, supervisor {self.supervisor or 'none'}>"
 
     @property
     def is_orphaned(self) -> bool:
@@ -156,7 +151,7 @@ def inherit(environ: MutableMapping[str, str]) -> Worker:
     return Worker(
         held=held,
         supervisor=int(supervisor or 0),
-        notifier=Notifier.take(environ, pid=os.getpid()),
+        notifier=Notifier.from_environ(environ, pid=os.getpid()),
         ingest=ingest,
         text=take_text(environ),
         accepted_state=accepted_state(environ.pop(SUCCESSOR, "")),

@@ -1,4 +1,4 @@
-"""A trial: the program on disk, by exec, and what it answers."""
+"""A preflight check: the program on disk, by exec, and its result."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pytest
 
 from relay.listener.addresses import SocketSpec
 from relay.listener.socket_activation import TEXT
-from relay.supervisor.plan import PLAN, THOROUGH, Plan
-from relay.supervisor.trial import Answer, RefusedError, Trial, judge
+from relay.supervisor.plan import Plan
+from relay.supervisor.preflight import Preflight, PreflightResult, RefusedError, successor_plan
+from relay.supervisor.protocol import PLAN, THOROUGH
 
 MADE = Plan(
     wanted=SocketSpec(udp=[], receive_buffer=1), steady=1, state="/state", is_text=False, level="info", ingest="{}"
@@ -39,22 +40,22 @@ def program(monkeypatch):
 @pytest.mark.parametrize("text", [None, "", "# ünïcode\n" * 50_000])
 def test_a_plan_comes_back_with_the_text_that_was_given(program, text):
     program(ANSWERING, MADE.to_json())
-    answer = Trial(os.environ, text=text).wait()
-    assert (answer.plan.text, answer.plan.state, answer.code) == (text, "/state", 0)
+    result = Preflight(os.environ, text=text).wait()
+    assert (result.plan.text, result.plan.state, result.code) == (text, "/state", 0)
     given = {PLAN, THOROUGH} | ({TEXT} if text is not None else set())
-    assert set(json.loads(answer.plan.ingest)) == given
-    assert judge(answer, state="/state") is answer.plan
+    assert set(json.loads(result.plan.ingest)) == given
+    assert successor_plan(result, state="/state") is result.plan
 
 
 def test_a_first_start_imports_what_it_needs_and_speaks_to_the_terminal(program, capfd):
     program(ANSWERING + "sys.stderr.write('to the terminal')", MADE.to_json())
-    answer = Trial(os.environ, is_first=True).wait()
-    assert json.loads(answer.plan.ingest) == [PLAN]
-    assert (answer.complaint, capfd.readouterr().err) == ("", "to the terminal")
+    result = Preflight(os.environ, is_first=True).wait()
+    assert json.loads(result.plan.ingest) == [PLAN]
+    assert (result.reason, capfd.readouterr().err) == ("", "to the terminal")
 
 
 @pytest.mark.parametrize(
-    ("code", "complaint"),
+    ("code", "reason"),
     [
         ("raise SystemExit('why not')", "why not"),
         ("import nowhere.at.all", "the program does not start: ModuleNotFoundError: No module named 'nowhere'"),
@@ -64,29 +65,29 @@ def test_a_first_start_imports_what_it_needs_and_speaks_to_the_terminal(program,
         ("import os; os.write(int(os.environ['RELAY_PLAN']), b'{}' ); raise SystemExit(3)", "exit code 3"),
     ],
 )
-def test_without_a_plan_there_is_a_reason(program, code, complaint):
+def test_without_a_plan_there_is_a_reason(program, code, reason):
     program(code)
-    answer = Trial(os.environ).wait()
-    assert answer.plan is None
-    assert complaint in answer.complaint
-    assert len(answer.complaint) < 20_000
+    result = Preflight(os.environ).wait()
+    assert result.plan is None
+    assert reason in result.reason
+    assert len(result.reason) < 20_000
     with pytest.raises(RefusedError):
-        judge(answer, state="/state")
+        successor_plan(result, state="/state")
 
 
 @pytest.mark.parametrize("answered", ["{}", "[]", "nonsense", '{"wanted": {}}'])
 def test_an_answer_that_is_no_plan_is_a_reason_too(program, answered):
     program("import os, sys; os.write(int(os.environ['RELAY_PLAN']), sys.argv[1].encode())", answered)
-    answer = Trial(os.environ).wait()
-    assert answer.plan is None
-    assert answer.complaint.startswith("the program has made ")
+    result = Preflight(os.environ).wait()
+    assert result.plan is None
+    assert result.reason.startswith("the program has made ")
 
 
 def test_one_that_never_answers_is_ended(program):
     program("import time; time.sleep(600)")
-    trial = Trial(os.environ)
-    trial.ends = 0
-    assert "took more than" in trial.wait().complaint
+    preflight = Preflight(os.environ)
+    preflight.deadline = 0
+    assert "took more than" in preflight.wait().reason
 
 
 def test_an_interpreter_that_has_gone_is_an_error(program, monkeypatch):
@@ -94,11 +95,11 @@ def test_an_interpreter_that_has_gone_is_an_error(program, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     before = len([*Path("/proc/self/fd").iterdir()])
     with pytest.raises(FileNotFoundError):
-        Trial(os.environ)
+        Preflight(os.environ)
     assert len([*Path("/proc/self/fd").iterdir()]) == before
 
 
 @pytest.mark.parametrize(("state", "reason"), [("", "without a state directory"), ("/other", r"old \[spool\] path")])
 def test_a_plan_under_which_the_window_would_be_lost_is_refused(state, reason):
     with pytest.raises(RefusedError, match=reason):
-        judge(Answer(MADE._replace(state=state), 0, ""), state="/state")
+        successor_plan(PreflightResult(MADE._replace(state=state), 0, ""), state="/state")

@@ -1,8 +1,7 @@
-"""The trial: a child process tries the program and the configuration on disk, answers with a plan, and ends.
+"""The preflight check: a child process executes the program on disk, reads the configuration, writes a plan, and ends.
 
-The child executes the program as it is on disk now. A new release with inconsistent or missing modules fails in the
-child, and the running worker continues. The child also spares the supervisor the libraries that read a configuration,
-which take more memory than the whole supervisor.
+A new release with inconsistent or missing modules fails in the child, and the running worker continues. The child also
+spares the supervisor the libraries that read a configuration, which take more memory than the whole supervisor.
 """
 
 from __future__ import annotations
@@ -17,46 +16,46 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relay import anonymous_file
 from relay.listener.socket_activation import TEXT
-from relay.supervisor.plan import PLAN, THOROUGH, Plan, own_environment
-from relay.supervisor.signals import HELD_BACK
+from relay.supervisor.plan import Plan
+from relay.supervisor.protocol import HANDLED_SIGNALS, PLAN, THOROUGH, child_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _SECONDS: Final = 30.0
-_COMPLAINT_BYTES: Final = 16_384
+_STDERR_BYTES: Final = 16_384
 
 
-class Answer(NamedTuple):
-    """The result of a trial: a plan, or the reason why there is none."""
+class PreflightResult(NamedTuple):
+    """A plan, or the reason why there is none."""
 
     plan: Plan | None
     code: int
-    complaint: str
-    """The child's standard error, if it was captured."""
+    reason: str
+    """Why there is no plan; empty if the child's standard error is not captured."""
 
 
 class RefusedError(Exception):
-    """A replacement is refused: the trial failed, or the open window would be lost."""
+    """A replacement is refused: the check failed, or the open window would be lost."""
 
 
-def judge(answer: Answer, *, state: str) -> Plan:
+def successor_plan(result: PreflightResult, *, state: str) -> Plan:
     """Return the plan, if its worker can continue the open window of a worker with this state directory.
 
     Raises:
         RefusedError: it cannot; the message is the reason.
     """
-    if answer.plan is None:
-        raise RefusedError(answer.complaint)
-    if not answer.plan.state:
+    if result.plan is None:
+        raise RefusedError(result.reason)
+    if not result.plan.state:
         raise RefusedError("without a state directory the open window would be lost: stop and start instead")
-    if answer.plan.state != state:
+    if result.plan.state != state:
         raise RefusedError("the open window waits in the old [spool] path: stop and start instead")
-    return answer.plan
+    return result.plan
 
 
-class Trial:
-    """State: the child, the files for its answer, and its deadline.
+class Preflight:
+    """State: the child, the files for its plan and its standard error, and its deadline.
 
     Args:
         environ: of this process.
@@ -69,78 +68,74 @@ class Trial:
 
     def __init__(self, environ: Mapping[str, str], *, text: str | None = None, is_first: bool = False) -> None:
         self._plan = anonymous_file.create()
-        self._said = anonymous_file.create()
+        self._stderr = anonymous_file.create()
         self._text = None if text is None else anonymous_file.create(text)
         try:
-            self.pid = self._spawn(own_environment(environ), is_first=is_first)
+            self.pid = self._spawn(child_environment(environ), is_first=is_first)
         except OSError:
             self.close()
             raise
-        self.ends = time.monotonic() + _SECONDS
-        """Monotonic deadline of the child."""
-
-    def __repr__(self) -> str:
-        """Report the child."""
-        return f"<Trial {self.pid}>"
+        self.deadline = time.monotonic() + _SECONDS
+        """Monotonic time at which a child that still runs is killed."""
 
     def _spawn(self, own: dict[str, str], *, is_first: bool) -> int:
         own[PLAN] = str(self._plan)
-        kept = [self._plan]
+        inherited = [self._plan]
         if self._text is not None:
             own[TEXT] = str(self._text)
-            kept.append(self._text)
+            inherited.append(self._text)
         if not is_first:
             own[THOROUGH] = "1"
-        said = [] if is_first else [(os.POSIX_SPAWN_DUP2, self._said, 2)]
+        stderr = [] if is_first else [(os.POSIX_SPAWN_DUP2, self._stderr, 2)]
         sys.stdout.flush()
         return os.posix_spawn(
             sys.executable,
             [sys.executable, *sys.orig_argv[1:]],
             own,
-            file_actions=[*((os.POSIX_SPAWN_DUP2, one, one) for one in kept), *said],
-            setsigmask=(*HELD_BACK, signal.SIGINT),  # these signals are for the parent
+            file_actions=[*((os.POSIX_SPAWN_DUP2, one, one) for one in inherited), *stderr],
+            setsigmask=(*HANDLED_SIGNALS, signal.SIGINT),  # these signals are for the parent
         )
 
-    def wait(self, is_over: Callable[[], bool] = lambda: False) -> Answer:
-        """Return the answer. Blocks until the child ends; kill it at the deadline, or when `is_over` returns True."""
-        while time.monotonic() < self.ends and not is_over():
+    def wait(self, is_over: Callable[[], bool] = lambda: False) -> PreflightResult:
+        """Return the result. Blocks until the child ends; kill it at the deadline, or when `is_over` returns True."""
+        while time.monotonic() < self.deadline and not is_over():
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
-                return self.ended(status)
+                return self.result(status)
             select.select((), (), (), 0.005)  # time.sleep is EINVAL below libfaketime
         self.kill()
-        return self.ended(os.waitpid(self.pid, 0)[1])
+        return self.result(os.waitpid(self.pid, 0)[1])
 
     def kill(self) -> None:
-        """Kill the child; the caller must still wait for its end."""
+        """Kill the child; it must still be reaped."""
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
 
-    def ended(self, status: int) -> Answer:
-        """Return the answer of an ended child; `status` is that of waitpid(2)."""
+    def result(self, status: int) -> PreflightResult:
+        """Return the result of an ended child; `status` is that of waitpid(2)."""
         code = os.waitstatus_to_exitcode(status)
         text = anonymous_file.read(self._plan) if code == 0 else ""
-        said = anonymous_file.read(self._said, most=_COMPLAINT_BYTES)
+        errors = anonymous_file.read(self._stderr, most=_STDERR_BYTES)
         self.close()
         if not text:
-            return Answer(None, code, _brief(said, code))
+            return PreflightResult(None, code, _brief(errors, code))
         try:
-            return Answer(Plan.from_json(text), code, said)
+            return PreflightResult(Plan.from_json(text), code, "")
         except ValueError as error:
-            return Answer(None, code, f"the program has made {error}")
+            return PreflightResult(None, code, f"the program has made {error}")
 
     def close(self) -> None:
-        """Close the files of the answer and of the configuration."""
-        for descriptor in (self._plan, self._said, self._text):
+        """Close the files."""
+        for descriptor in (self._plan, self._stderr, self._text):
             if descriptor is not None:
                 os.close(descriptor)
 
 
-def _brief(said: str, code: int) -> str:
+def _brief(errors: str, code: int) -> str:
     """Return why there is no plan: the child's standard error, or the last line of its traceback."""
     if code == -signal.SIGKILL:
         return f"the program took more than {_SECONDS:.0f} s to read the configuration, or was killed"
-    lines = said.strip().splitlines()
+    lines = errors.strip().splitlines()
     if any(line.startswith("Traceback") for line in lines):
         places = [line.strip() for line in lines if line.startswith('  File "')]
         return f"the program does not start: {lines[-1]} ({places[-1] if places else 'no place'})"
