@@ -1,8 +1,8 @@
 /* The hot path: datagrams in, rollups per series and window out. One of these is one table with one reader at a time.
  *
  * Walk of a line: hotpath_feed (feed.c) marks the datagram, reads lines in groups of 32, looks up their identities with
- * the misses overlapped, and folds values into cells. What is not plain goes to take.c: new identities, answers of
- * naming, overflow, timestamps, gauges without a base. Answers of naming arrive in naming.c; windows.c opens and closes.
+ * the misses overlapped, and folds values into cells. What is not plain goes to slow_path.c: new identities, answers of
+ * naming, overflow, timestamps, gauges without a base. Answers of naming arrive in resolve.c; windows.c opens and closes.
  *
  * Threads. Every function here takes the lock itself, but for the few that say otherwise. A reader holds it for one
  * batch of datagrams; who else wants it stands at the gate first, which the reader must pass as well: nobody starves.
@@ -12,9 +12,9 @@
 #ifndef RELAY_HOTPATH_H
 #define RELAY_HOTPATH_H
 
-#include "identity.h"
+#include "filter.h"
 #include "line.h"
-#include "look.h"
+#include "queue.h"
 #include "record.h"
 #include "tee.h"
 
@@ -37,13 +37,6 @@ typedef struct counts {
     uint64_t open, closing; /* samples in the open window, and in the closing one until it is handed out */
     uint64_t dropped[REASONS_MAX];
 } counts;
-
-/* Identities that wait for naming, in the order they came. */
-typedef struct queue {
-    identity **items;
-    size_t first, used, capacity;
-    size_t waiting, work;
-} queue;
 
 /* Who brought new identities, and an example of them. */
 typedef struct newcomer {
@@ -106,8 +99,13 @@ bool hotpath_configure(hotpath *self, const settings *settings);
 /* Ends it; every closed window was discarded. */
 void hotpath_free(hotpath *self);
 
-void hotpath_lock(hotpath *self);
-void hotpath_unlock(hotpath *self);
+static inline void hotpath_lock(hotpath *self) {
+    pthread_mutex_lock(&self->gate);
+    pthread_mutex_lock(&self->lock);
+    pthread_mutex_unlock(&self->gate);
+}
+
+static inline void hotpath_unlock(hotpath *self) { pthread_mutex_unlock(&self->lock); }
 
 /* --- receiving (feed.c) ------------------------------------------------------------------------------------------- */
 
@@ -132,7 +130,7 @@ bool hotpath_tee(hotpath *self, const int *fds, size_t count);
 /* Counts a line that was refused before it came here. */
 void hotpath_reject(hotpath *self, span line, int reason, const peer *peer, double now);
 
-/* --- naming (naming.c) and windows (windows.c) --------------------------------------------------------------------------------- */
+/* --- naming (resolve.c) and windows (windows.c) --------------------------------------------------------------------------------- */
 
 typedef struct answer {
     enum kind kind;
@@ -179,29 +177,28 @@ bool hotpath_restore_gauge(hotpath *self, const series_name *name, double value,
 
 /* --- between the files of the kernel, under the lock -------------------------------------------------------------- */
 
-/* take.c: takes a line of which something is not plain. */
+/* slow_path.c: takes a line of which something is not plain. */
 void take_line(hotpath *self, const line *line, span text, const peer *peer);
 
-/* take.c: returns the time of a waiting gauge's newest value. */
+/* slow_path.c: returns the time of a waiting gauge's newest value. */
 double waiting_at(const provisional *waiting);
 
-/* take.c: returns the time of the newest value that is known of an answered gauge. */
+/* slow_path.c: returns the time of the newest value that is known of an answered gauge. */
 double known_at(const identity *identity, const window *window);
 
-/* identities.c: returns what is known of an identity, or NULL. */
+/* identity.c: returns what is known of an identity, or NULL. */
 identity *find_identity(const hotpath *self, uint64_t hash, enum kind kind, span name, span tags);
 
-/* identities.c: the same; a new one queues for naming. Without room there its name's stand-in, or NULL. */
+/* identity.c: the same; a new one queues for naming. Without room there its name's stand-in, or NULL. */
 identity *meet_identity(hotpath *self, enum kind kind, span name, span tags);
 
-/* identities.c: notes who brought an identity that is new, or finds no room. */
+/* identity.c: notes who brought an identity that is new, or finds no room. */
 void add_newcomer(hotpath *self, const peer *peer, span name, span tags);
 
 identity *make_identity(hotpath *self, uint64_t hash, enum kind kind, span name, span tags, budget *memory);
 void remove_identity(hotpath *self, slot *slot, budget *memory);
 provisional *provisional_new(hotpath *self);
 void provisional_free(hotpath *self, provisional *provisional, enum kind kind);
-void queue_take_out(queue *queue, size_t index);
 
 /* Counts an identity that has its answer from now on, or no more. */
 static inline void count_alias(hotpath *self, const identity *identity, int by) {
@@ -209,13 +206,15 @@ static inline void count_alias(hotpath *self, const identity *identity, int by) 
     self->stand_ins += is_stand_in(identity) ? (size_t)by : 0;
 }
 
-/* identities.c: keeps the stand-in of an alias' name while the alias is there. */
+/* identity.c: keeps the stand-in of an alias' name while the alias is there. */
 void hold_stand_in(hotpath *self, const identity *alias);
 void release_stand_in(hotpath *self, const identity *alias);
 
-/* naming.c: drops aliases that the last two windows did not use, among the next `count` slots. */
+/* identity.c: drops aliases that the last two windows did not use, among the next `count` slots. */
 void sweep_aliases(hotpath *self, size_t count);
-void queue_free(hotpath *self, queue *queue);
+
+/* identity.c: drops aliases until their bounds hold, a part at a time. */
+void evict_aliases(hotpath *self);
 
 /* windows.c: looks at up to `most` gauges of the closing window; true when all were looked at. */
 bool settle_gauges(hotpath *self, size_t most);

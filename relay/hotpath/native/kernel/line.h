@@ -31,7 +31,7 @@ typedef struct group {
     uint32_t unread;   /* tags beyond those that are read */
     value *values;
     size_t count;
-    void *identity; /* for store.c */
+    void *identity; /* for feed.c and slow_path.c */
 } group;
 
 typedef struct line {

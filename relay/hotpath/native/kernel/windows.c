@@ -101,7 +101,7 @@ closed *hotpath_take_closed(hotpath *self) {
         self->counts.closing = 0;
         self->closing = (window){0};
         self->is_closing = false;
-        queue_free(self, &self->closing_queue);
+        queue_free(&self->closing_queue, &self->waiting_memory);
         release_discarded(self, RELEASED_AT_ONCE);
     }
     hotpath_unlock(self);

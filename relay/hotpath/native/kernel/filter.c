@@ -1,4 +1,4 @@
-#include "look.h"
+#include "filter.h"
 
 #include <arpa/inet.h>
 #include <fnmatch.h>

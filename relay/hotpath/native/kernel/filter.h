@@ -4,8 +4,8 @@
  * keeps the newest 1,000 lines (1 MiB at most) whose name matches a glob, and costs a match a line while it is on; the
  * allow-list compares a sender with a few networks, once a datagram. Addresses are 16 bytes, IPv4 as ::ffff:a.b.c.d, so
  * that a socket for both families needs no second rule. */
-#ifndef RELAY_LOOK_H
-#define RELAY_LOOK_H
+#ifndef RELAY_FILTER_H
+#define RELAY_FILTER_H
 
 #include "base.h"
 

@@ -3,57 +3,10 @@
 
 #include <math.h>
 
-#define EVICTION_PROBES 64
-#define EVICTED_AT_ONCE 64 /* at an answer, which adds one: a lower limit is reached soon, and nobody waits for it */
-#define SLOT_BYTES 32 /* of an item in the map, on the average */
 #define SWEPT_SLOTS 10000 /* whenever naming asks, ten times a second: a fraction of a millisecond */
 #define RELEASED_ENTRIES 10000
 #define SETTLED_GAUGES 10000 /* 1 to 2 ms */
 #define ABANDONED_NAMES 10000 /* 2 to 3 ms */
-
-/* --- aliases are a bounded cache ---------------------------------------------------------------------------------- */
-
-static void forget_alias(hotpath *self, slot *slot) {
-    identity *identity = slot->item;
-    if (identity->state == RESOLVED) {
-        release_stand_in(self, identity);
-        series_release(&self->registry, identity->to.series);
-    }
-    count_alias(self, identity, -1);
-    remove_identity(self, slot, &self->aliases_memory);
-}
-
-/* Drops one alias that the open window has not used, or any if there is none nearby. */
-static void evict_alias(hotpath *self) {
-    for (size_t probes = 0;; probes++) {
-        slot *slot = &self->identities.slots[self->hand++ & (self->identities.capacity - 1)];
-        identity *identity = slot->item;
-        if (slot->hash == 0 || identity->state == WAITING) continue;
-        if (identity->stamp == self->stamp && probes < EVICTION_PROBES) continue;
-        if (identity->refs > 0 && probes < self->identities.capacity) continue;
-        forget_alias(self, slot);
-        return;
-    }
-}
-
-void sweep_aliases(hotpath *self, size_t count) {
-    for (; count > 0 && self->sweep_left > 0; count--) {
-        if (self->sweep_left > self->identities.capacity) self->sweep_left = self->identities.capacity;
-        slot *slot = &self->identities.slots[self->sweep_left - 1];
-        identity *identity = slot->item;
-        bool is_idle = slot->hash != 0 && identity->state != WAITING && identity->stamp < self->stamp_before;
-        if (is_idle && identity->refs == 0)
-            forget_alias(self, slot); /* another entry may have moved here: look again */
-        else
-            self->sweep_left--;
-    }
-}
-
-/* Each counts for its share of the map, and not for slots that others left: these are given back at the edge. */
-static bool aliases_exceed(const hotpath *self) {
-    size_t used = self->aliases_memory.used + SLOT_BYTES * self->aliases;
-    return self->aliases > self->settings.alias_limit || (used > self->aliases_memory.limit && self->aliases > 0);
-}
 
 /* --- answers ------------------------------------------------------------------------------------------------------ */
 
@@ -62,10 +15,7 @@ size_t hotpath_unresolved(hotpath *self, identity **found, size_t most) {
     sweep_aliases(self, SWEPT_SLOTS);
     release_discarded(self, RELEASED_ENTRIES);
     queue *queue = self->closing_queue.waiting ? &self->closing_queue : &self->queue;
-    while (queue->first < queue->used && queue->items[queue->first] == NULL) queue->first++;
-    size_t count = 0;
-    for (size_t i = queue->first; i < queue->used && count < most; i++)
-        if (queue->items[i] != NULL) found[count++] = queue->items[i];
+    size_t count = queue_peek(queue, found, most);
     hotpath_unlock(self);
     return count;
 }
@@ -75,17 +25,6 @@ bool hotpath_settled(hotpath *self) {
     bool settled = self->closing_queue.waiting == 0 && settle_gauges(self, SETTLED_GAUGES);
     hotpath_unlock(self);
     return settled;
-}
-
-/* Takes an identity out of a queue. Answers come in the order of the queue, so it is near the front. */
-static void queue_remove(queue *queue, const identity *identity) {
-    for (size_t i = queue->first; i < queue->used; i++) {
-        if (queue->items[i] != identity) continue;
-        queue_take_out(queue, i);
-        break;
-    }
-    while (queue->first < queue->used && queue->items[queue->first] == NULL) queue->first++;
-    if (queue->first == queue->used) queue->first = queue->used = 0;
 }
 
 /* Puts the relative samples of a gauge on their base; the result is in `waiting->cell`. */
@@ -236,7 +175,7 @@ static void resolve(hotpath *self, const answer *answer) {
     }
     learn(self, identity, answer);
     if (waiting != NULL) settle_waiting(self, identity, waiting);
-    for (size_t most = EVICTED_AT_ONCE; most > 0 && aliases_exceed(self); most--) evict_alias(self);
+    evict_aliases(self);
 }
 
 /* --- names that come too late ------------------------------------------------------------------------------------- */
@@ -266,7 +205,7 @@ bool hotpath_abandon_names(hotpath *self) {
     for (size_t most = ABANDONED_NAMES; most > 0 && queue->waiting > 0; queue->first++) {
         identity *identity = queue->items[queue->first];
         if (identity == NULL) continue;
-        queue_take_out(queue, queue->first);
+        queue_remove_at(queue, queue->first);
         abandon_name(self, identity);
         most--;
     }

@@ -4,14 +4,6 @@
 #define SHARE_OF_ALIASES 4
 #define SHARE_OF_WAITING 8
 
-void hotpath_lock(hotpath *self) {
-    pthread_mutex_lock(&self->gate);
-    pthread_mutex_lock(&self->lock);
-    pthread_mutex_unlock(&self->gate);
-}
-
-void hotpath_unlock(hotpath *self) { pthread_mutex_unlock(&self->lock); }
-
 static void set_limits(hotpath *self, const settings *settings) {
     registry *registry = &self->registry;
     registry->limit = settings->series_limit;
@@ -120,8 +112,8 @@ void hotpath_free(hotpath *self) {
     cells_free(&registry->cells);
     for (size_t i = 0; i < self->idle_used; i++) series_release(registry, self->idle[i].series);
     free(self->idle);
-    queue_free(self, &self->queue);
-    queue_free(self, &self->closing_queue);
+    queue_free(&self->queue, &self->waiting_memory);
+    queue_free(&self->closing_queue, &self->waiting_memory);
     tap_set(&self->tap, NULL);
     targets_release(self->copies.targets);
     parser_free(&self->parser);

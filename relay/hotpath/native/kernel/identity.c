@@ -1,6 +1,10 @@
 /* Identities of lines: what is known of them, how they wait for a name, and what stands in where there is no room to wait. */
 #include "hotpath.h"
 
+#define EVICTION_PROBES 64
+#define EVICTED_AT_ONCE 64 /* at an answer, which adds one: a lower limit is reached soon, and nobody waits for it */
+#define SLOT_BYTES 32 /* of an item in the map, on the average */
+
 /* --- the map of identities ---------------------------------------------------------------------------------------- */
 
 identity *find_identity(const hotpath *self, uint64_t hash, enum kind kind, span name, span tags) {
@@ -25,24 +29,6 @@ identity *make_identity(hotpath *self, uint64_t hash, enum kind kind, span name,
     return made;
 }
 
-static bool queue_push(queue *queue, identity *identity, budget *memory) {
-    void *items = queue->items;
-    bool room = vector_grow(&items, &queue->capacity, queue->used, sizeof identity, memory);
-    queue->items = items;
-    if (!room) return false;
-    queue->items[queue->used++] = identity;
-    queue->waiting++;
-    queue->work += naming_work(name_of_identity(identity), tags_of_identity(identity));
-    return true;
-}
-
-void queue_take_out(queue *queue, size_t index) {
-    const identity *identity = queue->items[index];
-    queue->items[index] = NULL;
-    queue->waiting--;
-    queue->work -= naming_work(name_of_identity(identity), tags_of_identity(identity));
-}
-
 /* Says whether one more may wait; stand-ins have a tenth of the queue to themselves. */
 static bool has_room(const hotpath *self, bool stands_in) {
     size_t most = self->settings.series_limit, work = NAMING_WORK, used = self->waiting_memory.used;
@@ -52,12 +38,6 @@ static bool has_room(const hotpath *self, bool stands_in) {
         used -= used / 10;
     }
     return self->queue.waiting < most && self->queue.work < work && used < self->waiting_memory.limit;
-}
-
-void queue_free(hotpath *self, queue *queue) {
-    free(queue->items);
-    self->waiting_memory.used -= queue->capacity * sizeof *queue->items;
-    *queue = (struct queue){0};
 }
 
 void remove_identity(hotpath *self, slot *slot, budget *memory) {
@@ -193,6 +173,54 @@ void release_stand_in(hotpath *self, const identity *alias) {
     uint64_t hash = identity_hash(&self->registry.key, (enum kind)alias->kind, name, STAND_IN);
     identity *found = find_identity(self, hash, (enum kind)alias->kind, name, STAND_IN);
     if (found != NULL && found->refs > 0) found->refs--;
+}
+
+/* --- aliases are a bounded cache ---------------------------------------------------------------------------------- */
+
+static void forget_alias(hotpath *self, slot *slot) {
+    identity *identity = slot->item;
+    if (identity->state == RESOLVED) {
+        release_stand_in(self, identity);
+        series_release(&self->registry, identity->to.series);
+    }
+    count_alias(self, identity, -1);
+    remove_identity(self, slot, &self->aliases_memory);
+}
+
+/* Drops one alias that the open window has not used, or any if there is none nearby. */
+static void evict_alias(hotpath *self) {
+    for (size_t probes = 0;; probes++) {
+        slot *slot = &self->identities.slots[self->hand++ & (self->identities.capacity - 1)];
+        identity *identity = slot->item;
+        if (slot->hash == 0 || identity->state == WAITING) continue;
+        if (identity->stamp == self->stamp && probes < EVICTION_PROBES) continue;
+        if (identity->refs > 0 && probes < self->identities.capacity) continue;
+        forget_alias(self, slot);
+        return;
+    }
+}
+
+void sweep_aliases(hotpath *self, size_t count) {
+    for (; count > 0 && self->sweep_left > 0; count--) {
+        if (self->sweep_left > self->identities.capacity) self->sweep_left = self->identities.capacity;
+        slot *slot = &self->identities.slots[self->sweep_left - 1];
+        identity *identity = slot->item;
+        bool is_idle = slot->hash != 0 && identity->state != WAITING && identity->stamp < self->stamp_before;
+        if (is_idle && identity->refs == 0)
+            forget_alias(self, slot); /* another entry may have moved here: look again */
+        else
+            self->sweep_left--;
+    }
+}
+
+/* Each counts for its share of the map, and not for slots that others left: these are given back at the edge. */
+static bool aliases_exceed(const hotpath *self) {
+    size_t used = self->aliases_memory.used + SLOT_BYTES * self->aliases;
+    return self->aliases > self->settings.alias_limit || (used > self->aliases_memory.limit && self->aliases > 0);
+}
+
+void evict_aliases(hotpath *self) {
+    for (size_t most = EVICTED_AT_ONCE; most > 0 && aliases_exceed(self); most--) evict_alias(self);
 }
 
 /* --- new identities ----------------------------------------------------------------------------------------------- */
