@@ -21,7 +21,7 @@ import uvloop
 
 from relay.clock import SystemClock
 from relay.delivery.state.checkpoint import Checkpointer, CheckpointFiles
-from relay.ledger import LossLog
+from tests.support.context import make_context
 from tests.support.hotpath import make, name_all
 
 ROUNDS = 20
@@ -56,8 +56,7 @@ async def measure(series: int) -> None:
             hotpath=hotpath,
             void=lambda: (),
             interval=1.0,
-            clock=CLOCK,
-            loss_log=LossLog(CLOCK),
+            context=make_context(CLOCK),
         )
         watching = asyncio.create_task(watch(late))
         for number in range(ROUNDS + 1):

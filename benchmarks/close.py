@@ -21,8 +21,8 @@ from relay.config.schema import CloudConfig, Config, LimitsConfig, WindowConfig
 from relay.daemon.build import ingest_settings, make_encoder, make_idle, make_namer, make_rules
 from relay.daemon.egress import pack_requests
 from relay.hotpath.factory import make_hotpath
-from relay.ledger import Ledger
 from relay.window.closer import NAMES_PER_SLICE, Closer
+from tests.support.context import make_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -104,10 +104,11 @@ async def run(case: Case) -> tuple[WindowReport, float, float]:
     window = msgspec.structs.replace(WindowConfig(), percentile_style=case.style, percentiles=[90.0], idle=case.idle)
     cloud = CloudConfig(requests_per_minute=1_000_000)  # nothing is shed
     config = msgspec.structs.replace(Config(), window=window, limits=LimitsConfig(series=2 * case.series), cloud=cloud)
-    settings, ledger = ingest_settings(config), Ledger()
+    settings = ingest_settings(config)
     hotpath = make_hotpath(settings.hotpath, **settings.limits())
-    namer = make_namer(config, make_rules(config), notices=ledger)
     clock, said = Slices(), list["WindowReport"]()
+    context = make_context(clock)
+    namer = make_namer(config, make_rules(config), notices=context.ledger)
     closer = Closer(
         seconds=60,
         hotpath=hotpath,
@@ -115,8 +116,7 @@ async def run(case: Case) -> tuple[WindowReport, float, float]:
         encode=make_encoder(config, make_idle(config)).encode_window,
         pack=pack_requests,
         spool=Nowhere(),
-        ledger=ledger,
-        clock=clock,
+        context=context,
         on_closed=said.append,
     )
     fill(hotpath, namer, case)

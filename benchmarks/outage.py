@@ -30,14 +30,15 @@ from relay.delivery.transport import HttpTransport
 from relay.jdcloud.cloud import JDCloud
 from relay.jdcloud.points import PointEncoder
 from relay.jdcloud.sign import Signer
-from relay.ledger import Ledger, LossLog
 from relay.model import ClosedWindow, Kind, Rollup, Row, Series
 from relay.tools.emulator import Emulator
 from tests.support.clock import EventClock
+from tests.support.context import make_context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from relay.ledger import Ledger
     from relay.model import Reply
 
 WINDOW = 60
@@ -211,11 +212,8 @@ class Outage:
         """Go through all of it."""
         url = await self._emulator.start()
         await self._emulator.stop()
-        ledger, nonces = Ledger(), iter(range(10**9))
-        log = LossLog(self._clock, interval=1e9)
-        self._spool = await WatchedSpool.open(
-            self._directory, ledger=ledger, clock=self._clock, loss_log=log, limit_bytes=2**30
-        )
+        context, nonces = make_context(self._clock, interval=1e9), iter(range(10**9))
+        self._spool = await WatchedSpool.open(self._directory, context, limit_bytes=2**30)
         signer = Signer(access_key="ak", secret_key=Secret("sk"), region="r")
         endpoint = f"{url}/v1/customMetrics"
         pool = SenderPool(
@@ -225,17 +223,15 @@ class Outage:
             settings=SenderSettings(
                 concurrency=CONCURRENCY, requests_per_minute=QUOTA, spread=WINDOW / 6, max_age=30 * 86_400.0
             ),
-            dead_letters=DeadLetters(self._directory, ledger=ledger, clock=self._clock),
-            ledger=ledger,
-            loss_log=log,
-            clock=self._clock,
+            dead_letters=DeadLetters(self._directory, context),
+            context=context,
             random=self._dice.random,
         )
         running = asyncio.create_task(pool.run())
         await self._be_down()
         await self._emulator.start(port=int(url.rpartition(":")[2]))
         await self._drain()
-        self._judge(ledger)
+        self._judge(context.ledger)
         await pool.drain(until=0.0)
         await running
         await self._spool.close()

@@ -121,3 +121,24 @@ class Steps:
         lead = self._clock.wall() - self._clock.monotonic()
         step, self._lead = lead - self._lead, lead
         return step if abs(step) >= STEP else 0.0
+
+
+class LagProbe:
+    """State: the latest measured lag of the event loop, in seconds."""
+
+    INTERVAL: Final = 0.5
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.seconds = 0.0
+
+    def __repr__(self) -> str:
+        """Report the lag."""
+        return f"<LagProbe {self.seconds:.3f} s>"
+
+    async def run(self) -> None:
+        """Measure until cancelled."""
+        while True:
+            began = self._clock.monotonic()
+            await self._clock.sleep(self.INTERVAL)
+            self.seconds = max(0.0, self._clock.monotonic() - began - self.INTERVAL)

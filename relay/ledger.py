@@ -1,4 +1,4 @@
-"""The ledger: counters of every line, sample and point, their balance, and the warnings about losses.
+"""The ledger: counters of every line, sample and point, and their balance.
 
 The hot path counts lines and samples of the open window (`Tally`); the ledger counts everything after that. Stocks
 (spooled, in flight) are read from the spool and the sender pool, never derived from counters: otherwise
@@ -9,19 +9,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Final, Protocol
-
-import structlog
-
-from relay import limits
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-    from relay.clock import Clock
-    from relay.model import RejectedLine, Tally
+    from relay.model import Tally
 
 
 class Durations:
@@ -175,147 +170,3 @@ def balance(tally: Tally, ledger: Ledger, *, spooled: int, in_flight: int) -> Bo
         spooled=spooled,
         in_flight=in_flight,
     )
-
-
-@dataclass(slots=True)
-class _Muted:
-    """State of one (event, reason) in the loss log: when it may be logged next, and how many were suppressed."""
-
-    next_at: float = 0.0
-    suppressed: int = 0
-
-
-@dataclass(slots=True)
-class LossLog:
-    """Warnings about loss: at most one line per `interval` seconds per (event, reason), with the suppressed count."""
-
-    clock: Clock
-    interval: float = 10.0
-    _muted: dict[tuple[str, str], _Muted] = field(default_factory=dict)
-
-    def warn(self, event: str, *, reason: str, **fields: Any) -> None:  # noqa: ANN401 - log fields are any scalars
-        """Log `event` unless the same (event, reason) was logged less than `interval` ago."""
-        self.warn_once_in(self.interval, event, reason=reason, **fields)
-
-    def warn_once_in(self, seconds: float, event: str, /, *, reason: str, **fields: Any) -> None:  # noqa: ANN401 - see above
-        """Log `event` unless the same (event, reason) was logged less than `seconds` ago."""
-        muted = self._muted.setdefault((event, reason), _Muted())
-        now = self.clock.monotonic()
-        if now < muted.next_at:
-            muted.suppressed += 1
-            return
-        if muted.suppressed:
-            fields["suppressed"] = muted.suppressed
-        muted.next_at, muted.suppressed = now + seconds, 0
-        structlog.get_logger("relay").warning(event, reason=reason, **fields)
-
-
-class LagProbe:
-    """State: the latest measured lag of the event loop, in seconds."""
-
-    INTERVAL: Final = 0.5
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self.seconds = 0.0
-
-    def __repr__(self) -> str:
-        """Report the lag."""
-        return f"<LagProbe {self.seconds:.3f} s>"
-
-    async def run(self) -> None:
-        """Measure until cancelled."""
-        while True:
-            began = self._clock.monotonic()
-            await self._clock.sleep(self.INTERVAL)
-            self.seconds = max(0.0, self._clock.monotonic() - began - self.INTERVAL)
-
-
-@dataclass(slots=True)
-class Growth:
-    """State: the value of each counter at its last call of `since_last`."""
-
-    _seen: dict[str, int] = field(default_factory=dict)
-
-    def since_last(self, name: str, value: int) -> int:
-        """Return by how much a counter grew since the last call for its name."""
-        before, self._seen[name] = self._seen.get(name, 0), value
-        return value - before
-
-
-class Explain(Protocol):
-    """Explains rejected lines."""
-
-    def __call__(self, line: bytes, reason: str) -> tuple[int | None, str]:
-        """Return the offset of the byte that breaks the grammar, None if there is no single one, and why in words."""
-        ...
-
-
-WANTED: Final = frozenset({"rule", "forgotten"})
-"""Reasons of samples dropped on request, by a rule or on the console: they are counted without a warning."""
-
-
-_BEYOND: Final = f"beyond {limits.VALUE_MAX} or below its negative"
-_CLAMPED_SECONDS: Final = 60.0
-"""Seconds between two warnings: a negative gauge of a client that prints it unsigned is clamped in every window."""
-
-
-def tell_of_window(
-    growth: Growth,
-    loss_log: LossLog,
-    tally: Tally,
-    ledger: Ledger,
-    rejects: Iterable[RejectedLine],
-    explain: Explain,
-) -> None:
-    """Warn of lines rejected, samples dropped and values changed since the last call; call it once a window.
-
-    A warning of rejected lines has an example with its sender.
-    """
-    examples = {rejected.reason: rejected for rejected in rejects}
-    for reason, lines in tally.rejected.items():
-        grown = growth.since_last(f"rejected {reason}", lines)
-        if grown:
-            example = examples.get(reason)
-            shown = _show(example, explain) if example else {}
-            loss_log.warn("RLY301 lines rejected", reason=reason, count=grown, **shown)
-    for reason, count in tally.samples_dropped.items():
-        grown = growth.since_last(f"dropped {reason}", count)
-        if grown and reason not in WANTED:
-            loss_log.warn("samples dropped", reason=reason, count=grown)
-    _tell_of_changes(growth, loss_log, ledger)
-
-
-def _tell_of_changes(growth: Growth, loss_log: LossLog, ledger: Ledger) -> None:
-    """Warn of names, tags and values that were changed before sending, with an example of each kind."""
-    usual = loss_log.interval
-    for kind, event, reason, count, seconds in (
-        ("rewritten", "RLY302 names or tags rewritten", "illegal characters", ledger.names_rewritten, usual),
-        ("unsent", "RLY303 tags dropped", "the API takes five, 255 bytes in all", ledger.tags_dropped, usual),
-        ("clamped", "RLY304 values clamped", _BEYOND, ledger.values_clamped, _CLAMPED_SECONDS),
-    ):
-        grown = growth.since_last(f"{event} {reason}", count)
-        if grown:
-            loss_log.warn_once_in(seconds, event, reason=reason, count=grown, **ledger.examples.pop(kind, {}))
-
-
-def _show(example: RejectedLine, explain: Explain) -> dict[str, Any]:
-    """Return the log fields of a rejected line; `at` is the byte offset at which the log puts a caret."""
-    at, why = explain(example.line, example.reason)
-    sender = f"{example.peer.host}:{example.peer.port}" if example.peer else "a Unix socket"
-    return {"why": why, "line": example.line, "at": at, "sender": sender}
-
-
-def tell_of_late_window(loss_log: LossLog, window: int, seconds: float, *, closing: int) -> None:
-    """Warn that a window was stored long after its end."""
-    event, fix = (
-        "RLY320 a window closed late",
-        "see relay_series, relay_loop_lag_seconds and the disk; send fewer series",
-    )
-    loss_log.warn(event, reason="late", window=window, seconds=round(seconds, 1), closing=closing, fix=fix)
-
-
-def tell_of_quota(loss_log: LossLog, needed: int, allowed: int) -> None:
-    """Warn that a window needs nearly all requests that the quota allows."""
-    event, fix = "RLY403 the quota is nearly used up, percentiles are not sent", "send fewer series, or raise it"
-    loss_log.warn(event, reason="quota", requests_needed=needed, requests_allowed=allowed, fix=fix)

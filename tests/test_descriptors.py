@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from relay.clock import SystemClock
 from relay.descriptors import ADMIN_BACKLOG, ADMIN_MOST, RESERVE, divide_descriptors, raise_limit, share
-from relay.ledger import LossLog
+from relay.loss_log import LossLog
 
 
 @given(st.integers(100, 1 << 30), st.integers(4, 40), st.integers(0, 10_000), st.integers(1, 256))

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from relay import limits
 from relay.admin.routes import open_admin
 from relay.admin.subscribers import WindowSubscribers
+from relay.clock import LagProbe
+from relay.context import Context
 from relay.daemon.build import (
     admin_addresses,
     begin_window,
@@ -34,11 +36,12 @@ from relay.daemon.status import Status
 from relay.delivery.state.checkpoint import Checkpointer, CheckpointFiles
 from relay.descriptors import divide_descriptors
 from relay.hotpath.explain import explain
-from relay.hotpath.factory import make_hotpath, tell_of_hotpath
+from relay.hotpath.factory import log_hotpath, make_hotpath
 from relay.hotpath.partial import encode_head
-from relay.ledger import Books, Growth, LagProbe, Ledger, LossLog, tell_of_late_window, tell_of_quota, tell_of_window
+from relay.ledger import Books, Ledger
 from relay.listener.admin_sockets import AdminSockets
 from relay.listener.kernel_drops import KernelDropWatch
+from relay.loss_log import Growth, LossLog, log_late_window, log_quota, log_window_losses
 from relay.window.closer import Closer
 from relay.window.protocols import Pipeline, WindowReport
 from relay.window.watch import ClockWatch
@@ -97,8 +100,7 @@ class Relay:
         self._is_successor = is_successor
         """Another worker used the state directory before; so a directory that is unusable now does not end a start."""
         self._admin_sockets = admin or AdminSockets(admin_addresses(config))
-        self.ledger = Ledger()
-        self.loss_log = LossLog(clock)
+        self.context = Context(clock, Ledger(), LossLog(clock))
         self.idle = make_idle(config)
         self._lag = LagProbe(clock)
         self._is_handing_over = False
@@ -121,8 +123,8 @@ class Relay:
             await self._open_delivery()
             await self._open_window()
             self.status = self._make_status()
-            self.watch = KernelDropWatch(self.listeners, loss_log=self.loss_log, clock=self._clock)
-            self.explosions = CardinalityWatch(self.hotpath, warner=self.loss_log, clock=self._clock)
+            self.watch = KernelDropWatch(self.listeners, self.context)
+            self.explosions = CardinalityWatch(self.hotpath, self.context)
             self.admin = await self._open_admin() if self.config.admin.addresses() else None
         except BaseException:
             await self._closing.aclose()
@@ -131,17 +133,17 @@ class Relay:
 
     def _open_ingest(self) -> Ingest:
         """Use the given ingest, which receives already, or open sockets."""
-        self.namer = make_namer(self.config, make_rules(self.config), notices=self.ledger)
+        self.namer = make_namer(self.config, make_rules(self.config), notices=self.context.ledger)
         ingest = self._given or open_ingest(self.config, self._clock)
         self._closing.callback(ingest.stop)
         self.hotpath, self.listeners = ingest.hotpath, ingest.listeners
-        tell_of_hotpath(self.config.listen.hotpath, self.hotpath.name)
+        log_hotpath(self.config.listen.hotpath, self.hotpath.name)
         ingest.start()
         listen, senders = self.config.listen, self.config.cloud.concurrency
         wanted = listen.stream_connections if ingest.streams else 0
-        self._places = divide_descriptors(wanted, senders=senders, warner=self.loss_log)
+        self._places = divide_descriptors(wanted, senders=senders, warner=self.context.loss_log)
         most = self._places.streams
-        self.streams = ingest.start_streams(listen, most=most, clock=self._clock, loss_log=self.loss_log)
+        self.streams = ingest.start_streams(listen, most=most, context=self.context)
         return ingest
 
     async def _open_delivery(self) -> None:
@@ -151,9 +153,7 @@ class Relay:
             transport=self._transport,
             state=self.state,
             is_successor=self._is_successor,
-            ledger=self.ledger,
-            loss_log=self.loss_log,
-            clock=self._clock,
+            context=self.context,
             closing=self._closing,
         )
         self.spool, self.pool = self._egress.spool, self._egress.pool
@@ -175,8 +175,7 @@ class Relay:
             encode=make_encoder(config, self.idle).encode_window,
             pack=lambda points, window: pack_requests(self._windows.tap(points, window), window),
             spool=self.spool,
-            ledger=self.ledger,
-            clock=self._clock,
+            context=self.context,
             on_closed=self._closed,
             on_moved=self.checkpointer.move if self.checkpointer else None,
             resume=owed.resume,
@@ -191,8 +190,7 @@ class Relay:
             hotpath=self.hotpath,
             void=lambda: self.spool.committed,
             interval=self.config.window.checkpoint,
-            clock=self._clock,
-            loss_log=self.loss_log,
+            context=self.context,
             head=lambda window, forgotten: encode_head(window, host=self.namer.host, forgotten=forgotten),
             parts=self.spool.parts,
         )
@@ -205,8 +203,7 @@ class Relay:
             make_hotpath=self._make_side_hotpath,
             namer=self.namer,
             closer=self.closer,
-            ledger=self.ledger,
-            loss_log=self.loss_log,
+            context=self.context,
             files=files,
             on_forgotten=checkpointer.forget,
         )
@@ -220,7 +217,7 @@ class Relay:
         return Status(
             config=self.config,
             clock=self._clock,
-            ledger=self.ledger,
+            ledger=self.context.ledger,
             ingest=self.ingest,
             streams=self.streams,
             spool=self.spool,
@@ -327,9 +324,9 @@ class Relay:
 
     def _background(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """Return the tasks that run beside the data path until they are cancelled."""
-        clock = ClockWatch(self.closer, loss_log=self.loss_log, clock=self._clock)
+        clock = ClockWatch(self.closer, self.context)
         looking = [self._lag.run, clock.run, self.watch.run, self.explosions.run]
-        looking += self.ingest.background(self.loss_log)
+        looking += self.ingest.background(self.context.loss_log)
         kept = self.checkpointer
         keeping = [lambda: kept.run(self.closer.name_waiting), kept.run_void] if kept else []
         return [*looking, *keeping, *self._egress.background()]
@@ -345,12 +342,16 @@ class Relay:
         return self.status.books()
 
     def _closed(self, closed: WindowReport) -> None:
+        ledger, loss_log = self.context.ledger, self.context.loss_log
         tally, since_last = self.tally(), self._growth.since_last
         lines, rejected = since_last("received", tally.received), since_last("rejected", sum(tally.rejected.values()))
         self._witness.closed(closed, lines=lines, rejected=rejected)
         if closed.late > max(limits.WINDOW_LATE, limits.WINDOW_LATE_SHARE * self.config.window.seconds):
-            self.ledger.windows_late += 1
-            tell_of_late_window(self.loss_log, closed.start, closed.late, closing=self.closer.closing - 1)
+            ledger.windows_late += 1
+            log_late_window(loss_log, closed.start, seconds=closed.late, closing=self.closer.closing - 1)
         if closed.over_quota:
-            tell_of_quota(self.loss_log, *closed.over_quota)
-        tell_of_window(self._growth, self.loss_log, tally, self.ledger, self.hotpath.rejects(), explain)
+            needed, allowed = closed.over_quota
+            log_quota(loss_log, needed=needed, allowed=allowed)
+        log_window_losses(
+            self._growth, loss_log, tally=tally, ledger=ledger, rejects=self.hotpath.rejects(), explain=explain
+        )

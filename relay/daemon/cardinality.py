@@ -16,13 +16,15 @@ from relay.wording import escape
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from relay.clock import Clock
+    from relay.context import Context
     from relay.model import Newcomer, Series, Tally
 
 _INTERVAL: Final = 1.0
 """Seconds between two reads of the count of overflowed samples."""
 _SILENCE: Final = 60.0
 """Seconds between two warnings."""
+_REACHED: Final = "RLY310 series limit reached"
+_OVERFLOWED: Final = "samples went to overflow series"
 _MOST: Final = 100_000
 _PATIENCE: Final = 10.0
 """Seconds to wait for a window that holds an overflow series; afterwards the warning is based on all series."""
@@ -90,25 +92,15 @@ class Source(Protocol):
         ...
 
 
-class Warner(Protocol):
-    """Logs warnings."""
-
-    def warn(self, event: str, *, reason: str, **fields: Any) -> None:  # noqa: ANN401 - log fields are any scalars
-        """Log a loss."""
-        ...
-
-
 class CardinalityWatch:
-    """State: the overflow that was logged, and when the next warning may be logged."""
+    """State: the overflow that was logged, and since when there is more of it."""
 
-    def __init__(self, source: Source, *, warner: Warner, clock: Clock) -> None:
+    def __init__(self, source: Source, context: Context) -> None:
         self._source = source
-        self._warner = warner
-        self._clock = clock
+        self._clock, self._loss_log = context.clock, context.loss_log
         self._told = self._unread = 0
         self._newest: Newcomer | None = None
         """The sender with the most work of naming, at the last time that there were new identities."""
-        self._next_at = 0.0
         self._since: float | None = None
         """When an overflow was first seen that is not logged yet."""
 
@@ -124,7 +116,7 @@ class CardinalityWatch:
         self._newest = next(iter(self._source.newcomers()), self._newest)
         self._tell_of_unread(tally.tags_unread)
         overflowed = tally.samples_overflow
-        if overflowed <= self._told or now < self._next_at:
+        if overflowed <= self._told or self._loss_log.is_muted(_REACHED, reason=_OVERFLOWED):
             return
         self._since = now if self._since is None else self._since
         found = await self._find(must_see=now < self._since + _PATIENCE)
@@ -132,9 +124,10 @@ class CardinalityWatch:
             return
         if found.values < _PLAUSIBLE and self._newest:
             found = Explosion(escape(self._newest.name), escape(_first_key(self._newest.tags)), found.values)
-        self._warner.warn(
-            "RLY310 series limit reached",
-            reason="samples went to overflow series",
+        self._loss_log.warn(
+            _REACHED,
+            reason=_OVERFLOWED,
+            every=_SILENCE,
             count=overflowed - self._told,
             metric=found.metric,
             tag=found.tag,
@@ -142,13 +135,13 @@ class CardinalityWatch:
             **_sender(self._newest),
             fix=f"send fewer {f'values of {found.tag}' if found.tag else 'names'}, or raise [limits]",
         )
-        self._told, self._next_at, self._since = overflowed, now + _SILENCE, None
+        self._told, self._since = overflowed, None
 
     def _tell_of_unread(self, unread: int) -> None:
         """Warn of lines with more tags than are read."""
         grown, self._unread, newest = unread - self._unread, unread, self._newest
         if grown and newest:
-            self._warner.warn(
+            self._loss_log.warn(
                 "RLY303 tags dropped",
                 reason="a section is longer than is read",
                 count=grown,
@@ -181,7 +174,7 @@ def _first_key(tags: bytes) -> bytes:
     return tags.partition(b",")[0].partition(b":")[0]
 
 
-def _sender(newest: Newcomer | None) -> dict[str, str]:
+def _sender(newest: Newcomer | None) -> dict[str, Any]:
     """Return the most likely sender, as a field of the log."""
     if newest is None:
         return {}

@@ -24,10 +24,9 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
     from pathlib import Path
 
-    from relay.clock import Clock
     from relay.config.schema import Config
+    from relay.context import Context
     from relay.delivery.sender.pool import Cloud, Transport
-    from relay.ledger import Ledger, LossLog
     from relay.model import Batch, Point
 
 
@@ -58,9 +57,7 @@ class Egress:
         transport: Transport,
         state: Path | None,
         is_successor: bool = False,
-        ledger: Ledger,
-        loss_log: LossLog,
-        clock: Clock,
+        context: Context,
         closing: AsyncExitStack,
     ) -> Egress:
         """Open the state directory and recover its waiting batches; the parts are closed by `closing`.
@@ -73,18 +70,9 @@ class Egress:
         if state:
             directory = await asyncio.to_thread(StateDirectory.resume if is_successor else StateDirectory.open, state)
             closing.callback(directory.close)
-        spool = await Spool.open(
-            state, ledger=ledger, clock=clock, loss_log=loss_log, limit_bytes=config.spool.max, place=directory
-        )
+        spool = await Spool.open(state, context, limit_bytes=config.spool.max, place=directory)
         closing.push_async_callback(spool.close)
-        letters = DeadLetters(
-            state,
-            ledger=ledger,
-            clock=clock,
-            limit=config.spool.dead_letters,
-            loss_log=loss_log,
-            place=directory,
-        )
+        letters = DeadLetters(state, context, limit=config.spool.dead_letters, place=directory)
         closing.push_async_callback(letters.close)
         pool = SenderPool(
             spool=spool,
@@ -92,13 +80,11 @@ class Egress:
             transport=transport,
             settings=pool_settings(config),
             dead_letters=letters,
-            ledger=ledger,
-            loss_log=loss_log,
-            clock=clock,
+            context=context,
             random=random.random,
         )
         closing.push_async_callback(pool.close)
-        replays = Replayer(state, spool=spool, pack=pack_requests, clock=clock, loss_log=loss_log)
+        replays = Replayer(state, context, spool=spool, pack=pack_requests)
         return cls(directory=directory, spool=spool, dead_letters=letters, replays=replays, pool=pool)
 
     async def change(self, before: Config, config: Config, *, cloud: Cloud, transport: Transport) -> None:

@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 
     from relay.clock import Clock
     from relay.config.schema import ListenConfig
+    from relay.context import Context
     from relay.hotpath.contract import HotPath, HotPathSettings
-    from relay.ledger import LossLog
     from relay.listener.addresses import BoundSocket
     from relay.listener.stream import Streams
+    from relay.loss_log import LossLog
 
 
 class IngestSettings(NamedTuple):
@@ -155,11 +156,11 @@ class Ingest:
         for listener in self.listeners:
             listener.start()
 
-    def start_streams(self, listen: ListenConfig, *, most: int, clock: Clock, loss_log: LossLog) -> Streams:
+    def start_streams(self, listen: ListenConfig, *, most: int, context: Context) -> Streams:
         """Begin to accept at most `most` connections, on the running loop; `stop` ends them."""
         from relay.listener.stream import open_streams  # noqa: PLC0415 - reading begins without asyncio
 
-        self._connections = open_streams(self, listen, most=most, clock=clock, loss_log=loss_log)
+        self._connections = open_streams(self, listen, most=most, context=context)
         self._connections.start()
         return self._connections
 

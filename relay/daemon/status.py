@@ -15,14 +15,14 @@ from relay.naming.dimensions import of_nobody
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from relay.clock import Clock
+    from relay.clock import Clock, LagProbe
     from relay.config.schema import Config
     from relay.daemon.ingest import Ingest
     from relay.delivery.sender.pool import SenderPool
     from relay.delivery.spool.spool import Spool
     from relay.delivery.state.checkpoint import Checkpointer
     from relay.hotpath.contract import HotPath
-    from relay.ledger import Books, LagProbe, Ledger
+    from relay.ledger import Books, Ledger
     from relay.listener.stream import Streams
     from relay.listener.udp import UdpListener
     from relay.model import Series, Tally

@@ -41,7 +41,7 @@ def make_hotpath(name: str, **settings: Unpack[HotPathSettings]) -> HotPath:
     return _implementation(name)(**settings)
 
 
-def tell_of_hotpath(wanted: str, name: str) -> None:
+def log_hotpath(wanted: str, name: str) -> None:
     """Warn if the Python hot path runs without having been configured."""
     if wanted == "auto" and name == "python":
         import structlog  # noqa: PLC0415 - the supervisor's child imports this module and logs nothing

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from relay import limits
@@ -10,35 +9,22 @@ from relay import limits
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from relay.clock import Clock
-    from relay.ledger import LossLog
+    from relay.context import Context
     from relay.listener.udp import UdpListener
 
 _INTERVAL: Final = 1.0
 _SILENCE: Final = 60.0
 """Minimum interval between two warnings of one socket, in seconds; the first one comes within a second."""
-
-
-@dataclass(slots=True)
-class _Told:
-    """For one socket: the drops already logged, and the earliest time of the next warning."""
-
-    drops: int = 0
-    next_at: float = 0.0
+_DROPPED: Final = "RLY202 the kernel dropped packets"
 
 
 class KernelDropWatch:
     """State: the drops logged so far, by listener."""
 
-    def __init__(self, listeners: Sequence[UdpListener], *, loss_log: LossLog, clock: Clock) -> None:
+    def __init__(self, listeners: Sequence[UdpListener], context: Context) -> None:
         self._listeners = listeners
-        self._loss_log = loss_log
-        self._clock = clock
-        self._told = {listener.label: _Told() for listener in listeners}
-
-    def __repr__(self) -> str:
-        """Report the drops."""
-        return f"<KernelDropWatch {self._told}>"
+        self._clock, self._loss_log = context.clock, context.loss_log
+        self._logged = {listener.label: 0 for listener in listeners}
 
     async def run(self) -> None:
         """Check once a second until cancelled."""
@@ -62,19 +48,19 @@ class KernelDropWatch:
 
     def look(self) -> None:
         """Warn of datagrams dropped since the last warning."""
-        now = self._clock.monotonic()
         for listener in self._listeners:
-            drops, told = listener.kernel_drops, self._told[listener.label]
-            if drops > told.drops and now >= told.next_at:
+            drops, logged = listener.kernel_drops, self._logged[listener.label]
+            if drops > logged and not self._loss_log.is_muted(_DROPPED, reason=listener.label):
+                self._logged[listener.label] = drops
                 self._loss_log.warn(
-                    "RLY202 the kernel dropped packets",
+                    _DROPPED,
                     reason=listener.label,
-                    packets=drops - told.drops,
+                    every=_SILENCE,
+                    packets=drops - logged,
                     total=drops,
                     buffer=listener.granted,
                     fix=_fix(listener),
                 )
-                told.drops, told.next_at = drops, now + _SILENCE
 
 
 def _fix(listener: UdpListener) -> str:

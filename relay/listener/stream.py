@@ -30,9 +30,8 @@ from relay.listener.framing import FrameFraming, LineFraming
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from relay.clock import Clock
     from relay.config.schema import ListenConfig
-    from relay.ledger import LossLog
+    from relay.context import Context
     from relay.listener.addresses import BoundSocket
     from relay.listener.framing import Framing, Piece
 
@@ -141,20 +140,18 @@ _STOP: Final = 0.5
 class Streams:
     """State: the listeners, the open connections, and the descriptors known to be readable."""
 
-    def __init__(  # noqa: PLR0913 - three settings, three neighbours
+    def __init__(
         self,
         *,
         sink: Sink,
-        clock: Clock,
-        loss_log: LossLog,
+        context: Context,
         most: int,
         idle: float,
         line_limit: int,
         is_held: bool = False,
     ) -> None:
         self._sink = sink
-        self._clock = clock
-        self._loss_log = loss_log
+        self._clock, self._loss_log = context.clock, context.loss_log
         self.most = most
         """Most open connections."""
         self._idle = idle
@@ -410,12 +407,11 @@ class Source(Protocol):
         ...
 
 
-def open_streams(source: Source, listen: ListenConfig, *, most: int, clock: Clock, loss_log: LossLog) -> Streams:
+def open_streams(source: Source, listen: ListenConfig, *, most: int, context: Context) -> Streams:
     """Return the reader of all stream sockets of `source`; it accepts nothing before `start`."""
     streams = Streams(
         sink=source.hotpath,
-        clock=clock,
-        loss_log=loss_log,
+        context=context,
         most=most,
         idle=listen.stream_idle,
         line_limit=listen.line_limit,

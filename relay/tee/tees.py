@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from relay.clock import Clock
-    from relay.ledger import LossLog
+    from relay.loss_log import LossLog
     from relay.tee.target import GetAddresses
 
 _CONFIGURED: Final = limits.TEES_MOST - limits.TEES_LEASED
@@ -31,6 +31,7 @@ _SOON: Final = 0.05
 """Interval between checks while a name is being resolved, in seconds."""
 _SILENCE: Final = 60.0
 """Minimum interval between two warnings of one target, in seconds."""
+_LOST: Final = "RLY106 copies of a tee are lost"
 
 
 class Sink(Protocol):
@@ -166,20 +167,20 @@ class Tees:
         over = self._end_leases(now)
         self._look_at(self._everybody(), stale=over, is_changed=bool(over))
         for target, (_, dropped) in zip(self._targets, self._sink.tee_counts(), strict=False):
-            self._warn(target, dropped, now, loss_log)
+            self._warn(target, dropped, loss_log)
         if not self._is_given:
             why, fix = "no descriptor is free", "raise LimitNOFILE; what changed is tried again every second"
             loss_log.warn("RLY106 copies of tees go where they went before", reason="descriptors", why=why, fix=fix)
 
-    def _warn(self, target: Target, dropped: int, now: float, loss_log: LossLog) -> None:
+    def _warn(self, target: Target, dropped: int, loss_log: LossLog) -> None:
         if target.is_looking_up:
             return  # the lookup's result gives a better reason
         grown, target.seen_dropped = dropped - target.seen_dropped, dropped
-        if (target.trouble or grown) and now >= target.quiet_until:
-            target.quiet_until = now + _SILENCE
+        if (target.trouble or grown) and not loss_log.is_muted(_LOST, reason=target.to):
             loss_log.warn(
-                "RLY106 copies of a tee are lost",
+                _LOST,
                 reason=target.to,
+                every=_SILENCE,
                 why=target.trouble or "its address was not known yet, or the system took no more for it",
                 dropped=dropped,
                 fix="let somebody listen there, or change `to` of this [[tee]]",

@@ -21,8 +21,7 @@ from relay.window.storing import Left, Storing
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Iterator
 
-    from relay.clock import Clock
-    from relay.ledger import Ledger
+    from relay.context import Context
     from relay.model import Batch, ClosedWindow, Identity, Point
     from relay.window.protocols import Encoding, HotPath, Namer, Pipeline, Spool, WindowReport
 
@@ -78,8 +77,7 @@ class Closer:
         encode: Callable[[ClosedWindow], Encoding],
         pack: Callable[[Iterable[Point], int], Iterator[Batch]],
         spool: Spool,
-        ledger: Ledger,
-        clock: Clock,
+        context: Context,
         on_closed: Callable[[WindowReport], None],
         on_moved: Callable[[int, int], Awaitable[bool | None]] | None = None,
         resume: int | None = None,
@@ -90,8 +88,7 @@ class Closer:
         self._namer = namer
         self._encode = encode
         self._spool = spool
-        self._ledger = ledger
-        self._clock = clock
+        self._ledger, self._clock = context.ledger, context.clock
         self._on_moved = on_moved
         self._stopping = self._has_ended = False
         self._is_running = False
@@ -100,13 +97,12 @@ class Closer:
         """Whether more identities wait than one tick names."""
         self._at_edge: Callable[[], Pipeline] | None = None
         self._recorded = recorded
-        self._began = self._ticked_at = self._stored_at = clock.monotonic()
+        self._began = self._ticked_at = self._stored_at = self._clock.monotonic()
         self._leaving: _Leaving | None = None
         self._left = Storing(
             pack=pack,
             spool=spool,
-            ledger=ledger,
-            clock=clock,
+            context=context,
             state=self._state,
             on_closed=on_closed,
             between=self._progress,

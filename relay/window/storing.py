@@ -17,8 +17,7 @@ from relay.window.protocols import WindowReport
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 
-    from relay.clock import Clock
-    from relay.ledger import Ledger
+    from relay.context import Context
     from relay.model import Batch, ClosedWindow, Point
     from relay.window.protocols import Encoding, HotPath, Spool
 
@@ -47,21 +46,19 @@ class Storing:
         between: awaited between two slices, so that other tasks run.
     """
 
-    def __init__(  # noqa: PLR0913 - what joins a closed window with the spool; closer.py is the only caller
+    def __init__(
         self,
         *,
         pack: Callable[[Iterable[Point], int], Iterator[Batch]],
         spool: Spool,
-        ledger: Ledger,
-        clock: Clock,
+        context: Context,
         state: Callable[[], Mapping[str, Iterable[bytes]]],
         on_closed: Callable[[WindowReport], None],
         between: Callable[[], Awaitable[None]],
     ) -> None:
         self._pack = pack
         self._spool = spool
-        self._ledger = ledger
-        self._clock = clock
+        self._ledger, self._clock = context.ledger, context.clock
         self._state = state
         self._on_closed = on_closed
         self._between = between

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from relay.clock import Steps
 
 if TYPE_CHECKING:
-    from relay.clock import Clock
-    from relay.ledger import LossLog
+    from relay.context import Context
 
 _INTERVAL: Final = 0.5
 
@@ -31,11 +30,10 @@ class Closer(Protocol):
 class ClockWatch:
     """State: the detector of steps, and the id of the waiting window already logged."""
 
-    def __init__(self, closer: Closer, *, loss_log: LossLog, clock: Clock) -> None:
+    def __init__(self, closer: Closer, context: Context) -> None:
         self._closer = closer
-        self._loss_log = loss_log
-        self._clock = clock
-        self._steps = Steps(clock)
+        self._clock, self._loss_log = context.clock, context.loss_log
+        self._steps = Steps(self._clock)
         self._told: int | None = None
 
     def __repr__(self) -> str:

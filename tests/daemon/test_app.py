@@ -32,7 +32,7 @@ async def test_a_window_that_cannot_be_handed_over_is_counted(tmp_path, monkeypa
         assert running.relay.hand_over()
         stopped = await running.task
         assert stopped.is_handed_over
-        assert running.relay.ledger.samples_dropped["stop_without_state"] == 2
+        assert running.relay.context.ledger.samples_dropped["stop_without_state"] == 2
         assert running.emulator.total("hits") == 0
 
 
@@ -66,7 +66,7 @@ async def test_a_rule_that_names_the_default_namespace_adds_nothing_apart(tmp_pa
         for point in running.emulator.points("x"):
             totals[point["namespace"]] += point["values"]["sum"]
     assert totals == {"statsd": 3, "app": 4}
-    assert running.relay.ledger.samples_dropped["name_collision"] == 0
+    assert running.relay.context.ledger.samples_dropped["name_collision"] == 0
 
 
 async def test_a_stop_during_a_hand_over_is_a_stop(tmp_path):
@@ -116,7 +116,7 @@ async def test_a_window_that_the_next_start_would_open_again_leaves_only_if_it_i
         await running.feed(b"hits:1|c\nhits:2|c")
         await running.stop()
         assert running.emulator.total("hits") == 0
-        assert relay.ledger.points_dropped["stop_without_state"] == 1
+        assert relay.context.ledger.points_dropped["stop_without_state"] == 1
 
 
 async def test_no_step_of_a_stop_waits_for_a_disk_that_hangs(tmp_path, monkeypatch):

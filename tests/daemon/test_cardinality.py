@@ -8,8 +8,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from relay.daemon.cardinality import CardinalityWatch, Explosion
-from relay.ledger import LossLog
 from relay.model import Kind, Newcomer, Peer, Series
+from tests.support.context import make_context
 from tests.test_ledger import TALLY
 
 OVERFLOW = (("host", "h"), ("overflow", "true"))
@@ -71,7 +71,7 @@ async def test_what_explodes(rows, found, clock):
     source = Window(rows)
     source.overflowed = 7
     with capture_logs() as logs:
-        await CardinalityWatch(source, warner=LossLog(clock), clock=clock).look()
+        await CardinalityWatch(source, make_context(clock)).look()
     [log] = logs
     assert (log["metric"], log["tag"], log["values"], log["count"]) == (*found, 7)
     assert source.longest <= 250
@@ -79,7 +79,7 @@ async def test_what_explodes(rows, found, clock):
 
 async def test_a_window_that_has_just_begun_says_nothing_and_the_next_look_does(clock):
     source = Window(ORDINARY)
-    watch = CardinalityWatch(source, warner=LossLog(clock), clock=clock)
+    watch = CardinalityWatch(source, make_context(clock))
     with capture_logs() as logs:
         await watch.look()
         source.overflowed = 5
@@ -101,14 +101,14 @@ async def test_the_look_is_bounded(clock):
     source = Window([overflow("a"), *(series("a", n=str(n)) for n in range(150_000))])
     source.overflowed = 1
     with capture_logs() as logs:
-        await CardinalityWatch(source, warner=LossLog(clock), clock=clock).look()
+        await CardinalityWatch(source, make_context(clock)).look()
     assert logs[0]["values"] == 99_999
 
 
 async def test_an_overflow_that_cannot_be_seen_is_told_all_the_same(clock):
     source = Window(USERS)
     source.overflowed = 5
-    watch = CardinalityWatch(source, warner=LossLog(clock), clock=clock)
+    watch = CardinalityWatch(source, make_context(clock))
     with capture_logs() as logs:
         await watch.look()
         clock.advance(9)
@@ -121,7 +121,7 @@ async def test_an_overflow_that_cannot_be_seen_is_told_all_the_same(clock):
 
 async def test_the_sender_of_new_names_is_named_with_what_overflows_and_with_tags_that_are_not_read(clock):
     source = Window([*USERS, overflow("web.hits")])
-    watch = CardinalityWatch(source, warner=LossLog(clock), clock=clock)
+    watch = CardinalityWatch(source, make_context(clock))
     source.brought = [
         Newcomer(Peer("192.0.2.7", 4711), 900, 90_000, b"web.\xff", b"user\n:1,b:2"),
         Newcomer(None, 1, 100, b"x", b""),
@@ -142,5 +142,5 @@ async def test_a_window_that_has_only_begun_blames_no_metric_that_happens_to_be_
     source = Window([series("victim.hits"), overflow("statsd_relay.overflow.counter")])
     source.brought, source.overflowed = [Newcomer(None, 900, 90_000, b"flood.n1", b"id:1")], 900
     with capture_logs() as logs:
-        await CardinalityWatch(source, warner=LossLog(clock), clock=clock).look()
+        await CardinalityWatch(source, make_context(clock)).look()
     assert (logs[0]["metric"], logs[0]["tag"], logs[0]["sender"]) == ("flood.n1", "id", "a Unix socket")

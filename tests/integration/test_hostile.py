@@ -32,4 +32,4 @@ async def test_thirty_thousand_mutated_datagrams(tmp_path):
     assert sum(tally.rejected.values()) > 15_000
     assert running.emulator.statuses.keys() <= {200}, "no point that left was refused"
     assert running.emulator.duplicates() == []
-    assert running.relay.ledger.points_refused == 0
+    assert running.relay.context.ledger.points_refused == 0

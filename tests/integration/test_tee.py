@@ -106,10 +106,10 @@ async def test_targets_change_when_a_window_begins(tmp_path):
             relay = running.relay
 
             async def change(*targets: str) -> None:
-                closed = relay.ledger.windows_closed
+                closed = relay.context.ledger.windows_closed
                 config = msgspec.structs.replace(relay.config, tee=[TeeConfig(to=to) for to in targets])
                 await running.reconfigure(config)
-                await until(lambda: relay.ledger.windows_closed > closed)
+                await until(lambda: relay.context.ledger.windows_closed > closed)
 
             await running.feed(b"a:1|c")
             await change(first.to, second.to)

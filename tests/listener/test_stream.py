@@ -15,12 +15,12 @@ from structlog.testing import capture_logs
 
 from relay.clock import SystemClock
 from relay.errors import ExitCode, RelayError
-from relay.ledger import LossLog
 from relay.listener.addresses import Address, UnixPath
 from relay.listener.sockets import open_tcp, open_unix
 from relay.listener.stream import Streams
 from relay.model import Peer
 from tests.support.clock import VirtualClock
+from tests.support.context import make_context
 from tests.support.hotpath import imbalance, name_all
 from tests.support.hotpath import make as make_hotpath
 
@@ -33,7 +33,7 @@ async def opened(*, sink=None, clock=CLOCK, form="tcp", tmp_path=None, **changes
     """Streams with one listener; ends with the equations and without a connection."""
     hotpath = sink or make_hotpath()
     settings = {"most": 16, "idle": 0.0, "line_limit": 65_536}
-    streams = Streams(sink=hotpath, clock=clock, loss_log=LossLog(clock), **{**settings, **changes})
+    streams = Streams(sink=hotpath, context=make_context(clock), **{**settings, **changes})
     if form == "tcp":
         streams.add_lines(open_tcp(ANY).socket, "tcp")
     else:
@@ -264,7 +264,7 @@ async def test_what_has_arrived_at_stop_is_taken_and_who_waits_is_left_to_the_ne
     sock = open_tcp(ANY).socket
     keeper = sock.dup()
     hotpath, clock = make_hotpath(), VirtualClock()
-    streams = Streams(sink=hotpath, clock=clock, loss_log=LossLog(clock), most=4, idle=60, line_limit=1000)
+    streams = Streams(sink=hotpath, context=make_context(clock), most=4, idle=60, line_limit=1000)
     listener = streams.add_lines(sock, "tcp")
     streams.start()
     client = connect(listener)
@@ -343,7 +343,7 @@ async def test_a_mistake_of_ours_ends_the_relay():
         def feed(self, datagram, now, peer):
             raise ZeroDivisionError
 
-    streams = Streams(sink=Broken(), clock=CLOCK, loss_log=LossLog(CLOCK), most=4, idle=60, line_limit=1000)
+    streams = Streams(sink=Broken(), context=make_context(CLOCK), most=4, idle=60, line_limit=1000)
     listener = streams.add_lines(open_tcp(ANY).socket, "tcp")
     streams.start()
     with connect(listener) as sock:

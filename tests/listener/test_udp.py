@@ -14,7 +14,6 @@ from relay.config.addresses import parse_address
 from relay.config.schema import Config, ListenConfig
 from relay.daemon.build import wanted_sockets
 from relay.errors import ExitCode, RelayError
-from relay.ledger import LossLog
 from relay.listener.addresses import Address
 from relay.listener.kernel_drops import KernelDropWatch
 from relay.listener.socket_owner import find_owner
@@ -22,6 +21,7 @@ from relay.listener.sockets import open_tcp_if_there, open_udp
 from relay.listener.udp import UdpListener
 from relay.model import Peer
 from tests.support.clock import VirtualClock
+from tests.support.context import make_context
 from tests.support.hotpath import make as make_hotpath
 from tests.support.hotpath import name_all
 
@@ -102,7 +102,7 @@ async def test_buffers_drops_and_the_warning():
     listener = make(receive_buffer=4096)
     assert listener.granted >= 1024
     clock = VirtualClock()
-    watch = KernelDropWatch([listener], loss_log=LossLog(clock), clock=clock)
+    watch = KernelDropWatch([listener], make_context(clock))
     send(listener, *[b"x" * 500] * 200).close()
     assert listener.kernel_drops > 0
     assert 0 < listener.queue_bytes <= listener.limit_bytes + 2000
@@ -132,7 +132,7 @@ async def test_a_buffer_that_is_cut_says_how_to_help():
     listener.asked = 10**12
     clock = VirtualClock()
     with capture_logs() as logs:
-        KernelDropWatch([listener], loss_log=LossLog(clock), clock=clock).tell_of_buffers()
+        KernelDropWatch([listener], make_context(clock)).tell_of_buffers()
     assert "rmem_max" in logs[0]["fix"]
     assert logs[0]["restart_ms"] == 1000 * 2 * listener.granted // 832 // 8000
     listener.stop()

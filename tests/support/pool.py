@@ -7,6 +7,7 @@ import json
 
 from relay.clock import SystemClock
 from relay.config.types import Secret
+from relay.context import Context
 from relay.delivery.batcher import pack
 from relay.delivery.dead_letters.format import letter_files
 from relay.delivery.dead_letters.queue import DeadLetters
@@ -16,10 +17,12 @@ from relay.delivery.transport import HttpTransport
 from relay.jdcloud.cloud import JDCloud
 from relay.jdcloud.points import BODY_HEAD, BODY_TAIL
 from relay.jdcloud.sign import Signer
-from relay.ledger import Ledger, LossLog
+from relay.ledger import Ledger
+from relay.loss_log import LossLog
 from relay.model import Point
 from relay.tools.emulator import Emulator
 from tests.support.clock import VirtualClock
+from tests.support.context import make_context
 from tests.support.spool import open_spool
 
 CLOCK = SystemClock()
@@ -77,10 +80,8 @@ class Setup:
             cloud=cloud,
             transport=self.transport,
             settings=self.settings,
-            dead_letters=DeadLetters(self.directory, ledger=self.ledger, clock=CLOCK),
-            ledger=self.ledger,
-            loss_log=LossLog(CLOCK),
-            clock=self.clock,
+            dead_letters=DeadLetters(self.directory, make_context(CLOCK, ledger=self.ledger)),
+            context=Context(self.clock, self.ledger, LossLog(CLOCK)),
             random=lambda: 0.01,
         )
         self.running = asyncio.create_task(self.pool.run())

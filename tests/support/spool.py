@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from relay.clock import SystemClock
 from relay.delivery.spool.spool import Spool
-from relay.ledger import Ledger, LossLog
 from relay.model import Batch
+from tests.support.context import make_context
+
+if TYPE_CHECKING:
+    from relay.ledger import Ledger
 
 CLOCK = SystemClock()
 
 
 async def open_spool(directory, *, ledger=None, clock=CLOCK, limit_bytes=1024**3) -> Spool:
-    return await Spool.open(
-        directory,
-        ledger=ledger or Ledger(),
-        clock=clock,
-        loss_log=LossLog(clock, interval=0.0),
-        limit_bytes=limit_bytes,
-    )
+    return await Spool.open(directory, make_context(clock, ledger=ledger, interval=0.0), limit_bytes=limit_bytes)
 
 
 def batch(window: int, number: int = 0, points: int = 2, size: int = 1000) -> Batch:

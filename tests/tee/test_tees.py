@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 import pytest
 from structlog.testing import capture_logs
 
-from relay.ledger import LossLog
+from relay.loss_log import LossLog
 from relay.tee.target import LOOP
 from relay.tee.tees import Tees
 from tests.support.hotpath import NOW

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.ledger import Ledger
 from relay.model import Batch, ClosedWindow, Identity, Kind, Point, Resolution, Rollup, Series
 from relay.window import closer as closing
 from relay.window import ids
 from relay.window.protocols import Pipeline
+from tests.support.context import make_context
 
 MINUTE = 1_764_000_000
 
@@ -196,7 +196,7 @@ def house(clock):
 
 
 def build(clock, spool=None, **options):
-    hotpath, spool, ledger, said = OneCounter(), spool or Committed(), Ledger(), []
+    hotpath, spool, context, said = OneCounter(), spool or Committed(), make_context(clock), []
     closer = closing.Closer(
         seconds=60,
         hotpath=hotpath,
@@ -204,12 +204,11 @@ def build(clock, spool=None, **options):
         encode=Sums,
         pack=lambda points, start: (Batch(window=start, points=1, body=point.body) for point in points),
         spool=spool,
-        ledger=ledger,
-        clock=clock,
+        context=context,
         on_closed=said.append,
         **options,
     )
-    return closer, hotpath, spool, ledger, said
+    return closer, hotpath, spool, context.ledger, said
 
 
 async def tick_for(closer, clock, seconds):

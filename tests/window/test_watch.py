@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import structlog
 
-from relay.ledger import LossLog
 from relay.window.watch import ClockWatch
+from tests.support.context import make_context
 
 
 class Waits:
@@ -22,7 +22,7 @@ class Waits:
 @pytest.fixture
 def watched(clock):
     closer = Waits()
-    watch = ClockWatch(closer, loss_log=LossLog(clock, interval=0.0), clock=clock)
+    watch = ClockWatch(closer, make_context(clock, interval=0.0))
     with structlog.testing.capture_logs() as events:
         yield closer, watch, events
 

@@ -24,10 +24,10 @@ from relay.window.ids import floor_id, is_over, is_plausible, is_recorded
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from relay.context import Context
     from relay.delivery.spool.spool import Spool
     from relay.delivery.state.checkpoint import Checkpoint, CheckpointFiles
     from relay.hotpath.contract import HotPath
-    from relay.ledger import Ledger, LossLog
     from relay.model import Series
     from relay.naming import Namer
     from relay.window.closer import Closer
@@ -144,8 +144,7 @@ class Recovery:
     make_hotpath: Callable[[], HotPath]
     namer: Namer
     closer: Closer
-    ledger: Ledger
-    loss_log: LossLog
+    context: Context
     files: CheckpointFiles
     on_forgotten: Callable[[int, Collection[Series]], None] = lambda _, __: None
     """Called with the deleted series of the open window, which its next checkpoint must name, too."""
@@ -168,7 +167,9 @@ class Recovery:
     def _merge(self, hotpath: HotPath, gauges: bytes) -> None:
         damaged = hotpath.merge(gauges)
         if damaged:
-            self.loss_log.warn("RLY412 stored gauges damaged, the others are recovered", reason="gauges", count=damaged)
+            self.context.loss_log.warn(
+                "RLY412 stored gauges damaged, the others are recovered", reason="gauges", count=damaged
+            )
 
     async def _recover(self, hotpath: HotPath, found: Checkpoint, gauges: bytes) -> None:
         """Restore one window, then the older bases, without the series deleted while the window was open.
@@ -182,7 +183,7 @@ class Recovery:
         structlog.get_logger("relay").info("window recovered", window=found.window, samples=samples)
         if recovery.damaged:
             kept = await asyncio.to_thread(self.files.set_aside, found.window)
-            self.loss_log.warn("RLY412 checkpoint damaged, what could be read is recovered", reason=kept.name)
+            self.context.loss_log.warn("RLY412 checkpoint damaged, what could be read is recovered", reason=kept.name)
         self._merge(hotpath, gauges)
         hotpath.forget(recovery.forgotten)
         if hotpath is self.hotpath and recovery.forgotten:
@@ -194,18 +195,18 @@ class Recovery:
             side = self.make_hotpath()
             side.recover(found.frames)
             samples = side.tally().samples_accepted
-            self.ledger.samples_recovered += samples
-            self.ledger.samples_dropped["other_host"] += samples
+            self.context.ledger.samples_recovered += samples
+            self.context.ledger.samples_dropped["other_host"] += samples
             host = partial.host_of(found.frames) or owed.stored_by
             event = f"{FOREIGN}, an open window is dropped"
-            self.loss_log.warn(event, reason=host, window=found.window, samples=samples)
+            self.context.loss_log.warn(event, reason=host, window=found.window, samples=samples)
         if owed.stored_by:
             gauges = sum(len(frame.gauges) for frame in partial.decode_frames(owed.gauges)[0])
-            self.loss_log.warn(f"{FOREIGN}, its gauges are dropped", reason=owed.stored_by, gauges=gauges)
+            self.context.loss_log.warn(f"{FOREIGN}, its gauges are dropped", reason=owed.stored_by, gauges=gauges)
 
     async def _close(self, side: HotPath) -> None:
         """Count the samples of a side hot path as recovered and close its window, without an await in between (I5)."""
         tally = side.tally()
-        self.ledger.samples_recovered += tally.samples_accepted
-        self.ledger.samples_dropped.update(tally.samples_dropped)
+        self.context.ledger.samples_recovered += tally.samples_accepted
+        self.context.ledger.samples_dropped.update(tally.samples_dropped)
         await self.closer.close_recovered(side)

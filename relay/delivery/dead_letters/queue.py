@@ -19,15 +19,13 @@ import msgspec
 from relay.delivery.dead_letters.files import LetterFiles
 from relay.delivery.dead_letters.format import DeadLetter, encode_letter
 from relay.delivery.disk_thread import DiskThread
-from relay.ledger import LossLog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from relay.clock import Clock
+    from relay.context import Context
     from relay.delivery.spool.file import Directory
-    from relay.ledger import Ledger
 
 LIMIT: Final = 64 * 1024 * 1024
 """Bytes of all files."""
@@ -45,17 +43,13 @@ class DeadLetters:
     def __init__(
         self,
         directory: Path | None,
+        context: Context,
         *,
-        ledger: Ledger,
-        clock: Clock,
         limit: int = LIMIT,
-        loss_log: LossLog | None = None,
         place: Directory | None = None,
     ) -> None:
         self._files = LetterFiles(directory, limit=limit, place=place) if directory else None
-        self._ledger = ledger
-        self._clock = clock
-        self._loss_log = loss_log or LossLog(clock)
+        self._clock, self._ledger, self._loss_log = context.clock, context.ledger, context.loss_log
         self._held: deque[bytes] = deque()
         self._held_bytes = 0
         self._thread = DiskThread("dead-letters")

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from relay.clock import Clock
-    from relay.ledger import LossLog
+    from relay.context import Context
 
 LOOK: Final = 2.0
 """Seconds between two searches for replay files."""
@@ -67,17 +66,15 @@ class Replayer:
     def __init__(
         self,
         directory: Path | None,
+        context: Context,
         *,
         spool: Spool,
         pack: Callable[[Iterable[Point], int], Iterator[Batch]],
-        clock: Clock,
-        loss_log: LossLog,
     ) -> None:
         self._directory = directory
         self._spool = spool
         self._pack = pack
-        self._clock = clock
-        self._loss_log = loss_log
+        self._clock, self._loss_log = context.clock, context.loss_log
         self._thread = DiskThread("replays")
 
     def __repr__(self) -> str:

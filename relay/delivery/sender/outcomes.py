@@ -11,7 +11,7 @@ trusted (`Ages`). Not known: when a request leaves, and which points of a batch 
 from __future__ import annotations
 
 import traceback
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from relay.clock import Clock
+    from relay.context import Context
     from relay.delivery.dead_letters.queue import DeadLetters
     from relay.delivery.sender.bisect import BatchBisection
     from relay.delivery.sender.gate import Gate
     from relay.delivery.spool.lease import Lease
     from relay.delivery.spool.spool import Spool
-    from relay.ledger import Ledger, LossLog
     from relay.model import Batch
 
 
@@ -43,10 +43,8 @@ _FRAMES: Final = 3
 class VerdictReporter:
     """Passes each verdict to the gate, the log and the ledger. State: none."""
 
-    def __init__(self, *, ledger: Ledger, loss_log: LossLog, clock: Clock) -> None:
-        self._ledger = ledger
-        self._loss_log = loss_log
-        self._clock = clock
+    def __init__(self, context: Context) -> None:
+        self._clock, self._ledger, self._loss_log = context.clock, context.ledger, context.loss_log
         self._log = structlog.get_logger("relay")
 
     def __repr__(self) -> str:
@@ -198,14 +196,10 @@ class Points(Protocol):
 class Outcomes:
     """Moves points from the spool to the ledger and to the dead letters. State: none."""
 
-    def __init__(
-        self, *, spool: Spool, dead_letters: DeadLetters, ledger: Ledger, loss_log: LossLog, clock: Clock
-    ) -> None:
+    def __init__(self, context: Context, *, spool: Spool, dead_letters: DeadLetters) -> None:
+        self._clock, self._ledger, self._loss_log = context.clock, context.ledger, context.loss_log
         self._spool = spool
         self._dead_letters = dead_letters
-        self._ledger = ledger
-        self._loss_log = loss_log
-        self._clock = clock
 
     def __repr__(self) -> str:
         """Report the ledger."""
@@ -270,7 +264,7 @@ class Outcomes:
         """Log lost points: their number, and the metric and the detail of the first one."""
         body, detail = letters[0]
         fix = fix_for(detail) or "`statsd-relay dead list` has them all"
-        known = {"request_id": request_id} if request_id else {}
+        known: dict[str, Any] = {"request_id": request_id} if request_id else {}
         self._loss_log.warn(
             event, reason=reason, metric=metric_of(body), detail=detail, points=len(letters), fix=fix, **known
         )

@@ -28,12 +28,11 @@ from relay.model import Batch, Delivered, Refused, Throttled, Unavailable, Verdi
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from relay.clock import Clock
+    from relay.context import Context
     from relay.delivery.dead_letters.queue import DeadLetters
     from relay.delivery.sender.quarantine import Failures
     from relay.delivery.spool.lease import Lease
     from relay.delivery.spool.spool import Spool
-    from relay.ledger import Ledger, LossLog
     from relay.model import Batch, Reply, Verdict
 
 
@@ -96,31 +95,26 @@ class SenderPool:
         transport: Transport,
         settings: SenderSettings,
         dead_letters: DeadLetters,
-        ledger: Ledger,
-        loss_log: LossLog,
-        clock: Clock,
+        context: Context,
         random: Callable[[], float],
     ) -> None:
         self._spool = spool
         self._cloud = cloud
         self._transport = transport
         self._settings = settings
-        self._ledger = ledger
-        self._clock = clock
+        self._ledger, self._clock = context.ledger, context.clock
         self._random = random
         self._gate = Gate(settings)
-        self._reporter = VerdictReporter(ledger=ledger, loss_log=loss_log, clock=clock)
-        self._settlement = Outcomes(
-            spool=spool, dead_letters=dead_letters, ledger=ledger, loss_log=loss_log, clock=clock
-        )
+        self._reporter = VerdictReporter(context)
+        self._settlement = Outcomes(context, spool=spool, dead_letters=dead_letters)
         self._workers: list[asyncio.Task[None]] = []
         self._is_finishing = False
         self._carrying = 0
         """Workers with a batch that was sent, or is about to be."""
         self._in_line = asyncio.Lock()
         self._doubts = Quarantine()
-        self._renewal = Renewal(reporter=self._reporter, clock=clock, random=random)
-        self._ages = Ages(clock)
+        self._renewal = Renewal(reporter=self._reporter, clock=self._clock, random=random)
+        self._ages = Ages(self._clock)
 
     def __repr__(self) -> str:
         """Report requests and points in flight."""

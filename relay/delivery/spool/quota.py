@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from relay.context import Context
     from relay.delivery.spool.memory import PayloadCache
     from relay.delivery.spool.order import BatchOrder
-    from relay.ledger import Ledger, LossLog
 
 
 # --- forecast: when the spool will be full ---------------------------------------------------------------------------
@@ -67,18 +67,16 @@ class SpoolQuota:
         self,
         limit_bytes: int,
         *,
+        context: Context,
         lanes: BatchOrder,
         bodies: PayloadCache,
         forget: Callable[[int], object],
-        ledger: Ledger,
-        loss_log: LossLog,
     ) -> None:
         self._limit = limit_bytes
         self._lanes = lanes
         self._bodies = bodies
         self._forget = forget
-        self._ledger = ledger
-        self._loss_log = loss_log
+        self._ledger, self._loss_log = context.ledger, context.loss_log
         self._filling = FillForecast(limit_bytes)
         self._dropped: set[int] = set()
 

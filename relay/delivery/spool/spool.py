@@ -33,10 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
-    from relay.clock import Clock
+    from relay.context import Context
     from relay.delivery.spool.database import Contents
     from relay.delivery.spool.file import Directory
-    from relay.ledger import Ledger, LossLog
 
 Blob: TypeAlias = bytes
 State: TypeAlias = "Mapping[str, bytes]"
@@ -48,24 +47,19 @@ _PRUNE_EVERY: Final = 10_000
 class Spool:
     """State: the order of waiting batches, the leased points, the committed ids, and the writer."""
 
-    def __init__(
-        self, database: Database | None, *, ledger: Ledger, clock: Clock, loss_log: LossLog, limit_bytes: int
-    ) -> None:
-        self._ledger = ledger
-        self._clock = clock
-        self._loss_log = loss_log
+    def __init__(self, database: Database | None, context: Context, *, limit_bytes: int) -> None:
+        self._clock, self._ledger, self._loss_log = context.clock, context.ledger, context.loss_log
         self._lanes = BatchOrder()
         self._some_wait = asyncio.Event()
-        self._writer = Writer(database, owner=self, clock=clock, loss_log=loss_log) if database else MemoryWriter()
-        self._next_id = int(clock.wall() * 1_000_000)
+        self._writer = Writer(database, context, owner=self) if database else MemoryWriter()
+        self._next_id = int(self._clock.wall() * 1_000_000)
         """Starts at the clock and is raised above every id found, so ids increase even if old ones are unreadable."""
         self._room = SpoolQuota(
             limit_bytes,
+            context=context,
             lanes=self._lanes,
             bodies=self._writer.bodies,
             forget=self._writer.forget,
-            ledger=ledger,
-            loss_log=loss_log,
         )
         self._settled = False
         self.limit_bytes = limit_bytes
@@ -123,10 +117,8 @@ class Spool:
     async def open(
         cls,
         directory: Path | None,
+        context: Context,
         *,
-        ledger: Ledger,
-        clock: Clock,
-        loss_log: LossLog,
         limit_bytes: int,
         place: Directory | None = None,
     ) -> Spool:
@@ -134,14 +126,12 @@ class Spool:
 
         Args:
             directory: exists, and is locked by this relay (see state/directory.py); None for memory only.
-            ledger: counts created, recovered, replayed and dropped points.
-            clock: wall time for names and ids, monotonic for the forecast.
-            loss_log: takes RLY410 to RLY412.
+            context: the clock, the books of points, and the log for RLY410 to RLY412.
             limit_bytes: quota of database, log and ballast together.
             place: checks that the directory is still at its path.
         """
         database = Database(directory, limit_bytes=limit_bytes, place=place) if directory else None
-        spool = cls(database, ledger=ledger, clock=clock, loss_log=loss_log, limit_bytes=limit_bytes)
+        spool = cls(database, context, limit_bytes=limit_bytes)
         spool.committed.update(await spool._writer.open())
         return spool
 

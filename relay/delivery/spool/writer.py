@@ -21,10 +21,9 @@ from relay.delivery.spool.memory import Job, WriteQueue
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from relay.clock import Clock
+    from relay.context import Context
     from relay.delivery.spool.database import Contents, Database
     from relay.delivery.spool.memory import PayloadCache, StoredBatch
-    from relay.ledger import LossLog
 
 
 class WriterCallbacks(Protocol):
@@ -68,11 +67,10 @@ _READS_MOST: Final = 2
 class Writer:
     """State: the write queue, whether the database is open, and why the disk refuses, if it does."""
 
-    def __init__(self, database: Database, *, owner: WriterCallbacks, clock: Clock, loss_log: LossLog) -> None:
+    def __init__(self, database: Database, context: Context, *, owner: WriterCallbacks) -> None:
         self._database = database
         self._owner = owner
-        self._clock = clock
-        self._loss_log = loss_log
+        self._clock, self._loss_log = context.clock, context.loss_log
         self._thread = DiskThread("spool")
         self._task: asyncio.Task[None] | None = None
         self._pending = WriteQueue()

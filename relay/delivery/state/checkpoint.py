@@ -30,9 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from relay.clock import Clock
+    from relay.context import Context
     from relay.delivery.spool.file import Directory
-    from relay.ledger import LossLog
     from relay.model import Series
 
 T = TypeVar("T")
@@ -208,8 +207,7 @@ class Checkpointer:
         hotpath: HotPath,
         void: Callable[[], Collection[int]],
         interval: float,
-        clock: Clock,
-        loss_log: LossLog,
+        context: Context,
         head: Callable[[int, Collection[Series]], bytes] = lambda _, __: b"",
         parts: Parts | None = None,
     ) -> None:
@@ -223,8 +221,7 @@ class Checkpointer:
         self._forgotten: tuple[int, dict[Series, None]] = (0, {})
         """A window, and the series deleted while it is open."""
         self._shortest = interval
-        self._clock = clock
-        self._loss_log = loss_log
+        self._clock, self._loss_log = context.clock, context.loss_log
         self._thread = DiskThread("checkpoint")
         self._busy = asyncio.Lock()
         self._called_at: float | None = None  # monotonic, of the disk call without an answer

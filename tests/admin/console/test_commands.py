@@ -63,7 +63,7 @@ async def test_the_figures_of_stats(tmp_path):
         assert before["jdcloud.last_exception"] > 1_700_000_000
         assert before["jdcloud.flush_length"] == before["jdcloud.flush_time"] == 0
         await running.feed(b"a:1|c\nbad")
-        while not running.relay.ledger.request_bytes:  # the cloud has it before its answer is here
+        while not running.relay.context.ledger.request_bytes:  # the cloud has it before its answer is here
             await asyncio.sleep(0.01)
         after = figures(await ask(running, "stats"))
         assert list(after) == list(before)
@@ -94,7 +94,7 @@ async def test_names_with_tags_are_shown_and_deleted_as_a_line_may_call_them(tmp
 async def test_a_gauge_is_shown_while_it_is_idle_and_deleted_for_good(tmp_path):
     async with open_relay(tmp_path) as running:
         await running.feed(b"depth:5|g\nlevel:1.5|g")
-        while not running.relay.ledger.windows_closed:
+        while not running.relay.context.ledger.windows_closed:
             await asyncio.sleep(0.02)
         assert await ask(running, "gauges") == "{ depth: 5, level: 1.5 }\nEND\n\n"
         assert await ask(running, "delgauges depth") == "deleted: depth\nEND\n\n"
@@ -221,9 +221,9 @@ async def test_one_map_is_made_at_a_time_and_a_peer_that_does_not_read_holds_up_
 async def test_the_window_may_close_meanwhile(tmp_path):
     names = b"\n".join(b"a.n%d:1|c" % number for number in range(300))
     async with open_relay(tmp_path, limits=MANY) as running:
-        closed = running.relay.ledger.windows_closed
+        closed = running.relay.context.ledger.windows_closed
         await running.feed(names)
-        while running.relay.ledger.windows_closed < closed + 2:
+        while running.relay.context.ledger.windows_closed < closed + 2:
             assert (await ask(running, "counters")).endswith("END\n\n")
             assert (await ask(running, "delcounters a.n1*")).endswith("END\n\n")
             assert (await ask(running, "delcounters a.*")).endswith("END\n\n")

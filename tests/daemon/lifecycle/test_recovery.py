@@ -15,12 +15,12 @@ from relay.delivery.state.checkpoint import Checkpoint, CheckpointFiles
 from relay.hotpath import partial
 from relay.hotpath.partial import encode_head
 from relay.jdcloud.points import BODY_HEAD, BODY_TAIL, PointEncoder
-from relay.ledger import Ledger, LossLog
 from relay.model import Identity, Kind
 from relay.naming import Namer
 from relay.naming.ruleset import Ruleset
 from relay.window.closer import Closer
 from tests.support import hotpath
+from tests.support.context import make_context
 from tests.support.hotpath import exported, make
 from tests.support.spool import open_spool
 
@@ -48,7 +48,8 @@ class House:
     """What app.py joins, but sockets and senders."""
 
     def __init__(self, directory, clock, *, name, resume=None):
-        self.ledger, self.spool, self.name = Ledger(), Stored(), name
+        context = make_context(clock)
+        self.ledger, self.spool, self.name = context.ledger, Stored(), name
         self.namer = Namer(
             prefix="",
             kind_prefixes={},
@@ -70,8 +71,7 @@ class House:
             encode=encoder.encode_window,
             pack=lambda points, window: pack(points, window=window, head=BODY_HEAD, tail=BODY_TAIL),
             spool=self.spool,
-            ledger=self.ledger,
-            clock=clock,
+            context=context,
             on_closed=lambda _: None,
             resume=resume,
         )
@@ -80,8 +80,7 @@ class House:
             make_hotpath=lambda: make(name),
             namer=self.namer,
             closer=self.closer,
-            ledger=self.ledger,
-            loss_log=LossLog(clock),
+            context=context,
             files=CheckpointFiles(directory),
         )
 

@@ -11,16 +11,15 @@ import pytest
 from relay.delivery.dead_letters.files import FILES, LetterFiles, locked
 from relay.delivery.dead_letters.format import LetterReader, decode_line, letter_files
 from relay.delivery.dead_letters.queue import HELD_MOST, DeadLetters
-from relay.ledger import Ledger, LossLog
+from relay.ledger import Ledger
+from tests.support.context import make_context
 from tests.support.letters import WINDOW, line, point, points_in
 
 
 class Setup:
     def __init__(self, directory, clock, limit=1 << 20) -> None:
         self.ledger = Ledger()
-        self.letters = DeadLetters(
-            directory, ledger=self.ledger, clock=clock, limit=limit, loss_log=LossLog(clock, interval=0)
-        )
+        self.letters = DeadLetters(directory, make_context(clock, ledger=self.ledger, interval=0), limit=limit)
 
     async def write(self, *numbers: int, **more) -> None:
         letters = [(point(number), f"detail {number}") for number in numbers]

@@ -15,7 +15,8 @@ from relay.delivery.dead_letters.format import letter_files
 from relay.delivery.dead_letters.redrive import Selection, replay_files
 from relay.delivery.dead_letters.replayer import Replayer
 from relay.jdcloud.codec import decode
-from relay.ledger import Ledger, LossLog
+from relay.ledger import Ledger
+from tests.support.context import make_context
 from tests.support.letters import WINDOW, line, point, points_in
 from tests.support.spool import open_spool
 
@@ -43,9 +44,7 @@ class Relay:
     async def __aenter__(self):
         self.ledger = Ledger()
         self.spool = await open_spool(self.directory, ledger=self.ledger)
-        self.replays = Replayer(
-            self.directory, spool=self.spool, pack=pack_requests, clock=self.clock, loss_log=LossLog(self.clock)
-        )
+        self.replays = Replayer(self.directory, make_context(self.clock), spool=self.spool, pack=pack_requests)
         return self
 
     async def __aexit__(self, *_) -> None:

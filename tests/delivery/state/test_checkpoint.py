@@ -13,7 +13,7 @@ from relay.delivery.state import checkpoint
 from relay.delivery.state.checkpoint import Checkpointer, CheckpointFiles
 from relay.delivery.state.parts import Parts
 from relay.hotpath import partial
-from relay.ledger import LossLog
+from tests.support.context import make_context
 from tests.support.hotpath import NOW, START, make, name_all
 
 
@@ -45,8 +45,7 @@ class Kept:
             hotpath=self.hotpath,
             void=lambda: self.void,
             interval=interval,
-            clock=clock,
-            loss_log=LossLog(clock),
+            context=make_context(clock),
             head=lambda window, forgotten: partial.encode_head(window, host="h", forgotten=forgotten),
             parts=self.parts,
         )

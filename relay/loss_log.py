@@ -1,0 +1,155 @@
+"""Warnings about loss, limited in rate: what was rejected, dropped or changed, with an example.
+
+A flood of bad lines must not become a flood of log lines. So `LossLog` is the only owner of "at most one line in so
+many seconds". The functions below put the losses of one window into words.
+
+Not known here: how a loss is counted (`Ledger`, the hot path's `Tally`), and how a log line is rendered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import structlog
+
+from relay import limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from relay.clock import Clock
+    from relay.ledger import Ledger
+    from relay.model import RejectedLine, Tally
+
+
+@dataclass(slots=True)
+class _Muted:
+    """State of one (event, reason): when it may be logged next, and how many lines were suppressed."""
+
+    next_at: float = 0.0
+    suppressed: int = 0
+
+
+@dataclass(slots=True)
+class LossLog:
+    """Warnings about loss, limited in rate per (event, reason).
+
+    State: for each (event, reason) the monotonic time from which it may be logged again, and the suppressed lines.
+    """
+
+    clock: Clock
+    interval: float = 10.0
+    """Shortest time between two lines of one (event, reason), in seconds."""
+    _muted: dict[tuple[str, str], _Muted] = field(default_factory=dict)
+
+    def warn(self, event: str, *, reason: str, every: float | None = None, **fields: Any) -> None:  # noqa: ANN401 - log fields are any scalars
+        """Log `event`, unless the same (event, reason) is muted; the next line has the number of suppressed ones.
+
+        Args:
+            event: constant words.
+            reason: the second half of the key.
+            every: seconds without another line of this key; None: `interval`.
+            fields: further fields of the log line.
+        """
+        muted = self._muted.setdefault((event, reason), _Muted())
+        if self.is_muted(event, reason=reason):
+            muted.suppressed += 1
+            return
+        if muted.suppressed:
+            fields["suppressed"] = muted.suppressed
+        muted.next_at, muted.suppressed = self.clock.monotonic() + (self.interval if every is None else every), 0
+        structlog.get_logger("relay").warning(event, reason=reason, **fields)
+
+    def is_muted(self, event: str, *, reason: str) -> bool:
+        """Say whether `warn` would suppress the line now; for callers that sum up or search before they warn."""
+        muted = self._muted.get((event, reason))
+        return muted is not None and self.clock.monotonic() < muted.next_at
+
+
+@dataclass(slots=True)
+class Growth:
+    """State: the value of each counter at its last call of `since_last`."""
+
+    _seen: dict[str, int] = field(default_factory=dict)
+
+    def since_last(self, name: str, value: int) -> int:
+        """Return by how much a counter grew since the last call for its name."""
+        before, self._seen[name] = self._seen.get(name, 0), value
+        return value - before
+
+
+class Explain(Protocol):
+    """Explains rejected lines."""
+
+    def __call__(self, line: bytes, reason: str) -> tuple[int | None, str]:
+        """Return the offset of the byte that breaks the grammar, None if there is no single one, and why in words."""
+        ...
+
+
+WANTED: Final = frozenset({"rule", "forgotten"})
+"""Reasons of samples dropped on request, by a rule or on the console: they are counted without a warning."""
+_BEYOND: Final = f"beyond {limits.VALUE_MAX} or below its negative"
+_CLAMPED_SECONDS: Final = 60.0
+"""Seconds between two warnings: a negative gauge of a client that prints it unsigned is clamped in every window."""
+
+
+def log_window_losses(
+    growth: Growth,
+    loss_log: LossLog,
+    *,
+    tally: Tally,
+    ledger: Ledger,
+    rejects: Iterable[RejectedLine],
+    explain: Explain,
+) -> None:
+    """Warn of lines rejected, samples dropped and values changed since the last call; call it once a window.
+
+    A warning of rejected lines has an example with its sender.
+    """
+    examples = {rejected.reason: rejected for rejected in rejects}
+    for reason, lines in tally.rejected.items():
+        grown = growth.since_last(f"rejected {reason}", lines)
+        if grown:
+            example = examples.get(reason)
+            shown = _describe(example, explain) if example else {}
+            loss_log.warn("RLY301 lines rejected", reason=reason, count=grown, **shown)
+    for reason, count in tally.samples_dropped.items():
+        grown = growth.since_last(f"dropped {reason}", count)
+        if grown and reason not in WANTED:
+            loss_log.warn("samples dropped", reason=reason, count=grown)
+    _log_changes(growth, loss_log, ledger)
+
+
+def _log_changes(growth: Growth, loss_log: LossLog, ledger: Ledger) -> None:
+    """Warn of names, tags and values that were changed before sending, with an example of each kind."""
+    for kind, event, reason, count, every in (
+        ("rewritten", "RLY302 names or tags rewritten", "illegal characters", ledger.names_rewritten, None),
+        ("unsent", "RLY303 tags dropped", "the API takes five, 255 bytes in all", ledger.tags_dropped, None),
+        ("clamped", "RLY304 values clamped", _BEYOND, ledger.values_clamped, _CLAMPED_SECONDS),
+    ):
+        grown = growth.since_last(f"{event} {reason}", count)
+        if grown:
+            loss_log.warn(event, reason=reason, every=every, count=grown, **ledger.examples.pop(kind, {}))
+
+
+def _describe(example: RejectedLine, explain: Explain) -> dict[str, Any]:
+    """Return the log fields of a rejected line; `at` is the byte offset at which the log puts a caret."""
+    at, why = explain(example.line, example.reason)
+    sender = f"{example.peer.host}:{example.peer.port}" if example.peer else "a Unix socket"
+    return {"why": why, "line": example.line, "at": at, "sender": sender}
+
+
+def log_late_window(loss_log: LossLog, window: int, *, seconds: float, closing: int) -> None:
+    """Warn that a window was stored long after its end."""
+    event, fix = (
+        "RLY320 a window closed late",
+        "see relay_series, relay_loop_lag_seconds and the disk; send fewer series",
+    )
+    loss_log.warn(event, reason="late", window=window, seconds=round(seconds, 1), closing=closing, fix=fix)
+
+
+def log_quota(loss_log: LossLog, *, needed: int, allowed: int) -> None:
+    """Warn that a window needs nearly all requests that the quota allows."""
+    event, fix = "RLY403 the quota is nearly used up, percentiles are not sent", "send fewer series, or raise it"
+    loss_log.warn(event, reason="quota", requests_needed=needed, requests_allowed=allowed, fix=fix)

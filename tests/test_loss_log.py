@@ -1,0 +1,88 @@
+"""What is warned of, how often, and with which example."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from structlog.testing import capture_logs
+
+from relay.hotpath.explain import explain
+from relay.ledger import Ledger
+from relay.loss_log import Growth, LossLog, log_window_losses
+from relay.model import Peer, RejectedLine
+from tests.test_ledger import TALLY
+
+
+def test_the_loss_log_speaks_once_in_ten_seconds_and_counts_the_rest(clock):
+    log = LossLog(clock)
+    with capture_logs() as lines:
+        for _ in range(5):
+            log.warn("points refused", reason="http_400")
+        log.warn("points refused", reason="partial")
+        clock.advance(10)
+        log.warn("points refused", reason="http_400")
+    assert [(line["reason"], line.get("suppressed")) for line in lines] == [
+        ("http_400", None),
+        ("partial", None),
+        ("http_400", 4),
+    ]
+
+
+def test_a_window_tells_what_is_new_with_an_example(clock):
+    growth, log, ledger = Growth(), LossLog(clock), Ledger()
+    bad = RejectedLine(line=b"a:x|c", reason="bad_value", peer=Peer("10.0.0.7", 5), time=1.0)
+    tally = TALLY
+    with capture_logs() as lines:
+        log_window_losses(growth, log, tally=tally, ledger=ledger, rejects=[bad], explain=explain)
+        clock.advance(60)
+        log_window_losses(growth, log, tally=tally, ledger=ledger, rejects=[bad], explain=explain)
+        ledger.tags_dropped = 2
+        more = dataclasses.replace(tally, rejected={"bad_value": 8})
+        log_window_losses(growth, log, tally=more, ledger=ledger, rejects=[], explain=explain)
+    assert [(line["event"], line["count"]) for line in lines] == [
+        ("RLY301 lines rejected", 3),
+        ("samples dropped", 1),
+        ("RLY301 lines rejected", 5),
+        ("RLY303 tags dropped", 2),
+    ]
+    assert (lines[0]["line"], lines[0]["sender"], lines[0]["reason"]) == (b"a:x|c", "10.0.0.7:5", "bad_value")
+    assert (lines[0]["at"], lines[0]["why"]) == (2, "not a number, too large for one, or longer than 64 bytes")
+
+
+def test_what_somebody_asked_for_is_no_warning(clock):
+    tally = dataclasses.replace(TALLY, rejected={}, samples_dropped={"rule": 5, "forgotten": 2, "late_gauge": 1})
+    with capture_logs() as lines:
+        log_window_losses(Growth(), LossLog(clock), tally=tally, ledger=Ledger(), rejects=[], explain=explain)
+    assert [line["reason"] for line in lines] == ["late_gauge"]
+
+
+def test_what_is_sent_otherwise_than_it_came_is_told_with_an_example(clock):
+    growth, log, ledger = Growth(), LossLog(clock), Ledger()
+    tally = dataclasses.replace(TALLY, rejected={}, samples_dropped={})
+    with capture_logs() as lines:
+        for _ in range(4):
+            ledger.names_rewritten += 1
+            ledger.tags_dropped += 2
+            ledger.values_clamped += 5
+            ledger.examples |= {"rewritten": {"metric": "a"}, "unsent": {"metric": "b"}, "clamped": {"metric": "c"}}
+            log_window_losses(growth, log, tally=tally, ledger=ledger, rejects=[], explain=explain)
+            clock.advance(30)
+    assert [(line["event"][:6], line["count"], line["metric"]) for line in lines[:3]] == [
+        ("RLY302", 1, "a"),
+        ("RLY303", 2, "b"),
+        ("RLY304", 5, "c"),
+    ]
+    assert sum("RLY304" in line["event"] for line in lines) == 2, "once a minute"
+    assert ledger.examples == {}
+
+
+def test_a_key_may_be_muted_for_longer_and_says_so(clock):
+    log = LossLog(clock)
+    with capture_logs() as lines:
+        log.warn("copies lost", reason="a", every=60.0)
+        clock.advance(59)
+        assert (log.is_muted("copies lost", reason="a"), log.is_muted("copies lost", reason="b")) == (True, False)
+        clock.advance(1)
+        assert not log.is_muted("copies lost", reason="a")
+        log.warn("copies lost", reason="a", every=60.0)
+    assert [line.get("suppressed") for line in lines] == [None, None], "a caller that asks first suppresses nothing"
