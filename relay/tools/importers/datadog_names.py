@@ -38,7 +38,7 @@ class Namespace(NamedTuple):
         return name if self.spares(name) else f"{self.prefix}{name}"
 
 
-class Blocked(NamedTuple):
+class Blocklist(NamedTuple):
     """The list of blocked names."""
 
     entries: tuple[str, ...]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from relay.tools.importers.datadog_names import SPARED, Blocked, Namespace
+from relay.tools.importers.datadog_names import SPARED, Blocklist, Namespace
 from relay.tools.importers.option_reader import is_true, texts
 from relay.tools.importers.patterns import (
+    NoRule,
     Pattern,
-    Unsayable,
     empty_remarks,
     filler,
     from_glob,
@@ -57,7 +57,7 @@ def _namespace(reader: OptionReader) -> Namespace:
     return Namespace(f"{text.removesuffix('.')}." if text else "", spared)
 
 
-def _blocked(reader: OptionReader) -> tuple[str, Blocked]:
+def _blocked(reader: OptionReader) -> tuple[str, Blocklist]:
     """Return the effective list of blocked names: the older option applies if the newer one has no entry."""
     new, old = _BLOCKED
     node = reader.peek(new)
@@ -70,10 +70,10 @@ def _blocked(reader: OptionReader) -> tuple[str, Blocked]:
             reader.report("dropped", f"{ignored}_match_prefix", by_prefix, became)
     by_prefix = reader.peek(f"{name}_match_prefix")
     entries = texts(reader.peek(name))
-    return name, Blocked(tuple(entries), is_true(by_prefix), _namespace(reader))
+    return name, Blocklist(tuple(entries), is_true(by_prefix), _namespace(reader))
 
 
-def _write_blocked(reader: OptionReader, name: str, blocked: Blocked) -> None:
+def _write_blocked(reader: OptionReader, name: str, blocked: Blocklist) -> None:
     node, by_prefix = reader.read(name), reader.read(f"{name}_match_prefix")
     for item, entry in zip(node.items if node else (), blocked.entries, strict=False):
         patterns = list(blocked.patterns(entry))
@@ -127,7 +127,7 @@ def _moved(node: Node, line: int) -> Node:
 class _Rules:
     """State: the prefixes of the profiles so far; names with one of them never reach a later profile."""
 
-    def __init__(self, builder: ConfigBuilder, blocked: Blocked) -> None:
+    def __init__(self, builder: ConfigBuilder, blocked: Blocklist) -> None:
         self._builder = builder
         self._blocked = blocked
         self._taken: list[_Profile] = []
@@ -153,7 +153,7 @@ class _Rules:
                 return
             _check_prefix(profile, start)
             pattern, effect, remarks, doubts = self._effect(mapping, pattern)
-        except Unsayable as error:
+        except NoRule as error:
             self._builder.report("by hand", mapping, what, f"no rule: {error}")
             return
         questions, remarks = questions + doubts, remarks + self._also(start)
@@ -178,13 +178,13 @@ class _Rules:
         """Return the pattern, the effect of the rule, its differences from the agent, and remarks for a person."""
         name, tags = mapping.get("name"), mapping.get("tags")
         if name is None:
-            raise Unsayable("the agent refuses a mapping without a name, and with it every profile")
+            raise NoRule("the agent refuses a mapping without a name, and with it every profile")
         values = tags.texts if tags else {}
         pattern, fill = filler(pattern, [name.text, *values.values()], is_glob=False)
         metric, filled = fill(name.text), {key: fill(text) for key, text in values.items()}
         empty = dict.fromkeys(capture for one in (metric, *filled.values()) for capture in one.empty)
         if not metric.text:
-            raise Unsayable("its name comes to nothing")
+            raise NoRule("its name comes to nothing")
         blocks = self._blocked.blocks(metric.text)
         if blocks:
             return pattern, {"action": "drop"}, [], []
@@ -204,7 +204,7 @@ def _check_prefix(profile: _Profile, start: str) -> None:
     """Refuse a pattern that also matches names without the profile's prefix: a rule cannot test both."""
     if not start.startswith(profile.prefix) and profile.prefix != "*":
         prefix = shown("", profile.prefix)
-        raise Unsayable(f'its profile is for names that begin with "{prefix}" alone: write that into its pattern')
+        raise NoRule(f'its profile is for names that begin with "{prefix}" alone: write that into its pattern')
 
 
 def _pattern(mapping: Node) -> tuple[Pattern, list[str]]:
@@ -215,7 +215,7 @@ def _pattern(mapping: Node) -> tuple[Pattern, list[str]]:
         alone = "its ^ holds the first branch alone, its $ the last, as there: is that meant?"
         return from_regex(text, anchored=True), [alone] if has_alternatives(text) else []
     if form != "wildcard" or not _WILDCARD.fullmatch(text):
-        raise Unsayable("the agent refuses such a pattern, and with it every profile")
+        raise NoRule("the agent refuses such a pattern, and with it every profile")
     return from_glob(text), []
 
 

@@ -23,8 +23,8 @@ class Glob(NamedTuple):
     """Empty: every class."""
 
 
-class Place(NamedTuple):
-    """The place of a glob in the order."""
+class GlobRank(NamedTuple):
+    """The position of a glob in the order."""
 
     rank: int
     """Lower ranks are tried first; -1: never."""
@@ -32,14 +32,14 @@ class Place(NamedTuple):
     """The rank is the same for every class of the glob."""
 
 
-def places(globs: Sequence[Glob]) -> list[Place]:
-    """Return the place of each glob."""
+def rank_globs(globs: Sequence[Glob]) -> list[GlobRank]:
+    """Return the rank of each glob."""
     ranks: list[list[int]] = [[] for _ in globs]
     for class_ in _CLASSES:
         for number, rank in enumerate(_ranks(globs, class_)):
             if globs[number].type in ("", class_):
                 ranks[number].append(rank)
-    return [Place(max(found, default=-1), len(set(found)) == 1) for found in ranks]
+    return [GlobRank(max(found, default=-1), len(set(found)) == 1) for found in ranks]
 
 
 def _ranks(globs: Sequence[Glob], class_: str) -> list[int]:

@@ -21,7 +21,7 @@ _FORMATTER: Final = re.compile(r"\$\{?([a-zA-Z0-9_$]+)\}?")
 _DIGITS_MOST: Final = 8
 
 
-class Unsayable(ValueError):  # noqa: N818 - an outcome, not a failure of ours
+class NoRule(ValueError):  # noqa: N818 - an outcome, not a failure of ours
     """A pattern or template that no rule can express; the text is the reason."""
 
 
@@ -61,7 +61,7 @@ def from_regex(text: str, *, anchored: bool = False) -> Pattern:
     """Convert a regex of Go, which RE2 reads alike; `anchored`: put `^` and `$` around it.
 
     Raises:
-        Unsayable: the text is not a regex.
+        NoRule: the text is not a regex.
     """
     if text in _EVERY_NAME:
         return Pattern("match", "**", 0, {})
@@ -70,9 +70,9 @@ def from_regex(text: str, *, anchored: bool = False) -> Pattern:
     try:
         regex = Regex(text, find_re2())
     except NoEngineError as error:
-        raise Unsayable(f"it {error}: {error.fix}, and import again") from error
+        raise NoRule(f"it {error}: {error.fix}, and import again") from error
     except PatternError as error:
-        raise Unsayable(f"it {error}") from error
+        raise NoRule(f"it {error}") from error
     return Pattern("regex", text, regex.groups, dict(regex.names))
 
 
@@ -85,16 +85,16 @@ def go_template(text: str, pattern: Pattern, *, offset: int = 0) -> Filled:
     """Convert a template that Go expands for a regex to captures as `${1}`; `offset` is added to their numbers.
 
     Raises:
-        Unsayable: the template has `$0` or a literal `$`, which our templates do not have.
+        NoRule: the template has `$0` or a literal `$`, which our templates do not have.
     """
     empty: list[str] = []
 
     def replaced(match: re.Match[str]) -> str:
         name = match[2] or match[3]
         if name is None:
-            raise Unsayable(f'"{text}" has a $ that is no capture')
+            raise NoRule(f'"{text}" has a $ that is no capture')
         if name == "0" and not offset:
-            raise Unsayable("$0, all that matches, is no capture here")
+            raise NoRule("$0, all that matches, is no capture here")
         # Go does not take a name with a leading zero for a number.
         number = 0 if name.startswith("0") else _number(name)
         index = number + offset if number or name == "0" else pattern.names.get(name, -1)
@@ -115,7 +115,7 @@ def glob_template(text: str, pattern: Pattern) -> Filled:
     """Convert a template that statsd_exporter fills for a glob: it replaces one capture after the other, everywhere.
 
     Raises:
-        Unsayable: the result there is one that our templates cannot express.
+        NoRule: the result there is one that our templates cannot express.
     """
     order, empty, filled = [], [], text.replace("\0", "")
     for match in _FORMATTER.finditer(text):
@@ -128,7 +128,7 @@ def glob_template(text: str, pattern: Pattern) -> Filled:
             empty.append(match[0])
     pieces = filled.split("\0")
     if list(map(int, pieces[1::2])) != order or "$" in filled or (order and "%" in text):
-        raise Unsayable(f'"{text}" is not filled there as it looks')
+        raise NoRule(f'"{text}" is not filled there as it looks')
     pieces[1::2] = [f"${{{number}}}" for number in pieces[1::2]]
     return Filled("".join(pieces), tuple(empty))
 

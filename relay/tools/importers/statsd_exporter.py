@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from relay.tools.importers.exporter_globs import Glob, places
+from relay.tools.importers.exporter_globs import Glob, rank_globs
 from relay.tools.importers.option_reader import OptionReader, go_duration, keep_duration, set_dialects, set_percentiles
-from relay.tools.importers.patterns import Pattern, Unsayable, empty_remarks, filler, from_glob, from_regex
+from relay.tools.importers.patterns import NoRule, Pattern, empty_remarks, filler, from_glob, from_regex
 from relay.tools.importers.report import Option, by_hand, changed, dropped, ok, shown
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _read(builder: ConfigBuilder, mappings: Node, default: str) -> Iterator[_Map
         try:
             pattern, remark = _pattern(match, kind)
             yield _Mapping(node, number, pattern, kind == "glob", _TYPES.get(type_, type_), remark=remark)
-        except Unsayable as error:
+        except NoRule as error:
             builder.report("by hand", node, f"mapping {number} {shown('', match)}", f"no rule: {error}")
 
 
@@ -107,18 +107,18 @@ def _pattern(match: str, kind: str) -> tuple[Pattern, str]:
     if kind == "regex":
         return from_regex(match), ""
     if kind != "glob":
-        raise Unsayable(f'"{shown("", kind)}" is no match_type')
+        raise NoRule(f'"{shown("", kind)}" is no match_type')
     if _GLOB.fullmatch(match):
         return from_glob(match), ""
     if "*" in match and _GLOB.fullmatch(match.replace("*", "_")):
         return from_glob(match), "statsd_exporter refuses a star beside other text"
-    raise Unsayable("statsd_exporter refuses such a pattern")
+    raise NoRule("statsd_exporter refuses such a pattern")
 
 
 def _ranked(builder: ConfigBuilder, found: Sequence[_Mapping]) -> Iterator[_Mapping]:
     """Yield the mappings that can match, each with its rank."""
     globs = [one for one in found if one.is_glob and not one.remark]
-    tried = places([Glob(one.pattern.text, one.type) for one in globs])
+    tried = rank_globs([Glob(one.pattern.text, one.type) for one in globs])
     known = {one.number: place for one, place in zip(globs, tried, strict=True)}
     for one in found:
         place = known.get(one.number)
@@ -135,7 +135,7 @@ def _rule(builder: ConfigBuilder, one: _Mapping) -> None:
     drops = _text(one.node.get("action"), "map") == "drop"
     try:
         pattern, effect, remarks = (one.pattern, {"action": "drop"}, []) if drops else _effect(one)
-    except Unsayable as error:
+    except NoRule as error:
         builder.report("by hand", one.node, one.what, f"no rule: {error}")
         return
     type_ = {"type": one.type} if one.type else {}
@@ -149,7 +149,7 @@ def _effect(one: _Mapping) -> tuple[Pattern, dict[str, Any], list[str]]:
     """Return the pattern, the effect of the rule, and remarks on captures that expand to nothing."""
     name, labels = one.node.get("name"), one.node.get("labels")
     if name is None:
-        raise Unsayable("statsd_exporter refuses a mapping without a name")
+        raise NoRule("statsd_exporter refuses a mapping without a name")
     texts = labels.texts if labels else {}
     pattern, fill = filler(one.pattern, [name.text, *texts.values()], is_glob=one.is_glob)
     metric, tags = fill(name.text), {key: fill(text) for key, text in texts.items()}
