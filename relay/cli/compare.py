@@ -22,7 +22,7 @@ from relay.model import Kind
 from relay.tools.compare.flushes import Flushes
 from relay.tools.compare.namespaces import WORDS, Namespaces, find_namespaces, under
 from relay.tools.compare.receiver import Receiver
-from relay.tools.compare.report_builder import conclude
+from relay.tools.compare.report_builder import build_report
 from relay.tools.compare.session import Phase, Session
 from relay.tools.compare.stream import watch_windows
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 WINDOWS = 2
 """Windows compared by default."""
-_LOOK = 0.2
+_POLL = 0.2
 """Seconds between two checks of the clock."""
 DIFFERS = 1
 """Exit code: the totals of the two sides differ, or nothing could be compared."""
@@ -82,15 +82,15 @@ def compare(  # noqa: PLR0913 - click's way
     Point the old daemon's Graphite back end here (statsd: graphiteHost, graphitePort) while both get the same lines.
     """
     config = load(path, os.environ).config
-    said = read_namespaces(prefix, mapped)
+    given = read_namespaces(prefix, mapped)
 
-    def learn(names: Iterable[str]) -> Namespaces | None:
-        return find_namespaces(names, said=said, suffix=suffix.strip("."))
+    def find(names: Iterable[str]) -> Namespaces | None:
+        return find_namespaces(names, given=given, suffix=suffix.strip("."))
 
-    flushes = Flushes(learn)
+    flushes = Flushes(find)
     admin_port = admin or find_admin(config.admin, fix="name it with --admin, or give it one and restart")
     session = asyncio.run(watch(flushes, graphite, admin_port, duration or 0.0))
-    report = conclude(
+    report = build_report(
         session,
         flushes,
         namers=make_namers(config),
@@ -123,26 +123,26 @@ async def watch(flushes: Flushes, listen: Address, admin: Address, duration: flo
         host, port = await receiver.start(*listen)
         line.say(f"relay {head['version']} with windows of {seconds} s; {session.windows} of them are compared")
         line.say(f"old daemon: its Graphite back end must send to {host}, port {port} (graphiteHost, graphitePort)")
-        reading = asyncio.create_task(take_windows(objects, session))
+        receiving = asyncio.create_task(collect_windows(objects, session))
         try:
-            while session.look(clock.wall()) not in (Phase.DONE, Phase.FAILED):
+            while session.update(clock.wall()) not in (Phase.DONE, Phase.FAILED):
                 line.update(session.phase, session.sentence(clock.wall()))
-                await asyncio.wait([reading], timeout=_LOOK)
-                if reading.done():
-                    reading.result()
+                await asyncio.wait([receiving], timeout=_POLL)
+                if receiving.done():
+                    receiving.result()
         finally:
-            reading.cancel()
+            receiving.cancel()
             with suppress(asyncio.CancelledError, Exception):
-                await reading
+                await receiving
             await receiver.stop()
             line.end()
     return session
 
 
-async def take_windows(objects: AsyncIterator[dict[str, Any]], session: Session) -> None:
+async def collect_windows(objects: AsyncIterator[dict[str, Any]], session: Session) -> None:
     """Give the session each window that the relay closes."""
     async for window in objects:
-        session.take_window(window["start"], window["points"])
+        session.add_window(window["start"], window["points"])
 
 
 def show(report: Report, *, everything: bool, as_json: bool) -> None:
@@ -160,7 +160,7 @@ def read_namespaces(prefix: str | None, mapped: tuple[str, ...]) -> dict[Kind, s
     Raises:
         click.BadParameter: an entry of --map names no class.
     """
-    said = {} if prefix is None else under(prefix.strip("."))
+    given = {} if prefix is None else under(prefix.strip("."))
     kinds = {word: kind for kind, word in WORDS.items()}
     for entry in mapped:
         word, equals, space = entry.partition("=")
@@ -168,5 +168,5 @@ def read_namespaces(prefix: str | None, mapped: tuple[str, ...]) -> dict[Kind, s
             raise click.BadParameter(
                 f'"{entry}" must be counters=..., timers=..., gauges=... or sets=...', param_hint="--map"
             )
-        said[kinds[word]] = space.strip(".")
-    return said
+        given[kinds[word]] = space.strip(".")
+    return given

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from relay.model import Kind
-from relay.tools.compare.time_range import Dating
+from relay.tools.compare.time_range import FlushClock
 from relay.tools.compare.totals import OldTotals
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Flushes:
         self.span: TimeRange | None = None
         """The compared span; None until it is known."""
         self.totals = OldTotals()
-        self.dating = Dating()
+        self.clock = FlushClock()
         self.counted = self.near = self.missing = 0
         """Flushes of the span; flushes that may hold samples of both sides of an edge; flushes that did not come."""
         self.late = self.left_out = self.unreadable = 0
@@ -65,7 +65,7 @@ class Flushes:
         self.touched = arrived
         key = self._find(measure.name)
         if key is not None:
-            self._take(key, measure.value)
+            self._add(key, measure.value)
 
     def _find(self, name: str) -> OldKey | None:
         if name in self.names:
@@ -77,7 +77,7 @@ class Flushes:
         self.names[name] = key
         return key
 
-    def _take(self, key: OldKey, value: float) -> None:
+    def _add(self, key: OldKey, value: float) -> None:
         """Add a value; a daemon that flushes twice a second sends two values with the same time."""
         before = self._values.get(key)
         if before is None or key.kind is Kind.GAUGE:
@@ -87,7 +87,7 @@ class Flushes:
         else:
             self._values[key] = max(before, value) if key.kind is Kind.SET else before + value
 
-    def learn(self, now: float) -> bool:
+    def detect_namespaces(self, now: float) -> bool:
         """Detect the namespaces once a flush is complete; return whether they are known."""
         if self.namespaces is None and self._is_complete(now):
             self.namespaces = self._find_namespaces(self.names)
@@ -96,13 +96,13 @@ class Flushes:
         return self.namespaces is not None
 
     def _is_complete(self, now: float) -> bool:
-        return self.dating.last > 0 or (self._time > 0 and now - self.touched > SILENCE)
+        return self.clock.last > 0 or (self._time > 0 and now - self.touched > SILENCE)
 
     def finish(self) -> None:
         """End the current flush and fold its values into the totals."""
         if not self._time:
             return
-        covered = self.dating.date(self._time, self.touched)
+        covered = self.clock.date(self._time, self.touched)
         self._least, self._time = self._time + 1, 0
         if self.span:
             counts, is_near = self.span.counts(covered.time), self.span.is_near_edge(covered)
@@ -114,6 +114,6 @@ class Flushes:
 
     def is_past(self, edge: int, now: float) -> bool:
         """Say whether every flush that may hold samples from before an edge has come."""
-        return self.dating.is_past(edge) or (
-            self._time > 0 and self.dating.is_past(edge, self._time) and now - self.touched > SILENCE
+        return self.clock.is_past(edge) or (
+            self._time > 0 and self.clock.is_past(edge, self._time) and now - self.touched > SILENCE
         )

@@ -96,7 +96,7 @@ class Matching:
         self._reserved = reserved
         self._counter_scale = counter_scale
         self._names = {key.name for part in (old.sums, old.gauges, old.sets) for key in part}
-        self._taken: set[str] = set()
+        self._matched: set[str] = set()
         self._timers: set[str] = set()
         self.left_out: Counter[str] = Counter()
 
@@ -115,7 +115,7 @@ class Matching:
             self._timers.add(name)
             raw = limits.fit(name, f".{key.statistic}")
             name = raw if name not in self._relay else name
-        self._taken.add(name)
+        self._matched.add(name)
         return self._relay.get(name)
 
     def _sums(self) -> Iterator[ComparedMetric]:
@@ -162,7 +162,7 @@ class Matching:
 
     def _only_relay(self) -> Iterator[ComparedMetric]:
         for name, metric in self._relay.items():
-            if name in self._taken:
+            if name in self._matched:
                 continue
             derived = _DERIVED.fullmatch(name)
             if self._reserved and name.startswith(f"{self._reserved}."):

@@ -93,28 +93,28 @@ class Namespaces:
 
 
 def find_namespaces(
-    names: Iterable[str], *, said: Mapping[Kind, str] | None = None, suffix: str = ""
+    names: Iterable[str], *, given: Mapping[Kind, str] | None = None, suffix: str = ""
 ) -> Namespaces | None:
     """Return the naming scheme of a daemon; None if it is neither given nor detected.
 
     Args:
         names: the full names of a flush.
-        said: prefixes given by the user for some or all classes; they take precedence over detected ones.
+        given: prefixes given by the user for some or all classes; they take precedence over detected ones.
         suffix: suffix given by the user, without its dot; takes precedence too.
     """
     paths = [name.partition(";")[0] for name in names]
     found = _detect(paths)
-    if not said and not suffix:
+    if not given and not suffix:
         return found
     found = found or Namespaces(spaces=under("stats"), counter_end=".count")
     end = f".{suffix}" if suffix else found.suffix
     counter_end = found.counter_end
-    if said and Kind.COUNTER in said:
-        space = f"{said[Kind.COUNTER]}."
+    if given and Kind.COUNTER in given:
+        space = f"{given[Kind.COUNTER]}."
         counter_end = (
             ".count" if any(path.startswith(space) and path.endswith(f".count{end}") for path in paths) else ""
         )
-    return replace(found, spaces={**found.spaces, **(said or {})}, suffix=end, counter_end=counter_end)
+    return replace(found, spaces={**found.spaces, **(given or {})}, suffix=end, counter_end=counter_end)
 
 
 def _detect(paths: list[str]) -> Namespaces | None:

@@ -26,7 +26,7 @@ _NAME_MOST: Final = 80
 _EDGES: Final = "no traffic around both edges would make the bound 0; with a longer --for it weighs less"
 
 
-def conclude(
+def build_report(
     session: Session, flushes: Flushes, *, namers: Mapping[Kind, Namer], reserved: str, counter_scale: float
 ) -> Report:
     """Compare the totals of both sides.
@@ -45,8 +45,8 @@ def conclude(
     if known is None:
         raise give_up(session, flushes)
     span, namespaces = known
-    renaming = NameMapping(namers=namers, namespaces=namespaces, relay=session.metrics)
-    old = renaming.rename(flushes.totals)
+    mapping = NameMapping(namers=namers, namespaces=namespaces, relay=session.metrics)
+    old = mapping.rename(flushes.totals)
     matching = Matching(old, session.metrics, reserved=reserved, counter_scale=counter_scale)
     rows = matching.rows()
     return Report(
@@ -54,9 +54,9 @@ def conclude(
         windows=session.closed,
         flushes=flushes.counted,
         near=flushes.near,
-        interval=flushes.dating.interval,
+        interval=flushes.clock.interval,
         rows=rows,
-        left_out=renaming.left_out + matching.left_out,
+        left_out=mapping.left_out + matching.left_out,
         notes=[*_notes(flushes), *([_EDGES] if any(row.verdict is Verdict.WITHIN for row in rows) else [])],
     )
 
@@ -86,8 +86,8 @@ def give_up(session: Session, flushes: Flushes) -> RelayError:
 
 def _notes(flushes: Flushes) -> Iterator[str]:
     """Yield remarks for the reader of the report."""
-    if flushes.dating.skew:
-        yield f"the old daemon's clock is {flushes.dating.skew:+.1f} s off; its flushes are dated by their arrival"
+    if flushes.clock.skew:
+        yield f"the old daemon's clock is {flushes.clock.skew:+.1f} s off; its flushes are dated by their arrival"
     if flushes.missing:
         yield f"{flushes.missing} flushes did not come: what they held is missing from the old daemon's totals"
     if flushes.late:

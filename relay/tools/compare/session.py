@@ -65,13 +65,13 @@ class Session:
         self.closed = 0
         """Windows of the span received from the relay."""
 
-    def take_window(self, start: int, points: Iterable[Mapping[str, Any]]) -> None:
+    def add_window(self, start: int, points: Iterable[Mapping[str, Any]]) -> None:
         """Add a window that the relay has closed, if it belongs to the span."""
         if self.span and self.span.start <= start < self.span.end:
             self.closed += 1
             fold_window(self.metrics, points)
 
-    def look(self, now: float) -> Phase:
+    def update(self, now: float) -> Phase:
         """Update the phase for wall time `now`, and return it."""
         if self.span is None:
             self._begin(now)
@@ -81,7 +81,7 @@ class Session:
 
     def _begin(self, now: float) -> None:
         """Set the span once the namespaces are known; fail when the wait is over."""
-        if self._flushes.learn(now):
+        if self._flushes.detect_namespaces(now):
             start = (int(now) // self.seconds + 1) * self.seconds
             self.span = self._flushes.span = TimeRange(start, start + self.windows * self.seconds)
         elif now >= self._patience:
@@ -94,7 +94,7 @@ class Session:
             return Phase.BEFORE
         if now < span.end:
             return Phase.WITHIN
-        interval = self._flushes.dating.interval or _INTERVAL
+        interval = self._flushes.clock.interval or _INTERVAL
         has_flushes = self._flushes.is_past(span.end, now) or now > span.end + _FLUSHES * interval + _GRACE
         if has_flushes and self.closed == self.windows:
             self._flushes.finish()

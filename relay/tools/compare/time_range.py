@@ -45,7 +45,7 @@ class Covered(NamedTuple):
     """Flushes expected between this one and the one before that did not come."""
 
 
-class Dating:
+class FlushClock:
     """State: the time of the last flush, the shortest gap between flushes, and the error of the daemon's clock."""
 
     def __init__(self) -> None:

@@ -85,7 +85,7 @@ class OldTotals:
                 if counts:
                     self.sets[key] = max(value, self.sets.get(key, 0.0))
             elif key.statistic == "mean":
-                self._note_rate(values, key.name, value)
+                self._detect_sample_rate(values, key.name, value)
             elif counts or is_near:
                 self.sums.setdefault(key, Sum()).add(value, counts=counts, is_near=is_near)
 
@@ -97,7 +97,7 @@ class OldTotals:
         elif is_near and gauge is not None:
             gauge.following = value
 
-    def _note_rate(self, values: Mapping[OldKey, float], name: str, mean: float) -> None:
+    def _detect_sample_rate(self, values: Mapping[OldKey, float], name: str, mean: float) -> None:
         count = values.get(OldKey(Kind.TIMER, name, "count"))
         total = values.get(OldKey(Kind.TIMER, name, "sum"))
         if count and mean and total is not None and not math.isclose(mean * count, total, rel_tol=1e-6, abs_tol=1e-4):

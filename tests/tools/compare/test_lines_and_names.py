@@ -135,13 +135,13 @@ def test_its_own_names_are_known():
 
 def test_a_person_is_believed():
     assert find_namespaces(["x.y.hits"]) is None
-    said = find_namespaces(["x.y.hits.count"], said={COUNTER: "x.y"})
+    said = find_namespaces(["x.y.hits.count"], given={COUNTER: "x.y"})
     assert said.read("x.y.hits.count") == OldKey(COUNTER, "hits")
-    assert find_namespaces(["x.y.hits"], said={COUNTER: "x.y"}).read("x.y.hits") == OldKey(COUNTER, "hits")
-    prefixed = find_namespaces(["a.counters.hits.count.z"], said=under("a"), suffix="z")
+    assert find_namespaces(["x.y.hits"], given={COUNTER: "x.y"}).read("x.y.hits") == OldKey(COUNTER, "hits")
+    prefixed = find_namespaces(["a.counters.hits.count.z"], given=under("a"), suffix="z")
     assert prefixed.read("a.counters.hits.count.z") == OldKey(COUNTER, "hits")
     assert prefixed.read("a.gauges.q.z") == OldKey(GAUGE, "q")
-    both = find_namespaces([f"stats_counts.{OWN}"], said={TIMER: "t"})
+    both = find_namespaces([f"stats_counts.{OWN}"], given={TIMER: "t"})
     assert (both.read("t.x.sum"), both.read("stats_counts.a")) == (OldKey(TIMER, "x", "sum"), OldKey(COUNTER, "a"))
 
 

@@ -15,7 +15,7 @@ from relay.tools.compare.matching import DERIVED, IDLE, RESERVED, Matching, Verd
 from relay.tools.compare.name_mapping import OWN, NameMapping
 from relay.tools.compare.namespaces import OldKey, find_namespaces
 from relay.tools.compare.report import ROWS_SHOWN, Report, bound, cut, number
-from relay.tools.compare.report_builder import conclude
+from relay.tools.compare.report_builder import build_report
 from relay.tools.compare.session import Session
 from relay.tools.compare.time_range import TimeRange
 from relay.tools.compare.totals import Gauge, Metric, OldTotals, Sum
@@ -55,8 +55,8 @@ def test_old_names_become_those_of_the_relay():
     old.gauges = {OldKey(GAUGE, "q;k=1"): Gauge(1, 2), OldKey(GAUGE, "q;k=2"): Gauge(3, 3, has_moved=True)}
     old.sets = {OldKey(SET, "u;k=1"): 2, OldKey(SET, "u;k=2"): 3}
     old.sampled = {"web-x.hits"}
-    renaming = NameMapping(namers=make_namers(config), namespaces=STATSD, relay={"shop.statsd.users"})
-    found = renaming.rename(old)
+    mapping = NameMapping(namers=make_namers(config), namespaces=STATSD, relay={"shop.statsd.users"})
+    found = mapping.rename(old)
     metric = "shop.web_x.hits"
     assert {key: one.total for key, one in found.sums.items()} == {
         OldKey(COUNTER, metric): 7,
@@ -65,7 +65,7 @@ def test_old_names_become_those_of_the_relay():
     }
     assert found.gauges == {OldKey(GAUGE, "shop.q"): Gauge(4, 5, has_moved=True)}
     assert (found.sets, found.sampled) == ({OldKey(SET, "shop.u"): 5}, {metric})
-    assert renaming.left_out == {OWN: 2, "empty_name": 1}
+    assert mapping.left_out == {OWN: 2, "empty_name": 1}
 
 
 def test_rules_rename_and_drop_here_as_they_do_in_the_relay():
@@ -73,11 +73,11 @@ def test_rules_rename_and_drop_here_as_they_do_in_the_relay():
         RuleConfig(match="web.*.hits", type="counter", metric="web.hits", tags={"service": "$1"}),
         RuleConfig(match="noise.**", action="drop"),
     ]
-    renaming = NameMapping(namers=make_namers(Config(tags={}, rule=rules)), namespaces=STATSD, relay={})
+    mapping = NameMapping(namers=make_namers(Config(tags={}, rule=rules)), namespaces=STATSD, relay={})
     old = counted(**{"web.a.hits": 1, "web.b.hits;env=prod": 2, "noise.x": 4, "noise.y.z": 8})
     old.sums[OldKey(TIMER, "web.a.hits", "count")] = Sum(5)
-    assert {key.name: one.total for key, one in renaming.rename(old).sums.items()} == {"web.hits": 3, "web.a.hits": 5}
-    assert renaming.left_out == {"dropped by a rule": 2}
+    assert {key.name: one.total for key, one in mapping.rename(old).sums.items()} == {"web.hits": 3, "web.a.hits": 5}
+    assert mapping.left_out == {"dropped by a rule": 2}
 
 
 def test_the_class_that_the_relay_put_behind_a_name():
@@ -237,7 +237,7 @@ def test_one_side_had_nothing():
 
     def error() -> str:
         with pytest.raises(RelayError) as caught:
-            conclude(session, flushes, namers={}, reserved="", counter_scale=1)
+            build_report(session, flushes, namers={}, reserved="", counter_scale=1)
         assert caught.value.exit_code == ExitCode.UNREACHABLE
         return str(caught.value)
 
@@ -256,13 +256,17 @@ def test_a_conclusion_notes_what_a_reader_should_know():
     flushes.namespaces = find_namespaces(["stats.gauges.x"])
     session.closed, session.span, flushes.counted, flushes.touched = 1, TimeRange(0, 60), 6, 1.0
     flushes.late = flushes.missing = flushes.left_out = flushes.unreadable = 2
-    flushes.dating.skew = 30.0
+    flushes.clock.skew = 30.0
     flushes.totals = counted(hits=3)
     session.metrics = {"hits": total(3)}
-    found = conclude(session, flushes, namers=make_namers(Config(tags={})), reserved="statsd_relay", counter_scale=1)
+    found = build_report(
+        session, flushes, namers=make_namers(Config(tags={})), reserved="statsd_relay", counter_scale=1
+    )
     assert [row.verdict for row in found.rows] == [Verdict.EQUAL]
     assert len(found.notes) == 6
     assert "flush_counts" in found.notes[-1]
     flushes.totals.sums[OldKey(COUNTER, "hits")].high, session.metrics["hits"].sum = 2.0, 4.0
-    found = conclude(session, flushes, namers=make_namers(Config(tags={})), reserved="statsd_relay", counter_scale=1)
+    found = build_report(
+        session, flushes, namers=make_namers(Config(tags={})), reserved="statsd_relay", counter_scale=1
+    )
     assert "--for" in found.notes[-1]

@@ -15,7 +15,7 @@ from relay.tools.compare.graphite import Measure
 from relay.tools.compare.matching import Verdict, judge
 from relay.tools.compare.namespaces import Namespaces, OldKey, find_namespaces, under
 from relay.tools.compare.session import Phase, Session
-from relay.tools.compare.time_range import Dating, TimeRange
+from relay.tools.compare.time_range import FlushClock, TimeRange
 from relay.tools.compare.totals import Metric, OldTotals, fold_window
 
 START = 1_764_000_000
@@ -92,31 +92,31 @@ def test_without_edges_nothing_is_explained():
 
 
 def test_a_flush_covers_what_came_since_the_one_before():
-    dating = Dating()
-    first = dating.date(START, START + 0.1)
+    clock = FlushClock()
+    first = clock.date(START, START + 0.1)
     assert (first.since, first.until, first.missing) == (-math.inf, START + 0.1, 0)
-    second = dating.date(START + 10, START + 9.7)
+    second = clock.date(START + 10, START + 9.7)
     assert (second.since, second.until) == (START - 0.5, START + 9.7)
-    assert dating.date(START + 20, START + 27).until == START + 21
-    assert dating.date(START + 50, START + 50).missing == 2
-    assert (dating.interval, dating.skew) == (10, 0)
-    assert not dating.is_past(START + 50)
-    assert dating.is_past(START + 50, START + 51)
+    assert clock.date(START + 20, START + 27).until == START + 21
+    assert clock.date(START + 50, START + 50).missing == 2
+    assert (clock.interval, clock.skew) == (10, 0)
+    assert not clock.is_past(START + 50)
+    assert clock.is_past(START + 50, START + 51)
 
 
 @pytest.mark.parametrize("skew", [-7200, -30, 30])
 def test_a_clock_that_goes_wrong_is_seen(skew):
-    dating = Dating()
-    dating.date(START - skew, START)
-    assert dating.skew == skew
-    assert dating.date(START - skew + 10, START + 10).time == START + 10
+    clock = FlushClock()
+    clock.date(START - skew, START)
+    assert clock.skew == skew
+    assert clock.date(START - skew + 10, START + 10).time == START + 10
 
 
 def test_an_edge_is_near_what_may_lie_across_it():
-    span, dating = TimeRange(START, START + 60), Dating()
+    span, clock = TimeRange(START, START + 60), FlushClock()
     placed = []
     for at in range(-20, 90, 10):
-        covered = dating.date(START + at + 5, START + at + 5)
+        covered = clock.date(START + at + 5, START + at + 5)
         placed.append((at + 5, span.counts(covered.time), span.is_near_edge(covered)))
     assert [at for at, counts, _ in placed if counts] == [5, 15, 25, 35, 45, 55]
     assert [at for at, _, near in placed if near] == [5, 65]
@@ -207,8 +207,8 @@ def test_a_session_waits_for_a_flush_an_edge_and_both_sides():
             receive(flushes, now - 0.5, {"stats.counters.hits.count": 1})
         if at % 60 == 1:
             relay[at].append(now - 61)
-            one.take_window(now - 61, [{"metric": "hits", "values": {"sum": 6}}])
-        phase = one.look(now)
+            one.add_window(now - 61, [{"metric": "hits", "values": {"sum": 6}}])
+        phase = one.update(now)
         if not phases or phases[-1][1] is not phase:
             phases.append((at, phase))
         assert one.sentence(now)
@@ -225,27 +225,27 @@ def test_a_session_waits_for_a_flush_an_edge_and_both_sides():
 
 def test_a_session_gives_up():
     silent, _ = session()
-    assert silent.look(START + 179) is Phase.NO_FLUSH
-    assert silent.look(START + 180) is Phase.FAILED
+    assert silent.update(START + 179) is Phase.NO_FLUSH
+    assert silent.update(START + 180) is Phase.FAILED
 
     strange, flushes = session()
     flushes.receive(Measure("cpu.load", 1.0, START + 5), START + 5)
-    assert strange.look(START + 5.1) is Phase.NO_FLUSH
-    assert strange.look(START + 6) is Phase.UNREADABLE
-    assert strange.look(START + 180) is Phase.FAILED
+    assert strange.update(START + 5.1) is Phase.NO_FLUSH
+    assert strange.update(START + 6) is Phase.UNREADABLE
+    assert strange.update(START + 180) is Phase.FAILED
 
     deaf, flushes = session()
     receive(flushes, START + 5, {})
-    assert deaf.look(START + 6) is Phase.BEFORE
-    assert deaf.look(START + 190) is Phase.AFTER
-    assert deaf.look(START + 196) is Phase.FAILED
+    assert deaf.update(START + 6) is Phase.BEFORE
+    assert deaf.update(START + 190) is Phase.AFTER
+    assert deaf.update(START + 196) is Phase.FAILED
 
 
 def test_a_daemon_that_stops_flushing_is_not_waited_for_for_ever():
     one, flushes = session(duration=1)
     for at in (5, 15, 65, 75):
         receive(flushes, START + at, {})
-        one.look(START + at + 1)
-    one.take_window(START + 60, [])
-    assert one.look(START + 144) is Phase.AFTER
-    assert one.look(START + 146) is Phase.DONE
+        one.update(START + at + 1)
+    one.add_window(START + 60, [])
+    assert one.update(START + 144) is Phase.AFTER
+    assert one.update(START + 146) is Phase.DONE
