@@ -102,23 +102,23 @@ def record(
         RelayError: the address cannot be bound, no relay answers, or the file cannot be written.
     """
     [held] = open_udp(address or Address("127.0.0.1", 0), receive_buffer=_RECEIVE_BUFFER)
-    with held.socket as sock, Interrupt() as ears:
-        recorder = Recorder(sock, ears)
-        lease = TemporaryTee(partial(post_tee, admin), to=f"127.0.0.1:{sock.getsockname()[1]}") if admin else None
-        with lease or nullcontext(), writable(file) as fd:
-            recording, began = Recording(fd, limit=limit), ears.monotonic()
+    with held.socket as sock, Interrupt() as interrupt:
+        recorder = Recorder(sock, interrupt)
+        tee = TemporaryTee(partial(post_tee, admin), to=f"127.0.0.1:{sock.getsockname()[1]}") if admin else None
+        with tee or nullcontext(), writable(file) as fd:
+            recording, began = Recording(fd, limit=limit), interrupt.monotonic()
             say(f"capturing {'from the relay' if admin else f'on {address}'} to {file}", err=True)
             with progress("capturing", limit if seconds == math.inf else round(seconds * 1000)) as step:
-                by_size, by_time = lambda: recording.size, lambda: (ears.monotonic() - began) * 1000
-                tell = follow(step, by_size if seconds == math.inf else by_time)
-                recorder.run(recording, seconds=seconds, progress=tell)
+                by_size, by_time = lambda: recording.size, lambda: (interrupt.monotonic() - began) * 1000
+                advance = follow(step, by_size if seconds == math.inf else by_time)
+                recorder.run(recording, seconds=seconds, progress=advance)
             captured = Captured(
                 recording=recording,
-                seconds=ears.monotonic() - began,
+                seconds=interrupt.monotonic() - began,
                 is_full=recorder.is_full,
                 kernel_drops=read_meminfo(sock)[8],
             )
-    return replace(captured, copied=lease.copied, gaps=lease.gaps) if lease else captured
+    return replace(captured, copied=tee.copied, gaps=tee.gaps) if tee else captured
 
 
 def summarise(file: Path, captured: Captured) -> dict[str, Any]:

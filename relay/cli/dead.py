@@ -46,14 +46,14 @@ def select_options(command: C) -> C:
 @state_options
 def list_(path: Path | None, state: Path | None, *, as_json: bool) -> None:
     """Count the letters by reason and metric."""
-    place = find_state(path, state)
-    with readable(place.directory):
-        summary = summarise(place)
+    location = find_state(path, state)
+    with readable(location.directory):
+        summary = summarise(location)
     if as_json:
         say(json.dumps(summary, indent=2))
         return
     limit, bytes_ = as_size(summary["limit_bytes"]), as_size(summary["bytes"])
-    say(f"{plural(summary['letters'], 'dead letter')} in {place.directory}, {bytes_} of {limit}")
+    say(f"{plural(summary['letters'], 'dead letter')} in {location.directory}, {bytes_} of {limit}")
     if summary["letters"]:
         say(f"windows {summary['oldest']} to {summary['newest']}")
     for what in ("reasons", "metrics"):
@@ -67,9 +67,9 @@ def list_(path: Path | None, state: Path | None, *, as_json: bool) -> None:
         say(f"waiting for the relay to take them: {', '.join(summary['replaying'])}")
 
 
-def summarise(place: StateLocation) -> dict[str, Any]:
+def summarise(location: StateLocation) -> dict[str, Any]:
     """Return what `list` prints."""
-    files = letter_files(place.directory)
+    files = letter_files(location.directory)
     size = sum(path.lstat().st_size for path in files)
     reasons, metrics = Counter[str](), Counter[str]()
     oldest, newest = 0, 0
@@ -81,10 +81,10 @@ def summarise(place: StateLocation) -> dict[str, Any]:
             oldest = min(oldest or read.letter.window, read.letter.window)
             newest = max(newest, read.letter.window)
     return {
-        "directory": str(place.directory),
+        "directory": str(location.directory),
         "letters": reasons.total(),
         "bytes": size,
-        "limit_bytes": int(place.config.spool.dead_letters),
+        "limit_bytes": int(location.config.spool.dead_letters),
         "files": len(files),
         "oldest": as_time(oldest) if oldest else None,
         "newest": as_time(newest) if newest else None,
@@ -92,7 +92,7 @@ def summarise(place: StateLocation) -> dict[str, Any]:
         "reasons": dict(reasons.most_common()),
         "metrics": dict(metrics.most_common(TOP)),
         "more_metrics": max(0, len(metrics) - TOP),
-        "replaying": [found.name for kind in ("taking", "ndjson") for found in replay_files(place.directory, kind)],
+        "replaying": [found.name for kind in ("taking", "ndjson") for found in replay_files(location.directory, kind)],
     }
 
 
@@ -102,10 +102,10 @@ def summarise(place: StateLocation) -> dict[str, Any]:
 @click.option("--last", default=20, show_default=True, type=whole(1, 100_000), help="Newest letters only.")
 def show(path: Path | None, state: Path | None, *, reason: str | None, metric: str, last: int, as_json: bool) -> None:
     """Print letters, newest last; with --json as they are stored, one a line."""
-    place = find_state(path, state)
+    location = find_state(path, state)
     selection = Selection(reason=reason or "", metric=metric)
-    with readable(place.directory):
-        files = letter_files(place.directory)
+    with readable(location.directory):
+        files = letter_files(location.directory)
         found = deque((read for read in LetterReader().read(files) if selection.takes(read)), maxlen=last)
     for read in found:
         say(printable_json(read.line.decode().rstrip("\n")) if as_json else in_words(read))
@@ -137,23 +137,23 @@ def replay(
     path: Path | None, state: Path | None, *, reason: str | None, metric: str, dry_run: bool, as_json: bool
 ) -> None:
     """Send points again, once each; a running relay takes them within seconds, another at its next start."""
-    place = find_state(path, state)
+    location = find_state(path, state)
     selection, now = Selection(reason=reason or "", metric=metric), time.time()
-    oldest = now - min(place.config.cloud.max_age, limits.POINT_AGE_MAX)
-    with readable(place.directory):
-        size = sum(found.lstat().st_size for found in letter_files(place.directory))
+    oldest = now - min(location.config.cloud.max_age, limits.POINT_AGE_MAX)
+    with readable(location.directory):
+        size = sum(found.lstat().st_size for found in letter_files(location.directory))
         with progress("taking", size if dry_run else 2 * size) as step:
             if dry_run:
                 taken = Redriven()
-                for _ in redrive.select(place.directory, selection, oldest=oldest, taken=taken, progress=step):
+                for _ in redrive.select(location.directory, selection, oldest=oldest, taken=taken, progress=step):
                     pass
             else:
-                taken = redrive.replay(place.directory, selection, now=now, oldest=oldest, progress=step)
+                taken = redrive.replay(location.directory, selection, now=now, oldest=oldest, progress=step)
     if as_json:
         say(json.dumps({**taken.figures(), "dry_run": dry_run}, indent=2))
         return
     say(f"{plural(taken.letters, 'point')} {'would be' if dry_run else 'will be'} sent again")
-    _tell_rest(taken)
+    _print_rest(taken)
 
 
 @dead.command()
@@ -164,19 +164,19 @@ def drop(path: Path | None, state: Path | None, *, reason: str | None, metric: s
     """Throw letters away."""
     if not yes:
         raise click.UsageError("letters that are dropped are gone: add --yes")
-    place = find_state(path, state)
+    location = find_state(path, state)
     selection = Selection(reason=reason or "", metric=metric)
-    with readable(place.directory):
-        size = sum(found.lstat().st_size for found in letter_files(place.directory))
+    with readable(location.directory):
+        size = sum(found.lstat().st_size for found in letter_files(location.directory))
         with progress("dropping", size) as step:
-            dropped = redrive.drop(place.directory, selection, progress=step)
+            dropped = redrive.drop(location.directory, selection, progress=step)
     if as_json:
         say(json.dumps(dropped.figures(), indent=2))
         return
     say(f"{plural(dropped.letters, 'letter')} dropped")
 
 
-def _tell_rest(taken: Redriven) -> None:
+def _print_rest(taken: Redriven) -> None:
     for count, text in (
         (taken.duplicates, "of a point that another letter holds too: it goes once"),
         (taken.too_old, "too old for the cloud: kept, see [cloud] max_age"),

@@ -30,7 +30,7 @@ class Interrupt:
     def __enter__(self) -> Interrupt:
         """Install the signal handlers."""
         self._waker.setblocking(False)
-        self._before = [signal.signal(number, self._note) for number in _SIGNALS]
+        self._before = [signal.signal(number, self._interrupt) for number in _SIGNALS]
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         return self
 
@@ -44,17 +44,13 @@ class Interrupt:
         self._awake.close()
         self._waker.close()
 
-    def _note(self, *_: object) -> None:
+    def _interrupt(self, *_: object) -> None:
         self.is_interrupted = True
 
     def monotonic(self) -> float:
         """Return monotonic time in seconds."""
         return time.monotonic()
 
-    def wait(self, seconds: float) -> None:
-        """Return after `seconds`, after a day at most, or when a signal comes; the caller checks the time."""
-        select.select([self._awake], [], [], min(seconds, _LONGEST))
-
-    def listen(self, sock: socket.socket, seconds: float) -> None:
-        """Return when the socket is readable, after `seconds`, or when a signal comes."""
-        select.select([self._awake, sock], [], [], seconds)
+    def wait(self, seconds: float, sock: socket.socket | None = None) -> None:
+        """Return after `seconds` (a day at most), when the socket is readable, or when a signal comes."""
+        select.select([self._awake, *([sock] if sock else [])], [], [], min(seconds, _LONGEST))

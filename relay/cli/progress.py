@@ -27,15 +27,15 @@ def progress(label: str, length: int) -> Iterator[Callable[[int], object]]:
 
 def follow(step: Callable[[int], object], position: Callable[[], float]) -> Callable[[], None]:
     """Return a function that moves a bar to the current position of the work."""
-    told = 0
+    done = 0
 
-    def tell() -> None:
-        nonlocal told
+    def advance() -> None:
+        nonlocal done
         now = int(position())
-        step(now - told)
-        told = now
+        step(now - done)
+        done = now
 
-    return tell
+    return advance
 
 
 class ChangingLine:

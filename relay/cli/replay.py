@@ -73,7 +73,7 @@ def replay(file: Path, to: str, speed: float, port: int | None, *, as_json: bool
         say(json.dumps({"file": str(file), **figures(player, to), **left_out(reader)}, indent=2))
     else:
         say(sentence(player, to))
-    tell_left_out(reader, file)
+    print_left_out(reader, file)
     finish(player, to)
 
 
@@ -96,10 +96,10 @@ def opened(file: Path, port: int) -> Iterator[PcapReader]:
 
 def followed(reader: PcapReader, step: Callable[[int], object]) -> Iterator[Received]:
     """Yield the datagrams of a reader and move a progress bar by the bytes read."""
-    tell = follow(step, lambda: reader.offset)
+    advance = follow(step, lambda: reader.offset)
     for received in reader:
         yield received
-        tell()
+        advance()
 
 
 def left_out(reader: PcapReader) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def left_out(reader: PcapReader) -> dict[str, Any]:
     return {"skipped": dict(reader.skipped), "damage": reader.damage and f"{reader.damage} at byte {reader.offset}"}
 
 
-def tell_left_out(reader: PcapReader, file: Path) -> None:
+def print_left_out(reader: PcapReader, file: Path) -> None:
     """Print the skipped packets and the damage of the file."""
     for reason, count in reader.skipped.items():
         say(f"{plural(count, 'packet')} skipped {_WORDS[reason]}", err=True)

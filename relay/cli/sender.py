@@ -52,14 +52,14 @@ def playing(to: str) -> Iterator[Player]:
         RelayError: a Unix socket is missing or not permitted, or the network cannot be reached.
     """
     family, address = find_address(to)
-    with socket.socket(family, socket.SOCK_DGRAM) as sock, Interrupt() as interruption:
+    with socket.socket(family, socket.SOCK_DGRAM) as sock, Interrupt() as interrupt:
         if family == socket.AF_UNIX:
             sock.settimeout(_PATIENCE)
         try:
             sock.connect(address)
         except OSError as error:
             raise _unreachable(to, f"cannot send to {to}: {error.strerror or error}") from error
-        player = Player(sock.send, interruption)
+        player = Player(sock.send, interrupt)
         yield player
         if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED:
             player.is_refused = True

@@ -31,13 +31,13 @@ def spool() -> None:
 @state_options
 def stat(path: Path | None, state: Path | None, *, as_json: bool) -> None:
     """Say how much waits, since when, and how large the files are."""
-    place = find_state(path, state)
-    summary = summarise(place)
+    location = find_state(path, state)
+    summary = summarise(location)
     if as_json:
         say(json.dumps(summary, indent=2))
         return
     pid = summary["pid"]
-    say(f"{place.directory}: {'no relay runs' if pid is None else f'used by the relay with pid {pid}'}")
+    say(f"{location.directory}: {'no relay runs' if pid is None else f'used by the relay with pid {pid}'}")
     waiting = f"{plural(summary['points'], 'point')} in {plural(summary['batches'], 'request')}"
     say(f"{waiting} wait, {as_size(summary['bytes'])} of {as_size(summary['limit_bytes'])}")
     if summary["windows"]:
@@ -47,26 +47,26 @@ def stat(path: Path | None, state: Path | None, *, as_json: bool) -> None:
         say(f"  {name:<40} {as_size(size):>12}")
 
 
-def summarise(place: StateLocation) -> dict[str, Any]:
+def summarise(location: StateLocation) -> dict[str, Any]:
     """Return what `stat` prints.
 
     Raises:
         RelayError: the spool cannot be read.
     """
-    with readable(place.directory):
+    with readable(location.directory):
         try:
-            found = inspect.inspect_state(place.directory)
+            found = inspect.inspect_state(location.directory)
         except sqlite3.Error as error:
-            message = f"cannot read {place.directory / DATABASE}: {error}"
+            message = f"cannot read {location.directory / DATABASE}: {error}"
             problem = Problem(code="RLY101", message=message, fix="statsd-relay spool verify says more")
             raise RelayError(problem, exit_code=ExitCode.BIND_OR_STATE) from error
     return {
-        "directory": str(place.directory),
+        "directory": str(location.directory),
         "pid": found.pid,
         "batches": sum(waiting.batches for waiting in found.windows),
         "points": sum(waiting.points for waiting in found.windows),
         "bytes": sum(waiting.bytes for waiting in found.windows),
-        "limit_bytes": int(place.config.spool.max),
+        "limit_bytes": int(location.config.spool.max),
         "windows": [{"time": as_time(waiting.window), **waiting._asdict()} for waiting in found.windows],
         "files": found.files,
     }
@@ -76,21 +76,21 @@ def summarise(place: StateLocation) -> dict[str, Any]:
 @state_options
 def verify(path: Path | None, state: Path | None, *, as_json: bool) -> None:
     """Read everything that waits, every checkpoint and dead letter; exit 70 with what is wrong, if anything is."""
-    place = find_state(path, state)
-    with readable(place.directory):
+    location = find_state(path, state)
+    with readable(location.directory):
         try:
-            batches = inspect.count(place.directory)
+            batches = inspect.count(location.directory)
         except sqlite3.Error:
             batches = 0  # verify says what is wrong
         with progress("verifying", batches) as step:
-            found = inspect.verify(place.directory, timestamps=timestamps, damaged=damaged, progress=step)
+            found = inspect.verify(location.directory, timestamps=timestamps, damaged=damaged, progress=step)
             wrong = list(found)
     if as_json:
-        say(json.dumps({"directory": str(place.directory), "batches": batches, "wrong": wrong}, indent=2))
+        say(json.dumps({"directory": str(location.directory), "batches": batches, "wrong": wrong}, indent=2))
     else:
         for sentence in wrong:
             say(sentence, err=True)
-        checked = f"{plural(batches, 'request')} verified in {place.directory}"
+        checked = f"{plural(batches, 'request')} verified in {location.directory}"
         say(f"{checked}: {plural(len(wrong), 'problem')}" if wrong else f"{checked}: all can be sent")
     raise SystemExit(ExitCode.INTERNAL if wrong else ExitCode.OK)
 

@@ -119,10 +119,10 @@ def test_a_host_that_no_system_can_look_up_is_refused(command, option, host, tmp
 
 def test_a_wait_of_centuries_is_begun():
     """A pcap file may hold any two times, and be replayed a thousand times as slowly."""
-    with Interrupt() as interruption:
+    with Interrupt() as interrupt:
         signal.raise_signal(signal.SIGINT)
-        interruption.wait(1e13)
-        assert interruption.is_interrupted
+        interrupt.wait(1e13)
+        assert interrupt.is_interrupted
 
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "nowhere.invalid.", "bücher.invalid", "%", "[::1", "a_b"])

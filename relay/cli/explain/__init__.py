@@ -13,9 +13,9 @@ import click
 import msgspec
 
 from relay.cli.explain.codes import pages
-from relay.cli.explain.rules import fetch_table, table_lines
+from relay.cli.explain.rules import fetch_rules, rule_lines
 from relay.cli.explain.text import name_rows, rows
-from relay.cli.explain.trace import walk, walk_name
+from relay.cli.explain.trace import trace_line, trace_name
 from relay.cli.options import config_option
 from relay.cli.output import say
 from relay.config.loading import load
@@ -59,15 +59,15 @@ def _line_or_name(what: str, path: Path | None) -> tuple[object, Iterable[str]]:
     if b"\n" in text:
         raise click.BadParameter("one line at a time")
     if b":" in text or b"|" in text:
-        line = walk(config, text, now)
+        line = trace_line(config, text, now)
         return line.to_json(), map(str, rows(line, config))
-    types = walk_name(config, text, now)
+    types = trace_name(config, text, now)
     return {kind: one.to_json() for kind, one in types.items()}, map(str, name_rows(types, config))
 
 
 def _rules(path: Path | None) -> tuple[object, Iterable[str]]:
-    found = fetch_table(load(path, os.environ).config.admin)
-    return msgspec.to_builtins(found), table_lines(found)
+    found = fetch_rules(load(path, os.environ).config.admin)
+    return msgspec.to_builtins(found), rule_lines(found)
 
 
 def _code(code: str) -> tuple[object, Iterable[str]]:

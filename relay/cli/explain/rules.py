@@ -1,4 +1,4 @@
-"""Fetches the rules of a running relay with their hits from its admin port, and prints them as a table."""
+"""Fetches the rules of a running relay with their hits from its admin port, and renders them as a table."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class RuleReport(msgspec.Struct):
     unmatched: Unmatched
 
 
-def fetch_table(admin: AdminConfig) -> RuleReport:
+def fetch_rules(admin: AdminConfig) -> RuleReport:
     """Return the rules of the relay with their hits.
 
     Raises:
@@ -57,24 +57,24 @@ def fetch_table(admin: AdminConfig) -> RuleReport:
     if status != 200:
         raise unreachable(f"{join_address(*address)} answers {status}: {escape(body.encode())[:200]}", _FIX)
     try:
-        table = msgspec.json.decode(body, type=RuleReport)
+        report = msgspec.json.decode(body, type=RuleReport)
     except msgspec.MsgspecError as error:
         raise unreachable(f"what answers on {join_address(*address)} is no relay: {error}", _FIX) from error
-    return table
+    return report
 
 
-def table_lines(table: RuleReport) -> Iterator[str]:
+def rule_lines(report: RuleReport) -> Iterator[str]:
     """Yield the table: the rules, then the newest names that no rule matched."""
-    if not table.rules:
+    if not report.rules:
         yield "there are no rules"
         return
     yield "rule    hits  matches"
-    for rule in table.rules:
+    for rule in report.rules:
         matches = pattern(match=rule.match, regex=rule.regex, type_=rule.type)
         never = "" if rule.hits else "  never matched"
         yield f"{rule.number:>4}{rule.hits:>8}  {matches}{never}"
-    names = table.unmatched.names
-    yield f"no rule matched {plural(table.unmatched.count, 'time')}" + (", the newest names first:" if names else "")
+    names = report.unmatched.names
+    yield f"no rule matched {plural(report.unmatched.count, 'time')}" + (", the newest names first:" if names else "")
     yield from (f"  {escape(name.encode('utf-8', 'replace'))}" for name in names[:_NAMES_SHOWN])
     if len(names) > _NAMES_SHOWN:
         yield f"  and {len(names) - _NAMES_SHOWN} more with --json"

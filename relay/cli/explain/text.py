@@ -54,32 +54,32 @@ class TraceRow(NamedTuple):
         return f"{self.label:<{_LABEL}}{self.text}".rstrip()
 
 
-def rows(walk: LineTrace, config: Config) -> Iterator[TraceRow]:
+def rows(line: LineTrace, config: Config) -> Iterator[TraceRow]:
     """Yield the rows of a line: one or more for each step."""
-    for part in walk.parts:
+    for part in line.parts:
         yield from _received(part)
         yield from _naming(part.trace, config)
         if isinstance(part.trace.outcome, Resolution):
             yield _class(part.kind, part.trace.outcome.series)
-    yield from _verdict(walk)
-    if walk.at is not None:
-        shown, column = show(walk.line, walk.at)
+    yield from _verdict(line)
+    if line.at is not None:
+        shown, column = show(line.line, line.at)
         yield TraceRow("", shown)
         yield TraceRow("", f"{' ' * column}^")
-    yield from _points([("sent as", walk)], values=True)
-    if walk.clamped:
+    yield from _points([("sent as", line)], values=True)
+    if line.clamped:
         yield TraceRow(
-            "clamped", f"{walk.clamped} of these lie beyond {limits.VALUE_MAX} either way: the API takes no more"
+            "clamped", f"{line.clamped} of these lie beyond {limits.VALUE_MAX} either way: the API takes no more"
         )
 
 
-def name_rows(walks: Mapping[Kind, LineTrace], config: Config) -> Iterator[TraceRow]:
+def name_rows(lines: Mapping[Kind, LineTrace], config: Config) -> Iterator[TraceRow]:
     """Yield the rows of a name; types with the same steps share their rows."""
-    ways: dict[tuple[TraceRow, ...], list[tuple[str, LineTrace]]] = {}
-    for kind, walk in walks.items():
-        way = [row for part in walk.parts for row in _naming(part.trace, config)]
-        ways.setdefault((*way, *_verdict(walk)), []).append((str(kind), walk))
-    for steps, together in ways.items():
+    groups: dict[tuple[TraceRow, ...], list[tuple[str, LineTrace]]] = {}
+    for kind, line in lines.items():
+        naming = (row for part in line.parts for row in _naming(part.trace, config))
+        groups.setdefault((*naming, *_verdict(line)), []).append((str(kind), line))
+    for steps, together in groups.items():
         yield TraceRow("as a", ", ".join(kind for kind, _ in together))
         yield from steps
         yield from _points(together, values=False)
@@ -201,20 +201,20 @@ def _class(kind: Kind, series: Series) -> TraceRow:
     return TraceRow("class", f"{limits.fit(series.metric, f'.{kind}')} if a {a}, {b} or {c} has had the name first")
 
 
-def _verdict(walk: LineTrace) -> Iterator[TraceRow]:
-    if walk.verdict == "event":
+def _verdict(line: LineTrace) -> Iterator[TraceRow]:
+    if line.verdict == "event":
         yield TraceRow("event", "a DogStatsD event or service check is counted, and makes no metric")
-    elif walk.verdict == "rejected":
-        yield TraceRow("rejected", f"{walk.reason}: {walk.why}")
-    elif walk.reason:
-        yield TraceRow("dropped", f"{walk.reason}: {_DROPPED[walk.reason]}")
-    elif walk.late:
+    elif line.verdict == "rejected":
+        yield TraceRow("rejected", f"{line.reason}: {line.why}")
+    elif line.reason:
+        yield TraceRow("dropped", f"{line.reason}: {_DROPPED[line.reason]}")
+    elif line.late:
         yield TraceRow("late", "its time lies in another window; it joins the open one")
 
 
-def _points(walks: Sequence[tuple[str, LineTrace]], *, values: bool) -> Iterator[TraceRow]:
+def _points(lines: Sequence[tuple[str, LineTrace]], *, values: bool) -> Iterator[TraceRow]:
     """Yield the points of each trace under its label; without `values` only their names."""
-    sent = [(label if point is walk.points[0] else "", point) for label, walk in walks for point in walk.points]
+    sent = [(label if point is line.points[0] else "", point) for label, line in lines for point in line.points]
     names = [f"{point['namespace']}/{point['metric']}" for _, point in sent]
     width = max(map(len, names), default=0)
     for name, (label, point) in zip(names, sent, strict=True):

@@ -126,26 +126,26 @@ def _plain(part: TracePart) -> dict[str, Any]:
     }
 
 
-def walk(config: Config, line: bytes, now: float) -> LineTrace:
+def trace_line(config: Config, line: bytes, now: float) -> LineTrace:
     """Trace a line as if it came now by UDP.
 
     Raises:
         RelayError: RLY900, the native hot path was asked for and is not installed.
     """
-    return _walk(config, make_rules(config), line, now)
+    return _trace(config, make_rules(config), line, now)
 
 
-def walk_name(config: Config, name: bytes, now: float) -> dict[Kind, LineTrace]:
+def trace_name(config: Config, name: bytes, now: float) -> dict[Kind, LineTrace]:
     """Trace a sample with this name, once for each type.
 
     Raises:
-        RelayError: see `walk`.
+        RelayError: see `trace_line`.
     """
     rules = make_rules(config)
-    return {kind: _walk(config, rules, name + b":1|" + type_, now) for kind, type_ in _TYPES.items()}
+    return {kind: _trace(config, rules, name + b":1|" + type_, now) for kind, type_ in _TYPES.items()}
 
 
-def _walk(config: Config, rules: Ruleset, line: bytes, now: float) -> LineTrace:
+def _trace(config: Config, rules: Ruleset, line: bytes, now: float) -> LineTrace:
     if is_event(line):
         return LineTrace(line=line, verdict="event")
     namer = make_namer(config, rules, notices=NullCounters())

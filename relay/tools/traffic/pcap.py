@@ -123,11 +123,11 @@ class PcapReader:
                 self.damage = "ends within a packet"
                 return
             self.offset += len(head) + here
-            payload = self._take(packet, is_cut=size > here)
+            payload = self._payload(packet, is_cut=size > here)
             if payload is not None:
                 yield Received(seconds * 1_000_000_000 + fraction * self._unit, payload)
 
-    def _take(self, packet: bytes, *, is_cut: bool) -> bytes | None:
+    def _payload(self, packet: bytes, *, is_cut: bool) -> bytes | None:
         match find_datagram(self._link, packet):
             case Datagram(payload, port) if self._port in (0, port):
                 return payload

@@ -8,7 +8,7 @@ loopback at the next one). Sending then ends, since the remaining datagrams woul
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from relay.tools.traffic.pace import SLICE
 from relay.tools.traffic.pcap import count_lines
@@ -16,6 +16,7 @@ from relay.tools.traffic.pcap import count_lines
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from relay.tools.traffic.interrupt import Interrupt
     from relay.tools.traffic.pace import Pace, Spacing
     from relay.tools.traffic.pcap import Received
 
@@ -23,33 +24,16 @@ GRACE: Final = 0.5
 """Seconds after the end of a steady load in which it may catch up."""
 
 
-class Waiter(Protocol):
-    """Time, waiting, and the request to stop."""
-
-    @property
-    def is_interrupted(self) -> bool:
-        """Whether to stop; cheap to ask."""
-        ...
-
-    def monotonic(self) -> float:
-        """Return monotonic time in seconds."""
-        ...
-
-    def wait(self, seconds: float) -> None:
-        """Return after `seconds`, or when interrupted."""
-        ...
-
-
 class Player:
     """State: the datagrams sent and not sent so far, and the largest delay.
 
     Args:
         send: sends a datagram. It raises OSError if that failed, and TimeoutError if it must be tried again.
-        waiter: time, waiting, and the request to stop.
+        interrupt: time, waiting, and the request to stop.
     """
 
-    def __init__(self, send: Callable[[bytes], object], waiter: Waiter) -> None:
-        self._send, self._waiter = send, waiter
+    def __init__(self, send: Callable[[bytes], object], interrupt: Interrupt) -> None:
+        self._send, self._interrupt = send, interrupt
         self._began = 0.0
         self.datagrams = 0
         self.lines = 0
@@ -66,24 +50,24 @@ class Player:
     @property
     def is_interrupted(self) -> bool:
         """Whether sending was interrupted."""
-        return self._waiter.is_interrupted
+        return self._interrupt.is_interrupted
 
     @property
     def elapsed(self) -> float:
         """Seconds since the sending began."""
-        return self._waiter.monotonic() - self._began
+        return self._interrupt.monotonic() - self._began
 
     @property
     def _goes_on(self) -> bool:
-        return not (self.is_refused or self._waiter.is_interrupted)
+        return not (self.is_refused or self._interrupt.is_interrupted)
 
     def replay(self, received: Iterable[Received], spacing: Spacing) -> None:
         """Send each datagram when it is due; block until all are sent, an interrupt comes, or the target refuses."""
-        self._began = self._waiter.monotonic()
+        self._began = self._interrupt.monotonic()
         for time, payload in received:
             due = spacing.moment(time)
             while self._goes_on and (ahead := due - self.elapsed) > 0:
-                self._waiter.wait(ahead)
+                self._interrupt.wait(ahead)
             if not self._goes_on:
                 break
             if spacing.is_kept:
@@ -100,7 +84,7 @@ class Player:
         A datagram that the kernel did not accept is tried again as the next one. So the datagrams sent are always the
         first `self.datagrams` of the repeated round.
         """
-        self._began = self._waiter.monotonic()
+        self._began = self._interrupt.monotonic()
         number, count = 0, len(datagrams)
         while self._goes_on and number < pace.total and (elapsed := self.elapsed) < seconds + GRACE:
             due = pace.due(elapsed, number)
@@ -111,7 +95,7 @@ class Player:
             number += due
             progress(due)
             if due < pace.burst:
-                self._waiter.wait(SLICE)
+                self._interrupt.wait(SLICE)
         self.lines = lines * self.datagrams
         self.seconds = self.elapsed
 

@@ -7,13 +7,14 @@ import struct
 import time
 from contextlib import suppress
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from relay.tools.traffic.packet import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from relay.tools.traffic.interrupt import Interrupt
     from relay.tools.traffic.recording import Recording
 
 _SO_TIMESTAMPNS: Final = 35
@@ -31,33 +32,16 @@ _PEERS: Final = 1024
 """Addresses cached in packed form."""
 
 
-class Ears(Protocol):
-    """Time, waiting for a socket, and the request to stop."""
-
-    @property
-    def is_interrupted(self) -> bool:
-        """Whether to stop; cheap to ask."""
-        ...
-
-    def monotonic(self) -> float:
-        """Return monotonic time in seconds."""
-        ...
-
-    def listen(self, sock: socket.socket, seconds: float) -> None:
-        """Return when the socket is readable, after `seconds`, or when interrupted."""
-        ...
-
-
 class Recorder:
     """State: the socket that is recorded; its construction enables the kernel's receive timestamps.
 
     Args:
         sock: bound, non-blocking, IPv4 or IPv6; the caller closes it.
-        ears: time, waiting, and the request to stop.
+        interrupt: time, waiting, and the request to stop.
     """
 
-    def __init__(self, sock: socket.socket, ears: Ears) -> None:
-        self._sock, self._ears = sock, ears
+    def __init__(self, sock: socket.socket, interrupt: Interrupt) -> None:
+        self._sock, self._interrupt = sock, interrupt
         sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         _wait_for_times()
         self._space = socket.CMSG_SPACE(_TIMESPEC.size)
@@ -74,20 +58,20 @@ class Recorder:
         Raises:
             OSError: the recording cannot be written.
         """
-        ends, flushed = self._ears.monotonic() + seconds, 0.0
-        while not self._ears.is_interrupted and not self.is_full and (now := self._ears.monotonic()) < ends:
+        ends, flushed = self._interrupt.monotonic() + seconds, 0.0
+        while not self._interrupt.is_interrupted and not self.is_full and (now := self._interrupt.monotonic()) < ends:
             if now - flushed >= _FLUSH_SECONDS:
                 recording.flush()
                 flushed = now
             progress()
-            if not self._take(recording):
-                self._ears.listen(self._sock, min(ends - now, _FLUSH_SECONDS))
-        until, ends = time.time_ns(), self._ears.monotonic() + _DRAIN_SECONDS
-        while not self.is_full and self._take(recording, until) and self._ears.monotonic() < ends:
+            if not self._receive(recording):
+                self._interrupt.wait(min(ends - now, _FLUSH_SECONDS), self._sock)
+        until, ends = time.time_ns(), self._interrupt.monotonic() + _DRAIN_SECONDS
+        while not self.is_full and self._receive(recording, until) and self._interrupt.monotonic() < ends:
             pass
         recording.flush()
 
-    def _take(self, recording: Recording, until: int | None = None) -> bool:
+    def _receive(self, recording: Recording, until: int | None = None) -> bool:
         """Receive up to 256 waiting datagrams, none received after `until` (ns); return whether more may wait."""
         for _ in range(_TURN):
             try:

@@ -38,7 +38,7 @@ class Recording:
         self.lines = 0
         self.first = self.last = 0
         """Times of the first and the last datagram, in nanoseconds since 1970."""
-        self._keep(pcap.begin())
+        self._append(pcap.begin())
         self.flush()
 
     def add(self, received: int, payload: bytes, source: Endpoint, target: Endpoint) -> bool:
@@ -46,7 +46,7 @@ class Recording:
         record = pcap.record(received, payload, source, target)
         if self.size + len(record) > self._limit:
             return False
-        self._keep(record)
+        self._append(record)
         self.datagrams += 1
         self.lines += pcap.count_lines(payload)
         self.first, self.last = self.first or received, received
@@ -66,6 +66,6 @@ class Recording:
             os.ftruncate(self._fd, start)
             raise
 
-    def _keep(self, record: bytes) -> None:
+    def _append(self, record: bytes) -> None:
         self._waiting.append(record)
         self.size += len(record)

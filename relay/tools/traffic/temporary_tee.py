@@ -1,7 +1,7 @@
 """Keeps up a temporary tee of a running relay through `POST /api/v1/tee` on its admin port.
 
 The relay sends copies of its datagrams to a loopback socket, and stops 10 s after the last renewal; so nothing has to
-be undone if this process dies. A thread renews the lease, since a slow answer must not delay the reading of datagrams.
+be undone if this process dies. A thread renews the tee, since a slow answer must not delay the reading of datagrams.
 A relay that does not answer is asked again. A new worker starts the copies at the next renewal; datagrams that it
 received before are missing.
 """
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     """Sends JSON to the relay's `/api/v1/tee`; returns status and text; raises RelayError if no relay answers."""
 
 SECONDS: Final = 10
-"""Length of a lease."""
+"""Seconds from a renewal to the end of the copies."""
 _EVERY: Final = 1.0
 """Seconds between renewals."""
 
 
 class Copied(NamedTuple):
-    """Datagrams copied since the lease began, and those dropped because the receiver did not read fast enough."""
+    """Datagrams copied since the tee began, and those dropped because the receiver did not read fast enough."""
 
     datagrams: int = 0
     dropped: int = 0
@@ -45,7 +45,7 @@ class TemporaryTee:
 
     def __init__(self, post: Post, *, to: str, every: float = _EVERY) -> None:
         self._post, self._to, self._every = post, to, every
-        self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
+        self._thread = threading.Thread(target=self._renew, name="temporary-tee", daemon=True)
         self._stopped = threading.Event()
         self._before = self._now = Copied()
         self.gaps = 0
@@ -69,7 +69,7 @@ class TemporaryTee:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop the renewal, let the lease end after one second, and read the final counts."""
+        """Stop the renewal, let the tee end after one second, and read the final counts."""
         self._stopped.set()
         self._thread.join()
         self._try(1)
@@ -86,9 +86,9 @@ class TemporaryTee:
 
     def _ask(self, seconds: int) -> None:
         status, text = self._post(json.dumps({"to": self._to, "seconds": seconds}).encode())
-        self._note(_read(status, text))
+        self._count(_read(status, text))
 
-    def _note(self, copied: Copied) -> None:
+    def _count(self, copied: Copied) -> None:
         if copied.datagrams < self._now.datagrams or copied.dropped < self._now.dropped:
             self._before = self.copied
             self.gaps += 1

@@ -1,4 +1,4 @@
-"""The walk of a line, step by step: what each row says, and that no line breaks it."""
+"""The trace of a line, step by step: what each row says, and that no line breaks it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.cli.explain.text import name_rows, rows
-from relay.cli.explain.trace import walk, walk_name
+from relay.cli.explain.trace import trace_line, trace_name
 from relay.config.schema import Config, ListenConfig, NamesConfig, RuleConfig
 from relay.hotpath.explain import WORDS
 from relay.model import Kind
@@ -28,7 +28,7 @@ CONFIG = Config(tags={"host": "h"})
 
 
 def told(line: bytes, config: Config = CONFIG) -> list[str]:
-    return [str(row) for row in rows(walk(config, line, NOW), config)]
+    return [str(row) for row in rows(trace_line(config, line, NOW), config)]
 
 
 def row(label: str, line: bytes, config: Config = CONFIG) -> list[str]:
@@ -110,7 +110,7 @@ def test_settings_that_a_line_meets():
     assert row("gauge", b"a:+2|g", absolute) == [f"+2, {says}"]
     assert row("gauge", b"a:1:-2|g", absolute) == [f"1 -2, {says}"]
     assert row("gauge", b"a:2|g", absolute) == ["2"]
-    [point] = walk(absolute, b"a:-2:-3|g", 1_764_000_001.0).points
+    [point] = trace_line(absolute, b"a:-2:-3|g", 1_764_000_001.0).points
     assert point["values"]["last"] == -3
     none = changed(tags={})
     assert row("dimensions", b"a:1|c", none) == ["source=statsd_relay: there is no tag, and the API wants one"]
@@ -144,7 +144,7 @@ def test_what_a_rule_does_is_told():
 
 def test_types_that_go_another_way_are_told_apart():
     config = changed(names=NamesConfig(timer_prefix="timers"))
-    told = [str(one) for one in name_rows(walk_name(config, b"a", NOW), config)]
+    told = [str(one) for one in name_rows(trace_name(config, b"a", NOW), config)]
     assert [text for text in told if text.startswith(("as a", "name", "timer"))] == [
         "as a        counter, gauge, set",
         "as a        timer",
@@ -158,7 +158,11 @@ def test_a_line_with_two_types_shows_which_one_keeps_the_name():
         "x.counter if a timer, gauge or set has had the name first",
         "its name belongs to another type, so .timer is added",
     ]
-    assert [point["metric"] for point in walk(CONFIG, b"x:1|c:2|ms", NOW).points] == ["x", "x.timer", "x.timer.p95"]
+    assert [point["metric"] for point in trace_line(CONFIG, b"x:1|c:2|ms", NOW).points] == [
+        "x",
+        "x.timer",
+        "x.timer.p95",
+    ]
 
 
 def test_a_bad_line_shows_where_reading_stopped():
@@ -171,7 +175,7 @@ def test_a_bad_line_shows_where_reading_stopped():
 
 def test_types_that_go_the_same_way_are_told_together():
     config = changed(names=NamesConfig(prefix="app"))
-    assert [str(one) for one in name_rows(walk_name(config, b"a/b", NOW), config)] == [
+    assert [str(one) for one in name_rows(trace_name(config, b"a/b", NOW), config)] == [
         "as a        counter, timer, gauge, set",
         "rule        no rule is configured",
         "name        a/b becomes app.a_b: what the API does not take becomes _ or goes, prefix app.",
@@ -193,8 +197,8 @@ lines = st.one_of(
 
 
 @given(lines.filter(lambda line: b"\n" not in line and line.strip(b" \t\r")))
-def test_no_line_breaks_the_walk(line):
-    found = walk(CONFIG, line, NOW)
+def test_no_line_breaks_the_trace(line):
+    found = trace_line(CONFIG, line, NOW)
     told = [str(one) for one in rows(found, CONFIG)]
     assert all(text.isascii() and text.isprintable() for text in told), told
     assert (found.verdict == "sent") == bool(found.points)
@@ -203,8 +207,8 @@ def test_no_line_breaks_the_walk(line):
 
 
 @given(st.binary(max_size=40))
-def test_no_name_breaks_the_walk(name):
+def test_no_name_breaks_the_trace(name):
     name = name.translate(None, b":|\n\r")
-    walks = walk_name(CONFIG, name, NOW)
+    walks = trace_name(CONFIG, name, NOW)
     assert walks.keys() == set(Kind)
     assert all(str(one).isascii() and str(one).isprintable() for one in name_rows(walks, CONFIG))

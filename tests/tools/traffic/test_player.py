@@ -15,7 +15,7 @@ from tests.support.clock import VirtualClock
 SECOND = 1_000_000_000
 
 
-class Waiter(VirtualClock):
+class VirtualInterrupt(VirtualClock):
     """A wait jumps; it may be interrupted after some time, and waits may last longer than asked."""
 
     def __init__(self, *, interrupted_after: float = 1e9, oversleep: float = 0.0) -> None:
@@ -34,18 +34,18 @@ class Waiter(VirtualClock):
 class Wire:
     """What was sent and when; each send may cost time or fail."""
 
-    def __init__(self, waiter: Waiter, *, cost: float = 0.0, failures=()) -> None:
-        self._waiter, self._cost, self._failures = waiter, cost, list(failures)
-        self._began = waiter.monotonic()
+    def __init__(self, interrupt: VirtualInterrupt, *, cost: float = 0.0, failures=()) -> None:
+        self._interrupt, self._cost, self._failures = interrupt, cost, list(failures)
+        self._began = interrupt.monotonic()
         self.sent: list[bytes] = []
         self.times: list[float] = []
 
     def send(self, datagram: bytes) -> None:
-        self._waiter.advance(self._cost)
+        self._interrupt.advance(self._cost)
         if self._failures and (failure := self._failures.pop(0)):
             raise failure
         self.sent.append(datagram)
-        self.times.append(round(self._waiter.monotonic() - self._began, 6))
+        self.times.append(round(self._interrupt.monotonic() - self._began, 6))
 
 
 def failed(number: int) -> OSError:
@@ -57,9 +57,9 @@ FILE = [Received(5 * SECOND, b"a:1|c"), Received(7 * SECOND, b"b:1|c\n\nc:1|c\n"
 
 @pytest.mark.parametrize(("speed", "times"), [(1, [0, 2, 2]), (4, [0, 0.5, 0.5]), (0, [0, 0, 0])])
 def test_replay_keeps_the_spacing(speed, times):
-    waiter = Waiter()
-    wire = Wire(waiter)
-    player = Player(wire.send, waiter)
+    interrupt = VirtualInterrupt()
+    wire = Wire(interrupt)
+    player = Player(wire.send, interrupt)
     player.replay(FILE, Spacing(speed))
     assert wire.sent == [b"a:1|c", b"b:1|c\n\nc:1|c\n", b""]
     assert wire.times == times
@@ -68,18 +68,18 @@ def test_replay_keeps_the_spacing(speed, times):
 
 
 def test_errors_of_waits_do_not_add_up():
-    waiter = Waiter(oversleep=0.02)
-    wire = Wire(waiter)
-    player = Player(wire.send, waiter)
+    interrupt = VirtualInterrupt(oversleep=0.02)
+    wire = Wire(interrupt)
+    player = Player(wire.send, interrupt)
     player.replay([Received(number * SECOND, b"x") for number in range(100)], Spacing(1))
     assert player.late == pytest.approx(0.02)
     assert wire.times[-1] == pytest.approx(99.02)
 
 
 def test_replay_goes_on_after_a_datagram_that_cannot_be_sent():
-    waiter = Waiter()
-    wire = Wire(waiter, failures=[None, failed(errno.EMSGSIZE)])
-    player = Player(wire.send, waiter)
+    interrupt = VirtualInterrupt()
+    wire = Wire(interrupt, failures=[None, failed(errno.EMSGSIZE)])
+    player = Player(wire.send, interrupt)
     player.replay(FILE, Spacing(0))
     assert wire.sent == [b"a:1|c", b""]
     assert player.errors == {"Message too long": 1}
@@ -87,21 +87,21 @@ def test_replay_goes_on_after_a_datagram_that_cannot_be_sent():
 
 
 def test_it_ends_when_nobody_listens():
-    waiter = Waiter()
-    wire = Wire(waiter, failures=[None, failed(errno.ECONNREFUSED)])
-    player = Player(wire.send, waiter)
+    interrupt = VirtualInterrupt()
+    wire = Wire(interrupt, failures=[None, failed(errno.ECONNREFUSED)])
+    player = Player(wire.send, interrupt)
     player.replay(FILE, Spacing(1))
     assert wire.sent == [b"a:1|c"]
     assert player.is_refused
 
 
 def test_it_waits_for_a_receiver_that_is_slow():
-    waiter = Waiter()
-    wire = Wire(waiter, cost=0.25, failures=[TimeoutError(), TimeoutError()])
-    player = Player(wire.send, waiter)
+    interrupt = VirtualInterrupt()
+    wire = Wire(interrupt, cost=0.25, failures=[TimeoutError(), TimeoutError()])
+    player = Player(wire.send, interrupt)
     player.replay(FILE[:1], Spacing(1))
     assert wire.times == [0.75]
-    hanging = Waiter(interrupted_after=10)
+    hanging = VirtualInterrupt(interrupted_after=10)
     player = Player(Wire(hanging, cost=0.25, failures=[TimeoutError()] * 1_000).send, hanging)
     player.replay(FILE[:1], Spacing(1))
     assert (player.datagrams, player.is_interrupted) == (0, True)
@@ -109,9 +109,9 @@ def test_it_waits_for_a_receiver_that_is_slow():
 
 
 def test_a_replay_is_interrupted_within_a_wait():
-    waiter = Waiter(interrupted_after=1)
-    wire = Wire(waiter)
-    player = Player(wire.send, waiter)
+    interrupt = VirtualInterrupt(interrupted_after=1)
+    wire = Wire(interrupt)
+    player = Player(wire.send, interrupt)
     player.replay(FILE, Spacing(1))
     assert wire.sent == [b"a:1|c"]
     assert player.seconds == pytest.approx(1)
@@ -125,9 +125,9 @@ def load(player: Player, *, rate: float, seconds: float) -> list[int]:
 
 
 def test_a_load_is_steady_and_all_of_it_is_sent():
-    waiter = Waiter()
-    wire = Wire(waiter)
-    player = Player(wire.send, waiter)
+    interrupt = VirtualInterrupt()
+    wire = Wire(interrupt)
+    player = Player(wire.send, interrupt)
     steps = load(player, rate=1_000, seconds=3)
     assert wire.sent == [b"a", b"b", b"c"] * 1_000
     assert max(abs(time - number / 1_000) for number, time in enumerate(wire.times)) <= 0.0011
@@ -136,8 +136,8 @@ def test_a_load_is_steady_and_all_of_it_is_sent():
 
 
 def test_a_load_ends_in_time_if_the_machine_is_too_slow():
-    waiter = Waiter()
-    player = Player(Wire(waiter, cost=0.01).send, waiter)
+    interrupt = VirtualInterrupt()
+    player = Player(Wire(interrupt, cost=0.01).send, interrupt)
     load(player, rate=1_000, seconds=3)
     assert 3 + GRACE <= player.seconds < 3 + GRACE + 0.2
     assert player.datagrams == pytest.approx(100 * player.seconds, rel=0.1)
@@ -145,16 +145,16 @@ def test_a_load_ends_in_time_if_the_machine_is_too_slow():
 
 
 def test_what_a_load_could_not_send_is_sent_next():
-    waiter = Waiter()
-    wire = Wire(waiter, failures=[None, failed(errno.ENOBUFS), None, failed(errno.ENOBUFS)])
-    player = Player(wire.send, waiter)
+    interrupt = VirtualInterrupt()
+    wire = Wire(interrupt, failures=[None, failed(errno.ENOBUFS), None, failed(errno.ENOBUFS)])
+    player = Player(wire.send, interrupt)
     load(player, rate=10, seconds=1)
     assert wire.sent == [b"a", b"b", b"c", b"a", b"b", b"c", b"a", b"b"]
     assert (player.datagrams, player.errors.total()) == (8, 2)
 
 
 def test_a_load_is_interrupted():
-    waiter = Waiter(interrupted_after=1.005)
-    player = Player(Wire(waiter).send, waiter)
+    interrupt = VirtualInterrupt(interrupted_after=1.005)
+    player = Player(Wire(interrupt).send, interrupt)
     load(player, rate=100, seconds=3)
     assert player.datagrams == 101

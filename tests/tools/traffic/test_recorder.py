@@ -22,7 +22,7 @@ from relay.tools.traffic.recording import Recording
 ENDS = Endpoint(bytes(4), 1), Endpoint(bytes(4), 2)
 
 
-class Ears:
+class FakeInterrupt:
     """Time is real; a wait does what a test says, and ends it."""
 
     def __init__(self, while_waiting=lambda: None) -> None:
@@ -32,7 +32,7 @@ class Ears:
     def monotonic(self) -> float:
         return time.monotonic()
 
-    def listen(self, sock: socket.socket, seconds: float) -> None:
+    def wait(self, seconds: float, sock: socket.socket) -> None:
         assert 0 < seconds <= 0.25
         self._while_waiting()
         self.is_interrupted = True
@@ -69,8 +69,8 @@ def send(sock: socket.socket, *datagrams: bytes) -> None:
 
 def test_what_waits_at_the_end_is_taken_with_the_time_it_came(sock, fd, tmp_path):
     datagrams = [b"a:1|c", b"", b"\xff" * 65_000, *(b"n:%d|c" % number for number in range(600))]
-    ears = Ears(lambda: send(sock, *datagrams))
-    recorder, recording = Recorder(sock, ears), Recording(fd, limit=1 << 30)
+    interrupt = FakeInterrupt(lambda: send(sock, *datagrams))
+    recorder, recording = Recorder(sock, interrupt), Recording(fd, limit=1 << 30)
     before = time.time_ns()
     recorder.run(recording, seconds=60, progress=lambda: None)
     found = read(tmp_path / "x.pcap")
@@ -85,7 +85,7 @@ def test_what_waits_at_the_end_is_taken_with_the_time_it_came(sock, fd, tmp_path
 
 
 def test_the_time_is_when_the_kernel_received_it(sock, fd, tmp_path):
-    recorder = Recorder(sock, Ears())
+    recorder = Recorder(sock, FakeInterrupt())
     send(sock, b"a:1|c")
     sent = time.time_ns()
     time.sleep(0.05)
@@ -96,9 +96,9 @@ def test_the_time_is_when_the_kernel_received_it(sock, fd, tmp_path):
 
 def test_what_arrives_after_the_end_is_not_taken(sock, fd, tmp_path, monkeypatch):
     """The end is set 10 s ago; datagrams whose times are known to be later stay where they are."""
-    ears = Ears()
-    ears.is_interrupted = True
-    recorder = Recorder(sock, ears)
+    interrupt = FakeInterrupt()
+    interrupt.is_interrupted = True
+    recorder = Recorder(sock, interrupt)
     send(sock, b"a:1|c")
     now, real = iter([time.time_ns() - 10**10]), time.time_ns
     monkeypatch.setattr("relay.tools.traffic.recorder.time.time_ns", lambda: next(now, None) or real())
@@ -110,14 +110,14 @@ def test_what_the_kernel_drops_is_known_exactly(fd, tmp_path):
     [held] = open_udp(Address("127.0.0.1", 0), receive_buffer=4_096)
     with held.socket as sock:
         send(sock, *[b"a:1|c"] * 100)
-        recorder, recording = Recorder(sock, Ears()), Recording(fd, limit=1 << 30)
+        recorder, recording = Recorder(sock, FakeInterrupt()), Recording(fd, limit=1 << 30)
         recorder.run(recording, seconds=60, progress=lambda: None)
         assert recording.datagrams + read_meminfo(sock)[8] == 100
     assert 0 < len(read(tmp_path / "x.pcap")) == recording.datagrams < 100
 
 
 def test_it_ends_when_the_time_is_over(sock, fd, tmp_path):
-    recorder, began = Recorder(sock, Ears()), time.monotonic()
+    recorder, began = Recorder(sock, FakeInterrupt()), time.monotonic()
     recorder.run(Recording(fd, limit=1 << 30), seconds=0, progress=lambda: None)
     assert time.monotonic() - began < 1
     assert read(tmp_path / "x.pcap") == []
@@ -125,7 +125,7 @@ def test_it_ends_when_the_time_is_over(sock, fd, tmp_path):
 
 def test_the_bound_is_kept_and_the_file_whole(sock, fd, tmp_path):
     send(sock, *[b"x" * 100] * 20)
-    recorder, recording = Recorder(sock, Ears()), Recording(fd, limit=1_000)
+    recorder, recording = Recorder(sock, FakeInterrupt()), Recording(fd, limit=1_000)
     recorder.run(recording, seconds=60, progress=lambda: None)
     size = (tmp_path / "x.pcap").stat().st_size
     assert recorder.is_full

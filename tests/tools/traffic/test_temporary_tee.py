@@ -51,9 +51,9 @@ async def admin():
     await runner.cleanup()
 
 
-async def hold(lease: TemporaryTee, admin: Admin, renewals: int) -> None:
+async def hold(tee: TemporaryTee, admin: Admin, renewals: int) -> None:
     def run() -> None:
-        with lease:
+        with tee:
             for _ in range(500):
                 if len(admin.asked) > renewals:
                     return
@@ -65,21 +65,21 @@ async def hold(lease: TemporaryTee, admin: Admin, renewals: int) -> None:
 
 async def test_it_is_renewed_and_ends_soon_after(admin):
     admin.answers = [counts(0, 0), counts(5, 1)]
-    lease = TemporaryTee(admin.post, to=TO, every=0.01)
-    await hold(lease, admin, renewals=1)
+    tee = TemporaryTee(admin.post, to=TO, every=0.01)
+    await hold(tee, admin, renewals=1)
     asked = admin.asked
     assert {wish["to"] for wish in asked} == {TO}
     assert [wish["seconds"] for wish in asked] == [SECONDS] * (len(asked) - 1) + [1]
-    assert lease.copied == Copied(9, 9), "asked at its very end"
-    assert lease.gaps == 0
+    assert tee.copied == Copied(9, 9), "asked at its very end"
+    assert tee.gaps == 0
 
 
 async def test_counts_go_on_when_a_worker_is_replaced(admin):
     admin.answers = [counts(0, 0), counts(50, 3), counts(1, 0), web.Response(status=503), counts(2, 1)]
-    lease = TemporaryTee(admin.post, to=TO, every=0.01)
-    await hold(lease, admin, renewals=4)
-    assert lease.copied == Copied(59, 12)
-    assert lease.gaps == 2, "a new worker, and no answer"
+    tee = TemporaryTee(admin.post, to=TO, every=0.01)
+    await hold(tee, admin, renewals=4)
+    assert tee.copied == Copied(59, 12)
+    assert tee.gaps == 2, "a new worker, and no answer"
 
 
 @pytest.mark.parametrize(
