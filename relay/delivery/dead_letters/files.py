@@ -1,8 +1,7 @@
 """Dead letters on disk: append them, bound the size of their files, count them. Every function blocks.
 
 A writer holds `dead-letters.lock`: the relay while it appends, a command while it takes letters out. So neither loses a
-letter of the other. Readers need no lock. The files are private to their owner, and symbolic links are not followed.
-Invariant: after a failed append a file is unchanged.
+letter of the other. Readers need no lock. Invariant: after a failed append a file is unchanged.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relay.delivery.dead_letters.format import letter_files, lines_of, number_of
+from relay.delivery.state.private_files import open_private, sync
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -145,19 +145,6 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-def open_private(path: Path, flags: int) -> int:
-    """Open a file with mode 0600; a file that root creates is given to the owner of the directory.
-
-    Raises:
-        OSError: the file cannot be opened, or is a symbolic link.
-    """
-    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    if os.geteuid() == 0 and flags & os.O_CREAT:
-        owner = path.parent.stat()
-        os.fchown(descriptor, owner.st_uid, owner.st_gid)
-    return descriptor
-
-
 def append_private(path: Path, lines: bytes) -> None:
     """Append lines and flush them to the disk; if the file ends with a cut line, end that one first.
 
@@ -166,7 +153,7 @@ def append_private(path: Path, lines: bytes) -> None:
     """
     fresh = not path.exists()
     descriptor = open_private(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
-    with open(descriptor, "r+b", buffering=0) as file:  # noqa: PTH123 - the descriptor was opened with O_NOFOLLOW
+    with open(descriptor, "r+b", buffering=0) as file:  # noqa: PTH123 - a descriptor
         size = os.fstat(descriptor).st_size
         cut = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
         try:
@@ -176,7 +163,7 @@ def append_private(path: Path, lines: bytes) -> None:
             file.truncate(size)
             raise
     if fresh:
-        sync_directory(path.parent)
+        sync(path.parent)
 
 
 def write_all(descriptor: int, content: bytes) -> None:
@@ -184,15 +171,6 @@ def write_all(descriptor: int, content: bytes) -> None:
     view = memoryview(content)
     while view:
         view = view[os.write(descriptor, view) :]
-
-
-def sync_directory(directory: Path) -> None:
-    """Flush a directory, so that created, renamed and removed names are on disk."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _size(path: Path) -> int:

@@ -18,6 +18,7 @@ import msgspec
 import xxhash
 
 from relay import limits
+from relay.delivery.state.private_files import open_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -119,8 +120,7 @@ def lines_of(path: Path, offset: int = 0) -> Iterator[bytes]:
     Raises:
         OSError: the file cannot be read, or is a symbolic link.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - the descriptor was opened with O_NOFOLLOW
+    with open(open_private(path, os.O_RDONLY), "rb") as file:  # noqa: PTH123 - a descriptor
         file.seek(offset)
         while line := file.readline(LINE_MOST):
             yield line

@@ -22,8 +22,9 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
-from relay.delivery.dead_letters.files import locked, open_private, sync_directory
+from relay.delivery.dead_letters.files import locked
 from relay.delivery.dead_letters.format import LetterReader, decode_line, letter_files, lines_of
+from relay.delivery.state.private_files import sync, write_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 _REPLAY: Final = re.compile(r"replay-\d{8}T\d{6}-\d+\.(new|taking|ndjson)")
 _LEFT: Final = re.compile(r"dead-letters-\d+\.ndjson\.new")
-_BUFFER: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,12 +140,12 @@ def replay(
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now))
         fresh = directory / f"replay-{stamp}-{os.getpid()}.new"
         letters = select(directory, selection, oldest=oldest, taken=taken, progress=progress)
-        _write(fresh, (read.line for read in letters))
+        write_lines(fresh, os.O_CREAT | os.O_EXCL, (read.line for read in letters))
         if not taken.letters:
             fresh.unlink()
             return taken
         fresh.rename(fresh.with_suffix(".taking"))
-        sync_directory(directory)
+        sync(directory)
         finish_locked(directory, progress)
     taken.path = fresh.with_suffix(".ndjson").name
     return taken
@@ -211,7 +211,7 @@ def finish_locked(directory: Path, progress: Callable[[int], object] = lambda _:
         for letters in letter_files(directory):
             _filter(letters, stays)
         path.rename(path.with_suffix(".ndjson"))
-        sync_directory(directory)
+        sync(directory)
 
 
 def _filter(path: Path, stays: Callable[[bytes], bool]) -> None:
@@ -228,7 +228,7 @@ def _filter(path: Path, stays: Callable[[bytes], bool]) -> None:
             else:
                 removed += 1
 
-    _write(fresh, lines())
+    write_lines(fresh, os.O_CREAT | os.O_EXCL, lines())
     if not removed:
         fresh.unlink()
     elif kept:
@@ -236,13 +236,4 @@ def _filter(path: Path, stays: Callable[[bytes], bool]) -> None:
     else:
         path.unlink()
         fresh.unlink()
-    sync_directory(path.parent)
-
-
-def _write(path: Path, lines: Iterator[bytes]) -> None:
-    """Create a private file of lines and flush it to the disk."""
-    descriptor = open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-    with open(descriptor, "wb", buffering=_BUFFER) as file:  # noqa: PTH123 - the descriptor was opened with O_NOFOLLOW
-        file.writelines(lines)
-        file.flush()
-        os.fsync(descriptor)
+    sync(path.parent)

@@ -39,6 +39,7 @@ from relay.delivery.spool.file import (
 from relay.delivery.spool.order import WaitingBatch
 from relay.delivery.state.directory import DATABASE
 from relay.delivery.state.parts import list_checkpoints
+from relay.delivery.state.private_files import sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -100,7 +101,7 @@ class Database:
         """
         self.abandon()
         self._place.check_directory()
-        version = file.look(self.path)
+        version = file.read_format_version(self.path)
         self._with_ballast(lambda: self._connect(version))
         try:
             self._ballast.hold()
@@ -129,7 +130,7 @@ class Database:
                 copy.unlink(missing_ok=True)
                 file.make_private(copy)
                 self._connection.execute("VACUUM INTO ?", (str(copy),))
-                file.sync(copy)
+                sync(copy)
                 if not self._place.is_ours(self.path):
                     if self._place.is_ours(self._wal):
                         self._wal.unlink(missing_ok=True)  # SQLite would replay it into the other file

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from relay import limits
 from relay.delivery.spool.errors import Damaged, DiskTrouble, explained
+from relay.delivery.state.private_files import open_private
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -29,7 +30,7 @@ _COPY_MOST: Final = 64 * 1024 * 1024
 _HEADER: Final = b"SQLite format 3\0"
 
 
-def look(path: Path) -> int | None:
+def read_format_version(path: Path) -> int | None:
     """Return the format version of the file; None if it is new. It is read first, as SQLite would change a newer file.
 
     Raises:
@@ -37,11 +38,8 @@ def look(path: Path) -> int | None:
         DiskTrouble: the file cannot be read.
     """
     with explained(path.parent), suppress(FileNotFoundError):
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            header = os.read(descriptor, 100)
-        finally:
-            os.close(descriptor)
+        with open(open_private(path, os.O_RDONLY), "rb") as file:  # noqa: PTH123 - a descriptor
+            header = file.read(100)
         return _version(header) if header else None
     return None
 
@@ -57,16 +55,7 @@ def _version(header: bytes) -> int:
 
 def make_private(path: Path) -> None:
     """Create the file with mode 0600; SQLite gives the log and the index the same mode."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-
-
-def sync(path: Path) -> None:
-    """Flush a file to the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    os.close(open_private(path, os.O_RDWR | os.O_CREAT))
 
 
 def set_aside(path: Path, label: str) -> str:
@@ -210,8 +199,7 @@ class Ballast:
         Raises:
             OSError: disk full or read-only; no block stays allocated.
         """
-        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(self._path, flags, 0o600)
+        descriptor = open_private(self._path, os.O_WRONLY | os.O_CREAT)
         try:
             os.posix_fallocate(descriptor, 0, self._size)
             os.ftruncate(descriptor, self._size)
@@ -226,7 +214,7 @@ class Ballast:
         """Free the blocks; return whether there were any. The file stays, as the disk may have no free inode later."""
         try:
             given = self._path.lstat().st_blocks > 0
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = open_private(self._path, os.O_WRONLY)
         except OSError:
             return False
         try:

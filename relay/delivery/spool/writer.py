@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import structlog
@@ -17,6 +16,7 @@ import structlog
 from relay.delivery.disk_thread import DiskThread
 from relay.delivery.spool.errors import Damaged, DiskTrouble, QuotaReached
 from relay.delivery.spool.memory import Job, WriteQueue
+from relay.delivery.state.private_files import time_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -303,7 +303,7 @@ class Writer:
         except DiskTrouble as trouble:
             if trouble.reason != "replaced" or not self.trouble:
                 raise
-            await self._run(self._database.restore, f"replaced-{self._moment()}")
+            await self._run(self._database.restore, f"replaced-{time_label(self._clock.wall())}")
 
     async def _open(self) -> None:
         for _ in range(2):
@@ -325,7 +325,7 @@ class Writer:
 
     async def _set_aside(self, damage: Damaged) -> None:
         self._connected = False
-        file = await self._run(self._database.set_aside, f"{damage.kind}-{self._moment()}")
+        file = await self._run(self._database.set_aside, f"{damage.kind}-{time_label(self._clock.wall())}")
         self._loss_log.warn(
             "RLY412 spool set aside, a fresh one started", reason=damage.kind, file=file, detail=str(damage)
         )
@@ -335,9 +335,6 @@ class Writer:
         await self._set_aside(damage)
         self._damage = None
         self._loaded = True
-
-    def _moment(self) -> str:
-        return datetime.fromtimestamp(self._clock.wall(), UTC).strftime("%Y%m%dT%H%M%SZ")
 
     async def _drop_connection(self, trouble: DiskTrouble) -> None:
         """Reconnect at the next try after an I/O error; on a full disk keep the connection, as closing it writes."""

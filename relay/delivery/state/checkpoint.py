@@ -17,7 +17,6 @@ import asyncio
 import os
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from relay import limits
@@ -25,6 +24,7 @@ from relay.clock import paced
 from relay.delivery.disk_thread import DiskThread
 from relay.delivery.spool.writer import STALL
 from relay.delivery.state.parts import Parts, list_checkpoints
+from relay.delivery.state.private_files import sync, time_label, write_lines
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
@@ -36,9 +36,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_FLAGS: Final = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ANEW: Final = os.O_CREAT | os.O_TRUNC
-_BUFFER: Final = 1024 * 1024
 _UNREADABLE: Final = b"unreadable"
 """Stands for a file that the disk does not give: there is no frame in it, so it counts as damaged."""
 _FIRST: Final = 0.1
@@ -109,11 +107,7 @@ class CheckpointFiles:
         """
         self.ensure()
         void = [window for window in windows if self._remove(window) or self._empty(window)]
-        directory = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync(self.directory)
         return void
 
     def _remove(self, window: int) -> bool:
@@ -125,7 +119,7 @@ class CheckpointFiles:
 
     def _empty(self, window: int) -> bool:
         try:
-            self._write(self.path(window), os.O_TRUNC, [])
+            write_lines(self.path(window), os.O_TRUNC, [])
         except OSError:
             return False
         return True
@@ -147,18 +141,18 @@ class CheckpointFiles:
         """Write and remove a file that no start reads."""
         self.ensure()
         probe = self.directory / "checkpoint-probe.new"
-        self._write(probe, _ANEW, [b"probe"])
+        write_lines(probe, _ANEW, [b"probe"])
         probe.unlink(missing_ok=True)
 
     def append(self, window: int, frames: Sequence[bytes]) -> int:
         """Append to a window's file and flush it to the disk; return its size."""
-        return self._write(self.path(window), os.O_APPEND, frames)
+        return write_lines(self.path(window), os.O_APPEND, frames)
 
     def replace(self, window: int, frames: Sequence[bytes]) -> int:
         """Write a window's file anew; return its size. On an error the old file is unchanged."""
         fresh = self.path(window).with_suffix(".new")
         try:
-            size = self._write(fresh, _ANEW, frames)
+            size = write_lines(fresh, _ANEW, frames)
             fresh.rename(self.path(window))
         except OSError:
             with suppress(OSError):
@@ -174,10 +168,10 @@ class CheckpointFiles:
 
     def set_aside(self, window: int) -> Path:
         """Link a damaged file to another name, which keeps it when the file is written anew; return that name."""
-        changed = datetime.fromtimestamp(self.path(window).stat().st_mtime, UTC)
-        kept = self.directory / f"checkpoint-{window}.srp.damaged-{changed:%Y%m%dT%H%M%SZ}"
+        path = self.path(window)
+        kept = path.with_name(f"{path.name}.damaged-{time_label(path.stat().st_mtime)}")
         with suppress(OSError):
-            os.link(self.path(window), kept)
+            os.link(path, kept)
         return kept
 
     def read(self, window: int) -> bytes:
@@ -188,13 +182,6 @@ class CheckpointFiles:
             return b""
         except OSError:
             return _UNREADABLE
-
-    def _write(self, path: Path, flags: int, frames: Sequence[bytes]) -> int:
-        with open(os.open(path, _FLAGS | flags, 0o600), "wb", buffering=_BUFFER) as file:  # noqa: PTH123 - O_NOFOLLOW
-            file.writelines(frames)
-            file.flush()
-            os.fdatasync(file.fileno())
-            return file.tell()
 
 
 class Checkpointer:

@@ -26,6 +26,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relay.delivery.spool.errors import DiskTrouble, explained
+from relay.delivery.state.private_files import open_private
 from relay.errors import ExitCode, Problem, RelayError, reason_of
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def holder(directory: Path) -> Holder | None:
     It tests the lock of the file `lock`, not that of the directory, which a relay starting at this moment needs.
     """
     try:
-        descriptor = os.open(directory / _LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = open_private(directory / _LOCK, os.O_RDONLY)
     except OSError:
         return None
     try:
@@ -269,11 +270,10 @@ class StateDirectory:
             os.pwrite(file, b"%d\n" % os.getpid(), 0)
 
     def _open_lock_file(self) -> int:
-        flags = os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            file = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | flags, 0o600)
+            file = open_private(self.path / _LOCK, os.O_RDWR | os.O_CREAT)
         except OSError:
-            file = os.open(self.path / _LOCK, os.O_RDONLY | flags)
+            file = open_private(self.path / _LOCK, os.O_RDONLY)
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return file
 

@@ -20,6 +20,7 @@ from relay.delivery.dead_letters.format import LetterReader, letter_files
 from relay.delivery.dead_letters.redrive import replay_files
 from relay.delivery.state.checkpoint import CheckpointFiles
 from relay.delivery.state.directory import DATABASE, holder
+from relay.delivery.state.private_files import open_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -167,7 +168,7 @@ def _connect(directory: Path) -> sqlite3.Connection:
         sqlite3.Error: the database cannot be read.
     """
     path = directory / DATABASE
-    os.close(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC))
+    os.close(open_private(path, os.O_RDONLY))
     database = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None, timeout=5)
     try:
         database.execute("SELECT count(*) FROM sqlite_master")
