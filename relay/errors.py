@@ -168,6 +168,11 @@ class RelayError(Exception):
         return "; ".join(problem.brief() for problem in self.problems)
 
 
+def unreachable(message: str, fix: str = "") -> RelayError:
+    """Return the error (RLY101) of a command that gets no usable answer from another process."""
+    return RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.UNREACHABLE)
+
+
 class ConfigError(RelayError):
     """The configuration as a whole: every problem at once."""
 

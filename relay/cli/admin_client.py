@@ -11,7 +11,7 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Final
 
 from relay.config.addresses import join_address, parse_place, where_to_ask
-from relay.errors import ExitCode, Problem, RelayError, reason_of
+from relay.errors import reason_of, unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,8 +77,3 @@ def ask(address: Address, path: str, *, post: bytes | None = None, most: int = 1
             return answer.status, answer.read(most).decode("utf-8", "replace").strip()
     except (OSError, http.client.HTTPException) as error:
         raise unreachable(f"no relay answers on {join_address(host, port)}: {reason_of(error)}", fix) from error
-
-
-def unreachable(message: str, fix: str) -> RelayError:
-    """Return the error of a relay that cannot be reached."""
-    return RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.UNREACHABLE)

@@ -15,7 +15,7 @@ from relay.cli.options import config_option
 from relay.cli.output import say
 from relay.config.loading import load
 from relay.delivery.state.directory import holder, home_directory, state_directory
-from relay.errors import ExitCode, Problem, RelayError
+from relay.errors import Problem, unreachable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,10 +58,9 @@ def signal_relay(config: Config, number: signal.Signals) -> int:
     if running is None or running.main is None:
         message = f"no relay of this user runs with the state directory {state or '(none)'}"
         fix = "name the file it was started with: -c FILE; or send SIGHUP (SIGUSR2 to replace) to its process"
-        raise RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.UNREACHABLE)
+        raise unreachable(message, fix)
     try:
         os.kill(running.main, number)
     except OSError as error:
-        problem = Problem(code="RLY101", message=f"cannot signal process {running.main}: {error.strerror}")
-        raise RelayError(problem, exit_code=ExitCode.UNREACHABLE) from error
+        raise unreachable(f"cannot signal process {running.main}: {error.strerror}") from error
     return running.main

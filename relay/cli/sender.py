@@ -12,7 +12,7 @@ import click
 from relay.cli.interrupt import Interrupt
 from relay.cli.output import say
 from relay.config.addresses import parse_place
-from relay.errors import ExitCode, Problem, RelayError
+from relay.errors import unreachable
 from relay.tools.traffic.player import Player
 from relay.wording import as_size, plural
 
@@ -58,7 +58,7 @@ def playing(to: str) -> Iterator[Player]:
         try:
             sock.connect(address)
         except OSError as error:
-            raise _unreachable(to, f"cannot send to {to}: {error.strerror or error}") from error
+            raise unreachable(f"cannot send to {to}: {error.strerror or error}", _fix(to)) from error
         player = Player(sock.send, interrupt)
         yield player
         if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED:
@@ -97,11 +97,10 @@ def finish(player: Player, to: str) -> None:
     for words, count in player.errors.items():
         say(f"{plural(count, 'datagram')} not sent: {words}", err=True)
     if player.is_refused:
-        raise _unreachable(to, f"nobody listens on {to}: it ended there, and what was sent last is lost")
+        raise unreachable(f"nobody listens on {to}: it ended there, and what was sent last is lost", _fix(to))
     if player.is_interrupted:
         raise click.Abort
 
 
-def _unreachable(to: str, message: str) -> RelayError:
-    fix = f"start what should listen on {to}, or name another place with --to"
-    return RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.UNREACHABLE)
+def _fix(to: str) -> str:
+    return f"start what should listen on {to}, or name another place with --to"

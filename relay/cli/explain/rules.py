@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from relay.cli.admin_client import ask, find_admin, unreachable
+from relay.cli.admin_client import ask, find_admin
 from relay.cli.explain.text import pattern
 from relay.config.addresses import join_address
+from relay.errors import unreachable
 from relay.wording import escape, plural
 
 if TYPE_CHECKING:

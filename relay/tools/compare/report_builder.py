@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from relay.errors import ExitCode, Problem, RelayError
+from relay.errors import RelayError, unreachable
 from relay.model import Kind
 from relay.tools.compare.matching import Matching, Verdict
 from relay.tools.compare.name_mapping import NameMapping
@@ -81,7 +81,7 @@ def give_up(session: Session, flushes: Flushes) -> RelayError:
     else:
         message = "the old daemon sent no flush in the span"
         fix = "look at its log; does it still run, with graphiteHost and graphitePort pointing here?"
-    return RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.UNREACHABLE)
+    return unreachable(message, fix)
 
 
 def _notes(flushes: Flushes) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 
 from relay.config.addresses import join_address
-from relay.errors import ExitCode, Problem, RelayError, reason_of
+from relay.errors import RelayError, reason_of, unreachable
 from relay.tools.compare.graphite import Lines
 
 if TYPE_CHECKING:
@@ -57,5 +57,4 @@ async def _objects(content: aiohttp.StreamReader, url: str) -> AsyncIterator[dic
 
 
 def _unreachable(message: str) -> RelayError:
-    fix = "start it, or name its [admin] listen with --admin, or its file with -c"
-    return RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.UNREACHABLE)
+    return unreachable(message, "start it, or name its [admin] listen with --admin, or its file with -c")

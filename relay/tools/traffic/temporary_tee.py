@@ -12,7 +12,7 @@ import json
 import threading
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from relay.errors import ExitCode, Problem, RelayError
+from relay.errors import RelayError, unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,14 +102,12 @@ def _read(status: int, text: str) -> Copied:
         RelayError: the relay refuses, or the answer cannot be parsed.
     """
     if status == 404:
-        raise _error("the relay cannot copy its datagrams", "it is of an older release: statsd-relay reload --upgrade")
+        raise unreachable(
+            "the relay cannot copy its datagrams", "it is of an older release: statsd-relay reload --upgrade"
+        )
     try:
         fields = json.loads(text) if status == 200 else {}
         return Copied(int(fields["datagrams"]), int(fields["dropped"]))
     except (ValueError, KeyError, TypeError) as error:
         said = f"the relay answered {status}: {text.strip()[:200]}"
-        raise _error(said, "four copies at a time are allowed, to loopback alone") from error
-
-
-def _error(message: str, fix: str) -> RelayError:
-    return RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.UNREACHABLE)
+        raise unreachable(said, "four copies at a time are allowed, to loopback alone") from error
