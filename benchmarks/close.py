@@ -105,7 +105,7 @@ async def run(case: Case) -> tuple[WindowReport, float, float]:
     cloud = CloudConfig(requests_per_minute=1_000_000)  # nothing is shed
     config = msgspec.structs.replace(Config(), window=window, limits=LimitsConfig(series=2 * case.series), cloud=cloud)
     settings = ingest_settings(config)
-    hotpath = make_hotpath(settings.hotpath, **settings.limits())
+    hotpath = make_hotpath(settings.implementation, **settings.hotpath)
     clock, said = Slices(), list["WindowReport"]()
     context = make_context(clock)
     namer = make_namer(config, make_rules(config), notices=context.ledger)

@@ -67,7 +67,7 @@ def _tagged(number: int, tag: bytes, size: int) -> bytes:
 
 def cost(config: _Config, implementation: str, line: Callable[[int], bytes], *, first: int, count: int) -> float:
     """Return the microseconds of naming one of these lines' identities."""
-    hotpath = make_hotpath(implementation, **ingest_settings(config).limits())
+    hotpath = make_hotpath(implementation, **ingest_settings(config).hotpath)
     namer = make_namer(config, Ruleset([], re2=None), notices=NullCounters())
     for number in range(first, first + count):
         hotpath.feed(line(number), 1.0)

@@ -127,7 +127,7 @@ def feed(rules: int, passes: int) -> None:
         RuleConfig(match="**")
     ][:rules]
     namer = make_namer(Config(), Ruleset(mapping, re2=None), notices=NullCounters())
-    hotpath = make_hotpath("native", **ingest_settings(Config()).limits())
+    hotpath = make_hotpath("native", **ingest_settings(Config()).hotpath)
     hotpath.open_window(0)
     sent = datagrams("full")[:DATAGRAMS]
     for number in range(passes):

@@ -211,7 +211,7 @@ class Relay:
 
     def _make_side_hotpath(self) -> HotPath:
         """Make a hot path that receives nothing, to load a checkpoint into."""
-        return make_hotpath(self.hotpath.name, **self.ingest.settings.limits())
+        return make_hotpath(self.hotpath.name, **self.ingest.settings.hotpath)
 
     def _make_status(self) -> Status:
         return Status(

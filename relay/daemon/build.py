@@ -13,7 +13,7 @@ import msgspec
 
 from relay import limits
 from relay.config.addresses import parse_address
-from relay.daemon.ingest import Ingest, IngestSettings
+from relay.daemon.ingest import CatchAll, Ingest, IngestSettings
 from relay.daemon.lifecycle.changes import renames
 from relay.hotpath.factory import choose_name, make_hotpath
 from relay.jdcloud.points import PointEncoder
@@ -124,17 +124,19 @@ def ingest_settings(config: Config) -> IngestSettings:
     """
     namer = make_namer(config, Ruleset([], re2=None), notices=NullCounters())
     return IngestSettings(
-        hotpath=choose_name(config.listen.hotpath),
-        series_limit=config.limits.series,
-        series_per_metric=config.limits.series_per_metric,
-        memory=int(config.limits.memory),
-        window_seconds=config.window.seconds,
-        max_age=float(config.cloud.max_age),
-        idle_gauge_ttl=config.window.idle_gauge_ttl(),
-        exact_samples=config.window.exact_samples(),
-        gauge_deltas=config.listen.gauge_deltas,
-        separators=separators(config.listen.dialects),
-        catch_all=[namer.overflow(kind) for kind in Kind],
+        implementation=choose_name(config.listen.hotpath),
+        hotpath={
+            "series_limit": config.limits.series,
+            "series_per_metric": config.limits.series_per_metric,
+            "memory": int(config.limits.memory),
+            "window_seconds": config.window.seconds,
+            "max_age": float(config.cloud.max_age),
+            "idle_gauge_ttl": config.window.idle_gauge_ttl(),
+            "exact_samples": config.window.exact_samples(),
+            "gauge_deltas": config.listen.gauge_deltas,
+            "separators": separators(config.listen.dialects),
+            "catch_all": CatchAll((kind, namer.overflow(kind)) for kind in Kind),
+        },
         allow=config.listen.allow,
         receive_buffer=int(config.listen.receive_buffer),
         receive_delay=config.listen.delay_seconds(),
@@ -149,7 +151,7 @@ def open_ingest(config: Config, clock: Clock) -> Ingest:
         RelayError: RLY101, an address cannot be bound; RLY900, see `ingest_settings`.
     """
     settings = ingest_settings(config)
-    hotpath = make_hotpath(settings.hotpath, **settings.limits())
+    hotpath = make_hotpath(settings.implementation, **settings.hotpath)
     return Ingest.open(settings, wanted_sockets(config)._replace(admin=()), hotpath, clock)
 
 

@@ -11,9 +11,10 @@ Not known here: naming, windows beyond the first, and delivery.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from relay.clock import SystemClock
+from relay.hotpath.contract import HotPathSettings
 from relay.listener.addresses import DATADOG, DGRAM, STREAM, TCP, UDP, SocketSpec
 from relay.listener.socket_activation import INGEST, unusable
 from relay.listener.sockets import close_sockets, open_sockets
@@ -27,28 +28,24 @@ if TYPE_CHECKING:
     from relay.clock import Clock
     from relay.config.schema import ListenConfig
     from relay.context import Context
-    from relay.hotpath.contract import HotPath, HotPathSettings
+    from relay.hotpath.contract import HotPath
     from relay.listener.addresses import BoundSocket
     from relay.listener.stream import Streams
     from relay.loss_log import LossLog
 
 
+class CatchAll(dict[Kind, Series]):
+    """The overflow series of each class. Hot paths call it; equal content makes equal settings."""
+
+    __call__ = dict.__getitem__
+
+
 class IngestSettings(NamedTuple):
     """The settings of receiving; plain values, as the supervisor passes them to its worker as JSON."""
 
-    hotpath: str
+    implementation: str
     """`native` or `python`."""
-    series_limit: int
-    series_per_metric: int
-    memory: int
-    window_seconds: int
-    max_age: float
-    idle_gauge_ttl: float
-    exact_samples: int
-    gauge_deltas: bool
-    separators: str
-    catch_all: Sequence[Series]
-    """Overflow series of each class, in the order of `Kind`."""
+    hotpath: HotPathSettings
     allow: Sequence[str]
     receive_buffer: int
     """Bytes to request from the kernel."""
@@ -57,38 +54,28 @@ class IngestSettings(NamedTuple):
     """HOST:PORT of the tees. An IP address gets copies from the first datagram on, a name after it is resolved."""
 
     def to_json(self) -> str:
-        """Return the settings as JSON for `from_json` in another process."""
-        return json.dumps(self._asdict())
+        """Return the settings as JSON for `from_json` in another process, perhaps of another release.
+
+        The form is flat: the settings of the hot path stand beside the others, and `hotpath` is the implementation.
+        """
+        catch_all = [self.hotpath["catch_all"](kind) for kind in Kind]
+        fields = {**self._asdict(), **self.hotpath, "catch_all": catch_all, "hotpath": self.implementation}
+        del fields["implementation"]
+        return json.dumps(fields)
 
     @classmethod
     def from_json(cls, text: str) -> IngestSettings:
         """Read what `to_json` wrote."""
         fields: dict[str, Any] = json.loads(text)
-        fields["catch_all"] = [
-            Series(metric, tuple((key, value) for key, value in dimensions), Kind(kind), *others)
-            for metric, dimensions, kind, *others in fields["catch_all"]
-        ]
-        return cls(**fields)
+        fields["catch_all"] = CatchAll(zip(Kind, map(_series, fields["catch_all"]), strict=True))
+        implementation = fields.pop("hotpath")
+        hotpath = cast("HotPathSettings", {name: fields.pop(name) for name in HotPathSettings.__annotations__})
+        return cls(implementation, hotpath, **fields)
 
-    def overflow(self) -> Callable[[Kind], Series]:
-        """Return a function from a kind to its overflow series."""
-        series = dict(zip(Kind, self.catch_all, strict=True))
-        return series.__getitem__
 
-    def limits(self) -> HotPathSettings:
-        """Return the keyword arguments of both hot paths."""
-        return {
-            "series_limit": self.series_limit,
-            "series_per_metric": self.series_per_metric,
-            "memory": self.memory,
-            "window_seconds": self.window_seconds,
-            "max_age": self.max_age,
-            "idle_gauge_ttl": self.idle_gauge_ttl,
-            "exact_samples": self.exact_samples,
-            "gauge_deltas": self.gauge_deltas,
-            "separators": self.separators,
-            "catch_all": self.overflow(),
-        }
+def _series(fields: Sequence[Any]) -> Series:
+    metric, dimensions, kind, *others = fields
+    return Series(metric, tuple((key, value) for key, value in dimensions), Kind(kind), *others)
 
 
 class Ingest:
@@ -124,7 +111,8 @@ class Ingest:
         self.tees = Tees(hotpath, own, clock=clock)
         self.tees.configure(settings.tees)
         hotpath.allow(settings.allow)
-        hotpath.open_window(int(clock.wall()) // settings.window_seconds * settings.window_seconds)
+        seconds = settings.hotpath["window_seconds"]
+        hotpath.open_window(int(clock.wall()) // seconds * seconds)
 
     @classmethod
     def open(cls, settings: IngestSettings, wanted: SocketSpec, hotpath: HotPath, clock: Clock) -> Ingest:
@@ -144,7 +132,7 @@ class Ingest:
         """Use the settings of the configuration, which may differ from those that the supervisor passed."""
         if settings != self.settings:
             self.settings = settings
-            self.hotpath.configure(**settings.limits())
+            self.hotpath.configure(**settings.hotpath)
             self.hotpath.allow(settings.allow)
         self.tees.configure(settings.tees)
 
@@ -208,9 +196,9 @@ def begin(text: str, held: Sequence[BoundSocket]) -> Ingest | None:
 
 
 def _make(settings: IngestSettings, held: Sequence[BoundSocket]) -> Ingest | None:
-    if settings.hotpath != "native":
+    if settings.implementation != "native":
         return None
     from relay.hotpath.native._native import NativeHotPath  # noqa: PLC0415 - only what runs
 
-    hotpath = NativeHotPath(**settings.limits())
+    hotpath = NativeHotPath(**settings.hotpath)
     return Ingest(settings, hotpath, held, clock=SystemClock(), is_held=True)

@@ -109,7 +109,7 @@ def take_ingest(worker: Worker, config: Config) -> Ingest | None:
         return worker.ingest
     for one in worker.held:
         enlarge_buffer(one.socket, settings.receive_buffer)
-    hotpath = make_hotpath(settings.hotpath, **settings.limits())
+    hotpath = make_hotpath(settings.implementation, **settings.hotpath)
     return Ingest(settings, hotpath, worker.held, clock=SystemClock(), is_held=True)
 
 

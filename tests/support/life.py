@@ -96,7 +96,9 @@ class Life:
             state=state,
             clock=clock,
             witness=Silent(),
-            ingest=Ingest(settings, make_hotpath(settings.hotpath, **settings.limits()), [], clock=clock, is_held=True),
+            ingest=Ingest(
+                settings, make_hotpath(settings.implementation, **settings.hotpath), [], clock=clock, is_held=True
+            ),
         )
 
     async def start(self) -> Life:

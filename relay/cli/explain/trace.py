@@ -167,14 +167,14 @@ def _trace(config: Config, rules: Ruleset, line: bytes, now: float) -> LineTrace
 
 def _send(config: Config, namer: Namer, line: bytes, now: float) -> tuple[Tally, list[dict[str, Any]], int]:
     """Process a line in a window of its own; return the tally, its points, and the number of clamped values."""
-    settings = ingest_settings(config)
-    hotpath = make_hotpath("python", **settings.limits())
-    start = int(now) // settings.window_seconds * settings.window_seconds
+    hotpath = make_hotpath("python", **ingest_settings(config).hotpath)
+    seconds = config.window.seconds
+    start = int(now) // seconds * seconds
     hotpath.open_window(start)
     hotpath.feed(line, now)
     while identities := hotpath.unresolved(1000):
         hotpath.resolve([(identity, namer.resolve(identity)) for identity in identities])
-    hotpath.close_window(start + settings.window_seconds)
+    hotpath.close_window(start + seconds)
     encoding = make_encoder(config).encode_window(hotpath.closed_window())
     for _ in encoding.prepare():
         pass
