@@ -9,9 +9,9 @@ import configparser
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from relay.config.cloud_rules import REGION_RULE, is_region
 from relay.config.secret_files import RULE, check_profile, is_legal, read_private, read_secret
 from relay.config.types import Secret
+from relay.config.validate import REGION_RULE, is_region
 from relay.errors import ConfigError, Problem
 
 if TYPE_CHECKING:

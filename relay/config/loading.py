@@ -19,7 +19,7 @@ from relay.config.table_lists import LISTED, canonical, collect, element_of, how
 from relay.config.toml_places import UNKNOWN, Setting, TomlPlace, closest, parse, read_text
 from relay.config.types import Seconds, Secret, Size, given, mask_urls, to_toml, words
 from relay.config.validate import RULES, cautions, is_legal_key, unused_proxies
-from relay.config.validate_lists import find_faults
+from relay.config.validate_lists import find_errors
 from relay.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -136,11 +136,11 @@ def _check(config: Config, settings: Mapping[str, Setting], values: Mapping[str,
         fix = 'name a path: file = "/var/tmp/requests.ndjson"'
         report.add(settings["cloud.provider"].shown, message, fix, "RLY110")
     broken = {element_of(key) for key in settings.keys() - values.keys()}
-    for fault in find_faults(config):
-        element = element_of(fault.key)
+    for error in find_errors(config):
+        element = element_of(error.key)
         if element not in broken:
-            place = settings[fault.key if fault.key in settings else element].place
-            report.add(place, f"{fault.key} {fault.message}", fault.fix, fault.code)
+            place = settings[error.key if error.key in settings else element].place
+            report.add(place, f"{error.key} {error.message}", error.fix, error.code)
 
 
 def _open_secrets(path: Path | None, settings: Iterable[Setting]) -> list[Problem]:

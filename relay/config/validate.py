@@ -2,6 +2,7 @@
 
 A rule takes the whole configuration and returns "" or the text of the rule with the offending value. The rules do not
 know from which file or variable a value comes (loading.py does). Elements of lists of tables: validate_lists.py.
+A message about `[cloud]` repeats no value: by mistake any key there may hold a secret.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from relay import limits
-from relay.config import cloud_rules, secret_files
+from relay.config import secret_files
 from relay.config.addresses import parse_address
 from relay.config.schema import DELAY_MOST, ListenConfig
 from relay.config.types import given, to_toml
@@ -26,12 +27,10 @@ from relay.errors import Problem
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from relay.config.schema import Config
+    from relay.config.schema import CloudConfig, Config
 
 
 # --- rules of [window] -----------------------------------------------------------------------------------------------
-
-# Rules of the keys of `[window]`.
 
 
 def percentiles(config: Config) -> str:
@@ -215,6 +214,43 @@ def is_legal_key(key: str) -> bool:
     return _LEGAL.fullmatch(key) is not None
 
 
+# --- rules of [cloud] ------------------------------------------------------------------------------------------------
+
+# Values that become part of a header, a signature, a URL or a path. One that breaks a rule would fail at every request,
+# so it is refused at the start.
+
+_REGION: Final = re.compile(r"[0-9A-Za-z._-]*")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+REGION_RULE: Final = "must be letters, digits, dots, underscores and dashes, such as cn-north-1"
+
+
+def is_region(text: str) -> bool:
+    """Say whether a text can be part of a host name and of the credential scope of a signature."""
+    return _REGION.fullmatch(text) is not None
+
+
+def _credential(read: Callable[[CloudConfig], str]) -> Callable[[Config], str]:
+    return lambda config: "" if secret_files.is_legal(read(config.cloud)) else secret_files.RULE
+
+
+def _region(read: Callable[[CloudConfig], str]) -> Callable[[Config], str]:
+    return lambda config: "" if is_region(read(config.cloud)) else REGION_RULE
+
+
+def _path(read: Callable[[CloudConfig], str]) -> Callable[[Config], str]:
+    return lambda config: "must be without control characters" if _CONTROL.search(read(config.cloud)) else ""
+
+
+def _proxy(config: Config) -> str:
+    proxy, rule = config.cloud.proxy, "must be a URL such as http://HOST:PORT, with or without user and password"
+    try:
+        parts = urlsplit(proxy)
+        has_place = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        return rule
+    return "" if not proxy or (has_place and secret_files.is_legal(proxy)) else rule
+
+
 def _endpoint(config: Config) -> str:
     """Check the URL; plain http would show every metric to the network, so it is allowed for trusted hosts only."""
     try:
@@ -267,7 +303,18 @@ RULES: Final[dict[str, Callable[[Config], str]]] = {
     "limits.series": _between("limits", "series", 10, 10_000_000),
     "limits.series_per_metric": _between("limits", "series_per_metric", 1, 10_000_000),
     "limits.memory": _between("limits", "memory", 2**20, 2**40),
-    **cloud_rules.RULES,
+    "cloud.access_key": _credential(lambda cloud: cloud.access_key),
+    "cloud.secret_key": _credential(lambda cloud: cloud.secret_key.reveal()),
+    "cloud.session_token": _credential(lambda cloud: cloud.session_token.reveal()),
+    "cloud.access_key_file": _path(lambda cloud: cloud.access_key_file),
+    "cloud.secret_key_file": _path(lambda cloud: cloud.secret_key_file),
+    "cloud.session_token_file": _path(lambda cloud: cloud.session_token_file),
+    "cloud.ca_file": _path(lambda cloud: cloud.ca_file),
+    "cloud.file": _path(lambda cloud: cloud.file),
+    "cloud.profile": _path(lambda cloud: cloud.profile),
+    "cloud.region": _region(lambda cloud: cloud.region),
+    "cloud.signature_region": _region(lambda cloud: cloud.signature_region),
+    "cloud.proxy": _proxy,
     "cloud.namespace": _legal("cloud", "namespace", empty=False),
     "cloud.endpoint": _endpoint,
     "cloud.timeout": _between("cloud", "timeout", 0.1, 300),

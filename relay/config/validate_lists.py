@@ -31,13 +31,13 @@ class ElementError(NamedTuple):
     code: str = "RLY102"
 
 
-def find_faults(config: Config) -> Iterator[ElementError]:
+def find_errors(config: Config) -> Iterator[ElementError]:
     """Yield every error in the elements of a configuration."""
-    judge = _Judge(find_re2() if any(rule.regex for rule in config.rule) else None)
+    checker = _PatternChecker(find_re2() if any(rule.regex for rule in config.rule) else None)
     for number, rule in enumerate(config.rule, 1):
         yield from _of_rule(f"rule.{number}", rule)
         if bool(rule.match) != bool(rule.regex):
-            yield from judge.faults(number, rule)
+            yield from checker.errors(number, rule)
     for number, tee in enumerate(config.tee, 1):
         yield from _of_tee(number, tee.to, config)
 
@@ -55,7 +55,7 @@ def _of_tee(number: int, to: str, config: Config) -> Iterator[ElementError]:
         yield ElementError(f"tee.{number}.to", message, "name the address of the other daemon", code="RLY106")
 
 
-class _Judge:
+class _PatternChecker:
     """State: the patterns of the rules so far; an earlier pattern may cover a later one."""
 
     def __init__(self, re2: Any | None) -> None:  # noqa: ANN401 - a module without types
@@ -63,11 +63,7 @@ class _Judge:
         self._trees: defaultdict[str, GlobTree] = defaultdict(GlobTree)
         self._regexes: dict[tuple[str, str], int] = {}
 
-    def __repr__(self) -> str:
-        """Report the regexes."""
-        return f"<_Judge {len(self._regexes)} regexes>"
-
-    def faults(self, number: int, rule: RuleConfig) -> Iterator[ElementError]:
+    def errors(self, number: int, rule: RuleConfig) -> Iterator[ElementError]:
         """Yield the errors in the pattern of the next rule, and in its templates."""
         key, text = ("regex", rule.regex) if rule.regex else ("match", rule.match)
         try:
