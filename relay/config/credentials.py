@@ -111,7 +111,7 @@ def _missing(found: _Found | None) -> list[Problem]:
     return [
         Problem(
             code="RLY110",
-            message=f"{name} is missing beside its other half from the {found.origin}",
+            message=f"{name} is missing: the {found.origin} sets only the other half",
             fix=f"set {name} there too",
         )
         for name in half
@@ -138,12 +138,12 @@ def _first(environ: Mapping[str, str], names: tuple[str, ...], warnings: list[Pr
     """Return the value of the first variable that is set, directly or as NAME_FILE.
 
     Raises:
-        ConfigError: RLY103, the value has a character that no credential has.
+        ConfigError: RLY103, the value has an illegal character.
     """
     for name in names:
         value = environ.get(name, "").strip()
         if not is_legal(value):
-            problem = Problem(code="RLY103", message=f"{name} {RULE}", fix="set it anew", source="environment")
+            problem = Problem(code="RLY103", message=f"{name} {RULE}", fix="set it again", source="environment")
             raise ConfigError(problem)
         value = value or read_secret(environ.get(f"{name}_FILE", ""), warnings)
         if value:

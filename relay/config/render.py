@@ -47,9 +47,7 @@ def keys() -> Iterator[ConfigKey]:
 
 def example() -> str:
     """Return a file with every key commented out: with its default, or with an example for an element of a list."""
-    lines = [
-        "# statsd-relay: every key is optional; what stands here is its default, and of [[rule]], [[tee]] an example."
-    ]
+    lines = ["# statsd-relay: every key is optional. Shown are the defaults, and examples of [[rule]] and [[tee]]."]
     table = ""
     for key in keys():
         if key.table != table:

@@ -1,7 +1,7 @@
 """Every setting: its key, type, default and one line of help. The names are a contract with users.
 
-The reference (`statsd-relay config example`, `config env`) is generated from here, so nothing can drift. Loading,
-precedence and error messages live in loading.py; this file only says what a valid configuration is.
+`statsd-relay config example` and `config env` are generated from this file. Loading, precedence and error messages are
+in loading.py; rules beyond types are in validate.py and validate_lists.py.
 """
 
 from __future__ import annotations
@@ -17,106 +17,114 @@ from relay import limits
 from relay.config.types import Seconds, Secret, Size, given, help_
 from relay.model import Kind
 
-# --- schema_lists ----------------------------------------------------------------------------------------------------
-
-# The tables of which a configuration has any number: `[[rule]]` and `[[tee]]`. What they must be: validate_lists.py.
+# --- [[rule]] and [[tee]]: any number of each ------------------------------------------------------------------------
 
 
 class RuleConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What names are to become; of all rules the first that matches a name is followed."""
+    """New names and tags of metrics; the first rule that matches a name applies."""
 
     match: Annotated[
-        str, help_("names, part by part: * is one part, ** at the end is one or more; each is a capture: $1, $2")
+        str, help_("Glob: * is one part between dots, ** at the end one or more parts; $1, $2 are their captures")
     ] = ""
     regex: Annotated[
-        str, help_("instead of match: found anywhere in the name unless ^ and $ hold it; groups are $1")
+        str, help_("Instead of match: found anywhere in the name, unless ^ and $ anchor it; $1, $2 are its groups")
     ] = ""
     type: Annotated[
-        Literal["", "counter", "timer", "gauge", "set"], help_("metrics of this type alone; empty: of every type")
+        Literal["", "counter", "timer", "gauge", "set"],
+        help_("Metric type that the rule applies to; empty: every type"),
     ] = ""
-    metric: Annotated[str, help_('what the metric is called, as in "web.$2"; empty: as before')] = ""
-    tags: Annotated[dict[str, str], help_('tags to set, as in { service = "$1" }')] = field(default_factory=dict)
-    keep_tags: Annotated[list[str], help_("tags of the line that are sent first when there are too many")] = field(
-        default_factory=list
+    metric: Annotated[str, help_('New name, as in "web.$2"; empty: the name stays')] = ""
+    tags: Annotated[dict[str, str], help_('Tags to set, as in { service = "$1" }; they replace those of the line')] = (
+        field(default_factory=dict)
     )
-    drop_tags: Annotated[list[str], help_('tags of the line to remove; "*": all that are not in keep_tags')] = field(
-        default_factory=list
+    keep_tags: Annotated[
+        list[str], help_("Keys of the line's tags that are sent first if there are more than the API takes")
+    ] = field(default_factory=list)
+    drop_tags: Annotated[list[str], help_('Keys of the line\'s tags to remove; "*": all that are not in keep_tags')] = (
+        field(default_factory=list)
     )
-    rename_tags: Annotated[dict[str, str], help_('tags of the line to rename, as in { old = "new" }')] = field(
+    rename_tags: Annotated[dict[str, str], help_('Keys of the line\'s tags to rename, as in { old = "new" }')] = field(
         default_factory=dict
     )
-    namespace: Annotated[str, help_("namespace in Cloud Monitor; empty: that of [cloud]")] = ""
-    action: Annotated[Literal["map", "drop"], help_("drop: samples are counted as dropped, and go nowhere")] = "map"
+    namespace: Annotated[str, help_("Namespace in Cloud Monitor; empty: that of [cloud]")] = ""
+    action: Annotated[Literal["map", "drop"], help_("drop: the samples are not sent, and are counted as dropped")] = (
+        "map"
+    )
 
 
 class TeeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a copy of every datagram goes, as it came."""
+    """A target that gets a copy of every datagram, unchanged."""
 
-    to: Annotated[str, help_("HOST:PORT over UDP")] = ""
+    to: Annotated[str, help_("HOST:PORT that gets a copy of every datagram over UDP")] = ""
 
 
 DELAY_MOST: Final = 0.010
-"""Seconds: what "auto" allows, and the most that the receive buffer bears."""
+"""Longest receive delay in seconds; also "auto". The receive buffer holds the packets of that time."""
 SPREAD_SHARE: Final = 1 / 6
-"""Of a window: what "auto" spreads it over."""
+"""Share of a window over which "auto" spreads its requests."""
 _CORES_PER_READER: Final = 4
-
-
 IDLE_KINDS: Final = {"counters": Kind.COUNTER, "timers": Kind.TIMER, "sets": Kind.SET}
 TimerMetric = Literal[
     "count", "count_ps", "count_percent", "lower", "lower_percent", "mean", "mean_percent", "median", "std", "sum",
     "sum_percent", "sum_squares", "sum_squares_percent", "upper", "upper_percent", "histogram",
 ]  # fmt: skip
-"""statsd's words; count, sum, mean, lower and upper are in the timer's own point, whatever is named."""
+"""statsd's words; count, sum, mean, lower and upper are always in the timer's own point."""
 
 
 class ListenConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where packets come in."""
+    """Addresses that receive packets, and how they are read."""
 
-    udp: Annotated[list[str], help_("UDP addresses HOST:PORT; [::1] and [::] may be absent from a machine")] = field(
-        default_factory=lambda: ["127.0.0.1:8125", "[::1]:8125"]
+    udp: Annotated[
+        list[str], help_("UDP addresses HOST:PORT; without IPv6 on the machine [::1] and [::] are skipped")
+    ] = field(default_factory=lambda: ["127.0.0.1:8125", "[::1]:8125"])
+    tcp: Annotated[list[str], help_("TCP addresses HOST:PORT; each line ends in a line feed")] = field(
+        default_factory=list
     )
-    tcp: Annotated[list[str], help_("TCP addresses HOST:PORT; lines end in a line feed")] = field(default_factory=list)
     unix: Annotated[
         list[str],
         help_('"dgram:PATH", "stream:PATH" (lines end in a line feed), "datadog:PATH" (a length before each payload)'),
     ] = field(default_factory=list)
-    unix_mode: Annotated[str, help_("permissions of Unix sockets: who may write to one may send")] = "0666"
+    unix_mode: Annotated[
+        str, help_("Permissions of the Unix sockets in octal; write permission is permission to send")
+    ] = "0666"
     stream_connections: Annotated[
         int,
-        help_(
-            "stream connections in all, less where few files may be open (RLY203); beyond, the one idle longest goes"
-        ),
+        help_("Most stream connections, fewer if few files may be open (RLY203); then the one idle longest is closed"),
     ] = 256
     stream_idle: Annotated[
         Seconds,
-        help_('a stream connection that sends nothing for so long is closed; "0s": none is, clients do not notice'),
+        help_('Idle time after which a stream connection is closed; "0s": never, since clients do not notice a close'),
     ] = Seconds(0)
     line_limit: Annotated[
-        Size, help_("longest line of a stream, never longer than a datagram's 65,507 bytes; a longer one is rejected")
+        Size, help_("Longest line of a stream, 65,507 bytes at most as in a datagram; a longer line is rejected")
     ] = Size(64 * 1024)
-    receive_buffer: Annotated[Size, help_("kernel receive buffer asked for, per socket")] = Size(8 * 1024 * 1024)
+    receive_buffer: Annotated[Size, help_("Receive buffer of each socket, as asked of the kernel")] = Size(
+        8 * 1024 * 1024
+    )
     receive_delay: Annotated[
-        str, help_('how long a reader may let packets gather, "10ms" at most; "auto" is that, given 1 MiB of buffer')
+        str, help_('Most time that a reader lets packets gather, "10ms" at most; "auto": 10 ms if the buffer has 1 MiB')
     ] = "auto"
     readers: Annotated[
-        Literal["auto"] | int, help_('threads that read each address; "auto" is 1 up to 4 cores (native hot path only)')
+        Literal["auto"] | int,
+        help_('Reader threads of each address (native hot path only); "auto": 1 for every 4 cores, at least 1'),
     ] = "auto"
     hotpath: Annotated[
         Literal["auto", "native", "python"],
-        help_("implementation of the hot path; auto prefers native and warns without"),
+        help_("Implementation of the hot path; auto: native where it is installed, else python with a warning"),
     ] = "auto"
-    allow: Annotated[list[str], help_("CIDRs that may send; empty: everybody")] = field(default_factory=list)
+    allow: Annotated[list[str], help_("Networks (CIDR) from which packets are accepted; empty: all")] = field(
+        default_factory=list
+    )
     dialects: Annotated[
         list[Literal["statsd", "dogstatsd", "graphite", "influx", "librato", "signalfx"]],
-        help_("inline tag styles that are understood in names"),
+        help_("Tag formats that are understood in lines"),
     ] = field(default_factory=lambda: ["statsd", "dogstatsd", "graphite", "influx"])
     gauge_deltas: Annotated[
-        bool, help_("true: +n and -n change a gauge; false: a number with a sign is its value, as gostatsd reads it")
+        bool, help_("true: +n and -n change a gauge; false: they are its value, as in gostatsd")
     ] = True
     names: Annotated[
         Literal["clean", "strict"],
-        help_("clean: rewrite illegal characters of names, keys and values of tags; strict: drop such samples"),
+        help_("Illegal characters in names and tags: clean rewrites them, strict drops the sample"),
     ] = "clean"
 
     def unix_permissions(self) -> int:
@@ -124,31 +132,31 @@ class ListenConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return int(self.unix_mode, 8)
 
     def delay_seconds(self) -> float:
-        """Return how long a reader may let packets gather."""
+        """Return the longest time that a reader lets packets gather."""
         return DELAY_MOST if self.receive_delay == "auto" else Seconds.parse(self.receive_delay)
 
     def reader_count(self, cores: int) -> int:
-        """Return the threads of each address on a machine of so many cores."""
+        """Return the number of reader threads of each address on a machine with `cores` cores."""
         return max(1, cores // _CORES_PER_READER) if isinstance(self.readers, str) else self.readers
 
 
 class NamesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How metrics are called."""
+    """Prefixes of metric names."""
 
-    prefix: Annotated[str, help_("put before every metric name, with a dot")] = ""
-    counter_prefix: Annotated[str, help_("put between prefix and name of counters")] = ""
-    timer_prefix: Annotated[str, help_("likewise of timers")] = ""
-    gauge_prefix: Annotated[str, help_("likewise of gauges")] = ""
-    set_prefix: Annotated[str, help_("likewise of sets")] = ""
+    prefix: Annotated[str, help_("Prefix of every metric name; a dot follows it")] = ""
+    counter_prefix: Annotated[str, help_("Prefix of counters, between names.prefix and the name")] = ""
+    timer_prefix: Annotated[str, help_("Prefix of timers, between names.prefix and the name")] = ""
+    gauge_prefix: Annotated[str, help_("Prefix of gauges, between names.prefix and the name")] = ""
+    set_prefix: Annotated[str, help_("Prefix of sets, between names.prefix and the name")] = ""
 
 
 class HistogramConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One element of `[window] histogram`."""
 
     metric: str = ""
-    """A part of a metric's name; empty: of every name."""
+    """A part of the metric names that this entry applies to; empty: every name."""
     bins: list[float | str]
-    """Upper limits, ascending, the last maybe "inf"; a sample belongs to the first one that it is less than."""
+    """Upper limits, ascending; the last may be "inf". A sample belongs to the first limit above it."""
 
     def limits(self) -> list[float]:
         """Return the bins as numbers.
@@ -162,36 +170,41 @@ class HistogramConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class WindowConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How samples are rolled up."""
+    """How the samples of a window are rolled up."""
 
-    seconds: Annotated[int, help_("length of a window; the cloud charts 60 only")] = 60
+    seconds: Annotated[int, help_("Length of a window in seconds; the cloud charts points of 60 s only")] = 60
     idle_gauges: Annotated[
-        str, help_('"keep:DURATION" repeats an idle gauge that long, "keep" for ever, "drop" not at all')
+        str,
+        help_('Idle gauges: "keep:DURATION" repeats the last value for that time, "keep" for ever, "drop" not at all'),
     ] = "keep:1h"
-    checkpoint: Annotated[Seconds, help_("how often the open window goes to disk: what a crash may cost")] = Seconds(1)
+    checkpoint: Annotated[
+        Seconds, help_("Interval of checkpoints of the open window to disk; a crash loses at most the samples of one")
+    ] = Seconds(1)
     idle: Annotated[
         str,
-        help_('"none", or "zero": what was active before is sent as 0; "zero:counters,timers,sets": some of these'),
+        help_('Idle counters, timers, sets: "none" sends nothing, "zero" sends 0; "zero:counters,sets": these types'),
     ] = "none"
-    percentiles: Annotated[list[float], help_("of timers, each sent as its own metric NAME.pNN")] = field(
+    percentiles: Annotated[list[float], help_("Percentiles of timers, each sent as a metric NAME.pNN")] = field(
         default_factory=lambda: [95.0]
     )
     percentile_style: Annotated[
         Literal["plain", "statsd"],
-        help_("statsd: count_90, mean_90, sum_90, upper_90 (lower_top10 for -10), std and median instead of NAME.pNN"),
+        help_(
+            "Timer statistics: plain is NAME.pNN; statsd is NAME.count_90, mean_90, sum_90, upper_90 "
+            "(lower_top10 for -10), std, median"
+        ),
     ] = "plain"
     timer_metrics: Annotated[
-        list[TimerMetric], help_("of the statsd style; empty: all but count_ps, sum_squares and sum_squares_percent")
+        list[TimerMetric],
+        help_("Timer statistics in statsd style; empty: all but count_ps, sum_squares and sum_squares_percent"),
     ] = field(default_factory=list)
     histogram: Annotated[
         list[HistogramConfig],
-        help_(
-            'statsd style: [{ metric = "part of a name", bins = [5, 9.5, "inf"] }], the first that fits; variable: JSON'
-        ),
+        help_('Timer histograms: [{ metric = "part of a name", bins = [5, 9.5, "inf"] }], first match; variable: JSON'),
     ] = field(default_factory=list)
 
     def idle_gauge_ttl(self) -> float:
-        """Return how long an idle gauge repeats, in seconds: 0 not at all, infinity for ever."""
+        """Return for how many seconds an idle gauge repeats its value: 0 not at all, infinity for ever."""
         word, _, duration = self.idle_gauges.partition(":")
         if word == "keep":
             return Seconds.parse(duration) if duration else float("inf")
@@ -200,7 +213,7 @@ class WindowConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         raise ValueError('must be "drop", "keep" or "keep:DURATION"')
 
     def idle_kinds(self) -> frozenset[Kind]:
-        """Return the classes that are sent as 0 while they are idle."""
+        """Return the types of series that are sent as 0 while they are idle."""
         if self.idle == "none":
             return frozenset()
         word, colon, named = self.idle.partition(":")
@@ -211,118 +224,132 @@ class WindowConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return frozenset(IDLE_KINDS[name] for name in wanted)
 
     def exact_samples(self) -> int:
-        """Return how many samples of a timer are kept as they came."""
+        """Return the number of samples of a timer up to which its quantiles are exact."""
         return limits.QUANTILE_EXACT_STATSD if self.percentile_style == "statsd" else limits.QUANTILE_EXACT
 
 
 class LimitsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What keeps memory bounded."""
+    """Bounds of memory."""
 
-    series: Annotated[int, help_("series in one window; more fold into overflow series")] = 50_000
-    series_per_metric: Annotated[int, help_("series of one metric")] = 10_000
-    memory: Annotated[Size, help_("bound for all tables; at the bound nothing new is kept apart")] = Size(
-        512 * 1024 * 1024
-    )
+    series: Annotated[int, help_("Most series in one window; samples of further series go to overflow series")] = 50_000
+    series_per_metric: Annotated[
+        int, help_("Most series of one metric; samples of further series go to its overflow series")
+    ] = 10_000
+    memory: Annotated[
+        Size, help_("Memory bound of all tables; at the bound samples of new series go to overflow series")
+    ] = Size(512 * 1024 * 1024)
 
 
 class CloudConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where points go."""
+    """The cloud that gets the points, and the requests to it."""
 
     provider: Annotated[
-        Literal["jdcloud", "file", "stdout"], help_("file and stdout write the requests instead of sending them")
+        Literal["jdcloud", "file", "stdout"],
+        help_("Where requests go: jdcloud sends them; file and stdout write them as lines of JSON"),
     ] = "jdcloud"
-    file: Annotated[str, help_('path for provider = "file", made readable by this user alone')] = ""
-    region: Annotated[str, help_("cn-north-1, cn-east-1, cn-east-2, cn-south-1")] = ""
-    namespace: Annotated[str, help_("namespace in Cloud Monitor")] = "statsd"
-    endpoint: Annotated[str, help_("URL of putMetricData; plain http only to loopback or an internal endpoint")] = (
-        "https://monitor.{region}.jdcloud-api.com/v1/customMetrics"
-    )
+    file: Annotated[str, help_('Output file of provider = "file", created with mode 0600')] = ""
+    region: Annotated[str, help_("Region in Cloud Monitor: cn-north-1, cn-east-1, cn-east-2 or cn-south-1")] = ""
+    namespace: Annotated[str, help_("Namespace in Cloud Monitor")] = "statsd"
+    endpoint: Annotated[
+        str, help_("URL of putMetricData; plain http only to loopback, private addresses and internal endpoints")
+    ] = "https://monitor.{region}.jdcloud-api.com/v1/customMetrics"
     output: Annotated[
-        Literal["aggregate", "raw"], help_("aggregate: type 2 points; raw: type 1, one metric per statistic")
+        Literal["aggregate", "raw"],
+        help_("aggregate: one point with all statistics (type 2); raw: one metric per statistic (type 1)"),
     ] = "aggregate"
     counter_values: Annotated[
         Literal["total", "samples", "rate"],
-        help_("what a counter's point shows: the total, its samples, or per second"),
+        help_("Value of a counter's point: the total, the number of samples, or the rate per second"),
     ] = "total"
-    access_key: Annotated[str, help_("access key id")] = ""
-    secret_key: Annotated[Secret, help_("secret of the access key")] = Secret("")
-    session_token: Annotated[Secret, help_("token of temporary credentials")] = Secret("")
-    access_key_file: Annotated[str, help_("file that holds access_key")] = ""
-    secret_key_file: Annotated[str, help_("file that holds secret_key")] = ""
-    session_token_file: Annotated[str, help_("file that holds session_token")] = ""
-    token_encoding: Annotated[Literal["raw", "base64"], help_("of the session token's header")] = "raw"  # noqa: S105 - not a secret
-    profile: Annotated[str, help_("profile of ~/.jdc/config; empty: the current one")] = ""
-    signature: Annotated[Literal["v2", "v3"], help_("JDCLOUD2 or JDCLOUD3")] = "v2"
-    signature_region: Annotated[str, help_("region in the signature's scope; empty: region")] = ""
-    timeout: Annotated[Seconds, help_("for one request")] = Seconds(10)
-    connect_timeout: Annotated[Seconds, help_("for its connection")] = Seconds(4)
-    concurrency: Annotated[int, help_("requests at the same time")] = 8
-    requests_per_minute: Annotated[int, help_("upper bound; the quota of an access key is about 1000 a minute")] = 900
+    access_key: Annotated[str, help_("Access key id")] = ""
+    secret_key: Annotated[Secret, help_("Secret of the access key")] = Secret("")
+    session_token: Annotated[Secret, help_("Session token of temporary credentials")] = Secret("")
+    access_key_file: Annotated[str, help_("File that holds the access key id")] = ""
+    secret_key_file: Annotated[str, help_("File that holds the secret of the access key")] = ""
+    session_token_file: Annotated[str, help_("File that holds the session token")] = ""
+    token_encoding: Annotated[Literal["raw", "base64"], help_("Encoding of the session token in its header")] = "raw"  # noqa: S105 - not a secret
+    profile: Annotated[str, help_("Profile of ~/.jdc/config; empty: the current one")] = ""
+    signature: Annotated[Literal["v2", "v3"], help_("Signature algorithm: v2 is JDCLOUD2, v3 is JDCLOUD3")] = "v2"
+    signature_region: Annotated[str, help_("Region in the scope of the signature; empty: cloud.region")] = ""
+    timeout: Annotated[Seconds, help_("Timeout of a request")] = Seconds(10)
+    connect_timeout: Annotated[Seconds, help_("Timeout of a connection attempt")] = Seconds(4)
+    concurrency: Annotated[int, help_("Most requests in flight")] = 8
+    requests_per_minute: Annotated[int, help_("Most requests a minute; the quota of an access key is about 1000")] = 900
     spread: Annotated[
         str,
-        help_('over how long the requests of a window leave, evenly; "auto": a sixth of it'),
+        help_('Time over which the requests of a window are spread; "auto": a sixth of the window'),
     ] = "auto"
-    max_age: Annotated[Seconds, help_("older samples are dropped, and older points are not sent")] = Seconds(7 * 86_400)
+    max_age: Annotated[Seconds, help_("Age beyond which samples are dropped and points are not sent")] = Seconds(
+        7 * 86_400
+    )
     on_ambiguous: Annotated[
         Literal["resend", "drop"],
-        help_("a request without an answer, which may have been stored: twice, or not at all"),
+        help_("Requests without an answer: resend (may be stored twice) or drop (may be lost)"),
     ] = "resend"
-    ca_file: Annotated[str, help_("PEM file of certificate authorities to trust instead of the system's")] = ""
+    ca_file: Annotated[str, help_("PEM file of the certificate authorities to trust, instead of the system's")] = ""
     proxy: Annotated[str, help_("URL of an HTTP proxy")] = ""
 
     def spread_seconds(self, window: int) -> float:
-        """Return over how many seconds a window of so many seconds is spread."""
+        """Return over how many seconds the requests of a window of `window` seconds are spread."""
         return window * SPREAD_SHARE if self.spread == "auto" else Seconds.parse(self.spread)
 
 
 class SpoolConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where requests wait until the cloud has them."""
+    """The state directory, in which requests wait until the cloud has stored them."""
 
     path: Annotated[
         str,
         help_(
-            'a directory; empty: $STATE_DIRECTORY, /var/lib/statsd-relay or ~/.local/state/statsd-relay; "none": memory'
+            "State directory; empty: $STATE_DIRECTORY, /var/lib/statsd-relay or "
+            '~/.local/state/statsd-relay; "none": memory'
         ),
     ] = ""
-    max: Annotated[Size, help_("quota on disk; beyond it the oldest windows are dropped")] = Size(1024**3)
-    dead_letters: Annotated[Size, help_("bound of the points the cloud refused; the oldest go first")] = Size(
-        64 * 1024 * 1024
+    max: Annotated[Size, help_("Most bytes of the spool on disk; beyond it the oldest windows are dropped")] = Size(
+        1024**3
     )
+    dead_letters: Annotated[
+        Size, help_("Most bytes of dead letters (points the cloud refused); beyond it the oldest are deleted")
+    ] = Size(64 * 1024 * 1024)
 
 
 class AdminConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The port for people and probes."""
+    """The admin port: health checks, metrics and the console."""
 
     listen: Annotated[
-        str | list[str], help_("ADDRESS:PORT of health and metrics, or a list of them; empty: no admin port")
+        str | list[str],
+        help_("ADDRESS:PORT of health checks, metrics and the console, or a list of them; empty: no admin port"),
     ] = "127.0.0.1:8126"
     hosts: Annotated[
-        list[str], help_("host names, besides loopback, by which a request may ask for names, lines and settings")
+        list[str], help_("Host names, besides loopback, under which names, lines and settings may be asked for")
     ] = field(default_factory=list)
 
     def addresses(self) -> list[str]:
-        """Return every ADDRESS:PORT; in a text there may be commas between them, as in a variable."""
+        """Return every ADDRESS:PORT; a text is split at commas, as in a variable."""
         texts = self.listen.split(",") if isinstance(self.listen, str) else self.listen
         return [text.strip() for text in texts if text.strip()]
 
 
 class TelemetryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The relay's own names."""
+    """The relay's own metrics."""
 
-    prefix: Annotated[str, help_("names that start with this and a dot are reserved for the relay")] = "statsd_relay"
+    prefix: Annotated[
+        str, help_("Prefix of the relay's own metrics; names that start with it and a dot are reserved")
+    ] = "statsd_relay"
 
 
 class LogConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the relay says."""
+    """The relay's log."""
 
-    format: Annotated[Literal["auto", "json", "text"], help_("auto: text on a terminal, else JSON")] = "auto"
-    level: Annotated[Literal["debug", "info", "warning", "error"], help_("least important level")] = "info"
+    format: Annotated[
+        Literal["auto", "json", "text"], help_("Format of the log; auto: text on a terminal, else JSON")
+    ] = "auto"
+    level: Annotated[Literal["debug", "info", "warning", "error"], help_("Lowest level that is logged")] = "info"
 
 
 class ReloadConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The configuration itself."""
+    """How the configuration is reloaded."""
 
-    watch: Annotated[bool, help_("reload when the file's content has changed, looked at every 2 s")] = True
+    watch: Annotated[bool, help_("Reload when the content of the file changes; it is checked every 2 s")] = True
 
 
 def _default_tags() -> dict[str, str]:
@@ -334,7 +361,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     listen: ListenConfig = field(default_factory=ListenConfig)
     names: NamesConfig = field(default_factory=NamesConfig)
-    tags: Annotated[dict[str, str], help_('default dimensions; host is always added unless host = ""')] = field(
+    tags: Annotated[dict[str, str], help_('Tags of every series; host is added unless host = ""')] = field(
         default_factory=_default_tags
     )
     window: WindowConfig = field(default_factory=WindowConfig)
@@ -351,5 +378,5 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 @cache
 def fields_of(section: type[Struct]) -> tuple[FieldInfo, ...]:
-    """Return the fields of a section; to evaluate its annotations each time took half of loading a configuration."""
+    """Return the fields of a section; cached, since evaluating annotations took half the time of loading."""
     return fields(section)

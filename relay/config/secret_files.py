@@ -58,7 +58,7 @@ def _read(descriptor: int, most: int, ends: float | None) -> bytes:
     poll.register(descriptor, select.POLLIN)
     left = None if ends is None else max(0.0, ends - time.monotonic()) * 1000
     if not poll.poll(left):
-        raise OSError(errno.ETIMEDOUT, "it is a pipe, and nothing was written into it in time")
+        raise OSError(errno.ETIMEDOUT, "it is a pipe, and no content came in time")
     return os.read(descriptor, min(most, _CHUNK))
 
 
@@ -79,7 +79,7 @@ def read_secret(path: str, warnings: list[Problem]) -> str:
     """Return the content of a file without the blanks around it; "" if the path is empty.
 
     Raises:
-        ConfigError: RLY103, the file cannot be read, is empty, or has a character that no credential has.
+        ConfigError: RLY103, the file cannot be read, is empty, or has an illegal character.
     """
     if not path:
         return ""
@@ -95,7 +95,7 @@ def read_secret(path: str, warnings: list[Problem]) -> str:
     if text[at] in "\r\n":
         raise _refused(path, f"has more than one line: a credential {RULE}", line=line + 1)
     column = len(before.rpartition("\n")[2]) + 1
-    raise _refused(path, f"has a character that no credential has: it {RULE}", line=line, column=column)
+    raise _refused(path, f"has a character that is not allowed: a credential {RULE}", line=line, column=column)
 
 
 def read_private(path: str, warnings: list[Problem]) -> str:
@@ -125,7 +125,7 @@ def check_profile(values: Mapping[str, str], text: str, source: str) -> None:
     """Check the values of a section of an INI file.
 
     Raises:
-        ConfigError: RLY103, a value has a character that no credential has; with the line of its key.
+        ConfigError: RLY103, a value has an illegal character; with the line of its key.
     """
     for key, value in values.items():
         if not is_legal(value):
@@ -138,5 +138,5 @@ def _first_illegal(text: str) -> int:
     return match.start() if match else len(text)
 
 
-def _refused(source: str, message: str, *, line: int, column: int = 1, fix: str = "write it anew") -> ConfigError:
+def _refused(source: str, message: str, *, line: int, column: int = 1, fix: str = "write it again") -> ConfigError:
     return ConfigError(Problem(code="RLY103", message=message, fix=fix, source=source, line=line, column=column))

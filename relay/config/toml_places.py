@@ -1,7 +1,7 @@
 """Reads a TOML file with the line and column of every key, so that a problem can point at its place.
 
-tomllib keeps no places, so a second pass finds them line by line. Invariant: a value of `[cloud]` or `[tags]` is never
-shown, since any of these may be a secret. This module does not know whether a value is valid.
+tomllib reports no places, so a second pass finds them. Invariant: a value of `[cloud]` or `[tags]` is never
+shown, since any of these may be a secret. Values are checked elsewhere.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ASSIGNMENT: Final = re.compile(r"(\s*)([\w\-]+|\"[^\"]*\"|'[^']*')\s*[=.]")
 _AT_LINE: Final = re.compile(r" \(at line (\d+), column (\d+)\)")
 _FILE_BYTES: Final = 1_048_576
 _PRIVATE: Final = ("cloud.", "tags.")
-"""Tables with values that are never shown; `tags.` because a line meant for `[cloud]` may stand below `[tags]`."""
+"""Tables with values that are never shown; `tags.` too, since a line meant for `[cloud]` may stand below `[tags]`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +131,7 @@ def read_bytes(path: Path, *, patience: float | None = PATIENCE) -> bytes:
         message = f"cannot read {path}: {error.strerror}"
         raise ConfigError(Problem(code="RLY103", message=message, fix="name a file that this user can read")) from error
     if len(content) > _FILE_BYTES:
-        fix = "no configuration is so long: name another file"
+        fix = "name another file"
         raise ConfigError(Problem(code="RLY103", message=f"{path} is longer than {_FILE_BYTES} bytes", fix=fix))
     return content
 
@@ -147,8 +147,12 @@ def parse(path: Path, text: str) -> list[Setting]:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(_not_toml(path, text, str(error))) from error
     except (ValueError, RecursionError) as error:
-        message = "a number of thousands of digits" if isinstance(error, ValueError) else "lists or tables too deep"
-        fix = "every number of a configuration has less than 20 digits, and no value is deeper than three lists"
+        message = (
+            "a number has thousands of digits"
+            if isinstance(error, ValueError)
+            else "lists or tables are nested too deep"
+        )
+        fix = "use numbers of less than 20 digits, and at most three lists within one another"
         raise ConfigError(Problem(code="RLY103", message=f"not TOML: {message}", fix=fix, source=str(path))) from error
     places = dict(_places(path, text))
     return list(_settings(parsed, places, str(path)))

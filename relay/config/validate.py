@@ -122,7 +122,7 @@ def _unix(config: Config) -> str:
             return f"entry {given(entry)} must have a path of at most {_UNIX_PATH_MOST} bytes, not {size}"
     counts = Counter(entry.partition(":")[2] for entry in config.listen.unix)
     path, times = max(counts.items(), key=itemgetter(1), default=("", 0))
-    return f"must name each path once, and {given(path)} is there {times} times" if times > 1 else ""
+    return f"must name each path once; {given(path)} is there {times} times" if times > 1 else ""
 
 
 def _unix_mode(config: Config) -> str:
@@ -332,12 +332,10 @@ RULES: Final[dict[str, Callable[[Config], str]]] = {
 
 
 def cautions(config: Config) -> list[Problem]:
-    """Return warnings about values that are legal but probably not intended."""
+    """Return warnings about values that are legal but unusual."""
     found: list[tuple[str, str]] = []
     if config.window.seconds != limits.WINDOW_SECONDS:
-        found.append(
-            ("window.seconds is not 60: the cloud may not chart such points", "leave it at 60 outside of tests")
-        )
+        found.append(("window.seconds is not 60: the cloud may not chart such points", "use 60, except in tests"))
     if config.cloud.region and config.cloud.region not in _REGIONS:
         found.append((f"cloud.region {config.cloud.region} is not known", f"known: {', '.join(_REGIONS)}"))
     return [Problem(code="RLY102", severity="warning", message=message, fix=fix) for message, fix in found]
@@ -351,5 +349,5 @@ def unused_proxies(config: Config, environ: Mapping[str, str]) -> list[Problem]:
     given = [name for name in _PROXIES if environ.get(name)]
     if not given:
         return []
-    message = f"{given[0]} is set and not used: a proxy comes from the configuration alone"
+    message = f"{given[0]} is set but not used: only [cloud] proxy sets a proxy"
     return [Problem(code="RLY112", severity="warning", message=message, fix='set [cloud] proxy = "http://HOST:PORT"')]

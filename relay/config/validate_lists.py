@@ -44,19 +44,19 @@ def find_errors(config: Config) -> Iterator[ElementError]:
 
 def _of_tee(number: int, to: str, config: Config) -> Iterator[ElementError]:
     if number > _TEES_MOST:
-        yield ElementError(f"tee.{number}", f"is one too many: at most {_TEES_MOST} can be copied to", "remove it")
+        yield ElementError(f"tee.{number}", f"is one too many: at most {_TEES_MOST} tees are allowed", "remove it")
     try:
         host, port = parse_target(to)
     except ValueError as error:
         yield ElementError(f"tee.{number}.to", str(error))
         return
     if is_loop(host, port, config.listen.udp):
-        message = f'"{to}" is one of our own addresses: copies would come back for ever'
+        message = f'"{to}" is an address of this relay: copies would come back for ever'
         yield ElementError(f"tee.{number}.to", message, "name the address of the other daemon", code="RLY106")
 
 
 class _PatternChecker:
-    """State: the patterns of the rules so far; an earlier pattern may cover a later one."""
+    """State: the patterns of the rules checked so far, any of which may cover a later one."""
 
     def __init__(self, re2: Any | None) -> None:  # noqa: ANN401 - a module without types
         self._re2 = re2
@@ -76,7 +76,7 @@ class _PatternChecker:
             return
         if covering != NEVER:
             fix = "put the narrower rule first, or remove it"
-            message = f'"{text}" can never match: rule {covering} takes all of its names'
+            message = f'"{text}" can never match: rule {covering} matches all of its names first'
             yield ElementError(f"rule.{number}.{key}", message, fix, "RLY131")
         for name, template in (("metric", rule.metric), *(("tags", value) for value in rule.tags.values())):
             try:
@@ -113,5 +113,5 @@ def _of_rule(key: str, rule: RuleConfig) -> Iterator[ElementError]:
         if not is_legal_key(name):
             where = "tags" if name in rule.tags else "rename_tags"
             yield ElementError(
-                f"{key}.{where}", f'has a key "{name}": it must be letters, digits, dots and underscores'
+                f"{key}.{where}", f'has the key "{name}": a key must be letters, digits, dots and underscores'
             )

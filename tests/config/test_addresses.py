@@ -48,7 +48,7 @@ def test_a_loop_is_refused_with_its_code():
         load_tees("127.0.0.1:9125", "127.0.0.1:8125")
     [problem] = caught.value.problems
     assert (problem.code, problem.severity) == ("RLY106", "error")
-    assert problem.message == 'tee.2.to "127.0.0.1:8125" is one of our own addresses: copies would come back for ever'
+    assert problem.message == 'tee.2.to "127.0.0.1:8125" is an address of this relay: copies would come back for ever'
 
 
 def test_at_most_four():

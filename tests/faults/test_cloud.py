@@ -350,7 +350,7 @@ async def test_row_33_a_file_that_holds_no_credential_is_told_and_the_old_one_go
     relay.send(b"kept:1|c")
     await relay.wait_for(**{'relay_requests_total{code="401"}': 2})
     assert [event["reason"] for event in await relay.told("RLY103")] == [
-        f"{secret}:2 has more than one line: a credential must be printable ASCII in one line (write it anew)"
+        f"{secret}:2 has more than one line: a credential must be printable ASCII in one line (write it again)"
     ]
     secret.write_text("new-secret")
     await relay.wait_for(**{'relay_points_total{outcome="delivered"}': 1})

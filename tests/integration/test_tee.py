@@ -203,4 +203,4 @@ def test_a_loop_ends_the_start_with_a_reason(tmp_path):
     done = subprocess.run(run(), env=environ, capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 78
     assert "RLY106" in done.stderr
-    assert "one of our own addresses" in done.stderr
+    assert "an address of this relay" in done.stderr
