@@ -33,6 +33,7 @@ from relay.daemon.egress import Egress, pack_requests
 from relay.daemon.lifecycle.recovery import PartCounter, PendingCheckpoints, Recovery
 from relay.daemon.lifecycle.shutdown import Shutdown
 from relay.daemon.status import Status
+from relay.delivery.spool.writer import STALL
 from relay.delivery.state.checkpoint import Checkpointer, CheckpointFiles
 from relay.descriptors import divide_descriptors
 from relay.hotpath.explain import explain
@@ -293,9 +294,10 @@ class Relay:
     async def _work(self) -> ShutdownReport:
         async with asyncio.TaskGroup() as self._group:
             group = self._group
-            senders = group.create_task(self.pool.run(), name="senders")
             closing = [group.create_task(run()) for run in (self.closer.run, self.closer.run_storing)]
             probes = [group.create_task(run()) for run in self._background()]
+            await self._save_first()
+            senders = group.create_task(self.pool.run(), name="senders")
             await self._stop.wait()
             asked_at, leaves = self._clock.monotonic(), self._is_handing_over
             if leaves:
@@ -309,6 +311,17 @@ class Relay:
             for probe in probes:
                 probe.cancel()
         return replace(stopped, is_handed_over=self._is_handing_over)
+
+    async def _save_first(self) -> None:
+        """Wait for the first checkpoint, a stop, or `STALL` seconds.
+
+        Packets were read since this process began. If a batch ends every worker, none of them are lost.
+        """
+        if self.checkpointer:
+            waits = [asyncio.ensure_future(event.wait()) for event in (self.checkpointer.begun, self._stop)]
+            await asyncio.wait(waits, timeout=STALL, return_when=asyncio.FIRST_COMPLETED)
+            for wait in waits:
+                wait.cancel()
 
     def _make_ending(self) -> Shutdown:
         return Shutdown(

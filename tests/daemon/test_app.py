@@ -10,6 +10,8 @@ import msgspec
 import pytest
 
 from relay.config.schema import RuleConfig, WindowConfig
+from relay.daemon.app import Relay
+from relay.delivery.sender.pool import SenderPool
 from relay.delivery.spool.errors import DiskTrouble
 from relay.delivery.state.checkpoint import CheckpointFiles
 from tests.support.inprocess import open_relay
@@ -130,3 +132,28 @@ async def test_no_step_of_a_stop_waits_for_a_disk_that_hangs(tmp_path, monkeypat
         stopped = await asyncio.wait_for(stopping, 5 * 4)
         release.set()
         assert stopped.books.imbalance() == 0
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_the_first_checkpoint_comes_before_the_first_batch(tmp_path, monkeypatch, hangs):
+    """A batch that ends a worker ends the next ones too, each with all that it read since its start."""
+    release, began = threading.Event(), asyncio.get_running_loop().create_future()
+    run, send = Relay.run, SenderPool.run
+
+    async def run_after_a_line(relay: Relay) -> object:
+        relay.hotpath.feed(b"hits:1|c", 1.0)
+        return await run(relay)
+
+    async def send_and_tell(pool: SenderPool) -> None:
+        began.set_result(list(tmp_path.glob("checkpoint-*.srp")))
+        await send(pool)
+
+    monkeypatch.setattr(Relay, "run", run_after_a_line)
+    monkeypatch.setattr(SenderPool, "run", send_and_tell)
+    if hangs:
+        monkeypatch.setattr(CheckpointFiles, "append", lambda *_: release.wait(60) and 1)
+        monkeypatch.setattr(CheckpointFiles, "replace", lambda *_: release.wait(60) and 1)
+    async with open_relay(recorded(tmp_path), window=hours()):
+        files = await asyncio.wait_for(began, 60)
+        release.set()
+    assert len(files) == (not hangs)

@@ -222,6 +222,8 @@ class Checkpointer:
         """Whether the last write failed."""
         self.interval = interval
         """Seconds between two saves; longer if there is much to write."""
+        self.begun = asyncio.Event()
+        """Set after the first save by `run`, whether or not the disk took it."""
 
     def __repr__(self) -> str:
         """Report the file."""
@@ -246,6 +248,7 @@ class Checkpointer:
             await self._clock.sleep(pause)
             await before()
             await self.save()
+            self.begun.set()
             pause = self.interval
 
     async def run_void(self) -> None:
