@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from relay import limits
-from relay.admin.routes import open_admin
+from relay.admin.routes import make_admin
 from relay.admin.subscribers import WindowSubscribers
 from relay.clock import LagProbe
 from relay.context import Context
@@ -103,7 +103,7 @@ class Relay:
         self._admin_sockets = admin or AdminSockets(admin_addresses(config))
         self.context = Context(clock, Ledger(), LossLog(clock))
         self.idle = make_idle(config)
-        self._lag = LagProbe(clock)
+        self.lag = LagProbe(clock)
         self._is_handing_over = False
         self._growth = Growth()
         self._windows = WindowSubscribers(config.window.seconds)
@@ -123,10 +123,10 @@ class Relay:
             self.ingest = self._open_ingest()
             await self._open_delivery()
             await self._open_window()
-            self.status = self._make_status()
+            self.status = Status(self)
             self.watch = KernelDropWatch(self.listeners, self.context)
             self.explosions = CardinalityWatch(self.hotpath, self.context)
-            self.admin = await self._open_admin() if self.config.admin.addresses() else None
+            self.admin = await self._open_admin()
         except BaseException:
             await self._closing.aclose()
             raise
@@ -137,7 +137,7 @@ class Relay:
         self.namer = make_namer(self.config, make_rules(self.config), notices=self.context.ledger)
         ingest = self._given or open_ingest(self.config, self._clock)
         self._closing.callback(ingest.stop)
-        self.hotpath, self.listeners = ingest.hotpath, ingest.listeners
+        self.hotpath, self.listeners, self.tees = ingest.hotpath, ingest.listeners, ingest.tees
         log_hotpath(self.config.listen.hotpath, self.hotpath.name)
         ingest.start()
         listen, senders = self.config.listen, self.config.cloud.concurrency
@@ -155,8 +155,8 @@ class Relay:
             state=self.state,
             is_successor=self._is_successor,
             context=self.context,
-            closing=self._closing,
         )
+        self._closing.push_async_callback(self._egress.close)
         self.spool, self.pool = self._egress.spool, self._egress.pool
 
     async def _open_window(self) -> None:
@@ -166,7 +166,7 @@ class Relay:
         seconds, wall = config.window.seconds, self._clock.wall()
         owed = await PendingCheckpoints.find(files, self.spool, host=self.namer.host, wall=wall, seconds=seconds)
         self.spool.parts.found(owed.parts)
-        self.checkpointer = self._make_checkpointer(files) if files else None
+        self.checkpointer: Checkpointer | None = self._make_checkpointer(files) if files else None
         self._part_counter = PartCounter(files, self._make_side_hotpath)
         self._closing.callback(self._part_counter.close)
         self.closer = Closer(
@@ -214,31 +214,14 @@ class Relay:
         """Make a hot path that receives nothing, to load a checkpoint into."""
         return make_hotpath(self.hotpath.name, **self.ingest.settings.hotpath)
 
-    def _make_status(self) -> Status:
-        return Status(
-            config=self.config,
-            clock=self._clock,
-            ledger=self.context.ledger,
-            ingest=self.ingest,
-            streams=self.streams,
-            spool=self.spool,
-            pool=self.pool,
-            closer=self.closer,
-            namer=self.namer,
-            idle=self.idle,
-            checkpointer=self.checkpointer,
-            lag=self._lag,
-        )
-
-    async def _open_admin(self) -> AdminServer:
-        return await open_admin(
-            self.config.admin,
-            self.status,
-            windows=self._windows,
-            most=self._places.admin,
-            sockets=self._admin_sockets,
-            closing=self._closing,
-        )
+    async def _open_admin(self) -> AdminServer | None:
+        if not self.config.admin.addresses():
+            return None
+        admin = await make_admin(self, windows=self._windows, most=self._places.admin, sockets=self._admin_sockets)
+        self._closing.push_async_callback(admin.stop)
+        self._closing.callback(self._windows.close)
+        await admin.start()
+        return admin
 
     # --- changing while running ---------------------------------------------------------------------------------------
 
@@ -247,11 +230,8 @@ class Relay:
     ) -> Pipeline:
         """Put another configuration in force for the window that has just begun; see reconfiguration.py."""
         before, self.config = self.config, config
-        self.status.config = config
-        self.idle = self.status.idle = make_idle(config, before=self.idle, since=before)
-        self.namer = self.status.namer = begin_window(
-            config, settings, rules=rules, before=self.namer, ingest=self.ingest
-        )
+        self.idle = make_idle(config, before=self.idle, since=before)
+        self.namer = begin_window(config, settings, rules=rules, before=self.namer, ingest=self.ingest)
         self._group.create_task(self._egress.change(before, config, cloud=cloud, transport=transport))
         return Pipeline(self.namer, make_encoder(config, self.idle).encode_window)
 
@@ -260,8 +240,12 @@ class Relay:
     def stop(self) -> None:
         """Ask for an orderly stop; `run` returns when it is done. It overrides a hand-over that is under way."""
         self._is_handing_over = False
-        self.status.is_stopping = True
         self._stop.set()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether a stop or a hand-over was requested."""
+        return self._stop.is_set()
 
     @property
     def hand_over_obstacle(self) -> str:
@@ -338,7 +322,7 @@ class Relay:
     def _background(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """Return the tasks that run beside the data path until they are cancelled."""
         clock = ClockWatch(self.closer, self.context)
-        looking = [self._lag.run, clock.run, self.watch.run, self.explosions.run]
+        looking = [self.lag.run, clock.run, self.watch.run, self.explosions.run]
         looking += self.ingest.background(self.context.loss_log)
         kept = self.checkpointer
         keeping = [lambda: kept.run(self.closer.name_waiting), kept.run_void] if kept else []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from relay.daemon.lifecycle.changes import sends_differently
@@ -21,7 +22,6 @@ from relay.jdcloud.points import BODY_HEAD, BODY_TAIL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator
-    from contextlib import AsyncExitStack
     from pathlib import Path
 
     from relay.config.schema import Config
@@ -39,17 +39,19 @@ class Egress:
         directory: StateDirectory | None,
         spool: Spool,
         dead_letters: DeadLetters,
-        replays: Replayer,
+        replayer: Replayer,
         pool: SenderPool,
+        opened: AsyncExitStack,
     ) -> None:
         self.directory = directory
         self.spool = spool
         self.pool = pool
         self._dead_letters = dead_letters
-        self._replays = replays
+        self._replayer = replayer
+        self._opened = opened
 
     @classmethod
-    async def open(  # noqa: PLR0913 - one argument per part that it joins
+    async def open(
         cls,
         config: Config,
         *,
@@ -58,34 +60,46 @@ class Egress:
         state: Path | None,
         is_successor: bool = False,
         context: Context,
-        closing: AsyncExitStack,
     ) -> Egress:
-        """Open the state directory and recover its waiting batches; the parts are closed by `closing`.
+        """Open the state directory and recover its waiting batches.
 
         Raises:
             RelayError: RLY101, RLY104, RLY105: the state directory cannot be used, is not safe, or is another relay's.
                 A successor raises nothing and works in memory until the directory can be used.
         """
-        directory = None
-        if state:
-            directory = await asyncio.to_thread(StateDirectory.resume if is_successor else StateDirectory.open, state)
-            closing.callback(directory.close)
-        spool = await Spool.open(state, context, limit_bytes=config.spool.max, place=directory)
-        closing.push_async_callback(spool.close)
-        letters = DeadLetters(state, context, limit=config.spool.dead_letters, place=directory)
-        closing.push_async_callback(letters.close)
-        pool = SenderPool(
-            spool=spool,
-            cloud=cloud,
-            transport=transport,
-            settings=pool_settings(config),
-            dead_letters=letters,
-            context=context,
-            random=random.random,
-        )
-        closing.push_async_callback(pool.close)
-        replays = Replayer(state, context, spool=spool, pack=pack_requests)
-        return cls(directory=directory, spool=spool, dead_letters=letters, replays=replays, pool=pool)
+        async with AsyncExitStack() as opened:
+            directory = None
+            if state:
+                open_directory = StateDirectory.resume if is_successor else StateDirectory.open
+                directory = await asyncio.to_thread(open_directory, state)
+                opened.callback(directory.close)
+            spool = await Spool.open(state, context, limit_bytes=config.spool.max, place=directory)
+            opened.push_async_callback(spool.close)
+            letters = DeadLetters(state, context, limit=config.spool.dead_letters, place=directory)
+            opened.push_async_callback(letters.close)
+            pool = SenderPool(
+                spool=spool,
+                cloud=cloud,
+                transport=transport,
+                settings=pool_settings(config),
+                dead_letters=letters,
+                context=context,
+                random=random.random,
+            )
+            opened.push_async_callback(pool.close)
+            replayer = Replayer(state, context, spool=spool, pack=pack_requests)
+            return cls(
+                directory=directory,
+                spool=spool,
+                dead_letters=letters,
+                replayer=replayer,
+                pool=pool,
+                opened=opened.pop_all(),
+            )
+
+    async def close(self) -> None:
+        """Close the parts: the pool first, the state directory last."""
+        await self._opened.aclose()
 
     async def change(self, before: Config, config: Config, *, cloud: Cloud, transport: Transport) -> None:
         """Send by another configuration.
@@ -108,7 +122,7 @@ class Egress:
 
     def background(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """Return the tasks that run beside the pool until they are cancelled."""
-        return [self.spool.run, self._dead_letters.run, self._replays.run]
+        return [self.spool.run, self._dead_letters.run, self._replayer.run]
 
 
 def pack_requests(points: Iterable[Point], window: int) -> Iterator[Batch]:

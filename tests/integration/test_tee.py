@@ -53,7 +53,7 @@ async def test_npm_statsd_behind_a_tee_has_the_same_totals(tmp_path):
             with socket.create_connection(relay.streams.listeners[0].bound) as sock:
                 sock.sendall(b"\n".join(lines[1_500:]))
             await until(lambda: relay.tally().received == 2_000)
-            [(sent, dropped)] = relay.status.tees
+            [(sent, dropped)] = relay.tees.counts()
             assert dropped == 0
             assert 500 < sent < 520, "the stream's lines go in a few datagrams"
             await until(lambda: old.counters()["statsd.packets_received"] == sent)
@@ -87,7 +87,7 @@ async def test_every_socket_is_copied_to_every_target(tmp_path):
             for daemon in (first, second):
                 lines = b"\n".join(await asyncio.to_thread(daemon.received, len(EVERYTHING) - 2)).split(b"\n")
                 assert sorted(filter(None, lines)) == sorted(EVERYTHING)
-            counts = relay.status.tees
+            counts = relay.tees.counts()
     assert counts[0] == counts[1]
     assert counts[0][1] == 0
 
@@ -114,14 +114,14 @@ async def test_targets_change_when_a_window_begins(tmp_path):
             await running.feed(b"a:1|c")
             await change(first.to, second.to)
             await running.feed(b"b:1|c")
-            assert relay.status.tees == [(2, 0), (1, 0)]
+            assert relay.tees.counts() == [(2, 0), (1, 0)]
             await change(second.to)
             await running.feed(b"c:1|c")
             await change()
             await running.feed(b"d:1|c")
             assert first.received(2) == [b"a:1|c", b"b:1|c"]
             assert second.received(2) == [b"b:1|c", b"c:1|c"]
-            assert relay.status.tees == []
+            assert relay.tees.counts() == []
 
 
 def with_tees(state, *targets: str, **settings: str) -> dict[str, str]:

@@ -106,7 +106,7 @@ def full_name(family) -> str:
 
 async def test_the_table_of_metrics_is_what_the_collector_yields(tmp_path):
     async with open_relay(tmp_path) as running:
-        families = list(RelayCollector(running.relay.status).collect())
+        families = list(RelayCollector(running.relay).collect())
     assert all(len(family.documentation) > 10 for family in families)
     assert table_of(families) in REFERENCE
     losses = {family.name for family in families if "DATALOSS" in family.documentation}

@@ -8,13 +8,12 @@ not the liveness and readiness of the relay.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
 
 from relay.admin.console.maps import END, Maps
-from relay.admin.console.maps import State as Named
 from relay.admin.console.node_format import number
 from relay.config.types import Seconds, Size, mask_urls, to_toml
 from relay.model import Kind
@@ -23,50 +22,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from relay.admin.console.maps import Reply
-    from relay.config.schema import Config
-    from relay.ledger import Ledger
-    from relay.model import Tally
+    from relay.admin.protocols import Relay
 
 _HELP: Final = "Commands: stats, counters, timers, gauges, delcounters, deltimers, delgauges, health, config, quit\n\n"
 _ERROR: Final = "ERROR\n"
 
 
-class State(Named, Protocol):
-    """The relay as the console sees it; the console changes `is_health_down` and deletes series."""
-
-    is_health_down: bool
-    """The reply of `health`; the health of the relay does not depend on it."""
-
-    @property
-    def config(self) -> Config:
-        """The configuration in force."""
-        ...
-
-    @property
-    def ledger(self) -> Ledger:
-        """The counters."""
-        ...
-
-    @property
-    def uptime(self) -> float:
-        """Seconds since the start."""
-        ...
-
-    def tally(self) -> Tally:
-        """Return the counts of the hot path."""
-        ...
-
-    def wall(self) -> float:
-        """Return the Unix time."""
-        ...
-
-
 class Console:
     """State: none; everything is the relay's."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
-        maps = Maps(state)
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+        maps = Maps(relay)
         self._anywhere: dict[str, Callable[[], str]] = {
             "help": lambda: _HELP,
             "health": self._health,
@@ -100,21 +67,21 @@ class Console:
     # --- for any client -----------------------------------------------------------------------------------------------
 
     def _health(self) -> str:
-        return f"health: {'down' if self._state.is_health_down else 'up'}\n"
+        return f"health: {'down' if self._relay.status.is_health_down else 'up'}\n"
 
     def _stats(self) -> str:
         """Return the reply of `stats`; `last_` figures are ages in seconds.
 
         `last_exception` is the Unix time until the first exception, as in statsd.
         """
-        state, ledger, tally = self._state, self._state.ledger, self._state.tally()
-        backend = state.config.cloud.provider
+        ledger, tally = self._relay.context.ledger, self._relay.hotpath.tally()
+        backend, wall = self._relay.config.cloud.provider, self._relay.context.clock.wall()
         figures = {
-            "uptime": int(state.uptime),
+            "uptime": int(self._relay.status.uptime),
             "messages.last_msg_seen": self._since(tally.last_at),
             "messages.bad_lines_seen": sum(tally.rejected.values()),
             f"{backend}.last_flush": self._since(ledger.accepted_at),
-            f"{backend}.last_exception": max(0, int(state.wall() - ledger.failed_at)),
+            f"{backend}.last_exception": max(0, int(wall - ledger.failed_at)),
             f"{backend}.flush_time": round(ledger.request_seconds.last * 1000),
             f"{backend}.flush_length": ledger.request_bytes,
         }
@@ -122,21 +89,22 @@ class Console:
 
     def _since(self, moment: float) -> int:
         """Return the seconds since a moment; since the start if the moment is 0 (it has not come yet)."""
-        return max(0, int(self._state.wall() - moment if moment else self._state.uptime))
+        wall = self._relay.context.clock.wall()
+        return max(0, int(wall - moment if moment else self._relay.status.uptime))
 
     # --- for this machine ---------------------------------------------------------------------------------------------
 
     async def _set_health(self, arguments: Sequence[str]) -> Reply:
         wanted = arguments[0].lower() if arguments else ""
         if wanted in ("up", "down"):
-            self._state.is_health_down = wanted == "down"
+            self._relay.status.is_health_down = wanted == "down"
             structlog.get_logger("relay").info("health was set on the console", to=wanted)
         yield self._health()
 
     async def _config(self, _: Sequence[str]) -> Reply:
         yield "\n"
-        for table in msgspec.structs.fields(self._state.config):
-            for name, value in _settings(getattr(self._state.config, table.name)):
+        for table in msgspec.structs.fields(self._relay.config):
+            for name, value in _settings(getattr(self._relay.config, table.name)):
                 yield f"{table.name} > {name}: {mask_urls(_plain(value))}\n"
 
 

@@ -7,16 +7,17 @@ done in slices, so that the event loop is not blocked, and for one client at a t
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from relay.admin.console.node_format import inspect, number
 from relay.clock import paced
 from relay.model import Kind
+from relay.naming.dimensions import of_nobody
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 
-    from relay.clock import Clock
+    from relay.admin.protocols import Relay
     from relay.model import Row, Series
 
     Reply = AsyncIterator[str]
@@ -28,58 +29,11 @@ _TOGETHER: Final = 100
 """Names deleted in one slice: the hot path walks over its window once for a call, or once for each series in it."""
 
 
-class HotPath(Protocol):
-    """The open window."""
-
-    def snapshot(self) -> Iterator[list[Row]]:
-        """Return its rows, in parts."""
-        ...
-
-    def gauges(self) -> Iterator[list[tuple[Series, float]]]:
-        """Return every gauge with its value, in parts."""
-        ...
-
-
-class Idle(Protocol):
-    """Series that were active before the open window and may be sent as 0."""
-
-    def known(self, kind: Kind) -> list[Series]:
-        """Return the series of a class, including those that are active in the open window."""
-        ...
-
-
-class State(Protocol):
-    """The relay as the maps see it."""
-
-    @property
-    def clock(self) -> Clock:
-        """The clock of the relay."""
-        ...
-
-    @property
-    def hotpath(self) -> HotPath:
-        """The open window."""
-        ...
-
-    @property
-    def idle(self) -> Idle:
-        """Series that may be sent as 0."""
-        ...
-
-    @property
-    def default_dimensions(self) -> Collection[tuple[str, str]]:
-        """Dimensions that a series has by configuration, without a tag on its line."""
-        ...
-
-    def forget(self, series: Collection[Series]) -> None:
-        """Delete everything that is kept of the series."""
-
-
 class Maps:
     """State: a lock held by the request being answered; everything else is the relay's."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
         self._turn = asyncio.Lock()
         """Held until a reply is complete, not until it is read: a client that does not read must not block others."""
 
@@ -98,7 +52,7 @@ class Maps:
                 entries[name] = text
             else:
                 hidden += 1
-        async for piece in paced(self._state.clock, inspect(entries, hidden=hidden)):
+        async for piece in paced(self._relay.context.clock, inspect(entries, hidden=hidden)):
             yield piece
         yield f"\n{END}"
 
@@ -121,22 +75,22 @@ class Maps:
                 yield f"metric {pattern} not found\n"
             for first in range(0, len(found), _TOGETHER):
                 names = found[first : first + _TOGETHER]
-                self._state.forget([series for name in names for series in there.pop(name)])
+                self._relay.status.forget([series for name in names for series in there.pop(name)])
                 yield "".join(f"deleted: {name}\n" for name in names)
-                await self._state.clock.sleep(0)
-            await self._state.clock.sleep(0)
+                await self._relay.context.clock.sleep(0)
+            await self._relay.context.clock.sleep(0)
         yield END
 
     async def _series(self, kind: Kind) -> AsyncIterator[tuple[Series, str, str]]:
         """Yield each series of a class with its name in the map and its value; an idle series has 0, or `[]`."""
-        hotpath, defaults = self._state.hotpath, self._state.default_dimensions
-        idle = dict.fromkeys(self._state.idle.known(kind))
+        hotpath, defaults = self._relay.hotpath, of_nobody(self._relay.config.tags)
+        idle = dict.fromkeys(self._relay.idle.known(kind))
         parts = hotpath.gauges() if kind is Kind.GAUGE else _values(hotpath.snapshot(), kind)
-        async for part in paced(self._state.clock, parts):
+        async for part in paced(self._relay.context.clock, parts):
             for series, value in part:
                 idle.pop(series, None)
                 yield series, _called(series, defaults), "[]" if value is None else number(value)
-        async for series in paced(self._state.clock, idle):
+        async for series in paced(self._relay.context.clock, idle):
             yield series, _called(series, defaults), "0" if kind is Kind.COUNTER else "[]"
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from relay.admin.http.figures import State
+    from relay.admin.protocols import Relay
 
 
 NO_LINES: Final = dict.fromkeys(REJECTED_LINES, 0)
@@ -33,8 +33,8 @@ NO_POINTS: Final = dict.fromkeys(DROPPED_POINTS, 0)
 class RelayCollector(Collector):
     """State: none; the figures are the relay's."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: a scrape is the only time to look."""
@@ -54,21 +54,21 @@ class RelayCollector(Collector):
 
     def _build(self) -> Iterator[Metric]:
         info = GaugeMetricFamily("relay_build_info", "What runs here; always 1.", labels=["version", "hotpath"])
-        info.add_metric([__version__, self._state.hotpath_name], 1)
+        info.add_metric([__version__, self._relay.hotpath.name], 1)
         yield info
-        yield gauge("relay_loop_lag_seconds", "How late the event loop was at the last probe.", self._state.loop_lag)
+        yield gauge("relay_loop_lag_seconds", "How late the event loop was at the last probe.", self._relay.lag.seconds)
         yield gauge(
             "relay_config_last_reload_successful",
             "Whether the file on disk is in force, as far as it was looked at.",
-            float(self._state.is_last_reload_successful),
+            float(self._relay.status.is_last_reload_successful),
         )
-        says = float(not self._state.is_health_down)
+        says = float(not self._relay.status.is_health_down)
         yield gauge("relay_console_health_up", "What the console's `health` says: 1 up, 0 down by hand.", says)
-        imbalance = self._state.books().imbalance()
+        imbalance = self._relay.status.books().imbalance()
         yield gauge("relay_ledger_imbalance", "Sum of the differences of the three equations; must be 0.", imbalance)
 
     def _sockets(self) -> Iterator[Metric]:
-        sockets, streams = self._state.listeners, self._state.streams.listeners
+        sockets, streams = self._relay.listeners, self._relay.streams.listeners
         received = {one.label: one.datagrams for one in sockets} | {one.label: one.datagrams for one in streams}
         help_ = "Datagrams received; of streams, chunks of lines or frames."
         yield counter("relay_datagrams", help_, received, "listener")
@@ -82,7 +82,7 @@ class RelayCollector(Collector):
         yield gauges("relay_receive_queue_limit_bytes", help_, limits, "listener")
 
     def _streams(self) -> Iterator[Metric]:
-        streams = self._state.streams.listeners
+        streams = self._relay.streams.listeners
         refused = {one.label: one.refused for one in streams}
         help_ = "DATALOSS: connections closed at once: not allowed."
         yield counter("relay_stream_refused", help_, refused, "listener")
@@ -96,13 +96,13 @@ class RelayCollector(Collector):
         yield gauges("relay_stream_connections", "Open connections.", open_, "listener")
 
     def _tees(self) -> Iterator[Metric]:
-        counts = {str(number): count for number, count in enumerate(self._state.tees, 1)}
+        counts = {str(number): count for number, count in enumerate(self._relay.tees.counts(), 1)}
         sent, dropped = ({tee: count[at] for tee, count in counts.items()} for at in (0, 1))
         yield counter("relay_tee_datagrams", "Datagrams copied to each tee.", sent, "tee")
         yield counter("relay_tee_dropped", "DATALOSS: copies dropped, of each tee.", dropped, "tee")
 
     def _lines(self) -> Iterator[Metric]:
-        tally = self._state.tally()
+        tally = self._relay.hotpath.tally()
         yield counter("relay_truncated_datagrams", "DATALOSS: datagrams cut by the kernel.", tally.truncated_datagrams)
         yield counter("relay_received_lines", "Lines received.", tally.received)
         yield counter("relay_accepted_lines", "Lines accepted.", tally.accepted)
@@ -112,21 +112,21 @@ class RelayCollector(Collector):
         yield counter(
             "relay_rewritten_names",
             "Names and tags with characters that the API does not take: rewritten.",
-            self._state.ledger.names_rewritten,
+            self._relay.context.ledger.names_rewritten,
         )
         yield counter(
             "relay_clamped_values",
             "DATALOSS: statistics beyond 9223372036854774784, or below its negative: sent as that.",
-            self._state.ledger.values_clamped,
+            self._relay.context.ledger.values_clamped,
         )
         yield counter(
             "relay_dropped_tags",
             "Tags beyond what the API takes, or beyond those that are read: not sent.",
-            self._state.ledger.tags_dropped + tally.tags_unread,
+            self._relay.context.ledger.tags_dropped + tally.tags_unread,
         )
 
     def _samples(self) -> Iterator[Metric]:
-        tally, books = self._state.tally(), self._state.books()
+        tally, books = self._relay.hotpath.tally(), self._relay.status.books()
         moved = {"accepted": books.samples_accepted, "closed": books.samples_closed}
         yield counter("relay_samples", "Samples, by what became of them.", moved, "state")
         yield gauges("relay_samples", "Samples in the open window.", {"open": books.samples_open}, "state")
@@ -141,15 +141,16 @@ class RelayCollector(Collector):
         unnamed = "Of them in PREFIX.overflow.CLASS: their names found no room, or came too late."
         yield counter("relay_unnamed_samples", unnamed, tally.samples_unnamed)
         yield gauge("relay_series", "Series of the open window.", tally.series)
-        yield gauge("relay_series_limit", "Bound of the open window's series.", self._state.series_limit)
+        yield gauge("relay_series_limit", "Bound of the open window's series.", self._relay.config.limits.series)
         yield gauge("relay_aliases", "Identities whose name is known.", tally.aliases)
-        hits = {str(number): count for number, count in enumerate(self._state.rule_hits, 1)}
+        hits = {str(number): count for number, count in enumerate(self._relay.namer.hits, 1)}
         yield counter("relay_rule_hits", "Identities named by each rule, since the rules are in force.", hits, "rule")
-        ledger = self._state.ledger
+        ledger = self._relay.context.ledger
         yield counter("relay_windows_closed", "Windows closed.", ledger.windows_closed)
-        interval = self._state.checkpoint_interval
+        checkpointer = self._relay.checkpointer
+        interval = checkpointer.interval if checkpointer else 0.0
         yield gauge("relay_checkpoint_interval_seconds", "Between two checkpoints: what a crash may cost.", interval)
-        waits = self._state.window_opens_in
+        waits = self._relay.closer.opens_in()
         yield gauge(
             "relay_window_opens_in_seconds", "Until the open window begins, if ids until then are committed.", waits
         )
@@ -157,10 +158,10 @@ class RelayCollector(Collector):
         late = "From the end of the last window that was stored until then."
         yield gauge("relay_window_late_seconds", late, ledger.close_late)
         yield counter("relay_late_windows", "Windows stored more than 2 s, or a tenth, late.", ledger.windows_late)
-        yield gauge("relay_windows_closing", "Windows that ended and are not stored.", self._state.windows_closing)
+        yield gauge("relay_windows_closing", "Windows that ended and are not stored.", self._relay.closer.closing)
 
     def _points(self) -> Iterator[Metric]:
-        books = self._state.books()
+        books = self._relay.status.books()
         outcomes = {
             "created": books.created,
             "recovered": books.recovered,
@@ -173,7 +174,7 @@ class RelayCollector(Collector):
         yield counter("relay_dropped_points", "DATALOSS: points dropped.", {**NO_POINTS, **books.dropped}, "reason")
         waiting = {"spooled": books.spooled, "in_flight": books.in_flight}
         yield gauges("relay_points", "Points on their way.", waiting, "state")
-        ledger = self._state.ledger
+        ledger = self._relay.context.ledger
         yield gauge("relay_dead_letters", "Dead letters that are kept.", ledger.dead_letters)
         yield counter(
             "relay_dead_letters_dropped",
@@ -183,7 +184,7 @@ class RelayCollector(Collector):
         yield gauge("relay_delivery_lag_seconds", "From a window's start to its last delivery.", ledger.delivery_lag)
 
     def _requests(self) -> Iterator[Metric]:
-        ledger = self._state.ledger
+        ledger = self._relay.context.ledger
         yield counter("relay_requests", "Requests, by HTTP status, error or internal_error.", ledger.requests, "code")
         yield counter("relay_ambiguous_requests", "Requests that may have been stored.", ledger.requests_ambiguous)
         yield counter(
@@ -198,21 +199,23 @@ class RelayCollector(Collector):
             buckets=seconds.buckets(),
             sum_value=seconds.sum,
         )
-        yield gauge("relay_requests_in_flight", "Requests that wait for an answer.", self._state.requests_in_flight)
-        yield gauge("relay_rate_limit", "Requests a minute that may leave.", self._state.rate_limit)
+        yield gauge(
+            "relay_requests_in_flight", "Requests that wait for an answer.", self._relay.pool.requests_in_flight
+        )
+        yield gauge("relay_rate_limit", "Requests a minute that may leave.", self._relay.pool.per_minute)
         yield gauge("relay_clock_skew_seconds", "This machine is ahead of the cloud by so much.", ledger.clock_skew)
 
     def _spool(self) -> Iterator[Metric]:
-        spool = self._state.spool
+        spool = self._relay.spool
         oldest = spool.oldest_window
-        age = max(0.0, self._state.wall() - oldest) if oldest is not None else 0.0
+        age = max(0.0, self._relay.context.clock.wall() - oldest) if oldest is not None else 0.0
         yield gauge("relay_spool_batches", "Requests that wait to be sent.", spool.batches)
         yield gauge("relay_spool_bytes", "Compressed size of the requests that wait.", spool.bytes)
         yield gauge("relay_spool_oldest_age_seconds", "Age of the oldest window that waits.", age)
         yield gauge("relay_spool_limit_bytes", "Quota of the spool on disk.", spool.limit_bytes)
-        dropped = self._state.ledger.windows_dropped
+        dropped = self._relay.context.ledger.windows_dropped
         yield counter("relay_spool_dropped_windows", "DATALOSS: windows dropped from a full spool.", dropped)
-        degraded = self._state.degraded
+        degraded = self._relay.status.degraded
         yield gauge("relay_durability_degraded", "1 while the disk refuses what should be on it.", degraded)
 
 
@@ -237,10 +240,10 @@ def gauges(name: str, help_: str, values: Mapping[str, float], label: str) -> Ga
     return family
 
 
-def make_registry(state: State) -> CollectorRegistry:
+def make_registry(relay: Relay) -> CollectorRegistry:
     """Return a registry of one relay: no global state, two relays live in one process."""
     registry = CollectorRegistry()
-    registry.register(RelayCollector(state))
+    registry.register(RelayCollector(relay))
     ProcessCollector(registry=registry)
     return registry
 

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from relay.admin.console.commands import Console
-from relay.admin.console.commands import State as Told
 from relay.admin.console.protocol_mux import CONNECTIONS_MOST, ActiveRequests, ProtocolMux
 from relay.admin.console.session import SessionTimeouts
-from relay.admin.http.figures import State as Figures
 from relay.admin.http.guard import HOSTS
 from relay.admin.http.metrics import Scrapes, make_registry
 from relay.config.addresses import join_address
@@ -28,48 +26,11 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+    from relay.admin.protocols import Relay
+    from relay.listener.admin_sockets import AdminSockets
+
 _AGAIN: Final = 1.0
 """Seconds between two attempts to bind an address that another process holds."""
-
-
-class State(Figures, Told, Protocol):
-    """The relay as the server sees it."""
-
-    def healthy(self) -> tuple[bool, str]:
-        """Return liveness, and one sentence about it."""
-        ...
-
-    def ready(self) -> tuple[bool, str]:
-        """Return readiness, and one sentence about it."""
-        ...
-
-
-class Sockets(Protocol):
-    """The listening sockets of the admin port."""
-
-    trouble: str
-    """Why an address is not open."""
-
-    @property
-    def given(self) -> Sequence[socket.socket]:
-        """Sockets that are open already."""
-        ...
-
-    @property
-    def missing(self) -> Sequence[object]:
-        """Addresses that are not open yet."""
-        ...
-
-    def open_missing(self) -> Sequence[socket.socket]:
-        """Open the missing addresses that are free by now; return their sockets.
-
-        Raises:
-            RelayError: RLY101, an address cannot be bound, and waiting for it is not allowed.
-        """
-        ...
-
-    def close(self) -> None:
-        """Close the sockets opened here, unless another process still holds them."""
 
 
 class AdminServer:
@@ -77,7 +38,7 @@ class AdminServer:
 
     Args:
         sockets: the listening sockets.
-        state: the relay.
+        relay: the running relay.
         routes: routes of other features.
         hosts: host names that the Host header of guarded routes may have besides loopback.
         most: connections at a time.
@@ -86,18 +47,18 @@ class AdminServer:
     def __init__(
         self,
         *,
-        sockets: Sockets,
-        state: State,
+        sockets: AdminSockets,
+        relay: Relay,
         routes: Sequence[web.RouteDef] = (),
         hosts: Iterable[str] = (),
         most: int = CONNECTIONS_MOST,
     ) -> None:
         self._sockets = sockets
-        self._state = state
+        self._relay = relay
         self._routes = routes
         self._hosts = frozenset(host.lower() for host in hosts)
         self._most = most
-        self._scrapes = Scrapes(make_registry(state))
+        self._scrapes = Scrapes(make_registry(relay))
         self._runner: web.AppRunner | None = None
         self._port: ProtocolMux | None = None
         self._bound: list[tuple[str, int]] = []
@@ -123,15 +84,15 @@ class AdminServer:
         app = web.Application(client_max_size=1024, middlewares=[answering.middleware()])
         app[HOSTS] = self._hosts
         app.add_routes(self._routes)
-        app.router.add_get("/-/healthy", self._probe(self._state.healthy))
-        app.router.add_get("/-/ready", self._probe(self._state.ready))
+        app.router.add_get("/-/healthy", self._probe(self._relay.status.healthy))
+        app.router.add_get("/-/ready", self._probe(self._relay.status.ready))
         app.router.add_get("/metrics", self._metrics)
         # A handler is cancelled when its client disconnects: otherwise a gone client would still count as a subscriber.
         self._runner = web.AppRunner(
             app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True, logger=_log()
         )
         await self._runner.setup()
-        http, console = cast("web.Server", self._runner.server), Console(self._state)
+        http, console = cast("web.Server", self._runner.server), Console(self._relay)
         self._port = ProtocolMux(
             http=http, answering=answering, console=console, pace=SessionTimeouts(), most=self._most
         )

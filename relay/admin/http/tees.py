@@ -5,7 +5,7 @@ A lease expires unless the command renews it, so a command that dies leaves no t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from aiohttp import web
@@ -16,17 +16,7 @@ from relay.config.addresses import parse_target
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-
-class Tees(Protocol):
-    """Grants leases of targets."""
-
-    def lease(self, to: str, seconds: float) -> tuple[int, int]:
-        """Copy to ADDRESS:PORT for `seconds` from now; return datagrams (sent, dropped) since the lease began.
-
-        Raises:
-            ValueError: the lease cannot be granted; the message says why.
-        """
-        ...
+    from relay.tee.tees import Tees
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

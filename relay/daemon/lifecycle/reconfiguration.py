@@ -29,7 +29,7 @@ class Reconfiguration:
 
     async def at_once(self, config: Config, cloud: Cloud) -> None:
         """Use other credentials from the next request on; `config` differs only in keys that may change at once."""
-        self._relay.config = self._relay.status.config = config
+        self._relay.config = config
         await self._relay.pool.replace(cloud=cloud)
 
     async def at_edge(self, config: Config, *, cloud: Cloud, transport: Transport) -> None:

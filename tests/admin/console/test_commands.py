@@ -25,7 +25,7 @@ LONG_WINDOW = {"window": msgspec.structs.replace(WindowConfig(), seconds=3600)}
 
 async def ask(running, command: str, *, is_local: bool = True) -> str:
     await named(running)
-    return "".join([text async for text in Console(running.relay.status).answer(command, is_local=is_local)])
+    return "".join([text async for text in Console(running.relay).answer(command, is_local=is_local)])
 
 
 async def named(running) -> None:
@@ -114,7 +114,7 @@ async def test_settings_are_shown_without_secrets(tmp_path):
             "rule": [RuleConfig(match="a.*")],
         }
         config = msgspec.structs.replace(running.relay.config, **changes)
-        running.relay.status.config = config
+        running.relay.config = config
         reply = await ask(running, "config")
     assert "cloud > proxy: http://***@proxy:3128\n" in reply
     assert "cloud > secret_key: ***\n" in reply
@@ -187,22 +187,22 @@ async def test_one_map_is_made_at_a_time_and_a_peer_that_does_not_read_holds_up_
     async with open_relay(tmp_path, **LONG_WINDOW) as running:
         await running.feed(b"\n".join(b"a%d:1|c" % number for number in range(300)))
         await named(running)
-        status, at_work, most = running.relay.status, 0, 0
+        relay, at_work, most = running.relay, 0, 0
 
         def snapshot():
             nonlocal at_work, most
             at_work += 1
-            for part in status.hotpath.snapshot():
+            for part in relay.hotpath.snapshot():
                 most = max(most, at_work)
                 yield part
             at_work -= 1
 
         maps = Maps(
             SimpleNamespace(
-                clock=Hasty(),
+                config=relay.config,
+                context=SimpleNamespace(clock=Hasty()),
                 hotpath=SimpleNamespace(snapshot=snapshot),
-                idle=status.idle,
-                default_dimensions=status.default_dimensions,
+                idle=relay.idle,
             )
         )
         unread = maps.show(Kind.COUNTER)

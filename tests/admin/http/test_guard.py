@@ -33,7 +33,7 @@ async def serving():
     """A server with one guarded route, which asks nothing of its relay."""
     admin = AdminServer(
         sockets=AdminSockets([Address("127.0.0.1", 0)]),
-        state=SimpleNamespace(healthy=None, ready=None),
+        relay=SimpleNamespace(status=SimpleNamespace(healthy=None, ready=None)),
         routes=[web.get("/shown", local_only(shown))],
         hosts=["relay.EXAMPLE"],
     )

@@ -111,13 +111,13 @@ async def test_a_port_in_use(tmp_path):
     async with open_relay(tmp_path) as running:
         host, port = running.relay.admin.bound
         with pytest.raises(RelayError, match=r"RLY101 .*admin port") as caught:
-            await AdminServer(sockets=AdminSockets([Address(host, port)]), state=running.relay.status).start()
+            await AdminServer(sockets=AdminSockets([Address(host, port)]), relay=running.relay).start()
         assert caught.value.exit_code == ExitCode.BIND_OR_STATE
 
 
 async def test_requests_that_are_answered_in_one_turn_of_the_loop_share_a_scrape(tmp_path):
     async with open_relay(tmp_path) as running:
-        scrapes = Scrapes(make_registry(running.relay.status))
+        scrapes = Scrapes(make_registry(running.relay))
         first = scrapes.text()
         assert scrapes.text() is first
         await asyncio.sleep(0.01)

@@ -32,10 +32,12 @@ NAMER = SimpleNamespace(hits=[1204, 0, 3], unmatched=SimpleNamespace(count=7001,
 @asynccontextmanager
 async def serving(*, rules=RULES, namer=NAMER, routes=None):
     """Yield the address of an admin port, as the environment of a command names it."""
+    status = SimpleNamespace(healthy=None, ready=None)
+    relay = SimpleNamespace(config=SimpleNamespace(rule=rules), namer=namer, status=status)
     admin = AdminServer(
         sockets=AdminSockets([Address("127.0.0.1", 0)]),
-        state=SimpleNamespace(healthy=None, ready=None),
-        routes=rule_routes(lambda: (rules, namer)) if routes is None else routes,
+        relay=relay,
+        routes=rule_routes(relay) if routes is None else routes,
     )
     await admin.start()
     try:

@@ -1,0 +1,84 @@
+"""The running relay as the admin port reads it: its stages, and its status. daemon/app.py provides both.
+
+The admin port owns nothing and keeps no figure: it reads each one from the stage that counts it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from relay.clock import LagProbe
+    from relay.config.schema import Config
+    from relay.context import Context
+    from relay.delivery.sender.pool import SenderPool
+    from relay.delivery.spool.spool import Spool
+    from relay.delivery.state.checkpoint import Checkpointer
+    from relay.hotpath.contract import HotPath
+    from relay.ledger import Books
+    from relay.listener.stream import Streams
+    from relay.listener.udp import UdpListener
+    from relay.model import Series
+    from relay.naming import Namer
+    from relay.tee.tees import Tees
+    from relay.window.closer import Closer
+    from relay.window.idle import IdleSeries
+
+
+class Status(Protocol):
+    """What no single stage knows."""
+
+    is_health_down: bool
+    """The reply of the console's `health`; the health of the relay does not depend on it."""
+    is_last_reload_successful: bool
+    """Whether the configuration on disk is the one in force."""
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since the start."""
+        ...
+
+    @property
+    def degraded(self) -> bool:
+        """Whether the disk refuses or is too slow."""
+        ...
+
+    def books(self) -> Books:
+        """Return the three equations of the ledger at this moment (I5)."""
+        ...
+
+    def healthy(self) -> tuple[bool, str]:
+        """Return liveness, and one sentence about it."""
+        ...
+
+    def ready(self) -> tuple[bool, str]:
+        """Return readiness, and one sentence about it."""
+        ...
+
+    def forget(self, series: Collection[Series]) -> None:
+        """Delete series everywhere."""
+
+
+class Relay(Protocol):
+    """The stages. A reload replaces `config`, `namer` and `idle`, so they are read anew for each request."""
+
+    config: Config
+    context: Context
+    hotpath: HotPath
+    listeners: list[UdpListener]
+    streams: Streams
+    tees: Tees
+    namer: Namer
+    idle: IdleSeries
+    closer: Closer
+    checkpointer: Checkpointer | None
+    spool: Spool
+    pool: SenderPool
+    lag: LagProbe
+
+    @property
+    def status(self) -> Status:
+        """Health, readiness and the books."""
+        ...
