@@ -334,6 +334,23 @@ def test_what_comes_to_no_literal_is_an_error(source):
         read(source)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "module.exports = { port: 1, module }", "var c = { port: 1 }; c.own = c; module.exports = c",
+        "var c = { port: 1 }; c.own = [{ a: c }]; module.exports = c",
+    ],
+)  # fmt: skip
+def test_a_value_that_contains_itself_is_cut(text):
+    assert "[Circular]" in repr(read(text).config)
+
+
+def test_a_value_that_is_used_again_and_again_is_bounded():
+    doubled = "".join(f"var a{n} = [a{n - 1}, a{n - 1}];" for n in range(1, 40))
+    with pytest.raises(NotReadable, match="more than 100,000 values"):
+        read(f"var a0 = 1; {doubled} module.exports = {{ port: 1, x: a39 }}")
+
+
 def test_calls_of_calls_end():
     functions = "".join(f"const f{n} = () => [f{n - 1}(), f{n - 1}(), f{n - 1}()];" for n in range(1, 9))
     began = time.process_time()

@@ -64,6 +64,7 @@ _STATEMENTS: Final = (
 )  # fmt: skip
 
 
+_VALUES_MOST: Final = 100_000
 _DECLARATIONS: Final = ("function", "class")
 """Statements without a value: the value of a file is that of the last statement before them."""
 _NO_EXPRESSIONS: Final = frozenset({"var", "let", "const", "export", *_STATEMENTS} - {*_DECLARATIONS})
@@ -98,6 +99,7 @@ class _Reader(Expressions):
         self._evaluated: Node | None = None
         """Value of the latest statement, if it was an expression."""
         self._statements: list[Node] = []
+        self._values = 0
         self._result: Node | None = None
         """Value of the latest expression statement: the result of `eval`."""
 
@@ -122,7 +124,7 @@ class _Reader(Expressions):
                 message = "this comes to no object literal that can be read without running it"
             fix = "give the literal that it comes to: node -p 'JSON.stringify(...)'"
             raise NotReadable(message, line=place.line, column=place.column, fix=fix)
-        return Module(_without_functions(set_), self._statements, self._fault(set_))
+        return Module(self._plain(set_), self._statements, self._fault(set_))
 
     def _fault(self, config: Node) -> Node | None:
         """Return why `config = ` before the file is an error, or has another result than this parser."""
@@ -207,14 +209,22 @@ class _Reader(Expressions):
         if isinstance(target.value, dict):
             target.value[last] = value
 
+    def _plain(self, node: Node, within: tuple[object, ...] = ()) -> Node:
+        """Return a value in which a function is its source, and a reference to an outer value is a word.
 
-def _without_functions(node: Node) -> Node:
-    """Return a value with each function in it replaced by its source."""
-    value = node.value
-    if isinstance(value, Function):
-        return Node(Opaque(value.text), node.line, node.column)
-    if isinstance(value, dict):
-        return Node({key: _without_functions(item) for key, item in value.items()}, node.line, node.column)
-    if isinstance(value, list):
-        return Node([_without_functions(item) for item in value], node.line, node.column)
-    return node
+        Raises:
+            NotReadable: a value that is used again and again comes to more than `_VALUES_MOST` values.
+        """
+        self._values += 1
+        if self._values > _VALUES_MOST:
+            raise NotReadable(f"more than {_VALUES_MOST:,} values", line=node.line, column=node.column)
+        value, inside = node.value, (*within, node.value)
+        if any(value is outer for outer in within):
+            return Node(Opaque("[Circular]"), node.line, node.column)
+        if isinstance(value, Function):
+            return Node(Opaque(value.text), node.line, node.column)
+        if isinstance(value, dict):
+            return Node({key: self._plain(item, inside) for key, item in value.items()}, node.line, node.column)
+        if isinstance(value, list):
+            return Node([self._plain(item, inside) for item in value], node.line, node.column)
+        return node
