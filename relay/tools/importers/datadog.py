@@ -100,7 +100,7 @@ def _percentiles(reader: OptionReader) -> None:
     if len(values) < len(given):
         reader.report("by hand", "histogram_percentiles", node, f"{became}: not every one of them is a number")
         return
-    reader.report("ok", "histogram_percentiles" if node else "histogram_percentiles 0.95", node, became)
+    reader.report("ok", "histogram_percentiles", node, became, default="0.95")
 
 
 def _forward(reader: OptionReader) -> None:
@@ -144,15 +144,6 @@ def _hostname(reader: OptionReader) -> None:
     if (node := reader.read("hostname")) and node.value:
         reader.builder.set("tags.host", node.text, node)
         reader.report("ok", "hostname", node, "tags.host")
-
-
-def _aggregates(reader: OptionReader, name: str, node: Node) -> None:
-    reader.report(
-        "changed",
-        name,
-        node,
-        "a timer's point has sum, count, average, minimum and maximum; no median: set window.percentiles to 50 too",
-    )
 
 
 def _buffer(reader: OptionReader, name: str, node: Node) -> None:
@@ -204,7 +195,7 @@ OPTIONS: Final[dict[str, Option]] = {
     "hostname": ok("`tags.host`; a tag `host:...` of the configuration beside it: by hand, the agent sends both"),
     "histogram_percentiles": ok("`window.percentiles`; 95 if there is none"),
     "histogram_aggregates": changed(
-        "a timer's point has sum, count, average, minimum and maximum; a median is a percentile of 50", _aggregates
+        "a timer's point has sum, count, average, minimum and maximum; no median: set `window.percentiles` to 50 too"
     ),
     "histogram_copy_to_distribution": dropped("`|h`, `|d` and `|ms` are one thing"),
     "histogram_copy_to_distribution_prefix": dropped("`|h`, `|d` and `|ms` are one thing"),

@@ -10,12 +10,12 @@ from relay.tools.importers.option_reader import is_true, texts
 from relay.tools.importers.patterns import (
     NoRule,
     Pattern,
-    empty_remarks,
-    filler,
     from_glob,
     from_regex,
     has_alternatives,
     literal_start,
+    report_tags,
+    rule_effect,
 )
 from relay.tools.importers.readers import yamltree
 from relay.tools.importers.readers.tree import Node, NotReadable
@@ -31,8 +31,6 @@ PROFILES: Final = "dogstatsd_mapper_profiles"
 _BLOCKED: Final = ("metric_filterlist", "statsd_metric_blocklist")
 _SPARED: Final = ("statsd_metric_namespace_blocklist", "statsd_metric_namespace_blacklist")
 _WILDCARD: Final = re.compile(r"(?!.*\*\*)[a-zA-Z0-9\-_*.]+")
-_TAGS_MOST: Final = 4
-"""Dimensions that the API allows besides `host`."""
 
 
 class _Profile(NamedTuple):
@@ -160,7 +158,7 @@ class _Rules:
         number = self._builder.append("rule", {pattern.key: pattern.text, **effect}, mapping)
         verdict: Verdict = "by hand" if questions else "changed" if remarks else "ok"
         self._builder.report(verdict, mapping, what, "; ".join([f"rule {number}", *remarks, *questions]))
-        self._say_tags(mapping, what)
+        report_tags(self._builder, what, mapping.get("tags"), "tags")
 
     def _never(self, profile: _Profile, start: str) -> str:
         """Return why no name with this beginning can reach a mapping of the profile; empty if some can."""
@@ -179,25 +177,14 @@ class _Rules:
         name, tags = mapping.get("name"), mapping.get("tags")
         if name is None:
             raise NoRule("the agent refuses a mapping without a name, and with it every profile")
-        values = tags.texts if tags else {}
-        pattern, fill = filler(pattern, [name.text, *values.values()], is_glob=False)
-        metric, filled = fill(name.text), {key: fill(text) for key, text in values.items()}
-        empty = dict.fromkeys(capture for one in (metric, *filled.values()) for capture in one.empty)
-        if not metric.text:
+        pattern, effect, remarks = rule_effect(pattern, name, tags, is_glob=False)
+        if not effect["metric"]:
             raise NoRule("its name comes to nothing")
-        blocks = self._blocked.blocks(metric.text)
+        blocks = self._blocked.blocks(effect["metric"])
         if blocks:
             return pattern, {"action": "drop"}, [], []
         doubts = ["which of the names that it makes are blocked there, no rule says"] if blocks is None else []
-        left = {key: one.text for key, one in filled.items() if one.text}
-        effect = {"metric": metric.text} | ({"tags": left} if left else {})
-        return pattern, effect, empty_remarks(list(empty)), doubts
-
-    def _say_tags(self, mapping: Node, what: str) -> None:
-        tags = mapping.get("tags")
-        if tags and len(tags.members) > _TAGS_MOST:
-            became = "four of them are sent beside host: series that differ in the others alone become one"
-            self._builder.report("by hand", tags, f"{what}: {len(tags.members)} tags", became)
+        return pattern, effect, remarks, doubts
 
 
 def _check_prefix(profile: _Profile, start: str) -> None:

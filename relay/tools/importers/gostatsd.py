@@ -12,6 +12,7 @@ from relay.tools.importers.option_reader import (
     go_duration,
     is_true,
     set_dialects,
+    set_prefix,
     set_tags,
     set_without_deltas,
     words,
@@ -60,11 +61,10 @@ def _listen(reader: OptionReader) -> None:
     hosts = [host] if has_address else ["0.0.0.0", "[::]"]  # noqa: S104 - as it does without a host
     reader.builder.set("listen.udp", [f"{one}:{port}" for one in hosts], node)
     written = " and ".join(f"{one}:{port}" for one in hosts)
-    name = "metrics-addr" if node else f"metrics-addr {text}"
     if has_address or not host:
-        reader.report("ok", name, node, f"listen.udp = {written}")
+        reader.report("ok", "metrics-addr", node, f"listen.udp = {written}", default=text)
     else:
-        reader.report("by hand", name, node, f"listen.udp = {written}: it takes an address, not a name")
+        reader.report("by hand", "metrics-addr", node, f"listen.udp = {written}: it takes an address, not a name")
 
 
 def _backends(reader: OptionReader) -> None:
@@ -91,11 +91,7 @@ def _tags(reader: OptionReader, name: str, node: Node) -> None:
 
 
 def _namespace(reader: OptionReader, name: str, node: Node) -> None:
-    text = node.text
-    legal = text.strip(".")
-    if legal:
-        reader.builder.set("names.prefix", legal, node)
-    reader.report("ok" if legal == text else "changed", name, node, f'names.prefix = "{legal}"' if legal else "none")
+    set_prefix(reader, name, "names.prefix", node, node.text)
 
 
 def _flush_interval(reader: OptionReader, name: str, node: Node) -> None:
@@ -112,15 +108,6 @@ def _hostname(reader: OptionReader, name: str, node: Node) -> None:
         return
     reader.builder.set("tags.host", node.text, node)
     reader.report("changed", name, node, "tags.host, of every series and not of the daemon's own alone")
-
-
-def _ignore_host(reader: OptionReader, name: str, node: Node) -> None:
-    reader.report(
-        "changed",
-        name,
-        node,
-        "tags.host is the relay's machine in any case: the cloud wants a dimension, and senders are not looked up",
-    )
 
 
 def _verbose(reader: OptionReader, name: str, node: Node) -> None:
@@ -152,10 +139,6 @@ def _sub_metrics(reader: OptionReader, name: str, node: Node) -> None:
     reader.report("ok", name, node, "window.timer_metrics: those that are left" if off else "none is off")
 
 
-def _histogram_limit(reader: OptionReader, name: str, node: Node) -> None:
-    reader.report("by hand", name, node, "gsd_histogram tags make no buckets here; window.histogram does, for names")
-
-
 _TABLES: Final = {
     "http": "health and metrics are on [admin] listen",
     "http-servers": "health and metrics are on [admin] listen; lines over HTTP are not taken",
@@ -169,7 +152,9 @@ OPTIONS: Final[dict[str, Option]] = {
     "namespace": ok("`names.prefix`", _namespace),
     "default-tags": ok("`[tags]`; a bare one is `true`", _tags),
     "hostname": changed("`tags.host`", _hostname),
-    "ignore-host": changed("`tags.host` is the relay's machine in any case: the cloud wants a dimension", _ignore_host),
+    "ignore-host": changed(
+        "`tags.host` is the relay's machine in any case: the cloud wants a dimension, and senders are not looked up"
+    ),
     **gostatsd_numbers.OPTIONS,
     "disabled-sub-metrics": ok("`window.timer_metrics`: those that are left", _sub_metrics),
     "flush-interval": changed(f"`window.seconds = {limits.WINDOW_SECONDS}`: the cloud charts minutes", _flush_interval),
@@ -181,9 +166,7 @@ OPTIONS: Final[dict[str, Option]] = {
     "verbose": ok('`log.level = "debug"`', _verbose),
     "json": ok('`log.format = "json"`', _json),
     "server-mode": changed("each relay sends by itself; there is no forwarding", _server_mode),
-    "timer-histogram-limit": by_hand(
-        "`gsd_histogram` tags make no buckets; `window.histogram` does, for names", _histogram_limit
-    ),
+    "timer-histogram-limit": by_hand("`gsd_histogram` tags make no buckets here; `window.histogram` does, for names"),
     "bad-lines-per-minute": dropped("RLY301 says which lines are bad, at most once in 10 s"),
     "log-raw-metric": dropped("nothing is logged per line"),
     "statser-type": dropped("the relay's own counters are on `/metrics`"),

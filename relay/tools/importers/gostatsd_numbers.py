@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from relay.tools.importers.option_reader import go_duration, keep_duration, set_percentiles, words
+from relay.tools.importers.option_reader import go_duration, keep_duration, set_percentiles, set_zeros, words
 from relay.tools.importers.report import Option, changed, ok
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def _percentiles(reader: OptionReader) -> None:
     if len(values) < len(given):
         reader.report("by hand", "percent-threshold", node, f"{became}: not every one of them is a number")
         return
-    reader.report("ok", "percent-threshold" if node else "percent-threshold 90", node, became)
+    reader.report("ok", "percent-threshold", node, became, default="90")
 
 
 def _idle(reader: OptionReader) -> None:
@@ -41,11 +41,10 @@ def _idle(reader: OptionReader) -> None:
         reader.report("changed", "expiry-interval", every, became)
     _idle_gauges(reader, default)
     zeros = [kind for name, kind in _IDLE.items() if _keeps(reader, name, kind, default)]
-    if zeros:
-        reader.builder.set("window.idle", "zero" if len(zeros) == len(_IDLE) else f"zero:{','.join(zeros)}", every)
+    set_zeros(reader.builder, zeros, every)
     if every is None and len(zeros) < len(_IDLE):
         became = 'nothing is sent of idle counters, timers and sets, not 0 for 5 minutes; window.idle = "zero" sends 0'
-        reader.report("changed", "expiry-interval 5m", None, became)
+        reader.report("changed", "expiry-interval", None, became, default="5m")
 
 
 def _idle_gauges(reader: OptionReader, default: float | None) -> None:
@@ -54,12 +53,7 @@ def _idle_gauges(reader: OptionReader, default: float | None) -> None:
     text = "keep" if keep == 0 else "drop" if keep is None or keep < 0 else keep_duration(keep)
     reader.builder.set("window.idle_gauges", text, node)
     if node or default == _EXPIRY:
-        reader.report(
-            "ok",
-            "expiry-interval-gauge" if node else "expiry-interval-gauge 5m",
-            node,
-            f'window.idle_gauges = "{text}"',
-        )
+        reader.report("ok", "expiry-interval-gauge", node, f'window.idle_gauges = "{text}"', default="5m")
 
 
 def _keeps(reader: OptionReader, name: str, kind: str, default: float | None) -> bool:

@@ -16,27 +16,17 @@ from relay.tools.importers.readers.tree import Node, Opaque
 from relay.tools.importers.report import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from relay.tools.importers.config_builder import ConfigBuilder
     from relay.tools.importers.readers.tree import Node
     from relay.tools.importers.report import Option, Verdict
 
 
-# --- gauges ----------------------------------------------------------------------------------------------------------
-
-# Daemons differ in the meaning of a sign before a gauge's number: a delta, or part of the number.
-
-
 def set_without_deltas(builder: ConfigBuilder) -> None:
     """Disable gauge deltas, for a daemon without them: the negative gauges of its clients would become deltas."""
     builder.set("listen.gauge_deltas", value=False)
     builder.report("ok", None, "gauges with a sign", "listen.gauge_deltas = false: -5 and +5 are values, as they were")
-
-
-# --- dialects --------------------------------------------------------------------------------------------------------
-
-# Dialects of tags in names. A daemon takes the separators of an unknown dialect as part of the name.
 
 
 def set_dialects(builder: ConfigBuilder, *inline: str) -> None:
@@ -48,10 +38,7 @@ def set_dialects(builder: ConfigBuilder, *inline: str) -> None:
     )
 
 
-# --- tags ------------------------------------------------------------------------------------------------------------
-
-# Lists, booleans and tags in the forms of other daemons.
-
+_CLASSES_OF_ZEROS: Final = 3
 _TRUTHS: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 
 
@@ -101,10 +88,6 @@ def _set_tag(builder: ConfigBuilder, entry: str, node: Node, what: str) -> tuple
     return "ok" if legal == key and given else "changed", node, what, f'tags.{legal} = "{value}"'
 
 
-# --- durations -------------------------------------------------------------------------------------------------------
-
-# Durations in Go's format.
-
 _UNITS: Final = {"ns": 1e-9, "us": 1e-6, "\u00b5s": 1e-6, "\u03bcs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
 _LONGEST: Final = 100
 """Longest text of a duration, in characters: the time of the regex search grows with the square of the length."""
@@ -131,16 +114,26 @@ def go_duration(value: object) -> float | None:
     return sign * int(digits) * 1e-9 if digits.isascii() and digits.isdecimal() else None
 
 
-# --- percentiles -----------------------------------------------------------------------------------------------------
-
-# Percentiles of timers, for `[window] percentiles`.
-
-
 def set_percentiles(builder: ConfigBuilder, values: Iterable[float], origin: Node | None) -> str:
-    """Set the percentiles, whole numbers without a decimal point; return the setting as text for the report."""
+    """Set the percentiles of timers, whole numbers without a decimal point; return the setting for the report."""
     written = [int(value) if value.is_integer() else value for value in values]
     builder.set("window.percentiles", written, origin)
     return f"window.percentiles = {to_toml(written)}"
+
+
+def set_zeros(builder: ConfigBuilder, classes: Sequence[str], origin: Node | None) -> None:
+    """Send zeros of idle series of the classes among counters, timers and sets."""
+    if classes:
+        value = "zero" if len(classes) == _CLASSES_OF_ZEROS else f"zero:{','.join(classes)}"
+        builder.set("window.idle", value, origin)
+
+
+def set_prefix(reader: OptionReader, name: str, key: str, node: Node, given: str) -> None:
+    """Set a prefix of names from one that may begin or end in dots, and report it."""
+    text = given.strip(".")
+    if text:
+        reader.builder.set(key, text, node)
+    reader.report("ok" if text == given else "changed", name, node, f'{key} = "{text}"' if text else "none")
 
 
 class OptionReader:
@@ -206,11 +199,14 @@ class OptionReader:
         self.report("by hand", name, node, f"{reference}, written for you: is the variable set where the relay runs?")
         return reference
 
-    def report(self, verdict: Verdict, name: str, node: Node | None, became: str) -> None:
-        """Report an option with its value; a table that is dropped is reported without, since it may hold a secret."""
-        is_shown = node is not None and (verdict != "dropped" or node.is_scalar)
-        what = f"{name} {shown(name, node.value)}" if node and is_shown else name
-        self.builder.report(verdict, node, what, became)
+    def report(self, verdict: Verdict, name: str, node: Node | None, became: str, *, default: str = "") -> None:
+        """Report an option with its value, or with the `default` of the daemon where the file does not set it.
+
+        A dropped table is reported without its value, which may hold a secret.
+        """
+        is_hidden = node is not None and verdict == "dropped" and not node.is_scalar
+        value = default if node is None else "" if is_hidden else shown(name, node.value)
+        self.builder.report(verdict, node, f"{name} {value}", became)
 
     def finish(self, options: Mapping[str, Option]) -> None:
         """Call the reader of each option left and report the option; an unknown option is work for a person."""

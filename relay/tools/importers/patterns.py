@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from re import _constants as sre  # type: ignore[attr-defined]
 from re import _parser  # type: ignore[attr-defined]
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from relay.patterns import NoEngineError, PatternError
 from relay.patterns.regexes import Regex, find_re2
@@ -13,12 +13,17 @@ from relay.patterns.regexes import Regex, find_re2
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from relay.tools.importers.config_builder import ConfigBuilder
+    from relay.tools.importers.readers.tree import Node
+
 _EVERY_NAME: Final = frozenset({".", ".*", ".+", "^.*$", "^.+$", "^.*", ".*$", "^.+", ".+$"})
 _GO: Final = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\}|)", re.ASCII)
 """A capture as regexp.Expand of Go reads it: the longest run of letters, digits and underscores."""
 _FORMATTER: Final = re.compile(r"\$\{?([a-zA-Z0-9_$]+)\}?")
 """A capture of a glob as statsd_exporter reads it."""
 _DIGITS_MOST: Final = 8
+_TAGS_MOST: Final = 4
+"""Dimensions that the API allows besides `host`."""
 
 
 class NoRule(ValueError):  # noqa: N818 - an outcome, not a failure of ours
@@ -156,9 +161,28 @@ def filler(pattern: Pattern, texts: Sequence[str], *, is_glob: bool) -> tuple[Pa
     return whole, lambda text: go_template(text, whole, offset=1)
 
 
-def empty_remarks(captures: Sequence[str]) -> list[str]:
-    """Return a remark on captures that expand to nothing."""
-    return [f"{' and '.join(captures)}: no such capture, so nothing, as there"] if captures else []
+def rule_effect(
+    pattern: Pattern, name: Node, tags: Node | None, *, is_glob: bool
+) -> tuple[Pattern, dict[str, Any], list[str]]:
+    """Return the pattern, `metric` and `tags` of the rule of a mapping, and a remark on captures without a text.
+
+    Raises:
+        NoRule: a template that our templates cannot express.
+    """
+    texts = tags.texts if tags else {}
+    pattern, fill = filler(pattern, [name.text, *texts.values()], is_glob=is_glob)
+    metric, filled = fill(name.text), {key: fill(text) for key, text in texts.items()}
+    empty = dict.fromkeys(capture for one in (metric, *filled.values()) for capture in one.empty)
+    left = {key: one.text for key, one in filled.items() if one.text}
+    remarks = [f"{' and '.join(empty)}: no such capture, so nothing, as there"] if empty else []
+    return pattern, {"metric": metric.text} | ({"tags": left} if left else {}), remarks
+
+
+def report_tags(builder: ConfigBuilder, what: str, tags: Node | None, noun: str) -> None:
+    """Report a mapping with more tags than a point has."""
+    if tags and len(tags.members) > _TAGS_MOST:
+        became = "four of them are sent beside host: series that differ in the others alone become one"
+        builder.report("by hand", tags, f"{what}: {len(tags.members)} {noun}", became)
 
 
 def literal_start(pattern: Pattern) -> str:

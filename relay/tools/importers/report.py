@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from relay.config.types import mask_urls
@@ -50,24 +51,10 @@ class Option(NamedTuple):
     """Imports the option; None: the verdict suffices, or the reader of another option imports it."""
 
 
-def ok(becomes: str, convert: Callable[..., None] | None = None) -> Option:
-    """Return an option with the same effect here."""
-    return Option("ok", becomes, convert)
-
-
-def changed(becomes: str, convert: Callable[..., None] | None = None) -> Option:
-    """Return an option with another effect here, on purpose."""
-    return Option("changed", becomes, convert)
-
-
-def by_hand(becomes: str, convert: Callable[..., None] | None = None) -> Option:
-    """Return an option that a person must decide about."""
-    return Option("by hand", becomes, convert)
-
-
-def dropped(becomes: str, convert: Callable[..., None] | None = None) -> Option:
-    """Return an option without an effect here."""
-    return Option("dropped", becomes, convert)
+ok = partial(Option, "ok")
+changed = partial(Option, "changed")
+by_hand = partial(Option, "by hand")
+dropped = partial(Option, "dropped")
 
 
 def is_secret(text: str) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from relay.config.addresses import join_address
 from relay.tools.importers import statsd_listen, statsd_numbers
-from relay.tools.importers.option_reader import OptionReader, set_dialects
+from relay.tools.importers.option_reader import OptionReader, set_dialects, set_prefix
 from relay.tools.importers.readers.javascript import find_variable, is_hostname
 from relay.tools.importers.readers.literals import is_truthy
 from relay.tools.importers.readers.tree import Opaque
@@ -158,20 +158,15 @@ def _names(reader: OptionReader, *, is_graphite: bool) -> None:
             _prefix(reader, name, key, node)
         elif not is_legacy and not is_given and is_graphite:
             became = f'no "{default}" before names: the cloud keeps types apart; {key} = "{default}" brings it back'
-            reader.report("changed", f"{name} {default}", None, became)
+            reader.report("changed", name, None, became, default=default)
     if suffix := reader.read("graphite.globalSuffix"):
         _suffix(reader, suffix)
 
 
 def _prefix(reader: OptionReader, name: str, key: str, node: Node) -> None:
     given = reader.text(name, node, "")
-    text = given.strip(".")
-    if isinstance(node.value, Opaque):
-        text = ""  # a prefix that depends on a variable is not guessed
-    else:
-        reader.report("ok" if text == given else "changed", name, node, f'{key} = "{text}"' if text else "none")
-    if text:
-        reader.builder.set(key, text, node)
+    if not isinstance(node.value, Opaque):  # a prefix that depends on a variable is not guessed
+        set_prefix(reader, name, key, node, given)
 
 
 def _suffix(reader: OptionReader, node: Node) -> None:

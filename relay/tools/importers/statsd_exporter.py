@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from relay.tools.importers.exporter_globs import Glob, rank_globs
 from relay.tools.importers.option_reader import OptionReader, go_duration, keep_duration, set_dialects, set_percentiles
-from relay.tools.importers.patterns import NoRule, Pattern, empty_remarks, filler, from_glob, from_regex
+from relay.tools.importers.patterns import NoRule, Pattern, from_glob, from_regex, report_tags, rule_effect
 from relay.tools.importers.report import Option, by_hand, changed, dropped, ok, shown
 
 if TYPE_CHECKING:
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 DAEMON: Final = "statsd_exporter"
 _TYPES: Final = {"counter": "counter", "gauge": "gauge", "observer": "timer", "timer": "timer"}
 _QUANTILES: Final = (0.5, 0.9, 0.99)
-_TAGS_MOST: Final = 4
-"""Dimensions that the API allows besides `host`."""
+
 _GLOB: Final = re.compile(r"(?:\*|[a-zA-Z_][\w-]*)(?:\.(?:\*|\w[\w-]*))*", re.ASCII)
 _NEVER: Final = "statsd_exporter never comes to it: an earlier mapping goes through the same parts"
 
@@ -150,14 +149,10 @@ def _effect(one: _Mapping) -> tuple[Pattern, dict[str, Any], list[str]]:
     name, labels = one.node.get("name"), one.node.get("labels")
     if name is None:
         raise NoRule("statsd_exporter refuses a mapping without a name")
-    texts = labels.texts if labels else {}
-    pattern, fill = filler(one.pattern, [name.text, *texts.values()], is_glob=one.is_glob)
-    metric, tags = fill(name.text), {key: fill(text) for key, text in texts.items()}
-    if not metric.text:
+    pattern, effect, remarks = rule_effect(one.pattern, name, labels, is_glob=one.is_glob)
+    if not effect["metric"]:
         return pattern, {"action": "drop"}, ["its name is empty, so that statsd_exporter sends none of it"]
-    empty = list(dict.fromkeys(capture for filled in (metric, *tags.values()) for capture in filled.empty))
-    left = {key: filled.text for key, filled in tags.items() if filled.text}
-    return pattern, {"metric": metric.text} | ({"tags": left} if left else {}), empty_remarks(empty)
+    return pattern, effect, remarks
 
 
 def _others(builder: ConfigBuilder, one: _Mapping) -> None:
@@ -174,10 +169,7 @@ def _others(builder: ConfigBuilder, one: _Mapping) -> None:
         else:
             became = option.becomes.replace("`", "")
             builder.report(option.verdict, node, f"{one.what}: {name} {shown(name, node.value)}", became)
-    labels = one.node.get("labels")
-    if labels and len(labels.members) > _TAGS_MOST:
-        became = "four of them are sent beside host: series that differ in the others alone become one"
-        builder.report("by hand", labels, f"{one.what}: {len(labels.members)} labels", became)
+    report_tags(builder, one.what, one.node.get("labels"), "labels")
 
 
 def _observers(reader: OptionReader) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from relay import limits
-from relay.tools.importers.option_reader import keep_duration, set_percentiles
+from relay.tools.importers.option_reader import keep_duration, set_percentiles, set_zeros
 from relay.tools.importers.readers.javascript import find_variable
 from relay.tools.importers.readers.literals import is_truthy
 from relay.tools.importers.readers.tree import Node, Opaque
@@ -13,6 +13,7 @@ from relay.tools.importers.report import Option, changed, ok, plain
 
 if TYPE_CHECKING:
     from relay.tools.importers.option_reader import OptionReader
+    from relay.tools.importers.report import Verdict
 
 _FLUSH_MS: Final = 10_000.0
 _PERCENT: Final = 90.0
@@ -35,10 +36,8 @@ def _interval(reader: OptionReader) -> float:
     node = reader.read("flushInterval")
     value = _number(node, _FLUSH_MS)
     became = f"window.seconds = {_MINUTE}: the cloud charts minutes"
-    same = value == _MINUTE * 1000
-    reader.report(
-        "ok" if same else "changed", "flushInterval" if node else f"flushInterval {_FLUSH_MS:g}", node, became
-    )
+    verdict: Verdict = "ok" if value == _MINUTE * 1000 else "changed"
+    reader.report(verdict, "flushInterval", node, became, default=f"{_FLUSH_MS:g}")
     return value / 1000
 
 
@@ -66,7 +65,7 @@ def _percentiles(reader: OptionReader) -> None:
         fix = "or set STATSD_RELAY_WINDOW_PERCENTILES where the relay runs"
         reader.report("by hand", "percentThreshold", node, f"{became}; {fix}")
     else:
-        reader.report("ok", "percentThreshold" if node else "percentThreshold 90", node, became)
+        reader.report("ok", "percentThreshold", node, became, default="90")
 
 
 def _as_it_is(reader: OptionReader, name: str, key: str) -> None:
@@ -87,8 +86,7 @@ def _idle(reader: OptionReader, interval: float) -> None:
         reader.report("ok", "deleteIdleStats", every, "window.idle and window.idle_gauges")
     given = [name for name in _TYPES if reader.has(name)]
     zeros = [kind for name, kind in _TYPES.items() if _keeps(reader, name, kind, default=default)]
-    if zeros:
-        reader.builder.set("window.idle", "zero" if len(zeros) == len(_TYPES) else f"zero:{','.join(zeros)}", every)
+    set_zeros(reader.builder, zeros, every)
     if default is None and len(given) < len(_TYPES):
         others = "counters, timers and sets" if not given else "the others"
         became = f'nothing is sent of idle {others}, not 0 for ever; window.idle = "zero" brings the zeros back'
