@@ -3,6 +3,9 @@
 gostatsd applies every matching filter to a name; the relay applies the first matching rule only. So the patterns of all
 filters divide the names into regions, and each region becomes a rule with the combined effect of all filters; narrow
 regions come first. A regex defines no region; a filter with a regex is converted only as a rule of its own.
+
+gostatsd's filters match a name with `namespace` and a dot before it; rules match the received name. So the namespace is
+removed from each pattern, and a pattern outside of the namespace matches nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +13,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from relay.tools.importers.gostatsd_patterns import EVERY_NAME, Match, Region, narrowest_first
 from relay.tools.importers.option_reader import is_true, words
 from relay.tools.importers.report import Option, by_hand, changed, dropped, ok
 
@@ -20,6 +22,71 @@ if TYPE_CHECKING:
     from relay.tools.importers.config_builder import ConfigBuilder
     from relay.tools.importers.option_reader import OptionReader
     from relay.tools.importers.readers.tree import Node
+
+
+_LEGAL: Final = re.compile(r"[A-Za-z0-9._-]*")
+"""Characters of a name after gostatsd's rewriting, which precedes its filters."""
+
+
+class Region(NamedTuple):
+    """One name, or all names with a prefix; two regions are disjoint, or one contains the other."""
+
+    text: str
+    is_open: bool
+    """Whether the region is all names that begin with `text`."""
+
+    def holds(self, other: Region) -> bool:
+        """Say whether every name of another region is in this one."""
+        return other.text.startswith(self.text) if self.is_open else self == other
+
+    def pattern(self) -> dict[str, str]:
+        """Return `match` or `regex` of a rule."""
+        if not self.is_open:
+            return {"match": self.text}
+        if not self.text or self.text.endswith("."):
+            return {"match": f"{self.text}**"}
+        return {"regex": f"^{self.text.replace('.', '[.]')}"}
+
+
+EVERY_NAME: Final = Region("", is_open=True)
+
+
+class Match(NamedTuple):
+    """One entry of `match-metrics` or `exclude-metrics`: a name, a prefix of names or a regex, possibly inverted."""
+
+    region: Region | None = None
+    """None: the entry matches nothing, or is a regex."""
+    regex: str = ""
+    is_inverted: bool = False
+
+    @classmethod
+    def parse(cls, text: str, namespace: str) -> Match:
+        """Parse an entry; `namespace` ends in its dot."""
+        is_inverted = text.startswith("!")
+        text = text.removeprefix("!")
+        if text.startswith("regex:"):
+            return cls(regex=text.removeprefix("regex:"), is_inverted=is_inverted)
+        return cls(_region(text, namespace), is_inverted=is_inverted)
+
+    def fits(self, region: Region) -> bool:
+        """Say whether the entry matches the names of a region that are in no narrower region."""
+        return (self.region is not None and self.region.holds(region)) != self.is_inverted
+
+
+def _region(text: str, namespace: str) -> Region | None:
+    is_open = text.endswith("*")
+    text = text.removesuffix("*")
+    if not _LEGAL.fullmatch(text.removeprefix(namespace)):
+        return None
+    if text.startswith(namespace) and (is_open or text != namespace):
+        return Region(text.removeprefix(namespace), is_open)
+    return EVERY_NAME if is_open and namespace.startswith(text) else None
+
+
+def narrowest_first(regions: Sequence[Region]) -> list[Region]:
+    """Return each region once, before every region that contains it."""
+    return sorted(dict.fromkeys(regions), key=lambda region: (-len(region.text), region.is_open))
+
 
 _KEYS: Final = ("match-metrics", "exclude-metrics", "match-tags", "drop-tags", "drop-metric", "drop-host")
 _NO_REGEX: Final = "no rule: every filter applies there, of rules the first alone, and what a regex meets is not known"

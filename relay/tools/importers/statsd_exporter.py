@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from relay.tools.importers.exporter_globs import Glob, rank_globs
 from relay.tools.importers.option_reader import OptionReader, go_duration, keep_duration, set_dialects, set_percentiles
 from relay.tools.importers.patterns import NoRule, Pattern, from_glob, from_regex, report_tags, rule_effect
 from relay.tools.importers.report import Option, by_hand, changed, dropped, ok, shown
@@ -15,6 +14,58 @@ if TYPE_CHECKING:
 
     from relay.tools.importers.config_builder import ConfigBuilder
     from relay.tools.importers.readers.tree import Node
+
+
+_CLASSES: Final = ("counter", "gauge", "timer")
+
+
+class _Glob(NamedTuple):
+    """The pattern of a mapping."""
+
+    text: str
+    type: str
+    """Empty: every class."""
+
+
+class _GlobRank(NamedTuple):
+    """The position of a glob in the order."""
+
+    rank: int
+    """Lower ranks are tried first; -1: never."""
+    is_exact: bool
+    """The rank is the same for every class of the glob."""
+
+
+def _rank_globs(globs: Sequence[_Glob]) -> list[_GlobRank]:
+    """Return the rank of each glob: the order in which statsd_exporter tries it, if it ever does.
+
+    It keeps the globs of each class in a tree of their parts. If the node of a glob exists already, as the end of an
+    earlier glob or on the way to a longer one, the glob is never matched. An earlier glob that ends at the node gets
+    its rank.
+    """
+    ranks: list[list[int]] = [[] for _ in globs]
+    for class_ in _CLASSES:
+        for number, rank in enumerate(_ranks(globs, class_)):
+            if globs[number].type in ("", class_):
+                ranks[number].append(rank)
+    return [_GlobRank(max(found, default=-1), len(set(found)) == 1) for found in ranks]
+
+
+def _ranks(globs: Sequence[_Glob], class_: str) -> list[int]:
+    ranks = [-1] * len(globs)
+    passed: set[tuple[str, ...]] = set()
+    ends: dict[tuple[str, ...], int] = {}
+    for number, glob in enumerate(globs):
+        if glob.type not in ("", class_):
+            continue
+        parts = tuple(glob.text.split("."))
+        if parts not in passed:
+            ends[parts] = number
+        if parts in ends:
+            ranks[ends[parts]] = number
+        passed.update(parts[:length] for length in range(1, len(parts) + 1))
+    return ranks
+
 
 DAEMON: Final = "statsd_exporter"
 _TYPES: Final = {"counter": "counter", "gauge": "gauge", "observer": "timer", "timer": "timer"}
@@ -117,7 +168,7 @@ def _pattern(match: str, kind: str) -> tuple[Pattern, str]:
 def _ranked(builder: ConfigBuilder, found: Sequence[_Mapping]) -> Iterator[_Mapping]:
     """Yield the mappings that can match, each with its rank."""
     globs = [one for one in found if one.is_glob and not one.remark]
-    tried = rank_globs([Glob(one.pattern.text, one.type) for one in globs])
+    tried = _rank_globs([_Glob(one.pattern.text, one.type) for one in globs])
     known = {one.number: place for one, place in zip(globs, tried, strict=True)}
     for one in found:
         place = known.get(one.number)
