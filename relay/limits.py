@@ -45,9 +45,9 @@ NAMING_FIXED: Final = 128
 """Work of an identity besides its bytes, in the same unit: 3 us."""
 NAMING_OTHERS: Final = 16
 """Additional work of a non-ASCII byte, in the same unit: Punycode is written in Python."""
-NEWCOMERS_KEPT: Final = 16
+TOP_SENDERS: Final = 16
 """Senders of new identities that are counted separately."""
-NEWCOMER_BYTES: Final = 120
+SENDER_EXAMPLE_BYTES: Final = 120
 """Bytes kept of the name, and of the tags, of the example of each such sender."""
 DRAIN_DATAGRAMS: Final = 32
 """Datagrams read from a socket at a time: about 1 ms for known lines in full datagrams, 15 ms for new ones."""
@@ -116,9 +116,9 @@ IDENTITIES_PER_SERIES: Final = 4
 """Alias cache: this many identities per `limits.series`."""
 OVERFLOW_SHARE: Final = 0.1
 """Share of the series slots reserved for overflow series."""
-ALIASES_SHARE: Final = 1 / 4
+IDENTITIES_SHARE: Final = 1 / 4
 """Share of `limits.memory` for the alias cache: the answers of naming."""
-WAITING_SHARE: Final = 1 / 8
+PENDING_SHARE: Final = 1 / 8
 """Share of `limits.memory` for the queue of identities that wait for naming."""
 CLASSES_SHARE: Final = 1 / 8
 """Share of `limits.memory` for the table of which class owns which name."""

@@ -36,7 +36,7 @@ class Identity(NamedTuple):
     """The section after `|#`, without these two bytes; empty if the line has no tags."""
 
 
-class Newcomer(NamedTuple):
+class TopSender(NamedTuple):
     """A sender of new identities, queued or without room in the queue, since the last call that returned it."""
 
     peer: Peer | None

@@ -192,7 +192,7 @@ class Relay:
             void=lambda: self.spool.committed,
             interval=self.config.window.checkpoint,
             context=self.context,
-            head=lambda window, forgotten: encode_head(window, host=self.namer.host, forgotten=forgotten),
+            head=lambda window, deleted: encode_head(window, host=self.namer.host, deleted=deleted),
             parts=self.spool.parts,
         )
         self._closing.push_async_callback(checkpointer.close)

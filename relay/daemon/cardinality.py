@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from relay.context import Context
-    from relay.model import Newcomer, Series, Tally
+    from relay.model import Series, Tally, TopSender
 
 _INTERVAL: Final = 1.0
 """Seconds between two reads of the count of overflowed samples."""
@@ -87,7 +87,7 @@ class Source(Protocol):
         """Return some series of the open window."""
         ...
 
-    def newcomers(self) -> Sequence[Newcomer]:
+    def top_senders(self) -> Sequence[TopSender]:
         """Return the senders of new identities since the last call, the most work first."""
         ...
 
@@ -99,7 +99,7 @@ class CardinalityWatch:
         self._source = source
         self._clock, self._loss_log = context.clock, context.loss_log
         self._told = self._unread = 0
-        self._newest: Newcomer | None = None
+        self._newest: TopSender | None = None
         """The sender with the most work of naming, at the last time that there were new identities."""
         self._since: float | None = None
         """When an overflow was first seen that is not logged yet."""
@@ -113,7 +113,7 @@ class CardinalityWatch:
     async def look(self) -> None:
         """Warn, once a minute at most, if samples went to overflow series; wait if a new window shows no cause yet."""
         tally, now = self._source.tally(), self._clock.monotonic()
-        self._newest = next(iter(self._source.newcomers()), self._newest)
+        self._newest = next(iter(self._source.top_senders()), self._newest)
         self._tell_of_unread(tally.tags_unread)
         overflowed = tally.samples_overflow
         if overflowed <= self._told or self._loss_log.is_muted(_REACHED, reason=_OVERFLOWED):
@@ -174,7 +174,7 @@ def _first_key(tags: bytes) -> bytes:
     return tags.partition(b",")[0].partition(b":")[0]
 
 
-def _sender(newest: Newcomer | None) -> dict[str, Any]:
+def _sender(newest: TopSender | None) -> dict[str, Any]:
     """Return the most likely sender, as a field of the log."""
     if newest is None:
         return {}

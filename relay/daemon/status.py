@@ -67,7 +67,7 @@ class Status:
     def forget(self, series: Collection[Series]) -> None:
         """Delete series everywhere: in the open window, its checkpoint, the bases of gauges, and the idle series."""
         relay = self._relay
-        found = relay.hotpath.forget(series)
+        found = relay.hotpath.delete(series)
         if found and relay.checkpointer:
             relay.checkpointer.forget(relay.closer.open_id, found)
         relay.idle.forget(series)

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
         ClosedWindow,
         Identity,
         Kind,
-        Newcomer,
         NoSeries,
         RejectedLine,
         Resolution,
         Row,
         Series,
         Tally,
+        TopSender,
     )
 
 
@@ -55,7 +55,7 @@ def delta_signs(settings: HotPathSettings) -> bytes:
     return b"+-" if settings["gauge_deltas"] else b""
 
 
-class AliasLimits(TypedDict):
+class IdentityLimits(TypedDict):
     """Bounds of the cache of identities in number and bytes, and the characters that may begin an inline tag."""
 
     limit: int
@@ -63,20 +63,20 @@ class AliasLimits(TypedDict):
     separators: bytes
 
 
-def alias_limits(settings: HotPathSettings) -> AliasLimits:
+def identity_limits(settings: HotPathSettings) -> IdentityLimits:
     """Return the bounds of the cache of identities."""
     return {
         "limit": settings["series_limit"] * limits.IDENTITIES_PER_SERIES,
-        "memory": int(settings["memory"] * limits.ALIASES_SHARE),
+        "memory": int(settings["memory"] * limits.IDENTITIES_SHARE),
         "separators": settings["separators"].encode(),
     }
 
 
-def waiting_limits(settings: HotPathSettings) -> dict[str, int]:
+def pending_limits(settings: HotPathSettings) -> dict[str, int]:
     """Return the bounds of the identities that wait for their names in a window."""
     return {
         "limit": settings["series_limit"],
-        "memory": int(settings["memory"] * limits.WAITING_SHARE),
+        "memory": int(settings["memory"] * limits.PENDING_SHARE),
         "exact_samples": settings["exact_samples"],
     }
 
@@ -116,7 +116,7 @@ class HotPath(Protocol):
     def tee(self, fds: Sequence[int]) -> None: ...  # noqa: D102
     def tee_counts(self) -> list[tuple[int, int]]: ...  # noqa: D102
     def unresolved(self, limit: int) -> list[Identity]: ...  # noqa: D102
-    def newcomers(self) -> list[Newcomer]: ...  # noqa: D102
+    def top_senders(self) -> list[TopSender]: ...  # noqa: D102
     def resolve(self, answers: Sequence[tuple[Identity, Resolution | NoSeries]]) -> None: ...  # noqa: D102
     def open_window(self, start: int) -> None: ...  # noqa: D102
     def close_window(self, next_start: int, *, folds: bool = False, renames: bool = False) -> None: ...  # noqa: D102
@@ -130,7 +130,7 @@ class HotPath(Protocol):
     def snapshot(self) -> Iterator[list[Row]]: ...  # noqa: D102
     def gauges(self) -> Iterator[list[tuple[Series, float]]]: ...  # noqa: D102
     def list_series(self, first: int, count: int) -> list[Series]: ...  # noqa: D102
-    def forget(self, series: Iterable[Series]) -> list[Series]: ...  # noqa: D102
+    def delete(self, series: Iterable[Series]) -> list[Series]: ...  # noqa: D102
     def configure(self, **settings: Unpack[HotPathSettings]) -> None: ...  # noqa: D102
     def rejects(self) -> list[RejectedLine]: ...  # noqa: D102
     def tap(self, pattern: bytes | None) -> None: ...  # noqa: D102

@@ -57,15 +57,15 @@ def wrap(payload: bytes) -> bytes:
     return _HEADER.pack(MAGIC, len(payload), xxhash.xxh3_64_intdigest(payload)) + payload
 
 
-def encode_head(window: int, *, host: str, forgotten: Iterable[Series] = ()) -> bytes:
+def encode_head(window: int, *, host: str, deleted: Iterable[Series] = ()) -> bytes:
     """Return the first frames of a checkpoint.
 
     Args:
         window: id of the open window.
         host: host of this relay; a start on another host does not use the checkpoint.
-        forgotten: deleted series, each written as a record without samples, which a later record supersedes.
+        deleted: deleted series, each written as a record without samples, which a later record supersedes.
     """
-    records = [to_record(series, Cell(series.kind)) for series in forgotten]
+    records = [to_record(series, Cell(series.kind)) for series in deleted]
     frames = [Frame(window, rollups=chunk) for chunk in chunks(records)]
     return b"".join(map(encode_frame, [Frame(window, host=host), *frames]))
 
@@ -146,10 +146,6 @@ class Checkpoint:
         self._stored = stored
         self._payloads, self.damaged = _find_payloads(stored)
 
-    def __repr__(self) -> str:
-        """Report the size."""
-        return f"<Checkpoint {len(self._payloads)} frames, {self.damaged} places damaged>"
-
     def __iter__(self) -> Iterator[RollupRecord]:
         """Yield the newest valid record of each series, once."""
         known: set[int] = set()
@@ -174,22 +170,22 @@ class PartialContents(NamedTuple):
     """Owners of bare names: (metric, class, namespace)."""
     damaged: int
     """Number of damaged places and records."""
-    forgotten: list[Series]
+    deleted: list[Series]
     """Series deleted and not received since; the caller deletes their other state, too."""
 
 
 def recover(stored: bytes, restore: Callable[[RollupRecord], bool]) -> PartialContents:
     """Restore the newest record of each series of a checkpoint."""
     checkpoint = Checkpoint(stored)
-    owners, forgotten = [], []
+    owners, deleted = [], []
     for record in checkpoint:
         if not record.samples:
-            forgotten.append(record.series())
+            deleted.append(record.series())
         elif not restore(record):
             checkpoint.damaged += 1
         elif not record.derived:
             owners.append((record.metric, record.kind, record.namespace))
-    return PartialContents(owners, checkpoint.damaged, forgotten)
+    return PartialContents(owners, checkpoint.damaged, deleted)
 
 
 _Payload = tuple[int, int]

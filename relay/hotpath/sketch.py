@@ -44,10 +44,6 @@ class Sketch:
         self.low = math.inf
         self.high = -math.inf
 
-    def __repr__(self) -> str:
-        """Report the size."""
-        return f"<Sketch {self.size()} entries, {'bins' if self.exact is None else 'exact'}>"
-
     def size(self) -> int:
         """Return the number of samples or bins held."""
         return len(self.positive) + len(self.negative) if self.exact is None else len(self.exact)
@@ -157,10 +153,6 @@ class Distinct:
         self.hashes: set[int] | None = set()
         """64-bit hashes of the members; None once the registers are used."""
         self.registers = bytearray()
-
-    def __repr__(self) -> str:
-        """Report the cardinality."""
-        return f"<Distinct {self.cardinality()}>"
 
     def size(self) -> int:
         """Return the number of hashes or registers held."""

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from relay.daemon.cardinality import CardinalityWatch, Explosion
-from relay.model import Kind, Newcomer, Peer, Series
+from relay.model import Kind, Peer, Series, TopSender
 from tests.support.context import make_context
 from tests.test_ledger import TALLY
 
@@ -35,7 +35,7 @@ class Window:
     def tally(self):
         return dataclasses.replace(TALLY, samples_overflow=self.overflowed, tags_unread=self.unread)
 
-    def newcomers(self):
+    def top_senders(self):
         brought, self.brought = self.brought, []
         return brought
 
@@ -123,8 +123,8 @@ async def test_the_sender_of_new_names_is_named_with_what_overflows_and_with_tag
     source = Window([*USERS, overflow("web.hits")])
     watch = CardinalityWatch(source, make_context(clock))
     source.brought = [
-        Newcomer(Peer("192.0.2.7", 4711), 900, 90_000, b"web.\xff", b"user\n:1,b:2"),
-        Newcomer(None, 1, 100, b"x", b""),
+        TopSender(Peer("192.0.2.7", 4711), 900, 90_000, b"web.\xff", b"user\n:1,b:2"),
+        TopSender(None, 1, 100, b"x", b""),
     ]
     with capture_logs() as logs:
         await watch.look()
@@ -140,7 +140,7 @@ async def test_the_sender_of_new_names_is_named_with_what_overflows_and_with_tag
 
 async def test_a_window_that_has_only_begun_blames_no_metric_that_happens_to_be_there(clock):
     source = Window([series("victim.hits"), overflow("statsd_relay.overflow.counter")])
-    source.brought, source.overflowed = [Newcomer(None, 900, 90_000, b"flood.n1", b"id:1")], 900
+    source.brought, source.overflowed = [TopSender(None, 900, 90_000, b"flood.n1", b"id:1")], 900
     with capture_logs() as logs:
         await CardinalityWatch(source, make_context(clock)).look()
     assert (logs[0]["metric"], logs[0]["tag"], logs[0]["sender"]) == ("flood.n1", "id", "a Unix socket")

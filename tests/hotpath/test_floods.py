@@ -133,14 +133,14 @@ def test_the_senders_of_new_identities_are_known_by_their_work():
     for number in range(300):
         hotpath.feed(b"many.n%d:1|c|#user:%d" % (number, number), NOW, ("192.0.2.7", 1000 + number))
     hotpath.feed(b"unix:1|c", NOW)
-    found = hotpath.newcomers()
-    assert len(found) == limits.NEWCOMERS_KEPT
+    found = hotpath.top_senders()
+    assert len(found) == limits.TOP_SENDERS
     assert (found[0].peer.host, found[0].name, found[0].tags) == ("192.0.2.7", b"many.n299", b"user:299")
     assert found[0].identities >= 300
-    assert hotpath.newcomers() == []
+    assert hotpath.top_senders() == []
     name_all(hotpath)
     hotpath.feed(b"few0:1|c", NOW, ("10.0.0.1", 1))
-    assert hotpath.newcomers() == []
+    assert hotpath.top_senders() == []
     hotpath.feed(b"long%b:1|c|#%b" % (b"x" * 500, b"y" * 500), NOW)
-    [unknown] = hotpath.newcomers()
+    [unknown] = hotpath.top_senders()
     assert (unknown.peer, len(unknown.name), len(unknown.tags)) == (None, 120, 120)

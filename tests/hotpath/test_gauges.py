@@ -93,7 +93,7 @@ def test_rows_that_are_still_read_are_no_base_of_what_came_after_them():
         name_all(hotpath)
         held.append(hotpath.closed_window())
         assert value(hotpath) == minute
-    hotpath.forget([series for part in hotpath.gauges() for series, _ in part])
+    hotpath.delete([series for part in hotpath.gauges() for series, _ in part])
     feed(hotpath, b"g:+1|g")
     assert value(hotpath) == 1
     assert [[rollup.last for _, rollup in window.rows] for window in held] == [[1], [2], [3]]

@@ -434,7 +434,7 @@ def test_a_snapshot_has_every_row_in_the_order_they_came_and_can_be_taken_while_
     rows += [row for part in parts for row in part]
     assert [(series.metric, rollup.last) for series, rollup in rows][:700] == [(f"m{n}", n) for n in range(700)]
     assert ("m0", "", 5) in looked_at(hotpath)
-    hotpath.forget([series for series, _ in rows[1:3]])
+    hotpath.delete([series for series, _ in rows[1:3]])
     assert [metric for metric, *_ in looked_at(hotpath)][:3] == ["m0", "m3", "m4"]
     assert hotpath.tally().last_at == NOW
 
@@ -457,8 +457,8 @@ def test_what_is_forgotten_is_gone_and_counted_and_nothing_else_is():
     found = {(series.metric, tags_of(series)): series for part in hotpath.snapshot() for series, _ in part}
     idle = next(series for part in hotpath.gauges() for series, _ in part if series.metric == "idle")
     wanted = [found["web.a", "k:v"], found["busy", ""], idle, found["busy", ""]._replace(metric="nobody")]
-    assert hotpath.forget(wanted) == wanted[:3]
-    assert hotpath.forget(wanted) == []
+    assert hotpath.delete(wanted) == wanted[:3]
+    assert hotpath.delete(wanted) == []
     assert {(metric, tags) for metric, tags, _ in looked_at(hotpath)} == found.keys() - {("web.a", "k:v"), ("busy", "")}
     assert gauges(hotpath) == {}
     assert hotpath.tally().samples_dropped == {"forgotten": 3}
@@ -535,7 +535,7 @@ def test_the_short_way_and_the_long_way_agree(datagrams, named_every):
     """A reference that forgets its keys before every datagram reads everything by the grammar: nothing may differ."""
     short, long = make(series_per_metric=2), make("python", series_per_metric=2)
     for number, datagram in enumerate(datagrams):
-        long._keys.clear()
+        long.delete([])
         for hotpath in (short, long):
             hotpath.feed(datagram, NOW)
             if number % named_every == 0:
@@ -605,3 +605,12 @@ def test_of_long_datagrams_python_takes_one_at_a_time():
         assert [hotpath.drain(receiver.fileno(), NOW) for _ in range(4)] == [1, 1, 1, 0]
     name_all(hotpath)
     assert hotpath.tally().accepted == 6_000
+
+
+def test_reasons_of_one_hot_path_leave_room_for_those_of_another():
+    for owner in ("first", "second"):
+        hotpath, reasons = make(), {f"{owner}_{number}" for number in range(15)}
+        for reason in reasons:
+            hotpath.reject(b"line", reason, NOW)
+        assert hotpath.tally().rejected == dict.fromkeys(reasons, 1)
+        assert {line.reason for line in hotpath.rejects()} == reasons

@@ -11,10 +11,10 @@ static void feed(hotpath *self, const uint8_t *at, size_t size, double now) {
 }
 
 /* Forgets the series that answer_of gives a name of this text with a tag, and the one without, of every kind. */
-static void forget(hotpath *self, const uint8_t *at, size_t size) {
+static void delete_series(hotpath *self, const uint8_t *at, size_t size) {
     for (unsigned kind = 0; kind < KINDS; kind++) {
-        hotpath_forget(self, &(series_name){{at, size}, {NULL, 0}, kind, false});
-        hotpath_forget(self, &(series_name){{at, size - (size > 0)}, {at + size - (size > 0), size > 0}, kind, false});
+        hotpath_delete(self, &(series_name){{at, size}, {NULL, 0}, kind, false});
+        hotpath_delete(self, &(series_name){{at, size - (size > 0)}, {at + size - (size > 0), size > 0}, kind, false});
     }
 }
 
@@ -38,12 +38,12 @@ static void play(hotpath *self, const uint8_t *data, size_t size) {
         switch (what % 16) {
         case 0: name_some(self, 64); break;
         case 1: closed += close_and_read(self, START + 60 * window++); break;
-        case 2: forget(self, at, length); break;
+        case 2: delete_series(self, at, length); break;
         case 3: name_some(self, 1); break;
         case 4:
             hotpath_restore_gauge(self, &(series_name){{at, length}, {at, length / 2}, GAUGE, false}, now, START, now);
             break;
-        case 5: tap_set(&self->tap, what & 16 ? "a*" : NULL); self->looked_at = what & 16; break;
+        case 5: tap_set(&self->tap, what & 16 ? "a*" : NULL); self->is_filtered = what & 16; break;
         case 6: export_all(self, what & 16); break;
         case 7: closed += close_late(self, START + 60 * window++, what & 16, at, length); break;
         default: feed(self, at, length, now);

@@ -29,7 +29,7 @@ static answer answer_of(const identity *identity) {
     answer answer = {.kind = identity->kind, .name = {identity->text, identity->name_size},
                      .tags = {identity->text + identity->name_size, identity->tags_size}};
     uint8_t first = answer.name.size ? answer.name.at[0] : 0;
-    answer.is_sink = first == 1 || first == 2;
+    answer.has_no_series = first == 1 || first == 2;
     answer.rejects = first == 1;
     answer.reason = first == 1 ? RESERVED_NAME : REASONS;
     answer.series = (series_name){answer.name, {answer.tags.at, answer.tags.size > 0}, identity->kind, false};
@@ -61,7 +61,7 @@ static void check_finite(const entry *entry) {
 
 /* Reads the rows of the closing window; returns their samples. */
 static uint64_t read_closed(hotpath *self) {
-    closed *closed = hotpath_take_closed(self);
+    closed *closed = hotpath_closed_window(self);
     uint64_t samples = 0;
     if (closed == NULL) abort();
     for (size_t i = 0; i < closed->window.used; i++) {

@@ -127,7 +127,7 @@ class PartCounter:
         frames = await self._thread.run(self._files.read, window)
         side = self._make_hotpath()
         side.open_window(window)
-        side.forget(side.recover(frames).forgotten)
+        side.delete(side.recover(frames).deleted)
         tally = side.tally()
         return tally.samples_accepted - sum(tally.samples_dropped.values())
 
@@ -185,9 +185,9 @@ class Recovery:
             kept = await asyncio.to_thread(self.files.set_aside, found.window)
             self.context.loss_log.warn("RLY412 checkpoint damaged, what could be read is recovered", reason=kept.name)
         self._merge(hotpath, gauges)
-        hotpath.forget(recovery.forgotten)
-        if hotpath is self.hotpath and recovery.forgotten:
-            self.on_forgotten(found.window, recovery.forgotten)
+        hotpath.delete(recovery.deleted)
+        if hotpath is self.hotpath and recovery.deleted:
+            self.on_forgotten(found.window, recovery.deleted)
 
     def _drop(self, owed: PendingCheckpoints) -> None:
         """Count and log the dropped windows and gauges of another host."""

@@ -18,7 +18,7 @@ cdef extern from "kernel/receive.h" nogil:
     enum: SKETCH_BINS, SET_EXACT, SET_PRECISION, QUANTILE_EXACT, DATAGRAM_BYTES, NUMBER_BYTES, TIMESTAMP_AHEAD
     enum: REJECTS_KEPT, REJECT_BYTES, REASONS, REASONS_MAX, RECEIVE_MOST, BIN_BIAS, NETWORKS_MOST, RECORD_EXACT_MOST
     enum: RANK_MOST, BIN_LEAST, BIN_MOST, TEES_MOST, COPY_BYTES, SECTION_READ, NAME_READ
-    enum: NAMING_FIXED, NAMING_OTHERS, NAMING_WORK, NEWCOMERS_KEPT, NEWCOMER_BYTES
+    enum: NAMING_FIXED, NAMING_OTHERS, NAMING_WORK, TOP_SENDERS, SENDER_EXAMPLE_BYTES
     enum kind: COUNTER, TIMER, GAUGE, SET, KINDS
 
     ctypedef struct span:
@@ -133,14 +133,14 @@ cdef extern from "kernel/receive.h" nogil:
     ctypedef struct network:
         uint8_t address[16]
         unsigned bits
-    ctypedef struct sources:
+    ctypedef struct allow_list:
         network networks[0]
         size_t count
-    bint sources_admit(const sources *sources, const peer *peer)
+    bint allow_list_admits(const allow_list *allow_list, const peer *peer)
     ctypedef struct tap:
         char *pattern
     bint tap_set(tap *tap, const char *pattern)
-    span tap_take(tap *tap)
+    span tap_pop(tap *tap)
 
     ctypedef struct copies:
         uint64_t sent[0], dropped[0]
@@ -163,18 +163,18 @@ cdef extern from "kernel/receive.h" nogil:
         uint64_t samples
         gauge_row *idle
         size_t idle_used
-    ctypedef struct newcomer:
+    ctypedef struct top_sender:
         peer peer
         uint64_t identities, work
         uint8_t name_size, tags_size
         uint8_t text[0]
     ctypedef struct hotpath:
-        newcomer newcomers[0]
+        top_sender top_senders[0]
         counts counts
         rejects rejects
-        sources sources
+        allow_list allow_list
         tap tap
-        bint looked_at
+        bint is_filtered
         copies copies
         registry registry
         size_t aliases, stand_ins
@@ -183,7 +183,7 @@ cdef extern from "kernel/receive.h" nogil:
     ctypedef struct answer:
         kind kind
         span name, tags
-        bint is_sink, rejects
+        bint has_no_series, rejects
         int reason
         series_name series, overflow
 
@@ -201,9 +201,9 @@ cdef extern from "kernel/receive.h" nogil:
     bint hotpath_close_window(hotpath *self, int64_t next_start, bint folds, bint renames)
     bint hotpath_abandon_names(hotpath *self)
     bint hotpath_settled(hotpath *self)
-    closed *hotpath_take_closed(hotpath *self)
+    closed *hotpath_closed_window(hotpath *self)
     void hotpath_discard(hotpath *self, closed *closed)
-    bint hotpath_forget(hotpath *self, const series_name *name)
+    bint hotpath_delete(hotpath *self, const series_name *name)
     bint hotpath_restore(hotpath *self, const series_name *name, const record *record)
     bint hotpath_restore_gauge(hotpath *self, const series_name *name, double value, int64_t updated, double at)
 

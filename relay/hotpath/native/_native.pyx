@@ -18,7 +18,7 @@ from relay.hotpath.native cimport _kernel as k
 from relay.hotpath.native._kernel cimport cell, closed, entry, hotpath, series, series_name, sketch, span
 
 from relay import limits
-from relay.model import ClosedWindow, Identity, Kind, Newcomer, Peer, RejectedLine, Resolution, Rollup, Series, Tally
+from relay.model import ClosedWindow, Identity, Kind, TopSender, Peer, RejectedLine, Resolution, Rollup, Series, Tally
 
 
 
@@ -41,18 +41,18 @@ partial = _Later()
 
 cdef tuple KINDS = (Kind.COUNTER, Kind.TIMER, Kind.GAUGE, Kind.SET)
 cdef dict KIND_NUMBERS = {kind: number for number, kind in enumerate(KINDS)}
-cdef list REASONS = [
+cdef tuple REASONS = (
     "empty_name", "no_value", "bad_value", "bad_type", "bad_rate", "bad_timestamp", "bad_event", "reserved_name",
     "truncated", "line_too_long", "source_denied", "series_limit", "internal_error", "too_old", "too_far_ahead", "late_gauge",
     "forgotten",
-]
-"""In the order of the kernel's enum; reasons of sinks are appended as they come."""
+)
+"""In the order of the kernel's enum."""
 
 LIMITS = {
     "QUANTILE_EXACT": k.QUANTILE_EXACT, "SKETCH_BINS": k.SKETCH_BINS, "SET_EXACT": k.SET_EXACT,
     "SET_PRECISION": k.SET_PRECISION, "DATAGRAM_BYTES": k.DATAGRAM_BYTES, "SECTION_READ": k.SECTION_READ, "NAME_READ": k.NAME_READ,
     "NAMING_FIXED": k.NAMING_FIXED, "NAMING_OTHERS": k.NAMING_OTHERS, "NAMING_WORK": k.NAMING_WORK,
-    "NEWCOMERS_KEPT": k.NEWCOMERS_KEPT, "NEWCOMER_BYTES": k.NEWCOMER_BYTES, "TIMESTAMP_AHEAD": k.TIMESTAMP_AHEAD,
+    "TOP_SENDERS": k.TOP_SENDERS, "SENDER_EXAMPLE_BYTES": k.SENDER_EXAMPLE_BYTES, "TIMESTAMP_AHEAD": k.TIMESTAMP_AHEAD,
     "REJECTS_KEPT": k.REJECTS_KEPT, "REJECT_BYTES": k.REJECT_BYTES,
     "TEES_MOST": k.TEES_MOST, "COPY_BYTES": k.COPY_BYTES, "EXACT_MOST": k.RECORD_EXACT_MOST,
 }
@@ -71,14 +71,6 @@ cdef inline span span_of(bytes text):
 
 cdef inline bytes bytes_of(const k.uint8_t *at, size_t size):
     return (<const char *>at)[:size]
-
-
-cdef int number_of(str reason) except -1:
-    if reason not in REASONS:
-        if len(REASONS) >= k.REASONS_MAX:
-            raise ValueError(f"too many reasons: {reason}")
-        REASONS.append(reason)
-    return REASONS.index(reason)
 
 
 cdef series_name name_of(object wanted, list alive):
@@ -245,9 +237,6 @@ class Rows(Collection):
         self._window = window
         self._whole = whole
 
-    def __repr__(self):
-        return f"<Rows {len(self)}>"
-
     def __len__(self):
         return (<_Closed>self._window).size()
 
@@ -351,8 +340,10 @@ cdef class NativeHotPath:
     cdef k.receiver *_receiver
     cdef k.output _output
     cdef long _seconds
+    cdef list _reasons  # REASONS, then those of identities without a series, in the order of their first use
 
     def __init__(self, **settings):
+        self._reasons = list(REASONS)
         self._set(**settings)
 
     def _set(
@@ -380,14 +371,21 @@ cdef class NativeHotPath:
             raise MemoryError
         self._seconds = window_seconds
 
+    cdef int _number_of(self, str reason) except -1:
+        if reason not in self._reasons:
+            if len(self._reasons) >= k.REASONS_MAX:
+                raise ValueError(f"too many reasons: {reason}")
+            self._reasons.append(reason)
+        return self._reasons.index(reason)
+
+    cdef dict _by_reason(self, const k.uint64_t *counts):
+        return {reason: counts[<size_t>number] for number, reason in enumerate(self._reasons) if counts[<size_t>number]}
+
     def __dealloc__(self):
         k.receiver_free(self._receiver)
         k.output_free(&self._output)
         if self._self != NULL:
             k.hotpath_free(self._self)
-
-    def __repr__(self):
-        return f"<NativeHotPath {self._self.open.used} series>"
 
     def feed(self, bytes datagram, double now, peer=None):
         cdef k.peer sender = peer_from(peer)
@@ -397,7 +395,7 @@ cdef class NativeHotPath:
 
     def reject(self, bytes line, str reason, double now, peer=None):
         cdef k.peer sender = peer_from(peer)
-        k.hotpath_reject(self._self, span_of(line), number_of(reason), &sender if sender.known else NULL, now)
+        k.hotpath_reject(self._self, span_of(line), self._number_of(reason), &sender if sender.known else NULL, now)
 
     def drain(self, int fd, double now):
         cdef size_t count, most = limits.DRAIN_DATAGRAMS
@@ -441,18 +439,18 @@ cdef class NativeHotPath:
         finally:
             free(found)
 
-    def newcomers(self):
-        cdef k.newcomer *one
+    def top_senders(self):
+        cdef k.top_sender *one
         cdef list found = []
         k.hotpath_lock(self._self)
-        for place in range(k.NEWCOMERS_KEPT):
-            one = &self._self.newcomers[<int>place]
+        for place in range(k.TOP_SENDERS):
+            one = &self._self.top_senders[<int>place]
             if one.identities:
                 name, tags = bytes_of(one.text, one.name_size), bytes_of(one.text + one.name_size, one.tags_size)
-                found.append(Newcomer(peer_to(&one.peer), one.identities, one.work, name, tags))
-            memset(one, 0, sizeof(k.newcomer))
+                found.append(TopSender(peer_to(&one.peer), one.identities, one.work, name, tags))
+            memset(one, 0, sizeof(k.top_sender))
         k.hotpath_unlock(self._self)
-        found.sort(key=lambda newcomer: -newcomer.work)
+        found.sort(key=lambda top_sender: -top_sender.work)
         return found
 
     def resolve(self, answers):
@@ -468,9 +466,9 @@ cdef class NativeHotPath:
                 identity, answer = <tuple>(answers[i][0]), <tuple>(answers[i][1])
                 given[i].kind = <k.kind><int>KIND_NUMBERS[identity[1]]
                 given[i].name, given[i].tags = span_of(<bytes>identity[0]), span_of(<bytes>identity[2])
-                given[i].is_sink = type(answer) is not Resolution
-                if given[i].is_sink:
-                    given[i].reason, given[i].rejects = number_of(answer[0]), answer[1]
+                given[i].has_no_series = type(answer) is not Resolution
+                if given[i].has_no_series:
+                    given[i].reason, given[i].rejects = self._number_of(answer[0]), answer[1]
                     continue
                 series, overflow = <tuple>answer[0], <tuple>answer[1]
                 metric = (<str>series[0]).encode()
@@ -507,7 +505,7 @@ cdef class NativeHotPath:
     def closed_window(self):
         cdef _Closed window = _Closed.__new__(_Closed)
         with nogil:
-            window.window = k.hotpath_take_closed(self._self)
+            window.window = k.hotpath_closed_window(self._self)
         if window.window == NULL:
             raise RuntimeError("no window is closing")
         window.hotpath = self
@@ -625,13 +623,13 @@ cdef class NativeHotPath:
         finally:
             k.hotpath_unlock(self._self)
 
-    def forget(self, series):
-        return [named for named in series if self._forget(named)]
+    def delete(self, series):
+        return [named for named in series if self._delete(named)]
 
-    cdef bint _forget(self, object named):
+    cdef bint _delete(self, object named):
         cdef list alive = []
         cdef series_name name = name_of(named, alive)
-        return k.hotpath_forget(self._self, &name)
+        return k.hotpath_delete(self._self, &name)
 
     def configure(self, **settings):
         self._set(**settings)
@@ -646,7 +644,7 @@ cdef class NativeHotPath:
                 line = &found.ring[<size_t>index % k.REJECTS_KEPT]
                 lines.append(
                     RejectedLine(
-                        line=bytes_of(line.line, line.size), reason=REASONS[line.reason], peer=peer_to(&line.peer),
+                        line=bytes_of(line.line, line.size), reason=self._reasons[line.reason], peer=peer_to(&line.peer),
                         time=line.time,
                     )
                 )
@@ -657,7 +655,7 @@ cdef class NativeHotPath:
     def tap(self, pattern):
         k.hotpath_lock(self._self)
         kept = k.tap_set(&self._self.tap, NULL if pattern is None else <const char *>pattern)
-        self._self.looked_at = pattern is not None or self._self.sources.count > 0
+        self._self.is_filtered = pattern is not None or self._self.allow_list.count > 0
         k.hotpath_unlock(self._self)
         if not kept:
             raise MemoryError
@@ -666,32 +664,32 @@ cdef class NativeHotPath:
         cdef span line
         cdef list lines = []
         k.hotpath_lock(self._self)
-        line = k.tap_take(&self._self.tap)
+        line = k.tap_pop(&self._self.tap)
         while line.at != NULL:
             lines.append(bytes_of(line.at, line.size))
             free(<void *>line.at)
-            line = k.tap_take(&self._self.tap)
+            line = k.tap_pop(&self._self.tap)
         k.hotpath_unlock(self._self)
         return lines
 
     def allow(self, cidrs):
-        cdef k.sources *sources = &self._self.sources
+        cdef k.allow_list *allow_list = &self._self.allow_list
         networks = [ip_network(cidr, strict=False) for cidr in cidrs]
         if len(networks) > k.NETWORKS_MOST:
             raise ValueError(f"at most {k.NETWORKS_MOST} networks")
         packed = [(_mapped(n.network_address), n.prefixlen + (96 if n.version == 4 else 0)) for n in networks]
         k.hotpath_lock(self._self)
         for index, (address, bits) in enumerate(packed):
-            memcpy(sources.networks[<size_t>index].address, <const char *>address, 16)
-            sources.networks[<size_t>index].bits = bits
-        sources.count = len(packed)
-        self._self.looked_at = sources.count > 0 or self._self.tap.pattern != NULL
+            memcpy(allow_list.networks[<size_t>index].address, <const char *>address, 16)
+            allow_list.networks[<size_t>index].bits = bits
+        allow_list.count = len(packed)
+        self._self.is_filtered = allow_list.count > 0 or self._self.tap.pattern != NULL
         k.hotpath_unlock(self._self)
 
     def admits(self, peer):
         cdef k.peer sender = peer_from(peer)
         k.hotpath_lock(self._self)
-        admitted = self._self.sources.count == 0 or k.sources_admit(&self._self.sources, &sender)
+        admitted = self._self.allow_list.count == 0 or k.allow_list_admits(&self._self.allow_list, &sender)
         k.hotpath_unlock(self._self)
         return bool(admitted)
 
@@ -699,8 +697,7 @@ cdef class NativeHotPath:
         cdef k.counts counts
         k.hotpath_lock(self._self)
         counts = self._self.counts
-        rejected = {REASONS[i]: self._self.rejects.counts[i] for i in range(len(REASONS)) if self._self.rejects.counts[i]}
-        dropped = {REASONS[i]: self._self.counts.dropped[i] for i in range(len(REASONS)) if self._self.counts.dropped[i]}
+        rejected, dropped = self._by_reason(self._self.rejects.counts), self._by_reason(self._self.counts.dropped)
         last_at = self._self.now
         active, aliases = k.window_series(&self._self.registry, &self._self.open), self._self.aliases - self._self.stand_ins
         k.hotpath_unlock(self._self)

@@ -59,10 +59,6 @@ class Cell:
         self.sketch = Sketch(exact_samples) if kind is Kind.TIMER else None
         self.distinct = Distinct() if kind is Kind.SET else None
 
-    def __repr__(self) -> str:
-        """Report the size."""
-        return f"<Cell {self.kind} {self.samples + len(self.pending)} samples>"
-
     def size(self) -> int:
         """Return an estimate of the memory held, in bytes."""
         entries = len(self.pending)
@@ -146,7 +142,7 @@ class Cell:
             self.adopt_last(other)
         self._merge_all_but_last(other)
 
-    def join(self, other: Cell) -> None:
+    def merge_gauge(self, other: Cell) -> None:
         """Add samples of a gauge that waited for its name; `last` is the value received last, ignoring timestamps."""
         if not self.samples or (other.received_at, other.last) > (self.received_at, self.last):
             self.adopt_last(other)

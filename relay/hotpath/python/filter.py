@@ -34,10 +34,6 @@ class AllowList:
         self._networks = [ip_network(cidr, strict=False) for cidr in cidrs]
         self._decided: dict[str, bool] = {}
 
-    def __repr__(self) -> str:
-        """Report the networks."""
-        return f"<AllowList {[str(network) for network in self._networks]}>"
-
     def admit(self, peer: tuple[str, int] | None) -> bool:
         """Say whether `peer` is allowed; None is a sender on a Unix socket, which the mode of its file has admitted."""
         if peer is None:
@@ -65,18 +61,14 @@ class Admission:
         self._counts = counts
         self._rejects = rejects
         self._tap: Tap | None = None
-        self._sources: AllowList | None = None
-        self._is_watched = False
-
-    def __repr__(self) -> str:
-        """Report the allowed networks."""
-        return f"<Admission {self._sources or 'everybody'}>"
+        self._allow_list: AllowList | None = None
+        self._is_active = False
 
     def admit(self, batch: Sequence[tuple[bytes, Peername]], now: float) -> Sequence[tuple[bytes, Peername]]:
         """Offer datagrams to the tap; return those of allowed senders, and reject the lines of the others."""
-        return [one for one in batch if self._lets_in(*one, now)] if self._is_watched else batch
+        return [one for one in batch if self._admit_one(*one, now)] if self._is_active else batch
 
-    def _lets_in(self, datagram: bytes, peer: Peername, now: float) -> bool:
+    def _admit_one(self, datagram: bytes, peer: Peername, now: float) -> bool:
         lines = datagram.split(b"\n")
         if self._tap is not None:
             self._tap.offer(lines)
@@ -90,22 +82,22 @@ class Admission:
 
     def admits(self, peer: Peername) -> bool:
         """Say whether a sender is allowed."""
-        return self._sources is None or self._sources.admit(peer)
+        return self._allow_list is None or self._allow_list.admit(peer)
 
     def allow(self, cidrs: Iterable[str]) -> None:
         """Set the allowed networks; all senders are allowed if `cidrs` is empty."""
         networks = list(cidrs)
-        self._sources = AllowList(networks) if networks else None
-        self._is_watched = self._tap is not None or self._sources is not None
+        self._allow_list = AllowList(networks) if networks else None
+        self._is_active = self._tap is not None or self._allow_list is not None
 
     def tap(self, pattern: bytes | None) -> None:
         """Keep lines with a name that matches a glob; None stops it."""
         self._tap = None if pattern is None else Tap(pattern)
-        self._is_watched = self._tap is not None or self._sources is not None
+        self._is_active = self._tap is not None or self._allow_list is not None
 
     def tapped(self) -> list[bytes]:
         """Return the lines kept since the last call."""
-        return self._tap.take() if self._tap is not None else []
+        return self._tap.pop_all() if self._tap is not None else []
 
 
 _TAPPED_LINES: Final = 1_000
@@ -117,10 +109,6 @@ class Rejects:
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
         self._ring: deque[RejectedLine] = deque(maxlen=limits.REJECTS_KEPT)
-
-    def __repr__(self) -> str:
-        """Report the counts."""
-        return f"<Rejects {self.counts}>"
 
     def add(self, line: bytes, reason: str, peer: tuple[str, int] | None, now: float) -> None:
         """Count a rejected line, and keep its first bytes."""
@@ -139,21 +127,17 @@ class Rejects:
 
 
 class Tap:
-    """State: a pattern, and the lines that matched it since the last `take`."""
+    """State: a pattern, and the lines that matched it since the last `pop_all`."""
 
     def __init__(self, pattern: bytes) -> None:
         self._match = re.compile(fnmatch.translate(pattern.decode("latin-1"))).match
         self._lines: deque[bytes] = deque(maxlen=_TAPPED_LINES)
 
-    def __repr__(self) -> str:
-        """Report the lines."""
-        return f"<Tap {len(self._lines)} lines>"
-
     def offer(self, lines: Sequence[bytes]) -> None:
         """Keep the lines with a matching name (the bytes before the first colon); only the newest 1,000."""
         self._lines.extend(line for line in lines if line and self._match(line.partition(b":")[0].decode("latin-1")))
 
-    def take(self) -> list[bytes]:
+    def pop_all(self) -> list[bytes]:
         """Return the kept lines, and start from empty."""
         lines = list(self._lines)
         self._lines.clear()

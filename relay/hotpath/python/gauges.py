@@ -29,14 +29,10 @@ _UNKNOWN = Base(0.0, 0, -math.inf)
 
 
 class Gauges:
-    """State: the base of each gauge; values of the open window arrive with `note`."""
+    """State: the base of each gauge; values of the open window arrive with `update`."""
 
     def __init__(self) -> None:
         self.bases: dict[Series, Base] = {}
-
-    def __repr__(self) -> str:
-        """Report the size."""
-        return f"<Gauges {len(self.bases)} bases>"
 
     def base(self, series: Series, cell: Cell) -> float:
         """Return the base of a delta, given the cell of a window; 0 for an unknown gauge."""
@@ -48,19 +44,19 @@ class Gauges:
             return cell.latest_at()
         return self.bases.get(series, _UNKNOWN).at
 
-    def keep(self, series: Series, cell: Cell, window: int) -> None:
+    def record(self, series: Series, cell: Cell, window: int) -> None:
         """Record the cell's latest value, and the id of its window."""
         self.bases[series] = Base(cell.latest(), window, cell.latest_at())
 
-    def keep_late(self, series: Series, cell: Cell, window: int) -> None:
+    def record_late(self, series: Series, cell: Cell, window: int) -> None:
         """Record a value that got its name late; a newer window id that is already recorded stays."""
-        self.keep(series, cell, max(window, self.bases.get(series, _UNKNOWN).window))
+        self.record(series, cell, max(window, self.bases.get(series, _UNKNOWN).window))
 
-    def note(self, table: Table) -> None:
+    def update(self, table: Table) -> None:
         """Update the bases with the latest values of the open window."""
         for series, cell in table.gauge_cells.items():
             if not cell.is_empty():
-                self.keep(series, cell, table.start)
+                self.record(series, cell, table.start)
 
     def idle(self, table: Table, ttl: float) -> list[tuple[Series, float]]:
         """Return the gauges without a sample in the closing window that repeat their value, with the value."""

@@ -18,13 +18,12 @@ from relay.hotpath.line import BLANKS, Group, is_event, parse
 from relay.hotpath.python.counts import Counts
 from relay.hotpath.python.filter import Admission, Rejects
 from relay.hotpath.python.gauges import Base
-from relay.hotpath.python.identities import PendingIdentity
+from relay.hotpath.python.identities import PendingIdentity, TopSenders
 from relay.hotpath.python.line_cache import Key, LineCache
-from relay.hotpath.python.newcomers import Newcomers
 from relay.hotpath.python.receive import Peername, receive
 from relay.hotpath.python.store import Store
 from relay.hotpath.python.tee import Tee
-from relay.model import ClosedWindow, Identity, Newcomer, NoSeries, RejectedLine, Resolution, Row, Series, Tally
+from relay.model import ClosedWindow, Identity, NoSeries, RejectedLine, Resolution, Row, Series, Tally, TopSender
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -45,16 +44,12 @@ class PythonHotPath:
         self._counts = Counts()
         self._rejects = Rejects()
         self._store = Store(settings, counts=self._counts, rejects=self._rejects)
-        self._keys = LineCache(self._store, limit=2 * settings["series_limit"])
-        self._pending = 0
+        self._line_cache = LineCache(self._store, limit=2 * settings["series_limit"])
+        self._unfolded = 0
         self._now = 0.0
-        self._door = Admission(self._counts, self._rejects)
+        self._admission = Admission(self._counts, self._rejects)
         self._tee = Tee()
-        self._newcomers = Newcomers()
-
-    def __repr__(self) -> str:
-        """Report the open window."""
-        return f"<PythonHotPath {self._store!r}>"
+        self._top_senders = TopSenders()
 
     # --- receiving ----------------------------------------------------------------------------------------------------
 
@@ -97,10 +92,10 @@ class PythonHotPath:
     def _feed(self, batch: Sequence[tuple[bytes, Peername]], now: float) -> Sequence[tuple[bytes, Peername]]:
         """Process a batch of datagrams; return the admitted ones. This loop determines the cost of a line."""
         self._counts.datagrams += len(batch)
-        self._now = self._keys.now = now
-        append, numbers, take = self._keys.append, self._keys.numbers, self._keys.take
+        self._now = self._line_cache.now = now
+        append, numbers, add = self._line_cache.append, self._line_cache.numbers, self._line_cache.add
         plain = 0
-        batch = self._door.admit(batch, now)
+        batch = self._admission.admit(batch, now)
         for datagram, peer in batch:
             if len(datagram) > limits.DATAGRAM_BYTES:
                 datagram = self._without_last_line(datagram, peer)  # noqa: PLW2901 - it was truncated
@@ -112,7 +107,7 @@ class PythonHotPath:
                 try:
                     append[head, tail](numbers[value])
                 except KeyError:
-                    if not take((head, tail), value, now):
+                    if not add((head, tail), value, now):
                         plain -= 1
                         self._feed_other(line, (head, tail), peer)
         self._count_plain(plain)
@@ -133,9 +128,9 @@ class PythonHotPath:
         counts.accepted += lines
         counts.samples += lines
         counts.open += lines
-        self._pending += lines
-        if self._pending >= _FOLD_SAMPLES:
-            self._pending = 0
+        self._unfolded += lines
+        if self._unfolded >= _FOLD_SAMPLES:
+            self._unfolded = 0
             self._store.open.relieve(self._now)
 
     def _feed_other(self, line: bytes, key: Key, peer: Peername) -> None:
@@ -162,21 +157,21 @@ class PythonHotPath:
             counts.received += 1
             self._rejects.add(line.rstrip(BLANKS), str(reason), peer, self._now)
             return
-        self._take_groups(parsed.groups, answers)
+        self._add_groups(parsed.groups, answers)
         if len(parsed.groups) == 1:
-            self._keys.learn(key, parsed.groups[0], answers[0], self._now)
+            self._line_cache.store(key, parsed.groups[0], answers[0], self._now)
 
     def _answer(self, name: bytes, group: Group, peer: Peername) -> Resolution | NoSeries | PendingIdentity:
         """Return the answer for a group's identity; its unread tags are counted once, when the identity is new."""
-        identity, waiting = Identity(name, group.kind, group.tags), len(self._store.waiting)
+        identity, pending = Identity(name, group.kind, group.tags), len(self._store.pending)
         answer = self._store.answer(identity)
-        is_new = len(self._store.waiting) > waiting
+        is_new = len(self._store.pending) > pending
         self._counts.tags_unread += group.unread * is_new
         if is_new or not self._store.knows(identity):
-            self._newcomers.add(peer, name, group.tags)
+            self._top_senders.add(peer, name, group.tags)
         return answer
 
-    def _take_groups(self, groups: Sequence[Group], answers: Sequence[Resolution | NoSeries | PendingIdentity]) -> None:
+    def _add_groups(self, groups: Sequence[Group], answers: Sequence[Resolution | NoSeries | PendingIdentity]) -> None:
         """Add the groups of a line.
 
         A line with a single unresolved identity waits as a whole. A line with several identities is accepted at once,
@@ -190,7 +185,7 @@ class PythonHotPath:
         self._counts.received += 1
         self._counts.accepted += 1
         for group, answer in zip(groups, answers, strict=True):
-            self._store.take(group, answer, self._now)
+            self._store.add(group, answer, self._now)
 
     def _reason_to_reject(self, groups: Iterable[Group], answers: Iterable[object]) -> str:
         """Return why a line must be rejected, or ""; checks every group before any sample is added (I1)."""
@@ -211,9 +206,9 @@ class PythonHotPath:
         """Return up to `limit` identities without an answer from naming; those of the closing window first."""
         return self._store.unresolved(limit)
 
-    def newcomers(self) -> list[Newcomer]:
+    def top_senders(self) -> list[TopSender]:
         """Return the senders of new identities since the last call, most work for naming first."""
-        return self._newcomers.take()
+        return self._top_senders.pop_all()
 
     def resolve(self, answers: Sequence[tuple[Identity, Resolution | NoSeries]]) -> None:
         """Apply naming's answers."""
@@ -227,11 +222,11 @@ class PythonHotPath:
             folds: the new window has only catch-all series, because too many windows wait to be stored.
             renames: clear the cache of identities, so that naming is asked again for every identity.
         """
-        self._keys.clear()
-        self._pending = 0
+        self._line_cache.clear()
+        self._unfolded = 0
         self._store.close_window(next_start, self._now, folds=folds)
         if renames:
-            self._store.aliases.forget_all()
+            self._store.identities.clear()
 
     def abandon_names(self) -> bool:
         """Stop waiting for names of the closing window: the samples go to the catch-all series of their class.
@@ -307,17 +302,17 @@ class PythonHotPath:
         """Return `count` series of the open window from index `first`, oldest first."""
         return self._store.list_series(first, count)
 
-    def forget(self, series: Iterable[Series]) -> list[Series]:
+    def delete(self, series: Iterable[Series]) -> list[Series]:
         """Delete series with their samples (dropped as `forgotten`) and gauge bases; return those that existed."""
         self._store.fold(self._now)
-        self._keys.clear()
-        return self._store.forget(series)
+        self._line_cache.clear()
+        return self._store.delete(series)
 
     def configure(self, **settings: Unpack[HotPathSettings]) -> None:
         """Change the settings; entries beyond a lower limit stay until they expire."""
         self._store.fold(self._now)
         self._store.configure(settings)
-        self._keys = LineCache(self._store, limit=2 * settings["series_limit"])
+        self._line_cache = LineCache(self._store, limit=2 * settings["series_limit"])
 
     def rejects(self) -> list[RejectedLine]:
         """Return the last 64 rejected lines, oldest first."""
@@ -325,25 +320,25 @@ class PythonHotPath:
 
     def tap(self, pattern: bytes | None) -> None:
         """Keep lines with a name that matches a glob, for `tapped`; None stops it."""
-        self._door.tap(pattern)
+        self._admission.tap(pattern)
 
     def tapped(self) -> list[bytes]:
         """Return the lines kept by the tap since the last call, at most the newest 1,000."""
-        return self._door.tapped()
+        return self._admission.tapped()
 
     def allow(self, cidrs: Iterable[str]) -> None:
         """Accept lines from these networks only; from all senders if `cidrs` is empty."""
-        self._door.allow(cidrs)
+        self._admission.allow(cidrs)
 
     def admits(self, peer: Peername) -> bool:
         """Say whether a sender is allowed; None, a sender on a Unix socket, always is."""
-        return self._door.admits(peer)
+        return self._admission.admits(peer)
 
     def tally(self) -> Tally:
         """Return every count at this moment."""
         return self._counts.tally(
             rejected=self._rejects.counts,
             series=len(self._store.open),
-            aliases=len(self._store.aliases),
+            aliases=len(self._store.identities),
             last_at=self._now,
         )

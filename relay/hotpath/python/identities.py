@@ -1,6 +1,6 @@
-"""Identities: the cache of naming's answers, and the identities that still wait for an answer with their samples.
+"""Identities: the cache of naming's answers, the pending identities with their samples, and the senders of new ones.
 
-Both are bounded in number and in bytes (I6), since an identity may be as long as a datagram. An evicted answer is asked
+All are bounded in number and in bytes (I6), since an identity may be as long as a datagram. An evicted answer is asked
 for again when it is needed. The samples of an identity that finds no room to wait go to the overflow series of its
 name, or to the catch-all series of its class.
 
@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Final
 
 from relay import limits
 from relay.hotpath.python.cell import Cell, finite
-from relay.model import Identity, Kind, NoSeries, Resolution
+from relay.model import Identity, Kind, NoSeries, Peer, Resolution, TopSender
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from relay.hotpath.python.receive import Peername
+
 
 _ASCII: Final = bytes(range(128))
 _OVERHEAD: Final = 400
@@ -71,12 +74,8 @@ class IdentityCache:
         self._answers: OrderedDict[Identity, Resolution | NoSeries] = OrderedDict()
         """An OrderedDict: popping the first item of a dict walks over all slots freed before."""
         self._used: dict[Identity, int] = {}
-        self._suspects: Iterator[Identity] = iter(())
+        self._unswept: Iterator[Identity] = iter(())
         self._bytes = self._stood_in = 0
-
-    def __repr__(self) -> str:
-        """Report the size."""
-        return f"<IdentityCache {len(self)} of {self._limit}, {self._bytes} bytes>"
 
     def __contains__(self, identity: Identity) -> bool:
         """Say whether an identity has an answer."""
@@ -92,7 +91,7 @@ class IdentityCache:
         self._memory = memory
         self._separators = separators
 
-    def forget_all(self) -> None:
+    def clear(self) -> None:
         """Drop every answer."""
         self._answers, self._used, self._bytes, self._stood_in = OrderedDict(), {}, 0, 0
         self._stand_ins.clear()
@@ -105,24 +104,24 @@ class IdentityCache:
             self._used[identity] = window
         return answer
 
-    def learn(self, identity: Identity, answer: Resolution | NoSeries, window: int) -> None:
+    def store(self, identity: Identity, answer: Resolution | NoSeries, window: int) -> None:
         """Store an answer; the oldest answers are evicted to make room."""
-        self.forget(identity)
+        self.remove(identity)
         self._answers[identity] = answer
         self._used[identity] = window
         self._bytes += footprint(identity)
         self._stood_in += identity.tags == limits.STAND_IN
-        self._hold(identity, answer)
+        self._retain_stand_in(identity, answer)
         while len(self._answers) > self._limit or self._bytes > self._memory:
-            self.forget(next(iter(self._answers)))
+            self.remove(next(iter(self._answers)))
 
-    def forget(self, identity: Identity) -> None:
+    def remove(self, identity: Identity) -> None:
         """Drop an answer, if there is one."""
         if self._answers.pop(identity, None) is not None:
             del self._used[identity]
             self._bytes -= footprint(identity)
             self._stood_in -= identity.tags == limits.STAND_IN
-            self._release(identity)
+            self._release_stand_in(identity)
 
     def stand_in(self, identity: Identity) -> Identity:
         """Return the stand-in of an identity: its bare name and kind with a reserved tag section.
@@ -138,14 +137,14 @@ class IdentityCache:
         bare = self._answers.get(wanted._replace(tags=b"")) if answer is None else None
         return Resolution(bare.overflow, bare.overflow) if isinstance(bare, Resolution) else answer
 
-    def _hold(self, identity: Identity, answer: Resolution | NoSeries) -> None:
+    def _retain_stand_in(self, identity: Identity, answer: Resolution | NoSeries) -> None:
         wanted = self.stand_in(identity)
         has_tags = identity.name != wanted.name or identity.tags not in (b"", limits.STAND_IN)
         if has_tags and isinstance(answer, Resolution):
             refs, known = self._stand_ins.get(wanted, (0, Resolution(answer.overflow, answer.overflow)))
             self._stand_ins[wanted] = (refs + 1, known)
 
-    def _release(self, identity: Identity) -> None:
+    def _release_stand_in(self, identity: Identity) -> None:
         wanted = self.stand_in(identity)
         refs, known = self._stand_ins.get(wanted, (0, None))
         if identity != wanted and known and (identity.tags or identity.name != wanted.name):
@@ -155,13 +154,13 @@ class IdentityCache:
 
     def begin_sweep(self) -> None:
         """Start a sweep over all answers known now; `sweep` does it in steps, since 50,000 at once would take 50 ms."""
-        self._suspects = iter(list(self._used))
+        self._unswept = iter(list(self._used))
 
     def sweep(self, window: int, count: int) -> None:
         """Check the next `count` answers; drop those last used before `window`."""
-        for identity in islice(self._suspects, count):
+        for identity in islice(self._unswept, count):
             if self._used.get(identity, window) < window:
-                self.forget(identity)
+                self.remove(identity)
 
 
 class PendingIdentity:
@@ -187,10 +186,6 @@ class PendingIdentity:
         """Whether a gauge had a value without a timestamp."""
         self.dropped: Counter[str] = Counter()
 
-    def __repr__(self) -> str:
-        """Report the size."""
-        return f"<PendingIdentity {self.lines} lines, {self.samples} samples>"
-
     @property
     def samples(self) -> int:
         """Number of waiting samples, without the dropped ones."""
@@ -201,7 +196,7 @@ class PendingIdentity:
         """Time of a gauge's newest value."""
         return self.cell.last_at if self.cell.samples or self.relative is None else self.relative.last_at
 
-    def part(self) -> None:
+    def split_overflow(self) -> None:
         """Begin to collect the samples for an overflow series separately, in `overflow`."""
         if self.overflow is None:
             self.overflow = PendingIdentity(self.cell.kind, limits.QUANTILE_EXACT)
@@ -227,7 +222,7 @@ class PendingIdentity:
         if first_absolute < len(values):
             self.cell.add(gauge_values(values[first_absolute:], self.cell.last, signs), 1.0, now, at)
 
-    def settle_gauge(self, base: float) -> Cell:
+    def rebase(self, base: float) -> Cell:
         """Return one cell with all samples, after adding the base to the relative ones."""
         if self.relative is None:
             return self.cell
@@ -245,10 +240,6 @@ class PendingIdentities:
         self.set_limits(limit=limit, memory=memory, exact_samples=exact_samples)
         self._items: dict[Identity, PendingIdentity] = {}
         self._bytes = self._work = 0
-
-    def __repr__(self) -> str:
-        """Report the size."""
-        return f"<PendingIdentities {len(self)} identities>"
 
     def __contains__(self, identity: Identity) -> bool:
         """Say whether an identity waits."""
@@ -268,24 +259,54 @@ class PendingIdentities:
         self._memory = memory
         self._exact_samples = exact_samples
 
-    def join(self, identity: Identity) -> PendingIdentity | None:
+    def find_or_add(self, identity: Identity) -> PendingIdentity | None:
         """Return the pending identity, created if there is room; None if there is none and no room."""
-        waiting = self._items.get(identity)
-        if waiting is None and self._has_room(stands_in=identity.tags == limits.STAND_IN):
-            waiting = self._items[identity] = PendingIdentity(identity.kind, self._exact_samples)
+        pending = self._items.get(identity)
+        if pending is None and self._has_room(stands_in=identity.tags == limits.STAND_IN):
+            pending = self._items[identity] = PendingIdentity(identity.kind, self._exact_samples)
             self._bytes += footprint(identity)
             self._work += naming_work(identity.name, identity.tags)
-        return waiting
+        return pending
 
     def _has_room(self, *, stands_in: bool) -> bool:
         """Say whether one more identity may wait; a tenth of every bound is reserved for stand-ins."""
         bounds = ((len(self), self._limit), (self._work, limits.NAMING_WORK), (self._bytes, self._memory))
         return all(used < most + stands_in * (most // 10) for used, most in bounds)
 
-    def take(self, identity: Identity) -> PendingIdentity | None:
+    def pop(self, identity: Identity) -> PendingIdentity | None:
         """Remove and return the pending identity; None if it does not wait."""
-        waiting = self._items.pop(identity, None)
-        if waiting is not None:
+        pending = self._items.pop(identity, None)
+        if pending is not None:
             self._bytes -= footprint(identity)
             self._work -= naming_work(identity.name, identity.tags)
-        return waiting
+        return pending
+
+
+class TopSenders:
+    """State: the senders of new identities since the last `pop_all`, by host, with the work they cause for naming.
+
+    The space-saving algorithm with 16 places bounds it: a sender without a place replaces the one with the least work
+    and inherits its counts. So every sender with more than a sixteenth of all work has a place, and the counts are
+    upper bounds.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[str, TopSender] = {}
+
+    def add(self, peer: Peername, name: bytes, tags: bytes) -> None:
+        """Count an identity that is new, or that found no room to wait for its name."""
+        host = peer[0] if peer else ""
+        before = self._found.get(host) or self._replaced()
+        example = name[: limits.SENDER_EXAMPLE_BYTES], tags[: limits.SENDER_EXAMPLE_BYTES]
+        work = before.work + naming_work(name, tags)
+        self._found[host] = TopSender(Peer(*peer[:2]) if peer else None, before.identities + 1, work, *example)
+
+    def _replaced(self) -> TopSender:
+        if len(self._found) < limits.TOP_SENDERS:
+            return TopSender(None, 0, 0, b"", b"")
+        return self._found.pop(min(self._found, key=lambda host: self._found[host].work))
+
+    def pop_all(self) -> list[TopSender]:
+        """Return the senders, most work first, and start from empty."""
+        found, self._found = self._found, {}
+        return sorted(found.values(), key=lambda sender: -sender.work)

@@ -66,11 +66,7 @@ class LineCache:
         self.now = 0.0
         """Receive time of the current datagram."""
 
-    def __repr__(self) -> str:
-        """Report the sizes."""
-        return f"<LineCache {len(self.append)} plain, {len(self._direct)} others, {len(self.numbers)} numbers>"
-
-    def take(self, key: Key, value: bytes, now: float) -> bool:
+    def add(self, key: Key, value: bytes, now: float) -> bool:
         """Add a value if its key is known; say whether it was added."""
         direct = self._direct.get(key)
         if direct is not None:
@@ -82,7 +78,7 @@ class LineCache:
         append(number)
         return True
 
-    def learn(self, key: Key, group: Group, answer: object, now: float) -> None:
+    def store(self, key: Key, group: Group, answer: object, now: float) -> None:
         """Cache the key of a parsed line, so that its next line is not parsed."""
         if not isinstance(answer, Resolution) or group.timestamp is not None or group.ignored:
             return

@@ -14,12 +14,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
+from relay import limits
 from relay.hotpath import partial
-from relay.hotpath.contract import alias_limits, delta_signs, table_limits, waiting_limits
+from relay.hotpath.contract import delta_signs, identity_limits, pending_limits, table_limits
 from relay.hotpath.python.gauges import Gauges
 from relay.hotpath.python.identities import IdentityCache, PendingIdentities, PendingIdentity, gauge_values
 from relay.hotpath.python.table import Rows, Table
-from relay.hotpath.python.timestamps import fate_of, is_older, time_of
 from relay.model import ClosedWindow, Identity, Kind, NoSeries, Resolution, Row, Series
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from relay.hotpath.python.counts import Counts
     from relay.hotpath.python.filter import Rejects
     from relay.hotpath.python.gauges import Base
+
 
 _SWEPT: Final = 1_000
 """Cached answers checked in each sweep; the closer causes ten sweeps a second."""
@@ -52,17 +53,13 @@ class Store:
         self.gauges = Gauges()
         self._ended: WeakSet[Table] = WeakSet()
         """Tables of earlier windows that are still in use; they share the memory of the open one."""
-        self.aliases = IdentityCache(**alias_limits(settings))
+        self.identities = IdentityCache(**identity_limits(settings))
         self.open = self._new_table(0)
-        self.waiting = self._new_waiting()
-        self.closing_waiting = self._new_waiting()
+        self.pending = self._new_pending()
+        self.closing_pending = self._new_pending()
         self._closing: Table | None = None
         self._closed_at = 0.0
         self._idle: list[tuple[Series, float]] = []
-
-    def __repr__(self) -> str:
-        """Report the open window."""
-        return f"<Store {self.open!r}, {self.aliases!r}, {self.waiting!r}>"
 
     def _new_table(self, start: int, known: Collection[Series] = ()) -> Table:
         limits = table_limits(self._settings)
@@ -75,27 +72,29 @@ class Store:
         """Change the settings; entries beyond a lower limit stay until they expire."""
         self._settings = settings
         self.signs = delta_signs(settings)
-        self.aliases.set_limits(**alias_limits(settings))
-        self.waiting.set_limits(**waiting_limits(settings))
+        self.identities.set_limits(**identity_limits(settings))
+        self.pending.set_limits(**pending_limits(settings))
         self.open.set_limits(**table_limits(settings))
 
-    def _new_waiting(self) -> PendingIdentities:
-        return PendingIdentities(**waiting_limits(self._settings))
+    def _new_pending(self) -> PendingIdentities:
+        return PendingIdentities(**pending_limits(self._settings))
 
     # --- adding samples -----------------------------------------------------------------------------------------------
 
     def answer(self, identity: Identity) -> Resolution | NoSeries | PendingIdentity:
         """Return the answer for an identity; a new one waits for naming, or overflows if the queue is full."""
-        answer = self.aliases.find(identity, self.open.start) or self.waiting.join(identity)
-        return answer or self.aliases.overflow(identity) or self._stand_in(identity)
+        answer = self.identities.find(identity, self.open.start) or self.pending.find_or_add(identity)
+        return answer or self.identities.overflow(identity) or self._stand_in(identity)
 
     def knows(self, identity: Identity) -> bool:
         """Say whether an identity has an answer, or waits for one."""
-        return identity in self.aliases or identity in self.waiting
+        return identity in self.identities or identity in self.pending
 
     def _stand_in(self, identity: Identity) -> Resolution | NoSeries | PendingIdentity:
-        wanted = self.aliases.stand_in(identity)
-        answer = self.aliases.find(wanted, self.open.start) or (self.waiting.join(wanted) if wanted.name else None)
+        wanted = self.identities.stand_in(identity)
+        answer = self.identities.find(wanted, self.open.start) or (
+            self.pending.find_or_add(wanted) if wanted.name else None
+        )
         return answer or self._nowhere(identity.kind)
 
     def place(self, answer: Resolution) -> tuple[Series, Cell, bool]:
@@ -111,7 +110,7 @@ class Store:
     def _nowhere(self, kind: Kind) -> Resolution:
         return Resolution(Series(_NOWHERE, (), kind), self._settings["catch_all"](kind))
 
-    def take(self, group: Group, answer: Resolution | NoSeries | PendingIdentity, now: float) -> None:
+    def add(self, group: Group, answer: Resolution | NoSeries | PendingIdentity, now: float) -> None:
         """Add the samples of a group to its series, or let them wait for the name; the line is accepted already."""
         count = len(group.values)
         if isinstance(answer, PendingIdentity):
@@ -125,22 +124,22 @@ class Store:
         if isinstance(answer, NoSeries):
             self._counts.dropped[answer.reason] += count
             return
-        fate = self._fate(group, self._known_at(answer, self.open), now)
-        if fate and fate != "late":
-            self._counts.dropped[fate] += count
+        timing = self._check_timestamp(group, self._known_at(answer, self.open), now)
+        if timing and timing != "late":
+            self._counts.dropped[timing] += count
         else:
-            self._add(group, answer, now)
-            self._counts.late += count if fate else 0
+            self._add_resolved(group, answer, now)
+            self._counts.late += count if timing else 0
 
-    def _add(self, group: Group, answer: Resolution, now: float) -> None:
+    def _add_resolved(self, group: Group, answer: Resolution, now: float) -> None:
         series, cell, overflows = self.place(answer)
         self._counts.open += len(group.values)
         self._count_overflow(series, len(group.values) if overflows else 0)
         cell.fold(now)
         if group.kind is Kind.GAUGE:
             values = gauge_values(group.values, self.gauges.base(series, cell), self.signs)
-            cell.add(values, 1.0, now, time_of(group, now))
-            self.gauges.keep(series, cell, self.open.start)
+            cell.add(values, 1.0, now, _time_of(group, now))
+            self.gauges.record(series, cell, self.open.start)
         else:
             _add_values(cell, group, now)
 
@@ -153,84 +152,99 @@ class Store:
         """Say whether a group has gauge deltas, which an overflow series rejects."""
         return group.kind is Kind.GAUGE and any(value[0] in self.signs for value in group.values)
 
-    def hold_line(self, groups: Sequence[Group], waiting: PendingIdentity, now: float) -> None:
+    def hold_line(self, groups: Sequence[Group], pending: PendingIdentity, now: float) -> None:
         """Let a line wait for its name; all its groups have the same identity."""
         has_deltas = any(map(self.has_deltas, groups))
         for group in groups:
-            self._hold(group, waiting, now, has_deltas=has_deltas)
-        waiting.lines += 1
-        if waiting.overflow is not None:
-            waiting.overflow.lines += not has_deltas
+            self._hold(group, pending, now, has_deltas=has_deltas)
+        pending.lines += 1
+        if pending.overflow is not None:
+            pending.overflow.lines += not has_deltas
 
-    def _hold(self, group: Group, waiting: PendingIdentity, now: float, *, has_deltas: bool) -> None:
+    def _hold(self, group: Group, pending: PendingIdentity, now: float, *, has_deltas: bool) -> None:
         """Let the samples of a group wait; those with deltas are left out of what an overflow series would get."""
-        fate = self._fate(group, waiting.at, now)
-        if has_deltas or fate == "late_gauge":
-            waiting.part()
-        self._hold_as(fate, group, waiting, now)
-        if waiting.overflow is not None and not has_deltas:
-            self._hold_as(self._fate(group, -math.inf, now), group, waiting.overflow, now)
+        timing = self._check_timestamp(group, pending.at, now)
+        if has_deltas or timing == "late_gauge":
+            pending.split_overflow()
+        self._hold_as(timing, group, pending, now)
+        if pending.overflow is not None and not has_deltas:
+            self._hold_as(self._check_timestamp(group, -math.inf, now), group, pending.overflow, now)
 
-    def _hold_as(self, fate: str, group: Group, waiting: PendingIdentity, now: float) -> None:
+    def _hold_as(self, timing: str, group: Group, pending: PendingIdentity, now: float) -> None:
         count = len(group.values)
-        if fate and fate != "late":
-            waiting.dropped[fate] += count
+        if timing and timing != "late":
+            pending.dropped[timing] += count
             return
-        waiting.late += count if fate else 0
+        pending.late += count if timing else 0
         if group.kind is Kind.GAUGE:
-            waiting.untimed |= group.timestamp is None
-            waiting.add_gauge(group.values, time_of(group, now), now, self.signs)
+            pending.untimed |= group.timestamp is None
+            pending.add_gauge(group.values, _time_of(group, now), now, self.signs)
         else:
-            _add_values(waiting.cell, group, now)
+            _add_values(pending.cell, group, now)
 
-    def _fate(self, group: Group, known_at: float, now: float) -> str:
-        start, settings = self.open.start, self._settings
-        window = range(start, start + settings["window_seconds"])
-        return fate_of(group, known_at=known_at, now=now, window=window, max_age=settings["max_age"])
+    def _check_timestamp(self, group: Group, known_at: float, now: float) -> str:
+        """Return "" or "late" (the samples are kept), or the reason why they are dropped.
+
+        Args:
+            group: the samples.
+            known_at: time of the gauge's newest value.
+            now: receive time.
+        """
+        timestamp, start = group.timestamp, self.open.start
+        if timestamp is None:
+            return ""
+        is_inside = start <= timestamp < start + self._settings["window_seconds"]
+        if not is_inside and timestamp < now - self._settings["max_age"]:
+            return "too_old"
+        if not is_inside and timestamp > now + limits.TIMESTAMP_AHEAD:
+            return "too_far_ahead"
+        if group.kind is Kind.GAUGE and _is_older(timestamp, known_at):
+            return "late_gauge"
+        return "" if is_inside else "late"
 
     # --- answers of naming --------------------------------------------------------------------------------------------
 
     def unresolved(self, limit: int) -> list[Identity]:
         """Return up to `limit` identities without an answer; those of the closing window first, since it waits."""
-        self.aliases.sweep(self.open.start - self._settings["window_seconds"], _SWEPT)
-        source = self.closing_waiting or self.waiting
+        self.identities.sweep(self.open.start - self._settings["window_seconds"], _SWEPT)
+        source = self.closing_pending or self.pending
         return [identity for identity, _ in zip(source, range(limit), strict=False)]
 
     def resolve(self, answers: Sequence[tuple[Identity, Resolution | NoSeries]]) -> None:
         """Apply naming's answers: waiting samples join their series, or are rejected or dropped."""
         for identity, answer in answers:
-            self.aliases.learn(identity, answer, self.open.start)
+            self.identities.store(identity, answer, self.open.start)
             if self._closing is not None:
-                self._settle(self.closing_waiting.take(identity), answer, self._closing)
-            self._settle(self.waiting.take(identity), answer, self.open)
+                self._settle(self.closing_pending.pop(identity), answer, self._closing)
+            self._settle(self.pending.pop(identity), answer, self.open)
 
-    def _settle(self, waiting: PendingIdentity | None, answer: Resolution | NoSeries, table: Table) -> None:
-        if waiting is None:
+    def _settle(self, pending: PendingIdentity | None, answer: Resolution | NoSeries, table: Table) -> None:
+        if pending is None:
             return
-        self._counts.received += waiting.lines
+        self._counts.received += pending.lines
         if isinstance(answer, NoSeries):
-            self._sink(waiting, answer)
-        elif self._is_outdated(waiting, answer, table):
-            self._accept(waiting)
-            self._drop("late_gauge", waiting.samples)
-        elif waiting.samples or waiting.overflow is not None:
-            self._join(waiting, answer, table)
+            self._drop_or_reject(pending, answer)
+        elif self._is_outdated(pending, answer, table):
+            self._accept(pending)
+            self._drop("late_gauge", pending.samples)
+        elif pending.samples or pending.overflow is not None:
+            self._merge_into_series(pending, answer, table)
         else:
-            self._accept(waiting)
+            self._accept(pending)
 
-    def _sink(self, waiting: PendingIdentity, sink: NoSeries) -> None:
+    def _drop_or_reject(self, pending: PendingIdentity, no_series: NoSeries) -> None:
         """Reject the waiting lines or drop their samples; samples of accepted lines are always dropped."""
-        if sink.rejects:
-            self._rejects.count(sink.reason, waiting.lines)
-            self._drop(sink.reason, waiting.shared)
+        if no_series.rejects:
+            self._rejects.count(no_series.reason, pending.lines)
+            self._drop(no_series.reason, pending.shared)
         else:
-            self._counts.accepted += waiting.lines
-            self._drop(sink.reason, waiting.samples + waiting.dropped.total())
+            self._counts.accepted += pending.lines
+            self._drop(no_series.reason, pending.samples + pending.dropped.total())
 
-    def _accept(self, waiting: PendingIdentity) -> None:
+    def _accept(self, pending: PendingIdentity) -> None:
         """Accept the waiting lines, and count the samples dropped for their timestamps."""
-        self._counts.accepted += waiting.lines
-        for reason, samples in waiting.dropped.items():
+        self._counts.accepted += pending.lines
+        for reason, samples in pending.dropped.items():
             self._drop(reason, samples)
 
     def _drop(self, reason: str, samples: int) -> None:
@@ -238,43 +252,43 @@ class Store:
         self._counts.samples += samples
         self._counts.dropped[reason] += samples
 
-    def _join(self, waiting: PendingIdentity, answer: Resolution, table: Table) -> None:
+    def _merge_into_series(self, pending: PendingIdentity, answer: Resolution, table: Table) -> None:
         series, cell, overflows = self._place(answer, table)
-        if overflows and waiting.overflow is not None:
-            waiting = self._reject_deltas(waiting, waiting.overflow)
-        self._accept(waiting)
-        if waiting.samples:
-            self._merge_waiting(waiting, (series, cell, overflows), table)
+        if overflows and pending.overflow is not None:
+            pending = self._reject_deltas(pending, pending.overflow)
+        self._accept(pending)
+        if pending.samples:
+            self._merge_pending(pending, (series, cell, overflows), table)
 
-    def _reject_deltas(self, waiting: PendingIdentity, left: PendingIdentity) -> PendingIdentity:
+    def _reject_deltas(self, pending: PendingIdentity, left: PendingIdentity) -> PendingIdentity:
         """Reject the waiting lines with deltas, because their gauge has no series of its own; return the rest.
 
         Deltas in lines that have other identities are dropped: these lines are accepted already.
         """
-        self._rejects.count("series_limit", waiting.lines - left.lines)
-        self._drop("series_limit", waiting.shared - left.shared)
+        self._rejects.count("series_limit", pending.lines - left.lines)
+        self._drop("series_limit", pending.shared - left.shared)
         return left
 
-    def _merge_waiting(self, waiting: PendingIdentity, place: tuple[Series, Cell, bool], table: Table) -> None:
+    def _merge_pending(self, pending: PendingIdentity, place: tuple[Series, Cell, bool], table: Table) -> None:
         counts, (series, cell, overflows) = self._counts, place
-        counts.late += waiting.late
-        counts.samples += waiting.samples
-        self._count_overflow(series, waiting.samples if overflows else 0)
+        counts.late += pending.late
+        counts.samples += pending.samples
+        self._count_overflow(series, pending.samples if overflows else 0)
         if table is self.open:
-            counts.open += waiting.samples
+            counts.open += pending.samples
         else:
-            counts.closing += waiting.samples
-        cell.fold(waiting.cell.last_at)
+            counts.closing += pending.samples
+        cell.fold(pending.cell.last_at)
         if series.kind is Kind.GAUGE:
-            self._join_gauge(waiting, series, cell, table)
+            self._merge_gauge(pending, series, cell, table)
         else:
-            cell.merge(waiting.cell)
+            cell.merge(pending.cell)
 
-    def _is_outdated(self, waiting: PendingIdentity, answer: Resolution, table: Table) -> bool:
+    def _is_outdated(self, pending: PendingIdentity, answer: Resolution, table: Table) -> bool:
         """Say whether all waiting values of a gauge have timestamps, and a newer value is known by now."""
-        if answer.series.kind is not Kind.GAUGE or waiting.untimed or not waiting.samples:
+        if answer.series.kind is not Kind.GAUGE or pending.untimed or not pending.samples:
             return False
-        return is_older(waiting.at, self._known_at(answer, table))
+        return _is_older(pending.at, self._known_at(answer, table))
 
     def _known_at(self, answer: Resolution, table: Table) -> float:
         """Return the time of a gauge's newest value; -inf for an overflow series, which mixes many gauges."""
@@ -282,46 +296,46 @@ class Store:
             return -math.inf
         return self.gauges.known_at(answer.series, table.cells.get(answer.series))
 
-    def _join_gauge(self, waiting: PendingIdentity, series: Series, cell: Cell, table: Table) -> None:
-        cell.join(waiting.settle_gauge(self.gauges.base(series, cell)))
+    def _merge_gauge(self, pending: PendingIdentity, series: Series, cell: Cell, table: Table) -> None:
+        cell.merge_gauge(pending.rebase(self.gauges.base(series, cell)))
         if cell.samples:
             if series not in self.gauges.bases and table is not self.open:
-                self.open.note_idle(series)
-            self.gauges.keep_late(series, cell, table.start)
+                self.open.count_idle(series)
+            self.gauges.record_late(series, cell, table.start)
 
     # --- windows ------------------------------------------------------------------------------------------------------
 
     def fold(self, now: float) -> None:
         """Fold every cell of the open window."""
         self.open.fold(now)
-        self.gauges.note(self.open)
+        self.gauges.update(self.open)
 
     def close_window(self, next_start: int, now: float, *, folds: bool) -> None:
         """Swap the tables; the closing one still receives naming's answers. Pending values fold later, row by row."""
         table, ttl = self.open, self._settings["idle_gauge_ttl"]
         self._closed_at = now
-        self.gauges.note(table)
-        self._closing, self.closing_waiting = table, self.waiting
+        self.gauges.update(table)
+        self._closing, self.closing_pending = table, self.pending
         self._ended.add(table)
         self._idle = self.gauges.idle(table, ttl)
         if len(self.gauges.bases) > self._settings["series_limit"] // 2:
             self.gauges.free(table.start, ttl)
-        self.aliases.begin_sweep()
+        self.identities.begin_sweep()
         self._counts.closing += self._counts.open
         self._counts.open = 0
-        self.open, self.waiting = self._new_table(next_start, table.cells), self._new_waiting()
+        self.open, self.pending = self._new_table(next_start, table.cells), self._new_pending()
         self.open.folds = folds
 
     def abandon_names(self) -> bool:
         """Move waiting samples of the closing window to catch-all series, in steps; say whether it is settled now."""
-        for identity in list(islice(self.closing_waiting, _ABANDONED)):
+        for identity in list(islice(self.closing_pending, _ABANDONED)):
             if self._closing is not None:
-                self._settle(self.closing_waiting.take(identity), self._nowhere(identity.kind), self._closing)
+                self._settle(self.closing_pending.pop(identity), self._nowhere(identity.kind), self._closing)
         return self.settled()
 
     def settled(self) -> bool:
         """Say whether every identity of the closing window has its answer."""
-        return not self.closing_waiting
+        return not self.closing_pending
 
     def closed_window(self) -> ClosedWindow:
         """Hand out the closing window, once; it must be settled."""
@@ -355,12 +369,12 @@ class Store:
         self._counts.open += cell.samples
         self._counts.overflow += cell.samples if placed != series else 0
         if series.kind is Kind.GAUGE:
-            self.gauges.keep(placed, mine, self.open.start)
+            self.gauges.record(placed, mine, self.open.start)
 
     def restore_gauge(self, series: Series, base: Base) -> None:
         """Restore a gauge's base, unless a newer one is known or there is no room."""
         if series not in self.gauges.bases and len(self.gauges.bases) < self._settings["series_limit"]:
-            self.open.note_idle(series)
+            self.open.count_idle(series)
             self.gauges.bases[series] = base
 
     def snapshot(self, now: float) -> Iterator[list[Row]]:
@@ -372,7 +386,7 @@ class Store:
 
     def list_gauges(self) -> Iterator[list[tuple[Series, float]]]:
         """Yield the gauges' latest values, in parts."""
-        self.gauges.note(self.open)
+        self.gauges.update(self.open)
         for part in partial.chunks(list(self.gauges.bases.items())):
             yield [(series, base.value) for series, base in part]
 
@@ -380,13 +394,13 @@ class Store:
         """Return `count` series of the open window from index `first`, oldest first."""
         return list(islice(self.open.cells, first, first + count))
 
-    def forget(self, wanted: Iterable[Series]) -> list[Series]:
+    def delete(self, wanted: Iterable[Series]) -> list[Series]:
         """Delete series with their samples and bases; return those that existed."""
-        found = [series for series in wanted if self._forget(series)]
+        found = [series for series in wanted if self._delete(series)]
         self.open.recount_idle()
         return found
 
-    def _forget(self, series: Series) -> bool:
+    def _delete(self, series: Series) -> bool:
         has_cell = series in self.open.cells
         if has_cell:
             samples = self.open.remove(series).samples
@@ -400,3 +414,16 @@ def _add_values(cell: Cell, group: Group, now: float) -> None:
         cell.add_member(group.values[0], now)
     else:
         cell.add([float(value) for value in group.values], group.weight, now)
+
+
+def _time_of(group: Group, now: float) -> float:
+    """Return the time of a gauge's value: its timestamp, or the receive time."""
+    return now if group.timestamp is None else float(group.timestamp)
+
+
+def _is_older(at: float, known_at: float) -> bool:
+    """Say whether a gauge's value is older than the known one; `known_at` is -inf if there is none.
+
+    A timestamp has whole seconds: it counts as equal to every time within its second.
+    """
+    return math.isfinite(known_at) and at < math.floor(known_at)

@@ -34,10 +34,6 @@ class Rows(Collection[Row]):
         self._idle = idle
         self._now = now
 
-    def __repr__(self) -> str:
-        """Report the size."""
-        return f"<Rows {len(self._cells)} series, {len(self._idle)} idle gauges>"
-
     def series(self) -> Collection[Series]:
         """Return the series of all rows, without making the rows."""
         return [*self._cells, *self._idle]
@@ -110,10 +106,6 @@ class Table:
         self.full = False
         """Memory is at its bound: no new series, no exact sketches and sets."""
 
-    def __repr__(self) -> str:
-        """Report the size."""
-        return f"<Table {self.start}, {len(self.cells)} series, {self._idle} idle gauges>"
-
     def __len__(self) -> int:
         """Return the number of series, idle gauges included."""
         return len(self.cells) + self._idle
@@ -181,7 +173,7 @@ class Table:
         self.gauge_cells.pop(series, None)
         return self.cells.pop(series)
 
-    def note_idle(self, series: Series) -> None:
+    def count_idle(self, series: Series) -> None:
         """Count a gauge that gets a base without a sample in this window."""
         self._idle += series not in self.cells
 

@@ -32,10 +32,6 @@ class Tee:
         self._sent = [0] * limits.TEES_MOST
         self._dropped = [0] * limits.TEES_MOST
 
-    def __repr__(self) -> str:
-        """Report the targets."""
-        return f"<Tee {self._fds}, {sum(self._sent)} sent, {sum(self._dropped)} dropped>"
-
     def set(self, fds: Sequence[int]) -> None:
         """Replace the targets.
 

@@ -183,9 +183,9 @@ async def test_what_was_deleted_does_not_come_back(tmp_path, clock, name):
     stored = b"".join(before.hotpath.export_gauges())
     series = [series for part in before.hotpath.gauges() for series, _ in part]
     deleted = [one for one in series if one.metric != "stays"] + before.hotpath.list_series(0, 1)
-    before.hotpath.forget(deleted)
+    before.hotpath.delete(deleted)
     before.feed(b"again:2|g")
-    frames = encode_head(MINUTE, host="h", forgotten=deleted) + exported(before.hotpath)
+    frames = encode_head(MINUTE, host="h", deleted=deleted) + exported(before.hotpath)
     after, owed = restarted(tmp_path, clock, name, Checkpoint(window=MINUTE, frames=frames))
     await after.recovery.restore(replace(owed, gauges=stored))
     assert {series.metric: value for part in after.hotpath.gauges() for series, value in part} == {

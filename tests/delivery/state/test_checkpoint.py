@@ -46,7 +46,7 @@ class Kept:
             void=lambda: self.void,
             interval=interval,
             context=make_context(clock),
-            head=lambda window, forgotten: partial.encode_head(window, host="h", forgotten=forgotten),
+            head=lambda window, deleted: partial.encode_head(window, host="h", deleted=deleted),
             parts=self.parts,
         )
 
@@ -84,7 +84,7 @@ async def test_a_deletion_is_in_the_next_save(kept):
     await kept.checkpointer.save()
     for metric, left in (("a", {"a": 0, "b": 1}), ("b", {"a": 0, "b": 0})):
         deleted = [one for one in kept.hotpath.list_series(0, 9) if one.metric == metric]
-        kept.checkpointer.forget(START, kept.hotpath.forget(deleted))
+        kept.checkpointer.forget(START, kept.hotpath.delete(deleted))
         await kept.checkpointer.save()
         assert kept.stored() == {START: left}
     kept.feed(b"a:5|c")
@@ -100,7 +100,7 @@ async def test_a_deletion_during_a_save_is_in_the_one_after_it(kept):
     kept.feed(b"a:1|c")
     saving = asyncio.create_task(kept.checkpointer.save())
     await asyncio.sleep(0)
-    kept.checkpointer.forget(START, kept.hotpath.forget(kept.hotpath.list_series(0, 9)))
+    kept.checkpointer.forget(START, kept.hotpath.delete(kept.hotpath.list_series(0, 9)))
     await saving
     await kept.checkpointer.save()
     assert kept.stored() == {START: {"a": 0}}
@@ -109,7 +109,7 @@ async def test_a_deletion_during_a_save_is_in_the_one_after_it(kept):
 async def test_a_deletion_belongs_to_the_window_that_was_open(kept):
     """A base that was stored with it is of after the deletion."""
     kept.feed(b"a:1|c")
-    kept.checkpointer.forget(START, kept.hotpath.forget(kept.hotpath.list_series(0, 9)))
+    kept.checkpointer.forget(START, kept.hotpath.delete(kept.hotpath.list_series(0, 9)))
     kept.hotpath.close_window(START + 60)
     kept.hotpath.closed_window()
     kept.void.add(START)

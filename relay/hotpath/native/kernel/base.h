@@ -31,8 +31,8 @@
 #define NAMING_FIXED 128
 #define NAMING_OTHERS 16
 #define NAMING_WORK 8388608
-#define NEWCOMERS_KEPT 16
-#define NEWCOMER_BYTES 120
+#define TOP_SENDERS 16
+#define SENDER_EXAMPLE_BYTES 120
 #define TIMESTAMP_AHEAD 60
 #define QUANTILE_EXACT 64
 #define SKETCH_ACCURACY 0.01
@@ -113,13 +113,13 @@ typedef struct budget {
 static inline bool budget_full(const budget *memory) { return memory->used >= memory->limit; }
 
 /* Returns zeroed memory, or NULL. The limit is not enforced here. */
-static inline void *take(budget *memory, size_t size) {
+static inline void *budget_alloc(budget *memory, size_t size) {
     void *block = calloc(1, size);
     if (block != NULL) memory->used += size;
     return block;
 }
 
-static inline void give(budget *memory, void *block, size_t size) {
+static inline void budget_free(budget *memory, void *block, size_t size) {
     if (block != NULL) memory->used -= size;
     free(block);
 }

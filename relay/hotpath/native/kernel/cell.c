@@ -36,10 +36,10 @@ void cell_clear(cell *self, enum kind kind, budget *memory) {
     if ((kind != TIMER && kind != SET) || self->extra == NULL) return;
     if (kind == TIMER) {
         sketch_free(self->extra, memory);
-        give(memory, self->extra, sizeof(sketch));
+        budget_free(memory, self->extra, sizeof(sketch));
     } else {
         distinct_free(self->extra, memory);
-        give(memory, self->extra, sizeof(distinct));
+        budget_free(memory, self->extra, sizeof(distinct));
     }
     self->extra = NULL;
 }
@@ -58,12 +58,12 @@ void cells_free(cells *pool) {
 }
 
 static sketch *sketch_of(cell *self, budget *memory) {
-    if (UNLIKELY(self->extra == NULL)) self->extra = take(memory, sizeof(sketch));
+    if (UNLIKELY(self->extra == NULL)) self->extra = budget_alloc(memory, sizeof(sketch));
     return self->extra;
 }
 
 static distinct *distinct_of(cell *self, budget *memory) {
-    if (UNLIKELY(self->extra == NULL)) self->extra = take(memory, sizeof(distinct));
+    if (UNLIKELY(self->extra == NULL)) self->extra = budget_alloc(memory, sizeof(distinct));
     return self->extra;
 }
 
@@ -109,7 +109,7 @@ void cell_adopt_last(cell *self, const cell *other) {
     self->received = other->received;
 }
 
-void cell_join(cell *self, const cell *other) {
+void cell_merge_gauge(cell *self, const cell *other) {
     bool is_newer = other->received > self->received || (other->received == self->received && other->last > self->last);
     if (self->samples == 0 || is_newer) cell_adopt_last(self, other);
     merge_all_but_last(self, other);

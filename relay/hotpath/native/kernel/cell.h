@@ -42,7 +42,7 @@ void cell_add_member(cell *self, span member, double now, budget *memory);
 void cell_merge(cell *self, const cell *other, enum kind kind, budget *memory);
 
 /* Adds samples of a gauge that waited for its name: what was received last is last, whatever its own time. */
-void cell_join(cell *self, const cell *other);
+void cell_merge_gauge(cell *self, const cell *other);
 
 /* Lets another gauge's last value be the last one. */
 void cell_adopt_last(cell *self, const cell *other);

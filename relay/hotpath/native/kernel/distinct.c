@@ -6,7 +6,7 @@
 #define MEMBERS_MOST 0x1p64 /* hashes have 64 bits */
 
 static void free_hashes(distinct *set, budget *memory) {
-    give(memory, set->hashes, set->capacity * sizeof *set->hashes);
+    budget_free(memory, set->hashes, set->capacity * sizeof *set->hashes);
     set->hashes = NULL;
     set->used = set->capacity = 0;
     set->has_zero = false;
@@ -14,7 +14,7 @@ static void free_hashes(distinct *set, budget *memory) {
 
 void distinct_free(distinct *set, budget *memory) {
     free_hashes(set, memory);
-    give(memory, set->registers, REGISTERS);
+    budget_free(memory, set->registers, REGISTERS);
     set->registers = NULL;
 }
 
@@ -27,7 +27,7 @@ static void add_register(distinct *set, uint64_t hash) {
 
 void distinct_coarsen(distinct *set, budget *memory) {
     if (set->registers != NULL) return;
-    set->registers = take(memory, REGISTERS);
+    set->registers = budget_alloc(memory, REGISTERS);
     if (set->registers == NULL) return;
     for (uint32_t i = 0; i < set->capacity; i++)
         if (set->hashes[i] != 0) add_register(set, set->hashes[i]);
@@ -44,13 +44,13 @@ static uint32_t find_slot(const distinct *set, uint64_t hash) {
 static bool grow(distinct *set, budget *memory) {
     distinct old = *set;
     uint32_t capacity = old.capacity ? 2 * old.capacity : 8;
-    uint64_t *hashes = take(memory, capacity * sizeof *hashes);
+    uint64_t *hashes = budget_alloc(memory, capacity * sizeof *hashes);
     if (hashes == NULL) return false;
     set->hashes = hashes;
     set->capacity = capacity;
     for (uint32_t i = 0; i < old.capacity; i++)
         if (old.hashes[i] != 0) hashes[find_slot(set, old.hashes[i])] = old.hashes[i];
-    give(memory, old.hashes, old.capacity * sizeof *hashes);
+    budget_free(memory, old.hashes, old.capacity * sizeof *hashes);
     return true;
 }
 

@@ -16,15 +16,15 @@ typedef struct lines {
 /* --- one line ----------------------------------------------------------------------------------------------------- */
 
 /* Sends a quick line the slow way, as a group of one value. */
-static void take_item(hotpath *self, const item *item) {
+static void slow_path_item(hotpath *self, const item *item) {
     value value = {item->value, item_member(item), item->relative};
     group group = {(enum kind)item->kind, item_tags(item), item->weight, NO_TIMESTAMP, 0, 0, &value, 1, NULL};
     line line = {item_name(item), &group, 1};
-    take_line(self, &line, (span){item->at, item->size}, item->peer);
+    slow_path_line(self, &line, (span){item->at, item->size}, item->peer);
 }
 
 /* Takes a line by the whole grammar. */
-static void take_text(hotpath *self, span text, const peer *peer) {
+static void slow_path_text(hotpath *self, span text, const peer *peer) {
     enum event event = text.size > 0 && text.at[0] == '_' ? line_event(text) : NO_EVENT;
     text = line_trim(text);
     if (text.size == 0) return;
@@ -36,7 +36,7 @@ static void take_text(hotpath *self, span text, const peer *peer) {
     line line;
     int reason = event == BROKEN_EVENT ? BAD_EVENT : line_parse(&self->parser, text, &line);
     if (reason == NO_REASON) {
-        take_line(self, &line, text, peer);
+        slow_path_line(self, &line, text, peer);
         return;
     }
     self->counts.received++;
@@ -46,11 +46,11 @@ static void take_text(hotpath *self, span text, const peer *peer) {
 /* Folds a line into the cell that its identity remembers; false: it must go the slow way. */
 static inline bool fold_item(hotpath *self, const item *item, uint64_t *plain) {
     identity *identity = item->identity;
-    if (UNLIKELY(identity == NULL || identity->stamp != self->stamp || identity->cell == NULL)) return false;
-    if (UNLIKELY(identity->route >= OVERFLOWS)) {
+    if (UNLIKELY(identity == NULL || identity->generation != self->generation || identity->cell == NULL)) return false;
+    if (UNLIKELY(identity->route >= TO_OVERFLOW)) {
         if (item->relative) return false;
         self->counts.overflow++;
-        self->counts.unnamed += identity->route == LAST_RESORT;
+        self->counts.unnamed += identity->route == TO_CATCH_ALL;
     }
     cell *cell = identity->cell;
     if (UNLIKELY(item->kind == SET)) {
@@ -60,8 +60,8 @@ static inline bool fold_item(hotpath *self, const item *item, uint64_t *plain) {
         if (UNLIKELY(item->relative)) value = saturate(cell->last + value);
         cell_add(cell, (enum kind)item->kind, value, item->weight, self->now, &self->registry.memory);
     }
-    if (LIKELY(identity->route != WAITS)) ++*plain;
-    else identity->to.waiting->lines++;
+    if (LIKELY(identity->route != TO_PENDING)) ++*plain;
+    else identity->to.pending->lines++;
     return true;
 }
 
@@ -77,7 +77,7 @@ static inline void guess_identity(const hotpath *self, item *item) {
 }
 
 /* Finds the identity, by now surely, and prefetches its cell; says whether that may have a sketch. */
-static inline bool settle_identity(const hotpath *self, item *item) {
+static inline bool confirm_identity(const hotpath *self, item *item) {
     identity *found = item->identity;
     if (UNLIKELY(found == NULL)) return false;
     enum kind kind = (enum kind)item->kind;
@@ -86,7 +86,7 @@ static inline bool settle_identity(const hotpath *self, item *item) {
         if (found == NULL) return false;
     }
     __builtin_prefetch(found->cell, 1);
-    return kind == TIMER && found->cell != NULL && found->stamp == self->stamp; /* else it may have been given back */
+    return kind == TIMER && found->cell != NULL && found->generation == self->generation; /* else it may have been given back */
 }
 
 static inline const sketch *sketch_for(const item *item) {
@@ -102,7 +102,7 @@ static void fold_lines(hotpath *self, lines *lines) {
     for (size_t i = 0; i < count; i++) guess_identity(self, &items[i]);
     for (size_t i = 0; i < count; i++) {
         timers[timers_used] = (uint8_t)i;
-        timers_used += settle_identity(self, &items[i]);
+        timers_used += confirm_identity(self, &items[i]);
     }
     for (size_t i = 0; i < timers_used; i++) __builtin_prefetch(sketch_for(&items[timers[i]]), 1);
     for (size_t i = 0; i < timers_used; i++) {
@@ -111,7 +111,7 @@ static void fold_lines(hotpath *self, lines *lines) {
     }
     uint64_t plain = 0;
     for (size_t i = 0; i < count; i++)
-        if (UNLIKELY(!fold_item(self, &items[i], &plain))) take_item(self, &items[i]);
+        if (UNLIKELY(!fold_item(self, &items[i], &plain))) slow_path_item(self, &items[i]);
     self->counts.received += plain;
     self->counts.accepted += plain;
     self->counts.samples += plain;
@@ -129,7 +129,7 @@ static void add_line(hotpath *self, lines *lines, const uint8_t *text, size_t st
         return;
     }
     fold_lines(self, lines);
-    take_text(self, (span){text + start, end - start}, peer);
+    slow_path_text(self, (span){text + start, end - start}, peer);
 }
 
 /* --- datagrams ---------------------------------------------------------------------------------------------------- */
@@ -142,8 +142,8 @@ static void deny(hotpath *self, span line, const peer *peer) {
 }
 
 /* Shows a datagram to the tap and to the allow-list; false: its lines were denied. */
-static bool look_at(hotpath *self, const uint8_t *text, size_t size, const peer *peer) {
-    bool admitted = self->sources.count == 0 || sources_admit(&self->sources, peer);
+static bool admit(hotpath *self, const uint8_t *text, size_t size, const peer *peer) {
+    bool admitted = self->allow_list.count == 0 || allow_list_admits(&self->allow_list, peer);
     for (size_t start = 0, end; start < size; start = end + 1) {
         end = next_mark(self->marks.feeds, start, size);
         if (self->tap.pattern != NULL) tap_offer(&self->tap, (span){text + start, end - start});
@@ -168,7 +168,7 @@ static void feed_datagram(hotpath *self, datagram *datagram, lines *lines) {
         datagram->size = without_last_line(self, (span){datagram->at, datagram->size}, peer);
     size_t size = datagram->size;
     self->scan(datagram->at, size, &self->marks);
-    if (UNLIKELY(self->looked_at) && !look_at(self, datagram->at, size, peer)) {
+    if (UNLIKELY(self->is_filtered) && !admit(self, datagram->at, size, peer)) {
         datagram->denied = true;
         return;
     }
@@ -198,7 +198,7 @@ void hotpath_feed(hotpath *self, span text, const peer *peer, double now) {
     datagram datagram = {self->buffer, size, {.known = false}, size > DATAGRAM_BYTES, false};
     if (peer != NULL) datagram.peer = *peer;
     hotpath_feed_locked(self, &datagram, 1, now);
-    targets *targets = copies_hold(&self->copies);
+    targets *targets = copies_acquire(&self->copies);
     hotpath_unlock(self);
     if (LIKELY(targets == NULL)) return;
     if (!datagram.denied) copies_send_lines(&self->copies, targets, (span){text.at, datagram.size});

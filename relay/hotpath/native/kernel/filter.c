@@ -17,13 +17,13 @@ void rejects_add(rejects *rejects, span line, int reason, const peer *peer, doub
 /* --- the tap ------------------------------------------------------------------------------------------------------ */
 
 bool tap_set(tap *tap, const char *pattern) {
-    for (span line = tap_take(tap); line.at != NULL; line = tap_take(tap)) free((void *)(uintptr_t)line.at);
+    for (span line = tap_pop(tap); line.at != NULL; line = tap_pop(tap)) free((void *)(uintptr_t)line.at);
     free(tap->pattern);
     tap->pattern = pattern ? strdup(pattern) : NULL;
     return !pattern || tap->pattern;
 }
 
-span tap_take(tap *tap) {
+span tap_pop(tap *tap) {
     if (tap->used == 0) return (span){NULL, 0};
     span line = tap->lines[tap->first];
     tap->first = (tap->first + 1) % TAPPED_LINES;
@@ -48,7 +48,7 @@ void tap_offer(tap *tap, span line) {
     if (copy == NULL) return;
     memcpy(copy, line.at, line.size);
     while (tap->used == TAPPED_LINES || (tap->used > 0 && tap->bytes + line.size > TAPPED_BYTES))
-        free((void *)(uintptr_t)tap_take(tap).at);
+        free((void *)(uintptr_t)tap_pop(tap).at);
     tap->lines[(tap->first + tap->used++) % TAPPED_LINES] = (span){copy, line.size};
     tap->bytes += line.size;
 }
@@ -61,10 +61,10 @@ static bool is_inside(const struct network *network, const uint8_t *address) {
     return rest == 0 || ((network->address[whole] ^ address[whole]) >> (8 - rest)) == 0;
 }
 
-bool sources_admit(const sources *sources, const peer *peer) {
+bool allow_list_admits(const allow_list *allow_list, const peer *peer) {
     if (peer == NULL || !peer->known) return true;
-    for (size_t i = 0; i < sources->count; i++)
-        if (is_inside(&sources->networks[i], peer->address)) return true;
+    for (size_t i = 0; i < allow_list->count; i++)
+        if (is_inside(&allow_list->networks[i], peer->address)) return true;
     return false;
 }
 

@@ -48,19 +48,19 @@ bool tap_set(tap *tap, const char *pattern);
 void tap_offer(tap *tap, span line);
 
 /* Takes out the oldest line kept; the caller frees it. An empty span: there is none. */
-span tap_take(tap *tap);
+span tap_pop(tap *tap);
 
-typedef struct sources {
+typedef struct allow_list {
     struct network {
         uint8_t address[16];
         unsigned bits;
     } networks[NETWORKS_MOST];
     size_t count;
-} sources;
+} allow_list;
 
 /* Says whether a sender lies in one of the networks. One that is not known came by a Unix socket: the mode of its file
  * has decided. */
-bool sources_admit(const sources *sources, const peer *peer);
+bool allow_list_admits(const allow_list *allow_list, const peer *peer);
 
 /* Reads an address of recvmsg, of `size` bytes; one of a Unix socket is nobody known. */
 peer peer_of(const struct sockaddr_storage *address, socklen_t size);

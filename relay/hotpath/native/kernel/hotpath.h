@@ -39,12 +39,12 @@ typedef struct counts {
 } counts;
 
 /* Who brought new identities, and an example of them. */
-typedef struct newcomer {
+typedef struct top_sender {
     peer peer;
     uint64_t identities, work;
     uint8_t name_size, tags_size;
-    uint8_t text[2 * NEWCOMER_BYTES];
-} newcomer;
+    uint8_t text[2 * SENDER_EXAMPLE_BYTES];
+} top_sender;
 
 /* A window whose rows can be read: it has left the hot path, and comes back by hotpath_discard. */
 typedef struct closed {
@@ -60,22 +60,22 @@ typedef struct hotpath {
     settings settings;
     counts counts;
     rejects rejects;
-    sources sources;
+    allow_list allow_list;
     tap tap;
-    bool looked_at;
+    bool is_filtered;
     copies copies;
     scanner *scan;
     registry registry;
     map identities;
-    budget aliases_memory, waiting_memory, slots_memory; /* the last: of the map of identities, whatever they are */
+    budget aliases_memory, pending_memory, slots_memory; /* the last: of the map of identities, whatever they are */
     size_t aliases, stand_ins; /* the former count the latter, too */
-    size_t hand, sweep_left; /* where eviction and the sweep stand in the slots of `identities` */
-    uint32_t stamp;                       /* of the tables as they are: cells remembered under another one are void */
-    uint32_t stamp_opened, stamp_before;  /* as it was when the open window began, and the one before */
-    uint32_t stamp_named;                 /* answers of naming that were last used before it are asked for again */
+    size_t clock_hand, sweep_left; /* where eviction and the sweep stand in the slots of `identities` */
+    uint32_t generation;                       /* of the tables as they are: cells remembered under another one are void */
+    uint32_t generation_opened, generation_before;  /* as it was when the open window began, and the one before */
+    uint32_t generation_renamed;                 /* answers of naming that were last used before it are asked for again */
     window open, closing;
     queue queue, closing_queue;
-    newcomer newcomers[NEWCOMERS_KEPT];
+    top_sender top_senders[TOP_SENDERS];
     bool is_closing;
     bool gauges_begun;     /* every name of the closing window is known: its gauges are looked at */
     size_t gauges_left;    /* of them */
@@ -135,7 +135,7 @@ void hotpath_reject(hotpath *self, span line, int reason, const peer *peer, doub
 typedef struct answer {
     enum kind kind;
     span name, tags;
-    bool is_sink, rejects;
+    bool has_no_series, rejects;
     int reason;
     series_name series, overflow;
 } answer;
@@ -160,7 +160,7 @@ bool hotpath_abandon_names(hotpath *self);
 bool hotpath_settled(hotpath *self);
 
 /* Hands out the closing window; NULL if there is none, or no memory to do so. */
-closed *hotpath_take_closed(hotpath *self);
+closed *hotpath_closed_window(hotpath *self);
 
 /* Gives it back, from any thread and whoever holds the lock: it takes none, waits for nothing and needs no memory. A part of
  * what was given back is freed whenever naming is asked for its work, and when the next window is handed out. */
@@ -169,7 +169,7 @@ void hotpath_discard(hotpath *self, closed *closed);
 /* --- looking and restoring (windows.c) ------------------------------------------------------------------------------ */
 
 /* Deletes a series from the open window, and a gauge's base; says whether there was one. */
-bool hotpath_forget(hotpath *self, const series_name *name);
+bool hotpath_delete(hotpath *self, const series_name *name);
 
 /* Adds a record of a partial to the open window; it is not kept. False: it is not sound, and nothing has changed. */
 bool hotpath_restore(hotpath *self, const series_name *name, const record *record);
@@ -178,27 +178,27 @@ bool hotpath_restore_gauge(hotpath *self, const series_name *name, double value,
 /* --- between the files of the kernel, under the lock -------------------------------------------------------------- */
 
 /* slow_path.c: takes a line of which something is not plain. */
-void take_line(hotpath *self, const line *line, span text, const peer *peer);
+void slow_path_line(hotpath *self, const line *line, span text, const peer *peer);
 
 /* slow_path.c: returns the time of a waiting gauge's newest value. */
-double waiting_at(const provisional *waiting);
+double pending_at(const pending_samples *pending);
 
 /* slow_path.c: returns the time of the newest value that is known of an answered gauge. */
-double known_at(const identity *identity, const window *window);
+double identity_known_at(const identity *identity, const window *window);
 
 /* identity.c: returns what is known of an identity, or NULL. */
 identity *find_identity(const hotpath *self, uint64_t hash, enum kind kind, span name, span tags);
 
 /* identity.c: the same; a new one queues for naming. Without room there its name's stand-in, or NULL. */
-identity *meet_identity(hotpath *self, enum kind kind, span name, span tags);
+identity *find_or_queue_identity(hotpath *self, enum kind kind, span name, span tags);
 
 /* identity.c: notes who brought an identity that is new, or finds no room. */
-void add_newcomer(hotpath *self, const peer *peer, span name, span tags);
+void count_sender(hotpath *self, const peer *peer, span name, span tags);
 
-identity *make_identity(hotpath *self, uint64_t hash, enum kind kind, span name, span tags, budget *memory);
-void remove_identity(hotpath *self, slot *slot, budget *memory);
-provisional *provisional_new(hotpath *self);
-void provisional_free(hotpath *self, provisional *provisional, enum kind kind);
+identity *identity_new(hotpath *self, uint64_t hash, enum kind kind, span name, span tags, budget *memory);
+void identity_remove(hotpath *self, slot *slot, budget *memory);
+pending_samples *pending_new(hotpath *self);
+void pending_free(hotpath *self, pending_samples *pending, enum kind kind);
 
 /* Counts an identity that has its answer from now on, or no more. */
 static inline void count_alias(hotpath *self, const identity *identity, int by) {
@@ -207,7 +207,7 @@ static inline void count_alias(hotpath *self, const identity *identity, int by) 
 }
 
 /* identity.c: keeps the stand-in of an alias' name while the alias is there. */
-void hold_stand_in(hotpath *self, const identity *alias);
+void retain_stand_in(hotpath *self, const identity *alias);
 void release_stand_in(hotpath *self, const identity *alias);
 
 /* identity.c: drops aliases that the last two windows did not use, among the next `count` slots. */
@@ -217,10 +217,10 @@ void sweep_aliases(hotpath *self, size_t count);
 void evict_aliases(hotpath *self);
 
 /* windows.c: looks at up to `most` gauges of the closing window; true when all were looked at. */
-bool settle_gauges(hotpath *self, size_t most);
+bool update_gauges(hotpath *self, size_t most);
 
 /* windows.c: gives back up to `most` entries of windows that were discarded. */
 void release_discarded(hotpath *self, size_t most);
-void free_provisionals(hotpath *self, identity *identity);
+void pending_free_all(hotpath *self, identity *identity);
 
 #endif

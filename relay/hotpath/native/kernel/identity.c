@@ -14,13 +14,13 @@ identity *find_identity(const hotpath *self, uint64_t hash, enum kind kind, span
 }
 
 /* Makes an identity, waiting, without a provisional; NULL without memory. */
-identity *make_identity(hotpath *self, uint64_t hash, enum kind kind, span name, span tags, budget *memory) {
+identity *identity_new(hotpath *self, uint64_t hash, enum kind kind, span name, span tags, budget *memory) {
     if (!map_reserve(&self->identities, &self->slots_memory)) return NULL;
-    identity *made = take(memory, sizeof *made + name.size + tags.size);
+    identity *made = budget_alloc(memory, sizeof *made + name.size + tags.size);
     if (made == NULL) return NULL;
     made->kind = (uint8_t)kind;
-    made->state = WAITING;
-    made->stamp = self->stamp;
+    made->state = PENDING;
+    made->generation = self->generation;
     made->name_size = (uint16_t)name.size;
     made->tags_size = (uint16_t)tags.size;
     span_copy(made->text, name);
@@ -31,63 +31,63 @@ identity *make_identity(hotpath *self, uint64_t hash, enum kind kind, span name,
 
 /* Says whether one more may wait; stand-ins have a tenth of the queue to themselves. */
 static bool has_room(const hotpath *self, bool stands_in) {
-    size_t most = self->settings.series_limit, work = NAMING_WORK, used = self->waiting_memory.used;
+    size_t most = self->settings.series_limit, work = NAMING_WORK, used = self->pending_memory.used;
     if (stands_in) {
         most += most / 10;
         work += work / 10;
         used -= used / 10;
     }
-    return self->queue.waiting < most && self->queue.work < work && used < self->waiting_memory.limit;
+    return self->queue.length < most && self->queue.work < work && used < self->pending_memory.limit;
 }
 
-void remove_identity(hotpath *self, slot *slot, budget *memory) {
+void identity_remove(hotpath *self, slot *slot, budget *memory) {
     identity *identity = slot->item;
     map_remove(&self->identities, slot);
-    give(memory, identity, identity_bytes(identity));
+    budget_free(memory, identity, identity_bytes(identity));
 }
 
-provisional *provisional_new(hotpath *self) {
-    provisional *made = (provisional *)cell_new(&self->registry.cells, &self->registry.memory);
+pending_samples *pending_new(hotpath *self) {
+    pending_samples *made = (pending_samples *)cell_new(&self->registry.cells, &self->registry.memory);
     if (made == NULL) return NULL;
-    *made = (provisional){.window = self->open.number, .cell = cell_new(&self->registry.cells, &self->registry.memory)};
+    *made = (pending_samples){.window = self->open.number, .cell = cell_new(&self->registry.cells, &self->registry.memory)};
     if (made->cell != NULL) return made;
     cell_free(&self->registry.cells, (cell *)made, COUNTER, &self->registry.memory);
     return NULL;
 }
 
-void provisional_free(hotpath *self, provisional *provisional, enum kind kind) {
-    if (provisional->overflow != NULL) provisional_free(self, provisional->overflow, kind);
-    cell_free(&self->registry.cells, provisional->cell, kind, &self->registry.memory);
-    cell_free(&self->registry.cells, provisional->relative, GAUGE, &self->registry.memory);
-    cell_free(&self->registry.cells, (cell *)provisional, COUNTER, &self->registry.memory);
+void pending_free(hotpath *self, pending_samples *pending, enum kind kind) {
+    if (pending->overflow != NULL) pending_free(self, pending->overflow, kind);
+    cell_free(&self->registry.cells, pending->cell, kind, &self->registry.memory);
+    cell_free(&self->registry.cells, pending->relative, GAUGE, &self->registry.memory);
+    cell_free(&self->registry.cells, (cell *)pending, COUNTER, &self->registry.memory);
 }
 
-void free_provisionals(hotpath *self, identity *identity) {
-    for (provisional *older, *waiting = identity->to.waiting; waiting != NULL; waiting = older) {
-        older = waiting->older;
-        provisional_free(self, waiting, (enum kind)identity->kind);
+void pending_free_all(hotpath *self, identity *identity) {
+    for (pending_samples *older, *pending = identity->to.pending; pending != NULL; pending = older) {
+        older = pending->older;
+        pending_free(self, pending, (enum kind)identity->kind);
     }
 }
 
 /* Gives an identity a provisional of the open window, and a place in the queue; false without memory. */
-static bool begin_waiting(hotpath *self, identity *identity) {
-    provisional *made = provisional_new(self);
+static bool queue_pending(hotpath *self, identity *identity) {
+    pending_samples *made = pending_new(self);
     if (made == NULL) return false;
-    if (!queue_push(&self->queue, identity, &self->waiting_memory)) {
-        provisional_free(self, made, (enum kind)identity->kind);
+    if (!queue_push(&self->queue, identity, &self->pending_memory)) {
+        pending_free(self, made, (enum kind)identity->kind);
         return false;
     }
-    made->older = identity->to.waiting;
-    identity->to.waiting = made;
+    made->older = identity->to.pending;
+    identity->to.pending = made;
     return true;
 }
 
 /* Takes back an answer that was given under other rules; where there is no room to wait for another, it stands. The
  * identity stays where it is: lines that are being taken point to it. */
-static void ask_again(hotpath *self, identity *identity) {
+static void requeue_identity(hotpath *self, identity *identity) {
     struct identity before = *identity;
-    identity->to.waiting = NULL;
-    if (!begin_waiting(self, identity)) {
+    identity->to.pending = NULL;
+    if (!queue_pending(self, identity)) {
         identity->to = before.to;
         return;
     }
@@ -95,21 +95,21 @@ static void ask_again(hotpath *self, identity *identity) {
         release_stand_in(self, identity);
         series_release(&self->registry, before.to.series);
     }
-    identity->state = WAITING;
+    identity->state = PENDING;
     identity->cell = NULL;
     count_alias(self, identity, -1);
     self->aliases_memory.used -= identity_bytes(identity);
-    self->waiting_memory.used += identity_bytes(identity);
+    self->pending_memory.used += identity_bytes(identity);
 }
 
 /* Lets an identity wait that is new, or that waits in the closing window alone; NULL without memory. */
-static identity *let_wait(hotpath *self, uint64_t hash, enum kind kind, span name, span tags, identity *known) {
-    identity *made = known ? known : make_identity(self, hash, kind, name, tags, &self->waiting_memory);
-    if (made == NULL || begin_waiting(self, made)) return made;
+static identity *queue_identity(hotpath *self, uint64_t hash, enum kind kind, span name, span tags, identity *known) {
+    identity *made = known ? known : identity_new(self, hash, kind, name, tags, &self->pending_memory);
+    if (made == NULL || queue_pending(self, made)) return made;
     if (known == NULL) {
         slot *slot = map_first(&self->identities, hash);
         while (slot->item != made) slot = map_next(&self->identities, slot);
-        remove_identity(self, slot, &self->waiting_memory);
+        identity_remove(self, slot, &self->pending_memory);
     }
     return NULL;
 }
@@ -128,7 +128,7 @@ static span bare_name(const hotpath *self, span name) {
 
 /* Makes a stand-in of which the series is known; NULL without memory. */
 static identity *make_stand_in(hotpath *self, uint64_t hash, enum kind kind, span name, series *overflow) {
-    identity *made = make_identity(self, hash, kind, name, STAND_IN, &self->aliases_memory);
+    identity *made = identity_new(self, hash, kind, name, STAND_IN, &self->aliases_memory);
     if (made == NULL) return NULL;
     made->state = RESOLVED;
     made->to.series = overflow;
@@ -143,12 +143,12 @@ static identity *stand_in(hotpath *self, enum kind kind, span whole) {
     span name = bare_name(self, whole), none = {name.at, 0};
     uint64_t hash = identity_hash(&self->registry.key, kind, name, STAND_IN);
     identity *known = find_identity(self, hash, kind, name, STAND_IN);
-    if (known != NULL && (known->state != WAITING || known->to.waiting->window == self->open.number)) return known;
+    if (known != NULL && (known->state != PENDING || known->to.pending->window == self->open.number)) return known;
     uint64_t bare_hash = identity_hash(&self->registry.key, kind, name, none);
     const identity *bare = known == NULL ? find_identity(self, bare_hash, kind, name, none) : NULL;
     if (bare != NULL && bare->state == RESOLVED && bare->to.series->overflow != NULL)
         return make_stand_in(self, hash, kind, name, bare->to.series->overflow);
-    return name.size > 0 && has_room(self, true) ? let_wait(self, hash, kind, name, STAND_IN, known) : NULL;
+    return name.size > 0 && has_room(self, true) ? queue_identity(self, hash, kind, name, STAND_IN, known) : NULL;
 }
 
 /* An alias without tags is what a stand-in is made of when it is needed. */
@@ -156,7 +156,7 @@ static bool has_tags(const identity *alias, span bare) {
     return (alias->tags_size > 0 && !is_stand_in(alias)) || bare.size < alias->name_size;
 }
 
-void hold_stand_in(hotpath *self, const identity *alias) {
+void retain_stand_in(hotpath *self, const identity *alias) {
     span name = bare_name(self, name_of_identity(alias));
     series *overflow = alias->to.series->overflow;
     if (!has_tags(alias, name) || overflow == NULL) return;
@@ -177,25 +177,25 @@ void release_stand_in(hotpath *self, const identity *alias) {
 
 /* --- aliases are a bounded cache ---------------------------------------------------------------------------------- */
 
-static void forget_alias(hotpath *self, slot *slot) {
+static void remove_alias(hotpath *self, slot *slot) {
     identity *identity = slot->item;
     if (identity->state == RESOLVED) {
         release_stand_in(self, identity);
         series_release(&self->registry, identity->to.series);
     }
     count_alias(self, identity, -1);
-    remove_identity(self, slot, &self->aliases_memory);
+    identity_remove(self, slot, &self->aliases_memory);
 }
 
 /* Drops one alias that the open window has not used, or any if there is none nearby. */
 static void evict_alias(hotpath *self) {
     for (size_t probes = 0;; probes++) {
-        slot *slot = &self->identities.slots[self->hand++ & (self->identities.capacity - 1)];
+        slot *slot = &self->identities.slots[self->clock_hand++ & (self->identities.capacity - 1)];
         identity *identity = slot->item;
-        if (slot->hash == 0 || identity->state == WAITING) continue;
-        if (identity->stamp == self->stamp && probes < EVICTION_PROBES) continue;
+        if (slot->hash == 0 || identity->state == PENDING) continue;
+        if (identity->generation == self->generation && probes < EVICTION_PROBES) continue;
         if (identity->refs > 0 && probes < self->identities.capacity) continue;
-        forget_alias(self, slot);
+        remove_alias(self, slot);
         return;
     }
 }
@@ -205,9 +205,9 @@ void sweep_aliases(hotpath *self, size_t count) {
         if (self->sweep_left > self->identities.capacity) self->sweep_left = self->identities.capacity;
         slot *slot = &self->identities.slots[self->sweep_left - 1];
         identity *identity = slot->item;
-        bool is_idle = slot->hash != 0 && identity->state != WAITING && identity->stamp < self->stamp_before;
+        bool is_idle = slot->hash != 0 && identity->state != PENDING && identity->generation < self->generation_before;
         if (is_idle && identity->refs == 0)
-            forget_alias(self, slot); /* another entry may have moved here: look again */
+            remove_alias(self, slot); /* another entry may have moved here: look again */
         else
             self->sweep_left--;
     }
@@ -225,42 +225,42 @@ void evict_aliases(hotpath *self) {
 
 /* --- new identities ----------------------------------------------------------------------------------------------- */
 
-identity *meet_identity(hotpath *self, enum kind kind, span name, span tags) {
+identity *find_or_queue_identity(hotpath *self, enum kind kind, span name, span tags) {
     uint64_t hash = identity_hash(&self->registry.key, kind, name, tags);
     identity *known = find_identity(self, hash, kind, name, tags);
-    if (known != NULL && known->state == WAITING && known->to.waiting->window == self->open.number) return known;
-    if (known != NULL && known->state != WAITING) {
-        if (known->stamp < self->stamp_named && has_room(self, false)) ask_again(self, known);
+    if (known != NULL && known->state == PENDING && known->to.pending->window == self->open.number) return known;
+    if (known != NULL && known->state != PENDING) {
+        if (known->generation < self->generation_renamed && has_room(self, false)) requeue_identity(self, known);
         return known;
     }
     if (!has_room(self, false)) return stand_in(self, kind, name);
-    return let_wait(self, hash, kind, name, tags, known);
+    return queue_identity(self, hash, kind, name, tags, known);
 }
 
-static bool is_peer(const newcomer *newcomer, const peer *peer) {
-    return newcomer->peer.known == peer->known && memcmp(newcomer->peer.address, peer->address, 16) == 0;
+static bool is_peer(const top_sender *top_sender, const peer *peer) {
+    return top_sender->peer.known == peer->known && memcmp(top_sender->peer.address, peer->address, 16) == 0;
 }
 
 /* Returns the place of a sender: its own, or of who brought least, whose figures it takes over (space-saving). */
-static newcomer *newcomer_of(hotpath *self, const peer *peer) {
-    newcomer *least = self->newcomers;
-    for (size_t i = 0; i < NEWCOMERS_KEPT; i++) {
-        newcomer *one = &self->newcomers[i];
+static top_sender *sender_place(hotpath *self, const peer *peer) {
+    top_sender *least = self->top_senders;
+    for (size_t i = 0; i < TOP_SENDERS; i++) {
+        top_sender *one = &self->top_senders[i];
         if (one->identities > 0 && is_peer(one, peer)) return one;
         if (one->work < least->work) least = one;
     }
     return least;
 }
 
-void add_newcomer(hotpath *self, const peer *sender, span name, span tags) {
+void count_sender(hotpath *self, const peer *sender, span name, span tags) {
     peer unknown = {.known = false};
     const peer *peer = sender ? sender : &unknown;
-    newcomer *one = newcomer_of(self, peer);
+    top_sender *one = sender_place(self, peer);
     one->peer = *peer;
     one->identities++;
     one->work += naming_work(name, tags);
-    one->name_size = (uint8_t)(name.size < NEWCOMER_BYTES ? name.size : NEWCOMER_BYTES);
-    one->tags_size = (uint8_t)(tags.size < NEWCOMER_BYTES ? tags.size : NEWCOMER_BYTES);
+    one->name_size = (uint8_t)(name.size < SENDER_EXAMPLE_BYTES ? name.size : SENDER_EXAMPLE_BYTES);
+    one->tags_size = (uint8_t)(tags.size < SENDER_EXAMPLE_BYTES ? tags.size : SENDER_EXAMPLE_BYTES);
     span_copy(one->text, (span){name.at, one->name_size});
     span_copy(one->text + one->name_size, (span){tags.at, one->tags_size});
 }

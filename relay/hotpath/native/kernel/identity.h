@@ -1,7 +1,7 @@
 /* What is known about identities: which series, which sink, or a provisional while naming has not answered.
  *
  * Theory. An identity is name, kind and tags as they came, in one block behind its header, found by one keyed hash.
- * Once resolved it remembers the cell that takes its samples; `stamp` says for which state of the tables that holds, so
+ * Once resolved it remembers the cell that takes its samples; `generation` says for which state of the tables that holds, so
  * closing a window forgets every cell at once. A line of a known series therefore costs three dependent reads: slot,
  * identity, cell. While its name is unknown, samples gather in a provisional per window, which joins a series later.
  *
@@ -14,38 +14,38 @@
 
 #include "series.h"
 
-enum state { WAITING, RESOLVED, SUNK };
-enum route { PLAIN, WAITS, OVERFLOWS, LAST_RESORT };
+enum state { PENDING, RESOLVED, NO_SERIES };
+enum route { TO_SERIES, TO_PENDING, TO_OVERFLOW, TO_CATCH_ALL };
 
 /* What came for an identity in one window before naming answered; it is in no figure until then. It is as large as a
  * cell and comes from the same slabs: a flood of new names leaves room that the next window's cells use. */
-typedef struct provisional {
+typedef struct pending_samples {
     cell *cell;
     cell *relative; /* deltas before the first absolute value, as offsets from a base that is not known yet */
-    struct provisional *overflow; /* of a gauge: what an overflow series takes, which is no line with deltas, and any time;
+    struct pending_samples *overflow; /* of a gauge: what an overflow series takes, which is no line with deltas, and any time;
                                      NULL: all of it */
-    struct provisional *older; /* of the closing window */
+    struct pending_samples *older; /* of the closing window */
     uint32_t lines;  /* of this identity alone */
     uint32_t shared; /* samples, those dropped too, of lines that have other identities as well, and are accepted */
     uint32_t late;
     uint32_t dropped[LOST_REASONS]; /* by TOO_OLD and the reasons after it */
     uint32_t window;
     bool untimed; /* a gauge had a value without a time */
-} provisional;
+} pending_samples;
 
-_Static_assert(sizeof(provisional) <= sizeof(cell), "a provisional lies in a cell's place");
+_Static_assert(sizeof(pending_samples) <= sizeof(cell), "a provisional lies in a cell's place");
 
 typedef struct identity {
-    cell *cell; /* takes the samples, if `stamp` is the current one; NULL: the slow way */
+    cell *cell; /* takes the samples, if `generation` is the current one; NULL: the slow way */
     union {
         series *series;
-        provisional *waiting;
+        pending_samples *pending;
         struct {
             int reason;
             bool rejects;
-        } sink;
+        } no_series;
     } to;
-    uint32_t stamp; /* of the last use */
+    uint32_t generation; /* of the last use */
     uint32_t refs;  /* of a stand-in: aliases of its name with tags, while which it stays */
     uint16_t name_size, tags_size;
     uint8_t kind, state, route;

@@ -1,8 +1,8 @@
 #include "hotpath.h"
 
 /* Of the memory, as in relay/limits.py; the tables may take half of it, and which class owns which name the rest. */
-#define SHARE_OF_ALIASES 4
-#define SHARE_OF_WAITING 8
+#define ALIASES_SHARE 4
+#define PENDING_SHARE 8
 
 static void set_limits(hotpath *self, const settings *settings) {
     registry *registry = &self->registry;
@@ -10,8 +10,8 @@ static void set_limits(hotpath *self, const settings *settings) {
     registry->admitted = settings->series_limit - settings->series_limit / 10;
     registry->per_metric = settings->series_per_metric;
     registry->memory.limit = settings->memory / 2;
-    self->aliases_memory.limit = settings->memory / SHARE_OF_ALIASES;
-    self->waiting_memory.limit = settings->memory / SHARE_OF_WAITING;
+    self->aliases_memory.limit = settings->memory / ALIASES_SHARE;
+    self->pending_memory.limit = settings->memory / PENDING_SHARE;
     registry->memory.exact = settings->exact_samples;
     self->parser.gauge_deltas = settings->gauge_deltas;
 }
@@ -36,7 +36,7 @@ hotpath *hotpath_new(const settings *settings) {
     pthread_mutex_init(&self->lock, NULL);
     self->settings = *settings;
     self->scan = scan_choose();
-    self->open.number = self->stamp = self->stamp_opened = 1;
+    self->open.number = self->generation = self->generation_opened = 1;
     self->buffer = calloc(1, DATAGRAM_BYTES + 1 + PAD);
     if (self->buffer && parser_init(&self->parser) && open_tables(self, settings)) return self;
     hotpath_free(self);
@@ -65,7 +65,7 @@ bool hotpath_configure(hotpath *self, const settings *settings) {
         }
         self->settings = *settings;
         set_limits(self, settings);
-        self->stamp++; /* who overflows may have changed */
+        self->generation++; /* who overflows may have changed */
     }
     hotpath_unlock(self);
     return kept;
@@ -92,7 +92,7 @@ static void free_identities(hotpath *self) {
         identity *identity = self->identities.slots[i].item;
         if (identity == NULL) continue;
         if (identity->state == RESOLVED) series_release(&self->registry, identity->to.series);
-        if (identity->state == WAITING) free_provisionals(self, identity);
+        if (identity->state == PENDING) pending_free_all(self, identity);
         free(identity);
     }
     map_free(&self->identities, &self->slots_memory);
@@ -112,8 +112,8 @@ void hotpath_free(hotpath *self) {
     cells_free(&registry->cells);
     for (size_t i = 0; i < self->idle_used; i++) series_release(registry, self->idle[i].series);
     free(self->idle);
-    queue_free(&self->queue, &self->waiting_memory);
-    queue_free(&self->closing_queue, &self->waiting_memory);
+    queue_free(&self->queue, &self->pending_memory);
+    queue_free(&self->closing_queue, &self->pending_memory);
     tap_set(&self->tap, NULL);
     targets_release(self->copies.targets);
     parser_free(&self->parser);

@@ -4,14 +4,14 @@
 
 static bool map_resize(map *map, size_t capacity, budget *memory) {
     struct map old = *map;
-    slot *slots = take(memory, capacity * sizeof *slots);
+    slot *slots = budget_alloc(memory, capacity * sizeof *slots);
     if (slots == NULL) return false;
     map->slots = slots;
     map->capacity = capacity;
     map->used = 0;
     for (size_t i = 0; i < old.capacity; i++)
         if (old.slots[i].hash != 0) map_insert(map, old.slots[i].hash, old.slots[i].item);
-    give(memory, old.slots, old.capacity * sizeof *slots);
+    budget_free(memory, old.slots, old.capacity * sizeof *slots);
     return true;
 }
 
@@ -50,7 +50,7 @@ void map_remove(map *map, slot *removed) {
 }
 
 void map_free(map *map, budget *memory) {
-    give(memory, map->slots, map->capacity * sizeof *map->slots);
+    budget_free(memory, map->slots, map->capacity * sizeof *map->slots);
     *map = (struct map){0};
 }
 

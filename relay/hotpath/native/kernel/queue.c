@@ -6,7 +6,7 @@ bool queue_push(queue *queue, identity *identity, budget *memory) {
     queue->items = items;
     if (!room) return false;
     queue->items[queue->used++] = identity;
-    queue->waiting++;
+    queue->length++;
     queue->work += naming_work(name_of_identity(identity), tags_of_identity(identity));
     return true;
 }
@@ -14,7 +14,7 @@ bool queue_push(queue *queue, identity *identity, budget *memory) {
 void queue_remove_at(queue *queue, size_t index) {
     const identity *identity = queue->items[index];
     queue->items[index] = NULL;
-    queue->waiting--;
+    queue->length--;
     queue->work -= naming_work(name_of_identity(identity), tags_of_identity(identity));
 }
 

@@ -12,7 +12,7 @@
 typedef struct queue {
     identity **items;
     size_t first, used, capacity;
-    size_t waiting, work; /* identities, and the cost of naming them */
+    size_t length, work; /* identities, and the cost of naming them */
 } queue;
 
 /* Appends an identity; false without memory. */

@@ -66,7 +66,7 @@ static targets *feed_in_parts(receiver *self, size_t count, double now) {
         for (end = first; end < count && bytes < HOLD_BYTES; end++) bytes += self->datagrams[end].size;
         hotpath_lock(self->hotpath);
         hotpath_feed_locked(self->hotpath, self->datagrams + first, end - first, now);
-        if (end == count) targets = copies_hold(&self->hotpath->copies);
+        if (end == count) targets = copies_acquire(&self->hotpath->copies);
         hotpath_unlock(self->hotpath);
     }
     return targets;

@@ -59,7 +59,7 @@ static bool read_bins(bins *side, const bin *bins, size_t used, budget *memory) 
 }
 
 static bool read_sketch(const record *record, cell *into, budget *memory) {
-    sketch *made = take(memory, sizeof *made);
+    sketch *made = budget_alloc(memory, sizeof *made);
     if (made == NULL) return false;
     into->extra = made;
     made->binned = record->binned;
@@ -71,12 +71,12 @@ static bool read_sketch(const record *record, cell *into, budget *memory) {
 }
 
 static bool read_members(const record *record, cell *into, budget *memory) {
-    distinct *made = take(memory, sizeof *made);
+    distinct *made = budget_alloc(memory, sizeof *made);
     if (made == NULL) return false;
     into->extra = made;
     for (size_t i = 0; i < record->hashes_used; i++) distinct_add(made, record->hashes[i], memory);
     if (record->has_hashes) return true;
-    made->registers = take(memory, REGISTERS);
+    made->registers = budget_alloc(memory, REGISTERS);
     if (made->registers == NULL) return false;
     memcpy(made->registers, record->registers.at, REGISTERS);
     return true;

@@ -14,7 +14,7 @@ size_t hotpath_unresolved(hotpath *self, identity **found, size_t most) {
     hotpath_lock(self);
     sweep_aliases(self, SWEPT_SLOTS);
     release_discarded(self, RELEASED_ENTRIES);
-    queue *queue = self->closing_queue.waiting ? &self->closing_queue : &self->queue;
+    queue *queue = self->closing_queue.length ? &self->closing_queue : &self->queue;
     size_t count = queue_peek(queue, found, most);
     hotpath_unlock(self);
     return count;
@@ -22,23 +22,23 @@ size_t hotpath_unresolved(hotpath *self, identity **found, size_t most) {
 
 bool hotpath_settled(hotpath *self) {
     hotpath_lock(self);
-    bool settled = self->closing_queue.waiting == 0 && settle_gauges(self, SETTLED_GAUGES);
+    bool settled = self->closing_queue.length == 0 && update_gauges(self, SETTLED_GAUGES);
     hotpath_unlock(self);
     return settled;
 }
 
-/* Puts the relative samples of a gauge on their base; the result is in `waiting->cell`. */
-static void settle_gauge(hotpath *self, provisional *waiting, double base) {
-    if (waiting->relative == NULL) return;
-    cell_shift(waiting->relative, base);
-    cell absolute = *waiting->cell;
-    cell_merge(waiting->cell, waiting->relative, GAUGE, &self->registry.memory);
-    if (absolute.samples > 0) cell_adopt_last(waiting->cell, &absolute);
+/* Puts the relative samples of a gauge on their base; the result is in `pending->cell`. */
+static void rebase_gauge(hotpath *self, pending_samples *pending, double base) {
+    if (pending->relative == NULL) return;
+    cell_shift(pending->relative, base);
+    cell absolute = *pending->cell;
+    cell_merge(pending->cell, pending->relative, GAUGE, &self->registry.memory);
+    if (absolute.samples > 0) cell_adopt_last(pending->cell, &absolute);
 }
 
-static void join_gauge(hotpath *self, provisional *waiting, const series *series, const window *window, cell *cell) {
-    settle_gauge(self, waiting, cell->samples ? cell->last : gauge_base(series, window));
-    cell_join(cell, waiting->cell);
+static void merge_pending_gauge(hotpath *self, pending_samples *pending, const series *series, const window *window, cell *cell) {
+    rebase_gauge(self, pending, cell->samples ? cell->last : gauge_base(series, window));
+    cell_merge_gauge(cell, pending->cell);
 }
 
 /* Counts samples as accepted and dropped. */
@@ -49,37 +49,37 @@ static void drop(hotpath *self, int reason, uint64_t samples) {
 
 /* Rejects lines with deltas: there is no room for their gauge. Deltas of lines with other identities, which are accepted,
  * are dropped. Returns what is left. */
-static provisional *reject_deltas(hotpath *self, const provisional *waiting) {
-    provisional *left = waiting->overflow;
-    self->rejects.counts[SERIES_LIMIT] += waiting->lines - left->lines;
-    drop(self, SERIES_LIMIT, waiting->shared - left->shared);
+static pending_samples *reject_deltas(hotpath *self, const pending_samples *pending) {
+    pending_samples *left = pending->overflow;
+    self->rejects.counts[SERIES_LIMIT] += pending->lines - left->lines;
+    drop(self, SERIES_LIMIT, pending->shared - left->shared);
     return left;
 }
 
-static uint64_t samples_of(const provisional *waiting) {
-    return waiting->cell->samples + (waiting->relative ? waiting->relative->samples : 0);
+static uint64_t samples_of(const pending_samples *pending) {
+    return pending->cell->samples + (pending->relative ? pending->relative->samples : 0);
 }
 
 /* Says whether a gauge of which all values came with a time waited while a newer value of its series was known. */
-static bool is_outdated(const provisional *waiting, const identity *identity, const window *window) {
-    if (identity->kind != GAUGE || waiting->untimed || samples_of(waiting) == 0) return false;
-    return waiting_at(waiting) < floor(known_at(identity, window));
+static bool is_outdated(const pending_samples *pending, const identity *identity, const window *window) {
+    if (identity->kind != GAUGE || pending->untimed || samples_of(pending) == 0) return false;
+    return pending_at(pending) < floor(identity_known_at(identity, window));
 }
 
 /* Accepts the lines that waited, and counts what their times have cost. */
-static void accept_lines(hotpath *self, const provisional *waiting) {
-    self->counts.accepted += waiting->lines;
-    for (int i = 0; i < LOST_REASONS; i++) drop(self, TOO_OLD + i, waiting->dropped[i]);
+static void accept_lines(hotpath *self, const pending_samples *pending) {
+    self->counts.accepted += pending->lines;
+    for (int i = 0; i < LOST_REASONS; i++) drop(self, TOO_OLD + i, pending->dropped[i]);
 }
 
 /* Moves what waited to the cell of its series, or of the one of last resort. */
-static void join(hotpath *self, provisional *waiting, series *wanted, window *window, bool stands_in) {
+static void merge_pending(hotpath *self, pending_samples *pending, series *wanted, window *window, bool stands_in) {
     cell *cell = NULL;
     series *placed = series_place(&self->registry, window, wanted, &cell);
     bool overflows = placed != wanted || stands_in || wanted == self->registry.catch_all[wanted->kind];
-    if (overflows && waiting->overflow != NULL) waiting = reject_deltas(self, waiting);
-    accept_lines(self, waiting);
-    uint64_t samples = samples_of(waiting);
+    if (overflows && pending->overflow != NULL) pending = reject_deltas(self, pending);
+    accept_lines(self, pending);
+    uint64_t samples = samples_of(pending);
     if (samples == 0) return;
     if (cell == NULL) {
         drop(self, SERIES_LIMIT, samples);
@@ -87,129 +87,129 @@ static void join(hotpath *self, provisional *waiting, series *wanted, window *wi
     }
     counts *counts = &self->counts;
     counts->samples += samples;
-    counts->late += waiting->late;
+    counts->late += pending->late;
     counts->overflow += overflows ? samples : 0;
     counts->unnamed += placed == self->registry.catch_all[placed->kind] ? samples : 0;
     *(window == &self->open ? &counts->open : &counts->closing) += samples;
-    if (placed->kind == GAUGE) join_gauge(self, waiting, placed, window, cell);
-    else cell_merge(cell, waiting->cell, (enum kind)placed->kind, &self->registry.memory);
+    if (placed->kind == GAUGE) merge_pending_gauge(self, pending, placed, window, cell);
+    else cell_merge(cell, pending->cell, (enum kind)placed->kind, &self->registry.memory);
 }
 
-static bool is_worth_a_place(const provisional *waiting) { return samples_of(waiting) > 0 || waiting->overflow != NULL; }
+static bool needs_cell(const pending_samples *pending) { return samples_of(pending) > 0 || pending->overflow != NULL; }
 
 /* Rejects what waited, or drops it; of lines with other identities, which are accepted, samples are dropped. */
-static void sink(hotpath *self, const provisional *waiting, int reason, bool rejects) {
+static void drop_pending(hotpath *self, const pending_samples *pending, int reason, bool rejects) {
     if (rejects) {
-        self->rejects.counts[reason] += waiting->lines;
-        drop(self, reason, waiting->shared);
+        self->rejects.counts[reason] += pending->lines;
+        drop(self, reason, pending->shared);
         return;
     }
-    uint64_t samples = samples_of(waiting);
-    for (int i = 0; i < LOST_REASONS; i++) samples += waiting->dropped[i];
-    self->counts.accepted += waiting->lines;
+    uint64_t samples = samples_of(pending);
+    for (int i = 0; i < LOST_REASONS; i++) samples += pending->dropped[i];
+    self->counts.accepted += pending->lines;
     drop(self, reason, samples);
 }
 
-static void settle(hotpath *self, provisional *waiting, const identity *identity, window *window) {
-    self->counts.received += waiting->lines;
-    if (identity->state == SUNK) {
-        sink(self, waiting, identity->to.sink.reason, identity->to.sink.rejects);
-    } else if (is_outdated(waiting, identity, window)) {
-        accept_lines(self, waiting);
-        drop(self, LATE_GAUGE, samples_of(waiting));
-    } else if (is_worth_a_place(waiting)) {
-        join(self, waiting, identity->to.series, window, is_stand_in(identity));
+static void settle_one(hotpath *self, pending_samples *pending, const identity *identity, window *window) {
+    self->counts.received += pending->lines;
+    if (identity->state == NO_SERIES) {
+        drop_pending(self, pending, identity->to.no_series.reason, identity->to.no_series.rejects);
+    } else if (is_outdated(pending, identity, window)) {
+        accept_lines(self, pending);
+        drop(self, LATE_GAUGE, samples_of(pending));
+    } else if (needs_cell(pending)) {
+        merge_pending(self, pending, identity->to.series, window, is_stand_in(identity));
     } else {
-        accept_lines(self, waiting);
+        accept_lines(self, pending);
     }
 }
 
 /* Makes an identity an alias or a sink; false without memory for its series: its sink is the limit. */
-static void learn(hotpath *self, identity *identity, const answer *answer) {
+static void apply_answer(hotpath *self, identity *identity, const answer *answer) {
     identity->cell = NULL;
-    identity->stamp = self->stamp;
-    if (!answer->is_sink) {
+    identity->generation = self->generation;
+    if (!answer->has_no_series) {
         series *series = series_intern(&self->registry, &answer->series);
         if (series != NULL) {
             struct series *overflow = series_intern(&self->registry, &answer->overflow);
             if (overflow != NULL) series_set_overflow(&self->registry, series, overflow);
             identity->state = RESOLVED;
             identity->to.series = series;
-            hold_stand_in(self, identity);
+            retain_stand_in(self, identity);
             return;
         }
     }
-    identity->state = SUNK;
-    identity->to.sink.reason = answer->is_sink ? answer->reason : SERIES_LIMIT;
-    identity->to.sink.rejects = !answer->is_sink || answer->rejects;
+    identity->state = NO_SERIES;
+    identity->to.no_series.reason = answer->has_no_series ? answer->reason : SERIES_LIMIT;
+    identity->to.no_series.rejects = !answer->has_no_series || answer->rejects;
 }
 
 /* What waited in the closing window joins first: its gauges are the base of the open one's. */
-static void settle_waiting(hotpath *self, identity *identity, provisional *waiting) {
-    provisional *in_order[] = {waiting->older, waiting};
+static void settle_pending(hotpath *self, identity *identity, pending_samples *pending) {
+    pending_samples *in_order[] = {pending->older, pending};
     for (size_t i = 0; i < 2; i++) {
         if (in_order[i] == NULL) continue;
         bool is_open = in_order[i]->window == self->open.number;
         queue_remove(is_open ? &self->queue : &self->closing_queue, identity);
-        settle(self, in_order[i], identity, is_open ? &self->open : &self->closing);
-        provisional_free(self, in_order[i], (enum kind)identity->kind);
+        settle_one(self, in_order[i], identity, is_open ? &self->open : &self->closing);
+        pending_free(self, in_order[i], (enum kind)identity->kind);
     }
 }
 
 static void resolve(hotpath *self, const answer *answer) {
     uint64_t hash = identity_hash(&self->registry.key, answer->kind, answer->name, answer->tags);
     identity *identity = find_identity(self, hash, answer->kind, answer->name, answer->tags);
-    provisional *waiting = NULL;
+    pending_samples *pending = NULL;
     if (identity == NULL) {
-        identity = make_identity(self, hash, answer->kind, answer->name, answer->tags, &self->aliases_memory);
+        identity = identity_new(self, hash, answer->kind, answer->name, answer->tags, &self->aliases_memory);
         if (identity == NULL) return;
         count_alias(self, identity, 1);
-    } else if (identity->state == WAITING) {
-        waiting = identity->to.waiting;
-        self->waiting_memory.used -= identity_bytes(identity);
+    } else if (identity->state == PENDING) {
+        pending = identity->to.pending;
+        self->pending_memory.used -= identity_bytes(identity);
         self->aliases_memory.used += identity_bytes(identity);
         count_alias(self, identity, 1);
     } else if (identity->state == RESOLVED) {
         release_stand_in(self, identity);
         series_release(&self->registry, identity->to.series);
     }
-    learn(self, identity, answer);
-    if (waiting != NULL) settle_waiting(self, identity, waiting);
+    apply_answer(self, identity, answer);
+    if (pending != NULL) settle_pending(self, identity, pending);
     evict_aliases(self);
 }
 
 /* --- names that come too late ------------------------------------------------------------------------------------- */
 
-static void forget_waiting(hotpath *self, identity *identity) {
+static void remove_pending_identity(hotpath *self, identity *identity) {
     span name = name_of_identity(identity), tags = tags_of_identity(identity);
     slot *slot = map_first(&self->identities, identity_hash(&self->registry.key, (enum kind)identity->kind, name, tags));
     while (slot->item != identity) slot = map_next(&self->identities, slot);
-    remove_identity(self, slot, &self->waiting_memory);
+    identity_remove(self, slot, &self->pending_memory);
 }
 
 /* What waits in the open window, too, goes on waiting there. */
 static void abandon_name(hotpath *self, identity *identity) {
-    provisional *newest = identity->to.waiting, *late = newest->window == self->open.number ? newest->older : newest;
+    pending_samples *newest = identity->to.pending, *late = newest->window == self->open.number ? newest->older : newest;
     enum kind kind = (enum kind)identity->kind;
     self->counts.received += late->lines;
-    if (is_worth_a_place(late)) join(self, late, self->registry.catch_all[kind], &self->closing, false);
+    if (needs_cell(late)) merge_pending(self, late, self->registry.catch_all[kind], &self->closing, false);
     else accept_lines(self, late);
-    provisional_free(self, late, kind);
-    if (late == newest) forget_waiting(self, identity);
+    pending_free(self, late, kind);
+    if (late == newest) remove_pending_identity(self, identity);
     else newest->older = NULL;
 }
 
 bool hotpath_abandon_names(hotpath *self) {
     hotpath_lock(self);
     queue *queue = &self->closing_queue;
-    for (size_t most = ABANDONED_NAMES; most > 0 && queue->waiting > 0; queue->first++) {
+    for (size_t most = ABANDONED_NAMES; most > 0 && queue->length > 0; queue->first++) {
         identity *identity = queue->items[queue->first];
         if (identity == NULL) continue;
         queue_remove_at(queue, queue->first);
         abandon_name(self, identity);
         most--;
     }
-    bool settled = queue->waiting == 0 && settle_gauges(self, SETTLED_GAUGES);
+    bool settled = queue->length == 0 && update_gauges(self, SETTLED_GAUGES);
     hotpath_unlock(self);
     return settled;
 }

@@ -18,7 +18,7 @@ static metric *metric_intern(registry *registry, span name) {
         if (span_equal((span){found->name, found->size}, name)) return found;
     }
     if (!map_reserve(&registry->metrics, &registry->memory)) return NULL;
-    metric *made = take(&registry->memory, sizeof *made + name.size);
+    metric *made = budget_alloc(&registry->memory, sizeof *made + name.size);
     if (made == NULL) return NULL;
     made->size = (uint16_t)name.size;
     span_copy(made->name, name);
@@ -32,7 +32,7 @@ static void metric_release(registry *registry, metric *metric) {
     slot *slot = map_first(&registry->metrics, hash);
     while (slot->item != metric) slot = map_next(&registry->metrics, slot);
     map_remove(&registry->metrics, slot);
-    give(&registry->memory, metric, sizeof *metric + metric->size);
+    budget_free(&registry->memory, metric, sizeof *metric + metric->size);
 }
 
 static series_name name_of(const series *series) {
@@ -51,7 +51,7 @@ static series *series_new(registry *registry, const series_name *name, uint64_t 
     if (metric == NULL) return NULL;
     metric->refs++;
     size_t size = name->dimensions.size;
-    series *made = map_reserve(&registry->series, &registry->memory) ? take(&registry->memory, sizeof *made + size) : NULL;
+    series *made = map_reserve(&registry->series, &registry->memory) ? budget_alloc(&registry->memory, sizeof *made + size) : NULL;
     if (made == NULL) {
         metric_release(registry, metric);
         return NULL;
@@ -89,7 +89,7 @@ void series_release(registry *registry, series *series) {
         map_remove(&registry->series, slot);
         struct series *overflow = series->overflow == series ? NULL : series->overflow;
         metric_release(registry, series->metric);
-        give(&registry->memory, series, sizeof *series + series->size);
+        budget_free(&registry->memory, series, sizeof *series + series->size);
         series = overflow;
     }
 }
@@ -130,7 +130,7 @@ static gauge *gauge_make(registry *registry, series *series) {
     void *items = registry->gauges;
     bool room = vector_grow(&items, &registry->gauges_capacity, registry->gauges_used, sizeof(gauge *), &registry->memory);
     registry->gauges = items;
-    gauge *made = room ? take(&registry->memory, sizeof *made) : NULL;
+    gauge *made = room ? budget_alloc(&registry->memory, sizeof *made) : NULL;
     if (made == NULL) return NULL;
     made->series = series;
     made->index = registry->gauges_used;
@@ -146,7 +146,7 @@ void gauge_free(registry *registry, gauge *gauge) {
     last->index = gauge->index;
     series *series = gauge->series;
     series->gauge = NULL;
-    give(&registry->memory, gauge, sizeof *gauge);
+    budget_free(&registry->memory, gauge, sizeof *gauge);
     series_release(registry, series);
 }
 

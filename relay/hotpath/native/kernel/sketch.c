@@ -28,12 +28,12 @@ static bin *bins_slot(const bins *side, uint32_t key) {
 static bool bins_grow(bins *side, budget *memory) {
     bins old = *side;
     uint32_t capacity = old.capacity ? 2 * old.capacity : 16;
-    bin *slots = take(memory, capacity * sizeof *slots);
+    bin *slots = budget_alloc(memory, capacity * sizeof *slots);
     if (slots == NULL) return false;
     *side = (bins){slots, capacity, old.used};
     for (uint32_t i = 0; i < old.capacity; i++)
         if (old.slots[i].key != 0) *bins_slot(side, old.slots[i].key) = old.slots[i];
-    give(memory, old.slots, old.capacity * sizeof *slots);
+    budget_free(memory, old.slots, old.capacity * sizeof *slots);
     return true;
 }
 
@@ -102,14 +102,14 @@ bool bins_add(bins *side, uint32_t key, double weight, budget *memory) {
 }
 
 static void bins_free(bins *side, budget *memory) {
-    give(memory, side->slots, side->capacity * sizeof *side->slots);
+    budget_free(memory, side->slots, side->capacity * sizeof *side->slots);
     *side = (bins){0};
 }
 
 /* --- the sketch --------------------------------------------------------------------------------------------------- */
 
 static void free_exact(sketch *self, budget *memory) {
-    give(memory, self->exact, self->exact_capacity * sizeof(sample));
+    budget_free(memory, self->exact, self->exact_capacity * sizeof(sample));
     self->exact = NULL;
     self->exact_used = self->exact_capacity = 0;
 }
@@ -140,7 +140,7 @@ void sketch_coarsen(sketch *self, budget *memory) {
 static bool grow_exact(sketch *self, budget *memory) {
     uint32_t capacity = self->exact_capacity ? 2 * (uint32_t)self->exact_capacity : 4;
     if (capacity > memory->exact || budget_full(memory)) return false;
-    sample *grown = take(memory, capacity * sizeof *grown);
+    sample *grown = budget_alloc(memory, capacity * sizeof *grown);
     if (grown == NULL) return false;
     uint16_t used = self->exact_used;
     if (used > 0) memcpy(grown, self->exact, used * sizeof *grown);

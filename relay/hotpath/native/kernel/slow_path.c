@@ -7,7 +7,7 @@
 
 static bool is_timed_gauge(const group *group) { return group->kind == GAUGE && group->timestamp != NO_TIMESTAMP; }
 
-static void take_value(hotpath *self, cell *cell, const group *group, const value *value) {
+static void add_value(hotpath *self, cell *cell, const group *group, const value *value) {
     budget *memory = &self->registry.memory;
     if (group->kind == SET) {
         cell_add_member(cell, value->text, self->now, memory);
@@ -19,121 +19,121 @@ static void take_value(hotpath *self, cell *cell, const group *group, const valu
     if (group->kind == GAUGE) cell->received = self->now;
 }
 
-static void take_values(hotpath *self, cell *cell, const group *group, size_t from, size_t to) {
-    for (size_t i = from; i < to; i++) take_value(self, cell, group, &group->values[i]);
+static void add_values(hotpath *self, cell *cell, const group *group, size_t from, size_t to) {
+    for (size_t i = from; i < to; i++) add_value(self, cell, group, &group->values[i]);
 }
 
 /* --- timestamps --------------------------------------------------------------------------------------------------- */
 
-enum fate { KEPT, KEPT_LATE, LOST };
+enum timing { ON_TIME, LATE, DROPPED };
 
-/* Says what a timestamp makes of a sample; LOST comes with its reason. `known_at`: time of a gauge's newest value; a time
+/* Says what a timestamp makes of a sample; DROPPED comes with its reason. `known_at`: time of a gauge's newest value; a time
  * of whole seconds is as new as any in its second. */
-static enum fate fate_of(const hotpath *self, const group *group, double known_at, int *reason) {
+static enum timing check_timestamp(const hotpath *self, const group *group, double known_at, int *reason) {
     int64_t time = group->timestamp;
-    if (time == NO_TIMESTAMP) return KEPT;
+    if (time == NO_TIMESTAMP) return ON_TIME;
     bool is_inside = time >= self->open.start && time < self->open.start + self->settings.window_seconds;
     if (!is_inside && (double)time < self->now - self->settings.max_age) *reason = TOO_OLD;
     else if (!is_inside && (double)time > self->now + TIMESTAMP_AHEAD) *reason = TOO_FAR_AHEAD;
     else if (group->kind == GAUGE && (double)time < floor(known_at)) *reason = LATE_GAUGE;
-    else return is_inside ? KEPT : KEPT_LATE;
-    return LOST;
+    else return is_inside ? ON_TIME : LATE;
+    return DROPPED;
 }
 
 /* --- where a group goes ------------------------------------------------------------------------------------------- */
 
-static void hold_gauge(hotpath *self, provisional *waiting, const group *group) {
+static void hold_gauge(hotpath *self, pending_samples *pending, const group *group) {
     size_t absolute = 0;
-    if (waiting->cell->samples == 0)
+    if (pending->cell->samples == 0)
         while (absolute < group->count && group->values[absolute].relative) absolute++;
-    if (absolute > 0 && waiting->relative == NULL)
-        waiting->relative = cell_new(&self->registry.cells, &self->registry.memory);
-    if (waiting->relative != NULL) take_values(self, waiting->relative, group, 0, absolute);
-    take_values(self, waiting->cell, group, absolute, group->count);
-    if (!is_timed_gauge(group)) waiting->untimed = true;
+    if (absolute > 0 && pending->relative == NULL)
+        pending->relative = cell_new(&self->registry.cells, &self->registry.memory);
+    if (pending->relative != NULL) add_values(self, pending->relative, group, 0, absolute);
+    add_values(self, pending->cell, group, absolute, group->count);
+    if (!is_timed_gauge(group)) pending->untimed = true;
 }
 
-double waiting_at(const provisional *waiting) {
-    const cell *newest = waiting->cell->samples > 0 || waiting->relative == NULL ? waiting->cell : waiting->relative;
+double pending_at(const pending_samples *pending) {
+    const cell *newest = pending->cell->samples > 0 || pending->relative == NULL ? pending->cell : pending->relative;
     return newest->last_at;
 }
 
 /* Lets what an overflow series takes of a gauge differ from now on; without memory it does not. */
-static void part(hotpath *self, provisional *waiting) {
-    provisional *made = waiting->overflow == NULL ? provisional_new(self) : NULL;
+static void split_overflow(hotpath *self, pending_samples *pending) {
+    pending_samples *made = pending->overflow == NULL ? pending_new(self) : NULL;
     if (made == NULL) return;
     cell *cell = made->cell;
-    *made = *waiting;
+    *made = *pending;
     made->older = NULL;
     made->cell = cell;
-    *cell = *waiting->cell;
-    waiting->overflow = made;
+    *cell = *pending->cell;
+    pending->overflow = made;
 }
 
-static void hold_as(hotpath *self, const group *group, enum fate fate, int reason, provisional *waiting) {
-    if (fate == LOST) {
-        waiting->dropped[reason - TOO_OLD] += (uint32_t)group->count;
+static void hold_as(hotpath *self, const group *group, enum timing timing, int reason, pending_samples *pending) {
+    if (timing == DROPPED) {
+        pending->dropped[reason - TOO_OLD] += (uint32_t)group->count;
         return;
     }
-    waiting->late += fate == KEPT_LATE ? (uint32_t)group->count : 0;
-    if (group->kind == GAUGE) hold_gauge(self, waiting, group);
-    else take_values(self, waiting->cell, group, 0, group->count);
+    pending->late += timing == LATE ? (uint32_t)group->count : 0;
+    if (group->kind == GAUGE) hold_gauge(self, pending, group);
+    else add_values(self, pending->cell, group, 0, group->count);
 }
 
 /* Lets a group wait, of a line or of samples that an overflow series rejects if they have deltas. */
-static void hold_group(hotpath *self, const group *group, provisional *waiting, bool has_deltas) {
+static void hold_group(hotpath *self, const group *group, pending_samples *pending, bool has_deltas) {
     int reason = 0;
-    enum fate fate = fate_of(self, group, waiting_at(waiting), &reason);
-    if (has_deltas || (fate == LOST && reason == LATE_GAUGE)) part(self, waiting);
-    hold_as(self, group, fate, reason, waiting);
-    if (waiting->overflow == NULL || has_deltas) return;
-    fate = fate_of(self, group, -INFINITY, &reason);
-    hold_as(self, group, fate, reason, waiting->overflow);
+    enum timing timing = check_timestamp(self, group, pending_at(pending), &reason);
+    if (has_deltas || (timing == DROPPED && reason == LATE_GAUGE)) split_overflow(self, pending);
+    hold_as(self, group, timing, reason, pending);
+    if (pending->overflow == NULL || has_deltas) return;
+    timing = check_timestamp(self, group, -INFINITY, &reason);
+    hold_as(self, group, timing, reason, pending->overflow);
 }
 
 /* Returns the cell that takes an answered identity's samples, and remembers it there. An identity that found no room to
  * wait for its name is NULL: its cell is the catch-all's. NULL: there is no memory. */
-static cell *place(hotpath *self, identity *identity, enum kind kind, bool *overflows) {
+static cell *place_identity(hotpath *self, identity *identity, enum kind kind, bool *overflows) {
     cell *cell = NULL;
     if (identity == NULL) {
         *overflows = true;
         series_place(&self->registry, &self->open, self->registry.catch_all[kind], &cell);
         return cell;
     }
-    if (identity->stamp != self->stamp || identity->cell == NULL) {
+    if (identity->generation != self->generation || identity->cell == NULL) {
         const series *found = series_place(&self->registry, &self->open, identity->to.series, &cell);
         bool placed = found == identity->to.series;
         identity->cell = cell;
-        identity->route = placed && !is_stand_in(identity) ? PLAIN : OVERFLOWS;
-        if (found == self->registry.catch_all[kind]) identity->route = LAST_RESORT;
-        identity->stamp = self->stamp;
+        identity->route = placed && !is_stand_in(identity) ? TO_SERIES : TO_OVERFLOW;
+        if (found == self->registry.catch_all[kind]) identity->route = TO_CATCH_ALL;
+        identity->generation = self->generation;
     }
-    *overflows = identity->route >= OVERFLOWS;
+    *overflows = identity->route >= TO_OVERFLOW;
     return identity->cell;
 }
 
 /* An overflow series has values of many gauges: none is newer. */
-double known_at(const identity *identity, const window *window) {
+double identity_known_at(const identity *identity, const window *window) {
     return is_stand_in(identity) ? -INFINITY : gauge_known_at(identity->to.series, window);
 }
 
-static void add_group(hotpath *self, const group *group, identity *identity) {
+static void add_resolved_group(hotpath *self, const group *group, identity *identity) {
     int reason = 0;
-    double newest_at = identity && is_timed_gauge(group) ? known_at(identity, &self->open) : -INFINITY;
-    enum fate fate = fate_of(self, group, newest_at, &reason);
+    double newest_at = identity && is_timed_gauge(group) ? identity_known_at(identity, &self->open) : -INFINITY;
+    enum timing timing = check_timestamp(self, group, newest_at, &reason);
     bool overflows = false;
-    cell *cell = fate == LOST ? NULL : place(self, identity, group->kind, &overflows);
+    cell *cell = timing == DROPPED ? NULL : place_identity(self, identity, group->kind, &overflows);
     counts *counts = &self->counts;
     counts->samples += group->count;
     if (cell == NULL) {
-        counts->dropped[fate == LOST ? reason : SERIES_LIMIT] += group->count;
+        counts->dropped[timing == DROPPED ? reason : SERIES_LIMIT] += group->count;
         return;
     }
     counts->open += group->count;
     counts->overflow += overflows ? group->count : 0;
-    counts->unnamed += identity == NULL || identity->route == LAST_RESORT ? group->count : 0;
-    counts->late += fate == KEPT_LATE ? group->count : 0;
-    take_values(self, cell, group, 0, group->count);
+    counts->unnamed += identity == NULL || identity->route == TO_CATCH_ALL ? group->count : 0;
+    counts->late += timing == LATE ? group->count : 0;
+    add_values(self, cell, group, 0, group->count);
 }
 
 /* --- a line is all or nothing ------------------------------------------------------------------------------------- */
@@ -145,50 +145,50 @@ static bool has_deltas(const group *group) {
 }
 
 /* Looks at a group before anything of its line is taken; returns the reason against it. */
-static int admit_group(hotpath *self, const group *group) {
+static int check_group(hotpath *self, const group *group) {
     identity *identity = group->identity;
-    if (identity != NULL && identity->state == SUNK) identity->stamp = self->stamp; /* in use */
-    if (identity != NULL && identity->state == SUNK && identity->to.sink.rejects) return identity->to.sink.reason;
+    if (identity != NULL && identity->state == NO_SERIES) identity->generation = self->generation; /* in use */
+    if (identity != NULL && identity->state == NO_SERIES && identity->to.no_series.rejects) return identity->to.no_series.reason;
     if ((identity != NULL && identity->state != RESOLVED) || !has_deltas(group)) return NO_REASON;
     bool overflows;
-    cell *cell = place(self, identity, group->kind, &overflows);
+    cell *cell = place_identity(self, identity, group->kind, &overflows);
     return cell == NULL || overflows ? SERIES_LIMIT : NO_REASON;
 }
 
 static void hold(hotpath *self, const group *group, bool line_has_deltas) {
     identity *identity = group->identity;
-    hold_group(self, group, identity->to.waiting, line_has_deltas);
-    identity->stamp = self->stamp;
-    identity->route = WAITS;
-    identity->cell = group->kind == GAUGE ? NULL : identity->to.waiting->cell;
+    hold_group(self, group, identity->to.pending, line_has_deltas);
+    identity->generation = self->generation;
+    identity->route = TO_PENDING;
+    identity->cell = group->kind == GAUGE ? NULL : identity->to.pending->cell;
 }
 
 /* Lets a group wait of a line that is accepted, since it has other identities as well. */
 static void hold_shared(hotpath *self, const group *group) {
     const identity *identity = group->identity;
-    provisional *waiting = identity->to.waiting;
+    pending_samples *pending = identity->to.pending;
     bool is_relative = has_deltas(group);
     hold(self, group, is_relative);
-    waiting->shared += (uint32_t)group->count;
-    if (waiting->overflow != NULL && !is_relative) waiting->overflow->shared += (uint32_t)group->count;
+    pending->shared += (uint32_t)group->count;
+    if (pending->overflow != NULL && !is_relative) pending->overflow->shared += (uint32_t)group->count;
 }
 
 /* Lets a line wait, all groups of which have one identity. */
-static void hold_line(hotpath *self, const line *line, provisional *waiting) {
+static void hold_line(hotpath *self, const line *line, pending_samples *pending) {
     bool is_relative = false;
     for (size_t i = 0; i < line->count; i++) is_relative |= has_deltas(&line->groups[i]);
     for (size_t i = 0; i < line->count; i++) hold(self, &line->groups[i], is_relative);
-    waiting->lines++;
-    if (waiting->overflow != NULL && !is_relative) waiting->overflow->lines++;
+    pending->lines++;
+    if (pending->overflow != NULL && !is_relative) pending->overflow->lines++;
 }
 
-static void take_group(hotpath *self, const group *group) {
+static void add_group(hotpath *self, const group *group) {
     identity *identity = group->identity;
     if (identity == NULL || identity->state == RESOLVED) {
-        add_group(self, group, identity);
-    } else if (identity->state == SUNK) {
+        add_resolved_group(self, group, identity);
+    } else if (identity->state == NO_SERIES) {
         self->counts.samples += group->count;
-        self->counts.dropped[identity->to.sink.reason] += group->count;
+        self->counts.dropped[identity->to.no_series.reason] += group->count;
     } else {
         hold_shared(self, group);
     }
@@ -196,38 +196,38 @@ static void take_group(hotpath *self, const group *group) {
 
 /* Takes the groups of a line. One of a single identity waits with it, one of several is accepted although a name may be
  * new. */
-static void take_groups(hotpath *self, const line *line) {
+static void add_groups(hotpath *self, const line *line) {
     const identity *first = line->groups[0].identity;
-    bool waits = first != NULL && first->state == WAITING;
+    bool waits = first != NULL && first->state == PENDING;
     for (size_t i = 0; i < line->count; i++) {
         self->counts.sections_ignored += line->groups[i].ignored;
         waits &= line->groups[i].identity == first;
     }
     if (waits) {
-        hold_line(self, line, first->to.waiting);
+        hold_line(self, line, first->to.pending);
         return;
     }
     self->counts.received++;
     self->counts.accepted++;
-    for (size_t i = 0; i < line->count; i++) take_group(self, &line->groups[i]);
+    for (size_t i = 0; i < line->count; i++) add_group(self, &line->groups[i]);
 }
 
-void take_line(hotpath *self, const line *line, span text, const peer *peer) {
+void slow_path_line(hotpath *self, const line *line, span text, const peer *peer) {
     for (size_t i = 0; i < line->count; i++) {
         group *group = &line->groups[i];
-        size_t waiting = self->queue.waiting;
-        group->identity = meet_identity(self, group->kind, line->name, group->tags);
-        if (self->queue.waiting > waiting) self->counts.tags_unread += group->unread;
+        size_t length = self->queue.length;
+        group->identity = find_or_queue_identity(self, group->kind, line->name, group->tags);
+        if (self->queue.length > length) self->counts.tags_unread += group->unread;
         bool has_room = group->identity != NULL && !is_stand_in(group->identity);
-        if (self->queue.waiting > waiting || !has_room) add_newcomer(self, peer, line->name, group->tags);
+        if (self->queue.length > length || !has_room) count_sender(self, peer, line->name, group->tags);
     }
     for (size_t i = 0; i < line->count; i++) {
-        int reason = admit_group(self, &line->groups[i]);
+        int reason = check_group(self, &line->groups[i]);
         if (reason != NO_REASON) {
             self->counts.received++;
             rejects_add(&self->rejects, text, reason, peer, self->now);
             return;
         }
     }
-    take_groups(self, line);
+    add_groups(self, line);
 }

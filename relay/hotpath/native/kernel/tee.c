@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 struct targets {
-    _Atomic size_t holders;
+    _Atomic size_t refs;
     size_t count;
     int fds[TEES_MOST];
 };
@@ -16,7 +16,7 @@ struct targets {
 targets *targets_new(const int *fds, size_t count) {
     targets *self = calloc(1, sizeof *self);
     if (self == NULL) return NULL;
-    self->holders = 1;
+    self->refs = 1;
     for (; self->count < count; self->count++) {
         int copy = fds[self->count] < 0 ? fds[self->count] : fcntl(fds[self->count], F_DUPFD_CLOEXEC, 3);
         if (copy < 0 && fds[self->count] >= 0) {
@@ -30,13 +30,13 @@ targets *targets_new(const int *fds, size_t count) {
     return self;
 }
 
-targets *targets_hold(targets *self) {
-    atomic_fetch_add_explicit(&self->holders, 1, memory_order_relaxed);
+targets *targets_acquire(targets *self) {
+    atomic_fetch_add_explicit(&self->refs, 1, memory_order_relaxed);
     return self;
 }
 
 void targets_release(targets *self) {
-    if (self == NULL || atomic_fetch_sub_explicit(&self->holders, 1, memory_order_acq_rel) > 1) return;
+    if (self == NULL || atomic_fetch_sub_explicit(&self->refs, 1, memory_order_acq_rel) > 1) return;
     for (size_t i = 0; i < self->count; i++)
         if (self->fds[i] >= 0) close(self->fds[i]);
     free(self);

@@ -39,13 +39,13 @@ typedef struct copies {
 targets *targets_new(const int *fds, size_t count);
 
 /* Takes hold of a set; it or whoever else has it keeps it alive meanwhile. */
-targets *targets_hold(targets *targets);
+targets *targets_acquire(targets *targets);
 
 /* Lets go of a set, or of NULL. */
 void targets_release(targets *targets);
 
-static inline targets *copies_hold(const copies *self) {
-    return LIKELY(self->targets == NULL) ? NULL : targets_hold(self->targets);
+static inline targets *copies_acquire(const copies *self) {
+    return LIKELY(self->targets == NULL) ? NULL : targets_acquire(self->targets);
 }
 
 /* Sends each text, at most TEE_BATCH of them, as a datagram to each target. */

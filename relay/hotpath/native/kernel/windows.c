@@ -18,9 +18,9 @@ static void swap_tables(hotpath *self, int64_t next_start, bool folds) {
     self->queue = (queue){0};
     self->counts.closing = self->counts.open;
     self->counts.open = 0;
-    self->stamp++;
-    self->stamp_before = self->stamp_opened;
-    self->stamp_opened = self->stamp;
+    self->generation++;
+    self->generation_before = self->generation_opened;
+    self->generation_opened = self->generation;
     map_shrink(&self->identities, &self->slots_memory);
     self->sweep_left = self->identities.capacity;
     self->gauges_begun = false;
@@ -30,7 +30,7 @@ bool hotpath_close_window(hotpath *self, int64_t next_start, bool folds, bool re
     hotpath_lock(self);
     bool free = !self->is_closing;
     if (free) swap_tables(self, next_start, folds);
-    if (free && renames) self->stamp_named = ++self->stamp;
+    if (free && renames) self->generation_renamed = ++self->generation;
     hotpath_unlock(self);
     return free;
 }
@@ -43,7 +43,7 @@ static bool repeats(const hotpath *self, const gauge *gauge, int64_t start) {
 }
 
 /* Brings a gauge's base up to the closing window; false: it had no sample there. */
-static bool note_base(const hotpath *self, gauge *gauge) {
+static bool update_base(const hotpath *self, gauge *gauge) {
     const cell *cell = series_cell(gauge->series, &self->closing);
     if (cell == NULL || cell->samples == 0) return false;
     gauge->base = cell->last;
@@ -68,14 +68,14 @@ static void begin_gauges(hotpath *self) {
 /* Those idle repeat; those whose time is over are forgotten when room is needed, and at once those of which no sample was
  * kept. Gauges that come meanwhile lie behind the ones to look at, and what leaves its place to the last one was looked at
  * or is gone: none is left out. */
-bool settle_gauges(hotpath *self, size_t most) {
+bool update_gauges(hotpath *self, size_t most) {
     if (!self->is_closing) return true;
     if (!self->gauges_begun) begin_gauges(self);
     bool crowded = self->registry.gauges_used > self->settings.series_limit / 2;
     for (; most > 0 && self->gauges_left > 0; most--) {
         if (--self->gauges_left >= self->registry.gauges_used) continue;
         gauge *gauge = self->registry.gauges[self->gauges_left];
-        if (note_base(self, gauge)) continue;
+        if (update_base(self, gauge)) continue;
         if (repeats(self, gauge, self->closing.start)) {
             if (self->idle != NULL) add_idle_row(self, gauge);
         } else if ((crowded || !gauge->known) && series_cell(gauge->series, &self->open) == NULL) {
@@ -85,13 +85,13 @@ bool settle_gauges(hotpath *self, size_t most) {
     return self->gauges_left == 0;
 }
 
-closed *hotpath_take_closed(hotpath *self) {
+closed *hotpath_closed_window(hotpath *self) {
     closed *closed = calloc(1, sizeof *closed);
     if (closed == NULL) return NULL;
     hotpath_lock(self);
-    bool found = self->is_closing && self->closing_queue.waiting == 0;
+    bool found = self->is_closing && self->closing_queue.length == 0;
     if (found) {
-        settle_gauges(self, SIZE_MAX);
+        update_gauges(self, SIZE_MAX);
         closed->idle = self->idle;
         closed->idle_used = self->idle_used;
         self->idle = NULL;
@@ -101,7 +101,7 @@ closed *hotpath_take_closed(hotpath *self) {
         self->counts.closing = 0;
         self->closing = (window){0};
         self->is_closing = false;
-        queue_free(&self->closing_queue, &self->waiting_memory);
+        queue_free(&self->closing_queue, &self->pending_memory);
         release_discarded(self, RELEASED_AT_ONCE);
     }
     hotpath_unlock(self);
@@ -118,7 +118,7 @@ static size_t release_entries(hotpath *self, closed *closed, size_t most) {
     for (; count < most && closed->idle_used > 0; count++)
         series_release(&self->registry, closed->idle[--closed->idle_used].series);
     if (count < most) {
-        give(&self->registry.memory, window->entries, window->capacity * sizeof *window->entries);
+        budget_free(&self->registry.memory, window->entries, window->capacity * sizeof *window->entries);
         free(closed->idle);
     }
     return count;
@@ -195,7 +195,7 @@ bool hotpath_restore_gauge(hotpath *self, const series_name *name, double value,
     return true;
 }
 
-static void forget_entry(hotpath *self, const series *series) {
+static void delete_entry(hotpath *self, const series *series) {
     size_t index = self->open.used;
     while (index > 0 && self->open.entries[index - 1].series != series) index--;
     if (index-- == 0) return;
@@ -206,7 +206,7 @@ static void forget_entry(hotpath *self, const series *series) {
 }
 
 /* Rows of a window that was handed out outlive what is forgotten, but are no base any more. */
-static void forget_handed_out(const hotpath *self, series *series) {
+static void clear_handed_out(const hotpath *self, series *series) {
     const cell *open = series_cell(series, &self->open);
     const cell *closing = self->is_closing ? series_cell(series, &self->closing) : NULL;
     if (series->cell != open && series->cell != closing) series->cell = NULL;
@@ -214,19 +214,19 @@ static void forget_handed_out(const hotpath *self, series *series) {
 }
 
 /* Everything that is kept of a series goes here. */
-static bool forget_series(hotpath *self, series *series) {
-    forget_handed_out(self, series);
+static bool delete_series(hotpath *self, series *series) {
+    clear_handed_out(self, series);
     bool has_cell = series_cell(series, &self->open) != NULL, has_base = series->gauge != NULL;
-    if (has_cell) forget_entry(self, series);
+    if (has_cell) delete_entry(self, series);
     if (has_base) gauge_free(&self->registry, series->gauge);
     return has_cell || has_base;
 }
 
-bool hotpath_forget(hotpath *self, const series_name *name) {
+bool hotpath_delete(hotpath *self, const series_name *name) {
     hotpath_lock(self);
-    self->stamp++;
+    self->generation++;
     series *series = series_intern(&self->registry, name);
-    bool found = series != NULL && forget_series(self, series);
+    bool found = series != NULL && delete_series(self, series);
     series_release(&self->registry, series);
     hotpath_unlock(self);
     return found;
