@@ -1,12 +1,9 @@
 """Numbers of the API, of the wire and of what both hot paths share, each with its source.
 
-None of them is configuration: an operator cannot change what the service or the protocol allows. Also here: how a text
-longer than a limit is cut (`fit`), since both hot paths must cut alike.
+None of them is configuration: an operator cannot change what the service or the protocol allows.
 """
 
 from typing import Final
-
-import xxhash
 
 # --- putMetricData (API document) -------------------------------------------------------------------------------------
 POINTS_PER_REQUEST: Final = 50
@@ -30,7 +27,7 @@ DATAGRAM_BYTES: Final = 65_507
 PACKET_MEMORY: Final = 832
 """Bytes of a receive buffer that a small datagram occupies: measured, 256 of them fill the default of 212,992."""
 NAME_READ: Final = 4_096
-"""Bytes of a line's name that naming reads; a longer name is cut and ends in a hash of the whole, as in `fit`."""
+"""Bytes of a line's name that naming reads; a longer name is cut and ends in a hash of the whole, as in names.fit."""
 SECTION_READ: Final = 4_096 + DIMENSIONS_MAX * (DIMENSIONS_BYTES + 1)
 """Bytes of a tag section that are read, in whole tags: 4,096 for what clients send, and five tags of the largest size.
 Further tags are dropped, which bounds the work and the memory of one line."""
@@ -124,37 +121,3 @@ CLASSES_SHARE: Final = 1 / 8
 """Share of `limits.memory` for the table of which class owns which name."""
 TABLES_SHARE: Final = 1 / 2
 """Share of `limits.memory` for the tables of the open window and of those being closed."""
-HASH_BYTES: Final = 9
-"""Length of the suffix that marks a cut text, see `hashed`."""
-
-
-def fit(text: str, suffix: str = "", *, limit: int = NAME_BYTES) -> str:
-    """Return text + suffix within `limit` bytes.
-
-    A longer text is cut and ends in "." and 8 hex digits of its XXH32, so two long names stay two metrics.
-
-    Args:
-        text: ASCII, any length.
-        suffix: ASCII, a few bytes; always kept whole.
-        limit: bytes, at least 9 more than the suffix has.
-    """
-    whole = text + suffix
-    return whole if len(whole) <= limit else cut(text, suffix, of=text, limit=limit)
-
-
-def cut(text: str, suffix: str = "", *, of: str, limit: int) -> str:
-    """Return the beginning of `text`, the hash of `of` and the suffix, `limit` bytes at most.
-
-    Args:
-        text: ASCII.
-        suffix: ASCII; kept whole.
-        of: the original text; texts that differ in it get different results.
-        limit: bytes.
-    """
-    tail = hashed(of) + suffix
-    return text[: limit - len(tail)] + tail
-
-
-def hashed(text: str) -> str:
-    """Return the suffix that marks a cut text: "." and 8 hex digits of its XXH32."""
-    return f".{xxhash.xxh32_hexdigest(text.encode())}"

@@ -21,14 +21,14 @@ import zlib
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from threading import Thread
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from relay import __version__
 from relay.config.secret_files import read_bounded
 from relay.delivery.disk_thread import DiskThread
 from relay.errors import TransportError
 from relay.model import Reply
+from relay.resolver import Resolver
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,28 +39,12 @@ if TYPE_CHECKING:
 
 # --- name resolution -------------------------------------------------------------------------------------------------
 
-# Each lookup runs in a daemon thread of its own. getaddrinfo can take half a minute and cannot be cancelled: in a
-# shared pool it would block other calls, and the interpreter joins its pools at exit. aiohttp caches the addresses and
-# runs one lookup per name at a time, so there is at most one thread per name.
 
+class _AiohttpResolver:
+    """aiohttp's view of a `Resolver`; aiohttp keeps the addresses and runs one lookup per name at a time."""
 
-class GetAddresses(Protocol):
-    """The type of socket.getaddrinfo; tests pass another function."""
-
-    def __call__(self, host: str, port: int, *, family: int, type: int) -> list[Any]:  # noqa: A002 - its name there
-        """Look the name up. Blocks."""
-        ...
-
-
-class Resolver:
-    """An aiohttp resolver. State: none."""
-
-    def __init__(self, get_addresses: GetAddresses) -> None:
-        self._get_addresses = get_addresses
-
-    def __repr__(self) -> str:
-        """Name it."""
-        return "<Resolver>"
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
 
     async def resolve(self, host: str, port: int = 0, family: int = socket.AF_INET) -> list[dict[str, Any]]:
         """Return the addresses of a host in aiohttp's form.
@@ -71,15 +55,19 @@ class Resolver:
         loop = asyncio.get_running_loop()
         found: asyncio.Future[list[Any]] = loop.create_future()
 
-        def look_up() -> None:
-            try:
-                addresses = self._get_addresses(host, port, family=family, type=socket.SOCK_STREAM)
-            except OSError as error:
-                _tell(loop, found, None, error)
+        def settle(answer: list[Any] | OSError) -> None:
+            if found.done():  # the caller was cancelled
+                return
+            if isinstance(answer, OSError):
+                found.set_exception(answer)
             else:
-                _tell(loop, found, addresses, None)
+                found.set_result(answer)
 
-        Thread(target=look_up, name="lookup", daemon=True).start()
+        def finish(answer: list[Any] | OSError) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(settle, answer)
+
+        self._resolver.look_up(host, port, family=family, kind=socket.SOCK_STREAM, then=finish)
         return [
             {
                 "hostname": host,
@@ -94,26 +82,6 @@ class Resolver:
 
     async def close(self) -> None:
         """Do nothing: no resources are held."""
-
-
-def _tell(
-    loop: asyncio.AbstractEventLoop,
-    found: asyncio.Future[list[Any]],
-    addresses: list[Any] | None,
-    error: OSError | None,
-) -> None:
-    """Pass the result from the thread to the loop, unless the caller was cancelled."""
-
-    def answer() -> None:
-        if found.done():
-            return
-        if error is not None:
-            found.set_exception(error)
-        else:
-            found.set_result(addresses or [])
-
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(answer)
 
 
 # --- HTTP ------------------------------------------------------------------------------------------------------------
@@ -159,7 +127,7 @@ class HttpTransport:
         ca_file: str,
         proxy: str,
         is_lazy: bool = False,
-        get_addresses: GetAddresses = socket.getaddrinfo,
+        resolver: Resolver | None = None,
     ) -> None:
         self._tls = _tls(ca_file) if ca_file and not is_lazy else None
         """Loaded here only from `ca_file`, which may be wrong; the system's certificates take 30 ms and load later."""
@@ -168,7 +136,7 @@ class HttpTransport:
         self._connect_timeout = connect_timeout
         self._concurrency = concurrency
         self._proxy = proxy or None
-        self._lookup = Resolver(get_addresses)
+        self._resolver = _AiohttpResolver(resolver or Resolver())
         self._making_tls = asyncio.Lock()
         self._current: _Generation | None = None
         self._retired: list[_Generation] = []
@@ -257,7 +225,7 @@ class HttpTransport:
             limit=self._concurrency,
             keepalive_timeout=_KEEPALIVE,
             ssl=tls,
-            resolver=cast("AbstractResolver", self._lookup),
+            resolver=cast("AbstractResolver", self._resolver),
             ttl_dns_cache=int(_GENERATION_SECONDS),
         )
         return aiohttp.ClientSession(

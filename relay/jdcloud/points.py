@@ -17,6 +17,7 @@ from relay import limits
 from relay.jdcloud.codec import encode
 from relay.jdcloud.timers import Percentiles
 from relay.model import ClosedWindow, Kind, Point, Rollup, Row, Series
+from relay.names import fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -176,7 +177,7 @@ class PointEncoder:
 
     def key_of(self, series: Series, suffix: str = "") -> int:
         """Return a hash of the service's key: namespace, metric and dimensions, without the class."""
-        metric = limits.fit(series.metric, suffix) if suffix else series.metric
+        metric = fit(series.metric, suffix) if suffix else series.metric
         return hash((series.namespace or self._namespace, metric, series.dimensions))
 
     def encode_point(self, series: Series, named: Named, timestamp: int) -> Point:
@@ -185,7 +186,7 @@ class PointEncoder:
             encode(
                 {
                     "namespace": series.namespace or self._namespace,
-                    "metric": limits.fit(series.metric, named.suffix),
+                    "metric": fit(series.metric, named.suffix),
                     "dimensions": dict(series.dimensions),
                     "timestamp": timestamp,
                     "type": self._type,

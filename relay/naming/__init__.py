@@ -16,6 +16,7 @@ import xxhash
 
 from relay import limits
 from relay.model import Kind, NoSeries, Resolution, Series
+from relay.names import fit
 from relay.naming.characters import clean_name
 from relay.naming.classes import Classes
 from relay.naming.dimensions import are_legal, choose, legal_pairs
@@ -138,7 +139,7 @@ class Namer:
 
     def overflow(self, kind: Kind) -> Series:
         """Return the catch-all series of a class; its name is under the reserved prefix, which lines cannot use."""
-        metric = limits.fit(f"{self._reserved}.overflow", f".{kind}")
+        metric = fit(f"{self._reserved}.overflow", f".{kind}")
         return Series(metric, self._overflow_dimensions({}), kind)
 
     @property
@@ -193,9 +194,9 @@ class Namer:
         return NoSeries("reserved_name", rejects=True) if full.startswith(f"{self._reserved}.") else None
 
     def _resolution(self, full: str, kind: Kind, pairs: Mapping[str, str], effect: Effect, owner: Owner) -> Resolution:
-        dimensions, space, bare = choose(pairs, self._defaults, first=effect.first), effect.namespace, limits.fit(full)
+        dimensions, space, bare = choose(pairs, self._defaults, first=effect.first), effect.namespace, fit(full)
         is_owner = owner(bare, kind, space) == kind
-        metric = bare if is_owner else limits.fit(full, f".{kind}")
+        metric = bare if is_owner else fit(full, f".{kind}")
         series = Series(metric, dimensions, kind, not is_owner, space)
         overflow = self._overflow_dimensions(pairs)
         return Resolution(series, Series(metric, overflow, kind, not is_owner, space))
@@ -207,7 +208,7 @@ class Namer:
             if len(self._overflows) >= _HOSTS_KNOWN:
                 self._overflows.clear()
             # A host of 249 bytes would leave no room for `overflow`, which matters more: cut the host.
-            known = choose({"overflow": "true"}, {"host": limits.fit(host, limit=200)} if host else {})
+            known = choose({"overflow": "true"}, {"host": fit(host, limit=200)} if host else {})
             self._overflows[host] = known
         return known
 

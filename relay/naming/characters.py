@@ -18,6 +18,7 @@ import string
 from typing import TYPE_CHECKING, Final
 
 from relay import limits
+from relay.names import HASH_BYTES, cut, hashed
 from relay.naming.punycode import punycode
 
 if TYPE_CHECKING:
@@ -94,8 +95,8 @@ def _rewrite_all(texts: Sequence[str], comma: str, rewrite: Callable[[str], str]
 def _code_all(texts: Iterable[str]) -> dict[str, str]:
     room, coded = limits.DIMENSIONS_BYTES, dict[str, str]()
     for text in sorted(sorted(set(texts)), key=len):
-        has_room = room > len(PREFIX) + limits.HASH_BYTES
-        coded[text] = _in_ascii(text, min(room, _TAG_BYTES)) if has_room else PREFIX + limits.hashed(text)
+        has_room = room > len(PREFIX) + HASH_BYTES
+        coded[text] = _in_ascii(text, min(room, _TAG_BYTES)) if has_room else PREFIX + hashed(text)
         room -= len(coded[text])
     return coded
 
@@ -131,4 +132,4 @@ def _in_ascii(text: str, limit: int) -> str:
     # Punycode has at least one character for each character of the text: a text beyond the limit never fits.
     joined = ".".join(coded)
     is_whole = len(text) <= limit and len(joined) <= limit
-    return joined if is_whole else limits.cut(joined, of=text, limit=limit)
+    return joined if is_whole else cut(joined, of=text, limit=limit)

@@ -11,6 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from relay import limits
+from relay.names import fit
 from relay.naming.characters import clean_pairs, is_legal
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _size(pairs: Mapping[str, str]) -> int:
 
 def _by_importance(line: Mapping[str, str], defaults: Mapping[str, str], first: Sequence[str]) -> list[Pair]:
     host = line.get("host") or defaults.get("host")
-    found = [("host", limits.fit(host, limit=_HOST_BYTES))] if host else []
+    found = [("host", fit(host, limit=_HOST_BYTES))] if host else []
     before = [key for key in first if key in line]
     keys = [*before, *sorted(line.keys() - before)] if before else sorted(line)
     found += [(key, line[key]) for key in keys if key != "host"]

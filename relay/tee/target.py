@@ -1,8 +1,7 @@
 """One target of copies: resolves its name, connects its socket, reports its error.
 
-A name is resolved in a daemon thread: getaddrinfo can take half a minute and cannot be cancelled, and neither the event
-loop nor the exit of the process may wait for it. An IP address needs no lookup: a worker copies to it from its first
-datagram on. While a target has no socket, its copies count as dropped.
+A name is looked up in a thread, and `look` uses the answer when it is there. An IP address needs no lookup: a worker
+copies to it from its first datagram on. While a target has no socket, its copies count as dropped.
 
 Does not know: the hot path, the other targets, the log.
 """
@@ -13,16 +12,14 @@ import os
 import socket
 from contextlib import ExitStack, suppress
 from math import inf
-from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 
 from relay.config.addresses import comes_back
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    GetAddresses = Callable[..., list[Any]]
-    """Signature of socket.getaddrinfo, which tests replace."""
+    from relay.resolver import Resolver
 
 _SEND_BUFFER: Final = 4 << 20
 """Size of the send buffer asked for: 64 datagrams of the largest size, one batch of a reader."""
@@ -41,15 +38,15 @@ LOOP: Final = "it is one of our own addresses: copies would come back for ever"
 class Target:
     """State: the connected socket, the time of the next lookup, the answer of the last one, and the current error."""
 
-    def __init__(self, to: str, own: Sequence[tuple[str, int]], get_addresses: GetAddresses) -> None:
+    def __init__(self, to: str, own: Sequence[tuple[str, int]], resolver: Resolver) -> None:
         self.to = to
         """HOST:PORT, as configured."""
         host, _, port = to.rpartition(":")
         self._host, self._port = host.removeprefix("[").removesuffix("]"), int(port)
         self._own = own
-        self._get_addresses = get_addresses
+        self._resolver = resolver
         self._is_name = not _addresses_of(self._host, self._port)
-        self._answer: list[Any] | str | None = None
+        self._answer: list[Any] | OSError | None = None
         self._due = -inf
         self._address: Any = None
         self.is_looking_up = False
@@ -57,8 +54,6 @@ class Target:
         """Why the target receives nothing; "" while no error is known."""
         self.seen_dropped = 0
         """Count of dropped copies at the previous check."""
-        self.quiet_until = -inf
-        """Monotonic time before which no further warning is logged."""
         self.socket: socket.socket | None = None
         """Connected socket; None while there is no usable address."""
 
@@ -88,16 +83,13 @@ class Target:
         self._look_for_errors()
         if self._answer is not None:
             answer, self._answer, self.is_looking_up = self._answer, None, False
-            return self._take(answer, now)
+            return self._use_answer(answer, now)
         if now < self._due or self.is_looking_up:
             return None
         if not self._is_name:
-            return self._take(_addresses_of(self._host, self._port), now)
+            return self._use_answer(_addresses_of(self._host, self._port), now)
         self.is_looking_up = True
-        try:
-            Thread(target=self._look_up, name=f"lookup {self._host}", daemon=True).start()
-        except RuntimeError as error:
-            self._answer = str(error)
+        self._resolver.look_up(self._host, self._port, kind=socket.SOCK_DGRAM, then=self._answered)
         return None
 
     def use(self, fresh: socket.socket) -> socket.socket | None:
@@ -105,26 +97,22 @@ class Target:
         before, self.socket = self.socket, fresh
         return before
 
-    def _look_up(self) -> None:
-        """Resolve the name; the body of a thread."""
-        try:
-            found = self._get_addresses(self._host, self._port, type=socket.SOCK_DGRAM)
-        except (OSError, UnicodeError) as error:
-            self._answer = f"{self._host} cannot be looked up: {getattr(error, 'strerror', None) or error}"
-        else:
-            # IPv4 first: a name may have both, as localhost does, and StatsD daemons listen on IPv4 by default.
-            self._answer = sorted(found, key=lambda entry: entry[0] != socket.AF_INET)
+    def _answered(self, answer: list[Any] | OSError) -> None:
+        """Leave the answer for the next `look`; called in the thread of the lookup."""
+        self._answer = answer
 
-    def _take(self, answer: list[Any] | str, now: float) -> socket.socket | None:
+    def _use_answer(self, answer: list[Any] | OSError, now: float) -> socket.socket | None:
         """Connect to the first address, unless the one in use is still among them."""
         self._due = now + _RETRY
         fresh = None
-        if isinstance(answer, str):
+        if isinstance(answer, OSError):
             if self._address is None:
-                self.trouble = answer
+                self.trouble = f"{self._host} cannot be looked up: {answer.strerror or answer}"
             return None
         if self._address not in [entry[4] for entry in answer]:
-            fresh = self._connect(answer[0][0], answer[0][4])
+            # IPv4 first: a name may have both, as localhost does, and StatsD daemons listen on IPv4 by default.
+            family, *_, address = min(answer, key=lambda entry: entry[0] != socket.AF_INET)
+            fresh = self._connect(family, address)
             if fresh is None:
                 return None
         self._due = now + (_AGAIN if self._is_name else inf)

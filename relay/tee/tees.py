@@ -9,20 +9,20 @@ A worker imports this module before it begins to read, so it imports little. Doe
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Final, Protocol
 
 from relay import limits
+from relay.resolver import Resolver
 from relay.tee.target import Target
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterable, Sequence
 
     from relay.clock import Clock
     from relay.loss_log import LossLog
-    from relay.tee.target import GetAddresses
 
 _CONFIGURED: Final = limits.TEES_MOST - limits.TEES_LEASED
 """Number of places for configured targets, from place 0."""
@@ -64,13 +64,13 @@ class Tees:
         own: Sequence[tuple[str, int]],
         *,
         clock: Clock,
-        get_addresses: GetAddresses = socket.getaddrinfo,
+        resolver: Resolver | None = None,
     ) -> None:
         """Start without targets; `own` are the addresses that this relay listens on."""
         self._sink = sink
         self._own = own
         self._clock = clock
-        self._get_addresses = get_addresses
+        self._resolver = resolver or Resolver()
         self._targets: list[Target] = []
         self._leases: dict[int, _Lease] = {}
         self._is_given = True
@@ -98,7 +98,7 @@ class Tees:
                 before.remove(target)
                 target.expire()
             else:
-                target = Target(to, self._own, self._get_addresses)
+                target = Target(to, self._own, self._resolver)
             target.seen_dropped = dropped
             self._targets.append(target)
         self._look_at(self._targets, stale=[target.socket for target in before if target.socket], is_changed=True)
@@ -138,7 +138,7 @@ class Tees:
         free = set(range(_CONFIGURED, limits.TEES_MOST)) - self._leases.keys()
         if not free:
             raise ValueError(f"{limits.TEES_LEASED} are leased: wait until one is over")
-        place, target = min(free), Target(to, self._own, self._get_addresses)
+        place, target = min(free), Target(to, self._own, self._resolver)
         fresh = target.look(self._clock.monotonic())
         if fresh is None:
             raise ValueError(target.trouble or "must be an address, not a name")

@@ -16,6 +16,7 @@ from aiohttp import web
 from relay.delivery import transport as module
 from relay.delivery.transport import HttpTransport
 from relay.errors import TransportError
+from relay.resolver import Resolver
 
 HOST = "monitor.test"
 
@@ -65,7 +66,7 @@ class Site:
 async def test_row_35_a_name_does_not_resolve(figure):
     names = Names()
     names.error = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-    way = transport(get_addresses=names)
+    way = transport(resolver=Resolver(names))
     with pytest.raises(TransportError, match="not known") as caught:
         await way.post(f"http://{HOST}:1/", {}, b"x")
     assert not caught.value.ambiguous
@@ -76,7 +77,7 @@ async def test_row_35_a_name_does_not_resolve(figure):
 async def test_row_35_a_lookup_that_hangs_blocks_nobody(figure):
     names = Names()
     names.seconds = 3
-    way, lag = transport(get_addresses=names, connect_timeout=0.3), 0.0
+    way, lag = transport(resolver=Resolver(names), connect_timeout=0.3), 0.0
     await asyncio.to_thread(__import__, "aiohttp")
     began = time.monotonic()
     posting = asyncio.create_task(way.post(f"http://{HOST}:1/", {}, b"x"))
@@ -97,7 +98,7 @@ async def test_row_35_a_new_address_is_used(monkeypatch, figure):
     old, new, names = Site(), Site(), Names("127.0.0.1")
     port = await old.start("127.0.0.1")
     await new.start("127.0.0.2", port)
-    way = transport(get_addresses=names)
+    way = transport(resolver=Resolver(names))
     assert (await way.post(f"http://{HOST}:{port}/", {}, b"x")).body == b"here"
     names.address, began = "127.0.0.2", time.monotonic()
     while not new.requests:
@@ -141,7 +142,7 @@ async def test_row_36_certificates(kind, tmp_path, figure):
         tls.minimum_version, tls.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
     site, names = Site(tls), Names()
     port = await site.start()
-    way = transport(ca_file=str(tmp_path / "ca.pem"), get_addresses=names)
+    way = transport(ca_file=str(tmp_path / "ca.pem"), resolver=Resolver(names))
     url = f"https://{HOST}:{port}/"
     try:
         if kind == "good":

@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from relay.loss_log import LossLog
+from relay.resolver import Resolver
 from relay.tee.target import LOOP
 from relay.tee.tees import Tees
 from tests.support.hotpath import NOW
@@ -27,10 +28,11 @@ class Names:
         self.addresses = addresses
         self.asked: list[str] = []
 
-    def __call__(self, host: str, port: int, *, type: int) -> list:  # noqa: A002
+    def __call__(self, host: str, port: int, *, family: int, type: int) -> list:  # noqa: A002
         self.asked.append(host)
         if host not in self.addresses:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        assert family == 0
         found = [socket.getaddrinfo(one, port, type=type)[0] for one, port in self.addresses[host]]
         return [(*entry[:4], entry[4]) for entry in found]
 
@@ -41,7 +43,7 @@ class Scene:
     def __init__(self, clock, *, own=(), names=None) -> None:
         self.clock = clock
         self.hotpath = make_hotpath()
-        self.tees = Tees(self.hotpath, own, clock=clock, get_addresses=names or Names())
+        self.tees = Tees(self.hotpath, own, clock=clock, resolver=Resolver(names or Names()))
         self.loss_log = LossLog(clock)
 
     def look(self, *, after: float = 0) -> list[dict]:

@@ -10,6 +10,7 @@ from relay import limits
 from relay.config.types import to_toml
 from relay.hotpath.explain import show
 from relay.model import Kind, Resolution
+from relay.names import fit
 from relay.naming.characters import clean_name, clean_pairs, has_illegal, has_others
 from relay.naming.dimensions import NOBODY, legal_pairs
 from relay.wording import as_time, escape
@@ -198,7 +199,7 @@ def _class(kind: Kind, series: Series) -> TraceRow:
     if series.derived:
         return TraceRow("class", f"its name belongs to another type, so .{kind} is added")
     a, b, c = (other for other in Kind if other is not kind)
-    return TraceRow("class", f"{limits.fit(series.metric, f'.{kind}')} if a {a}, {b} or {c} has had the name first")
+    return TraceRow("class", f"{fit(series.metric, f'.{kind}')} if a {a}, {b} or {c} has had the name first")
 
 
 def _verdict(line: LineTrace) -> Iterator[TraceRow]:

@@ -12,8 +12,8 @@ from collections import Counter
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from relay import limits
 from relay.model import Kind
+from relay.names import fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -109,11 +109,11 @@ class Matching:
 
     def _find(self, key: OldKey) -> Metric | None:
         """Return the relay's total of a value, under the name with its class or the bare name."""
-        named = limits.fit(key.name, f".{key.kind}")
+        named = fit(key.name, f".{key.kind}")
         name = named if named in self._relay and named not in self._names else key.name
         if key.kind is Kind.TIMER:
             self._timers.add(name)
-            raw = limits.fit(name, f".{key.statistic}")
+            raw = fit(name, f".{key.statistic}")
             name = raw if name not in self._relay else name
         self._matched.add(name)
         return self._relay.get(name)
