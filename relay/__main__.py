@@ -8,20 +8,26 @@ it imports the rest. A preflight check writes a plan for its parent and ends. Ev
 from __future__ import annotations
 
 import os
+import resource
 import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
 
-from relay.core_dumps import prevent_core_dumps
-from relay.descriptors import raise_limit
+from relay.daemon.descriptors import raise_limit
 from relay.errors import RelayError
 from relay.listener.socket_activation import are_inherited
 from relay.supervisor.protocol import PLAN, check_variables
+
+_CORE_FILTER: Final = Path("/proc/self/coredump_filter")
+"""core(5): which memory a core dump contains. It holds for dumps piped to a program too, which ignore RLIMIT_CORE."""
 
 
 def main() -> None:
     """Run as the process that the command line and the environment ask for."""
     _open_standard_descriptors()
     raise_limit()
-    prevent_core_dumps()
+    _prevent_core_dumps()
     if sys.argv[1:2] != ["run"]:
         from relay.cli import main as command_line  # noqa: PLC0415 - see above
 
@@ -49,6 +55,17 @@ def _run() -> None:
         from relay.supervisor.supervisor import supervise  # noqa: PLC0415 - see above
 
         sys.exit(supervise(os.environ))
+
+
+def _prevent_core_dumps() -> None:
+    """Let this process and its children leave no core dump, or one that contains no memory.
+
+    Memory holds credentials and the lines of senders. PR_SET_DUMPABLE would prevent dumps as well, but hides the
+    process from commands of its own user (delivery/state/directory.py).
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(OSError):  # a kernel without it, or a /proc that is read-only
+        _CORE_FILTER.write_text("0")
 
 
 def _open_standard_descriptors() -> None:

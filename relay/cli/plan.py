@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from relay import anonymous_file
 from relay.cli.options import config_option
 from relay.daemon.lifecycle.plan import load_for_run, make_plan, try_files, try_program, try_state
 from relay.delivery.state.directory import home_directory, state_directory
-from relay.listener.socket_activation import take_text
+from relay.listener.socket_activation import append_text, take_text
 from relay.supervisor.protocol import PLAN, THOROUGH
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ def answer(arguments: Sequence[str], environ: MutableMapping[str, str]) -> None:
     descriptor = int(environ.pop(PLAN))
     asked = Asked(text=take_text(environ), is_thorough=environ.pop(THOROUGH, "") != "")
     plan.main(list(arguments), "statsd-relay run", standalone_mode=False, obj=asked)
-    anonymous_file.append(descriptor, asked.answer)
+    append_text(descriptor, asked.answer)
 
 
 @click.command("run", context_settings={"help_option_names": ["-h", "--help"]})

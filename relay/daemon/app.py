@@ -29,13 +29,13 @@ from relay.daemon.build import (
     open_ingest,
 )
 from relay.daemon.cardinality import CardinalityWatch
+from relay.daemon.descriptors import divide_descriptors
 from relay.daemon.egress import Egress, pack_requests
 from relay.daemon.lifecycle.recovery import PartCounter, PendingCheckpoints, Recovery
 from relay.daemon.lifecycle.shutdown import Shutdown
 from relay.daemon.status import Status
 from relay.delivery.spool.writer import STALL
 from relay.delivery.state.checkpoint import Checkpointer, CheckpointFiles
-from relay.descriptors import divide_descriptors
 from relay.hotpath.explain import explain
 from relay.hotpath.factory import log_hotpath, make_hotpath
 from relay.hotpath.partial import encode_head
@@ -142,7 +142,7 @@ class Relay:
         ingest.start()
         listen, senders = self.config.listen, self.config.cloud.concurrency
         wanted = listen.stream_connections if ingest.streams else 0
-        self._places = divide_descriptors(wanted, senders=senders, warner=self.context.loss_log)
+        self._places = divide_descriptors(wanted, senders=senders, loss_log=self.context.loss_log)
         most = self._places.streams
         self.streams = ingest.start_streams(listen, most=most, context=self.context)
         return ingest

@@ -1,8 +1,14 @@
-"""Passes bound sockets from one process to the next, with systemd's socket activation protocol.
+"""Passes bound sockets, and a text, from one process to the next.
 
-The descriptors begin at 3. LISTEN_FDS is their number, LISTEN_FDNAMES their names, LISTEN_PID the process they are
-meant for. The supervisor passes sockets to its workers; systemd passes them to the process that it starts. Supervisor
-and worker import this module before packets are read, so it imports little.
+Sockets are passed by systemd's socket activation protocol. The descriptors begin at 3. LISTEN_FDS is their number,
+LISTEN_FDNAMES their names, LISTEN_PID the process they are meant for. The supervisor passes sockets to its workers;
+systemd passes them to the process that it starts.
+
+A text is passed in an anonymous file in memory (memfd_create), by its descriptor. A configuration may hold a secret, so
+the supervisor and its children exchange it neither on disk nor in a variable. The file takes a text of any length, and
+is complete before its descriptor is passed.
+
+Supervisor and worker import this module before packets are read, so it imports little.
 """
 
 from __future__ import annotations
@@ -12,7 +18,6 @@ import os
 import socket
 from typing import TYPE_CHECKING, Final
 
-from relay import anonymous_file
 from relay.errors import ExitCode, Problem, RelayError
 from relay.listener.addresses import ADMIN, DATADOG, DGRAM, STREAM, TCP, UDP, BoundSocket
 
@@ -114,6 +119,33 @@ def give(held: Sequence[BoundSocket], environ: MutableMapping[str, str]) -> None
     environ["LISTEN_FDNAMES"] = ":".join(one.kind for one in held)
 
 
+def create_text(text: str = "") -> int:
+    """Create an anonymous file that holds the text; return its descriptor, which the caller closes.
+
+    Raises:
+        OSError: no memory is left, or memfd_create is not allowed.
+    """
+    descriptor = os.memfd_create("statsd-relay")
+    append_text(descriptor, text)
+    return descriptor
+
+
+def append_text(descriptor: int, text: str) -> None:
+    """Append the text to an anonymous file.
+
+    Raises:
+        OSError: no memory is left.
+    """
+    left = text.encode()
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def read_text(descriptor: int, *, most: int = 1 << 24) -> str:
+    """Return the content of an anonymous file from its beginning, at most `most` bytes."""
+    return os.pread(descriptor, min(most, os.fstat(descriptor).st_size), 0).decode("utf-8", "replace")
+
+
 def give_descriptor(descriptor: int, name: str, environ: MutableMapping[str, str], *, sockets: int) -> None:
     """Pass a descriptor to the program that this process executes next; variable `name` holds its new number.
 
@@ -130,6 +162,6 @@ def take_text(environ: MutableMapping[str, str]) -> str | None:
     if not number:
         return None
     try:
-        return anonymous_file.read(int(number))
+        return read_text(int(number))
     finally:
         os.close(int(number))

@@ -14,8 +14,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from relay import anonymous_file
-from relay.listener.socket_activation import TEXT
+from relay.listener.socket_activation import TEXT, create_text, read_text
 from relay.supervisor.plan import Plan
 from relay.supervisor.protocol import HANDLED_SIGNALS, PLAN, THOROUGH, child_environment
 
@@ -67,9 +66,9 @@ class Preflight:
     """
 
     def __init__(self, environ: Mapping[str, str], *, text: str | None = None, is_first: bool = False) -> None:
-        self._plan = anonymous_file.create()
-        self._stderr = anonymous_file.create()
-        self._text = None if text is None else anonymous_file.create(text)
+        self._plan = create_text()
+        self._stderr = create_text()
+        self._text = None if text is None else create_text(text)
         try:
             self.pid = self._spawn(child_environment(environ), is_first=is_first)
         except OSError:
@@ -114,8 +113,8 @@ class Preflight:
     def result(self, status: int) -> PreflightResult:
         """Return the result of an ended child; `status` is that of waitpid(2)."""
         code = os.waitstatus_to_exitcode(status)
-        text = anonymous_file.read(self._plan) if code == 0 else ""
-        errors = anonymous_file.read(self._stderr, most=_STDERR_BYTES)
+        text = read_text(self._plan) if code == 0 else ""
+        errors = read_text(self._stderr, most=_STDERR_BYTES)
         self.close()
         if not text:
             return PreflightResult(None, code, _brief(errors, code))

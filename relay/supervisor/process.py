@@ -19,9 +19,17 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from relay import anonymous_file
 from relay.errors import ExitCode
-from relay.listener.socket_activation import INGEST, SUCCESSOR, SUPERVISOR, TEXT, accepted, give, give_descriptor
+from relay.listener.socket_activation import (
+    INGEST,
+    SUCCESSOR,
+    SUPERVISOR,
+    TEXT,
+    accepted,
+    create_text,
+    give,
+    give_descriptor,
+)
 from relay.supervisor.protocol import HANDLED_SIGNALS, child_environment
 
 if TYPE_CHECKING:
@@ -76,7 +84,7 @@ def _become_worker(
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
         if plan.text is not None:
-            give_descriptor(anonymous_file.create(plan.text), TEXT, own, sockets=len(held))
+            give_descriptor(create_text(plan.text), TEXT, own, sockets=len(held))
         messages.give(own, sockets=len(held))
         give(held, own)
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], own)  # noqa: S606 - ourselves

@@ -23,8 +23,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from relay import anonymous_file
 from relay.errors import ExitCode, RelayError
+from relay.listener.socket_activation import read_text
 from relay.listener.sockets import open_sockets
 from relay.supervisor.last_good import LastGoodConfig
 from relay.supervisor.log import SupervisorLog
@@ -206,7 +206,7 @@ class Supervisor:
         elif assignments[0].startswith(HOLD):
             self._in_force.hold(assignments[0].removeprefix(HOLD), socket.socket(fileno=descriptor))
         else:
-            text = anonymous_file.read(descriptor)
+            text = read_text(descriptor)
             os.close(descriptor)
             with suppress(ValueError):  # a plan of an incompatible release: the plan accepted before stays in force
                 self._accept(Plan.from_json(text), is_rebinding=REBIND in assignments)

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from relay import anonymous_file
 from relay.daemon.lifecycle.worker import Worker
+from relay.listener.socket_activation import read_text
 from relay.supervisor.messages import Messages
 from relay.supervisor.protocol import Notifier
 
@@ -103,5 +103,5 @@ def test_a_configuration_that_the_supervisor_does_not_take_is_not_accepted(messa
         pass
     worker.accept("a plan", is_rebinding=False)
     [message] = messages.read()
-    assert anonymous_file.read(message.descriptor) == "a plan"
+    assert read_text(message.descriptor) == "a plan"
     os.close(message.descriptor)

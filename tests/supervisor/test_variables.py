@@ -12,9 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay import anonymous_file
 from relay.errors import ExitCode, RelayError
-from relay.listener.socket_activation import INGEST
+from relay.listener.socket_activation import INGEST, create_text
 from relay.supervisor.protocol import check_variables
 
 NUMBERS = ("RELAY_PLAN", "RELAY_CONFIGURATION", "RELAY_CHANNEL", "RELAY_SUPERVISOR", "LISTEN_PID")
@@ -62,7 +61,7 @@ def test_no_text_raises_anything_else(name, value):
 
 
 def test_what_their_writers_write_is_taken():
-    descriptor, sock = anonymous_file.create(), socket.socket()
+    descriptor, sock = create_text(), socket.socket()
     with os.fdopen(descriptor), sock:
         given = {"RELAY_PLAN": str(descriptor), "RELAY_CONFIGURATION": str(descriptor), INGEST: "{}"}
         given |= {"RELAY_CHANNEL": str(sock.fileno()), "RELAY_SUPERVISOR": "1", "RELAY_TRIAL": "1"}

@@ -10,7 +10,6 @@ import os
 import sys
 from typing import TYPE_CHECKING, Protocol
 
-from relay import anonymous_file
 from relay.daemon.ingest import begin
 from relay.listener.addresses import ADMIN
 from relay.listener.socket_activation import (
@@ -20,6 +19,7 @@ from relay.listener.socket_activation import (
     TEXT,
     accepted,
     accepted_state,
+    create_text,
     give,
     give_descriptor,
     take_inherited,
@@ -114,7 +114,7 @@ class Worker:
             OSError: the message was not sent, so the next worker would be started with the previous plan.
         """
         if self.supervisor:
-            descriptor = anonymous_file.create(plan)
+            descriptor = create_text(plan)
             try:
                 self.notifier.deliver(REBIND if is_rebinding else ACCEPTED, descriptor=descriptor)
             finally:
@@ -132,7 +132,7 @@ class Worker:
         own = dict(environ) | {INGEST: self.next.ingest, SUCCESSOR: accepted(self.next.state)} | self.notifier.environ()
         held = [*self.held, *(one for one in self.admin if one.socket.fileno() >= 0)]
         if text is not None:
-            give_descriptor(anonymous_file.create(text), TEXT, own, sockets=len(held))
+            give_descriptor(create_text(text), TEXT, own, sockets=len(held))
         give(held, own)
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], own)  # noqa: S606 - ourselves
 

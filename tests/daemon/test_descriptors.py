@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from relay.clock import SystemClock
-from relay.descriptors import ADMIN_BACKLOG, ADMIN_MOST, RESERVE, divide_descriptors, raise_limit, share
+from relay.daemon.descriptors import ADMIN_BACKLOG, ADMIN_MOST, RESERVE, divide_descriptors, raise_limit, share
 from relay.loss_log import LossLog
 
 
@@ -37,10 +37,10 @@ def test_a_system_that_says_little_or_refuses_is_no_failure(monkeypatch):
     def missing(_):
         raise FileNotFoundError
 
-    monkeypatch.setattr("relay.descriptors.resource.setrlimit", refuse)
-    monkeypatch.setattr("relay.descriptors.os.scandir", missing)
+    monkeypatch.setattr("relay.daemon.descriptors.resource.setrlimit", refuse)
+    monkeypatch.setattr("relay.daemon.descriptors.os.scandir", missing)
     raise_limit()
-    assert divide_descriptors(4, senders=8, warner=LossLog(SystemClock())).streams == 4
+    assert divide_descriptors(4, senders=8, loss_log=LossLog(SystemClock())).streams == 4
 
 
 def test_the_soft_limit_is_raised_and_a_low_one_is_told():
@@ -49,7 +49,7 @@ def test_the_soft_limit_is_raised_and_a_low_one_is_told():
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
         with capture_logs() as logs:
-            low = divide_descriptors(10_000, senders=8, warner=log)
+            low = divide_descriptors(10_000, senders=8, loss_log=log)
         raise_limit()
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
     finally:

@@ -10,7 +10,10 @@ from __future__ import annotations
 import os
 import resource
 from contextlib import suppress
-from typing import Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from relay.loss_log import LossLog
 
 RESERVE: Final = 48
 """Descriptors set aside for the relay, besides one for each sender and those open at the start. A busy worker was
@@ -45,15 +48,7 @@ def raise_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-class Warner(Protocol):
-    """Logs warnings."""
-
-    def warn(self, event: str, *, reason: str, **fields: Any) -> None:  # noqa: ANN401 - log fields are any scalars
-        """Log a warning."""
-        ...
-
-
-def divide_descriptors(streams: int, *, senders: int, warner: Warner) -> Places:
+def divide_descriptors(streams: int, *, senders: int, loss_log: LossLog) -> Places:
     """Return how many clients this process accepts; warn if fewer streams fit than are configured.
 
     Call it at the start: descriptors that are open by then count as the relay's own.
@@ -61,12 +56,12 @@ def divide_descriptors(streams: int, *, senders: int, warner: Warner) -> Places:
     Args:
         streams: configured stream connections.
         senders: concurrent requests to the cloud.
-        warner: logs the warning.
+        loss_log: gets the warning.
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     places = share(soft, opened=_count_open(), streams=streams, senders=senders)
     if places.streams < streams:
-        warner.warn(
+        loss_log.warn(
             "RLY203 fewer stream connections than configured",
             reason="descriptors",
             stream_connections=places.streams,
