@@ -12,20 +12,13 @@ Does not know: sockets, the clock, the grammar of a line.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from relay import limits
+from relay.lines import LineSplitter, Piece, too_long
 
 _HEAD: Final = 4
 """Size of the length field before each frame, in bytes."""
-
-
-class Piece(NamedTuple):
-    """Complete lines, at most as many bytes as a datagram holds; or the beginning of a rejected line."""
-
-    text: bytes
-    reason: str = ""
-    """Why the line is rejected: line_too_long or truncated; empty for complete lines."""
 
 
 class Framing(Protocol):
@@ -43,66 +36,13 @@ class Framing(Protocol):
         ...
 
 
-class LineFraming:
-    """State: the beginning of an unfinished line, or that the rest of a rejected line is being skipped."""
+class LineFraming(LineSplitter):
+    """Lines, none longer than a datagram."""
 
     broken = False
 
     def __init__(self, limit: int) -> None:
-        self._limit = min(limit, limits.DATAGRAM_BYTES)
-        self._pending = bytearray()
-        self._skips = False
-
-    def __repr__(self) -> str:
-        """Report the size of the unfinished line."""
-        return f"<LineFraming {len(self._pending)} bytes>"
-
-    def receive(self, chunk: bytes) -> list[Piece]:
-        """Return the lines that are complete now."""
-        last = chunk.rfind(b"\n")
-        if last < 0:
-            return self._hold(chunk)
-        pieces, start = [], 0
-        if self._pending or self._skips:
-            start = chunk.find(b"\n") + 1
-            pieces = self._finish(chunk[: start - 1])
-        if last > start:
-            pieces += self._whole(chunk[start:last])
-        return pieces + self._hold(chunk[last + 1 :])
-
-    def end(self, *, in_order: bool) -> list[Piece]:
-        """Return the unterminated last line; it is rejected as truncated unless the stream ended in order."""
-        pieces = self._finish(b"")
-        return pieces if in_order else [Piece(piece.text, "truncated") for piece in pieces]
-
-    def _whole(self, text: bytes) -> list[Piece]:
-        """Return the complete lines of one chunk; lines beyond the limit are rejected."""
-        if len(text) <= self._limit:
-            return [Piece(text)]
-        lines = text.split(b"\n")
-        good = b"\n".join(line for line in lines if len(line) <= self._limit)
-        return [Piece(good), *(_too_long(line) for line in lines if len(line) > self._limit)]
-
-    def _finish(self, rest: bytes) -> list[Piece]:
-        """Return the line that ends with `rest`, unless it was rejected before its end."""
-        line = bytes(self._pending + rest)
-        skipped, self._skips = self._skips, False
-        self._pending.clear()
-        if skipped or not line:
-            return []
-        return [Piece(line) if len(line) <= self._limit else _too_long(line)]
-
-    def _hold(self, text: bytes) -> list[Piece]:
-        """Keep the beginning of a line; reject the line, once, when it grows too long."""
-        if self._skips:
-            return []
-        self._pending += text
-        if len(self._pending) <= self._limit:
-            return []
-        rejected = _too_long(self._pending)
-        self._pending.clear()
-        self._skips = True
-        return [rejected]
+        super().__init__(min(limit, limits.DATAGRAM_BYTES))
 
 
 class FrameFraming:
@@ -126,7 +66,7 @@ class FrameFraming:
             size = int.from_bytes(pending[at : at + _HEAD], "little")
             if size > self._limit:
                 self.broken = True
-                pieces.append(_too_long(pending[at:]))
+                pieces.append(too_long(pending[at:]))
                 at = len(pending)
                 break
             if len(pending) < at + _HEAD + size:
@@ -146,7 +86,3 @@ class FrameFraming:
         lines, _, last = bytes(self._pending[_HEAD:]).rpartition(b"\n")
         self._pending.clear()
         return [*([Piece(lines)] if lines else []), Piece(last, "truncated")]
-
-
-def _too_long(line: bytes | bytearray) -> Piece:
-    return Piece(bytes(line[: limits.REJECT_BYTES]), "line_too_long")

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
     from relay.config.schema import ListenConfig
     from relay.context import Context
+    from relay.lines import Piece
     from relay.listener.addresses import BoundSocket
-    from relay.listener.framing import Framing, Piece
+    from relay.listener.framing import Framing
 
 
 # --- a listening socket and its connections --------------------------------------------------------------------------

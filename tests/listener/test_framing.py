@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from relay import limits
-from relay.listener.framing import FrameFraming, LineFraming, Piece
+from relay.listener.framing import FrameFraming, LineFraming
+
+if TYPE_CHECKING:
+    from relay.lines import Piece
 
 
 def run(framing, *chunks: bytes, in_order: bool = True) -> list[Piece]:

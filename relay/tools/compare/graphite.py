@@ -1,7 +1,7 @@
 """Parses Graphite's plaintext protocol, as far as StatsD daemons write it: lines of `name value time`.
 
-The input is untrusted. The length of a line is bounded. A line with a value that is not a finite number, or with a time
-outside of this century, is not parsed.
+The input is untrusted. A line with a value that is not a finite number, or with a time outside of this century, is not
+parsed.
 """
 
 from __future__ import annotations
@@ -22,34 +22,6 @@ class Measure(NamedTuple):
     value: float
     time: int
     """Unix seconds, by the daemon's clock."""
-
-
-class Lines:
-    """State: the beginning of an incomplete line, whether its rest is skipped, and the number of lines too long."""
-
-    def __init__(self, most: int = LINE_MOST) -> None:
-        self._most = most
-        self._rest = bytearray()
-        self._skips = False
-        self.too_long = 0
-
-    def receive(self, chunk: bytes) -> list[bytes]:
-        """Return the lines completed by a chunk, without line feeds; lines over the bound are skipped."""
-        *lines, rest = chunk.split(b"\n")
-        if lines:
-            lines[0] = bytes(self._rest + lines[0])
-            del lines[: self._skips]
-            self._rest.clear()
-            self._skips = False
-        if not self._skips:
-            self._rest += rest
-        if len(self._rest) > self._most:
-            self._rest.clear()
-            self._skips = True
-            self.too_long += 1
-        kept = [line for line in lines if len(line) <= self._most]
-        self.too_long += len(lines) - len(kept)
-        return kept
 
 
 def parse(line: bytes) -> Measure | None:

@@ -10,7 +10,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from relay.errors import ExitCode, Problem, RelayError, reason_of
-from relay.tools.compare.graphite import Lines, parse
+from relay.lines import LineSplitter, whole_lines
+from relay.tools.compare.graphite import LINE_MOST, parse
 
 if TYPE_CHECKING:
     from relay.clock import Clock
@@ -73,13 +74,13 @@ class Receiver:
             writer.close()
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
-        lines = Lines()
+        lines = LineSplitter(LINE_MOST)
         while chunk := await reader.read(_CHUNK):
             arrived = self._clock.wall()
-            found = [line for line in lines.receive(chunk) if line.strip()]
+            pieces = lines.receive(chunk)
+            found = [line for line in whole_lines(pieces) if line.strip()]
             measures = [measure for measure in map(parse, found) if measure]
             for measure in measures:
                 self._flushes.receive(measure, arrived)
-            self._flushes.unreadable += len(found) - len(measures) + lines.too_long
-            lines.too_long = 0
+            self._flushes.unreadable += len(found) - len(measures) + sum(bool(piece.reason) for piece in pieces)
             await asyncio.sleep(0)

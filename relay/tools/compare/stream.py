@@ -10,7 +10,7 @@ import aiohttp
 
 from relay.config.addresses import join_address
 from relay.errors import RelayError, reason_of, unreachable
-from relay.tools.compare.graphite import Lines
+from relay.lines import LineSplitter, whole_lines
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -43,10 +43,10 @@ async def watch_windows(host: str, port: int) -> AsyncIterator[AsyncIterator[dic
 
 
 async def _objects(content: aiohttp.StreamReader, url: str) -> AsyncIterator[dict[str, Any]]:
-    lines = Lines(_WINDOW_MOST)
+    lines = LineSplitter(_WINDOW_MOST)
     try:
         async for chunk in content.iter_any():
-            for line in lines.receive(chunk):
+            for line in whole_lines(lines.receive(chunk)):
                 found = json.loads(line)
                 if "end" in found:
                     raise _unreachable(f"the relay tells of no more windows: {found['end']}")

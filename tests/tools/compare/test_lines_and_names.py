@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.model import Kind
-from relay.tools.compare.graphite import LINE_MOST, Lines, Measure, parse
+from relay.tools.compare.graphite import Measure, parse
 from relay.tools.compare.namespaces import OldKey, find_namespaces, under
 
 NOW = 1_764_000_000
@@ -38,28 +38,6 @@ def test_whatever_comes_is_a_measure_or_nothing(line):
 )
 def test_what_is_none_of_graphites_lines(line):
     assert parse(line) is None
-
-
-@settings(max_examples=50)
-@given(st.lists(st.binary(max_size=12).map(lambda line: line.replace(b"\n", b"")), max_size=20), st.data())
-def test_lines_come_out_whatever_the_cuts(lines, data):
-    text = b"".join(line + b"\n" for line in lines) + data.draw(st.sampled_from([b"", b"rest"]))
-    reader, found, most = Lines(8), [], 8
-    while text:
-        cut = data.draw(st.integers(1, len(text)))
-        found += reader.receive(text[:cut])
-        text = text[cut:]
-        assert len(reader._rest) <= most
-    assert found == [line for line in lines if len(line) <= most]
-    assert reader.too_long == sum(len(line) > most for line in lines)
-
-
-def test_a_line_without_an_end_takes_no_memory():
-    reader = Lines()
-    for _ in range(1000):
-        assert reader.receive(b"x" * LINE_MOST) == []
-    assert (len(reader._rest), reader.too_long) == (0, 1)
-    assert reader.receive(b"x\na 1 2\n") == [b"a 1 2"]
 
 
 OWN = "statsd.packets_received"
