@@ -30,7 +30,7 @@ async def test_idle_series_are_zero_until_they_are_forgotten_or_may_have_other_n
         relay, points = running.relay, running.emulator.points
         await running.feed(TRAFFIC)
         await until(lambda: len(points("users")) >= 3)
-        relay.status.forget(relay.idle.known(Kind.SET))
+        relay.status.delete(relay.idle.known(Kind.SET))
         zeros = msgspec.structs.replace(relay.config, window=window("zero:counters,sets"))
         await running.reconfigure(zeros)
         known = len(points("lat"))

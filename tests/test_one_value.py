@@ -132,7 +132,7 @@ class RelayMachine(RuleBasedStateMachine):
         self.pass_(INTERVAL)
         before = self.forgotten_now()
         hotpath = self.life.relay.hotpath
-        self.life.relay.status.forget([one for one in hotpath.list_series(0, 99) if one.metric == counter])
+        self.life.relay.status.delete([one for one in hotpath.list_series(0, 99) if one.metric == counter])
         self.forgotten[counter] += self.forgotten_now() - before
         self.pass_(INTERVAL)
 

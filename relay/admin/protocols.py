@@ -57,7 +57,7 @@ class Status(Protocol):
         """Return readiness, and one sentence about it."""
         ...
 
-    def forget(self, series: Collection[Series]) -> None:
+    def delete(self, series: Collection[Series]) -> None:
         """Delete series everywhere."""
 
 

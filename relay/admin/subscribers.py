@@ -1,8 +1,8 @@
 """Publishes closed windows, with their points, to subscribers.
 
 A subscriber gets every window that closes after it subscribed, with the points as they are sent. Without subscribers no
-point is kept. Bounded (I6): four subscribers; for each one window of any size, or several of 64 MiB in all. A
-subscriber that reads too slowly is told so and gets nothing more. This module does not know HTTP (http/windows.py).
+point is copied. Bounded (I6): four subscribers; for each, one window of any size, or several of 64 MiB in all. The
+subscription of a slow reader ends, with that reason. This module does not know HTTP (http/windows.py).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from relay.model import Point
 
-WATCHERS: Final = 4
+SUBSCRIBERS_MOST: Final = 4
 WAITING_BYTES: Final = 64 * 1024 * 1024
 """Bytes of points that may wait for one subscriber; a single window may be larger."""
 WAITING_WINDOWS: Final = 64
@@ -38,7 +38,7 @@ class PublishedWindow:
 
 
 class Subscriber:
-    """State: the windows that wait to be taken, and the reason why no more will come."""
+    """State: the queued windows, and the reason why no more will come."""
 
     def __init__(self, since: int) -> None:
         self.since = since
@@ -62,11 +62,11 @@ class Subscriber:
         self._changed.set()
 
     def finish(self, why: str) -> None:
-        """End the subscription; `take` returns the queued windows first."""
+        """End the subscription; `next_window` returns the queued windows first."""
         self.end = self.end or why
         self._changed.set()
 
-    async def take(self) -> PublishedWindow | None:
+    async def next_window(self) -> PublishedWindow | None:
         """Wait for the next window; None once the subscription has ended, see `end`."""
         while not self._waiting:
             if self.end:
@@ -84,34 +84,38 @@ class WindowSubscribers:
     def __init__(self, seconds: int) -> None:
         self.seconds = seconds
         """Length of a window."""
-        self._watchers: list[Subscriber] = []
+        self._subscribers: list[Subscriber] = []
 
-    def watch(self, since: int) -> Subscriber | None:
+    def __len__(self) -> int:
+        """Return the number of subscribers."""
+        return len(self._subscribers)
+
+    def subscribe(self, since: int) -> Subscriber | None:
         """Return a new subscriber to the windows from id `since` on; None if there are too many."""
-        if len(self._watchers) == WATCHERS:
+        if len(self._subscribers) == SUBSCRIBERS_MOST:
             return None
-        watcher = Subscriber(since)
-        self._watchers.append(watcher)
-        return watcher
+        subscriber = Subscriber(since)
+        self._subscribers.append(subscriber)
+        return subscriber
 
-    def leave(self, watcher: Subscriber) -> None:
+    def unsubscribe(self, subscriber: Subscriber) -> None:
         """Remove a subscriber."""
-        self._watchers.remove(watcher)
+        self._subscribers.remove(subscriber)
 
     def close(self) -> None:
         """End every subscription, since the relay stops."""
-        for watcher in self._watchers:
-            watcher.finish(STOPPED)
+        for subscriber in self._subscribers:
+            subscriber.finish(STOPPED)
 
-    def tap(self, points: Iterable[Point], window: int) -> Iterable[Point]:
-        """Return the points of a closing window; the last one taken publishes the window to the subscribers."""
-        return self._keep(points, window) if self._watchers else points
+    def publish(self, points: Iterable[Point], window: int) -> Iterable[Point]:
+        """Return the points of a closing window; once the last one is consumed, the subscribers get the window."""
+        return self._collect(points, window) if self._subscribers else points
 
-    def _keep(self, points: Iterable[Point], window: int) -> Iterator[Point]:
-        kept: list[bytes] = []
+    def _collect(self, points: Iterable[Point], window: int) -> Iterator[Point]:
+        bodies: list[bytes] = []
         for point in points:
-            kept.append(point.body)
+            bodies.append(point.body)
             yield point
-        closed = PublishedWindow(start=window, seconds=self.seconds, points=kept, size=sum(map(len, kept)))
-        for watcher in self._watchers:
-            watcher.offer(closed)
+        closed = PublishedWindow(start=window, seconds=self.seconds, points=bodies, size=sum(map(len, bodies)))
+        for subscriber in self._subscribers:
+            subscriber.offer(closed)

@@ -174,7 +174,7 @@ class Relay:
             hotpath=self.hotpath,
             namer=self.namer,
             encode=make_encoder(config, self.idle).encode_window,
-            pack=lambda points, window: pack_requests(self._windows.tap(points, window), window),
+            pack=lambda points, window: pack_requests(self._windows.publish(points, window), window),
             spool=self.spool,
             context=self.context,
             on_closed=self._closed,

@@ -1,6 +1,6 @@
 """What a relay answers about itself as a whole: health, readiness, the books.
 
-Read-only but for `forget`, which deletes series everywhere for the admin port.
+Read-only but for `delete`, which the console uses.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Status:
         sockets = len(relay.listeners) + len(relay.streams.listeners)
         return True, f"listening on {sockets} socket{'' if sockets == 1 else 's'}"
 
-    def forget(self, series: Collection[Series]) -> None:
+    def delete(self, series: Collection[Series]) -> None:
         """Delete series everywhere: in the open window, its checkpoint, the bases of gauges, and the idle series."""
         relay = self._relay
         found = relay.hotpath.delete(series)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 END: Final = "END\n\n"
 MOST: Final = 10_000
 """Entries shown of a map; its last line says how many more there are."""
-_TOGETHER: Final = 100
-"""Names deleted in one slice: the hot path walks over its window once for a call, or once for each series in it."""
+_DELETED_AT_ONCE: Final = 100
+"""Names deleted in one slice: the hot path scans its window once a call, or once for each of the series."""
 
 
 class Maps:
@@ -34,12 +34,12 @@ class Maps:
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         """Held until a reply is complete, not until it is read: a client that does not read must not block others."""
 
     async def show(self, kind: Kind) -> Reply:
         """Yield the series of a class as Node prints a map; timers show `[]`."""
-        async with self._turn:
+        async with self._lock:
             pieces = [piece async for piece in self._show(kind)]
         for piece in pieces:
             yield piece
@@ -58,7 +58,7 @@ class Maps:
 
     async def delete(self, kind: Kind, wanted: Sequence[str]) -> Reply:
         """Delete the named series, and all below a name that ends in `.*`; yield the result for each name."""
-        async with self._turn:
+        async with self._lock:
             pieces = [piece async for piece in self._delete(kind, wanted)]
         for piece in pieces:
             yield piece
@@ -73,9 +73,9 @@ class Maps:
                 found += [name for name in there if name.startswith(pattern[:-1])]
             if not found:
                 yield f"metric {pattern} not found\n"
-            for first in range(0, len(found), _TOGETHER):
-                names = found[first : first + _TOGETHER]
-                self._relay.status.forget([series for name in names for series in there.pop(name)])
+            for first in range(0, len(found), _DELETED_AT_ONCE):
+                names = found[first : first + _DELETED_AT_ONCE]
+                self._relay.status.delete([series for name in names for series in there.pop(name)])
                 yield "".join(f"deleted: {name}\n" for name in names)
                 await self._relay.context.clock.sleep(0)
             await self._relay.context.clock.sleep(0)
@@ -89,9 +89,9 @@ class Maps:
         async for part in paced(self._relay.context.clock, parts):
             for series, value in part:
                 idle.pop(series, None)
-                yield series, _called(series, defaults), "[]" if value is None else number(value)
+                yield series, _display_name(series, defaults), "[]" if value is None else number(value)
         async for series in paced(self._relay.context.clock, idle):
-            yield series, _called(series, defaults), "0" if kind is Kind.COUNTER else "[]"
+            yield series, _display_name(series, defaults), "0" if kind is Kind.COUNTER else "[]"
 
 
 def _values(parts: Iterator[list[Row]], kind: Kind) -> Iterator[Sequence[tuple[Series, float | None]]]:
@@ -101,6 +101,6 @@ def _values(parts: Iterator[list[Row]], kind: Kind) -> Iterator[Sequence[tuple[S
         yield [(series, rollup.sum if kind is Kind.COUNTER else None) for series, rollup in rows]
 
 
-def _called(series: Series, defaults: Collection[tuple[str, str]]) -> str:
+def _display_name(series: Series, defaults: Collection[tuple[str, str]]) -> str:
     tags = [f"{key}={value}" for key, value in series.dimensions if (key, value) not in defaults]
     return ";".join([series.metric, *tags])

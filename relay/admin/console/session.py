@@ -63,7 +63,7 @@ class Commands:
 
 
 def is_request(command: str) -> bool:
-    """Say whether this is the first line of an HTTP request, with any method."""
+    """Return whether this is the first line of an HTTP request, with any method."""
     return command.rpartition(" ")[2].startswith("HTTP/")
 
 
@@ -75,12 +75,12 @@ class ConsoleSession:
     """State: a connection, and the time of its latest command."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answer: Answer, pace: SessionTimeouts
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answer: Answer, timeouts: SessionTimeouts
     ) -> None:
         self._reader = reader
         self._writer = writer
         self._answer = answer
-        self._pace = pace
+        self._timeouts = timeouts
         self._commands = Commands()
         self.last = asyncio.get_running_loop().time()
         """Monotonic time of the latest command."""
@@ -88,19 +88,19 @@ class ConsoleSession:
     async def run(self) -> None:
         """Answer commands until the client quits, disconnects or is idle for too long."""
         try:
-            while await self._turn():
+            while await self._answer_next():
                 self.last = asyncio.get_running_loop().time()
             self._writer.close()
-            async with asyncio.timeout(self._pace.reading):
+            async with asyncio.timeout(self._timeouts.reading):
                 await self._writer.wait_closed()
         except (TimeoutError, OSError):
             pass
         finally:
             self._writer.transport.abort()
 
-    async def _turn(self) -> bool:
+    async def _answer_next(self) -> bool:
         """Answer the next commands; return whether the session goes on."""
-        commands, is_over = await self._listen()
+        commands, is_over = await self._read()
         for command in commands:
             if command.split(" ")[0] == "quit" or is_request(command):
                 return False
@@ -110,11 +110,11 @@ class ConsoleSession:
             await asyncio.sleep(0)  # thousands of commands may be buffered, and their replies may never yield
         return not is_over and len(self._commands.rest) <= LINE_BYTES
 
-    async def _listen(self) -> tuple[list[str], bool]:
+    async def _read(self) -> tuple[list[str], bool]:
         """Return the next commands, and whether they are the last ones."""
         rest = self._commands.rest
         try:
-            async with asyncio.timeout(self._pace.pause if rest else self._pace.idle):
+            async with asyncio.timeout(self._timeouts.pause if rest else self._timeouts.idle):
                 chunk = await self._reader.read(LINE_BYTES)
         except TimeoutError:
             return self._commands.end(), not rest
@@ -135,5 +135,5 @@ class ConsoleSession:
         if self._writer.is_closing():  # uvloop then refuses a write with an error that is not a ConnectionError
             raise ConnectionResetError
         self._writer.write("".join(pieces).encode())
-        async with asyncio.timeout(self._pace.reading):
+        async with asyncio.timeout(self._timeouts.reading):
             await self._writer.drain()

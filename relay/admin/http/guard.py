@@ -45,7 +45,7 @@ def local_only(handler: Handler) -> Handler:
 
 
 def is_loopback(address: str) -> bool:
-    """Say whether an address is a loopback address; IPv4 mapped to IPv6 counts."""
+    """Return whether an address is a loopback address; IPv4 mapped to IPv6 counts."""
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:
@@ -63,7 +63,7 @@ def peer_address(transport: BaseTransport | None) -> str:
 def _reason_to_refuse(request: web.Request) -> str:
     if not is_loopback(peer_address(request.transport)):
         return "only from this machine"
-    if any(map(_is_of_forwarding, request.headers)):
+    if any(map(_is_forwarding, request.headers)):
         return "only from this machine, and not through a proxy"
     host = request.headers.getall("Host", [])
     if len(host) != 1 or not _names_this_machine(host[0], request.app[HOSTS]):
@@ -80,6 +80,6 @@ def _names_this_machine(host: str, allowed: frozenset[str]) -> bool:
     return name == "localhost" or name in allowed or is_loopback(name)
 
 
-def _is_of_forwarding(header: str) -> bool:
+def _is_forwarding(header: str) -> bool:
     name = header.lower()
     return name in _FORWARDED or name.startswith(_FORWARDED_PREFIXES)

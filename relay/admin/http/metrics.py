@@ -1,7 +1,7 @@
 """The relay's own metrics, in Prometheus' text format; names and labels are a contract (deploy/REFERENCE.md).
 
-Read at the moment of a scrape and nothing is kept: every figure belongs to whoever counts it, and all of them are read
-without an await, so the three equations of the ledger can be computed from one scrape.
+Every figure belongs to the stage that counts it and is read at the moment of a scrape; nothing is stored here. All are
+read without an await, so the three equations of the ledger can be computed from one scrape.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 NO_LINES: Final = dict.fromkeys(REJECTED_LINES, 0)
 NO_SAMPLES: Final = dict.fromkeys(DROPPED_SAMPLES, 0)
 NO_POINTS: Final = dict.fromkeys(DROPPED_POINTS, 0)
-"""Every reason is there from the start: a rate needs the zero before the first loss."""
+"""Every reason is exported from the start: a rate needs the zero before the first loss."""
 
 
 class RelayCollector(Collector):
-    """State: none; the figures are the relay's."""
+    """State: none; the figures are those of the relay's stages."""
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: a scrape is the only time to look."""
+        """Return nothing: figures are read at a scrape only."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
@@ -241,7 +241,7 @@ def gauges(name: str, help_: str, values: Mapping[str, float], label: str) -> Ga
 
 
 def make_registry(relay: Relay) -> CollectorRegistry:
-    """Return a registry of one relay: no global state, two relays live in one process."""
+    """Return a registry of one relay: without global state, two relays can run in one process."""
     registry = CollectorRegistry()
     registry.register(RelayCollector(relay))
     ProcessCollector(registry=registry)
@@ -249,7 +249,7 @@ def make_registry(relay: Relay) -> CollectorRegistry:
 
 
 class Scrapes:
-    """State: what was scraped in this turn of the loop, in which hundreds of requests may be answered."""
+    """State: the text of this turn of the event loop, in which hundreds of requests may be answered."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
@@ -259,8 +259,8 @@ class Scrapes:
         """Return the text format, made once a turn of the running loop."""
         if self._text is None:
             self._text = generate_latest(self._registry)
-            asyncio.get_running_loop().call_soon(self._forget)
+            asyncio.get_running_loop().call_soon(self._clear)
         return self._text
 
-    def _forget(self) -> None:
+    def _clear(self) -> None:
         self._text = None

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from relay.admin.protocols import Relay
     from relay.listener.admin_sockets import AdminSockets
 
-_AGAIN: Final = 1.0
+_RETRY_SECONDS: Final = 1.0
 """Seconds between two attempts to bind an address that another process holds."""
 
 
@@ -60,7 +60,7 @@ class AdminServer:
         self._most = most
         self._scrapes = Scrapes(make_registry(relay))
         self._runner: web.AppRunner | None = None
-        self._port: ProtocolMux | None = None
+        self._mux: ProtocolMux | None = None
         self._bound: list[tuple[str, int]] = []
         self._waiting: asyncio.Task[None] | None = None
 
@@ -80,8 +80,8 @@ class AdminServer:
         Raises:
             RelayError: RLY101, an address cannot be bound, and waiting for it is not allowed.
         """
-        answering = ActiveRequests()
-        app = web.Application(client_max_size=1024, middlewares=[answering.middleware()])
+        active = ActiveRequests()
+        app = web.Application(client_max_size=1024, middlewares=[active.middleware()])
         app[HOSTS] = self._hosts
         app.add_routes(self._routes)
         app.router.add_get("/-/healthy", self._probe(self._relay.status.healthy))
@@ -93,40 +93,38 @@ class AdminServer:
         )
         await self._runner.setup()
         http, console = cast("web.Server", self._runner.server), Console(self._relay)
-        self._port = ProtocolMux(
-            http=http, answering=answering, console=console, pace=SessionTimeouts(), most=self._most
-        )
-        await self._listen(self._port, self._sockets.given)
-        await self._listen(self._port, self._sockets.open_missing())
+        self._mux = ProtocolMux(http=http, active=active, console=console, timeouts=SessionTimeouts(), most=self._most)
+        await self._listen(self._mux, self._sockets.given)
+        await self._listen(self._mux, self._sockets.open_missing())
         if self._sockets.missing:
-            self._waiting = asyncio.create_task(self._wait(self._port), name="admin port")
+            self._waiting = asyncio.create_task(self._wait(self._mux), name="admin port")
 
-    async def _listen(self, port: ProtocolMux, sockets: Sequence[socket.socket]) -> None:
-        self._bound += [await port.open(sock) for sock in sockets]
+    async def _listen(self, mux: ProtocolMux, sockets: Sequence[socket.socket]) -> None:
+        self._bound += [await mux.open(sock) for sock in sockets]
 
-    async def _wait(self, port: ProtocolMux) -> None:
+    async def _wait(self, mux: ProtocolMux) -> None:
         """Try every second: the daemon being replaced holds the address, or another program does."""
         log = structlog.get_logger("relay")
         missing = ", ".join(map(str, self._sockets.missing))
         log.warning("the admin port is taken, waiting for it", admin=missing, reason=self._sockets.trouble)
         while self._sockets.missing:
-            await asyncio.sleep(_AGAIN)
-            await self._listen(port, self._sockets.open_missing())
+            await asyncio.sleep(_RETRY_SECONDS)
+            await self._listen(mux, self._sockets.open_missing())
         log.info("the admin port is free, listening", admin=self.address)
 
     async def stop(self) -> None:
         """Stop listening and close every connection."""
         if self._waiting is not None:
             self._waiting.cancel()
-        if self._runner is not None and self._port is not None:
-            await self._port.close()
+        if self._runner is not None and self._mux is not None:
+            await self._mux.close()
             await self._runner.cleanup()
         self._sockets.close()
 
-    def _probe(self, ask: Callable[[], tuple[bool, str]]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def _probe(self, check: Callable[[], tuple[bool, str]]) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def probe(_: web.Request) -> web.Response:
-            fine, sentence = ask()
-            return web.Response(status=200 if fine else 503, text=f"{sentence}\n")
+            is_well, sentence = check()
+            return web.Response(status=200 if is_well else 503, text=f"{sentence}\n")
 
         return probe
 

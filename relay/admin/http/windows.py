@@ -15,7 +15,7 @@ from aiohttp import web
 
 from relay import __version__
 from relay.admin.http.guard import local_only
-from relay.admin.subscribers import WATCHERS
+from relay.admin.subscribers import SUBSCRIBERS_MOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,39 +31,39 @@ _STALL: Final = 30.0
 def window_routes(windows: WindowSubscribers, open_id: Callable[[], int]) -> list[web.RouteDef]:
     """Return the route; `open_id` returns the id of the open window."""
 
-    async def watch(request: web.Request) -> web.StreamResponse:
+    async def stream(request: web.Request) -> web.StreamResponse:
         since = open_id()
-        watcher = windows.watch(since)
-        if watcher is None:
-            return web.Response(status=503, text=f"{WATCHERS} watch already\n")
+        subscriber = windows.subscribe(since)
+        if subscriber is None:
+            return web.Response(status=503, text=f"{SUBSCRIBERS_MOST} watch already\n")
         response = web.StreamResponse(headers={"content-type": "application/x-ndjson"})
         try:
             await response.prepare(request)
             await response.write(_line(version=__version__, seconds=windows.seconds, open=since))
-            await _tell(response, watcher)
+            await _write_windows(response, subscriber)
         except (TimeoutError, ConnectionError):
             if request.transport:
                 request.transport.abort()
         finally:
-            windows.leave(watcher)
+            windows.unsubscribe(subscriber)
         return response
 
-    return [web.get("/api/v1/windows", local_only(watch))]
+    return [web.get("/api/v1/windows", local_only(stream))]
 
 
-async def _tell(response: web.StreamResponse, watcher: Subscriber) -> None:
+async def _write_windows(response: web.StreamResponse, subscriber: Subscriber) -> None:
     """Write the subscriber's windows until the subscription ends.
 
     Raises:
         TimeoutError: the client did not read a piece in time.
     """
-    while window := await watcher.take():
+    while window := await subscriber.next_window():
         for piece in _pieces(window):
             async with asyncio.timeout(_STALL):
                 await response.write(piece)
             await asyncio.sleep(0)  # a write to a fast reader returns without yielding to the event loop
     async with asyncio.timeout(_STALL):
-        await response.write(_line(end=watcher.end))
+        await response.write(_line(end=subscriber.end))
 
 
 def _pieces(window: PublishedWindow) -> Iterator[bytes]:

@@ -76,15 +76,15 @@ async def hello(request: web.Request) -> web.Response:
 
 
 @asynccontextmanager
-async def serving(pace: SessionTimeouts = QUICK, *, host: str = "127.0.0.1", **settings):
-    answering = ActiveRequests()
-    app = web.Application(client_max_size=1024, middlewares=[answering.middleware()])
+async def serving(timeouts: SessionTimeouts = QUICK, *, host: str = "127.0.0.1", **settings):
+    active = ActiveRequests()
+    app = web.Application(client_max_size=1024, middlewares=[active.middleware()])
     slow: list[asyncio.Event] = []
     app.router.add_route("*", "/", hello)
     app.router.add_get("/slow", slow_handler(slow))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
     await runner.setup()
-    port = ProtocolMux(http=runner.server, answering=answering, console=Echo(), pace=pace, **settings)
+    port = ProtocolMux(http=runner.server, active=active, console=Echo(), timeouts=timeouts, **settings)
     sock = bind_tcp(host, 0)
     port.bound, port.slow = await port.open(sock), slow
     sock.close()
@@ -193,7 +193,7 @@ async def test_a_command_without_an_end_is_one_after_a_pause():
 
 
 @on_both_loops
-async def test_who_says_nothing_is_dismissed_and_so_is_who_says_too_much_or_nothing_more():
+async def test_who_says_nothing_is_closed_and_so_is_who_says_too_much_or_nothing_more():
     async with serving(QUICK._replace(idle=0.2), silent=0.2) as port:
         assert await talk(port, half_close=False) == b""
         assert await talk(port, b"G", half_close=False) == b""
@@ -210,10 +210,10 @@ async def test_a_reader_that_does_not_read_is_cut_off_and_holds_nobody_up():
         writer.write(b"long\n")
         for _ in range(200):
             assert await talk(port, b"help\n") == b"<help>"
-            if not port._conversations:
+            if not port._sessions:
                 break
             await asyncio.sleep(0.01)
-        assert not port._conversations
+        assert not port._sessions
         assert len(await rest_of(reader)) < 10_000_000
         await leave(writer)
 
@@ -224,7 +224,7 @@ async def test_a_peer_that_is_gone_in_the_middle_of_a_reply_is_the_usual_end():
     async with serving() as port:
         reader, writer = await connect(port)
         _, other = await connect(port)
-        gone = ConsoleSession(reader, writer, answer=lambda _: Echo().answer("long", is_local=True), pace=QUICK)
+        gone = ConsoleSession(reader, writer, answer=lambda _: Echo().answer("long", is_local=True), timeouts=QUICK)
         other.write(b"help\n")
         reader.feed_data(b"long\n")
         writer.transport.abort()
@@ -248,18 +248,18 @@ async def test_many_commands_at_once_hold_nobody_up():
 @on_both_loops
 async def test_where_there_are_too_many_the_one_of_no_use_for_the_longest_time_goes():
     async with serving() as port:
-        conversations = [await connect(port) for _ in range(module._CONVERSATIONS_MOST)]
-        for reader, writer in [*conversations, conversations[0]]:
+        sessions = [await connect(port) for _ in range(module._SESSIONS_MOST)]
+        for reader, writer in [*sessions, sessions[0]]:
             writer.write(b"help\n")
             assert await reader.readexactly(6) == b"<help>"
         assert await talk(port, b"stats\n") == b"<stats>"
-        assert await rest_of(conversations[1][0]) == b""
+        assert await rest_of(sessions[1][0]) == b""
         silent = [await connect(port) for _ in range(module._SILENT_MOST)]
         assert await talk(port, GET, half_close=False) != b""
         assert await rest_of(silent[0][0]) == b""
-        conversations[0][1].write(b"stats\n")
-        assert await conversations[0][0].readexactly(7) == b"<stats>"
-        await leave(*(writer for _, writer in conversations + silent))
+        sessions[0][1].write(b"stats\n")
+        assert await sessions[0][0].readexactly(7) == b"<stats>"
+        await leave(*(writer for _, writer in sessions + silent))
 
 
 @on_both_loops
@@ -361,7 +361,7 @@ async def test_a_stop_ends_all_kinds_at_once():
         began = asyncio.get_running_loop().time()
     assert asyncio.get_running_loop().time() - began < 2
     assert not port._silent
-    assert not port._conversations
+    assert not port._sessions
     for reader, writer in opened:
         await rest_of(reader)
         await leave(writer)

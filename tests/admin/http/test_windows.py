@@ -1,4 +1,4 @@
-"""WindowSubscribers as they close, over HTTP: what is sent, who may look, and what a slow reader costs."""
+"""Windows as they close, over HTTP: what is sent, which clients may read, and what a slow reader costs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from relay.admin import subscribers
 from relay.admin.http.guard import HOSTS
 from relay.admin.http.windows import window_routes
-from relay.admin.subscribers import SLOW, STOPPED, WAITING_WINDOWS, WATCHERS, WindowSubscribers
+from relay.admin.subscribers import SLOW, STOPPED, SUBSCRIBERS_MOST, WAITING_WINDOWS, WindowSubscribers
 from relay.config.schema import WindowConfig
 from relay.model import Point
 from tests.support.inprocess import open_relay
@@ -22,12 +22,12 @@ from tests.support.inprocess import open_relay
 
 def close(windows: WindowSubscribers, start: int, bodies: list[bytes]) -> None:
     points = [Point(body) for body in bodies]
-    assert list(windows.tap(points, start)) == points
+    assert list(windows.publish(points, start)) == points
 
 
-async def told(watcher) -> list[int]:
+async def told(subscriber) -> list[int]:
     starts = []
-    while window := await watcher.take():
+    while window := await subscriber.next_window():
         starts.append(window.start)
     return starts
 
@@ -35,14 +35,14 @@ async def told(watcher) -> list[int]:
 def test_nothing_is_kept_for_nobody():
     points = [Point(b"{}")]
     windows = WindowSubscribers(60)
-    assert windows.tap(points, 60) is points
-    windows.leave(windows.watch(60))
-    assert windows.tap(points, 60) is points
+    assert windows.publish(points, 60) is points
+    windows.unsubscribe(windows.subscribe(60))
+    assert windows.publish(points, 60) is points
 
 
-async def test_a_watcher_is_told_of_windows_that_close_after_it_came():
+async def test_a_subscriber_is_told_of_windows_that_close_after_it_came():
     windows = WindowSubscribers(60)
-    old, new = windows.watch(60), windows.watch(120)
+    old, new = windows.subscribe(60), windows.subscribe(120)
     for start in (60, 120):
         close(windows, start, [b'{"metric":"a"}', b"{}"])
     windows.close()
@@ -50,45 +50,45 @@ async def test_a_watcher_is_told_of_windows_that_close_after_it_came():
     assert (old.end, new.end) == (STOPPED, STOPPED)
 
 
-async def test_a_window_that_is_closing_when_a_watcher_comes_is_not_its():
+async def test_a_window_that_is_closing_when_a_subscriber_comes_is_not_its():
     windows = WindowSubscribers(60)
-    first = windows.watch(60)
-    points = windows.tap([Point(b"{}")], 60)
-    second = windows.watch(120)
+    first = windows.subscribe(60)
+    points = windows.publish([Point(b"{}")], 60)
+    second = windows.subscribe(120)
     assert list(points)
     windows.close()
     assert (await told(first), await told(second)) == ([60], [])
 
 
-def test_there_are_few_watchers():
+def test_subscribers_are_few():
     windows = WindowSubscribers(60)
-    watchers = [windows.watch(60) for _ in range(WATCHERS)]
-    assert None not in watchers
-    assert windows.watch(60) is None
-    windows.leave(watchers[2])
-    assert windows.watch(60) is not None
+    subscribers_now = [windows.subscribe(60) for _ in range(SUBSCRIBERS_MOST)]
+    assert None not in subscribers_now
+    assert windows.subscribe(60) is None
+    windows.unsubscribe(subscribers_now[2])
+    assert windows.subscribe(60) is not None
 
 
 @pytest.mark.parametrize(("size", "bound"), [(1, 10**9), (1000, 2500)])
 async def test_what_waits_for_a_slow_reader_is_bounded(monkeypatch, size, bound):
     monkeypatch.setattr(subscribers, "WAITING_BYTES", bound)
     windows = WindowSubscribers(60)
-    watcher = windows.watch(0)
+    subscriber = windows.subscribe(0)
     most = min(WAITING_WINDOWS, bound // size)
     for start in range(most):
         close(windows, start, [b"x" * size])
-        assert watcher.end == ""
+        assert subscriber.end == ""
     close(windows, most, [b"x" * size])
     close(windows, most + 1, [b"x" * size])
-    assert (await told(watcher), watcher.end) == ([], SLOW)
+    assert (await told(subscriber), subscriber.end) == ([], SLOW)
 
 
 async def test_a_single_window_may_be_of_any_size(monkeypatch):
     monkeypatch.setattr(subscribers, "WAITING_BYTES", 10)
     windows = WindowSubscribers(60)
-    watcher = windows.watch(0)
+    subscriber = windows.subscribe(0)
     close(windows, 60, [b"x" * 100])
-    assert (await watcher.take()).start == 60
+    assert (await subscriber.next_window()).start == 60
 
 
 # --- HTTP -------------------------------------------------------------------------------------------------------------
@@ -129,8 +129,8 @@ async def test_only_this_machine_may_watch_and_only_a_few(tmp_path):
         url = f"http://{host}:{port}/api/v1/windows"
         async with session.get(url, headers={"Host": "evil.example"}) as answer:
             assert answer.status == 403
-        answers = [await session.get(url) for _ in range(WATCHERS)]
-        assert [answer.status for answer in answers] == [200] * WATCHERS
+        answers = [await session.get(url) for _ in range(SUBSCRIBERS_MOST)]
+        assert [answer.status for answer in answers] == [200] * SUBSCRIBERS_MOST
         async with session.get(url) as answer:
             assert answer.status == 503
         answers[0].close()
@@ -155,7 +155,7 @@ async def test_fifty_thousand_points_do_not_hold_the_loop_up():
 
     async with serve(windows) as url:
         reading = asyncio.create_task(asyncio.to_thread(read_window))
-        while not windows._watchers:
+        while not len(windows):
             await asyncio.sleep(0.01)
         close(windows, 60, [body] * points)
         worst = 0.0
@@ -173,7 +173,7 @@ async def test_a_reader_that_does_not_read_is_hung_up_on(monkeypatch):
     async with serve(windows) as url, aiohttp.ClientSession(read_bufsize=1024) as session:
         answer = await session.get(url)
         close(windows, 60, [b"x" * 1000] * 20_000)
-        while windows._watchers:
+        while len(windows):
             await asyncio.sleep(0.05)
         with pytest.raises(aiohttp.ClientError):
             await answer.content.read()

@@ -91,7 +91,7 @@ def test_what_was_deleted_is_no_part_of_what_a_stop_leaves(house, loop):
         house.life.feed(*[b"ca:1|c"] * 3, b"cb:1|c")
         await asyncio.sleep(CHECKPOINT)
         hotpath = house.life.relay.hotpath
-        house.life.relay.status.forget([one for one in hotpath.list_series(0, 99) if one.metric == "ca"])
+        house.life.relay.status.delete([one for one in hotpath.list_series(0, 99) if one.metric == "ca"])
         await asyncio.sleep(CHECKPOINT)
         house.disk.become("refuse")
         house.life.feed(b"cb:1|c")
