@@ -14,7 +14,7 @@ from relay.daemon.lifecycle.changes import sends_differently
 from relay.delivery.batcher import pack
 from relay.delivery.dead_letters.queue import DeadLetters
 from relay.delivery.dead_letters.replayer import Replayer
-from relay.delivery.sender.gate import SenderSettings, phase_of
+from relay.delivery.sender.gate import SenderSettings, host_offset
 from relay.delivery.sender.pool import SenderPool
 from relay.delivery.spool.spool import Spool
 from relay.delivery.state.directory import StateDirectory
@@ -132,5 +132,5 @@ def pack_requests(points: Iterable[Point], window: int) -> Iterator[Batch]:
 
 def pool_settings(config: Config) -> SenderSettings:
     """Return the settings of the sender pool."""
-    phase = phase_of(config.tags.get("host", ""))
-    return SenderSettings.of(config.cloud, window=config.window.seconds, phase=phase)
+    offset = host_offset(config.tags.get("host", ""))
+    return SenderSettings.of(config.cloud, window=config.window.seconds, offset=offset)

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relay.delivery.batcher import pack
-from relay.delivery.sender.rate import backoff, wait_for_person
+from relay.delivery.sender.rate import backoff, misconfigured_backoff
 from relay.model import Point
 
 bodies = st.lists(st.integers(2, 400).map(lambda size: b'"' + b"x" * (size - 2) + b'"'), max_size=300)
@@ -38,7 +38,7 @@ def test_packing_is_lazy():
 
 
 @given(st.integers(1, 10**6), st.floats(0, 1))
-def test_backoff_is_full_jitter_under_a_cap(failures, dice):
-    assert 0 <= backoff(failures, dice) <= min(60, 0.5 * 2.0 ** min(failures, 20))
+def test_backoff_is_full_jitter_under_a_cap(failures, jitter):
+    assert 0 <= backoff(failures, jitter) <= min(60, 0.5 * 2.0 ** min(failures, 20))
     assert backoff(failures, 0.0) == 0
-    assert 30 <= wait_for_person(dice) <= 60
+    assert 30 <= misconfigured_backoff(jitter) <= 60

@@ -231,7 +231,7 @@ async def test_row_30_one_batch_is_never_answered_readably(tmp_path, figure):
     async with Setup(tmp_path, minute=0.2, concurrency=2) as setup:
         setup.emulator.unreadable = {"m99"}
         await setup.send(100)
-        await setup.until(lambda: setup.pool._doubts._troubles)
+        await setup.until(lambda: setup.pool._quarantine._failures)
         await setup.send(50, window=NOW - 60)
         await setup.settle()
         assert (setup.ledger.points_delivered, setup.ledger.points_refused) == (145, 5)
@@ -269,7 +269,7 @@ async def test_row_31_everything_is_refused_with_and_without_a_list(fault, tmp_p
     async with Setup(tmp_path, minute=0.4, concurrency=1) as setup:
         setup.emulator.add_fault(Fault.parse(fault))
         await setup.send(500, per_request=50)
-        await setup.until(lambda: setup.pool._gate.systemic.stopped)
+        await setup.until(lambda: setup.pool._gate.refusal_breaker.is_open)
         before = setup.emulator.requests
         await asyncio.sleep(2)
         tries = setup.emulator.requests - before

@@ -61,7 +61,7 @@ async def test_row_07_an_exception_in_any_stage(stages, start, load, emulator, f
     figure(7, f"{len(stages)} stages: {len(ends)} ended loudly, lived with {', '.join(lived) or 'none'}; {verdict}")
 
 
-@pytest.mark.parametrize("stage", ["signer", "transport", "classifier", "sender, settling"])
+@pytest.mark.parametrize("stage", ["signer", "transport", "classifier", "sender, recording"])
 async def test_row_07_an_exception_on_the_way_of_a_batch_ends_no_worker(stage, start, load, emulator, figure, tmp_path):
     """Something in an answer or a credential may cause one, and would end the next worker as well."""
     inject = Inject(tmp_path)

@@ -106,7 +106,7 @@ class Setup:
 
     async def nothing_but_suspects(self) -> None:
         """Wait until every batch is done, but for those that wait for the success of another one."""
-        await self.until(lambda: not self.spool.points and self.spool.leased == self.pool._doubts.points)
+        await self.until(lambda: not self.spool.points and self.spool.leased == self.pool._quarantine.points)
 
     async def until(self, condition) -> None:
         while not condition():

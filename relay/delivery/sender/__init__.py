@@ -1,1 +1,1 @@
-"""From the spool to the cloud: when a request may leave, and what is done about its answer."""
+"""From the spool to the cloud: when a request may be sent, and what is done about its answer."""

@@ -1,9 +1,9 @@
-"""Find the bad points of a refused batch: parts are sent until every point is accepted or convicted. Pure.
+"""Find the bad points of a refused batch: parts are sent until every point is accepted or refused. Pure.
 
 The cloud refused a request without naming the bad point (400), or because it is too large (413). A binary search sends
 the first half of the part known to be bad, then half of that, up to six times for 50 points. The untried halves are
-then sent together, so one bad point of 50 costs nine requests, the first included. A point is convicted only when it
-was refused alone or was listed by the cloud, because the cause of refusing a whole part may have passed meanwhile.
+then sent together, so one bad point of 50 costs nine requests, the first included. A point counts as refused only when
+it was refused alone or listed by the cloud, because the cause of refusing a whole part may have passed meanwhile.
 
 A bisection knows indexes and verdicts only. The worker that holds the lease sends the parts, and counts all points in
 one step at the end. If the process dies in between, the whole batch is sent again.
@@ -19,10 +19,10 @@ from relay.model import Delivered, Refused
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PATIENCE: Final = 12
-"""A batch is fruitless after this many answers of which none accepted a point."""
-PATIENCE_STOPPED: Final = 8
-"""`PATIENCE` during a systemic stop: enough to find one bad point and to try the rest, once a minute."""
+MAX_ATTEMPTS: Final = 12
+"""A batch counts as wholly refused after this many answers of which none accepted a point."""
+MAX_ATTEMPTS_OPEN: Final = 8
+"""`MAX_ATTEMPTS` while the refusal breaker is open: enough to find one bad point and to try the rest, once a minute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +38,14 @@ class RefusedPoint:
 
 
 class BatchBisection:
-    """State: accepted and convicted points, the part known to hold a bad point, and the points not tried yet."""
+    """State: accepted and refused points, the part known to hold a bad point, and the points not tried yet."""
 
-    def __init__(self, points: int, *, patience: int = PATIENCE) -> None:
+    def __init__(self, points: int, *, max_attempts: int = MAX_ATTEMPTS) -> None:
         self._unknown: list[int] = list(range(points))
         self._bad: list[int] = []
         """Points of which at least one is bad, by the refusals so far."""
-        self._patience = patience
-        self.insisting = False
+        self._max_attempts = max_attempts
+        self.forced = False
         """Whether the bisection goes on to its end, even if it accepts nothing."""
         self.answers = 0
         """Requests answered."""
@@ -53,34 +53,26 @@ class BatchBisection:
         """Points per request; lowered after a request was too large."""
         self.accepted = 0
         """Accepted points."""
-        self.convicted: list[RefusedPoint] = []
+        self.refused: list[RefusedPoint] = []
         self.request_id = ""
         self.status: int | None = None
         """HTTP status of the last refusal, as `request_id`."""
         self.detail = ""
         """The cloud's text at the first refusal."""
 
-    def __repr__(self) -> str:
-        """Report the state."""
-        return f"<BatchBisection {self.accepted} accepted, {len(self.convicted)} convicted, {self._left} left>"
-
-    @property
-    def _left(self) -> int:
-        return len(self._unknown) + len(self._bad)
-
     @property
     def finished(self) -> bool:
-        """Whether every point is accepted or convicted."""
-        return not self._left
+        """Whether every point is accepted or refused."""
+        return not (self._unknown or self._bad)
 
     @property
-    def fruitless(self) -> bool:
+    def all_refused(self) -> bool:
         """Whether nothing was accepted after enough answers: the cause may be the cloud rather than the points."""
-        return not self.accepted and (self.finished or self.answers >= self._patience)
+        return not self.accepted and (self.finished or self.answers >= self._max_attempts)
 
-    def insist(self) -> None:
-        """Continue until every point is accepted or convicted: the cloud accepts other batches."""
-        self.insisting = True
+    def force(self) -> None:
+        """Continue until every point is accepted or refused: the cloud accepts other batches."""
+        self.forced = True
 
     def part(self) -> Sequence[int]:
         """Return the indexes of the points to send next; pass their verdict to `answer`."""
@@ -110,26 +102,26 @@ class BatchBisection:
     def _accept(self, part: list[int], verdict: Delivered) -> None:
         self.accepted += len(part) - len(verdict.refusals)
         for refusal in verdict.refusals:
-            self.convicted.append(RefusedPoint(index=part[refusal.index], detail=refusal.detail, listed=True))
+            self.refused.append(RefusedPoint(index=part[refusal.index], detail=refusal.detail, listed=True))
         if verdict.refusals:
-            self._note(verdict.refusals[0].detail, verdict)
+            self._record_refusal(verdict.refusals[0].detail, verdict)
 
     def _search(self, part: list[int], verdict: Refused) -> None:
-        self._note(verdict.detail, verdict)
+        self._record_refusal(verdict.detail, verdict)
         if len(part) == 1:
-            self.convicted.append(RefusedPoint(index=part[0], detail=verdict.detail))
+            self.refused.append(RefusedPoint(index=part[0], detail=verdict.detail))
         else:
             self._bad = part
 
     def _split(self, part: list[int], verdict: Refused) -> None:
         """Halve the request size; whether a half holds a bad point is not known."""
-        self._note(verdict.detail, verdict)
+        self._record_refusal(verdict.detail, verdict)
         if len(part) == 1:
-            self.convicted.append(RefusedPoint(index=part[0], detail=verdict.detail, too_large=True))
+            self.refused.append(RefusedPoint(index=part[0], detail=verdict.detail, too_large=True))
         else:
             self._limit = (len(part) + 1) // 2
             self._unknown = part + self._unknown
 
-    def _note(self, detail: str, verdict: Delivered | Refused) -> None:
+    def _record_refusal(self, detail: str, verdict: Delivered | Refused) -> None:
         self.detail = self.detail or detail
         self.request_id, self.status = verdict.request_id, verdict.status

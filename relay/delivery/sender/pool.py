@@ -1,10 +1,10 @@
 """The sender pool: a fixed number of workers; each leases a batch, waits for its turn, posts, acts on the verdict.
 
 Owned here: what is done about each verdict. Owned elsewhere: what an answer means (`Cloud.classify`), when a request
-may leave (gate.py), which points are bad (bisect.py), and how points are counted (outcomes.py).
+may be sent (gate.py), which points are bad (bisect.py), and how points are counted (outcomes.py).
 
-Attempts are not limited: a batch leaves by delivery, by conviction or by its age. An exception while a batch is sent,
-caused for example by an answer or a credential, ends no worker: it is counted, and the batch is kept.
+Attempts are not limited: a batch is tried until it is delivered, refused or too old. An exception while a batch is
+sent, caused for example by an answer or a credential, ends no worker: it is counted, and the batch is kept.
 
 One worker at a time waits for a turn, so that the newest batch goes first even after a long pause. A batch that is not
 next to be sent stays in the spool.
@@ -16,7 +16,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final, Protocol
 
 from relay.delivery.dead_letters.format import metric_of
-from relay.delivery.sender.bisect import PATIENCE, PATIENCE_STOPPED, BatchBisection
+from relay.delivery.sender.bisect import MAX_ATTEMPTS, MAX_ATTEMPTS_OPEN, BatchBisection
 from relay.delivery.sender.gate import Gate, SenderSettings
 from relay.delivery.sender.outcomes import Ages, Outcomes, VerdictReporter
 from relay.delivery.sender.quarantine import Quarantine
@@ -77,10 +77,10 @@ class Transport(Protocol):
 
 
 _DRAIN_TICK: Final = 0.02
-_HOLD_SECONDS: Final = 1.0
+_LEASE_WAIT: Final = 1.0
 """Longest wait while holding a lease. Before a longer one, and before any wait for a probe, the lease is put back: then
 the newest batch is chosen when the wait is over."""
-_LOOK: Final = 0.25
+_POLL: Final = 0.25
 """Polling interval in a long wait, in seconds: new settings, new credentials or a stop may end the wait early."""
 
 
@@ -106,19 +106,15 @@ class SenderPool:
         self._random = random
         self._gate = Gate(settings)
         self._reporter = VerdictReporter(context)
-        self._settlement = Outcomes(context, spool=spool, dead_letters=dead_letters)
+        self._outcomes = Outcomes(context, spool=spool, dead_letters=dead_letters)
         self._workers: list[asyncio.Task[None]] = []
         self._is_finishing = False
-        self._carrying = 0
+        self._delivering = 0
         """Workers with a batch that was sent, or is about to be."""
-        self._in_line = asyncio.Lock()
-        self._doubts = Quarantine()
+        self._turn_lock = asyncio.Lock()
+        self._quarantine = Quarantine()
         self._renewal = Renewal(reporter=self._reporter, clock=self._clock, random=random)
         self._ages = Ages(self._clock)
-
-    def __repr__(self) -> str:
-        """Report requests and points in flight."""
-        return f"<SenderPool {self.requests_in_flight} requests, {self.in_flight} points in flight>"
 
     @property
     def in_flight(self) -> int:
@@ -132,7 +128,7 @@ class SenderPool:
 
     @property
     def per_minute(self) -> float:
-        """Requests a minute that may leave now."""
+        """Requests a minute that may be sent now."""
         return self._gate.rate.per_minute
 
     async def run(self) -> None:
@@ -147,15 +143,15 @@ class SenderPool:
 
         A batch without an answer by then goes back to the spool and is sent after the next start.
         """
-        self._gate.spread.stop()
-        while (self._spool.points or self._spool.leased > self._doubts.points) and self._clock.monotonic() < until:
+        self._gate.stagger.stop()
+        while (self._spool.points or self._spool.leased > self._quarantine.points) and self._clock.monotonic() < until:
             await self._clock.sleep(_DRAIN_TICK)
         await self._end()
 
     async def finish(self, *, until: float) -> None:
         """Send nothing new; await outstanding answers until monotonic `until` at most; then end the workers."""
         self._is_finishing = True
-        while self._carrying and self._clock.monotonic() < until:
+        while self._delivering and self._clock.monotonic() < until:
             await self._clock.sleep(_DRAIN_TICK)
         await self._end()
 
@@ -163,7 +159,7 @@ class SenderPool:
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
-        self._put_suspects_back()
+        self._return_quarantined()
 
     async def replace(
         self, *, cloud: Cloud | None = None, transport: Transport | None = None, settings: SenderSettings | None = None
@@ -179,7 +175,7 @@ class SenderPool:
             gate, self._settings = self._gate, settings
             self._gate = Gate(settings)
             self._gate.in_flight = gate.in_flight
-            self._put_suspects_back()
+            self._return_quarantined()
         self._gate.retry_now(self._clock.monotonic())
         if old is not self._transport:
             await old.close()
@@ -194,22 +190,22 @@ class SenderPool:
     async def _work(self) -> None:
         while not self._is_finishing:
             lease = await self._next()
-            patience = PATIENCE_STOPPED if self._gate.systemic.stopped else PATIENCE
-            await self._carry(lease, BatchBisection(lease.batch.points, patience=patience), leaves=True)
-            while released := self._doubts.next_released():
-                await self._carry(*released, leaves=False)
+            max_attempts = MAX_ATTEMPTS_OPEN if self._gate.refusal_breaker.is_open else MAX_ATTEMPTS
+            await self._deliver(lease, BatchBisection(lease.batch.points, max_attempts=max_attempts), has_turn=True)
+            while released := self._quarantine.pop_released():
+                await self._deliver(*released, has_turn=False)
 
     async def _next(self) -> Lease:
-        """Wait for a batch and for its turn, and take both."""
-        async with self._in_line:
+        """Lease a batch and acquire a turn for it, when both are there."""
+        async with self._turn_lock:
             while True:
-                lease = await self._spool.take(live=self._gate.trying and not self._doubts.is_answered)
+                lease = await self._spool.take(live=self._gate.is_probing and not self._quarantine.is_answered)
                 try:
                     is_old = self._ages.is_old(lease.batch.window, self._settings.max_age)
                     if is_old:
                         await self._drop_old(lease)
                         continue
-                    wait = await self._stand_in_line(lease) if is_old is False else _LOOK
+                    wait = await self._acquire_turn(lease) if is_old is False else _POLL
                 except BaseException:
                     self._spool.put_back(lease)
                     raise
@@ -217,80 +213,80 @@ class SenderPool:
                     return lease
                 self._spool.put_back(lease)
                 await self._renewal.try_if_due(self._gate, self._cloud, minute=self._settings.minute)
-                await self._clock.sleep(min(wait, _LOOK))
+                await self._clock.sleep(min(wait, _POLL))
 
-    async def _stand_in_line(self, lease: Lease) -> float:
-        """Take a turn for the batch and return 0 if one comes soon; else return seconds until one may come."""
+    async def _acquire_turn(self, lease: Lease) -> float:
+        """Acquire a turn for the batch and return 0 if one comes soon; else return seconds until one may come."""
         while True:
             self._check_finish()
             now = self._clock.monotonic()
             waiting = self._spool.batches + 1
             wait = self._gate.wait_for_batch(now, window=lease.batch.window, waiting=waiting)
             if not wait:
-                self._gate.leave(now, self._random(), batch=True)
-            if not wait or wait > _HOLD_SECONDS or self._gate.trying:
+                self._gate.acquire(now, self._random(), batch=True)
+            if not wait or wait > _LEASE_WAIT or self._gate.is_probing:
                 return wait
             await self._clock.sleep(wait)
 
-    async def _carry(self, lease: Lease, trial: BatchBisection, *, leaves: bool) -> None:
+    async def _deliver(self, lease: Lease, bisection: BatchBisection, *, has_turn: bool) -> None:
         """Send a batch, or the parts that its bisection asks for.
 
         Args:
             lease: put back unless the batch is done or quarantined.
-            trial: the batch's bisection.
-            leaves: whether the turn for the first request is taken already.
+            bisection: of the batch.
+            has_turn: whether the turn for the first request is acquired already.
         """
-        self._carrying += 1
+        self._delivering += 1
         try:
-            kept = await self._send_or_keep(lease, trial, leaves=leaves)
+            kept = await self._try_to_send(lease, bisection, has_turn=has_turn)
         except BaseException:
             self._spool.put_back(lease)
             raise
         finally:
-            self._carrying -= 1
+            self._delivering -= 1
         if kept:
             self._spool.put_back(lease)
 
-    async def _send_or_keep(self, lease: Lease, trial: BatchBisection, *, leaves: bool) -> bool:
+    async def _try_to_send(self, lease: Lease, bisection: BatchBisection, *, has_turn: bool) -> bool:
         """Send a batch; return whether the spool must keep it, which is true after any exception."""
         try:
-            return await self._send(lease, trial, leaves=leaves)
+            return await self._send(lease, bisection, has_turn=has_turn)
         except Exception as error:  # noqa: BLE001 - an exception, caused by a peer or a file, ends no worker
-            self._reporter.failed_inside(self._gate, error, dice=self._random())
+            self._reporter.report_exception(self._gate, error, jitter=self._random())
         now = self._clock.monotonic()
-        await self._back_off(self._doubts.failed(lease.entry.id, now, unreadable=False))
+        await self._back_off(self._quarantine.failed(lease.entry.id, now, unreadable=False))
         return True
 
-    async def _send(self, lease: Lease, trial: BatchBisection, *, leaves: bool) -> bool:
-        """Send parts until every point is accepted or convicted; return whether the spool must keep the batch."""
-        while not trial.finished:
-            if not leaves:
+    async def _send(self, lease: Lease, bisection: BatchBisection, *, has_turn: bool) -> bool:
+        """Send parts until every point is accepted or refused; return whether the spool must keep the batch."""
+        while not bisection.finished:
+            if not has_turn:
                 await self._wait_with_part()
-            leaves = False
-            part = trial.part()
+            has_turn = False
+            part = bisection.part()
             whole = len(part) == lease.batch.points
             verdict = await self._attempt(lease.batch, None if whole else part)
             if isinstance(verdict, (Delivered, Refused)):
-                trial.answer(verdict)
+                bisection.answer(verdict)
             elif whole or not isinstance(verdict, Throttled):
                 return await self._not_answered(lease, verdict)
-            if trial.fruitless and not trial.insisting:
-                if not self._doubts.refused_again(lease.entry.id, self._clock.monotonic()):
-                    self._suspect(lease, trial)
+            if bisection.all_refused and not bisection.forced:
+                if not self._quarantine.is_refused_again(lease.entry.id, self._clock.monotonic()):
+                    self._put_in_quarantine(lease, bisection)
                     return False
-                trial.insist()
-        if trial.accepted:
-            self._accepted()
-        attempts = trial.answers + self._doubts.forget(lease.entry.id)
-        await self._settlement.settle(lease, trial, self._cloud, attempts=attempts)
+                bisection.force()
+        if bisection.accepted:
+            self._after_acceptance()
+        attempts = bisection.answers + self._quarantine.remove(lease.entry.id)
+        await self._outcomes.record(lease, bisection, self._cloud, attempts=attempts)
         return False
 
     async def _wait_with_part(self) -> None:
         while wait := self._gate.wait(self._clock.monotonic()):
             self._check_finish()
-            await self._clock.sleep(min(wait, _LOOK))
+            await self._clock.sleep(min(wait, _POLL))
         self._check_finish()
-        self._gate.leave(self._clock.monotonic(), self._random(), batch=False)
+        self._gate.acquire(self._clock.monotonic(), self._random(), batch=False)
 
     def _check_finish(self) -> None:
         """End the worker if the pool finishes; its batch goes back to the spool."""
@@ -298,7 +294,7 @@ class SenderPool:
             raise asyncio.CancelledError
 
     async def _attempt(self, batch: Batch, part: Sequence[int] | None) -> Verdict:
-        """Post once: the same bytes, with a new signature. The turn has been taken.
+        """Post once: the same bytes, with a new signature. The turn is acquired already.
 
         Args:
             batch: not changed.
@@ -310,7 +306,7 @@ class SenderPool:
             headers = self._cloud.request_headers(batch.body, now=self._clock.wall())
             reply = await self._transport.post(self._cloud.url, headers, batch.body)
             self._ledger.requests[str(reply.status)] += 1
-            self._reporter.watch_clock(reply, self._ages)
+            self._reporter.compare_clock(reply, self._ages)
             verdict = self._cloud.classify(reply, batch, now=self._clock.wall())
         except TransportError as error:
             self._ledger.requests["error"] += 1
@@ -319,7 +315,7 @@ class SenderPool:
             self._gate.in_flight -= 1
             self._ledger.request_seconds.observe(self._clock.monotonic() - began)
             self._ledger.request_bytes = len(batch.body)
-        self._reporter.learn(self._gate, verdict, dice=self._random())
+        self._reporter.report(self._gate, verdict, jitter=self._random())
         return verdict
 
     # --- what is done about a batch -----------------------------------------------------------------------------------
@@ -327,51 +323,51 @@ class SenderPool:
     async def _drop_old(self, lease: Lease) -> None:
         """Drop a batch older than `max_age`, which the cloud would refuse."""
         detail = f"{(self._clock.wall() - lease.batch.window) / 86_400:.1f} days old, over cloud.max_age"
-        await self._settlement.drop(lease, self._cloud, reason="too_old", detail=detail)
+        await self._outcomes.drop(lease, self._cloud, reason="too_old", detail=detail)
 
     async def _not_answered(self, lease: Lease, verdict: Verdict) -> bool:
         """Decide about a batch without a final verdict; return whether the spool must keep it."""
         if not isinstance(verdict, Unavailable):
             return True
-        trouble = self._doubts.failed(lease.entry.id, self._clock.monotonic(), unreadable=verdict.unreadable)
+        failures = self._quarantine.failed(lease.entry.id, self._clock.monotonic(), unreadable=verdict.unreadable)
         unanswered = verdict.ambiguous and (verdict.status is None or verdict.unreadable)
         if unanswered and self._settings.on_ambiguous == "drop":
-            await self._settlement.drop(lease, self._cloud, reason="ambiguous", detail=verdict.detail)
-        elif self._doubts.never_readable(trouble):
+            await self._outcomes.drop(lease, self._cloud, reason="ambiguous", detail=verdict.detail)
+        elif self._quarantine.is_never_readable(failures):
             reason = "unreadable_answer"
-            await self._settlement.refuse(lease, self._cloud, reason=reason, detail=verdict.detail, http=verdict.status)
+            await self._outcomes.refuse(lease, self._cloud, reason=reason, detail=verdict.detail, http=verdict.status)
         else:
-            await self._back_off(trouble)
+            await self._back_off(failures)
             return True
-        self._doubts.forget(lease.entry.id)
+        self._quarantine.remove(lease.entry.id)
         return False
 
-    async def _back_off(self, trouble: Failures) -> None:
-        """Hold the lease for a backoff, so that no other worker sends the batch at once; an open breaker ends it."""
-        ends = self._clock.monotonic() + backoff(trouble.failures, self._random()) * self._settings.minute / 60
+    async def _back_off(self, failures: Failures) -> None:
+        """Hold the lease for a backoff, so that no other worker sends the batch; an open breaker ends the wait."""
+        ends = self._clock.monotonic() + backoff(failures.count, self._random()) * self._settings.minute / 60
         while not self._gate.breaker.is_open and (left := ends - self._clock.monotonic()) > 0:
             self._check_finish()
-            await self._clock.sleep(min(left, _LOOK))
+            await self._clock.sleep(min(left, _POLL))
 
-    def _accepted(self) -> None:
-        """Note an accepted batch: quarantined ones are sent again if it ends a stop; else their points are bad."""
+    def _after_acceptance(self) -> None:
+        """Send quarantined batches again if this acceptance closes the refusal breaker; else bisect them to the end."""
         now = self._clock.monotonic()
-        self._doubts.note_accepted(now)
-        if self._gate.systemic.accepted(now):
-            self._reporter.resumed()
-            self._put_suspects_back()
+        self._quarantine.record_accepted(now)
+        if self._gate.refusal_breaker.accepted(now):
+            self._reporter.report_acceptance()
+            self._return_quarantined()
         else:
-            self._doubts.release()
+            self._quarantine.release()
 
-    def _suspect(self, lease: Lease, trial: BatchBisection) -> None:
-        """Quarantine a fruitless batch; during a stop the next probe is another batch."""
-        self._gate.systemic.fruitless(self._clock.monotonic())
-        self._doubts.suspect(lease, trial)
-        if self._gate.systemic.stopped:
-            self._reporter.stopped(trial.detail, metric=metric_of(self._cloud.points(lease.batch)[0]))
-            if self._doubts.many or not self._spool.can_send:
-                self._put_suspects_back()
+    def _put_in_quarantine(self, lease: Lease, bisection: BatchBisection) -> None:
+        """Quarantine a wholly refused batch; with the refusal breaker open, the next probe is another batch."""
+        self._gate.refusal_breaker.all_refused(self._clock.monotonic())
+        self._quarantine.add(lease, bisection)
+        if self._gate.refusal_breaker.is_open:
+            self._reporter.report_refusals(bisection.detail, metric=metric_of(self._cloud.points(lease.batch)[0]))
+            if self._quarantine.is_full or not self._spool.can_send:
+                self._return_quarantined()
 
-    def _put_suspects_back(self) -> None:
-        for lease in self._doubts.give_back():
+    def _return_quarantined(self) -> None:
+        for lease in self._quarantine.pop_all():
             self._spool.put_back(lease)

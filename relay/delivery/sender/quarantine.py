@@ -1,8 +1,8 @@
 """Failed batches, and quarantined ones: wholly refused, until the cause is known. Pure.
 
-The failures of each batch are counted, so that it backs off by itself, and is refused if it alone never gets a readable
-answer. A fruitless batch (breaker.py) is a suspect: it stays leased until it is known whether the batch or the cloud is
-the cause.
+The failures of each batch are counted. So each batch has its own backoff, and a batch is refused if it never gets a
+readable answer while others do. A wholly refused batch (breaker.py) is quarantined: it stays leased until it is known
+whether the batch or the cloud is the cause.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _UNREADABLE_TRIES: Final = 3
 _KEPT: Final = 1000
-_SUSPECTS: Final = 100
+_MOST: Final = 100
 
 
 @dataclass(slots=True)
@@ -24,90 +24,86 @@ class Failures:
     """The failures of one batch."""
 
     since: float
-    failures: int = 0
+    count: int = 0
     unreadable: int = 0
-    fruitless_at: float | None = None
-    """When the batch was fruitless for the first time."""
+    all_refused_at: float | None = None
+    """When the batch was wholly refused for the first time."""
 
 
 class Quarantine:
-    """State: the suspects, the released batches to bisect to the end, and the failures by batch id."""
+    """State: the quarantined batches, the released ones to bisect to the end, and the failures by batch id."""
 
     def __init__(self) -> None:
-        self._suspects: list[tuple[Lease, BatchBisection]] = []
+        self._quarantined: list[tuple[Lease, BatchBisection]] = []
         self._released: list[tuple[Lease, BatchBisection]] = []
-        self._troubles: dict[int, Failures] = {}
+        self._failures: dict[int, Failures] = {}
         self._last_accepted = 0.0
         self.is_answered = False
         """Whether the last failure was an unreadable 200: the batch may be the cause, so others should be tried."""
 
-    def __repr__(self) -> str:
-        """Report the counts."""
-        return f"<Quarantine {len(self._suspects)} suspects, {len(self._troubles)} troubles>"
-
     @property
     def points(self) -> int:
-        """Points of the suspects."""
-        return sum(lease.batch.points for lease, _ in self._suspects)
+        """Points of the quarantined batches."""
+        return sum(lease.batch.points for lease, _ in self._quarantined)
 
     @property
-    def many(self) -> bool:
-        """Whether there are so many suspects that they should be put back and sent again."""
-        return len(self._suspects) >= _SUSPECTS
+    def is_full(self) -> bool:
+        """Whether so many batches are quarantined that they should be put back and sent again."""
+        return len(self._quarantined) >= _MOST
 
-    def suspect(self, lease: Lease, trial: BatchBisection) -> None:
-        """Quarantine a fruitless batch."""
-        self._suspects.append((lease, trial))
+    def add(self, lease: Lease, bisection: BatchBisection) -> None:
+        """Quarantine a wholly refused batch."""
+        self._quarantined.append((lease, bisection))
 
-    def refused_again(self, batch: int, now: float) -> bool:
-        """Note a fruitless batch; return whether it was fruitless before and another was accepted since."""
-        trouble = self._trouble(batch, now)
-        if trouble.fruitless_at is None:
-            trouble.fruitless_at = now
-        return self._last_accepted > trouble.fruitless_at
+    def is_refused_again(self, batch: int, now: float) -> bool:
+        """Record a whole refusal; return whether the batch had one before, and another batch was accepted since."""
+        failures = self._failures_of(batch, now)
+        if failures.all_refused_at is None:
+            failures.all_refused_at = now
+        return self._last_accepted > failures.all_refused_at
 
-    def note_accepted(self, now: float) -> None:
-        """Note that another batch was accepted."""
+    def record_accepted(self, now: float) -> None:
+        """Record that another batch was accepted."""
         self._last_accepted = now
         self.is_answered = False
 
     def release(self) -> None:
-        """Let the suspects be bisected to the end: the cloud accepts others, so these batches hold bad points."""
-        for _, trial in self._suspects:
-            trial.insist()
-        self._released += self._suspects
-        self._suspects.clear()
+        """Let quarantined batches be bisected to the end: the cloud accepts others, so they hold bad points."""
+        for _, bisection in self._quarantined:
+            bisection.force()
+        self._released += self._quarantined
+        self._quarantined.clear()
 
-    def next_released(self) -> tuple[Lease, BatchBisection] | None:
-        """Take a released batch, to continue its bisection."""
+    def pop_released(self) -> tuple[Lease, BatchBisection] | None:
+        """Remove and return a released batch, to continue its bisection."""
         return self._released.pop() if self._released else None
 
-    def give_back(self) -> list[Lease]:
-        """Take all suspects and released batches."""
-        leases = [lease for lease, _ in (*self._suspects, *self._released)]
-        self._suspects.clear()
+    def pop_all(self) -> list[Lease]:
+        """Remove all quarantined and released batches; return their leases."""
+        leases = [lease for lease, _ in (*self._quarantined, *self._released)]
+        self._quarantined.clear()
         self._released.clear()
         return leases
 
     def failed(self, batch: int, now: float, *, unreadable: bool) -> Failures:
-        """Count a failure of a batch; beyond a bound the oldest entries are forgotten."""
-        trouble = self._trouble(batch, now)
-        trouble.failures += 1
-        trouble.unreadable += unreadable
+        """Count a failure of a batch; beyond a bound the oldest entries are removed."""
+        failures = self._failures_of(batch, now)
+        failures.count += 1
+        failures.unreadable += unreadable
         self.is_answered = unreadable
-        return trouble
+        return failures
 
-    def _trouble(self, batch: int, now: float) -> Failures:
-        trouble = self._troubles.setdefault(batch, Failures(now))
-        if len(self._troubles) > _KEPT:
-            del self._troubles[next(iter(self._troubles))]
-        return trouble
+    def _failures_of(self, batch: int, now: float) -> Failures:
+        failures = self._failures.setdefault(batch, Failures(now))
+        if len(self._failures) > _KEPT:
+            del self._failures[next(iter(self._failures))]
+        return failures
 
-    def never_readable(self, trouble: Failures) -> bool:
+    def is_never_readable(self, failures: Failures) -> bool:
         """Return whether the batch causes the unreadable answers: it got several, and others were accepted since."""
-        return trouble.unreadable >= _UNREADABLE_TRIES and self._last_accepted > trouble.since
+        return failures.unreadable >= _UNREADABLE_TRIES and self._last_accepted > failures.since
 
-    def forget(self, batch: int) -> int:
-        """Forget a batch that is done; return its number of failures."""
-        trouble = self._troubles.pop(batch, None)
-        return trouble.failures if trouble else 0
+    def remove(self, batch: int) -> int:
+        """Remove the failures of a batch that is done; return their number."""
+        failures = self._failures.pop(batch, None)
+        return failures.count if failures else 0

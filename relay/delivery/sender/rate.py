@@ -3,7 +3,7 @@
 A quota belongs to an access key and is shared with other relays and unknown programs, so it is measured. A 429 pauses
 all senders for as long as the cloud asks. Then the rate restarts at 0.85 of the recently accepted rate and follows a
 cubic, as in TCP CUBIC: fast up to the accepted rate, flat around it, and ever faster beyond, because the quota may have
-grown. A burst of 429s causes one cut.
+grown. A burst of 429s cuts the rate once.
 
 Only busy time counts for the cubic and for the accepted rate: time in which a request waited for a turn. Idle time and
 pauses say nothing about the quota.
@@ -20,23 +20,23 @@ BASE: Final = 0.5
 """Seconds."""
 CAP: Final = 60.0
 """Seconds. Elapsed time is not limited; the age and the bytes of waiting batches are."""
-PERSON_MIN: Final = 30.0
-PERSON_SPAN: Final = 30.0
+MISCONFIGURED_MIN: Final = 30.0
+MISCONFIGURED_SPAN: Final = 30.0
 
 
-def backoff(failures: int, dice: float) -> float:
+def backoff(failures: int, jitter: float) -> float:
     """Return seconds to wait after the n-th failure in a row: full jitter over an exponential.
 
     Args:
         failures: 1 after the first one.
-        dice: uniform, 0..1.
+        jitter: random, uniform in 0..1.
     """
-    return dice * min(CAP, BASE * 2.0 ** min(failures, 16))
+    return jitter * min(CAP, BASE * 2.0 ** min(failures, 16))
 
 
-def wait_for_person(dice: float) -> float:
+def misconfigured_backoff(jitter: float) -> float:
     """Return seconds to wait, 30 to 60, when only a person can help."""
-    return PERSON_MIN + PERSON_SPAN * dice
+    return MISCONFIGURED_MIN + MISCONFIGURED_SPAN * jitter
 
 
 # --- adaptive rate ---------------------------------------------------------------------------------------------------
@@ -63,7 +63,7 @@ class AdaptiveRate:
         self._ceiling = per_minute / 60
         self._tokens = 1.0
         self._counted_at: float | None = None
-        self._somebody_waits = False
+        self._is_waited_for = False
         self._paused_until = 0.0
         self._throttled = 0
         """429s in a row; those of one burst count once."""
@@ -75,17 +75,13 @@ class AdaptiveRate:
         self._accepted: deque[tuple[int, int]] = deque()
         """(busy second, requests accepted in it)."""
 
-    def __repr__(self) -> str:
-        """Report the rate."""
-        return f"<AdaptiveRate {self.per_minute:.0f} a minute>"
-
     @property
     def per_minute(self) -> float:
-        """Requests a minute that may leave now."""
+        """Requests a minute that may be sent now."""
         return self._rate() * 60
 
     def wait(self, now: float) -> float:
-        """Return seconds until a request may leave; 0 means now. `leave` takes the turn.
+        """Return seconds until a request may be sent; 0 means now. Then the caller calls `acquire`.
 
         Args:
             now: monotonic seconds.
@@ -93,11 +89,11 @@ class AdaptiveRate:
         self._advance(now)
         if now < self._paused_until:
             return self._paused_until - now
-        self._somebody_waits = self._tokens < _WHOLE
-        return (1 - self._tokens) / self._rate() if self._somebody_waits else 0.0
+        self._is_waited_for = self._tokens < _WHOLE
+        return (1 - self._tokens) / self._rate() if self._is_waited_for else 0.0
 
-    def leave(self, now: float) -> None:
-        """Count a request that leaves."""
+    def acquire(self, now: float) -> None:
+        """Count a request that is sent."""
         self._advance(now)
         self._tokens -= 1
 
@@ -114,13 +110,13 @@ class AdaptiveRate:
         while self._accepted[0][0] < second - _MEASURED:
             self._accepted.popleft()
 
-    def throttled(self, now: float, *, retry_after: float | None, dice: float) -> float:
+    def throttled(self, now: float, *, retry_after: float | None, jitter: float) -> float:
         """Act on a 429.
 
         Args:
             now: monotonic seconds.
             retry_after: seconds that the cloud asks for, already clamped; None without the header.
-            dice: uniform, 0..1.
+            jitter: random, uniform in 0..1.
 
         Returns:
             Seconds for which all senders pause from now on.
@@ -130,7 +126,9 @@ class AdaptiveRate:
             if not self._throttled:
                 self._cut()
             self._throttled += 1
-        pause = backoff(self._throttled, 0.5 + dice / 2) if retry_after is None else retry_after * (1 + dice * _JITTER)
+        pause = (
+            backoff(self._throttled, 0.5 + jitter / 2) if retry_after is None else retry_after * (1 + jitter * _JITTER)
+        )
         if retry_after is not None or now >= self._paused_until:
             self._paused_until = max(self._paused_until, now + pause)
         self._tokens = min(self._tokens, 1.0)
@@ -159,4 +157,4 @@ class AdaptiveRate:
         self._counted_at = max(since, now)
         rate = self._rate()
         self._tokens = min(max(2.0, rate * _BURST), self._tokens + elapsed * rate)
-        self._busy += elapsed if self._somebody_waits else min(elapsed, 1 / rate)
+        self._busy += elapsed if self._is_waited_for else min(elapsed, 1 / rate)

@@ -32,10 +32,6 @@ class Renewal:
         self._thread = DiskThread("credentials")
         self._looking: asyncio.Task[bool] | None = None
 
-    def __repr__(self) -> str:
-        """Report the moment."""
-        return f"<Renewal at {self._due_at:.0f}>"
-
     async def try_if_due(self, gate: Gate, cloud: Cloud, *, minute: float) -> None:
         """Read the credentials if it is time; after an exception those in force stay."""
         now = self._clock.monotonic()
@@ -49,10 +45,10 @@ class Renewal:
         try:
             is_renewed = looking.result()
         except Exception as error:  # noqa: BLE001 - an exception, caused by the content of a file, ends no worker
-            self._reporter.failed_inside(gate, error, dice=self._random())
+            self._reporter.report_exception(gate, error, jitter=self._random())
             return
         if is_renewed:
-            self._reporter.renewed()
+            self._reporter.report_renewal()
             gate.retry_now(self._clock.monotonic())
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The breaker and the systemic stop in virtual time: when nobody may send, and who tries meanwhile."""
+"""The breakers in virtual time: when they open, and which probes are sent meanwhile."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ def test_half_of_the_last_twenty_open_it():
 
 
 @given(st.lists(st.floats(0, 1), min_size=60, max_size=60), st.sampled_from([1.0, 60.0]))
-def test_at_most_two_requests_a_minute_try_while_it_is_open(dice, minute):
+def test_at_most_two_requests_a_minute_try_while_it_is_open(jitter, minute):
     breaker, now, tries = Breaker(minute=minute), 0.0, []
     for _ in range(5):
-        breaker.failed(now, dice[0])
-    for roll in dice:
+        breaker.failed(now, jitter[0])
+    for roll in jitter:
         now += breaker.wait(now, 0)
         assert breaker.wait(now, 0) == 0
         assert breaker.wait(now, 1) > 0, "only one at a time"
-        breaker.leave(now, roll)
+        breaker.acquire(now, roll)
         tries.append(now)
         breaker.failed(now, roll)
     for index, first in enumerate(tries):
@@ -62,25 +62,25 @@ def test_after_a_success_sending_starts_step_by_step():
     assert breaker.wait(0, 99) == 0
 
 
-def test_three_fruitless_batches_in_a_row_stop_everything_until_one_is_accepted():
-    systemic = RefusalBreaker()
-    assert [systemic.fruitless(0), systemic.fruitless(0)] == [False, False]
-    assert not systemic.accepted(0)
-    assert [systemic.fruitless(n) for n in (1, 2, 3)] == [False, False, True]
-    assert systemic.wait(3, 0) == 60
-    assert systemic.wait(63, 0) == 0
-    systemic.leave(63)
-    assert systemic.wait(63, 0) == 60, "one batch a minute"
-    assert not systemic.fruitless(64)
-    assert systemic.accepted(123)
-    assert systemic.wait(123, 8) == 0
+def test_three_wholly_refused_batches_in_a_row_stop_everything_until_one_is_accepted():
+    refusal_breaker = RefusalBreaker()
+    assert [refusal_breaker.all_refused(0), refusal_breaker.all_refused(0)] == [False, False]
+    assert not refusal_breaker.accepted(0)
+    assert [refusal_breaker.all_refused(n) for n in (1, 2, 3)] == [False, False, True]
+    assert refusal_breaker.wait(3, 0) == 60
+    assert refusal_breaker.wait(63, 0) == 0
+    refusal_breaker.acquire(63)
+    assert refusal_breaker.wait(63, 0) == 60, "one batch a minute"
+    assert not refusal_breaker.all_refused(64)
+    assert refusal_breaker.accepted(123)
+    assert refusal_breaker.wait(123, 8) == 0
 
 
 def test_more_than_half_of_all_batches_for_a_minute_stop_everything():
-    systemic, stopped_at = RefusalBreaker(), None
+    refusal_breaker, stopped_at = RefusalBreaker(), None
     for second in range(200):
-        outcomes = [systemic.fruitless(second), systemic.fruitless(second)]
-        systemic.accepted(second)
+        outcomes = [refusal_breaker.all_refused(second), refusal_breaker.all_refused(second)]
+        refusal_breaker.accepted(second)
         if any(outcomes):
             stopped_at = second
             break
@@ -88,11 +88,11 @@ def test_more_than_half_of_all_batches_for_a_minute_stop_everything():
 
 
 def test_half_of_all_batches_never_stop_anything():
-    systemic = RefusalBreaker()
+    refusal_breaker = RefusalBreaker()
     for second in range(200):
-        systemic.accepted(second)
-        assert not systemic.fruitless(second)
-    assert not systemic.stopped
+        refusal_breaker.accepted(second)
+        assert not refusal_breaker.all_refused(second)
+    assert not refusal_breaker.is_open
 
 
 @pytest.mark.parametrize(

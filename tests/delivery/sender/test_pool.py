@@ -78,7 +78,7 @@ async def test_the_log_names_a_metric_when_every_point_is_refused(tmp_path, caps
     async with Setup(tmp_path, minute=0.1, concurrency=1) as setup:
         setup.emulator.add_fault(Fault.parse("refused"))
         await setup.send(15, per_request=5)
-        await setup.until(lambda: setup.pool._gate.systemic.stopped)
+        await setup.until(lambda: setup.pool._gate.refusal_breaker.is_open)
         setup.emulator.clear_faults()
         await setup.settle()
     [told] = [line for line in capsys.readouterr().out.splitlines() if "RLY402" in line]
@@ -107,7 +107,7 @@ async def test_a_refusal_that_passes_costs_no_point(setup):
 
 
 async def test_other_settings_give_what_was_refused_before_another_chance(setup):
-    """One point of the suspect was convicted while the cloud refused everything; that says nothing any more."""
+    """One point of the quarantined batch was refused while the cloud refused everything; that counts no more."""
     setup.emulator.add_fault(Fault.parse("400:12"))
     await setup.send(50, per_request=50)
     await setup.nothing_but_suspects()

@@ -29,7 +29,7 @@ class Outcome:
 
 def simulate(quota, rate: AdaptiveRate, *, seconds: float, tells: bool, seed: int = 1, warm_up: float = 0) -> Outcome:
     """Send as fast as the rate allows; answers take 60 to 100 ms, eight requests at a time."""
-    dice, now = random.Random(seed), 0.0
+    jitter, now = random.Random(seed), 0.0
     answers: list[tuple[float, int, float]] = []
     outcome, number = Outcome(0, 0), 0
     while now < seconds:
@@ -38,16 +38,16 @@ def simulate(quota, rate: AdaptiveRate, *, seconds: float, tells: bool, seed: in
             counts = now >= warm_up
             if refused:
                 asked = min(max(refused, 0.5), 120.0) if tells else None
-                rate.throttled(now, retry_after=asked, dice=dice.random())
+                rate.throttled(now, retry_after=asked, jitter=jitter.random())
             else:
                 rate.accepted(now)
             outcome.accepted += counts and not refused
             outcome.throttled += counts and bool(refused)
         wait = rate.wait(now)
         if wait == 0 and len(answers) < CONCURRENCY:
-            rate.leave(now)
+            rate.acquire(now)
             number += 1
-            heapq.heappush(answers, (now + LATENCY * dice.uniform(0.75, 1.25), number, quota.take(now + LATENCY / 2)))
+            heapq.heappush(answers, (now + LATENCY * jitter.uniform(0.75, 1.25), number, quota.take(now + LATENCY / 2)))
             continue
         now = min(now + (wait or 1.0), answers[0][0] if answers else seconds)
     return outcome
@@ -80,7 +80,7 @@ def test_the_ceiling_is_never_exceeded(steps):
         if wait:
             now += wait
             assert rate.wait(now) == 0
-        rate.leave(now)
+        rate.acquire(now)
         left.append(now)
     for index, moment in enumerate(left):
         assert sum(moment <= other <= moment + 10 for other in left[index:]) <= 10 + 2 + 1
@@ -89,7 +89,7 @@ def test_the_ceiling_is_never_exceeded(steps):
 @pytest.mark.parametrize("asked", [0.5, 7.0, 120.0])
 def test_everybody_waits_as_long_as_the_cloud_asks_and_a_little_longer(asked):
     rate = AdaptiveRate(per_minute=900)
-    pause = rate.throttled(100.0, retry_after=asked, dice=0.5)
+    pause = rate.throttled(100.0, retry_after=asked, jitter=0.5)
     assert asked <= pause <= asked * 1.1
     assert rate.wait(100.0) == pause
     assert rate.wait(100.0 + pause) <= 1 / 15 * 2
@@ -99,15 +99,15 @@ def test_a_burst_of_429_is_one_cut_and_one_step_of_the_back_off():
     rate = AdaptiveRate(per_minute=900)
     for _ in range(100):
         rate.accepted(100.0)
-    pauses = [rate.throttled(100.0, retry_after=None, dice=1.0) for _ in range(8)]
+    pauses = [rate.throttled(100.0, retry_after=None, jitter=1.0) for _ in range(8)]
     assert pauses == [1.0] * 8
     assert rate.per_minute > 900 * 0.4
-    assert rate.throttled(102.0, retry_after=None, dice=1.0) == 2.0, "again, with nothing accepted in between"
+    assert rate.throttled(102.0, retry_after=None, jitter=1.0) == 2.0, "again, with nothing accepted in between"
 
 
 def test_a_clock_that_steps_back_gives_no_tokens():
     rate = AdaptiveRate(per_minute=60)
-    rate.leave(100.0)
+    rate.acquire(100.0)
     assert rate.wait(50.0) == pytest.approx(1)
 
 

@@ -95,7 +95,7 @@ FAILING = [
     (JDCloud, "request_headers"),
     (JDCloud, "classify"),
     (HttpTransport, "post"),
-    (Outcomes, "settle"),
+    (Outcomes, "record"),
     (JDCloud, "part"),
 ]
 

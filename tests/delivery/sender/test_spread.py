@@ -7,62 +7,62 @@ from itertools import pairwise
 
 import pytest
 
-from relay.delivery.sender.gate import Gate, SenderSettings, Stagger, phase_of
+from relay.delivery.sender.gate import Gate, SenderSettings, Stagger, host_offset
 
 
 def departures(spread: Stagger, count: int, *, window: int = 60, now: float = 100.0) -> list[float]:
     moments = []
     for left in range(count, 0, -1):
         now += spread.wait(now, window=window, waiting=left)
-        spread.leave(now)
+        spread.acquire(now)
         moments.append(now)
     return moments
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 100])
-@pytest.mark.parametrize("phase", [0.0, 0.3, 0.999])
-def test_a_window_leaves_evenly_within_its_seconds(count, phase):
-    moments = departures(Stagger(seconds=10, phase=phase), count)
-    assert moments[0] == pytest.approx(100 + phase * 10 / count)
+@pytest.mark.parametrize("offset", [0.0, 0.3, 0.999])
+def test_a_window_leaves_evenly_within_its_seconds(count, offset):
+    moments = departures(Stagger(seconds=10, offset=offset), count)
+    assert moments[0] == pytest.approx(100 + offset * 10 / count)
     assert moments[-1] < 110
     assert all(later - earlier == pytest.approx(10 / count) for earlier, later in pairwise(moments))
 
 
 def test_each_newer_window_is_spread_and_an_older_one_is_not():
-    spread = Stagger(seconds=10, phase=0.5)
+    spread = Stagger(seconds=10, offset=0.5)
     departures(spread, 5)
     assert spread.wait(200, window=0, waiting=10) == 0
     assert spread.wait(200, window=120, waiting=10) == pytest.approx(0.5)
 
 
 def test_what_comes_late_is_not_caught_up_at_once():
-    spread = Stagger(seconds=10, phase=0)
+    spread = Stagger(seconds=10, offset=0)
     spread.wait(100, window=60, waiting=10)
-    spread.leave(105)
+    spread.acquire(105)
     assert spread.wait(105, window=60, waiting=9) == 0
-    spread.leave(105)
+    spread.acquire(105)
     assert spread.wait(105, window=60, waiting=8) == pytest.approx(1)
 
 
 def test_nothing_is_spread_at_stop_or_over_no_time():
-    spread = Stagger(seconds=10, phase=0.9)
+    spread = Stagger(seconds=10, offset=0.9)
     spread.wait(100, window=60, waiting=1)
     spread.stop()
     assert spread.wait(100, window=60, waiting=1) == 0
     assert spread.wait(100, window=120, waiting=1) == 0
-    assert departures(Stagger(seconds=0, phase=0.5), 3) == [100] * 3
+    assert departures(Stagger(seconds=0, offset=0.5), 3) == [100] * 3
 
 
 def test_a_phase_stays_what_it_is():
-    assert phase_of("web-1") == phase_of("web-1") != phase_of("web-2")
-    assert all(0 <= phase_of(f"host-{number}") < 1 for number in range(1000))
+    assert host_offset("web-1") == host_offset("web-1") != host_offset("web-2")
+    assert all(0 <= host_offset(f"host-{number}") < 1 for number in range(1000))
 
 
 def fleet(relays: int, backlog: int, fresh: int, *, seconds: int) -> list[int]:
     """Return requests per second of relays that restart together with a backlog, and close windows each minute."""
     arrivals: Counter[int] = Counter()
     for number in range(relays):
-        gate = Gate(SenderSettings(requests_per_minute=900, spread=10.0, phase=phase_of(f"web-{number}")))
+        gate = Gate(SenderSettings(requests_per_minute=900, spread=10.0, offset=host_offset(f"web-{number}")))
         now, waiting, window = 0.0, backlog, 0
         while now < seconds:
             if now >= window + 60:
@@ -74,7 +74,7 @@ def fleet(relays: int, backlog: int, fresh: int, *, seconds: int) -> list[int]:
             if wait:
                 now += wait
                 continue
-            gate.leave(now, 0.5, batch=True)
+            gate.acquire(now, 0.5, batch=True)
             gate.in_flight -= 1
             gate.rate.accepted(now)
             waiting -= 1
