@@ -27,10 +27,6 @@ class DiskThread:
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread: Thread | None = None
 
-    def __repr__(self) -> str:
-        """Report the name."""
-        return f"<DiskThread {self._name}{'' if self._thread else ', not started'}>"
-
     async def run(self, call: Callable[..., T], *args: object) -> T:
         """Return what `call` returns, or raise what it raises; calls run one after the other.
 

@@ -141,10 +141,6 @@ class HttpTransport:
         self._current: _Generation | None = None
         self._retired: list[_Generation] = []
 
-    def __repr__(self) -> str:
-        """Report the timeouts."""
-        return f"<HttpTransport {self._timeout} s>"
-
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
         """Send one request and read its whole answer; redirects are not followed.
 
@@ -298,10 +294,6 @@ class LineTransport:
         self._thread = DiskThread("requests")
         self._is_cut = False
         """Whether the last line was written in part: then a line feed precedes the next one."""
-
-    def __repr__(self) -> str:
-        """Report the descriptor."""
-        return f"<LineTransport {self._descriptor}>"
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:  # noqa: ARG002 - as the other
         """Write the body.

@@ -96,10 +96,6 @@ class GlobTree:
         self._root = _Node()
         self._depth = 0
 
-    def __repr__(self) -> str:
-        """Report the depth."""
-        return f"<GlobTree {self._depth} parts deep>"
-
     def add(self, glob: Glob, number: int) -> None:
         """Add a glob."""
         node = self._root

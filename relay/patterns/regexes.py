@@ -46,10 +46,6 @@ class Regex:
         self._needed = _find_needed(text)
         self._find: Callable[[str], re.Match[str] | None] = pattern.search
 
-    def __repr__(self) -> str:
-        """Report the captures."""
-        return f"<Regex {self.groups} captures>"
-
     def captures(self, name: str) -> tuple[str, ...] | None:
         """Return the captures in a name, "" for a group that did not take part; None if the name does not match.
 

@@ -38,10 +38,6 @@ class Template:
         if "$" in self._text:
             raise PatternError(f'"{text}" has a $ that is no capture', "a capture is $1 or ${1}")
 
-    def __repr__(self) -> str:
-        """Report the text."""
-        return f"<Template {self._text}>"
-
     def render(self, captures: Sequence[str]) -> str:
         """Return the text with the captures filled in."""
         return self._text.format(*captures)

@@ -46,10 +46,6 @@ class LetterFiles:
         self.dropped = 0
         """Letters in files that were removed to keep the bound."""
 
-    def __repr__(self) -> str:
-        """Report the counts."""
-        return f"<LetterFiles {len(self._counted)} files, {self.letters} letters>"
-
     @property
     def letters(self) -> int:
         """Lines in all files, as of the last count."""

@@ -57,10 +57,6 @@ class DeadLetters:
         self._failing = False
         """Whether the last write failed; then only `look` tries again."""
 
-    def __repr__(self) -> str:
-        """Report the files and the letters in memory."""
-        return f"<DeadLetters {self._files}, {len(self._held)} in memory>"
-
     async def write(
         self,
         letters: Sequence[tuple[bytes, str]],

@@ -77,10 +77,6 @@ class Replayer:
         self._clock, self._loss_log = context.clock, context.loss_log
         self._thread = DiskThread("replays")
 
-    def __repr__(self) -> str:
-        """Report the directory."""
-        return f"<Replayer {self._directory}>"
-
     async def run(self) -> None:
         """Look for replay files until cancelled; return at once without a state directory."""
         try:

@@ -87,10 +87,6 @@ class Database:
         self.strained = False
         """All writes are durable, but the disk was full: a checkpoint or the ballast is missing; see `relieve`."""
 
-    def __repr__(self) -> str:
-        """Report the path."""
-        return f"<Database {self.path}{'' if self._db else ', closed'}>"
-
     # --- opening and closing ------------------------------------------------------------------------------------------
 
     def connect(self) -> bool:

@@ -189,10 +189,6 @@ class Ballast:
         self._size = size
         self.held = False
 
-    def __repr__(self) -> str:
-        """Report whether the blocks are held."""
-        return f"<Ballast {self._size} bytes, {'held' if self.held else 'given up'}>"
-
     def hold(self) -> None:
         """Allocate the blocks.
 
@@ -250,10 +246,6 @@ class Place:
         self._directory = directory
         self._paths = paths
         self._opened: dict[Path, tuple[int, int]] = {}
-
-    def __repr__(self) -> str:
-        """Report the files."""
-        return f"<Place {', '.join(path.name for path in self._opened)}>"
 
     def check_directory(self) -> None:
         """Raise DiskTrouble if the directory cannot be used."""

@@ -68,10 +68,6 @@ class WriteQueue:
         self._attempted: set[int] = set()
         """Ids of batches in tried writes: they may be on disk even if SQLite reported an error."""
 
-    def __repr__(self) -> str:
-        """Report the jobs and deletions."""
-        return f"<WriteQueue {len(self.jobs)} jobs, {len(self.deletions)} deletions>"
-
     def pin(self, rows: Sequence[StoredBatch], state: Mapping[str, bytes]) -> None:
         """Keep rows and state until they are on disk."""
         for row in rows:
@@ -155,10 +151,6 @@ class PayloadCache:
         self.pinned_bytes = 0
         self.pinned_windows: Counter[int] = Counter()
         """Number of pinned rows by window."""
-
-    def __repr__(self) -> str:
-        """Report both."""
-        return f"<PayloadCache {len(self._pinned)} not on disk, {len(self._cached)} cached>"
 
     def get(self, id_: int) -> StoredBatch | None:
         """Return a pinned or cached row; None if it is not in memory."""

@@ -45,10 +45,6 @@ class BatchOrder:
         self.points = 0
         self.bytes = 0
 
-    def __repr__(self) -> str:
-        """Report the waiting batches and windows."""
-        return f"<BatchOrder {self.batches} batches of {len(self._heaps)} windows>"
-
     def windows(self) -> Iterator[int]:
         """Iterate over the ids of waiting windows that may be taken, oldest first; change nothing meanwhile."""
         return iter(self._order)

@@ -31,10 +31,6 @@ class FillForecast:
         self._limit = limit_bytes
         self._seen: deque[tuple[float, int]] = deque(maxlen=_OBSERVATIONS)
 
-    def __repr__(self) -> str:
-        """Report the last observation."""
-        return f"<FillForecast {self._seen[-1][1] if self._seen else 0} of {self._limit} bytes>"
-
     def observe(self, now: float, used: int) -> float | None:
         """Note the bytes used; return the hours until the spool is full, if a warning is due.
 
@@ -79,10 +75,6 @@ class SpoolQuota:
         self._ledger, self._loss_log = context.ledger, context.loss_log
         self._filling = FillForecast(limit_bytes)
         self._dropped: set[int] = set()
-
-    def __repr__(self) -> str:
-        """Report the number of dropped windows."""
-        return f"<SpoolQuota {self._ledger.windows_dropped} windows dropped>"
 
     def make(self, missing: int, *, but: Collection[int]) -> bool:
         """Drop whole oldest windows that are on disk, but those in `but`, until `missing` bytes are free.

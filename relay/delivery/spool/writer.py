@@ -89,10 +89,6 @@ class Writer:
         self.trouble = ""
         """`DiskTrouble.reason` while the disk refuses; "" while all is durable."""
 
-    def __repr__(self) -> str:
-        """Report the write queue and the trouble."""
-        return f"<Writer {self._pending!r}{', ' * bool(self.trouble)}{self.trouble}>"
-
     @property
     def bodies(self) -> PayloadCache:
         """Bodies in memory."""
@@ -380,10 +376,6 @@ class MemoryWriter:
 
     def __init__(self) -> None:
         self._pending = WriteQueue()
-
-    def __repr__(self) -> str:
-        """Report the bodies in memory."""
-        return f"<MemoryWriter {self.bodies!r}>"
 
     @property
     def bodies(self) -> PayloadCache:

@@ -225,10 +225,6 @@ class Checkpointer:
         self.begun = asyncio.Event()
         """Set after the first save by `run`, whether or not the disk took it."""
 
-    def __repr__(self) -> str:
-        """Report the file."""
-        return f"<Checkpointer window {self._window}, {self._size} bytes, every {self.interval:.1f} s>"
-
     @property
     def refused(self) -> bool:
         """Whether the last write failed, or the disk has not answered for over `STALL` seconds."""

@@ -151,10 +151,6 @@ class StateDirectory:
         self._checking = Lock()
         self._is_closed = False
 
-    def __repr__(self) -> str:
-        """Report the path."""
-        return f"<StateDirectory {self.path}{'' if self._descriptors else ', not locked'}>"
-
     @classmethod
     def open(cls, path: Path) -> StateDirectory:
         """Create the directory (0700) if it is missing, check it and lock it. Blocks shortly; call it from a thread.

@@ -47,10 +47,6 @@ class Parts:
         self._on_gone = on_gone
         self._some_are_void = asyncio.Event()
 
-    def __repr__(self) -> str:
-        """Report the ids."""
-        return f"<Parts {sorted(self._windows)}>"
-
     def __contains__(self, window: int) -> bool:
         """Return whether a start could send a window again, unless its requests are stored."""
         return window in self._windows or window == self._last
