@@ -11,10 +11,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from benchmarks.traffic import LINES, SHAPES, datagrams
 from relay.hotpath.native._native import NativeHotPath
 from relay.hotpath.python.hotpath import PythonHotPath
 from relay.model import Identity, Kind, Resolution, Series
+from tests.support.traffic import LINES, SHAPES, datagrams
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

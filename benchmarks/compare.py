@@ -2,29 +2,25 @@
 
     python -m benchmarks.compare [--rounds 5] [--seconds 1.0] [--shapes full,ten,single,tagged] [--plot FILE.png]
 
-Every round sends the same traffic to every server in turn, in a closed loop (the load looks at the receiver's queue, so
-nothing is lost), then at an ordinary rate (paced). CPU is read from schedstat, lines are those sent; what a server
-says it accepted is compared with them (P13). Figures drift on a shared machine: only ratios inside a round count, and
-their median is printed with the smallest beside it.
+Every round sends the same traffic to every server in turn, in a closed loop (the load polls the receiver's queue, so
+nothing is lost), then at an ordinary rate (paced). CPU is read from schedstat, lines are those sent; a server's own
+count of accepted lines must agree. Figures drift on a shared machine: only ratios inside a round count; their median
+and the smallest are printed.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
-import struct
 import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from benchmarks.servers import Server, available, send
-from benchmarks.traffic import SHAPES, datagrams
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from benchmarks.servers import available
+from tests.support.server import Server, send
+from tests.support.traffic import SHAPES, datagrams, write
 
 SETTLE = 0.4
 PACED = {"paced single": ("single", 30_000.0), "paced full": ("full", 100_000 / 42)}
@@ -98,14 +94,8 @@ def one_turn(server: Server, traffic: Traffic, seconds: float, rate: float, batc
     if lost:
         print(f"  {server.name}: {lost} of {count} datagrams dropped by the kernel")
     elif server.lines and server.lines() - said != lines:
-        raise RuntimeError(f"P13: {server.name} says {server.lines() - said} lines of {lines} that were sent")
+        raise RuntimeError(f"{server.name} accepted {server.lines() - said} of {lines} lines")
     return spent / (lines * (1 - lost / count)) * 1e6
-
-
-def write(sent: Sequence[bytes], path: Path) -> Path:
-    """Write traffic as load.c reads it."""
-    path.write_bytes(b"".join(struct.pack("<H", len(datagram)) + datagram for datagram in sent))
-    return path
 
 
 def report(shape: str, costs: Cost) -> None:
@@ -118,7 +108,7 @@ def report(shape: str, costs: Cost) -> None:
 
 def plot(costs: dict[str, Cost], path: str) -> None:
     """Draw CPU per line by server and shape, logarithmic."""
-    import matplotlib.pyplot as plt  # noqa: PLC0415 - only whoever asks for the plot needs it
+    import matplotlib.pyplot as plt  # noqa: PLC0415 - needed for --plot only
 
     figure, axes = plt.subplots(figsize=(9, 4.5))
     names = list(next(iter(costs.values())))

@@ -1,9 +1,9 @@
-"""The gate that noise cannot move (P12): instructions a line, counted by callgrind.
+"""Instructions a line, counted by callgrind: a gate that does not depend on the load of the machine.
 
     python -m benchmarks.instructions
 
-Counts feed.c over four and over eight passes of the same traffic; the difference is what a known line costs. Fails
-above the targets by more than 5 %, which is what another version of gcc may cost.
+feed.c runs four and eight passes over the same traffic; the difference is the cost of lines with known series. Fails
+more than 5 % above a target, the margin for another version of gcc.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.compare import write
-from benchmarks.traffic import LINES, datagrams
+from tests.support.traffic import LINES, datagrams, write
 
 TARGETS = {"full": 420, "tagged": 600}
 SLACK = 1.05

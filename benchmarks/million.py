@@ -1,9 +1,9 @@
-"""A million series with three tags: memory (P7), and what closing their window does at 500,000 lines/s (P9).
+"""A million series with three tags: memory, and the close of their window at 500,000 lines/s.
 
     python -m benchmarks.million [--series 1000000] [--rate 500000]
 
-A relay without percentiles gets every series once, then goes on getting them at that rate while its window of a minute
-closes. Its own metrics say how long the close took and how late its loop was; the kernel says what was dropped.
+A relay without percentiles gets every series once, and again and again at that rate while its window of a minute
+closes. Its metrics give the time of the close and the lag of the event loop, the kernel gives the drops.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.compare import write
-from benchmarks.servers import Server, relay, send
+from benchmarks.servers import relay
+from tests.support.server import Server, send
+from tests.support.traffic import write
 
 KINDS = (b"c", b"c", b"g", b"ms", b"c")
 BYTES = 1432
 
 
 def main() -> None:
-    """Run it once; print what was seen."""
+    """Run once and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--series", type=int, default=1_000_000)
     parser.add_argument("--rate", type=int, default=500_000, help="lines a second")
@@ -71,7 +72,7 @@ def run(server: Server, traffic: Path, rate: float, empty: float) -> None:
             lags.append(metric(server, "relay_loop_lag_seconds"))
             time.sleep(0.25)
         seconds = metric(server, "relay_window_close_seconds")
-        print(f"closed in {seconds:.1f} s, loop late by {max(lags) * 1000:.0f} ms at most")
+        print(f"closed in {seconds:.1f} s, loop lag at most {max(lags) * 1000:.0f} ms")
         print(f"PSS {server.rss():.0f} MB, CPU {(server.cpu() - cpu):.1f} s since the minute began")
         count, took = sending.result()
     time.sleep(1)

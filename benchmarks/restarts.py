@@ -28,11 +28,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from benchmarks.servers import QUIET, free_port, udp_row
+from benchmarks.servers import QUIET
 from tests.support.load import BASE, Load
 from tests.support.node import has_node, install
 from tests.support.oracle import judge
-from tests.support.relay import environment, make_emulator, run
+from tests.support.relay import environment, free_port, make_emulator, run
+from tests.support.server import udp_row
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

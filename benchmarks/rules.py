@@ -19,13 +19,13 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from benchmarks.traffic import datagrams
 from relay.config.schema import Config, RuleConfig
 from relay.daemon.build import NullCounters, ingest_settings, make_namer
 from relay.hotpath.factory import make_hotpath
 from relay.model import Identity, Kind
 from relay.naming.ruleset import Ruleset
 from relay.patterns.regexes import find_re2
+from tests.support.traffic import datagrams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -1,11 +1,10 @@
 """The servers that are compared: each a real process on loopback, installed by its ordinary package manager.
 
-A server that is not installed is left out with a message. Each runs on core 0, the load on core 1.
+A server that is not installed is left out with a message.
 """
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -13,78 +12,18 @@ import tempfile
 import time
 import urllib.request
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.support.node import has_node, install
-from tests.support.relay import environment
+from tests.support.relay import environment, free_port, run
+from tests.support.server import SERVER_CORE, Server, compiled, udp_row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
 HERE = Path(__file__).parent
-SERVER_CORE, LOAD_CORE = 0, (os.cpu_count() or 1) - 1
 QUIET = subprocess.DEVNULL
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """A running server."""
-
-    name: str
-    pid: int
-    port: int
-    lines: Callable[[], int] | None = None
-    """Lines it says it accepted, if it says so."""
-    queue: int = 64 * 1024
-    """Bytes that may wait in its receive queue in a closed loop: a third of what it asked for or has."""
-    metrics: Callable[[], str] = str
-    """Its own metrics, of the relay."""
-
-    def cpu(self) -> float:
-        """Return seconds of CPU of all its threads and child processes, to the nanosecond."""
-        return sum(float(path.read_text().split()[0]) for path in tasks(self.pid)) / 1e9
-
-    def rss(self) -> float:
-        """Return proportional set size of the process tree in MB."""
-        rollups = (Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in tree(self.pid))
-        return sum(int(text.partition("\nPss:")[2].split()[0]) for text in rollups) / 1024
-
-    def drops(self) -> int:
-        """Return datagrams the kernel dropped at its socket."""
-        row = udp_row(self.port)
-        return int(row[-1]) if row else 0
-
-
-def tree(pid: int) -> list[int]:
-    """Return a process and its children, all generations."""
-    found = [pid]
-    for one in found:
-        for task in Path(f"/proc/{one}/task").iterdir():
-            found += map(int, (task / "children").read_text().split())
-    return found
-
-
-def tasks(pid: int) -> Iterator[Path]:
-    """Yield the files that tell the CPU time of each thread."""
-    for one in tree(pid):
-        yield from Path(f"/proc/{one}/task").glob("*/schedstat")
-
-
-def udp_row(port: int) -> list[str] | None:
-    """Return the kernel's line about a UDP port; the last field counts drops."""
-    for line in Path("/proc/net/udp").read_text().splitlines()[1:]:
-        if int(line.split()[1].rpartition(":")[2], 16) == port:
-            return line.split()
-    return None
-
-
-def free_port(kind: int = socket.SOCK_DGRAM) -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket(socket.AF_INET, kind) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 @contextmanager
@@ -108,21 +47,15 @@ def process(command: list[object], port: int, env: dict[str, str] | None = None)
                 running.kill()
 
 
-def compiled(program: str) -> Path:
-    """Return a C program of this folder, compiled."""
-    output = Path(tempfile.gettempdir()) / f"statsd-relay-{program}-{os.getuid()}"
-    source = HERE / f"{program}.c"
-    if not output.exists() or output.stat().st_mtime < source.stat().st_mtime:
-        subprocess.run(["gcc", "-O2", "-D_GNU_SOURCE", "-o", output, source], check=True)
-    return output
-
-
-RUN = (sys.executable, "-m", "relay", "run")
-
-
 @contextmanager
-def relay(hotpath: str, command: Sequence[str] = RUN, **settings: str) -> Iterator[Server]:
-    """Run `statsd-relay run`; its cloud is not there, its window outlives the benchmark."""
+def relay(hotpath: str, *, environ: Mapping[str, str] | None = None, **settings: str) -> Iterator[Server]:
+    """Run `statsd-relay run` without a cloud and with a window longer than the benchmark.
+
+    Args:
+        hotpath: native or python.
+        environ: variables of the process besides its settings.
+        settings: TABLE_KEY = value.
+    """
     port, admin = free_port(), free_port(socket.SOCK_STREAM)
     with tempfile.TemporaryDirectory() as state:
         env = environment(
@@ -141,7 +74,7 @@ def relay(hotpath: str, command: Sequence[str] = RUN, **settings: str) -> Iterat
         def lines() -> int:
             return int(float(metrics().partition("\nrelay_accepted_lines_total ")[2].split()[0]))
 
-        with process(list(command), port, env) as pid:
+        with process([*run()], port, {**env, **(environ or {})}) as pid:
             yield Server(f"relay, {hotpath}", pid, port, lines, 2 * 1024 * 1024, metrics)
 
 
@@ -168,7 +101,7 @@ def statsd() -> Iterator[Server]:
 
 @contextmanager
 def netdata() -> Iterator[Server]:
-    """Run Debian's netdata with nothing but its StatsD collector."""
+    """Run Debian's netdata with its StatsD collector only."""
     port = free_port()
     with tempfile.TemporaryDirectory() as directory:
         base = Path(directory)
@@ -201,7 +134,7 @@ def netdata() -> Iterator[Server]:
 
 @contextmanager
 def collectd() -> Iterator[Server]:
-    """Run Debian's collectd with nothing but its StatsD plugin."""
+    """Run Debian's collectd with its StatsD plugin only."""
     port = free_port()
     with tempfile.TemporaryDirectory() as directory:
         config = Path(directory) / "collectd.conf"
@@ -216,7 +149,7 @@ def collectd() -> Iterator[Server]:
 
 @contextmanager
 def statsdly() -> Iterator[Server]:
-    """Run PyPI's statsdly; its carbon is not there."""
+    """Run PyPI's statsdly without a carbon server."""
     port = free_port()
     command = [sys.executable, "-m", "statsdly", "-l", f"127.0.0.1:{port}", "-f", "3600", "-g", "127.0.0.1:1"]
     with process(command, port) as pid:
@@ -227,12 +160,12 @@ def statsdly() -> Iterator[Server]:
 def floor() -> Iterator[Server]:
     """Run a bare loop of recvmmsg."""
     port = free_port()
-    with process([compiled("floor"), port], port) as pid:
+    with process([compiled(HERE / "floor.c"), port], port) as pid:
         yield Server("bare recvmmsg", pid, port)
 
 
 def available(*, python: bool = True) -> dict[str, Callable[[], object]]:
-    """Return what can run here, and say what cannot."""
+    """Return the servers that can run here; print the name of each other one."""
     everything: dict[str, tuple[Callable[[], object], bool, str]] = {
         "relay, native": (lambda: relay("native"), True, ""),
         "relay, python": (lambda: relay("python"), python, "not asked for"),
@@ -250,13 +183,3 @@ def available(*, python: bool = True) -> dict[str, Callable[[], object]]:
 
 def _has_module(name: str) -> bool:
     return subprocess.run([sys.executable, "-c", f"import {name}"], stderr=QUIET, check=False).returncode == 0
-
-
-def send(server: Server, traffic: Path, seconds: float, rate: float = 0, batch: int = 64) -> tuple[int, float]:
-    """Send traffic from the other core; return datagrams and seconds."""
-    command = [compiled("load"), server.port, traffic, seconds, rate, batch, server.queue]
-    done = subprocess.run(
-        ["taskset", "-c", str(LOAD_CORE), *map(str, command)], capture_output=True, text=True, check=True
-    )
-    sent, took = done.stdout.split()
-    return int(sent), float(took)

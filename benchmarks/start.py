@@ -1,9 +1,9 @@
-"""How soon a relay reads its first packet, what it costs while nothing comes (P14), its memory at 10,000 series (P7).
+"""Start time to the first packet, idle CPU and memory, and memory at 10,000 series.
 
-python -m benchmarks.start
+    python -m benchmarks.start
 
-Packets wait while a worker starts on a socket that its supervisor holds: from fork to the first one read, with the
-interpreter alone beside it, which no code of ours can shorten. Memory is that of both processes.
+A worker starts on a socket that its supervisor holds, with a packet in it: the time from fork until that packet is
+read. The start of a bare interpreter, the lower bound, is printed beside it. Memory is that of both processes.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.compare import write
-from benchmarks.servers import QUIET, free_port, relay, send, udp_row
-from benchmarks.traffic import datagrams
+from benchmarks.servers import QUIET, relay
 from relay.config.loading import load
 from relay.daemon.build import ingest_settings
 from relay.listener.addresses import UDP, BoundSocket
 from relay.listener.socket_activation import INGEST, SUPERVISOR, give
-from tests.support.relay import environment
+from tests.support.relay import environment, free_port
+from tests.support.server import send, udp_row
+from tests.support.traffic import datagrams, write
 
 STARTS = 11
 SO_MEMINFO = 55
@@ -35,12 +35,12 @@ IDLE_SECONDS = 10.0
 
 
 def main() -> None:
-    """Start it a few times, then leave one alone."""
+    """Start a relay several times, then leave one idle."""
     times = [start() for _ in range(STARTS)]
-    tell("start to bound socket", times)
+    report("start to bound socket", times)
     workers = [(start_interpreter(), start_worker()) for _ in range(STARTS)]
-    tell("an interpreter alone", [alone for alone, _ in workers])
-    tell("a worker's first packet", [worker for _, worker in workers])
+    report("an interpreter alone", [alone for alone, _ in workers])
+    report("a worker's first packet", [worker for _, worker in workers])
     with tempfile.TemporaryDirectory() as state, relay("native") as server:
         time.sleep(2)
         cpu = server.cpu()
@@ -51,7 +51,7 @@ def main() -> None:
         print(f"10,000 series: {server.rss():.0f} MB PSS")
 
 
-def tell(what: str, times: list[float]) -> None:
+def report(what: str, times: list[float]) -> None:
     """Print a line."""
     print(f"{what}: {statistics.median(times) * 1000:.0f} ms (smallest {min(times) * 1000:.0f})")
 
@@ -71,14 +71,14 @@ def start() -> float:
 
 
 def start_interpreter() -> float:
-    """Return the seconds that an interpreter which does nothing lives."""
+    """Return the run time of an interpreter that does nothing."""
     began = time.perf_counter()
     subprocess.run([sys.executable, "-c", "pass"], check=True)
     return time.perf_counter() - began
 
 
 def start_worker() -> float:
-    """Start a worker on a socket with a packet in it; return the seconds until that is read."""
+    """Start a worker on a socket with a packet in it; return the seconds until the packet is read."""
     with tempfile.TemporaryDirectory() as state, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         sock.sendto(b"hits:1|c", sock.getsockname())
@@ -95,7 +95,7 @@ def start_worker() -> float:
 
 
 def become_worker(sock: socket.socket, environ: dict[str, str]) -> None:
-    """Become what a supervisor starts."""
+    """Replace this process by a worker, as a supervisor starts it."""
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)

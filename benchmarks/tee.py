@@ -1,9 +1,9 @@
-"""What copies cost: CPU of the relay with no tee, with one to a daemon that reads, and with one where nobody listens.
+"""The cost of a tee: CPU of the relay without one, with one to a daemon that reads, and with one to a closed port.
 
     python -m benchmarks.tee [--rounds 5] [--seconds 1.0]
 
-The same traffic to each in turn, in a closed loop, as in compare.py. Over loopback the sender of a copy also does the
-work of its receiving side in the kernel; the daemon is the bare loop of recvmmsg.
+The same traffic goes to each in turn, in a closed loop, as in compare.py. Over loopback the sender of a copy also does
+the kernel's work of the receiving side. The daemon is the bare loop of recvmmsg.
 """
 
 from __future__ import annotations
@@ -16,19 +16,21 @@ import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from benchmarks.compare import BATCHES, PACED, SETTLE, Traffic, write
-from benchmarks.servers import Server, floor, free_port, relay, send
-from benchmarks.traffic import SHAPES, datagrams
+from benchmarks.compare import BATCHES, PACED, SETTLE, Traffic
+from benchmarks.servers import floor, relay
+from tests.support.relay import free_port
+from tests.support.server import Server, send
+from tests.support.traffic import SHAPES, datagrams, write
 
 
 def main() -> None:
-    """Measure, print a row for each shape."""
+    """Measure every shape and print a row for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--shapes", default=",".join([*SHAPES, *PACED]))
     options = parser.parse_args()
-    print(f"{'CPU s per M lines':<20}{'no tee':>10}{'one tee':>10}{'times':>8}{'us a copy':>12}{'nobody':>10}{'us':>8}")
+    print(f"{'CPU s per M lines':<20}{'no tee':>10}{'one tee':>10}{'times':>8}{'us a copy':>12}{'closed':>10}{'us':>8}")
     with tempfile.TemporaryDirectory() as directory:
         for shape in options.shapes.split(","):
             measure(shape, options, Path(directory))
@@ -52,12 +54,12 @@ def measure(shape: str, options: argparse.Namespace, directory: Path) -> None:
         for number in range(options.rounds + 1):
             turn = [one_turn(server, traffic, options.seconds, rate) for server in servers]
             costs += [turn] if number else []
-    without, read, nobody = (statistics.median(column) for column in zip(*costs, strict=True))
+    without, read, closed = (statistics.median(column) for column in zip(*costs, strict=True))
     times = statistics.median(turn[1] / turn[0] for turn in costs)
     lines = sum(traffic.sizes) / len(traffic.sizes)
     print(
         f"{shape:<20}{without:>10.3f}{read:>10.3f}{times:>8.2f}{(read - without) * lines:>12.2f}"
-        f"{nobody:>10.3f}{(nobody - without) * lines:>8.2f}"
+        f"{closed:>10.3f}{(closed - without) * lines:>8.2f}"
     )
 
 
@@ -82,7 +84,7 @@ def one_turn(server: Server, traffic: Traffic, seconds: float, rate: float) -> f
         if server.lines() - said == lines:
             return spent / lines * 1e6
     raise RuntimeError(
-        f"P13: {server.lines() - said} of {lines} lines, {server.drops()} datagrams dropped since the start"
+        f"{server.name} accepted {server.lines() - said} of {lines} lines; {server.drops()} datagrams were dropped"
     )
 
 

@@ -1,13 +1,13 @@
-"""A (series, window) leaves with one value, and what is lost is counted, whatever order things go wrong in.
+"""A (series, window) leaves with one value, and every loss is counted, in any order of faults.
 
-The relay is the real one of app.py (closer, hot path, checkpoints, spool on a real SQLite, recovery, ending, senders)
-in virtual time, on a disk that can refuse and stall (support/seam.py). `RELAY_MODEL_SCHEDULES` makes it a longer run;
-the full tier takes fixes out of the relay, one at a time, and expects that each is missed.
+The relay is that of app.py (closer, hot path, checkpoints, spool on a real SQLite, recovery, shutdown, senders) in
+virtual time, on a disk that can refuse and stall (support/failing_disk.py). `RELAY_MODEL_SCHEDULES` sets the number of
+schedules; the full tier removes fixes from the relay, one at a time, and expects a failure without each.
 
-What a start cannot know is no part of the promise, and the rules keep to that. Without a record of the last window, a
-start comes when the clock has reached every id that was sent. A directory that comes back after another one was in use
-is of a relay that was at rest, and two windows old. The clock goes back by more than some seconds only while every id
-that was sent is on the disk.
+The rules of the schedules leave out what a start cannot know. Without a record of the last window, a start comes when
+the clock has reached every id that was sent. A directory that comes back after another one was in use is of a relay
+that was idle, and two windows old. The clock goes back by more than some seconds only while every id that was sent is
+on the disk.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from relay.delivery.state.checkpoint import Checkpointer
 from relay.delivery.state.parts import Parts
 from relay.naming import Namer
 from relay.window.closer import Closer
-from tests.support.life import SECONDS, STOP, Life, Recording
-from tests.support.seam import Disk, below
+from tests.support.failing_disk import FailingDisk, installed
 from tests.support.virtual_loop import LoopClock, VirtualLoop
+from tests.support.virtual_relay import SECONDS, STOP, RecordingCloud, VirtualRelay
 
 WALL = 1_764_000_003.0
 INTERVAL = 1.3
@@ -59,9 +59,9 @@ class RelayMachine(RuleBasedStateMachine):
         self.root = Path(self.scratch.enter_context(tempfile.TemporaryDirectory(dir=_memory())))
         self.loop = VirtualLoop()
         self.clock = LoopClock(self.loop, WALL)
-        self.cloud = Recording(WALL)
-        self.disk = Disk()
-        self.scratch.enter_context(below(self.disk))
+        self.cloud = RecordingCloud(WALL)
+        self.disk = FailingDisk()
+        self.scratch.enter_context(installed(self.disk))
         self.directories = 0
         self.state: Path | None = self.new_directory()
         self.backup: tuple[float, Path] | None = None
@@ -81,7 +81,7 @@ class RelayMachine(RuleBasedStateMachine):
         """Every id that was sent is in the present directory."""
         self.latest = 0.0
         """The largest wall time at which something ran: ids up to its window may have been sent."""
-        self.life: Life | None = None
+        self.life: VirtualRelay | None = None
         self.begin()
 
     def run(self, coroutine):
@@ -98,7 +98,7 @@ class RelayMachine(RuleBasedStateMachine):
 
     def begin(self) -> None:
         self.fed_before = self.fed.total()
-        self.life = self.run(Life(self.state, clock=self.clock, cloud=self.cloud).start())
+        self.life = self.run(VirtualRelay(self.state, clock=self.clock, cloud=self.cloud).start())
         self.latest = max(self.latest, self.clock.wall())
 
     # --- what comes in --------------------------------------------------------------------------------------------
@@ -297,7 +297,7 @@ class RelayMachine(RuleBasedStateMachine):
         self.figures["steps"] += 1
         self.pass_(INTERVAL)
         mine = asyncio.all_tasks(self.loop)
-        copy = self.run(Life(self.copy(), clock=self.clock, cloud=self.cloud, host="b").start())
+        copy = self.run(VirtualRelay(self.copy(), clock=self.clock, cloud=self.cloud, host="b").start())
         self.samples("ca", 1)
         self.pass_(pause)
         self.samples("ca", 1)

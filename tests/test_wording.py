@@ -31,7 +31,7 @@ from relay.tools.importers import FORMATS
 from relay.tools.importers.report import ReportLine, shown
 from relay.wording import escape, printable, printable_json, printable_lines
 from tests.support.command import call
-from tests.support.letters import line
+from tests.support.dead_letters import line
 
 HOSTILE = "".join(map(chr, (*range(32), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))))
 HOSTILE += "\u2028\u2029\u200e\u200f\u061c\ufeff\u00ad\U000e0001\ud800"

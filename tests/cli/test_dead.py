@@ -14,7 +14,7 @@ from relay.delivery.dead_letters.format import letter_files
 from relay.delivery.dead_letters.redrive import replay_files
 from relay.tools.emulator import Fault
 from tests.support.command import call
-from tests.support.letters import line, point, points_in
+from tests.support.dead_letters import line, point, points_in
 from tests.support.relay import environment, make_emulator, relay_process
 
 NOW = int(time.time()) // 60 * 60

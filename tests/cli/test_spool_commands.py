@@ -20,7 +20,7 @@ from relay.delivery.state.checkpoint import CheckpointFiles
 from relay.hotpath.partial import Frame, encode_frame
 from relay.model import Point
 from tests.support.command import call
-from tests.support.letters import WINDOW, line, point
+from tests.support.dead_letters import WINDOW, line, point
 from tests.support.relay import environment, free_port, make_emulator, relay_process
 from tests.support.spool import open_spool
 

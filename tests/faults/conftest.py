@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 TIMEOUTS = {"soak": 1800, "full": 900, "fast": 180}
-"""Seconds a test of a tier may take: its waits are bounded by themselves, this only catches what hangs."""
+"""Timeout of the tests of each tier, in seconds: it ends a test that hangs. Waits inside a test have their own."""
 
 
 @pytest.fixture
 def figure(request) -> Callable[[int, object], None]:
-    """`figure(row, text)`: put a figure into the table; may be called several times."""
+    """`figure(row, text)`: add a figure to the table; it may be called several times."""
 
     def add(row: int, text: object) -> None:
         request.node.user_properties.append(("figure", (row, str(text))))
@@ -31,7 +31,7 @@ def figure(request) -> Callable[[int, object], None]:
 
 @pytest.fixture(autouse=True)
 def canary(request, tmp_path) -> Iterator[Canary]:
-    """Knows the secrets of every relay that `start` starts; finds none of them in what a test leaves behind."""
+    """The secrets of every relay that `start` starts; the files that a test leaves behind hold none of them."""
     canary = Canary({SECRET})
     yield canary
     assert canary.search(tmp_path) == []
@@ -94,7 +94,7 @@ def load():
 
 
 def pytest_collection_modifyitems(items):
-    """Give each test of this folder the time of its tier."""
+    """Give each test of this folder the timeout of its tier."""
     for item in items:
         if item.path.parent == HERE and not item.get_closest_marker("timeout"):
             tier = next((tier for tier in ("soak", "full") if item.get_closest_marker(tier)), "fast")

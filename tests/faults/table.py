@@ -1,6 +1,6 @@
 """The table at the end of a run: row | fault | test | outcome | figures.
 
-State is one object per pytest session, in the process that prints. Figures travel as user properties of the test's
+State is one object per pytest session, in the process that prints it. Figures travel as user properties of the test's
 reports, so the table is complete with any reporter, and when tests run in several processes.
 """
 
@@ -12,7 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults.rows import ROWS, SOAK
+from tests.faults.fault_list import ROWS, SOAK
 
 HERE = Path(__file__).parent
 _ROW = re.compile(r"test_(?:row_(\d\d)|soak)_")
@@ -22,7 +22,7 @@ _WIDEST = 70
 
 
 def row_tests() -> dict[int, dict[str, str]]:
-    """Return the tests of each row, as the files of this folder have them: name -> tier, if not the fast one."""
+    """Return the tests of each row in the files of this folder: name -> tier, empty for the fast one."""
     found: dict[int, dict[str, str]] = {row: {} for row in ROWS}
     for path in sorted(HERE.glob("test_*.py")):
         for node in ast.parse(path.read_text()).body:
@@ -40,10 +40,10 @@ class Table:
     outcomes: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     figures: dict[tuple[int, str], list[str]] = field(default_factory=lambda: defaultdict(list))
     searched: list[tuple[int, int]] = field(default_factory=list)
-    """Files and bytes in which each test's secrets were looked for."""
+    """Files and bytes searched for the secrets of each test."""
 
     def pytest_runtest_logreport(self, report) -> None:
-        """Take a report of a phase; what happened first counts: a setup that fails has no call."""
+        """Add the report of a phase; a failed setup counts, since no call follows it."""
         if not report.nodeid.startswith("tests/faults/"):
             return
         name = _name(report.nodeid)
@@ -57,7 +57,7 @@ class Table:
                     self.figures[value[0], name].append(value[1])
 
     def pytest_terminal_summary(self, terminalreporter, config) -> None:
-        """Print the table; with every row if the whole folder took part."""
+        """Print the table; with every row if the whole folder was run."""
         if not any(map(_ROW.match, self.outcomes)):
             return
         places = {(config.invocation_params.dir / argument).resolve() for argument in config.args}
@@ -71,7 +71,7 @@ class Table:
         )
 
     def lines(self, *, whole: bool) -> list[str]:
-        """Return the table; rows nobody ran are left out unless the whole folder was."""
+        """Return the table; rows that were not run are left out unless the whole folder was run."""
         cells: list[tuple[str, ...]] = [_HEAD]
         for row, names in sorted(row_tests().items()):
             for number, (name, tier) in enumerate((names or {"": ""}).items()):
@@ -105,7 +105,7 @@ def _outcome(report) -> str:
 
 
 def _sum_up(outcomes: list[str]) -> str:
-    """Return one outcome of all parameters: the worst, with how many shared it."""
+    """Return the worst outcome of all parameters, and how many had it."""
     worst = next((o for o in outcomes if o == "failed"), None)
     worst = worst or next((o for o in outcomes if o != "passed"), "passed")
     alike = outcomes.count(worst)

@@ -17,8 +17,7 @@ from collections import Counter
 import pytest
 
 from relay.tools.emulator import Fault
-from tests.faults.revival import revive
-from tests.faults.rows import SOAK
+from tests.faults.fault_list import SOAK
 from tests.support.chaos import ChaosProxy
 from tests.support.inject import COMMIT, STAGES, Inject
 from tests.support.oracle import conserve, judge
@@ -50,17 +49,17 @@ class Bench:
         harm = asyncio.create_task(fault(self))
         peace = asyncio.create_task(asyncio.sleep(self.dice.uniform(1, 6)))
         while not (harm.done() and peace.done()):
-            await self._revive_the_dead()
+            await self._revive()
             await asyncio.sleep(0.02)
         await harm
-        await self._revive_the_dead()
+        await self._revive()
         assert_books(await asyncio.to_thread(self.relay.metrics))
 
-    async def _revive_the_dead(self) -> None:
+    async def _revive(self) -> None:
         """Start it again at once, as whoever runs it would, and note what its end may have cost."""
         if self.relay.process.poll() is None and self.relay.worker_pid == self._victim:
             return
-        self.seconds_lost += INTERVAL + WINDOW + await revive(self.relay)
+        self.seconds_lost += INTERVAL + WINDOW + await self.relay.revived()
         self._victim = self.relay.worker_pid
 
 

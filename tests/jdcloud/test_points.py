@@ -18,7 +18,7 @@ from relay.jdcloud.timers import TimerMetrics, percentile_suffix
 from relay.model import ClosedWindow, Kind, Rollup, Series
 from relay.tools.emulator.check import check_point
 from relay.window.idle import IdleSeries
-from tests.support.rows import HOST, START, Fixed, counter, gauge, members, timer, window
+from tests.support.closed_windows import HOST, START, Fixed, counter, gauge, members, timer, window
 
 
 def encode(closed: ClosedWindow, **changes):

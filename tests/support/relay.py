@@ -128,6 +128,20 @@ class RelayProcess:
             assert time.monotonic() < deadline, f"process {pid} lives on:\n{self.text()}"
             await asyncio.sleep(0.01)
 
+    async def revived(self) -> float:
+        """Wait until a worker that ended is replaced, or start the process again if that ended; return the gap.
+
+        The gap is the number of seconds in which no socket was open: 0 with a supervisor, which holds the sockets.
+        """
+        began = time.monotonic()
+        while self.process.poll() is None and time.monotonic() < began + 10:
+            if await asyncio.to_thread(self.scrape):
+                return 0.0
+            await asyncio.sleep(0.02)
+        assert self.process.poll() is not None, f"no worker answers:\n{self.text()[-3000:]}"
+        await asyncio.to_thread(self.start)
+        return time.monotonic() - began
+
     def _wait_for_ports(self) -> tuple[tuple[str, int], str]:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self.process.poll() is None:

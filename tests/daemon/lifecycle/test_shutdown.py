@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from tests.support.life import SECONDS, Life, Recording
-from tests.support.seam import Disk, below
+from tests.support.failing_disk import FailingDisk, installed
 from tests.support.virtual_loop import LoopClock, VirtualLoop
+from tests.support.virtual_relay import SECONDS, RecordingCloud, VirtualRelay
 
 WALL = 1_764_000_003.0
 CHECKPOINT = 1.3
@@ -26,10 +26,10 @@ class House:
 
     def __init__(self, loop: VirtualLoop, state) -> None:
         self.loop, self.state = loop, state
-        self.clock, self.cloud, self.disk = LoopClock(loop, WALL), Recording(WALL), Disk()
+        self.clock, self.cloud, self.disk = LoopClock(loop, WALL), RecordingCloud(WALL), FailingDisk()
 
     async def start(self) -> None:
-        self.life = await Life(self.state, clock=self.clock, cloud=self.cloud).start()
+        self.life = await VirtualRelay(self.state, clock=self.clock, cloud=self.cloud).start()
 
     async def edge(self) -> None:
         await asyncio.sleep(SECONDS - self.clock.wall() % SECONDS + 0.5)
@@ -44,7 +44,7 @@ class House:
 @pytest.fixture
 def house(loop, tmp_path):
     house = House(loop, tmp_path / "state")
-    with below(house.disk):
+    with installed(house.disk):
         yield house
 
 

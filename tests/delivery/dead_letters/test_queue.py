@@ -13,7 +13,7 @@ from relay.delivery.dead_letters.format import LetterReader, decode_line, letter
 from relay.delivery.dead_letters.queue import HELD_MOST, DeadLetters
 from relay.ledger import Ledger
 from tests.support.context import make_context
-from tests.support.letters import WINDOW, line, point, points_in
+from tests.support.dead_letters import WINDOW, line, point, points_in
 
 
 class Setup:

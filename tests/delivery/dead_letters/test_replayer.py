@@ -17,7 +17,7 @@ from relay.delivery.dead_letters.replayer import Replayer
 from relay.jdcloud.codec import decode
 from relay.ledger import Ledger
 from tests.support.context import make_context
-from tests.support.letters import WINDOW, line, point, points_in
+from tests.support.dead_letters import WINDOW, line, point, points_in
 from tests.support.spool import open_spool
 
 EVERYTHING = Selection()

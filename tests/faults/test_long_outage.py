@@ -1,10 +1,10 @@
-"""A day without the cloud, through the real spool and senders; only waiting is virtual. See benchmarks/outage.py."""
+"""A day without the cloud, through the real spool and senders; only waiting is virtual. See tests/support/outage.py."""
 
 from __future__ import annotations
 
 import pytest
 
-from benchmarks.outage import Outage
+from tests.support.outage import Outage
 
 
 @pytest.mark.full
@@ -23,7 +23,7 @@ async def test_row_26_an_outage_of_a_day(tmp_path, figure):
 
 
 async def test_row_26_an_outage_of_half_an_hour(tmp_path, figure):
-    """The same in short, for the fast tier; a log that is not yet checkpointed weighs more."""
+    """The same for the fast tier; bytes a point are not asserted, since the WAL is not yet checkpointed."""
     figures = await Outage(tmp_path, windows=30, points=500).run()
     assert max(figures.down[2:]) <= 2
     assert figures.delivered == figures.points * (figures.windows + figures.drain_minutes)

@@ -1,8 +1,8 @@
-"""The list of rows and the tests agree."""
+"""The list of faults and the tests agree."""
 
 from __future__ import annotations
 
-from tests.faults.rows import ROWS
+from tests.faults.fault_list import ROWS
 from tests.faults.table import row_tests
 
 

@@ -1,9 +1,9 @@
-"""The rows: what can go wrong. One title each; a test of row N is called `test_row_NN_...` and lives in this folder."""
+"""The list of faults. The tests of row N are called `test_row_NN_...`, in the files of this folder."""
 
 from __future__ import annotations
 
 SOAK = 0
-"""Not a fault but all of them: its tests are called `test_soak_...`."""
+"""All faults together; the tests are called `test_soak_...`."""
 
 ROWS = {
     SOAK: "random faults for twenty minutes",
@@ -26,7 +26,7 @@ ROWS = {
     17: "a million tag values in a minute",
     18: "hostile datagrams",
     19: "a truncated datagram",
-    20: "numbers that are none, or too large",
+    20: "numbers that are malformed or too large",
     21: "spoofed sources and the allow-list",
     22: "lines with the reserved prefix",
     23: "slow streams, a thousand connections, lines without an end",

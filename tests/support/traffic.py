@@ -1,20 +1,26 @@
-"""The lines that benchmarks send: 10,000 series, Zipf; 40 % c, 30 % ms, 20 % g, 5 % s, 5 % h; with tags if asked."""
+"""Traffic as applications send it: 10,000 series, Zipf; 40 % c, 30 % ms, 20 % g, 5 % s, 5 % h; with tags if asked."""
 
 from __future__ import annotations
 
 import random
+import struct
 from itertools import accumulate
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 LINES = 200_000
 SERIES = 10_000
 SHAPES = {"full": 1432, "ten": 10, "single": 1, "tagged": 1432}
-"""full: as many lines as fit 1,432 bytes, an Ethernet frame's; ten and single: so many lines; tagged: full datagrams of
-lines with three tags."""
+"""full: as many lines as fit 1,432 bytes, an Ethernet frame's; ten and single: that number of lines; tagged: full
+datagrams of lines with three tags."""
 _KINDS = (("c", 40), ("ms", 30), ("g", 20), ("s", 5), ("h", 5))
 
 
 def lines(count: int, seed: int = 1, *, tagged: bool = False) -> list[bytes]:
-    """Return so many lines, the same for the same seed."""
+    """Return `count` lines, the same for the same seed."""
     rng = random.Random(seed)
     kinds = rng.choices([kind for kind, _ in _KINDS], [share for _, share in _KINDS], k=SERIES)
     ranks = list(accumulate(1 / rank for rank in range(1, SERIES + 1)))
@@ -42,7 +48,7 @@ def value(rng: random.Random, kind: str) -> bytes:
 
 
 def datagrams(shape: str, count: int = LINES) -> list[bytes]:
-    """Return datagrams of a shape that hold so many lines."""
+    """Return datagrams of a shape that hold `count` lines together."""
     every = lines(count, tagged=shape == "tagged")
     if shape in ("ten", "single"):
         size = SHAPES[shape]
@@ -57,3 +63,9 @@ def datagrams(shape: str, count: int = LINES) -> list[bytes]:
         chosen.append(line)
         room -= len(line) + 1
     return [*packed, b"\n".join(chosen)]
+
+
+def write(sent: Sequence[bytes], path: Path) -> Path:
+    """Write datagrams in the format that load.c reads."""
+    path.write_bytes(b"".join(struct.pack("<H", len(datagram)) + datagram for datagram in sent))
+    return path

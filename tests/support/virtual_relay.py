@@ -1,4 +1,4 @@
-"""A relay in virtual time, from a start to a stop or a kill: the real one of app.py, without sockets; and its cloud."""
+"""A relay in virtual time, from a start to a stop or a kill: that of app.py without sockets; and its cloud."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from tests.support.virtual_loop import LoopClock
 
 SECONDS = 10
-"""Of a window."""
+"""Length of a window."""
 STOP = 5.0
-"""Seconds that a stop may take."""
+"""Longest time of a stop, in seconds."""
 
 
-class Recording:
-    """A cloud that remembers each value of each (series, window); its own clock is never stepped."""
+class RecordingCloud:
+    """A cloud that records each value of each (series, window); its own clock never steps."""
 
     def __init__(self, wall: float) -> None:
         self.is_down = False
@@ -70,10 +70,10 @@ class Recording:
         return totals
 
 
-class Life:
-    """State: the relay, and what it is told to end."""
+class VirtualRelay:
+    """State: the relay, its task, and the locks of its state directory."""
 
-    def __init__(self, state: Path | None, *, clock: LoopClock, cloud: Recording, host: str = "a") -> None:
+    def __init__(self, state: Path | None, *, clock: LoopClock, cloud: RecordingCloud, host: str = "a") -> None:
         config = Config(
             listen=ListenConfig(udp=[], hotpath=hotpath.chosen),
             tags={"host": host},
@@ -101,14 +101,14 @@ class Life:
             ),
         )
 
-    async def start(self) -> Life:
+    async def start(self) -> VirtualRelay:
         real = StateDirectory.open
 
-        def remember(path: Path) -> StateDirectory:
+        def record(path: Path) -> StateDirectory:
             self._locks.append(real(path))
             return self._locks[-1]
 
-        with patch.object(StateDirectory, "open", remember):
+        with patch.object(StateDirectory, "open", record):
             await self.relay.open()
         self._running = asyncio.create_task(self.relay.run())
         await asyncio.sleep(0)
@@ -118,7 +118,7 @@ class Life:
         self.relay.hotpath.feed(b"\n".join(lines), self._clock.wall())
 
     async def stop(self) -> float:
-        """Stop in order; return the seconds that took."""
+        """Stop in order; return how many seconds it took."""
         began = self._clock.monotonic()
         self.relay.stop()
         await self._running
@@ -128,7 +128,7 @@ class Life:
         """End at once: nothing more is written or sent, and the files stay as they are.
 
         Args:
-            others: tasks that are not of this life.
+            others: tasks that are not of this relay.
         """
         self.relay._closing.pop_all()
         mine = asyncio.all_tasks() - others - {asyncio.current_task()}

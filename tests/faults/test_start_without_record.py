@@ -1,4 +1,4 @@
-"""Row 43: a start that knows nothing of the last window, or whose state belongs to others."""
+"""Row 43: a start without a record of the last window, or with the state of another host."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def spoil(state) -> None:
     (state / "spool.db").write_bytes(b"no database" * 1000)
 
 
-def take_back(state) -> None:
+def restore_backup(state) -> None:
     """A backup from before the last window."""
     shutil.rmtree(state)
     shutil.copytree(state.with_name("backup"), state)
@@ -54,14 +54,14 @@ async def sent_early(relay, value: int) -> None:
         pytest.param(None, id="without state"),
         pytest.param(remove, id="directory removed"),
         pytest.param(spoil, id="database set aside", marks=pytest.mark.full),
-        pytest.param(take_back, id="an old backup", marks=pytest.mark.full),
+        pytest.param(restore_backup, id="an old backup", marks=pytest.mark.full),
     ],
 )
 async def test_row_43_no_minute_twice_without_a_record(forget, start, emulator, figure, tmp_path):
     state = tmp_path / "state"
     relay = start(WINDOW_SECONDS=str(SECONDS), **({} if forget else {"SPOOL_PATH": "none"}))
     await edge()
-    if forget is take_back:
+    if forget is restore_backup:
         shutil.copytree(state, state.with_name("backup"))
     await edge()
     await sent_early(relay, 100)
@@ -85,7 +85,7 @@ def readiness(relay) -> tuple[int, str]:
 
 
 async def test_row_43_committed_ids_ahead_of_the_clock_are_told(start, emulator, figure, tmp_path):
-    """Of a clock that once was ahead: samples wait for the first id that is free, and the relay says so."""
+    """A clock that was ahead committed them: samples wait for the first free id, and the relay is not ready."""
     now = floor_id(time.time(), 1)
     opens = now + 15
     leave(tmp_path / "state", *range(now - 1, opens))
@@ -104,7 +104,7 @@ async def test_row_43_committed_ids_ahead_of_the_clock_are_told(start, emulator,
 
 
 async def test_row_43_a_copied_state_directory(start, emulator, figure, tmp_path):
-    """The copy of a machine, with its disk, runs beside it under another name."""
+    """A cloned machine runs beside the original under another host name."""
     first = start(WINDOW_SECONDS=str(SECONDS), WINDOW_IDLE_GAUGES="keep", WINDOW_CHECKPOINT="100ms", TAGS="host=A")
     await edge()
     first.send(b"load:10|g")

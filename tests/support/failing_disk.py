@@ -1,8 +1,8 @@
-"""A disk that refuses and stalls, below the classes that use it: their own calls fail, everything else is real.
+"""A disk that refuses and stalls: calls of the classes that write files fail or wait, everything else is real.
 
-`refuse` is a disk of which nothing can be written; `keep` one that refuses checkpoints alone, and their removal; `fail`
-one that writes, and then says that it has not; `stall` one that answers nothing before it is well again; `hang` one
-that has written by then.
+Modes: `refuse` refuses every write; `keep` refuses to write and to remove checkpoints only; `fail` writes and then
+raises an error; `stall` makes calls wait until the disk is well, and does them then; `hang` does them first and then
+waits.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ WRITES = {
 }
 
 
-class Disk:
-    """State: how it is, and who waits for it."""
+class FailingDisk:
+    """State: the mode."""
 
     def __init__(self) -> None:
         self.mode = "well"
@@ -42,7 +42,7 @@ class Disk:
         (self._well.clear if mode in ("stall", "hang") else self._well.set)()
 
     async def do(self, call: Callable[[], object]) -> object:
-        """Make a call of a thread, as slowly as this disk is."""
+        """Make a call as a thread would, at the speed of this disk."""
         await asyncio.sleep(LATENCY)
         if self.mode != "hang":
             await self._well.wait()
@@ -53,7 +53,7 @@ class Disk:
             await self._well.wait()
 
     def write(self, call: Callable[..., object], *args: object, **options: object) -> object:
-        """Make a call that writes; it may fail."""
+        """Make a call that writes; it may raise an error."""
         error = OSError(errno.EROFS if self.mode == "refuse" else errno.EIO, os.strerror(errno.EIO))
         if isinstance(args[0], Database):
             error = DiskTrouble("io", "the disk refuses")
@@ -66,9 +66,9 @@ class Disk:
 
 
 class DiskThread:
-    """A DiskThread on the loop: calls are made one after the other; one that has begun goes on without its caller."""
+    """DiskThread on the event loop: calls run one by one; a running call goes on when its caller is cancelled."""
 
-    disk: Disk
+    disk: FailingDisk
 
     def __init__(self, name: str) -> None:
         self._calls: deque[tuple[asyncio.Future, Callable[[], object]]] = deque()
@@ -82,7 +82,7 @@ class DiskThread:
         return await answer
 
     def close(self) -> None:
-        """Nothing keeps it."""
+        """Nothing is open."""
 
     async def _work(self) -> None:
         while self._calls:
@@ -91,15 +91,15 @@ class DiskThread:
                 continue
             try:
                 result, error = await self.disk.do(call), None
-            except Exception as raised:  # noqa: BLE001 - for who awaits it
+            except Exception as raised:  # noqa: BLE001 - raised in the caller
                 result, error = None, raised
             if not answer.done():
                 answer.set_exception(error) if error else answer.set_result(result)
 
 
 @contextmanager
-def below(disk: Disk) -> Iterator[None]:
-    """Put the disk below every relay that is opened meanwhile."""
+def installed(disk: FailingDisk) -> Iterator[None]:
+    """Let every relay opened in this block write to the disk."""
 
     def sick(real: Callable) -> Callable:
         return lambda *args, **options: disk.write(real, *args, **options)

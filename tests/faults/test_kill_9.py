@@ -1,7 +1,7 @@
 """Row 2: kill -9 of the process that reads the sockets, under load.
 
-The sockets stay open, so what arrives meanwhile waits in the kernel; what a kill costs is what was received since the
-last checkpoint. A window is longer than the four intervals that are asserted: without checkpoints the tests fail.
+The sockets stay open, so packets wait in the kernel; a kill loses what was received since the last checkpoint. A window
+is longer than the four intervals that are asserted, so the tests fail without checkpoints.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import signal
 
 import pytest
 
-from benchmarks.servers import udp_row
 from tests.support.inject import COMMIT, Inject
 from tests.support.oracle import conserve
+from tests.support.server import udp_row
 
 RATE = 8000
 INTERVAL = 1.0
@@ -22,13 +22,13 @@ INTERVAL = 1.0
 CEILING = 4 * INTERVAL
 WINDOW = 5
 STEADY = 10.5
-"""Seconds after which a worker has proved itself: killed younger, its successors wait, and the fifth is the last."""
+"""Seconds after which a worker counts as well; killed earlier, the next one is delayed, and five end the supervisor."""
 STEPS = tuple(point.name for point in COMMIT)
 MOST_TELLING = ("transaction commits", "transaction committed", "checkpoint is removed")
 
 
 async def kill_at(relay, inject, step: str) -> None:
-    """Kill the worker when it passes a step; return when there is another one."""
+    """Kill the worker at a step; return when it is replaced."""
     victim = relay.worker_pid
     inject.arm("kill", step)
     await inject.struck()
@@ -43,7 +43,7 @@ def drops(relay) -> int:
 
 
 async def test_row_02_killed_at_telling_steps(start, load, emulator, figure, tmp_path):
-    """At a pace that a pause of half a second cannot overrun."""
+    """The rate is so low that half a second without a worker overruns no buffer."""
     inject, rate = Inject(tmp_path), RATE / 4
     relay = start(environ=inject.environment, WINDOW_SECONDS=str(WINDOW))
     generator = load(relay, rate=rate, seconds=120)

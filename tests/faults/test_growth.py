@@ -7,16 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.compare import write
-from benchmarks.servers import Server, send
-from benchmarks.traffic import datagrams
 from tests.support.inprocess import open_relay
 from tests.support.relay import assert_books
+from tests.support.server import Server, send
 from tests.support.tools import need
+from tests.support.traffic import datagrams, write
 
 SECONDS, WINDOW = 60, 5
 GROWTH = 8.0
-"""MB that the resident set may grow by after the second window: allocators and the batches on their way breathe."""
+"""MB by which the resident set may grow after the second window: allocators and batches in flight vary by that."""
 
 
 async def test_row_08_no_task_is_left_behind(tmp_path, figure):
@@ -27,7 +26,7 @@ async def test_row_08_no_task_is_left_behind(tmp_path, figure):
             while len(running.witness.windows) <= window or running.relay.spool.points or running.relay.pool.in_flight:
                 await asyncio.sleep(0.02)
             counts.append(len(asyncio.all_tasks()))
-        assert max(counts[2:]) <= max(counts[:2]) + 1, "one more at most: acknowledgements wait for company"
+        assert max(counts[2:]) <= max(counts[:2]) + 1, "one more at most: acknowledgements are gathered for a moment"
     figure(8, f"tasks after each of 6 windows: {counts}")
 
 
@@ -53,7 +52,7 @@ async def test_row_08_a_minute_at_four_fifths_of_capacity(start, emulator, figur
     assert_books(metrics)
     received = sum(value for key, value in metrics.items() if key.startswith("relay_datagrams_total"))
     drops = relay.kernel_drops()
-    assert received + drops == sent, "packets that nobody counted"
+    assert received + drops == sent, "packets that are counted nowhere"
     steady = [max(numbers[2:]) - max(numbers[:2]) for numbers in (sizes, threads, files)]
     assert steady[0] < GROWTH, sizes
     assert steady[1] <= 0, threads

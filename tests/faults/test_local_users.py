@@ -1,4 +1,4 @@
-"""Row 46: another user of this machine takes the places of those who ask how the relay is."""
+"""Row 46: another user of this machine fills the admin port with requests and floods every open address."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ UNFINISHED = b"POST /api/v1/tee HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1
 
 
 async def test_row_46_unfinished_requests(start, load, emulator, figure):
-    """More than there are places for, renewed as they are closed: probes, metrics and samples go on."""
+    """More unfinished requests than the server accepts, renewed as they are closed: probes and metrics go on."""
     relay = start()
     generator = load(relay, rate=1000, seconds=60)
     unfinished = [open_request(relay) for _ in range(REQUESTS)]
@@ -58,7 +58,7 @@ async def test_row_46_unfinished_requests(start, load, emulator, figure):
 
 
 def datagram_addresses(*pids: int) -> list[str]:
-    """Return the abstract addresses of these processes' Unix datagram sockets: anybody may write there."""
+    """Return the abstract addresses of these processes' Unix datagram sockets; every local process may write there."""
     inodes = set()
     for pid in pids:
         for descriptor in Path(f"/proc/{pid}/fd").iterdir():
@@ -69,7 +69,7 @@ def datagram_addresses(*pids: int) -> list[str]:
 
 
 async def test_row_46_floods_of_what_listens(start, load, emulator, figure):
-    """Datagrams to whatever takes them, connections to the admin port: a worker's death and a replacement go well."""
+    """Datagrams to every address, connections to the admin port: a worker is killed and replaced meanwhile."""
     relay = start()
     generator = load(relay, rate=1000, seconds=60)
     addresses = datagram_addresses(relay.process.pid, relay.worker_pid)
@@ -92,7 +92,7 @@ async def test_row_46_floods_of_what_listens(start, load, emulator, figure):
     verdict = await conserve(relay, emulator, sent, lost=4000)  # a second of samples, x 4
     assert slowest <= 4
     assert relay.process.returncode is None
-    figure(46, f"{len(addresses)} addresses that anybody may write to; probes within {slowest:.2f} s; {verdict}")
+    figure(46, f"{len(addresses)} addresses open to every process; probes within {slowest:.2f} s; {verdict}")
 
 
 def admin_of_text(relay) -> list[str]:

@@ -1,4 +1,4 @@
-"""Row 48: a checkpoint whose checksums are right says what no hot path writes."""
+"""Row 48: a checkpoint with valid checksums and with values that no hot path writes."""
 
 from __future__ import annotations
 
