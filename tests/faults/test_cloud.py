@@ -20,11 +20,11 @@ from relay.delivery.transport import HttpTransport
 from relay.errors import TransportError
 from relay.jdcloud.sign import Signer
 from relay.tools.emulator import Fault
-from relay.tools.emulator.quota import FixedWindow, TokenBucket
 from relay.tools.emulator.shapes import SHAPES
 from tests.delivery.sender.test_rate import simulate
 from tests.delivery.sender.test_spread import fleet
 from tests.support.chaos import ChaosProxy
+from tests.support.emulator import FixedWindow, TokenBucket
 from tests.support.oracle import conserve
 from tests.support.pool import CLOCK, Paused, Setup
 
@@ -103,7 +103,7 @@ async def test_row_27_retry_after_is_honoured_and_clamped(header, low, high, tmp
 
 @pytest.mark.full
 async def test_row_27_a_real_quota(start, load, emulator, figure):
-    emulator.quota = TokenBucket(5, burst=2)
+    emulator.quota = TokenBucket(5, burst=2).acquire
     relay = start(WINDOW_SECONDS="1")
     verdict = await conserve(relay, emulator, await load(relay, rate=2000, seconds=8).wait(), fresh_within=30)
     refused = emulator.statuses[429]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relay.daemon.lifecycle.shutdown import ShutdownReport
-    from relay.tools.emulator import Emulator
+    from tests.support.emulator import ControlledEmulator
 
 
 CREDENTIALS = Credentials(access_key=ACCESS, secret_key=Secret(SECRET), region=REGION, origin="test")
@@ -52,7 +52,7 @@ class Silent:
 @dataclass
 class Running:
     relay: Relay
-    emulator: Emulator
+    emulator: ControlledEmulator
     witness: Silent
     task: asyncio.Task
     reconfiguration: Reconfiguration

@@ -24,9 +24,9 @@ from relay.jdcloud.cloud import JDCloud
 from relay.jdcloud.points import PointEncoder
 from relay.jdcloud.sign import Signer
 from relay.model import ClosedWindow, Kind, Rollup, Row, Series
-from relay.tools.emulator import Emulator
 from tests.support.clock import EventClock
 from tests.support.context import make_context
+from tests.support.emulator import ControlledEmulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -196,7 +196,7 @@ class Outage:
         self._encoder = PointEncoder(namespace="shop", output="aggregate", counter_values="total", percentiles=[95.0])
         self._closed: dict[int, float] = {}
         """When each window was stored."""
-        self._emulator = Emulator(access_key="ak", secret_key="sk", region="r", clock=self._clock)
+        self._emulator = ControlledEmulator(access_key="ak", secret_key="sk", region="r", clock=self._clock)
 
     def _busy(self) -> bool:
         """Say whether something real is under way: a request, or a body that is read."""

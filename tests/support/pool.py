@@ -20,9 +20,9 @@ from relay.jdcloud.sign import Signer
 from relay.ledger import Ledger
 from relay.loss_log import LossLog
 from relay.model import Point
-from relay.tools.emulator import Emulator
 from tests.support.clock import VirtualClock
 from tests.support.context import make_context
+from tests.support.emulator import ControlledEmulator
 from tests.support.spool import open_spool
 
 CLOCK = SystemClock()
@@ -60,7 +60,7 @@ class Setup:
         self.settings = SenderSettings(**{"concurrency": 4, "requests_per_minute": 60_000, **settings})
         self.newer_signer = newer_signer or (lambda: None)
         self.transport = transport or HttpTransport(timeout=1, connect_timeout=0.5, concurrency=4, ca_file="", proxy="")
-        self.emulator = cloud or Emulator(access_key="ak", secret_key="sk", region="r", clock=CLOCK)
+        self.emulator = cloud or ControlledEmulator(access_key="ak", secret_key="sk", region="r", clock=CLOCK)
         self.signer = Signer(access_key="ak", secret_key=Secret(secret), region="r")
         self.ledger = Ledger()
 

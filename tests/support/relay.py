@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 from relay.clock import SystemClock
 from relay.listener.socket_activation import SUPERVISOR
 from relay.supervisor.protocol import PLAN
-from relay.tools.emulator import Emulator
 from tests.support import hotpath
+from tests.support.emulator import ControlledEmulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,9 +30,9 @@ ACCESS, SECRET, REGION = "test-ak", "canary-s3cret-key", "cn-north-1"
 """The secret is one that is found wherever it shows; see canary.py."""
 
 
-def make_emulator(**changes) -> Emulator:
+def make_emulator(**changes) -> ControlledEmulator:
     settings = {"access_key": ACCESS, "secret_key": SECRET, "region": REGION, "clock": SystemClock()}
-    return Emulator(**{**settings, **changes})
+    return ControlledEmulator(**{**settings, **changes})
 
 
 _DICE = random.SystemRandom()  # the seed of the other one is the same in every process of the tests

@@ -12,8 +12,9 @@ from relay.clock import SystemClock
 from relay.config.types import Secret
 from relay.jdcloud.cloud import JDCloud
 from relay.jdcloud.sign import Signer
-from relay.tools.emulator import Emulator, Fault
+from relay.tools.emulator import Fault
 from relay.tools.emulator.check import check_point
+from tests.support.emulator import ControlledEmulator
 
 CLOCK = SystemClock()
 
@@ -56,7 +57,7 @@ class Client:
 
 @pytest.fixture
 async def emulator():
-    emulator = Emulator(access_key="ak", secret_key="sk", region="r1", clock=CLOCK)
+    emulator = ControlledEmulator(access_key="ak", secret_key="sk", region="r1", clock=CLOCK)
     yield emulator
     await emulator.stop()
 

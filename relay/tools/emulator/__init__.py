@@ -25,8 +25,9 @@ from relay.tools.emulator.faults import Fault
 from relay.tools.emulator.shapes import failure, partial_failure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from relay.clock import Clock
-    from relay.tools.emulator.quota import Quota
 
 __all__ = ["Emulator", "Fault"]
 
@@ -54,7 +55,7 @@ class Emulator:
     ) -> None:
         self._access_key = access_key
         self._region = region
-        self.rotate(secret_key)
+        self._signer = Signer(access_key=access_key, secret_key=Secret(secret_key), region=region)
         self._clock = clock
         self._check_signature = check_signature
         self._random = random.Random(0)  # noqa: S311 - repeatable faults
@@ -66,10 +67,8 @@ class Emulator:
         """Seconds before each answer."""
         self.shape = 1
         """Format of partial failures, 1 to 4 (shapes.py)."""
-        self.quota: Quota | None = None
-        """Requests beyond the quota are answered 429."""
-        self.tells_retry_after = True
-        """Whether a 429 has a Retry-After header."""
+        self.quota: Callable[[float], float] | None = None
+        """Returns for a monotonic time how long a request must wait: 0, or the seconds in the answer 429."""
         self.poison: set[str] = set()
         """Metrics: a request with one of them is refused as a whole, without a list of bad points."""
         self.unreadable: set[str] = set()
@@ -104,17 +103,9 @@ class Emulator:
             await self._runner.cleanup()
             self._runner = None
 
-    def rotate(self, secret_key: str) -> None:
-        """Accept only this secret from now on."""
-        self._signer = Signer(access_key=self._access_key, secret_key=Secret(secret_key), region=self._region)
-
     def add_fault(self, fault: Fault) -> None:
         """Inject a fault from the next request on."""
         self._faults.append(fault)
-
-    def clear_faults(self) -> None:
-        """Remove all faults."""
-        self._faults.clear()
 
     # --- what arrived -------------------------------------------------------------------------------------------------
 
@@ -129,11 +120,6 @@ class Emulator:
         found = [point["values"][stat if stat in point["values"] else "value"] for point in points]
         return float(sum(found[-1:] if stat == "last" else found))
 
-    def duplicates(self) -> list[tuple[Any, ...]]:
-        """Return each (metric, dimensions, timestamp) that was stored more than once."""
-        keys = Counter((p["metric"], tuple(sorted(p["dimensions"].items())), p["timestamp"]) for p in self.received)
-        return [key for key, count in keys.items() if count > 1]
-
     # --- answering ----------------------------------------------------------------------------------------------------
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
@@ -142,9 +128,8 @@ class Emulator:
         body = await request.read()
         if self.latency:
             await asyncio.sleep(self.latency)
-        wait = self.quota.take(self._clock.monotonic()) if self.quota else 0.0
-        if wait:
-            headers = {"retry-after": f"{math.ceil(wait)}"} if self.tells_retry_after else None
+        if self.quota and (wait := self.quota(self._clock.monotonic())):
+            headers = {"retry-after": f"{math.ceil(wait)}"}
             return self._answer(429, failure(429, "QUOTA", "over the quota", request_id), headers)
         fault = next((fault for fault in self._faults if fault.strikes(self._random.random())), None)
         kind = fault.kind if fault else ""

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.delivery.sender.rate import AdaptiveRate
-from relay.tools.emulator.quota import FixedWindow, TokenBucket
+from tests.support.emulator import FixedWindow, TokenBucket
 
 LATENCY = 0.08
 CONCURRENCY = 8
@@ -47,7 +47,8 @@ def simulate(quota, rate: AdaptiveRate, *, seconds: float, tells: bool, seed: in
         if wait == 0 and len(answers) < CONCURRENCY:
             rate.acquire(now)
             number += 1
-            heapq.heappush(answers, (now + LATENCY * jitter.uniform(0.75, 1.25), number, quota.take(now + LATENCY / 2)))
+            answered = now + LATENCY * jitter.uniform(0.75, 1.25)
+            heapq.heappush(answers, (answered, number, quota.acquire(now + LATENCY / 2)))
             continue
         now = min(now + (wait or 1.0), answers[0][0] if answers else seconds)
     return outcome
@@ -117,8 +118,8 @@ class Grows:
     def __init__(self) -> None:
         self.small, self.large = TokenBucket(2), TokenBucket(100)
 
-    def take(self, now: float) -> float:
-        return (self.small if now < 300 else self.large).take(now)
+    def acquire(self, now: float) -> float:
+        return (self.small if now < 300 else self.large).acquire(now)
 
 
 def test_the_rate_comes_back_when_the_quota_grows():

@@ -1,16 +1,30 @@
-"""Request quotas of an access key, as services apply them. Pure: tests run the sender against them in virtual time."""
+"""The local cloud as tests control it: its faults end, its secret is replaced, its quota is bounded."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections import Counter
+from typing import Any
+
+from relay.config.types import Secret
+from relay.jdcloud.sign import Signer
+from relay.tools.emulator import Emulator
 
 
-class Quota(Protocol):
-    """Decides which requests are within a quota; the others are answered 429."""
+class ControlledEmulator(Emulator):
+    """The local cloud, with the methods that tests alone need."""
 
-    def take(self, now: float) -> float:
-        """Return 0 if a request is within the quota, else the seconds until one would be."""
-        ...
+    def rotate(self, secret_key: str) -> None:
+        """Accept only this secret from now on."""
+        self._signer = Signer(access_key=self._access_key, secret_key=Secret(secret_key), region=self._region)
+
+    def clear_faults(self) -> None:
+        """Remove all faults."""
+        self._faults.clear()
+
+    def duplicates(self) -> list[tuple[Any, ...]]:
+        """Return each (metric, dimensions, timestamp) that was stored more than once."""
+        keys = Counter((p["metric"], tuple(sorted(p["dimensions"].items())), p["timestamp"]) for p in self.received)
+        return [key for key, count in keys.items() if count > 1]
 
 
 class TokenBucket:
@@ -22,7 +36,7 @@ class TokenBucket:
         self._tokens = self._burst
         self._counted_at = 0.0
 
-    def take(self, now: float) -> float:
+    def acquire(self, now: float) -> float:
         """Return 0 if a request is within the quota, else the seconds until one would be."""
         self._tokens = min(self._burst, self._tokens + (now - self._counted_at) * self._per_second)
         self._counted_at = now
@@ -41,7 +55,7 @@ class FixedWindow:
         self._window = -1.0
         self._used = 0
 
-    def take(self, now: float) -> float:
+    def acquire(self, now: float) -> float:
         """Return 0 if a request is within the quota, else the seconds until one would be."""
         window = now // self._seconds
         if window != self._window:
