@@ -12,17 +12,18 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-from relay import limits
-
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 
 # --- pacing ----------------------------------------------------------------------------------------------------------
 
-# Long work is cut into slices of 5 ms (limits.CLOSE_SLICE), so that the event loop never stalls over 20 ms.
+# Long work is cut into slices of 5 ms (SLICE), so that the event loop never stalls over 20 ms.
 
 T = TypeVar("T")
+
+SLICE: Final = 0.005
+"""Seconds of work between two yields to the event loop; the promise is 20 ms."""
 
 
 async def paced(
@@ -35,12 +36,12 @@ async def paced(
         items: made lazily, so that making them is paced too.
         between: awaited instead of the yield between two slices; it must itself let other tasks run.
     """
-    slice_ends = clock.monotonic() + limits.CLOSE_SLICE
+    slice_ends = clock.monotonic() + SLICE
     for item in items:
         yield item
         if clock.monotonic() >= slice_ends:
             await (between() if between else clock.sleep(0))
-            slice_ends = clock.monotonic() + limits.CLOSE_SLICE
+            slice_ends = clock.monotonic() + SLICE
 
 
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
@@ -30,10 +30,6 @@ class Durations:
         self.last = 0.0
         """The latest duration, in seconds."""
 
-    def __repr__(self) -> str:
-        """Report the count."""
-        return f"<Durations {sum(self._counts)}>"
-
     def observe(self, seconds: float) -> None:
         """Count one duration."""
         self._counts[bisect_left(self.BOUNDS, seconds)] += 1
@@ -46,63 +42,61 @@ class Durations:
         return list(zip(names, accumulate(map(float, self._counts)), strict=True))
 
 
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class Ledger:
-    """State: monotonic counters only. Every path that loses something increments one of these first."""
+    """State: monotonic counters, but for stocks and what is said to be the latest.
 
-    def __init__(self) -> None:
-        self.samples_closed = 0
-        self.samples_recovered = 0
-        """Samples of windows that had ended when a start found their checkpoint; the tally has the open window's."""
-        self.samples_closing = 0
-        """Stock: samples of windows handed out by the hot path and not yet stored."""
-        self.samples_dropped: Counter[str] = Counter()
-        """By reason: name_collision, stop_without_state, other_host. The tally has what the hot path drops."""
-        self.points_created = 0
-        self.points_recovered = 0
-        """Points found in the spool at the start."""
-        self.points_replayed = 0
-        self.points_delivered = 0
-        self.points_refused = 0
-        self.points_dropped: Counter[str] = Counter()
-        self.windows_dropped = 0
-        """Whole windows dropped by the spool."""
-        self.dead_letters = 0
-        """Stock: dead letters kept on disk and in memory."""
-        self.dead_letters_dropped = 0
-        """Dead letters that were not kept, or were removed to stay within the limit."""
-        self.requests: Counter[str] = Counter()
-        """By HTTP status; `error`: no answer; `internal_error`: the relay itself failed."""
-        self.requests_ambiguous = 0
-        self.refusals_unmatched = 0
-        """Entries in the cloud's lists of bad points that match no point of the request, or more than one."""
-        self.request_seconds = Durations()
-        self.request_bytes = 0
-        """Size of the latest request."""
-        self.accepted_at = 0.0
-        """Wall time of the latest answer that accepted a request; 0: none so far."""
-        self.failed_at = 0.0
-        """Wall time of the latest request that failed or was refused; 0: none so far."""
-        self.windows_closed = 0
-        self.close_seconds = 0.0
-        self.close_late = 0.0
-        """Seconds from the end of the last window until it was stored."""
-        self.windows_late = 0
-        """Windows stored later after their end than limits.WINDOW_LATE and WINDOW_LATE_SHARE allow."""
-        self.delivery_lag = 0.0
-        """Seconds from the start of a window to the delivery of its batch; of the batch delivered last."""
-        self.clock_skew = 0.0
-        """Seconds that this machine's clock is ahead of the cloud's, by the cloud's latest answer."""
-        self.names_rewritten = 0
-        self.tags_dropped = 0
-        self.values_clamped = 0
-        """Statistics outside the range of the API."""
-        self.examples: dict[str, Mapping[str, str]] = {}
-        """Log fields of one example each of `rewritten`, `unsent`, `clamped`; removed once logged."""
+    Every path that loses something increments one of these first.
+    """
 
-    def __repr__(self) -> str:
-        """Report the points."""
-        dropped = sum(self.points_dropped.values())
-        return f"<Ledger {self.points_created} created, {self.points_delivered} delivered, {dropped} dropped>"
+    samples_closed: int = 0
+    samples_recovered: int = 0
+    """Samples of windows that had ended when a start found their checkpoint; the tally has the open window's."""
+    samples_closing: int = 0
+    """Stock: samples of windows handed out by the hot path and not yet stored."""
+    samples_dropped: Counter[str] = field(default_factory=Counter)
+    """By reason: name_collision, stop_without_state, other_host. The tally has what the hot path drops."""
+    points_created: int = 0
+    points_recovered: int = 0
+    """Points found in the spool at the start."""
+    points_replayed: int = 0
+    points_delivered: int = 0
+    points_refused: int = 0
+    points_dropped: Counter[str] = field(default_factory=Counter)
+    windows_dropped: int = 0
+    """Whole windows dropped by the spool."""
+    dead_letters: int = 0
+    """Stock: dead letters kept on disk and in memory."""
+    dead_letters_dropped: int = 0
+    """Dead letters that were not kept, or were removed to stay within the limit."""
+    requests: Counter[str] = field(default_factory=Counter)
+    """By HTTP status; `error`: no answer; `internal_error`: the relay itself failed."""
+    requests_ambiguous: int = 0
+    refusals_unmatched: int = 0
+    """Entries in the cloud's lists of bad points that match no point of the request, or more than one."""
+    request_seconds: Durations = field(default_factory=Durations)
+    request_bytes: int = 0
+    """Size of the latest request."""
+    accepted_at: float = 0.0
+    """Wall time of the latest answer that accepted a request; 0: none so far."""
+    failed_at: float = 0.0
+    """Wall time of the latest request that failed or was refused; 0: none so far."""
+    windows_closed: int = 0
+    close_seconds: float = 0.0
+    close_late: float = 0.0
+    """Seconds from the end of the last window until it was stored."""
+    windows_late: int = 0
+    """Windows stored later after their end than daemon/app.py allows."""
+    delivery_lag: float = 0.0
+    """Seconds from the start of a window to the delivery of its batch; of the batch delivered last."""
+    clock_skew: float = 0.0
+    """Seconds that this machine's clock is ahead of the cloud's, by the cloud's latest answer."""
+    names_rewritten: int = 0
+    tags_dropped: int = 0
+    values_clamped: int = 0
+    """Statistics outside the range of the API."""
+    examples: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    """Log fields of one example each of `rewritten`, `unsent`, `clamped`; removed once logged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,29 +82,8 @@ SET_PRECISION: Final = 14
 """HyperLogLog p: 2**14 registers, standard error 0.81 %."""
 
 # --- windows ----------------------------------------------------------------------------------------------------------
-CLOCK_BACK_KEEP: Final = 600
-"""Seconds a wall clock may step back before the open window is moved to another id."""
-WINDOWS_CLOSING: Final = 4
-"""Windows that may wait to be encoded and stored. A window that begins while so many wait gets no series of its own,
-which bounds memory. A disk is given up after 2 s, so only windows shorter than their own encoding reach this bound."""
-CLOSE_SLICE: Final = 0.005
-"""Seconds of work between two yields to the event loop; the promise is 20 ms."""
-CHECKPOINT_RATE: Final = 8 * 1024 * 1024
-"""Bytes a second that checkpoints may write; larger checkpoints are written less often."""
-CHECKPOINT_SHARE: Final = 0.05
-"""Share of a core that checkpoints may use; slower checkpoints are written less often."""
-CHECKPOINT_SECONDS: Final = 15.0
-"""Longest time between two checkpoints, in seconds."""
 STOP_SECONDS: Final = 4.0
 """How long a stopping relay continues to send."""
-HAND_OVER_SECONDS: Final = 2.0
-"""How long a worker that hands over waits for the answers to its requests in flight."""
-WINDOW_LATE: Final = 2.0
-"""Seconds after its end by which a window is stored. A later window is reported, see WINDOW_LATE_SHARE."""
-WINDOW_LATE_SHARE: Final = 0.1
-"""Share of a window's length that storing it may take: 100,000 series take some seconds of a minute."""
-CLOSER_SECONDS: Final = 60.0
-"""After so long without progress of the closer, the watchdog of the service manager is no longer notified."""
 REJECTS_KEPT: Final = 64
 """Rejected lines kept for display."""
 REJECT_BYTES: Final = 120

@@ -12,9 +12,8 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from relay import limits
 from relay.admin.routes import make_admin
 from relay.admin.subscribers import WindowSubscribers
 from relay.clock import LagProbe
@@ -60,6 +59,13 @@ if TYPE_CHECKING:
     from relay.hotpath.contract import HotPath
     from relay.model import Tally
     from relay.naming.ruleset import Ruleset
+
+_HAND_OVER_SECONDS: Final = 2.0
+"""How long a worker that hands over waits for the answers to its requests in flight."""
+_LATE: Final = 2.0
+"""Seconds after its end by which a window is stored. A later window is reported, see _LATE_SHARE."""
+_LATE_SHARE: Final = 0.1
+"""Share of a window's length that storing it may take: 100,000 series take some seconds of a minute."""
 
 
 class Reporter(Protocol):
@@ -285,7 +291,7 @@ class Relay:
             await self._stop.wait()
             asked_at, leaves = self._clock.monotonic(), self._is_handing_over
             if leaves:
-                await self.pool.finish(until=self._clock.monotonic() + limits.HAND_OVER_SECONDS)
+                await self.pool.finish(until=self._clock.monotonic() + _HAND_OVER_SECONDS)
             self.closer.stop()
             await asyncio.gather(*closing)
             self.ingest.stop()
@@ -343,7 +349,7 @@ class Relay:
         tally, since_last = self.tally(), self._growth.since_last
         lines, rejected = since_last("received", tally.received), since_last("rejected", sum(tally.rejected.values()))
         self._witness.closed(closed, lines=lines, rejected=rejected)
-        if closed.late > max(limits.WINDOW_LATE, limits.WINDOW_LATE_SHARE * self.config.window.seconds):
+        if closed.late > max(_LATE, _LATE_SHARE * self.config.window.seconds):
             ledger.windows_late += 1
             log_late_window(loss_log, closed.start, seconds=closed.late, closing=self.closer.closing - 1)
         if closed.over_quota:

@@ -5,9 +5,8 @@ Read-only but for `delete`, which the console uses.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from relay import limits
 from relay.ledger import balance
 
 if TYPE_CHECKING:
@@ -16,6 +15,9 @@ if TYPE_CHECKING:
     from relay.daemon.app import Relay
     from relay.ledger import Books
     from relay.model import Series
+
+_STALLED: Final = 60.0
+"""After so long without progress of the closer, the watchdog of the service manager is no longer notified."""
 
 
 class Status:
@@ -48,7 +50,7 @@ class Status:
 
     def is_alive(self) -> bool:
         """Return whether the closer makes progress; the caller runs on the loop, so the loop does."""
-        return self._relay.context.clock.monotonic() - self._relay.closer.active_at < limits.CLOSER_SECONDS
+        return self._relay.context.clock.monotonic() - self._relay.closer.active_at < _STALLED
 
     def healthy(self) -> tuple[bool, str]:
         """Return the liveness, which is always true: the loop answers. An outage of the cloud does not change it."""

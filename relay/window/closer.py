@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from relay import limits
+from relay.clock import SLICE
 from relay.window.ids import first_open_id, floor_id, is_over, is_plausible, moved_id
 from relay.window.storing import Left, Storing
 
@@ -29,12 +29,15 @@ TICK = 0.1
 """Interval between two checks of the clock and of the queue for naming, in seconds."""
 _SOON = 0.001
 """Pause before the next check of what is due, in seconds."""
+_CLOSING_MOST = 4
+"""Windows that may wait to be encoded and stored. A window that begins while so many wait gets no series of its own,
+which bounds memory. A disk is given up after 2 s, so only windows shorter than their own encoding reach this bound."""
 NAMES_PER_SLICE = 200
 """Identities named before other tasks may run: about 2 ms, or 5 ms with many regexes."""
 NAMING_SLICES = 20
 """Most slices of naming in one tick."""
 NAMING_SECONDS = 1.0
-"""Bound of `name_waiting`, in seconds: enough for the full queues (limits.NAMING_WORK) of two windows."""
+"""Bound of `name_waiting`, in seconds: enough for the full queues (limits.py, NAMING_WORK) of two windows."""
 
 
 class _Leaving(NamedTuple):
@@ -244,7 +247,7 @@ class Closer:
         if self._at_edge is not None:
             self._answer(self._hotpath.unresolved(NAMES_PER_SLICE))  # by the rules in force until now
         start, self.open_id = self.open_id, self._next_id()
-        folds, renames = len(self._left) >= limits.WINDOWS_CLOSING, self._at_edge is not None
+        folds, renames = len(self._left) >= _CLOSING_MOST, self._at_edge is not None
         self._hotpath.close_window(self.open_id, folds=folds, renames=renames)
         self._leaving = _Leaving(start, self._encode, now, now - late, renames)
         change, self._at_edge = self._at_edge, None
@@ -327,7 +330,7 @@ class Closer:
 
     def _answer(self, identities: Iterable[Identity]) -> None:
         """Name identities for the time of one slice; the remaining ones stay unresolved."""
-        slice_ends = self._clock.monotonic() + limits.CLOSE_SLICE
+        slice_ends = self._clock.monotonic() + SLICE
         answers = []
         for identity in identities:
             answers.append((identity, self._namer.resolve(identity)))

@@ -7,12 +7,15 @@ the last window does not know what was sent for the current minute: it opens the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from relay import limits
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
+
+_STEP_BACK_MOST: Final = 600
+"""Seconds a wall clock may step back before the open window is moved to another id."""
 
 
 def floor_id(wall: float, seconds: int) -> int:
@@ -70,6 +73,6 @@ def moved_id(open_id: int, wall: float, seconds: int, committed: Container[int],
     """
     if open_id in committed:
         return first_open_id(max(wall, float(open_id)), seconds, committed, unknown=unknown)
-    if not is_plausible(wall) or (is_plausible(open_id) and wall >= open_id - limits.CLOCK_BACK_KEEP):
+    if not is_plausible(wall) or (is_plausible(open_id) and wall >= open_id - _STEP_BACK_MOST):
         return open_id
     return first_open_id(wall, seconds, committed, unknown=unknown)

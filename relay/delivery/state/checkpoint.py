@@ -43,6 +43,12 @@ _FIRST: Final = 0.1
 """Seconds from a start to its first checkpoint: the closer names meanwhile what was read before."""
 _SLACK: Final = 4 * 1024 * 1024
 """Bytes that a file may grow beyond twice its live size: small ones are not worth writing anew."""
+_RATE: Final = 8 * 1024 * 1024
+"""Bytes a second that checkpoints may write; larger checkpoints are written less often."""
+_SHARE: Final = 0.05
+"""Share of a core that checkpoints may use; slower checkpoints are written less often."""
+_LONGEST: Final = 15.0
+"""Longest time between two checkpoints, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -381,8 +387,8 @@ class Checkpointer:
         self._window = window
 
     def _pace(self, written: int) -> None:
-        wanted = max(self._shortest, written / limits.CHECKPOINT_RATE, self._spent / limits.CHECKPOINT_SHARE)
-        self.interval = min(wanted, max(self._shortest, limits.CHECKPOINT_SECONDS))
+        wanted = max(self._shortest, written / _RATE, self._spent / _SHARE)
+        self.interval = min(wanted, max(self._shortest, _LONGEST))
 
     async def _run(self, call: Callable[..., T], *args: object) -> T:
         """Call in the thread; note when, and keep that time if the caller is cancelled: the disk has not answered."""
