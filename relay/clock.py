@@ -113,10 +113,6 @@ class Steps:
         self._clock = clock
         self._lead = clock.wall() - clock.monotonic()
 
-    def __repr__(self) -> str:
-        """Report the lead."""
-        return f"<Steps {self._lead:.3f} s ahead>"
-
     def look(self) -> float:
         """Return by how many seconds the wall clock has stepped since the last call; 0 if it has not stepped."""
         lead = self._clock.wall() - self._clock.monotonic()
@@ -132,10 +128,6 @@ class LagProbe:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.seconds = 0.0
-
-    def __repr__(self) -> str:
-        """Report the lag."""
-        return f"<LagProbe {self.seconds:.3f} s>"
 
     async def run(self) -> None:
         """Measure until cancelled."""

@@ -37,10 +37,6 @@ class LineSplitter:
         self._pending = bytearray()
         self._skips = False
 
-    def __repr__(self) -> str:
-        """Report the size of the unfinished line."""
-        return f"<LineSplitter {len(self._pending)} bytes>"
-
     def receive(self, chunk: bytes) -> list[Piece]:
         """Return the lines that are complete now."""
         last = chunk.rfind(b"\n")

@@ -43,10 +43,6 @@ class JDCloud:
         self._nonce = nonce
         self._newer_signer = newer_signer
 
-    def __repr__(self) -> str:
-        """Report the URL."""
-        return f"<JDCloud {self.url}>"
-
     def renew(self) -> bool:
         """Read the credentials again; return whether they changed. May block on a disk: call it in a thread."""
         signer = self._newer_signer()

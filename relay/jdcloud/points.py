@@ -122,10 +122,6 @@ class PointEncoder:
         self.idle = idle
         self._timers = timer_metrics or Percentiles(percentiles)
 
-    def __repr__(self) -> str:
-        """Report the settings."""
-        return f"<PointEncoder {self._namespace} type {self._type}>"
-
     def encode_window(self, window: ClosedWindow) -> Encoding:
         """Return the points of a window; they are encoded during iteration."""
         return Encoding(self, window)
@@ -242,10 +238,6 @@ class Encoding:
         self.requests_allowed = encoder.requests_allowed(window.seconds)
         self._received: set[int] = set()
         """Hashes of the keys received: a million names as Python objects would take too much memory."""
-
-    def __repr__(self) -> str:
-        """Report the counts."""
-        return f"<Encoding {self._window.start}, {self.samples_dropped} samples dropped>"
 
     def prepare(self) -> Iterator[None]:
         """Record the names received, and count the points; one step per series, for pacing. Run it before iterating."""

@@ -66,10 +66,6 @@ class Kept:
         self._values = values
         self.n = len(values)
 
-    def __repr__(self) -> str:
-        """Report the size."""
-        return f"<Kept {self.n} samples>"
-
     def least(self, k: int) -> Part:
         """See Distribution."""
         return Part(self._values[:k], None, self._values[k - 1])
@@ -94,10 +90,6 @@ class Binned:
         scale = self.n / math.fsum(finite)
         self._counts = [weight * scale for weight in finite]
         self._low, self._high = rollup.min, rollup.max
-
-    def __repr__(self) -> str:
-        """Report the size."""
-        return f"<Binned {self.n} samples, {len(self._values)} values>"
 
     def least(self, k: int) -> Part:
         """See Distribution."""

@@ -37,10 +37,6 @@ class Percentiles:
     def __init__(self, percentiles: Sequence[float]) -> None:
         self._percentiles = [(percentile_suffix(percentile), percentile / 100) for percentile in percentiles]
 
-    def __repr__(self) -> str:
-        """Report the names."""
-        return f"<Percentiles {[suffix for suffix, _ in self._percentiles]}>"
-
     def count(self, _metric: str, _samples: int = 0) -> int:
         """Return the number of derived metrics."""
         return len(self._percentiles)
@@ -80,10 +76,6 @@ class TimerMetrics:
         self._of_all = [name for name in _OF_ALL if self._wants(name)]
         self._percentiles = [_Percentile(percentile, self._suffixes(percentile)) for percentile in percentiles]
         self._histogram = histogram if self._wants("histogram") else ()
-
-    def __repr__(self) -> str:
-        """Report the wanted metrics."""
-        return f"<TimerMetrics {self._of_all}, {len(self._percentiles)} percentiles, {len(self._histogram)} histograms>"
 
     def _wants(self, name: str) -> bool:
         general = _ANY_PERCENTILE.sub("_percent", name)

@@ -49,10 +49,6 @@ class AdminSockets:
             if one.socket not in self.given:
                 one.socket.close()
 
-    def __repr__(self) -> str:
-        """Report how many addresses are open and missing."""
-        return f"<AdminSockets {len(self.given) + len(self._opened)} open, {len(self.missing)} missing>"
-
     def open_missing(self) -> list[socket.socket]:
         """Try to open every missing address; return the sockets that were opened.
 

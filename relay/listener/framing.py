@@ -53,10 +53,6 @@ class FrameFraming:
         self._pending = bytearray()
         self.broken = False
 
-    def __repr__(self) -> str:
-        """Report the size of the unfinished frame."""
-        return f"<FrameFraming {len(self._pending)} bytes>"
-
     def receive(self, chunk: bytes) -> list[Piece]:
         """Return the frames that are complete now; a frame longer than a datagram breaks the stream."""
         pieces: list[Piece] = []

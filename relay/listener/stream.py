@@ -78,10 +78,6 @@ class StreamListener:
         self.evicted = 0
         """Connections closed to make room for a new one; the longest idle goes first."""
 
-    def __repr__(self) -> str:
-        """Report the connections."""
-        return f"<StreamListener {self.label}, {self.connections} connections>"
-
 
 class Connection:
     """State: the unfinished line of one sender, the time of its last byte, and whether the relay hung up."""
@@ -96,10 +92,6 @@ class Connection:
         self.last = now
         self.is_hung_up = False
         """The relay closed the stream: an unterminated last line is truncated."""
-
-    def __repr__(self) -> str:
-        """Report the sender."""
-        return f"<Connection {self.peer} {self.framing!r}>"
 
     @property
     def is_open(self) -> bool:
@@ -168,10 +160,6 @@ class Streams:
         """The supervisor keeps the listening sockets open for the next worker: `stop` must not close them."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._failure: Exception | None = None
-
-    def __repr__(self) -> str:
-        """Report the connections."""
-        return f"<Streams {len(self._connections)} of {self.most} connections>"
 
     def add_lines(self, sock: socket.socket, form: str) -> StreamListener:
         """Add a listening socket for lines that end in a line feed; `form`: `tcp` or `unix-stream`."""

@@ -47,10 +47,6 @@ class ReaderThread:
         self._reader = make(self._stop)
         self._thread: Thread | None = None
 
-    def __repr__(self) -> str:
-        """Report the datagrams."""
-        return f"<ReaderThread {self.datagrams} datagrams>"
-
     def __bool__(self) -> bool:
         """Whether the hot path reads in a thread; the Python one reads on the loop."""
         return self._reader is not None
@@ -133,10 +129,6 @@ class UdpListener:
     def datagrams(self) -> int:
         """Datagrams received so far."""
         return self._drained + (self._thread.datagrams if self._thread else 0)
-
-    def __repr__(self) -> str:
-        """Report the address."""
-        return f"<UdpListener {self.label}, {self.datagrams} datagrams>"
 
     @property
     def label(self) -> str:

@@ -77,10 +77,6 @@ class Namer:
         self._overflows: dict[str, tuple[Pair, ...]] = {}
         """Host -> dimensions of the overflow series."""
 
-    def __repr__(self) -> str:
-        """Report the classes and the rules."""
-        return f"<Namer {self._classes!r}, {self._hits!r}>"
-
     def _make_plain(self) -> Plain | None:
         """Return the fast path; None if rules, strict mode or the dialects rule it out."""
         if len(self._rules) or self._strict or "dogstatsd" not in self._dialects:

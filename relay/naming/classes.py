@@ -38,10 +38,6 @@ class Classes:
         self._owners: OrderedDict[str, Kind] = OrderedDict()
         """An OrderedDict: popping the first item of a dict walks over all slots freed before."""
 
-    def __repr__(self) -> str:
-        """Report the size."""
-        return f"<Classes {len(self._owners)} names>"
-
     def owner(self, metric: str, kind: Kind, namespace: str = "") -> Kind:
         """Return the class that owns `metric` in a namespace; an unowned name becomes owned by `kind`."""
         name = f"{metric} {namespace}" if namespace else metric

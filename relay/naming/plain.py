@@ -75,10 +75,6 @@ class Plain:
         self._count = count
         self._known: dict[bytes, _Known] = {}
 
-    def __repr__(self) -> str:
-        """Report the size."""
-        return f"<Plain {len(self._known)} sections>"
-
     def resolve(self, identity: Identity) -> Resolution | None:
         """Return the series of an identity; None if the general path must decide."""
         name, kind, tags = identity

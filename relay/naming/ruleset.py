@@ -44,10 +44,6 @@ class Effect:
         self.first = tuple(dict.fromkeys([*rule.tags, *(self._rename.get(key, key) for key in self._keep)]))
         """Keys that are chosen before the line's other tags, most important first."""
 
-    def __repr__(self) -> str:
-        """Report the action."""
-        return f"<Effect {'drop' if self.drops else 'map'}>"
-
     def rename(self, name: str, captures: Sequence[str]) -> str:
         """Return the metric's name by the rule."""
         return self._metric.render(captures) if self._metric else name
@@ -121,10 +117,6 @@ class Ruleset:
             kinds = [Kind(rule.type)] if rule.type else list(Kind)
             add = self._add_regex if rule.regex else self._add_glob
             self._effects.append(Effect(rule, add(number, rule, kinds, re2)))
-
-    def __repr__(self) -> str:
-        """Report the size."""
-        return f"<Ruleset {len(self)} rules>"
 
     def __len__(self) -> int:
         """Return the number of rules."""

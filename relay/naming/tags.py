@@ -52,9 +52,10 @@ class Sections:
     def __init__(self) -> None:
         self._known: dict[bytes, Section] = {b"": NO_TAGS}
 
-    def __repr__(self) -> str:
-        """Report the size."""
-        return f"<Sections {len(self._known)}>"
+    @property
+    def size(self) -> int:
+        """Number of sections in the cache."""
+        return len(self._known)
 
     def read(self, text: bytes) -> Section:
         """Return the parsed section, from the cache if possible."""

@@ -91,10 +91,6 @@ class Hits:
         self._count = 0
         self._names: dict[str, None] = {}
 
-    def __repr__(self) -> str:
-        """Report the totals."""
-        return f"<Hits {sum(self.by_rule)} matched, {self._count} not>"
-
     def add(self, rule: int, name: str) -> None:
         """Count an identity; `rule` is 0 if none matched. Without rules nothing is counted."""
         if rule:

@@ -57,10 +57,6 @@ class Target:
         self.socket: socket.socket | None = None
         """Connected socket; None while there is no usable address."""
 
-    def __repr__(self) -> str:
-        """Report the address."""
-        return f"<Target {self.to} {self._address or 'nowhere'}{f': {self.trouble}' if self.trouble else ''}>"
-
     @property
     def fd(self) -> int:
         """Descriptor of the socket; NOWHERE without one."""

@@ -76,10 +76,6 @@ class Tees:
         self._is_given = True
         """Whether the hot path uses the current sockets; False after it failed for want of a descriptor."""
 
-    def __repr__(self) -> str:
-        """Report the targets."""
-        return f"<Tees {self._everybody()}>"
-
     def _everybody(self) -> list[Target]:
         return [*self._targets, *(lease.target for lease in self._leases.values())]
 

@@ -113,10 +113,6 @@ class Closer:
         self.open_id = self._first_id() if resume is None else resume
         hotpath.open_window(self.open_id)
 
-    def __repr__(self) -> str:
-        """Report the open window, and the number of closing ones."""
-        return f"<Closer open {self.open_id}, {self.closing} closing>"
-
     @property
     def closing(self) -> int:
         """Number of windows that ended and are not stored yet."""

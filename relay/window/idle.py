@@ -29,9 +29,10 @@ class IdleSeries:
         """Number of the current window, counted from the start; independent of the clock."""
         self.configure(kinds=kinds, limit=limit)
 
-    def __repr__(self) -> str:
-        """Report the size."""
-        return f"<IdleSeries {len(self._seen)} of {self._limit}>"
+    @property
+    def size(self) -> int:
+        """Number of series in memory."""
+        return len(self._seen)
 
     def configure(self, *, kinds: Collection[Kind], limit: int) -> None:
         """Set the classes that get zeros, and the bound on the number of series."""

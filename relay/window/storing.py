@@ -64,10 +64,6 @@ class Storing:
         self._between = between
         self._left: deque[Left] = deque()
 
-    def __repr__(self) -> str:
-        """Report the number of windows."""
-        return f"<Storing {len(self)} windows>"
-
     def __len__(self) -> int:
         """Return the number of windows not stored yet."""
         return len(self._left)

@@ -36,10 +36,6 @@ class ClockWatch:
         self._steps = Steps(self._clock)
         self._told: int | None = None
 
-    def __repr__(self) -> str:
-        """Report the parts."""
-        return f"<ClockWatch {self._steps!r}>"
-
     async def run(self) -> None:
         """Check twice a second until cancelled."""
         while True:
