@@ -108,7 +108,7 @@ async def run(case: Case) -> tuple[WindowReport, float, float]:
     hotpath = make_hotpath(settings.implementation, **settings.hotpath)
     clock, said = Slices(), list["WindowReport"]()
     context = make_context(clock)
-    namer = make_namer(config, make_rules(config), notices=context.ledger)
+    namer = make_namer(config, make_rules(config), ledger=context.ledger)
     closer = Closer(
         seconds=60,
         hotpath=hotpath,

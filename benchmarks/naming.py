@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from relay.config.schema import Config
-from relay.daemon.build import NullCounters, ingest_settings, make_namer
+from relay.daemon.build import ingest_settings, make_namer
 from relay.hotpath.factory import make_hotpath
 from relay.naming.ruleset import Ruleset
 
@@ -68,7 +68,7 @@ def _tagged(number: int, tag: bytes, size: int) -> bytes:
 def cost(config: _Config, implementation: str, line: Callable[[int], bytes], *, first: int, count: int) -> float:
     """Return the microseconds of naming one of these lines' identities."""
     hotpath = make_hotpath(implementation, **ingest_settings(config).hotpath)
-    namer = make_namer(config, Ruleset([], re2=None), notices=NullCounters())
+    namer = make_namer(config, Ruleset([], re2=None))
     for number in range(first, first + count):
         hotpath.feed(line(number), 1.0)
     named = 0

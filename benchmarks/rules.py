@@ -20,7 +20,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from relay.config.schema import Config, RuleConfig
-from relay.daemon.build import NullCounters, ingest_settings, make_namer
+from relay.daemon.build import ingest_settings, make_namer
 from relay.hotpath.factory import make_hotpath
 from relay.model import Identity, Kind
 from relay.naming.ruleset import Ruleset
@@ -84,7 +84,7 @@ def name(wanted: Sequence[Identity], ways: dict[str, Ruleset]) -> dict[str, floa
     seen: dict[str, list[float]] = {label: [] for label in ways}
     for _ in range(ROUNDS):
         for label, ruleset in ways.items():
-            namer = make_namer(Config(), ruleset, notices=NullCounters())
+            namer = make_namer(Config(), ruleset)
             seen[label].append(cpu_of(lambda n=namer: deque(map(n.resolve, wanted), maxlen=0)))
     found = {label: statistics.median(figures) for label, figures in seen.items()}
     return found | {"one regex after the other": one_by_one(wanted, len(ways["globs"])) + found["no rules"]}
@@ -126,7 +126,7 @@ def feed(rules: int, passes: int) -> None:
     mapping = [RuleConfig(match=f"never{n}.*", metric="m.$1") for n in range(max(rules - 1, 0))] + [
         RuleConfig(match="**")
     ][:rules]
-    namer = make_namer(Config(), Ruleset(mapping, re2=None), notices=NullCounters())
+    namer = make_namer(Config(), Ruleset(mapping, re2=None))
     hotpath = make_hotpath("native", **ingest_settings(Config()).hotpath)
     hotpath.open_window(0)
     sent = datagrams("full")[:DATAGRAMS]

@@ -16,7 +16,7 @@ from relay.cli.output import say
 from relay.cli.progress import ChangingLine
 from relay.clock import SystemClock
 from relay.config.loading import load
-from relay.daemon.build import NullCounters, make_namer, make_rules
+from relay.daemon.build import make_namer, make_rules
 from relay.errors import ExitCode
 from relay.model import Kind
 from relay.tools.compare.flushes import Flushes
@@ -104,7 +104,7 @@ def compare(  # noqa: PLR0913 - click's way
 def make_namers(config: Config) -> dict[Kind, Namer]:
     """Return a separate namer for each class, with the rules of the configuration."""
     rules = make_rules(config)
-    return {kind: make_namer(config, rules, notices=NullCounters()) for kind in Kind}
+    return {kind: make_namer(config, rules) for kind in Kind}
 
 
 async def watch(flushes: Flushes, listen: Address, admin: Address, duration: float) -> Session:

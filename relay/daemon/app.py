@@ -140,7 +140,7 @@ class Relay:
 
     def _open_ingest(self) -> Ingest:
         """Use the given ingest, which receives already, or open sockets."""
-        self.namer = make_namer(self.config, make_rules(self.config), notices=self.context.ledger)
+        self.namer = make_namer(self.config, make_rules(self.config), ledger=self.context.ledger)
         ingest = self._given or open_ingest(self.config, self._clock)
         self._closing.callback(ingest.stop)
         self.hotpath, self.listeners, self.tees = ingest.hotpath, ingest.listeners, ingest.tees

@@ -18,30 +18,20 @@ from relay.daemon.lifecycle.changes import renames
 from relay.hotpath.factory import choose_name, make_hotpath
 from relay.jdcloud.points import PointEncoder
 from relay.jdcloud.timers import TimerMetrics
+from relay.ledger import Ledger
 from relay.listener.addresses import Address, SocketSpec, UnixPath
 from relay.model import Kind
-from relay.naming import Namer
+from relay.naming import Namer, NamingSettings
 from relay.naming.ruleset import Ruleset
 from relay.naming.tags import separators
 from relay.patterns.regexes import find_re2
 from relay.window.idle import IdleSeries
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from relay.clock import Clock
     from relay.config.schema import Config
-    from relay.naming import Notices
-
-
-class NullCounters:
-    """Notices that are discarded."""
-
-    names_rewritten = 0
-    tags_dropped = 0
-
-    def __init__(self) -> None:
-        self.examples: dict[str, Mapping[str, str]] = {}
 
 
 def make_rules(config: Config) -> Ruleset:
@@ -54,20 +44,19 @@ def make_rules(config: Config) -> Ruleset:
     return Ruleset(rules, re2=find_re2() if rules else None)
 
 
-def make_namer(config: Config, rules: Ruleset, *, notices: Notices) -> Namer:
-    """Make the namer."""
-    return Namer(
+def make_namer(config: Config, rules: Ruleset, *, ledger: Ledger | None = None) -> Namer:
+    """Make a namer; without a ledger its counts are discarded."""
+    settings = NamingSettings(
         prefix=config.names.prefix,
         kind_prefixes={kind: getattr(config.names, f"{kind}_prefix") for kind in Kind},
-        rules=rules,
         tags=config.tags,
         dialects=config.listen.dialects,
         strict=config.listen.names == "strict",
         reserved_prefix=config.telemetry.prefix,
         classes_limit=config.limits.series * limits.IDENTITIES_PER_SERIES,
         classes_memory=int(config.limits.memory * limits.CLASSES_SHARE),
-        notices=notices,
     )
+    return Namer(settings, rules, ledger=ledger or Ledger())
 
 
 def begin_window(config: Config, settings: IngestSettings, *, rules: Ruleset, before: Namer, ingest: Ingest) -> Namer:
@@ -76,8 +65,8 @@ def begin_window(config: Config, settings: IngestSettings, *, rules: Ruleset, be
     The hot path asks for every name again, because the tables were swapped. Name classes stay; existing gauges keep
     their old names.
     """
-    namer = make_namer(config, rules, notices=before.notices)
-    namer.take_over(before)
+    namer = make_namer(config, rules, ledger=before.ledger)
+    namer.adopt_classes(before)
     ingest.adopt(settings)
     return namer
 
@@ -122,7 +111,7 @@ def ingest_settings(config: Config) -> IngestSettings:
     Raises:
         RelayError: RLY900, the native hot path is configured and not installed.
     """
-    namer = make_namer(config, Ruleset([], re2=None), notices=NullCounters())
+    namer = make_namer(config, Ruleset([], re2=None))
     return IngestSettings(
         implementation=choose_name(config.listen.hotpath),
         hotpath={

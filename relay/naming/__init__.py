@@ -10,7 +10,8 @@ Pure: no clock, no I/O, no randomness. Does not know: windows, values, senders.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 import xxhash
 
@@ -27,6 +28,7 @@ from relay.naming.trace import Hits, Trace, rewritten_example, unsent_example
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
+    from relay.ledger import Ledger
     from relay.model import Identity
     from relay.naming.dimensions import Pair
     from relay.naming.ruleset import Effect, Ruleset
@@ -37,40 +39,43 @@ if TYPE_CHECKING:
 _HOSTS_KNOWN: Final = 1000
 
 
-class Notices(Protocol):
-    """Counters of naming; they count identities, not lines."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamingSettings:
+    """The settings of naming, from four sections of the configuration."""
 
-    names_rewritten: int
-    tags_dropped: int
-    examples: dict[str, Mapping[str, str]]
-    """One example each under `rewritten` and `unsent`, until the log has written it."""
+    prefix: str
+    kind_prefixes: Mapping[Kind, str]
+    tags: Mapping[str, str]
+    dialects: Collection[str]
+    strict: bool
+    """Whether samples of identities with illegal characters are dropped instead of rewritten."""
+    reserved_prefix: str
+    """Prefix of the relay's own names, which lines cannot use."""
+    classes_limit: int
+    """Most names with a known owner class."""
+    classes_memory: int
+    """Most bytes of these names."""
 
 
 class Namer:
-    """State: the class that owns each bare name, caches, and the hits of rules."""
+    """State: the class that owns each bare name, caches, and the hits of rules.
 
-    def __init__(  # noqa: PLR0913 - the settings of four sections; daemon/build.py is the only caller
-        self,
-        *,
-        prefix: str,
-        kind_prefixes: Mapping[Kind, str],
-        rules: Ruleset,
-        tags: Mapping[str, str],
-        dialects: Collection[str],
-        strict: bool,
-        reserved_prefix: str,
-        classes_limit: int,
-        classes_memory: int,
-        notices: Notices,
-    ) -> None:
-        self._prefixes = {kind: _dotted(prefix) + _dotted(kind_prefixes.get(kind, "")) for kind in Kind}
+    Args:
+        settings: settings in force.
+        rules: compiled rules.
+        ledger: counts the identities that are sent changed, with an example of each kind.
+    """
+
+    def __init__(self, settings: NamingSettings, rules: Ruleset, *, ledger: Ledger) -> None:
+        prefix, kind_prefixes = _dotted(settings.prefix), settings.kind_prefixes
+        self._prefixes = {kind: prefix + _dotted(kind_prefixes.get(kind, "")) for kind in Kind}
         self._rules = rules
-        self._defaults = legal_pairs(tags.items())
-        self._dialects = frozenset(dialects)
-        self._strict = strict
-        self._reserved = reserved_prefix
-        self._classes = Classes(classes_limit, classes_memory)
-        self.notices = notices
+        self._defaults = legal_pairs(settings.tags.items())
+        self._dialects = frozenset(settings.dialects)
+        self._strict = settings.strict
+        self._reserved = settings.reserved_prefix
+        self._classes = Classes(settings.classes_limit, settings.classes_memory)
+        self.ledger = ledger
         self._hits = Hits(len(rules))
         self._sections = Sections()
         self._plain = self._make_plain()
@@ -106,13 +111,13 @@ class Namer:
 
     def _count(self, identity: Identity, dropped: int, *, is_rewritten: bool) -> None:
         """Count an identity that is sent changed; the first one after a warning is the example of the next warning."""
-        notices = self.notices
-        notices.names_rewritten += is_rewritten
-        notices.tags_dropped += dropped
-        if is_rewritten and "rewritten" not in notices.examples:
-            notices.examples["rewritten"] = rewritten_example(self.trace(identity))
-        if dropped and "unsent" not in notices.examples:
-            notices.examples["unsent"] = unsent_example(self.trace(identity))
+        ledger = self.ledger
+        ledger.names_rewritten += is_rewritten
+        ledger.tags_dropped += dropped
+        if is_rewritten and "rewritten" not in ledger.examples:
+            ledger.examples["rewritten"] = rewritten_example(self.trace(identity))
+        if dropped and "unsent" not in ledger.examples:
+            ledger.examples["unsent"] = unsent_example(self.trace(identity))
 
     def _stand_in(self, identity: Identity) -> Resolution | NoSeries:
         """Return the answer for a stand-in: the overflow series of its name, or what its rule decides."""
@@ -121,7 +126,7 @@ class Namer:
 
     def trace(self, identity: Identity) -> Trace:
         """Return the steps that `resolve` would take; changes nothing."""
-        return self._trace(identity, self._classes.look)
+        return self._trace(identity, self._classes.owner_if_known)
 
     @property
     def hits(self) -> Sequence[int]:
@@ -147,9 +152,9 @@ class Namer:
         """Yield the owner class of every bare name, in parts, for the state directory."""
         return self._classes.export()
 
-    def take_over(self, other: Namer) -> None:
+    def adopt_classes(self, other: Namer) -> None:
         """Adopt the classes of names from the previous namer: a reload must not change the name of a series."""
-        self._classes.take_over(other._classes)
+        self._classes.adopt(other._classes)
 
     def load_classes(self, exported: bytes) -> None:
         """Load what `export_classes` yielded in an earlier process."""
@@ -172,7 +177,7 @@ class Namer:
         removed, kept = effect.removed(pairs), effect.apply(pairs, captures)
         is_rewritten = clean != metric or not section.are_legal or not are_legal(inline)
         is_refused = self._strict and not (clean == metric and effect.are_legal([*inline, *section.tags], captures))
-        outcome = self._sink(effect, clean, full, is_refused=is_refused) or self._resolution(
+        outcome = self._no_series(effect, clean, full, is_refused=is_refused) or self._resolution(
             full, identity.kind, kept, effect, owner
         )
         unsent = _missing(kept, outcome.series) if isinstance(outcome, Resolution) else ()
@@ -180,7 +185,7 @@ class Namer:
             name, inline, section.tags, rule, captures, metric, removed, unsent, is_rewritten, outcome, section.unread
         )
 
-    def _sink(self, effect: Effect, clean: str, full: str, *, is_refused: bool) -> NoSeries | None:
+    def _no_series(self, effect: Effect, clean: str, full: str, *, is_refused: bool) -> NoSeries | None:
         if effect.drops:
             return NoSeries("rule", rejects=False)
         if not clean:

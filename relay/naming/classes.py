@@ -52,16 +52,16 @@ class Classes:
 
     def _make_room(self) -> None:
         while len(self._owners) > self._limit or self._bytes > self._memory:
-            forgotten, _ = self._owners.popitem(last=False)
-            self._bytes -= len(forgotten) + _OVERHEAD
+            evicted, _ = self._owners.popitem(last=False)
+            self._bytes -= len(evicted) + _OVERHEAD
 
-    def take_over(self, other: Classes) -> None:
+    def adopt(self, other: Classes) -> None:
         """Adopt the owners of another instance, within our own bounds."""
         self._owners, self._bytes = other._owners, other._bytes
         self._make_room()
 
-    def look(self, metric: str, kind: Kind, namespace: str = "") -> Kind:
-        """Return the same as `owner`; changes nothing."""
+    def owner_if_known(self, metric: str, kind: Kind, namespace: str = "") -> Kind:
+        """Return what `owner` would return; changes nothing."""
         return self._owners.get(f"{metric} {namespace}" if namespace else metric, kind)
 
     def export(self) -> Iterator[bytes]:

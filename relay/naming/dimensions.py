@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Pair = tuple[str, str]
 
-NOBODY: Pair = ("source", "statsd_relay")
+PLACEHOLDER: Pair = ("source", "statsd_relay")
 """Dimension of a series without a host and without tags: the API requires at least one."""
 _HOST_BYTES = limits.DIMENSIONS_BYTES - len("host") - 2
 
@@ -52,7 +52,7 @@ def choose_all(pairs: Mapping[str, str]) -> tuple[Pair, ...] | None:
     """Return the dimensions with all of these pairs; None if they exceed the API's limits."""
     if len(pairs) > limits.DIMENSIONS_MAX or _size(pairs) > limits.DIMENSIONS_BYTES:
         return None
-    return tuple(sorted(pairs.items())) or (NOBODY,)
+    return tuple(sorted(pairs.items())) or (PLACEHOLDER,)
 
 
 def _choose_some(line: Mapping[str, str], defaults: Mapping[str, str], first: Sequence[str]) -> tuple[Pair, ...]:
@@ -63,7 +63,7 @@ def _choose_some(line: Mapping[str, str], defaults: Mapping[str, str], first: Se
         if room < 0 or len(chosen) == limits.DIMENSIONS_MAX:
             break
         chosen.append((key, value))
-    return tuple(sorted(chosen)) or (NOBODY,)
+    return tuple(sorted(chosen)) or (PLACEHOLDER,)
 
 
 def _size(pairs: Mapping[str, str]) -> int:
@@ -81,7 +81,7 @@ def _by_importance(line: Mapping[str, str], defaults: Mapping[str, str], first: 
     return found
 
 
-def of_nobody(tags: Mapping[str, str]) -> frozenset[Pair]:
-    """Return every dimension that a series may have without tags of its line, given `[tags]`."""
+def default_dimensions(tags: Mapping[str, str]) -> frozenset[Pair]:
+    """Return every dimension that a series may have without a tag of its line, given `[tags]`."""
     defaults = legal_pairs(tags.items())
     return frozenset((*defaults.items(), *choose({}, defaults)))

@@ -134,21 +134,21 @@ def split_inline(name: str, dialects: Collection[str]) -> tuple[str, list[tuple[
         name = _split_brackets(name, tags)
     if "librato" in dialects and "#" in name:
         name, _, listed = name.partition("#")
-        name += _take(listed.split(",", limits.TAGS_READ), "#", tags)
+        name += _split_pairs(listed.split(",", limits.TAGS_READ), "#", tags)
     for dialect, separator in (("graphite", ";"), ("influx", ",")):
         if dialect in dialects and separator in name:
             name, *parts = name.split(separator, limits.TAGS_READ)
-            name += _take(parts, separator, tags)
+            name += _split_pairs(parts, separator, tags)
     return name, tags
 
 
 def _split_brackets(name: str, tags: list[tuple[str, str]]) -> str:
     before, _, after = name.partition("[")
     listed, closed, rest = after.partition("]")
-    return before + _take(listed.split(",", limits.TAGS_READ), "[", tags) + rest if closed else name
+    return before + _split_pairs(listed.split(",", limits.TAGS_READ), "[", tags) + rest if closed else name
 
 
-def _take(parts: list[str], separator: str, tags: list[tuple[str, str]]) -> str:
+def _split_pairs(parts: list[str], separator: str, tags: list[tuple[str, str]]) -> str:
     """Append the parts that are pairs to `tags`; return the others as they were in the name."""
     kept = ""
     for part in parts:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.ledger import Ledger
 from relay.model import Identity, Kind, NoSeries, Resolution, Series
-from relay.naming import Namer
+from relay.naming import Namer, NamingSettings
 from relay.naming.classes import Classes
 from relay.naming.dimensions import choose
 from relay.naming.ruleset import Ruleset
@@ -19,27 +19,23 @@ from relay.naming.tags import Sections
 LEGAL = re.compile(r"[0-9A-Za-z._]+")
 
 
-@dataclass
-class Notices:
-    names_rewritten: int = 0
-    tags_dropped: int = 0
-    examples: dict = field(default_factory=dict)
-
-
-def make(**changes) -> Namer:
+def make(*, rules=None, ledger=None, **changes) -> Namer:
     settings = {
         "prefix": "",
         "kind_prefixes": {},
-        "rules": Ruleset([], re2=None),
         "tags": {"host": "h1"},
         "dialects": ["statsd", "dogstatsd", "graphite", "influx"],
         "strict": False,
         "reserved_prefix": "statsd_relay",
         "classes_limit": 1000,
         "classes_memory": 1 << 20,
-        "notices": Notices(),
     }
-    return Namer(**{**settings, **changes})
+    rules = Ruleset([], re2=None) if rules is None else rules
+    return Namer(NamingSettings(**{**settings, **changes}), rules, ledger=ledger or Ledger())
+
+
+def counts(ledger: Ledger) -> tuple:
+    return ledger.names_rewritten, ledger.tags_dropped, ledger.examples
 
 
 def series(name: bytes, section: bytes = b"", **changes) -> Series:
@@ -104,21 +100,21 @@ def test_strict_looks_at_keys_and_values_as_at_names(section):
 
 
 def test_what_was_rewritten_and_not_sent_is_told_of_one_metric():
-    notices = Notices()
-    namer = make(notices=notices, prefix="app")
+    ledger = Ledger()
+    namer = make(ledger=ledger, prefix="app")
     namer.resolve(Identity("订单".encode(), Kind.COUNTER, b""))
     namer.resolve(Identity(b"x-y", Kind.COUNTER, b""))
-    assert notices.examples.pop("rewritten") == {
+    assert ledger.examples.pop("rewritten") == {
         "metric": "app.xn__4kr132k",
         "received": "订单",
         "became": "app.xn__4kr132k",
     }
     namer.resolve(Identity(b"m", Kind.COUNTER, b"ok:1,a\x00-b:" + b"c/" * 100))
-    told = notices.examples.pop("rewritten")
+    told = ledger.examples.pop("rewritten")
     assert told == {"metric": "app.m", "received": f"a\\x00-b:{'c/' * 57}c...", "became": f"a_b:{'c_' * 58}..."}
     namer.resolve(Identity(b"m", Kind.COUNTER, b"a:1,b:2,c:3,d:4,status:5,workspace:6"))
-    assert notices.examples == {"unsent": {"metric": "app.m", "tags": "status workspace"}}
-    assert (notices.names_rewritten, notices.tags_dropped) == (3, 2)
+    assert ledger.examples == {"unsent": {"metric": "app.m", "tags": "status workspace"}}
+    assert (ledger.names_rewritten, ledger.tags_dropped) == (3, 2)
 
 
 @pytest.mark.parametrize(
@@ -163,10 +159,10 @@ def test_opt_in_dialects():
 
 
 def test_five_tags_are_kept_in_a_fixed_order():
-    notices = Notices()
-    kept = dimensions(b"m", b"f:6,e:5,d:4,c:3,b:2", tags={"host": "h1", "zone": "z"}, notices=notices)
+    ledger = Ledger()
+    kept = dimensions(b"m", b"f:6,e:5,d:4,c:3,b:2", tags={"host": "h1", "zone": "z"}, ledger=ledger)
     assert kept == {"host": "h1", "b": "2", "c": "3", "d": "4", "e": "5"}
-    assert notices.tags_dropped == 1
+    assert ledger.tags_dropped == 1
 
 
 def test_too_many_bytes_drop_from_the_end():
@@ -217,7 +213,7 @@ def test_classes_that_are_taken_over_keep_to_the_new_bounds():
     before, after = make(), make(classes_limit=2)
     for name in (b"a", b"b", b"c"):
         before.resolve(Identity(name, Kind.SET, b""))
-    after.take_over(before)
+    after.adopt_classes(before)
     assert exported(after) == b"set b\nset c\n"
     assert after.resolve(Identity(b"b", Kind.GAUGE, b"")).series.metric == "b.gauge"
 
@@ -318,7 +314,7 @@ def test_the_short_way_answers_as_the_long_one(identities, prefix):
         for tags in (identity.tags, b"host:x,a.b:c", b"a:1,a:2", b"a", b"a:b:c", b"dd.internal.x:y,e:f", b"a:1," * 70):
             asked = identity._replace(kind=kind, tags=tags)
             assert short.resolve(asked) == long.resolve(asked)
-    assert short.notices == long.notices
+    assert counts(short.ledger) == counts(long.ledger)
     assert exported(short) == exported(long)
 
 
@@ -327,7 +323,7 @@ def test_no_more_tags_are_read_than_any_client_sends_and_the_others_are_dropped_
     tags = b",".join(b"z%03d:v" % n for n in range(100))
     answer = namer.resolve(Identity(b"x", Kind.COUNTER, b"a:1,b:2,c:3,d:4," + tags))
     assert [key for key, _ in answer.series.dimensions] == ["a", "b", "c", "d", "host"]
-    assert namer.notices.tags_dropped == 100
+    assert namer.ledger.tags_dropped == 100
     assert namer.trace(Identity(b"x", Kind.COUNTER, tags)).unread == 100 - 64
 
 

@@ -224,7 +224,7 @@ def test_a_trace_tells_each_step_and_changes_nothing():
 def test_what_a_rule_removes_is_not_counted_as_lost():
     namer = named(RuleConfig(match="**", drop_tags=["a", "b"]))
     series(namer, b"x", MANY)
-    assert namer.notices.tags_dropped == 0
+    assert namer.ledger.tags_dropped == 0
     series(named(RuleConfig(match="q")), b"x", MANY)
     assert named(RuleConfig(match="q")).trace(Identity(b"x", Kind.SET, MANY)).unsent == ("e", "z")
 

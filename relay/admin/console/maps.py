@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from relay.admin.console.node_format import inspect, number
 from relay.clock import paced
 from relay.model import Kind
-from relay.naming.dimensions import of_nobody
+from relay.naming.dimensions import default_dimensions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterator, Sequence
@@ -83,7 +83,7 @@ class Maps:
 
     async def _series(self, kind: Kind) -> AsyncIterator[tuple[Series, str, str]]:
         """Yield each series of a class with its name in the map and its value; an idle series has 0, or `[]`."""
-        hotpath, defaults = self._relay.hotpath, of_nobody(self._relay.config.tags)
+        hotpath, defaults = self._relay.hotpath, default_dimensions(self._relay.config.tags)
         idle = dict.fromkeys(self._relay.idle.known(kind))
         parts = hotpath.gauges() if kind is Kind.GAUGE else _values(hotpath.snapshot(), kind)
         async for part in paced(self._relay.context.clock, parts):

@@ -12,7 +12,7 @@ from relay.hotpath.explain import show
 from relay.model import Kind, Resolution
 from relay.names import fit
 from relay.naming.characters import clean_name, clean_pairs, has_illegal, has_others
-from relay.naming.dimensions import NOBODY, legal_pairs
+from relay.naming.dimensions import PLACEHOLDER, legal_pairs
 from relay.wording import as_time, escape
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def _removed(trace: Trace, series: Series, defaults: Mapping[str, str]) -> Itera
 
 
 def _dimensions(dimensions: Sequence[Pair]) -> TraceRow:
-    if tuple(dimensions) == (NOBODY,):
+    if tuple(dimensions) == (PLACEHOLDER,):
         return TraceRow("dimensions", f"{_pairs(dimensions)}: there is no tag, and the API wants one")
     size = sum(len(key) + len(value) + 2 for key, value in dimensions)
     used = f"{len(dimensions)} of {limits.DIMENSIONS_MAX}, {size} of {limits.DIMENSIONS_BYTES} bytes"

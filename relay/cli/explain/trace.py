@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from relay.daemon.build import NullCounters, ingest_settings, make_encoder, make_namer, make_rules
+from relay.daemon.build import ingest_settings, make_encoder, make_namer, make_rules
 from relay.hotpath.explain import explain, sections
 from relay.hotpath.factory import make_hotpath
 from relay.hotpath.line import BLANKS, is_event, parse
@@ -148,7 +148,7 @@ def trace_name(config: Config, name: bytes, now: float) -> dict[Kind, LineTrace]
 def _trace(config: Config, rules: Ruleset, line: bytes, now: float) -> LineTrace:
     if is_event(line):
         return LineTrace(line=line, verdict="event")
-    namer = make_namer(config, rules, notices=NullCounters())
+    namer = make_namer(config, rules)
     tally, points, clamped = _send(config, namer, line, now)
     reason = next(iter((*tally.rejected, *tally.samples_dropped)), "" if points else "name_collision")
     at, why = explain(line, reason) if tally.rejected else (None, "")

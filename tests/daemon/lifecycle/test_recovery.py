@@ -16,7 +16,7 @@ from relay.hotpath import partial
 from relay.hotpath.partial import encode_head
 from relay.jdcloud.points import BODY_HEAD, BODY_TAIL, PointEncoder
 from relay.model import Identity, Kind
-from relay.naming import Namer
+from relay.naming import Namer, NamingSettings
 from relay.naming.ruleset import Ruleset
 from relay.window.closer import Closer
 from tests.support import hotpath
@@ -50,18 +50,17 @@ class House:
     def __init__(self, directory, clock, *, name, resume=None):
         context = make_context(clock)
         self.ledger, self.spool, self.name = context.ledger, Stored(), name
-        self.namer = Namer(
+        settings = NamingSettings(
             prefix="",
             kind_prefixes={},
-            rules=Ruleset([], re2=None),
             tags={"host": "h"},
             dialects=["statsd", "dogstatsd"],
             strict=False,
             reserved_prefix="relay",
             classes_limit=1000,
             classes_memory=1 << 20,
-            notices=self.ledger,
         )
+        self.namer = Namer(settings, Ruleset([], re2=None), ledger=self.ledger)
         self.hotpath = make(name)
         encoder = PointEncoder(namespace="n", output="aggregate", counter_values="total", percentiles=[])
         self.closer = Closer(

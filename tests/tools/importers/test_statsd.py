@@ -12,7 +12,7 @@ from hypothesis import settings as settings_of
 from hypothesis import strategies as st
 
 from relay.config.loading import load
-from relay.daemon.build import NullCounters, make_namer
+from relay.daemon.build import make_namer
 from relay.errors import ConfigError
 from relay.model import Identity, Kind, Resolution
 from relay.naming.ruleset import Ruleset
@@ -206,9 +206,7 @@ def test_names_are_those_of_the_reference_or_the_report_says_changed(legacy, pre
     given_ = {key: text for key, text in prefixes.items() if text is not None}
     builder = of_text(json.dumps({"graphite": given_ | ({} if legacy is None else {"legacyNamespace": legacy})}))
     told = verdicts(builder)
-    namer = make_namer(
-        load(Path("relay.toml"), {}, text=builder.toml()).config, Ruleset([], re2=re2), notices=NullCounters()
-    )
+    namer = make_namer(load(Path("relay.toml"), {}, text=builder.toml()).config, Ruleset([], re2=re2))
     if legacy is not False:
         assert told.get("graphite.legacyNamespace", told.get("graphite.legacyNamespace true")) == "changed"
         return
