@@ -26,7 +26,6 @@ from relay.config.credentials import Credentials
 from relay.config.schema import AdminConfig, CloudConfig, Config, ListenConfig, LogConfig, WindowConfig
 from relay.config.types import Secret
 from relay.daemon.app import Relay
-from relay.daemon.cloud import make_cloud, make_transport
 from relay.daemon.log import configure_log
 from relay.daemon.reporter import TextReporter
 from relay.errors import ExitCode, Problem, RelayError
@@ -185,11 +184,10 @@ async def open_relay(url: str, state: Path, *, window: int, quiet: bool) -> Rela
     credentials = Credentials(access_key=KEY, secret_key=Secret(SECRET), region=REGION, origin="demo")
     relay = Relay(
         config=config,
-        cloud=make_cloud(config.cloud, credentials),
-        transport=make_transport(config.cloud),
+        credentials=credentials,
         state=state,
         clock=SystemClock(),
-        witness=TextReporter(where="demo", to=f"local cloud {endpoint}", credentials="demo", err=quiet),
+        reporter=TextReporter(where="demo", to=f"local cloud {endpoint}", credentials="demo", err=quiet),
     )
     await relay.open()
     return relay

@@ -13,7 +13,7 @@ from relay.cli.plan import run_options
 from relay.daemon.cloud import prepare
 from relay.daemon.lifecycle.plan import RunOptions, load_for_run
 from relay.daemon.lifecycle.worker import Worker
-from relay.daemon.main import calm_collector, serve
+from relay.daemon.main import serve, tune_garbage_collector
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ def run(worker: Worker | None, path: Path | None, *, dry_run: bool, take_over: b
     """Receive, aggregate and deliver until SIGTERM."""
     worker, options = worker or Worker(), RunOptions(dry_run=dry_run, take_over=take_over)
     prepared = prepare(load_for_run(path, dry_run=dry_run, text=worker.text), is_trusted=bool(worker.supervisor))
-    calm_collector()
+    tune_garbage_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(prepared, worker, options))
     if worker.next is not None:

@@ -20,7 +20,6 @@ from relay.clock import LagProbe
 from relay.context import Context
 from relay.daemon.build import (
     admin_addresses,
-    begin_window,
     make_encoder,
     make_idle,
     make_namer,
@@ -28,6 +27,7 @@ from relay.daemon.build import (
     open_ingest,
 )
 from relay.daemon.cardinality import CardinalityWatch
+from relay.daemon.cloud import make_cloud, make_transport
 from relay.daemon.descriptors import divide_descriptors
 from relay.daemon.egress import Egress, pack_requests
 from relay.daemon.lifecycle.recovery import PartCounter, PendingCheckpoints, Recovery
@@ -52,10 +52,11 @@ if TYPE_CHECKING:
 
     from relay.admin.http.server import AdminServer
     from relay.clock import Clock
+    from relay.config.credentials import Credentials
     from relay.config.schema import Config
     from relay.daemon.ingest import Ingest, IngestSettings
     from relay.daemon.lifecycle.shutdown import ShutdownReport
-    from relay.delivery.sender.pool import Cloud, Transport
+    from relay.delivery.sender.pool import Transport
     from relay.hotpath.contract import HotPath
     from relay.model import Tally
     from relay.naming.ruleset import Ruleset
@@ -88,22 +89,22 @@ class Relay:
         self,
         *,
         config: Config,
-        cloud: Cloud,
-        transport: Transport,
+        credentials: Credentials | None,
+        transport: Transport | None = None,
         state: Path | None,
         clock: Clock,
-        witness: Reporter,
+        reporter: Reporter,
         ingest: Ingest | None = None,
         admin: AdminSockets | None = None,
         is_successor: bool = False,
     ) -> None:
         self.config = config
-        self._cloud = cloud
-        self._transport = transport
+        self._cloud = make_cloud(config.cloud, credentials)
+        self._transport = transport or make_transport(config.cloud)
         self.state = state
         self._clock = clock
-        self._witness = witness
-        self._given = ingest
+        self._reporter = reporter
+        self._inherited = ingest
         self._is_successor = is_successor
         """Another worker used the state directory before; so a directory that is unusable now does not end a start."""
         self._admin_sockets = admin or AdminSockets(admin_addresses(config))
@@ -130,18 +131,18 @@ class Relay:
             await self._open_delivery()
             await self._open_window()
             self.status = Status(self)
-            self.watch = KernelDropWatch(self.listeners, self.context)
-            self.explosions = CardinalityWatch(self.hotpath, self.context)
+            self._kernel_drops = KernelDropWatch(self.listeners, self.context)
+            self._cardinality = CardinalityWatch(self.hotpath, self.context)
             self.admin = await self._open_admin()
         except BaseException:
             await self._closing.aclose()
             raise
-        self._witness.started(self)
+        self._reporter.started(self)
 
     def _open_ingest(self) -> Ingest:
         """Use the given ingest, which receives already, or open sockets."""
         self.namer = make_namer(self.config, make_rules(self.config), ledger=self.context.ledger)
-        ingest = self._given or open_ingest(self.config, self._clock)
+        ingest = self._inherited or open_ingest(self.config, self._clock)
         self._closing.callback(ingest.stop)
         self.hotpath, self.listeners, self.tees = ingest.hotpath, ingest.listeners, ingest.tees
         log_hotpath(self.config.listen.hotpath, self.hotpath.name)
@@ -170,8 +171,8 @@ class Relay:
         self.namer.load_classes(await self.spool.state("classes") or b"")
         files = CheckpointFiles(self.state, self._egress.directory) if self.state else None
         seconds, wall = config.window.seconds, self._clock.wall()
-        owed = await PendingCheckpoints.find(files, self.spool, host=self.namer.host, wall=wall, seconds=seconds)
-        self.spool.parts.found(owed.parts)
+        pending = await PendingCheckpoints.find(files, self.spool, host=self.namer.host, wall=wall, seconds=seconds)
+        self.spool.parts.found(pending.parts)
         self.checkpointer: Checkpointer | None = self._make_checkpointer(files) if files else None
         self._part_counter = PartCounter(files, self._make_side_hotpath)
         self._closing.callback(self._part_counter.close)
@@ -183,13 +184,13 @@ class Relay:
             pack=lambda points, window: pack_requests(self._windows.publish(points, window), window),
             spool=self.spool,
             context=self.context,
-            on_closed=self._closed,
+            on_closed=self._report_window,
             on_moved=self.checkpointer.move if self.checkpointer else None,
-            resume=owed.resume,
-            recorded=owed.recorded,
+            resume=pending.resume,
+            recorded=pending.recorded,
         )
         if files and self.checkpointer:
-            await self._restore(owed, files, self.checkpointer)
+            await self._restore(pending, files, self.checkpointer)
 
     def _make_checkpointer(self, files: CheckpointFiles) -> Checkpointer:
         checkpointer = Checkpointer(
@@ -204,7 +205,7 @@ class Relay:
         self._closing.push_async_callback(checkpointer.close)
         return checkpointer
 
-    async def _restore(self, owed: PendingCheckpoints, files: CheckpointFiles, checkpointer: Checkpointer) -> None:
+    async def _restore(self, pending: PendingCheckpoints, files: CheckpointFiles, checkpointer: Checkpointer) -> None:
         recovery = Recovery(
             hotpath=self.hotpath,
             make_hotpath=self._make_side_hotpath,
@@ -214,7 +215,7 @@ class Relay:
             files=files,
             on_forgotten=checkpointer.forget,
         )
-        await recovery.restore(owed)
+        await recovery.restore(pending)
 
     def _make_side_hotpath(self) -> HotPath:
         """Make a hot path that receives nothing, to load a checkpoint into."""
@@ -231,14 +232,28 @@ class Relay:
 
     # --- changing while running ---------------------------------------------------------------------------------------
 
-    def begin(
-        self, config: Config, settings: IngestSettings, *, rules: Ruleset, cloud: Cloud, transport: Transport
+    def reconfigure(
+        self,
+        config: Config,
+        settings: IngestSettings,
+        *,
+        rules: Ruleset,
+        credentials: Credentials | None,
+        transport: Transport,
     ) -> Pipeline:
-        """Put another configuration in force for the window that has just begun; see reconfiguration.py."""
+        """Put another configuration in force for the window that has just begun; see reconfiguration.py.
+
+        The hot path asks for every name again, because the tables were swapped. Name classes stay; existing gauges keep
+        their old names.
+        """
         before, self.config = self.config, config
         self.idle = make_idle(config, before=self.idle, since=before)
-        self.namer = begin_window(config, settings, rules=rules, before=self.namer, ingest=self.ingest)
-        self._group.create_task(self._egress.change(before, config, cloud=cloud, transport=transport))
+        namer = make_namer(config, rules, ledger=self.context.ledger)
+        namer.adopt_classes(self.namer)
+        self.namer = namer
+        self.ingest.configure(settings)
+        cloud = make_cloud(config.cloud, credentials)
+        self._group.create_task(self._egress.reconfigure(before, config, cloud=cloud, transport=transport))
         return Pipeline(self.namer, make_encoder(config, self.idle).encode_window)
 
     # --- running ------------------------------------------------------------------------------------------------------
@@ -278,7 +293,7 @@ class Relay:
             stopped = await self._work()
         finally:
             await self._closing.aclose()
-        self._witness.stopped(stopped)
+        self._reporter.stopped(stopped)
         return stopped
 
     async def _work(self) -> ShutdownReport:
@@ -289,14 +304,14 @@ class Relay:
             await self._save_first()
             senders = group.create_task(self.pool.run(), name="senders")
             await self._stop.wait()
-            asked_at, leaves = self._clock.monotonic(), self._is_handing_over
-            if leaves:
+            asked_at, hands_over = self._clock.monotonic(), self._is_handing_over
+            if hands_over:
                 await self.pool.finish(until=self._clock.monotonic() + _HAND_OVER_SECONDS)
             self.closer.stop()
             await asyncio.gather(*closing)
             self.ingest.stop()
-            ending = self._make_ending()
-            stopped = await (ending.leave() if leaves else ending.drain(asked_at))
+            shutdown = self._make_shutdown()
+            stopped = await (shutdown.hand_over() if hands_over else shutdown.drain(asked_at))
             await senders
             for probe in probes:
                 probe.cancel()
@@ -313,7 +328,7 @@ class Relay:
             for wait in waits:
                 wait.cancel()
 
-    def _make_ending(self) -> Shutdown:
+    def _make_shutdown(self) -> Shutdown:
         return Shutdown(
             closer=self.closer,
             checkpointer=self.checkpointer,
@@ -328,11 +343,11 @@ class Relay:
     def _background(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """Return the tasks that run beside the data path until they are cancelled."""
         clock = ClockWatch(self.closer, self.context)
-        looking = [self.lag.run, clock.run, self.watch.run, self.explosions.run]
-        looking += self.ingest.background(self.context.loss_log)
-        kept = self.checkpointer
-        keeping = [lambda: kept.run(self.closer.name_waiting), kept.run_void] if kept else []
-        return [*looking, *keeping, *self._egress.background()]
+        tasks = [self.lag.run, clock.run, self._kernel_drops.run, self._cardinality.run]
+        tasks += self.ingest.background(self.context.loss_log)
+        if checkpointer := self.checkpointer:
+            tasks += [lambda: checkpointer.run(self.closer.name_waiting), checkpointer.run_void]
+        return [*tasks, *self._egress.background()]
 
     # --- counts -------------------------------------------------------------------------------------------------------
 
@@ -344,11 +359,11 @@ class Relay:
         """Return the three equations of the ledger at this moment (I5)."""
         return self.status.books()
 
-    def _closed(self, closed: WindowReport) -> None:
+    def _report_window(self, closed: WindowReport) -> None:
         ledger, loss_log = self.context.ledger, self.context.loss_log
         tally, since_last = self.tally(), self._growth.since_last
         lines, rejected = since_last("received", tally.received), since_last("rejected", sum(tally.rejected.values()))
-        self._witness.closed(closed, lines=lines, rejected=rejected)
+        self._reporter.closed(closed, lines=lines, rejected=rejected)
         if closed.late > max(_LATE, _LATE_SHARE * self.config.window.seconds):
             ledger.windows_late += 1
             log_late_window(loss_log, closed.start, seconds=closed.late, closing=self.closer.closing - 1)

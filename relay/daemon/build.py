@@ -59,18 +59,6 @@ def make_namer(config: Config, rules: Ruleset, *, ledger: Ledger | None = None) 
     return Namer(settings, rules, ledger=ledger or Ledger())
 
 
-def begin_window(config: Config, settings: IngestSettings, *, rules: Ruleset, before: Namer, ingest: Ingest) -> Namer:
-    """Put another configuration in force for a window that has just begun; return its namer.
-
-    The hot path asks for every name again, because the tables were swapped. Name classes stay; existing gauges keep
-    their old names.
-    """
-    namer = make_namer(config, rules, ledger=before.ledger)
-    namer.adopt_classes(before)
-    ingest.adopt(settings)
-    return namer
-
-
 def make_idle(config: Config, *, before: IdleSeries | None = None, since: Config | None = None) -> IdleSeries:
     """Make the memory of idle series, or keep the present one.
 

@@ -22,8 +22,6 @@ from relay.jdcloud.cloud import JDCloud
 from relay.jdcloud.sign import Signer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from relay.config.loading import Loaded
     from relay.config.schema import CloudConfig
 
@@ -37,15 +35,12 @@ def needed_credentials(cloud: CloudConfig) -> Credentials | None:
     return find_credentials(cloud, os.environ, home_directory()) if cloud.provider == "jdcloud" else None
 
 
-def make_cloud(
-    cloud: CloudConfig, credentials: Credentials | None, *, find: Callable[[], Credentials | None] = lambda: None
-) -> JDCloud:
-    """Make the API side. Without credentials (dry run) a dummy key signs, and nothing leaves the process.
+def make_cloud(cloud: CloudConfig, credentials: Credentials | None) -> JDCloud:
+    """Make the API side. Refused credentials are read again from their sources.
 
     Args:
         cloud: the section of the configuration.
-        credentials: sign the requests; None: a dummy key.
-        find: reads the credentials again after the cloud refused them.
+        credentials: sign the requests; None (dry run): a dummy key signs, and nothing leaves the process.
     """
     found = credentials or Credentials(
         access_key="dry-run", secret_key=Secret("dry-run"), region="dry-run", origin="none"
@@ -55,13 +50,8 @@ def make_cloud(
         region=found.region,
         signer=make_signer(cloud, found),
         nonce=lambda: str(uuid.uuid4()),
-        newer_signer=NewerSigner(cloud, found, find),
+        newer_signer=NewerSigner(cloud, found),
     )
-
-
-def make_renewed_cloud(cloud: CloudConfig, credentials: Credentials | None) -> JDCloud:
-    """Make the API side of a running relay: refused credentials are read again from their sources."""
-    return make_cloud(cloud, credentials, find=lambda: needed_credentials(cloud))
 
 
 def make_signer(cloud: CloudConfig, found: Credentials) -> Signer:
@@ -77,29 +67,28 @@ def make_signer(cloud: CloudConfig, found: Credentials) -> Signer:
 
 
 class NewerSigner:
-    """State: the credentials in force, and the last logged error of reading others.
+    """State: the credentials in force, and the error that was logged last.
 
     A call reads the credentials again and returns a signer if they have changed.
     """
 
-    def __init__(self, cloud: CloudConfig, credentials: Credentials, find: Callable[[], Credentials | None]) -> None:
+    def __init__(self, cloud: CloudConfig, credentials: Credentials) -> None:
         self._cloud = cloud
         self._in_force = credentials
-        self._find = find
-        self._told = ""
+        self._logged = ""
 
     def __call__(self) -> Signer | None:
         """Return a signer for changed credentials; None if they are unchanged or unusable, which is logged once."""
         try:
-            found = self._find()
+            found = needed_credentials(self._cloud)
         except ConfigError as error:
             reason = error.brief()
-            if reason != self._told:
+            if reason != self._logged:
                 event = "RLY103 other credentials cannot be used, those in force go on"
                 structlog.get_logger("relay").warning(event, reason=reason)
-            self._told = reason
+            self._logged = reason
             return None
-        self._told = ""
+        self._logged = ""
         if found is None or found.signs_like(self._in_force):
             return None
         self._in_force = found

@@ -101,7 +101,7 @@ class Egress:
         """Close the parts: the pool first, the state directory last."""
         await self._opened.aclose()
 
-    async def change(self, before: Config, config: Config, *, cloud: Cloud, transport: Transport) -> None:
+    async def reconfigure(self, before: Config, config: Config, *, cloud: Cloud, transport: Transport) -> None:
         """Send by another configuration.
 
         Changed settings reset the measured rate and the breakers; a changed section [cloud] replaces the connections.

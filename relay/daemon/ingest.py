@@ -128,7 +128,7 @@ class Ingest:
             close_sockets(held)
             raise
 
-    def adopt(self, settings: IngestSettings) -> None:
+    def configure(self, settings: IngestSettings) -> None:
         """Use the settings of the configuration, which may differ from those that the supervisor passed."""
         if settings != self.settings:
             self.settings = settings
@@ -180,7 +180,7 @@ def numbered(held: Sequence[BoundSocket]) -> list[tuple[BoundSocket, int]]:
     return found
 
 
-def begin(text: str, held: Sequence[BoundSocket]) -> Ingest | None:
+def begin_reading(text: str, held: Sequence[BoundSocket]) -> Ingest | None:
     """Begin to read, in threads, before other modules are imported; None if the hot path needs the event loop.
 
     Raises:

@@ -12,7 +12,6 @@ import structlog
 from relay.clock import SystemClock
 from relay.daemon.app import Relay
 from relay.daemon.build import admin_addresses, ingest_settings
-from relay.daemon.cloud import Prepared, make_renewed_cloud
 from relay.daemon.ingest import Ingest
 from relay.daemon.lifecycle.plan import RunOptions, load_for_run
 from relay.daemon.lifecycle.reload import Reloader
@@ -30,12 +29,13 @@ if TYPE_CHECKING:
     from relay.config.loading import Loaded
     from relay.config.schema import Config
     from relay.daemon.app import Reporter
+    from relay.daemon.cloud import Prepared
     from relay.daemon.lifecycle.shutdown import ShutdownReport
     from relay.daemon.lifecycle.worker import Worker
 
 
-def calm_collector() -> None:
-    """Avoid full garbage collections: with 50,000 series one stalled the loop for 160 ms.
+def tune_garbage_collector() -> None:
+    """Avoid full garbage collections: with 50,000 series, one stalled the loop for 160 ms.
 
     The large tables have no cycles. Objects in cycles die young, and the young generations are still collected.
     """
@@ -61,12 +61,12 @@ async def serve(prepared: Prepared, worker: Worker, options: RunOptions) -> Shut
         log.warning("RLY502 the file on disk is not in force, what was accepted last is", reason=not_in_force)
     relay = Relay(
         config=config,
-        cloud=make_renewed_cloud(config.cloud, credentials),
+        credentials=credentials,
         transport=prepared.transport,
         state=find_state(worker, config),
         clock=SystemClock(),
-        witness=make_reporter(loaded, credentials, sockets=worker.origin),
-        ingest=take_ingest(worker, config),
+        reporter=make_reporter(loaded, credentials, sockets=worker.origin),
+        ingest=inherited_ingest(worker, config),
         admin=AdminSockets(
             admin_addresses(config),
             worker.admin,
@@ -99,13 +99,13 @@ def why_not_in_force(loaded: Loaded, given: str | None, options: RunOptions) -> 
     return "" if given == on_disk.text else "it has changed since: reload it"
 
 
-def take_ingest(worker: Worker, config: Config) -> Ingest | None:
+def inherited_ingest(worker: Worker, config: Config) -> Ingest | None:
     """Return the ingest on the inherited sockets; None if there are none."""
     if not worker.held:
         return None
     settings = ingest_settings(config)
     if worker.ingest:
-        worker.ingest.adopt(settings)
+        worker.ingest.configure(settings)
         return worker.ingest
     for one in worker.held:
         enlarge_buffer(one.socket, settings.receive_buffer)

@@ -23,7 +23,7 @@ async def test_row_08_no_task_is_left_behind(tmp_path, figure):
         counts = []
         for window in range(6):
             await running.feed(*[b"a.%d:1|c\nb.%d:2|ms\nc.%d:3|g" % (n, n, n) for n in range(200)])
-            while len(running.witness.windows) <= window or running.relay.spool.points or running.relay.pool.in_flight:
+            while len(running.reporter.windows) <= window or running.relay.spool.points or running.relay.pool.in_flight:
                 await asyncio.sleep(0.02)
             counts.append(len(asyncio.all_tasks()))
         assert max(counts[2:]) <= max(counts[:2]) + 1, "one more at most: acknowledgements are gathered for a moment"

@@ -16,7 +16,7 @@ from relay.config.schema import AdminConfig, CloudConfig, Config, LimitsConfig, 
 from relay.config.types import Secret
 from relay.daemon.app import Relay
 from relay.daemon.build import admin_addresses
-from relay.daemon.cloud import make_cloud, make_transport
+from relay.daemon.cloud import make_transport
 from relay.daemon.lifecycle.reconfiguration import Reconfiguration
 from relay.listener.admin_sockets import AdminSockets
 from tests.support import hotpath
@@ -34,7 +34,7 @@ CREDENTIALS = Credentials(access_key=ACCESS, secret_key=Secret(SECRET), region=R
 
 
 class Silent:
-    """A witness that remembers."""
+    """A reporter that remembers the reports."""
 
     def __init__(self) -> None:
         self.windows = []
@@ -53,7 +53,7 @@ class Silent:
 class Running:
     relay: Relay
     emulator: ControlledEmulator
-    witness: Silent
+    reporter: Silent
     task: asyncio.Task
     reconfiguration: Reconfiguration
 
@@ -78,8 +78,8 @@ class Running:
 
     async def reconfigure(self, config: Config) -> None:
         """Let the next window begin with another configuration."""
-        cloud, transport = make_cloud(config.cloud, CREDENTIALS), make_transport(config.cloud)
-        await self.reconfiguration.at_edge(config, cloud=cloud, transport=transport)
+        transport = make_transport(config.cloud)
+        await self.reconfiguration.at_edge(config, credentials=CREDENTIALS, transport=transport)
 
     async def stop(self) -> ShutdownReport:
         self.relay.stop()
@@ -100,14 +100,13 @@ async def open_relay(state: Path | None, *, takes_over: bool = False, **changes)
         limits=LimitsConfig(),
     )
     config = msgspec.structs.replace(config, **changes)
-    witness = Silent()
+    reporter = Silent()
     relay = Relay(
         config=config,
-        cloud=make_cloud(config.cloud, CREDENTIALS),
-        transport=make_transport(config.cloud),
+        credentials=CREDENTIALS,
         state=state,
         clock=SystemClock(),
-        witness=witness,
+        reporter=reporter,
         admin=AdminSockets(admin_addresses(config), waits=takes_over),
     )
     try:
@@ -115,7 +114,7 @@ async def open_relay(state: Path | None, *, takes_over: bool = False, **changes)
     except BaseException:
         await emulator.stop()
         raise
-    running = Running(relay, emulator, witness, asyncio.create_task(relay.run()), Reconfiguration(relay))
+    running = Running(relay, emulator, reporter, asyncio.create_task(relay.run()), Reconfiguration(relay))
     try:
         yield running
         stopped = await running.stop()

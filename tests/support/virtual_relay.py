@@ -17,7 +17,6 @@ from relay.config.schema import AdminConfig, CloudConfig, Config, ListenConfig, 
 from relay.config.types import Secret, Size
 from relay.daemon.app import Relay
 from relay.daemon.build import ingest_settings
-from relay.daemon.cloud import make_cloud
 from relay.daemon.ingest import Ingest
 from relay.delivery.state.directory import StateDirectory
 from relay.errors import TransportError
@@ -91,11 +90,11 @@ class VirtualRelay:
         self._locks: list[StateDirectory] = []
         self.relay = Relay(
             config=config,
-            cloud=make_cloud(config.cloud, credentials),
+            credentials=credentials,
             transport=cloud,
             state=state,
             clock=clock,
-            witness=Silent(),
+            reporter=Silent(),
             ingest=Ingest(
                 settings, make_hotpath(settings.implementation, **settings.hotpath), [], clock=clock, is_held=True
             ),

@@ -11,12 +11,14 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from relay.daemon.build import ingest_settings, make_rules
+from relay.daemon.cloud import make_cloud
 from relay.daemon.lifecycle.changes import compare
 
 if TYPE_CHECKING:
+    from relay.config.credentials import Credentials
     from relay.config.schema import Config
     from relay.daemon.app import Relay
-    from relay.delivery.sender.pool import Cloud, Transport
+    from relay.delivery.sender.pool import Transport
     from relay.window.protocols import Pipeline
 
 
@@ -27,29 +29,29 @@ class Reconfiguration:
         self._relay = relay
         self._transport: Transport | None = None
 
-    async def at_once(self, config: Config, cloud: Cloud) -> None:
+    async def at_once(self, config: Config, credentials: Credentials | None) -> None:
         """Use other credentials from the next request on; `config` differs only in keys that may change at once."""
         self._relay.config = config
-        await self._relay.pool.replace(cloud=cloud)
+        await self._relay.pool.replace(cloud=make_cloud(config.cloud, credentials))
 
-    async def at_edge(self, config: Config, *, cloud: Cloud, transport: Transport) -> None:
+    async def at_edge(self, config: Config, *, credentials: Credentials | None, transport: Transport) -> None:
         """Put another configuration in force when the next window begins.
 
         Args:
             config: differs from the one in force only in keys that may change at the edge (changes.py).
-            cloud: the API side of `config`.
+            credentials: those of `config`.
             transport: the transport of `config`; closed here or by the relay.
         """
         settings, rules = ingest_settings(config), await asyncio.to_thread(make_rules, config)
-        overtaken, self._transport = self._transport, transport
+        superseded, self._transport = self._transport, transport
 
         def begin() -> Pipeline:
             self._transport = None
-            return self._relay.begin(config, settings, rules=rules, cloud=cloud, transport=transport)
+            return self._relay.reconfigure(config, settings, rules=rules, credentials=credentials, transport=transport)
 
         self._relay.closer.at_edge(begin if compare(self._relay.config, config) else None)
-        if overtaken is not None:
-            await overtaken.close()
+        if superseded is not None:
+            await superseded.close()
 
     async def close(self) -> None:
         """Close the transport that waits for an edge, as none will come."""

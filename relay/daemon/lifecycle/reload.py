@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import structlog
 
 from relay.config.toml_places import read_bytes
-from relay.daemon.cloud import make_renewed_cloud, make_transport, needed_credentials
+from relay.daemon.cloud import make_transport, needed_credentials
 from relay.daemon.lifecycle.changes import at_once, compare
 from relay.daemon.lifecycle.plan import load_for_run, make_plan
 from relay.daemon.lifecycle.reconfiguration import Reconfiguration
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 WATCH_SECONDS: Final = 2.0
 
 
-class Prepared(NamedTuple):
+class PreparedReload(NamedTuple):
     """The configuration on disk, ready to be applied."""
 
     before: Config
@@ -70,13 +70,13 @@ class Reloader:
         self._seen = fingerprint(loaded.text)
         """Fingerprint of the content last loaded by the start or the watch."""
         self._options = options
-        self._asked = asyncio.Event()
+        self._requested = asyncio.Event()
         self._thread = DiskThread("configuration")
-        self._is_over = False
+        self._has_ended = False
 
-    def ask(self) -> None:
+    def request(self) -> None:
         """Request a reload; requests before it begins count once."""
-        self._asked.set()
+        self._requested.set()
 
     async def close(self) -> None:
         """Close what waits for the next window, and end the thread."""
@@ -85,14 +85,14 @@ class Reloader:
 
     def stop(self) -> None:
         """End reloads: the next worker does those requested from now on."""
-        self._is_over = True
+        self._has_ended = True
 
     async def run(self) -> None:
         """Do requested reloads until cancelled."""
         while True:
-            await self._asked.wait()
-            self._asked.clear()
-            if self._is_over:
+            await self._requested.wait()
+            self._requested.clear()
+            if self._has_ended:
                 return
             self._worker.notifier.reloading()
             if await self._reload():
@@ -100,20 +100,20 @@ class Reloader:
 
     async def watch(self) -> None:
         """Request a reload when the content of the file has changed and is stable, until cancelled."""
-        before = ""
+        previous = ""
         while self._path:
             await asyncio.sleep(WATCH_SECONDS)
-            now = fingerprint(await self._thread.run(content_of, self._path))
-            if now and now == before and now != self._seen and self._relay.config.config.watch:
+            now = fingerprint(await self._thread.run(_read_text, self._path))
+            if now and now == previous and now != self._seen and self._relay.config.config.watch:
                 self._seen = now
-                self.ask()
-            before = now
+                self.request()
+            previous = now
 
     async def _reload(self) -> bool:
         """Reload; return True if it was applied or refused, False if it is left to the next worker."""
         try:
             prepared = await self._prepare()
-            if self._is_over:
+            if self._has_ended:
                 return False
             self._accept(prepared)
             await self._apply(prepared)
@@ -122,19 +122,19 @@ class Reloader:
             structlog.get_logger("relay").warning("RLY502 reload refused, nothing has changed", reason=error.brief())
         return True
 
-    async def _prepare(self) -> Prepared:
+    async def _prepare(self) -> PreparedReload:
         """Read the configuration on disk; read again if the one in force changed meanwhile, at an edge."""
         while True:
             prepared = await self._thread.run(self._read)
             if prepared.before is self._relay.config:
                 return prepared
 
-    def _read(self) -> Prepared:
+    def _read(self) -> PreparedReload:
         before = self._relay.config
         loaded = load_for_run(self._path, dry_run=self._options.dry_run)
         changes = compare(before, loaded.config)
-        self._refuse_what_cannot(changes)
-        return Prepared(
+        self._check_changes(changes)
+        return PreparedReload(
             before=before,
             loaded=loaded,
             changes=changes,
@@ -143,7 +143,7 @@ class Reloader:
             transport=make_transport(loaded.config.cloud),
         )
 
-    def _refuse_what_cannot(self, changes: Changes) -> None:
+    def _check_changes(self, changes: Changes) -> None:
         """Refuse the whole reload if any of its changes is impossible.
 
         Raises:
@@ -156,7 +156,7 @@ class Reloader:
             keys = ", ".join(changes.replacing)
             raise ConfigError(Problem(code="RLY502", message=f"{keys}: the sockets are given, not opened here"))
 
-    def _accept(self, prepared: Prepared) -> None:
+    def _accept(self, prepared: PreparedReload) -> None:
         """Send the plan for the next worker to the supervisor."""
         plan = make_plan(prepared.loaded, take_over=self._options.take_over)
         try:
@@ -165,7 +165,7 @@ class Reloader:
             message = f"the supervisor cannot be given the configuration: {error.strerror}"
             raise ConfigError(Problem(code="RLY502", message=message, fix="reload again")) from error
 
-    async def _apply(self, prepared: Prepared) -> None:
+    async def _apply(self, prepared: PreparedReload) -> None:
         """Apply the changes: at once, at the edge of the window, or by leaving all of them to the next worker."""
         before, loaded, changes, credentials, next_credentials, transport = prepared
         config = loaded.config
@@ -175,16 +175,15 @@ class Reloader:
             await transport.close()
             return
         now = at_once(before, config)
-        await self._reconfiguration.at_once(now, make_renewed_cloud(now.cloud, credentials))
-        cloud = make_renewed_cloud(config.cloud, next_credentials)
-        await self._reconfiguration.at_edge(config, cloud=cloud, transport=transport)
+        await self._reconfiguration.at_once(now, credentials)
+        await self._reconfiguration.at_edge(config, credentials=next_credentials, transport=transport)
         self._relay.status.is_last_reload_successful = True
         changed = {"at_once": list(changes.at_once), "at_the_next_window": list(changes.at_edge)}
         structlog.get_logger("relay").info("reloaded", **changed)
         configure_log(config.log)
 
 
-def content_of(path: Path) -> str | None:
+def _read_text(path: Path) -> str | None:
     """Return the content of a file; None if it cannot be read, for example while it is replaced."""
     try:
         return read_bytes(path).decode("utf-8", "surrogateescape")

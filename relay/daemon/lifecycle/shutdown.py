@@ -1,8 +1,8 @@
 """The end of a relay after its sockets are closed: the open window is settled, then senders and spool end.
 
-First the open window is written to disk. `drain`, for a stop, then closes it early and sends what it can; `leave`, for
-a hand-over, keeps it open for the next worker. A window that cannot be kept is dropped and counted before the final
-report. Every wait for a disk has a limit: a stop takes 5 s at most.
+First the open window is written to disk. `drain`, for a stop, then closes it early and sends what it can; `hand_over`
+keeps it open for the next worker. A window that cannot be written is dropped and counted before the final report. Every
+wait for a disk has a limit: a stop takes 5 s at most.
 
 Not known here: how a window is closed, written and sent.
 """
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 _LAST_TRY: Final = 0.5
 """Seconds for a last write to a disk that refuses or hangs."""
-_LOOK: Final = 0.25
+_READ_SECONDS: Final = 0.25
 """Seconds of a stop reserved for reading what such a disk has; often more are left."""
 
 
@@ -71,25 +71,25 @@ class Shutdown:
                 another window may have waited for the disk since.
         """
         began = asked_at if self.spool.degraded else self.clock.monotonic()
-        is_kept = await self._keep_window()
+        is_kept = await self._save_window()
         closed_early = not (is_kept and self.spool.degraded) and await self._close_early()
         if closed_early and not self.spool.degraded and self.checkpointer:
             await _within(STALL, self.checkpointer.drop_void())
-        last_try = _LAST_TRY + _LOOK if self.spool.degraded else 0.0
+        last_try = _LAST_TRY + _READ_SECONDS if self.spool.degraded else 0.0
         await self.pool.drain(until=began + limits.STOP_SECONDS - last_try)
         if not is_kept and not closed_early:
             await self._discard(began)
         return await self._settle(began, closed_early=closed_early, is_kept=is_kept)
 
-    async def leave(self) -> ShutdownReport:
+    async def hand_over(self) -> ShutdownReport:
         """Write the open window to disk for the next worker, without closing it."""
         began = self.clock.monotonic()
-        is_kept = await self._keep_window()
+        is_kept = await self._save_window()
         if not is_kept:
             await self._discard(began)
         return await self._settle(began, closed_early=False, is_kept=is_kept)
 
-    async def _keep_window(self) -> bool:
+    async def _save_window(self) -> bool:
         """Name all new identities and write the open window to disk; return whether it is there."""
         await self.closer.name_all()
         if self.checkpointer is None:
@@ -115,7 +115,7 @@ class Shutdown:
 
     async def _settle(self, began: float, *, closed_early: bool, is_kept: bool) -> ShutdownReport:
         """End the spool, which counts what is lost, and return the report."""
-        left = began + limits.STOP_SECONDS - _LOOK - self.clock.monotonic()
+        left = began + limits.STOP_SECONDS - _READ_SECONDS - self.clock.monotonic()
         await self.spool.settle(
             within=min(STALL, max(left, _LAST_TRY)), count_part=lambda window: self._count_part(window, began)
         )

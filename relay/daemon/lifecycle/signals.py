@@ -64,7 +64,7 @@ class SignalHandlers:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, *(() if self._worker.supervisor else (signal.SIGINT,))):
             loop.add_signal_handler(number, self._stop)
-        loop.add_signal_handler(signal.SIGHUP, self._reloader.ask)
+        loop.add_signal_handler(signal.SIGHUP, self._reloader.request)
         loop.add_signal_handler(signal.SIGUSR2, self._request_next)
         protocol.unblock()
         self._worker.notifier.ready(self._relay.status.ready()[1])

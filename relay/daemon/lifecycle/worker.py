@@ -10,7 +10,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Protocol
 
-from relay.daemon.ingest import begin
+from relay.daemon.ingest import begin_reading
 from relay.listener.addresses import ADMIN
 from relay.listener.socket_activation import (
     INGEST,
@@ -81,7 +81,7 @@ class Worker:
         """State directory of the previous worker, "" for none; None: this worker is the first."""
         self.next: Next | None = None
         """Parameters of the next worker, if this process will execute it."""
-        self.ingest: Ingest | None = begin(ingest, self.held) if ingest and self.held else None
+        self.ingest: Ingest | None = begin_reading(ingest, self.held) if ingest and self.held else None
 
     @property
     def is_orphaned(self) -> bool:

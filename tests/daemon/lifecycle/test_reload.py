@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from relay.config.loading import Loaded, load
+from relay.daemon.cloud import make_cloud
 from relay.daemon.egress import pool_settings
 from relay.daemon.lifecycle.plan import RunOptions
 from relay.daemon.lifecycle.reload import Reloader
@@ -42,11 +43,11 @@ class Relay:
     def at_edge(self, change) -> None:
         self._change = change
 
-    def begin(self, config, settings, *, rules, cloud, transport) -> None:
+    def reconfigure(self, config, settings, *, rules, credentials, transport) -> None:
         self.config = config
         if self.way[1]:
             self.way[1].is_closed = True  # as the pool does with the one it has used
-        self.way = (cloud, transport, pool_settings(config))
+        self.way = (make_cloud(config.cloud, credentials), transport, pool_settings(config))
 
     def edge(self) -> None:
         change, self._change = self._change, None
