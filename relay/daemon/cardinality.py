@@ -9,15 +9,16 @@ is reported instead.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from relay.wording import escape
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
 
     from relay.context import Context
-    from relay.model import Series, Tally, TopSender
+    from relay.hotpath.contract import HotPath
+    from relay.model import Series, TopSender
 
 _INTERVAL: Final = 1.0
 """Seconds between two reads of the count of overflowed samples."""
@@ -25,8 +26,8 @@ _SILENCE: Final = 60.0
 """Seconds between two warnings."""
 _REACHED: Final = "RLY310 series limit reached"
 _OVERFLOWED: Final = "samples went to overflow series"
-_MOST: Final = 100_000
-_PATIENCE: Final = 10.0
+_SERIES_MOST: Final = 100_000
+_WAIT: Final = 10.0
 """Seconds to wait for a window that holds an overflow series; afterwards the warning is based on all series."""
 _PART: Final = 250
 """Series per step: a millisecond."""
@@ -45,7 +46,7 @@ class Explosion(NamedTuple):
     """Distinct values, or names, among the scanned series: a lower bound."""
 
 
-class Census:
+class DistinctCounts:
     """State: distinct values by tag, the number of values that each metric was first to have, and distinct names."""
 
     def __init__(self) -> None:
@@ -61,7 +62,7 @@ class Census:
                 self._values[tag].add(value)
                 self._metrics[tag][series.metric] += 1
 
-    def verdict(self, others: Census) -> Explosion | None:
+    def cause(self, others: DistinctCounts) -> Explosion | None:
         """Return the tag with the most values, or names if there are more of those; None if nothing was counted.
 
         Values of the tag in `others` are counted, too: the tag may be used by many metrics of which few overflowed yet.
@@ -76,93 +77,77 @@ class Census:
         return Explosion(self._metrics[tag].most_common(1)[0][0], tag, len(values | others._values[tag]))
 
 
-class Source(Protocol):
-    """The hot path, as the scan uses it."""
-
-    def tally(self) -> Tally:
-        """Return all counts."""
-        ...
-
-    def list_series(self, first: int, count: int) -> Sequence[Series]:
-        """Return some series of the open window."""
-        ...
-
-    def top_senders(self) -> Sequence[TopSender]:
-        """Return the senders of new identities since the last call, the most work first."""
-        ...
-
-
 class CardinalityWatch:
-    """State: the overflow that was logged, and since when there is more of it."""
+    """State: the overflow that was logged, and the time since when it has grown."""
 
-    def __init__(self, source: Source, context: Context) -> None:
-        self._source = source
+    def __init__(self, hotpath: HotPath, context: Context) -> None:
+        self._hotpath = hotpath
         self._clock, self._loss_log = context.clock, context.loss_log
-        self._told = self._unread = 0
-        self._newest: TopSender | None = None
-        """The sender with the most work of naming, at the last time that there were new identities."""
+        self._reported = self._unread = 0
+        self._sender: TopSender | None = None
+        """The sender of most new identities, by the work of naming, when there were new ones last."""
         self._since: float | None = None
         """When an overflow was first seen that is not logged yet."""
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Check once a second until cancelled."""
         while True:
             await self._clock.sleep(_INTERVAL)
-            await self.look()
+            await self.check()
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Warn, once a minute at most, if samples went to overflow series; wait if a new window shows no cause yet."""
-        tally, now = self._source.tally(), self._clock.monotonic()
-        self._newest = next(iter(self._source.top_senders()), self._newest)
-        self._tell_of_unread(tally.tags_unread)
+        tally, now = self._hotpath.tally(), self._clock.monotonic()
+        self._sender = next(iter(self._hotpath.top_senders()), self._sender)
+        self._warn_of_unread(tally.tags_unread)
         overflowed = tally.samples_overflow
-        if overflowed <= self._told or self._loss_log.is_muted(_REACHED, reason=_OVERFLOWED):
+        if overflowed <= self._reported or self._loss_log.is_muted(_REACHED, reason=_OVERFLOWED):
             return
         self._since = now if self._since is None else self._since
-        found = await self._find(must_see=now < self._since + _PATIENCE)
+        found = await self._find_cause(must_see=now < self._since + _WAIT)
         if found is None:
             return
-        if found.values < _PLAUSIBLE and self._newest:
-            found = Explosion(escape(self._newest.name), escape(_first_key(self._newest.tags)), found.values)
+        if found.values < _PLAUSIBLE and self._sender:
+            found = Explosion(escape(self._sender.name), escape(_first_key(self._sender.tags)), found.values)
         self._loss_log.warn(
             _REACHED,
             reason=_OVERFLOWED,
             every=_SILENCE,
-            count=overflowed - self._told,
+            count=overflowed - self._reported,
             metric=found.metric,
             tag=found.tag,
             values=found.values,
-            **_sender(self._newest),
+            **_peer(self._sender),
             fix=f"send fewer {f'values of {found.tag}' if found.tag else 'names'}, or raise [limits]",
         )
-        self._told, self._since = overflowed, None
+        self._reported, self._since = overflowed, None
 
-    def _tell_of_unread(self, unread: int) -> None:
+    def _warn_of_unread(self, unread: int) -> None:
         """Warn of lines with more tags than are read."""
-        grown, self._unread, newest = unread - self._unread, unread, self._newest
-        if grown and newest:
+        grown, self._unread, sender = unread - self._unread, unread, self._sender
+        if grown and sender:
             self._loss_log.warn(
                 "RLY303 tags dropped",
                 reason="a section is longer than is read",
                 count=grown,
-                metric=escape(newest.name),
-                tag=escape(_first_key(newest.tags)),
-                **_sender(newest),
+                metric=escape(sender.name),
+                tag=escape(_first_key(sender.tags)),
+                **_peer(sender),
             )
 
-    async def _find(self, *, must_see: bool) -> Explosion | None:
-        overflowed = {series.metric async for series in self._walk() if _MARK in series.dimensions}
+    async def _find_cause(self, *, must_see: bool) -> Explosion | None:
+        overflowed = {series.metric async for series in self._scan() if _MARK in series.dimensions}
         if must_see and not overflowed:
             return None
-        inside, outside = Census(), Census()
-        async for series in self._walk():
+        inside, outside = DistinctCounts(), DistinctCounts()
+        async for series in self._scan():
             if _MARK not in series.dimensions:
                 (inside if series.metric in overflowed else outside).add(series)
-        return inside.verdict(outside) or outside.verdict(inside)
+        return inside.cause(outside) or outside.cause(inside)
 
-    async def _walk(self) -> AsyncIterator[Series]:
-        for first in range(0, _MOST, _PART):
-            part = self._source.list_series(first, _PART)
+    async def _scan(self) -> AsyncIterator[Series]:
+        for first in range(0, _SERIES_MOST, _PART):
+            part = self._hotpath.list_series(first, _PART)
             for series in part:
                 yield series
             if len(part) < _PART:
@@ -174,8 +159,8 @@ def _first_key(tags: bytes) -> bytes:
     return tags.partition(b",")[0].partition(b":")[0]
 
 
-def _sender(newest: TopSender | None) -> dict[str, Any]:
-    """Return the most likely sender, as a field of the log."""
-    if newest is None:
+def _peer(sender: TopSender | None) -> dict[str, Any]:
+    """Return the address of the most likely sender, as a field of the log."""
+    if sender is None:
         return {}
-    return {"sender": f"{newest.peer.host}:{newest.peer.port}" if newest.peer else "a Unix socket"}
+    return {"sender": f"{sender.peer.host}:{sender.peer.port}" if sender.peer else "a Unix socket"}

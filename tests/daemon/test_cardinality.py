@@ -71,7 +71,7 @@ async def test_what_explodes(rows, found, clock):
     source = Window(rows)
     source.overflowed = 7
     with capture_logs() as logs:
-        await CardinalityWatch(source, make_context(clock)).look()
+        await CardinalityWatch(source, make_context(clock)).check()
     [log] = logs
     assert (log["metric"], log["tag"], log["values"], log["count"]) == (*found, 7)
     assert source.longest <= 250
@@ -81,19 +81,19 @@ async def test_a_window_that_has_just_begun_says_nothing_and_the_next_look_does(
     source = Window(ORDINARY)
     watch = CardinalityWatch(source, make_context(clock))
     with capture_logs() as logs:
-        await watch.look()
+        await watch.check()
         source.overflowed = 5
-        await watch.look()
+        await watch.check()
         assert logs == []
         source.rows = [*USERS, overflow("web.hits")]
-        await watch.look()
+        await watch.check()
         source.overflowed = 8
         clock.advance(59)
-        await watch.look()
+        await watch.check()
         assert [log["count"] for log in logs] == [5], "once a minute"
         clock.advance(1)
-        await watch.look()
-        await watch.look()
+        await watch.check()
+        await watch.check()
     assert [log["count"] for log in logs] == [5, 3]
 
 
@@ -101,7 +101,7 @@ async def test_the_look_is_bounded(clock):
     source = Window([overflow("a"), *(series("a", n=str(n)) for n in range(150_000))])
     source.overflowed = 1
     with capture_logs() as logs:
-        await CardinalityWatch(source, make_context(clock)).look()
+        await CardinalityWatch(source, make_context(clock)).check()
     assert logs[0]["values"] == 99_999
 
 
@@ -110,12 +110,12 @@ async def test_an_overflow_that_cannot_be_seen_is_told_all_the_same(clock):
     source.overflowed = 5
     watch = CardinalityWatch(source, make_context(clock))
     with capture_logs() as logs:
-        await watch.look()
+        await watch.check()
         clock.advance(9)
-        await watch.look()
+        await watch.check()
         assert logs == []
         clock.advance(1)
-        await watch.look()
+        await watch.check()
     assert (logs[0]["tag"], logs[0]["count"]) == ("user", 5)
 
 
@@ -127,9 +127,9 @@ async def test_the_sender_of_new_names_is_named_with_what_overflows_and_with_tag
         TopSender(None, 1, 100, b"x", b""),
     ]
     with capture_logs() as logs:
-        await watch.look()
+        await watch.check()
         source.overflowed, source.unread = 900, 5
-        await watch.look()
+        await watch.check()
     assert [(log["event"][:6], log["count"], log["sender"]) for log in logs] == [
         ("RLY303", 5, "192.0.2.7:4711"),
         ("RLY310", 900, "192.0.2.7:4711"),
@@ -142,5 +142,5 @@ async def test_a_window_that_has_only_begun_blames_no_metric_that_happens_to_be_
     source = Window([series("victim.hits"), overflow("statsd_relay.overflow.counter")])
     source.brought, source.overflowed = [TopSender(None, 900, 90_000, b"flood.n1", b"id:1")], 900
     with capture_logs() as logs:
-        await CardinalityWatch(source, make_context(clock)).look()
+        await CardinalityWatch(source, make_context(clock)).check()
     assert (logs[0]["metric"], logs[0]["tag"], logs[0]["sender"]) == ("flood.n1", "id", "a Unix socket")

@@ -82,20 +82,20 @@ class PendingCheckpoints:
         if files and foreign:
             with suppress(OSError):
                 await asyncio.to_thread(files.drop, [one.window for one in foreign])
-        owed = cls.sort([one for one in found if one not in foreign], wall=wall, seconds=seconds)
+        pending = cls.partition([one for one in found if one not in foreign], wall=wall, seconds=seconds)
         is_ours = stored_by == host and not foreign
         return replace(
-            owed,
+            pending,
             foreign=foreign,
             stored_by="" if stored_by == host else stored_by,
             gauges=await spool.state("gauges") or b"",
             # A lost database may have been the only record of windows newer than those of the files.
-            recorded=is_ours and bool(stored) and is_recorded([*stored, *owed.windows], wall, seconds),
+            recorded=is_ours and bool(stored) and is_recorded([*stored, *pending.windows], wall, seconds),
             parts=tuple(parts),
         )
 
     @classmethod
-    def sort(cls, found: Sequence[Checkpoint], *, wall: float, seconds: int) -> PendingCheckpoints:
+    def partition(cls, found: Sequence[Checkpoint], *, wall: float, seconds: int) -> PendingCheckpoints:
         """Divide checkpoints, oldest first, into windows that are over and the one that opens again."""
         if not found or (is_over(found[-1].window, wall, seconds) and is_plausible(found[-1].window)):
             return cls(over=tuple(found), open=None)
@@ -109,7 +109,7 @@ class PendingCheckpoints:
     @property
     def windows(self) -> list[int]:
         """Ids of the windows to close and of the open one."""
-        return [found.window for found in (*self.over, *([self.open] if self.open else []))]
+        return [checkpoint.window for checkpoint in (*self.over, *([self.open] if self.open else []))]
 
 
 class PartCounter:
@@ -147,20 +147,20 @@ class Recovery:
     context: Context
     files: CheckpointFiles
     on_forgotten: Callable[[int, Collection[Series]], None] = lambda _, __: None
-    """Called with the deleted series of the open window, which its next checkpoint must name, too."""
+    """Called with the deleted series of the open window, which its next checkpoint must also name."""
 
-    async def restore(self, owed: PendingCheckpoints) -> None:
+    async def restore(self, pending: PendingCheckpoints) -> None:
         """Restore the windows and gauges of this host; drop those of another one."""
-        self._drop(owed)
-        gauges = b"" if owed.stored_by else owed.gauges
-        for found in owed.over:
+        self._drop_foreign(pending)
+        gauges = b"" if pending.stored_by else pending.gauges
+        for checkpoint in pending.over:
             side = self.make_hotpath()
-            side.open_window(found.window)
-            await self._recover(side, found, gauges)
+            side.open_window(checkpoint.window)
+            await self._recover(side, checkpoint, gauges)
             gauges = b"".join(side.export_gauges())
             await self._close(side)
-        if owed.open:
-            await self._recover(self.hotpath, owed.open, gauges)
+        if pending.open:
+            await self._recover(self.hotpath, pending.open, gauges)
         else:
             self._merge(self.hotpath, gauges)
 
@@ -171,38 +171,38 @@ class Recovery:
                 "RLY412 stored gauges damaged, the others are recovered", reason="gauges", count=damaged
             )
 
-    async def _recover(self, hotpath: HotPath, found: Checkpoint, gauges: bytes) -> None:
+    async def _recover(self, hotpath: HotPath, checkpoint: Checkpoint, gauges: bytes) -> None:
         """Restore one window, then the older bases, without the series deleted while the window was open.
 
-        A damaged file is kept under another name.
+        A damaged file is set aside under another name.
         """
         before = hotpath.tally().samples_accepted
-        recovery = hotpath.recover(found.frames)
-        self.namer.learn(recovery.owners)
+        contents = hotpath.recover(checkpoint.frames)
+        self.namer.learn(contents.owners)
         samples = hotpath.tally().samples_accepted - before
-        structlog.get_logger("relay").info("window recovered", window=found.window, samples=samples)
-        if recovery.damaged:
-            kept = await asyncio.to_thread(self.files.set_aside, found.window)
-            self.context.loss_log.warn("RLY412 checkpoint damaged, what could be read is recovered", reason=kept.name)
+        structlog.get_logger("relay").info("window recovered", window=checkpoint.window, samples=samples)
+        if contents.damaged:
+            path = await asyncio.to_thread(self.files.set_aside, checkpoint.window)
+            self.context.loss_log.warn("RLY412 checkpoint damaged, what could be read is recovered", reason=path.name)
         self._merge(hotpath, gauges)
-        hotpath.delete(recovery.deleted)
-        if hotpath is self.hotpath and recovery.deleted:
-            self.on_forgotten(found.window, recovery.deleted)
+        hotpath.delete(contents.deleted)
+        if hotpath is self.hotpath and contents.deleted:
+            self.on_forgotten(checkpoint.window, contents.deleted)
 
-    def _drop(self, owed: PendingCheckpoints) -> None:
+    def _drop_foreign(self, pending: PendingCheckpoints) -> None:
         """Count and log the dropped windows and gauges of another host."""
-        for found in owed.foreign:
+        for checkpoint in pending.foreign:
             side = self.make_hotpath()
-            side.recover(found.frames)
+            side.recover(checkpoint.frames)
             samples = side.tally().samples_accepted
             self.context.ledger.samples_recovered += samples
             self.context.ledger.samples_dropped["other_host"] += samples
-            host = partial.host_of(found.frames) or owed.stored_by
+            host = partial.host_of(checkpoint.frames) or pending.stored_by
             event = f"{FOREIGN}, an open window is dropped"
-            self.context.loss_log.warn(event, reason=host, window=found.window, samples=samples)
-        if owed.stored_by:
-            gauges = sum(len(frame.gauges) for frame in partial.decode_frames(owed.gauges)[0])
-            self.context.loss_log.warn(f"{FOREIGN}, its gauges are dropped", reason=owed.stored_by, gauges=gauges)
+            self.context.loss_log.warn(event, reason=host, window=checkpoint.window, samples=samples)
+        if pending.stored_by:
+            gauges = sum(len(frame.gauges) for frame in partial.decode_frames(pending.gauges)[0])
+            self.context.loss_log.warn(f"{FOREIGN}, its gauges are dropped", reason=pending.stored_by, gauges=gauges)
 
     async def _close(self, side: HotPath) -> None:
         """Count the samples of a side hot path as recovered and close its window, without an await in between (I5)."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from relay.daemon.ingest import begin_reading
 from relay.listener.addresses import ADMIN
@@ -32,25 +32,7 @@ if TYPE_CHECKING:
 
     from relay.daemon.ingest import Ingest
     from relay.listener.addresses import BoundSocket
-
-
-class Next(Protocol):
-    """The parameters of the next worker: a `Plan` of the supervisor."""
-
-    @property
-    def ingest(self) -> str:
-        """The settings of its ingest, as JSON."""
-        ...
-
-    @property
-    def text(self) -> str | None:
-        """The text of its configuration; None: the file on disk."""
-        ...
-
-    @property
-    def state(self) -> str:
-        """The state directory."""
-        ...
+    from relay.supervisor.plan import Plan
 
 
 class Worker:
@@ -79,8 +61,8 @@ class Worker:
         """Text of the configuration in force; None: use the file on disk."""
         self.accepted_state = accepted_state
         """State directory of the previous worker, "" for none; None: this worker is the first."""
-        self.next: Next | None = None
-        """Parameters of the next worker, if this process will execute it."""
+        self.next: Plan | None = None
+        """The plan of the next worker, if this process will execute it."""
         self.ingest: Ingest | None = begin_reading(ingest, self.held) if ingest and self.held else None
 
     @property

@@ -98,16 +98,16 @@ def name(request):
 
 
 def restarted(tmp_path, clock, name, *found):
-    owed = PendingCheckpoints.sort(found, wall=clock.wall(), seconds=60)
-    return House(tmp_path, clock, name=name, resume=owed.resume), owed
+    pending = PendingCheckpoints.partition(found, wall=clock.wall(), seconds=60)
+    return House(tmp_path, clock, name=name, resume=pending.resume), pending
 
 
 async def test_an_open_window_goes_on(tmp_path, clock, name):
     before = House(tmp_path, clock, name=name)
     before.feed(b"hits:2|c", b"load:5|g")
-    after, owed = restarted(tmp_path, clock, name, before.checkpoint())
+    after, pending = restarted(tmp_path, clock, name, before.checkpoint())
     with capture_logs() as said:
-        await after.recovery.restore(owed)
+        await after.recovery.restore(pending)
     assert said == [{"event": "window recovered", "log_level": "info", "window": MINUTE, "samples": 2}]
     after.feed(b"hits:3|c", b"load:+1|g")
     assert after.closer.open_id == MINUTE
@@ -126,9 +126,9 @@ async def test_a_window_that_is_over_closes_at_once_under_its_own_id(tmp_path, c
     await before.closer.close()
     before.feed(b"hits:1|c", b"load:7|g")
     clock.advance(7200)
-    after, owed = restarted(tmp_path, clock, name, first, before.checkpoint())
+    after, pending = restarted(tmp_path, clock, name, first, before.checkpoint())
     after.hotpath.feed(b"hits:50|c\nload:+1|g", clock.wall())
-    await after.recovery.restore(owed)
+    await after.recovery.restore(pending)
     assert {window: body.count(b'"metric":"hits"') for window, body in after.spool.windows.items()} == {
         MINUTE: 1,
         MINUTE + 60: 1,
@@ -148,8 +148,8 @@ async def test_stored_bases_yield_to_newer_ones(tmp_path, clock, name):
     gauges = before.spool.state["gauges"]
     before.feed(b"load:9|g")
     clock.advance(61)
-    after, owed = restarted(tmp_path, clock, name, before.checkpoint())
-    await after.recovery.restore(replace(owed, gauges=gauges))
+    after, pending = restarted(tmp_path, clock, name, before.checkpoint())
+    await after.recovery.restore(replace(pending, gauges=gauges))
     after.feed(b"load:+1|g", b"other:+1|g")
     rows = {series.metric: rollup.last for part in after.hotpath.snapshot() for series, rollup in part}
     assert rows == {"load": 10, "other": 2}
@@ -158,8 +158,8 @@ async def test_stored_bases_yield_to_newer_ones(tmp_path, clock, name):
 async def test_a_name_keeps_its_class(tmp_path, clock, name):
     before = House(tmp_path, clock, name=name)
     before.feed(b"x:1|c", b"x:1|ms")
-    after, owed = restarted(tmp_path, clock, name, before.checkpoint())
-    await after.recovery.restore(owed)
+    after, pending = restarted(tmp_path, clock, name, before.checkpoint())
+    await after.recovery.restore(pending)
     assert after.namer.resolve(Identity(b"x", Kind.TIMER, b"")).series.metric == "x.timer"
 
 
@@ -168,8 +168,8 @@ async def test_damage_is_set_aside_and_the_rest_comes_back(tmp_path, clock, name
     before.feed(b"hits:2|c")
     found = Checkpoint(window=MINUTE, frames=before.checkpoint().frames + b"torn")
     CheckpointFiles(tmp_path).replace(MINUTE, [found.frames])
-    after, owed = restarted(tmp_path, clock, name, found)
-    await after.recovery.restore(owed)
+    after, pending = restarted(tmp_path, clock, name, found)
+    await after.recovery.restore(pending)
     assert after.hotpath.tally().samples_open == 1
     [kept] = tmp_path.glob("*.damaged-*")
     assert kept.read_bytes() == found.frames
@@ -185,8 +185,8 @@ async def test_what_was_deleted_does_not_come_back(tmp_path, clock, name):
     before.hotpath.delete(deleted)
     before.feed(b"again:2|g")
     frames = encode_head(MINUTE, host="h", deleted=deleted) + exported(before.hotpath)
-    after, owed = restarted(tmp_path, clock, name, Checkpoint(window=MINUTE, frames=frames))
-    await after.recovery.restore(replace(owed, gauges=stored))
+    after, pending = restarted(tmp_path, clock, name, Checkpoint(window=MINUTE, frames=frames))
+    await after.recovery.restore(replace(pending, gauges=stored))
     assert {series.metric: value for part in after.hotpath.gauges() for series, value in part} == {
         "stays": 1,
         "again": 2,
@@ -196,9 +196,9 @@ async def test_what_was_deleted_does_not_come_back(tmp_path, clock, name):
 
 async def found_by(tmp_path, clock, *, host):
     spool = await open_spool(tmp_path)
-    owed = await PendingCheckpoints.find(CheckpointFiles(tmp_path), spool, host=host, wall=clock.wall(), seconds=60)
+    pending = await PendingCheckpoints.find(CheckpointFiles(tmp_path), spool, host=host, wall=clock.wall(), seconds=60)
     await spool.close()
-    return owed
+    return pending
 
 
 async def test_another_hosts_window_and_gauges_are_not_used(tmp_path, clock, name):
@@ -230,8 +230,8 @@ async def test_of_a_directory_that_cannot_be_read_the_current_window_is_given_aw
     spool = await open_spool(tmp_path)
     await spool.store(MINUTE - 60, [], {"host": b"h"})
     files = CheckpointFiles(tmp_path / "nowhere")
-    owed = await PendingCheckpoints.find(files, spool, host="h", wall=clock.wall(), seconds=60)
-    assert (owed.windows, owed.recorded, owed.parts) == ([], False, (MINUTE,))
+    pending = await PendingCheckpoints.find(files, spool, host="h", wall=clock.wall(), seconds=60)
+    assert (pending.windows, pending.recorded, pending.parts) == ([], False, (MINUTE,))
     await spool.close()
 
 
@@ -241,8 +241,8 @@ async def test_without_the_database_files_of_windows_are_no_record_of_those_that
     files.replace(MINUTE - 60, [encode_head(MINUTE - 60, host="h")])
     files.path(MINUTE - 120).touch()
     spool = await open_spool(tmp_path)
-    owed = await PendingCheckpoints.find(files, spool, host="h", wall=clock.wall(), seconds=60)
-    assert (owed.windows, owed.recorded, owed.parts) == ([MINUTE - 60], False, (MINUTE - 60,))
+    pending = await PendingCheckpoints.find(files, spool, host="h", wall=clock.wall(), seconds=60)
+    assert (pending.windows, pending.recorded, pending.parts) == ([MINUTE - 60], False, (MINUTE - 60,))
     assert spool.committed == {MINUTE - 120}
     await spool.close()
 
@@ -266,8 +266,8 @@ async def test_a_record_that_no_hot_path_writes_is_set_aside_and_the_rest_comes_
     stored = before.checkpoint().frames + partial.encode_frame(msgspec.structs.replace(frame, rollups=crafted))
     found = Checkpoint(window=MINUTE, frames=stored)
     CheckpointFiles(tmp_path).replace(MINUTE, [stored])
-    after, owed = restarted(tmp_path, clock, name, found)
-    await after.recovery.restore(owed)
+    after, pending = restarted(tmp_path, clock, name, found)
+    await after.recovery.restore(pending)
     assert after.hotpath.tally().samples_open == 2
     [kept] = tmp_path.glob("*.damaged-*")
     assert kept.read_bytes() == stored
@@ -276,30 +276,32 @@ async def test_a_record_that_no_hot_path_writes_is_set_aside_and_the_rest_comes_
 async def test_stored_bases_that_are_none_are_told(tmp_path, clock, name):
     series = [partial.GaugeRecord(one, (("host", "h"),), False, 5.0, MINUTE) for one in ("load", "bad")]
     bad = msgspec.structs.replace(series[1], value=math.nan)
-    after, owed = restarted(tmp_path, clock, name)
+    after, pending = restarted(tmp_path, clock, name)
     with capture_logs() as said:
         stored = partial.encode_frame(partial.Frame(0, gauges=[series[0], bad]))
-        await after.recovery.restore(replace(owed, gauges=stored))
+        await after.recovery.restore(replace(pending, gauges=stored))
     assert [(line["event"], line["count"]) for line in said] == [
         ("RLY412 stored gauges damaged, the others are recovered", 1)
     ]
     assert [series.metric for part in after.hotpath.gauges() for series, _ in part] == ["load"]
 
 
-def test_owed_windows_are_sorted_by_the_clock():
+def test_pending_windows_are_partitioned_by_the_clock():
     found = [Checkpoint(window=MINUTE + 60 * n, frames=b"") for n in range(4)]
-    owed = PendingCheckpoints.sort(found, wall=MINUTE + 230.0, seconds=60)
-    assert [each.window for each in owed.over] == [MINUTE, MINUTE + 60, MINUTE + 120]
-    assert owed.resume == MINUTE + 180
-    assert PendingCheckpoints.sort(found, wall=MINUTE + 240.0, seconds=60) == PendingCheckpoints(
+    pending = PendingCheckpoints.partition(found, wall=MINUTE + 230.0, seconds=60)
+    assert [each.window for each in pending.over] == [MINUTE, MINUTE + 60, MINUTE + 120]
+    assert pending.resume == MINUTE + 180
+    assert PendingCheckpoints.partition(found, wall=MINUTE + 240.0, seconds=60) == PendingCheckpoints(
         over=tuple(found), open=None
     )
-    assert PendingCheckpoints.sort([], wall=0.0, seconds=60) == PendingCheckpoints(over=(), open=None)
-    assert PendingCheckpoints.sort(found[:1], wall=0.0, seconds=60).resume == MINUTE
+    assert PendingCheckpoints.partition([], wall=0.0, seconds=60) == PendingCheckpoints(over=(), open=None)
+    assert PendingCheckpoints.partition(found[:1], wall=0.0, seconds=60).resume == MINUTE
 
 
 def test_a_window_of_a_clock_that_was_not_set_is_not_over():
-    assert PendingCheckpoints.sort([Checkpoint(window=60, frames=b"")], wall=float(MINUTE), seconds=60).resume == 60
+    assert (
+        PendingCheckpoints.partition([Checkpoint(window=60, frames=b"")], wall=float(MINUTE), seconds=60).resume == 60
+    )
 
 
 async def test_of_two_windows_that_are_not_over_the_older_one_is_closed(tmp_path, clock, name):
@@ -309,8 +311,8 @@ async def test_of_two_windows_that_are_not_over_the_older_one_is_closed(tmp_path
     first = before.checkpoint()
     await before.closer.close()
     before.feed(b"hits:3|c")
-    after, owed = restarted(tmp_path, clock, name, first, before.checkpoint())
-    await after.recovery.restore(owed)
+    after, pending = restarted(tmp_path, clock, name, first, before.checkpoint())
+    await after.recovery.restore(pending)
     assert after.spool.windows.keys() == {MINUTE}
     assert after.closer.open_id == MINUTE + 60
     assert after.hotpath.tally().samples_open == 1
