@@ -30,28 +30,28 @@ if TYPE_CHECKING:
 
 COMMANDS: Final = {
     "run": "Receive, aggregate and deliver until SIGTERM.",
-    "demo": "See it work: a local cloud, a relay and traffic on loopback.",
-    "import": "Turn another StatsD daemon's configuration into ours.",
-    "check": "Every problem of a configuration, each with its place and fix.",
-    "config": "What is in force, and every key and variable.",
-    "explain": "What becomes of a LINE or NAME; what a CODE means.",
-    "reload": "Let the running relay take its file, or a new release.",
-    "healthcheck": "Ask a running relay whether it is well.",
-    "send": "Send lines by hand.",
-    "load": "Send lines at a steady rate that add up to known totals.",
-    "capture": "Record what a relay receives, as pcap.",
-    "replay": "Send what was captured again.",
-    "compare": "The old daemon's totals beside the relay's.",
-    "spool": "What waits to be sent, and whether it can be.",
-    "dead": "Points that the cloud refused.",
-    "cloud": "A local cloud that checks, limits and misbehaves.",
+    "demo": "Show it at work: a local cloud, a relay and traffic.",
+    "import": "Convert another StatsD daemon's configuration.",
+    "check": "Find every problem of a configuration.",
+    "config": "Show the configuration, every key and every variable.",
+    "explain": "Trace a line or a name to its points, or explain a code.",
+    "reload": "Have the running relay load its file, or a new release.",
+    "healthcheck": "Ask a running relay whether it is healthy, or ready.",
+    "send": "Send single lines.",
+    "load": "Send lines at a steady rate, with known totals.",
+    "capture": "Record what a relay receives in a pcap file.",
+    "replay": "Send captured datagrams again.",
+    "compare": "Compare another daemon's totals with the relay's.",
+    "spool": "Show or verify the requests that wait to be sent.",
+    "dead": "List, resend or delete the points that the cloud refused.",
+    "cloud": "Run a local cloud that checks requests and injects faults.",
 }
 """Name -> summary, in the order in which a new user needs them."""
 
 
 _OUTPUT_LOST: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 """Errors of standard output, if the exception names no file. EPIPE is not among them: a closed pipe is not reported."""
-_ROOM: Final = "send the output where there is room"
+_ROOM: Final = "write it to a disk with room"
 
 
 class LazyGroup(click.Group):
@@ -94,7 +94,7 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:  # n
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
-    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Version and hot path."
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Print version and hot path."
 )
 def cli() -> None:
     """StatsD in, JD Cloud Cloud Monitor out, every line accounted for."""

@@ -15,7 +15,7 @@ import click
 
 from relay.cli.admin_client import ask, find_admin
 from relay.cli.interrupt import Interrupt
-from relay.cli.options import ADDRESS, DURATION, SIZE, config_option
+from relay.cli.options import ADDRESS, DURATION, SIZE, config_option, json_option
 from relay.cli.output import say
 from relay.cli.output_file import check_place, writable
 from relay.cli.progress import follow, progress
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _RECEIVE_BUFFER: Final = 64 * 2**20
-_NO_PORT: Final = "stop it, and listen in its place with --listen ADDRESS:PORT"
-_NO_ANSWER: Final = f"start it, or name its file with -c; or {_NO_PORT}"
+_NO_PORT: Final = "stop the relay, and listen in its place with --listen ADDRESS:PORT"
+_NO_ANSWER: Final = f"start the relay, or name its configuration with -c; or {_NO_PORT}"
 _NOTHING: Final = Copied()
 
 
@@ -52,12 +52,12 @@ class Captured:
 
 @click.command()
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("--for", "seconds", type=DURATION, help="How long; default: until Ctrl-C.")
-@click.option("--listen", type=ADDRESS, help="Receive there, instead of copies of what the relay receives.")
-@click.option("--max-size", "limit", type=SIZE, default="1GiB", show_default=True, help="Of the file; then it ends.")
+@click.option("--for", "seconds", type=DURATION, help="Duration; default: until Ctrl-C.")
+@click.option("--listen", type=ADDRESS, help="Receive on this address, instead of copies from the running relay.")
+@click.option("--max-size", "limit", type=SIZE, default="1GiB", show_default=True, help="Stop at this file size.")
 @config_option()
-@click.option("--force", is_flag=True, help="Replace FILE.")
-@click.option("--json", "as_json", is_flag=True, help="The summary as JSON.")
+@click.option("--force", is_flag=True, help="Replace an existing FILE.")
+@json_option("Print the summary as JSON.")
 def capture(  # noqa: PLR0913 - its options
     file: Path,
     seconds: float | None,
@@ -68,9 +68,9 @@ def capture(  # noqa: PLR0913 - its options
     force: bool,
     as_json: bool,
 ) -> None:
-    """Record what the running relay receives into FILE, which tcpdump and Wireshark open.
+    """Record what the running relay receives in the pcap file FILE, for replay, tcpdump or Wireshark.
 
-    The lines are your users' data: only you can read FILE.
+    The lines are your users' data, so FILE is readable by you only.
     """
     check_place(file, force=force)
     address = Address(*listen) if listen else None
@@ -142,7 +142,7 @@ def summarise(file: Path, captured: Captured) -> dict[str, Any]:
 def in_words(file: Path, captured: Captured) -> str:
     """Return the summary as one sentence."""
     recording = captured.recording
-    full = "; --max-size ended it" if captured.is_full else ""
+    full = "; stopped at --max-size" if captured.is_full else ""
     return (
         f"{plural(recording.datagrams, 'datagram')}, {plural(recording.lines, 'line')} in {captured.seconds:.1f} s"
         f" to {file}, {as_size(recording.size)}{full}"
@@ -155,14 +155,14 @@ def find_losses(captured: Captured) -> Iterator[Problem]:
         yield Problem(
             code="RLY202",
             message=f"the kernel dropped {plural(captured.kernel_drops, 'datagram')}: they are not in the file",
-            fix=f"run it as root, or: sysctl -w net.core.rmem_max={_RECEIVE_BUFFER}",
+            fix=f"run capture as root, or: sysctl -w net.core.rmem_max={_RECEIVE_BUFFER}",
             severity="warning",
         )
     if captured.copied.dropped:
         yield Problem(
             code="RLY202",
             message=f"the relay could not copy {plural(captured.copied.dropped, 'datagram')}: they are not in the file",
-            fix="the machine is busy: capture less of it, or with --listen in the relay's place",
+            fix="the machine is busy: capture a shorter time, or with --listen in the relay's place",
             severity="warning",
         )
     if captured.gaps:

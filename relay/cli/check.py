@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from relay.cli.options import json_option
 from relay.cli.output import say
 from relay.config.credentials import find_credentials
 from relay.config.loading import load
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("path", metavar="[FILE]", required=False, type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Problems as JSON.")
+@json_option("Print the problems as JSON.")
 def check(path: Path | None, *, as_json: bool) -> None:
-    """Check FILE and the environment; print every problem, each with its place and fix."""
+    """Check FILE and the environment; print every problem with its place and its fix."""
     problems = find_problems(path)
     errors = [problem for problem in problems if problem.severity == "error"]
     if as_json:

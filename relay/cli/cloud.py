@@ -7,7 +7,7 @@ import json
 
 import click
 
-from relay.cli.options import ADDRESS, DURATION, Parsed
+from relay.cli.options import ADDRESS, DURATION, Parsed, json_option
 from relay.cli.output import say
 from relay.clock import SystemClock
 from relay.config.addresses import join_address
@@ -21,17 +21,22 @@ Address = tuple[str, int]
 
 
 @click.command()
-@click.option("--listen", default="127.0.0.1:8080", show_default=True, type=ADDRESS, help="Where to listen.")
-@click.option("--access-key", default="demo", show_default=True, help="Access key that requests must be signed with.")
-@click.option("--secret-key", default="demo", show_default=True, help="Its secret.")
-@click.option("--region", default="cn-north-1", show_default=True, help="Region of the signature.")
-@click.option("--fail", multiple=True, type=_FAULT, help="Such as 429:5% or 500:1%; may be repeated.")
+@click.option("--listen", default="127.0.0.1:8080", show_default=True, type=ADDRESS, help="Address to listen on.")
+@click.option("--access-key", default="demo", show_default=True, help="Access key of the signatures.")
+@click.option("--secret-key", default="demo", show_default=True, help="Secret key of the signatures.")
+@click.option("--region", default="cn-north-1", show_default=True, help="Region of the signatures.")
+@click.option(
+    "--fail",
+    multiple=True,
+    type=_FAULT,
+    help="Fault to inject: 429:5% of the requests, 500:3 requests, or hang; may be repeated.",
+)
 @click.option("--latency", type=DURATION, default="0s", help="Delay of every answer, such as 200ms.")
-@click.option("--json", "as_json", is_flag=True, help="Each report as JSON, one a line.")
+@json_option("Print the reports as JSON, one per line.")
 def cloud(  # noqa: PLR0913 - its options
     listen: Address, access_key: str, secret_key: str, region: str, *, fail: Faults, latency: float, as_json: bool
 ) -> None:
-    """Run a local putMetricData that checks signatures and enforces every limit."""
+    """Run a local putMetricData that verifies signatures and enforces every limit of the API."""
     asyncio.run(serve(listen, access_key, secret_key, region, fail=fail, latency=latency, as_json=as_json))
 
 

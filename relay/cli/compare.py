@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from relay.cli.admin_client import find_admin
-from relay.cli.options import ADMIN, LENGTH, PLACE, config_option
+from relay.cli.options import ADMIN, LENGTH, PLACE, config_option, json_option
 from relay.cli.output import say
 from relay.cli.progress import ChangingLine
 from relay.clock import SystemClock
@@ -49,22 +49,22 @@ DIFFERS = 1
     type=PLACE,
     default="127.0.0.1:2003",
     show_default=True,
-    help="Where the old daemon's Graphite back end sends to.",
+    help="Address to listen on for the old daemon's Graphite back end.",
 )
-@click.option("--for", "duration", type=LENGTH, help="How long to compare; default: two windows.")
+@click.option("--for", "duration", type=LENGTH, help="Duration; default: two windows.")
 @config_option()
-@click.option("--admin", type=ADMIN, help="The relay's admin port, instead of the configured one.")
-@click.option("--prefix", help="What the old daemon puts before counters., timers., gauges., sets. (globalPrefix).")
+@click.option("--admin", type=ADMIN, help="Admin port of the relay, instead of the configured one.")
+@click.option("--prefix", help="The old daemon's prefix of counters., timers., gauges. and sets. (globalPrefix).")
 @click.option(
     "--map",
     "mapped",
     multiple=True,
     metavar="CLASS=NAMESPACE",
-    help="What it puts before the names of a class (counters, timers, gauges or sets).",
+    help="The old daemon's prefix of one class: counters, timers, gauges or sets.",
 )
-@click.option("--suffix", default="", help="What it puts behind every name (globalSuffix).")
-@click.option("--all", "everything", is_flag=True, help="Every total, however many there are.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--suffix", default="", help="The old daemon's suffix of every name (globalSuffix).")
+@click.option("--all", "everything", is_flag=True, help="Print every total instead of the first 50.")
+@json_option()
 def compare(  # noqa: PLR0913 - click's way
     graphite: Address,
     duration: float | None,
@@ -77,9 +77,9 @@ def compare(  # noqa: PLR0913 - click's way
     everything: bool,
     as_json: bool,
 ) -> None:
-    """Receive the old daemon's flushes and compare their totals with the relay's; exit 0 if they are the same.
+    """Receive the old daemon's flushes and compare their totals with the relay's; exit 0 if they are equal.
 
-    Point the old daemon's Graphite back end here (statsd: graphiteHost, graphitePort) while both get the same lines.
+    Point the old daemon's Graphite back end here (statsd: graphiteHost, graphitePort), and give both the same lines.
     """
     config = load(path, os.environ).config
     given = read_namespaces(prefix, mapped)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from relay.cli.options import config_option
+from relay.cli.options import config_option, json_option
 from relay.cli.output import say
 from relay.config import render
 from relay.config.loading import load
@@ -19,14 +19,17 @@ if TYPE_CHECKING:
 
 @click.group()
 def config() -> None:
-    """Show the configuration and its reference."""
+    """Show the configuration in force, every key and every variable."""
 
 
 @config.command()
-@config_option("TOML file.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@config_option()
+@json_option()
 def show(path: Path | None, *, as_json: bool) -> None:
-    """Print every key with its value and where that comes from; secrets are masked."""
+    """Print every key with its value and origin.
+
+    Secrets are masked.
+    """
     rows = render.in_force(load(path, os.environ))
     if as_json:
         say(json.dumps(rows, indent=2))
@@ -42,14 +45,14 @@ def _line(row: dict[str, str], width: int) -> str:
 
 
 @config.command()
-@click.option("--json", "as_json", is_flag=True, help="Every key with its variable, as JSON.")
+@json_option("Print every key with its variable as JSON.")
 def example(*, as_json: bool) -> None:
-    """Print a file with every key, its default and its help."""
+    """Print a file with every key, default and help."""
     say(json.dumps(render.reference(), indent=2) if as_json else render.example())
 
 
 @config.command()
-@click.option("--json", "as_json", is_flag=True, help="Every key with its variable, as JSON.")
+@json_option("Print every key with its variable as JSON.")
 def env(*, as_json: bool) -> None:
     """Print every environment variable."""
     say(json.dumps(render.reference(), indent=2) if as_json else render.environment())

@@ -33,13 +33,15 @@ TOP = 10
 
 @click.group()
 def dead() -> None:
-    """Dead letters: points the cloud refused, or that could not be sent any more."""
+    """List, resend or delete dead letters: points that the cloud refused, or that could not be sent."""
 
 
 def select_options(command: C) -> C:
     """Add the options that select letters to a command."""
-    command = click.option("--metric", default="", metavar="GLOB", help="Only of these metrics.")(command)
-    return click.option("--reason", default=None, type=click.Choice(REASONS), help="Only of this reason.")(command)
+    command = click.option("--metric", default="", metavar="GLOB", help="Only letters of these metrics.")(command)
+    return click.option("--reason", default=None, type=click.Choice(REASONS), help="Only letters with this reason.")(
+        command
+    )
 
 
 @dead.command(name="list")
@@ -62,9 +64,9 @@ def list_(path: Path | None, state: Path | None, *, as_json: bool) -> None:
     if summary["more_metrics"]:
         say(f"  and {plural(summary['more_metrics'], 'more metric')}")
     if summary["damaged"]:
-        say(f"{plural(summary['damaged'], 'damaged line')}, which nothing but `dead drop` without a filter removes")
+        say(f"{plural(summary['damaged'], 'damaged line')}; `dead drop` without a filter removes them")
     if summary["replaying"]:
-        say(f"waiting for the relay to take them: {', '.join(summary['replaying'])}")
+        say(f"waiting for the relay to send: {', '.join(summary['replaying'])}")
 
 
 def summarise(location: StateLocation) -> dict[str, Any]:
@@ -99,9 +101,12 @@ def summarise(location: StateLocation) -> dict[str, Any]:
 @dead.command()
 @state_options
 @select_options
-@click.option("--last", default=20, show_default=True, type=whole(1, 100_000), help="Newest letters only.")
+@click.option("--last", default=20, show_default=True, type=whole(1, 100_000), help="Number of letters, the newest.")
 def show(path: Path | None, state: Path | None, *, reason: str | None, metric: str, last: int, as_json: bool) -> None:
-    """Print letters, newest last; with --json as they are stored, one a line."""
+    """Print letters, newest last.
+
+    --json prints them as they are stored, one per line.
+    """
     location = find_state(path, state)
     selection = Selection(reason=reason or "", metric=metric)
     with readable(location.directory):
@@ -132,11 +137,14 @@ def in_words(read: Read) -> str:
 @dead.command()
 @state_options
 @select_options
-@click.option("--dry-run", is_flag=True, help="Only say what would be sent again.")
+@click.option("--dry-run", is_flag=True, help="Only count what would be sent again.")
 def replay(
     path: Path | None, state: Path | None, *, reason: str | None, metric: str, dry_run: bool, as_json: bool
 ) -> None:
-    """Send points again, once each; a running relay takes them within seconds, another at its next start."""
+    """Send points again, once each.
+
+    A running relay sends them within seconds, otherwise the next start does.
+    """
     location = find_state(path, state)
     selection, now = Selection(reason=reason or "", metric=metric), time.time()
     oldest = now - min(location.config.cloud.max_age, limits.POINT_AGE_MAX)
@@ -159,11 +167,11 @@ def replay(
 @dead.command()
 @state_options
 @select_options
-@click.option("--yes", is_flag=True, help="Really: there is no way back.")
+@click.option("--yes", is_flag=True, help="Confirm: deleted letters cannot be restored.")
 def drop(path: Path | None, state: Path | None, *, reason: str | None, metric: str, yes: bool, as_json: bool) -> None:
-    """Throw letters away."""
+    """Delete letters."""
     if not yes:
-        raise click.UsageError("letters that are dropped are gone: add --yes")
+        raise click.UsageError("deleted letters cannot be restored: add --yes")
     location = find_state(path, state)
     selection = Selection(reason=reason or "", metric=metric)
     with readable(location.directory):
@@ -178,7 +186,7 @@ def drop(path: Path | None, state: Path | None, *, reason: str | None, metric: s
 
 def _print_rest(taken: Redriven) -> None:
     for count, text in (
-        (taken.duplicates, "of a point that another letter holds too: it goes once"),
+        (taken.duplicates, "with a point of another letter: it is sent once"),
         (taken.too_old, "too old for the cloud: kept, see [cloud] max_age"),
         (taken.damaged, "damaged: kept"),
     ):

@@ -19,7 +19,7 @@ import click
 import msgspec
 import uvloop
 
-from relay.cli.options import LENGTH
+from relay.cli.options import LENGTH, json_option
 from relay.cli.output import say
 from relay.clock import SystemClock
 from relay.config.credentials import Credentials
@@ -127,10 +127,10 @@ class Traffic:
 
 
 @click.command()
-@click.option("--for", "seconds", type=LENGTH, default="30s", show_default=True, help="How long traffic runs.")
-@click.option("--json", "as_json", is_flag=True, help="What was sent and what arrived as JSON.")
+@click.option("--for", "seconds", type=LENGTH, default="30s", show_default=True, help="Duration of the traffic.")
+@json_option("Print the totals sent and arrived as JSON.")
 def demo(seconds: float, *, as_json: bool) -> None:
-    """Run cloud, relay and traffic on loopback, and show that the books balance."""
+    """Run a local cloud, a relay and traffic on loopback, and show that everything sent arrives."""
     with (
         _temporary_directory() as state,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
@@ -150,7 +150,7 @@ def _temporary_directory() -> tempfile.TemporaryDirectory[str]:
         return tempfile.TemporaryDirectory(prefix="statsd-relay-demo-")
     except OSError as error:
         message = f"no directory for temporary files: {error.strerror}"
-        problem = Problem(code="RLY101", message=message, fix="name a writable one in TMPDIR")
+        problem = Problem(code="RLY101", message=message, fix="name a writable directory in TMPDIR")
         raise RelayError(problem, exit_code=ExitCode.BIND_OR_STATE) from error
 
 

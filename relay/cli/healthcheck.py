@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from relay.cli.admin_client import Address, ask, find_admin, parse_admin
-from relay.cli.options import config_option
+from relay.cli.options import config_option, json_option
 from relay.cli.output import say
 from relay.errors import ExitCode
 
@@ -20,10 +20,14 @@ _FIX: Final = "start it, or name its [admin] listen with --admin"
 
 
 @click.command()
-@click.option("--admin", metavar="HOST:PORT", help="Admin port; default: STATSD_RELAY_ADMIN_LISTEN, or 127.0.0.1:8126.")
-@config_option("The file that the relay runs with, instead of --admin.")
+@click.option(
+    "--admin",
+    metavar="HOST:PORT",
+    help="Admin port of the relay; default: STATSD_RELAY_ADMIN_LISTEN, or 127.0.0.1:8126.",
+)
+@config_option("Configuration file of the relay, which names the admin port; instead of --admin.")
 @click.option("--ready", is_flag=True, help="Ask for readiness instead of liveness.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@json_option()
 def healthcheck(admin: str | None, path: Path | None, *, ready: bool, as_json: bool) -> None:
     """Ask a running relay whether it is healthy; exit 0 if it is."""
     address = _of_file(path) if path and not admin else _parse(admin or _from_environment())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from relay.cli.options import json_option
 from relay.cli.output import say
 from relay.cli.output_file import write
 from relay.config.toml_places import read_bytes
@@ -27,15 +28,18 @@ _VERDICTS: Final = ("ok", "changed", "by hand", "dropped")
 
 @click.command(name="import")
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write it there; else it is printed.")
-@click.option("--from", "format_", type=click.Choice(FORMATS), help="Whose FILE is; else it is told from its content.")
-@click.option("--force", is_flag=True, help="Overwrite the file that -o names.")
-@click.option("--json", "as_json", is_flag=True, help="The report as JSON; without -o with the configuration in it.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Output file; default: standard output.")
+@click.option(
+    "--from", "format_", type=click.Choice(FORMATS), help="Daemon of FILE; default: detected from its content."
+)
+@click.option("--force", is_flag=True, help="Replace an existing output file.")
+@json_option("Print the report as JSON, with the configuration unless -o is given.")
 def import_(path: Path, output: Path | None, format_: Format | None, *, force: bool, as_json: bool) -> None:
-    """Turn FILE (config.js of statsd/statsd, mapping.yml of statsd_exporter, gostatsd.toml, datadog.yaml) into ours.
+    """Convert FILE to a configuration of the relay, with a report of every option.
 
-    FILE may be - for standard input. Nothing in it is executed. What needs a person is in the report, by hand (RLY140);
-    the result passes check anyway.
+    FILE is config.js of statsd/statsd, mapping.yml of statsd_exporter, gostatsd.toml or datadog.yaml; - is standard
+    input. FILE is read and never executed. Lines of the report that begin with "by hand" need a decision (RLY140); the
+    result passes check in any case.
     """
     text, is_utf8 = _read(path)
     builder = convert(text, source="standard input" if path == _STDIN else str(path), format_=format_, is_utf8=is_utf8)
@@ -64,8 +68,8 @@ def _by_hand(count: int, path: Path) -> Problem:
     return Problem(
         code="RLY140",
         severity="warning",
-        message=f"{plural(count, 'thing')} of {path} to look at",
-        fix="see what begins with: by hand",
+        message=f"{plural(count, 'line')} of the report on {path} to decide by hand",
+        fix="see the lines that begin with: by hand",
     )
 
 

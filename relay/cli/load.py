@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from relay.cli.options import LENGTH, Parsed, decimal, whole
+from relay.cli.options import LENGTH, Parsed, decimal, json_option, whole
 from relay.cli.output import say
 from relay.cli.progress import progress
-from relay.cli.sender import figures, finish, playing, sentence
+from relay.cli.sender import figures, finish, playing, sentence, to_option
 from relay.tools.traffic.mix import TYPES, Mix
 from relay.tools.traffic.pace import Pace
 from relay.wording import number
@@ -45,23 +45,27 @@ def parse_rate(text: str) -> float:
 
 @click.command()
 @click.option("--rate", required=True, type=Parsed("R", parse_rate), help="Lines a second, such as 500, 200k or 1M.")
-@click.option("--for", "seconds", type=LENGTH, default="10s", show_default=True, help="How long.")
-@click.option("--to", default="127.0.0.1:8125", show_default=True, metavar="HOST:PORT", help="Where to; or unix:PATH.")
-@click.option("--lines", default=10, show_default=True, type=whole(1, _LINES_MOST), help="In a datagram.")
-@click.option("--series", default=1_000, show_default=True, type=whole(1, _SERIES_MOST), help="Names.")
+@click.option("--for", "seconds", type=LENGTH, default="10s", show_default=True, help="Duration of the load.")
+@to_option
+@click.option("--lines", default=10, show_default=True, type=whole(1, _LINES_MOST), help="Lines per datagram.")
+@click.option("--series", default=1_000, show_default=True, type=whole(1, _SERIES_MOST), help="Number of metric names.")
 @click.option(
-    "--types", default="c,ms,g,s", show_default=True, metavar="LIST", help="Types, in turn; c,c,g: twice as many c."
+    "--types",
+    default="c,ms,g,s",
+    show_default=True,
+    metavar="LIST",
+    help="Types of the names, in turn; c,c,g makes two counters for each gauge.",
 )
-@click.option("--tags", default="", metavar="K:V,K:V", help="On every line.")
-@click.option("--name", default="load", show_default=True, help="How every name begins.")
+@click.option("--tags", default="", metavar="K:V,K:V", help="Tags of every line.")
+@click.option("--name", default="load", show_default=True, help="Prefix of every metric name.")
 @click.option(
     "--seed",
     default=0,
     show_default=True,
     type=whole(0, _SEED_MOST),
-    help="Of the values: the same seed, the same lines.",
+    help="Seed of the random values.",
 )
-@click.option("--json", "as_json", is_flag=True, help="The summary as JSON.")
+@json_option("Print the summary as JSON.")
 def load(  # noqa: PLR0913 - its options
     *,
     rate: float,
@@ -75,7 +79,7 @@ def load(  # noqa: PLR0913 - its options
     seed: int,
     as_json: bool,
 ) -> None:
-    """Send lines at a steady rate and say what they add up to, so that one can compare what arrives."""
+    """Send lines at a steady rate, and print their exact totals to compare with what arrives."""
     check_words(name, tags)
     pace = Pace(rate=rate / lines, seconds=seconds)
     draw = random.Random(seed).randrange  # noqa: S311 - repeatable, not secret
@@ -95,8 +99,8 @@ def load(  # noqa: PLR0913 - its options
     finish(player, to)
     if player.lines < planned:
         reached = number(round(player.lines / player.seconds))
-        kept = f"{number(player.lines)} of {number(planned)} lines, {reached} a second"
-        say(f"{rate:.10g} lines/s could not be kept: {kept}", err=True)
+        sent = f"{number(player.lines)} of {number(planned)} lines, {reached} a second"
+        say(f"the rate of {rate:.10g} lines/s was not reached: {sent}", err=True)
 
 
 def check_words(name: str, tags: str) -> None:

@@ -1,4 +1,4 @@
-"""Option types shared by several commands, which parse values as the configuration does, and the option `-c`."""
+"""Option types of several commands, which parse values as the configuration does, and the options -c and --json."""
 
 from __future__ import annotations
 
@@ -89,6 +89,11 @@ ADMIN: Final = Parsed("host:port", parse_admin)
 """Address of the admin port of a relay."""
 
 
-def config_option(help_: str = "The file that the relay runs with.") -> Decorator:
+def config_option(help_: str = "Configuration file of the relay.") -> Decorator:
     """Return the option `-c`, passed to the command as `path`."""
     return click.option("-c", "--config", "path", type=click.Path(path_type=Path), help=help_)
+
+
+def json_option(help_: str = "Print the result as JSON.") -> Decorator:
+    """Return the option `--json`, passed to the command as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help=help_)

@@ -31,7 +31,7 @@ def check_place(file: Path, *, force: bool) -> None:
     if not os.path.lexists(file):
         return
     if not stat.S_ISREG(file.lstat().st_mode):
-        raise click.UsageError(f"{file} is no regular file: name another")
+        raise click.UsageError(f"{file} is not a regular file: name another")
     if not force:
         raise click.UsageError(f"{file} exists: add --force to replace it, or name another")
 
@@ -54,7 +54,7 @@ def writable(file: Path) -> Iterator[int]:
             os.close(fd)
     except OSError as error:
         message = f"cannot write {file}: {error.strerror or error}"
-        fix = "what was written before, if anything, is in it; make room, or name another file"
+        fix = "make room, or name another file; what was written before is in it"
         problem = Problem(code="RLY101", message=message, fix=fix)
         raise RelayError(problem, exit_code=ExitCode.BIND_OR_STATE) from error
 
@@ -77,7 +77,9 @@ def write(path: Path, text: str, *, is_private: bool, force: bool) -> None:
         else:
             path.hardlink_to(temporary)  # fails if the name exists: no race between a check and the write
     except FileExistsError as error:
-        problem = Problem(code="RLY103", message=f"{path} is there already", fix="name another file, or give --force")
+        problem = Problem(
+            code="RLY103", message=f"{path} exists", fix="name another file, or add --force to replace it"
+        )
         raise RelayError(problem, exit_code=ExitCode.USAGE) from error
     except OSError as error:
         problem = Problem(

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of `run` to a command."""
-    config = config_option("TOML file; every key is optional.")
+    config = config_option("Configuration file (TOML); every key is optional.")
     dry_run = click.option(
         "--dry-run", is_flag=True, help="Print requests instead of sending them; needs no credentials."
     )
     take_over = click.option(
         "--take-over",
         is_flag=True,
-        help="Take UDP addresses over from the daemon that has them, without losing a packet; stop it afterwards.",
+        help="Take over UDP addresses from the daemon that holds them, without losing a packet; then stop that daemon.",
     )
     return config(dry_run(take_over(command)))
 

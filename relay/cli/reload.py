@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from relay.cli.check import credential_problems
-from relay.cli.options import config_option
+from relay.cli.options import config_option, json_option
 from relay.cli.output import say
 from relay.config.loading import load
 from relay.delivery.state.directory import holder, home_directory, state_directory
@@ -22,15 +22,17 @@ if TYPE_CHECKING:
 
     from relay.config.schema import Config
 
-_FIX: Final = "none is needed if the relay has its own from where it was started; its log says if it has not"
+_FIX: Final = "nothing to do if the environment of the relay has them; else its log says so"
 
 
 @click.command()
 @config_option()
-@click.option("--upgrade", is_flag=True, help="Replace the worker too, by the program as it is now; nothing is lost.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option(
+    "--upgrade", is_flag=True, help="Also replace the worker by the program as it is now installed, without a loss."
+)
+@json_option()
 def reload(path: Path | None, *, upgrade: bool, as_json: bool) -> None:
-    """Check the configuration and let the running relay take it; its log says what has changed, and when."""
+    """Check the configuration and have the running relay load it; its log says what changes, and when."""
     loaded = load(path, os.environ)
     warnings = [*loaded.warnings, *map(_of_this_shell, credential_problems(loaded.config.cloud))]
     for problem in warnings if not as_json else ():

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from relay.cli.options import Parsed, decimal, whole
+from relay.cli.options import Parsed, decimal, json_option, whole
 from relay.cli.output import say
 from relay.cli.progress import follow, progress
-from relay.cli.sender import figures, finish, playing, sentence
+from relay.cli.sender import figures, finish, playing, sentence, to_option
 from relay.config.addresses import PORT_MOST
 from relay.tools.traffic.pace import Spacing
 from relay.tools.traffic.pcap import FormatError, PcapReader
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from relay.tools.traffic.pcap import Received
 
 _WORDS: Final = {
-    "not_udp": "of another protocol",
-    "fragment": "that are parts of larger ones",
-    "cut_off": "captured in part: tcpdump -s 0 takes all",
-    "malformed": "that are malformed",
+    "not_udp": "not UDP",
+    "fragment": "fragments of larger packets",
+    "cut_off": "captured in part; tcpdump -s 0 captures all",
+    "malformed": "malformed",
     "other_port": "to other ports",
 }
 """Reason of a skipped packet -> words for the output."""
@@ -50,18 +50,18 @@ def parse_speed(text: str) -> float:
 
 @click.command()
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("--to", default="127.0.0.1:8125", show_default=True, metavar="HOST:PORT", help="Where to; or unix:PATH.")
+@to_option
 @click.option(
     "--speed",
     type=Parsed("N", parse_speed),
     default="1",
     show_default=True,
-    help="10: ten times as fast; max: without waiting.",
+    help="Factor of the speed: 10 is ten times as fast, max does not wait.",
 )
-@click.option("--port", type=whole(1, PORT_MOST), help="Only what went to this port.")
-@click.option("--json", "as_json", is_flag=True, help="The summary as JSON.")
+@click.option("--port", type=whole(1, PORT_MOST), help="Only datagrams to this port.")
+@json_option("Print the summary as JSON.")
 def replay(file: Path, to: str, speed: float, port: int | None, *, as_json: bool) -> None:
-    """Send the datagrams in FILE, of `capture` or `tcpdump -w`, with the spacing they had."""
+    """Send the datagrams in FILE, from capture or tcpdump -w, with their original spacing."""
     spacing = Spacing(speed)
     with (
         opened(file, port or 0) as reader,
@@ -110,7 +110,7 @@ def left_out(reader: PcapReader) -> dict[str, Any]:
 def print_left_out(reader: PcapReader, file: Path) -> None:
     """Print the skipped packets and the damage of the file."""
     for reason, count in reader.skipped.items():
-        say(f"{plural(count, 'packet')} skipped {_WORDS[reason]}", err=True)
+        say(f"{plural(count, 'packet')} skipped: {_WORDS[reason]}", err=True)
     if reader.damage:
         rest = file.stat().st_size - reader.offset
         say(f"{file} {reader.damage} at byte {reader.offset}: the last {rest} bytes were not used", err=True)

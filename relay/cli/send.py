@@ -11,19 +11,23 @@ from typing import Any
 
 import click
 
+from relay.cli.options import json_option
 from relay.cli.output import say
-from relay.cli.sender import find_address
+from relay.cli.sender import find_address, to_option
 from relay.errors import ExitCode, Problem, RelayError
 from relay.hotpath.explain import WORDS, find_fault, show
 
 
 @click.command()
 @click.argument("lines", nargs=-1, metavar="[LINE]...")
-@click.option("--to", default="127.0.0.1:8125", show_default=True, metavar="HOST:PORT", help="Where to; or unix:PATH.")
-@click.option("--unchecked", is_flag=True, help="Send lines that would be rejected, too.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@to_option
+@click.option("--unchecked", is_flag=True, help="Also send lines that the relay would reject.")
+@json_option()
 def send(lines: tuple[str, ...], to: str, *, unchecked: bool, as_json: bool) -> None:
-    """Send each LINE as a datagram; without a LINE, those of standard input. A bad line is named and not sent."""
+    """Send each LINE as a datagram; without LINE, each line of standard input.
+
+    If the relay would reject a line, nothing is sent, and every such line is shown.
+    """
     family, address = find_address(to)
     datagrams = [line.encode("utf-8", "surrogateescape") for line in lines or sys.stdin.read().splitlines() if line]
     source = "argument" if lines else "stdin"
@@ -52,7 +56,7 @@ def _send(sock: socket.socket, address: Any, datagram: bytes) -> int:  # noqa: A
 def _unsent(what: str, to: str, reason: int) -> Problem:
     fix = {
         errno.EMSGSIZE: "a datagram holds at most 65,507 bytes",
-        errno.ECONNREFUSED: "nobody listens there: start the relay, or name where it listens with --to",
+        errno.ECONNREFUSED: "no process listens there: start the relay, or name its address with --to",
     }
     message = f"cannot send {what} to {to}: {os.strerror(reason)}"
     return Problem(code="RLY101", message=message, fix=fix.get(reason, "check --to"))

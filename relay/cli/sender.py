@@ -43,6 +43,11 @@ def find_address(to: str) -> tuple[socket.AddressFamily, Any]:
     return family, address
 
 
+to_option = click.option(
+    "--to", default="127.0.0.1:8125", show_default=True, metavar="HOST:PORT", help="Target: HOST:PORT or unix:PATH."
+)
+
+
 @contextmanager
 def playing(to: str) -> Iterator[Player]:
     """Open a player that sends to `to`; SIGINT and SIGTERM interrupt it.
@@ -97,10 +102,10 @@ def finish(player: Player, to: str) -> None:
     for words, count in player.errors.items():
         say(f"{plural(count, 'datagram')} not sent: {words}", err=True)
     if player.is_refused:
-        raise unreachable(f"nobody listens on {to}: it ended there, and what was sent last is lost", _fix(to))
+        raise unreachable(f"no process listens on {to}: sending stopped, and the last datagrams are lost", _fix(to))
     if player.is_interrupted:
         raise click.Abort
 
 
 def _fix(to: str) -> str:
-    return f"start what should listen on {to}, or name another place with --to"
+    return f"start the receiver on {to}, or name another target with --to"

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 @click.group()
 def spool() -> None:
-    """Requests that wait in the state directory."""
+    """Show or verify the requests that wait in the state directory."""
 
 
 @spool.command()
 @state_options
 def stat(path: Path | None, state: Path | None, *, as_json: bool) -> None:
-    """Say how much waits, since when, and how large the files are."""
+    """Print what waits, and the sizes of the files."""
     location = find_state(path, state)
     summary = summarise(location)
     if as_json:
@@ -58,7 +58,7 @@ def summarise(location: StateLocation) -> dict[str, Any]:
             found = inspect.inspect_state(location.directory)
         except sqlite3.Error as error:
             message = f"cannot read {location.directory / DATABASE}: {error}"
-            problem = Problem(code="RLY101", message=message, fix="statsd-relay spool verify says more")
+            problem = Problem(code="RLY101", message=message, fix="run statsd-relay spool verify for details")
             raise RelayError(problem, exit_code=ExitCode.BIND_OR_STATE) from error
     return {
         "directory": str(location.directory),
@@ -75,7 +75,10 @@ def summarise(location: StateLocation) -> dict[str, Any]:
 @spool.command()
 @state_options
 def verify(path: Path | None, state: Path | None, *, as_json: bool) -> None:
-    """Read everything that waits, every checkpoint and dead letter; exit 70 with what is wrong, if anything is."""
+    """Read all that is stored, and print damage.
+
+    Every waiting request, checkpoint and dead letter is read; the exit code is 70 if one is damaged.
+    """
     location = find_state(path, state)
     with readable(location.directory):
         try:

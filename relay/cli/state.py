@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from relay.cli.options import config_option
+from relay.cli.options import config_option, json_option
 from relay.config.loading import load
 from relay.delivery.state.directory import home_directory, state_directory
 from relay.errors import ExitCode, Problem, RelayError
@@ -32,11 +32,11 @@ class StateLocation:
 def state_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that locate the state directory, and `--json`, to a command."""
     for option in (
-        click.option("--json", "as_json", is_flag=True, help="As JSON."),
+        json_option(),
         click.option(
             "--state", type=click.Path(path_type=Path), help="State directory, instead of the configured one."
         ),
-        config_option("TOML file that names it."),
+        config_option("Configuration file that names the state directory."),
     ):
         command = option(command)
     return command
@@ -72,7 +72,7 @@ def readable(directory: Path) -> Iterator[None]:
     except OSError as error:
         raise _error(
             f"cannot use {error.filename or directory}: {error.strerror or error}",
-            "run it as the relay's user or as root, with room on the disk",
+            "run the command as the relay's user or as root; is there room on the disk?",
         ) from error
 
 

@@ -76,7 +76,7 @@ def test_replay_says_what_it_does_and_dry_run_does_nothing(state):
     would = dead(state, "replay", "--dry-run")
     assert would.stdout.splitlines() == [
         "2 points would be sent again",
-        "1 letter of a point that another letter holds too: it goes once",
+        "1 letter with a point of another letter: it is sent once",
         "1 letter too old for the cloud: kept, see [cloud] max_age",
         "1 letter damaged: kept",
     ]

@@ -68,7 +68,7 @@ def test_a_file_is_never_overwritten_unasked(tmp_path):
     result.write_text("mine\n")
     done = call("import", SAMPLES / "mapper.json", "-o", result)
     assert (done.returncode, done.stdout) == (64, "")
-    assert "is there already" in done.stderr
+    assert "exists" in done.stderr
     assert result.read_text() == "mine\n"
     assert call("import", SAMPLES / "mapper.json", "-o", result, "--force").returncode == 0
     assert result.read_text().startswith("# From ")

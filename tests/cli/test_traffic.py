@@ -161,7 +161,7 @@ def test_nobody_listens(tmp_path, count):
         code, said, errors = call(*arguments, "--to", to)
         assert code == 69
         assert said.startswith("1 datagram, ")
-        assert f"error RLY101  nobody listens on {to}" in errors
+        assert f"error RLY101  no process listens on {to}" in errors
 
 
 def test_interrupted(tmp_path):
@@ -193,7 +193,7 @@ def test_what_is_left_out_is_said(tmp_path):
         assert done.returncode == 0
         assert done.stdout.startswith("1 datagram, 1 line to ")
         assert done.stderr.splitlines() == [
-            "1 packet skipped of another protocol",
+            "1 packet skipped: not UDP",
             f"{source} ends within a packet at byte {24 + 2 * size}: the last {size - 2} bytes were not used",
         ]
         summary = json.loads(call("replay", str(source), *to, "--port", "53", "--json").stdout)

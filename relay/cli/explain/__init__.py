@@ -16,7 +16,7 @@ from relay.cli.explain.codes import pages
 from relay.cli.explain.rules import fetch_rules, rule_lines
 from relay.cli.explain.text import name_rows, rows
 from relay.cli.explain.trace import trace_line, trace_name
-from relay.cli.options import config_option
+from relay.cli.options import config_option, json_option
 from relay.cli.output import say
 from relay.config.loading import load
 from relay.errors import CODES
@@ -32,12 +32,12 @@ _WIDTH: Final = 100
 @click.command()
 @click.argument("what", metavar="[LINE|NAME|CODE]", required=False)
 @config_option()
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@json_option()
 def explain(what: str | None, path: Path | None, *, as_json: bool) -> None:
-    """Walk a LINE through every step, to the points that would be sent; or a NAME, as each type.
+    """Trace a LINE through every step to the points that would be sent, or a NAME as each type.
 
-    A CODE such as RLY310 prints what it means, what usually causes it, and what to do. Without an argument: the rules
-    of the running relay, how many names each has taken, and the newest names that none has.
+    For a CODE such as RLY310: its meaning, the usual causes, and what to do. Without an argument: the rules of the
+    running relay, the number of names that each matched, and the newest names that none matched.
     """
     found: object
     if what and _CODE.fullmatch(what):
