@@ -1,6 +1,6 @@
 #!/bin/sh
-# `docker run IMAGE` takes a command of statsd-relay, flags of `run`, or a shell; the process is replaced, so that
-# signals reach it.
+# `docker run IMAGE` takes a command of statsd-relay, flags of `run`, or a shell. `exec` replaces this process, so that
+# signals reach the command.
 set -eu
 [ $# -gt 0 ] || set -- run
 case "$1" in
