@@ -23,7 +23,7 @@ from benchmarks.servers import QUIET, relay
 from relay.config.loading import load
 from relay.daemon.build import ingest_settings
 from relay.listener.addresses import UDP, BoundSocket
-from relay.listener.socket_activation import INGEST, SUPERVISOR, give
+from relay.listener.socket_activation import INGEST, SUPERVISOR, pass_sockets
 from tests.support.relay import environment, free_port
 from tests.support.server import send, udp_row
 from tests.support.traffic import datagrams, write
@@ -100,7 +100,7 @@ def become_worker(sock: socket.socket, environ: dict[str, str]) -> None:
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
     environ[SUPERVISOR], environ[INGEST] = str(os.getppid()), SETTINGS
-    give([BoundSocket(UDP, sock)], environ)
+    pass_sockets([BoundSocket(UDP, sock)], environ)
     os.execve(sys.executable, [sys.executable, "-m", "relay", "run"], environ)
 
 

@@ -24,11 +24,11 @@ Glossary (one word per thing): datagram, line, sample (one value; a packed line 
 received), dimensions (as sent), identity (raw name + type + tags), rule (what an identity's name and tags become; a
 glob or regex matches, what it matches are captures), series (metric + dimensions + kind + namespace), rollup, partial
 (a serialised set of rollups), window, close, checkpoint (the open window on disk), point, batch, attempt, verdict,
-spool, lane (of the spool: the live window, or the backlog), lease (of a batch by a sender; of a tee's place by a
-command), tee (a target that gets copies of datagrams), committed (a window with its points in the spool: it never
-opens again), dead letter, replay (of dead letters, or of a captured file), supervisor, worker, hand-over (of the open
-window to the next worker), rejected (a line we refuse), refused (the cloud says no for good), dropped (accepted, then
-lost: counted, with reason).
+spool, lane (of the spool: the live window, or the backlog), lease (a batch in a sender's hands, until done or put
+back), tee (a target that gets copies of datagrams), temporary tee (one that a command keeps up), committed (a window
+with its points in the spool: it never opens again), dead letter, replay (of dead letters, or of a captured file),
+supervisor, worker, hand-over (of the open window to the next worker), rejected (a line we refuse), refused (the cloud
+says no for good), dropped (accepted, then lost: counted, with reason).
 
 Invariants, as comments and tests cite them:
 

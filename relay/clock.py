@@ -107,13 +107,13 @@ def read_http_date(text: str) -> float | None:
 
 
 class Steps:
-    """State: how far the wall clock was ahead of the monotonic one at the last call of `look`."""
+    """State: how far the wall clock was ahead of the monotonic one at the last call of `poll`."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lead = clock.wall() - clock.monotonic()
 
-    def look(self) -> float:
+    def poll(self) -> float:
         """Return by how many seconds the wall clock has stepped since the last call; 0 if it has not stepped."""
         lead = self._clock.wall() - self._clock.monotonic()
         step, self._lead = lead - self._lead, lead

@@ -55,7 +55,7 @@ COPY_BYTES: Final = 1_432
 Ethernet, and every daemon reads that much. Loopback carries more, but its daemons may read less."""
 TEES_MOST: Final = 8
 """Targets of copies in a hot path."""
-TEES_LEASED: Final = 4
+TEES_TEMPORARY: Final = 4
 """The last of the TEES_MOST targets: reserved for temporary tees. The others are for tees of the configuration."""
 TIMESTAMP_AHEAD: Final = 60
 """Seconds a DogStatsD `|T` timestamp may lie ahead of the clock."""

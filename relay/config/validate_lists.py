@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from relay.config.schema import Config, RuleConfig
 
-_TEES_MOST: Final = limits.TEES_MOST - limits.TEES_LEASED
+_TEES_MOST: Final = limits.TEES_MOST - limits.TEES_TEMPORARY
 
 
 class ElementError(NamedTuple):

@@ -72,4 +72,4 @@ class Status:
         found = relay.hotpath.delete(series)
         if found and relay.checkpointer:
             relay.checkpointer.forget(relay.closer.open_id, found)
-        relay.idle.forget(series)
+        relay.idle.delete(series)

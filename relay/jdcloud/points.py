@@ -40,10 +40,10 @@ Values = dict[str, float | int]
 class Idle(Protocol):
     """Source of the idle series, which are sent as 0."""
 
-    def note(self, series: Series) -> None:
+    def record(self, series: Series) -> None:
         """Record an active series."""
 
-    def rest(self) -> Iterator[Series]:
+    def finish_window(self) -> Iterator[Series]:
         """Yield the idle series, after all active ones were recorded."""
         ...
 
@@ -247,9 +247,9 @@ class Encoding:
             if not series.derived:
                 self._received.add(self._encoder.key_of(series))
             if idle:
-                idle.note(series)
+                idle.record(series)
             yield
-        for series in idle.rest() if idle else ():
+        for series in idle.finish_window() if idle else ():
             self._zeros.append(series)
             points += 1
             yield

@@ -1,4 +1,4 @@
-"""The sorted samples of one timer in one window, exact (`Kept`) or in bins (`Binned`), and statistics of them. Pure.
+"""The sorted samples of one timer in one window, exact (`ExactSamples`) or in bins (`BinnedSamples`). Pure.
 
 Up to the bound of the hot path (limits.QUANTILE_EXACT_STATSD) every sample is kept, and the statistics are exact.
 Beyond it, each value is accurate to 1 %, and the number of samples in a bin is derived from their weight. This number
@@ -59,7 +59,7 @@ class Distribution(Protocol):
         ...
 
 
-class Kept:
+class ExactSamples:
     """State: every sample, in ascending order."""
 
     def __init__(self, values: Sequence[float]) -> None:
@@ -79,7 +79,7 @@ class Kept:
         return bisect_left(self._values, limit)
 
 
-class Binned:
+class BinnedSamples:
     """State: values in ascending order, and the samples of each: weights, scaled to sum up to the number of samples."""
 
     def __init__(self, values: Sequence[float], weights: Sequence[float], rollup: Rollup) -> None:
@@ -123,7 +123,7 @@ def distribution(rollup: Rollup) -> Distribution | None:
     values, weights = rollup.quantiles.ascending() if rollup.quantiles is not None else ([], None)
     if not values:
         return None
-    return Kept(values) if weights is None else Binned(values, weights, rollup)
+    return ExactSamples(values) if weights is None else BinnedSamples(values, weights, rollup)
 
 
 def rank(percentile: float, n: int) -> int:

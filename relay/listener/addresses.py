@@ -78,9 +78,9 @@ class BoundSocket(NamedTuple):
     """None: inherited, opened by another process."""
     file: UnixFile | None = None
     """File of a Unix socket that this process bound."""
-    giver: str = ""
+    previous_owner: str = ""
     """After a takeover: the process that held the address before, NAME (pid N)."""
-    keeps: str = ""
+    still_receives: str = ""
     """After a takeover: the wildcard address on which that process still receives other packets; "": none."""
 
 

@@ -28,12 +28,12 @@ class KernelDropWatch:
 
     async def run(self) -> None:
         """Check once a second until cancelled."""
-        self.tell_of_buffers()
+        self.log_buffers()
         while True:
-            self.look()
+            self.check()
             await self._clock.sleep(_INTERVAL)
 
-    def tell_of_buffers(self) -> None:
+    def log_buffers(self) -> None:
         """Warn of receive buffers smaller than asked for, with the command that enlarges them."""
         for listener in self._listeners:
             if listener.granted < listener.asked:
@@ -46,7 +46,7 @@ class KernelDropWatch:
                     fix=f"sysctl -w net.core.rmem_max={int(listener.asked)}, or give the process CAP_NET_ADMIN",
                 )
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Warn of datagrams dropped since the last warning."""
         for listener in self._listeners:
             drops, logged = listener.kernel_drops, self._logged[listener.label]

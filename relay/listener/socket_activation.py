@@ -38,12 +38,12 @@ _DIGITS_MOST: Final = 6
 """LISTEN_FDS must have fewer digits."""
 
 
-def accepted(state: str) -> str:
+def encode_accepted(state: str) -> str:
     """Return the value of SUCCESSOR for the state directory in use; `state` is "" without a state directory."""
     return json.dumps({"state": state})
 
 
-def accepted_state(value: str) -> str | None:
+def decode_accepted(value: str) -> str | None:
     """Return the state directory in a value of SUCCESSOR; None if there is no value, or none that is readable."""
     state = json.loads(value).get("state") if value else None
     return state if isinstance(state, str) else None
@@ -54,7 +54,7 @@ def are_inherited(environ: MutableMapping[str, str]) -> bool:
     return environ.get("LISTEN_PID") == str(os.getpid()) and environ.get("LISTEN_FDS", "0") not in ("", "0")
 
 
-def take_inherited(environ: MutableMapping[str, str]) -> list[BoundSocket]:
+def inherit_sockets(environ: MutableMapping[str, str]) -> list[BoundSocket]:
     """Inherit the sockets that were passed to this process; its children do not inherit them again.
 
     Returns:
@@ -106,7 +106,7 @@ def _kind_of(sock: socket.socket, name: str) -> str:
     return UDP if is_datagram else ADMIN if name == ADMIN else TCP
 
 
-def give(held: Sequence[BoundSocket], environ: MutableMapping[str, str]) -> None:
+def pass_sockets(held: Sequence[BoundSocket], environ: MutableMapping[str, str]) -> None:
     """Pass sockets to the program that this process executes next; exec must follow at once."""
     import fcntl  # noqa: PLC0415 - needed in the child only
 
@@ -146,17 +146,17 @@ def read_text(descriptor: int, *, most: int = 1 << 24) -> str:
     return os.pread(descriptor, min(most, os.fstat(descriptor).st_size), 0).decode("utf-8", "replace")
 
 
-def give_descriptor(descriptor: int, name: str, environ: MutableMapping[str, str], *, sockets: int) -> None:
+def pass_descriptor(descriptor: int, name: str, environ: MutableMapping[str, str], *, sockets: int) -> None:
     """Pass a descriptor to the program that this process executes next; variable `name` holds its new number.
 
-    The new number is above those of the `sockets` that `give` passes.
+    The new number is above those of the `sockets` that `pass_sockets` passes.
     """
     import fcntl  # noqa: PLC0415 - needed in the child only
 
     environ[name] = str(fcntl.fcntl(descriptor, fcntl.F_DUPFD, FIRST_FD + sockets))
 
 
-def take_text(environ: MutableMapping[str, str]) -> str | None:
+def receive_text(environ: MutableMapping[str, str]) -> str | None:
     """Return the text of the configuration passed to this process; None: read the file on disk."""
     number = environ.pop(TEXT, "")
     if not number:

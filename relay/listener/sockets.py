@@ -100,9 +100,9 @@ def open_udp(address: Address, *, receive_buffer: int, readers: int = 1, take_ov
         if address.optional and error.errno in _ABSENT:
             return []
         if take_over and error.errno == errno.EADDRINUSE:
-            from relay.listener.takeover import take_udp  # noqa: PLC0415 - needed with --take-over only
+            from relay.listener.takeover import take_over_udp  # noqa: PLC0415 - needed with --take-over only
 
-            return [take_udp(address, receive_buffer=receive_buffer)]
+            return [take_over_udp(address, receive_buffer=receive_buffer)]
         raise _explain(error, "udp", address) from error
     found = [BoundSocket(UDP, first, address)]
     if readers > 1:

@@ -120,7 +120,7 @@ _READY: Final = 64
 """Most events per call of epoll."""
 _ACCEPTED: Final = 64
 """Most connections accepted from one socket in a row."""
-_LOOK: Final = 1.0
+_INTERVAL: Final = 1.0
 """Interval between two checks for idle connections, in seconds."""
 _CANDIDATES: Final = 16
 """Longest idle connections that are read once, to find a silent one, before the first of them is closed."""
@@ -183,12 +183,12 @@ class Streams:
         self._loop.add_reader(self._epoll.fileno(), self._turn)
 
     async def run(self) -> None:
-        """Call `look` once a second until cancelled."""
+        """Call `check` once a second until cancelled."""
         while True:
-            await self._clock.sleep(_LOOK)
-            self.look()
+            await self._clock.sleep(_INTERVAL)
+            self.check()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Close connections idle beyond the configured limit; accept again on sockets where accept had failed.
 
         Raises:
@@ -215,22 +215,22 @@ class Streams:
     # --- turns --------------------------------------------------------------------------------------------------------
 
     def _turn(self) -> None:
-        """Serve one turn; keep an exception for `look` to raise, since asyncio would only log it in a callback."""
+        """Serve one turn; keep an exception for `check` to raise, since asyncio would only log it in a callback."""
         try:
             self._serve_some()
-        except Exception as error:  # noqa: BLE001 - `look` raises it, which ends the relay
+        except Exception as error:  # noqa: BLE001 - `check` raises it, which ends the relay
             self._failure = error
             self._stop_turns()
 
     def _serve_some(self) -> None:
         """Serve readable descriptors for a few milliseconds; the others keep their order for the next turn."""
         ends = self._clock.monotonic() + _TURN
-        while self._ready or self._ask():
+        while self._ready or self._poll():
             self._serve(self._ready.popleft())
             if self._clock.monotonic() >= ends:
                 return
 
-    def _ask(self) -> bool:
+    def _poll(self) -> bool:
         self._ready.extend(fd for fd, _ in self._epoll.poll(0, _READY))
         return bool(self._ready)
 
@@ -321,12 +321,12 @@ class Streams:
             self._end(connection, in_order=not connection.is_hung_up)
             return False
         self._touch(connection)
-        self._take(connection, connection.framing.receive(chunk))
+        self._feed(connection, connection.framing.receive(chunk))
         if connection.framing.broken:
             self._end(connection, in_order=False)
         return not connection.framing.broken
 
-    def _take(self, connection: Connection, pieces: list[Piece]) -> None:
+    def _feed(self, connection: Connection, pieces: list[Piece]) -> None:
         now = self._clock.wall()
         for text, reason in pieces:
             if reason:
@@ -342,7 +342,7 @@ class Streams:
         self._connections[fd] = self._connections.pop(fd)
 
     def _end(self, connection: Connection, *, in_order: bool) -> None:
-        self._take(connection, connection.framing.end(in_order=in_order))
+        self._feed(connection, connection.framing.end(in_order=in_order))
         connection.listener.connections -= 1
         del self._connections[connection.socket.fileno()]
         connection.socket.close()

@@ -37,18 +37,18 @@ _RETURN_CONSTANT: Final = 0x06
 _MAY: Final = "run as root, or with CAP_SYS_PTRACE, beside the other process and not in a container of its own"
 
 
-def take_udp(address: Address, *, receive_buffer: int) -> BoundSocket:
+def take_over_udp(address: Address, *, receive_buffer: int) -> BoundSocket:
     """Bind an address that another process has bound, and steer every packet to the new socket.
 
     Raises:
         RelayError: RLY101, the owner is unknown, is another relay, is one of several, or its socket may not be used.
     """
-    refusal, fix = "nobody is known to hold it", _MAY
+    refusal, fix = "no process is known to hold it", _MAY
     ours = held_by(os.getpid())
     for owner in find_owners(address.port):
         try:
             with socket.socket(fileno=_borrow(owner)) as old:
-                if owner.pid == os.getpid() or not _hears(old, address):
+                if owner.pid == os.getpid() or not _receives_for(old, address):
                     continue
                 sharing = find_sharing(os.fstat(old.fileno()).st_ino) - ours
                 if is_relay(owner):
@@ -56,9 +56,9 @@ def take_udp(address: Address, *, receive_buffer: int) -> BoundSocket:
                 elif not sharing <= held_by(owner.pid):
                     refusal, fix = f"{owner} is one of several processes that share it", "stop all but one of them"
                 else:
-                    keeps = _kept(old, address)
-                    sock = _bind_beside(old, address, receive_buffer, others=0 if keeps else len(sharing))
-                    return BoundSocket(UDP, sock, address, giver=str(owner), keeps=keeps)
+                    still = _still_receives(old, address)
+                    sock = _bind_beside(old, address, receive_buffer, others=0 if still else len(sharing))
+                    return BoundSocket(UDP, sock, address, previous_owner=str(owner), still_receives=still)
         except OSError as error:
             refusal, fix = f"{owner} holds it: {error.strerror}", _MAY
     problem = Problem(code="RLY101", message=f"cannot take udp {address} over: {refusal}", fix=fix)
@@ -82,7 +82,7 @@ def _borrow(owner: SocketOwner) -> int:
     return fd
 
 
-def _hears(sock: socket.socket, address: Address) -> bool:
+def _receives_for(sock: socket.socket, address: Address) -> bool:
     """Say whether the socket receives packets for the address: it is bound to it or to the wildcard address."""
     host = str(sock.getsockname()[0])
     if sock.type != socket.SOCK_DGRAM or sock.getsockname()[1] != address.port:
@@ -100,7 +100,7 @@ def _is_dual(sock: socket.socket) -> bool:
     return False
 
 
-def _kept(old: socket.socket, address: Address) -> str:
+def _still_receives(old: socket.socket, address: Address) -> str:
     """Return the wildcard address on which the old socket still receives; "" if every packet comes to our socket."""
     host = str(old.getsockname()[0])
     return "" if host == address.host else str(address._replace(host=host))

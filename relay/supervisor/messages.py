@@ -10,7 +10,7 @@ import os
 import socket
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from relay.listener.socket_activation import give_descriptor
+from relay.listener.socket_activation import pass_descriptor
 from relay.supervisor.protocol import CHANNEL
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Messages:
 
     def give(self, environ: MutableMapping[str, str], *, sockets: int) -> None:
         """Pass the worker's end to the program that this process executes next, after its `sockets` descriptors."""
-        give_descriptor(self._given.fileno(), CHANNEL, environ, sockets=sockets)
+        pass_descriptor(self._given.fileno(), CHANNEL, environ, sockets=sockets)
 
     def close_given(self) -> None:
         """Close the worker's end in this process."""

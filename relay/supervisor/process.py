@@ -25,10 +25,10 @@ from relay.listener.socket_activation import (
     SUCCESSOR,
     SUPERVISOR,
     TEXT,
-    accepted,
     create_text,
-    give,
-    give_descriptor,
+    encode_accepted,
+    pass_descriptor,
+    pass_sockets,
 )
 from relay.supervisor.protocol import HANDLED_SIGNALS, child_environment
 
@@ -65,7 +65,7 @@ def start_worker(
     """
     own = child_environment(environ) | {SUPERVISOR: str(os.getpid()), INGEST: plan.ingest}
     if is_successor:
-        own[SUCCESSOR] = accepted(plan.state)
+        own[SUCCESSOR] = encode_accepted(plan.state)
     sys.stdout.flush()
     signal.pthread_sigmask(signal.SIG_BLOCK, (*HANDLED_SIGNALS, signal.SIGINT))
     try:
@@ -84,9 +84,9 @@ def _become_worker(
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
         if plan.text is not None:
-            give_descriptor(create_text(plan.text), TEXT, own, sockets=len(held))
+            pass_descriptor(create_text(plan.text), TEXT, own, sockets=len(held))
         messages.give(own, sockets=len(held))
-        give(held, own)
+        pass_sockets(held, own)
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], own)  # noqa: S606 - ourselves
     except OSError as error:
         log.warning("RLY501 the worker cannot be executed", program=sys.executable, reason=error.strerror)

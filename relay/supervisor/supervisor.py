@@ -213,11 +213,12 @@ class Supervisor:
 
     def _log_takeovers(self, held: Sequence[BoundSocket]) -> None:
         for one in held:
-            if one.giver:
+            if one.previous_owner:
                 fix = "it gets no packets any more: stop it once it has flushed what it has"
-                if one.keeps:
-                    fix = f"it still gets what comes to another address of {one.keeps}: listen there, too, to take all"
-                self._log.info("address taken over", address=str(one.address), giver=one.giver, fix=fix)
+                if one.still_receives:
+                    other = one.still_receives
+                    fix = f"it still gets what comes to another address of {other}: listen there, too, to take all"
+                self._log.info("address taken over", address=str(one.address), giver=one.previous_owner, fix=fix)
 
     # --- the worker ---------------------------------------------------------------------------------------------------
 

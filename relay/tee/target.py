@@ -1,6 +1,6 @@
 """One target of copies: resolves its name, connects its socket, reports its error.
 
-A name is looked up in a thread, and `look` uses the answer when it is there. An IP address needs no lookup: a worker
+A name is looked up in a thread, and `poll` uses the answer when it is there. An IP address needs no lookup: a worker
 copies to it from its first datagram on. While a target has no socket, its copies count as dropped.
 
 Does not know: the hot path, the other targets, the log.
@@ -49,7 +49,7 @@ class Target:
         self._answer: list[Any] | OSError | None = None
         self._due = -inf
         self._address: Any = None
-        self.is_looking_up = False
+        self.is_resolving = False
         self.trouble = ""
         """Why the target receives nothing; "" while no error is known."""
         self.seen_dropped = 0
@@ -63,11 +63,11 @@ class Target:
         return NOWHERE if self.socket is None else self.socket.fileno()
 
     def expire(self) -> None:
-        """Make the next `look` resolve the name again."""
+        """Make the next `poll` resolve the name again."""
         if self._is_name:
             self._due = -inf
 
-    def look(self, now: float) -> socket.socket | None:
+    def poll(self, now: float) -> socket.socket | None:
         """Read pending errors, start a lookup that is due, use the answer of a finished one; never block.
 
         Args:
@@ -76,15 +76,15 @@ class Target:
         Returns:
             A new socket, which the caller passes to `use`; None if nothing changed.
         """
-        self._look_for_errors()
+        self._read_error()
         if self._answer is not None:
-            answer, self._answer, self.is_looking_up = self._answer, None, False
+            answer, self._answer, self.is_resolving = self._answer, None, False
             return self._use_answer(answer, now)
-        if now < self._due or self.is_looking_up:
+        if now < self._due or self.is_resolving:
             return None
         if not self._is_name:
             return self._use_answer(_addresses_of(self._host, self._port), now)
-        self.is_looking_up = True
+        self.is_resolving = True
         self._resolver.look_up(self._host, self._port, kind=socket.SOCK_DGRAM, then=self._answered)
         return None
 
@@ -94,7 +94,7 @@ class Target:
         return before
 
     def _answered(self, answer: list[Any] | OSError) -> None:
-        """Leave the answer for the next `look`; called in the thread of the lookup."""
+        """Leave the answer for the next `poll`; called in the thread of the lookup."""
         self._answer = answer
 
     def _use_answer(self, answer: list[Any] | OSError, now: float) -> socket.socket | None:
@@ -130,11 +130,11 @@ class Target:
         self._address, self.trouble = address, ""
         return sock
 
-    def _look_for_errors(self) -> None:
+    def _read_error(self) -> None:
         """Read the socket's pending error of an earlier datagram: mostly ECONNREFUSED, no process listens there."""
         if self.socket is not None:
             number = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            self.trouble = f"nobody takes it: {os.strerror(number)}" if number else ""
+            self.trouble = f"no process receives there: {os.strerror(number)}" if number else ""
 
 
 def _addresses_of(host: str, port: int) -> list[Any]:

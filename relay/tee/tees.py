@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from relay.clock import Clock
     from relay.loss_log import LossLog
 
-_CONFIGURED: Final = limits.TEES_MOST - limits.TEES_LEASED
+_CONFIGURED: Final = limits.TEES_MOST - limits.TEES_TEMPORARY
 """Number of places for configured targets, from place 0."""
-_LOOK: Final = 1.0
+_INTERVAL: Final = 1.0
 _SOON: Final = 0.05
 """Interval between checks while a name is being resolved, in seconds."""
 _SILENCE: Final = 60.0
@@ -47,7 +47,7 @@ class Sink(Protocol):
 
 
 @dataclass(slots=True)
-class _Lease:
+class _TemporaryTee:
     """A temporary tee: its target, the counts of its place when it began, and the monotonic time of its end."""
 
     target: Target
@@ -72,12 +72,12 @@ class Tees:
         self._clock = clock
         self._resolver = resolver or Resolver()
         self._targets: list[Target] = []
-        self._leases: dict[int, _Lease] = {}
-        self._is_given = True
+        self._temporary: dict[int, _TemporaryTee] = {}
+        self._is_current = True
         """Whether the hot path uses the current sockets; False after it failed for want of a descriptor."""
 
-    def _everybody(self) -> list[Target]:
-        return [*self._targets, *(lease.target for lease in self._leases.values())]
+    def _all_targets(self) -> list[Target]:
+        return [*self._targets, *(tee.target for tee in self._temporary.values())]
 
     # --- configured targets -------------------------------------------------------------------------------------------
 
@@ -97,7 +97,7 @@ class Tees:
                 target = Target(to, self._own, self._resolver)
             target.seen_dropped = dropped
             self._targets.append(target)
-        self._look_at(self._targets, stale=[target.socket for target in before if target.socket], is_changed=True)
+        self._check(self._targets, stale=[target.socket for target in before if target.socket], is_changed=True)
 
     def counts(self) -> list[tuple[int, int]]:
         """Return datagrams (sent, dropped) of the place of each configured target, since the start."""
@@ -105,7 +105,7 @@ class Tees:
 
     # --- temporary tees -----------------------------------------------------------------------------------------------
 
-    def lease(self, to: str, seconds: float) -> tuple[int, int]:
+    def renew_temporary(self, to: str, seconds: float) -> tuple[int, int]:
         """Start a temporary tee to an address, or extend it to `seconds` from now.
 
         Args:
@@ -119,11 +119,11 @@ class Tees:
             ValueError: no place is free, or the address cannot be used.
         """
         until = self._clock.monotonic() + seconds
-        places = {lease.target.to: place for place, lease in self._leases.items()}
+        places = {tee.target.to: place for place, tee in self._temporary.items()}
         place = places[to] if to in places else self._begin(to)
-        lease, (sent, dropped) = self._leases[place], self._sink.tee_counts()[place]
-        lease.end = until
-        return sent - lease.begun[0], dropped - lease.begun[1]
+        tee, (sent, dropped) = self._temporary[place], self._sink.tee_counts()[place]
+        tee.end = until
+        return sent - tee.begun[0], dropped - tee.begun[1]
 
     def _begin(self, to: str) -> int:
         """Start a temporary tee; return its place.
@@ -131,22 +131,22 @@ class Tees:
         Raises:
             ValueError: no place is free, or the target cannot be used.
         """
-        free = set(range(_CONFIGURED, limits.TEES_MOST)) - self._leases.keys()
+        free = set(range(_CONFIGURED, limits.TEES_MOST)) - self._temporary.keys()
         if not free:
-            raise ValueError(f"{limits.TEES_LEASED} are leased: wait until one is over")
+            raise ValueError(f"all {limits.TEES_TEMPORARY} temporary tees are in use: wait until one is over")
         place, target = min(free), Target(to, self._own, self._resolver)
-        fresh = target.look(self._clock.monotonic())
+        fresh = target.poll(self._clock.monotonic())
         if fresh is None:
             raise ValueError(target.trouble or "must be an address, not a name")
         target.use(fresh)
-        self._leases[place] = _Lease(target, self._sink.tee_counts()[place], inf)
-        self._give()
+        self._temporary[place] = _TemporaryTee(target, self._sink.tee_counts()[place], inf)
+        self._update_hotpath()
         return place
 
-    def _end_leases(self, now: float) -> list[socket.socket]:
+    def _end_expired(self, now: float) -> list[socket.socket]:
         """End the temporary tees that have expired; return their sockets, which the caller closes."""
-        over = [place for place, lease in self._leases.items() if lease.end <= now]
-        ended = [self._leases.pop(place).target.socket for place in over]
+        over = [place for place, tee in self._temporary.items() if tee.end <= now]
+        ended = [self._temporary.pop(place).target.socket for place in over]
         return [sock for sock in ended if sock]
 
     # --- periodic check -----------------------------------------------------------------------------------------------
@@ -154,22 +154,22 @@ class Tees:
     async def run(self, loss_log: LossLog) -> None:
         """Check the targets periodically until cancelled."""
         while True:
-            self.look(loss_log)
-            await self._clock.sleep(self._until_next_look())
+            self.check(loss_log)
+            await self._clock.sleep(self.until_next_check())
 
-    def look(self, loss_log: LossLog) -> None:
+    def check(self, loss_log: LossLog) -> None:
         """End expired temporary tees, resolve and connect targets, warn of lost copies."""
         now = self._clock.monotonic()
-        over = self._end_leases(now)
-        self._look_at(self._everybody(), stale=over, is_changed=bool(over))
+        over = self._end_expired(now)
+        self._check(self._all_targets(), stale=over, is_changed=bool(over))
         for target, (_, dropped) in zip(self._targets, self._sink.tee_counts(), strict=False):
             self._warn(target, dropped, loss_log)
-        if not self._is_given:
+        if not self._is_current:
             why, fix = "no descriptor is free", "raise LimitNOFILE; what changed is tried again every second"
             loss_log.warn("RLY106 copies of tees go where they went before", reason="descriptors", why=why, fix=fix)
 
     def _warn(self, target: Target, dropped: int, loss_log: LossLog) -> None:
-        if target.is_looking_up:
+        if target.is_resolving:
             return  # the lookup's result gives a better reason
         grown, target.seen_dropped = dropped - target.seen_dropped, dropped
         if (target.trouble or grown) and not loss_log.is_muted(_LOST, reason=target.to):
@@ -179,47 +179,48 @@ class Tees:
                 every=_SILENCE,
                 why=target.trouble or "its address was not known yet, or the system took no more for it",
                 dropped=dropped,
-                fix="let somebody listen there, or change `to` of this [[tee]]",
+                fix="start a daemon there, or change `to` of this [[tee]]",
             )
 
-    def _until_next_look(self) -> float:
-        if any(target.is_looking_up for target in self._everybody()):
+    def until_next_check(self) -> float:
+        """Return the seconds until something is to be done."""
+        if any(target.is_resolving for target in self._all_targets()):
             return _SOON
         now = self._clock.monotonic()
-        return min([_LOOK, *(max(0.0, lease.end - now) for lease in self._leases.values())])
+        return min([_INTERVAL, *(max(0.0, tee.end - now) for tee in self._temporary.values())])
 
-    def _look_at(self, targets: Iterable[Target], *, stale: list[socket.socket], is_changed: bool) -> None:
+    def _check(self, targets: Iterable[Target], *, stale: list[socket.socket], is_changed: bool) -> None:
         """Check targets; pass changed sockets to the hot path, and only then close those it used before."""
         now = self._clock.monotonic()
         for target in targets:
-            fresh = target.look(now)
+            fresh = target.poll(now)
             before = target.use(fresh) if fresh else None
             if before:
                 stale.append(before)
             is_changed = is_changed or fresh is not None
-        if stale or is_changed or not self._is_given:
-            self._give()
+        if stale or is_changed or not self._is_current:
+            self._update_hotpath()
         for sock in stale:
             sock.close()
 
-    def _give(self) -> None:
+    def _update_hotpath(self) -> None:
         fds = [target.fd for target in self._targets]
-        if self._leases:
+        if self._temporary:
             fds += [-1] * (limits.TEES_MOST - len(fds))
-        for place, lease in self._leases.items():
-            fds[place] = lease.target.fd
+        for place, tee in self._temporary.items():
+            fds[place] = tee.target.fd
         try:
             self._sink.tee(fds)
         except OSError:
-            self._is_given = False
+            self._is_current = False
         else:
-            self._is_given = True
+            self._is_current = True
 
     def close(self) -> None:
         """Stop all copies and close the sockets."""
         self._sink.tee([])
-        for target in self._everybody():
+        for target in self._all_targets():
             if target.socket:
                 target.socket.close()
         self._targets.clear()
-        self._leases.clear()
+        self._temporary.clear()

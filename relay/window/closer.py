@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from relay.clock import SLICE
 from relay.window.ids import first_open_id, floor_id, is_over, is_plausible, moved_id
-from relay.window.storing import Left, Storing
+from relay.window.storing import ClosingWindow, ClosingWindows
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Iterator
@@ -40,7 +40,7 @@ NAMING_SECONDS = 1.0
 """Bound of `name_waiting`, in seconds: enough for the full queues (limits.py, NAMING_WORK) of two windows."""
 
 
-class _Leaving(NamedTuple):
+class _SettlingWindow(NamedTuple):
     """The closing window, which is still in the hot path because identities wait for names."""
 
     start: int
@@ -52,7 +52,7 @@ class _Leaving(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Either:
+class _Union:
     """The union of two collections of window ids."""
 
     committed: Collection[int]
@@ -101,8 +101,8 @@ class Closer:
         self._at_edge: Callable[[], Pipeline] | None = None
         self._recorded = recorded
         self._began = self._ticked_at = self._stored_at = self._clock.monotonic()
-        self._leaving: _Leaving | None = None
-        self._left = Storing(
+        self._settling: _SettlingWindow | None = None
+        self._closing = ClosingWindows(
             pack=pack,
             spool=spool,
             context=context,
@@ -116,7 +116,7 @@ class Closer:
     @property
     def closing(self) -> int:
         """Number of windows that ended and are not stored yet."""
-        return len(self._left) + (self._leaving is not None)
+        return len(self._closing) + (self._settling is not None)
 
     @property
     def active_at(self) -> float:
@@ -158,7 +158,7 @@ class Closer:
         before, self._ticked_at = self._ticked_at, self._clock.monotonic()
         self._is_behind = self._must_swap() or await self._name(slices=NAMING_SLICES)
         wall = self._clock.wall()
-        moved = moved_id(self.open_id, wall, self._seconds, self._taken(), unknown=self._unknown(wall))
+        moved = moved_id(self.open_id, wall, self._seconds, self._used_ids(), unknown=self._unknown(wall))
         if moved != self.open_id:
             await self._move(moved)
         if is_over(self.open_id, wall, self._seconds):
@@ -234,38 +234,38 @@ class Closer:
         Args:
             late: seconds since the open window ended.
         """
-        while self._leaving and not self._take_settled():
+        while self._settling and not self._move_settled():
             self._hotpath.abandon_names()
             await self._clock.sleep(0)
         now = self._clock.monotonic()
         if not self.closing:
             self._stored_at = now
         if self._at_edge is not None:
-            self._answer(self._hotpath.unresolved(NAMES_PER_SLICE))  # by the rules in force until now
+            self._resolve(self._hotpath.unresolved(NAMES_PER_SLICE))  # by the rules in force until now
         start, self.open_id = self.open_id, self._next_id()
-        folds, renames = len(self._left) >= _CLOSING_MOST, self._at_edge is not None
+        folds, renames = len(self._closing) >= _CLOSING_MOST, self._at_edge is not None
         self._hotpath.close_window(self.open_id, folds=folds, renames=renames)
-        self._leaving = _Leaving(start, self._encode, now, now - late, renames)
+        self._settling = _SettlingWindow(start, self._encode, now, now - late, renames)
         change, self._at_edge = self._at_edge, None
         if change:
             self._namer, self._encode = change()
 
-    def _take_settled(self) -> bool:
+    def _move_settled(self) -> bool:
         """Move the closing window from the hot path to storing if it is settled; say whether none is left there."""
-        if self._leaving is None:
+        if self._settling is None:
             return True
         if not self._hotpath.settled():
             return False
-        _, encode, swapped_at, ended_at, _ = self._leaving
-        self._left.add(Left(self._hotpath.closed_window(), self._hotpath, encode, swapped_at, ended_at))
-        self._leaving = None
+        _, encode, swapped_at, ended_at, _ = self._settling
+        self._closing.add(ClosingWindow(self._hotpath.closed_window(), self._hotpath, encode, swapped_at, ended_at))
+        self._settling = None
         return True
 
     async def store_closed(self) -> None:
         """Name, encode, pack and store every closing window, in order."""
         while self.closing:
-            if self._left or self._take_settled():
-                await self._left.store_oldest()
+            if self._closing or self._move_settled():
+                await self._closing.store_oldest()
                 self._stored_at = self._clock.monotonic()
             else:
                 await self._name_one_slice()
@@ -274,7 +274,7 @@ class Closer:
         """Close a recovered window that ended before this start; `side` holds only this window, fully named."""
         side.close_window(self.open_id)
         now = self._clock.monotonic()
-        self._left.add(Left(side.closed_window(), side, self._encode, now, now))
+        self._closing.add(ClosingWindow(side.closed_window(), side, self._encode, now, now))
         await self.store_closed()
 
     async def discard(self, part: int = 0) -> None:
@@ -289,12 +289,12 @@ class Closer:
     def _next_id(self) -> int:
         """Return the id of the next window; skips used ids, and the windows that a clock step jumped over."""
         after = self.open_id + self._seconds
-        return first_open_id(max(float(after), self._clock.wall()), self._seconds, self._taken())
+        return first_open_id(max(float(after), self._clock.wall()), self._seconds, self._used_ids())
 
-    def _taken(self) -> Container[int]:
+    def _used_ids(self) -> Container[int]:
         """Return the ids in use: those of committed and of closing windows."""
-        leaving = [self._leaving.start] if self._leaving else []
-        return _Either(self._spool.committed, [*self._left.ids, *leaving])
+        settling = [self._settling.start] if self._settling else []
+        return _Union(self._spool.committed, [*self._closing.ids, *settling])
 
     def _must_swap(self) -> bool:
         """Say whether the change of windows is due, and comes before all other work."""
@@ -315,16 +315,16 @@ class Closer:
                 identities = self._hotpath.unresolved(NAMES_PER_SLICE)
                 if not identities:
                     return False
-                self._answer(identities)
+                self._resolve(identities)
             self._ticked_at = self._clock.monotonic()
             await self._clock.sleep(0)
         return True
 
     def _is_abandoning(self) -> bool:
         """Abandon names of a window received under other rules; say whether more of its identities wait."""
-        return self._leaving is not None and self._leaving.is_renamed and not self._hotpath.abandon_names()
+        return self._settling is not None and self._settling.is_renamed and not self._hotpath.abandon_names()
 
-    def _answer(self, identities: Iterable[Identity]) -> None:
+    def _resolve(self, identities: Iterable[Identity]) -> None:
         """Name identities for the time of one slice; the remaining ones stay unresolved."""
         slice_ends = self._clock.monotonic() + SLICE
         answers = []

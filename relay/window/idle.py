@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from relay.model import Kind, Series
 
 
-_FORGOTTEN: Final = -1
+_DELETED: Final = -1
 
 
 class IdleSeries:
@@ -41,17 +41,17 @@ class IdleSeries:
         self._seen = OrderedDict((one, window) for one, window in self._seen.items() if one.kind in self.kinds)
         self._make_room()
 
-    def note(self, series: Series) -> None:
+    def record(self, series: Series) -> None:
         """Record an active series of the closing window."""
         if series.kind in self.kinds:
             self._seen[series] = self._window
             self._seen.move_to_end(series)
             self._make_room()
 
-    def rest(self) -> Iterator[Series]:
+    def finish_window(self) -> Iterator[Series]:
         """Yield the idle series of the closing window, and begin the next window.
 
-        Call it after every active series was passed to `note`, and iterate to the end. `forget` may be called
+        Call it after every active series was passed to `record`, and iterate to the end. `delete` may be called
         meanwhile. No copy is made: 50,000 series would take 30 ms of the event loop.
         """
         active = self._window
@@ -60,7 +60,7 @@ class IdleSeries:
         for series, window in self._seen.items():
             if window == active:
                 break
-            if window == _FORGOTTEN:
+            if window == _DELETED:
                 gone.append(series)
             else:
                 yield series
@@ -69,18 +69,18 @@ class IdleSeries:
 
     def known(self, kind: Kind) -> list[Series]:
         """Return the series of a class that are active or get zeros."""
-        return [series for series, window in self._seen.items() if series.kind is kind and window != _FORGOTTEN]
+        return [series for series, window in self._seen.items() if series.kind is kind and window != _DELETED]
 
-    def forget(self, series: Iterable[Series]) -> list[Series]:
+    def delete(self, series: Iterable[Series]) -> list[Series]:
         """Send no more zeros of these series until they are active again.
 
-        The series are only marked, since `rest` may be iterating over them in slices.
+        The series are only marked, since `finish_window` may be iterating over them in slices.
 
         Returns:
             The series that were known.
         """
-        found = [one for one in series if self._seen.get(one, _FORGOTTEN) != _FORGOTTEN]
-        self._seen.update(dict.fromkeys(found, _FORGOTTEN))
+        found = [one for one in series if self._seen.get(one, _DELETED) != _DELETED]
+        self._seen.update(dict.fromkeys(found, _DELETED))
         return found
 
     def _make_room(self) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Left(NamedTuple):
+class ClosingWindow(NamedTuple):
     """A closed window that has left its hot path and is not stored yet."""
 
     window: ClosedWindow
@@ -37,7 +37,7 @@ class Left(NamedTuple):
     """Monotonic time of the window's end."""
 
 
-class Storing:
+class ClosingWindows:
     """State: the windows that are not stored yet, oldest first.
 
     Args:
@@ -62,37 +62,37 @@ class Storing:
         self._state = state
         self._on_closed = on_closed
         self._between = between
-        self._left: deque[Left] = deque()
+        self._windows: deque[ClosingWindow] = deque()
 
     def __len__(self) -> int:
         """Return the number of windows not stored yet."""
-        return len(self._left)
+        return len(self._windows)
 
     @property
     def ids(self) -> list[int]:
         """Ids of the windows not stored yet."""
-        return [left.window.start for left in self._left]
+        return [closing.window.start for closing in self._windows]
 
-    def add(self, left: Left) -> None:
+    def add(self, closing: ClosingWindow) -> None:
         """Add a window; the ledger counts its samples as closing from now on."""
-        self._ledger.samples_closing += left.window.samples
-        self._left.append(left)
+        self._ledger.samples_closing += closing.window.samples
+        self._windows.append(closing)
 
     async def store_oldest(self) -> None:
         """Encode, pack and store the oldest window."""
-        left = self._left[0]
-        window, encoding = left.window, left.encode(left.window)
+        closing = self._windows[0]
+        window, encoding = closing.window, closing.encode(closing.window)
         async for _ in self._paced(encoding.prepare()):
             pass
         batches = [batch async for batch in self._paced(self._pack(encoding, window.start))]
-        parts = {"gauges": left.hotpath.export_gauges(), **self._state()}
+        parts = {"gauges": closing.hotpath.export_gauges(), **self._state()}
         state = {key: b"".join([part async for part in self._paced(made)]) for key, made in parts.items()}
         samples = window.samples - encoding.samples_dropped
         await self._spool.store(window.start, batches, state, samples=samples)
-        self._left.popleft()
+        self._windows.popleft()
         self._account(window, encoding)
         now = self._clock.monotonic()
-        self._ledger.close_seconds, self._ledger.close_late = now - left.swapped_at, now - left.ended_at
+        self._ledger.close_seconds, self._ledger.close_late = now - closing.swapped_at, now - closing.ended_at
         self._on_closed(
             WindowReport(
                 start=window.start,

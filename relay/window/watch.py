@@ -34,23 +34,23 @@ class ClockWatch:
         self._closer = closer
         self._clock, self._loss_log = context.clock, context.loss_log
         self._steps = Steps(self._clock)
-        self._told: int | None = None
+        self._logged: int | None = None
 
     async def run(self) -> None:
         """Check twice a second until cancelled."""
         while True:
-            self.look()
+            self.check()
             await self._clock.sleep(_INTERVAL)
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Warn of a step with its size, and once of each open window that begins in the future."""
-        step = self._steps.look()
+        step = self._steps.poll()
         if step:
             direction = "forward" if step > 0 else "back"
             self._loss_log.warn("RLY123 the wall clock stepped", reason=direction, seconds=round(step, 1))
         waits, window = self._closer.opens_in(), self._closer.open_id
-        if waits and window != self._told:
+        if waits and window != self._logged:
             opens = datetime.fromtimestamp(window, UTC).isoformat()
             event = "RLY124 window opens later, ids until then are committed"
             self._loss_log.warn(event, reason="ahead", opens_at=opens, window=window, seconds=round(waits))
-        self._told = window if waits else None
+        self._logged = window if waits else None

@@ -149,7 +149,7 @@ async def test_50_000_packets_a_second_with_a_target_that_is_slow_one_that_is_go
             assert dropped[:2] == [0, 0]
             assert len(good.received(sent[0])) == sent[0]
             assert 0 < len(slow.received()) < sent[1]
-            expected = dict.fromkeys((gone, closing.to), "nobody takes it: Connection refused")
+            expected = dict.fromkeys((gone, closing.to), "no process receives there: Connection refused")
             async with asyncio.timeout(10):
                 while {e["reason"]: e["why"] for e in relay.events("RLY106 copies of a tee are lost")} != expected:
                     await asyncio.sleep(0.1)

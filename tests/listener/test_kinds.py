@@ -17,9 +17,9 @@ from relay.listener.sockets import close_sockets, open_sockets, open_tcp
 KINDS = ("udp", "tcp", "dgram", "stream", "datadog")
 CHILD = """
 import json, os
-from relay.listener.socket_activation import take_inherited
+from relay.listener.socket_activation import inherit_sockets
 environ = dict(os.environ, LISTEN_PID=str(os.getpid()))
-held = take_inherited(environ)
+held = inherit_sockets(environ)
 print(json.dumps([[one.kind, one.socket.getblocking(), one.socket.getsockname()] for one in held]))
 print(json.dumps([name for name in environ if name.startswith("LISTEN")]))
 """

@@ -13,7 +13,7 @@ import pytest
 from relay.errors import RelayError
 from relay.listener.addresses import Address, SocketSpec
 from relay.listener.bind import enlarge_buffer, granted_buffer
-from relay.listener.socket_activation import are_inherited, give, take_inherited
+from relay.listener.socket_activation import are_inherited, inherit_sockets, pass_sockets
 from relay.listener.sockets import close_sockets, open_sockets
 
 HERE = Address("127.0.0.1", 0)
@@ -66,8 +66,8 @@ def test_a_buffer_of_somebody_else_never_shrinks(opened):
 
 RECEIVER = """
 import json, os
-from relay.listener.socket_activation import are_inherited, take_inherited
-held = take_inherited(os.environ) if are_inherited(os.environ) else []
+from relay.listener.socket_activation import are_inherited, inherit_sockets
+held = inherit_sockets(os.environ) if are_inherited(os.environ) else []
 print(json.dumps([[one.kind, one.socket.getsockname()[1], one.socket.getblocking(), one.socket.recv(10).decode()]
     for one in held] + [sorted(name for name in os.environ if name.startswith("LISTEN"))]))
 """
@@ -85,7 +85,7 @@ def test_another_program_takes_them_over_from_descriptor_3(opened):
     if pid == 0:
         os.dup2(into, 1)
         environ = dict(os.environ)
-        give(opened, environ)
+        pass_sockets(opened, environ)
         os.execve(sys.executable, [sys.executable, "-c", RECEIVER], environ)
     os.close(into)
     with os.fdopen(out) as answer:
@@ -99,7 +99,7 @@ def test_sockets_of_another_process_are_not_ours():
     assert not are_inherited({"LISTEN_PID": str(os.getpid() + 1), "LISTEN_FDS": "1"})
     assert not are_inherited({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "0"})
     environ = {"LISTEN_PID": str(os.getpid() + 1), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "udp"}
-    assert take_inherited(environ) == []
+    assert inherit_sockets(environ) == []
 
 
 def test_the_program_that_takes_over_needs_few_modules():

@@ -166,7 +166,7 @@ async def test_clients_may_be_idle_for_days():
             sock.sendall(b"a:1|c\n")
             await accepted(hotpath, 1)
             clock.advance(10 * 86_400)
-            streams.look()
+            streams.check()
             sock.sendall(b"a:1|c\n")
             await accepted(hotpath, 2)
         assert listener.idle_closed == 0
@@ -209,7 +209,7 @@ async def test_a_connection_that_sends_nothing_is_closed_where_a_limit_is_set():
             late.sendall(b"a")
             settle(late)
             with capture_logs() as logs:
-                streams.look()
+                streams.check()
             assert (listener.connections, listener.idle_closed) == (2, 1)
             assert [(log["because"], log["idle_seconds"]) for log in logs] == [("listen.stream_idle = 10s", 12)]
             busy.sendall(b"a:1|c\n")
@@ -330,7 +330,7 @@ async def test_without_a_descriptor_left_connections_wait_until_there_is_one(mon
             await asyncio.sleep(0.02)
             assert [log["event"] for log in logs] == ["stream connections wait"], "it does not spin"
             listener.socket = bound
-            streams.look()
+            streams.check()
             await accepted(hotpath, 1)
 
 

@@ -85,7 +85,7 @@ def test_every_packet_goes_to_one_of_the_two(hold, holds, asked):
         sender.sendto(b"before", to)
         held = take(asked, port)
         try:
-            assert held[0].giver == f"{NAME} (pid {holder.pid})"
+            assert held[0].previous_owner == f"{NAME} (pid {holder.pid})"
             for _ in range(20):  # from many ports, as a hash would scatter them
                 with socket.socket(sender.family, socket.SOCK_DGRAM) as other:
                     other.sendto(b"while both run", to)
@@ -102,7 +102,7 @@ def test_every_packet_goes_to_one_of_the_two(hold, holds, asked):
 
 def test_an_address_that_is_free_is_bound_as_ever():
     held = take("127.0.0.1", 0)
-    assert held[0].giver == ""
+    assert held[0].previous_owner == ""
     close_sockets(held)
 
 
@@ -110,7 +110,7 @@ def test_a_socket_that_would_not_hear_the_address_is_no_help(hold):
     _, port = hold("127.0.0.1")
     with pytest.raises(RelayError, match=r"RLY101  cannot take udp 0\.0\.0\.0:") as caught:
         take("0.0.0.0", port)
-    assert "nobody is known to hold it" in str(caught.value)
+    assert "no process is known to hold it" in str(caught.value)
 
 
 def test_without_being_asked_nothing_is_taken(hold):
@@ -124,7 +124,7 @@ def test_nothing_is_taken_if_another_address_cannot_be_opened(hold, monkeypatch)
     """The daemon that works would lose what comes until we have given up."""
     _, port = hold("127.0.0.1")
     taken = []
-    monkeypatch.setattr(takeover, "take_udp", lambda address, **_: taken.append(address))
+    monkeypatch.setattr(takeover, "take_over_udp", lambda address, **_: taken.append(address))
     with socket.create_server(("127.0.0.1", 0)) as busy:
         tcp = Address("127.0.0.1", busy.getsockname()[1])
         with pytest.raises(RelayError, match="cannot bind tcp"):
@@ -191,8 +191,8 @@ def test_an_address_of_many_and_then_all_of_them_is_taken_from_the_same(hold):
     try:
         shout(port, ["127.0.0.1"])
         assert [drain(one.socket) for one in held] == [0, 20]
-        assert [one.giver for one in held] == [f"{NAME} (pid {holder.pid})"] * 2
-        assert [one.keeps for one in held] == ["", f"0.0.0.0:{port}"]
+        assert [one.previous_owner for one in held] == [f"{NAME} (pid {holder.pid})"] * 2
+        assert [one.still_receives for one in held] == ["", f"0.0.0.0:{port}"]
     finally:
         close_sockets(held)
 

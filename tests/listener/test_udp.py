@@ -108,16 +108,16 @@ async def test_buffers_drops_and_the_warning():
     assert 0 < listener.queue_bytes <= listener.limit_bytes + 2000
     first = listener.kernel_drops
     with capture_logs() as logs:
-        watch.look()
+        watch.check()
         for _ in range(59):
             send(listener, b"x" * 500).close()
             clock.advance(1)
-            watch.look()
+            watch.check()
         assert len(logs) == 1, "once a minute"
         clock.advance(1)
-        watch.look()
+        watch.check()
         clock.advance(100)
-        watch.look()
+        watch.check()
     assert [log["event"] for log in logs] == ["RLY202 the kernel dropped packets"] * 2
     assert [(log["packets"], log["total"]) for log in logs] == [(first, first), (59, first + 59)]
     assert logs[0]["reason"] == listener.label
@@ -132,7 +132,7 @@ async def test_a_buffer_that_is_cut_says_how_to_help():
     listener.asked = 10**12
     clock = VirtualClock()
     with capture_logs() as logs:
-        KernelDropWatch([listener], make_context(clock)).tell_of_buffers()
+        KernelDropWatch([listener], make_context(clock)).log_buffers()
     assert "rmem_max" in logs[0]["fix"]
     assert logs[0]["restart_ms"] == 1000 * 2 * listener.granted // 832 // 8000
     listener.stop()

@@ -20,9 +20,9 @@ MADE = Plan(
 )
 ANSWERING = """
 import json, os, sys
-from relay.listener.socket_activation import take_text
+from relay.listener.socket_activation import receive_text
 given = sorted(name for name in os.environ if name.startswith("RELAY_") and "EXPECT" not in name)
-plan = json.loads(sys.argv[1]) | {"text": take_text(os.environ), "ingest": json.dumps(given), "later": 1}
+plan = json.loads(sys.argv[1]) | {"text": receive_text(os.environ), "ingest": json.dumps(given), "later": 1}
 os.write(int(os.environ["RELAY_PLAN"]), json.dumps(plan).encode())
 """
 

@@ -50,15 +50,15 @@ class Scene:
         """Look after some seconds, and after what is looked up now is found; return the warnings."""
         self.clock.advance(after)
         with capture_logs() as logs:
-            self.tees.look(self.loss_log)
+            self.tees.check(self.loss_log)
             self._wait_for_lookups()
-            self.tees.look(self.loss_log)
+            self.tees.check(self.loss_log)
         return logs
 
     def _wait_for_lookups(self) -> None:
         deadline = time.monotonic() + 5
-        for target in self.tees._everybody():
-            while target.is_looking_up and target._answer is None:
+        for target in self.tees._all_targets():
+            while target.is_resolving and target._answer is None:
                 assert time.monotonic() < deadline
                 time.sleep(0.001)
 
@@ -148,7 +148,7 @@ def test_a_target_where_nobody_listens_is_told_once_a_minute(scene):
     for _ in range(61):
         it.feed(b"a:1|c")
         warnings += it.look(after=1)
-    assert [warning["why"] for warning in warnings] == ["nobody takes it: Connection refused"] * 2
+    assert [warning["why"] for warning in warnings] == ["no process receives there: Connection refused"] * 2
     assert sum(it.tees.counts()[0]) == 61
 
 
@@ -226,7 +226,7 @@ def test_no_descriptor_stays_open(scene):
     it, before = scene(), next_descriptor()
     for number in range(20):
         it.tees.configure([f"127.0.0.1:{1000 + number}", "old:1"])
-        it.tees.lease(f"127.0.0.1:{2000 + number}", 1)
+        it.tees.renew_temporary(f"127.0.0.1:{2000 + number}", 1)
         it.look(after=2)
     it.tees.close()
     assert next_descriptor() == before
@@ -253,7 +253,7 @@ def test_a_process_without_free_descriptors_goes_on_and_tries_again(clock):
     tees = Tees(sink, [], clock=clock)
     tees.configure([NOBODY])
     sink.is_exhausted = False
-    tees.look(LossLog(clock))
+    tees.check(LossLog(clock))
     assert sink.fds == [tees._targets[0].socket.fileno()]
     tees.close()
 
@@ -276,7 +276,7 @@ def test_a_target_that_comes_when_no_descriptor_is_free_is_told_and_tried_again(
             it.tees.configure([one.to, other.to])
             it.feed(b"a:1|c")
             with pytest.raises(ValueError, match="Too many open files"):
-                it.tees.lease(other.to, 10)
+                it.tees.renew_temporary(other.to, 10)
             assert "Too many open files" in [log["why"] for log in it.look()]
         assert it.look(after=5) == []
         it.feed(b"b:1|c")
@@ -293,17 +293,17 @@ def test_a_lease_counts_from_its_beginning_and_ends(scene):
     with Daemon() as daemon, Daemon() as other:
         it.tees.configure([other.to])
         it.feed(b"before:1|c")
-        assert it.tees.lease(daemon.to, 10) == (0, 0)
+        assert it.tees.renew_temporary(daemon.to, 10) == (0, 0)
         it.feed(b"a:1|c")
         it.look(after=9)
-        assert it.tees.lease(daemon.to, 10) == (1, 0)
+        assert it.tees.renew_temporary(daemon.to, 10) == (1, 0)
         it.look(after=9)
         it.feed(b"b:1|c")
-        assert it.tees.lease(daemon.to, 1) == (2, 0)
+        assert it.tees.renew_temporary(daemon.to, 1) == (2, 0)
         it.look(after=1)
         it.feed(b"after:1|c")
         assert daemon.received() == [b"a:1|c", b"b:1|c"]
-        assert it.tees.lease(daemon.to, 1) == (0, 0), "another one, in the same place"
+        assert it.tees.renew_temporary(daemon.to, 1) == (0, 0), "another one, in the same place"
         assert len(other.received()) == 4
         assert it.tees.counts() == [(4, 0)], "leases are none of the configuration's"
 
@@ -311,23 +311,23 @@ def test_a_lease_counts_from_its_beginning_and_ends(scene):
 def test_leases_are_few_and_refused_with_a_reason(scene):
     it = scene(own=[("127.0.0.1", 8125)])
     with pytest.raises(ValueError, match="one of our own"):
-        it.tees.lease("127.0.0.1:8125", 1)
+        it.tees.renew_temporary("127.0.0.1:8125", 1)
     with pytest.raises(ValueError, match="an address, not a name"):
-        it.tees.lease("localhost:8125", 1)
+        it.tees.renew_temporary("localhost:8125", 1)
     for port in range(1, 5):
-        it.tees.lease(f"127.0.0.1:{port}", port)
-    with pytest.raises(ValueError, match="4 are leased"):
-        it.tees.lease(NOBODY, 1)
+        it.tees.renew_temporary(f"127.0.0.1:{port}", port)
+    with pytest.raises(ValueError, match="4 temporary tees are in use"):
+        it.tees.renew_temporary(NOBODY, 1)
     it.look(after=2)
-    assert it.tees.lease(NOBODY, 1) == (0, 0)
-    assert it.tees._until_next_look() == 1
+    assert it.tees.renew_temporary(NOBODY, 1) == (0, 0)
+    assert it.tees.until_next_check() == 1
 
 
 def test_the_next_look_is_when_something_is_to_be_done(scene):
     it = scene()
-    assert it.tees._until_next_look() == 1
-    it.tees.lease(NOBODY, 3)
+    assert it.tees.until_next_check() == 1
+    it.tees.renew_temporary(NOBODY, 3)
     it.clock.advance(2.5)
-    assert it.tees._until_next_look() == 0.5
+    assert it.tees.until_next_check() == 0.5
     it.tees.configure(["old:1"])
-    assert it.tees._until_next_look() == 0.05
+    assert it.tees.until_next_check() == 0.05

@@ -17,8 +17,8 @@ def series(name: str, kind: Kind = Kind.COUNTER, host: str = "h") -> Series:
 
 def close(idle: IdleSeries, *names: str) -> list[str]:
     for name in names:
-        idle.note(series(name))
-    return [found.metric for found in idle.rest()]
+        idle.record(series(name))
+    return [found.metric for found in idle.finish_window()]
 
 
 def test_what_was_active_once_is_idle_until_it_is_active_again():
@@ -33,11 +33,11 @@ def test_what_was_active_once_is_idle_until_it_is_active_again():
 def test_only_the_classes_asked_for_are_known():
     idle = IdleSeries(kinds=[Kind.TIMER], limit=10)
     for kind in Kind:
-        idle.note(series("x", kind))
-    assert list(idle.rest()) == []
-    assert list(idle.rest()) == [series("x", Kind.TIMER)]
+        idle.record(series("x", kind))
+    assert list(idle.finish_window()) == []
+    assert list(idle.finish_window()) == [series("x", Kind.TIMER)]
     idle.configure(kinds=[Kind.COUNTER], limit=10)
-    assert list(idle.rest()) == []
+    assert list(idle.finish_window()) == []
 
 
 def test_beyond_the_limit_the_least_recently_active_go():
@@ -55,8 +55,8 @@ def test_forgotten_series_are_sent_no_more_until_they_are_active_again():
     idle = IdleSeries(kinds=ALL, limit=10)
     assert close(idle, "a", "b", "c") == []
     assert idle.known(Kind.COUNTER) == [series("a"), series("b"), series("c")]
-    assert idle.forget([series("a"), series("b", host="other"), series("x")]) == [series("a")]
-    assert idle.forget([series("a")]) == []
+    assert idle.delete([series("a"), series("b", host="other"), series("x")]) == [series("a")]
+    assert idle.delete([series("a")]) == []
     assert idle.known(Kind.COUNTER) == [series("b"), series("c")]
     assert close(idle) == ["b", "c"]
     assert close(idle, "a") == ["b", "c"]
@@ -66,11 +66,11 @@ def test_forgotten_series_are_sent_no_more_until_they_are_active_again():
 def test_series_may_be_forgotten_while_a_window_closes():
     idle = IdleSeries(kinds=ALL, limit=10)
     close(idle, "a", "b", "c", "d")
-    idle.note(series("d"))
-    idle.forget([series("d")])
-    rest = idle.rest()
+    idle.record(series("d"))
+    idle.delete([series("d")])
+    rest = idle.finish_window()
     assert next(rest).metric == "a"
-    idle.forget([series("a"), series("b")])
+    idle.delete([series("a"), series("b")])
     assert [one.metric for one in rest] == ["c"]
     assert close(idle) == ["c"]
     assert idle.size == 1

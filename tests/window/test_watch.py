@@ -32,19 +32,19 @@ def test_a_step_is_told_with_its_size(watched, clock):
     for seconds in (0.1, -3600.0, 0.0, 0.5):
         clock.advance(0.5)
         clock.step_wall(seconds)
-        watch.look()
+        watch.check()
     assert [(event["reason"], event["seconds"]) for event in events] == [("back", -3600.0), ("forward", 0.5)]
 
 
 def test_a_window_that_waits_is_told_of_once(watched):
     closer, watch, events = watched
-    watch.look()
+    watch.check()
     closer.seconds = 1800.0
-    watch.look()
-    watch.look()
+    watch.check()
+    watch.check()
     assert [(event["opens_at"], event["window"]) for event in events] == [("2025-11-24T17:00:00+00:00", Waits.open_id)]
     closer.seconds = 0.0
-    watch.look()
+    watch.check()
     closer.seconds = 60.5
-    watch.look()
+    watch.check()
     assert len(events) == 2

@@ -32,7 +32,7 @@ def tee_routes(tees: Tees) -> Sequence[web.RouteDef]:
     async def lease(request: web.Request) -> web.Response:
         try:
             wanted = _read(await request.read())
-            sent, dropped = tees.lease(wanted.to, wanted.seconds)
+            sent, dropped = tees.renew_temporary(wanted.to, wanted.seconds)
         except ValueError as error:
             return web.Response(status=400, text=f"{error}\n")
         return web.json_response({"datagrams": sent, "dropped": dropped})

@@ -17,13 +17,13 @@ from relay.listener.socket_activation import (
     SUCCESSOR,
     SUPERVISOR,
     TEXT,
-    accepted,
-    accepted_state,
     create_text,
-    give,
-    give_descriptor,
-    take_inherited,
-    take_text,
+    decode_accepted,
+    encode_accepted,
+    inherit_sockets,
+    pass_descriptor,
+    pass_sockets,
+    receive_text,
 )
 from relay.supervisor.protocol import ACCEPTED, HOLD, REBIND, Notifier, block
 
@@ -111,11 +111,12 @@ class Worker:
             return
         text = self.next.text
         block()
-        own = dict(environ) | {INGEST: self.next.ingest, SUCCESSOR: accepted(self.next.state)} | self.notifier.environ()
+        own = {**environ, INGEST: self.next.ingest, SUCCESSOR: encode_accepted(self.next.state)}
+        own |= self.notifier.environ()
         held = [*self.held, *(one for one in self.admin if one.socket.fileno() >= 0)]
         if text is not None:
-            give_descriptor(create_text(text), TEXT, own, sockets=len(held))
-        give(held, own)
+            pass_descriptor(create_text(text), TEXT, own, sockets=len(held))
+        pass_sockets(held, own)
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], own)  # noqa: S606 - ourselves
 
 
@@ -128,13 +129,13 @@ def inherit(environ: MutableMapping[str, str]) -> Worker:
         RelayError: RLY101, a named socket does not exist; RLY102, the settings of ingest are wrong.
     """
     block()
-    held = take_inherited(environ)
+    held = inherit_sockets(environ)
     supervisor, ingest = environ.pop(SUPERVISOR, ""), environ.pop(INGEST, "")
     return Worker(
         held=held,
         supervisor=int(supervisor or 0),
         notifier=Notifier.from_environ(environ, pid=os.getpid()),
         ingest=ingest,
-        text=take_text(environ),
-        accepted_state=accepted_state(environ.pop(SUCCESSOR, "")),
+        text=receive_text(environ),
+        accepted_state=decode_accepted(environ.pop(SUCCESSOR, "")),
     )

@@ -174,7 +174,7 @@ class Ages:
         return True if is_known else None
 
     def _drop_skew_after_step(self) -> None:
-        if self._steps.look():
+        if self._steps.poll():
             self._since, self._skew = self._clock.monotonic(), None
 
 

@@ -20,7 +20,7 @@ class Point(NamedTuple):
 
 COMMIT = (
     Point("tables swapped", "relay.window.closer:Closer._swap", after=True),
-    Point("window named", "relay.window.storing:Storing.add"),
+    Point("window named", "relay.window.storing:ClosingWindows.add"),
     Point("window encoded", "relay.delivery.spool.spool:Spool.store"),
     Point("transaction begins", "sql:BEGIN"),
     Point("window id is written", "sql:INSERT OR IGNORE INTO windows"),
@@ -29,7 +29,7 @@ COMMIT = (
     Point("transaction commits", "sql:COMMIT"),
     Point("transaction committed", "relay.delivery.spool.database:Database.write", after=True),
     Point("window stored", "relay.delivery.spool.spool:Spool.store", after=True),
-    Point("window accounted for", "relay.window.storing:Storing._account", after=True),
+    Point("window accounted for", "relay.window.storing:ClosingWindows._account", after=True),
     Point("checkpoint is removed", "relay.delivery.state.checkpoint:CheckpointFiles.drop"),
     Point("checkpoint removed", "relay.delivery.state.checkpoint:CheckpointFiles.drop", after=True),
     Point("checkpoint is written", "relay.delivery.state.private_files:write_lines"),
@@ -43,7 +43,7 @@ COMMIT = (
 """The steps of a window's commit, in their order: killed at each of them, nothing may be counted twice."""
 
 STAGES = (
-    Point("listener", "relay.listener.kernel_drops:KernelDropWatch.look"),
+    Point("listener", "relay.listener.kernel_drops:KernelDropWatch.check"),
     Point("naming", "relay.naming:Namer.resolve"),
     Point("closer", "relay.window.closer:Closer.tick"),
     Point("encoder", "relay.jdcloud.points:PointEncoder.encode_point"),
