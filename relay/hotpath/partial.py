@@ -120,9 +120,9 @@ def decode_frames(stored: bytes) -> tuple[list[Frame], int]:
     payloads, damaged = _find_payloads(stored)
     decoded = [_decode(stored, payload) for payload in payloads]
     frames = [frame for frame in decoded if frame is not None]
-    unsound = sum(frame.unsound() for frame in frames)
-    whole = [frame.sound() for frame in frames] if unsound else frames
-    return whole, damaged + len(decoded) - len(frames) + unsound
+    invalid = sum(frame.count_invalid() for frame in frames)
+    whole = [frame.without_invalid() for frame in frames] if invalid else frames
+    return whole, damaged + len(decoded) - len(frames) + invalid
 
 
 def merge(stored: bytes, restore: Callable[[RollupRecord], bool], restore_gauge: Callable[[GaugeRecord], bool]) -> int:
@@ -156,7 +156,7 @@ class Checkpoint:
                 key = hash(record.series())
                 if key in known:
                     continue
-                if record.is_sound():
+                if record.is_valid():
                     known.add(key)
                     yield record
                 else:

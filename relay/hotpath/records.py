@@ -43,7 +43,7 @@ class SketchState(msgspec.Struct, frozen=True, array_like=True):
     low: float
     high: float
 
-    def is_sound(self) -> bool:
+    def is_valid(self) -> bool:
         """Say whether the state is valid: either samples or bins, with finite bounds."""
         if not -inf < self.low <= self.high < inf:
             return False
@@ -76,20 +76,20 @@ class RollupRecord(msgspec.Struct, frozen=True, array_like=True):
         """Return the series of this cell."""
         return Series(self.metric, self.dimensions, self.kind, self.derived, self.namespace)
 
-    def is_sound(self) -> bool:
+    def is_valid(self) -> bool:
         """Say whether a hot path can have written this record; one without samples marks a deleted series."""
         if self.samples == 0:
             return _is_name(self)
         numbers = all(map(isfinite, (self.count, self.total, self.last, self.last_at)))
         is_possible = _is_name(self) and 0 < self.samples <= _SAMPLES_MOST and numbers and self.count >= 0
-        return is_possible and (self._is_sound_set() if self.kind is Kind.SET else self._is_sound_number())
+        return is_possible and (self._is_valid_set() if self.kind is Kind.SET else self._is_valid_number())
 
-    def _is_sound_number(self) -> bool:
+    def _is_valid_number(self) -> bool:
         if self.hashes is not None or self.registers or not -inf < self.low <= self.high < inf:
             return False
-        return self.sketch is None or (self.kind is Kind.TIMER and self.sketch.is_sound())
+        return self.sketch is None or (self.kind is Kind.TIMER and self.sketch.is_valid())
 
-    def _is_sound_set(self) -> bool:
+    def _is_valid_set(self) -> bool:
         if self.sketch is not None:
             return False
         if self.hashes is None:
@@ -119,7 +119,7 @@ class GaugeRecord(msgspec.Struct, frozen=True, array_like=True):
         """Return the time of the value; if it is absent, the start of its window."""
         return float(self.updated) if self.at is None else self.at
 
-    def is_sound(self) -> bool:
+    def is_valid(self) -> bool:
         """Say whether a hot path can have written this record."""
         is_id = -_WINDOW_MOST <= self.updated <= _WINDOW_MOST
         return _is_name(self) and is_id and isfinite(self.value) and isfinite(self.known_at())
@@ -134,15 +134,15 @@ class Frame(msgspec.Struct, frozen=True, array_like=True):
     host: str = ""
     """Host of the relay that wrote the file; only in the first frame of a checkpoint, absent in older releases."""
 
-    def unsound(self) -> int:
+    def count_invalid(self) -> int:
         """Return the number of records that no hot path can have written."""
-        rollups = sum(not record.is_sound() for record in self.rollups)
-        return rollups + sum(not record.is_sound() for record in self.gauges)
+        rollups = sum(not record.is_valid() for record in self.rollups)
+        return rollups + sum(not record.is_valid() for record in self.gauges)
 
-    def sound(self) -> Frame:
+    def without_invalid(self) -> Frame:
         """Return the frame without the records that no hot path can have written."""
-        rollups = [record for record in self.rollups if record.is_sound()]
-        gauges = [record for record in self.gauges if record.is_sound()]
+        rollups = [record for record in self.rollups if record.is_valid()]
+        gauges = [record for record in self.gauges if record.is_valid()]
         return msgspec.structs.replace(self, rollups=rollups, gauges=gauges)
 
 

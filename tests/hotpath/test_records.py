@@ -200,7 +200,7 @@ near = st.builds(
 def test_any_record_is_taken_or_refused_alike(records):
     pair = make("native"), make("python")
     stored = b"".join(frame(record) for record in records)
-    assert [hotpath.merge(stored) for hotpath in pair] == [sum(not record.is_sound() for record in records)] * 2
+    assert [hotpath.merge(stored) for hotpath in pair] == [sum(not record.is_valid() for record in records)] * 2
     rows = []
     for hotpath in pair:
         hotpath.feed(b"a:1|c\nb:2|ms\nt:3|ms\ng:+1|g\ns:u|s", NOW)

@@ -1,6 +1,7 @@
-/* Invariant: on every architecture, and with every scanner, a line has the fate that its vector says.
+/* Invariant: on every architecture, and with every scanner, a line is handled as its vector says.
  *
- * Reads "FATE REASON HEX" lines from standard input: accepted, event, rejected or nothing; a number of the reasons. */
+ * Reads "FATE REASON HEX" lines from standard input. FATE is accepted, event, rejected or nothing; REASON is a
+ * number. */
 #include "harness.h"
 
 static size_t read_hex(const char *hex, uint8_t *into) {
@@ -9,7 +10,7 @@ static size_t read_hex(const char *hex, uint8_t *into) {
     return size;
 }
 
-/* Feeds one line, new and known, and compares what was counted. */
+/* Feeds a line twice, first new and then known, and compares the counts. */
 static bool check(scanner *scan, const char *fate, int reason, span line) {
     hotpath *self = make_hotpath(100, 10000000);
     self->scan = scan;

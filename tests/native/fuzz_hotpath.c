@@ -1,8 +1,8 @@
-/* Invariant: whatever is sent, and whenever windows close, the ledger balances to the unit (I5), every closed window
- * holds the samples it says, memory stays bounded and is all given back, and no read or write leaves its buffer.
+/* Invariant: with any input, and whenever windows close, the ledger balances to the unit (I5), a closed window has
+ * the samples that it reports, memory is bounded and is all freed, and no access leaves its buffer.
  *
- * An input is a list of records: a byte that says what to do, a byte of size, and so many bytes of datagram. Built with
- * libFuzzer it runs for as long as it is told; without, `main` replays files. */
+ * An input is a list of records: a byte for the action, a byte for a size, and a datagram of this size. Built with
+ * libFuzzer the program runs as long as configured; without, `main` replays files. */
 #include "harness.h"
 
 static void feed(hotpath *self, const uint8_t *at, size_t size, double now) {
@@ -10,7 +10,7 @@ static void feed(hotpath *self, const uint8_t *at, size_t size, double now) {
     hotpath_feed(self, (span){at, size}, &peer, now);
 }
 
-/* Forgets the series that answer_of gives a name of this text with a tag, and the one without, of every kind. */
+/* Deletes the series that answer_of gives to this name, with and without a tag, of every kind. */
 static void delete_series(hotpath *self, const uint8_t *at, size_t size) {
     for (unsigned kind = 0; kind < KINDS; kind++) {
         hotpath_delete(self, &(series_name){{at, size}, {NULL, 0}, kind, false});
@@ -18,7 +18,7 @@ static void delete_series(hotpath *self, const uint8_t *at, size_t size) {
     }
 }
 
-/* Closes a window whose names come too late while the next one takes lines. */
+/* Closes a window and abandons its names, while the next one receives lines. */
 static uint64_t close_late(hotpath *self, int64_t next_start, bool folds, const uint8_t *at, size_t size) {
     if (!hotpath_close_window(self, next_start, folds, !folds)) abort();
     feed(self, at, size, (double)next_start);

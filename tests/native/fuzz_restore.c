@@ -1,9 +1,9 @@
-/* Invariant: whatever a record of a partial says, the kernel refuses it or takes it as a cell: no read or write leaves its
- * buffer, the ledger balances to the unit, every number of a closed window is finite, and all memory is given back.
+/* Invariant: the kernel rejects a record of a partial, or restores it as a cell: no access leaves its buffer, the
+ * ledger balances to the unit, every number of a closed window is finite, and all memory is freed.
  *
- * An input is a list of records, each a byte that says what to do and the bytes that its fields take. Arrays repeat what
- * they are given, so that a few bytes make more samples than a container holds. Built with libFuzzer it runs for as long as
- * it is told; without, `main` replays files. */
+ * An input is a list of records: a byte for the action, and the bytes of its fields. Arrays repeat their bytes, so a
+ * few bytes make more samples than a container holds. Built with libFuzzer the program runs as long as configured;
+ * without, `main` replays files. */
 #include "harness.h"
 
 typedef struct input {
@@ -17,7 +17,7 @@ static uint64_t read_bytes(input *input, size_t count) {
     return value;
 }
 
-/* Mostly numbers that a hot path writes; else what the next eight bytes are. */
+/* Returns mostly numbers that a hot path writes, else the next eight bytes as a number. */
 static double read_double(input *input) {
     static const double some[] = {0, 1, -1, 0.5, 1e-9, -1e-10, 1e300, FINITE, INFINITY, -INFINITY, NAN, 1764000000};
     uint64_t choice = read_bytes(input, 1), bits;
@@ -28,7 +28,7 @@ static double read_double(input *input) {
     return value;
 }
 
-/* Mostly few; up to more than any container holds. */
+/* Returns mostly a small count; the largest is more than any container holds. */
 static size_t read_count(input *input, size_t most) {
     uint64_t choice = read_bytes(input, 1);
     return choice < 128 ? choice % 8 : choice < 192 ? most - 2 + choice % 5 : read_bytes(input, 2) % (most + 10);
@@ -80,8 +80,8 @@ static void restore(hotpath *self, input *input) {
     record.registers.at = read_registers(input, record.registers.size);
     size_t name = read_bytes(input, 1) % 4, size = name < input->size ? name : input->size;
     series_name series = {{input->at, size}, {input->at, size / 2}, flags & 16384 ? TIMER : record.kind, flags & 32768};
-    bool is_sound = record_is_sound(&record), is_taken = hotpath_restore(self, &series, &record);
-    if (is_taken && !is_sound) abort();
+    bool is_valid = record_is_valid(&record), is_added = hotpath_restore(self, &series, &record);
+    if (is_added && !is_valid) abort();
     free((void *)(uintptr_t)record.exact), free((void *)(uintptr_t)record.positive);
     free((void *)(uintptr_t)record.negative), free((void *)(uintptr_t)record.hashes);
     free((void *)(uintptr_t)record.registers.at);
@@ -91,11 +91,11 @@ static void restore_gauge(hotpath *self, input *input) {
     double value = read_double(input), at = read_double(input);
     size_t name = read_bytes(input, 1) % 4, size = name < input->size ? name : input->size;
     series_name series = {{input->at, size}, {input->at, size / 2}, GAUGE, false};
-    bool is_taken = hotpath_restore_gauge(self, &series, value, START, at);
-    if (is_taken != (isfinite(value) && isfinite(at))) abort();
+    bool is_added = hotpath_restore_gauge(self, &series, value, START, at);
+    if (is_added != (isfinite(value) && isfinite(at))) abort();
 }
 
-/* Lines join what was restored. */
+/* Feeds a line, which may add to a restored series. */
 static void feed(hotpath *self, input *input) {
     static const char *const rest[] = {":1|c", ":2.5|ms", ":+1|g", ":7|g|T1764000000", ":u|s", ":-3|ms|@0.1"};
     uint8_t text[64];

@@ -1,4 +1,5 @@
-/* What the fuzzer and the race share: a small hot path, a naming that answers by rule, and the equations. */
+/* Shared by the fuzzers and the race: a small hot path, a naming with fixed rules, and the equations of the ledger.
+ * */
 #ifndef RELAY_HARNESS_H
 #define RELAY_HARNESS_H
 
@@ -24,7 +25,8 @@ static hotpath *make_hotpath(size_t series_limit, size_t memory) {
     return self;
 }
 
-/* A name that begins with byte 1 is rejected, with byte 2 dropped, the rest keeps its name; the first tag byte is the dimension. */
+/* Rejects a name that begins with byte 1, drops one with byte 2; other names stay, and the first byte of the tags is
+ * the dimension. */
 static answer answer_of(const identity *identity) {
     answer answer = {.kind = identity->kind, .name = {identity->text, identity->name_size},
                      .tags = {identity->text + identity->name_size, identity->tags_size}};
@@ -47,7 +49,7 @@ static size_t name_some(hotpath *self, size_t most) {
     return count;
 }
 
-/* No row carries infinity or NaN. */
+/* Checks that a row has neither infinity nor NaN. */
 static void check_finite(const entry *entry) {
     const cell *cell = entry->cell;
     if (cell->samples == 0) return;
@@ -75,14 +77,14 @@ static uint64_t read_closed(hotpath *self) {
     return samples;
 }
 
-/* Closes a window, names what waits in it, and reads its rows. */
+/* Closes a window, answers its identities, and reads its rows. */
 static uint64_t close_and_read(hotpath *self, int64_t next_start) {
     if (!hotpath_close_window(self, next_start, false, false)) abort();
     while (!hotpath_settled(self)) name_some(self, 64);
     return read_closed(self);
 }
 
-/* Writes a checkpoint of the open window to nowhere. */
+/* Exports the open window, and discards the result. */
 static void export_all(hotpath *self, bool changed) {
     output out = {0};
     progress progress = {0};
@@ -90,7 +92,7 @@ static void export_all(hotpath *self, bool changed) {
     output_free(&out);
 }
 
-/* Plays files, for a program that was not built with libFuzzer. */
+/* Replays files, in a program that was built without libFuzzer. */
 static inline int replay(int count, char **paths, int (*play_one)(const uint8_t *, size_t)) {
     static uint8_t data[1 << 20];
     for (int i = 1; i < count; i++) {
@@ -104,7 +106,7 @@ static inline int replay(int count, char **paths, int (*play_one)(const uint8_t 
     return 0;
 }
 
-/* I5: both equations hold to the unit. */
+/* Checks both equations of the ledger (I5). */
 static void check_balance(hotpath *self, uint64_t closed) {
     hotpath_lock(self);
     uint64_t rejected = 0, dropped = 0;

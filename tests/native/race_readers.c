@@ -1,7 +1,7 @@
-/* Invariant: readers on real sockets, naming, closing, looking, replacing the targets of copies and stopping at the same
- * time race for nothing (TSan), and every datagram that was sent and not dropped by the kernel is counted, once in the
- * books and once at a place that always has a target. No descriptor of a target is used or left after its end (ASan knows
- * nothing of those: they are counted). */
+/* Invariant: readers on real sockets run without a data race (TSan) beside naming, closing, exporting, replacing
+ * targets and stopping. A datagram that the system did not drop is counted once in the ledger, and once at a place
+ * that always has a target. No descriptor of a target is used or left open after its end; ASan does not check that,
+ * so descriptors are counted. */
 #include "harness.h"
 
 #include <arpa/inet.h>
@@ -61,18 +61,20 @@ static uint64_t stop(thread *self) {
     return self->reader.datagrams;
 }
 
-/* Sets other targets: place 0 has always one, place 1 now and then. Nobody reads the copies: most are dropped there. */
+/* Replaces the targets: place 0 always has one, place 1 sometimes. No socket reads the copies, so most are dropped.
+ * */
 static void replace_targets(hotpath *self, int64_t round) {
-    struct sockaddr_in nobody = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(9)};
+    struct in_addr loopback = {htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in closed_port = {.sin_family = AF_INET, .sin_addr = loopback, .sin_port = htons(9)};
     int fds[2] = {socket(AF_INET, SOCK_DGRAM, 0), round % 3 ? -1 : socket(AF_INET, SOCK_DGRAM, 0)};
     for (size_t i = 0; i < 2; i++)
-        if (fds[i] >= 0 && round % 2) connect(fds[i], (void *)&nobody, sizeof nobody);
+        if (fds[i] >= 0 && round % 2) connect(fds[i], (void *)&closed_port, sizeof closed_port);
     if (!hotpath_tee(self, fds, 2)) abort();
     for (size_t i = 0; i < 2; i++)
         if (fds[i] >= 0) close(fds[i]);
 }
 
-/* Returns the lowest descriptor that is free: it tells whether one was left open. */
+/* Returns the lowest free descriptor, which shows whether one was left open. */
 static int next_descriptor(void) {
     int fd = dup(0);
     close(fd);

@@ -1,13 +1,13 @@
-/* What every file of the kernel shares: spans of bytes, bounded loads, the limits, and accounted memory.
+/* Shared by all files of the kernel: spans of bytes, bounded loads, the limits, and accounted memory.
  *
  * Theory. The kernel is C11 without Python.h, without globals and without recursion. Text is a span: a pointer and a
- * size, never ended by NUL. Text that is scanned lies in a buffer with PAD readable bytes after its end, so that a
- * vector load at any byte of it stays inside the buffer; what the pad holds never decides anything.
+ * size, without a NUL at the end. A text that is scanned lies in a buffer with PAD readable bytes after its end, so
+ * that a vector load at any byte of the text stays inside the buffer. The bytes of the pad have no effect.
  *
- * Memory is taken from a budget, which knows what is in use. A budget is full at its limit; what happens then is the
- * caller's rule (a new series overflows, a sketch stops being exact), never an abort. malloc failing is the same case.
+ * A budget counts the memory in use. It is full at its limit. Its user decides what happens then (a new series
+ * overflows, a sketch becomes approximate); nothing aborts. A failed malloc is handled the same way.
  *
- * The limits repeat relay/limits.py; a test compares the two. */
+ * The limits repeat relay/limits.py; a test compares them. */
 #ifndef RELAY_BASE_H
 #define RELAY_BASE_H
 
@@ -17,12 +17,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__GNUC__) && !defined(__clang__) && !defined(Py_PYTHON_H) /* the kernel, not the wrapper */
+#if defined(__GNUC__) && !defined(__clang__) && !defined(Py_PYTHON_H) /* for the kernel, not for the wrapper */
 #pragma GCC diagnostic error "-Wconversion"
 #endif
 
 #define PAD 64
-#ifndef DATAGRAM_BYTES /* the fuzzer takes a smaller one */
+#ifndef DATAGRAM_BYTES /* the fuzzer defines a smaller one */
 #define DATAGRAM_BYTES 65507
 #endif
 #define NUMBER_BYTES 64
@@ -49,13 +49,13 @@
 
 enum kind { COUNTER, TIMER, GAUGE, SET, KINDS };
 
-/* Why a line is rejected or a sample dropped; the wrapper gives further reasons of sinks the numbers from REASONS on. */
+/* Reasons of rejected lines and dropped samples. The wrapper numbers further reasons from REASONS on. */
 enum reason {
     EMPTY_NAME, NO_VALUE, BAD_VALUE, BAD_TYPE, BAD_RATE, BAD_TIMESTAMP, BAD_EVENT, RESERVED_NAME, TRUNCATED,
     LINE_TOO_LONG, SOURCE_DENIED, SERIES_LIMIT, INTERNAL_ERROR, TOO_OLD, TOO_FAR_AHEAD, LATE_GAUGE, FORGOTTEN, REASONS,
     REASONS_MAX = 32, NO_REASON = -1
 };
-#define LOST_REASONS 3 /* what a timestamp can cost: TOO_OLD, TOO_FAR_AHEAD, LATE_GAUGE */
+#define TIMESTAMP_REASONS 3 /* reasons to drop a sample for its timestamp: TOO_OLD, TOO_FAR_AHEAD, LATE_GAUGE */
 
 typedef struct span {
     const uint8_t *at;
@@ -74,7 +74,7 @@ static inline uint32_t load32(const uint8_t *at) {
     return word;
 }
 
-/* Compares by overlapping words: names are short, and a call of memcmp costs as much as they do. */
+/* Compares by overlapping words: names are short, and calling memcmp costs as much as comparing them. */
 static inline bool bytes_equal(const uint8_t *a, const uint8_t *b, size_t size) {
     if (size - 16 <= 16) {
         return ((load64(a) ^ load64(b)) | (load64(a + 8) ^ load64(b + 8)) |
@@ -82,7 +82,7 @@ static inline bool bytes_equal(const uint8_t *a, const uint8_t *b, size_t size) 
     }
     if (size >= 8) {
         uint64_t other = load64(a + size - 8) ^ load64(b + size - 8);
-        for (; size > 16; size -= 16, a += 16, b += 16) /* the word loaded above lies behind these */
+        for (; size > 16; size -= 16, a += 16, b += 16) /* the word loaded above is the last of the text */
             other |= (load64(a) ^ load64(b)) | (load64(a + 8) ^ load64(b + 8));
         if (size > 8) other |= load64(a) ^ load64(b);
         return other == 0;
@@ -93,18 +93,19 @@ static inline bool bytes_equal(const uint8_t *a, const uint8_t *b, size_t size) 
 
 static inline bool span_equal(span a, span b) { return a.size == b.size && bytes_equal(a.at, b.at, a.size); }
 
-/* memcpy of nothing from nowhere is undefined. */
+/* memcpy of 0 bytes from NULL is undefined. */
 static inline void span_copy(uint8_t *into, span from) {
     if (from.size > 0) memcpy(into, from.at, from.size);
 }
 
-/* Saturate: the API carries neither infinity nor NaN, and infinities only come from arithmetic on finite values. */
+/* Replaces an infinity by the largest finite double: the API carries neither infinity nor NaN. The values are finite,
+ * so arithmetic can make an infinity, but no NaN. */
 static inline double saturate(double value) {
     if (UNLIKELY(!(value <= FINITE && value >= -FINITE))) return value > 0 ? FINITE : -FINITE;
     return value;
 }
 
-/* What may be taken: bytes, and samples that one sketch keeps as they came. */
+/* Bounds of memory: the bytes in use and their limit, and the samples that one sketch stores exactly. */
 typedef struct budget {
     size_t used, limit;
     uint16_t exact; /* 4 times a power of two, up to 32,768 */
@@ -112,7 +113,7 @@ typedef struct budget {
 
 static inline bool budget_full(const budget *memory) { return memory->used >= memory->limit; }
 
-/* Returns zeroed memory, or NULL. The limit is not enforced here. */
+/* Returns zeroed memory, or NULL. The caller checks the limit. */
 static inline void *budget_alloc(budget *memory, size_t size) {
     void *block = calloc(1, size);
     if (block != NULL) memory->used += size;

@@ -54,7 +54,7 @@ static bool grow(distinct *set, budget *memory) {
     return true;
 }
 
-/* Says whether another exact member may be kept: at the bound of memory only small sets stay exact. */
+/* Says whether another exact member fits; at the bound of memory only small sets stay exact. */
 static bool may_grow(const distinct *set, const budget *memory) {
     if (set->used >= SET_EXACT) return false;
     return set->used < QUANTILE_EXACT || !budget_full(memory);
@@ -120,6 +120,6 @@ double distinct_cardinality(const distinct *set) {
     double z = size * tau(1.0 - count[REST_BITS + 1] / size);
     for (unsigned rank = REST_BITS; rank > 0; rank--) z = 0.5 * (z + count[rank]);
     z += size * sigma(count[0] / size);
-    double estimate = nearbyint(size * size / (2.0 * log(2.0)) / z); /* z is 0 if every register is full */
+    double estimate = nearbyint(size * size / (2.0 * log(2.0)) / z); /* z is 0 if all registers are full */
     return estimate < MEMBERS_MOST ? estimate : MEMBERS_MOST;
 }

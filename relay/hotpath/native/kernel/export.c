@@ -1,6 +1,6 @@
 #include "export.h"
 
-/* --- MessagePack, of which records use little --------------------------------------------------------------------- */
+/* --- the part of MessagePack that records use --------------------------------------------------------------------- */
 
 static uint8_t *reserve(output *out, size_t size) {
     if (out->capacity - out->used < size) {
@@ -23,7 +23,7 @@ static void put_byte(output *out, uint8_t byte) {
     if (at != NULL) *at = byte;
 }
 
-/* A marker and a big-endian number behind it. */
+/* A marker, then a big-endian number. */
 static void put_number(output *out, uint8_t marker, uint64_t number, size_t size) {
     uint8_t *at = reserve(out, 1 + size);
     if (at == NULL) return;
@@ -58,7 +58,7 @@ static void put_text(output *out, span text) {
 
 /* --- a record ----------------------------------------------------------------------------------------------------- */
 
-/* Returns what is behind the dimensions: the namespace. */
+/* Returns the text after the dimensions: the namespace. */
 static span put_dimensions(output *out, span texts) {
     size_t count = texts.size > 0;
     for (size_t i = 0; i < texts.size; i++) count += texts.at[i] == 0;
@@ -110,7 +110,7 @@ static void put_hashes(output *out, const distinct *set) {
     if (set->has_zero) put_unsigned(out, 0);
 }
 
-/* The hashes of a set, or nil, and its registers, maybe none. */
+/* The hashes of a set, or nil; then its registers, possibly empty. */
 static void put_members(output *out, const distinct *set) {
     if (set != NULL && set->registers == NULL) put_hashes(out, set);
     else put_nil(out);

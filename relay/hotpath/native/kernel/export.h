@@ -1,37 +1,39 @@
-/* Cells as records of the partial format (relay/hotpath/partial.py), for checkpoints and for stops.
+/* Writes cells as records of the partial format (relay/hotpath/partial.py), for checkpoints and at a stop.
  *
- * Theory. A record holds the absolute state of a cell, so the newest one of a series is all that counts and writing one
- * twice is harmless. Which cells changed since they were last exported costs the hot path nothing: every change of a cell
- * adds to its `samples`, and an entry of the window remembers how many there were when it was exported.
+ * Theory. A record has the absolute state of a cell, so the newest record of a series replaces the earlier ones.
+ * Finding the changed cells costs the hot path nothing: each change of a cell increases its `samples`, and a window's
+ * entry has their number at its last export.
  *
- * The reader waits for at most one call: up to 256 records or 256 KiB, or a scan of 8,192 entries that did not change. The text is
- * MessagePack, so that the one decoder in Python reads what either hot path wrote.
+ * A call holds the lock for at most 256 records, 256 KiB, or 8,192 unchanged entries. The format is MessagePack, so
+ * one decoder in Python reads the frames of both hot paths.
  *
- * Cost: 100 to 300 ns a record, 10 ns an unchanged entry. Memory: the caller's buffer, which grows to the largest frame. */
+ * Cost: 100 to 300 ns for a record, 10 ns for an unchanged entry. Memory: the caller's buffer grows to the largest
+ * frame. */
 #ifndef RELAY_EXPORT_H
 #define RELAY_EXPORT_H
 
 #include "hotpath.h"
 
 #define EXPORTED_RECORDS 256
-#define EXPORTED_BYTES 262144 /* full sketches take 50 KiB each: a call ends after the record that gets here */
+#define EXPORTED_BYTES 262144 /* the call ends after the record that reaches this size; a full sketch has 50 KiB */
 #define EXPORTED_SCAN 8192
 
 typedef struct output {
     uint8_t *bytes;
     size_t used, capacity;
-    bool failed; /* no memory: what `bytes` holds is of no use */
+    bool failed; /* memory is missing: `bytes` is not a valid frame */
 } output;
 
-/* What a call looked at: entries of the open window from `next` on. Begin with zeros. */
+/* Progress over the calls of one export; begin with zeros. */
 typedef struct progress {
-    size_t next, records;
+    size_t next;     /* index of the next entry of the open window */
+    size_t records;  /* records of the last call */
     int64_t window;  /* id of the open window */
-    bool exhausted;  /* there is nothing after these records */
+    bool exhausted;  /* these are the last records */
 } progress;
 
-/* Writes the payload of one frame into `out`, from its beginning; `changed`: only cells that changed since they were last
- * exported. No records: the payload is an empty frame. */
+/* Writes the payload of one frame to the beginning of `out`. `changed`: only cells that changed since their last
+ * export. Without records the payload is an empty frame. */
 void hotpath_export(hotpath *self, progress *progress, bool changed, output *out);
 
 void output_free(output *out);

@@ -1,9 +1,10 @@
-/* Datagrams become lines, lines become samples: the loop that a line costs.
+/* The fast path: splits datagrams into lines, and folds the values of known lines into cells.
  *
- * Lines are taken in groups of 32. One pass reads them and prefetches the slots of their hashes, one prefetches the
- * identities those slots name, one compares these and prefetches their cells, two prefetch sketches and their bins; the
- * last one folds, in the order of the lines. Identities neither move nor go while the lock is held, so what a pass found holds.
- * A line that is not quick to read ends its group, so that order holds. */
+ * Lines are processed in groups of 32, in several passes that overlap their cache misses. The passes parse lines and
+ * prefetch the slots of their hashes; prefetch the identities of these slots; compare the identities and prefetch
+ * their cells; prefetch sketches; prefetch their bins; fold the values in the order of the lines. While the lock is
+ * held, no identity moves or is removed, so the results of a pass stay valid. A line for the slow path ends its group
+ * first, so the order of lines is kept. */
 #include "hotpath.h"
 
 #define GROUP 32
@@ -15,7 +16,7 @@ typedef struct lines {
 
 /* --- one line ----------------------------------------------------------------------------------------------------- */
 
-/* Sends a quick line the slow way, as a group of one value. */
+/* Passes a line that line_quick parsed to the slow path, as a group of one value. */
 static void slow_path_item(hotpath *self, const item *item) {
     value value = {item->value, item_member(item), item->relative};
     group group = {(enum kind)item->kind, item_tags(item), item->weight, NO_TIMESTAMP, 0, 0, &value, 1, NULL};
@@ -23,7 +24,7 @@ static void slow_path_item(hotpath *self, const item *item) {
     slow_path_line(self, &line, (span){item->at, item->size}, item->peer);
 }
 
-/* Takes a line by the whole grammar. */
+/* Parses a line with the whole grammar, and adds or rejects it. */
 static void slow_path_text(hotpath *self, span text, const peer *peer) {
     enum event event = text.size > 0 && text.at[0] == '_' ? line_event(text) : NO_EVENT;
     text = line_trim(text);
@@ -43,7 +44,7 @@ static void slow_path_text(hotpath *self, span text, const peer *peer) {
     rejects_add(&self->rejects, text, reason, peer, self->now);
 }
 
-/* Folds a line into the cell that its identity remembers; false: it must go the slow way. */
+/* Folds a line into the cell that its identity caches; false: the slow path must add it. */
 static inline bool fold_item(hotpath *self, const item *item, uint64_t *plain) {
     identity *identity = item->identity;
     if (UNLIKELY(identity == NULL || identity->generation != self->generation || identity->cell == NULL)) return false;
@@ -67,7 +68,7 @@ static inline bool fold_item(hotpath *self, const item *item, uint64_t *plain) {
 
 /* --- a group of lines --------------------------------------------------------------------------------------------- */
 
-/* First guess: the first item of the same hash. */
+/* Guesses the identity: the first item with the same hash. */
 static inline void guess_identity(const hotpath *self, item *item) {
     const map *map = &self->identities;
     size_t mask = map->capacity - 1, at = item->hash & mask;
@@ -76,7 +77,7 @@ static inline void guess_identity(const hotpath *self, item *item) {
     __builtin_prefetch(item->identity);
 }
 
-/* Finds the identity, by now surely, and prefetches its cell; says whether that may have a sketch. */
+/* Checks the guess, finds the identity, and prefetches its cell; says whether the cell may have a sketch. */
 static inline bool confirm_identity(const hotpath *self, item *item) {
     identity *found = item->identity;
     if (UNLIKELY(found == NULL)) return false;
@@ -86,7 +87,8 @@ static inline bool confirm_identity(const hotpath *self, item *item) {
         if (found == NULL) return false;
     }
     __builtin_prefetch(found->cell, 1);
-    return kind == TIMER && found->cell != NULL && found->generation == self->generation; /* else it may have been given back */
+    /* In another generation the cell may be free. */
+    return kind == TIMER && found->cell != NULL && found->generation == self->generation;
 }
 
 static inline const sketch *sketch_for(const item *item) {
@@ -141,7 +143,7 @@ static void deny(hotpath *self, span line, const peer *peer) {
     rejects_add(&self->rejects, line, SOURCE_DENIED, peer, self->now);
 }
 
-/* Shows a datagram to the tap and to the allow-list; false: its lines were denied. */
+/* Offers lines to the tap and checks the allow-list; false: the lines were denied. */
 static bool admit(hotpath *self, const uint8_t *text, size_t size, const peer *peer) {
     bool admitted = self->allow_list.count == 0 || allow_list_admits(&self->allow_list, peer);
     for (size_t start = 0, end; start < size; start = end + 1) {
@@ -152,7 +154,7 @@ static bool admit(hotpath *self, const uint8_t *text, size_t size, const peer *p
     return admitted;
 }
 
-/* A datagram that was cut off loses its last line, and only that. Returns the size of the others. */
+/* Rejects the last line of a truncated datagram, which is incomplete. Returns the size of the other lines. */
 static size_t without_last_line(hotpath *self, span text, const peer *peer) {
     size_t last = text.size;
     while (last > 0 && text.at[last - 1] != '\n') last--;
@@ -173,7 +175,7 @@ static void feed_datagram(hotpath *self, datagram *datagram, lines *lines) {
         return;
     }
     size_t start = 0;
-    self->marks.feeds[size >> 6] |= (uint64_t)1 << (size & 63); /* the last line may have no line feed */
+    self->marks.feeds[size >> 6] |= (uint64_t)1 << (size & 63); /* ends a last line without a line feed */
     for (size_t word = 0; word <= size >> 6; word++)
         for (uint64_t feeds = self->marks.feeds[word]; feeds != 0; feeds &= feeds - 1) {
             size_t end = (word << 6) + (size_t)__builtin_ctzll(feeds);

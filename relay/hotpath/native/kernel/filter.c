@@ -53,7 +53,7 @@ void tap_offer(tap *tap, span line) {
     tap->bytes += line.size;
 }
 
-/* --- senders ------------------------------------------------------------------------------------------------------ */
+/* --- the allow-list ----------------------------------------------------------------------------------------------- */
 
 static bool is_inside(const struct network *network, const uint8_t *address) {
     unsigned whole = network->bits / 8, rest = network->bits % 8;
@@ -71,7 +71,7 @@ bool allow_list_admits(const allow_list *allow_list, const peer *peer) {
 peer peer_of(const struct sockaddr_storage *address, socklen_t size) {
     peer peer = {.known = true};
     if (size == 0) {
-        peer.known = false; /* nothing was written: the address is that of an earlier packet */
+        peer.known = false; /* the kernel wrote no address: the buffer still has the one of an earlier packet */
     } else if (address->ss_family == AF_INET) {
         const struct sockaddr_in *four = (const void *)address;
         peer.address[10] = peer.address[11] = 0xff;

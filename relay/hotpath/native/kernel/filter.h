@@ -1,9 +1,9 @@
-/* What people may see of single lines, and who may send them: the ring of rejected lines, the tap, the allow-list.
+/* Checks before parsing (allow-list and tap), and the ring of rejected lines.
  *
- * Theory. None of it runs for an ordinary line: a ring of 64 entries takes the beginning of each rejected line; the tap
- * keeps the newest 1,000 lines (1 MiB at most) whose name matches a glob, and costs a match a line while it is on; the
- * allow-list compares a sender with a few networks, once a datagram. Addresses are 16 bytes, IPv4 as ::ffff:a.b.c.d, so
- * that a socket for both families needs no second rule. */
+ * Theory. None of this runs for an ordinary line. The ring stores the beginning of the last 64 rejected lines. The
+ * tap stores the newest 1,000 lines (at most 1 MiB) with a name that matches a glob; while it is on, each line costs
+ * one match. The allow-list compares the sender of a datagram with a few networks. Addresses have 16 bytes, IPv4 as
+ * ::ffff:a.b.c.d, so one rule serves sockets of both families. */
 #ifndef RELAY_FILTER_H
 #define RELAY_FILTER_H
 
@@ -35,6 +35,7 @@ typedef struct rejects {
     uint64_t seen;
 } rejects;
 
+/* Counts a rejected line, and stores its beginning. */
 void rejects_add(rejects *rejects, span line, int reason, const peer *peer, double now);
 
 typedef struct tap {
@@ -43,11 +44,13 @@ typedef struct tap {
     size_t first, used, bytes;
 } tap;
 
-/* Sets a glob of fnmatch, ended by NUL, or NULL to end the tap. Returns false without memory. */
+/* Starts the tap with a glob of fnmatch (ended by NUL), or stops it (NULL). Returns false without memory. */
 bool tap_set(tap *tap, const char *pattern);
+
+/* Stores a copy of a line with a matching name; the oldest lines make room. */
 void tap_offer(tap *tap, span line);
 
-/* Takes out the oldest line kept; the caller frees it. An empty span: there is none. */
+/* Removes and returns the oldest line, which the caller frees; a span of NULL if there is none. */
 span tap_pop(tap *tap);
 
 typedef struct allow_list {
@@ -58,11 +61,11 @@ typedef struct allow_list {
     size_t count;
 } allow_list;
 
-/* Says whether a sender lies in one of the networks. One that is not known came by a Unix socket: the mode of its file
- * has decided. */
+/* Says whether a sender is in one of the networks. An unknown sender used a Unix socket and is always allowed: the
+ * mode of the socket's file has admitted it. */
 bool allow_list_admits(const allow_list *allow_list, const peer *peer);
 
-/* Reads an address of recvmsg, of `size` bytes; one of a Unix socket is nobody known. */
+/* Reads an address of `size` bytes from recvmsg; the address of a Unix socket gives an unknown peer. */
 peer peer_of(const struct sockaddr_storage *address, socklen_t size);
 
 #endif

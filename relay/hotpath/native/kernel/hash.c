@@ -17,7 +17,7 @@ static uint64_t little32(const uint8_t *at) {
 
 static uint64_t add_lane(uint64_t lane, uint64_t word) { return rotate(lane + word * P2, 31) * P1; }
 
-/* The part that takes 32 bytes at a time; advances the span. */
+/* Hashes the blocks of 32 bytes, and advances the span behind them. */
 static uint64_t stripes(span *text) {
     uint64_t lane[4] = {P1 + P2, P2, 0, 0 - P1};
     for (; text->size >= 32; text->at += 32, text->size -= 32)

@@ -1,11 +1,11 @@
 /* Two hashes: a keyed one for the tables, and XXH64 for members of sets.
  *
- * Theory. The table's hash multiplies 64 x 64 -> 128 bits and folds the halves, with secrets drawn per process: who
- * does not know them cannot choose names that collide. It reads a span by overlapping words, never beyond its ends.
- * Cost: a multiplication per 16 bytes, one for a shorter rest.
+ * Theory. The table's hash multiplies 64 x 64 -> 128 bits and folds the halves, with random secrets of this process:
+ * without them a sender cannot choose names that collide. It reads a span by overlapping words, within its ends.
+ * Cost: one multiplication for each 16 bytes and one for a shorter rest.
  *
- * XXH64 with seed 0 is part of the partial format (relay/hotpath/partial.py); implemented from the algorithm's published
- * specification, checked against the xxhash package by a test. */
+ * XXH64 with seed 0 is part of the partial format (relay/hotpath/partial.py). It follows the published specification;
+ * a test compares it with the xxhash package. */
 #ifndef RELAY_HASH_H
 #define RELAY_HASH_H
 
@@ -43,7 +43,7 @@ static inline uint64_t hash_bytes(const hash_key *key, uint64_t state, span text
     return hash_mix(low ^ key->secret[2], high ^ state);
 }
 
-/* 0 means "free" in a table, whose low bits choose the slot: the highest one is given up for that. */
+/* 0 marks a free slot, so the highest bit is always set; the low bits choose the slot. */
 static inline uint64_t hash_finish(uint64_t state) { return state | (uint64_t)1 << 63; }
 
 uint64_t xxh64(span text);

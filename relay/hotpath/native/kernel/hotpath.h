@@ -1,14 +1,16 @@
-/* The hot path: datagrams in, rollups per series and window out. One of these is one table with one reader at a time.
+/* The hot path: datagrams in, rollups per series and window out. It has one table, which one thread uses at a time.
  *
- * Walk of a line: hotpath_feed (feed.c) marks the datagram, reads lines in groups of 32, looks up their identities with
- * the misses overlapped, and folds values into cells. What is not plain goes to slow_path.c: new identities, answers of
- * naming, overflow, timestamps, gauges without a base. Answers of naming arrive in resolve.c; windows.c opens and closes.
+ * Path of a line: hotpath_feed (feed.c) marks the structure of the datagram (scan.h), reads lines in groups of 32
+ * (line.h), finds their identities with overlapping cache misses, and folds the values into cells. Other lines go to
+ * slow_path.c: those with a new identity, a timestamp or several values, and those that overflow. identity.c has the
+ * map of identities, resolve.c applies the answers of naming, windows.c opens and closes windows, lifecycle.c creates
+ * and frees a hot path.
  *
- * Threads. Every function here takes the lock itself, but for the few that say otherwise. A reader holds it for one
- * batch of datagrams; who else wants it stands at the gate first, which the reader must pass as well: nobody starves.
+ * Threads. A function locks by itself unless its comment says otherwise. A reader holds the lock for one batch of
+ * datagrams. Every thread passes the gate before it waits for the lock, so no thread starves.
  *
- * Invariants: I1 one fate per line; I2 a sample is in one window; I6 bounded by the limits given; I7 no clock is read
- * and nothing is logged; no Python. */
+ * Invariants: a line is accepted, an event, or rejected for one reason (I1); a sample is in one window (I2); memory
+ * is bounded by the settings (I6); the hot path reads no clock and logs nothing (I7). */
 #ifndef RELAY_HOTPATH_H
 #define RELAY_HOTPATH_H
 
@@ -27,18 +29,19 @@ typedef struct settings {
     uint16_t exact_samples;
     bool gauge_deltas; /* a gauge's number with a sign is a delta, not a value */
     uint64_t secret[4];
-    bool separators[256]; /* what may stand before an inline tag */
+    bool separators[256]; /* bytes that may begin an inline tag */
     series_name catch_all[KINDS];
 } settings;
 
-/* Counters since the start, and two stocks. */
+/* Counters since the start; `open` and `closing` are gauges. */
 typedef struct counts {
-    uint64_t datagrams, truncated, received, accepted, events, samples, late, overflow, unnamed, sections_ignored, tags_unread;
-    uint64_t open, closing; /* samples in the open window, and in the closing one until it is handed out */
+    uint64_t datagrams, truncated, received, accepted, events, samples, late, overflow, unnamed;
+    uint64_t sections_ignored, tags_unread;
+    uint64_t open, closing; /* samples in the open window; in the closing one, until it is handed out */
     uint64_t dropped[REASONS_MAX];
 } counts;
 
-/* Who brought new identities, and an example of them. */
+/* A sender of new identities, with the newest one as an example. */
 typedef struct top_sender {
     peer peer;
     uint64_t identities, work;
@@ -46,7 +49,7 @@ typedef struct top_sender {
     uint8_t text[2 * SENDER_EXAMPLE_BYTES];
 } top_sender;
 
-/* A window whose rows can be read: it has left the hot path, and comes back by hotpath_discard. */
+/* A closed window: the caller reads its rows, then gives it back with hotpath_discard. */
 typedef struct closed {
     window window;
     uint64_t samples;
@@ -62,27 +65,27 @@ typedef struct hotpath {
     rejects rejects;
     allow_list allow_list;
     tap tap;
-    bool is_filtered;
+    bool is_filtered; /* the allow-list or the tap is on */
     copies copies;
     scanner *scan;
     registry registry;
     map identities;
-    budget aliases_memory, pending_memory, slots_memory; /* the last: of the map of identities, whatever they are */
-    size_t aliases, stand_ins; /* the former count the latter, too */
-    size_t clock_hand, sweep_left; /* where eviction and the sweep stand in the slots of `identities` */
-    uint32_t generation;                       /* of the tables as they are: cells remembered under another one are void */
-    uint32_t generation_opened, generation_before;  /* as it was when the open window began, and the one before */
-    uint32_t generation_renamed;                 /* answers of naming that were last used before it are asked for again */
+    budget aliases_memory, pending_memory, slots_memory; /* the last one: of the map of identities */
+    size_t aliases, stand_ins; /* the stand-ins are counted in both */
+    size_t clock_hand, sweep_left; /* positions of eviction and of the sweep in the slots of `identities` */
+    uint32_t generation; /* of the tables: a cell cached in another generation is invalid */
+    uint32_t generation_opened, generation_before; /* when the open window began, and when the one before it began */
+    uint32_t generation_renamed; /* naming is asked again for an identity that was last used before it */
     window open, closing;
     queue queue, closing_queue;
     top_sender top_senders[TOP_SENDERS];
     bool is_closing;
-    bool gauges_begun;     /* every name of the closing window is known: its gauges are looked at */
-    size_t gauges_left;    /* of them */
-    gauge_row *idle;       /* those found that repeat */
+    bool gauges_begun;   /* the closing window is updating the gauges */
+    size_t gauges_left;  /* gauges not updated yet */
+    gauge_row *idle;     /* gauges that repeat their value */
     size_t idle_used;
-    closed *discarded; /* read, and to be given back a little at a time */
-    closed *_Atomic returned; /* read, and not looked at yet */
+    closed *discarded; /* windows given back, to be freed in parts */
+    closed *_Atomic returned; /* windows given back, not in `discarded` yet */
     parser parser;
     marks marks;
     uint8_t *buffer; /* one datagram and its pad */
@@ -92,11 +95,11 @@ typedef struct hotpath {
 /* Returns NULL without memory. The spans of `settings` are copied. */
 hotpath *hotpath_new(const settings *settings);
 
-/* Sets other limits and series of last resort, but for the secret; false without memory: nothing has changed. What is
- * over a lower limit stays until it is not used any more. */
+/* Changes the settings, without the secret. Entries beyond a lower limit stay until they expire. Without memory it
+ * returns false and changes nothing. */
 bool hotpath_configure(hotpath *self, const settings *settings);
 
-/* Ends it; every closed window was discarded. */
+/* Every closed window must have been discarded. */
 void hotpath_free(hotpath *self);
 
 static inline void hotpath_lock(hotpath *self) {
@@ -110,28 +113,29 @@ static inline void hotpath_unlock(hotpath *self) { pthread_mutex_unlock(&self->l
 /* --- receiving (feed.c) ------------------------------------------------------------------------------------------- */
 
 typedef struct datagram {
-    const uint8_t *at; /* with PAD readable bytes behind it */
+    const uint8_t *at; /* PAD readable bytes follow the text */
     size_t size;
     peer peer;
     bool truncated, denied;
 } datagram;
 
-/* Takes datagrams that came together; the caller holds the lock. Marks those that the allow-list denies, and shortens
- * truncated ones to their whole lines. */
+/* Processes a batch of datagrams; the caller holds the lock. It sets `denied` of those that the allow-list denies,
+ * and shortens truncated ones to their whole lines. */
 void hotpath_feed_locked(hotpath *self, datagram *datagrams, size_t count, double now);
 
-/* Takes one datagram, or lines of a stream, at most DATAGRAM_BYTES + 1 bytes; targets get copies of the lines. */
+/* Processes one datagram, or lines of a stream, of at most DATAGRAM_BYTES + 1 bytes; tees get copies of the lines. */
 void hotpath_feed(hotpath *self, span text, const peer *peer, double now);
 
-/* Copies what is received from now on to these connected datagram sockets, which it duplicates; a negative descriptor
- * leaves its place empty. At most TEES_MOST. False: nothing has changed, errno says why. */
+/* Copies the data received from now on to these connected datagram sockets, at most TEES_MOST. The descriptors are
+ * duplicated; for negative ones see targets_new. False: nothing has changed, and errno says why. */
 bool hotpath_tee(hotpath *self, const int *fds, size_t count);
 
-/* Counts a line that was refused before it came here. */
+/* Counts a line that its listener rejected. */
 void hotpath_reject(hotpath *self, span line, int reason, const peer *peer, double now);
 
-/* --- naming (resolve.c) and windows (windows.c) --------------------------------------------------------------------------------- */
+/* --- naming (resolve.c) and windows (windows.c) ------------------------------------------------------------------- */
 
+/* The answer of naming for an identity: its series and overflow series, or the reason why it has none. */
 typedef struct answer {
     enum kind kind;
     span name, tags;
@@ -140,87 +144,92 @@ typedef struct answer {
     series_name series, overflow;
 } answer;
 
-/* Copies up to `most` identities without an answer, those of the closing window first. The texts stay valid while
- * nobody calls hotpath_resolve. */
+/* Copies up to `most` identities without an answer, those of the closing window first. Their texts stay valid until
+ * the next call of hotpath_resolve. */
 size_t hotpath_unresolved(hotpath *self, identity **found, size_t most);
 void hotpath_resolve(hotpath *self, const answer *answers, size_t count);
 
 void hotpath_open_window(hotpath *self, int64_t start);
 
-/* Swaps the tables; false if the last closing window was not taken yet. `folds`: the window that opens has no series of
- * its own, since too many windows wait to be stored; `renames`: every identity of it is asked for again when its next line
- * comes, so nothing walks over all of them. */
+/* Swaps the tables; false if the last closing window was not handed out yet. `folds`: the new window has only
+ * catch-all series, because too many windows wait to be stored. `renames`: naming is asked again for each identity
+ * when its next line arrives, so no call walks over all identities. */
 bool hotpath_close_window(hotpath *self, int64_t next_start, bool folds, bool renames);
 
-/* Gives what waits for its name in the closing window to the series of its class, a part at a time, and looks at a part
- * of the gauges; false: there is more. What its next line brings gets its name as ever. */
+/* Moves pending samples of the closing window to the catch-all series, and updates gauges, in parts. Returns whether
+ * the window is settled: repeat the call until it is. Identities of later lines are named as usual. */
 bool hotpath_abandon_names(hotpath *self);
 
-/* Says whether the closing window waits for nothing; looks at a part of the gauges each time, so ask until it does. */
+/* Says whether the closing window can be handed out. Each call updates a part of the gauges: repeat it until it is
+ * true. */
 bool hotpath_settled(hotpath *self);
 
-/* Hands out the closing window; NULL if there is none, or no memory to do so. */
+/* Hands out the closing window; NULL if there is none, if it waits for names, or without memory. */
 closed *hotpath_closed_window(hotpath *self);
 
-/* Gives it back, from any thread and whoever holds the lock: it takes none, waits for nothing and needs no memory. A part of
- * what was given back is freed whenever naming is asked for its work, and when the next window is handed out. */
+/* Gives a closed window back. Any thread may call it, also while it holds the lock: the call does not lock, wait or
+ * allocate. The window is freed in parts, by hotpath_unresolved and when the next window is handed out. */
 void hotpath_discard(hotpath *self, closed *closed);
 
-/* --- looking and restoring (windows.c) ------------------------------------------------------------------------------ */
+/* --- deleting and restoring (windows.c) --------------------------------------------------------------------------- */
 
-/* Deletes a series from the open window, and a gauge's base; says whether there was one. */
+/* Deletes a series from the open window, and the base of a gauge; says whether there was any. */
 bool hotpath_delete(hotpath *self, const series_name *name);
 
-/* Adds a record of a partial to the open window; it is not kept. False: it is not sound, and nothing has changed. */
+/* Adds a record of a partial to the open window; the record stays the caller's. False: it is not valid, and nothing
+ * has changed. */
 bool hotpath_restore(hotpath *self, const series_name *name, const record *record);
 bool hotpath_restore_gauge(hotpath *self, const series_name *name, double value, int64_t updated, double at);
 
 /* --- between the files of the kernel, under the lock -------------------------------------------------------------- */
 
-/* slow_path.c: takes a line of which something is not plain. */
+/* slow_path.c: adds a parsed line, or rejects it. */
 void slow_path_line(hotpath *self, const line *line, span text, const peer *peer);
 
-/* slow_path.c: returns the time of a waiting gauge's newest value. */
+/* slow_path.c: returns the time of the newest pending value of a gauge. */
 double pending_at(const pending_samples *pending);
 
-/* slow_path.c: returns the time of the newest value that is known of an answered gauge. */
+/* slow_path.c: returns the time of the newest value of a resolved gauge; -INFINITY for a stand-in, whose series mixes
+ * many gauges. */
 double identity_known_at(const identity *identity, const window *window);
 
-/* identity.c: returns what is known of an identity, or NULL. */
+/* identity.c: returns an identity, or NULL. */
 identity *find_identity(const hotpath *self, uint64_t hash, enum kind kind, span name, span tags);
 
-/* identity.c: the same; a new one queues for naming. Without room there its name's stand-in, or NULL. */
+/* identity.c: returns an identity; a new one is queued for naming. If the queue is full: the stand-in of its name, or
+ * NULL. */
 identity *find_or_queue_identity(hotpath *self, enum kind kind, span name, span tags);
 
-/* identity.c: notes who brought an identity that is new, or finds no room. */
+/* identity.c: counts the sender of an identity that is new, or that found no room in the queue. */
 void count_sender(hotpath *self, const peer *peer, span name, span tags);
 
+/* identity.c: adds a pending identity without samples to the map; NULL without memory. */
 identity *identity_new(hotpath *self, uint64_t hash, enum kind kind, span name, span tags, budget *memory);
 void identity_remove(hotpath *self, slot *slot, budget *memory);
 pending_samples *pending_new(hotpath *self);
 void pending_free(hotpath *self, pending_samples *pending, enum kind kind);
+void pending_free_all(hotpath *self, identity *identity);
 
-/* Counts an identity that has its answer from now on, or no more. */
+/* Counts an identity that gains its answer (1) or loses it (-1). */
 static inline void count_alias(hotpath *self, const identity *identity, int by) {
     self->aliases += (size_t)by;
     self->stand_ins += is_stand_in(identity) ? (size_t)by : 0;
 }
 
-/* identity.c: keeps the stand-in of an alias' name while the alias is there. */
+/* identity.c: keeps the stand-in of an alias's name in the map while the alias is there. */
 void retain_stand_in(hotpath *self, const identity *alias);
 void release_stand_in(hotpath *self, const identity *alias);
 
-/* identity.c: drops aliases that the last two windows did not use, among the next `count` slots. */
+/* identity.c: removes aliases that the last two windows did not use, among the next `count` slots. */
 void sweep_aliases(hotpath *self, size_t count);
 
-/* identity.c: drops aliases until their bounds hold, a part at a time. */
+/* identity.c: removes aliases until their bounds hold, a part at a time. */
 void evict_aliases(hotpath *self);
 
-/* windows.c: looks at up to `most` gauges of the closing window; true when all were looked at. */
+/* windows.c: updates the bases of up to `most` gauges from the closing window; true once all are updated. */
 bool update_gauges(hotpath *self, size_t most);
 
-/* windows.c: gives back up to `most` entries of windows that were discarded. */
+/* windows.c: frees up to `most` entries of discarded windows. */
 void release_discarded(hotpath *self, size_t most);
-void pending_free_all(hotpath *self, identity *identity);
 
 #endif

@@ -1,9 +1,12 @@
-/* Identities of lines: what is known of them, how they wait for a name, and what stands in where there is no room to wait. */
+/* The map of identities: known ones, pending ones in the queue for naming, stand-ins, and the senders of new ones.
+ *
+ * If the queue is full, the samples of a new identity go to the stand-in of its name: an identity with a reserved
+ * tag section, whose series is the overflow series of the name. */
 #include "hotpath.h"
 
 #define EVICTION_PROBES 64
-#define EVICTED_AT_ONCE 64 /* at an answer, which adds one: a lower limit is reached soon, and nobody waits for it */
-#define SLOT_BYTES 32 /* of an item in the map, on the average */
+#define EVICTED_AT_ONCE 64 /* for each answer, which adds one alias: a lowered limit is reached soon, without a pause */
+#define SLOT_BYTES 32 /* of an item in the map, on average */
 
 /* --- the map of identities ---------------------------------------------------------------------------------------- */
 
@@ -13,7 +16,6 @@ identity *find_identity(const hotpath *self, uint64_t hash, enum kind kind, span
     return NULL;
 }
 
-/* Makes an identity, waiting, without a provisional; NULL without memory. */
 identity *identity_new(hotpath *self, uint64_t hash, enum kind kind, span name, span tags, budget *memory) {
     if (!map_reserve(&self->identities, &self->slots_memory)) return NULL;
     identity *made = budget_alloc(memory, sizeof *made + name.size + tags.size);
@@ -29,7 +31,7 @@ identity *identity_new(hotpath *self, uint64_t hash, enum kind kind, span name, 
     return made;
 }
 
-/* Says whether one more may wait; stand-ins have a tenth of the queue to themselves. */
+/* Says whether one more identity fits into the queue; another tenth of each bound is reserved for stand-ins. */
 static bool has_room(const hotpath *self, bool stands_in) {
     size_t most = self->settings.series_limit, work = NAMING_WORK, used = self->pending_memory.used;
     if (stands_in) {
@@ -69,7 +71,7 @@ void pending_free_all(hotpath *self, identity *identity) {
     }
 }
 
-/* Gives an identity a provisional of the open window, and a place in the queue; false without memory. */
+/* Gives an identity pending samples in the open window, and a place in the queue; false without memory. */
 static bool queue_pending(hotpath *self, identity *identity) {
     pending_samples *made = pending_new(self);
     if (made == NULL) return false;
@@ -82,8 +84,8 @@ static bool queue_pending(hotpath *self, identity *identity) {
     return true;
 }
 
-/* Takes back an answer that was given under other rules; where there is no room to wait for another, it stands. The
- * identity stays where it is: lines that are being taken point to it. */
+/* Queues an identity again whose answer follows earlier rules; without memory the answer stays. The identity does not
+ * move: the lines of the current group point to it. */
 static void requeue_identity(hotpath *self, identity *identity) {
     struct identity before = *identity;
     identity->to.pending = NULL;
@@ -102,21 +104,17 @@ static void requeue_identity(hotpath *self, identity *identity) {
     self->pending_memory.used += identity_bytes(identity);
 }
 
-/* Lets an identity wait that is new, or that waits in the closing window alone; NULL without memory. */
+/* Queues an identity that is new, or pending in the closing window only; NULL without memory. */
 static identity *queue_identity(hotpath *self, uint64_t hash, enum kind kind, span name, span tags, identity *known) {
     identity *made = known ? known : identity_new(self, hash, kind, name, tags, &self->pending_memory);
     if (made == NULL || queue_pending(self, made)) return made;
-    if (known == NULL) {
-        slot *slot = map_first(&self->identities, hash);
-        while (slot->item != made) slot = map_next(&self->identities, slot);
-        identity_remove(self, slot, &self->pending_memory);
-    }
+    if (known == NULL) identity_remove(self, map_slot(&self->identities, hash, made), &self->pending_memory);
     return NULL;
 }
 
 /* --- stand-ins ---------------------------------------------------------------------------------------------------- */
 
-/* Returns a name without its inline tags: up to the first separator that is read, if a pair follows. */
+/* Returns a name without its inline tags: it ends at the first separator that a `key=value` pair follows. */
 static span bare_name(const hotpath *self, span name) {
     const bool *separates = self->settings.separators;
     size_t first = 0, size = name.size < NAME_READ ? name.size : NAME_READ;
@@ -126,7 +124,7 @@ static span bare_name(const hotpath *self, span name) {
     return at < size && name.at[at] == '=' ? (span){name.at, first} : name;
 }
 
-/* Makes a stand-in of which the series is known; NULL without memory. */
+/* Adds a resolved stand-in; NULL without memory. */
 static identity *make_stand_in(hotpath *self, uint64_t hash, enum kind kind, span name, series *overflow) {
     identity *made = identity_new(self, hash, kind, name, STAND_IN, &self->aliases_memory);
     if (made == NULL) return NULL;
@@ -138,7 +136,7 @@ static identity *make_stand_in(hotpath *self, uint64_t hash, enum kind kind, spa
     return made;
 }
 
-/* Finds the stand-in of a name, or makes it of what is known of the name; else it waits, or there is no room: NULL. */
+/* Returns the stand-in of a name. A new one is resolved if the bare name is, else it is queued; NULL without room. */
 static identity *stand_in(hotpath *self, enum kind kind, span whole) {
     span name = bare_name(self, whole), none = {name.at, 0};
     uint64_t hash = identity_hash(&self->registry.key, kind, name, STAND_IN);
@@ -151,7 +149,8 @@ static identity *stand_in(hotpath *self, enum kind kind, span whole) {
     return name.size > 0 && has_room(self, true) ? queue_identity(self, hash, kind, name, STAND_IN, known) : NULL;
 }
 
-/* An alias without tags is what a stand-in is made of when it is needed. */
+/* Says whether an alias keeps a stand-in: one with tags does; from one without tags a stand-in is made when needed.
+ * */
 static bool has_tags(const identity *alias, span bare) {
     return (alias->tags_size > 0 && !is_stand_in(alias)) || bare.size < alias->name_size;
 }
@@ -187,7 +186,7 @@ static void remove_alias(hotpath *self, slot *slot) {
     identity_remove(self, slot, &self->aliases_memory);
 }
 
-/* Drops one alias that the open window has not used, or any if there is none nearby. */
+/* Removes an alias that the open window has not used; after EVICTION_PROBES probes, any alias. */
 static void evict_alias(hotpath *self) {
     for (size_t probes = 0;; probes++) {
         slot *slot = &self->identities.slots[self->clock_hand++ & (self->identities.capacity - 1)];
@@ -207,13 +206,13 @@ void sweep_aliases(hotpath *self, size_t count) {
         identity *identity = slot->item;
         bool is_idle = slot->hash != 0 && identity->state != PENDING && identity->generation < self->generation_before;
         if (is_idle && identity->refs == 0)
-            remove_alias(self, slot); /* another entry may have moved here: look again */
+            remove_alias(self, slot); /* another item may have moved here: check the slot again */
         else
             self->sweep_left--;
     }
 }
 
-/* Each counts for its share of the map, and not for slots that others left: these are given back at the edge. */
+/* An alias counts for its share of the map. Free slots do not count: the map shrinks at the edge. */
 static bool aliases_exceed(const hotpath *self) {
     size_t used = self->aliases_memory.used + SLOT_BYTES * self->aliases;
     return self->aliases > self->settings.alias_limit || (used > self->aliases_memory.limit && self->aliases > 0);
@@ -241,7 +240,8 @@ static bool is_peer(const top_sender *top_sender, const peer *peer) {
     return top_sender->peer.known == peer->known && memcmp(top_sender->peer.address, peer->address, 16) == 0;
 }
 
-/* Returns the place of a sender: its own, or of who brought least, whose figures it takes over (space-saving). */
+/* Returns the place of a sender: its own, or that of the sender with the least work, whose counts it inherits (the
+ * space-saving algorithm). */
 static top_sender *sender_place(hotpath *self, const peer *peer) {
     top_sender *least = self->top_senders;
     for (size_t i = 0; i < TOP_SENDERS; i++) {

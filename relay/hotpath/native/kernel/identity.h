@@ -1,14 +1,16 @@
-/* What is known about identities: which series, which sink, or a provisional while naming has not answered.
+/* Identities: an identity has a series, or a reason why it has none, or pending samples until naming has answered.
  *
- * Theory. An identity is name, kind and tags as they came, in one block behind its header, found by one keyed hash.
- * Once resolved it remembers the cell that takes its samples; `generation` says for which state of the tables that holds, so
- * closing a window forgets every cell at once. A line of a known series therefore costs three dependent reads: slot,
- * identity, cell. While its name is unknown, samples gather in a provisional per window, which joins a series later.
+ * Theory. An identity is name, kind and tags as received, in one block behind its header, found by one keyed hash. A
+ * resolved identity is an alias of its series. It caches the cell that receives its samples. The cache is valid while
+ * `generation` equals that of the tables, so closing a window invalidates every cell at once. A line of a known
+ * series costs three dependent reads: slot, identity, cell. Until naming has answered, samples gather in
+ * `pending_samples`, one for each window; the answer merges them into a series.
  *
- * Both kinds are bounded in number and bytes: aliases by evicting one that the current window does not use, provisionals
- * by refusing new ones (they fold into the catch-all of their class).
+ * Aliases and pending identities are bounded in number and in bytes. An alias that the open window does not use is
+ * evicted; a pending identity that finds no room folds into the overflow series of its name, or into the catch-all.
  *
- * Memory: 26 bytes and the text, 16 to 32 in the map; a provisional takes two cells, of a gauge with deltas five. */
+ * Memory: 26 bytes and the text, 16 to 32 in the map; pending samples take two cells, those of a gauge with deltas
+ * five. */
 #ifndef RELAY_IDENTITY_H
 #define RELAY_IDENTITY_H
 
@@ -17,26 +19,27 @@
 enum state { PENDING, RESOLVED, NO_SERIES };
 enum route { TO_SERIES, TO_PENDING, TO_OVERFLOW, TO_CATCH_ALL };
 
-/* What came for an identity in one window before naming answered; it is in no figure until then. It is as large as a
- * cell and comes from the same slabs: a flood of new names leaves room that the next window's cells use. */
+/* Samples of an identity in one window, until naming has answered; they are counted then. The struct has the size of
+ * a cell and comes from the same slabs, so the room that a flood of new names leaves serves the next window's cells.
+ * */
 typedef struct pending_samples {
     cell *cell;
-    cell *relative; /* deltas before the first absolute value, as offsets from a base that is not known yet */
-    struct pending_samples *overflow; /* of a gauge: what an overflow series takes, which is no line with deltas, and any time;
-                                     NULL: all of it */
-    struct pending_samples *older; /* of the closing window */
-    uint32_t lines;  /* of this identity alone */
-    uint32_t shared; /* samples, those dropped too, of lines that have other identities as well, and are accepted */
+    cell *relative; /* deltas before the first absolute value: offsets from a base that is not known yet */
+    struct pending_samples *overflow; /* of a gauge: samples for an overflow series (lines without deltas, of any time);
+                                         NULL: all samples */
+    struct pending_samples *older; /* those of the closing window */
+    uint32_t lines;  /* lines that have only this identity */
+    uint32_t shared; /* samples, also dropped ones, of lines that have other identities too and are accepted */
     uint32_t late;
-    uint32_t dropped[LOST_REASONS]; /* by TOO_OLD and the reasons after it */
+    uint32_t dropped[TIMESTAMP_REASONS]; /* by reason, from TOO_OLD on */
     uint32_t window;
-    bool untimed; /* a gauge had a value without a time */
+    bool untimed; /* a gauge had a value without a timestamp */
 } pending_samples;
 
-_Static_assert(sizeof(pending_samples) <= sizeof(cell), "a provisional lies in a cell's place");
+_Static_assert(sizeof(pending_samples) <= sizeof(cell), "pending samples use the room of a cell");
 
 typedef struct identity {
-    cell *cell; /* takes the samples, if `generation` is the current one; NULL: the slow way */
+    cell *cell; /* receives the samples while `generation` is the current one; NULL: slow path */
     union {
         series *series;
         pending_samples *pending;
@@ -45,8 +48,8 @@ typedef struct identity {
             bool rejects;
         } no_series;
     } to;
-    uint32_t generation; /* of the last use */
-    uint32_t refs;  /* of a stand-in: aliases of its name with tags, while which it stays */
+    uint32_t generation; /* generation of the tables at the last use */
+    uint32_t refs;  /* of a stand-in: number of aliases of its name with tags; it stays while there are any */
     uint16_t name_size, tags_size;
     uint8_t kind, state, route;
     uint8_t text[];
@@ -58,15 +61,16 @@ static inline bool identity_is(const identity *identity, enum kind kind, span na
            (tags.size == 0 || bytes_equal(identity->text + name.size, tags.at, tags.size));
 }
 
-/* Tags of a stand-in; no line holds a line feed. Its series is the overflow series of its name, for samples of identities
- * that find no room to wait for a name of their own: a metric that is known keeps its total at any pace. */
+/* Tags of a stand-in; no line contains a line feed. The series of a stand-in is the overflow series of its name. It
+ * receives the samples of identities that find no room in the queue, so a known metric keeps its total at any rate.
+ * */
 #define STAND_IN ((span){(const uint8_t *)"\n", 1})
 
 static inline bool is_stand_in(const identity *identity) {
     return identity->tags_size == 1 && identity->text[identity->name_size] == '\n';
 }
 
-/* What naming an identity costs; the same figure as relay/hotpath/python/identities.py. */
+/* Returns the estimated work of naming an identity; the same figure as in relay/hotpath/python/identities.py. */
 static inline size_t naming_work(span name, span tags) {
     if (name.size > NAME_READ) name.size = NAME_READ;
     size_t others = 0;

@@ -1,6 +1,7 @@
+/* Creates, configures and frees a hot path. */
 #include "hotpath.h"
 
-/* Of the memory, as in relay/limits.py; the tables may take half of it, and which class owns which name the rest. */
+/* Shares of the memory, as in relay/limits.py: a quarter and an eighth; the tables have half, naming the rest. */
 #define ALIASES_SHARE 4
 #define PENDING_SHARE 8
 
@@ -19,7 +20,7 @@ static void set_limits(hotpath *self, const settings *settings) {
 static bool open_tables(hotpath *self, const settings *settings) {
     registry *registry = &self->registry;
     memcpy(registry->key.secret, settings->secret, sizeof settings->secret);
-    for (size_t i = 0; i < 4; i++) registry->key.secret[i] |= 1; /* a factor of 0 would swallow what it multiplies */
+    for (size_t i = 0; i < 4; i++) registry->key.secret[i] |= 1; /* a factor of 0 would make every product 0 */
     set_limits(self, settings);
     if (!map_reserve(&self->identities, &self->slots_memory)) return false;
     for (size_t kind = 0; kind < KINDS; kind++) {
@@ -43,7 +44,7 @@ hotpath *hotpath_new(const settings *settings) {
     return NULL;
 }
 
-/* Fills `wanted` with the series of last resort; false without memory, and then it holds none. */
+/* Fills `wanted` with the catch-all series; without memory it returns false, and `wanted` has no reference. */
 static bool intern_catch_all(registry *registry, const settings *settings, series **wanted) {
     for (size_t kind = 0; kind < KINDS; kind++) {
         wanted[kind] = series_intern(registry, &settings->catch_all[kind]);
@@ -65,7 +66,7 @@ bool hotpath_configure(hotpath *self, const settings *settings) {
         }
         self->settings = *settings;
         set_limits(self, settings);
-        self->generation++; /* who overflows may have changed */
+        self->generation++; /* other series may overflow now */
     }
     hotpath_unlock(self);
     return kept;

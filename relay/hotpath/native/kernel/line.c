@@ -52,7 +52,7 @@ span line_trim(span text) {
 
 /* --- events ------------------------------------------------------------------------------------------------------- */
 
-/* Reads a length; one of more than nine digits fits nowhere. */
+/* Parses a length; one of more than nine digits exceeds every datagram. */
 static size_t read_length(span digits) {
     size_t length = 0;
     if (digits.size > 9) return SIZE_MAX;
@@ -91,17 +91,17 @@ enum event line_event(span text) {
 
 /* --- groups ------------------------------------------------------------------------------------------------------- */
 
-/* Where line_parse stands: the text not read yet, and the room not used yet. */
+/* State of line_parse: the text not parsed yet, and the buffers not used yet. */
 typedef struct cursor {
     span rest;      /* from the next field on */
-    bool more;      /* there is a next field, maybe empty */
-    span values;    /* of the group to be read */
+    bool more;      /* there is a next field, possibly empty */
+    span values;    /* values of the next group */
     value *free_values;
     size_t joined;
-    bool another; /* `values` holds those of one more group */
+    bool another; /* `values` is set for one more group */
 } cursor;
 
-/* Takes the next field up to a bar. */
+/* Returns the next field, up to a bar. */
 static span next_field(cursor *cursor) {
     size_t bar = find(cursor->rest, '|');
     span field = head(cursor->rest, bar);
@@ -110,7 +110,7 @@ static span next_field(cursor *cursor) {
     return field;
 }
 
-/* A type holds no colon, and neither does a rate: what follows one there is the next group's values. */
+/* A type and a rate contain no colon: the values of the next group follow one. */
 static span end_group_at_colon(cursor *cursor, span field, bool is_type) {
     if (!is_type && !starts_with(field, "@", 1)) return field;
     size_t colon = find(field, ':');
@@ -144,7 +144,7 @@ static double read_weight(const parser *parser, span text) {
     return number_read(text, parser->locale, &rate) ? rate_to_weight(rate) : 0.0;
 }
 
-/* Leaves the tags that are read, whole ones, and counts the others. */
+/* Cuts the tags after the last whole one within SECTION_READ, and counts the others. */
 static void cut_tags(group *group) {
     const uint8_t *at = group->tags.at;
     size_t end = SECTION_READ;
@@ -188,7 +188,7 @@ static bool has_gap(span values) {
     return false;
 }
 
-/* Reads the packed values of a group that is no set. */
+/* Parses the packed values of a counter, timer or gauge. */
 static int read_values(const parser *parser, cursor *cursor, span values, group *group) {
     span rest = values;
     for (bool more = true; more;) {

@@ -1,12 +1,12 @@
-/* The grammar of a StatsD line; the same answers as relay/hotpath/line.py, which is its readable specification.
+/* The grammar of a StatsD line; the same results as relay/hotpath/line.py, which is its readable specification.
  *
- * Theory. Two readers. `line_quick` takes what nearly every line is (one value, one type, at most one rate and one
- * section of tags, maybe a container id) from the marks of scan.h, in one pass without a copy. Whatever it cannot take,
- * also everything that must be rejected, goes to `line_parse`, which reads the whole grammar: packed values, older
- * groups, several sections of tags, timestamps, unknown sections, and the one reason of a rejection.
+ * Theory. There are two parsers. `line_quick` parses most lines (one value, one type, at most one rate and one
+ * section of tags, possibly a container id) from the marks of scan.h, in one pass without a copy. All other lines,
+ * invalid ones included, go to `line_parse`, which has the whole grammar: packed values, older groups, several
+ * sections of tags, timestamps, unknown sections, and the one reason of a rejection.
  *
- * Cost: quick about 100 instructions; parse linear in the line's bytes. Invariant: what quick takes, parse would read
- * the same way (a test feeds both). */
+ * Cost: line_quick about 100 instructions; line_parse is linear in the bytes of the line. Invariant: both parse a
+ * line in the same way (a test feeds both). */
 #ifndef RELAY_LINE_H
 #define RELAY_LINE_H
 
@@ -16,9 +16,9 @@
 #define NO_TIMESTAMP (-1)
 
 typedef struct value {
-    double number; /* without the sign's meaning for a gauge */
+    double number; /* with its sign, also that of a delta */
     span text;     /* of a set: its member */
-    bool relative; /* a gauge's delta: a sign stood before it, and the parser takes that for one */
+    bool relative; /* a gauge's delta: the number has a sign, and `gauge_deltas` is set */
 } value;
 
 /* Values that share a type and its sections. */
@@ -27,8 +27,8 @@ typedef struct group {
     span tags;
     double weight;     /* 1 / rate; 1 for gauges and sets */
     int64_t timestamp; /* or NO_TIMESTAMP */
-    uint32_t ignored;  /* sections nobody knows */
-    uint32_t unread;   /* tags beyond those that are read */
+    uint32_t ignored;  /* unknown sections */
+    uint32_t unread;   /* tags beyond the bytes that are read */
     value *values;
     size_t count;
     void *identity; /* for feed.c and slow_path.c */
@@ -40,7 +40,7 @@ typedef struct line {
     size_t count;
 } line;
 
-/* Room for the largest line; pages that no line needs are never touched. */
+/* Buffers for the largest line; the system allocates only the pages that are used. */
 typedef struct parser {
     locale_t locale;
     value *values;
@@ -52,36 +52,36 @@ typedef struct parser {
 bool parser_init(parser *parser);
 void parser_free(parser *parser);
 
-/* Returns a line without the blanks, tabs and carriage returns at its end, which mean nothing. */
+/* Returns a line without the blanks, tabs and carriage returns at its end. */
 span line_trim(span text);
 
 enum event { NO_EVENT, EVENT, BROKEN_EVENT };
 
-/* Says whether a line is a DogStatsD event or service check, and whether its lengths, title, name and status are right.
- * The line must not be trimmed: blanks that an event's length covers belong to its text. */
+/* Says whether a line is a DogStatsD event or service check, and whether its lengths, title, name and status are
+ * right. The line must not be trimmed: blanks within an event's length belong to its text. */
 enum event line_event(span text);
 
 /* Reads one line without its line feed; returns NO_REASON or why it is rejected. The result lives in the parser. */
 int line_parse(parser *parser, span text, line *line);
 
-/* What line_quick reads: offsets from the line's first byte, so that 72 bytes hold it. */
+/* The result of line_quick, in 72 bytes: offsets from the first byte of the line. */
 typedef struct item {
     const uint8_t *at;
-    void *identity; /* this and the peer are for feed.c */
+    void *identity; /* set by feed.c, as is the peer */
     const void *peer;
     uint64_t hash;
     double value, weight;
     uint16_t size, name, tags_size, member, member_size; /* the name starts at 0 */
     uint8_t kind;
     bool relative;
-    const uint8_t *tags; /* NULL: no such section */
+    const uint8_t *tags; /* NULL: no section of tags */
 } item;
 
 static inline span item_name(const item *item) { return (span){item->at, item->name}; }
 static inline span item_tags(const item *item) { return (span){item->tags, item->tags_size}; }
 static inline span item_member(const item *item) { return (span){item->at + item->member, item->member_size}; }
 
-/* Reads the sections from `at` (after the bar behind the type) to `end`; false: use line_parse. */
+/* Reads the sections from `at` (after the bar that follows the type) to `end`; false: use line_parse. */
 bool line_quick_sections(const uint8_t *text, const marks *marks, size_t at, size_t end, item *item);
 
 static inline double rate_to_weight(double rate) {
@@ -110,7 +110,7 @@ static inline bool line_quick(const parser *parser, const uint8_t *text, const m
     size_t colon = mark_from(marks->colons, start, end);
     size_t bar = UNLIKELY(colon >= end) ? end : mark_from(marks->bars, colon, end);
     if (UNLIKELY(bar >= end || colon == start || text[start] == '_')) return false;
-    if (UNLIKELY(text[end - 1] <= ' ')) { /* one carriage return is quick, other blanks are not */
+    if (UNLIKELY(text[end - 1] <= ' ')) { /* a single carriage return is allowed here, other blanks are not */
         if (text[end - 1] != '\r' || text[end - 2] <= ' ') return false;
         end--;
     }

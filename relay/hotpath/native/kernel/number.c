@@ -5,11 +5,11 @@
 const double POWERS_OF_TEN[23] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
                                   1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
-/* What the grammar saw: up to 19 significant digits, and where the point and the exponent put them. */
+/* A parsed number: up to 19 significant digits and their exponent. */
 typedef struct decimal {
     uint64_t mantissa;
     int exponent;
-    bool exact; /* no digit was left out */
+    bool exact; /* all digits fit */
 } decimal;
 
 static size_t read_digits(span text, size_t from, decimal *seen, bool fraction) {
@@ -27,7 +27,7 @@ static size_t read_digits(span text, size_t from, decimal *seen, bool fraction) 
     return at;
 }
 
-/* Reads from the `e` on; returns the end, or 0 if there are no digits. */
+/* Parses from the `e` on; returns the end, or 0 if there are no digits. */
 static size_t read_exponent(span text, size_t at, decimal *seen) {
     bool negative = false;
     at++;

@@ -1,10 +1,10 @@
 /* Strict decimal numbers: [+-]? (digits [. digits?] | . digits) ([eE] [+-]? digits)?, at most 64 bytes, finite.
  *
- * Theory. Most values have up to eight characters, digits and maybe a point. Those are read without a loop: one word is
- * loaded, aligned so that missing leading digits are zeros, checked and multiplied out in three steps (SWAR); the point
- * is squeezed out and becomes a division by a power of ten. Mantissa and power are both exact doubles, so the quotient
- * is correctly rounded. Everything else is checked by the grammar, and read exactly where it can be (19 digits,
- * 10^+-22), else by strtod in the C locale on a copy of at most 64 bytes.
+ * Theory. Most values have up to eight characters: digits and possibly a point. They are parsed without a loop. One
+ * word is loaded, aligned so that missing leading digits are zeros, checked, and multiplied out in three steps
+ * (SWAR). The point is removed and becomes a division by a power of ten. Mantissa and power are exact doubles, so the
+ * quotient is correctly rounded. Other numbers are checked by the grammar. They are computed exactly where possible
+ * (19 digits, 10^+-22), else by strtod in the C locale on a copy of at most 64 bytes.
  *
  * Invariant: the result equals Python's float(text), bit for bit. */
 #ifndef RELAY_NUMBER_H
@@ -16,11 +16,11 @@
 
 extern const double POWERS_OF_TEN[23];
 
-/* Reads any number of the grammar. Returns false for anything else, and for what is not finite. */
+/* Parses any number of the grammar; false for other texts, and for numbers that are not finite. */
 bool number_read(span text, locale_t locale, double *number);
 
-/* Reads 1 to 8 characters of digits with at most one point; false says nothing but "use number_read".
- * `at` must have 8 readable bytes. */
+/* Parses 1 to 8 characters: digits and at most one point; false: use number_read. 8 bytes must be readable at `at`.
+ * */
 static inline bool number_quick(const uint8_t *at, size_t size, double *number) {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     const uint64_t ones = 0x0101010101010101u;
@@ -30,7 +30,7 @@ static inline bool number_quick(const uint8_t *at, size_t size, double *number) 
     unsigned decimals = 0;
     uint64_t points = word ^ (ones * '.');
     points = (points - ones) & ~points & (ones << 7);
-    if (points != 0) { /* the first point; a second one fails as a digit */
+    if (points != 0) { /* the first point; a second one fails the check for digits */
         unsigned shift = (unsigned)__builtin_ctzll(points) - 7;
         if (UNLIKELY(size == 1)) return false;
         decimals = (56 - shift) / 8;

@@ -1,9 +1,9 @@
-/* Identities that wait for naming, in the order they came.
+/* The queue of pending identities, oldest first.
  *
- * Theory. An array with a first place: naming reads from the front, and an answer removes its identity wherever it is.
- * A removed identity leaves NULL, so the others keep their places; NULLs at the front are skipped.
+ * Theory. An array and the index of its first item. Naming reads from the front; an answer removes its identity at
+ * any place. A removed identity leaves NULL, so the others keep their places; NULLs at the front are skipped.
  *
- * The queue counts what naming its identities costs (`work`). The bounds are those of the hot path (identity.c). */
+ * The queue counts its identities and the work of naming them; identity.c enforces the bounds. */
 #ifndef RELAY_QUEUE_H
 #define RELAY_QUEUE_H
 
@@ -12,7 +12,7 @@
 typedef struct queue {
     identity **items;
     size_t first, used, capacity;
-    size_t length, work; /* identities, and the cost of naming them */
+    size_t length, work; /* number of identities, and work of naming them */
 } queue;
 
 /* Appends an identity; false without memory. */

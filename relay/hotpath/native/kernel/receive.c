@@ -10,7 +10,7 @@
 #define PACKET_MEMORY 2304        /* bytes of the receive buffer that a full datagram takes */
 #define DELAY_BUFFER (1 << 20)    /* the smallest buffer with a delay */
 #define HOLD_BYTES (128u << 10)   /* a batch of full datagrams over Ethernet is less */
-#define DRAIN_MOST 65536          /* datagrams at stop: a sender that goes on must not keep us */
+#define DRAIN_MOST 65536          /* datagrams drained at stop: a busy sender must not delay the stop */
 
 _Static_assert(RECEIVE_MOST <= TEE_BATCH, "a batch is copied at once");
 
@@ -46,8 +46,8 @@ void receiver_free(receiver *self) {
     free(self);
 }
 
-/* Copies what was received to the targets, but for denied senders: a copy comes from us, and the target could not tell
- * them any more. */
+/* Copies received datagrams to the targets, without those of denied senders: the target sees our address only, and
+ * could not deny them. */
 static void copy_to(receiver *self, const targets *targets, size_t count) {
     struct iovec texts[RECEIVE_MOST];
     size_t used = 0;
@@ -57,8 +57,8 @@ static void copy_to(receiver *self, const targets *targets, size_t count) {
     copies_send(&self->hotpath->copies, targets, texts, used);
 }
 
-/* Feeds what was received, and lets go of the lock after every 128 KiB: 64 large datagrams may hold 400,000 lines, and
- * the event loop, which asks for names and counts, must not wait for all of them. Returns who gets copies, held. */
+/* Feeds a batch, and unlocks after every 128 KiB: 64 large datagrams may have 400,000 lines, and the event loop needs
+ * the lock for names and counts. Returns the targets of copies, acquired. */
 static targets *feed_in_parts(receiver *self, size_t count, double now) {
     targets *targets = NULL;
     for (size_t first = 0, end; first < count; first = end) {
@@ -99,7 +99,7 @@ static double seconds(clockid_t clock) {
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-/* Waits for one of the descriptors; true: it is time to stop. A negative time is endless. */
+/* Waits for one of the descriptors; true: stop. A negative timeout waits for ever. */
 static bool wait_until(const reader *reader, bool readable, double timeout) {
     struct pollfd fds[2] = {{reader->stop_fd, POLLIN, 0}, {reader->fd, POLLIN, 0}};
     struct timespec limit = {(time_t)timeout, (long)((timeout - (double)(time_t)timeout) * 1e9)};
@@ -117,7 +117,7 @@ static size_t drain(reader *reader, receiver *receiver, size_t most) {
     return total;
 }
 
-/* Returns how many datagrams may gather in the receive buffer that the kernel granted. */
+/* Returns how many datagrams may gather in the receive buffer; 0 if it is small. */
 static double gather_of(const reader *reader) {
     int granted = 0;
     socklen_t size = sizeof granted;
@@ -126,7 +126,7 @@ static double gather_of(const reader *reader) {
     return held < GATHER_MOST ? held : GATHER_MOST;
 }
 
-/* Returns how long to sleep on after a wake-up, so that `gather` datagrams come at `rate` a second. */
+/* Returns the sleep after waking, in seconds, in which `gather` datagrams arrive at `rate` a second. */
 static double choose_delay(const reader *reader, double gather, double rate) {
     if (rate * reader->delay < 2) return 0;
     double delay = gather / rate;

@@ -2,7 +2,7 @@
 
 /* --- checks ------------------------------------------------------------------------------------------------------- */
 
-static bool is_finite(double value) { return value >= -FINITE && value <= FINITE; } /* NaN compares with nothing */
+static bool is_finite(double value) { return value >= -FINITE && value <= FINITE; } /* comparisons with NaN are false */
 
 static bool is_weight(double weight) { return weight > 0 && weight <= FINITE; }
 
@@ -20,7 +20,7 @@ static bool are_samples(const sample *samples, size_t used) {
     return true;
 }
 
-static bool has_sound_sketch(const record *record) {
+static bool has_valid_sketch(const record *record) {
     size_t bins = record->positive_used + record->negative_used;
     if (!record->has_sketch) return record->exact_used == 0 && bins == 0;
     if (record->kind != TIMER) return false;
@@ -36,18 +36,18 @@ static bool are_registers(span registers) {
     return true;
 }
 
-static bool has_sound_members(const record *record) {
+static bool has_valid_members(const record *record) {
     if (record->kind != SET) return !record->has_hashes && record->hashes_used == 0 && record->registers.size == 0;
     if (record->has_hashes) return record->hashes_used <= SET_EXACT && record->registers.size == 0;
     return record->hashes_used == 0 && are_registers(record->registers);
 }
 
-bool record_is_sound(const record *record) {
+bool record_is_valid(const record *record) {
     if ((unsigned)record->kind >= KINDS || record->samples == 0 || record->samples > RECORD_SAMPLES_MOST) return false;
     if (!is_finite(record->count) || record->count < 0 || !is_finite(record->sum)) return false;
     if (!is_finite(record->last) || !is_finite(record->last_at)) return false;
     bool has_bounds = is_finite(record->low) && is_finite(record->high) && record->low <= record->high;
-    return (has_bounds || record->kind == SET) && has_sound_sketch(record) && has_sound_members(record);
+    return (has_bounds || record->kind == SET) && has_valid_sketch(record) && has_valid_members(record);
 }
 
 /* --- reading ------------------------------------------------------------------------------------------------------ */
@@ -85,7 +85,7 @@ static bool read_members(const record *record, cell *into, budget *memory) {
 bool record_read(const record *record, cell *into, budget *memory) {
     *into = (cell){.count = record->count, .sum = record->sum, .low = record->low, .high = record->high,
                    .last = record->last, .last_at = record->last_at, .samples = record->samples};
-    if (!record_is_sound(record)) return false;
+    if (!record_is_valid(record)) return false;
     if (record->kind == SET) {
         into->low = INFINITY;
         into->high = -INFINITY;

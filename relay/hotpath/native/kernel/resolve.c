@@ -1,9 +1,10 @@
-/* Answers of naming: identities become aliases of a series or sinks, and are forgotten again. */
+/* Applies the answers of naming: an identity becomes an alias of its series, or has none, and its pending samples are
+ * merged, dropped or rejected. */
 #include "hotpath.h"
 
 #include <math.h>
 
-#define SWEPT_SLOTS 10000 /* whenever naming asks, ten times a second: a fraction of a millisecond */
+#define SWEPT_SLOTS 10000 /* in each call of hotpath_unresolved, ten times a second: a fraction of a millisecond */
 #define RELEASED_ENTRIES 10000
 #define SETTLED_GAUGES 10000 /* 1 to 2 ms */
 #define ABANDONED_NAMES 10000 /* 2 to 3 ms */
@@ -27,7 +28,7 @@ bool hotpath_settled(hotpath *self) {
     return settled;
 }
 
-/* Puts the relative samples of a gauge on their base; the result is in `pending->cell`. */
+/* Adds the base to the relative samples of a gauge, and merges them into `pending->cell`. */
 static void rebase_gauge(hotpath *self, pending_samples *pending, double base) {
     if (pending->relative == NULL) return;
     cell_shift(pending->relative, base);
@@ -36,7 +37,8 @@ static void rebase_gauge(hotpath *self, pending_samples *pending, double base) {
     if (absolute.samples > 0) cell_adopt_last(pending->cell, &absolute);
 }
 
-static void merge_pending_gauge(hotpath *self, pending_samples *pending, const series *series, const window *window, cell *cell) {
+static void merge_pending_gauge(hotpath *self, pending_samples *pending, const series *series, const window *window,
+                                cell *cell) {
     rebase_gauge(self, pending, cell->samples ? cell->last : gauge_base(series, window));
     cell_merge_gauge(cell, pending->cell);
 }
@@ -47,8 +49,8 @@ static void drop(hotpath *self, int reason, uint64_t samples) {
     self->counts.dropped[reason] += samples;
 }
 
-/* Rejects lines with deltas: there is no room for their gauge. Deltas of lines with other identities, which are accepted,
- * are dropped. Returns what is left. */
+/* Rejects the pending lines with deltas, because their gauge has no series of its own. Deltas in lines with other
+ * identities are dropped: these lines are accepted already. Returns the samples that are left. */
 static pending_samples *reject_deltas(hotpath *self, const pending_samples *pending) {
     pending_samples *left = pending->overflow;
     self->rejects.counts[SERIES_LIMIT] += pending->lines - left->lines;
@@ -60,19 +62,19 @@ static uint64_t samples_of(const pending_samples *pending) {
     return pending->cell->samples + (pending->relative ? pending->relative->samples : 0);
 }
 
-/* Says whether a gauge of which all values came with a time waited while a newer value of its series was known. */
+/* Says whether all pending values of a gauge have timestamps, and a newer value is known by now. */
 static bool is_outdated(const pending_samples *pending, const identity *identity, const window *window) {
     if (identity->kind != GAUGE || pending->untimed || samples_of(pending) == 0) return false;
     return pending_at(pending) < floor(identity_known_at(identity, window));
 }
 
-/* Accepts the lines that waited, and counts what their times have cost. */
+/* Accepts the pending lines, and counts the samples dropped for their timestamps. */
 static void accept_lines(hotpath *self, const pending_samples *pending) {
     self->counts.accepted += pending->lines;
-    for (int i = 0; i < LOST_REASONS; i++) drop(self, TOO_OLD + i, pending->dropped[i]);
+    for (int i = 0; i < TIMESTAMP_REASONS; i++) drop(self, TOO_OLD + i, pending->dropped[i]);
 }
 
-/* Moves what waited to the cell of its series, or of the one of last resort. */
+/* Merges pending samples into the cell of their series, or of its overflow or catch-all series. */
 static void merge_pending(hotpath *self, pending_samples *pending, series *wanted, window *window, bool stands_in) {
     cell *cell = NULL;
     series *placed = series_place(&self->registry, window, wanted, &cell);
@@ -97,7 +99,7 @@ static void merge_pending(hotpath *self, pending_samples *pending, series *wante
 
 static bool needs_cell(const pending_samples *pending) { return samples_of(pending) > 0 || pending->overflow != NULL; }
 
-/* Rejects what waited, or drops it; of lines with other identities, which are accepted, samples are dropped. */
+/* Rejects the pending lines or drops their samples. Samples of lines with other identities are always dropped. */
 static void drop_pending(hotpath *self, const pending_samples *pending, int reason, bool rejects) {
     if (rejects) {
         self->rejects.counts[reason] += pending->lines;
@@ -105,7 +107,7 @@ static void drop_pending(hotpath *self, const pending_samples *pending, int reas
         return;
     }
     uint64_t samples = samples_of(pending);
-    for (int i = 0; i < LOST_REASONS; i++) samples += pending->dropped[i];
+    for (int i = 0; i < TIMESTAMP_REASONS; i++) samples += pending->dropped[i];
     self->counts.accepted += pending->lines;
     drop(self, reason, samples);
 }
@@ -124,7 +126,7 @@ static void settle_one(hotpath *self, pending_samples *pending, const identity *
     }
 }
 
-/* Makes an identity an alias or a sink; false without memory for its series: its sink is the limit. */
+/* Makes an identity an alias, or one without a series; without memory for the series its reason is the limit. */
 static void apply_answer(hotpath *self, identity *identity, const answer *answer) {
     identity->cell = NULL;
     identity->generation = self->generation;
@@ -144,7 +146,7 @@ static void apply_answer(hotpath *self, identity *identity, const answer *answer
     identity->to.no_series.rejects = !answer->has_no_series || answer->rejects;
 }
 
-/* What waited in the closing window joins first: its gauges are the base of the open one's. */
+/* The samples of the closing window are merged first: its gauges are the base of those of the open window. */
 static void settle_pending(hotpath *self, identity *identity, pending_samples *pending) {
     pending_samples *in_order[] = {pending->older, pending};
     for (size_t i = 0; i < 2; i++) {
@@ -178,18 +180,18 @@ static void resolve(hotpath *self, const answer *answer) {
     evict_aliases(self);
 }
 
-/* --- names that come too late ------------------------------------------------------------------------------------- */
+/* --- abandoned names ---------------------------------------------------------------------------------------------- */
 
 static void remove_pending_identity(hotpath *self, identity *identity) {
     span name = name_of_identity(identity), tags = tags_of_identity(identity);
-    slot *slot = map_first(&self->identities, identity_hash(&self->registry.key, (enum kind)identity->kind, name, tags));
-    while (slot->item != identity) slot = map_next(&self->identities, slot);
-    identity_remove(self, slot, &self->pending_memory);
+    uint64_t hash = identity_hash(&self->registry.key, (enum kind)identity->kind, name, tags);
+    identity_remove(self, map_slot(&self->identities, hash, identity), &self->pending_memory);
 }
 
-/* What waits in the open window, too, goes on waiting there. */
+/* An identity that is pending in the open window too stays pending there. */
 static void abandon_name(hotpath *self, identity *identity) {
-    pending_samples *newest = identity->to.pending, *late = newest->window == self->open.number ? newest->older : newest;
+    pending_samples *newest = identity->to.pending;
+    pending_samples *late = newest->window == self->open.number ? newest->older : newest;
     enum kind kind = (enum kind)identity->kind;
     self->counts.received += late->lines;
     if (needs_cell(late)) merge_pending(self, late, self->registry.catch_all[kind], &self->closing, false);

@@ -6,7 +6,7 @@
 #include <arm_neon.h>
 #endif
 
-/* Ends the bitmaps: the last word loses the bits of the pad, and one word of zeros follows. */
+/* Ends the bitmaps: clears the bits of the pad in the last word, and adds a word of zeros. */
 static void finish(marks *marks, size_t size) {
     size_t word = size >> 6;
     uint64_t inside = ((uint64_t)1 << (size & 63)) - 1;
@@ -15,7 +15,7 @@ static void finish(marks *marks, size_t size) {
     marks->bars[word] &= inside;
 }
 
-/* One bit for each byte of a word that equals `byte`; exact, without borrows between bytes. */
+/* Returns one bit for each byte of a word that equals `byte`; exact, without borrows between bytes. */
 static uint64_t equal_bits(uint64_t word, uint8_t byte) {
     const uint64_t low = 0x7f7f7f7f7f7f7f7fu;
     uint64_t other = word ^ 0x0101010101010101u * byte;
@@ -82,7 +82,7 @@ scanner *scan_choose(void) { return __builtin_cpu_supports("avx2") ? scan_avx2 :
 
 #elif defined(__aarch64__)
 
-/* NEON has no movemask: weigh the bytes by their bit and add neighbours three times. */
+/* NEON has no movemask: give each byte the weight of its bit, and add neighbours three times. */
 static uint64_t equal_neon(const uint8x16_t part[4], uint8_t byte) {
     const uint8x16_t weight = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
     uint8x16_t bits[4];

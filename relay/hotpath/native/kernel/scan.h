@@ -1,10 +1,11 @@
-/* Where the structure of a datagram is: one bit a byte for line feeds, colons and bars.
+/* Marks the structure of a datagram: one bit for each byte that is a line feed, a colon or a bar.
  *
- * Theory. One pass of vector compares makes three bitmaps; after that a line is a few "next bit from here" questions,
- * which cost a shift and a count of zeros each, however long names are. 64 bytes a step: AVX2 where the processor has
- * it (asked at run time), SSE2 or NEON where the architecture guarantees it, words of eight bytes elsewhere.
+ * Theory. One pass of vector compares makes three bitmaps. Parsing a line then asks a few times for the next bit,
+ * which costs a shift and a count of zeros, whatever the length of a name. A step handles 64 bytes: with AVX2 if the
+ * processor has it (checked at run time), SSE2 or NEON where the architecture guarantees it, words of eight bytes
+ * elsewhere.
  *
- * Cost: about 20 instructions a line of 34 bytes with SSE2. Invariant: bits at and beyond `size` are zero. */
+ * Cost: about 20 instructions for a line of 34 bytes with SSE2. Invariant: bits at and beyond `size` are zero. */
 #ifndef RELAY_SCAN_H
 #define RELAY_SCAN_H
 
@@ -18,11 +19,11 @@ typedef struct marks {
 
 typedef void scanner(const uint8_t *at, size_t size, marks *marks);
 
-/* Returns the fastest scanner this machine has; `scan_portable` is the one that is always right. */
+/* Returns the fastest scanner for this processor; `scan_portable` works on all. */
 scanner *scan_choose(void);
 scanner scan_portable;
 
-/* Returns the position of the first bit from `from` on, or anything from `end` on if there is none before it. */
+/* Returns the position of the first bit from `from` on; if there is none before `end`, any position from `end` on. */
 static inline size_t mark_from(const uint64_t *bits, size_t from, size_t end) {
     size_t word = from >> 6;
     uint64_t rest = bits[word] & ~(uint64_t)0 << (from & 63);

@@ -29,9 +29,7 @@ static metric *metric_intern(registry *registry, span name) {
 static void metric_release(registry *registry, metric *metric) {
     if (--metric->refs > 0) return;
     uint64_t hash = metric_hash(registry, (span){metric->name, metric->size});
-    slot *slot = map_first(&registry->metrics, hash);
-    while (slot->item != metric) slot = map_next(&registry->metrics, slot);
-    map_remove(&registry->metrics, slot);
+    map_remove(&registry->metrics, map_slot(&registry->metrics, hash, metric));
     budget_free(&registry->memory, metric, sizeof *metric + metric->size);
 }
 
@@ -51,7 +49,8 @@ static series *series_new(registry *registry, const series_name *name, uint64_t 
     if (metric == NULL) return NULL;
     metric->refs++;
     size_t size = name->dimensions.size;
-    series *made = map_reserve(&registry->series, &registry->memory) ? budget_alloc(&registry->memory, sizeof *made + size) : NULL;
+    bool has_slot = map_reserve(&registry->series, &registry->memory);
+    series *made = has_slot ? budget_alloc(&registry->memory, sizeof *made + size) : NULL;
     if (made == NULL) {
         metric_release(registry, metric);
         return NULL;
@@ -84,9 +83,7 @@ void series_release(registry *registry, series *series) {
     while (series != NULL && --series->refs == 0) {
         series_name name = name_of(series);
         uint64_t hash = series_hash(registry, &name);
-        slot *slot = map_first(&registry->series, hash);
-        while (slot->item != series) slot = map_next(&registry->series, slot);
-        map_remove(&registry->series, slot);
+        map_remove(&registry->series, map_slot(&registry->series, hash, series));
         struct series *overflow = series->overflow == series ? NULL : series->overflow;
         metric_release(registry, series->metric);
         budget_free(&registry->memory, series, sizeof *series + series->size);
@@ -104,7 +101,7 @@ void series_set_overflow(registry *registry, series *series, struct series *over
 
 /* --- gauges ------------------------------------------------------------------------------------------------------- */
 
-/* Returns the cell of the window before, if it has samples: until that window is handed out, the base does not know them. */
+/* Returns the cell of the window before, if it has samples: the base has them only once that window is handed out. */
 static const cell *cell_before(const series *series, const window *window) {
     const cell *before = NULL;
     if (series->window + 1 == window->number) before = series->cell;
@@ -174,7 +171,7 @@ static uint32_t *metric_active(metric *metric, uint32_t window) {
     return &metric->active;
 }
 
-/* Whether a series had a cell in the window before: it is not new, and its next cell is small. */
+/* Says whether a series had a cell in the window before: it is not new, and its next cell is small. */
 static bool was_active(const series *series, const window *window) {
     return series->window != 0 && series->window + 1 == window->number;
 }
@@ -206,7 +203,7 @@ static cell *make_cell(registry *registry, window *window, series *series) {
     if (was_active(series, window) && registry->expected > 0) registry->expected--;
     attach(series, window, made);
     if (series->kind == GAUGE) {
-        made->last = gauge_base(series, window); /* where deltas stand */
+        made->last = gauge_base(series, window); /* the base of deltas */
         window->active_gauges++;
     }
     window->entries[window->used++] = (entry){series, made, 0};
@@ -215,7 +212,7 @@ static cell *make_cell(registry *registry, window *window, series *series) {
     return made;
 }
 
-/* A flood of new series must leave room for the cells of those that the last window had. */
+/* A flood of new series must leave room for the cells of the series of the last window. */
 static bool has_memory(const registry *registry, const window *window, const series *series) {
     size_t reserved = registry->expected * (sizeof(cell) + sizeof(entry));
     return was_active(series, window) || registry->memory.used + reserved < registry->memory.limit;

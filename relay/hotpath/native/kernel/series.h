@@ -1,15 +1,16 @@
-/* The series of the windows, and who may become one; the same rules as relay/hotpath/python/table.py.
+/* The series of the windows, and the admission of new ones; the same rules as relay/hotpath/python/table.py.
  *
- * Theory. A series lives as long as something refers to it: identities that are its aliases, windows in which it has a
- * cell, a gauge's base, other series whose overflow it is. Its cell of the open window hangs on it; the one of the
- * window before stays reachable as `prev` until that window's rows are given back. A window is a vector of (series,
- * cell) and a number, so that closing one is swapping two structs, whatever it holds.
+ * Theory. A series is reference-counted: by its aliases, the windows in which it has a cell, a gauge's base, and the
+ * series that overflow into it. `cell` is its cell of the open window; `prev` is that of the window before, until the
+ * rows of that window are given back. A window is a vector of (series, cell) and a number, so closing a window swaps
+ * two structs, whatever their size.
  *
- * Admission: 90 % of the slots are for ordinary series, the rest for overflow series; a metric has at most
- * `series_per_metric`; at the bound of memory nothing new is kept apart. An idle gauge holds a slot.
+ * Admission: 90 % of the slots are for ordinary series, the rest for overflow series. A metric has at most
+ * `series_per_metric`. At the bound of memory new series are not admitted. An idle gauge occupies a slot.
  *
- * Memory of one series: 60 bytes and its dimensions, 16 in the map at least, 64 for its cell; a metric 24 and its name.
- * Invariants: cell and prev are NULL or alive; a gauge's `base` is its value at the end of the last window handed out. */
+ * Memory of a series: 60 bytes and its dimensions, at least 16 in the map, 64 for its cell; of a metric: 24 and its
+ * name. Invariants: `cell` and `prev` are NULL or valid; a gauge's `base` is its value at the end of the last window
+ * handed out. */
 #ifndef RELAY_SERIES_H
 #define RELAY_SERIES_H
 
@@ -19,7 +20,7 @@
 
 typedef struct metric {
     uint32_t refs, window; /* number of the window that `active` counts */
-    uint32_t active, before; /* series with a cell in it, and in the one before */
+    uint32_t active, before; /* series with a cell in that window, and in the one before */
     uint16_t size;
     uint8_t name[];
 } metric;
@@ -27,10 +28,10 @@ typedef struct metric {
 typedef struct gauge {
     struct series *series;
     double base;
-    double at; /* time of the base: its own, or when it was received */
-    int64_t updated; /* id of the window that last saw a sample */
+    double at; /* time of the base: its timestamp, or its receive time */
+    int64_t updated; /* id of the window of the last sample */
     size_t index; /* in registry.gauges */
-    bool known;   /* it has a base */
+    bool known;   /* the gauge has a base */
 } gauge;
 
 typedef struct series {
@@ -38,16 +39,16 @@ typedef struct series {
     struct series *overflow;
     cell *cell, *prev;
     gauge *gauge;
-    uint32_t refs, window, prev_window; /* numbers of the windows of `cell` and `prev` */
+    uint32_t refs, window, prev_window; /* windows of `cell` and `prev`, by number */
     uint16_t size;
     uint8_t kind, derived;
-    uint8_t dimensions[]; /* key NUL value NUL key NUL value; behind them NUL namespace, if it is not the default one */
+    uint8_t dimensions[]; /* key NUL value NUL key NUL value; then NUL namespace, unless it is the default one */
 } series;
 
 typedef struct entry {
     series *series;
     cell *cell;
-    uint64_t exported; /* samples of the cell when it was last exported (export.h) */
+    uint64_t exported; /* samples of the cell at its last export (export.h) */
 } entry;
 
 /* The cells of one window. */
@@ -57,10 +58,10 @@ typedef struct window {
     entry *entries;
     size_t used, capacity;
     size_t active_gauges;
-    bool folds; /* it has no series of its own: everything is in the series of last resort */
+    bool folds; /* the window has only catch-all series */
 } window;
 
-/* What names a series from outside; `dimensions` as in a series. */
+/* The key of a series; `dimensions` as in a series. */
 typedef struct series_name {
     span metric, dimensions;
     enum kind kind;
@@ -74,16 +75,16 @@ typedef struct registry {
     gauge **gauges;
     size_t gauges_used, gauges_capacity;
     size_t limit, admitted, per_metric;
-    size_t expected; /* series of the last window that have no cell in the open one yet */
+    size_t expected; /* series of the last window without a cell in the open one */
     series *catch_all[KINDS];
     budget memory;
 } registry;
 
-/* Returns the series of a name, made if it is new, with one more reference; NULL without memory. */
+/* Returns the series of a name, created if it is new, with one more reference; NULL without memory. */
 series *series_intern(registry *registry, const series_name *name);
 void series_release(registry *registry, series *series);
 
-/* Takes over the caller's reference to `overflow`. A series may be its own. */
+/* Consumes the caller's reference to `overflow`. A series may be its own overflow series. */
 void series_set_overflow(registry *registry, series *series, struct series *overflow);
 
 /* Returns the cell of a series in a window, or NULL. */
@@ -92,31 +93,31 @@ static inline cell *series_cell(const series *series, const window *window) {
     return series->prev_window == window->number ? series->prev : NULL;
 }
 
-/* Returns the series that takes samples of `wanted` in a window, with its cell in `*cell`; another one: it overflows.
- * NULL: there is no memory, not even for that. */
+/* Returns the series that receives the samples of `wanted` in a window, and sets `*cell`; if it is another series,
+ * `wanted` overflows. NULL: there is no memory for a catch-all cell either. */
 series *series_place(registry *registry, window *window, series *wanted, cell **cell);
 
-/* Returns the value on which a gauge's next delta stands, before its first sample of a window. */
+/* Returns the base of a gauge's next delta, before its first sample of a window. */
 double gauge_base(const series *series, const window *window);
 
-/* Returns the time of a gauge's newest value that a sample of this window can find; -INFINITY: there is none. */
+/* Returns the time of a gauge's newest value; -INFINITY if it has none. */
 double gauge_known_at(const series *series, const window *window);
 
-/* Series of the open window, idle gauges included. */
+/* Returns the number of series of the open window, idle gauges included. */
 static inline size_t window_series(const registry *registry, const window *window) {
     return window->used + registry->gauges_used - window->active_gauges;
 }
 
-/* Gives back one entry of a window whose rows were read. */
+/* Frees an entry of a window that was handed out. */
 void entry_release(registry *registry, const entry *entry);
 
-/* Takes an entry out of the open window, whose order stays; its samples are the caller's to account for. */
+/* Removes an entry of the open window; the order of the others stays, and the caller counts its samples. */
 void entry_remove(registry *registry, window *window, size_t index);
 
-/* Forgets a gauge's base; it must be idle. */
+/* Deletes the base of an idle gauge. */
 void gauge_free(registry *registry, gauge *gauge);
 
-/* A gauge that had no sample in a window and repeats its value. */
+/* A gauge without a sample in a window, which repeats its value. */
 typedef struct gauge_row {
     series *series;
     double value;

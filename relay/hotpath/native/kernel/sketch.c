@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#define BINS_AT_THE_BOUND 64 /* slots: 1 KiB a side, an octave and a half */
+#define BINS_AT_THE_BOUND 64 /* slots of a sign: 1 KiB, one and a half octaves */
 
 static double log_gamma_(void) { return log((1 + SKETCH_ACCURACY) / (1 - SKETCH_ACCURACY)); }
 
@@ -17,7 +17,7 @@ static double middle(uint32_t key) {
     return exp(exponent < 709.0 ? exponent : 709.0) * (1 - SKETCH_ACCURACY);
 }
 
-/* --- one side ----------------------------------------------------------------------------------------------------- */
+/* --- the bins of one sign ----------------------------------------------------------------------------------------- */
 
 static bin *bins_slot(const bins *side, uint32_t key) {
     uint32_t at = key & (side->capacity - 1);
@@ -37,7 +37,7 @@ static bool bins_grow(bins *side, budget *memory) {
     return true;
 }
 
-/* Closes the gap that a removed entry leaves, so that every probe still ends at a free slot. */
+/* Moves later entries into the gap of a removed one, so that every probe still ends at a free slot. */
 static void bins_remove(bins *side, uint32_t gap) {
     uint32_t mask = side->capacity - 1, next = gap;
     for (;;) {
@@ -53,7 +53,7 @@ static void bins_remove(bins *side, uint32_t gap) {
     side->used--;
 }
 
-/* Folds the lowest bin into the second lowest. */
+/* Merges the lowest bin into the second lowest. */
 static void bins_collapse(bins *side) {
     uint32_t lowest = 0, second = 0, low = UINT32_MAX, next = UINT32_MAX;
     for (uint32_t i = 0; i < side->capacity; i++) {
@@ -70,13 +70,13 @@ static void bins_collapse(bins *side) {
     bins_remove(side, lowest);
 }
 
-/* Says whether a side may hold another bin; at the bound of memory only a small one grows. */
+/* Says whether another bin fits; at the bound of memory only a small table grows. */
 static bool bins_have_room(bins *side, budget *memory) {
     if (4 * (side->used + 1) <= 3 * side->capacity) return true;
     return (side->capacity < BINS_AT_THE_BOUND || !budget_full(memory)) && bins_grow(side, memory);
 }
 
-/* Without memory for another bin a weight joins the nearest one. */
+/* Without memory for another bin the weight goes to the nearest one. */
 static bool bins_add_nearest(bins *side, uint32_t key, double weight) {
     bin *best = NULL;
     for (bin *slot = side->slots; slot < side->slots + side->capacity; slot++)
@@ -136,7 +136,7 @@ void sketch_coarsen(sketch *self, budget *memory) {
     free_exact(self, memory);
 }
 
-/* Makes room for one more exact sample; false if it must not, or cannot, grow. */
+/* Makes room for one more exact sample; false at a bound, or without memory. */
 static bool grow_exact(sketch *self, budget *memory) {
     uint32_t capacity = self->exact_capacity ? 2 * (uint32_t)self->exact_capacity : 4;
     if (capacity > memory->exact || budget_full(memory)) return false;
@@ -199,7 +199,7 @@ size_t sketch_ascending(const sketch *self, sample *into) {
     return count;
 }
 
-/* Neumaier's sum: as good as exact for weights. */
+/* Neumaier's sum: practically exact for weights. */
 static double total_weight(const sample *entries, size_t count) {
     double sum = 0, lost = 0;
     for (size_t i = 0; i < count; i++) {

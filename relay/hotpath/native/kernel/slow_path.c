@@ -1,4 +1,7 @@
-/* The slow ways of a line: what it means for a window, when not everything about it is plain. */
+/* The slow path: adds a line to a window if the fast path cannot.
+ *
+ * Lines come here with a new or pending identity, with several values or groups, with a timestamp, and with deltas
+ * for an overflow series. A line is added or rejected as a whole. */
 #include "hotpath.h"
 
 #include <math.h>
@@ -27,8 +30,8 @@ static void add_values(hotpath *self, cell *cell, const group *group, size_t fro
 
 enum timing { ON_TIME, LATE, DROPPED };
 
-/* Says what a timestamp makes of a sample; DROPPED comes with its reason. `known_at`: time of a gauge's newest value; a time
- * of whole seconds is as new as any in its second. */
+/* Checks the timestamp of samples, and sets the reason if they are DROPPED. `known_at` is the time of the gauge's
+ * newest value. A timestamp has whole seconds: it counts as equal to every time within its second. */
 static enum timing check_timestamp(const hotpath *self, const group *group, double known_at, int *reason) {
     int64_t time = group->timestamp;
     if (time == NO_TIMESTAMP) return ON_TIME;
@@ -40,7 +43,7 @@ static enum timing check_timestamp(const hotpath *self, const group *group, doub
     return DROPPED;
 }
 
-/* --- where a group goes ------------------------------------------------------------------------------------------- */
+/* --- pending samples and cells ------------------------------------------------------------------------------------ */
 
 static void hold_gauge(hotpath *self, pending_samples *pending, const group *group) {
     size_t absolute = 0;
@@ -58,7 +61,7 @@ double pending_at(const pending_samples *pending) {
     return newest->last_at;
 }
 
-/* Lets what an overflow series takes of a gauge differ from now on; without memory it does not. */
+/* Begins to collect the samples for an overflow series separately; without memory it does not. */
 static void split_overflow(hotpath *self, pending_samples *pending) {
     pending_samples *made = pending->overflow == NULL ? pending_new(self) : NULL;
     if (made == NULL) return;
@@ -80,7 +83,7 @@ static void hold_as(hotpath *self, const group *group, enum timing timing, int r
     else add_values(self, pending->cell, group, 0, group->count);
 }
 
-/* Lets a group wait, of a line or of samples that an overflow series rejects if they have deltas. */
+/* Adds a group to pending samples. Lines with deltas are left out of the samples for an overflow series. */
 static void hold_group(hotpath *self, const group *group, pending_samples *pending, bool has_deltas) {
     int reason = 0;
     enum timing timing = check_timestamp(self, group, pending_at(pending), &reason);
@@ -91,8 +94,8 @@ static void hold_group(hotpath *self, const group *group, pending_samples *pendi
     hold_as(self, group, timing, reason, pending->overflow);
 }
 
-/* Returns the cell that takes an answered identity's samples, and remembers it there. An identity that found no room to
- * wait for its name is NULL: its cell is the catch-all's. NULL: there is no memory. */
+/* Returns the cell that receives the samples of a resolved identity, and caches it there. For NULL, an identity that
+ * found no room in the queue, it is the catch-all cell. Returns NULL without memory. */
 static cell *place_identity(hotpath *self, identity *identity, enum kind kind, bool *overflows) {
     cell *cell = NULL;
     if (identity == NULL) {
@@ -112,7 +115,6 @@ static cell *place_identity(hotpath *self, identity *identity, enum kind kind, b
     return identity->cell;
 }
 
-/* An overflow series has values of many gauges: none is newer. */
 double identity_known_at(const identity *identity, const window *window) {
     return is_stand_in(identity) ? -INFINITY : gauge_known_at(identity->to.series, window);
 }
@@ -144,11 +146,13 @@ static bool has_deltas(const group *group) {
     return false;
 }
 
-/* Looks at a group before anything of its line is taken; returns the reason against it. */
+/* Returns the reason to reject a group, or NO_REASON; called before any sample of its line is added. */
 static int check_group(hotpath *self, const group *group) {
     identity *identity = group->identity;
-    if (identity != NULL && identity->state == NO_SERIES) identity->generation = self->generation; /* in use */
-    if (identity != NULL && identity->state == NO_SERIES && identity->to.no_series.rejects) return identity->to.no_series.reason;
+    if (identity != NULL && identity->state == NO_SERIES) {
+        identity->generation = self->generation; /* in use */
+        if (identity->to.no_series.rejects) return identity->to.no_series.reason;
+    }
     if ((identity != NULL && identity->state != RESOLVED) || !has_deltas(group)) return NO_REASON;
     bool overflows;
     cell *cell = place_identity(self, identity, group->kind, &overflows);
@@ -163,7 +167,7 @@ static void hold(hotpath *self, const group *group, bool line_has_deltas) {
     identity->cell = group->kind == GAUGE ? NULL : identity->to.pending->cell;
 }
 
-/* Lets a group wait of a line that is accepted, since it has other identities as well. */
+/* Adds a group to pending samples; its line has other identities too, and is accepted already. */
 static void hold_shared(hotpath *self, const group *group) {
     const identity *identity = group->identity;
     pending_samples *pending = identity->to.pending;
@@ -173,7 +177,7 @@ static void hold_shared(hotpath *self, const group *group) {
     if (pending->overflow != NULL && !is_relative) pending->overflow->shared += (uint32_t)group->count;
 }
 
-/* Lets a line wait, all groups of which have one identity. */
+/* Adds a line to pending samples; all its groups have one identity. */
 static void hold_line(hotpath *self, const line *line, pending_samples *pending) {
     bool is_relative = false;
     for (size_t i = 0; i < line->count; i++) is_relative |= has_deltas(&line->groups[i]);
@@ -194,8 +198,8 @@ static void add_group(hotpath *self, const group *group) {
     }
 }
 
-/* Takes the groups of a line. One of a single identity waits with it, one of several is accepted although a name may be
- * new. */
+/* Adds the groups of a line. A line with one identity, which is pending, is counted once its name is known. A line
+ * with several identities is accepted at once. */
 static void add_groups(hotpath *self, const line *line) {
     const identity *first = line->groups[0].identity;
     bool waits = first != NULL && first->state == PENDING;

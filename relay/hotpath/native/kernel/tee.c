@@ -44,17 +44,17 @@ void targets_release(targets *self) {
 
 /* --- sending ------------------------------------------------------------------------------------------------------ */
 
-/* Returns how many messages the system took. An error may be that of an earlier datagram (ECONNREFUSED), which is told
- * once, so each is met twice before it counts. What is too long is then dropped alone; any other error would meet the
- * rest of the batch as well, which is dropped with it: a target that takes nothing costs two calls a batch. */
+/* Returns how many messages the system accepted. An error may belong to an earlier datagram (ECONNREFUSED) and is
+ * reported once, so a failed call is repeated once. A datagram that is too long is dropped alone. Any other error
+ * would repeat, so the rest of the batch is dropped: a target that accepts nothing costs two calls for each batch. */
 static size_t send_to(int fd, struct mmsghdr *messages, size_t count) {
     size_t sent = 0, at = 0;
     bool failed = false;
     while (at < count) {
-        int taken = sendmmsg(fd, messages + at, (unsigned)(count - at), MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (taken > 0) {
-            at += (size_t)taken;
-            sent += (size_t)taken;
+        int accepted = sendmmsg(fd, messages + at, (unsigned)(count - at), MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (accepted > 0) {
+            at += (size_t)accepted;
+            sent += (size_t)accepted;
             failed = false;
         } else if (!failed) {
             failed = true;
@@ -82,8 +82,8 @@ void copies_send(copies *self, const targets *targets, const struct iovec *texts
     }
 }
 
-/* Returns where the next datagram ends: at the last line feed that leaves it short enough, else at the next one; at
- * once if it would begin with a blank line. */
+/* Returns the end of the datagram that begins at `start`: the last line feed within COPY_BYTES, else the next one;
+ * before an empty line it is `start`. */
 static size_t copy_end(span text, size_t start) {
     const uint8_t *at = text.at + start;
     if (*at == '\n') return start;

@@ -1,17 +1,16 @@
-/* Copies of what is received, to other daemons: the one that still runs during a move, or a capture.
+/* Sends copies of received data to other daemons, for example during a migration, or to a capture.
  *
- * Theory. Targets are connected datagram sockets, each at its place, TEES_MOST of them. A set of targets never changes, it
- * is replaced as a whole. It owns duplicates of the descriptors it was made of and counts who holds it: the hot path,
- * and every reader that is sending. Who lets go last closes them. So a set can be replaced while readers send, and no
- * descriptor is used after its end, whatever has its number by then.
+ * Theory. Targets are connected datagram sockets, at most TEES_MOST, each at its place. A set of targets is immutable
+ * and is replaced as a whole. It owns duplicates of its descriptors and has a reference count: the hot path and each
+ * sending reader have a reference. The last release closes the descriptors. So a set can be replaced while readers
+ * send, and no descriptor is used after it was closed.
  *
- * A reader takes hold of the set while it has the hot path's lock anyway, and sends after it has let go of that: nobody
- * waits for a copy, neither the lock nor, with MSG_DONTWAIT, the reader. It sends when the batch is folded: our own
- * numbers come first, and only then it is known whose datagrams were denied. Without targets all of this is one branch
- * a batch.
+ * A reader acquires the set while it holds the hot path's lock, and sends after unlocking, with MSG_DONTWAIT: neither
+ * the lock nor the reader waits for a copy. It sends after the batch was folded: our own numbers come first, and then
+ * the denied datagrams are known. Without targets the cost is one branch for each batch.
  *
- * At its place every datagram is counted once: sent (the system took it, which is all that UDP can say) or dropped. The
- * counts belong to the place and outlive the set. */
+ * A place counts every datagram once: as sent (the system accepted it, which is all that UDP reports) or as dropped.
+ * The counts belong to the place and outlive the set. */
 #ifndef RELAY_TEE_H
 #define RELAY_TEE_H
 
@@ -23,35 +22,35 @@
 #define TEES_MOST 8
 #define TEE_BATCH 64
 #define PLACE_EMPTY (-1)
-/* Bytes of a datagram made of a stream's lines. It is what clients send: no IP packet is cut up for it on Ethernet, where
- * losing one part loses all, and no daemon reads less. Loopback could take more, but a daemon's buffer may not. */
+/* Size of a datagram that a tee makes of a stream's lines. Clients use the same size: it avoids IP fragmentation on
+ * Ethernet, and every daemon reads that much. Loopback carries more, but its daemons may read less. */
 #define COPY_BYTES 1432
 
 typedef struct targets targets;
 
 typedef struct copies {
-    targets *targets; /* NULL: none; changed and held under the hot path's lock */
+    targets *targets; /* NULL: none; replaced and acquired under the hot path's lock */
     _Atomic uint64_t sent[TEES_MOST], dropped[TEES_MOST];
 } copies;
 
-/* Returns a set, held once, with duplicates of descriptors; PLACE_EMPTY leaves its place empty, and at the place of any
- * other negative number all copies are dropped. At most TEES_MOST. NULL: errno says why. */
+/* Returns a set with one reference and duplicates of the descriptors, at most TEES_MOST. PLACE_EMPTY leaves its place
+ * empty; any other negative number counts every copy as dropped. NULL: errno says why. */
 targets *targets_new(const int *fds, size_t count);
 
-/* Takes hold of a set; it or whoever else has it keeps it alive meanwhile. */
+/* Adds a reference; the caller has one, or the lock. */
 targets *targets_acquire(targets *targets);
 
-/* Lets go of a set, or of NULL. */
+/* Removes a reference; the last one closes the descriptors. NULL is ignored. */
 void targets_release(targets *targets);
 
 static inline targets *copies_acquire(const copies *self) {
     return LIKELY(self->targets == NULL) ? NULL : targets_acquire(self->targets);
 }
 
-/* Sends each text, at most TEE_BATCH of them, as a datagram to each target. */
+/* Sends each text (at most TEE_BATCH) as one datagram to each target. */
 void copies_send(copies *self, const targets *targets, const struct iovec *texts, size_t count);
 
-/* Sends lines, as datagrams of whole lines with at most COPY_BYTES bytes; a longer line goes alone. */
+/* Sends lines in datagrams of whole lines, of at most COPY_BYTES; a longer line has its own datagram. */
 void copies_send_lines(copies *self, const targets *targets, span text);
 
 #endif

@@ -1,4 +1,4 @@
-/* Windows: they open, swap, are handed out and given back; restoring into the open one, and forgetting from it. */
+/* Windows are opened, swapped, handed out and given back; records are restored into the open one, series deleted. */
 #include "hotpath.h"
 
 #define RELEASED_AT_ONCE 10000 /* entries: 1 to 2 ms */
@@ -42,7 +42,7 @@ static bool repeats(const hotpath *self, const gauge *gauge, int64_t start) {
     return gauge->known && ttl > 0 && (double)(start - gauge->updated) <= ttl;
 }
 
-/* Brings a gauge's base up to the closing window; false: it had no sample there. */
+/* Updates a gauge's base from the closing window; false: the window has no sample of the gauge. */
 static bool update_base(const hotpath *self, gauge *gauge) {
     const cell *cell = series_cell(gauge->series, &self->closing);
     if (cell == NULL || cell->samples == 0) return false;
@@ -65,9 +65,9 @@ static void begin_gauges(hotpath *self) {
     self->idle_used = 0;
 }
 
-/* Those idle repeat; those whose time is over are forgotten when room is needed, and at once those of which no sample was
- * kept. Gauges that come meanwhile lie behind the ones to look at, and what leaves its place to the last one was looked at
- * or is gone: none is left out. */
+/* An idle gauge repeats its value. A gauge with an expired TTL is deleted when room is needed, one without a base at
+ * once. The loop runs from the last gauge to the first. New gauges are added at the end, and a deleted gauge is
+ * replaced by the last one, which was updated already: no gauge is skipped. */
 bool update_gauges(hotpath *self, size_t most) {
     if (!self->is_closing) return true;
     if (!self->gauges_begun) begin_gauges(self);
@@ -110,7 +110,7 @@ closed *hotpath_closed_window(hotpath *self) {
     return NULL;
 }
 
-/* Gives back up to `most` entries; returns how many there were. */
+/* Frees up to `most` entries; returns how many. */
 static size_t release_entries(hotpath *self, closed *closed, size_t most) {
     window *window = &closed->window;
     size_t count = 0;
@@ -124,7 +124,7 @@ static size_t release_entries(hotpath *self, closed *closed, size_t most) {
     return count;
 }
 
-/* Takes what came back since the last time. */
+/* Moves the windows given back since the last call to `discarded`. */
 static void collect_returned(hotpath *self) {
     for (closed *next, *one = atomic_exchange(&self->returned, NULL); one != NULL; one = next) {
         next = one->next;
@@ -150,9 +150,10 @@ void hotpath_discard(hotpath *self, closed *closed) {
     while (!atomic_compare_exchange_weak(&self->returned, &closed->next, closed)) {}
 }
 
-/* --- restoring and forgetting ------------------------------------------------------------------------------------- */
+/* --- restoring and deleting --------------------------------------------------------------------------------------- */
 
-/* It had a slot before the restart, maybe one of the reserve: until naming knows its overflow series, it is its own. */
+/* The series had a slot before the restart, possibly a reserved one: until naming knows its overflow series, it is
+ * its own. */
 static series *intern_restored(registry *registry, const series_name *name) {
     series *wanted = series_intern(registry, name);
     if (wanted != NULL && wanted->overflow == NULL) wanted->overflow = wanted;
@@ -179,14 +180,14 @@ static void restore_cell(hotpath *self, const series_name *name, const cell *res
 bool hotpath_restore(hotpath *self, const series_name *name, const record *record) {
     budget memory = {0, SIZE_MAX, RECORD_EXACT_MOST};
     cell restored = {0};
-    bool sound = record->kind == name->kind && record_read(record, &restored, &memory);
-    if (sound) restore_cell(self, name, &restored);
+    bool valid = record->kind == name->kind && record_read(record, &restored, &memory);
+    if (valid) restore_cell(self, name, &restored);
     cell_clear(&restored, name->kind, &memory);
-    return sound;
+    return valid;
 }
 
 bool hotpath_restore_gauge(hotpath *self, const series_name *name, double value, int64_t updated, double at) {
-    if (!(fabs(value) <= FINITE && fabs(at) <= FINITE)) return false; /* NaN compares with nothing */
+    if (!(fabs(value) <= FINITE && fabs(at) <= FINITE)) return false; /* comparisons with NaN are false */
     hotpath_lock(self);
     series *series = series_intern(&self->registry, name);
     if (series != NULL) gauge_restore(&self->registry, series, value, updated, at);
@@ -205,7 +206,7 @@ static void delete_entry(hotpath *self, const series *series) {
     entry_remove(&self->registry, &self->open, index);
 }
 
-/* Rows of a window that was handed out outlive what is forgotten, but are no base any more. */
+/* The rows of a window that was handed out stay, but their cells are no base for deltas any more. */
 static void clear_handed_out(const hotpath *self, series *series) {
     const cell *open = series_cell(series, &self->open);
     const cell *closing = self->is_closing ? series_cell(series, &self->closing) : NULL;
@@ -213,7 +214,7 @@ static void clear_handed_out(const hotpath *self, series *series) {
     if (series->prev != open && series->prev != closing) series->prev = NULL;
 }
 
-/* Everything that is kept of a series goes here. */
+/* Deletes the samples of the open window and the base. */
 static bool delete_series(hotpath *self, series *series) {
     clear_handed_out(self, series);
     bool has_cell = series_cell(series, &self->open) != NULL, has_base = series->gauge != NULL;
