@@ -1,9 +1,8 @@
-"""How fast either hot path is inside one process: lines a second and nanoseconds a line, best of five passes.
+"""Speed of both hot paths in one process: lines a second and nanoseconds a line, best of five passes.
 
     python -m benchmarks.bench_hotpath
 
-`feed` alone: no socket, one window whose series are known. What whole servers cost, receiving included, is measured by
-compare.py.
+It measures `feed` only: no socket, one window with known series. compare.py measures whole servers.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ def main() -> None:
 
 
 def bench_feed(implementation: type[NativeHotPath | PythonHotPath], sent: Sequence[bytes]) -> float:
-    """Return seconds for all lines."""
+    """Return the seconds of the fastest pass over all lines."""
     hotpath = implementation(
         series_limit=50_000,
         series_per_metric=10_000,

@@ -1,10 +1,9 @@
-"""What it costs to keep the open window on disk: CPU, and how late the event loop gets meanwhile.
+"""The cost of checkpoints of the open window: CPU and lag of the event loop.
 
     python -m benchmarks.checkpoint [series]
 
 Every series changes before each checkpoint, which is the worst case: 40 % counters, 30 % timers, 20 % gauges, the rest
-sets and histograms. A checkpoint comes after its interval, which grows with what there is to write; the share of a core
-is CPU by interval.
+sets and histograms. The interval between checkpoints grows with their size; the share of a core is CPU by interval.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ def traffic(series: int) -> list[bytes]:
 
 
 async def watch(late: list[float]) -> None:
-    """Note how late the loop is, a thousand times a second."""
+    """Measure the lag of the event loop, a thousand times a second."""
     while True:
         began = time.perf_counter()
         await asyncio.sleep(0.001)
@@ -45,7 +44,7 @@ async def watch(late: list[float]) -> None:
 
 
 async def measure(series: int) -> None:
-    """Feed, checkpoint, print."""
+    """Feed, write checkpoints, print."""
     hotpath = make("native", series_limit=2 * series, series_per_metric=2 * series, memory=1 << 30)
     datagrams, late = traffic(series), [0.0]
     shares: list[float] = []
@@ -67,7 +66,7 @@ async def measure(series: int) -> None:
             late.clear()
             began = time.process_time()
             await checkpointer.save()
-            if number:  # the first one is the first for the allocator, too
+            if number:  # the first one includes growth of the heap
                 shares.append((time.process_time() - began) / checkpointer.interval)
                 worst.append(max(late))
         watching.cancel()

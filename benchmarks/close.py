@@ -1,9 +1,9 @@
-"""What closing a window costs: timers of either style, idle series, and the longest slice of the closer.
+"""The cost of closing a window: timers of both styles, idle series, and the longest slice of the event loop.
 
     python -m benchmarks.close
 
-Everything between the swap of tables and the spool, which takes the requests and keeps none; no sockets. CPU seconds of
-the thread, so that neighbours on a shared machine matter less; a slice is what runs before others may.
+It covers everything from the swap of tables to a spool that stores nothing; no sockets. CPU seconds are those of the
+thread, which other processes change less than time. A slice is the work between two yields to other tasks.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from relay.window.protocols import WindowReport
 
 LINES = 50
-"""Of a datagram."""
+"""Lines of a datagram."""
 
 
 class Case(NamedTuple):
@@ -41,11 +41,11 @@ class Case(NamedTuple):
 
     series: int
     samples: int
-    """Of each timer."""
+    """Samples of each timer."""
     style: str = "plain"
     idle: str = "none"
     is_idle: bool = False
-    """The window closes empty, after one that was not."""
+    """The measured window is empty; the one before was not."""
 
 
 CASES = [
@@ -61,18 +61,18 @@ CASES = [
 ]
 
 
-class Nowhere:
+class NullSpool:
     """State: ids of windows."""
 
     def __init__(self) -> None:
         self.committed: set[int] = set()
 
     async def store(self, window: int, _batches: Sequence[Batch], _state: Mapping[str, bytes], **_: int) -> None:
-        """Keep nothing."""
+        """Record the id only."""
         self.committed.add(window)
 
 
-class Slices(SystemClock):
+class SliceClock(SystemClock):
     """State: the longest time, in CPU seconds of this thread, between two sleeps."""
 
     def __init__(self) -> None:
@@ -80,14 +80,14 @@ class Slices(SystemClock):
         self.since = time.thread_time()
 
     async def sleep(self, seconds: float) -> None:
-        """Let others run, and measure how long they had to wait."""
+        """Yield, after measuring the time since the last yield."""
         self.longest = max(self.longest, time.thread_time() - self.since)
         await super().sleep(seconds)
         self.since = time.thread_time()
 
 
 def main() -> None:
-    """Run every case; the collector as in a relay."""
+    """Run every case, with the garbage collector set as in a relay."""
     gc.set_threshold(20_000, 50, 1_000_000)
     print("series  samples  style   idle    CPU s  longest slice ms  points  requests")
     for case in CASES:
@@ -100,13 +100,13 @@ def main() -> None:
 
 
 async def run(case: Case) -> tuple[WindowReport, float, float]:
-    """Fill a window and close it."""
+    """Fill a window and close it; return the report, CPU seconds and the longest slice."""
     window = msgspec.structs.replace(WindowConfig(), percentile_style=case.style, percentiles=[90.0], idle=case.idle)
     cloud = CloudConfig(requests_per_minute=1_000_000)  # nothing is shed
     config = msgspec.structs.replace(Config(), window=window, limits=LimitsConfig(series=2 * case.series), cloud=cloud)
     settings = ingest_settings(config)
     hotpath = make_hotpath(settings.implementation, **settings.hotpath)
-    clock, said = Slices(), list["WindowReport"]()
+    clock, closed = SliceClock(), list["WindowReport"]()
     context = make_context(clock)
     namer = make_namer(config, make_rules(config), ledger=context.ledger)
     closer = Closer(
@@ -115,9 +115,9 @@ async def run(case: Case) -> tuple[WindowReport, float, float]:
         namer=namer,
         encode=make_encoder(config, make_idle(config)).encode_window,
         pack=pack_requests,
-        spool=Nowhere(),
+        spool=NullSpool(),
         context=context,
-        on_closed=said.append,
+        on_closed=closed.append,
     )
     fill(hotpath, namer, case)
     if case.is_idle:
@@ -125,11 +125,11 @@ async def run(case: Case) -> tuple[WindowReport, float, float]:
     clock.longest, clock.since = 0.0, time.thread_time()
     began = time.thread_time()
     await closer.close()
-    return said[-1], time.thread_time() - began, clock.longest
+    return closed[-1], time.thread_time() - began, clock.longest
 
 
 def fill(hotpath: HotPath, namer: Namer, case: Case) -> None:
-    """Feed each timer so many samples."""
+    """Feed the samples of each timer."""
     rng = random.Random(1)
     for _ in range(case.samples):
         for first in range(0, case.series, LINES):

@@ -1,10 +1,10 @@
-"""What naming a new identity costs, without rules: an ordinary one, and the worst line that can be sent.
+"""The cost of naming a new identity without rules: ordinary lines, and the worst that can be sent.
 
     python -m benchmarks.naming [--rounds 7]
 
-New identities are fed to a hot path, asked for, named and answered, as the closer does it, 200 at a time. Printed is
-the time of one identity in the best of some rounds, since a busy machine only ever adds. Naming is done on the event
-loop: what a sender can make it cost is what the queue for names is bounded by (limits.NAMING_WORK).
+New identities go through a hot path and the namer as in the closer, 200 at a time. The time of one identity in the best
+round is printed, since other load only adds time. Naming runs on the event loop, so its queue is bounded by work
+(limits.NAMING_WORK).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 AT_ONCE = 200
 ORDINARY_MOST = 5.0
 WORST_MOST = 100.0
-"""Microseconds; what is asked of them."""
+"""Targets in microseconds."""
 
 ORDINARY: dict[str, Callable[[int], bytes]] = {
     "no tags": lambda n: b"web.req%d.latency:1|c" % n,
@@ -58,7 +58,7 @@ def _strange(number: int) -> str:
 
 
 def _tagged(number: int, tag: bytes, size: int) -> bytes:
-    """Return a line with so many bytes of tags, each with a key of its own unless they all are `tag`."""
+    """Return a line with `size` bytes of tags, which are all `tag`, or have a key each if it is empty."""
     tags = (
         tag * (size // len(tag)) if tag else b",".join(b"key%d:value-%d" % (i, i + number) for i in range(size // 14))
     )
@@ -66,7 +66,7 @@ def _tagged(number: int, tag: bytes, size: int) -> bytes:
 
 
 def cost(config: _Config, implementation: str, line: Callable[[int], bytes], *, first: int, count: int) -> float:
-    """Return the microseconds of naming one of these lines' identities."""
+    """Return the microseconds of naming the identity of one of these lines."""
     hotpath = make_hotpath(implementation, **ingest_settings(config).hotpath)
     namer = make_namer(config, Ruleset([], re2=None))
     for number in range(first, first + count):
@@ -80,7 +80,7 @@ def cost(config: _Config, implementation: str, line: Callable[[int], bytes], *, 
 
 
 def main() -> None:
-    """Name, print."""
+    """Name every kind of line and print the times."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds

@@ -2,14 +2,14 @@
 
     python -m benchmarks.restarts [--restarts 20] [--seconds 24] [--rate 8000] [--flush 2] [--only "npm statsd"]
 
-The same packets at the same pace go to each server, which is told to end (SIGTERM) every 1.2 s and is started again at
-once; whoever is not ready by the next time is given the time. The first time comes after 0.6 s, so 0.6 s of peace
-follow the last. Two flushes later its back end is compared with what was sent, packet by packet (support/load.py).
-npm statsd flushes to a Graphite listener, the relay to the local cloud; both flush every two seconds. A packet sent
-while nobody listened is lost, as in life; "kernel" tells what overran the queue of a socket that stayed open.
+The same packets at the same rate go to each server. It is stopped (SIGTERM) every 1.2 s and started again at once; the
+next stop waits until it is ready. The first stop comes after 0.6 s, so 0.6 s without one follow the last. Two flushes
+later its back end is compared with what was sent, packet by packet (tests/support/load.py). npm statsd flushes to a
+Graphite listener, the relay to the local cloud; both flush every two seconds. A packet sent while no socket was open is
+lost; "kernel" counts drops at a socket that stayed open.
 
-The relay is restarted as a whole; with its socket held by this script, as systemd holds it; and by its supervisor,
-which is asked for another worker (SIGUSR2).
+The relay is restarted as a whole; with its socket held by this script, as systemd does; and by its supervisor, which
+replaces the worker (SIGUSR2).
 """
 
 from __future__ import annotations
@@ -52,15 +52,15 @@ class Daemon(Protocol):
     port: int
 
     def start(self) -> subprocess.Popen[bytes]:
-        """Start it; its socket may be bound a little later."""
+        """Start it; its socket may be bound later."""
         ...
 
     async def restart(self, process: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
-        """Let another one take over."""
+        """Replace the process; return the new one."""
         ...
 
     def points(self) -> list[dict[str, object]]:
-        """What its back end has, as points of the local cloud."""
+        """Return the points of its back end, in the form of the local cloud."""
         ...
 
 
@@ -70,8 +70,8 @@ class Graphite:
 
     totals: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
-    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Add up one connection's lines."""
+    async def receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Add up the lines of one connection."""
         async for line in reader:
             name, value, _ = line.decode().split()
             if name.startswith(COUNTER) and name.endswith(".count"):
@@ -80,7 +80,7 @@ class Graphite:
 
 
 class Restarted:
-    """What is restarted as a whole, as an init system does: it waits until the new one is ready."""
+    """A daemon that is restarted as a whole, as by an init system, which waits until it is ready."""
 
     port: int
 
@@ -89,18 +89,18 @@ class Restarted:
         raise NotImplementedError
 
     def starts(self) -> int:
-        """How often it was ready; it is ready while its socket is bound if it does not tell."""
+        """Return how often it was ready; by default it is ready while its socket is bound."""
         return int(udp_row(self.port) is not None)
 
     async def restart(self, process: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
-        """End it, start it again at once."""
+        """Stop it and start it again at once."""
         await end(process)
         before, process = self.starts(), self.start()
         await self.ready(before)
         return process
 
     async def ready(self, before: int) -> None:
-        """Wait until it was ready more often than before."""
+        """Wait until `starts` exceeds `before`."""
         ends = time.monotonic() + STOP_SECONDS
         while self.starts() <= before and time.monotonic() < ends:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.02)
@@ -125,7 +125,7 @@ class Statsd(Restarted):
         return subprocess.Popen(command, stdout=QUIET, stderr=QUIET)
 
     def points(self) -> list[dict[str, object]]:
-        """The sums; statsd does not tell how many samples they hold, so the count is what the sum says."""
+        """Return the sums; statsd does not send counts, so the count is derived from the sum."""
         return [
             {"metric": name, "dimensions": {}, "timestamp": 0, "values": {"sum": total, "count": digits(int(total))}}
             for name, total in self._graphite.totals.items()
@@ -133,7 +133,7 @@ class Statsd(Restarted):
 
 
 class Relay(Restarted):
-    """This relay in front of the local cloud; with `held`, its socket is ours and passed as systemd does."""
+    """This relay with the local cloud; with `held`, this script holds its socket and passes it as systemd does."""
 
     def __init__(self, directory: Path, emulator: Emulator, url: str, flush: float, *, held: bool) -> None:
         self._emulator = emulator
@@ -159,19 +159,19 @@ class Relay(Restarted):
             return subprocess.Popen(command, env=environ, stdout=log, stderr=log, pass_fds=keep, cwd="/")
 
     def starts(self) -> int:
-        """How often it said that it started."""
+        """Return how often it logged its start."""
         return self._log.read_bytes().count(b'"event": "started"')
 
     def points(self) -> list[dict[str, object]]:
-        """What the local cloud stored."""
+        """Return the points in the local cloud."""
         return list(self._emulator.received)
 
 
 class Replaced(Relay):
-    """This relay, whose supervisor goes on and replaces the worker."""
+    """This relay with a supervisor that goes on and replaces the worker."""
 
     async def restart(self, process: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
-        """Ask for another worker; return when it is ready."""
+        """Replace the worker; return when the new one is ready."""
         before = self.starts()
         process.send_signal(signal.SIGUSR2)
         await self.ready(before)
@@ -191,7 +191,7 @@ def digits(number: int) -> int:
 async def statsd(flush: float) -> AsyncIterator[Daemon]:
     """Yield npm statsd."""
     graphite = Graphite()
-    server = await asyncio.start_server(graphite.take, "127.0.0.1", 0)
+    server = await asyncio.start_server(graphite.receive, "127.0.0.1", 0)
     with tempfile.TemporaryDirectory() as directory:
         yield Statsd(Path(directory), graphite, server.sockets[0].getsockname()[1], flush)
     server.close()
@@ -207,7 +207,7 @@ async def relay(flush: float, *, kind: type[Relay] = Relay, held: bool = False) 
 
 
 def servers(flush: float) -> dict[str, object]:
-    """Return what is compared."""
+    """Return the servers by their names."""
     found = {"npm statsd": statsd(flush)} if has_node() else {}
     return {
         **found,
@@ -218,7 +218,7 @@ def servers(flush: float) -> dict[str, object]:
 
 
 async def bound(daemon: Daemon, process: subprocess.Popen[bytes]) -> None:
-    """Wait until somebody listens."""
+    """Wait until the port is bound."""
     ends = time.monotonic() + 30
     while udp_row(daemon.port) is None:
         if process.poll() is not None or time.monotonic() > ends:
@@ -228,7 +228,7 @@ async def bound(daemon: Daemon, process: subprocess.Popen[bytes]) -> None:
 
 
 async def end(process: subprocess.Popen[bytes]) -> None:
-    """End it in order, or not."""
+    """Stop a process, after `STOP_SECONDS` with SIGKILL."""
     process.terminate()
     try:
         await asyncio.to_thread(process.wait, STOP_SECONDS)

@@ -37,7 +37,7 @@ DATAGRAMS = 400
 
 
 def main() -> None:
-    """Name, feed, print."""
+    """Measure naming and feeding, and print both."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--series", type=int, default=100_000)
     parser.add_argument("--rules", type=int, default=1000)
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def identities(series: int, services: int) -> list[Identity]:
-    """Return so many identities: names of five parts, one service a rule, and the host as a tag."""
+    """Return `series` identities: names of five parts, one service a rule, and the host as a tag."""
     found = []
     for n in range(series):
         service, method, status = n % services, METHODS[n // services % 5], 200 + n // services // 5 % 4
@@ -66,7 +66,7 @@ def identities(series: int, services: int) -> list[Identity]:
 
 
 def rulesets(count: int) -> Iterator[tuple[str, Ruleset]]:
-    """Yield the ways to write the same rules."""
+    """Yield rulesets that do the same, each written in another way."""
     mapped = {"metric": "web.request", "tags": {"service": "$1", "method": "$2"}}
     own = {"metric": "web.request", "tags": {"method": "$1", "status": "$2"}}
     globs = [RuleConfig(match=f"web.svc{n}.request.*.*", **own) for n in range(count)]
@@ -80,7 +80,7 @@ def rulesets(count: int) -> Iterator[tuple[str, Ruleset]]:
 
 
 def name(wanted: Sequence[Identity], ways: dict[str, Ruleset]) -> dict[str, float]:
-    """Return the median CPU seconds of naming all of them, by each ruleset, and by regexes one after the other."""
+    """Return the median CPU seconds of naming all identities with each ruleset, and with regexes one by one."""
     seen: dict[str, list[float]] = {label: [] for label in ways}
     for _ in range(ROUNDS):
         for label, ruleset in ways.items():
@@ -91,7 +91,7 @@ def name(wanted: Sequence[Identity], ways: dict[str, Ruleset]) -> dict[str, floa
 
 
 def one_by_one(wanted: Sequence[Identity], count: int) -> float:
-    """Return the CPU seconds of looking for the first of compiled regexes, from a hundredth of the names."""
+    """Return the CPU seconds of trying compiled regexes one by one, extrapolated from a hundredth of the names."""
     compiled = [re.compile(rf"web\.svc{n}\.request\.([^.]*)\.([^.]*)") for n in range(count)]
     some = [identity.name.decode() for identity in wanted[::101]]
     seconds = cpu_of(lambda: [next(found for regex in compiled if (found := regex.fullmatch(text))) for text in some])
@@ -106,14 +106,14 @@ def cpu_of(work: Callable[[], object]) -> float:
 
 
 def instructions(rules: int) -> float:
-    """Return what a line more costs whose series is known."""
+    """Return the instructions of one line of a known series."""
     few, many = (count(rules, passes) for passes in PASSES)
     lines = sum(datagram.count(b"\n") + 1 for datagram in datagrams("full")[:DATAGRAMS])
     return (many - few) / ((PASSES[1] - PASSES[0]) * lines)
 
 
 def count(rules: int, passes: int) -> int:
-    """Return the instructions inside of the hot path's feed, of a process that feeds so many passes."""
+    """Return the instructions within the hot path's feed, in a process that feeds `passes` passes."""
     command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "--toggle-collect=hotpath_feed"]
     command += [sys.executable, "-m", "benchmarks.rules", "--feed", str(rules), str(passes)]
     environ = {**os.environ, "PYTHONHASHSEED": "0"}
@@ -122,7 +122,7 @@ def count(rules: int, passes: int) -> int:
 
 
 def feed(rules: int, passes: int) -> None:
-    """Feed the same traffic so many times; naming, by rules that map each name of it, is done after the first."""
+    """Feed the same traffic `passes` times; after the first pass, rules that map every name are applied."""
     mapping = [RuleConfig(match=f"never{n}.*", metric="m.$1") for n in range(max(rules - 1, 0))] + [
         RuleConfig(match="**")
     ][:rules]

@@ -47,13 +47,13 @@ _TIMESTAMP = re.compile(rb'"timestamp":(\d+)')
 
 
 class P95:
-    """A timer's quantiles."""
+    """Quantiles of a timer: every one has the same value."""
 
     def __init__(self, value: float) -> None:
         self._value = value
 
     def quantile(self, _: float) -> float:
-        """Return the one that is known."""
+        """Return the value."""
         return self._value
 
 
@@ -83,11 +83,11 @@ def rows(count: int, dice: random.Random) -> Iterator[Row]:
 
 @dataclass
 class Figures:
-    """What was seen."""
+    """The figures of an outage."""
 
     windows: int
     points: int
-    """Of a window."""
+    """Points of a window."""
     disk_bytes: int = 0
     """Database and its log, at the end of the outage."""
     down: list[int] = field(default_factory=list)
@@ -97,27 +97,27 @@ class Figures:
     twice: int = 0
     """Points that were stored more than once."""
     fresh_seconds: list[float] = field(default_factory=list)
-    """From the close of each window of the drain to its last point."""
+    """Seconds from the close of each window of the drain to its last point."""
     while_both: int = 0
-    """Requests that left while a fresh window and a backlog both waited."""
+    """Requests sent while a fresh window and a backlog both waited."""
     of_backlog: int = 0
-    """Those of the backlog."""
+    """Those that were of the backlog."""
     store_seconds: float = 0.0
     """Real time of all commits."""
     drain_real_seconds: float = 0.0
 
     @property
     def bytes_a_point(self) -> float:
-        """On disk."""
+        """Bytes on disk for each point."""
         return self.disk_bytes / (self.windows * self.points)
 
     @property
     def backlog_share(self) -> float:
-        """Of what left while both waited."""
+        """Share of the backlog in the requests while both waited."""
         return self.of_backlog / self.while_both if self.while_both else 1.0
 
     def hours(self, series: int, limit: int = 2**30) -> float:
-        """Return how long a spool of `limit` bytes holds so many series."""
+        """Return how many hours of `series` series a spool of `limit` bytes holds."""
         return limit / (series * POINTS_PER_SERIES * self.bytes_a_point * 60)
 
     def lines(self) -> Iterator[str]:
@@ -137,14 +137,14 @@ class Figures:
         yield f"1 GiB holds {hours}"
 
 
-class Watched:
-    """A transport that remembers what left, and when."""
+class RecordingTransport:
+    """A transport that records each request and its time."""
 
     def __init__(self, inner: HttpTransport, clock: EventClock) -> None:
         self._inner = inner
         self._clock = clock
         self.attempts: Counter[int] = Counter()
-        """By minute."""
+        """Requests by minute."""
         self.sent: list[tuple[float, int]] = []
         """Time and window of each request that was answered with 200."""
         self.busy = 0
@@ -166,8 +166,8 @@ class Watched:
         await self._inner.close()
 
 
-class WatchedSpool(Spool):
-    """A spool that knows how many senders wait for it."""
+class CountingSpool(Spool):
+    """A spool that counts the senders that wait for it."""
 
     taking = 0
 
@@ -190,7 +190,7 @@ class Outage:
         first = int(time.time()) // WINDOW * WINDOW - windows * WINDOW
         self._clock = EventClock(float(first), busy=self._busy)
         self._next = first
-        self._transport = Watched(
+        self._transport = RecordingTransport(
             HttpTransport(timeout=5, connect_timeout=2, concurrency=CONCURRENCY, ca_file="", proxy=""), self._clock
         )
         self._encoder = PointEncoder(namespace="shop", output="aggregate", counter_values="total", percentiles=[95.0])
@@ -199,15 +199,15 @@ class Outage:
         self._emulator = ControlledEmulator(access_key="ak", secret_key="sk", region="r", clock=self._clock)
 
     def _busy(self) -> bool:
-        """Say whether something real is under way: a request, or a body that is read."""
+        """Say whether real I/O is under way: a request, or the read of a body."""
         return bool(self._transport.busy or (self._spool.taking and self._spool.batches))
 
     async def run(self) -> Figures:
-        """Go through all of it."""
+        """Run the outage and the drain; return the figures."""
         url = await self._emulator.start()
         await self._emulator.stop()
         context, nonces = make_context(self._clock, interval=1e9), iter(range(10**9))
-        self._spool = await WatchedSpool.open(self._directory, context, limit_bytes=2**30)
+        self._spool = await CountingSpool.open(self._directory, context, limit_bytes=2**30)
         signer = Signer(access_key="ak", secret_key=Secret("sk"), region="r")
         endpoint = f"{url}/v1/customMetrics"
         pool = SenderPool(
@@ -242,7 +242,7 @@ class Outage:
         figures.disk_bytes = sum(path.stat().st_size for path in self._directory.glob("spool.db*"))
 
     async def _drain(self) -> None:
-        """A minute at a time, with a fresh window each; until the backlog is gone."""
+        """Pass minutes, with a fresh window each, until the backlog is sent."""
         figures, began, backlog = self.figures, time.perf_counter(), self._next
         while True:
             await self._close_window()
@@ -252,7 +252,7 @@ class Outage:
             if oldest is None or oldest >= backlog:
                 break
             if figures.drain_minutes > figures.windows:
-                raise RuntimeError(f"the backlog does not shrink: {self._spool!r}")
+                raise RuntimeError(f"the backlog does not shrink: {self._spool.batches} batches")
         figures.drain_real_seconds = time.perf_counter() - began
         self._backlog = backlog
 
