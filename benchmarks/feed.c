@@ -1,4 +1,4 @@
-/* Feeds datagrams from a file to the kernel's hot path, without sockets and without Python: for instruction counts.
+/* Feeds datagrams from a file to the native hot path without sockets and Python: for instruction counts.
  *
  *     feed FILE PASSES
  *

@@ -1,4 +1,4 @@
-/* What receiving alone costs: a bare loop of recvmmsg on a UDP port of loopback, nothing else.
+/* The lower bound of receiving: a bare loop of recvmmsg on a UDP port of loopback.
  *
  *     floor PORT */
 #include <arpa/inet.h>

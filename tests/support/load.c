@@ -1,11 +1,11 @@
-/* Sends datagrams from a file to a UDP port of loopback, over and over, for so many seconds.
+/* Sends datagrams from a file to a UDP port of loopback, over and over, for SECONDS.
  *
  *     load PORT FILE SECONDS RATE BATCH QUEUE
  *
  * FILE holds datagrams, each behind its size (2 bytes, little endian). RATE is datagrams a second, in steps of a
- * millisecond (open loop); 0 means as fast as the receiver reads: before each batch the receiver's own queue is looked
- * at in /proc/net/udp and must be below QUEUE bytes, so that nothing is lost (closed loop). -1 means as fast as sending goes. Prints datagrams sent and
- * the seconds it took. */
+ * millisecond (open loop). 0 means as fast as the receiver reads: before each batch the receiver's queue in
+ * /proc/net/udp must be below QUEUE bytes, so that nothing is lost (closed loop). -1 means as fast as possible. Prints
+ * the datagrams sent and the seconds it took. */
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <stdint.h>
