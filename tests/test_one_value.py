@@ -434,7 +434,7 @@ def test_a_stored_window_whose_checkpoint_stays_and_whose_database_is_lost(machi
 def commit_at_once(spool: Spool, window: int) -> None:
     spool.committed.add(window)
     if window not in spool._unrecorded:
-        spool._lanes.release([window])
+        spool._order.release([window])
 
 
 MUTANTS = {

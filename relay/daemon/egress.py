@@ -73,9 +73,9 @@ class Egress:
                 open_directory = StateDirectory.resume if is_successor else StateDirectory.open
                 directory = await asyncio.to_thread(open_directory, state)
                 opened.callback(directory.close)
-            spool = await Spool.open(state, context, limit_bytes=config.spool.max, place=directory)
+            spool = await Spool.open(state, context, limit_bytes=config.spool.max, state_directory=directory)
             opened.push_async_callback(spool.close)
-            letters = DeadLetters(state, context, limit=config.spool.dead_letters, place=directory)
+            letters = DeadLetters(state, context, limit=config.spool.dead_letters, state_directory=directory)
             opened.push_async_callback(letters.close)
             pool = SenderPool(
                 spool=spool,

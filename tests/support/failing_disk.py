@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LATENCY = 0.004
 WRITES = {
     CheckpointFiles: ("drop", "append", "replace", "move", "probe", "set_aside"),
-    Database: ("connect", "write", "delete", "relieve", "set_aside"),
+    Database: ("connect", "write", "delete", "restore_reserve", "set_aside"),
 }
 
 

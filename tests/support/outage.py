@@ -171,11 +171,11 @@ class CountingSpool(Spool):
 
     taking = 0
 
-    async def take(self, *, live: bool = False) -> Lease:
+    async def lease(self, *, live: bool = False) -> Lease:
         """Lease the next batch."""
         self.taking += 1
         try:
-            return await super().take(live=live)
+            return await super().lease(live=live)
         finally:
             self.taking -= 1
 

@@ -65,6 +65,3 @@ class _Open(Database):
     def __init__(self, directory: Path) -> None:
         super().__init__(directory, limit_bytes=64 * 1024 * 1024)
         self.connect()
-
-    def close(self) -> None:
-        self.abandon()

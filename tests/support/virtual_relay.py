@@ -135,7 +135,7 @@ class VirtualRelay:
             task.cancel()
         await asyncio.gather(*mine, return_exceptions=True)
         with suppress(AttributeError):
-            self.relay.spool._writer._database.abandon()
+            self.relay.spool._writer._database.close()
         self.relay.ingest.stop()
         for lock in self._locks:
             lock.close()

@@ -97,7 +97,7 @@ class Shutdown:
         limit = _LAST_TRY if self.spool.degraded or self.checkpointer.refused else STALL
         is_kept = await _within(limit, self.checkpointer.save(everything=True))
         if is_kept is None:
-            self.spool.note_stall()  # the following steps do not wait for this disk again
+            self.spool.report_stall()  # the following steps do not wait for this disk again
         return bool(is_kept)
 
     async def _close_early(self) -> bool:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from relay.delivery.spool.file import Directory
+    from relay.delivery.state.directory import StateDirectory
 
 FILES: Final = 8
 """Number of files within the bound. At the bound, a new letter costs the oldest file: an eighth of all letters."""
@@ -38,9 +38,9 @@ class Counted(NamedTuple):
 class LetterFiles:
     """State: the counts of each file, and the number of letters in removed files."""
 
-    def __init__(self, directory: Path, *, limit: int, place: Directory | None = None) -> None:
+    def __init__(self, directory: Path, *, limit: int, state_directory: StateDirectory | None = None) -> None:
         self.directory = directory
-        self._place = place
+        self._state_directory = state_directory
         self._limit = limit
         self._counted: dict[str, Counted] = {}
         self.dropped = 0
@@ -92,8 +92,8 @@ class LetterFiles:
 
     def _ensure(self) -> None:
         """Raise OSError if the directory may not be used."""
-        if self._place is not None:
-            self._place.ensure()
+        if self._state_directory is not None:
+            self._state_directory.ensure()
 
     def _writable(self, size: int) -> Path:
         """Return the newest file if a line of `size` bytes fits into it, else the path of the next file."""

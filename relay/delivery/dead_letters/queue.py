@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relay.context import Context
-    from relay.delivery.spool.file import Directory
+    from relay.delivery.state.directory import StateDirectory
 
 LIMIT: Final = 64 * 1024 * 1024
 """Bytes of all files."""
@@ -46,9 +46,9 @@ class DeadLetters:
         context: Context,
         *,
         limit: int = LIMIT,
-        place: Directory | None = None,
+        state_directory: StateDirectory | None = None,
     ) -> None:
-        self._files = LetterFiles(directory, limit=limit, place=place) if directory else None
+        self._files = LetterFiles(directory, limit=limit, state_directory=state_directory) if directory else None
         self._clock, self._ledger, self._loss_log = context.clock, context.ledger, context.loss_log
         self._held: deque[bytes] = deque()
         self._held_bytes = 0

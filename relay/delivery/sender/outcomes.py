@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from relay.delivery.sender.bisect import BatchBisection
     from relay.delivery.sender.gate import Gate
     from relay.delivery.sender.pool import Cloud
-    from relay.delivery.spool.lease import Lease
+    from relay.delivery.spool.order import Lease
     from relay.delivery.spool.spool import Spool
 
 

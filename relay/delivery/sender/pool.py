@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from relay.context import Context
     from relay.delivery.dead_letters.queue import DeadLetters
     from relay.delivery.sender.quarantine import Failures
-    from relay.delivery.spool.lease import Lease
+    from relay.delivery.spool.order import Lease
     from relay.delivery.spool.spool import Spool
     from relay.model import Batch, Reply, Verdict
 
@@ -199,7 +199,7 @@ class SenderPool:
         """Lease a batch and acquire a turn for it, when both are there."""
         async with self._turn_lock:
             while True:
-                lease = await self._spool.take(live=self._gate.is_probing and not self._quarantine.is_answered)
+                lease = await self._spool.lease(live=self._gate.is_probing and not self._quarantine.is_answered)
                 try:
                     is_old = self._ages.is_old(lease.batch.window, self._settings.max_age)
                     if is_old:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from relay.delivery.sender.bisect import BatchBisection
-    from relay.delivery.spool.lease import Lease
+    from relay.delivery.spool.order import Lease
 
 _UNREADABLE_TRIES: Final = 3
 _KEPT: Final = 1000

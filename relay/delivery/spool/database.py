@@ -23,14 +23,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relay.delivery.spool import file
-from relay.delivery.spool.errors import Damaged, DiskTrouble, QuotaReached, explained, is_full
+from relay.delivery.spool.errors import Damaged, DiskTrouble, QuotaReached, is_full, translate_errors
 from relay.delivery.spool.file import (
     MAKE,
     PAGE,
     SETTINGS,
     UNCOMMITTED,
     Ballast,
-    Place,
+    OpenFiles,
     delete,
     insert,
     is_strange,
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from relay.delivery.spool.file import Directory
     from relay.delivery.spool.memory import StoredBatch
+    from relay.delivery.state.directory import StateDirectory
 
 REQUESTS_PER_TRANSACTION: Final = 2_000
 _BALLAST_MOST: Final = 8 * 1024 * 1024
@@ -72,20 +72,20 @@ class Contents(NamedTuple):
 
 
 class Database:
-    """State: the connection, the place of its files, and the ballast."""
+    """State: the connection, its open files, and the ballast."""
 
-    def __init__(self, directory: Path, *, limit_bytes: int, place: Directory | None = None) -> None:
+    def __init__(self, directory: Path, *, limit_bytes: int, state_directory: StateDirectory | None = None) -> None:
         self._directory = directory
         self.path = directory / DATABASE
         self._limit = limit_bytes
         self._reserve = min(_BALLAST_MOST, limit_bytes // _BALLAST_SHARE)
         self._ballast = Ballast(directory / "spool.ballast", self._reserve)
-        self._place = Place(place, self.path, self._wal)
+        self._files = OpenFiles(state_directory, self.path, self._wal)
         self._db: sqlite3.Connection | None = None
-        self._unchecked = 0
+        self._since_checkpoint = 0
         """Transactions since the last checkpoint."""
-        self.strained = False
-        """All writes are durable, but the disk was full: a checkpoint or the ballast is missing; see `relieve`."""
+        self.lacks_reserve = False
+        """All writes are durable, but a full disk refused a checkpoint or the ballast; see `restore_reserve`."""
 
     # --- opening and closing ------------------------------------------------------------------------------------------
 
@@ -95,24 +95,24 @@ class Database:
         Raises:
             DiskTrouble, Damaged: the database stays closed.
         """
-        self.abandon()
-        self._place.check_directory()
+        self.close()
+        self._files.check_directory()
         version = file.read_format_version(self.path)
         self._with_ballast(lambda: self._connect(version))
         try:
-            self._ballast.hold()
+            self._ballast.allocate()
         except OSError:
-            self.strained = True
-        self._place.opened()
+            self.lacks_reserve = True
+        self._files.record()
         return version is None
 
-    def check_place(self) -> None:
+    def check_files(self) -> None:
         """Check that the files are still at their paths.
 
         Raises:
             DiskTrouble: they are not; writes would be lost with the process.
         """
-        self._place.check()
+        self._files.check()
 
     def restore(self, label: str) -> None:
         """Write all contents to the path again; another file at the path is set aside.
@@ -122,13 +122,13 @@ class Database:
         """
         copy = self.path.with_name(f"{DATABASE}.copy")
         try:
-            with explained(self._directory):
+            with translate_errors(self._directory):
                 copy.unlink(missing_ok=True)
                 file.make_private(copy)
                 self._connection.execute("VACUUM INTO ?", (str(copy),))
                 sync(copy)
-                if not self._place.is_ours(self.path):
-                    if self._place.is_ours(self._wal):
+                if not self._files.is_ours(self.path):
+                    if self._files.is_ours(self._wal):
                         self._wal.unlink(missing_ok=True)  # SQLite would replay it into the other file
                     file.set_aside(self.path, label)
                 copy.rename(self.path)
@@ -138,7 +138,7 @@ class Database:
 
     def load(self) -> Contents:
         """Remove the batches of an uncommitted window, which a crash left; return the contents."""
-        with explained(self._directory):
+        with translate_errors(self._directory):
             db = self._connection
             if self.path.stat().st_size <= _CHECK_MOST or _size(self._wal) > 0:
                 self._check(db)
@@ -151,7 +151,7 @@ class Database:
             parts = [window for window, size in list_checkpoints(self._directory).items() if size and window in windows]
             return Contents(entries=entries, windows=windows, parts=parts)
 
-    def abandon(self) -> None:
+    def close(self) -> None:
         """Close the connection; errors of the close are ignored."""
         db, self._db = self._db, None
         if db is not None:
@@ -160,16 +160,16 @@ class Database:
 
     def set_aside(self, label: str) -> str:
         """Close and rename the file and its log, unchanged; return the new name. `connect` makes a new file."""
-        self.abandon()
+        self.close()
         return file.set_aside(self.path, label)
 
-    def peek(self) -> tuple[set[int], dict[str, bytes]]:
+    def salvage(self) -> tuple[set[int], dict[str, bytes]]:
         """Read committed ids and state from a file that cannot be opened; both empty if the directory is not ours."""
         try:
-            self._place.check_directory()
+            self._files.check_directory()
         except DiskTrouble:
             return set(), {}
-        return file.peek(self.path)
+        return file.salvage(self.path)
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
@@ -191,23 +191,23 @@ class Database:
         Raises:
             DiskTrouble, Damaged: nothing was removed.
         """
-        checkpoint = self._unchecked >= _CHECKPOINT_EVERY or _size(self._wal) >= self._reserve
+        checkpoint = self._since_checkpoint >= _CHECKPOINT_EVERY or _size(self._wal) >= self._reserve
         self._transact(partial(delete, ids=ids), checkpoint=checkpoint)
-        if not self.strained:
+        if not self.lacks_reserve:
             self._shrink()
 
-    def relieve(self) -> None:
+    def restore_reserve(self) -> None:
         """Checkpoint and allocate the ballast again, after the disk was full.
 
         Raises:
             DiskTrouble: the disk is still full.
         """
-        with explained(self._directory):
+        with translate_errors(self._directory):
             self._checkpoint()
-            self._ballast.hold()
+            self._ballast.allocate()
         if is_full(self._directory):
             raise DiskTrouble("full", "nothing is left but the reserve")
-        self.strained = False
+        self.lacks_reserve = False
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -219,13 +219,13 @@ class Database:
         """Return a value stored with the last window."""
         return self._value("SELECT value FROM state WHERE key = ?", key)
 
-    def room(self) -> int:
+    def free_bytes(self) -> int:
         """Return the bytes that can still be stored below the quota."""
-        with explained(self._directory):
+        with translate_errors(self._directory):
             return (self._pages_most() - self._pragma("page_count") + self._pragma("freelist_count")) * PAGE
 
     def _value(self, query: str, key: str | int) -> bytes | None:
-        with explained(self._directory):
+        with translate_errors(self._directory):
             row = self._connection.execute(query, (key,)).fetchone()
         return row[0] if row else None
 
@@ -242,7 +242,7 @@ class Database:
         return self.path.with_name(f"{DATABASE}-wal")
 
     def _connect(self, version: int | None) -> None:
-        with explained(self._directory):
+        with translate_errors(self._directory):
             file.make_private(self.path)
             self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=_TIMEOUT)
             try:
@@ -252,7 +252,7 @@ class Database:
                 self._db.execute(f"PRAGMA journal_size_limit = {self._reserve}").fetchall()
                 self._limit_pages()
             except sqlite3.Error:
-                self.abandon()
+                self.close()
                 raise
 
     def _check(self, db: sqlite3.Connection) -> None:
@@ -282,28 +282,28 @@ class Database:
     def _transact(self, change: Callable[[sqlite3.Connection], object], *, checkpoint: bool = True) -> None:
         """Make a change in one transaction, then a checkpoint if asked for."""
         self._with_ballast(lambda: self._change(change))
-        self._unchecked += 1
+        self._since_checkpoint += 1
         if checkpoint:
             try:
-                with explained(self._directory):
+                with translate_errors(self._directory):
                     self._checkpoint()
             except (DiskTrouble, QuotaReached):
-                self.strained = True  # the transaction is durable in the log
+                self.lacks_reserve = True  # the transaction is durable in the log
         if is_full(self._directory):
-            self.strained = True  # it used blocks allocated before; the next transaction may get none
+            self.lacks_reserve = True  # it used blocks allocated before; the next transaction may get none
 
     def _with_ballast(self, act: Callable[[], None]) -> None:
         """Call `act`; if the disk is full, give up the ballast and call it again."""
         try:
             act()
         except DiskTrouble as trouble:
-            if trouble.reason != "full" or not self._ballast.give_up():
+            if trouble.reason != "full" or not self._ballast.free():
                 raise
-            self.strained = True
+            self.lacks_reserve = True
             act()
 
     def _change(self, change: Callable[[sqlite3.Connection], object]) -> None:
-        with explained(self._directory), self._transaction() as db:
+        with translate_errors(self._directory), self._transaction() as db:
             change(db)
 
     @contextmanager
@@ -320,12 +320,12 @@ class Database:
 
     def _checkpoint(self) -> None:
         self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-        self._unchecked = 0
+        self._since_checkpoint = 0
         self._limit_pages()
 
     def _shrink(self) -> None:
         """Return free pages to the disk after an outage; `execute` would free one, executescript frees all 256."""
-        with explained(self._directory):
+        with translate_errors(self._directory):
             if self._pragma("freelist_count") > _FREE_KEPT:
                 self._connection.executescript("PRAGMA incremental_vacuum(256)")
 

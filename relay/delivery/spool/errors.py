@@ -53,7 +53,7 @@ class Damaged(Exception):  # noqa: N818
 
 
 @contextmanager
-def explained(directory: Path) -> Iterator[None]:
+def translate_errors(directory: Path) -> Iterator[None]:
     """Translate errors of SQLite and of the system to DiskTrouble, QuotaReached or Damaged.
 
     Args:

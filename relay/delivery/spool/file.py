@@ -1,4 +1,4 @@
-"""The database as files: format checks before SQLite opens it, the schema, the ballast, and the place of the files.
+"""The database as files: format checks before SQLite opens it, the schema, the ballast, and the files that are open.
 
 Every function blocks: call it from the writer thread. Not known here: the connection, and when something is written.
 """
@@ -11,10 +11,10 @@ import sqlite3
 import tempfile
 from contextlib import closing, suppress
 from heapq import nlargest
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from relay import limits
-from relay.delivery.spool.errors import Damaged, DiskTrouble, explained
+from relay.delivery.spool.errors import Damaged, DiskTrouble, translate_errors
 from relay.delivery.state.private_files import open_private
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relay.delivery.spool.memory import StoredBatch
+    from relay.delivery.state.directory import StateDirectory
 
 
 VERSION: Final = 1
@@ -37,7 +38,7 @@ def read_format_version(path: Path) -> int | None:
         Damaged: not a database, or of a newer release.
         DiskTrouble: the file cannot be read.
     """
-    with explained(path.parent), suppress(FileNotFoundError):
+    with translate_errors(path.parent), suppress(FileNotFoundError):
         with open(open_private(path, os.O_RDONLY), "rb") as file:  # noqa: PTH123 - a descriptor
             header = file.read(100)
         return _version(header) if header else None
@@ -68,14 +69,14 @@ def set_aside(path: Path, label: str) -> str:
     while target.exists():
         number += 1
         target = path.with_name(f"{path.name}.{label}.{number}")
-    with explained(path.parent):
+    with translate_errors(path.parent):
         for suffix in ("-wal", "-shm", ""):
             with suppress(FileNotFoundError):
                 path.with_name(f"{path.name}{suffix}").rename(f"{target}{suffix}")
     return target.name
 
 
-def peek(path: Path) -> tuple[set[int], dict[str, bytes]]:
+def salvage(path: Path) -> tuple[set[int], dict[str, bytes]]:
     """Read committed ids and state from a file that cannot be opened for writing; both empty if that fails, too.
 
     Committed windows must not open again (I8). The log that a crash leaves cannot be read in place. So a small file is
@@ -182,14 +183,13 @@ def remove(db: sqlite3.Connection, *, first: int, last: int) -> None:
 
 
 class Ballast:
-    """State: the file; `held`: whether its blocks are allocated."""
+    """State: the file."""
 
     def __init__(self, path: Path, size: int) -> None:
         self._path = path
         self._size = size
-        self.held = False
 
-    def hold(self) -> None:
+    def allocate(self) -> None:
         """Allocate the blocks.
 
         Raises:
@@ -199,14 +199,13 @@ class Ballast:
         try:
             os.posix_fallocate(descriptor, 0, self._size)
             os.ftruncate(descriptor, self._size)
-            self.held = True
         except OSError:
             os.ftruncate(descriptor, 0)
             raise
         finally:
             os.close(descriptor)
 
-    def give_up(self) -> bool:
+    def free(self) -> bool:
         """Free the blocks; return whether there were any. The file stays, as the disk may have no free inode later."""
         try:
             given = self._path.lstat().st_blocks > 0
@@ -219,43 +218,32 @@ class Ballast:
             return False
         finally:
             os.close(descriptor)
-        self.held = False
         return given
 
 
-# --- place -----------------------------------------------------------------------------------------------------------
+# --- open files ------------------------------------------------------------------------------------------------------
 
 # Checks that the opened database is still at its path. SQLite writes on to a file that was removed or renamed, and
 # those writes are lost with the process. A file is identified by device and inode, which stay unique while it is open.
 
 
-class Directory(Protocol):
-    """The state directory."""
-
-    def check(self) -> None:
-        """Raise DiskTrouble if the directory is not at its path any more, or cannot be used."""
-
-    def ensure(self) -> None:
-        """Raise OSError for the same reasons."""
-
-
-class Place:
+class OpenFiles:
     """State: device and inode of each opened file."""
 
-    def __init__(self, directory: Directory | None, *paths: Path) -> None:
-        self._directory = directory
+    def __init__(self, state_directory: StateDirectory | None, *paths: Path) -> None:
+        self._state_directory = state_directory
         self._paths = paths
         self._opened: dict[Path, tuple[int, int]] = {}
 
     def check_directory(self) -> None:
         """Raise DiskTrouble if the directory cannot be used."""
-        if self._directory is not None:
-            self._directory.check()
+        if self._state_directory is not None:
+            self._state_directory.check()
 
-    def opened(self) -> None:
-        """Note the files at the paths as the ones that this process has open."""
+    def record(self) -> None:
+        """Record the files at the paths as the ones that this process has open."""
         self._opened.clear()
-        self._learn()
+        self._record_new()
 
     def check(self) -> None:
         """Compare the files at the paths with the opened ones.
@@ -264,7 +252,7 @@ class Place:
             DiskTrouble: the directory was removed or moved, or a file in it was replaced.
         """
         self.check_directory()
-        self._learn()
+        self._record_new()
         for path, known in self._opened.items():
             if _identity(path) != known:
                 raise DiskTrouble("replaced", f"{path} was removed or replaced")
@@ -273,15 +261,15 @@ class Place:
         """Return whether the file at a path is the opened one."""
         return _identity(path) == self._opened.get(path)
 
-    def _learn(self) -> None:
-        """Note files that are new at their paths: SQLite makes the log when it needs one."""
+    def _record_new(self) -> None:
+        """Record files that are new at their paths: SQLite makes the log when it needs one."""
         for path in self._paths:
             if path not in self._opened and (now := _identity(path)):
                 self._opened[path] = now
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    with explained(path.parent):
+    with translate_errors(path.parent):
         try:
             status = path.lstat()
         except FileNotFoundError:

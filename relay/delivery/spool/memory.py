@@ -65,20 +65,20 @@ class WriteQueue:
         self.bodies = PayloadCache()
         self.state: dict[str, bytes] = {}
         self.deletions: list[int] = []
-        self._attempted: set[int] = set()
+        self._tried: set[int] = set()
         """Ids of batches in tried writes: they may be on disk even if SQLite reported an error."""
 
     def pin(self, rows: Sequence[StoredBatch], state: Mapping[str, bytes]) -> None:
-        """Keep rows and state until they are on disk."""
+        """Retain rows and state until they are on disk."""
         for row in rows:
             self.bodies.pin(row)
         self.state.update(state)
 
-    def forget(self, id_: int) -> bool:
-        """Forget a batch that is done or dropped, and queue its deletion; return whether that will free pages."""
+    def remove(self, id_: int) -> bool:
+        """Remove a batch that is done or dropped, and queue its deletion; return whether that will free pages."""
         on_disk = not self.bodies.is_pinned(id_)
         self.bodies.drop(id_)
-        if on_disk or id_ in self._attempted:
+        if on_disk or id_ in self._tried:
             self.deletions.append(id_)
         return on_disk
 
@@ -89,32 +89,32 @@ class WriteQueue:
         size = sum(len(row.body) + _ROW_BYTES for row in rows) + sum(map(len, state.values()))
         return Write(job=job, rows=rows, state=state, bytes=int(size * _OVERHEAD))
 
-    def attempt(self, write: Write) -> None:
-        """Note that a write begins; a batch forgotten from now on must be deleted on disk, too."""
+    def mark_tried(self, write: Write) -> None:
+        """Record that a write begins; a batch removed from now on must be deleted on disk, too."""
         write.job.is_tried = True
-        self._attempted.update(row.id for row in write.rows)
+        self._tried.update(row.id for row in write.rows)
 
-    def written(self, write: Write) -> None:
-        """Note that a write is on disk: its rows are unpinned, and its job is settled."""
+    def mark_written(self, write: Write) -> None:
+        """Record that a write is on disk: its rows are unpinned, and its job is settled."""
         self.jobs.remove(write.job)
         for key, value in write.state.items():
             if self.state.get(key) is value:
                 del self.state[key]
-        self._attempted.difference_update(row.id for row in write.rows)
+        self._tried.difference_update(row.id for row in write.rows)
         # The first batches are sent first, so they are cached last and evicted last.
         for row in reversed(write.rows):
             self.bodies.unpin(row.id)
         write.job.is_written = True
         write.job.settle()
 
-    def deleted(self, count: int) -> None:
-        """Remove the first `count` deletions, which were made."""
+    def drop_deletions(self, count: int) -> None:
+        """Drop the first `count` deletions, which were made."""
         del self.deletions[:count]
 
     def start_over(self, windows: Collection[int]) -> None:
         """Queue all rows in memory for a new database, together with the ids of committed windows."""
         self.deletions.clear()
-        self._attempted.clear()
+        self._tried.clear()
         self.jobs.appendleft(Job(rows=self.bodies.pin_cached(), windows=windows))
 
     def settle_all(self) -> None:
@@ -165,7 +165,7 @@ class PayloadCache:
         return id_ in self._pinned
 
     def pin(self, row: StoredBatch) -> None:
-        """Keep a row until it is unpinned or dropped."""
+        """Retain a row until it is unpinned or dropped."""
         self.drop(row.id)
         self._pinned[row.id] = row
         self.pinned_bytes += len(row.body)
@@ -188,7 +188,7 @@ class PayloadCache:
             self._cached_bytes -= len(self._cached.pop(next(iter(self._cached))).body)
 
     def drop(self, id_: int) -> None:
-        """Forget a row."""
+        """Remove a row."""
         if (row := self._pinned.pop(id_, None)) is not None:
             self.pinned_bytes -= len(row.body)
             self.pinned_windows[row.window] -= 1

@@ -11,11 +11,14 @@ Not known here: bodies, and where they are.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from relay.model import Batch
 
 BACKLOG_TURN: Final = 3
 """One batch in three is the backlog's while both lanes wait (33 %; promised: 30 %)."""
@@ -31,23 +34,37 @@ class WaitingBatch(NamedTuple):
     """Bytes of the compressed body."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A batch in the hands of one sender, until `Spool.done` or `Spool.put_back`."""
+
+    batch: Batch
+    entry: WaitingBatch
+    live: bool
+    """Whether the batch belonged to the newest waiting window."""
+    packed: bytes
+    """The body as stored: zlib level 1."""
+    generation: int
+    """Number of the database that it came from; see `Writer.generation`."""
+
+
 class BatchOrder:
     """State: the waiting batches by window, the windows on hold, the turn of the backlog, and the totals."""
 
     def __init__(self) -> None:
         self._heaps: dict[int, list[WaitingBatch]] = {}
-        self._order: list[int] = []
-        """Ids of the waiting windows that may be taken, oldest first."""
+        self._windows: list[int] = []
+        """Ids of the waiting windows that may be sent, oldest first."""
         self._held: set[int] = set()
-        """Ids of the windows that may not be taken yet."""
+        """Ids of the windows that may not be sent yet."""
         self._turn = 0
         self.batches = 0
         self.points = 0
         self.bytes = 0
 
     def windows(self) -> Iterator[int]:
-        """Iterate over the ids of waiting windows that may be taken, oldest first; change nothing meanwhile."""
-        return iter(self._order)
+        """Iterate over the ids of waiting windows that may be sent, oldest first; change nothing meanwhile."""
+        return iter(self._windows)
 
     def waiting(self, window: int) -> Iterable[WaitingBatch]:
         """Return the waiting batches of a window, in heap order."""
@@ -60,27 +77,22 @@ class BatchOrder:
 
     @property
     def newest(self) -> int | None:
-        """Id of the live window: the newest one that may be taken."""
-        return self._order[-1] if self._order else None
-
-    @property
-    def holds(self) -> bool:
-        """Whether a waiting window may not be taken yet."""
-        return any(window in self._heaps for window in self._held)
+        """Id of the live window: the newest one that may be sent."""
+        return self._windows[-1] if self._windows else None
 
     def hold(self, window: int) -> None:
-        """Exclude a window from `take` until it is released."""
+        """Exclude a window from `pop` until it is released."""
         if window not in self._held:
             self._held.add(window)
             if window in self._heaps:
-                del self._order[bisect_left(self._order, window)]
+                del self._windows[bisect_left(self._windows, window)]
 
     def release(self, windows: Iterable[int]) -> None:
-        """Allow windows to be taken again."""
+        """Allow windows to be sent again."""
         for window in self._held.intersection(windows):
             self._held.remove(window)
             if window in self._heaps:
-                insort(self._order, window)
+                insort(self._windows, window)
 
     def push(self, entry: WaitingBatch) -> None:
         """Add a batch."""
@@ -88,24 +100,24 @@ class BatchOrder:
         if heap is None:
             heap = self._heaps[entry.window] = []
             if entry.window not in self._held:
-                insort(self._order, entry.window)
+                insort(self._windows, entry.window)
         heappush(heap, entry)
         self._count(entry, 1)
 
-    def take(self, *, live: bool = False, at_hand: Callable[[int], bool] | None = None) -> WaitingBatch | None:
-        """Take the next batch, or None.
+    def pop(self, *, live: bool = False, in_memory: Callable[[int], bool] | None = None) -> WaitingBatch | None:
+        """Remove and return the next batch; None if no batch may be sent.
 
         Args:
-            live: take from the newest window even if it is the turn of the backlog.
-            at_hand: whether the body of a batch (by id) is in memory; given while no sender may wait for the disk.
+            live: from the newest window even if it is the turn of the backlog.
+            in_memory: whether the body of a batch (by id) is in memory; given while no sender may wait for the disk.
                 Then the batch comes from the newest window with such a body at its head.
         """
-        if at_hand is None:
+        if in_memory is None:
             window = self._next_window(live=live)
         else:
-            windows = reversed(self._order[-1:] if live else self._order)
-            window = next((w for w in windows if at_hand(self._heaps[w][0].id)), None)
-        return None if window is None else self._pop(window)
+            windows = reversed(self._windows[-1:] if live else self._windows)
+            window = next((w for w in windows if in_memory(self._heaps[w][0].id)), None)
+        return None if window is None else self._pop_from(window)
 
     def drop(self, window: int) -> list[WaitingBatch]:
         """Remove and return every waiting batch of a window."""
@@ -133,12 +145,12 @@ class BatchOrder:
         return lost
 
     def _next_window(self, *, live: bool) -> int | None:
-        if live or len(self._order) < 2:
+        if live or len(self._windows) < 2:
             return self.newest
         self._turn = (self._turn + 1) % BACKLOG_TURN
-        return self._order[0] if self._turn == 2 else self.newest  # newest, oldest, newest
+        return self._windows[0] if self._turn == 2 else self.newest  # newest, oldest, newest
 
-    def _pop(self, window: int) -> WaitingBatch:
+    def _pop_from(self, window: int) -> WaitingBatch:
         heap = self._heaps[window]
         entry = heappop(heap)
         if not heap:
@@ -149,7 +161,7 @@ class BatchOrder:
     def _remove(self, window: int) -> None:
         del self._heaps[window]
         if window not in self._held:
-            del self._order[bisect_left(self._order, window)]
+            del self._windows[bisect_left(self._windows, window)]
 
     def _count(self, entry: WaitingBatch, sign: int) -> None:
         self.batches += sign

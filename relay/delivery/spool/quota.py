@@ -64,29 +64,29 @@ class SpoolQuota:
         limit_bytes: int,
         *,
         context: Context,
-        lanes: BatchOrder,
+        order: BatchOrder,
         bodies: PayloadCache,
-        forget: Callable[[int], object],
+        remove: Callable[[int], object],
     ) -> None:
         self._limit = limit_bytes
-        self._lanes = lanes
+        self._order = order
         self._bodies = bodies
-        self._forget = forget
+        self._remove = remove
         self._ledger, self._loss_log = context.ledger, context.loss_log
         self._filling = FillForecast(limit_bytes)
         self._dropped: set[int] = set()
 
-    def make(self, missing: int, *, but: Collection[int]) -> bool:
+    def make_room(self, missing: int, *, but: Collection[int]) -> bool:
         """Drop whole oldest windows that are on disk, but those in `but`, until `missing` bytes are free.
 
         Returns:
             Whether any bytes became free.
         """
         freed = 0
-        for window in list(self._lanes.windows()):
+        for window in list(self._order.windows()):
             if freed >= missing:
                 break
-            on_disk = [entry.size for entry in self._lanes.waiting(window) if not self._bodies.is_pinned(entry.id)]
+            on_disk = [entry.size for entry in self._order.waiting(window) if not self._bodies.is_pinned(entry.id)]
             if window not in but and on_disk:
                 freed += sum(on_disk)
                 self._drop(window)
@@ -96,7 +96,7 @@ class SpoolQuota:
         """Drop oldest windows while more than MEMORY_MOST bytes are in memory only; never the newest window."""
         while self._bodies.pinned_bytes > MEMORY_MOST:
             pinned = self._bodies.pinned_windows
-            windows = [window for window in pinned if window != self._lanes.newest and self._lanes.waiting(window)]
+            windows = [window for window in pinned if window != self._order.newest and self._order.waiting(window)]
             if not windows:
                 return
             self._drop(min(windows))
@@ -109,11 +109,11 @@ class SpoolQuota:
             self._loss_log.warn(event, reason="filling", limit_bytes=self._limit)
 
     def _drop(self, window: int) -> None:
-        entries = self._lanes.drop(window)
+        entries = self._order.drop(window)
         points = sum(entry.points for entry in entries)
         self._ledger.points_dropped["spool_full"] += points
         for entry in entries:
-            self._forget(entry.id)
+            self._remove(entry.id)
         if window not in self._dropped:
             if len(self._dropped) >= _REMEMBERED:
                 self._dropped.clear()

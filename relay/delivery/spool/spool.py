@@ -21,9 +21,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from relay.delivery.spool.database import Database
 from relay.delivery.spool.errors import Damaged, DiskTrouble
 from relay.delivery.spool.file import prune
-from relay.delivery.spool.lease import Lease
 from relay.delivery.spool.memory import Job, StoredBatch
-from relay.delivery.spool.order import BatchOrder, WaitingBatch
+from relay.delivery.spool.order import BatchOrder, Lease, WaitingBatch
 from relay.delivery.spool.quota import SpoolQuota
 from relay.delivery.spool.writer import STALL, MemoryWriter, Writer
 from relay.delivery.state.parts import Parts
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 
     from relay.context import Context
     from relay.delivery.spool.database import Contents
-    from relay.delivery.spool.file import Directory
+    from relay.delivery.state.directory import StateDirectory
 
 Blob: TypeAlias = bytes
 State: TypeAlias = "Mapping[str, bytes]"
@@ -49,17 +48,17 @@ class Spool:
 
     def __init__(self, database: Database | None, context: Context, *, limit_bytes: int) -> None:
         self._clock, self._ledger, self._loss_log = context.clock, context.ledger, context.loss_log
-        self._lanes = BatchOrder()
+        self._order = BatchOrder()
         self._some_wait = asyncio.Event()
-        self._writer = Writer(database, context, owner=self) if database else MemoryWriter()
+        self._writer = Writer(database, context, spool=self) if database else MemoryWriter()
         self._next_id = int(self._clock.wall() * 1_000_000)
         """Starts at the clock and is raised above every id found, so ids increase even if old ones are unreadable."""
-        self._room = SpoolQuota(
+        self._quota = SpoolQuota(
             limit_bytes,
             context=context,
-            lanes=self._lanes,
+            order=self._order,
             bodies=self._writer.bodies,
-            forget=self._writer.forget,
+            remove=self._writer.remove,
         )
         self._settled = False
         self.limit_bytes = limit_bytes
@@ -81,32 +80,27 @@ class Spool:
     @property
     def batches(self) -> int:
         """Waiting batches, without leased ones."""
-        return self._lanes.batches
+        return self._order.batches
 
     @property
     def points(self) -> int:
         """Waiting points, without leased ones."""
-        return self._lanes.points
+        return self._order.points
 
     @property
     def bytes(self) -> int:
         """Bytes of the compressed bodies of waiting batches."""
-        return self._lanes.bytes
+        return self._order.bytes
 
     @property
     def oldest_window(self) -> int | None:
         """Id of the oldest waiting window."""
-        return self._lanes.oldest
+        return self._order.oldest
 
     @property
     def can_send(self) -> bool:
-        """Whether a waiting batch may be taken."""
-        return self._lanes.newest is not None
-
-    @property
-    def holds(self) -> bool:
-        """Whether a waiting batch may be taken only after its window is stored."""
-        return self._lanes.holds
+        """Whether a waiting batch may be sent."""
+        return self._order.newest is not None
 
     @property
     def degraded(self) -> bool:
@@ -120,7 +114,7 @@ class Spool:
         context: Context,
         *,
         limit_bytes: int,
-        place: Directory | None = None,
+        state_directory: StateDirectory | None = None,
     ) -> Spool:
         """Open or create the database and recover its batches. A failing disk raises nothing and is tried again.
 
@@ -128,9 +122,9 @@ class Spool:
             directory: exists, and is locked by this relay (see state/directory.py); None for memory only.
             context: the clock, the books of points, and the log for RLY410 to RLY412.
             limit_bytes: quota of database, log and ballast together.
-            place: checks that the directory is still at its path.
+            state_directory: checks that the directory is still at its path.
         """
-        database = Database(directory, limit_bytes=limit_bytes, place=place) if directory else None
+        database = Database(directory, limit_bytes=limit_bytes, state_directory=state_directory) if directory else None
         spool = cls(database, context, limit_bytes=limit_bytes)
         spool.committed.update(await spool._writer.open())
         return spool
@@ -157,21 +151,21 @@ class Spool:
         """
         if window in self.committed:
             raise ValueError(f"window {window} was closed twice")
-        job = await self._hand_over(batches, windows=[window], state=state, samples=samples)
+        job = await self._submit(batches, windows=[window], state=state, samples=samples)
         if not job.is_written:
             self._unrecorded[window] = job
         if window in self.parts:
-            self._lanes.hold(window)
+            self._order.hold(window)
         self._commit(window)  # not before: its checkpoint is void from here on
         self.parts.are_void()
-        self._ledger.points_created += self._publish(job.rows)
-        if self._writer.room is not None:
-            self._room.watch(self._clock.monotonic(), self._writer.room)
+        self._ledger.points_created += self._enqueue(job.rows)
+        if self._writer.free_bytes is not None:
+            self._quota.watch(self._clock.monotonic(), self._writer.free_bytes)
 
     async def add_replayed(self, batches: Sequence[Batch], state: State) -> None:
         """Store batches of windows committed long ago, and state that records the replay, in one transaction."""
-        job = await self._hand_over(batches, windows=(), state=state)
-        self._ledger.points_replayed += self._publish(job.rows)
+        job = await self._submit(batches, windows=(), state=state)
+        self._ledger.points_replayed += self._enqueue(job.rows)
 
     def is_recorded(self, window: int) -> bool:
         """Return whether the disk records a window as committed, or may: a failed write may still be on disk."""
@@ -180,38 +174,38 @@ class Spool:
 
     # --- out ----------------------------------------------------------------------------------------------------------
 
-    async def take(self, *, live: bool = False) -> Lease:
+    async def lease(self, *, live: bool = False) -> Lease:
         """Lease the next batch; wait until there is one. `live`: from the newest window only."""
         while True:
-            at_hand = None if self._writer.may_read() else self._writer.bodies.has
-            newest = self._lanes.newest
-            entry = self._lanes.take(live=live, at_hand=at_hand)
+            in_memory = None if self._writer.may_read() else self._writer.bodies.has
+            newest = self._order.newest
+            entry = self._order.pop(live=live, in_memory=in_memory)
             if entry is None:
                 self._some_wait.clear()
                 await self._some_wait.wait()
                 continue
             self.leased += entry.points
-            lease = await self._lease(entry, live=entry.window == newest)
+            lease = await self._fetch(entry, live=entry.window == newest)
             if lease is not None:
                 return lease
 
     def done(self, lease: Lease) -> None:
         """End a lease: every point is counted elsewhere, and the batch will be deleted."""
         self.leased -= lease.entry.points
-        self._writer.forget(lease.entry.id)
+        self._writer.remove(lease.entry.id)
 
     def put_back(self, lease: Lease) -> None:
         """End a lease: the batch waits again."""
         entry = lease.entry
         row = StoredBatch(id=entry.id, window=entry.window, points=entry.points, body=lease.packed)
-        self._writer.keep(row, generation=lease.generation)
+        self._writer.retain(row, generation=lease.generation)
         self._return(entry)
 
     # --- stop ---------------------------------------------------------------------------------------------------------
 
-    def note_stall(self) -> None:
-        """Note that the disk hangs: another caller has waited for it in vain."""
-        self._writer.note_stall()
+    def report_stall(self) -> None:
+        """Treat the disk as stalled: another caller has waited for it in vain."""
+        self._writer.report_stall()
 
     async def settle(self, within: float = STALL, *, count_part: CountPart | None = None) -> None:
         """Try to write everything within `within` seconds; count as dropped what only memory holds then.
@@ -228,7 +222,7 @@ class Spool:
 
     def discard(self) -> None:
         """Drop the batches that only memory holds, at a stop; count them as stop_without_state."""
-        entries = self._lanes.drop_if(lambda entry: self._writer.bodies.is_pinned(entry.id))
+        entries = self._order.drop_if(lambda entry: self._writer.bodies.is_pinned(entry.id))
         points = sum(entry.points for entry in entries)
         if points:
             self._ledger.points_dropped["stop_without_state"] += points
@@ -250,9 +244,9 @@ class Spool:
         """Add the contents of the database; a window with a checkpoint on disk waits until that is void."""
         self.parts.add(*contents.parts)
         for window in contents.parts:
-            self._lanes.hold(window)
+            self._order.hold(window)
         for entry in contents.entries:
-            self._lanes.push(entry)
+            self._order.push(entry)
             self._next_id = max(self._next_id, entry.id + 1)
         self._ledger.points_recovered += sum(entry.points for entry in contents.entries)
         self.committed.update(contents.windows)
@@ -261,16 +255,16 @@ class Spool:
 
     def make_room(self, missing: int, *, but: Collection[int]) -> bool:
         """Drop whole oldest windows that are on disk; see quota.py."""
-        return self._room.make(missing, but=but)
+        return self._quota.make_room(missing, but=but)
 
-    def disk_lost(self) -> Collection[int]:
+    def database_lost(self) -> Collection[int]:
         """Drop batches that were only in a database now set aside; return the ids of committed windows."""
-        for entry in self._lanes.drop_if(lambda entry: not self._writer.bodies.has(entry.id)):
+        for entry in self._order.drop_if(lambda entry: not self._writer.bodies.has(entry.id)):
             self._ledger.points_dropped["spool_damaged"] += entry.points
         return list(self.committed)
 
     def stored(self, windows: Collection[int]) -> None:
-        """Release windows that are on disk now, unless a checkpoint of them is not void yet."""
+        """Let windows that are on disk now be sent, unless a checkpoint of them is not void yet."""
         for window in windows:
             self._unrecorded.pop(window, None)
         self.parts.stored(windows)
@@ -278,20 +272,20 @@ class Spool:
         self._release([window for window in windows if window not in self.parts])
 
     def directory_removed(self) -> None:
-        """Release all windows: the state directory, and so every part on disk, is gone."""
+        """Let all windows be sent: the state directory, and so every checkpoint on disk, is gone."""
         self.parts.clear()
 
     def wake(self) -> None:
-        """Wake the callers of `take`, if batches wait."""
-        if self._lanes.batches:
+        """Wake the callers of `lease`, if batches wait."""
+        if self._order.batches:
             self._some_wait.set()
 
     # --- helpers ------------------------------------------------------------------------------------------------------
 
-    async def _hand_over(
+    async def _submit(
         self, batches: Sequence[Batch], *, windows: Collection[int], state: State, samples: int = 0
     ) -> Job:
-        """Compress in another thread than the writer's, which may hang in the disk; then pass the job to the writer."""
+        """Compress in a thread other than the writer's, which may hang in the disk; then pass the job to the writer."""
         bodies = await asyncio.to_thread(_compress, batches)
         first, self._next_id = self._next_id, self._next_id + len(batches)
         rows = [
@@ -307,7 +301,7 @@ class Spool:
         for window, job in self._unrecorded.items():
             part = min(await count_part(window), job.samples) if window in self.parts else 0
             if part:
-                self._ledger.points_created -= sum(entry.points for entry in self._lanes.drop(window))
+                self._ledger.points_created -= sum(entry.points for entry in self._order.drop(window))
                 self._ledger.samples_closed -= job.samples
                 self._ledger.samples_closing += part
                 self._drop_samples(job.samples - part, window)
@@ -318,8 +312,8 @@ class Spool:
             self._loss_log.warn("samples dropped", reason="stop_without_state", samples=samples, window=window)
 
     def _release(self, windows: Collection[int]) -> None:
-        """Allow windows to be taken: no part of them is on disk any more."""
-        self._lanes.release(windows)
+        """Allow windows to be sent: no checkpoint of them is on disk any more."""
+        self._order.release(windows)
         self.wake()
 
     def _commit(self, window: int) -> None:
@@ -327,24 +321,24 @@ class Spool:
         if len(self.committed) % _PRUNE_EVERY == 0:
             prune(self.committed)
 
-    def _publish(self, rows: Sequence[StoredBatch]) -> int:
-        """Let rows wait; return their points, for the counter that must change in the same step."""
+    def _enqueue(self, rows: Sequence[StoredBatch]) -> int:
+        """Add rows to the order; return their points, for the counter that must change in the same step."""
         for row in rows:
-            self._lanes.push(WaitingBatch(window=row.window, id=row.id, points=row.points, size=len(row.body)))
+            self._order.push(WaitingBatch(window=row.window, id=row.id, points=row.points, size=len(row.body)))
         self.wake()
-        self._room.bound_memory()
+        self._quota.bound_memory()
         return sum(row.points for row in rows)
 
-    async def _lease(self, entry: WaitingBatch, *, live: bool) -> Lease | None:
+    async def _fetch(self, entry: WaitingBatch, *, live: bool) -> Lease | None:
         """Fetch the body; return None if the batch waits again, or is lost and counted."""
         row, generation = self._writer.bodies.get(entry.id), self._writer.generation
         try:
             packed = row.body if row else await self._writer.read(entry.id)
         except (DiskTrouble, Damaged):
-            self._returned_or_lost(entry, generation)
+            self._return_or_lose(entry, generation)
             return None
         except BaseException:
-            self._returned_or_lost(entry, generation)
+            self._return_or_lose(entry, generation)
             raise
         try:
             body = zlib.decompress(packed or b"")
@@ -354,7 +348,7 @@ class Spool:
         batch = Batch(window=entry.window, points=entry.points, body=body)
         return Lease(batch=batch, entry=entry, live=live, packed=packed or b"", generation=generation)
 
-    def _returned_or_lost(self, entry: WaitingBatch, generation: int) -> None:
+    def _return_or_lose(self, entry: WaitingBatch, generation: int) -> None:
         """Let a batch wait again after a failed read, or count it as lost if its database was set aside meanwhile."""
         if generation == self._writer.generation:
             self._return(entry)
@@ -364,12 +358,12 @@ class Spool:
     def _lose(self, entry: WaitingBatch) -> None:
         self.leased -= entry.points
         self._ledger.points_dropped["spool_damaged"] += entry.points
-        self._writer.forget(entry.id)
+        self._writer.remove(entry.id)
         self._loss_log.warn("RLY412 a batch in the spool is damaged", reason="spool_damaged", points=entry.points)
 
     def _return(self, entry: WaitingBatch) -> None:
         self.leased -= entry.points
-        self._lanes.push(entry)
+        self._order.push(entry)
         self.wake()
 
 

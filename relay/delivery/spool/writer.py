@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
@@ -22,33 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from relay.context import Context
-    from relay.delivery.spool.database import Contents, Database
+    from relay.delivery.spool.database import Database
     from relay.delivery.spool.memory import PayloadCache, StoredBatch
-
-
-class WriterCallbacks(Protocol):
-    """The calls of the writer to the spool, which implements them."""
-
-    def adopt(self, contents: Contents) -> None:
-        """Add the contents of the database, at its first open."""
-
-    def make_room(self, missing: int, *, but: Collection[int]) -> bool:
-        """Drop oldest windows of `missing` bytes, except those in `but`; return whether any bytes became free."""
-        ...
-
-    def disk_lost(self) -> Collection[int]:
-        """Drop batches that were only in a database now set aside; return the ids of committed windows."""
-        ...
-
-    def stored(self, windows: Collection[int]) -> None:
-        """Note that windows and their ids are on disk."""
-
-    def directory_removed(self) -> None:
-        """Note that everything in the state directory is gone."""
-
-    def wake(self) -> None:
-        """Wake the callers of `Spool.take`."""
-
+    from relay.delivery.spool.spool import Spool
 
 T = TypeVar("T")
 
@@ -58,8 +34,8 @@ _DELETE_DELAY: Final = 0.1
 """Seconds for which deletions are collected: 33 in one transaction cost 15 us each instead of 243."""
 _RETRY: Final = 1.0
 """Seconds between two tries while the disk refuses; promised: recovery within 5."""
-_LOOK: Final = 1.0
-"""Seconds between two checks of the place of the files; promised: a removal is noticed within 2."""
+_CHECK_EVERY: Final = 1.0
+"""Seconds between two checks that the files are at their paths; promised: a removal is noticed within 2."""
 _READS_MOST: Final = 2
 """Senders that may wait for the disk at a time; the others take batches in memory."""
 
@@ -67,13 +43,13 @@ _READS_MOST: Final = 2
 class Writer:
     """State: the write queue, whether the database is open, and why the disk refuses, if it does."""
 
-    def __init__(self, database: Database, context: Context, *, owner: WriterCallbacks) -> None:
+    def __init__(self, database: Database, context: Context, *, spool: Spool) -> None:
         self._database = database
-        self._owner = owner
+        self._spool = spool
         self._clock, self._loss_log = context.clock, context.loss_log
         self._thread = DiskThread("spool")
         self._task: asyncio.Task[None] | None = None
-        self._pending = WriteQueue()
+        self._queue = WriteQueue()
         self._wanted = asyncio.Event()
         self._job_added = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -82,7 +58,7 @@ class Writer:
         self._damage: Damaged | None = None
         self._reading = 0
         self._no_reads_until = 0.0
-        self.room = 0
+        self.free_bytes = 0
         """Free bytes below the quota, as of the last write."""
         self.generation = 0
         """Number of databases that this writer lost: set aside, and replaced by a new one."""
@@ -92,7 +68,7 @@ class Writer:
     @property
     def bodies(self) -> PayloadCache:
         """Bodies in memory."""
-        return self._pending.bodies
+        return self._queue.bodies
 
     # --- called by the spool ------------------------------------------------------------------------------------------
 
@@ -101,11 +77,11 @@ class Writer:
         windows: set[int] = set()
         try:
             await self._open()
-            if self._database.strained:
+            if self._database.lacks_reserve:
                 self._degrade("full", "no room for the reserve")
         except DiskTrouble as trouble:
             self._degrade(trouble.reason, str(trouble))
-            windows, self._pending.state = await self._run(self._database.peek)
+            windows, self._queue.state = await self._run(self._database.salvage)
         self._task = asyncio.create_task(self._work(), name="spool-writer")
         if self.trouble:
             self._wanted.set()
@@ -113,30 +89,30 @@ class Writer:
 
     async def add(self, job: Job, state: Mapping[str, bytes]) -> None:
         """Queue a job; return when it is on disk, or the disk refuses or stalls."""
-        self._pending.pin(job.rows, state)
-        self._pending.jobs.append(job)
+        self._queue.pin(job.rows, state)
+        self._queue.jobs.append(job)
         self._job_added.set()
         self._wanted.set()
         if self.trouble:
-            self._pending.settle_all()
+            self._queue.settle_all()
             return
         done, _ = await asyncio.wait([job.settled], timeout=STALL)
         if not done:
             self._degrade("stalled", f"no answer for {STALL:g} s")
 
-    def keep(self, row: StoredBatch, *, generation: int) -> None:
-        """Keep the body of a batch that is put back; write it again if its database was set aside meanwhile."""
+    def retain(self, row: StoredBatch, *, generation: int) -> None:
+        """Retain the body of a batch that is put back; write it again if its database was set aside meanwhile."""
         if generation == self.generation or self.bodies.is_pinned(row.id):
             self.bodies.cache(row)
             return
-        self._pending.pin([row], {})
-        self._pending.jobs.append(Job(rows=[row], windows=()))
+        self._queue.pin([row], {})
+        self._queue.jobs.append(Job(rows=[row], windows=()))
         self._wanted.set()
 
-    def forget(self, id_: int) -> bool:
-        """Forget a batch that is done or dropped; return whether its deletion will free pages."""
+    def remove(self, id_: int) -> bool:
+        """Remove a batch that is done or dropped; return whether its deletion will free pages."""
         self._wanted.set()
-        return self._pending.forget(id_)
+        return self._queue.remove(id_)
 
     def may_read(self) -> bool:
         """Return whether a sender may wait for the disk now."""
@@ -157,12 +133,12 @@ class Writer:
             raise
         finally:
             self._reading -= 1
-            self._owner.wake()
+            self._spool.wake()
 
     async def state(self, key: str) -> bytes | None:
         """Return the value that was stored last under a key; None without one, or if it cannot be read."""
-        if key in self._pending.state or not self._connected:
-            return self._pending.state.get(key)
+        if key in self._queue.state or not self._connected:
+            return self._queue.state.get(key)
         try:
             return await self._run(self._database.read_state, key)
         except (DiskTrouble, Damaged) as error:
@@ -170,14 +146,14 @@ class Writer:
             return None
 
     async def run(self) -> None:
-        """Check the place of the files once a second until the task ends; raise its exception."""
+        """Check once a second that the files are at their paths, until the task ends; raise its exception."""
         while self._task is not None:
-            if (await asyncio.wait([self._task], timeout=_LOOK))[0]:
+            if (await asyncio.wait([self._task], timeout=_CHECK_EVERY))[0]:
                 await asyncio.shield(self._task)
                 return
-            await self._look()
+            await self._check_files()
 
-    def note_stall(self) -> None:
+    def report_stall(self) -> None:
         """Degrade at once: another caller has waited for the disk in vain."""
         self._degrade("stalled", f"no answer for {STALL:g} s")
         self._wanted.set()
@@ -198,7 +174,7 @@ class Writer:
                 await self._task
         if self.trouble != "stalled":
             with suppress(TimeoutError):  # everything is written by then, and the time of the stop is used up
-                await asyncio.wait_for(self._run(self._database.abandon), STALL / 4)
+                await asyncio.wait_for(self._run(self._database.close), STALL / 4)
         self._thread.close()
 
     # --- the task -----------------------------------------------------------------------------------------------------
@@ -227,7 +203,7 @@ class Writer:
     async def _wait_for_work(self) -> None:
         """Wait for a job or a deletion; deletions are collected for a moment, a job is written at once."""
         await self._wanted.wait()
-        if not self._pending.jobs and not self._stopping.is_set():
+        if not self._queue.jobs and not self._stopping.is_set():
             self._job_added.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_DELETE_DELAY):
@@ -243,59 +219,60 @@ class Writer:
         if self._damage is not None:
             await self._start_afresh(self._damage)
         if self._connected:
-            await self._stay_in_place()
+            await self._ensure_files()
         else:
             await self._open()
         await self._delete()
-        while self._pending.jobs:
+        while self._queue.jobs:
             await self._write_next()
-        if self._database.strained:
-            await self._run(self._database.relieve)
+        if self._database.lacks_reserve:
+            await self._run(self._database.restore_reserve)
         self._recover()
 
     async def _write_next(self) -> None:
-        write = self._pending.next_write()
-        self.room = await self._run(self._database.room)
-        if write.bytes > self.room and self._owner.make_room(write.bytes - self.room, but=write.job.windows):
+        write = self._queue.next_write()
+        self.free_bytes = await self._run(self._database.free_bytes)
+        missing = write.bytes - self.free_bytes
+        if missing > 0 and self._spool.make_room(missing, but=write.job.windows):
             await self._delete()
-            write = self._pending.next_write()
-        self._pending.attempt(write)
+            write = self._queue.next_write()
+        self._queue.mark_tried(write)
         try:
             await self._run(self._database.write, write.rows, write.job.windows, write.state)
         except QuotaReached as error:
             # The estimate was too low: make room for another quarter of the window, and try again.
-            if not self._owner.make_room(write.bytes // 4, but=write.job.windows):
+            if not self._spool.make_room(write.bytes // 4, but=write.job.windows):
                 raise DiskTrouble("quota", "a window does not fit into [spool] max") from error
             await self._delete()
             return
-        self.room -= write.bytes
-        self._pending.written(write)
-        self._owner.stored(write.job.windows)
+        self.free_bytes -= write.bytes
+        self._queue.mark_written(write)
+        self._spool.stored(write.job.windows)
 
     async def _delete(self) -> None:
-        ids = tuple(self._pending.deletions)
+        ids = tuple(self._queue.deletions)
         if ids:
             await self._run(self._database.delete, ids)
-            self._pending.deleted(len(ids))
+            self._queue.drop_deletions(len(ids))
 
-    async def _look(self) -> None:
+    async def _check_files(self) -> None:
         """Degrade if the files were removed or replaced: SQLite would go on writing to unreachable files."""
         if not self._connected or self.trouble:
             return
         try:
-            await self._run(self._database.check_place)
+            await self._run(self._database.check_files)
         except DiskTrouble as trouble:
             self._degrade(trouble.reason, str(trouble))
             self._wanted.set()
 
-    async def _stay_in_place(self) -> None:
-        """Check the place of the files before a write; restore replaced files at the second try.
+    async def _ensure_files(self) -> None:
+        """Check before a write that the files are at their paths; restore replaced files at the second try.
 
         Raises:
             DiskTrouble: at the first try, so that the trouble is logged; nothing may be written.
         """
         try:
-            await self._run(self._database.check_place)
+            await self._run(self._database.check_files)
         except DiskTrouble as trouble:
             if trouble.reason != "replaced" or not self.trouble:
                 raise
@@ -314,10 +291,10 @@ class Writer:
         self._connected = True
         if contents is not None:
             self._loaded = True
-            self._owner.adopt(contents)
+            self._spool.adopt(contents)
         elif is_new:
             self.generation += 1
-            self._pending.start_over(self._owner.disk_lost())
+            self._queue.start_over(self._spool.database_lost())
 
     async def _set_aside(self, damage: Damaged) -> None:
         self._connected = False
@@ -336,20 +313,20 @@ class Writer:
         """Reconnect at the next try after an I/O error; on a full disk keep the connection, as closing it writes."""
         if trouble.reason in ("io", "read-only"):
             self._connected = False
-            await self._run(self._database.abandon)
+            await self._run(self._database.close)
 
     def _cannot_read(self, error: DiskTrouble | Damaged) -> None:
         if isinstance(error, Damaged):
             self._damage = error
         loop = asyncio.get_running_loop()
         self._no_reads_until = loop.time() + _RETRY
-        loop.call_later(_RETRY, self._owner.wake)
+        loop.call_later(_RETRY, self._spool.wake)
         self._wanted.set()
 
     def _degrade(self, reason: str, detail: str) -> None:
         if reason == "removed":
-            self._owner.directory_removed()
-        self._pending.settle_all()
+            self._spool.directory_removed()
+        self._queue.settle_all()
         if not self.trouble:
             self._loss_log.warn("RLY411 durability degraded, requests are kept in memory", reason=reason, detail=detail)
         self.trouble = reason
@@ -358,7 +335,7 @@ class Writer:
         if self.trouble:
             self.trouble = ""
             structlog.get_logger("relay").info("RLY411 durability restored, all requests are on disk")
-            self._owner.wake()
+            self._spool.wake()
 
     async def _run(self, call: Callable[..., T], *args: object) -> T:
         return await self._thread.run(call, *args)
@@ -372,29 +349,29 @@ class MemoryWriter:
 
     trouble = ""
     generation = 0
-    room = None
+    free_bytes = None
 
     def __init__(self) -> None:
-        self._pending = WriteQueue()
+        self._queue = WriteQueue()
 
     @property
     def bodies(self) -> PayloadCache:
         """Bodies in memory."""
-        return self._pending.bodies
+        return self._queue.bodies
 
     async def open(self) -> Collection[int]:
         """Return no ids: nothing is stored."""
         return ()
 
     async def add(self, job: Job, state: Mapping[str, bytes]) -> None:
-        """Keep the batches of a job."""
-        self._pending.pin(job.rows, state)
+        """Retain the batches of a job."""
+        self._queue.pin(job.rows, state)
 
-    def keep(self, row: StoredBatch, *, generation: int) -> None:
+    def retain(self, row: StoredBatch, *, generation: int) -> None:
         """Do nothing: the body is still in memory."""
 
-    def forget(self, id_: int) -> bool:
-        """Forget a batch."""
+    def remove(self, id_: int) -> bool:
+        """Remove a batch."""
         self.bodies.drop(id_)
         return False
 
@@ -408,13 +385,13 @@ class MemoryWriter:
 
     async def state(self, key: str) -> bytes | None:
         """Return the value that was stored last under a key."""
-        return self._pending.state.get(key)
+        return self._queue.state.get(key)
 
     async def run(self) -> None:
         """Wait for ever: there is no task."""
         await asyncio.Event().wait()
 
-    def note_stall(self) -> None:
+    def report_stall(self) -> None:
         """Do nothing: there is no disk."""
 
     async def finish(self, within: float) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relay.context import Context
-    from relay.delivery.spool.file import Directory
+    from relay.delivery.state.directory import StateDirectory
     from relay.model import Series
 
 T = TypeVar("T")
@@ -76,7 +76,7 @@ class CheckpointFiles:
     """
 
     directory: Path
-    place: Directory | None = None
+    state_directory: StateDirectory | None = None
 
     def path(self, window: int) -> Path:
         """Return the file of a window."""
@@ -140,8 +140,8 @@ class CheckpointFiles:
 
     def ensure(self) -> None:
         """Raise OSError if the directory may not be used."""
-        if self.place is not None:
-            self.place.ensure()
+        if self.state_directory is not None:
+            self.state_directory.ensure()
 
     def probe(self) -> None:
         """Write and remove a file that no start reads."""

@@ -25,7 +25,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from relay.delivery.spool.errors import DiskTrouble, explained
+from relay.delivery.spool.errors import DiskTrouble, translate_errors
 from relay.delivery.state.private_files import open_private
 from relay.errors import ExitCode, Problem, RelayError, reason_of
 
@@ -208,7 +208,7 @@ class StateDirectory:
             raise DiskTrouble("unusable", f"{error.problems[0].code} {error.brief()}") from error
 
     def _compare(self) -> None:
-        with explained(self.path):
+        with translate_errors(self.path):
             held = os.fstat(self._descriptors[0])
             try:
                 there: os.stat_result | None = self.path.stat()

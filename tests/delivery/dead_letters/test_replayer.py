@@ -56,7 +56,7 @@ class Relay:
     async def take_all(self) -> Counter[bytes]:
         found = Counter[bytes]()
         while self.spool.points:
-            lease = await self.spool.take()
+            lease = await self.spool.lease()
             points = decode(lease.batch.body)["metricDataList"]
             assert {entry["timestamp"] for entry in points} == {lease.batch.window}
             found.update((entry["metric"], entry["dimensions"]["n"]) for entry in points)
@@ -80,7 +80,7 @@ async def test_points_reach_the_spool_once_with_their_bytes_and_windows(relay, t
     await relay.look()
     assert (relay.ledger.points_replayed, relay.spool.points, relay.spool.batches) == (120, 120, 3)
     assert replay_files(tmp_path) == []
-    first = await relay.spool.take()
+    first = await relay.spool.lease()
     assert point(2, window=WINDOW + 120) in first.batch.body
     relay.spool.put_back(first)
     assert (await relay.take_all()).total() == 120

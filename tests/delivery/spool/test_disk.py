@@ -48,7 +48,7 @@ async def drain(spool: Spool) -> list[tuple[int, bytes]]:
     """Take and finish everything that waits."""
     taken = []
     while spool.batches:
-        lease = await spool.take()
+        lease = await spool.lease()
         taken.append((lease.batch.window, lease.batch.body))
         spool.done(lease)
     return taken
@@ -75,7 +75,7 @@ async def test_storage_full_while_running_loses_nothing_and_recovers_by_itself(d
         assert balanced(spool, ledger)
     await until(lambda: spool.degraded)
     assert spool.points == 19 * 40
-    live = await spool.take(live=True)
+    live = await spool.lease(live=True)
     assert live.batch == batch(1140, 0, size=8000)
     spool.done(live)
     assert await spool.state("gauges") == b"1140"
@@ -167,7 +167,7 @@ async def test_a_kill_on_a_full_disk_leaves_what_was_committed(disk, tmp_path, b
     await spool.store(60, window(60), {})
     fill(disk)
     await spool.store(120, window(120, count=3), {})
-    await until(lambda: spool.degraded and not spool._writer._pending.jobs)
+    await until(lambda: spool.degraded and not spool._writer._queue.jobs)
     with tmpfs(tmp_path / "copy", size="16m") as copy:
         for path in disk.glob("spool.*"):
             if not path.name.endswith("-shm") and (ballast or "ballast" not in path.name):
@@ -177,7 +177,7 @@ async def test_a_kill_on_a_full_disk_leaves_what_was_committed(disk, tmp_path, b
         assert again.degraded
         assert again.committed == {60, 120}
         if ballast:
-            assert (await again.take()).batch == batch(120, 0, size=8000)
+            assert (await again.lease()).batch == batch(120, 0, size=8000)
         filler.unlink()
         await until(lambda: not again.degraded)
         assert {id_ for id_, _ in await drain(again)} == {60, 120}
@@ -205,14 +205,14 @@ async def test_a_window_with_a_part_on_disk_waits_until_it_is_stored_and_the_par
         spool.parts.add(60)
         await spool.store(60, [batch(60)], {})
         await spool.store(120, [batch(120)], {})
-        spool.done(await spool.take())
-        assert (spool.points, spool.can_send, spool.holds) == (2, False, True)
+        spool.done(await spool.lease())
+        assert (spool.points, spool.can_send) == (2, False)
         assert (spool.is_recorded(60), spool.is_recorded(120)) == (True, False), "what was tried may be on disk"
         assert balanced(spool, ledger, done=2)
     await until(lambda: not spool.degraded)
-    assert (spool.points, spool.can_send, spool.holds) == (2, False, True)
+    assert (spool.points, spool.can_send) == (2, False)
     spool.parts.remove([60])
-    assert (await asyncio.wait_for(spool.take(), 20)).batch == batch(60)
+    assert (await asyncio.wait_for(spool.lease(), 20)).batch == batch(60)
     assert spool.is_recorded(60)
     assert spool.is_recorded(120)
     await spool.close()
@@ -223,7 +223,7 @@ async def test_a_window_is_sent_from_memory_once_its_part_is_gone(tmp_path, monk
     monkeypatch.setattr(spool._writer._database, "_change", broken)
     spool.parts.add(60)
     await spool.store(60, [batch(60)], {})
-    taking = asyncio.create_task(spool.take())
+    taking = asyncio.create_task(spool.lease())
     await asyncio.sleep(0.05)
     assert not taking.done()
     spool.parts.remove([60])
@@ -252,10 +252,10 @@ async def test_what_is_stored_with_a_part_beside_it_waits_at_a_start_for_the_par
     (tmp_path / "checkpoint-120.srp").touch()
     again = await open_spool(tmp_path)
     assert 60 in again.parts
-    assert (await again.take()).batch == batch(120)
-    assert (again.can_send, again.holds) == (False, True)
+    assert (await again.lease()).batch == batch(120)
+    assert (again.batches, again.can_send) == (1, False)
     again.parts.found([])
-    assert (await again.take()).batch == batch(60)
+    assert (await again.lease()).batch == batch(60)
     await again.close()
 
 
@@ -265,7 +265,7 @@ async def test_what_is_stored_with_a_part_beside_it_waits_at_a_start_for_the_par
 @pytest.mark.parametrize("name", ["spool.db", "spool.db-wal"])
 async def test_a_database_that_is_removed_is_made_again_with_all_that_was_in_it(tmp_path, monkeypatch, name):
     """SQLite goes on writing into a file that nobody finds; what waits there is not lost with it."""
-    monkeypatch.setattr(writer, "_LOOK", 0.05)
+    monkeypatch.setattr(writer, "_CHECK_EVERY", 0.05)
     monkeypatch.setattr(writer, "_RETRY", 0.05)
     ledger = Ledger()
     spool = await open_spool(tmp_path, ledger=ledger)
@@ -288,7 +288,7 @@ async def test_a_database_that_is_removed_is_made_again_with_all_that_was_in_it(
 
 
 async def test_another_database_in_its_place_is_set_aside(tmp_path, monkeypatch):
-    monkeypatch.setattr(writer, "_LOOK", 0.05)
+    monkeypatch.setattr(writer, "_CHECK_EVERY", 0.05)
     monkeypatch.setattr(writer, "_RETRY", 0.05)
     spool = await open_spool(tmp_path)
     running = asyncio.create_task(spool.run())
@@ -344,7 +344,7 @@ async def test_a_start_on_a_read_only_disk(disk):
     assert again.committed == {60}, "an id that was committed must not open again"
     assert await again.state("gauges") == b"old"
     await again.store(120, window(120), {"gauges": b"new"})
-    lease = await again.take()
+    lease = await again.lease()
     assert lease.batch.window == 120
     again.put_back(lease)
     remount(disk, read_only=False)
@@ -375,11 +375,11 @@ async def test_a_stalled_disk_delays_neither_the_live_window_nor_the_loop(tmp_pa
     well = threading.Event()
     hanging = asyncio.ensure_future(spool._writer._run(well.wait, 30))
     for _ in range(20):
-        spool.done(await spool.take())
+        spool.done(await spool.lease())
     await spool.store(120, window(120), {})
     assert spool.degraded
     for _ in range(20):
-        spool.done(await spool.take())
+        spool.done(await spool.lease())
     assert not hanging.done()
     well.set()
     assert await hanging, "it was not the disk's time that passed"
@@ -400,7 +400,7 @@ async def test_a_stalled_disk_keeps_no_more_than_two_senders(tmp_path, monkeypat
     await again.store(660, window(660), {})
     well = threading.Event()
     hanging = asyncio.ensure_future(again._writer._run(well.wait, 30))
-    senders = [asyncio.create_task(again.take()) for _ in range(8)]
+    senders = [asyncio.create_task(again.lease()) for _ in range(8)]
     await until(lambda: sum(sender.done() for sender in senders) == 6)
     assert {sender.result().batch.window for sender in senders if sender.done()} == {660}
     assert not hanging.done()
@@ -422,11 +422,11 @@ async def test_at_the_quota_whole_oldest_windows_go_and_nothing_exceeds_it(tmp_p
         await spool.store(number * 60, window(number * 60, count=10), {"gauges": b"g" * 5000})
         assert balanced(spool, ledger)
         if number == 1:
-            leased = await spool.take()
+            leased = await spool.lease()
         most = max(most, bytes_of(path for path in tmp_path.iterdir() if path.name != "spool.db-shm"))
     assert most <= limit
     assert not spool.degraded
-    kept = sorted(spool._lanes.windows())
+    kept = sorted(spool._order.windows())
     assert kept == list(range(kept[0], 3660, 60)), "the oldest went"
     assert len(kept) * 80_000 > limit / 2
     assert ledger.windows_dropped == 60 - len(kept)
@@ -459,7 +459,7 @@ async def test_capacity_smaller_after_a_restart(tmp_path):
     assert again.batches == 600
     await again.store(3660, window(3660, count=10), {})
     assert again.batches * 8000 < 2 * MIB
-    assert again._lanes.newest == 3660
+    assert again._order.newest == 3660
     assert balanced(again, ledger)
     await again.close()
 
@@ -484,7 +484,7 @@ async def test_memory_is_bounded_while_the_disk_refuses(disk, monkeypatch):
         await spool.store(number * 60, window(number * 60), {})
         assert balanced(spool, ledger)
     assert spool._writer.bodies.pinned_bytes <= MIB
-    kept = list(spool._lanes.windows())
+    kept = list(spool._order.windows())
     assert kept == list(range(kept[0], 1260, 60))
     assert ledger.points_dropped == {"spool_full": 40 * (20 - len(kept))}
     assert ledger.windows_dropped == 20 - len(kept)
@@ -502,8 +502,8 @@ async def test_an_outage_gives_its_space_back(tmp_path):
     assert size > 70 * MIB
     for _ in range(20):
         for _ in range(250):
-            spool.done(await spool.take())
-        await until(lambda: not spool._writer._pending.deletions)
+            spool.done(await spool.lease())
+        await until(lambda: not spool._writer._queue.deletions)
     await spool.close()
     assert (tmp_path / "spool.db").stat().st_size < size / 2 + 40 * MIB
 
@@ -556,14 +556,14 @@ async def test_corrupted_data_found_while_running(tmp_path, monkeypatch):
     ledger = Ledger()
     again = await open_spool(tmp_path, ledger=ledger)
     await again.store(240, window(240), {})
-    leased = await again.take(live=True)
+    leased = await again.lease(live=True)
     await again._writer._run(lambda: again._writer._database._connection.execute("PRAGMA shrink_memory"))
     with (tmp_path / "spool.db").open("r+b") as file:
         file.write(os.urandom(os.fstat(file.fileno()).st_size))
     sent = []
     with suppress(TimeoutError):
         while again.batches:
-            lease = await asyncio.wait_for(again.take(), 3)
+            lease = await asyncio.wait_for(again.lease(), 3)
             sent.append((lease.batch.window, lease.batch.body))
             again.done(lease)
             assert balanced(again, ledger, done=2 * len(sent))
@@ -596,7 +596,7 @@ async def test_a_damaged_body_costs_its_batch_only(tmp_path):
 
 
 async def drain_known(spool: Spool, count: int) -> list[tuple[int, bytes]]:
-    leases = [await spool.take() for _ in range(count)]
+    leases = [await spool.lease() for _ in range(count)]
     for lease in leases:
         spool.done(lease)
     return [(lease.batch.window, lease.batch.body) for lease in leases]

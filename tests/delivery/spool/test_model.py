@@ -59,7 +59,7 @@ class SpoolMachine(RuleBasedStateMachine):
 
     async def all_written(self) -> None:
         """Wait until everything is on disk, or the disk refuses."""
-        pending = self.spool._writer._pending
+        pending = self.spool._writer._queue
         while (pending.jobs or pending.deletions) and not self.spool.degraded:
             await asyncio.sleep(0.005)
 
@@ -83,7 +83,7 @@ class SpoolMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.waiting)
     @rule(live=st.booleans())
     def take(self, live):
-        lease = self.run(self.spool.take(live=live))
+        lease = self.run(self.spool.lease(live=live))
         key = key_of(lease)
         assert lease.batch == batch(*key, size=SIZE), "the same bytes"
         assert not live or key[0] == max(window for window, _ in self.waiting)
@@ -103,7 +103,7 @@ class SpoolMachine(RuleBasedStateMachine):
     @rule(count=st.integers(1, 12))
     def send(self, count):
         for _ in range(min(count, len(self.waiting))):
-            lease = self.run(self.spool.take())
+            lease = self.run(self.spool.lease())
             self.done_points += lease.batch.points
             self.spool.done(lease)
             self.waiting.remove(key_of(lease))
@@ -140,7 +140,7 @@ class SpoolMachine(RuleBasedStateMachine):
         self.run(asyncio.sleep(0.03))  # so that what can fail has failed
         self.mend()
         self.run(self.recovered())
-        assert not self.spool._writer._pending.jobs, "recovered means: on disk"
+        assert not self.spool._writer._queue.jobs, "recovered means: on disk"
 
     @rule()
     def restart(self):
@@ -163,7 +163,7 @@ class SpoolMachine(RuleBasedStateMachine):
     def kill(self):
         """The files as they are between two calls of the thread, elsewhere; what was committed then must be there."""
         self.run(self.all_written())
-        pending = self.spool._writer._pending
+        pending = self.spool._writer._queue
         unwritten = {key for job in pending.jobs for key in ((r.window, None) for r in job.rows)}
         windows_lost = {window for window, _ in unwritten} | {w for job in pending.jobs for w in job.windows}
         copy = Path(tempfile.mkdtemp(dir=self.elsewhere))
@@ -193,7 +193,7 @@ class SpoolMachine(RuleBasedStateMachine):
 
     def found(self) -> set[Key]:
         """Look at everything that waits, without changing it."""
-        leases = [self.run(self.spool.take()) for _ in range(self.spool.batches)]
+        leases = [self.run(self.spool.lease()) for _ in range(self.spool.batches)]
         keys = [key_of(lease) for lease in leases]
         assert len(set(keys)) == len(keys), "no batch twice"
         for lease in leases:

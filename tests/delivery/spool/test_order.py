@@ -21,21 +21,21 @@ def test_an_outage_of_a_day_drains_fresh_windows_first_and_starves_nothing():
     Fresh batches leave within their minute, a third of what leaves while both wait is backlog, the backlog leaves
     oldest first, and all of it is gone after 720 minutes (1,440 x 10 / 20 a minute).
     """
-    lanes, number = BatchOrder(), 0
+    order, number = BatchOrder(), 0
 
     def store(window: int) -> None:
         nonlocal number
         for _ in range(10):
             number += 1
-            lanes.push(entry(window, number))
+            order.push(entry(window, number))
 
     for window in range(1440):
         store(window)
     oldest_first, minutes, while_both = [], 0, []
-    while len(lanes._order) > 1:
+    while len(list(order.windows())) > 1:
         fresh = 1440 + minutes
         store(fresh)
-        taken = [lanes.take() for _ in range(30)]
+        taken = [order.pop() for _ in range(30)]
         assert sum(t.window == fresh for t in taken) == 10, "what is fresh leaves within its minute"
         while_both += [t.window != fresh for t in taken[: 1 + max(n for n, t in enumerate(taken) if t.window == fresh)]]
         oldest_first += [t.window for t in taken if t.window < 720]
@@ -46,75 +46,74 @@ def test_an_outage_of_a_day_drains_fresh_windows_first_and_starves_nothing():
 
 
 def test_at_least_three_in_ten_are_backlog_while_both_wait():
-    lanes = BatchOrder()
+    order = BatchOrder()
     for id_ in range(1000):
-        lanes.push(entry(0, id_))
-        lanes.push(entry(60, 10_000 + id_))
-    taken = [lanes.take().window for _ in range(1000)]
+        order.push(entry(0, id_))
+        order.push(entry(60, 10_000 + id_))
+    taken = [order.pop().window for _ in range(1000)]
     assert 0.30 <= taken.count(0) / 1000 <= 0.34
     assert all(0 in taken[n : n + 3] for n in range(998))
 
 
 def test_the_probe_takes_from_the_newest_window_whoevers_turn_it_is():
-    lanes = BatchOrder()
+    order = BatchOrder()
     for id_ in range(10):
-        lanes.push(entry(0, id_))
-        lanes.push(entry(60, 100 + id_))
-    assert [lanes.take(live=True).window for _ in range(11)] == [60] * 10 + [0]
+        order.push(entry(0, id_))
+        order.push(entry(60, 100 + id_))
+    assert [order.pop(live=True).window for _ in range(11)] == [60] * 10 + [0]
 
 
 def test_while_the_disk_must_not_be_waited_for_only_what_is_at_hand_is_taken():
-    lanes = BatchOrder()
+    order = BatchOrder()
     for window in (0, 60, 120):
-        lanes.push(entry(window, window))
-    assert lanes.take(at_hand={60}.__contains__) == entry(60, 60)
-    assert lanes.take(at_hand={60}.__contains__) is None
-    assert lanes.take(at_hand={0}.__contains__, live=True) is None
-    assert lanes.batches == 2
+        order.push(entry(window, window))
+    assert order.pop(in_memory={60}.__contains__) == entry(60, 60)
+    assert order.pop(in_memory={60}.__contains__) is None
+    assert order.pop(in_memory={0}.__contains__, live=True) is None
+    assert order.batches == 2
 
 
 def test_a_held_window_waits_and_is_not_taken():
-    lanes = BatchOrder()
-    lanes.push(entry(0, 1))
-    lanes.hold(60)
-    lanes.push(entry(60, 2))
-    assert (lanes.batches, lanes.oldest, lanes.newest, lanes.holds) == (2, 0, 0, True)
-    assert [lanes.take(), lanes.take()] == [entry(0, 1), None]
-    lanes.release([60])
-    assert (lanes.holds, lanes.take()) == (False, entry(60, 2))
+    order = BatchOrder()
+    order.push(entry(0, 1))
+    order.hold(60)
+    order.push(entry(60, 2))
+    assert (order.batches, order.oldest, order.newest) == (2, 0, 0)
+    assert [order.pop(), order.pop()] == [entry(0, 1), None]
+    order.release([60])
+    assert order.pop() == entry(60, 2)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["push", "take", "drop", "lose", "hold", "release"]), st.integers(0, 5))))
 def test_nothing_appears_or_vanishes(steps):
-    lanes, there, held, number = BatchOrder(), set(), set(), 0
+    order, there, held, number = BatchOrder(), set(), set(), 0
     for step, value in steps:
         if step == "push":
             number += 1
-            lanes.push(entry(value, number))
+            order.push(entry(value, number))
             there.add(entry(value, number))
         elif step == "take":
-            taken = lanes.take()
+            taken = order.pop()
             assert (taken is None) == all(e.window in held for e in there)
             assert taken is None or taken.window not in held
             there -= {taken}
         elif step == "drop":
             gone = {e for e in there if e.window == value}
-            assert set(lanes.drop(value)) == gone
+            assert set(order.drop(value)) == gone
             there -= gone
         elif step == "hold":
-            lanes.hold(value)
+            order.hold(value)
             held.add(value)
         elif step == "release":
-            lanes.release([value])
+            order.release([value])
             held.discard(value)
         else:
             gone = {e for e in there if e.id % 3 == value % 3}
-            assert set(lanes.drop_if(lambda e, value=value: e.id % 3 == value % 3)) == gone
+            assert set(order.drop_if(lambda e, value=value: e.id % 3 == value % 3)) == gone
             there -= gone
         windows = {e.window for e in there}
-        assert (lanes.batches, lanes.points, lanes.bytes) == (len(there), 50 * len(there), 2500 * len(there))
-        assert (lanes.oldest, lanes.newest) == (min(windows, default=None), max(windows - held, default=None))
-        assert lanes.holds == bool(windows & held)
+        assert (order.batches, order.points, order.bytes) == (len(there), 50 * len(there), 2500 * len(there))
+        assert (order.oldest, order.newest) == (min(windows, default=None), max(windows - held, default=None))
 
 
 def test_the_forecast_is_a_straight_line_through_what_was_seen():

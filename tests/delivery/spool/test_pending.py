@@ -6,12 +6,12 @@ from relay.delivery.spool.memory import Job, StoredBatch, WriteQueue
 
 
 async def test_bodies_that_are_done_are_let_go_while_the_disk_refuses():
-    pending = WriteQueue()
+    queue = WriteQueue()
     rows = [StoredBatch(id=number, window=60, points=1, body=b"body") for number in range(3)]
-    pending.pin(rows, {})
-    pending.jobs.append(Job(rows=rows, windows=[60]))
-    pending.forget(0)
-    pending.forget(2)
-    pending.settle_all()
-    [job] = pending.jobs
+    queue.pin(rows, {})
+    queue.jobs.append(Job(rows=rows, windows=[60]))
+    queue.remove(0)
+    queue.remove(2)
+    queue.settle_all()
+    [job] = queue.jobs
     assert (job.rows, job.windows, job.settled.done()) == ([rows[1]], [60], True)

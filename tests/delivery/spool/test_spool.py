@@ -18,21 +18,21 @@ async def test_newest_window_first_with_a_share_for_the_oldest():
     spool = await open_spool(None, ledger=ledger)
     for window in (60, 180, 120):
         await spool.store(window, [batch(window, 0), batch(window, 1)], {})
-    taken = [await spool.take() for _ in range(6)]
+    taken = [await spool.lease() for _ in range(6)]
     order = [(180, 0), (60, 0), (180, 1), (120, 0), (60, 1), (120, 1)]
     assert [lease.batch for lease in taken] == [batch(w, n) for w, n in order]
     assert [lease.live for lease in taken] == [True, False, True, True, False, True]
     assert (spool.points, spool.leased, spool.bytes) == (0, 12, 0)
     spool.put_back(taken[2])
     assert (spool.batches, spool.oldest_window) == (1, 180)
-    assert (await spool.take()).batch == batch(180, 1)
+    assert (await spool.lease()).batch == batch(180, 1)
     assert balanced(spool, ledger)
     await spool.close()
 
 
 async def test_take_waits_for_a_batch():
     spool = await open_spool(None)
-    taking = asyncio.create_task(spool.take())
+    taking = asyncio.create_task(spool.lease())
     await asyncio.sleep(0)
     assert not taking.done()
     await spool.store(60, [batch(60)], {})
@@ -56,15 +56,15 @@ async def test_start_with_what_was_not_dispatched(tmp_path):
     spool = await open_spool(tmp_path)
     await spool.store(60, [batch(60, n) for n in range(3)], {"gauges": b"g1", "classes": b"c1"})
     await spool.store(120, [batch(120)], {"gauges": b"g2"})
-    spool.done(await spool.take())
-    leased = await spool.take()
+    spool.done(await spool.lease())
+    leased = await spool.lease()
     assert leased.batch == batch(60, 0)
     await spool.close()
 
     ledger = Ledger()
     again = await open_spool(tmp_path, ledger=ledger)
     assert (again.points, ledger.points_recovered, again.committed) == (6, 6, {60, 120})
-    assert [(await again.take()).batch for _ in range(3)] == [batch(60, n) for n in range(3)]
+    assert [(await again.lease()).batch for _ in range(3)] == [batch(60, n) for n in range(3)]
     assert (await again.state("gauges"), await again.state("classes"), await again.state("x")) == (b"g2", b"c1", None)
     assert balanced(again, ledger)
     await again.close()
@@ -95,7 +95,7 @@ async def test_a_taken_lease_survives_its_takers_cancellation(tmp_path):
     await spool.store(60, [batch(60)], {})
     await spool.close()
     again = await open_spool(tmp_path)
-    taking = asyncio.create_task(again.take())
+    taking = asyncio.create_task(again.lease())
     await asyncio.sleep(0)
     taking.cancel()
     await asyncio.gather(taking, return_exceptions=True)
@@ -108,7 +108,7 @@ async def test_item_dispatching_finish_is_written_before_the_end(tmp_path):
     spool = await open_spool(tmp_path)
     await spool.store(60, [batch(60, n) for n in range(50)], {})
     for _ in range(50):
-        spool.done(await spool.take())
+        spool.done(await spool.lease())
     await spool.close()
     again = await open_spool(tmp_path)
     assert (again.batches, again.committed) == (0, {60})
@@ -132,7 +132,7 @@ async def test_without_a_directory_what_is_left_at_the_end_is_counted():
     spool = await open_spool(None, ledger=ledger)
     await spool.store(60, [batch(60), batch(60, 1)], {"gauges": b"g"})
     assert (await spool.state("gauges"), spool.degraded) == (b"g", False)
-    spool.put_back(await spool.take())
+    spool.put_back(await spool.lease())
     await spool.close()
     assert (ledger.points_dropped, spool.points) == ({"stop_without_state": 4}, 0)
     assert balanced(spool, ledger)
@@ -191,7 +191,7 @@ async def test_a_database_of_release_0_1_0_is_read(tmp_path):
     database.commit()
     database.close()
     spool = await open_spool(tmp_path)
-    assert ((await spool.take()).batch, spool.committed, await spool.state("gauges")) == (batch(60), {60}, b"g1")
+    assert ((await spool.lease()).batch, spool.committed, await spool.state("gauges")) == (batch(60), {60}, b"g1")
     await spool.store(120, [batch(120)], {})
     await spool.close()
     assert (tmp_path / "spool.db").read_bytes()[60:64] == (1).to_bytes(4, "big")

@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from relay.delivery.spool.file import peek
+from relay.delivery.spool.file import salvage
 from tests.support.spool import batch, open_spool
 
 BATCHES = "INSERT INTO batches VALUES ({})"
@@ -41,7 +41,7 @@ async def test_it_is_set_aside_and_told(statement, tmp_path, capsys):
     assert not spool.degraded
     assert not spool.committed, "a start without a record gives the rest of the minute away"
     await spool.store(180, [batch(180, 1)], {})
-    lease = await spool.take()
+    lease = await spool.lease()
     assert lease.batch.window == 180
     spool.done(lease)
     await spool.close()
@@ -70,4 +70,4 @@ async def test_of_a_file_that_can_only_be_looked_at_nothing_strange_is_used(tmp_
         db.execute(STRANGE["the last window there is"])
         db.execute(STRANGE["state that is a number"])
     db.close()
-    assert peek(tmp_path / "spool.db") == ({120}, {"host": b"h"})
+    assert salvage(tmp_path / "spool.db") == ({120}, {"host": b"h"})

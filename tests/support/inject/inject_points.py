@@ -51,7 +51,7 @@ STAGES = (
     Point("checkpoint", "relay.delivery.state.checkpoint:Checkpointer.save"),
     Point("spool, on the loop", "relay.delivery.spool.spool:Spool.store"),
     Point("spool, writing", "relay.delivery.spool.database:Database.write"),
-    Point("spool, taking", "relay.delivery.spool.spool:Spool.take"),
+    Point("spool, leasing", "relay.delivery.spool.spool:Spool.lease"),
     Point("spool, deleting", "relay.delivery.spool.database:Database.delete"),
     Point("sender", "relay.delivery.sender.pool:SenderPool._acquire_turn"),
     Point("signer", "relay.jdcloud.cloud:JDCloud.request_headers"),
