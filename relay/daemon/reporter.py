@@ -1,8 +1,8 @@
 """The reports of `run`: lines on a terminal, or constant events with fields in the log.
 
 At the start: the sockets, the receive buffer asked and granted, the hot path, the destination, the origin of the
-credentials, and the time of the first close. Then one line per window, and one line at the stop, which tells what
-became of the open window.
+credentials, and the time of the first close. Then one line per window, and one line at the stop: the fate of
+the open window, and the counts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import structlog
 
 from relay import __version__
 from relay.supervisor.log import LogStream
-from relay.wording import as_hour, number
+from relay.wording import as_hour, as_size, number
 
 if TYPE_CHECKING:
     from relay.config.schema import Config
@@ -24,11 +24,6 @@ if TYPE_CHECKING:
     from relay.daemon.lifecycle.shutdown import ShutdownReport
     from relay.ledger import Books
     from relay.window.protocols import WindowReport
-
-
-def kib(size: int) -> str:
-    """Format a size in KiB or MiB."""
-    return f"{size / 1048576:.1f} MiB" if size >= 1048576 else f"{size / 1024:.0f} KiB"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,34 +43,34 @@ class TextReporter:
     def started(self, relay: Relay) -> None:
         """Print the sockets, the destination, and the time of the first close."""
         config = relay.config
-        self._say(
+        self._write(
             f"statsd-relay {__version__}  hot path {relay.hotpath.name} · uvloop"
             f" · Python {sys.version.split()[0]} · {self.where}"
         )
         for listener in relay.listeners:
             form, place = _where(listener.label)
             held = "" if self.sockets == "own" else f", socket held by {self.sockets}"
-            asked, granted = kib(listener.asked), kib(listener.granted)
+            asked, granted = as_size(listener.asked), as_size(listener.granted)
             buffer = f"  receive buffer {granted} (asked {asked})" if listener.asked else ""
-            self._say(f"listening  {form} {place}{buffer}{held}")
+            self._write(f"listening  {form} {place}{buffer}{held}")
         for stream in relay.streams.listeners:
             form, place = _where(stream.label)
-            self._say(f"listening  {form} {place}  at most {relay.streams.most} connections in all")
+            self._write(f"listening  {form} {place}  at most {relay.streams.most} connections in all")
         if relay.admin:
-            self._say(f"           admin http://{relay.admin.address}")
-        self._say(f"sending    {self.to}   credentials: {self.credentials}")
-        for label, values in _passing(config).items():
-            self._say(f"{label:<10} {values}")
+            self._write(f"           admin http://{relay.admin.address}")
+        self._write(f"sending    {self.to}   credentials: {self.credentials}")
+        for label, values in _rules_and_tees(config).items():
+            self._write(f"{label:<10} {values}")
         close = relay.closer.open_id + config.window.seconds
-        self._say(
+        self._write(
             f"window     {config.window.seconds} s on the wall clock, first close {as_hour(close)}"
             f" (in {max(0, close - time.time()):.0f} s)"
         )
-        self._say(f"state      {relay.state or 'in memory only'}   {waiting(relay)}")
+        self._write(f"state      {relay.state or 'in memory only'}   {describe_backlog(relay)}")
 
     def closed(self, closed: WindowReport, *, lines: int, rejected: int) -> None:
         """Print the window's line."""
-        self._say(
+        self._write(
             f"{as_hour(time.time())}   closed {as_hour(closed.start)}  {number(lines)} lines -> {number(closed.points)}"
             f" points in {number(closed.requests)} requests, {closed.seconds:.2f} s, {number(rejected)} rejected"
         )
@@ -83,14 +78,13 @@ class TextReporter:
     def stopped(self, stopped: ShutdownReport) -> None:
         """Print what became of the open window and of the points."""
         books = stopped.books
-        kept = books.spooled + books.in_flight
         head = "handing over: sockets stay open" if stopped.is_handed_over else "stopping: sockets closed"
-        self._say(
-            f"{head}, {account_for_window(stopped)}; {number(books.delivered)} points delivered,"
-            f" {number(kept)} spooled; {losses(books)} ({stopped.seconds:.1f} s)"
+        self._write(
+            f"{head}, {describe_window(stopped)}; {number(books.delivered)} points delivered,"
+            f" {number(books.spooled + books.in_flight)} spooled; {describe_losses(books)} ({stopped.seconds:.1f} s)"
         )
 
-    def _say(self, line: str) -> None:
+    def _write(self, line: str) -> None:
         LogStream(sys.stderr if self.err else sys.stdout, is_text=True).write(f"{line}\n")
 
 
@@ -100,13 +94,13 @@ def _where(label: str) -> tuple[str, str]:
     return form, place.removeprefix("//")
 
 
-def _passing(config: Config) -> dict[str, Any]:
+def _rules_and_tees(config: Config) -> dict[str, Any]:
     """Return the number of rules and the targets of tees; empty entries are left out."""
     found = {"rules": len(config.rule), "tee": ", ".join(tee.to for tee in config.tee)}
     return {label: value for label, value in found.items() if value}
 
 
-def account_for_window(stopped: ShutdownReport) -> str:
+def describe_window(stopped: ShutdownReport) -> str:
     """Return what became of the open window, in words."""
     if stopped.is_handed_over:
         return "open window kept on disk for the next worker"
@@ -115,13 +109,13 @@ def account_for_window(stopped: ShutdownReport) -> str:
     return "open window kept on disk for the next start" if stopped.is_kept else "open window dropped"
 
 
-def waiting(relay: Relay) -> str:
+def describe_backlog(relay: Relay) -> str:
     """Return the number of points waiting from before, in words."""
     points = relay.spool.points
     return f"{number(points)} points wait to be sent" if points else "nothing waits to be sent"
 
 
-def losses(books: Books) -> str:
+def describe_losses(books: Books) -> str:
     """Return the losses with their reasons, in words; "nothing lost" without any."""
     lost = [*books.samples_dropped.items(), *books.dropped.items()]
     parts = [f"{number(count)} dropped ({reason})" for reason, count in lost if count]
@@ -165,7 +159,7 @@ class JsonReporter:
             state=str(relay.state or ""),
             waiting=relay.spool.points,
             open_window=relay.closer.open_id,
-            **_passing(relay.config),
+            **_rules_and_tees(relay.config),
         )
 
     def closed(self, closed: WindowReport, *, lines: int, rejected: int) -> None:
@@ -185,10 +179,10 @@ class JsonReporter:
         books = stopped.books
         structlog.get_logger("relay").info(
             "stopped",
-            window=account_for_window(stopped),
+            window=describe_window(stopped),
             delivered=books.delivered,
             spooled=books.spooled + books.in_flight,
-            losses=losses(books),
+            losses=describe_losses(books),
             imbalance=books.imbalance(),
             seconds=round(stopped.seconds, 3),
         )

@@ -11,7 +11,7 @@ import structlog
 from relay.config.schema import LogConfig, RuleConfig, TeeConfig
 from relay.daemon.lifecycle.shutdown import ShutdownReport
 from relay.daemon.log import configure_log
-from relay.daemon.reporter import TextReporter, account_for_window
+from relay.daemon.reporter import TextReporter, describe_window
 from relay.errors import ConfigError, Problem
 from tests.support.inprocess import open_relay
 
@@ -32,7 +32,7 @@ async def test_the_open_window_is_accounted_for(tmp_path, capsys, fate, told):
     async with open_relay(tmp_path) as running:
         books = running.relay.books()
     stopped = ShutdownReport(seconds=0.1, books=books, **fate)
-    assert account_for_window(stopped) == told
+    assert describe_window(stopped) == told
     TextReporter(where="", to="", credentials="").stopped(stopped)
     [line] = capsys.readouterr().out.splitlines()[-1:]
     head = "handing over: sockets stay open" if "is_handed_over" in fate else "stopping: sockets closed"
@@ -88,7 +88,7 @@ async def test_a_reader_that_has_gone_ends_nothing(tmp_path, monkeypatch):
             configure_log(LogConfig(format="text"))
             structlog.get_logger("relay").warning("nobody hears this")
             async with open_relay(tmp_path) as running:
-                running.relay._witness = TextReporter(where="", to="", credentials="")
+                running.relay._reporter = TextReporter(where="", to="", credentials="")
                 await running.feed(b"a:1|c")
                 await running.delivered("a", 1)
             assert running.relay.books().imbalance() == 0

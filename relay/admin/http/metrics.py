@@ -53,44 +53,50 @@ class RelayCollector(Collector):
         yield from self._spool()
 
     def _build(self) -> Iterator[Metric]:
-        info = GaugeMetricFamily("relay_build_info", "What runs here; always 1.", labels=["version", "hotpath"])
+        info = GaugeMetricFamily(
+            "relay_build_info", "Version and implementation of the hot path; always 1.", labels=["version", "hotpath"]
+        )
         info.add_metric([__version__, self._relay.hotpath.name], 1)
         yield info
-        yield gauge("relay_loop_lag_seconds", "How late the event loop was at the last probe.", self._relay.lag.seconds)
+        yield gauge(
+            "relay_loop_lag_seconds",
+            "Seconds by which the event loop was late at the last probe.",
+            self._relay.lag.seconds,
+        )
         yield gauge(
             "relay_config_last_reload_successful",
-            "Whether the file on disk is in force, as far as it was looked at.",
+            "1 if the file on disk was in force when it was last read, else 0.",
             float(self._relay.status.is_last_reload_successful),
         )
         says = float(not self._relay.status.is_health_down)
-        yield gauge("relay_console_health_up", "What the console's `health` says: 1 up, 0 down by hand.", says)
+        yield gauge("relay_console_health_up", "The reply of the console's `health`: 1 up, 0 set to down.", says)
         imbalance = self._relay.status.books().imbalance()
         yield gauge("relay_ledger_imbalance", "Sum of the differences of the three equations; must be 0.", imbalance)
 
     def _sockets(self) -> Iterator[Metric]:
         sockets, streams = self._relay.listeners, self._relay.streams.listeners
         received = {one.label: one.datagrams for one in sockets} | {one.label: one.datagrams for one in streams}
-        help_ = "Datagrams received; of streams, chunks of lines or frames."
+        help_ = "Datagrams received; for streams, chunks of lines or frames."
         yield counter("relay_datagrams", help_, received, "listener")
         drops = {one.label: one.kernel_drops for one in sockets}
         yield counter("relay_kernel_drops", "DATALOSS: datagrams the kernel dropped.", drops, "listener")
         waiting = {one.label: one.queue_bytes for one in sockets}
-        help_ = "Memory of what waits in the kernel's queue."
+        help_ = "Bytes in the kernel's receive queue."
         yield gauges("relay_receive_queue_bytes", help_, waiting, "listener")
         limits = {one.label: one.limit_bytes for one in sockets}
-        help_ = "Where that queue is full, and the kernel drops."
+        help_ = "Bytes at which the kernel's receive queue is full, and datagrams are dropped."
         yield gauges("relay_receive_queue_limit_bytes", help_, limits, "listener")
 
     def _streams(self) -> Iterator[Metric]:
         streams = self._relay.streams.listeners
         refused = {one.label: one.refused for one in streams}
-        help_ = "DATALOSS: connections closed at once: not allowed."
+        help_ = "DATALOSS: connections refused: the sender is not allowed."
         yield counter("relay_stream_refused", help_, refused, "listener")
         idle = {one.label: one.idle_closed for one in streams}
-        help_ = "DATALOSS: connections closed that sent nothing for too long."
+        help_ = "DATALOSS: connections closed because they were idle for too long."
         yield counter("relay_stream_idle_closed", help_, idle, "listener")
         evicted = {one.label: one.evicted for one in streams}
-        help_ = "DATALOSS: connections closed that were idle longest when there was no room for another."
+        help_ = "DATALOSS: connections closed at the limit: the longest idle one makes room for another."
         yield counter("relay_stream_evicted", help_, evicted, "listener")
         open_ = {one.label: one.connections for one in streams}
         yield gauges("relay_stream_connections", "Open connections.", open_, "listener")
@@ -106,42 +112,42 @@ class RelayCollector(Collector):
         yield counter("relay_truncated_datagrams", "DATALOSS: datagrams cut by the kernel.", tally.truncated_datagrams)
         yield counter("relay_received_lines", "Lines received.", tally.received)
         yield counter("relay_accepted_lines", "Lines accepted.", tally.accepted)
-        yield counter("relay_events", "Events and service checks: recognised, no metric.", tally.events)
+        yield counter("relay_events", "Events and service checks: recognised, but not metrics.", tally.events)
         yield counter("relay_rejected_lines", "DATALOSS: lines rejected.", {**NO_LINES, **tally.rejected}, "reason")
-        yield counter("relay_ignored_sections", "Sections of lines that nobody knows: skipped.", tally.sections_ignored)
+        yield counter("relay_ignored_sections", "Unknown sections of lines: skipped.", tally.sections_ignored)
         yield counter(
             "relay_rewritten_names",
-            "Names and tags with characters that the API does not take: rewritten.",
+            "Names and tags rewritten: characters that the API does not allow.",
             self._relay.context.ledger.names_rewritten,
         )
         yield counter(
             "relay_clamped_values",
-            "DATALOSS: statistics beyond 9223372036854774784, or below its negative: sent as that.",
+            "DATALOSS: statistics whose magnitude exceeds 9223372036854774784; sent as that limit.",
             self._relay.context.ledger.values_clamped,
         )
         yield counter(
             "relay_dropped_tags",
-            "Tags beyond what the API takes, or beyond those that are read: not sent.",
+            "Tags not sent: beyond the limit of the API, or of a line.",
             self._relay.context.ledger.tags_dropped + tally.tags_unread,
         )
 
     def _samples(self) -> Iterator[Metric]:
         tally, books = self._relay.hotpath.tally(), self._relay.status.books()
         moved = {"accepted": books.samples_accepted, "closed": books.samples_closed}
-        yield counter("relay_samples", "Samples, by what became of them.", moved, "state")
+        yield counter("relay_samples", "Samples accepted, and samples of closed windows.", moved, "state")
         yield gauges("relay_samples", "Samples in the open window.", {"open": books.samples_open}, "state")
         yield counter("relay_late_samples", "Samples with a time of another window.", tally.samples_late)
         yield counter(
             "relay_dropped_samples",
-            "DATALOSS: samples dropped, but for the reasons rule, forgotten.",
+            "DATALOSS: samples dropped; the reasons rule and forgotten are intended.",
             {**NO_SAMPLES, **books.samples_dropped},
             "reason",
         )
         yield counter("relay_overflow_samples", "Samples in overflow series.", tally.samples_overflow)
-        unnamed = "Of them in PREFIX.overflow.CLASS: their names found no room, or came too late."
+        unnamed = "Samples in the overflow series of a class: no room for their names, or named too late."
         yield counter("relay_unnamed_samples", unnamed, tally.samples_unnamed)
         yield gauge("relay_series", "Series of the open window.", tally.series)
-        yield gauge("relay_series_limit", "Bound of the open window's series.", self._relay.config.limits.series)
+        yield gauge("relay_series_limit", "Limit of series in the open window.", self._relay.config.limits.series)
         yield gauge("relay_aliases", "Identities whose name is known.", tally.aliases)
         hits = {str(number): count for number, count in enumerate(self._relay.namer.hits, 1)}
         yield counter("relay_rule_hits", "Identities named by each rule, since the rules are in force.", hits, "rule")
@@ -149,16 +155,26 @@ class RelayCollector(Collector):
         yield counter("relay_windows_closed", "Windows closed.", ledger.windows_closed)
         checkpointer = self._relay.checkpointer
         interval = checkpointer.interval if checkpointer else 0.0
-        yield gauge("relay_checkpoint_interval_seconds", "Between two checkpoints: what a crash may cost.", interval)
+        yield gauge(
+            "relay_checkpoint_interval_seconds",
+            "Seconds between two checkpoints of the open window; a crash loses at most one interval.",
+            interval,
+        )
         waits = self._relay.closer.opens_in()
         yield gauge(
-            "relay_window_opens_in_seconds", "Until the open window begins, if ids until then are committed.", waits
+            "relay_window_opens_in_seconds",
+            "Seconds until the open window begins; above 0 if earlier ids are committed.",
+            waits,
         )
-        yield gauge("relay_window_close_seconds", "How long the last close took.", ledger.close_seconds)
-        late = "From the end of the last window that was stored until then."
+        yield gauge("relay_window_close_seconds", "Seconds that the last close took.", ledger.close_seconds)
+        late = "Seconds from the end of the last stored window until it was stored."
         yield gauge("relay_window_late_seconds", late, ledger.close_late)
-        yield counter("relay_late_windows", "Windows stored more than 2 s, or a tenth, late.", ledger.windows_late)
-        yield gauge("relay_windows_closing", "Windows that ended and are not stored.", self._relay.closer.closing)
+        yield counter(
+            "relay_late_windows", "Windows stored late: by over 2 s, or a tenth of a window.", ledger.windows_late
+        )
+        yield gauge(
+            "relay_windows_closing", "Windows that have ended and are not stored yet.", self._relay.closer.closing
+        )
 
     def _points(self) -> Iterator[Metric]:
         books = self._relay.status.books()
@@ -173,15 +189,17 @@ class RelayCollector(Collector):
         yield counter("relay_points", "Points, by outcome; refused and dropped are DATALOSS.", outcomes, "outcome")
         yield counter("relay_dropped_points", "DATALOSS: points dropped.", {**NO_POINTS, **books.dropped}, "reason")
         waiting = {"spooled": books.spooled, "in_flight": books.in_flight}
-        yield gauges("relay_points", "Points on their way.", waiting, "state")
+        yield gauges("relay_points", "Points spooled, and in flight.", waiting, "state")
         ledger = self._relay.context.ledger
-        yield gauge("relay_dead_letters", "Dead letters that are kept.", ledger.dead_letters)
+        yield gauge("relay_dead_letters", "Dead letters on disk.", ledger.dead_letters)
         yield counter(
             "relay_dead_letters_dropped",
-            "DATALOSS: dead letters removed to keep their bound.",
+            "DATALOSS: dead letters deleted because the bound was reached.",
             ledger.dead_letters_dropped,
         )
-        yield gauge("relay_delivery_lag_seconds", "From a window's start to its last delivery.", ledger.delivery_lag)
+        yield gauge(
+            "relay_delivery_lag_seconds", "Seconds from a window's start to its last delivery.", ledger.delivery_lag
+        )
 
     def _requests(self) -> Iterator[Metric]:
         ledger = self._relay.context.ledger
@@ -189,21 +207,23 @@ class RelayCollector(Collector):
         yield counter("relay_ambiguous_requests", "Requests that may have been stored.", ledger.requests_ambiguous)
         yield counter(
             "relay_unmatched_refusals",
-            "Listed as bad by the cloud, and no point of the request for certain.",
+            "Refusals by the cloud that match no single point of the request.",
             ledger.refusals_unmatched,
         )
         seconds = ledger.request_seconds
         yield HistogramMetricFamily(
             "relay_request_duration_seconds",
-            "How long requests took.",
+            "Duration of requests in seconds.",
             buckets=seconds.buckets(),
             sum_value=seconds.sum,
         )
         yield gauge(
             "relay_requests_in_flight", "Requests that wait for an answer.", self._relay.pool.requests_in_flight
         )
-        yield gauge("relay_rate_limit", "Requests a minute that may leave.", self._relay.pool.per_minute)
-        yield gauge("relay_clock_skew_seconds", "This machine is ahead of the cloud by so much.", ledger.clock_skew)
+        yield gauge("relay_rate_limit", "Requests a minute that may be sent now.", self._relay.pool.per_minute)
+        yield gauge(
+            "relay_clock_skew_seconds", "Seconds by which this machine is ahead of the cloud.", ledger.clock_skew
+        )
 
     def _spool(self) -> Iterator[Metric]:
         spool = self._relay.spool
@@ -216,7 +236,7 @@ class RelayCollector(Collector):
         dropped = self._relay.context.ledger.windows_dropped
         yield counter("relay_spool_dropped_windows", "DATALOSS: windows dropped from a full spool.", dropped)
         degraded = self._relay.status.degraded
-        yield gauge("relay_durability_degraded", "1 while the disk refuses what should be on it.", degraded)
+        yield gauge("relay_durability_degraded", "1 while the disk refuses writes or is too slow.", degraded)
 
 
 def counter(name: str, help_: str, value: float | Mapping[str, float], label: str = "") -> CounterMetricFamily:
