@@ -1,6 +1,6 @@
 """The running relay as the admin port reads it: its stages, and its status. daemon/app.py provides both.
 
-The admin port owns nothing and keeps no figure: it reads each one from the stage that counts it.
+The admin port owns nothing and stores no figure: it reads each one from the stage that counts it.
 """
 
 from __future__ import annotations

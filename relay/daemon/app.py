@@ -320,7 +320,7 @@ class Relay:
     async def _save_first(self) -> None:
         """Wait for the first checkpoint, a stop, or `STALL` seconds.
 
-        Packets were read since this process began. If a batch ends every worker, none of them are lost.
+        Packets were read since this process began. Once on disk, they survive a batch whose sending ends the worker.
         """
         if self.checkpointer:
             waits = [asyncio.ensure_future(event.wait()) for event in (self.checkpointer.begun, self._stop)]

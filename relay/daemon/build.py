@@ -60,11 +60,11 @@ def make_namer(config: Config, rules: Ruleset, *, ledger: Ledger | None = None) 
 
 
 def make_idle(config: Config, *, before: IdleSeries | None = None, since: Config | None = None) -> IdleSeries:
-    """Make the memory of idle series, or keep the present one.
+    """Make the memory of idle series, or reconfigure the present one.
 
     Args:
         config: the configuration from now on.
-        before: the present memory of idle series; it is kept, unless series may be renamed.
+        before: the present memory of idle series; it stays, unless series may be renamed.
         since: the configuration until now.
     """
     kinds, limit = config.window.idle_kinds(), config.limits.series

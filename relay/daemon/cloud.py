@@ -141,7 +141,7 @@ def prepare(loaded: Loaded, *, is_trusted: bool = False) -> Prepared:
     Args:
         loaded: the configuration.
         is_trusted: the configuration was tried before and is in force. Then a file that cannot be used now is no error:
-            requests are kept until it can.
+            requests wait until it can.
 
     Raises:
         ConfigError: there are no credentials, or a file cannot be used.

@@ -3,7 +3,7 @@
 While a worker starts, packets wait in the kernel's receive buffer: a default one holds 8,000 packets/s for 32 ms, one
 of 8 MiB for some seconds. Importing and configuring the rest takes ten times as long as this module. So the supervisor
 passes the few settings that receiving depends on, and reading begins before the configuration is read. Samples received
-before naming begins are kept as provisionals, so a delta of a gauge still finds the restored base.
+before naming begins are stored under their raw identities, so a delta of a gauge still finds the restored base.
 
 Not known here: naming, windows beyond the first, and delivery.
 """

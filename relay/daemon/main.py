@@ -1,4 +1,4 @@
-"""The server: it makes a relay from a configuration, runs it until a signal, and stops it."""
+"""Makes a relay from a configuration, runs it until a signal, and stops it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The supervisor: it opens the sockets, starts the worker, and keeps both alive.
+"""The supervisor: it opens the sockets, starts the worker, and restarts it.
 
 `statsd-relay run` starts this process, which reads no datagram and aggregates nothing. It holds the sockets while a
 worker ends and another starts (a crash, kill -9, a new release, new addresses), so that packets wait in the kernel. It

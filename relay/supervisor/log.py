@@ -19,21 +19,21 @@ LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 class LogStream:
-    """State: a stream, the begun line, and the number of lost lines.
+    """State: a stream, the incomplete line, and the number of lost lines.
 
     A full pipe must neither end the relay nor block its event loop. A line for which the stream has no room is lost.
-    Before the next line that is written, a line tells how many were lost.
+    The next line that can be written is preceded by one with the number of lost lines.
     """
 
     def __init__(self, stream: TextIO, *, is_text: bool) -> None:
         self._stream = stream
         self._is_text = is_text
-        self._begun = ""
+        self._incomplete = ""
         self._lost = 0
 
     def write(self, text: str) -> None:
-        """Write the complete lines; keep the begun one."""
-        *lines, self._begun = f"{self._begun}{text}".split("\n")
+        """Write the complete lines; hold the incomplete one."""
+        *lines, self._incomplete = f"{self._incomplete}{text}".split("\n")
         for line in lines:
             self._write_line(line)
 
@@ -42,10 +42,10 @@ class LogStream:
 
     def _write_line(self, line: str) -> None:
         line = printable(line)
-        told = self._lost
-        if told and self._is_taken(self._loss(told)):
-            self._lost -= told
-        if self._lost or not self._is_taken(line):
+        lost = self._lost
+        if lost and self._try_write(self._loss(lost)):
+            self._lost -= lost  # another thread may have added to it
+        if self._lost or not self._try_write(line):
             self._lost += 1
 
     def _loss(self, lines: int) -> str:
@@ -54,7 +54,7 @@ class LogStream:
             return f"{event} lines={lines}"
         return json.dumps({"lines": lines, "event": event, "level": "warning", "timestamp": _stamp(time.time())})
 
-    def _is_taken(self, line: str) -> bool:
+    def _try_write(self, line: str) -> bool:
         """Write a line if there is room; return False if not. A write error counts as written: it is not retried."""
         left = f"{line}\n".encode(errors="backslashreplace")
         try:

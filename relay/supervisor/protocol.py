@@ -78,7 +78,7 @@ class _Rule(NamedTuple):
 
 
 def _number(most: int, *, least: int = 0) -> Callable[[str], bool]:
-    """Return a function that tells whether a text is a whole number in a range."""
+    """Return a predicate: whether a text is a whole number in a range."""
     digits = len(str(most))
     return lambda text: text.isascii() and text.isdecimal() and len(text) <= digits and least <= int(text) <= most
 

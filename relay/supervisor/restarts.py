@@ -71,5 +71,5 @@ class RestartPolicy:
 
 
 def backoff(failures: int) -> float:
-    """Return the seconds before the next start: none after the first failure, then doubling."""
+    """Return the seconds before the next start: 0 after the first failure, then doubling."""
     return 0.0 if failures <= 1 else min(_MOST_DELAY, _FIRST_DELAY * 2.0 ** (failures - 2))

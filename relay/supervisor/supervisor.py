@@ -7,9 +7,9 @@
     a worker's end    the next one starts, at once or later, or the supervisor gives up (restarts.py); the sockets stay
                       open
 
-A worker whose configuration has other addresses asks for a replacement by a message. Each replacement begins with a
-preflight check (preflight.py); then the new sockets are opened. If either fails, nothing changes (RLY502). A worker is
-always started with the configuration accepted last (last_good.py), even if the file on disk has changed since.
+A worker with other addresses in its new configuration requests a replacement by a message. Each replacement begins with
+a preflight check (preflight.py); then the new sockets are opened. If either fails, nothing changes (RLY502). A worker
+is always started with the configuration accepted last (last_good.py), even if the file on disk has changed since.
 """
 
 from __future__ import annotations

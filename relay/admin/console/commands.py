@@ -1,7 +1,7 @@
 """The text commands of the reference daemon's management port, with its replies, byte for byte (statsd/statsd 0.9).
 
-Differences: maps show the open window instead of the last flush, and timers show `[]`, since the relay keeps no list
-of their values. Names, settings, deletions and changes of `health` are answered on this machine only; a remote client
+Differences: maps show the open window instead of the last flush, and timers show `[]`, since the relay has no list of
+their values. Names, settings, deletions and changes of `health` are answered on this machine only; a remote client
 gets `ERROR`, or the state of `health` unchanged. `health down` changes the reply of `health`, a metric and the log, but
 not the liveness and readiness of the relay.
 """
@@ -29,7 +29,7 @@ _ERROR: Final = "ERROR\n"
 
 
 class Console:
-    """State: none; everything is the relay's."""
+    """State: none; it reads and changes the relay."""
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay

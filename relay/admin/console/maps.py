@@ -1,7 +1,8 @@
 """The maps of the text console: shows or deletes the series of a class by name.
 
-A series with tags beyond the default ones is called `name;key=value`; the name of a line may look the same. The work is
-done in slices, so that the event loop is not blocked, and for one client at a time. A map shows at most 10,000 entries.
+A series with tags beyond the default ones is shown as `name;key=value`, which may also be the name of another series.
+The work is done in slices, so that the event loop is not blocked, and for one client at a time. A map shows at most
+10,000 entries.
 """
 
 from __future__ import annotations

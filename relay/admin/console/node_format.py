@@ -1,6 +1,6 @@
 """Prints maps of names as Node's util.inspect does, the format that scripts for the reference daemon read.
 
-It covers the values that occur here. Keys are names of series: they hold no quote, blank or control character, so none
+It covers the values that occur here. Keys are names of series, without quotes, blanks and control characters, so no key
 needs an escape. Values are texts made by `number`, or `[]`.
 """
 

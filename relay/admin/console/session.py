@@ -1,6 +1,6 @@
 """One session of the text console: splits the input into commands, writes the replies, and enforces timeouts.
 
-The reference takes each read as one command: `printf health | nc` needs no line feed, but two commands in one packet
+The reference treats each read as one command: `printf health | nc` needs no line feed, but two commands in one packet
 fail. Here a command ends with its line, with the stream, or after `SessionTimeouts.pause` without further bytes.
 
 A web page can make a browser send text of its choice to this port: after a custom HTTP method, or within a TLS

@@ -68,8 +68,8 @@ class RelayCollector(Collector):
             "1 if the file on disk was in force when it was last read, else 0.",
             float(self._relay.status.is_last_reload_successful),
         )
-        says = float(not self._relay.status.is_health_down)
-        yield gauge("relay_console_health_up", "The reply of the console's `health`: 1 up, 0 set to down.", says)
+        is_up = float(not self._relay.status.is_health_down)
+        yield gauge("relay_console_health_up", "The reply of the console's `health`: 1 up, 0 set to down.", is_up)
         imbalance = self._relay.status.books().imbalance()
         yield gauge("relay_ledger_imbalance", "Sum of the differences of the three equations; must be 0.", imbalance)
 

@@ -2,7 +2,7 @@
 
 The first line has `version`, `seconds` and the id of the `open` window. Each further line is a window: `start`,
 `seconds`, and `points` as they are sent. A last line has `end`, the reason why no more come. A line is written in
-pieces, so that 50,000 points do not block the event loop. A reader that takes over 30 s for a piece is disconnected.
+pieces, so that 50,000 points do not block the event loop. A client that needs over 30 s for a piece is disconnected.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _PIECE: Final = 500
 """Points written at a time: about 100 KiB."""
 _STALL: Final = 30.0
-"""Seconds that a reader may take for a piece."""
+"""Seconds for a client to read a piece."""
 
 
 def window_routes(windows: WindowSubscribers, open_id: Callable[[], int]) -> list[web.RouteDef]:

@@ -1,4 +1,4 @@
-"""Making a plan for the supervisor from a configuration, and the checks of a preflight before it.
+"""Makes the supervisor's plan from a configuration, after the preflight checks.
 
 The form of a plan is in supervisor/plan.py.
 """
@@ -79,7 +79,7 @@ def try_files(loaded: Loaded) -> None:
 
 
 def try_state(state: Path | None) -> None:
-    """Check the state directory before the sockets are opened, so that a failing start takes no packets.
+    """Check the state directory before the sockets are opened, so that a failing start receives no packets.
 
     Raises:
         RelayError: RLY101, RLY104, RLY105, the state directory cannot be used.

@@ -1,4 +1,4 @@
-"""Putting another configuration in force in a running relay: at once, or when the next window begins.
+"""Puts another configuration in force in a running relay: at once, or when the next window begins.
 
 The relay owns the configuration in force, and a new one is always compared with that. So a second reload before the
 edge replaces the first, and includes its changes if they are still in the file. Not known here: where a configuration
@@ -54,6 +54,6 @@ class Reconfiguration:
             await superseded.close()
 
     async def close(self) -> None:
-        """Close the transport that waits for an edge, as none will come."""
+        """Close the transport that waits for the next window: the relay ends before it."""
         if self._transport is not None:
             await self._transport.close()

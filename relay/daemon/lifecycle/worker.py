@@ -121,7 +121,7 @@ class Worker:
 
 
 def inherit(environ: MutableMapping[str, str]) -> Worker:
-    """Take the sockets and parameters named by the checked environment, and begin to read.
+    """Inherit the sockets and parameters named by the checked environment, and begin to read.
 
     The variables are removed from the environment, so that children of this process do not get them.
 
