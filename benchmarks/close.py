@@ -22,6 +22,7 @@ from relay.daemon.build import ingest_settings, make_encoder, make_idle, make_na
 from relay.daemon.egress import pack_requests
 from relay.hotpath.factory import make_hotpath
 from relay.window.closer import NAMES_PER_SLICE, Closer
+from relay.window.protocols import Pipeline
 from tests.support.context import make_context
 
 if TYPE_CHECKING:
@@ -112,8 +113,7 @@ async def run(case: Case) -> tuple[WindowReport, float, float]:
     closer = Closer(
         seconds=60,
         hotpath=hotpath,
-        namer=namer,
-        encode=make_encoder(config, make_idle(config)).encode_window,
+        pipeline=Pipeline(namer, make_encoder(config, make_idle(config)).encode_window),
         pack=pack_requests,
         spool=NullSpool(),
         context=context,

@@ -179,8 +179,7 @@ class Relay:
         self.closer = Closer(
             seconds=seconds,
             hotpath=self.hotpath,
-            namer=self.namer,
-            encode=make_encoder(config, self.idle).encode_window,
+            pipeline=Pipeline(self.namer, make_encoder(config, self.idle).encode_window),
             pack=lambda points, window: pack_requests(self._windows.publish(points, window), window),
             spool=self.spool,
             context=self.context,

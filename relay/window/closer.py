@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from relay.context import Context
     from relay.model import Batch, ClosedWindow, Identity, Point
-    from relay.window.protocols import Encoding, HotPath, Namer, Pipeline, Spool, WindowReport
+    from relay.window.protocols import Encoding, HotPath, Pipeline, Spool, WindowReport
 
 TICK = 0.1
 """Interval between two checks of the clock and of the queue for naming, in seconds."""
@@ -76,8 +76,7 @@ class Closer:
         *,
         seconds: int,
         hotpath: HotPath,
-        namer: Namer,
-        encode: Callable[[ClosedWindow], Encoding],
+        pipeline: Pipeline,
         pack: Callable[[Iterable[Point], int], Iterator[Batch]],
         spool: Spool,
         context: Context,
@@ -88,8 +87,7 @@ class Closer:
     ) -> None:
         self._seconds = seconds
         self._hotpath = hotpath
-        self._namer = namer
-        self._encode = encode
+        self._namer, self._encode = pipeline
         self._spool = spool
         self._ledger, self._clock = context.ledger, context.clock
         self._on_moved = on_moved

@@ -200,8 +200,7 @@ def build(clock, spool=None, **options):
     closer = closing.Closer(
         seconds=60,
         hotpath=hotpath,
-        namer=NameIt(),
-        encode=Sums,
+        pipeline=Pipeline(NameIt(), Sums),
         pack=lambda points, start: (Batch(window=start, points=1, body=point.body) for point in points),
         spool=spool,
         context=context,

@@ -19,6 +19,7 @@ from relay.model import Identity, Kind
 from relay.naming import Namer, NamingSettings
 from relay.naming.ruleset import Ruleset
 from relay.window.closer import Closer
+from relay.window.protocols import Pipeline
 from tests.support import hotpath
 from tests.support.context import make_context
 from tests.support.hotpath import exported, make
@@ -66,8 +67,7 @@ class House:
         self.closer = Closer(
             seconds=60,
             hotpath=self.hotpath,
-            namer=self.namer,
-            encode=encoder.encode_window,
+            pipeline=Pipeline(self.namer, encoder.encode_window),
             pack=lambda points, window: pack(points, window=window, head=BODY_HEAD, tail=BODY_TAIL),
             spool=self.spool,
             context=context,
