@@ -1,8 +1,8 @@
 """Clocks: wall time, monotonic time, sleep, and pacing of long work on the event loop.
 
 A stage receives its `Clock` through its constructor and never reads the machine's clock itself. `SystemClock` is the
-real clock; tests use a virtual one with the same three methods. Also here: the date in an HTTP header, and steps of the
-wall clock.
+real clock; tests use a virtual one with the same three methods. Also here: the date in an HTTP header, steps of the
+wall clock, and the lag of the event loop.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Pure and total: the body may be any bytes, and none may raise. A point counts as delivered only if the cloud says so:
 `success` is true, or the list of bad points names other points. Every other answer with status 200 leaves open what was
-stored, so the batch is kept. The service reports bad points in four known shapes (blame.py).
+stored, so the batch is kept. The service reports bad points in four known shapes.
 
 Does not know: how often a batch was tried, what is done with a verdict.
 """
@@ -10,15 +10,16 @@ Does not know: how often a batch was tried, what is done with a verdict.
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from relay import limits
 from relay.clock import read_http_date
-from relay.jdcloud.blame import blame, listed_entries
-from relay.jdcloud.codec import lower_keys, read_object, words_of
-from relay.model import Batch, Delivered, Misconfigured, Refused, Reply, Throttled, Unavailable, Verdict
+from relay.jdcloud.codec import decode, lower_keys, read_object, words_of
+from relay.model import Batch, Delivered, Misconfigured, Refusal, Refused, Reply, Throttled, Unavailable, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _RETRY_AFTER: Final = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 _RETRY_AFTER_MIN: Final = 0.5
@@ -69,10 +70,10 @@ def _stored(answer: dict[str, Any], batch: Batch, reply: Reply) -> Verdict:
 
 def _partly_stored(answer: dict[str, Any], batch: Batch, reply: Reply) -> Verdict | None:
     """Return the verdict of an answer with a list of bad points; None without such a list."""
-    entries = listed_entries(answer)
+    entries = _listed_entries(answer)
     if not entries:
         return None
-    refusals, unmatched = blame(entries, batch.body)
+    refusals, unmatched = _match_refusals(entries, batch.body)
     if not refusals:
         return _unreadable("a list of bad points that names none of the request", reply, unmatched=unmatched)
     return Delivered(request_id=_request_id(answer), refusals=refusals, unmatched=unmatched, status=reply.status)
@@ -112,3 +113,72 @@ def _retry_after(headers: Mapping[str, str], now: float) -> float | None:
     else:
         return None
     return min(max(seconds, _RETRY_AFTER_MIN), _RETRY_AFTER_MAX)
+
+
+# --- the list of bad points ------------------------------------------------------------------------------------------
+
+# Keys are compared without regard to case, and a bad point may be a JSON object or a text that contains one.
+#
+# Invariant: an entry refuses a point only if it names a metric and agrees with exactly one point, in every key that
+# both have. An entry that agrees with no point, with several, or with one that is refused already, refuses none: its
+# point is unknown, and a wrong guess would count a stored point as refused.
+
+_LISTS: Final = ("errmetricdatalist", "metricdatalist")
+_NAMED_BYTES: Final = 100
+_ENTRIES: Final = 2 * limits.POINTS_PER_REQUEST
+"""Most entries read of a list; further ones can only repeat points or name foreign ones."""
+
+
+def _listed_entries(answer: dict[str, Any]) -> Sequence[Any]:
+    """Return the entries of the list of bad points; an empty sequence without such a list."""
+    result = lower_keys(answer.get("result"))
+    lists = (result.get(name) for name in _LISTS)
+    return next((entries for entries in lists if isinstance(entries, list) and entries), ())
+
+
+def _match_refusals(entries: Sequence[Any], body: bytes) -> tuple[tuple[Refusal, ...], tuple[str, ...]]:
+    """Match the entries with the points of a request.
+
+    Args:
+        entries: entries of the list of bad points.
+        body: body of the request.
+
+    Returns:
+        The refused points, and a description of each entry that refuses none.
+    """
+    points = [lower_keys(point) for point in decode(body)["metricDataList"]]
+    refusals: dict[int, str] = {}
+    unmatched: list[str] = []
+    for entry in islice(entries, _ENTRIES):
+        named = lower_keys(entry)
+        described = _described(named)
+        detail = words_of(named.get("errdetail"))[:_DETAIL_BYTES] or "no detail"
+        found = [index for index, point in enumerate(points) if _agrees(described, point)]
+        if len(found) == 1 and found[0] not in refusals:
+            refusals[found[0]] = detail
+        else:
+            unmatched.append(f"{words_of(described.get('metric'))[:_NAMED_BYTES] or 'no metric'}: {detail}")
+    unmatched += ["not read"] * (len(entries) - _ENTRIES)
+    found_bad = tuple(Refusal(index=index, detail=detail) for index, detail in sorted(refusals.items()))
+    return found_bad, tuple(unmatched)
+
+
+def _described(entry: dict[str, Any]) -> dict[str, Any]:
+    bad = entry.get("errmetricdata", entry.get("data"))
+    return (read_object(bad.encode()) or {}) if isinstance(bad, str) else lower_keys(bad)
+
+
+def _agrees(described: dict[str, Any], point: dict[str, Any]) -> bool:
+    """Say whether an entry may mean a point: it names a metric, and every key and statistic that both have is equal."""
+    if "metric" not in described:
+        return False
+    return all(
+        _agrees_in_values(described[key], value) if key == "values" else described[key] == value
+        for key, value in point.items()
+        if key in described
+    )
+
+
+def _agrees_in_values(described: object, values: dict[str, Any]) -> bool:
+    known = lower_keys(described)
+    return all(known[name] == value for name, value in values.items() if name in known)

@@ -34,6 +34,16 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+def label_of(form: str, bound: tuple[str, int] | str) -> str:
+    """Return the label of a socket in metrics: `tcp://127.0.0.1:8125`, `unix-stream:PATH`.
+
+    Args:
+        form: `udp`, `tcp`, or `unix-` and the kind.
+        bound: result of getsockname: (host, port, ...), or the path of a Unix socket.
+    """
+    return f"{form}:{bound}" if isinstance(bound, str) else f"{form}://{Address(*bound[:2])}"
+
+
 class UnixPath(NamedTuple):
     """The path of a Unix socket and its kind, one of `UNIX`."""
 

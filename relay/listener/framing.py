@@ -1,7 +1,7 @@
 """Finds the ends of lines and frames in a stream: bytes in, pieces for the hot path out, independent of read sizes.
 
-Two framings. Lines end in a line feed. A frame of Datadog starts with its length (four bytes, little endian) and holds
-the payload of one datagram.
+Two framings. Lines end in a line feed (lines.py). A frame of Datadog starts with its length (four bytes, little endian)
+and holds the payload of one datagram.
 
 Invariant (I1, I6): every line comes out once, either whole or rejected with one reason; at most `limit` bytes wait for
 the end of their line. An unterminated last line is accepted only if the sender ended the stream in order. After a
@@ -37,7 +37,7 @@ class Framing(Protocol):
 
 
 class LineFraming(LineSplitter):
-    """Lines, none longer than a datagram."""
+    """Lines, none longer than a datagram. Each line feed begins a line: such a stream is never broken."""
 
     broken = False
 

@@ -24,7 +24,7 @@ from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Final, Protocol
 
 from relay import limits
-from relay.listener.addresses import DATADOG, TCP
+from relay.listener.addresses import DATADOG, TCP, label_of
 from relay.listener.framing import FrameFraming, LineFraming
 
 if TYPE_CHECKING:
@@ -104,14 +104,6 @@ def keep_alive(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4)):
         sock.setsockopt(socket.IPPROTO_TCP, option, value)
-
-
-def label_of(form: str, bound: tuple[str, int] | str) -> str:
-    """Return `tcp://127.0.0.1:8125` or `unix-stream:PATH`."""
-    if isinstance(bound, str):
-        return f"{form}:{bound}"
-    host, port = bound[:2]
-    return f"{form}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 _TURN: Final = 0.003

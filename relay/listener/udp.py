@@ -15,6 +15,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Final, Protocol
 
 from relay import limits
+from relay.listener.addresses import UDP, label_of
 from relay.listener.bind import granted_buffer
 
 if TYPE_CHECKING:
@@ -133,9 +134,7 @@ class UdpListener:
     @property
     def label(self) -> str:
         """Name of this socket in metrics: `udp://127.0.0.1:8125`; the second one of an address ends in `#2`."""
-        host, port = self.bound
-        number = f"#{self._number}" if self._number > 1 else ""
-        return f"udp://{f'[{host}]' if ':' in host else host}:{port}{number}"
+        return label_of(UDP, self.bound) + (f"#{self._number}" if self._number > 1 else "")
 
     def start(self) -> None:
         """Begin to read: in a thread if the hot path provides a reader, else on the running loop.
@@ -218,4 +217,4 @@ class UnixListener(UdpListener):
     @property
     def label(self) -> str:
         """Name of this socket in metrics: `unix-dgram:PATH`."""
-        return f"unix-dgram:{self._path}"
+        return label_of("unix-dgram", self._path)

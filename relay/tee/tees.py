@@ -97,7 +97,7 @@ class Tees:
                 target = Target(to, self._own, self._resolver)
             target.seen_dropped = dropped
             self._targets.append(target)
-        self._check(self._targets, stale=[target.socket for target in before if target.socket], is_changed=True)
+        self._refresh(self._targets, stale=[target.socket for target in before if target.socket], is_changed=True)
 
     def counts(self) -> list[tuple[int, int]]:
         """Return datagrams (sent, dropped) of the place of each configured target, since the start."""
@@ -161,7 +161,7 @@ class Tees:
         """End expired temporary tees, resolve and connect targets, warn of lost copies."""
         now = self._clock.monotonic()
         over = self._end_expired(now)
-        self._check(self._all_targets(), stale=over, is_changed=bool(over))
+        self._refresh(self._all_targets(), stale=over, is_changed=bool(over))
         for target, (_, dropped) in zip(self._targets, self._sink.tee_counts(), strict=False):
             self._warn(target, dropped, loss_log)
         if not self._is_current:
@@ -189,7 +189,7 @@ class Tees:
         now = self._clock.monotonic()
         return min([_INTERVAL, *(max(0.0, tee.end - now) for tee in self._temporary.values())])
 
-    def _check(self, targets: Iterable[Target], *, stale: list[socket.socket], is_changed: bool) -> None:
+    def _refresh(self, targets: Iterable[Target], *, stale: list[socket.socket], is_changed: bool) -> None:
         """Check targets; pass changed sockets to the hot path, and only then close those it used before."""
         now = self._clock.monotonic()
         for target in targets:
