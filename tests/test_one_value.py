@@ -137,7 +137,7 @@ class RelayMachine(RuleBasedStateMachine):
         self.pass_(INTERVAL)
 
     def forgotten_now(self) -> int:
-        return self.life.relay.books().samples_dropped.get("forgotten", 0)
+        return self.life.relay.status.books().samples_dropped.get("forgotten", 0)
 
     # --- the disk, the cloud, the clock ---------------------------------------------------------------------------
 
@@ -220,7 +220,7 @@ class RelayMachine(RuleBasedStateMachine):
         exposed = self.exposed()
         seconds = self.run(self.life.stop())
         assert seconds < STOP + 0.05, f"a stop took {seconds} s"
-        books = self.life.relay.books()
+        books = self.life.relay.status.books()
         assert books.imbalance() == 0
         self.dropped += sum(books.samples_dropped.values())
         if books.dropped:
@@ -234,7 +234,7 @@ class RelayMachine(RuleBasedStateMachine):
         self.figures["steps"] += 1
         self.is_all_on_disk &= self.is_well
         self.allowed += self.exposed()
-        books = self.life.relay.books()
+        books = self.life.relay.status.books()
         self.dropped += sum(books.samples_dropped.values())
         self.run(self.life.kill(set()))
         self.start_again(then, pause)
@@ -318,7 +318,7 @@ class RelayMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_books_balance(self):
-        books = self.life.relay.books()
+        books = self.life.relay.status.books()
         assert books.imbalance() == 0
         assert not books.dropped.get("too_old"), "nothing here is old"
 
@@ -342,7 +342,7 @@ class RelayMachine(RuleBasedStateMachine):
                 self.end_in_order()
                 self.start_again("same", 0.0)
             self.pass_(max(0.0, self.life.relay.closer.open_id - self.clock.wall()) + 3 * SECONDS)
-            self.dropped += sum(self.life.relay.books().samples_dropped.values())
+            self.dropped += sum(self.life.relay.status.books().samples_dropped.values())
             assert not self.cloud.conflicts()
             assert self.missing() <= 0, f"{self.missing()} samples were lost in silence"
         finally:

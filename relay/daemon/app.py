@@ -38,7 +38,7 @@ from relay.delivery.state.checkpoint import Checkpointer, CheckpointFiles
 from relay.hotpath.explain import explain
 from relay.hotpath.factory import log_hotpath, make_hotpath
 from relay.hotpath.partial import encode_head
-from relay.ledger import Books, Ledger
+from relay.ledger import Ledger
 from relay.listener.admin_sockets import AdminSockets
 from relay.listener.kernel_drops import KernelDropWatch
 from relay.loss_log import Growth, LossLog, log_late_window, log_quota, log_window_losses
@@ -58,7 +58,6 @@ if TYPE_CHECKING:
     from relay.daemon.lifecycle.shutdown import ShutdownReport
     from relay.delivery.sender.pool import Transport
     from relay.hotpath.contract import HotPath
-    from relay.model import Tally
     from relay.naming.ruleset import Ruleset
 
 _HAND_OVER_SECONDS: Final = 2.0
@@ -83,7 +82,7 @@ class Reporter(Protocol):
 
 
 class Relay:
-    """State: the stages, and the counts as of the last closed window."""
+    """State: the configuration in force, the stages, and the counts as of the last closed window."""
 
     def __init__(  # noqa: PLR0913 - all that comes from outside: settings, transport, time, reports
         self,
@@ -240,7 +239,7 @@ class Relay:
         credentials: Credentials | None,
         transport: Transport,
     ) -> Pipeline:
-        """Put another configuration in force for the window that has just begun; see reconfiguration.py.
+        """Put another configuration in force for the window that has just begun; see lifecycle/reload.py.
 
         The hot path asks for every name again, because the tables were swapped. Name classes stay; existing gauges keep
         their old names.
@@ -335,7 +334,7 @@ class Relay:
             spool=self.spool,
             pool=self.pool,
             clock=self._clock,
-            books=self.books,
+            books=self.status.books,
             seconds=self.config.window.seconds,
         )
 
@@ -348,19 +347,9 @@ class Relay:
             tasks += [lambda: checkpointer.run(self.closer.name_waiting), checkpointer.run_void]
         return [*tasks, *self._egress.background()]
 
-    # --- counts -------------------------------------------------------------------------------------------------------
-
-    def tally(self) -> Tally:
-        """Return the counts of the hot path."""
-        return self.hotpath.tally()
-
-    def books(self) -> Books:
-        """Return the three equations of the ledger at this moment (I5)."""
-        return self.status.books()
-
     def _report_window(self, closed: WindowReport) -> None:
         ledger, loss_log = self.context.ledger, self.context.loss_log
-        tally, since_last = self.tally(), self._growth.since_last
+        tally, since_last = self.hotpath.tally(), self._growth.since_last
         lines, rejected = since_last("received", tally.received), since_last("rejected", sum(tally.rejected.values()))
         self._reporter.closed(closed, lines=lines, rejected=rejected)
         if closed.late > max(_LATE, _LATE_SHARE * self.config.window.seconds):

@@ -30,7 +30,7 @@ from tests.support.inprocess import open_relay
 )
 async def test_the_open_window_is_accounted_for(tmp_path, capsys, fate, told):
     async with open_relay(tmp_path) as running:
-        books = running.relay.books()
+        books = running.relay.status.books()
     stopped = ShutdownReport(seconds=0.1, books=books, **fate)
     assert describe_window(stopped) == told
     TextReporter(where="", to="", credentials="").stopped(stopped)
@@ -91,7 +91,7 @@ async def test_a_reader_that_has_gone_ends_nothing(tmp_path, monkeypatch):
                 running.relay._reporter = TextReporter(where="", to="", credentials="")
                 await running.feed(b"a:1|c")
                 await running.delivered("a", 1)
-            assert running.relay.books().imbalance() == 0
+            assert running.relay.status.books().imbalance() == 0
         finally:
             structlog.reset_defaults()
             monkeypatch.undo()

@@ -21,8 +21,8 @@ async def test_thirty_thousand_mutated_datagrams(tmp_path):
     async with open_relay(tmp_path) as running:
         for _ in range(30):
             await running.feed(*[mutate(rng) for _ in range(1000)])
-            assert running.relay.books().imbalance() == 0
-        tally = running.relay.tally()
+            assert running.relay.status.books().imbalance() == 0
+        tally = running.relay.hotpath.tally()
     assert tally.datagrams == 30_000
     assert running.relay.listeners[0].kernel_drops == 0
     assert "internal_error" not in tally.rejected

@@ -36,7 +36,7 @@ async def test_all_of_them_at_once(tmp_path):
         await asyncio.to_thread(send, paths["datadog"], socket.SOCK_STREAM, *[frame] * 10)
         await running.delivered("hits", 70)
         assert running.emulator.total("hits") == 70
-        assert relay.tally().rejected == {"bad_type": 10}
+        assert relay.hotpath.tally().rejected == {"bad_type": 10}
         labels = [listener.label for listener in (*relay.listeners, *relay.streams.listeners)]
         assert [label.partition(":")[0] for label in labels] == [
             "udp",
@@ -64,5 +64,5 @@ async def test_blanks_at_a_lines_end_mean_nothing_on_any_of_them(tmp_path):
         await asyncio.to_thread(send, paths["datadog"], socket.SOCK_STREAM, len(line).to_bytes(4, "little") + line)
         await running.delivered("hits", 9)
         assert running.emulator.total("hits") == 9
-        assert relay.tally().rejected == {}
+        assert relay.hotpath.tally().rejected == {}
         assert running.emulator.total("hits", k="v") == 9

@@ -52,14 +52,14 @@ async def test_npm_statsd_behind_a_tee_has_the_same_totals(tmp_path):
                 await asyncio.sleep(0.01)
             with socket.create_connection(relay.streams.listeners[0].bound) as sock:
                 sock.sendall(b"\n".join(lines[1_500:]))
-            await until(lambda: relay.tally().received == 2_000)
+            await until(lambda: relay.hotpath.tally().received == 2_000)
             [(sent, dropped)] = relay.tees.counts()
             assert dropped == 0
             assert 500 < sent < 520, "the stream's lines go in a few datagrams"
             await until(lambda: old.counters()["statsd.packets_received"] == sent)
             theirs = {name: value for name, value in old.counters().items() if name.startswith("shop.")}
-            await until(lambda: relay.books().samples_closed == 2_000)
-            await until(lambda: relay.books().created == relay.books().delivered)
+            await until(lambda: relay.status.books().samples_closed == 2_000)
+            await until(lambda: relay.status.books().created == relay.status.books().delivered)
             ours = {name: running.emulator.total(name) for name in theirs}
     assert len(theirs) == 50
     assert ours == pytest.approx(theirs, rel=1e-12)
@@ -83,7 +83,7 @@ async def test_every_socket_is_copied_to_every_target(tmp_path):
             send(relay.streams.listeners[0].bound, socket.SOCK_STREAM, b"tcp:1", b"|c\ntcp:2|c\ncut-off")
             send(paths["stream"], socket.SOCK_STREAM, b"stream:1|c\n")
             send(paths["datadog"], socket.SOCK_STREAM, b"\x0d\0\0\0dd:1|c\ndd:2|c")
-            await until(lambda: relay.tally().received == len(EVERYTHING))
+            await until(lambda: relay.hotpath.tally().received == len(EVERYTHING))
             for daemon in (first, second):
                 lines = b"\n".join(await asyncio.to_thread(daemon.received, len(EVERYTHING) - 2)).split(b"\n")
                 assert sorted(filter(None, lines)) == sorted(EVERYTHING)

@@ -11,5 +11,5 @@ async def test_two_relays_in_one_process(tmp_path):
         await two.feed(b"x:10|c", b"y:1|ms")
         await one.delivered("x", 1)
         await two.delivered("x", 10)
-        assert (one.relay.tally().received, two.relay.tally().received) == (1, 2)
+        assert (one.relay.hotpath.tally().received, two.relay.hotpath.tally().received) == (1, 2)
         assert (one.emulator.total("x"), two.emulator.total("x")) == (1, 10)

@@ -17,7 +17,7 @@ from relay.config.types import Secret
 from relay.daemon.app import Relay
 from relay.daemon.build import admin_addresses
 from relay.daemon.cloud import make_transport
-from relay.daemon.lifecycle.reconfiguration import Reconfiguration
+from relay.daemon.lifecycle.reload import Reconfiguration
 from relay.listener.admin_sockets import AdminSockets
 from tests.support import hotpath
 from tests.support.relay import ACCESS, REGION, SECRET, make_emulator
@@ -73,7 +73,7 @@ class Running:
 
     async def delivered(self, metric: str, total: float) -> None:
         while self.emulator.total(metric) < total:
-            assert self.relay.books().imbalance() == 0
+            assert self.relay.status.books().imbalance() == 0
             await asyncio.sleep(0.01)
 
     async def reconfigure(self, config: Config) -> None:

@@ -6,7 +6,7 @@ at the edge      names, rules, tags, limits, percentiles, idle gauges, allowed s
 by replacement   the sockets: the supervisor opens them, and the open window is handed over to another worker
 never            all other keys; if one has changed, the whole reload is refused, and the key is named
 
-Not known here: how a change is made (reconfiguration.py, reload.py).
+Not known here: how a change is made (reload.py).
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 SIGHUP or a changed content of a watched file asks for a reload. Only content is compared, as editors, ConfigMaps and
 NFS treat names and times differently. It must be equal in two reads: a half-written file is not loaded.
 
-Not known here: when a key may change (changes.py), and how it changes (reconfiguration.py).
+The relay owns the configuration in force, and a new one is always compared with that. So a second reload before the
+edge replaces the first, and includes its changes if they are still in the file. When a key may change: changes.py.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import structlog
 
 from relay.config.toml_places import read_bytes
-from relay.daemon.cloud import make_transport, needed_credentials
+from relay.daemon.build import ingest_settings, make_rules
+from relay.daemon.cloud import make_cloud, make_transport, needed_credentials
 from relay.daemon.lifecycle.changes import at_once, compare
 from relay.daemon.lifecycle.plan import load_for_run, make_plan
-from relay.daemon.lifecycle.reconfiguration import Reconfiguration
 from relay.daemon.log import configure_log
 from relay.delivery.disk_thread import DiskThread
 from relay.errors import ConfigError, Problem, RelayError
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from relay.daemon.lifecycle.plan import RunOptions
     from relay.daemon.lifecycle.worker import Worker
     from relay.delivery.sender.pool import Transport
+    from relay.window.protocols import Pipeline
 
 WATCH_SECONDS: Final = 2.0
 
@@ -50,6 +52,43 @@ class PreparedReload(NamedTuple):
     next_credentials: Credentials | None
     """Credentials from the next window on."""
     transport: Transport
+
+
+class Reconfiguration:
+    """State: the transport for the next window, while it waits for the edge."""
+
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+        self._transport: Transport | None = None
+
+    async def at_once(self, config: Config, credentials: Credentials | None) -> None:
+        """Use other credentials from the next request on; `config` differs only in keys that may change at once."""
+        self._relay.config = config
+        await self._relay.pool.replace(cloud=make_cloud(config.cloud, credentials))
+
+    async def at_edge(self, config: Config, *, credentials: Credentials | None, transport: Transport) -> None:
+        """Put another configuration in force when the next window begins.
+
+        Args:
+            config: differs from the one in force only in keys that may change at the edge (changes.py).
+            credentials: those of `config`.
+            transport: the transport of `config`; closed here or by the relay.
+        """
+        settings, rules = ingest_settings(config), await asyncio.to_thread(make_rules, config)
+        superseded, self._transport = self._transport, transport
+
+        def begin() -> Pipeline:
+            self._transport = None
+            return self._relay.reconfigure(config, settings, rules=rules, credentials=credentials, transport=transport)
+
+        self._relay.closer.at_edge(begin if compare(self._relay.config, config) else None)
+        if superseded is not None:
+            await superseded.close()
+
+    async def close(self) -> None:
+        """Close the transport that waits for the next window: the relay ends before it."""
+        if self._transport is not None:
+            await self._transport.close()
 
 
 class Reloader:

@@ -88,7 +88,7 @@ async def test_names_with_tags_are_shown_and_deleted_as_a_line_may_call_them(tmp
         assert await ask(running, "delcounters lat;code=200") == "metric lat;code=200 not found\nEND\n\n"
         assert await ask(running, "deltimers lat;code=200") == "deleted: lat;code=200\nEND\n\n"
         assert await ask(running, "counters") == "{ req: 1, 'req;code=500;env=dev': 7 }\nEND\n\n"
-        assert running.relay.tally().samples_dropped == {"forgotten": 2}
+        assert running.relay.hotpath.tally().samples_dropped == {"forgotten": 2}
 
 
 async def test_a_gauge_is_shown_while_it_is_idle_and_deleted_for_good(tmp_path):
@@ -164,7 +164,7 @@ async def test_a_long_map_is_bounded_and_holds_nothing_up(tmp_path, calm):
         assert (await ask(running, "delcounters name.of.*")).count("deleted: name.of.metric") == count
         watching.cancel()
         assert await ask(running, "counters") == "{}\nEND\n\n"
-        assert running.relay.tally().samples_dropped == {"forgotten": count}
+        assert running.relay.hotpath.tally().samples_dropped == {"forgotten": count}
     assert watch.longest < 0.02
 
 

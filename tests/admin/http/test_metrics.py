@@ -104,7 +104,7 @@ async def test_health_and_readiness(tmp_path):
         assert (await fetch(admin, "/nothing"))[0] == 404
         running.relay.stop()
         assert running.relay.status.ready() == (False, "stopping")
-    assert running.relay.books().imbalance() == 0
+    assert running.relay.status.books().imbalance() == 0
 
 
 async def test_a_port_in_use(tmp_path):

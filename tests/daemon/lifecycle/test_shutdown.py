@@ -36,7 +36,7 @@ class House:
 
     async def end(self):
         await self.life.stop()
-        books = self.life.relay.books()
+        books = self.life.relay.status.books()
         assert books.imbalance() == 0
         return books
 
