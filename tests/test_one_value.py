@@ -31,7 +31,7 @@ from relay.daemon.lifecycle import recovery
 from relay.delivery.sender import outcomes
 from relay.delivery.spool.spool import Spool
 from relay.delivery.state.checkpoint import Checkpointer
-from relay.delivery.state.parts import Parts
+from relay.delivery.state.checkpointed import CheckpointedWindows
 from relay.naming import Namer
 from relay.window.closer import Closer
 from tests.support.failing_disk import FailingDisk, installed
@@ -442,16 +442,16 @@ MUTANTS = {
         recovery, "is_recorded", lambda *_, **__: True
     ),
     "a window of which the disk has a part leaves from memory": lambda: patch.object(
-        Parts, "__contains__", lambda *_: False
+        CheckpointedWindows, "__contains__", lambda *_: False
     ),
     "state of another host is used": lambda: patch.object(Namer, "host", PropertyMock(return_value="all the same")),
     "a window that waits is not told": lambda: patch.object(Closer, "opens_in", lambda _: 0.0),
-    "a deletion is not written": lambda: patch.object(Checkpointer, "forget", lambda *_: None),
+    "a deletion is not written": lambda: patch.object(Checkpointer, "record_deleted", lambda *_: None),
     "an age by any clock is believed": lambda: patch.object(
         outcomes.Ages, "is_old", lambda ages, window, most: ages._clock.wall() - window > most
     ),
     "a stored window leaves while the disk has a part of it": lambda: patch.object(Spool, "_commit", commit_at_once),
-    "a stop closes what the next start opens": lambda: patch.object(Parts, "close_last", lambda *_: None),
+    "a stop closes what the next start opens": lambda: patch.object(CheckpointedWindows, "close_last", lambda *_: None),
 }
 
 

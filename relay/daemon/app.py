@@ -171,7 +171,7 @@ class Relay:
         files = CheckpointFiles(self.state, self._egress.directory) if self.state else None
         seconds, wall = config.window.seconds, self._clock.wall()
         pending = await PendingCheckpoints.find(files, self.spool, host=self.namer.host, wall=wall, seconds=seconds)
-        self.spool.parts.found(pending.parts)
+        self.spool.checkpointed.replace(pending.parts)
         self.checkpointer: Checkpointer | None = self._make_checkpointer(files) if files else None
         self._part_counter = PartCounter(files, self._make_side_hotpath)
         self._closing.callback(self._part_counter.close)
@@ -198,7 +198,7 @@ class Relay:
             interval=self.config.window.checkpoint,
             context=self.context,
             head=lambda window, deleted: encode_head(window, host=self.namer.host, deleted=deleted),
-            parts=self.spool.parts,
+            checkpointed=self.spool.checkpointed,
         )
         self._closing.push_async_callback(checkpointer.close)
         return checkpointer
@@ -211,7 +211,7 @@ class Relay:
             closer=self.closer,
             context=self.context,
             files=files,
-            on_forgotten=checkpointer.forget,
+            on_forgotten=checkpointer.record_deleted,
         )
         await recovery.restore(pending)
 
@@ -344,7 +344,7 @@ class Relay:
         tasks = [self.lag.run, clock.run, self._kernel_drops.run, self._cardinality.run]
         tasks += self.ingest.background(self.context.loss_log)
         if checkpointer := self.checkpointer:
-            tasks += [lambda: checkpointer.run(self.closer.name_waiting), checkpointer.run_void]
+            tasks += [lambda: checkpointer.run(self.closer.name_waiting), checkpointer.run_removals]
         return [*tasks, *self._egress.background()]
 
     def _report_window(self, closed: WindowReport) -> None:

@@ -40,7 +40,7 @@ class Status:
     def degraded(self) -> bool:
         """Whether the disk refuses or is too slow, for the checkpoint or for the spool."""
         spool, checkpointer = self._relay.spool, self._relay.checkpointer
-        return spool.degraded or (checkpointer is not None and checkpointer.refused)
+        return spool.degraded or (checkpointer is not None and checkpointer.is_failing)
 
     def books(self) -> Books:
         """Return the three equations of the ledger at this moment (I5)."""
@@ -71,5 +71,5 @@ class Status:
         relay = self._relay
         found = relay.hotpath.delete(series)
         if found and relay.checkpointer:
-            relay.checkpointer.forget(relay.closer.open_id, found)
+            relay.checkpointer.record_deleted(relay.closer.open_id, found)
         relay.idle.delete(series)

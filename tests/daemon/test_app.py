@@ -47,7 +47,7 @@ async def test_nothing_is_handed_over_while_the_disk_refuses(tmp_path, monkeypat
             if harmed == "spool":
                 patch.setattr(relay.spool._writer, "trouble", "read-only")
             else:
-                patch.setattr(relay.checkpointer, "_failing", True)
+                patch.setattr(relay.checkpointer, "_last_failed", True)
             assert relay.status.degraded
             assert not relay.hand_over()
             assert "the disk refuses" in relay.hand_over_obstacle

@@ -94,7 +94,7 @@ class Shutdown:
         await self.closer.name_all()
         if self.checkpointer is None:
             return False
-        limit = _LAST_TRY if self.spool.degraded or self.checkpointer.refused else STALL
+        limit = _LAST_TRY if self.spool.degraded or self.checkpointer.is_failing else STALL
         is_kept = await _within(limit, self.checkpointer.save(everything=True))
         if is_kept is None:
             self.spool.report_stall()  # the following steps do not wait for this disk again
@@ -109,8 +109,8 @@ class Shutdown:
         """
         window = self.closer.open_id
         before = window - self.seconds
-        if self.checkpointer and (self.spool.is_recorded(before) or before in self.spool.parts):
-            self.spool.parts.close_last(window)
+        if self.checkpointer and (self.spool.is_recorded(before) or before in self.spool.checkpointed):
+            self.spool.checkpointed.close_last(window)
         return await self.closer.close_early()
 
     async def _settle(self, began: float, *, closed_early: bool, is_kept: bool) -> ShutdownReport:

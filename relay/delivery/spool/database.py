@@ -37,8 +37,8 @@ from relay.delivery.spool.file import (
     remove,
 )
 from relay.delivery.spool.order import WaitingBatch
+from relay.delivery.state.checkpointed import list_checkpoints
 from relay.delivery.state.directory import DATABASE
-from relay.delivery.state.parts import list_checkpoints
 from relay.delivery.state.private_files import sync
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Contents(NamedTuple):
 
     entries: Sequence[WaitingBatch]
     windows: Collection[int]
-    parts: Collection[int] = ()
+    checkpointed: Collection[int] = ()
     """Committed windows with a checkpoint that is not void yet."""
 
 
@@ -148,8 +148,10 @@ class Database:
             rows = db.execute("SELECT window, id, points, length(body) FROM batches ORDER BY id")
             entries = [WaitingBatch(*row) for row in rows]
             windows = {row[0] for row in db.execute("SELECT id FROM windows")}
-            parts = [window for window, size in list_checkpoints(self._directory).items() if size and window in windows]
-            return Contents(entries=entries, windows=windows, parts=parts)
+            checkpointed = [
+                window for window, size in list_checkpoints(self._directory).items() if size and window in windows
+            ]
+            return Contents(entries=entries, windows=windows, checkpointed=checkpointed)
 
     def close(self) -> None:
         """Close the connection; errors of the close are ignored."""

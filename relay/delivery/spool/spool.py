@@ -6,8 +6,8 @@ again. Points move between `points`, `leased` and the counters of the ledger in 
 
 All of this runs on the loop, and nothing blocks on the disk: `Writer` hands the work to a thread (writer.py), and
 database.py does it. While the disk refuses, windows are kept in memory up to `MEMORY_MOST` (quota.py), sending
-continues, and `degraded` is true. But a window of which the disk may hold a part waits until it is stored, or the part
-is void (state/parts.py). Without a state directory all windows are in memory only.
+continues, and `degraded` is true. But a window that the disk may hold in a checkpoint waits until it is stored, or the
+checkpoint is void (state/checkpointed.py). Without a state directory all windows are in memory only.
 
 Not known here: SQLite, and what an answer of the cloud means.
 """
@@ -25,7 +25,7 @@ from relay.delivery.spool.memory import Job, StoredBatch
 from relay.delivery.spool.order import BatchOrder, Lease, WaitingBatch
 from relay.delivery.spool.quota import SpoolQuota
 from relay.delivery.spool.writer import STALL, MemoryWriter, Writer
-from relay.delivery.state.parts import Parts
+from relay.delivery.state.checkpointed import CheckpointedWindows
 from relay.model import Batch
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Spool:
         """Ids of the windows stored in the last 30 days."""
         self._unrecorded: dict[int, Job] = {}
         """Committed windows that are not on disk yet, with the jobs that write them."""
-        self.parts = Parts(self._release)
+        self.checkpointed = CheckpointedWindows(self._release)
         """Windows that must not be sent from memory."""
         self.leased = 0
         """Points of leased batches."""
@@ -154,10 +154,10 @@ class Spool:
         job = await self._submit(batches, windows=[window], state=state, samples=samples)
         if not job.is_written:
             self._unrecorded[window] = job
-        if window in self.parts:
+        if window in self.checkpointed:
             self._order.hold(window)
         self._commit(window)  # not before: its checkpoint is void from here on
-        self.parts.are_void()
+        self.checkpointed.notify_void()
         self._ledger.points_created += self._enqueue(job.rows)
         if self._writer.free_bytes is not None:
             self._quota.watch(self._clock.monotonic(), self._writer.free_bytes)
@@ -242,15 +242,15 @@ class Spool:
 
     def adopt(self, contents: Contents) -> None:
         """Add the contents of the database; a window with a checkpoint on disk waits until that is void."""
-        self.parts.add(*contents.parts)
-        for window in contents.parts:
+        self.checkpointed.add(*contents.checkpointed)
+        for window in contents.checkpointed:
             self._order.hold(window)
         for entry in contents.entries:
             self._order.push(entry)
             self._next_id = max(self._next_id, entry.id + 1)
         self._ledger.points_recovered += sum(entry.points for entry in contents.entries)
         self.committed.update(contents.windows)
-        self.parts.are_void()
+        self.checkpointed.notify_void()
         self.wake()
 
     def make_room(self, missing: int, *, but: Collection[int]) -> bool:
@@ -267,13 +267,13 @@ class Spool:
         """Let windows that are on disk now be sent, unless a checkpoint of them is not void yet."""
         for window in windows:
             self._unrecorded.pop(window, None)
-        self.parts.stored(windows)
-        self.parts.are_void()
-        self._release([window for window in windows if window not in self.parts])
+        self.checkpointed.mark_stored(windows)
+        self.checkpointed.notify_void()
+        self._release([window for window in windows if window not in self.checkpointed])
 
     def directory_removed(self) -> None:
         """Let all windows be sent: the state directory, and so every checkpoint on disk, is gone."""
-        self.parts.clear()
+        self.checkpointed.clear()
 
     def wake(self) -> None:
         """Wake the callers of `lease`, if batches wait."""
@@ -299,7 +299,7 @@ class Spool:
     async def _leave_parts(self, count_part: CountPart) -> None:
         """Leave checkpointed parts of unrecorded windows to the next start, and count the rest as dropped."""
         for window, job in self._unrecorded.items():
-            part = min(await count_part(window), job.samples) if window in self.parts else 0
+            part = min(await count_part(window), job.samples) if window in self.checkpointed else 0
             if part:
                 self._ledger.points_created -= sum(entry.points for entry in self._order.drop(window))
                 self._ledger.samples_closed -= job.samples

@@ -7,8 +7,8 @@ a moment later.
 
 A file begins with a head: the host that it belongs to, and the series deleted since the window opened. After a deletion
 or a failed write the next save writes everything. After a failed write a probe file is written first, and no checkpoint
-is tried until the probe succeeds: a window without a part on disk may be sent from memory (parts.py), and a tried write
-would end that. Not known here: what is in a frame.
+is tried until the probe succeeds: a window without a checkpoint may be sent from memory (checkpointed.py), and a tried
+write would end that. Not known here: what is in a frame.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from relay import limits
 from relay.clock import paced
 from relay.delivery.disk_thread import DiskThread
 from relay.delivery.spool.writer import STALL
-from relay.delivery.state.parts import Parts, list_checkpoints
+from relay.delivery.state.checkpointed import CheckpointedWindows, list_checkpoints
 from relay.delivery.state.private_files import sync, time_label, write_lines
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class CheckpointFiles:
         return self.directory / f"checkpoint-{window}.srp"
 
     def windows(self) -> list[int]:
-        """Return the windows of which the disk holds a part, oldest first."""
+        """Return the windows with a checkpoint on disk, oldest first."""
         return sorted(window for window, size in list_checkpoints(self.directory).items() if size)
 
     def void(self) -> list[int]:
@@ -131,7 +131,7 @@ class CheckpointFiles:
         return True
 
     def missing(self, windows: Collection[int]) -> list[int]:
-        """Return which of these windows certainly have no part on disk, after a first write failed."""
+        """Return which of these windows certainly have no checkpoint on disk, after a first write failed."""
         try:
             present = set(self.windows())
         except FileNotFoundError:
@@ -202,16 +202,16 @@ class Checkpointer:
         interval: float,
         context: Context,
         head: Callable[[int, Collection[Series]], bytes] = lambda _, __: b"",
-        parts: Parts | None = None,
+        checkpointed: CheckpointedWindows | None = None,
     ) -> None:
         self._files = files
         self._hotpath = hotpath
         self._void = void
-        """Returns the windows that do not need a checkpoint: the spool has them, on disk or in memory."""
-        self._parts = parts or Parts()
+        """Returns the windows that need no checkpoint: the spool has them, on disk or in memory."""
+        self._checkpointed = checkpointed or CheckpointedWindows()
         self._head = head
         """Makes the head of a window's file from its id and its deleted series."""
-        self._forgotten: tuple[int, dict[Series, None]] = (0, {})
+        self._deleted: tuple[int, dict[Series, None]] = (0, {})
         """A window, and the series deleted while it is open."""
         self._shortest = interval
         self._clock, self._loss_log = context.clock, context.loss_log
@@ -224,7 +224,7 @@ class Checkpointer:
         self._size = self._live = 0
         self._complete = False
         """Whether the open window's file holds all but the changes since its last write."""
-        self._failing = False
+        self._last_failed = False
         """Whether the last write failed."""
         self.interval = interval
         """Seconds between two saves; longer if there is much to write."""
@@ -232,9 +232,9 @@ class Checkpointer:
         """Set after the first save by `run`, whether or not the disk took it."""
 
     @property
-    def refused(self) -> bool:
+    def is_failing(self) -> bool:
         """Whether the last write failed, or the disk has not answered for over `STALL` seconds."""
-        return self._failing or self._is_late
+        return self._last_failed or self._is_late
 
     @property
     def _is_late(self) -> bool:
@@ -253,10 +253,10 @@ class Checkpointer:
             self.begun.set()
             pause = self.interval
 
-    async def run_void(self) -> None:
+    async def run_removals(self) -> None:
         """Remove checkpoints as soon as they are void, until cancelled; each save retries failed removals."""
         while True:
-            await self._parts.wait_for_void()
+            await self._checkpointed.wait_for_void()
             await self.drop_void()
 
     async def save(self, *, everything: bool = False) -> bool:
@@ -264,25 +264,25 @@ class Checkpointer:
         async with self._busy:
             await self.drop_void()  # first: on a full disk it frees space
             tried: list[int] = []
-            forgotten = self._forgotten
+            deleted = self._deleted
             try:
-                await self._run(self._files.probe if self._failing else self._files.ensure)
+                await self._run(self._files.probe if self._last_failed else self._files.ensure)
                 written = await self._write(everything=everything, tried=tried)
             except OSError as error:
-                await self._refused(error, tried)
+                await self._report_failure(error, tried)
                 return False
-            self._failing, self._complete = False, self._forgotten is forgotten
+            self._last_failed, self._complete = False, self._deleted is deleted
             self._pace(written)
             return True
 
     async def try_save(self) -> None:
-        """Save, waiting at most `STALL` seconds; `refused` tells the result."""
+        """Save, waiting at most `STALL` seconds; `is_failing` tells the result."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self.save(), STALL)
 
     async def drop_void(self) -> None:
         """Remove the files of windows that the spool has; failures are logged and tried again."""
-        void = self._parts.void(self._void())
+        void = self._checkpointed.void(self._void())
         if not void:
             return
         try:
@@ -291,24 +291,24 @@ class Checkpointer:
             dropped, reason = [], error.strerror or str(error)
         else:
             reason = "can neither be removed nor emptied"
-        self._parts.remove(dropped)
+        self._checkpointed.remove(dropped)
         if len(dropped) < len(void):
             windows = sorted(set(void).difference(dropped))
             self._loss_log.warn(
                 "RLY411 stored windows wait for their checkpoints to go", reason=reason, windows=windows
             )
 
-    def forget(self, window: int, series: Iterable[Series]) -> None:
-        """Note deleted series of the open window; the next save writes them to the head of its file."""
-        known = self._forgotten[1] if self._forgotten[0] == window else {}
-        self._forgotten = (window, {**known, **dict.fromkeys(series)})
+    def record_deleted(self, window: int, series: Iterable[Series]) -> None:
+        """Record deleted series of the open window; the next save writes them to the head of its file."""
+        known = self._deleted[1] if self._deleted[0] == window else {}
+        self._deleted = (window, {**known, **dict.fromkeys(series)})
         self._complete = False
 
     async def move(self, window: int, to: int) -> bool:
-        """Rename the file before the open window takes another id, which it does in the step in which this returns.
+        """Rename the file before the open window gets another id, which happens in the step in which this returns.
 
         Returns:
-            Whether the window may take the id: not while the disk has, or may have, a part under the old id.
+            Whether the window may change its id: not while the disk has, or may have, a checkpoint of the old id.
         """
         if self._is_late:
             return False
@@ -317,19 +317,19 @@ class Checkpointer:
                 self._complete = False
                 return await self._move(window, to)
         except OSError as error:
-            self._failing = True
+            self._last_failed = True
             self._loss_log.warn("RLY411 checkpoint not moved", reason=error.strerror or "no answer")
             return False
 
     async def _move(self, window: int, to: int) -> bool:
-        if window in self._parts:
-            if self._failing:
+        if window in self._checkpointed:
+            if self._last_failed:
                 return False
-            self._parts.add(to)
+            self._checkpointed.add(to)
             await self._run(self._files.move, window, to)
-            if self._forgotten[0] == window:
-                self._forgotten = (to, self._forgotten[1])
-            self._parts.remove([window])
+            if self._deleted[0] == window:
+                self._deleted = (to, self._deleted[1])
+            self._checkpointed.remove([window])
         return True
 
     async def close(self) -> None:
@@ -342,22 +342,22 @@ class Checkpointer:
         frames = await self._collect(whole=whole)
         whole = whole and len(frames) == 1  # else the first window ended before its export did: append to its file
         written = 0
-        for window, parts in frames.items():
-            is_first = window not in self._parts
-            forgotten = self._forgotten[1] if self._forgotten[0] == window and (whole or is_first) else {}
-            if not (parts or forgotten) or window in self._void():
+        for window, pieces in frames.items():
+            is_first = window not in self._checkpointed
+            deleted = self._deleted[1] if self._deleted[0] == window and (whole or is_first) else {}
+            if not (pieces or deleted) or window in self._void():
                 continue
             tried.extend([window] * is_first)
-            self._parts.add(window)
-            await self._store(window, parts, forgotten, anew=whole or is_first)
-            written += sum(map(len, parts))
+            self._checkpointed.add(window)
+            await self._store(window, pieces, deleted, anew=whole or is_first)
+            written += sum(map(len, pieces))
         return written
 
-    async def _refused(self, error: OSError, tried: Collection[int]) -> None:
-        """Log a failed save; forget the tried windows that certainly have no part on disk."""
-        self._failing, self._complete = True, False
+    async def _report_failure(self, error: OSError, tried: Collection[int]) -> None:
+        """Log a failed save; remove the tried windows that certainly have no checkpoint on disk."""
+        self._last_failed, self._complete = True, False
         with suppress(OSError):
-            self._parts.remove(await self._run(self._files.missing, tried))
+            self._checkpointed.remove(await self._run(self._files.missing, tried))
         where = str(self._files.directory)
         self._loss_log.warn("RLY411 checkpoint not written", reason=error.strerror or str(error), directory=where)
 
@@ -378,11 +378,11 @@ class Checkpointer:
                 return
             yield frame
 
-    async def _store(self, window: int, parts: list[bytes], forgotten: Collection[Series], *, anew: bool) -> None:
+    async def _store(self, window: int, pieces: list[bytes], deleted: Collection[Series], *, anew: bool) -> None:
         """Write one window's frames; `anew`: replace its file. Otherwise the file must exist, so it stays complete."""
         if anew:
-            parts = [self._head(window, forgotten), *parts]
-        self._size = await self._run(self._files.replace if anew else self._files.append, window, parts)
+            pieces = [self._head(window, deleted), *pieces]
+        self._size = await self._run(self._files.replace if anew else self._files.append, window, pieces)
         self._live = self._size if anew else self._live if window == self._window else 0
         self._window = window
 
@@ -391,7 +391,7 @@ class Checkpointer:
         self.interval = min(wanted, max(self._shortest, _LONGEST))
 
     async def _run(self, call: Callable[..., T], *args: object) -> T:
-        """Call in the thread; note when, and keep that time if the caller is cancelled: the disk has not answered."""
+        """Call in the thread; `_called_at` stays if the caller is cancelled, as the disk has not answered yet."""
         self._called_at = self._called_at or self._clock.monotonic()
         try:
             answer = await self._thread.run(call, *args)

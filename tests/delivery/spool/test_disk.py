@@ -202,7 +202,7 @@ async def test_a_window_with_a_part_on_disk_waits_until_it_is_stored_and_the_par
     spool = await open_spool(tmp_path, ledger=ledger)
     with monkeypatch.context() as patch:
         patch.setattr(spool._writer._database, "_change", broken)
-        spool.parts.add(60)
+        spool.checkpointed.add(60)
         await spool.store(60, [batch(60)], {})
         await spool.store(120, [batch(120)], {})
         spool.done(await spool.lease())
@@ -211,7 +211,7 @@ async def test_a_window_with_a_part_on_disk_waits_until_it_is_stored_and_the_par
         assert balanced(spool, ledger, done=2)
     await until(lambda: not spool.degraded)
     assert (spool.points, spool.can_send) == (2, False)
-    spool.parts.remove([60])
+    spool.checkpointed.remove([60])
     assert (await asyncio.wait_for(spool.lease(), 20)).batch == batch(60)
     assert spool.is_recorded(60)
     assert spool.is_recorded(120)
@@ -221,12 +221,12 @@ async def test_a_window_with_a_part_on_disk_waits_until_it_is_stored_and_the_par
 async def test_a_window_is_sent_from_memory_once_its_part_is_gone(tmp_path, monkeypatch):
     spool = await open_spool(tmp_path)
     monkeypatch.setattr(spool._writer._database, "_change", broken)
-    spool.parts.add(60)
+    spool.checkpointed.add(60)
     await spool.store(60, [batch(60)], {})
     taking = asyncio.create_task(spool.lease())
     await asyncio.sleep(0.05)
     assert not taking.done()
-    spool.parts.remove([60])
+    spool.checkpointed.remove([60])
     assert (await taking).batch == batch(60)
     await spool.close()
 
@@ -235,7 +235,7 @@ async def test_what_waits_for_the_disk_at_the_end_is_left_to_its_part_and_counte
     ledger = Ledger()
     spool = await open_spool(tmp_path, ledger=ledger)
     monkeypatch.setattr(spool._writer._database, "_change", broken)
-    spool.parts.add(60)
+    spool.checkpointed.add(60)
     await spool.store(60, [batch(60)], {})
     await spool.settle()
     assert ledger.points_dropped["stop_without_state"] == 2
@@ -251,10 +251,10 @@ async def test_what_is_stored_with_a_part_beside_it_waits_at_a_start_for_the_par
     (tmp_path / "checkpoint-60.srp").write_bytes(b"a part")
     (tmp_path / "checkpoint-120.srp").touch()
     again = await open_spool(tmp_path)
-    assert 60 in again.parts
+    assert 60 in again.checkpointed
     assert (await again.lease()).batch == batch(120)
     assert (again.batches, again.can_send) == (1, False)
-    again.parts.found([])
+    again.checkpointed.replace([])
     assert (await again.lease()).batch == batch(60)
     await again.close()
 

@@ -11,7 +11,7 @@ import pytest
 from relay import limits
 from relay.delivery.state import checkpoint
 from relay.delivery.state.checkpoint import Checkpointer, CheckpointFiles
-from relay.delivery.state.parts import Parts
+from relay.delivery.state.checkpointed import CheckpointedWindows
 from relay.hotpath import partial
 from tests.support.context import make_context
 from tests.support.hotpath import NOW, START, make, name_all
@@ -39,7 +39,7 @@ class Kept:
         self.hotpath = make(name)
         self.void = set()
         self.files = files
-        self.parts = Parts()
+        self.checkpointed = CheckpointedWindows()
         self.checkpointer = Checkpointer(
             files,
             hotpath=self.hotpath,
@@ -47,7 +47,7 @@ class Kept:
             interval=interval,
             context=make_context(clock),
             head=lambda window, deleted: partial.encode_head(window, host="h", deleted=deleted),
-            parts=self.parts,
+            checkpointed=self.checkpointed,
         )
 
     def feed(self, *lines: bytes) -> None:
@@ -84,7 +84,7 @@ async def test_a_deletion_is_in_the_next_save(kept):
     await kept.checkpointer.save()
     for metric, left in (("a", {"a": 0, "b": 1}), ("b", {"a": 0, "b": 0})):
         deleted = [one for one in kept.hotpath.list_series(0, 9) if one.metric == metric]
-        kept.checkpointer.forget(START, kept.hotpath.delete(deleted))
+        kept.checkpointer.record_deleted(START, kept.hotpath.delete(deleted))
         await kept.checkpointer.save()
         assert kept.stored() == {START: left}
     kept.feed(b"a:5|c")
@@ -100,7 +100,7 @@ async def test_a_deletion_during_a_save_is_in_the_one_after_it(kept):
     kept.feed(b"a:1|c")
     saving = asyncio.create_task(kept.checkpointer.save())
     await asyncio.sleep(0)
-    kept.checkpointer.forget(START, kept.hotpath.delete(kept.hotpath.list_series(0, 9)))
+    kept.checkpointer.record_deleted(START, kept.hotpath.delete(kept.hotpath.list_series(0, 9)))
     await saving
     await kept.checkpointer.save()
     assert kept.stored() == {START: {"a": 0}}
@@ -109,7 +109,7 @@ async def test_a_deletion_during_a_save_is_in_the_one_after_it(kept):
 async def test_a_deletion_belongs_to_the_window_that_was_open(kept):
     """A base that was stored with it is of after the deletion."""
     kept.feed(b"a:1|c")
-    kept.checkpointer.forget(START, kept.hotpath.delete(kept.hotpath.list_series(0, 9)))
+    kept.checkpointer.record_deleted(START, kept.hotpath.delete(kept.hotpath.list_series(0, 9)))
     kept.hotpath.close_window(START + 60)
     kept.hotpath.closed_window()
     kept.void.add(START)
@@ -227,7 +227,7 @@ async def test_a_file_that_cannot_be_removed_is_emptied_and_says_that_its_window
     kept.void.add(START)
     monkeypatch.setattr(os, "unlink", lambda *_, **__: refuse(None))
     await kept.checkpointer.drop_void()
-    assert START not in kept.parts
+    assert START not in kept.checkpointed
     assert (kept.files.windows(), kept.files.void(), kept.files.load(set())) == ([], [START], [])
     monkeypatch.undo()
     kept.files.load({START + 60})
@@ -240,17 +240,17 @@ async def test_a_checkpoint_is_void_as_soon_as_its_window_is_stored(kept):
     kept.feed(b"a:1|c")
     await kept.checkpointer.save()
     kept.void.add(START)
-    running = asyncio.create_task(kept.checkpointer.run_void())
-    kept.parts.are_void()
+    running = asyncio.create_task(kept.checkpointer.run_removals())
+    kept.checkpointed.notify_void()
     async with asyncio.timeout(10):
-        while START in kept.parts:
+        while START in kept.checkpointed:
             await asyncio.sleep(0.01)
     running.cancel()
 
 
 async def test_a_window_may_be_on_disk_from_its_first_try_until_its_file_is_gone(kept, monkeypatch):
     kept.feed(b"a:1|c")
-    monkeypatch.setattr(kept.files.__class__, "replace", lambda *_: seen.append(START in kept.parts) or 1)
+    monkeypatch.setattr(kept.files.__class__, "replace", lambda *_: seen.append(START in kept.checkpointed) or 1)
     seen = []
     await kept.checkpointer.save()
     assert seen == [True]
@@ -260,9 +260,9 @@ async def test_a_window_may_be_on_disk_from_its_first_try_until_its_file_is_gone
     with monkeypatch.context() as patch:
         keep_files(patch)
         await kept.checkpointer.drop_void()
-        assert START in kept.parts
+        assert START in kept.checkpointed
     await kept.checkpointer.drop_void()
-    assert START not in kept.parts
+    assert START not in kept.checkpointed
 
 
 async def test_a_disk_that_refuses_holds_nothing_of_the_windows_that_begin_meanwhile(kept, monkeypatch):
@@ -273,16 +273,16 @@ async def test_a_disk_that_refuses_holds_nothing_of_the_windows_that_begin_meanw
         patch.setattr(os, "fdatasync", refuse)
         kept.feed(b"a:1|c")
         assert not await kept.checkpointer.save()
-        assert kept.checkpointer.refused
+        assert kept.checkpointer.is_failing
         kept.hotpath.close_window(START + 60)
         kept.hotpath.closed_window()
         patch.setattr(kept.files.__class__, "replace", lambda *_: pytest.fail("a window's checkpoint was tried"))
         kept.feed(b"b:1|c")
         assert not await kept.checkpointer.save()
-    assert START in kept.parts
-    assert START + 60 not in kept.parts
+    assert START in kept.checkpointed
+    assert START + 60 not in kept.checkpointed
     assert await kept.checkpointer.save()
-    assert not kept.checkpointer.refused
+    assert not kept.checkpointer.is_failing
     assert kept.stored()[START + 60] == {"b": 1}
 
 
@@ -294,11 +294,11 @@ async def test_a_disk_that_hangs_refuses_until_it_answers(kept, monkeypatch, clo
         patch.setattr(checkpoint, "STALL", 0.05)
         await kept.checkpointer.try_save()
         clock.advance(1)
-        assert kept.checkpointer.refused
-        assert START in kept.parts
+        assert kept.checkpointer.is_failing
+        assert START in kept.checkpointed
         released.set()
     await kept.checkpointer.save(everything=True)
-    assert not kept.checkpointer.refused
+    assert not kept.checkpointer.is_failing
 
 
 async def test_a_first_checkpoint_that_failed_leaves_nothing(kept, monkeypatch):
@@ -306,7 +306,7 @@ async def test_a_first_checkpoint_that_failed_leaves_nothing(kept, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(os, "fdatasync", refuse)
         assert not await kept.checkpointer.save()
-    assert START not in kept.parts
+    assert START not in kept.checkpointed
 
 
 async def test_a_window_keeps_its_id_while_its_file_cannot_be_renamed(kept, monkeypatch):
@@ -435,10 +435,10 @@ async def test_nothing_is_written_into_a_directory_that_is_not_this_relays(tmp_p
     kept = Kept(CheckpointFiles(tmp_path, Taken()), clock, name=name)
     kept.feed(b"hits:1|c")
     assert not await kept.checkpointer.save()
-    kept.parts.add(START - 60)
+    kept.checkpointed.add(START - 60)
     kept.void.add(START - 60)
     await kept.checkpointer.drop_void()
     assert not await kept.checkpointer.move(START - 60, START)
-    assert START not in kept.parts, "nothing of the window is on disk: it may leave from memory"
+    assert START not in kept.checkpointed, "nothing of the window is on disk: it may leave from memory"
     assert (list(tmp_path.iterdir()), theirs.read_bytes()) == ([theirs], b"theirs")
     await kept.checkpointer.close()

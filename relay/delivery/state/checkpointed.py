@@ -1,9 +1,9 @@
-"""Windows of which a later start may find a part on disk; they must not be sent from memory.
+"""Windows that a later start may find in a checkpoint on disk; they must not be sent from memory.
 
-A checkpoint holds a recent state of a window. Suppose that the requests of the window cannot be stored, but are sent.
-Then a start finds the checkpoint without the requests, and sends the window again with a smaller value (I8). So a
-window is listed here before the first byte of its checkpoint is written, and until its file is certainly gone. The
-window that a stop closes early is listed, too, as the next start opens its id again unless the id is stored.
+Suppose that a window has a checkpoint, and that its requests are sent without being stored. Then a start finds the
+checkpoint without the requests, and sends the window again with a smaller value (I8). So a window is listed here
+before the first byte of its checkpoint is written, and until that file is certainly gone. The window that a stop closes
+early is listed, too: the next start opens its id again unless the id is stored.
 
 A window with stored requests also waits until its checkpoint is gone. Otherwise a start that finds the checkpoint but
 no database would send the window again. So the disk has one record of a window when it is sent.
@@ -38,7 +38,7 @@ def list_checkpoints(directory: Path) -> dict[int, int]:
         return {int(match[1]): entry.stat(follow_symlinks=False).st_size for match, entry in found if match}
 
 
-class Parts:
+class CheckpointedWindows:
     """State: the ids of these windows, and of the one that a stop closes."""
 
     def __init__(self, on_gone: Callable[[Collection[int]], None] = lambda _: None) -> None:
@@ -56,10 +56,10 @@ class Parts:
         return [window for window in self._windows if window in committed and window != self._last]
 
     def add(self, *windows: int) -> None:
-        """Note that the disk may hold a part of these windows from now on."""
+        """Add windows: the disk may hold a checkpoint of them from now on."""
         self._windows.update(windows)
 
-    def are_void(self) -> None:
+    def notify_void(self) -> None:
         """Wake `wait_for_void`: some of these windows are committed, so their checkpoints can be removed."""
         self._some_are_void.set()
 
@@ -68,27 +68,27 @@ class Parts:
         await self._some_are_void.wait()
         self._some_are_void.clear()
 
-    def found(self, windows: Collection[int]) -> None:
-        """Note that the disk holds parts of these windows, and of no others."""
+    def replace(self, windows: Collection[int]) -> None:
+        """List these windows, and no others: a start found their checkpoints."""
         self.remove(self._windows.difference(windows))
         self.add(*windows)
 
     def close_last(self, window: int) -> None:
-        """Note the window that a stop closes early; the next start opens it again unless its id is stored."""
+        """Add the window that a stop closes early; the next start opens it again unless its id is stored."""
         self._last = window
 
-    def stored(self, windows: Collection[int]) -> None:
-        """Note that the ids of these windows are on disk: a start does not open them again."""
+    def mark_stored(self, windows: Collection[int]) -> None:
+        """Record that the ids of these windows are on disk: a start does not open them again."""
         if self._last in windows:
             self._last = None
 
     def remove(self, windows: Iterable[int]) -> None:
-        """Note that the disk holds no part of these windows any more."""
+        """Remove windows: the disk holds no checkpoint of them any more."""
         gone = self._windows.intersection(windows)
         self._windows -= gone
         if gone:
             self._on_gone([window for window in gone if window != self._last])
 
     def clear(self) -> None:
-        """Note that the disk holds no part of any window any more."""
+        """Remove all windows: the disk holds no checkpoint any more."""
         self.remove(list(self._windows))
