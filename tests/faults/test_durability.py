@@ -109,7 +109,7 @@ class Machine:
         victim = self.relay.signal_worker(signal.SIGKILL)
         self._note_cost()
         await self.relay.gone(victim)
-        await self._answers()
+        await self.wait_for_worker()
 
     async def upgrade(self) -> None:
         """Refused while the disk refuses; one whose refusal nothing has noticed yet costs what a kill costs."""
@@ -122,7 +122,7 @@ class Machine:
             if self.relay.worker_pid != worker:
                 break
             await asyncio.sleep(0.05)
-        await self._answers()
+        await self.wait_for_worker()
 
     async def good_file(self) -> None:
         wanted = self.dice.randrange(1000, 2000)
@@ -138,7 +138,7 @@ class Machine:
     async def _reload(self, text: str) -> bool:
         """Write a file and reload; return whether it was accepted."""
         self.write(text)
-        await self._answers()
+        await self.wait_for_worker()
         before = self._told()
         self.relay.process.send_signal(signal.SIGHUP)
         deadline = time.monotonic() + 20
@@ -167,7 +167,7 @@ class Machine:
         await asyncio.to_thread(self.relay.start)
         self._send()
 
-    async def _answers(self) -> None:
+    async def wait_for_worker(self) -> None:
         """Wait for a worker; one that starts on a disk that hangs waits for it."""
         if self.stalls and not await asyncio.to_thread(self.relay.scrape):
             await self.heal()
@@ -198,7 +198,7 @@ async def test_row_42_random_sequences(seconds, start, load, emulator, figure, t
     while time.monotonic() < ends:
         await machine.step()
     await machine.heal()
-    await machine._answers()
+    await machine.wait_for_worker()
     await machine.quiet()
     lost = int(RATE * machine.cost)
     told = f"RELAY_DURABILITY_SEED={seed}: {machine.steps}"

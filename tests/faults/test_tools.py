@@ -140,7 +140,7 @@ def forking():
 
 async def test_a_copy_of_a_supervisor_is_no_worker_and_ends_with_it(forking):
     """Between fork and exec: a test that takes it for the next worker goes on too early."""
-    while len(children := forking._children()) < 2:
+    while len(children := forking.children()) < 2:
         await asyncio.sleep(0.01)
     assert forking.worker_pid == forking.process.pid
     forking.kill()

@@ -67,7 +67,7 @@ class Setup:
     async def __aenter__(self) -> Setup:
         self.url = await self.emulator.start()
         nonces = iter(range(10**6))
-        cloud = JDCloud(
+        self.cloud = JDCloud(
             endpoint=f"{self.url}/v1/customMetrics",
             region="r",
             signer=self.signer,
@@ -77,7 +77,7 @@ class Setup:
         self.spool = await open_spool(self.directory, ledger=self.ledger)
         self.pool = SenderPool(
             spool=self.spool,
-            cloud=cloud,
+            cloud=self.cloud,
             transport=self.transport,
             settings=self.settings,
             dead_letters=DeadLetters(self.directory, make_context(CLOCK, ledger=self.ledger)),
@@ -104,8 +104,8 @@ class Setup:
             await asyncio.sleep(0.005)
         assert self.balanced()
 
-    async def nothing_but_suspects(self) -> None:
-        """Wait until every batch is done, but for those that wait for the success of another one."""
+    async def only_quarantined_left(self) -> None:
+        """Wait until every batch is done except those in quarantine."""
         await self.until(lambda: not self.spool.points and self.spool.leased == self.pool._quarantine.points)
 
     async def until(self, condition) -> None:

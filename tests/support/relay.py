@@ -108,10 +108,10 @@ class RelayProcess:
     @property
     def worker_pid(self) -> int:
         """The process that reads the sockets: the supervisor's newest worker, or the process itself without one."""
-        workers = [child for child in self._children() if _state(child) not in ("Z", "X", "") and _is_worker(child)]
+        workers = [child for child in self.children() if _state(child) not in ("Z", "X", "") and _is_worker(child)]
         return workers[-1] if workers else self.process.pid
 
-    def _children(self) -> list[int]:
+    def children(self) -> list[int]:
         pid = self.process.pid
         return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
@@ -222,7 +222,7 @@ class RelayProcess:
         """End it and all that it has started at once, whatever state they are in."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGSTOP)  # it starts nothing between the two lines that follow
-            children = self._children()
+            children = self.children()
             self.process.kill()
             self.process.wait()
             for child in children:

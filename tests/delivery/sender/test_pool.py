@@ -110,7 +110,7 @@ async def test_other_settings_give_what_was_refused_before_another_chance(setup)
     """One point of the quarantined batch was refused while the cloud refused everything; that counts no more."""
     setup.emulator.add_fault(Fault.parse("400:12"))
     await setup.send(50, per_request=50)
-    await setup.nothing_but_suspects()
+    await setup.only_quarantined_left()
     assert setup.spool.leased == 50
     await setup.pool.replace(settings=setup.settings)
     await setup.settle()
