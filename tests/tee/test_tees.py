@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import socket
 import time
@@ -37,13 +38,32 @@ class Names:
         return [(*entry[:4], entry[4]) for entry in found]
 
 
+class WatchedResolver(Resolver):
+    """Knows the lookups under way."""
+
+    def __init__(self, get_addresses) -> None:
+        super().__init__(get_addresses)
+        self.pending: set[object] = set()
+
+    def look_up(self, *args, then, **kwargs) -> None:
+        token = object()
+
+        def finish(answer) -> None:
+            then(answer)
+            self.pending.remove(token)
+
+        self.pending.add(token)
+        super().look_up(*args, then=finish, **kwargs)
+
+
 class Scene:
     """A hot path, its tees and the log of their warnings."""
 
     def __init__(self, clock, *, own=(), names=None) -> None:
         self.clock = clock
         self.hotpath = make_hotpath()
-        self.tees = Tees(self.hotpath, own, clock=clock, resolver=Resolver(names or Names()))
+        self.resolver = WatchedResolver(names or Names())
+        self.tees = Tees(self.hotpath, own, clock=clock, resolver=self.resolver)
         self.loss_log = LossLog(clock)
 
     def look(self, *, after: float = 0) -> list[dict]:
@@ -57,10 +77,9 @@ class Scene:
 
     def _wait_for_lookups(self) -> None:
         deadline = time.monotonic() + 5
-        for target in self.tees._all_targets():
-            while target.is_resolving and target._answer is None:
-                assert time.monotonic() < deadline
-                time.sleep(0.001)
+        while self.resolver.pending:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
 
     def feed(self, *lines: bytes) -> None:
         for line in lines:
@@ -205,14 +224,14 @@ def test_targets_come_and_go_and_those_that_stay_keep_their_sockets(scene):
     it = scene()
     with Daemon() as first, Daemon() as second, Daemon() as third:
         it.tees.configure([first.to, second.to])
-        kept = it.tees._targets[1].socket
         it.feed(b"a:1|c")
         it.tees.configure([second.to, third.to])
-        assert it.tees._targets[0].socket is kept
         it.feed(b"b:1|c")
         it.tees.configure([])
         it.feed(b"c:1|c")
-        assert (first.received(), second.received(), third.received()) == ([b"a:1|c"], [b"a:1|c", b"b:1|c"], [b"b:1|c"])
+        (one, sender), (other, same) = (second.socket.recvfrom(100) for _ in range(2))
+        assert (one, other, sender == same) == (b"a:1|c", b"b:1|c", True)
+        assert (first.received(), second.received(), third.received()) == ([b"a:1|c"], [], [b"b:1|c"])
     assert it.tees.counts() == []
     assert it.look() == []
 
@@ -254,7 +273,8 @@ def test_a_process_without_free_descriptors_goes_on_and_tries_again(clock):
     tees.configure([NOBODY])
     sink.is_exhausted = False
     tees.check(LossLog(clock))
-    assert sink.fds == [tees._targets[0].socket.fileno()]
+    with socket.socket(fileno=os.dup(*sink.fds)) as copy:
+        assert copy.getpeername() == ("127.0.0.1", 9)
     tees.close()
 
 

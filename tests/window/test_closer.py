@@ -247,15 +247,14 @@ async def test_a_step_back_keeps_the_window_and_no_id_comes_twice(house, clock):
     assert spool.stored == [(MINUTE, []), (MINUTE + 60, [b"7"])]
 
 
-async def test_the_checkpoint_of_a_moved_window_goes_ahead(house, clock):
+async def test_the_checkpoint_of_a_moved_window_goes_ahead(clock):
     """Were it written under the new id meanwhile, a kill would leave two files that a start adds up."""
-    closer, hotpath, *_ = house
     moves = []
 
     async def move(*ids):
         moves.append((*ids, hotpath.start))
 
-    closer._on_moved = move
+    closer, hotpath, *_ = build(clock, on_moved=move)
     clock.step_wall(-3600)
     await closer.tick()
     assert moves == [(MINUTE, MINUTE - 3600, MINUTE)]
@@ -273,13 +272,15 @@ async def test_identities_are_named_before_their_window_is_handed_out(house, clo
 async def test_a_flood_of_identities_is_named_without_a_pause_between_ticks(house, clock):
     closer, hotpath, *_ = house
     hotpath.pending = [Identity(b"%d" % i, Kind.COUNTER, b"") for i in range(10_000)]
-    began = clock.monotonic()
+    began, running = clock.monotonic(), asyncio.create_task(closer.run())
     while hotpath.pending:
-        await clock.sleep(0 if closer._is_behind else closer._until_next_tick())
-        await closer.tick()
+        await asyncio.sleep(0)
     assert clock.monotonic() - began == pytest.approx(closing.TICK), "before the first one only"
-    await closer.tick()
-    assert not closer._is_behind
+    while clock.monotonic() - began < 10 * closing.TICK:
+        await asyncio.sleep(0)
+    assert clock.monotonic() - began == pytest.approx(10 * closing.TICK), "a pause before each tick again"
+    closer.stop()
+    await running
 
 
 async def test_names_that_take_long_are_given_a_few_at_a_time(house, clock, monkeypatch):
@@ -399,7 +400,8 @@ async def test_the_closer_is_alive_while_names_or_windows_make_progress_and_not_
 async def test_what_waits_is_named_before_a_checkpoint_but_a_flood_is_not_waited_for(house, clock, monkeypatch):
     closer, hotpath, *_ = house
     await closer.name_waiting()
-    closer._is_running = True
+    closer.stop()
+    await closer.run()
     hotpath.pending = [Identity(b"%d" % i, Kind.COUNTER, b"") for i in range(5_000)]
     await closer.name_waiting()
     assert not hotpath.pending
