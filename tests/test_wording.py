@@ -23,7 +23,7 @@ from relay.config.types import to_toml
 from relay.daemon.log import configure_log
 from relay.daemon.reporter import TextReporter
 from relay.delivery.dead_letters.files import LetterFiles
-from relay.delivery.dead_letters.format import DeadLetter, Read
+from relay.delivery.dead_letters.format import DeadLetter, LetterLine
 from relay.errors import Problem
 from relay.naming.trace import _shown
 from relay.supervisor.log import SupervisorLog
@@ -68,11 +68,11 @@ def test_what_is_told_is_safe(text):
     entry = ReportLine("ok", 1, shown("name", text), shown("name", text))
     letter = DeadLetter(time=text, reason=text, detail=text, request_id=text, window=0, point=msgspec.Raw(b"{}"))
     rejected = find_problem(text.encode("utf-8", "surrogatepass") + b"\n", text, 1)
-    for told in (problem, entry, in_words(Read(letter, text, b"")), rejected, _shown(text)):
+    for told in (problem, entry, in_words(LetterLine(letter, text, b"")), rejected, _shown(text)):
         assert is_safe(str(told))
         assert "\n\n" not in str(told)
     assert str(entry).isprintable()
-    assert str(in_words(Read(letter, text, b""))).count("\n") == 2
+    assert str(in_words(LetterLine(letter, text, b""))).count("\n") == 2
 
 
 def test_the_caret_is_below_the_escaped_character():

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from relay.delivery.dead_letters.format import Read
+    from relay.delivery.dead_letters.format import LetterLine
 
 C = TypeVar("C", bound="Callable[..., None]")
 
@@ -111,12 +111,12 @@ def show(path: Path | None, state: Path | None, *, reason: str | None, metric: s
     selection = Selection(reason=reason or "", metric=metric)
     with readable(location.directory):
         files = letter_files(location.directory)
-        found = deque((read for read in LetterReader().read(files) if selection.takes(read)), maxlen=last)
+        found = deque((read for read in LetterReader().read(files) if selection.matches(read)), maxlen=last)
     for read in found:
         say(printable_json(read.line.decode().rstrip("\n")) if as_json else in_words(read))
 
 
-def in_words(read: Read) -> str:
+def in_words(read: LetterLine) -> str:
     """Return a letter as text: what happened, the cloud's detail, and the point as it was sent."""
     letter = read.letter
     how = ", ".join(
@@ -153,7 +153,7 @@ def replay(
         with progress("taking", size if dry_run else 2 * size) as step:
             if dry_run:
                 taken = Redriven()
-                for _ in redrive.select(location.directory, selection, oldest=oldest, taken=taken, progress=step):
+                for _ in redrive.select(location.directory, selection, oldest=oldest, counts=taken, progress=step):
                     pass
             else:
                 taken = redrive.replay(location.directory, selection, now=now, oldest=oldest, progress=step)

@@ -1,6 +1,6 @@
 """Dead letters on disk: append them, bound the size of their files, count them. Every function blocks.
 
-A writer holds `dead-letters.lock`: the relay while it appends, a command while it takes letters out. So neither loses a
+A writer holds `dead-letters.lock`: the relay while it appends, a command while it removes letters. So neither loses a
 letter of the other. Readers need no lock. Invariant: after a failed append a file is unchanged.
 """
 

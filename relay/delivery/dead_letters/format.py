@@ -56,7 +56,7 @@ class _Named(msgspec.Struct):
     metric: str
 
 
-class Read(NamedTuple):
+class LetterLine(NamedTuple):
     """A letter and its line."""
 
     letter: DeadLetter
@@ -84,13 +84,13 @@ def metric_of(point: bytes) -> str:
     return _decode_point(point).metric
 
 
-def decode_line(line: bytes) -> Read | None:
+def decode_line(line: bytes) -> LetterLine | None:
     """Return the letter of a line; None if it is damaged, cut or of another version."""
     if not line.endswith(b"\n"):
         return None
     try:
         letter = _decode_letter(line)
-        return Read(letter, metric_of(letter.point), line)
+        return LetterLine(letter, metric_of(letter.point), line)
     except (msgspec.MsgspecError, ValueError):
         return None
 
@@ -134,7 +134,7 @@ class LetterReader:
     damaged: Counter[str] = field(default_factory=Counter)
     """Damaged lines by name of the file."""
 
-    def read(self, paths: Iterable[Path]) -> Iterator[Read]:
+    def read(self, paths: Iterable[Path]) -> Iterator[LetterLine]:
         """Yield the letters of these files; a file removed meanwhile is skipped.
 
         Raises:
@@ -146,7 +146,7 @@ class LetterReader:
             except FileNotFoundError:
                 continue
 
-    def _read_file(self, path: Path) -> Iterator[Read]:
+    def _read_file(self, path: Path) -> Iterator[LetterLine]:
         for line in lines_of(path):
             self.progress(len(line))
             found = decode_line(line)

@@ -1,4 +1,4 @@
-"""Take letters out of the dead-letter files, to be replayed or deleted. Every function blocks.
+"""Remove letters from the dead-letter files, to be replayed or deleted. Every function blocks.
 
 A replay has four steps under the lock of the files. Each one is on disk before the next (T = time and process id):
 
@@ -8,7 +8,7 @@ A replay has four steps under the lock of the files. Each one is on disk before 
 4. `replay-T.taking` is renamed to `replay-T.ndjson`, which the relay puts into its spool.
 
 After a crash before step 2 the `.new` file is deleted. After a later crash letters may be in both places; the next
-holder of the lock repeats steps 3 and 4 (`finish`), which are idempotent. So no letter is lost, and each is replayed
+owner of the lock repeats steps 3 and 4 (`finish`), which are idempotent. So no letter is lost, and each is replayed
 once. Not known here: the spool.
 """
 
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from relay.delivery.dead_letters.format import Read
+    from relay.delivery.dead_letters.format import LetterLine
 
 _REPLAY: Final = re.compile(r"replay-\d{8}T\d{6}-\d+\.(new|taking|ndjson)")
-_LEFT: Final = re.compile(r"dead-letters-\d+\.ndjson\.new")
+_UNFINISHED: Final = re.compile(r"dead-letters-\d+\.ndjson\.new")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class Selection:
         """Return whether the filter excludes any letter."""
         return bool(self.reason or self.metric)
 
-    def takes(self, read: Read) -> bool:
+    def matches(self, read: LetterLine) -> bool:
         """Return whether a letter is selected."""
         return (not self.reason or read.letter.reason == self.reason) and (
             not self.metric or fnmatchcase(read.metric, self.metric)
@@ -58,11 +58,11 @@ class Selection:
 
 @dataclass(slots=True)
 class Redriven:
-    """Counts of letters that were, or would be, taken out."""
+    """Counts of letters that were, or would be, removed from the files."""
 
     letters: int = 0
     duplicates: int = 0
-    """Letters with the point of another selected letter; they are removed together with it."""
+    """Letters with the point of another selected letter; they are removed, too."""
     too_old: int = 0
     """Letters that stay, because the cloud would refuse them."""
     damaged: int = 0
@@ -91,32 +91,32 @@ def replay_files(directory: Path, state: str = "ndjson") -> list[Path]:
 
 
 def select(
-    directory: Path, selection: Selection, *, oldest: float, taken: Redriven, progress: Callable[[int], object]
-) -> Iterator[Read]:
+    directory: Path, selection: Selection, *, oldest: float, counts: Redriven, progress: Callable[[int], object]
+) -> Iterator[LetterLine]:
     """Yield the selected letters, one per point, and count them and the others.
 
     Args:
         directory: the state directory.
         selection: filter of letters.
         oldest: letters of windows before this time stay.
-        taken: receives the counts.
+        counts: receives the counts.
         progress: called with the number of bytes read.
     """
     reader = LetterReader(progress)
     seen: set[bytes] = set()
     for read in reader.read(letter_files(directory)):
-        if not selection.takes(read):
+        if not selection.matches(read):
             continue
         if read.letter.window < oldest:
-            taken.too_old += 1
+            counts.too_old += 1
         elif read.identity in seen:
-            taken.duplicates += 1
+            counts.duplicates += 1
         else:
             seen.add(read.identity)
-            taken.letters += 1
-            taken.reasons[read.letter.reason] += 1
+            counts.letters += 1
+            counts.reasons[read.letter.reason] += 1
             yield read
-    taken.damaged = reader.damaged.total()
+    counts.damaged = reader.damaged.total()
 
 
 def replay(
@@ -134,21 +134,21 @@ def replay(
     Raises:
         OSError: a file cannot be read or written; a replay past step 2 is completed by the next command or the relay.
     """
-    taken = Redriven()
+    counts = Redriven()
     with locked(directory):
         finish_locked(directory)
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now))
         fresh = directory / f"replay-{stamp}-{os.getpid()}.new"
-        letters = select(directory, selection, oldest=oldest, taken=taken, progress=progress)
+        letters = select(directory, selection, oldest=oldest, counts=counts, progress=progress)
         write_lines(fresh, os.O_CREAT | os.O_EXCL, (read.line for read in letters))
-        if not taken.letters:
+        if not counts.letters:
             fresh.unlink()
-            return taken
+            return counts
         fresh.rename(fresh.with_suffix(".taking"))
         sync(directory)
         finish_locked(directory, progress)
-    taken.path = fresh.with_suffix(".ndjson").name
-    return taken
+    counts.path = fresh.with_suffix(".ndjson").name
+    return counts
 
 
 def drop(directory: Path, selection: Selection, *, progress: Callable[[int], object]) -> Redriven:
@@ -157,25 +157,25 @@ def drop(directory: Path, selection: Selection, *, progress: Callable[[int], obj
     Raises:
         OSError: a file cannot be read or written; some letters may be deleted already.
     """
-    taken = Redriven()
+    counts = Redriven()
 
     def stays(line: bytes) -> bool:
         progress(len(line))
         read = decode_line(line)
         if read is None:
-            taken.damaged += 1
+            counts.damaged += 1
             return bool(selection)
-        if not selection.takes(read):
+        if not selection.matches(read):
             return True
-        taken.letters += 1
-        taken.reasons[read.letter.reason] += 1
+        counts.letters += 1
+        counts.reasons[read.letter.reason] += 1
         return False
 
     with locked(directory):
         finish_locked(directory)
         for path in letter_files(directory):
             _filter(path, stays)
-    return taken
+    return counts
 
 
 def finish(directory: Path) -> None:
@@ -198,7 +198,7 @@ def finish_locked(directory: Path, progress: Callable[[int], object] = lambda _:
     for path in replay_files(directory, "new"):
         path.unlink()
     for name in os.listdir(directory):  # noqa: PTH208 - names only
-        if _LEFT.fullmatch(name):
+        if _UNFINISHED.fullmatch(name):
             (directory / name).unlink()
     for path in replay_files(directory, "taking"):
         gone = {read.identity for read in LetterReader().read([path])}

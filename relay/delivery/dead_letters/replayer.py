@@ -1,6 +1,6 @@
 """Replay of dead letters: from `replay-*.ndjson` in the state directory into the spool.
 
-A part of a file and the offset of its end are committed in one transaction, so a point enters the spool once even if
+A chunk of a file and the offset of its end are committed in one transaction, so a point enters the spool once even if
 the process dies. A file is removed after all of its points are in the spool. Points keep their bytes and their window.
 Not known here: which letters a command chose (redrive.py).
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
@@ -20,43 +20,27 @@ from relay.delivery.disk_thread import DiskThread
 from relay.model import Batch, Point
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from relay.context import Context
+    from relay.delivery.spool.spool import Spool
 
-LOOK: Final = 2.0
+POLL_SECONDS: Final = 2.0
 """Seconds between two searches for replay files."""
-PART: Final = 2_000
+CHUNK: Final = 2_000
 """Letters per transaction: about 1 MB of points."""
 MARK: Final = "replay"
 """Key in the spool's state of the name of the file and the offset up to which it is in the spool."""
 
 
-class Spool(Protocol):
-    """The spool, as the replayer uses it."""
-
-    @property
-    def degraded(self) -> bool:
-        """Whether a crash would lose batches."""
-        ...
-
-    async def state(self, key: str) -> bytes | None:
-        """Return the value that was stored last under a key."""
-        ...
-
-    async def add_replayed(self, batches: Sequence[Batch], state: dict[str, bytes]) -> None:
-        """Store batches of windows long committed, and state, in one transaction; count them as replayed."""
-        ...
-
-
 class LetterChunk(NamedTuple):
-    """A part of a replay file."""
+    """A piece of a replay file."""
 
     points: dict[int, list[Point]]
     """Points by window."""
     end: int
-    """Offset of the next part."""
+    """Offset of the next piece."""
     damaged: int
 
 
@@ -78,42 +62,42 @@ class Replayer:
         self._thread = DiskThread("replays")
 
     async def run(self) -> None:
-        """Look for replay files until cancelled; return at once without a state directory."""
+        """Poll for replay files until cancelled; return at once without a state directory."""
         try:
             while self._directory is not None:
-                await self.look(self._directory)
-                await self._clock.sleep(LOOK)
+                await self.poll(self._directory)
+                await self._clock.sleep(POLL_SECONDS)
         finally:
             self._thread.close()
 
-    async def look(self, directory: Path) -> None:
-        """Put every replay file into the spool; after an error the next look tries again."""
+    async def poll(self, directory: Path) -> None:
+        """Put every replay file into the spool; after an error the next poll tries again."""
         if self._spool.degraded:
             return  # the letters are safer in their file than in memory
         try:
             await self._thread.run(finish, directory)
             for path in await self._thread.run(replay_files, directory):
-                await self._add(path)
+                await self._replay(path)
         except OSError as error:
             self._loss_log.warn("RLY411 dead letters cannot be replayed yet", reason=str(error))
 
-    async def _add(self, path: Path) -> None:
+    async def _replay(self, path: Path) -> None:
         points = damaged = 0
         name, _, offset = (await self._spool.state(MARK) or b"").partition(b" ")
         start = int(offset) if name == path.name.encode() and offset.isdigit() else 0
-        while (part := await self._thread.run(read_part, path, start)).end > start:
-            start = part.end
-            batches = [batch for window, found in part.points.items() for batch in self._pack(found, window)]
+        while (chunk := await self._thread.run(read_chunk, path, start)).end > start:
+            start = chunk.end
+            batches = [batch for window, found in chunk.points.items() for batch in self._pack(found, window)]
             await self._spool.add_replayed(batches, {MARK: f"{path.name} {start}".encode()})
             points += sum(batch.points for batch in batches)
-            damaged += part.damaged
+            damaged += chunk.damaged
         if self._spool.degraded:
             return  # some points are in memory only: the file is needed after a crash
         await self._thread.run(partial(path.unlink, missing_ok=True))
         structlog.get_logger("relay").info("dead letters replayed", file=path.name, points=points, damaged=damaged)
 
 
-def read_part(path: Path, start: int) -> LetterChunk:
+def read_chunk(path: Path, start: int) -> LetterChunk:
     """Read the next letters of a file from an offset; at the end of the file `end` equals `start`.
 
     Raises:
@@ -121,7 +105,7 @@ def read_part(path: Path, start: int) -> LetterChunk:
     """
     points: defaultdict[int, list[Point]] = defaultdict(list)
     damaged = 0
-    for line in islice(lines_of(path, start), PART):
+    for line in islice(lines_of(path, start), CHUNK):
         start += len(line)
         read = decode_line(line)
         if read is None:

@@ -10,7 +10,7 @@ import pytest
 
 from relay.delivery.dead_letters.files import FILES, LetterFiles, locked
 from relay.delivery.dead_letters.format import LetterReader, decode_line, letter_files
-from relay.delivery.dead_letters.queue import HELD_MOST, DeadLetters
+from relay.delivery.dead_letters.queue import QUEUE_BYTES, DeadLetters
 from relay.ledger import Ledger
 from tests.support.context import make_context
 from tests.support.dead_letters import WINDOW, line, point, points_in
@@ -162,7 +162,7 @@ async def test_a_disk_that_fails_keeps_letters_in_memory_until_it_is_back(setup,
     assert points_in(tmp_path) == [point(1)], "a failed append leaves the file as it was"
     assert (setup.ledger.dead_letters, setup.ledger.dead_letters_dropped) == (4, 0)
     disk.broken = False
-    await setup.letters.look()
+    await setup.letters.poll()
     await setup.write(5)
     assert points_in(tmp_path) == [point(n) for n in (1, 2, 3, 4, 5)]
     assert (setup.ledger.dead_letters, setup.ledger.dead_letters_dropped) == (5, 0)
@@ -175,7 +175,7 @@ async def test_memory_is_bounded_and_a_stop_counts_what_it_loses(setup, monkeypa
             [(b'{"metric":"m","x":"%s"}' % (b"x" * 100_000), "d")] * 10, window=WINDOW, reason="ambiguous"
         )
     held = setup.ledger.dead_letters
-    assert HELD_MOST - 200_000 <= held * 100_000 <= HELD_MOST
+    assert QUEUE_BYTES - 200_000 <= held * 100_000 <= QUEUE_BYTES
     assert setup.ledger.dead_letters_dropped == 100 - held
     await setup.letters.close()
     assert (setup.ledger.dead_letters, setup.ledger.dead_letters_dropped) == (0, 100)
@@ -186,7 +186,7 @@ async def test_a_command_that_holds_the_lock_does_not_stop_delivery(setup, tmp_p
     with locked(tmp_path):
         await setup.write(1)
         assert letter_files(tmp_path) == []
-    await setup.letters.look()
+    await setup.letters.poll()
     assert points_in(tmp_path) == [point(1)]
 
 
@@ -207,15 +207,15 @@ async def test_the_count_follows_other_processes_and_restarts(setup, tmp_path, c
     await setup.write(*range(10))
     [path] = letter_files(tmp_path)
     again = Setup(tmp_path, clock)
-    await again.letters.look()
+    await again.letters.poll()
     assert again.ledger.dead_letters == 10
     fresh = tmp_path / "new"
     fresh.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:3]))
     fresh.rename(path)
-    await again.letters.look()
+    await again.letters.poll()
     assert again.ledger.dead_letters == 3
     path.unlink()
-    await again.letters.look()
+    await again.letters.poll()
     assert again.ledger.dead_letters == 0
 
 

@@ -51,7 +51,7 @@ class Relay:
         await self.spool.close()
 
     async def look(self) -> None:
-        await self.replays.look(self.directory)
+        await self.replays.poll(self.directory)
 
     async def take_all(self) -> Counter[bytes]:
         found = Counter[bytes]()
@@ -160,7 +160,7 @@ async def test_a_command_killed_anywhere_loses_and_doubles_nothing(relay, tmp_pa
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 4])
 async def test_a_relay_killed_after_any_part_takes_each_point_once(tmp_path, clock, monkeypatch, parts):
-    monkeypatch.setattr("relay.delivery.dead_letters.replayer.PART", 30)
+    monkeypatch.setattr("relay.delivery.dead_letters.replayer.CHUNK", 30)
     fill(tmp_path, *[line(n) for n in range(100)])
     replay(tmp_path)
     sent = Counter[bytes]()
