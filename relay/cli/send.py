@@ -15,7 +15,7 @@ from relay.cli.options import json_option
 from relay.cli.output import say
 from relay.cli.sender import find_address, to_option
 from relay.errors import ExitCode, Problem, RelayError
-from relay.hotpath.explain import WORDS, find_fault, show
+from relay.hotpath.explain import EXPLANATIONS, find_error, show
 
 
 @click.command()
@@ -64,13 +64,13 @@ def _unsent(what: str, to: str, reason: int) -> Problem:
 
 def find_problem(line: bytes, source: str, number: int) -> Problem | None:
     """Return why and where a relay would reject the line; None if the line is accepted."""
-    fault = find_fault(line)
-    if fault is None:
+    error = find_error(line)
+    if error is None:
         return None
-    text, column = show(line, fault.at)
+    text, column = show(line, error.at)
     return Problem(
         code="RLY301",
-        message=f"{fault.reason}: {WORDS[fault.reason]}",
+        message=f"{error.reason}: {EXPLANATIONS[error.reason]}",
         fix="NAME:VALUE|TYPE, TYPE one of c g ms h d s; or --unchecked",
         source=source,
         line=number,

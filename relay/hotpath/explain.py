@@ -16,7 +16,7 @@ from relay.hotpath.line import (
     KINDS,
     TIMESTAMP,
     end_of_group,
-    find_event_fault,
+    find_event_error,
     is_event,
     is_rate,
     parse,
@@ -32,7 +32,7 @@ _NUMBER_SO_FAR: Final = re.compile(rb"[+-]?[0-9]*\.?[0-9]*(?:(?<=[0-9.])[eE][+-]
 _CONTEXT: Final = 60
 """Number of bytes shown before the error in a long line."""
 
-WORDS: Final = {
+EXPLANATIONS: Final = {
     "empty_name": "there is no name, or nothing legal is left of it",
     "no_value": "a value is missing: NAME:VALUE|TYPE",
     "bad_value": "not a number, too large for one, or longer than 64 bytes",
@@ -62,19 +62,19 @@ class _Field(NamedTuple):
     text: bytes
 
 
-def find_fault(line: bytes) -> LineError | None:
+def find_error(line: bytes) -> LineError | None:
     """Return the first error of a line by the grammar; None if the grammar accepts the line."""
     if is_event(line):
         return None
     if parse(line) == "bad_event":
-        return LineError("bad_event", find_event_fault(line) or 0)
+        return LineError("bad_event", find_event_error(line) or 0)
     line = line.rstrip(BLANKS)
     if line[:1] in (b"", b":"):
         return LineError("empty_name", 0)
     if b":" not in line:
         return LineError("no_value", len(line))
-    faults = (_find_in_group(values, kind, sections) for values, kind, *sections in _groups(line))
-    return next(filter(None, faults), None)
+    errors = (_find_in_group(values, kind, sections) for values, kind, *sections in _groups(line))
+    return next(filter(None, errors), None)
 
 
 def sections(line: bytes) -> list[list[bytes]]:
@@ -105,15 +105,15 @@ def explain(line: bytes, reason: str) -> tuple[int | None, str]:
         reason: the reason of the rejection.
 
     Returns:
-        The offset of the byte at fault, None if there is no single one; and the explanation in words.
+        The offset of the byte in error, None if there is no single one; and the explanation in words.
     """
-    fault = find_fault(line)
-    at = fault.at if fault and fault.reason == reason else None
+    error = find_error(line)
+    at = error.at if error and error.reason == reason else None
     if at is None and reason in ("empty_name", "reserved_name"):
         at = 0
     elif reason == "truncated":
         at = len(line)
-    return at, WORDS.get(reason, reason)
+    return at, EXPLANATIONS.get(reason, reason)
 
 
 def show(line: bytes, at: int) -> tuple[str, int]:
@@ -127,8 +127,8 @@ def _find_in_group(values: _Field, kind: _Field, sections: list[_Field]) -> Line
         return LineError("no_value", values.at)
     if kind.text not in KINDS:
         return LineError("bad_type", kind.at)
-    fault = None if KINDS[kind.text] is Kind.SET else _find_in_values(values)
-    return fault or _find_in_sections(sections)
+    error = None if KINDS[kind.text] is Kind.SET else _find_in_values(values)
+    return error or _find_in_sections(sections)
 
 
 def _find_in_values(values: _Field) -> LineError | None:
@@ -138,14 +138,14 @@ def _find_in_values(values: _Field) -> LineError | None:
     missing = [value for value in bad if not value.text]
     if missing:
         return LineError("no_value", missing[0].at)
-    return LineError("bad_value", bad[0].at + _stop(bad[0].text)) if bad else None
+    return LineError("bad_value", bad[0].at + _end_of_number(bad[0].text)) if bad else None
 
 
 def _find_in_sections(sections: list[_Field]) -> LineError | None:
     """Find a bad rate, then a bad timestamp; of several rates or timestamps only the last one counts."""
     rates = [field for field in sections if field.text.startswith(b"@")]
     if rates and not is_rate(rates[-1].text[1:]):
-        return LineError("bad_rate", rates[-1].at + 1 + _stop(rates[-1].text[1:]))
+        return LineError("bad_rate", rates[-1].at + 1 + _end_of_number(rates[-1].text[1:]))
     times = [field for field in sections if field.text.startswith(b"T")]
     if times and not TIMESTAMP.fullmatch(times[-1].text, 1):
         digits = len(times[-1].text) - len(times[-1].text[1:].lstrip(b"0123456789"))
@@ -153,7 +153,7 @@ def _find_in_sections(sections: list[_Field]) -> LineError | None:
     return None
 
 
-def _stop(text: bytes) -> int:
+def _end_of_number(text: bytes) -> int:
     """Return the offset of the first byte that breaks the grammar of a number; 0: too long, too large or negative."""
     match = _NUMBER_SO_FAR.match(text)
     stop = match.end() if match else 0

@@ -80,22 +80,22 @@ def is_event(line: bytes) -> bool:
 
     Pass the line with its trailing blanks: those within an event's announced length belong to its text.
     """
-    return _has_prefix(line) and find_event_fault(line) is None
+    return _has_prefix(line) and find_event_error(line) is None
 
 
-def find_event_fault(line: bytes) -> int | None:
+def find_event_error(line: bytes) -> int | None:
     """Return the offset of the first byte that breaks the form of an event or a check; None if the form is right."""
     match = _EVENT.match(line)
     if match is None:
         return 0
-    return _find_check_fault(line.rstrip(BLANKS)) if match[1] is None else _find_fault_in_event(line, match)
+    return _find_check_error(line.rstrip(BLANKS)) if match[1] is None else _find_error_in_event(line, match)
 
 
 def _has_prefix(line: bytes) -> bool:
     return line.startswith(b"_") and _EVENT.match(line) is not None
 
 
-def _find_fault_in_event(line: bytes, match: re.Match[bytes]) -> int | None:
+def _find_error_in_event(line: bytes, match: re.Match[bytes]) -> int | None:
     """Check `title|text` against the announced lengths, and the byte after it."""
     if max(len(match[1]), len(match[2])) > _LENGTH_DIGITS or not int(match[1]):
         return match.start(1)
@@ -106,7 +106,7 @@ def _find_fault_in_event(line: bytes, match: re.Match[bytes]) -> int | None:
     return end if line[end:].rstrip(BLANKS)[:1] not in (b"", b"|") else None
 
 
-def _find_check_fault(line: bytes) -> int | None:
+def _find_check_error(line: bytes) -> int | None:
     """Check `_sc|name|status`."""
     _, name, *others = line.split(b"|")
     if not name:

@@ -88,7 +88,7 @@ def export_cells(
         now: receive time of the pending values.
     """
     for chunk in chunks(list(cells.items())) if cells else [[]]:
-        records = [_export(series, cell, now) for series, cell in chunk if cell.has_news() or not changed]
+        records = [_export(series, cell, now) for series, cell in chunk if cell.is_changed() or not changed]
         records = [record for record in records if record.samples]
         yield window, encode_frame(Frame(window, rollups=records)) if records else b""
 

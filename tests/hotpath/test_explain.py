@@ -10,14 +10,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relay.errors import REJECTED_LINES
-from relay.hotpath.explain import WORDS, LineError, explain, find_fault, sections, show
+from relay.hotpath.explain import EXPLANATIONS, LineError, explain, find_error, sections, show
 from relay.hotpath.line import is_event, parse
 
 VECTORS = [json.loads(line) for line in (Path(__file__).parents[1] / "vectors/lines.jsonl").read_text().splitlines()]
 
 
 def check(line: bytes) -> None:
-    parsed, fault = parse(line), find_fault(line)
+    parsed, fault = parse(line), find_error(line)
     if is_event(line):
         assert fault is None
     elif isinstance(parsed, str):
@@ -68,7 +68,7 @@ def test_the_verdict_is_the_parser_s_for_any_bytes(line):
     ],
 )
 def test_the_byte_where_reading_stopped(line, at):
-    fault = find_fault(line)
+    fault = find_error(line)
     assert fault is not None
     assert (fault.at, fault.reason) == (at, parse(line))
 
@@ -87,7 +87,7 @@ def test_the_sections_of_a_line(line, found):
 
 
 def test_every_reason_has_words_and_some_have_a_place():
-    assert WORDS.keys() == set(REJECTED_LINES)
+    assert EXPLANATIONS.keys() == set(REJECTED_LINES)
     assert explain(b"\xff:1|c", "empty_name")[0] == 0
     assert explain(b"statsd_relay.x:1|c", "reserved_name")[0] == 0
     assert explain(b"a:1|c", "truncated")[0] == 5
@@ -98,7 +98,7 @@ def test_every_reason_has_words_and_some_have_a_place():
 def test_what_is_shown_is_printable_and_holds_the_place():
     assert show(b"a\x1b[2J:x\n|c", 8) == (r"a\x1b[2J:x\n|c", 12)
     line = b"n" * 1000 + b":x|c"
-    assert find_fault(line) == LineError("bad_value", 1001)
+    assert find_error(line) == LineError("bad_value", 1001)
     text, column = show(line, 1001)
     assert text[column:] == "x|c"
     assert len(text) <= 120

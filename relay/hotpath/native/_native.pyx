@@ -21,9 +21,8 @@ from relay import limits
 from relay.model import ClosedWindow, Identity, Kind, TopSender, Peer, RejectedLine, Resolution, Rollup, Series, Tally
 
 
-
-class _Later:
-    """Stands for partial.py until it is needed: its libraries take a third of a worker's time to the first packet."""
+class _LazyPartial:
+    """Imports partial.py at its first use: its libraries take a third of a worker's time to the first packet."""
 
     def __getattr__(self, name):
         return _import_partial(name)
@@ -37,7 +36,7 @@ def _import_partial(name):
     return getattr(found, name)
 
 
-partial = _Later()
+partial = _LazyPartial()
 
 cdef tuple KINDS = (Kind.COUNTER, Kind.TIMER, Kind.GAUGE, Kind.SET)
 cdef dict KIND_NUMBERS = {kind: number for number, kind in enumerate(KINDS)}
@@ -59,7 +58,7 @@ LIMITS = {
 """What the kernel was compiled with; a test compares it with relay.limits."""
 
 
-# --- values over the border -------------------------------------------------------------------------------------------
+# --- conversions ------------------------------------------------------------------------------------------------------
 
 cdef object new_tuple = tuple.__new__
 """A named tuple's own constructor takes twice as long."""
@@ -74,7 +73,7 @@ cdef inline bytes bytes_of(const k.uint8_t *at, size_t size):
 
 
 cdef series_name name_of(object wanted, list alive):
-    """Point to a Series' texts; `alive` keeps them. A namespace is an odd text behind the dimensions."""
+    """Point to the texts of a Series, which `alive` keeps. A namespace is an odd text after the dimensions."""
     cdef bytes metric = (<str>wanted[0]).encode()
     cdef list texts = [text for pair in wanted[1] for text in pair]
     if wanted[4]:
@@ -90,7 +89,7 @@ cdef series_name answer_of(tuple wanted, k.kind kind, bytes metric, bytes dimens
 
 
 cdef bytes dimensions_of(tuple wanted):
-    """Return what stands in a series: its texts and its namespace, see `name_of`."""
+    """Return the dimensions and the namespace as the kernel stores them, see `name_of`."""
     cdef list texts = []
     for key, value in <tuple>wanted[1]:
         texts.append(key)
@@ -114,7 +113,7 @@ cdef object series_of(const series *found):
 
 
 cdef class Quantiles:
-    """A timer's samples: of a closed window, whose rows stay alive, or a copy."""
+    """A timer's samples: those of a closed window, which stays alive, or a copy."""
 
     cdef const sketch *_sketch
     cdef sketch *_copy
@@ -157,19 +156,19 @@ cdef class Quantiles:
 
 
 cdef k.budget unbounded() noexcept:
-    """Return the budget of what lives outside of a hot path's tables."""
+    """Return a budget for memory outside the tables of a hot path."""
     cdef k.budget memory
     memory.used, memory.limit, memory.exact = 0, <size_t>-1, k.RECORD_EXACT_MOST
     return memory
 
 
-cdef Quantiles quantiles_of(const cell *whose, object owner):
-    """View a sketch that `owner` keeps alive; copy it if nobody does."""
-    cdef const sketch *found = <const sketch *>whose.extra
+cdef Quantiles quantiles_of(const cell *timer, object owner):
+    """Return a view of a sketch that `owner` keeps alive, or a copy if `owner` is None."""
+    cdef const sketch *found = <const sketch *>timer.extra
     cdef Quantiles made = Quantiles.__new__(Quantiles)
     cdef k.budget memory = unbounded()
     made._owner = owner
-    made._sketch, made._low, made._high = found, whose.low, whose.high
+    made._sketch, made._low, made._high = found, timer.low, timer.high
     if owner is None and found != NULL:
         made._copy = <sketch *>calloc(1, sizeof(sketch))
         if made._copy == NULL:
@@ -179,14 +178,15 @@ cdef Quantiles quantiles_of(const cell *whose, object owner):
     return made
 
 
-cdef object rollup_of(const series *whose, const cell *found, object owner):
+cdef object rollup_of(const entry *row, object owner):
+    cdef const cell *found = row.cell
     cdef double size
-    if whose.kind == k.SET:
+    if row.series.kind == k.SET:
         size = k.distinct_cardinality(<const k.distinct *>found.extra) if found.extra != NULL else 0.0
         return Rollup(samples=found.samples, count=1.0, sum=size, min=size, max=size, last=size)
     return Rollup(
         samples=found.samples, count=found.count, sum=found.sum, min=found.low, max=found.high, last=found.last,
-        quantiles=quantiles_of(found, owner) if whose.kind == k.TIMER else None,
+        quantiles=quantiles_of(found, owner) if row.series.kind == k.TIMER else None,
     )
 
 
@@ -195,9 +195,9 @@ cdef object rollup_of(const series *whose, const cell *found, object owner):
 
 @cython.no_gc_clear
 cdef class _Closed:
-    """State: a window that has left the hot path; given back to it in the end, so it must not lose it before.
+    """State: a closed window, which its end gives back to the hot path. So it keeps a reference to the hot path.
 
-    It may end at any allocation of an object, also while this thread holds the hot path's lock: what ends it takes none.
+    It may end at any allocation of an object, also while this thread holds the hot path's lock: its end does not lock.
     """
 
     cdef closed *window
@@ -208,7 +208,7 @@ cdef class _Closed:
             k.hotpath_discard(self.hotpath._self, self.window)
 
     cdef bint has_row(self, size_t index):
-        """Say whether there is a row: an overflow cell that took nothing is none."""
+        """Say whether there is a row; an overflow cell without samples has none."""
         return index >= self.window.window.used or self.window.window.entries[index].cell.samples > 0
 
     cdef const series *series_at(self, size_t index):
@@ -221,7 +221,7 @@ cdef class _Closed:
         cdef double value
         if index < self.window.window.used:
             found = &self.window.window.entries[index]
-            return series_of(found.series), rollup_of(found.series, found.cell, self)
+            return series_of(found.series), rollup_of(found, self)
         value = self.window.idle[index - self.window.window.used].value
         idle = Rollup(samples=0, count=1.0, sum=value, min=value, max=value, last=value)
         return series_of(self.series_at(index)), idle
@@ -231,7 +231,7 @@ cdef class _Closed:
 
 
 class Rows(Collection):
-    """Rows of a closed window, or their series only; made while they are read, as often as they are."""
+    """Rows of a closed window, or their series only; made anew in each iteration."""
 
     def __init__(self, _Closed window, *, bint whole):
         self._window = window
@@ -283,7 +283,7 @@ cdef k.uint64_t *hashes_from(list hashes) except NULL:
 
 
 cdef int flatten(object record, k.record *into) except -1:
-    """Write a record of a partial as the kernel reads it; `free_arrays` frees what it points to."""
+    """Convert a record of a partial for the kernel; `free_arrays` frees its arrays."""
     cdef list exact, hashes = record.hashes or []
     into.kind = <k.kind><int>KIND_NUMBERS[record.kind]
     into.samples, into.count, into.sum = record.samples, record.count, record.total
@@ -350,7 +350,7 @@ cdef class NativeHotPath:
         self, *, series_limit, series_per_metric, memory, window_seconds, max_age, idle_gauge_ttl, exact_samples,
         gauge_deltas, separators, catch_all,
     ):
-        """Make the kernel's tables with these settings, or set them."""
+        """Create the kernel's tables with these settings, or change their settings."""
         cdef k.settings settings
         cdef bytes secret = urandom(32)
         cdef list alive = []
@@ -491,7 +491,7 @@ cdef class NativeHotPath:
         with nogil:
             closed = k.hotpath_close_window(self._self, next_start, folds, renames)
         if not closed:
-            raise RuntimeError("the last closing window was not taken")
+            raise RuntimeError("the last closing window was not handed out")
 
     def settled(self):
         return k.hotpath_settled(self._self)
@@ -584,7 +584,7 @@ cdef class NativeHotPath:
         finally:
             free_arrays(&flat)
 
-    # --- looking ------------------------------------------------------------------------------------------------------
+    # --- inspection and settings --------------------------------------------------------------------------------------
 
     def snapshot(self):
         cdef size_t first = 0
@@ -601,7 +601,7 @@ cdef class NativeHotPath:
             for index in range(first, min(first + <size_t>partial.RECORDS_PER_FRAME, self._self.open.used)):
                 found = &self._self.open.entries[index]
                 if found.cell.samples:
-                    rows.append((series_of(found.series), rollup_of(found.series, found.cell, None)))
+                    rows.append((series_of(found.series), rollup_of(found, None)))
             return rows
         finally:
             k.hotpath_unlock(self._self)

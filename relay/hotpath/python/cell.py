@@ -75,7 +75,7 @@ class Cell:
         if self.distinct is not None and len(self.distinct.hashes or ()) > limits.QUANTILE_EXACT:
             self.distinct.coarsen()
 
-    def claims(self, weight: float, now: float) -> bool:
+    def accepts_weight(self, weight: float, now: float) -> bool:
         """Say whether lines of this weight may append to `pending`; False for all once a second weight has come.
 
         One list per series keeps `last` in receive order over all its identities; a list for each weight would not.
@@ -98,7 +98,7 @@ class Cell:
         """Say whether the cell has no sample; a rejected line may have created it."""
         return not (self.samples or self.pending)
 
-    def has_news(self) -> bool:
+    def is_changed(self) -> bool:
         """Say whether the cell changed since its last export."""
         return bool(self.pending) or self.samples != self.exported
 

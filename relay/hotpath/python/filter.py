@@ -113,8 +113,8 @@ class Rejects:
     def add(self, line: bytes, reason: str, peer: tuple[str, int] | None, now: float) -> None:
         """Count a rejected line, and keep its first bytes."""
         self.count(reason, 1)
-        who = Peer(peer[0], peer[1]) if peer else None
-        self._ring.append(RejectedLine(line=line[: limits.REJECT_BYTES], reason=reason, peer=who, time=now))
+        sender = Peer(peer[0], peer[1]) if peer else None
+        self._ring.append(RejectedLine(line=line[: limits.REJECT_BYTES], reason=reason, peer=sender, time=now))
 
     def count(self, reason: str, lines: int) -> None:
         """Count rejected lines of which the text is no longer available."""

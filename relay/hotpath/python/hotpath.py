@@ -131,7 +131,7 @@ class PythonHotPath:
         self._unfolded += lines
         if self._unfolded >= _FOLD_SAMPLES:
             self._unfolded = 0
-            self._store.open.relieve(self._now)
+            self._store.open.fold_long(self._now)
 
     def _feed_other(self, line: bytes, key: Key, peer: Peername) -> None:
         """Process a line with a new key, or with a value that is not a plain number."""

@@ -92,7 +92,7 @@ class LineCache:
             self.append[key] = bind(self._append_gauge, cell)
         elif group.kind is Kind.SET:
             self._direct[key] = bind(_add_member, cell)
-        elif cell.claims(group.weight, now):
+        elif cell.accepts_weight(group.weight, now):
             self.append[key] = cell.pending.append
         else:
             # A second rate: keys of the first one must not append any more. Which they are is not recorded: clear all.

@@ -63,7 +63,7 @@ class Store:
 
     def _new_table(self, start: int, known: Collection[Series] = ()) -> Table:
         limits = table_limits(self._settings)
-        return Table(start, self.gauges.bases, beside=self._bytes_ended, known=known, **limits)
+        return Table(start, self.gauges.bases, bytes_of_others=self._bytes_ended, known=known, **limits)
 
     def _bytes_ended(self) -> int:
         return sum([table.bytes for table in self._ended])

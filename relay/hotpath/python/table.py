@@ -57,9 +57,9 @@ class Rows(Collection[Row]):
 
 
 _LONG: Final = 64
-"""Pending values from which `relieve` folds a cell."""
-_MEASURE_EVERY: Final = 4
-"""Calls of `relieve` between two measurements of memory: 400,000 samples."""
+"""Pending values from which `fold_long` folds a cell."""
+_CALLS_PER_MEASUREMENT: Final = 4
+"""Calls of `fold_long` between two measurements of memory: 400,000 samples."""
 
 
 class Table:
@@ -68,7 +68,7 @@ class Table:
     Args:
         start: id of the window.
         gauges: gauges that have a base.
-        beside: returns the bytes held by tables of earlier windows, which share the memory.
+        bytes_of_others: returns the bytes held by tables of earlier windows, which share the memory.
         known: series of the previous window; they are admitted even when memory is at its bound.
     """
 
@@ -77,7 +77,7 @@ class Table:
         start: int,
         gauges: Collection[Series],
         *,
-        beside: Callable[[], int],
+        bytes_of_others: Callable[[], int],
         known: Collection[Series] = (),
         series_limit: int,
         series_per_metric: int,
@@ -100,9 +100,9 @@ class Table:
             memory=memory,
             exact_samples=exact_samples,
         )
-        self._beside = beside
+        self._bytes_of_others = bytes_of_others
         self._known = frozenset(known)
-        self._relieved = self._measured = 0
+        self._fold_calls = self._measured = 0
         self.full = False
         """Memory is at its bound: no new series, no exact sketches and sets."""
 
@@ -144,7 +144,7 @@ class Table:
 
     def _left(self) -> int:
         """Return the bytes this table may use: all that the earlier tables leave, and at least half."""
-        return max(self._memory - self._beside(), self._memory // 2)
+        return max(self._memory - self._bytes_of_others(), self._memory // 2)
 
     @property
     def bytes(self) -> int:
@@ -181,13 +181,13 @@ class Table:
         """Recount the idle gauges, after gauges were deleted."""
         self._idle = sum(series not in self.cells for series in self._gauges)
 
-    def relieve(self, now: float) -> None:
+    def fold_long(self, now: float) -> None:
         """Fold the cells with many pending values; folding all cells would cost as much as the lines themselves."""
         for cell in self.cells.values():
             if len(cell.pending) >= _LONG:
                 cell.fold(now)
-        self._relieved += 1
-        if self._relieved % _MEASURE_EVERY == 0:
+        self._fold_calls += 1
+        if self._fold_calls % _CALLS_PER_MEASUREMENT == 0:
             self.measure()
 
     def fold(self, now: float) -> None:

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from relay.cli.explain.text import name_rows, rows
 from relay.cli.explain.trace import trace_line, trace_name
 from relay.config.schema import Config, ListenConfig, NamesConfig, RuleConfig
-from relay.hotpath.explain import WORDS
+from relay.hotpath.explain import EXPLANATIONS
 from relay.model import Kind
 
 NOW = 1_764_000_030.0
 LONG = "x" * 300
-BAD_EVENT = f"bad_event: {WORDS['bad_event']}"
+BAD_EVENT = f"bad_event: {EXPLANATIONS['bad_event']}"
 LATE_GAUGE = "late_gauge: it is older than a value of this gauge that is known"
 LATE = "its time lies in another window; it joins the open one"
 ASCII = "what the API does not take becomes _ or goes"

@@ -7,7 +7,7 @@ from itertools import cycle, islice
 
 import pytest
 
-from relay.hotpath.explain import find_fault
+from relay.hotpath.explain import find_error
 from relay.tools.traffic.mix import TYPES, Mix, Total
 
 
@@ -50,7 +50,7 @@ def test_totals_are_those_of_what_is_sent(sent, changes):
 def test_every_line_is_a_good_one_and_every_series_is_there():
     mix = make(series=11_000, tags="env:test,service:web")
     lines = [line for datagram in mix.datagrams for line in datagram.split(b"\n")]
-    assert {find_fault(line) for line in lines} == {None}
+    assert {find_error(line) for line in lines} == {None}
     assert {datagram.count(b"\n") + 1 for datagram in mix.datagrams} == {7}
     assert len({line.partition(b":")[0] for line in lines}) == 11_000
     assert all(line.endswith(b"|#env:test,service:web") for line in lines)
