@@ -101,7 +101,6 @@ class Relay:
         self._cloud = make_cloud(config.cloud, credentials)
         self._transport = transport or make_transport(config.cloud)
         self.state = state
-        self._clock = clock
         self._reporter = reporter
         self._inherited = ingest
         self._is_successor = is_successor
@@ -141,7 +140,7 @@ class Relay:
     def _open_ingest(self) -> Ingest:
         """Use the given ingest, which receives already, or open sockets."""
         self.namer = make_namer(self.config, make_rules(self.config), ledger=self.context.ledger)
-        ingest = self._inherited or open_ingest(self.config, self._clock)
+        ingest = self._inherited or open_ingest(self.config, self.context.clock)
         self._closing.callback(ingest.stop)
         self.hotpath, self.listeners, self.tees = ingest.hotpath, ingest.listeners, ingest.tees
         log_hotpath(self.config.listen.hotpath, self.hotpath.name)
@@ -169,7 +168,7 @@ class Relay:
         config = self.config
         self.namer.load_classes(await self.spool.state("classes") or b"")
         files = CheckpointFiles(self.state, self._egress.directory) if self.state else None
-        seconds, wall = config.window.seconds, self._clock.wall()
+        seconds, wall = config.window.seconds, self.context.clock.wall()
         pending = await PendingCheckpoints.find(files, self.spool, host=self.namer.host, wall=wall, seconds=seconds)
         self.spool.checkpointed.replace(pending.parts)
         self.checkpointer: Checkpointer | None = self._make_checkpointer(files) if files else None
@@ -302,9 +301,9 @@ class Relay:
             await self._save_first()
             senders = group.create_task(self.pool.run(), name="senders")
             await self._stop.wait()
-            asked_at, hands_over = self._clock.monotonic(), self._is_handing_over
+            asked_at, hands_over = self.context.clock.monotonic(), self._is_handing_over
             if hands_over:
-                await self.pool.finish(until=self._clock.monotonic() + _HAND_OVER_SECONDS)
+                await self.pool.finish(until=self.context.clock.monotonic() + _HAND_OVER_SECONDS)
             self.closer.stop()
             await asyncio.gather(*closing)
             self.ingest.stop()
@@ -333,7 +332,7 @@ class Relay:
             count_part=self._part_counter.count,
             spool=self.spool,
             pool=self.pool,
-            clock=self._clock,
+            clock=self.context.clock,
             books=self.status.books,
             seconds=self.config.window.seconds,
         )

@@ -1,4 +1,4 @@
-"""How a relay stops when its state directory takes less than it should."""
+"""How a relay stops when its state directory refuses writes."""
 
 from __future__ import annotations
 

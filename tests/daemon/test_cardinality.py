@@ -1,4 +1,4 @@
-"""Which tag explodes, from any window that overflowed; told once a minute."""
+"""Which tag explodes, from any window that overflowed; reported once a minute."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ async def test_what_explodes(rows, found, clock):
     assert source.longest <= 250
 
 
-async def test_a_window_that_has_just_begun_says_nothing_and_the_next_look_does(clock):
+async def test_a_window_that_has_just_begun_shows_no_cause_and_the_next_check_does(clock):
     source = Window(ORDINARY)
     watch = CardinalityWatch(source, make_context(clock))
     with capture_logs() as logs:
@@ -105,7 +105,7 @@ async def test_the_look_is_bounded(clock):
     assert logs[0]["values"] == 99_999
 
 
-async def test_an_overflow_that_cannot_be_seen_is_told_all_the_same(clock):
+async def test_an_overflow_that_cannot_be_seen_is_reported_all_the_same(clock):
     source = Window(USERS)
     source.overflowed = 5
     watch = CardinalityWatch(source, make_context(clock))

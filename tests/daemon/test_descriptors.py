@@ -1,4 +1,4 @@
-"""Descriptors: what clients may take, whatever the limit; the relay's own are kept."""
+"""Descriptors: how many clients may use at each limit; the relay's own are reserved."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def test_clients_never_get_what_the_relay_needs(limit, opened, streams, senders)
     assert places.streams <= streams
 
 
-def test_an_ordinary_limit_takes_nothing_from_anybody():
+def test_an_ordinary_limit_restricts_no_part():
     for limit in (1024, -1):
         places = share(limit, opened=30, streams=256, senders=8)
         assert places.streams == 256
         assert places.admin >= 100
 
 
-def test_a_system_that_says_little_or_refuses_is_no_failure(monkeypatch):
+def test_a_system_that_reports_little_or_refuses_is_no_failure(monkeypatch):
     def refuse(*_):
         raise ValueError("not allowed to raise maximum limit")
 
@@ -43,7 +43,7 @@ def test_a_system_that_says_little_or_refuses_is_no_failure(monkeypatch):
     assert divide_descriptors(4, senders=8, loss_log=LossLog(SystemClock())).streams == 4
 
 
-def test_the_soft_limit_is_raised_and_a_low_one_is_told():
+def test_the_soft_limit_is_raised_and_a_low_one_is_reported():
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     log = LossLog(SystemClock())
     try:

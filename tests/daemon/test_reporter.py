@@ -1,4 +1,4 @@
-"""What `run` tells at its end: the open window's fate, as it is."""
+"""What `run` reports at its start and its end."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def test_the_open_window_is_accounted_for(tmp_path, capsys, fate, told):
     assert line.startswith(f"{head}, {told}; 0 points delivered, 0 spooled; nothing lost (0.1 s)")
 
 
-async def test_the_first_lines_say_where_things_wait(tmp_path, capsys):
+async def test_the_first_lines_name_the_state_directory_and_the_backlog(tmp_path, capsys):
     async with open_relay(tmp_path) as running:
         TextReporter(where="", to="", credentials="").started(running.relay)
         state = running.relay.state
@@ -61,7 +61,7 @@ async def test_the_first_lines_say_where_things_wait(tmp_path, capsys):
         ),
     ],
 )
-async def test_the_first_lines_say_which_rules_and_copies_there_are(tmp_path, capsys, changes, told):
+async def test_the_first_lines_name_rules_and_tees(tmp_path, capsys, changes, told):
     async with open_relay(tmp_path, **changes) as running:
         TextReporter(where="", to="", credentials="").started(running.relay)
     lines = capsys.readouterr().out.splitlines()

@@ -1,4 +1,4 @@
-"""The log of a relay that nobody reads, or reads slowly: no line is waited for, and what was lost is told."""
+"""A log whose reader is slow or gone: no line blocks, and lost lines are reported."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def pipe():
 
 
 @pytest.mark.parametrize("is_text", [True, False])
-def test_a_full_pipe_is_not_waited_for_and_what_was_lost_is_told(pipe, is_text):
+def test_a_full_pipe_does_not_block_and_lost_lines_are_reported(pipe, is_text):
     reads, stream = pipe
     log = LogStream(stream, is_text=is_text)
     for number in range(3000):
@@ -51,7 +51,7 @@ def test_every_character_is_written_whatever_the_encoding_of_the_stream(pipe):
     assert os.read(reads, 100) == "hot path native · uvloop \\udcff\n".encode()
 
 
-def test_a_stream_in_memory_takes_everything():
+def test_a_stream_in_memory_loses_nothing():
     stream = io.StringIO()
     LogStream(stream, is_text=True).write("a\nb\nc")
     assert stream.getvalue() == "a\nb\n"

@@ -1,4 +1,4 @@
-"""sd_notify in both directions, and who is believed."""
+"""sd_notify in both directions, and which messages count."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def notifier(messages):
     notifier._channel.close()
 
 
-def test_what_a_worker_says_comes_with_a_descriptor_if_there_is_one(messages, notifier):
+def test_a_message_comes_with_its_descriptor(messages, notifier):
     notifier.ready("fine")
     with socket.create_server(("127.0.0.1", 0)) as sock:
         notifier.send("X=1", descriptor=sock.fileno())
@@ -54,7 +54,7 @@ def test_no_process_but_the_worker_can_write(messages):
     assert messages._given.getsockname() == ""
 
 
-def test_a_worker_that_talks_for_ever_keeps_nobody_waiting(messages, notifier):
+def test_an_endless_stream_of_messages_does_not_block_other_events(messages, notifier):
     for _ in range(10_000):
         notifier.ready()
     assert 0 < len(messages.read()) < 1000
@@ -84,7 +84,7 @@ def test_a_manager_with_a_path(tmp_path):
 
 
 @pytest.mark.parametrize("environ", [{}, {"WATCHDOG_USEC": "5"}, {"NOTIFY_SOCKET": "@nobody-there-at-all"}])
-def test_nobody_to_tell_is_no_failure(environ):
+def test_a_missing_manager_is_no_failure(environ):
     Notifier.from_environ(dict(environ), pid=1).ready()
 
 
@@ -92,7 +92,7 @@ def test_a_watchdog_of_another_process_is_not_ours():
     assert Notifier.from_environ({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}, pid=7).watchdog == 0
 
 
-def test_a_configuration_that_the_supervisor_does_not_take_is_not_accepted(messages, notifier):
+def test_a_plan_that_cannot_be_sent_is_an_error(messages, notifier):
     """It stands still, and its queue is full: a worker that comes next would not have what was accepted."""
     worker = Worker(supervisor=os.getpid(), notifier=notifier)
     for _ in range(10_000):

@@ -76,7 +76,7 @@ def test_a_worker_has_the_configuration_in_force_whatever_descriptors_the_socket
     assert (told["text"], told["held"], told["admin"]) == (text, sockets, 1)
 
 
-def test_what_a_worker_is_given_is_not_told_to_others(work):
+def test_a_workers_configuration_is_not_visible_elsewhere(work):
     told = work(KEPT)
     assert "canary" not in json.dumps(told["given"])
     assert {TEXT, CHANNEL, SUPERVISOR, SUCCESSOR} & told["left"].keys() == set()
@@ -84,7 +84,7 @@ def test_what_a_worker_is_given_is_not_told_to_others(work):
     assert "canary" not in repr(plan(KEPT))
 
 
-def test_a_worker_tells_its_supervisor_what_it_works_by(work):
+def test_a_worker_sends_the_accepted_plan_to_its_supervisor(work):
     ready, accepted = work(KEPT)["said"]
     assert (ready.assignments[0], ready.descriptor) == (READY, None)
     with os.fdopen(accepted.descriptor, "rb") as file:
@@ -92,7 +92,7 @@ def test_a_worker_tells_its_supervisor_what_it_works_by(work):
         assert file.read() == b"a plan"
 
 
-def test_a_program_that_cannot_be_executed_says_why(monkeypatch, capfd):
+def test_a_program_that_cannot_be_executed_is_logged_with_the_reason(monkeypatch, capfd):
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     messages = Messages()
     log = SupervisorLog(is_text=False, level="info")
@@ -105,6 +105,6 @@ def test_a_program_that_cannot_be_executed_says_why(monkeypatch, capfd):
 
 
 @pytest.mark.parametrize("state", ["/var/lib/x", ""])
-def test_a_worker_that_comes_later_is_told_the_state_directory_of_the_one_before(work, state):
+def test_a_later_worker_gets_the_state_directory_of_the_one_before(work, state):
     assert work(None, state=state, is_successor=True)["state"] == state
     assert work(None, state=state)["state"] is None

@@ -33,7 +33,7 @@ def test_one_that_runs_long_begins_the_row_anew():
 
 
 @pytest.mark.parametrize("status", [64, 71, 77, 78])
-def test_the_first_worker_has_told_a_person_of_a_mistake(status):
+def test_a_mistake_reported_by_the_first_worker_is_not_repeated(status):
     assert RestartPolicy(min_uptime=10).ended(status, age=None) == GiveUp(status, 1)
     policy = RestartPolicy(min_uptime=10)
     policy.ready()

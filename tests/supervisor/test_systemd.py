@@ -136,7 +136,7 @@ async def managed(request, manager, tmp_path):
     await emulator.stop()
 
 
-async def test_a_service_manager_is_told_everything(managed, manager):
+async def test_a_service_manager_gets_every_state(managed, manager):
     await manager.wait_for("READY=1", "STATUS=listening on 1 socket", "WATCHDOG=1", "WATCHDOG=1")
     assert (managed.worker_pid == managed.process.pid) == (managed.kind == "activated")
 

@@ -60,7 +60,7 @@ def test_no_text_raises_anything_else(name, value):
         check_variables({name: value})
 
 
-def test_what_their_writers_write_is_taken():
+def test_written_values_are_accepted():
     descriptor, sock = create_text(), socket.socket()
     with os.fdopen(descriptor), sock:
         given = {"RELAY_PLAN": str(descriptor), "RELAY_CONFIGURATION": str(descriptor), INGEST: "{}"}
@@ -98,7 +98,7 @@ def test_a_process_that_reads_one_ends_with_one_message(name, value):
 
 
 @pytest.mark.parametrize("value", ["abc", "\udcff", "x" * 5000, "/dev/null", "/proc"])
-def test_a_provided_state_directory_that_is_none_is_told(value):
+def test_an_unusable_provided_state_directory_is_reported(value):
     environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "STATE_DIRECTORY": value}
     environ |= {"STATSD_RELAY_CLOUD_PROVIDER": "stdout", "STATSD_RELAY_LISTEN_UDP": "127.0.0.1:0"}
     command = [sys.executable, "-m", "relay", "run"]

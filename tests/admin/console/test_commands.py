@@ -44,7 +44,7 @@ async def test_what_others_may_ask(tmp_path):
         assert await ask(running, "counters") == "{ a: 1 }\nEND\n\n"
 
 
-async def test_health_is_what_was_said_on_this_machine_and_is_visible(tmp_path):
+async def test_health_is_set_on_this_machine_only_and_is_visible(tmp_path):
     async with open_relay(tmp_path) as running:
         assert await ask(running, "health down", is_local=False) == "health: up\n"
         assert await ask(running, "health DOWN now") == "health: down\n"

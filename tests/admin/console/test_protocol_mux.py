@@ -169,7 +169,7 @@ async def test_what_a_browser_can_be_made_to_say_ends_before_the_words_of_a_page
 
 
 @on_both_loops
-async def test_who_is_on_this_machine_is_known_by_the_peers_address():
+async def test_a_local_client_is_known_by_its_address():
     async with serving(host="::1") as port:
         assert await talk(port, b"counters\n") == b"<counters>"
     before, module.peer_address = module.peer_address, lambda _: "192.0.2.7"
@@ -193,7 +193,7 @@ async def test_a_command_without_an_end_is_one_after_a_pause():
 
 
 @on_both_loops
-async def test_who_says_nothing_is_closed_and_so_is_who_says_too_much_or_nothing_more():
+async def test_silent_endless_and_idle_connections_are_closed():
     async with serving(QUICK._replace(idle=0.2), silent=0.2) as port:
         assert await talk(port, half_close=False) == b""
         assert await talk(port, b"G", half_close=False) == b""
@@ -204,7 +204,7 @@ async def test_who_says_nothing_is_closed_and_so_is_who_says_too_much_or_nothing
 
 
 @on_both_loops
-async def test_a_reader_that_does_not_read_is_cut_off_and_holds_nobody_up():
+async def test_a_client_that_does_not_read_is_cut_off_and_blocks_no_other():
     async with serving(QUICK._replace(reading=0.3)) as port:
         reader, writer = await connect(port)
         writer.write(b"long\n")
@@ -234,7 +234,7 @@ async def test_a_peer_that_is_gone_in_the_middle_of_a_reply_is_the_usual_end():
 
 
 @on_both_loops
-async def test_many_commands_at_once_hold_nobody_up():
+async def test_many_commands_at_once_block_no_other_client():
     async with serving() as port:
         flood = asyncio.create_task(talk(port, b"help\n" * 10_000))
         turns = 0
@@ -263,7 +263,7 @@ async def test_where_there_are_too_many_the_one_of_no_use_for_the_longest_time_g
 
 
 @on_both_loops
-async def test_who_never_ends_a_request_keeps_nobody_out():
+async def test_unfinished_requests_keep_no_client_out():
     before, module._REQUESTS_MOST = module._REQUESTS_MOST, 3
     try:
         async with serving() as port:
@@ -306,7 +306,7 @@ async def test_requests_that_are_being_answered_are_bounded():
 
 
 @on_both_loops
-async def test_requests_whose_body_does_not_come_keep_nobody_out():
+async def test_requests_without_their_body_keep_no_client_out():
     """However many: one goes for each that comes, and those that stay are told that they took too long."""
     async with serving() as port:
         unfinished = [await connect(port) for _ in range(module._REQUESTS_MOST + 14)]
@@ -334,7 +334,7 @@ async def test_a_body_has_a_time_limit():
 
 
 @on_both_loops
-async def test_a_port_that_may_take_few_connections_takes_few_of_each_kind():
+async def test_a_port_with_few_connections_accepts_few_of_each_kind():
     async with serving(most=12) as port:
         silent = [await connect(port) for _ in range(20)]
         requests = [await connect(port) for _ in range(20)]
@@ -370,7 +370,7 @@ async def test_a_stop_ends_all_kinds_at_once():
 
 
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def test_whatever_comes_is_answered_or_ended_and_harms_nobody(loop):
+def test_any_input_is_answered_or_ended_and_harms_no_other_client(loop):
     """I6, at the door: random bytes, random pieces; the port answers the next one."""
     texts = st.one_of(
         st.binary(max_size=200),

@@ -80,7 +80,7 @@ def test_everything_else_is_the_console(head):
 
 
 @given(st.binary(min_size=1, max_size=40))
-def test_the_decision_is_never_taken_back(text):
+def test_the_decision_is_final(text):
     decisions = [is_http(text[:size]) for size in range(1, len(text) + 1)]
     known = [decision for decision in decisions if decision is not None]
     assert len(set(known)) <= 1

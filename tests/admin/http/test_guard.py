@@ -1,4 +1,4 @@
-"""Routes that show names or change something answer this machine alone, whoever's page asks."""
+"""Routes that show names or change something answer this machine alone, whichever page asks."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ ORIGIN = "Origin: http://127.0.0.1:8126"
         (["Host: 127.0.0.1:8126", ORIGIN, "Origin: http://evil.example"], 403),
     ],
 )
-async def test_who_may(headers, status):
+async def test_only_local_requests_are_answered(headers, status):
     async with serving() as address:
         assert await ask(address, *headers) == status
 

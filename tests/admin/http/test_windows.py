@@ -32,7 +32,7 @@ async def told(subscriber) -> list[int]:
     return starts
 
 
-def test_nothing_is_kept_for_nobody():
+def test_without_subscribers_no_point_is_copied():
     points = [Point(b"{}")]
     windows = WindowSubscribers(60)
     assert windows.publish(points, 60) is points
@@ -40,7 +40,7 @@ def test_nothing_is_kept_for_nobody():
     assert windows.publish(points, 60) is points
 
 
-async def test_a_subscriber_is_told_of_windows_that_close_after_it_came():
+async def test_a_subscriber_gets_the_windows_that_close_after_it_subscribed():
     windows = WindowSubscribers(60)
     old, new = windows.subscribe(60), windows.subscribe(120)
     for start in (60, 120):
@@ -180,7 +180,7 @@ async def test_a_reader_that_does_not_read_is_hung_up_on(monkeypatch):
         answer.close()
 
 
-async def test_a_slow_reader_is_told(monkeypatch):
+async def test_a_slow_reader_gets_the_reason(monkeypatch):
     monkeypatch.setattr(subscribers, "WAITING_BYTES", 1000)
     windows = WindowSubscribers(60)
     async with serve(windows) as url, aiohttp.ClientSession() as session:

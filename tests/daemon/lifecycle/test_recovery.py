@@ -247,7 +247,7 @@ async def test_without_the_database_files_of_windows_are_no_record_of_those_that
     await spool.close()
 
 
-async def test_a_checkpoint_says_itself_whose_it_is(tmp_path, clock, name):
+async def test_a_checkpoint_names_its_host(tmp_path, clock, name):
     """The database was set aside, or is of an older release: the file of the window is all that is known."""
     files = CheckpointFiles(tmp_path)
     before = House(tmp_path, clock, name=name)
@@ -273,7 +273,7 @@ async def test_a_record_that_no_hot_path_writes_is_set_aside_and_the_rest_comes_
     assert kept.read_bytes() == stored
 
 
-async def test_stored_bases_that_are_none_are_told(tmp_path, clock, name):
+async def test_damaged_bases_are_reported(tmp_path, clock, name):
     series = [partial.GaugeRecord(one, (("host", "h"),), False, 5.0, MINUTE) for one in ("load", "bad")]
     bad = msgspec.structs.replace(series[1], value=math.nan)
     after, pending = restarted(tmp_path, clock, name)

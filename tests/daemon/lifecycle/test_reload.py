@@ -151,7 +151,7 @@ async def test_a_window_that_begins_while_the_file_is_read_changes_what_it_is_ju
     assert seen == [["tags", "limits.series"], ["tags"]]
 
 
-async def test_credentials_that_are_renewed_come_from_where_the_new_file_says(reloading, tmp_path):
+async def test_renewed_credentials_come_from_the_sources_in_the_new_file(reloading, tmp_path):
     relay, reloader, path, _ = reloading()
     key = tmp_path / "key"
     key.write_text("one")
