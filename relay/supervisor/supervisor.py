@@ -66,7 +66,7 @@ class WorkerProcess(NamedTuple):
     ready_at: float | None = None
 
 
-class Request(NamedTuple):
+class ReplacementRequest(NamedTuple):
     """A requested replacement."""
 
     text: str | None = None
@@ -111,7 +111,7 @@ class Supervisor:
         self._restart_at: float | None = None
         self._kill_at: float | None = None
         """Monotonic time at which a worker that was asked to end is killed."""
-        self._request: Request | None = None
+        self._request: ReplacementRequest | None = None
         self._preflight: Preflight | None = None
         self._is_reload_pending = False
         """Whether a SIGHUP came that no worker has finished."""
@@ -175,7 +175,7 @@ class Supervisor:
             self._is_reload_pending = True
             self._signal_worker(signal.SIGHUP)
         elif number == signal.SIGUSR2:
-            self._request = Request()
+            self._request = ReplacementRequest()
 
     def _read_messages(self) -> None:
         """Read the worker's messages; pass those of sd_notify(3) on to the service manager."""
@@ -321,7 +321,7 @@ class Supervisor:
         A replacement is also requested if one is under way: its worker is started with an older plan.
         """
         if is_rebinding or self._in_force.is_changing or self._preflight:
-            self._request = Request(plan.text)
+            self._request = ReplacementRequest(plan.text)
         if not is_rebinding and not self._in_force.is_changing:
             self._in_force.plan = plan
 

@@ -1,6 +1,6 @@
 """`POST /api/v1/tee`: a temporary tee, which copies received datagrams to an address of this machine.
 
-A lease expires unless the command renews it, so a command that dies leaves no tee behind.
+It ends unless the command renews it, so a command that dies leaves no tee behind.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from relay.tee.tees import Tees
 
 
-class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of a request: the target and the length of the lease."""
+class TeeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of a request: the target, and the seconds until the tee ends."""
 
     to: str
     seconds: Annotated[float, msgspec.Meta(ge=1, le=60)]
@@ -40,13 +40,13 @@ def tee_routes(tees: Tees) -> Sequence[web.RouteDef]:
     return [web.post("/api/v1/tee", local_only(lease))]
 
 
-def _read(body: bytes) -> Request:
+def _read(body: bytes) -> TeeRequest:
     """Parse the body of a request.
 
     Raises:
         ValueError: the body is not JSON, or breaks a rule.
     """
-    wanted = msgspec.json.decode(body, type=Request)
+    wanted = msgspec.json.decode(body, type=TeeRequest)
     if not is_loopback(parse_target(wanted.to)[0]):
         raise ValueError("to: must be an address of this machine, such as 127.0.0.1:9125")
     return wanted
