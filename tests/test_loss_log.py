@@ -13,7 +13,7 @@ from relay.model import Peer, RejectedLine
 from tests.test_ledger import TALLY
 
 
-def test_the_loss_log_speaks_once_in_ten_seconds_and_counts_the_rest(clock):
+def test_a_loss_is_logged_once_in_ten_seconds_and_the_rest_counted(clock):
     log = LossLog(clock)
     with capture_logs() as lines:
         for _ in range(5):
@@ -28,7 +28,7 @@ def test_the_loss_log_speaks_once_in_ten_seconds_and_counts_the_rest(clock):
     ]
 
 
-def test_a_window_tells_what_is_new_with_an_example(clock):
+def test_new_losses_of_a_window_are_logged_with_an_example(clock):
     growth, log, ledger = Growth(), LossLog(clock), Ledger()
     bad = RejectedLine(line=b"a:x|c", reason="bad_value", peer=Peer("10.0.0.7", 5), time=1.0)
     tally = TALLY
@@ -49,14 +49,14 @@ def test_a_window_tells_what_is_new_with_an_example(clock):
     assert (lines[0]["at"], lines[0]["why"]) == (2, "not a number, too large for one, or longer than 64 bytes")
 
 
-def test_what_somebody_asked_for_is_no_warning(clock):
+def test_what_was_asked_for_is_no_warning(clock):
     tally = dataclasses.replace(TALLY, rejected={}, samples_dropped={"rule": 5, "forgotten": 2, "late_gauge": 1})
     with capture_logs() as lines:
         log_window_losses(Growth(), LossLog(clock), tally=tally, ledger=Ledger(), rejects=[], explain=explain)
     assert [line["reason"] for line in lines] == ["late_gauge"]
 
 
-def test_what_is_sent_otherwise_than_it_came_is_told_with_an_example(clock):
+def test_what_is_sent_otherwise_than_it_came_is_logged_with_an_example(clock):
     growth, log, ledger = Growth(), LossLog(clock), Ledger()
     tally = dataclasses.replace(TALLY, rejected={}, samples_dropped={})
     with capture_logs() as lines:

@@ -282,7 +282,7 @@ class RelayMachine(RuleBasedStateMachine):
         return self.state if self.state and not list(self.state.glob("checkpoint-*")) else None
 
     def forgive(self) -> None:
-        """What waits in a directory that nobody opens any more is lost by those who left it."""
+        """What waits in a directory that is never opened again is lost by those that left it."""
         self.allowed += max(0, self.missing())
 
     def copy(self) -> Path:
@@ -323,7 +323,7 @@ class RelayMachine(RuleBasedStateMachine):
         assert not books.dropped.get("too_old"), "nothing here is old"
 
     @invariant()
-    def a_window_that_waits_is_told(self):
+    def a_window_that_waits_is_logged(self):
         waits = self.life.relay.closer.open_id - self.clock.wall() > SECONDS
         assert waits != self.life.relay.status.ready()[0]
 
@@ -352,7 +352,7 @@ class RelayMachine(RuleBasedStateMachine):
 
 
 def _memory() -> str | None:
-    """Return a directory whose disk makes nobody wait."""
+    """Return a directory on a disk that makes nothing wait."""
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 

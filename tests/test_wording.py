@@ -63,7 +63,7 @@ def test_a_value_of_a_file_is_safe_and_reads_the_same(text):
 
 
 @given(TEXTS)
-def test_what_is_told_is_safe(text):
+def test_what_is_shown_is_safe(text):
     problem = Problem(code="RLY101", message=text, fix=text, source=text, line=1, column=1 + len(text) // 2, text=text)
     entry = ReportLine("ok", 1, shown("name", text), shown("name", text))
     letter = DeadLetter(time=text, reason=text, detail=text, request_id=text, window=0, point=msgspec.Raw(b"{}"))

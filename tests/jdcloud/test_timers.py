@@ -105,7 +105,7 @@ def test_what_is_wanted(wanted, names):
     assert list(found) == names.split()
 
 
-def test_a_percentile_that_takes_nothing_is_skipped():
+def test_a_percentile_that_covers_nothing_is_skipped():
     assert figures([2.0, 3.0], percentiles=[1, 50]).keys() == {
         "std",
         "median",

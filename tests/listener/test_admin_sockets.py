@@ -36,7 +36,7 @@ def no_ipv6(monkeypatch):
     monkeypatch.setattr("relay.listener.bind.socket.socket", make)
 
 
-def test_what_is_given_is_used_and_the_rest_is_opened_and_held():
+def test_inherited_sockets_are_used_and_missing_ones_are_opened_and_held():
     given, stale = open_tcp(HERE, kind=ADMIN), open_tcp(HERE, kind=ADMIN)
     wanted = Address("127.0.0.1", given.socket.getsockname()[1])
     held: list[BoundSocket] = []
@@ -92,7 +92,7 @@ def test_every_address_is_bound_beside_one_that_is_to_be_closed():
     close_sockets(before)
 
 
-def test_who_takes_a_daemons_place_does_without_the_port(taken):
+def test_a_relay_that_takes_over_a_daemon_does_without_the_port(taken):
     wanted = SocketSpec(udp=[], receive_buffer=1, admin=[taken])
     with pytest.raises(RelayError, match="admin port"):
         open_sockets(wanted)

@@ -1,4 +1,4 @@
-"""Sockets of every kind: opened once, kept over a change of the configuration, known again by who is given them."""
+"""Sockets of every kind: opened once, kept over a change of the configuration, inherited."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_all_or_nothing(wanted, tmp_path):
 
 
 @pytest.mark.parametrize("names", [":".join(KINDS), "statsd-relay.socket:x:x:x:datadog"])
-def test_who_is_given_sockets_knows_their_kinds(wanted, names):
+def test_a_process_that_inherits_sockets_knows_their_kinds(wanted, names):
     """systemd's default name of a descriptor is its unit's: only Datadog's framing needs its own name."""
     held = open_sockets(wanted)
     environ = {"PATH": os.environ["PATH"], "LISTEN_FDS": str(len(held)), "LISTEN_FDNAMES": names}

@@ -45,7 +45,7 @@ def test_one_address_that_is_taken_opens_none(opened):
     opened += open_sockets(SocketSpec(udp=[free], receive_buffer=100_000))
 
 
-def test_several_readers_share_an_address_and_nobody_else_does(opened):
+def test_several_readers_share_an_address_and_no_other_process_does(opened):
     opened += open_sockets(SocketSpec(udp=[HERE], receive_buffer=100_000, readers=3))
     assert len({one.socket.getsockname() for one in opened}) == 1
     assert len(opened) == 3
@@ -54,7 +54,7 @@ def test_several_readers_share_an_address_and_nobody_else_does(opened):
         open_sockets(SocketSpec(udp=[bound], receive_buffer=100_000, readers=3))
 
 
-def test_a_buffer_of_somebody_else_never_shrinks(opened):
+def test_an_inherited_buffer_never_shrinks(opened):
     opened += open_sockets(SocketSpec(udp=[HERE], receive_buffer=100_000))
     sock = opened[0].socket
     before = granted_buffer(sock)

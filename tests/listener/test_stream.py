@@ -184,7 +184,7 @@ def keep_alive_in(port: int) -> float:
     return 0.0
 
 
-async def test_the_kernel_looks_for_peers_that_are_gone():
+async def test_the_kernel_probes_for_peers_that_are_gone():
     async with opened() as (_, listener, _):
         with connect(listener):
             await until(lambda: listener.connections == 1)

@@ -1,4 +1,4 @@
-"""Unix sockets: the file, its mode and who owns it; datagrams that are never lost, only waited for."""
+"""Unix sockets: the file, its mode and its owner; datagrams that are never lost, only waited for."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_mode_is_the_one_asked_for_whatever_the_umask(tmp_path, kind, mode):
 
 @pytest.mark.parametrize("left", KINDS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_file_is_replaced_only_if_nobody_is_there(tmp_path, kind, left):
+def test_a_file_is_replaced_only_if_no_process_listens(tmp_path, kind, left):
     path = tmp_path / "s"
     leave_a_stale_file(path, kind)
     with bind(path, kind).socket as sock:
@@ -108,7 +108,7 @@ async def test_senders_wait_and_nothing_is_lost(tmp_path):
     assert (listener.kernel_drops, imbalance(hotpath)) == (0, 0)
 
 
-async def test_a_sender_with_a_name_or_after_one_of_udp_is_nobody_known(tmp_path):
+async def test_a_sender_with_a_name_or_after_one_of_udp_has_no_known_address(tmp_path):
     """The address that the kernel writes is no IP address, or none at all; the one of an earlier packet is not it."""
     hotpath = make_hotpath()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:

@@ -88,7 +88,7 @@ def test_strict_names_are_dropped_not_rewritten():
 
 
 @pytest.mark.parametrize("section", [b"city:\xe5\x8c\x97", b"a-b:1", b"url:x/y", b"ok:1,!:2", b"a:\xff"])
-def test_strict_looks_at_keys_and_values_as_at_names(section):
+def test_strict_covers_keys_and_values_as_well_as_names(section):
     sink = NoSeries("no_legal_name", rejects=False)
     assert make(strict=True).resolve(Identity(b"a", Kind.GAUGE, section)) == sink
     inline = b"a;" + section.replace(b":", b"=").replace(b",", b";")
@@ -100,7 +100,7 @@ def test_strict_looks_at_keys_and_values_as_at_names(section):
     }
 
 
-def test_what_was_rewritten_and_not_sent_is_told_of_one_metric():
+def test_the_log_has_one_metric_of_what_was_rewritten_or_not_sent():
     ledger = Ledger()
     namer = make(ledger=ledger, prefix="app")
     namer.resolve(Identity("订单".encode(), Kind.COUNTER, b""))

@@ -198,7 +198,7 @@ def test_hits_and_unmatched_names():
     assert (list(named().hits), named().unmatched.count) == ([], 0)
 
 
-def test_a_trace_tells_each_step_and_changes_nothing():
+def test_a_trace_has_each_step_and_changes_nothing():
     rule = RuleConfig(match="web.*.request.*", metric="web/request", tags={"service": "$1"}, drop_tags=["pod"])
     namer = named(RuleConfig(match="x"), rule)
     trace = namer.trace(Identity(b"web.shop.request.GET;env=x", Kind.TIMER, b"pod:1,a:2,b:3,c:4"))

@@ -1,4 +1,4 @@
-"""Targets of copies: found, connected, looked after, leased; on real sockets, in virtual time."""
+"""Targets of copies: resolved, connected, checked, temporary; on real sockets, in virtual time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.hotpath import NOW
 from tests.support.hotpath import make as make_hotpath
 from tests.support.targets import Daemon
 
-NOBODY = "127.0.0.1:9"
+UNUSED = "127.0.0.1:9"
 
 
 class Names:
@@ -143,7 +143,7 @@ def test_a_name_is_looked_up_again_and_followed(scene):
     assert it.tees.counts() == [(3, 0)]
 
 
-def test_a_name_nobody_knows_is_told_and_tried_again(scene):
+def test_an_unknown_name_is_logged_and_tried_again(scene):
     with Daemon() as daemon:
         names = Names()
         it = scene(names=names)
@@ -160,9 +160,9 @@ def test_a_name_nobody_knows_is_told_and_tried_again(scene):
         assert daemon.received() == [b"b:1|c"]
 
 
-def test_a_target_where_nobody_listens_is_told_once_a_minute(scene):
+def test_a_target_without_a_daemon_is_logged_once_a_minute(scene):
     it = scene()
-    it.tees.configure([NOBODY])
+    it.tees.configure([UNUSED])
     warnings = []
     for _ in range(61):
         it.feed(b"a:1|c")
@@ -270,7 +270,7 @@ class Exhausted:
 def test_a_process_without_free_descriptors_goes_on_and_tries_again(clock):
     sink = Exhausted()
     tees = Tees(sink, [], clock=clock)
-    tees.configure([NOBODY])
+    tees.configure([UNUSED])
     sink.is_exhausted = False
     tees.check(LossLog(clock))
     with socket.socket(fileno=os.dup(*sink.fds)) as copy:
@@ -288,7 +288,7 @@ def no_free_descriptor():
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def test_a_target_that_comes_when_no_descriptor_is_free_is_told_and_tried_again(scene):
+def test_a_target_that_comes_when_no_descriptor_is_free_is_logged_and_tried_again(scene):
     it = scene()
     with Daemon() as one, Daemon() as other:
         it.tees.configure([one.to])
@@ -305,10 +305,10 @@ def test_a_target_that_comes_when_no_descriptor_is_free_is_told_and_tried_again(
         assert other.received() == [b"b:1|c"]
 
 
-# --- leases -----------------------------------------------------------------------------------------------------------
+# --- temporary tees ---------------------------------------------------------------------------------------------------
 
 
-def test_a_lease_counts_from_its_beginning_and_ends(scene):
+def test_a_temporary_tee_counts_from_its_beginning_and_ends(scene):
     it = scene()
     with Daemon() as daemon, Daemon() as other:
         it.tees.configure([other.to])
@@ -325,10 +325,10 @@ def test_a_lease_counts_from_its_beginning_and_ends(scene):
         assert daemon.received() == [b"a:1|c", b"b:1|c"]
         assert it.tees.renew_temporary(daemon.to, 1) == (0, 0), "another one, in the same place"
         assert len(other.received()) == 4
-        assert it.tees.counts() == [(4, 0)], "leases are none of the configuration's"
+        assert it.tees.counts() == [(4, 0)], "temporary tees are none of the configuration's"
 
 
-def test_leases_are_few_and_refused_with_a_reason(scene):
+def test_temporary_tees_are_few_and_refused_with_a_reason(scene):
     it = scene(own=[("127.0.0.1", 8125)])
     with pytest.raises(ValueError, match="one of our own"):
         it.tees.renew_temporary("127.0.0.1:8125", 1)
@@ -337,16 +337,16 @@ def test_leases_are_few_and_refused_with_a_reason(scene):
     for port in range(1, 5):
         it.tees.renew_temporary(f"127.0.0.1:{port}", port)
     with pytest.raises(ValueError, match="4 temporary tees are in use"):
-        it.tees.renew_temporary(NOBODY, 1)
+        it.tees.renew_temporary(UNUSED, 1)
     it.look(after=2)
-    assert it.tees.renew_temporary(NOBODY, 1) == (0, 0)
+    assert it.tees.renew_temporary(UNUSED, 1) == (0, 0)
     assert it.tees.until_next_check() == 1
 
 
-def test_the_next_look_is_when_something_is_to_be_done(scene):
+def test_the_next_check_is_when_something_is_to_be_done(scene):
     it = scene()
     assert it.tees.until_next_check() == 1
-    it.tees.renew_temporary(NOBODY, 3)
+    it.tees.renew_temporary(UNUSED, 3)
     it.clock.advance(2.5)
     assert it.tees.until_next_check() == 0.5
     it.tees.configure(["old:1"])

@@ -283,7 +283,7 @@ async def test_a_flood_of_identities_is_named_without_a_pause_between_ticks(hous
     await running
 
 
-async def test_names_that_take_long_are_given_a_few_at_a_time(house, clock, monkeypatch):
+async def test_names_that_take_long_are_answered_a_few_at_a_time(house, clock, monkeypatch):
     """3 ms for a name, as hundreds of regexes may take: a slice of 5 ms is two of them, whatever is asked for."""
     closer, hotpath, *_ = house
     answered = []

@@ -1,4 +1,4 @@
-"""Who is idle: series of earlier windows that the newest one does not have."""
+"""Idle series: those of earlier windows that the newest one does not have."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def watched(clock):
         yield closer, watch, events
 
 
-def test_a_step_is_told_with_its_size(watched, clock):
+def test_a_step_is_logged_with_its_size(watched, clock):
     _, watch, events = watched
     for seconds in (0.1, -3600.0, 0.0, 0.5):
         clock.advance(0.5)
@@ -36,7 +36,7 @@ def test_a_step_is_told_with_its_size(watched, clock):
     assert [(event["reason"], event["seconds"]) for event in events] == [("back", -3600.0), ("forward", 0.5)]
 
 
-def test_a_window_that_waits_is_told_of_once(watched):
+def test_a_window_that_waits_is_logged_once(watched):
     closer, watch, events = watched
     watch.check()
     closer.seconds = 1800.0
