@@ -21,12 +21,11 @@ from relay.cli.send import find_problem
 from relay.config.schema import LogConfig
 from relay.config.types import to_toml
 from relay.daemon.log import configure_log
-from relay.daemon.reporter import TextReporter
 from relay.delivery.dead_letters.files import LetterFiles
 from relay.delivery.dead_letters.format import DeadLetter, LetterLine
 from relay.errors import Problem
 from relay.naming.trace import _shown
-from relay.supervisor.log import SupervisorLog
+from relay.supervisor.log import LogStream, SupervisorLog
 from relay.tools.importers import FORMATS
 from relay.tools.importers.report import ReportLine, shown
 from relay.wording import escape, printable, printable_json, printable_lines
@@ -86,7 +85,7 @@ def test_a_log_for_people_is_safe():
         configure_log(LogConfig(format="text"))
         structlog.get_logger("relay").warning("event", text=HOSTILE, line=HOSTILE.encode("utf-8", "replace"), at=3)
         SupervisorLog(is_text=True, level="info").warning("event", text=HOSTILE)
-        TextReporter(where="", to="", credentials="")._say(HOSTILE)
+        LogStream(stream, is_text=True).write(HOSTILE + "\n")
         say(HOSTILE)
     structlog.configure(**before)
     assert len(stream.getvalue()) > 4 * len(HOSTILE)
