@@ -214,13 +214,13 @@ async def test_row_29_a_thousand_answers_that_harm(tmp_path, figure):
         open_ends = connections(int(setup.url.rpartition(":")[2]))
         grown = resident() - before
     elsewhere.close()
-    await asyncio.sleep(0.2)
-    tasks = len(asyncio.all_tasks())
+    async with asyncio.timeout(5):  # the local cloud ends its own answers first
+        while len(asyncio.all_tasks()) > tasks_before + 2:
+            await asyncio.sleep(0.02)
     assert not trap.is_set(), "credentials went to another host"
     assert longest < 0.25 + 5
     assert grown < 64
     assert open_ends <= 8
-    assert tasks <= tasks_before + 2
     figure(29, f"1,100 answers: longest {longest:.2f} s, {grown:.0f} MiB more, {open_ends} connections, no task left")
 
 
