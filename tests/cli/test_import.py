@@ -122,7 +122,7 @@ def test_standard_input_is_read_too():
     assert 'udp = ["0.0.0.0:8130"]' in done.stdout
     done = subprocess.run(command, input="hello", capture_output=True, text=True, check=False)
     assert done.returncode == 78
-    assert "RLY103  standard input: no configuration that is known" in done.stderr
+    assert "RLY103  standard input: not a known configuration" in done.stderr
 
 
 def test_a_comment_of_config_js_may_be_of_any_encoding(tmp_path):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
-_PART: Final = "give the part alone that is the configuration of the daemon"
+_PART: Final = "give only the part that is the daemon's configuration"
 _NAME: Final = re.compile(r"([ ]*(?:- )?[\"']?)([A-Za-z_][\w-]*)")
 _OPTIONS: Final[dict[str, Collection[str]]] = {
     "statsd": statsd.OPTIONS,
@@ -57,9 +57,9 @@ def convert(text: str, *, source: str, format_: Format | None = None, is_utf8: b
 
 def _strange(text: str, source: str) -> Problem:
     what = unsupported(text)
-    message = f"{source}: {what or 'no configuration that is known'}"
+    message = f"{source}: {what or 'not a known configuration'}"
     return Problem(
-        code="RLY103", message=message, fix=_PART if what else f"say whose it is: --from {'|'.join(FORMATS)}"
+        code="RLY103", message=message, fix=_PART if what else f"name its daemon: --from {'|'.join(FORMATS)}"
     )
 
 
@@ -78,7 +78,7 @@ def _problem(error: NotReadable, text: str, source: str, format_: Format) -> Pro
     return Problem(
         code="RLY103",
         message=str(error),
-        fix=error.fix or "correct it, or say whose it is with --from",
+        fix=error.fix or "correct it, or name its daemon with --from",
         source=source,
         line=error.line,
         column=error.column,

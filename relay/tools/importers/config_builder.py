@@ -141,7 +141,7 @@ class ConfigBuilder:
             return False
         name = " ".join(owner) if owner[0] in self._lists else ".".join(owner)
         if problem.code == "RLY131" and self._is_first_match:
-            reason = f"never reached there either: {one_line(problem.message.rpartition(': ')[2])}"
+            reason = f"never reached by the old daemon either: {one_line(problem.message.rpartition(': ')[2])}"
             self._withdraw(owner, name, "dropped", reason)
         else:
             reason = one_line(f"{problem.code} {problem.message}" + (f" ({problem.fix})" if problem.fix else ""))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 DAEMON: Final = "Datadog agent"
 PREFIX: Final = "DD_"
-_NOT_OURS: Final = "no business of the relay: the agent goes on with it"
+_NOT_OURS: Final = "not of DogStatsD: the agent keeps it"
 _EVERY: Final = ("0.0.0.0", "::")  # noqa: S104 - as the agent does when it is asked to
 _LOOPBACK: Final = "127.0.0.1"
 _BOTH: Final = {"localhost": (_LOOPBACK, "::1"), _LOOPBACK: (_LOOPBACK, "::1")}
@@ -83,7 +83,7 @@ def _listen(reader: OptionReader) -> None:
         if node:
             reader.report("ok", name, node, became)
     if not (host or everywhere):
-        became += ": loopback alone, as it was; in a container the agent had true"
+        became += ": loopback only, the agent's default; in containers it is usually true"
         reader.report("ok", "dogstatsd_non_local_traffic", None, became)
     for name, form in _SOCKETS.items():
         if (node := reader.read(name)) and node.value:
@@ -98,7 +98,7 @@ def _percentiles(reader: OptionReader) -> None:
     values = [round(float(text) * 100, 6) for text in given if text.replace(".", "", 1).isdecimal()]
     became = set_percentiles(reader.builder, values, node)
     if len(values) < len(given):
-        reader.report("by hand", "histogram_percentiles", node, f"{became}: not every one of them is a number")
+        reader.report("by hand", "histogram_percentiles", node, f"{became}: one of them is not a number")
         return
     reader.report("ok", "histogram_percentiles", node, became, default="0.95")
 
@@ -112,7 +112,7 @@ def _forward(reader: OptionReader) -> None:
     else:
         for name, node in (("statsd_forward_host", host), ("statsd_forward_port", port)):
             if node:
-                reader.report("dropped", name, node, "the agent forwards with both alone")
+                reader.report("dropped", name, node, "the agent forwards only if both are set")
 
 
 def _namespace(reader: OptionReader, name: str, node: Node) -> None:
@@ -132,9 +132,9 @@ def _tags(reader: OptionReader, name: str, node: Node) -> None:
         known, value = reader.builder.get("tags.host"), entry.removeprefix(_HOST)
         if known is None and value:
             reader.builder.set("tags.host", value, node)
-            became = f'tags.host = "{value}", in place of what hostname says; the agent sends it beside its own host'
+            became = f'tags.host = "{value}", in place of the host name; the agent sends it beside its own host'
         else:
-            became = f'tags.host is "{known}": the agent sends this tag beside its host, and here is one host alone'
+            became = f'tags.host is "{known}": the agent sends this tag beside its host, and the relay has one host'
         verdict: Verdict = "changed" if reader.builder.get("tags.host") == value else "by hand"
         reader.builder.report(verdict, node, f"{name} {entry}", became)
 
@@ -164,9 +164,9 @@ def _level(reader: OptionReader, name: str, node: Node) -> None:
 
 def _use(reader: OptionReader, name: str, node: Node) -> None:
     if is_true(node):
-        reader.report("ok", name, node, "the relay is nothing else")
+        reader.report("ok", name, node, "the relay always listens")
     else:
-        reader.report("by hand", name, node, "the agent did not listen: who did?")
+        reader.report("by hand", name, node, "the agent did not listen: did another daemon?")
 
 
 OPTIONS: Final[dict[str, Option]] = {
@@ -174,7 +174,7 @@ OPTIONS: Final[dict[str, Option]] = {
         "`[[rule]]`, one for each mapping; a `prefix` that its pattern does not have: by hand"
     ),
     "dogstatsd_port": ok("`listen.udp`; `0`: no UDP"),
-    "bind_host": ok("`listen.udp`; loopback alone if there is none"),
+    "bind_host": ok("`listen.udp`; default: loopback only"),
     "dogstatsd_non_local_traffic": ok("`true`: `listen.udp` on `0.0.0.0` and `[::]`"),
     "dogstatsd_socket": ok('`listen.unix = ["dgram:PATH"]`'),
     "dogstatsd_stream_socket": ok('`listen.unix = ["datadog:PATH"]`'),
@@ -190,15 +190,15 @@ OPTIONS: Final[dict[str, Option]] = {
     "statsd_metric_blocklist_match_prefix": ok("`regex` of those rules"),
     "metric_filterlist": ok("the new name of `statsd_metric_blocklist`"),
     "metric_filterlist_match_prefix": ok("`regex` of those rules"),
-    "dogstatsd_tags": ok("`[tags]`; a bare one is `true`", _tags),
+    "dogstatsd_tags": ok("`[tags]`; a tag without a value is `true`", _tags),
     "tags": ok("`[tags]`", _tags),
     "hostname": ok("`tags.host`; a tag `host:...` of the configuration beside it: by hand, the agent sends both"),
-    "histogram_percentiles": ok("`window.percentiles`; 95 if there is none"),
+    "histogram_percentiles": ok("`window.percentiles`; default: 95"),
     "histogram_aggregates": changed(
         "a timer's point has sum, count, average, minimum and maximum; no median: set `window.percentiles` to 50 too"
     ),
-    "histogram_copy_to_distribution": dropped("`|h`, `|d` and `|ms` are one thing"),
-    "histogram_copy_to_distribution_prefix": dropped("`|h`, `|d` and `|ms` are one thing"),
+    "histogram_copy_to_distribution": dropped("`|h`, `|d` and `|ms` are the same type"),
+    "histogram_copy_to_distribution_prefix": dropped("`|h`, `|d` and `|ms` are the same type"),
     "statsd_forward_host": ok("`[[tee]]`"),
     "statsd_forward_port": ok("`[[tee]]`"),
     "dogstatsd_so_rcvbuf": ok("`listen.receive_buffer`; `0` is the default", _buffer),
@@ -213,7 +213,7 @@ OPTIONS: Final[dict[str, Option]] = {
     "dogstatsd_workers_count": dropped("`listen.readers`; one is enough up to 4 cores"),
     "dogstatsd_pipeline_autoadjust": dropped("nothing to tune"),
     "dogstatsd_pipeline_count": dropped("nothing to tune"),
-    "dogstatsd_expiry_seconds": changed("nothing is sent of idle counters; `window.idle` sends zeros for ever"),
+    "dogstatsd_expiry_seconds": changed("idle counters send nothing; `window.idle` sends zeros for ever"),
     "dogstatsd_context_expiry_seconds": dropped("a series that is idle for a minute is freed"),
     "dogstatsd_origin_detection": dropped("senders are not looked up: let applications send the tags"),
     "dogstatsd_origin_detection_client": dropped("senders are not looked up: let applications send the tags"),
@@ -221,7 +221,7 @@ OPTIONS: Final[dict[str, Option]] = {
     "dogstatsd_tag_cardinality": dropped("senders are not looked up"),
     "dogstatsd_entity_id_precedence": dropped("senders are not looked up"),
     "dogstatsd_no_aggregation_pipeline": changed("`|T` samples join their minute's window, or the open one"),
-    "dogstatsd_eol_required": dropped("a last line may lack its line feed"),
+    "dogstatsd_eol_required": dropped("the last line needs no line feed"),
     "dogstatsd_disable_verbose_logs": dropped("nothing is logged per line"),
     "dogstatsd_logging_enabled": dropped("nothing is logged per line"),
     "dogstatsd_log_file": dropped("nothing is logged per line"),
@@ -230,5 +230,5 @@ OPTIONS: Final[dict[str, Option]] = {
     "dogstatsd_stats_port": dropped("`/metrics` on the admin port"),
     "dogstatsd_capture_path": dropped("`statsd-relay capture FILE`"),
     "dogstatsd_capture_depth": dropped("`statsd-relay capture FILE`"),
-    "dogstatsd_pipe_name": dropped("of Windows"),
+    "dogstatsd_pipe_name": dropped("Windows only"),
 }

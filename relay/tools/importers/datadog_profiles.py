@@ -165,13 +165,13 @@ def _write_blocked(reader: OptionReader, name: str, blocked: Blocklist) -> None:
         ]
         what = f"{name} {shown('', entry)}"
         if None in patterns:
-            became = "no rule: it meets names that the agent spares its namespace, and others"
+            became = "no rule: it covers names with the agent's namespace and names without it"
             reader.builder.report("by hand", item, what, became)
         elif numbers:
             rules = " and ".join(f"rule {number}" for number in numbers)
-            reader.builder.report("ok", item, what, f"{rules}, on names that no mapping is for")
+            reader.builder.report("ok", item, what, f"{rules}, for names without a mapping")
         else:
-            reader.builder.report("dropped", item, what, "no name is called so there, behind its namespace")
+            reader.builder.report("dropped", item, what, "no name has this form behind the agent's namespace")
     if by_prefix:
         reader.report("ok", f"{name}_match_prefix", by_prefix, "regex or match of those rules")
 
@@ -230,7 +230,7 @@ class _Rules:
             pattern, questions = _pattern(mapping)
             start = literal_start(pattern)
             if reason := self._never(profile, start):
-                self._builder.report("dropped", mapping, what, f"never reached there either: {reason}")
+                self._builder.report("dropped", mapping, what, f"never reached by the old daemon either: {reason}")
                 return
             _check_prefix(profile, start)
             pattern, effect, remarks, doubts = self._effect(mapping, pattern)
@@ -262,11 +262,11 @@ class _Rules:
             raise NoRule("the agent refuses a mapping without a name, and with it every profile")
         pattern, effect, remarks = rule_effect(pattern, name, tags, is_glob=False)
         if not effect["metric"]:
-            raise NoRule("its name comes to nothing")
+            raise NoRule("its name is empty")
         blocks = self._blocked.blocks(effect["metric"])
         if blocks:
             return pattern, {"action": "drop"}, [], []
-        doubts = ["which of the names that it makes are blocked there, no rule says"] if blocks is None else []
+        doubts = ["no rule can express which of the mapped names the agent blocks"] if blocks is None else []
         return pattern, effect, remarks, doubts
 
 
@@ -282,7 +282,7 @@ def _pattern(mapping: Node) -> tuple[Pattern, list[str]]:
     match, kind = mapping.get("match"), mapping.get("match_type")
     text, form = match.text if match else "", kind.text if kind else "wildcard"
     if form == "regex":
-        alone = "its ^ holds the first branch alone, its $ the last, as there: is that meant?"
+        alone = "its ^ applies to the first branch only and its $ to the last: is that intended?"
         return from_regex(text, anchored=True), [alone] if has_alternatives(text) else []
     if form != "wildcard" or not _WILDCARD.fullmatch(text):
         raise NoRule("the agent refuses such a pattern, and with it every profile")
@@ -291,12 +291,12 @@ def _pattern(mapping: Node) -> tuple[Pattern, list[str]]:
 
 PROFILE: Final[dict[str, Option]] = {
     "name": ok("the report's name for its mappings"),
-    "prefix": by_hand("a mapping whose pattern has not that beginning: by hand"),
+    "prefix": by_hand("by hand for a mapping whose pattern does not begin with it"),
     "mappings": ok("a rule for each"),
 }
 MAPPING: Final[dict[str, Option]] = {
     "match": ok("`match`; a star beside other text, or `match_type: regex`: `regex`"),
     "match_type": ok("see `match`; `regex` needs google-re2 (RLY133), which reads what Go reads"),
-    "name": ok("`metric`; a capture that the pattern lacks is nothing, as there; a name that is blocked: `action`"),
+    "name": ok("`metric`; a capture that the pattern lacks is empty, as for the agent; a blocked name: `action`"),
     "tags": ok("`tags`; over four: by hand, as a point takes five dimensions, of which `host` is one"),
 }

@@ -65,7 +65,7 @@ def detect(text: str) -> Format | None:
 def unsupported(text: str) -> str:
     """Return the name of a known but unsupported daemon, tool or format; empty if the names do not show it."""
     if _OLD_MAPPING.search(text):
-        return "a mapping of statsd_exporter before 0.6, which was no YAML"
+        return "a mapping of statsd_exporter before 0.6, which is not YAML"
     if re.search(r"^\[statsite\]", text, re.MULTILINE):
         return "statsite's configuration"
     names, _ = _names(text)

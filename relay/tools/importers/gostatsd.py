@@ -71,7 +71,7 @@ def _listen(reader: OptionReader) -> None:
     if has_address or not host:
         reader.report("ok", "metrics-addr", node, f"listen.udp = {written}", default=text)
     else:
-        reader.report("by hand", "metrics-addr", node, f"listen.udp = {written}: it takes an address, not a name")
+        reader.report("by hand", "metrics-addr", node, f"listen.udp = {written}: listen takes an address, not a name")
 
 
 def _percentiles(reader: OptionReader) -> None:
@@ -81,7 +81,7 @@ def _percentiles(reader: OptionReader) -> None:
     reader.builder.set("window.percentile_style", "statsd")
     became = f'{set_percentiles(reader.builder, values, node)}, percentile_style = "statsd"'
     if len(values) < len(given):
-        reader.report("by hand", "percent-threshold", node, f"{became}: not every one of them is a number")
+        reader.report("by hand", "percent-threshold", node, f"{became}: one of them is not a number")
         return
     reader.report("ok", "percent-threshold", node, became, default="90")
 
@@ -90,13 +90,13 @@ def _idle(reader: OptionReader) -> None:
     every = reader.read("expiry-interval")
     default = go_duration(every.value) if every else _EXPIRY
     if every:
-        became = "window.idle_gauges; of idle counters, timers and sets nothing is sent, or 0 for ever if it is 0"
+        became = "window.idle_gauges; idle counters, timers and sets send nothing, or always 0 if it is 0"
         reader.report("changed", "expiry-interval", every, became)
     _idle_gauges(reader, default)
     zeros = [kind for name, kind in _IDLE.items() if _keeps(reader, name, kind, default)]
     set_zeros(reader.builder, zeros, every)
     if every is None and len(zeros) < len(_IDLE):
-        became = 'nothing is sent of idle counters, timers and sets, not 0 for 5 minutes; window.idle = "zero" sends 0'
+        became = 'idle counters, timers and sets send nothing instead of 0 for 5 minutes; window.idle = "zero" sends 0'
         reader.report("changed", "expiry-interval", None, became, default="5m")
 
 
@@ -116,7 +116,7 @@ def _keeps(reader: OptionReader, name: str, kind: str, default: float | None) ->
     if node and seconds == 0:
         reader.report("ok", name, node, f'window.idle = "zero:{kind}"')
     elif node:
-        became = f"nothing is sent of idle {kind}; zeros are for ever or never here"
+        became = f"idle {kind} send nothing: zeros are sent always or never"
         reader.report("ok" if seconds is not None and seconds < 0 else "changed", name, node, became)
     return seconds == 0
 
@@ -158,10 +158,10 @@ def _flush_interval(reader: OptionReader, name: str, node: Node) -> None:
 def _hostname(reader: OptionReader, name: str, node: Node) -> None:
     known = reader.builder.get("tags.host")
     if known not in (None, node.text):
-        reader.report("dropped", name, node, f'of its own metrics alone; by default-tags tags.host = "{known}"')
+        reader.report("dropped", name, node, f'for its own metrics only; default-tags set tags.host = "{known}"')
         return
     reader.builder.set("tags.host", node.text, node)
-    reader.report("changed", name, node, "tags.host, of every series and not of the daemon's own alone")
+    reader.report("changed", name, node, "tags.host, on every series and not only on the daemon's own")
 
 
 def _verbose(reader: OptionReader, name: str, node: Node) -> None:
@@ -178,7 +178,7 @@ def _json(reader: OptionReader, name: str, node: Node) -> None:
 
 def _server_mode(reader: OptionReader, name: str, node: Node) -> None:
     if node.value == "standalone":
-        reader.report("ok", name, node, "the only one there is")
+        reader.report("ok", name, node, "every relay is standalone")
     else:
         reader.report(
             "changed", name, node, "each relay sums up and sends to the cloud by itself; [http-transport] is not needed"
@@ -190,34 +190,34 @@ def _sub_metrics(reader: OptionReader, name: str, node: Node) -> None:
     kept = [theirs for ours, theirs in _SUB_METRICS.items() if ours not in off]
     if off:
         reader.builder.set("window.timer_metrics", kept, node)
-    reader.report("ok", name, node, "window.timer_metrics: those that are left" if off else "none is off")
+    reader.report("ok", name, node, "window.timer_metrics: the others" if off else "none is disabled")
 
 
 _TABLES: Final = {
     "http": "health and metrics are on [admin] listen",
-    "http-servers": "health and metrics are on [admin] listen; lines over HTTP are not taken",
+    "http-servers": "health and metrics are on [admin] listen; lines over HTTP are not accepted",
     "graphite": _CLOUD, "datadog": _CLOUD, "influxdb": _CLOUD, "newrelic": _CLOUD, "cloudwatch": _CLOUD,
     "stdout": _CLOUD, "otlp": _CLOUD, "null": _CLOUD,
     "aws": "senders are not looked up", "k8s": "senders are not looked up",
-    "http-transport": "there is no tree of relays", "transport": "there is no tree of relays",
+    "http-transport": "relays do not forward to one another", "transport": "relays do not forward to one another",
 }  # fmt: skip
 OPTIONS: Final[dict[str, Option]] = {
     "metrics-addr": ok('`listen.udp`; a path: `listen.unix = ["dgram:PATH"]`; without a host: every address'),
     "namespace": ok("`names.prefix`", _namespace),
-    "default-tags": ok("`[tags]`; a bare one is `true`", _tags),
+    "default-tags": ok("`[tags]`; a tag without a value is `true`", _tags),
     "hostname": changed("`tags.host`", _hostname),
     "ignore-host": changed(
         "`tags.host` is the relay's machine in any case: the cloud wants a dimension, and senders are not looked up"
     ),
-    "percent-threshold": ok('`window.percentiles` and `percentile_style = "statsd"`; 90 if there is none'),
+    "percent-threshold": ok('`window.percentiles` and `percentile_style = "statsd"`; default: 90'),
     "expiry-interval": changed(
         "`window.idle_gauges`; idle counters, timers and sets: `window.idle`, zeros for ever (`0`) or none"
     ),
     "expiry-interval-gauge": ok("`window.idle_gauges`: `0` is `keep`, `-1` is `drop`"),
-    "expiry-interval-counter": changed('`0`: `window.idle = "zero:counters"`; else nothing is sent of idle ones'),
-    "expiry-interval-timer": changed("likewise, `zero:timers`"),
-    "expiry-interval-set": changed("likewise, `zero:sets`"),
-    "disabled-sub-metrics": ok("`window.timer_metrics`: those that are left", _sub_metrics),
+    "expiry-interval-counter": changed('`0`: `window.idle = "zero:counters"`; else idle counters send nothing'),
+    "expiry-interval-timer": changed('`0`: `window.idle = "zero:timers"`; else idle timers send nothing'),
+    "expiry-interval-set": changed('`0`: `window.idle = "zero:sets"`; else idle sets send nothing'),
+    "disabled-sub-metrics": ok("`window.timer_metrics`: the others", _sub_metrics),
     "flush-interval": changed(f"`window.seconds = {limits.WINDOW_SECONDS}`: the cloud charts minutes", _flush_interval),
     "flush-aligned": ok("windows are always minutes of the wall clock"),
     "flush-offset": dropped("windows are minutes of the wall clock; `cloud.spread` keeps relays apart"),
@@ -234,7 +234,7 @@ OPTIONS: Final[dict[str, Option]] = {
     "internal-namespace": dropped("the relay's own counters are on `/metrics`"),
     "internal-tags": dropped("the relay's own counters are on `/metrics`"),
     "heartbeat-enabled": dropped("`/-/healthy`, and `relay_build_info` on `/metrics`"),
-    "disable-internal-events": dropped("there are none"),
+    "disable-internal-events": dropped("the relay has no internal events"),
     "profile": dropped("no profiler is served"),
     "max-readers": dropped("`listen.readers`; one is enough up to 4 cores"),
     "max-parsers": dropped(_AT_ONCE),
@@ -252,8 +252,8 @@ OPTIONS: Final[dict[str, Option]] = {
     "cloud-cache-evict-after-idle-period": dropped("see cloud-provider"),
     "cloud-cache-ttl": dropped("see cloud-provider"),
     "cloud-cache-negative-ttl": dropped("see cloud-provider"),
-    "lambda-extension-manual-flush": dropped("no extension of functions"),
-    "lambda-extension-telemetry-address": dropped("no extension of functions"),
+    "lambda-extension-manual-flush": dropped("the relay is not a Lambda extension"),
+    "lambda-extension-telemetry-address": dropped("the relay is not a Lambda extension"),
     "fast-fail-on-non-retryable-errors": dropped(
         "what the cloud refuses for good is kept as a dead letter, the rest is retried"
     ),

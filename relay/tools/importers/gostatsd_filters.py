@@ -89,7 +89,9 @@ def narrowest_first(regions: Sequence[Region]) -> list[Region]:
 
 
 _KEYS: Final = ("match-metrics", "exclude-metrics", "match-tags", "drop-tags", "drop-metric", "drop-host")
-_NO_REGEX: Final = "no rule: every filter applies there, of rules the first alone, and what a regex meets is not known"
+_NO_REGEX: Final = (
+    "no rule: gostatsd applies every filter, the relay the first rule; which names a regex matches is unknown"
+)
 
 
 class _Filter(NamedTuple):
@@ -154,7 +156,7 @@ def _read(builder: ConfigBuilder, name: str, node: Node, prefix: str) -> _Filter
     for key in options.keys() - {*_KEYS}:
         builder.report("by hand", options[key], f"{name}.{key}", "not a key of a filter")
     if words(tags := options.get("match-tags")):
-        builder.report("by hand", tags, f"{name}.match-tags", "no rule: rules look at names and types, not at tags")
+        builder.report("by hand", tags, f"{name}.match-tags", "no rule: rules match names and types, not tags")
         return None
     matches = [Match.parse(word, prefix) for word in words(options.get("match-metrics"))]
     excludes = [Match.parse(word, prefix) for word in words(options.get("exclude-metrics"))]
@@ -176,7 +178,7 @@ def _is_refused(match: Match, prefix: str) -> bool:
 
 
 def _why_not(prefix: str) -> str:
-    return f'no rule for its regex: it looks at names behind "{prefix}"' if prefix else "no rule for a regex behind !"
+    return f'no rule for its regex, which matches names behind "{prefix}"' if prefix else "no rule for a regex behind !"
 
 
 def _keys(builder: ConfigBuilder, name: str, tags: Node | None, *, is_needless: bool) -> Iterator[str]:
@@ -190,10 +192,10 @@ def _keys(builder: ConfigBuilder, name: str, tags: Node | None, *, is_needless: 
             builder.report("ok", tags, what, 'drop_tags = ["*"]')
             yield word
         elif colon and rest == "*" and re.fullmatch(r"[\w.\-/]+", key):
-            builder.report("changed", tags, what, f'drop_tags: a bare tag "{key}" goes too')
+            builder.report("changed", tags, what, f'drop_tags: a tag "{key}" without a value goes too')
             yield key
         else:
-            builder.report("by hand", tags, what, "drop_tags takes whole keys, whatever their value")
+            builder.report("by hand", tags, what, "drop_tags drops keys with any value")
 
 
 class _Rules:
@@ -279,11 +281,11 @@ class _Rules:
     def _say(self, one: _Filter) -> None:
         rules = " and ".join(f"rule {number}" for number in self._rules_of(one))
         if not one.drops and not one.keys:
-            self._builder.report("dropped", one.node, one.name, "nothing of it is left to do")
+            self._builder.report("dropped", one.node, one.name, "no effect of it is left")
         elif any(map(one.applies, self._regions)) or self._numbers[one.name]:
             self._builder.report("ok", one.node, one.name, rules)
         elif not one.regexes:
-            self._builder.report("dropped", one.node, one.name, "no name can fit it there")
+            self._builder.report("dropped", one.node, one.name, "no name can match it")
 
 
 OPTIONS: Final[dict[str, Option]] = {
@@ -292,8 +294,8 @@ OPTIONS: Final[dict[str, Option]] = {
         "behind a `namespace`, or does more than drop: by hand"
     ),
     "exclude-metrics": ok("a rule of their own before those of the filter, with what other filters do to these names"),
-    "match-tags": by_hand("rules look at names and types, not at tags"),
-    "drop-tags": changed("`drop_tags` for `KEY:*`, and a bare `KEY` goes too; others: by hand"),
+    "match-tags": by_hand("rules match names and types, not tags"),
+    "drop-tags": changed("`drop_tags` for `KEY:*`, and for `KEY` without a value; others: by hand"),
     "drop-metric": ok('`action = "drop"`'),
     "drop-host": dropped("`host` is the relay's machine, and always sent: the cloud wants a dimension"),
 }

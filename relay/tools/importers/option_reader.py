@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def set_without_deltas(builder: ConfigBuilder) -> None:
     """Disable gauge deltas, for a daemon without them: the negative gauges of its clients would become deltas."""
     builder.set("listen.gauge_deltas", value=False)
-    builder.report("ok", None, "gauges with a sign", "listen.gauge_deltas = false: -5 and +5 are values, as they were")
+    builder.report("ok", None, "gauges with a sign", "listen.gauge_deltas = false: -5 and +5 are values, as before")
 
 
 def set_dialects(builder: ConfigBuilder, *inline: str) -> None:
@@ -193,10 +193,10 @@ class OptionReader:
             return node.text or default
         variable = find_variable(node.value.text)
         if variable is None:
-            self.report("by hand", name, node, f"{default}: only its own program can say what it is")
+            self.report("by hand", name, node, f"{default}: only Node evaluates this expression")
             return default
         reference = variable.reference(default)
-        self.report("by hand", name, node, f"{reference}, written for you: is the variable set where the relay runs?")
+        self.report("by hand", name, node, f"{reference}: is the variable set where the relay runs?")
         return reference
 
     def report(self, verdict: Verdict, name: str, node: Node | None, became: str, *, default: str = "") -> None:
@@ -219,7 +219,7 @@ class OptionReader:
                 self.report(known.verdict, name, node, known.becomes.replace("`", ""))
             else:
                 # The value is not shown, since it may be a secret.
-                self.builder.report("by hand", node, name, f"not an option of {self.builder.daemon}: whose is it?")
+                self.builder.report("by hand", node, name, f"not an option of {self.builder.daemon}")
         self._left.clear()
         self._finish_empty()
 
@@ -228,4 +228,4 @@ class OptionReader:
         for name, node in self._taken.items():
             is_told = any(entry.what.startswith(name) and entry.line == node.line for entry in self.builder.lines)
             if not is_told and (node.value is None or node.value in ("", [], {})):
-                self.builder.report("dropped", node, name, "nothing is in it")
+                self.builder.report("dropped", node, name, "it is empty")

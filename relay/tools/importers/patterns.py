@@ -97,9 +97,9 @@ def go_template(text: str, pattern: Pattern, *, offset: int = 0) -> Filled:
     def replaced(match: re.Match[str]) -> str:
         name = match[2] or match[3]
         if name is None:
-            raise NoRule(f'"{text}" has a $ that is no capture')
+            raise NoRule(f'"{text}" has a $ that is not a capture')
         if name == "0" and not offset:
-            raise NoRule("$0, all that matches, is no capture here")
+            raise NoRule("$0, the whole match, is not a capture of a rule")
         # Go does not take a name with a leading zero for a number.
         number = 0 if name.startswith("0") else _number(name)
         index = number + offset if number or name == "0" else pattern.names.get(name, -1)
@@ -133,7 +133,7 @@ def glob_template(text: str, pattern: Pattern) -> Filled:
             empty.append(match[0])
     pieces = filled.split("\0")
     if list(map(int, pieces[1::2])) != order or "$" in filled or (order and "%" in text):
-        raise NoRule(f'"{text}" is not filled there as it looks')
+        raise NoRule(f'statsd_exporter does not expand "{text}" as it reads')
     pieces[1::2] = [f"${{{number}}}" for number in pieces[1::2]]
     return Filled("".join(pieces), tuple(empty))
 
@@ -174,14 +174,14 @@ def rule_effect(
     metric, filled = fill(name.text), {key: fill(text) for key, text in texts.items()}
     empty = dict.fromkeys(capture for one in (metric, *filled.values()) for capture in one.empty)
     left = {key: one.text for key, one in filled.items() if one.text}
-    remarks = [f"{' and '.join(empty)}: no such capture, so nothing, as there"] if empty else []
+    remarks = [f"{' and '.join(empty)}: no such capture, so empty, as before"] if empty else []
     return pattern, {"metric": metric.text} | ({"tags": left} if left else {}), remarks
 
 
 def report_tags(builder: ConfigBuilder, what: str, tags: Node | None, noun: str) -> None:
     """Report a mapping with more tags than a point has."""
     if tags and len(tags.members) > _TAGS_MOST:
-        became = "four of them are sent beside host: series that differ in the others alone become one"
+        became = "four of them are sent beside host: series that differ only in the others become one"
         builder.report("by hand", tags, f"{what}: {len(tags.members)} {noun}", became)
 
 

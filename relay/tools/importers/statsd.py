@@ -77,7 +77,7 @@ def _unread(builder: ConfigBuilder, module: Module) -> None:
         builder.report("by hand", statement, shown("", statement.value), became)
     if spread or module.statements:
         builder.lines = [entry for entry in builder.lines if entry.line]
-        became = "written for all that is not in the part that was read: see what the other part says"
+        became = "assumed for every option outside the part that was read"
         builder.report("by hand", spread[0] if spread else module.statements[0], "defaults of the reference", became)
 
 
@@ -94,7 +94,9 @@ def _listen(reader: OptionReader) -> None:
     top = {name: node for name in _OF_ONE_SERVER if (node := reader.read(name))}
     if servers is None:
         _server(reader, "", top)
-    elif reader.constant("servers", servers, "listen: only its own program can say where; udp 0.0.0.0:8125 is written"):
+    elif reader.constant(
+        "servers", servers, "listen.udp = 0.0.0.0:8125 is assumed: only Node evaluates this expression"
+    ):
         for name, node in top.items():
             reader.report("dropped", name, node, "the reference does not use it beside servers")
         for number, server in enumerate(servers.items):
@@ -114,7 +116,7 @@ def _server(reader: OptionReader, name: str, options: dict[str, Node]) -> None:
     kind = options.get("server")
     form = str(kind.value) if kind and not isinstance(kind.value, Opaque) else "./servers/udp"
     if kind and isinstance(kind.value, Opaque):
-        reader.report("by hand", f"{name}server", kind, "udp is written: only its own program can say what it is")
+        reader.report("by hand", f"{name}server", kind, "udp is assumed: only Node evaluates this expression")
     if form.endswith("/tcp") and "socket" in options:
         _socket(reader, name, options)
     elif form.endswith(("/udp", "/tcp")):
@@ -145,7 +147,7 @@ def _address(reader: OptionReader, name: str, options: dict[str, Node], kind: st
         if node and not isinstance(node.value, Opaque):
             reader.report("ok", f"{name}{option}", node, f"listen.{kind} = {' and '.join(written)}")
     if not address:
-        reader.report("ok", f"{name}address", None, "every address, as it was")
+        reader.report("ok", f"{name}address", None, "every address, as before")
     for option in options.keys() & {"socket", "socket_mod"}:
         reader.report("dropped", f"{name}{option}", options[option], "the reference uses it with ./servers/tcp alone")
 
@@ -174,7 +176,7 @@ def _socket(reader: OptionReader, name: str, options: dict[str, Node]) -> None:
         reader.report("by hand", f"{name}socket", socket, "listen.unix takes absolute paths: stream:PATH")
     if mode is None:
         reader.report(
-            "changed", f"{name}socket_mod", None, 'listen.unix_mode = "0666", the default: everybody may send'
+            "changed", f"{name}socket_mod", None, 'listen.unix_mode = "0666", the default: every user may send'
         )
     else:
         _mode(reader, f"{name}socket_mod", mode)
@@ -222,7 +224,7 @@ def _of_backends(reader: OptionReader, config: Node, backends: list[str]) -> Non
     for name in config.members:
         owner = next((backend for backend in backends if _is_of(name, backend)), "")
         if owner and name not in OPTIONS and name not in _NESTED and (node := reader.read(name)):
-            reader.builder.report("dropped", node, name, f"of the back end {shown('', owner)}, which goes")
+            reader.builder.report("dropped", node, name, f"of the back end {shown('', owner)}, which is replaced")
 
 
 def _is_of(name: str, backend: str) -> bool:
@@ -261,7 +263,7 @@ def _targets(reader: OptionReader, *, is_used: bool) -> None:
             )
         _target(reader, f"repeater[{number}]", target)
     if protocol and protocol.value == "tcp":
-        reader.report("by hand", "repeaterProtocol", protocol, "[[tee]] sends UDP alone: do its targets listen there?")
+        reader.report("by hand", "repeaterProtocol", protocol, "[[tee]] sends UDP only: do its targets accept UDP?")
     elif protocol:
         reader.report("ok", "repeaterProtocol", protocol, "the target's address decides")
 
@@ -309,16 +311,16 @@ def _suffix(reader: OptionReader, node: Node) -> None:
     if not isinstance(value, Opaque):
         if value:
             reader.builder.set("tags.host", str(value), node)
-        became = "tags.host: what tells machines apart is a dimension, not a part of the name" if value else "none"
+        became = "tags.host: the machine is a dimension, not a part of the name" if value else "none"
         reader.report("changed" if value else "ok", name, node, became)
         return
     variable = find_variable(value.text)
     reference = f"${{{variable.name}}}" if variable else "${HOSTNAME}"
-    became = f'tags.host, by default what hostname says; or host = "{reference}" (written for you, as a comment)'
+    became = f'tags.host, by default the host name; or host = "{reference}" (written as a comment)'
     if variable is None and not is_hostname(value.text):
-        became = "tags.host, by default what hostname says: only its own program can say what it is"
+        became = "tags.host, by default the host name: only Node evaluates this expression"
     else:
-        reader.builder.comment("tags", f'host = "{reference}"   # instead of what hostname says, which is the default')
+        reader.builder.comment("tags", f'host = "{reference}"   # instead of the host name, the default')
     reader.report("by hand", name, node, became)
 
 
@@ -334,9 +336,11 @@ def _flush_counts(reader: OptionReader, name: str, node: Node) -> None:
 
 def _health(reader: OptionReader, name: str, node: Node) -> None:
     if node.value == "down":
-        reader.report("by hand", name, node, 'a relay begins up: say "health down" to its console where a proxy asks')
+        reader.report(
+            "by hand", name, node, 'a relay starts as up: send "health down" to its console where a proxy asks'
+        )
     else:
-        reader.report("ok", name, node, "a relay begins up")
+        reader.report("ok", name, node, "a relay starts as up")
 
 
 def _debug(reader: OptionReader, name: str, node: Node) -> None:
@@ -365,7 +369,7 @@ def _log_backend(reader: OptionReader, name: str, node: Node) -> None:
             "changed",
             name,
             node,
-            "the log goes to standard error: whoever runs the relay collects it (journald, docker)",
+            "the log goes to standard error, where journald or docker collects it",
         )
 
 
@@ -381,7 +385,7 @@ def _watch(reader: OptionReader, name: str, node: Node) -> None:
 def _sanitize(reader: OptionReader, name: str, node: Node) -> None:
     if not isinstance(node.value, Opaque) and not is_truthy(node.value):
         reader.report(
-            "changed", name, node, "always on: Cloud Monitor takes letters, digits, dots and underscores alone"
+            "changed", name, node, "always on: Cloud Monitor accepts only letters, digits, dots and underscores"
         )
     else:
         reader.report("changed", name, node, 'listen.names = "clean", the default; "-" becomes "_" too')
@@ -389,29 +393,27 @@ def _sanitize(reader: OptionReader, name: str, node: Node) -> None:
 
 OPTIONS: Final[dict[str, Option]] = {
     "port": ok("`listen.udp`, or `listen.tcp` with `./servers/tcp`"),
-    "address": ok("the same; a missing one is `0.0.0.0`, as it was; a name instead of an address: by hand"),
+    "address": ok("`listen.udp` or `listen.tcp`; default: `0.0.0.0`, as before; a host name: by hand"),
     "address_ipv6": ok("`[::]` too, if there is no address"),
     "server": ok("`./servers/udp`: `listen.udp`; `./servers/tcp`: `listen.tcp`, or `listen.unix` if it has a `socket`"),
     "servers": ok("each of them in `listen.udp`, `listen.tcp` or `listen.unix`"),
     "socket": ok('`listen.unix = ["stream:PATH"]`'),
-    "socket_mod": ok("`listen.unix_mode`, one for all sockets; without it everybody may send"),
+    "socket_mod": ok("`listen.unix_mode`, one for all sockets; default: every user may send"),
     "mgmt_port": ok("`admin.listen`: same commands, and HTTP"),
-    "mgmt_address": changed("`admin.listen`; a missing one is `127.0.0.1`, not every address"),
+    "mgmt_address": changed("`admin.listen`; default: `127.0.0.1`, not every address"),
     **statsd_numbers.OPTIONS,
-    "prefixStats": dropped(
-        "the relay's own counters have their own names, `telemetry.prefix`; none of yours is reserved for it"
-    ),
+    "prefixStats": dropped("the relay's own counters begin with `telemetry.prefix`"),
     "keyNameSanitize": changed('`listen.names = "clean"`: always on, and `-` becomes `_` too', _sanitize),
     "flush_counts": ok('`false`: `cloud.counter_values` = `"rate"`; else the total, as is the default', _flush_counts),
     "backends": dropped("repeater: `[[tee]]`; console: `run --dry-run`; any other: points go to `[cloud]`"),
     "repeater": ok("`[[tee]]`, one each"),
-    "repeaterProtocol": ok("`udp4`, `udp6`: as the address says; `tcp`: by hand, a tee sends UDP alone"),
-    "nodes": dropped("of the proxy: one relay takes the place of the proxy and of its nodes"),
+    "repeaterProtocol": ok("`udp4`, `udp6`: by the address; `tcp`: by hand, as a tee sends UDP only"),
+    "nodes": dropped("of the proxy: one relay replaces the proxy and its nodes"),
     "host": ok("of the proxy: as `address`"),
     "forkCount": dropped("of the proxy: `listen.readers`; one is enough up to 4 cores"),
-    "checkInterval": dropped("of the proxy: there are no nodes to ask"),
-    "cacheSize": dropped("of the proxy: there are no nodes to choose from"),
-    "udp_version": ok("of the proxy: the address says it"),
+    "checkInterval": dropped("of the proxy: there are no nodes"),
+    "cacheSize": dropped("of the proxy: there are no nodes"),
+    "udp_version": ok("of the proxy: by the address"),
     "graphiteHost": dropped(_CLOUD),
     "graphitePort": dropped(_CLOUD),
     "graphitePicklePort": dropped(_CLOUD),
@@ -419,21 +421,19 @@ OPTIONS: Final[dict[str, Option]] = {
     "graphite.legacyNamespace": changed(
         "names have no `stats.` or `stats.timers.` before them: the cloud keeps types apart"
     ),
-    "graphite.globalPrefix": ok("`names.prefix`, if `legacyNamespace` is `false` (else the reference ignores it)"),
-    "graphite.prefixCounter": ok("`names.counter_prefix`, likewise"),
-    "graphite.prefixTimer": ok("`names.timer_prefix`, likewise"),
-    "graphite.prefixGauge": ok("`names.gauge_prefix`, likewise"),
-    "graphite.prefixSet": ok("`names.set_prefix`, likewise"),
-    "graphite.globalSuffix": changed(
-        "`tags.host`: what tells machines apart is a dimension; a hostname is its default"
-    ),
-    "healthStatus": ok("a relay begins `up`; `down`: by hand", _health),
+    "graphite.globalPrefix": ok("`names.prefix`, if `legacyNamespace` is `false`; else the reference ignores it"),
+    "graphite.prefixCounter": ok("`names.counter_prefix`, if `legacyNamespace` is `false`"),
+    "graphite.prefixTimer": ok("`names.timer_prefix`, if `legacyNamespace` is `false`"),
+    "graphite.prefixGauge": ok("`names.gauge_prefix`, if `legacyNamespace` is `false`"),
+    "graphite.prefixSet": ok("`names.set_prefix`, if `legacyNamespace` is `false`"),
+    "graphite.globalSuffix": changed("`tags.host`: the machine is a dimension; its default is the host name"),
+    "healthStatus": ok("a relay starts as `up`; `down`: by hand", _health),
     "automaticConfigReload": ok("`config.watch`", _watch),
     "debug": ok('`log.level = "debug"`', _debug),
     "log.level": ok("`log.level`", _log_level),
     "log.backend": changed("the log goes to standard error, in JSON where that is no terminal", _log_backend),
-    "log.application": dropped("journald and docker know whose log it is"),
-    "dumpMessages": dropped("nothing is logged per line; a sample of bad lines is"),
+    "log.application": dropped("journald and docker name the source of a log"),
+    "dumpMessages": dropped("lines are not logged, except samples of bad ones"),
     "title": dropped("the process is called statsd-relay"),
     "keyFlush.interval": dropped("no log of busy names; the metric that explodes is named (RLY310)"),
     "keyFlush.percent": dropped("see keyFlush.interval"),

@@ -72,7 +72,7 @@ _TYPES: Final = {"counter": "counter", "gauge": "gauge", "observer": "timer", "t
 _QUANTILES: Final = (0.5, 0.9, 0.99)
 
 _GLOB: Final = re.compile(r"(?:\*|[a-zA-Z_][\w-]*)(?:\.(?:\*|\w[\w-]*))*", re.ASCII)
-_NEVER: Final = "statsd_exporter never comes to it: an earlier mapping goes through the same parts"
+_NEVER: Final = "statsd_exporter never reaches it: an earlier mapping has the same parts"
 
 
 class _Mapping(NamedTuple):
@@ -107,11 +107,11 @@ def convert(config: Node, builder: ConfigBuilder) -> None:
         ranked.sort(
             key=lambda one: [part == "*" for part in one.pattern.text.split(".")] if one.is_glob else [True] * 99
         )
-        became = "rules are in that order, a text before a star; behind a text that leads nowhere the star is tried too"
+        became = "rules are in that order, a text before a star; if the text leads to no match, the star is tried"
         reader.report("changed", "defaults.glob_disable_ordering", unordered, became)
     elif unordered and unordered.value is not False:
         reader.report(
-            "by hand", "defaults.glob_disable_ordering", unordered, "statsd_exporter refuses what is no truth"
+            "by hand", "defaults.glob_disable_ordering", unordered, "statsd_exporter refuses it: not a boolean"
         )
     elif unordered:
         reader.report("ok", "defaults.glob_disable_ordering", unordered, "rules are in the order of the file")
@@ -138,7 +138,7 @@ def _flags(builder: ConfigBuilder) -> None:
     set_dialects(builder, "influx", "librato", "signalfx")
     builder.report("changed", None, "names", "keep their dots, also in captures; they do not become underscores")
     builder.report("changed", None, "timers", "stay in milliseconds, as they are sent; they do not become seconds")
-    builder.report("changed", None, "sets", "are taken; statsd_exporter refuses them")
+    builder.report("changed", None, "sets", "are accepted; statsd_exporter refuses them")
 
 
 def _read(builder: ConfigBuilder, mappings: Node, default: str) -> Iterator[_Mapping]:
@@ -157,7 +157,7 @@ def _pattern(match: str, kind: str) -> tuple[Pattern, str]:
     if kind == "regex":
         return from_regex(match), ""
     if kind != "glob":
-        raise NoRule(f'"{shown("", kind)}" is no match_type')
+        raise NoRule(f'"{shown("", kind)}" is not a match_type')
     if _GLOB.fullmatch(match):
         return from_glob(match), ""
     if "*" in match and _GLOB.fullmatch(match.replace("*", "_")):
@@ -177,7 +177,7 @@ def _ranked(builder: ConfigBuilder, found: Sequence[_Mapping]) -> Iterator[_Mapp
         elif place.rank < 0:
             builder.report("dropped", one.node, one.what, _NEVER)
         else:
-            remark = "" if place.is_exact else "statsd_exporter does not come to it for every class, or later for some"
+            remark = "" if place.is_exact else "statsd_exporter does not try it for every class, or later for some"
             yield one._replace(rank=globs[place.rank].number, remark=remark)
 
 
@@ -202,7 +202,7 @@ def _effect(one: _Mapping) -> tuple[Pattern, dict[str, Any], list[str]]:
         raise NoRule("statsd_exporter refuses a mapping without a name")
     pattern, effect, remarks = rule_effect(one.pattern, name, labels, is_glob=one.is_glob)
     if not effect["metric"]:
-        return pattern, {"action": "drop"}, ["its name is empty, so that statsd_exporter sends none of it"]
+        return pattern, {"action": "drop"}, ["its name is empty, so statsd_exporter sends nothing"]
     return pattern, effect, remarks
 
 
@@ -232,7 +232,7 @@ def _observers(reader: OptionReader) -> None:
     percentiles = sorted({round(value * 100, 6) for value in values or _QUANTILES})
     became = set_percentiles(reader.builder, percentiles, quantiles)
     if len(values) < len(given):
-        became += ": not every quantile is a number between 0 and 1"
+        became += ": one quantile is not a number between 0 and 1"
         reader.report("by hand", "defaults.summary_options", options, became)
     elif options:
         reader.report("ok", "defaults.summary_options", options, f"{became}; exact or within 1 %, over each minute")
@@ -243,7 +243,7 @@ def _observers(reader: OptionReader) -> None:
 def _ttl(reader: OptionReader, name: str, node: Node) -> None:
     seconds = go_duration(node.value)
     if seconds is None:
-        reader.report("by hand", name, node, "window.idle_gauges: no duration")
+        reader.report("by hand", name, node, "window.idle_gauges: not a duration")
         return
     text = keep_duration(seconds) if seconds else "keep"
     reader.builder.set("window.idle_gauges", text, node)
@@ -261,15 +261,15 @@ MAPPING: Final[dict[str, Option]] = {
     "match": ok("`match`; a star beside other text, or `match_type: regex`: `regex`"),
     "match_type": ok("see `match`; `regex` needs google-re2 (RLY133), which reads what Go reads"),
     "match_metric_type": ok("`type`; `observer` is `timer`"),
-    "name": ok("`metric`; `$1` and named captures become `${1}`; one that the pattern lacks is nothing, as there"),
+    "name": ok("`metric`; `$1` and named captures become `${1}`; one that the pattern lacks is empty, as before"),
     "labels": ok("`tags`; over four: by hand, as a point takes five dimensions, of which `host` is one"),
     "action": ok("`action`"),
     "help": dropped("the cloud has no texts about metrics"),
     "honor_labels": by_hand(
-        "the rule's tags win over the line's own of that name; take them out of `tags` if the line's should"
+        "a tag of the rule replaces the line's of that name; remove it from `tags` to keep the line's"
     ),
-    "scale": by_hand("values are sent as they came; scale where they are charted, or in the application"),
-    "ttl": changed("`window.idle_gauges` is one for all; only gauges repeat at all"),
+    "scale": by_hand("values are sent as received; scale them in charts or in the application"),
+    "ttl": changed("`window.idle_gauges` is one for all gauges; no other class repeats"),
     "observer_type": changed("`window.percentiles` is one list for all timers"),
     "timer_type": changed("the old name of `observer_type`: `window.percentiles` is one list for all timers"),
     "summary_options": changed("`window.percentiles` is one list for all timers"),
@@ -282,13 +282,13 @@ DEFAULTS: Final[dict[str, Option]] = {
     "defaults.match_type": ok("see `match`"),
     "defaults.glob_disable_ordering": changed("`true`: a text before a star, in the order of the rules"),
     "defaults.ttl": changed(
-        "`window.idle_gauges`: `0` is `keep`; only gauges repeat at all; without it 1 h (there: for ever)", _ttl
+        "`window.idle_gauges`: `0` is `keep`; default: 1 h (statsd_exporter: for ever); no other class repeats", _ttl
     ),
     "defaults.observer_type": ok(
         "`window.percentiles`; `histogram`: changed, percentiles instead of buckets", _observer_type
     ),
     "defaults.timer_type": ok("the old name of `observer_type`", _observer_type),
-    "defaults.summary_options": ok("`window.percentiles` from `quantiles`; 0.5, 0.9, 0.99 if there are none"),
+    "defaults.summary_options": ok("`window.percentiles` from `quantiles`; default: 0.5, 0.9, 0.99"),
     "defaults.histogram_options": dropped(
         "the cloud does not compute percentiles from buckets; the relay sends them itself"
     ),

@@ -70,7 +70,7 @@ def _percentiles(reader: OptionReader) -> None:
 
 def _as_it_is(reader: OptionReader, name: str, key: str) -> None:
     node = reader.read(name)
-    if node is None or not reader.constant(name, node, f"{key}: only its own program can say what it is"):
+    if node is None or not reader.constant(name, node, f"{key}: only Node evaluates this expression"):
         return
     value = plain(node)
     if isinstance(value, list) and value:
@@ -89,10 +89,10 @@ def _idle(reader: OptionReader, interval: float) -> None:
     set_zeros(reader.builder, zeros, every)
     if default is None and len(given) < len(_TYPES):
         others = "counters, timers and sets" if not given else "the others"
-        became = f'nothing is sent of idle {others}, not 0 for ever; window.idle = "zero" brings the zeros back'
+        became = f'idle {others} send nothing instead of 0 for ever; window.idle = "zero" brings the zeros back'
         reader.report("changed", "deleteIdleStats", None, became)
         if not zeros:
-            reader.builder.comment("window", 'idle = "zero"   # 0 for ever of what is idle, as the reference does')
+            reader.builder.comment("window", 'idle = "zero"   # idle series send 0 for ever, as with the reference')
     _idle_gauges(reader, interval, default=default)
 
 
@@ -122,7 +122,9 @@ def _idle_gauges(reader: OptionReader, interval: float, *, default: bool | None)
         if node:
             reader.report("ok", "deleteGauges", node, f'window.idle_gauges = "{text}"')
     if ttl and deletes:
-        reader.report("ok", "gaugesMaxTTL", ttl, "window.idle_gauges: so many times flushInterval; drop below a minute")
+        reader.report(
+            "ok", "gaugesMaxTTL", ttl, "window.idle_gauges: this number of flush intervals; drop if under a minute"
+        )
     elif ttl:
         reader.report("dropped", "gaugesMaxTTL", ttl, "the reference does not use it without deleteGauges")
 
@@ -138,17 +140,17 @@ def _kept(cycles: int, interval: float) -> str:
 
 OPTIONS: Final[dict[str, Option]] = {
     "flushInterval": changed(f"`window.seconds = {_MINUTE}`, on the wall clock: the cloud charts minutes"),
-    "percentThreshold": ok('`window.percentiles` and `percentile_style = "statsd"`; 90 if there is none'),
+    "percentThreshold": ok('`window.percentiles` and `percentile_style = "statsd"`; default: 90'),
     "calculatedTimerMetrics": ok("`window.timer_metrics`"),
     "histogram": ok("`window.histogram`"),
     "deleteIdleStats": ok('`true`: idle series send nothing; `false`: `window.idle = "zero"`, `idle_gauges = "keep"`'),
     "deleteCounters": changed(
-        '`false`: `window.idle = "zero:counters"`; without it nothing is sent (the reference: 0 for ever)'
+        '`false`: `window.idle = "zero:counters"`; default: nothing is sent (the reference: 0 for ever)'
     ),
-    "deleteTimers": changed("likewise, `zero:timers`"),
-    "deleteSets": changed("likewise, `zero:sets`"),
+    "deleteTimers": changed('`false`: `window.idle = "zero:timers"`; default: as for `deleteCounters`'),
+    "deleteSets": changed('`false`: `window.idle = "zero:sets"`; default: as for `deleteCounters`'),
     "deleteGauges": changed(
-        "`window.idle_gauges`: `true` is `drop` or `keep:TTL`, `false` is `keep`; without it 1 h (there: for ever)"
+        "`window.idle_gauges`: `true` is `drop` or `keep:TTL`, `false` is `keep`; default: 1 h (there: for ever)"
     ),
     "gaugesMaxTTL": ok('`window.idle_gauges = "keep:DURATION"`, times `flushInterval`; less than a minute is `drop`'),
 }

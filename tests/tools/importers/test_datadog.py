@@ -75,7 +75,7 @@ def test_blocked_are_names_once_they_are_mapped_and_behind_the_namespace():
     assert rules.follow("raw") is None
     assert rules.follow("app.raw") == ("app.raw", {})
     assert rules.follow("kept.x") == ("kept", {})
-    assert said(builder, "statsd_metric_blocklist raw").startswith("dropped: no name is called so there")
+    assert said(builder, "statsd_metric_blocklist raw").startswith("dropped: no name has this form")
 
 
 def test_a_name_keeps_to_the_first_profile_that_is_for_it():
@@ -88,13 +88,13 @@ def test_a_name_keeps_to_the_first_profile_that_is_for_it():
     builder = of_options(dogstatsd_mapper_profiles=profiles)
     assert said(builder, "first").startswith("dropped: it has no mappings")
     assert said(builder, "second: a.*").startswith("changed: rule 1; also for names of first")
-    assert said(builder, "third: a.b.c").startswith("dropped: never reached there either: first ")
+    assert said(builder, "third: a.b.c").startswith("dropped: never reached by the old daemon either: first ")
 
 
 def test_a_regex_with_branches_is_as_there_and_work_for_a_person():
     mapping = {"match": r"x\.re\.[a-z]+|x\.alt", "match_type": "regex", "name": "m"}
     builder = of_options(dogstatsd_mapper_profiles=[{"name": "p", "prefix": "*", "mappings": [mapping]}])
-    assert said(builder, "p: ").startswith("by hand: rule 1; its ^ holds the first branch alone")
+    assert said(builder, "p: ").startswith("by hand: rule 1; its ^ applies to the first branch only")
     rules = Rules(builder)
     assert (rules.follow("x.re.a.b"), rules.follow("b.x.alt")) == (("m", {}), ("m", {}))
     assert rules.follow("b.x.re.a") == ("b.x.re.a", {})
@@ -203,7 +203,7 @@ def test_a_host_among_the_tags_is_told_beside_the_host(option):
     assert said(builder, f"{option} host:x").startswith('by hand: tags.host is "h": the agent sends this tag beside')
     builder = of_options(**{option: ["host:x"]})
     assert settings(builder)["tags.host"] == "x"
-    assert said(builder, f"{option} host:x").startswith('changed: tags.host = "x", in place of what hostname says')
+    assert said(builder, f"{option} host:x").startswith('changed: tags.host = "x", in place of the host name')
     builder = of_options(**{option: ["host:x", "host:y"]})
     assert settings(builder)["tags.host"] == "x"
     assert said(builder, f"{option} host:y").startswith("by hand: ")

@@ -31,7 +31,7 @@ def test_what_is_of_another_daemon_or_tool_is_called_what_it_is(what, format_):
     with pytest.raises(ConfigError, match=re.escape(f"file: {what}")) as caught:
         of_text(STRANGERS[what], format_)
     [problem] = caught.value.problems
-    assert (problem.code, problem.fix.startswith("give the part alone")) == ("RLY103", True)
+    assert (problem.code, problem.fix.startswith("give only the part")) == ("RLY103", True)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_gostatsd_toml():
     assert found["tee"] == ["old-statsd:8125"]
     assert by_hand(builder) == {24, 29, 32}
     assert said(builder, "filter.drop-noise.match-metrics") == (
-        'by hand: no rule for its regex: it looks at names behind "shop."'
+        'by hand: no rule for its regex, which matches names behind "shop."'
     )
     assert said(builder, "filter.no-request-path.drop-tags live").startswith("by hand: ")
     assert "0123456789abcdef" not in builder.toml() + "".join(map(str, builder.lines))
@@ -60,7 +60,7 @@ def test_filters_look_at_names_behind_the_namespace():
     assert rules.follow("app.noisy.x") == ("app.noisy.x", {})
     builder = of_text("namespace = 'app'\nfilters = 'f'\n[filter.f]\nmatch-metrics = 'noisy.*'\ndrop-metric = true\n")
     assert Rules(builder).follow("noisy.x") == ("noisy.x", {})
-    assert said(builder, "filter.f") == "dropped: no name can fit it there"
+    assert said(builder, "filter.f") == "dropped: no name can match it"
 
 
 @pytest.mark.parametrize(
@@ -194,4 +194,4 @@ def test_what_is_by_hand_of_a_filter_is_all_that_differs(namespace, found, names
 def test_a_host_of_the_default_tags_is_that_of_the_series():
     builder = of_text('hostname = "h"\ndefault-tags = "host:x"\n', "gostatsd")
     assert settings(builder)["tags.host"] == "x"
-    assert said(builder, "hostname") == 'dropped: of its own metrics alone; by default-tags tags.host = "x"'
+    assert said(builder, "hostname") == 'dropped: for its own metrics only; default-tags set tags.host = "x"'

@@ -37,12 +37,10 @@ def test_config_js():
         "log.level": "warning",
     }
     assert by_hand(builder) == {30}
-    assert said(builder, "graphite.globalSuffix").startswith(
-        "by hand: tags.host, by default what hostname says; or host ="
-    )
+    assert said(builder, "graphite.globalSuffix").startswith("by hand: tags.host, by default the host name; or host =")
     assert '# host = "${HOSTNAME}"' in builder.toml()
     assert said(builder, "flushInterval 10000") == "changed: window.seconds = 60: the cloud charts minutes"
-    assert said(builder, "address") == "ok: every address, as it was"
+    assert said(builder, "address") == "ok: every address, as before"
     assert said(builder, "keyFlush.interval").startswith("dropped: ")
 
 
@@ -227,7 +225,7 @@ def test_a_proxys_file_becomes_one_relay():
     )
     assert settings(builder)["listen.udp"] == ["10.0.0.1:8125"]
     assert builder.needs_person == 0
-    assert said(builder, "nodes").startswith("dropped: of the proxy: one relay takes the place")
+    assert said(builder, "nodes").startswith("dropped: of the proxy: one relay replaces")
     assert {"host 10.0.0.1", "forkCount 4", "checkInterval 1000"} <= verdicts(builder).keys()
 
 
@@ -237,7 +235,7 @@ def test_a_server_that_is_an_expression_is_udp_and_work_for_a_person():
         " address: '10.0.0.1' }"
     )
     assert 'udp = ["10.0.0.1:${PORT:-8125}"]' in builder.toml()
-    assert said(builder, "server").startswith("by hand: udp is written")
+    assert said(builder, "server").startswith("by hand: udp is assumed")
     assert said(builder, "port").startswith("by hand: ${PORT:-8125}")
 
 
@@ -260,7 +258,7 @@ def test_options_of_back_ends_go_with_them_and_every_other_has_a_line():
             3,
             "which is another value",
         ),
-        ("const cfg = { port: 8125, debug: true };\nmodule.exports = cfg;", 1, "no const may follow"),
+        ("const cfg = { port: 8125, debug: true };\nmodule.exports = cfg;", 1, "const cannot follow it"),
         ("#!/usr/bin/env node\nmodule.exports = { port: 8125, debug: true };", 1, "#!"),
     ],
 )

@@ -101,9 +101,9 @@ def test_a_name_that_comes_to_nothing_is_sent_by_neither():
 
 def test_a_mapping_that_is_never_reached_there_is_not_work_for_a_person():
     builder = of_mappings({"match": "a.*", "name": "x"}, {"match": "a.b", "name": "y"})
-    assert said(builder, "mapping 2").startswith("dropped: never reached there either")
+    assert said(builder, "mapping 2").startswith("dropped: never reached by the old daemon either")
     builder = of_mappings({"match": "a.b.c", "name": "x"}, {"match": "a.b", "name": "y"})
-    assert said(builder, "mapping 2").startswith("dropped: statsd_exporter never comes to it")
+    assert said(builder, "mapping 2").startswith("dropped: statsd_exporter never reaches it")
     assert builder.needs_person == 0
 
 

@@ -121,8 +121,8 @@ class _Reader(Expressions):
             place = set_ if set_ is not exported else next(iter(self._statements), Node(None, 1))
             message = "there is no object literal such as { port: 8125 }"
             if place.value is not None:
-                message = "this comes to no object literal that can be read without running it"
-            fix = "give the literal that it comes to: node -p 'JSON.stringify(...)'"
+                message = "there is no object literal that can be read without running it"
+            fix = "give its value as a literal: node -p 'JSON.stringify(...)'"
             raise NotReadable(message, line=place.line, column=place.column, fix=fix)
         return Module(self._plain(set_), self._statements, self._fault(set_))
 
@@ -130,15 +130,15 @@ class _Reader(Expressions):
         """Return why `config = ` before the file is an error, or has another result than this parser."""
         first, result = self._tokens[0], self._result
         if self._is_script:
-            return Node("a line #! has no place behind it", 1)
+            return Node("a line #! cannot follow it", 1)
         if first.text in _NO_EXPRESSIONS and first.kind == "name":
-            return Node(f"no {first.text} may follow it", first.line, first.column)
+            return Node(f"{first.text} cannot follow it", first.line, first.column)
         if first.text == "function" and self._tokens[1].kind == "name":
-            return Node(f"{self._tokens[1].text} has no value behind it", first.line, first.column)
+            return Node(f"the function {self._tokens[1].text} has no value there", first.line, first.column)
         if result is None or result.value is config.value:
             return None
-        other = "only its own program could say" if isinstance(result.value, Opaque) else "which is another value"
-        return Node(f"that comes to what stands last, {other}", result.line, result.column)
+        other = "which only Node evaluates" if isinstance(result.value, Opaque) else "which is another value"
+        return Node(f"the result is the last statement, {other}", result.line, result.column)
 
     def _statement(self) -> Node | None:
         first, self._evaluated = self._here, None
@@ -190,7 +190,7 @@ class _Reader(Expressions):
 
     def _nowhere(self) -> Node:
         what = f'"{self._here.text}"' if self._here.kind == "punctuation" else "this"
-        raise self._error(f"{what} has no place here")
+        raise self._error(f"{what} is unexpected here")
 
     def _path(self) -> list[str]:
         path: list[str] = []

@@ -42,7 +42,7 @@ class Node:
         if self.value in (None, [], {}):
             return ""
         if not self.is_scalar:
-            raise NotReadable("a text is wanted here, no list and no object", line=self.line, column=self.column)
+            raise NotReadable("expected a text, not a list or an object", line=self.line, column=self.column)
         if isinstance(self.value, bool):
             return str(self.value).lower()
         return str(self.value)
@@ -55,7 +55,7 @@ class Node:
             NotReadable: the value is something else.
         """
         if self.value and not isinstance(self.value, dict):
-            raise NotReadable("names with texts are wanted here", line=self.line, column=self.column)
+            raise NotReadable("expected names with texts", line=self.line, column=self.column)
         return {name: node.text for name, node in self.members.items()}
 
     @property
