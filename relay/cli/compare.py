@@ -88,7 +88,9 @@ def compare(  # noqa: PLR0913 - click's way
         return find_namespaces(names, given=given, suffix=suffix.strip("."))
 
     flushes = Flushes(find)
-    admin_port = admin or find_admin(config.admin, fix="name it with --admin, or give it one and restart")
+    admin_port = admin or find_admin(
+        config.admin, fix="name its address with --admin, or set [admin] listen and restart the relay"
+    )
     session = asyncio.run(watch(flushes, graphite, admin_port, duration or 0.0))
     report = build_report(
         session,

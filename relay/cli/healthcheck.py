@@ -16,7 +16,7 @@ from relay.errors import ExitCode
 if TYPE_CHECKING:
     from pathlib import Path
 
-_FIX: Final = "start it, or name its [admin] listen with --admin"
+_FIX: Final = "start the relay, or name its admin port with --admin"
 
 
 @click.command()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _BYTES_MOST: Final = 4 * 1024 * 1024
 """Largest answer in bytes: 1,000 rules and 100 names are about 200 KiB."""
 _NAMES_SHOWN: Final = 20
-_FIX: Final = "start it, or name its file with -c, so that its [admin] listen is known"
+_FIX: Final = "start the relay, or name its configuration with -c"
 
 
 class RuleHits(msgspec.Struct):
@@ -53,14 +53,14 @@ def fetch_rules(admin: AdminConfig) -> RuleReport:
     Raises:
         RelayError: no relay answers, or the answer is not that of a relay.
     """
-    address = find_admin(admin, fix="give it one, and restart")
+    address = find_admin(admin, fix="set [admin] listen, and restart the relay")
     status, body = ask(address, "/api/v1/rules", most=_BYTES_MOST, fix=_FIX)
     if status != 200:
         raise unreachable(f"{join_address(*address)} answers {status}: {escape(body.encode())[:200]}", _FIX)
     try:
         report = msgspec.json.decode(body, type=RuleReport)
     except msgspec.MsgspecError as error:
-        raise unreachable(f"what answers on {join_address(*address)} is no relay: {error}", _FIX) from error
+        raise unreachable(f"the process on {join_address(*address)} is not a relay: {error}", _FIX) from error
     return report
 
 

@@ -30,16 +30,17 @@ _LABEL: Final = 12
 """Width of the label column."""
 _SIGNED: Final = {
     True: ", a change of its last value, which is 0 here ([listen] gauge_deltas = true)",
-    False: ", its value: a sign makes no change of the last one ([listen] gauge_deltas = false)",
+    False: ", its value: a sign is part of it ([listen] gauge_deltas = false)",
 }
 """Meaning of a sign before a gauge's number, by `[listen] gauge_deltas`."""
+_PUNYCODE: Final = "parts beyond ASCII become xn__ and their Punycode"
 _DROPPED: Final = {
-    "rule": "this is what the rule asks for",
-    "no_legal_name": 'its name or a tag has characters that the API does not take, and [listen] names = "strict"',
+    "rule": "the rule drops it",
+    "no_legal_name": 'its name or a tag has characters that the API refuses, and [listen] names = "strict"',
     "too_old": "its time is older than [cloud] max_age",
-    "too_far_ahead": "its time lies over a minute ahead",
-    "late_gauge": "it is older than a value of this gauge that is known",
-    "name_collision": "another type of this line sends that very name",
+    "too_far_ahead": "its time is more than a minute ahead",
+    "late_gauge": "it is older than the known value of this gauge",
+    "name_collision": "another type of this line sends the same name",
 }
 """Words for each reason of dropped samples that a single line can cause."""
 
@@ -69,9 +70,7 @@ def rows(line: LineTrace, config: Config) -> Iterator[TraceRow]:
         yield TraceRow("", f"{' ' * column}^")
     yield from _points([("sent as", line)], values=True)
     if line.clamped:
-        yield TraceRow(
-            "clamped", f"{line.clamped} of these lie beyond {limits.VALUE_MAX} either way: the API takes no more"
-        )
+        yield TraceRow("clamped", f"{line.clamped} of these: the API allows at most {limits.VALUE_MAX} in magnitude")
 
 
 def name_rows(lines: Mapping[Kind, LineTrace], config: Config) -> Iterator[TraceRow]:
@@ -90,7 +89,7 @@ def _received(part: TracePart) -> Iterator[TraceRow]:
     yield TraceRow(str(part.kind), _values(part))
     yield TraceRow("dialect", part.dialect)
     if part.off:
-        yield TraceRow("", f"tags of {part.off} are not read: it is not in [listen] dialects")
+        yield TraceRow("", f"tags of {part.off} are not read: [listen] dialects does not name it")
     if part.time is not None:
         yield TraceRow("time", as_time(part.time))
     if part.unused:
@@ -106,7 +105,7 @@ def _values(part: TracePart) -> str:
     if part.delta is not None:
         text += _SIGNED[part.delta]
     if part.rate and part.kind in (Kind.GAUGE, Kind.SET):
-        return f"{text}; its rate says nothing"
+        return f"{text}; its rate has no effect"
     return f"{text}, rate {part.rate}: weight {part.weight:g}" if part.rate else text
 
 
@@ -159,9 +158,9 @@ def _name(trace: Trace, series: Series) -> Iterator[TraceRow]:
 
 def _rewriting(text: str) -> Iterator[str]:
     if has_illegal(text):
-        yield "what the API does not take becomes _ or goes"
+        yield "characters that the API refuses become _ or are removed"
     if has_others(text):
-        yield "parts that are not ASCII become xn__ and their Punycode"
+        yield _PUNYCODE
 
 
 def _cleaned(tags: Sequence[Pair]) -> Iterator[TraceRow]:
@@ -169,11 +168,11 @@ def _cleaned(tags: Sequence[Pair]) -> Iterator[TraceRow]:
     last = {pair[0]: number for number, pair in enumerate(legal) if all(pair)}
     for number, (tag, pair) in enumerate(zip(tags, legal, strict=True)):
         if not all(pair):
-            yield TraceRow("removed", f"{_pairs([tag])}: nothing legal is left of its key or value")
+            yield TraceRow("removed", f"{_pairs([tag])}: no legal character is left in its key or value")
         elif last[pair[0]] != number:
-            yield TraceRow("removed", f"{_pairs([tag])}: its key comes again")
+            yield TraceRow("removed", f"{_pairs([tag])}: a later tag has its key")
         elif pair != tag:
-            why = ": what is not ASCII becomes xn__ and its Punycode" if has_others("".join(tag)) else ""
+            why = f": {_PUNYCODE}" if has_others("".join(tag)) else ""
             yield TraceRow("rewritten", f"{_pairs([tag])} becomes {_pairs([pair])}{why}")
 
 
@@ -183,13 +182,13 @@ def _removed(trace: Trace, series: Series, defaults: Mapping[str, str]) -> Itera
     sent = dict(series.dimensions)
     unsent = [*trace.unsent, *(key for key in legal_pairs(defaults.items()) if key not in (*sent, *trace.unsent))]
     if unsent:
-        why = f"the API takes {limits.DIMENSIONS_MAX} tags, {limits.DIMENSIONS_BYTES} bytes in all"
+        why = f"the API allows {limits.DIMENSIONS_MAX} tags, {limits.DIMENSIONS_BYTES} bytes in all"
         yield TraceRow("removed", f"{' '.join(unsent)}: {why}")
 
 
 def _dimensions(dimensions: Sequence[Pair]) -> TraceRow:
     if tuple(dimensions) == (PLACEHOLDER,):
-        return TraceRow("dimensions", f"{_pairs(dimensions)}: there is no tag, and the API wants one")
+        return TraceRow("dimensions", f"{_pairs(dimensions)}: there is no tag, and the API requires one")
     size = sum(len(key) + len(value) + 2 for key, value in dimensions)
     used = f"{len(dimensions)} of {limits.DIMENSIONS_MAX}, {size} of {limits.DIMENSIONS_BYTES} bytes"
     return TraceRow("dimensions", f"{_pairs(dimensions)}  ({used})")
@@ -199,12 +198,12 @@ def _class(kind: Kind, series: Series) -> TraceRow:
     if series.derived:
         return TraceRow("class", f"its name belongs to another type, so .{kind} is added")
     a, b, c = (other for other in Kind if other is not kind)
-    return TraceRow("class", f"{fit(series.metric, f'.{kind}')} if a {a}, {b} or {c} has had the name first")
+    return TraceRow("class", f"{fit(series.metric, f'.{kind}')} if a {a}, {b} or {c} had the name first")
 
 
 def _verdict(line: LineTrace) -> Iterator[TraceRow]:
     if line.verdict == "event":
-        yield TraceRow("event", "a DogStatsD event or service check is counted, and makes no metric")
+        yield TraceRow("event", "a DogStatsD event or service check is counted and makes no metric")
     elif line.verdict == "rejected":
         yield TraceRow("rejected", f"{line.reason}: {line.why}")
     elif line.reason:

@@ -35,13 +35,13 @@ RESERVED: Final = "of the relay itself"
 DERIVED: Final = "made of timers by the relay"
 IDLE: Final = "without a value on either side"
 
-_ONLY_OLD: Final = "no line of it came to the relay, or the relay rejected it: relay_rejected_lines_total"
-_ONLY_RELAY: Final = "no line of it came to the old daemon, or it took it for a bad one: statsd.bad_lines_seen"
-_STILL: Final = "it stood still: the old daemon repeats a gauge for ever, and the relay may never have had it"
-_SAMPLED: Final = "a sample rate: the old daemon adds values as they come, the relay multiplies back"
-_SETS: Final = "members of a flush and of a window are not the same: the most of one is shown"
-_TIMER: Final = "of several values: if it came as |h or |d, it is a timer here, a counter for statsd"
-_GAUGE: Final = "deltas start from what each daemon knew"
+_ONLY_OLD: Final = "the relay received no line of it, or rejected it: relay_rejected_lines_total"
+_ONLY_RELAY: Final = "the old daemon received no line of it, or rejected it: statsd.bad_lines_seen"
+_STILL: Final = "it did not change: the old daemon repeats a gauge for ever, and the relay may never have received it"
+_SAMPLED: Final = "it has a sample rate: the old daemon adds the values as sent, the relay divides them by the rate"
+_SETS: Final = "a flush and a window hold different members: the largest number of one is shown"
+_TIMER: Final = "it has several values: sent as |h or |d, it is a timer for the relay and a counter for statsd"
+_GAUGE: Final = "each daemon added the deltas to the value that it knew"
 
 
 class Verdict(StrEnum):

@@ -69,14 +69,14 @@ def _both_known(session: Session, flushes: Flushes) -> tuple[TimeRange, Namespac
 def give_up(session: Session, flushes: Flushes) -> RelayError:
     """Return the error that says which side has no data, and what to check."""
     if not flushes.touched:
-        message = "no flush of the old daemon came"
+        message = "no flush came from the old daemon"
         fix = "its Graphite back end must be on, with this host and port: graphiteHost and graphitePort of statsd"
     elif flushes.namespaces is None:
         some = ", ".join(name[:_NAME_MOST] for name in islice(flushes.names, _SHOWN))
-        message = f"nothing tells how the old daemon names its values: {some!a}"
-        fix = "say it: --prefix what.stands.before (counters., timers., gauges., sets.), or --map counters=a.b"
+        message = f"the naming scheme of the old daemon is not detected: {some!a}"
+        fix = "give it: --prefix PREFIX (of counters., timers., gauges., sets.), or --map counters=PREFIX"
     elif session.closed < session.windows:
-        message = f"the relay told of {session.closed} of {session.windows} windows"
+        message = f"the relay sent {session.closed} of {session.windows} windows"
         fix = "was its clock stepped, or the relay restarted? see its log, and compare again"
     else:
         message = "the old daemon sent no flush in the span"
@@ -89,12 +89,12 @@ def _notes(flushes: Flushes) -> Iterator[str]:
     if flushes.clock.skew:
         yield f"the old daemon's clock is {flushes.clock.skew:+.1f} s off; its flushes are dated by their arrival"
     if flushes.missing:
-        yield f"{flushes.missing} flushes did not come: what they held is missing from the old daemon's totals"
+        yield f"{flushes.missing} flushes did not come: the old daemon's totals lack their values"
     if flushes.late:
         yield f"{flushes.late} lines came after their flush: do two daemons send here?"
     if flushes.left_out:
-        yield f"{flushes.left_out} lines had names beyond the first {len(flushes.names)}, which is the bound"
+        yield f"{flushes.left_out} lines were left out: more than {len(flushes.names)} names"
     if flushes.unreadable:
-        yield f"{flushes.unreadable} lines were none of Graphite's"
+        yield f"{flushes.unreadable} lines are not lines of Graphite"
     if not any(key and key.kind is Kind.COUNTER for key in flushes.names.values()):
         yield "the old daemon sent no counts of counters: has its configuration flush_counts = false?"

@@ -33,7 +33,7 @@ class Phase(Enum):
     """A phase of the comparison."""
 
     NO_FLUSH = "the old daemon has not sent anything"
-    UNREADABLE = "nothing tells how the old daemon names its values"
+    UNREADABLE = "the naming scheme of the old daemon is not detected"
     BEFORE = "the span has not begun"
     WITHIN = "the span goes on"
     AFTER = "the last flush and the last window are waited for"

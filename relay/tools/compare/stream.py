@@ -49,12 +49,12 @@ async def _objects(content: aiohttp.StreamReader, url: str) -> AsyncIterator[dic
             for line in whole_lines(lines.receive(chunk)):
                 found = json.loads(line)
                 if "end" in found:
-                    raise _unreachable(f"the relay tells of no more windows: {found['end']}")
+                    raise _unreachable(f"the relay ended the stream of windows: {found['end']}")
                 yield found
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise _unreachable(f"{url} broke off: {error}") from error
-    raise _unreachable(f"{url} broke off: the relay is gone")
+    raise _unreachable(f"{url} broke off: the relay stopped")
 
 
 def _unreachable(message: str) -> RelayError:
-    return unreachable(message, "start it, or name its [admin] listen with --admin, or its file with -c")
+    return unreachable(message, "start the relay, or name its admin port with --admin, or its configuration with -c")

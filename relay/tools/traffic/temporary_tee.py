@@ -110,4 +110,4 @@ def _read(status: int, text: str) -> Copied:
         return Copied(int(fields["datagrams"]), int(fields["dropped"]))
     except (ValueError, KeyError, TypeError) as error:
         said = f"the relay answered {status}: {text.strip()[:200]}"
-        raise unreachable(said, "four copies at a time are allowed, to loopback alone") from error
+        raise unreachable(said, "at most four copies run at a time, to loopback only") from error

@@ -102,7 +102,7 @@ rule 1      web.*.request.*  $1=api $2=ok
 name        web.api.request.ok becomes web.request: rule 1
 removed     request_id: by rule 1
 dimensions  env=prod host=web01 outcome=ok service=api  (4 of 5, 43 of 255 bytes)
-class       web.request.timer if a counter, gauge or set has had the name first
+class       web.request.timer if a counter, gauge or set had the name first
 sent as     app/web.request      type 2  sum 24  count 2  avg 12  min 12  max 12  last 12
             app/web.request.p95  type 2  sum 12  count 1  avg 12  min 12  max 12  last 12
 """
@@ -119,7 +119,7 @@ counter     1
 dialect     StatsD
 rule 2      regex ^debug\\.(\\w+) (counters)  $1=noise
             action = "drop"
-dropped     rule: this is what the rule asks for
+dropped     rule: the rule drops it
 """
     )
 
@@ -146,7 +146,7 @@ def test_a_name_is_told_as_each_type(file):
 as a        counter
 rule 2      regex ^debug\\.(\\w+) (counters)  $1=noise
             action = "drop"
-dropped     rule: this is what the rule asks for
+dropped     rule: the rule drops it
 as a        timer, gauge, set
 rule        no rule matches
 dimensions  host=web01  (1 of 5, 11 of 255 bytes)

@@ -171,8 +171,8 @@ async def differences_are_found_under_other_names(tmp_path):
     }
     assert (code, report["fine"]) == (1, False)
     why = {row["metric"]: row["why"] for row in report["rows"]}
-    assert "no line of it came to the old daemon" in why["mine"]
-    assert "no line of it came to the relay" in why["yours"]
+    assert "the old daemon received no line of it" in why["mine"]
+    assert "the relay received no line of it" in why["yours"]
 
 
 # --- what a person does wrong -----------------------------------------------------------------------------------------
@@ -210,12 +210,12 @@ async def nothing_comes_or_what_nobody_understands(tmp_path):
             code, said = await both[0]
             assert code == 69
             assert "the old daemon has not sent anything yet" in said
-            assert "RLY101  no flush of the old daemon came" in said
+            assert "RLY101  no flush came from the old daemon" in said
             assert "graphiteHost and graphitePort" in said
             code, said = await both[1]
             writer.close()
             assert code == 69
-            assert r"nothing tells how the old daemon names its values: 'telegraf.\x1b[2J.hits'" in said
+            assert r"the naming scheme of the old daemon is not detected: 'telegraf.\x1b[2J.hits'" in said
             assert "--prefix" in said
             assert "\x1b" not in said
     finally:
