@@ -1,9 +1,9 @@
 """Transports: an HTTP POST, or a line written to a descriptor or a file. The only place that makes a TransportError.
 
 Time and memory of an answer are bounded: a request takes `timeout` in all; the body of an answer is at most 256 KiB,
-also inflated; head.py bounds the bytes before the body. Redirects are not followed, so credentials go to no other host.
-Connections are used for 30 s at most and host names are resolved again with them, so a new address of the cloud is used
-within a minute. Certificates are always checked; an invalid one fails the attempt.
+also inflated; bounded_http.py bounds the bytes before the body. Redirects are not followed, so credentials go to no
+other host. Connections are used for 30 s at most and host names are resolved again with them, so a new address of the
+cloud is used within a minute. Certificates are always checked; an invalid one fails the attempt.
 
 aiohttp is imported in a thread at the first request: the import takes half the time of a start, and sockets should be
 read before it.
@@ -88,15 +88,14 @@ class _AiohttpResolver:
 
 _ANSWER_BYTES: Final = 262_144
 """Bound of a body. An answer that lists 50 bad points has under 100 KB; parsing the worst of this size takes 18 ms."""
-_NONE: Final = -1
-"""No descriptor."""
+_NO_DESCRIPTOR: Final = -1
 _KEEPALIVE: Final = 10.0
 """Seconds; shorter than any server's: if the server closes a connection during a request, its fate is unknown."""
 _GENERATION_SECONDS: Final = 30.0
 """Seconds for which connections and resolved addresses are used; a TLS handshake per 30 s costs little."""
 _CA_BYTES: Final = 16 * 1024 * 1024
 """Bound of `ca_file`; the certificates of all public authorities together have 300 KB."""
-_PATIENCE: Final = 1.0
+_CA_SECONDS: Final = 1.0
 """Seconds to wait for the content of `ca_file` if it is a pipe."""
 _ENCODINGS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 """zlib's window bits by Content-Encoding. `identity` is requested, but a proxy may still compress."""
@@ -147,16 +146,16 @@ class HttpTransport:
         Raises:
             TransportError: there was no complete answer; its `ambiguous` says whether the request may have arrived.
         """
-        generation = await self._join()
+        generation = await self._acquire()
         try:
             return await self._post(generation.session, url, headers, body)
         finally:
-            await self._leave(generation)
+            await self._release(generation)
 
     async def _post(self, session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
         import aiohttp  # noqa: PLC0415 - see above
 
-        from relay.delivery.head import EndlessHeadError  # noqa: PLC0415 - likewise
+        from relay.delivery.bounded_http import EndlessHeadError  # noqa: PLC0415 - likewise
 
         try:
             async with (
@@ -178,10 +177,10 @@ class HttpTransport:
             self._current = None
         await self._close_idle()
 
-    async def _join(self) -> _Generation:
+    async def _acquire(self) -> _Generation:
         """Return the current generation, or a new one after `_GENERATION_SECONDS`, and count this request."""
         if self._current is None:
-            await asyncio.to_thread(import_module, "relay.delivery.head")
+            await asyncio.to_thread(import_module, "relay.delivery.bounded_http")
         tls = self._tls or await self._make_tls()
         now, current = asyncio.get_running_loop().time(), self._current
         if current is None or now - current.made_at > _GENERATION_SECONDS:
@@ -202,7 +201,7 @@ class HttpTransport:
             self._tls = tls
             return tls
 
-    async def _leave(self, generation: _Generation) -> None:
+    async def _release(self, generation: _Generation) -> None:
         generation.users -= 1
         await self._close_idle()
 
@@ -215,7 +214,7 @@ class HttpTransport:
     def _connect(self, tls: ssl.SSLContext) -> aiohttp.ClientSession:
         import aiohttp  # noqa: PLC0415 - see above
 
-        from relay.delivery.head import BoundedConnector  # noqa: PLC0415 - likewise
+        from relay.delivery.bounded_http import BoundedConnector  # noqa: PLC0415 - likewise
 
         connector = BoundedConnector(
             limit=self._concurrency,
@@ -235,7 +234,7 @@ class HttpTransport:
 
 
 def _tls(ca_file: str) -> ssl.SSLContext:
-    pem = read_bounded(Path(ca_file), _CA_BYTES, patience=_PATIENCE).decode("ascii", "ignore") if ca_file else None
+    pem = read_bounded(Path(ca_file), _CA_BYTES, patience=_CA_SECONDS).decode("ascii", "ignore") if ca_file else None
     context = ssl.create_default_context(cadata=pem)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
@@ -340,7 +339,7 @@ class FileTransport(LineTransport):
     """
 
     def __init__(self, path: str, *, is_lazy: bool = False) -> None:
-        super().__init__(_NONE if is_lazy else _open_private(path), closes=True)
+        super().__init__(_NO_DESCRIPTOR if is_lazy else _open_private(path), closes=True)
         self._path = path
 
     async def _prepare(self) -> None:

@@ -16,24 +16,25 @@ import asyncio
 from typing import TYPE_CHECKING, Final, Protocol
 
 from relay.delivery.dead_letters.format import metric_of
+from relay.delivery.disk_thread import DiskThread
 from relay.delivery.sender.bisect import MAX_ATTEMPTS, MAX_ATTEMPTS_OPEN, BatchBisection
 from relay.delivery.sender.gate import Gate, SenderSettings
 from relay.delivery.sender.outcomes import Ages, Outcomes, VerdictReporter
 from relay.delivery.sender.quarantine import Quarantine
 from relay.delivery.sender.rate import backoff
-from relay.delivery.sender.renewal import Renewal
 from relay.errors import TransportError
 from relay.model import Batch, Delivered, Refused, Throttled, Unavailable, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from relay.clock import Clock
     from relay.context import Context
     from relay.delivery.dead_letters.queue import DeadLetters
     from relay.delivery.sender.quarantine import Failures
     from relay.delivery.spool.order import Lease
     from relay.delivery.spool.spool import Spool
-    from relay.model import Batch, Reply, Verdict
+    from relay.model import Reply
 
 
 # --- what the pool needs from other packages -------------------------------------------------------------------------
@@ -77,11 +78,53 @@ class Transport(Protocol):
 
 
 _DRAIN_TICK: Final = 0.02
+_RENEWAL_SHARE: Final = 1 / 12
+"""Interval between two reads of the credential files, as a share of a minute."""
+_RENEWAL_WAIT: Final = 2.0
+"""Seconds for which a sender waits for one read; a read from a hanging disk goes on in its thread."""
 _LEASE_WAIT: Final = 1.0
 """Longest wait while holding a lease. Before a longer one, and before any wait for a probe, the lease is put back: then
 the newest batch is chosen when the wait is over."""
 _POLL: Final = 0.25
 """Polling interval in a long wait, in seconds: new settings, new credentials or a stop may end the wait early."""
+
+
+class CredentialRenewal:
+    """Reads the credential files again while the cloud refuses the credentials: a rotation needs no reload.
+
+    State: when to read again, and the read that is not finished.
+    """
+
+    def __init__(self, *, reporter: VerdictReporter, clock: Clock, random: Callable[[], float]) -> None:
+        self._reporter = reporter
+        self._clock = clock
+        self._random = random
+        self._due_at = 0.0
+        self._thread = DiskThread("credentials")
+        self._reading: asyncio.Task[bool] | None = None
+
+    async def try_if_due(self, gate: Gate, cloud: Cloud, *, minute: float) -> None:
+        """Read the credentials if it is time; after an exception those in force stay."""
+        now = self._clock.monotonic()
+        if not gate.credentials_refused or now < self._due_at:
+            return
+        self._due_at = now + minute * _RENEWAL_SHARE
+        self._reading = self._reading or asyncio.create_task(self._thread.run(cloud.renew), name="credentials")
+        if not (await asyncio.wait([self._reading], timeout=_RENEWAL_WAIT))[0]:
+            return
+        reading, self._reading = self._reading, None
+        try:
+            is_renewed = reading.result()
+        except Exception as error:  # noqa: BLE001 - an exception, caused by the content of a file, ends no worker
+            self._reporter.report_exception(gate, error, jitter=self._random())
+            return
+        if is_renewed:
+            self._reporter.report_renewal()
+            gate.retry_now(self._clock.monotonic())
+
+    def close(self) -> None:
+        """End the thread without waiting for it, as its disk may hang."""
+        self._thread.close()
 
 
 class SenderPool:
@@ -113,7 +156,7 @@ class SenderPool:
         """Workers with a batch that was sent, or is about to be."""
         self._turn_lock = asyncio.Lock()
         self._quarantine = Quarantine()
-        self._renewal = Renewal(reporter=self._reporter, clock=self._clock, random=random)
+        self._renewal = CredentialRenewal(reporter=self._reporter, clock=self._clock, random=random)
         self._ages = Ages(self._clock)
 
     @property

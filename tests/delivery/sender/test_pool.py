@@ -312,7 +312,7 @@ async def test_a_file_of_requests_that_was_usable_once_is_opened_when_it_can_be(
 
 async def test_certificates_that_became_a_pipe_keep_one_thread_waiting(tmp_path, monkeypatch):
     """One for each request would leave none for the spool."""
-    monkeypatch.setattr("relay.delivery.transport._PATIENCE", 0.05)
+    monkeypatch.setattr("relay.delivery.transport._CA_SECONDS", 0.05)
     os.mkfifo(tmp_path / "ca.pem")
     transport = HttpTransport(
         timeout=1, connect_timeout=1, concurrency=8, ca_file=str(tmp_path / "ca.pem"), proxy="", is_lazy=True
