@@ -146,11 +146,20 @@ class Ingest:
 
     def start_streams(self, listen: ListenConfig, *, most: int, context: Context) -> Streams:
         """Begin to accept at most `most` connections, on the running loop; `stop` ends them."""
-        from relay.listener.stream import open_streams  # noqa: PLC0415 - reading begins without asyncio
+        from relay.listener.stream import Streams  # noqa: PLC0415 - reading begins without asyncio
 
-        self._connections = open_streams(self, listen, most=most, context=context)
-        self._connections.start()
-        return self._connections
+        connections = self._connections = Streams(
+            sink=self.hotpath,
+            context=context,
+            most=most,
+            idle=listen.stream_idle,
+            line_limit=listen.line_limit,
+            is_held=self.is_held,
+        )
+        for one in self.streams:
+            connections.add(one)
+        connections.start()
+        return connections
 
     def background(self, loss_log: LossLog) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """Return the tasks of connections and tees, which run until they are cancelled."""

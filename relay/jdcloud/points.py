@@ -37,7 +37,7 @@ QUOTA_SHARE: Final = 0.9
 Values = dict[str, float | int]
 
 
-class Idle(Protocol):
+class IdleSeries(Protocol):
     """Source of the idle series, which are sent as 0."""
 
     def record(self, series: Series) -> None:
@@ -48,7 +48,7 @@ class Idle(Protocol):
         ...
 
 
-class Named(NamedTuple):
+class NamedValues(NamedTuple):
     """The values of one point, and the suffix of its metric; "": the metric itself."""
 
     suffix: str
@@ -112,7 +112,7 @@ class PointEncoder:
         counter_values: str,
         percentiles: Sequence[float],
         timer_metrics: TimerMetrics | None = None,
-        idle: Idle | None = None,
+        idle: IdleSeries | None = None,
         requests_per_minute: float = math.inf,
     ) -> None:
         self._namespace = namespace
@@ -136,47 +136,47 @@ class PointEncoder:
         """Return the number of requests allowed for a window of `seconds` seconds."""
         return self._per_minute * seconds / 60
 
-    def values(self, row: Row, seconds: int) -> Iterator[Named]:
+    def values(self, row: Row, seconds: int) -> Iterator[NamedValues]:
         """Yield the values of a row that are always sent."""
         yield from self._raw(row, seconds) if self._type == RAW else self._aggregate(row, seconds)
 
-    def derived(self, row: Row, seconds: int) -> Iterator[Named]:
+    def derived(self, row: Row, seconds: int) -> Iterator[NamedValues]:
         """Yield the derived metrics of a timer's row; nothing for other rows."""
         series, rollup = row
         if rollup.quantiles is not None:
-            for suffix, value in self._timers.figures(series.metric, rollup, seconds):
-                yield Named(suffix, {"value": legal_number(value)} if self._type == RAW else single(value))
+            for suffix, value in self._timers.derive(series.metric, rollup, seconds):
+                yield NamedValues(suffix, {"value": legal_number(value)} if self._type == RAW else single(value))
 
     def count_derived(self, row: Row) -> int:
         """Return the number of values that `derived` yields."""
         series, rollup = row
         return self._timers.count(series.metric, rollup.samples) if rollup.quantiles is not None else 0
 
-    def _aggregate(self, row: Row, seconds: int) -> Iterator[Named]:
+    def _aggregate(self, row: Row, seconds: int) -> Iterator[NamedValues]:
         series, rollup = row
         if series.kind is Kind.COUNTER:
-            yield Named("", self._counter(rollup, seconds))
+            yield NamedValues("", self._counter(rollup, seconds))
         else:
-            yield Named("", statistics(rollup))
+            yield NamedValues("", statistics(rollup))
 
-    def _raw(self, row: Row, seconds: int) -> Iterator[Named]:
+    def _raw(self, row: Row, seconds: int) -> Iterator[NamedValues]:
         series, rollup = row
         match series.kind:
             case Kind.COUNTER:
-                yield Named("", {"value": self._counter(rollup, seconds)["sum"]})
+                yield NamedValues("", {"value": self._counter(rollup, seconds)["sum"]})
             case Kind.TIMER:
                 for statistic, value in statistics(rollup).items():
                     if statistic == "count" or (statistic != "last" and rollup.samples):
-                        yield Named(f".{statistic}", {"value": value})
+                        yield NamedValues(f".{statistic}", {"value": value})
             case Kind.GAUGE | Kind.SET:
-                yield Named("", {"value": legal_number(rollup.last)})
+                yield NamedValues("", {"value": legal_number(rollup.last)})
 
     def key_of(self, series: Series, suffix: str = "") -> int:
         """Return a hash of the service's key: namespace, metric and dimensions, without the class."""
         metric = fit(series.metric, suffix) if suffix else series.metric
         return hash((series.namespace or self._namespace, metric, series.dimensions))
 
-    def encode_point(self, series: Series, named: Named, timestamp: int) -> Point:
+    def encode_point(self, series: Series, named: NamedValues, timestamp: int) -> Point:
         """Encode one point of the API."""
         return Point(
             encode(

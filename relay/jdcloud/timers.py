@@ -41,7 +41,7 @@ class Percentiles:
         """Return the number of derived metrics."""
         return len(self._percentiles)
 
-    def figures(self, _metric: str, rollup: Rollup, _seconds: int) -> Iterator[tuple[str, float]]:
+    def derive(self, _metric: str, rollup: Rollup, _seconds: int) -> Iterator[tuple[str, float]]:
         """Yield the suffix and value of each derived metric."""
         if rollup.quantiles is not None:
             for suffix, q in self._percentiles:
@@ -92,7 +92,7 @@ class TimerMetrics:
         of_percentiles = sum(len(suffixes) - suffixes.count("") for _, suffixes in taken)
         return len(self._of_all) + of_percentiles + len(self._limits(metric))
 
-    def figures(self, metric: str, rollup: Rollup, seconds: int) -> Iterator[tuple[str, float]]:
+    def derive(self, metric: str, rollup: Rollup, seconds: int) -> Iterator[tuple[str, float]]:
         """Yield the suffix and value of each derived metric; nothing for a timer without samples."""
         samples = distribution(rollup) if self.count(metric) else None
         if samples is None:

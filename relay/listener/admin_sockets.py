@@ -25,7 +25,7 @@ class AdminSockets:
 
     Args:
         wanted: addresses to listen on.
-        given: inherited sockets; those on other addresses are closed.
+        inherited: open sockets; those on other addresses are closed.
         waits: an address that cannot be bound stays missing; otherwise it is an error.
         hold: called with each socket opened here; its receiver keeps the socket open beyond this process.
     """
@@ -33,7 +33,7 @@ class AdminSockets:
     def __init__(
         self,
         wanted: Sequence[Address],
-        given: Sequence[BoundSocket] = (),
+        inherited: Sequence[BoundSocket] = (),
         *,
         waits: bool = False,
         hold: Callable[[BoundSocket], None] | None = None,
@@ -41,12 +41,12 @@ class AdminSockets:
         self._waits = waits
         self._hold = hold
         self._opened: list[socket.socket] = []
-        self.missing = [address for address in wanted if not any(_has(one, address) for one in given)]
-        self.given = [one.socket for one in given if any(_has(one, address) for address in wanted)]
+        self.missing = [address for address in wanted if not any(_has(one, address) for one in inherited)]
+        self.inherited = [one.socket for one in inherited if any(_has(one, address) for address in wanted)]
         self.trouble = ""
         """Why an address is missing."""
-        for one in given:
-            if one.socket not in self.given:
+        for one in inherited:
+            if one.socket not in self.inherited:
                 one.socket.close()
 
     def open_missing(self) -> list[socket.socket]:

@@ -92,8 +92,8 @@ def _broken(message: str) -> RelayError:
 
 def unusable(name: str, complaint: str) -> RelayError:
     """Return the error (RLY102) for an environment variable with an unusable value."""
-    giver = "the relay" if name.startswith("RELAY_") else "a service manager"
-    fix = f"unset {name}: {giver} sets it for a process that it starts"
+    setter = "the relay" if name.startswith("RELAY_") else "a service manager"
+    fix = f"unset {name}: {setter} sets it for a process that it starts"
     problem = Problem(code="RLY102", message=f"{name} {complaint}", fix=fix, source="environment")
     return RelayError(problem, exit_code=ExitCode.CONFIGURATION)
 

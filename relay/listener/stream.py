@@ -20,6 +20,7 @@ import select
 import socket
 from collections import deque
 from contextlib import suppress
+from functools import partial
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -28,9 +29,8 @@ from relay.listener.addresses import DATADOG, TCP, label_of
 from relay.listener.framing import FrameFraming, LineFraming
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from relay.config.schema import ListenConfig
     from relay.context import Context
     from relay.lines import Piece
     from relay.listener.addresses import BoundSocket
@@ -153,17 +153,12 @@ class Streams:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._failure: Exception | None = None
 
-    def add_lines(self, sock: socket.socket, form: str) -> StreamListener:
-        """Add a listening socket for lines that end in a line feed; `form`: `tcp` or `unix-stream`."""
-        return self._add(sock, form, lambda: LineFraming(self._line_limit))
-
-    def add_frames(self, sock: socket.socket, form: str) -> StreamListener:
-        """Add a listening socket for frames with a length prefix; `form`: `unix-datadog`."""
-        return self._add(sock, form, FrameFraming)
-
-    def _add(self, sock: socket.socket, form: str, framing: Callable[[], Framing]) -> StreamListener:
-        sock.setblocking(False)
-        listener = StreamListener(sock, label=label_of(form, sock.getsockname()), framing=framing)
+    def add(self, bound: BoundSocket) -> StreamListener:
+        """Add a listening socket: frames with a length prefix on a `DATADOG` one, lines on any other."""
+        bound.socket.setblocking(False)
+        label = label_of(bound.kind if bound.kind == TCP else f"unix-{bound.kind}", bound.socket.getsockname())
+        framing = FrameFraming if bound.kind == DATADOG else partial(LineFraming, self._line_limit)
+        listener = StreamListener(bound.socket, label=label, framing=framing)
         self.listeners.append(listener)
         return listener
 
@@ -367,38 +362,3 @@ class Streams:
         unread = list(self._connections.values())
         while unread and self._clock.monotonic() < ends:
             unread = [connection for connection in unread if self._read(connection)]
-
-
-class Source(Protocol):
-    """Owner of the sockets and of the sink."""
-
-    @property
-    def streams(self) -> Sequence[BoundSocket]:
-        """Listening stream sockets."""
-        ...
-
-    @property
-    def hotpath(self) -> Sink:
-        """Consumer of lines."""
-        ...
-
-    @property
-    def is_held(self) -> bool:
-        """Whether the supervisor keeps the sockets open."""
-        ...
-
-
-def open_streams(source: Source, listen: ListenConfig, *, most: int, context: Context) -> Streams:
-    """Return the reader of all stream sockets of `source`; it accepts nothing before `start`."""
-    streams = Streams(
-        sink=source.hotpath,
-        context=context,
-        most=most,
-        idle=listen.stream_idle,
-        line_limit=listen.line_limit,
-        is_held=source.is_held,
-    )
-    for one in source.streams:
-        add = streams.add_frames if one.kind == DATADOG else streams.add_lines
-        add(one.socket, one.kind if one.kind == TCP else f"unix-{one.kind}")
-    return streams

@@ -21,9 +21,9 @@ from relay.names import fit
 from relay.naming.characters import clean_name
 from relay.naming.classes import Classes
 from relay.naming.dimensions import are_legal, choose, legal_pairs
-from relay.naming.plain import Plain
-from relay.naming.tags import NO_TAGS, Sections, split_inline
-from relay.naming.trace import Hits, Trace, rewritten_example, unsent_example
+from relay.naming.fast_path import FastPath
+from relay.naming.tags import NO_TAGS, SectionCache, split_inline
+from relay.naming.trace import RuleHits, Trace, rewritten_example, unsent_example
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -76,17 +76,17 @@ class Namer:
         self._reserved = settings.reserved_prefix
         self._classes = Classes(settings.classes_limit, settings.classes_memory)
         self.ledger = ledger
-        self._hits = Hits(len(rules))
-        self._sections = Sections()
-        self._plain = self._make_plain()
+        self._hits = RuleHits(len(rules))
+        self._sections = SectionCache()
+        self._fast_path = self._make_fast_path()
         self._overflows: dict[str, tuple[Pair, ...]] = {}
         """Host -> dimensions of the overflow series."""
 
-    def _make_plain(self) -> Plain | None:
+    def _make_fast_path(self) -> FastPath | None:
         """Return the fast path; None if rules, strict mode or the dialects rule it out."""
         if len(self._rules) or self._strict or "dogstatsd" not in self._dialects:
             return None
-        return Plain(
+        return FastPath(
             prefixes=self._prefixes,
             reserved=f"{self._reserved}.",
             classes=self._classes,
@@ -99,8 +99,8 @@ class Namer:
         """Return the series of an identity, or the reason why it has none."""
         if identity.tags == limits.STAND_IN:
             return self._stand_in(identity)
-        if self._plain is not None:
-            answer = self._plain.resolve(identity)
+        if self._fast_path is not None:
+            answer = self._fast_path.resolve(identity)
             if answer is not None:
                 return answer
         trace = self._trace(identity, self._classes.owner)

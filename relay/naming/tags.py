@@ -46,7 +46,7 @@ class Section(NamedTuple):
 NO_TAGS: Final = Section("", {}, are_legal=True)
 
 
-class Sections:
+class SectionCache:
     """State: a cache of parsed sections; a fleet sends far fewer distinct sections than names."""
 
     def __init__(self) -> None:

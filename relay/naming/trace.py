@@ -1,4 +1,4 @@
-"""The steps of naming for one identity (`Trace`), and the hits of rules (`Hits`)."""
+"""The steps of naming for one identity (`Trace`), and the hits of rules (`RuleHits`)."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _shown(text: str) -> str:
     return printable(cut)
 
 
-class Hits:
+class RuleHits:
     """State: the number of identities that matched each rule, and the newest names that matched none."""
 
     def __init__(self, rules: int) -> None:

@@ -37,17 +37,17 @@ def rollup(values: list[float], *, weight: float = 1.0, most: int = 2048) -> Rol
     )  # fmt: skip
 
 
-def figures(values: list[float], *, weight: float = 1.0, most: int = 2048, **wanted) -> dict[str, float]:
+def derive(values: list[float], *, weight: float = 1.0, most: int = 2048, **wanted) -> dict[str, float]:
     metrics = TimerMetrics(**wanted)
     row = rollup(values, weight=weight, most=most)
-    found = dict(metrics.figures("web.api", row, SECONDS))
+    found = dict(metrics.derive("web.api", row, SECONDS))
     assert len(found) == metrics.count("web.api", len(values)) <= metrics.count("web.api")
     return {name.removeprefix("."): value for name, value in found.items()}
 
 
 def test_the_reference_vector():
     random.Random(1).shuffle(values := list(VECTOR))
-    found = figures(values, percentiles=[90, 99.5, -10], histogram=[("api", [10, 50.5, math.inf])])
+    found = derive(values, percentiles=[90, 99.5, -10], histogram=[("api", [10, 50.5, math.inf])])
     assert found == {
         "std": 31.480021212464106, "median": 50,
         "count_90": 10, "mean_90": 45.1, "upper_90": 90, "sum_90": 451,
@@ -58,11 +58,9 @@ def test_the_reference_vector():
 
 
 def test_sampled_timers_count_their_samples():
-    found = figures(
-        [10.0 * number for number in range(1, 11)], weight=2.0, percentiles=[90], wanted=["count_ps", "std"]
-    )
+    found = derive([10.0 * number for number in range(1, 11)], weight=2.0, percentiles=[90], wanted=["count_ps", "std"])
     assert found == {"std": 28.722813232690143, "count_ps": 2}
-    assert figures([1.0] * 10, weight=2.0, percentiles=[90])["count_90"] == 9
+    assert derive([1.0] * 10, weight=2.0, percentiles=[90])["count_90"] == 9
 
 
 @pytest.mark.parametrize(
@@ -101,12 +99,12 @@ def test_ranks(percentile, samples, taken):
     ],
 )
 def test_what_is_wanted(wanted, names):
-    found = figures([2.0] * 40, percentiles=[90, -1.5], wanted=wanted, histogram=[("we", [5]), ("", [7])])
+    found = derive([2.0] * 40, percentiles=[90, -1.5], wanted=wanted, histogram=[("we", [5]), ("", [7])])
     assert list(found) == names.split()
 
 
 def test_a_percentile_that_covers_nothing_is_skipped():
-    assert figures([2.0, 3.0], percentiles=[1, 50]).keys() == {
+    assert derive([2.0, 3.0], percentiles=[1, 50]).keys() == {
         "std",
         "median",
         "count_50",
@@ -118,17 +116,17 @@ def test_a_percentile_that_covers_nothing_is_skipped():
 
 def test_the_histogram_is_that_of_the_first_part_that_fits_and_ignores_what_is_above():
     given_bins = [("nothing", [1.0]), ("api", [2.0, 4.0]), ("web", [9.0])]
-    found = figures([1.0, 2.0, 3.9, 4.0, 99.0], percentiles=[], histogram=given_bins)
+    found = derive([1.0, 2.0, 3.9, 4.0, 99.0], percentiles=[], histogram=given_bins)
     assert found == {"std": pytest.approx(38.52, abs=0.01), "median": 3.9, "histogram.bin_2": 1, "histogram.bin_4": 2}
     assert not [
         name
-        for name in TimerMetrics(percentiles=[], histogram=given_bins[:1]).figures("x", rollup([1.0]), 1)
+        for name in TimerMetrics(percentiles=[], histogram=given_bins[:1]).derive("x", rollup([1.0]), 1)
         if "bin" in name[0]
     ]
 
 
 def test_a_limit_below_zero_makes_a_legal_name():
-    found = figures([-9.0, -3.0, 1.0], percentiles=[], histogram=[("", [-5.5, 0.0, 1e22])], wanted=["histogram"])
+    found = derive([-9.0, -3.0, 1.0], percentiles=[], histogram=[("", [-5.5, 0.0, 1e22])], wanted=["histogram"])
     assert found == {"histogram.bin__5_5": 1, "histogram.bin_0": 1, "histogram.bin_1e22": 1}
 
 
@@ -190,7 +188,7 @@ def test_the_figures_are_those_of_statsd(statsd, values, percentiles, fractional
         "seconds": SECONDS,
     }
     expected = ask(statsd, **case, wanted=[] if wanted is WORDS else wanted)
-    found = figures(values, percentiles=percentiles, wanted=wanted, histogram=[("api", [*bins, math.inf])])
+    found = derive(values, percentiles=percentiles, wanted=wanted, histogram=[("api", [*bins, math.inf])])
     assert found.keys() == expected.keys() - OWN
     greatest = max(map(abs, values))
     for name, value in found.items():
@@ -215,8 +213,8 @@ def test_bins_are_within_one_percent(make, weight):
     values = [make(rng) for _ in range(5000)]
     bins = [1.0, 30.0, math.inf]
     asked = {"percentiles": [90, 99.5, -10, 100], "histogram": [("", bins)], "wanted": WORDS}
-    exact = figures(values, weight=weight, most=8192, **asked)
-    found = figures(values, weight=weight, most=64, **asked)
+    exact = derive(values, weight=weight, most=8192, **asked)
+    found = derive(values, weight=weight, most=64, **asked)
     assert found.keys() == exact.keys()
     magnitude = sum(map(abs, values))
     rms = math.sqrt(sum(value * value for value in values) / len(values))
@@ -239,4 +237,4 @@ extremes = st.floats(allow_nan=False, allow_infinity=False)
 @given(st.lists(extremes, min_size=1, max_size=100), st.sampled_from([5e-324, 1.0, 1e308]), st.sampled_from([8, 2048]))
 def test_whatever_was_sampled_no_figure_is_without_a_number(values, weight, most):
     asked = {"percentiles": [50, -50, 100, -100], "wanted": WORDS, "histogram": [("", [0.0, math.inf])]}
-    assert not any(map(math.isnan, figures(values, weight=weight, most=most, **asked).values()))
+    assert not any(map(math.isnan, derive(values, weight=weight, most=most, **asked).values()))

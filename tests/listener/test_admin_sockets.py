@@ -41,7 +41,7 @@ def test_inherited_sockets_are_used_and_missing_ones_are_opened_and_held():
     wanted = Address("127.0.0.1", given.socket.getsockname()[1])
     held: list[BoundSocket] = []
     sockets = AdminSockets([wanted, HERE_IPV6], [given, stale], hold=held.append)
-    assert sockets.given == [given.socket]
+    assert sockets.inherited == [given.socket]
     assert stale.socket.fileno() == -1, "an address that is not wanted any more is let go"
     [opened] = sockets.open_missing()
     assert [(one.kind, one.socket, one.address) for one in held] == [(ADMIN, opened, HERE_IPV6)]

@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 
 from relay.clock import SystemClock
 from relay.errors import ExitCode, RelayError
-from relay.listener.addresses import Address, UnixPath
+from relay.listener.addresses import TCP, Address, BoundSocket, UnixPath
 from relay.listener.sockets import open_tcp, open_unix
 from relay.listener.stream import Streams
 from relay.model import Peer
@@ -37,10 +37,9 @@ async def opened(*, sink=None, clock=CLOCK, form="tcp", tmp_path=None, **changes
     settings = {"most": 16, "idle": 0.0, "line_limit": 65_536}
     streams = Streams(sink=hotpath, context=make_context(clock), **{**settings, **changes})
     if form == "tcp":
-        streams.add_lines(open_tcp(ANY).socket, "tcp")
+        streams.add(open_tcp(ANY))
     else:
-        held = open_unix(UnixPath(form.removeprefix("unix-"), str(tmp_path / "s")), mode=0o600)
-        (streams.add_lines if form == "unix-stream" else streams.add_frames)(held.socket, form)
+        streams.add(open_unix(UnixPath(form.removeprefix("unix-"), str(tmp_path / "s")), mode=0o600))
     streams.start()
     try:
         yield streams, streams.listeners[0], hotpath
@@ -275,7 +274,7 @@ async def test_what_has_arrived_at_stop_is_taken_and_who_waits_is_left_to_the_ne
     keeper = sock.dup()
     hotpath, clock = make_hotpath(), VirtualClock()
     streams = Streams(sink=hotpath, context=make_context(clock), most=4, idle=60, line_limit=1000)
-    listener = streams.add_lines(sock, "tcp")
+    listener = streams.add(BoundSocket(TCP, sock))
     streams.start()
     client = connect(listener)
     await until(lambda: listener.connections == 1)
@@ -354,7 +353,7 @@ async def test_a_mistake_of_ours_ends_the_relay():
             raise ZeroDivisionError
 
     streams = Streams(sink=Broken(), context=make_context(CLOCK), most=4, idle=60, line_limit=1000)
-    listener = streams.add_lines(open_tcp(ANY).socket, "tcp")
+    listener = streams.add(open_tcp(ANY))
     streams.start()
     with connect(listener) as sock:
         sock.sendall(b"a:1|c\n")

@@ -15,7 +15,7 @@ from relay.naming import Namer, NamingSettings
 from relay.naming.classes import Classes
 from relay.naming.dimensions import choose
 from relay.naming.ruleset import Ruleset
-from relay.naming.tags import Sections
+from relay.naming.tags import SectionCache
 
 LEGAL = re.compile(r"[0-9A-Za-z._]+")
 
@@ -336,7 +336,7 @@ def test_long_names_are_read_in_part_and_stay_apart(part):
 
 
 def test_sections_that_are_known_say_the_same_and_are_bounded():
-    sections = Sections()
+    sections = SectionCache()
     for number in range(2_500):
         text = b"k:%d,bad key:%d" % (number, number)
         assert sections.read(text) == sections.read(text)

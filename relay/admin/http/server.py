@@ -94,7 +94,7 @@ class AdminServer:
         await self._runner.setup()
         http, console = cast("web.Server", self._runner.server), Console(self._relay)
         self._mux = ProtocolMux(http=http, active=active, console=console, timeouts=SessionTimeouts(), most=self._most)
-        await self._listen(self._mux, self._sockets.given)
+        await self._listen(self._mux, self._sockets.inherited)
         await self._listen(self._mux, self._sockets.open_missing())
         if self._sockets.missing:
             self._waiting = asyncio.create_task(self._wait(self._mux), name="admin port")

@@ -1,6 +1,6 @@
 """The fast path of naming: no rules, a name that is legal as received, of ordinary length.
 
-Invariant: an answer is the same as that of the general path in `Namer`, in a third of the time; where `Plain` cannot
+Invariant: an answer is the same as that of the general path in `Namer`, in a third of the time; where `FastPath` cannot
 answer it returns None, and `Namer` takes the general path. Nearly every identity takes the fast path, so naming keeps
 up with many new identities.
 """
@@ -45,7 +45,7 @@ class _Known(NamedTuple):
     is_rewritten: bool
 
 
-class Plain:
+class FastPath:
     """State: a cache of recent sections of tags with their results; the classes of names belong to the namer.
 
     Args:
