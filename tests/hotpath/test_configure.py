@@ -1,4 +1,4 @@
-"""Other limits and other names while lines come: nothing is lost, and the new rules hold from the next line on."""
+"""New limits and names while lines arrive: no sample is lost, and the new rules apply from the next line on."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_names_forgotten_at_an_edge_keep_what_came_before_and_after():
 
 
 def test_a_reload_at_one_edge_after_another_balances():
-    """Names are asked for again while lines of the window before still wait for theirs; a gauge goes on."""
+    """Identities are queued again while those of the previous window are still pending; a gauge continues."""
     hotpath, closed = make(), 0
     hotpath.feed(b"b:2|g", NOW)
     for window in range(1, 4):

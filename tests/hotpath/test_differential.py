@@ -1,4 +1,4 @@
-"""Native == python (I3): the same bytes into both, in any cut, order and number of parts."""
+"""Native == python (I3): both get the same bytes, split, ordered and merged in any way."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.hotpath import NOW, START, close, exported, imbalance, make, 
 
 @pytest.fixture(scope="module")
 def on_both() -> None:
-    """Every test here makes both itself."""
+    """Override the fixture: every test here makes both hot paths."""
 
 
 VECTORS = [
@@ -52,7 +52,7 @@ grammar = st.builds(lambda n, g, b: n + b":" + g + b, names, groups | groups | s
 
 
 def event(title: bytes, text: bytes, change: int, rest: bytes) -> bytes:
-    """One of which the announced lengths may be wrong."""
+    """Return an event; its announced lengths may be wrong."""
     announced = max(0, len(title) + change % 3 - 1), len(text) + change // 3
     return b"_e{%d,%d}:%b|%b%b" % (*announced, title, text, rest)
 
@@ -86,7 +86,7 @@ datagrams = st.lists(st.lists(lines, max_size=8).map(b"\n".join), max_size=8)
 
 
 def same_number(one: float, other: float, scale: float) -> bool:
-    """Sums may differ by rounding, and where they saturate."""
+    """Compare rollups; sums may differ by rounding, and where they saturate."""
     return abs(one - other) <= 1e-12 * scale or scale > 1e307
 
 
@@ -132,7 +132,7 @@ minutes = st.tuples(st.lists(grammar | several.map(b"g:%b".__mod__), max_size=6)
 
 @given(st.lists(minutes, min_size=1, max_size=6), st.booleans())
 def test_windows_with_times_and_deltas_are_alike(minutes, gauge_deltas):
-    """Named before the next datagram, before the edge, or only as the window closes; idle gauges repeat."""
+    """Identities are resolved before the next datagram, before the edge or while the window closes."""
     pair = both(gauge_deltas=gauge_deltas, series_limit=40)
     closed = 0
     for number, (datagram, named) in enumerate(minutes):
@@ -162,7 +162,7 @@ def assert_no_count_wrapped(tally) -> None:
 
 @given(st.lists(lines.filter(lambda line: b"\n" not in line), max_size=8), st.data())
 def test_blanks_at_a_lines_end_change_nothing(lines, data):
-    """But where an event's length announces them."""
+    """Except within the announced length of an event."""
     fed = []
     for name in ("native", "native", "python", "python"):
         hotpath = make(name)
@@ -182,7 +182,7 @@ def test_blanks_at_a_lines_end_change_nothing(lines, data):
 
 @given(events, blanks)
 def test_blanks_behind_an_event_change_nothing(line, more):
-    """Once its text is whole; blanks that its length covers are its own."""
+    """Once its text is complete; blanks within its length belong to the text."""
     if is_event(line):
         assert is_event(line + more)
     for name in ("native", "python"):
@@ -195,7 +195,7 @@ def test_blanks_behind_an_event_change_nothing(line, more):
 
 @given(datagrams, st.randoms())
 def test_cuts_and_orders_change_nothing_but_what_was_last(datagrams, rng):
-    """A gauge's deltas depend on their order, so gauges stay out of this one."""
+    """Without gauges: the result of deltas depends on their order."""
     whole = [line for datagram in datagrams for line in datagram.split(b"\n") if b"|g" not in line]
     native, python = make("native"), make("python")
     for hotpath in (native, python):
@@ -214,7 +214,7 @@ def test_cuts_and_orders_change_nothing_but_what_was_last(datagrams, rng):
 
 @given(st.lists(grammar, max_size=60), st.integers(1, 4))
 def test_a_window_merged_from_parts_is_the_whole(whole, parts):
-    """Either implementation reads what either has written."""
+    """Each implementation reads the partials of both."""
     whole = [line for line in whole if b"|g" not in line]
     expected = make("native")
     expected.feed(b"\n".join(whole), NOW)
@@ -303,7 +303,7 @@ def test_the_kernel_was_compiled_with_our_limits():
 
 
 def test_windows_follow_one_another_alike():
-    """Identities, gauges and sinks live on over windows; idle ones go."""
+    """Identities, gauges and identities without a series outlive windows; idle ones are removed."""
     pair = both(idle_gauge_ttl=120.0)
     for window in range(6):
         for hotpath in pair:

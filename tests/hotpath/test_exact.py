@@ -1,4 +1,4 @@
-"""How many samples a timer keeps as they came is a setting: partials of one bound are read under another."""
+"""The number of samples that a timer stores exactly is a setting; partials of one setting are read with another."""
 
 from __future__ import annotations
 

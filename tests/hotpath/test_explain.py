@@ -1,4 +1,4 @@
-"""Where a line goes wrong: the same verdict as the parser's, at the byte where reading stopped."""
+"""Errors of lines: the same reason as the parser's, and the byte that breaks the grammar."""
 
 from __future__ import annotations
 

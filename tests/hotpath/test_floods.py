@@ -1,4 +1,4 @@
-"""More new identities than can be named: what waits is bounded, totals are right, and a flood leaves nothing behind."""
+"""More new identities than naming can answer: the queue is bounded, totals are exact, and a flood leaves no trace."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_metric_that_is_known_keeps_its_total_at_any_pace(known, line):
     if known:
         hotpath.feed(known, NOW)
         name_all(hotpath)
-        for number in range(1_200):  # whatever else floods: what is known needs no room
+        for number in range(1_200):  # a known identity needs no room during a flood
             hotpath.feed(b"other%d:1|ms" % number, NOW)
     for number in range(1, 3_001):
         hotpath.feed(line % number, NOW)
@@ -96,7 +96,7 @@ def test_a_name_that_is_refused_or_dropped_is_so_however_many_come():
 
 
 def test_deltas_of_a_gauge_without_room_are_rejected_and_its_values_are_not():
-    """Twenty find no room in the queue, and three of those that wait get no series."""
+    """Twenty identities find no room in the queue, and three pending ones get no series."""
     hotpath = make(series_limit=10)
     hotpath.feed(b"g:5|g|#n:0", NOW)
     name_all(hotpath)
@@ -110,7 +110,7 @@ def test_deltas_of_a_gauge_without_room_are_rejected_and_its_values_are_not():
 
 @pytest.mark.parametrize("tags", [b"", b"|#k:v"])
 def test_a_flood_of_names_leaves_nothing_behind(tags):
-    """Ten names are asked for once, in the window after it, and not in the others."""
+    """Ten identities are queued again once, in the next window only."""
     hotpath = make(**{**MUCH, "memory": 4 << 20})
     for first in (0, 20_000):
         for number in range(first, first + 20_000, 4_000):

@@ -1,4 +1,4 @@
-"""Gauges: what a sign before a number means, and which of two values is the newer one."""
+"""Gauges: the meaning of a sign before a number, and which of two values is newer."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_what_a_sign_means_may_change_while_lines_come():
 
 
 def value(hotpath) -> float | None:
-    """What the one gauge stands at."""
+    """Return the value of the only gauge."""
     return next((value for part in hotpath.gauges() for _, value in part), None)
 
 
@@ -109,7 +109,7 @@ def test_who_sends_the_last_minutes_gauges_each_minute_has_them(named):
 
 
 def restarted(before):
-    """The next process: the stored bases, and the checkpoint of the open window."""
+    """Start the next process with the stored bases and the checkpoint of the open window."""
     after = make()
     after.recover(exported(before))
     assert after.merge(b"".join(before.export_gauges())) == 0
@@ -146,7 +146,7 @@ def test_a_stored_gauge_of_an_earlier_release_is_as_new_as_its_window():
 
 @given(st.lists(st.tuples(st.integers(-30, 30), st.booleans()), min_size=1, max_size=12), st.integers(1, 5))
 def test_the_value_is_what_the_rule_says(sent, windows_of):
-    """A model: a value with a time wins over those that are not newer, one without a time over all."""
+    """Return the expected value: a value with a time replaces those that are not newer, one without a time all."""
     hotpath = make()
     known, expected, dropped = -(10**9), None, 0
     for number, (offset, is_timed) in enumerate(sent):

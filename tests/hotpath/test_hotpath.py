@@ -1,4 +1,4 @@
-"""The hot path as its neighbours see it: fates, rollups, gauges, limits, windows."""
+"""The hot path as other stages use it: accepted and rejected lines, rollups, gauges, limits, windows."""
 
 from __future__ import annotations
 
@@ -319,12 +319,12 @@ def test_the_tables_of_all_windows_that_are_alive_share_the_memory(implementatio
     short = len(second)
     assert short < len(first) == 1500
     del first, second
-    hotpath.unresolved(1)  # takes back what was given
+    hotpath.unresolved(1)  # frees the windows that were given back
     assert len(closed(3)) > short
 
 
 def test_at_the_bound_of_memory_a_series_of_the_last_window_is_not_new(implementation):
-    """Whenever it comes: a flood of new series fills the memory before it, beside a window that is not stored yet."""
+    """Also if a flood of new series fills the memory first, while the previous window is not stored yet."""
     memory = {"native": 900_000, "python": 200_000}[implementation]
     hotpath = make(memory=memory, series_limit=20_000, series_per_metric=20_000)
 
@@ -413,7 +413,7 @@ def test_tap():
 
 
 def looked_at(hotpath) -> list[tuple[str, str, float]]:
-    """What a snapshot has: metric, tags, last value."""
+    """Return the rows of a snapshot: metric, tags, last value."""
     return [(series.metric, tags_of(series), rollup.last) for part in hotpath.snapshot() for series, rollup in part]
 
 
@@ -532,7 +532,7 @@ datagrams = st.lists(st.lists(lines, max_size=6).map(b"\n".join), max_size=12)
 
 @given(datagrams, st.integers(1, 4))
 def test_the_short_way_and_the_long_way_agree(datagrams, named_every):
-    """A reference that forgets its keys before every datagram reads everything by the grammar: nothing may differ."""
+    """The reference clears its line cache before every datagram, so it parses every line: the results are the same."""
     short, long = make(series_per_metric=2), make("python", series_per_metric=2)
     for number, datagram in enumerate(datagrams):
         long.delete([])
@@ -593,7 +593,7 @@ def test_no_more_of_a_section_is_read_than_any_client_sends_and_its_other_tags_a
 
 
 def test_of_long_datagrams_python_takes_one_at_a_time():
-    """Each may hold thousands of new lines, and the loop waits for all that are taken at a time."""
+    """Each may have thousands of new lines, and the event loop waits for a whole batch."""
     hotpath = make("python")
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver,

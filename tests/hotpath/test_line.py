@@ -1,4 +1,4 @@
-"""The grammar, against vectors that say nothing about how it is read."""
+"""The grammar, against vectors that are independent of the implementation."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_line_is_read_as_its_vector_says(vector):
 @pytest.mark.parametrize("frame", ["{}", "{}\n", "{}\r\n", "good\n{}\ngood", "\n\n{}\n\n"])
 @pytest.mark.parametrize("times", [1, 3])
 def test_a_line_has_the_same_fate_wherever_it_stands(frame, times):
-    """Every vector inside a datagram, new and seen before: neighbours are not harmed, the fate is counted once each."""
+    """Each vector in a datagram, as a new and as a known line: it is counted once, and other lines are not affected."""
     good = frame.count("good")
     for vector in VECTORS:
         line = vector["line"].encode("latin-1")

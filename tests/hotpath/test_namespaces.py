@@ -1,4 +1,4 @@
-"""A namespace is part of a series: in windows, overflow, partials and gauges' bases; files from before it are read."""
+"""A namespace is part of a series: in windows, overflow, partials and gauges' bases; older files are read."""
 
 from __future__ import annotations
 

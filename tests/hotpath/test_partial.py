@@ -1,4 +1,4 @@
-"""Partials: what is exported and merged is what was there; damage costs a frame; merging has laws (I3)."""
+"""Partials: export and merge keep the content, damage costs one frame, and merging obeys its laws (I3)."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_overflow_series_survive_a_restart_at_the_limit():
 
 
 def test_a_frame_of_large_series_is_bounded():
-    """The native reader waits for one frame, and so does the event loop."""
+    """The native reader and the event loop wait for at most one frame."""
     members = [b"\n".join(b"set%d:%d|s" % (s, m) for m in range(1500)) for s in range(60)]
     hotpath = fed(*members, implementation="native")
     frames = [frame for _, frame in hotpath.export()]

@@ -1,4 +1,4 @@
-"""Whatever a record of a state file says: it is taken as a hot path writes it, or counted and left out."""
+"""A record of a state file is used if a hot path can have written it, else counted as damaged and left out."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def frame(*records, gauges=()) -> bytes:
 
 
 def packed(**fields) -> bytes:
-    """A counter with numbers that our encoder does not write."""
+    """Return a counter with numbers that our encoder does not write."""
     values = {name: getattr(COUNTER, name) for name in COUNTER.__struct_fields__} | fields
     return partial.wrap(msgspec.msgpack.encode([START, [list(values.values())], []]))
 

@@ -20,7 +20,7 @@ def extend(sketch: Sketch, values: list[float]) -> None:
 
 
 def exact(samples: list[tuple[float, float]], q: float) -> float:
-    """Smallest value whose cumulative weight reaches q x total, by definition."""
+    """Return the smallest value at which the cumulative weight reaches q x total: the definition."""
     total, reached = sum(weight for _, weight in samples), 0.0
     for value, weight in sorted(samples):
         reached += weight

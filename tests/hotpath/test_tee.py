@@ -1,4 +1,4 @@
-"""Copies to other daemons: everything that is received, nothing that waits, every datagram counted once."""
+"""Copies to other daemons: all received data, without waiting, and every datagram counted once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def hotpath():
 
 
 class Target:
-    """A daemon's socket, and the one that is connected to it."""
+    """A daemon's socket, and a socket connected to it."""
 
     def __init__(self, stack: ExitStack, host: str = "127.0.0.1") -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -115,7 +115,7 @@ def test_what_cannot_be_used_changes_nothing(hotpath, stack):
 
 
 def test_a_target_that_takes_nothing_more_is_not_waited_for(hotpath, stack):
-    """A queue of ten datagrams, or whatever the system says: the rest is dropped, and counted."""
+    """A socket's queue has room for some datagrams: the rest is dropped and counted."""
     daemon, ours = (stack.enter_context(one) for one in socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM))
     other = Target(stack)
     daemon.setblocking(False)

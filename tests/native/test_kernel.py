@@ -22,14 +22,14 @@ pytestmark = pytest.mark.skipif(
 
 
 def build(directory: Path, *programs: str, by: tuple[str, ...]) -> Path:
-    """Build programs with one kernel; return the directory in which they are."""
+    """Build programs with one kernel; return their directory."""
     subprocess.run(["bash", HERE / "build", directory, *programs, "--", *by], check=True)
     return directory
 
 
 @pytest.fixture(scope="module")
 def sanitized(tmp_path_factory) -> Path:
-    """Programs under the sanitizers of addresses and of undefined behaviour."""
+    """Return the programs, built with ASan and UBSan."""
     programs = ("fuzz_hotpath", "fuzz_restore", "race_readers", "check_vectors")
     return build(tmp_path_factory.mktemp("sanitized"), *programs, by=ASAN)
 

@@ -1,4 +1,4 @@
-"""A hot path with small neighbours: names resolve to themselves, tags to one dimension."""
+"""A hot path with a simple naming: names resolve to themselves, tags to one dimension."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from relay.hotpath.contract import HotPath
 
 chosen = "native"
-"""Which implementation `make` builds; see tests/conftest.py."""
+"""The implementation that `make` builds; see tests/conftest.py."""
 
 START = 1_764_000_000
 NOW = START + 1.0
@@ -51,7 +51,7 @@ def implementation_of(name: str):
 
 
 def answer(identity: Identity) -> Resolution | NoSeries:
-    """`reserved.*` is refused, `dropped.*` is dropped, the rest keeps its name up to an inline tag; sorted tags are the
+    """Reject `reserved.*`, drop `dropped.*`; other names stay up to an inline tag, and the sorted tags are the
     dimension."""
     name, inline = identity.name.decode("latin-1"), ""
     if "=" in name.partition(";")[2].partition(";")[0]:
@@ -85,12 +85,12 @@ def close(hotpath: HotPath, next_start: int = START + 60) -> dict[tuple[str, Kin
 
 
 def exported(hotpath: HotPath, *, changed: bool = False) -> bytes:
-    """The open window as a checkpoint file would hold it."""
+    """Return the open window in the format of a checkpoint file."""
     return b"".join(frame for _, frame in hotpath.export(changed=changed))
 
 
 def imbalance(hotpath: HotPath, closed: int = 0) -> int:
-    """Differences of the equations for lines and samples; `closed` samples were handed out."""
+    """Return the differences of the equations for lines and samples; `closed` samples were handed out."""
     tally = hotpath.tally()
     lines = tally.received - tally.accepted - tally.events - sum(tally.rejected.values())
     samples = tally.samples_accepted - closed - tally.samples_open - sum(tally.samples_dropped.values())

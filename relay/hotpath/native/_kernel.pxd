@@ -1,4 +1,4 @@
-"""What the wrapper uses of the kernel; see the headers."""
+"""The part of the kernel that the wrapper uses; the headers document it."""
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
@@ -15,9 +15,9 @@ cdef extern from "kernel/export.h" nogil:
     void output_free(output *out)
 
 cdef extern from "kernel/receive.h" nogil:
-    enum: SKETCH_BINS, SET_EXACT, SET_PRECISION, QUANTILE_EXACT, DATAGRAM_BYTES, NUMBER_BYTES, TIMESTAMP_AHEAD
-    enum: REJECTS_KEPT, REJECT_BYTES, REASONS, REASONS_MAX, RECEIVE_MOST, BIN_BIAS, NETWORKS_MOST, RECORD_EXACT_MOST
-    enum: RANK_MOST, BIN_LEAST, BIN_MOST, TEES_MOST, COPY_BYTES, SECTION_READ, NAME_READ
+    enum: SKETCH_BINS, SET_EXACT, SET_PRECISION, QUANTILE_EXACT, DATAGRAM_BYTES, TIMESTAMP_AHEAD
+    enum: REJECTS_KEPT, REJECT_BYTES, REASONS, REASONS_MAX, BIN_BIAS, NETWORKS_MOST, RECORD_EXACT_MOST
+    enum: TEES_MOST, COPY_BYTES, SECTION_READ, NAME_READ
     enum: NAMING_FIXED, NAMING_OTHERS, NAMING_WORK, TOP_SENDERS, SENDER_EXAMPLE_BYTES
     enum kind: COUNTER, TIMER, GAUGE, SET, KINDS
 
@@ -33,15 +33,11 @@ cdef extern from "kernel/receive.h" nogil:
     ctypedef struct bin:
         double weight
         uint32_t key
-    ctypedef struct bins:
-        bin *slots
-        uint32_t capacity, used
     ctypedef struct sketch:
         double zero
         sample *exact
         uint32_t exact_used
         bint binned
-        bins positive, negative
     void sketch_free(sketch *self, budget *memory)
     void sketch_merge(sketch *self, const sketch *other, budget *memory)
     size_t sketch_size(const sketch *self)
@@ -49,10 +45,7 @@ cdef extern from "kernel/receive.h" nogil:
     double sketch_quantile(const sketch *self, double q, double low, double high)
 
     ctypedef struct distinct:
-        uint64_t *hashes
-        uint8_t *registers
-        uint32_t used, capacity
-        bint has_zero
+        pass
     double distinct_cardinality(const distinct *set)
 
     ctypedef struct cell:

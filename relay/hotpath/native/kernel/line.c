@@ -205,6 +205,18 @@ static int read_values(const parser *parser, cursor *cursor, span values, group 
     return NO_REASON;
 }
 
+static int type_to_kind(const uint8_t *at, size_t size) {
+    if (size == 1) {
+        switch (at[0]) {
+        case 'c': return COUNTER;
+        case 'g': return GAUGE;
+        case 'h': case 'd': return TIMER;
+        case 's': return SET;
+        }
+    }
+    return size == 2 && at[0] == 'm' && at[1] == 's' ? TIMER : -1;
+}
+
 static int read_group(parser *parser, cursor *cursor, group *group) {
     span values = cursor->values;
     cursor->another = false;

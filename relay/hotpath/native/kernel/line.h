@@ -88,18 +88,6 @@ static inline double rate_to_weight(double rate) {
     return rate > 0 ? 1.0 / (rate > 1e-300 ? rate : 1e-300) : rate == 0 ? 1.0 : 0.0;
 }
 
-static inline int type_to_kind(const uint8_t *at, size_t size) {
-    if (size == 1) {
-        switch (at[0]) {
-        case 'c': return COUNTER;
-        case 'g': return GAUGE;
-        case 'h': case 'd': return TIMER;
-        case 's': return SET;
-        }
-    }
-    return size == 2 && at[0] == 'm' && at[1] == 's' ? TIMER : -1;
-}
-
 /* The kind of a type's first letter, plus one; `m` must be followed by `s`. */
 static const uint8_t KIND_OF_LETTER[256] = {
     ['c'] = COUNTER + 1, ['m'] = TIMER + 1, ['h'] = TIMER + 1, ['d'] = TIMER + 1, ['g'] = GAUGE + 1, ['s'] = SET + 1};

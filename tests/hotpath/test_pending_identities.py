@@ -1,4 +1,4 @@
-"""What waits for its name: every sample is accounted for, and comes out as if the name had been known all the time."""
+"""Pending identities: every sample is counted, and the result is the same as if the name had always been known."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_refused_type_that_is_known_rejects_the_line(line):
 
 
 def test_a_line_with_a_known_type_and_a_refused_one_is_accepted():
-    """What is known is in the window already."""
+    """The samples of the known type are in the window already."""
     hotpath = make()
     hotpath.feed(b"x:1|c", NOW)
     name_all(hotpath)
@@ -107,7 +107,7 @@ threes = st.builds(
     st.booleans(),
 )
 def test_every_sample_of_an_accepted_line_is_accounted_for(steps, rules, limits, strict):
-    """Each line has three samples: none may vanish, whatever naming says of a type and whenever it does."""
+    """Each line has three samples: all are counted, with any answer of naming at any time."""
     namer, hotpath, closed = make_namer(rules=Ruleset(rules, re2=None), strict=strict), make(**limits), 0
     for number, (lines, then) in enumerate(steps):
         hotpath.feed(b"\n".join(lines), NOW + number)
@@ -150,7 +150,7 @@ lines = st.builds(
     st.builds(lambda values, type_: b"%b|%b" % (values, type_), packed, types) | st.sampled_from([b"u|s", b"v|s"]),
     times,
 )
-"""Each of a single identity, and each identity of its own series."""
+"""Lines with a single identity; each identity has its own series."""
 
 
 @given(st.lists(lines, max_size=12), st.sampled_from([1, 2, 100]))
@@ -217,7 +217,7 @@ def test_a_value_without_a_time_follows_one_of_the_future_over_a_restart(named):
 
 
 def full(**changes):
-    """A hot path whose metrics have a series each and no room for another."""
+    """Return a hot path with one series for each metric, and no room for more."""
     hotpath = make(series_per_metric=1, **changes)
     hotpath.feed(b"g:5|g|#n:0", NOW)
     name_all(hotpath)
@@ -242,7 +242,7 @@ def test_a_line_with_a_delta_over_the_limit_is_rejected_as_a_whole(line, named):
 
 @pytest.mark.parametrize("named", [True, False])
 def test_an_overflow_series_takes_values_of_any_time(named):
-    """They are of many gauges, so none of them is older than the gauge that it is of."""
+    """The values are of many gauges, so none of them is older than the series."""
     hotpath = full()
     for number, line in enumerate((b"g:3|g", b"g:4|g|T%d" % (START - 9), b"g:+1|g|T%d" % (START - 9))):
         hotpath.feed(line, NOW + number)
