@@ -82,7 +82,7 @@ def verify(path: Path | None, state: Path | None, *, as_json: bool) -> None:
     location = find_state(path, state)
     with readable(location.directory):
         try:
-            batches = inspect.count(location.directory)
+            batches = inspect.count_batches(location.directory)
         except sqlite3.Error:
             batches = 0  # verify says what is wrong
         with progress("verifying", batches) as step:

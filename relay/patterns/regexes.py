@@ -20,7 +20,7 @@ from relay.patterns import NoEngineError, PatternError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_NOT_PYTHONS: Final = (re.error, ValueError, OverflowError, RecursionError, Warning)
+_PARSE_ERRORS: Final = (re.error, ValueError, OverflowError, RecursionError, Warning)
 
 
 class Regex:
@@ -79,7 +79,7 @@ def _find_needed(text: str) -> str:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             parsed = _parser.parse(text, re.ASCII)
-    except _NOT_PYTHONS:
+    except _PARSE_ERRORS:
         return ""
     return "" if _every_flag(parsed, parsed.state.flags) & re.IGNORECASE else _longest(parsed)
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NAME: Final = re.compile(r"dead-letters-(\d{6,12})\.ndjson")
-LINE_MOST: Final = 256 * 1024
+LINE_MAX: Final = 256 * 1024
 """Bytes of a line; a point has a hundredth of that. A longer line is damaged, and is read in pieces of this size."""
 
 REASONS: Final = ("refused_point", "refused_request", "unreadable_answer", "too_old", "ambiguous", "too_large")
@@ -122,7 +122,7 @@ def lines_of(path: Path, offset: int = 0) -> Iterator[bytes]:
     """
     with open(open_private(path, os.O_RDONLY), "rb") as file:  # noqa: PTH123 - a descriptor
         file.seek(offset)
-        while line := file.readline(LINE_MOST):
+        while line := file.readline(LINE_MAX):
             yield line
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from relay.delivery.spool.order import Lease
 
 _UNREADABLE_TRIES: Final = 3
-_KEPT: Final = 1000
-_MOST: Final = 100
+_FAILURES_MAX: Final = 1000
+_QUARANTINED_MAX: Final = 100
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class Quarantine:
     @property
     def is_full(self) -> bool:
         """Whether so many batches are quarantined that they should be put back and sent again."""
-        return len(self._quarantined) >= _MOST
+        return len(self._quarantined) >= _QUARANTINED_MAX
 
     def add(self, lease: Lease, bisection: BatchBisection) -> None:
         """Quarantine a wholly refused batch."""
@@ -95,7 +95,7 @@ class Quarantine:
 
     def _failures_of(self, batch: int, now: float) -> Failures:
         failures = self._failures.setdefault(batch, Failures(now))
-        if len(self._failures) > _KEPT:
+        if len(self._failures) > _FAILURES_MAX:
             del self._failures[next(iter(self._failures))]
         return failures
 

@@ -32,9 +32,9 @@ from relay.delivery.spool.file import (
     Ballast,
     OpenFiles,
     delete,
+    delete_range,
+    has_invalid_rows,
     insert,
-    is_strange,
-    remove,
 )
 from relay.delivery.spool.order import WaitingBatch
 from relay.delivery.state.checkpointed import list_checkpoints
@@ -49,10 +49,10 @@ if TYPE_CHECKING:
     from relay.delivery.state.directory import StateDirectory
 
 REQUESTS_PER_TRANSACTION: Final = 2_000
-_BALLAST_MOST: Final = 8 * 1024 * 1024
+_BALLAST_MAX: Final = 8 * 1024 * 1024
 _BALLAST_SHARE: Final = 8
 """The ballast, and so the log of one transaction, is at most an eighth of the quota."""
-_CHECK_MOST: Final = 64 * 1024 * 1024
+_CHECK_MAX: Final = 64 * 1024 * 1024
 """Bytes; a larger file is checked page by page only after a crash, as 1 GiB takes seconds."""
 _CHECKPOINT_EVERY: Final = 16
 """Transactions between checkpoints if they only delete; each adds a few pages to the log."""
@@ -78,7 +78,7 @@ class Database:
         self._directory = directory
         self.path = directory / DATABASE
         self._limit = limit_bytes
-        self._reserve = min(_BALLAST_MOST, limit_bytes // _BALLAST_SHARE)
+        self._reserve = min(_BALLAST_MAX, limit_bytes // _BALLAST_SHARE)
         self._ballast = Ballast(directory / "spool.ballast", self._reserve)
         self._files = OpenFiles(state_directory, self.path, self._wal)
         self._db: sqlite3.Connection | None = None
@@ -140,9 +140,9 @@ class Database:
         """Remove the batches of an uncommitted window, which a crash left; return the contents."""
         with translate_errors(self._directory):
             db = self._connection
-            if self.path.stat().st_size <= _CHECK_MOST or _size(self._wal) > 0:
+            if self.path.stat().st_size <= _CHECK_MAX or _size(self._wal) > 0:
                 self._check(db)
-            if is_strange(db):
+            if has_invalid_rows(db):
                 raise Damaged("corrupt", "a row holds what the relay never writes")
             self._remove_uncommitted(db)
             rows = db.execute("SELECT window, id, points, length(body) FROM batches ORDER BY id")
@@ -224,7 +224,7 @@ class Database:
     def free_bytes(self) -> int:
         """Return the bytes that can still be stored below the quota."""
         with translate_errors(self._directory):
-            return (self._pages_most() - self._pragma("page_count") + self._pragma("freelist_count")) * PAGE
+            return (self._max_pages() - self._pragma("page_count") + self._pragma("freelist_count")) * PAGE
 
     def _value(self, query: str, key: str | int) -> bytes | None:
         with translate_errors(self._directory):
@@ -269,7 +269,7 @@ class Database:
                 first, last = map(int, row[0].split())
             except ValueError as error:
                 raise Damaged("corrupt", "the mark of a window that was not completed is none") from error
-            self._transact(partial(remove, first=first, last=last))
+            self._transact(partial(delete_range, first=first, last=last))
 
     def _pieces(self, rows: Sequence[StoredBatch]) -> Iterator[Sequence[StoredBatch]]:
         """Split rows so that the log of one transaction stays smaller than the ballast."""
@@ -331,11 +331,11 @@ class Database:
             if self._pragma("freelist_count") > _FREE_KEPT:
                 self._connection.executescript("PRAGMA incremental_vacuum(256)")
 
-    def _pages_most(self) -> int:
+    def _max_pages(self) -> int:
         return (self._limit - self._reserve - max(self._reserve, _size(self._wal))) // PAGE
 
     def _limit_pages(self) -> None:
-        self._connection.execute(f"PRAGMA max_page_count = {self._pages_most()}").fetchall()
+        self._connection.execute(f"PRAGMA max_page_count = {self._max_pages()}").fetchall()
 
     def _pragma(self, name: str) -> int:
         [value] = self._connection.execute(f"PRAGMA {name}").fetchone()

@@ -65,17 +65,17 @@ def translate_errors(directory: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise _explain(error, directory) from error
+        raise _translate_sqlite_error(error, directory) from error
     except OSError as error:
-        raise _explain_system(error) from error
+        raise _translate_os_error(error) from error
 
 
-def _explain_system(error: OSError) -> DiskTrouble:
+def _translate_os_error(error: OSError) -> DiskTrouble:
     reason = "full" if error.errno in _FULL else "read-only" if error.errno == errno.EROFS else "io"
     return DiskTrouble(reason, str(error))
 
 
-def _explain(error: sqlite3.Error, directory: Path) -> Exception:
+def _translate_sqlite_error(error: sqlite3.Error, directory: Path) -> Exception:
     code, detail = getattr(error, "sqlite_errorcode", 0) & 0xFF, str(error)
     is_foreign = code == sqlite3.SQLITE_ERROR and detail.startswith(_OTHER_TABLES)
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or is_foreign:
@@ -85,11 +85,11 @@ def _explain(error: sqlite3.Error, directory: Path) -> Exception:
     if code == sqlite3.SQLITE_READONLY:
         return DiskTrouble("read-only", detail)
     if code in _DISK_CODES:
-        return DiskTrouble(_why(directory), detail)
+        return DiskTrouble(_disk_reason(directory), detail)
     return error
 
 
-def _why(directory: Path) -> str:
+def _disk_reason(directory: Path) -> str:
     """Return the reason by the state of the disk, as SQLite does not give one."""
     try:
         read_only = os.statvfs(directory).f_flag & os.ST_RDONLY

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 VERSION: Final = 1
 """PRAGMA user_version. 0 is release 0.1.0, which had the same tables."""
-_COPY_MOST: Final = 64 * 1024 * 1024
+_COPY_MAX: Final = 64 * 1024 * 1024
 _HEADER: Final = b"SQLite format 3\0"
 
 
@@ -84,7 +84,7 @@ def salvage(path: Path) -> tuple[set[int], dict[str, bytes]]:
     """
     with suppress(sqlite3.Error, OSError), tempfile.TemporaryDirectory() as scratch:
         wal = path.with_name(f"{path.name}-wal")
-        if wal.exists() and path.stat().st_size <= _COPY_MOST:
+        if wal.exists() and path.stat().st_size <= _COPY_MAX:
             shutil.copy(wal, scratch)
             return _read_marks(f"file:{shutil.copy(path, scratch)}")
     try:
@@ -118,9 +118,9 @@ CREATE TABLE batches (id INTEGER PRIMARY KEY, window INTEGER, points INTEGER, bo
 CREATE TABLE state (key TEXT PRIMARY KEY, value BLOB);
 PRAGMA user_version = {VERSION};
 """
-_ID_MOST: Final = 2**62
+_ID_MAX: Final = 2**62
 """Largest id of a batch, in microseconds of the clock at start; ids that follow must fit in 63 bits, too."""
-_STRANGE: Final = """
+_INVALID_ROWS: Final = """
 SELECT EXISTS (
     SELECT 1 FROM batches
     WHERE id NOT BETWEEN 0 AND :most OR typeof(window) <> 'integer' OR window NOT BETWEEN 0 AND :last
@@ -153,9 +153,9 @@ def insert(
     db.executemany("INSERT OR REPLACE INTO batches VALUES (?, ?, ?, ?)", rows)
 
 
-def is_strange(db: sqlite3.Connection) -> bool:
+def has_invalid_rows(db: sqlite3.Connection) -> bool:
     """Return whether a row holds a value that the relay never writes; SQLite enforces no column types."""
-    [[found]] = db.execute(_STRANGE, {"last": limits.YEAR_MAX, "most": _ID_MOST})
+    [[found]] = db.execute(_INVALID_ROWS, {"last": limits.YEAR_MAX, "most": _ID_MAX})
     return bool(found)
 
 
@@ -170,7 +170,7 @@ def delete(db: sqlite3.Connection, *, ids: Collection[int]) -> None:
     db.executemany("DELETE FROM batches WHERE id = ?", [(id_,) for id_ in ids])
 
 
-def remove(db: sqlite3.Connection, *, first: int, last: int) -> None:
+def delete_range(db: sqlite3.Connection, *, first: int, last: int) -> None:
     """Remove the batches of an incomplete window, and its marker."""
     db.execute("DELETE FROM batches WHERE id BETWEEN ? AND ?", (first, last))
     db.execute("DELETE FROM state WHERE key = ?", (UNCOMMITTED,))

@@ -144,7 +144,7 @@ class PayloadCache:
     """State: pinned rows, cached rows in order of arrival, and the bytes of both."""
 
     def __init__(self, cache_bytes: int = CACHE_BYTES) -> None:
-        self._most = cache_bytes
+        self.limit_bytes = cache_bytes
         self._pinned: dict[int, StoredBatch] = {}
         self._cached: dict[int, StoredBatch] = {}
         self._cached_bytes = 0
@@ -184,7 +184,7 @@ class PayloadCache:
             return
         self._cached[row.id] = row
         self._cached_bytes += len(row.body)
-        while self._cached_bytes > self._most:
+        while self._cached_bytes > self.limit_bytes:
             self._cached_bytes -= len(self._cached.pop(next(iter(self._cached))).body)
 
     def drop(self, id_: int) -> None:

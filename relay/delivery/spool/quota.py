@@ -1,6 +1,6 @@
 """The bounds of the spool: whole oldest windows are dropped and counted at a bound; a forecast warns before.
 
-There are two bounds: the quota on disk, where dropping makes room only for windows that are on disk, and `MEMORY_MOST`
+There are two bounds: the quota on disk, where dropping makes room only for windows that are on disk, and `MEMORY_MAX`
 for bodies that only memory holds while the disk refuses. Leased batches are not dropped. Not known here: SQLite, and
 when something is written.
 """
@@ -32,7 +32,7 @@ class FillForecast:
         self._seen: deque[tuple[float, int]] = deque(maxlen=_OBSERVATIONS)
 
     def observe(self, now: float, used: int) -> float | None:
-        """Note the bytes used; return the hours until the spool is full, if a warning is due.
+        """Record the bytes used; return the hours until the spool is full, if a warning is due.
 
         Args:
             now: monotonic seconds.
@@ -50,7 +50,7 @@ class FillForecast:
 
 # --- dropping the oldest windows -------------------------------------------------------------------------------------
 
-MEMORY_MOST: Final = 64 * 1024 * 1024
+MEMORY_MAX: Final = 64 * 1024 * 1024
 """Bytes of compressed bodies that only memory holds: about a million points, or an hour of 15,000 series."""
 _REMEMBERED: Final = 10_000
 """Dropped windows remembered: a batch returned later does not count its window twice."""
@@ -93,8 +93,8 @@ class SpoolQuota:
         return freed > 0
 
     def bound_memory(self) -> None:
-        """Drop oldest windows while more than MEMORY_MOST bytes are in memory only; never the newest window."""
-        while self._bodies.pinned_bytes > MEMORY_MOST:
+        """Drop oldest windows while more than MEMORY_MAX bytes are in memory only; never the newest window."""
+        while self._bodies.pinned_bytes > MEMORY_MAX:
             pinned = self._bodies.pinned_windows
             windows = [window for window in pinned if window != self._order.newest and self._order.waiting(window)]
             if not windows:

@@ -5,7 +5,7 @@ leaves the spool only when it is done, or dropped and counted. A batch that is l
 again. Points move between `points`, `leased` and the counters of the ledger in one step without an await.
 
 All of this runs on the loop, and nothing blocks on the disk: `Writer` hands the work to a thread (writer.py), and
-database.py does it. While the disk refuses, windows are kept in memory up to `MEMORY_MOST` (quota.py), sending
+database.py does it. While the disk refuses, windows are kept in memory up to `MEMORY_MAX` (quota.py), sending
 continues, and `degraded` is true. But a window that the disk may hold in a checkpoint waits until it is stored, or the
 checkpoint is void (state/checkpointed.py). Without a state directory all windows are in memory only.
 
@@ -53,7 +53,7 @@ class Spool:
         self._writer = Writer(database, context, spool=self) if database else MemoryWriter()
         self._next_id = int(self._clock.wall() * 1_000_000)
         """Starts at the clock and is raised above every id found, so ids increase even if old ones are unreadable."""
-        self._quota = SpoolQuota(
+        self.quota = SpoolQuota(
             limit_bytes,
             context=context,
             order=self._order,
@@ -160,7 +160,7 @@ class Spool:
         self.checkpointed.notify_void()
         self._ledger.points_created += self._enqueue(job.rows)
         if self._writer.free_bytes is not None:
-            self._quota.watch(self._clock.monotonic(), self._writer.free_bytes)
+            self.quota.watch(self._clock.monotonic(), self._writer.free_bytes)
 
     async def add_replayed(self, batches: Sequence[Batch], state: State) -> None:
         """Store batches of windows committed long ago, and state that records the replay, in one transaction."""
@@ -218,9 +218,9 @@ class Spool:
         await self._writer.finish(within)
         if count_part:
             await self._leave_parts(count_part)
-        self.discard()
+        self._drop_pinned()
 
-    def discard(self) -> None:
+    def _drop_pinned(self) -> None:
         """Drop the batches that only memory holds, at a stop; count them as stop_without_state."""
         entries = self._order.drop_if(lambda entry: self._writer.bodies.is_pinned(entry.id))
         points = sum(entry.points for entry in entries)
@@ -252,10 +252,6 @@ class Spool:
         self.committed.update(contents.windows)
         self.checkpointed.notify_void()
         self.wake()
-
-    def make_room(self, missing: int, *, but: Collection[int]) -> bool:
-        """Drop whole oldest windows that are on disk; see quota.py."""
-        return self._quota.make_room(missing, but=but)
 
     def database_lost(self) -> Collection[int]:
         """Drop batches that were only in a database now set aside; return the ids of committed windows."""
@@ -326,7 +322,7 @@ class Spool:
         for row in rows:
             self._order.push(WaitingBatch(window=row.window, id=row.id, points=row.points, size=len(row.body)))
         self.wake()
-        self._quota.bound_memory()
+        self.quota.bound_memory()
         return sum(row.points for row in rows)
 
     async def _fetch(self, entry: WaitingBatch, *, live: bool) -> Lease | None:

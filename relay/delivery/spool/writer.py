@@ -36,7 +36,7 @@ _RETRY: Final = 1.0
 """Seconds between two tries while the disk refuses; promised: recovery within 5."""
 _CHECK_EVERY: Final = 1.0
 """Seconds between two checks that the files are at their paths; promised: a removal is noticed within 2."""
-_READS_MOST: Final = 2
+_READS_MAX: Final = 2
 """Senders that may wait for the disk at a time; the others take batches in memory."""
 
 
@@ -117,7 +117,7 @@ class Writer:
     def may_read(self) -> bool:
         """Return whether a sender may wait for the disk now."""
         blocked = self._damage is not None or asyncio.get_running_loop().time() < self._no_reads_until
-        return self._connected and not blocked and self._reading < _READS_MOST
+        return self._connected and not blocked and self._reading < _READS_MAX
 
     async def read(self, id_: int) -> bytes | None:
         """Return a compressed body; None if it is not on disk.
@@ -233,7 +233,7 @@ class Writer:
         write = self._queue.next_write()
         self.free_bytes = await self._run(self._database.free_bytes)
         missing = write.bytes - self.free_bytes
-        if missing > 0 and self._spool.make_room(missing, but=write.job.windows):
+        if missing > 0 and self._spool.quota.make_room(missing, but=write.job.windows):
             await self._delete()
             write = self._queue.next_write()
         self._queue.mark_tried(write)
@@ -241,7 +241,7 @@ class Writer:
             await self._run(self._database.write, write.rows, write.job.windows, write.state)
         except QuotaReached as error:
             # The estimate was too low: make room for another quarter of the window, and try again.
-            if not self._spool.make_room(write.bytes // 4, but=write.job.windows):
+            if not self._spool.quota.make_room(write.bytes // 4, but=write.job.windows):
                 raise DiskTrouble("quota", "a window does not fit into [spool] max") from error
             await self._delete()
             return

@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_ANEW: Final = os.O_CREAT | os.O_TRUNC
+_CREATE: Final = os.O_CREAT | os.O_TRUNC
 _UNREADABLE: Final = b"unreadable"
 """Stands for a file that the disk does not give: there is no frame in it, so it counts as damaged."""
-_FIRST: Final = 0.1
+_FIRST_PAUSE: Final = 0.1
 """Seconds from a start to its first checkpoint: the closer names meanwhile what was read before."""
 _SLACK: Final = 4 * 1024 * 1024
 """Bytes that a file may grow beyond twice its live size: small ones are not worth writing anew."""
@@ -147,7 +147,7 @@ class CheckpointFiles:
         """Write and remove a file that no start reads."""
         self.ensure()
         probe = self.directory / "checkpoint-probe.new"
-        write_lines(probe, _ANEW, [b"probe"])
+        write_lines(probe, _CREATE, [b"probe"])
         probe.unlink(missing_ok=True)
 
     def append(self, window: int, frames: Sequence[bytes]) -> int:
@@ -158,7 +158,7 @@ class CheckpointFiles:
         """Write a window's file anew; return its size. On an error the old file is unchanged."""
         fresh = self.path(window).with_suffix(".new")
         try:
-            size = write_lines(fresh, _ANEW, frames)
+            size = write_lines(fresh, _CREATE, frames)
             fresh.rename(self.path(window))
         except OSError:
             with suppress(OSError):
@@ -245,7 +245,7 @@ class Checkpointer:
 
         The first time comes at once: packets were read before this relay could write, for seconds on a busy machine.
         """
-        pause = _FIRST
+        pause = _FIRST_PAUSE
         while True:
             await self._clock.sleep(pause)
             await before()

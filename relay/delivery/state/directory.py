@@ -63,9 +63,9 @@ def state_directory(spool: SpoolConfig, environ: Mapping[str, str], home: Path |
         return Path(spool.path)
     given = environ.get("STATE_DIRECTORY", "").partition(":")[0]
     if given:
-        return _in(Path(given))
+        return _state_folder(Path(given))
     if os.access(_SYSTEM if _SYSTEM.exists() else _SYSTEM.parent, os.W_OK):
-        return _in(_SYSTEM)
+        return _state_folder(_SYSTEM)
     if home is None:
         message = f"no state directory: {_SYSTEM} is not writable, and uid {os.geteuid()} has no home directory"
         fix = 'give [spool] path a directory of this user, or "none" to keep requests in memory only; or set HOME'
@@ -73,7 +73,7 @@ def state_directory(spool: SpoolConfig, environ: Mapping[str, str], home: Path |
     return home / ".local/state/statsd-relay"
 
 
-def _in(provided: Path) -> Path:
+def _state_folder(provided: Path) -> Path:
     """Return the folder in a provided directory; the directory itself if an earlier release used it."""
     return provided if os.access(provided / DATABASE, os.F_OK) else provided / _FOLDER
 
@@ -133,7 +133,7 @@ def _main_process(worker: int) -> int | None:
 
 # --- checks and lock -------------------------------------------------------------------------------------------------
 
-_OURS: Final = (_LOCK, "spool.", "dead-letters", "replay-", "open-", "checkpoint")
+_OURS: Final = (_LOCK, "spool.", "dead-letters", "replay-", "checkpoint")
 """Prefixes of the names of the relay's files."""
 _NEEDED: Final = ("spool.", "checkpoint-")
 """Prefixes of the files that must be writable. Dead letters are kept in memory, and logged, if theirs are not."""

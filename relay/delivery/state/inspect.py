@@ -73,7 +73,7 @@ def inspect_state(directory: Path) -> StateReport:
     )
 
 
-def count(directory: Path) -> int:
+def count_batches(directory: Path) -> int:
     """Return the number of batches that `verify` will read, for its progress."""
     with closing(_connect(directory)) as database:
         [batches] = database.execute("SELECT count(*) FROM batches").fetchone()
@@ -137,12 +137,12 @@ def _verify_batches(
     while rows := database.execute(query, (last, _ROWS)).fetchall():
         for last, window, points, body in rows:
             progress(1)
-            wrong = _wrong_with(body, window, points, timestamps)
-            if wrong:
-                yield f"{DATABASE}: batch {last} of window {window}: {wrong}"
+            fault = _find_fault(body, window, points, timestamps)
+            if fault:
+                yield f"{DATABASE}: batch {last} of window {window}: {fault}"
 
 
-def _wrong_with(body: bytes, window: int, points: int, timestamps: Callable[[bytes], list[int]]) -> str:
+def _find_fault(body: bytes, window: int, points: int, timestamps: Callable[[bytes], list[int]]) -> str:
     """Return the fault of a batch; "" if it can be sent."""
     try:
         inflating = zlib.decompressobj()

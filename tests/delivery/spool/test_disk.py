@@ -309,10 +309,9 @@ async def test_another_database_in_its_place_is_set_aside(tmp_path, monkeypatch)
 async def test_a_database_that_vanishes_while_the_disk_refuses_is_counted(tmp_path, monkeypatch):
     """The connection was given up, so what was on disk only is gone; committed ids are written to the next one."""
     monkeypatch.setattr(writer, "_RETRY", 0.05)
-    monkeypatch.setattr(memory, "CACHE_BYTES", 0)
     ledger = Ledger()
     spool = await open_spool(tmp_path, ledger=ledger)
-    spool._writer.bodies._most = 0
+    spool._writer.bodies.limit_bytes = 0
     await spool.store(60, [batch(60)], {})
     with monkeypatch.context() as patch:
         patch.setattr(spool._writer._database, "_change", broken)
@@ -476,7 +475,7 @@ async def test_a_window_larger_than_the_quota_is_kept_in_memory(tmp_path):
 
 
 async def test_memory_is_bounded_while_the_disk_refuses(disk, monkeypatch):
-    monkeypatch.setattr("relay.delivery.spool.quota.MEMORY_MOST", MIB)
+    monkeypatch.setattr("relay.delivery.spool.quota.MEMORY_MAX", MIB)
     ledger = Ledger()
     fill(disk)
     spool = await open_spool(disk, ledger=ledger, limit_bytes=4 * MIB)
