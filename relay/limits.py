@@ -81,7 +81,7 @@ SET_EXACT: Final = 2_048
 SET_PRECISION: Final = 14
 """HyperLogLog p: 2**14 registers, standard error 0.81 %."""
 
-# --- windows ----------------------------------------------------------------------------------------------------------
+# --- the time of a stop, and sizes that both hot paths share ----------------------------------------------------------
 STOP_SECONDS: Final = 4.0
 """How long a stopping relay continues to send."""
 REJECTS_KEPT: Final = 64

@@ -42,9 +42,9 @@ from relay.ledger import Ledger
 from relay.listener.admin_sockets import AdminSockets
 from relay.listener.kernel_drops import KernelDropWatch
 from relay.loss_log import Growth, LossLog, log_late_window, log_quota, log_window_losses
+from relay.window.clock_watch import ClockWatch
 from relay.window.closer import Closer
 from relay.window.protocols import Pipeline, WindowReport
-from relay.window.watch import ClockWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import structlog
 
-from relay.window.watch import ClockWatch
+from relay.window.clock_watch import ClockWatch
 from tests.support.context import make_context
 
 
