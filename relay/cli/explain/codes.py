@@ -13,9 +13,9 @@ RLY101
 ? The old StatsD daemon, or another relay, still holds the address; the message names the process.
 ? A port below 1024, or an address that this machine does not have.
 ? The state directory belongs to another user, or its file system is read-only.
-? Of a command: no relay listens where it asks.
-> Stop who holds the port (`ss -lunp sport = :8125` shows it); or let `statsd-relay run --take-over` take its place
-  without losing a packet; or give [listen] udp another one.
+? Of a command: no relay listens on the address that it asks.
+> Stop the process that holds the port (`ss -lunp sport = :8125` shows it); or let `statsd-relay run --take-over`
+  replace it without losing a packet; or give [listen] udp another port.
 > Give [spool] path a directory of the relay's user; "none" keeps requests in memory only.
 > Of a command: name the relay's file with -c, so that it finds the same addresses and directories.
 
@@ -25,23 +25,23 @@ RLY102
 ? A variable begins with STATSD_RELAY_ and names no key.
 > Go to the line and column that are shown: every problem is listed at once, each with its fix.
 > See `statsd-relay config example` for all keys and `statsd-relay config env` for all variables.
-> Try it with `statsd-relay check FILE` before a reload.
+> Check the file with `statsd-relay check FILE` before a reload.
 
 RLY103
 ? The path is wrong, or the relay's user may not read the file.
 ? TOML: a text without quotes, a bracket that is not closed, a table that is written twice.
-? A secret's or certificate's file that a key names does not exist.
+? A key names the file of a secret or a certificate, and the file does not exist.
 ? A secret's file is empty, or has a second line, a control character or anything but ASCII, at the line shown.
-? Of `import`: the file has a syntax error, at the place that is shown, or is another daemon's than it was taken for.
+? Of `import`: the file has a syntax error at the place shown, or belongs to another daemon than assumed.
 > Run `statsd-relay check FILE` as the relay's user; it shows the line.
 > In containers, look whether the file is mounted where -c points.
-> Of `import`: say whose file it is with --from.
+> Of `import`: name the daemon of the file with --from.
 
 RLY104
-? The directory was made by root or by another user, and the relay runs as somebody else.
+? The directory was made by root or by another user, and the relay runs as a different user.
 ? A file in it belongs to another user: a command or the relay itself was run as root once.
-? Its mode lets the group or everybody write, or one of the relay's files there is a symbolic link.
-> Run the `chown` or `chmod` of the message: whoever can write there can make the relay write anywhere.
+? Its mode lets the group or all users write, or one of the relay's files there is a symbolic link.
+> Run the `chown` or `chmod` of the message: a user with write access there can make the relay write anywhere.
 > Look where a symbolic link leads before you remove it; the relay never makes one.
 
 RLY105
@@ -51,8 +51,8 @@ RLY105
 > To replace a running relay without a loss, use `statsd-relay reload --upgrade`.
 
 RLY106
-? Nobody listens at `to` of this [[tee]]: the other daemon has stopped, or listens on another port or address.
-? Its name cannot be looked up, or there is no way to its network.
+? No process listens at `to` of this [[tee]]: the other daemon has stopped, or listens on another port or address.
+? Its name cannot be looked up, or its network is unreachable.
 ? It is one of the relay's own addresses: every datagram would come back, and be copied again, for ever.
 > Start the other daemon, or change `to` and reload; the relay tries again by itself and loses nothing of its own.
 > Give relay and daemon ports of their own: [listen] udp for the one, `to` for the other.
@@ -68,21 +68,21 @@ RLY110
 
 RLY111
 ? A variable STATSD_RELAY_<TABLE>_<KEY> of the service, the container or the shell sets a key that the file sets too.
-> Remove one of the two; the variable is the one that counts. `statsd-relay config show` has the origin of each value.
+> Remove one of the two; the variable takes precedence. `statsd-relay config show` has the origin of each value.
 > In an image or a unit of your own, STATSD_RELAY_DEFAULT_<TABLE>_<KEY> sets a default, which the file overrides.
 
 RLY112
 ? The machine reaches the Internet through a proxy, and its variables are set for every program.
 > If requests need the proxy: [cloud] proxy = "http://HOST:PORT". Variables are not used, so that a request, which
   carries a signature, goes where the configuration says.
-> If they need none, the warning changes nothing; unset the variable for this process to be rid of it.
+> If requests need no proxy, the warning has no effect; unset the variable for this process to silence it.
 
 RLY120
 ? The key was disabled or deleted, or may not write to Cloud Monitor.
 ? Secret and access key do not belong together, or one of them was cut.
 ? The clock of this machine is wrong: signatures hold for minutes only. The message has the difference.
 > Nothing is lost meanwhile: requests wait, and the files of credentials are read again every 5 s.
-> Compare the key in the console with what the start line says of where it was found.
+> Compare the key in JD Cloud's console with the start line, which names the origin of the key.
 > If the clock differs, synchronise it: `timedatectl`, see RLY122.
 
 RLY121
@@ -94,31 +94,31 @@ RLY121
 RLY122
 ? No time service runs, or the machine woke from a snapshot or from suspension.
 > `timedatectl set-ntp true`, or start chronyd; in a virtual machine, look at the host's clock.
-> Minutes are cut by this clock: points of a wrong one land in the wrong minute, or are refused.
+> Windows follow this clock: if it is wrong, points land in the wrong minute, or are refused.
 
 RLY123
 ? A time service set the clock; a small step after a start or a suspension is normal.
-? Somebody set it by hand, or a virtual machine was moved.
-> The window that is open closes or stays open, and none is sent twice; what a wrong clock closed has its wrong minute.
+? The clock was set by hand, or a virtual machine was moved.
+> The open window closes or stays open, and no window is sent twice; one that a wrong clock closed keeps its minute.
 > Batches are dropped for their age only once the cloud's Date agrees, or the clock was steady for a minute.
 
 RLY124
 ? The clock was ahead, and windows of that time were closed: their ids are never used again.
 ? The state directory was used on a machine whose clock was ahead.
-> Nothing needs to be done: samples gather in the window that is named, which is sent at its end. The relay is not ready
+> Nothing needs to be done: samples gather in the named window, which is sent at its end. The relay is not ready
   until then.
-> Moving `spool.db` away makes it start at once, but gives the minutes that are committed a second value.
+> Moving `spool.db` away makes the relay start at once, but gives the committed minutes a second value.
 
 RLY131
-? A rule before it has a wider pattern: the first that matches a name is followed, and no other.
-? The same pattern twice.
-> Put the narrow rule before the wide one, or remove it; the message has the number of the one that is in its way.
+? An earlier rule has a wider pattern: only the first rule that matches a name applies.
+? Two rules have the same pattern.
+> Put the narrow rule before the wide one, or remove it; the message has the number of the wide one.
 > A rule for one type, such as type = "timer", leaves the names of the other types to later rules.
 
 RLY132
 ? A star beside other text in a part, as in web*: in match a star is a whole part.
-? A template has $3, and the pattern has two captures; or it has a $ that is no capture.
-? A regex with a bracket that is not closed, or with look-around or a back-reference, which no rule can have.
+? A template has $3, and the pattern has two captures; or it has a $ that is not a capture.
+? A regex with a bracket that is not closed, or with look-around or a back-reference, which no rule supports.
 > For pieces of a part use regex; the fix of the message has the regex that the glob would be.
 > In match each star is a capture, in regex each group in brackets; they are numbered from 1.
 
@@ -130,20 +130,20 @@ RLY133
 RLY140
 ? The old file computes a value: require(...), process.env, a function. Such a file is read and never executed.
 ? It has an option of a back end or plug-in that the daemon itself does not know.
-? A pattern, a unit conversion or a filter that no [[rule]] says; or one that `check` would refuse.
-> Look at the lines of the report that begin with "by hand": each says where it stands and what was written instead.
-> What could not be carried over stands in the result as a comment; the result passes `statsd-relay check` as it is.
+? A pattern, a unit conversion or a filter that no [[rule]] can express; or one that `check` would refuse.
+> Look at the lines of the report that begin with "by hand": each has its place and what was written instead.
+> A setting that could not be converted is a comment in the result, which passes `statsd-relay check` as it is.
 > deploy/MIGRATING.md has every option of the four daemons.
 
 RLY201
 ? net.core.rmem_max is smaller than [listen] receive_buffer; its default on Linux is 208 KiB.
 > sysctl -w net.core.rmem_max=8388608, and the same line in /etc/sysctl.d. For a container, on its host.
 > Or give the process CAP_NET_ADMIN, or let systemd open the socket with ReceiveBuffer=8M.
-> Or ask for less: the warning says for how many milliseconds a restart may last with what was granted.
+> Or set a smaller buffer: the warning says how many milliseconds a restart may last with the granted one.
 
 RLY202
-? Bursts that are longer than the receive buffer holds; see RLY201 first.
-? One core is not enough for what comes: many small packets cost more than a few full ones.
+? Bursts exceed the receive buffer; see RLY201 first.
+? One core is not enough for the traffic: many small packets cost more than a few full ones.
 ? The process was stopped for long, by a debugger, a suspension or a limit on its CPU time.
 > Enlarge the buffer: net.core.rmem_max and [listen] receive_buffer.
 > Let clients gather lines: a packet of 1,400 bytes costs little more than one of 20.
@@ -153,31 +153,31 @@ RLY202
 RLY203
 ? The limit of open files is low: `ulimit -n` in a shell, --ulimit nofile of a container, LimitNOFILE of a unit.
 ? [listen] stream_connections is higher than the applications need.
-> Nothing is lost by it: fewer connections are kept, and at that number the one that is idle longest is closed.
+> No data is lost: fewer connections are kept, and at the limit the one that is idle longest is closed.
 > Raise the hard limit; the relay raises the soft one by itself. Of every 1,000, it keeps about 100 for itself.
-> Or give [listen] stream_connections the number in the warning, and it is silent.
+> Or set [listen] stream_connections to the number in the warning, which silences it.
 
 RLY301
 ? A client sends something else to this port, or formats numbers by its locale (1,5 for 1.5).
 ? A name or a tag has a colon, a bar or a line feed in it.
-? A type that is not known: c, g, ms, h, d and s are.
-> The warning shows one line of each reason with a caret, and who sent it.
-> `statsd-relay explain LINE` walks through any line; the others of its packet are never harmed.
+? A line has an unknown type; the known ones are c, g, ms, h, d and s.
+> The warning shows one line of each reason with a caret, and its sender.
+> `statsd-relay explain LINE` traces any line; a bad line does not affect the others of its packet.
 > `relay_rejected_lines_total` counts by reason. In a log, further ones of a reason are only counted.
 
 RLY302
 ? Names with blanks, `/` or `-`, which become `_`, or other characters of ASCII, which are dropped.
 ? Tag values with any of these: each becomes `_`.
 ? Characters beyond ASCII: a dotted part with one becomes `xn__` and its Punycode.
-> The warning shows one metric, what came and what it became. Names that become the same are added up.
+> The warning shows one metric as received and as sent. Names that become equal are added up.
 > `statsd-relay explain NAME` shows what a name becomes.
 > Nothing needs to be done. With [listen] names = "strict" such samples are dropped instead.
 
 RLY303
 ? A series has more than five tags with `host`, or more than 255 bytes of keys and values.
-> The warning names one metric and the tags of it that went.
+> The warning names one metric and its removed tags.
 > `statsd-relay explain LINE` shows which were kept: `host` first, then a rule's, the line's by key, and [tags].
-> Name those that matter in the keep_tags of a [[rule]], or those that don't in its drop_tags; or send fewer.
+> Name the tags to keep in the keep_tags of a [[rule]], or the others in its drop_tags; or send fewer.
 
 RLY304
 ? A gauge below zero in a client that knows unsigned numbers only: -1 comes as 18446744073709551615.
@@ -189,10 +189,10 @@ RLY310
 ? A tag with an id of a user, request or session in it; the warning names the tag and counts its values.
 ? Names with such an id in them: the warning shows the part before it.
 ? A fleet that has outgrown [limits] series or series_per_metric.
-> Take the id out, where it is sent or by a [[rule]]: match the metric, and drop_tags = ["TAG"]; or, for names,
-  match = "user.*.logins", metric = "user.logins". Totals stay right meanwhile: what is too many is added up in one
-  series of its metric, with the tag overflow=true.
-> Names never seen before that come faster than they can be named have no metric yet: their samples are added up in
+> Remove the id in the application, or by a [[rule]]: match the metric, and drop_tags = ["TAG"]; or, for names,
+  match = "user.*.logins", metric = "user.logins". Totals stay right meanwhile: surplus series are added up in
+  one series of their metric, with the tag overflow=true.
+> New names that arrive faster than they can be resolved have no metric yet: their samples are added up in
   `statsd_relay.overflow.CLASS` (counter, timer, gauge, set; the prefix is [telemetry] prefix) and counted in
   `relay_unnamed_samples_total`: alarm on any. The warning names the sender.
 > If all of them are wanted, raise [limits] series, series_per_metric and memory; each series costs a point a minute
@@ -200,8 +200,8 @@ RLY310
 
 RLY320
 ? So many new series that naming and encoding them takes longer than 2 s, or than a tenth of the window.
-? A disk that stalls, or a machine that has no time left for this process.
-> The next window began at its edge meanwhile: every sample is in the window that it was received in.
+? A disk that stalls, or a machine without CPU time for this process.
+> The next window began at its edge meanwhile: every sample is in the window in which it was received.
 > `relay_window_late_seconds` and `relay_windows_closing` show how far behind it is. Behind four such windows the next
   one is kept in the series of each class alone, `PREFIX.overflow.CLASS`.
 
@@ -216,17 +216,17 @@ RLY401
 RLY402
 ? A point breaks a rule of the service that this relay does not know of; the warning has the cloud's words.
 ? Every point is refused: a setting is wrong, such as the region, the namespace or the type of points.
-? The cloud lists points that were not sent, twice the same, or too vaguely to tell two apart. Such an entry refuses no
-  point, and is counted in relay_unmatched_refusals_total; a list of nothing else leaves the request to be sent again.
+? The cloud lists a point that was not sent, one point twice, or one that fits several points. Such an entry refuses no
+  point, and is counted in relay_unmatched_refusals_total; if the list has no other entry, the request is sent again.
 > `statsd-relay dead list` and `dead show`: each refused point with the cloud's own words.
-> When every point is refused, all is kept and one request a minute tries: change the setting, and it goes on. If the
+> While every point is refused, all are kept and one request a minute tries: correct the setting to continue. If the
   words are about the type, try [cloud] output = "raw".
 > `statsd-relay dead replay` sends them again, once each, when the cause is gone.
 
 RLY403
 ? Each timer sends a point for itself and one for each percentile, or four and two more where percentile_style is
   "statsd"; 50 points fit into a request.
-? [cloud] requests_per_minute is lower than what the key may send.
+? [cloud] requests_per_minute is lower than the quota of the key.
 > Send fewer series or percentiles ([window] percentiles), or raise [cloud] requests_per_minute if the quota is
   higher.
 > Meanwhile sums, counts and averages are complete; percentiles that are left out are counted as percentile_quota.
@@ -236,13 +236,13 @@ RLY404
 ? A proxy answers in the cloud's place.
 > Compare [cloud] endpoint and region with `statsd-relay config show`; the default endpoint is right for every public
   region.
-> Look at the answer's words in the warning: they are the server's own.
+> Read the answer in the warning: it is the server's own text.
 > Nothing is lost meanwhile: requests wait, and one a minute tries.
 
 RLY410
 ? The cloud was not reachable or refused credentials for hours: see what other codes the log has.
-? More is produced than the quota of the cloud lets out (RLY401).
-> Repair the way to the cloud: what waits goes out by itself, the newest window first.
+? More points are produced than the quota of the cloud allows (RLY401).
+> Repair the connection to the cloud: waiting requests are then sent, the newest window first.
 > Raise [spool] max, if the disk has room; `statsd-relay spool stat` shows what waits.
 > When it is full, whole oldest windows are dropped, and counted as spool_full.
 
@@ -250,19 +250,19 @@ RLY411
 ? The disk of the state directory is full or read-only, reports errors, or takes over 2 s for a write.
 ? The quota of the user or of the container is used up.
 ? The directory or a file in it was removed, renamed or replaced while the relay ran, or its volume is not mounted.
-? Reason `unusable`: a worker was restarted, and what RLY101, RLY104 or RLY105 in `detail` say is so since the start.
+? Reason `unusable`: since a restart of the worker the directory cannot be used; RLY101, RLY104 or RLY105 in `detail`.
 > Make room, or repair the disk: windows go on from memory, and are written within seconds of its recovery.
-> A window that is partly on that disk waits for it: sent from memory, it would come a second time after a restart.
+> A window that is partly on that disk waits for it: sent from memory, it would be sent a second time after a restart.
 > Until then do not kill the relay: an orderly stop sends what it can, a crash loses what is not sent.
-> Give an alarm to `relay_durability_degraded`.
+> Set an alarm on `relay_durability_degraded`.
 
 RLY412
 ? The machine lost its power or its disk while a file was written.
 ? The state directory was used by a newer release of the relay.
 > Nothing needs to be done: what could be read is used, the rest is kept under the name in the warning.
 > `statsd-relay spool verify` reads everything that is there now.
-> After a look, remove the file that was set aside; after a downgrade, go back to the newer release to send what is in
-  it.
+> Inspect the file that was set aside, then remove it; after a downgrade, go back to the newer release to send
+  its content.
 
 RLY413
 ? The state directory, or the disk it is on, was copied from another machine or container.
@@ -274,10 +274,10 @@ RLY413
 RLY501
 ? The worker was killed, most often because a limit on memory was reached: see `dmesg` or the container's events.
 ? A mistake of the relay itself: the log has its traceback.
-? The supervisor was killed; its worker stops in order then.
+? The supervisor was killed; its worker then stops in an orderly way.
 > The next worker goes on with the same sockets and the window of the last checkpoint; at most the last second is
   lost.
-> If it comes again: raise the memory limit, or lower [limits] memory and series.
+> If it recurs: raise the memory limit, or lower [limits] memory and series.
 > Please report a traceback.
 
 RLY502
@@ -291,15 +291,15 @@ RLY502
 > `relay_config_last_reload_successful` is 0 until a reload works.
 
 RLY900
-? It was installed where there is no C compiler, so the native part could not be built.
+? The relay was installed without a C compiler, so the native part could not be built.
 > Install gcc and the headers of Python, then `pip install --force-reinstall --no-cache-dir statsd-relay`. The image
   has it.
-> Or accept the slower one: [listen] hotpath = "python": the same results for 4 to 12 times the CPU a line.
+> Or use the slower one: [listen] hotpath = "python": the same results for 4 to 12 times the CPU a line.
 """
 
 
 class Page(NamedTuple):
-    """Of one code."""
+    """The page of one code."""
 
     causes: list[str]
     remedies: list[str]
