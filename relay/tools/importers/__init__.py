@@ -49,8 +49,11 @@ def convert(text: str, *, source: str, format_: Format | None = None, is_utf8: b
         raise ConfigError(_strange(text, source))
     if not is_utf8 and found != "statsd":
         raise ConfigError(Problem(code="RLY103", message=f"{source} is not UTF-8 text"))
+    daemon, convert_text = _DAEMONS[found]
+    builder = ConfigBuilder(daemon, source, is_first_match=found != "gostatsd")
     try:
-        return _CONVERT[found](text, source).settle()
+        convert_text(text, builder)
+        return builder.settle()
     except NotReadable as error:
         raise ConfigError(_problem(error, text, source, found)) from error
 
@@ -86,33 +89,27 @@ def _problem(error: NotReadable, text: str, source: str, format_: Format) -> Pro
     )
 
 
-def _statsd(text: str, source: str) -> ConfigBuilder:
-    builder = ConfigBuilder(statsd.DAEMON, source)
+def _statsd(text: str, builder: ConfigBuilder) -> None:
     module = javascript.read(text)
     if module.config.members or module.statements:
         _check_names(module.config, statsd.OPTIONS, statsd.DAEMON)
     statsd.convert(module, builder)
-    return builder
 
 
-def _statsd_exporter(text: str, source: str) -> ConfigBuilder:
-    builder = ConfigBuilder(statsd_exporter.DAEMON, source)
+def _statsd_exporter(text: str, builder: ConfigBuilder) -> None:
     tree = _object(yamltree.read(text))
     _check_names(tree, statsd_exporter.DEFAULTS, statsd_exporter.DAEMON)
-    _say_second(text, builder)
+    _report_second(text, builder)
     statsd_exporter.convert(tree, builder)
-    return builder
 
 
-def _gostatsd(text: str, source: str) -> ConfigBuilder:
-    builder = ConfigBuilder(gostatsd.DAEMON, source, is_first_match=False)
+def _gostatsd(text: str, builder: ConfigBuilder) -> None:
     tree = _object(_toml_or_yaml(text))
     _check_names(tree, gostatsd.OPTIONS, gostatsd.DAEMON)
     gostatsd.convert(tree, builder)
-    return builder
 
 
-def _say_second(text: str, builder: ConfigBuilder) -> None:
+def _report_second(text: str, builder: ConfigBuilder) -> None:
     if line := yamltree.second_document(text):
         builder.report("dropped", Node(None, line), "a second document", f"{builder.daemon} does not read it either")
 
@@ -129,8 +126,7 @@ def _toml_or_yaml(text: str) -> Node:
         return tree
 
 
-def _datadog(text: str, source: str) -> ConfigBuilder:
-    builder = ConfigBuilder(datadog.DAEMON, source)
+def _datadog(text: str, builder: ConfigBuilder) -> None:
     variables = envtree.read(text, datadog.PREFIX)
     tree = variables if variables.members else yamltree.read(text)
     if not variables.members and not isinstance(tree.value, list):
@@ -138,9 +134,8 @@ def _datadog(text: str, source: str) -> ConfigBuilder:
         _check_names(_object(tree), {*datadog.OPTIONS, *datadog.AGENT, *names}, datadog.DAEMON)
     if isinstance(tree.value, list) and not any("mappings" in item.members for item in tree.value):
         raise NotReadable("no profile with mappings is in it", line=1, column=1, fix=_PART)
-    _say_second("" if variables.members else text, builder)
+    _report_second("" if variables.members else text, builder)
     datadog.convert(tree if isinstance(tree.value, list) else _object(tree), builder)
-    return builder
 
 
 def _object(tree: Node) -> Node:
@@ -149,9 +144,10 @@ def _object(tree: Node) -> Node:
     return tree
 
 
-_CONVERT: Final[dict[str, Callable[[str, str], ConfigBuilder]]] = {
-    "statsd": _statsd,
-    "statsd_exporter": _statsd_exporter,
-    "gostatsd": _gostatsd,
-    "datadog": _datadog,
+_DAEMONS: Final[dict[str, tuple[str, Callable[[str, ConfigBuilder], None]]]] = {
+    "statsd": (statsd.DAEMON, _statsd),
+    "statsd_exporter": (statsd_exporter.DAEMON, _statsd_exporter),
+    "gostatsd": (gostatsd.DAEMON, _gostatsd),
+    "datadog": (datadog.DAEMON, _datadog),
 }
+"""Name of each daemon, in its own spelling, and the function that converts its configuration."""

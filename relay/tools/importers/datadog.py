@@ -1,4 +1,4 @@
-"""Imports datadog.yaml, or its variables DD_...: mapper profiles become rules, other DogStatsD options our keys."""
+"""Imports datadog.yaml, or its variables DD_...: mapper profiles become rules, other DogStatsD options keys."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from relay.tools.importers.option_reader import (
     OptionReader,
     is_true,
     set_dialects,
-    set_percentiles,
+    set_log_level,
     set_tags,
+    set_valid_percentiles,
     set_without_deltas,
     texts,
 )
@@ -95,12 +96,8 @@ def _listen(reader: OptionReader) -> None:
 def _percentiles(reader: OptionReader) -> None:
     node = reader.read("histogram_percentiles")
     given = texts(node) if node else ["0.95"]
-    values = [round(float(text) * 100, 6) for text in given if text.replace(".", "", 1).isdecimal()]
-    became = set_percentiles(reader.builder, values, node)
-    if len(values) < len(given):
-        reader.report("by hand", "histogram_percentiles", node, f"{became}: one of them is not a number")
-        return
-    reader.report("ok", "histogram_percentiles", node, became, default="0.95")
+    values = [round(float(text) * 100, 6) if text.replace(".", "", 1).isdecimal() else None for text in given]
+    set_valid_percentiles(reader, "histogram_percentiles", node, values, default="0.95")
 
 
 def _forward(reader: OptionReader) -> None:
@@ -156,10 +153,7 @@ def _buffer(reader: OptionReader, name: str, node: Node) -> None:
 
 
 def _level(reader: OptionReader, name: str, node: Node) -> None:
-    level = _LEVELS.get(node.text.lower())
-    if level and level != "info":
-        reader.builder.set("log.level", level, node)
-    reader.report("ok" if level else "by hand", name, node, f'log.level = "{level or "info"}"')
+    set_log_level(reader, name, node, _LEVELS.get(node.text.lower()))
 
 
 def _use(reader: OptionReader, name: str, node: Node) -> None:

@@ -14,9 +14,10 @@ from relay.tools.importers.option_reader import (
     is_true,
     keep_duration,
     set_dialects,
-    set_percentiles,
+    set_log_level,
     set_prefix,
     set_tags,
+    set_valid_percentiles,
     set_without_deltas,
     set_zeros,
     words,
@@ -77,13 +78,10 @@ def _listen(reader: OptionReader) -> None:
 def _percentiles(reader: OptionReader) -> None:
     node = reader.read("percent-threshold")
     given = words(node) if node else ["90"]
-    values = [float(word) for word in given if re.fullmatch(r"-?\d+(\.\d+)?", word)]
+    values = [float(word) if re.fullmatch(r"-?\d+(\.\d+)?", word) else None for word in given]
     reader.builder.set("window.percentile_style", "statsd")
-    became = f'{set_percentiles(reader.builder, values, node)}, percentile_style = "statsd"'
-    if len(values) < len(given):
-        reader.report("by hand", "percent-threshold", node, f"{became}: one of them is not a number")
-        return
-    reader.report("ok", "percent-threshold", node, became, default="90")
+    note = ', percentile_style = "statsd"'
+    set_valid_percentiles(reader, "percent-threshold", node, values, default="90", note=note)
 
 
 def _idle(reader: OptionReader) -> None:
@@ -165,9 +163,7 @@ def _hostname(reader: OptionReader, name: str, node: Node) -> None:
 
 
 def _verbose(reader: OptionReader, name: str, node: Node) -> None:
-    if is_true(node):
-        reader.builder.set("log.level", "debug", node)
-    reader.report("ok", name, node, f'log.level = "{"debug" if is_true(node) else "info"}"')
+    set_log_level(reader, name, node, "debug" if is_true(node) else "info")
 
 
 def _json(reader: OptionReader, name: str, node: Node) -> None:
@@ -187,7 +183,7 @@ def _server_mode(reader: OptionReader, name: str, node: Node) -> None:
 
 def _sub_metrics(reader: OptionReader, name: str, node: Node) -> None:
     off = {key.lower() for key, value in node.members.items() if is_true(value)}
-    kept = [theirs for ours, theirs in _SUB_METRICS.items() if ours not in off]
+    kept = [name for theirs, name in _SUB_METRICS.items() if theirs not in off]
     if off:
         reader.builder.set("window.timer_metrics", kept, node)
     reader.report("ok", name, node, "window.timer_metrics: the others" if off else "none is disabled")

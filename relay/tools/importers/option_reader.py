@@ -121,6 +121,28 @@ def set_percentiles(builder: ConfigBuilder, values: Iterable[float], origin: Nod
     return f"window.percentiles = {to_toml(written)}"
 
 
+def set_valid_percentiles(
+    reader: OptionReader, name: str, node: Node | None, values: Sequence[float | None], *, default: str, note: str = ""
+) -> None:
+    """Set the percentiles of an option, and report it; None stands for an entry that is not a number."""
+    numbers = [value for value in values if value is not None]
+    became = set_percentiles(reader.builder, numbers, node) + note
+    if len(numbers) < len(values):
+        reader.report("by hand", name, node, f"{became}: one of them is not a number")
+    else:
+        reader.report("ok", name, node, became, default=default)
+
+
+def set_log_level(reader: OptionReader, name: str, node: Node, level: str | None) -> None:
+    """Set the level of the log, unless an option before did, and report it; None: the relay has no such level."""
+    if level is None:
+        reader.report("by hand", name, node, 'log.level: "debug", "info", "warning" or "error"')
+        return
+    if level != "info" and not reader.builder.get("log.level"):
+        reader.builder.set("log.level", level, node)
+    reader.report("ok", name, node, f'log.level = "{level}"')
+
+
 def set_zeros(builder: ConfigBuilder, classes: Sequence[str], origin: Node | None) -> None:
     """Send zeros of idle series of the classes among counters, timers and sets."""
     if classes:
@@ -182,7 +204,7 @@ class OptionReader:
         return False
 
     def text(self, name: str, node: Node, default: str) -> str:
-        """Return a value as a text for our file; an expression becomes a reference to its variable, or the default.
+        """Return a value as text; an expression becomes a reference to its variable, or the default.
 
         `process.env.X || 1` becomes `${X:-1}`. Any other expression is reported as work for a person.
 

@@ -26,7 +26,7 @@ _TAGS_MOST: Final = 4
 """Dimensions that the API allows besides `host`."""
 
 
-class NoRule(ValueError):  # noqa: N818 - an outcome, not a failure of ours
+class NoRule(ValueError):  # noqa: N818 - an outcome, not a failure
     """A pattern or template that no rule can express; the text is the reason."""
 
 
@@ -90,7 +90,7 @@ def go_template(text: str, pattern: Pattern, *, offset: int = 0) -> Filled:
     """Convert a template that Go expands for a regex to captures as `${1}`; `offset` is added to their numbers.
 
     Raises:
-        NoRule: the template has `$0` or a literal `$`, which our templates do not have.
+        NoRule: the template has `$0` or a literal `$`, which templates of rules do not have.
     """
     empty: list[str] = []
 
@@ -120,7 +120,7 @@ def glob_template(text: str, pattern: Pattern) -> Filled:
     """Convert a template that statsd_exporter fills for a glob: it replaces one capture after the other, everywhere.
 
     Raises:
-        NoRule: the result there is one that our templates cannot express.
+        NoRule: templates of rules cannot express the result.
     """
     order, empty, filled = [], [], text.replace("\0", "")
     for match in _FORMATTER.finditer(text):
@@ -167,7 +167,7 @@ def rule_effect(
     """Return the pattern, `metric` and `tags` of the rule of a mapping, and a remark on captures without a text.
 
     Raises:
-        NoRule: a template that our templates cannot express.
+        NoRule: templates of rules cannot express a template.
     """
     texts = tags.texts if tags else {}
     pattern, fill = filler(pattern, [name.text, *texts.values()], is_glob=is_glob)

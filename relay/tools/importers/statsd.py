@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from relay.config.addresses import is_address, join_address
 from relay.tools.importers import statsd_numbers
-from relay.tools.importers.option_reader import OptionReader, set_dialects, set_prefix
+from relay.tools.importers.option_reader import OptionReader, set_dialects, set_log_level, set_prefix
 from relay.tools.importers.readers.javascript import find_variable, is_hostname
 from relay.tools.importers.readers.literals import is_truthy
 from relay.tools.importers.readers.tree import Opaque
@@ -352,25 +352,14 @@ def _debug(reader: OptionReader, name: str, node: Node) -> None:
 
 
 def _log_level(reader: OptionReader, name: str, node: Node) -> None:
-    level = _LEVELS.get(str(node.value))
-    if level is None:
-        reader.report("by hand", name, node, 'log.level: "debug", "info", "warning" or "error"')
-        return
-    if level != "info" and not reader.builder.get("log.level"):
-        reader.builder.set("log.level", level, node)
-    reader.report("ok", name, node, f'log.level = "{level}"')
+    set_log_level(reader, name, node, _LEVELS.get(str(node.value)))
 
 
 def _log_backend(reader: OptionReader, name: str, node: Node) -> None:
     if node.value == "stdout":
         reader.report("ok", name, node, "the log goes to standard error")
     else:
-        reader.report(
-            "changed",
-            name,
-            node,
-            "the log goes to standard error, where journald or docker collects it",
-        )
+        reader.report("changed", name, node, "the log goes to standard error, where journald or docker collects it")
 
 
 def _watch(reader: OptionReader, name: str, node: Node) -> None:
