@@ -23,7 +23,7 @@ from relay.delivery.transport import HttpTransport
 from relay.errors import TransportError
 from relay.jdcloud.sign import Signer
 from relay.tools.emulator import Fault
-from relay.tools.emulator.shapes import SHAPES
+from relay.tools.emulator.answers import SHAPES
 from tests.delivery.sender.test_rate import simulate
 from tests.delivery.sender.test_spread import fleet
 from tests.support.chaos import ChaosProxy

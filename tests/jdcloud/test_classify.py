@@ -12,7 +12,7 @@ from relay.delivery.sender.outcomes import clock_skew
 from relay.jdcloud.classify import classify
 from relay.jdcloud.points import BODY_HEAD, BODY_TAIL
 from relay.model import Batch, Delivered, Misconfigured, Refusal, Refused, Reply, Throttled, Unavailable
-from relay.tools.emulator.shapes import SHAPES, partial_failure
+from relay.tools.emulator.answers import SHAPES, partial_failure
 
 NOW = 1_764_000_000.0
 POINTS = [

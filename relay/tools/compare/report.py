@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from relay.tools.compare.matching import Verdict
+from relay.wording import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -71,10 +72,10 @@ class Report:
         if self.rows:
             yield ""
         every = f", one every {self.interval:g} s" if self.interval else ""
-        windows = f"{self.windows} window" + "s" * (self.windows != 1)
+        windows = plural(self.windows, "window")
         yield f"old daemon: {self.flushes} flushes{every}; at the edges {self.near}; relay: {windows}"
         for reason, count in sorted(self.left_out.items()):
-            yield f"left out: {count} {'name' if count == 1 else 'names'} {reason}"
+            yield f"left out: {plural(count, 'name')} {reason}"
         yield from (f"note: {note}" for note in self.notes)
         yield self.summary()
 

@@ -19,10 +19,9 @@ from aiohttp import web
 from relay.config.types import Secret
 from relay.jdcloud.codec import decode, encode
 from relay.jdcloud.sign import Signer
-from relay.tools.emulator.answers import abort, abuse
+from relay.tools.emulator.answers import abort, abuse, failure, partial_failure
 from relay.tools.emulator.check import MAX_BYTES, MAX_POINTS, check_point
 from relay.tools.emulator.faults import Fault
-from relay.tools.emulator.shapes import failure, partial_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +65,7 @@ class Emulator:
         self.latency = latency
         """Seconds before each answer."""
         self.shape = 1
-        """Format of partial failures, 1 to 4 (shapes.py)."""
+        """Format of partial failures, 1 to 4 (answers.py)."""
         self.quota: Callable[[float], float] | None = None
         """Returns for a monotonic time how long a request must wait: 0, or the seconds in the answer 429."""
         self.poison: set[str] = set()

@@ -1,16 +1,18 @@
-"""Hostile answers that a client must survive: cut, unreadable, slow, endless, or a compression bomb."""
+"""Bodies of errors, and hostile answers that a client must survive: cut, unreadable, slow, endless, a bomb."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import zlib
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
 
 _MEBIBYTE: Final = bytes(1_048_576)
 _BIG: Final = 1024
@@ -84,3 +86,39 @@ async def _bomb(_: bytes) -> AsyncIterator[bytes]:
     yield first
     for _number in range(_BIG - 1):
         yield again
+
+
+SHAPES: Final = (1, 2, 3, 4)
+"""The formats of an answer with refused points, as the API documents and SDKs show them."""
+
+
+def partial_failure(shape: int, bad: list[tuple[dict[str, Any], str]], request_id: str) -> tuple[int, dict[str, Any]]:
+    """Return status and body of an answer that lists bad points.
+
+    1: errMetricDataList with the point as a text; 2: the same with an object; 3: the key ErrMetricData and an error,
+    with status 400; 4: metricDataList with `data`, and an error.
+    """
+    entries: list[dict[str, Any]]
+    error = {"code": 400, "status": "INVALID_ARGUMENT", "message": "some points are invalid"}
+    match shape:
+        case 1:
+            entries = [{"errMetricData": json.dumps(point), "errDetail": detail} for point, detail in bad]
+            return 200, _body(request_id, {"errMetricDataList": entries, "success": False})
+        case 2:
+            entries = [{"errMetricData": point, "errDetail": detail} for point, detail in bad]
+            return 200, _body(request_id, {"errMetricDataList": entries, "success": False})
+        case 3:
+            entries = [{"ErrMetricData": json.dumps(point), "ErrDetail": detail} for point, detail in bad]
+            return 400, {**_body(request_id, {"errMetricDataList": entries, "success": False}), "error": error}
+        case _:
+            entries = [{"data": point, "errDetail": detail} for point, detail in bad]
+            return 200, {**_body(request_id, {"metricDataList": entries, "success": False}), "error": error}
+
+
+def _body(request_id: str, result: dict[str, Any]) -> dict[str, Any]:
+    return {"requestId": request_id, "result": result}
+
+
+def failure(status: int, name: str, message: str, request_id: str) -> dict[str, Any]:
+    """Return the body of an answer that refuses the whole request."""
+    return {"requestId": request_id, "error": {"code": status, "status": name, "message": message}}
