@@ -79,7 +79,7 @@ def sees(port: int, name: bytes) -> bool:
     return name in ask(port, b"gauges\n")
 
 
-def test_every_command_beside_the_reference(tmp_path):
+def test_every_command_equals_the_reference(tmp_path):
     """The same lines to both, the same commands to both, the same bytes from both."""
     with running(tmp_path, "stats.js", flushInterval=3_600_000) as statsd, relay_alone(tmp_path) as (relay, port):
         statsd.send(LINES)
@@ -150,7 +150,7 @@ def outcome(command, **environ: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def test_the_proxy_of_the_reference_takes_a_relay_in_and_out(tmp_path):
+def test_the_proxy_of_the_reference_adds_and_removes_a_relay(tmp_path):
     with relay_alone(tmp_path) as (relay, port):
         node = {"host": "127.0.0.1", "port": relay.udp[1], "adminport": port}
         with running(tmp_path, "proxy.js", host="127.0.0.1", nodes=[node], checkInterval=100, forkCount=0) as proxy:

@@ -20,7 +20,7 @@ async def ask(port: int) -> bytes:
     return answer
 
 
-async def test_it_listens_as_soon_as_the_port_is_free():
+async def test_the_admin_port_opens_as_soon_as_it_is_free():
     with socket.create_server(("127.0.0.1", 0)) as old:
         port = old.getsockname()[1]
         async with open_relay(None, admin=AdminConfig(listen=f"127.0.0.1:{port}"), takes_over=True) as running:
@@ -33,14 +33,14 @@ async def test_it_listens_as_soon_as_the_port_is_free():
             assert await ask(port) == b"health: up\n"
 
 
-async def test_a_relay_that_stops_waits_no_more():
+async def test_a_stop_ends_the_wait_for_the_port():
     with socket.create_server(("127.0.0.1", 0)) as old:
         async with open_relay(None, admin=AdminConfig(listen=f"127.0.0.1:{old.getsockname()[1]}"), takes_over=True):
             pass
         assert not [task for task in asyncio.all_tasks() if task.get_name() == "admin port"]
 
 
-async def test_without_a_daemon_to_replace_it_is_an_error():
+async def test_without_a_take_over_a_taken_port_is_an_error():
     with socket.create_server(("127.0.0.1", 0)) as old, pytest.raises(RelayError, match="RLY101  cannot bind admin"):
         async with open_relay(None, admin=AdminConfig(listen=f"127.0.0.1:{old.getsockname()[1]}")):
             pass

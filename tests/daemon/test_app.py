@@ -39,8 +39,8 @@ async def test_a_window_that_cannot_be_handed_over_is_counted(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("harmed", ["spool", "checkpoint"])
-async def test_nothing_is_handed_over_while_the_disk_refuses(tmp_path, monkeypatch, harmed):
-    """What only memory holds would be lost; the relay goes on as it is."""
+async def test_no_hand_over_while_the_disk_refuses(tmp_path, monkeypatch, harmed):
+    """What only memory holds would be lost, so the relay continues unchanged."""
     async with open_relay(tmp_path, window=hours()) as running:
         relay = running.relay
         with monkeypatch.context() as patch:
@@ -56,7 +56,7 @@ async def test_nothing_is_handed_over_while_the_disk_refuses(tmp_path, monkeypat
         assert relay.hand_over()
 
 
-async def test_a_rule_that_names_the_default_namespace_adds_nothing_apart(tmp_path):
+async def test_the_default_namespace_in_a_rule_makes_no_other_series(tmp_path):
     rules = [
         RuleConfig(match="same.*", metric="x", namespace="statsd"),
         RuleConfig(match="other.*", metric="x", namespace="app"),
@@ -91,7 +91,7 @@ async def test_a_stop_during_a_hand_over_is_a_stop(tmp_path):
 
 @pytest.mark.parametrize("is_kept", [True, False])
 async def test_a_window_whose_id_cannot_be_stored_is_left_to_the_next_start(tmp_path, monkeypatch, is_kept):
-    """Its values would otherwise come a second time; what is not on disk either is better sent than lost."""
+    """Otherwise the next start would send its values again. A window with no part on disk is sent."""
     async with open_relay(recorded(tmp_path), window=hours()) as running:
         await running.feed(b"hits:1|c\nhits:2|c")
         monkeypatch.setattr(running.relay.spool._writer, "trouble", "quota")
@@ -104,7 +104,7 @@ async def test_a_window_whose_id_cannot_be_stored_is_left_to_the_next_start(tmp_
 
 
 async def test_a_window_that_the_next_start_would_open_again_leaves_only_if_it_is_stored(tmp_path, monkeypatch):
-    """The window before is recorded, so the id of this one opens again; nothing of it is on disk."""
+    """The previous window is recorded, so the next start opens this id again; none of its samples are on disk."""
     async with open_relay(recorded(tmp_path), window=hours()) as running:
         relay = running.relay
 
@@ -136,7 +136,7 @@ async def test_no_step_of_a_stop_waits_for_a_disk_that_hangs(tmp_path, monkeypat
 
 @pytest.mark.parametrize("hangs", [False, True])
 async def test_the_first_checkpoint_comes_before_the_first_batch(tmp_path, monkeypatch, hangs):
-    """A batch that ends a worker ends the next ones too, each with all that it read since its start."""
+    """A batch whose sending ends a worker ends the next workers too. Each would lose all that it has read."""
     release, began = threading.Event(), asyncio.get_running_loop().create_future()
     run, send = Relay.run, SenderPool.run
 

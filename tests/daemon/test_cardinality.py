@@ -67,7 +67,7 @@ USERS = [series("web.hits", user=f"u{n}", zone=f"z{n % 3}") for n in range(900)]
         ),
     ],
 )
-async def test_what_explodes(rows, found, clock):
+async def test_the_cause_of_an_overflow(rows, found, clock):
     source = Window(rows)
     source.overflowed = 7
     with capture_logs() as logs:
@@ -97,7 +97,7 @@ async def test_a_window_that_has_just_begun_shows_no_cause_and_the_next_check_do
     assert [log["count"] for log in logs] == [5, 3]
 
 
-async def test_the_look_is_bounded(clock):
+async def test_the_scan_is_bounded(clock):
     source = Window([overflow("a"), *(series("a", n=str(n)) for n in range(150_000))])
     source.overflowed = 1
     with capture_logs() as logs:
@@ -138,7 +138,7 @@ async def test_the_sender_of_new_names_is_named_with_what_overflows_and_with_tag
     assert (logs[1]["metric"], logs[1]["tag"]) == ("web.hits", "user")
 
 
-async def test_a_window_that_has_only_begun_blames_no_metric_that_happens_to_be_there(clock):
+async def test_a_new_window_with_few_series_names_the_sender_instead(clock):
     source = Window([series("victim.hits"), overflow("statsd_relay.overflow.counter")])
     source.brought, source.overflowed = [TopSender(None, 900, 90_000, b"flood.n1", b"id:1")], 900
     with capture_logs() as logs:

@@ -28,7 +28,7 @@ from tests.support.inprocess import open_relay
         ),
     ],
 )
-async def test_the_open_window_is_accounted_for(tmp_path, capsys, fate, told):
+async def test_the_last_line_reports_the_open_window(tmp_path, capsys, fate, told):
     async with open_relay(tmp_path) as running:
         books = running.relay.status.books()
     stopped = ShutdownReport(seconds=0.1, books=books, **fate)
@@ -68,7 +68,7 @@ async def test_the_first_lines_name_rules_and_tees(tmp_path, capsys, changes, to
     assert [line for line in lines if line.startswith(("rules", "tee"))] == told
 
 
-def test_problems_in_one_line_of_a_log():
+def test_problems_fit_into_one_log_line():
     where = {"source": "relay.toml", "line": 7, "column": 1, "text": "bogus = 1"}
     first = Problem(code="RLY102", message="unknown key bogus in [window]", fix="known: seconds", **where)
     second = Problem(code="RLY110", message="no credentials")
@@ -77,7 +77,7 @@ def test_problems_in_one_line_of_a_log():
     )
 
 
-async def test_a_reader_that_has_gone_ends_nothing(tmp_path, monkeypatch):
+async def test_a_closed_output_ends_no_relay(tmp_path, monkeypatch):
     """`run | head`, or a collector of logs that died: windows go on closing, and the books balance."""
     reads, writes = os.pipe()
     os.close(reads)

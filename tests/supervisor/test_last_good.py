@@ -1,4 +1,4 @@
-"""What is in force: changed as a whole, and back as a whole if the worker does not hand over."""
+"""The plan in force and its sockets change together, and revert together if the worker does not hand over."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def closed(held) -> list[bool]:
     return [one.socket.fileno() == -1 for one in held]
 
 
-def test_a_change_that_is_settled_closes_what_is_not_wanted_any_more(in_force):
+def test_a_settled_change_closes_the_sockets_of_the_previous_plan(in_force):
     udp, admin = in_force.held
     fresh = in_force.change(plan(udp=[HERE, THERE], admin=[THERE]))
     assert [(one.kind, one.address) for one in fresh] == [(UDP, THERE), (ADMIN, THERE)]
@@ -42,7 +42,7 @@ def test_a_change_that_is_settled_closes_what_is_not_wanted_any_more(in_force):
     assert not in_force.is_changing
 
 
-def test_one_that_is_reverted_leaves_all_as_it_was(in_force):
+def test_a_reverted_change_leaves_everything_as_before(in_force):
     before, held = in_force.plan, list(in_force.held)
     fresh = in_force.change(plan(udp=[THERE], tcp=[HERE]))
     assert {one.kind for one in fresh} == {UDP, TCP}
@@ -53,14 +53,14 @@ def test_one_that_is_reverted_leaves_all_as_it_was(in_force):
     assert closed(held) == [False, False]
 
 
-def test_an_address_that_is_refused_changes_nothing(in_force):
+def test_an_address_that_cannot_be_bound_changes_nothing(in_force):
     before, held = in_force.plan, list(in_force.held)
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(RelayError, match="in use"):
         in_force.change(plan(udp=[THERE], admin=[Address("127.0.0.1", taken.getsockname()[1])]))
     assert (in_force.plan, in_force.held, in_force.is_changing) == (before, held, False)
 
 
-def test_what_a_worker_opens_is_held_if_it_is_wanted_and_missing():
+def test_a_socket_from_a_worker_is_held_if_it_is_missing():
     wanted = Address("127.0.0.1", 8126)
     in_force = LastGoodConfig(plan(admin=[wanted]), [])
     socks = [socket.socket() for _ in range(3)]
@@ -71,5 +71,5 @@ def test_what_a_worker_opens_is_held_if_it_is_wanted_and_missing():
     in_force.close()
 
 
-def test_it_does_not_show_the_configuration(in_force):
+def test_a_repr_does_not_show_the_configuration(in_force):
     assert "secret" not in repr(in_force) + repr(in_force.plan)

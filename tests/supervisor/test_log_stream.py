@@ -35,7 +35,7 @@ def test_a_full_pipe_does_not_block_and_lost_lines_are_reported(pipe, is_text):
     assert f"lines={lost}" in told if is_text else json.loads(told)["lines"] == lost
 
 
-def test_one_that_has_gone_or_is_full_is_no_reason_to_end():
+def test_a_closed_pipe_or_full_disk_ends_no_process():
     with open("/dev/full", "w") as full:  # noqa: PTH123
         LogStream(full, is_text=True).write("lost\n")
     other, writes = os.pipe()

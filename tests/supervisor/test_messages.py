@@ -24,7 +24,7 @@ def messages():
 
 @pytest.fixture
 def notifier(messages):
-    """What a worker writes with."""
+    """The sending end of a worker."""
     environ = {}
     messages.give(environ, sockets=5)
     notifier = Notifier.from_environ(environ, pid=os.getpid())
@@ -49,7 +49,7 @@ def test_a_message_comes_with_its_descriptor(messages, notifier):
 
 
 def test_no_process_but_the_worker_can_write(messages):
-    """A pair of sockets has no address: what waits in its queue is the worker's alone."""
+    """A pair of sockets has no address, so only the worker's messages are in its queue."""
     assert messages._socket.getsockname() == ""
     assert messages._given.getsockname() == ""
 
@@ -60,7 +60,7 @@ def test_an_endless_stream_of_messages_does_not_block_other_events(messages, not
     assert 0 < len(messages.read()) < 1000
 
 
-def test_a_worker_that_has_gone_is_no_reason_to_wake(messages, notifier):
+def test_a_closed_channel_does_not_wake_the_loop(messages, notifier):
     messages.close_given()
     notifier._channel.close()
     poll = select.poll()
@@ -93,7 +93,7 @@ def test_a_watchdog_of_another_process_is_not_ours():
 
 
 def test_a_plan_that_cannot_be_sent_is_an_error(messages, notifier):
-    """It stands still, and its queue is full: a worker that comes next would not have what was accepted."""
+    """With a full queue the supervisor would start the next worker with the previous plan."""
     worker = Worker(supervisor=os.getpid(), notifier=notifier)
     for _ in range(10_000):
         notifier.ready()

@@ -29,7 +29,7 @@ os.write(int(os.environ["RELAY_PLAN"]), json.dumps(plan).encode())
 
 @pytest.fixture
 def program(monkeypatch):
-    """`program(code)`: what this program is on disk."""
+    """`program(code)` replaces the program on disk."""
 
     def become(code: str, *arguments: str) -> None:
         monkeypatch.setattr(sys, "orig_argv", [sys.executable, "-c", code, *arguments])
@@ -38,7 +38,7 @@ def program(monkeypatch):
 
 
 @pytest.mark.parametrize("text", [None, "", "# ünïcode\n" * 50_000])
-def test_a_plan_comes_back_with_the_text_that_was_given(program, text):
+def test_the_plan_has_the_given_text(program, text):
     program(ANSWERING, MADE.to_json())
     result = Preflight(os.environ, text=text).wait()
     assert (result.plan.text, result.plan.state, result.code) == (text, "/state", 0)
@@ -47,7 +47,7 @@ def test_a_plan_comes_back_with_the_text_that_was_given(program, text):
     assert successor_plan(result, state="/state") is result.plan
 
 
-def test_a_first_start_imports_what_it_needs_and_speaks_to_the_terminal(program, capfd):
+def test_a_first_start_imports_what_it_needs_and_writes_errors_to_the_terminal(program, capfd):
     program(ANSWERING + "sys.stderr.write('to the terminal')", MADE.to_json())
     result = Preflight(os.environ, is_first=True).wait()
     assert json.loads(result.plan.ingest) == [PLAN]
@@ -76,14 +76,14 @@ def test_without_a_plan_there_is_a_reason(program, code, reason):
 
 
 @pytest.mark.parametrize("answered", ["{}", "[]", "nonsense", '{"wanted": {}}'])
-def test_an_answer_that_is_no_plan_is_a_reason_too(program, answered):
+def test_output_that_is_not_a_plan_is_a_reason(program, answered):
     program("import os, sys; os.write(int(os.environ['RELAY_PLAN']), sys.argv[1].encode())", answered)
     result = Preflight(os.environ).wait()
     assert result.plan is None
     assert result.reason.startswith("the program has made ")
 
 
-def test_one_that_never_answers_is_ended(program):
+def test_a_check_is_killed_at_its_deadline(program):
     program("import time; time.sleep(600)")
     preflight = Preflight(os.environ)
     preflight.deadline = 0
@@ -100,6 +100,6 @@ def test_an_interpreter_that_has_gone_is_an_error(program, monkeypatch):
 
 
 @pytest.mark.parametrize(("state", "reason"), [("", "without a state directory"), ("/other", r"old \[spool\] path")])
-def test_a_plan_under_which_the_window_would_be_lost_is_refused(state, reason):
+def test_a_plan_that_would_lose_the_window_is_refused(state, reason):
     with pytest.raises(RefusedError, match=reason):
         successor_plan(PreflightResult(MADE._replace(state=state), 0, ""), state="/state")

@@ -1,4 +1,4 @@
-"""What a worker is given: across a real fork and exec."""
+"""The parameters of a worker, through a real fork and exec."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def plan(text: str | None) -> Plan:
 
 @pytest.fixture
 def work(monkeypatch, tmp_path):
-    """`work(text)`: what a worker says that was started with that configuration, and what it told the supervisor."""
+    """`work(text)` starts a worker with that configuration; returns what it has and what it sent to the supervisor."""
 
     def begin(text: str | None, *, sockets: int = 1, state: str = "", is_successor: bool = False) -> dict:
         monkeypatch.setattr(sys, "orig_argv", [sys.executable, "-c", WORKER, str(tmp_path / "told")])
@@ -71,7 +71,7 @@ def work(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("text", [None, "", KEPT, "# long\n" * 150_000], ids=["none", "empty", "short", "long"])
 @pytest.mark.parametrize("sockets", [1, 20])
-def test_a_worker_has_the_configuration_in_force_whatever_descriptors_the_sockets_take(work, text, sockets):
+def test_a_worker_has_the_configuration_in_force_with_any_number_of_sockets(work, text, sockets):
     told = work(text, sockets=sockets)
     assert (told["text"], told["held"], told["admin"]) == (text, sockets, 1)
 

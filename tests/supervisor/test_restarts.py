@@ -1,4 +1,4 @@
-"""What a worker's end means, without any process."""
+"""Decisions after the end of a worker, without any process."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from relay.errors import ExitCode
 from relay.supervisor.restarts import MOST_IN_A_ROW, GiveUp, Restart, RestartPolicy, backoff, exit_code
 
 
-def test_a_worker_that_proved_itself_is_replaced_at_once_however_often():
+def test_a_worker_that_ran_long_enough_is_replaced_at_once():
     policy = RestartPolicy(min_uptime=10)
     for _ in range(100):
         policy.ready()
         assert policy.ended(-9, age=10.0) == Restart(0.0, 0)
 
 
-def test_five_young_ones_in_a_row_are_the_end_with_the_last_reason():
+def test_a_crash_loop_ends_with_the_last_exit_code():
     policy = RestartPolicy(min_uptime=10)
     policy.ready()
     delays = [policy.ended(-9, age=9.9).delay for _ in range(MOST_IN_A_ROW - 1)]
@@ -23,7 +23,7 @@ def test_five_young_ones_in_a_row_are_the_end_with_the_last_reason():
     assert policy.ended(3, age=None) == GiveUp(3, MOST_IN_A_ROW)
 
 
-def test_one_that_runs_long_begins_the_row_anew():
+def test_a_long_run_resets_the_count():
     policy = RestartPolicy(min_uptime=10)
     for _ in range(10):
         for _ in range(MOST_IN_A_ROW - 1):
@@ -44,7 +44,7 @@ def test_a_mistake_reported_by_the_first_worker_is_not_repeated(status):
 
 
 @pytest.mark.parametrize(("status", "code"), [(-9, 70), (0, 70), (78, 78), (1, 1), (200, ExitCode.INTERNAL)])
-def test_the_supervisor_never_ends_well_because_of_a_worker(status, code):
+def test_the_exit_code_for_a_failed_worker_is_never_zero(status, code):
     assert exit_code(status) == code
 
 

@@ -78,7 +78,7 @@ class Manager:
         self.heard: list[str] = []
 
     def listen(self, seconds: float) -> list[str]:
-        """Return what is said in that time."""
+        """Return the messages of that time."""
         ends, began = time.monotonic() + seconds, len(self.heard)
         while time.monotonic() < ends:
             try:
@@ -88,7 +88,7 @@ class Manager:
         return self.heard[began:]
 
     async def wait_for(self, *wanted: str) -> list[str]:
-        """Wait until each was said, in this order, after what was heard before."""
+        """Wait for each message, in this order, after those received before."""
         said: list[str] = []
         deadline = time.monotonic() + 60
         rest = list(wanted)
@@ -110,7 +110,7 @@ async def manager(tmp_path):
 
 @pytest.fixture(params=["activated", "supervised"])
 async def managed(request, manager, tmp_path):
-    """A relay that tells the manager: activated by a socket, or below our own supervisor."""
+    """A relay below a service manager: activated by a socket, or with our own supervisor."""
     emulator = make_emulator()
     url = await emulator.start()
     port = free_port()
@@ -145,7 +145,7 @@ async def test_a_service_manager_gets_every_state(managed, manager):
 
     managed.signal_worker(signal.SIGSTOP)
     await asyncio.to_thread(manager.listen, 0.5)
-    assert await asyncio.to_thread(manager.listen, 1.5) == [], "a relay that hangs must not say that it lives"
+    assert await asyncio.to_thread(manager.listen, 1.5) == [], "a relay that hangs must not feed the watchdog"
     managed.signal_worker(signal.SIGCONT)
     await manager.wait_for("WATCHDOG=1")
 

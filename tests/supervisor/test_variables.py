@@ -40,11 +40,11 @@ GARBAGE += [(name, value) for name in NUMBERS[:3] for value in ("987654", "21474
 GARBAGE += [("WATCHDOG_USEC", value) for value in ("0", "1", str(10**15 + 1))]
 GARBAGE += [(INGEST, value) for value in ("abc", "[", "[]", "1", "9" * 5000, "[" * 100_000, "\udcff")]
 GARBAGE += [("NOTIFY_SOCKET", value) for value in ("abc", "@", "/" * 108, "\udcff", "vsock:2:3", "/" + "ä" * 60)]
-"""Of a variable, and what its writer would not have written."""
+"""A variable, and a value that its writer would not write."""
 
 
 @pytest.mark.parametrize(("name", "value"), GARBAGE, ids=lambda text: ascii(text)[:20])
-def test_garbage_is_refused_with_the_name_and_a_fix(name, value):
+def test_a_wrong_value_is_refused_with_the_name_and_a_fix(name, value):
     with pytest.raises(RelayError) as caught:
         check_variables({name: value})
     [problem] = caught.value.problems
@@ -55,7 +55,7 @@ def test_garbage_is_refused_with_the_name_and_a_fix(name, value):
 
 
 @given(name=st.sampled_from((*NUMBERS, INGEST, "NOTIFY_SOCKET")), value=st.text())
-def test_no_text_raises_anything_else(name, value):
+def test_any_text_is_accepted_or_raises_a_relay_error(name, value):
     with suppress(RelayError):
         check_variables({name: value})
 
@@ -76,7 +76,7 @@ AS_WORKER = (
     "os.environ.update({'LISTEN_FDS': '1', 'LISTEN_PID': str(os.getpid())} | dict([sys.argv[1:]]));"
     "os.execv(sys.executable, [sys.executable, '-m', 'relay', 'run'])"
 )
-"""Become what was given a socket, where each of these variables is read."""
+"""Run as a worker, which reads each of these variables."""
 READ = [(name, "abc") for name in (*NUMBERS, INGEST, "NOTIFY_SOCKET")]
 READ += [("RELAY_PLAN", value) for value in ("0", "1", "99")]
 READ += [("RELAY_CONFIGURATION", "0"), ("RELAY_CHANNEL", "1")]
@@ -87,7 +87,7 @@ READ += [
 
 
 @pytest.mark.parametrize(("name", "value"), READ)
-def test_a_process_that_reads_one_ends_with_one_message(name, value):
+def test_a_process_with_a_wrong_variable_ends_with_one_message(name, value):
     environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
     command = [sys.executable, "-c", AS_WORKER, name, value]
     done = subprocess.run(command, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)

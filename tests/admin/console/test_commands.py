@@ -34,7 +34,7 @@ async def named(running) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_what_others_may_ask(tmp_path):
+async def test_commands_for_remote_clients(tmp_path):
     async with open_relay(tmp_path, **LONG_WINDOW) as running:
         await running.feed(b"a:1|c\nbad")
         for command in ANYWHERE:
@@ -150,7 +150,7 @@ def calm():
     gc.enable()
 
 
-async def test_a_long_map_is_bounded_and_holds_nothing_up(tmp_path, calm):
+async def test_a_long_map_is_bounded_and_does_not_block_the_loop(tmp_path, calm):
     count = MOST + 2_000
     names = [b"name.of.metric%d:1|c" % number for number in range(count)]
     async with open_relay(tmp_path, **LONG_WINDOW, limits=MANY) as running:
@@ -182,7 +182,7 @@ class Hasty:
         await asyncio.sleep(seconds)
 
 
-async def test_one_map_is_made_at_a_time_and_a_peer_that_does_not_read_holds_up_no_other(tmp_path):
+async def test_one_map_is_made_at_a_time_and_an_unread_reply_blocks_no_other(tmp_path):
     """Each is made in slices of a few milliseconds: those of many in one turn of the loop would hold it up."""
     async with open_relay(tmp_path, **LONG_WINDOW) as running:
         await running.feed(b"\n".join(b"a%d:1|c" % number for number in range(300)))
@@ -218,7 +218,7 @@ async def test_one_map_is_made_at_a_time_and_a_peer_that_does_not_read_holds_up_
     assert most == 1
 
 
-async def test_the_window_may_close_meanwhile(tmp_path):
+async def test_the_window_may_close_while_a_map_is_made(tmp_path):
     names = b"\n".join(b"a.n%d:1|c" % number for number in range(300))
     async with open_relay(tmp_path, limits=MANY) as running:
         closed = running.relay.context.ledger.windows_closed

@@ -85,5 +85,5 @@ def test_where_the_line_breaks(node, count):
     assert count > 9 or {"\n" in text for text in texts.values()} == {True, False}
 
 
-def test_what_is_left_out_is_counted():
+def test_hidden_entries_are_counted():
     assert "".join(inspect({"a": "1"}, hidden=3)) == "{ a: 1, ... 3 more items }"

@@ -119,7 +119,7 @@ GET = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
 @on_both_loops
-async def test_http_is_served_as_ever():
+async def test_http_is_served():
     async with serving() as port:
         assert (await talk(port, GET, half_close=False)).startswith(b"HTTP/1.1 200 OK\r\n")
         assert (await talk(port, *one_by_one(GET), half_close=False)).endswith(b"\r\n\r\nhello ")
@@ -135,7 +135,7 @@ async def test_http_is_served_as_ever():
 
 
 @on_both_loops
-async def test_what_is_wrong_with_http_is_aiohttps_to_say():
+async def test_malformed_http_is_answered_by_aiohttp():
     async with serving() as port:
         assert b" 404 Not Found" in await talk(port, GET.replace(b"/ ", b"/nothing "), half_close=False)
         assert b" 400 Bad Request" in await talk(port, b"GET nonsense\r\n\r\n", half_close=False)
@@ -144,7 +144,7 @@ async def test_what_is_wrong_with_http_is_aiohttps_to_say():
 
 
 @on_both_loops
-async def test_commands_however_they_come():
+async def test_commands_in_any_pieces():
     async with serving() as port:
         assert await talk(port, b"health\n") == b"<health>"
         assert await talk(port, *one_by_one(b"stats\r\n")) == b"<stats>"
@@ -158,7 +158,7 @@ async def test_commands_however_they_come():
 
 
 @on_both_loops
-async def test_what_a_browser_can_be_made_to_say_ends_before_the_words_of_a_page():
+async def test_input_from_a_browser_ends_the_session_before_any_command():
     """A method of the page's choice, with a body; and a TLS greeting, with a ticket of the page's server in it."""
     async with serving() as port:
         method = b"delcounters / HTTP/1.1\r\nHost: x\r\n\r\nhealth down\n"
@@ -181,7 +181,7 @@ async def test_a_local_client_is_known_by_its_address():
 
 
 @on_both_loops
-async def test_a_command_without_an_end_is_one_after_a_pause():
+async def test_an_unfinished_line_is_a_command_after_a_pause():
     async with serving() as port:
         reader, writer = await connect(port)
         for command in (b"health", b"stats", b"help"):
@@ -219,7 +219,7 @@ async def test_a_client_that_does_not_read_is_cut_off_and_blocks_no_other():
 
 
 @on_both_loops
-async def test_a_peer_that_is_gone_in_the_middle_of_a_reply_is_the_usual_end():
+async def test_a_disconnect_in_the_middle_of_a_reply_is_no_error():
     """After a reset uvloop refuses a write with an error that is none of a connection."""
     async with serving() as port:
         reader, writer = await connect(port)
@@ -246,7 +246,7 @@ async def test_many_commands_at_once_block_no_other_client():
 
 
 @on_both_loops
-async def test_where_there_are_too_many_the_one_of_no_use_for_the_longest_time_goes():
+async def test_at_the_bound_the_longest_idle_connection_is_closed():
     async with serving() as port:
         sessions = [await connect(port) for _ in range(module._SESSIONS_MOST)]
         for reader, writer in [*sessions, sessions[0]]:

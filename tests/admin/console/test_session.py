@@ -54,7 +54,7 @@ def test_a_line_is_the_same_command_wherever_it_is_split(lines, data):
 
 
 @given(st.lists(st.binary(max_size=200)))
-def test_any_bytes_are_commands_in_ascii_without_blanks_around(chunks):
+def test_any_bytes_become_ascii_commands_without_outer_blanks(chunks):
     for command in received(*chunks):
         assert command.isascii()
         assert command == command.strip(" \t\r\n\v\f")

@@ -100,7 +100,7 @@ async def test_only_local_requests_are_answered(headers, status):
         assert await ask(address, *headers) == status
 
 
-async def test_another_machine_may_not(monkeypatch):
+async def test_another_machine_is_refused(monkeypatch):
     async with serving() as address:
         monkeypatch.setattr("relay.admin.http.guard.peer_address", lambda transport: "192.0.2.7")
         assert await ask(address, "Host: 127.0.0.1:8126") == 403

@@ -124,7 +124,7 @@ async def test_requests_that_are_answered_in_one_turn_of_the_loop_share_a_scrape
         assert scrapes.text() is not first
 
 
-async def test_what_is_no_http_is_answered_and_no_news(tmp_path, caplog):
+async def test_malformed_requests_are_answered_and_not_logged(tmp_path, caplog):
     """Whoever reaches the port could fill the log with it."""
     async with open_relay(tmp_path) as running:
         for head in (b"Host: a\r\nHost: b", b"X: " + b"x" * 10_000, b"Content-Length: 5\r\nTransfer-Encoding: chunked"):

@@ -70,7 +70,7 @@ async def test_the_table_of_a_running_relay():
     assert shown["unmatched"] == {"count": 7001, "names": NAMES}
 
 
-async def test_the_rules_of_a_relay_at_work(tmp_path):
+async def test_the_rules_of_a_real_relay(tmp_path):
     async with open_relay(tmp_path, rule=[RuleConfig(match="web.**"), RuleConfig(match="never.*")]) as running:
         await running.feed(b"web.a:1|c\nweb.b:1|c\nweb.a:1|c\nother:1|c")
         while running.relay.namer.unmatched.count == 0:
@@ -92,7 +92,7 @@ async def test_a_relay_without_rules():
         assert (await explain(address)).stdout == "there are no rules\n"
 
 
-async def test_names_are_not_for_everybody():
+async def test_names_are_for_this_machine_only():
     async with serving() as address:
         host, port = address.split(":")
         reader, writer = await asyncio.open_connection(host, int(port))

@@ -29,7 +29,7 @@ async def ask(running, body: object, **headers: str) -> tuple[int, object]:
     return await asyncio.to_thread(post)
 
 
-async def test_copies_for_a_while(tmp_path):
+async def test_a_temporary_tee_copies_until_it_ends(tmp_path):
     async with open_relay(tmp_path) as running:
         with Daemon() as daemon:
             wanted = {"to": daemon.to, "seconds": 60}
@@ -66,7 +66,7 @@ REFUSED = {
 }
 
 
-async def test_what_cannot_be_is_refused_in_a_sentence(tmp_path):
+async def test_invalid_requests_are_refused_with_a_sentence(tmp_path):
     async with open_relay(tmp_path) as running:
         for body, why in REFUSED.values():
             status, text = await ask(running, body)

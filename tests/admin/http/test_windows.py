@@ -50,7 +50,7 @@ async def test_a_subscriber_gets_the_windows_that_close_after_it_subscribed():
     assert (old.end, new.end) == (STOPPED, STOPPED)
 
 
-async def test_a_window_that_is_closing_when_a_subscriber_comes_is_not_its():
+async def test_a_subscriber_does_not_get_a_window_that_is_closing():
     windows = WindowSubscribers(60)
     first = windows.subscribe(60)
     points = windows.publish([Point(b"{}")], 60)
@@ -143,7 +143,7 @@ async def test_only_this_machine_may_watch_and_only_a_few(tmp_path):
             one.close()
 
 
-async def test_fifty_thousand_points_do_not_hold_the_loop_up():
+async def test_fifty_thousand_points_do_not_block_the_loop():
     """A window of 9 MB, read as fast as another thread can, in steps of the loop's own CPU time."""
     windows, points = WindowSubscribers(60), 50_000
     body = b'{"metric":"%s"}' % (b"m" * 180)
@@ -167,7 +167,7 @@ async def test_fifty_thousand_points_do_not_hold_the_loop_up():
     assert worst < 0.02, f"{worst * 1000:.1f} ms"
 
 
-async def test_a_reader_that_does_not_read_is_hung_up_on(monkeypatch):
+async def test_a_client_that_does_not_read_is_disconnected(monkeypatch):
     monkeypatch.setattr("relay.admin.http.windows._STALL", 0.2)
     windows = WindowSubscribers(60)
     async with serve(windows) as url, aiohttp.ClientSession(read_bufsize=1024) as session:

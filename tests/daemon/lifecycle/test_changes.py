@@ -1,4 +1,4 @@
-"""What a reload may change, and when, for every key there is."""
+"""When a reload changes each key."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ def test_when_a_key_may_change(key, when):
     assert compare(Config(), changed(key)) == NOTHING._replace(**{when: [key]})
 
 
-def test_a_tag_changes_as_the_table_it_is():
+def test_tags_change_as_one_table():
     assert compare(Config(), changed("tags.env")) == NOTHING._replace(at_edge=["tags"])
 
 
-def test_every_key_is_found_when_it_differs_and_none_when_not():
+def test_exactly_the_differing_keys_are_found():
     assert not compare(Config(), Config())
     for key in keys():
         found = compare(Config(), changed(key))

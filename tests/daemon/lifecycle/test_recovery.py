@@ -1,4 +1,4 @@
-"""What was open when a relay died comes back under its own id, with its gauges' bases and its names' classes."""
+"""The window that was open when a relay died is recovered under its id, with bases of gauges and classes of names."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MINUTE = 1_764_000_000
 
 
 class Stored:
-    """A spool that keeps bodies."""
+    """A spool that stores bodies."""
 
     def __init__(self):
         self.windows = {}
@@ -46,7 +46,7 @@ class Stored:
 
 
 class House:
-    """What app.py joins, but sockets and senders."""
+    """The parts that app.py joins, without sockets and senders."""
 
     def __init__(self, directory, clock, *, name, resume=None):
         context = make_context(clock)
@@ -102,7 +102,7 @@ def restarted(tmp_path, clock, name, *found):
     return House(tmp_path, clock, name=name, resume=pending.resume), pending
 
 
-async def test_an_open_window_goes_on(tmp_path, clock, name):
+async def test_an_open_window_continues(tmp_path, clock, name):
     before = House(tmp_path, clock, name=name)
     before.feed(b"hits:2|c", b"load:5|g")
     after, pending = restarted(tmp_path, clock, name, before.checkpoint())
@@ -119,7 +119,7 @@ async def test_an_open_window_goes_on(tmp_path, clock, name):
 
 
 async def test_a_window_that_is_over_closes_at_once_under_its_own_id(tmp_path, clock, name):
-    """Lines that come meanwhile are in the present one, and gauges go on from the newest value."""
+    """Lines received meanwhile belong to the present window; gauges continue from the newest value."""
     before = House(tmp_path, clock, name=name)
     before.feed(b"hits:2|c", b"load:5|g")
     first = before.checkpoint()
@@ -163,7 +163,7 @@ async def test_a_name_keeps_its_class(tmp_path, clock, name):
     assert after.namer.resolve(Identity(b"x", Kind.TIMER, b"")).series.metric == "x.timer"
 
 
-async def test_damage_is_set_aside_and_the_rest_comes_back(tmp_path, clock, name):
+async def test_a_damaged_file_is_set_aside_and_the_rest_recovered(tmp_path, clock, name):
     before = House(tmp_path, clock, name=name)
     before.feed(b"hits:2|c")
     found = Checkpoint(window=MINUTE, frames=before.checkpoint().frames + b"torn")
@@ -175,8 +175,8 @@ async def test_damage_is_set_aside_and_the_rest_comes_back(tmp_path, clock, name
     assert kept.read_bytes() == found.frames
 
 
-async def test_what_was_deleted_does_not_come_back(tmp_path, clock, name):
-    """Neither what the open window has of it, nor the base of a gauge from before; unless it was received again."""
+async def test_deleted_series_are_not_recovered(tmp_path, clock, name):
+    """Neither its samples in the open window nor an older base of a gauge, unless it was received again."""
     before = House(tmp_path, clock, name=name)
     before.feed(b"gone:100|c", b"load:5|g", b"again:7|g", b"idle:3|g", b"stays:1|g")
     stored = b"".join(before.hotpath.export_gauges())
@@ -225,8 +225,8 @@ async def test_another_hosts_window_and_gauges_are_not_used(tmp_path, clock, nam
     assert not [part for part in after.hotpath.gauges() if part]
 
 
-async def test_of_a_directory_that_cannot_be_read_the_current_window_is_given_away(tmp_path, clock):
-    """A worker before this one may have left a part of it there, and the next start will send that."""
+async def test_with_an_unreadable_directory_the_current_window_is_skipped(tmp_path, clock):
+    """An earlier worker may have left a part of it there, which the next start will send."""
     spool = await open_spool(tmp_path)
     await spool.store(MINUTE - 60, [], {"host": b"h"})
     files = CheckpointFiles(tmp_path / "nowhere")
@@ -235,8 +235,8 @@ async def test_of_a_directory_that_cannot_be_read_the_current_window_is_given_aw
     await spool.close()
 
 
-async def test_without_the_database_files_of_windows_are_no_record_of_those_that_came_after(tmp_path, clock):
-    """An empty file says that its window was committed; what the database said of later ones is not known."""
+async def test_without_the_database_checkpoints_are_no_record_of_later_windows(tmp_path, clock):
+    """An empty file means that its window was committed. Whether the database had later ones is unknown."""
     files = CheckpointFiles(tmp_path)
     files.replace(MINUTE - 60, [encode_head(MINUTE - 60, host="h")])
     files.path(MINUTE - 120).touch()
@@ -248,7 +248,7 @@ async def test_without_the_database_files_of_windows_are_no_record_of_those_that
 
 
 async def test_a_checkpoint_names_its_host(tmp_path, clock, name):
-    """The database was set aside, or is of an older release: the file of the window is all that is known."""
+    """The database was set aside, or is of an older release: only the checkpoint names the host."""
     files = CheckpointFiles(tmp_path)
     before = House(tmp_path, clock, name=name)
     before.feed(b"hits:2|c")
@@ -258,7 +258,7 @@ async def test_a_checkpoint_names_its_host(tmp_path, clock, name):
     assert (await found_by(tmp_path, clock, host="other")).resume == MINUTE
 
 
-async def test_a_record_that_no_hot_path_writes_is_set_aside_and_the_rest_comes_back(tmp_path, clock, name):
+async def test_an_invalid_record_is_set_aside_and_the_rest_recovered(tmp_path, clock, name):
     before = House(tmp_path, clock, name=name)
     before.feed(b"hits:2|c", b"load:5|ms")
     [frame] = partial.decode_frames(before.checkpoint().frames)[0]
@@ -305,7 +305,7 @@ def test_a_window_of_a_clock_that_was_not_set_is_not_over():
 
 
 async def test_of_two_windows_that_are_not_over_the_older_one_is_closed(tmp_path, clock, name):
-    """Its file would come back with the next start, were it to join the other."""
+    """If it joined the other, its file would be recovered again by the next start."""
     before = House(tmp_path, clock, name=name)
     before.feed(b"hits:2|c")
     first = before.checkpoint()

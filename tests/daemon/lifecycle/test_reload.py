@@ -1,4 +1,4 @@
-"""Reloads in a running relay: after the edge of a window all of the file is in force, whatever was asked for before."""
+"""Reloads in a running relay: after the edge of a window the whole file is in force, after any earlier reloads."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ EXAMPLES = settings(max_examples=25, suppress_health_check=[HealthCheck.function
 
 
 class Relay:
-    """What a reload changes of a relay, whose edge comes when the test says so."""
+    """The parts of a relay that a reload changes; the test decides when the edge comes."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.status = SimpleNamespace(is_last_reload_successful=True, ready=lambda: (True, "listening"))
         self.pool = self
         self.closer = self
-        self.way = (None, None, pool_settings(config))
+        self.sender = (None, None, pool_settings(config))
         self._change = None
 
     async def replace(self, *, cloud=None, transport=None, settings=None) -> None:
-        self.way = tuple(new or old for new, old in zip((cloud, transport, settings), self.way, strict=True))
+        self.sender = tuple(new or old for new, old in zip((cloud, transport, settings), self.sender, strict=True))
 
     def at_edge(self, change) -> None:
         self._change = change
 
     def reconfigure(self, config, settings, *, rules, credentials, transport) -> None:
         self.config = config
-        if self.way[1]:
-            self.way[1].is_closed = True  # as the pool does with the one it has used
-        self.way = (make_cloud(config.cloud, credentials), transport, pool_settings(config))
+        if self.sender[1]:
+            self.sender[1].is_closed = True  # as the pool does with the one it has used
+        self.sender = (make_cloud(config.cloud, credentials), transport, pool_settings(config))
 
     def edge(self) -> None:
         change, self._change = self._change, None
@@ -56,7 +56,7 @@ class Relay:
 
 
 class Counted(HttpTransport):
-    """A way out that knows whether it was closed."""
+    """A transport that knows whether it was closed."""
 
     def __init__(self, made: list[Counted]) -> None:
         super().__init__(timeout=1, connect_timeout=1, concurrency=1, ca_file="", proxy="")
@@ -69,7 +69,7 @@ class Counted(HttpTransport):
 
 @pytest.fixture
 def reloading(tmp_path, monkeypatch):
-    """`reloading()`: a relay, its Reloader, the path of its file, and every way out that was made."""
+    """`reloading()`: a relay, its Reloader, the path of its file, and every transport that was made."""
     for name, value in environment("http://127.0.0.1:1", tmp_path, CONFIG_WATCH="false").items():
         monkeypatch.setenv(name, value)
     for name in ("TAGS", "WINDOW_SECONDS"):
@@ -124,15 +124,17 @@ def test_after_the_edge_all_of_the_file_that_was_accepted_last_is_in_force(reloa
             assert relay.config.log == accepted.log, "what may change at once has changed"
         relay.edge()
         assert relay.config == accepted
-        assert relay.way[2] == pool_settings(accepted), "the senders work by it, too"
+        assert relay.sender[2] == pool_settings(accepted), "the senders use it, too"
         await reloader.close()
         left = [transport for transport in made if not transport.is_closed]
-        assert [transport for transport in left if transport is not relay.way[1]] == [], "what was overtaken is closed"
+        assert [transport for transport in left if transport is not relay.sender[1]] == [], (
+            "superseded transports are closed"
+        )
 
     asyncio.run(scenario())
 
 
-async def test_a_window_that_begins_while_the_file_is_read_changes_what_it_is_judged_against(reloading):
+async def test_an_edge_while_the_file_is_read_repeats_the_comparison(reloading):
     relay, reloader, path, _ = reloading()
     path.write_text("[limits]\nseries = 1000\n")
     await reloader._reload()
@@ -158,13 +160,13 @@ async def test_renewed_credentials_come_from_the_sources_in_the_new_file(reloadi
     key.chmod(0o600)
     path.write_text(f"[cloud]\naccess_key = 'a'\nsecret_key_file = '{key}'\nregion = 'cn-south-1'\n")
     await reloader._reload()
-    cloud = relay.way[0]
+    cloud = relay.sender[0]
     assert cloud.renew() is False
     key.write_text("two")
     assert cloud.renew() is True
 
 
-async def test_what_comes_while_the_window_is_handed_over_is_for_the_next_worker(reloading):
+async def test_a_reload_during_a_hand_over_is_left_to_the_next_worker(reloading):
     relay, reloader, path, _ = reloading()
     path.write_text("[limits]\nseries = 1000\n")
     reloader.stop()

@@ -1,4 +1,4 @@
-"""What a stop leaves to the next start, and what it counts: real parts in virtual time, on a disk that refuses."""
+"""What a stop leaves to the next start and what it counts: real parts in virtual time, on a disk that fails."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def house(loop, tmp_path):
 
 
 async def two_windows(house) -> None:
-    """Start, and pass a window, so that there is a record of one."""
+    """Start and let a window pass, so that one is recorded."""
     await house.start()
     await house.edge()
     house.life.feed(b"ca:1|c")
@@ -57,8 +57,8 @@ async def two_windows(house) -> None:
 
 
 @pytest.mark.parametrize("moment", ["closed", "open"])
-def test_of_a_window_that_waits_for_the_disk_a_stop_counts_what_the_disk_lacks(house, loop, moment):
-    """The next start sends the part of a moment ago: what it sends and what was counted is what came."""
+def test_a_stop_counts_what_the_disk_lacks_of_a_waiting_window(house, loop, moment):
+    """The next start sends the part on disk. That and the counted rest are all that was received."""
 
     async def live() -> None:
         await two_windows(house)
@@ -83,8 +83,8 @@ def test_of_a_window_that_waits_for_the_disk_a_stop_counts_what_the_disk_lacks(h
     loop.run_until_complete(live())
 
 
-def test_what_was_deleted_is_no_part_of_what_a_stop_leaves(house, loop):
-    """It was counted when it was deleted; the part on the disk says so."""
+def test_a_stop_does_not_count_deleted_series(house, loop):
+    """Deleted samples were counted at the deletion, which the part on disk records."""
 
     async def live() -> None:
         await two_windows(house)
@@ -102,7 +102,7 @@ def test_what_was_deleted_is_no_part_of_what_a_stop_leaves(house, loop):
     loop.run_until_complete(live())
 
 
-def test_of_a_window_that_the_disk_has_nothing_of_a_stop_counts_all(house, loop):
+def test_a_stop_counts_all_of_a_window_that_is_not_on_disk(house, loop):
     async def live() -> None:
         await two_windows(house)
         house.disk.become("refuse")
