@@ -1,4 +1,4 @@
-"""Fixtures of every test: virtual time, a cloud, and one contract with two implementations. How many run at once."""
+"""Fixtures of all tests: virtual time, a cloud, both hot paths; and the number of processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.clock import VirtualClock
 BOTH = ("hotpath", "integration", "listener", "tee")
 """Folders whose tests run on both hot paths."""
 SHARING = ("tests/integration/test_clients.py", "tests/native/test_kernel.py")
-"""Files whose tests share traffic, for each hot path, or programs: each process that had one would make them again."""
+"""Files with an expensive fixture that all of their tests share; they run in one process."""
 
 
 # On a machine that others use, too, an example of 5 ms may take 250: a time says nothing about a property.
@@ -25,19 +25,19 @@ settings.load_profile("relay")
 
 
 def pytest_configure(config):
-    """Let the process that prints collect the figures of the fault tests."""
+    """Collect the figures of the fault tests in the process that prints."""
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Table(), "faults")
 
 
 def pytest_xdist_auto_num_workers(config):
-    """Use four processes a core for all tests, since the longest of them wait; one process for a part of them."""
+    """Use four processes a core for all tests, since most of their time is waiting; one process for a part."""
     is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.keyword
     return 4 * (os.cpu_count() or 1) if is_whole else 0
 
 
 class Scheduling(LoadScopeScheduling):
-    """Gives tests to processes one by one, but those that share an expensive fixture together."""
+    """A scheduler that assigns tests one by one, and those that share an expensive fixture together."""
 
     def _split_scope(self, nodeid: str) -> str:
         file, _, test = nodeid.partition("::")
@@ -55,7 +55,7 @@ def clock() -> VirtualClock:
 
 @pytest.fixture
 async def emulator():
-    """A healthy cloud with its `url`; stop it and start it on the same port, or add faults."""
+    """A healthy cloud with its `url`; a test may stop it, start it on the same port, or add faults."""
     from tests.support.relay import free_port, make_emulator  # most tests need none
 
     emulator = make_emulator()
@@ -66,7 +66,7 @@ async def emulator():
 
 @pytest.fixture(scope="module", params=["native", "python"])
 def implementation(request):
-    """Which hot path the helpers of tests/support build.
+    """The hot path that the helpers of tests/support build.
 
     Native is expected. A machine that cannot compile it says so with RELAY_WITHOUT_NATIVE=1, which skips loudly.
     """
@@ -78,7 +78,7 @@ def implementation(request):
 
 
 def pytest_collection_modifyitems(items):
-    """Let no test of those folders run on one implementation only."""
+    """Require that every test of those folders runs on both implementations."""
     for item in items:
         on_both = "implementation" in item.fixturenames or item.module.__name__.endswith("test_differential")
         assert on_both or item.path.parent.name not in BOTH, item

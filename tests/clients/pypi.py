@@ -1,7 +1,7 @@
 """Sends the plan through one client from PyPI: argv is CLIENT MODE ADDRESS PREFIX; see tests/integration/matrix.py.
 
-ADDRESS is HOST PORT joined by a space, or a path. Every client sends what it can of the plan, no more; who leaves
-before its client has sent everything would lose it, so each is closed or flushed as its documentation says.
+ADDRESS is HOST PORT joined by a space, or a path. Every client sends the part of the plan that it supports. Each is
+closed or flushed as its documentation says, so that everything is sent before the program ends.
 """
 
 from __future__ import annotations

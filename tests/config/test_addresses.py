@@ -1,4 +1,4 @@
-"""A tee to ourselves is refused before anything runs, as far as addresses tell."""
+"""A tee to the relay itself is refused before the start, if addresses show it."""
 
 from __future__ import annotations
 

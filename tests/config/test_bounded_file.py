@@ -1,4 +1,4 @@
-"""What is read from a path ends: a pipe, a device and a file without end are read as far as they may be, or refused."""
+"""Reads of a path are bounded: a pipe, a device and an endless file are read up to a limit, or refused."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ READERS = {"configuration": read_text, "secret": lambda path: read_secret(str(pa
 
 @pytest.fixture
 def hurried(monkeypatch):
-    """Pipes are waited for a moment."""
+    """The wait for a pipe is short."""
     for module in (toml_places, secret_files):
         monkeypatch.setattr(module, "read_bounded", lambda path, most, **_: read_bounded(path, most, patience=0.2))
 

@@ -93,7 +93,7 @@ ILLEGAL = {
     "": 1,
     " \n": 1,
 }
-"""Contents of a file, and the line that is wrong."""
+"""Contents of a file, and the line of the error."""
 
 
 @pytest.mark.parametrize("key", ["access_key_file", "secret_key_file", "session_token_file"])

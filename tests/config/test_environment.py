@@ -1,4 +1,4 @@
-"""Which of image, file, variable and flag counts, and what is said where one of them hides another."""
+"""Precedence of image, file, variable and flag, and the warning where one overrides another."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_an_unknown_default_is_told(path):
 
 
 def test_an_empty_variable_that_cannot_be_empty_is_to_be_unset():
-    """An empty one of a list, or of a key that is empty by default, is that value."""
+    """An empty variable of a list, or of a key that is empty by default, sets that value."""
     told = 0
     for name, key in variables().items():
         try:

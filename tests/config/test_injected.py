@@ -1,6 +1,6 @@
-"""Variables that Kubernetes puts into every container for the Services of its namespace: none is ever a setting.
+"""Variables that Kubernetes sets in every container for the Services of its namespace are never settings.
 
-The names are those of its two ways: `{SERVICE}_SERVICE_HOST`, `_SERVICE_PORT` and `_SERVICE_PORT_{PORT'S NAME}`, and
+The names are of two forms: `{SERVICE}_SERVICE_HOST`, `_SERVICE_PORT` and `_SERVICE_PORT_{PORT'S NAME}`, and
 those of Docker's links, `{SERVICE}_PORT` and `_PORT_{NUMBER}_{PROTOCOL}` with `_PROTO`, `_PORT` and `_ADDR`.
 """
 
@@ -14,7 +14,7 @@ from relay.config.schema import Config
 
 
 def injected(service: str, ports: list[tuple[str, int, str]], host: str = "10.96.0.12") -> dict[str, str]:
-    """Return what the kubelet sets for one Service; its first port is the one of the short names."""
+    """Return the variables that the kubelet sets for one Service; the short names have its first port."""
     prefix = service.upper().replace("-", "_")
     shown = f"[{host}]" if ":" in host else host
     found = {f"{prefix}_SERVICE_HOST": host}

@@ -1,4 +1,4 @@
-"""Configuration: precedence, every problem at once with its place, and what a value may be."""
+"""Configuration: precedence, all errors at once with their places, and legal values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a problem of a configuration says: the value, the rule and the numbers of both."""
+"""Configuration errors name the value, the rule and the numbers of both."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ BROKEN = {
     "spool.max": ("1KiB", ["1KiB", "1MiB and 1024GiB"]),
     "spool.dead_letters": ("1KiB", ["1KiB", "64KiB and 1024GiB"]),
 }
-"""Of each key with a rule: a value that breaks it, and what the message must say. Values of [cloud] are never shown."""
+"""Each key with a rule: a value that breaks it, and words of the message. Values of [cloud] are never shown."""
 MISTYPED = {
     "listen.readers": (1.5, ["whole number", ": 1.5"]),
     "listen.stream_connections": ("many", ["whole number", ': "many"']),
@@ -55,7 +55,7 @@ MISTYPED = {
     "log.level": ("loud", ["'loud'", '"info"']),
     "config.watch": ("maybe", ["true or false", ': "maybe"']),
 }
-"""Values that are none of their type."""
+"""Values of the wrong type."""
 CASES = [(key, *case) for table in (BROKEN, MISTYPED) for key, case in table.items()]
 
 

@@ -1,4 +1,4 @@
-"""A secret in a file that is wrong in any way, under whatever key, is shown by no problem of it (I10)."""
+"""No error of a configuration file shows a secret in it, for any mistake and any key (I10)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ LINES = (
     '{key} = """\n{secret}\n"""',
     "{key} = 5 # {secret}",
 )
-"""What may go wrong on a line; the last ones are TOML."""
+"""Mistakes on a line; the last ones are valid TOML."""
 TABLES = (
     "[cloud]\n{}\n",
     "[clud]\n{}\n",
@@ -55,7 +55,7 @@ TABLES = (
 
 
 def told(tmp_path, text: str, environ=None) -> str:
-    """Everything that is said of a file, in every form."""
+    """Every message about a file, in every form."""
     path = tmp_path / "relay.toml"
     path.write_text(text)
     try:
@@ -88,7 +88,7 @@ PARTS = [CANARY[at : at + 6] for at in range(len(CANARY) - 5)]
 @settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, len(GOOD)), st.integers(0, 3), SIGNS), min_size=1, max_size=4))
 def test_no_mutation_of_a_file_shows_the_secret(changes):
-    """A good file with some characters cut out or put in; no part of the secret is shown either."""
+    """A valid file with some characters removed or added; no part of the secret is shown."""
     text = GOOD
     for at, cut, sign in changes:
         text = text[:at] + sign + text[at + cut :]

@@ -1,4 +1,4 @@
-"""Lists of tables: where each element and key stands, who replaces whom, and what an element must be."""
+"""Lists of tables: places of elements and keys, precedence, and rules of elements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows 16 to 22: more than fits, more than is sane, and what only looks like a packet."""
+"""Rows 16 to 22: bursts, floods of series, and hostile, truncated or spoofed packets."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 MIB = 1 << 20
 MILLION_A_MINUTE = 1_000_000 / 60
 STALL = 0.02
-"""Seconds that the event loop may be late; asserted with what a busy machine adds."""
+"""Longest lag of the event loop in seconds; asserted with an allowance for a busy machine."""
 
 
 def flood(address: tuple[str, int], datagrams: Iterable[bytes], *, rate: float = math.inf) -> int:
-    """Send, at most `rate` datagrams a second; return how many the kernel took."""
+    """Send at most `rate` datagrams a second; return how many the kernel accepted."""
     began, count = time.monotonic(), 0
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.connect(address)
@@ -64,7 +64,7 @@ print(late)
 
 
 class Gauge:
-    """State: the most that metrics showed while something went on; `noise`: how late a process was that only sleeps."""
+    """State: the greatest values of metrics meanwhile; `noise`: the lag of a process that only sleeps."""
 
     def __init__(self, relay) -> None:
         self._relay = relay
@@ -74,7 +74,7 @@ class Gauge:
         return f"loop late by {1000 * self.lag:.0f} ms (a process that only sleeps: {1000 * self.noise:.0f} ms)"
 
     async def watch(self, work):
-        """Look until `work` is done; return its result."""
+        """Poll until `work` is done; return its result."""
         work = asyncio.ensure_future(work)
         sleeper = await asyncio.create_subprocess_exec(sys.executable, "-c", SLEEPER, stdin=PIPE, stdout=PIPE)
         try:
@@ -94,7 +94,7 @@ class Gauge:
 
 
 async def settled(relay) -> dict[str, float]:
-    """Wait until nothing waits any more: not in the kernel, not in the open window, not in the spool."""
+    """Wait until the kernel's queue, the open window and the spool are empty."""
     before = {}
     while True:
         await asyncio.sleep(0.5)
@@ -108,7 +108,7 @@ async def settled(relay) -> dict[str, float]:
 
 @pytest.mark.full
 async def test_row_16_a_burst_far_over_capacity(start, load, emulator, figure):
-    """A burst while nobody reads, and one while somebody does: each packet is received or a counted drop."""
+    """A burst with and without a reader: each packet is received or a counted drop."""
     relay = start(LISTEN_RECEIVE_BUFFER="64KiB")
     generator = load(relay, rate=1000, seconds=14)
     await asyncio.sleep(1)
@@ -146,7 +146,7 @@ async def test_row_16_a_burst_far_over_capacity(start, load, emulator, figure):
     ],
 )
 async def test_row_17_a_million_tag_values(start, emulator, figure, names, count):
-    """As many in a minute: memory stays under its bound, the totals are exact, and the log names what explodes."""
+    """A million tag values in a minute: memory stays bounded, totals are exact, the log names the tag."""
     limit = 64
     relay = start(
         WINDOW_SECONDS="15",
@@ -200,7 +200,7 @@ ODD = [
 
 
 def hostile(rng: random.Random, number: int) -> bytes:
-    """Return one of everything that row 18 names: large, empty, NUL, no UTF-8, thousands of lines, random, mutated."""
+    """Return one datagram of each kind of row 18: large, empty, NUL, not UTF-8, thousands of lines, random, mutated."""
     kind = number % 100
     if kind == 0:
         return rng.choice(LARGE)
@@ -211,7 +211,7 @@ def hostile(rng: random.Random, number: int) -> bytes:
 
 @pytest.mark.parametrize("count", [20_000, pytest.param(1_000_000, marks=pytest.mark.full)])
 async def test_row_18_hostile_datagrams(start, load, emulator, figure, count):
-    """Each is counted, no exception, and the loop is not late; another sender's packets are not harmed."""
+    """Each is counted, without an exception and without lag of the loop; another sender's packets are intact."""
     rng = random.Random(18)
     pool = [hostile(rng, number) for number in range(20_000)]
     relay = start(LISTEN_RECEIVE_BUFFER="8MiB")
@@ -270,7 +270,7 @@ NUMBERS = [
 
 
 async def test_row_20_numbers(start, load, emulator, figure):
-    """What is no number is rejected; sums beyond what a number holds saturate; infinity and NaN never leave."""
+    """Malformed numbers are rejected; sums beyond the range saturate; infinity and NaN are never sent."""
     relay = start()
     generator = load(relay, rate=500, seconds=2)
     kinds = (b"c", b"ms", b"g", b"h", b"d")
@@ -299,7 +299,7 @@ async def test_row_20_numbers(start, load, emulator, figure):
 
 
 async def test_row_21_sources(start, load, emulator, figure):
-    """Whoever is not on the list is counted and dropped, and nobody is ever answered, whatever he sends."""
+    """Packets of senders that are not on the list are counted and dropped, and no sender gets an answer."""
     relay = start(LISTEN_ALLOW="127.0.0.1/32,127.0.1.0/24", LISTEN_TCP="127.0.0.1:0")
     tcp = next(event["tcp"] for event in relay.events("listening") if "tcp" in event)
     generator = load(relay, rate=500, seconds=2)
@@ -329,7 +329,7 @@ async def test_row_21_sources(start, load, emulator, figure):
 
 
 async def test_row_22_the_reserved_prefix(start, load, emulator, figure):
-    """However it is spelt: characters are made legal before the name is looked at."""
+    """In any spelling: characters are made legal before the name is checked."""
     relay = start()
     generator = load(relay, rate=500, seconds=2)
     names = [

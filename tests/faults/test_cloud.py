@@ -166,7 +166,7 @@ def resident() -> float:
 
 
 def connections(port: int) -> int:
-    """Sockets that are connected to a port, or were and are not closed: the client's ends."""
+    """Return the number of client sockets to a port that are connected or not yet closed."""
     entries = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return sum(entry[2].endswith(f":{port:04X}") and entry[3] in ("01", "08") for entry in entries)
 
@@ -355,7 +355,7 @@ async def test_row_33_a_key_is_rotated_in_its_file(start, load, emulator, figure
 
 
 async def test_row_33_a_file_that_holds_no_credential_is_told_and_the_old_one_goes_on(start, emulator, tmp_path):
-    """At a renewal; at the start of a relay it is refused."""
+    """At a renewal the old credential stays; a start refuses the file."""
     secret = tmp_path / "secret"
     secret.write_text("old-secret")
     secret.chmod(0o600)

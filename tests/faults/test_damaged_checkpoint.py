@@ -23,7 +23,7 @@ FAST = ("its end is cut off", "a byte is flipped")
 
 
 async def killed_with_a_checkpoint(relay, state) -> None:
-    """Feed every series several times, each time waiting for the disk, and kill the relay."""
+    """Feed every series several times, wait each time for a checkpoint, and kill the relay."""
     for number in range(1, TIMES + 1):
         relay.send(*(b"\n".join(b"m%d:1|c" % n for n in range(start, start + 30)) for start in range(0, SERIES, 30)))
         await relay.wait_for(relay_accepted_lines_total=SERIES * number)

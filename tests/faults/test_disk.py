@@ -25,11 +25,11 @@ from tests.support.tools import SickDisk, fill, missing, remount, take_inodes, t
 
 RATE = 2000
 RECOVERY = 5.0
-"""Seconds: the promise; asserted x 4."""
+"""Promised limit in seconds; asserted x 4."""
 
 
 async def degraded(relay, wanted: bool) -> float:  # noqa: FBT001 - reads as a sentence
-    """Wait until durability is as wanted; return the seconds it took."""
+    """Wait until durability has the wanted state; return the seconds it took."""
     began = time.monotonic()
     while (await asyncio.to_thread(relay.metrics))["relay_durability_degraded"] != wanted:
         assert time.monotonic() - began < RECOVERY * 4, relay.text()[-3000:]
@@ -39,7 +39,7 @@ async def degraded(relay, wanted: bool) -> float:  # noqa: FBT001 - reads as a s
 
 @pytest.fixture
 async def proxy(emulator):
-    """The way to the emulator, which a test may close."""
+    """A proxy to the emulator, which a test may close."""
     proxy = ChaosProxy(emulator.url)
     await proxy.start()
     yield proxy
@@ -47,13 +47,13 @@ async def proxy(emulator):
 
 
 def refuse_connections(proxy: ChaosProxy) -> None:
-    """No new connections, and none of the old ones."""
+    """Close the listener and all connections."""
     proxy.refused = True
     proxy.cut()
 
 
 class Lags:
-    """The event loop's lag, at each of its probes."""
+    """Each measured lag of the event loop."""
 
     def __init__(self, relay) -> None:
         self._relay = relay
@@ -74,7 +74,7 @@ class Lags:
 
 
 async def test_row_09_state_directory_full_while_running(start, load, proxy, emulator, figure, tmp_path):
-    """The cloud is away too for a while, so that windows really are kept in memory only."""
+    """The cloud is down too for a while, so that windows are kept in memory only."""
     with tmpfs(tmp_path / "state", size="8m") as disk:
         relay = start(endpoint=proxy.url, SPOOL_MAX="4MiB")
         lags, generator = Lags(relay), load(relay, rate=RATE, seconds=60)
@@ -152,7 +152,7 @@ async def test_row_09_started_on_a_disk_that_refuses(  # noqa: PLR0917 - fixture
 
 
 def refuse(disk, how: str):
-    """Make a disk refuse; return what heals it."""
+    """Make a disk refuse; return the function that repairs it."""
     if how == "full":
         return fill(disk).unlink
     if how == "no inodes":
@@ -256,7 +256,7 @@ def harmed(content: bytes, harm: str) -> bytes:
 
 @pytest.mark.full
 async def test_row_12_a_database_that_is_damaged_while_running(start, load, emulator, figure, tmp_path):
-    """What memory still holds is stored again; the rest is counted, and the relay goes on."""
+    """Batches still in memory are stored again; the rest is counted, and the relay goes on."""
     relay = start()
     generator = load(relay, rate=500, seconds=60)
     await asyncio.sleep(2)

@@ -1,8 +1,8 @@
-"""Random sequences of disk trouble, ends, starts, upgrades and reloads on real processes: rows 42, 44 and 45 together.
+"""Random sequences of disk failures, stops, starts, upgrades and reloads of real processes: rows 42, 44 and 45.
 
-Whatever the order: no (series, window) leaves with two values, nothing is invented, the books balance, a stop ends, and
-what runs is the configuration that was accepted last. What an end may cost is what was sent since the disk refused, or
-since the last checkpoint. A seed deals the same steps again: RELAY_DURABILITY_SEED, in what a failure says.
+In any order: no (series, window) is sent with two values, nothing is invented, the books balance, a stop ends, and the
+configuration in force is the one accepted last. An end may lose the data since the disk refused, or since the last
+checkpoint. RELAY_DURABILITY_SEED, which is in the message of a failure, repeats the steps.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Machine:
         self._generator = self._load(self.relay, rate=RATE, seconds=600, name=f"s{len(self.sent)}")
 
     async def quiet(self) -> None:
-        """Send nothing more: there will be no socket."""
+        """Stop the load: there will be no socket."""
         self.sent.append(await self._generator.stop())
 
     # --- the disk -----------------------------------------------------------------------------------------------------
@@ -112,7 +112,7 @@ class Machine:
         await self.wait_for_worker()
 
     async def upgrade(self) -> None:
-        """Refused while the disk refuses; one whose refusal nothing has noticed yet costs what a kill costs."""
+        """An upgrade; refused while the disk refuses. Before the refusal is detected, it costs what a kill costs."""
         if self.ill_since or time.monotonic() - self.healed_at < RISK:
             self._note_cost()
         worker, refusals = self.relay.worker_pid, self.relay.text().count("RLY502")
@@ -158,7 +158,7 @@ class Machine:
         )
 
     async def _start(self, *, cost: bool) -> None:
-        """Start again, by a file that can be used: a start knows of no other."""
+        """Start again with a valid file."""
         if cost:
             self._note_cost()
         self.write(f"[limits]\nseries = {self.accepted}\n")
@@ -168,7 +168,7 @@ class Machine:
         self._send()
 
     async def wait_for_worker(self) -> None:
-        """Wait for a worker; one that starts on a disk that hangs waits for it."""
+        """Wait for a worker; one that starts on a disk that hangs waits for the disk."""
         if self.stalls and not await asyncio.to_thread(self.relay.scrape):
             await self.heal()
         deadline = time.monotonic() + 20

@@ -1,4 +1,4 @@
-"""Row 41: what one sender sends at line rate stays out of the windows of the others."""
+"""Row 41: traffic of one sender at line rate does not change the windows of others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 WINDOW = 2
 LIMIT = 96
-"""MiB, of `limits.memory`."""
+"""`limits.memory` in MiB."""
 VICTIM_RATE = 50
 CLOSED_WITHIN = 2.0
 NORMAL_WITHIN = 5.0
@@ -54,11 +54,11 @@ print(n)
 """
 
 RATES = {"tags": 1_500, "middle": 4_600, "names": 2_000, "mix": 4_000}
-"""Datagrams a second: what one sender gets through to a relay on two cores that others use, too."""
+"""Datagrams a second that one sender can send to a relay on two shared cores."""
 
 
 class Victim:
-    """State: how many samples it sent in each window."""
+    """State: the number of samples sent in each window."""
 
     def __init__(self, relay: RelayProcess) -> None:
         self._address = relay.udp
@@ -78,7 +78,7 @@ class Victim:
 
 
 def closed_late(relay: RelayProcess) -> dict[int, float]:
-    """Return by how many seconds each window was stored after its end."""
+    """Return the seconds from the end of each window until it was stored."""
     return {
         event["window"]: datetime.fromisoformat(event["timestamp"]).timestamp() - event["window"] - WINDOW
         for event in relay.events("window closed")

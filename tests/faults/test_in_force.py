@@ -1,4 +1,4 @@
-"""Row 45: what runs is the configuration that was accepted last, whatever lies on disk at whatever moment."""
+"""Row 45: the configuration in force is the one that was accepted last, not the file on disk."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SUCCESSFUL = "relay_config_last_reload_successful"
 
 
 class Changing:
-    """A relay with a file of its own, which is not watched."""
+    """A relay with its own file, which is not watched."""
 
     def __init__(self, start, path: Path, text: str, **settings: str) -> None:
         self.path = path
@@ -72,13 +72,13 @@ def changing(start, tmp_path):
 
 
 async def test_row_45_two_reloads_in_one_window_both_take_effect(changing, emulator, figure):
-    """The second one is judged against what is in force, and not against what the first one asked for."""
+    """The second reload is compared with what is in force, not with what the first one asked for."""
     it = changing("[cloud]\nrequests_per_minute = 900\n", WINDOW_SECONDS="5")
     it.relay.environ.pop("STATSD_RELAY_CLOUD_REQUESTS_PER_MINUTE")
     await it.relay.restart()
 
     async def reload_twice(first: str, second: str) -> dict:
-        """Early in a window of 5 s, so that both are in the same one; return what the second one says."""
+        """Reload twice early in a window of 5 s, so that both are in the same one; return the second outcome."""
         while time.time() % 5 > 1:
             await asyncio.sleep(0.05)
         await it.reload(first)
@@ -143,7 +143,7 @@ async def test_row_45_a_change_nobody_asked_for_is_not_taken_when_the_worker_die
 
 
 async def test_row_45_after_an_upgrade_what_was_tried_is_in_force(changing, emulator, figure):
-    """And not what the file holds when the next worker reads it."""
+    """The next worker uses it too, not the file at the time of its start."""
     it = changing("[limits]\nseries = 1000\n")
     it.write("[limits]\nseries = 2000\n")
     it.usr2()
@@ -185,7 +185,7 @@ BROKEN = (
 
 @pytest.fixture
 def installed(tmp_path):
-    """A copy of the program that can be broken; with what is compiled of it, so that no start compiles it again."""
+    """A copy of the program that a test can break, with its compiled files, so that no start compiles it again."""
     copy = tmp_path / "installed"
     being_written = shutil.ignore_patterns("*.pyc.*")
     shutil.copytree(Path(program.__file__).parent, copy / "relay", ignore=being_written)
@@ -194,7 +194,7 @@ def installed(tmp_path):
 
 @pytest.fixture(params=["supervised", "activated"])
 def breakable(request, start, settings, installed, tmp_path):
-    """A relay of a program that can be broken: below our own supervisor, or on a socket that systemd holds."""
+    """A relay of that copy: under its supervisor, or on a socket of systemd."""
     environ = {"PYTHONPATH": str(installed), "PYTHONDONTWRITEBYTECODE": "1"}
     holder = Holder()
     if request.param == "supervised":
@@ -255,7 +255,7 @@ async def test_row_45_an_interpreter_that_has_gone_is_named(start, emulator, fig
 async def test_row_45_whatever_happens_to_the_file_what_was_accepted_last_runs(
     seed, changing, load, emulator, figure, request
 ):
-    """A random walk; the model knows one thing: which file was accepted last."""
+    """A random walk; the model is the file that was accepted last."""
     dice = random.Random(seed)
     it = changing("[limits]\nseries = 1000\n")
     generator = load(it.relay, rate=RATE, seconds=200)

@@ -1,4 +1,4 @@
-"""The oracle finds each kind of mistake: a test that cannot fail proves nothing."""
+"""The oracle finds each kind of loss and error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SENT = Sent(name="load", width=7, count=300, seconds=1.0)
 
 
 def stored(times: dict[int, int], *, timestamp: int = 1_764_000_000) -> list[dict]:
-    """Points of a cloud that counted each packet so often."""
+    """Points of a cloud that counted each packet the given number of times."""
     totals: dict[str, list[int]] = {}
     for number, often in times.items():
         where = place(number, name="load", width=7)

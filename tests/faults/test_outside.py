@@ -1,4 +1,4 @@
-"""What may hold a relay up: a log that nobody reads, a pipe in the place of a file, a signal in the first moments."""
+"""A relay that is held up: by a log that is not read, a pipe in the place of a file, a signal at the start."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ async def test_a_log_that_nobody_reads_holds_nothing_up(settings, emulator):
 
 
 async def test_a_pipe_in_the_place_of_a_secret_keeps_no_request(start, emulator, tmp_path):
-    """The cloud refuses the key for a moment; what would be read then has no end."""
+    """The cloud refuses the key for a moment; the credential file is then a pipe without end."""
     key = tmp_path / "key"
     key.touch(0o600)
     key.write_text(SECRET)
@@ -150,7 +150,7 @@ async def test_a_stop_while_a_start_waits_for_a_disk_that_hangs(start, emulator,
 
 @pytest.mark.parametrize("spoil", ["replaced by two lines", "removed", "certificates removed"])
 async def test_a_worker_dies_while_a_file_that_the_configuration_names_cannot_be_used(spoil, start, emulator, tmp_path):
-    """The one that comes next receives and keeps everything, and sends it once the file is well again."""
+    """The next worker receives and keeps everything, and sends it once the file can be used again."""
     key, certificates = tmp_path / "key", tmp_path / "ca.pem"
     key.touch(0o600)
     key.write_text(SECRET)
@@ -173,7 +173,7 @@ async def test_a_worker_dies_while_a_file_that_the_configuration_names_cannot_be
 
 
 def _holds_back(pid: int) -> bool:
-    """Say whether a process holds SIGHUP back, or handles it."""
+    """Say whether a process blocks or handles SIGHUP."""
     status = Path(f"/proc/{pid}/status").read_text()
     masks = [int(line.split()[1], 16) for line in status.splitlines() if line.startswith(("SigBlk", "SigCgt"))]
     return any(mask >> (signal.SIGHUP - 1) & 1 for mask in masks)

@@ -1,4 +1,4 @@
-"""Row 46: another user of the machine takes the admin port whenever nobody holds it."""
+"""Row 46: another user of the machine binds the admin port as soon as it is free."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Hostile:
 
 
 class Probe:
-    """Asks for health all the time; remembers what did not come from the relay."""
+    """Requests health all the time; records answers that are not the relay's."""
 
     def __init__(self, admin: str) -> None:
         self.answers, self.strange = 0, []
@@ -171,7 +171,7 @@ async def test_row_46_an_admin_address_that_is_refused_ends_nothing(start, emula
 async def test_row_46_a_worker_of_systemd_receives_without_an_admin_port(
     settings, load, emulator, figure, hostile, tmp_path
 ):
-    """Nobody holds the port for it: it waits for it, and what comes in meanwhile is delivered."""
+    """Without a supervisor: the relay waits for the admin port, and delivers meanwhile."""
     holder = Holder()
     relay = HeldRelay(settings(), tmp_path / "held.log", holder)
     try:

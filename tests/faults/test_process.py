@@ -12,7 +12,7 @@ PAUSE = 5
 
 
 async def test_row_05_stopped_for_five_seconds(start, load, emulator, figure):
-    """A full second of packets overruns a small buffer: what the kernel drops is what is missing, to the packet."""
+    """A second of packets overruns a small buffer: exactly the packets that the kernel drops are missing."""
     relay = start(LISTEN_RECEIVE_BUFFER="64KiB")
     generator = load(relay, rate=2000, seconds=PAUSE + 3)
     await asyncio.sleep(1.5)
@@ -29,5 +29,5 @@ async def test_row_05_stopped_for_five_seconds(start, load, emulator, figure):
     assert windows == sorted(set(windows))
     assert before == windows[: len(before)]
     skipped = range(int(continued) - PAUSE + 1, int(continued) - 1)
-    assert not set(windows) & set(skipped), "windows nobody saw were closed in a burst"
+    assert not set(windows) & set(skipped), "windows of the pause were closed in a burst"
     figure(5, f"{verdict}; kernel drops {drops}, counted exactly")

@@ -50,7 +50,7 @@ def reloaded(start, tmp_path):
             fresh.rename(self.path)
 
         async def reload(self, text: str, event: str) -> dict:
-            """Write, signal, and wait for what the log says about it."""
+            """Write the file, signal, and wait for the outcome in the log."""
             seen = len(self.relay.events(event))
             self.write(text)
             self.relay.process.send_signal(signal.SIGHUP)
@@ -166,7 +166,7 @@ async def killed(relay) -> None:
 
 @pytest.mark.full
 async def test_row_03_a_bad_file_outlives_the_worker(reloaded, load, emulator, figure, canary):
-    """The file alone has the secret, and what runs is what was reloaded last, not what the relay was started with."""
+    """Only the file has the secret; the new worker uses the last reloaded file, not that of the start."""
     it = reloaded(f"{KEYS}series = 1000\n", WINDOW_SECONDS="5")
     relay = it.relay
     for name in [name for name in relay.environ if name.startswith("JDCLOUD_") and "REGION" not in name]:
@@ -196,7 +196,7 @@ async def test_row_03_a_bad_file_outlives_the_worker(reloaded, load, emulator, f
 
 @pytest.mark.full
 async def test_row_03_a_replacement_that_could_not_start_is_refused(reloaded, emulator, figure):
-    """Also for what only a worker opens: the preflight check does that too."""
+    """The preflight check also opens what only a worker opens."""
     it = reloaded("[limits]\nseries = 1000\n")
     worker = it.relay.worker_pid
     it.write("[cloud]\nca_file = '/nowhere'\n[limits]\nseries = 2000\n")
@@ -291,12 +291,12 @@ async def test_row_03_the_command_checks_first_and_finds_the_process(reloaded, e
     (tmp_path / "state" / "lock").write_text("1\n")
     code, said = await command()
     assert (code, "no relay of this user" in said) == (69, True)
-    figure(3, "the command: bad file exit 78, nobody there exit 69, else the supervisor is signalled")
+    figure(3, "the command: bad file exit 78, no relay exit 69, else the supervisor is signalled")
 
 
 @pytest.mark.full
 async def test_row_03_a_watched_file_is_followed_through_a_symbolic_link(start, emulator, figure, tmp_path):
-    """As Kubernetes does it: the link is exchanged, the file never written."""
+    """As in Kubernetes: the link is exchanged, the file never written."""
     for name, series in (("one", 1000), ("two", 2000)):
         (tmp_path / name).write_text(f"[limits]\nseries = {series}\n")
     link = tmp_path / "relay.toml"

@@ -14,11 +14,11 @@ from tests.support.oracle import conserve, freshness
 
 RATE = 300
 SEEN = 2.0
-"""Seconds: the promise; asserted x 4."""
+"""Promised limit in seconds; asserted x 4."""
 
 
 async def degraded(relay, wanted: bool) -> float:  # noqa: FBT001 - reads as a sentence
-    """Wait until durability is as wanted; return the seconds it took."""
+    """Wait until durability has the wanted state; return the seconds it took."""
     began = time.monotonic()
     while (await asyncio.to_thread(relay.metrics))["relay_durability_degraded"] != wanted:
         assert time.monotonic() - began < 20, relay.text()[-3000:]
@@ -27,7 +27,7 @@ async def degraded(relay, wanted: bool) -> float:  # noqa: FBT001 - reads as a s
 
 
 async def told_of(relay, event: str) -> list[dict]:
-    """Wait for events in the log: the metric may be a checkpoint's, a moment before."""
+    """Wait for events in the log; the metric may be set a moment before, by a checkpoint."""
     began = time.monotonic()
     while not (found := [one for one in relay.events() if event in one["event"]]):
         assert time.monotonic() - began < SEEN * 4, relay.text()[-3000:]
@@ -36,14 +36,14 @@ async def told_of(relay, event: str) -> list[dict]:
 
 
 def remove_directory(state) -> None:
-    """Remove it from below a relay, which makes and removes files in it meanwhile unless it has gone by its name."""
+    """Remove the directory of a running relay, which may make files in it meanwhile."""
     away = state.with_name("away")
     state.rename(away)
     shutil.rmtree(away)
 
 
 def remove(state, what: str):
-    """Do harm; return what undoes it, as far as somebody has to."""
+    """Inject the fault; return the function that repairs it, if the relay cannot."""
     away = state.with_name("away")
     if what == "renamed":
         state.rename(away)
@@ -68,7 +68,7 @@ def remove(state, what: str):
     ],
 )
 async def test_row_44_state_that_is_removed(what, start, load, emulator, figure, tmp_path):
-    """A backlog waits in it; when it is back, all of that is on disk again, and outlives a kill."""
+    """A backlog waits in it; once it is back, all of it is on disk again, and outlives a kill."""
     state = tmp_path / "state"
     relay = start()
     emulator.add_fault(Fault("503", left=100_000))

@@ -1,7 +1,7 @@
-"""Row 45: what a worker needs when it starts was there for the one before it, and is not when that one is killed.
+"""Row 45: a file that a worker needs at its start is missing when the worker before it is killed.
 
-It was accepted, so nothing of it ends what receives: the next worker is ready, windows are stored, and requests leave
-once it can be used again. Each file is removed, or a directory, a pipe or a full device is in its place.
+The first worker had accepted the file, so the next one starts without it: it is ready, windows are stored, and requests
+are sent once the file can be used again. Each file is removed, or a directory, a pipe or a full device is in its place.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 @contextmanager
 def harmed(path: Path, how: str) -> Iterator[None]:
-    """Put something else in the place of a file."""
+    """Replace a file by something else."""
     away = path.with_name(f"{path.name}-away")
     path.rename(away)
     HARMS[how](path)
@@ -127,7 +127,7 @@ async def test_row_45_what_a_worker_needs_is_taken_before_it_is_replaced(harm, s
 )
 @pytest.mark.parametrize("is_killed", [True, False], ids=["killed", "running"])
 async def test_row_45_a_file_of_requests_is_taken(how, is_killed, start, load, figure, tmp_path):
-    """Requests wait in the spool until it can be opened; none is written where nothing finds it."""
+    """Requests wait until the file can be opened; none is written into a removed file."""
     path = tmp_path / "requests.ndjson"
     relay = start(CLOUD_PROVIDER="file", CLOUD_FILE=str(path))
     generator = load(relay, rate=RATE, seconds=120)
@@ -154,7 +154,7 @@ async def test_row_45_a_file_of_requests_is_taken(how, is_killed, start, load, f
 
 
 async def test_row_45_a_worker_uses_the_state_directory_of_the_one_before(start, load, emulator, figure, tmp_path):
-    """Its default depends on what is there: here a file of an earlier release comes up."""
+    """The default path depends on existing files: here a file of an earlier release appears."""
     relay = start(SPOOL_PATH="", environ={"STATE_DIRECTORY": str(_folder(tmp_path / "given"))})
     generator = load(relay, rate=RATE, seconds=120)
     await asyncio.sleep(2)

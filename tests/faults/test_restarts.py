@@ -55,7 +55,7 @@ async def test_row_01_replaced_under_load(times, start, load, emulator, figure):
 
 @pytest.fixture
 def held(settings, tmp_path):
-    """A relay on a socket that somebody else holds."""
+    """A relay on a socket that another process holds."""
     holder = Holder()
     relay = HeldRelay(settings(), tmp_path / "held.log", holder)
     yield relay
@@ -81,7 +81,7 @@ async def test_row_01_sigterm_under_load_with_the_socket_held(times, held, load,
 
 
 async def test_row_01_sigterm_while_it_starts(held, load, emulator, figure):
-    """It reads packets before it can stop in order: a signal that comes between waits until it can."""
+    """A worker reads packets before it can stop in order: an earlier signal waits until then."""
     relay = held
     generator = load(to=f"udp:127.0.0.1:{relay.udp[1]}", rate=RATE, seconds=60)
     assert await relay.stop() == 0
@@ -165,7 +165,7 @@ async def test_row_02_the_kernel_drops_nothing_while_a_worker_is_replaced(start,
 
 
 async def test_row_04_a_worker_that_never_runs_ends_the_supervisor(start, figure, tmp_path):
-    """The code on disk breaks after the start: every worker that comes now dies."""
+    """The code on disk breaks after the start: every new worker dies."""
     broken = tmp_path / "broken"
     broken.mkdir()
     relay = start(environ={"PYTHONPATH": str(broken)})
@@ -257,7 +257,7 @@ async def test_row_06_a_signal_to_the_whole_group_is_one_signal(number, start, l
 
 @pytest.mark.parametrize("kind", ["supervised", "activated"])
 async def test_row_06_two_signals_at_once_are_one(kind, start, emulator, figure, settings, tmp_path):
-    """`timeout` sends two within a millisecond: still a stop in order, which closes the window early and sends it."""
+    """`timeout` sends two signals within a millisecond: still a stop in order, which closes and sends the window."""
     numbers = ((signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT))
     sent = 0
     for pair in numbers:

@@ -1,7 +1,7 @@
-"""The secret appears nowhere (I10): every log, file and page of the fault tests is searched for it.
+"""The secret appears nowhere (I10): every log, file and page of the fault tests is searched.
 
-conftest.py searches what each test of this folder leaves behind. Here is a relay that meets everything that might make
-it talk, and the proof that the search finds what it looks for.
+conftest.py searches the files that each test of this folder leaves. Here a relay meets every error that might show the
+secret, and the search is proved to find a secret.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def command(text: str, environ: dict[str, str]) -> str:
 
 
 async def reload(relay) -> None:
-    """Reload, which a relay without a supervisor cannot."""
+    """Reload; a relay without a supervisor cannot."""
     if relay.worker_pid == relay.process.pid:
         return
     relay.process.send_signal(signal.SIGHUP)
@@ -129,7 +129,7 @@ def test_a_file_that_is_wrong_where_the_secret_stands_does_not_tell_it(canary, s
 
 
 async def test_a_bad_file_tells_no_secret_to_the_log_at_a_reload_and_at_a_replacement(start, canary, tmp_path):
-    """And a good one with a password in a URL tells it to no command and no page."""
+    """A valid file with a password in a URL shows it in no command and on no page."""
     path = tmp_path / "relay.toml"
     path.write_text(good := f"[cloud]\nproxy = 'http://u:{SECRET}@127.0.0.1:9'\n")
     relay = start(command=run("-c", path), CONFIG_WATCH="false")

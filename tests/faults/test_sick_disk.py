@@ -1,7 +1,7 @@
 """Row 42: a disk that refuses or hangs at any moment of a window, then an end of the relay, a repair and a start.
 
-The checkpoint of a moment ago is on that disk. What the window became since then may be sent, or be lost and counted;
-it may not be sent and then come back smaller.
+The last checkpoint is on that disk. Later samples of the window may be sent, or be lost and counted; but a window that
+was sent must not be sent again with a smaller value.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.support.tools import SickDisk
 RATE = 300
 WINDOW = 3
 STOP = 5.0
-"""Seconds that a stop may take, whatever the disk does; asserted x 4."""
+"""Longest time of a stop in seconds on any disk; asserted x 4."""
 STALL = "stalled"
 
 
@@ -38,7 +38,7 @@ def harmed(disk, how):
 
 
 async def until_part_on_disk(state) -> None:
-    """Wait for a checkpoint of a window that goes on for a while."""
+    """Wait for a checkpoint of a window that is not about to end."""
     deadline = time.monotonic() + 20
     while not any(int(path.stem.split("-")[1]) + WINDOW > time.time() + 1 for path in state.glob("checkpoint-*.srp")):
         assert time.monotonic() < deadline, "no checkpoint"
@@ -46,7 +46,7 @@ async def until_part_on_disk(state) -> None:
 
 
 async def end(relay, how: str) -> float:
-    """End the relay and everything of it; return the seconds it took."""
+    """End the relay and its processes; return the seconds it took."""
     began = time.monotonic()
     if how == "TERM":
         assert await relay.stop() == 0
@@ -76,7 +76,7 @@ def name_of(value) -> str:
 async def test_row_42_a_sick_disk_then_an_end_and_a_start(  # noqa: PLR0917 - fixtures
     how, moment, ending, start, load, emulator, figure, tmp_path
 ):
-    """The start comes within the window of the end, and that window goes on to receive."""
+    """The start comes within the window of the stop, and that window goes on."""
     disk = sick(tmp_path)
     relay = start(environ=disk.environment, WINDOW_SECONDS=str(WINDOW))
     before = load(relay, rate=RATE, seconds=60, name="before")
@@ -95,7 +95,7 @@ async def test_row_42_a_sick_disk_then_an_end_and_a_start(  # noqa: PLR0917 - fi
 
 
 async def test_row_42_a_window_waits_for_the_disk_and_the_next_one_does_not(start, load, emulator, figure, tmp_path):
-    """What was on disk when it failed leaves when it is well again, whole; of what was not, every window leaves."""
+    """The part on disk at the failure is sent whole after the repair; windows without a part are all sent."""
     disk = sick(tmp_path)
     relay = start(environ=disk.environment, WINDOW_SECONDS=str(WINDOW))
     generator = load(relay, rate=RATE, seconds=60)
@@ -126,7 +126,7 @@ STEPS = [point.name for point in (*STAGES, *COMMIT) if point.name != "admin" and
     ],
 )
 async def test_row_42_an_exception_before_a_window_is_stored(step, start, load, emulator, figure, tmp_path):
-    """The disk is well, the window is not written yet, and a stage raises: nothing of the window may have left."""
+    """The disk works, the window is not stored yet, and a stage raises: no point of the window was sent."""
     disk, inject = sick(tmp_path), Inject(tmp_path)
     relay = start(environ={**disk.environment, **inject.environment}, WINDOW_SECONDS=str(WINDOW))
     generator = load(relay, rate=RATE, seconds=60)
@@ -144,7 +144,7 @@ async def test_row_42_an_exception_before_a_window_is_stored(step, start, load, 
 
 @pytest.mark.parametrize("windows", [3, 0], ids=["windows in memory", "not noticed yet"])
 async def test_row_42_no_upgrade_while_the_disk_refuses(windows, start, load, emulator, figure, tmp_path):
-    """Windows wait in memory alone, for the cloud is down too: a worker that comes next would not have them."""
+    """Windows wait in memory only, since the cloud is down too: an upgrade would lose them."""
     disk = sick(tmp_path)
     relay = start(environ=disk.environment, WINDOW_SECONDS=str(WINDOW))
     emulator.add_fault(Fault("503", left=10_000))
@@ -168,7 +168,7 @@ async def test_row_42_no_upgrade_while_the_disk_refuses(windows, start, load, em
 
 
 async def test_row_42_a_checkpoint_that_stays_and_a_database_that_is_lost(start, load, emulator, figure, tmp_path):
-    """The window is stored and its checkpoint cannot go; a start that finds the checkpoint alone sends it, once."""
+    """The window is stored, its checkpoint cannot be removed; a start with the checkpoint only sends it, once."""
     (tmp_path / "state").mkdir(mode=0o700)
     disk = SickDisk(tmp_path, under=tmp_path / "state" / "checkpoint-")
     relay = start(environ=disk.environment, WINDOW_SECONDS=str(WINDOW))
@@ -195,7 +195,7 @@ async def test_row_42_a_checkpoint_that_stays_and_a_database_that_is_lost(start,
 async def test_row_42_a_kill_once_a_window_is_stored_and_a_database_that_is_lost(
     step, start, load, emulator, figure, tmp_path
 ):
-    """No other worker comes before the database has gone."""
+    """Remove the database before another worker starts."""
     inject = Inject(tmp_path)
     relay = start(environ=inject.environment, WINDOW_SECONDS=str(WINDOW))
     generator = load(relay, rate=RATE, seconds=60)

@@ -1,7 +1,7 @@
-"""Twenty minutes of random faults, one after the other, under a steady load; at the end nothing may be missing.
+"""Twenty minutes of random faults, one after the other, under a steady load; nothing is lost beyond their cost.
 
-RELAY_SOAK_SECONDS and RELAY_SOAK_SEED repeat a run: the same seed deals the same faults in the same order with the same
-pauses, as far as the machine allows. The seed is in the table and in what a failure says.
+RELAY_SOAK_SECONDS and RELAY_SOAK_SEED repeat a run: the same seed gives the same faults in the same order with the same
+pauses, as far as the machine allows. The seed is in the table and in the message of a failure.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from tests.support.tools import SickDisk
 
 RATE = 500
 INTERVAL = 1.0
-"""Seconds of data that an end without warning may cost."""
+"""Seconds of data that a kill may lose."""
 WINDOW = 1.0
-"""Seconds; a disk that fails may cost the relay its life, and with it the window that it could not store."""
+"""Seconds; a failing disk may end the relay, and lose the window that it could not store."""
 
 
 class Bench:
-    """State: the relay under test, what stands around it, and what its deaths may have cost."""
+    """State: the relay under test, its surroundings, and the data that its ends may have lost."""
 
     def __init__(self, relay, emulator, proxy, disk, inject, dice) -> None:
         self.relay, self.emulator, self.proxy, self.disk, self.inject = relay, emulator, proxy, disk, inject
@@ -42,7 +42,7 @@ class Bench:
         self._victim = relay.worker_pid
 
     async def deal(self) -> None:
-        """Do harm once, then let the relay come back; its books balance whenever it answers."""
+        """Inject one fault, then let the relay recover; its books balance whenever it answers."""
         fault = self.dice.choice(FAULTS)
         self.dealt.append(fault.__name__)
         self._victim = self.relay.worker_pid
@@ -56,7 +56,7 @@ class Bench:
         assert_books(await asyncio.to_thread(self.relay.metrics))
 
     async def _revive(self) -> None:
-        """Start it again at once, as whoever runs it would, and note what its end may have cost."""
+        """Start the relay again at once if it ended, and add what its end may have lost."""
         if self.relay.process.poll() is None and self.relay.worker_pid == self._victim:
             return
         self.seconds_lost += INTERVAL + WINDOW + await self.relay.revived()

@@ -17,7 +17,7 @@ SECONDS = 5
 
 
 async def edge() -> None:
-    """Wait until a window has just begun."""
+    """Wait for the beginning of a window."""
     await asyncio.sleep(SECONDS + 0.05 - time.time() % SECONDS)
 
 

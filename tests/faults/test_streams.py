@@ -57,7 +57,7 @@ def descriptors():
 
 
 def besiege(addresses, beginning: bytes) -> list[socket.socket]:
-    """Open the connections and send each the beginning of a line, as far as it takes it."""
+    """Open the connections and send the beginning of a line on each."""
     socks = []
     for number in range(CONNECTIONS):
         sock = connect(addresses[number % len(addresses)])
@@ -69,7 +69,7 @@ def besiege(addresses, beginning: bytes) -> list[socket.socket]:
 
 
 def crowd(address, clients: int) -> list[socket.socket]:
-    """Connect and say the beginning of a line."""
+    """Connect and send the beginning of a line."""
     socks = [connect(address) for _ in range(clients)]
     for sock in socks:
         with suppress(OSError):  # closed at once
@@ -91,7 +91,7 @@ def count_closed(socks: list[socket.socket]) -> int:
 
 
 async def has_closed(count: int, socks: list[socket.socket]) -> None:
-    """Wait until the relay has closed so many: it counts one a moment before the kernel tells its client."""
+    """Wait until the relay has closed `count` connections; it counts one shortly before the client's kernel knows."""
     until = time.monotonic() + 30
     while count_closed(socks) != count:
         assert time.monotonic() < until, f"{count_closed(socks)} are closed"
@@ -107,7 +107,7 @@ async def probe(relay) -> float:
 
 @pytest.mark.full
 async def test_row_23_a_thousand_slow_streams(start, load, emulator, figure, tmp_path, descriptors):
-    """Lines without an end on every socket, a byte a second; UDP and probes go on as if nothing were."""
+    """Lines without an end on every socket, a byte a second; UDP and probes are not affected."""
     paths = {form: str(tmp_path / form) for form in ("stream", "datadog")}
     relay = start(
         LISTEN_TCP="127.0.0.1:0",
@@ -148,7 +148,7 @@ async def test_row_23_a_thousand_slow_streams(start, load, emulator, figure, tmp
 
 
 async def test_row_47_ten_times_as_many_clients_as_there_is_room_for(start, load, emulator, figure, descriptors):
-    """Each sends a line and stays: all of the lines arrive, and the oldest clients go, counted."""
+    """Each sends a line and stays: all lines arrive, and the oldest connections are closed and counted."""
     most, clients = 30, 300
     relay = start(LISTEN_TCP="127.0.0.1:0", LISTEN_STREAM_CONNECTIONS=str(most))
     generator = load(relay, rate=2000, seconds=4)
@@ -174,7 +174,7 @@ async def test_row_47_ten_times_as_many_clients_as_there_is_room_for(start, load
 
 @pytest.mark.parametrize("limit", [120, 256])
 async def test_row_47_more_clients_than_descriptors(start, load, emulator, figure, descriptors, limit):
-    """They take what is theirs; checkpoints, delivery, probes and a reload have what they need."""
+    """Clients get their share of descriptors; checkpoints, delivery, probes and a reload have theirs."""
     limited = ("bash", "-c", f'ulimit -Sn 64 && ulimit -Hn {limit} && exec "$0" "$@"', *run())
     relay = start(LISTEN_TCP="127.0.0.1:0", LISTEN_STREAM_CONNECTIONS="10000", command=limited)
     generator = load(relay, rate=500, seconds=60)
@@ -203,7 +203,7 @@ async def test_row_47_more_clients_than_descriptors(start, load, emulator, figur
 
 @pytest.mark.full
 async def test_row_47_a_client_that_is_idle_for_a_minute(start, emulator, figure):
-    """It sends again after a break, and has no way to notice that the connection was closed meanwhile."""
+    """It sends again after a break, and cannot notice that the connection was closed meanwhile."""
     relay = start(LISTEN_TCP="127.0.0.1:0")
     client = TCPStatsClient(*address_of(relay, "tcp"))
     client.incr("idle.a")
@@ -219,7 +219,7 @@ async def test_row_47_a_client_that_is_idle_for_a_minute(start, emulator, figure
 
 
 async def push(address, text: bytes, *, framed: bool) -> None:
-    """Write as fast as the socket takes it."""
+    """Write as fast as the socket accepts."""
     if framed:
         frames = [text[at : at + FRAME] for at in range(0, len(text), FRAME)]
         text = b"".join(len(frame).to_bytes(4, "little") + frame for frame in frames)
@@ -230,7 +230,7 @@ async def push(address, text: bytes, *, framed: bool) -> None:
 
 @pytest.mark.full
 async def test_row_24_streams_faster_than_the_relay(start, load, emulator, figure, tmp_path):
-    """Senders without any pace, and the reader stopped for two seconds among them: they wait, no line is lost."""
+    """Senders without a rate limit, and a reader that is stopped for two seconds: they wait, no line is lost."""
     paths = {form: str(tmp_path / form) for form in ("stream", "datadog", "dgram")}
     relay = start(LISTEN_TCP="127.0.0.1:0", LISTEN_UNIX=",".join(f"{form}:{path}" for form, path in paths.items()))
     tcp = address_of(relay, "tcp")
@@ -263,7 +263,7 @@ async def test_row_24_streams_faster_than_the_relay(start, load, emulator, figur
 
 
 async def test_row_25_files_of_unix_sockets(start, load, settings, emulator, figure, tmp_path):
-    """What a killed relay left is replaced, what is in use or no socket is not, and the mode is the one asked for."""
+    """The socket of a killed relay is replaced; one in use, or another file, is not. The mode is the configured one."""
     paths = {form: tmp_path / form for form in ("dgram", "stream", "datadog")}
     unix = ",".join(f"{form}:{path}" for form, path in paths.items())
     relay = start(LISTEN_UNIX=unix, LISTEN_UNIX_MODE="0620")
@@ -282,13 +282,13 @@ async def test_row_25_files_of_unix_sockets(start, load, settings, emulator, fig
     relay.kill()
     assert all(path.is_socket() for path in paths.values()), "a killed relay leaves them"
     paths["stream"].unlink()
-    paths["stream"].write_text("somebody's file")
+    paths["stream"].write_text("another file")
     third = await asyncio.create_subprocess_exec(
         *run(), env=settings(LISTEN_UNIX=unix), stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     _, told = await third.communicate()
     assert (third.returncode, b"no socket" in told) == (71, True)
-    assert paths["stream"].read_text() == "somebody's file"
+    assert paths["stream"].read_text() == "another file"
     paths["stream"].unlink()
     await asyncio.to_thread(relay.start)
     generators = [load(to=f"unix:{paths['dgram']}", rate=500, seconds=2, name="d")]
@@ -300,7 +300,7 @@ async def test_row_25_files_of_unix_sockets(start, load, settings, emulator, fig
 
 
 async def test_row_01_unix_senders_over_a_replacement(start, load, emulator, figure, tmp_path):
-    """The supervisor holds these sockets, too: who sends datagrams waits, who streams connects again."""
+    """The supervisor holds these sockets too: senders of datagrams wait, stream clients connect again."""
     paths = {form: str(tmp_path / form) for form in ("dgram", "stream")}
     relay = start(LISTEN_UNIX=",".join(f"{form}:{path}" for form, path in paths.items()))
     generators = [
@@ -315,5 +315,5 @@ async def test_row_01_unix_senders_over_a_replacement(start, load, emulator, fig
         await replaced(relay, before)
     sents = [await generator.stop() for generator in generators]
     verdict = await conserve(relay, emulator, *sents)
-    assert sents[1].breaks >= 1, "a connection that nobody has taken yet survives"
+    assert sents[1].breaks >= 1, "a connection that is not accepted yet survives"
     figure(1, f"3 replacements under Unix datagrams and a stream, which broke {sents[1].breaks} times: {verdict}")

@@ -1,8 +1,7 @@
 """Row 44: the state directory is taken from a running relay, and then its worker dies.
 
-The next worker finds what the first one had accepted changed: in use by another relay, writable by others, another
-user's, no directory. That does not end what receives; the relay goes on in memory, says so, and uses the directory
-again once it can.
+The next worker finds it in use by another relay, writable by others, owned by another user, or no directory. The relay
+goes on in memory, reports it, and uses the directory again once it can.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give files
 
 @contextmanager
 def locked(state: Path) -> Iterator[None]:
-    """Another relay waits for the directory, and has it once the worker is dead."""
+    """Another relay waits for the directory, and locks it once the worker is dead."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(state)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
@@ -92,7 +91,7 @@ def _foreign(path: Path) -> None:
 
 
 def tree(directory: Path) -> dict[str, bytes]:
-    """Return all plain files, with what is in them."""
+    """Return all regular files with their contents."""
     files = [path for path in directory.iterdir() if stat.S_ISREG(path.lstat().st_mode)] if directory.is_dir() else []
     return {path.name: path.read_bytes() for path in files}
 
@@ -131,7 +130,7 @@ async def test_row_44_state_that_is_taken_does_not_end_what_receives(harm, start
 
 
 async def test_row_44_state_that_is_taken_is_refused_by_a_first_start(start, tmp_path):
-    """A person is there to mend it, and nothing receives yet."""
+    """At a first start nothing is received yet, and a person can repair it."""
     (tmp_path / "state").mkdir()
     (tmp_path / "state").chmod(0o777)
     log = tmp_path / "log"

@@ -1,4 +1,4 @@
-"""Rows about time: a wall clock that steps, and zones, which must not matter."""
+"""Rows about time: a wall clock that steps, and time zones."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def clock(tmp_path):
 
 @pytest.fixture
 async def emulator(clock):
-    """A cloud of the same time, which does not look at signatures: it would refuse those of the moment of a step."""
+    """A cloud with the same clock that does not check signatures, which would fail at a step."""
     emulator = make_emulator(check_signature=False, clock=clock)
     emulator.url = await emulator.start()
     yield emulator
@@ -47,7 +47,7 @@ async def test_row_38_the_wall_clock_steps(clock, start, load, emulator, figure)
     forward = sum(after - before > 3000 for before, after in pairwise(windows))
     back = sum(before - after > 3000 for before, after in pairwise(windows))
     assert (forward, back) == (1, 1)
-    assert len(windows) < 30, "windows were invented for time that nobody saw"
+    assert len(windows) < 30, "windows were invented for skipped time"
     figure(38, f"+1 h, -1 h, -2 s, +0.5 s: {verdict}; {len(windows)} windows, none twice")
 
 
@@ -55,7 +55,7 @@ async def test_row_38_the_wall_clock_steps(clock, start, load, emulator, figure)
     "offset", [pytest.param(-600, id="stays open", marks=pytest.mark.full), pytest.param(-601, id="moves back")]
 )
 async def test_row_38_ten_minutes_back_are_the_limit(offset, clock, start, emulator, tmp_path):
-    """A window of an hour: a step of ten minutes keeps it, a larger one may not lose what is in it either."""
+    """A window of an hour: a step of ten minutes keeps it open; a larger step loses no sample either."""
     clock.step(1800 - time.time() % 3600)  # half past: neither step leaves the hour
     recorded(tmp_path / "state", wall=clock.wall())
     relay = start(environ=clock.environment, WINDOW_SECONDS="3600")
@@ -72,7 +72,7 @@ async def test_row_38_ten_minutes_back_are_the_limit(offset, clock, start, emula
 
 @pytest.mark.parametrize("starts_ahead", [False, True], ids=["stepped", "at start"])
 async def test_row_38_ten_days_ahead_for_some_seconds(starts_ahead, clock, start, emulator, figure):
-    """What waits becomes old by that clock, and what is dropped for its age never comes back."""
+    """By that clock, waiting points become too old; dropped points would never come back."""
     emulator.add_fault(Fault("503"))
     relay = start(environ=clock.environment)
     for _ in range(3):
@@ -103,7 +103,7 @@ async def test_row_38_ten_days_ahead_for_some_seconds(starts_ahead, clock, start
 
 @pytest.mark.full
 async def test_row_38_1970_at_start(clock, start, load, emulator, figure):
-    """Nothing leaves under a date that cannot be; what came before the clock was set leaves afterwards."""
+    """Nothing is sent under an impossible date; earlier samples are sent once the clock is set."""
     clock.step(-time.time())
     relay = start(environ=clock.environment)
     generator = load(relay, rate=1000, seconds=60)
@@ -122,7 +122,7 @@ SECONDS = 4
 
 @pytest.mark.full
 async def test_row_39_zones_and_daylight_saving_time(clock, start, emulator, figure, tmp_path):
-    """Relays of three zones cross the moment at which one of them changes its clocks; each stamps like the others."""
+    """Relays of three zones pass the change of clocks in one of them; all use the same timestamps."""
     change = calendar.timegm((2026, 3, 29, 1, 0, 0))
     clock.step(change - 4 * SECONDS - time.time())  # three relays start meanwhile
     zones = {

@@ -1,4 +1,4 @@
-"""The tools do the harm they promise: a fault that does not happen proves nothing."""
+"""The tools cause the faults that they promise."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_a_clock_steps_and_monotonic_time_does_not(tmp_path):
 
 @pytest.fixture
 def forking():
-    """A supervisor whose children have become no program yet."""
+    """A supervisor with children between fork and exec."""
     relay = RelayProcess.__new__(RelayProcess)
     copies = "import os, time\nos.fork() and os.fork()\ntime.sleep(60)\n"
     relay.process = subprocess.Popen([sys.executable, "-c", copies])
@@ -139,7 +139,7 @@ def forking():
 
 
 async def test_a_copy_of_a_supervisor_is_no_worker_and_ends_with_it(forking):
-    """Between fork and exec: a test that takes it for the next worker goes on too early."""
+    """Between fork and exec it is a copy; as the next worker it would let a test go on too early."""
     while len(children := forking.children()) < 2:
         await asyncio.sleep(0.01)
     assert forking.worker_pid == forking.process.pid

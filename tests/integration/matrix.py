@@ -1,4 +1,4 @@
-"""Which client speaks to which socket, and what of the plan it can send.
+"""Clients, the sockets that they support, and the part of the plan that each can send.
 
 The plan, the same for every client: 100 times 1 on `hits`, 10 times 5 on `by`, -4 on `down`, the times 1..50 on `time`,
 a gauge `level` that ends at 7 (by a delta where the client has deltas), 11 users in the set `users`, the sizes 1..10 as
@@ -27,7 +27,7 @@ class Pair(NamedTuple):
 
     @property
     def name(self) -> str:
-        """As a test's id and as the prefix of its metrics."""
+        """The id of the test and the prefix of its metrics."""
         return f"{self.registry}_{self.client}_{self.mode}_{self.socket}".replace("-", "_").replace(" ", "_")
 
 
@@ -69,7 +69,7 @@ PYPI = [
     Pair("pypi", "aio_statsd", "dogstatsd", "udp4", DOG),
     Pair("pypi", "aio_statsd", "telegraf", "udp4", DOG),
 ]
-"""Not in here: aio-statsd over TCP, which writes its lines without any end between them."""
+"""aio-statsd over TCP is left out: it writes lines without an end."""
 
 NPM = [
     Pair("npm", "hot-shots", "udp plain", "udp4", EVENTS),
@@ -89,7 +89,7 @@ NPM = [
 
 
 class Total(NamedTuple):
-    """What must have arrived: the sum over the points of a metric."""
+    """The expected sum over the points of a metric."""
 
     metric: str
     stat: str
@@ -98,7 +98,7 @@ class Total(NamedTuple):
 
 
 def totals(pair: Pair) -> list[Total]:
-    """Return what the cloud must hold of a pair, exactly."""
+    """Return the exact totals of a pair in the cloud."""
     tagged = {"page": "p1"} if "tags" in pair.sends else {}
     found = {
         "counters": [Total("hits", "sum", 100, {}), Total("by", "sum", 50, {}), Total("down", "sum", -4, {})],

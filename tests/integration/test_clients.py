@@ -1,7 +1,7 @@
 """Real clients against a real relay and the emulator with signatures checked: totals exact, pair by pair.
 
-All clients run first, a few at a time, into one relay with every socket there is; then the relay is stopped and what
-the cloud holds is compared with the plan. matrix.py says who sends what.
+All clients run first, a few at a time, into one relay with every kind of socket. Then the relay is stopped, and the
+points in the cloud are compared with the plan. matrix.py has the plan of each client.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 
 AT_ONCE = 4
 REQUESTS = 20
-"""To the application behind gunicorn."""
+"""Requests to the application behind gunicorn."""
 
 
 class Outcome(NamedTuple):
-    """What the clients of the matrix left."""
+    """The outcome of all clients of the matrix."""
 
     emulator: object
     failures: dict[str, str]
-    """Clients that did not end well, with what they said."""
+    """Clients that failed, with their output."""
     stopped: dict
     rejected: dict[str, float]
     events: float
 
 
 def sockets(directory: Path) -> dict[str, str]:
-    """Return an address for every kind of socket, as the clients are told it."""
+    """Return an address for every kind of socket, in the form of the clients."""
     udp, tcp = free_port(), free_port(socket.SOCK_STREAM)
     paths = {kind: str(directory / kind) for kind in ("dgram", "stream", "datadog")}
     loopback = {"udp4": f"127.0.0.1 {udp}", "udp6": f"::1 {udp}", "tcp": f"127.0.0.1 {tcp}", "tcp6": f"::1 {tcp}"}
@@ -58,7 +58,7 @@ def listen(addresses: dict[str, str]) -> dict[str, str]:
 
 
 def command(pair: Pair, addresses: dict[str, str]) -> tuple[list[str], dict[str, str]]:
-    """Return what sends a pair's plan, and its environment."""
+    """Return the command that sends a pair's plan, and its environment."""
     arguments = [pair.client, pair.mode, addresses[pair.socket], pair.name]
     if pair.registry == "npm":
         return ["node", str(CLIENTS / "npm.js"), *arguments], {"NODE_PATH": str(install())}
@@ -100,7 +100,7 @@ async def serve_by_gunicorn(addresses: dict[str, str], kind: str) -> None:
 
 
 async def request(port: int) -> None:
-    """Ask for a page; the server may still be starting."""
+    """Request a page; the server may still be starting."""
     for _ in range(500):
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -115,7 +115,7 @@ async def request(port: int) -> None:
 
 
 async def settled(relay) -> None:
-    """Wait until no more lines come."""
+    """Wait until no more lines arrive."""
     before, now = -1.0, 0.0
     while before != now:
         before = now
@@ -124,7 +124,7 @@ async def settled(relay) -> None:
 
 
 async def play(directory: Path, pairs: list[Pair]) -> Outcome:
-    """Run every client, then stop the relay: the cloud has everything that was received."""
+    """Run every client, then stop the relay, so that the cloud has everything."""
     addresses, failures, slots = sockets(directory), {}, asyncio.Semaphore(AT_ONCE)
     emulator = make_emulator()
     url = await emulator.start()
@@ -147,7 +147,7 @@ async def play(directory: Path, pairs: list[Pair]) -> Outcome:
 
 @pytest.fixture(scope="module")
 def pairs() -> list[Pair]:
-    """Every pair; those from npm only where node is, unless CI expects it."""
+    """Every pair; those from npm only with node, unless CI expects it."""
     if has_node():
         return PYPI + NPM
     assert "RELAY_EXPECT_NODE" not in os.environ, "node is expected here and absent"
@@ -196,7 +196,7 @@ def test_gunicorn(outcome, kind):
 
 
 async def test_sampled(tmp_path):
-    """Sampled counts are multiplied back: sent lines x 10, whatever the dice said."""
+    """Sampled counts are scaled up: lines sent x 10."""
     import statsd
 
     emulator = make_emulator()

@@ -1,4 +1,4 @@
-"""The image's addresses, with IPv6 and without: what comes over either arrives, and probes are answered."""
+"""The image's addresses, with IPv6 and without: packets over both arrive, and probes are answered."""
 
 from __future__ import annotations
 

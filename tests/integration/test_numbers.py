@@ -16,7 +16,7 @@ STATSD = {
     "WINDOW_SECONDS": "3600",
     "WINDOW_CHECKPOINT": "100ms",
 }
-"""Windows of an hour: whatever is sent is in one, which closes when the process stops."""
+"""Windows of an hour: all samples are in one, which closes when the process stops."""
 
 
 def latest(emulator, metric: str) -> float:
@@ -24,7 +24,7 @@ def latest(emulator, metric: str) -> float:
 
 
 async def test_figures_of_timers_are_exact_and_survive_a_worker(emulator, tmp_path):
-    """A thousand values in two lives of a worker, sent at two rates: each counts once, as statsd would have it."""
+    """A thousand values before and after a new worker, at two rates: each counts once, as in statsd."""
     values = list(range(1, 1001))
     random.Random(1).shuffle(values)
     lines = [b"lat:%d|ms%b" % (value, b"|@0.5" if value % 2 else b"") for value in values]

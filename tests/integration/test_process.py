@@ -14,7 +14,7 @@ from tests.support.state import checkpointed, recorded
 
 
 async def test_sigterm_in_the_middle_of_a_window_loses_nothing(emulator, tmp_path):
-    """Windows of an hour: whatever is sent is in an open window, and at the emulator when the process has ended."""
+    """Windows of an hour: all samples are in an open window, and in the emulator after the process has ended."""
     with relay_process(environment(emulator.url, recorded(tmp_path), WINDOW_SECONDS="3600"), tmp_path / "log") as relay:
         relay.send(*[b"hits:1|c\nlat:%d|ms\nusers:u%d|s\ntemp:%d|g" % (n, n % 7, n) for n in range(500)])
         assert await relay.stop() == 0
@@ -74,7 +74,7 @@ async def test_stopped_while_the_cloud_is_down_the_next_start_delivers(emulator,
 
 
 async def test_a_restart_within_a_minute_never_sends_a_second_value(emulator, tmp_path):
-    """The first stop commits the current minute; what comes afterwards belongs to the next, and is kept on disk."""
+    """The first stop commits the current minute; later samples belong to the next, and are kept on disk."""
     env = environment(emulator.url, recorded(tmp_path), WINDOW_SECONDS="3600")
     for number in range(3):
         with relay_process(env, tmp_path / f"log{number}") as relay:
@@ -113,7 +113,7 @@ async def test_what_was_deleted_does_not_come_back_after_a_kill(emulator, tmp_pa
 
 
 def console(relay, command: bytes) -> None:
-    """Ask the port of statsd's console."""
+    """Send a command to the console."""
     host, _, port = relay.admin.rpartition(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(command)

@@ -1,4 +1,4 @@
-"""Several readers of one address: the outcome is that of one."""
+"""Several readers of one address have the outcome of one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules in a real relay: what arrives at the cloud, what is counted, and what a reload changes at the window's edge."""
+"""Rules in a real relay: points in the cloud, counters, and a reload at the window's edge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every socket a drop-in needs, all at once, into one relay: what arrives is the sum."""
+"""Every kind of socket at once into one relay: the total is the sum."""
 
 from __future__ import annotations
 

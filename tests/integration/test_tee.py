@@ -1,4 +1,4 @@
-"""Copies to other daemons, by a whole relay: the old one sees what the relay sees, and every datagram is counted."""
+"""Tees of a whole relay: the other daemon gets the same datagrams, and each is counted."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def with_tees(state, *targets: str, **settings: str) -> dict[str, str]:
 
 
 async def test_50_000_packets_a_second_with_a_target_that_is_slow_one_that_is_gone_and_one_that_closes(tmp_path):
-    """None of them costs the others anything; what the daemons' own buffers lose is counted at their sockets."""
+    """No target affects another; drops in the daemons' own buffers are counted at their sockets."""
     with Daemon() as good, Daemon() as slow, Daemon() as closing:
         slow.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         gone = f"127.0.0.1:{free_port()}"
@@ -174,7 +174,7 @@ def burst(address: tuple[str, int], *, packets: int, seconds: float) -> None:
 
 
 async def test_a_worker_that_is_replaced_loses_no_copy(tmp_path):
-    """Native: it copies before it has read its configuration; so it must have been told the targets."""
+    """The native reader copies before the worker has read its configuration, so it inherits the targets."""
     with Daemon() as daemon:
         emulator = make_emulator()
         url = await emulator.start()

@@ -1,4 +1,4 @@
-"""`load`, `capture` and `replay` beside a real relay: what they say is what arrives."""
+"""`load`, `capture` and `replay` with a real relay: their totals are those that arrive."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.state import recorded
 
 COMMAND = (sys.executable, "-m", "relay")
 PER_TYPE = {"c": "sum", "ms": "sum", "g": "last", "s": "last"}
-"""Types in the order of their turns; the statistic of a point that holds what `load` adds up."""
+"""Types in the order of `load`, and the statistic of a point that has its total."""
 
 
 async def command(*arguments: str) -> dict:
@@ -26,7 +26,7 @@ async def command(*arguments: str) -> dict:
 
 
 async def test_what_is_loaded_is_captured_replayed_and_delivered(implementation, tmp_path):
-    """A window of an hour: the cloud has all of it twice, but sets and gauges, which are the same once more."""
+    """A window of an hour: the cloud has double totals; sets and gauges are the same once more."""
     emulator, file = make_emulator(), tmp_path / "x.pcap"
     url = await emulator.start()
     try:

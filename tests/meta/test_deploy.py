@@ -1,4 +1,4 @@
-"""The deployment files without an engine: what they copy exists, what they run works, ports and users agree."""
+"""Deployment files without a container engine: copied files exist, commands work, ports and users agree."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_every_copied_path_exists_and_is_not_ignored():
 
 
 def test_the_image_is_made_of_what_has_a_digest_or_a_hash():
-    """Its packages are those that the project asks for, each one file by its hash; nothing else is installed."""
+    """The image has the project's packages only, each file fixed by its hash."""
     [base] = [rest.partition("=")[2] for word, rest in INSTRUCTIONS if word == "ARG"]
     assert re.fullmatch(r"python:[\w.-]+@sha256:[0-9a-f]{64}", base)
     assert {rest.split()[0] for word, rest in INSTRUCTIONS if word == "FROM"} == {"${BASE}"}

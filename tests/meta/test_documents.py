@@ -1,4 +1,4 @@
-"""What the documents promise is what the code has."""
+"""The documents agree with the code."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_every_error_code_is_in_the_reference_and_used():
 
 
 def test_every_reason_is_in_the_reference_and_in_the_code():
-    """Hot path and naming write their reasons as literals; each is listed, and each that is listed exists."""
+    """The reference lists every reason, and the code has each of them."""
     paragraph = re.search(r"^Reasons of rejected lines: .*?\n\n", REFERENCE, re.MULTILINE | re.DOTALL)[0]
     lines, samples, points = (set(re.findall(r"`(\w+)`", part)) for part in re.split(r" Of dropped", paragraph))
     assert (lines, samples, points) == (set(REJECTED_LINES), set(DROPPED_SAMPLES), set(DROPPED_POINTS))
@@ -74,7 +74,7 @@ MODULES = {module_of(path): path for path in SOURCES}
 
 
 def imports_of(path: Path) -> set[str]:
-    """Return what a module imports when it runs, in functions too; what types alone need is none of it."""
+    """Return the modules that a module imports at run time, also in functions; not those for types only."""
     tree = ast.parse(SOURCES[path])
     typing = {id(node) for block in ast.walk(tree) if is_for_types(block) for node in ast.walk(block)}
     found = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and id(node) not in typing]

@@ -1,4 +1,4 @@
-"""A relay on a socket that its starter holds, as systemd holds that of a socket unit."""
+"""A relay on a socket that its starter holds, as with a socket unit of systemd."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.relay import RelayProcess
 
 
 class Holder:
-    """What systemd is to a socket unit: it keeps the socket open and starts the service on it, again and again."""
+    """A stand-in for a socket unit of systemd: it holds the socket and starts the service on it."""
 
     def __init__(self) -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -20,7 +20,7 @@ class Holder:
         self.port = self.socket.getsockname()[1]
 
     def command(self) -> tuple[str, ...]:
-        """Become the relay with the socket at descriptor 3, as systemd's protocol says."""
+        """Replace this process by the relay with the socket at descriptor 3, as in systemd's protocol."""
         code = (
             "import os, sys; os.dup2(int(sys.argv[1]), 3);"
             "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1', LISTEN_FDNAMES='udp');"
@@ -30,7 +30,7 @@ class Holder:
 
 
 class HeldRelay(RelayProcess):
-    """A relay whose starter passes descriptors on."""
+    """A relay that gets its sockets from its starter."""
 
     def __init__(self, environ, log, holder: Holder) -> None:
         self._holder = holder
@@ -38,7 +38,7 @@ class HeldRelay(RelayProcess):
         super().__init__(environ, log, command=holder.command())
 
     def begin(self) -> subprocess.Popen:
-        """Start a process on the socket, and do not wait for anything."""
+        """Start a process on the socket, without waiting."""
         with self.log.open("ab") as output:
             fds = [self._holder.socket.fileno()]
             return subprocess.Popen(self.command, env=self.environ, stdout=output, stderr=output, cwd="/", pass_fds=fds)

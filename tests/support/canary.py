@@ -1,8 +1,7 @@
-"""The secret canary: a known secret goes in, and everything that comes out is searched for it (I10).
+"""The secret canary: the relay gets a known secret, and all of its output is searched for it (I10).
 
-A secret is looked for as it is, in hex, in base64 at any of the three places it can have there, escaped as JSON and
-as a URL, and reversed by nothing: what else could be read back would have been made on purpose. Signed headers count as
-secrets too. Requests in a spool are inflated first.
+A secret is searched as it is, in hex, in base64 at each of its three alignments, and escaped as JSON and as a URL.
+Signed headers count as secrets too. Requests in a spool are inflated first.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 _SECRET_VARIABLE = re.compile(r"SECRET(_ACCESS)?_KEY$|ACCESS_KEY_SECRET$|SESSION_TOKEN$")
 _SIGNED = (re.compile(rb"JDCLOUD\d-HMAC-SHA256 Credential="), re.compile(rb"Signature=[0-9a-f]{8}"))
-"""Two, since each begins with letters: as one pattern they take eight times as long, 5 s for all that tests leave."""
+"""Two patterns that each begin with letters: one joint pattern takes eight times as long, 5 s in a run."""
 
 
 @dataclass
@@ -35,11 +34,11 @@ class Canary:
     bytes: int = 0
 
     def know(self, environ: Mapping[str, str]) -> None:
-        """Learn the secrets of a process's environment."""
+        """Add the secrets of a process's environment."""
         self.secrets |= {value for name, value in environ.items() if _SECRET_VARIABLE.search(name) and value}
 
     def search(self, *places: Path | bytes | str) -> list[str]:
-        """Return where a secret shows: nothing, that is; a place is a folder, a file or a text."""
+        """Return every place that shows a secret; searched are folders, files and texts."""
         shapes = [shape for secret in self.secrets for shape in shapes_of(secret)]
         assert shapes, "no secret is known"
         return [
@@ -83,12 +82,12 @@ def bodies(path: Path) -> Iterator[bytes]:
 
 
 def signed(content: bytes) -> list[bytes]:
-    """Return what looks like the header of a signed request."""
+    """Return the matches that look like the header of a signed request."""
     return [hit for pattern in _SIGNED for hit in pattern.findall(content)]
 
 
 def shapes_of(secret: str) -> set[bytes]:
-    """Return what a secret may look like in a file."""
+    """Return the forms that a secret may have in a file."""
     raw = secret.encode()
     inner = {base64.b64encode(b"x" * shift + raw)[4 * (shift > 0) : -4] for shift in range(3)}
     return {raw, raw.hex().encode(), json.dumps(secret)[1:-1].encode(), quote(secret, safe="").encode(), *inner}

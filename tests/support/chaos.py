@@ -1,4 +1,4 @@
-"""A TCP proxy in front of the emulator that breaks what passes: what happens between a relay and its cloud.
+"""A TCP proxy in front of the emulator that breaks connections: faults between a relay and its cloud.
 
     proxy = ChaosProxy(emulator.url)
     relay = start(endpoint=await proxy.start())
@@ -23,7 +23,7 @@ _CHUNK: Final = 16_384
 
 
 class ChaosProxy:
-    """State: what to spoil next, and the connections.
+    """State: the next faults, and the connections.
 
     Attributes:
         delay: seconds before each request is passed on.
@@ -56,7 +56,7 @@ class ChaosProxy:
         return self.url
 
     async def stop(self) -> None:
-        """Listen no more and break every connection: the port refuses. `start(port)` brings it back."""
+        """Stop listening and break every connection: the port refuses. `start(port)` restores it."""
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -64,19 +64,19 @@ class ChaosProxy:
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     def cut(self) -> None:
-        """Break every connection that is open now, wherever it is."""
+        """Break every open connection."""
         for task, writers in list(self._connections.items()):
             for writer in writers:
                 writer.transport.abort()
             task.cancel()
 
     def spoil(self, kind: str, times: int | None = None) -> None:
-        """Spoil the next requests in this way; None: all of them. What was asked for first strikes first."""
+        """Break the next requests in this way; None: all of them. Faults added first apply first."""
         assert kind in KINDS, kind
         self._spoils.append([kind, times])
 
     def heal(self) -> None:
-        """Spoil nothing more."""
+        """Remove all faults."""
         self._spoils.clear()
         self.refused, self.delay, self.rate = False, 0.0, 0.0
 
@@ -114,7 +114,7 @@ class ChaosProxy:
                 return
 
     async def _answer(self, cloud: asyncio.StreamReader, writer: asyncio.StreamWriter, kind: str) -> bool:
-        """Pass the answer on, or spoil it; return whether the connection is still good."""
+        """Pass the answer on, or break it; return whether the connection is still usable."""
         head = await cloud.readuntil(b"\r\n\r\n")
         answer = head + await cloud.readexactly(_length(head))
         if kind == "hang":

@@ -1,4 +1,4 @@
-"""A clock that moves only when somebody sleeps or a test says so."""
+"""Clocks that move only when a task sleeps or a test moves them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class EventClock:
     """
 
     QUIET = 20
-    """Turns of the loop without a new sleeper after which nothing more is about to happen at this moment."""
+    """Turns of the loop without a new sleeper after which all work of this moment is done."""
 
     def __init__(self, wall: float, *, busy: Callable[[], bool]) -> None:
         self._started = wall
@@ -69,7 +69,7 @@ class EventClock:
         await woken
 
     async def pass_(self, seconds: float) -> None:
-        """Let so much time pass, from sleeper to sleeper."""
+        """Let time pass, from sleeper to sleeper."""
         end = self._now + seconds
         while True:
             await self._settle()
@@ -82,7 +82,7 @@ class EventClock:
         self._now = end
 
     async def _settle(self) -> None:
-        """Wait until everybody sleeps."""
+        """Wait until every task sleeps."""
         quiet, slept = 0, self._slept
         while quiet < self.QUIET:
             await asyncio.sleep(0.0005 if self._busy() else 0)

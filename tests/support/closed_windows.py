@@ -1,4 +1,4 @@
-"""Closed windows made by hand."""
+"""Closed windows for tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ HOST = (("host", "h1"),)
 
 
 class Fixed:
-    """Quantiles that are known."""
+    """Fixed quantiles."""
 
     def quantile(self, q: float) -> float:
         return q * 100

@@ -1,6 +1,6 @@
-"""A command in this process: what a person sees of it, without the second that a process needs to begin.
+"""A command in this process: its output and exit code, without the second that a process needs to start.
 
-For commands that begin and end; `run` and its like are processes in their own right (relay.py).
+It serves commands that end by themselves; relay.py starts `run` as a process.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from relay.cli import cli, finish
 
 
 class Done(NamedTuple):
-    """What came of it."""
+    """The result of a command."""
 
     returncode: int
     stdout: str
@@ -25,7 +25,7 @@ class Done(NamedTuple):
 
 
 def call(*arguments: object, env: dict[str, str] | None = None, stdin: str = "") -> Done:
-    """Run a command with nothing in the environment but `env`; its log goes where it ends."""
+    """Run a command with the environment `env` only; its log is part of the output."""
     out, err, log = io.StringIO(), io.StringIO(), structlog.get_config()
     base = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
     words = list(map(str, arguments))

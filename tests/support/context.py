@@ -1,4 +1,4 @@
-"""A context with new books, as a test hands it to a part."""
+"""A context with a new ledger, for the parts under test."""
 
 from __future__ import annotations
 

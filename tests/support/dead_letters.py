@@ -1,4 +1,4 @@
-"""Dead letters made by hand."""
+"""Dead letters for tests."""
 
 from __future__ import annotations
 

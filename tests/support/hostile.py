@@ -1,4 +1,4 @@
-"""Datagrams of somebody who means harm, or whose client is broken."""
+"""Datagrams of an attacker or of a broken client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an import came to: its settings as `check` reads them, its report, and the rules that a name follows."""
+"""The result of an import: its settings as `check` reads them, its report, and its rules applied to a name."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def of_text(text: str, format_: Format | None = None) -> ConfigBuilder:
 
 
 def settings(builder: ConfigBuilder) -> dict[str, Any]:
-    """What the result sets, as `check` reads it, but for what is nobody's choice."""
+    """Return the settings of the result as `check` reads them, without fixed ones."""
     loaded = load(Path("relay.toml"), {}, text=builder.toml())
     config = msgspec.to_builtins(loaded.config, enc_hook=str)
     found = {}
@@ -50,7 +50,7 @@ def by_hand(builder: ConfigBuilder) -> set[int]:
 
 
 def said(builder: ConfigBuilder, what: str) -> str:
-    """Verdict and outcome of the one entry that begins so."""
+    """Return verdict and outcome of the one entry that begins with a text."""
     [entry] = [entry for entry in builder.lines if entry.what.startswith(what)]
     return f"{entry.verdict}: {entry.became}"
 
@@ -72,7 +72,7 @@ class Rules:
     def follow(
         self, name: str, tags: Mapping[str, str] = {}, kind: Kind = COUNTER
     ) -> tuple[str, dict[str, str]] | None:
-        """Return name and tags of a sample once the rules are followed; None if it is dropped, or has no name left."""
+        """Return name and tags of a sample after the rules; None if it is dropped or has no name left."""
         number, captures = self._rules.find(name, kind)
         effect = self._rules.effect(number)
         metric = effect.rename(name, captures)

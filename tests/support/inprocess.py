@@ -34,7 +34,7 @@ CREDENTIALS = Credentials(access_key=ACCESS, secret_key=Secret(SECRET), region=R
 
 
 class Silent:
-    """A reporter that remembers the reports."""
+    """A reporter that stores the reports."""
 
     def __init__(self) -> None:
         self.windows = []

@@ -1,4 +1,4 @@
-"""A steady load whose packets can be told apart in what arrives: the generator of the conservation oracle.
+"""A steady load with packets that the totals tell apart: the generator of the conservation oracle.
 
 **Encoding.** Packet n is one counter line. Thirteen packets share a series and add 16^0, 16^1 ... 16^12 to it, so the
 hexadecimal digits of a series' total say how often each of its packets was counted: 1 is right, 0 lost, 2 or more
@@ -6,10 +6,10 @@ duplicated, and a digit of a packet that was never sent is an invention. Totals 
 of 13 x `width` packets uses its own series; neighbours in time belong to different series, so that a series lives for
 about a window, and windows, restarts and kills cut through it.
 
-It runs as a process of its own, so that a test's event loop does not slow it down; started as a file it imports nothing
-of this repository. Stream and Unix sockets make it wait for a slow receiver; one that is not there is tried again until
-the time is over, so what is not counted was not sent. A UDP packet counts as sent when the kernel took it, whoever
-listens. Lines that a kernel held for a TCP connection that broke count as sent.
+It runs in its own process, so that a test's event loop does not slow it down; started as a file it imports nothing of
+this repository. Over stream and Unix sockets it waits for a slow receiver, and tries a missing one again until the time
+is over, so a packet that is not counted was not sent. A UDP packet counts as sent when the kernel accepted it, even
+without a receiver. Lines that a kernel held for a TCP connection that broke count as sent.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 DIGITS = 13
 BASE = 16
 _BURST = 64
-"""Packets at once when the generator is behind: a stall of the machine is caught up in steps of a millisecond."""
+"""Most packets at once when the generator is behind; it catches up in steps of a millisecond."""
 _RETRY = 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """What a generator has sent: packets 0 ... count - 1."""
+    """Packets that a generator has sent: 0 ... count - 1."""
 
     name: str
     width: int
@@ -64,7 +64,7 @@ def place(number: int, *, name: str, width: int) -> Place:
 
 
 def number_of(metric: str, digit: int, *, name: str, width: int) -> int | None:
-    """Return the packet that is counted there, the reverse of `place`; None if none can be."""
+    """Return the number of the packet at a place, the reverse of `place`; None without one."""
     group, _, series = metric.removeprefix(f"{name}.").partition(".")
     if not (metric.startswith(f"{name}.") and group.isdigit() and series.isdigit() and int(series) < width):
         return None
@@ -82,7 +82,7 @@ def lines(name: str, width: int) -> Iterator[bytes]:
 
 
 class Load:
-    """State: the generator's process. Start it, do harm to the relay, `await stop()`.
+    """State: the generator's process. Start it, inject faults, `await stop()`.
 
     Args:
         to: `udp:HOST:PORT`, `unix:PATH` (datagrams), `stream:PATH` or `tcp:HOST:PORT`.
@@ -109,7 +109,7 @@ class Load:
         return Sent(name=self._name, width=self._width, **json.loads(output.splitlines()[-1]))
 
     async def stop(self) -> Sent:
-        """End it now; a generator that has just been started must first be able to say what it sent."""
+        """Stop the generator; one that was just started is stopped once it can report what it sent."""
         await asyncio.to_thread(self.process.stdout.readline)
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
@@ -137,7 +137,7 @@ class _Outlet:
         self.breaks = 0
 
     def send(self, line: bytes) -> bool:
-        """Send a packet; try again while the socket refuses it and there is time. Return whether it was sent."""
+        """Send a packet, with retries until the time is over; return whether it was sent."""
         while True:
             try:
                 if self._sock is None:
@@ -178,7 +178,7 @@ class _Outlet:
 
 
 def main() -> None:
-    """Send until the time is over or SIGTERM; print a line when SIGTERM is understood, then what was sent as JSON."""
+    """Send until the time is over or SIGTERM; print a line once SIGTERM is handled, then the result as JSON."""
     parser = argparse.ArgumentParser()
     for argument, type_ in (("to", str), ("name", str), ("width", int), ("rate", float), ("seconds", float)):
         parser.add_argument(argument, type=type_)

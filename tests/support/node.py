@@ -17,7 +17,7 @@ def has_node() -> bool:
 
 
 def expect_node() -> None:
-    """Skip the test where there is no node, unless it is expected."""
+    """Skip the test without node, or fail if node is expected."""
     import pytest  # benchmarks have none
 
     if not has_node():
@@ -26,7 +26,7 @@ def expect_node() -> None:
 
 
 def install() -> Path:
-    """Return node_modules; install what package.json asks for if that is not there yet.
+    """Return node_modules; install the packages of package.json if they are missing.
 
     Only unix-dgram, which hot-shots needs for Unix sockets, may run its script: it compiles.
     """

@@ -1,4 +1,4 @@
-"""The conservation oracle: after the faults, was everything counted, once, and nothing else?
+"""The conservation oracle: after the faults, every packet is counted once, and nothing else is.
 
 Ask it with `await conserve(...)` when the faults are over and the load has stopped. It checks, in this order:
 
@@ -10,7 +10,7 @@ Ask it with `await conserve(...)` when the faults are over and the load has stop
 (e) the relay's own books balance to the unit.
 
 How packets are told apart is explained in load.py. The relay must send counters with their number of samples
-(`environment` of tests/support/faults.py sets `cloud.counter_values = "samples"`).
+(`settings` of tests/faults/conftest.py sets `cloud.counter_values = "samples"`).
 """
 
 from __future__ import annotations

@@ -114,12 +114,12 @@ class Setup:
             await asyncio.sleep(0.005)
 
     def letters(self) -> list[dict]:
-        """The dead letters."""
+        """Return the dead letters."""
         paths = letter_files(self.directory)
         return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
 
     def metrics(self) -> list[str]:
-        """Metrics that the cloud stored, in order."""
+        """Return the metrics that the cloud stored, in order."""
         return [point["metric"] for point in self.emulator.received]
 
     def balanced(self) -> bool:
@@ -129,7 +129,7 @@ class Setup:
 
 
 class Paused(VirtualClock):
-    """Virtual sleeps that let real answers come in."""
+    """A virtual clock whose sleeps let real answers arrive."""
 
     def __init__(self) -> None:
         super().__init__(CLOCK.wall())

@@ -1,4 +1,4 @@
-"""Clients from PyPI that cannot live beside others, as each brings a module `statsd`: installed beside the sources."""
+"""Clients from PyPI that each have a module `statsd`, so each is installed in its own folder."""
 
 from __future__ import annotations
 

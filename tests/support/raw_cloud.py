@@ -1,4 +1,4 @@
-"""A cloud that answers with whatever bytes it is told to, and else takes what it gets."""
+"""A cloud that answers with given bytes, and else accepts everything."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TAKEN = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %
 
 
 class RawCloud:
-    """State: the answers to come, each for one request, and the bodies that were taken."""
+    """State: the next answers, each for one request, and the bodies that were received."""
 
     def __init__(self, *answers: bytes) -> None:
         self.answers = list(answers)

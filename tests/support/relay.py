@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ACCESS, SECRET, REGION = "test-ak", "canary-s3cret-key", "cn-north-1"
-"""The secret is one that is found wherever it shows; see canary.py."""
+"""The secret is easy to find in any output; see canary.py."""
 
 
 def make_emulator(**changes) -> ControlledEmulator:
@@ -37,11 +37,11 @@ def make_emulator(**changes) -> ControlledEmulator:
 
 _DICE = random.SystemRandom()  # the seed of the other one is the same in every process of the tests
 PORTS = range(10_000, 30_000)
-"""Below those that the system gives to sockets without a port, so that a relay finds its own again after a restart."""
+"""Below the ports that the system assigns, so that a relay's port is free again after a restart."""
 
 
 def free_port(kind: int = socket.SOCK_DGRAM) -> int:
-    """Return a port of loopback that is free, and that no other process of the tests is likely to draw."""
+    """Return a free port of loopback that another test process is unlikely to draw."""
     while True:
         port = _DICE.choice(PORTS)
         with socket.socket(socket.AF_INET, kind) as sock, suppress(OSError):
@@ -50,7 +50,7 @@ def free_port(kind: int = socket.SOCK_DGRAM) -> int:
 
 
 def environment(endpoint: str, state: Path | str, **settings: str) -> dict[str, str]:
-    """Of a relay that sends to `endpoint`; settings are `TABLE_KEY`."""
+    """Return the environment of a relay that sends to `endpoint`; settings are `TABLE_KEY`."""
     base = {
         "LISTEN_UDP": "127.0.0.1:0",
         "LISTEN_HOTPATH": hotpath.chosen,
@@ -107,7 +107,7 @@ class RelayProcess:
 
     @property
     def worker_pid(self) -> int:
-        """The process that reads the sockets: the supervisor's newest worker, or the process itself without one."""
+        """The process that reads the sockets: the supervisor's newest worker, or without one the process itself."""
         workers = [child for child in self.children() if _state(child) not in ("Z", "X", "") and _is_worker(child)]
         return workers[-1] if workers else self.process.pid
 
@@ -122,7 +122,7 @@ class RelayProcess:
         return pid
 
     async def gone(self, pid: int, *, within: float = 30) -> None:
-        """Wait for the end of the process or of a worker of it."""
+        """Wait for the end of the process or of one of its workers."""
         deadline = time.monotonic() + within
         while self.process.poll() is None if pid == self.process.pid else _state(pid) not in ("Z", "X", ""):
             assert time.monotonic() < deadline, f"process {pid} lives on:\n{self.text()}"
@@ -162,16 +162,16 @@ class RelayProcess:
                 sock.sendto(datagram, self.udp)
 
     def metrics(self, *, within: float = 30) -> dict[str, float]:
-        """Scrape; while nobody answers (a worker is being replaced), try again for `within` seconds."""
+        """Scrape; without an answer (a worker is being replaced), try again for `within` seconds."""
         deadline = time.monotonic() + within
         while not (metrics := self.scrape()):
             if time.monotonic() > deadline:
-                raise AssertionError(f"nobody answers on {self.admin}:\n{self.text()}")
+                raise AssertionError(f"no answer on {self.admin}:\n{self.text()}")
             time.sleep(0.05)
         return metrics
 
     def scrape(self) -> dict[str, float]:
-        """Scrape once; nothing if nobody answers."""
+        """Scrape once; empty without an answer."""
         try:
             with urllib.request.urlopen(f"http://{self.admin}/metrics", timeout=5) as answer:
                 lines = answer.read().decode().splitlines()
@@ -185,13 +185,13 @@ class RelayProcess:
         return int(sum(value for key, value in metrics.items() if key.startswith("relay_kernel_drops_total")))
 
     def events(self, name: str = "") -> list[dict]:
-        """The log's events, of this name if there is one, oldest first."""
+        """Return the events of the log, those with a given name, oldest first."""
         lines = [line for line in self.text().splitlines() if line.startswith("{") and line.endswith("}")]
         events = [json.loads(line) for line in lines]
         return [event for event in events if not name or event["event"] == name]
 
     async def told(self, start: str) -> list[dict]:
-        """Wait for events whose names begin like this: what is logged may come a moment after what it is about."""
+        """Wait for events with a name that begins with `start`; they may be logged a moment after their cause."""
         until = time.monotonic() + 30
         while not (found := [event for event in self.events() if event["event"].startswith(start)]):
             assert time.monotonic() < until, self.text()[-3000:]
@@ -219,7 +219,7 @@ class RelayProcess:
         return await asyncio.to_thread(self.process.wait, 30)
 
     def kill(self) -> None:
-        """End it and all that it has started at once, whatever state they are in."""
+        """Kill the process and all that it has started."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGSTOP)  # it starts nothing between the two lines that follow
             children = self.children()

@@ -23,11 +23,11 @@ class Server:
     pid: int
     port: int
     lines: Callable[[], int] | None = None
-    """Lines it says it accepted, if it says so."""
+    """Returns the lines that it accepted, if it counts them."""
     queue: int = 64 * 1024
-    """Bytes that may wait in its receive queue in a closed loop: a third of what it asked for or has."""
+    """Most bytes in its receive queue in a closed loop: a third of its receive buffer."""
     metrics: Callable[[], str] = str
-    """Its own metrics, of the relay."""
+    """Returns the relay's metrics."""
 
     def cpu(self) -> float:
         """Return seconds of CPU of all its threads and child processes, to the nanosecond."""
@@ -54,7 +54,7 @@ def tree(pid: int) -> list[int]:
 
 
 def tasks(pid: int) -> Iterator[Path]:
-    """Yield the files that tell the CPU time of each thread."""
+    """Yield the files with the CPU time of each thread."""
     for one in tree(pid):
         yield from Path(f"/proc/{one}/task").glob("*/schedstat")
 

@@ -37,7 +37,7 @@ def committed(directory: Path) -> Iterable[int]:
 
 
 async def checkpointed(directory: Path, samples: int) -> None:
-    """Wait until checkpoints hold so many samples: a kill costs none of them."""
+    """Wait until checkpoints hold `samples` samples: a kill loses none of these."""
     async with asyncio.timeout(30):
         while samples_in(directory) < samples:
             await asyncio.sleep(0.02)

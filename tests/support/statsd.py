@@ -91,7 +91,7 @@ def running(directory: Path, program: str = "stats.js", **settings) -> Iterator[
 
 
 def ask(port: int, command: bytes) -> bytes:
-    """Return everything that a management port says to some bytes, which are all there will be."""
+    """Send bytes to a management port, then end of file; return the reply."""
     with socket.create_connection(("127.0.0.1", port), 5) as sock:
         sock.sendall(command)
         sock.shutdown(socket.SHUT_WR)

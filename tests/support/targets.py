@@ -1,4 +1,4 @@
-"""Daemons that get copies: real sockets, read whenever a test wants to know."""
+"""Daemons that receive copies: real sockets that a test reads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Self
 
 
 class Daemon:
-    """A bound UDP socket with a large buffer; `received` takes what has come."""
+    """A bound UDP socket with a large buffer; `received` reads it."""
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
         self.host = host
@@ -34,7 +34,7 @@ class Daemon:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def received(self, count: int | None = None, *, within: float = 5) -> list[bytes]:
-        """Return the datagrams that are here; of a `count`, wait for that many."""
+        """Return the datagrams that arrived; with `count`, wait for that many."""
         found: list[bytes] = []
         deadline = time.monotonic() + within
         while True:

@@ -1,6 +1,6 @@
-"""What the fault tests need from the machine: disks that fill up or stall, clocks that step.
+"""Tools of the fault tests: disks that fill up or stall, clocks that step.
 
-A tool that is not there skips the test and says so; with RELAY_EXPECT_<TOOL>=1 (as in .ci/run) that is a failure.
+A missing tool skips the test, with a message; with RELAY_EXPECT_<TOOL>=1 (as in .ci/run) the test fails.
 Tools: FAKETIME (apt: faketime), MOUNT (root, and a kernel that lets it mount a tmpfs), GCC, NFT (apt: nftables),
 NODE (apt: npm), SYSTEMD (systemd-socket-activate).
 """
@@ -42,7 +42,7 @@ def need(tool: str) -> None:
 
 @contextmanager
 def tmpfs(path: Path, *, size: str = "8m", inodes: int = 0) -> Iterator[Path]:
-    """Mount a small file system at `path`, which is made; unmounted afterwards, whoever still uses it."""
+    """Mount a small file system at `path`, which is made; it is unmounted afterwards even if it is in use."""
     path.mkdir(parents=True, exist_ok=True)
     options = f"size={size},mode=0700" + (f",nr_inodes={inodes}" if inodes else "")
     done = subprocess.run(
@@ -63,7 +63,7 @@ def remount(path: Path, *, read_only: bool) -> None:
 
 
 def fill(directory: Path) -> Path:
-    """Take all the space that is left; remove the returned file to give it back."""
+    """Fill all free space; remove the returned file to free it."""
     path = directory / "filler"
     with path.open("wb", buffering=0) as file:
         for block in (1 << 20, 1 << 16, 1 << 12, 1):
@@ -76,7 +76,7 @@ def fill(directory: Path) -> Path:
 
 
 def take_inodes(directory: Path) -> list[Path]:
-    """Make empty files until there are no inodes left; remove them to give those back."""
+    """Make empty files until no inodes are left; remove them to free the inodes."""
     made: list[Path] = []
     try:
         while True:
@@ -88,7 +88,7 @@ def take_inodes(directory: Path) -> list[Path]:
 
 
 class SickDisk:
-    """A disk that stalls or fails for the processes that get `environment`, whatever they do to files in `under`.
+    """A disk that stalls or fails for processes with `environment`, at any operation on files in `under`.
 
     disk = SickDisk(tmp_path, under=state)
     relay = start(environ=disk.environment)
@@ -137,7 +137,7 @@ class SickDisk:
 
 
 class FakeTime:
-    """A wall clock that a test sets, for the processes that get `environment`; monotonic time goes on as it is.
+    """A wall clock that a test sets, for processes with `environment`; monotonic time does not change.
 
     An emulator refuses signatures that are more than 15 minutes off: `make_emulator(check_signature=False)`.
     """
@@ -158,12 +158,12 @@ class FakeTime:
         }
 
     def step(self, seconds: float) -> None:
-        """Step the clock by so much from where it is."""
+        """Step the clock by a number of seconds."""
         self.offset += seconds
         fresh = self._file.with_suffix(".new")
         fresh.write_text(f"{self.offset:+f}\n")
         fresh.replace(self._file)
 
     def wall(self) -> float:
-        """What those processes see."""
+        """The time that those processes see."""
         return time.time() + self.offset

@@ -1,7 +1,6 @@
-"""An event loop whose time jumps to the next timer: hours pass in milliseconds, and two runs are the same.
+"""An event loop with a time that jumps to the next timer: hours pass in milliseconds, and two runs are the same.
 
-Nothing runs beside it: what is handed to an executor is done at once, on the loop. So it is for what has no sockets
-but its own, and no threads.
+Calls given to an executor run at once, on the loop. So it serves code without threads and without sockets of others.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
         def select(timeout: float | None) -> list:
             if timeout is None:
-                raise RuntimeError("everybody waits, and for no timer")
+                raise RuntimeError("every task waits, and no timer is set")
             self._now += max(0.0, timeout)
             return inner(0)
 
@@ -36,7 +35,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         done = self.create_future()
         try:
             done.set_result(func(*args))
-        except Exception as error:  # noqa: BLE001 - for who awaits it
+        except Exception as error:  # noqa: BLE001 - raised in the caller
             done.set_exception(error)
         return done
 

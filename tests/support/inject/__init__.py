@@ -31,7 +31,7 @@ class Inject:
         self.environment = {"PYTHONPATH": str(HERE), "RELAY_INJECT": str(self._armed)}
 
     def arm(self, action: str, point: str, *, nth: int = 1) -> None:
-        """Strike when the point is passed for the nth time from now; `action` is "kill" or "raise"."""
+        """Act when the point is passed for the nth time from now; `action` is "kill" or "raise"."""
         assert action in ("kill", "raise")
         fresh = self._armed.with_suffix(".new")
         fresh.write_text(f"{action}\n{POINTS[point].name}\n{nth}")
@@ -42,7 +42,7 @@ class Inject:
         return self._armed.exists()
 
     async def struck(self, within: float = 20) -> None:
-        """Wait until it has happened."""
+        """Wait until the armed point was passed."""
         deadline = time.monotonic() + within
         while self.armed:
             assert time.monotonic() < deadline, f"never passed: {self._armed.read_text()!r}"

@@ -1,7 +1,7 @@
-"""Where harm can be done inside a relay: the one list of functions and statements that are wrapped.
+"""Points for faults inside a relay: the functions and statements that are wrapped.
 
-A point is struck before or after a function, `module:Class.function`, or before an SQL statement that begins so.
-A function that is not there any more ends the process that loads its module, so a list that is out of date shows.
+A point is before or after a function, `module:Class.function`, or before an SQL statement with a given beginning. A
+missing function ends the process that loads its module, and fails tests/meta/test_suite.py.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 
 class Point(NamedTuple):
-    """One place."""
+    """One point."""
 
     name: str
     target: str
-    """`module:Class.function`, or `sql:` and how a statement begins."""
+    """`module:Class.function`, or `sql:` and the beginning of a statement."""
     after: bool = False
 
 
@@ -40,7 +40,7 @@ COMMIT = (
     Point("request is deleted", "sql:DELETE FROM batches"),
     Point("request deleted", "relay.delivery.spool.database:Database.delete", after=True),
 )
-"""The steps of a window's commit, in their order: killed at each of them, nothing may be counted twice."""
+"""The steps of a window's commit, in order; a kill at any of them must not count anything twice."""
 
 STAGES = (
     Point("listener", "relay.listener.kernel_drops:KernelDropWatch.check"),

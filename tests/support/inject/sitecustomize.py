@@ -18,11 +18,11 @@ _lock = threading.Lock()
 
 
 class InjectedError(Exception):
-    """What a point raises."""
+    """The exception of a point."""
 
 
 def pass_point(name: str) -> None:
-    """Do what is armed for this point, if anything is."""
+    """Do the armed action of this point, if it is armed."""
     if not os.path.exists(_ARMED):  # noqa: PTH110 - called very often
         return
     with _lock:
@@ -89,7 +89,7 @@ def wrap_all(module) -> None:
 
 
 def trace_sql(sqlite3) -> None:
-    """Let every connection tell its statements before they run."""
+    """Let every connection report its statements before they run."""
     statements = [(p.target.removeprefix("sql:"), p.name) for p in POINTS.values() if p.target.startswith("sql:")]
     connect = sqlite3.connect
 
@@ -108,7 +108,7 @@ def trace_sql(sqlite3) -> None:
 
 
 class _Finder(MetaPathFinder):
-    """State: the modules that are still to be wrapped when they are loaded."""
+    """State: the modules to wrap when they are loaded."""
 
     def __init__(self) -> None:
         self._wanted = {point.target.partition(":")[0] for point in POINTS.values()} - {"sql"} | {"sqlite3"}
