@@ -1,4 +1,4 @@
-"""The text console beside the reference daemon's, byte by byte; its checks and its proxy, with a relay for a daemon."""
+"""The text console and the reference daemon's give the same bytes; the reference's checks and proxy work with a relay."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def relay_alone(tmp_path):
 
 
 def without_times(reply: bytes) -> bytes:
-    """What depends on when one asks, and on what things are called behind the daemon."""
+    """Mask what depends on the time of a command, and on names of backends."""
     reply = re.sub(rb"(?m)^(uptime|messages\.last_msg_seen): \d+$", rb"\1: N", reply)
     return re.sub(rb"(?m)^\w+\.(last_flush|last_exception|flush_time|flush_length): \d+$", rb"backend.\1: N", reply)
 
@@ -80,7 +80,7 @@ def sees(port: int, name: bytes) -> bool:
 
 
 def test_every_command_equals_the_reference(tmp_path):
-    """The same lines to both, the same commands to both, the same bytes from both."""
+    """Both get the same lines and commands, and reply with the same bytes."""
     with running(tmp_path, "stats.js", flushInterval=3_600_000) as statsd, relay_alone(tmp_path) as (relay, port):
         statsd.send(LINES)
         relay.send(LINES)
@@ -124,11 +124,11 @@ with socket.create_connection((sys.argv[1], int(sys.argv[2])), 5) as sock:
     while chunk := sock.recv(4096):
         sys.stdout.buffer.write(chunk)
 """
-"""Not every nc closes its half at the end of its input; this one does."""
+"""This nc closes its half at the end of its input; some do not."""
 
 
 def check_health(statsd, port: int, directory) -> None:
-    """Run the check, which is content with nothing but `health: up`, for Nagios and for Keepalived."""
+    """Run the check for Nagios or Keepalived, which accepts only `health: up`."""
     (directory / "nc").write_text(NC)
     (directory / "nc").chmod(0o755)
     # The package's own has CRLF at the end of its lines, which bash cannot read.

@@ -1,4 +1,4 @@
-"""The text commands against a real relay; what the reference says to the same is in tests/integration."""
+"""The text commands against a real relay; test_reference.py compares them with the reference daemon."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def ask(running, command: str, *, is_local: bool = True) -> str:
 
 
 async def named(running) -> None:
-    """Wait until every line has its series; that takes 0.1 s at most."""
+    """Wait until every line has its series: at most 0.1 s."""
     while running.relay.hotpath.unresolved(1):
         await asyncio.sleep(0.01)
 
@@ -128,7 +128,7 @@ async def test_settings_are_shown_without_secrets(tmp_path):
 
 
 class Stopwatch:
-    """The longest piece of work that held the loop up, in seconds of its thread: other processes do not count."""
+    """The longest step of the loop, in CPU seconds of its thread, so that other processes do not count."""
 
     def __init__(self) -> None:
         self.longest = 0.0
@@ -143,7 +143,7 @@ class Stopwatch:
 
 @pytest.fixture
 def calm():
-    """A relay in its own process keeps the collector from walking the tables (cli/run.py)."""
+    """A relay in its own process excludes the tables from full garbage collections (daemon/main.py)."""
     gc.collect()
     gc.disable()
     yield
@@ -169,7 +169,7 @@ async def test_a_long_map_is_bounded_and_does_not_block_the_loop(tmp_path, calm)
 
 
 class Hasty:
-    """A clock by which every slice is over at once."""
+    """A clock that ends every slice at once."""
 
     def __init__(self) -> None:
         self._now = 0.0
@@ -183,7 +183,7 @@ class Hasty:
 
 
 async def test_one_map_is_made_at_a_time_and_an_unread_reply_blocks_no_other(tmp_path):
-    """Each is made in slices of a few milliseconds: those of many in one turn of the loop would hold it up."""
+    """Maps are made in slices of a few milliseconds: the slices of many maps in one turn would block the loop."""
     async with open_relay(tmp_path, **LONG_WINDOW) as running:
         await running.feed(b"\n".join(b"a%d:1|c" % number for number in range(300)))
         await named(running)

@@ -1,4 +1,4 @@
-"""Maps are printed byte for byte as node does; one process of it is asked about many."""
+"""Maps are printed byte for byte as Node prints them; one process of Node prints many."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_map_of_empty_lists(node, names):
 
 @pytest.mark.parametrize("count", range(1, 15))
 def test_where_the_line_breaks(node, count):
-    """One column more or less decides, with few entries and with many."""
+    """One column decides, with few entries and with many."""
     others = [(f"n{index}", 1.0) for index in range(count - 1)]
     longest = 80 - 11 - 2 * count - len(": 1") - sum(len(f"{name}: 1") for name, _ in others)
     lengths = {max(1, longest + more) for more in range(-3, 4)}

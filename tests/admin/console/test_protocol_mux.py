@@ -37,7 +37,7 @@ async def connect(port: ProtocolMux) -> tuple[asyncio.StreamReader, asyncio.Stre
 
 
 async def rest_of(reader: asyncio.StreamReader) -> bytes:
-    """Return what comes until the end, or until a reset, which is one."""
+    """Return the bytes until the end or a reset."""
     found = b""
     with suppress(ConnectionResetError):
         while chunk := await asyncio.wait_for(reader.read(1 << 20), 10):
@@ -52,7 +52,7 @@ async def leave(*writers: asyncio.StreamWriter) -> None:
 
 
 class Echo:
-    """A console that says what it understood; `long` never ends to talk."""
+    """A console that replies with the command; the reply to `long` never ends."""
 
     async def answer(self, command: str, *, is_local: bool):
         yield f"<{command}{'' if is_local else ' from afar'}>"
@@ -61,7 +61,7 @@ class Echo:
 
 
 def slow_handler(waiting: list[asyncio.Event]):
-    """Answer when the test lets it."""
+    """Answer when the test allows it."""
 
     async def slow(_: web.Request) -> web.Response:
         waiting.append(asyncio.Event())
@@ -96,7 +96,7 @@ async def serving(timeouts: SessionTimeouts = QUICK, *, host: str = "127.0.0.1",
 
 
 async def talk(port: ProtocolMux, *pieces: bytes, half_close: bool = True, pause: float = 0.0) -> bytes:
-    """Send pieces; return everything that comes until the end."""
+    """Send pieces; return all bytes until the end."""
     reader, writer = await connect(port)
     for piece in pieces:
         writer.write(piece)
@@ -159,7 +159,7 @@ async def test_commands_in_any_pieces():
 
 @on_both_loops
 async def test_input_from_a_browser_ends_the_session_before_any_command():
-    """A method of the page's choice, with a body; and a TLS greeting, with a ticket of the page's server in it."""
+    """A method that a page chooses, with a body; and a TLS greeting with a ticket that the page's server chooses."""
     async with serving() as port:
         method = b"delcounters / HTTP/1.1\r\nHost: x\r\n\r\nhealth down\n"
         assert await talk(port, method, half_close=False) == b""
@@ -220,7 +220,7 @@ async def test_a_client_that_does_not_read_is_cut_off_and_blocks_no_other():
 
 @on_both_loops
 async def test_a_disconnect_in_the_middle_of_a_reply_is_no_error():
-    """After a reset uvloop refuses a write with an error that is none of a connection."""
+    """After a reset uvloop refuses a write with an error that is not a ConnectionError."""
     async with serving() as port:
         reader, writer = await connect(port)
         _, other = await connect(port)
@@ -307,7 +307,7 @@ async def test_requests_that_are_being_answered_are_bounded():
 
 @on_both_loops
 async def test_requests_without_their_body_keep_no_client_out():
-    """However many: one goes for each that comes, and those that stay are told that they took too long."""
+    """Each new one replaces the oldest; those that stay get an answer that they took too long."""
     async with serving() as port:
         unfinished = [await connect(port) for _ in range(module._REQUESTS_MOST + 14)]
         for _, writer in unfinished:
@@ -316,7 +316,7 @@ async def test_requests_without_their_body_keep_no_client_out():
         for _ in range(5):
             assert (await talk(port, GET, half_close=False)).endswith(b"hello ")
         assert await talk(port, b"help\n") == b"<help>"
-        assert await rest_of(unfinished[0][0]) == b"", "the oldest went"
+        assert await rest_of(unfinished[0][0]) == b"", "the oldest is closed"
         await leave(*(writer for _, writer in unfinished))
 
 
@@ -371,7 +371,7 @@ async def test_a_stop_ends_all_kinds_at_once():
 
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 def test_any_input_is_answered_or_ended_and_harms_no_other_client(loop):
-    """I6, at the door: random bytes, random pieces; the port answers the next one."""
+    """I6: after random bytes in random pieces the port answers the next client."""
     texts = st.one_of(
         st.binary(max_size=200),
         st.builds(

@@ -1,4 +1,4 @@
-"""What is a command: however the bytes come, the same commands; and no bytes are too strange."""
+"""Input split in any way gives the same commands, for any bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from relay.admin.console.session import Commands
 
 
 def received(*chunks: bytes) -> list[str]:
-    """Every command of chunks that come without a pause, to the end of the stream."""
+    """Return the commands of chunks without a pause, to the end of the stream."""
     commands = Commands()
     found = [command for chunk in chunks for command in commands.receive(chunk)]
     return found + commands.end()

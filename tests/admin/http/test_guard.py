@@ -30,7 +30,7 @@ async def ask(address: tuple[str, int], *headers: str) -> int:
 
 @asynccontextmanager
 async def serving():
-    """A server with one guarded route, which asks nothing of its relay."""
+    """A server with one guarded route, which does not need a relay."""
     admin = AdminServer(
         sockets=AdminSockets([Address("127.0.0.1", 0)]),
         relay=SimpleNamespace(status=SimpleNamespace(healthy=None, ready=None)),

@@ -125,7 +125,7 @@ async def test_requests_that_are_answered_in_one_turn_of_the_loop_share_a_scrape
 
 
 async def test_malformed_requests_are_answered_and_not_logged(tmp_path, caplog):
-    """Whoever reaches the port could fill the log with it."""
+    """Otherwise any client of the port could fill the log."""
     async with open_relay(tmp_path) as running:
         for head in (b"Host: a\r\nHost: b", b"X: " + b"x" * 10_000, b"Content-Length: 5\r\nTransfer-Encoding: chunked"):
             reader, writer = await asyncio.open_connection(*running.relay.admin.bound)

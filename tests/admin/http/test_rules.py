@@ -1,4 +1,4 @@
-"""The rules of a running relay: the route, and `explain` without an argument, which asks it."""
+"""The rules of a running relay: the route, and `explain` without an argument, which reads it."""
 
 from __future__ import annotations
 

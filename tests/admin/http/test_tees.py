@@ -1,4 +1,4 @@
-"""A lease of copies over the admin port."""
+"""A temporary tee over the admin port."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def test_a_temporary_tee_copies_until_it_ends(tmp_path):
             await running.feed(b"b:1|c")
             assert daemon.received() == []
             metrics = await ask_metrics(running)
-    assert "relay_tee_datagrams_total{" not in metrics, "a lease is no tee of the configuration"
+    assert "relay_tee_datagrams_total{" not in metrics, "a temporary tee is not in the configuration"
 
 
 async def ask_metrics(running) -> str:
