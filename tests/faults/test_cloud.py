@@ -24,8 +24,8 @@ from relay.errors import TransportError
 from relay.jdcloud.sign import Signer
 from relay.tools.emulator import Fault
 from relay.tools.emulator.answers import SHAPES
+from tests.delivery.sender.test_gate import fleet
 from tests.delivery.sender.test_rate import simulate
-from tests.delivery.sender.test_spread import fleet
 from tests.support.chaos import ChaosProxy
 from tests.support.emulator import FixedWindow, TokenBucket
 from tests.support.oracle import conserve

@@ -1,4 +1,4 @@
-"""Globs: what they match, against the regexes they stand for; which is found first; which covers which."""
+"""Globs compared with equivalent regexes: matches, the first match of many, and covering."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ NAMES = st.lists(st.sampled_from(["a", "b", "c", "", "*"]), min_size=1, max_size
 
 
 def naive(glob: str) -> re.Pattern[str]:
-    """The regex that a glob stands for, part by part."""
+    """Return the equivalent regex of a glob."""
     parts = {"*": "([^.]*)", "**": "(.*)"}
     return re.compile(r"\.".join(parts.get(part, re.escape(part)) for part in glob.split(".")))
 
 
 @given(st.lists(GLOBS, max_size=12), NAMES)
-def test_the_tree_finds_what_a_loop_over_regexes_finds(globs, name):
+def test_the_tree_agrees_with_a_loop_over_regexes(globs, name):
     tree = GlobTree()
     for number, glob in enumerate(globs):
         tree.add(Glob.parse(glob), number)
@@ -43,7 +43,7 @@ def test_captures_are_those_of_the_regex(glob, name):
 
 
 @given(st.lists(GLOBS, max_size=6), GLOBS, st.lists(NAMES, max_size=20))
-def test_what_covers_a_glob_matches_all_of_its_names(globs, later, names):
+def test_a_covering_glob_matches_all_names_of_the_covered_one(globs, later, names):
     tree = GlobTree()
     for number, glob in enumerate(globs):
         tree.add(Glob.parse(glob), number)
@@ -82,7 +82,7 @@ def test_not_covered(earlier, later):
     assert tree.covering(Glob.parse(later)) == NEVER
 
 
-def test_a_name_of_dots_alone_is_not_cut_into_all_of_its_parts():
+def test_a_name_of_dots_alone_is_fast():
     tree = GlobTree()
     tree.add(Glob.parse("a.**"), 1)
     tree.add(Glob.parse("*.*"), 2)
@@ -107,7 +107,7 @@ def test_many_stars_do_not_multiply():
         ("a.**.b", "last part", "write *"),
     ],
 )
-def test_what_is_no_glob(glob, message, fix):
+def test_invalid_globs(glob, message, fix):
     with pytest.raises(PatternError, match=re.escape(message)) as caught:
         Glob.parse(glob)
     assert fix in caught.value.fix

@@ -12,7 +12,7 @@ from relay.patterns.templates import Template
     ("text", "rendered"),
     [("web", "web"), ("$1", "x"), ("a.$2.$1b", "a.y.xb"), ("${1}0-${2}", "x0-y"), ("$1$1", "xx"), ("", "")],
 )
-def test_what_becomes_of_a_template(text, rendered):
+def test_rendering(text, rendered):
     assert Template(text, 2).render(("x", "y")) == rendered
 
 
@@ -21,13 +21,13 @@ def test_a_capture_that_looks_like_one_is_not_read_again():
 
 
 @pytest.mark.parametrize("text", ["$3", "$0", "${3}", "$10", "$", "a$b", "${x}", "$$1", "${1"])
-def test_what_is_no_template(text):
+def test_invalid_templates(text):
     with pytest.raises(PatternError) as caught:
         Template(text, 2)
     assert caught.value.fix
 
 
-def test_without_captures_the_fix_says_what_one_is():
+def test_without_captures_the_fix_explains_captures():
     with pytest.raises(PatternError) as caught:
         Template("$1", 0)
     assert "stars and groups" in caught.value.fix

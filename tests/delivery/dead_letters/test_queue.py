@@ -1,4 +1,4 @@
-"""Dead letters on a real disk: within their bound, private, never half written, and no obstacle to delivery."""
+"""Dead letters on a real disk: bounded, private, never half written, and never in the way of delivery."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def setup(tmp_path, clock):
     return Setup(tmp_path, clock)
 
 
-async def test_a_letter_says_everything_and_keeps_the_points_bytes(setup, tmp_path):
+async def test_a_letter_has_every_field_and_the_points_bytes(setup, tmp_path):
     odd = b'{"metric":"m", "values" : {"sum":1.50}}'
     await setup.letters.write(
         [(odd, 'the cloud said "no" \u4e0d')],
@@ -67,7 +67,7 @@ async def test_writers_that_come_together_share_writes_and_lose_nothing(setup, t
     assert (setup.ledger.dead_letters, setup.ledger.dead_letters_dropped) == (400, 0)
 
 
-async def test_the_bound_holds_and_the_oldest_go_counted(tmp_path, clock):
+async def test_the_bound_holds_and_the_oldest_letters_are_dropped_and_counted(tmp_path, clock):
     limit = 64 * 1024
     setup = Setup(tmp_path, clock, limit)
     for start in range(0, 1000, 50):
@@ -120,7 +120,7 @@ def test_a_line_cut_anywhere_is_never_a_letter():
     assert decode_line(whole).metric == "web.hits"
 
 
-def test_what_is_not_ours_is_neither_read_nor_written(tmp_path):
+def test_foreign_files_are_neither_read_nor_written(tmp_path):
     outside = tmp_path / "outside"
     outside.write_bytes(line(9))
     state = tmp_path / "state"
@@ -139,7 +139,7 @@ def test_what_is_not_ours_is_neither_read_nor_written(tmp_path):
 
 
 class Broken:
-    """A disk that fails until told."""
+    """A disk that fails until it is switched back."""
 
     def __init__(self, monkeypatch, error: int) -> None:
         self.broken = True

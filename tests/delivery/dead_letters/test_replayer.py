@@ -1,4 +1,4 @@
-"""Letters taken out and sent again: never in neither place, never twice, wherever a process dies."""
+"""Letters removed and replayed: none is lost and none is replayed twice, wherever a process dies."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def replay(directory, selection=EVERYTHING, oldest=0.0):
 
 
 class Relay:
-    """A spool and the task that looks for files."""
+    """A spool and a replayer."""
 
     def __init__(self, directory, clock) -> None:
         self.directory = directory
@@ -86,7 +86,7 @@ async def test_points_reach_the_spool_once_with_their_bytes_and_windows(relay, t
     assert (await relay.take_all()).total() == 120
 
 
-async def test_only_what_is_meant_is_taken(tmp_path):
+async def test_only_selected_letters_are_redriven(tmp_path):
     fill(
         tmp_path,
         line(1),
@@ -106,7 +106,7 @@ async def test_only_what_is_meant_is_taken(tmp_path):
     assert replay(tmp_path, Selection(metric="nothing")).letters == 0
 
 
-async def test_a_damaged_line_stays_until_everything_is_dropped(tmp_path):
+async def test_a_damaged_line_stays_until_all_letters_are_dropped(tmp_path):
     fill(tmp_path, line(1), b"garbage\n", line(2))
     assert replay(tmp_path).damaged == 1
     [path] = letter_files(tmp_path)
@@ -118,11 +118,11 @@ async def test_a_damaged_line_stays_until_everything_is_dropped(tmp_path):
 
 
 class DiedError(Exception):
-    """The process was killed."""
+    """The process is killed."""
 
 
 def die_at(monkeypatch, step: int) -> None:
-    """Let the n-th change of a directory be the last thing that happens."""
+    """Kill the process at the n-th change of a directory."""
     left = iter(range(step))
 
     def dying(call):
@@ -159,7 +159,7 @@ async def test_a_command_killed_anywhere_loses_and_doubles_nothing(relay, tmp_pa
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 4])
-async def test_a_relay_killed_after_any_part_takes_each_point_once(tmp_path, clock, monkeypatch, parts):
+async def test_a_relay_killed_after_any_chunk_spools_each_point_once(tmp_path, clock, monkeypatch, parts):
     monkeypatch.setattr("relay.delivery.dead_letters.replayer.CHUNK", 30)
     fill(tmp_path, *[line(n) for n in range(100)])
     replay(tmp_path)
@@ -206,7 +206,7 @@ async def test_a_spool_that_only_memory_holds_leaves_the_file_for_later(relay, t
     assert (relay.ledger.points_replayed, replay_files(tmp_path)) == (2, [])
 
 
-async def test_letters_that_come_while_others_are_taken_are_kept(tmp_path):
+async def test_letters_appended_during_a_replay_are_kept(tmp_path):
     fill(tmp_path, line(1))
     files = LetterFiles(tmp_path, limit=64 * 1024)
     with locked(tmp_path), pytest.raises(TimeoutError):
@@ -219,15 +219,15 @@ async def test_letters_that_come_while_others_are_taken_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize("window", [-1, 2**63, 10**30])
-async def test_a_letter_of_a_window_that_cannot_be_is_damaged(relay, tmp_path, window):
-    """No database takes such a number, and no relay may end of a line in a file."""
+async def test_a_letter_of_an_impossible_window_is_damaged(relay, tmp_path, window):
+    """SQLite cannot store such a number, and a line in a file must not end a relay."""
     made = line(1).replace(b'"window":%d' % WINDOW, b'"window":%d' % window)
     (tmp_path / "replay-20261130T101010-5.ndjson").write_bytes(made + line(2))
     await relay.look()
     assert (relay.ledger.points_replayed, replay_files(tmp_path)) == (1, [])
 
 
-async def test_a_note_of_how_far_a_file_was_read_that_is_none_is_none(relay, tmp_path):
+async def test_an_invalid_offset_in_the_state_is_ignored(relay, tmp_path):
     name = "replay-20261130T101010-5.ndjson"
     (tmp_path / name).write_bytes(line(1))
     await relay.spool.add_replayed([], {"replay": f"{name} \xff".encode("latin-1")})

@@ -51,7 +51,7 @@ def test_every_point_is_accepted_once_or_refused_and_only_the_bad_ones_are(case)
 
 
 @given(st.integers(1, 50), st.integers(1, 50), st.sets(st.integers(0, 49), max_size=3))
-def test_what_is_too_large_is_halved(size, at_most, bad):
+def test_a_request_that_is_too_large_is_halved(size, at_most, bad):
     bisection = BatchBisection(size)
     bisection.force()
     _, accepted = run(bisection, bad, at_most=at_most)
@@ -83,7 +83,7 @@ def test_a_probe_tells_one_bad_point_from_a_bad_cloud(bad):
     assert bisection.accepted == 49
 
 
-def test_a_refusal_that_passes_convicts_nobody():
+def test_a_passing_refusal_refuses_no_point():
     bisection = BatchBisection(50)
     bisection.answer(Refused(detail="a moment please"))
     run(bisection, set())

@@ -34,7 +34,7 @@ def test_half_of_the_last_twenty_open_it():
 
 
 @given(st.lists(st.floats(0, 1), min_size=60, max_size=60), st.sampled_from([1.0, 60.0]))
-def test_at_most_two_requests_a_minute_try_while_it_is_open(jitter, minute):
+def test_at_most_two_probes_a_minute_while_it_is_open(jitter, minute):
     breaker, now, tries = Breaker(minute=minute), 0.0, []
     for _ in range(5):
         breaker.failed(now, jitter[0])

@@ -1,4 +1,4 @@
-"""The sender pool against the emulator over real HTTP: every verdict, and the equation of points all the while."""
+"""The sender pool against the emulator over real HTTP: every verdict, always with a balanced ledger of points."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def test_everything_arrives_once(setup):
 
 
 @pytest.mark.parametrize("kind", ["500", "502", "503", "504", "408", "reset", "lost", "cut", "garbage"])
-async def test_what_may_not_be_stored_goes_again(setup, kind):
+async def test_a_batch_that_may_not_be_stored_is_sent_again(setup, kind):
     setup.emulator.add_fault(Fault.parse(f"{kind}:3"))
     await setup.send(50)
     await setup.settle()
@@ -46,7 +46,7 @@ async def test_what_may_not_be_stored_goes_again(setup, kind):
     assert setup.ledger.requests_ambiguous == (0 if kind == "503" else 3)
 
 
-async def test_a_request_that_hangs_is_given_up_and_goes_again(setup):
+async def test_a_request_that_hangs_is_given_up_and_sent_again(setup):
     setup.emulator.add_fault(Fault.parse("hang:1"))
     await setup.send(5)
     await setup.settle()
@@ -54,7 +54,7 @@ async def test_a_request_that_hangs_is_given_up_and_goes_again(setup):
 
 
 @pytest.mark.parametrize("shape", [1, 2, 3, 4])
-async def test_a_refused_point_dies_alone_in_the_clouds_own_words(setup, shape):
+async def test_only_the_refused_point_becomes_a_dead_letter_with_the_clouds_words(setup, shape):
     setup.emulator.shape = shape
     setup.emulator.add_fault(Fault.parse("partial:1"))
     await setup.send(15)
@@ -86,7 +86,7 @@ async def test_the_log_names_a_metric_when_every_point_is_refused(tmp_path, caps
     assert "metric=m" in told
 
 
-async def test_listed_points_that_were_not_sent_are_counted_and_told(setup, capsys):
+async def test_listed_points_that_were_not_sent_are_counted_and_logged(setup, capsys):
     body = b'{"result":{"success":false,"errMetricDataList":[%b]}}' % b",".join(
         b'{"errMetricData":{"metric":"%b"},"errDetail":"bad"}' % metric for metric in (b"m1", b"m1", b"foreign")
     )
@@ -129,7 +129,7 @@ async def test_other_settings_give_what_was_refused_before_another_chance(setup)
     ],
     ids=lambda value: getattr(value, "kind", None),
 )
-async def test_everybody_pauses_and_nothing_is_thrown_away(tmp_path, fault, low, high):
+async def test_all_senders_pause_and_no_point_is_lost(tmp_path, fault, low, high):
     async with Setup(tmp_path, clock=Paused()) as setup:
         setup.emulator.add_fault(fault)
         began = setup.clock.monotonic()
@@ -163,7 +163,7 @@ async def test_the_cloud_is_down_and_comes_back(tmp_path):
         assert setup.emulator.duplicates() == []
 
 
-async def test_drain_puts_back_what_is_on_its_way(tmp_path):
+async def test_drain_puts_back_the_batches_in_flight(tmp_path):
     async with Setup(tmp_path) as setup:
         setup.emulator.add_fault(Fault.parse("hang"))
         await setup.send(10)
@@ -183,7 +183,7 @@ async def test_lines_instead_of_http(tmp_path):
     assert sum(len(body["metricDataList"]) for body in bodies) == 10
 
 
-async def test_what_was_never_sent_is_not_ambiguous():
+async def test_a_request_that_was_never_sent_is_not_ambiguous():
     transport = HttpTransport(timeout=1, connect_timeout=0.5, concurrency=1, ca_file="", proxy="")
     with pytest.raises(TransportError) as caught:
         await transport.post("http://127.0.0.1:1/", {}, b"")
@@ -245,7 +245,7 @@ async def test_a_pool_that_finishes_does_not_wait_for_ever(tmp_path):
 
 
 async def test_a_newest_batch_that_is_never_answered_readably_does_not_keep_the_others_waiting(setup):
-    """It opens the breaker, which tries the newest batch: that must not be the only one."""
+    """It opens the breaker, which probes with the newest batch; other batches must be probes, too."""
     setup.emulator.unreadable = {"m4"}
     await setup.send(5)
     await setup.until(lambda: setup.ledger.requests["200"] > 8)
@@ -254,8 +254,8 @@ async def test_a_newest_batch_that_is_never_answered_readably_does_not_keep_the_
     assert (setup.ledger.points_delivered, setup.ledger.points_refused) == (5, 5)
 
 
-async def test_a_line_that_a_full_disk_cut_is_followed_by_a_whole_one_and_a_stop_fails_at_nothing(tmp_path):
-    """Nothing is buffered that would be written, or fail, at the end."""
+async def test_a_line_cut_by_a_full_disk_is_followed_by_a_whole_one_and_a_stop_does_not_fail(tmp_path):
+    """No line is buffered, so the stop writes nothing that could fail."""
     with tmpfs(tmp_path / "disk", size="16k") as disk:
         filler = disk / "filler"
         filler.write_bytes(b"x" * 12288)
@@ -270,7 +270,7 @@ async def test_a_line_that_a_full_disk_cut_is_followed_by_a_whole_one_and_a_stop
         assert body in (disk / "out").read_bytes().split(b"\n")
 
 
-async def test_a_descriptor_that_takes_nothing_is_closed_without_a_word():
+async def test_a_descriptor_that_refuses_writes_is_closed_silently():
     transport = LineTransport(os.open("/dev/full", os.O_WRONLY), closes=True)
     with pytest.raises(TransportError):
         await transport.post("", {}, b"body")
@@ -278,8 +278,8 @@ async def test_a_descriptor_that_takes_nothing_is_closed_without_a_word():
 
 
 @pytest.mark.parametrize("harm", ["removed", "renamed", "directory", "pipe"])
-async def test_a_file_of_requests_that_is_not_at_its_path_takes_none(tmp_path, harm):
-    """What is written into a file that was removed is nowhere; a pipe that nothing reads would keep the request."""
+async def test_no_request_is_written_to_a_file_that_is_not_at_its_path(tmp_path, harm):
+    """A request written to a removed file would be lost; one written to a pipe without a reader would hang."""
     path, away = tmp_path / "requests", tmp_path / "away"
     transport = FileTransport(str(path))
     await transport.post("", {}, b"1")
@@ -311,7 +311,7 @@ async def test_a_file_of_requests_that_was_usable_once_is_opened_when_it_can_be(
 
 
 async def test_certificates_that_became_a_pipe_keep_one_thread_waiting(tmp_path, monkeypatch):
-    """One for each request would leave none for the spool."""
+    """With a thread for each request, the default pool would have none left for the spool."""
     monkeypatch.setattr("relay.delivery.transport._CA_SECONDS", 0.05)
     os.mkfifo(tmp_path / "ca.pem")
     transport = HttpTransport(

@@ -1,4 +1,4 @@
-"""The adaptive rate in virtual time, against quotas that it does not know."""
+"""The adaptive rate in virtual time, against quotas unknown to it; and the backoff."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.delivery.sender.rate import AdaptiveRate
+from relay.delivery.sender.rate import AdaptiveRate, backoff, misconfigured_backoff
 from tests.support.emulator import FixedWindow, TokenBucket
 
 LATENCY = 0.08
@@ -88,7 +88,7 @@ def test_the_ceiling_is_never_exceeded(steps):
 
 
 @pytest.mark.parametrize("asked", [0.5, 7.0, 120.0])
-def test_everybody_waits_as_long_as_the_cloud_asks_and_a_little_longer(asked):
+def test_all_senders_wait_as_long_as_the_cloud_asks_and_a_little_longer(asked):
     rate = AdaptiveRate(per_minute=900)
     pause = rate.throttled(100.0, retry_after=asked, jitter=0.5)
     assert asked <= pause <= asked * 1.1
@@ -130,3 +130,10 @@ def test_the_rate_comes_back_when_the_quota_grows():
     assert grown.throttled == 0
     assert rate.per_minute == 900
     assert grown.accepted > 0.6 * 15 * 299
+
+
+@given(st.integers(1, 10**6), st.floats(0, 1))
+def test_backoff_is_full_jitter_under_a_cap(failures, jitter):
+    assert 0 <= backoff(failures, jitter) <= min(60, 0.5 * 2.0 ** min(failures, 20))
+    assert backoff(failures, 0.0) == 0
+    assert 30 <= misconfigured_backoff(jitter) <= 60

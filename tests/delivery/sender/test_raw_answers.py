@@ -1,4 +1,4 @@
-"""Any bytes as an answer: no sender ends, nothing is lost, and a mistake of the relay itself costs no batch."""
+"""Any bytes as an answer: no sender ends, no point is lost, and a bug of the relay costs no batch."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ built = st.builds(
 
 @st.composite
 def mutated(draw: st.DrawFn) -> bytes:
-    """Bytes that were an answer once."""
+    """Mutations of a valid answer."""
     raw = bytearray(draw(st.sampled_from([TAKEN, answer(b"429 X", [(b"Retry-After", b"1")], b"{}"), TAKEN * 3])))
     for _ in range(draw(st.integers(1, 6))):
         at = draw(st.integers(0, len(raw)))
@@ -62,7 +62,7 @@ raw_answers = built | mutated() | st.binary(max_size=60) | st.builds(bytes.__add
 
 
 async def survive(directory: Path, raw: bytes) -> None:
-    """Answer two requests with these bytes and take what comes then."""
+    """Answer two requests with these bytes, and accept the requests that follow."""
     cloud = RawCloud(raw, raw)
     transport = HttpTransport(timeout=2, connect_timeout=1, concurrency=4, ca_file="", proxy="")
     async with Setup(directory, cloud=cloud, clock=Paused(), transport=transport) as setup:
@@ -81,13 +81,13 @@ async def survive(directory: Path, raw: bytes) -> None:
 @example(answer(b"429 X", [(b"Retry-After", b"Wed, 21 Oct 99999999999999999999 07:28:00 GMT")], b""))
 @example(answer(b"400 X", [], b'{"error":{"message":' + b"[" * 1000 + b"]" * 1000 + b"}}"))
 @given(raw_answers)
-def test_whatever_is_answered_no_sender_ends_and_every_point_is_accounted_for(raw):
+def test_no_answer_ends_a_sender_and_every_point_is_accounted_for(raw):
     with tempfile.TemporaryDirectory() as directory:
         asyncio.run(asyncio.wait_for(survive(Path(directory), raw), 30))
 
 
 @pytest.mark.parametrize("body", SAYS_NOTHING, ids=str)
-async def test_a_batch_that_no_answer_calls_stored_is_kept_and_goes_again(body, tmp_path):
+async def test_a_batch_without_a_final_answer_is_kept_and_sent_again(body, tmp_path):
     await survive(tmp_path, answer(b"200 OK", [(b"Content-Length", b"%d" % len(body))], body))
 
 
@@ -130,7 +130,7 @@ async def test_a_mistake_of_the_relay_ends_no_sender_and_costs_no_batch(
 
 
 async def test_credentials_that_cannot_be_read_again_end_no_sender(tmp_path):
-    """Whatever a file of secrets holds when the cloud refuses those in force."""
+    """For any content of a credentials file, read while the cloud refuses the credentials in force."""
     refusal = answer(b"401 X", [(b"Content-Length", b"2")], b"{}")
 
     def renew() -> None:
@@ -170,7 +170,7 @@ async def test_answers_before_the_answer_are_bounded(endless):
 
 
 @pytest.mark.parametrize("more", [TAKEN, TAKEN[:20], b"\r\n"], ids=["an answer", "a part of one", "a line"])
-async def test_what_comes_after_an_answer_is_no_answer_to_the_next_request(more, tmp_path):
+async def test_bytes_after_an_answer_do_not_answer_the_next_request(more, tmp_path):
     """On a connection that waits for its next request."""
     taken, served, release = [], [], asyncio.Event()
 

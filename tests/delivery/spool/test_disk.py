@@ -45,7 +45,7 @@ async def until(condition, seconds: float = 5.0) -> float:
 
 
 async def drain(spool: Spool) -> list[tuple[int, bytes]]:
-    """Take and finish everything that waits."""
+    """Lease all waiting batches, and end the leases as done."""
     taken = []
     while spool.batches:
         lease = await spool.lease()
@@ -109,7 +109,7 @@ async def test_deletions_that_could_not_be_written_are_made_later(disk):
     await again.close()
 
 
-async def test_a_start_on_a_full_disk_delivers_what_is_there_and_what_comes(disk):
+async def test_a_start_on_a_full_disk_delivers_stored_and_new_batches(disk):
     spool = await open_spool(disk, limit_bytes=4 * MIB)
     await spool.store(60, window(60), {})
     await spool.close()
@@ -192,7 +192,7 @@ def broken(*_):
     raise DiskTrouble("io", "broken")
 
 
-async def test_a_window_with_a_part_on_disk_waits_until_it_is_stored_and_the_part_gone(tmp_path, monkeypatch):
+async def test_a_checkpointed_window_waits_until_it_is_stored_and_the_checkpoint_gone(tmp_path, monkeypatch):
     """Else a start would send the part again, from memory at once, or where the database is lost after it was stored.
 
     One with nothing else on disk is sent at once.
@@ -218,7 +218,7 @@ async def test_a_window_with_a_part_on_disk_waits_until_it_is_stored_and_the_par
     await spool.close()
 
 
-async def test_a_window_is_sent_from_memory_once_its_part_is_gone(tmp_path, monkeypatch):
+async def test_a_window_is_sent_from_memory_once_its_checkpoint_is_gone(tmp_path, monkeypatch):
     spool = await open_spool(tmp_path)
     monkeypatch.setattr(spool._writer._database, "_change", broken)
     spool.checkpointed.add(60)
@@ -546,7 +546,6 @@ async def test_corrupted_data_found_at_start_is_set_aside(tmp_path):
 
 async def test_corrupted_data_found_while_running(tmp_path, monkeypatch):
     """The file is damaged under the relay: what memory holds is stored again, what is lost is counted."""
-    monkeypatch.setattr(memory, "CACHE_BYTES", 200_000)
     ledger = Ledger()
     spool = await open_spool(tmp_path, ledger=ledger)
     for id_ in (60, 120, 180):

@@ -1,4 +1,4 @@
-"""A database that is whole for SQLite, with rows that the relay never writes: set aside, and no relay ends of it."""
+"""A database that SQLite finds intact, with rows that the relay never writes: it is set aside, and the relay runs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STRANGE = {
 
 
 @pytest.mark.parametrize("statement", STRANGE.values(), ids=STRANGE)
-async def test_it_is_set_aside_and_told(statement, tmp_path, capsys):
+async def test_it_is_set_aside_and_logged(statement, tmp_path, capsys):
     spool = await open_spool(tmp_path)
     await spool.store(120, [batch(120, 1)], {"host": b"h"})
     await spool.close()
@@ -49,8 +49,8 @@ async def test_it_is_set_aside_and_told(statement, tmp_path, capsys):
     assert "RLY412" in capsys.readouterr().out
 
 
-async def test_state_of_no_use_is_none(tmp_path):
-    """What the relay cannot read of the state it wrote is not there: names, the host, how far a file was read."""
+async def test_unusable_state_is_ignored(tmp_path):
+    """State that cannot be decoded counts as missing: names, the host, the offset of a replay."""
     spool = await open_spool(tmp_path)
     await spool.store(120, [batch(120, 1)], {"host": b"\xff", "replay": b"\xff \xff", "classes": b"\xff\0\xff"})
     await spool.close()
@@ -61,8 +61,8 @@ async def test_state_of_no_use_is_none(tmp_path):
     assert not list(tmp_path.glob("spool.db.corrupt-*"))
 
 
-async def test_of_a_file_that_can_only_be_looked_at_nothing_strange_is_used(tmp_path):
-    """As while the disk refuses at a start."""
+async def test_invalid_rows_of_a_file_that_is_only_read_are_ignored(tmp_path):
+    """A file is only read if the disk refuses at a start."""
     spool = await open_spool(tmp_path)
     await spool.store(120, [batch(120, 1)], {"host": b"h"})
     await spool.close()

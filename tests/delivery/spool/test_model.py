@@ -192,7 +192,7 @@ class SpoolMachine(RuleBasedStateMachine):
     # --- what must hold -------------------------------------------------------------------------------------------
 
     def found(self) -> set[Key]:
-        """Look at everything that waits, without changing it."""
+        """Compare all waiting batches with the model, without changing them."""
         leases = [self.run(self.spool.lease()) for _ in range(self.spool.batches)]
         keys = [key_of(lease) for lease in leases]
         assert len(set(keys)) == len(keys), "no batch twice"

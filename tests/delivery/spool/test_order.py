@@ -55,7 +55,7 @@ def test_at_least_three_in_ten_are_backlog_while_both_wait():
     assert all(0 in taken[n : n + 3] for n in range(998))
 
 
-def test_the_probe_takes_from_the_newest_window_whoevers_turn_it_is():
+def test_a_probe_pops_from_the_newest_window_whatever_the_turn():
     order = BatchOrder()
     for id_ in range(10):
         order.push(entry(0, id_))
@@ -63,7 +63,7 @@ def test_the_probe_takes_from_the_newest_window_whoevers_turn_it_is():
     assert [order.pop(live=True).window for _ in range(11)] == [60] * 10 + [0]
 
 
-def test_while_the_disk_must_not_be_waited_for_only_what_is_at_hand_is_taken():
+def test_while_no_sender_may_wait_for_the_disk_only_batches_in_memory_are_popped():
     order = BatchOrder()
     for window in (0, 60, 120):
         order.push(entry(window, window))
@@ -73,7 +73,7 @@ def test_while_the_disk_must_not_be_waited_for_only_what_is_at_hand_is_taken():
     assert order.batches == 2
 
 
-def test_a_held_window_waits_and_is_not_taken():
+def test_a_held_window_is_not_popped():
     order = BatchOrder()
     order.push(entry(0, 1))
     order.hold(60)
@@ -116,7 +116,7 @@ def test_nothing_appears_or_vanishes(steps):
         assert (order.oldest, order.newest) == (min(windows, default=None), max(windows - held, default=None))
 
 
-def test_the_forecast_is_a_straight_line_through_what_was_seen():
+def test_the_forecast_is_a_straight_line_through_the_observations():
     filling = FillForecast(1000)
     assert filling.observe(0, 100) is None
     assert filling.observe(3600, 790) is None, "below 80 %"

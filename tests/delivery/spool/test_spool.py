@@ -1,4 +1,4 @@
-"""The spool on a real disk: what was stored is there after a restart, byte for byte, until it is done."""
+"""The spool on a real disk: a stored batch is there after a restart, byte for byte, until it is done."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def test_newest_window_first_with_a_share_for_the_oldest():
     await spool.close()
 
 
-async def test_take_waits_for_a_batch():
+async def test_a_lease_waits_for_a_batch():
     spool = await open_spool(None)
     taking = asyncio.create_task(spool.lease())
     await asyncio.sleep(0)
@@ -41,7 +41,7 @@ async def test_take_waits_for_a_batch():
 
 
 async def test_a_window_is_committed_when_it_is_stored_and_not_before(tmp_path):
-    """Until then its checkpoint is all that a crash leaves of it."""
+    """Until then a crash leaves only its checkpoint."""
     spool = await open_spool(tmp_path)
     storing = asyncio.create_task(spool.store(60, [batch(60)], {}))
     await asyncio.sleep(0)
@@ -51,8 +51,8 @@ async def test_a_window_is_committed_when_it_is_stored_and_not_before(tmp_path):
     await spool.close()
 
 
-async def test_start_with_what_was_not_dispatched(tmp_path):
-    """What waits and what is leased at a stop is there after it, what is done is not."""
+async def test_a_start_recovers_the_batches_that_were_not_done(tmp_path):
+    """Batches that wait or are leased at a stop are there after it; done batches are not."""
     spool = await open_spool(tmp_path)
     await spool.store(60, [batch(60, n) for n in range(3)], {"gauges": b"g1", "classes": b"c1"})
     await spool.store(120, [batch(120)], {"gauges": b"g2"})
@@ -90,7 +90,7 @@ async def test_an_empty_window_is_committed_too(tmp_path):
     await again.close()
 
 
-async def test_a_taken_lease_survives_its_takers_cancellation(tmp_path):
+async def test_a_cancelled_lease_loses_no_batch(tmp_path):
     spool = await open_spool(tmp_path)
     await spool.store(60, [batch(60)], {})
     await spool.close()
@@ -103,8 +103,8 @@ async def test_a_taken_lease_survives_its_takers_cancellation(tmp_path):
     await again.close()
 
 
-async def test_item_dispatching_finish_is_written_before_the_end(tmp_path):
-    """What is done right before a stop is not sent again after it."""
+async def test_a_done_batch_is_deleted_before_the_end(tmp_path):
+    """A batch done right before a stop is not sent again."""
     spool = await open_spool(tmp_path)
     await spool.store(60, [batch(60, n) for n in range(50)], {})
     for _ in range(50):
@@ -127,7 +127,7 @@ async def test_replayed_batches_are_counted_as_such_and_commit_no_window(tmp_pat
     await again.close()
 
 
-async def test_without_a_directory_what_is_left_at_the_end_is_counted():
+async def test_without_a_directory_the_batches_left_at_the_end_are_counted():
     ledger = Ledger()
     spool = await open_spool(None, ledger=ledger)
     await spool.store(60, [batch(60), batch(60, 1)], {"gauges": b"g"})
@@ -228,7 +228,7 @@ async def test_a_file_that_is_no_database_is_set_aside(tmp_path, content):
 
 
 async def test_a_clock_that_was_ahead_for_some_windows_forgets_no_committed_id(tmp_path):
-    """By their ids all others would be over 30 days old; what is forgotten opens again, and is sent twice."""
+    """By these ids all others would be over 30 days old. A pruned window would open again, and be sent twice."""
     now, ahead, days = 1_764_000_000, 40 * 86_400, 30 * 86_400
     spool = await open_spool(tmp_path)
     for window in (now - days - 600, now - 60, now, *range(now + ahead, now + ahead + 540, 60)):

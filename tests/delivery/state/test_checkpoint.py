@@ -1,4 +1,4 @@
-"""The open window on disk: what is appended, written anew, renamed, void; and what a refusing disk costs."""
+"""Checkpoints: files are appended to, written anew, renamed and void; and the disk may refuse."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def keep_files(patch) -> None:
 
 
 async def nothing() -> None:
-    """Stand for naming, which has nothing to do."""
+    """Name no identity."""
 
 
 class Kept:
@@ -69,7 +69,7 @@ async def kept(request, files, clock):
     await kept.checkpointer.close()
 
 
-async def test_what_was_fed_is_on_disk_after_each_time(kept):
+async def test_fed_samples_are_on_disk_after_each_save(kept):
     kept.feed(b"a:1|c", b"b:1|c")
     assert await kept.checkpointer.save()
     kept.feed(b"a:1|c", b"c:1|c")
@@ -131,7 +131,7 @@ async def test_a_committed_window_is_void_and_its_file_goes(kept):
     assert kept.files.windows() == [START + 60]
 
 
-async def test_two_windows_are_owed_when_the_first_was_not_committed(kept):
+async def test_two_windows_are_pending_when_the_first_was_not_committed(kept):
     kept.feed(b"a:1|c")
     await kept.checkpointer.save()
     kept.hotpath.close_window(START + 60)
@@ -140,7 +140,7 @@ async def test_two_windows_are_owed_when_the_first_was_not_committed(kept):
     assert kept.stored() == {START: {"a": 1}, START + 60: {"a": 1, "b": 1}}
 
 
-async def test_a_window_that_ends_while_it_is_written_keeps_what_was_written_before(kept, monkeypatch):
+async def test_a_window_that_ends_during_a_save_keeps_its_earlier_frames(kept, monkeypatch):
     lines = [b"m%d:1|c" % n for n in range(1000)]
     kept.feed(*lines)
     await kept.checkpointer.save()
@@ -167,7 +167,7 @@ async def test_a_moved_window_takes_its_file_along(kept):
     assert kept.stored() == {START - 3600: {"a": 2}}
 
 
-async def test_a_file_never_grows_far_beyond_what_is_live(kept, monkeypatch):
+async def test_a_file_never_grows_far_beyond_its_live_size(kept, monkeypatch):
     monkeypatch.setattr(checkpoint, "_SLACK", 1000)
     sizes = []
     for _ in range(200):
@@ -178,7 +178,7 @@ async def test_a_file_never_grows_far_beyond_what_is_live(kept, monkeypatch):
     assert kept.stored() == {START: {f"m{n}": 200 for n in range(20)}}
 
 
-async def test_what_a_full_disk_refused_is_written_as_a_whole_later(kept, monkeypatch):
+async def test_a_save_refused_by_a_full_disk_is_written_as_a_whole_later(kept, monkeypatch):
     kept.feed(b"a:1|c", b"b:1|c")
     with monkeypatch.context() as patch:
         patch.setattr(os, "fdatasync", refuse)
@@ -188,7 +188,7 @@ async def test_what_a_full_disk_refused_is_written_as_a_whole_later(kept, monkey
     assert kept.stored() == {START: {"a": 2, "b": 1}}
 
 
-async def test_what_was_not_written_to_its_end_takes_no_space(kept, monkeypatch, tmp_path):
+async def test_an_unfinished_file_is_removed(kept, monkeypatch, tmp_path):
     kept.feed(b"a:1|c")
     with monkeypatch.context() as patch:
         patch.setattr(os, "fdatasync", refuse)
@@ -199,7 +199,7 @@ async def test_what_was_not_written_to_its_end_takes_no_space(kept, monkeypatch,
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_a_full_disk_keeps_nothing_that_is_void(kept, monkeypatch):
+async def test_a_full_disk_keeps_no_void_checkpoint(kept, monkeypatch):
     """A window that was sent from memory must not come back with another value."""
     kept.feed(b"a:1|c")
     await kept.checkpointer.save()
@@ -211,7 +211,7 @@ async def test_a_full_disk_keeps_nothing_that_is_void(kept, monkeypatch):
     assert not kept.files.path(START).exists()
 
 
-async def test_a_disk_that_removes_nothing_does_not_keep_a_relay_from_stopping(kept, monkeypatch):
+async def test_a_disk_that_refuses_removals_does_not_keep_a_relay_from_stopping(kept, monkeypatch):
     kept.feed(b"a:1|c")
     await kept.checkpointer.save()
     kept.void.add(START)
@@ -221,7 +221,7 @@ async def test_a_disk_that_removes_nothing_does_not_keep_a_relay_from_stopping(k
 
 
 async def test_a_file_that_cannot_be_removed_is_emptied_and_says_that_its_window_is_committed(kept, monkeypatch):
-    """The database that says so may be lost by the next start; which would send the window again."""
+    """The database may be lost by the next start, which would send the window again."""
     kept.feed(b"a:1|c")
     await kept.checkpointer.save()
     kept.void.add(START)
@@ -266,7 +266,7 @@ async def test_a_window_may_be_on_disk_from_its_first_try_until_its_file_is_gone
 
 
 async def test_a_disk_that_refuses_holds_nothing_of_the_windows_that_begin_meanwhile(kept, monkeypatch):
-    """They leave from memory: what asks the disk whether it is well again must not be their checkpoint."""
+    """They are sent from memory, so the disk must be tried with a probe file and not with their checkpoint."""
     kept.feed(b"a:1|c")
     await kept.checkpointer.save()
     with monkeypatch.context() as patch:
@@ -310,7 +310,7 @@ async def test_a_first_checkpoint_that_failed_leaves_nothing(kept, monkeypatch):
 
 
 async def test_a_window_keeps_its_id_while_its_file_cannot_be_renamed(kept, monkeypatch):
-    """Under a new id it would leave once, and its part on disk, under the old one, once more."""
+    """It would be sent under the new id, and its checkpoint under the old one, by the next start."""
     kept.feed(b"a:1|c")
     await kept.checkpointer.save()
     with monkeypatch.context() as patch:
@@ -335,7 +335,7 @@ def refuse(_):
     raise OSError(28, "No space left on device")
 
 
-async def test_much_to_write_comes_less_often(files, clock):
+async def test_large_checkpoints_are_written_less_often(files, clock):
     kept = Kept(files, clock)
     kept.checkpointer._pace(8 * 1024 * 1024 * 3)
     assert kept.checkpointer.interval == 3
@@ -364,7 +364,7 @@ async def test_it_saves_by_itself_and_at_once_after_a_start(files, clock):
     assert times[0] - began < kept.checkpointer.interval / 2
 
 
-def test_links_and_foreign_files_are_nobodys(files, tmp_path):
+def test_links_and_foreign_files_are_ignored(files, tmp_path):
     secret = tmp_path / "secret"
     secret.write_bytes(b"x")
     files.path(60).symlink_to(secret)
@@ -378,7 +378,7 @@ def test_links_and_foreign_files_are_nobodys(files, tmp_path):
 
 
 def test_a_start_does_not_depend_on_the_disk(files, monkeypatch, tmp_path):
-    """Read-only, or unreadable in places: what is void is passed over, what cannot be read counts as damage."""
+    """Read-only or partly unreadable: void files are skipped, unreadable ones count as damaged."""
     files.replace(60, [b"void"])
     files.replace(120, [b"owed"])
     files.replace(180, [b"owed"])
@@ -407,7 +407,7 @@ def test_a_damaged_file_is_set_aside_and_stays(files):
     assert files.windows() == [60]
 
 
-async def test_what_waits_for_its_name_is_on_disk_as_other_samples_are(kept, clock):
+async def test_samples_that_wait_for_naming_are_on_disk_too(kept, clock):
     async def name() -> None:
         name_all(kept.hotpath)
 
@@ -422,14 +422,14 @@ async def test_what_waits_for_its_name_is_on_disk_as_other_samples_are(kept, clo
 
 
 class Taken:
-    """Where another relay may be."""
+    """A state directory that this relay does not hold."""
 
     def ensure(self) -> None:
         raise PermissionError(13, "in use by another relay")
 
 
 @pytest.mark.parametrize("name", ["native", "python"])
-async def test_nothing_is_written_into_a_directory_that_is_not_this_relays(tmp_path, clock, name):
+async def test_no_checkpoint_is_written_into_a_directory_of_another_relay(tmp_path, clock, name):
     theirs = tmp_path / f"checkpoint-{START}.srp"
     theirs.write_bytes(b"theirs")
     kept = Kept(CheckpointFiles(tmp_path, Taken()), clock, name=name)

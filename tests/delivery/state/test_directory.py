@@ -32,7 +32,7 @@ def test_it_is_made_private_and_holds_the_pid(tmp_path):
     assert holder(tmp_path / "a/b") is None, "the file and its pid are still there"
 
 
-def test_a_second_relay_is_refused_and_told_the_pid_of_the_first(tmp_path):
+def test_a_second_relay_is_refused_with_the_pid_of_the_first(tmp_path):
     (tmp_path / "lock").write_text("this is longer than a pid\n")
     first = StateDirectory.open(tmp_path)
     assert f"in use by the relay with pid {os.getpid()}" in refused(tmp_path, "RLY105")
@@ -58,7 +58,7 @@ def test_the_lock_ends_with_its_process(tmp_path):
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o777, 0o1777])
-def test_one_that_others_can_write_into_is_refused(tmp_path, mode):
+def test_a_directory_that_others_can_write_into_is_refused(tmp_path, mode):
     path = tmp_path / "state"
     path.mkdir()
     path.chmod(mode)
@@ -67,13 +67,13 @@ def test_one_that_others_can_write_into_is_refused(tmp_path, mode):
     assert f"fix: chmod 700 {path}" in message
 
 
-def test_one_that_others_can_read_is_not_refused(tmp_path):
+def test_a_directory_that_others_can_read_is_accepted(tmp_path):
     tmp_path.chmod(0o755)
     StateDirectory.open(tmp_path).close()
 
 
 @AS_ROOT
-def test_one_of_another_user_is_refused(tmp_path):
+def test_a_directory_of_another_user_is_refused(tmp_path):
     path = tmp_path / "state"
     path.mkdir()
     os.chown(path, 65534, 65534)
@@ -106,7 +106,7 @@ def test_the_directory_itself_may_be_a_link(tmp_path):
     StateDirectory.open(tmp_path / "state").close()
 
 
-def test_what_cannot_be_a_directory(tmp_path):
+def test_a_path_that_cannot_be_a_directory_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     assert "cannot use state directory" in refused(tmp_path / "file", "RLY101")
     assert "No such file or directory" in refused(Path("/proc/nope"), "RLY101")
@@ -147,7 +147,7 @@ def trouble(state) -> str:
     return caught.value.reason
 
 
-def test_one_that_is_renamed_is_missed_until_it_is_back(tmp_path):
+def test_a_renamed_directory_is_moved_until_it_is_back(tmp_path):
     state = StateDirectory.open(tmp_path / "state")
     state.check()
     state.path.rename(tmp_path / "away")
@@ -157,7 +157,7 @@ def test_one_that_is_renamed_is_missed_until_it_is_back(tmp_path):
     state.close()
 
 
-def test_one_that_is_removed_is_known_to_be_gone_for_good(tmp_path):
+def test_a_removed_directory_is_certainly_removed(tmp_path):
     state = StateDirectory.open(tmp_path / "state")
     (state.path / "lock").unlink()
     state.path.rmdir()
@@ -183,15 +183,15 @@ def test_another_directory_in_its_place_must_be_as_safe(tmp_path):
 
 @pytest.mark.parametrize("name", ["spool.db", "spool.db-wal", "spool.ballast", "checkpoint-1764000000.srp"])
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
-def test_what_is_no_file_under_the_name_of_one_is_refused(tmp_path, name, make):
+def test_a_pipe_or_directory_under_the_name_of_a_file_is_refused(tmp_path, name, make):
     """A pipe would keep the start waiting; a directory would keep it degraded for good."""
     make(tmp_path / name)
     assert f"{name} is no file" in refused(tmp_path, "RLY104")
 
 
 @pytest.mark.parametrize("harm", ["in use", "others write", "a file"])
-def test_one_that_was_taken_between_two_relays_is_tried_until_it_can_be_used(tmp_path, harm):
-    """It was accepted once: what takes up where a relay ended does not end for it."""
+def test_a_resumed_directory_that_is_unusable_is_tried_again(tmp_path, harm):
+    """It was accepted before, so a worker that follows another one does not end because of it."""
     path = tmp_path / "state"
     path.mkdir(mode=0o700)
     other = StateDirectory.open(path) if harm == "in use" else None

@@ -1,4 +1,4 @@
-"""Batcher and back-off: no I/O, no time of their own."""
+"""The batcher: every point is in one body that fits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relay.delivery.batcher import pack
-from relay.delivery.sender.rate import backoff, misconfigured_backoff
 from relay.model import Point
 
 bodies = st.lists(st.integers(2, 400).map(lambda size: b'"' + b"x" * (size - 2) + b'"'), max_size=300)
@@ -35,10 +34,3 @@ def test_packing_is_lazy():
             yield Point(b"{}")
 
     assert next(pack(endless(), window=0, head=b"[", tail=b"]")).points == 50
-
-
-@given(st.integers(1, 10**6), st.floats(0, 1))
-def test_backoff_is_full_jitter_under_a_cap(failures, jitter):
-    assert 0 <= backoff(failures, jitter) <= min(60, 0.5 * 2.0 ** min(failures, 20))
-    assert backoff(failures, 0.0) == 0
-    assert 30 <= misconfigured_backoff(jitter) <= 60

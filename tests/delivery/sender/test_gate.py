@@ -1,4 +1,4 @@
-"""Spreading in virtual time: one relay, and fleets of them."""
+"""Requests of a fresh window are spread, in virtual time: one relay, and fleets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def departures(spread: Stagger, count: int, *, window: int = 60, now: float = 10
 
 @pytest.mark.parametrize("count", [1, 2, 7, 100])
 @pytest.mark.parametrize("offset", [0.0, 0.3, 0.999])
-def test_a_window_leaves_evenly_within_its_seconds(count, offset):
+def test_a_window_is_spread_evenly_over_its_seconds(count, offset):
     moments = departures(Stagger(seconds=10, offset=offset), count)
     assert moments[0] == pytest.approx(100 + offset * 10 / count)
     assert moments[-1] < 110
@@ -35,7 +35,7 @@ def test_each_newer_window_is_spread_and_an_older_one_is_not():
     assert spread.wait(200, window=120, waiting=10) == pytest.approx(0.5)
 
 
-def test_what_comes_late_is_not_caught_up_at_once():
+def test_late_requests_do_not_catch_up_at_once():
     spread = Stagger(seconds=10, offset=0)
     spread.wait(100, window=60, waiting=10)
     spread.acquire(105)
@@ -53,7 +53,7 @@ def test_nothing_is_spread_at_stop_or_over_no_time():
     assert departures(Stagger(seconds=0, offset=0.5), 3) == [100] * 3
 
 
-def test_a_phase_stays_what_it_is():
+def test_the_offset_of_a_host_is_stable():
     assert host_offset("web-1") == host_offset("web-1") != host_offset("web-2")
     assert all(0 <= host_offset(f"host-{number}") < 1 for number in range(1000))
 

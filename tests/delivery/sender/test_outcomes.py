@@ -1,4 +1,4 @@
-"""Whether an age is believed: a clock that is ahead for some seconds makes nothing old."""
+"""Whether an age is trusted: a clock that is ahead for some seconds must not make batches old."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_where_the_clouds_date_differs_the_smaller_age_counts(ages, clock):
     assert ages.is_old(int(clock.wall()), DAY) is False
 
 
-def test_what_the_cloud_said_before_a_step_says_nothing_after_it(ages, clock):
+def test_a_skew_measured_before_a_step_is_void_after_it(ages, clock):
     now = int(clock.wall())
     ages.compare(0.0)
     clock.step_wall(10 * DAY)
@@ -67,7 +67,7 @@ def test_what_the_cloud_said_before_a_step_says_nothing_after_it(ages, clock):
     assert ages.is_old(now, DAY) is False
 
 
-def test_on_a_clock_that_is_not_set_nothing_is_old(ages, clock):
+def test_with_a_clock_that_is_not_set_no_batch_is_old(ages, clock):
     now = int(clock.wall())
     clock.step_wall(100 * 365 * DAY)
     clock.advance(600)

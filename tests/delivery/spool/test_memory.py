@@ -1,11 +1,11 @@
-"""What is not on disk yet, and what of it stays in memory."""
+"""The write queue: which batches stay in memory while the disk refuses."""
 
 from __future__ import annotations
 
 from relay.delivery.spool.memory import Job, StoredBatch, WriteQueue
 
 
-async def test_bodies_that_are_done_are_let_go_while_the_disk_refuses():
+async def test_bodies_of_done_batches_are_freed_while_the_disk_refuses():
     queue = WriteQueue()
     rows = [StoredBatch(id=number, window=60, points=1, body=b"body") for number in range(3)]
     queue.pin(rows, {})
