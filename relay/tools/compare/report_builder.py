@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _SHOWN: Final = 3
 """Number of names that fit no naming scheme shown in an error."""
 _NAME_MOST: Final = 80
-_EDGES: Final = "no traffic around both edges would make the bound 0; with a longer --for it weighs less"
+_EDGES: Final = "without traffic around both edges the bound is 0; a longer --for makes its share smaller"
 
 
 def build_report(

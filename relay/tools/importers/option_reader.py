@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from relay.config.types import Seconds, to_toml
 from relay.config.validate import is_legal_key
-from relay.tools.importers.readers.javascript import find_variable
+from relay.tools.importers.readers.javascript import find_env_reference
 from relay.tools.importers.readers.tree import Node, Opaque
 from relay.tools.importers.report import shown
 
@@ -213,7 +213,7 @@ class OptionReader:
         """
         if not isinstance(node.value, Opaque):
             return node.text or default
-        variable = find_variable(node.value.text)
+        variable = find_env_reference(node.value.text)
         if variable is None:
             self.report("by hand", name, node, f"{default}: only Node evaluates this expression")
             return default

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from relay.config.addresses import is_address, join_address
 from relay.tools.importers import statsd_numbers
 from relay.tools.importers.option_reader import OptionReader, set_dialects, set_log_level, set_prefix
-from relay.tools.importers.readers.javascript import find_variable, is_hostname
+from relay.tools.importers.readers.javascript import find_env_reference, is_hostname
 from relay.tools.importers.readers.literals import is_truthy
 from relay.tools.importers.readers.tree import Opaque
 from relay.tools.importers.report import Option, changed, dropped, ok, shown
@@ -314,7 +314,7 @@ def _suffix(reader: OptionReader, node: Node) -> None:
         became = "tags.host: the machine is a dimension, not a part of the name" if value else "none"
         reader.report("changed" if value else "ok", name, node, became)
         return
-    variable = find_variable(value.text)
+    variable = find_env_reference(value.text)
     reference = f"${{{variable.name}}}" if variable else "${HOSTNAME}"
     became = f'tags.host, by default the host name; or host = "{reference}" (written as a comment)'
     if variable is None and not is_hostname(value.text):

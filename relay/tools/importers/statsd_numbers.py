@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from relay import limits
 from relay.tools.importers.option_reader import keep_duration, set_percentiles, set_zeros
-from relay.tools.importers.readers.javascript import find_variable
+from relay.tools.importers.readers.javascript import find_env_reference
 from relay.tools.importers.readers.literals import is_truthy
 from relay.tools.importers.readers.tree import Node, Opaque
 from relay.tools.importers.report import Option, changed, ok, plain
@@ -45,7 +45,7 @@ def _number(node: Node | None, default: float) -> float:
     """Return a number as JavaScript's `value || default` gives it; for an expression, its fallback."""
     value: object = node.value if node else None
     if isinstance(value, Opaque):
-        variable = find_variable(value.text)
+        variable = find_env_reference(value.text)
         value = variable.default if variable else None
     try:
         number = float(value) if isinstance(value, (int, float, str)) else 0.0

@@ -16,7 +16,7 @@ from relay.daemon.build import make_namer
 from relay.errors import ConfigError
 from relay.model import Identity, Kind, Resolution
 from relay.naming.ruleset import Ruleset
-from relay.tools.importers.readers.javascript import Variable, find_variable, is_hostname
+from relay.tools.importers.readers.javascript import EnvReference, find_env_reference, is_hostname
 from tests.support.imports import by_hand, imported, of_text, said, settings, verdicts
 
 
@@ -126,16 +126,16 @@ def test_bins_that_exempt_timers_are_kept():
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ("process.env.PORT || 8125", Variable("PORT", "8125")),
-        ("process.env['PORT']", Variable("PORT", None)),
-        ("parseInt(process.env.PORT, 10) || 8125", Variable("PORT", "8125")),
-        ("Number(process.env.P ?? '5')", Variable("P", "5")),
+        ("process.env.PORT || 8125", EnvReference("PORT", "8125")),
+        ("process.env['PORT']", EnvReference("PORT", None)),
+        ("parseInt(process.env.PORT, 10) || 8125", EnvReference("PORT", "8125")),
+        ("Number(process.env.P ?? '5')", EnvReference("P", "5")),
         ("process.env.A + process.env.B", None),
         ("process.env.A || '${B}'", None),
     ],
 )
 def test_variables_in_expressions(source, expected):
-    assert find_variable(source) == expected
+    assert find_env_reference(source) == expected
 
 
 def test_host_names_in_expressions():

@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-# --- hints -----------------------------------------------------------------------------------------------------------
-
-# Suggestions for the report, for expressions that only JavaScript can evaluate.
-
 _VARIABLE: Final = r"process\.env(?:\.([A-Za-z_]\w*)|\[\s*['\"]([A-Za-z_]\w*)['\"]\s*\])"
 _FALLBACK: Final = r"""(?:\s*(?:\|\||\?\?)\s*(?:'([^'\\{}]*)'|"([^"\\{}]*)"|(-?[\d.]+)))?"""
 _REFERENCE: Final = re.compile(
@@ -34,7 +30,7 @@ _REFERENCE: Final = re.compile(
 _HOSTNAME: Final = re.compile(r"\bhostname\s*\(\s*\)|process\.env\.HOSTNAME\b")
 
 
-class Variable(NamedTuple):
+class EnvReference(NamedTuple):
     """A reference to an environment variable, with its default."""
 
     name: str
@@ -45,13 +41,13 @@ class Variable(NamedTuple):
         return f"${{{self.name}:-{self.default or otherwise}}}"
 
 
-def find_variable(source: str) -> Variable | None:
+def find_env_reference(source: str) -> EnvReference | None:
     """Parse `process.env.NAME`, also with `|| default` or within `Number(...)`; None for another expression."""
     match = _REFERENCE.fullmatch(source.strip())
     if match is None:
         return None
     name, *defaults = match[1] or match[2], *match.groups()[2:]
-    return Variable(name, next((default for default in defaults if default is not None), None))
+    return EnvReference(name, next((default for default in defaults if default is not None), None))
 
 
 def is_hostname(source: str) -> bool:
@@ -109,7 +105,7 @@ class _Reader(Expressions):
         exported = Node({}, 1)
         self._names = {"exports": exported, "module": Node({"exports": exported}, 1)}
         while self._here.kind != "end":
-            if self._take(";"):
+            if self._accept(";"):
                 continue
             found = self._statement()
             self._result = self._evaluated or self._result
@@ -142,7 +138,7 @@ class _Reader(Expressions):
 
     def _statement(self) -> Node | None:
         first, self._evaluated = self._here, None
-        if self._take("var", "let", "const"):
+        if self._accept("var", "let", "const"):
             self._declarations()
             return None
         if self._is("function") and self._tokens[self._at + 1].kind == "name":
@@ -150,20 +146,17 @@ class _Reader(Expressions):
             self._names[name] = self._function() or Node(Opaque(name), first.line, first.column)
             return None
         if self._is(*_STATEMENTS):
-            kept = self._skip_statement(block=True)
-            self._keep(kept)
-            self._evaluated = None if first.text in _DECLARATIONS else kept
+            skipped = self._skip_statement(block=True)
+            self._statements.append(skipped)
+            self._evaluated = None if first.text in _DECLARATIONS else skipped
             return None
-        if self._take("export"):
-            self._take("default")
+        if self._accept("export"):
+            self._accept("default")
         self._evaluated = found = self._assigned()
         is_result = isinstance(found.value, dict) and first.text not in ("module", "exports")
         if isinstance(found.value, Opaque):
-            self._keep(found)
+            self._statements.append(found)
         return found if is_result else None
-
-    def _keep(self, node: Node) -> None:
-        self._statements.append(node)
 
     def _declarations(self) -> None:
         while True:
@@ -173,14 +166,14 @@ class _Reader(Expressions):
                 self._names[name.text] = self._expression(0, top=True)
             else:
                 self._skip_statement()  # destructuring: its names are reported where they are used
-            if not self._take(","):
+            if not self._accept(","):
                 return
 
     def _assigned(self) -> Node:
         """Parse `a.b = c.d = expression`, or an expression."""
         start = self._at
         path = self._path()
-        if path and self._take("="):
+        if path and self._accept("="):
             value = self._assigned()
             self._assign(path, value)
             return value
@@ -197,7 +190,7 @@ class _Reader(Expressions):
         while self._here.kind == "name":
             path.append(self._here.text)
             self._at += 1
-            if not self._take("."):
+            if not self._accept("."):
                 return path
         return []
 

@@ -61,10 +61,10 @@ class Expressions(Cursor):
         while left is not None and self._is("||", "&&", "??"):
             operator, right = self._next().text, self._sum(depth)
             left = None if right is None or isinstance(left.value, Opaque) else chosen(operator, left, right)
-        if left is None or not self._take("?"):
+        if left is None or not self._accept("?"):
             return left
         yes = self._choice(depth)
-        no = self._choice(depth) if yes is not None and self._take(":") else None
+        no = self._choice(depth) if yes is not None and self._accept(":") else None
         if no is None or isinstance(left.value, Opaque):
             return None
         return yes if is_truthy(left.value) else no
@@ -113,15 +113,15 @@ class Expressions(Cursor):
     def _operand(self, depth: int, token: Token) -> Node | None:
         if self._begins_function():
             return self._function()
-        if self._take("{"):
+        if self._accept("{"):
             return Node(self._object(depth + 1, token), token.line, token.column)
-        if self._take("["):
+        if self._accept("["):
             return Node(self._array(depth + 1, token), token.line, token.column)
-        if self._take("("):
+        if self._accept("("):
             inner = self._choice(depth + 1)
-            while inner is not None and self._take(","):
+            while inner is not None and self._accept(","):
                 inner = self._choice(depth + 1)
-            return inner if inner is not None and self._take(")") else None
+            return inner if inner is not None and self._accept(")") else None
         if self._is("Object", "JSON") and token.text not in self._names:
             return self._of_library(depth)
         return self._leaf(token)
@@ -133,7 +133,7 @@ class Expressions(Cursor):
             return None
         name = self._next().text if is_dotted else self._choice(depth + 1)
         if isinstance(name, Node):
-            name = str(name.value) if name.is_scalar and self._take("]") else None
+            name = str(name.value) if name.is_scalar and self._accept("]") else None
         if name is None or not isinstance(found.value, dict):
             return None
         return found.value.get(name) or Node(None, found.line, found.column)
@@ -162,7 +162,7 @@ class Expressions(Cursor):
     def _function(self) -> Node | None:
         """Skip a function and return it; None for a generator, which returns no value."""
         first = self._here
-        is_arrow = not self._take("function")
+        is_arrow = not self._accept("function")
         if not is_arrow and self._here.kind == "name":
             self._at += 1
         start = self._at
@@ -171,7 +171,7 @@ class Expressions(Cursor):
         self._skip_one()
         parameters = tuple(token.text for token in self._tokens[start : self._at] if token.kind == "name")
         if is_arrow:
-            self._take("=>")
+            self._accept("=>")
         body = self._at
         is_block = self._is("{")
         if is_block:
@@ -201,11 +201,11 @@ class Expressions(Cursor):
 
     def _returned(self, depth: int) -> Node | None:
         """Parse the statements of a function up to the first unconditional return."""
-        self._take("{")
+        self._accept("{")
         while not self._is("}"):
-            if self._take("return"):
+            if self._accept("return"):
                 return None if self._is_end() else self._expression(depth, top=True)
-            if not self._take(";"):
+            if not self._accept(";"):
                 self._statement()
         return None
 
@@ -214,7 +214,7 @@ class Expressions(Cursor):
 
     def _of_library(self, depth: int) -> Node | None:
         """Parse `Object.assign(...)`, `Object.freeze(...)` and `JSON.parse(...)`."""
-        owner, is_dotted = self._next().text, self._take(".")
+        owner, is_dotted = self._next().text, self._accept(".")
         name = self._next().text
         if not is_dotted or not self._is("("):
             return None
@@ -252,7 +252,7 @@ class Expressions(Cursor):
     def _array(self, depth: int, opened: Token, closing: str = "]") -> list[Node]:
         items: list[Node] = []
         while not self._closes(closing, opened):
-            if self._take(","):
+            if self._accept(","):
                 items.append(Node(None, self._here.line, self._here.column))
                 continue
             items.append(self._expression(depth))
@@ -269,15 +269,15 @@ class Expressions(Cursor):
     def _closes(self, closing: str, opened: Token) -> bool:
         if self._here.kind == "end":
             raise self._error(f'this "{opened.text}" is not closed', opened)
-        return self._take(closing)
+        return self._accept(closing)
 
     def _separate(self, closing: str) -> None:
-        if not self._take(",") and not self._is(closing) and self._here.kind != "end":
+        if not self._accept(",") and not self._is(closing) and self._here.kind != "end":
             raise self._error(f'expected a comma or "{closing}"')
 
     def _member(self, members: dict[str, Node], depth: int) -> None:
         key = self._here
-        if self._take("..."):
+        if self._accept("..."):
             _spread(members, self._expression(depth))
             return
         name = self._key(key)
@@ -285,7 +285,7 @@ class Expressions(Cursor):
         if name is not None and self._tokens[self._at + 1].text == ":":
             self._at += 1
         name = name if computed is None else computed
-        if name is not None and self._take(":"):
+        if name is not None and self._accept(":"):
             if self._is_end():
                 raise self._error(f"a value is missing after {key.text}")
             value = self._expression(depth)
@@ -297,8 +297,8 @@ class Expressions(Cursor):
     def _computed(self, depth: int) -> str | None:
         """Parse `["name"]` before a colon; for anything else, stay at the current token."""
         start = self._at
-        found = self._choice(depth + 1) if self._take("[") else None
-        if found is not None and found.is_scalar and self._take("]") and self._is(":"):
+        found = self._choice(depth + 1) if self._accept("[") else None
+        if found is not None and found.is_scalar and self._accept("]") and self._is(":"):
             return str(found.value)
         self._at = start
         return None

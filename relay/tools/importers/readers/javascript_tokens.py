@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-# --- cursor ----------------------------------------------------------------------------------------------------------
-
-# The position of the parser among the tokens, and how it skips an expression that it cannot evaluate.
-
 _CLOSING: Final = {"{": "}", "[": "]", "(": ")"}
 _BEFORE_OPERAND: Final = frozenset({
     "new", "typeof", "void", "delete", "await", "async", "function", "class", "extends", "in", "instanceof", "of",
@@ -29,7 +25,10 @@ _AFTER_OPERAND: Final = frozenset({"in", "instanceof", "of", "extends", "as"})
 
 
 class Cursor:
-    """State: the tokens of a source, and the position among them."""
+    """The position of a parser among the tokens, and how it skips an expression that it cannot evaluate.
+
+    State: the tokens of a source, and the position.
+    """
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -43,7 +42,7 @@ class Cursor:
     def _is(self, *texts: str) -> bool:
         return self._here.kind in ("punctuation", "name") and self._here.text in texts
 
-    def _take(self, *texts: str) -> bool:
+    def _accept(self, *texts: str) -> bool:
         found = self._is(*texts)
         self._at += found
         return found
@@ -78,7 +77,7 @@ class Cursor:
                 raise self._error("expected a comma before this")
             questions += {"?": 1, ":": -1}.get(here.text, 0) if here.kind == "punctuation" else 0
             if questions < 0:
-                raise self._error('":" has no place here; is a comma missing before?')
+                raise self._error('":" is unexpected here; is a comma missing before?')
             self._skip_one()
         return self._skipped(first)
 
@@ -220,12 +219,12 @@ class Lexer:
             return self._matched("regex", _REGEX, at, "this regular expression does not end on its line")
         if match := _NAME.match(text, at):
             return self._made("name", at, match.end())
-        return self._matched("punctuation", _PUNCTUATION, at, f"{first!a} has no place here")
+        return self._matched("punctuation", _PUNCTUATION, at, f"{first!a} is unexpected here")
 
     def _number(self, at: int) -> Token:
-        token = self._matched("number", _NUMBER, at, "this is no number")
+        token = self._matched("number", _NUMBER, at, "this is not a number")
         if _NAME.match(self._text, token.end) or self._text[token.end : token.end + 1].isdecimal():
-            raise self._error(at, "this is no number")
+            raise self._error(at, "this is not a number")
         return token
 
     def _template_end(self, at: int, nesting: int) -> int:
