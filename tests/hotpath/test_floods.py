@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from relay import limits
 from relay.hotpath.python.identities import bare_name, naming_work
-from relay.model import Kind
+from relay.model import Identity, Kind, NoSeries
 from tests.support.hotpath import NOW, START, close, imbalance, make, name_all
 
 MUCH = {"series_limit": 50_000, "series_per_metric": 50_000, "memory": 512 << 20}
@@ -66,6 +66,22 @@ def test_a_metric_that_is_known_keeps_its_total_at_any_pace(known, line):
     assert total == 3_000 + bool(known)
     assert ("overflow.counter", Kind.COUNTER, "") not in rows
     assert imbalance(hotpath, closed=hotpath.tally().samples_accepted) == 0
+
+
+def test_a_known_metric_keeps_its_total_although_naming_drops_one_of_its_identities_twice():
+    hotpath = make()
+    hotpath.feed(b"web.req:1|c|#user:0", NOW)
+    name_all(hotpath)
+    dropped = Identity(b"web.req", Kind.COUNTER, b"user:1"), NoSeries("rule", rejects=False)
+    hotpath.resolve([dropped, dropped])
+    for number in range(1_200):
+        hotpath.feed(b"other%d:1|ms" % number, NOW)
+    for number in range(2, 1_002):
+        hotpath.feed(b"web.req:1|c|#user:%d" % number, NOW)
+    name_all(hotpath)
+    rows = close(hotpath)
+    assert sum(rollup.sum for (metric, *_), rollup in rows.items() if metric == "web.req") == 1_001
+    assert ("overflow.counter", Kind.COUNTER, "") not in rows
 
 
 @given(st.text(";,=ab", max_size=12).map(str.encode), st.sampled_from([b"", b";", b";,"]))

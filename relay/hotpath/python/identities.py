@@ -92,7 +92,7 @@ class IdentityCache:
         self._separators = separators
 
     def clear(self) -> None:
-        """Drop every answer."""
+        """Remove every answer."""
         self._answers, self._used, self._bytes, self._stood_in = OrderedDict(), {}, 0, 0
         self._stand_ins.clear()
         self.begin_sweep()
@@ -111,17 +111,18 @@ class IdentityCache:
         self._used[identity] = window
         self._bytes += footprint(identity)
         self._stood_in += identity.tags == limits.STAND_IN
-        self._retain_stand_in(identity, answer)
+        self._count_alias(identity, answer, 1)
         while len(self._answers) > self._limit or self._bytes > self._memory:
             self.remove(next(iter(self._answers)))
 
     def remove(self, identity: Identity) -> None:
-        """Drop an answer, if there is one."""
-        if self._answers.pop(identity, None) is not None:
+        """Remove an answer, if there is one."""
+        answer = self._answers.pop(identity, None)
+        if answer is not None:
             del self._used[identity]
             self._bytes -= footprint(identity)
             self._stood_in -= identity.tags == limits.STAND_IN
-            self._release_stand_in(identity)
+            self._count_alias(identity, answer, -1)
 
     def stand_in(self, identity: Identity) -> Identity:
         """Return the stand-in of an identity: its bare name and kind with a reserved tag section.
@@ -137,27 +138,22 @@ class IdentityCache:
         bare = self._answers.get(wanted._replace(tags=b"")) if answer is None else None
         return Resolution(bare.overflow, bare.overflow) if isinstance(bare, Resolution) else answer
 
-    def _retain_stand_in(self, identity: Identity, answer: Resolution | NoSeries) -> None:
+    def _count_alias(self, identity: Identity, answer: Resolution | NoSeries, change: int) -> None:
+        """Count the resolved identities with tags of a name: the stand-in of the name stays while there are any."""
         wanted = self.stand_in(identity)
         has_tags = identity.name != wanted.name or identity.tags not in (b"", limits.STAND_IN)
-        if has_tags and isinstance(answer, Resolution):
-            refs, known = self._stand_ins.get(wanted, (0, Resolution(answer.overflow, answer.overflow)))
-            self._stand_ins[wanted] = (refs + 1, known)
-
-    def _release_stand_in(self, identity: Identity) -> None:
-        wanted = self.stand_in(identity)
-        refs, known = self._stand_ins.get(wanted, (0, None))
-        if identity != wanted and known and (identity.tags or identity.name != wanted.name):
-            self._stand_ins[wanted] = (refs - 1, known)
-            if refs == 1:
-                del self._stand_ins[wanted]
+        if not has_tags or isinstance(answer, NoSeries):
+            return
+        refs, known = self._stand_ins.pop(wanted, (0, Resolution(answer.overflow, answer.overflow)))
+        if refs + change > 0:
+            self._stand_ins[wanted] = (refs + change, known)
 
     def begin_sweep(self) -> None:
         """Start a sweep over all answers known now; `sweep` does it in steps, since 50,000 at once would take 50 ms."""
         self._unswept = iter(list(self._used))
 
     def sweep(self, window: int, count: int) -> None:
-        """Check the next `count` answers; drop those last used before `window`."""
+        """Check the next `count` answers; remove those last used before `window`."""
         for identity in islice(self._unswept, count):
             if self._used.get(identity, window) < window:
                 self.remove(identity)
@@ -188,7 +184,7 @@ class PendingIdentity:
 
     @property
     def samples(self) -> int:
-        """Number of waiting samples, without the dropped ones."""
+        """Number of pending samples, without the dropped ones."""
         return self.cell.samples + (self.relative.samples if self.relative else 0)
 
     @property
