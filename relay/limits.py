@@ -89,11 +89,11 @@ REJECTS_KEPT: Final = 64
 REJECT_BYTES: Final = 120
 """Bytes kept of each rejected line."""
 IDENTITIES_PER_SERIES: Final = 4
-"""Alias cache: this many identities per `limits.series`."""
+"""Size of the cache of identities, as a multiple of `limits.series`."""
 OVERFLOW_SHARE: Final = 0.1
 """Share of the series slots reserved for overflow series."""
 IDENTITIES_SHARE: Final = 1 / 4
-"""Share of `limits.memory` for the alias cache: the answers of naming."""
+"""Share of `limits.memory` for the cache of identities: the answers of naming."""
 PENDING_SHARE: Final = 1 / 8
 """Share of `limits.memory` for the queue of identities that wait for naming."""
 CLASSES_SHARE: Final = 1 / 8

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Unpack
 from relay.errors import ExitCode, Problem, RelayError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from relay.hotpath.contract import HotPath, HotPathSettings
 
 _NATIVE = "relay.hotpath.native._native"
@@ -37,8 +35,14 @@ def choose_name(wanted: str) -> str:
 
 
 def make_hotpath(name: str, **settings: Unpack[HotPathSettings]) -> HotPath:
-    """Return a new hot path; `name` comes from `choose_name`."""
-    return _implementation(name)(**settings)
+    """Return a new hot path; `name` comes from `choose_name`. Only its own module is imported, for a fast start."""
+    if name == "native":
+        from relay.hotpath.native._native import NativeHotPath  # noqa: PLC0415
+
+        return NativeHotPath(**settings)
+    from relay.hotpath.python.hotpath import PythonHotPath  # noqa: PLC0415
+
+    return PythonHotPath(**settings)
 
 
 def log_hotpath(wanted: str, name: str) -> None:
@@ -48,14 +52,3 @@ def log_hotpath(wanted: str, name: str) -> None:
 
         fix = 'install a C compiler and reinstall, or set [listen] hotpath = "python" to accept the slower one'
         structlog.get_logger("relay").warning("RLY900 running without the native hot path", fix=fix)
-
-
-def _implementation(name: str) -> Callable[..., HotPath]:
-    """Import and return the class; only the one that runs is imported, for a fast start."""
-    if name == "native":
-        from relay.hotpath.native._native import NativeHotPath  # noqa: PLC0415
-
-        return NativeHotPath
-    from relay.hotpath.python.hotpath import PythonHotPath  # noqa: PLC0415
-
-    return PythonHotPath

@@ -344,9 +344,9 @@ cdef class NativeHotPath:
 
     def __init__(self, **settings):
         self._reasons = list(REASONS)
-        self._set(**settings)
+        self.configure(**settings)
 
-    def _set(
+    def configure(
         self, *, series_limit, series_per_metric, memory, window_seconds, max_age, idle_gauge_ttl, exact_samples,
         gauge_deltas, separators, catch_all,
     ):
@@ -630,9 +630,6 @@ cdef class NativeHotPath:
         cdef list alive = []
         cdef series_name name = name_of(named, alive)
         return k.hotpath_delete(self._self, &name)
-
-    def configure(self, **settings):
-        self._set(**settings)
 
     def rejects(self):
         cdef k.rejects *found = &self._self.rejects
