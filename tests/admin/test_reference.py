@@ -1,4 +1,4 @@
-"""The text console and the reference daemon's give the same bytes; the reference's checks and proxy work with a relay."""
+"""The text console gives the same bytes as the reference daemon; its checks and its proxy work with a relay."""
 
 from __future__ import annotations
 

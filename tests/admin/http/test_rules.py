@@ -106,7 +106,7 @@ async def test_no_relay_or_something_else_answers():
     assert done.returncode == 69
     assert done.stderr.splitlines() == [
         "error RLY101  no relay answers on 127.0.0.1:1: Connection refused",
-        "      fix: start it, or name its file with -c, so that its [admin] listen is known",
+        "      fix: start the relay, or name its configuration with -c",
     ]
     done = await explain("")
     assert done.returncode == 69
@@ -116,8 +116,8 @@ async def test_no_relay_or_something_else_answers():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("<html>", "is no relay: JSON is malformed"),
-        ("[]", "is no relay: Expected `object`"),
+        ("<html>", "is not a relay: JSON is malformed"),
+        ("[]", "is not a relay: Expected `object`"),
         (None, "answers 404: 404: Not Found"),
     ],
 )
