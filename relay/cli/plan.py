@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from relay.cli.options import config_option
-from relay.daemon.lifecycle.plan import load_for_run, make_plan, try_files, try_program, try_state
+from relay.daemon.lifecycle.plan import check_files, check_program, check_state, load_for_run, make_plan
 from relay.delivery.state.directory import home_directory, state_directory
 from relay.listener.socket_activation import append_text, receive_text
 from relay.supervisor.protocol import PLAN, THOROUGH
@@ -72,9 +72,9 @@ def plan(asked: Asked, path: Path | None, *, dry_run: bool, take_over: bool) -> 
     loaded = load_for_run(path, dry_run=dry_run, text=asked.text)
     config = loaded.config
     if asked.is_thorough:
-        try_program(loaded)
+        check_program(loaded)
     elif config.cloud.provider != "stdout":
-        try_files(loaded)
+        check_files(loaded)
     if take_over:
-        try_state(state_directory(config.spool, os.environ, home_directory()))
+        check_state(state_directory(config.spool, os.environ, home_directory()))
     asked.answer = make_plan(loaded, take_over=take_over).to_json()

@@ -140,8 +140,8 @@ def prepare(loaded: Loaded, *, is_trusted: bool = False) -> Prepared:
 
     Args:
         loaded: the configuration.
-        is_trusted: the configuration was tried before and is in force. Then a file that cannot be used now is no error:
-            requests wait until it can.
+        is_trusted: the configuration was checked before and is in force. Then missing credentials and unusable files
+            are no error: requests wait until they can be sent.
 
     Raises:
         ConfigError: there are no credentials, or a file cannot be used.

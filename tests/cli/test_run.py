@@ -21,10 +21,10 @@ def test_before_an_address_is_taken_over_the_state_directory_is_tried(tmp_path, 
     in_use = pytest.raises(RelayError, match="RLY105")
     held = StateDirectory.open(tmp_path / "state")
     with nullcontext() if is_ours else in_use:
-        plan.try_state(tmp_path / "state")
+        plan.check_state(tmp_path / "state")
     held.close()
-    plan.try_state(tmp_path / "state")
-    plan.try_state(None)
+    plan.check_state(tmp_path / "state")
+    plan.check_state(None)
 
 
 async def test_requests_written_to_a_file_are_for_this_user_alone(tmp_path):

@@ -46,7 +46,7 @@ def load_for_run(path: Path | None, *, dry_run: bool, text: str | None = None) -
     return load(path, os.environ, overrides=overrides, text=text)
 
 
-def try_program(loaded: Loaded) -> None:
+def check_program(loaded: Loaded) -> None:
     """Check all that could end a worker at its start: every module of this release, credentials, certificates.
 
     Raises:
@@ -64,7 +64,7 @@ def try_program(loaded: Loaded) -> None:
     prepare(loaded)
 
 
-def try_files(loaded: Loaded) -> None:
+def check_files(loaded: Loaded) -> None:
     """Check credentials, certificates and the output file at a first start; a later worker starts without them.
 
     Raises:
@@ -78,7 +78,7 @@ def try_files(loaded: Loaded) -> None:
         find_credentials(loaded.config.cloud, os.environ, home_directory())
 
 
-def try_state(state: Path | None) -> None:
+def check_state(state: Path | None) -> None:
     """Check the state directory before the sockets are opened, so that a failing start receives no packets.
 
     Raises:
