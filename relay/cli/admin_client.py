@@ -10,7 +10,7 @@ import socket
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Final
 
-from relay.config.addresses import join_address, parse_place, where_to_ask
+from relay.config.addresses import connect_host, join_address, parse_endpoint
 from relay.errors import reason_of, unreachable
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ def parse_admin(listen: str) -> Address:
     Raises:
         ValueError: the text breaks the rule; the message is the rule.
     """
-    places = [parse_place(text.strip()) for text in listen.split(",")]
-    return _answering([(where_to_ask(host), port) for host, port in places])
+    places = [parse_endpoint(text.strip()) for text in listen.split(",")]
+    return _answering([(connect_host(host), port) for host, port in places])
 
 
 def find_admin(admin: AdminConfig, *, fix: str) -> Address:

@@ -57,7 +57,7 @@ def import_(path: Path, output: Path | None, format_: Format | None, *, force: b
 
 def _read(path: Path) -> tuple[str, bool]:
     """Return the text, and whether it is UTF-8."""
-    content = read_bytes(Path("/dev/stdin"), patience=None) if path == _STDIN else read_bytes(path)
+    content = read_bytes(Path("/dev/stdin"), timeout=None) if path == _STDIN else read_bytes(path)
     try:
         return content.decode(), True
     except UnicodeDecodeError:

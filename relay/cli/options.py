@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from relay.cli.admin_client import parse_admin
-from relay.config.addresses import parse_address, parse_place
+from relay.config.addresses import parse_address, parse_endpoint
 from relay.config.types import Seconds, Size
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ LENGTH: Final = lasting("1ms")
 """A duration above 0, for options where 0 would be meaningless or mean something else."""
 SIZE: Final = Parsed("size", Size.parse)
 ADDRESS: Final = Parsed("address:port", parse_address)
-PLACE: Final = Parsed("host:port", parse_place)
+PLACE: Final = Parsed("host:port", parse_endpoint)
 ADMIN: Final = Parsed("host:port", parse_admin)
 """Address of the admin port of a relay."""
 

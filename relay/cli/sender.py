@@ -11,7 +11,7 @@ import click
 
 from relay.cli.interrupt import Interrupt
 from relay.cli.output import say
-from relay.config.addresses import parse_place
+from relay.config.addresses import parse_endpoint
 from relay.errors import unreachable
 from relay.tools.traffic.player import Player
 from relay.wording import as_size, plural
@@ -33,7 +33,7 @@ def find_address(to: str) -> tuple[socket.AddressFamily, Any]:
     if to.startswith(_UNIX):
         return socket.AF_UNIX, to.removeprefix(_UNIX)
     try:
-        host, port = parse_place(to)
+        host, port = parse_endpoint(to)
         found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICSERV)
     except ValueError as error:
         raise click.BadParameter(f"{error}, or unix:PATH", param_hint="--to") from error

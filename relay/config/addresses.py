@@ -20,7 +20,7 @@ _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 _LOOPBACKS = ("127.0.0.1", "::1")
 
 
-def comes_back(host: str, port: int, own: Iterable[tuple[str, int]], *, is_here: bool) -> bool:
+def loops_back(host: str, port: int, own: Iterable[tuple[str, int]], *, is_here: bool) -> bool:
     """Say whether one of the relay's own UDP addresses receives datagrams sent to an address.
 
     Args:
@@ -47,7 +47,7 @@ def is_loop(host: str, port: int, listen: Sequence[str]) -> bool:
         if number.isdecimal():
             own.append((_plain(bound.strip("[]") or _EVERYWHERE[0]), int(number)))
     return any(
-        comes_back(one, port, own, is_here=one.startswith("127.") or one in _LOOPBACKS) for one in _reached_by(host)
+        loops_back(one, port, own, is_here=one.startswith("127.") or one in _LOOPBACKS) for one in _reached_by(host)
     )
 
 
@@ -106,7 +106,7 @@ def parse_target(text: str) -> tuple[str, int]:
     return host, port
 
 
-def parse_place(text: str) -> tuple[str, int]:
+def parse_endpoint(text: str) -> tuple[str, int]:
     """Parse an address given to a command: HOST is any name or address, or empty; the port is not 0.
 
     Raises:
@@ -153,6 +153,6 @@ def join_address(host: str, port: object) -> str:
     return f"[{host}]:{port}" if ":" in host and "$" not in host else f"{host}:{port}"
 
 
-def where_to_ask(host: str) -> str:
+def connect_host(host: str) -> str:
     """Return the host to connect to for a server that listens on `host`: loopback if that is every address."""
     return _LOOPBACK.get(host, host)

@@ -86,7 +86,7 @@ def find_credentials(cloud: CloudConfig, environ: Mapping[str, str], home: Path 
     )
 
 
-def stand_in(cloud: CloudConfig, environ: Mapping[str, str], error: ConfigError) -> Credentials:
+def placeholder_credentials(cloud: CloudConfig, environ: Mapping[str, str], error: ConfigError) -> Credentials:
     """Return placeholder credentials, for use while the configured ones cannot be read.
 
     The cloud refuses them with 401 or 403, and a refusal makes the relay look for credentials again.

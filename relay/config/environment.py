@@ -78,7 +78,7 @@ def variables() -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class EnvironmentSettings:
     """Settings from the environment: those that the file overrides, those that override it, and unknown variables."""
 
     defaults: list[Setting]
@@ -86,10 +86,10 @@ class Found:
     unknown: list[Problem]
 
 
-def read_environment(environ: Mapping[str, str]) -> Found:
+def read_environment(environ: Mapping[str, str]) -> EnvironmentSettings:
     """Return the settings, and a warning for each unknown variable with the prefix."""
     known = variables()
-    found = Found([], [], [])
+    found = EnvironmentSettings([], [], [])
     for name in sorted(environ):
         if not name.startswith(PREFIX):
             continue

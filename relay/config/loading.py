@@ -15,10 +15,10 @@ import msgspec
 
 from relay.config.environment import expand, read_environment
 from relay.config.schema import Config, fields_of
-from relay.config.table_lists import LISTED, canonical, collect, element_of, how_to_list, is_list_of_tables, spread
+from relay.config.table_lists import LISTED, build_elements, element_of, is_list_of_tables, list_fix, schema_key, spread
 from relay.config.toml_places import UNKNOWN, Setting, TomlPlace, closest, parse, read_text
 from relay.config.types import Seconds, Secret, Size, given, mask_urls, to_toml, words
-from relay.config.validate import RULES, cautions, is_legal_key, unused_proxies
+from relay.config.validate import RULES, is_legal_key, proxy_warnings, value_warnings
 from relay.config.validate_lists import find_errors
 from relay.errors import ConfigError, Problem
 
@@ -103,7 +103,12 @@ def load(
     if report.problems:
         raise ConfigError(*sorted(report.problems, key=lambda problem: problem.line), *warnings)
     origins = {key: setting.place.origin() for key, setting in settings.items()}
-    found = (*warnings, *cautions(config), *unused_proxies(config, environ), *_open_secrets(path, settings.values()))
+    found = (
+        *warnings,
+        *value_warnings(config),
+        *proxy_warnings(config, environ),
+        *_open_secrets(path, settings.values()),
+    )
     return Loaded(config=config, origins=origins, warnings=found, path=path, text=text if path else None)
 
 
@@ -173,7 +178,7 @@ def _types(tables: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _every_type() -> dict[str, Any]:
-    """Return the type of each key in its `canonical` form; an element of a list as a whole is a dict."""
+    """Return the type of each `schema_key`; an element of a list as a whole is a dict."""
     return keys() | _types(LISTED) | dict.fromkeys(LISTED, dict)
 
 
@@ -188,7 +193,7 @@ def _spread(settings: Iterable[Setting], report: _Report) -> Iterator[Setting]:
             yield from spread(setting)
         elif table not in reported:
             reported.add(table)
-            report.add(setting.place.without_value(), f"{table} must be a list of tables", how_to_list(setting))
+            report.add(setting.place.without_value(), f"{table} must be a list of tables", list_fix(setting))
 
 
 def _known(settings: Iterable[Setting], report: _Report) -> list[Setting]:
@@ -201,12 +206,12 @@ def _known(settings: Iterable[Setting], report: _Report) -> list[Setting]:
             report.add(
                 setting.place.without_value(), f'tags: key "{name}" must be letters, digits, dots and underscores'
             )
-        elif table == "tags" or canonical(setting.key) in known:
+        elif table == "tags" or schema_key(setting.key) in known:
             found.append(setting)
         elif table not in TABLES:
             report.add(setting.place.without_value(), f"unknown table [{table}]", closest(table, TABLES, "[{}]"))
         else:
-            name = canonical(setting.key).partition(".")[2]
+            name = schema_key(setting.key).partition(".")[2]
             names = [key.partition(".")[2] for key in known if key.startswith(f"{table}.")]
             written = f"[[{table}]]" if table in LISTED else f"[{table}]"
             report.add(setting.place.without_value(), f"unknown key {name} in {written}", closest(name, names))
@@ -228,7 +233,7 @@ def _convert(settings: Iterable[Setting], environ: Mapping[str, str], report: _R
             )
         if missing:
             continue
-        type_ = types.get(canonical(setting.key), str)
+        type_ = types.get(schema_key(setting.key), str)
         try:
             values[setting.key] = msgspec.convert(
                 setting.typed(expanded, type_),
@@ -281,7 +286,7 @@ def _build(values: Mapping[str, Any]) -> Config:
     config = Config()
     changes: dict[str, Any] = {}
     for table in LISTED:
-        changes[table] = collect(values, table)
+        changes[table] = build_elements(values, table)
     for table in TABLES.keys() - LISTED.keys():
         given = {key.partition(".")[2]: value for key, value in values.items() if key.startswith(f"{table}.")}
         old = getattr(config, table)

@@ -12,8 +12,7 @@ import msgspec
 
 from relay.config.environment import PREFIX, variables
 from relay.config.schema import Config, fields_of
-from relay.config.table_lists import AS_JSON, EXAMPLES, LISTED
-from relay.config.table_lists import rows as rows_of
+from relay.config.table_lists import AS_JSON, EXAMPLES, LISTED, changed_keys
 from relay.config.types import choices, mask_urls, to_toml
 
 if TYPE_CHECKING:
@@ -116,7 +115,7 @@ def in_force(loaded: Loaded) -> list[dict[str, str]]:
         elif key.table not in LISTED:
             rows.append(_row(loaded, f"{key.table}.{key.name}", getattr(getattr(loaded.config, key.table), key.name)))
     for table in LISTED:
-        given = list(rows_of(loaded.config, table)) or [(table, [])]
+        given = list(changed_keys(loaded.config, table)) or [(table, [])]
         rows += [_row(loaded, key, value) for key, value in given]
     return rows
 

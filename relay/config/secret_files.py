@@ -24,25 +24,25 @@ if TYPE_CHECKING:
 # --- bounded reading -------------------------------------------------------------------------------------------------
 
 # A path given by the user may name a pipe or a device that never ends, so length and waiting time are bounded. Pipes
-# are allowed (`run -c <(...)`, `/dev/stdin`); one without a writer is an error after PATIENCE seconds.
+# are allowed (`run -c <(...)`, `/dev/stdin`); one without a writer is an error after PIPE_TIMEOUT seconds.
 
-PATIENCE: Final = 10.0
+PIPE_TIMEOUT: Final = 10.0
 """Seconds to wait for the content of a pipe."""
 _CHUNK: Final = 65_536
 
 
-def read_bounded(path: Path, most: int, *, patience: float | None = PATIENCE) -> bytes:
+def read_bounded(path: Path, most: int, *, timeout: float | None = PIPE_TIMEOUT) -> bytes:
     """Return the content of a file, at most `most` bytes.
 
     Args:
         path: a file, a pipe or a device.
         most: bytes that are read at most.
-        patience: seconds that the call may block; None: no limit.
+        timeout: seconds that the call may block; None: no limit.
 
     Raises:
         OSError: the file cannot be read, or a pipe had no content in time.
     """
-    ends = None if patience is None else time.monotonic() + patience
+    ends = None if timeout is None else time.monotonic() + timeout
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         content = b""

@@ -38,7 +38,7 @@ def from_json(text: str) -> object:
         return text
 
 
-def how_to_list(setting: Setting) -> str:
+def list_fix(setting: Setting) -> str:
     """Return the fix for a setting that is not a list of tables; for a variable with the position of a JSON error."""
     table = setting.key.partition(".")[0]
     if setting.place.line:
@@ -69,7 +69,7 @@ def spread(setting: Setting) -> Iterator[Setting]:
             yield Setting(f"{key}.{name}", value, setting.inner.get(f"{key}.{name}", place))
 
 
-def canonical(key: str) -> str:
+def schema_key(key: str) -> str:
     """Return a key without the number of its element: `rule.match` of `rule.2.match`, `rule` of `rule.2`."""
     table, _, rest = key.partition(".")
     if table not in LISTED:
@@ -83,7 +83,7 @@ def element_of(key: str) -> str:
     return ".".join(key.split(".", 2)[:2])
 
 
-def collect(values: Mapping[str, Any], table: str) -> list[Any]:
+def build_elements(values: Mapping[str, Any], table: str) -> list[Any]:
     """Return the elements of a list, built from converted values."""
     found: dict[str, dict[str, Any]] = {}
     for key, value in values.items():
@@ -94,7 +94,7 @@ def collect(values: Mapping[str, Any], table: str) -> list[Any]:
     return [LISTED[table](**element) for element in found.values()]
 
 
-def rows(config: Config, table: str) -> Iterator[tuple[str, Any]]:
+def changed_keys(config: Config, table: str) -> Iterator[tuple[str, Any]]:
     """Yield each key of each element that differs from its default, with its value."""
     for number, element in enumerate(getattr(config, table), 1):
         default = type(element)()

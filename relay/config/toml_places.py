@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 
 from relay.config.schema import Config, fields_of
-from relay.config.secret_files import PATIENCE, read_bounded
+from relay.config.secret_files import PIPE_TIMEOUT, read_bounded
 from relay.config.types import mask_urls
 from relay.errors import ConfigError, Problem
 
@@ -119,14 +119,14 @@ def read_text(path: Path) -> str:
         raise ConfigError(Problem(code="RLY103", message=f"{path} is not UTF-8 text")) from error
 
 
-def read_bytes(path: Path, *, patience: float | None = PATIENCE) -> bytes:
-    """Read a file of at most 1 MiB; `patience` is that of `read_bounded`.
+def read_bytes(path: Path, *, timeout: float | None = PIPE_TIMEOUT) -> bytes:
+    """Read a file of at most 1 MiB; `timeout` is that of `read_bounded`.
 
     Raises:
         ConfigError: RLY103, the file cannot be read, or is longer.
     """
     try:
-        content = read_bounded(path, _FILE_BYTES + 1, patience=patience)
+        content = read_bounded(path, _FILE_BYTES + 1, timeout=timeout)
     except OSError as error:
         message = f"cannot read {path}: {error.strerror}"
         raise ConfigError(Problem(code="RLY103", message=message, fix="name a file that this user can read")) from error

@@ -331,7 +331,7 @@ RULES: Final[dict[str, Callable[[Config], str]]] = {
 }
 
 
-def cautions(config: Config) -> list[Problem]:
+def value_warnings(config: Config) -> list[Problem]:
     """Return warnings about values that are legal but unusual."""
     found: list[tuple[str, str]] = []
     if config.window.seconds != limits.WINDOW_SECONDS:
@@ -341,7 +341,7 @@ def cautions(config: Config) -> list[Problem]:
     return [Problem(code="RLY102", severity="warning", message=message, fix=fix) for message, fix in found]
 
 
-def unused_proxies(config: Config, environ: Mapping[str, str]) -> list[Problem]:
+def proxy_warnings(config: Config, environ: Mapping[str, str]) -> list[Problem]:
     """Return a warning if a proxy variable such as HTTPS_PROXY is set but requests are sent without a proxy."""
     host = urlsplit(config.cloud.endpoint.replace("{region}", "region")).hostname or ""
     if config.cloud.provider != "jdcloud" or config.cloud.proxy or is_trusted_host(host):

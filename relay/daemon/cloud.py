@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from relay.config.credentials import Credentials, find_credentials, stand_in
+from relay.config.credentials import Credentials, find_credentials, placeholder_credentials
 from relay.config.types import Secret
 from relay.delivery.state.directory import home_directory
 from relay.delivery.transport import FileTransport, HttpTransport, LineTransport
@@ -152,5 +152,5 @@ def prepare(loaded: Loaded, *, is_trusted: bool = False) -> Prepared:
     except ConfigError as error:
         if not is_trusted:
             raise
-        credentials = stand_in(cloud, os.environ, error)
+        credentials = placeholder_credentials(cloud, os.environ, error)
     return Prepared(loaded=loaded, credentials=credentials, transport=make_transport(cloud, is_trusted=is_trusted))

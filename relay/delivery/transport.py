@@ -234,7 +234,7 @@ class HttpTransport:
 
 
 def _tls(ca_file: str) -> ssl.SSLContext:
-    pem = read_bounded(Path(ca_file), _CA_BYTES, patience=_CA_SECONDS).decode("ascii", "ignore") if ca_file else None
+    pem = read_bounded(Path(ca_file), _CA_BYTES, timeout=_CA_SECONDS).decode("ascii", "ignore") if ca_file else None
     context = ssl.create_default_context(cadata=pem)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context

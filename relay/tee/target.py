@@ -14,7 +14,7 @@ from contextlib import ExitStack, suppress
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
-from relay.config.addresses import comes_back
+from relay.config.addresses import loops_back
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -150,7 +150,7 @@ def _is_loop(sock: socket.socket, own: Sequence[tuple[str, int]]) -> bool:
     peer = peer.removeprefix("::ffff:")
     # The kernel sends to a local address from that same address, but to all of 127.0.0.0/8 from 127.0.0.1.
     is_here = peer == ours.removeprefix("::ffff:") or peer.startswith("127.")
-    return comes_back(peer, port, own, is_here=is_here)
+    return loops_back(peer, port, own, is_here=is_here)
 
 
 def _open(family: int) -> socket.socket:

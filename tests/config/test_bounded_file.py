@@ -25,7 +25,7 @@ READERS = {
 def hurried(monkeypatch):
     """The wait for a pipe is short."""
     for module in (toml_places, secret_files):
-        monkeypatch.setattr(module, "read_bounded", lambda path, most, **_: read_bounded(path, most, patience=0.2))
+        monkeypatch.setattr(module, "read_bounded", lambda path, most, **_: read_bounded(path, most, timeout=0.2))
 
 
 @pytest.mark.parametrize("reader", READERS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from relay.config.environment import Found, read_environment, variables
+from relay.config.environment import EnvironmentSettings, read_environment, variables
 from relay.config.loading import load
 from relay.config.schema import Config
 
@@ -44,7 +44,7 @@ SERVICES = ["statsd", "statsd-relay", "statsd-relay-admin-listen", *(f"statsd-re
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_sets_nothing_and_nobody_is_warned(service, ports, host):
     environ = injected(service, ports, host)
-    assert read_environment(environ) == Found([], [], [])
+    assert read_environment(environ) == EnvironmentSettings([], [], [])
 
 
 def test_no_setting_has_a_name_that_kubernetes_may_take():
