@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from relay.daemon.lifecycle.changes import sends_differently
@@ -30,25 +31,17 @@ if TYPE_CHECKING:
     from relay.model import Batch, Point
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Egress:
-    """State: the state directory, the spool, the dead letters, their replayer, and the sender pool."""
+    """The parts of the delivering half."""
 
-    def __init__(
-        self,
-        *,
-        directory: StateDirectory | None,
-        spool: Spool,
-        dead_letters: DeadLetters,
-        replayer: Replayer,
-        pool: SenderPool,
-        opened: AsyncExitStack,
-    ) -> None:
-        self.directory = directory
-        self.spool = spool
-        self.pool = pool
-        self._dead_letters = dead_letters
-        self._replayer = replayer
-        self._opened = opened
+    directory: StateDirectory | None
+    spool: Spool
+    dead_letters: DeadLetters
+    replayer: Replayer
+    pool: SenderPool
+    opened: AsyncExitStack
+    """Closes the parts in reverse order."""
 
     @classmethod
     async def open(
@@ -99,7 +92,7 @@ class Egress:
 
     async def close(self) -> None:
         """Close the parts: the pool first, the state directory last."""
-        await self._opened.aclose()
+        await self.opened.aclose()
 
     async def reconfigure(self, before: Config, config: Config, *, cloud: Cloud, transport: Transport) -> None:
         """Send by another configuration.
@@ -122,7 +115,7 @@ class Egress:
 
     def background(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """Return the tasks that run beside the pool until they are cancelled."""
-        return [self.spool.run, self._dead_letters.run, self._replayer.run]
+        return [self.spool.run, self.dead_letters.run, self.replayer.run]
 
 
 def pack_requests(points: Iterable[Point], window: int) -> Iterator[Batch]:
