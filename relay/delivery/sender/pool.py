@@ -182,7 +182,7 @@ class SenderPool:
             ]
 
     async def drain(self, *, until: float) -> None:
-        """Send on, without spreading, until nothing waits or the monotonic time is `until`; then end the workers.
+        """Send without spreading until no batch waits or the monotonic time is `until`; then end the workers.
 
         A batch without an answer by then goes back to the spool and is sent after the next start.
         """
@@ -192,7 +192,7 @@ class SenderPool:
         await self._end()
 
     async def finish(self, *, until: float) -> None:
-        """Send nothing new; await outstanding answers until monotonic `until` at most; then end the workers."""
+        """Lease no more batches; await outstanding answers until monotonic `until` at most; then end the workers."""
         self._is_finishing = True
         while self._delivering and self._clock.monotonic() < until:
             await self._clock.sleep(_DRAIN_TICK)
@@ -210,7 +210,7 @@ class SenderPool:
         """Use another cloud, transport or settings from the next request on; the number of workers stays.
 
         Requests in flight end as they began, and then the old transport is closed. New settings reset the gate: the
-        rate and the state of the breakers are forgotten.
+        rate and the breakers start anew.
         """
         old, self._transport = self._transport, transport or self._transport
         self._cloud = cloud or self._cloud
@@ -232,13 +232,13 @@ class SenderPool:
 
     async def _work(self) -> None:
         while not self._is_finishing:
-            lease = await self._next()
+            lease = await self._lease_next()
             max_attempts = MAX_ATTEMPTS_OPEN if self._gate.refusal_breaker.is_open else MAX_ATTEMPTS
             await self._deliver(lease, BatchBisection(lease.batch.points, max_attempts=max_attempts), has_turn=True)
             while released := self._quarantine.pop_released():
                 await self._deliver(*released, has_turn=False)
 
-    async def _next(self) -> Lease:
+    async def _lease_next(self) -> Lease:
         """Lease a batch and acquire a turn for it, when both are there."""
         async with self._turn_lock:
             while True:
@@ -304,7 +304,7 @@ class SenderPool:
         """Send parts until every point is accepted or refused; return whether the spool must keep the batch."""
         while not bisection.finished:
             if not has_turn:
-                await self._wait_with_part()
+                await self._acquire_part_turn()
             has_turn = False
             part = bisection.part()
             whole = len(part) == lease.batch.points
@@ -324,7 +324,7 @@ class SenderPool:
         await self._outcomes.record(lease, bisection, self._cloud, attempts=attempts)
         return False
 
-    async def _wait_with_part(self) -> None:
+    async def _acquire_part_turn(self) -> None:
         while wait := self._gate.wait(self._clock.monotonic()):
             self._check_finish()
             await self._clock.sleep(min(wait, _POLL))

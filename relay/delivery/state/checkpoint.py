@@ -99,8 +99,8 @@ class CheckpointFiles:
             oldest = max(committed, default=0) - limits.POINT_AGE_MAX
             present = list_checkpoints(self.directory).items()
             self.drop([window for window, size in present if window in committed or (not size and window < oldest)])
-        owed = [window for window in self.windows() if window not in committed]
-        return [Checkpoint(window=window, frames=self.read(window)) for window in owed]
+        pending = [window for window in self.windows() if window not in committed]
+        return [Checkpoint(window=window, frames=self.read(window)) for window in pending]
 
     def drop(self, windows: Collection[int]) -> list[int]:
         """Make the files of these windows void, and flush that to the disk.
@@ -276,7 +276,7 @@ class Checkpointer:
             return True
 
     async def try_save(self) -> None:
-        """Save, waiting at most `STALL` seconds; `is_failing` tells the result."""
+        """Save, waiting at most `STALL` seconds; `is_failing` shows the result."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self.save(), STALL)
 

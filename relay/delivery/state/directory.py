@@ -20,6 +20,7 @@ import errno
 import fcntl
 import os
 import stat
+import time
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -140,6 +141,9 @@ _NEEDED: Final = ("spool.", "checkpoint-")
 _OWN_DIRECTORY: Final = "or name a directory in it, which the relay makes, in [spool] path"
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 _OWNER_USES: Final = stat.S_IRUSR | stat.S_IWUSR
+_LOCK_TRIES: Final = 5
+_LOCK_PAUSE: Final = 0.01
+"""Seconds."""
 
 
 class StateDirectory:
@@ -180,7 +184,7 @@ class StateDirectory:
             if self._is_closed:
                 raise DiskTrouble("unusable", f"state directory {self.path} is closed")
             if self._descriptors:
-                self._compare()
+                self._check_path()
             else:
                 self._retry()
 
@@ -207,7 +211,7 @@ class StateDirectory:
         except RelayError as error:
             raise DiskTrouble("unusable", f"{error.problems[0].code} {error.brief()}") from error
 
-    def _compare(self) -> None:
+    def _check_path(self) -> None:
         with translate_errors(self.path):
             held = os.fstat(self._descriptors[0])
             try:
@@ -216,13 +220,13 @@ class StateDirectory:
                 there = None
         if there is None or not os.path.samestat(there, held):
             if there is not None:
-                self._follow()
+                self._use_replacement()
             if held.st_nlink == 0:
                 raise DiskTrouble("removed", f"state directory {self.path} was removed")
             if there is None:
                 raise DiskTrouble("moved", f"state directory {self.path} is not there any more")
 
-    def _follow(self) -> None:
+    def _use_replacement(self) -> None:
         """Check and lock the directory that is at the path now, and release the old one."""
         other = StateDirectory(self.path)
         try:
@@ -255,23 +259,22 @@ class StateDirectory:
     def _open(self) -> None:
         directory = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._descriptors.append(directory)
-        _check(self.path, os.fstat(directory))
-        _refuse_files(self.path)
+        _check_directory(self.path, os.fstat(directory))
+        _check_files(self.path)
         self._lock(directory)
         with suppress(OSError):
             # On a full or read-only disk the file may fail; the lock on the directory is enough.
             file = self._open_lock_file()
             self._descriptors.append(file)
+            _lock_file(file)
             os.ftruncate(file, 0)
             os.pwrite(file, b"%d\n" % os.getpid(), 0)
 
     def _open_lock_file(self) -> int:
         try:
-            file = open_private(self.path / _LOCK, os.O_RDWR | os.O_CREAT)
+            return open_private(self.path / _LOCK, os.O_RDWR | os.O_CREAT)
         except OSError:
-            file = open_private(self.path / _LOCK, os.O_RDONLY)
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return file
+            return open_private(self.path / _LOCK, os.O_RDONLY)
 
     def _lock(self, directory: int) -> None:
         try:
@@ -283,7 +286,20 @@ class StateDirectory:
             raise _refusal("RLY105", f"state directory {self.path} is in use {by}", fix) from error
 
 
-def _check(path: Path, status: os.stat_result) -> None:
+def _lock_file(file: int) -> None:
+    """Lock the file; try again shortly, as `holder` of another process holds the lock for an instant."""
+    for left in reversed(range(_LOCK_TRIES)):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not left:
+                raise
+            time.sleep(_LOCK_PAUSE)
+        else:
+            return
+
+
+def _check_directory(path: Path, status: os.stat_result) -> None:
     """Refuse a directory that another user owns or may write to."""
     me, mode = os.geteuid(), stat.S_IMODE(status.st_mode)
     found = f"state directory {path} belongs to uid {status.st_uid} and has mode {mode:04o}"
@@ -293,7 +309,7 @@ def _check(path: Path, status: os.stat_result) -> None:
         raise _refusal("RLY104", f"{found}: others can write into it", f"chmod 700 {path}, {_OWN_DIRECTORY}")
 
 
-def _refuse_files(path: Path) -> None:
+def _check_files(path: Path) -> None:
     """Refuse symbolic links, and unusable durable files, among the relay's names."""
     with os.scandir(path) as entries:
         ours = sorted((entry for entry in entries if entry.name.startswith(_OURS)), key=lambda entry: entry.name)

@@ -291,7 +291,7 @@ async def test_a_disk_that_hangs_refuses_until_it_answers(kept, monkeypatch, clo
     kept.feed(b"a:1|c")
     with monkeypatch.context() as patch:
         patch.setattr(kept.files.__class__, "replace", lambda *_: released.wait(60) and 1)
-        patch.setattr(checkpoint, "STALL", 0.05)
+        patch.setattr(checkpoint, "STALL", 0.5)
         await kept.checkpointer.try_save()
         clock.advance(1)
         assert kept.checkpointer.is_failing

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,18 @@ def test_the_lock_ends_with_its_process(tmp_path):
         other.kill()
         other.wait()
         StateDirectory.open(tmp_path).close()
+
+
+def test_the_lock_is_acquired_although_another_process_tests_it_at_that_moment(tmp_path):
+    (tmp_path / "lock").touch()
+    with (tmp_path / "lock").open() as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        release = threading.Timer(0.015, fcntl.flock, (file, fcntl.LOCK_UN))
+        release.start()
+        state = StateDirectory.open(tmp_path)
+        release.join()
+    assert holder(tmp_path) == Holder(os.getpid(), None)
+    state.close()
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o777, 0o1777])
