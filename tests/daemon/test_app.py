@@ -12,6 +12,7 @@ import pytest
 from relay.config.schema import RuleConfig, WindowConfig
 from relay.daemon.app import Relay
 from relay.delivery.sender.pool import SenderPool
+from relay.delivery.spool.database import Database
 from relay.delivery.spool.errors import DiskTrouble
 from relay.delivery.state.checkpoint import CheckpointFiles
 from tests.support.inprocess import open_relay
@@ -25,6 +26,18 @@ def hours() -> WindowConfig:
 
 async def refuse(*, everything: bool = False) -> bool:
     return False
+
+
+async def degrade(patch, relay, reason: str) -> None:
+    """Let the disk of the spool refuse, and wait until the relay has noticed."""
+
+    def refused(*_):
+        raise DiskTrouble(reason, "the disk refuses")
+
+    for call in ("connect", "check_files", "write"):
+        patch.setattr(Database, call, refused)
+    while not relay.spool.degraded:
+        await asyncio.sleep(0.02)
 
 
 async def test_a_window_that_cannot_be_handed_over_is_counted(tmp_path, monkeypatch):
@@ -45,12 +58,14 @@ async def test_no_hand_over_while_the_disk_refuses(tmp_path, monkeypatch, harmed
         relay = running.relay
         with monkeypatch.context() as patch:
             if harmed == "spool":
-                patch.setattr(relay.spool._writer, "trouble", "read-only")
+                await degrade(patch, relay, "read-only")
             else:
                 patch.setattr(relay.checkpointer, "_last_failed", True)
             assert relay.status.degraded
             assert not relay.hand_over()
             assert "the disk refuses" in relay.hand_over_obstacle
+        while relay.spool.degraded:
+            await asyncio.sleep(0.02)
         await running.feed(b"hits:1|c")
         assert not running.task.done()
         assert relay.hand_over()
@@ -108,12 +123,8 @@ async def test_a_window_that_the_next_start_would_open_again_leaves_only_if_it_i
     async with open_relay(recorded(tmp_path), window=hours()) as running:
         relay = running.relay
 
-        def broken(_):
-            raise DiskTrouble("io", "broken")
-
         assert relay.spool.is_recorded(relay.closer.open_id - 3600)
-        monkeypatch.setattr(relay.spool._writer._database, "_change", broken)
-        monkeypatch.setattr(relay.spool._writer, "trouble", "io")
+        await degrade(monkeypatch, relay, "io")
         monkeypatch.setattr(relay.checkpointer, "save", refuse)
         await running.feed(b"hits:1|c\nhits:2|c")
         await running.stop()
@@ -124,10 +135,9 @@ async def test_a_window_that_the_next_start_would_open_again_leaves_only_if_it_i
 async def test_no_step_of_a_stop_waits_for_a_disk_that_hangs(tmp_path, monkeypatch):
     release = threading.Event()
     async with open_relay(recorded(tmp_path), window=hours()) as running:
-        relay = running.relay
         await running.feed(b"hits:1|c\nhits:2|c")
         monkeypatch.setattr(CheckpointFiles, "replace", lambda *_: release.wait(60) and 1)
-        monkeypatch.setattr(relay.spool._writer._database, "_change", lambda _: release.wait(60))
+        monkeypatch.setattr(Database, "write", lambda *_: release.wait(60))
         stopping = asyncio.create_task(running.stop())
         stopped = await asyncio.wait_for(stopping, 5 * 4)
         release.set()
