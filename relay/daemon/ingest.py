@@ -90,20 +90,7 @@ class Ingest:
         self.is_held = is_held
         """Whether another process holds the sockets, so that they stay open after this relay."""
         self._held = held
-        self.listeners: list[UdpListener] = [
-            UdpListener(
-                one.socket,
-                receive_buffer=settings.receive_buffer,
-                receive_delay=settings.receive_delay,
-                sink=hotpath,
-                clock=clock,
-                number=number,
-                is_held=is_held,
-            )
-            for one, number in numbered(held)
-        ]
-        dgrams = [one.socket for one in held if one.kind == DGRAM]
-        self.listeners += [UnixListener(sock, sink=hotpath, clock=clock, is_held=is_held) for sock in dgrams]
+        self.listeners = self._make_listeners(clock)
         self.streams = [one for one in held if one.kind in (TCP, STREAM, DATADOG)]
         """Stream sockets, which accept connections."""
         self._connections: Streams | None = None
@@ -113,6 +100,25 @@ class Ingest:
         hotpath.allow(settings.allow)
         seconds = settings.hotpath["window_seconds"]
         hotpath.open_window(int(clock.wall()) // seconds * seconds)
+
+    def _make_listeners(self, clock: Clock) -> list[UdpListener]:
+        listeners = [
+            UdpListener(
+                one.socket,
+                receive_buffer=self.settings.receive_buffer,
+                receive_delay=self.settings.receive_delay,
+                sink=self.hotpath,
+                clock=clock,
+                number=number,
+                is_held=self.is_held,
+            )
+            for one, number in numbered(self._held)
+        ]
+        dgrams = [one.socket for one in self._held if one.kind == DGRAM]
+        return [
+            *listeners,
+            *(UnixListener(sock, sink=self.hotpath, clock=clock, is_held=self.is_held) for sock in dgrams),
+        ]
 
     @classmethod
     def open(cls, settings: IngestSettings, wanted: SocketSpec, hotpath: HotPath, clock: Clock) -> Ingest:

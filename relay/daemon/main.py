@@ -51,21 +51,30 @@ async def serve(prepared: Prepared, worker: Worker, options: RunOptions) -> Shut
         RelayError: the start failed.
     """
     loaded, credentials = prepared.loaded, prepared.credentials
-    config = loaded.config
-    configure_log(config.log)
+    configure_log(loaded.config.log)
     log = structlog.get_logger("relay")
     for problem in (*loaded.warnings, *(credentials.warnings if credentials else ())):
         log.warning("caution", code=problem.code, message=problem.message, fix=problem.fix)
     not_in_force = why_not_in_force(loaded, worker.text, options)
     if not_in_force:
         log.warning("RLY502 the file on disk is not in force, what was accepted last is", reason=not_in_force)
-    relay = Relay(
+    relay = make_relay(prepared, worker, options)
+    await relay.open()
+    relay.status.is_last_reload_successful = not not_in_force
+    async with install_signal_handlers(relay, worker, Reloader(relay, worker, loaded, options)):
+        return await relay.run()
+
+
+def make_relay(prepared: Prepared, worker: Worker, options: RunOptions) -> Relay:
+    """Make a relay on the sockets that the worker inherited, if it inherited any; it is not open."""
+    config = prepared.loaded.config
+    return Relay(
         config=config,
-        credentials=credentials,
+        credentials=prepared.credentials,
         transport=prepared.transport,
         state=find_state(worker, config),
         clock=SystemClock(),
-        reporter=make_reporter(loaded, credentials, sockets=worker.origin),
+        reporter=make_reporter(prepared.loaded, prepared.credentials, sockets=worker.origin),
         ingest=inherited_ingest(worker, config),
         admin=AdminSockets(
             admin_addresses(config),
@@ -75,10 +84,6 @@ async def serve(prepared: Prepared, worker: Worker, options: RunOptions) -> Shut
         ),
         is_successor=worker.accepted_state is not None,
     )
-    await relay.open()
-    relay.status.is_last_reload_successful = not not_in_force
-    async with install_signal_handlers(relay, worker, Reloader(relay, worker, loaded, options)):
-        return await relay.run()
 
 
 def find_state(worker: Worker, config: Config) -> Path | None:

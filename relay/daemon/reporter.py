@@ -47,6 +47,18 @@ class TextReporter:
             f"statsd-relay {__version__}  hot path {relay.hotpath.name} · uvloop"
             f" · Python {sys.version.split()[0]} · {self.where}"
         )
+        self._write_sockets(relay)
+        self._write(f"sending    {self.to}   credentials: {self.credentials}")
+        for label, values in _rules_and_tees(config).items():
+            self._write(f"{label:<10} {values}")
+        close = relay.closer.open_id + config.window.seconds
+        self._write(
+            f"window     {config.window.seconds} s on the wall clock, first close {as_hour(close)}"
+            f" (in {max(0, close - time.time()):.0f} s)"
+        )
+        self._write(f"state      {relay.state or 'in memory only'}   {describe_backlog(relay)}")
+
+    def _write_sockets(self, relay: Relay) -> None:
         for listener in relay.listeners:
             form, place = _where(listener.label)
             held = "" if self.sockets == "own" else f", socket held by {self.sockets}"
@@ -58,15 +70,6 @@ class TextReporter:
             self._write(f"listening  {form} {place}  at most {relay.streams.most} connections in all")
         if relay.admin:
             self._write(f"           admin http://{relay.admin.address}")
-        self._write(f"sending    {self.to}   credentials: {self.credentials}")
-        for label, values in _rules_and_tees(config).items():
-            self._write(f"{label:<10} {values}")
-        close = relay.closer.open_id + config.window.seconds
-        self._write(
-            f"window     {config.window.seconds} s on the wall clock, first close {as_hour(close)}"
-            f" (in {max(0, close - time.time()):.0f} s)"
-        )
-        self._write(f"state      {relay.state or 'in memory only'}   {describe_backlog(relay)}")
 
     def closed(self, closed: WindowReport, *, lines: int, rejected: int) -> None:
         """Print the window's line."""

@@ -48,6 +48,8 @@ class RelayCollector(Collector):
         yield from self._tees()
         yield from self._lines()
         yield from self._samples()
+        yield from self._series()
+        yield from self._windows()
         yield from self._points()
         yield from self._requests()
         yield from self._spool()
@@ -146,25 +148,28 @@ class RelayCollector(Collector):
         yield counter("relay_overflow_samples", "Samples in overflow series.", tally.samples_overflow)
         unnamed = "Samples in the overflow series of a class: no room for their names, or named too late."
         yield counter("relay_unnamed_samples", unnamed, tally.samples_unnamed)
+
+    def _series(self) -> Iterator[Metric]:
+        tally = self._relay.hotpath.tally()
         yield gauge("relay_series", "Series of the open window.", tally.series)
         yield gauge("relay_series_limit", "Limit of series in the open window.", self._relay.config.limits.series)
         yield gauge("relay_aliases", "Identities whose name is known.", tally.aliases)
         hits = {str(number): count for number, count in enumerate(self._relay.namer.hits, 1)}
         yield counter("relay_rule_hits", "Identities named by each rule, since the rules are in force.", hits, "rule")
-        ledger = self._relay.context.ledger
+
+    def _windows(self) -> Iterator[Metric]:
+        ledger, closer, checkpointer = self._relay.context.ledger, self._relay.closer, self._relay.checkpointer
         yield counter("relay_windows_closed", "Windows closed.", ledger.windows_closed)
-        checkpointer = self._relay.checkpointer
         interval = checkpointer.interval if checkpointer else 0.0
         yield gauge(
             "relay_checkpoint_interval_seconds",
             "Seconds between two checkpoints of the open window; a crash loses at most one interval.",
             interval,
         )
-        waits = self._relay.closer.opens_in()
         yield gauge(
             "relay_window_opens_in_seconds",
             "Seconds until the open window begins; above 0 if earlier ids are committed.",
-            waits,
+            closer.opens_in(),
         )
         yield gauge("relay_window_close_seconds", "Seconds that the last close took.", ledger.close_seconds)
         late = "Seconds from the end of the last stored window until it was stored."
@@ -172,9 +177,7 @@ class RelayCollector(Collector):
         yield counter(
             "relay_late_windows", "Windows stored late: by over 2 s, or a tenth of a window.", ledger.windows_late
         )
-        yield gauge(
-            "relay_windows_closing", "Windows that have ended and are not stored yet.", self._relay.closer.closing
-        )
+        yield gauge("relay_windows_closing", "Windows that have ended and are not stored yet.", closer.closing)
 
     def _points(self) -> Iterator[Metric]:
         books = self._relay.status.books()
