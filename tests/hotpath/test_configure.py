@@ -80,7 +80,7 @@ def test_a_reload_at_one_edge_after_another_balances():
     assert (rows.keys(), rows["a"].sum, rows["b"].last) == ({"a", "b"}, 1, 5)
 
 
-def test_limits_hold_from_now_on_and_series_of_last_resort_too():
+def test_limits_hold_from_now_on_and_catch_all_series_too():
     hotpath = make(series_limit=10, series_per_metric=100)
     hotpath.configure(**{**SETTINGS, "series_limit": 100})
     for number in range(60):

@@ -266,7 +266,7 @@ def test_deltas_without_a_series_are_dropped_of_a_line_that_another_type_had_acc
 
 
 @given(st.lists(st.tuples(st.integers(0, 14), several), max_size=20), st.integers(1, 4))
-def test_every_line_of_several_groups_has_one_fate(sent, named_every):
+def test_every_line_of_several_groups_is_handled_once(sent, named_every):
     hotpath = make(series_limit=10, series_per_metric=2)
     for number, (name, groups) in enumerate(sent):
         feed(hotpath, b"n%d:%b" % (name, groups), named=number % named_every == 0)
@@ -412,7 +412,7 @@ def test_tap():
     assert hotpath.tapped() == [b"web.a:1|c", b"web.c:2|g"]
 
 
-def looked_at(hotpath) -> list[tuple[str, str, float]]:
+def snapshot_rows(hotpath) -> list[tuple[str, str, float]]:
     """Return the rows of a snapshot: metric, tags, last value."""
     return [(series.metric, tags_of(series), rollup.last) for part in hotpath.snapshot() for series, rollup in part]
 
@@ -433,9 +433,9 @@ def test_a_snapshot_has_every_row_in_the_order_they_came_and_can_be_taken_while_
     feed(hotpath, b"late:1|c\nm0:5|c")
     rows += [row for part in parts for row in part]
     assert [(series.metric, rollup.last) for series, rollup in rows][:700] == [(f"m{n}", n) for n in range(700)]
-    assert ("m0", "", 5) in looked_at(hotpath)
+    assert ("m0", "", 5) in snapshot_rows(hotpath)
     hotpath.delete([series for series, _ in rows[1:3]])
-    assert [metric for metric, *_ in looked_at(hotpath)][:3] == ["m0", "m3", "m4"]
+    assert [metric for metric, *_ in snapshot_rows(hotpath)][:3] == ["m0", "m3", "m4"]
     assert hotpath.tally().last_at == NOW
 
 
@@ -459,7 +459,10 @@ def test_what_is_forgotten_is_gone_and_counted_and_nothing_else_is():
     wanted = [found["web.a", "k:v"], found["busy", ""], idle, found["busy", ""]._replace(metric="nobody")]
     assert hotpath.delete(wanted) == wanted[:3]
     assert hotpath.delete(wanted) == []
-    assert {(metric, tags) for metric, tags, _ in looked_at(hotpath)} == found.keys() - {("web.a", "k:v"), ("busy", "")}
+    assert {(metric, tags) for metric, tags, _ in snapshot_rows(hotpath)} == found.keys() - {
+        ("web.a", "k:v"),
+        ("busy", ""),
+    }
     assert gauges(hotpath) == {}
     assert hotpath.tally().samples_dropped == {"forgotten": 3}
     assert hotpath.tally().series == 2

@@ -27,12 +27,12 @@ def test_there_are_enough_vectors():
 @pytest.mark.parametrize("vector", VECTORS, ids=ids)
 def test_a_line_is_read_as_its_vector_says(vector):
     line = vector["line"].encode("latin-1")
-    if vector["fate"] in ("event", "nothing"):
-        assert is_event(line) == (vector["fate"] == "event")
+    if vector["outcome"] in ("event", "nothing"):
+        assert is_event(line) == (vector["outcome"] == "event")
         return
     assert not is_event(line)
     parsed = parse(line)
-    if vector["fate"] == "rejected":
+    if vector["outcome"] == "rejected":
         assert parsed == vector["reason"]
         return
     assert isinstance(parsed, Line)
@@ -60,14 +60,14 @@ def test_a_line_has_the_same_fate_wherever_it_stands(frame, times):
             hotpath.feed(datagram, NOW)
             name_all(hotpath)
         tally = hotpath.tally()
-        fate = vector["fate"]
+        outcome = vector["outcome"]
         accepted = tally.accepted - good * times
         assert (accepted, tally.events, sum(tally.rejected.values())) == (
-            times * (fate == "accepted"),
-            times * (fate == "event"),
-            times * (fate == "rejected"),
+            times * (outcome == "accepted"),
+            times * (outcome == "event"),
+            times * (outcome == "rejected"),
         ), line
-        if fate == "rejected":
+        if outcome == "rejected":
             assert tally.rejected == {vector["reason"]: times}
         assert imbalance(hotpath) == 0
 

@@ -56,7 +56,7 @@ def test_a_series_without_dimensions_keeps_its_namespace():
     assert rows(hotpath) == {Series("m", (), Kind.COUNTER, namespace="web"): 1, Series("m", (), Kind.COUNTER): 2}
 
 
-def test_what_overflows_stays_in_its_namespace_and_the_last_resort_has_none():
+def test_what_overflows_stays_in_its_namespace_and_a_catch_all_series_has_none():
     lines = b"\n".join(b"big/%d:1|c|#%s" % (n, namespace) for n in range(4) for namespace in (b"web", b"db"))
     found = rows(fed(lines, series_per_metric=2))
     overflow = {series.namespace: total for series, total in found.items() if ("overflow", "true") in series.dimensions}

@@ -1,6 +1,6 @@
 /* Invariant: on every architecture, and with every scanner, a line is handled as its vector says.
  *
- * Reads "FATE REASON HEX" lines from standard input. FATE is accepted, event, rejected or nothing; REASON is a
+ * Reads "OUTCOME REASON HEX" lines from standard input. OUTCOME is accepted, event, rejected or nothing; REASON is a
  * number. */
 #include "harness.h"
 
@@ -11,7 +11,7 @@ static size_t read_hex(const char *hex, uint8_t *into) {
 }
 
 /* Feeds a line twice, first new and then known, and compares the counts. */
-static bool check(scanner *scan, const char *fate, int reason, span line) {
+static bool check(scanner *scan, const char *outcome, int reason, span line) {
     hotpath *self = make_hotpath(100, 10000000);
     self->scan = scan;
     for (int i = 0; i < 2; i++) {
@@ -19,9 +19,9 @@ static bool check(scanner *scan, const char *fate, int reason, span line) {
         while (name_some(self, 64)) {}
     }
     uint64_t rejected = reason >= 0 ? self->rejects.counts[reason] : 0;
-    bool right = self->counts.accepted == 2 * (strcmp(fate, "accepted") == 0) &&
-                 self->counts.events == 2 * (strcmp(fate, "event") == 0) &&
-                 rejected == 2 * (strcmp(fate, "rejected") == 0);
+    bool right = self->counts.accepted == 2 * (strcmp(outcome, "accepted") == 0) &&
+                 self->counts.events == 2 * (strcmp(outcome, "event") == 0) &&
+                 rejected == 2 * (strcmp(outcome, "rejected") == 0);
     check_balance(self, 0);
     hotpath_free(self);
     return right;
@@ -30,13 +30,13 @@ static bool check(scanner *scan, const char *fate, int reason, span line) {
 int main(void) {
     static char hex[2 * DATAGRAM_BYTES], row[2 * DATAGRAM_BYTES + 64];
     static uint8_t line[DATAGRAM_BYTES];
-    char fate[16];
+    char outcome[16];
     int reason, count = 0, wrong = 0;
     while (fgets(row, sizeof row, stdin)) {
         hex[0] = '\0';
-        if (sscanf(row, "%15s %d %s", fate, &reason, hex) < 2) return 1;
+        if (sscanf(row, "%15s %d %s", outcome, &reason, hex) < 2) return 1;
         span text = {line, read_hex(hex, line)};
-        bool right = check(scan_choose(), fate, reason, text) && check(scan_portable, fate, reason, text);
+        bool right = check(scan_choose(), outcome, reason, text) && check(scan_portable, outcome, reason, text);
         if (!right) printf("wrong: %s", row);
         wrong += !right;
         count++;

@@ -58,8 +58,8 @@ def test_readers_race_for_nothing_under_thread_sanitizer(tmp_path):
 def vectors() -> str:
     rows = []
     for row in map(json.loads, VECTORS.read_text().splitlines()):
-        reason = REASONS.index(row["reason"]) if row["fate"] == "rejected" else -1
-        rows.append(f"{row['fate']} {reason} {row['line'].encode('latin-1').hex()}\n")
+        reason = REASONS.index(row["reason"]) if row["outcome"] == "rejected" else -1
+        rows.append(f"{row['outcome']} {reason} {row['line'].encode('latin-1').hex()}\n")
     return "".join(rows)
 
 

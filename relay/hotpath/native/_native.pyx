@@ -458,7 +458,7 @@ cdef class NativeHotPath:
         cdef k.answer *given = <k.answer *>calloc(count + 1, sizeof(k.answer))
         cdef list alive = []
         cdef tuple identity, answer, series, overflow, before = None
-        cdef bytes metric, last_resort = b""
+        cdef bytes metric, overflow_dimensions = b""
         if given == NULL:
             raise MemoryError
         try:
@@ -473,11 +473,11 @@ cdef class NativeHotPath:
                 series, overflow = <tuple>answer[0], <tuple>answer[1]
                 metric = (<str>series[0]).encode()
                 if overflow[1] is not before or overflow[4]:
-                    before, last_resort = <tuple>overflow[1], dimensions_of(overflow)
+                    before, overflow_dimensions = <tuple>overflow[1], dimensions_of(overflow)
                 dimensions = dimensions_of(series)
-                alive.append((metric, dimensions, last_resort))
+                alive.append((metric, dimensions, overflow_dimensions))
                 given[i].series = answer_of(series, given[i].kind, metric, dimensions)
-                given[i].overflow = answer_of(overflow, given[i].kind, metric, last_resort)
+                given[i].overflow = answer_of(overflow, given[i].kind, metric, overflow_dimensions)
                 if overflow[0] is not series[0]:
                     given[i].overflow = name_of(overflow, alive)
                     given[i].overflow.kind = given[i].kind

@@ -1,6 +1,6 @@
 """Checks on whole datagrams before parsing (allow-list and tap), and the record of the last rejected lines.
 
-Bounded (I6): 64 rejected lines, 1,000 tapped ones, 4,096 remembered hosts. Does not know: the grammar, series.
+Bounded (I6): 64 rejected lines, 1,000 tapped ones, decisions for 4,096 hosts. Does not know: the grammar, series.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # --- allow-list: the networks of `[listen] allow` --------------------------------------------------------------------
 
-_PEERS_REMEMBERED: Final = 4_096
+_DECISIONS_CACHED: Final = 4_096
 
 
 class AllowList:
@@ -40,7 +40,7 @@ class AllowList:
             return True
         decided = self._decided.get(peer[0])
         if decided is None:
-            if len(self._decided) >= _PEERS_REMEMBERED:
+            if len(self._decided) >= _DECISIONS_CACHED:
                 self._decided.clear()
             decided = self._decided[peer[0]] = self._is_inside(peer[0])
         return decided

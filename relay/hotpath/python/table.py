@@ -124,15 +124,13 @@ class Table:
         cell = self.cells.get(series)
         if cell is not None:
             return series, cell, False
-        if self.folds:
-            last_resort = catch_all(series.kind)
-            return last_resort, self.make(last_resort), True
-        if series in self._gauges or self._has_room(series):
-            return series, self.make(series), False
-        if answer.overflow in self.cells or (len(self) < self._limit and not self._is_full()):
-            return answer.overflow, self.make(answer.overflow), True
-        last_resort = catch_all(series.kind)
-        return last_resort, self.make(last_resort), True
+        if not self.folds:
+            if series in self._gauges or self._has_room(series):
+                return series, self.make(series), False
+            if answer.overflow in self.cells or (len(self) < self._limit and not self._is_full()):
+                return answer.overflow, self.make(answer.overflow), True
+        fallback = catch_all(series.kind)
+        return fallback, self.make(fallback), True
 
     def _has_room(self, series: Series) -> bool:
         if len(self) >= self._admitted or (self._is_full() and series not in self._known):

@@ -234,9 +234,9 @@ series *series_place(registry *registry, window *window, series *wanted, cell **
         *cell = room ? make_cell(registry, window, overflow) : series_cell(overflow, window);
         if (*cell != NULL) return overflow;
     }
-    series *last_resort = registry->catch_all[wanted->kind];
-    *cell = make_cell(registry, window, last_resort);
-    return *cell != NULL ? last_resort : NULL;
+    series *catch_all = registry->catch_all[wanted->kind];
+    *cell = make_cell(registry, window, catch_all);
+    return *cell != NULL ? catch_all : NULL;
 }
 
 void entry_release(registry *registry, const entry *entry) {
