@@ -225,7 +225,7 @@ def test_healthcheck_of_nobody():
 
 
 def test_reload_needs_no_credentials_in_this_shell(tmp_path):
-    """They are where the relay was started; what is missing is that relay."""
+    """The relay has its own credentials; here the relay is missing."""
     done = run("reload", env={"STATSD_RELAY_SPOOL_PATH": str(tmp_path)})
     assert done.returncode == 69
     assert done.stderr.startswith("warning RLY110  no credentials for JD Cloud\n      fix: nothing to do if ")

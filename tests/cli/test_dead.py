@@ -1,4 +1,4 @@
-"""`dead` as a user meets it, and a relay beside it: refused, looked at, repaired, sent again, delivered once."""
+"""`dead` from the command line, beside a relay: points are refused, listed, sent again and delivered once."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_what_root_makes_belongs_to_the_owner_of_the_directory(state):
 
 
 async def test_refused_repaired_and_sent_again_is_delivered_once(tmp_path):
-    """While the relay runs, and for what a stopped one left."""
+    """With a running relay, and with the letters of a stopped one."""
     emulator = make_emulator()
     url = await emulator.start()
     state = tmp_path / "state"

@@ -1,4 +1,4 @@
-"""`statsd-relay import` as a person meets it: exit codes, files and their modes."""
+"""`statsd-relay import` from the command line: exit codes, files and their modes."""
 
 from __future__ import annotations
 

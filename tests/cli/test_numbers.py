@@ -1,4 +1,4 @@
-"""Numbers of options: each has a range, and what lies beyond it is refused with the option, the value and the rule."""
+"""Numbers of options: a number out of range is refused with the option, the value and the rule."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_every_option_that_takes_a_number_is_in_the_table():
 
 
 def parse(command: str, *arguments: str) -> None:
-    """Read the arguments of a command, and do nothing with them."""
+    """Parse the arguments of a command without running it."""
     found: click.Command = cli
     for word in command.split():
         assert isinstance(found, click.Group)
@@ -93,7 +93,7 @@ def test_a_number_out_of_its_range_is_refused_with_the_rule(command, option, val
 
 
 def enough(command: str, directory: Path) -> tuple[str, ...]:
-    """Return what a command needs beside the option that is tried."""
+    """Return the arguments that a command needs besides the tested option."""
     file = directory / "x.pcap"
     file.write_bytes(b"\xd4\xc3\xb2\xa1\x02\x00\x04\x00" + bytes(8) + b"\xff\xff\0\0\1\0\0\0")
     return {"send": ("a:1|c",), "replay": (str(file),), "load": ("--rate", "1", "--for", "1ms")}.get(command, ())

@@ -1,4 +1,4 @@
-"""What is looked at before a daemon's packets are taken: nothing may fail afterwards that could have been seen."""
+"""The checks before a take-over: every foreseeable failure comes before the packets of the other daemon."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `run` looks at before anything is taken over."""
+"""The checks of `run` before a take-over."""
 
 from __future__ import annotations
 

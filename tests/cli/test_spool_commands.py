@@ -1,4 +1,4 @@
-"""`spool stat` and `spool verify`, on what a real relay left, on every kind of damage, and beside a running relay."""
+"""`spool stat` and `spool verify`: on a spool of a real relay, on every kind of damage, and beside a running relay."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ async def test_without_a_spool(command, tmp_path):
 
 
 async def test_beside_a_running_relay_nothing_is_held_up(tmp_path):
-    """The cloud is down, so the spool fills; then it is back, and everything leaves while it is verified."""
+    """The cloud is down, so the spool fills; then the cloud is back, and the spool empties while it is verified."""
     emulator = make_emulator()
     url = await emulator.start(port=free_port(socket.SOCK_STREAM))
     await emulator.stop()

@@ -1,4 +1,4 @@
-"""Commands in whatever starts a process: no HOME, no entry in the list of users, closed descriptors, any volume."""
+"""Commands in unusual environments: no HOME, no entry in the list of users, closed descriptors, odd volumes."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def owner_and_mode(path: Path) -> tuple[int, int]:
 
 @pytest.fixture
 def volume(tmp_path):
-    """A directory to which every user finds the way."""
+    """A directory that every user can reach."""
     for parent in tmp_path.parents[:2]:
         parent.chmod(0o711)
     tmp_path.chmod(0o711)
@@ -181,7 +181,7 @@ def test_without_home_and_user_the_message_says_what_is_missing():
 
 
 def test_the_demo_without_a_temporary_directory_says_so():
-    """All of the usual ones are read-only, and so is the one in which it runs."""
+    """All usual directories are read-only, and so is the working directory."""
     places = ("/tmp", "/var/tmp")
     mounts = " && ".join(f"mount --bind {place} {place} && mount -o remount,ro,bind {place}" for place in places)
     command = ("unshare", "-m", "sh", "-c", f'{mounts} && exec "$@"', "sh", *AS_IT, *RELAY, "demo", "--for", "1s")

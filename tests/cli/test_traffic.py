@@ -1,4 +1,4 @@
-"""`capture`, `replay` and `load` as a user meets them: real processes, sockets and files."""
+"""`capture`, `replay` and `load` with real processes, sockets and files."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def write(path: Path, *datagrams: bytes, spacing: float = 0.0) -> Path:
 
 
 class Capturing:
-    """State: a `capture` that runs."""
+    """State: a running `capture`."""
 
     def __init__(self, file: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
         command = [sys.executable, "-m", "relay", "capture", str(file), "--json", *arguments]
@@ -65,7 +65,7 @@ class Capturing:
         self.said = self.process.stderr.readline()
 
     def wait(self) -> dict:
-        """Wait for its end; return the summary."""
+        """Wait for the end of the capture; return its summary."""
         output, self.errors = self.process.communicate(timeout=30)
         assert self.process.returncode == 0, self.said + self.errors
         return json.loads(output)
@@ -82,7 +82,7 @@ def capturing(file: Path, *arguments: str, env: dict[str, str] | None = None) ->
 
 
 def test_what_is_captured_is_replayed_and_captured_again(tmp_path):
-    """The same bytes in the same order, with about the same spacing; an end by Ctrl-C leaves a whole file."""
+    """The bytes and their order are equal, the spacing about; after Ctrl-C the file is complete."""
     port = free_port()
     datagrams = [b"a:1|c", b"", b"b:1|c\nc:2|ms\n", b"\xff\x00" * 30_000, *(b"n:%d|g" % number for number in range(50))]
     source = write(tmp_path / "source.pcap", *datagrams, spacing=0.02)
@@ -312,7 +312,7 @@ def test_losses_are_said(tmp_path):
 
 
 async def test_a_copy_of_what_a_relay_receives(tmp_path):
-    """With a server in the relay's place that copies one datagram each time it is asked."""
+    """A server in place of the relay copies one datagram at each request."""
     asked = []
 
     async def tee(request: web.Request) -> web.Response:

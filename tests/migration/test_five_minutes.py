@@ -61,7 +61,7 @@ class Application:
 
 
 class Graphite:
-    """What the old daemon's back end has told: totals by name."""
+    """Totals by name, as the old daemon's back end sent them."""
 
     def __init__(self) -> None:
         self.totals: dict[str, float] = {}
@@ -82,7 +82,7 @@ class Graphite:
 
 
 class Story:
-    """The commands of the document, in its order, and a transcript of what they said."""
+    """The commands of the document, in its order, and a transcript of their output."""
 
     def __init__(self, env: dict[str, str], values: dict[str, str]) -> None:
         self._env = env
@@ -92,19 +92,19 @@ class Story:
         self.transcript: list[str] = []
 
     def next(self) -> tuple[str, ...]:
-        """Return what runs the next command."""
+        """Return the function that runs the next command."""
         command = self._left.pop(0)
         self.transcript.append(f"$ {command}")
         return (sys.executable, "-m", "relay", *self.own(command).split()[1:])
 
     def own(self, text: str) -> str:
-        """Put the test's values in."""
+        """Replace the document's values by the test's."""
         for value, own in self._values.items():
             text = text.replace(value, own)
         return text
 
     async def call(self) -> int:
-        """Run the next command to its end, noting what it says as it comes; return its exit code."""
+        """Run the next command to its end, recording its output; return its exit code."""
         pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.STDOUT}
         process = await asyncio.create_subprocess_exec(*self.next(), env=self._env, **pipes)
         while line := await asyncio.wait_for(process.stdout.readline(), 60):
@@ -113,11 +113,11 @@ class Story:
         return process.returncode
 
     async def until(self, words: str) -> None:
-        """Wait until something was said."""
+        """Wait until a text was printed."""
         await until(lambda: any(words in line for line in self.transcript))
 
     def show(self) -> str:
-        """Return the transcript as the document would have it."""
+        """Return the transcript in the form of the document."""
         text = "\n".join(["", *self.transcript, ""])
         for value, own in self._values.items():
             text = text.replace(own, value)
@@ -159,7 +159,7 @@ async def test_every_line_is_counted_once(tmp_path, capsys):
 
 
 async def replace(stack: ExitStack, directory: Path, *, url: str, graphite: int) -> tuple[Story, int]:
-    """Walk through the document; return the transcript, and how many lines of each kind were sent."""
+    """Follow the document; return the transcript, and how many lines of each kind were sent."""
     often, copies, flushes = {**GRAPHITE, "flushInterval": FLUSH * 1000}, free_port(), free_port(socket.SOCK_STREAM)
     old = await asyncio.to_thread(stack.enter_context, running(directory, graphitePort=graphite, **often))
     env = environment(url, directory / "state", WINDOW_SECONDS="2")

@@ -1,4 +1,4 @@
-"""The emulator from outside: signatures, limits, shapes, faults."""
+"""The emulator over HTTP: signatures, limits, formats of answers, faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`explain` as a user meets it: exact output."""
+"""The exact output of `explain`."""
 
 from __future__ import annotations
 

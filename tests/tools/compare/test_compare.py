@@ -1,4 +1,4 @@
-"""`statsd-relay compare` as a person uses it: the real npm statsd, a relay, and both get the same lines, or nearly."""
+"""`statsd-relay compare` with the real npm statsd and a relay, which get the same lines, or nearly the same."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Comparing:
         self.said: list[str] = []
 
     async def until(self, words: str) -> None:
-        """Wait until it says so."""
+        """Wait until `compare` prints these words."""
         while not any(words in line for line in self.said):
             line = await asyncio.wait_for(self._process.stderr.readline(), 30)
             assert line, self.said

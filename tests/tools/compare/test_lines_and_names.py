@@ -1,4 +1,4 @@
-"""Graphite's lines, whoever writes them, and what old daemons call their values."""
+"""Lines of Graphite from any writer, and the names of old daemons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of both sides meet, and what is said of it."""
+"""The names of both sides are matched, and the report says how."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def timed(name: str, count: float, total: float) -> OldTotals:
 
 
 def total(value: float) -> Metric:
-    """What the relay sends of a counter."""
+    """The total of a counter at the relay."""
     return Metric(sum=value, count=1, most=value, last=value, lowest=value, highest=value)
 
 

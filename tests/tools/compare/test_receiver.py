@@ -1,4 +1,4 @@
-"""The port for the old daemon, as somebody else may use it too."""
+"""The port for the old daemon, which other programs may use too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Flushes and windows of the same samples: what the edges explain, and that nothing else is explained."""
+"""Flushes and windows of the same samples: the edges explain the differences, and nothing else."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NEW = Namespaces(spaces=under("stats"), counter_end=".count")
 
 
 def receive(flushes: Flushes, moment: float, values: dict[str, float], *, delay: float = 0.01) -> None:
-    """Let a flush of that moment come; statsd rounds its time."""
+    """Receive a flush of that moment; statsd rounds its time."""
     for name, value in {"stats.gauges.statsd.lag": 0.0, **values}.items():
         flushes.receive(Measure(name, value, math.floor(moment + 0.5)), moment + delay)
 

@@ -108,7 +108,7 @@ def test_every_key_of_a_profile_has_a_line():
 
 
 class Model:
-    """The agent: the first profile for a name maps it or leaves it; the namespace; then what is blocked."""
+    """The agent: the first profile for a name maps it or not; then the namespace, then the list of blocked names."""
 
     def __init__(self, options: dict) -> None:
         self._options = options
@@ -184,7 +184,7 @@ def test_rules_do_what_the_agent_did_or_the_report_says_otherwise(options, names
 
 
 def test_tags_of_the_agent_are_told_of_one_by_one():
-    """Keys with dots are keys, what has no key cannot be sent, and a key has one value."""
+    """Keys may have dots, a tag without a key is not sent, and a key has one value."""
     builder = of_text('dogstatsd_tags: ["app.name:x", ":y", "env:a", ".:z"]\ntags: ["env:b", "env:a"]\n', "datadog")
     tags = {key: value for key, value in settings(builder).items() if key.startswith("tags.")}
     assert tags == {"tags.app.name": "x", "tags.env": "a", "tags..": "z"}

@@ -1,4 +1,4 @@
-"""What an import refuses, and that neither a report nor an error shows a secret."""
+"""Files that an import refuses; neither a report nor an error shows a secret."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def everything_said(builder) -> str:
 
 
 def holding(name: str, format_: str) -> dict:
-    """A file of a daemon with the canary under a name at every level, and under any name of a table that only goes."""
+    """A file of a daemon with the canary under a name at every level, and in every table that is dropped."""
     listed = [{name: CANARY}]
     options = {KNOWN[format_]: None, name: CANARY, "other": {name: CANARY}, "custom": listed}
     options |= {DROPPED[format_]: {"any": CANARY, "list": [{"x": CANARY}]}}

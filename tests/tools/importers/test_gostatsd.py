@@ -184,7 +184,7 @@ def test_rules_do_what_filters_did_or_the_report_says_by_hand(namespace, found, 
 @settings_of(max_examples=80)
 @given(st.sampled_from(["", "app"]), FILTERS, st.lists(NAMES, min_size=1, max_size=8))
 def test_what_is_by_hand_of_a_filter_is_all_that_differs(namespace, found, names):
-    """A rule that was written does nothing that gostatsd did not: what is missing is told."""
+    """A written rule has no effect that gostatsd did not have; missing effects are reported."""
     rules, model = Rules(of_text(written(namespace, [found]), "gostatsd")), Model(namespace, [found])
     for name in names:
         if rules.follow(name, {"k": "1"}) is None:

@@ -1,4 +1,4 @@
-"""The reader of JavaScript's literals: against node where node is, and never an exception but its own."""
+"""The reader of JavaScript literals: compared with node where it is installed; no exception but its own."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ console.log(JSON.stringify(sources.map((source) => {
 
 
 def plain(node: Node):
-    """What JSON would hold, as node's program above writes it."""
+    """The value as JSON, in the form of the program for node above."""
     value = node.value
     if isinstance(value, dict):
         return {key: plain(member) for key, member in value.items()}
@@ -281,7 +281,7 @@ def test_whatever_the_text_is_only_its_own_error_comes_out(text):
 
 
 def test_what_it_takes_for_constant_is_so_for_node_too():
-    """Sources of pieces, most of them no JavaScript: one that is read without a rest has the same value there."""
+    """Random sources, mostly not JavaScript: a value that is read completely is the same in node."""
     chance = random.Random(8125)
     sources = []
     for _ in range(6000):

@@ -1,4 +1,4 @@
-"""Configurations of other daemons: what each sample becomes, and that whatever comes in, the result passes `check`."""
+"""Configurations of other daemons: the result of each sample; the result of any input passes `check`."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_an_option_with_nothing_in_it_has_a_line_too(format_, value):
 @pytest.mark.parametrize("format_", FORMATS)
 @pytest.mark.parametrize("value", [["x", ["y"]], {"a": {"b": ["c"]}}, [{"a": "b"}], True])
 def test_a_list_or_an_object_is_no_text(format_, value):
-    """It is refused, as by the daemon, or said to be something else: never written down as a program sees it."""
+    """It is refused, as by the daemon, or reported; its Python form is never written."""
     known = {"statsd": "port", "statsd_exporter": "defaults", "gostatsd": "namespace", "datadog": "dogstatsd_port"}
     mapping = {"match": "a.*", "name": "b", "labels": {"c": "d"}, "tags": {"c": "d"}}
     asked = [{name: value} for name in OPTIONS[format_] if "." not in name]
@@ -317,7 +317,7 @@ class Chance(random.Random):
 
 @pytest.mark.parametrize("format_", FORMATS)
 def test_whatever_an_option_holds_the_result_is_one_that_check_takes(format_):
-    """Or it is refused, where the daemon wants a text and gets a list or an object."""
+    """Or it is refused, where the daemon expects a text and gets a list or an object."""
     names, taken = [*OPTIONS[format_], "host", "port", "address", "bins", "metric", "quantiles"], 0
     chance = Chance(8125)
     for _ in range(60):

@@ -1,4 +1,4 @@
-"""config.js of statsd/statsd: what its options become."""
+"""config.js of statsd/statsd: the result of each option."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_what_comes_from_the_environment():
     assert 'listen = "127.0.0.1:${MGMT_PORT:-8126}"' in text
     assert settings(builder)["window.percentiles"] == [95]
     assert by_hand(builder) == {2, 3, 4, 5, 7, 9, 10}
-    assert "hunter2" not in text + "".join(map(str, builder.lines)), "a back end's password is nobody's business"
+    assert "hunter2" not in text + "".join(map(str, builder.lines)), "a back end's password must not be shown"
 
 
 def test_an_empty_config_js_becomes_what_the_reference_does_by_default():

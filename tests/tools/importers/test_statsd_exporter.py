@@ -1,4 +1,4 @@
-"""mapping.yml of statsd_exporter: mappings against a model of the tree in which it looks for them."""
+"""mapping.yml of statsd_exporter: mappings compared with a model of its search tree."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_older_names_of_options_say_what_becomes_of_them():
 
 
 class Tree:
-    """The tree of one class: where a glob comes to a place that is there already, it leaves no result of its own."""
+    """The tree of one class: a glob that ends at an existing node adds no result."""
 
     def __init__(self) -> None:
         self.children: dict[str, Tree] = {}
@@ -146,7 +146,7 @@ class Tree:
 
 
 class Model:
-    """statsd_exporter: globs in the order of their ranks, then regexes; a name that none is for stays."""
+    """statsd_exporter: globs in the order of their ranks, then regexes; an unmatched name stays."""
 
     def __init__(self, mappings: list[dict]) -> None:
         self._trees = {kind: Tree() for kind in ("counter", "gauge", "observer")}
@@ -176,7 +176,7 @@ def made(mapping: dict, fill) -> tuple[str, dict[str, str]] | None:
 
 
 def formatted(text: str, captures: tuple[str, ...]) -> str:
-    """Of a glob: each capture is replaced wherever it stands, then all places are filled from left to right."""
+    """A template of a glob: each capture is replaced everywhere, then all are filled from left to right."""
     order, filled = [], text
     for match in re.finditer(r"\$\{?([a-zA-Z0-9_$]+)\}?", text):
         is_known = match[1].isdecimal() and 0 < int(match[1]) <= len(captures)
@@ -186,7 +186,7 @@ def formatted(text: str, captures: tuple[str, ...]) -> str:
 
 
 def expanded(text: str, match: re.Match[str]) -> str:
-    """Of a regex: the longest name behind a $ counts."""
+    """A template of a regex: the longest name after a $ counts."""
 
     def replaced(found: re.Match[str]) -> str:
         name = found[1] or found[2]

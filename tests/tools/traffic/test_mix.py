@@ -1,4 +1,4 @@
-"""Lines made ahead: what is said of them is what they are."""
+"""Prepared lines: the computed totals are those of the lines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def make(**changes) -> Mix:
 
 
 def add_up(datagrams) -> dict[str, Total]:
-    """Count the slow way, line by line."""
+    """Count line by line."""
     found: dict[str, Total] = {}
     last: dict[str, int] = {}
     members: set[tuple[str, str]] = set()

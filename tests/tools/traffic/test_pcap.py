@@ -1,4 +1,4 @@
-"""The file and its packets: what tcpdump wrote, what we write, and everything that can be wrong with either."""
+"""Files of tcpdump and of the relay, their packets, and every kind of damage."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def test_what_is_whole_of_a_damaged_file_is_used():
 
 @given(st.sampled_from(sorted(LINKS)), st.binary(max_size=120))
 def test_no_packet_is_fatal(link, packet):
-    """Bytes of any kind are a datagram that lies within them, or a reason."""
+    """Any bytes give a datagram within them, or a reason."""
     found = find_datagram(link, packet)
     assert found in ("not_udp", "fragment", "cut_off", "malformed") or found.payload in packet
 
@@ -213,7 +213,7 @@ def test_no_change_of_a_packet_is_fatal(data):
 
 @given(st.binary(max_size=200))
 def test_no_file_is_fatal(content):
-    """Whatever follows a good head: packets, then an end or a place that is damaged; nothing is made up."""
+    """After a valid header: packets, then the end or the offset of the damage; no packet is invented."""
     reader = open_file(pcap.begin() + content)
     found = list(reader)
     assert all(received.payload in content for received in found)

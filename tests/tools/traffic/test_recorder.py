@@ -1,4 +1,4 @@
-"""Recording, on real sockets and files: the kernel's times, the bound, an end that loses nothing, a full disk."""
+"""Recording on real sockets and files: times of the kernel, the size limit, an end without loss, a full disk."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ENDS = Endpoint(bytes(4), 1), Endpoint(bytes(4), 2)
 
 
 class FakeInterrupt:
-    """Time is real; a wait does what a test says, and ends it."""
+    """Time is real; a wait calls the test's function and then ends the recording."""
 
     def __init__(self, while_waiting=lambda: None) -> None:
         self.is_interrupted = False
@@ -95,7 +95,7 @@ def test_the_time_is_when_the_kernel_received_it(sock, fd, tmp_path):
 
 
 def test_what_arrives_after_the_end_is_not_taken(sock, fd, tmp_path, monkeypatch):
-    """The end is set 10 s ago; datagrams whose times are known to be later stay where they are."""
+    """The end is set 10 s ago; datagrams with later times are not read."""
     interrupt = FakeInterrupt()
     interrupt.is_interrupted = True
     recorder = Recorder(sock, interrupt)

@@ -1,4 +1,4 @@
-"""The copy that a relay makes for as long as it is asked to, with a small server in the relay's place."""
+"""A temporary tee, with a small server in place of the relay."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TO = "127.0.0.1:40000"
 
 
 class Admin:
-    """State: what was asked, what is answered next."""
+    """State: the requests, and the next answer."""
 
     def __init__(self) -> None:
         self.asked: list[dict] = []
@@ -105,4 +105,4 @@ async def test_no_relay_is_an_error():
         pytest.raises(RelayError, match=r"no relay answers on 127.0.0.1:1: .*refused"),
         TemporaryTee(post_to(("127.0.0.1", 1)), to=TO),
     ):
-        pytest.fail("nobody answered")
+        pytest.fail("no relay answered")
