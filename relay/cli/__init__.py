@@ -105,7 +105,7 @@ def main(worker: object = None) -> None:
     finish(lambda: cli.main(standalone_mode=False, obj=worker))
 
 
-def _give_output_up() -> None:
+def _discard_output() -> None:
     """Redirect standard output to /dev/null: Python would try to write the buffered rest again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -130,7 +130,7 @@ def finish(command: Callable[[], object]) -> None:
         if error.filename is not None or error.errno not in _OUTPUT_LOST:
             traceback.print_exc()
             sys.exit(ExitCode.INTERNAL)
-        _give_output_up()
+        _discard_output()
         say(f"error RLY103  standard output cannot be written: {reason_of(error)}\n      fix: {_ROOM}", err=True)
         sys.exit(ExitCode.UNREACHABLE)
     except Exception:  # noqa: BLE001 - our own mistake: loud, and with its own exit code

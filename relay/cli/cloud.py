@@ -37,22 +37,16 @@ def cloud(  # noqa: PLR0913 - its options
     listen: Address, access_key: str, secret_key: str, region: str, *, fail: Faults, latency: float, as_json: bool
 ) -> None:
     """Run a local putMetricData that verifies signatures and enforces every limit of the API."""
-    asyncio.run(serve(listen, access_key, secret_key, region, fail=fail, latency=latency, as_json=as_json))
-
-
-async def serve(  # noqa: PLR0913 - the options of its command
-    listen: Address, access_key: str, secret_key: str, region: str, *, fail: Faults, latency: float, as_json: bool
-) -> None:
-    """Serve until cancelled; print the counts every ten seconds."""
     emulator = Emulator(
-        access_key=access_key,
-        secret_key=secret_key,
-        region=region,
-        clock=SystemClock(),
-        latency=latency,
+        access_key=access_key, secret_key=secret_key, region=region, clock=SystemClock(), latency=latency
     )
     for fault in fail:
         emulator.add_fault(fault)
+    asyncio.run(serve(emulator, listen, {"region": region, "access_key": access_key}, as_json=as_json))
+
+
+async def serve(emulator: Emulator, listen: Address, account: dict[str, str], *, as_json: bool) -> None:
+    """Serve until cancelled; print the counts every ten seconds."""
     try:
         url = await emulator.start(*listen)
     except OSError as error:
@@ -63,10 +57,9 @@ async def serve(  # noqa: PLR0913 - the options of its command
         )
         raise RelayError(problem, exit_code=ExitCode.BIND_OR_STATE) from error
     endpoint = f"{url}/v1/customMetrics"
-    head = {"endpoint": endpoint, "region": region, "access_key": access_key}
-    say(json.dumps(head) if as_json else f"local cloud on {endpoint}  region {region}  access key {access_key}")
+    text = f"local cloud on {endpoint}  region {account['region']}  access key {account['access_key']}"
+    say(json.dumps({"endpoint": endpoint, **account}) if as_json else text)
     while True:
         await asyncio.sleep(REPORT_SECONDS)
-        requests, points = emulator.requests, len(emulator.received)
-        counts = {"requests": requests, "points": points}
-        say(json.dumps(counts) if as_json else f"{requests} requests, {points} points")
+        counts = {"requests": emulator.requests, "points": len(emulator.received)}
+        say(json.dumps(counts) if as_json else "{requests} requests, {points} points".format_map(counts))

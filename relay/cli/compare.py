@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from relay.cli.admin_client import Address
     from relay.config.schema import Config
     from relay.naming import Namer
-    from relay.tools.compare.report import Report
 
 WINDOWS = 2
 """Windows compared by default."""
@@ -99,7 +98,9 @@ def compare(  # noqa: PLR0913 - click's way
         reserved=config.telemetry.prefix,
         counter_scale=session.seconds if config.cloud.counter_values == "rate" else 1.0,
     )
-    show(report, everything=everything, as_json=as_json)
+    lines = [json.dumps(report.as_json(), indent=2)] if as_json else report.lines(everything=everything)
+    for line in lines:
+        say(line)
     raise SystemExit(ExitCode.OK if report.is_fine else DIFFERS)
 
 
@@ -145,15 +146,6 @@ async def collect_windows(objects: AsyncIterator[dict[str, Any]], session: Sessi
     """Give the session each window that the relay closes."""
     async for window in objects:
         session.add_window(window["start"], window["points"])
-
-
-def show(report: Report, *, everything: bool, as_json: bool) -> None:
-    """Print a report."""
-    if as_json:
-        say(json.dumps(report.as_json(), indent=2))
-    else:
-        for line in report.lines(everything=everything):
-            say(line)
 
 
 def read_namespaces(prefix: str | None, mapped: tuple[str, ...]) -> dict[Kind, str]:

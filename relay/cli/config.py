@@ -34,14 +34,10 @@ def show(path: Path | None, *, as_json: bool) -> None:
     if as_json:
         say(json.dumps(rows, indent=2))
         return
-    left = max(len(f"{row['key']} = {row['value']}") for row in rows if len(row["value"]) < 60)
-    for row in rows:
-        say(_line(row, left))
-
-
-def _line(row: dict[str, str], width: int) -> str:
-    setting = f"{row['key']} = {row['value']}"
-    return f"{setting:<{width}}  # {row['origin']}"
+    settings = [f"{row['key']} = {row['value']}" for row in rows]
+    width = max(len(setting) for setting, row in zip(settings, rows, strict=True) if len(row["value"]) < 60)
+    for setting, row in zip(settings, rows, strict=True):
+        say(f"{setting:<{width}}  # {row['origin']}")
 
 
 @config.command()

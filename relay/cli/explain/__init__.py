@@ -41,15 +41,15 @@ def explain(what: str | None, path: Path | None, *, as_json: bool) -> None:
     """
     found: object
     if what and _CODE.fullmatch(what):
-        found, told = _code(what.upper())
+        found, lines = _code(what.upper())
     elif what is None:
-        found, told = _rules(path)
+        found, lines = _rules(path)
     else:
-        found, told = _line_or_name(what, path)
+        found, lines = _line_or_name(what, path)
     if as_json:
         say(json.dumps(found, indent=2))
         return
-    for line in told:
+    for line in lines:
         say(line)
 
 
@@ -74,10 +74,10 @@ def _code(code: str) -> tuple[object, Iterable[str]]:
     if code not in CODES:
         raise click.BadParameter(f"there is no code {code}; there are {', '.join(CODES)}")
     page = pages()[code]
-    told = [_fill(f"{code}  {CODES[code]}", "", " " * 8)]
+    lines = [_fill(f"{code}  {CODES[code]}", "", " " * 8)]
     for title, entries in (("usual causes", page.causes), ("what to do", page.remedies)):
-        told += ["", title, *(_fill(entry, "  - ", "    ") for entry in entries)]
-    return {"code": code, "meaning": CODES[code], **page._asdict()}, told
+        lines += ["", title, *(_fill(entry, "  - ", "    ") for entry in entries)]
+    return {"code": code, "meaning": CODES[code], **page._asdict()}, lines
 
 
 def _fill(text: str, first: str, others: str) -> str:

@@ -1,7 +1,7 @@
-"""What `explain CODE` says of each error code, beside its meaning in errors.CODES: the usual causes, and what to do.
+"""The pages of `explain CODE`: the usual causes of each error code, and what to do; errors.CODES has the meanings.
 
-Each page begins with its code; `?` is a cause, the most likely one first; `>` is a remedy, in the order in which a
-person should try them. A test demands a page for every code and none for others.
+A page begins with its code; `?` is a cause, the most likely one first; `>` is a remedy, in the order to try them. A
+test requires a page for each code.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""What becomes of one line, step by step: facts for `explain`, told in words by text.py.
+"""Traces one line step by step: the facts that text.py renders for `explain`.
 
-Nothing is described twice: the line goes through the parser, the naming, a hot path of its own and the encoder that
-`run` would use with the same configuration, and what comes out is what would be sent. What other lines did before is
-not known here: which class owns a name, what a gauge's delta stands on, and how many series there are.
+The line goes through the parser, the naming, a hot path of its own and the encoder that `run` would use with the same
+configuration, so the result is what would be sent. The effects of earlier lines are unknown: which class owns a name,
+the value to which a gauge's delta is added, and the number of series.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
 from relay.daemon.build import ingest_settings, make_encoder, make_namer, make_rules
@@ -81,25 +81,16 @@ class LineTrace:
     """Offset of the byte at which parsing stopped; None if the line was parsed whole."""
     late: bool = False
     """The time of the line lies in another window."""
-    parts: Sequence[TracePart] = field(default_factory=list)
     clamped: int = 0
     """Statistics of the points outside the range of the API."""
+    parts: Sequence[TracePart] = field(default_factory=list)
     points: list[dict[str, Any]] = field(default_factory=list)
     """The points that would be sent if this were the only line of the window."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the trace as plain values."""
-        return {
-            "line": self.line.decode("utf-8", "replace"),
-            "verdict": self.verdict,
-            "reason": self.reason,
-            "why": self.why,
-            "at": self.at,
-            "late": self.late,
-            "clamped": self.clamped,
-            "parts": [_plain(part) for part in self.parts],
-            "points": self.points,
-        }
+        found = {one.name: getattr(self, one.name) for one in fields(self)}
+        return found | {"line": self.line.decode("utf-8", "replace"), "parts": list(map(_plain, self.parts))}
 
 
 def _plain(part: TracePart) -> dict[str, Any]:

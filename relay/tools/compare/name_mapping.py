@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from relay.model import Identity, Kind, NoSeries, Resolution
 from relay.tools.compare.namespaces import OldKey
@@ -16,18 +16,11 @@ from relay.tools.compare.totals import Gauge, OldTotals, Sum
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
 
+    from relay.naming import Namer
     from relay.tools.compare.namespaces import Namespaces
 
 OWN: Final = "of the old daemon itself"
 _SINKS: Final = {"rule": "dropped by a rule", "reserved_name": "reserved for the relay"}
-
-
-class Namer(Protocol):
-    """Maps an identity to a series by the rules of the relay."""
-
-    def resolve(self, identity: Identity) -> Resolution | NoSeries:
-        """Return the series of an identity, or the reason why it has none."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

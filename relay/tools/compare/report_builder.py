@@ -14,8 +14,8 @@ from relay.tools.compare.report import Report
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from relay.naming import Namer
     from relay.tools.compare.flushes import Flushes
-    from relay.tools.compare.name_mapping import Namer
     from relay.tools.compare.namespaces import Namespaces
     from relay.tools.compare.session import Session
     from relay.tools.compare.time_range import TimeRange

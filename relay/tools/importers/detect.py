@@ -19,6 +19,7 @@ _KEYS: Final = re.compile(r"^[ ]*\[{0,2}([A-Za-z][\w-]*)(?:[ ]*=|(?:\.[\w.-]*)?\
 """Keys of TOML that is cut or malformed."""
 _PROFILES: Final = re.compile(r"^[ ]*(?:-[ ]+|\[?[ ]*\{.*)?[\"']?mappings[\"']?\s*:", re.MULTILINE)
 _OLD_MAPPING: Final = re.compile(r"^[\w*.-]+\n(?:\w+[ ]*=[ ]*\"[^\"\n]*\"\n)*name[ ]*=[ ]*\"", re.MULTILINE)
+_DATADOG: Final = ("dogstatsd_", "statsd_metric_", "statsd_forward_")
 _GOSTATSD: Final = frozenset({
     "metrics-addr", "flush-interval", "percent-threshold", "default-tags", "expiry-interval", "filters",
     "statser-type", "namespace", "server-mode", "max-readers", "max-workers", "http-servers", "bad-lines-per-minute",
@@ -98,10 +99,7 @@ def _names(text: str) -> tuple[set[str], bool]:
 
 
 def _by_names(names: set[str]) -> Format | None:
-    if (
-        any(name.startswith(("dogstatsd_", "statsd_metric_", "statsd_forward_")) for name in names)
-        or "api_key" in names
-    ):
+    if "api_key" in names or any(name.startswith(_DATADOG) for name in names):
         return "datadog"
     if names & {"mappings", "defaults"}:
         return "statsd_exporter"

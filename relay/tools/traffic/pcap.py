@@ -11,7 +11,7 @@ Source: draft-ietf-opsawg-pcap.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
 from relay.tools.traffic.packet import LINKS, RAW, Datagram, Endpoint, build, find_datagram
 
@@ -36,14 +36,6 @@ _OTHERS: Final = {
     b"\x28\xb5\x2f\xfd": ("compressed", "unzstd it first"),
 }
 """First bytes of unsupported files -> what they are, and the fix."""
-
-
-class Readable(Protocol):
-    """A buffered binary file: a short read means its end."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return `size` bytes, or all that are left."""
-        ...
 
 
 class FormatError(ValueError):
@@ -83,7 +75,7 @@ class PcapReader:
     """State: the position in the file, the packets skipped by reason, and the damage found.
 
     Args:
-        file: the file, at its beginning.
+        file: the file, buffered, at its beginning.
         skipped: counts the skipped packets by reason.
         port: yield only datagrams to this port; 0: all.
 
@@ -91,7 +83,7 @@ class PcapReader:
         FormatError: the file is not a supported pcap file.
     """
 
-    def __init__(self, file: Readable, skipped: Counter[str], *, port: int = 0) -> None:
+    def __init__(self, file: BinaryIO, skipped: Counter[str], *, port: int = 0) -> None:
         head = file.read(24)
         order, magic = _read_magic(head)
         self._file, self._port, self.skipped = file, port, skipped
