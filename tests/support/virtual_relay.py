@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter, defaultdict
-from contextlib import suppress
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 from unittest.mock import patch
@@ -18,6 +17,7 @@ from relay.config.types import Secret, Size
 from relay.daemon.app import Relay
 from relay.daemon.build import ingest_settings
 from relay.daemon.ingest import Ingest
+from relay.delivery.spool.database import Database
 from relay.delivery.state.directory import StateDirectory
 from relay.errors import TransportError
 from relay.hotpath.factory import make_hotpath
@@ -70,7 +70,7 @@ class RecordingCloud:
 
 
 class VirtualRelay:
-    """State: the relay, its task, and the locks of its state directory."""
+    """State: the relay, its task, its locks and its databases."""
 
     def __init__(self, state: Path | None, *, clock: LoopClock, cloud: RecordingCloud, host: str = "a") -> None:
         config = Config(
@@ -88,6 +88,7 @@ class VirtualRelay:
         self.directory = state
         self._clock = clock
         self._locks: list[StateDirectory] = []
+        self._databases: list[Database] = []
         self.relay = Relay(
             config=config,
             credentials=credentials,
@@ -101,13 +102,17 @@ class VirtualRelay:
         )
 
     async def start(self) -> VirtualRelay:
-        real = StateDirectory.open
+        open_directory, connect = StateDirectory.open, Database.connect
 
-        def record(path: Path) -> StateDirectory:
-            self._locks.append(real(path))
+        def record_lock(path: Path) -> StateDirectory:
+            self._locks.append(open_directory(path))
             return self._locks[-1]
 
-        with patch.object(StateDirectory, "open", record):
+        def record_database(database: Database) -> bool:
+            self._databases.append(database)
+            return connect(database)
+
+        with patch.object(StateDirectory, "open", record_lock), patch.object(Database, "connect", record_database):
             await self.relay.open()
         self._running = asyncio.create_task(self.relay.run())
         await asyncio.sleep(0)
@@ -134,8 +139,8 @@ class VirtualRelay:
         for task in mine:
             task.cancel()
         await asyncio.gather(*mine, return_exceptions=True)
-        with suppress(AttributeError):
-            self.relay.spool._writer._database.close()
+        for database in self._databases:
+            database.close()
         self.relay.ingest.stop()
         for lock in self._locks:
             lock.close()
