@@ -2,8 +2,8 @@
 
     batcher         points -> request bodies, bounded in points and in bytes
     spool/          batches waiting to be sent: their order, in memory, on disk (writer, database, file)
-    sender/         pool (workers) asks gate when a request may leave; gate asks rate and breaker. outcomes counts each
-                    point as delivered, refused or dropped; bisect and quarantine find the bad points of a batch
+    sender/         pool (workers) asks gate when a request may be sent; gate asks rate and breaker. outcomes counts
+                    each point as delivered, refused or dropped; bisect and quarantine find bad points of a batch
     transport       HTTP; bounded_http bounds the bytes before the body of an answer
     dead_letters/   copies of refused and dropped points; redrive moves them to a replay file, replayer spools them
     state/          the state directory: its lock and owner, the checkpoint of the open window, inspection from outside

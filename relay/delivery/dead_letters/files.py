@@ -9,7 +9,9 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from bisect import bisect_right
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relay.delivery.dead_letters.format import letter_files, lines_of, number_of
@@ -77,18 +79,13 @@ class LetterFiles:
         self._ensure()
         with locked(self.directory):
             path = self._writable(len(lines[0]))
-            room = self._limit // FILES - _size(path)
-            chosen = [lines[0]]
-            room -= len(lines[0])
-            for line in lines[1:]:
-                room -= len(line)
-                if room < 0:
-                    break
-                chosen.append(line)
-            self._make_room(sum(map(len, chosen)), keep=path)
-            append_private(path, b"".join(chosen))
+            free = self._limit // FILES - _size(path)
+            fitting = max(1, bisect_right(list(accumulate(map(len, lines))), free))
+            content = b"".join(lines[:fitting])
+            self._make_room(len(content), but=path)
+            _append(path, content)
             self.count()
-        return len(chosen)
+        return fitting
 
     def _ensure(self) -> None:
         """Raise OSError if the directory may not be used."""
@@ -100,14 +97,15 @@ class LetterFiles:
         files = letter_files(self.directory)
         if files and _size(files[-1]) + size <= self._limit // FILES:
             return files[-1]
-        taken = max((number_of(name) for name in os.listdir(self.directory)), default=0)  # noqa: PTH208 - names only
-        return self.directory / f"dead-letters-{taken + 1:06}.ndjson"
+        newest = max((number_of(name) for name in os.listdir(self.directory)), default=0)  # noqa: PTH208 - names only
+        return self.directory / f"dead-letters-{newest + 1:06}.ndjson"
 
-    def _make_room(self, size: int, *, keep: Path) -> None:
+    def _make_room(self, size: int, *, but: Path) -> None:
+        """Remove oldest files, except `but`, until `size` more bytes are within the bound."""
         files = letter_files(self.directory)
         total = sum(map(_size, files)) + size
         for path in files:
-            if total <= self._limit or path == keep:
+            if total <= self._limit or path == but:
                 return
             total -= _size(path)
             self.dropped += _newlines(path, 0, _size(path))
@@ -141,7 +139,7 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-def append_private(path: Path, lines: bytes) -> None:
+def _append(path: Path, lines: bytes) -> None:
     """Append lines and flush them to the disk; if the file ends with a cut line, end that one first.
 
     Raises:
@@ -153,7 +151,7 @@ def append_private(path: Path, lines: bytes) -> None:
         size = os.fstat(descriptor).st_size
         cut = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
         try:
-            write_all(descriptor, b"\n" + lines if cut else lines)
+            _write_all(descriptor, b"\n" + lines if cut else lines)
             os.fsync(descriptor)
         except OSError:
             file.truncate(size)
@@ -162,7 +160,7 @@ def append_private(path: Path, lines: bytes) -> None:
         sync(path.parent)
 
 
-def write_all(descriptor: int, content: bytes) -> None:
+def _write_all(descriptor: int, content: bytes) -> None:
     """Write all of the content in as many calls as needed: a nearly full disk takes a part before it fails."""
     view = memoryview(content)
     while view:

@@ -33,8 +33,6 @@ class RefusedPoint:
     detail: str
     """The cloud's own words."""
     too_large: bool = False
-    listed: bool = False
-    """True: the cloud listed this point in an answer to several points."""
 
 
 class BatchBisection:
@@ -102,7 +100,7 @@ class BatchBisection:
     def _accept(self, part: list[int], verdict: Delivered) -> None:
         self.accepted += len(part) - len(verdict.refusals)
         for refusal in verdict.refusals:
-            self.refused.append(RefusedPoint(index=part[refusal.index], detail=refusal.detail, listed=True))
+            self.refused.append(RefusedPoint(index=part[refusal.index], detail=refusal.detail))
         if verdict.refusals:
             self._record_refusal(verdict.refusals[0].detail, verdict)
 

@@ -187,7 +187,7 @@ class Gate:
         return 0.0
 
     def retry_now(self, now: float) -> None:
-        """Let one probe be sent at once: credentials or settings have changed."""
+        """Permit one probe at once: credentials or settings have changed."""
         if self._misconfigured.active:
             self._misconfigured.begin(now)
 

@@ -68,7 +68,7 @@ class Quarantine:
         self.is_answered = False
 
     def release(self) -> None:
-        """Let quarantined batches be bisected to the end: the cloud accepts others, so they hold bad points."""
+        """Release quarantined batches, to be bisected to the end: the cloud accepts others, so they hold bad points."""
         for _, bisection in self._quarantined:
             bisection.force()
         self._released += self._quarantined

@@ -36,7 +36,7 @@ class WaitingBatch(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """A batch in the hands of one sender, until `Spool.done` or `Spool.put_back`."""
+    """A batch reserved for one sender, until `Spool.done` or `Spool.put_back`."""
 
     batch: Batch
     entry: WaitingBatch

@@ -260,7 +260,7 @@ class Spool:
         return list(self.committed)
 
     def stored(self, windows: Collection[int]) -> None:
-        """Let windows that are on disk now be sent, unless a checkpoint of them is not void yet."""
+        """Release windows that are on disk now, unless a checkpoint of them is not void yet."""
         for window in windows:
             self._unrecorded.pop(window, None)
         self.checkpointed.mark_stored(windows)
@@ -268,7 +268,7 @@ class Spool:
         self._release([window for window in windows if window not in self.checkpointed])
 
     def directory_removed(self) -> None:
-        """Let all windows be sent: the state directory, and so every checkpoint on disk, is gone."""
+        """Release all windows: the state directory, and so every checkpoint on disk, is gone."""
         self.checkpointed.clear()
 
     def wake(self) -> None:
@@ -345,7 +345,7 @@ class Spool:
         return Lease(batch=batch, entry=entry, live=live, packed=packed or b"", generation=generation)
 
     def _return_or_lose(self, entry: WaitingBatch, generation: int) -> None:
-        """Let a batch wait again after a failed read, or count it as lost if its database was set aside meanwhile."""
+        """Return a batch to the order after a failed read; count it as lost if its database was set aside meanwhile."""
         if generation == self._writer.generation:
             self._return(entry)
         else:

@@ -98,5 +98,5 @@ def test_listed_points_of_a_part_are_the_right_ones():
     assert list(bisection.part()) == [2]
     bisection.answer(Delivered(refusals=(Refusal(index=0, detail="listed"),)))
     bisection.answer(Delivered())
-    assert [(c.index, c.detail, c.listed) for c in bisection.refused] == [(2, "listed", True)]
+    assert [(point.index, point.detail) for point in bisection.refused] == [(2, "listed")]
     assert (bisection.accepted, bisection.finished) == (3, True)
