@@ -65,6 +65,18 @@ def test_what_overflows_stays_in_its_namespace_and_a_catch_all_series_has_none()
     assert [series for series in found if not series.namespace] == [catch_all(Kind.COUNTER)]
 
 
+def test_answers_that_share_their_overflow_dimensions_keep_their_namespaces():
+    hotpath, dimensions = make(series_per_metric=1), (("host", "h"), ("overflow", "true"))
+    hotpath.feed(b"m/a:1|c|#web\nn/a:1|c\nn/b:1|c", NOW)
+    answers = []
+    for identity in hotpath.unresolved(100):
+        metric, _, user = identity.name.decode().partition("/")
+        series = Series(metric, (("user", user),), identity.kind, namespace=identity.tags.decode())
+        answers.append((identity, Resolution(series, series._replace(dimensions=dimensions))))
+    hotpath.resolve(answers)
+    assert Series("n", dimensions, Kind.COUNTER) in rows(hotpath)
+
+
 @pytest.mark.parametrize("reader", ["python", "native"])
 def test_a_partial_keeps_the_namespace_for_either_hot_path(reader):
     before, after = fed(), make(reader)

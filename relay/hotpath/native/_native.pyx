@@ -472,8 +472,8 @@ cdef class NativeHotPath:
                     continue
                 series, overflow = <tuple>answer[0], <tuple>answer[1]
                 metric = (<str>series[0]).encode()
-                if overflow[1] is not before or overflow[4]:
-                    before, overflow_dimensions = <tuple>overflow[1], dimensions_of(overflow)
+                if overflow[1] is not before or overflow[4]:  # only texts without a namespace are used again
+                    before, overflow_dimensions = None if overflow[4] else <tuple>overflow[1], dimensions_of(overflow)
                 dimensions = dimensions_of(series)
                 alive.append((metric, dimensions, overflow_dimensions))
                 given[i].series = answer_of(series, given[i].kind, metric, dimensions)
