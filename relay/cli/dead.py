@@ -152,16 +152,16 @@ def replay(
         size = sum(found.lstat().st_size for found in letter_files(location.directory))
         with progress("taking", size if dry_run else 2 * size) as step:
             if dry_run:
-                taken = Redriven()
-                for _ in redrive.select(location.directory, selection, oldest=oldest, counts=taken, progress=step):
+                counts = Redriven()
+                for _ in redrive.select(location.directory, selection, oldest=oldest, counts=counts, progress=step):
                     pass
             else:
-                taken = redrive.replay(location.directory, selection, now=now, oldest=oldest, progress=step)
+                counts = redrive.replay(location.directory, selection, now=now, oldest=oldest, progress=step)
     if as_json:
-        say(json.dumps({**taken.figures(), "dry_run": dry_run}, indent=2))
+        say(json.dumps({**counts.figures(), "dry_run": dry_run}, indent=2))
         return
-    say(f"{plural(taken.letters, 'point')} {'would be' if dry_run else 'will be'} sent again")
-    _print_rest(taken)
+    say(f"{plural(counts.letters, 'point')} {'would be' if dry_run else 'will be'} sent again")
+    _print_rest(counts)
 
 
 @dead.command()
@@ -184,11 +184,11 @@ def drop(path: Path | None, state: Path | None, *, reason: str | None, metric: s
     say(f"{plural(dropped.letters, 'letter')} dropped")
 
 
-def _print_rest(taken: Redriven) -> None:
+def _print_rest(counts: Redriven) -> None:
     for count, text in (
-        (taken.duplicates, "with a point of another letter: it is sent once"),
-        (taken.too_old, "too old for the cloud: kept, see [cloud] max_age"),
-        (taken.damaged, "damaged: kept"),
+        (counts.duplicates, "with a point of another letter: it is sent once"),
+        (counts.too_old, "too old for the cloud: kept, see [cloud] max_age"),
+        (counts.damaged, "damaged: kept"),
     ):
         if count:
             say(f"{plural(count, 'letter')} {text}")

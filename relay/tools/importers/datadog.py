@@ -117,7 +117,10 @@ def _namespace(reader: OptionReader, name: str, node: Node) -> None:
     if text:
         reader.builder.set("names.prefix", text, node)
         reader.report(
-            "changed", name, node, f'names.prefix = "{text}", on every name; the agent spares those of its integrations'
+            "changed",
+            name,
+            node,
+            f'names.prefix = "{text}", on every name; the agent exempts those of its integrations',
         )
 
 
@@ -173,7 +176,7 @@ OPTIONS: Final[dict[str, Option]] = {
     "dogstatsd_socket": ok('`listen.unix = ["dgram:PATH"]`'),
     "dogstatsd_stream_socket": ok('`listen.unix = ["datadog:PATH"]`'),
     "statsd_metric_namespace": changed(
-        "`names.prefix`, on every name; the agent spares those of its integrations", _namespace
+        "`names.prefix`, on every name; the agent exempts those of its integrations", _namespace
     ),
     "statsd_metric_namespace_blacklist": dropped("`names.prefix` is on every name"),
     "statsd_metric_namespace_blocklist": dropped("`names.prefix` is on every name"),

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from relay.tools.importers.option_reader import OptionReader
 
 
-SPARED: Final = (
+EXEMPT: Final = (
     "datadog.agent", "datadog.dogstatsd", "datadog.process", "datadog.trace_agent", "datadog.tracer", "activemq",
     "activemq_58", "airflow", "cassandra", "confluent", "hazelcast", "hive", "ignite", "jboss", "jvm", "kafka",
     "presto", "sidekiq", "solr", "tomcat", "runtime",
@@ -46,15 +46,15 @@ class Namespace(NamedTuple):
 
     prefix: str = ""
     """With its dot; empty: no prefix."""
-    spared: tuple[str, ...] = SPARED
+    exempt: tuple[str, ...] = EXEMPT
 
-    def spares(self, name: str) -> bool:
+    def is_exempt(self, name: str) -> bool:
         """Say whether a name is sent without the prefix."""
-        return not self.prefix or name.startswith(self.spared)
+        return not self.prefix or name.startswith(self.exempt)
 
     def sent(self, name: str) -> str:
         """Return the name as it is looked up in the list of blocked names."""
-        return name if self.spares(name) else f"{self.prefix}{name}"
+        return name if self.is_exempt(name) else f"{self.prefix}{name}"
 
 
 class Blocklist(NamedTuple):
@@ -69,8 +69,8 @@ class Blocklist(NamedTuple):
         start, *captures = _CAPTURE.split(template)
         if not captures:
             return self._has(self.namespace.sent(template))
-        starts = [start] if self.namespace.spares(start) else [f"{self.namespace.prefix}{start}"]
-        if any(spared.startswith(start) for spared in self.namespace.spared):
+        starts = [start] if self.namespace.is_exempt(start) else [f"{self.namespace.prefix}{start}"]
+        if any(exempt.startswith(start) for exempt in self.namespace.exempt):
             starts.append(start)
         if self.by_prefix and any(all(one.startswith(entry) for one in starts) for entry in self.entries):
             return True
@@ -85,12 +85,12 @@ class Blocklist(NamedTuple):
 
     def patterns(self, entry: str) -> Iterator[tuple[str, str] | None]:
         """Yield (`match` or `regex`, pattern) of the names that result in an entry; None: no pattern expresses them."""
-        prefix, spared = self.namespace.prefix, self.namespace.spared
+        prefix, exempt = self.namespace.prefix, self.namespace.exempt
         if not self.by_prefix:
             yield from (("match", name) for name in _origins(entry, prefix) if self.namespace.sent(name) == entry)
         elif not prefix:
             yield _beginning(entry)
-        elif prefix.startswith(entry) or _overlap(entry, spared) or _overlap(entry.removeprefix(prefix), spared):
+        elif prefix.startswith(entry) or _overlap(entry, exempt) or _overlap(entry.removeprefix(prefix), exempt):
             yield None
         elif entry.startswith(prefix):
             yield _beginning(entry.removeprefix(prefix))
@@ -100,8 +100,8 @@ def _origins(entry: str, prefix: str) -> list[str]:
     return [entry.removeprefix(prefix), entry] if prefix and entry.startswith(prefix) else [entry]
 
 
-def _overlap(entry: str, spared: Sequence[str]) -> bool:
-    return any(one.startswith(entry) or entry.startswith(one) for one in spared)
+def _overlap(entry: str, exempt: Sequence[str]) -> bool:
+    return any(one.startswith(entry) or entry.startswith(one) for one in exempt)
 
 
 def _beginning(text: str) -> tuple[str, str]:
@@ -112,7 +112,7 @@ def _beginning(text: str) -> tuple[str, str]:
 
 PROFILES: Final = "dogstatsd_mapper_profiles"
 _BLOCKED: Final = ("metric_filterlist", "statsd_metric_blocklist")
-_SPARED: Final = ("statsd_metric_namespace_blocklist", "statsd_metric_namespace_blacklist")
+_EXEMPT: Final = ("statsd_metric_namespace_blocklist", "statsd_metric_namespace_blacklist")
 _WILDCARD: Final = re.compile(r"(?!.*\*\*)[a-zA-Z0-9\-_*.]+")
 
 
@@ -133,9 +133,9 @@ def convert(reader: OptionReader) -> None:
 def _namespace(reader: OptionReader) -> Namespace:
     node = reader.peek("statsd_metric_namespace")
     text = str(node.value) if node and node.is_scalar else ""
-    given = next((node for name in _SPARED if (node := reader.peek(name))), None)
-    spared = tuple(texts(given)) if given else SPARED
-    return Namespace(f"{text.removesuffix('.')}." if text else "", spared)
+    given = next((node for name in _EXEMPT if (node := reader.peek(name))), None)
+    exempt = tuple(texts(given)) if given else EXEMPT
+    return Namespace(f"{text.removesuffix('.')}." if text else "", exempt)
 
 
 def _blocked(reader: OptionReader) -> tuple[str, Blocklist]:
@@ -211,14 +211,14 @@ class _Rules:
     def __init__(self, builder: ConfigBuilder, blocked: Blocklist) -> None:
         self._builder = builder
         self._blocked = blocked
-        self._taken: list[_Profile] = []
+        self._earlier: list[_Profile] = []
 
     def write(self, profiles: list[_Profile]) -> None:
         """Append a rule for each mapping that some name can reach."""
         for profile in profiles:
             for mapping in profile.mappings:
                 self._mapping(profile, mapping)
-            self._taken.append(profile)
+            self._earlier.append(profile)
 
     def _mapping(self, profile: _Profile, mapping: Node) -> None:
         match = mapping.get("match")
@@ -227,32 +227,32 @@ class _Rules:
             if name not in MAPPING:
                 self._builder.report("by hand", node, f"{what}: {name}", "not an option of a mapping")
         try:
-            pattern, questions = _pattern(mapping)
+            pattern, decisions = _pattern(mapping)
             start = literal_start(pattern)
             if reason := self._never(profile, start):
                 self._builder.report("dropped", mapping, what, f"never reached by the old daemon either: {reason}")
                 return
             _check_prefix(profile, start)
-            pattern, effect, remarks, doubts = self._effect(mapping, pattern)
+            pattern, effect, remarks, unclear = self._effect(mapping, pattern)
         except NoRule as error:
             self._builder.report("by hand", mapping, what, f"no rule: {error}")
             return
-        questions, remarks = questions + doubts, remarks + self._also(start)
+        decisions, remarks = decisions + unclear, remarks + self._also(start)
         number = self._builder.append("rule", {pattern.key: pattern.text, **effect}, mapping)
-        verdict: Verdict = "by hand" if questions else "changed" if remarks else "ok"
-        self._builder.report(verdict, mapping, what, "; ".join([f"rule {number}", *remarks, *questions]))
+        verdict: Verdict = "by hand" if decisions else "changed" if remarks else "ok"
+        self._builder.report(verdict, mapping, what, "; ".join([f"rule {number}", *remarks, *decisions]))
         report_tags(self._builder, what, mapping.get("tags"), "tags")
 
     def _never(self, profile: _Profile, start: str) -> str:
         """Return why no name with this beginning can reach a mapping of the profile; empty if some can."""
-        for one in self._taken:
+        for one in self._earlier:
             if one.prefix == "*" or start.startswith(one.prefix):
                 return f"{one.label} is tried for these names, and no other"
         meets = start.startswith(profile.prefix) or profile.prefix.startswith(start) or profile.prefix == "*"
         return "" if meets else f'its profile is for names that begin with "{shown("", profile.prefix)}"'
 
     def _also(self, start: str) -> list[str]:
-        labels = [one.label for one in self._taken if one.prefix.startswith(start)]
+        labels = [one.label for one in self._earlier if one.prefix.startswith(start)]
         return [f"also for names of {' and '.join(labels)} that have no mapping there"] if labels else []
 
     def _effect(self, mapping: Node, pattern: Pattern) -> tuple[Pattern, dict[str, Any], list[str], list[str]]:
@@ -266,8 +266,8 @@ class _Rules:
         blocks = self._blocked.blocks(effect["metric"])
         if blocks:
             return pattern, {"action": "drop"}, [], []
-        doubts = ["no rule can express which of the mapped names the agent blocks"] if blocks is None else []
-        return pattern, effect, remarks, doubts
+        unclear = ["no rule can express which of the mapped names the agent blocks"] if blocks is None else []
+        return pattern, effect, remarks, unclear
 
 
 def _check_prefix(profile: _Profile, start: str) -> None:

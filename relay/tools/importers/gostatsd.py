@@ -91,7 +91,7 @@ def _idle(reader: OptionReader) -> None:
         became = "window.idle_gauges; idle counters, timers and sets send nothing, or always 0 if it is 0"
         reader.report("changed", "expiry-interval", every, became)
     _idle_gauges(reader, default)
-    zeros = [kind for name, kind in _IDLE.items() if _keeps(reader, name, kind, default)]
+    zeros = [kind for name, kind in _IDLE.items() if _sends_zeros(reader, name, kind, default)]
     set_zeros(reader.builder, zeros, every)
     if every is None and len(zeros) < len(_IDLE):
         became = 'idle counters, timers and sets send nothing instead of 0 for 5 minutes; window.idle = "zero" sends 0'
@@ -107,7 +107,7 @@ def _idle_gauges(reader: OptionReader, default: float | None) -> None:
         reader.report("ok", "expiry-interval-gauge", node, f'window.idle_gauges = "{text}"', default="5m")
 
 
-def _keeps(reader: OptionReader, name: str, kind: str, default: float | None) -> bool:
+def _sends_zeros(reader: OptionReader, name: str, kind: str, default: float | None) -> bool:
     """Say whether idle series of a class never expire; gostatsd then sends zeros."""
     node = reader.read(name)
     seconds = go_duration(node.value) if node else default
@@ -183,9 +183,9 @@ def _server_mode(reader: OptionReader, name: str, node: Node) -> None:
 
 def _sub_metrics(reader: OptionReader, name: str, node: Node) -> None:
     off = {key.lower() for key, value in node.members.items() if is_true(value)}
-    kept = [name for theirs, name in _SUB_METRICS.items() if theirs not in off]
+    left = [name for theirs, name in _SUB_METRICS.items() if theirs not in off]
     if off:
-        reader.builder.set("window.timer_metrics", kept, node)
+        reader.builder.set("window.timer_metrics", left, node)
     reader.report("ok", name, node, "window.timer_metrics: the others" if off else "none is disabled")
 
 

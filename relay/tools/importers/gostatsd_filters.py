@@ -220,15 +220,15 @@ class _Rules:
         """Append the rules, and report for each filter its rules."""
         drops = [one for one in self._filters if one.drops and one.regexes]
         first = next((one.excludes for one in drops if one.excludes), ())
-        spared = [region for region in self._regions if any(match.fits(region) for match in first)]
+        excluded = [region for region in self._regions if any(match.fits(region) for match in first)]
         for one in (one for one in drops if not one.excludes):
             self._write_regexes(one)
-        for region in spared:
+        for region in excluded:
             self._write_region(region)
         refused = [one for one in drops if one.excludes and one.excludes != first]
         for one in (one for one in drops if one.excludes and one not in refused):
             self._write_regexes(one)
-        for region in self._needed(spared):
+        for region in self._needed(excluded):
             self._write_region(region)
         self._write_strips(refused)
         for one in self._filters:
@@ -240,11 +240,11 @@ class _Rules:
             return _Effect(drops=True, keys=())
         return _Effect(drops=False, keys=tuple(dict.fromkeys(key for one in applied for key in one.keys)))
 
-    def _needed(self, spared: Sequence[Region]) -> list[Region]:
+    def _needed(self, excluded: Sequence[Region]) -> list[Region]:
         """Return the regions with an effect other than that of the next larger region around them."""
         found = []
         for place, region in enumerate(self._regions):
-            if region in spared:
+            if region in excluded:
                 continue
             around = next((other for other in self._regions[place + 1 :] if other.holds(region)), None)
             if self._effect(region) != (self._effect(around) if around else _NOTHING):

@@ -169,32 +169,32 @@ class OptionReader:
 
     def __init__(self, config: Node, builder: ConfigBuilder, nested: Collection[str] = ()) -> None:
         self.builder = builder
-        self._left: dict[str, Node] = {}
-        self._taken: dict[str, Node] = {}
+        self._unread: dict[str, Node] = {}
+        self._seen: dict[str, Node] = {}
         for name, node in config.members.items():
             if name in nested and isinstance(node.value, dict):
-                self._left |= {f"{name}.{inner}": member for inner, member in node.value.items()}
+                self._unread |= {f"{name}.{inner}": member for inner, member in node.value.items()}
             else:
-                self._left[name] = node
+                self._unread[name] = node
 
     def has(self, name: str) -> bool:
         """Say whether an option has a value and was not read yet."""
-        return name in self._left and self._left[name].value is not None
+        return name in self._unread and self._unread[name].value is not None
 
     def peek(self, name: str) -> Node | None:
         """Return an option that has a value, without marking it as read."""
-        return self._left[name] if self.has(name) else None
+        return self._unread[name] if self.has(name) else None
 
     def read(self, name: str) -> Node | None:
         """Return an option that has a value, and mark it as read."""
-        node = self._left.pop(name, None)
-        self._taken |= {name: node} if node else {}
+        node = self._unread.pop(name, None)
+        self._seen |= {name: node} if node else {}
         return None if node is None or node.value is None else node
 
     def set_default(self, name: str, node: Node) -> None:
         """Set an option to a value from elsewhere in the file, unless it has one."""
         if not self.has(name):
-            self._left[name] = node
+            self._unread[name] = node
 
     def constant(self, name: str, node: Node, otherwise: str) -> bool:
         """Say whether the value of an option is known; if not, report it with `otherwise`, as work for a person."""
@@ -235,19 +235,19 @@ class OptionReader:
         for name, option in options.items():
             if option.convert and (node := self.read(name)):
                 option.convert(self, name, node)
-        for name, node in self._left.items():
+        for name, node in self._unread.items():
             known = options.get(name)
             if known is not None:
                 self.report(known.verdict, name, node, known.becomes.replace("`", ""))
             else:
                 # The value is not shown, since it may be a secret.
                 self.builder.report("by hand", node, name, f"not an option of {self.builder.daemon}")
-        self._left.clear()
+        self._unread.clear()
         self._finish_empty()
 
     def _finish_empty(self) -> None:
         """Report the options that were read without effect because their value is empty."""
-        for name, node in self._taken.items():
-            is_told = any(entry.what.startswith(name) and entry.line == node.line for entry in self.builder.lines)
-            if not is_told and (node.value is None or node.value in ("", [], {})):
+        for name, node in self._seen.items():
+            is_reported = any(entry.what.startswith(name) and entry.line == node.line for entry in self.builder.lines)
+            if not is_reported and (node.value is None or node.value in ("", [], {})):
                 self.builder.report("dropped", node, name, "it is empty")

@@ -85,7 +85,7 @@ def _idle(reader: OptionReader, interval: float) -> None:
     if every and is_known:
         reader.report("ok", "deleteIdleStats", every, "window.idle and window.idle_gauges")
     given = [name for name in _TYPES if reader.has(name)]
-    zeros = [kind for name, kind in _TYPES.items() if _keeps(reader, name, kind, default=default)]
+    zeros = [kind for name, kind in _TYPES.items() if _sends_zeros(reader, name, kind, default=default)]
     set_zeros(reader.builder, zeros, every)
     if default is None and len(given) < len(_TYPES):
         others = "counters, timers and sets" if not given else "the others"
@@ -96,7 +96,7 @@ def _idle(reader: OptionReader, interval: float) -> None:
     _idle_gauges(reader, interval, default=default)
 
 
-def _keeps(reader: OptionReader, name: str, kind: str, *, default: bool | None) -> bool:
+def _sends_zeros(reader: OptionReader, name: str, kind: str, *, default: bool | None) -> bool:
     """Say whether the file asks for zeros of an idle class; the reference's default alone does not count."""
     node = reader.read(name)
     if node is None:
@@ -117,7 +117,7 @@ def _idle_gauges(reader: OptionReader, interval: float, *, default: bool | None)
         reader.report("changed", "deleteGauges", None, became)
         reader.builder.comment("window", 'idle_gauges = "keep"   # for ever, as the reference does')
     else:
-        text = _kept(int(_number(ttl, 1)), interval) if deletes else "keep"
+        text = _gauge_ttl(int(_number(ttl, 1)), interval) if deletes else "keep"
         reader.builder.set("window.idle_gauges", text, node or ttl)
         if node:
             reader.report("ok", "deleteGauges", node, f'window.idle_gauges = "{text}"')
@@ -129,7 +129,7 @@ def _idle_gauges(reader: OptionReader, interval: float, *, default: bool | None)
         reader.report("dropped", "gaugesMaxTTL", ttl, "the reference does not use it without deleteGauges")
 
 
-def _kept(cycles: int, interval: float) -> str:
+def _gauge_ttl(cycles: int, interval: float) -> str:
     """Return the value of `idle_gauges` for gauges kept for some flushes.
 
     A gauge kept for one flush is not repeated at all, nor is one that expires within its minute.

@@ -60,8 +60,8 @@ class Recording:
         self._waiting.clear()
         try:
             while chunk:
-                taken = os.write(self._fd, chunk)
-                chunk, self._written = chunk[taken:], self._written + taken
+                written = os.write(self._fd, chunk)
+                chunk, self._written = chunk[written:], self._written + written
         except OSError:
             os.ftruncate(self._fd, start)
             raise
