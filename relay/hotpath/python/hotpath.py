@@ -64,7 +64,7 @@ class PythonHotPath:
         self._tee.send_lines(self._feed(((datagram, peer),), now))
 
     def reject(self, line: bytes, reason: str, now: float, peer: Peername = None) -> None:
-        """Count a line that its listener rejected: the beginning of one that is too long, or a truncated one."""
+        """Count a rejected line; listeners call it for one that is too long (with its beginning), or truncated."""
         self._counts.received += 1
         self._rejects.add(line, reason, peer, now)
 
@@ -117,8 +117,7 @@ class PythonHotPath:
         """Return a truncated datagram without its last line, which is rejected; the other lines are whole."""
         rest, _, last = datagram.rpartition(b"\n")
         self._counts.truncated += 1
-        self._counts.received += 1
-        self._rejects.add(last, "truncated", peer, self._now)
+        self.reject(last, "truncated", self._now, peer)
         return rest
 
     def _count_plain(self, lines: int) -> None:
@@ -140,22 +139,21 @@ class PythonHotPath:
         try:
             self._feed_new(line, key, peer)
         except Exception:  # noqa: BLE001 - a bug must not lose the other lines; it is counted
-            self._counts.received += 1
-            self._rejects.add(line.rstrip(BLANKS), "internal_error", peer, self._now)
+            self.reject(line.rstrip(BLANKS), "internal_error", self._now, peer)
 
     def _feed_new(self, line: bytes, key: Key, peer: Peername) -> None:
         """Parse a line and add its samples, or reject it."""
-        counts = self._counts
         if is_event(line):
-            counts.received += 1
-            counts.events += 1
+            self._counts.received += 1
+            self._counts.events += 1
             return
         parsed = parse(line)
-        answers = [] if isinstance(parsed, str) else [self._answer(parsed.name, group, peer) for group in parsed.groups]
-        reason = parsed if isinstance(parsed, str) else self._reason_to_reject(parsed.groups, answers)
-        if isinstance(parsed, str) or reason:
-            counts.received += 1
-            self._rejects.add(line.rstrip(BLANKS), str(reason), peer, self._now)
+        if isinstance(parsed, str):
+            self.reject(line.rstrip(BLANKS), parsed, self._now, peer)
+            return
+        answers = [self._answer(parsed.name, group, peer) for group in parsed.groups]
+        if reason := self._reason_to_reject(parsed.groups, answers):
+            self.reject(line.rstrip(BLANKS), reason, self._now, peer)
             return
         self._add_groups(parsed.groups, answers)
         if len(parsed.groups) == 1:
