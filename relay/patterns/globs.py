@@ -40,9 +40,9 @@ class Glob(NamedTuple):
         parts = text.split(".")
         for number, part in enumerate(parts, 1):
             if part == "**" and number < len(parts):
-                raise PatternError("** must be the last part", "write * for each part before the end")
+                raise PatternError("** must be the last part", "write * for each earlier part")
             if "*" in part and part not in ("*", "**"):
-                fix = f"a star is a whole part; for pieces of one use regex = '{_as_regex(parts)}'"
+                fix = f"a star stands for a whole part; otherwise use regex = '{_as_regex(parts)}'"
                 raise PatternError(f'part "{part}" has a star beside other text', fix)
         is_open = parts[-1] == "**"
         stars = tuple(number for number, part in enumerate(parts) if part in ("*", "**"))

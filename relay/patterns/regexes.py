@@ -70,7 +70,9 @@ def _compile(text: str, re2: Any) -> Any:  # noqa: ANN401 - see above
         return re2.compile(text, options)
     except re2.error as error:
         message = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else error
-        raise PatternError(f"is no regex: {message}", r"a dot that is one is \.; quotes '...' need no \\") from error
+        raise PatternError(
+            f"is not a valid regex: {message}", r"a literal dot is \.; in quotes '...' a backslash stands alone"
+        ) from error
 
 
 def _find_needed(text: str) -> str:

@@ -29,14 +29,14 @@ class Template:
         for found in _CAPTURE.finditer(text):
             number = int(found[1] or found[2])
             if not 0 < number <= groups:
-                most = "$1" if groups == 1 else f"$1 to ${groups}"
-                fix = f"it has {most}" if groups else "stars and groups are captures, numbered from 1"
+                known = "$1" if groups == 1 else f"$1 to ${groups}"
+                fix = f"it has {known}" if groups else "each star or group is a capture, numbered from 1"
                 raise PatternError(f'"{text}" has {found[0]}, and the pattern has no such capture', fix)
             pieces += (_literal(text[end : found.start()]), f"{{{number - 1}}}")
             end = found.end()
         self._text = "".join(pieces) + _literal(text[end:])
         if "$" in self._text:
-            raise PatternError(f'"{text}" has a $ that is no capture', "a capture is $1 or ${1}")
+            raise PatternError(f'"{text}" has a $ that begins no capture', "a capture is $1 or ${1}")
 
     def render(self, captures: Sequence[str]) -> str:
         """Return the text with the captures filled in."""

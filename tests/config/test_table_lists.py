@@ -194,7 +194,7 @@ def test_targets():
         ('match = "web*.x"', "RLY132", 2, "star beside other text"),
         ('match = "a.*"\nmetric = "x.$2"', "RLY132", 3, "no such capture"),
         ('match = "a.*"\ntags = { ok = "$1", no = "$0" }', "RLY132", 3, '"$0"'),
-        ("regex = '('", "RLY132", 2, "is no regex: missing )"),
+        ("regex = '('", "RLY132", 2, "is not a valid regex: missing )"),
         ("regex = '(a)'\nmetric = '$1$2'", "RLY132", 3, "no such capture"),
         ('match = "**"\n[[rule]]\nmatch = "a.b"', "RLY131", 4, '"a.b" can never match: rule 1'),
         ('match = "a.*"\n[[rule]]\nmatch = "a.b"\ntype = "set"', "RLY131", 4, "rule 1"),

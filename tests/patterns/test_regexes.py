@@ -69,7 +69,7 @@ def test_a_name_that_could_not_be_sent_is_not_matched():
     ],
 )
 def test_invalid_regexes(regex):
-    with pytest.raises(PatternError, match="is no regex") as caught:
+    with pytest.raises(PatternError, match="is not a valid regex") as caught:
         Regex(regex, re2)
     assert not isinstance(caught.value, NoEngineError)
 

@@ -30,4 +30,4 @@ def test_invalid_templates(text):
 def test_without_captures_the_fix_explains_captures():
     with pytest.raises(PatternError) as caught:
         Template("$1", 0)
-    assert "stars and groups" in caught.value.fix
+    assert "star or group" in caught.value.fix
