@@ -52,7 +52,9 @@ def import_(path: Path, output: Path | None, format_: Format | None, *, force: b
         _print(builder, text, output)
     if builder.needs_person:
         # The exit code stays 0: the result can be used, as after warnings of `check`. Scripts read "by_hand" of --json.
-        say(str(_by_hand(builder.needs_person, path)), err=True)
+        message = f"{plural(builder.needs_person, 'line')} of the report on {path} to decide by hand"
+        fix = "see the lines that begin with: by hand"
+        say(str(Problem(code="RLY140", severity="warning", message=message, fix=fix)), err=True)
 
 
 def _read(path: Path) -> tuple[str, bool]:
@@ -62,15 +64,6 @@ def _read(path: Path) -> tuple[str, bool]:
         return content.decode(), True
     except UnicodeDecodeError:
         return content.decode(errors="replace"), False
-
-
-def _by_hand(count: int, path: Path) -> Problem:
-    return Problem(
-        code="RLY140",
-        severity="warning",
-        message=f"{plural(count, 'line')} of the report on {path} to decide by hand",
-        fix="see the lines that begin with: by hand",
-    )
 
 
 def _as_json(builder: ConfigBuilder, text: str | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from relay.cli.options import config_option, json_option
 from relay.cli.output import say
 from relay.config.loading import load
 from relay.delivery.state.directory import holder, home_directory, state_directory
-from relay.errors import Problem, unreachable
+from relay.errors import unreachable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,10 @@ _FIX: Final = "nothing to do if the environment of the relay has them; else its 
 def reload(path: Path | None, *, upgrade: bool, as_json: bool) -> None:
     """Check the configuration and have the running relay load it; its log says what changes, and when."""
     loaded = load(path, os.environ)
-    warnings = [*loaded.warnings, *map(_of_this_shell, credential_problems(loaded.config.cloud))]
+    # This shell need not have the environment of the relay, which may have the credentials.
+    credentials = credential_problems(loaded.config.cloud)
+    found = [replace(problem, fix=_FIX) if problem.code == "RLY110" else problem for problem in credentials]
+    warnings = [*loaded.warnings, *found]
     for problem in warnings if not as_json else ():
         say(str(problem), err=True)
     pid = signal_relay(loaded.config, signal.SIGUSR2 if upgrade else signal.SIGHUP)
@@ -42,11 +45,6 @@ def reload(path: Path | None, *, upgrade: bool, as_json: bool) -> None:
         say(json.dumps({"pid": pid, "upgrade": upgrade, "warnings": [asdict(problem) for problem in warnings]}))
         return
     say(f"{'replacing the worker of' if upgrade else 'reloading'} process {pid}: see its log")
-
-
-def _of_this_shell(problem: Problem) -> Problem:
-    """Return the problem with a fix for credentials missing here: this shell need not have the relay's environment."""
-    return replace(problem, fix=_FIX) if problem.code == "RLY110" else problem
 
 
 def signal_relay(config: Config, number: signal.Signals) -> int:

@@ -83,11 +83,6 @@ def _region(text: str, namespace: str) -> Region | None:
     return EVERY_NAME if is_open and namespace.startswith(text) else None
 
 
-def narrowest_first(regions: Sequence[Region]) -> list[Region]:
-    """Return each region once, before every region that contains it."""
-    return sorted(dict.fromkeys(regions), key=lambda region: (-len(region.text), region.is_open))
-
-
 _KEYS: Final = ("match-metrics", "exclude-metrics", "match-tags", "drop-tags", "drop-metric", "drop-host")
 _NO_REGEX: Final = (
     "no rule: gostatsd applies every filter, the relay the first rule; which names a regex matches is unknown"
@@ -164,21 +159,14 @@ def _read(builder: ConfigBuilder, name: str, node: Node, prefix: str) -> _Filter
     keys = tuple(_keys(builder, name, options.get("drop-tags"), is_needless=drops))
     if host := options.get("drop-host"):
         builder.report("dropped", host, f"{name}.drop-host", "host is the relay's machine, and always sent")
-    known = [match for match in matches if not _is_refused(match, prefix)]
+    known = [match for match in matches if not match.regex or not (match.is_inverted or prefix)]
     if len(known) < len(matches):
-        builder.report("by hand", options["match-metrics"], f"{name}.match-metrics", _why_not(prefix))
+        regex = f'its regex, which matches names behind "{prefix}"' if prefix else "a regex behind !"
+        builder.report("by hand", options["match-metrics"], f"{name}.match-metrics", f"no rule for {regex}")
     if any(match.regex for match in excludes):
         builder.report("by hand", options["exclude-metrics"], f"{name}.exclude-metrics", _NO_REGEX)
         return None
     return _Filter(name, node, tuple(known if matches else [Match(EVERY_NAME)]), tuple(excludes), drops, keys)
-
-
-def _is_refused(match: Match, prefix: str) -> bool:
-    return bool(match.regex) and (match.is_inverted or bool(prefix))
-
-
-def _why_not(prefix: str) -> str:
-    return f'no rule for its regex, which matches names behind "{prefix}"' if prefix else "no rule for a regex behind !"
 
 
 def _keys(builder: ConfigBuilder, name: str, tags: Node | None, *, is_needless: bool) -> Iterator[str]:
@@ -210,7 +198,9 @@ class _Rules:
         self._builder = builder
         self._filters = filters
         every = [match.region for one in filters for match in (*one.matches, *one.excludes) if match.region]
-        self._regions = narrowest_first([*every, EVERY_NAME])
+        regions = dict.fromkeys([*every, EVERY_NAME])
+        self._regions = sorted(regions, key=lambda region: (-len(region.text), region.is_open))
+        """Each region before every region that contains it."""
         self._written: dict[Region, int] = {}
         """Region -> number of its rule; a narrower region comes before one that contains it."""
         self._numbers: dict[str, list[int]] = {one.name: [] for one in filters}
