@@ -339,7 +339,7 @@ class FileTransport(LineTransport):
     """
 
     def __init__(self, path: str, *, is_lazy: bool = False) -> None:
-        super().__init__(_NO_DESCRIPTOR if is_lazy else _open_private(path), closes=True)
+        super().__init__(_NO_DESCRIPTOR if is_lazy else _open_for_appending(path), closes=True)
         self._path = path
 
     async def _prepare(self) -> None:
@@ -350,7 +350,7 @@ class FileTransport(LineTransport):
 
     def _stay_at_path(self) -> None:
         if not self._is_at_path():
-            descriptor = _open_private(self._path)
+            descriptor = _open_for_appending(self._path)
             self._close_descriptor()
             self._descriptor, self._is_cut = descriptor, False
 
@@ -361,7 +361,7 @@ class FileTransport(LineTransport):
             return False
 
 
-def _open_private(path: str) -> int:
+def _open_for_appending(path: str) -> int:
     """Open a file for appending; a new one is readable for this user only, as it holds names of metrics.
 
     A pipe without a reader is an error; the open does not block.
