@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
     Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
+_SHOWN: Final = 40
+_DIGITS_MOST: Final = 20
+_DAYS_MOST: Final = 366
+_DECIMAL: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
+
 
 class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases alone
     """A click type that parses with a function; its ValueError becomes a usage error. State: none."""
@@ -75,10 +80,6 @@ def _shown(value: object) -> str:
     return ascii(str(value)[:_SHOWN])
 
 
-_SHOWN: Final = 40
-_DIGITS_MOST: Final = 20
-_DAYS_MOST: Final = 366
-_DECIMAL: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
 DURATION: Final = lasting("0s")
 LENGTH: Final = lasting("1ms")
 """A duration above 0, for options where 0 would be meaningless or mean something else."""

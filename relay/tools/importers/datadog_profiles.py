@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from relay.tools.importers.config_builder import ConfigBuilder
     from relay.tools.importers.option_reader import OptionReader
 
-
 EXEMPT: Final = (
     "datadog.agent", "datadog.dogstatsd", "datadog.process", "datadog.trace_agent", "datadog.tracer", "activemq",
     "activemq_58", "airflow", "cassandra", "confluent", "hazelcast", "hive", "ignite", "jboss", "jvm", "kafka",
@@ -39,6 +38,10 @@ EXEMPT: Final = (
 )  # fmt: skip
 """Beginnings of names without the namespace, by default."""
 _CAPTURE: Final = re.compile(r"\$\{\d+\}")
+PROFILES: Final = "dogstatsd_mapper_profiles"
+_BLOCKED: Final = ("metric_filterlist", "statsd_metric_blocklist")
+_EXEMPT: Final = ("statsd_metric_namespace_blocklist", "statsd_metric_namespace_blacklist")
+_WILDCARD: Final = re.compile(r"(?!.*\*\*)[a-zA-Z0-9\-_*.]+")
 
 
 class Namespace(NamedTuple):
@@ -108,12 +111,6 @@ def _beginning(text: str) -> tuple[str, str]:
     if not text or (text.endswith(".") and "*" not in text):
         return "match", f"{text}**"
     return "regex", f"^{re.escape(text)}".replace(r"\-", "-")
-
-
-PROFILES: Final = "dogstatsd_mapper_profiles"
-_BLOCKED: Final = ("metric_filterlist", "statsd_metric_blocklist")
-_EXEMPT: Final = ("statsd_metric_namespace_blocklist", "statsd_metric_namespace_blacklist")
-_WILDCARD: Final = re.compile(r"(?!.*\*\*)[a-zA-Z0-9\-_*.]+")
 
 
 class _Profile(NamedTuple):

@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from relay.tools.importers.option_reader import OptionReader
     from relay.tools.importers.readers.tree import Node
 
-
 _LEGAL: Final = re.compile(r"[A-Za-z0-9._-]*")
 """Characters of a name after gostatsd's rewriting, which precedes its filters."""
+_KEYS: Final = ("match-metrics", "exclude-metrics", "match-tags", "drop-tags", "drop-metric", "drop-host")
+_NO_REGEX: Final = (
+    "no rule: gostatsd applies every filter, the relay the first rule; which names a regex matches is unknown"
+)
 
 
 class Region(NamedTuple):
@@ -81,12 +84,6 @@ def _region(text: str, namespace: str) -> Region | None:
     if text.startswith(namespace) and (is_open or text != namespace):
         return Region(text.removeprefix(namespace), is_open)
     return EVERY_NAME if is_open and namespace.startswith(text) else None
-
-
-_KEYS: Final = ("match-metrics", "exclude-metrics", "match-tags", "drop-tags", "drop-metric", "drop-host")
-_NO_REGEX: Final = (
-    "no rule: gostatsd applies every filter, the relay the first rule; which names a regex matches is unknown"
-)
 
 
 class _Filter(NamedTuple):

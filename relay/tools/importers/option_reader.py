@@ -19,143 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from relay.tools.importers.config_builder import ConfigBuilder
-    from relay.tools.importers.readers.tree import Node
     from relay.tools.importers.report import Option, Verdict
-
-
-def set_without_deltas(builder: ConfigBuilder) -> None:
-    """Disable gauge deltas, for a daemon without them: the negative gauges of its clients would become deltas."""
-    builder.set("listen.gauge_deltas", value=False)
-    builder.report("ok", None, "gauges with a sign", "listen.gauge_deltas = false: -5 and +5 are values, as before")
-
-
-def set_dialects(builder: ConfigBuilder, *inline: str) -> None:
-    """Enable the dialects of tags that a daemon reads: those after `|#`, and `inline` ones in names."""
-    dialects = ["statsd", "dogstatsd", *inline]
-    builder.set("listen.dialects", dialects)
-    builder.report(
-        "ok", None, "tags in names", f"listen.dialects = {to_toml(dialects)}: those that {builder.daemon} reads"
-    )
-
 
 _CLASSES_OF_ZEROS: Final = 3
 _TRUTHS: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
-
-
-def words(node: Node | None) -> list[str]:
-    """Return the items of a list, or the words of a text separated by blanks."""
-    if node is None:
-        return []
-    texts = [item.text for item in node.items if item.is_scalar]
-    return texts if isinstance(node.value, list) else " ".join(texts).split()
-
-
-def texts(node: Node | None) -> list[str]:
-    """Return the items of a list; in a variable, a list is JSON, or words separated by blanks or commas."""
-    if node is None:
-        return []
-    if not isinstance(node.value, str):
-        return [item.text for item in node.items]
-    try:
-        parsed = json.loads(node.value)
-    except (ValueError, RecursionError):
-        parsed = node.value.replace(",", " ").split()
-    return [str(item) for item in (parsed if isinstance(parsed, list) else [parsed])]
-
-
-def is_true(node: Node | None) -> bool:
-    """Return a boolean as daemons in Go read it: a text as in strconv.ParseBool, anything else false."""
-    if node is None:
-        return False
-    return node.value in _TRUTHS if isinstance(node.value, str) else isinstance(node.value, int) and bool(node.value)
-
-
-def set_tags(reader: OptionReader, name: str, node: Node, entries: Iterable[str]) -> None:
-    """Turn `key:value` entries into `[tags]`; a bare key gets the value `true`, illegal characters are rewritten."""
-    for entry in entries:
-        reader.builder.report(*_set_tag(reader.builder, entry, node, f"{name} {entry}"))
-
-
-def _set_tag(builder: ConfigBuilder, entry: str, node: Node, what: str) -> tuple[Verdict, Node, str, str]:
-    key, _, given = entry.partition(":")
-    legal, value = "".join(char if is_legal_key(char) else "_" for char in key), given or "true"
-    if not legal:
-        return "by hand", node, what, "a tag needs a key"
-    known = builder.get(f"tags.{legal}")
-    if known not in (None, value):
-        return "by hand", node, what, f'a key has one value, and tags.{legal} is "{known}"'
-    builder.set(f"tags.{legal}", value, node)
-    return "ok" if legal == key and given else "changed", node, what, f'tags.{legal} = "{value}"'
-
-
 _UNITS: Final = {"ns": 1e-9, "us": 1e-6, "\u00b5s": 1e-6, "\u03bcs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
 _LONGEST: Final = 100
 """Longest text of a duration, in characters: the time of the regex search grows with the square of the length."""
 _PIECE: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)")
-
-
-def keep_duration(seconds: float) -> str:
-    """Return `keep:DURATION`, a value of `window.idle_gauges`."""
-    return f"keep:{to_toml(Seconds(seconds)).strip(chr(34))}"
-
-
-def go_duration(value: object) -> float | None:
-    """Return the seconds of `1m20s`, `-1` or a number of nanoseconds; None if the value is not a duration."""
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        return None
-    if isinstance(value, str) and len(value) > _LONGEST:
-        return None
-    text = str(value).strip()
-    sign = -1 if text.startswith("-") else 1
-    digits = text.lstrip("+-")
-    pieces = _PIECE.findall(digits)
-    if pieces and "".join(number + unit for number, unit in pieces) == digits:
-        return sign * sum(float(number) * _UNITS[unit] for number, unit in pieces)
-    return sign * int(digits) * 1e-9 if digits.isascii() and digits.isdecimal() else None
-
-
-def set_percentiles(builder: ConfigBuilder, values: Iterable[float], origin: Node | None) -> str:
-    """Set the percentiles of timers, whole numbers without a decimal point; return the setting for the report."""
-    written = [int(value) if value.is_integer() else value for value in values]
-    builder.set("window.percentiles", written, origin)
-    return f"window.percentiles = {to_toml(written)}"
-
-
-def set_valid_percentiles(
-    reader: OptionReader, name: str, node: Node | None, values: Sequence[float | None], *, default: str, note: str = ""
-) -> None:
-    """Set the percentiles of an option, and report it; None stands for an entry that is not a number."""
-    numbers = [value for value in values if value is not None]
-    became = set_percentiles(reader.builder, numbers, node) + note
-    if len(numbers) < len(values):
-        reader.report("by hand", name, node, f"{became}: one of them is not a number")
-    else:
-        reader.report("ok", name, node, became, default=default)
-
-
-def set_log_level(reader: OptionReader, name: str, node: Node, level: str | None) -> None:
-    """Set the level of the log, unless an option before did, and report it; None: the relay has no such level."""
-    if level is None:
-        reader.report("by hand", name, node, 'log.level: "debug", "info", "warning" or "error"')
-        return
-    if level != "info" and not reader.builder.get("log.level"):
-        reader.builder.set("log.level", level, node)
-    reader.report("ok", name, node, f'log.level = "{level}"')
-
-
-def set_zeros(builder: ConfigBuilder, classes: Sequence[str], origin: Node | None) -> None:
-    """Send zeros of idle series of the classes among counters, timers and sets."""
-    if classes:
-        value = "zero" if len(classes) == _CLASSES_OF_ZEROS else f"zero:{','.join(classes)}"
-        builder.set("window.idle", value, origin)
-
-
-def set_prefix(reader: OptionReader, name: str, key: str, node: Node, given: str) -> None:
-    """Set a prefix of names from one that may begin or end in dots, and report it."""
-    text = given.strip(".")
-    if text:
-        reader.builder.set(key, text, node)
-    reader.report("ok" if text == given else "changed", name, node, f'{key} = "{text}"' if text else "none")
 
 
 class OptionReader:
@@ -251,3 +122,128 @@ class OptionReader:
             is_reported = any(entry.what.startswith(name) and entry.line == node.line for entry in self.builder.lines)
             if not is_reported and (node.value is None or node.value in ("", [], {})):
                 self.builder.report("dropped", node, name, "it is empty")
+
+
+def words(node: Node | None) -> list[str]:
+    """Return the items of a list, or the words of a text separated by blanks."""
+    if node is None:
+        return []
+    texts = [item.text for item in node.items if item.is_scalar]
+    return texts if isinstance(node.value, list) else " ".join(texts).split()
+
+
+def texts(node: Node | None) -> list[str]:
+    """Return the items of a list; in a variable, a list is JSON, or words separated by blanks or commas."""
+    if node is None:
+        return []
+    if not isinstance(node.value, str):
+        return [item.text for item in node.items]
+    try:
+        parsed = json.loads(node.value)
+    except (ValueError, RecursionError):
+        parsed = node.value.replace(",", " ").split()
+    return [str(item) for item in (parsed if isinstance(parsed, list) else [parsed])]
+
+
+def is_true(node: Node | None) -> bool:
+    """Return a boolean as daemons in Go read it: a text as in strconv.ParseBool, anything else false."""
+    if node is None:
+        return False
+    return node.value in _TRUTHS if isinstance(node.value, str) else isinstance(node.value, int) and bool(node.value)
+
+
+def go_duration(value: object) -> float | None:
+    """Return the seconds of `1m20s`, `-1` or a number of nanoseconds; None if the value is not a duration."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return None
+    if isinstance(value, str) and len(value) > _LONGEST:
+        return None
+    text = str(value).strip()
+    sign = -1 if text.startswith("-") else 1
+    digits = text.lstrip("+-")
+    pieces = _PIECE.findall(digits)
+    if pieces and "".join(number + unit for number, unit in pieces) == digits:
+        return sign * sum(float(number) * _UNITS[unit] for number, unit in pieces)
+    return sign * int(digits) * 1e-9 if digits.isascii() and digits.isdecimal() else None
+
+
+def keep_duration(seconds: float) -> str:
+    """Return `keep:DURATION`, a value of `window.idle_gauges`."""
+    return f"keep:{to_toml(Seconds(seconds)).strip(chr(34))}"
+
+
+def set_prefix(reader: OptionReader, name: str, key: str, node: Node, given: str) -> None:
+    """Set a prefix of names from one that may begin or end in dots, and report it."""
+    text = given.strip(".")
+    if text:
+        reader.builder.set(key, text, node)
+    reader.report("ok" if text == given else "changed", name, node, f'{key} = "{text}"' if text else "none")
+
+
+def set_tags(reader: OptionReader, name: str, node: Node, entries: Iterable[str]) -> None:
+    """Turn `key:value` entries into `[tags]`; a bare key gets the value `true`, illegal characters are rewritten."""
+    for entry in entries:
+        reader.builder.report(*_set_tag(reader.builder, entry, node, f"{name} {entry}"))
+
+
+def _set_tag(builder: ConfigBuilder, entry: str, node: Node, what: str) -> tuple[Verdict, Node, str, str]:
+    key, _, given = entry.partition(":")
+    legal, value = "".join(char if is_legal_key(char) else "_" for char in key), given or "true"
+    if not legal:
+        return "by hand", node, what, "a tag needs a key"
+    known = builder.get(f"tags.{legal}")
+    if known not in (None, value):
+        return "by hand", node, what, f'a key has one value, and tags.{legal} is "{known}"'
+    builder.set(f"tags.{legal}", value, node)
+    return "ok" if legal == key and given else "changed", node, what, f'tags.{legal} = "{value}"'
+
+
+def set_dialects(builder: ConfigBuilder, *inline: str) -> None:
+    """Enable the dialects of tags that a daemon reads: those after `|#`, and `inline` ones in names."""
+    dialects = ["statsd", "dogstatsd", *inline]
+    builder.set("listen.dialects", dialects)
+    builder.report(
+        "ok", None, "tags in names", f"listen.dialects = {to_toml(dialects)}: those that {builder.daemon} reads"
+    )
+
+
+def set_without_deltas(builder: ConfigBuilder) -> None:
+    """Disable gauge deltas, for a daemon without them: the negative gauges of its clients would become deltas."""
+    builder.set("listen.gauge_deltas", value=False)
+    builder.report("ok", None, "gauges with a sign", "listen.gauge_deltas = false: -5 and +5 are values, as before")
+
+
+def set_percentiles(builder: ConfigBuilder, values: Iterable[float], origin: Node | None) -> str:
+    """Set the percentiles of timers, whole numbers without a decimal point; return the setting for the report."""
+    written = [int(value) if value.is_integer() else value for value in values]
+    builder.set("window.percentiles", written, origin)
+    return f"window.percentiles = {to_toml(written)}"
+
+
+def set_valid_percentiles(
+    reader: OptionReader, name: str, node: Node | None, values: Sequence[float | None], *, default: str, note: str = ""
+) -> None:
+    """Set the percentiles of an option, and report it; None stands for an entry that is not a number."""
+    numbers = [value for value in values if value is not None]
+    became = set_percentiles(reader.builder, numbers, node) + note
+    if len(numbers) < len(values):
+        reader.report("by hand", name, node, f"{became}: one of them is not a number")
+    else:
+        reader.report("ok", name, node, became, default=default)
+
+
+def set_zeros(builder: ConfigBuilder, classes: Sequence[str], origin: Node | None) -> None:
+    """Send zeros of idle series of the classes among counters, timers and sets."""
+    if classes:
+        value = "zero" if len(classes) == _CLASSES_OF_ZEROS else f"zero:{','.join(classes)}"
+        builder.set("window.idle", value, origin)
+
+
+def set_log_level(reader: OptionReader, name: str, node: Node, level: str | None) -> None:
+    """Set the level of the log, unless an option before did, and report it; None: the relay has no such level."""
+    if level is None:
+        reader.report("by hand", name, node, 'log.level: "debug", "info", "warning" or "error"')
+        return
+    if level != "info" and not reader.builder.get("log.level"):
+        reader.builder.set("log.level", level, node)
+    reader.report("ok", name, node, f'log.level = "{level}"')

@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from relay.tools.importers.config_builder import ConfigBuilder
     from relay.tools.importers.readers.tree import Node
 
-
 _CLASSES: Final = ("counter", "gauge", "timer")
+DAEMON: Final = "statsd_exporter"
+_TYPES: Final = {"counter": "counter", "gauge": "gauge", "observer": "timer", "timer": "timer"}
+_QUANTILES: Final = (0.5, 0.9, 0.99)
+_GLOB: Final = re.compile(r"(?:\*|[a-zA-Z_][\w-]*)(?:\.(?:\*|\w[\w-]*))*", re.ASCII)
+_NEVER: Final = "statsd_exporter never reaches it: an earlier mapping has the same parts"
 
 
 class _Glob(NamedTuple):
@@ -65,14 +69,6 @@ def _ranks(globs: Sequence[_Glob], class_: str) -> list[int]:
             ranks[ends[parts]] = number
         passed.update(parts[:length] for length in range(1, len(parts) + 1))
     return ranks
-
-
-DAEMON: Final = "statsd_exporter"
-_TYPES: Final = {"counter": "counter", "gauge": "gauge", "observer": "timer", "timer": "timer"}
-_QUANTILES: Final = (0.5, 0.9, 0.99)
-
-_GLOB: Final = re.compile(r"(?:\*|[a-zA-Z_][\w-]*)(?:\.(?:\*|\w[\w-]*))*", re.ASCII)
-_NEVER: Final = "statsd_exporter never reaches it: an earlier mapping has the same parts"
 
 
 class _Mapping(NamedTuple):

@@ -21,13 +21,19 @@ from relay.tools.importers.readers.tree import Node, NotReadable, Opaque
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-
 _VARIABLE: Final = r"process\.env(?:\.([A-Za-z_]\w*)|\[\s*['\"]([A-Za-z_]\w*)['\"]\s*\])"
 _FALLBACK: Final = r"""(?:\s*(?:\|\||\?\?)\s*(?:'([^'\\{}]*)'|"([^"\\{}]*)"|(-?[\d.]+)))?"""
 _REFERENCE: Final = re.compile(
     rf"\(?\s*\+?(?:(?:Number|parseInt|parseFloat|String)\s*\(\s*)?{_VARIABLE}{_FALLBACK}\s*(?:,\s*10\s*)?\)?{_FALLBACK}\s*\)?"
 )
 _HOSTNAME: Final = re.compile(r"\bhostname\s*\(\s*\)|process\.env\.HOSTNAME\b")
+_STATEMENTS: Final = (
+    "if", "for", "while", "do", "switch", "try", "throw", "function", "class", "import", "return", "with", "debugger",
+)  # fmt: skip
+_VALUES_MOST: Final = 100_000
+_DECLARATIONS: Final = ("function", "class")
+"""Statements without a value: the value of a file is that of the last statement before them."""
+_NO_EXPRESSIONS: Final = frozenset({"var", "let", "const", "export", *_STATEMENTS} - {*_DECLARATIONS})
 
 
 class EnvReference(NamedTuple):
@@ -53,17 +59,6 @@ def find_env_reference(source: str) -> EnvReference | None:
 def is_hostname(source: str) -> bool:
     """Say whether an expression evaluates to the host name, or mostly to it."""
     return _HOSTNAME.search(source) is not None
-
-
-_STATEMENTS: Final = (
-    "if", "for", "while", "do", "switch", "try", "throw", "function", "class", "import", "return", "with", "debugger",
-)  # fmt: skip
-
-
-_VALUES_MOST: Final = 100_000
-_DECLARATIONS: Final = ("function", "class")
-"""Statements without a value: the value of a file is that of the last statement before them."""
-_NO_EXPRESSIONS: Final = frozenset({"var", "let", "const", "export", *_STATEMENTS} - {*_DECLARATIONS})
 
 
 class Module(NamedTuple):

@@ -15,13 +15,33 @@ from relay.tools.importers.readers.tree import Node, NotReadable, Opaque
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
 _CLOSING: Final = {"{": "}", "[": "]", "(": ")"}
 _BEFORE_OPERAND: Final = frozenset({
     "new", "typeof", "void", "delete", "await", "async", "function", "class", "extends", "in", "instanceof", "of",
     "yield", "get", "set", "static", "return",
 })  # fmt: skip
 _AFTER_OPERAND: Final = frozenset({"in", "instanceof", "of", "extends", "as"})
+TEMPLATES_MOST: Final = 16
+"""Nesting of template strings: each level is a recursive call, so a hostile file must not nest without bound."""
+_BLANK: Final = re.compile(r"(?:[\s\ufeff]+|//[^\n\r\u2028\u2029]*|/\*.*?\*/)+", re.DOTALL)
+_NAME: Final = re.compile(r"[^\W\d][\w$\u200c\u200d]*|\$[\w$\u200c\u200d]*")
+_NUMBER: Final = re.compile(
+    r"(?:0[xX][0-9a-fA-F]+(?:_[0-9a-fA-F]+)*|0[oO][0-7]+(?:_[0-7]+)*|0[bB][01]+(?:_[01]+)*"
+    r"|(?:0\d+|(?:0|[1-9]\d*(?:_\d+)*)(?:\.(?:\d+(?:_\d+)*)?)?|\.\d+(?:_\d+)*)(?:[eE][+-]?\d+(?:_\d+)*)?)n?",
+    re.ASCII,
+)
+_STRING: Final = re.compile(r"""'(?:[^'\\\n\r]|\\(?:\r\n|.))*'|"(?:[^"\\\n\r]|\\(?:\r\n|.))*\"""", re.DOTALL)
+_REGEX: Final = re.compile(r"/(?![*/])(?:[^/\\\[\n\r]|\\[^\n\r]|\[(?:[^\]\\\n\r]|\\[^\n\r])*\])+/[\w$]*")
+_PUNCTUATION: Final = re.compile(
+    r"\.\.\.|=>|\?\?=?|\?\.(?!\d)|&&=?|\|\|=?|\*\*=?|[=!]==?|<<=?|>>>?=?|[-+*/%&|^<>]=|\+\+|--"
+    r"|[-{}()\[\];,<>+*/%&|^!~?:=.@#]"
+)
+_TEMPLATE_TEXT: Final = re.compile(r"(?:[^`\\$]|\\.|\$(?!\{))*", re.DOTALL)
+_BEFORE_REGEX: Final = frozenset({
+    "return", "typeof", "case", "in", "of", "delete", "void", "throw", "new", "else", "do",
+})  # fmt: skip
+_LINE_ENDS: Final = re.compile(r"\r\n|[\n\r\u2028\u2029]")
+Kind = Literal["name", "number", "string", "template", "regex", "punctuation", "end"]
 
 
 class Cursor:
@@ -128,29 +148,6 @@ def _is_missing_comma(before: Token, here: Token) -> bool:
     ends = ends or (before.kind == "name" and before.text not in _BEFORE_OPERAND)
     begins = here.kind in ("number", "string") or (here.kind == "name" and here.text not in _AFTER_OPERAND)
     return ends and begins
-
-
-TEMPLATES_MOST: Final = 16
-"""Nesting of template strings: each level is a recursive call, so a hostile file must not nest without bound."""
-_BLANK: Final = re.compile(r"(?:[\s\ufeff]+|//[^\n\r\u2028\u2029]*|/\*.*?\*/)+", re.DOTALL)
-_NAME: Final = re.compile(r"[^\W\d][\w$\u200c\u200d]*|\$[\w$\u200c\u200d]*")
-_NUMBER: Final = re.compile(
-    r"(?:0[xX][0-9a-fA-F]+(?:_[0-9a-fA-F]+)*|0[oO][0-7]+(?:_[0-7]+)*|0[bB][01]+(?:_[01]+)*"
-    r"|(?:0\d+|(?:0|[1-9]\d*(?:_\d+)*)(?:\.(?:\d+(?:_\d+)*)?)?|\.\d+(?:_\d+)*)(?:[eE][+-]?\d+(?:_\d+)*)?)n?",
-    re.ASCII,
-)
-_STRING: Final = re.compile(r"""'(?:[^'\\\n\r]|\\(?:\r\n|.))*'|"(?:[^"\\\n\r]|\\(?:\r\n|.))*\"""", re.DOTALL)
-_REGEX: Final = re.compile(r"/(?![*/])(?:[^/\\\[\n\r]|\\[^\n\r]|\[(?:[^\]\\\n\r]|\\[^\n\r])*\])+/[\w$]*")
-_PUNCTUATION: Final = re.compile(
-    r"\.\.\.|=>|\?\?=?|\?\.(?!\d)|&&=?|\|\|=?|\*\*=?|[=!]==?|<<=?|>>>?=?|[-+*/%&|^<>]=|\+\+|--"
-    r"|[-{}()\[\];,<>+*/%&|^!~?:=.@#]"
-)
-_TEMPLATE_TEXT: Final = re.compile(r"(?:[^`\\$]|\\.|\$(?!\{))*", re.DOTALL)
-_BEFORE_REGEX: Final = frozenset({
-    "return", "typeof", "case", "in", "of", "delete", "void", "throw", "new", "else", "do",
-})  # fmt: skip
-_LINE_ENDS: Final = re.compile(r"\r\n|[\n\r\u2028\u2029]")
-Kind = Literal["name", "number", "string", "template", "regex", "punctuation", "end"]
 
 
 class Token(NamedTuple):
