@@ -153,8 +153,9 @@ class Reloader:
         try:
             prepared = await self._prepare()
             if self._has_ended:
+                await prepared.transport.close()
                 return False
-            self._accept(prepared)
+            await self._accept(prepared)
             await self._apply(prepared)
         except RelayError as error:
             self._relay.status.is_last_reload_successful = False
@@ -167,6 +168,7 @@ class Reloader:
             prepared = await self._thread.run(self._read)
             if prepared.before is self._relay.config:
                 return prepared
+            await prepared.transport.close()
 
     def _read(self) -> PreparedReload:
         before = self._relay.config
@@ -195,12 +197,17 @@ class Reloader:
             keys = ", ".join(changes.replacing)
             raise ConfigError(Problem(code="RLY502", message=f"{keys}: the sockets are given, not opened here"))
 
-    def _accept(self, prepared: PreparedReload) -> None:
-        """Send the plan for the next worker to the supervisor."""
+    async def _accept(self, prepared: PreparedReload) -> None:
+        """Send the plan for the next worker to the supervisor.
+
+        Raises:
+            ConfigError: RLY502: the supervisor cannot be reached; the transport is closed.
+        """
         plan = make_plan(prepared.loaded, take_over=self._options.take_over)
         try:
             self._worker.accept(plan.to_json(), is_rebinding=bool(prepared.changes.replacing))
         except OSError as error:
+            await prepared.transport.close()
             message = f"the supervisor cannot be given the configuration: {error.strerror}"
             raise ConfigError(Problem(code="RLY502", message=message, fix="reload again")) from error
 

@@ -89,6 +89,11 @@ def reloading(tmp_path, monkeypatch):
     return begin
 
 
+def unused(relay: Relay, made: list[Counted]) -> list[Counted]:
+    """Return the open transports that nothing sends with."""
+    return [transport for transport in made if not transport.is_closed and transport is not relay.sender[1]]
+
+
 def on_disk(path) -> Loaded:
     return load(path, os.environ)
 
@@ -126,16 +131,13 @@ def test_after_the_edge_all_of_the_file_that_was_accepted_last_is_in_force(reloa
         assert relay.config == accepted
         assert relay.sender[2] == pool_settings(accepted), "the senders use it, too"
         await reloader.close()
-        left = [transport for transport in made if not transport.is_closed]
-        assert [transport for transport in left if transport is not relay.sender[1]] == [], (
-            "superseded transports are closed"
-        )
+        assert unused(relay, made) == [], "superseded transports are closed"
 
     asyncio.run(scenario())
 
 
 async def test_an_edge_while_the_file_is_read_repeats_the_comparison(reloading):
-    relay, reloader, path, _ = reloading()
+    relay, reloader, path, made = reloading()
     path.write_text("[limits]\nseries = 1000\n")
     await reloader._reload()
     path.write_text("[limits]\nseries = 1000\n[tags]\nenv = 'a'\n")
@@ -151,6 +153,8 @@ async def test_an_edge_while_the_file_is_read_repeats_the_comparison(reloading):
     reloader._read = slowly
     await reloader._reload()
     assert seen == [["tags", "limits.series"], ["tags"]]
+    relay.edge()
+    assert unused(relay, made) == []
 
 
 async def test_renewed_credentials_come_from_the_sources_in_the_new_file(reloading, tmp_path):
@@ -167,9 +171,23 @@ async def test_renewed_credentials_come_from_the_sources_in_the_new_file(reloadi
 
 
 async def test_a_reload_during_a_hand_over_is_left_to_the_next_worker(reloading):
-    relay, reloader, path, _ = reloading()
+    relay, reloader, path, made = reloading()
     path.write_text("[limits]\nseries = 1000\n")
     reloader.stop()
     assert await reloader._reload() is False
     relay.edge()
     assert relay.config.limits.series != 1000
+    assert unused(relay, made) == []
+
+
+async def test_a_plan_that_the_supervisor_does_not_get_refuses_the_reload(reloading, monkeypatch):
+    def refuse(*_, **__) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    relay, reloader, path, made = reloading()
+    path.write_text("[limits]\nseries = 1000\n")
+    monkeypatch.setattr(Worker, "accept", refuse)
+    assert await reloader._reload() is True
+    assert not relay.status.is_last_reload_successful
+    assert len(made) == 1
+    assert unused(relay, made) == []
