@@ -4,7 +4,7 @@
 
 #define SLAB_CELLS 1024
 
-static bool add_slab(cells *pool, budget *memory) {
+static bool add_slab(cells *pool) {
     if (pool->slabs_used == pool->slabs_capacity) {
         size_t capacity = pool->slabs_capacity ? 2 * pool->slabs_capacity : 64;
         void **grown = realloc(pool->slabs, capacity * sizeof *grown);
@@ -19,12 +19,11 @@ static bool add_slab(cells *pool, budget *memory) {
         slab[i].extra = pool->free;
         pool->free = &slab[i];
     }
-    (void)memory;
     return true;
 }
 
 cell *cell_new(cells *pool, budget *memory) {
-    if (pool->free == NULL && !add_slab(pool, memory)) return NULL;
+    if (pool->free == NULL && !add_slab(pool)) return NULL;
     cell *self = pool->free;
     pool->free = self->extra;
     *self = (cell){.low = INFINITY, .high = -INFINITY, .last_at = -INFINITY};

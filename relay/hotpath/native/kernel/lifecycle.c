@@ -58,8 +58,8 @@ static bool intern_catch_all(registry *registry, const settings *settings, serie
 bool hotpath_configure(hotpath *self, const settings *settings) {
     series *wanted[KINDS];
     hotpath_lock(self);
-    bool kept = intern_catch_all(&self->registry, settings, wanted);
-    if (kept) {
+    bool interned = intern_catch_all(&self->registry, settings, wanted);
+    if (interned) {
         for (size_t kind = 0; kind < KINDS; kind++) {
             series_release(&self->registry, self->registry.catch_all[kind]);
             self->registry.catch_all[kind] = wanted[kind];
@@ -69,7 +69,7 @@ bool hotpath_configure(hotpath *self, const settings *settings) {
         self->generation++; /* other series may overflow now */
     }
     hotpath_unlock(self);
-    return kept;
+    return interned;
 }
 
 bool hotpath_tee(hotpath *self, const int *fds, size_t count) {

@@ -121,11 +121,11 @@ void sketch_free(sketch *self, budget *memory) {
 }
 
 static void add_to_bin(sketch *self, double value, double weight, budget *memory) {
-    bool kept = true;
-    if (value >= SKETCH_ZERO) kept = bins_add(&self->positive, bin_of(value), weight, memory);
-    else if (value <= -SKETCH_ZERO) kept = bins_add(&self->negative, bin_of(-value), weight, memory);
+    bool added = true;
+    if (value >= SKETCH_ZERO) added = bins_add(&self->positive, bin_of(value), weight, memory);
+    else if (value <= -SKETCH_ZERO) added = bins_add(&self->negative, bin_of(-value), weight, memory);
     else self->zero += weight;
-    if (!kept) self->zero += weight;
+    if (!added) self->zero += weight;
 }
 
 void sketch_coarsen(sketch *self, budget *memory) {
