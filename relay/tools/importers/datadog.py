@@ -116,12 +116,8 @@ def _namespace(reader: OptionReader, name: str, node: Node) -> None:
     text = node.text.strip(".")
     if text:
         reader.builder.set("names.prefix", text, node)
-        reader.report(
-            "changed",
-            name,
-            node,
-            f'names.prefix = "{text}", on every name; the agent exempts those of its integrations',
-        )
+        became = f'names.prefix = "{text}", also on names of the agent\'s integrations'
+        reader.report("changed", name, node, became)
 
 
 def _tags(reader: OptionReader, name: str, node: Node) -> None:
@@ -167,23 +163,16 @@ def _use(reader: OptionReader, name: str, node: Node) -> None:
 
 
 OPTIONS: Final[dict[str, Option]] = {
-    "dogstatsd_mapper_profiles": ok(
-        "`[[rule]]`, one for each mapping; a `prefix` that its pattern does not have: by hand"
-    ),
+    "dogstatsd_mapper_profiles": ok("`[[rule]]`, one for each mapping; a `prefix` that its pattern lacks: by hand"),
     "dogstatsd_port": ok("`listen.udp`; `0`: no UDP"),
     "bind_host": ok("`listen.udp`; default: loopback only"),
     "dogstatsd_non_local_traffic": ok("`true`: `listen.udp` on `0.0.0.0` and `[::]`"),
     "dogstatsd_socket": ok('`listen.unix = ["dgram:PATH"]`'),
     "dogstatsd_stream_socket": ok('`listen.unix = ["datadog:PATH"]`'),
-    "statsd_metric_namespace": changed(
-        "`names.prefix`, on every name; the agent exempts those of its integrations", _namespace
-    ),
+    "statsd_metric_namespace": changed("`names.prefix`, also on names of the agent's integrations", _namespace),
     "statsd_metric_namespace_blacklist": dropped("`names.prefix` is on every name"),
     "statsd_metric_namespace_blocklist": dropped("`names.prefix` is on every name"),
-    "statsd_metric_blocklist": ok(
-        '`[[rule]]` with `action = "drop"`, for what names are received as that end up blocked there: behind '
-        "`statsd_metric_namespace`, and mapped"
-    ),
+    "statsd_metric_blocklist": ok('`[[rule]]` with `action = "drop"` for the received names that the agent blocks'),
     "statsd_metric_blocklist_match_prefix": ok("`regex` of those rules"),
     "metric_filterlist": ok("the new name of `statsd_metric_blocklist`"),
     "metric_filterlist_match_prefix": ok("`regex` of those rules"),
@@ -191,9 +180,7 @@ OPTIONS: Final[dict[str, Option]] = {
     "tags": ok("`[tags]`", _tags),
     "hostname": ok("`tags.host`; a tag `host:...` of the configuration beside it: by hand, the agent sends both"),
     "histogram_percentiles": ok("`window.percentiles`; default: 95"),
-    "histogram_aggregates": changed(
-        "a timer's point has sum, count, average, minimum and maximum; no median: set `window.percentiles` to 50 too"
-    ),
+    "histogram_aggregates": changed("sum, count, average, minimum and maximum; a median: 50 in `window.percentiles`"),
     "histogram_copy_to_distribution": dropped("`|h`, `|d` and `|ms` are the same type"),
     "histogram_copy_to_distribution_prefix": dropped("`|h`, `|d` and `|ms` are the same type"),
     "statsd_forward_host": ok("`[[tee]]`"),

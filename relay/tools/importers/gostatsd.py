@@ -27,6 +27,7 @@ from relay.tools.importers.report import Option, by_hand, changed, dropped, ok
 
 if TYPE_CHECKING:
     from relay.tools.importers.config_builder import ConfigBuilder
+    from relay.tools.importers.report import Verdict
 
 DAEMON: Final = "gostatsd"
 _AT_ONCE: Final = "one reader takes 12 million lines a second: nothing to tune"
@@ -131,9 +132,7 @@ def _backends(reader: OptionReader) -> None:
     address = table.get("address") if table else None
     if table and address and "statsdaemon" in words(node):
         number = reader.builder.append("tee", {"to": address.text}, address)
-        reader.report(
-            "changed", "statsdaemon.address", address, f"tee {number}: the lines as they came, before rules and sums"
-        )
+        reader.report("changed", "statsdaemon.address", address, f"tee {number}: the lines as received")
     elif table:
         reader.report("dropped", "statsdaemon", table, "backends does not name it")
 
@@ -147,10 +146,8 @@ def _namespace(reader: OptionReader, name: str, node: Node) -> None:
 
 
 def _flush_interval(reader: OptionReader, name: str, node: Node) -> None:
-    same = go_duration(node.value) == limits.WINDOW_SECONDS
-    reader.report(
-        "ok" if same else "changed", name, node, f"window.seconds = {limits.WINDOW_SECONDS}: the cloud charts minutes"
-    )
+    verdict: Verdict = "ok" if go_duration(node.value) == limits.WINDOW_SECONDS else "changed"
+    reader.report(verdict, name, node, f"window.seconds = {limits.WINDOW_SECONDS}: the cloud charts minutes")
 
 
 def _hostname(reader: OptionReader, name: str, node: Node) -> None:
@@ -176,9 +173,7 @@ def _server_mode(reader: OptionReader, name: str, node: Node) -> None:
     if node.value == "standalone":
         reader.report("ok", name, node, "every relay is standalone")
     else:
-        reader.report(
-            "changed", name, node, "each relay sums up and sends to the cloud by itself; [http-transport] is not needed"
-        )
+        reader.report("changed", name, node, "each relay aggregates and sends by itself, without [http-transport]")
 
 
 def _sub_metrics(reader: OptionReader, name: str, node: Node) -> None:
@@ -202,13 +197,9 @@ OPTIONS: Final[dict[str, Option]] = {
     "namespace": ok("`names.prefix`", _namespace),
     "default-tags": ok("`[tags]`; a tag without a value is `true`", _tags),
     "hostname": changed("`tags.host`", _hostname),
-    "ignore-host": changed(
-        "`tags.host` is the relay's machine in any case: the cloud wants a dimension, and senders are not looked up"
-    ),
+    "ignore-host": changed("`tags.host` is always the relay's machine: senders are not looked up"),
     "percent-threshold": ok('`window.percentiles` and `percentile_style = "statsd"`; default: 90'),
-    "expiry-interval": changed(
-        "`window.idle_gauges`; idle counters, timers and sets: `window.idle`, zeros for ever (`0`) or none"
-    ),
+    "expiry-interval": changed("`window.idle_gauges`; other classes: `window.idle`, zeros for ever (`0`) or none"),
     "expiry-interval-gauge": ok("`window.idle_gauges`: `0` is `keep`, `-1` is `drop`"),
     "expiry-interval-counter": changed('`0`: `window.idle = "zero:counters"`; else idle counters send nothing'),
     "expiry-interval-timer": changed('`0`: `window.idle = "zero:timers"`; else idle timers send nothing'),
@@ -219,7 +210,7 @@ OPTIONS: Final[dict[str, Option]] = {
     "flush-offset": dropped("windows are minutes of the wall clock; `cloud.spread` keeps relays apart"),
     "filters": ok("`[[rule]]`, see the keys of a filter"),
     "backends": dropped("points go to `[cloud]`; `statsdaemon`: `[[tee]]`"),
-    "statsdaemon": changed("`[[tee]]`, if `backends` names it: the lines as they came"),
+    "statsdaemon": changed("`[[tee]]`, if `backends` names it: the lines as received"),
     "verbose": ok('`log.level = "debug"`', _verbose),
     "json": ok('`log.format = "json"`', _json),
     "server-mode": changed("each relay sends by itself; there is no forwarding", _server_mode),
@@ -250,8 +241,6 @@ OPTIONS: Final[dict[str, Option]] = {
     "cloud-cache-negative-ttl": dropped("see cloud-provider"),
     "lambda-extension-manual-flush": dropped("the relay is not a Lambda extension"),
     "lambda-extension-telemetry-address": dropped("the relay is not a Lambda extension"),
-    "fast-fail-on-non-retryable-errors": dropped(
-        "what the cloud refuses for good is kept as a dead letter, the rest is retried"
-    ),
+    "fast-fail-on-non-retryable-errors": dropped("refused points become dead letters, other requests are retried"),
     **{name: dropped(text) for name, text in _TABLES.items()},
 }

@@ -202,9 +202,7 @@ def set_dialects(builder: ConfigBuilder, *inline: str) -> None:
     """Enable the dialects of tags that a daemon reads: those after `|#`, and `inline` ones in names."""
     dialects = ["statsd", "dogstatsd", *inline]
     builder.set("listen.dialects", dialects)
-    builder.report(
-        "ok", None, "tags in names", f"listen.dialects = {to_toml(dialects)}: those that {builder.daemon} reads"
-    )
+    builder.report("ok", None, "tags in names", f"listen.dialects = {to_toml(dialects)}: those of {builder.daemon}")
 
 
 def set_without_deltas(builder: ConfigBuilder) -> None:

@@ -175,9 +175,7 @@ def _socket(reader: OptionReader, name: str, options: dict[str, Node]) -> None:
     else:
         reader.report("by hand", f"{name}socket", socket, "listen.unix takes absolute paths: stream:PATH")
     if mode is None:
-        reader.report(
-            "changed", f"{name}socket_mod", None, 'listen.unix_mode = "0666", the default: every user may send'
-        )
+        reader.report("changed", f"{name}socket_mod", None, 'listen.unix_mode = "0666": every user may send')
     else:
         _mode(reader, f"{name}socket_mod", mode)
     for option in ("port", "address", "address_ipv6"):
@@ -212,10 +210,8 @@ def _management(reader: OptionReader) -> None:
         if node and not isinstance(node.value, Opaque):
             reader.report("ok", name, node, f'admin.listen = "{listen}": same commands, and HTTP')
     if address is None:
-        everywhere = f'admin.listen = "0.0.0.0:{port_text}"'
-        reader.report(
-            "changed", "mgmt_address", None, f"127.0.0.1, not every address; for probes from elsewhere: {everywhere}"
-        )
+        became = f'127.0.0.1, not every address; for probes from elsewhere: admin.listen = "0.0.0.0:{port_text}"'
+        reader.report("changed", "mgmt_address", None, became)
         reader.builder.comment("admin", f'listen = "0.0.0.0:{port_text}"   # if probes come from other machines')
 
 
@@ -336,9 +332,7 @@ def _flush_counts(reader: OptionReader, name: str, node: Node) -> None:
 
 def _health(reader: OptionReader, name: str, node: Node) -> None:
     if node.value == "down":
-        reader.report(
-            "by hand", name, node, 'a relay starts as up: send "health down" to its console where a proxy asks'
-        )
+        reader.report("by hand", name, node, 'a relay starts as up: send "health down" to its console')
     else:
         reader.report("ok", name, node, "a relay starts as up")
 
@@ -373,9 +367,7 @@ def _watch(reader: OptionReader, name: str, node: Node) -> None:
 
 def _sanitize(reader: OptionReader, name: str, node: Node) -> None:
     if not isinstance(node.value, Opaque) and not is_truthy(node.value):
-        reader.report(
-            "changed", name, node, "always on: Cloud Monitor accepts only letters, digits, dots and underscores"
-        )
+        reader.report("changed", name, node, "always on: Cloud Monitor accepts letters, digits, dots, underscores")
     else:
         reader.report("changed", name, node, 'listen.names = "clean", the default; "-" becomes "_" too')
 
@@ -407,9 +399,7 @@ OPTIONS: Final[dict[str, Option]] = {
     "graphitePort": dropped(_CLOUD),
     "graphitePicklePort": dropped(_CLOUD),
     "graphiteProtocol": dropped(_CLOUD),
-    "graphite.legacyNamespace": changed(
-        "names have no `stats.` or `stats.timers.` before them: the cloud keeps types apart"
-    ),
+    "graphite.legacyNamespace": changed("no `stats.` or `stats.timers.` before names: the cloud keeps types apart"),
     "graphite.globalPrefix": ok("`names.prefix`, if `legacyNamespace` is `false`; else the reference ignores it"),
     "graphite.prefixCounter": ok("`names.counter_prefix`, if `legacyNamespace` is `false`"),
     "graphite.prefixTimer": ok("`names.timer_prefix`, if `legacyNamespace` is `false`"),

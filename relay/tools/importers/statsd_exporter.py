@@ -261,33 +261,25 @@ MAPPING: Final[dict[str, Option]] = {
     "labels": ok("`tags`; over four: by hand, as a point takes five dimensions, of which `host` is one"),
     "action": ok("`action`"),
     "help": dropped("the cloud has no texts about metrics"),
-    "honor_labels": by_hand(
-        "a tag of the rule replaces the line's of that name; remove it from `tags` to keep the line's"
-    ),
+    "honor_labels": by_hand("a tag of the rule replaces the line's; remove it from `tags` to keep the line's"),
     "scale": by_hand("values are sent as received; scale them in charts or in the application"),
     "ttl": changed("`window.idle_gauges` is one for all gauges; no other class repeats"),
     "observer_type": changed("`window.percentiles` is one list for all timers"),
     "timer_type": changed("the old name of `observer_type`: `window.percentiles` is one list for all timers"),
     "summary_options": changed("`window.percentiles` is one list for all timers"),
     "quantiles": changed("the old place of `summary_options`: `window.percentiles` is one list for all timers"),
-    "histogram_options": dropped("the cloud does not compute percentiles from buckets; the relay sends them itself"),
+    "histogram_options": dropped("percentiles are sent; the cloud computes none from buckets"),
     "buckets": dropped("the old place of `histogram_options`: percentiles are sent instead"),
 }
 DEFAULTS: Final[dict[str, Option]] = {
     "mappings": ok("`[[rule]]`, one each: globs first, then regexes, as it tries them"),
     "defaults.match_type": ok("see `match`"),
     "defaults.glob_disable_ordering": changed("`true`: a text before a star, in the order of the rules"),
-    "defaults.ttl": changed(
-        "`window.idle_gauges`: `0` is `keep`; default: 1 h (statsd_exporter: for ever); no other class repeats", _ttl
-    ),
-    "defaults.observer_type": ok(
-        "`window.percentiles`; `histogram`: changed, percentiles instead of buckets", _observer_type
-    ),
+    "defaults.ttl": changed("`window.idle_gauges`: `0` is `keep`; default: 1 h (before: for ever)", _ttl),
+    "defaults.observer_type": ok("`window.percentiles`; `histogram`: percentiles, not buckets", _observer_type),
     "defaults.timer_type": ok("the old name of `observer_type`", _observer_type),
     "defaults.summary_options": ok("`window.percentiles` from `quantiles`; default: 0.5, 0.9, 0.99"),
-    "defaults.histogram_options": dropped(
-        "the cloud does not compute percentiles from buckets; the relay sends them itself"
-    ),
+    "defaults.histogram_options": dropped("percentiles are sent; the cloud computes none from buckets"),
     "defaults.buckets": dropped("the old place of `histogram_options`: percentiles are sent instead"),
     "defaults.quantiles": by_hand("the old place of `summary_options`: `window.percentiles`"),
 }

@@ -122,9 +122,7 @@ def _idle_gauges(reader: OptionReader, interval: float, *, default: bool | None)
         if node:
             reader.report("ok", "deleteGauges", node, f'window.idle_gauges = "{text}"')
     if ttl and deletes:
-        reader.report(
-            "ok", "gaugesMaxTTL", ttl, "window.idle_gauges: this number of flush intervals; drop if under a minute"
-        )
+        reader.report("ok", "gaugesMaxTTL", ttl, "window.idle_gauges, in flush intervals; under a minute: drop")
     elif ttl:
         reader.report("dropped", "gaugesMaxTTL", ttl, "the reference does not use it without deleteGauges")
 
@@ -144,13 +142,9 @@ OPTIONS: Final[dict[str, Option]] = {
     "calculatedTimerMetrics": ok("`window.timer_metrics`"),
     "histogram": ok("`window.histogram`"),
     "deleteIdleStats": ok('`true`: idle series send nothing; `false`: `window.idle = "zero"`, `idle_gauges = "keep"`'),
-    "deleteCounters": changed(
-        '`false`: `window.idle = "zero:counters"`; default: nothing is sent (the reference: 0 for ever)'
-    ),
+    "deleteCounters": changed('`false`: `window.idle = "zero:counters"`; default: nothing (before: 0 for ever)'),
     "deleteTimers": changed('`false`: `window.idle = "zero:timers"`; default: as for `deleteCounters`'),
     "deleteSets": changed('`false`: `window.idle = "zero:sets"`; default: as for `deleteCounters`'),
-    "deleteGauges": changed(
-        "`window.idle_gauges`: `true` is `drop` or `keep:TTL`, `false` is `keep`; default: 1 h (there: for ever)"
-    ),
+    "deleteGauges": changed("`window.idle_gauges`: `true`: `drop` or `keep:TTL`; `false`: `keep`; default: 1 h"),
     "gaugesMaxTTL": ok('`window.idle_gauges = "keep:DURATION"`, times `flushInterval`; less than a minute is `drop`'),
 }
