@@ -143,8 +143,7 @@ class StoredBatch(NamedTuple):
 class PayloadCache:
     """State: pinned rows, cached rows in order of arrival, and the bytes of both."""
 
-    def __init__(self, cache_bytes: int = CACHE_BYTES) -> None:
-        self.limit_bytes = cache_bytes
+    def __init__(self) -> None:
         self._pinned: dict[int, StoredBatch] = {}
         self._cached: dict[int, StoredBatch] = {}
         self._cached_bytes = 0
@@ -184,7 +183,7 @@ class PayloadCache:
             return
         self._cached[row.id] = row
         self._cached_bytes += len(row.body)
-        while self._cached_bytes > self.limit_bytes:
+        while self._cached_bytes > CACHE_BYTES:
             self._cached_bytes -= len(self._cached.pop(next(iter(self._cached))).body)
 
     def drop(self, id_: int) -> None:

@@ -14,6 +14,7 @@ from relay.delivery.dead_letters.files import LetterFiles, locked
 from relay.delivery.dead_letters.format import letter_files
 from relay.delivery.dead_letters.redrive import Selection, replay_files
 from relay.delivery.dead_letters.replayer import Replayer
+from relay.delivery.spool.spool import Spool
 from relay.jdcloud.codec import decode
 from relay.ledger import Ledger
 from tests.support.context import make_context
@@ -184,24 +185,24 @@ async def test_a_relay_killed_after_any_chunk_spools_each_point_once(tmp_path, c
     assert replay_files(tmp_path) == []
 
 
-async def test_a_spool_that_only_memory_holds_leaves_the_file_for_later(relay, tmp_path):
+async def test_a_degraded_spool_leaves_the_file_for_later(relay, tmp_path, monkeypatch):
     fill(tmp_path, line(1), line(2))
     replay(tmp_path, Selection(metric="web.*"))
-    relay.spool._writer.trouble = "full"
+    monkeypatch.setattr(Spool, "degraded", True)
     await relay.look()
     assert (relay.ledger.points_replayed, len(replay_files(tmp_path))) == (0, 1)
-    relay.spool._writer.trouble = ""
+    monkeypatch.undo()
     add = relay.spool.add_replayed
 
     async def degrade(batches, state):
         await add(batches, state)
-        relay.spool._writer.trouble = "full"
+        monkeypatch.setattr(Spool, "degraded", True)
 
     relay.spool.add_replayed = degrade
     await relay.look()
     assert (relay.ledger.points_replayed, len(replay_files(tmp_path))) == (2, 1), "needed after a crash"
     relay.spool.add_replayed = add
-    relay.spool._writer.trouble = ""
+    monkeypatch.undo()
     await relay.look()
     assert (relay.ledger.points_replayed, replay_files(tmp_path)) == (2, [])
 
