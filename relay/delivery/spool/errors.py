@@ -36,8 +36,8 @@ class DiskTrouble(Exception):  # noqa: N818 - a passing condition, not an error
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
-        """Of the disk: full, read-only, stalled, quota, io. Of a file that is not at its path any more: replaced. Of
-        the directory: moved, removed (if that is certain), unusable (since the relay started)."""
+        """The disk is full, read-only, stalled, or fails (io); the quota is too small (quota); a file is not at its path
+        any more (replaced); the directory is moved, certainly removed, or was unusable at the start (unusable)."""
 
 
 class QuotaReached(Exception):  # noqa: N818

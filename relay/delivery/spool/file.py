@@ -39,8 +39,11 @@ def read_format_version(path: Path) -> int | None:
         DiskTrouble: the file cannot be read.
     """
     with translate_errors(path.parent), suppress(FileNotFoundError):
-        with open(open_private(path, os.O_RDONLY), "rb") as file:  # noqa: PTH123 - a descriptor
-            header = file.read(100)
+        descriptor = open_private(path, os.O_RDONLY)
+        try:
+            header = os.read(descriptor, 100)
+        finally:
+            os.close(descriptor)
         return _version(header) if header else None
     return None
 
