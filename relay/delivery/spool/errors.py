@@ -36,8 +36,8 @@ class DiskTrouble(Exception):  # noqa: N818 - a passing condition, not an error
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
-        """The disk is full, read-only, stalled, or fails (io); the quota is too small (quota); a file is not at its path
-        any more (replaced); the directory is moved, certainly removed, or was unusable at the start (unusable)."""
+        """The disk is full, read-only, stalled, or fails (io); the quota is too small (quota); a file is not at its
+        path any more (replaced); the directory is moved, certainly removed, or unusable since the start."""
 
 
 class QuotaReached(Exception):  # noqa: N818
