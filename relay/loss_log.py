@@ -128,6 +128,8 @@ def _log_changes(growth: Growth, loss_log: LossLog, ledger: Ledger) -> None:
         ("unsent", "RLY303 tags dropped", "the API takes five, 255 bytes in all", ledger.tags_dropped, None),
         ("clamped", "RLY304 values clamped", _BEYOND, ledger.values_clamped, _CLAMPED_SECONDS),
     ):
+        if loss_log.is_muted(event, reason=reason):
+            continue  # the count of the next line includes these
         grown = growth.since_last(f"{event} {reason}", count)
         if grown:
             loss_log.warn(event, reason=reason, every=every, count=grown, **ledger.examples.pop(kind, {}))
