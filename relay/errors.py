@@ -173,6 +173,11 @@ def unreachable(message: str, fix: str = "") -> RelayError:
     return RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.UNREACHABLE)
 
 
+def unusable(message: str, fix: str) -> RelayError:
+    """Return the error (RLY101) of an address, a file or a directory that cannot be used."""
+    return RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.BIND_OR_STATE)
+
+
 class ConfigError(RelayError):
     """The configuration as a whole: every problem at once."""
 

@@ -151,23 +151,15 @@ def in_words(file: Path, captured: Captured) -> str:
 
 def find_losses(captured: Captured) -> Iterator[Problem]:
     """Yield a warning for each kind of datagrams that are missing from the file."""
+    warning = partial(Problem, severity="warning")
     if captured.kernel_drops:
-        yield Problem(
-            code="RLY202",
-            message=f"the kernel dropped {plural(captured.kernel_drops, 'datagram')}: they are not in the file",
-            fix=f"run capture as root, or: sysctl -w net.core.rmem_max={_RECEIVE_BUFFER}",
-            severity="warning",
-        )
+        message = f"the kernel dropped {plural(captured.kernel_drops, 'datagram')}: they are not in the file"
+        fix = f"run capture as root, or: sysctl -w net.core.rmem_max={_RECEIVE_BUFFER}"
+        yield warning(code="RLY202", message=message, fix=fix)
     if captured.copied.dropped:
-        yield Problem(
-            code="RLY202",
-            message=f"the relay could not copy {plural(captured.copied.dropped, 'datagram')}: they are not in the file",
-            fix="the machine is busy: capture a shorter time, or with --listen in the relay's place",
-            severity="warning",
-        )
+        message = f"the relay could not copy {plural(captured.copied.dropped, 'datagram')}: they are not in the file"
+        fix = "the machine is busy: capture a shorter time, or with --listen in the relay's place"
+        yield warning(code="RLY202", message=message, fix=fix)
     if captured.gaps:
-        yield Problem(
-            code="RLY101",
-            message=f"the relay did not answer, or was replaced, {plural(captured.gaps, 'time')}: the file has gaps",
-            severity="warning",
-        )
+        message = f"the relay did not answer, or was replaced, {plural(captured.gaps, 'time')}: the file has gaps"
+        yield warning(code="RLY101", message=message)

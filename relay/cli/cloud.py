@@ -11,7 +11,7 @@ from relay.cli.options import ADDRESS, DURATION, Parsed, json_option
 from relay.cli.output import say
 from relay.clock import SystemClock
 from relay.config.addresses import join_address
-from relay.errors import ExitCode, Problem, RelayError, reason_of
+from relay.errors import reason_of, unusable
 from relay.tools.emulator import Emulator, Fault
 
 REPORT_SECONDS = 10.0
@@ -50,12 +50,8 @@ async def serve(emulator: Emulator, listen: Address, account: dict[str, str], *,
     try:
         url = await emulator.start(*listen)
     except OSError as error:
-        problem = Problem(
-            code="RLY101",
-            message=f"cannot bind {join_address(*listen)}: {reason_of(error)}",
-            fix="choose another --listen",
-        )
-        raise RelayError(problem, exit_code=ExitCode.BIND_OR_STATE) from error
+        message = f"cannot bind {join_address(*listen)}: {reason_of(error)}"
+        raise unusable(message, "choose another --listen") from error
     endpoint = f"{url}/v1/customMetrics"
     text = f"local cloud on {endpoint}  region {account['region']}  access key {account['access_key']}"
     say(json.dumps({"endpoint": endpoint, **account}) if as_json else text)

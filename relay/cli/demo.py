@@ -28,7 +28,7 @@ from relay.config.types import Secret
 from relay.daemon.app import Relay
 from relay.daemon.log import configure_log
 from relay.daemon.reporter import TextReporter
-from relay.errors import ExitCode, Problem, RelayError
+from relay.errors import ExitCode, unusable
 from relay.tools.emulator import Emulator
 from relay.wording import number
 
@@ -150,8 +150,7 @@ def _temporary_directory() -> tempfile.TemporaryDirectory[str]:
         return tempfile.TemporaryDirectory(prefix="statsd-relay-demo-")
     except OSError as error:
         message = f"no directory for temporary files: {error.strerror}"
-        problem = Problem(code="RLY101", message=message, fix="name a writable directory in TMPDIR")
-        raise RelayError(problem, exit_code=ExitCode.BIND_OR_STATE) from error
+        raise unusable(message, "name a writable directory in TMPDIR") from error
 
 
 async def play(seconds: float, state: Path, *, quiet: bool) -> Outcome:

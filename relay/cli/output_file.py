@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from relay.errors import ExitCode, Problem, RelayError
+from relay.errors import ExitCode, Problem, RelayError, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,8 +55,7 @@ def writable(file: Path) -> Iterator[int]:
     except OSError as error:
         message = f"cannot write {file}: {error.strerror or error}"
         fix = "make room, or name another file; what was written before is in it"
-        problem = Problem(code="RLY101", message=message, fix=fix)
-        raise RelayError(problem, exit_code=ExitCode.BIND_OR_STATE) from error
+        raise unusable(message, fix) from error
 
 
 def write(path: Path, text: str, *, is_private: bool, force: bool) -> None:

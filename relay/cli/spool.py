@@ -13,7 +13,7 @@ from relay.cli.progress import progress
 from relay.cli.state import StateLocation, find_state, readable, state_options
 from relay.delivery.state import inspect
 from relay.delivery.state.directory import DATABASE
-from relay.errors import ExitCode, Problem, RelayError
+from relay.errors import ExitCode, unusable
 from relay.hotpath.partial import decode_frames
 from relay.jdcloud.codec import decode
 from relay.wording import as_size, as_time, plural
@@ -58,8 +58,7 @@ def summarise(location: StateLocation) -> dict[str, Any]:
             found = inspect.inspect_state(location.directory)
         except sqlite3.Error as error:
             message = f"cannot read {location.directory / DATABASE}: {error}"
-            problem = Problem(code="RLY101", message=message, fix="run statsd-relay spool verify for details")
-            raise RelayError(problem, exit_code=ExitCode.BIND_OR_STATE) from error
+            raise unusable(message, "run statsd-relay spool verify for details") from error
     return {
         "directory": str(location.directory),
         "pid": found.pid,

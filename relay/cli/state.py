@@ -13,7 +13,7 @@ import click
 from relay.cli.options import config_option, json_option
 from relay.config.loading import load
 from relay.delivery.state.directory import home_directory, state_directory
-from relay.errors import ExitCode, Problem, RelayError
+from relay.errors import unusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,9 +51,9 @@ def find_state(path: Path | None, state: Path | None) -> StateLocation:
     config = load(path, os.environ).config
     directory = state or state_directory(config.spool, os.environ, home_directory())
     if directory is None:
-        raise _error('[spool] path is "none": nothing is kept on disk', "name a directory with --state")
+        raise unusable('[spool] path is "none": nothing is kept on disk', "name a directory with --state")
     if not directory.is_dir():
-        raise _error(f"no state directory {directory}", "name it with --state, or the relay's file with -c")
+        raise unusable(f"no state directory {directory}", "name it with --state, or the relay's file with -c")
     return StateLocation(directory, config)
 
 
@@ -68,13 +68,9 @@ def readable(directory: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         missing = f"{directory} holds no {Path(error.filename or '').name}: no relay has used it"
-        raise _error(missing, "name the relay's state directory with --state, or its file with -c") from error
+        raise unusable(missing, "name the relay's state directory with --state, or its file with -c") from error
     except OSError as error:
-        raise _error(
+        raise unusable(
             f"cannot use {error.filename or directory}: {error.strerror or error}",
             "run the command as the relay's user or as root; is there room on the disk?",
         ) from error
-
-
-def _error(message: str, fix: str) -> RelayError:
-    return RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.BIND_OR_STATE)

@@ -9,7 +9,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from relay.errors import ExitCode, Problem, RelayError, reason_of
+from relay.errors import reason_of, unusable
 from relay.lines import LineSplitter, whole_lines
 from relay.tools.compare.graphite import LINE_MOST, parse
 
@@ -47,8 +47,7 @@ class Receiver:
         except OSError as error:
             message = f"cannot listen on {host}:{port}: {reason_of(error)}"
             fix = "name another address with --graphite, and point the old daemon's Graphite back end there"
-            problem = Problem(code="RLY101", message=message, fix=fix)
-            raise RelayError(problem, exit_code=ExitCode.BIND_OR_STATE) from error
+            raise unusable(message, fix) from error
         bound = self._server.sockets[0].getsockname()
         return bound[0], bound[1]
 
