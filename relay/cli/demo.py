@@ -33,20 +33,10 @@ from relay.tools.emulator import Emulator
 from relay.wording import number
 
 if TYPE_CHECKING:
-    from relay.daemon.lifecycle.shutdown import ShutdownReport
     from relay.ledger import Books
 
 KEY, SECRET, REGION = "demo-key", "demo-secret", "cn-north-1"
 DATAGRAMS_PER_SECOND = 200
-
-
-@dataclass(slots=True)
-class Sent:
-    """Traffic sent so far, by metric: lines, and the sum that must arrive."""
-
-    lines: Counter[str] = field(default_factory=Counter)
-    sums: Counter[str] = field(default_factory=Counter)
-    bad: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +79,12 @@ class Traffic:
 
     to: tuple[str, int]
     random: random.Random
-    sent: Sent = field(default_factory=Sent)
+    lines: Counter[str] = field(default_factory=Counter)
+    """Lines sent, by metric."""
+    sums: Counter[str] = field(default_factory=Counter)
+    """Sum of the values sent, by metric."""
+    bad: int = 0
+    """Bad lines sent."""
 
     async def run(self, seconds: float) -> None:
         """Send about 200 datagrams a second for `seconds`."""
@@ -105,7 +100,7 @@ class Traffic:
         """Return a datagram of a plain, a buffered or a DogStatsD client; 2 % have a bad line."""
         pick = self.random.random()
         if pick < 0.02:
-            self.sent.bad += 1
+            self.bad += 1
             return b"demo.broken:abc|ms"
         if pick < 0.4:
             return self._line("demo.web.hits", 1, b"c")
@@ -114,8 +109,8 @@ class Traffic:
         return b"\n".join(self._tagged() for _ in range(10))
 
     def _line(self, metric: str, value: int, rest: bytes) -> bytes:
-        self.sent.lines[metric] += 1
-        self.sent.sums[metric] += value
+        self.lines[metric] += 1
+        self.sums[metric] += value
         return b"%b:%d|%b" % (metric.encode(), value, rest)
 
     def _timer(self) -> bytes:
@@ -131,10 +126,7 @@ class Traffic:
 @json_option("Print the totals sent and arrived as JSON.")
 def demo(seconds: float, *, as_json: bool) -> None:
     """Run a local cloud, a relay and traffic on loopback, and show that everything sent arrives."""
-    with (
-        _temporary_directory() as state,
-        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-    ):
+    with _temporary_directory() as state, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         outcome = runner.run(play(seconds, Path(state), quiet=as_json))
     say(json.dumps(asdict(outcome), indent=2) if as_json else str(outcome))
     raise SystemExit(ExitCode.OK if outcome.balanced else ExitCode.INTERNAL)
@@ -164,8 +156,7 @@ async def play(seconds: float, state: Path, *, quiet: bool) -> Outcome:
         traffic = Traffic(to=relay.listeners[0].bound, random=random.Random(0))  # noqa: S311 - repeatable, not secret
         await traffic.run(seconds)
         relay.stop()
-        stopped = await running
-        return conclude(traffic.sent, emulator, stopped)
+        return make_outcome(traffic, emulator, (await running).books)
     finally:
         await emulator.stop()
 
@@ -192,22 +183,17 @@ async def open_relay(url: str, state: Path, *, window: int, quiet: bool) -> Rela
     return relay
 
 
-def conclude(sent: Sent, emulator: Emulator, stopped: ShutdownReport) -> Outcome:
-    """Compare what arrived with what was sent, and close the books."""
+def make_outcome(traffic: Traffic, emulator: Emulator, books: Books) -> Outcome:
+    """Compare what arrived with what was sent."""
     metrics = {
         metric: Arrived(
-            lines=sent.lines[metric],
-            sent=sent.sums[metric],
+            lines=count,
+            sent=traffic.sums[metric],
             arrived=round(emulator.total(metric)),
             points=len(emulator.points(metric)),
         )
-        for metric in sorted(sent.lines)
+        for metric, count in sorted(traffic.lines.items())
     }
-    books = stopped.books
-    return Outcome(
-        metrics=metrics,
-        books=books,
-        balanced=all(metric.sent == metric.arrived for metric in metrics.values())
-        and sum(books.rejected.values()) == sent.bad
-        and books.imbalance() == 0,
-    )
+    is_complete = all(metric.sent == metric.arrived for metric in metrics.values())
+    balanced = is_complete and sum(books.rejected.values()) == traffic.bad and books.imbalance() == 0
+    return Outcome(metrics=metrics, books=books, balanced=balanced)
