@@ -271,7 +271,7 @@ async def test_what_is_stored_with_a_part_beside_it_waits_at_a_start_for_the_par
 
 @pytest.mark.parametrize("name", ["spool.db", "spool.db-wal"])
 async def test_a_database_that_is_removed_is_made_again_with_all_that_was_in_it(tmp_path, monkeypatch, name):
-    """SQLite goes on writing into a file that nobody finds; what waits there is not lost with it."""
+    """SQLite goes on writing to the removed file; no waiting batch is lost with it."""
     monkeypatch.setattr(writer, "_CHECK_EVERY", 0.05)
     monkeypatch.setattr(writer, "_RETRY", 0.05)
     ledger = Ledger()
@@ -300,12 +300,12 @@ async def test_another_database_in_its_place_is_set_aside(tmp_path, monkeypatch)
     spool = await open_spool(tmp_path)
     running = asyncio.create_task(spool.run())
     await spool.store(60, window(60), {})
-    (tmp_path / "other").write_bytes(b"of somebody else")
+    (tmp_path / "other").write_bytes(b"another file")
     (tmp_path / "other").rename(tmp_path / "spool.db")
     await until(lambda: spool.degraded)
     await until(lambda: not spool.degraded)
     [aside] = [path for path in tmp_path.glob("spool.db.replaced-*") if not path.name.endswith("-shm")]
-    assert aside.read_bytes() == b"of somebody else"
+    assert aside.read_bytes() == b"another file"
     await spool.close()
     await running
     again = await open_spool(tmp_path)
