@@ -10,7 +10,7 @@ from relay.tools.importers.patterns import NoRule, Pattern, from_glob, from_rege
 from relay.tools.importers.report import Option, by_hand, changed, dropped, ok, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from relay.tools.importers.config_builder import ConfigBuilder
     from relay.tools.importers.readers.tree import Node
@@ -95,28 +95,33 @@ def convert(config: Node, builder: ConfigBuilder) -> None:
     match_type = _text(default_type, "glob")
     if default_type:
         reader.report("ok", "defaults.match_type", default_type, "match or regex of the rules")
-    unordered = reader.read("defaults.glob_disable_ordering")
     mappings = reader.read("mappings")
     found = list(_read(builder, mappings, match_type)) if mappings else []
-    ranked = sorted(_ranked(builder, found), key=lambda one: (not one.is_glob, one.rank))
-    if unordered and unordered.value is True:
-        ranked.sort(
-            key=lambda one: [part == "*" for part in one.pattern.text.split(".")] if one.is_glob else [True] * 99
-        )
-        became = "rules are in that order, a text before a star; if the text leads to no match, the star is tried"
-        reader.report("changed", "defaults.glob_disable_ordering", unordered, became)
-    elif unordered and unordered.value is not False:
-        reader.report(
-            "by hand", "defaults.glob_disable_ordering", unordered, "statsd_exporter refuses it: not a boolean"
-        )
-    elif unordered:
-        reader.report("ok", "defaults.glob_disable_ordering", unordered, "rules are in the order of the file")
+    ranked = _in_order(reader, _ranked(builder, found))
     if [one.number for one in ranked] != sorted(one.number for one in ranked):
         builder.report("changed", mappings, "mappings", "in the order in which statsd_exporter tries them: globs first")
     for one in ranked:
         _rule(builder, one)
     _observers(reader)
     reader.finish(DEFAULTS)
+
+
+def _in_order(reader: OptionReader, found: Iterable[_Mapping]) -> list[_Mapping]:
+    """Return the mappings in the order in which statsd_exporter tries them: globs first, then regexes."""
+    name = "defaults.glob_disable_ordering"
+    ranked = sorted(found, key=lambda one: (not one.is_glob, one.rank))
+    node = reader.read(name)
+    if node and node.value is True:
+        ranked.sort(
+            key=lambda one: [part == "*" for part in one.pattern.text.split(".")] if one.is_glob else [True] * 99
+        )
+        became = "rules are in that order, a text before a star; if the text leads to no match, the star is tried"
+        reader.report("changed", name, node, became)
+    elif node and node.value is not False:
+        reader.report("by hand", name, node, "statsd_exporter refuses it: not a boolean")
+    elif node:
+        reader.report("ok", name, node, "rules are in the order of the file")
+    return ranked
 
 
 def _text(node: Node | None, default: str) -> str:
