@@ -101,7 +101,9 @@ def summarise(location: StateLocation) -> dict[str, Any]:
 @dead.command()
 @state_options
 @select_options
-@click.option("--last", default=20, show_default=True, type=whole(1, 100_000), help="Number of letters, the newest.")
+@click.option(
+    "--last", default=20, show_default=True, type=whole(1, 100_000), help="Number of letters to print, newest last."
+)
 def show(path: Path | None, state: Path | None, *, reason: str | None, metric: str, last: int, as_json: bool) -> None:
     """Print letters, newest last.
 
