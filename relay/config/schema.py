@@ -178,7 +178,8 @@ class WindowConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         help_('Idle gauges: "keep:DURATION" repeats the last value for that time, "keep" for ever, "drop" not at all'),
     ] = "keep:1h"
     checkpoint: Annotated[
-        Seconds, help_("Interval of checkpoints of the open window to disk; a crash loses at most the samples of one")
+        Seconds,
+        help_("Interval between checkpoints of the open window; a crash loses at most the samples of one interval"),
     ] = Seconds(1)
     idle: Annotated[
         str,
@@ -200,7 +201,7 @@ class WindowConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = field(default_factory=list)
     histogram: Annotated[
         list[HistogramConfig],
-        help_('Timer histograms: [{ metric = "part of a name", bins = [5, 9.5, "inf"] }], first match; variable: JSON'),
+        help_('Timer histograms in statsd style: [{ metric = "part of a name", bins = [5, "inf"] }]; variable: JSON'),
     ] = field(default_factory=list)
 
     def idle_gauge_ttl(self) -> float:
