@@ -54,7 +54,7 @@ def test_aliases_and_files(home, tmp_path):
     )
 
 
-def test_a_secret_file_that_everybody_can_read_warns(home, tmp_path):
+def test_a_secret_file_that_all_users_can_read_warns(home, tmp_path):
     secret = tmp_path / "sk"
     secret.write_text("x")
     secret.chmod(0o644)

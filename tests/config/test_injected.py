@@ -42,7 +42,7 @@ SERVICES = ["statsd", "statsd-relay", "statsd-relay-admin-listen", *(f"statsd-re
 @pytest.mark.parametrize("host", ["10.96.0.12", "fd00:10:96::c"])
 @pytest.mark.parametrize("ports", PORTS, ids=["one", "named", "many"])
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_service_sets_nothing_and_nobody_is_warned(service, ports, host):
+def test_a_service_sets_nothing_and_causes_no_warning(service, ports, host):
     environ = injected(service, ports, host)
     assert read_environment(environ) == EnvironmentSettings([], [], [])
 

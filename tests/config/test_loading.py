@@ -366,7 +366,7 @@ def test_every_word_that_a_key_may_be_is_in_the_reference():
     assert '("raw", "base64")' in render.environment()
 
 
-def test_a_file_that_shows_its_secret_to_everybody(tmp_path):
+def test_a_file_that_shows_its_secret_to_all_users(tmp_path):
     path = write(tmp_path, '[cloud]\nsecret_key = "s3cret"\n')
     path.chmod(0o644)
     [warning] = load(path, {}).warnings

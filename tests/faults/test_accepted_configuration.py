@@ -120,7 +120,7 @@ async def test_row_45_a_refused_change_is_not_taken_when_the_worker_dies(changin
     figure(45, f"a refused state directory, then kill -9: the one in force goes on; {verdict}")
 
 
-async def test_row_45_a_change_nobody_asked_for_is_not_taken_when_the_worker_dies(changing, load, emulator, figure):
+async def test_row_45_a_changed_file_without_a_reload_is_not_used_by_the_next_worker(changing, load, emulator, figure):
     first, second = free_port(), free_port()
     text = "[listen]\nudp = [{}]\n[limits]\nseries = {}\n"
     it = changing(text.format(f"'127.0.0.1:{first}'", 1000))

@@ -110,7 +110,7 @@ async def told(relay, event: str, times: int = 1) -> dict:
     return found[-1]
 
 
-async def test_row_46_a_port_that_nobody_else_can_take(start, load, emulator, figure, hostile):
+async def test_row_46_a_port_that_no_other_process_can_bind(start, load, emulator, figure, hostile):
     relay = start()
     generator = load(relay, rate=RATE, seconds=120)
     taker, probe = hostile(relay.admin), Probe(relay.admin)

@@ -50,7 +50,7 @@ async def stops(relay) -> None:
     assert time.monotonic() - began < STOP * 4
 
 
-async def test_a_log_that_nobody_reads_holds_nothing_up(settings, emulator):
+async def test_a_log_that_is_not_read_blocks_nothing(settings, emulator):
     environ = settings()
     host, port = environ["STATSD_RELAY_LISTEN_UDP"].split(":")
     reads, writes = full_pipe()
