@@ -17,10 +17,9 @@ from pathlib import Path
 
 from benchmarks.servers import relay
 from tests.support.server import Server, send
-from tests.support.traffic import write
+from tests.support.traffic import pack, write
 
 KINDS = (b"c", b"c", b"g", b"ms", b"c")
-BYTES = 1432
 
 
 def main() -> None:
@@ -46,17 +45,11 @@ def datagrams(series: int) -> list[bytes]:
     rng = random.Random(1)
     order = list(range(series))
     rng.shuffle(order)
-    packed, chosen, room = [], [], BYTES
-    for n in order:
-        line = b"svc%d.requests%d:%d|%b|#env:prod,host:web-%d,route:r%d" % (
-            n % 100, n % 5000, n % 997, KINDS[n % 5], n // 5000, n % 31,
-        )  # fmt: skip
-        if len(line) + 1 > room:
-            packed.append(b"\n".join(chosen))
-            chosen, room = [], BYTES
-        chosen.append(line)
-        room -= len(line) + 1
-    return [*packed, b"\n".join(chosen)]
+    return pack(
+        b"svc%d.requests%d:%d|%b|#env:prod,host:web-%d,route:r%d"
+        % (n % 100, n % 5000, n % 997, KINDS[n % 5], n // 5000, n % 31)
+        for n in order
+    )
 
 
 def run(server: Server, traffic: Path, rate: float, empty: float) -> None:

@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 LINES = 200_000
@@ -53,6 +53,11 @@ def datagrams(shape: str, count: int = LINES) -> list[bytes]:
     if shape in ("ten", "single"):
         size = SHAPES[shape]
         return [b"\n".join(every[start : start + size]) for start in range(0, count, size)]
+    return pack(every)
+
+
+def pack(every: Iterable[bytes]) -> list[bytes]:
+    """Return lines in datagrams that are as full as an Ethernet frame allows."""
     packed: list[bytes] = []
     chosen: list[bytes] = []
     room = SHAPES["full"]
