@@ -33,7 +33,6 @@ from relay.daemon.egress import Egress, pack_requests
 from relay.daemon.lifecycle.recovery import PartCounter, PendingCheckpoints, Recovery
 from relay.daemon.lifecycle.shutdown import Shutdown
 from relay.daemon.status import Status
-from relay.delivery.spool.writer import STALL
 from relay.delivery.state.checkpoint import Checkpointer, CheckpointFiles
 from relay.hotpath.explain import explain
 from relay.hotpath.factory import log_hotpath, make_hotpath
@@ -296,11 +295,14 @@ class Relay:
     async def _work(self) -> ShutdownReport:
         async with asyncio.TaskGroup() as self._group:
             group = self._group
+            stopping = group.create_task(self._stop.wait())
+            saving = group.create_task(self._save_first())
+            await asyncio.wait((saving, stopping), return_when=asyncio.FIRST_COMPLETED)
+            saving.cancel()
             closing = [group.create_task(run()) for run in (self.closer.run, self.closer.run_storing)]
             probes = [group.create_task(run()) for run in self._background()]
-            await self._save_first()
             senders = group.create_task(self.pool.run(), name="senders")
-            await self._stop.wait()
+            await stopping
             asked_at, hands_over = self.context.clock.monotonic(), self._is_handing_over
             if hands_over:
                 await self.pool.finish(until=self.context.clock.monotonic() + _HAND_OVER_SECONDS)
@@ -315,15 +317,13 @@ class Relay:
         return replace(stopped, is_handed_over=self._is_handing_over)
 
     async def _save_first(self) -> None:
-        """Wait for the first checkpoint, a stop, or `STALL` seconds.
+        """Put on disk what this process has read since it began, for at most `STALL` seconds.
 
-        Packets were read since this process began. Once on disk, they survive a batch whose sending ends the worker.
+        A close or a batch that ends a worker ends the next ones too. Each would lose what it read during its start.
         """
         if self.checkpointer:
-            waits = [asyncio.ensure_future(event.wait()) for event in (self.checkpointer.begun, self._stop)]
-            await asyncio.wait(waits, timeout=STALL, return_when=asyncio.FIRST_COMPLETED)
-            for wait in waits:
-                wait.cancel()
+            await self.closer.name_waiting()
+            await self.checkpointer.try_save()
 
     def _make_shutdown(self) -> Shutdown:
         return Shutdown(

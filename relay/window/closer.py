@@ -199,7 +199,7 @@ class Closer:
     async def name_waiting(self) -> None:
         """Name the waiting identities, for at most NAMING_SECONDS: new ones may keep coming."""
         until = self._clock.monotonic() + NAMING_SECONDS
-        while self._is_running and self._clock.monotonic() < until and self._hotpath.unresolved(1):
+        while self._clock.monotonic() < until and self._hotpath.unresolved(1):
             await self._name_one_slice()
 
     async def name_all(self) -> None:

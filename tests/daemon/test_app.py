@@ -15,6 +15,7 @@ from relay.delivery.sender.pool import SenderPool
 from relay.delivery.spool.database import Database
 from relay.delivery.spool.errors import DiskTrouble
 from relay.delivery.state.checkpoint import CheckpointFiles
+from relay.window.closer import Closer
 from tests.support.inprocess import open_relay
 from tests.support.state import recorded
 
@@ -145,25 +146,32 @@ async def test_no_step_of_a_stop_waits_for_a_disk_that_hangs(tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("hangs", [False, True])
-async def test_the_first_checkpoint_comes_before_the_first_batch(tmp_path, monkeypatch, hangs):
-    """A batch whose sending ends a worker ends the next workers too. Each would lose all that it has read."""
-    release, began = threading.Event(), asyncio.get_running_loop().create_future()
-    run, send = Relay.run, SenderPool.run
+async def test_the_first_checkpoint_comes_before_the_first_close_and_the_first_batch(tmp_path, monkeypatch, hangs):
+    """One that ends a worker ends the next workers too. Each would lose all that it has read."""
+    release, files = threading.Event(), []
 
-    async def run_after_a_line(relay: Relay) -> object:
-        relay.hotpath.feed(b"hits:1|c", 1.0)
-        return await run(relay)
+    def with_a_line(run):
+        async def wrapped(relay: Relay) -> object:
+            relay.hotpath.feed(b"hits:1|c", 1.0)
+            return await run(relay)
 
-    async def send_and_tell(pool: SenderPool) -> None:
-        began.set_result(list(tmp_path.glob("checkpoint-*.srp")))
-        await send(pool)
+        return wrapped
 
-    monkeypatch.setattr(Relay, "run", run_after_a_line)
-    monkeypatch.setattr(SenderPool, "run", send_and_tell)
+    def recording(run):
+        async def wrapped(part: Closer | SenderPool) -> None:
+            files.append(list(tmp_path.glob("checkpoint-*.srp")))
+            await run(part)
+
+        return wrapped
+
+    monkeypatch.setattr(Relay, "run", with_a_line(Relay.run))
+    monkeypatch.setattr(Closer, "run", recording(Closer.run))
+    monkeypatch.setattr(SenderPool, "run", recording(SenderPool.run))
     if hangs:
         monkeypatch.setattr(CheckpointFiles, "append", lambda *_: release.wait(60) and 1)
         monkeypatch.setattr(CheckpointFiles, "replace", lambda *_: release.wait(60) and 1)
     async with open_relay(recorded(tmp_path), window=hours()):
-        files = await asyncio.wait_for(began, 60)
+        while len(files) < 2:
+            await asyncio.sleep(0.01)
         release.set()
-    assert len(files) == (not hangs)
+    assert [len(found) for found in files] == [not hangs] * 2

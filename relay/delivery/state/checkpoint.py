@@ -39,8 +39,6 @@ T = TypeVar("T")
 _CREATE: Final = os.O_CREAT | os.O_TRUNC
 _UNREADABLE: Final = b"unreadable"
 """Stands for a file that the disk does not give: there is no frame in it, so it counts as damaged."""
-_FIRST_PAUSE: Final = 0.1
-"""Seconds from a start to its first checkpoint: the closer names meanwhile what was read before."""
 _SLACK: Final = 4 * 1024 * 1024
 """Bytes that a file may grow beyond twice its live size: small ones are not worth writing anew."""
 _RATE: Final = 8 * 1024 * 1024
@@ -228,8 +226,6 @@ class Checkpointer:
         """Whether the last write failed."""
         self.interval = interval
         """Seconds between two saves; longer if there is much to write."""
-        self.begun = asyncio.Event()
-        """Set after the first save by `run`, whether or not the disk took it."""
 
     @property
     def is_failing(self) -> bool:
@@ -241,17 +237,11 @@ class Checkpointer:
         return self._called_at is not None and self._clock.monotonic() - self._called_at > STALL
 
     async def run(self, before: Callable[[], Awaitable[None]]) -> None:
-        """Save until cancelled; `before` names waiting identities first: a file holds series only.
-
-        The first time comes at once: packets were read before this relay could write, for seconds on a busy machine.
-        """
-        pause = _FIRST_PAUSE
+        """Save until cancelled; `before` names waiting identities first: a file holds series only."""
         while True:
-            await self._clock.sleep(pause)
+            await self._clock.sleep(self.interval)
             await before()
             await self.save()
-            self.begun.set()
-            pause = self.interval
 
     async def run_removals(self) -> None:
         """Remove checkpoints as soon as they are void, until cancelled; each save retries failed removals."""
