@@ -162,8 +162,9 @@ async def test_row_47_ten_times_as_many_clients_as_there_is_room_for(start, load
     metrics = await asyncio.to_thread(relay.metrics)
     assert total(metrics, "relay_stream_connections") == most
     assert total(metrics, "relay_stream_evicted_total") == clients - most
-    await has_closed(clients - most, socks[:-most])
-    assert count_closed(socks[-most:]) == 0, "who came last stays"
+    await has_closed(clients - most, socks)
+    # Sent bytes make a connection young, and two lines may be read in another order than they were sent in.
+    assert count_closed(socks[: -2 * most]) == clients - 2 * most, "the oldest are closed"
     assert sum(emulator.total(f"client.{number}") for number in range(clients)) == clients
     told, *_ = await relay.told("stream connection closed")
     assert (told["because"], slowest <= 4) == (f"another came, and {most} are open", True)
