@@ -50,11 +50,16 @@ class Status:
 
     def is_alive(self) -> bool:
         """Return whether the closer makes progress; the caller runs on the loop, so the loop does."""
-        return self._relay.context.clock.monotonic() - self._relay.closer.active_at < _STALLED
+        return self._without_progress() < _STALLED
 
     def healthy(self) -> tuple[bool, str]:
-        """Return the liveness, which is always true: the loop answers. An outage of the cloud does not change it."""
-        return True, "ok"
+        """Return the liveness: windows open, close and are stored. An outage of the cloud does not change it."""
+        if self.is_alive():
+            return True, "ok"
+        return False, f"windows have made no progress for {self._without_progress():.0f} s"
+
+    def _without_progress(self) -> float:
+        return self._relay.context.clock.monotonic() - self._relay.closer.active_at
 
     def ready(self) -> tuple[bool, str]:
         """Return the readiness, with a reason: the relay listens, is not stopping, and its open window has begun."""

@@ -96,12 +96,15 @@ async def test_every_name_is_there(tmp_path):
     assert not any('"a"' in key for key in keys), "a user's metric name is never a label"
 
 
-async def test_health_and_readiness(tmp_path):
+async def test_health_and_readiness(tmp_path, monkeypatch):
     async with open_relay(tmp_path) as running:
         admin = running.relay.admin.bound
         assert await fetch(admin, "/-/healthy") == (200, "ok\n")
         assert (await fetch(admin, "/-/ready"))[0] == 200
         assert (await fetch(admin, "/nothing"))[0] == 404
+        with monkeypatch.context() as patch:
+            patch.setattr("relay.daemon.status._STALLED", 0.0)
+            assert await fetch(admin, "/-/healthy") == (503, "windows have made no progress for 0 s\n")
         running.relay.stop()
         assert running.relay.status.ready() == (False, "stopping")
     assert running.relay.status.books().imbalance() == 0
