@@ -24,19 +24,19 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relay.delivery.spool import file
 from relay.delivery.spool.errors import Damaged, DiskTrouble, QuotaReached, is_full, translate_errors
-from relay.delivery.spool.file import (
+from relay.delivery.spool.file import Ballast, OpenFiles
+from relay.delivery.spool.order import WaitingBatch
+from relay.delivery.spool.schema import (
     MAKE,
     PAGE,
     SETTINGS,
     UNCOMMITTED,
-    Ballast,
-    OpenFiles,
+    VERSION,
     delete,
     delete_range,
     has_invalid_rows,
     insert,
 )
-from relay.delivery.spool.order import WaitingBatch
 from relay.delivery.state.checkpointed import list_checkpoints
 from relay.delivery.state.directory import DATABASE
 from relay.delivery.state.private_files import sync
@@ -250,7 +250,7 @@ class Database:
             try:
                 self._db.executescript(SETTINGS if version is not None else MAKE + SETTINGS)
                 if version == 0:
-                    self._db.execute(f"PRAGMA user_version = {file.VERSION}")
+                    self._db.execute(f"PRAGMA user_version = {VERSION}")
                 self._db.execute(f"PRAGMA journal_size_limit = {self._reserve}").fetchall()
                 self._limit_pages()
             except sqlite3.Error:

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from relay.delivery.spool.database import Database
 from relay.delivery.spool.errors import Damaged, DiskTrouble
-from relay.delivery.spool.file import prune
 from relay.delivery.spool.memory import Job, StoredBatch
 from relay.delivery.spool.order import BatchOrder, Lease, WaitingBatch
 from relay.delivery.spool.quota import SpoolQuota
+from relay.delivery.spool.schema import prune
 from relay.delivery.spool.writer import STALL, MemoryWriter, Writer
 from relay.delivery.state.checkpointed import CheckpointedWindows
 from relay.model import Batch
