@@ -31,7 +31,7 @@ from relay.daemon.lifecycle import recovery
 from relay.delivery.sender import outcomes
 from relay.delivery.spool.spool import Spool
 from relay.delivery.state.checkpoint import Checkpointer
-from relay.delivery.state.checkpointed import CheckpointedWindows
+from relay.delivery.state.checkpointed_windows import CheckpointedWindows
 from relay.naming import Namer
 from relay.window.closer import Closer
 from tests.support.failing_disk import FailingDisk, installed

@@ -37,7 +37,7 @@ from relay.delivery.spool.schema import (
     has_invalid_rows,
     insert,
 )
-from relay.delivery.state.checkpointed import list_checkpoints
+from relay.delivery.state.checkpointed_windows import list_checkpoints
 from relay.delivery.state.directory import DATABASE
 from relay.delivery.state.private_files import sync
 

@@ -7,7 +7,7 @@ again. Points move between `points`, `leased` and the counters of the ledger in 
 All of this runs on the loop, and nothing blocks on the disk: `Writer` hands the work to a thread (writer.py), and
 database.py does it. While the disk refuses, windows are kept in memory up to `MEMORY_MAX` (quota.py), sending
 continues, and `degraded` is true. But a window that the disk may hold in a checkpoint waits until it is stored, or the
-checkpoint is void (state/checkpointed.py). Without a state directory all windows are in memory only.
+checkpoint is void (state/checkpointed_windows.py). Without a state directory all windows are in memory only.
 
 Not known here: SQLite, and what an answer of the cloud means.
 """
@@ -25,7 +25,7 @@ from relay.delivery.spool.order import BatchOrder, Lease, WaitingBatch
 from relay.delivery.spool.quota import SpoolQuota
 from relay.delivery.spool.schema import prune
 from relay.delivery.spool.writer import STALL, MemoryWriter, Writer
-from relay.delivery.state.checkpointed import CheckpointedWindows
+from relay.delivery.state.checkpointed_windows import CheckpointedWindows
 from relay.model import Batch
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ a moment later.
 
 A file begins with a head: the host that it belongs to, and the series deleted since the window opened. After a deletion
 or a failed write the next save writes everything. After a failed write a probe file is written first, and no checkpoint
-is tried until the probe succeeds: a window without a checkpoint may be sent from memory (checkpointed.py), and a tried
-write would end that. Not known here: what is in a frame.
+is tried until the probe succeeds: a window without a checkpoint may be sent from memory, and a tried write would end
+that (checkpointed_windows.py). Not known here: what is in a frame.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from relay import limits
 from relay.clock import paced
 from relay.delivery.disk_thread import DiskThread
 from relay.delivery.spool.writer import STALL
-from relay.delivery.state.checkpointed import CheckpointedWindows, list_checkpoints
+from relay.delivery.state.checkpointed_windows import CheckpointedWindows, list_checkpoints
 from relay.delivery.state.private_files import sync, time_label, write_lines
 
 if TYPE_CHECKING:

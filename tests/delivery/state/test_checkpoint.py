@@ -11,7 +11,7 @@ import pytest
 from relay import limits
 from relay.delivery.state import checkpoint
 from relay.delivery.state.checkpoint import Checkpointer, CheckpointFiles
-from relay.delivery.state.checkpointed import CheckpointedWindows
+from relay.delivery.state.checkpointed_windows import CheckpointedWindows
 from relay.hotpath import partial
 from tests.support.context import make_context
 from tests.support.hotpath import NOW, START, make, name_all
