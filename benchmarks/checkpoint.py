@@ -68,7 +68,7 @@ async def measure(series: int) -> None:
             await checkpointer.save()
             if number:  # the first one includes growth of the heap
                 shares.append((time.process_time() - began) / checkpointer.interval)
-                worst.append(max(late))
+                worst.append(max(late, default=0.0))
         watching.cancel()
         await checkpointer.close()
     print(f"{series} series, all changed before each of {ROUNDS} checkpoints")
