@@ -1,9 +1,10 @@
-"""The closer: ends the open window and begins the next. It is the only periodic task of the data path.
+"""The closer: ends the open window and begins the next.
 
-Each tick, ten a second, lets naming answer new identities. When the open window is over, the tick swaps the tables at
-once, even if earlier windows are not stored yet. A second task names, encodes, packs and stores the closed windows in
-their order, in slices, so that the event loop never stalls over 20 ms. If identities of a closed window are still
-unnamed when the next window ends, their samples go to the catch-all series of their class.
+It has two tasks. `run` ticks ten times a second. A tick names new identities; if the open window has ended, the tick
+replaces its table with an empty one. `run_storing` names the remaining identities of closed windows, and encodes and
+stores the windows in their order. It works in slices, so that the event loop never stalls over 20 ms. The open window
+closes at its end even while earlier windows are being stored. If identities of a closed window are still unnamed when
+the next window ends, their samples go to the catch-all series of their class.
 
 Invariants: a window id closes at most once (I2); a close in progress never keeps the open window open past its end.
 Does not know: HTTP, SQL. Its neighbours are Protocols (protocols.py), passed in by app.py.
@@ -29,26 +30,30 @@ TICK = 0.1
 """Interval between two checks of the clock and of the queue for naming, in seconds."""
 _SOON = 0.001
 """Pause before the next check of what is due, in seconds."""
-_CLOSING_MOST = 4
-"""Windows that may wait to be encoded and stored. A window that begins while so many wait gets no series of its own,
-which bounds memory. A disk is given up after 2 s, so only windows shorter than their own encoding reach this bound."""
+_CLOSING_MAX = 4
+"""While this many windows wait to be stored, a new window has catch-all series only, which bounds memory. A write to
+the disk gives up after 2 s, so the bound is reached only if encoding takes longer than a window lasts."""
 NAMES_PER_SLICE = 200
 """Identities named before other tasks may run: about 2 ms, or 5 ms with many regexes."""
 NAMING_SLICES = 20
-"""Most slices of naming in one tick."""
+"""Maximum number of naming slices in one tick."""
 NAMING_SECONDS = 1.0
-"""Bound of `name_waiting`, in seconds: enough for the full queues (limits.py, NAMING_WORK) of two windows."""
+"""Time limit of `name_waiting` in seconds. It suffices for the full queues (limits.py, NAMING_WORK) of two windows."""
 
 
 class _SettlingWindow(NamedTuple):
-    """The closing window, which is still in the hot path because identities wait for names."""
+    """A window that has ended and still has unnamed identities.
+
+    It stays in the hot path until it is settled: each identity has a name, or its samples are in the catch-all series.
+    """
 
     start: int
     encode: Callable[[ClosedWindow], Encoding]
     swapped_at: float
     ended_at: float
-    is_renamed: bool
-    """The rules changed at its end: identities still waiting get no name, since the new rules do not apply to them."""
+    rules_changed: bool
+    """Whether the rules changed at its end. Its unnamed identities then go to the catch-all series, since the new rules
+    do not apply to this window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,8 @@ class Closer:
 
     Args:
         resume: id of the window of a recovered checkpoint; None: the id follows from the clock.
-        recorded: whether a record of the last window exists; without one the current minute is left out.
+        recorded: whether the disk has a record of the last window. Without a record, samples of the current minute go
+            to the next window.
     """
 
     def __init__(  # noqa: PLR0913 - the closer joins six neighbours; app.py is the only caller
@@ -96,15 +102,15 @@ class Closer:
         """False while the open window of an earlier process is being restored: naming must wait."""
         self._is_behind = False
         """Whether more identities wait than one tick names."""
-        self._at_edge: Callable[[], Pipeline] | None = None
+        self._next_change: Callable[[], Pipeline] | None = None
         self._recorded = recorded
-        self._began = self._ticked_at = self._stored_at = self._clock.monotonic()
+        self._started_at = self._tick_progress_at = self._storing_progress_at = self._clock.monotonic()
         self._settling: _SettlingWindow | None = None
         self._closing = ClosingWindows(
             pack=pack,
             spool=spool,
             context=context,
-            state=self._state,
+            state=self._export_state,
             on_closed=on_closed,
             between=self._progress,
         )
@@ -118,8 +124,8 @@ class Closer:
 
     @property
     def active_at(self) -> float:
-        """Monotonic time of the last progress: of the ticks and, while windows are closing, of storing too."""
-        return min(self._ticked_at, self._stored_at) if self.closing else self._ticked_at
+        """Monotonic time of the last progress of `run`; while windows wait to be stored, of the task that is behind."""
+        return min(self._tick_progress_at, self._storing_progress_at) if self.closing else self._tick_progress_at
 
     async def run(self) -> None:
         """Tick until `stop`. Never cancel it: the change of windows must not be interrupted."""
@@ -130,18 +136,18 @@ class Closer:
         self._has_ended = True
 
     async def run_storing(self) -> None:
-        """Store closed windows until `run` has ended. Never cancel it: a window swapped out must be stored."""
+        """Store closed windows until `run` has ended. Never cancel it: every closed window must be stored."""
         while not self._has_ended:
             await self._clock.sleep(self._until_next_tick())
             await self.store_closed()
 
-    def at_edge(self, change: Callable[[], Pipeline] | None) -> None:
+    def schedule_change(self, change: Callable[[], Pipeline] | None) -> None:
         """Schedule `change` for the start of the next window; from then on use the pipeline that it returns.
 
-        The closing window is encoded by the rules it was received under. A second call replaces the first; None cancels
-        it.
+        Earlier windows are encoded by the rules they were received under. A second call replaces the first; None
+        cancels it.
         """
-        self._at_edge = change
+        self._next_change = change
 
     def stop(self) -> None:
         """Let `run` return after its current tick."""
@@ -152,15 +158,17 @@ class Closer:
         return min(TICK, max(_SOON, self.open_id + self._seconds - self._clock.wall()))
 
     async def tick(self) -> None:
-        """Name new identities, follow steps of the clock, swap the tables if the open window is over."""
-        before, self._ticked_at = self._ticked_at, self._clock.monotonic()
-        self._is_behind = self._must_swap() or await self._name(slices=NAMING_SLICES)
+        """Name new identities, follow steps of the clock, and begin the next window if the open one has ended."""
+        before, self._tick_progress_at = self._tick_progress_at, self._clock.monotonic()
+        self._is_behind = self._is_swap_due() or await self._name(slices=NAMING_SLICES)
         wall = self._clock.wall()
-        moved = moved_id(self.open_id, wall, self._seconds, self._used_ids(), unknown=self._unknown(wall))
+        moved = moved_id(
+            self.open_id, wall, self._seconds, self._used_ids(), last_unrecorded=self._last_unrecorded_id(wall)
+        )
         if moved != self.open_id:
             await self._move(moved)
         if is_over(self.open_id, wall, self._seconds):
-            # The window cannot have ended before the last tick: a clock set ahead is not a delay.
+            # At most the time since the last tick: a forward step of the clock must not count as delay.
             await self._swap(
                 late=min(self._clock.wall() - self.open_id - self._seconds, self._clock.monotonic() - before)
             )
@@ -172,24 +180,25 @@ class Closer:
 
     def _first_id(self) -> int:
         wall = self._clock.wall()
-        return first_open_id(wall, self._seconds, self._spool.committed, unknown=self._unknown(wall))
+        return first_open_id(wall, self._seconds, self._spool.committed, last_unrecorded=self._last_unrecorded_id(wall))
 
-    def _unknown(self, wall: float) -> int:
-        """Return the last id that an unrecorded earlier process may have closed: the id of this start; -1 if recorded.
+    def _last_unrecorded_id(self, wall: float) -> int:
+        """Return the newest window id that an earlier process may have closed without a record; -1 if a record exists.
 
-        The time of the start is computed back from the current clock. With the clock as it was at the start, a clock a
-        year ahead, corrected since, would keep the window open for a year.
+        It is the id of the window in which this process started. The start time is the current wall time minus the
+        uptime, so it follows a later correction of the clock. A start time read once, from a clock a year ahead, would
+        keep the window open for a year.
         """
-        return -1 if self._recorded else floor_id(wall - (self._clock.monotonic() - self._began), self._seconds)
+        return -1 if self._recorded else floor_id(wall - (self._clock.monotonic() - self._started_at), self._seconds)
 
-    def _state(self) -> dict[str, Iterable[bytes]]:
-        """Return the state stored with a window, in parts; the current namer is asked, since rules may have changed."""
+    def _export_state(self) -> dict[str, Iterable[bytes]]:
+        """Return the state stored with a window, in parts; the rules of the current namer may be newer."""
         return {"classes": self._namer.export_classes(), "host": [self._namer.host.encode()]}
 
     async def _move(self, to: int) -> None:
-        """Give the open window another id; its checkpoint is renamed first, so that it never exists under both ids.
+        """Give the open window another id. Its checkpoint is renamed first, so that it never exists under both ids.
 
-        If the disk refuses, the window keeps its id.
+        If the checkpoint cannot be renamed, the window keeps its id.
         """
         if self._on_moved and await self._on_moved(self.open_id, to) is False:
             return
@@ -203,15 +212,18 @@ class Closer:
             await self._name_one_slice()
 
     async def name_all(self) -> None:
-        """Name every waiting identity. Call it after the sockets are closed: a partial holds named series only."""
+        """Name every waiting identity.
+
+        Call it after the sockets are closed and before the checkpoint is written: a checkpoint holds named series only.
+        """
         while self._hotpath.unresolved(1):
             await self._name(slices=1)
 
     async def close_early(self) -> bool:
-        """Close the open window before its end, at stop; a window in the future stays open.
+        """Close the open window before its end, at stop. A window with an id in the future is never closed.
 
         Returns:
-            Whether the window was closed. If not, its partial stays on disk: ids never run ahead of the clock.
+            Whether the window was closed. If not, its checkpoint stays on disk for the next start.
         """
         wall = self._clock.wall()
         if not is_plausible(wall) or self.open_id > floor_id(wall, self._seconds):
@@ -227,29 +239,29 @@ class Closer:
     async def _swap(self, *, late: float) -> None:
         """Begin the next window, with changed rules if a change is scheduled.
 
-        A window that still waits for names from the swap before is settled first, without them.
+        If the window before is still settling, its unnamed identities go to the catch-all series first.
 
         Args:
             late: seconds since the open window ended.
         """
-        while self._settling and not self._move_settled():
+        while self._settling and not self._queue_settled():
             self._hotpath.abandon_names()
             await self._clock.sleep(0)
         now = self._clock.monotonic()
         if not self.closing:
-            self._stored_at = now
-        if self._at_edge is not None:
+            self._storing_progress_at = now
+        if self._next_change is not None:
             self._resolve(self._hotpath.unresolved(NAMES_PER_SLICE))  # by the rules in force until now
         start, self.open_id = self.open_id, self._next_id()
-        folds, renames = len(self._closing) >= _CLOSING_MOST, self._at_edge is not None
+        folds, renames = len(self._closing) >= _CLOSING_MAX, self._next_change is not None
         self._hotpath.close_window(self.open_id, folds=folds, renames=renames)
         self._settling = _SettlingWindow(start, self._encode, now, now - late, renames)
-        change, self._at_edge = self._at_edge, None
+        change, self._next_change = self._next_change, None
         if change:
             self._namer, self._encode = change()
 
-    def _move_settled(self) -> bool:
-        """Move the closing window from the hot path to storing if it is settled; say whether none is left there."""
+    def _queue_settled(self) -> bool:
+        """Queue the window in the hot path for storing if it is settled; return whether none is left there."""
         if self._settling is None:
             return True
         if not self._hotpath.settled():
@@ -260,11 +272,11 @@ class Closer:
         return True
 
     async def store_closed(self) -> None:
-        """Name, encode, pack and store every closing window, in order."""
+        """Name, encode and store all closed windows, in order."""
         while self.closing:
-            if self._closing or self._move_settled():
+            if self._closing or self._queue_settled():
                 await self._closing.store_oldest()
-                self._stored_at = self._clock.monotonic()
+                self._storing_progress_at = self._clock.monotonic()
             else:
                 await self._name_one_slice()
 
@@ -276,7 +288,12 @@ class Closer:
         await self.store_closed()
 
     async def discard(self, part: int = 0) -> None:
-        """Drop the open window at stop, when it may not be sent yet; `part` of its samples are kept on disk."""
+        """Drop the open window at a stop that can neither send nor write it.
+
+        Args:
+            part: number of its samples that a checkpoint keeps for the next start; the others count as
+                stop_without_state.
+        """
         self._hotpath.close_window(self.open_id)
         while not self._hotpath.settled():
             await self._name_one_slice()
@@ -285,17 +302,17 @@ class Closer:
         self._ledger.samples_dropped["stop_without_state"] += samples - part
 
     def _next_id(self) -> int:
-        """Return the id of the next window; skips used ids, and the windows that a clock step jumped over."""
+        """Return the id of the next window. It skips used ids, and the windows that a step of the clock jumped over."""
         after = self.open_id + self._seconds
         return first_open_id(max(float(after), self._clock.wall()), self._seconds, self._used_ids())
 
     def _used_ids(self) -> Container[int]:
-        """Return the ids in use: those of committed and of closing windows."""
+        """Return the ids of committed windows, and of windows not stored yet."""
         settling = [self._settling.start] if self._settling else []
         return _Union(self._spool.committed, [*self._closing.ids, *settling])
 
-    def _must_swap(self) -> bool:
-        """Say whether the change of windows is due, and comes before all other work."""
+    def _is_swap_due(self) -> bool:
+        """Return whether the open window has ended: beginning the next one comes before other work."""
         is_ticking = self._is_running and not self._stopping
         return is_ticking and is_over(self.open_id, self._clock.wall(), self._seconds)
 
@@ -306,24 +323,24 @@ class Closer:
             Whether more identities may wait.
         """
         for _ in range(slices):
-            if self._must_swap():
+            if self._is_swap_due():
                 await self._clock.sleep(_SOON)  # until the tick has swapped; callers in a loop would spin
                 return True
-            if not self._is_abandoning():
+            if not self._abandon_old_names():
                 identities = self._hotpath.unresolved(NAMES_PER_SLICE)
                 if not identities:
                     return False
                 self._resolve(identities)
-            self._ticked_at = self._clock.monotonic()
+            self._tick_progress_at = self._clock.monotonic()
             await self._clock.sleep(0)
         return True
 
-    def _is_abandoning(self) -> bool:
-        """Abandon names of a window received under other rules; say whether more of its identities wait."""
-        return self._settling is not None and self._settling.is_renamed and not self._hotpath.abandon_names()
+    def _abandon_old_names(self) -> bool:
+        """If the rules changed since the settling window, give up some of its names; return whether more are left."""
+        return self._settling is not None and self._settling.rules_changed and not self._hotpath.abandon_names()
 
     def _resolve(self, identities: Iterable[Identity]) -> None:
-        """Name identities for the time of one slice; the remaining ones stay unresolved."""
+        """Name identities for the time of one slice; the others stay unnamed."""
         slice_ends = self._clock.monotonic() + SLICE
         answers = []
         for identity in identities:
@@ -337,9 +354,9 @@ class Closer:
         if self._is_running:
             await self._name(slices=1)
         await self._clock.sleep(0)
-        self._stored_at = self._clock.monotonic()
+        self._storing_progress_at = self._clock.monotonic()
 
     async def _name_one_slice(self) -> None:
         await self._name(slices=1)
         await self._clock.sleep(0)
-        self._stored_at = self._clock.monotonic()
+        self._storing_progress_at = self._clock.monotonic()

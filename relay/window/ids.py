@@ -1,8 +1,8 @@
 """Computes window ids from the clock and the committed ids. Pure.
 
 A window is [start, start + seconds) with start divisible by seconds; its id is its start. Invariant (I2): an id closes
-at most once, also over restarts and steps of the clock, because only uncommitted ids open. A start without a record of
-the last window does not know what was sent for the current minute: it opens the next id.
+at most once, also over restarts and steps of the clock, because only uncommitted ids open. At a start without a record
+of the last window, the points of the current window may have been sent already, so the next id opens.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from relay import limits
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
-_STEP_BACK_MOST: Final = 600
+_STEP_BACK_MAX: Final = 600
 """Seconds a wall clock may step back before the open window is moved to another id."""
 
 
@@ -23,17 +23,17 @@ def floor_id(wall: float, seconds: int) -> int:
     return int(wall) // seconds * seconds
 
 
-def first_open_id(wall: float, seconds: int, committed: Container[int], *, unknown: int = -1) -> int:
+def first_open_id(wall: float, seconds: int, committed: Container[int], *, last_unrecorded: int = -1) -> int:
     """Return the first uncommitted id, from the current window on: the window that opens at start.
 
     Args:
         wall: current wall time.
         seconds: length of a window.
         committed: ids of closed windows.
-        unknown: last id that an earlier process may have closed without a record; only later ids open.
+        last_unrecorded: newest id that an earlier process may have closed without a record; only later ids open.
     """
     candidate = floor_id(wall, seconds)
-    while candidate <= unknown or candidate in committed:
+    while candidate <= last_unrecorded or candidate in committed:
         candidate += seconds
     return candidate
 
@@ -59,7 +59,7 @@ def is_over(open_id: int, wall: float, seconds: int) -> bool:
     return is_plausible(wall) and wall >= open_id + seconds
 
 
-def moved_id(open_id: int, wall: float, seconds: int, committed: Container[int], *, unknown: int = -1) -> int:
+def moved_id(open_id: int, wall: float, seconds: int, committed: Container[int], *, last_unrecorded: int = -1) -> int:
     """Return the id that the open window should have after a step of the clock.
 
     - Step back of up to ten minutes: the id stays; one window covers the repeated time, and no id is used twice.
@@ -69,10 +69,10 @@ def moved_id(open_id: int, wall: float, seconds: int, committed: Container[int],
     - Plausible clock after an implausible one: the id of the current time, since the cloud refuses times of 1970.
     - Open id found to be committed (the disk could not be read at start): the next uncommitted id, at once.
 
-    `unknown`: see `first_open_id`.
+    `last_unrecorded`: see `first_open_id`.
     """
     if open_id in committed:
-        return first_open_id(max(wall, float(open_id)), seconds, committed, unknown=unknown)
-    if not is_plausible(wall) or (is_plausible(open_id) and wall >= open_id - _STEP_BACK_MOST):
+        return first_open_id(max(wall, float(open_id)), seconds, committed, last_unrecorded=last_unrecorded)
+    if not is_plausible(wall) or (is_plausible(open_id) and wall >= open_id - _STEP_BACK_MAX):
         return open_id
-    return first_open_id(wall, seconds, committed, unknown=unknown)
+    return first_open_id(wall, seconds, committed, last_unrecorded=last_unrecorded)

@@ -21,29 +21,35 @@ class HotPath(Protocol):
         """Set the id of the open window."""
 
     def unresolved(self, limit: int) -> list[Identity]:
-        """Return identities without an answer from naming; those of the closing window first."""
+        """Return unnamed identities, those of the closing window first."""
         ...
 
     def resolve(self, answers: Sequence[tuple[Identity, Resolution | NoSeries]]) -> None:
         """Apply naming's answers."""
 
     def close_window(self, next_start: int, *, folds: bool = False, renames: bool = False) -> None:
-        """Swap the tables; the new window has catch-all series only (`folds`), asks for all names anew (`renames`)."""
+        """Replace the table of the open window with an empty one.
+
+        Args:
+            next_start: id of the new window.
+            folds: the new window has catch-all series only.
+            renames: naming is asked again for every identity.
+        """
 
     def abandon_names(self) -> bool:
-        """Abandon some of the names that the closing window waits for; say whether it is settled."""
+        """Put some unnamed identities of the closing window into catch-all series; return whether it is settled."""
         ...
 
     def settled(self) -> bool:
-        """Say whether every identity of the closing window has its answer."""
+        """Return whether the closing window has no unnamed identity."""
         ...
 
     def closed_window(self) -> ClosedWindow:
-        """Return the closing window, once, when it is settled."""
+        """Return the closing window. Call it once, when the window is settled."""
         ...
 
     def export_gauges(self) -> Iterator[bytes]:
-        """Yield the current gauge values as frames of a partial."""
+        """Yield the current gauge values as frames of a checkpoint."""
         ...
 
 

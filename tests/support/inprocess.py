@@ -79,7 +79,7 @@ class Running:
     async def reconfigure(self, config: Config) -> None:
         """Let the next window begin with another configuration."""
         transport = make_transport(config.cloud)
-        await self.reconfiguration.at_edge(config, credentials=CREDENTIALS, transport=transport)
+        await self.reconfiguration.schedule(config, credentials=CREDENTIALS, transport=transport)
 
     async def stop(self) -> ShutdownReport:
         self.relay.stop()

@@ -74,8 +74,8 @@ def test_a_record_is_one_of_the_last_window(known, recorded):
 
 
 def test_what_an_earlier_process_may_have_closed_does_not_open():
-    assert ids.first_open_id(MINUTE + 30, 60, {MINUTE + 60}, unknown=MINUTE) == MINUTE + 120
-    assert ids.moved_id(0, MINUTE + 30, 60, set(), unknown=MINUTE) == MINUTE + 60
+    assert ids.first_open_id(MINUTE + 30, 60, {MINUTE + 60}, last_unrecorded=MINUTE) == MINUTE + 120
+    assert ids.moved_id(0, MINUTE + 30, 60, set(), last_unrecorded=MINUTE) == MINUTE + 60
 
 
 @pytest.mark.parametrize("open_id", [0, 4_200_000_000])
@@ -460,8 +460,8 @@ async def test_other_rules_begin_with_the_next_window_and_the_closing_one_keeps_
 
     hotpath.count = 3
     await tick_for(closer, clock, 10)
-    closer.at_edge(lambda: pytest.fail("a later change replaces the one before"))
-    closer.at_edge(change)
+    closer.schedule_change(lambda: pytest.fail("a later change replaces the one before"))
+    closer.schedule_change(change)
     await tick_for(closer, clock, 51)
     hotpath.count = 4
     await tick_for(closer, clock, 120)
@@ -488,7 +488,7 @@ async def test_what_waits_when_other_rules_begin_is_not_named_by_them(house, clo
     asked, identity = [], Identity(b"a", Kind.COUNTER, b"")
     await tick_for(closer, clock, 59.5)
     hotpath.pending = [identity] * waiting
-    closer.at_edge(change)
+    closer.schedule_change(change)
     await closer.close()
     assert asked == [max(0, waiting - closing.NAMES_PER_SLICE)]
     assert hotpath.abandoned == asked[0]

@@ -1,8 +1,8 @@
 """What a reload may change, and when: decided by the names of the changed keys.
 
 at once          the log, the credentials
-at the edge      names, rules, tags, limits, percentiles, idle gauges, allowed senders, tees, the cloud; at the edge
-                 means when the next window begins
+next window      names, rules, tags, limits, percentiles, idle gauges, allowed senders, tees, the cloud: when the next
+                 window begins
 by replacement   the sockets: the supervisor opens them, and the open window is handed over to another worker
 never            all other keys; if one has changed, the whole reload is refused, and the key is named
 
@@ -25,8 +25,8 @@ _CREDENTIALS: Final = (
     "token_encoding", "profile",
 )  # fmt: skip
 _AT_ONCE: Final = frozenset({"log.format", "log.level", "config.watch", *(f"cloud.{name}" for name in _CREDENTIALS)})
-_AT_EDGE: Final = frozenset({"listen.allow", "listen.dialects", "listen.gauge_deltas", "listen.names"})
-_AT_EDGE_TABLES: Final = frozenset({"names", "tags", "limits", "cloud", "window", "rule", "tee"})
+_AT_NEXT_WINDOW: Final = frozenset({"listen.allow", "listen.dialects", "listen.gauge_deltas", "listen.names"})
+_AT_NEXT_WINDOW_TABLES: Final = frozenset({"names", "tags", "limits", "cloud", "window", "rule", "tee"})
 _NAMING: Final = frozenset({"names", "tags", "rule", "listen.dialects", "listen.names"})
 _REPLACING: Final = frozenset({
     "listen.udp", "listen.tcp", "listen.unix", "listen.unix_mode",
@@ -39,7 +39,7 @@ class Changes(NamedTuple):
     """Changed keys (`table.key`), by when they may change."""
 
     at_once: Sequence[str]
-    at_edge: Sequence[str]
+    at_next_window: Sequence[str]
     replacing: Sequence[str]
     refused: Sequence[str]
 
@@ -50,7 +50,7 @@ class Changes(NamedTuple):
 
 def compare(old: Config, new: Config) -> Changes:
     """Return the changed keys."""
-    found: dict[str, list[str]] = {"once": [], "edge": [], "replace": [], "never": []}
+    found: dict[str, list[str]] = {"once": [], "next window": [], "replace": [], "never": []}
     for key in _differing(old, new):
         found[_when(key)].append(key)
     return Changes(*found.values())
@@ -82,7 +82,7 @@ def _when(key: str) -> str:
         return "once"
     if key in _REPLACING:
         return "replace"
-    return "edge" if key in _AT_EDGE or key.partition(".")[0] in _AT_EDGE_TABLES else "never"
+    return "next window" if key in _AT_NEXT_WINDOW or key.partition(".")[0] in _AT_NEXT_WINDOW_TABLES else "never"
 
 
 def _differing(old: Config, new: Config) -> Iterator[str]:

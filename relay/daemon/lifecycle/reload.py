@@ -4,7 +4,8 @@ SIGHUP or a changed content of a watched file asks for a reload. Only content is
 NFS treat names and times differently. It must be equal in two reads: a half-written file is not loaded.
 
 The relay owns the configuration in force, and a new one is always compared with that. So a second reload before the
-edge replaces the first, and includes its changes if they are still in the file. When a key may change: changes.py.
+next window replaces the first, and includes its changes if they are still in the file. changes.py says when
+a key may change.
 """
 
 from __future__ import annotations
@@ -55,22 +56,22 @@ class PreparedReload(NamedTuple):
 
 
 class Reconfiguration:
-    """State: the transport for the next window, while it waits for the edge."""
+    """State: the transport of a scheduled configuration, until the next window begins."""
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
         self._transport: Transport | None = None
 
-    async def at_once(self, config: Config, credentials: Credentials | None) -> None:
+    async def apply_now(self, config: Config, credentials: Credentials | None) -> None:
         """Use other credentials from the next request on; `config` differs only in keys that may change at once."""
         self._relay.config = config
         await self._relay.pool.replace(cloud=make_cloud(config.cloud, credentials))
 
-    async def at_edge(self, config: Config, *, credentials: Credentials | None, transport: Transport) -> None:
+    async def schedule(self, config: Config, *, credentials: Credentials | None, transport: Transport) -> None:
         """Put another configuration in force when the next window begins.
 
         Args:
-            config: differs from the one in force only in keys that may change at the edge (changes.py).
+            config: differs from the one in force only in keys that may change at the next window (changes.py).
             credentials: those of `config`.
             transport: the transport of `config`; closed here or by the relay.
         """
@@ -81,7 +82,7 @@ class Reconfiguration:
             self._transport = None
             return self._relay.reconfigure(config, settings, rules=rules, credentials=credentials, transport=transport)
 
-        self._relay.closer.at_edge(begin if compare(self._relay.config, config) else None)
+        self._relay.closer.schedule_change(begin if compare(self._relay.config, config) else None)
         if superseded is not None:
             await superseded.close()
 
@@ -163,7 +164,7 @@ class Reloader:
         return True
 
     async def _prepare(self) -> PreparedReload:
-        """Read the configuration on disk; read again if the one in force changed meanwhile, at an edge."""
+        """Read the configuration on disk; read again if the one in force changed meanwhile."""
         while True:
             prepared = await self._thread.run(self._read)
             if prepared.before is self._relay.config:
@@ -212,7 +213,7 @@ class Reloader:
             raise ConfigError(Problem(code="RLY502", message=message, fix="reload again")) from error
 
     async def _apply(self, prepared: PreparedReload) -> None:
-        """Apply the changes: at once, at the edge of the window, or by leaving all of them to the next worker."""
+        """Apply the changes: at once, at the next window, or by leaving all of them to the next worker."""
         before, loaded, changes, credentials, next_credentials, transport = prepared
         config = loaded.config
         if changes.replacing:
@@ -221,10 +222,10 @@ class Reloader:
             await transport.close()
             return
         now = at_once(before, config)
-        await self._reconfiguration.at_once(now, credentials)
-        await self._reconfiguration.at_edge(config, credentials=next_credentials, transport=transport)
+        await self._reconfiguration.apply_now(now, credentials)
+        await self._reconfiguration.schedule(config, credentials=next_credentials, transport=transport)
         self._relay.status.is_last_reload_successful = True
-        changed = {"at_once": list(changes.at_once), "at_the_next_window": list(changes.at_edge)}
+        changed = {"at_once": list(changes.at_once), "at_the_next_window": list(changes.at_next_window)}
         structlog.get_logger("relay").info("reloaded", **changed)
         configure_log(config.log)
 

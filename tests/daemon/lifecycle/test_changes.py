@@ -38,18 +38,18 @@ def changed(key: str) -> Config:
         ("config.watch", "at_once"),
         ("cloud.secret_key", "at_once"),
         ("cloud.access_key_file", "at_once"),
-        ("cloud.namespace", "at_edge"),
-        ("cloud.max_age", "at_edge"),
-        ("names.prefix", "at_edge"),
-        ("window.percentiles", "at_edge"),
-        ("window.percentile_style", "at_edge"),
-        ("window.idle", "at_edge"),
-        ("window.idle_gauges", "at_edge"),
-        ("limits.series", "at_edge"),
-        ("listen.allow", "at_edge"),
-        ("listen.dialects", "at_edge"),
-        ("listen.gauge_deltas", "at_edge"),
-        ("listen.names", "at_edge"),
+        ("cloud.namespace", "at_next_window"),
+        ("cloud.max_age", "at_next_window"),
+        ("names.prefix", "at_next_window"),
+        ("window.percentiles", "at_next_window"),
+        ("window.percentile_style", "at_next_window"),
+        ("window.idle", "at_next_window"),
+        ("window.idle_gauges", "at_next_window"),
+        ("limits.series", "at_next_window"),
+        ("listen.allow", "at_next_window"),
+        ("listen.dialects", "at_next_window"),
+        ("listen.gauge_deltas", "at_next_window"),
+        ("listen.names", "at_next_window"),
         ("listen.udp", "replacing"),
         ("admin.listen", "replacing"),
         ("admin.hosts", "replacing"),
@@ -66,7 +66,7 @@ def test_when_a_key_may_change(key, when):
 
 
 def test_tags_change_as_one_table():
-    assert compare(Config(), changed("tags.env")) == NOTHING._replace(at_edge=["tags"])
+    assert compare(Config(), changed("tags.env")) == NOTHING._replace(at_next_window=["tags"])
 
 
 def test_exactly_the_differing_keys_are_found():
@@ -78,7 +78,7 @@ def test_exactly_the_differing_keys_are_found():
 
 def test_lists_of_tables_change_at_the_edge_as_a_whole():
     config = msgspec.structs.replace(Config(), rule=[RuleConfig(match="**")], tee=[TeeConfig(to="h:1")])
-    assert compare(Config(), config) == NOTHING._replace(at_edge=["rule", "tee"])
+    assert compare(Config(), config) == NOTHING._replace(at_next_window=["rule", "tee"])
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ class Relay:
     async def replace(self, *, cloud=None, transport=None, settings=None) -> None:
         self.sender = tuple(new or old for new, old in zip((cloud, transport, settings), self.sender, strict=True))
 
-    def at_edge(self, change) -> None:
+    def schedule_change(self, change) -> None:
         self._change = change
 
     def reconfigure(self, config, settings, *, rules, credentials, transport) -> None:
@@ -145,7 +145,7 @@ async def test_an_edge_while_the_file_is_read_repeats_the_comparison(reloading):
 
     def slowly():
         prepared = read()
-        seen.append(prepared.changes.at_edge)
+        seen.append(prepared.changes.at_next_window)
         if len(seen) == 1:
             relay.edge()
         return prepared
