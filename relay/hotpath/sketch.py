@@ -1,11 +1,11 @@
-"""Quantiles and cardinalities in bounded memory: the readable specification.
+"""Quantiles and cardinalities in bounded memory: the Python reference for the native implementation.
 
 `Sketch`: exact up to 64 samples, or a higher configured bound; beyond it the DDSketch layout with gamma = 1.01/0.99,
 accurate to 1 %. `Distinct`: exact up to 2,048 members; beyond them a HyperLogLog of 2**14 registers with a standard
 error of 0.81 %.
 
-Invariant (I3): `merge` of each is commutative, and associative up to rounding. The state of both is part of the partial
-format. Does not know: series, windows.
+Invariant (I3): `merge` of each is commutative, and associative up to rounding. The serialised rollups (partial.py)
+contain the state of both. Does not know: series, windows.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 _LOG_GAMMA: Final = math.log((1 + limits.SKETCH_ACCURACY) / (1 - limits.SKETCH_ACCURACY))
 _REGISTERS: Final = 1 << limits.SET_PRECISION
 _REST_BITS: Final = 64 - limits.SET_PRECISION
-_MEMBERS_MOST: Final = 2.0**64
-"""Largest estimate: hashes have 64 bits, and all registers full would give infinity."""
+_ESTIMATE_MAX: Final = 2.0**64
+"""Upper bound of the estimate, since hashes have 64 bits. Without it, full registers would give infinity."""
 
 
 class Sketch:
-    """State: either up to `most` weighted samples, or weights per logarithmic bin, one side per sign."""
+    """State: either up to `exact_limit` weighted samples, or weights per logarithmic bin, one side per sign."""
 
-    __slots__ = ("exact", "high", "low", "most", "negative", "positive", "zero")
+    __slots__ = ("exact", "exact_limit", "high", "low", "negative", "positive", "zero")
 
-    def __init__(self, most: int = limits.QUANTILE_EXACT) -> None:
-        self.most = most
+    def __init__(self, exact_limit: int = limits.QUANTILE_EXACT) -> None:
+        self.exact_limit = exact_limit
         self.exact: list[tuple[float, float]] | None = []
         """Samples as (value, weight); None once the bins are used."""
         self.positive: dict[int, float] = {}
@@ -53,7 +53,7 @@ class Sketch:
         self.low = min(low, self.low)
         self.high = max(high, self.high)
         if self.exact is not None:
-            if len(self.exact) + len(values) <= self.most:
+            if len(self.exact) + len(values) <= self.exact_limit:
                 self.exact.extend([(value, weight) for value in values])
                 return
             self.coarsen()
@@ -71,7 +71,7 @@ class Sketch:
         """Add another sketch's weights; `other` is not changed."""
         self.low, self.high = min(self.low, other.low), max(self.high, other.high)
         if self.exact is not None:
-            if other.exact is not None and len(self.exact) + len(other.exact) <= self.most:
+            if other.exact is not None and len(self.exact) + len(other.exact) <= self.exact_limit:
                 self.exact.extend(other.exact)
                 return
             self.coarsen()
@@ -104,14 +104,14 @@ class Sketch:
 
     def _ascending(self) -> Iterable[tuple[float, float]]:
         for index in sorted(self.negative, reverse=True):
-            yield -_middle(index), self.negative[index]
+            yield -_bin_value(index), self.negative[index]
         if self.zero:
             yield 0.0, self.zero
         for index in sorted(self.positive):
-            yield _middle(index), self.positive[index]
+            yield _bin_value(index), self.positive[index]
 
     def _bin_positive(self, values: list[float], weight: float) -> None:
-        """Add positive values: the usual case, 2.5 times as fast as `_bin`; a third of the cost of a timer's line."""
+        """Add positive values, 2.5 times as fast as `_bin`. A third of the time spent on a timer line is spent here."""
         side = self.positive
         for index in [ceil(log(value) / _LOG_GAMMA) for value in values]:
             side[index] = side.get(index, 0.0) + weight
@@ -129,14 +129,14 @@ class Sketch:
         _collapse(self.negative)
 
 
-def _middle(index: int) -> float:
+def _bin_value(index: int) -> float:
     """Return the value of bin `index`; its relative distance to both edges of the bin is 1 %."""
     exponent = index * _LOG_GAMMA
     return math.exp(min(exponent, 709.0)) * (1 - limits.SKETCH_ACCURACY)
 
 
 def _collapse(side: dict[int, float]) -> None:
-    """Fold the bins nearest to zero together until the side is within its bound."""
+    """Merge the bins nearest to zero into one if the side has more than SKETCH_BINS bins."""
     excess = len(side) - limits.SKETCH_BINS
     if excess > 0:
         lowest = sorted(side)[: excess + 1]
@@ -159,7 +159,7 @@ class Distinct:
         return len(self.registers) if self.hashes is None else len(self.hashes)
 
     def add(self, member: bytes) -> None:
-        """Add one member; XXH64 with seed 0 is part of the partial format."""
+        """Add one member. Its hash, XXH64 with seed 0, is part of the format in partial.py."""
         hashed = xxhash.xxh64_intdigest(member)
         if self.hashes is not None and len(self.hashes) < limits.SET_EXACT:
             self.hashes.add(hashed)
@@ -202,7 +202,7 @@ class Distinct:
 
 
 def _estimate(registers: bytearray) -> float:
-    """Return Ertl's improved raw estimate (arXiv:1702.01284, algorithm 6): no bias tables, one method for all sizes."""
+    """Return Ertl's improved raw estimate (arXiv:1702.01284, algorithm 6). It needs no bias tables, at any size."""
     count = [0] * (_REST_BITS + 2)
     for rank in registers:
         count[rank] += 1
@@ -210,7 +210,7 @@ def _estimate(registers: bytearray) -> float:
     for rank in range(_REST_BITS, 0, -1):
         z = 0.5 * (z + count[rank])
     z += _REGISTERS * _sigma(count[0] / _REGISTERS)
-    return min(_REGISTERS * _REGISTERS / (2.0 * math.log(2.0)) / z, _MEMBERS_MOST) if z else _MEMBERS_MOST
+    return min(_REGISTERS * _REGISTERS / (2.0 * math.log(2.0)) / z, _ESTIMATE_MAX) if z else _ESTIMATE_MAX
 
 
 def _sigma(x: float) -> float:

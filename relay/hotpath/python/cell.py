@@ -23,8 +23,8 @@ _ENTRY_BYTES: Final = 90
 """Bytes of a float in a tuple in a list, of a bin in a dict or of a hash in a set: measured, rounded up."""
 
 
-def finite(value: float) -> float:
-    """Replace an infinity by the largest finite float; the arguments are sums and products of finite values."""
+def clamp_to_finite(value: float) -> float:
+    """Replace an infinity by the largest finite float of its sign. The value must not be NaN."""
     return value if -_FINITE <= value <= _FINITE else min(max(value, -_FINITE), _FINITE)
 
 
@@ -53,14 +53,14 @@ class Cell:
         """Receive time of `last`; 0: received before this process started."""
         self.pending: list[float] = []
         self.pending_at: float | None = None
-        """Gauges: receive time of the last pending value. None for the others, which use that of the latest feed."""
+        """Gauges: receive time of the last pending value. None for other types: `fold` then uses its argument `now`."""
         self.weight: float | None = None
-        """Weight of all pending values; None before the first one, NaN once the series had several sample rates."""
+        """Weight of all pending values; None before the first one, NaN after a second weight."""
         self.sketch = Sketch(exact_samples) if kind is Kind.TIMER else None
         self.distinct = Distinct() if kind is Kind.SET else None
 
     def size(self) -> int:
-        """Return an estimate of the memory held, in bytes."""
+        """Return an estimate of the memory in use, in bytes."""
         entries = len(self.pending)
         if self.sketch is not None:
             entries += self.sketch.size()
@@ -69,16 +69,17 @@ class Cell:
         return CELL_BYTES + entries * _ENTRY_BYTES
 
     def shrink(self) -> None:
-        """Switch to the approximate forms, because memory is at its bound."""
+        """Switch to the approximate forms, to free memory."""
         if self.sketch is not None and self.sketch.exact:
             self.sketch.coarsen()
         if self.distinct is not None and len(self.distinct.hashes or ()) > limits.QUANTILE_EXACT:
             self.distinct.coarsen()
 
-    def accepts_weight(self, weight: float, now: float) -> bool:
-        """Say whether lines of this weight may append to `pending`; False for all once a second weight has come.
+    def register_weight(self, weight: float, now: float) -> bool:
+        """Register a weight; return whether its values may go to `pending`.
 
-        One list per series keeps `last` in receive order over all its identities; a list for each weight would not.
+        At the second weight the pending values are folded, and the result is False from then on. All identities of a
+        series share `pending`, so `last` follows receive order.
         """
         if self.weight is None:
             self.weight = weight
@@ -88,18 +89,18 @@ class Cell:
         return self.weight == weight
 
     def fold(self, now: float) -> None:
-        """Add the pending values to the statistics; `now` is the time of the latest feed."""
+        """Add the pending values to the statistics; `now` is the receive time of the latest datagram."""
         if self.pending:
             weight = self.weight if self.weight is not None else 1.0
             self.add(self.pending, weight, now if self.pending_at is None else self.pending_at)
             self.pending.clear()
 
     def is_empty(self) -> bool:
-        """Say whether the cell has no sample; a rejected line may have created it."""
+        """Return whether the cell has no sample; a rejected line may have created it."""
         return not (self.samples or self.pending)
 
     def is_changed(self) -> bool:
-        """Say whether the cell changed since its last export."""
+        """Return whether the cell changed since its last export."""
         return bool(self.pending) or self.samples != self.exported
 
     def latest(self) -> float:
@@ -120,8 +121,8 @@ class Cell:
             at: timestamp of a gauge's values; None: `now`.
         """
         self.samples += len(values)
-        self.count = finite(self.count + len(values) * weight)
-        self.total = finite(self.total + finite(finite(sum(values)) * weight))
+        self.count = clamp_to_finite(self.count + len(values) * weight)
+        self.total = clamp_to_finite(self.total + clamp_to_finite(clamp_to_finite(sum(values)) * weight))
         low, high = min(values), max(values)
         self.low = min(low, self.low)
         self.high = max(high, self.high)
@@ -137,25 +138,25 @@ class Cell:
             self.distinct.add(member)
 
     def merge(self, other: Cell) -> None:
-        """Add another cell's samples: commutative, associative up to rounding. Both must be folded."""
+        """Add another cell's samples; both must be folded. Merging is commutative, and associative up to rounding."""
         if (other.last_at, other.last) > (self.last_at, self.last):
             self.adopt_last(other)
         self._merge_all_but_last(other)
 
     def merge_gauge(self, other: Cell) -> None:
-        """Add samples of a gauge that waited for its name; `last` is the value received last, ignoring timestamps."""
+        """Add samples of a gauge that waited for its name. `last` becomes the value received last."""
         if not self.samples or (other.received_at, other.last) > (self.received_at, self.last):
             self.adopt_last(other)
         self._merge_all_but_last(other)
 
     def adopt_last(self, other: Cell) -> None:
-        """Take over `last` and its times from another cell."""
+        """Copy `last` and its times from another cell."""
         self.last, self.last_at, self.received_at = other.last, other.last_at, other.received_at
 
     def _merge_all_but_last(self, other: Cell) -> None:
         self.samples += other.samples
-        self.count = finite(self.count + other.count)
-        self.total = finite(self.total + other.total)
+        self.count = clamp_to_finite(self.count + other.count)
+        self.total = clamp_to_finite(self.total + other.total)
         self.low = min(self.low, other.low)
         self.high = max(self.high, other.high)
         if self.sketch is not None and other.sketch is not None:
@@ -165,8 +166,8 @@ class Cell:
 
     def shift(self, base: float) -> None:
         """Add the base to the values of relative gauge samples."""
-        self.total = finite(self.total + self.count * base)
-        self.low, self.high, self.last = finite(self.low + base), finite(self.high + base), finite(self.last + base)
+        self.total = clamp_to_finite(self.total + self.count * base)
+        self.low, self.high, self.last = (clamp_to_finite(value + base) for value in (self.low, self.high, self.last))
 
     def rollup(self) -> Rollup:
         """Return the rollup. The cell must be folded and must not change while the rollup is in use."""

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from relay import limits
-from relay.hotpath.python.cell import Cell, finite
+from relay.hotpath.python.cell import Cell, clamp_to_finite
 from relay.model import Identity, Kind, NoSeries, Peer, Resolution, TopSender
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def gauge_values(values: Sequence[bytes], base: float, signs: bytes) -> list[flo
     """Return the gauge's value after each of `values`; a number that begins with one of `signs` is a delta."""
     numbers: list[float] = []
     for value in values:
-        base = finite(base + float(value)) if value[0] in signs else float(value)
+        base = clamp_to_finite(base + float(value)) if value[0] in signs else float(value)
         numbers.append(base)
     return numbers
 

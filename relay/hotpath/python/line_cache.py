@@ -11,7 +11,7 @@ from functools import partial as bind
 from typing import TYPE_CHECKING, Final
 
 from relay.hotpath.line import NUMBER_BYTES, read_number
-from relay.hotpath.python.cell import finite
+from relay.hotpath.python.cell import clamp_to_finite
 from relay.model import Kind, Resolution
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class LineCache:
             self.append[key] = bind(self._append_gauge, cell)
         elif group.kind is Kind.SET:
             self._direct[key] = bind(_add_member, cell)
-        elif cell.accepts_weight(group.weight, now):
+        elif cell.register_weight(group.weight, now):
             self.append[key] = cell.pending.append
         else:
             # A second rate: keys of the first one must not append any more. Which they are is not recorded: clear all.
@@ -113,7 +113,7 @@ class LineCache:
         if number is None:
             return False
         if value[0] in self._store.signs:
-            number = finite(cell.latest() + number)
+            number = clamp_to_finite(cell.latest() + number)
         cell.pending.append(number)
         cell.pending_at = now
         return True
