@@ -68,7 +68,7 @@ class Ledger:
     dead_letters: int = 0
     """Stock: dead letters kept on disk and in memory."""
     dead_letters_dropped: int = 0
-    """Dead letters that were not kept, or were removed to stay within the limit."""
+    """Dead letters deleted at the size limit, or never written to disk."""
     requests: Counter[str] = field(default_factory=Counter)
     """By HTTP status; `error`: no answer; `internal_error`: the relay itself failed."""
     requests_ambiguous: int = 0

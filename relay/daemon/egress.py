@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from relay.daemon.lifecycle.changes import sends_differently
 from relay.delivery.batcher import pack
-from relay.delivery.dead_letters.queue import DeadLetters
+from relay.delivery.dead_letters.buffer import DeadLetters
 from relay.delivery.dead_letters.replayer import Replayer
 from relay.delivery.sender.gate import SenderSettings, host_offset
 from relay.delivery.sender.pool import SenderPool

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from relay.config.types import Secret
 from relay.daemon.egress import pack_requests
-from relay.delivery.dead_letters.queue import DeadLetters
+from relay.delivery.dead_letters.buffer import DeadLetters
 from relay.delivery.sender.gate import SenderSettings
 from relay.delivery.sender.pool import SenderPool
 from relay.delivery.spool.spool import Lease, Spool

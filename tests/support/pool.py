@@ -9,8 +9,8 @@ from relay.clock import SystemClock
 from relay.config.types import Secret
 from relay.context import Context
 from relay.delivery.batcher import pack
+from relay.delivery.dead_letters.buffer import DeadLetters
 from relay.delivery.dead_letters.format import letter_files
-from relay.delivery.dead_letters.queue import DeadLetters
 from relay.delivery.sender.gate import SenderSettings
 from relay.delivery.sender.pool import SenderPool
 from relay.delivery.transport import HttpTransport

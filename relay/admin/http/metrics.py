@@ -194,10 +194,10 @@ class RelayCollector(Collector):
         waiting = {"spooled": books.spooled, "in_flight": books.in_flight}
         yield gauges("relay_points", "Points spooled, and in flight.", waiting, "state")
         ledger = self._relay.context.ledger
-        yield gauge("relay_dead_letters", "Dead letters on disk.", ledger.dead_letters)
+        yield gauge("relay_dead_letters", "Dead letters on disk or waiting to be written.", ledger.dead_letters)
         yield counter(
             "relay_dead_letters_dropped",
-            "DATALOSS: dead letters deleted because the bound was reached.",
+            "DATALOSS: dead letters deleted at the size limit, or never written to disk.",
             ledger.dead_letters_dropped,
         )
         yield gauge(

@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from relay.delivery.state.directory import StateDirectory
 
 FILES: Final = 8
-"""Number of files within the bound. At the bound, a new letter costs the oldest file: an eighth of all letters."""
+"""Number of files within the bound. At the bound, a new letter removes the oldest file: an eighth of all letters."""
 LOCK_SECONDS: Final = 2.0
-"""Longest wait for the lock, in seconds: a command that hangs must not stop delivery."""
+"""Time limit of the wait for the lock, in seconds: a command that hangs must not stop delivery."""
 
 
 class Counted(NamedTuple):
-    """A file as of the last count of its lines."""
+    """The size and the number of letters of a file at its last count."""
 
     inode: int
     size: int
-    lines: int
+    letters: int
 
 
 class LetterFiles:
@@ -50,11 +50,11 @@ class LetterFiles:
 
     @property
     def letters(self) -> int:
-        """Lines in all files, as of the last count."""
-        return sum(counted.lines for counted in self._counted.values())
+        """Number of letters in all files at the last count."""
+        return sum(counted.letters for counted in self._counted.values())
 
-    def count(self) -> None:
-        """Count the lines of all files; only what was added since the last count is read.
+    def count_letters(self) -> None:
+        """Count the letters in all files. Only the bytes added since the last count are read.
 
         Raises:
             OSError: a file cannot be read.
@@ -66,25 +66,25 @@ class LetterFiles:
             known = self._counted.get(path.name)
             if known is None or known.inode != status.st_ino or known.size > status.st_size:
                 known = Counted(status.st_ino, 0, 0)
-            lines = known.lines + _newlines(path, known.size, status.st_size)
-            counted[path.name] = Counted(status.st_ino, status.st_size, lines)
+            letters = known.letters + _newlines(path, known.size, status.st_size)
+            counted[path.name] = Counted(status.st_ino, status.st_size, letters)
         self._counted = counted
 
-    def append(self, lines: Sequence[bytes]) -> int:
-        """Write as many lines as fit into one file, at least one, and flush them to the disk; return their number.
+    def append(self, letters: Sequence[bytes]) -> int:
+        """Write as many letters as fit into one file, at least one, and flush them to the disk; return their number.
 
         Raises:
             OSError: disk full or read-only, or another process holds the lock; nothing was written.
         """
         self._ensure()
         with locked(self.directory):
-            path = self._writable(len(lines[0]))
+            path = self._writable(len(letters[0]))
             free = self._limit // FILES - _size(path)
-            fitting = max(1, bisect_right(list(accumulate(map(len, lines))), free))
-            content = b"".join(lines[:fitting])
+            fitting = max(1, bisect_right(list(accumulate(map(len, letters))), free))
+            content = b"".join(letters[:fitting])
             self._make_room(len(content), but=path)
             _append(path, content)
-            self.count()
+            self.count_letters()
         return fitting
 
     def _ensure(self) -> None:
@@ -93,7 +93,7 @@ class LetterFiles:
             self._state_directory.ensure()
 
     def _writable(self, size: int) -> Path:
-        """Return the newest file if a line of `size` bytes fits into it, else the path of the next file."""
+        """Return the newest file if a letter of `size` bytes fits into it, else the path of the next file."""
         files = letter_files(self.directory)
         if files and _size(files[-1]) + size <= self._limit // FILES:
             return files[-1]
@@ -140,7 +140,7 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def _append(path: Path, lines: bytes) -> None:
-    """Append lines and flush them to the disk; if the file ends with a cut line, end that one first.
+    """Append lines and flush them to the disk. If the file ends with an incomplete line, that line is ended first.
 
     Raises:
         OSError: the write failed, and the file is unchanged.

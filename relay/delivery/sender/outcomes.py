@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from relay.clock import Clock
     from relay.context import Context
-    from relay.delivery.dead_letters.queue import DeadLetters
+    from relay.delivery.dead_letters.buffer import DeadLetters
     from relay.delivery.sender.bisect import BatchBisection
     from relay.delivery.sender.gate import Gate
     from relay.delivery.sender.pool import Cloud

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from relay.clock import Clock
     from relay.context import Context
-    from relay.delivery.dead_letters.queue import DeadLetters
+    from relay.delivery.dead_letters.buffer import DeadLetters
     from relay.delivery.sender.quarantine import Failures
     from relay.delivery.spool.order import Lease
     from relay.delivery.spool.spool import Spool

@@ -8,9 +8,9 @@ import os
 
 import pytest
 
+from relay.delivery.dead_letters.buffer import BUFFER_BYTES_MAX, DeadLetters
 from relay.delivery.dead_letters.files import FILES, LetterFiles, locked
 from relay.delivery.dead_letters.format import LetterReader, decode_line, letter_files
-from relay.delivery.dead_letters.queue import QUEUE_BYTES, DeadLetters
 from relay.ledger import Ledger
 from tests.support.context import make_context
 from tests.support.dead_letters import WINDOW, line, point, points_in
@@ -175,7 +175,7 @@ async def test_memory_is_bounded_and_a_stop_counts_what_it_loses(setup, monkeypa
             [(b'{"metric":"m","x":"%s"}' % (b"x" * 100_000), "d")] * 10, window=WINDOW, reason="ambiguous"
         )
     held = setup.ledger.dead_letters
-    assert QUEUE_BYTES - 200_000 <= held * 100_000 <= QUEUE_BYTES
+    assert BUFFER_BYTES_MAX - 200_000 <= held * 100_000 <= BUFFER_BYTES_MAX
     assert setup.ledger.dead_letters_dropped == 100 - held
     await setup.letters.close()
     assert (setup.ledger.dead_letters, setup.ledger.dead_letters_dropped) == (0, 100)
