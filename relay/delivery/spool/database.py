@@ -12,7 +12,7 @@ Precautions for a full disk, in SQLite's terms:
 - max_page_count holds for one connection and ignores the log. It is set again after each checkpoint.
 - After a checkpoint the log keeps up to the ballast's size on disk, so that its blocks need not be allocated again.
 
-Not known here: when something is written, and what is done when the disk refuses (writer.py).
+Not known here: when something is written, and what is done when the disk fails (writer.py).
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Database:
         self._since_checkpoint = 0
         """Transactions since the last checkpoint."""
         self.lacks_reserve = False
-        """All writes are durable, but a full disk refused a checkpoint or the ballast; see `restore_reserve`."""
+        """All writes are durable, but a full disk had no room for a checkpoint or ballast; see `restore_reserve`."""
 
     # --- opening and closing ------------------------------------------------------------------------------------------
 

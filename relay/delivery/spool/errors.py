@@ -31,7 +31,7 @@ _OTHER_TABLES: Final = ("no such table", "no such column", "table batches has", 
 
 
 class DiskTrouble(Exception):  # noqa: N818 - a passing condition, not an error
-    """The disk refuses or is too slow; nothing is lost, and the call is tried again."""
+    """The disk fails or is too slow; nothing is lost, and the call is tried again."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)

@@ -62,7 +62,7 @@ def set_aside(path: Path, label: str) -> str:
     """Rename the file and its log, unchanged; return the new name. The relay never deletes them.
 
     Raises:
-        DiskTrouble: the disk refuses.
+        DiskTrouble: the disk fails.
     """
     target, number = path.with_name(f"{path.name}.{label}"), 1
     while target.exists():

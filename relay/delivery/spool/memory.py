@@ -35,7 +35,7 @@ class Job:
     samples: int = 0
     """Samples in the batches."""
     settled: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-    """Done when the job is on disk, or the disk refused or stalled."""
+    """Done when the job is on disk, or the disk failed or stalled."""
     is_tried: bool = False
     """A write was tried, so the job may be on disk."""
     is_written: bool = False
@@ -118,7 +118,7 @@ class WriteQueue:
         self.jobs.appendleft(Job(rows=self.bodies.pin_cached(), windows=windows))
 
     def settle_all(self) -> None:
-        """Resume all callers; jobs drop rows that are done meanwhile, as the disk may refuse for days."""
+        """Resume all callers; jobs drop rows that are done meanwhile, as the disk may fail for days."""
         for job in self.jobs:
             job.rows = [row for row in job.rows if self.bodies.is_pinned(row.id)]
             job.settle()

@@ -1,9 +1,9 @@
 """Which waiting batch goes next: the live window first, and a share for the backlog. Pure.
 
-The live window is the newest one with waiting batches: after an outage, current data is more useful than old data.
-While older windows wait, too, every third batch is taken from the oldest one. The oldest window is the first to reach
-`max_age` and the first to be dropped at the quota, so any other order would lose points that this one delivers. No
-window starves: the oldest one is sent after three times its number of batches, and then the next one is the oldest.
+The live window is the newest window that may be sent; windows on hold may not. It goes first, since after an outage
+current data is more useful than old data. While older windows wait, too, every third batch comes from the oldest one.
+The oldest window reaches `max_age` first and is dropped first at the quota, so the backlog is sent oldest first. Each
+window is sent in bounded time: the oldest one after three times its number of batches, then the next one.
 
 Not known here: bodies, and where they are.
 """
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from relay.model import Batch
 
-BACKLOG_TURN: Final = 3
-"""One batch in three is the backlog's while both lanes wait (33 %; promised: 30 %)."""
+BACKLOG_EVERY: Final = 3
+"""Every third batch comes from the backlog while both have batches; the documented minimum share is 30 %."""
 
 
 class WaitingBatch(NamedTuple):
@@ -30,7 +30,7 @@ class WaitingBatch(NamedTuple):
     window: int
     id: int
     points: int
-    size: int
+    compressed_bytes: int
     """Bytes of the compressed body."""
 
 
@@ -41,11 +41,11 @@ class Lease:
     batch: Batch
     entry: WaitingBatch
     live: bool
-    """Whether the batch belonged to the newest waiting window."""
-    packed: bytes
+    """Whether the batch belonged to the live window."""
+    compressed: bytes
     """The body as stored: zlib level 1."""
     generation: int
-    """Number of the database that it came from; see `Writer.generation`."""
+    """Number of the database that the batch came from; see `Writer.generation`."""
 
 
 class BatchOrder:
@@ -62,22 +62,22 @@ class BatchOrder:
         self.points = 0
         self.bytes = 0
 
-    def windows(self) -> Iterator[int]:
-        """Iterate over the ids of waiting windows that may be sent, oldest first; change nothing meanwhile."""
+    def sendable_windows(self) -> Iterator[int]:
+        """Iterate over the ids of waiting windows that may be sent, oldest first. Do not change the order meanwhile."""
         return iter(self._windows)
 
-    def waiting(self, window: int) -> Iterable[WaitingBatch]:
+    def batches_of(self, window: int) -> Iterable[WaitingBatch]:
         """Return the waiting batches of a window, in heap order."""
         return self._heaps.get(window, ())
 
     @property
-    def oldest(self) -> int | None:
+    def oldest_window(self) -> int | None:
         """Id of the oldest waiting window, on hold or not."""
         return min(self._heaps, default=None)
 
     @property
-    def newest(self) -> int | None:
-        """Id of the live window: the newest one that may be sent."""
+    def live_window(self) -> int | None:
+        """Id of the live window; None if no window may be sent."""
         return self._windows[-1] if self._windows else None
 
     def hold(self, window: int) -> None:
@@ -108,9 +108,9 @@ class BatchOrder:
         """Remove and return the next batch; None if no batch may be sent.
 
         Args:
-            live: from the newest window even if it is the turn of the backlog.
-            in_memory: whether the body of a batch (by id) is in memory; given while no sender may wait for the disk.
-                Then the batch comes from the newest window with such a body at its head.
+            live: from the live window even if it is the turn of the backlog.
+            in_memory: returns whether the body of a batch (by id) is in memory. Pass it while the disk must not be
+                read: then only such batches are returned, newest window first.
         """
         if in_memory is None:
             window = self._next_window(live=live)
@@ -119,46 +119,46 @@ class BatchOrder:
             window = next((w for w in windows if in_memory(self._heaps[w][0].id)), None)
         return None if window is None else self._pop_from(window)
 
-    def drop(self, window: int) -> list[WaitingBatch]:
+    def remove_window(self, window: int) -> list[WaitingBatch]:
         """Remove and return every waiting batch of a window."""
         entries = self._heaps.get(window, [])
         if entries:
-            self._remove(window)
+            self._remove_heap(window)
         for entry in entries:
             self._count(entry, -1)
         return entries
 
-    def drop_if(self, is_lost: Callable[[WaitingBatch], bool]) -> list[WaitingBatch]:
-        """Remove and return the waiting batches of all windows that are lost."""
-        lost: list[WaitingBatch] = []
+    def remove_if(self, predicate: Callable[[WaitingBatch], bool]) -> list[WaitingBatch]:
+        """Remove and return the waiting batches for which the predicate is true."""
+        removed: list[WaitingBatch] = []
         for window in sorted(self._heaps):
             heap = self._heaps[window]
-            gone = [entry for entry in heap if is_lost(entry)]
+            gone = [entry for entry in heap if predicate(entry)]
             if gone:
-                heap[:] = [entry for entry in heap if not is_lost(entry)]
+                heap[:] = [entry for entry in heap if not predicate(entry)]
                 heapify(heap)
-                lost += gone
+                removed += gone
             if not heap:
-                self._remove(window)
-        for entry in lost:
+                self._remove_heap(window)
+        for entry in removed:
             self._count(entry, -1)
-        return lost
+        return removed
 
     def _next_window(self, *, live: bool) -> int | None:
         if live or len(self._windows) < 2:
-            return self.newest
-        self._turn = (self._turn + 1) % BACKLOG_TURN
-        return self._windows[0] if self._turn == 2 else self.newest  # newest, oldest, newest
+            return self.live_window
+        self._turn = (self._turn + 1) % BACKLOG_EVERY
+        return self._windows[0] if self._turn == 2 else self.live_window  # newest, oldest, newest
 
     def _pop_from(self, window: int) -> WaitingBatch:
         heap = self._heaps[window]
         entry = heappop(heap)
         if not heap:
-            self._remove(window)
+            self._remove_heap(window)
         self._count(entry, -1)
         return entry
 
-    def _remove(self, window: int) -> None:
+    def _remove_heap(self, window: int) -> None:
         del self._heaps[window]
         if window not in self._held:
             del self._windows[bisect_left(self._windows, window)]
@@ -166,4 +166,4 @@ class BatchOrder:
     def _count(self, entry: WaitingBatch, sign: int) -> None:
         self.batches += sign
         self.points += sign * entry.points
-        self.bytes += sign * entry.size
+        self.bytes += sign * entry.compressed_bytes

@@ -1,7 +1,7 @@
 """The bounds of the spool: whole oldest windows are dropped and counted at a bound; a forecast warns before.
 
 There are two bounds: the quota on disk, where dropping makes room only for windows that are on disk, and `MEMORY_MAX`
-for bodies that only memory holds while the disk refuses. Leased batches are not dropped. Not known here: SQLite, and
+for bodies that only memory holds while the disk fails. Leased batches are not dropped. Not known here: SQLite, and
 when something is written.
 """
 
@@ -77,26 +77,27 @@ class SpoolQuota:
         self._dropped: set[int] = set()
 
     def make_room(self, missing: int, *, but: Collection[int]) -> bool:
-        """Drop whole oldest windows that are on disk, but those in `but`, until `missing` bytes are free.
+        """Drop whole windows that are on disk, oldest first, but none in `but`, until `missing` bytes are free.
 
         Returns:
             Whether any bytes became free.
         """
         freed = 0
-        for window in list(self._order.windows()):
+        for window in list(self._order.sendable_windows()):
             if freed >= missing:
                 break
-            on_disk = [entry.size for entry in self._order.waiting(window) if not self._bodies.is_pinned(entry.id)]
+            entries = self._order.batches_of(window)
+            on_disk = [entry.compressed_bytes for entry in entries if not self._bodies.is_pinned(entry.id)]
             if window not in but and on_disk:
                 freed += sum(on_disk)
                 self._drop(window)
         return freed > 0
 
     def bound_memory(self) -> None:
-        """Drop oldest windows while more than MEMORY_MAX bytes are in memory only; never the newest window."""
+        """Drop oldest windows while more than MEMORY_MAX bytes are in memory only; never the live window."""
         while self._bodies.pinned_bytes > MEMORY_MAX:
-            pinned = self._bodies.pinned_windows
-            windows = [window for window in pinned if window != self._order.newest and self._order.waiting(window)]
+            pinned, live_window = self._bodies.pinned_windows, self._order.live_window
+            windows = [window for window in pinned if window != live_window and self._order.batches_of(window)]
             if not windows:
                 return
             self._drop(min(windows))
@@ -109,7 +110,7 @@ class SpoolQuota:
             self._loss_log.warn(event, reason="filling", limit_bytes=self._limit)
 
     def _drop(self, window: int) -> None:
-        entries = self._order.drop(window)
+        entries = self._order.remove_window(window)
         points = sum(entry.points for entry in entries)
         self._ledger.points_dropped["spool_full"] += points
         for entry in entries:

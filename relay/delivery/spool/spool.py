@@ -5,7 +5,7 @@ leaves the spool only when it is done, or dropped and counted. A batch that is l
 again. Points move between `points`, `leased` and the counters of the ledger in one step without an await.
 
 All of this runs on the loop, and nothing blocks on the disk: `Writer` hands the work to a thread (writer.py), and
-database.py does it. While the disk refuses, windows are kept in memory up to `MEMORY_MAX` (quota.py), sending
+database.py does it. While the disk fails, windows are kept in memory up to `MEMORY_MAX` (quota.py), sending
 continues, and `degraded` is true. But a window that the disk may hold in a checkpoint waits until it is stored, or the
 checkpoint is void (state/checkpointed_windows.py). Without a state directory all windows are in memory only.
 
@@ -95,16 +95,16 @@ class Spool:
     @property
     def oldest_window(self) -> int | None:
         """Id of the oldest waiting window."""
-        return self._order.oldest
+        return self._order.oldest_window
 
     @property
     def can_send(self) -> bool:
         """Whether a waiting batch may be sent."""
-        return self._order.newest is not None
+        return self._order.live_window is not None
 
     @property
     def degraded(self) -> bool:
-        """Whether the disk refuses or is too slow, so that a crash would lose batches in memory."""
+        """Whether the disk fails or is too slow, so that a crash would lose batches in memory."""
         return bool(self._writer.trouble)
 
     @classmethod
@@ -138,7 +138,7 @@ class Spool:
     async def store(self, window: int, batches: Sequence[Batch], state: State, *, samples: int = 0) -> None:
         """Commit a window: its requests, its state and its id.
 
-        Return when the window is on disk, or in memory if the disk refuses. Trouble of the disk is never raised.
+        Return when the window is on disk, or in memory if the disk fails. Trouble of the disk is never raised.
 
         Args:
             window: id of the window.
@@ -175,17 +175,17 @@ class Spool:
     # --- out ----------------------------------------------------------------------------------------------------------
 
     async def lease(self, *, live: bool = False) -> Lease:
-        """Lease the next batch; wait until there is one. `live`: from the newest window only."""
+        """Lease the next batch; wait until there is one. `live`: from the live window only."""
         while True:
             in_memory = None if self._writer.may_read() else self._writer.bodies.has
-            newest = self._order.newest
+            live_window = self._order.live_window
             entry = self._order.pop(live=live, in_memory=in_memory)
             if entry is None:
                 self._some_wait.clear()
                 await self._some_wait.wait()
                 continue
             self.leased += entry.points
-            lease = await self._fetch(entry, live=entry.window == newest)
+            lease = await self._fetch(entry, live=entry.window == live_window)
             if lease is not None:
                 return lease
 
@@ -197,7 +197,7 @@ class Spool:
     def put_back(self, lease: Lease) -> None:
         """End a lease: the batch waits again."""
         entry = lease.entry
-        row = StoredBatch(id=entry.id, window=entry.window, points=entry.points, body=lease.packed)
+        row = StoredBatch(id=entry.id, window=entry.window, points=entry.points, body=lease.compressed)
         self._writer.retain(row, generation=lease.generation)
         self._return(entry)
 
@@ -222,7 +222,7 @@ class Spool:
 
     def _drop_pinned(self) -> None:
         """Drop the batches that only memory holds, at a stop; count them as stop_without_state."""
-        entries = self._order.drop_if(lambda entry: self._writer.bodies.is_pinned(entry.id))
+        entries = self._order.remove_if(lambda entry: self._writer.bodies.is_pinned(entry.id))
         points = sum(entry.points for entry in entries)
         if points:
             self._ledger.points_dropped["stop_without_state"] += points
@@ -255,7 +255,7 @@ class Spool:
 
     def database_lost(self) -> Collection[int]:
         """Drop batches that were only in a database now set aside; return the ids of committed windows."""
-        for entry in self._order.drop_if(lambda entry: not self._writer.bodies.has(entry.id)):
+        for entry in self._order.remove_if(lambda entry: not self._writer.bodies.has(entry.id)):
             self._ledger.points_dropped["spool_damaged"] += entry.points
         return list(self.committed)
 
@@ -297,7 +297,7 @@ class Spool:
         for window, job in self._unrecorded.items():
             part = min(await count_part(window), job.samples) if window in self.checkpointed else 0
             if part:
-                self._ledger.points_created -= sum(entry.points for entry in self._order.drop(window))
+                self._ledger.points_created -= sum(entry.points for entry in self._order.remove_window(window))
                 self._ledger.samples_closed -= job.samples
                 self._ledger.samples_closing += part
                 self._drop_samples(job.samples - part, window)
@@ -320,7 +320,9 @@ class Spool:
     def _enqueue(self, rows: Sequence[StoredBatch]) -> int:
         """Add rows to the order; return their points, for the counter that must change in the same step."""
         for row in rows:
-            self._order.push(WaitingBatch(window=row.window, id=row.id, points=row.points, size=len(row.body)))
+            self._order.push(
+                WaitingBatch(window=row.window, id=row.id, points=row.points, compressed_bytes=len(row.body))
+            )
         self.wake()
         self.quota.bound_memory()
         return sum(row.points for row in rows)
@@ -329,7 +331,7 @@ class Spool:
         """Fetch the body; return None if the batch waits again, or is lost and counted."""
         row, generation = self._writer.bodies.get(entry.id), self._writer.generation
         try:
-            packed = row.body if row else await self._writer.read(entry.id)
+            compressed = row.body if row else await self._writer.read(entry.id)
         except (DiskTrouble, Damaged):
             self._return_or_lose(entry, generation)
             return None
@@ -337,12 +339,12 @@ class Spool:
             self._return_or_lose(entry, generation)
             raise
         try:
-            body = zlib.decompress(packed or b"")
+            body = zlib.decompress(compressed or b"")
         except zlib.error:
             self._lose(entry)
             return None
         batch = Batch(window=entry.window, points=entry.points, body=body)
-        return Lease(batch=batch, entry=entry, live=live, packed=packed or b"", generation=generation)
+        return Lease(batch=batch, entry=entry, live=live, compressed=compressed or b"", generation=generation)
 
     def _return_or_lose(self, entry: WaitingBatch, generation: int) -> None:
         """Return a batch to the order after a failed read; count it as lost if its database was set aside meanwhile."""

@@ -1,7 +1,7 @@
-"""The loop side of the writer thread: when something is written, and what is done when the disk refuses.
+"""The loop side of the writer thread: when something is written, and what is done when the disk fails.
 
-A batch stays in memory until it is on disk (see memory.py), so a refusing disk loses nothing. One task writes. While
-the disk refuses, it tries again once a second: the degraded mode, which ends by itself. A damaged database is set aside
+A batch stays in memory until it is on disk (see memory.py), so a failing disk loses nothing. One task writes. While
+the disk fails, it tries again once a second: the degraded mode, which ends by itself. A damaged database is set aside
 and a fresh one is started. Not known here: which batch is sent next, and how batches are counted (see spool.py).
 """
 
@@ -33,7 +33,7 @@ STALL: Final = 2.0
 _DELETE_DELAY: Final = 0.1
 """Seconds for which deletions are collected: 33 in one transaction cost 15 us each instead of 243."""
 _RETRY: Final = 1.0
-"""Seconds between two tries while the disk refuses; promised: recovery within 5."""
+"""Seconds between two tries while the disk fails; promised: recovery within 5."""
 _CHECK_EVERY: Final = 1.0
 """Seconds between two checks that the files are at their paths; promised: a removal is noticed within 2."""
 _READS_MAX: Final = 2
@@ -41,7 +41,7 @@ _READS_MAX: Final = 2
 
 
 class Writer:
-    """State: the write queue, whether the database is open, and why the disk refuses, if it does."""
+    """State: the write queue, whether the database is open, and why the disk fails, if it does."""
 
     def __init__(self, database: Database, context: Context, *, spool: Spool) -> None:
         self._database = database
@@ -63,7 +63,7 @@ class Writer:
         self.generation = 0
         """Number of databases that this writer lost: set aside, and replaced by a new one."""
         self.trouble = ""
-        """`DiskTrouble.reason` while the disk refuses; "" while all is durable."""
+        """`DiskTrouble.reason` while the disk fails; "" while all is durable."""
 
     @property
     def bodies(self) -> PayloadCache:
@@ -88,7 +88,7 @@ class Writer:
         return windows
 
     async def add(self, job: Job, state: Mapping[str, bytes]) -> None:
-        """Queue a job; return when it is on disk, or the disk refuses or stalls."""
+        """Queue a job; return when it is on disk, or the disk fails or stalls."""
         self._queue.pin(job.rows, state)
         self._queue.jobs.append(job)
         self._job_added.set()

@@ -67,7 +67,7 @@ class HotPath(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CheckpointFiles:
-    """State: none; the directory is the state. Every method blocks, and raises OSError if the disk refuses.
+    """State: none; the directory is the state. Every method blocks, and raises OSError if the disk fails.
 
     Before files are changed, `ensure` checks that the directory is at its path and locked by this relay. For `append`
     and `replace` the caller does that.

@@ -12,7 +12,7 @@ SECONDS = 60
 
 
 def entry(window: int, id_: int) -> WaitingBatch:
-    return WaitingBatch(window=window, id=id_, points=50, size=2500)
+    return WaitingBatch(window=window, id=id_, points=50, compressed_bytes=2500)
 
 
 def test_an_outage_of_a_day_drains_fresh_windows_first_and_starves_nothing():
@@ -32,7 +32,7 @@ def test_an_outage_of_a_day_drains_fresh_windows_first_and_starves_nothing():
     for window in range(1440):
         store(window)
     oldest_first, minutes, while_both = [], 0, []
-    while len(list(order.windows())) > 1:
+    while len(list(order.sendable_windows())) > 1:
         fresh = 1440 + minutes
         store(fresh)
         taken = [order.pop() for _ in range(30)]
@@ -78,7 +78,7 @@ def test_a_held_window_is_not_popped():
     order.push(entry(0, 1))
     order.hold(60)
     order.push(entry(60, 2))
-    assert (order.batches, order.oldest, order.newest) == (2, 0, 0)
+    assert (order.batches, order.oldest_window, order.live_window) == (2, 0, 0)
     assert [order.pop(), order.pop()] == [entry(0, 1), None]
     order.release([60])
     assert order.pop() == entry(60, 2)
@@ -99,7 +99,7 @@ def test_nothing_appears_or_vanishes(steps):
             there -= {taken}
         elif step == "drop":
             gone = {e for e in there if e.window == value}
-            assert set(order.drop(value)) == gone
+            assert set(order.remove_window(value)) == gone
             there -= gone
         elif step == "hold":
             order.hold(value)
@@ -109,11 +109,14 @@ def test_nothing_appears_or_vanishes(steps):
             held.discard(value)
         else:
             gone = {e for e in there if e.id % 3 == value % 3}
-            assert set(order.drop_if(lambda e, value=value: e.id % 3 == value % 3)) == gone
+            assert set(order.remove_if(lambda e, value=value: e.id % 3 == value % 3)) == gone
             there -= gone
         windows = {e.window for e in there}
         assert (order.batches, order.points, order.bytes) == (len(there), 50 * len(there), 2500 * len(there))
-        assert (order.oldest, order.newest) == (min(windows, default=None), max(windows - held, default=None))
+        assert (order.oldest_window, order.live_window) == (
+            min(windows, default=None),
+            max(windows - held, default=None),
+        )
 
 
 def test_the_forecast_is_a_straight_line_through_the_observations():
