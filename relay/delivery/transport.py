@@ -1,7 +1,7 @@
 """Transports: an HTTP POST, or a line written to a descriptor or a file. The only place that makes a TransportError.
 
 Time and memory of an answer are bounded: a request takes `timeout` in all; the body of an answer is at most 256 KiB,
-also inflated; bounded_http.py bounds the bytes before the body. Redirects are not followed, so credentials go to no
+also inflated; bounded_http.py bounds what precedes the body. Redirects are not followed, so credentials go to no
 other host. Connections are used for 30 s at most and host names are resolved again with them, so a new address of the
 cloud is used within a minute. Certificates are always checked; an invalid one fails the attempt.
 
@@ -155,7 +155,7 @@ class HttpTransport:
     async def _post(self, session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
         import aiohttp  # noqa: PLC0415 - see above
 
-        from relay.delivery.bounded_http import EndlessHeadError  # noqa: PLC0415 - likewise
+        from relay.delivery.bounded_http import HeadTooLargeError  # noqa: PLC0415 - likewise
 
         try:
             async with (
@@ -165,7 +165,7 @@ class HttpTransport:
                 return await _read(response)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             raise TransportError(_describe(error), ambiguous=False) from error
-        except EndlessHeadError as error:
+        except HeadTooLargeError as error:
             raise TransportError(str(error), ambiguous=True) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise TransportError(_describe(error), ambiguous=True) from error
