@@ -1,7 +1,7 @@
 """Warnings about loss, limited in rate: what was rejected, dropped or changed, with an example.
 
-A flood of bad lines must not become a flood of log lines. So `LossLog` is the only owner of "at most one line in so
-many seconds". The functions below put the losses of one window into words.
+A flood of bad lines must not become a flood of log lines. LossLog is the only code that limits the rate of log lines.
+The functions below it warn of the losses of one window.
 
 Not known here: how a loss is counted (`Ledger`, the hot path's `Tally`), and how a log line is rendered.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class _Muted:
+class _KeyState:
     """State of one (event, reason): when it may be logged next, and how many lines were suppressed."""
 
     next_at: float = 0.0
@@ -40,35 +40,35 @@ class LossLog:
 
     clock: Clock
     interval: float = 10.0
-    """Shortest time between two lines of one (event, reason), in seconds."""
-    _muted: dict[tuple[str, str], _Muted] = field(default_factory=dict)
+    """Minimum seconds between two log lines of one (event, reason)."""
+    _keys: dict[tuple[str, str], _KeyState] = field(default_factory=dict)
 
     def warn(self, event: str, *, reason: str, every: float | None = None, **fields: Any) -> None:  # noqa: ANN401 - log fields are any scalars
-        """Log `event`, unless the same (event, reason) is muted; the next line has the number of suppressed ones.
+        """Log `event`, unless the same (event, reason) is muted. The next line has the number of suppressed ones.
 
         Args:
             event: constant words.
             reason: the second half of the key.
-            every: seconds without another line of this key; None: `interval`.
+            every: minimum seconds until the next line of this key; None: `interval`.
             fields: further fields of the log line.
         """
-        muted = self._muted.setdefault((event, reason), _Muted())
+        state = self._keys.setdefault((event, reason), _KeyState())
         if self.is_muted(event, reason=reason):
-            muted.suppressed += 1
+            state.suppressed += 1
             return
-        if muted.suppressed:
-            fields["suppressed"] = muted.suppressed
-        muted.next_at, muted.suppressed = self.clock.monotonic() + (self.interval if every is None else every), 0
+        if state.suppressed:
+            fields["suppressed"] = state.suppressed
+        state.next_at, state.suppressed = self.clock.monotonic() + (self.interval if every is None else every), 0
         structlog.get_logger("relay").warning(event, reason=reason, **fields)
 
     def is_muted(self, event: str, *, reason: str) -> bool:
-        """Say whether `warn` would suppress the line now; for callers that sum up or search before they warn."""
-        muted = self._muted.get((event, reason))
-        return muted is not None and self.clock.monotonic() < muted.next_at
+        """Return whether `warn` would suppress the line now. Callers with work before a warning ask first."""
+        state = self._keys.get((event, reason))
+        return state is not None and self.clock.monotonic() < state.next_at
 
 
 @dataclass(slots=True)
-class Growth:
+class CounterDeltas:
     """State: the value of each counter at its last call of `since_last`."""
 
     _seen: dict[str, int] = field(default_factory=dict)
@@ -83,19 +83,20 @@ class Explain(Protocol):
     """Explains rejected lines."""
 
     def __call__(self, line: bytes, reason: str) -> tuple[int | None, str]:
-        """Return the offset of the byte that breaks the grammar, None if there is no single one, and why in words."""
+        """Return the offset of the byte that breaks the grammar (None: no single byte does), and the reason."""
         ...
 
 
-WANTED: Final = frozenset({"rule", "forgotten"})
-"""Reasons of samples dropped on request, by a rule or on the console: they are counted without a warning."""
+INTENDED_REASONS: Final = frozenset({"rule", "forgotten"})
+"""Reasons of samples dropped on request, by a rule or on the console. They are counted without a warning."""
 _BEYOND: Final = f"beyond {limits.VALUE_MAX} or below its negative"
 _CLAMPED_SECONDS: Final = 60.0
-"""Seconds between two warnings: a negative gauge of a client that prints it unsigned is clamped in every window."""
+"""Minimum seconds between two warnings of clamped values. It is longer than the default, since a client that prints
+negative gauges as unsigned integers causes one in every window."""
 
 
 def log_window_losses(
-    growth: Growth,
+    deltas: CounterDeltas,
     loss_log: LossLog,
     *,
     tally: Tally,
@@ -109,19 +110,19 @@ def log_window_losses(
     """
     examples = {rejected.reason: rejected for rejected in rejects}
     for reason, lines in tally.rejected.items():
-        grown = growth.since_last(f"rejected {reason}", lines)
+        grown = deltas.since_last(f"rejected {reason}", lines)
         if grown:
             example = examples.get(reason)
             shown = _describe(example, explain) if example else {}
             loss_log.warn("RLY301 lines rejected", reason=reason, count=grown, **shown)
     for reason, count in tally.samples_dropped.items():
-        grown = growth.since_last(f"dropped {reason}", count)
-        if grown and reason not in WANTED:
+        grown = deltas.since_last(f"dropped {reason}", count)
+        if grown and reason not in INTENDED_REASONS:
             loss_log.warn("samples dropped", reason=reason, count=grown)
-    _log_changes(growth, loss_log, ledger)
+    _log_changes(deltas, loss_log, ledger)
 
 
-def _log_changes(growth: Growth, loss_log: LossLog, ledger: Ledger) -> None:
+def _log_changes(deltas: CounterDeltas, loss_log: LossLog, ledger: Ledger) -> None:
     """Warn of names, tags and values that were changed before sending, with an example of each kind."""
     for kind, event, reason, count, every in (
         ("rewritten", "RLY302 names or tags rewritten", "illegal characters", ledger.names_rewritten, None),
@@ -130,7 +131,7 @@ def _log_changes(growth: Growth, loss_log: LossLog, ledger: Ledger) -> None:
     ):
         if loss_log.is_muted(event, reason=reason):
             continue  # the count of the next line includes these
-        grown = growth.since_last(f"{event} {reason}", count)
+        grown = deltas.since_last(f"{event} {reason}", count)
         if grown:
             loss_log.warn(event, reason=reason, every=every, count=grown, **ledger.examples.pop(kind, {}))
 
@@ -153,5 +154,5 @@ def log_late_window(loss_log: LossLog, window: int, *, seconds: float, closing: 
 
 def log_quota(loss_log: LossLog, *, needed: int, allowed: int) -> None:
     """Warn that a window needs nearly all requests that the quota allows."""
-    event, fix = "RLY403 the quota is nearly used up, percentiles are not sent", "send fewer series, or raise it"
+    event, fix = "RLY403 the quota is nearly used up, percentiles are not sent", "send fewer series, or raise the quota"
     loss_log.warn(event, reason="quota", requests_needed=needed, requests_allowed=allowed, fix=fix)

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from relay.hotpath.explain import explain
 from relay.ledger import Ledger
-from relay.loss_log import Growth, LossLog, log_window_losses
+from relay.loss_log import CounterDeltas, LossLog, log_window_losses
 from relay.model import Peer, RejectedLine
 from tests.test_ledger import TALLY
 
@@ -29,16 +29,16 @@ def test_a_loss_is_logged_once_in_ten_seconds_and_the_rest_counted(clock):
 
 
 def test_new_losses_of_a_window_are_logged_with_an_example(clock):
-    growth, log, ledger = Growth(), LossLog(clock), Ledger()
+    deltas, log, ledger = CounterDeltas(), LossLog(clock), Ledger()
     bad = RejectedLine(line=b"a:x|c", reason="bad_value", peer=Peer("10.0.0.7", 5), time=1.0)
     tally = TALLY
     with capture_logs() as lines:
-        log_window_losses(growth, log, tally=tally, ledger=ledger, rejects=[bad], explain=explain)
+        log_window_losses(deltas, log, tally=tally, ledger=ledger, rejects=[bad], explain=explain)
         clock.advance(60)
-        log_window_losses(growth, log, tally=tally, ledger=ledger, rejects=[bad], explain=explain)
+        log_window_losses(deltas, log, tally=tally, ledger=ledger, rejects=[bad], explain=explain)
         ledger.tags_dropped = 2
         more = dataclasses.replace(tally, rejected={"bad_value": 8})
-        log_window_losses(growth, log, tally=more, ledger=ledger, rejects=[], explain=explain)
+        log_window_losses(deltas, log, tally=more, ledger=ledger, rejects=[], explain=explain)
     assert [(line["event"], line["count"]) for line in lines] == [
         ("RLY301 lines rejected", 3),
         ("samples dropped", 1),
@@ -52,12 +52,12 @@ def test_new_losses_of_a_window_are_logged_with_an_example(clock):
 def test_what_was_asked_for_is_no_warning(clock):
     tally = dataclasses.replace(TALLY, rejected={}, samples_dropped={"rule": 5, "forgotten": 2, "late_gauge": 1})
     with capture_logs() as lines:
-        log_window_losses(Growth(), LossLog(clock), tally=tally, ledger=Ledger(), rejects=[], explain=explain)
+        log_window_losses(CounterDeltas(), LossLog(clock), tally=tally, ledger=Ledger(), rejects=[], explain=explain)
     assert [line["reason"] for line in lines] == ["late_gauge"]
 
 
 def test_what_is_sent_otherwise_than_it_came_is_logged_with_an_example(clock):
-    growth, log, ledger = Growth(), LossLog(clock), Ledger()
+    deltas, log, ledger = CounterDeltas(), LossLog(clock), Ledger()
     tally = dataclasses.replace(TALLY, rejected={}, samples_dropped={})
     with capture_logs() as lines:
         for _ in range(4):
@@ -65,7 +65,7 @@ def test_what_is_sent_otherwise_than_it_came_is_logged_with_an_example(clock):
             ledger.tags_dropped += 2
             ledger.values_clamped += 5
             ledger.examples |= {"rewritten": {"metric": "a"}, "unsent": {"metric": "b"}, "clamped": {"metric": "c"}}
-            log_window_losses(growth, log, tally=tally, ledger=ledger, rejects=[], explain=explain)
+            log_window_losses(deltas, log, tally=tally, ledger=ledger, rejects=[], explain=explain)
             clock.advance(30)
     assert [(line["event"][:6], line["count"], line["metric"]) for line in lines[:3]] == [
         ("RLY302", 1, "a"),

@@ -40,7 +40,7 @@ from relay.hotpath.partial import encode_head
 from relay.ledger import Ledger
 from relay.listener.admin_sockets import AdminSockets
 from relay.listener.kernel_drops import KernelDropWatch
-from relay.loss_log import Growth, LossLog, log_late_window, log_quota, log_window_losses
+from relay.loss_log import CounterDeltas, LossLog, log_late_window, log_quota, log_window_losses
 from relay.window.clock_watch import ClockWatch
 from relay.window.closer import Closer
 from relay.window.protocols import Pipeline, WindowReport
@@ -109,7 +109,7 @@ class Relay:
         self.idle = make_idle(config)
         self.lag = LagProbe(clock)
         self._is_handing_over = False
-        self._growth = Growth()
+        self._counter_deltas = CounterDeltas()
         self._windows = WindowSubscribers(config.window.seconds)
         self._stop = asyncio.Event()
         self._closing = AsyncExitStack()
@@ -348,7 +348,7 @@ class Relay:
 
     def _report_window(self, closed: WindowReport) -> None:
         ledger, loss_log = self.context.ledger, self.context.loss_log
-        tally, since_last = self.hotpath.tally(), self._growth.since_last
+        tally, since_last = self.hotpath.tally(), self._counter_deltas.since_last
         lines, rejected = since_last("received", tally.received), since_last("rejected", sum(tally.rejected.values()))
         self._reporter.closed(closed, lines=lines, rejected=rejected)
         if closed.late > max(_LATE, _LATE_SHARE * self.config.window.seconds):
@@ -358,5 +358,5 @@ class Relay:
             needed, allowed = closed.over_quota
             log_quota(loss_log, needed=needed, allowed=allowed)
         log_window_losses(
-            self._growth, loss_log, tally=tally, ledger=ledger, rejects=self.hotpath.rejects(), explain=explain
+            self._counter_deltas, loss_log, tally=tally, ledger=ledger, rejects=self.hotpath.rejects(), explain=explain
         )
