@@ -85,7 +85,9 @@ def verify(path: Path | None, state: Path | None, *, as_json: bool) -> None:
         except sqlite3.Error:
             batches = 0  # verify says what is wrong
         with progress("verifying", batches) as step:
-            found = inspect.verify(location.directory, timestamps=timestamps, damaged=damaged, progress=step)
+            found = inspect.verify(
+                location.directory, read_timestamps=read_timestamps, count_damage=count_damage, progress=step
+            )
             wrong = list(found)
     if as_json:
         say(json.dumps({"directory": str(location.directory), "batches": batches, "wrong": wrong}, indent=2))
@@ -97,12 +99,12 @@ def verify(path: Path | None, state: Path | None, *, as_json: bool) -> None:
     raise SystemExit(ExitCode.INTERNAL if wrong else ExitCode.OK)
 
 
-def damaged(checkpoint: bytes) -> int:
+def count_damage(checkpoint: bytes) -> int:
     """Return the number of places at which a checkpoint is damaged."""
     return decode_frames(checkpoint)[1]
 
 
-def timestamps(body: bytes) -> list[int]:
+def read_timestamps(body: bytes) -> list[int]:
     """Return the timestamps of a request's points.
 
     Raises:

@@ -76,11 +76,11 @@ OTHER = zlib.compress(b'{"metricDataList":[{"timestamp":60}]}')
     [
         ("UPDATE batches SET body = ?", b"no zlib", "does not inflate"),
         ("UPDATE batches SET body = substr(body, 1, ?)", 100, "is cut"),
-        ("UPDATE batches SET body = ?", zlib.compress(b"0" * 10**7), "larger than a request"),
-        ("UPDATE batches SET body = ?", zlib.compress(b'{"metricDataList":['), "is no request"),
-        ("UPDATE batches SET body = ?", zlib.compress(b"[]"), "is no request"),
-        ("UPDATE batches SET points = ?", 49, "it has 50 points and claims 49"),
-        ("UPDATE batches SET body = ?, points = 1", OTHER, "it has points of 60"),
+        ("UPDATE batches SET body = ?", zlib.compress(b"0" * 10**7), "larger than the largest request"),
+        ("UPDATE batches SET body = ?", zlib.compress(b'{"metricDataList":['), "is not a request"),
+        ("UPDATE batches SET body = ?", zlib.compress(b"[]"), "is not a request"),
+        ("UPDATE batches SET points = ?", 49, "it has 50 points, and its row says 49"),
+        ("UPDATE batches SET body = ?, points = 1", OTHER, "a point has timestamp 60 instead of"),
     ],
 )
 async def test_verify_finds_a_bad_batch_and_goes_on(state, query, value, said):

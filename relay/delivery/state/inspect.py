@@ -74,7 +74,7 @@ def inspect_state(directory: Path) -> StateReport:
 
 
 def count_batches(directory: Path) -> int:
-    """Return the number of batches that `verify` will read, for its progress."""
+    """Return the number of batches that `verify` will read, for a progress bar."""
     with closing(_connect(directory)) as database:
         [batches] = database.execute("SELECT count(*) FROM batches").fetchone()
     return int(batches)
@@ -83,22 +83,22 @@ def count_batches(directory: Path) -> int:
 def verify(
     directory: Path,
     *,
-    timestamps: Callable[[bytes], list[int]],
-    damaged: Callable[[bytes], int],
+    read_timestamps: Callable[[bytes], list[int]],
+    count_damage: Callable[[bytes], int],
     progress: Callable[[int], object],
 ) -> Iterator[str]:
     """Yield one message per fault.
 
     Args:
         directory: the state directory.
-        timestamps: returns the timestamps of a body's points; raises ValueError for another body.
-        damaged: returns the number of unreadable places in a checkpoint.
+        read_timestamps: returns the timestamps of a body's points; raises ValueError for another body.
+        count_damage: returns the number of unreadable places in a checkpoint.
         progress: called with 1 for each batch.
     """
     try:
         with closing(_connect(directory)) as database:
             yield from _verify_pages(database)
-            yield from _verify_batches(database, timestamps, progress)
+            yield from _verify_batches(database, read_timestamps, progress)
     except sqlite3.Error as error:
         yield f"{DATABASE}: {error}"
     reader = LetterReader()
@@ -109,14 +109,17 @@ def verify(
         yield f"{error.filename}: {error.strerror}"
     for name, lines in reader.damaged.items():
         yield f"{name}: {lines} damaged lines"
-    yield from _verify_checkpoints(CheckpointFiles(directory), damaged)
+    yield from _verify_checkpoints(CheckpointFiles(directory), count_damage)
 
 
-def _verify_checkpoints(files: CheckpointFiles, damaged: Callable[[bytes], int]) -> Iterator[str]:
-    """Read each file twice: a running relay may append meanwhile, or remove the file."""
+def _verify_checkpoints(files: CheckpointFiles, count_damage: Callable[[bytes], int]) -> Iterator[str]:
+    """Read each file twice and report the smaller number of damaged places.
+
+    A read while the relay appends may see an incomplete frame, which the second read does not.
+    """
     for path in map(files.path, files.windows()):
         try:
-            places = min(damaged(path.read_bytes()) for _ in range(2))
+            places = min(count_damage(path.read_bytes()) for _ in range(2))
         except FileNotFoundError:
             continue
         if places:
@@ -130,34 +133,34 @@ def _verify_pages(database: sqlite3.Connection) -> Iterator[str]:
 
 
 def _verify_batches(
-    database: sqlite3.Connection, timestamps: Callable[[bytes], list[int]], progress: Callable[[int], object]
+    database: sqlite3.Connection, read_timestamps: Callable[[bytes], list[int]], progress: Callable[[int], object]
 ) -> Iterator[str]:
     last = -1
     query = "SELECT id, window, points, body FROM batches WHERE id > ? ORDER BY id LIMIT ?"
     while rows := database.execute(query, (last, _ROWS)).fetchall():
         for last, window, points, body in rows:
             progress(1)
-            fault = _find_fault(body, window, points, timestamps)
+            fault = _find_fault(body, window, points, read_timestamps)
             if fault:
                 yield f"{DATABASE}: batch {last} of window {window}: {fault}"
 
 
-def _find_fault(body: bytes, window: int, points: int, timestamps: Callable[[bytes], list[int]]) -> str:
+def _find_fault(body: bytes, window: int, points: int, read_timestamps: Callable[[bytes], list[int]]) -> str:
     """Return the fault of a batch; "" if it can be sent."""
     try:
         inflating = zlib.decompressobj()
         inflated = inflating.decompress(body, limits.REQUEST_BYTES + 1)
         if not inflating.eof:
-            return "its body is cut, or larger than a request"
-        found = timestamps(inflated)
+            return "its body is cut, or larger than the largest request"
+        found = read_timestamps(inflated)
     except zlib.error as error:
         return f"its body does not inflate ({error})"
     except ValueError as error:
-        return f"its body is no request ({error})"
+        return f"its body is not a request ({error})"
     if len(found) != points:
-        return f"it has {len(found)} points and claims {points}"
+        return f"it has {len(found)} points, and its row says {points}"
     others = {timestamp for timestamp in found if timestamp != window}
-    return f"it has points of {min(others)}" if others else ""
+    return f"a point has timestamp {min(others)} instead of its window's" if others else ""
 
 
 def _connect(directory: Path) -> sqlite3.Connection:
