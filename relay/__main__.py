@@ -16,7 +16,7 @@ from typing import Final
 
 from relay.daemon.descriptors import raise_limit
 from relay.errors import RelayError
-from relay.listener.socket_activation import are_inherited
+from relay.listener.socket_activation import has_inherited_sockets
 from relay.supervisor.protocol import PLAN, check_variables
 
 _CORE_FILTER: Final = Path("/proc/self/coredump_filter")
@@ -49,7 +49,7 @@ def _run() -> None:
     check_variables(os.environ)
     if os.environ.get(PLAN):
         _check()
-    elif are_inherited(os.environ):
+    elif has_inherited_sockets(os.environ):
         _work()
     else:
         from relay.supervisor.supervisor import supervise  # noqa: PLC0415 - see above

@@ -14,7 +14,7 @@ import click
 from relay.cli.options import config_option
 from relay.daemon.lifecycle.plan import check_files, check_program, check_state, load_for_run, make_plan
 from relay.delivery.state.directory import home_directory, state_directory
-from relay.listener.socket_activation import append_text, receive_text
+from relay.listener.socket_activation import append_text, receive_configuration
 from relay.supervisor.protocol import PLAN, THOROUGH
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def answer(arguments: Sequence[str], environ: MutableMapping[str, str]) -> None:
         environ: the checked environment, which names the descriptor of the answer.
     """
     descriptor = int(environ.pop(PLAN))
-    asked = Asked(text=receive_text(environ), is_thorough=environ.pop(THOROUGH, "") != "")
+    asked = Asked(text=receive_configuration(environ), is_thorough=environ.pop(THOROUGH, "") != "")
     plan.main(list(arguments), "statsd-relay run", standalone_mode=False, obj=asked)
     append_text(descriptor, asked.answer)
 

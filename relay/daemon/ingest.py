@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from relay.clock import SystemClock
 from relay.hotpath.contract import HotPathSettings
 from relay.listener.addresses import DATADOG, DGRAM, STREAM, TCP, UDP, SocketSpec
-from relay.listener.socket_activation import INGEST, unusable
+from relay.listener.socket_activation import INGEST, variable_error
 from relay.listener.sockets import close_sockets, open_sockets
 from relay.listener.udp import UdpListener, UnixListener
 from relay.model import Kind, Series
@@ -204,7 +204,7 @@ def begin_reading(text: str, held: Sequence[BoundSocket]) -> Ingest | None:
     try:
         ingest = _make(IngestSettings.from_json(text), held)
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        raise unusable(INGEST, f"holds no settings of this release: {type(error).__name__}") from error
+        raise variable_error(INGEST, f"holds no settings of this release: {type(error).__name__}") from error
     if ingest:
         ingest.start()
     return ingest

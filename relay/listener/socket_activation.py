@@ -1,4 +1,4 @@
-"""Passes bound sockets, and a text, from one process to the next.
+"""Passes bound sockets and the text of the configuration from one process to the next; defines RELAY_* variables.
 
 Sockets are passed by systemd's socket activation protocol. The descriptors begin at 3. LISTEN_FDS is their number,
 LISTEN_FDNAMES their names, LISTEN_PID the process they are meant for. The supervisor passes sockets to its workers;
@@ -29,28 +29,28 @@ FIRST_FD: Final = 3
 SUPERVISOR: Final = "RELAY_SUPERVISOR"
 """Environment variable: pid of the supervisor."""
 INGEST: Final = "RELAY_INGEST"
-"""Environment variable: the settings with which a worker begins to read."""
-SUCCESSOR: Final = "RELAY_SUCCESSOR"
+"""Environment variable: the settings with which a worker begins to read its sockets."""
+ACCEPTED_STATE: Final = "RELAY_SUCCESSOR"
 """Environment variable: JSON with the state directory that an earlier worker used, and so proved usable."""
-TEXT: Final = "RELAY_CONFIGURATION"
+CONFIGURATION_FD: Final = "RELAY_CONFIGURATION"
 """Environment variable: descriptor of the configuration in force; the file on disk may differ."""
-_DIGITS_MOST: Final = 6
-"""LISTEN_FDS must have fewer digits."""
+_DIGITS_MAX: Final = 5
+"""Maximum number of digits in LISTEN_FDS."""
 
 
-def encode_accepted(state: str) -> str:
-    """Return the value of SUCCESSOR for the state directory in use; `state` is "" without a state directory."""
+def encode_state_directory(state: str) -> str:
+    """Return the value of ACCEPTED_STATE for a state directory; "" means that there is none."""
     return json.dumps({"state": state})
 
 
-def decode_accepted(value: str) -> str | None:
-    """Return the state directory in a value of SUCCESSOR; None if there is no value, or none that is readable."""
+def decode_state_directory(value: str) -> str | None:
+    """Return the state directory in a value of ACCEPTED_STATE; None if the value is empty or has no state directory."""
     state = json.loads(value).get("state") if value else None
     return state if isinstance(state, str) else None
 
 
-def are_inherited(environ: MutableMapping[str, str]) -> bool:
-    """Say whether this process inherited sockets."""
+def has_inherited_sockets(environ: MutableMapping[str, str]) -> bool:
+    """Return whether this process inherited sockets."""
     return environ.get("LISTEN_PID") == str(os.getpid()) and environ.get("LISTEN_FDS", "0") not in ("", "0")
 
 
@@ -63,12 +63,12 @@ def inherit_sockets(environ: MutableMapping[str, str]) -> list[BoundSocket]:
     Raises:
         RelayError: RLY101, LISTEN_FDS is not a number, or a descriptor is not a socket.
     """
-    promised = environ.pop("LISTEN_FDS", "0") if are_inherited(environ) else "0"
-    count = int(promised) if promised.isdecimal() and len(promised) < _DIGITS_MOST else -1
+    promised = environ.pop("LISTEN_FDS", "0") if has_inherited_sockets(environ) else "0"
+    count = int(promised) if promised.isdecimal() and len(promised) <= _DIGITS_MAX else -1
     names = environ.pop("LISTEN_FDNAMES", "").split(":")
     environ.pop("LISTEN_PID", None)
     if count < 0:
-        raise _broken(f"LISTEN_FDS={promised[:20]} is no number of sockets")
+        raise _activation_error(f"LISTEN_FDS={promised[:20]} is no number of sockets")
     found: list[BoundSocket] = []
     for index, fd in enumerate(range(FIRST_FD, FIRST_FD + count)):
         sock = _socket_of(fd)
@@ -82,15 +82,15 @@ def _socket_of(descriptor: int) -> socket.socket:
     try:
         return socket.socket(fileno=descriptor)
     except OSError as error:
-        raise _broken(f"descriptor {descriptor} of LISTEN_FDS is no socket: {error.strerror}") from error
+        raise _activation_error(f"descriptor {descriptor} of LISTEN_FDS is no socket: {error.strerror}") from error
 
 
-def _broken(message: str) -> RelayError:
+def _activation_error(message: str) -> RelayError:
     fix = "unset LISTEN_FDS and LISTEN_PID, or start it by its socket unit"
     return RelayError(Problem(code="RLY101", message=message, fix=fix), exit_code=ExitCode.BIND_OR_STATE)
 
 
-def unusable(name: str, complaint: str) -> RelayError:
+def variable_error(name: str, complaint: str) -> RelayError:
     """Return the error (RLY102) for an environment variable with an unusable value."""
     setter = "the relay" if name.startswith("RELAY_") else "a service manager"
     fix = f"unset {name}: {setter} sets it for a process that it starts"
@@ -99,7 +99,10 @@ def unusable(name: str, complaint: str) -> RelayError:
 
 
 def _kind_of(sock: socket.socket, name: str) -> str:
-    """Return the kind of a socket; the name decides only if it is one of ours, since systemd passes unit names."""
+    """Return the kind of a socket from its type and family.
+
+    The names `admin` and `datadog` select a kind. Other names, such as systemd's default unit names, are ignored.
+    """
     is_datagram = sock.type == socket.SOCK_DGRAM
     if sock.family == socket.AF_UNIX:
         return DGRAM if is_datagram else DATADOG if name == DATADOG else STREAM
@@ -156,9 +159,9 @@ def pass_descriptor(descriptor: int, name: str, environ: MutableMapping[str, str
     environ[name] = str(fcntl.fcntl(descriptor, fcntl.F_DUPFD, FIRST_FD + sockets))
 
 
-def receive_text(environ: MutableMapping[str, str]) -> str | None:
+def receive_configuration(environ: MutableMapping[str, str]) -> str | None:
     """Return the text of the configuration passed to this process; None: read the file on disk."""
-    number = environ.pop(TEXT, "")
+    number = environ.pop(CONFIGURATION_FD, "")
     if not number:
         return None
     try:

@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from relay.listener.socket_activation import TEXT, create_text, read_text
+from relay.listener.socket_activation import CONFIGURATION_FD, create_text, read_text
 from relay.supervisor.plan import Plan
 from relay.supervisor.protocol import HANDLED_SIGNALS, PLAN, THOROUGH, child_environment
 
@@ -81,7 +81,7 @@ class Preflight:
         own[PLAN] = str(self._plan)
         inherited = [self._plan]
         if self._text is not None:
-            own[TEXT] = str(self._text)
+            own[CONFIGURATION_FD] = str(self._text)
             inherited.append(self._text)
         if not is_first:
             own[THOROUGH] = "1"

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING
 
 from relay.errors import ExitCode
 from relay.listener.socket_activation import (
+    ACCEPTED_STATE,
+    CONFIGURATION_FD,
     INGEST,
-    SUCCESSOR,
     SUPERVISOR,
-    TEXT,
     create_text,
-    encode_accepted,
+    encode_state_directory,
     pass_descriptor,
     pass_sockets,
 )
@@ -65,7 +65,7 @@ def start_worker(
     """
     own = child_environment(environ) | {SUPERVISOR: str(os.getpid()), INGEST: plan.ingest}
     if is_successor:
-        own[SUCCESSOR] = encode_accepted(plan.state)
+        own[ACCEPTED_STATE] = encode_state_directory(plan.state)
     sys.stdout.flush()
     signal.pthread_sigmask(signal.SIG_BLOCK, (*HANDLED_SIGNALS, signal.SIGINT))
     try:
@@ -84,7 +84,7 @@ def _become_worker(
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
         if plan.text is not None:
-            pass_descriptor(create_text(plan.text), TEXT, own, sockets=len(held))
+            pass_descriptor(create_text(plan.text), CONFIGURATION_FD, own, sockets=len(held))
         messages.give(own, sockets=len(held))
         pass_sockets(held, own)
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], own)  # noqa: S606 - ourselves

@@ -25,7 +25,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from relay.listener.socket_activation import INGEST, SUCCESSOR, SUPERVISOR, TEXT, unusable
+from relay.listener.socket_activation import ACCEPTED_STATE, CONFIGURATION_FD, INGEST, SUPERVISOR, variable_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
@@ -37,7 +37,7 @@ PLAN: Final = "RELAY_PLAN"
 THOROUGH: Final = "RELAY_TRIAL"
 """Environment variable by which a preflight check also imports every module and opens the files that a worker needs."""
 _SYSTEMD: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_PID")
-_OURS: Final = (*_SYSTEMD, CHANNEL, SUPERVISOR, SUCCESSOR, INGEST, PLAN, THOROUGH, TEXT)
+_OURS: Final = (*_SYSTEMD, CHANNEL, SUPERVISOR, ACCEPTED_STATE, INGEST, PLAN, THOROUGH, CONFIGURATION_FD)
 _SHOWN: Final = 60
 """Characters of a value in a message."""
 READY: Final = "READY=1"
@@ -116,10 +116,10 @@ def _is_address(text: str) -> bool:
 _TEXT_FILE: Final = _Rule("the descriptor of an anonymous file", _is_anonymous)
 _RULES: Final = {
     PLAN: _TEXT_FILE,
-    TEXT: _TEXT_FILE,
+    CONFIGURATION_FD: _TEXT_FILE,
     CHANNEL: _Rule("the descriptor of a socket", _is_socket),
     SUPERVISOR: _PID,
-    SUCCESSOR: _Rule("a JSON object", _is_object),
+    ACCEPTED_STATE: _Rule("a JSON object", _is_object),
     INGEST: _Rule("a JSON object", _is_object),
     "LISTEN_PID": _PID,
     "WATCHDOG_PID": _PID,
@@ -138,7 +138,7 @@ def check_variables(environ: Mapping[str, str]) -> None:
     for name, rule in _RULES.items():
         value = environ.get(name, "")
         if value and not rule.is_met(value):
-            raise unusable(name, f"must be {rule.words}, not {value[:_SHOWN]!a}")
+            raise variable_error(name, f"must be {rule.words}, not {value[:_SHOWN]!a}")
 
 
 # --- messages ---------------------------------------------------------------------------------------------------------

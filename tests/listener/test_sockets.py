@@ -13,7 +13,7 @@ import pytest
 from relay.errors import RelayError
 from relay.listener.addresses import Address, SocketSpec
 from relay.listener.bind import enlarge_buffer, granted_buffer
-from relay.listener.socket_activation import are_inherited, inherit_sockets, pass_sockets
+from relay.listener.socket_activation import has_inherited_sockets, inherit_sockets, pass_sockets
 from relay.listener.sockets import close_sockets, open_sockets
 
 HERE = Address("127.0.0.1", 0)
@@ -66,8 +66,8 @@ def test_an_inherited_buffer_never_shrinks(opened):
 
 RECEIVER = """
 import json, os
-from relay.listener.socket_activation import are_inherited, inherit_sockets
-held = inherit_sockets(os.environ) if are_inherited(os.environ) else []
+from relay.listener.socket_activation import has_inherited_sockets, inherit_sockets
+held = inherit_sockets(os.environ) if has_inherited_sockets(os.environ) else []
 print(json.dumps([[one.kind, one.socket.getsockname()[1], one.socket.getblocking(), one.socket.recv(10).decode()]
     for one in held] + [sorted(name for name in os.environ if name.startswith("LISTEN"))]))
 """
@@ -95,9 +95,9 @@ def test_another_program_takes_them_over_from_descriptor_3(opened):
 
 
 def test_sockets_of_another_process_are_not_ours():
-    assert not are_inherited({})
-    assert not are_inherited({"LISTEN_PID": str(os.getpid() + 1), "LISTEN_FDS": "1"})
-    assert not are_inherited({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "0"})
+    assert not has_inherited_sockets({})
+    assert not has_inherited_sockets({"LISTEN_PID": str(os.getpid() + 1), "LISTEN_FDS": "1"})
+    assert not has_inherited_sockets({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "0"})
     environ = {"LISTEN_PID": str(os.getpid() + 1), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "udp"}
     assert inherit_sockets(environ) == []
 

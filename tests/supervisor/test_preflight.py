@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from relay.listener.addresses import SocketSpec
-from relay.listener.socket_activation import TEXT
+from relay.listener.socket_activation import CONFIGURATION_FD
 from relay.supervisor.plan import Plan
 from relay.supervisor.preflight import Preflight, PreflightResult, RefusedError, successor_plan
 from relay.supervisor.protocol import PLAN, THOROUGH
@@ -20,9 +20,9 @@ MADE = Plan(
 )
 ANSWERING = """
 import json, os, sys
-from relay.listener.socket_activation import receive_text
+from relay.listener.socket_activation import receive_configuration
 given = sorted(name for name in os.environ if name.startswith("RELAY_") and "EXPECT" not in name)
-plan = json.loads(sys.argv[1]) | {"text": receive_text(os.environ), "ingest": json.dumps(given), "later": 1}
+plan = json.loads(sys.argv[1]) | {"text": receive_configuration(os.environ), "ingest": json.dumps(given), "later": 1}
 os.write(int(os.environ["RELAY_PLAN"]), json.dumps(plan).encode())
 """
 
@@ -42,7 +42,7 @@ def test_the_plan_has_the_given_text(program, text):
     program(ANSWERING, MADE.to_json())
     result = Preflight(os.environ, text=text).wait()
     assert (result.plan.text, result.plan.state, result.code) == (text, "/state", 0)
-    given = {PLAN, THOROUGH} | ({TEXT} if text is not None else set())
+    given = {PLAN, THOROUGH} | ({CONFIGURATION_FD} if text is not None else set())
     assert set(json.loads(result.plan.ingest)) == given
     assert successor_plan(result, state="/state") is result.plan
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from relay.listener.addresses import ADMIN, UDP, BoundSocket, SocketSpec
-from relay.listener.socket_activation import SUCCESSOR, SUPERVISOR, TEXT
+from relay.listener.socket_activation import ACCEPTED_STATE, CONFIGURATION_FD, SUPERVISOR
 from relay.supervisor.log import SupervisorLog
 from relay.supervisor.messages import Messages
 from relay.supervisor.plan import Plan
@@ -55,7 +55,7 @@ def work(monkeypatch, tmp_path):
         held = [BoundSocket(UDP, socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(sockets)]
         held.append(BoundSocket(ADMIN, socket.create_server(("127.0.0.1", 0))))
         messages, log = Messages(), SupervisorLog(is_text=False, level="info")
-        environ = {"PATH": os.environ["PATH"], TEXT: "3", CHANNEL: "4"}
+        environ = {"PATH": os.environ["PATH"], CONFIGURATION_FD: "3", CHANNEL: "4"}
         given = plan(text)._replace(state=state)
         pid = start_worker(given, held, environ, messages=messages, log=log, is_successor=is_successor)
         messages.close_given()
@@ -79,7 +79,7 @@ def test_a_worker_has_the_configuration_in_force_with_any_number_of_sockets(work
 def test_a_workers_configuration_is_not_visible_elsewhere(work):
     told = work(KEPT)
     assert "canary" not in json.dumps(told["given"])
-    assert {TEXT, CHANNEL, SUPERVISOR, SUCCESSOR} & told["left"].keys() == set()
+    assert {CONFIGURATION_FD, CHANNEL, SUPERVISOR, ACCEPTED_STATE} & told["left"].keys() == set()
     assert "memfd" not in told["child"], "a child of the worker does not inherit it"
     assert "canary" not in repr(plan(KEPT))
 

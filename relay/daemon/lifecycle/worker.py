@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 from relay.daemon.ingest import begin_reading
 from relay.listener.addresses import ADMIN
 from relay.listener.socket_activation import (
+    ACCEPTED_STATE,
+    CONFIGURATION_FD,
     INGEST,
-    SUCCESSOR,
     SUPERVISOR,
-    TEXT,
     create_text,
-    decode_accepted,
-    encode_accepted,
+    decode_state_directory,
+    encode_state_directory,
     inherit_sockets,
     pass_descriptor,
     pass_sockets,
-    receive_text,
+    receive_configuration,
 )
 from relay.supervisor.protocol import ACCEPTED, HOLD, REBIND, Notifier, block
 
@@ -111,11 +111,11 @@ class Worker:
             return
         text = self.next.text
         block()
-        own = {**environ, INGEST: self.next.ingest, SUCCESSOR: encode_accepted(self.next.state)}
+        own = {**environ, INGEST: self.next.ingest, ACCEPTED_STATE: encode_state_directory(self.next.state)}
         own |= self.notifier.environ()
         held = [*self.held, *(one for one in self.admin if one.socket.fileno() >= 0)]
         if text is not None:
-            pass_descriptor(create_text(text), TEXT, own, sockets=len(held))
+            pass_descriptor(create_text(text), CONFIGURATION_FD, own, sockets=len(held))
         pass_sockets(held, own)
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], own)  # noqa: S606 - ourselves
 
@@ -136,6 +136,6 @@ def inherit(environ: MutableMapping[str, str]) -> Worker:
         supervisor=int(supervisor or 0),
         notifier=Notifier.from_environ(environ, pid=os.getpid()),
         ingest=ingest,
-        text=receive_text(environ),
-        accepted_state=decode_accepted(environ.pop(SUCCESSOR, "")),
+        text=receive_configuration(environ),
+        accepted_state=decode_state_directory(environ.pop(ACCEPTED_STATE, "")),
     )
