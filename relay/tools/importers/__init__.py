@@ -130,8 +130,8 @@ def _datadog(text: str, builder: ConfigBuilder) -> None:
     variables = envtree.read(text, datadog.PREFIX)
     tree = variables if variables.members else yamltree.read(text)
     if not variables.members and not isinstance(tree.value, list):
-        names = [name for name in tree.members if name.startswith(datadog.OURS)]
-        _check_names(_object(tree), {*datadog.OPTIONS, *datadog.AGENT, *names}, datadog.DAEMON)
+        names = [name for name in tree.members if name.startswith(datadog.DOGSTATSD_PREFIXES)]
+        _check_names(_object(tree), {*datadog.OPTIONS, *datadog.AGENT_OPTIONS, *names}, datadog.DAEMON)
     if isinstance(tree.value, list) and not any("mappings" in item.members for item in tree.value):
         raise NotReadable("no profile with mappings is in it", line=1, column=1, fix=_PART)
     _report_second("" if variables.members else text, builder)

@@ -1,4 +1,4 @@
-"""Imports datadog.yaml, or its variables DD_...: mapper profiles become rules, other DogStatsD options keys."""
+"""Imports datadog.yaml, or its variables DD_...: mapper profiles become rules, other DogStatsD options become keys."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
 
 DAEMON: Final = "Datadog agent"
 PREFIX: Final = "DD_"
-_NOT_OURS: Final = "not of DogStatsD: the agent keeps it"
-_EVERY: Final = ("0.0.0.0", "::")  # noqa: S104 - as the agent does when it is asked to
+_AGENT_ONLY: Final = "not of DogStatsD: the agent keeps it"
+_WILDCARD_ADDRESSES: Final = ("0.0.0.0", "::")  # noqa: S104 - as the agent does when it is asked to
 _LOOPBACK: Final = "127.0.0.1"
-_BOTH: Final = {"localhost": (_LOOPBACK, "::1"), _LOOPBACK: (_LOOPBACK, "::1")}
+_LOOPBACK_ALIASES: Final = {"localhost": (_LOOPBACK, "::1"), _LOOPBACK: (_LOOPBACK, "::1")}
 _SOCKETS: Final = {"dogstatsd_socket": "dgram", "dogstatsd_stream_socket": "datadog"}
-_DIGITS_MOST: Final = 12
+_DIGITS_MAX: Final = 12
 _HOST: Final = "host:"
 _LEVELS: Final = {
     "trace": "debug", "debug": "debug", "info": "info", "warn": "warning", "warning": "warning", "error": "error",
     "critical": "error",
 }  # fmt: skip
-AGENT: Final = frozenset({
+AGENT_OPTIONS: Final = frozenset({
     "api_key", "app_key", "site", "dd_url", "env", "proxy", "logs_enabled", "logs_config", "apm_config",
     "process_config", "confd_path", "skip_ssl_validation", "extra_tags", "cluster_name", "cluster_agent",
 })  # fmt: skip
-"""Options that identify a file as the agent's; none of them concerns DogStatsD."""
-OURS: Final = ("dogstatsd_", "statsd_", "histogram_", "use_dogstatsd", "bind_host")
-"""Beginnings of options that concern DogStatsD; an unknown option with one of them is reported by itself."""
+"""Options that identify a file as the agent's. None of them concerns DogStatsD."""
+DOGSTATSD_PREFIXES: Final = ("dogstatsd_", "statsd_", "histogram_", "use_dogstatsd", "bind_host")
+"""Prefixes of options that concern DogStatsD. An unknown option with such a prefix is reported by itself."""
 
 
 def convert(config: Node, builder: ConfigBuilder) -> None:
@@ -51,34 +51,35 @@ def convert(config: Node, builder: ConfigBuilder) -> None:
     if isinstance(config.value, list):
         config = Node({"dogstatsd_mapper_profiles": config}, config.line)
     reader = OptionReader(config, builder)
-    _hostname(reader)
-    _listen(reader)
+    _convert_hostname(reader)
+    _convert_listen(reader)
     set_without_deltas(builder)
     set_dialects(builder)
     datadog_profiles.convert(reader)
-    _percentiles(reader)
-    _forward(reader)
-    _others(reader, config)
+    _convert_percentiles(reader)
+    _convert_forward(reader)
+    _report_agent_only(reader, config)
     reader.finish(OPTIONS)
 
 
-def _others(reader: OptionReader, config: Node) -> None:
+def _report_agent_only(reader: OptionReader, config: Node) -> None:
     """Report all options that do not concern DogStatsD in one line."""
-    others = [name for name in config.members if reader.has(name) and name not in OPTIONS and not name.startswith(OURS)]
+    unread = [name for name in config.members if reader.has(name) and name not in OPTIONS]
+    others = [name for name in unread if not name.startswith(DOGSTATSD_PREFIXES)]
     nodes = [node for name in others if (node := reader.read(name))]
     if nodes:
         names = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
-        reader.builder.report("dropped", nodes[0], names, _NOT_OURS)
+        reader.builder.report("dropped", nodes[0], names, _AGENT_ONLY)
 
 
-def _listen(reader: OptionReader) -> None:
+def _convert_listen(reader: OptionReader) -> None:
     names = ("dogstatsd_port", "bind_host", "dogstatsd_non_local_traffic")
     port, host, everywhere = map(reader.read, names)
     number = port.text if port else "8125"
     address = host.text if host else _LOOPBACK
-    hosts = _EVERY if is_true(everywhere) else _BOTH.get(address, (address,))
-    both = [join_address(each, number) for each in hosts]
-    reader.builder.set("listen.udp", [] if number == "0" else both, port or host or everywhere)
+    hosts = _WILDCARD_ADDRESSES if is_true(everywhere) else _LOOPBACK_ALIASES.get(address, (address,))
+    addresses = [join_address(each, number) for each in hosts]
+    reader.builder.set("listen.udp", [] if number == "0" else addresses, port or host or everywhere)
     became = f"listen.udp = {to_toml(reader.builder.get('listen.udp'))}"
     for name, node in zip(names, (port, host, everywhere), strict=True):
         if node:
@@ -93,14 +94,14 @@ def _listen(reader: OptionReader) -> None:
             reader.report("ok", name, node, f'listen.unix = ["{form}:{path}"]')
 
 
-def _percentiles(reader: OptionReader) -> None:
+def _convert_percentiles(reader: OptionReader) -> None:
     node = reader.read("histogram_percentiles")
     given = texts(node) if node else ["0.95"]
     values = [round(float(text) * 100, 6) if text.replace(".", "", 1).isdecimal() else None for text in given]
     set_valid_percentiles(reader, "histogram_percentiles", node, values, default="0.95")
 
 
-def _forward(reader: OptionReader) -> None:
+def _convert_forward(reader: OptionReader) -> None:
     host, port = reader.read("statsd_forward_host"), reader.read("statsd_forward_port")
     if host and port and host.value and port.value:
         number = reader.builder.append("tee", {"to": f"{host.value}:{port.value}"}, host)
@@ -112,7 +113,7 @@ def _forward(reader: OptionReader) -> None:
                 reader.report("dropped", name, node, "the agent forwards only if both are set")
 
 
-def _namespace(reader: OptionReader, name: str, node: Node) -> None:
+def _convert_namespace(reader: OptionReader, name: str, node: Node) -> None:
     text = node.text.strip(".")
     if text:
         reader.builder.set("names.prefix", text, node)
@@ -120,8 +121,8 @@ def _namespace(reader: OptionReader, name: str, node: Node) -> None:
         reader.report("changed", name, node, became)
 
 
-def _tags(reader: OptionReader, name: str, node: Node) -> None:
-    """Set the tags; a configured tag `host`, which the agent sends beside its host, is the dimension `host` here."""
+def _convert_tags(reader: OptionReader, name: str, node: Node) -> None:
+    """Set the tags. A configured tag `host`, which the agent sends beside its host, becomes the dimension `host`."""
     hosts = [entry for entry in texts(node) if entry.startswith(_HOST)]
     set_tags(reader, name, node, [entry for entry in texts(node) if entry not in hosts])
     for entry in hosts:
@@ -135,27 +136,27 @@ def _tags(reader: OptionReader, name: str, node: Node) -> None:
         reader.builder.report(verdict, node, f"{name} {entry}", became)
 
 
-def _hostname(reader: OptionReader) -> None:
+def _convert_hostname(reader: OptionReader) -> None:
     """Set the host; call it before the tags, since a tag `host` must not override the hostname."""
     if (node := reader.read("hostname")) and node.value:
         reader.builder.set("tags.host", node.text, node)
         reader.report("ok", "hostname", node, "tags.host")
 
 
-def _buffer(reader: OptionReader, name: str, node: Node) -> None:
+def _convert_buffer(reader: OptionReader, name: str, node: Node) -> None:
     text = node.text
-    size = int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS_MOST else None
+    size = int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS_MAX else None
     if size:
         reader.builder.set("listen.receive_buffer", size, node)
     became = f"listen.receive_buffer = {size}" if size else "listen.receive_buffer stays as it is"
     reader.report("by hand" if size is None else "ok", name, node, became)
 
 
-def _level(reader: OptionReader, name: str, node: Node) -> None:
+def _convert_level(reader: OptionReader, name: str, node: Node) -> None:
     set_log_level(reader, name, node, _LEVELS.get(node.text.lower()))
 
 
-def _use(reader: OptionReader, name: str, node: Node) -> None:
+def _convert_use_dogstatsd(reader: OptionReader, name: str, node: Node) -> None:
     if is_true(node):
         reader.report("ok", name, node, "the relay always listens")
     else:
@@ -169,15 +170,15 @@ OPTIONS: Final[dict[str, Option]] = {
     "dogstatsd_non_local_traffic": ok("`true`: `listen.udp` on `0.0.0.0` and `[::]`"),
     "dogstatsd_socket": ok('`listen.unix = ["dgram:PATH"]`'),
     "dogstatsd_stream_socket": ok('`listen.unix = ["datadog:PATH"]`'),
-    "statsd_metric_namespace": changed("`names.prefix`, also on names of the agent's integrations", _namespace),
+    "statsd_metric_namespace": changed("`names.prefix`, also on names of the agent's integrations", _convert_namespace),
     "statsd_metric_namespace_blacklist": dropped("`names.prefix` is on every name"),
     "statsd_metric_namespace_blocklist": dropped("`names.prefix` is on every name"),
     "statsd_metric_blocklist": ok('`[[rule]]` with `action = "drop"` for the received names that the agent blocks'),
     "statsd_metric_blocklist_match_prefix": ok("`regex` of those rules"),
     "metric_filterlist": ok("the new name of `statsd_metric_blocklist`"),
     "metric_filterlist_match_prefix": ok("`regex` of those rules"),
-    "dogstatsd_tags": ok("`[tags]`; a tag without a value is `true`", _tags),
-    "tags": ok("`[tags]`", _tags),
+    "dogstatsd_tags": ok("`[tags]`; a tag without a value is `true`", _convert_tags),
+    "tags": ok("`[tags]`", _convert_tags),
     "hostname": ok("`tags.host`; a tag `host:...` of the configuration beside it: by hand, the agent sends both"),
     "histogram_percentiles": ok("`window.percentiles`; default: 95"),
     "histogram_aggregates": changed("sum, count, average, minimum and maximum; a median: 50 in `window.percentiles`"),
@@ -185,9 +186,9 @@ OPTIONS: Final[dict[str, Option]] = {
     "histogram_copy_to_distribution_prefix": dropped("`|h`, `|d` and `|ms` are the same type"),
     "statsd_forward_host": ok("`[[tee]]`"),
     "statsd_forward_port": ok("`[[tee]]`"),
-    "dogstatsd_so_rcvbuf": ok("`listen.receive_buffer`; `0` is the default", _buffer),
-    "use_dogstatsd": ok("`false`: by hand", _use),
-    "log_level": ok("`log.level`", _level),
+    "dogstatsd_so_rcvbuf": ok("`listen.receive_buffer`; `0` is the default", _convert_buffer),
+    "use_dogstatsd": ok("`false`: by hand", _convert_use_dogstatsd),
+    "log_level": ok("`log.level`", _convert_level),
     "dogstatsd_buffer_size": dropped("any datagram fits"),
     "dogstatsd_queue_size": dropped("nothing to tune"),
     "dogstatsd_packet_buffer_size": dropped("nothing to tune"),
