@@ -36,7 +36,7 @@ EXEMPT: Final = (
     "activemq_58", "airflow", "cassandra", "confluent", "hazelcast", "hive", "ignite", "jboss", "jvm", "kafka",
     "presto", "sidekiq", "solr", "tomcat", "runtime",
 )  # fmt: skip
-"""Beginnings of names without the namespace, by default."""
+"""Prefixes of names that get no namespace by default."""
 _CAPTURE: Final = re.compile(r"\$\{\d+\}")
 PROFILES: Final = "dogstatsd_mapper_profiles"
 _BLOCKED: Final = ("metric_filterlist", "statsd_metric_blocklist")
@@ -52,7 +52,7 @@ class Namespace(NamedTuple):
     exempt: tuple[str, ...] = EXEMPT
 
     def is_exempt(self, name: str) -> bool:
-        """Say whether a name is sent without the prefix."""
+        """Return whether a name is sent without the prefix."""
         return not self.prefix or name.startswith(self.exempt)
 
     def sent(self, name: str) -> str:
@@ -68,7 +68,7 @@ class Blocklist(NamedTuple):
     namespace: Namespace
 
     def blocks(self, template: str) -> bool | None:
-        """Say whether the name of a mapping, with captures as `${1}`, is blocked; None: it depends on the captures."""
+        """Return whether the name of a mapping, with captures as `${1}`, is blocked; None if the captures decide."""
         start, *captures = _CAPTURE.split(template)
         if not captures:
             return self._has(self.namespace.sent(template))
@@ -83,7 +83,7 @@ class Blocklist(NamedTuple):
         return any(name.startswith(entry) if self.by_prefix else name == entry for entry in self.entries)
 
     def _may_meet(self, start: str) -> bool:
-        """Say whether a name with this beginning may be blocked."""
+        """Return whether a name with this beginning may be blocked."""
         return any(entry.startswith(start) or (self.by_prefix and start.startswith(entry)) for entry in self.entries)
 
     def patterns(self, entry: str) -> Iterator[tuple[str, str] | None]:
@@ -177,7 +177,7 @@ def _profiles(reader: OptionReader) -> Iterator[_Profile]:
     node = reader.read(PROFILES)
     if node and isinstance(node.value, str):
         try:
-            node = _moved(yamltree.read(node.value), node.line)
+            node = _move_to_line(yamltree.read(node.value), node.line)
         except NotReadable as error:
             reader.report("by hand", PROFILES, node, f"no JSON: {error}")
             return
@@ -194,12 +194,12 @@ def _profiles(reader: OptionReader) -> Iterator[_Profile]:
         yield _Profile(label, prefix.text if prefix else "*", mappings.items if mappings else [])
 
 
-def _moved(node: Node, line: int) -> Node:
+def _move_to_line(node: Node, line: int) -> Node:
     """Return a tree with every node moved to `line`, the line of the variable or text that held it."""
     value = node.value
     if isinstance(value, dict):
-        return Node({key: _moved(item, line) for key, item in value.items()}, line)
-    return Node([_moved(item, line) for item in value], line) if isinstance(value, list) else Node(value, line)
+        return Node({key: _move_to_line(item, line) for key, item in value.items()}, line)
+    return Node([_move_to_line(item, line) for item in value], line) if isinstance(value, list) else Node(value, line)
 
 
 class _Rules:
@@ -226,7 +226,7 @@ class _Rules:
         try:
             pattern, decisions = _pattern(mapping)
             start = literal_start(pattern)
-            if reason := self._never(profile, start):
+            if reason := self._why_unreachable(profile, start):
                 self._builder.report("dropped", mapping, what, f"never reached by the old daemon either: {reason}")
                 return
             _check_prefix(profile, start)
@@ -240,7 +240,7 @@ class _Rules:
         self._builder.report(verdict, mapping, what, "; ".join([f"rule {number}", *remarks, *decisions]))
         report_tags(self._builder, what, mapping.get("tags"), "tags")
 
-    def _never(self, profile: _Profile, start: str) -> str:
+    def _why_unreachable(self, profile: _Profile, start: str) -> str:
         """Return why no name with this beginning can reach a mapping of the profile; empty if some can."""
         for one in self._earlier:
             if one.prefix == "*" or start.startswith(one.prefix):

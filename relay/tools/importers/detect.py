@@ -74,7 +74,7 @@ def unsupported(text: str) -> str:
 
 
 def _has(names: Collection[str], marks: frozenset[str]) -> bool:
-    """Say whether the names show a format: they have its only mark, or at least two of its marks."""
+    """Return whether the names show a format: they have its only mark, or at least two of its marks."""
     found = marks & set(names)
     return bool(found) and (len(marks) == 1 or len(found) > 1 or marks <= found)
 

@@ -109,7 +109,7 @@ def _idle_gauges(reader: OptionReader, default: float | None) -> None:
 
 
 def _sends_zeros(reader: OptionReader, name: str, kind: str, default: float | None) -> bool:
-    """Say whether idle series of a class never expire; gostatsd then sends zeros."""
+    """Return whether idle series of a class never expire; gostatsd then sends zeros."""
     node = reader.read(name)
     seconds = go_duration(node.value) if node else default
     if node and seconds == 0:

@@ -39,7 +39,7 @@ class Region(NamedTuple):
     """Whether the region is all names that begin with `text`."""
 
     def holds(self, other: Region) -> bool:
-        """Say whether every name of another region is in this one."""
+        """Return whether every name of another region is in this one."""
         return other.text.startswith(self.text) if self.is_open else self == other
 
     def pattern(self) -> dict[str, str]:
@@ -72,7 +72,7 @@ class Match(NamedTuple):
         return cls(_region(text, namespace), is_inverted=is_inverted)
 
     def fits(self, region: Region) -> bool:
-        """Say whether the entry matches the names of a region that are in no narrower region."""
+        """Return whether the entry matches the names of a region that are in no narrower region."""
         return (self.region is not None and self.region.holds(region)) != self.is_inverted
 
 

@@ -49,7 +49,7 @@ class OptionReader:
                 self._unread[name] = node
 
     def has(self, name: str) -> bool:
-        """Say whether an option has a value and was not read yet."""
+        """Return whether an option has a value and was not read yet."""
         return name in self._unread and self._unread[name].value is not None
 
     def peek(self, name: str) -> Node | None:
@@ -67,8 +67,8 @@ class OptionReader:
         if not self.has(name):
             self._unread[name] = node
 
-    def constant(self, name: str, node: Node, otherwise: str) -> bool:
-        """Say whether the value of an option is known; if not, report it with `otherwise`, as work for a person."""
+    def require_constant(self, name: str, node: Node, otherwise: str) -> bool:
+        """Return whether a value is a constant. If it is not, report it with `otherwise` as work for a person."""
         if not isinstance(node.value, Opaque):
             return True
         self.report("by hand", name, node, otherwise)

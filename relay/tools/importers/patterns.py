@@ -21,8 +21,8 @@ _GO: Final = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\}|)", re.ASCII)
 """A capture as regexp.Expand of Go reads it: the longest run of letters, digits and underscores."""
 _FORMATTER: Final = re.compile(r"\$\{?([a-zA-Z0-9_$]+)\}?")
 """A capture of a glob as statsd_exporter reads it."""
-_DIGITS_MOST: Final = 8
-_TAGS_MOST: Final = 4
+_DIGITS_MAX: Final = 8
+_TAGS_MAX: Final = 4
 """Dimensions that the API allows besides `host`."""
 
 
@@ -71,7 +71,7 @@ def from_regex(text: str, *, anchored: bool = False) -> Pattern:
     if text in _EVERY_NAME:
         return Pattern("match", "**", 0, {})
     if anchored:
-        text = f"{'' if text.startswith('^') else '^'}{text}{'' if _ends(text) else '$'}"
+        text = f"{'' if text.startswith('^') else '^'}{text}{'' if _ends_with_dollar(text) else '$'}"
     try:
         regex = Regex(text, find_re2())
     except NoEngineError as error:
@@ -81,8 +81,8 @@ def from_regex(text: str, *, anchored: bool = False) -> Pattern:
     return Pattern("regex", text, regex.groups, dict(regex.names))
 
 
-def _ends(text: str) -> bool:
-    """Say whether the last character of a regex is an unescaped `$`."""
+def _ends_with_dollar(text: str) -> bool:
+    """Return whether the last character of a regex is an unescaped `$`."""
     return text.endswith("$") and (len(text) - len(text[:-1].rstrip("\\"))) % 2 == 1
 
 
@@ -112,7 +112,7 @@ def go_template(text: str, pattern: Pattern, *, offset: int = 0) -> Filled:
 
 
 def has_whole(text: str) -> bool:
-    """Say whether a template of Go has `$0`, the whole match."""
+    """Return whether a template of Go has `$0`, the whole match."""
     return any("0" in (match[2], match[3]) for match in _GO.finditer(text))
 
 
@@ -140,7 +140,7 @@ def glob_template(text: str, pattern: Pattern) -> Filled:
 
 def _number(text: str) -> int:
     """Return the number of a capture; 0 for a name, and for a number that no pattern has."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS_MOST else 0
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS_MAX else 0
 
 
 def filler(pattern: Pattern, texts: Sequence[str], *, is_glob: bool) -> tuple[Pattern, Callable[[str], Filled]]:
@@ -180,7 +180,7 @@ def rule_effect(
 
 def report_tags(builder: ConfigBuilder, what: str, tags: Node | None, noun: str) -> None:
     """Report a mapping with more tags than a point has."""
-    if tags and len(tags.members) > _TAGS_MOST:
+    if tags and len(tags.members) > _TAGS_MAX:
         became = "four of them are sent beside host: series that differ only in the others become one"
         builder.report("by hand", tags, f"{what}: {len(tags.members)} {noun}", became)
 
@@ -203,7 +203,7 @@ def literal_start(pattern: Pattern) -> str:
 
 
 def has_alternatives(text: str) -> bool:
-    """Say whether a regex has a `|` outside of brackets: an anchor put around it would bind to one branch only."""
+    """Return whether a regex has a `|` outside of brackets: an anchor put around it would bind to one branch only."""
     depth, in_class, escaped = 0, False, False
     for char in text:
         if escaped:

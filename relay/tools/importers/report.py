@@ -58,7 +58,7 @@ dropped = partial(Option, "dropped")
 
 
 def is_secret(text: str) -> bool:
-    """Say whether a name, or a text with names in it, indicates a secret."""
+    """Return whether a name, or a text with names in it, indicates a secret."""
     return _NAME.search(text) is not None or mask_urls(text) != text
 
 

@@ -38,7 +38,7 @@ _PORT: Final = "8125"
 _EVERY_IPV4: Final = "0.0.0.0"  # noqa: S104 - as the reference does without an address
 _OF_ONE_SERVER: Final = ("server", "port", "address", "address_ipv6", "socket", "socket_mod")
 _LOOPBACK: Final = {"localhost": "127.0.0.1", "ip6-localhost": "::1"}
-_MODE_MOST: Final = 0o777
+_MODE_MAX: Final = 0o777
 
 
 def convert(module: Module, builder: ConfigBuilder) -> None:
@@ -51,14 +51,14 @@ def convert(module: Module, builder: ConfigBuilder) -> None:
     backends = _backends(reader)
     _targets(reader, is_used=any(name.endswith("/repeater") for name in backends))
     _names(reader, is_graphite=any(name.endswith("/graphite") for name in backends))
-    _of_backends(reader, module.config, backends)
+    _drop_backend_options(reader, module.config, backends)
     reader.finish(OPTIONS)
-    _unread(builder, module)
+    _report_unread(builder, module)
     if module.fault:
-        _misread(builder, module.fault)
+        _report_fault(builder, module.fault)
 
 
-def _misread(builder: ConfigBuilder, fault: Node) -> None:
+def _report_fault(builder: ConfigBuilder, fault: Node) -> None:
     """Turn every `ok` into work for a person: the reference cannot run with this file, so its effect is unknown."""
     unchecked = "unchecked, since the reference cannot read this file"
     builder.lines = [
@@ -69,7 +69,7 @@ def _misread(builder: ConfigBuilder, fault: Node) -> None:
     builder.report("by hand", fault, "the file as a whole", became)
 
 
-def _unread(builder: ConfigBuilder, module: Module) -> None:
+def _report_unread(builder: ConfigBuilder, module: Module) -> None:
     """Report statements that were not read; the defaults of options not set are then uncertain and not listed."""
     spread = [node for name, node in module.config.members.items() if name.startswith("...")]
     for statement in module.statements:
@@ -94,7 +94,7 @@ def _listen(reader: OptionReader) -> None:
     top = {name: node for name in _OF_ONE_SERVER if (node := reader.read(name))}
     if servers is None:
         _server(reader, "", top)
-    elif reader.constant(
+    elif reader.require_constant(
         "servers", servers, "listen.udp = 0.0.0.0:8125 is assumed: only Node evaluates this expression"
     ):
         for name, node in top.items():
@@ -188,7 +188,7 @@ def _mode(reader: OptionReader, name: str, node: Node) -> None:
     value = node.value
     text = f"{value:04o}" if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else str(value)
     old = reader.builder.get("listen.unix_mode")
-    is_mode = text.isdecimal() and set(text) <= set("01234567") and int(text, 8) <= _MODE_MOST
+    is_mode = text.isdecimal() and set(text) <= set("01234567") and int(text, 8) <= _MODE_MAX
     if isinstance(value, Opaque) or not is_mode:
         reader.report("by hand", name, node, 'listen.unix_mode: permissions in octal such as "0660"')
     elif old and old != text.zfill(4):
@@ -215,7 +215,7 @@ def _management(reader: OptionReader) -> None:
         reader.builder.comment("admin", f'listen = "0.0.0.0:{port_text}"   # if probes come from other machines')
 
 
-def _of_backends(reader: OptionReader, config: Node, backends: list[str]) -> None:
+def _drop_backend_options(reader: OptionReader, config: Node, backends: list[str]) -> None:
     """Drop the options of third-party back ends: their names begin with the name of the back end."""
     for name in config.members:
         owner = next((backend for backend in backends if _is_of(name, backend)), "")
@@ -321,7 +321,7 @@ def _suffix(reader: OptionReader, node: Node) -> None:
 
 
 def _flush_counts(reader: OptionReader, name: str, node: Node) -> None:
-    if not reader.constant(name, node, "counters show their total"):
+    if not reader.require_constant(name, node, "counters show their total"):
         return
     if not is_truthy(node.value):
         reader.builder.set("cloud.counter_values", "rate", node)
@@ -338,7 +338,7 @@ def _health(reader: OptionReader, name: str, node: Node) -> None:
 
 
 def _debug(reader: OptionReader, name: str, node: Node) -> None:
-    if reader.constant(name, node, 'log.level stays "info"') and is_truthy(node.value):
+    if reader.require_constant(name, node, 'log.level stays "info"') and is_truthy(node.value):
         reader.builder.set("log.level", "debug", node)
         reader.report("ok", name, node, 'log.level = "debug"')
     elif not isinstance(node.value, Opaque):
@@ -357,7 +357,7 @@ def _log_backend(reader: OptionReader, name: str, node: Node) -> None:
 
 
 def _watch(reader: OptionReader, name: str, node: Node) -> None:
-    if not reader.constant(name, node, "config.watch = true"):
+    if not reader.require_constant(name, node, "config.watch = true"):
         return
     watches = node.value not in (False, 0, "", "0")  # as with != in JavaScript
     if not watches:

@@ -90,7 +90,7 @@ class _Mapping(NamedTuple):
 def convert(config: Node, builder: ConfigBuilder) -> None:
     """Write all mappings and options of a mapping.yml into a builder."""
     reader = OptionReader(config, builder, ("defaults",))
-    _flags(builder)
+    _set_flag_defaults(builder)
     default_type = reader.read("defaults.match_type")
     match_type = _text(default_type, "glob")
     if default_type:
@@ -102,7 +102,7 @@ def convert(config: Node, builder: ConfigBuilder) -> None:
         builder.report("changed", mappings, "mappings", "in the order in which statsd_exporter tries them: globs first")
     for one in ranked:
         _rule(builder, one)
-    _observers(reader)
+    _convert_observers(reader)
     reader.finish(DEFAULTS)
 
 
@@ -128,8 +128,8 @@ def _text(node: Node | None, default: str) -> str:
     return default if node is None else node.text
 
 
-def _flags(builder: ConfigBuilder) -> None:
-    """Set what the exporter takes from its command line, by its default flags."""
+def _set_flag_defaults(builder: ConfigBuilder) -> None:
+    """Set what the exporter reads from its command line to the defaults of its flags."""
     every = ["0.0.0.0:9125", "[::]:9125"]
     builder.set("listen.udp", every)
     builder.set("listen.tcp", every)
@@ -193,7 +193,7 @@ def _rule(builder: ConfigBuilder, one: _Mapping) -> None:
     number = builder.append("rule", {pattern.key: pattern.text, **type_, **effect}, one.node)
     remarks = [one.remark, *remarks] if one.remark else remarks
     builder.report("changed" if remarks else "ok", one.node, one.what, "; ".join([f"rule {number}", *remarks]))
-    _others(builder, one)
+    _report_other_options(builder, one)
 
 
 def _effect(one: _Mapping) -> tuple[Pattern, dict[str, Any], list[str]]:
@@ -207,7 +207,7 @@ def _effect(one: _Mapping) -> tuple[Pattern, dict[str, Any], list[str]]:
     return pattern, effect, remarks
 
 
-def _others(builder: ConfigBuilder, one: _Mapping) -> None:
+def _report_other_options(builder: ConfigBuilder, one: _Mapping) -> None:
     """Report the options of a mapping besides names and labels."""
     known = {"match", "match_type", "match_metric_type", "name", "labels", "action"}
     for name, node in one.node.members.items():
@@ -224,7 +224,7 @@ def _others(builder: ConfigBuilder, one: _Mapping) -> None:
     report_tags(builder, one.what, one.node.get("labels"), "labels")
 
 
-def _observers(reader: OptionReader) -> None:
+def _convert_observers(reader: OptionReader) -> None:
     """Convert quantiles to the one list of percentiles for all timers; buckets have no use in this cloud."""
     options = reader.read("defaults.summary_options")
     quantiles = options.get("quantiles") if options else None

@@ -70,7 +70,7 @@ def _percentiles(reader: OptionReader) -> None:
 
 def _as_it_is(reader: OptionReader, name: str, key: str) -> None:
     node = reader.read(name)
-    if node is None or not reader.constant(name, node, f"{key}: only Node evaluates this expression"):
+    if node is None or not reader.require_constant(name, node, f"{key}: only Node evaluates this expression"):
         return
     value = plain(node)
     if isinstance(value, list) and value:
@@ -80,7 +80,9 @@ def _as_it_is(reader: OptionReader, name: str, key: str) -> None:
 
 def _idle(reader: OptionReader, interval: float) -> None:
     every = reader.read("deleteIdleStats")
-    is_known = every is None or reader.constant("deleteIdleStats", every, "read as true: idle series send nothing")
+    is_known = every is None or reader.require_constant(
+        "deleteIdleStats", every, "read as true: idle series send nothing"
+    )
     default = None if every is None else is_truthy(every.value)
     if every and is_known:
         reader.report("ok", "deleteIdleStats", every, "window.idle and window.idle_gauges")
@@ -97,11 +99,11 @@ def _idle(reader: OptionReader, interval: float) -> None:
 
 
 def _sends_zeros(reader: OptionReader, name: str, kind: str, *, default: bool | None) -> bool:
-    """Say whether the file asks for zeros of an idle class; the reference's default alone does not count."""
+    """Return whether the file asks for zeros of an idle class; the reference's default alone does not count."""
     node = reader.read(name)
     if node is None:
         return default is False
-    if not reader.constant(name, node, f"idle {kind} send nothing"):
+    if not reader.require_constant(name, node, f"idle {kind} send nothing"):
         return False
     keeps = not is_truthy(node.value)
     became = f'window.idle = "zero:{kind}"' if keeps else f"idle {kind} send nothing, as is the default"

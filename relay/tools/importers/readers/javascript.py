@@ -30,7 +30,7 @@ _HOSTNAME: Final = re.compile(r"\bhostname\s*\(\s*\)|process\.env\.HOSTNAME\b")
 _STATEMENTS: Final = (
     "if", "for", "while", "do", "switch", "try", "throw", "function", "class", "import", "return", "with", "debugger",
 )  # fmt: skip
-_VALUES_MOST: Final = 100_000
+_VALUES_MAX: Final = 100_000
 _DECLARATIONS: Final = ("function", "class")
 """Statements without a value: the value of a file is that of the last statement before them."""
 _NO_EXPRESSIONS: Final = frozenset({"var", "let", "const", "export", *_STATEMENTS} - {*_DECLARATIONS})
@@ -57,7 +57,7 @@ def find_env_reference(source: str) -> EnvReference | None:
 
 
 def is_hostname(source: str) -> bool:
-    """Say whether an expression evaluates to the host name, or mostly to it."""
+    """Return whether an expression evaluates to the host name, or mostly to it."""
     return _HOSTNAME.search(source) is not None
 
 
@@ -201,11 +201,11 @@ class _Reader(Expressions):
         """Return a value in which a function is its source, and a reference to an outer value is a word.
 
         Raises:
-            NotReadable: a value that is used again and again comes to more than `_VALUES_MOST` values.
+            NotReadable: a value that is used again and again comes to more than `_VALUES_MAX` values.
         """
         self._values += 1
-        if self._values > _VALUES_MOST:
-            raise NotReadable(f"more than {_VALUES_MOST:,} values", line=node.line, column=node.column)
+        if self._values > _VALUES_MAX:
+            raise NotReadable(f"more than {_VALUES_MAX:,} values", line=node.line, column=node.column)
         value, inside = node.value, (*within, node.value)
         if any(value is outer for outer in within):
             return Node(Opaque("[Circular]"), node.line, node.column)

@@ -21,9 +21,9 @@ from relay.tools.importers.readers.tree import Node, Opaque
 if TYPE_CHECKING:
     from relay.tools.importers.readers.javascript_tokens import Token
 
-CALLS_MOST: Final = 100
+CALLS_MAX: Final = 100
 """Function calls evaluated in a file: each call parses the function's body again, and a body may have calls too."""
-DEPTH_MOST: Final = 32
+DEPTH_MAX: Final = 32
 """Nesting of objects, arrays and parentheses."""
 _NAMED: Final = {"true": True, "false": False, "null": None, "undefined": None, "NaN": math.nan, "Infinity": math.inf}
 
@@ -103,8 +103,8 @@ class Expressions(Cursor):
 
     def _primary(self, depth: int) -> Node | None:
         token = self._here
-        if depth > DEPTH_MOST:
-            raise self._error(f"more than {DEPTH_MOST} levels")
+        if depth > DEPTH_MAX:
+            raise self._error(f"more than {DEPTH_MAX} levels")
         found = self._operand(depth, token)
         while found is not None and self._is(".", "[", "("):
             found = self._called(found, depth) if self._is("(") else self._member_of(found, depth)
@@ -189,7 +189,7 @@ class Expressions(Cursor):
         """Return the return value of a call; None if it cannot be evaluated, or after too many calls."""
         arguments, function = self._arguments(depth), found.value
         self._calls += 1
-        if not isinstance(function, Function) or self._calls > CALLS_MOST or depth > DEPTH_MOST:
+        if not isinstance(function, Function) or self._calls > CALLS_MAX or depth > DEPTH_MAX:
             return None
         back, names = self._at, self._names
         unknown = {name: Node(Opaque(name), found.line, found.column) for name in function.parameters}

@@ -21,7 +21,7 @@ _BEFORE_OPERAND: Final = frozenset({
     "yield", "get", "set", "static", "return",
 })  # fmt: skip
 _AFTER_OPERAND: Final = frozenset({"in", "instanceof", "of", "extends", "as"})
-TEMPLATES_MOST: Final = 16
+TEMPLATES_MAX: Final = 16
 """Nesting of template strings: each level is a recursive call, so a hostile file must not nest without bound."""
 _BLANK: Final = re.compile(r"(?:[\s\ufeff]+|//[^\n\r\u2028\u2029]*|/\*.*?\*/)+", re.DOTALL)
 _NAME: Final = re.compile(r"[^\W\d][\w$\u200c\u200d]*|\$[\w$\u200c\u200d]*")
@@ -81,7 +81,7 @@ class Cursor:
         return self._here.kind == "end" or self._is(",", ";", "}", "]", ")")
 
     def _is_new_statement(self) -> bool:
-        """Say whether a line end terminates the statement here: unless the next line continues with an operator."""
+        """Return whether a line end terminates the statement here; it does not before an operator."""
         before, here = self._tokens[self._at - 1], self._here
         is_on_new_line = here.line > before.line + before.text.count("\n")
         begins = here.kind in ("name", "string", "number") and here.text not in _AFTER_OPERAND
@@ -143,7 +143,7 @@ class Cursor:
 
 
 def _is_missing_comma(before: Token, here: Token) -> bool:
-    """Say whether two adjacent tokens are operands without an operator between them."""
+    """Return whether two adjacent tokens are operands without an operator between them."""
     ends = before.kind in ("number", "string", "regex") or before.text in (")", "]", "}")
     ends = ends or (before.kind == "name" and before.text not in _BEFORE_OPERAND)
     begins = here.kind in ("number", "string") or (here.kind == "name" and here.text not in _AFTER_OPERAND)
@@ -225,7 +225,7 @@ class Lexer:
         return token
 
     def _template_end(self, at: int, nesting: int) -> int:
-        if nesting >= TEMPLATES_MOST:
+        if nesting >= TEMPLATES_MAX:
             raise self._error(at, "templates are nested too deeply")
         here = at + 1
         while True:

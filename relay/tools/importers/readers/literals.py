@@ -17,7 +17,7 @@ _ESCAPE: Final = re.compile(
     re.DOTALL,
 )
 _LETTERS: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v"}
-_UNICODE_MOST: Final = 0x10FFFF
+_UNICODE_MAX: Final = 0x10FFFF
 Number = int | float
 
 
@@ -65,7 +65,7 @@ def _unescaped(match: re.Match[str]) -> str:
         return chr(int(octal, 8))
     if other is None:
         code = int(two or four or braces, 16)
-        if code > _UNICODE_MOST:
+        if code > _UNICODE_MAX:
             raise ValueError("there is no such character")
         return chr(code)
     if other in "xu":
@@ -83,7 +83,7 @@ def signed(operator: str, value: object) -> Number | bool | None:
 
 
 def is_truthy(value: object) -> bool:
-    """Say whether a value is truthy in JavaScript; objects and arrays always are, even empty ones."""
+    """Return whether a value is truthy in JavaScript; objects and arrays always are, even empty ones."""
     return not (value is None or value in (False, "", 0) or value != value)  # noqa: PLR0124 - NaN is not equal to itself
 
 
@@ -111,7 +111,7 @@ def _placed(value: Any, line: int, column: int) -> Node:  # noqa: ANN401 - of JS
 
 
 def _is_number(value: object) -> bool:
-    """Say whether a value is a number and not a bool."""
+    """Return whether a value is a number and not a bool."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 

@@ -9,8 +9,8 @@ import yaml
 
 from relay.tools.importers.readers.tree import Node, NotReadable, Scalar
 
-DEPTH_MOST: Final = 32
-NODES_MOST: Final = 50_000
+DEPTH_MAX: Final = 32
+NODES_MAX: Final = 50_000
 """Bounds the tree, since a short text with aliases may expand to a very large one."""
 _QUOTED: Final = re.compile(r"'(?!<)[^']{2,}'|\"[^\"]{2,}\"")
 """A quoted text of the file in a message of the parser (alias, tag), but not a kind of token or a single character."""
@@ -35,7 +35,7 @@ def read(text: str) -> Node:
         line = text.count("\n", 0, error.position) + 1
         raise NotReadable("a character that YAML does not have", line=line, column=1) from error
     except RecursionError as error:
-        raise NotReadable(f"more than {DEPTH_MOST} levels", line=1, column=1) from error
+        raise NotReadable(f"more than {DEPTH_MAX} levels", line=1, column=1) from error
     finally:
         loader.dispose()
 
@@ -62,8 +62,8 @@ class _Tree:
         """Return a node with the place of another one: that of its key if it has a key."""
         line, column = place.start_mark.line + 1, place.start_mark.column + 1
         self._nodes += 1
-        if depth > DEPTH_MOST or self._nodes > NODES_MOST:
-            what = f"{DEPTH_MOST} levels" if depth > DEPTH_MOST else f"{NODES_MOST} values"
+        if depth > DEPTH_MAX or self._nodes > NODES_MAX:
+            what = f"{DEPTH_MAX} levels" if depth > DEPTH_MAX else f"{NODES_MAX} values"
             raise NotReadable(f"more than {what}", line=line, column=column)
         if isinstance(found, yaml.MappingNode):
             self._loader.flatten_mapping(found)
