@@ -147,8 +147,7 @@ class Relay:
         listen, senders = self.config.listen, self.config.cloud.concurrency
         wanted = listen.stream_connections if ingest.streams else 0
         self._places = divide_descriptors(wanted, senders=senders, loss_log=self.context.loss_log)
-        most = self._places.streams
-        self.streams = ingest.start_streams(listen, most=most, context=self.context)
+        self.streams = ingest.start_streams(listen, max_connections=self._places.streams, context=self.context)
         return ingest
 
     async def _open_delivery(self) -> None:

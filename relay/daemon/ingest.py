@@ -150,14 +150,14 @@ class Ingest:
         for listener in self.listeners:
             listener.start()
 
-    def start_streams(self, listen: ListenConfig, *, most: int, context: Context) -> Streams:
-        """Begin to accept at most `most` connections, on the running loop; `stop` ends them."""
+    def start_streams(self, listen: ListenConfig, *, max_connections: int, context: Context) -> Streams:
+        """Begin to accept at most `max_connections` connections, on the running loop; `stop` ends them."""
         from relay.listener.stream import Streams  # noqa: PLC0415 - reading begins without asyncio
 
         connections = self._connections = Streams(
             sink=self.hotpath,
             context=context,
-            most=most,
+            max_connections=max_connections,
             idle=listen.stream_idle,
             line_limit=listen.line_limit,
             is_held=self.is_held,

@@ -67,7 +67,7 @@ class TextReporter:
             self._write(f"listening  {form} {place}{buffer}{held}")
         for stream in relay.streams.listeners:
             form, place = _where(stream.label)
-            self._write(f"listening  {form} {place}  at most {relay.streams.most} connections in all")
+            self._write(f"listening  {form} {place}  at most {relay.streams.max_connections} connections in all")
         if relay.admin:
             self._write(f"           admin http://{relay.admin.address}")
 
@@ -150,7 +150,7 @@ class JsonReporter:
             )
         for stream in relay.streams.listeners:
             form, place = _where(stream.label)
-            log.info("listening", **{form: place}, stream_connections=relay.streams.most)
+            log.info("listening", **{form: place}, stream_connections=relay.streams.max_connections)
         log.info(
             "started",
             version=__version__,

@@ -80,6 +80,6 @@ class AdminSockets:
 
 
 def _has(held: BoundSocket, address: Address) -> bool:
-    """Say whether a socket listens on the address; port 0 means any."""
+    """Return whether a socket listens on the address; port 0 means any."""
     host, port = held.socket.getsockname()[:2]
     return ip_address(host) == ip_address(address.host) and address.port in (0, port)

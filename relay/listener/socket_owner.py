@@ -63,7 +63,7 @@ def held_by(pid: int) -> set[str]:
 
 
 def is_relay(owner: SocketOwner) -> bool:
-    """Say whether a process is a relay, by its command line."""
+    """Return whether a process is a relay, by its command line."""
     with suppress(OSError):
         command = (_PROC / str(owner.pid) / "cmdline").read_bytes()
         return b"/statsd-relay\0" in b"/" + command or b"\0-m\0relay\0" in command

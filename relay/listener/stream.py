@@ -54,7 +54,7 @@ class Sink(Protocol):
         ...
 
     def admits(self, peer: Peername) -> bool:
-        """Say whether a sender may send."""
+        """Return whether a sender is allowed."""
         ...
 
 
@@ -109,17 +109,17 @@ def keep_alive(sock: socket.socket) -> None:
 _TURN: Final = 0.003
 """Longest turn, in seconds; then the loop serves its other callbacks. Same as for datagrams."""
 _READY: Final = 64
-"""Most events per call of epoll."""
+"""Maximum number of events per call of epoll."""
 _ACCEPTED: Final = 64
-"""Most connections accepted from one socket in a row."""
+"""Maximum number of connections accepted from one socket in a row."""
 _INTERVAL: Final = 1.0
 """Interval between two checks for idle connections, in seconds."""
 _CANDIDATES: Final = 16
-"""Longest idle connections that are read once, to find a silent one, before the first of them is closed."""
+"""Number of longest-idle connections that are read once to find a silent one, before the first of them is closed."""
 _LAST_CHUNKS: Final = 16
-"""Most chunks read from a connection being closed: more than a Unix socket holds, bounded if the sender goes on."""
+"""Maximum number of chunks read from a connection being closed. A Unix socket holds fewer; a sender may go on."""
 _STOP: Final = 0.5
-"""Time to read what has arrived at stop, in seconds; bounded because senders may go on."""
+"""Time limit in seconds of reading at stop what has arrived, because senders may go on."""
 
 
 class Streams:
@@ -130,15 +130,15 @@ class Streams:
         *,
         sink: Sink,
         context: Context,
-        most: int,
+        max_connections: int,
         idle: float,
         line_limit: int,
         is_held: bool = False,
     ) -> None:
         self._sink = sink
         self._clock, self._loss_log = context.clock, context.loss_log
-        self.most = most
-        """Most open connections."""
+        self.max_connections = max_connections
+        """Maximum number of open connections."""
         self._idle = idle
         self._line_limit = line_limit
         self.listeners: list[StreamListener] = []
@@ -191,7 +191,7 @@ class Streams:
 
     def _close_idle(self, before: float) -> None:
         for connection in list(takewhile(lambda one: one.last < before, self._connections.values())):
-            if self._is_silent(connection):
+            if self._read_and_check_silence(connection):
                 connection.listener.idle_closed += 1
                 self._hang_up(connection, because=f"listen.stream_idle = {self._idle:g}s")
 
@@ -249,7 +249,7 @@ class Streams:
                 "stream connection refused", reason=listener.label, sender=sender, because="listen.allow"
             )
             return
-        if len(self._connections) >= self.most:
+        if len(self._connections) >= self.max_connections:
             self._make_room()
         sock.setblocking(False)
         if peer is not None:
@@ -259,17 +259,17 @@ class Streams:
         self._epoll.register(sock, select.EPOLLIN)
 
     def _make_room(self) -> None:
-        """Make room for one connection: close the longest idle one; those with unread bytes are read and spared."""
+        """Close the longest-idle connection to make room for another. One with unread bytes is read and spared."""
         for connection in list(islice(self._connections.values(), _CANDIDATES)):
-            if self._is_silent(connection):
+            if self._read_and_check_silence(connection):
                 break
-        if len(self._connections) >= self.most:
+        if len(self._connections) >= self.max_connections:
             idlest = next(iter(self._connections.values()))
             idlest.listener.evicted += 1
-            self._hang_up(idlest, because=f"another came, and {self.most} are open")
+            self._hang_up(idlest, because=f"another came, and {self.max_connections} are open")
 
-    def _is_silent(self, connection: Connection) -> bool:
-        """Read one chunk; say whether there was nothing to read and the connection is still open."""
+    def _read_and_check_silence(self, connection: Connection) -> bool:
+        """Read one chunk; return whether there was nothing to read and the connection is still open."""
         return not self._read(connection) and connection.is_open
 
     def _hang_up(self, connection: Connection, *, because: str) -> None:
@@ -296,7 +296,7 @@ class Streams:
             connection.socket.shutdown(socket.SHUT_RD)
 
     def _read(self, connection: Connection) -> bool:
-        """Read one chunk; say whether bytes came and more may follow."""
+        """Read one chunk; return whether bytes came and more may follow."""
         try:
             chunk = connection.socket.recv(limits.STREAM_CHUNK)
         except BlockingIOError:
@@ -358,7 +358,7 @@ class Streams:
             self._loop = None
 
     def _drain(self, ends: float) -> None:
-        """Read round robin until `ends`, so that one sender that goes on does not take the time of the others."""
+        """Read round robin until `ends`, so that a sender that goes on does not use up the time of the others."""
         unread = list(self._connections.values())
         while unread and self._clock.monotonic() < ends:
             unread = [connection for connection in unread if self._read(connection)]

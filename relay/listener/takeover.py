@@ -83,7 +83,7 @@ def _borrow(owner: SocketOwner) -> int:
 
 
 def _receives_for(sock: socket.socket, address: Address) -> bool:
-    """Say whether the socket receives packets for the address: it is bound to it or to the wildcard address."""
+    """Return whether the socket receives packets for the address: it is bound to it or to the wildcard address."""
     host = str(sock.getsockname()[0])
     if sock.type != socket.SOCK_DGRAM or sock.getsockname()[1] != address.port:
         return False
@@ -94,7 +94,7 @@ def _receives_for(sock: socket.socket, address: Address) -> bool:
 
 
 def _is_dual(sock: socket.socket) -> bool:
-    """Say whether the socket is bound to `::` and receives IPv4 as well."""
+    """Return whether the socket is bound to `::` and receives IPv4 as well."""
     with suppress(OSError):
         return sock.getsockname()[0] == "::" and not sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
     return False

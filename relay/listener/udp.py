@@ -77,7 +77,7 @@ _MEMINFO: Final = struct.Struct("9I")
 _TURN: Final = 0.003
 """Longest turn, in seconds; then the loop serves its other callbacks."""
 _DRAIN_CALLS: Final = 1_000
-"""Most calls of `drain` at stop; bounded because senders may go on."""
+"""Maximum number of calls of `drain` at stop; bounded because senders may go on."""
 
 
 def read_meminfo(sock: socket.socket) -> tuple[int, ...]:

@@ -34,7 +34,7 @@ ANY = Address("127.0.0.1", 0)
 async def opened(*, sink=None, clock=CLOCK, form="tcp", tmp_path=None, **changes):
     """Streams with one listener; ends with the equations and without a connection."""
     hotpath = sink or make_hotpath()
-    settings = {"most": 16, "idle": 0.0, "line_limit": 65_536}
+    settings = {"max_connections": 16, "idle": 0.0, "line_limit": 65_536}
     streams = Streams(sink=hotpath, context=make_context(clock), **{**settings, **changes})
     if form == "tcp":
         streams.add(open_tcp(ANY))
@@ -125,7 +125,7 @@ async def test_an_unterminated_last_line_counts_at_the_end_but_not_after_a_reset
 @pytest.mark.parametrize("form", ["tcp", "unix-stream"])
 async def test_beyond_the_limit_the_connection_that_is_idle_longest_is_closed_and_counted(form, tmp_path):
     clock = VirtualClock()
-    async with opened(most=3, clock=clock, form=form, tmp_path=tmp_path) as (_, listener, hotpath):
+    async with opened(max_connections=3, clock=clock, form=form, tmp_path=tmp_path) as (_, listener, hotpath):
         first, second, third = kept = [connect(listener) for _ in range(3)]
         await until(lambda: listener.connections == 3)
         for number, sock in enumerate((second, first, third), 1):
@@ -147,7 +147,7 @@ async def test_beyond_the_limit_the_connection_that_is_idle_longest_is_closed_an
 
 
 async def test_what_an_evicted_connection_had_sent_is_read_first():
-    async with opened(most=2) as (_, listener, hotpath):
+    async with opened(max_connections=2) as (_, listener, hotpath):
         with connect(listener), connect(listener) as other, connect(listener) as more:
             await until(lambda: listener.evicted == 1)
             other.sendall(b"a:1|c\n" * 10_000 + b"a:1")
@@ -273,7 +273,7 @@ async def test_what_has_arrived_at_stop_is_taken_and_who_waits_is_left_to_the_ne
     sock = open_tcp(ANY).socket
     keeper = sock.dup()
     hotpath, clock = make_hotpath(), VirtualClock()
-    streams = Streams(sink=hotpath, context=make_context(clock), most=4, idle=60, line_limit=1000)
+    streams = Streams(sink=hotpath, context=make_context(clock), max_connections=4, idle=60, line_limit=1000)
     listener = streams.add(BoundSocket(TCP, sock))
     streams.start()
     client = connect(listener)
@@ -352,7 +352,7 @@ async def test_a_mistake_of_ours_ends_the_relay():
         def feed(self, datagram, now, peer):
             raise ZeroDivisionError
 
-    streams = Streams(sink=Broken(), context=make_context(CLOCK), most=4, idle=60, line_limit=1000)
+    streams = Streams(sink=Broken(), context=make_context(CLOCK), max_connections=4, idle=60, line_limit=1000)
     listener = streams.add(open_tcp(ANY))
     streams.start()
     with connect(listener) as sock:

@@ -161,7 +161,7 @@ def _append(path: Path, lines: bytes) -> None:
 
 
 def _write_all(descriptor: int, content: bytes) -> None:
-    """Write all of the content in as many calls as needed: a nearly full disk takes a part before it fails."""
+    """Write all of the content in as many calls as needed: a nearly full disk writes a part before it fails."""
     view = memoryview(content)
     while view:
         view = view[os.write(descriptor, view) :]

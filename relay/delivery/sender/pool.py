@@ -314,7 +314,7 @@ class SenderPool:
             elif whole or not isinstance(verdict, Throttled):
                 return await self._not_answered(lease, verdict)
             if bisection.all_refused and not bisection.forced:
-                if not self._quarantine.is_refused_again(lease.entry.id, self._clock.monotonic()):
+                if not self._quarantine.record_refusal(lease.entry.id, self._clock.monotonic()):
                     self._put_in_quarantine(lease, bisection)
                     return False
                 bisection.force()

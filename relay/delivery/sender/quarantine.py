@@ -55,7 +55,7 @@ class Quarantine:
         """Quarantine a wholly refused batch."""
         self._quarantined.append((lease, bisection))
 
-    def is_refused_again(self, batch: int, now: float) -> bool:
+    def record_refusal(self, batch: int, now: float) -> bool:
         """Record a whole refusal; return whether the batch had one before, and another batch was accepted since."""
         failures = self._failures_of(batch, now)
         if failures.all_refused_at is None:

@@ -110,7 +110,7 @@ class Database:
         """Check that the files are still at their paths.
 
         Raises:
-            DiskTrouble: they are not; writes would be lost with the process.
+            DiskTrouble: a file is not at its path; writes would be lost with the process.
         """
         self._files.check()
 

@@ -108,7 +108,7 @@ class WriteQueue:
         write.job.settle()
 
     def drop_deletions(self, count: int) -> None:
-        """Drop the first `count` deletions, which were made."""
+        """Remove the first `count` deletions from the queue: they are on disk."""
         del self.deletions[:count]
 
     def start_over(self, windows: Collection[int]) -> None:

@@ -211,7 +211,7 @@ class Spool:
         """Try to write everything within `within` seconds; count as dropped what only memory holds then.
 
         Args:
-            within: seconds.
+            within: time limit in seconds.
             count_part: returns how many samples of a window the next start will find on the disk.
         """
         self._settled = True
@@ -241,7 +241,7 @@ class Spool:
     # --- callbacks of the writer --------------------------------------------------------------------------------------
 
     def adopt(self, contents: Contents) -> None:
-        """Add the contents of the database; a window with a checkpoint on disk waits until that is void."""
+        """Add the contents of the database; a window with a checkpoint on disk waits until the checkpoint is void."""
         self.checkpointed.add(*contents.checkpointed)
         for window in contents.checkpointed:
             self._order.hold(window)

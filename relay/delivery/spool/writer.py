@@ -33,11 +33,11 @@ STALL: Final = 2.0
 _DELETE_DELAY: Final = 0.1
 """Seconds for which deletions are collected: 33 in one transaction cost 15 us each instead of 243."""
 _RETRY: Final = 1.0
-"""Seconds between two tries while the disk fails; promised: recovery within 5."""
+"""Seconds between two tries while the disk fails; the documented limit of a recovery is 5."""
 _CHECK_EVERY: Final = 1.0
-"""Seconds between two checks that the files are at their paths; promised: a removal is noticed within 2."""
+"""Seconds between two checks that the files are at their paths; a removal is documented to be noticed within 2."""
 _READS_MAX: Final = 2
-"""Senders that may wait for the disk at a time; the others take batches in memory."""
+"""Senders that may wait for the disk at a time; the others lease batches in memory."""
 
 
 class Writer:
@@ -146,7 +146,7 @@ class Writer:
             return None
 
     async def run(self) -> None:
-        """Check once a second that the files are at their paths, until the task ends; raise its exception."""
+        """Check once a second that the files are at their paths, until the writer's task ends; raise its exception."""
         while self._task is not None:
             if (await asyncio.wait([self._task], timeout=_CHECK_EVERY))[0]:
                 await asyncio.shield(self._task)

@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 _CREATE: Final = os.O_CREAT | os.O_TRUNC
 _UNREADABLE: Final = b"unreadable"
-"""Stands for a file that the disk does not give: there is no frame in it, so it counts as damaged."""
+"""Content returned for a file that cannot be read. It has no frame, so it counts as damaged."""
 _SLACK: Final = 4 * 1024 * 1024
 """Bytes that a file may grow beyond twice its live size: small ones are not worth writing anew."""
 _RATE: Final = 8 * 1024 * 1024
@@ -237,7 +237,7 @@ class Checkpointer:
         return self._called_at is not None and self._clock.monotonic() - self._called_at > STALL
 
     async def run(self, before: Callable[[], Awaitable[None]]) -> None:
-        """Save until cancelled; `before` names waiting identities first: a file holds series only."""
+        """Save until cancelled. `before` names waiting identities first, since a checkpoint holds named series only."""
         while True:
             await self._clock.sleep(self.interval)
             await before()
