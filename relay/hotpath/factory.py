@@ -14,7 +14,7 @@ _NATIVE = "relay.hotpath.native._native"
 
 
 def has_native() -> bool:
-    """Say whether the native hot path is installed."""
+    """Return whether the native hot path is installed."""
     return find_spec(_NATIVE) is not None
 
 

@@ -38,7 +38,7 @@ BLANKS: Final = b" \t\r"
 """Bytes ignored at the end of a line."""
 _EVENT: Final = re.compile(rb"_e\{([0-9]+),([0-9]+)\}:|_sc\|")
 _LENGTH_DIGITS: Final = 9
-"""Most digits of an event's announced length; a longer one exceeds any datagram."""
+"""Maximum number of digits of an event's announced length; a longer one exceeds any datagram."""
 _STATUSES: Final = (b"0", b"1", b"2", b"3")
 _KNOWN_SECTIONS: Final = (b"c:", b"e:", b"card:")
 
@@ -76,7 +76,7 @@ def read_number(text: bytes) -> float | None:
 
 
 def is_event(line: bytes) -> bool:
-    """Say whether the line is a DogStatsD event or service check; these are counted and make no metric.
+    """Return whether the line is a DogStatsD event or service check; these are counted and make no metric.
 
     Pass the line with its trailing blanks: those within an event's announced length belong to its text.
     """
@@ -216,7 +216,7 @@ def _effective(weight: float, kind: Kind) -> float:
 
 
 def is_rate(text: bytes) -> bool:
-    """Say whether a text is a valid sample rate."""
+    """Return whether a text is a valid sample rate."""
     return _weight(read_number(text)) > 0
 
 

@@ -1,4 +1,4 @@
-"""The format of a partial on disk: rollups and gauge bases as versioned, checksummed, independent frames.
+"""The format of rollups and gauge bases on disk: versioned, checksummed, independent frames.
 
     frame   = "SRP1" + length (4, little endian) + XXH3-64 of the payload (8) + payload
     payload = MessagePack array [window id, rollups, gauges, host]; the host may be absent
@@ -33,7 +33,7 @@ T = TypeVar("T")
 MAGIC: Final = b"SRP1"
 _HEADER: Final = struct.Struct("<4sIQ")
 RECORDS_PER_FRAME: Final = 256
-"""Most records of a frame. One frame is about 1 ms of work: the unit of pacing."""
+"""Maximum number of records of a frame. One frame is about 1 ms of work: the unit of pacing."""
 
 
 _encoder: Final = msgspec.msgpack.Encoder()

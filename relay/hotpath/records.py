@@ -1,11 +1,11 @@
-"""The records of a partial, and the check that a hot path can have written them.
+"""The records in the frames of partial.py, and the check that a hot path can have written them.
 
 The checksum of a frame has no key, so a frame with a correct checksum may still be forged. Every record is checked
 before it is used: counts are within what can arrive, numbers are finite, weights are positive, samples, bins and set
 members fit their containers, and only containers of the record's kind are present. kernel/record.c has the same rules;
 both change together.
 
-Does not know: frames on disk (partial.py), windows, the table.
+Does not know: frames on disk, windows, the table.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from relay.model import Kind, Series
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_SAMPLES_MOST: Final = 1 << 40
-"""Most samples of one record: a hundred times what arrives in an hour, so that sums of many records do not overflow."""
-_WINDOW_MOST: Final = 1 << 53
+_SAMPLES_MAX: Final = 1 << 40
+"""Maximum number of samples of a record: 100 times what arrives in an hour, so that sums of records do not overflow."""
+_WINDOW_MAX: Final = 1 << 53
 _BINS: Final = range(-1_036, 35_490)
 """Valid bin indexes: from the bin of 1e-9 to that of the greatest finite number."""
 _REGISTERS: Final = 1 << limits.SET_PRECISION
-_RANK_MOST: Final = 64 - limits.SET_PRECISION + 1
+_RANK_MAX: Final = 64 - limits.SET_PRECISION + 1
 _HASHES: Final = 1 << 64
 _TEXT_BYTES: Final = 65_535
 
@@ -44,7 +44,7 @@ class SketchState(msgspec.Struct, frozen=True, array_like=True):
     high: float
 
     def is_valid(self) -> bool:
-        """Say whether the state is valid: either samples or bins, with finite bounds."""
+        """Return whether the state is valid: either samples or bins, with finite bounds."""
         if not -inf < self.low <= self.high < inf:
             return False
         if self.exact is not None:
@@ -77,11 +77,11 @@ class RollupRecord(msgspec.Struct, frozen=True, array_like=True):
         return Series(self.metric, self.dimensions, self.kind, self.derived, self.namespace)
 
     def is_valid(self) -> bool:
-        """Say whether a hot path can have written this record; one without samples marks a deleted series."""
+        """Return whether a hot path can have written this record; one without samples marks a deleted series."""
         if self.samples == 0:
             return _is_name(self)
         numbers = all(map(isfinite, (self.count, self.total, self.last, self.last_at)))
-        is_possible = _is_name(self) and 0 < self.samples <= _SAMPLES_MOST and numbers and self.count >= 0
+        is_possible = _is_name(self) and 0 < self.samples <= _SAMPLES_MAX and numbers and self.count >= 0
         return is_possible and (self._is_valid_set() if self.kind is Kind.SET else self._is_valid_number())
 
     def _is_valid_number(self) -> bool:
@@ -93,7 +93,7 @@ class RollupRecord(msgspec.Struct, frozen=True, array_like=True):
         if self.sketch is not None:
             return False
         if self.hashes is None:
-            return len(self.registers) == _REGISTERS and max(self.registers) <= _RANK_MOST
+            return len(self.registers) == _REGISTERS and max(self.registers) <= _RANK_MAX
         return not self.registers and len(self.hashes) <= limits.SET_EXACT and _are_hashes(self.hashes)
 
 
@@ -120,8 +120,8 @@ class GaugeRecord(msgspec.Struct, frozen=True, array_like=True):
         return float(self.updated) if self.at is None else self.at
 
     def is_valid(self) -> bool:
-        """Say whether a hot path can have written this record."""
-        is_id = -_WINDOW_MOST <= self.updated <= _WINDOW_MOST
+        """Return whether a hot path can have written this record."""
+        is_id = -_WINDOW_MAX <= self.updated <= _WINDOW_MAX
         return _is_name(self) and is_id and isfinite(self.value) and isfinite(self.known_at())
 
 
@@ -147,7 +147,7 @@ class Frame(msgspec.Struct, frozen=True, array_like=True):
 
 
 def _is_name(record: RollupRecord | GaugeRecord) -> bool:
-    """Say whether the texts are short enough and free of NUL, with which the kernel joins them."""
+    """Return whether the texts are short enough and free of NUL, with which the kernel joins them."""
     texts = (record.namespace, *(text for pair in record.dimensions for text in pair))
     sizes = len(record.metric.encode()), len("\0".join(texts).encode())
     return max(sizes) <= _TEXT_BYTES and not any("\0" in text for text in (record.metric, *texts))

@@ -169,7 +169,7 @@ def _described(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _agrees(described: dict[str, Any], point: dict[str, Any]) -> bool:
-    """Say whether an entry may mean a point: it names a metric, and every key and statistic that both have is equal."""
+    """Return whether an entry may mean a point: it names a metric, and the keys and statistics of both agree."""
     if "metric" not in described:
         return False
     return all(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from relay.model import Rollup
 
-_WEIGHT_MOST: Final = 1e300
+_WEIGHT_MAX: Final = 1e300
 """Largest weight; the smallest is its reciprocal. Sums of thousands of either do not overflow."""
 
 
@@ -86,7 +86,7 @@ class BinnedSamples:
         self.n = rollup.samples
         # The API takes no larger values, and infinities of both signs would add up to NaN.
         self._values = [min(max(value, -limits.VALUE_MAX), limits.VALUE_MAX) for value in values]
-        finite = [min(max(weight, 1 / _WEIGHT_MOST), _WEIGHT_MOST) for weight in weights]
+        finite = [min(max(weight, 1 / _WEIGHT_MAX), _WEIGHT_MAX) for weight in weights]
         scale = self.n / math.fsum(finite)
         self._counts = [weight * scale for weight in finite]
         self._low, self._high = rollup.min, rollup.max

@@ -64,7 +64,7 @@ class _Union:
     closing: Collection[int]
 
     def __contains__(self, id_: object) -> bool:
-        """Say whether the id is in one of them."""
+        """Return whether the id is in one of them."""
         return id_ in self.committed or id_ in self.closing
 
 

@@ -39,7 +39,7 @@ def first_open_id(wall: float, seconds: int, committed: Container[int], *, last_
 
 
 def is_recorded(known: Iterable[int], wall: float, seconds: int) -> bool:
-    """Say whether the last window, or the current one, has a record, as a relay that ran until now leaves it.
+    """Return whether the last window, or the current one, has a record, as a relay that ran until now leaves it.
 
     Args:
         known: ids that are committed or have a checkpoint.
@@ -50,12 +50,12 @@ def is_recorded(known: Iterable[int], wall: float, seconds: int) -> bool:
 
 
 def is_plausible(wall: float) -> bool:
-    """Say whether the clock shows a plausible year; windows close only then."""
+    """Return whether the clock shows a plausible year; windows close only then."""
     return limits.YEAR_MIN <= wall < limits.YEAR_MAX
 
 
 def is_over(open_id: int, wall: float, seconds: int) -> bool:
-    """Say whether the open window must close now."""
+    """Return whether the open window must close now."""
     return is_plausible(wall) and wall >= open_id + seconds
 
 

@@ -35,7 +35,7 @@ class AllowList:
         self._decided: dict[str, bool] = {}
 
     def admit(self, peer: tuple[str, int] | None) -> bool:
-        """Say whether `peer` is allowed; None is a sender on a Unix socket, which the mode of its file has admitted."""
+        """Return whether `peer` is allowed. None, a sender on a Unix socket, always is: the file's mode decides."""
         if peer is None:
             return True
         decided = self._decided.get(peer[0])
@@ -81,7 +81,7 @@ class Admission:
         return False
 
     def admits(self, peer: Peername) -> bool:
-        """Say whether a sender is allowed."""
+        """Return whether a sender is allowed."""
         return self._allow_list is None or self._allow_list.admit(peer)
 
     def allow(self, cidrs: Iterable[str]) -> None:

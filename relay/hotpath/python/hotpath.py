@@ -201,7 +201,7 @@ class PythonHotPath:
         self._store.open.start = start
 
     def unresolved(self, limit: int) -> list[Identity]:
-        """Return up to `limit` identities without an answer from naming; those of the closing window first."""
+        """Return up to `limit` unnamed identities, those of the closing window first."""
         return self._store.unresolved(limit)
 
     def top_senders(self) -> list[TopSender]:
@@ -213,7 +213,9 @@ class PythonHotPath:
         self._store.resolve(answers)
 
     def close_window(self, next_start: int, *, folds: bool = False, renames: bool = False) -> None:
-        """Swap tables at once; `closed_window` hands the old one out when it is settled, before the next swap.
+        """Replace the table of the open window with an empty one.
+
+        Call `closed_window` for the old one before the next window is closed.
 
         Args:
             next_start: id of the window that opens.
@@ -227,19 +229,19 @@ class PythonHotPath:
             self._store.identities.clear()
 
     def abandon_names(self) -> bool:
-        """Stop waiting for names of the closing window: the samples go to the catch-all series of their class.
+        """Put some unnamed identities of the closing window into the catch-all series of their class.
 
         Returns:
-            Whether the closing window is settled. Each call handles a part: repeat it until it returns True.
+            Whether the closing window is settled. Repeat the call until it returns True.
         """
         return self._store.abandon_names()
 
     def settled(self) -> bool:
-        """Say whether every identity of the closing window has its answer."""
+        """Return whether the closing window has no unnamed identity."""
         return self._store.settled()
 
     def closed_window(self) -> ClosedWindow:
-        """Hand out the closing window, once."""
+        """Return the closing window. Call it once, when the window is settled."""
         return self._store.closed_window()
 
     # --- partials: see partial.py -------------------------------------------------------------------------------------
@@ -329,7 +331,7 @@ class PythonHotPath:
         self._admission.allow(cidrs)
 
     def admits(self, peer: Peername) -> bool:
-        """Say whether a sender is allowed; None, a sender on a Unix socket, always is."""
+        """Return whether a sender is allowed; None, a sender on a Unix socket, always is."""
         return self._admission.admits(peer)
 
     def tally(self) -> Tally:

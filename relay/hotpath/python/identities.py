@@ -78,7 +78,7 @@ class IdentityCache:
         self._bytes = self._stood_in = 0
 
     def __contains__(self, identity: Identity) -> bool:
-        """Say whether an identity has an answer."""
+        """Return whether an identity has an answer."""
         return identity in self._answers
 
     def __len__(self) -> int:
@@ -238,7 +238,7 @@ class PendingIdentities:
         self._bytes = self._work = 0
 
     def __contains__(self, identity: Identity) -> bool:
-        """Say whether an identity waits."""
+        """Return whether an identity waits."""
         return identity in self._items
 
     def __len__(self) -> int:
@@ -265,7 +265,7 @@ class PendingIdentities:
         return pending
 
     def _has_room(self, *, stands_in: bool) -> bool:
-        """Say whether one more identity may wait; a tenth of every bound is reserved for stand-ins."""
+        """Return whether one more identity may wait; a tenth of every bound is reserved for stand-ins."""
         bounds = ((len(self), self._limit), (self._work, limits.NAMING_WORK), (self._bytes, self._memory))
         return all(used < most + stands_in * (most // 10) for used, most in bounds)
 

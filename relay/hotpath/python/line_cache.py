@@ -67,7 +67,7 @@ class LineCache:
         """Receive time of the current datagram."""
 
     def add(self, key: Key, value: bytes, now: float) -> bool:
-        """Add a value if its key is known; say whether it was added."""
+        """Add a value if its key is known; return whether it was added."""
         direct = self._direct.get(key)
         if direct is not None:
             return direct(value, now)

@@ -82,12 +82,12 @@ class Store:
     # --- adding samples -----------------------------------------------------------------------------------------------
 
     def answer(self, identity: Identity) -> Resolution | NoSeries | PendingIdentity:
-        """Return the answer for an identity; a new one waits for naming, or overflows if the queue is full."""
+        """Return the answer for an identity. A new identity waits for naming, or overflows if the queue is full."""
         answer = self.identities.find(identity, self.open.start) or self.pending.find_or_add(identity)
         return answer or self.identities.overflow(identity) or self._stand_in(identity)
 
     def knows(self, identity: Identity) -> bool:
-        """Say whether an identity has an answer, or waits for one."""
+        """Return whether an identity has an answer, or waits for one."""
         return identity in self.identities or identity in self.pending
 
     def _stand_in(self, identity: Identity) -> Resolution | NoSeries | PendingIdentity:
@@ -149,7 +149,7 @@ class Store:
             self._counts.unnamed += samples
 
     def has_deltas(self, group: Group) -> bool:
-        """Say whether a group has gauge deltas, which an overflow series rejects."""
+        """Return whether a group has gauge deltas, which an overflow series rejects."""
         return group.kind is Kind.GAUGE and any(value[0] in self.signs for value in group.values)
 
     def hold_line(self, groups: Sequence[Group], pending: PendingIdentity, now: float) -> None:
@@ -285,7 +285,7 @@ class Store:
             cell.merge(pending.cell)
 
     def _is_outdated(self, pending: PendingIdentity, answer: Resolution, table: Table) -> bool:
-        """Say whether all waiting values of a gauge have timestamps, and a newer value is known by now."""
+        """Return whether all waiting values of a gauge have timestamps, and a newer value is known by now."""
         if answer.series.kind is not Kind.GAUGE or pending.untimed or not pending.samples:
             return False
         return _is_older(pending.at, self._known_at(answer, table))
@@ -311,7 +311,7 @@ class Store:
         self.gauges.update(self.open)
 
     def close_window(self, next_start: int, now: float, *, folds: bool) -> None:
-        """Swap the tables; the closing one still receives naming's answers. Pending values fold later, row by row."""
+        """Replace the table of the open window; the old one still receives naming's answers. Its rows fold later."""
         table, ttl = self.open, self._settings["idle_gauge_ttl"]
         self._closed_at = now
         self.gauges.update(table)
@@ -327,18 +327,18 @@ class Store:
         self.open.folds = folds
 
     def abandon_names(self) -> bool:
-        """Move waiting samples of the closing window to catch-all series, in steps; say whether it is settled now."""
+        """Move some waiting samples of the closing window to catch-all series; return whether it is settled now."""
         for identity in list(islice(self.closing_pending, _ABANDONED)):
             if self._closing is not None:
                 self._settle(self.closing_pending.pop(identity), self._nowhere(identity.kind), self._closing)
         return self.settled()
 
     def settled(self) -> bool:
-        """Say whether every identity of the closing window has its answer."""
+        """Return whether the closing window has no unnamed identity."""
         return not self.closing_pending
 
     def closed_window(self) -> ClosedWindow:
-        """Hand out the closing window, once; it must be settled."""
+        """Return the closing window. Call it once, when the window is settled."""
         if self._closing is None:
             raise RuntimeError("no window is closing")
         table, self._closing = self._closing, None
@@ -357,7 +357,7 @@ class Store:
     # --- restoring and inspecting -------------------------------------------------------------------------------------
 
     def restore(self, series: Series, cell: Cell) -> None:
-        """Merge a cell of a partial into the open window.
+        """Merge a cell of a checkpoint into the open window.
 
         The series had a slot before the restart, possibly a reserved one. So it counts as its own overflow series,
         which may use a reserved slot again.
@@ -422,7 +422,7 @@ def _time_of(group: Group, now: float) -> float:
 
 
 def _is_older(at: float, known_at: float) -> bool:
-    """Say whether a gauge's value is older than the known one; `known_at` is -inf if there is none.
+    """Return whether a gauge's value is older than the known one; `known_at` is -inf if there is none.
 
     A timestamp has whole seconds: it counts as equal to every time within its second.
     """

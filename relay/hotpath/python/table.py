@@ -161,7 +161,7 @@ class Table:
         return cell
 
     def has_no_sample(self, series: Series) -> bool:
-        """Say whether a series has no cell, or an empty one."""
+        """Return whether a series has no cell, or an empty one."""
         cell = self.cells.get(series)
         return cell is None or cell.is_empty()
 
