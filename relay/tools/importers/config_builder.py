@@ -145,7 +145,7 @@ class ConfigBuilder:
             self._withdraw(owner, name, "dropped", reason)
         else:
             reason = one_line(f"{problem.code} {problem.message}" + (f" ({problem.fix})" if problem.fix else ""))
-            self._withdraw(owner, name, "by hand", f"a comment, as check refuses it: {reason}")
+            self._withdraw(owner, name, "by hand", f"a comment, since check reports an error: {reason}")
         self._refused[owner] = reason
         return True
 

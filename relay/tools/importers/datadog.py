@@ -85,7 +85,7 @@ def _convert_listen(reader: OptionReader) -> None:
         if node:
             reader.report("ok", name, node, became)
     if not (host or everywhere):
-        became += ": loopback only, the agent's default; in containers it is usually true"
+        became += ": loopback only, the agent's default; in containers set this option to true before the import"
         reader.report("ok", "dogstatsd_non_local_traffic", None, became)
     for name, form in _SOCKETS.items():
         if (node := reader.read(name)) and node.value:
@@ -129,9 +129,9 @@ def _convert_tags(reader: OptionReader, name: str, node: Node) -> None:
         known, value = reader.builder.get("tags.host"), entry.removeprefix(_HOST)
         if known is None and value:
             reader.builder.set("tags.host", value, node)
-            became = f'tags.host = "{value}", in place of the host name; the agent sends it beside its own host'
+            became = f'tags.host = "{value}". The agent sent the tag and its hostname; the relay sends one host'
         else:
-            became = f'tags.host is "{known}": the agent sends this tag beside its host, and the relay has one host'
+            became = f'tags.host is already "{known}", and the relay sends one host'
         verdict: Verdict = "changed" if reader.builder.get("tags.host") == value else "by hand"
         reader.builder.report(verdict, node, f"{name} {entry}", became)
 
@@ -160,7 +160,7 @@ def _convert_use_dogstatsd(reader: OptionReader, name: str, node: Node) -> None:
     if is_true(node):
         reader.report("ok", name, node, "the relay always listens")
     else:
-        reader.report("by hand", name, node, "the agent did not listen: did another daemon?")
+        reader.report("by hand", name, node, "DogStatsD was off in the agent. Check which daemon received the metrics")
 
 
 OPTIONS: Final[dict[str, Option]] = {
@@ -205,7 +205,9 @@ OPTIONS: Final[dict[str, Option]] = {
     "dogstatsd_origin_optout_enabled": dropped("senders are not looked up"),
     "dogstatsd_tag_cardinality": dropped("senders are not looked up"),
     "dogstatsd_entity_id_precedence": dropped("senders are not looked up"),
-    "dogstatsd_no_aggregation_pipeline": changed("`|T` samples join their minute's window, or the open one"),
+    "dogstatsd_no_aggregation_pipeline": changed(
+        "`|T` samples join the open window; samples that are too old or too far ahead are dropped"
+    ),
     "dogstatsd_eol_required": dropped("the last line needs no line feed"),
     "dogstatsd_disable_verbose_logs": dropped("nothing is logged per line"),
     "dogstatsd_logging_enabled": dropped("nothing is logged per line"),

@@ -187,7 +187,7 @@ def _profiles(reader: OptionReader) -> Iterator[_Profile]:
         for key in profile.members.keys() - {*PROFILE}:
             reader.builder.report("by hand", profile.members[key], f"{label}: {key}", "not an option of a profile")
         if name is None or prefix is None:
-            became = "the agent refuses a profile without name or prefix, and with it every profile"
+            became = "the agent uses no profile at all if one has no name or prefix"
             reader.builder.report("by hand", profile, label, became)
         if mappings is None or not mappings.items:
             reader.builder.report("dropped", profile, label, "it has no mappings")
@@ -256,7 +256,7 @@ class _Rules:
         """Return the pattern, the effect of the rule, its differences from the agent, and remarks for a person."""
         name, tags = mapping.get("name"), mapping.get("tags")
         if name is None:
-            raise NoRule("the agent refuses a mapping without a name, and with it every profile")
+            raise NoRule("the agent uses no profile at all if a mapping has no name")
         pattern, effect, remarks = rule_effect(pattern, name, tags, is_glob=False)
         if not effect["metric"]:
             raise NoRule("its name is empty")
@@ -282,7 +282,7 @@ def _pattern(mapping: Node) -> tuple[Pattern, list[str]]:
         alone = "its ^ applies to the first branch only and its $ to the last: is that intended?"
         return from_regex(text, anchored=True), [alone] if has_alternatives(text) else []
     if form != "wildcard" or not _WILDCARD.fullmatch(text):
-        raise NoRule("the agent refuses such a pattern, and with it every profile")
+        raise NoRule("the agent uses no profile at all if one has such a pattern")
     return from_glob(text), []
 
 
@@ -295,5 +295,5 @@ MAPPING: Final[dict[str, Option]] = {
     "match": ok("`match`; a star beside other text, or `match_type: regex`: `regex`"),
     "match_type": ok("see `match`; `regex` needs google-re2 (RLY133), which reads what Go reads"),
     "name": ok("`metric`; a capture that the pattern lacks is empty, as for the agent; a blocked name: `action`"),
-    "tags": ok("`tags`; over four: by hand, as a point takes five dimensions, of which `host` is one"),
+    "tags": ok("`tags`; over four: by hand, as a point has five dimensions, of which `host` is one"),
 }

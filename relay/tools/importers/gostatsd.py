@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from relay.tools.importers.report import Verdict
 
 DAEMON: Final = "gostatsd"
-_AT_ONCE: Final = "one reader takes 12 million lines a second: nothing to tune"
+_AT_ONCE: Final = "one reader receives 12 million lines a second: nothing to tune"
 _CLOUD: Final = "points go to [cloud] instead"
 _SUB_METRICS: Final = {
     "count": "count", "count-per-second": "count_ps", "mean": "mean", "median": "median", "lower": "lower",
@@ -73,7 +73,7 @@ def _listen(reader: OptionReader) -> None:
     if has_address or not host:
         reader.report("ok", "metrics-addr", node, f"listen.udp = {written}", default=text)
     else:
-        reader.report("by hand", "metrics-addr", node, f"listen.udp = {written}: listen takes an address, not a name")
+        reader.report("by hand", "metrics-addr", node, f"listen.udp = {written}: listen accepts an address, not a name")
 
 
 def _percentiles(reader: OptionReader) -> None:

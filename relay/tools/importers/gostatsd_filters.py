@@ -277,10 +277,10 @@ class _Rules:
 
 OPTIONS: Final[dict[str, Option]] = {
     "match-metrics": ok(
-        "`match` or `regex` of a rule for each, without the `namespace` that names have there; a `regex:` that looks "
-        "behind a `namespace`, or does more than drop: by hand"
+        "`match` or `regex` of a rule for each, without the `namespace`. By hand: a `regex:` if a `namespace` is set, "
+        "and a `regex:` of a filter that does more than drop metrics"
     ),
-    "exclude-metrics": ok("a rule of their own before those of the filter, with what other filters do to these names"),
+    "exclude-metrics": ok("a rule of its own before those of the filter, with the effect of the other filters"),
     "match-tags": by_hand("rules match names and types, not tags"),
     "drop-tags": changed("`drop_tags` for `KEY:*`, and for `KEY` without a value; others: by hand"),
     "drop-metric": ok('`action = "drop"`'),

@@ -1,4 +1,4 @@
-"""Imports config.js of statsd/statsd, the reference."""
+"""Imports config.js of statsd/statsd."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _PREFIXES: Final = {
     "graphite.prefixSet": ("names.set_prefix", "sets"),
 }
 _PORT: Final = "8125"
-_EVERY_IPV4: Final = "0.0.0.0"  # noqa: S104 - as the reference does without an address
+_EVERY_IPV4: Final = "0.0.0.0"  # noqa: S104 - as statsd does without an address
 _OF_ONE_SERVER: Final = ("server", "port", "address", "address_ipv6", "socket", "socket_mod")
 _LOOPBACK: Final = {"localhost": "127.0.0.1", "ip6-localhost": "::1"}
 _MODE_MAX: Final = 0o777
@@ -59,13 +59,13 @@ def convert(module: Module, builder: ConfigBuilder) -> None:
 
 
 def _report_fault(builder: ConfigBuilder, fault: Node) -> None:
-    """Turn every `ok` into work for a person: the reference cannot run with this file, so its effect is unknown."""
-    unchecked = "unchecked, since the reference cannot read this file"
+    """Turn every `ok` into work for a person: statsd cannot run with this file, so its effect is unknown."""
+    unchecked = "unchecked, since statsd cannot read this file"
     builder.lines = [
         replace(one, verdict="by hand", became=f"{one.became}: {unchecked}") if one.verdict == "ok" else one
         for one in builder.lines
     ]
-    became = f"an error in the reference, which evaluates `config = ` and the file: {fault.text}"
+    became = f"an error in statsd, which evaluates `config = ` and the file: {fault.text}"
     builder.report("by hand", fault, "the file as a whole", became)
 
 
@@ -78,11 +78,11 @@ def _report_unread(builder: ConfigBuilder, module: Module) -> None:
     if spread or module.statements:
         builder.lines = [entry for entry in builder.lines if entry.line]
         became = "assumed for every option outside the part that was read"
-        builder.report("by hand", spread[0] if spread else module.statements[0], "defaults of the reference", became)
+        builder.report("by hand", spread[0] if spread else module.statements[0], "defaults of statsd", became)
 
 
 def _proxy(reader: OptionReader) -> None:
-    """Read the file of the reference's proxy, which has the same form; one relay replaces the proxy and its nodes."""
+    """Read the file of statsd's proxy, which has the same form; one relay replaces the proxy and its nodes."""
     if reader.peek("nodes") and (host := reader.read("host")):
         reader.set_default("address", host)
         reader.report("ok", "host", host, "as address: where the proxy listened")
@@ -98,7 +98,7 @@ def _listen(reader: OptionReader) -> None:
         "servers", servers, "listen.udp = 0.0.0.0:8125 is assumed: only Node evaluates this expression"
     ):
         for name, node in top.items():
-            reader.report("dropped", name, node, "the reference does not use it beside servers")
+            reader.report("dropped", name, node, "statsd does not use it beside servers")
         for number, server in enumerate(servers.items):
             _server(
                 reader,
@@ -123,7 +123,7 @@ def _server(reader: OptionReader, name: str, options: dict[str, Node]) -> None:
         _address(reader, name, options, "tcp" if form.endswith("/tcp") else "udp")
     else:
         for option in options.keys() & {*_OF_ONE_SERVER}:
-            became = "no server of the reference; listen takes udp, tcp and unix"
+            became = "no server of statsd; listen accepts udp, tcp and unix"
             reader.report("by hand", f"{name}{option}", options[option], became)
     for option in options.keys() - {*_OF_ONE_SERVER}:
         reader.report("by hand", f"{name}{option}", options[option], "not an option of a server")
@@ -149,14 +149,14 @@ def _address(reader: OptionReader, name: str, options: dict[str, Node], kind: st
     if not address:
         reader.report("ok", f"{name}address", None, "every address, as before")
     for option in options.keys() & {"socket", "socket_mod"}:
-        reader.report("dropped", f"{name}{option}", options[option], "the reference uses it with ./servers/tcp alone")
+        reader.report("dropped", f"{name}{option}", options[option], "statsd uses it only with ./servers/tcp")
 
 
 def _host(reader: OptionReader, name: str, node: Node) -> str:
     text = reader.text(name, node, _EVERY_IPV4)
     text = _LOOPBACK.get(text, text).removeprefix("[").removesuffix("]")
     if not is_address(text) and not isinstance(node.value, Opaque):
-        reader.report("by hand", name, node, "0.0.0.0: listen takes an address, not a name")
+        reader.report("by hand", name, node, "0.0.0.0: listen accepts an address, not a name")
         return _EVERY_IPV4  # every address, so that no traffic is missed
     return text
 
@@ -173,14 +173,14 @@ def _socket(reader: OptionReader, name: str, options: dict[str, Node]) -> None:
         if not isinstance(socket.value, Opaque):
             reader.report("ok", f"{name}socket", socket, f'listen.unix = ["stream:{path}"]')
     else:
-        reader.report("by hand", f"{name}socket", socket, "listen.unix takes absolute paths: stream:PATH")
+        reader.report("by hand", f"{name}socket", socket, "listen.unix accepts absolute paths: stream:PATH")
     if mode is None:
         reader.report("changed", f"{name}socket_mod", None, 'listen.unix_mode = "0666": every user may send')
     else:
         _mode(reader, f"{name}socket_mod", mode)
     for option in ("port", "address", "address_ipv6"):
         if option in options:
-            reader.report("dropped", f"{name}{option}", options[option], "the reference does not use it beside socket")
+            reader.report("dropped", f"{name}{option}", options[option], "statsd does not use it beside socket")
 
 
 def _mode(reader: OptionReader, name: str, node: Node) -> None:
@@ -199,7 +199,7 @@ def _mode(reader: OptionReader, name: str, node: Node) -> None:
 
 
 def _management(reader: OptionReader) -> None:
-    """Convert the management port; the reference opens it to the network, the relay to its own machine by default."""
+    """Convert the management port; by default statsd opens it to the network, the relay to its own machine."""
     address, port = reader.read("mgmt_address"), reader.read("mgmt_port")
     port_text = reader.text("mgmt_port", port, "8126") if port else "8126"
     host = _host(reader, "mgmt_address", address) if address else "127.0.0.1"
@@ -249,7 +249,7 @@ def _targets(reader: OptionReader, *, is_used: bool) -> None:
     if not is_used:
         for name, node in (("repeater", targets), ("repeaterProtocol", protocol)):
             if node:
-                became = "the reference does not use it: backends does not name ./backends/repeater"
+                became = "statsd does not use it: backends does not name ./backends/repeater"
                 reader.report("dropped", name, node, became)
         return
     for number, target in enumerate(targets.items if targets else ()):
@@ -285,7 +285,7 @@ def _names(reader: OptionReader, *, is_graphite: bool) -> None:
     for name, (key, default) in _PREFIXES.items():
         is_given, node = reader.has(name), reader.read(name)
         if node and is_legacy:
-            reader.report("dropped", name, node, "the reference does not use it while legacyNamespace is true")
+            reader.report("dropped", name, node, "statsd does not use it while legacyNamespace is true")
         elif node:
             _prefix(reader, name, key, node)
         elif not is_legacy and not is_given and is_graphite:
@@ -332,7 +332,7 @@ def _flush_counts(reader: OptionReader, name: str, node: Node) -> None:
 
 def _health(reader: OptionReader, name: str, node: Node) -> None:
     if node.value == "down":
-        reader.report("by hand", name, node, 'a relay starts as up: send "health down" to its console')
+        reader.report("by hand", name, node, 'a relay starts as up: send "health down" to its admin port')
     else:
         reader.report("ok", name, node, "a relay starts as up")
 
@@ -385,8 +385,8 @@ OPTIONS: Final[dict[str, Option]] = {
     **statsd_numbers.OPTIONS,
     "prefixStats": dropped("the relay's own counters begin with `telemetry.prefix`"),
     "keyNameSanitize": changed('`listen.names = "clean"`: always on, and `-` becomes `_` too', _sanitize),
-    "flush_counts": ok('`false`: `cloud.counter_values` = `"rate"`; else the total, as is the default', _flush_counts),
-    "backends": dropped("repeater: `[[tee]]`; console: `run --dry-run`; any other: points go to `[cloud]`"),
+    "flush_counts": ok('`false`: `cloud.counter_values = "rate"`; else the total, which is the default', _flush_counts),
+    "backends": dropped("the back end repeater: `[[tee]]`; console: `run --dry-run`; others: points go to `[cloud]`"),
     "repeater": ok("`[[tee]]`, one each"),
     "repeaterProtocol": ok("`udp4`, `udp6`: by the address; `tcp`: by hand, as a tee sends UDP only"),
     "nodes": dropped("of the proxy: one relay replaces the proxy and its nodes"),
@@ -400,7 +400,7 @@ OPTIONS: Final[dict[str, Option]] = {
     "graphitePicklePort": dropped(_CLOUD),
     "graphiteProtocol": dropped(_CLOUD),
     "graphite.legacyNamespace": changed("no `stats.` or `stats.timers.` before names: the cloud keeps types apart"),
-    "graphite.globalPrefix": ok("`names.prefix`, if `legacyNamespace` is `false`; else the reference ignores it"),
+    "graphite.globalPrefix": ok("`names.prefix`, if `legacyNamespace` is `false`; else statsd ignores it"),
     "graphite.prefixCounter": ok("`names.counter_prefix`, if `legacyNamespace` is `false`"),
     "graphite.prefixTimer": ok("`names.timer_prefix`, if `legacyNamespace` is `false`"),
     "graphite.prefixGauge": ok("`names.gauge_prefix`, if `legacyNamespace` is `false`"),
@@ -412,10 +412,10 @@ OPTIONS: Final[dict[str, Option]] = {
     "log.level": ok("`log.level`", _log_level),
     "log.backend": changed("the log goes to standard error, in JSON where that is no terminal", _log_backend),
     "log.application": dropped("journald and docker name the source of a log"),
-    "dumpMessages": dropped("lines are not logged, except samples of bad ones"),
+    "dumpMessages": dropped("lines are not logged, except examples of bad lines"),
     "title": dropped("the process is called statsd-relay"),
     "keyFlush.interval": dropped("no log of busy names; the metric that explodes is named (RLY310)"),
     "keyFlush.percent": dropped("see keyFlush.interval"),
     "keyFlush.log": dropped("see keyFlush.interval"),
-    "console.prettyprint": dropped("`run --dry-run` prints what is sent"),
+    "console.prettyprint": dropped("of the back end console: `run --dry-run` prints what is sent"),
 }

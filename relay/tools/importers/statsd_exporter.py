@@ -115,10 +115,10 @@ def _in_order(reader: OptionReader, found: Iterable[_Mapping]) -> list[_Mapping]
         ranked.sort(
             key=lambda one: [part == "*" for part in one.pattern.text.split(".")] if one.is_glob else [True] * 99
         )
-        became = "rules are in that order, a text before a star; if the text leads to no match, the star is tried"
+        became = "rules with literal text come first; names that they do not match go on to the rules with a star"
         reader.report("changed", name, node, became)
     elif node and node.value is not False:
-        reader.report("by hand", name, node, "statsd_exporter refuses it: not a boolean")
+        reader.report("by hand", name, node, "not a boolean: statsd_exporter does not start with it")
     elif node:
         reader.report("ok", name, node, "rules are in the order of the file")
     return ranked
@@ -139,7 +139,7 @@ def _set_flag_defaults(builder: ConfigBuilder) -> None:
     set_dialects(builder, "influx", "librato", "signalfx")
     builder.report("changed", None, "names", "keep their dots, also in captures; they do not become underscores")
     builder.report("changed", None, "timers", "stay in milliseconds, as they are sent; they do not become seconds")
-    builder.report("changed", None, "sets", "are accepted; statsd_exporter refuses them")
+    builder.report("changed", None, "sets", "are accepted here; statsd_exporter rejects them")
 
 
 def _read(builder: ConfigBuilder, mappings: Node, default: str) -> Iterator[_Mapping]:
@@ -162,8 +162,8 @@ def _pattern(match: str, kind: str) -> tuple[Pattern, str]:
     if _GLOB.fullmatch(match):
         return from_glob(match), ""
     if "*" in match and _GLOB.fullmatch(match.replace("*", "_")):
-        return from_glob(match), "statsd_exporter refuses a star beside other text"
-    raise NoRule("statsd_exporter refuses such a pattern")
+        return from_glob(match), "statsd_exporter accepts no star beside other text"
+    raise NoRule("statsd_exporter does not accept such a pattern")
 
 
 def _ranked(builder: ConfigBuilder, found: Sequence[_Mapping]) -> Iterator[_Mapping]:
@@ -200,7 +200,7 @@ def _effect(one: _Mapping) -> tuple[Pattern, dict[str, Any], list[str]]:
     """Return the pattern, the effect of the rule, and remarks on captures that expand to nothing."""
     name, labels = one.node.get("name"), one.node.get("labels")
     if name is None:
-        raise NoRule("statsd_exporter refuses a mapping without a name")
+        raise NoRule("statsd_exporter does not accept a mapping without a name")
     pattern, effect, remarks = rule_effect(one.pattern, name, labels, is_glob=one.is_glob)
     if not effect["metric"]:
         return pattern, {"action": "drop"}, ["its name is empty, so statsd_exporter sends nothing"]
@@ -263,7 +263,7 @@ MAPPING: Final[dict[str, Option]] = {
     "match_type": ok("see `match`; `regex` needs google-re2 (RLY133), which reads what Go reads"),
     "match_metric_type": ok("`type`; `observer` is `timer`"),
     "name": ok("`metric`; `$1` and named captures become `${1}`; one that the pattern lacks is empty, as before"),
-    "labels": ok("`tags`; over four: by hand, as a point takes five dimensions, of which `host` is one"),
+    "labels": ok("`tags`; over four: by hand, as a point has five dimensions, of which `host` is one"),
     "action": ok("`action`"),
     "help": dropped("the cloud has no texts about metrics"),
     "honor_labels": by_hand("a tag of the rule replaces the line's; remove it from `tags` to keep the line's"),
@@ -279,7 +279,7 @@ MAPPING: Final[dict[str, Option]] = {
 DEFAULTS: Final[dict[str, Option]] = {
     "mappings": ok("`[[rule]]`, one each: globs first, then regexes, as it tries them"),
     "defaults.match_type": ok("see `match`"),
-    "defaults.glob_disable_ordering": changed("`true`: a text before a star, in the order of the rules"),
+    "defaults.glob_disable_ordering": changed("`true`: rules with literal text come before rules with a star"),
     "defaults.ttl": changed("`window.idle_gauges`: `0` is `keep`; default: 1 h (before: for ever)", _ttl),
     "defaults.observer_type": ok("`window.percentiles`; `histogram`: percentiles, not buckets", _observer_type),
     "defaults.timer_type": ok("the old name of `observer_type`", _observer_type),

@@ -1,4 +1,4 @@
-"""Converts the reference's options for the flush interval, for statistics of timers and for idle series."""
+"""Converts the options of statsd/statsd for the flush interval, for statistics of timers and for idle series."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _as_it_is(reader: OptionReader, name: str, key: str) -> None:
     value = plain(node)
     if isinstance(value, list) and value:
         reader.builder.set(key, value, node)
-    reader.report("ok", name, node, key if value else "none, as is the default")
+    reader.report("ok", name, node, key if value else "none, which is the default")
 
 
 def _idle(reader: OptionReader, interval: float) -> None:
@@ -94,19 +94,19 @@ def _idle(reader: OptionReader, interval: float) -> None:
         became = f'idle {others} send nothing instead of 0 for ever; window.idle = "zero" brings the zeros back'
         reader.report("changed", "deleteIdleStats", None, became)
         if not zeros:
-            reader.builder.comment("window", 'idle = "zero"   # idle series send 0 for ever, as with the reference')
+            reader.builder.comment("window", 'idle = "zero"   # idle series send 0 for ever, as with statsd')
     _idle_gauges(reader, interval, default=default)
 
 
 def _sends_zeros(reader: OptionReader, name: str, kind: str, *, default: bool | None) -> bool:
-    """Return whether the file asks for zeros of an idle class; the reference's default alone does not count."""
+    """Return whether the file asks for zeros of an idle class; the default of statsd alone does not count."""
     node = reader.read(name)
     if node is None:
         return default is False
     if not reader.require_constant(name, node, f"idle {kind} send nothing"):
         return False
     keeps = not is_truthy(node.value)
-    became = f'window.idle = "zero:{kind}"' if keeps else f"idle {kind} send nothing, as is the default"
+    became = f'window.idle = "zero:{kind}"' if keeps else f"idle {kind} send nothing, which is the default"
     reader.report("ok", name, node, became)
     return keeps
 
@@ -115,9 +115,9 @@ def _idle_gauges(reader: OptionReader, interval: float, *, default: bool | None)
     node, ttl = reader.read("deleteGauges"), reader.read("gaugesMaxTTL")
     deletes = default if node is None else is_truthy(node.value)
     if deletes is None:
-        became = 'idle gauges repeat for 1 h, not for ever; window.idle_gauges = "keep" does'
+        became = 'idle gauges repeat for 1 h; window.idle_gauges = "keep" repeats them for ever'
         reader.report("changed", "deleteGauges", None, became)
-        reader.builder.comment("window", 'idle_gauges = "keep"   # for ever, as the reference does')
+        reader.builder.comment("window", 'idle_gauges = "keep"   # for ever, as statsd does')
     else:
         text = _gauge_ttl(int(_number(ttl, 1)), interval) if deletes else "keep"
         reader.builder.set("window.idle_gauges", text, node or ttl)
@@ -126,7 +126,7 @@ def _idle_gauges(reader: OptionReader, interval: float, *, default: bool | None)
     if ttl and deletes:
         reader.report("ok", "gaugesMaxTTL", ttl, "window.idle_gauges, in flush intervals; under a minute: drop")
     elif ttl:
-        reader.report("dropped", "gaugesMaxTTL", ttl, "the reference does not use it without deleteGauges")
+        reader.report("dropped", "gaugesMaxTTL", ttl, "statsd does not use it without deleteGauges")
 
 
 def _gauge_ttl(cycles: int, interval: float) -> str:

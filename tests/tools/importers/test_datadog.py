@@ -200,10 +200,10 @@ def test_a_host_among_the_tags_is_told_beside_the_host(option):
     builder = of_options(**{option: ["host:x", "env:y"], "hostname": "h"})
     assert (settings(builder)["tags.host"], settings(builder)["tags.env"]) == ("h", "y")
     assert said(builder, "hostname") == "ok: tags.host"
-    assert said(builder, f"{option} host:x").startswith('by hand: tags.host is "h": the agent sends this tag beside')
+    assert said(builder, f"{option} host:x").startswith('by hand: tags.host is already "h"')
     builder = of_options(**{option: ["host:x"]})
     assert settings(builder)["tags.host"] == "x"
-    assert said(builder, f"{option} host:x").startswith('changed: tags.host = "x", in place of the host name')
+    assert said(builder, f"{option} host:x").startswith('changed: tags.host = "x". The agent sent the tag')
     builder = of_options(**{option: ["host:x", "host:y"]})
     assert settings(builder)["tags.host"] == "x"
     assert said(builder, f"{option} host:y").startswith("by hand: ")

@@ -113,7 +113,7 @@ def test_options_of_config_js(options, expected):
 def test_a_repeater_that_the_reference_does_not_use_is_none():
     builder = of_text("{ repeater: [{ host: '10.0.0.1', port: 8125 }] }")
     assert "tee" not in settings(builder)
-    assert said(builder, "repeater").startswith("dropped: the reference does not use it")
+    assert said(builder, "repeater").startswith("dropped: statsd does not use it")
 
 
 def test_bins_that_exempt_timers_are_kept():
@@ -160,7 +160,7 @@ def test_nothing_is_said_of_defaults_while_a_part_is_not_read():
     for text in ("{ port: 8130, ...require('./base') }", "if (x) { y() }\nmodule.exports = { port: 8130 }"):
         builder = of_text(text)
         assert [entry for entry in builder.lines if not entry.line] == []
-        assert said(builder, "defaults of the reference").startswith("by hand: ")
+        assert said(builder, "defaults of statsd").startswith("by hand: ")
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_nothing_is_ok_of_a_file_that_the_reference_cannot_read(text, line, reas
     builder = of_text(text, "statsd")
     [entry] = [entry for entry in builder.lines if entry.what == "the file as a whole"]
     assert (entry.verdict, entry.line) == ("by hand", line)
-    assert "an error in the reference" in entry.became
+    assert "an error in statsd" in entry.became
     assert reason in entry.became
     assert "ok" not in verdicts(builder).values()
     assert settings(builder)["log.level"] == "debug"

@@ -45,7 +45,7 @@ def test_mapping_yml():
     assert found["listen.udp"] == found["listen.tcp"] == ["0.0.0.0:9125", "[::]:9125"]
     assert by_hand(builder) == {26, 31}
     [memory] = [entry for entry in builder.lines if entry.what == "mapping 3 memory.*.*_kb"]
-    assert (memory.verdict, memory.became) == ("changed", "rule 2; statsd_exporter refuses a star beside other text")
+    assert (memory.verdict, memory.became) == ("changed", "rule 2; statsd_exporter accepts no star beside other text")
 
 
 def test_mappings_whose_order_is_not_the_files():
