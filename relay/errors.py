@@ -27,21 +27,21 @@ class ExitCode(IntEnum):
 
 
 CODES: Final[dict[str, str]] = {
-    "RLY101": "A socket or the state directory cannot be used: the address is taken or not permitted, or the path is.",
+    "RLY101": "An address or a path cannot be used: it is in use or missing, or the relay has no permission for it.",
     "RLY102": "The configuration has an unknown key, table or variable, or a value that breaks the key's rule.",
-    "RLY103": "A file cannot be used: it is not TOML, holds no credential, or is not what it is to be imported as.",
-    "RLY104": "The state directory is not safe: others own it or its files, or can write; or one is no plain file.",
+    "RLY103": "A file cannot be used: it is not TOML, holds no credential, or is no file that import can read.",
+    "RLY104": "The state directory is not safe: another user owns or can write it, or a file in it is no plain file.",
     "RLY105": "The state directory is in use by another relay.",
     "RLY106": "The target of a tee cannot be used, or is the relay itself; copies to it are lost.",
     "RLY110": "A required setting is missing, most often the region or the credentials.",
     "RLY111": "A variable takes the place of a key of the configuration file.",
-    "RLY112": "HTTPS_PROXY or one of its like is set and not used.",
+    "RLY112": "HTTPS_PROXY or a similar variable is set and not used.",
     "RLY120": "The cloud refused the credentials (401 or 403).",
     "RLY121": "A secret file can be read by every user of this machine.",
     "RLY122": "This machine's clock differs from the cloud's by over a minute.",
     "RLY123": "The wall clock of this machine stepped.",
-    "RLY124": "The open window begins later: windows until then are committed. Nothing is sent before.",
-    "RLY131": "A rule can never match: an earlier one takes all of its names.",
+    "RLY124": "The open window begins later, since the windows until then are committed. It is sent at its end.",
+    "RLY131": "A rule can never match: an earlier rule matches all of its names.",
     "RLY132": "A pattern or a template of a rule is wrong: its syntax, or a capture that the pattern does not have.",
     "RLY133": "A rule has a regex, and google-re2 is not installed.",
     "RLY140": "Something of an imported configuration needs a person.",
@@ -49,21 +49,21 @@ CODES: Final[dict[str, str]] = {
     "RLY202": "The kernel dropped packets because the receive buffer was full.",
     "RLY203": "This process may open fewer files than its stream connections and the relay itself need.",
     "RLY301": "Lines were rejected.",
-    "RLY302": "Names or tags held characters the API does not allow and were rewritten.",
-    "RLY303": "Series had more tags than the API takes; the first five by importance were kept.",
-    "RLY304": "Values were beyond what the API takes and were clamped.",
-    "RLY310": "The series limit is reached; new series fold into an overflow series.",
-    "RLY320": "A window was stored late after its end: naming, encoding or the disk is behind. No sample moved.",
+    "RLY302": "Names or tags had characters that the API does not accept and were rewritten.",
+    "RLY303": "Series had more tags than the API accepts; the most important tags were kept.",
+    "RLY304": "Values were beyond the limits of the API and were clamped.",
+    "RLY310": "The series limit is reached; samples of new series go to an overflow series.",
+    "RLY320": "A window was stored late: naming, encoding or the disk is behind. No sample moved to another window.",
     "RLY401": "The cloud says 429: the quota is used up.",
     "RLY402": "The cloud refused points or requests.",
     "RLY403": "A window needs over 90 % of requests_per_minute; percentiles are not sent.",
     "RLY404": "The cloud answered with a status that needs a person (404, redirect, other 4xx).",
-    "RLY410": "The spool is filling, or full: then the oldest windows are dropped.",
-    "RLY411": "The disk refuses writes; what is not yet on it lives in memory until it does.",
+    "RLY410": "The spool is filling, or it is full and the oldest windows are dropped.",
+    "RLY411": "Writes to the disk fail; windows that are not on disk stay in memory until writes succeed.",
     "RLY412": "A file of the state directory is damaged or of a newer version; it was set aside.",
     "RLY413": "The state directory is of another host; its open window and gauges are not used.",
     "RLY501": "The worker died and another one was started; or workers keep dying, or the supervisor is gone.",
-    "RLY502": "A reload, a replacement or a bad file was refused; what runs is unchanged.",
+    "RLY502": "A reload or a replacement was not possible, or the file has an error; what runs is unchanged.",
     "RLY900": "The native hot path is not installed; the Python one runs.",
 }
 
@@ -108,7 +108,7 @@ DROPPED_POINTS: Final = (
     "ambiguous",
     "percentile_quota",
 )
-"""Every reason why a point is dropped before the cloud has taken or refused it."""
+"""Every reason why a point is dropped before the cloud has accepted or refused it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 COMMANDS: Final = {
     "run": "Receive, aggregate and deliver until SIGTERM.",
-    "demo": "Show it at work: a local cloud, a relay and traffic.",
+    "demo": "Run a local cloud, a relay and traffic.",
     "import": "Convert another StatsD daemon's configuration.",
     "check": "Find every problem of a configuration.",
-    "config": "Show the configuration, every key and every variable.",
+    "config": "Show what is configured, and what can be configured.",
     "explain": "Trace a line or a name to its points, or explain a code.",
-    "reload": "Have the running relay load its file, or a new release.",
+    "reload": "Let the running relay load its file, or a new release.",
     "healthcheck": "Ask a running relay whether it is healthy, or ready.",
     "send": "Send single lines.",
     "load": "Send lines at a steady rate, with known totals.",

@@ -29,7 +29,7 @@ Address = tuple[str, int]
     "--fail",
     multiple=True,
     type=_FAULT,
-    help="Fault to inject: 429:5% of the requests, 500:3 requests, or hang; may be repeated.",
+    help="Fault: STATUS:N% for a share of the requests, STATUS:N for the next N, or hang; may be repeated.",
 )
 @click.option("--latency", type=DURATION, default="0s", help="Delay of every answer, such as 200ms.")
 @json_option("Print the reports as JSON, one per line.")

@@ -76,7 +76,9 @@ def compare(  # noqa: PLR0913 - click's way
     everything: bool,
     as_json: bool,
 ) -> None:
-    """Receive the old daemon's flushes and compare their totals with the relay's; exit 0 if they are equal.
+    """Receive the old daemon's flushes and compare its totals with the relay's.
+
+    The exit code is 0 if every compared total is equal or within the bound.
 
     Point the old daemon's Graphite back end here (statsd: graphiteHost, graphitePort), and give both the same lines.
     """

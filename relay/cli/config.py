@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def config() -> None:
-    """Show the configuration in force, every key and every variable."""
+    """Show what the relay is configured with, and what can be configured."""
 
 
 @config.command()
@@ -43,12 +43,12 @@ def show(path: Path | None, *, as_json: bool) -> None:
 @config.command()
 @json_option("Print every key with its variable as JSON.")
 def example(*, as_json: bool) -> None:
-    """Print a file with every key, default and help."""
+    """Print a file with every key, its default and its help."""
     say(json.dumps(render.reference(), indent=2) if as_json else render.example())
 
 
 @config.command()
 @json_option("Print every key with its variable as JSON.")
 def env(*, as_json: bool) -> None:
-    """Print every environment variable."""
+    """Print the environment variables that the relay reads."""
     say(json.dumps(render.reference(), indent=2) if as_json else render.environment())

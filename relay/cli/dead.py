@@ -1,4 +1,4 @@
-"""`statsd-relay dead`: lists, shows, replays and drops dead letters, the points that the cloud did not take."""
+"""`statsd-relay dead`: lists, shows, replays and drops dead letters, the points that the cloud refused."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def select_options(command: C) -> C:
 @dead.command(name="list")
 @state_options
 def list_(path: Path | None, state: Path | None, *, as_json: bool) -> None:
-    """Count the letters by reason and metric."""
+    """Print the number of letters by reason and by metric."""
     location = find_state(path, state)
     with readable(location.directory):
         summary = summarise(location)
@@ -171,7 +171,7 @@ def replay(
 @select_options
 @click.option("--yes", is_flag=True, help="Confirm: deleted letters cannot be restored.")
 def drop(path: Path | None, state: Path | None, *, reason: str | None, metric: str, yes: bool, as_json: bool) -> None:
-    """Delete letters."""
+    """Delete letters; without --reason and --metric, all of them."""
     if not yes:
         raise click.UsageError("deleted letters cannot be restored: add --yes")
     location = find_state(path, state)

@@ -125,7 +125,7 @@ class Traffic:
 @click.option("--for", "seconds", type=LENGTH, default="30s", show_default=True, help="Duration of the traffic.")
 @json_option("Print the totals sent and arrived as JSON.")
 def demo(seconds: float, *, as_json: bool) -> None:
-    """Run a local cloud, a relay and traffic on loopback, and show that everything sent arrives."""
+    """Run a local cloud, a relay and traffic on loopback, and compare what was sent with what arrived."""
     with _temporary_directory() as state, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         outcome = runner.run(play(seconds, Path(state), quiet=as_json))
     say(json.dumps(asdict(outcome), indent=2) if as_json else str(outcome))

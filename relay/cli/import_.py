@@ -1,4 +1,4 @@
-"""`statsd-relay import`: converts another StatsD daemon's configuration to the relay's, with a report of every line."""
+"""`statsd-relay import`: converts the configuration of another StatsD daemon, with a report of every option."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def import_(path: Path, output: Path | None, format_: Format | None, *, force: b
     """Convert FILE to a configuration of the relay, with a report of every option.
 
     FILE is config.js of statsd/statsd, mapping.yml of statsd_exporter, gostatsd.toml or datadog.yaml; - is standard
-    input. FILE is read and never executed. Lines of the report that begin with "by hand" need a decision (RLY140); the
-    result passes check in any case.
+    input. FILE is read and never executed. Lines of the report that begin with "by hand" need a decision (RLY140). The
+    command check finds no error in the result.
     """
     text, is_utf8 = _read(path)
     builder = convert(text, source="standard input" if path == _STDIN else str(path), format_=format_, is_utf8=is_utf8)

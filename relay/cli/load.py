@@ -54,7 +54,7 @@ def parse_rate(text: str) -> float:
     default="c,ms,g,s",
     show_default=True,
     metavar="LIST",
-    help="Types of the names, in turn; c,c,g makes two counters for each gauge.",
+    help="Types of the names, in turn; c,c,g gives two counters for each gauge.",
 )
 @click.option("--tags", default="", metavar="K:V,K:V", help="Tags of every line.")
 @click.option("--name", default="load", show_default=True, help="Prefix of every metric name.")

@@ -31,7 +31,7 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     take_over = click.option(
         "--take-over",
         is_flag=True,
-        help="Take over UDP addresses from the daemon that holds them, without losing a packet. Stop it afterwards.",
+        help="Take over the UDP addresses of the old daemon, without losing a packet. Stop the old daemon afterwards.",
     )
     return config(dry_run(take_over(command)))
 

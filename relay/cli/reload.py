@@ -22,17 +22,15 @@ if TYPE_CHECKING:
 
     from relay.config.schema import Config
 
-_FIX: Final = "nothing to do if the environment of the relay has them; else its log says so"
+_FIX: Final = "nothing to do if the environment of the relay has them; otherwise the log of the relay reports it"
 
 
 @click.command()
 @config_option()
-@click.option(
-    "--upgrade", is_flag=True, help="Also replace the worker by the program as it is now installed, without a loss."
-)
+@click.option("--upgrade", is_flag=True, help="Also replace the worker with the installed program, without a loss.")
 @json_option()
 def reload(path: Path | None, *, upgrade: bool, as_json: bool) -> None:
-    """Check the configuration and have the running relay load it; its log says what changes, and when."""
+    """Check the configuration, and let the running relay load it; its log says what changes, and when."""
     loaded = load(path, os.environ)
     # This shell need not have the environment of the relay, which may have the credentials.
     credentials = credential_problems(loaded.config.cloud)

@@ -25,7 +25,7 @@ _PATIENCE: Final = 0.25
 
 
 def find_address(to: str) -> tuple[socket.AddressFamily, Any]:
-    """Look up `HOST:PORT`, where HOST is a name or an address, or take `unix:PATH` as it is.
+    """Look up `HOST:PORT`, where HOST is a name or an address, or use `unix:PATH` as it is.
 
     Raises:
         click.BadParameter: there is no such host or port.

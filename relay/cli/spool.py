@@ -30,7 +30,7 @@ def spool() -> None:
 @spool.command()
 @state_options
 def stat(path: Path | None, state: Path | None, *, as_json: bool) -> None:
-    """Print what waits, and the sizes of the files."""
+    """Print the number of waiting requests and the file sizes."""
     location = find_state(path, state)
     summary = summarise(location)
     if as_json:
@@ -74,9 +74,9 @@ def summarise(location: StateLocation) -> dict[str, Any]:
 @spool.command()
 @state_options
 def verify(path: Path | None, state: Path | None, *, as_json: bool) -> None:
-    """Read all that is stored, and print damage.
+    """Read every stored file, and print damage.
 
-    Every waiting request, checkpoint and dead letter is read; the exit code is 70 if one is damaged.
+    Reads every waiting request, checkpoint and dead letter. The exit code is 70 if one is damaged.
     """
     location = find_state(path, state)
     with readable(location.directory):

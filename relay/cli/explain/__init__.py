@@ -34,10 +34,10 @@ _WIDTH: Final = 100
 @config_option()
 @json_option()
 def explain(what: str | None, path: Path | None, *, as_json: bool) -> None:
-    """Trace a LINE through every step to the points that would be sent, or a NAME as each type.
+    """Trace a LINE, or a NAME as each type, through every step to the points that would be sent.
 
     For a CODE such as RLY310: its meaning, the usual causes, and what to do. Without an argument: the rules of the
-    running relay, the number of names that each matched, and the newest names that none matched.
+    running relay, the number of names that each rule matched, and the newest names that no rule matched.
     """
     found: object
     if what and _CODE.fullmatch(what):

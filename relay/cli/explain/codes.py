@@ -13,7 +13,7 @@ RLY101
 ? The old StatsD daemon, or another relay, still holds the address; the message names the process.
 ? A port below 1024, or an address that this machine does not have.
 ? The state directory belongs to another user, or its file system is read-only.
-? Of a command: no relay listens on the address that it asks.
+? Of a command: no relay listens on the address to which the command connects.
 > Stop the process that holds the port (`ss -lunp sport = :8125` shows it); or let `statsd-relay run --take-over`
   replace it without losing a packet; or give [listen] udp another port.
 > Give [spool] path a directory of the relay's user; "none" keeps requests in memory only.
@@ -34,7 +34,7 @@ RLY103
 ? A secret's file is empty, or has a second line, a control character or anything but ASCII, at the line shown.
 ? Of `import`: the file has a syntax error at the place shown, or belongs to another daemon than assumed.
 > Run `statsd-relay check FILE` as the relay's user; it shows the line.
-> In containers, look whether the file is mounted where -c points.
+> In containers, check that the file is mounted at the path of -c.
 > Of `import`: name the daemon of the file with --from.
 
 RLY104
@@ -42,7 +42,7 @@ RLY104
 ? A file in it belongs to another user: a command or the relay itself was run as root once.
 ? Its mode lets the group or all users write, or one of the relay's files there is a symbolic link.
 > Run the `chown` or `chmod` of the message: a user with write access there can make the relay write anywhere.
-> Look where a symbolic link leads before you remove it; the relay never makes one.
+> Check where a symbolic link points before you remove it; the relay never makes one.
 
 RLY105
 ? Another relay runs with the same [spool] path; the message has its pid.
@@ -60,7 +60,7 @@ RLY106
 
 RLY110
 ? No access key was found in the configuration, the environment or ~/.jdc/config.
-? Only one half of the key is set where it was found, or the region is missing.
+? Only the access key or only the secret key is set, or the region is missing.
 ? A variable that the file uses, such as ${NAME:?}, is not set.
 > Set JDCLOUD_ACCESS_KEY_ID, JDCLOUD_SECRET_ACCESS_KEY and JDCLOUD_REGION_ID; or [cloud] access_key_file,
   secret_key_file and region.
@@ -80,7 +80,7 @@ RLY112
 RLY120
 ? The key was disabled or deleted, or may not write to Cloud Monitor.
 ? Secret and access key do not belong together, or one of them was cut.
-? The clock of this machine is wrong: signatures hold for minutes only. The message has the difference.
+? The clock of this machine is wrong: a signature is valid for minutes only. The message has the difference.
 > Nothing is lost meanwhile: requests wait, and the files of credentials are read again every 5 s.
 > Compare the key in JD Cloud's console with the start line, which names the origin of the key.
 > If the clock differs, synchronise it: `timedatectl`, see RLY122.
@@ -93,7 +93,7 @@ RLY121
 
 RLY122
 ? No time service runs, or the machine woke from a snapshot or from suspension.
-> `timedatectl set-ntp true`, or start chronyd; in a virtual machine, look at the host's clock.
+> `timedatectl set-ntp true`, or start chronyd; in a virtual machine, check the host's clock.
 > Windows follow this clock: if it is wrong, points land in the wrong minute, or are refused.
 
 RLY123
@@ -120,19 +120,19 @@ RLY132
 ? A template has $3, and the pattern has two captures; or it has a $ that is not a capture.
 ? A regex with a bracket that is not closed, or with look-around or a back-reference, which no rule supports.
 > For pieces of a part use regex; the fix of the message has the regex that the glob would be.
-> In match each star is a capture, in regex each group in brackets; they are numbered from 1.
+> In match each star is a capture, in regex each group in brackets is one. They are numbered from 1.
 
 RLY133
 ? The relay was installed without the extra [re2]; the image has it.
-> `pip install 'statsd-relay[re2]'`: its engine takes a time linear in the name, whatever the regex.
+> `pip install 'statsd-relay[re2]'`: the time of its engine is linear in the name, for any regex.
 > Where whole parts between dots are meant, match = "web.*.count" needs no regex.
 
 RLY140
 ? The old file computes a value: require(...), process.env, a function. Such a file is read and never executed.
-? It has an option of a back end or plug-in that the daemon itself does not know.
-? A pattern, a unit conversion or a filter that no [[rule]] can express; or one that `check` would refuse.
-> Look at the lines of the report that begin with "by hand": each has its place and what was written instead.
-> A setting that could not be converted is a comment in the result, which passes `statsd-relay check` as it is.
+? The old file has an option of a back end or plug-in that the daemon itself does not know.
+? A pattern, a unit conversion or a filter that no [[rule]] can express; or one that `check` would report.
+> Read the lines of the report that begin with "by hand": each has its place and what was written instead.
+> A setting that could not be converted is a comment in the result. `statsd-relay check` finds no error in the result.
 > deploy/MIGRATING.md has every option of the four daemons.
 
 RLY201
@@ -199,15 +199,15 @@ RLY310
   of the cloud's quota.
 
 RLY320
-? So many new series that naming and encoding them takes longer than 2 s, or than a tenth of the window.
+? There are so many new series that naming and encoding them lasts longer than 2 s, or than a tenth of the window.
 ? A disk that stalls, or a machine without CPU time for this process.
 > The next window began at its edge meanwhile: every sample is in the window in which it was received.
-> `relay_window_late_seconds` and `relay_windows_closing` show how far behind it is. Behind four such windows the next
-  one is kept in the series of each class alone, `PREFIX.overflow.CLASS`.
+> `relay_window_late_seconds` and `relay_windows_closing` show how far behind it is. While four such windows
+  wait, the next one has only the overflow series of each class, `PREFIX.overflow.CLASS`.
 
 RLY401
 ? Other relays use the same access key: about 1,000 requests a minute are allowed for all of them.
-? More series than the quota takes: 50 points fit into a request.
+? More series than the quota allows: 50 points fit into a request.
 > Nothing needs to be done for a short time: senders pause for as long as the cloud asks, then find the rate by
   themselves; nothing is dropped.
 > Ask JD Cloud for a higher quota, give each fleet an access key of its own, or send fewer series.
@@ -224,8 +224,8 @@ RLY402
 > `statsd-relay dead replay` sends them again, once each, when the cause is gone.
 
 RLY403
-? Each timer sends a point for itself and one for each percentile, or four and two more where percentile_style is
-  "statsd"; 50 points fit into a request.
+? Each timer sends one point for itself and one for each percentile. With percentile_style = "statsd" it sends two
+  more, and four for each percentile. 50 points fit into a request.
 ? [cloud] requests_per_minute is lower than the quota of the key.
 > Send fewer series or percentiles ([window] percentiles), or raise [cloud] requests_per_minute if the quota is
   higher.
@@ -247,7 +247,7 @@ RLY410
 > When it is full, whole oldest windows are dropped, and counted as spool_full.
 
 RLY411
-? The disk of the state directory is full or read-only, reports errors, or takes over 2 s for a write.
+? The disk of the state directory is full or read-only, reports errors, or needs over 2 s for a write.
 ? The quota of the user or of the container is used up.
 ? The directory or a file in it was removed, renamed or replaced while the relay ran, or its volume is not mounted.
 ? Reason `unusable`: since a restart of the worker the directory cannot be used; RLY101, RLY104 or RLY105 in `detail`.
@@ -282,9 +282,10 @@ RLY501
 
 RLY502
 ? The new file has a mistake, or changes a key that only a restart can change.
-? Without a state directory, or while its disk refuses (RLY411), the worker is not replaced: its window would be lost.
+? Without a state directory, or while writes to its disk fail (RLY411), the worker is not replaced: its window would
+  be lost.
 ? The program on disk does not start: an installation is half done, or a module of it is broken.
-? The file has changed since it was accepted, and a worker has died: it goes on with what was accepted.
+? The file has changed since it was accepted, and a worker has died: the next worker uses what was accepted.
 > Read the reasons in the warning, or run `statsd-relay check FILE`; then reload again.
 > For keys that need a restart, restart: the open window and the sockets' queues are not lost with a state directory
   and socket activation.
@@ -294,7 +295,7 @@ RLY900
 ? The relay was installed without a C compiler, so the native part could not be built.
 > Install gcc and the headers of Python, then `pip install --force-reinstall --no-cache-dir statsd-relay`. The image
   has it.
-> Or use the slower one: [listen] hotpath = "python": the same results for 4 to 12 times the CPU a line.
+> Or use the slower hot path, [listen] hotpath = "python": the same results for 4 to 12 times the CPU time per line.
 """
 
 
