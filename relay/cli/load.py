@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from relay.tools.traffic.mix import Total
 
 _UNITS: Final = {"k": 1_000, "M": 1_000_000}
-_RATE_LEAST: Final = 0.001
-_RATE_MOST: Final = 1_000_000_000
-_SEED_MOST: Final = 2**32
-_SERIES_MOST: Final = 1_000_000
-_LINES_MOST: Final = 5_000
+_RATE_MIN: Final = 0.001
+_RATE_MAX: Final = 1_000_000_000
+_SEED_MAX: Final = 2**32
+_SERIES_MAX: Final = 1_000_000
+_LINES_MAX: Final = 5_000
 _WORDS: Final = {"g": "last values", "s": "distinct members"}
 """Meaning of the total of a type, where it is not the sum of the values."""
 
@@ -38,7 +38,7 @@ def parse_rate(text: str) -> float:
     """
     unit = _UNITS.get(text[-1:])
     try:
-        return decimal(text[:-1] if unit else text, least=_RATE_LEAST, most=_RATE_MOST, unit=unit or 1)
+        return decimal(text[:-1] if unit else text, least=_RATE_MIN, most=_RATE_MAX, unit=unit or 1)
     except ValueError as error:
         raise ValueError(f"{error}: lines a second, such as 500, 200k or 1M") from error
 
@@ -47,8 +47,8 @@ def parse_rate(text: str) -> float:
 @click.option("--rate", required=True, type=Parsed("R", parse_rate), help="Lines a second, such as 500, 200k or 1M.")
 @click.option("--for", "seconds", type=LENGTH, default="10s", show_default=True, help="Duration of the load.")
 @to_option
-@click.option("--lines", default=10, show_default=True, type=whole(1, _LINES_MOST), help="Lines per datagram.")
-@click.option("--series", default=1_000, show_default=True, type=whole(1, _SERIES_MOST), help="Number of metric names.")
+@click.option("--lines", default=10, show_default=True, type=whole(1, _LINES_MAX), help="Lines per datagram.")
+@click.option("--series", default=1_000, show_default=True, type=whole(1, _SERIES_MAX), help="Number of metric names.")
 @click.option(
     "--types",
     default="c,ms,g,s",
@@ -62,7 +62,7 @@ def parse_rate(text: str) -> float:
     "--seed",
     default=0,
     show_default=True,
-    type=whole(0, _SEED_MOST),
+    type=whole(0, _SEED_MAX),
     help="Seed of the random values.",
 )
 @json_option("Print the summary as JSON.")

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 _SHOWN: Final = 40
-_DIGITS_MOST: Final = 20
-_DAYS_MOST: Final = 366
+_DIGITS_MAX: Final = 20
+_DAYS_MAX: Final = 366
 _DECIMAL: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
@@ -43,7 +43,7 @@ def whole(least: int, most: int) -> Parsed:
     """Return the type of whole numbers in a range."""
 
     def parse(value: object) -> int:
-        number = int(text) if (text := str(value)).isascii() and text.isdecimal() and len(text) < _DIGITS_MOST else -1
+        number = int(text) if (text := str(value)).isascii() and text.isdecimal() and len(text) < _DIGITS_MAX else -1
         if not least <= number <= most:
             raise ValueError(f"must be a whole number from {least} to {most}, not {_shown(value)}")
         return number
@@ -68,8 +68,8 @@ def lasting(least: str) -> Parsed:
     shortest = Seconds.parse(least)
 
     def parse(value: object) -> float:
-        if not shortest <= (seconds := Seconds.parse(value)) <= _DAYS_MOST * 86_400:
-            raise ValueError(f"must be from {least} to {_DAYS_MOST}d, not {_shown(value)}")
+        if not shortest <= (seconds := Seconds.parse(value)) <= _DAYS_MAX * 86_400:
+            raise ValueError(f"must be from {least} to {_DAYS_MAX}d, not {_shown(value)}")
         return seconds
 
     return Parsed("duration", parse)

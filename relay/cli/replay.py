@@ -32,8 +32,8 @@ _WORDS: Final = {
     "other_port": "to other ports",
 }
 """Reason of a skipped packet -> words for the output."""
-_SPEED_LEAST: Final = 0.001
-_SPEED_MOST: Final = 1_000_000
+_SPEED_MIN: Final = 0.001
+_SPEED_MAX: Final = 1_000_000
 
 
 def parse_speed(text: str) -> float:
@@ -43,7 +43,7 @@ def parse_speed(text: str) -> float:
         ValueError: the text breaks the rule; the message is the rule.
     """
     try:
-        return 0.0 if text == "max" else decimal(text, least=_SPEED_LEAST, most=_SPEED_MOST)
+        return 0.0 if text == "max" else decimal(text, least=_SPEED_MIN, most=_SPEED_MAX)
     except ValueError as error:
         raise ValueError(f"{error}; or max") from error
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from relay.config.schema import AdminConfig
 
-_BYTES_MOST: Final = 4 * 1024 * 1024
+_BYTES_MAX: Final = 4 * 1024 * 1024
 """Largest answer in bytes: 1,000 rules and 100 names are about 200 KiB."""
 _NAMES_SHOWN: Final = 20
 _FIX: Final = "start the relay, or name its configuration with -c"
@@ -54,7 +54,7 @@ def fetch_rules(admin: AdminConfig) -> RuleReport:
         RelayError: no relay answers, or the answer is not that of a relay.
     """
     address = find_admin(admin, fix="set [admin] listen, and restart the relay")
-    status, body = ask(address, "/api/v1/rules", most=_BYTES_MOST, fix=_FIX)
+    status, body = ask(address, "/api/v1/rules", most=_BYTES_MAX, fix=_FIX)
     if status != 200:
         raise unreachable(f"{join_address(*address)} answers {status}: {escape(body.encode())[:200]}", _FIX)
     try:

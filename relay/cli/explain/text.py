@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from relay.naming.dimensions import Pair
     from relay.naming.trace import Trace
 
-_MOST: Final = 8
+_VALUES_MAX: Final = 8
 """Values shown of a packed line."""
 _LABEL: Final = 12
 """Width of the label column."""
@@ -100,8 +100,8 @@ def _received(part: TracePart) -> Iterator[TraceRow]:
 
 
 def _values(part: TracePart) -> str:
-    more = len(part.values) - _MOST
-    text = " ".join(part.values[:_MOST]) + (f" and {more} more" if more > 0 else "")
+    more = len(part.values) - _VALUES_MAX
+    text = " ".join(part.values[:_VALUES_MAX]) + (f" and {more} more" if more > 0 else "")
     if part.delta is not None:
         text += _SIGNED[part.delta]
     if part.rate and part.kind in (Kind.GAUGE, Kind.SET):
