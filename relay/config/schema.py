@@ -38,7 +38,7 @@ class RuleConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         field(default_factory=dict)
     )
     keep_tags: Annotated[
-        list[str], help_("Keys of the line's tags that are sent first if there are more than the API takes")
+        list[str], help_("Keys of the line's tags that are sent first if there are more than the API accepts")
     ] = field(default_factory=list)
     drop_tags: Annotated[list[str], help_('Keys of the line\'s tags to remove; "*": all that are not in keep_tags')] = (
         field(default_factory=list)

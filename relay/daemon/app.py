@@ -268,7 +268,7 @@ class Relay:
         """The reason why the window cannot be handed over without loss; "" if it can."""
         if self.state is None:
             return "there is no state directory"
-        return "the disk refuses: what only memory holds would be lost" if self.status.degraded else ""
+        return "writes to the disk fail: windows that are only in memory would be lost" if self.status.degraded else ""
 
     def hand_over(self) -> bool:
         """Ask for a stop that keeps the window open for the next worker; the sockets stay open for it.

@@ -66,7 +66,7 @@ class KernelDropWatch:
 def _fix(listener: UdpListener) -> str:
     if listener.granted < listener.asked:
         return f"sysctl -w net.core.rmem_max={int(listener.asked)}: the kernel granted less than was asked for"
-    return "a larger [listen] receive_buffer holds longer bursts; more [listen] readers take more senders"
+    return "a larger [listen] receive_buffer holds longer bursts; more [listen] readers serve more senders"
 
 
 def bearable_ms(granted: int) -> int:

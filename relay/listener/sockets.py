@@ -163,7 +163,7 @@ def _explain(error: OSError, kind: str, address: Address) -> RelayError:
         message = f"cannot bind {what}: in use{find_owner(address.port, UDP if kind == UDP else TCP)}"
         fix = "stop it, or listen on another port"
         if kind == UDP:
-            fix += "; run --take-over takes its place without losing a packet"
+            fix += "; run --take-over replaces it without losing a packet"
         elif kind == ADMIN:
             fix = 'stop it, give [admin] listen another port, or listen = "" for none'
     elif error.errno == errno.EACCES:

@@ -214,10 +214,10 @@ class Supervisor:
     def _log_takeovers(self, held: Sequence[BoundSocket]) -> None:
         for one in held:
             if one.previous_owner:
-                fix = "it gets no packets any more: stop it once it has flushed what it has"
+                fix = "it receives no more packets: stop it after its next flush"
                 if one.still_receives:
                     other = one.still_receives
-                    fix = f"it still gets what comes to another address of {other}: listen there, too, to take all"
+                    fix = f"it still receives packets at another address of {other}: listen there too"
                 self._log.info("address taken over", address=str(one.address), giver=one.previous_owner, fix=fix)
 
     # --- the worker ---------------------------------------------------------------------------------------------------
