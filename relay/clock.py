@@ -107,15 +107,18 @@ def read_http_date(text: str) -> float | None:
 
 
 class Steps:
-    """State: how far the wall clock was ahead of the monotonic one at the last call of `poll`."""
+    """State: the wall time at the last call of `poll`, and how far it was ahead of the monotonic time."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._lead = clock.wall() - clock.monotonic()
+        self.wall = clock.wall()
+        """Use this reading with the answer of `poll`: the clock may step between two readings."""
+        self._lead = self.wall - clock.monotonic()
 
     def poll(self) -> float:
         """Return by how many seconds the wall clock has stepped since the last call; 0 if it has not stepped."""
-        lead = self._clock.wall() - self._clock.monotonic()
+        self.wall = self._clock.wall()
+        lead = self.wall - self._clock.monotonic()
         step, self._lead = lead - self._lead, lead
         return step if abs(step) >= STEP else 0.0
 

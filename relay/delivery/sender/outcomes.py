@@ -23,7 +23,7 @@ from relay.delivery.sender.breaker import fix_for
 from relay.model import Delivered, Misconfigured, Reply, Throttled, Unavailable, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from relay.clock import Clock
     from relay.context import Context
@@ -98,11 +98,10 @@ class VerdictReporter:
 
     def compare_clock(self, reply: Reply, ages: Ages) -> None:
         """Compare this clock with the Date of an answer."""
-        skew = clock_skew(reply.headers, wall=self._clock.wall())
-        if skew is None:
+        date = read_http_date(reply.headers.get("date", ""))
+        if date is None:
             return
-        self._ledger.clock_skew = skew
-        ages.compare(skew)
+        self._ledger.clock_skew = skew = ages.compare(date)
         if abs(skew) > SKEW_ALARM:
             event, fix = "RLY122 this clock differs from the cloud's", "synchronise the clock"
             self._loss_log.warn(event, reason="clock", seconds_ahead=round(skew), fix=fix)
@@ -128,20 +127,6 @@ SKEW_ALARM: Final = 60.0
 """Seconds of skew to warn of: points fall into a wrong minute; at 15 minutes signatures fail."""
 
 
-def clock_skew(headers: Mapping[str, str], *, wall: float) -> float | None:
-    """Return how many seconds this clock is ahead of the cloud's, accurate to a second, as Date has no fractions.
-
-    Args:
-        headers: of the answer; keys in lower case.
-        wall: wall time of this machine when the answer came.
-
-    Returns:
-        None if the answer has no valid Date.
-    """
-    date = read_http_date(headers.get("date", ""))
-    return None if date is None else wall - date
-
-
 class Ages:
     """State: since when the wall clock is steady, and its skew against the cloud's since then.
 
@@ -155,27 +140,33 @@ class Ages:
         self._since = clock.monotonic()
         self._skew: float | None = None
 
-    def compare(self, skew: float) -> None:
-        """Store the skew of an answer that came now: seconds that this clock is ahead of the cloud's."""
-        self._drop_skew_after_step()
-        self._skew = skew
+    def compare(self, date: float) -> float:
+        """Store and return by how many seconds this clock is ahead of the cloud's, accurate to a second.
+
+        Args:
+            date: Unix time of the answer's Date, which has no fractions.
+        """
+        wall = self._read_wall()
+        self._skew = wall - date
+        return self._skew
 
     def is_old(self, window: int, max_age: float) -> bool | None:
         """Return whether a window is older than `max_age` seconds; None if it is, but the clock may be wrong.
 
         With an implausible year no window is old. Of the ages by this clock and by the cloud's, the smaller counts.
         """
-        self._drop_skew_after_step()
-        wall = self._clock.wall()
+        wall = self._read_wall()
         is_known = self._skew is not None or self._clock.monotonic() - self._since >= limits.WINDOW_SECONDS
         now = min(wall, wall - (self._skew or 0.0))
         if not limits.YEAR_MIN <= wall < limits.YEAR_MAX or now - window <= max_age:
             return False
         return True if is_known else None
 
-    def _drop_skew_after_step(self) -> None:
+    def _read_wall(self) -> float:
+        """Return the wall time; if it has stepped, the skew is unknown again. It is read once: it may step any time."""
         if self._steps.poll():
             self._since, self._skew = self._clock.monotonic(), None
+        return self._steps.wall
 
 
 class Outcomes:
