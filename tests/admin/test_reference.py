@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.node import expect_node
 from tests.support.relay import assert_books, environment, relay_process
+from tests.support.state import LONG_WINDOW
 from tests.support.statsd import ask, running, wait_until
 
 LINES = b"""\
@@ -63,7 +64,7 @@ def node():
 @contextmanager
 def relay_alone(tmp_path):
     """A relay without a cloud, whose window does not close, and its console's port."""
-    settings = {"WINDOW_SECONDS": "3600", "CLOUD_TIMEOUT": "1s"}
+    settings = {"WINDOW_SECONDS": str(LONG_WINDOW), "CLOUD_TIMEOUT": "1s"}
     with relay_process(environment("http://127.0.0.1:9", tmp_path / "state", **settings), tmp_path / "log") as relay:
         yield relay, int(relay.admin.rpartition(":")[2])
         assert_books(relay.metrics())

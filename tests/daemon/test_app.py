@@ -17,12 +17,12 @@ from relay.delivery.spool.errors import DiskTrouble
 from relay.delivery.state.checkpoint import CheckpointFiles
 from relay.window.closer import Closer
 from tests.support.inprocess import open_relay
-from tests.support.state import recorded
+from tests.support.state import LONG_WINDOW, recorded
 
 
 def hours() -> WindowConfig:
     """Windows that do not end in a test."""
-    return msgspec.structs.replace(WindowConfig(), seconds=3600)
+    return msgspec.structs.replace(WindowConfig(), seconds=LONG_WINDOW)
 
 
 async def refuse(*, everything: bool = False) -> bool:
@@ -124,7 +124,7 @@ async def test_a_window_that_the_next_start_would_open_again_leaves_only_if_it_i
     async with open_relay(recorded(tmp_path), window=hours()) as running:
         relay = running.relay
 
-        assert relay.spool.is_recorded(relay.closer.open_id - 3600)
+        assert relay.spool.is_recorded(relay.closer.open_id - LONG_WINDOW)
         await degrade(monkeypatch, relay, "io")
         monkeypatch.setattr(relay.checkpointer, "save", refuse)
         await running.feed(b"hits:1|c\nhits:2|c")

@@ -261,7 +261,7 @@ async def test_row_30_one_batch_is_never_answered_readably(tmp_path, figure):
 @pytest.mark.parametrize("shape", SHAPES)
 async def test_row_31_partial_failures(shape, tmp_path, figure):
     dice = random.Random(shape)
-    async with Setup(tmp_path, minute=0.2, concurrency=8) as setup:
+    async with Setup(tmp_path, minute=0.2, concurrency=8, timeout=60) as setup:
         setup.emulator.shape = shape
         expected, refused = Counter(), 0
         for number in range(250):

@@ -8,7 +8,7 @@ import math
 from relay.hotpath import partial
 from relay.hotpath.records import Frame, RollupRecord, SketchState
 from relay.model import Kind
-from tests.support.state import checkpointed, recorded
+from tests.support.state import LONG_WINDOW, checkpointed, recorded
 
 
 def record(kind: Kind, number: int, **changes) -> RollupRecord:
@@ -45,7 +45,7 @@ CRAFTED = [
 async def test_row_48_crafted_checkpoint(start, emulator, figure, tmp_path):
     state = tmp_path / "state"
     recorded(state)
-    relay = start(WINDOW_SECONDS="3600", WINDOW_CHECKPOINT="100ms")
+    relay = start(WINDOW_SECONDS=str(LONG_WINDOW), WINDOW_CHECKPOINT="100ms")
     relay.send(b"good:1|c\ngood:2|c")
     await relay.wait_for(relay_accepted_lines_total=2)
     await checkpointed(state, 2)

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.support.state import checkpointed, recorded
+from tests.support.state import LONG_WINDOW, checkpointed, recorded
 
 SERIES = 600
 TIMES = 3
@@ -36,7 +36,7 @@ async def killed_with_a_checkpoint(relay, state) -> None:
 async def test_row_11_damaged_checkpoint(how, start, emulator, figure, tmp_path):
     state = tmp_path / "state"
     recorded(state)
-    relay = start(WINDOW_SECONDS="3600", WINDOW_CHECKPOINT="100ms")
+    relay = start(WINDOW_SECONDS=str(LONG_WINDOW), WINDOW_CHECKPOINT="100ms")
     await killed_with_a_checkpoint(relay, state)
     [checkpoint] = state.glob("checkpoint-*.srp")
     stored = DAMAGES[how](checkpoint.read_bytes())
@@ -59,13 +59,13 @@ async def test_row_11_damaged_checkpoint(how, start, emulator, figure, tmp_path)
 async def test_row_11_links_and_foreign_files(start, emulator, figure, tmp_path):
     state = tmp_path / "state"
     recorded(state)
-    relay = start(WINDOW_SECONDS="3600", WINDOW_CHECKPOINT="100ms")
+    relay = start(WINDOW_SECONDS=str(LONG_WINDOW), WINDOW_CHECKPOINT="100ms")
     await killed_with_a_checkpoint(relay, state)
     precious = tmp_path / "precious"
     precious.write_bytes(b"untouched")
     [checkpoint] = state.glob("checkpoint-*.srp")
     window = int(checkpoint.stem.removeprefix("checkpoint-"))
-    link = state / f"checkpoint-{window + 3600}.srp"
+    link = state / f"checkpoint-{window + LONG_WINDOW}.srp"
     link.symlink_to(precious)
     (state / "checkpoint-x.srp").write_bytes(b"foreign")
     (state / "notes.txt").write_bytes(b"foreign")

@@ -17,7 +17,7 @@ from relay.tools.emulator.faults import Fault
 from tests.support.activated import HeldRelay, Holder
 from tests.support.oracle import conserve, freshness
 from tests.support.relay import run
-from tests.support.state import recorded
+from tests.support.state import LONG_WINDOW, recorded
 
 RATE = 2000
 STOP = 5.0
@@ -227,7 +227,7 @@ async def test_row_06_a_second_signal_ends_at_once_and_nothing_is_corrupt(start,
 @pytest.mark.full
 async def test_row_06_a_supervisor_that_dies_stops_its_worker_in_order(start, emulator, figure, tmp_path):
     recorded(tmp_path / "state")
-    relay = start(WINDOW_SECONDS="3600")
+    relay = start(WINDOW_SECONDS=str(LONG_WINDOW))
     relay.send(*[b"hits:1|c"] * 100)
     await relay.wait_for(relay_accepted_lines_total=100)
     worker = relay.worker_pid
@@ -245,7 +245,7 @@ async def test_row_06_a_supervisor_that_dies_stops_its_worker_in_order(start, em
 async def test_row_06_a_signal_to_the_whole_group_is_one_signal(number, start, load, emulator, figure, tmp_path):
     """A terminal's Ctrl-C, and a service manager that signals every process: still an orderly stop."""
     recorded(tmp_path / "state")
-    relay = start(command=("setsid", *run()), WINDOW_SECONDS="3600")
+    relay = start(command=("setsid", *run()), WINDOW_SECONDS=str(LONG_WINDOW))
     assert os.getpgid(relay.worker_pid) == relay.process.pid
     relay.send(*[b"hits:1|c"] * 100)
     await relay.wait_for(relay_accepted_lines_total=100)
@@ -262,7 +262,7 @@ async def test_row_06_two_signals_at_once_are_one(kind, start, emulator, figure,
     sent = 0
     for pair in numbers:
         state = recorded(tmp_path / f"state-{sent}")
-        holder, changes = Holder(), {"WINDOW_SECONDS": "3600", "SPOOL_PATH": str(state)}
+        holder, changes = Holder(), {"WINDOW_SECONDS": str(LONG_WINDOW), "SPOOL_PATH": str(state)}
         if kind == "supervised":
             relay = start(**changes)
         else:

@@ -57,7 +57,7 @@ async def test_row_38_the_wall_clock_steps(clock, start, load, emulator, figure)
 async def test_row_38_ten_minutes_back_are_the_limit(offset, clock, start, emulator, tmp_path):
     """A window of an hour: a step of ten minutes keeps it open; a larger step loses no sample either."""
     clock.step(1800 - time.time() % 3600)  # half past: neither step leaves the hour
-    recorded(tmp_path / "state", wall=clock.wall())
+    recorded(tmp_path / "state", seconds=3600, wall=clock.wall())
     relay = start(environ=clock.environment, WINDOW_SECONDS="3600")
     relay.send(b"hits:1|c")
     await relay.wait_for(relay_accepted_lines_total=1)

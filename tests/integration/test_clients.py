@@ -18,7 +18,7 @@ from tests.integration.matrix import NPM, PYPI, Pair, totals
 from tests.support.node import CLIENTS, has_node, install
 from tests.support.pypi import path_of
 from tests.support.relay import environment, free_port, make_emulator, relay_process
-from tests.support.state import recorded
+from tests.support.state import LONG_WINDOW, recorded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,7 +128,7 @@ async def play(directory: Path, pairs: list[Pair]) -> Outcome:
     addresses, failures, slots = sockets(directory), {}, asyncio.Semaphore(AT_ONCE)
     emulator = make_emulator()
     url = await emulator.start()
-    settings = environment(url, recorded(directory / "state"), WINDOW_SECONDS="3600", **listen(addresses))
+    settings = environment(url, recorded(directory / "state"), WINDOW_SECONDS=str(LONG_WINDOW), **listen(addresses))
     try:
         with relay_process(settings, directory / "log") as relay:
             sending = [send(pair, addresses, failures, slots) for pair in pairs]
@@ -203,7 +203,7 @@ async def test_sampled(tmp_path):
     url = await emulator.start()
     try:
         with relay_process(
-            environment(url, recorded(tmp_path / "state"), WINDOW_SECONDS="3600"), tmp_path / "log"
+            environment(url, recorded(tmp_path / "state"), WINDOW_SECONDS=str(LONG_WINDOW)), tmp_path / "log"
         ) as relay:
             client = statsd.StatsClient(*relay.udp)
             for _ in range(500):

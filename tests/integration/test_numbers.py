@@ -7,13 +7,13 @@ import signal
 import socket
 
 from tests.support.relay import environment, free_port, relay_process
-from tests.support.state import checkpointed, recorded
+from tests.support.state import LONG_WINDOW, checkpointed, recorded
 
 STATSD = {
     "WINDOW_PERCENTILE_STYLE": "statsd",
     "WINDOW_PERCENTILES": "90,-10",
     "WINDOW_HISTOGRAM": '[{"metric": "lat", "bins": [100, "inf"]}]',
-    "WINDOW_SECONDS": "3600",
+    "WINDOW_SECONDS": str(LONG_WINDOW),
     "WINDOW_CHECKPOINT": "100ms",
 }
 """Windows of an hour: all samples are in one, which closes when the process stops."""

@@ -10,12 +10,14 @@ import subprocess
 import sys
 
 from tests.support.relay import environment, free_port, relay_process
-from tests.support.state import checkpointed, recorded
+from tests.support.state import LONG_WINDOW, checkpointed, recorded
 
 
 async def test_sigterm_in_the_middle_of_a_window_loses_nothing(emulator, tmp_path):
     """Windows of an hour: all samples are in an open window, and in the emulator after the process has ended."""
-    with relay_process(environment(emulator.url, recorded(tmp_path), WINDOW_SECONDS="3600"), tmp_path / "log") as relay:
+    with relay_process(
+        environment(emulator.url, recorded(tmp_path), WINDOW_SECONDS=str(LONG_WINDOW)), tmp_path / "log"
+    ) as relay:
         relay.send(*[b"hits:1|c\nlat:%d|ms\nusers:u%d|s\ntemp:%d|g" % (n, n % 7, n) for n in range(500)])
         assert await relay.stop() == 0
     assert (emulator.total("hits"), emulator.total("lat"), emulator.total("lat", "count")) == (
@@ -75,7 +77,7 @@ async def test_stopped_while_the_cloud_is_down_the_next_start_delivers(emulator,
 
 async def test_a_restart_within_a_minute_never_sends_a_second_value(emulator, tmp_path):
     """The first stop commits the current minute; later samples belong to the next, and are kept on disk."""
-    env = environment(emulator.url, recorded(tmp_path), WINDOW_SECONDS="3600")
+    env = environment(emulator.url, recorded(tmp_path), WINDOW_SECONDS=str(LONG_WINDOW))
     for number in range(3):
         with relay_process(env, tmp_path / f"log{number}") as relay:
             relay.send(b"hits:1|c")
@@ -95,7 +97,7 @@ async def test_what_was_deleted_does_not_come_back_after_a_kill(emulator, tmp_pa
     """A deletion is on disk as soon as a sample is."""
     port = f"127.0.0.1:{free_port(socket.SOCK_STREAM)}"
     env = environment(
-        emulator.url, recorded(tmp_path), WINDOW_SECONDS="3600", WINDOW_CHECKPOINT="100ms", ADMIN_LISTEN=port
+        emulator.url, recorded(tmp_path), WINDOW_SECONDS=str(LONG_WINDOW), WINDOW_CHECKPOINT="100ms", ADMIN_LISTEN=port
     )
     with relay_process(env, tmp_path / "log") as relay:
         relay.send(b"del.c:100|c\nstay.c:1|c\ndel.g:5|g")
@@ -122,7 +124,7 @@ def console(relay, command: bytes) -> None:
 
 async def test_without_a_state_directory_a_loss_is_counted_and_said(emulator, tmp_path):
     await emulator.stop()
-    env = environment(emulator.url, "none", WINDOW_SECONDS="3600")
+    env = environment(emulator.url, "none", WINDOW_SECONDS=str(LONG_WINDOW))
     with relay_process(env, tmp_path / "log") as relay:
         relay.send(b"hits:1|c")
         await relay.wait_for(relay_accepted_lines_total=1)

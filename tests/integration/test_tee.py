@@ -17,6 +17,7 @@ from relay.config.schema import ListenConfig, TeeConfig
 from tests.support import hotpath
 from tests.support.inprocess import open_relay
 from tests.support.relay import RelayProcess, environment, free_port, make_emulator, run
+from tests.support.state import LONG_WINDOW
 from tests.support.statsd import running as statsd
 from tests.support.targets import Daemon
 
@@ -179,7 +180,7 @@ async def test_a_worker_that_is_replaced_loses_no_copy(tmp_path):
         emulator = make_emulator()
         url = await emulator.start()
         ports = {"LISTEN_UDP": f"127.0.0.1:{free_port()}", "ADMIN_LISTEN": f"127.0.0.1:{free_port(socket.SOCK_STREAM)}"}
-        environ = with_tees(tmp_path, daemon.to, WINDOW_SECONDS="3600", **ports)
+        environ = with_tees(tmp_path, daemon.to, WINDOW_SECONDS=str(LONG_WINDOW), **ports)
         environ["STATSD_RELAY_CLOUD_ENDPOINT"] = f"{url}/v1/customMetrics"
         relay = await asyncio.to_thread(RelayProcess, environ, tmp_path / "log")
         try:

@@ -10,7 +10,7 @@ import sys
 from asyncio.subprocess import PIPE
 
 from tests.support.relay import environment, make_emulator, relay_process
-from tests.support.state import recorded
+from tests.support.state import LONG_WINDOW, recorded
 
 COMMAND = (sys.executable, "-m", "relay")
 PER_TYPE = {"c": "sum", "ms": "sum", "g": "last", "s": "last"}
@@ -30,7 +30,9 @@ async def test_what_is_loaded_is_captured_replayed_and_delivered(implementation,
     emulator, file = make_emulator(), tmp_path / "x.pcap"
     url = await emulator.start()
     try:
-        with relay_process(environment(url, recorded(tmp_path), WINDOW_SECONDS="3600"), tmp_path / "log") as relay:
+        with relay_process(
+            environment(url, recorded(tmp_path), WINDOW_SECONDS=str(LONG_WINDOW)), tmp_path / "log"
+        ) as relay:
             to = f"{relay.udp[0]}:{relay.udp[1]}"
             environ = {"STATSD_RELAY_ADMIN_LISTEN": relay.admin, "PATH": os.environ["PATH"], "HOME": "/nonexistent"}
             capture = await asyncio.create_subprocess_exec(

@@ -53,13 +53,24 @@ class Setup:
     """A pool, a spool, an emulator; `clock` drives the pool's waits."""
 
     def __init__(
-        self, directory, *, clock=CLOCK, transport=None, secret="sk", newer_signer=None, cloud=None, **settings
+        self,
+        directory,
+        *,
+        clock=CLOCK,
+        transport=None,
+        secret="sk",
+        newer_signer=None,
+        cloud=None,
+        timeout=1,
+        **settings,
     ) -> None:
         self.directory = directory
         self.clock = clock
         self.settings = SenderSettings(**{"concurrency": 4, "requests_per_minute": 60_000, **settings})
         self.newer_signer = newer_signer or (lambda: None)
-        self.transport = transport or HttpTransport(timeout=1, connect_timeout=0.5, concurrency=4, ca_file="", proxy="")
+        self.transport = transport or HttpTransport(
+            timeout=timeout, connect_timeout=timeout / 2, concurrency=4, ca_file="", proxy=""
+        )
         self.emulator = cloud or ControlledEmulator(access_key="ak", secret_key="sk", region="r", clock=CLOCK)
         self.signer = Signer(access_key="ak", secret_key=Secret(secret), region="r")
         self.ledger = Ledger()

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+_LENGTHS = (3600, 5400, 7200, 9000)
+LONG_WINDOW: int = next((seconds for seconds in _LENGTHS if time.time() % seconds < seconds - 1800), 86_400)
+"""Length in seconds of a window that does not end within half an hour, for tests in which none may end."""
+
 
 def leave(directory: Path, *windows: int, state: dict[str, bytes] | None = None) -> Path:
     """Make a state directory in which these windows are committed."""
@@ -25,7 +29,7 @@ def leave(directory: Path, *windows: int, state: dict[str, bytes] | None = None)
     return directory
 
 
-def recorded(directory: Path, *, seconds: int = 3600, wall: float | None = None) -> Path:
+def recorded(directory: Path, *, seconds: int = LONG_WINDOW, wall: float | None = None) -> Path:
     """Make the state directory of a relay that ran until now: the next one opens the current window at once."""
     return leave(directory, floor_id(time.time() if wall is None else wall, seconds) - seconds)
 
