@@ -19,7 +19,7 @@ SOURCES = {path: path.read_text() for path in (ROOT / "relay").rglob("*.py")}
 
 
 def test_the_readme_is_short_and_its_test_command_is_what_ci_runs():
-    assert len(README.splitlines()) <= 150
+    assert len(README.splitlines()) < 150
     [command] = re.findall(r"^ +(python3 -m venv .*pytest -q)$", README, re.MULTILINE)
     assert (ROOT / ".ci/run").read_text().rstrip().endswith(f"\n{command}")
 
