@@ -64,7 +64,7 @@ async def test_no_hand_over_while_the_disk_refuses(tmp_path, monkeypatch, harmed
                 patch.setattr(relay.checkpointer, "_last_failed", True)
             assert relay.status.degraded
             assert not relay.hand_over()
-            assert "the disk refuses" in relay.hand_over_obstacle
+            assert "writes to the disk fail" in relay.hand_over_obstacle
         while relay.spool.degraded:
             await asyncio.sleep(0.02)
         await running.feed(b"hits:1|c")
