@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-_LENGTHS = (3600, 5400, 7200, 9000)
-LONG_WINDOW: int = next((seconds for seconds in _LENGTHS if time.time() % seconds < seconds - 1800), 86_400)
-"""Length in seconds of a window that does not end within half an hour, for tests in which none may end."""
+LONG_WINDOW: int = max(range(1860, 3601, 60), key=lambda seconds: seconds - time.time() % seconds)
+"""Length in seconds of the window that ends last, of those that `window.seconds` may have: for tests in which none may
+end. At any time one of them has over half an hour left."""
 
 
 def leave(directory: Path, *windows: int, state: dict[str, bytes] | None = None) -> Path:
