@@ -261,7 +261,8 @@ class Checkpointer:
             except OSError as error:
                 await self._report_failure(error, tried)
                 return False
-            self._last_failed, self._complete = False, self._deleted is deleted
+            # With nothing to write, the file of a resumed window is as the last process left it, perhaps damaged.
+            self._last_failed, self._complete = False, self._deleted is deleted and self._size > 0
             self._pace(written)
             return True
 

@@ -346,6 +346,19 @@ async def test_large_checkpoints_are_written_less_often(files, clock):
     await kept.checkpointer.close()
 
 
+async def test_the_file_of_a_resumed_window_is_written_anew_after_a_save_with_nothing(kept):
+    """Frames behind a damaged part may be lost, and the copy that is kept of it has the same content."""
+    kept.files.replace(START, [b"damaged"])
+    copy = kept.files.set_aside(START)
+    kept.checkpointed.replace([START])
+    assert await kept.checkpointer.save()
+    kept.feed(b"a:1|c")
+    assert await kept.checkpointer.save()
+    assert kept.stored() == {START: {"a": 1}}
+    assert copy.read_bytes() == b"damaged"
+    assert b"damaged" not in kept.files.read(START)
+
+
 async def test_it_saves_by_itself(files, clock):
     kept = Kept(files, clock)
     kept.feed(b"a:1|c")
