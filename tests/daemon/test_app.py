@@ -6,23 +6,17 @@ import asyncio
 import threading
 from collections import Counter
 
-import msgspec
 import pytest
 
-from relay.config.schema import RuleConfig, WindowConfig
+from relay.config.schema import RuleConfig
 from relay.daemon.app import Relay
 from relay.delivery.sender.pool import SenderPool
 from relay.delivery.spool.database import Database
 from relay.delivery.spool.errors import DiskTrouble
 from relay.delivery.state.checkpoint import CheckpointFiles
 from relay.window.closer import Closer
-from tests.support.inprocess import open_relay
+from tests.support.inprocess import LONG_WINDOWS, open_relay
 from tests.support.state import LONG_WINDOW, recorded
-
-
-def hours() -> WindowConfig:
-    """Windows that do not end in a test."""
-    return msgspec.structs.replace(WindowConfig(), seconds=LONG_WINDOW)
 
 
 async def refuse(*, everything: bool = False) -> bool:
@@ -42,7 +36,7 @@ async def degrade(patch, relay, reason: str) -> None:
 
 
 async def test_a_window_that_cannot_be_handed_over_is_counted(tmp_path, monkeypatch):
-    async with open_relay(recorded(tmp_path), window=hours()) as running:
+    async with open_relay(recorded(tmp_path), window=LONG_WINDOWS) as running:
         await running.feed(b"hits:1|c\nhits:2|c")
         monkeypatch.setattr(running.relay.checkpointer, "save", refuse)
         assert running.relay.hand_over()
@@ -55,7 +49,7 @@ async def test_a_window_that_cannot_be_handed_over_is_counted(tmp_path, monkeypa
 @pytest.mark.parametrize("harmed", ["spool", "checkpoint"])
 async def test_no_hand_over_while_the_disk_refuses(tmp_path, monkeypatch, harmed):
     """What only memory holds would be lost, so the relay continues unchanged."""
-    async with open_relay(tmp_path, window=hours()) as running:
+    async with open_relay(tmp_path, window=LONG_WINDOWS) as running:
         relay = running.relay
         with monkeypatch.context() as patch:
             if harmed == "spool":
@@ -88,14 +82,14 @@ async def test_the_default_namespace_in_a_rule_makes_no_other_series(tmp_path):
 
 
 async def test_a_stop_during_a_hand_over_is_a_stop(tmp_path):
-    async with open_relay(recorded(tmp_path), window=hours()) as running:
+    async with open_relay(recorded(tmp_path), window=LONG_WINDOWS) as running:
         await running.feed(b"hits:1|c")
         assert running.relay.hand_over()
         running.relay.stop()
         stopped = await running.task
         assert not stopped.is_handed_over
 
-    async with open_relay(recorded(tmp_path), window=hours()) as running:
+    async with open_relay(recorded(tmp_path), window=LONG_WINDOWS) as running:
         await running.feed(b"hits:1|c")
         assert running.relay.hand_over()
         await asyncio.sleep(0)
@@ -108,7 +102,7 @@ async def test_a_stop_during_a_hand_over_is_a_stop(tmp_path):
 @pytest.mark.parametrize("is_kept", [True, False])
 async def test_a_window_whose_id_cannot_be_stored_is_left_to_the_next_start(tmp_path, monkeypatch, is_kept):
     """Otherwise the next start would send its values again. A window with no part on disk is sent."""
-    async with open_relay(recorded(tmp_path), window=hours()) as running:
+    async with open_relay(recorded(tmp_path), window=LONG_WINDOWS) as running:
         await running.feed(b"hits:1|c\nhits:2|c")
         monkeypatch.setattr(running.relay.spool._writer, "trouble", "quota")
         if not is_kept:
@@ -121,7 +115,7 @@ async def test_a_window_whose_id_cannot_be_stored_is_left_to_the_next_start(tmp_
 
 async def test_a_window_that_the_next_start_would_open_again_leaves_only_if_it_is_stored(tmp_path, monkeypatch):
     """The previous window is recorded, so the next start opens this id again; none of its samples are on disk."""
-    async with open_relay(recorded(tmp_path), window=hours()) as running:
+    async with open_relay(recorded(tmp_path), window=LONG_WINDOWS) as running:
         relay = running.relay
 
         assert relay.spool.is_recorded(relay.closer.open_id - LONG_WINDOW)
@@ -135,7 +129,7 @@ async def test_a_window_that_the_next_start_would_open_again_leaves_only_if_it_i
 
 async def test_no_step_of_a_stop_waits_for_a_disk_that_hangs(tmp_path, monkeypatch):
     release = threading.Event()
-    async with open_relay(recorded(tmp_path), window=hours()) as running:
+    async with open_relay(recorded(tmp_path), window=LONG_WINDOWS) as running:
         await running.feed(b"hits:1|c\nhits:2|c")
         monkeypatch.setattr(CheckpointFiles, "replace", lambda *_: release.wait(60) and 1)
         monkeypatch.setattr(Database, "write", lambda *_: release.wait(60))
@@ -170,7 +164,7 @@ async def test_the_first_checkpoint_comes_before_the_first_close_and_the_first_b
     if hangs:
         monkeypatch.setattr(CheckpointFiles, "append", lambda *_: release.wait(60) and 1)
         monkeypatch.setattr(CheckpointFiles, "replace", lambda *_: release.wait(60) and 1)
-    async with open_relay(recorded(tmp_path), window=hours()):
+    async with open_relay(recorded(tmp_path), window=LONG_WINDOWS):
         while len(files) < 2:
             await asyncio.sleep(0.01)
         release.set()

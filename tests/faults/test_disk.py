@@ -24,17 +24,6 @@ from tests.support.state import bytes_of
 from tests.support.tools import SickDisk, fill, missing, remount, take_inodes, tmpfs
 
 RATE = 2000
-RECOVERY = 5.0
-"""Promised limit in seconds; asserted x 4."""
-
-
-async def degraded(relay, wanted: bool) -> float:  # noqa: FBT001 - reads as a sentence
-    """Wait until durability has the wanted state; return the seconds it took."""
-    began = time.monotonic()
-    while (await asyncio.to_thread(relay.metrics))["relay_durability_degraded"] != wanted:
-        assert time.monotonic() - began < RECOVERY * 4, relay.text()[-3000:]
-        await asyncio.sleep(0.05)
-    return time.monotonic() - began
 
 
 @pytest.fixture
@@ -80,14 +69,14 @@ async def test_row_09_state_directory_full_while_running(start, load, proxy, emu
         lags, generator = Lags(relay), load(relay, rate=RATE, seconds=60)
         await asyncio.sleep(1.5)
         filler = fill(disk)
-        noticed = await degraded(relay, True)
+        noticed = await relay.degraded(True)
         await freshness(relay, emulator, within=8)
         refuse_connections(proxy)
         await asyncio.sleep(2.5)
         proxy.heal()
         await freshness(relay, emulator, within=20)
         filler.unlink()
-        recovered = await degraded(relay, False)
+        recovered = await relay.degraded(False)
         verdict = await conserve(relay, emulator, await generator.stop(), fresh_within=20)
         assert await relay.stop() == 0
     assert "RLY411 durability degraded" in relay.text()
@@ -104,11 +93,11 @@ async def test_row_09_the_restart_after_a_full_disk_sends_nothing_twice(start, l
         generator = load(relay, rate=RATE, seconds=60)
         await asyncio.sleep(1.5)
         filler = fill(disk)
-        await degraded(relay, True)
+        await relay.degraded(True)
         await asyncio.sleep(2)
         sent = await generator.stop()
         filler.unlink()
-        await degraded(relay, False)
+        await relay.degraded(False)
         assert await relay.restart() == 0
         verdict = await conserve(relay, emulator, sent)
     assert verdict.resent <= 50, "at most the request that the stop cut off"
@@ -145,7 +134,7 @@ async def test_row_09_started_on_a_disk_that_refuses(  # noqa: PLR0917 - fixture
         assert (await asyncio.to_thread(relay.metrics))["relay_durability_degraded"] == 1
         await asyncio.sleep(2)
         heal()
-        recovered = await degraded(relay, False)
+        recovered = await relay.degraded(False)
         verdict = await conserve(relay, emulator, await generator.stop())
         assert await relay.stop() == 0
     figure(9, f"started {how}, {'used' if used else 'fresh'}: restored {recovered:.1f} s after; {verdict}")
@@ -171,10 +160,10 @@ async def test_row_09_a_disk_that_fails_while_running(number, start, load, emula
     generator = load(relay, rate=RATE, seconds=60)
     await asyncio.sleep(1.5)
     with sick.failing(number):
-        noticed = await degraded(relay, True)
+        noticed = await relay.degraded(True)
         await freshness(relay, emulator, within=8)
         await asyncio.sleep(1)
-    recovered = await degraded(relay, False)
+    recovered = await relay.degraded(False)
     sent = await generator.stop()
     assert await relay.restart() == 0
     verdict = await conserve(relay, emulator, sent)
@@ -288,7 +277,7 @@ async def test_row_13_a_disk_that_stalls_for_five_seconds(start, load, emulator,
     with sick.stalled():
         await asyncio.sleep(5)
         during = len(emulator.received) - before
-    recovered = await degraded(relay, False)
+    recovered = await relay.degraded(False)
     lag = lags.stop()
     await asyncio.sleep(1)
     verdict = await conserve(relay, emulator, await generator.stop())

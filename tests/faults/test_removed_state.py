@@ -17,24 +17,6 @@ SEEN = 2.0
 """Promised limit in seconds; asserted x 4."""
 
 
-async def degraded(relay, wanted: bool) -> float:  # noqa: FBT001 - reads as a sentence
-    """Wait until durability has the wanted state; return the seconds it took."""
-    began = time.monotonic()
-    while (await asyncio.to_thread(relay.metrics))["relay_durability_degraded"] != wanted:
-        assert time.monotonic() - began < 20, relay.text()[-3000:]
-        await asyncio.sleep(0.05)
-    return time.monotonic() - began
-
-
-async def told_of(relay, event: str) -> list[dict]:
-    """Wait for events in the log; the metric may be set a moment before, by a checkpoint."""
-    began = time.monotonic()
-    while not (found := [one for one in relay.events() if event in one["event"]]):
-        assert time.monotonic() - began < SEEN * 4, relay.text()[-3000:]
-        await asyncio.sleep(0.05)
-    return found
-
-
 def remove_directory(state) -> None:
     """Remove the directory of a running relay, which may make files in it meanwhile."""
     away = state.with_name("away")
@@ -76,12 +58,12 @@ async def test_row_44_state_that_is_removed(what, start, load, emulator, figure,
     await asyncio.sleep(4)
     put_back, began = remove(state, what), time.monotonic()
     # A new database is there within milliseconds, so a scrape may miss the metric.
-    [told, *_] = await told_of(relay, "RLY411 durability degraded")
+    [told, *_] = await relay.told("RLY411 durability degraded", within=SEEN * 4)
     seen = time.monotonic() - began
     assert str(state) in told["detail"]
     await asyncio.sleep(2)
     put_back()
-    restored = await degraded(relay, False)
+    restored = await relay.degraded(False)
     await asyncio.sleep(2.5)
     victim = relay.signal_worker(signal.SIGKILL)
     await relay.gone(victim)
@@ -95,7 +77,7 @@ async def test_row_44_windows_go_on_without_the_directory(start, load, emulator,
     generator = load(relay, rate=RATE, seconds=60)
     await asyncio.sleep(3)
     remove_directory(tmp_path / "state")
-    await degraded(relay, True)
+    await relay.degraded(True)
     fresh = await freshness(relay, emulator, within=8)
     verdict = await conserve(relay, emulator, await generator.stop())
     assert verdict.lost == 0

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.test_removed_state import degraded, told_of
+from tests.faults.test_removed_state import SEEN
 from tests.support.oracle import conserve, freshness
 
 if TYPE_CHECKING:
@@ -111,16 +111,16 @@ async def test_row_44_state_that_is_taken_does_not_end_what_receives(harm, start
     await asyncio.sleep(WINDOW + 1)
     with do(state):
         await relay.gone(relay.signal_worker(signal.SIGKILL))
-        await degraded(relay, True)
-        [told, *_] = await told_of(relay, "RLY411 durability degraded")
+        await relay.degraded(True)
+        [told, *_] = await relay.told("RLY411 durability degraded", within=SEEN * 4)
         assert (told["reason"], told["detail"].partition(" ")[0]) == ("unusable", code)
         before = tree(state)
         fresh = await freshness(relay, emulator, within=WINDOW * 8)
         assert tree(state) == before, "nothing is written where another one may be"
         await relay.gone(relay.signal_worker(signal.SIGKILL))
-        await degraded(relay, True)
+        await relay.degraded(True)
         await asyncio.sleep(1)
-    restored = await degraded(relay, False)
+    restored = await relay.degraded(False)
     assert len(relay.events("RLY501 worker died, starting another")) == 2
     await asyncio.sleep(1.5)
     await relay.gone(relay.signal_worker(signal.SIGKILL))

@@ -21,6 +21,7 @@ from relay.daemon.lifecycle.reload import Reconfiguration
 from relay.listener.admin_sockets import AdminSockets
 from tests.support import hotpath
 from tests.support.relay import ACCESS, REGION, SECRET, make_emulator
+from tests.support.state import LONG_WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from tests.support.emulator import ControlledEmulator
 
 
+LONG_WINDOWS = msgspec.structs.replace(WindowConfig(), seconds=LONG_WINDOW)
 CREDENTIALS = Credentials(access_key=ACCESS, secret_key=Secret(SECRET), region=REGION, origin="test")
 
 

@@ -190,9 +190,17 @@ class RelayProcess:
         events = [json.loads(line) for line in lines]
         return [event for event in events if not name or event["event"] == name]
 
-    async def told(self, start: str) -> list[dict]:
+    async def degraded(self, wanted: bool) -> float:  # noqa: FBT001 - reads as a sentence
+        """Wait until durability has the wanted state, for 20 s (promised: 5); return the seconds it took."""
+        began = time.monotonic()
+        while (await asyncio.to_thread(self.metrics))["relay_durability_degraded"] != wanted:
+            assert time.monotonic() - began < 20, self.text()[-3000:]
+            await asyncio.sleep(0.05)
+        return time.monotonic() - began
+
+    async def told(self, start: str, *, within: float = 30) -> list[dict]:
         """Wait for events with a name that begins with `start`; they may be logged a moment after their cause."""
-        until = time.monotonic() + 30
+        until = time.monotonic() + within
         while not (found := [event for event in self.events() if event["event"].startswith(start)]):
             assert time.monotonic() < until, self.text()[-3000:]
             await asyncio.sleep(0.05)

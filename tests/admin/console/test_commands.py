@@ -13,15 +13,13 @@ import pytest
 
 from relay.admin.console.commands import Console
 from relay.admin.console.maps import MOST, Maps
-from relay.config.schema import AdminConfig, CloudConfig, LimitsConfig, RuleConfig, WindowConfig
+from relay.config.schema import AdminConfig, CloudConfig, LimitsConfig, RuleConfig
 from relay.config.types import Secret
 from relay.model import Kind
-from tests.support.inprocess import open_relay
-from tests.support.state import LONG_WINDOW
+from tests.support.inprocess import LONG_WINDOWS, open_relay
 
 ANYWHERE, HERE = ("help", "health", "stats"), ("counters", "timers", "gauges", "config")
 MANY = LimitsConfig(series=30_000, series_per_metric=30_000)
-HOURS = {"window": msgspec.structs.replace(WindowConfig(), seconds=LONG_WINDOW)}
 
 
 async def ask(running, command: str, *, is_local: bool = True) -> str:
@@ -36,7 +34,7 @@ async def named(running) -> None:
 
 
 async def test_commands_for_remote_clients(tmp_path):
-    async with open_relay(tmp_path, **HOURS) as running:
+    async with open_relay(tmp_path, window=LONG_WINDOWS) as running:
         await running.feed(b"a:1|c\nbad")
         for command in ANYWHERE:
             assert await ask(running, command, is_local=False) == await ask(running, command)
@@ -79,7 +77,7 @@ def figures(reply: str) -> dict[str, int]:
 
 
 async def test_names_with_tags_are_shown_and_deleted_as_a_line_may_call_them(tmp_path):
-    async with open_relay(tmp_path, **HOURS, tags={"host": "web-1", "env": "prod"}) as running:
+    async with open_relay(tmp_path, window=LONG_WINDOWS, tags={"host": "web-1", "env": "prod"}) as running:
         await running.feed(b"req:1|c\nreq:2|c|#code:200\nreq:3|c|#env:dev,code:500\nlat:9|ms|#code:200\n")
         shown = "{ req: 1, 'req;code=200': 2, 'req;code=500;env=dev': 3 }\nEND\n\n"
         assert await ask(running, "counters") == shown
@@ -154,7 +152,7 @@ def calm():
 async def test_a_long_map_is_bounded_and_does_not_block_the_loop(tmp_path, calm):
     count = MOST + 2_000
     names = [b"name.of.metric%d:1|c" % number for number in range(count)]
-    async with open_relay(tmp_path, **HOURS, limits=MANY) as running:
+    async with open_relay(tmp_path, window=LONG_WINDOWS, limits=MANY) as running:
         await running.feed(*(b"\n".join(names[first : first + 100]) for first in range(0, count, 100)))
         await named(running)
         watch = Stopwatch()
@@ -185,7 +183,7 @@ class Hasty:
 
 async def test_one_map_is_made_at_a_time_and_an_unread_reply_blocks_no_other(tmp_path):
     """Maps are made in slices of a few milliseconds: the slices of many maps in one turn would block the loop."""
-    async with open_relay(tmp_path, **HOURS) as running:
+    async with open_relay(tmp_path, window=LONG_WINDOWS) as running:
         await running.feed(b"\n".join(b"a%d:1|c" % number for number in range(300)))
         await named(running)
         relay, at_work, most = running.relay, 0, 0
