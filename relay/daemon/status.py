@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from relay.model import Series
 
 _STALLED: Final = 60.0
-"""After so long without progress of the closer, the watchdog of the service manager is no longer notified."""
+"""Seconds without progress of the closer: then /-/healthy fails, and the service manager's watchdog gets no message."""
 
 
 class Status:

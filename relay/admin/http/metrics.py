@@ -124,7 +124,7 @@ class RelayCollector(Collector):
         )
         yield counter(
             "relay_clamped_values",
-            "DATALOSS: statistics whose magnitude exceeds 9223372036854774784; sent as that limit.",
+            "DATALOSS: statistics beyond 9223372036854774784 or its negative; sent as that limit.",
             self._relay.context.ledger.values_clamped,
         )
         yield counter(

@@ -146,9 +146,8 @@ class Ages:
         Args:
             date: Unix time of the answer's Date, which has no fractions.
         """
-        wall = self._read_wall()
-        self._skew = wall - date
-        return self._skew
+        self._skew = skew = self._read_wall() - date
+        return skew
 
     def is_old(self, window: int, max_age: float) -> bool | None:
         """Return whether a window is older than `max_age` seconds; None if it is, but the clock may be wrong.
