@@ -3,18 +3,21 @@
 The hot path counts lines and samples of the open window (`Tally`); the ledger counts everything after that. Stocks
 (spooled, in flight) are read from the spool and the sender pool, never derived from counters: otherwise
 `Books.imbalance` could not find a miscount. Invariant I5: the books balance in any snapshot.
+
+`WindowHistory` has the newest 60 windows, with the outcome of their points. Outcomes of other windows (older, or of an
+earlier process) are in the counters alone.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from relay.model import Tally
 
@@ -40,6 +43,91 @@ class Durations:
         """Return (upper bound, number of durations up to it): cumulative as in Prometheus, `+Inf` last."""
         names = [*map(str, self.BOUNDS), "+Inf"]
         return list(zip(names, accumulate(map(float, self._counts)), strict=True))
+
+
+WINDOWS_MAX: Final = 60
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class WindowRecord:
+    """State: what became of the points of one closed window; the other fields do not change."""
+
+    start: int
+    """Unix seconds; the id of the window."""
+    seconds: int
+    stored_at: float
+    """Wall time at which it was stored; its points may be sent from then on."""
+    late: float
+    """Seconds from its end until it was stored."""
+    lines: int
+    """Received since the window before was stored."""
+    rejected: Mapping[str, int]
+    """Rejected lines since the window before, by reason."""
+    kernel_drops: int
+    """Packets that the kernel dropped since the window before."""
+    samples: int
+    samples_dropped: Mapping[str, int]
+    """Samples dropped since the window before, by reason."""
+    series: int
+    points: int
+    """Points in its requests."""
+    requests: int
+    delivered: int = 0
+    refused: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    """Points dropped after the window was stored, by reason."""
+    first_answer_at: float = 0.0
+    """Wall time of the first answer to one of its requests; 0: none so far."""
+
+    @property
+    def waiting(self) -> int:
+        """Points that are in the spool or in flight."""
+        return self.points - self.delivered - self.refused - sum(self.dropped.values())
+
+
+class WindowHistory:
+    """State: the newest windows."""
+
+    def __init__(self) -> None:
+        self._windows: deque[WindowRecord] = deque(maxlen=WINDOWS_MAX)
+
+    def __len__(self) -> int:
+        """Return the number of windows kept."""
+        return len(self._windows)
+
+    def __iter__(self) -> Iterator[WindowRecord]:
+        """Iterate over the windows in the order in which they were stored, oldest first."""
+        return iter(self._windows)
+
+    @property
+    def last(self) -> WindowRecord | None:
+        """The window that was stored last."""
+        return self._windows[-1] if self._windows else None
+
+    def get(self, start: int) -> WindowRecord | None:
+        """Return a window by its id; the newest first, as most answers are about it."""
+        return next((window for window in reversed(self._windows) if window.start == start), None)
+
+    def add(self, window: WindowRecord) -> None:
+        """Add a window that is stored now."""
+        self._windows.append(window)
+
+    def answered(self, start: int, wall: float) -> None:
+        """Record an answer of the cloud, whatever it says, to a request of the window."""
+        window = self.get(start)
+        if window and not window.first_answer_at:
+            window.first_answer_at = wall
+
+    def sent(self, start: int, *, delivered: int, refused: int) -> None:
+        """Count points of a window that the cloud accepted and refused."""
+        if window := self.get(start):
+            window.delivered += delivered
+            window.refused += refused
+
+    def dropped(self, start: int, points: int, *, reason: str) -> None:
+        """Count points of a window that the relay dropped."""
+        if window := self.get(start):
+            window.dropped[reason] = window.dropped.get(reason, 0) + points
 
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
@@ -97,6 +185,19 @@ class Ledger:
     """Statistics outside the range of the API."""
     examples: dict[str, Mapping[str, str]] = field(default_factory=dict)
     """Log fields of one example each of `rewritten`, `unsent`, `clamped`; removed once logged."""
+    windows: WindowHistory = field(default_factory=WindowHistory)
+    """The newest closed windows, with the outcome of their points."""
+
+    def deliver_points(self, window: int, *, delivered: int, refused: int) -> None:
+        """Count points that the cloud accepted, and points that it refused for good."""
+        self.points_delivered += delivered
+        self.points_refused += refused
+        self.windows.sent(window, delivered=delivered, refused=refused)
+
+    def drop_points(self, window: int, points: int, *, reason: str) -> None:
+        """Count points of a stored window that are dropped."""
+        self.points_dropped[reason] += points
+        self.windows.dropped(window, points, reason=reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

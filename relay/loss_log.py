@@ -16,7 +16,7 @@ import structlog
 from relay import limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from relay.clock import Clock
     from relay.ledger import Ledger
@@ -77,6 +77,11 @@ class CounterDeltas:
         """Return by how much a counter grew since the last call for its name."""
         before, self._seen[name] = self._seen.get(name, 0), value
         return value - before
+
+    def grown(self, name: str, values: Mapping[str, int]) -> dict[str, int]:
+        """Return by how much each counter of a family grew since the last call; those that did not are left out."""
+        grown = {key: self.since_last(f"{name} {key}", value) for key, value in values.items()}
+        return {key: value for key, value in grown.items() if value}
 
 
 class Explain(Protocol):

@@ -28,10 +28,15 @@ async def make_admin(relay: Relay, *, windows: WindowSubscribers, most: int, soc
         sockets: the listening sockets.
     """
     await asyncio.to_thread(import_module, "relay.admin.http.server")
-    from relay.admin.http.rules import rule_routes  # noqa: PLC0415 - see above
+    from relay.admin.http.api.rules import rule_endpoints  # noqa: PLC0415 - see above
+    from relay.admin.http.api.tees import tee_routes  # noqa: PLC0415 - see above
+    from relay.admin.http.api.windows import window_routes  # noqa: PLC0415 - see above
     from relay.admin.http.server import AdminServer  # noqa: PLC0415 - see above
-    from relay.admin.http.tees import tee_routes  # noqa: PLC0415 - see above
-    from relay.admin.http.windows import window_routes  # noqa: PLC0415 - see above
 
-    routes = [*rule_routes(relay), *tee_routes(relay.tees), *window_routes(windows, lambda: relay.closer.open_id)]
+    endpoints = [*rule_endpoints(relay)]
+    routes = [
+        *(one.route() for one in endpoints),
+        *tee_routes(relay.tees),
+        *window_routes(windows, lambda: relay.closer.open_id),
+    ]
     return AdminServer(sockets=sockets, relay=relay, routes=routes, hosts=relay.config.admin.hosts, most=most)

@@ -10,6 +10,7 @@ A `Relay` is opened, run and closed once. It has no global state, so two of them
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -37,7 +38,7 @@ from relay.delivery.state.checkpoint import Checkpointer, CheckpointFiles
 from relay.hotpath.explain import explain
 from relay.hotpath.factory import log_hotpath, make_hotpath
 from relay.hotpath.partial import encode_head
-from relay.ledger import Ledger
+from relay.ledger import Ledger, WindowRecord
 from relay.listener.admin_sockets import AdminSockets
 from relay.listener.kernel_drops import KernelDropWatch
 from relay.loss_log import CounterDeltas, LossLog, log_late_window, log_quota, log_window_losses
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from relay.daemon.lifecycle.shutdown import ShutdownReport
     from relay.delivery.sender.pool import Transport
     from relay.hotpath.contract import HotPath
+    from relay.model import Tally
     from relay.naming.ruleset import Ruleset
 
 _HAND_OVER_SECONDS: Final = 2.0
@@ -109,7 +111,7 @@ class Relay:
         self.idle = make_idle(config)
         self.lag = LagProbe(clock)
         self._is_handing_over = False
-        self._counter_deltas = CounterDeltas()
+        self._counter_deltas, self._window_deltas = CounterDeltas(), CounterDeltas()
         self._windows = WindowSubscribers(config.window.seconds)
         self._stop = asyncio.Event()
         self._closing = AsyncExitStack()
@@ -345,11 +347,32 @@ class Relay:
             tasks += [lambda: checkpointer.run(self.closer.name_waiting), checkpointer.run_removals]
         return [*tasks, *self._egress.background()]
 
+    def _record_window(self, closed: WindowReport, tally: Tally) -> WindowRecord:
+        """Add a stored window to the history, with what was received and lost since the window before."""
+        since_last = self._window_deltas.since_last
+        dropped = Counter(tally.samples_dropped) + self.context.ledger.samples_dropped
+        record = WindowRecord(
+            start=closed.start,
+            seconds=self.config.window.seconds,
+            stored_at=self.context.clock.wall(),
+            late=closed.late,
+            lines=since_last("received", tally.received),
+            rejected=self._window_deltas.grown("rejected", tally.rejected),
+            kernel_drops=since_last("kernel", sum(listener.kernel_drops for listener in self.listeners)),
+            samples=closed.samples,
+            samples_dropped=self._window_deltas.grown("dropped", dropped),
+            series=closed.series,
+            points=closed.points,
+            requests=closed.requests,
+        )
+        self.context.ledger.windows.add(record)
+        return record
+
     def _report_window(self, closed: WindowReport) -> None:
         ledger, loss_log = self.context.ledger, self.context.loss_log
-        tally, since_last = self.hotpath.tally(), self._counter_deltas.since_last
-        lines, rejected = since_last("received", tally.received), since_last("rejected", sum(tally.rejected.values()))
-        self._reporter.closed(closed, lines=lines, rejected=rejected)
+        tally = self.hotpath.tally()
+        record = self._record_window(closed, tally)
+        self._reporter.closed(closed, lines=record.lines, rejected=sum(record.rejected.values()))
         if closed.late > max(_LATE, _LATE_SHARE * self.config.window.seconds):
             ledger.windows_late += 1
             log_late_window(loss_log, closed.start, seconds=closed.late, closing=self.closer.closing - 1)

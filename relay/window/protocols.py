@@ -114,6 +114,7 @@ class WindowReport:
 
     start: int
     samples: int
+    series: int
     points: int
     requests: int
     seconds: float

@@ -97,6 +97,7 @@ class ClosingWindows:
             WindowReport(
                 start=window.start,
                 samples=window.samples,
+                series=len(window.series),
                 points=sum(batch.points for batch in batches),
                 requests=len(batches),
                 seconds=self._ledger.close_seconds,

@@ -36,7 +36,7 @@ def local_only(handler: Handler) -> Handler:
     """
 
     async def guarded(request: web.Request) -> web.StreamResponse:
-        reason = _reason_to_refuse(request)
+        reason = reason_to_refuse(request)
         if reason:
             return web.Response(status=403, text=f"{reason}\n")
         return await handler(request)
@@ -60,7 +60,8 @@ def peer_address(transport: BaseTransport | None) -> str:
     return str(peer[0]) if peer else ""
 
 
-def _reason_to_refuse(request: web.Request) -> str:
+def reason_to_refuse(request: web.Request) -> str:
+    """Return the rule that a request breaks; empty if it comes from this machine and is addressed to it."""
     if not is_loopback(peer_address(request.transport)):
         return "only from this machine"
     if any(map(_is_forwarding, request.headers)):

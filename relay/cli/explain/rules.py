@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from relay.admin.answers.rules import RulesAnswer
 from relay.cli.admin_client import ask, find_admin
 from relay.cli.explain.text import pattern
 from relay.config.addresses import join_address
@@ -23,31 +24,7 @@ _NAMES_SHOWN: Final = 20
 _FIX: Final = "start the relay, or name its configuration with -c"
 
 
-class RuleHits(msgspec.Struct):
-    """A rule with its number of hits."""
-
-    number: int
-    match: str
-    regex: str
-    type: str
-    hits: int
-
-
-class Unmatched(msgspec.Struct):
-    """Identities that no rule matched."""
-
-    count: int
-    names: list[str]
-
-
-class RuleReport(msgspec.Struct):
-    """The answer of `GET /api/v1/rules`."""
-
-    rules: list[RuleHits]
-    unmatched: Unmatched
-
-
-def fetch_rules(admin: AdminConfig) -> RuleReport:
+def fetch_rules(admin: AdminConfig) -> RulesAnswer:
     """Return the rules of the relay with their hits.
 
     Raises:
@@ -58,13 +35,13 @@ def fetch_rules(admin: AdminConfig) -> RuleReport:
     if status != 200:
         raise unreachable(f"{join_address(*address)} answers {status}: {escape(body.encode())[:200]}", _FIX)
     try:
-        report = msgspec.json.decode(body, type=RuleReport)
+        report = msgspec.json.decode(body, type=RulesAnswer)
     except msgspec.MsgspecError as error:
         raise unreachable(f"the process on {join_address(*address)} is not a relay: {error}", _FIX) from error
     return report
 
 
-def rule_lines(report: RuleReport) -> Iterator[str]:
+def rule_lines(report: RulesAnswer) -> Iterator[str]:
     """Yield the table: the rules, then the newest names that no rule matched."""
     if not report.rules:
         yield "there are no rules"

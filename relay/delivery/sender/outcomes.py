@@ -181,8 +181,7 @@ class Outcomes:
         if bisection.refused:
             await self._dead_letter_refused(lease, bisection, cloud, attempts)
         ledger = self._ledger
-        ledger.points_delivered += bisection.accepted
-        ledger.points_refused += len(bisection.refused)
+        ledger.deliver_points(lease.batch.window, delivered=bisection.accepted, refused=len(bisection.refused))
         if bisection.accepted:
             ledger.delivery_lag = max(0.0, self._clock.wall() - lease.batch.window)
         self._spool.done(lease)
@@ -190,13 +189,13 @@ class Outcomes:
     async def refuse(self, lease: Lease, cloud: Cloud, *, reason: str, detail: str, http: int | None) -> None:
         """Count a whole batch as refused, because of the cloud's answers; the batch is done."""
         await self._dead_letter_all(lease, cloud, reason=reason, detail=detail, http=http)
-        self._ledger.points_refused += lease.batch.points
+        self._ledger.deliver_points(lease.batch.window, delivered=0, refused=lease.batch.points)
         self._spool.done(lease)
 
     async def drop(self, lease: Lease, cloud: Cloud, *, reason: str, detail: str) -> None:
         """Count a whole batch as dropped, by a decision of the relay; the batch is done."""
         await self._dead_letter_all(lease, cloud, reason=reason, detail=detail, http=None)
-        self._ledger.points_dropped[reason] += lease.batch.points
+        self._ledger.drop_points(lease.batch.window, lease.batch.points, reason=reason)
         self._spool.done(lease)
 
     async def _dead_letter_refused(self, lease: Lease, bisection: BatchBisection, cloud: Cloud, attempts: int) -> None:

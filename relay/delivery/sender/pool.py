@@ -358,6 +358,7 @@ class SenderPool:
             self._gate.in_flight -= 1
             self._ledger.request_seconds.observe(self._clock.monotonic() - began)
             self._ledger.request_bytes = len(batch.body)
+        self._ledger.windows.answered(batch.window, self._clock.wall())
         self._reporter.report(self._gate, verdict, jitter=self._random())
         return verdict
 

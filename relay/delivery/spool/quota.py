@@ -112,7 +112,7 @@ class SpoolQuota:
     def _drop(self, window: int) -> None:
         entries = self._order.remove_window(window)
         points = sum(entry.points for entry in entries)
-        self._ledger.points_dropped["spool_full"] += points
+        self._ledger.drop_points(window, points, reason="spool_full")
         for entry in entries:
             self._remove(entry.id)
         if window not in self._dropped:

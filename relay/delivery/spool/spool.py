@@ -224,8 +224,9 @@ class Spool:
         """Drop the batches that only memory holds, at a stop; count them as stop_without_state."""
         entries = self._order.remove_if(lambda entry: self._writer.bodies.is_pinned(entry.id))
         points = sum(entry.points for entry in entries)
+        for entry in entries:
+            self._ledger.drop_points(entry.window, entry.points, reason="stop_without_state")
         if points:
-            self._ledger.points_dropped["stop_without_state"] += points
             self._loss_log.warn("points dropped", reason="stop_without_state", points=points)
 
     async def close(self) -> None:
@@ -256,7 +257,7 @@ class Spool:
     def database_lost(self) -> Collection[int]:
         """Drop batches that were only in a database now set aside; return the ids of committed windows."""
         for entry in self._order.remove_if(lambda entry: not self._writer.bodies.has(entry.id)):
-            self._ledger.points_dropped["spool_damaged"] += entry.points
+            self._ledger.drop_points(entry.window, entry.points, reason="spool_damaged")
         return list(self.committed)
 
     def stored(self, windows: Collection[int]) -> None:
@@ -355,7 +356,7 @@ class Spool:
 
     def _lose(self, entry: WaitingBatch) -> None:
         self.leased -= entry.points
-        self._ledger.points_dropped["spool_damaged"] += entry.points
+        self._ledger.drop_points(entry.window, entry.points, reason="spool_damaged")
         self._writer.remove(entry.id)
         self._loss_log.warn("RLY412 a batch in the spool is damaged", reason="spool_damaged", points=entry.points)
 

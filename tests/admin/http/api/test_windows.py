@@ -12,8 +12,8 @@ import aiohttp.web
 import pytest
 
 from relay.admin import subscribers
+from relay.admin.http.api.windows import window_routes
 from relay.admin.http.guard import HOSTS
-from relay.admin.http.windows import window_routes
 from relay.admin.subscribers import SLOW, STOPPED, SUBSCRIBERS_MOST, WAITING_WINDOWS, WindowSubscribers
 from relay.config.schema import WindowConfig
 from relay.model import Point
@@ -168,7 +168,7 @@ async def test_fifty_thousand_points_do_not_block_the_loop():
 
 
 async def test_a_client_that_does_not_read_is_disconnected(monkeypatch):
-    monkeypatch.setattr("relay.admin.http.windows._STALL", 0.2)
+    monkeypatch.setattr("relay.admin.http.api.windows._STALL", 0.2)
     windows = WindowSubscribers(60)
     async with serve(windows) as url, aiohttp.ClientSession(read_bufsize=1024) as session:
         answer = await session.get(url)

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from aiohttp import web
 
-from relay.admin.http.rules import rule_routes
+from relay.admin.http.api.rules import rule_endpoints
 from relay.admin.http.server import AdminServer
 from relay.config.schema import RuleConfig
 from relay.listener.addresses import Address
@@ -37,7 +37,7 @@ async def serving(*, rules=RULES, namer=NAMER, routes=None):
     admin = AdminServer(
         sockets=AdminSockets([Address("127.0.0.1", 0)]),
         relay=relay,
-        routes=rule_routes(relay) if routes is None else routes,
+        routes=[one.route() for one in rule_endpoints(relay)] if routes is None else routes,
     )
     await admin.start()
     try:

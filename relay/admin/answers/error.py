@@ -1,0 +1,20 @@
+"""The answer of a request that failed."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class ErrorDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wrong, and what to do."""
+
+    code: str
+    """A code of relay/errors.py, or a word of admin/http/endpoint.py, such as `bad_request`."""
+    message: str
+    fix: str = ""
+
+
+class ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of every answer of /api/v1 with status 400 or more."""
+
+    error: ErrorDetail

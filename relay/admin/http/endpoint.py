@@ -1,0 +1,141 @@
+"""One route of the API as data: its parameters, its answer, and the access that it needs.
+
+server.py registers the route, and the OpenAPI document is made of the same value. The query is checked against the
+fields of `parameters`: an unknown one is 400 with the known ones named. A failure is an `ApiError`, answered as JSON.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from relay.admin.answers.error import ErrorAnswer, ErrorDetail
+from relay.admin.http.guard import reason_to_refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+JSON: Final = "application/json"
+WORDS: Final = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    409: "conflict",
+    413: "too_large",
+    503: "busy",
+}
+"""Status -> word, for errors without a code of relay/errors.py."""
+
+
+class Access(StrEnum):
+    """Which requests an endpoint answers."""
+
+    OPEN = "open"
+    """Every client that reaches the port: codes and numbers only, no name, address, setting or word of the cloud."""
+    LOCAL = "local"
+    """Clients on this machine, or with a token."""
+    TOKEN = "token"  # noqa: S105 - not a secret
+    """Clients with a token: the endpoint changes something."""
+
+
+class NoParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The query of an endpoint without parameters."""
+
+
+class ApiError(Exception):
+    """A request that cannot be answered; the client gets the sentence and the fix."""
+
+    def __init__(self, status: int, message: str, *, fix: str = "", code: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.detail = ErrorDetail(code=code or WORDS.get(status, "error"), message=message, fix=fix)
+
+    def answer(self) -> web.Response:
+        """Return the error as JSON."""
+        return json_answer(ErrorAnswer(error=self.detail), status=self.status)
+
+
+P = TypeVar("P", bound=msgspec.Struct)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint(Generic[P]):
+    """A route. `handle` gets the request and its checked parameters; it returns an answer, or a response (a stream)."""
+
+    path: str
+    summary: str
+    """One sentence for the OpenAPI document."""
+    handle: Callable[[web.Request, P], Awaitable[msgspec.Struct | web.StreamResponse]]
+    parameters: type[P]
+    """Fields of the query; forbids unknown fields. `NoParameters` without any."""
+    answer: type[msgspec.Struct] | None = None
+    """Type of the answer; None: a stream."""
+    method: Literal["GET", "POST"] = "GET"
+    body: type[msgspec.Struct] | None = None
+    """Type of the request's body, for the OpenAPI document; `handle` reads it with `read_body`."""
+    access: Access = Access.LOCAL
+
+    def route(self) -> web.RouteDef:
+        """Return the route for aiohttp."""
+        return web.route(self.method, self.path, self._respond)
+
+    async def _respond(self, request: web.Request) -> web.StreamResponse:
+        try:
+            check_access(request, self.access)
+            answer = await self.handle(request, read_parameters(request, self.parameters))
+        except ApiError as error:
+            return error.answer()
+        return answer if isinstance(answer, web.StreamResponse) else json_answer(answer)
+
+
+def check_access(request: web.Request, access: Access) -> None:
+    """Check that the client may ask.
+
+    Raises:
+        ApiError: 403, with the rule that the request breaks.
+    """
+    reason = "" if access is Access.OPEN else reason_to_refuse(request)
+    if reason:
+        raise ApiError(403, reason)
+
+
+def read_parameters(request: web.Request, type_: type[P]) -> P:
+    """Return the query of a request as a struct.
+
+    Raises:
+        ApiError: 400, a parameter is unknown, given twice, or has a wrong value.
+    """
+    known = [field.encode_name for field in msgspec.structs.fields(type_)]
+    for name in request.query:
+        if name not in known:
+            listed = f"the parameters are {', '.join(known)}" if known else "this path has no parameters"
+            raise ApiError(400, f"unknown parameter {name[:80]}", fix=listed)
+        if len(request.query.getall(name)) > 1:
+            raise ApiError(400, f"parameter {name} is given more than once", fix="give it once")
+    try:
+        return msgspec.convert(dict(request.query), type_, strict=False)
+    except msgspec.ValidationError as error:
+        raise ApiError(400, str(error)) from error
+
+
+async def read_body(request: web.Request, type_: type[P]) -> P:
+    """Return the JSON body of a request as a struct.
+
+    Raises:
+        ApiError: 400, the body is not JSON, or breaks a rule.
+    """
+    try:
+        return msgspec.json.decode(await request.read(), type=type_)
+    except msgspec.MsgspecError as error:
+        raise ApiError(400, str(error)) from error
+
+
+def json_answer(answer: Any, *, status: int = 200) -> web.Response:  # noqa: ANN401 - any struct
+    """Return an answer as JSON."""
+    return web.Response(status=status, body=msgspec.json.encode(answer), content_type=JSON)
