@@ -151,7 +151,7 @@ def _describe(example: RejectedLine, explain: Explain) -> dict[str, Any]:
 def log_late_window(loss_log: LossLog, window: int, *, seconds: float, closing: int) -> None:
     """Warn that a window was stored long after its end."""
     event, fix = (
-        "RLY320 a window closed late",
+        "RLY503 a window closed late",
         "see relay_series, relay_loop_lag_seconds and the disk; send fewer series",
     )
     loss_log.warn(event, reason="late", window=window, seconds=round(seconds, 1), closing=closing, fix=fix)

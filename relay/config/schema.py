@@ -89,7 +89,7 @@ class ListenConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = "0666"
     stream_connections: Annotated[
         int,
-        help_("Most stream connections, fewer if few files may be open (RLY203); then the one idle longest is closed"),
+        help_("Most stream connections, fewer if few files may be open (RLY205); then the one idle longest is closed"),
     ] = 256
     stream_idle: Annotated[
         Seconds,

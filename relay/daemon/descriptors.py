@@ -62,7 +62,7 @@ def divide_descriptors(streams: int, *, senders: int, loss_log: LossLog) -> Plac
     places = share(soft, opened=_count_open(), streams=streams, senders=senders)
     if places.streams < streams:
         loss_log.warn(
-            "RLY203 fewer stream connections than configured",
+            "RLY205 fewer stream connections than configured",
             reason="descriptors",
             stream_connections=places.streams,
             configured=streams,

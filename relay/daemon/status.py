@@ -67,7 +67,7 @@ class Status:
         if relay.is_stopping:
             return False, "stopping"
         if opens_in := relay.closer.opens_in():
-            return False, f"nothing is sent: the window opens in {opens_in:.0f} s (RLY124)"
+            return False, f"nothing is sent: the window opens in {opens_in:.0f} s (RLY123)"
         sockets = len(relay.listeners) + len(relay.streams.listeners)
         return True, f"listening on {sockets} socket{'' if sockets == 1 else 's'}"
 

@@ -1,4 +1,4 @@
-"""Logs steps of the wall clock (RLY123), and an open window that begins in the future (RLY124).
+"""Logs steps of the wall clock (RLY124), and an open window that begins in the future (RLY123).
 
 Committed ids never open again. So after the clock was ahead, the first free id may begin hours from now. Until then
 samples are kept and nothing is sent: the relay is not ready, and the log says when the window begins.
@@ -47,10 +47,10 @@ class ClockWatch:
         step = self._steps.poll()
         if step:
             direction = "forward" if step > 0 else "back"
-            self._loss_log.warn("RLY123 the wall clock stepped", reason=direction, seconds=round(step, 1))
+            self._loss_log.warn("RLY124 the wall clock stepped", reason=direction, seconds=round(step, 1))
         waits, window = self._closer.opens_in(), self._closer.open_id
         if waits and window != self._logged:
             opens = datetime.fromtimestamp(window, UTC).isoformat()
-            event = "RLY124 window opens later, ids until then are committed"
+            event = "RLY123 window opens later, ids until then are committed"
             self._loss_log.warn(event, reason="ahead", opens_at=opens, window=window, seconds=round(waits))
         self._logged = window if waits else None

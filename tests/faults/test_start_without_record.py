@@ -95,7 +95,7 @@ async def test_row_43_committed_ids_ahead_of_the_clock_are_told(start, emulator,
     assert metrics["relay_window_opens_in_seconds"] == pytest.approx(opens - time.time(), abs=4)
     status, sentence = await asyncio.to_thread(readiness, relay)
     assert (status, "the window opens in" in sentence) == (503, True)
-    [told] = await relay.told("RLY124 window opens later, ids until then are committed")
+    [told] = await relay.told("RLY123 window opens later, ids until then are committed")
     assert told["window"] == opens
     await emulator_has(emulator, "web.hits", 7, within=opens + 20 - time.time())
     assert emulator.points("web.hits")[0]["timestamp"] == opens

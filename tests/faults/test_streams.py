@@ -191,7 +191,7 @@ async def test_row_47_more_clients_than_descriptors(start, load, emulator, figur
     more = await asyncio.to_thread(crowd, address_of(relay, "tcp"), 200)
     await asyncio.sleep(1)
     verdict = await conserve(relay, emulator, await generator.stop())
-    told, *_ = await relay.told("RLY203")
+    told, *_ = await relay.told("RLY205")
     assert (told["open_files_limit"], told["configured"]) == (limit, 10_000)
     assert 0 < told["stream_connections"] < limit
     assert [event for event in relay.events() if event["event"].startswith(("RLY41", "stream connections wait"))] == []

@@ -97,17 +97,17 @@ RLY122
 > Windows follow this clock: if it is wrong, points land in the wrong minute, or are refused.
 
 RLY123
-? A time service set the clock; a small step after a start or a suspension is normal.
-? The clock was set by hand, or a virtual machine was moved.
-> The open window closes or stays open, and no window is sent twice; one that a wrong clock closed keeps its minute.
-> Batches are dropped for their age only once the cloud's Date agrees, or the clock was steady for a minute.
-
-RLY124
 ? The clock was ahead, and windows of that time were closed: their ids are never used again.
 ? The state directory was used on a machine whose clock was ahead.
 > Nothing needs to be done: samples gather in the named window, which is sent at its end. The relay is not ready
   until then.
 > Moving `spool.db` away makes the relay start at once, but gives the committed minutes a second value.
+
+RLY124
+? A time service set the clock; a small step after a start or a suspension is normal.
+? The clock was set by hand, or a virtual machine was moved.
+> The open window closes or stays open, and no window is sent twice; one that a wrong clock closed keeps its minute.
+> Batches are dropped for their age only once the cloud's Date agrees, or the clock was steady for a minute.
 
 RLY131
 ? An earlier rule has a wider pattern: only the first rule that matches a name applies.
@@ -151,9 +151,25 @@ RLY202
 > `relay_receive_queue_bytes` shows how full the queue is, `relay_kernel_drops_total` how much was lost.
 
 RLY203
+? Clients send to another port or address: the finding counts packets that came for closed ports of this machine.
+? In a container, the port is not published, or for TCP only: `-p 8125:8125/udp`.
+? A firewall, or an entry of connection tracking that leads to an earlier container, takes the packets.
+? No application has sent anything yet.
+> Compare the client's host and port with [listen] udp; the default is loopback only: other machines cannot reach it.
+> `statsd-relay send test:1|c` goes the way of a client on this machine.
+> In Kubernetes, packets to a pod that was replaced may follow a stale entry: restart the client.
+
+RLY204
+? The applications were stopped, or send to another address since a change.
+? The network between them and this machine is interrupted, or a firewall was changed.
+> Look at an application: which host and port does its client use?
+> `statsd-relay send test:1|c` shows whether this relay receives.
+
+RLY205
 ? The limit of open files is low: `ulimit -n` in a shell, --ulimit nofile of a container, LimitNOFILE of a unit.
-? [listen] stream_connections is higher than the applications need.
-> No data is lost: fewer connections are kept, and at the limit the one that is idle longest is closed.
+? More clients are connected than [listen] stream_connections accepts, or connections are never closed.
+? [listen] stream_idle is set, and a client was silent for longer; or a client sent a line beyond line_limit.
+> At the limit the connection that is idle longest is closed; a client loses at most what it wrote into that one.
 > Raise the hard limit; the relay raises the soft one by itself. Of every 1,000, it keeps about 100 for itself.
 > Or set [listen] stream_connections to the number in the warning, which silences it.
 
@@ -185,6 +201,14 @@ RLY304
 > The warning names a metric, `statsd-relay explain LINE` shows what is sent, `relay_clamped_values_total` counts.
 > Send the value in a larger unit (seconds instead of nanoseconds), or leave the statistic out ([window] timer_metrics).
 
+RLY305
+? The reason is in the finding: too_old and too_far_ahead are wrong times of a sender, late_gauge is a gauge of a window
+  that is closed, no_legal_name is a name without a legal character.
+? name_collision: two metrics have one name after their characters were changed.
+? stop_without_state: the relay was stopped without a state directory, or while the disk refused.
+> `relay_dropped_samples_total` counts by reason; what a rule drops is wanted, and is no finding.
+> For times, check the clock of the sender. For names, `statsd-relay explain LINE` shows what a name becomes.
+
 RLY310
 ? A tag with an id of a user, request or session in it; the warning names the tag and counts its values.
 ? Names with such an id in them: the warning shows the part before it.
@@ -198,12 +222,12 @@ RLY310
 > If all of them are wanted, raise [limits] series, series_per_metric and memory; each series costs a point a minute
   of the cloud's quota.
 
-RLY320
-? There are so many new series that naming and encoding them lasts longer than 2 s, or than a tenth of the window.
-? A disk that stalls, or a machine without CPU time for this process.
-> The next window began at its edge meanwhile: every sample is in the window in which it was received.
-> `relay_window_late_seconds` and `relay_windows_closing` show how far behind it is. While four such windows
-  wait, the next one has only the overflow series of each class, `PREFIX.overflow.CLASS`.
+RLY311
+? A tag with an id of a user, request or session in it: each value is a series of its own.
+? A new release of an application with many more metrics.
+> Remove the tag in the application, or by a [[rule]] with drop_tags: the totals stay the same.
+> If all series are wanted, raise [limits] series or series_per_metric, or [cloud] requests_per_minute, before the
+  time in the finding is over.
 
 RLY401
 ? Other relays use the same access key: about 1,000 requests a minute are allowed for all of them.
@@ -238,6 +262,36 @@ RLY404
   region.
 > Read the answer in the warning: it is the server's own text.
 > Nothing is lost meanwhile: requests wait, and one a minute tries.
+
+RLY405
+? dns: the host of [cloud] endpoint cannot be looked up. connect: a firewall, or no route. timeout: packets vanish.
+? tls: a proxy inspects the traffic, or [cloud] ca_file lacks its authority; or this machine's clock is years off.
+? proxy: [cloud] proxy does not answer, or refuses. reset, 5xx: the service itself is in trouble.
+> Nothing is lost meanwhile: requests wait on disk, and are sent by themselves, the newest window first.
+> `curl -sv ENDPOINT` from this machine, as the relay's user, shows whether the way is open.
+> If requests need a proxy: [cloud] proxy = "http://HOST:PORT"; HTTPS_PROXY is not used (RLY112).
+> `statsd-relay spool stat` shows how much waits, and [spool] max how much fits.
+
+RLY406
+? More points are made than [cloud] requests_per_minute, or the quota of the key, lets out (RLY401).
+? The way to the cloud is slow: each request waits long for its answer, and concurrency = 8 are not enough.
+? After an outage: what waited is being sent; then the number falls by itself.
+> Nothing is lost while the spool has room; the newest window goes first.
+> Send fewer series, or raise [cloud] requests_per_minute if the quota is higher, or [cloud] concurrency.
+
+RLY407
+? spool_full: the cloud took nothing for so long that [spool] max was reached. too_old: older than [cloud] max_age.
+? stop_without_state: without a state directory, or with a disk that refused, points in memory end with the process.
+? ambiguous: on_ambiguous = "drop" gave up requests without an answer. spool_damaged: a file was damaged.
+? percentile_quota: see RLY403. name_collision: two series have one name at the cloud.
+> `relay_dropped_points_total` counts by reason. Those points are lost; the finding says since when.
+> Raise [spool] max, and remove the cause why nothing was delivered: the other findings name it.
+
+RLY408
+? Many points were refused, and [spool] dead_letters has room for the newest only.
+? The disk refuses the file of dead letters (RLY411).
+> Remove the cause of the refusals first: `statsd-relay dead list` has the cloud's words.
+> Raise [spool] dead_letters; `statsd-relay dead drop` makes room.
 
 RLY410
 ? The cloud was not reachable or refused credentials for hours: see what other codes the log has.
@@ -290,6 +344,22 @@ RLY502
 > For keys that need a restart, restart: the open window and the sockets' queues are not lost with a state directory
   and socket activation.
 > `relay_config_last_reload_successful` is 0 until a reload works.
+
+RLY503
+? There are so many new series that naming and encoding them lasts longer than 2 s, or than a tenth of the window.
+? A disk that stalls, or a machine without CPU time for this process.
+> The next window began at its edge meanwhile: every sample is in the window in which it was received.
+> `relay_window_late_seconds` and `relay_windows_closing` show how far behind it is. While four such windows
+  wait, the next one has only the overflow series of each class, `PREFIX.overflow.CLASS`.
+
+RLY504
+? A mistake of the relay itself: no input and no answer of the cloud can do this.
+> Data still flows. Please report it, with `relay_ledger_imbalance` and the log since the time of the finding.
+> A restart begins new books.
+
+RLY505
+? The command `health down` of the text console was given, to take this relay out of a proxy's rotation.
+> `health up` on the admin port ends it: `printf 'health up\nquit\n' | nc 127.0.0.1 8126`.
 
 RLY900
 ? The relay was installed without a C compiler, so the native part could not be built.
