@@ -139,6 +139,8 @@ class Problem:
     """The source line."""
     width: int = 1
     """Characters to underline from `column`."""
+    key: str = ""
+    """The setting, `table.key`, if the problem is that of one."""
 
     def __str__(self) -> str:
         """`file:line:column error CODE message`, the line with a caret, and the fix."""

@@ -13,7 +13,7 @@ import click
 from relay.cli.options import json_option
 from relay.cli.output import say
 from relay.cli.output_file import write
-from relay.config.toml_places import read_bytes
+from relay.config.toml.places import read_bytes
 from relay.errors import Problem
 from relay.tools.importers import FORMATS, convert
 from relay.wording import plural

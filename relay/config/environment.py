@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from relay.config.schema import Config, fields_of
 from relay.config.table_lists import AS_JSON, LISTED, from_json
-from relay.config.toml_places import Setting, TomlPlace, closest
+from relay.config.toml.places import Setting, TomlPlace, closest
 from relay.errors import Problem
 
 if TYPE_CHECKING:

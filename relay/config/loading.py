@@ -8,17 +8,17 @@ place of each key; collect the settings in the order of precedence; spread lists
 from __future__ import annotations
 
 import stat
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, get_args
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 
 import msgspec
 
 from relay.config.environment import expand, read_environment
 from relay.config.schema import Config, fields_of
 from relay.config.table_lists import LISTED, build_elements, element_of, is_list_of_tables, list_fix, schema_key, spread
-from relay.config.toml_places import UNKNOWN, Setting, TomlPlace, closest, parse, read_text
+from relay.config.toml.places import UNKNOWN, Setting, TomlPlace, closest, parse, read_text
 from relay.config.types import Seconds, Secret, Size, given, mask_urls, to_toml, words
-from relay.config.validate import RULES, is_legal_key, proxy_warnings, value_warnings
+from relay.config.validate import ELEMENT_RULES, RULES, is_legal_key, proxy_warnings, value_warnings
 from relay.config.validate_lists import find_errors
 from relay.errors import ConfigError, Problem
 
@@ -57,17 +57,32 @@ class _Report:
 
     problems: list[Problem] = field(default_factory=list)
 
-    def add(self, place: TomlPlace, message: str, fix: str = "", code: str = "RLY102") -> None:
+    def add(self, place: TomlPlace, message: str, fix: str = "", *, code: str = "RLY102", key: str = "") -> None:
         """Add an error at a place."""
-        self.problems.append(place.problem(code=code, message=mask_urls(message), fix=fix))
+        self.problems.append(place.problem(code=code, message=mask_urls(message), fix=fix, key=key))
 
-    def add_of(self, setting: Setting, message: str) -> None:
-        """Add the error that a value breaks a rule; for an empty variable the fix is to unset the variable."""
+    def add_of(self, setting: Setting, message: str, element: int | None = None) -> None:
+        """Add the error that a value, or one element of a list, breaks a rule.
+
+        For an empty variable the fix is to unset the variable.
+        """
+        key, place = setting.key, setting.of_element(element)
         if setting.from_text and setting.value == "":
-            fix = "; ".join(filter(None, (f"unset {setting.place.source}", default_of(setting.key))))
-            self.add(setting.shown, f"{setting.key} is empty", fix)
+            fix = "; ".join(filter(None, (f"unset {setting.place.source}", default_of(key))))
+            self.add(place, f"{key} is empty", fix, key=key)
         else:
-            self.add(setting.shown, f"{setting.key} {message}", default_of(setting.key))
+            self.add(place, f"{key} {message}", default_of(key), key=key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """A configuration with everything that is wrong with it; a wrong value is replaced by its default."""
+
+    loaded: Loaded
+    errors: tuple[Problem, ...]
+    """In the order of the file."""
+    places: Mapping[str, TomlPlace]
+    """Where each setting stands, masked if it is private."""
 
 
 def load(
@@ -77,7 +92,25 @@ def load(
     overrides: Mapping[str, Any] | None = None,
     text: str | None = None,
 ) -> Loaded:
-    """Load and check a configuration.
+    """Load and check a configuration; for the arguments see `examine`.
+
+    Raises:
+        ConfigError: with every problem.
+    """
+    examined = examine(path, environ, overrides=overrides, text=text)
+    if examined.errors:
+        raise ConfigError(*examined.errors, *examined.loaded.warnings)
+    return examined.loaded
+
+
+def examine(
+    path: Path | None,
+    environ: Mapping[str, str],
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    text: str | None = None,
+) -> Examined:
+    """Load a configuration and find everything that is wrong with it.
 
     Args:
         path: a TOML file; None: no file.
@@ -86,7 +119,7 @@ def load(
         text: earlier content of the file, used instead of its content now.
 
     Raises:
-        ConfigError: with every problem.
+        ConfigError: RLY103, the file cannot be read, or is not TOML.
     """
     report = _Report()
     if path and text is None:
@@ -95,21 +128,35 @@ def load(
     in_file = _by_key(parse(path, text or "")) if path else {}
     in_flags = {key: Setting(key, value, TomlPlace(source="flag")) for key, value in (overrides or {}).items()}
     settings = _by_key(environment.defaults) | in_file | _by_key(environment.settings) | in_flags
-    warnings = [*environment.unknown, *_overriding(in_file, environment.settings)]
+    overriding = _overriding(in_file, environment.settings)
     settings = _by_key(_spread(settings.values(), report))
     values = _convert(_known(settings.values(), report), environ, report)
     config = _build(values)
     _check(config, settings, values, report)
-    if report.problems:
-        raise ConfigError(*sorted(report.problems, key=lambda problem: problem.line), *warnings)
-    origins = {key: setting.place.origin() for key, setting in settings.items()}
-    found = (
-        *warnings,
-        *value_warnings(config),
+    wrong = {problem.key for problem in report.problems}
+    warnings = (
+        *environment.unknown,
+        *overriding,
+        *(_placed(warning, settings) for warning in value_warnings(config) if warning.key not in wrong),
         *proxy_warnings(config, environ),
         *_open_secrets(path, settings.values()),
     )
-    return Loaded(config=config, origins=origins, warnings=found, path=path, text=text if path else None)
+    origins = {key: setting.place.origin() for key, setting in settings.items() if "." in key}
+    return Examined(
+        loaded=Loaded(config=config, origins=origins, warnings=warnings, path=path, text=text if path else None),
+        errors=tuple(sorted(report.problems, key=lambda problem: problem.line)),
+        places={key: setting.shown for key, setting in settings.items()},
+    )
+
+
+def _placed(problem: Problem, settings: Mapping[str, Setting]) -> Problem:
+    """Return a problem with the place of its key."""
+    if problem.key not in settings:
+        return problem
+    place = settings[problem.key].shown
+    return replace(
+        problem, source=place.source, line=place.line, column=place.column, text=place.text, width=place.width
+    )
 
 
 def _by_key(settings: Iterable[Setting]) -> dict[str, Setting]:
@@ -136,16 +183,19 @@ def _check(config: Config, settings: Mapping[str, Setting], values: Mapping[str,
         message = rule(config)
         if message:
             report.add_of(settings.get(key, Setting(key, None, UNKNOWN)), message)
+    for key, element_rule in ELEMENT_RULES.items():
+        for number, message in element_rule(config):
+            report.add_of(settings.get(key, Setting(key, None, UNKNOWN)), message, number)
     if config.cloud.provider == "file" and not config.cloud.file:
         message = 'cloud.file is missing: provider = "file" writes requests there'
         fix = 'name a path: file = "/var/tmp/requests.ndjson"'
-        report.add(settings["cloud.provider"].shown, message, fix, "RLY110")
+        report.add(settings["cloud.provider"].shown, message, fix, code="RLY110", key="cloud.file")
     broken = {element_of(key) for key in settings.keys() - values.keys()}
     for error in find_errors(config):
         element = element_of(error.key)
         if element not in broken:
-            place = settings[error.key if error.key in settings else element].place
-            report.add(place, f"{error.key} {error.message}", error.fix, error.code)
+            place = settings[error.key if error.key in settings else element].shown
+            report.add(place, f"{error.key} {error.message}", error.fix, code=error.code, key=error.key)
 
 
 def _open_secrets(path: Path | None, settings: Iterable[Setting]) -> list[Problem]:
@@ -200,22 +250,36 @@ def _known(settings: Iterable[Setting], report: _Report) -> list[Setting]:
     """Report unknown tables and keys; return the others."""
     known = _every_type()
     found: list[Setting] = []
+    unknown: set[str] = set()
     for setting in settings:
-        table, _, name = setting.key.partition(".")
-        if table == "tags" and not is_legal_key(name):
-            report.add(
-                setting.place.without_value(), f'tags: key "{name}" must be letters, digits, dots and underscores'
-            )
-        elif table == "tags" or schema_key(setting.key) in known:
+        table, dot, name = setting.key.partition(".")
+        is_known = table == "tags" or schema_key(setting.key) in known
+        if table == "tags" and dot and not is_legal_key(name):
+            message = f'tags: key "{name}" must be letters, digits, dots and underscores'
+            report.add(setting.place.masked(), message, key=setting.key)
+        elif is_known and (dot or table in LISTED):
             found.append(setting)
         elif table not in TABLES:
-            report.add(setting.place.without_value(), f"unknown table [{table}]", closest(table, TABLES, "[{}]"))
+            if table not in unknown:
+                place = setting.inner.get(table, setting.place).masked()
+                report.add(place, f"unknown table [{table}]", closest(table, TABLES, "[{}]"), key=table)
+            unknown.add(table)
+        elif not dot:
+            if setting.value != {}:
+                report.add(
+                    setting.place.masked(), f"{table} must be a table", f"write [{table}] over its keys", key=table
+                )
         else:
-            name = schema_key(setting.key).partition(".")[2]
-            names = [key.partition(".")[2] for key in known if key.startswith(f"{table}.")]
-            written = f"[[{table}]]" if table in LISTED else f"[{table}]"
-            report.add(setting.place.without_value(), f"unknown key {name} in {written}", closest(name, names))
+            _report_unknown(setting, known, report)
     return found
+
+
+def _report_unknown(setting: Setting, known: Mapping[str, Any], report: _Report) -> None:
+    table = setting.key.partition(".")[0]
+    name = schema_key(setting.key).partition(".")[2]
+    names = [key.partition(".")[2] for key in known if key.startswith(f"{table}.")]
+    written = f"[[{table}]]" if table in LISTED else f"[{table}]"
+    report.add(setting.place.masked(), f"unknown key {name} in {written}", closest(name, names), key=setting.key)
 
 
 def _convert(settings: Iterable[Setting], environ: Mapping[str, str], report: _Report) -> dict[str, Any]:
@@ -224,42 +288,54 @@ def _convert(settings: Iterable[Setting], environ: Mapping[str, str], report: _R
     values: dict[str, Any] = {}
     for setting in settings:
         expanded, missing = expand(setting.value, environ)
+        fix = "set the variable, or give a default: ${NAME:-value}"
         for message in missing:
-            report.add(
-                setting.shown,
-                f"{setting.key}: {message}",
-                "set the variable, or give a default: ${NAME:-value}",
-                "RLY110",
-            )
+            report.add(setting.shown, f"{setting.key}: {message}", fix, code="RLY110", key=setting.key)
         if missing:
             continue
         type_ = types.get(schema_key(setting.key), str)
+        typed = setting.typed(expanded, type_)
         try:
-            values[setting.key] = msgspec.convert(
-                setting.typed(expanded, type_),
-                type_,
-                strict=not setting.from_text,
-                dec_hook=_decode_own,
-            )
+            values[setting.key] = _convert_one(typed, type_, setting)
         except (msgspec.ValidationError, ValueError) as error:
-            rule = _rule(str(error), words(type_), is_private=setting.is_private)
-            report.add_of(setting, rule if setting.is_private else _with_value(rule, setting.value))
+            _report_type(setting, typed, type_, error, report)
     return values
+
+
+def _convert_one(value: object, type_: Any, setting: Setting) -> Any:  # noqa: ANN401 - any type of the schema
+    return msgspec.convert(value, type_, strict=not setting.from_text, dec_hook=_decode_own)
+
+
+def _report_type(setting: Setting, value: object, type_: Any, error: Exception, report: _Report) -> None:  # noqa: ANN401
+    """Report a value of the wrong type; of a list each element that is wrong."""
+    wrong: list[tuple[int | None, object, Exception]] = []
+    if get_origin(type_) is list:
+        wrong += _wrong_elements(setting, value, get_args(type_)[0])
+    for number, element, reason in wrong or [(None, setting.value, error)]:
+        rule = _rule(str(reason), words(type_))
+        report.add_of(setting, rule if setting.is_private else _with_value(rule, element), number)
+
+
+def _wrong_elements(setting: Setting, value: object, type_: Any) -> Iterator[tuple[int, object, Exception]]:  # noqa: ANN401
+    for number, element in enumerate(value if isinstance(value, list) else []):
+        try:
+            _convert_one(element, type_, setting)
+        except (msgspec.ValidationError, ValueError) as error:
+            yield number, element, error
 
 
 def _with_value(rule: str, value: object) -> str:
     """Append the offending value to a rule, unless the rule names that value already."""
-    if value is None or rule.endswith(f"not {value!r}"):
+    if value is None or rule.endswith(f"not {given(value)}"):
         return rule
     return f"{rule}: {given(value)}" if ", not " in rule else f"{rule}, not {given(value)}"
 
 
-def _rule(error: str, known: str, *, is_private: bool) -> str:
-    """Turn a message of msgspec into a rule."""
+def _rule(error: str, known: str) -> str:
+    """Turn a message of msgspec into a rule; `known` are the allowed words of the type, if it has any."""
     error = error.replace("`", "").partition(" - at ")[0]
     if error.startswith("Invalid enum value"):
-        given = "" if is_private else f", not{error.removeprefix('Invalid enum value')}"
-        return f"must be {known}{given}"
+        return f"must be {known}"
     expected, _, got = error.removeprefix("Expected ").partition(", got ")
     if not got:
         return "must be a number that a float can hold" if error == "Number out of range" else error

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 import msgspec
 
 from relay.config.schema import Config
-from relay.config.toml_places import Setting
+from relay.config.toml.places import Setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

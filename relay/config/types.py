@@ -166,9 +166,10 @@ def choices(type_: object) -> tuple[str, ...]:
 
 
 def words(type_: object) -> str:
-    """Return the allowed words of a value, or of a list's elements, joined by "or"; empty if any text is allowed."""
+    """Return the allowed words of a value, or of a list's elements: `"a", "b" or "c"`; empty if any text is allowed."""
     if get_origin(type_) is Literal:
-        return " or ".join(map(to_toml, get_args(type_)))
+        *first, last = map(to_toml, sorted(get_args(type_), key=lambda word: word == ""))
+        return f"{', '.join(first)} or {last}" if first else last
     return " or ".join(filter(None, map(words, get_args(type_))))
 
 

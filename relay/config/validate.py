@@ -1,6 +1,7 @@
 """Rules that a value must satisfy beyond its type, one function for each key, and cautions that do not stop a start.
 
-A rule takes the whole configuration and returns "" or the text of the rule with the offending value. The rules do not
+A rule takes the whole configuration and returns "" or the text of the rule with the offending value; a rule about the
+elements of a list yields each element that breaks it. The rules do not
 know from which file or variable a value comes (loading.py does). Elements of lists of tables: validate_lists.py.
 A message about `[cloud]` repeats no value: by mistake any key there may hold a secret.
 """
@@ -25,36 +26,44 @@ from relay.config.types import given, to_toml
 from relay.errors import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from relay.config.schema import CloudConfig, Config
+
+    Element = tuple[int, str]
+    """Index of an element that breaks a rule, from 0, and the text of the rule."""
 
 
 # --- rules of [window] -----------------------------------------------------------------------------------------------
 
 
-def percentiles(config: Config) -> str:
+def percentiles(config: Config) -> Iterator[Element]:
     """Check the percentiles; only statsd's style defines negative ones, which count from the top."""
-    if config.window.percentile_style == "statsd":
-        wrong = [value for value in config.window.percentiles if not 0 < abs(value) <= 100]
-        return f"must lie between -100 and 100 and not be 0, not {wrong[0]:g}" if wrong else ""
-    wrong = [value for value in config.window.percentiles if not 0 < value < 100]
-    more = ', unless percentile_style is "statsd"' if wrong and -100 <= wrong[0] < 0 else ""
-    return f"must lie between 0 and 100{more}, not {wrong[0]:g}" if wrong else ""
+    is_statsd = config.window.percentile_style == "statsd"
+    for number, value in enumerate(config.window.percentiles):
+        if is_statsd and not 0 < abs(value) <= 100:
+            yield number, f"must lie between -100 and 100 and not be 0, not {value:g}"
+        elif not is_statsd and not 0 < value < 100:
+            more = ', unless percentile_style is "statsd"' if -100 <= value < 0 else ""
+            yield number, f"must lie between 0 and 100{more}, not {value:g}"
 
 
-def histogram(config: Config) -> str:
+def histogram(config: Config) -> Iterator[Element]:
     """Check that the limits of bins ascend: others would always be empty.
 
     An entry without bins is legal; it exempts the timers that it matches.
     """
-    for number, one in enumerate(config.window.histogram, 1):
+    for number, one in enumerate(config.window.histogram):
         try:
             limits = one.limits()
         except ValueError as error:
-            return f"entry {number} {error}"
+            yield number, f"entry {number + 1} {error}"
+            continue
         if not all(low < high for low, high in pairwise([-inf, *limits])):
-            return f"entry {number} must have bins whose limits ascend, not {given(one.bins)}"
+            yield number, f"entry {number + 1} must have bins whose limits ascend, not {given(one.bins)}"
+
+
+def _histogram_style(config: Config) -> str:
     return _with_statsd(bool(config.window.histogram), config)
 
 
@@ -90,36 +99,38 @@ _UNIX_PATH_MOST: Final = 107
 """unix(7): sun_path has 108 bytes, the last one is the terminating NUL."""
 _MODE: Final = re.compile(r"0?[0-7]{3}")
 _PROXIES: Final = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
-_REGIONS: Final = ("cn-north-1", "cn-east-1", "cn-east-2", "cn-south-1")
+REGIONS: Final = ("cn-north-1", "cn-east-1", "cn-east-2", "cn-south-1")
 
 
-def _addresses(texts: list[str]) -> str:
-    for text in texts:
-        try:
-            parse_address(text)
-        except ValueError as error:
-            return f"entry {error}"
-    return ""
+def _addresses(read: Callable[[Config], list[str]]) -> Callable[[Config], Iterator[Element]]:
+    """Return a rule for a list of ADDRESS:PORT."""
+
+    def rule(config: Config) -> Iterator[Element]:
+        for number, text in enumerate(read(config)):
+            try:
+                parse_address(text)
+            except ValueError as error:
+                yield number, str(error)
+
+    return rule
 
 
-def _udp(config: Config) -> str:
+def _anywhere(config: Config) -> str:
     listen = config.listen
-    anywhere = listen.udp or listen.tcp or listen.unix
-    return _addresses(listen.udp) if anywhere else "must name at least one address, here or in tcp or unix"
+    return "" if listen.udp or listen.tcp or listen.unix else "must name at least one address, here or in tcp or unix"
 
 
-def _tcp(config: Config) -> str:
-    return _addresses(config.listen.tcp)
-
-
-def _unix(config: Config) -> str:
-    for entry in config.listen.unix:
+def _unix(config: Config) -> Iterator[Element]:
+    for number, entry in enumerate(config.listen.unix):
         form, _, path = entry.partition(":")
+        size = len(path.encode())
         if form not in _UNIX_FORMS or not path.startswith("/"):
-            return f'entry "{entry}" must be dgram:PATH, stream:PATH or datadog:PATH with an absolute path'
-        if len(path.encode()) > _UNIX_PATH_MOST:
-            size = len(path.encode())
-            return f"entry {given(entry)} must have a path of at most {_UNIX_PATH_MOST} bytes, not {size}"
+            yield number, f'"{entry}" must be dgram:PATH, stream:PATH or datadog:PATH with an absolute path'
+        elif size > _UNIX_PATH_MOST:
+            yield number, f"{given(entry)} must have a path of at most {_UNIX_PATH_MOST} bytes, not {size}"
+
+
+def _unix_paths(config: Config) -> str:
     counts = Counter(entry.partition(":")[2] for entry in config.listen.unix)
     path, times = max(counts.items(), key=itemgetter(1), default=("", 0))
     return f"must name each path once; {given(path)} is there {times} times" if times > 1 else ""
@@ -131,22 +142,18 @@ def _unix_mode(config: Config) -> str:
     return "" if _MODE.fullmatch(mode) else rule
 
 
-def _admin(config: Config) -> str:
-    return _addresses(config.admin.addresses())
+def _hosts(config: Config) -> Iterator[Element]:
+    for number, host in enumerate(config.admin.hosts):
+        if not _HOST.fullmatch(host):
+            yield number, f'"{host}" must be a host name or an address, without a port'
 
 
-def _hosts(config: Config) -> str:
-    wrong = [host for host in config.admin.hosts if not _HOST.fullmatch(host)]
-    return f'entry "{wrong[0]}" must be a host name or an address, without a port' if wrong else ""
-
-
-def _networks(config: Config) -> str:
-    for text in config.listen.allow:
+def _networks(config: Config) -> Iterator[Element]:
+    for number, text in enumerate(config.listen.allow):
         try:
             ip_network(text, strict=False)
         except ValueError:
-            return f'entry "{text}" must be a network such as 10.0.0.0/8'
-    return ""
+            yield number, f'"{text}" must be a network such as 10.0.0.0/8'
 
 
 def _receive_delay(config: Config) -> str:
@@ -277,14 +284,12 @@ def is_trusted_host(host: str) -> bool:
 
 _stream_idle: Final = _between("listen", "stream_idle", 0.1, 86_400)
 RULES: Final[dict[str, Callable[[Config], str]]] = {
-    "listen.udp": _udp,
-    "listen.tcp": _tcp,
-    "listen.unix": _unix,
+    "listen.udp": _anywhere,
+    "listen.unix": _unix_paths,
     "listen.unix_mode": _unix_mode,
     "listen.stream_connections": _between("listen", "stream_connections", 1, 10_000),
     "listen.stream_idle": lambda config: _stream_idle(config) if config.listen.stream_idle else "",
     "listen.line_limit": _between("listen", "line_limit", 64, 65_536),
-    "listen.allow": _networks,
     "listen.receive_buffer": _between("listen", "receive_buffer", 4096, 2**30),
     "listen.receive_delay": _receive_delay,
     "listen.readers": _readers,
@@ -296,8 +301,7 @@ RULES: Final[dict[str, Callable[[Config], str]]] = {
     "window.seconds": _between("window", "seconds", 1, _WINDOW_MOST),
     "window.idle_gauges": _idle_gauges,
     "window.checkpoint": _between("window", "checkpoint", 0.05, 15),
-    "window.percentiles": percentiles,
-    "window.histogram": histogram,
+    "window.histogram": _histogram_style,
     "window.timer_metrics": timer_metrics,
     "window.idle": parsed(lambda config: config.window.idle_kinds()),
     "limits.series": _between("limits", "series", 10, 10_000_000),
@@ -325,20 +329,38 @@ RULES: Final[dict[str, Callable[[Config], str]]] = {
     "cloud.max_age": _between("cloud", "max_age", 60, limits.POINT_AGE_MAX),
     "spool.max": _between("spool", "max", 2**20, 2**40),
     "spool.dead_letters": _between("spool", "dead_letters", 2**16, 2**40),
-    "admin.listen": _admin,
-    "admin.hosts": _hosts,
     "telemetry.prefix": _legal("telemetry", "prefix", empty=False),
 }
+
+"""One rule for each key, about its whole value."""
+ELEMENT_RULES: Final[dict[str, Callable[[Config], Iterator[Element]]]] = {
+    "listen.udp": _addresses(lambda config: config.listen.udp),
+    "listen.tcp": _addresses(lambda config: config.listen.tcp),
+    "listen.unix": _unix,
+    "listen.allow": _networks,
+    "window.percentiles": percentiles,
+    "window.histogram": histogram,
+    "admin.listen": _addresses(lambda config: config.admin.addresses()),
+    "admin.hosts": _hosts,
+}
+"""Rules about the elements of a list, each of which may break them."""
 
 
 def value_warnings(config: Config) -> list[Problem]:
     """Return warnings about values that are legal but unusual."""
-    found: list[tuple[str, str]] = []
+    warnings = region_warnings(config.cloud.region)
     if config.window.seconds != limits.WINDOW_SECONDS:
-        found.append(("window.seconds is not 60: the cloud may not chart such points", "use 60, except in tests"))
-    if config.cloud.region and config.cloud.region not in _REGIONS:
-        found.append((f"cloud.region {config.cloud.region} is not known", f"known: {', '.join(_REGIONS)}"))
-    return [Problem(code="RLY102", severity="warning", message=message, fix=fix) for message, fix in found]
+        message, fix = "window.seconds is not 60: the cloud may not chart such points", "use 60, except in tests"
+        warnings.append(Problem(code="RLY102", severity="warning", message=message, fix=fix, key="window.seconds"))
+    return warnings
+
+
+def region_warnings(region: str) -> list[Problem]:
+    """Return a warning if a region is legal and not known."""
+    if not region or region in REGIONS or not is_region(region):
+        return []
+    message, fix = "cloud.region is none of the known regions", f"known: {', '.join(REGIONS)}"
+    return [Problem(code="RLY102", severity="warning", message=message, fix=fix, key="cloud.region")]
 
 
 def proxy_warnings(config: Config, environ: Mapping[str, str]) -> list[Problem]:

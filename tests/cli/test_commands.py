@@ -145,7 +145,7 @@ def test_run_with_a_bad_file(tmp_path):
     assert done.returncode == 78
     assert f"{path}:2:1 error RLY102  unknown key udpp in [listen]" in done.stderr
     assert "fix: did you mean udp?" in done.stderr
-    assert f"{path}:4:1 error RLY102" in done.stderr
+    assert f"{path}:4:11 error RLY102" in done.stderr
     assert run("run", "-c", "/nowhere.toml").returncode == 78
     assert run("run", env={"STATSD_RELAY_LISTEN_HOTPATH": "native"}).returncode == 78
 

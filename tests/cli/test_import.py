@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from relay.cli.output_file import write
-from relay.config.toml_places import read_text
+from relay.config.toml.places import read_text
 from relay.errors import ConfigError, ExitCode, RelayError
 from tests.support.command import call
 from tests.support.node import has_node, install

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from relay.config import secret_files, toml_places
+from relay.config import secret_files
 from relay.config.secret_files import read_bounded, read_secret
-from relay.config.toml_places import read_bytes, read_text
+from relay.config.toml import places
+from relay.config.toml.places import read_bytes, read_text
 from relay.errors import ConfigError
 
 READERS = {
@@ -24,7 +25,7 @@ READERS = {
 @pytest.fixture
 def hurried(monkeypatch):
     """The wait for a pipe is short."""
-    for module in (toml_places, secret_files):
+    for module in (places, secret_files):
         monkeypatch.setattr(module, "read_bounded", lambda path, most, **_: read_bounded(path, most, timeout=0.2))
 
 

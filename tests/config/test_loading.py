@@ -25,7 +25,7 @@ def problems(tmp_path, text: str, environ=None):
     with pytest.raises(ConfigError) as caught:
         load(write(tmp_path, text), environ or {})
     assert caught.value.exit_code == ExitCode.CONFIGURATION
-    return caught.value.problems
+    return [problem for problem in caught.value.problems if problem.severity == "error"]
 
 
 def test_everything_has_a_default():
@@ -130,7 +130,7 @@ concurrency = "many"
     assert by_line[2].fix == "did you mean udp?"
     assert "list" in by_line[3].message
     assert "rust" in by_line[4].message
-    assert by_line[6].fix == "did you mean [cloud]?"
+    assert by_line[5].fix == "did you mean [cloud]?"
     assert "between 1 and 3600" in by_line[8].message
     assert "duration" in by_line[10].message
     assert "http" in by_line[11].message
@@ -142,7 +142,7 @@ concurrency = "many"
 def test_a_problem_points_at_its_key(tmp_path):
     [problem] = problems(tmp_path, '[listen]\n  udpp = ["x"]\n')
     assert str(problem).splitlines()[1:] == [
-        "    2 |   udpp",
+        "    2 |   udpp = ***",
         "      |   ^^^^",
         "      fix: did you mean udp?",
     ]
@@ -338,7 +338,7 @@ def test_a_secret_is_not_shown_by_the_problem_on_its_line(tmp_path, text):
         ('[cloud]\nmax_age = "700d"', "cloud.max_age must be between 1m and 30d, not 700d", 'max_age = "7d"'),
         ("[spool]\nmax = 1024", "spool.max must be between 1MiB and 1024GiB, not 1KiB", 'max = "1GiB"'),
         ("[cloud]\nconcurrency = 0", "cloud.concurrency must be between 1 and 256, not 0", "concurrency = 8"),
-        ('[log]\nformat = "xml"', """log.format must be "auto" or "json" or "text", not 'xml'""", 'format = "auto"'),
+        ('[log]\nformat = "xml"', 'log.format must be "auto", "json" or "text", not "xml"', 'format = "auto"'),
         (
             '[listen]\nudp = "x"',
             'listen.udp must be a list, not a text in quotes: "x"',
@@ -358,7 +358,7 @@ def test_a_rule_is_in_the_words_and_units_of_the_file(tmp_path, line, message, f
 
 def test_problems_come_in_the_order_of_the_file(tmp_path):
     found = problems(tmp_path, "[cloud]\nconcurrency = 0\nregion = 5\n[spol]\nx = 1\n[window]\nseconds = 0\n")
-    assert [problem.line for problem in found] == [2, 3, 5, 7]
+    assert [problem.line for problem in found] == [2, 3, 4, 7]
 
 
 def test_every_word_that_a_key_may_be_is_in_the_reference():
@@ -423,7 +423,7 @@ def test_the_admin_port_may_have_several_addresses(text, environ, addresses, tmp
 @pytest.mark.parametrize(
     ("value", "rule"),
     [
-        ('["127.0.0.1:1", "x"]', 'admin.listen entry "x" must be ADDRESS:PORT'),
+        ('["127.0.0.1:1", "x"]', 'admin.listen "x" must be ADDRESS:PORT'),
         ("8126", "admin.listen must be a text in quotes or a list, not a whole number"),
         ("[8126]", "admin.listen"),
     ],

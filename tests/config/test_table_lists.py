@@ -124,8 +124,8 @@ to = "nowhere"
     assert [(problem.code, problem.line) for problem in found] == [
         ("RLY102", line) for line in (2, 5, 6, 7, 8, 13, 14, 17)
     ]
-    assert str(found[0]).splitlines()[1:] == ["    2 | mach", "      | ^^^^", "      fix: did you mean match?"]
-    assert str(found[1]).splitlines()[2] == "      |   ^^^^"
+    assert str(found[0]).splitlines()[1:] == ["    2 | mach = ***", "      | ^^^^", "      fix: did you mean match?"]
+    assert str(found[1]).splitlines()[2] == "      |          ^^^^^^^"
     assert "either match or regex" in found[3].message
 
 

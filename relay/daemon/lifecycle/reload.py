@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
-from relay.config.toml_places import read_bytes
+from relay.config.toml.places import read_bytes
 from relay.daemon.build import ingest_settings, make_rules
 from relay.daemon.cloud import make_cloud, make_transport, needed_credentials
 from relay.daemon.lifecycle.changes import at_once, compare

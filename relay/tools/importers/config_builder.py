@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from relay.config.loading import load
+from relay.config.loading import examine
 from relay.config.schema import Config
 from relay.config.types import to_toml, toml_key
 from relay.errors import ConfigError
 from relay.tools.importers.report import ReportLine, Verdict, is_secret, masked, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from relay.errors import Problem
     from relay.tools.importers.readers.tree import Node
@@ -116,14 +116,12 @@ class ConfigBuilder:
         """Turn settings that `check` would refuse into comments and work for a person; sort the report by line."""
         for _ in range(_ROUNDS):
             lines = list(self._render())
-            try:
-                load(Path("relay.toml"), {}, text=_joined(lines))
-            except ConfigError as error:
-                refused = [self._refuse(problem, lines) for problem in error.problems]
-                if not any(refused):
-                    raise
-            else:
+            errors = _errors(_joined(lines))
+            if not errors:
                 break
+            refused = [self._refuse(problem, lines) for problem in errors]
+            if not any(refused):
+                raise ConfigError(*errors)
         for table in self._lists:
             self._renumber(table)
         self.lines.sort(key=lambda entry: (not entry.line, entry.line))
@@ -209,6 +207,13 @@ class ConfigBuilder:
             yield _Line(f"# {text}")
         else:
             yield _Line(text, owner)
+
+
+def _errors(text: str) -> Sequence[Problem]:
+    try:
+        return examine(Path("relay.toml"), {}, text=text).errors
+    except ConfigError as error:  # the text is not TOML
+        return error.problems
 
 
 def _joined(lines: list[_Line] | Iterator[_Line]) -> str:

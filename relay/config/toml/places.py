@@ -1,7 +1,7 @@
 """Reads a TOML file with the line and column of every key, so that a problem can point at its place.
 
-tomllib reports no places, so a second pass finds them. Invariant: a value of `[cloud]` or `[tags]` is never
-shown, since any of these may be a secret. Values are checked elsewhere.
+tomllib reports no places, so a second pass finds them; values.py finds those of values. Invariant: a value of `[cloud]`
+or `[tags]` is never shown, since any of these may be a secret. Values are checked elsewhere.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 
 from relay.config.schema import Config, fields_of
 from relay.config.secret_files import PIPE_TIMEOUT, read_bounded
+from relay.config.toml.values import find_elements, find_value
 from relay.config.types import mask_urls
 from relay.errors import ConfigError, Problem
 
@@ -26,6 +27,7 @@ _HEADER: Final = re.compile(r"\s*(\[+)\s*([\w.\-\"' ]+?)\s*\]+")
 _ASSIGNMENT: Final = re.compile(r"(\s*)([\w\-]+|\"[^\"]*\"|'[^']*')\s*[=.]")
 _AT_LINE: Final = re.compile(r" \(at line (\d+), column (\d+)\)")
 _FILE_BYTES: Final = 1_048_576
+_MASK: Final = "***"
 _PRIVATE: Final = ("cloud.", "tags.")
 """Tables with values that are never shown; `tags.` too, since a line meant for `[cloud]` may stand below `[tags]`."""
 
@@ -39,13 +41,18 @@ class TomlPlace:
     column: int = 1
     text: str = ""
     width: int = 1
+    content: str = field(default="", repr=False)
+    """The whole file, if the place is that of a key with a value."""
+    value: int = 0
+    """Offset in the content behind the equals sign."""
 
-    def problem(self, *, code: str, message: str, fix: str = "") -> Problem:
+    def problem(self, *, code: str, message: str, fix: str = "", key: str = "") -> Problem:
         """Return an error that points here."""
         return Problem(
             code=code,
             message=message,
             fix=fix,
+            key=key,
             source=self.source,
             line=self.line,
             column=self.column,
@@ -58,8 +65,27 @@ class TomlPlace:
         return replace(self, text=self.text[: self.column - 1 + self.width])
 
     def masked(self) -> TomlPlace:
-        """Return the place with its key and a mask in place of its value."""
-        return replace(self, text=f"{self.without_value().text} = ***") if "=" in self.text else self
+        """Return the place with its key, and a mask in place of its value."""
+        return replace(self, text=f"{self.without_value().text} = {_MASK}") if "=" in self.text else self
+
+    def of_value(self, element: int | None = None, *, is_private: bool = False) -> TomlPlace:
+        """Return the place of the value, or of one element of a list; that of the mask if the value is private."""
+        if not self.content:
+            return self
+        if is_private:
+            masked = self.masked()
+            return replace(masked, column=len(masked.text) - len(_MASK) + 1, width=len(_MASK))
+        spans = [] if element is None else find_elements(self.content, self.value)
+        start, end = spans[element] if element is not None and element < len(spans) else self._whole()
+        begins = self.content.rfind("\n", 0, start) + 1
+        line, _, _ = self.content[begins:].partition("\n")
+        width = len(self.content[start:end].partition("\n")[0].rstrip())
+        line_number = self.content.count("\n", 0, start) + 1
+        shown = mask_urls(line.rstrip("\r"))
+        return replace(self, line=line_number, column=start - begins + 1, text=shown, width=width)
+
+    def _whole(self) -> tuple[int, int]:
+        return find_value(self.content, self.value)
 
     def origin(self) -> str:
         """Return `file:line`, or the name of the variable."""
@@ -80,7 +106,7 @@ class Setting:
     from_text: bool = False
     """The value comes from a variable: numbers and lists are texts too."""
     inner: Mapping[str, TomlPlace] = field(default_factory=dict)
-    """For a list of tables: the place of each `table.NUMBER` and `table.NUMBER.key`."""
+    """The places of a file: of each `table`, `table.NUMBER` and `table.NUMBER.key`."""
 
     @property
     def is_private(self) -> bool:
@@ -89,8 +115,13 @@ class Setting:
 
     @property
     def shown(self) -> TomlPlace:
-        """The place as a problem may show it: masked if the value is private."""
-        return self.place.masked() if self.is_private else self.place
+        """The place of the value as a problem may show it: masked if the value is private."""
+        return self.of_element(None)
+
+    def of_element(self, element: int | None) -> TomlPlace:
+        """Return the place of an element of the value, or of the whole value, as a problem may show it."""
+        place = self.place.of_value(element, is_private=self.is_private)
+        return place.masked() if self.is_private and place is self.place else place
 
     def typed(self, value: Any, type_: Any) -> Any:  # noqa: ANN401 - before validation, a value is anything
         """Return the value; a text in a variable is split at commas if the type is a list."""
@@ -160,14 +191,14 @@ def parse(path: Path, text: str) -> list[Setting]:
 
 def _settings(parsed: dict[str, Any], places: dict[str, TomlPlace], source: str) -> Iterator[Setting]:
     for table, content in parsed.items():
-        if not isinstance(content, dict):
-            place = places.get(f".{table}") or places.get(f"{table}.1") or TomlPlace(source=source)
+        if not isinstance(content, dict) or not content:
+            place = next(filter(None, map(places.get, (f".{table}", f"{table}.1", table))), TomlPlace(source=source))
             yield Setting(table, content, place, inner=places)
             continue
         for name, value in content.items():
             key = f"{table}.{name}"
             around = places.get(f".{table}") or places.get(table) or TomlPlace(source=source)
-            yield Setting(key, value, places.get(key) or around.masked())
+            yield Setting(key, value, places.get(key) or around.masked(), inner=places)
 
 
 def _places(path: Path, text: str) -> Iterator[tuple[str, TomlPlace]]:
@@ -177,7 +208,10 @@ def _places(path: Path, text: str) -> Iterator[tuple[str, TomlPlace]]:
     """
     table = ""
     counts: Counter[str] = Counter()
-    for number, line in enumerate(text.splitlines(), 1):
+    behind = 0
+    for number, whole in enumerate(text.split("\n"), 1):
+        line, begins = whole.rstrip("\r"), behind
+        behind += len(whole) + 1
         header = _HEADER.match(line)
         assignment = _ASSIGNMENT.match(line)
         if header and not assignment:
@@ -188,8 +222,15 @@ def _places(path: Path, text: str) -> Iterator[tuple[str, TomlPlace]]:
             )
         elif assignment:
             name = assignment[2]
-            shown = mask_urls(line)
-            place = TomlPlace(source=str(path), line=number, column=len(assignment[1]) + 1, text=shown, width=len(name))
+            place = TomlPlace(
+                source=str(path),
+                line=number,
+                column=len(assignment[1]) + 1,
+                text=mask_urls(line),
+                width=len(name),
+                content=text if assignment[0].endswith("=") else "",
+                value=begins + assignment.end(),
+            )
             yield f"{table}.{name.strip(chr(34) + chr(39))}", place
 
 
