@@ -119,6 +119,20 @@ DROPPED_POINTS: Final = (
     "percentile_quota",
 )
 """Every reason why a point is dropped before the cloud has accepted or refused it."""
+FAILED_REQUESTS: Final = (
+    "dns",
+    "connect",
+    "tls",
+    "timeout",
+    "reset",
+    "proxy",
+    "5xx",
+    "bad_answer",
+    "file",
+    "internal_error",
+)
+"""Every cause of a request that failed and is sent again. `bad_answer`: not HTTP, too large, or it does not say what
+was stored. `file`: ca_file, `cloud.file` or standard output cannot be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,8 +214,10 @@ class ConfigError(RelayError):
 class TransportError(Exception):
     """A request got no complete answer. Raised in one place: delivery/transport.py."""
 
-    def __init__(self, detail: str, *, ambiguous: bool) -> None:
+    def __init__(self, detail: str, *, cause: str, ambiguous: bool) -> None:
         super().__init__(detail)
         self.detail = detail
+        self.cause = cause
+        """One of FAILED_REQUESTS."""
         self.ambiguous = ambiguous
         """Bytes of the request may have reached the service."""

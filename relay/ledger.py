@@ -159,6 +159,8 @@ class Ledger:
     """Dead letters deleted at the size limit, or never written to disk."""
     requests: Counter[str] = field(default_factory=Counter)
     """By HTTP status; `error`: no answer; `internal_error`: the relay itself failed."""
+    requests_failed: Counter[str] = field(default_factory=Counter)
+    """Requests that are sent again because no answer came, or none that says what was stored; by cause."""
     requests_ambiguous: int = 0
     refusals_unmatched: int = 0
     """Entries in the cloud's lists of bad points that match no point of the request, or more than one."""

@@ -199,6 +199,8 @@ class Unavailable:
     """The request was not stored, or that is unknown: the same bytes are sent again."""
 
     detail: str
+    cause: str
+    """One of errors.FAILED_REQUESTS."""
     ambiguous: bool
     """The request may have been stored."""
     unreadable: bool = False

@@ -163,12 +163,13 @@ class HttpTransport:
                 session.post(url, data=body, headers=headers, proxy=self._proxy, allow_redirects=False) as response,
             ):
                 return await _read(response)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
-            raise TransportError(_describe(error), ambiguous=False) from error
         except HeadTooLargeError as error:
-            raise TransportError(str(error), ambiguous=True) from error
+            raise TransportError(str(error), cause="bad_answer", ambiguous=True) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise TransportError(_describe(error), ambiguous=True) from error
+            not_sent = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
+            ambiguous = not isinstance(error, not_sent)
+            cause = _cause_of(error, has_proxy=self._proxy is not None)
+            raise TransportError(_describe(error), cause=cause, ambiguous=ambiguous) from error
 
     async def close(self) -> None:
         """Close idle connections now, and those in use when their requests end."""
@@ -197,7 +198,7 @@ class HttpTransport:
                 tls = await asyncio.to_thread(_tls, self._ca_file) if self._tls is None else self._tls
             except OSError as error:
                 detail = f"cloud.ca_file cannot be used: {error.strerror or type(error).__name__}"
-                raise TransportError(detail, ambiguous=False) from error
+                raise TransportError(detail, cause="file", ambiguous=False) from error
             self._tls = tls
             return tls
 
@@ -246,7 +247,7 @@ async def _read(response: aiohttp.ClientResponse) -> Reply:
         body += chunk
         if len(body) > _ANSWER_BYTES:
             response.close()
-            raise TransportError(f"an answer of over {_ANSWER_BYTES} bytes", ambiguous=True)
+            raise _too_large()
     headers = {name.lower(): value for name, value in response.headers.items()}
     return Reply(status=response.status, headers=headers, body=_inflate(body, headers.get("content-encoding", "")))
 
@@ -261,8 +262,35 @@ def _inflate(body: bytes, encoding: str) -> bytes:
     except zlib.error:
         return body
     if len(inflated) > _ANSWER_BYTES:
-        raise TransportError(f"an answer of over {_ANSWER_BYTES} bytes", ambiguous=True)
+        raise _too_large()
     return inflated
+
+
+def _too_large() -> TransportError:
+    return TransportError(f"an answer of over {_ANSWER_BYTES} bytes", cause="bad_answer", ambiguous=True)
+
+
+def _cause_of(error: BaseException, *, has_proxy: bool) -> str:
+    """Return the cause of a failed request, see errors.FAILED_REQUESTS.
+
+    Args:
+        error: an exception of aiohttp, or of the system.
+        has_proxy: the proxy resolves the endpoint's name; the relay resolves and connects to the proxy only.
+    """
+    import aiohttp  # noqa: PLC0415 - see above
+
+    causes: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
+        ((aiohttp.ClientSSLError, ssl.SSLError), "tls"),
+        ((aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError), "proxy"),
+        ((aiohttp.ClientConnectorDNSError,), "proxy" if has_proxy else "dns"),
+        ((TimeoutError,), "timeout"),
+        ((aiohttp.ClientResponseError,), "bad_answer"),
+        ((aiohttp.ClientConnectorError, aiohttp.InvalidURL), "connect"),
+    )
+    chain = [error, *filter(None, [getattr(error, "os_error", None), error.__cause__])]
+    if any(isinstance(each, (ConnectionResetError, ConnectionAbortedError)) for each in chain):
+        return "reset"
+    return next((cause for kinds, cause in causes if isinstance(error, kinds)), "reset")
 
 
 def _describe(error: BaseException) -> str:
@@ -304,7 +332,7 @@ class LineTransport:
         try:
             await self._thread.run(self._write, body)
         except OSError as error:
-            raise TransportError(_describe(error), ambiguous=True) from error
+            raise TransportError(_describe(error), cause="file", ambiguous=True) from error
         return Reply(status=200, headers={}, body=b'{"result":{"success":true}}')
 
     async def _prepare(self) -> None:
@@ -346,7 +374,9 @@ class FileTransport(LineTransport):
         try:
             await self._thread.run(self._stay_at_path)
         except OSError as error:
-            raise TransportError(f"cloud.file cannot be used: {error.strerror}", ambiguous=False) from error
+            raise TransportError(
+                f"cloud.file cannot be used: {error.strerror}", cause="file", ambiguous=False
+            ) from error
 
     def _stay_at_path(self) -> None:
         if not self._is_at_path():

@@ -27,6 +27,7 @@ _RETRY_AFTER_MAX: Final = 120.0
 _DETAIL_BYTES: Final = 500
 _EXCERPT_BYTES: Final = 512
 """Bytes of an unintelligible body that are quoted in the verdict."""
+_REQUEST_TIMEOUT: Final = 408
 _NOT_STORED: Final = 503
 _CODES_OF_SUCCESS: Final = (None, 0, 200)
 """Values of `code` that are consistent with success."""
@@ -50,8 +51,10 @@ def classify(reply: Reply, batch: Batch, *, now: float) -> Verdict:
             return _refused(answer, reply, too_large=True)
         case 429:
             return Throttled(retry_after=_retry_after(reply.headers, now), detail=_detail(answer, reply))
-        case status if status == 408 or status >= 500:
-            return Unavailable(detail=_detail(answer, reply), ambiguous=status != _NOT_STORED, status=status)
+        case status if status == _REQUEST_TIMEOUT or status >= 500:
+            cause = "timeout" if status == _REQUEST_TIMEOUT else "5xx"
+            detail, is_ambiguous = _detail(answer, reply), status != _NOT_STORED
+            return Unavailable(detail=detail, cause=cause, ambiguous=is_ambiguous, status=status)
         case status:
             return Misconfigured(status=status, detail=_detail(answer, reply), credentials=status in (401, 403))
 
@@ -82,7 +85,9 @@ def _partly_stored(answer: dict[str, Any], batch: Batch, reply: Reply) -> Verdic
 def _unreadable(what: str, reply: Reply, *, unmatched: tuple[str, ...] = ()) -> Unavailable:
     text = reply.body[:_EXCERPT_BYTES].decode("utf-8", "replace")
     detail = f"HTTP {reply.status} with {what}: {text}"
-    return Unavailable(detail=detail, ambiguous=True, unreadable=True, unmatched=unmatched, status=reply.status)
+    return Unavailable(
+        detail=detail, cause="bad_answer", ambiguous=True, unreadable=True, unmatched=unmatched, status=reply.status
+    )
 
 
 def _refused(answer: dict[str, Any], reply: Reply, *, too_large: bool = False) -> Refused:

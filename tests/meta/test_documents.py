@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from relay.admin.http.metrics import RelayCollector
-from relay.errors import CODES, DROPPED_POINTS, DROPPED_SAMPLES, REJECTED_LINES
+from relay.errors import CODES, DROPPED_POINTS, DROPPED_SAMPLES, FAILED_REQUESTS, REJECTED_LINES
 from tests.integration.matrix import NPM, PYPI
 from tests.support.inprocess import open_relay
 
@@ -49,7 +49,10 @@ def test_every_reason_is_in_the_reference_and_in_the_code():
     lines, samples, points = (set(re.findall(r"`(\w+)`", part)) for part in re.split(r" Of dropped", paragraph))
     assert (lines, samples, points) == (set(REJECTED_LINES), set(DROPPED_SAMPLES), set(DROPPED_POINTS))
     code = "\n".join(text for path, text in SOURCES.items() if path.name != "errors.py")
-    assert {reason for reason in lines | samples | points if f'"{reason}"' not in code} == set()
+    causes = re.search(r"^Causes of failed requests: (.*?)\. ", REFERENCE, re.MULTILINE | re.DOTALL)[1]
+    assert re.findall(r"`(\w+)`", causes) == list(FAILED_REQUESTS)
+    reasons = lines | samples | points | set(FAILED_REQUESTS)
+    assert {reason for reason in reasons if f'"{reason}"' not in code} == set()
 
 
 def test_modules_stay_small():

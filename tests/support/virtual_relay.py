@@ -47,7 +47,7 @@ class RecordingCloud:
     async def post(self, url, headers, body) -> Reply:
         await asyncio.sleep(0.02)
         if self.is_down:
-            raise TransportError("down", ambiguous=False)
+            raise TransportError("down", cause="connect", ambiguous=False)
         for point in json.loads(body)["metricDataList"]:
             found = self.values[point["metric"], tuple(point["dimensions"].items()), point["timestamp"]]
             if point["values"] not in found:

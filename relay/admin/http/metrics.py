@@ -14,7 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from relay import __version__
-from relay.errors import DROPPED_POINTS, DROPPED_SAMPLES, REJECTED_LINES
+from relay.errors import DROPPED_POINTS, DROPPED_SAMPLES, FAILED_REQUESTS, REJECTED_LINES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 NO_LINES: Final = dict.fromkeys(REJECTED_LINES, 0)
 NO_SAMPLES: Final = dict.fromkeys(DROPPED_SAMPLES, 0)
 NO_POINTS: Final = dict.fromkeys(DROPPED_POINTS, 0)
+NO_REQUESTS: Final = dict.fromkeys(FAILED_REQUESTS, 0)
 """Every reason is exported from the start: a rate needs the zero before the first loss."""
 
 
@@ -207,6 +208,8 @@ class RelayCollector(Collector):
     def _requests(self) -> Iterator[Metric]:
         ledger = self._relay.context.ledger
         yield counter("relay_requests", "Requests, by HTTP status, error or internal_error.", ledger.requests, "code")
+        failed = {**NO_REQUESTS, **ledger.requests_failed}
+        yield counter("relay_failed_requests", "Requests that failed and are sent again, by cause.", failed, "cause")
         yield counter("relay_ambiguous_requests", "Requests that may have been stored.", ledger.requests_ambiguous)
         yield counter(
             "relay_unmatched_refusals",

@@ -59,8 +59,10 @@ class VerdictReporter:
             self._report_unmatched(verdict.unmatched)
         match verdict:
             case Unavailable():
+                self._ledger.requests_failed[verdict.cause] += 1
                 self._ledger.requests_ambiguous += verdict.ambiguous
-                self._loss_log.warn("request failed, it goes again", reason="unavailable", detail=verdict.detail)
+                event = "request failed, it goes again"
+                self._loss_log.warn(event, reason=verdict.cause, detail=verdict.detail)
             case Throttled():
                 event = "RLY401 quota exceeded, senders pause"
                 self._loss_log.warn(event, reason="429", seconds=round(pause, 1), detail=verdict.detail)
@@ -81,7 +83,8 @@ class VerdictReporter:
         where = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
         event = "internal_error, the batch is kept and goes again"
         self._loss_log.warn(event, reason=where, error=type(error).__name__)  # one rate limit per place
-        self._pass_to_gate(gate, Unavailable(detail="", ambiguous=False), jitter)
+        self._ledger.requests_failed["internal_error"] += 1
+        self._pass_to_gate(gate, Unavailable(detail="", cause="internal_error", ambiguous=False), jitter)
 
     def _report_unmatched(self, words: tuple[str, ...]) -> None:
         """Log refusals of points that match no point of the request."""

@@ -353,7 +353,7 @@ class SenderPool:
             verdict = self._cloud.classify(reply, batch, now=self._clock.wall())
         except TransportError as error:
             self._ledger.requests["error"] += 1
-            verdict = Unavailable(detail=error.detail, ambiguous=error.ambiguous)
+            verdict = Unavailable(detail=error.detail, cause=error.cause, ambiguous=error.ambiguous)
         finally:
             self._gate.in_flight -= 1
             self._ledger.request_seconds.observe(self._clock.monotonic() - began)
