@@ -187,6 +187,8 @@ class Ledger:
     """Statistics outside the range of the API."""
     examples: dict[str, Mapping[str, str]] = field(default_factory=dict)
     """Log fields of one example each of `rewritten`, `unsent`, `clamped`; removed once logged."""
+    admin_refused: int = 0
+    """Requests of the admin port refused for want of access."""
     windows: WindowHistory = field(default_factory=WindowHistory)
     """The newest closed windows, with the outcome of their points."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from pathlib import Path
 
     from relay.clock import LagProbe
     from relay.config.schema import Config
@@ -77,6 +78,8 @@ class Relay(Protocol):
     spool: Spool
     pool: SenderPool
     lag: LagProbe
+    state: Path | None
+    """The state directory; None: memory only."""
 
     @property
     def status(self) -> Status:

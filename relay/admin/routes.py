@@ -9,7 +9,13 @@ import asyncio
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+import structlog
+
+from relay.admin.token import ensure_token, token_path
+from relay.errors import reason_of
+
 if TYPE_CHECKING:
+    from relay.admin.http.guard import Guard
     from relay.admin.http.server import AdminServer
     from relay.admin.protocols import Relay
     from relay.admin.subscribers import WindowSubscribers
@@ -29,14 +35,28 @@ async def make_admin(relay: Relay, *, windows: WindowSubscribers, most: int, soc
     """
     await asyncio.to_thread(import_module, "relay.admin.http.server")
     from relay.admin.http.api.rules import rule_endpoints  # noqa: PLC0415 - see above
-    from relay.admin.http.api.tees import tee_routes  # noqa: PLC0415 - see above
-    from relay.admin.http.api.windows import window_routes  # noqa: PLC0415 - see above
+    from relay.admin.http.api.tees import tee_endpoints  # noqa: PLC0415 - see above
+    from relay.admin.http.api.windows import window_endpoints  # noqa: PLC0415 - see above
+    from relay.admin.http.probes import probe_endpoints  # noqa: PLC0415 - see above
     from relay.admin.http.server import AdminServer  # noqa: PLC0415 - see above
 
-    endpoints = [*rule_endpoints(relay)]
-    routes = [
-        *(one.route() for one in endpoints),
-        *tee_routes(relay.tees),
-        *window_routes(windows, lambda: relay.closer.open_id),
+    endpoints = [
+        *probe_endpoints(relay),
+        *rule_endpoints(relay),
+        *tee_endpoints(relay.tees),
+        *window_endpoints(windows, lambda: relay.closer.open_id),
     ]
-    return AdminServer(sockets=sockets, relay=relay, routes=routes, hosts=relay.config.admin.hosts, most=most)
+    return AdminServer(sockets=sockets, relay=relay, guard=await _make_guard(relay), endpoints=endpoints, most=most)
+
+
+async def _make_guard(relay: Relay) -> Guard:
+    """Return the access control with the token of the relay; without one, the reason is logged."""
+    from relay.admin.http.guard import Guard  # noqa: PLC0415 - see make_admin
+
+    path, token = token_path(relay.config.admin, relay.state), ""
+    try:
+        token = await asyncio.to_thread(ensure_token, path) if path else ""
+    except (OSError, ValueError) as error:
+        structlog.get_logger("relay").warning("no admin token, the admin port changes nothing", reason=reason_of(error))
+    hosts = relay.config.admin.hosts
+    return Guard(context=relay.context, hosts=hosts, token=token, place=str(path or ""))

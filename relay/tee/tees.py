@@ -105,6 +105,10 @@ class Tees:
 
     # --- temporary tees -----------------------------------------------------------------------------------------------
 
+    def has_temporary(self, to: str) -> bool:
+        """Return whether a temporary tee to this address runs."""
+        return any(tee.target.to == to for tee in self._temporary.values())
+
     def renew_temporary(self, to: str, seconds: float) -> tuple[int, int]:
         """Start a temporary tee to an address, or extend it to `seconds` from now.
 

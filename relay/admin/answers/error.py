@@ -18,3 +18,12 @@ class ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The body of every answer of /api/v1 with status 400 or more."""
 
     error: ErrorDetail
+
+
+def error_sentence(body: str) -> str:
+    """Return message and fix of the body of an error; any other body as it is, in one line."""
+    try:
+        detail = msgspec.json.decode(body, type=ErrorAnswer).error
+    except msgspec.MsgspecError:
+        return " ".join(body.split())
+    return f"{detail.message}; {detail.fix}" if detail.fix else detail.message

@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from relay.admin.answers.error import ErrorAnswer, ErrorDetail
-from relay.admin.http.guard import reason_to_refuse
+from relay.admin.http.guard import GUARD
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -58,7 +58,10 @@ class ApiError(Exception):
 
     def answer(self) -> web.Response:
         """Return the error as JSON."""
-        return json_answer(ErrorAnswer(error=self.detail), status=self.status)
+        answer = json_answer(ErrorAnswer(error=self.detail), status=self.status)
+        if self.status == 401:
+            answer.headers["WWW-Authenticate"] = "Bearer"
+        return answer
 
 
 P = TypeVar("P", bound=msgspec.Struct)
@@ -80,10 +83,14 @@ class Endpoint(Generic[P]):
     body: type[msgspec.Struct] | None = None
     """Type of the request's body, for the OpenAPI document; `handle` reads it with `read_body`."""
     access: Access = Access.LOCAL
+    allows_head: bool = False
+    """Whether HEAD is answered too: load balancers probe with it."""
 
     def route(self) -> web.RouteDef:
         """Return the route for aiohttp."""
-        return web.route(self.method, self.path, self._respond)
+        if self.method == "GET":
+            return web.get(self.path, self._respond, allow_head=self.allows_head)
+        return web.post(self.path, self._respond)
 
     async def _respond(self, request: web.Request) -> web.StreamResponse:
         try:
@@ -91,6 +98,8 @@ class Endpoint(Generic[P]):
             answer = await self.handle(request, read_parameters(request, self.parameters))
         except ApiError as error:
             return error.answer()
+        if self.access is Access.TOKEN:
+            request.app[GUARD].log("changed over the admin port", request, action=f"{self.method} {self.path}")
         return answer if isinstance(answer, web.StreamResponse) else json_answer(answer)
 
 
@@ -98,11 +107,13 @@ def check_access(request: web.Request, access: Access) -> None:
     """Check that the client may ask.
 
     Raises:
-        ApiError: 403, with the rule that the request breaks.
+        ApiError: 401 or 403, with the rule that the request breaks and the ways in.
     """
-    reason = "" if access is Access.OPEN else reason_to_refuse(request)
-    if reason:
-        raise ApiError(403, reason)
+    if access is Access.OPEN:
+        return
+    refusal = request.app[GUARD].refusal(request, changes=access is Access.TOKEN)
+    if refusal:
+        raise ApiError(refusal.status, refusal.message, fix=refusal.fix)
 
 
 def read_parameters(request: web.Request, type_: type[P]) -> P:

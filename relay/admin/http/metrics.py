@@ -61,6 +61,8 @@ class RelayCollector(Collector):
         )
         info.add_metric([__version__, self._relay.hotpath.name], 1)
         yield info
+        refused = self._relay.context.ledger.admin_refused
+        yield counter("relay_admin_refused", "Requests of the admin port refused for want of access.", refused)
         yield gauge(
             "relay_loop_lag_seconds",
             "Seconds by which the event loop was late at the last probe.",

@@ -1,15 +1,13 @@
-"""The HTTP server of the admin port: health, readiness and metrics.
+"""The HTTP server of the admin port. The text console shares the port (console/protocol_mux.py).
 
-The text console shares the port (console/protocol_mux.py). Invariant: the routes in this file are read-only, bounded,
-and show no name, tag or line of a user. A route that shows or changes more has its own file beside this one, and its
-handler is wrapped in `local_only` (guard.py).
+It has the routes that it is given, answers errors below /api/ as JSON, and names no library in its answers.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
 from aiohttp import web
@@ -18,19 +16,23 @@ from aiohttp.http_exceptions import HttpProcessingError
 from relay.admin.console.commands import Console
 from relay.admin.console.protocol_mux import CONNECTIONS_MOST, ActiveRequests, ProtocolMux
 from relay.admin.console.session import SessionTimeouts
-from relay.admin.http.guard import HOSTS
-from relay.admin.http.metrics import Scrapes, make_registry
+from relay.admin.http.guard import GUARD
+from relay.admin.http.json_errors import json_errors
 from relay.config.addresses import join_address
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
+    from relay.admin.http.endpoint import Endpoint
+    from relay.admin.http.guard import Guard
     from relay.admin.protocols import Relay
     from relay.listener.admin_sockets import AdminSockets
 
 _RETRY_SECONDS: Final = 1.0
 """Seconds between two attempts to bind an address that another process holds."""
+BODY_BYTES: Final = 1024
+"""Longest body of a request."""
 
 
 class AdminServer:
@@ -39,8 +41,8 @@ class AdminServer:
     Args:
         sockets: the listening sockets.
         relay: the running relay.
-        routes: routes of other features.
-        hosts: host names that the Host header of guarded routes may have besides loopback.
+        guard: access control.
+        endpoints: what is answered.
         most: connections at a time.
     """
 
@@ -49,16 +51,15 @@ class AdminServer:
         *,
         sockets: AdminSockets,
         relay: Relay,
-        routes: Sequence[web.RouteDef] = (),
-        hosts: Iterable[str] = (),
+        guard: Guard,
+        endpoints: Iterable[Endpoint[Any]] = (),
         most: int = CONNECTIONS_MOST,
     ) -> None:
         self._sockets = sockets
         self._relay = relay
-        self._routes = routes
-        self._hosts = frozenset(host.lower() for host in hosts)
+        self.guard = guard
+        self._endpoints = endpoints
         self._most = most
-        self._scrapes = Scrapes(make_registry(relay))
         self._runner: web.AppRunner | None = None
         self._mux: ProtocolMux | None = None
         self._bound: list[tuple[str, int]] = []
@@ -81,12 +82,7 @@ class AdminServer:
             RelayError: RLY101, an address cannot be bound, and waiting for it is not allowed.
         """
         active = ActiveRequests()
-        app = web.Application(client_max_size=1024, middlewares=[active.middleware()])
-        app[HOSTS] = self._hosts
-        app.add_routes(self._routes)
-        app.router.add_get("/-/healthy", self._probe(self._relay.status.healthy))
-        app.router.add_get("/-/ready", self._probe(self._relay.status.ready))
-        app.router.add_get("/metrics", self._metrics)
+        app = self._application(active)
         # A handler is cancelled when its client disconnects: otherwise a gone client would still count as a subscriber.
         self._runner = web.AppRunner(
             app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True, logger=_log()
@@ -98,6 +94,13 @@ class AdminServer:
         await self._listen(self._mux, self._sockets.open_missing())
         if self._sockets.missing:
             self._waiting = asyncio.create_task(self._wait(self._mux), name="admin port")
+
+    def _application(self, active: ActiveRequests) -> web.Application:
+        app = web.Application(client_max_size=BODY_BYTES, middlewares=[json_errors, active.middleware()])
+        app[GUARD] = self.guard
+        app.on_response_prepare.append(_name_server)
+        app.add_routes(one.route() for one in self._endpoints)
+        return app
 
     async def _listen(self, mux: ProtocolMux, sockets: Sequence[socket.socket]) -> None:
         self._bound += [await mux.open(sock) for sock in sockets]
@@ -121,17 +124,10 @@ class AdminServer:
             await self._runner.cleanup()
         self._sockets.close()
 
-    def _probe(self, check: Callable[[], tuple[bool, str]]) -> Callable[[web.Request], Awaitable[web.Response]]:
-        async def probe(_: web.Request) -> web.Response:
-            is_well, sentence = check()
-            return web.Response(status=200 if is_well else 503, text=f"{sentence}\n")
 
-        return probe
-
-    async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(
-            body=self._scrapes.text(), headers={"content-type": "text/plain; version=0.0.4; charset=utf-8"}
-        )
+async def _name_server(_: web.Request, response: web.StreamResponse) -> None:
+    """Replace the name and the version of the library."""
+    response.headers["Server"] = "statsd-relay"
 
 
 def _log() -> logging.Logger:

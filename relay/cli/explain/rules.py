@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from relay.admin.answers.error import error_sentence
 from relay.admin.answers.rules import RulesAnswer
 from relay.cli.admin_client import ask, find_admin
 from relay.cli.explain.text import pattern
@@ -33,7 +34,8 @@ def fetch_rules(admin: AdminConfig) -> RulesAnswer:
     address = find_admin(admin, fix="set [admin] listen, and restart the relay")
     status, body = ask(address, "/api/v1/rules", most=_BYTES_MAX, fix=_FIX)
     if status != 200:
-        raise unreachable(f"{join_address(*address)} answers {status}: {escape(body.encode())[:200]}", _FIX)
+        said = escape(error_sentence(body).encode())[:200]
+        raise unreachable(f"{join_address(*address)} answers {status}: {said}", _FIX)
     try:
         report = msgspec.json.decode(body, type=RulesAnswer)
     except msgspec.MsgspecError as error:

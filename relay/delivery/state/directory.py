@@ -134,7 +134,7 @@ def _main_process(worker: int) -> int | None:
 
 # --- checks and lock -------------------------------------------------------------------------------------------------
 
-_OURS: Final = (_LOCK, "spool.", "dead-letters", "replay-", "checkpoint")
+_OURS: Final = (_LOCK, "spool.", "dead-letters", "replay-", "checkpoint", "admin-token")
 """Prefixes of the names of the relay's files."""
 _NEEDED: Final = ("spool.", "checkpoint-")
 """Prefixes of the files that must be writable. Dead letters are kept in memory, and logged, if theirs are not."""

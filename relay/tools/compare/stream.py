@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 
+from relay.admin.answers.error import error_sentence
 from relay.config.addresses import join_address
 from relay.errors import RelayError, reason_of, unreachable
 from relay.lines import LineSplitter, whole_lines
@@ -38,7 +39,7 @@ async def watch_windows(host: str, port: int) -> AsyncIterator[AsyncIterator[dic
             raise _unreachable(f"no relay answers on {host}:{port}: {reason_of(error)}") from error
         async with answer:
             if answer.status != 200:
-                raise _unreachable(f"{url} answers {answer.status} {(await answer.text())[:200].strip()}")
+                raise _unreachable(f"{url} answers {answer.status}: {error_sentence(await answer.text())[:200]}")
             yield _objects(answer.content, url)
 
 

@@ -12,6 +12,7 @@ import json
 import threading
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from relay.admin.answers.error import error_sentence
 from relay.errors import RelayError, unreachable
 
 if TYPE_CHECKING:
@@ -109,5 +110,5 @@ def _read(status: int, text: str) -> Copied:
         fields = json.loads(text) if status == 200 else {}
         return Copied(int(fields["datagrams"]), int(fields["dropped"]))
     except (ValueError, KeyError, TypeError) as error:
-        said = f"the relay answered {status}: {text.strip()[:200]}"
+        said = f"the relay answered {status}: {error_sentence(text)[:200]}"
         raise unreachable(said, "at most four copies run at a time, to loopback only") from error

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import urllib.error
-import urllib.request
-from types import SimpleNamespace
-
 import msgspec
 import pytest
 
-from relay.admin.http.endpoint import ApiError, Endpoint
-from relay.admin.http.server import AdminServer
-from relay.listener.addresses import Address
-from relay.listener.admin_sockets import AdminSockets
+from relay.admin.http.endpoint import ApiError, Endpoint, NoParameters, read_body
+from relay.admin.http.server import BODY_BYTES
+from tests.support.admin_port import fetch, serving
 
 
 class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,24 +30,9 @@ ENDPOINT = Endpoint(path="/api/v1/x", summary="", handle=handle, parameters=Para
 
 async def get(query="", headers=None):
     """Return the status and the body of the endpoint's answer to a query."""
-    status = SimpleNamespace(healthy=None, ready=None)
-    sockets = AdminSockets([Address("127.0.0.1", 0)])
-    server = AdminServer(sockets=sockets, relay=SimpleNamespace(status=status), routes=[ENDPOINT.route()])
-    await server.start()
-    try:
-        url = f"http://127.0.0.1:{server.bound[1]}/api/v1/x{query}"
-        return await asyncio.to_thread(fetch, urllib.request.Request(url, headers=headers or {}))
-    finally:
-        await server.stop()
-
-
-def fetch(request):
-    try:
-        with urllib.request.urlopen(request) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, json.load(error)
+    async with serving([ENDPOINT]) as address:
+        status, _, body = await fetch(address, f"/api/v1/x{query}", headers=headers)
+    return status, body
 
 
 async def test_parameters_have_types_and_defaults():
@@ -82,3 +60,38 @@ async def test_an_error_has_code_message_and_fix():
 async def test_a_foreign_page_gets_an_error_as_json():
     status, answer = await get(headers={"Origin": "http://evil.example"})
     assert (status, answer["error"]["code"]) == (403, "forbidden")
+
+
+async def read(request, _):
+    return Answer((await read_body(request, Parameters)).top)
+
+
+POST = Endpoint(path="/api/v1/y", summary="", handle=read, parameters=NoParameters, method="POST", body=Parameters)
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "body", "status", "message"),
+    [
+        ("/api/v1/z", "GET", None, 404, "unknown path"),
+        ("/api/v1/", "GET", None, 404, "unknown path"),
+        ("/api/v1/x", "DELETE", None, 405, "this path does not answer DELETE"),
+        ("/api/v1/x", "HEAD", None, 405, None),
+        ("/api/v1/y", "GET", None, 405, "this path does not answer GET"),
+        ("/api/v1/y", "POST", b"x" * (BODY_BYTES + 1), 413, f"the body is over {BODY_BYTES} bytes"),
+        ("/api/v1/y", "POST", b"{", 400, "Input data was truncated"),
+        ("/api/v1/y", "POST", b'{"pot":1}', 400, "Object contains unknown field `pot`"),
+        ("/api/v1/y?a=1", "POST", b"{}", 400, "unknown parameter a"),
+    ],
+)
+async def test_every_error_below_api_is_json(path, method, body, status, message):
+    async with serving([ENDPOINT, POST]) as address:
+        found, headers, answer = await fetch(address, path, method=method, body=body)
+    assert (found, headers.get_content_type(), headers["Server"]) == (status, "application/json", "statsd-relay")
+    assert (status != 405) or headers["Allow"] in ("GET", "POST")
+    assert method == "HEAD" or answer["error"]["message"] == message
+
+
+async def test_errors_elsewhere_are_text():
+    async with serving([ENDPOINT]) as address:
+        status, headers, answer = await fetch(address, "/nothing")
+    assert (status, answer, headers["Server"]) == (404, "404: Not Found", "statsd-relay")

@@ -12,6 +12,7 @@ from relay.admin.http.server import AdminServer
 from relay.errors import ExitCode, RelayError
 from relay.listener.addresses import Address
 from relay.listener.admin_sockets import AdminSockets
+from tests.support.admin_port import make_guard
 from tests.support.inprocess import open_relay
 
 NAMES = [
@@ -113,8 +114,10 @@ async def test_health_and_readiness(tmp_path, monkeypatch):
 async def test_a_port_in_use(tmp_path):
     async with open_relay(tmp_path) as running:
         host, port = running.relay.admin.bound
+        sockets = AdminSockets([Address(host, port)])
+        admin = AdminServer(sockets=sockets, relay=running.relay, guard=make_guard())
         with pytest.raises(RelayError, match=r"RLY101 .*admin port") as caught:
-            await AdminServer(sockets=AdminSockets([Address(host, port)]), relay=running.relay).start()
+            await admin.start()
         assert caught.value.exit_code == ExitCode.BIND_OR_STATE
 
 

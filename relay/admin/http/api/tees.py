@@ -5,48 +5,50 @@ It ends unless the command renews it, so a command that dies leaves no tee behin
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-from aiohttp import web
-
-from relay.admin.http.guard import is_loopback, local_only
+from relay.admin.answers.tee import TeeAnswer, TeeRequest
+from relay.admin.http.endpoint import ApiError, Endpoint, NoParameters, read_body
+from relay.admin.http.guard import GUARD, is_loopback
 from relay.config.addresses import parse_target
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from aiohttp import web
 
     from relay.tee.tees import Tees
 
 
-class TeeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of a request: the target, and the seconds until the tee ends."""
+def tee_endpoints(tees: Tees) -> list[Endpoint[Any]]:
+    """Return `POST /api/v1/tee`."""
 
-    to: str
-    seconds: Annotated[float, msgspec.Meta(ge=1, le=60)]
-
-
-def tee_routes(tees: Tees) -> Sequence[web.RouteDef]:
-    """Return the route; it answers `{"datagrams": sent, "dropped": dropped}`, or 400 and a sentence."""
-
-    async def lease(request: web.Request) -> web.Response:
+    async def lease(request: web.Request, _: NoParameters) -> TeeAnswer:
+        wanted = await read_body(request, TeeRequest)
+        if not is_loopback(_host(wanted.to)):
+            raise ApiError(400, "to: must be an address of this machine, such as 127.0.0.1:9125")
+        is_new = not tees.has_temporary(wanted.to)
         try:
-            wanted = _read(await request.read())
             sent, dropped = tees.renew_temporary(wanted.to, wanted.seconds)
         except ValueError as error:
-            return web.Response(status=400, text=f"{error}\n")
-        return web.json_response({"datagrams": sent, "dropped": dropped})
+            raise ApiError(400, str(error)) from error
+        if is_new:
+            request.app[GUARD].log("temporary tee started", request, to=wanted.to)
+        return TeeAnswer(datagrams=sent, dropped=dropped)
 
-    return [web.post("/api/v1/tee", local_only(lease))]
+    return [
+        Endpoint(
+            path="/api/v1/tee",
+            summary="Start or extend a temporary tee, which copies received datagrams to an address of this machine.",
+            handle=lease,
+            parameters=NoParameters,
+            answer=TeeAnswer,
+            method="POST",
+            body=TeeRequest,
+        )
+    ]
 
 
-def _read(body: bytes) -> TeeRequest:
-    """Parse the body of a request.
-
-    Raises:
-        ValueError: the body is not JSON, or breaks a rule.
-    """
-    wanted = msgspec.json.decode(body, type=TeeRequest)
-    if not is_loopback(parse_target(wanted.to)[0]):
-        raise ValueError("to: must be an address of this machine, such as 127.0.0.1:9125")
-    return wanted
+def _host(to: str) -> str:
+    try:
+        return parse_target(to)[0]
+    except ValueError as error:
+        raise ApiError(400, str(error)) from error

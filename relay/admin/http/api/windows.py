@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
 from relay import __version__
-from relay.admin.http.guard import local_only
+from relay.admin.http.endpoint import ApiError, Endpoint, NoParameters
 from relay.admin.subscribers import SUBSCRIBERS_MOST
 
 if TYPE_CHECKING:
@@ -28,14 +28,14 @@ _STALL: Final = 30.0
 """Seconds for a client to read a piece."""
 
 
-def window_routes(windows: WindowSubscribers, open_id: Callable[[], int]) -> list[web.RouteDef]:
-    """Return the route; `open_id` returns the id of the open window."""
+def window_endpoints(windows: WindowSubscribers, open_id: Callable[[], int]) -> list[Endpoint[Any]]:
+    """Return `GET /api/v1/windows`; `open_id` returns the id of the open window."""
 
-    async def stream(request: web.Request) -> web.StreamResponse:
+    async def stream(request: web.Request, _: NoParameters) -> web.StreamResponse:
         since = open_id()
         subscriber = windows.subscribe(since)
         if subscriber is None:
-            return web.Response(status=503, text=f"{SUBSCRIBERS_MOST} watch already\n")
+            raise ApiError(503, f"{SUBSCRIBERS_MOST} clients read this stream already", fix="end one of them")
         response = web.StreamResponse(headers={"content-type": "application/x-ndjson"})
         try:
             await response.prepare(request)
@@ -48,7 +48,14 @@ def window_routes(windows: WindowSubscribers, open_id: Callable[[], int]) -> lis
             windows.unsubscribe(subscriber)
         return response
 
-    return [web.get("/api/v1/windows", local_only(stream))]
+    return [
+        Endpoint(
+            path="/api/v1/windows",
+            summary="Windows as they close, with their points as they are sent: a stream of JSON objects, one a line.",
+            handle=stream,
+            parameters=NoParameters,
+        )
+    ]
 
 
 async def _write_windows(response: web.StreamResponse, subscriber: Subscriber) -> None:

@@ -11,11 +11,10 @@ import pytest
 from aiohttp import web
 
 from relay.admin.http.api.rules import rule_endpoints
-from relay.admin.http.server import AdminServer
+from relay.admin.http.endpoint import Endpoint, NoParameters
 from relay.config.schema import RuleConfig
-from relay.listener.addresses import Address
-from relay.listener.admin_sockets import AdminSockets
 from tests.cli.test_commands import run
+from tests.support import admin_port
 from tests.support.command import call
 from tests.support.inprocess import open_relay
 
@@ -30,20 +29,11 @@ NAMER = SimpleNamespace(hits=[1204, 0, 3], unmatched=SimpleNamespace(count=7001,
 
 
 @asynccontextmanager
-async def serving(*, rules=RULES, namer=NAMER, routes=None):
+async def serving(*, rules=RULES, namer=NAMER, endpoints=None):
     """Yield the address of an admin port, as the environment of a command names it."""
-    status = SimpleNamespace(healthy=None, ready=None)
-    relay = SimpleNamespace(config=SimpleNamespace(rule=rules), namer=namer, status=status)
-    admin = AdminServer(
-        sockets=AdminSockets([Address("127.0.0.1", 0)]),
-        relay=relay,
-        routes=[one.route() for one in rule_endpoints(relay)] if routes is None else routes,
-    )
-    await admin.start()
-    try:
-        yield f"127.0.0.1:{admin.bound[1]}"
-    finally:
-        await admin.stop()
+    relay = SimpleNamespace(config=SimpleNamespace(rule=rules), namer=namer, status=None)
+    async with admin_port.serving(rule_endpoints(relay) if endpoints is None else endpoints) as bound:
+        yield f"127.0.0.1:{bound[1]}"
 
 
 async def explain(address: str, *arguments: str):
@@ -118,14 +108,15 @@ async def test_no_relay_or_something_else_answers():
     [
         ("<html>", "is not a relay: JSON is malformed"),
         ("[]", "is not a relay: Expected `object`"),
-        (None, "answers 404: 404: Not Found"),
+        (None, "answers 404: unknown path; GET /api/v1/openapi.json lists the paths"),
     ],
 )
 async def test_another_server_answers(text, said):
-    async def page(_: web.Request) -> web.Response:
+    async def page(*_: object) -> web.Response:
         return web.Response(text=text)
 
-    async with serving(routes=[web.get("/api/v1/rules", page)] if text else []) as address:
+    other = Endpoint(path="/api/v1/rules", summary="", handle=page, parameters=NoParameters)
+    async with serving(endpoints=[other] if text else []) as address:
         done = await explain(address)
     assert done.returncode == 69
     assert said in done.stderr

@@ -6,17 +6,17 @@ import asyncio
 import json
 import time
 import urllib.request
+from contextlib import asynccontextmanager
 
 import aiohttp
-import aiohttp.web
 import pytest
 
 from relay.admin import subscribers
-from relay.admin.http.api.windows import window_routes
-from relay.admin.http.guard import HOSTS
+from relay.admin.http.api.windows import window_endpoints
 from relay.admin.subscribers import SLOW, STOPPED, SUBSCRIBERS_MOST, WAITING_WINDOWS, WindowSubscribers
 from relay.config.schema import WindowConfig
 from relay.model import Point
+from tests.support.admin_port import serving
 from tests.support.inprocess import open_relay
 
 
@@ -191,19 +191,8 @@ async def test_a_slow_reader_gets_the_reason(monkeypatch):
         assert json.loads(lines[-1]) == {"end": SLOW}
 
 
-class serve:  # noqa: N801 - used as a context
+@asynccontextmanager
+async def serve(windows: WindowSubscribers):
     """Serve the route alone."""
-
-    def __init__(self, windows: WindowSubscribers) -> None:
-        app = aiohttp.web.Application()
-        app[HOSTS] = frozenset()
-        app.add_routes(window_routes(windows, lambda: 60))
-        self.runner = aiohttp.web.AppRunner(app, shutdown_timeout=1)
-
-    async def __aenter__(self) -> str:
-        await self.runner.setup()
-        await aiohttp.web.TCPSite(self.runner, "127.0.0.1", 0).start()
-        return "http://{}:{}/api/v1/windows".format(*self.runner.addresses[0][:2])
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.runner.cleanup()
+    async with serving(window_endpoints(windows, lambda: 60)) as (host, port):
+        yield f"http://{host}:{port}/api/v1/windows"
