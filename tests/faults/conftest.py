@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import socket
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ from tests.support.relay import SECRET, RelayProcess, environment, free_port
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-TIMEOUTS = {"soak": 1800, "full": 900, "fast": 180}
+TIMEOUTS = {"soak": 1800, "alone": 1800, "full": 900, "fast": 180}
 """Timeout of the tests of each tier, in seconds: it ends a test that hangs. Waits inside a test have their own."""
 
 
@@ -93,9 +95,19 @@ def load():
         generator.kill()
 
 
+@pytest.fixture(autouse=True)
+def machine(request, tmp_path_factory):
+    """Run a test marked `alone` while no other test of this folder runs in another process."""
+    base, is_distributed = tmp_path_factory.getbasetemp(), "PYTEST_XDIST_WORKER" in os.environ
+    with ((base.parent if is_distributed else base) / "machine.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if request.node.get_closest_marker("alone") else fcntl.LOCK_SH)
+        yield
+
+
 def pytest_collection_modifyitems(items):
-    """Give each test of this folder the timeout of its tier."""
+    """Give each test of this folder the timeout of its tier; those that wait for the others come last."""
+    items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
     for item in items:
         if item.path.parent == HERE and not item.get_closest_marker("timeout"):
-            tier = next((tier for tier in ("soak", "full") if item.get_closest_marker(tier)), "fast")
+            tier = next((tier for tier in ("soak", "alone", "full") if item.get_closest_marker(tier)), "fast")
             item.add_marker(pytest.mark.timeout(TIMEOUTS[tier]))

@@ -95,10 +95,11 @@ def stored(emulator) -> Counter[int]:
     return found
 
 
-@pytest.mark.parametrize(
-    "kind", ["tags", *(pytest.param(kind, marks=pytest.mark.full) for kind in ("names", "mix", "middle"))]
-)
-@pytest.mark.parametrize("hotpath", ["native", pytest.param("python", marks=pytest.mark.full)])
+FULL = [pytest.mark.full, pytest.mark.alone]
+
+
+@pytest.mark.parametrize("kind", ["tags", *(pytest.param(kind, marks=FULL) for kind in ("names", "mix", "middle"))])
+@pytest.mark.parametrize("hotpath", ["native", pytest.param("python", marks=FULL)])
 async def test_row_41_one_sender_at_line_rate(start, emulator, figure, kind, hotpath):
     """Long sections of tags, new names, and both, for ten seconds: the windows of another sender stay exact."""
     relay = start(

@@ -31,6 +31,7 @@ async def test_row_08_no_task_is_left_behind(tmp_path, figure):
 
 
 @pytest.mark.full
+@pytest.mark.alone
 async def test_row_08_a_minute_at_four_fifths_of_capacity(start, emulator, figure, tmp_path):
     need("GCC")
     relay = start(WINDOW_SECONDS=str(WINDOW))

@@ -129,6 +129,7 @@ SECONDS = 4
 
 
 @pytest.mark.full
+@pytest.mark.alone
 async def test_row_39_zones_and_daylight_saving_time(clock, start, emulator, figure, tmp_path):
     """Relays of three zones pass the change of clocks in one of them; all use the same timestamps."""
     change = calendar.timegm((2026, 3, 29, 1, 0, 0))
