@@ -13,43 +13,33 @@ import click
 from relay.cli.options import json_option
 from relay.cli.output import say
 from relay.config.credentials import find_credentials
-from relay.config.loading import load
+from relay.daemon.lifecycle.problems import find_problems
 from relay.delivery.state.directory import home_directory
-from relay.errors import ConfigError, ExitCode, Problem
+from relay.errors import ConfigError, ExitCode
 from relay.wording import plural
 
 if TYPE_CHECKING:
     from relay.config.schema import CloudConfig
+    from relay.errors import Problem
 
 
 @click.command()
 @click.argument("path", metavar="[FILE]", required=False, type=click.Path(path_type=Path))
+@click.option("--without-credentials", is_flag=True, help="Accept a machine without them: for CI.")
 @json_option("Print the problems as JSON.")
-def check(path: Path | None, *, as_json: bool) -> None:
-    """Check FILE and the environment; print every problem with its place and its fix."""
-    problems = find_problems(path)
-    errors = [problem for problem in problems if problem.severity == "error"]
+def check(path: Path | None, *, without_credentials: bool, as_json: bool) -> None:
+    """Check FILE and the environment as `run` does; print every problem with its place and its fix."""
+    problems = find_problems(path, with_credentials=not without_credentials)
+    errors = sum(problem.severity == "error" for problem in problems)
+    warnings = len(problems) - errors
     if as_json:
-        say(json.dumps([asdict(problem) for problem in problems], indent=2))
+        counts = {"file": str(path) if path else None, "errors": errors, "warnings": warnings}
+        say(json.dumps({**counts, "problems": [asdict(problem) for problem in problems]}, indent=2))
     else:
         for problem in problems:
-            say(str(problem), err=True)
-        counts = f"{plural(len(errors), 'error')}, {plural(len(problems) - len(errors), 'warning')}"
-        say(counts if problems else "ok")
+            say(str(problem))
+        say(f"{plural(errors, 'error')}, {plural(warnings, 'warning')}" if problems else "ok")
     raise SystemExit(ExitCode.CONFIGURATION if errors else ExitCode.OK)
-
-
-def find_problems(path: Path | None) -> list[Problem]:
-    """Return the problems at which `run` would stop or warn; an unknown variable is an error here."""
-    try:
-        loaded = load(path, os.environ)
-    except ConfigError as error:
-        return [_strict(problem) for problem in error.problems]
-    return [*map(_strict, loaded.warnings), *credential_problems(loaded.config.cloud)]
-
-
-def _strict(problem: Problem) -> Problem:
-    return replace(problem, severity="error") if problem.source == "environment" else problem
 
 
 def credential_problems(cloud: CloudConfig) -> list[Problem]:

@@ -39,7 +39,7 @@ def import_(path: Path, output: Path | None, format_: Format | None, *, force: b
 
     FILE is config.js of statsd/statsd, mapping.yml of statsd_exporter, gostatsd.toml or datadog.yaml; - is standard
     input. FILE is read and never executed. Lines of the report that begin with "by hand" need a decision (RLY140). The
-    command check finds no error in the result.
+    command check --without-credentials finds no error in the result.
     """
     text, is_utf8 = _read(path)
     builder = convert(text, source="standard input" if path == _STDIN else str(path), format_=format_, is_utf8=is_utf8)

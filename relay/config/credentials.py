@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from relay.config.secret_files import RULE, check_profile, is_legal, read_private, read_secret
 from relay.config.types import Secret
-from relay.config.validate import REGION_RULE, is_region
+from relay.config.validate import REGION_RULE, is_region, region_warnings
 from relay.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -69,11 +69,7 @@ def find_credentials(cloud: CloudConfig, environ: Mapping[str, str], home: Path 
     problems = _missing(found)
     profile = _from_profile(cloud.profile, home, []) if not problems else None
     region = cloud.region or (found and found.region) or _first(environ, _REGION, []) or (profile and profile.region)
-    if not region:
-        fix = 'set [cloud] region = "cn-north-1", or JDCLOUD_REGION_ID'
-        problems.append(Problem(code="RLY110", message="cloud.region is missing", fix=fix))
-    elif not is_region(region):
-        problems.append(Problem(code="RLY102", message=f"the region {REGION_RULE}", fix="such as cn-north-1"))
+    problems += region_errors(region or "")
     if problems or found is None:
         raise ConfigError(*problems)
     return Credentials(
@@ -82,8 +78,32 @@ def find_credentials(cloud: CloudConfig, environ: Mapping[str, str], home: Path 
         session_token=Secret(found.session_token) if found.session_token else None,
         region=region or "",
         origin=found.origin,
-        warnings=tuple(warnings),
+        warnings=(
+            *warnings,
+            *region_warnings("" if cloud.region else region or ""),
+        ),  # loading.py warns of cloud.region
     )
+
+
+def find_region_problems(cloud: CloudConfig, environ: Mapping[str, str]) -> list[Problem]:
+    """Return what is wrong with the region of the configuration or the environment, where credentials are left alone.
+
+    Raises:
+        ConfigError: RLY103, a variable has an illegal character, or its file cannot be read.
+    """
+    region = cloud.region or _first(environ, _REGION, [])
+    return region_errors(region) or region_warnings("" if cloud.region else region)
+
+
+def region_errors(region: str) -> list[Problem]:
+    """Return the error of a region that is missing or not legal."""
+    if region and is_region(region):
+        return []
+    if region:
+        fix = "such as cn-north-1"
+        return [Problem(code="RLY102", message=f"the region {REGION_RULE}", fix=fix, key="cloud.region")]
+    fix = 'set [cloud] region = "cn-north-1", or JDCLOUD_REGION_ID'
+    return [Problem(code="RLY110", message="cloud.region is missing", fix=fix, key="cloud.region")]
 
 
 def placeholder_credentials(cloud: CloudConfig, environ: Mapping[str, str], error: ConfigError) -> Credentials:
@@ -106,13 +126,14 @@ def placeholder_credentials(cloud: CloudConfig, environ: Mapping[str, str], erro
 def _missing(found: _Found | None) -> list[Problem]:
     if found is None:
         fix = "set JDCLOUD_ACCESS_KEY_ID and JDCLOUD_SECRET_ACCESS_KEY; without an account: `demo`, or `run --dry-run`"
-        return [Problem(code="RLY110", message="no credentials for JD Cloud", fix=fix)]
+        return [Problem(code="RLY110", message="no credentials for JD Cloud", fix=fix, key="cloud.access_key")]
     half = [name for name in ("access_key", "secret_key") if not getattr(found, name)]
     return [
         Problem(
             code="RLY110",
             message=f"{name} is missing: the {found.origin} sets only the other half",
             fix=f"set {name} there too",
+            key=f"cloud.{name}",
         )
         for name in half
     ]

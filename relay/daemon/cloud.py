@@ -106,7 +106,7 @@ def make_transport(cloud: CloudConfig, *, is_trusted: bool = False) -> HttpTrans
     except OSError as error:
         path, key = (cloud.file, "cloud.file") if cloud.provider == "file" else (cloud.ca_file, "cloud.ca_file")
         problem = Problem(
-            code="RLY103", message=f"{key}: cannot use {path}: {error.strerror or error}", fix="check the path"
+            code="RLY103", message=f"{key}: cannot use {path}: {error.strerror or error}", fix="check the path", key=key
         )
         raise ConfigError(problem) from error
 

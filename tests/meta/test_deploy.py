@@ -101,7 +101,8 @@ def test_ports_and_variables_agree_with_the_code():
     ("arguments", "code", "output"),
     [
         (["--version"], 0, "statsd-relay"),
-        (["check"], 0, "warnings"),
+        (["check"], 78, "2 errors"),
+        (["check", "--without-credentials"], 0, "1 warning"),
         (["sh", "-c", "echo from a shell"], 0, "from a shell"),
         (["/bin/echo", "a path"], 0, "a path"),
         (["-c", "/nowhere.toml"], 78, "RLY103"),
