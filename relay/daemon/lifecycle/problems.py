@@ -10,15 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from relay import limits
 from relay.config.credentials import find_region_problems
 from relay.config.loading import examine
-from relay.daemon.build import ingest_settings, make_namer, make_rules
+from relay.daemon.build import ingest_settings
 from relay.daemon.cloud import make_transport, needed_credentials
 from relay.errors import Problem, RelayError
-from relay.model import Identity, Kind, Resolution
+from relay.naming.dimensions import choose, legal_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -113,9 +111,7 @@ def _placed(problem: Problem, examined: Examined) -> Problem:
 
 def find_unsent_tags(config: Config) -> list[Problem]:
     """Return a warning for each of `[tags]` that is never sent, since the others take up what the API accepts."""
-    plain = msgspec.structs.replace(config, rule=[])
-    resolution = make_namer(plain, make_rules(plain)).resolve(Identity(b"name", Kind.COUNTER, b""))
-    sent = dict(resolution.series.dimensions) if isinstance(resolution, Resolution) else config.tags
+    sent = dict(choose({}, legal_pairs(config.tags.items())))
     fix = f"the API accepts {limits.DIMENSIONS_MAX} tags of {limits.DIMENSIONS_BYTES} bytes in all: remove some"
     return [
         Problem(
