@@ -19,7 +19,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from relay.model import Tally
+    from relay.model import Kind, Series, Tally
+
+    MetricKey = tuple[str, Kind, str]
+    """The fields of model.Metric: making one for each series would take twice as long."""
 
 
 class Durations:
@@ -43,6 +46,43 @@ class Durations:
         """Return (upper bound, number of durations up to it): cumulative as in Prometheus, `+Inf` last."""
         names = [*map(str, self.BOUNDS), "+Inf"]
         return list(zip(names, accumulate(map(float, self._counts)), strict=True))
+
+
+METRICS_MAX: Final = 10_000
+"""Metrics that are counted one by one in a window; the series of further ones are counted together."""
+
+
+class MetricCounts:
+    """State: the number of series and of samples of each metric in one closed window."""
+
+    def __init__(self) -> None:
+        self.series: dict[MetricKey, int] = {}
+        """Series by metric; at most METRICS_MAX metrics."""
+        self.samples: dict[MetricKey, int] = {}
+        """Samples of these metrics."""
+        self.others = 0
+        """Series of metrics beyond METRICS_MAX."""
+
+    def add_series(self, series: Series) -> None:
+        """Count a series."""
+        key, counts = (series.metric, series.kind, series.namespace), self.series
+        if key in counts:
+            counts[key] += 1
+        elif len(counts) < METRICS_MAX:
+            counts[key] = 1
+        else:
+            self.others += 1
+
+    def add_samples(self, series: Series, samples: int) -> None:
+        """Count samples of a series that was counted."""
+        key = (series.metric, series.kind, series.namespace)
+        if key in self.series:
+            self.samples[key] = self.samples.get(key, 0) + samples
+
+    @property
+    def total(self) -> int:
+        """The number of series."""
+        return sum(self.series.values()) + self.others
 
 
 WINDOWS_MAX: Final = 60

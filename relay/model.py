@@ -62,6 +62,15 @@ class Series(NamedTuple):
     """Legal, at most 255 bytes; "": the namespace of [cloud]. The same metric in two namespaces is two series."""
 
 
+class Metric(NamedTuple):
+    """What the series of a name have in common: all but their dimensions."""
+
+    name: str
+    kind: Kind
+    namespace: str = ""
+    """As in a series; "": the namespace of [cloud]."""
+
+
 class NoSeries(NamedTuple):
     """Answer of naming for an identity that becomes no series: the reason."""
 

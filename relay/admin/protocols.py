@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
+    from relay.admin.answers.series import SeriesAnswer, TagsAnswer
     from relay.clock import LagProbe
     from relay.config.schema import Config
     from relay.context import Context
@@ -62,6 +63,18 @@ class Status(Protocol):
         """Delete series everywhere."""
 
 
+class Cardinality(Protocol):
+    """How many series there are, and of what; daemon/cardinality/ implements it."""
+
+    async def table(self, *, glob: str, by: str, top: int) -> SeriesAnswer:
+        """Return the `top` metrics that match a glob (empty: all), most first."""
+        ...
+
+    async def tags(self, *, top: int) -> TagsAnswer:
+        """Return the tags with the most values."""
+        ...
+
+
 class Relay(Protocol):
     """The stages. A reload replaces `config`, `namer` and `idle`, so they are read anew for each request."""
 
@@ -80,6 +93,11 @@ class Relay(Protocol):
     lag: LagProbe
     state: Path | None
     """The state directory; None: memory only."""
+
+    @property
+    def cardinality(self) -> Cardinality:
+        """How many series there are, and of what."""
+        ...
 
     @property
     def status(self) -> Status:

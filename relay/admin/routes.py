@@ -35,6 +35,7 @@ async def make_admin(relay: Relay, *, windows: WindowSubscribers, most: int, soc
     """
     await asyncio.to_thread(import_module, "relay.admin.http.server")
     from relay.admin.http.api.rules import rule_endpoints  # noqa: PLC0415 - see above
+    from relay.admin.http.api.series import series_endpoints  # noqa: PLC0415 - see above
     from relay.admin.http.api.tees import tee_endpoints  # noqa: PLC0415 - see above
     from relay.admin.http.api.windows import window_endpoints  # noqa: PLC0415 - see above
     from relay.admin.http.probes import probe_endpoints  # noqa: PLC0415 - see above
@@ -43,6 +44,7 @@ async def make_admin(relay: Relay, *, windows: WindowSubscribers, most: int, soc
     endpoints = [
         *probe_endpoints(relay),
         *rule_endpoints(relay),
+        *series_endpoints(relay),
         *tee_endpoints(relay.tees),
         *window_endpoints(windows, lambda: relay.closer.open_id),
     ]

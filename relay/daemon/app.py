@@ -27,7 +27,8 @@ from relay.daemon.build import (
     make_rules,
     open_ingest,
 )
-from relay.daemon.cardinality import CardinalityWatch
+from relay.daemon.cardinality.overview import Cardinality
+from relay.daemon.cardinality.watch import CardinalityWatch
 from relay.daemon.cloud import make_cloud, make_transport
 from relay.daemon.descriptors import divide_descriptors
 from relay.daemon.egress import Egress, pack_requests
@@ -131,7 +132,7 @@ class Relay:
             await self._open_window()
             self.status = Status(self)
             self._kernel_drops = KernelDropWatch(self.listeners, self.context)
-            self._cardinality = CardinalityWatch(self.hotpath, self.context)
+            self._cardinality_watch = CardinalityWatch(self.hotpath, self.context)
             self.admin = await self._open_admin()
         except BaseException:
             await self._closing.aclose()
@@ -186,6 +187,7 @@ class Relay:
             resume=pending.resume,
             recorded=pending.recorded,
         )
+        self.cardinality = Cardinality(self)
         if files and self.checkpointer:
             await self._restore(pending, files, self.checkpointer)
 
@@ -341,7 +343,7 @@ class Relay:
     def _background(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """Return the tasks that run beside the data path until they are cancelled."""
         clock = ClockWatch(self.closer, self.context)
-        tasks = [self.lag.run, clock.run, self._kernel_drops.run, self._cardinality.run]
+        tasks = [self.lag.run, clock.run, self._kernel_drops.run, self._cardinality_watch.run]
         tasks += self.ingest.background(self.context.loss_log)
         if checkpointer := self.checkpointer:
             tasks += [lambda: checkpointer.run(self.closer.name_waiting), checkpointer.run_removals]
@@ -372,6 +374,7 @@ class Relay:
         ledger, loss_log = self.context.ledger, self.context.loss_log
         tally = self.hotpath.tally()
         record = self._record_window(closed, tally)
+        self.cardinality.record(closed)
         self._reporter.closed(closed, lines=record.lines, rejected=sum(record.rejected.values()))
         if closed.late > max(_LATE, _LATE_SHARE * self.config.window.seconds):
             ledger.windows_late += 1

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from relay import limits
 from relay.jdcloud.codec import encode
 from relay.jdcloud.timers import Percentiles
+from relay.ledger import MetricCounts
 from relay.model import ClosedWindow, Kind, Point, Rollup, Row, Series
 from relay.names import fit
 
@@ -234,6 +235,8 @@ class Encoding:
         """Number of clamped statistics."""
         self.clamped_metric = ""
         """Metric of the last clamped statistic."""
+        self.metrics = MetricCounts()
+        """Series and samples received, by metric; idle series are not counted."""
         self._zeros: list[Series] = []
         self.requests_allowed = encoder.requests_allowed(window.seconds)
         self._received: set[int] = set()
@@ -241,8 +244,9 @@ class Encoding:
 
     def prepare(self) -> Iterator[None]:
         """Record the names received, and count the points; one step per series, for pacing. Run it before iterating."""
-        points, idle = 0, self._encoder.idle
+        points, idle, count = 0, self._encoder.idle, self.metrics.add_series
         for series in self._window.series:
+            count(series)
             points += self._encoder.points_of(series)
             if not series.derived:
                 self._received.add(self._encoder.key_of(series))
@@ -270,6 +274,7 @@ class Encoding:
                 self.samples_dropped += rollup.samples
                 continue
             taken.add(key)
+            self.metrics.add_samples(series, rollup.samples)
             named_values = self._encoder.values(row, self._window.seconds)
             if not sheds:
                 named_values = chain(named_values, self._encoder.derived(row, self._window.seconds))

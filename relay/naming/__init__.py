@@ -23,13 +23,13 @@ from relay.naming.classes import Classes
 from relay.naming.dimensions import are_legal, choose, legal_pairs
 from relay.naming.fast_path import FastPath
 from relay.naming.tags import NO_TAGS, SectionCache, split_inline
-from relay.naming.trace import RuleHits, Trace, rewritten_example, unsent_example
+from relay.naming.trace import ReceivedNames, RuleHits, Trace, rewritten_example, unsent_example
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from relay.ledger import Ledger
-    from relay.model import Identity
+    from relay.model import Identity, Metric
     from relay.naming.dimensions import Pair
     from relay.naming.ruleset import Effect, Ruleset
     from relay.naming.trace import Unmatched
@@ -77,6 +77,7 @@ class Namer:
         self._classes = Classes(settings.classes_limit, settings.classes_memory)
         self.ledger = ledger
         self._hits = RuleHits(len(rules))
+        self._received = ReceivedNames()
         self._sections = SectionCache()
         self._fast_path = self._make_fast_path()
         self._overflows: dict[str, tuple[Pair, ...]] = {}
@@ -106,8 +107,18 @@ class Namer:
         trace = self._trace(identity, self._classes.owner)
         self._hits.add(trace.rule, trace.name)
         if isinstance(trace.outcome, Resolution):
+            self._record_name(trace.outcome.series, trace.name)
             self._count(identity, len(trace.unsent) + trace.unread, is_rewritten=trace.is_rewritten)
         return trace.outcome
+
+    def _record_name(self, series: Series, name: str) -> None:
+        if series.metric != self._prefixes[series.kind] + name:
+            self._received.add(series, name)
+
+    def received_name(self, metric: Metric, *, is_derived: bool = False) -> str:
+        """Return a name as lines have it that becomes a metric; `is_derived`: naming added the class to the metric."""
+        name = metric.name.removesuffix(f".{metric.kind}") if is_derived else metric.name
+        return self._received.get(metric) or name.removeprefix(self._prefixes[metric.kind])
 
     def _count(self, identity: Identity, dropped: int, *, is_rewritten: bool) -> None:
         """Count an identity that is sent changed; the first one after a warning is the example of the next warning."""

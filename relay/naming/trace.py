@@ -1,4 +1,4 @@
-"""The steps of naming for one identity (`Trace`), and the hits of rules (`RuleHits`)."""
+"""The steps of naming for one identity (`Trace`), the hits of rules (`RuleHits`), and names as received."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from relay.wording import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from relay.model import NoSeries
+    from relay.model import Kind, Metric, NoSeries, Series
     from relay.naming.dimensions import Pair
 
 _KEPT: Final = 100
+_RECEIVED_MOST: Final = 10_000
 _SHOWN: Final = 120
 """Most characters of a user's text in the log."""
 
@@ -107,3 +108,22 @@ class RuleHits:
     def unmatched(self) -> Unmatched:
         """The identities that matched no rule."""
         return Unmatched(self._count, tuple(reversed(self._names)))
+
+
+class ReceivedNames:
+    """State: for each metric with another name than the lines, the newest name of a line that became this metric."""
+
+    def __init__(self) -> None:
+        self._names: dict[tuple[str, Kind, str], str] = {}
+
+    def add(self, series: Series, name: str) -> None:
+        """Record the name that became a series; the oldest metric makes room."""
+        key, names = (series.metric, series.kind, series.namespace), self._names
+        names.pop(key, None)
+        names[key] = name
+        if len(names) > _RECEIVED_MOST:
+            del names[next(iter(names))]
+
+    def get(self, metric: Metric) -> str:
+        """Return the name; "" if none is known."""
+        return self._names.get(metric, "")

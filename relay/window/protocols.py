@@ -5,8 +5,10 @@ hotpath, naming, jdcloud and delivery implement them without importing this fold
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from relay.ledger import MetricCounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -78,6 +80,7 @@ class Encoding(Protocol):
     points_shed: int
     values_clamped: int
     clamped_metric: str
+    metrics: MetricCounts
     requests_needed: int
     requests_allowed: float
 
@@ -121,6 +124,8 @@ class WindowReport:
     """Duration from the swap until the window was stored."""
     late: float
     """Seconds from the window's end until it was stored."""
+    metrics: MetricCounts = field(default_factory=MetricCounts)
+    """Its series and samples, by metric."""
     over_quota: tuple[int, int] | None = None
     """(requests needed with percentiles, requests allowed), if the percentiles were dropped; else None."""
 

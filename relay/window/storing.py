@@ -102,6 +102,7 @@ class ClosingWindows:
                 requests=len(batches),
                 seconds=self._ledger.close_seconds,
                 late=self._ledger.close_late,
+                metrics=encoding.metrics,
                 over_quota=(encoding.requests_needed, int(encoding.requests_allowed)) if encoding.over_quota else None,
             )
         )

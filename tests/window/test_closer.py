@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.ledger import MetricCounts
 from relay.model import Batch, ClosedWindow, Identity, Kind, Point, Resolution, Rollup, Series
 from relay.window import closer as closing
 from relay.window import ids
@@ -164,6 +165,7 @@ class Sums:
     points_shed = 0
     values_clamped = 0
     clamped_metric = ""
+    metrics = MetricCounts()
     requests_needed = 0
     requests_allowed = 1.0
     over_quota = False

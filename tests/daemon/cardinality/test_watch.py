@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 from structlog.testing import capture_logs
 
-from relay.daemon.cardinality import CardinalityWatch, Explosion
+from relay.daemon.cardinality.watch import CardinalityWatch, Explosion
 from relay.model import Kind, Peer, Series, TopSender
 from tests.support.context import make_context
 from tests.test_ledger import TALLY

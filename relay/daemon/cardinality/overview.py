@@ -1,0 +1,286 @@
+"""What the admin port answers about series: the table of metrics, and the tags of the open window.
+
+The numbers of series are those of the last closed window; tags, examples and rates are of a walk over the open one.
+Building a table is paced: the event loop is not held, whatever the number of metrics.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fnmatch import translate
+from heapq import heappush, heapreplace, nlargest
+from itertools import chain
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final
+
+from relay.admin.answers.series import (
+    LimitAhead,
+    MetricAnswer,
+    OtherMetrics,
+    RuleProposal,
+    SeriesAnswer,
+    TagAnswer,
+    TagCount,
+    TagsAnswer,
+)
+from relay.clock import paced
+from relay.daemon.cardinality.growth import CountedWindow, MetricHistory
+from relay.daemon.cardinality.proposal import Proposal, Removal, propose, rule_as_toml
+from relay.daemon.cardinality.survey import MetricSurvey, Surveyor
+from relay.model import Metric
+from relay.wording import as_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from relay.daemon.app import Relay
+    from relay.daemon.cardinality.growth import ApproachingLimit
+    from relay.daemon.cardinality.survey import Survey
+    from relay.ledger import MetricKey
+    from relay.window.protocols import WindowReport
+
+_TAGS_SHOWN: Final = 5
+_SAVED_LEAST: Final = 20
+_SAVED_SHARE: Final = 0.5
+"""A rule is proposed if one tag has this many values, and as many as this share of the metric's series."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricRow:
+    """A metric while its place in the table is sought."""
+
+    metric: MetricKey
+    series: int
+    growth: float | None
+    samples: int
+    found: MetricSurvey | None
+
+    @property
+    def most_values(self) -> int:
+        """Distinct values of its tag with the most."""
+        return self.found.tags[0].values if self.found and self.found.tags else 0
+
+
+ORDERS: Final[dict[str, Callable[[MetricRow], float]]] = {
+    "series": lambda row: row.series,
+    "growth": lambda row: row.growth or 0.0,
+    "samples": lambda row: row.samples,
+    "tags": lambda row: row.most_values,
+}
+
+
+class Selection:
+    """State: the metrics with the most of something, and the sums over all that were offered."""
+
+    def __init__(self, order: Callable[[MetricRow], float], top: int) -> None:
+        self._order, self._top = order, top
+        self._heap: list[tuple[float, int, MetricRow]] = []
+        self.metrics = self._series = 0
+        self._growth: float | None = None
+
+    def offer(self, row: MetricRow) -> None:
+        """Add a metric."""
+        self.metrics += 1
+        self._series += row.series
+        if row.growth is not None:
+            self._growth = (self._growth or 0.0) + row.growth
+        entry = (self._order(row), -self.metrics, row)
+        if len(self._heap) < self._top:
+            heappush(self._heap, entry)
+        elif entry > self._heap[0]:
+            heapreplace(self._heap, entry)
+
+    def listed(self) -> list[MetricRow]:
+        """Return the metrics with the most; of equal ones the first that were offered."""
+        return [row for _, _, row in sorted(self._heap, key=itemgetter(0, 1), reverse=True)]
+
+    def others(self, listed: Sequence[MetricRow], total: int) -> OtherMetrics:
+        """Return the sums over the metrics that are not listed; `total`: the number of all series."""
+        series = self._series - sum(row.series for row in listed)
+        growth = None if self._growth is None else self._growth - sum(row.growth or 0.0 for row in listed)
+        return OtherMetrics(
+            metrics=self.metrics - len(listed), series=series, share=series / total if total else 0.0, growth=growth
+        )
+
+
+class Cardinality:
+    """State: the counts of the newest windows, the newest walk, and the newest proposal."""
+
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+        self._clock = relay.context.clock
+        self.history = MetricHistory()
+        self.surveyor = Surveyor(
+            relay.hotpath,
+            lambda: relay.closer.open_id,
+            seconds=relay.config.window.seconds,
+            clock=self._clock,
+        )
+        self._opened_at = self._clock.wall()
+        self._proposed: tuple[Survey, Metric, Proposal | None] | None = None
+
+    def record(self, closed: WindowReport) -> None:
+        """Record the counts of a window that is stored now."""
+        is_whole = closed.start >= self._opened_at
+        seconds = self._relay.config.window.seconds
+        self.history.add(CountedWindow(closed.start, seconds, is_whole, closed.metrics))
+
+    def approaching(self) -> list[ApproachingLimit]:
+        """Return the limits that are reached within an hour at the present growth."""
+        return self.history.approaching(self._relay.config.limits)
+
+    # --- the table ----------------------------------------------------------------------------------------------------
+
+    async def table(self, *, glob: str, by: str, top: int) -> SeriesAnswer:
+        """Return the `top` metrics that match a glob (empty: all), most first."""
+        survey = await self.surveyor.survey()
+        selected = await self._select(glob, survey, Selection(ORDERS[by], top))
+        listed = selected.listed()
+        config, last, closed = self._relay.config, self.history.last, self._relay.context.ledger.windows.last
+        total = last.counts.total if last else survey.series
+        ahead = self.approaching()
+        codes = {one.metric: "RLY310" if not one.seconds else "RLY311" for one in ahead if one.metric}
+        rows = [self._answer(row, survey, total=total, codes=codes) async for row in paced(self._clock, listed)]
+        return SeriesAnswer(
+            window=as_time(last.start) if last else None,
+            series=total,
+            series_limit=config.limits.series,
+            series_per_metric=config.limits.series_per_metric,
+            growth=self.history.total_growth(),
+            requests=closed.requests if closed else 0,
+            requests_limit=config.cloud.requests_per_minute * config.window.seconds / 60,
+            metrics=selected.metrics,
+            rows=rows,
+            others=selected.others(listed, total),
+            ahead=[_limit(one) for one in ahead],
+            proposal=await self._proposal(listed, survey),
+            walked_at=as_time(survey.at),
+            walked_age=self._clock.monotonic() - survey.monotonic,
+            walked=survey.series,
+        )
+
+    async def _select(self, glob: str, survey: Survey, selection: Selection) -> Selection:
+        """Offer every metric that matches the glob to the selection."""
+        matches = re.compile(translate(glob)).match if glob else None
+        counts = self.history.last.counts if self.history.last else None
+        keys: Iterable[MetricKey] = dict.fromkeys(chain(counts.series if counts else (), survey.metrics))
+        async for key in paced(self._clock, keys):
+            if matches is None or matches(key[0]):
+                one = survey.metrics.get(key)  # type: ignore[call-overload]  # equal to a Metric of the same fields
+                selection.offer(
+                    MetricRow(
+                        metric=key,
+                        series=(counts.series.get(key) if counts else None) or (one.series if one else 0),
+                        growth=self.history.growth(key),
+                        samples=counts.samples.get(key, 0) if counts else (one.samples if one else 0),
+                        found=one,
+                    )
+                )
+        return selection
+
+    def _answer(self, row: MetricRow, survey: Survey, *, total: int, codes: dict[Metric, str]) -> MetricAnswer:
+        metric, found = Metric(*row.metric), row.found
+        has_samples = found is not None and found.samples > 0
+        return MetricAnswer(
+            metric=metric.name,
+            namespace=metric.namespace or self._relay.config.cloud.namespace,
+            type=metric.kind,
+            received=self._relay.namer.received_name(metric, is_derived=bool(found and found.is_derived)),
+            series=row.series,
+            share=row.series / total if total else 0.0,
+            growth=row.growth,
+            samples=row.samples,
+            rate=survey.rate(metric),
+            last=found.last if found and has_samples else None,
+            p95=found.highest_p95 if found else None,
+            seen=found.seen_at if found else None,
+            tags=[_tag(tag.key, tag.values, tag.examples) for tag in found.tags[:_TAGS_SHOWN]] if found else [],
+            code="RLY310" if found and found.has_overflow else codes.get(metric, ""),
+        )
+
+    # --- the rule to paste --------------------------------------------------------------------------------------------
+
+    async def _proposal(self, listed: list[MetricRow], survey: Survey) -> RuleProposal | None:
+        """Return a rule for the first listed metric that one tag makes many; the newest one is kept with its walk."""
+        row = next((row for row in listed if _is_many_by_one_tag(row)), None)
+        if row is None or row.found is None:
+            return None
+        metric = Metric(*row.metric)
+        if self._proposed is None or self._proposed[:2] != (survey, metric):
+            self._proposed = survey, metric, await self._propose(metric, row.found)
+        proposal = self._proposed[2]
+        return self._rule(proposal) if proposal and proposal.before - proposal.after >= _SAVED_LEAST else None
+
+    async def _propose(self, metric: Metric, found: MetricSurvey) -> Proposal | None:
+        namer = self._relay.namer
+        return await propose(
+            self._relay.config,
+            namer,
+            Removal(metric, namer.received_name(metric, is_derived=found.is_derived), found.tags[0].key),
+            series=await self.surveyor.series_of(metric),
+            clock=self._clock,
+        )
+
+    def _rule(self, proposal: Proposal) -> RuleProposal:
+        number = proposal.number
+        present = self._relay.config.rule[number - 1] if number else None
+        return RuleProposal(
+            metric=proposal.metric.name,
+            type=proposal.metric.kind,
+            tag=proposal.tag,
+            before=proposal.before,
+            after=proposal.after,
+            is_exact=proposal.is_exact,
+            toml=rule_as_toml(proposal.rule),
+            number=number,
+            replaces=proposal.replaces,
+            pattern=(present.match or present.regex) if present else "",
+        )
+
+    # --- tags ---------------------------------------------------------------------------------------------------------
+
+    async def tags(self, *, top: int) -> TagsAnswer:
+        """Return the tags of the open window, those with the most values first, each with the metric that has most."""
+        survey = await self.surveyor.survey()
+        most: dict[str, TagAnswer] = {}
+        uses: dict[str, int] = {}
+        async for metric, found in paced(self._clock, survey.metrics.items()):
+            for tag in found.tags:
+                uses[tag.key] = uses.get(tag.key, 0) + 1
+                known = most.get(tag.key)
+                if known is None or tag.values > known.values:
+                    most[tag.key] = TagAnswer(
+                        key=tag.key, values=tag.values, metric=metric.name, metrics=0, examples=list(tag.examples)
+                    )
+        listed = nlargest(top, most.values(), key=lambda tag: tag.values)
+        return TagsAnswer(
+            tags=[_with_uses(tag, uses[tag.key]) for tag in listed],
+            others=len(most) - len(listed),
+            walked_at=as_time(survey.at),
+            walked=survey.series,
+        )
+
+
+def _is_many_by_one_tag(row: MetricRow) -> bool:
+    values = row.most_values
+    return values >= _SAVED_LEAST and row.found is not None and values >= _SAVED_SHARE * row.found.series
+
+
+def _limit(one: ApproachingLimit) -> LimitAhead:
+    return LimitAhead(
+        code="RLY311" if one.seconds else "RLY310",
+        metric=one.metric.name if one.metric else "",
+        type=one.metric.kind if one.metric else None,
+        series=one.series,
+        limit=one.limit,
+        seconds=one.seconds,
+    )
+
+
+def _tag(key: str, values: int, examples: Iterable[str]) -> TagCount:
+    return TagCount(key=key, values=values, examples=list(examples))
+
+
+def _with_uses(tag: TagAnswer, metrics: int) -> TagAnswer:
+    return TagAnswer(key=tag.key, values=tag.values, metric=tag.metric, metrics=metrics, examples=tag.examples)

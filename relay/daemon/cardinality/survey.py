@@ -1,0 +1,248 @@
+"""A walk over the open window: tags, examples, samples and values by metric.
+
+The walk yields to the event loop after each part of about 250 series, a millisecond. One walk runs at a time; others
+wait for its result. A result is kept for 1 to 10 s, so that walks take at most 5 % of a core. Bounded: the first
+100,000 series of the window; of a metric, the values of at most 16 tags.
+
+A window that has just begun has few series. Until it has half of those of the walk before, the tags of that walk stay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from relay.clock import paced
+from relay.model import Metric
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+    from relay.clock import Clock
+    from relay.hotpath.contract import HotPath
+    from relay.model import Row, Series
+
+SERIES_MOST: Final = 100_000
+PART: Final = 250
+"""Series of a step: about a millisecond."""
+OVERFLOW: Final = ("overflow", "true")
+"""The dimension that marks an overflow series."""
+_EXAMPLES: Final = 3
+_TAGS_MOST: Final = 16
+_SHARE: Final = 0.05
+"""Most share of a core that walks may take."""
+_KEPT_LEAST: Final = 1.0
+_KEPT_MOST: Final = 10.0
+"""Seconds for which a result is kept."""
+_QUANTILE: Final = 0.95
+
+
+class TagSurvey(NamedTuple):
+    """The distinct values of a tag of one metric."""
+
+    key: str
+    values: int
+    examples: Sequence[str]
+    """The first values."""
+
+
+@dataclass(slots=True, kw_only=True)
+class MetricSurvey:
+    """State: what a walk found of a metric."""
+
+    series: int = 0
+    samples: int = 0
+    last: float = 0.0
+    """The last value of its newest series."""
+    highest_p95: float | None = None
+    """The 95th percentile of the series where it is highest; timers only."""
+    is_derived: bool = False
+    """Whether naming added the class to its name."""
+    has_overflow: bool = False
+    seen_at: float = 0.0
+    """Wall time of the last walk that found new samples."""
+    tags: Sequence[TagSurvey] = ()
+    """Most values first."""
+    tags_at: float = 0.0
+    """Monotonic time of the walk that found the tags."""
+    values: dict[str, dict[str, None]] = field(default_factory=dict)
+    """Tag -> its values, while the walk goes on."""
+
+    def add(self, row: Row) -> None:
+        """Add a series."""
+        series, rollup = row
+        self.series += 1
+        self.samples += rollup.samples
+        self.last, self.is_derived = rollup.last, series.derived
+        if rollup.quantiles is not None and rollup.samples:
+            p95 = rollup.quantiles.quantile(_QUANTILE)
+            self.highest_p95 = p95 if self.highest_p95 is None else max(p95, self.highest_p95)
+        if OVERFLOW in series.dimensions:
+            self.has_overflow = True
+            return
+        for tag, value in series.dimensions:
+            if tag in self.values:
+                self.values[tag][value] = None
+            elif len(self.values) < _TAGS_MOST:
+                self.values[tag] = {value: None}
+
+    def finish(self, survey: Survey) -> None:
+        """Replace the values by their numbers and examples."""
+        found = [TagSurvey(tag, len(values), list(values)[:_EXAMPLES]) for tag, values in self.values.items()]
+        self.tags, self.tags_at = sorted(found, key=lambda tag: -tag.values), survey.monotonic
+        self.seen_at = survey.at
+        self.values = {}
+
+
+class Earlier(NamedTuple):
+    """What is kept of the walk before, for rates."""
+
+    window: int
+    monotonic: float
+    metrics: Mapping[Metric, MetricSurvey]
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Survey:
+    """State: the result of a walk."""
+
+    window: int
+    """Id of the open window."""
+    at: float
+    """Wall time at which the walk began."""
+    monotonic: float
+    """Monotonic time of the same moment."""
+    series: int = 0
+    """Series that were visited."""
+    metrics: dict[Metric, MetricSurvey] = field(default_factory=dict)
+    cost: float = 0.0
+    """Seconds of work."""
+    earlier: Earlier | None = None
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Add a part."""
+        self.series += len(rows)
+        found = self.metrics
+        for row in rows:
+            series = row[0]
+            metric = Metric(series.metric, series.kind, series.namespace)
+            survey = found.get(metric)
+            if survey is None:
+                survey = found[metric] = MetricSurvey()
+            survey.add(row)
+
+    @property
+    def kept(self) -> float:
+        """Seconds for which this result is used."""
+        return min(max(self.cost / _SHARE, _KEPT_LEAST), _KEPT_MOST)
+
+    def rate(self, metric: Metric) -> float | None:
+        """Return the samples a second of a metric since the walk before; None without one of the same window."""
+        before = self.earlier
+        if before is None or before.window != self.window or self.monotonic <= before.monotonic:
+            return None
+        old, new = before.metrics.get(metric), self.metrics.get(metric)
+        grown = (new.samples if new else 0) - (old.samples if old else 0)
+        return max(0, grown) / (self.monotonic - before.monotonic)
+
+
+class Surveyor:
+    """State: the newest result, and the lock that a walk holds.
+
+    Args:
+        hotpath: has the open window.
+        open_id: returns the id of the open window.
+        seconds: length of a window.
+        clock: yields between parts.
+    """
+
+    def __init__(self, hotpath: HotPath, open_id: Callable[[], int], *, seconds: int, clock: Clock) -> None:
+        self._hotpath, self._open_id, self._seconds, self._clock = hotpath, open_id, seconds, clock
+        self._lock = asyncio.Lock()
+        self._newest: Survey | None = None
+
+    async def survey(self) -> Survey:
+        """Return a result that is young enough, from a new walk if there is none."""
+        async with self._lock:
+            newest = self._newest
+            if newest is None or self._clock.monotonic() >= newest.monotonic + newest.kept:
+                newest = self._newest = await self._walk(newest)
+            return newest
+
+    async def series_of(self, metric: Metric) -> list[Series]:
+        """Return the series of a metric in the open window, without its overflow series."""
+        async with self._lock:
+            return [
+                series
+                async for series in self._series()
+                if (series.metric, series.kind, series.namespace) == metric and OVERFLOW not in series.dimensions
+            ]
+
+    async def rows_of(self, name: str, most: int) -> list[Row]:
+        """Return up to `most` rows of the open window of metrics with this name."""
+        found: list[Row] = []
+        async with self._lock:
+            async for rows in self._parts():
+                found += [row for row in rows if row[0].metric == name]
+                if len(found) >= most:
+                    break
+        return found[:most]
+
+    async def _series(self) -> AsyncIterator[Series]:
+        for first in range(0, SERIES_MOST, PART):
+            part = self._hotpath.list_series(first, PART)
+            for series in part:
+                yield series
+            if len(part) < PART:
+                return
+            await self._clock.sleep(0)
+
+    async def _parts(self) -> AsyncIterator[list[Row]]:
+        visited = 0
+        for rows in self._hotpath.snapshot():
+            yield rows
+            visited += len(rows)
+            if visited >= SERIES_MOST:
+                return
+            await self._clock.sleep(0)
+
+    async def _walk(self, before: Survey | None) -> Survey:
+        """Walk over the open window; once more if it ends meanwhile."""
+        survey = await self._walk_once(before)
+        return survey if survey.window == self._open_id() else await self._walk_once(before)
+
+    async def _walk_once(self, before: Survey | None) -> Survey:
+        clock = self._clock
+        survey = Survey(window=self._open_id(), at=clock.wall(), monotonic=clock.monotonic())
+        parts = self._hotpath.snapshot()
+        began = survey.monotonic
+        while survey.series < SERIES_MOST and (rows := next(parts, None)) is not None:
+            survey.add(rows)
+            survey.cost += clock.monotonic() - began
+            await clock.sleep(0)
+            began = clock.monotonic()
+        async for one in paced(clock, survey.metrics.values()):
+            one.finish(survey)
+        if before is not None:
+            survey.earlier = Earlier(before.window, before.monotonic, before.metrics)
+            await self._carry(before, survey)
+        return survey
+
+    async def _carry(self, before: Survey, survey: Survey) -> None:
+        """Keep of the walk before: when a metric had new samples, and the tags that a new window does not have yet."""
+        oldest = survey.monotonic - 2 * self._seconds
+        async for metric, old in paced(self._clock, before.metrics.items()):
+            new = survey.metrics.get(metric)
+            if new is not None and new.samples == old.samples and survey.window == before.window:
+                new.seen_at = old.seen_at
+            if old.tags_at < oldest or (new is not None and 2 * sum_of(new) >= sum_of(old)):
+                continue
+            if new is None:
+                new = survey.metrics[metric] = MetricSurvey(seen_at=old.seen_at)
+            new.tags, new.tags_at, new.is_derived = old.tags, old.tags_at, old.is_derived
+
+
+def sum_of(survey: MetricSurvey) -> int:
+    """Return the sum of the numbers of values of a metric's tags: how much a walk saw of it."""
+    return sum(tag.values for tag in survey.tags)
