@@ -1,4 +1,4 @@
-"""`statsd-relay config`: the values in force, and the reference of keys, both generated from the schema."""
+"""`statsd-relay config`: the values in force, the reference of keys, and the JSON Schema."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 from relay.cli.options import config_option, json_option
 from relay.cli.output import say
 from relay.config import render
+from relay.config.json_schema import json_schema
 from relay.config.loading import load
 
 if TYPE_CHECKING:
@@ -52,3 +53,10 @@ def example(*, as_json: bool) -> None:
 def env(*, as_json: bool) -> None:
     """Print the environment variables that the relay reads."""
     say(json.dumps(render.reference(), indent=2) if as_json else render.environment())
+
+
+@config.command()
+@json_option("The schema is JSON in any case.")
+def schema(*, as_json: bool) -> None:  # noqa: ARG001 - every command has the option
+    """Print a JSON Schema of the file, for editors."""
+    say(json.dumps(json_schema(), indent=2))

@@ -51,7 +51,7 @@ def example() -> str:
     for key in keys():
         if key.table != table:
             table = key.table
-            about = "" if table == "tags" else f"   # {_about(table)}"
+            about = "" if table == "tags" else f"   # {describe_table(table)}"
             lines += ["", f"# [[{table}]]{about}" if table in LISTED else f"[{table}]{about}"]
         if table == "tags":
             lines += [f"# {key.help}", '# env = "production"']
@@ -138,6 +138,7 @@ def _help(owner: type, name: str) -> str:
     return str(meta.description)
 
 
-def _about(table: str) -> str:
+def describe_table(table: str) -> str:
+    """Return what a table is about, in words."""
     types = {info.name: info.type for info in fields_of(Config)} | LISTED
     return str(types[table].__doc__).rstrip(".")
