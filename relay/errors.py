@@ -119,6 +119,8 @@ DROPPED_POINTS: Final = (
     "percentile_quota",
 )
 """Every reason why a point is dropped before the cloud has accepted or refused it."""
+REFUSED_POINTS: Final = ("refused_point", "refused_request", "too_large", "unreadable_answer")
+"""Every reason why a point counts as refused by the cloud."""
 FAILED_REQUESTS: Final = (
     "dns",
     "connect",

@@ -112,6 +112,8 @@ class WindowRecord:
     points: int
     """Points in its requests."""
     requests: int
+    new_series: int = 0
+    """Series that the window before had not; 0 for the first window of a process."""
     delivered: int = 0
     refused: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
@@ -190,6 +192,8 @@ class Ledger:
     points_replayed: int = 0
     points_delivered: int = 0
     points_refused: int = 0
+    points_refused_by_reason: Counter[str] = field(default_factory=Counter)
+    """The sum is `points_refused`."""
     points_dropped: Counter[str] = field(default_factory=Counter)
     windows_dropped: int = 0
     """Whole windows dropped by the spool."""
@@ -232,11 +236,12 @@ class Ledger:
     windows: WindowHistory = field(default_factory=WindowHistory)
     """The newest closed windows, with the outcome of their points."""
 
-    def deliver_points(self, window: int, *, delivered: int, refused: int) -> None:
-        """Count points that the cloud accepted, and points that it refused for good."""
+    def deliver_points(self, window: int, *, delivered: int, refused: Mapping[str, int]) -> None:
+        """Count points that the cloud accepted, and points that it refused for good, by reason."""
         self.points_delivered += delivered
-        self.points_refused += refused
-        self.windows.sent(window, delivered=delivered, refused=refused)
+        self.points_refused += sum(refused.values())
+        self.points_refused_by_reason.update(refused)
+        self.windows.sent(window, delivered=delivered, refused=sum(refused.values()))
 
     def drop_points(self, window: int, points: int, *, reason: str) -> None:
         """Count points of a stored window that are dropped."""

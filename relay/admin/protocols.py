@@ -47,6 +47,11 @@ class Status(Protocol):
         """Whether the disk refuses or is too slow."""
         ...
 
+    @property
+    def delivery_lag(self) -> float:
+        """Seconds since the start of the oldest unsettled window; if there is none, the lag of the last delivery."""
+        ...
+
     def books(self) -> Books:
         """Return the three equations of the ledger at this moment (I5)."""
         ...

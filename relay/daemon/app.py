@@ -364,6 +364,7 @@ class Relay:
             samples=closed.samples,
             samples_dropped=self._window_deltas.grown("dropped", dropped),
             series=closed.series,
+            new_series=closed.new_series,
             points=closed.points,
             requests=closed.requests,
         )

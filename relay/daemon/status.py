@@ -42,6 +42,19 @@ class Status:
         spool, checkpointer = self._relay.spool, self._relay.checkpointer
         return spool.degraded or (checkpointer is not None and checkpointer.is_failing)
 
+    @property
+    def oldest_unsettled(self) -> int | None:
+        """Id of the oldest ended window with points that are neither delivered, refused nor dropped."""
+        oldest = (self._relay.closer.oldest_closing, self._relay.spool.oldest_window)
+        return min((window for window in oldest if window is not None), default=None)
+
+    @property
+    def delivery_lag(self) -> float:
+        """Seconds since the start of the oldest unsettled window; if there is none, the lag of the last delivery."""
+        if (oldest := self.oldest_unsettled) is None:
+            return self._relay.context.ledger.delivery_lag
+        return max(0.0, self._relay.context.clock.wall() - oldest)
+
     def books(self) -> Books:
         """Return the three equations of the ledger at this moment (I5)."""
         relay = self._relay

@@ -22,6 +22,7 @@ from relay.names import fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Set as AbstractSet
 
     from relay.jdcloud.timers import TimerMetrics
 
@@ -237,6 +238,12 @@ class Encoding:
         """Metric of the last clamped statistic."""
         self.metrics = MetricCounts()
         """Series and samples received, by metric; idle series are not counted."""
+        self.known: AbstractSet[int] | None = None
+        """`keys` of the window before; None: unknown."""
+        self.keys: set[int] = set()
+        """Hashes of the keys of the points."""
+        self.series_new = 0
+        """Series that the window before had not; 0 if that is unknown."""
         self._zeros: list[Series] = []
         self.requests_allowed = encoder.requests_allowed(window.seconds)
         self._received: set[int] = set()
@@ -266,7 +273,7 @@ class Encoding:
 
     def __iter__(self) -> Iterator[Point]:
         """Encode row by row; the zeros of idle series come last, so that a received series with the same key wins."""
-        received, taken, sheds = self._received, set[int](), self.over_quota
+        received, taken, sheds, known = self._received, self.keys, self.over_quota, self.known
         for row in chain(self._window.rows, ((series, zero(series)) for series in self._zeros)):
             series, rollup = row
             key = self._encoder.key_of(series)
@@ -275,6 +282,7 @@ class Encoding:
                 continue
             taken.add(key)
             self.metrics.add_samples(series, rollup.samples)
+            self.series_new += known is not None and key not in known
             named_values = self._encoder.values(row, self._window.seconds)
             if not sheds:
                 named_values = chain(named_values, self._encoder.derived(row, self._window.seconds))

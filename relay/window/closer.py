@@ -123,6 +123,11 @@ class Closer:
         return len(self._closing) + (self._settling is not None)
 
     @property
+    def oldest_closing(self) -> int | None:
+        """Id of the oldest window that ended and is not stored yet."""
+        return min([*self._closing.ids, *([self._settling.start] if self._settling else [])], default=None)
+
+    @property
     def active_at(self) -> float:
         """Monotonic time of the last progress of `run`; while windows wait to be stored, of the task that is behind."""
         return min(self._tick_progress_at, self._storing_progress_at) if self.closing else self._tick_progress_at

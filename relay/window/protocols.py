@@ -12,6 +12,7 @@ from relay.ledger import MetricCounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from relay.model import Batch, ClosedWindow, Identity, NoSeries, Point, Resolution
 
@@ -81,6 +82,9 @@ class Encoding(Protocol):
     values_clamped: int
     clamped_metric: str
     metrics: MetricCounts
+    known: AbstractSet[int] | None
+    keys: set[int]
+    series_new: int
     requests_needed: int
     requests_allowed: float
 
@@ -126,6 +130,8 @@ class WindowReport:
     """Seconds from the window's end until it was stored."""
     metrics: MetricCounts = field(default_factory=MetricCounts)
     """Its series and samples, by metric."""
+    new_series: int = 0
+    """Series that the window before had not; 0 for the first window of a process."""
     over_quota: tuple[int, int] | None = None
     """(requests needed with percentiles, requests allowed), if the percentiles were dropped; else None."""
 

@@ -16,6 +16,7 @@ from relay.window.protocols import WindowReport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+    from collections.abc import Set as AbstractSet
 
     from relay.context import Context
     from relay.model import Batch, ClosedWindow, Point
@@ -38,7 +39,7 @@ class ClosingWindow(NamedTuple):
 
 
 class ClosingWindows:
-    """State: the windows that are not stored yet, oldest first.
+    """State: the windows that are not stored yet, oldest first, and the keys of the one stored last.
 
     Args:
         pack: groups points into batches.
@@ -63,6 +64,8 @@ class ClosingWindows:
         self._on_closed = on_closed
         self._between = between
         self._windows: deque[ClosingWindow] = deque()
+        self._keys: AbstractSet[int] | None = None
+        """Hashes of the keys of the window stored last."""
 
     def __len__(self) -> int:
         """Return the number of windows not stored yet."""
@@ -82,6 +85,7 @@ class ClosingWindows:
         """Encode, pack and store the oldest window."""
         closing = self._windows[0]
         window, encoding = closing.window, closing.encode(closing.window)
+        encoding.known = self._keys
         async for _ in self._paced(encoding.prepare()):
             pass
         batches = [batch async for batch in self._paced(self._pack(encoding, window.start))]
@@ -90,6 +94,7 @@ class ClosingWindows:
         samples = window.samples - encoding.samples_dropped
         await self._spool.store(window.start, batches, state, samples=samples)
         self._windows.popleft()
+        self._keys = encoding.keys
         self._account(window, encoding)
         now = self._clock.monotonic()
         self._ledger.close_seconds, self._ledger.close_late = now - closing.swapped_at, now - closing.ended_at
@@ -98,6 +103,7 @@ class ClosingWindows:
                 start=window.start,
                 samples=window.samples,
                 series=len(window.series),
+                new_series=encoding.series_new,
                 points=sum(batch.points for batch in batches),
                 requests=len(batches),
                 seconds=self._ledger.close_seconds,

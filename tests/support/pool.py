@@ -135,6 +135,7 @@ class Setup:
 
     def balanced(self) -> bool:
         ledger = self.ledger
+        assert ledger.points_refused == sum(ledger.points_refused_by_reason.values())
         left = self.spool.points + self.pool.in_flight + sum(ledger.points_dropped.values())
         return ledger.points_created == ledger.points_delivered + ledger.points_refused + left
 

@@ -166,6 +166,9 @@ class Sums:
     values_clamped = 0
     clamped_metric = ""
     metrics = MetricCounts()
+    known = None
+    keys: frozenset[int] = frozenset()
+    series_new = 0
     requests_needed = 0
     requests_allowed = 1.0
     over_quota = False

@@ -1,7 +1,8 @@
 """The relay's own metrics, in Prometheus' text format; names and labels are a contract (deploy/REFERENCE.md).
 
 Every figure belongs to the stage that counts it and is read at the moment of a scrape; nothing is stored here. All are
-read without an await, so the three equations of the ledger can be computed from one scrape.
+read without an await, so the three equations of the ledger can be computed from one scrape. Those of windows, points
+and requests are in delivery_metrics.py.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from relay import __version__
-from relay.errors import DROPPED_POINTS, DROPPED_SAMPLES, FAILED_REQUESTS, REJECTED_LINES
+from relay.admin.http.delivery_metrics import delivery_metrics
+from relay.admin.http.metric_families import counter, gauge, gauges
+from relay.errors import DROPPED_SAMPLES, REJECTED_LINES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from prometheus_client.metrics_core import Metric
 
@@ -26,8 +29,6 @@ if TYPE_CHECKING:
 
 NO_LINES: Final = dict.fromkeys(REJECTED_LINES, 0)
 NO_SAMPLES: Final = dict.fromkeys(DROPPED_SAMPLES, 0)
-NO_POINTS: Final = dict.fromkeys(DROPPED_POINTS, 0)
-NO_REQUESTS: Final = dict.fromkeys(FAILED_REQUESTS, 0)
 """Every reason is exported from the start: a rate needs the zero before the first loss."""
 
 
@@ -50,10 +51,7 @@ class RelayCollector(Collector):
         yield from self._lines()
         yield from self._samples()
         yield from self._series()
-        yield from self._windows()
-        yield from self._points()
-        yield from self._requests()
-        yield from self._spool()
+        yield from delivery_metrics(self._relay)
 
     def _build(self) -> Iterator[Metric]:
         info = GaugeMetricFamily(
@@ -114,6 +112,7 @@ class RelayCollector(Collector):
 
     def _lines(self) -> Iterator[Metric]:
         tally = self._relay.hotpath.tally()
+        yield gauge("relay_last_packet_timestamp_seconds", "Time of the last packet; 0: none so far.", tally.last_at)
         yield counter("relay_truncated_datagrams", "DATALOSS: datagrams cut by the kernel.", tally.truncated_datagrams)
         yield counter("relay_received_lines", "Lines received.", tally.received)
         yield counter("relay_accepted_lines", "Lines accepted.", tally.accepted)
@@ -159,113 +158,6 @@ class RelayCollector(Collector):
         yield gauge("relay_aliases", "Identities whose name is known.", tally.aliases)
         hits = {str(number): count for number, count in enumerate(self._relay.namer.hits, 1)}
         yield counter("relay_rule_hits", "Identities named by each rule, since the rules are in force.", hits, "rule")
-
-    def _windows(self) -> Iterator[Metric]:
-        ledger, closer, checkpointer = self._relay.context.ledger, self._relay.closer, self._relay.checkpointer
-        yield counter("relay_windows_closed", "Windows closed.", ledger.windows_closed)
-        interval = checkpointer.interval if checkpointer else 0.0
-        yield gauge(
-            "relay_checkpoint_interval_seconds",
-            "Seconds between two checkpoints of the open window; a crash loses at most one interval.",
-            interval,
-        )
-        yield gauge(
-            "relay_window_opens_in_seconds",
-            "Seconds until the open window begins; above 0 if earlier ids are committed.",
-            closer.opens_in(),
-        )
-        yield gauge("relay_window_close_seconds", "Seconds that the last close took.", ledger.close_seconds)
-        late = "Seconds from the end of the last stored window until it was stored."
-        yield gauge("relay_window_late_seconds", late, ledger.close_late)
-        yield counter(
-            "relay_late_windows", "Windows stored late: by over 2 s, or a tenth of a window.", ledger.windows_late
-        )
-        yield gauge("relay_windows_closing", "Windows that have ended and are not stored yet.", closer.closing)
-
-    def _points(self) -> Iterator[Metric]:
-        books = self._relay.status.books()
-        outcomes = {
-            "created": books.created,
-            "recovered": books.recovered,
-            "replayed": books.replayed,
-            "delivered": books.delivered,
-            "refused": books.refused,
-            "dropped": sum(books.dropped.values()),
-        }
-        yield counter("relay_points", "Points, by outcome; refused and dropped are DATALOSS.", outcomes, "outcome")
-        yield counter("relay_dropped_points", "DATALOSS: points dropped.", {**NO_POINTS, **books.dropped}, "reason")
-        waiting = {"spooled": books.spooled, "in_flight": books.in_flight}
-        yield gauges("relay_points", "Points spooled, and in flight.", waiting, "state")
-        ledger = self._relay.context.ledger
-        yield gauge("relay_dead_letters", "Dead letters on disk or waiting to be written.", ledger.dead_letters)
-        yield counter(
-            "relay_dead_letters_dropped",
-            "DATALOSS: dead letters deleted at the size limit, or never written to disk.",
-            ledger.dead_letters_dropped,
-        )
-        yield gauge(
-            "relay_delivery_lag_seconds", "Seconds from a window's start to its last delivery.", ledger.delivery_lag
-        )
-
-    def _requests(self) -> Iterator[Metric]:
-        ledger = self._relay.context.ledger
-        yield counter("relay_requests", "Requests, by HTTP status, error or internal_error.", ledger.requests, "code")
-        failed = {**NO_REQUESTS, **ledger.requests_failed}
-        yield counter("relay_failed_requests", "Requests that failed and are sent again, by cause.", failed, "cause")
-        yield counter("relay_ambiguous_requests", "Requests that may have been stored.", ledger.requests_ambiguous)
-        yield counter(
-            "relay_unmatched_refusals",
-            "Refusals by the cloud that match no single point of the request.",
-            ledger.refusals_unmatched,
-        )
-        seconds = ledger.request_seconds
-        yield HistogramMetricFamily(
-            "relay_request_duration_seconds",
-            "Duration of requests in seconds.",
-            buckets=seconds.buckets(),
-            sum_value=seconds.sum,
-        )
-        yield gauge(
-            "relay_requests_in_flight", "Requests that wait for an answer.", self._relay.pool.requests_in_flight
-        )
-        yield gauge("relay_rate_limit", "Requests a minute that may be sent now.", self._relay.pool.per_minute)
-        yield gauge(
-            "relay_clock_skew_seconds", "Seconds by which this machine is ahead of the cloud.", ledger.clock_skew
-        )
-
-    def _spool(self) -> Iterator[Metric]:
-        spool = self._relay.spool
-        oldest = spool.oldest_window
-        age = max(0.0, self._relay.context.clock.wall() - oldest) if oldest is not None else 0.0
-        yield gauge("relay_spool_batches", "Requests that wait to be sent.", spool.batches)
-        yield gauge("relay_spool_bytes", "Compressed size of the requests that wait.", spool.bytes)
-        yield gauge("relay_spool_oldest_age_seconds", "Age of the oldest window that waits.", age)
-        yield gauge("relay_spool_limit_bytes", "Quota of the spool on disk.", spool.limit_bytes)
-        dropped = self._relay.context.ledger.windows_dropped
-        yield counter("relay_spool_dropped_windows", "DATALOSS: windows dropped from a full spool.", dropped)
-        degraded = self._relay.status.degraded
-        yield gauge("relay_durability_degraded", "1 while the disk refuses writes or is too slow.", degraded)
-
-
-def counter(name: str, help_: str, value: float | Mapping[str, float], label: str = "") -> CounterMetricFamily:
-    """Return a counter, of one value or one per label value."""
-    family = CounterMetricFamily(name, help_, labels=[label] if label else [])
-    for key, figure in value.items() if not isinstance(value, (int, float)) else [("", value)]:
-        family.add_metric([key] if label else [], figure)
-    return family
-
-
-def gauge(name: str, help_: str, value: float) -> GaugeMetricFamily:
-    """Return a gauge of one value."""
-    return GaugeMetricFamily(name, help_, value=value)
-
-
-def gauges(name: str, help_: str, values: Mapping[str, float], label: str) -> GaugeMetricFamily:
-    """Return a gauge of one value per label value."""
-    family = GaugeMetricFamily(name, help_, labels=[label])
-    for key, figure in values.items():
-        family.add_metric([key], figure)
-    return family
 
 
 def make_registry(relay: Relay) -> CollectorRegistry:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 from relay.delivery.sender.breaker import Breaker, ProbeTimer, RefusalBreaker
 from relay.delivery.sender.rate import AdaptiveRate, misconfigured_backoff
@@ -115,6 +115,12 @@ class SenderSettings:
         )
 
 
+DeliveryState: TypeAlias = Literal["sending", "throttled", "down", "refused", "stopped"]
+"""sending: all requests may be sent. throttled: the last answer was 429. down: requests get no answer, or a 5xx.
+refused: only a person can help (401, 403, 404). stopped: batch after batch is wholly refused."""
+DELIVERY_STATES: Final[tuple[DeliveryState, ...]] = get_args(DeliveryState)
+
+
 class Gate:
     """State: the rate, the breakers, the stagger, and the number of requests in flight."""
 
@@ -133,6 +139,17 @@ class Gate:
     def is_probing(self) -> bool:
         """Whether only single probes are sent; each should be the newest batch."""
         return self.breaker.is_open or self.refusal_breaker.is_open or self._misconfigured.active
+
+    @property
+    def state(self) -> DeliveryState:
+        """The reason why requests wait; "sending" if they do not."""
+        states: tuple[tuple[bool, DeliveryState], ...] = (
+            (self.breaker.is_open, "down"),
+            (self._misconfigured.active, "refused"),
+            (self.refusal_breaker.is_open, "stopped"),
+            (self.rate.is_throttled, "throttled"),
+        )
+        return next((state for holds, state in states if holds), "sending")
 
     def wait_for_batch(self, now: float, *, window: int, waiting: int) -> float:
         """Return seconds until a batch may be sent; 0 means now, and then the caller calls `acquire`.

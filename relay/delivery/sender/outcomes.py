@@ -23,12 +23,12 @@ from relay.delivery.sender.breaker import fix_for
 from relay.model import Delivered, Misconfigured, Reply, Throttled, Unavailable, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from relay.clock import Clock
     from relay.context import Context
     from relay.delivery.dead_letters.buffer import DeadLetters
-    from relay.delivery.sender.bisect import BatchBisection
+    from relay.delivery.sender.bisect import BatchBisection, RefusedPoint
     from relay.delivery.sender.gate import Gate
     from relay.delivery.sender.pool import Cloud
     from relay.delivery.spool.order import Lease
@@ -171,6 +171,20 @@ class Ages:
         return self._steps.wall
 
 
+def refusals_by_reason(bisection: BatchBisection, *, points: int) -> Mapping[str, Sequence[RefusedPoint]]:
+    """Return the refused points of a finished bisection by reason, see errors.REFUSED_POINTS.
+
+    Args:
+        bisection: of one batch.
+        points: of the whole batch.
+    """
+    is_whole = len(bisection.refused) == points
+    by_reason: defaultdict[str, list[RefusedPoint]] = defaultdict(list)
+    for point in bisection.refused:
+        by_reason["too_large" if point.too_large else "refused_request" if is_whole else "refused_point"].append(point)
+    return by_reason
+
+
 class Outcomes:
     """Moves points from the spool to the ledger and to the dead letters. State: none."""
 
@@ -181,10 +195,11 @@ class Outcomes:
 
     async def record(self, lease: Lease, bisection: BatchBisection, cloud: Cloud, *, attempts: int) -> None:
         """Count the accepted and the refused points of a finished bisection; the batch is done."""
-        if bisection.refused:
-            await self._dead_letter_refused(lease, bisection, cloud, attempts)
-        ledger = self._ledger
-        ledger.deliver_points(lease.batch.window, delivered=bisection.accepted, refused=len(bisection.refused))
+        by_reason = refusals_by_reason(bisection, points=lease.batch.points)
+        if by_reason:
+            await self._dead_letter_refused(lease, bisection, cloud, by_reason, attempts=attempts)
+        ledger, refused = self._ledger, {reason: len(points) for reason, points in by_reason.items()}
+        ledger.deliver_points(lease.batch.window, delivered=bisection.accepted, refused=refused)
         if bisection.accepted:
             ledger.delivery_lag = max(0.0, self._clock.wall() - lease.batch.window)
         self._spool.done(lease)
@@ -192,7 +207,7 @@ class Outcomes:
     async def refuse(self, lease: Lease, cloud: Cloud, *, reason: str, detail: str, http: int | None) -> None:
         """Count a whole batch as refused, because of the cloud's answers; the batch is done."""
         await self._dead_letter_all(lease, cloud, reason=reason, detail=detail, http=http)
-        self._ledger.deliver_points(lease.batch.window, delivered=0, refused=lease.batch.points)
+        self._ledger.deliver_points(lease.batch.window, delivered=0, refused={reason: lease.batch.points})
         self._spool.done(lease)
 
     async def drop(self, lease: Lease, cloud: Cloud, *, reason: str, detail: str) -> None:
@@ -201,14 +216,18 @@ class Outcomes:
         self._ledger.drop_points(lease.batch.window, lease.batch.points, reason=reason)
         self._spool.done(lease)
 
-    async def _dead_letter_refused(self, lease: Lease, bisection: BatchBisection, cloud: Cloud, attempts: int) -> None:
+    async def _dead_letter_refused(
+        self,
+        lease: Lease,
+        bisection: BatchBisection,
+        cloud: Cloud,
+        by_reason: Mapping[str, Sequence[RefusedPoint]],
+        *,
+        attempts: int,
+    ) -> None:
         bodies = cloud.points(lease.batch)
-        is_whole = len(bisection.refused) == lease.batch.points
-        by_reason: defaultdict[str, list[tuple[bytes, str]]] = defaultdict(list)
-        for point in bisection.refused:
-            reason = "too_large" if point.too_large else "refused_request" if is_whole else "refused_point"
-            by_reason[reason].append((bodies[point.index], point.detail))
-        for reason, points in by_reason.items():
+        for reason, refused in by_reason.items():
+            points = [(bodies[point.index], point.detail) for point in refused]
             self._warn("RLY402 points refused", points, reason=reason, request_id=bisection.request_id)
             await self._dead_letters.write(
                 points,

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from relay.clock import Clock
     from relay.context import Context
     from relay.delivery.dead_letters.buffer import DeadLetters
+    from relay.delivery.sender.gate import DeliveryState
     from relay.delivery.sender.quarantine import Failures
     from relay.delivery.spool.order import Lease
     from relay.delivery.spool.spool import Spool
@@ -168,6 +169,11 @@ class SenderPool:
     def requests_in_flight(self) -> int:
         """Requests awaiting an answer."""
         return self._gate.in_flight
+
+    @property
+    def delivery_state(self) -> DeliveryState:
+        """Whether requests are sent, or why not."""
+        return self._gate.state
 
     @property
     def per_minute(self) -> float:

@@ -80,6 +80,11 @@ class AdaptiveRate:
         """Requests a minute that may be sent now."""
         return self._rate() * 60
 
+    @property
+    def is_throttled(self) -> bool:
+        """Whether the last answer was a 429."""
+        return self._throttled > 0
+
     def wait(self, now: float) -> float:
         """Return seconds until a request may be sent; 0 means now. Then the caller calls `acquire`.
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections import Counter
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from relay.delivery.spool.database import Database
@@ -70,6 +71,8 @@ class Spool:
         """Windows that must not be sent from memory."""
         self.leased = 0
         """Points of leased batches."""
+        self._leased_windows: Counter[int] = Counter()
+        """Leased batches by window."""
 
     def __repr__(self) -> str:
         """Report the waiting batches, the age of the oldest window, and trouble of the disk."""
@@ -94,8 +97,9 @@ class Spool:
 
     @property
     def oldest_window(self) -> int | None:
-        """Id of the oldest waiting window."""
-        return self._order.oldest_window
+        """Id of the oldest window of which a batch waits or is leased."""
+        waiting = self._order.oldest_window
+        return min([*self._leased_windows, *([] if waiting is None else [waiting])], default=None)
 
     @property
     def can_send(self) -> bool:
@@ -184,14 +188,14 @@ class Spool:
                 self._some_wait.clear()
                 await self._some_wait.wait()
                 continue
-            self.leased += entry.points
+            self._count_lease(entry, 1)
             lease = await self._fetch(entry, live=entry.window == live_window)
             if lease is not None:
                 return lease
 
     def done(self, lease: Lease) -> None:
         """End a lease: every point is counted elsewhere, and the batch will be deleted."""
-        self.leased -= lease.entry.points
+        self._count_lease(lease.entry, -1)
         self._writer.remove(lease.entry.id)
 
     def put_back(self, lease: Lease) -> None:
@@ -354,14 +358,20 @@ class Spool:
         else:
             self._lose(entry)
 
+    def _count_lease(self, entry: WaitingBatch, sign: int) -> None:
+        self.leased += sign * entry.points
+        self._leased_windows[entry.window] += sign
+        if not self._leased_windows[entry.window]:
+            del self._leased_windows[entry.window]
+
     def _lose(self, entry: WaitingBatch) -> None:
-        self.leased -= entry.points
+        self._count_lease(entry, -1)
         self._ledger.drop_points(entry.window, entry.points, reason="spool_damaged")
         self._writer.remove(entry.id)
         self._loss_log.warn("RLY412 a batch in the spool is damaged", reason="spool_damaged", points=entry.points)
 
     def _return(self, entry: WaitingBatch) -> None:
-        self.leased -= entry.points
+        self._count_lease(entry, -1)
         self._order.push(entry)
         self.wake()
 
