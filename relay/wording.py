@@ -79,3 +79,18 @@ def as_time(seconds: float) -> str:
 def as_hour(moment: float) -> str:
     """Return HH:MM:SS, or HH:MM on a full minute, in local time."""
     return time.strftime("%H:%M:%S" if int(moment) % 60 else "%H:%M", time.localtime(moment))
+
+
+_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+
+
+def as_duration(seconds: float) -> str:
+    """Return a duration in its two largest units: `3 d 4 h`, `12 min`, `45 s`."""
+    left = round(seconds)
+    first = next((place for place, (_, size) in enumerate(_UNITS) if left >= size), len(_UNITS) - 1)
+    parts: list[str] = []
+    for unit, size in _UNITS[first : first + 2]:
+        count, left = divmod(left, size)
+        if count or not parts:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts)

@@ -28,7 +28,7 @@ from relay.naming.trace import _shown
 from relay.supervisor.log import LogStream, SupervisorLog
 from relay.tools.importers import FORMATS
 from relay.tools.importers.report import ReportLine, shown
-from relay.wording import escape, printable, printable_json, printable_lines
+from relay.wording import as_duration, escape, printable, printable_json, printable_lines
 from tests.support.command import call
 from tests.support.dead_letters import line
 
@@ -174,3 +174,19 @@ def test_commands_print_by_the_one_function_that_escapes():
     commands = Path(__file__).parents[1] / "relay/cli"
     printing = {path.name for path in commands.glob("*.py") if re.search(r"click\.s?echo|\bprint\(", path.read_text())}
     assert printing == {"progress.py", "output.py"}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0, "0 s"),
+        (45.4, "45 s"),
+        (60, "1 min"),
+        (61, "1 min 1 s"),
+        (3600, "1 h"),
+        (7265, "2 h 1 min"),
+        (273_600, "3 d 4 h"),
+    ],
+)
+def test_durations(seconds, shown):
+    assert as_duration(seconds) == shown

@@ -15,6 +15,7 @@ from relay.admin.token import ensure_token, token_path
 from relay.errors import reason_of
 
 if TYPE_CHECKING:
+    from relay.admin.history import History
     from relay.admin.http.guard import Guard
     from relay.admin.http.server import AdminServer
     from relay.admin.protocols import Relay
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from relay.listener.admin_sockets import AdminSockets
 
 
-async def make_admin(relay: Relay, *, windows: WindowSubscribers, most: int, sockets: AdminSockets) -> AdminServer:
+async def make_admin(
+    relay: Relay, *, windows: WindowSubscribers, history: History, most: int, sockets: AdminSockets
+) -> AdminServer:
     """Return the server of the admin port, not started.
 
     Importing the HTTP libraries takes half of a start, so a thread does it while the event loop reads the sockets.
@@ -30,16 +33,22 @@ async def make_admin(relay: Relay, *, windows: WindowSubscribers, most: int, soc
     Args:
         relay: the running relay.
         windows: publishes closed windows to subscribers.
+        history: the last hour in numbers.
         most: connections at a time.
         sockets: the listening sockets.
     """
     await asyncio.to_thread(import_module, "relay.admin.http.server")
+    from relay.admin.http.api.history import history_endpoints  # noqa: PLC0415 - see above
+    from relay.admin.http.api.links import link_endpoints  # noqa: PLC0415 - see above
+    from relay.admin.http.api.openapi import with_openapi  # noqa: PLC0415 - see above
     from relay.admin.http.api.rules import rule_endpoints  # noqa: PLC0415 - see above
     from relay.admin.http.api.series import series_endpoints  # noqa: PLC0415 - see above
     from relay.admin.http.api.tees import tee_endpoints  # noqa: PLC0415 - see above
     from relay.admin.http.api.windows import window_endpoints  # noqa: PLC0415 - see above
+    from relay.admin.http.api.windows_last import last_window_endpoints  # noqa: PLC0415 - see above
     from relay.admin.http.probes import probe_endpoints  # noqa: PLC0415 - see above
     from relay.admin.http.server import AdminServer  # noqa: PLC0415 - see above
+    from relay.admin.page.routes import page_endpoints  # noqa: PLC0415 - see above
 
     endpoints = [
         *probe_endpoints(relay),
@@ -47,8 +56,14 @@ async def make_admin(relay: Relay, *, windows: WindowSubscribers, most: int, soc
         *series_endpoints(relay),
         *tee_endpoints(relay.tees),
         *window_endpoints(windows, lambda: relay.closer.open_id),
+        *last_window_endpoints(relay.context.ledger),
+        *history_endpoints(relay, history),
+        *link_endpoints(),
+        *page_endpoints(relay, history),
     ]
-    return AdminServer(sockets=sockets, relay=relay, guard=await _make_guard(relay), endpoints=endpoints, most=most)
+    return AdminServer(
+        sockets=sockets, relay=relay, guard=await _make_guard(relay), endpoints=with_openapi(endpoints), most=most
+    )
 
 
 async def _make_guard(relay: Relay) -> Guard:

@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from relay.admin.history import History
 from relay.admin.routes import make_admin
 from relay.admin.subscribers import WindowSubscribers
 from relay.clock import LagProbe
@@ -131,6 +132,7 @@ class Relay:
             await self._open_delivery()
             await self._open_window()
             self.status = Status(self)
+            self._history = History(self)
             self._kernel_drops = KernelDropWatch(self.listeners, self.context)
             self._cardinality_watch = CardinalityWatch(self.hotpath, self.context)
             self.admin = await self._open_admin()
@@ -223,7 +225,13 @@ class Relay:
     async def _open_admin(self) -> AdminServer | None:
         if not self.config.admin.addresses():
             return None
-        admin = await make_admin(self, windows=self._windows, most=self._places.admin, sockets=self._admin_sockets)
+        admin = await make_admin(
+            self,
+            windows=self._windows,
+            history=self._history,
+            most=self._places.admin,
+            sockets=self._admin_sockets,
+        )
         self._closing.push_async_callback(admin.stop)
         self._closing.callback(self._windows.close)
         await admin.start()
@@ -344,6 +352,7 @@ class Relay:
         """Return the tasks that run beside the data path until they are cancelled."""
         clock = ClockWatch(self.closer, self.context)
         tasks = [self.lag.run, clock.run, self._kernel_drops.run, self._cardinality_watch.run]
+        tasks += [self._history.run] if self.admin else []
         tasks += self.ingest.background(self.context.loss_log)
         if checkpointer := self.checkpointer:
             tasks += [lambda: checkpointer.run(self.closer.name_waiting), checkpointer.run_removals]

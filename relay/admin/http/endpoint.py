@@ -17,7 +17,7 @@ from relay.admin.answers.error import ErrorAnswer, ErrorDetail
 from relay.admin.http.guard import GUARD
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
 JSON: Final = "application/json"
 WORDS: Final = {
@@ -85,6 +85,15 @@ class Endpoint(Generic[P]):
     access: Access = Access.LOCAL
     allows_head: bool = False
     """Whether HEAD is answered too: load balancers probe with it."""
+    stream: str = JSON
+    """Media type of the answer."""
+    fails_with: Sequence[int] = ()
+    """Status of errors of its own, for the OpenAPI document."""
+
+    def errors(self) -> list[int]:
+        """Return every status of an error that it may answer."""
+        needed = {Access.OPEN: set(), Access.LOCAL: {401, 403}, Access.TOKEN: {401, 403}}[self.access]
+        return sorted({400, *needed, *({408, 413} if self.body else ()), *self.fails_with})
 
     def route(self) -> web.RouteDef:
         """Return the route for aiohttp."""

@@ -89,13 +89,21 @@ class Guard:
         peer = peer_address(request.transport)
         structlog.get_logger("relay").info(event, peer=peer, by=self._credential(request) or "no token", **fields)
 
+    def count_wrong_link(self, request: web.Request) -> None:
+        """Count and log a link that is not good."""
+        self._context.ledger.admin_refused += 1
+        self._warn("wrong link", request)
+
+    def _warn(self, reason: str, request: web.Request) -> None:
+        peer = peer_address(request.transport)
+        self._context.loss_log.warn("admin token refused", reason=reason, peer=peer)
+
     def _refuse_token(self, request: web.Request) -> Refusal | None:
         """Refuse a wrong token even where none is needed: the client should learn that it is wrong."""
         if not _bearer(request) or self._has_token(request):
             return None
-        peer = peer_address(request.transport)
-        self._context.loss_log.warn("admin token refused", reason="wrong token", peer=peer)
-        fix = self._how_to_read() if is_loopback(peer) else _WAYS
+        self._warn("wrong token", request)
+        fix = self._how_to_read() if is_loopback(peer_address(request.transport)) else _WAYS
         return Refusal(401, "the token is not that of this relay", fix)
 
     def _refuse_reader(self, request: web.Request) -> Refusal | None:

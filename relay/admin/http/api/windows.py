@@ -54,6 +54,8 @@ def window_endpoints(windows: WindowSubscribers, open_id: Callable[[], int]) -> 
             summary="Windows as they close, with their points as they are sent: a stream of JSON objects, one a line.",
             handle=stream,
             parameters=NoParameters,
+            stream="application/x-ndjson",
+            fails_with=[503],
         )
     ]
 

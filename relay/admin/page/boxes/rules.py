@@ -1,0 +1,37 @@
+"""Box 8: what each rule does, those that never matched, and the newest names that none matched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from relay.admin.page.html import Html, box, code, element, join, table
+from relay.wording import number, plural
+
+if TYPE_CHECKING:
+    from relay.admin.answers.rules import RuleHits, RulesAnswer
+
+_NAMES_SHOWN: Final = 20
+
+
+def rules_box(answer: RulesAnswer) -> Html:
+    """Return the table of the rules, and the unmatched names."""
+    if not answer.rules:
+        return box("rules", "Rules", element("p", "There are no rules."))
+    rows = [_cells(rule) for rule in answer.rules]
+    shown = table("The rules in their order", ("rule", "matches", "identities"), rows, left=2)
+    return box("rules", "Rules", shown, _unmatched(answer), note="The first rule that matches a name applies.")
+
+
+def _cells(rule: RuleHits) -> list[object]:
+    pattern = join([code(rule.match or rule.regex), f" {rule.type}" if rule.type else ""])
+    return [str(rule.number), pattern, number(rule.hits) if rule.hits else element("strong", "never matched")]
+
+
+def _unmatched(answer: RulesAnswer) -> Html:
+    names = answer.unmatched.names[:_NAMES_SHOWN]
+    more = len(answer.unmatched.names) - len(names)
+    listed = join(map(code, names), ", ")
+    said = f"No rule matched {plural(answer.unmatched.count, 'time')}"
+    if not names:
+        return element("p", said, ".")
+    return element("p", said, ", the newest first: ", listed, f" and {number(more)} more" if more else "", ".")

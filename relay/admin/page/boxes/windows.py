@@ -1,0 +1,52 @@
+"""Box 4: the last windows; since when, and which minutes miss."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from relay.admin.page.html import Html, box, element, table
+from relay.loss_log import INTENDED_REASONS
+from relay.wording import as_hour, number
+
+if TYPE_CHECKING:
+    from relay.admin.answers.windows import ClosedWindow, WindowsAnswer
+
+_HEADS = ("window", "lines", "lost", "series", "points", "delivered", "waiting", "refused", "lag", "requests")
+
+
+def windows_box(answer: WindowsAnswer) -> Html:
+    """Return the table, the newest window first."""
+    if not answer.windows:
+        return box("windows", "Windows", element("p", "No window has closed since the start of this worker."))
+    note = (
+        "Lost: packets dropped by the kernel, rejected lines, dropped samples and points. Lag: until the first answer."
+    )
+    rows = [_cells(window) for window in answer.windows]
+    return box("windows", "Windows", table("The last windows, newest first", _HEADS, rows), note=note)
+
+
+def lost(window: ClosedWindow) -> int:
+    """Return what a window lost, but for samples dropped on request."""
+    unwanted = sum(count for reason, count in window.samples_dropped.items() if reason not in INTENDED_REASONS)
+    return window.kernel_drops + sum(window.rejected.values()) + unwanted + sum(window.dropped.values())
+
+
+def _cells(window: ClosedWindow) -> list[object]:
+    return [
+        as_hour(datetime.fromisoformat(window.start).timestamp()),
+        number(window.lines),
+        _marked(lost(window)),
+        number(window.series),
+        number(window.points),
+        number(window.delivered),
+        _marked(window.waiting),
+        _marked(window.refused),
+        f"{window.lag:.1f} s" if window.lag is not None else "-",
+        number(window.requests),
+    ]
+
+
+def _marked(count: int) -> object:
+    """Return a number that should be 0, in bold if it is not."""
+    return element("strong", number(count)) if count else "0"

@@ -1,0 +1,57 @@
+"""The figures of box 2, read from the stages in one step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from relay.admin.history import Row, read_row
+
+if TYPE_CHECKING:
+    from relay.admin.history import History
+    from relay.admin.protocols import Relay
+    from relay.ledger import WindowRecord
+
+_RATE_SECONDS: Final = 10.0
+
+
+class Flow(NamedTuple):
+    """Where data flows, and where it is lost."""
+
+    packets: float
+    """A second."""
+    lines: float
+    """A second."""
+    now: Row
+    series_limit: int
+    requests_limit: int
+    """A minute."""
+    hour: Row
+    """The first row of the last hour: what was lost since is the difference."""
+    window: WindowRecord | None
+    """The one that closed last."""
+    spool_bytes: int
+    spool_limit: int
+    """0: in memory only."""
+    dead_letters: int
+    imbalance: int
+
+
+def read_flow(relay: Relay, history: History) -> Flow:
+    """Read the figures."""
+    now = read_row(relay)
+    rows = history.rows() or [now]
+    before = history.rows(_RATE_SECONDS)[:1] or [now]
+    seconds = max(now.wall - before[0].wall, 1.0)
+    return Flow(
+        packets=(now.packets - before[0].packets) / seconds,
+        lines=(now.lines - before[0].lines) / seconds,
+        now=now,
+        series_limit=relay.config.limits.series,
+        requests_limit=relay.config.cloud.requests_per_minute,
+        hour=rows[0],
+        window=relay.context.ledger.windows.last,
+        spool_bytes=relay.spool.bytes,
+        spool_limit=relay.spool.limit_bytes,
+        dead_letters=relay.context.ledger.dead_letters,
+        imbalance=relay.status.books().imbalance(),
+    )
