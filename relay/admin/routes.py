@@ -1,4 +1,4 @@
-"""Makes the admin port with the routes of every feature.
+"""Makes the admin port with the endpoints of every feature (endpoints.py).
 
 This module may be imported early: it imports aiohttp and the HTTP modules in a thread, while the sockets are read.
 """
@@ -37,33 +37,13 @@ async def make_admin(
         most: connections at a time.
         sockets: the listening sockets.
     """
-    await asyncio.to_thread(import_module, "relay.admin.http.server")
-    from relay.admin.http.api.history import history_endpoints  # noqa: PLC0415 - see above
-    from relay.admin.http.api.links import link_endpoints  # noqa: PLC0415 - see above
-    from relay.admin.http.api.openapi import with_openapi  # noqa: PLC0415 - see above
-    from relay.admin.http.api.rules import rule_endpoints  # noqa: PLC0415 - see above
-    from relay.admin.http.api.series import series_endpoints  # noqa: PLC0415 - see above
-    from relay.admin.http.api.tees import tee_endpoints  # noqa: PLC0415 - see above
-    from relay.admin.http.api.windows import window_endpoints  # noqa: PLC0415 - see above
-    from relay.admin.http.api.windows_last import last_window_endpoints  # noqa: PLC0415 - see above
-    from relay.admin.http.probes import probe_endpoints  # noqa: PLC0415 - see above
+    for module in ("relay.admin.http.server", "relay.admin.endpoints"):
+        await asyncio.to_thread(import_module, module)
+    from relay.admin.endpoints import all_endpoints  # noqa: PLC0415 - see above
     from relay.admin.http.server import AdminServer  # noqa: PLC0415 - see above
-    from relay.admin.page.routes import page_endpoints  # noqa: PLC0415 - see above
 
-    endpoints = [
-        *probe_endpoints(relay),
-        *rule_endpoints(relay),
-        *series_endpoints(relay),
-        *tee_endpoints(relay.tees),
-        *window_endpoints(windows, lambda: relay.closer.open_id),
-        *last_window_endpoints(relay.context.ledger),
-        *history_endpoints(relay, history),
-        *link_endpoints(),
-        *page_endpoints(relay, history),
-    ]
-    return AdminServer(
-        sockets=sockets, relay=relay, guard=await _make_guard(relay), endpoints=with_openapi(endpoints), most=most
-    )
+    endpoints = all_endpoints(relay, windows=windows, history=history)
+    return AdminServer(sockets=sockets, relay=relay, guard=await _make_guard(relay), endpoints=endpoints, most=most)
 
 
 async def _make_guard(relay: Relay) -> Guard:

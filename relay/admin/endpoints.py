@@ -1,0 +1,48 @@
+"""Everything that the admin port answers over HTTP: the probes, the API, the page.
+
+It imports the HTTP libraries, so a start imports it in a thread (routes.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from relay.admin.http.api.history import history_endpoints
+from relay.admin.http.api.links import link_endpoints
+from relay.admin.http.api.openapi import with_openapi
+from relay.admin.http.api.rules import rule_endpoints
+from relay.admin.http.api.series import series_endpoints
+from relay.admin.http.api.tees import tee_endpoints
+from relay.admin.http.api.windows import window_endpoints
+from relay.admin.http.api.windows_last import last_window_endpoints
+from relay.admin.http.probes import probe_endpoints
+from relay.admin.page.routes import page_endpoints
+
+if TYPE_CHECKING:
+    from relay.admin.history import History
+    from relay.admin.http.endpoint import Endpoint
+    from relay.admin.protocols import Relay
+    from relay.admin.subscribers import WindowSubscribers
+
+
+def all_endpoints(relay: Relay, *, windows: WindowSubscribers, history: History) -> list[Endpoint[Any]]:
+    """Return the endpoints of every feature.
+
+    Args:
+        relay: the running relay.
+        windows: publishes closed windows to subscribers.
+        history: the last hour in numbers.
+    """
+    return with_openapi(
+        [
+            *probe_endpoints(relay),
+            *rule_endpoints(relay),
+            *series_endpoints(relay),
+            *tee_endpoints(relay.tees),
+            *window_endpoints(windows, lambda: relay.closer.open_id),
+            *last_window_endpoints(relay.context.ledger),
+            *history_endpoints(relay, history),
+            *link_endpoints(),
+            *page_endpoints(relay, history),
+        ]
+    )
