@@ -2,11 +2,13 @@
  *
  *     feed FILE PASSES
  *
- * FILE is what load.c reads. The first pass makes the series; prints lines and nanoseconds a line of the others. */
+ * FILE is what load.c reads. The datagrams come from SENDERS addresses in turn. The first pass makes the series; prints lines and nanoseconds a line of the others. */
 #include "kernel/hotpath.h"
 
 #include <stdio.h>
 #include <time.h>
+
+#define SENDERS 64
 
 static span text_of(const char *text) { return (span){(const uint8_t *)text, strlen(text)}; }
 
@@ -33,7 +35,7 @@ int main(int count, char **arguments) {
     static uint8_t text[64 << 20];
     static datagram datagrams[1 << 20];
     settings settings = {.exact_samples = QUANTILE_EXACT, .gauge_deltas = true, .series_limit = 2000000,
-                         .series_per_metric = 2000000, .alias_limit = 8000000, .memory = (size_t)4 << 30, .window_seconds = 60, .max_age = 86400, .secret = {1, 2, 3, 4}};
+                         .series_per_metric = 2000000, .alias_limit = 8000000, .memory = (size_t)4 << 30, .window_seconds = 60, .max_age = 86400, .secret = {0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb, 0xd6e8feb86659fd93}};
     for (unsigned kind = 0; kind < KINDS; kind++)
         settings.catch_all[kind] = (series_name){text_of("overflow"), {NULL, 0}, kind, false};
     hotpath *self = hotpath_new(&settings);
@@ -43,7 +45,8 @@ int main(int count, char **arguments) {
     for (uint8_t size[2]; fread(size, 1, 2, file) == 2; most++) {
         size_t length = size[0] | (size_t)size[1] << 8;
         if (fread(text + used, 1, length, file) != length) return 1;
-        datagrams[most] = (datagram){.at = text + used, .size = length};
+        peer peer = {.address = {10, [15] = (uint8_t)(most % SENDERS)}, .port = 1, .known = true};
+        datagrams[most] = (datagram){.at = text + used, .size = length, .peer = peer};
         used += length;
     }
     fclose(file);

@@ -84,6 +84,10 @@ SET_PRECISION: Final = 14
 # --- the time of a stop, and sizes that both hot paths share ----------------------------------------------------------
 STOP_SECONDS: Final = 4.0
 """How long a stopping relay continues to send."""
+SENDERS_MOST: Final = 1_024
+"""Senders whose packets and lines are counted separately."""
+SENDER_SILENT: Final = 600.0
+"""Seconds without a packet after which a sender's place may go to another one."""
 REJECTS_KEPT: Final = 64
 """Rejected lines kept for display."""
 REJECT_BYTES: Final = 120

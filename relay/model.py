@@ -36,6 +36,33 @@ class Identity(NamedTuple):
     """The section after `|#`, without these two bytes; empty if the line has no tags."""
 
 
+class Sender(NamedTuple):
+    """What came from one address since the first packet of it that the hot path remembers."""
+
+    host: str | None
+    """Without scope; None: a Unix socket, see `listener`."""
+    listener: int
+    """Number of the socket that received the newest packet."""
+    packets: int
+    """Datagrams, or pieces of a stream."""
+    lines: int
+    rejected: int
+    """Lines rejected as they came; one rejected by naming counts only after its name is known."""
+    last_at: float
+    """Wall time of the newest packet."""
+    bad: RejectedLine | None
+    """The newest rejected line."""
+
+
+class Senders(NamedTuple):
+    """Every packet and line, by sender."""
+
+    known: list[Sender]
+    """At most `limits.SENDERS_MOST`, in no defined order."""
+    others: Sender
+    """The sum of all that came from other addresses."""
+
+
 class TopSender(NamedTuple):
     """A sender of new identities, queued or without room in the queue, since the last call that returned it."""
 
@@ -256,6 +283,8 @@ class Tally:
     """Tags of new identities beyond the limits of what is read of a section."""
     series: int
     aliases: int
+    senders: int = 0
+    """Senders that are counted separately."""
     last_at: float = 0.0
     """Wall time of the last datagram; 0 before the first."""
 

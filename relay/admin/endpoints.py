@@ -11,12 +11,14 @@ from relay.admin.http.api.history import history_endpoints
 from relay.admin.http.api.links import link_endpoints
 from relay.admin.http.api.openapi import with_openapi
 from relay.admin.http.api.rules import rule_endpoints
+from relay.admin.http.api.senders import sender_endpoints
 from relay.admin.http.api.series import series_endpoints
 from relay.admin.http.api.tees import tee_endpoints
 from relay.admin.http.api.windows import window_endpoints
 from relay.admin.http.api.windows_last import last_window_endpoints
 from relay.admin.http.probes import probe_endpoints
 from relay.admin.page.routes import page_endpoints
+from relay.admin.senders import SenderTable
 
 if TYPE_CHECKING:
     from relay.admin.history import History
@@ -37,6 +39,7 @@ def all_endpoints(relay: Relay, *, windows: WindowSubscribers, history: History)
         [
             *probe_endpoints(relay),
             *rule_endpoints(relay),
+            *sender_endpoints(SenderTable.of(relay)),
             *series_endpoints(relay),
             *tee_endpoints(relay.tees),
             *window_endpoints(windows, lambda: relay.closer.open_id),

@@ -110,14 +110,18 @@ class Ingest:
                 sink=self.hotpath,
                 clock=clock,
                 number=number,
+                index=index,
                 is_held=self.is_held,
             )
-            for one, number in numbered(self._held)
+            for index, (one, number) in enumerate(numbered(self._held))
         ]
         dgrams = [one.socket for one in self._held if one.kind == DGRAM]
         return [
             *listeners,
-            *(UnixListener(sock, sink=self.hotpath, clock=clock, is_held=self.is_held) for sock in dgrams),
+            *(
+                UnixListener(sock, sink=self.hotpath, clock=clock, index=index, is_held=self.is_held)
+                for index, sock in enumerate(dgrams, len(listeners))
+            ),
         ]
 
     @classmethod
@@ -160,6 +164,7 @@ class Ingest:
             max_connections=max_connections,
             idle=listen.stream_idle,
             line_limit=listen.line_limit,
+            first_index=len(self.listeners),
             is_held=self.is_held,
         )
         for one in self.streams:

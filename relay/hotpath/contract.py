@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         RejectedLine,
         Resolution,
         Row,
+        Senders,
         Series,
         Tally,
         TopSender,
@@ -109,10 +110,12 @@ class HotPath(Protocol):
     name: str
     """`native` or `python`."""
 
-    def feed(self, datagram: bytes, now: float, peer: tuple[str, int] | None = None) -> None: ...  # noqa: D102
-    def reject(self, line: bytes, reason: str, now: float, peer: tuple[str, int] | None = None) -> None: ...  # noqa: D102
-    def drain(self, fd: int, now: float) -> int: ...  # noqa: D102
-    def reader(self, fd: int, stop_fd: int, delay: float) -> Reader | None: ...  # noqa: D102
+    def feed(self, datagram: bytes, now: float, peer: tuple[str, int] | None = None, listener: int = 0) -> None: ...  # noqa: D102
+    def reject(  # noqa: D102
+        self, line: bytes, reason: str, now: float, peer: tuple[str, int] | None = None, listener: int = 0
+    ) -> None: ...
+    def drain(self, fd: int, now: float, listener: int = 0) -> int: ...  # noqa: D102
+    def reader(self, fd: int, stop_fd: int, delay: float, listener: int = 0) -> Reader | None: ...  # noqa: D102
     def tee(self, fds: Sequence[int]) -> None: ...  # noqa: D102
     def tee_counts(self) -> list[tuple[int, int]]: ...  # noqa: D102
     def unresolved(self, limit: int) -> list[Identity]: ...  # noqa: D102
@@ -133,6 +136,7 @@ class HotPath(Protocol):
     def delete(self, series: Iterable[Series]) -> list[Series]: ...  # noqa: D102
     def configure(self, **settings: Unpack[HotPathSettings]) -> None: ...  # noqa: D102
     def rejects(self) -> list[RejectedLine]: ...  # noqa: D102
+    def senders(self) -> Senders: ...  # noqa: D102
     def tap(self, pattern: bytes | None) -> None: ...  # noqa: D102
     def tapped(self) -> list[bytes]: ...  # noqa: D102
     def allow(self, cidrs: Iterable[str]) -> None: ...  # noqa: D102

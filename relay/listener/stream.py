@@ -45,11 +45,11 @@ Peername = tuple[str, int] | None
 class Sink(Protocol):
     """Consumer of lines: the hot path."""
 
-    def feed(self, datagram: bytes, now: float, peer: Peername = None) -> None:
+    def feed(self, datagram: bytes, now: float, peer: Peername = None, listener: int = 0) -> None:
         """Parse and count complete lines."""
         ...
 
-    def reject(self, line: bytes, reason: str, now: float, peer: Peername = None) -> None:
+    def reject(self, line: bytes, reason: str, now: float, peer: Peername = None, listener: int = 0) -> None:
         """Count a line that is rejected before parsing."""
         ...
 
@@ -61,8 +61,10 @@ class Sink(Protocol):
 class StreamListener:
     """State: a listening socket, and counts of its connections."""
 
-    def __init__(self, sock: socket.socket, *, label: str, framing: Callable[[], Framing]) -> None:
+    def __init__(self, sock: socket.socket, *, label: str, index: int, framing: Callable[[], Framing]) -> None:
         self.socket = sock
+        self.index = index
+        """Number of this socket among all listeners, for `senders`."""
         self.label = label
         """Name in metrics: `tcp://127.0.0.1:8125`, `unix-stream:PATH`, `unix-datadog:PATH`."""
         self.framing = framing
@@ -125,7 +127,7 @@ _STOP: Final = 0.5
 class Streams:
     """State: the listeners, the open connections, and the descriptors known to be readable."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - two neighbours, two limits, two facts about the sockets
         self,
         *,
         sink: Sink,
@@ -133,9 +135,12 @@ class Streams:
         max_connections: int,
         idle: float,
         line_limit: int,
+        first_index: int = 0,
         is_held: bool = False,
     ) -> None:
         self._sink = sink
+        self._first_index = first_index
+        """Number of the first socket here among all listeners."""
         self._clock, self._loss_log = context.clock, context.loss_log
         self.max_connections = max_connections
         """Maximum number of open connections."""
@@ -158,7 +163,8 @@ class Streams:
         bound.socket.setblocking(False)
         label = label_of(bound.kind if bound.kind == TCP else f"unix-{bound.kind}", bound.socket.getsockname())
         framing = FrameFraming if bound.kind == DATADOG else partial(LineFraming, self._line_limit)
-        listener = StreamListener(bound.socket, label=label, framing=framing)
+        index = self._first_index + len(self.listeners)
+        listener = StreamListener(bound.socket, label=label, index=index, framing=framing)
         self.listeners.append(listener)
         return listener
 
@@ -314,13 +320,13 @@ class Streams:
         return not connection.framing.broken
 
     def _feed(self, connection: Connection, pieces: list[Piece]) -> None:
-        now = self._clock.wall()
+        now, listener = self._clock.wall(), connection.listener
         for text, reason in pieces:
             if reason:
-                self._sink.reject(text, reason, now, connection.peer)
+                self._sink.reject(text, reason, now, connection.peer, listener.index)
             else:
-                self._sink.feed(text, now, connection.peer)
-                connection.listener.datagrams += 1
+                self._sink.feed(text, now, connection.peer, listener.index)
+                listener.datagrams += 1
 
     def _touch(self, connection: Connection) -> None:
         """Record activity: move the connection to the end of the idle order."""

@@ -88,11 +88,11 @@ def read_meminfo(sock: socket.socket) -> tuple[int, ...]:
 class Sink(Protocol):
     """Consumer of datagrams: the hot path."""
 
-    def reader(self, fd: int, stop_fd: int, delay: float) -> Reader | None:
+    def reader(self, fd: int, stop_fd: int, delay: float, listener: int = 0) -> Reader | None:
         """Return a reader that runs in its own thread; None: call `drain` on the loop."""
         ...
 
-    def drain(self, fd: int, now: float) -> int:
+    def drain(self, fd: int, now: float, listener: int = 0) -> int:
         """Read datagrams from the socket's queue; return their number, 0 if the queue is empty."""
         ...
 
@@ -100,7 +100,7 @@ class Sink(Protocol):
 class UdpListener:
     """State: a bound socket, its reader, the datagrams received."""
 
-    def __init__(  # noqa: PLR0913 - the socket, two settings of the section, two neighbours
+    def __init__(  # noqa: PLR0913 - the socket, its numbers, two settings of the section, two neighbours
         self,
         sock: socket.socket,
         *,
@@ -109,6 +109,7 @@ class UdpListener:
         clock: Clock,
         receive_delay: float = 0.0,
         number: int = 1,
+        index: int = 0,
         is_held: bool = False,
     ) -> None:
         self.asked = receive_buffer
@@ -116,6 +117,8 @@ class UdpListener:
         self._sink = sink
         self._clock = clock
         self._number = number
+        self._index = index
+        """Number of this socket among all listeners, for `senders`."""
         self._is_held = is_held
         """The supervisor keeps the socket open for the next worker: `stop` must not close it."""
         self._thread: ReaderThread | None = None
@@ -145,7 +148,7 @@ class UdpListener:
         if self._socket is None:
             return
         fd = self._socket.fileno()
-        thread = ReaderThread(lambda stop_fd: self._sink.reader(fd, stop_fd, self._delay))
+        thread = ReaderThread(lambda stop_fd: self._sink.reader(fd, stop_fd, self._delay, self._index))
         if thread:
             self._thread = thread
             thread.start(self.label)
@@ -163,7 +166,7 @@ class UdpListener:
             pass
 
     def _drain(self, fd: int) -> int:
-        taken = self._sink.drain(fd, self._clock.wall())
+        taken = self._sink.drain(fd, self._clock.wall(), self._index)
         self._drained += taken
         return taken
 
@@ -210,8 +213,8 @@ class UnixListener(UdpListener):
     0, although a delay would save wake-ups, and no receive buffer is asked for.
     """
 
-    def __init__(self, sock: socket.socket, *, sink: Sink, clock: Clock, is_held: bool = False) -> None:
-        super().__init__(sock, receive_buffer=0, sink=sink, clock=clock, is_held=is_held)
+    def __init__(self, sock: socket.socket, *, sink: Sink, clock: Clock, index: int = 0, is_held: bool = False) -> None:
+        super().__init__(sock, receive_buffer=0, sink=sink, clock=clock, index=index, is_held=is_held)
         self._path = sock.getsockname()
 
     @property

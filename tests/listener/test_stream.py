@@ -302,8 +302,8 @@ async def test_a_sender_that_does_not_stop_costs_the_others_nothing_at_stop():
         def __getattr__(self, name):
             return getattr(self.hotpath, name)
 
-        def feed(self, datagram, now, peer):
-            self.hotpath.feed(datagram, now, peer)
+        def feed(self, datagram, now, peer, listener):
+            self.hotpath.feed(datagram, now, peer, listener)
             if b"endless" in datagram:
                 self.sender.send(b"endless:1|c\n")
 
@@ -349,7 +349,7 @@ async def test_a_mistake_of_ours_ends_the_relay():
     class Broken:
         admits, reject = hotpath.admits, hotpath.reject
 
-        def feed(self, datagram, now, peer):
+        def feed(self, datagram, now, peer, listener):
             raise ZeroDivisionError
 
     streams = Streams(sink=Broken(), context=make_context(CLOCK), max_connections=4, idle=60, line_limit=1000)

@@ -14,8 +14,9 @@ static size_t read_hex(const char *hex, uint8_t *into) {
 static bool check(scanner *scan, const char *outcome, int reason, span line) {
     hotpath *self = make_hotpath(100, 10000000);
     self->scan = scan;
+    peer peer = peer_unknown(0);
     for (int i = 0; i < 2; i++) {
-        hotpath_feed(self, line, NULL, START);
+        hotpath_feed(self, line, &peer, START);
         while (name_some(self, 64)) {}
     }
     uint64_t rejected = reason >= 0 ? self->rejects.counts[reason] : 0;

@@ -6,7 +6,8 @@
 #include "harness.h"
 
 static void feed(hotpath *self, const uint8_t *at, size_t size, double now) {
-    peer peer = {.known = size % 2, .port = 1};
+    peer peer = peer_unknown(0);
+    if (size % 2) peer = (struct peer){.address = {[15] = at[0]}, .port = 1, .known = true};
     hotpath_feed(self, (span){at, size}, &peer, now);
 }
 

@@ -99,11 +99,12 @@ static void restore_gauge(hotpath *self, input *input) {
 static void feed(hotpath *self, input *input) {
     static const char *const rest[] = {":1|c", ":2.5|ms", ":+1|g", ":7|g|T1764000000", ":u|s", ":-3|ms|@0.1"};
     uint8_t text[64];
+    peer peer = peer_unknown(0);
     const char *chosen = rest[read_bytes(input, 1) % (sizeof rest / sizeof *rest)];
     size_t name = read_bytes(input, 1) % 4, size = name < input->size ? name : input->size;
     span_copy(text, (span){input->at, size});
     memcpy(text + size, chosen, strlen(chosen));
-    hotpath_feed(self, (span){text, size + strlen(chosen)}, NULL, START + 1);
+    hotpath_feed(self, (span){text, size + strlen(chosen)}, &peer, START + 1);
 }
 
 static void play(hotpath *self, input input) {

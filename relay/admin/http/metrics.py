@@ -156,6 +156,7 @@ class RelayCollector(Collector):
         yield gauge("relay_series", "Series of the open window.", tally.series)
         yield gauge("relay_series_limit", "Limit of series in the open window.", self._relay.config.limits.series)
         yield gauge("relay_aliases", "Identities whose name is known.", tally.aliases)
+        yield gauge("relay_senders", "Senders that are counted separately.", tally.senders)
         hits = {str(number): count for number, count in enumerate(self._relay.namer.hits, 1)}
         yield counter("relay_rule_hits", "Identities named by each rule, since the rules are in force.", hits, "rule")
 

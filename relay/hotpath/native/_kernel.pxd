@@ -111,8 +111,9 @@ cdef extern from "kernel/receive.h" nogil:
 
     ctypedef struct peer:
         uint8_t address[16]
-        uint16_t port
+        uint16_t port, listener
         bint known
+    peer peer_unknown(uint16_t listener)
     ctypedef struct rejected:
         double time
         peer peer
@@ -123,6 +124,16 @@ cdef extern from "kernel/receive.h" nogil:
         uint64_t counts[0]
         rejected ring[0]
         uint64_t seen
+    enum: SENDERS_MOST
+    ctypedef struct sender:
+        peer peer
+        uint64_t packets, lines, rejected
+        double last_at
+    ctypedef struct senders:
+        size_t used
+        sender places[0]
+        rejected bad[0]
+
     ctypedef struct network:
         uint8_t address[16]
         unsigned bits
@@ -165,6 +176,7 @@ cdef extern from "kernel/receive.h" nogil:
         top_sender top_senders[0]
         counts counts
         rejects rejects
+        senders senders
         allow_list allow_list
         tap tap
         bint is_filtered
@@ -204,9 +216,10 @@ cdef extern from "kernel/receive.h" nogil:
         pass
     receiver *receiver_new(hotpath *hotpath)
     void receiver_free(receiver *receiver)
-    size_t receive(receiver *receiver, int fd, size_t most, double now)
+    size_t receive(receiver *receiver, int fd, uint16_t listener, size_t most, double now)
     ctypedef struct reader:
         int fd, stop_fd
+        uint16_t listener
         double delay
         uint64_t datagrams, wakes
     void reader_run(reader *reader, receiver *receiver)

@@ -18,7 +18,9 @@ from relay.hotpath.native cimport _kernel as k
 from relay.hotpath.native._kernel cimport cell, closed, entry, hotpath, series, series_name, sketch, span
 
 from relay import limits
-from relay.model import ClosedWindow, Identity, Kind, TopSender, Peer, RejectedLine, Resolution, Rollup, Series, Tally
+from relay.model import (
+    ClosedWindow, Identity, Kind, Peer, RejectedLine, Resolution, Rollup, Sender, Senders, Series, Tally, TopSender,
+)
 
 
 class _LazyPartial:
@@ -52,7 +54,7 @@ LIMITS = {
     "SET_PRECISION": k.SET_PRECISION, "DATAGRAM_BYTES": k.DATAGRAM_BYTES, "SECTION_READ": k.SECTION_READ, "NAME_READ": k.NAME_READ,
     "NAMING_FIXED": k.NAMING_FIXED, "NAMING_OTHERS": k.NAMING_OTHERS, "NAMING_WORK": k.NAMING_WORK,
     "TOP_SENDERS": k.TOP_SENDERS, "SENDER_EXAMPLE_BYTES": k.SENDER_EXAMPLE_BYTES, "TIMESTAMP_AHEAD": k.TIMESTAMP_AHEAD,
-    "REJECTS_KEPT": k.REJECTS_KEPT, "REJECT_BYTES": k.REJECT_BYTES,
+    "SENDERS_MOST": k.SENDERS_MOST, "REJECTS_KEPT": k.REJECTS_KEPT, "REJECT_BYTES": k.REJECT_BYTES,
     "TEES_MOST": k.TEES_MOST, "COPY_BYTES": k.COPY_BYTES, "EXACT_MOST": k.RECORD_EXACT_MOST,
 }
 """What the kernel was compiled with; a test compares it with relay.limits."""
@@ -309,10 +311,9 @@ cdef void free_arrays(k.record *flat) noexcept:
 # --- the hot path -----------------------------------------------------------------------------------------------------
 
 
-cdef k.peer peer_from(object peername) except *:
+cdef k.peer peer_from(object peername, k.uint16_t listener) except *:
     """Read (host, port) of asyncio; the kernel keeps IPv4 as ::ffff:a.b.c.d."""
-    cdef k.peer made
-    memset(&made, 0, sizeof(made))
+    cdef k.peer made = k.peer_unknown(listener)
     if peername is not None:
         address = _mapped(ip_address(peername[0].partition("%")[0]))
         memcpy(made.address, <const char *>address, 16)
@@ -387,28 +388,28 @@ cdef class NativeHotPath:
         if self._self != NULL:
             k.hotpath_free(self._self)
 
-    def feed(self, bytes datagram, double now, peer=None):
-        cdef k.peer sender = peer_from(peer)
+    def feed(self, bytes datagram, double now, peer=None, k.uint16_t listener=0):
+        cdef k.peer sender = peer_from(peer, listener)
         cdef span text = span_of(datagram)
         with nogil:
-            k.hotpath_feed(self._self, text, &sender if sender.known else NULL, now)
+            k.hotpath_feed(self._self, text, &sender, now)
 
-    def reject(self, bytes line, str reason, double now, peer=None):
-        cdef k.peer sender = peer_from(peer)
-        k.hotpath_reject(self._self, span_of(line), self._number_of(reason), &sender if sender.known else NULL, now)
+    def reject(self, bytes line, str reason, double now, peer=None, k.uint16_t listener=0):
+        cdef k.peer sender = peer_from(peer, listener)
+        k.hotpath_reject(self._self, span_of(line), self._number_of(reason), &sender, now)
 
-    def drain(self, int fd, double now):
+    def drain(self, int fd, double now, k.uint16_t listener=0):
         cdef size_t count, most = limits.DRAIN_DATAGRAMS
         if self._receiver == NULL:
             self._receiver = k.receiver_new(self._self)
             if self._receiver == NULL:
                 raise MemoryError
         with nogil:
-            count = k.receive(self._receiver, fd, most, now)
+            count = k.receive(self._receiver, fd, listener, most, now)
         return count
 
-    def reader(self, int fd, int stop_fd, double delay):
-        return NativeReader(self, fd, stop_fd, delay)
+    def reader(self, int fd, int stop_fd, double delay, k.uint16_t listener=0):
+        return NativeReader(self, fd, stop_fd, delay, listener)
 
     def tee(self, fds):
         cdef int given[k.TEES_MOST]
@@ -639,15 +640,36 @@ cdef class NativeHotPath:
             lines = []
             for index in range(max(0, <object>found.seen - k.REJECTS_KEPT), found.seen):
                 line = &found.ring[<size_t>index % k.REJECTS_KEPT]
-                lines.append(
-                    RejectedLine(
-                        line=bytes_of(line.line, line.size), reason=self._reasons[line.reason], peer=peer_to(&line.peer),
-                        time=line.time,
-                    )
-                )
+                lines.append(self._rejected_line(line))
             return lines
         finally:
             k.hotpath_unlock(self._self)
+
+    cdef object _rejected_line(self, const k.rejected *line):
+        return RejectedLine(
+            line=bytes_of(line.line, line.size), reason=self._reasons[line.reason], peer=peer_to(&line.peer),
+            time=line.time,
+        )
+
+    def senders(self):
+        cdef size_t index
+        cdef k.senders *copied = <k.senders *>room_for(1, sizeof(k.senders))
+        try:
+            k.hotpath_lock(self._self)
+            memcpy(copied, &self._self.senders, sizeof(k.senders))
+            k.hotpath_unlock(self._self)
+            found = [self._sender(copied, index) for index in range(copied.used)]
+            return Senders(found, self._sender(copied, k.SENDERS_MOST))
+        finally:
+            free(copied)
+
+    cdef object _sender(self, const k.senders *copied, size_t index):
+        cdef const k.sender *found = &copied.places[index]
+        peer = peer_to(&found.peer)
+        return Sender(
+            peer.host if peer else None, found.peer.listener, found.packets, found.lines, found.rejected, found.last_at,
+            self._rejected_line(&copied.bad[index]) if found.rejected else None,
+        )
 
     def tap(self, pattern):
         k.hotpath_lock(self._self)
@@ -684,7 +706,7 @@ cdef class NativeHotPath:
         k.hotpath_unlock(self._self)
 
     def admits(self, peer):
-        cdef k.peer sender = peer_from(peer)
+        cdef k.peer sender = peer_from(peer, 0)
         k.hotpath_lock(self._self)
         admitted = self._self.allow_list.count == 0 or k.allow_list_admits(&self._self.allow_list, &sender)
         k.hotpath_unlock(self._self)
@@ -695,7 +717,7 @@ cdef class NativeHotPath:
         k.hotpath_lock(self._self)
         counts = self._self.counts
         rejected, dropped = self._by_reason(self._self.rejects.counts), self._by_reason(self._self.counts.dropped)
-        last_at = self._self.now
+        last_at, senders = self._self.now, self._self.senders.used
         active, aliases = k.window_series(&self._self.registry, &self._self.open), self._self.aliases - self._self.stand_ins
         k.hotpath_unlock(self._self)
         return Tally(
@@ -703,8 +725,7 @@ cdef class NativeHotPath:
             accepted=counts.accepted, events=counts.events, rejected=rejected, samples_accepted=counts.samples,
             samples_open=counts.open + counts.closing, samples_dropped=dropped, samples_late=counts.late,
             samples_overflow=counts.overflow, samples_unnamed=counts.unnamed, sections_ignored=counts.sections_ignored,
-            tags_unread=counts.tags_unread, series=active, aliases=aliases,
-            last_at=last_at,
+            tags_unread=counts.tags_unread, series=active, aliases=aliases, senders=senders, last_at=last_at,
         )
 
 
@@ -715,9 +736,9 @@ cdef class NativeReader:
     cdef k.receiver *_receiver
     cdef k.reader _reader
 
-    def __init__(self, NativeHotPath hotpath, int fd, int stop_fd, double delay):
+    def __init__(self, NativeHotPath hotpath, int fd, int stop_fd, double delay, k.uint16_t listener):
         self._hotpath = hotpath
-        self._reader.fd, self._reader.stop_fd, self._reader.delay = fd, stop_fd, delay
+        self._reader.fd, self._reader.stop_fd, self._reader.delay, self._reader.listener = fd, stop_fd, delay, listener
         self._receiver = k.receiver_new(hotpath._self)
         if self._receiver == NULL:
             raise MemoryError

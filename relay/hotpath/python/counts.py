@@ -38,7 +38,7 @@ class Counts:
     sections_ignored: int = 0
     tags_unread: int = 0
 
-    def tally(self, *, rejected: Mapping[str, int], series: int, aliases: int, last_at: float) -> Tally:
+    def tally(self, *, rejected: Mapping[str, int], series: int, aliases: int, senders: int, last_at: float) -> Tally:
         """Return every count at this moment."""
         return Tally(
             datagrams=self.datagrams,
@@ -57,5 +57,6 @@ class Counts:
             tags_unread=self.tags_unread,
             series=series,
             aliases=aliases,
+            senders=senders,
             last_at=last_at,
         )

@@ -1,6 +1,6 @@
-"""Checks on whole datagrams before parsing (allow-list and tap), and the record of the last rejected lines.
+"""Checks on whole datagrams before parsing: the allow-list and the tap.
 
-Bounded (I6): 64 rejected lines, 1,000 tapped ones, decisions for 4,096 hosts. Does not know: the grammar, series.
+Bounded (I6): 1,000 tapped lines, decisions for 4,096 hosts. Does not know: the grammar, series.
 """
 
 from __future__ import annotations
@@ -11,14 +11,11 @@ from collections import deque
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 
-from relay import limits
 from relay.hotpath.line import BLANKS
-from relay.model import Peer, RejectedLine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from relay.hotpath.python.counts import Counts
     from relay.hotpath.python.receive import Peername
 
 
@@ -55,29 +52,29 @@ class AllowList:
 
 
 class Admission:
-    """State: the allow-list and the tap; each is None while it is off."""
+    """State: the allow-list and the tap; each is None while it is off.
 
-    def __init__(self, counts: Counts, rejects: Rejects) -> None:
-        self._counts = counts
-        self._rejects = rejects
+    Args:
+        deny: rejects the lines of a datagram; none of them is blank.
+    """
+
+    def __init__(self, deny: Callable[[Sequence[bytes], Peername], None]) -> None:
+        self._deny = deny
         self._tap: Tap | None = None
         self._allow_list: AllowList | None = None
         self._is_active = False
 
-    def admit(self, batch: Sequence[tuple[bytes, Peername]], now: float) -> Sequence[tuple[bytes, Peername]]:
+    def admit(self, batch: Sequence[tuple[bytes, Peername]]) -> Sequence[tuple[bytes, Peername]]:
         """Offer datagrams to the tap; return those of allowed senders, and reject the lines of the others."""
-        return [one for one in batch if self._admit_one(*one, now)] if self._is_active else batch
+        return [one for one in batch if self._admit_one(*one)] if self._is_active else batch
 
-    def _admit_one(self, datagram: bytes, peer: Peername, now: float) -> bool:
+    def _admit_one(self, datagram: bytes, peer: Peername) -> bool:
         lines = datagram.split(b"\n")
         if self._tap is not None:
             self._tap.offer(lines)
         if self.admits(peer):
             return True
-        for line in (raw.rstrip(BLANKS) for raw in lines):
-            if line:
-                self._counts.received += 1
-                self._rejects.add(line, "source_denied", peer, now)
+        self._deny([line for raw in lines if (line := raw.rstrip(BLANKS))], peer)
         return False
 
     def admits(self, peer: Peername) -> bool:
@@ -101,29 +98,6 @@ class Admission:
 
 
 _TAPPED_LINES: Final = 1_000
-
-
-class Rejects:
-    """State: the last 64 rejected lines, and the counts by reason."""
-
-    def __init__(self) -> None:
-        self.counts: dict[str, int] = {}
-        self._ring: deque[RejectedLine] = deque(maxlen=limits.REJECTS_KEPT)
-
-    def add(self, line: bytes, reason: str, peer: tuple[str, int] | None, now: float) -> None:
-        """Count a rejected line, and keep its first bytes."""
-        self.count(reason, 1)
-        sender = Peer(peer[0], peer[1]) if peer else None
-        self._ring.append(RejectedLine(line=line[: limits.REJECT_BYTES], reason=reason, peer=sender, time=now))
-
-    def count(self, reason: str, lines: int) -> None:
-        """Count rejected lines of which the text is no longer available."""
-        if lines:
-            self.counts[reason] = self.counts.get(reason, 0) + lines
-
-    def latest(self) -> list[RejectedLine]:
-        """Return the last rejected lines, oldest first."""
-        return list(self._ring)
 
 
 class Tap:

@@ -16,14 +16,26 @@ from relay import limits
 from relay.hotpath import partial
 from relay.hotpath.line import BLANKS, Group, is_event, parse
 from relay.hotpath.python.counts import Counts
-from relay.hotpath.python.filter import Admission, Rejects
+from relay.hotpath.python.filter import Admission
 from relay.hotpath.python.gauges import Base
 from relay.hotpath.python.identities import PendingIdentity, TopSenders
 from relay.hotpath.python.line_cache import Key, LineCache
 from relay.hotpath.python.receive import Peername, receive
+from relay.hotpath.python.senders import Rejects, SenderCounts, rejected_line
 from relay.hotpath.python.store import Store
 from relay.hotpath.python.tee import Tee
-from relay.model import ClosedWindow, Identity, NoSeries, RejectedLine, Resolution, Row, Series, Tally, TopSender
+from relay.model import (
+    ClosedWindow,
+    Identity,
+    NoSeries,
+    RejectedLine,
+    Resolution,
+    Row,
+    Senders,
+    Series,
+    Tally,
+    TopSender,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -47,38 +59,42 @@ class PythonHotPath:
         self._line_cache = LineCache(self._store, limit=2 * settings["series_limit"])
         self._unfolded = 0
         self._now = 0.0
-        self._admission = Admission(self._counts, self._rejects)
+        self._listener = 0
+        self._senders = SenderCounts()
+        self._admission = Admission(self._deny)
         self._tee = Tee()
         self._top_senders = TopSenders()
 
     # --- receiving ----------------------------------------------------------------------------------------------------
 
-    def feed(self, datagram: bytes, now: float, peer: Peername = None) -> None:
+    def feed(self, datagram: bytes, now: float, peer: Peername = None, listener: int = 0) -> None:
         """Process one datagram, or complete lines of a stream; tees get copies that consist of whole lines.
 
         Args:
             datagram: lines separated by line feeds; not kept.
             now: receive time, in seconds of the wall clock.
-            peer: address of the sender, for `allow` and `rejects`.
+            peer: address of the sender, for `allow`, `rejects` and `senders`.
+            listener: number of the socket, for `senders`.
         """
-        self._tee.send_lines(self._feed(((datagram, peer),), now))
+        self._tee.send_lines(self._feed(((datagram, peer),), now, listener))
 
-    def reject(self, line: bytes, reason: str, now: float, peer: Peername = None) -> None:
+    def reject(self, line: bytes, reason: str, now: float, peer: Peername = None, listener: int = 0) -> None:
         """Count a rejected line; listeners call it for one that is too long (with its beginning), or truncated."""
-        self._counts.received += 1
-        self._rejects.add(line, reason, peer, now)
+        self._now, self._listener = now, listener
+        self._senders.touch(peer, listener, now).lines += 1
+        self._reject(line, reason, peer)
 
-    def drain(self, fd: int, now: float) -> int:
+    def drain(self, fd: int, now: float, listener: int = 0) -> int:
         """Process datagrams from a socket's queue, at most `limits.DRAIN_DATAGRAMS`; the caller keeps the descriptor.
 
         Returns:
             Number of datagrams; 0: the queue is empty; fewer than the limit: it is empty, or the datagrams were long.
         """
         batch = receive(fd)
-        self._tee.send(self._feed(batch, now))
+        self._tee.send(self._feed(batch, now, listener))
         return len(batch)
 
-    def reader(self, fd: int, stop_fd: int, delay: float) -> None:
+    def reader(self, fd: int, stop_fd: int, delay: float, listener: int = 0) -> None:
         """Return None: Python has no reader that works without the GIL, so the loop calls `drain`."""
 
     def tee(self, fds: Sequence[int]) -> None:
@@ -89,17 +105,26 @@ class PythonHotPath:
         """Return datagrams (sent, dropped) by place, since the start, over all targets of the place."""
         return self._tee.counts()
 
-    def _feed(self, batch: Sequence[tuple[bytes, Peername]], now: float) -> Sequence[tuple[bytes, Peername]]:
+    def _feed(
+        self, batch: Sequence[tuple[bytes, Peername]], now: float, listener: int
+    ) -> Sequence[tuple[bytes, Peername]]:
         """Process a batch of datagrams; return the admitted ones. This loop determines the cost of a line."""
         self._counts.datagrams += len(batch)
         self._now = self._line_cache.now = now
+        self._listener, this, known, touch = listener, object(), self._senders.by_key, self._senders.touch
         append, numbers, add = self._line_cache.append, self._line_cache.numbers, self._line_cache.add
         plain = 0
-        batch = self._admission.admit(batch, now)
+        batch = self._admission.admit(batch)
         for datagram, peer in batch:
+            sender = known.get(peer[0] if peer else listener)
+            if sender is None or sender.batch is not this:
+                sender = touch(peer, listener, now, this)
             if len(datagram) > limits.DATAGRAM_BYTES:
                 datagram = self._without_last_line(datagram, peer)  # noqa: PLW2901 - it was truncated
+                sender.lines += 1
             lines = datagram.split(b"\n")
+            sender.packets += 1
+            sender.lines += len(lines)
             plain += len(lines)
             for line in lines:
                 head, _, rest = line.partition(b":")
@@ -109,7 +134,7 @@ class PythonHotPath:
                 except KeyError:
                     if not add((head, tail), value, now):
                         plain -= 1
-                        self._feed_other(line, (head, tail), peer)
+                        sender.lines -= not self._feed_other(line, (head, tail), peer)
         self._count_plain(plain)
         return batch
 
@@ -117,8 +142,22 @@ class PythonHotPath:
         """Return a truncated datagram without its last line, which is rejected; the other lines are whole."""
         rest, _, last = datagram.rpartition(b"\n")
         self._counts.truncated += 1
-        self.reject(last, "truncated", self._now, peer)
+        self._reject(last, "truncated", peer)
         return rest
+
+    def _deny(self, lines: Sequence[bytes], peer: Peername) -> None:
+        """Reject the lines of a datagram of a denied sender."""
+        sender = self._senders.touch(peer, self._listener, self._now)
+        sender.packets += 1
+        sender.lines += len(lines)
+        for line in lines:
+            self._reject(line, "source_denied", peer)
+
+    def _reject(self, line: bytes, reason: str, peer: Peername) -> None:
+        self._counts.received += 1
+        found = rejected_line(line, reason, peer, self._now)
+        self._rejects.add(found)
+        self._senders.reject(found, self._listener)
 
     def _count_plain(self, lines: int) -> None:
         """Count lines of one sample each that went to the open window."""
@@ -132,14 +171,15 @@ class PythonHotPath:
             self._unfolded = 0
             self._store.open.fold_long(self._now)
 
-    def _feed_other(self, line: bytes, key: Key, peer: Peername) -> None:
-        """Process a line with a new key, or with a value that is not a plain number."""
+    def _feed_other(self, line: bytes, key: Key, peer: Peername) -> bool:
+        """Process a line with a new key, or with a value that is not a plain number; return False if it is blank."""
         if not line.rstrip(BLANKS):
-            return
+            return False
         try:
             self._feed_new(line, key, peer)
         except Exception:  # noqa: BLE001 - a bug must not lose the other lines; it is counted
-            self.reject(line.rstrip(BLANKS), "internal_error", self._now, peer)
+            self._reject(line.rstrip(BLANKS), "internal_error", peer)
+        return True
 
     def _feed_new(self, line: bytes, key: Key, peer: Peername) -> None:
         """Parse a line and add its samples, or reject it."""
@@ -149,11 +189,11 @@ class PythonHotPath:
             return
         parsed = parse(line)
         if isinstance(parsed, str):
-            self.reject(line.rstrip(BLANKS), parsed, self._now, peer)
+            self._reject(line.rstrip(BLANKS), parsed, peer)
             return
         answers = [self._answer(parsed.name, group, peer) for group in parsed.groups]
         if reason := self._reason_to_reject(parsed.groups, answers):
-            self.reject(line.rstrip(BLANKS), reason, self._now, peer)
+            self._reject(line.rstrip(BLANKS), reason, peer)
             return
         self._add_groups(parsed.groups, answers)
         if len(parsed.groups) == 1:
@@ -318,6 +358,10 @@ class PythonHotPath:
         """Return the last 64 rejected lines, oldest first."""
         return self._rejects.latest()
 
+    def senders(self) -> Senders:
+        """Return packets, lines and rejected lines by sender, since the start."""
+        return self._senders.all()
+
     def tap(self, pattern: bytes | None) -> None:
         """Keep lines with a name that matches a glob, for `tapped`; None stops it."""
         self._admission.tap(pattern)
@@ -340,5 +384,6 @@ class PythonHotPath:
             rejected=self._rejects.counts,
             series=len(self._store.open),
             aliases=len(self._store.identities),
+            senders=len(self._senders),
             last_at=self._now,
         )

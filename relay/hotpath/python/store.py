@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from relay.hotpath.line import Group
     from relay.hotpath.python.cell import Cell
     from relay.hotpath.python.counts import Counts
-    from relay.hotpath.python.filter import Rejects
     from relay.hotpath.python.gauges import Base
+    from relay.hotpath.python.senders import Rejects
 
 
 _SWEPT: Final = 1_000

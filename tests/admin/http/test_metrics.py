@@ -34,6 +34,7 @@ NAMES = [
     'relay_samples{state="open"}',
     "relay_late_samples_total",
     "relay_series",
+    "relay_senders",
     "relay_series_limit",
     "relay_aliases",
     "relay_overflow_samples_total",

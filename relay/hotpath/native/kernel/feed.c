@@ -16,6 +16,12 @@ typedef struct lines {
 
 /* --- one line ----------------------------------------------------------------------------------------------------- */
 
+void reject_line(hotpath *self, span line, int reason, const peer *peer) {
+    self->counts.received++;
+    rejects_add(&self->rejects, line, reason, peer, self->now);
+    senders_reject(&self->senders, line, reason, peer, self->now);
+}
+
 /* Passes a line that line_quick parsed to the slow path, as a group of one value. */
 static void slow_path_item(hotpath *self, const item *item) {
     value value = {item->value, item_member(item), item->relative};
@@ -24,24 +30,21 @@ static void slow_path_item(hotpath *self, const item *item) {
     slow_path_line(self, &line, (span){item->at, item->size}, item->peer);
 }
 
-/* Parses a line with the whole grammar, and adds or rejects it. */
-static void slow_path_text(hotpath *self, span text, const peer *peer) {
+/* Parses a line with the whole grammar, and adds or rejects it; false: it is blank. */
+static bool slow_path_text(hotpath *self, span text, const peer *peer) {
     enum event event = text.size > 0 && text.at[0] == '_' ? line_event(text) : NO_EVENT;
     text = line_trim(text);
-    if (text.size == 0) return;
+    if (text.size == 0) return false;
     if (event == EVENT) {
         self->counts.received++;
         self->counts.events++;
-        return;
+        return true;
     }
     line line;
     int reason = event == BROKEN_EVENT ? BAD_EVENT : line_parse(&self->parser, text, &line);
-    if (reason == NO_REASON) {
-        slow_path_line(self, &line, text, peer);
-        return;
-    }
-    self->counts.received++;
-    rejects_add(&self->rejects, text, reason, peer, self->now);
+    if (reason == NO_REASON) slow_path_line(self, &line, text, peer);
+    else reject_line(self, text, reason, peer);
+    return true;
 }
 
 /* Folds a line into the cell that its identity caches; false: the slow path must add it. */
@@ -121,67 +124,73 @@ static void fold_lines(hotpath *self, lines *lines) {
     lines->used = 0;
 }
 
-static void add_line(hotpath *self, lines *lines, const uint8_t *text, size_t start, size_t end, const peer *peer) {
+/* Adds or rejects a line; false: it is blank. */
+static bool add_line(hotpath *self, lines *lines, const uint8_t *text, size_t start, size_t end, const peer *peer) {
     item *item = &lines->items[lines->used];
     if (LIKELY(line_quick(&self->parser, text, &self->marks, start, end, item))) {
         item->peer = peer;
         item->hash = identity_hash(&self->registry.key, (enum kind)item->kind, item_name(item), item_tags(item));
         map_prefetch(&self->identities, item->hash);
         if (++lines->used == GROUP) fold_lines(self, lines);
-        return;
+        return true;
     }
     fold_lines(self, lines);
-    slow_path_text(self, (span){text + start, end - start}, peer);
+    return slow_path_text(self, (span){text + start, end - start}, peer);
 }
 
 /* --- datagrams ---------------------------------------------------------------------------------------------------- */
 
-static void deny(hotpath *self, span line, const peer *peer) {
+/* Rejects a line of a denied sender; false: it is blank. */
+static bool deny(hotpath *self, span line, const peer *peer) {
     line = line_trim(line);
-    if (line.size == 0) return;
-    self->counts.received++;
-    rejects_add(&self->rejects, line, SOURCE_DENIED, peer, self->now);
+    if (line.size > 0) reject_line(self, line, SOURCE_DENIED, peer);
+    return line.size > 0;
 }
 
-/* Offers lines to the tap and checks the allow-list; false: the lines were denied. */
-static bool admit(hotpath *self, const uint8_t *text, size_t size, const peer *peer) {
-    bool admitted = self->allow_list.count == 0 || allow_list_admits(&self->allow_list, peer);
-    for (size_t start = 0, end; start < size; start = end + 1) {
-        end = next_mark(self->marks.feeds, start, size);
-        if (self->tap.pattern != NULL) tap_offer(&self->tap, (span){text + start, end - start});
-        if (!admitted) deny(self, (span){text + start, end - start}, peer);
+/* Offers lines to the tap and checks the allow-list. False: the lines were denied, and added to `count`. */
+static bool admit(hotpath *self, const datagram *datagram, size_t *count) {
+    bool admitted = self->allow_list.count == 0 || allow_list_admits(&self->allow_list, &datagram->peer);
+    for (size_t start = 0, end; start < datagram->size; start = end + 1) {
+        end = next_mark(self->marks.feeds, start, datagram->size);
+        span line = {datagram->at + start, end - start};
+        if (self->tap.pattern != NULL) tap_offer(&self->tap, line);
+        if (!admitted) *count += deny(self, line, &datagram->peer);
     }
     return admitted;
 }
 
 /* Rejects the last line of a truncated datagram, which is incomplete. Returns the size of the other lines. */
-static size_t without_last_line(hotpath *self, span text, const peer *peer) {
-    size_t last = text.size;
-    while (last > 0 && text.at[last - 1] != '\n') last--;
+static size_t without_last_line(hotpath *self, const datagram *datagram) {
+    size_t last = datagram->size;
+    while (last > 0 && datagram->at[last - 1] != '\n') last--;
     self->counts.truncated++;
-    self->counts.received++;
-    rejects_add(&self->rejects, (span){text.at + last, text.size - last}, TRUNCATED, peer, self->now);
+    reject_line(self, (span){datagram->at + last, datagram->size - last}, TRUNCATED, &datagram->peer);
     return last > 0 ? last - 1 : 0;
 }
 
-static void feed_datagram(hotpath *self, datagram *datagram, lines *lines) {
-    const peer *peer = datagram->peer.known ? &datagram->peer : NULL;
-    if (UNLIKELY(datagram->truncated))
-        datagram->size = without_last_line(self, (span){datagram->at, datagram->size}, peer);
-    size_t size = datagram->size;
-    self->scan(datagram->at, size, &self->marks);
-    if (UNLIKELY(self->is_filtered) && !admit(self, datagram->at, size, peer)) {
-        datagram->denied = true;
-        return;
-    }
-    size_t start = 0;
+/* Adds or rejects the lines of a marked datagram; returns how many. */
+static inline size_t add_lines(hotpath *self, const datagram *datagram, lines *lines) {
+    size_t size = datagram->size, start = 0, count = 0;
     self->marks.feeds[size >> 6] |= (uint64_t)1 << (size & 63); /* ends a last line without a line feed */
     for (size_t word = 0; word <= size >> 6; word++)
         for (uint64_t feeds = self->marks.feeds[word]; feeds != 0; feeds &= feeds - 1) {
             size_t end = (word << 6) + (size_t)__builtin_ctzll(feeds);
-            if (LIKELY(end > start)) add_line(self, lines, datagram->at, start, end, peer);
+            if (LIKELY(end > start)) count += add_line(self, lines, datagram->at, start, end, &datagram->peer);
             start = end + 1;
         }
+    return count;
+}
+
+static void feed_datagram(hotpath *self, datagram *datagram, lines *lines) {
+    sender *sender = senders_touch(&self->senders, &datagram->peer, self->now);
+    size_t count = datagram->truncated;
+    if (UNLIKELY(datagram->truncated)) datagram->size = without_last_line(self, datagram);
+    self->scan(datagram->at, datagram->size, &self->marks);
+    datagram->denied = UNLIKELY(self->is_filtered) && !admit(self, datagram, &count);
+    if (LIKELY(!datagram->denied)) count += add_lines(self, datagram, lines);
+    sender->packets++;
+    sender->lines += count;
+    self->counts.lines += count;
 }
 
 void hotpath_feed_locked(hotpath *self, datagram *datagrams, size_t count, double now) {
@@ -197,8 +206,7 @@ void hotpath_feed(hotpath *self, span text, const peer *peer, double now) {
     size_t size = text.size > DATAGRAM_BYTES ? DATAGRAM_BYTES + 1 : text.size;
     hotpath_lock(self);
     memcpy(self->buffer, text.at, size);
-    datagram datagram = {self->buffer, size, {.known = false}, size > DATAGRAM_BYTES, false};
-    if (peer != NULL) datagram.peer = *peer;
+    datagram datagram = {self->buffer, size, *peer, size > DATAGRAM_BYTES, false};
     hotpath_feed_locked(self, &datagram, 1, now);
     targets *targets = copies_acquire(&self->copies);
     hotpath_unlock(self);
@@ -209,7 +217,9 @@ void hotpath_feed(hotpath *self, span text, const peer *peer, double now) {
 
 void hotpath_reject(hotpath *self, span line, int reason, const peer *peer, double now) {
     hotpath_lock(self);
-    self->counts.received++;
-    rejects_add(&self->rejects, line, reason, peer, now);
+    self->now = now;
+    senders_touch(&self->senders, peer, now)->lines++;
+    self->counts.lines++;
+    reject_line(self, line, reason, peer);
     hotpath_unlock(self);
 }

@@ -4,14 +4,17 @@
 #include <fnmatch.h>
 #include <netinet/in.h>
 
+void rejected_set(rejected *rejected, span line, int reason, const peer *peer, double now) {
+    rejected->time = now;
+    rejected->reason = reason;
+    rejected->peer = *peer;
+    rejected->size = (uint8_t)(line.size < REJECT_BYTES ? line.size : REJECT_BYTES);
+    span_copy(rejected->line, (span){line.at, rejected->size});
+}
+
 void rejects_add(rejects *rejects, span line, int reason, const peer *peer, double now) {
     rejects->counts[reason]++;
-    rejected *entry = &rejects->ring[rejects->seen++ % REJECTS_KEPT];
-    entry->time = now;
-    entry->reason = reason;
-    entry->peer = peer ? *peer : (struct peer){.known = false};
-    entry->size = (uint8_t)(line.size < REJECT_BYTES ? line.size : REJECT_BYTES);
-    memcpy(entry->line, line.at, entry->size);
+    rejected_set(&rejects->ring[rejects->seen++ % REJECTS_KEPT], line, reason, peer, now);
 }
 
 /* --- the tap ------------------------------------------------------------------------------------------------------ */
@@ -62,16 +65,16 @@ static bool is_inside(const struct network *network, const uint8_t *address) {
 }
 
 bool allow_list_admits(const allow_list *allow_list, const peer *peer) {
-    if (peer == NULL || !peer->known) return true;
+    if (!peer->known) return true;
     for (size_t i = 0; i < allow_list->count; i++)
         if (is_inside(&allow_list->networks[i], peer->address)) return true;
     return false;
 }
 
-peer peer_of(const struct sockaddr_storage *address, socklen_t size) {
-    peer peer = {.known = true};
+peer peer_of(const struct sockaddr_storage *address, socklen_t size, uint16_t listener) {
+    peer peer = {.listener = listener, .known = true};
     if (size == 0) {
-        peer.known = false; /* the kernel wrote no address: the buffer still has the one of an earlier packet */
+        return peer_unknown(listener); /* the kernel wrote no address: the buffer has the one of an earlier packet */
     } else if (address->ss_family == AF_INET) {
         const struct sockaddr_in *four = (const void *)address;
         peer.address[10] = peer.address[11] = 0xff;
@@ -82,7 +85,7 @@ peer peer_of(const struct sockaddr_storage *address, socklen_t size) {
         memcpy(peer.address, &six->sin6_addr, 16);
         peer.port = ntohs(six->sin6_port);
     } else {
-        peer.known = false;
+        return peer_unknown(listener);
     }
     return peer;
 }

@@ -15,9 +15,11 @@
 #define TAPPED_BYTES (1u << 20)
 #define NETWORKS_MOST 256
 
+/* The sender of a packet. `known` is false for a Unix socket; then the address has the number of the listener. */
 typedef struct peer {
     uint8_t address[16];
     uint16_t port;
+    uint16_t listener; /* the number of the socket that received the packet */
     bool known;
 } peer;
 
@@ -34,6 +36,9 @@ typedef struct rejects {
     rejected ring[REJECTS_KEPT];
     uint64_t seen;
 } rejects;
+
+/* Stores the beginning of a rejected line. */
+void rejected_set(rejected *rejected, span line, int reason, const peer *peer, double now);
 
 /* Counts a rejected line, and stores its beginning. */
 void rejects_add(rejects *rejects, span line, int reason, const peer *peer, double now);
@@ -65,7 +70,13 @@ typedef struct allow_list {
  * mode of the socket's file has admitted it. */
 bool allow_list_admits(const allow_list *allow_list, const peer *peer);
 
+/* Returns the sender of what came by a Unix socket; its address is never 0. */
+static inline peer peer_unknown(uint16_t listener) {
+    uint16_t number = (uint16_t)(listener + 1);
+    return (peer){.address = {[14] = (uint8_t)(number >> 8), [15] = (uint8_t)number}, .listener = listener};
+}
+
 /* Reads an address of `size` bytes from recvmsg; the address of a Unix socket gives an unknown peer. */
-peer peer_of(const struct sockaddr_storage *address, socklen_t size);
+peer peer_of(const struct sockaddr_storage *address, socklen_t size, uint16_t listener);
 
 #endif

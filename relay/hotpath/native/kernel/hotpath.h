@@ -18,6 +18,7 @@
 #include "line.h"
 #include "queue.h"
 #include "record.h"
+#include "senders.h"
 #include "tee.h"
 
 #include <pthread.h>
@@ -33,9 +34,10 @@ typedef struct settings {
     series_name catch_all[KINDS];
 } settings;
 
-/* Counters since the start; `open` and `closing` are gauges. */
+/* Counters since the start; `open` and `closing` are gauges. `lines` counts a line as it comes, `received` once it has
+ * its outcome. */
 typedef struct counts {
-    uint64_t datagrams, truncated, received, accepted, events, samples, late, overflow, unnamed;
+    uint64_t datagrams, lines, truncated, received, accepted, events, samples, late, overflow, unnamed;
     uint64_t sections_ignored, tags_unread;
     uint64_t open, closing; /* samples in the open window; in the closing one, until it is handed out */
     uint64_t dropped[REASONS_MAX];
@@ -63,6 +65,7 @@ typedef struct hotpath {
     settings settings;
     counts counts;
     rejects rejects;
+    senders senders;
     allow_list allow_list;
     tap tap;
     bool is_filtered; /* the allow-list or the tap is on */
@@ -123,7 +126,8 @@ typedef struct datagram {
  * and shortens truncated ones to their whole lines. */
 void hotpath_feed_locked(hotpath *self, datagram *datagrams, size_t count, double now);
 
-/* Processes one datagram, or lines of a stream, of at most DATAGRAM_BYTES + 1 bytes; tees get copies of the lines. */
+/* Processes one datagram, or lines of a stream, of at most DATAGRAM_BYTES + 1 bytes; tees get copies of the lines. A
+ * peer is never NULL: see peer_unknown. */
 void hotpath_feed(hotpath *self, span text, const peer *peer, double now);
 
 /* Copies the data received from now on to these connected datagram sockets, at most TEES_MOST. The descriptors are
@@ -182,6 +186,9 @@ bool hotpath_restore(hotpath *self, const series_name *name, const record *recor
 bool hotpath_restore_gauge(hotpath *self, const series_name *name, double value, int64_t updated, double at);
 
 /* --- between the files of the kernel, under the lock -------------------------------------------------------------- */
+
+/* feed.c: counts a line and why it is rejected. */
+void reject_line(hotpath *self, span line, int reason, const peer *peer);
 
 /* slow_path.c: adds a parsed line, or rejects it. */
 void slow_path_line(hotpath *self, const line *line, span text, const peer *peer);

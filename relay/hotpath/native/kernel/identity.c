@@ -237,7 +237,8 @@ identity *find_or_queue_identity(hotpath *self, enum kind kind, span name, span 
 }
 
 static bool is_peer(const top_sender *top_sender, const peer *peer) {
-    return top_sender->peer.known == peer->known && memcmp(top_sender->peer.address, peer->address, 16) == 0;
+    if (!peer->known) return !top_sender->peer.known;
+    return top_sender->peer.known && memcmp(top_sender->peer.address, peer->address, 16) == 0;
 }
 
 /* Returns the place of a sender: its own, or that of the sender with the least work, whose counts it inherits (the
@@ -252,9 +253,7 @@ static top_sender *sender_place(hotpath *self, const peer *peer) {
     return least;
 }
 
-void count_sender(hotpath *self, const peer *sender, span name, span tags) {
-    peer unknown = {.known = false};
-    const peer *peer = sender ? sender : &unknown;
+void count_sender(hotpath *self, const peer *peer, span name, span tags) {
     top_sender *one = sender_place(self, peer);
     one->peer = *peer;
     one->identities++;

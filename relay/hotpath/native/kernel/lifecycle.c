@@ -21,6 +21,7 @@ static bool open_tables(hotpath *self, const settings *settings) {
     registry *registry = &self->registry;
     memcpy(registry->key.secret, settings->secret, sizeof settings->secret);
     for (size_t i = 0; i < 4; i++) registry->key.secret[i] |= 1; /* a factor of 0 would make every product 0 */
+    self->senders.key = registry->key;
     set_limits(self, settings);
     if (!map_reserve(&self->identities, &self->slots_memory)) return false;
     for (size_t kind = 0; kind < KINDS; kind++) {

@@ -72,7 +72,7 @@ static targets *feed_in_parts(receiver *self, size_t count, double now) {
     return targets;
 }
 
-size_t receive(receiver *self, int fd, size_t most, double now) {
+size_t receive(receiver *self, int fd, uint16_t listener, size_t most, double now) {
     for (size_t i = 0; i < most; i++) self->headers[i].msg_hdr.msg_namelen = sizeof self->addresses[i];
     int received = recvmmsg(fd, self->headers, (unsigned)most, MSG_DONTWAIT, NULL);
     if (received <= 0) return 0;
@@ -80,7 +80,7 @@ size_t receive(receiver *self, int fd, size_t most, double now) {
     for (size_t i = 0; i < count; i++) {
         size_t size = self->headers[i].msg_len;
         bool truncated = size > DATAGRAM_BYTES || (self->headers[i].msg_hdr.msg_flags & MSG_TRUNC);
-        peer peer = peer_of(&self->addresses[i], self->headers[i].msg_hdr.msg_namelen);
+        peer peer = peer_of(&self->addresses[i], self->headers[i].msg_hdr.msg_namelen, listener);
         self->datagrams[i] = (datagram){self->vectors[i].iov_base, size, peer, truncated, false};
     }
     targets *targets = feed_in_parts(self, count, now);
@@ -110,7 +110,7 @@ static bool wait_until(const reader *reader, bool readable, double timeout) {
 static size_t drain(reader *reader, receiver *receiver, size_t most) {
     size_t total = 0, count;
     do {
-        count = receive(receiver, reader->fd, RECEIVE_MOST, seconds(CLOCK_REALTIME));
+        count = receive(receiver, reader->fd, reader->listener, RECEIVE_MOST, seconds(CLOCK_REALTIME));
         total += count;
         atomic_fetch_add_explicit(&reader->datagrams, count, memory_order_relaxed);
     } while (count == RECEIVE_MOST && total < most);

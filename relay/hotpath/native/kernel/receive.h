@@ -27,11 +27,12 @@ receiver *receiver_new(hotpath *hotpath);
 void receiver_free(receiver *receiver);
 
 /* Processes up to `most` (at most RECEIVE_MOST) datagrams of a socket's queue; returns how many. */
-size_t receive(receiver *receiver, int fd, size_t most, double now);
+size_t receive(receiver *receiver, int fd, uint16_t listener, size_t most, double now);
 
 /* Settings and counters of a reader thread. */
 typedef struct reader {
     int fd, stop_fd; /* stop_fd readable: stop */
+    uint16_t listener;
     double delay;    /* longest sleep after waking, in seconds; 0: none */
     _Atomic uint64_t datagrams, wakes;
 } reader;

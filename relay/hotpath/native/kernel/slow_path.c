@@ -228,8 +228,7 @@ void slow_path_line(hotpath *self, const line *line, span text, const peer *peer
     for (size_t i = 0; i < line->count; i++) {
         int reason = check_group(self, &line->groups[i]);
         if (reason != NO_REASON) {
-            self->counts.received++;
-            rejects_add(&self->rejects, text, reason, peer, self->now);
+            reject_line(self, text, reason, peer);
             return;
         }
     }
