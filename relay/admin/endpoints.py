@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from relay.admin.http.api.config import config_endpoints
 from relay.admin.http.api.history import history_endpoints
+from relay.admin.http.api.index import index_endpoints
 from relay.admin.http.api.links import link_endpoints
 from relay.admin.http.api.openapi import with_openapi
 from relay.admin.http.api.rules import rule_endpoints
@@ -38,6 +40,8 @@ def all_endpoints(relay: Relay, *, windows: WindowSubscribers, history: History)
     return with_openapi(
         [
             *probe_endpoints(relay),
+            *index_endpoints(relay),
+            *config_endpoints(relay),
             *rule_endpoints(relay),
             *sender_endpoints(SenderTable.of(relay)),
             *series_endpoints(relay),

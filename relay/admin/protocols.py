@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from relay.admin.answers.series import SeriesAnswer, TagsAnswer
     from relay.clock import LagProbe
+    from relay.config.credentials import Credentials
     from relay.config.schema import Config
     from relay.context import Context
     from relay.delivery.sender.pool import SenderPool
@@ -40,6 +41,11 @@ class Status(Protocol):
     @property
     def uptime(self) -> float:
         """Seconds since the start."""
+        ...
+
+    @property
+    def started(self) -> float:
+        """Wall time of the start."""
         ...
 
     @property
@@ -80,6 +86,35 @@ class Cardinality(Protocol):
         ...
 
 
+class ConfigInForce(Protocol):
+    """The source of the configuration in force."""
+
+    @property
+    def path(self) -> Path | None:
+        """The file; None without one."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the content of the file; "" without one."""
+        ...
+
+    @property
+    def origins(self) -> Mapping[str, str]:
+        """`table.key` -> where its value comes from."""
+        ...
+
+    @property
+    def generation(self) -> int:
+        """1 at the first start, and one more for each applied reload."""
+        ...
+
+    @property
+    def since(self) -> float:
+        """Wall time at which it was accepted."""
+        ...
+
+
 class Relay(Protocol):
     """The stages. A reload replaces `config`, `namer` and `idle`, so they are read anew for each request."""
 
@@ -98,6 +133,14 @@ class Relay(Protocol):
     lag: LagProbe
     state: Path | None
     """The state directory; None: memory only."""
+    credentials: Credentials | None
+    main_pid: int
+    """Pid of the supervisor; 0 without one."""
+
+    @property
+    def in_force(self) -> ConfigInForce:
+        """The source of the configuration in force."""
+        ...
 
     @property
     def cardinality(self) -> Cardinality:

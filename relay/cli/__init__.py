@@ -1,8 +1,9 @@
 """The commands, one file each: it parses argv, calls the code that does the work, and sets the exit code.
 
 `explain` is a folder. Shared by several commands: options.py, output.py, output_file.py, progress.py, interrupt.py,
-admin_client.py (requests to the running relay), state.py (the state directory), sender.py. plan.py answers the
-supervisor, which starts `run` as a preflight check.
+sender.py. Of the relay that a command is about: places.py (where to look), running.py (which one answers),
+admin_client.py (requests to it), effective.py (its configuration, or that of a file), state.py (its state directory).
+plan.py answers the supervisor, which starts `run` as a preflight check.
 
 Invariant: a command is imported only when it is called, since `healthcheck` runs every few seconds in a container.
 """

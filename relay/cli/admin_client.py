@@ -1,4 +1,4 @@
-"""Requests of the commands to the admin port of a running relay.
+"""Requests of the commands to the admin port of a running relay; running.py finds that port.
 
 It imports little, since a health check runs every few seconds.
 """
@@ -6,74 +6,94 @@ It imports little, since a health check runs every few seconds.
 from __future__ import annotations
 
 import http.client
-import socket
-from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Final
+from contextlib import closing
+from typing import TYPE_CHECKING, Final, TypeVar
 
+import msgspec
+
+from relay.admin.answers.error import ErrorAnswer
 from relay.config.addresses import connect_host, join_address, parse_endpoint
 from relay.errors import reason_of, unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from relay.errors import RelayError
 
-    from relay.config.schema import AdminConfig
-
+T = TypeVar("T", bound=msgspec.Struct)
 Address = tuple[str, int]
 """Host, without brackets, and port."""
 _TIMEOUT: Final = 3.0
+_BYTES_MAX: Final = 4 * 1024 * 1024
+"""Largest answer in bytes: 1,000 rules are about 200 KiB."""
+_FIX: Final = "start the relay, or name its admin port with --admin HOST:PORT"
+_SHOWN: Final = 200
 
 
-def parse_admin(listen: str) -> Address:
-    """Parse the HOST:PORT list on which a relay listens; return the first address that accepts a connection.
-
-    0.0.0.0, :: and an empty host become loopback. If no address accepts a connection, the first one is returned.
+def parse_places(listen: str) -> list[Address]:
+    """Parse the HOST:PORT list on which a relay listens; 0.0.0.0, :: and an empty host become loopback.
 
     Raises:
         ValueError: the text breaks the rule; the message is the rule.
     """
     places = [parse_endpoint(text.strip()) for text in listen.split(",")]
-    return _answering([(connect_host(host), port) for host, port in places])
+    return [(connect_host(host), port) for host, port in places]
 
 
-def find_admin(admin: AdminConfig, *, fix: str) -> Address:
-    """Return the address of the admin port in a configuration; `fix`: what to do if there is none.
-
-    Raises:
-        RelayError: RLY101, the configuration has no admin port.
-    """
-    addresses = admin.addresses()
-    if not addresses:
-        raise unreachable('[admin] listen is "": this relay has no admin port', fix)
-    return parse_admin(",".join(addresses))
-
-
-def _answering(addresses: list[Address]) -> Address:
-    """Return the first address that accepts a connection: without IPv6, a machine has only some of them."""
-    for address in addresses if len(addresses) > 1 else ():
-        with suppress(OSError), socket.create_connection(address, timeout=_TIMEOUT):
-            return address
-    return addresses[0]
-
-
-def ask(address: Address, path: str, *, post: bytes | None = None, most: int = 1000, fix: str) -> tuple[int, str]:
+def ask(  # noqa: PLR0913 - the parts of a request
+    address: Address,
+    path: str,
+    *,
+    post: bytes | None = None,
+    token: str = "",
+    most: int = 1000,
+    timeout: float = _TIMEOUT,
+    fix: str = _FIX,
+) -> tuple[int, str]:
     """Return status and body of one request.
 
     Args:
         address: of the admin port.
         path: of the request.
         post: JSON body of a POST; None: a GET.
+        token: of the relay, for a request that changes something; "" without one.
         most: bytes of the body that are read.
+        timeout: seconds until an answer.
         fix: what to do if no relay answers.
 
     Raises:
         RelayError: RLY101, no relay answers.
     """
     host, port = address
-    headers: Mapping[str, str] = {} if post is None else {"Content-Type": "application/json"}
+    headers = {} if post is None else {"Content-Type": "application/json"}
+    headers |= {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        with closing(http.client.HTTPConnection(host, port, timeout=_TIMEOUT)) as connection:
+        with closing(http.client.HTTPConnection(host, port, timeout=timeout)) as connection:
             connection.request("GET" if post is None else "POST", path, post, headers)
             answer = connection.getresponse()
             return answer.status, answer.read(most).decode("utf-8", "replace").strip()
     except (OSError, http.client.HTTPException) as error:
-        raise unreachable(f"no relay answers on {join_address(host, port)}: {reason_of(error)}", fix) from error
+        reason = reason_of(error) if isinstance(error, OSError) else "no HTTP"
+        raise unreachable(f"no relay answers on {join_address(host, port)}: {reason}", fix) from error
+
+
+def fetch(address: Address, path: str, type_: type[T], *, post: bytes | None = None, token: str = "") -> T:
+    """Return the answer of an endpoint of /api/v1; the arguments are those of `ask`.
+
+    Raises:
+        RelayError: RLY101, no relay answers, or it refuses; with its own words.
+    """
+    status, body = ask(address, path, post=post, token=token, most=_BYTES_MAX)
+    if status != 200:
+        raise refusal(address, status, body)
+    try:
+        return msgspec.json.decode(body, type=type_)
+    except msgspec.MsgspecError as error:
+        raise unreachable(f"{join_address(*address)} is not a relay of this release: {error}", _FIX) from error
+
+
+def refusal(address: Address, status: int, body: str) -> RelayError:
+    """Return the error of a request that a relay refused, in the words of the relay."""
+    try:
+        detail = msgspec.json.decode(body, type=ErrorAnswer).error
+    except msgspec.MsgspecError:
+        return unreachable(f"{join_address(*address)} answers {status}: {body[:_SHOWN]}", _FIX)
+    return unreachable(f"{join_address(*address)} answers {status}: {detail.message}", detail.fix)

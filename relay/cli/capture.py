@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from relay.cli.admin_client import ask, find_admin
+from relay.cli.admin_client import ask
 from relay.cli.interrupt import Interrupt
-from relay.cli.options import ADDRESS, DURATION, SIZE, config_option, json_option
+from relay.cli.options import ADDRESS, DURATION, SIZE, json_option, relay_options
 from relay.cli.output import say
 from relay.cli.output_file import check_place, writable
 from relay.cli.progress import follow, progress
-from relay.config.loading import load
+from relay.cli.running import need_relay, say_source
 from relay.errors import Problem
 from relay.listener.addresses import Address
 from relay.listener.sockets import open_udp
@@ -30,11 +29,11 @@ from relay.tools.traffic.temporary_tee import Copied, TemporaryTee
 from relay.wording import as_size, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _RECEIVE_BUFFER: Final = 64 * 2**20
 _NO_PORT: Final = "stop the relay, and listen in its place with --listen ADDRESS:PORT"
-_NO_ANSWER: Final = f"start the relay, or name its configuration with -c; or {_NO_PORT}"
+_NO_ANSWER: Final = f"start the relay, or name its admin port with --admin; or {_NO_PORT}"
 _NOTHING: Final = Copied()
 
 
@@ -55,7 +54,7 @@ class Captured:
 @click.option("--for", "seconds", type=DURATION, help="Duration; default: until Ctrl-C.")
 @click.option("--listen", type=ADDRESS, help="Receive on this address, instead of copies from the running relay.")
 @click.option("--max-size", "limit", type=SIZE, default="1GiB", show_default=True, help="Stop at this file size.")
-@config_option()
+@relay_options
 @click.option("--force", is_flag=True, help="Replace an existing FILE.")
 @json_option("Print the summary as JSON.")
 def capture(  # noqa: PLR0913 - its options
@@ -63,6 +62,7 @@ def capture(  # noqa: PLR0913 - its options
     seconds: float | None,
     listen: tuple[str, int] | None,
     limit: int,
+    admin: Sequence[tuple[str, int]] | None,
     path: Path | None,
     *,
     force: bool,
@@ -74,10 +74,14 @@ def capture(  # noqa: PLR0913 - its options
     """
     check_place(file, force=force)
     address = Address(*listen) if listen else None
-    admin = None if address else find_admin(load(path, os.environ).config.admin, fix=_NO_PORT)
-    captured = record(file, address, admin, seconds=math.inf if seconds is None else seconds, limit=limit)
+    relay = None if address else need_relay(admin, path, fix=_NO_ANSWER)
+    if relay:
+        say_source(relay, as_json=as_json)
+    port = relay.reached() if relay else None
+    captured = record(file, address, port, seconds=math.inf if seconds is None else seconds, limit=limit)
     if as_json:
-        say(json.dumps(summarise(file, captured), indent=2))
+        source = relay.as_json() if relay else {"relay": None, "listen": str(address)}
+        say(json.dumps({**summarise(file, captured), "source": source}, indent=2))
     else:
         say(in_words(file, captured))
     for problem in find_losses(captured):

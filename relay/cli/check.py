@@ -13,6 +13,7 @@ import click
 
 from relay.cli.options import json_option
 from relay.cli.output import say
+from relay.config import find_file
 from relay.config.credentials import find_credentials
 from relay.config.loading import load
 from relay.daemon.lifecycle.canary import find_refusals, send_canaries
@@ -38,6 +39,7 @@ def check(path: Path | None, *, without_credentials: bool, online: bool, as_json
     """Check FILE and the environment as `run` does; print every problem with its place and its fix."""
     if online and without_credentials:
         raise click.UsageError("--online needs the credentials: leave --without-credentials out")
+    path = find_file(path)
     problems = find_problems(path, with_credentials=not without_credentials)
     answers: list[CanaryAnswer] = []
     if online and not any(map(_is_error, problems)):

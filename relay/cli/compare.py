@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from relay.cli.admin_client import find_admin
-from relay.cli.options import ADMIN, LENGTH, PLACE, config_option, json_option
+from relay.cli.effective import fetch_config, load_file, rebuild
+from relay.cli.options import LENGTH, PLACE, json_option, relay_options
 from relay.cli.output import say
 from relay.cli.progress import ChangingLine
+from relay.cli.running import need_relay, say_source
 from relay.clock import SystemClock
-from relay.config.loading import load
 from relay.daemon.build import make_namer, make_rules
 from relay.errors import ExitCode
 from relay.model import Kind
@@ -27,7 +26,7 @@ from relay.tools.compare.session import Phase, Session
 from relay.tools.compare.stream import watch_windows
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Sequence
     from pathlib import Path
 
     from relay.cli.admin_client import Address
@@ -51,8 +50,7 @@ DIFFERS = 1
     help="Address to listen on for the old daemon's Graphite back end.",
 )
 @click.option("--for", "duration", type=LENGTH, help="Duration; default: two windows.")
-@config_option()
-@click.option("--admin", type=ADMIN, help="Admin port of the relay, instead of the configured one.")
+@relay_options
 @click.option("--prefix", help="The old daemon's prefix of counters., timers., gauges. and sets. (globalPrefix).")
 @click.option(
     "--map",
@@ -67,8 +65,8 @@ DIFFERS = 1
 def compare(  # noqa: PLR0913 - click's way
     graphite: Address,
     duration: float | None,
+    admin: Sequence[Address] | None,
     path: Path | None,
-    admin: Address | None,
     *,
     prefix: str | None,
     mapped: tuple[str, ...],
@@ -82,17 +80,17 @@ def compare(  # noqa: PLR0913 - click's way
 
     Point the old daemon's Graphite back end here (statsd: graphiteHost, graphitePort), and give both the same lines.
     """
-    config = load(path, os.environ).config
+    relay = need_relay(admin, path)
+    say_source(relay, as_json=as_json)
+    answer = fetch_config(relay)
+    config = rebuild(answer) if answer else load_file(path).config
     given = read_namespaces(prefix, mapped)
 
     def find(names: Iterable[str]) -> Namespaces | None:
         return find_namespaces(names, given=given, suffix=suffix.strip("."))
 
     flushes = Flushes(find)
-    admin_port = admin or find_admin(
-        config.admin, fix="name its address with --admin, or set [admin] listen and restart the relay"
-    )
-    session = asyncio.run(watch(flushes, graphite, admin_port, duration or 0.0))
+    session = asyncio.run(watch(flushes, graphite, relay.reached(), duration or 0.0))
     report = build_report(
         session,
         flushes,
@@ -100,7 +98,11 @@ def compare(  # noqa: PLR0913 - click's way
         reserved=config.telemetry.prefix,
         counter_scale=session.seconds if config.cloud.counter_values == "rate" else 1.0,
     )
-    lines = [json.dumps(report.as_json(), indent=2)] if as_json else report.lines(everything=everything)
+    lines = (
+        [json.dumps({**report.as_json(), "source": relay.as_json()}, indent=2)]
+        if as_json
+        else report.lines(everything=everything)
+    )
     for line in lines:
         say(line)
     raise SystemExit(ExitCode.OK if report.is_fine else DIFFERS)

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import json
-import os
-from typing import TYPE_CHECKING
+import textwrap
+from typing import TYPE_CHECKING, Final
 
 import click
+import msgspec
 
-from relay.cli.options import config_option, json_option
+from relay.cli.effective import find_effective
+from relay.cli.options import json_option, relay_options
 from relay.cli.output import say
+from relay.cli.running import say_source
 from relay.config import render
 from relay.config.json_schema import json_schema
-from relay.config.loading import load
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from relay.admin.answers.config import ConfigValue
+    from relay.cli.admin_client import Address
+
+_WIDTH: Final = 80
+_GAP: Final = 2
 
 
 @click.group()
@@ -24,21 +33,51 @@ def config() -> None:
 
 
 @config.command()
-@config_option()
+@relay_options
+@click.option("--all", "everything", is_flag=True, help="Also the keys that have their default.")
 @json_option()
-def show(path: Path | None, *, as_json: bool) -> None:
-    """Print every key with its value and origin.
+def show(admin: Sequence[Address] | None, path: Path | None, *, everything: bool, as_json: bool) -> None:
+    """Print what is in force in the running relay, and from where.
 
-    Secrets are masked.
+    Without a relay, or with the -c FILE of a change: what would be in force. Secrets are masked.
     """
-    rows = render.in_force(load(path, os.environ))
+    found = find_effective(admin, path)
+    say_source(found.source, as_json=as_json)
+    values = [one for one in found.values.values if everything or not one.is_default]
     if as_json:
-        say(json.dumps(rows, indent=2))
+        answer = msgspec.to_builtins(msgspec.structs.replace(found.values, values=values))
+        say(json.dumps({**answer, "source": found.source.as_json()}, indent=2))
         return
-    settings = [f"{row['key']} = {row['value']}" for row in rows]
-    width = max(len(setting) for setting, row in zip(settings, rows, strict=True) if len(row["value"]) < 60)
-    for setting, row in zip(settings, rows, strict=True):
-        say(f"{setting:<{width}}  # {row['origin']}")
+    for line in value_lines(values):
+        say(line)
+
+
+def value_lines(values: Sequence[ConfigValue]) -> Iterator[str]:
+    """Yield a line for each key, with the origin in one column; within 80 columns, else the origin has its own line."""
+    rows = [(f"{one.key} = {one.text}", f"# {_short(one.origin)}") for one in values]
+    longest = max((len(origin) for _, origin in rows), default=0)
+    column = max((len(setting) for setting, _ in rows if len(setting) + _GAP + longest <= _WIDTH), default=0)
+    for setting, origin in rows:
+        width = max(column, len(setting))
+        if width + _GAP + len(origin) <= _WIDTH:
+            yield f"{setting:<{width}}{' ' * _GAP}{origin}"
+        else:
+            yield from (*_wrapped(setting), f"    {origin}")
+
+
+def _short(origin: str) -> str:
+    """Return an origin without the folder of its file, which the line on standard error names."""
+    place, colon, line = origin.rpartition(":")
+    return f"{place.rpartition('/')[2]}:{line}" if colon and line.isdigit() else origin
+
+
+def _wrapped(setting: str) -> list[str]:
+    """Return a long list as TOML of several lines; any other value in one line."""
+    if len(setting) <= _WIDTH or not setting.endswith("]"):
+        return [setting]
+    key, _, items = setting.partition(" = [")
+    wrapped = textwrap.wrap(items[:-1], _WIDTH - 4, break_long_words=False, break_on_hyphens=False)
+    return [f"{key} = [", *(f"    {line}" for line in wrapped), "]"]
 
 
 @config.command()

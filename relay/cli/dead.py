@@ -13,7 +13,8 @@ from relay import limits
 from relay.cli.options import whole
 from relay.cli.output import say
 from relay.cli.progress import progress
-from relay.cli.state import StateLocation, find_state, readable, state_options
+from relay.cli.running import say_source
+from relay.cli.state import Asked, StateLocation, find_state, readable, state_options
 from relay.delivery.dead_letters import redrive
 from relay.delivery.dead_letters.format import REASONS, LetterReader, letter_files
 from relay.delivery.dead_letters.redrive import Redriven, Selection, replay_files
@@ -21,7 +22,6 @@ from relay.wording import as_size, as_time, plural, printable, printable_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from relay.delivery.dead_letters.format import LetterLine
 
@@ -46,13 +46,14 @@ def select_options(command: C) -> C:
 
 @dead.command(name="list")
 @state_options
-def list_(path: Path | None, state: Path | None, *, as_json: bool) -> None:
+def list_(asked: Asked, *, as_json: bool) -> None:
     """Print the number of letters by reason and by metric."""
-    location = find_state(path, state)
+    location = find_state(asked)
+    say_source(location.source, as_json=as_json)
     with readable(location.directory):
         summary = summarise(location)
     if as_json:
-        say(json.dumps(summary, indent=2))
+        say(json.dumps({**summary, "source": location.source.as_json()}, indent=2))
         return
     limit, bytes_ = as_size(summary["limit_bytes"]), as_size(summary["bytes"])
     say(f"{plural(summary['letters'], 'dead letter')} in {location.directory}, {bytes_} of {limit}")
@@ -104,12 +105,13 @@ def summarise(location: StateLocation) -> dict[str, Any]:
 @click.option(
     "--last", default=20, show_default=True, type=whole(1, 100_000), help="Number of letters to print, newest last."
 )
-def show(path: Path | None, state: Path | None, *, reason: str | None, metric: str, last: int, as_json: bool) -> None:
+def show(asked: Asked, *, reason: str | None, metric: str, last: int, as_json: bool) -> None:
     """Print letters, newest last.
 
-    --json prints them as they are stored, one per line.
+    --json prints them as they are stored, one per line, and their source on standard error.
     """
-    location = find_state(path, state)
+    location = find_state(asked)
+    say_source(location.source)
     selection = Selection(reason=reason or "", metric=metric)
     with readable(location.directory):
         files = letter_files(location.directory)
@@ -140,14 +142,13 @@ def in_words(read: LetterLine) -> str:
 @state_options
 @select_options
 @click.option("--dry-run", is_flag=True, help="Only count what would be sent again.")
-def replay(
-    path: Path | None, state: Path | None, *, reason: str | None, metric: str, dry_run: bool, as_json: bool
-) -> None:
+def replay(asked: Asked, *, reason: str | None, metric: str, dry_run: bool, as_json: bool) -> None:
     """Send points again, once each.
 
     A running relay sends them within seconds, otherwise the next start does.
     """
-    location = find_state(path, state)
+    location = find_state(asked, changes=not dry_run)
+    say_source(location.source, as_json=as_json)
     selection, now = Selection(reason=reason or "", metric=metric), time.time()
     oldest = now - min(location.config.cloud.max_age, limits.POINT_AGE_MAX)
     with readable(location.directory):
@@ -160,7 +161,7 @@ def replay(
             else:
                 counts = redrive.replay(location.directory, selection, now=now, oldest=oldest, progress=step)
     if as_json:
-        say(json.dumps({**counts.figures(), "dry_run": dry_run}, indent=2))
+        say(json.dumps({**counts.figures(), "dry_run": dry_run, "source": location.source.as_json()}, indent=2))
         return
     say(f"{plural(counts.letters, 'point')} {'would be' if dry_run else 'will be'} sent again")
     _print_rest(counts)
@@ -170,18 +171,19 @@ def replay(
 @state_options
 @select_options
 @click.option("--yes", is_flag=True, help="Confirm: deleted letters cannot be restored.")
-def drop(path: Path | None, state: Path | None, *, reason: str | None, metric: str, yes: bool, as_json: bool) -> None:
+def drop(asked: Asked, *, reason: str | None, metric: str, yes: bool, as_json: bool) -> None:
     """Delete letters; without --reason and --metric, all of them."""
     if not yes:
         raise click.UsageError("deleted letters cannot be restored: add --yes")
-    location = find_state(path, state)
+    location = find_state(asked, changes=True)
+    say_source(location.source, as_json=as_json)
     selection = Selection(reason=reason or "", metric=metric)
     with readable(location.directory):
         size = sum(found.lstat().st_size for found in letter_files(location.directory))
         with progress("dropping", size) as step:
             dropped = redrive.drop(location.directory, selection, progress=step)
     if as_json:
-        say(json.dumps(dropped.figures(), indent=2))
+        say(json.dumps({**dropped.figures(), "source": location.source.as_json()}, indent=2))
         return
     say(f"{plural(dropped.letters, 'letter')} dropped")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from relay.cli.admin_client import parse_admin
+from relay.cli.admin_client import parse_places
 from relay.config.addresses import parse_address, parse_endpoint
 from relay.config.types import Seconds, Size
 
@@ -86,13 +86,19 @@ LENGTH: Final = lasting("1ms")
 SIZE: Final = Parsed("size", Size.parse)
 ADDRESS: Final = Parsed("address:port", parse_address)
 PLACE: Final = Parsed("host:port", parse_endpoint)
-ADMIN: Final = Parsed("host:port", parse_admin)
-"""Address of the admin port of a relay."""
+ADMIN: Final = Parsed("host:port", parse_places)
+"""HOST:PORT of an admin port, or several with commas; each is asked until one answers."""
 
 
 def config_option(help_: str = "Configuration file of the relay.") -> Decorator:
     """Return the option `-c`, passed to the command as `path`."""
     return click.option("-c", "--config", "path", type=click.Path(path_type=Path), help=help_)
+
+
+def relay_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--admin` and `-c` to a command about a relay, passed as `admin` and `path`."""
+    admin = click.option("--admin", type=ADMIN, help="Admin port of the relay, instead of the usual places.")
+    return config_option("File of the relay; default: /etc/statsd-relay/relay.toml.")(admin(command))
 
 
 def json_option(help_: str = "Print the result as JSON.") -> Decorator:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from relay.cli.output import say
 from relay.cli.progress import progress
-from relay.cli.state import StateLocation, find_state, readable, state_options
+from relay.cli.running import say_source
+from relay.cli.state import Asked, StateLocation, find_state, readable, state_options
 from relay.delivery.state import inspect
 from relay.delivery.state.directory import DATABASE
 from relay.errors import ExitCode, unusable
 from relay.hotpath.partial import decode_frames
 from relay.jdcloud.codec import decode
 from relay.wording import as_size, as_time, plural
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @click.group()
@@ -29,12 +27,13 @@ def spool() -> None:
 
 @spool.command()
 @state_options
-def stat(path: Path | None, state: Path | None, *, as_json: bool) -> None:
+def stat(asked: Asked, *, as_json: bool) -> None:
     """Print the number of waiting requests and the file sizes."""
-    location = find_state(path, state)
+    location = find_state(asked)
+    say_source(location.source, as_json=as_json)
     summary = summarise(location)
     if as_json:
-        say(json.dumps(summary, indent=2))
+        say(json.dumps({**summary, "source": location.source.as_json()}, indent=2))
         return
     pid = summary["pid"]
     say(f"{location.directory}: {'no relay runs' if pid is None else f'used by the relay with pid {pid}'}")
@@ -73,24 +72,27 @@ def summarise(location: StateLocation) -> dict[str, Any]:
 
 @spool.command()
 @state_options
-def verify(path: Path | None, state: Path | None, *, as_json: bool) -> None:
+def verify(asked: Asked, *, as_json: bool) -> None:
     """Read every stored file, and print damage.
 
     Reads every waiting request, checkpoint and dead letter. The exit code is 70 if one is damaged.
     """
-    location = find_state(path, state)
+    location = find_state(asked)
+    say_source(location.source, as_json=as_json)
     with readable(location.directory):
         try:
             batches = inspect.count_batches(location.directory)
         except sqlite3.Error:
             batches = 0  # verify says what is wrong
         with progress("verifying", batches) as step:
-            found = inspect.verify(
-                location.directory, read_timestamps=read_timestamps, count_damage=count_damage, progress=step
+            wrong = list(
+                inspect.verify(
+                    location.directory, read_timestamps=read_timestamps, count_damage=count_damage, progress=step
+                )
             )
-            wrong = list(found)
     if as_json:
-        say(json.dumps({"directory": str(location.directory), "batches": batches, "wrong": wrong}, indent=2))
+        found = {"directory": str(location.directory), "batches": batches, "wrong": wrong}
+        say(json.dumps({**found, "source": location.source.as_json()}, indent=2))
     else:
         for sentence in wrong:
             say(sentence, err=True)

@@ -24,6 +24,9 @@ _ACCESS: Final = ("JDCLOUD_ACCESS_KEY_ID", "JDCLOUD_ACCESS_KEY")
 _SECRET: Final = ("JDCLOUD_SECRET_ACCESS_KEY", "JDCLOUD_ACCESS_KEY_SECRET", "JDCLOUD_SECRET_KEY")
 _TOKEN: Final = ("JDCLOUD_SESSION_TOKEN",)
 _REGION: Final = ("JDCLOUD_REGION_ID", "JDCLOUD_REGION")
+_END: Final = 4
+_SHORTENED: Final = 12
+"""Shortest access key id of which both ends are shown."""
 _PROFILE: Final = ("access_key", "secret_key", "session_token", "region_id")
 
 
@@ -35,6 +38,7 @@ class Credentials:
     secret_key: Secret
     region: str
     origin: str
+    region_origin: str = ""
     session_token: Secret | None = None
     warnings: tuple[Problem, ...] = ()
 
@@ -68,20 +72,19 @@ def find_credentials(cloud: CloudConfig, environ: Mapping[str, str], home: Path 
     )
     problems = _missing(found)
     profile = _from_profile(cloud.profile, home, []) if not problems else None
-    region = cloud.region or (found and found.region) or _first(environ, _REGION, []) or (profile and profile.region)
-    problems += region_errors(region or "")
+    region, region_origin = _find_region(cloud, environ, (found, profile))
+    problems += region_errors(region)
     if problems or found is None:
         raise ConfigError(*problems)
     return Credentials(
         access_key=found.access_key,
         secret_key=Secret(found.secret_key),
         session_token=Secret(found.session_token) if found.session_token else None,
-        region=region or "",
+        region=region,
         origin=found.origin,
-        warnings=(
-            *warnings,
-            *region_warnings("" if cloud.region else region or ""),
-        ),  # loading.py warns of cloud.region
+        region_origin=region_origin,
+        # loading.py warns of cloud.region
+        warnings=(*warnings, *region_warnings("" if cloud.region else region)),
     )
 
 
@@ -104,6 +107,26 @@ def region_errors(region: str) -> list[Problem]:
         return [Problem(code="RLY102", message=f"the region {REGION_RULE}", fix=fix, key="cloud.region")]
     fix = 'set [cloud] region = "cn-north-1", or JDCLOUD_REGION_ID'
     return [Problem(code="RLY110", message="cloud.region is missing", fix=fix, key="cloud.region")]
+
+
+def _find_region(
+    cloud: CloudConfig, environ: Mapping[str, str], found: tuple[_Found | None, _Found | None]
+) -> tuple[str, str]:
+    """Return the region and its origin; the credentials' own source comes before the others."""
+    own, profile = found
+    named = (
+        (cloud.region, "configuration"),
+        (own.region if own else "", own.origin if own else ""),
+        (_first(environ, _REGION, []), "environment"),
+        (profile.region if profile else "", profile.origin if profile else ""),
+    )
+    return next(((region, origin) for region, origin in named if region), ("", ""))
+
+
+def short_id(access_key: str) -> str:
+    """Return an access key id as people are shown it: both ends, enough to find it in the console of the cloud."""
+    shown = len(access_key) >= _SHORTENED
+    return f"{access_key[:_END]}..{access_key[-_END:]}" if shown else "***" if access_key else ""
 
 
 def placeholder_credentials(cloud: CloudConfig, environ: Mapping[str, str], error: ConfigError) -> Credentials:

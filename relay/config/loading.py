@@ -35,6 +35,9 @@ _TYPES: Final = {
     "object": "a table",
 }
 """msgspec's names of types -> words for the reader of a message."""
+CREDENTIAL_KEYS: Final = frozenset(
+    f"cloud.{name}{suffix}" for name in ("access_key", "secret_key", "session_token") for suffix in ("", "_file")
+)
 TABLES: Final = {info.name: info.type for info in fields_of(Config)}
 
 
@@ -91,13 +94,14 @@ def load(
     *,
     overrides: Mapping[str, Any] | None = None,
     text: str | None = None,
+    is_sending: bool = True,
 ) -> Loaded:
     """Load and check a configuration; for the arguments see `examine`.
 
     Raises:
         ConfigError: with every problem.
     """
-    examined = examine(path, environ, overrides=overrides, text=text)
+    examined = examine(path, environ, overrides=overrides, text=text, is_sending=is_sending)
     if examined.errors:
         raise ConfigError(*examined.errors, *examined.loaded.warnings)
     return examined.loaded
@@ -109,6 +113,7 @@ def examine(
     *,
     overrides: Mapping[str, Any] | None = None,
     text: str | None = None,
+    is_sending: bool = True,
 ) -> Examined:
     """Load a configuration and find everything that is wrong with it.
 
@@ -117,6 +122,8 @@ def examine(
         environ: environment variables.
         overrides: `table.key` -> value of a flag.
         text: earlier content of the file, used instead of its content now.
+        is_sending: False for a command that sends nothing: a credential that refers to a variable which is not set is
+            absent, since the relay may have that variable and a shell need not.
 
     Raises:
         ConfigError: RLY103, the file cannot be read, or is not TOML.
@@ -130,6 +137,8 @@ def examine(
     settings = _by_key(environment.defaults) | in_file | _by_key(environment.settings) | in_flags
     overriding = _overriding(in_file, environment.settings)
     settings = _by_key(_spread(settings.values(), report))
+    absent = () if is_sending else _find_absent(settings.values(), environ)
+    settings = {key: setting for key, setting in settings.items() if key not in absent}
     values = _convert(_known(settings.values(), report), environ, report)
     config = _build(values)
     _check(config, settings, values, report)
@@ -157,6 +166,11 @@ def _placed(problem: Problem, settings: Mapping[str, Setting]) -> Problem:
     return replace(
         problem, source=place.source, line=place.line, column=place.column, text=place.text, width=place.width
     )
+
+
+def _find_absent(settings: Iterable[Setting], environ: Mapping[str, str]) -> set[str]:
+    """Return the keys of credentials that refer to a variable which is not set."""
+    return {one.key for one in settings if one.key in CREDENTIAL_KEYS and expand(one.value, environ)[1]}
 
 
 def _by_key(settings: Iterable[Setting]) -> dict[str, Setting]:

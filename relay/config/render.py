@@ -6,19 +6,20 @@ Invariant: secrets and passwords in URLs are masked.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args, get_type_hints
 
 import msgspec
 
+from relay.config.credentials import short_id
 from relay.config.environment import PREFIX, variables
 from relay.config.schema import Config, fields_of
 from relay.config.table_lists import AS_JSON, EXAMPLES, LISTED, changed_keys
 from relay.config.types import choices, mask_urls, to_toml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from relay.config.loading import Loaded
+    from relay.config.credentials import Credentials
 
 
 class ConfigKey(NamedTuple):
@@ -91,6 +92,7 @@ def environment() -> str:
             continue
         if key.table == "tags":
             lines.append(f"{PREFIX}TAGS=k=v,k=v\n    {key.help}")
+            lines.append(f"{PREFIX}TAGS_<KEY>=\n    One tag; the key is <KEY> in lower case")
         else:
             name = f"{key.table}.{key.name}"
             default = "[]" if name in AS_JSON else _plain(key.default)
@@ -106,22 +108,92 @@ def _help_and_choices(key: ConfigKey) -> str:
     return f"{key.help} ({', '.join(map(to_toml, key.choices))})" if key.choices else key.help
 
 
-def in_force(loaded: Loaded) -> list[dict[str, str]]:
-    """Return every key with its value and its origin; secrets are masked."""
-    rows: list[dict[str, str]] = []
-    for key in keys():
-        if key.table == "tags":
-            rows += [_row(loaded, f"tags.{name}", value) for name, value in loaded.config.tags.items()]
-        elif key.table not in LISTED:
-            rows.append(_row(loaded, f"{key.table}.{key.name}", getattr(getattr(loaded.config, key.table), key.name)))
-    for table in LISTED:
-        given = list(changed_keys(loaded.config, table)) or [(table, [])]
-        rows += [_row(loaded, key, value) for key, value in given]
-    return rows
+class ValueInForce(NamedTuple):
+    """A key with its value and the origin of the value; secrets are masked."""
+
+    key: str
+    value: Any
+    """As JSON has it: a duration in seconds, a size in bytes."""
+    text: str
+    """As TOML."""
+    origin: str
+    """`file:line`, a variable, a flag, a profile, or DEFAULT."""
 
 
-def _row(loaded: Loaded, key: str, value: object) -> dict[str, str]:
-    return {"key": key, "value": mask_urls(to_toml(value)), "origin": loaded.origins.get(key, "default")}
+DEFAULT: Final = "default"
+
+
+def in_force(config: Config, origins: Mapping[str, str]) -> list[ValueInForce]:
+    """Return every key with its value and its origin.
+
+    Args:
+        config: the configuration.
+        origins: `table.key` -> where the value comes from; a key that is absent has its default.
+    """
+    return [
+        ValueInForce(key, _plain_json(value), mask_urls(to_toml(value)), origins.get(key, DEFAULT))
+        for key, value in _values(config)
+    ]
+
+
+EXPANDED: Final = ("cloud.region", "cloud.endpoint", "cloud.access_key", "spool.path")
+"""Keys that `expand_values` completes; they are shown even where the configuration leaves them out."""
+
+
+def expand_values(
+    config: Config, origins: Mapping[str, str], *, credentials: Credentials | None, state: str
+) -> tuple[Config, Mapping[str, str]]:
+    """Return a configuration with the region, URL, key id and state directory that are used, and their origins.
+
+    Args:
+        config: the configuration in force.
+        origins: of its values.
+        credentials: those found; None: requests are not signed, or there are none.
+        state: the state directory; "" for memory only.
+    """
+    cloud, found = config.cloud, dict(origins)
+    if credentials:
+        endpoint = cloud.endpoint.replace("{region}", credentials.region)
+        key = short_id(credentials.access_key)
+        if not cloud.region:
+            found["cloud.region"] = credentials.region_origin
+        if not cloud.access_key:
+            found["cloud.access_key"] = origins.get("cloud.access_key_file", credentials.origin)
+        cloud = msgspec.structs.replace(cloud, region=credentials.region, endpoint=endpoint, access_key=key)
+    else:
+        cloud = msgspec.structs.replace(cloud, access_key=short_id(cloud.access_key))
+    spool = msgspec.structs.replace(config.spool, path=state or "none")
+    return msgspec.structs.replace(config, cloud=cloud, spool=spool), found
+
+
+def _values(config: Config) -> Iterator[tuple[str, Any]]:
+    for table in fields_of(Config):
+        section = getattr(config, table.name)
+        if table.name == "tags":
+            yield from ((f"tags.{name}", value) for name, value in section.items())
+        elif table.name not in LISTED:
+            yield from ((f"{table.name}.{info.name}", getattr(section, info.name)) for info in fields_of(table.type))
+    for listed in LISTED:
+        yield from list(changed_keys(config, listed)) or [(listed, [])]
+
+
+def _plain_json(value: Any) -> Any:  # noqa: ANN401 - a value of any key
+    """Return a value of the types of JSON; secrets and passwords in URLs are masked."""
+    match value:
+        case bool():
+            return value
+        case int():
+            return int(value)
+        case float():
+            return float(value)
+        case list():
+            return [_plain_json(item) for item in value]
+        case dict():
+            return {key: _plain_json(item) for key, item in value.items()}
+        case msgspec.Struct():
+            return _plain_json(msgspec.structs.asdict(value))
+        case _:
+            return mask_urls(str(value))
 
 
 def _plain(value: object) -> str:

@@ -98,7 +98,7 @@ def changed_keys(config: Config, table: str) -> Iterator[tuple[str, Any]]:
     """Yield each key of each element that differs from its default, with its value."""
     for number, element in enumerate(getattr(config, table), 1):
         default = type(element)()
-        for info in msgspec.structs.fields(element):
-            value = getattr(element, info.name)
-            if value != getattr(default, info.name):
-                yield f"{table}.{number}.{info.name}", value
+        for name in element.__struct_fields__:
+            value = getattr(element, name)
+            if value != getattr(default, name):
+                yield f"{table}.{number}.{name}", value

@@ -33,10 +33,12 @@ from relay.daemon.cardinality.watch import CardinalityWatch
 from relay.daemon.cloud import make_cloud, make_transport
 from relay.daemon.descriptors import divide_descriptors
 from relay.daemon.egress import Egress, pack_requests
+from relay.daemon.lifecycle.in_force import ConfigInForce
 from relay.daemon.lifecycle.recovery import PartCounter, PendingCheckpoints, Recovery
 from relay.daemon.lifecycle.shutdown import Shutdown
 from relay.daemon.status import Status
 from relay.delivery.state.checkpoint import Checkpointer, CheckpointFiles
+from relay.delivery.state.directory import encode_place
 from relay.hotpath.explain import explain
 from relay.hotpath.factory import log_hotpath, make_hotpath
 from relay.hotpath.partial import encode_head
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from relay.daemon.lifecycle.shutdown import ShutdownReport
     from relay.delivery.sender.pool import Transport
     from relay.hotpath.contract import HotPath
+    from relay.jdcloud.cloud import JDCloud
     from relay.model import Tally
     from relay.naming.ruleset import Ruleset
 
@@ -99,9 +102,14 @@ class Relay:
         ingest: Ingest | None = None,
         admin: AdminSockets | None = None,
         is_successor: bool = False,
+        in_force: ConfigInForce | None = None,
+        main_pid: int = 0,
     ) -> None:
         self.config = config
-        self._cloud = make_cloud(config.cloud, credentials)
+        self.in_force = in_force or ConfigInForce(since=clock.wall())
+        self.main_pid = main_pid
+        """Pid of the supervisor; 0 without one."""
+        self._cloud = self.use_credentials(config, credentials)
         self._transport = transport or make_transport(config.cloud)
         self.state = state
         self._reporter = reporter
@@ -161,6 +169,7 @@ class Relay:
             cloud=self._cloud,
             transport=self._transport,
             state=self.state,
+            place=encode_place(self._admin_sockets.addresses, self.in_force.path),
             is_successor=self._is_successor,
             context=self.context,
         )
@@ -237,6 +246,15 @@ class Relay:
         await admin.start()
         return admin
 
+    def use_credentials(self, config: Config, credentials: Credentials | None) -> JDCloud:
+        """Return the API side with other credentials, which are in force from now on."""
+        self._keep_credentials(credentials)
+        return make_cloud(config.cloud, credentials, on_renewed=self._keep_credentials)
+
+    def _keep_credentials(self, credentials: Credentials | None) -> None:
+        self.credentials: Credentials | None = credentials
+        """Those in force; None: requests are not signed."""
+
     # --- changing while running ---------------------------------------------------------------------------------------
 
     def reconfigure(
@@ -259,7 +277,7 @@ class Relay:
         namer.adopt_classes(self.namer)
         self.namer = namer
         self.ingest.configure(settings)
-        cloud = make_cloud(config.cloud, credentials)
+        cloud = self.use_credentials(config, credentials)
         self._group.create_task(self._egress.reconfigure(before, config, cloud=cloud, transport=transport))
         return Pipeline(self.namer, make_encoder(config, self.idle).encode_window)
 

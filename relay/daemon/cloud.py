@@ -22,6 +22,8 @@ from relay.jdcloud.cloud import JDCloud
 from relay.jdcloud.sign import Signer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from relay.config.loading import Loaded
     from relay.config.schema import CloudConfig
 
@@ -35,12 +37,18 @@ def needed_credentials(cloud: CloudConfig) -> Credentials | None:
     return find_credentials(cloud, os.environ, home_directory()) if cloud.provider == "jdcloud" else None
 
 
-def make_cloud(cloud: CloudConfig, credentials: Credentials | None) -> JDCloud:
+def make_cloud(
+    cloud: CloudConfig,
+    credentials: Credentials | None,
+    *,
+    on_renewed: Callable[[Credentials], object] = lambda _: None,
+) -> JDCloud:
     """Make the API side. Refused credentials are read again from their sources.
 
     Args:
         cloud: the section of the configuration.
         credentials: sign the requests; None (dry run): a dummy key signs, and nothing leaves the process.
+        on_renewed: called in a thread with the credentials that replace them.
     """
     found = credentials or Credentials(
         access_key="dry-run", secret_key=Secret("dry-run"), region="dry-run", origin="none"
@@ -50,7 +58,7 @@ def make_cloud(cloud: CloudConfig, credentials: Credentials | None) -> JDCloud:
         region=found.region,
         signer=make_signer(cloud, found),
         nonce=lambda: str(uuid.uuid4()),
-        newer_signer=NewerSigner(cloud, found),
+        newer_signer=NewerSigner(cloud, found, on_renewed),
     )
 
 
@@ -72,9 +80,12 @@ class NewerSigner:
     A call reads the credentials again and returns a signer if they have changed.
     """
 
-    def __init__(self, cloud: CloudConfig, credentials: Credentials) -> None:
+    def __init__(
+        self, cloud: CloudConfig, credentials: Credentials, on_renewed: Callable[[Credentials], object]
+    ) -> None:
         self._cloud = cloud
         self._in_force = credentials
+        self._on_renewed = on_renewed
         self._logged = ""
 
     def __call__(self) -> Signer | None:
@@ -92,6 +103,7 @@ class NewerSigner:
         if found is None or found.signs_like(self._in_force):
             return None
         self._in_force = found
+        self._on_renewed(found)
         return make_signer(self._cloud, found)
 
 

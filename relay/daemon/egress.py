@@ -44,17 +44,18 @@ class Egress:
     """Closes the parts in reverse order."""
 
     @classmethod
-    async def open(
+    async def open(  # noqa: PLR0913 - all that the parts need
         cls,
         config: Config,
         *,
         cloud: Cloud,
         transport: Transport,
         state: Path | None,
+        place: str = "",
         is_successor: bool = False,
         context: Context,
     ) -> Egress:
-        """Open the state directory and recover its waiting batches.
+        """Open the state directory and recover its waiting batches; `place` stands in its lock file.
 
         Raises:
             RelayError: RLY101, RLY104, RLY105: the state directory cannot be used, is not safe, or is another relay's.
@@ -64,7 +65,7 @@ class Egress:
             directory = None
             if state:
                 open_directory = StateDirectory.resume if is_successor else StateDirectory.open
-                directory = await asyncio.to_thread(open_directory, state)
+                directory = await asyncio.to_thread(open_directory, state, place)
                 opened.callback(directory.close)
             spool = await Spool.open(state, context, limit_bytes=config.spool.max, state_directory=directory)
             opened.push_async_callback(spool.close)

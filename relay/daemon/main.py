@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from relay.clock import SystemClock
 from relay.daemon.app import Relay
 from relay.daemon.build import admin_addresses, ingest_settings
 from relay.daemon.ingest import Ingest
+from relay.daemon.lifecycle.in_force import ConfigInForce
 from relay.daemon.lifecycle.plan import RunOptions, load_for_run
 from relay.daemon.lifecycle.reload import Reloader
 from relay.daemon.lifecycle.signals import install_signal_handlers
@@ -83,6 +85,8 @@ def make_relay(prepared: Prepared, worker: Worker, options: RunOptions) -> Relay
             hold=worker.hold_admin(),
         ),
         is_successor=worker.accepted_state is not None,
+        in_force=ConfigInForce.of(prepared.loaded, generation=worker.generation, since=time.time()),
+        main_pid=worker.supervisor,
     )
 
 
@@ -101,7 +105,7 @@ def why_not_in_force(loaded: Loaded, given: str | None, options: RunOptions) -> 
         on_disk = load_for_run(loaded.path, dry_run=options.dry_run)
     except ConfigError as error:
         return error.brief()
-    return "" if given == on_disk.text else "it has changed since: reload it"
+    return "" if given == (on_disk.text or "") else "it has changed since: reload it"
 
 
 def inherited_ingest(worker: Worker, config: Config) -> Ingest | None:

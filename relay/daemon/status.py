@@ -26,6 +26,8 @@ class Status:
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
         self._began = relay.context.clock.monotonic()
+        self.started = relay.context.clock.wall()
+        """Wall time of the start."""
         self.is_last_reload_successful = True
         """Whether the configuration on disk is the one in force."""
         self.is_health_down = False

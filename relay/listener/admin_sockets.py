@@ -11,6 +11,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from relay.config.addresses import join_address
 from relay.errors import RelayError
 from relay.listener.addresses import ADMIN, Address, BoundSocket
 from relay.listener.sockets import open_tcp_if_there
@@ -48,6 +49,11 @@ class AdminSockets:
         for one in inherited:
             if one.socket not in self.inherited:
                 one.socket.close()
+
+    @property
+    def addresses(self) -> list[str]:
+        """Each HOST:PORT that is inherited or to be opened."""
+        return [*(join_address(*one.getsockname()[:2]) for one in self.inherited), *map(str, self.missing)]
 
     def open_missing(self) -> list[socket.socket]:
         """Try to open every missing address; return the sockets that were opened.

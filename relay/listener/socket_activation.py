@@ -32,6 +32,8 @@ INGEST: Final = "RELAY_INGEST"
 """Environment variable: the settings with which a worker begins to read its sockets."""
 ACCEPTED_STATE: Final = "RELAY_SUCCESSOR"
 """Environment variable: JSON with the state directory that an earlier worker used, and so proved usable."""
+GENERATION: Final = "RELAY_GENERATION"
+"""Environment variable: the generation of the configuration in force."""
 CONFIGURATION_FD: Final = "RELAY_CONFIGURATION"
 """Environment variable: descriptor of the configuration in force; the file on disk may differ."""
 _DIGITS_MAX: Final = 5

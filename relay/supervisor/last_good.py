@@ -34,12 +34,15 @@ class LastGoodConfig:
     def change(self, plan: Plan) -> list[BoundSocket]:
         """Open the sockets that are new in a plan, and put it in force; `settle` or `revert` ends the change.
 
+        A plan with another text of the configuration is the next generation.
+
         Returns:
             The sockets that were opened.
 
         Raises:
             RelayError: RLY101, an address cannot be bound; nothing has changed.
         """
+        plan = plan._replace(generation=self.plan.generation + (plan.text != self.plan.text))
         held = open_sockets(plan.wanted, self.held)
         fresh = [one for one in held if one not in self.held]
         self._before = (self.plan, self.held)

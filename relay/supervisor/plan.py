@@ -27,7 +27,9 @@ class Plan(NamedTuple):
     ingest: str
     """Settings with which a worker receives before it reads the configuration; opaque here."""
     text: str | None = None
-    """Content of the configuration file, including secrets; None: there is no file."""
+    """Content of the configuration file, including secrets; "" without a file. None: a plan of an earlier release."""
+    generation: int = 1
+    """1 at the first start, and one more for each reload."""
 
     def __repr__(self) -> str:
         """Report the addresses; the text may hold secrets."""

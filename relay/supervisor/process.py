@@ -7,6 +7,7 @@ A worker gets all parameters through its environment:
     RELAY_SUPERVISOR     the pid of the supervisor
     RELAY_INGEST         the settings to receive with, before it has read its configuration
     RELAY_CONFIGURATION  the descriptor of the text of its configuration
+    RELAY_GENERATION     the generation of that configuration
     RELAY_SUCCESSOR      set if another worker was ready before it
 
 supervisor.py decides when a worker is started.
@@ -23,6 +24,7 @@ from relay.errors import ExitCode
 from relay.listener.socket_activation import (
     ACCEPTED_STATE,
     CONFIGURATION_FD,
+    GENERATION,
     INGEST,
     SUPERVISOR,
     create_text,
@@ -63,7 +65,8 @@ def start_worker(
         log: the child logs there if the program cannot be executed.
         is_successor: another worker was ready before.
     """
-    own = child_environment(environ) | {SUPERVISOR: str(os.getpid()), INGEST: plan.ingest}
+    passed = {SUPERVISOR: str(os.getpid()), INGEST: plan.ingest, GENERATION: str(plan.generation)}
+    own = child_environment(environ) | passed
     if is_successor:
         own[ACCEPTED_STATE] = encode_state_directory(plan.state)
     sys.stdout.flush()

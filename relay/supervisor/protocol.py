@@ -25,7 +25,14 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from relay.listener.socket_activation import ACCEPTED_STATE, CONFIGURATION_FD, INGEST, SUPERVISOR, variable_error
+from relay.listener.socket_activation import (
+    ACCEPTED_STATE,
+    CONFIGURATION_FD,
+    GENERATION,
+    INGEST,
+    SUPERVISOR,
+    variable_error,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
@@ -37,7 +44,7 @@ PLAN: Final = "RELAY_PLAN"
 THOROUGH: Final = "RELAY_TRIAL"
 """Environment variable by which a preflight check also imports every module and opens the files that a worker needs."""
 _SYSTEMD: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_PID")
-_OURS: Final = (*_SYSTEMD, CHANNEL, SUPERVISOR, ACCEPTED_STATE, INGEST, PLAN, THOROUGH, CONFIGURATION_FD)
+_OURS: Final = (*_SYSTEMD, CHANNEL, SUPERVISOR, ACCEPTED_STATE, INGEST, GENERATION, PLAN, THOROUGH, CONFIGURATION_FD)
 _SHOWN: Final = 60
 """Characters of a value in a message."""
 READY: Final = "READY=1"
@@ -120,6 +127,7 @@ _RULES: Final = {
     CHANNEL: _Rule("the descriptor of a socket", _is_socket),
     SUPERVISOR: _PID,
     ACCEPTED_STATE: _Rule("a JSON object", _is_object),
+    GENERATION: _Rule("a number of reloads", _number(10**9)),
     INGEST: _Rule("a JSON object", _is_object),
     "LISTEN_PID": _PID,
     "WATCHDOG_PID": _PID,

@@ -168,8 +168,11 @@ def test_config(tmp_path):
     [line] = [line for line in shown.stdout.splitlines() if line.startswith("cloud.namespace")]
     assert line.split("  ")[0] == 'cloud.namespace = "shop"'
     assert line.endswith("# STATSD_RELAY_CLOUD_NAMESPACE")
-    rows = json.loads(call("config", "show", "--json").stdout)
-    assert {row["origin"] for row in rows} == {"default"}
+    answer = json.loads(call("config", "show", "--all", "--json").stdout)
+    assert {row["origin"] for row in answer["values"]} == {"default"}
+    rows = {row["key"]: row for row in answer["values"]}
+    assert [rows[key]["value"] for key in ("limits.series", "limits.memory", "cloud.timeout")] == [50_000, 2**29, 10.0]
+    assert (rows["cloud.timeout"]["text"], rows["cloud.timeout"]["is_default"]) == ('"10s"', True)
     assert "[cloud]" in call("config", "example").stdout
     assert "STATSD_RELAY_CLOUD_REGION=" in call("config", "env").stdout
     keys = {row["key"]: row for row in json.loads(call("config", "env", "--json").stdout)}
@@ -213,8 +216,8 @@ def test_reload_needs_no_credentials_in_this_shell(tmp_path):
     """The relay has its own credentials; here the relay is missing."""
     done = run("reload", env={"STATSD_RELAY_SPOOL_PATH": str(tmp_path)})
     assert done.returncode == 69
-    assert done.stderr.startswith("warning RLY110  no credentials for JD Cloud\n      fix: nothing to do if ")
-    assert "error RLY101  no relay of this user runs with the state directory" in done.stderr
+    assert done.stderr.startswith("error RLY101  no relay answers on 127.0.0.1:8126 (Connection refused), [::1]:8126")
+    assert f"none holds the state directory {tmp_path}\n" in done.stderr
 
 
 def test_dry_run_prints_requests(tmp_path):

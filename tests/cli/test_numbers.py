@@ -23,6 +23,10 @@ HUGE = ("9" * 30, "9" * 400, "9" * 5000)
 PLACES = (*NO_NUMBERS, "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:-1", "127.0.0.1:65536", "127.0.0.1:٣")
 PLACES += ("127.0.0.1:1.5", "127.0.0.1:" + "9" * 5000)
 TIMES = ("1x", "1.5.5s", "1e3s", "-5s", "nans", "infs", "367d", "9" * 400 + "s", "٣s")
+ABOUT_A_RELAY = (
+    *("capture", "compare", "config show", "dead drop", "dead list", "dead replay", "dead show", "explain"),
+    *("healthcheck", "reload", "spool stat", "spool verify"),
+)
 NUMBERS = {
     ("capture", "--for"): TIMES,
     ("capture", "--listen"): PLACES,
@@ -36,7 +40,7 @@ NUMBERS = {
     ),
     ("compare", "--for"): (*TIMES, "0", "0s"),
     ("compare", "--graphite"): (*PLACES, "127.0.0.1:0"),
-    ("compare", "--admin"): (*PLACES, "127.0.0.1:0"),
+    **{(command, "--admin"): (*PLACES, "127.0.0.1:0", "127.0.0.1:1,") for command in ABOUT_A_RELAY},
     ("dead show", "--last"): ("0", "100001", "1.5"),
     ("demo", "--for"): (*TIMES, "0", "0s"),
     ("load", "--rate"): ("0", "0.0001", "1000000001", "1001M", "1kk", "1G", "k", "9" * 400 + "k", "٣k"),
@@ -48,7 +52,7 @@ NUMBERS = {
     ("replay", "--port"): ("0", "65536", "1.5"),
 }
 """Of each option that takes a number: what it refuses, beside NO_NUMBERS and HUGE."""
-READ_LATER = {("healthcheck", "--admin"), ("load", "--to"), ("replay", "--to"), ("send", "--to")}
+READ_LATER = {("load", "--to"), ("replay", "--to"), ("send", "--to")}
 """Read by the command itself, before anything else it does."""
 CASES = [(*option, value) for option, values in NUMBERS.items() for value in (*values, *NO_NUMBERS, *HUGE)]
 

@@ -37,6 +37,11 @@ async def state(tmp_path):
     return tmp_path
 
 
+def unused(state) -> str:
+    """Return the line that names the source of an answer."""
+    return f"state directory {state}, no relay uses it\n"
+
+
 async def spool_command(state, *arguments: str):
     return await asyncio.to_thread(call, "spool", *arguments, "--state", str(state))
 
@@ -58,7 +63,7 @@ async def test_stat_says_what_waits(state):
 
 async def test_verify_of_what_is_sound(state):
     done = await spool_command(state, "verify")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, unused(state))
     assert done.stdout == f"9 requests verified in {state}: all can be sent\n"
 
 
@@ -89,7 +94,7 @@ async def test_verify_finds_a_bad_batch_and_goes_on(state, query, value, said):
     letter.write_bytes(letter.read_bytes()[:-5])
     done = await spool_command(state, "verify")
     assert done.returncode == 70
-    bad, torn = done.stderr.splitlines()
+    _, bad, torn = done.stderr.splitlines()
     assert re.match(rf"spool\.db: batch \d+ of window {WINDOW}: ", bad)
     assert said in bad
     assert torn == "dead-letters-000001.ndjson: 1 damaged lines"
@@ -103,7 +108,10 @@ async def test_verify_reads_checkpoints(state):
     assert (await spool_command(state, "verify")).returncode == 0
     path.write_bytes(path.read_bytes()[:-1])
     done = await spool_command(state, "verify")
-    assert (done.returncode, done.stderr) == (70, f"{path.name}: damaged in 1 places\n")
+    assert (done.returncode, done.stderr) == (
+        70,
+        f"{unused(state)}{path.name}: damaged in 1 places\n",
+    )
 
 
 async def test_verify_finds_a_damaged_database(state):
@@ -115,7 +123,10 @@ async def test_verify_finds_a_damaged_database(state):
     assert "spool.db: " in done.stderr
     path.write_bytes(b"not a database" * 1000)
     done = await spool_command(state, "verify")
-    assert (done.returncode, done.stderr) == (70, "spool.db: file is not a database\n")
+    assert (done.returncode, done.stderr) == (
+        70,
+        f"{unused(state)}spool.db: file is not a database\n",
+    )
     assert (await spool_command(state, "stat")).returncode == 71
 
 
@@ -144,10 +155,11 @@ async def test_beside_a_running_relay_nothing_is_held_up(tmp_path):
             found = json.loads((await spool_command(state, "stat", "--json")).stdout)
             if len(found["windows"]) >= 3:
                 break
-        assert found["pid"] == relay.worker_pid
+        assert found["pid"] == relay.process.pid
         assert len(found["windows"]) >= 3
         done = await spool_command(state, "verify")
-        assert (done.returncode, done.stderr) == (0, "")
+        used = f"used by the relay with pid {relay.process.pid}"
+        assert (done.returncode, done.stderr) == (0, f"state directory {state}, {used}\n")
         await emulator.start(port=int(url.rpartition(":")[2]))
         while sum(point["values"]["sum"] for point in emulator.received) < sent:
             assert (await spool_command(state, "verify")).returncode == 0
@@ -165,5 +177,5 @@ async def test_a_directory_that_no_relay_has_used(tmp_path):
         done = await spool_command(tmp_path, command)
         assert done.returncode == 71
         assert done.stderr.startswith(
-            f"error RLY101  {tmp_path} holds no spool.db: no relay has used it\n      fix: name "
+            f"{unused(tmp_path)}error RLY101  {tmp_path} holds no spool.db: no relay has used it\n      fix: "
         )

@@ -292,7 +292,7 @@ def test_no_relay_to_ask(tmp_path, is_off):
     listen = "" if is_off else f"127.0.0.1:{free_port(socket.SOCK_STREAM)}"
     code, _, errors = call("capture", tmp_path / "x.pcap", env={"STATSD_RELAY_ADMIN_LISTEN": listen})
     assert code == 69
-    assert ("this relay has no admin port" if is_off else f"no relay answers on {listen}") in errors
+    assert ("no admin port is configured" if is_off else f"no relay answers on {listen}") in errors
     assert "--listen" in errors
     assert list(tmp_path.iterdir()) == []
 
@@ -322,8 +322,12 @@ async def test_a_copy_of_what_a_relay_receives(tmp_path):
             sock.sendto(b"copy:%d|c" % len(asked), (host, int(port)))
         return web.json_response({"datagrams": len(asked), "dropped": 4})
 
+    async def index(_: web.Request) -> web.Response:
+        return web.json_response({"version": "0.1.0"})
+
     application = web.Application()
     application.router.add_post("/api/v1/tee", tee)
+    application.router.add_get("/api/v1/", index)
     runner = web.AppRunner(application)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

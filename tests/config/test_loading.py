@@ -285,20 +285,16 @@ def test_every_variable_is_in_the_reference_and_works():
     for variable in variables():
         assert f"{variable}=" in text
     environ = dict(line.split("=", 1) for line in text.splitlines() if line.startswith("STATSD"))
-    del environ["STATSD_RELAY_TAGS"]
+    del environ["STATSD_RELAY_TAGS"], environ["STATSD_RELAY_TAGS_<KEY>"]
     assert load(None, environ).config.cloud == load(None, {}).config.cloud
 
 
 def test_what_is_in_force_masks_secrets(tmp_path):
     loaded = load(write(tmp_path, '[cloud]\nsecret_key = "s3cret"\nsession_token = "t0ken"\n[tags]\nenv = "x"'), {})
-    rows = {row["key"]: row for row in render.in_force(loaded)}
-    assert rows["cloud.secret_key"] == {
-        "key": "cloud.secret_key",
-        "value": '"***"',
-        "origin": f"{tmp_path}/relay.toml:2",
-    }
-    assert rows["tags.env"]["value"] == '"x"'
-    assert rows["cloud.timeout"] == {"key": "cloud.timeout", "value": '"10s"', "origin": "default"}
+    rows = {row.key: row for row in render.in_force(loaded.config, loaded.origins)}
+    assert rows["cloud.secret_key"][1:] == ("***", '"***"', f"{tmp_path}/relay.toml:2")
+    assert rows["tags.env"].text == '"x"'
+    assert rows["cloud.timeout"][1:] == (10.0, '"10s"', "default")
     assert not any("s3cret" in str(row) or "t0ken" in str(row) for row in rows.values())
 
 

@@ -104,7 +104,8 @@ URLS = (f"http://u:{CANARY}@127.0.0.1:9", f"http://{CANARY}@h:1", f"http://u:{CA
 def test_user_and_password_of_a_url_are_masked(url, tmp_path):
     path = tmp_path / "relay.toml"
     path.write_text(f'[cloud]\nproxy = "{url}"\n[tags]\nrepository = "{url}"\n')
-    shown = json.dumps(render.in_force(load(path, {})))
+    loaded = load(path, {})
+    shown = json.dumps(render.in_force(loaded.config, loaded.origins))
     assert CANARY not in shown
     assert "***@" in shown
     assert CANARY not in told(tmp_path, f'[log]\nlevel = "{url}"\n')

@@ -155,17 +155,19 @@ def test_a_variable_that_is_no_list(value, where):
     )
 
 
+def in_force(path):
+    loaded = load(path, {})
+    return render.in_force(loaded.config, loaded.origins)
+
+
 def test_what_is_in_force(tmp_path):
     path = write(tmp_path, TEXT)
-    rows = {row["key"]: row for row in render.in_force(load(path, {}))}
-    assert rows["rule.1.tags"] == {
-        "key": "rule.1.tags",
-        "value": '{ service = "$1", zone = "z-${2}" }',
-        "origin": f"{path}:6",
-    }
-    assert tomllib.loads(f"tags = {rows['rule.1.tags']['value']}")["tags"]["service"] == "$1"
+    rows = {row.key: row for row in in_force(path)}
+    tags = {"service": "$1", "zone": "z-${2}"}
+    assert rows["rule.1.tags"][1:] == (tags, '{ service = "$1", zone = "z-${2}" }', f"{path}:6")
+    assert tomllib.loads(f"tags = {rows['rule.1.tags'].text}") == {"tags": tags}
     assert "rule.2.match" not in rows
-    assert next(row for row in render.in_force(load(None, {})) if row["key"] == "rule")["value"] == "[]"
+    assert next(row for row in in_force(None) if row.key == "rule").text == "[]"
 
 
 def test_the_example_names_every_key_of_an_element(tmp_path):

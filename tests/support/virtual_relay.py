@@ -104,8 +104,8 @@ class VirtualRelay:
     async def start(self) -> VirtualRelay:
         open_directory, connect = StateDirectory.open, Database.connect
 
-        def record_lock(path: Path) -> StateDirectory:
-            self._locks.append(open_directory(path))
+        def record_lock(path: Path, place: str) -> StateDirectory:
+            self._locks.append(open_directory(path, place))
             return self._locks[-1]
 
         def record_database(database: Database) -> bool:

@@ -1,46 +1,18 @@
-"""Fetches the rules of a running relay with their hits from its admin port, and renders them as a table."""
+"""Renders the rules of a running relay, with their hits, as a table."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
-from relay.admin.answers.error import error_sentence
-from relay.admin.answers.rules import RulesAnswer
-from relay.cli.admin_client import ask, find_admin
 from relay.cli.explain.text import pattern
-from relay.config.addresses import join_address
-from relay.errors import unreachable
 from relay.wording import escape, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relay.config.schema import AdminConfig
+    from relay.admin.answers.rules import RulesAnswer
 
-_BYTES_MAX: Final = 4 * 1024 * 1024
-"""Largest answer in bytes: 1,000 rules and 100 names are about 200 KiB."""
 _NAMES_SHOWN: Final = 20
-_FIX: Final = "start the relay, or name its configuration with -c"
-
-
-def fetch_rules(admin: AdminConfig) -> RulesAnswer:
-    """Return the rules of the relay with their hits.
-
-    Raises:
-        RelayError: no relay answers, or the answer is not that of a relay.
-    """
-    address = find_admin(admin, fix="set [admin] listen, and restart the relay")
-    status, body = ask(address, "/api/v1/rules", most=_BYTES_MAX, fix=_FIX)
-    if status != 200:
-        said = escape(error_sentence(body).encode())[:200]
-        raise unreachable(f"{join_address(*address)} answers {status}: {said}", _FIX)
-    try:
-        report = msgspec.json.decode(body, type=RulesAnswer)
-    except msgspec.MsgspecError as error:
-        raise unreachable(f"the process on {join_address(*address)} is not a relay: {error}", _FIX) from error
-    return report
 
 
 def rule_lines(report: RulesAnswer) -> Iterator[str]:

@@ -11,6 +11,7 @@ from pkgutil import walk_packages
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import relay
+from relay.config import find_file
 from relay.config.credentials import find_credentials
 from relay.config.loading import load
 from relay.daemon.build import ingest_settings, wanted_sockets
@@ -36,14 +37,19 @@ class RunOptions(NamedTuple):
 
 
 def load_for_run(path: Path | None, *, dry_run: bool, text: str | None = None) -> Loaded:
-    """Load the configuration as `run` does; `text` is used instead of the content of the file.
+    """Load the configuration as `run` does: from the file, else from the default file if it exists.
+
+    Args:
+        path: the file that the command line names.
+        dry_run: as in `RunOptions`.
+        text: used instead of the content of the file.
 
     Raises:
         ConfigError: all problems of the configuration.
     """
     # A dry run uses no state directory: the requests that wait there belong to the real cloud.
     overrides = {"cloud.provider": "stdout", "spool.path": "none"} if dry_run else None
-    return load(path, os.environ, overrides=overrides, text=text)
+    return load(find_file(path), os.environ, overrides=overrides, text=text)
 
 
 def check_program(loaded: Loaded) -> None:
@@ -90,8 +96,10 @@ def check_state(state: Path | None) -> None:
         StateDirectory.open(state).close()
 
 
-def make_plan(loaded: Loaded, *, take_over: bool) -> Plan:
+def make_plan(loaded: Loaded, *, take_over: bool, generation: int = 1) -> Plan:
     """Return the plan of a configuration.
+
+    Its text is "" without a file, so that a file which appears later takes effect by a reload alone.
 
     Raises:
         RelayError: RLY900, the native hot path is configured and not installed.
@@ -104,5 +112,6 @@ def make_plan(loaded: Loaded, *, take_over: bool) -> Plan:
         is_text=wants_text(config.log.format),
         level=config.log.level,
         ingest=ingest_settings(config).to_json(),
-        text=loaded.text,
+        text=loaded.text or "",
+        generation=generation,
     )

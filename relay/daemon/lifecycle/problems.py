@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from relay import limits
 from relay.config.credentials import find_region_problems
-from relay.config.loading import examine
+from relay.config.loading import CREDENTIAL_KEYS, examine
 from relay.daemon.build import ingest_settings
 from relay.daemon.cloud import make_transport, needed_credentials
 from relay.errors import Problem, RelayError
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 
     from relay.config.loading import Examined
     from relay.config.schema import CloudConfig, Config
-
-_CREDENTIALS: Final = frozenset(
-    f"cloud.{name}{suffix}" for name in ("access_key", "secret_key", "session_token") for suffix in ("", "_file")
-)
 
 
 def find_problems(path: Path | None, *, with_credentials: bool = True) -> list[Problem]:
@@ -43,7 +39,7 @@ def find_problems(path: Path | None, *, with_credentials: bool = True) -> list[P
         return list(error.problems)
     found = list(_at_start(examined, with_credentials=with_credentials))
     if not with_credentials:
-        found = [one for one in found if (one.code, one.key in _CREDENTIALS) != ("RLY110", True)]
+        found = [one for one in found if (one.code, one.key in CREDENTIAL_KEYS) != ("RLY110", True)]
     placed = [_placed(one, examined) for one in found]
     return sorted(dict.fromkeys(placed), key=lambda one: one.severity != "error")
 
@@ -64,7 +60,7 @@ def _of_cloud(cloud: CloudConfig, *, with_credentials: bool, wrong: set[str]) ->
     """Return the problems of credentials and region, without those that were found already."""
     if cloud.provider != "jdcloud" or "cloud.provider" in wrong:
         return []
-    if with_credentials and not wrong & _CREDENTIALS:
+    if with_credentials and not wrong & CREDENTIAL_KEYS:
         found = _raised(lambda: needed_credentials(cloud))
     else:
         found = _raised(lambda: find_region_problems(cloud, os.environ))

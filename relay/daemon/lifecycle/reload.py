@@ -11,15 +11,15 @@ a key may change.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
 from relay.config.toml.places import read_bytes
 from relay.daemon.build import ingest_settings, make_rules
-from relay.daemon.cloud import make_cloud, make_transport, needed_credentials
+from relay.daemon.cloud import make_transport, needed_credentials
 from relay.daemon.lifecycle.changes import at_once, compare
+from relay.daemon.lifecycle.in_force import fingerprint
 from relay.daemon.lifecycle.plan import load_for_run, make_plan
 from relay.daemon.log import configure_log
 from relay.delivery.disk_thread import DiskThread
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from relay.config.schema import Config
     from relay.daemon.app import Relay
     from relay.daemon.lifecycle.changes import Changes
+    from relay.daemon.lifecycle.in_force import ConfigInForce
     from relay.daemon.lifecycle.plan import RunOptions
     from relay.daemon.lifecycle.worker import Worker
     from relay.delivery.sender.pool import Transport
@@ -65,21 +66,30 @@ class Reconfiguration:
     async def apply_now(self, config: Config, credentials: Credentials | None) -> None:
         """Use other credentials from the next request on; `config` differs only in keys that may change at once."""
         self._relay.config = config
-        await self._relay.pool.replace(cloud=make_cloud(config.cloud, credentials))
+        await self._relay.pool.replace(cloud=self._relay.use_credentials(config, credentials))
 
-    async def schedule(self, config: Config, *, credentials: Credentials | None, transport: Transport) -> None:
+    async def schedule(
+        self,
+        config: Config,
+        *,
+        credentials: Credentials | None,
+        transport: Transport,
+        source: ConfigInForce | None = None,
+    ) -> None:
         """Put another configuration in force when the next window begins.
 
         Args:
             config: differs from the one in force only in keys that may change at the next window (changes.py).
             credentials: those of `config`.
             transport: the transport of `config`; closed here or by the relay.
+            source: of `config`; None: the present one.
         """
         settings, rules = ingest_settings(config), await asyncio.to_thread(make_rules, config)
         superseded, self._transport = self._transport, transport
 
         def begin() -> Pipeline:
             self._transport = None
+            self._relay.in_force = source or self._relay.in_force
             return self._relay.reconfigure(config, settings, rules=rules, credentials=credentials, transport=transport)
 
         self._relay.closer.schedule_change(begin if compare(self._relay.config, config) else None)
@@ -204,7 +214,8 @@ class Reloader:
         Raises:
             ConfigError: RLY502: the supervisor cannot be reached; the transport is closed.
         """
-        plan = make_plan(prepared.loaded, take_over=self._options.take_over)
+        generation = self._relay.in_force.generation + 1
+        plan = make_plan(prepared.loaded, take_over=self._options.take_over, generation=generation)
         try:
             self._worker.accept(plan.to_json(), is_rebinding=bool(prepared.changes.replacing))
         except OSError as error:
@@ -221,9 +232,12 @@ class Reloader:
             self._relay.status.is_last_reload_successful = False
             await transport.close()
             return
+        in_force, wall = self._relay.in_force, self._relay.context.clock.wall()
+        source = in_force.followed_by(loaded, since=wall)
+        self._relay.in_force = source.with_origins(in_force.origins, of=changes.at_next_window)
         now = at_once(before, config)
         await self._reconfiguration.apply_now(now, credentials)
-        await self._reconfiguration.schedule(config, credentials=next_credentials, transport=transport)
+        await self._reconfiguration.schedule(config, credentials=next_credentials, transport=transport, source=source)
         self._relay.status.is_last_reload_successful = True
         changed = {"at_once": list(changes.at_once), "at_the_next_window": list(changes.at_next_window)}
         structlog.get_logger("relay").info("reloaded", **changed)
@@ -236,8 +250,3 @@ def _read_text(path: Path) -> str | None:
         return read_bytes(path).decode("utf-8", "surrogateescape")
     except ConfigError:
         return None
-
-
-def fingerprint(content: str | None) -> str:
-    """Return a hash of a file's content; "" for None."""
-    return "" if content is None else hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from relay.daemon.lifecycle.in_force import fingerprint
 from relay.supervisor import protocol
 from relay.supervisor.preflight import Preflight, RefusedError, successor_plan
 
@@ -117,7 +118,9 @@ class SignalHandlers:
         try:
             if not self._worker.supervisor:
                 result = await asyncio.to_thread(lambda: Preflight(os.environ).wait())
-                self._worker.next = successor_plan(result, state=str(self._relay.state or ""))
+                plan, in_force = successor_plan(result, state=str(self._relay.state or "")), self._relay.in_force
+                has_changed = fingerprint(plan.text or None) != in_force.sha256
+                self._worker.next = plan._replace(generation=in_force.generation + has_changed)
         except OSError as error:
             self._refuse(f"{sys.executable} cannot be executed: {error.strerror}")
         except RefusedError as error:

@@ -15,6 +15,7 @@ from relay.listener.addresses import ADMIN
 from relay.listener.socket_activation import (
     ACCEPTED_STATE,
     CONFIGURATION_FD,
+    GENERATION,
     INGEST,
     SUPERVISOR,
     create_text,
@@ -42,7 +43,7 @@ class Worker:
     (listener/admin_sockets.py).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that a parent passes
         self,
         *,
         held: Sequence[BoundSocket] = (),
@@ -50,6 +51,7 @@ class Worker:
         notifier: Notifier | None = None,
         ingest: str = "",
         text: str | None = None,
+        generation: int = 1,
         accepted_state: str | None = None,
     ) -> None:
         self.held = [one for one in held if one.kind != ADMIN]
@@ -59,6 +61,8 @@ class Worker:
         self.notifier = notifier or Notifier()
         self.text = text
         """Text of the configuration in force; None: use the file on disk."""
+        self.generation = generation
+        """Of the configuration in force at the start."""
         self.accepted_state = accepted_state
         """State directory of the previous worker, "" for none; None: this worker is the first."""
         self.next: Plan | None = None
@@ -112,6 +116,7 @@ class Worker:
         text = self.next.text
         block()
         own = {**environ, INGEST: self.next.ingest, ACCEPTED_STATE: encode_state_directory(self.next.state)}
+        own[GENERATION] = str(self.next.generation)
         own |= self.notifier.environ()
         held = [*self.held, *(one for one in self.admin if one.socket.fileno() >= 0)]
         if text is not None:
@@ -137,5 +142,6 @@ def inherit(environ: MutableMapping[str, str]) -> Worker:
         notifier=Notifier.from_environ(environ, pid=os.getpid()),
         ingest=ingest,
         text=receive_configuration(environ),
+        generation=int(environ.pop(GENERATION, "") or 1),
         accepted_state=decode_state_directory(environ.pop(ACCEPTED_STATE, "")),
     )

@@ -6,7 +6,8 @@ relay's files may be a symbolic link. The directory itself may be one, as system
 are not touched.
 
 The lock is flock(2) on the directory and on the file `lock` in it, which holds the pid of the process that runs the
-relay. The kernel releases it when the process ends. A full or read-only disk does not prevent it.
+relay and, in a second line, where that relay answers and which file it runs with. The kernel releases the lock when the
+process ends. A full or read-only disk does not prevent it.
 
 A relay that starts refuses a directory that it cannot use (`open`). A worker that follows another one does not
 (`resume`): the directory was accepted before, so a failure now counts as trouble of the disk, which may pass.
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import stat
 import time
@@ -31,7 +33,7 @@ from relay.delivery.state.private_files import open_private
 from relay.errors import ExitCode, Problem, RelayError, reason_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from relay.config.schema import SpoolConfig
 
@@ -79,13 +81,31 @@ def _state_folder(provided: Path) -> Path:
     return provided if os.access(provided / DATABASE, os.F_OK) else provided / _FOLDER
 
 
+def usual_directories(path: str, environ: Mapping[str, str], home: Path | None) -> list[Path]:
+    """Return the directories that a relay of this machine may use, for a command that looks for one.
+
+    Args:
+        path: `[spool] path` of a file or a variable; "": not configured.
+        environ: of the command.
+        home: of the command's user; the relay may belong to another one.
+    """
+    if path:
+        return [] if path == "none" else [Path(path)]
+    given = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    provided = [Path(given), _SYSTEM] if given else [_SYSTEM]
+    own = [home / ".local/state/statsd-relay"] if home else []
+    return [*map(_state_folder, provided), *own]
+
+
 # --- the processes of the relay that holds a state directory ----------------------------------------------------------
 
-# The first line of the locked file is the pid of the worker. If a supervisor started the worker, the supervisor takes
-# the signals. The worker's environment names the supervisor, and its parent pid confirms that.
+# The first line of the locked file is the pid of the worker, in 20 bytes, since an earlier release reads no more. The
+# second line is JSON: the addresses of the admin port and the configuration file. If a supervisor started the worker,
+# the supervisor takes the signals. The worker's environment names the supervisor, and its parent pid confirms that.
 
 DATABASE: Final = "spool.db"
 _LOCK: Final = "lock"
+_LOCK_BYTES: Final = 8192
 _PROC: Final = Path("/proc")
 _SUPERVISOR: Final = b"RELAY_SUPERVISOR="
 
@@ -97,6 +117,10 @@ class Holder(NamedTuple):
     """Pid of the process that has the lock; 0 if it is unreadable."""
     main: int | None
     """Pid that takes the signals: of the supervisor, or of the worker without one. None if it cannot be inspected."""
+    admin: tuple[str, ...] = ()
+    """HOST:PORT of the admin port; empty: the relay has none, starts, or is of an earlier release."""
+    file: str = ""
+    """The configuration file; empty: none, or not known."""
 
 
 def holder(directory: Path) -> Holder | None:
@@ -111,12 +135,31 @@ def holder(directory: Path) -> Holder | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        text = os.read(descriptor, 20).strip()
-        worker = int(text) if text.isdigit() else 0
-        return Holder(worker, _main_process(worker))
+        return _read_holder(os.read(descriptor, _LOCK_BYTES))
     finally:
         os.close(descriptor)
     return None
+
+
+def encode_place(admin: Sequence[str], file: Path | None) -> str:
+    """Return the second line of a lock file.
+
+    Args:
+        admin: each HOST:PORT of the admin port.
+        file: the configuration file; None without one.
+    """
+    return json.dumps({"admin": list(admin), "file": str(file.absolute()) if file else ""})
+
+
+def _read_holder(content: bytes) -> Holder:
+    first, _, second = content.partition(b"\n")
+    worker = int(first) if first.strip().isdigit() else 0
+    try:
+        place = json.loads(second)
+        admin, file = tuple(map(str, place["admin"])), str(place["file"])
+    except (ValueError, TypeError, KeyError):
+        admin, file = (), ""
+    return Holder(worker, _main_process(worker), admin, file)
 
 
 def _main_process(worker: int) -> int | None:
@@ -149,27 +192,32 @@ _LOCK_PAUSE: Final = 0.01
 class StateDirectory:
     """State: the descriptors that hold the lock; none while the directory is unusable. `check` is thread-safe."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, place: str = "") -> None:
         self.path = path
+        self._place = place
         self._descriptors: list[int] = []
         self._checking = Lock()
         self._is_closed = False
 
     @classmethod
-    def open(cls, path: Path) -> StateDirectory:
+    def open(cls, path: Path, place: str = "") -> StateDirectory:
         """Create the directory (0700) if it is missing, check it and lock it. Blocks shortly; call it from a thread.
+
+        Args:
+            path: of the directory.
+            place: second line of the lock file, see `encode_place`.
 
         Raises:
             RelayError: RLY101 it cannot be created or read, RLY104 it is not safe, RLY105 another relay uses it.
         """
-        state = cls(path)
+        state = cls(path, place)
         state._make()
         return state
 
     @classmethod
-    def resume(cls, path: Path) -> StateDirectory:
+    def resume(cls, path: Path, place: str = "") -> StateDirectory:
         """Open the directory of a relay that just ended; if that fails, each `check` tries again and raises."""
-        state = cls(path)
+        state = cls(path, place)
         with suppress(DiskTrouble):
             state.check()
         return state
@@ -228,7 +276,7 @@ class StateDirectory:
 
     def _use_replacement(self) -> None:
         """Check and lock the directory that is at the path now, and release the old one."""
-        other = StateDirectory(self.path)
+        other = StateDirectory(self.path, self._place)
         try:
             other._open()
         except OSError as error:
@@ -267,8 +315,12 @@ class StateDirectory:
             file = self._open_lock_file()
             self._descriptors.append(file)
             _lock_file(file)
-            os.ftruncate(file, 0)
-            os.pwrite(file, b"%d\n" % os.getpid(), 0)
+            self._write_lock_file(file)
+
+    def _write_lock_file(self, file: int) -> None:
+        content = f"{os.getpid():<19}\n{self._place}\n".encode()
+        os.pwrite(file, content, 0)
+        os.ftruncate(file, len(content))
 
     def _open_lock_file(self) -> int:
         try:

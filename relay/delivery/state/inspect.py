@@ -49,7 +49,8 @@ class StateReport:
     files: dict[str, int]
     """Size in bytes by name of the file."""
     pid: int | None
-    """Pid of the worker that holds the directory; None without one, 0 if the pid is unreadable."""
+    """Pid of the relay that holds the directory: of the supervisor, or of the worker without one or if it cannot be
+    inspected. None without a relay, 0 if the pid is unreadable."""
 
 
 def inspect_state(directory: Path) -> StateReport:
@@ -69,7 +70,7 @@ def inspect_state(directory: Path) -> StateReport:
     return StateReport(
         windows=tuple(WaitingWindow(*row) for row in rows),
         files=dict(sorted(files.items())),
-        pid=running.worker if running else None,
+        pid=(running.main or running.worker) if running else None,
     )
 
 

@@ -42,6 +42,7 @@ def explain(*arguments: str, **env: str) -> Done:
 
 
 PAGES = pages()
+NO_RELAY = "no relay answers on 127.0.0.1:8126, [::1]:8126"
 
 
 def test_every_code_has_a_page_and_no_other():
@@ -90,7 +91,7 @@ def test_a_code_that_does_not_exist(code):
 
 def test_a_line_is_walked_from_the_socket_to_the_points(file):
     done = explain("web.api.request.ok:12|ms|@0.5|#env:prod,request_id:9f3", "-c", file)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, f"file {file}; {NO_RELAY}\n")
     assert (
         done.stdout
         == """\
@@ -126,7 +127,7 @@ dropped     rule: the rule drops it
 
 def test_a_bad_line_is_an_answer_and_no_error(file):
     done = explain("web.hits:1x|c", "-c", file)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, f"file {file}; {NO_RELAY}\n")
     assert (
         done.stdout
         == """\
@@ -173,7 +174,9 @@ def test_facts_for_programs(file):
         "timer",
         "gauge",
         "set",
+        "source",
     }
+    assert shown["source"] == {"relay": None, "file": file, "tried": ["127.0.0.1:8126", "[::1]:8126"]}
 
 
 def test_wrong_input(file):

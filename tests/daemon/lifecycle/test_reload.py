@@ -11,9 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from relay.clock import SystemClock
 from relay.config.loading import Loaded, load
 from relay.daemon.cloud import make_cloud
 from relay.daemon.egress import pool_settings
+from relay.daemon.lifecycle.in_force import ConfigInForce
 from relay.daemon.lifecycle.plan import RunOptions
 from relay.daemon.lifecycle.reload import Reloader
 from relay.daemon.lifecycle.worker import Worker
@@ -35,7 +37,12 @@ class Relay:
         self.pool = self
         self.closer = self
         self.sender = (None, None, pool_settings(config))
+        self.in_force = ConfigInForce()
+        self.context = SimpleNamespace(clock=SystemClock())
         self._change = None
+
+    def use_credentials(self, config, credentials):
+        return make_cloud(config.cloud, credentials)
 
     async def replace(self, *, cloud=None, transport=None, settings=None) -> None:
         self.sender = tuple(new or old for new, old in zip((cloud, transport, settings), self.sender, strict=True))

@@ -10,8 +10,9 @@ from types import SimpleNamespace
 import pytest
 from aiohttp import web
 
+from relay.admin.answers.index import IndexAnswer
 from relay.admin.http.api.rules import rule_endpoints
-from relay.admin.http.endpoint import Endpoint, NoParameters
+from relay.admin.http.endpoint import Access, Endpoint, NoParameters
 from relay.config.schema import RuleConfig
 from tests.cli.test_commands import run
 from tests.support import admin_port
@@ -28,11 +29,19 @@ NAMES = ["new\x1b.name", *(f"name{number}" for number in range(30))]
 NAMER = SimpleNamespace(hits=[1204, 0, 3], unmatched=SimpleNamespace(count=7001, names=NAMES))
 
 
+async def index(_, __):
+    return IndexAnswer(version="0.1.0")
+
+
+INDEX = Endpoint(path="/api/v1/", summary="", handle=index, parameters=NoParameters, access=Access.OPEN)
+"""A relay as a client without access sees it."""
+
+
 @asynccontextmanager
 async def serving(*, rules=RULES, namer=NAMER, endpoints=None):
     """Yield the address of an admin port, as the environment of a command names it."""
     relay = SimpleNamespace(config=SimpleNamespace(rule=rules), namer=namer, status=None)
-    async with admin_port.serving(rule_endpoints(relay) if endpoints is None else endpoints) as bound:
+    async with admin_port.serving([INDEX, *(rule_endpoints(relay) if endpoints is None else endpoints)]) as bound:
         yield f"127.0.0.1:{bound[1]}"
 
 
@@ -44,7 +53,7 @@ async def test_the_table_of_a_running_relay():
     async with serving() as address:
         done = await explain(address)
         shown = json.loads((await explain(address, "--json")).stdout)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, f"relay {address}, version 0.1.0\n")
     lines = done.stdout.splitlines()
     assert lines[:7] == [
         "rule    hits  matches",
@@ -94,21 +103,22 @@ async def test_names_are_for_this_machine_only():
 async def test_no_relay_or_something_else_answers():
     done = await explain("127.0.0.1:1")
     assert done.returncode == 69
+    states = "/var/lib/statsd-relay/state or /nonexistent/.local/state/statsd-relay"
     assert done.stderr.splitlines() == [
-        "error RLY101  no relay answers on 127.0.0.1:1: Connection refused",
-        "      fix: start the relay, or name its configuration with -c",
+        f"error RLY101  no relay answers on 127.0.0.1:1 (Connection refused); none holds the state directory {states}",
+        "      fix: start the relay; or name its admin port with --admin HOST:PORT, or its file with -c FILE",
     ]
     done = await explain("")
     assert done.returncode == 69
-    assert done.stderr.startswith('error RLY101  [admin] listen is "": this relay has no admin port\n')
+    assert done.stderr.startswith("error RLY101  no admin port is configured; none holds the state directory ")
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("<html>", "is not a relay: JSON is malformed"),
-        ("[]", "is not a relay: Expected `object`"),
-        (None, "answers 404: unknown path; GET /api/v1/openapi.json lists the paths"),
+        ("<html>", "is not a relay of this release: JSON is malformed"),
+        ("[]", "is not a relay of this release: Expected `object`"),
+        (None, "answers 404: unknown path"),
     ],
 )
 async def test_another_server_answers(text, said):

@@ -1,0 +1,57 @@
+"""The answer of `GET /api/v1/config`: what is in force, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from relay.config.render import DEFAULT, EXPANDED, expand_values, in_force
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from relay.config.credentials import Credentials
+    from relay.config.schema import Config
+
+
+class ConfigValue(msgspec.Struct, frozen=True, kw_only=True):
+    """One key; secrets and passwords in URLs are masked."""
+
+    key: str
+    """`table.key`; a key of the second rule is `rule.2.key`."""
+    value: Any
+    """Durations are seconds, sizes are bytes."""
+    text: str
+    """The value as the file would have it."""
+    origin: str
+    """`file:line`, a variable, a flag, a profile, or `default`."""
+    is_default: bool
+    """Whether no source sets the key."""
+
+
+class ConfigAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The configuration in force."""
+
+    generation: int
+    """1 at the first start, and one more for each applied reload; 0 of a file that is not in force."""
+    since: str
+    """Time at which this generation was accepted, ISO 8601 in UTC; empty of a file that is not in force."""
+    values: list[ConfigValue]
+    """Every key, defaults too, in the order of `config example`."""
+
+
+def values_in_force(
+    config: Config, origins: Mapping[str, str], *, credentials: Credentials | None, state: str
+) -> list[ConfigValue]:
+    """Return every value with its origin; see `expand_values` for the arguments."""
+    return [
+        ConfigValue(
+            key=row.key,
+            value=row.value,
+            text=row.text,
+            origin=row.origin,
+            is_default=row.origin == DEFAULT and row.key not in EXPANDED,
+        )
+        for row in in_force(*expand_values(config, origins, credentials=credentials, state=state))
+    ]
