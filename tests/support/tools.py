@@ -2,7 +2,7 @@
 
 A missing tool skips the test, with a message; with RELAY_EXPECT_<TOOL>=1 (as in .ci/run) the test fails.
 Tools: FAKETIME (apt: faketime), MOUNT (root, and a kernel that lets it mount a tmpfs), GCC, NFT (apt: nftables),
-NODE (apt: npm), SYSTEMD (systemd-socket-activate).
+NODE (apt: npm), PROMTOOL (promtool.py), SYSTEMD (systemd-socket-activate).
 """
 
 from __future__ import annotations

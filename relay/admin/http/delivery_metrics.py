@@ -79,7 +79,9 @@ def _points(relay: Relay) -> Iterator[Metric]:
         "refused": books.refused,
         "dropped": sum(books.dropped.values()),
     }
-    yield counter("relay_points", "Points, by outcome; refused and dropped are DATALOSS.", outcomes, "outcome")
+    yield counter(
+        "relay_points", "Points, by outcome; refused and dropped ones have metrics by reason.", outcomes, "outcome"
+    )
     yield counter("relay_dropped_points", "DATALOSS: points dropped.", {**NO_POINTS, **books.dropped}, "reason")
     ledger = relay.context.ledger
     refused = {**NO_REFUSED, **ledger.points_refused_by_reason}
