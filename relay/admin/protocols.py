@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
-    from relay.admin.answers.series import SeriesAnswer, TagsAnswer
+    from relay.admin.answers.series import NameAnswer, SeriesAnswer, TagsAnswer
     from relay.clock import LagProbe
     from relay.config.credentials import Credentials
     from relay.config.schema import Config
@@ -79,6 +79,10 @@ class Cardinality(Protocol):
 
     async def table(self, *, glob: str, by: str, top: int) -> SeriesAnswer:
         """Return the `top` metrics that match a glob (empty: all), most first."""
+        ...
+
+    async def describe(self, name: str) -> NameAnswer:
+        """Return what is known of a name, as received or as sent."""
         ...
 
     async def tags(self, *, top: int) -> TagsAnswer:

@@ -323,6 +323,9 @@ class AdminConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     hosts: Annotated[
         list[str], help_("Host names, besides loopback, under which names, lines and settings may be asked for")
     ] = field(default_factory=list)
+    history: Annotated[
+        Size, help_('Most bytes of sent requests, compressed, kept to show the points of a metric; "0": none are kept')
+    ] = Size(8 * 1024 * 1024)
     token_file: Annotated[
         str, help_("File with the token of changes, made if it is missing; empty: admin-token in the state directory")
     ] = ""

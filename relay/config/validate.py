@@ -328,6 +328,7 @@ RULES: Final[dict[str, Callable[[Config], str]]] = {
     "cloud.spread": _spread,
     "cloud.max_age": _between("cloud", "max_age", 60, limits.POINT_AGE_MAX),
     "spool.max": _between("spool", "max", 2**20, 2**40),
+    "admin.history": _between("admin", "history", 0, 2**30),
     "spool.dead_letters": _between("spool", "dead_letters", 2**16, 2**40),
     "telemetry.prefix": _legal("telemetry", "prefix", empty=False),
 }

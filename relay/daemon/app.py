@@ -174,7 +174,7 @@ class Relay:
             context=self.context,
         )
         self._closing.push_async_callback(self._egress.close)
-        self.spool, self.pool = self._egress.spool, self._egress.pool
+        self.spool, self.pool, self.requests = self._egress.spool, self._egress.pool, self._egress.history
 
     async def _open_window(self) -> None:
         config = self.config

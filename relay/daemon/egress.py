@@ -15,6 +15,7 @@ from relay.daemon.lifecycle.changes import sends_differently
 from relay.delivery.batcher import pack
 from relay.delivery.dead_letters.buffer import DeadLetters
 from relay.delivery.dead_letters.replayer import Replayer
+from relay.delivery.request_history import RequestHistory
 from relay.delivery.sender.gate import SenderSettings, host_offset
 from relay.delivery.sender.pool import SenderPool
 from relay.delivery.spool.spool import Spool
@@ -39,6 +40,7 @@ class Egress:
     spool: Spool
     dead_letters: DeadLetters
     replayer: Replayer
+    history: RequestHistory
     pool: SenderPool
     opened: AsyncExitStack
     """Closes the parts in reverse order."""
@@ -71,12 +73,14 @@ class Egress:
             opened.push_async_callback(spool.close)
             letters = DeadLetters(state, context, limit=config.spool.dead_letters, state_directory=directory)
             opened.push_async_callback(letters.close)
+            history = RequestHistory(config.admin.history)
             pool = SenderPool(
                 spool=spool,
                 cloud=cloud,
                 transport=transport,
                 settings=pool_settings(config),
                 dead_letters=letters,
+                history=history,
                 context=context,
                 random=random.random,
             )
@@ -87,6 +91,7 @@ class Egress:
                 spool=spool,
                 dead_letters=letters,
                 replayer=replayer,
+                history=history,
                 pool=pool,
                 opened=opened.pop_all(),
             )

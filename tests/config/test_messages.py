@@ -43,6 +43,7 @@ BROKEN = {
     "admin.listen": ("x:1", ['"x:1"', "ADDRESS:PORT"]),
     "admin.hosts": (["a b"], ['"a b"', "host name"]),
     "telemetry.prefix": ("a-b", ['"a-b"', "255"]),
+    "admin.history": ("2GiB", ["2GiB", "and 1GiB"]),
     "spool.max": ("1KiB", ["1KiB", "1MiB and 1024GiB"]),
     "spool.dead_letters": ("1KiB", ["1KiB", "64KiB and 1024GiB"]),
 }

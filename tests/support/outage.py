@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from relay.config.types import Secret
 from relay.daemon.egress import pack_requests
 from relay.delivery.dead_letters.buffer import DeadLetters
+from relay.delivery.request_history import RequestHistory
 from relay.delivery.sender.gate import SenderSettings
 from relay.delivery.sender.pool import SenderPool
 from relay.delivery.spool.spool import Lease, Spool
@@ -218,6 +219,7 @@ class Outage:
                 concurrency=CONCURRENCY, requests_per_minute=QUOTA, spread=WINDOW / 6, max_age=30 * 86_400.0
             ),
             dead_letters=DeadLetters(self._directory, context),
+            history=RequestHistory(2**20),
             context=context,
             random=self._dice.random,
         )

@@ -11,6 +11,7 @@ from relay.context import Context
 from relay.delivery.batcher import pack
 from relay.delivery.dead_letters.buffer import DeadLetters
 from relay.delivery.dead_letters.format import letter_files
+from relay.delivery.request_history import RequestHistory
 from relay.delivery.sender.gate import SenderSettings
 from relay.delivery.sender.pool import SenderPool
 from relay.delivery.transport import HttpTransport
@@ -86,12 +87,14 @@ class Setup:
             newer_signer=self.newer_signer,
         )
         self.spool = await open_spool(self.directory, ledger=self.ledger)
+        self.history = RequestHistory(2**20)
         self.pool = SenderPool(
             spool=self.spool,
             cloud=self.cloud,
             transport=self.transport,
             settings=self.settings,
             dead_letters=DeadLetters(self.directory, make_context(CLOCK, ledger=self.ledger)),
+            history=self.history,
             context=Context(self.clock, self.ledger, LossLog(CLOCK)),
             random=lambda: 0.01,
         )

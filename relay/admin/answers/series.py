@@ -141,3 +141,82 @@ class TagsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     walked_at: str
     walked: int
     """Series that were walked."""
+
+
+class SentPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A point of a closed window, with what became of it."""
+
+    window: str
+    values: dict[str, float]
+    """The statistics as sent; empty while the point waits."""
+    outcome: str
+    """accepted, refused, dropped; waiting: the request is not answered yet, or not kept."""
+    at: str | None
+    """Time of the answer."""
+    request_id: str
+    """The cloud's."""
+    detail: str
+    """The cloud's words, or the relay's, about a point that was not accepted."""
+
+
+class OpenSeries(msgspec.Struct, frozen=True, kw_only=True):
+    """The values of a series in the open window so far."""
+
+    samples: int
+    count: float
+    sum: float
+    min: float
+    max: float
+    last: float
+
+
+class OneSeries(msgspec.Struct, frozen=True, kw_only=True):
+    """A series with its newest points."""
+
+    metric: str
+    namespace: str
+    type: Kind | None
+    """Null: known from sent points only."""
+    dimensions: dict[str, str]
+    open: OpenSeries | None
+    """Null: no sample in the open window."""
+    points: list[SentPoint]
+    """Newest first, at most 15."""
+
+
+class RuleOfName(msgspec.Struct, frozen=True, kw_only=True):
+    """The rule that matches a name, for some or all types."""
+
+    number: int
+    """From 1, in the order of the configuration."""
+    pattern: str
+    """Its match or regex."""
+    types: list[Kind]
+    drops: bool
+
+
+class NameAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of `GET /api/v1/series/{name}`: what is known of a name, as received or as sent."""
+
+    name: str
+    verdict: str
+    """sent: it has series. dropped: a rule drops it. refused: naming gives it no series. never: it never came."""
+    sentence: str
+    """The verdict in words."""
+    code: str
+    """RLY310 while samples go to the overflow series of the metric; else empty."""
+    metrics: list[str]
+    """Names as sent."""
+    received: list[str]
+    """Names as received that become these metrics."""
+    rules: list[RuleOfName]
+    open: str
+    """Start of the open window."""
+    series: list[OneSeries]
+    """At most 5, those with the most samples first."""
+    others: int
+    """Series that are not listed."""
+    near: list[str]
+    """Names that came and are similar, if this one never came."""
+    last_packet: float | None
+    """Seconds since the last packet of any sender; null if there was none."""

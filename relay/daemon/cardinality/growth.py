@@ -64,6 +64,10 @@ class MetricHistory:
         """The window that was stored last."""
         return self._windows[-1] if self._windows else None
 
+    def windows(self) -> list[CountedWindow]:
+        """Return the newest windows, oldest first."""
+        return [*self._windows]
+
     def add(self, window: CountedWindow) -> None:
         """Add a window that is stored now. For 10,000 metrics it takes some milliseconds."""
         self._windows.append(window)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from relay.admin.answers.series import (
     LimitAhead,
     MetricAnswer,
+    NameAnswer,
     OtherMetrics,
     RuleProposal,
     SeriesAnswer,
@@ -26,6 +27,7 @@ from relay.admin.answers.series import (
 )
 from relay.clock import paced
 from relay.daemon.cardinality.growth import CountedWindow, MetricHistory
+from relay.daemon.cardinality.one_name import NameLookup
 from relay.daemon.cardinality.proposal import Proposal, Removal, propose, rule_as_toml
 from relay.daemon.cardinality.survey import MetricSurvey, Surveyor
 from relay.model import Metric
@@ -117,6 +119,7 @@ class Cardinality:
             seconds=relay.config.window.seconds,
             clock=self._clock,
         )
+        self._lookup = NameLookup(relay, self.surveyor, self.history)
         self._opened_at = self._clock.wall()
         self._proposed: tuple[Survey, Metric, Proposal | None] | None = None
 
@@ -129,6 +132,10 @@ class Cardinality:
     def approaching(self) -> list[ApproachingLimit]:
         """Return the limits that are reached within an hour at the present growth."""
         return self.history.approaching(self._relay.config.limits)
+
+    async def describe(self, name: str) -> NameAnswer:
+        """Return what is known of a name, as received or as sent."""
+        return await self._lookup.describe(name)
 
     # --- the table ----------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from relay.clock import paced
 from relay.model import Metric
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 
     from relay.clock import Clock
     from relay.hotpath.contract import HotPath
@@ -179,12 +179,12 @@ class Surveyor:
                 if (series.metric, series.kind, series.namespace) == metric and OVERFLOW not in series.dimensions
             ]
 
-    async def rows_of(self, name: str, most: int) -> list[Row]:
-        """Return up to `most` rows of the open window of metrics with this name."""
+    async def rows_of(self, names: Collection[str], most: int) -> list[Row]:
+        """Return up to `most` rows of the open window of metrics with one of these names."""
         found: list[Row] = []
         async with self._lock:
             async for rows in self._parts():
-                found += [row for row in rows if row[0].metric == name]
+                found += [row for row in rows if row[0].metric in names]
                 if len(found) >= most:
                     break
         return found[:most]

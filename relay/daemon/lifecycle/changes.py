@@ -31,7 +31,7 @@ _NAMING: Final = frozenset({"names", "tags", "rule", "listen.dialects", "listen.
 _REPLACING: Final = frozenset({
     "listen.udp", "listen.tcp", "listen.unix", "listen.unix_mode",
     "listen.stream_connections", "listen.stream_idle", "listen.line_limit", "admin.listen", "admin.hosts",
-    "admin.token_file",
+    "admin.token_file", "admin.history",
 })  # fmt: skip
 _NEVER: Final = frozenset({"window.seconds", "window.checkpoint"})
 

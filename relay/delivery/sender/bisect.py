@@ -52,6 +52,8 @@ class BatchBisection:
         self.accepted = 0
         """Accepted points."""
         self.refused: list[RefusedPoint] = []
+        self.accepted_id = ""
+        """The cloud's id of the last request that it accepted."""
         self.request_id = ""
         self.status: int | None = None
         """HTTP status of the last refusal, as `request_id`."""
@@ -99,6 +101,7 @@ class BatchBisection:
 
     def _accept(self, part: list[int], verdict: Delivered) -> None:
         self.accepted += len(part) - len(verdict.refusals)
+        self.accepted_id = verdict.request_id
         for refusal in verdict.refusals:
             self.refused.append(RefusedPoint(index=part[refusal.index], detail=refusal.detail))
         if verdict.refusals:

@@ -19,6 +19,7 @@ import structlog
 from relay import limits
 from relay.clock import Steps, read_http_date
 from relay.delivery.dead_letters.format import metric_of
+from relay.delivery.request_history import SentRequest
 from relay.delivery.sender.breaker import fix_for
 from relay.model import Delivered, Misconfigured, Reply, Throttled, Unavailable, Verdict
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from relay.clock import Clock
     from relay.context import Context
     from relay.delivery.dead_letters.buffer import DeadLetters
+    from relay.delivery.request_history import Outcome, RequestHistory
     from relay.delivery.sender.bisect import BatchBisection, RefusedPoint
     from relay.delivery.sender.gate import Gate
     from relay.delivery.sender.pool import Cloud
@@ -186,12 +188,13 @@ def refusals_by_reason(bisection: BatchBisection, *, points: int) -> Mapping[str
 
 
 class Outcomes:
-    """Moves points from the spool to the ledger and to the dead letters. State: none."""
+    """Moves points from the spool to the ledger, the dead letters and the history of requests. State: none."""
 
-    def __init__(self, context: Context, *, spool: Spool, dead_letters: DeadLetters) -> None:
+    def __init__(self, context: Context, *, spool: Spool, dead_letters: DeadLetters, history: RequestHistory) -> None:
         self._clock, self._ledger, self._loss_log = context.clock, context.ledger, context.loss_log
         self._spool = spool
         self._dead_letters = dead_letters
+        self._history = history
 
     async def record(self, lease: Lease, bisection: BatchBisection, cloud: Cloud, *, attempts: int) -> None:
         """Count the accepted and the refused points of a finished bisection; the batch is done."""
@@ -202,19 +205,37 @@ class Outcomes:
         ledger.deliver_points(lease.batch.window, delivered=bisection.accepted, refused=refused)
         if bisection.accepted:
             ledger.delivery_lag = max(0.0, self._clock.wall() - lease.batch.window)
+        self._history.add(
+            SentRequest(
+                window=lease.batch.window,
+                at=self._clock.wall(),
+                body=lease.compressed,
+                outcome="accepted",
+                request_id=bisection.accepted_id or bisection.request_id,
+                refused={point.index: point.detail for point in bisection.refused},
+            )
+        )
         self._spool.done(lease)
 
     async def refuse(self, lease: Lease, cloud: Cloud, *, reason: str, detail: str, http: int | None) -> None:
         """Count a whole batch as refused, because of the cloud's answers; the batch is done."""
         await self._dead_letter_all(lease, cloud, reason=reason, detail=detail, http=http)
         self._ledger.deliver_points(lease.batch.window, delivered=0, refused={reason: lease.batch.points})
+        self._remember_whole(lease, "refused", detail)
         self._spool.done(lease)
 
     async def drop(self, lease: Lease, cloud: Cloud, *, reason: str, detail: str) -> None:
         """Count a whole batch as dropped, by a decision of the relay; the batch is done."""
         await self._dead_letter_all(lease, cloud, reason=reason, detail=detail, http=None)
         self._ledger.drop_points(lease.batch.window, lease.batch.points, reason=reason)
+        self._remember_whole(lease, "dropped", f"{reason}: {detail}")
         self._spool.done(lease)
+
+    def _remember_whole(self, lease: Lease, outcome: Outcome, detail: str) -> None:
+        """Add a request to the history whose points have one outcome."""
+        window, wall = lease.batch.window, self._clock.wall()
+        request = SentRequest(window=window, at=wall, body=lease.compressed, outcome=outcome, detail=detail, refused={})
+        self._history.add(request)
 
     async def _dead_letter_refused(
         self,

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from relay.clock import Clock
     from relay.context import Context
     from relay.delivery.dead_letters.buffer import DeadLetters
+    from relay.delivery.request_history import RequestHistory
     from relay.delivery.sender.gate import DeliveryState
     from relay.delivery.sender.quarantine import Failures
     from relay.delivery.spool.order import Lease
@@ -139,6 +140,7 @@ class SenderPool:
         transport: Transport,
         settings: SenderSettings,
         dead_letters: DeadLetters,
+        history: RequestHistory,
         context: Context,
         random: Callable[[], float],
     ) -> None:
@@ -150,7 +152,7 @@ class SenderPool:
         self._random = random
         self._gate = Gate(settings)
         self._reporter = VerdictReporter(context)
-        self._outcomes = Outcomes(context, spool=spool, dead_letters=dead_letters)
+        self._outcomes = Outcomes(context, spool=spool, dead_letters=dead_letters, history=history)
         self._workers: list[asyncio.Task[None]] = []
         self._is_finishing = False
         self._delivering = 0

@@ -163,4 +163,4 @@ async def test_the_series_of_a_metric_are_those_that_did_not_overflow(clock):
     window = Window([*users(400), (series("web", overflow="true"), ROLLUP), (series("other"), ROLLUP)])
     surveyor = make(window, clock)
     assert len(await surveyor.series_of(WEB)) == 400
-    assert len(await surveyor.rows_of("web", 300)) == 300
+    assert len(await surveyor.rows_of({"web"}, 300)) == 300

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import ssl
+import zlib
 
 import msgspec
 import pytest
@@ -63,6 +65,30 @@ async def test_only_the_refused_point_becomes_a_dead_letter_with_the_clouds_word
     [read] = LetterReader().read(letter_files(setup.directory))
     assert (read.letter.reason, read.letter.detail) == ("refused_point", "emulated refusal")
     assert read.metric not in {point["metric"] for point in setup.emulator.received}
+
+
+async def test_the_history_has_each_request_as_it_was_sent_with_the_clouds_answer(setup):
+    await setup.send(15, bad=frozenset({7}))
+    await setup.settle()
+    requests = {zlib.decompress(request.body): request for request in setup.history}
+    assert {point["metric"] for body in requests for point in json.loads(body)["metricDataList"]} == {
+        *(f"m{number}" for number in range(15) if number != 7),
+        "m-7",
+    }
+    assert all(request.outcome == "accepted" and request.request_id for request in requests.values())
+    [bad] = [request for body, request in requests.items() if b"m-7" in body]
+    [(index, words)] = bad.refused.items()
+    assert index == 2
+    assert "illegal characters" in words
+
+
+async def test_a_request_that_was_given_up_is_in_the_history(tmp_path):
+    async with Setup(tmp_path, on_ambiguous="drop") as setup:
+        setup.emulator.add_fault(Fault.parse("lost:1"))
+        await setup.send(5)
+        await setup.settle()
+        [request] = setup.history
+    assert (request.outcome, request.detail.partition(":")[0]) == ("dropped", "ambiguous")
 
 
 async def test_the_log_names_a_refused_metric_the_clouds_words_and_where_they_all_are(setup, capsys):

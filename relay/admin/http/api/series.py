@@ -1,4 +1,4 @@
-"""`GET /api/v1/series` and `/api/v1/tags`: which metrics have how many series, and the tags that make them many.
+"""`GET /api/v1/series`, `/api/v1/series/{name}`, `/api/v1/tags`: which metrics have how many series, and why.
 
 Names and tags are user data, so the routes answer clients on this machine, or with a token, only.
 """
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
-from relay.admin.answers.series import SeriesAnswer, TagsAnswer
-from relay.admin.http.endpoint import Endpoint
+from relay.admin.answers.series import NameAnswer, SeriesAnswer, TagsAnswer
+from relay.admin.http.endpoint import Endpoint, NoParameters
+from relay.limits import NAME_READ
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -45,7 +46,17 @@ def series_endpoints(relay: Relay) -> list[Endpoint[Any]]:
     async def tags(_: web.Request, wanted: TagsParameters) -> TagsAnswer:
         return await relay.cardinality.tags(top=wanted.top)
 
+    async def one(request: web.Request, _: NoParameters) -> NameAnswer:
+        return await relay.cardinality.describe(request.match_info["name"][:NAME_READ])
+
     return [
+        Endpoint(
+            path="/api/v1/series/{name}",
+            summary="All that is known of one name, as received or as sent: it always answers.",
+            handle=one,
+            parameters=NoParameters,
+            answer=NameAnswer,
+        ),
         Endpoint(
             path="/api/v1/series",
             summary="The metrics with the most series, what makes them many, and the rule that would reduce them.",
