@@ -127,7 +127,10 @@ def _convert_tags(reader: OptionReader, name: str, node: Node) -> None:
     set_tags(reader, name, node, [entry for entry in texts(node) if entry not in hosts])
     for entry in hosts:
         known, value = reader.builder.get("tags.host"), entry.removeprefix(_HOST)
-        if known is None and value:
+        if not value:
+            reader.builder.report("dropped", node, f"{name} {entry}", "it has no value")
+            continue
+        if known is None:
             reader.builder.set("tags.host", value, node)
             became = f'tags.host = "{value}". The agent sent the tag and its hostname; the relay sends one host'
         else:

@@ -207,6 +207,9 @@ def test_a_host_among_the_tags_is_told_beside_the_host(option):
     builder = of_options(**{option: ["host:x", "host:y"]})
     assert settings(builder)["tags.host"] == "x"
     assert said(builder, f"{option} host:y").startswith("by hand: ")
+    builder = of_options(**{option: ["host:", "env:y"]})
+    assert said(builder, f"{option} host:") == "dropped: it has no value"
+    assert "tags.host" not in settings(builder)
     builder = of_options(**{option: ["host:h"], "hostname": "h"})
     assert settings(builder)["tags.host"] == "h"
     assert said(builder, f"{option} host:h").startswith("changed: ")
