@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 COMMANDS: Final = {
+    "init": "Write a first configuration, from four questions.",
     "run": "Receive, aggregate and deliver until SIGTERM.",
     "demo": "Run a local cloud, a relay and traffic.",
     "import": "Convert another StatsD daemon's configuration.",

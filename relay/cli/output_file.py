@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from relay.errors import ExitCode, Problem, RelayError, unusable
+from relay.errors import unusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from relay.errors import RelayError
 
 _PRIVATE: Final = 0o600
 _PUBLIC: Final = 0o644
@@ -24,7 +26,8 @@ def check_place(file: Path, *, force: bool) -> None:
     """Check before the work begins that the output file can be created.
 
     Raises:
-        click.UsageError: the directory is missing, the file exists, or the path is not a regular file.
+        click.UsageError: the directory is missing, or the path is not a regular file.
+        RelayError: RLY101, the file exists.
     """
     if not file.parent.is_dir():
         raise click.UsageError(f"there is no directory {file.parent}")
@@ -33,7 +36,7 @@ def check_place(file: Path, *, force: bool) -> None:
     if not stat.S_ISREG(file.lstat().st_mode):
         raise click.UsageError(f"{file} is not a regular file: name another")
     if not force:
-        raise click.UsageError(f"{file} exists: add --force to replace it, or name another")
+        raise _exists(file)
 
 
 @contextmanager
@@ -62,7 +65,7 @@ def write(path: Path, text: str, *, is_private: bool, force: bool) -> None:
     """Write a file atomically; one with a possible secret (`is_private`) is readable by its owner only.
 
     Raises:
-        RelayError: the file exists and `force` was not given (exit 64), or cannot be written (71).
+        RelayError: RLY101, the file exists and `force` was not given, or it cannot be written.
     """
     temporary: Path | None = None
     try:
@@ -76,15 +79,13 @@ def write(path: Path, text: str, *, is_private: bool, force: bool) -> None:
         else:
             path.hardlink_to(temporary)  # fails if the name exists: no race between a check and the write
     except FileExistsError as error:
-        problem = Problem(
-            code="RLY103", message=f"{path} exists", fix="name another file, or add --force to replace it"
-        )
-        raise RelayError(problem, exit_code=ExitCode.USAGE) from error
+        raise _exists(path) from error
     except OSError as error:
-        problem = Problem(
-            code="RLY103", message=f"cannot write {path}: {error.strerror}", fix="name another file with -o"
-        )
-        raise RelayError(problem, exit_code=ExitCode.BIND_OR_STATE) from error
+        raise unusable(f"cannot write {path}: {error.strerror}", "name another file with -o") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _exists(path: Path) -> RelayError:
+    return unusable(f"{path} exists", "name another file, or add --force to replace it")

@@ -6,7 +6,7 @@ Outside of this file a secret is a `Secret`, which masks itself, and never a pla
 from __future__ import annotations
 
 import configparser
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from relay.config.secret_files import RULE, check_profile, is_legal, read_private, read_secret
@@ -163,12 +163,25 @@ def _missing(found: _Found | None) -> list[Problem]:
 
 
 def _from_configuration(cloud: CloudConfig, warnings: list[Problem]) -> _Found | None:
-    access = cloud.access_key or read_secret(cloud.access_key_file, warnings)
-    secret = cloud.secret_key.reveal() or read_secret(cloud.secret_key_file, warnings)
-    if not access and not secret:
+    values: dict[str, str] = {}
+    problems: list[Problem] = []
+    for name in ("access_key", "secret_key", "session_token"):
+        try:
+            values[name] = _read(cloud, name, warnings)
+        except ConfigError as error:
+            problems += [replace(problem, key=f"cloud.{name}_file") for problem in error.problems]
+    if problems:
+        raise ConfigError(*problems)
+    if not values["access_key"] and not values["secret_key"]:
         return None
-    token = cloud.session_token.reveal() or read_secret(cloud.session_token_file, warnings)
-    return _Found(access, secret, token, cloud.region, "configuration")
+    return _Found(**values, region=cloud.region, origin="configuration")
+
+
+def _read(cloud: CloudConfig, name: str, warnings: list[Problem]) -> str:
+    """Return a credential of the configuration, or the content of the file that it names."""
+    text: str = getattr(cloud, name)
+    value = text.reveal() if isinstance(text, Secret) else text
+    return value or read_secret(getattr(cloud, f"{name}_file"), warnings)
 
 
 def _from_environment(environ: Mapping[str, str], warnings: list[Problem]) -> _Found | None:

@@ -67,7 +67,7 @@ def test_a_file_is_never_overwritten_unasked(tmp_path):
     result = tmp_path / "relay.toml"
     result.write_text("mine\n")
     done = call("import", SAMPLES / "mapper.json", "-o", result)
-    assert (done.returncode, done.stdout) == (64, "")
+    assert (done.returncode, done.stdout) == (71, "")
     assert "exists" in done.stderr
     assert result.read_text() == "mine\n"
     assert call("import", SAMPLES / "mapper.json", "-o", result, "--force").returncode == 0

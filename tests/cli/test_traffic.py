@@ -207,8 +207,8 @@ def test_a_file_is_never_overwritten_unasked(tmp_path):
     file.write_text("precious")
     arguments = ["--listen", f"127.0.0.1:{port}", "--for", "0s"]
     code, _, errors = call("capture", str(file), *arguments)
-    assert code == 64
-    assert f"{file} exists: add --force to replace it" in errors
+    assert code == 71
+    assert f"error RLY101  {file} exists" in errors
     assert file.read_text() == "precious"
     (tmp_path / "link").symlink_to(file)
     for other in ("link", "", "nowhere/x.pcap"):

@@ -60,7 +60,7 @@ def test_modules_stay_small():
     assert {path: size for path, size in sizes.items() if size > 450} == {}
 
 
-LARGE_FOLDERS = {"cli": 27}
+LARGE_FOLDERS = {"cli": 28}
 """Folders of more than twelve modules. cli/ has one a command; the others only shrink."""
 
 
