@@ -34,13 +34,10 @@ def find_problems(path: Path | None, *, with_credentials: bool = True) -> list[P
             warning.
     """
     try:
-        examined = examine(path, os.environ)
+        examined = examine(path, os.environ, is_sending=with_credentials)
     except RelayError as error:
         return list(error.problems)
-    found = list(_at_start(examined, with_credentials=with_credentials))
-    if not with_credentials:
-        found = [one for one in found if (one.code, one.key in CREDENTIAL_KEYS) != ("RLY110", True)]
-    placed = [_placed(one, examined) for one in found]
+    placed = [_placed(one, examined) for one in _at_start(examined, with_credentials=with_credentials)]
     return sorted(dict.fromkeys(placed), key=lambda one: one.severity != "error")
 
 
