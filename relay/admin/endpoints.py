@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from relay.admin.dead_letters import DeadLetters
 from relay.admin.http.api.config import config_endpoints
+from relay.admin.http.api.dead_letters import dead_letter_endpoints
 from relay.admin.http.api.history import history_endpoints
 from relay.admin.http.api.index import index_endpoints
 from relay.admin.http.api.links import link_endpoints
@@ -37,6 +39,7 @@ def all_endpoints(relay: Relay, *, windows: WindowSubscribers, history: History)
         windows: publishes closed windows to subscribers.
         history: the last hour in numbers.
     """
+    letters = DeadLetters(relay, relay.state) if relay.state else None
     return with_openapi(
         [
             *probe_endpoints(relay),
@@ -49,7 +52,8 @@ def all_endpoints(relay: Relay, *, windows: WindowSubscribers, history: History)
             *window_endpoints(windows, lambda: relay.closer.open_id),
             *last_window_endpoints(relay.context.ledger),
             *history_endpoints(relay, history),
+            *dead_letter_endpoints(letters),
             *link_endpoints(),
-            *page_endpoints(relay, history),
+            *page_endpoints(relay, history, letters),
         ]
     )

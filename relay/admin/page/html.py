@@ -63,6 +63,11 @@ def code(*children: object) -> Html:
     return element("code", *children)
 
 
+def name(text: str) -> Html:
+    """Return a metric or a tag of any length, in a column of bounded width."""
+    return element("code", text, class_="name")
+
+
 def box(name: str, title: str, *children: object, note: object = "", class_: str = "") -> Html:
     """Return a section with a heading; `name` is its anchor, `note` one sentence below the heading."""
     heading = element("h2", title, id=f"{name}-title")
@@ -72,7 +77,9 @@ def box(name: str, title: str, *children: object, note: object = "", class_: str
     )
 
 
-def table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[object]], *, left: int = 1) -> Html:
+def table(
+    caption: str, heads: Sequence[str], rows: Sequence[Sequence[object]], *, left: int = 1, class_: str = ""
+) -> Html:
     """Return a table that scrolls within the page.
 
     Args:
@@ -80,6 +87,7 @@ def table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[object]], 
         heads: titles of the columns.
         rows: cells; the first of each row is its title.
         left: number of columns of words, which are at the left; the others are numbers.
+        class_: of the table.
     """
     sides = ["" if number < left else "n" for number in range(len(heads))]
     head = [element("th", text, scope="col", class_=side or None) for text, side in zip(heads, sides, strict=True)]
@@ -89,6 +97,7 @@ def table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[object]], 
         element("caption", caption, class_="hidden"),
         element("thead", element("tr", *head)),
         element("tbody", *body),
+        class_=class_ or None,
     )
     return element("div", shown, class_="scroll", role="region", aria_label=caption, tabindex="0")
 

@@ -17,26 +17,32 @@ from relay import __version__
 from relay.admin.http.api.history import columns
 from relay.admin.http.api.rules import table as rule_table
 from relay.admin.http.api.windows_last import last_windows
-from relay.admin.http.endpoint import Access, ApiError, Endpoint
+from relay.admin.http.endpoint import Access, ApiError, Endpoint, NoParameters
 from relay.admin.http.guard import GUARD
 from relay.admin.http.sessions import COOKIE_SECONDS
 from relay.admin.page.boxes.about import about_box
 from relay.admin.page.boxes.access import access_box
 from relay.admin.page.boxes.charts import charts_box
+from relay.admin.page.boxes.dead_letters import dead_letters_box
 from relay.admin.page.boxes.flow import flow_box
 from relay.admin.page.boxes.rules import rules_box
+from relay.admin.page.boxes.series import series_box
 from relay.admin.page.boxes.verdict import page_level, page_title, verdict_box
 from relay.admin.page.boxes.windows import windows_box
 from relay.admin.page.document import HEADERS, document, static_files
 from relay.admin.page.figures import read_flow
 from relay.admin.page.html import Html, element
+from relay.delivery.dead_letters.redrive import Selection
 from relay.wording import as_duration
 
 if TYPE_CHECKING:
+    from relay.admin.answers.dead_letters import LettersAnswer
+    from relay.admin.dead_letters import DeadLetters
     from relay.admin.history import History
     from relay.admin.protocols import Relay
 
 _WINDOWS: Final = 15
+_METRICS: Final = 10
 
 
 class PageParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,9 +60,9 @@ class FileParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     v: str = ""
 
 
-def page_endpoints(relay: Relay, history: History) -> list[Endpoint[Any]]:
+def page_endpoints(relay: Relay, history: History, letters: DeadLetters | None) -> list[Endpoint[Any]]:
     """Return the endpoints of the page."""
-    page = Page(relay, history)
+    page = Page(relay, history, letters)
     return [
         Endpoint(
             path="/",
@@ -65,6 +71,14 @@ def page_endpoints(relay: Relay, history: History) -> list[Endpoint[Any]]:
             parameters=PageParameters,
             access=Access.OPEN,
             allows_head=True,
+        ),
+        Endpoint(
+            path="/dead-letters/replay",
+            summary="The form of the page.",
+            handle=page.replay,
+            parameters=NoParameters,
+            method="POST",
+            access=Access.TOKEN,
         ),
         Endpoint(
             path="/static/{name}",
@@ -79,19 +93,28 @@ def page_endpoints(relay: Relay, history: History) -> list[Endpoint[Any]]:
 class Page:
     """State: none; everything is read from the relay."""
 
-    def __init__(self, relay: Relay, history: History) -> None:
+    def __init__(self, relay: Relay, history: History, letters: DeadLetters | None) -> None:
         self._relay = relay
         self._history = history
+        self._letters = letters
 
     async def show(self, request: web.Request, parameters: PageParameters) -> web.Response:
         """Answer the page; a link's key is exchanged for a cookie first."""
         if parameters.key and request.method == "GET":
             return _open_link(request, parameters.key)
-        has_access = request.app[GUARD].may_read(request)
-        text = self._document(has_access=has_access, is_paused=parameters.pause)
+        guard = request.app[GUARD]
+        boxes = await self._boxes(has_access=guard.may_read(request), may_change=guard.may_change(request))
+        text = self._document(boxes, has_access=guard.may_read(request), is_paused=parameters.pause)
         return web.Response(text=text, content_type="text/html", headers=HEADERS)
 
-    def _document(self, *, has_access: bool, is_paused: bool) -> str:
+    async def replay(self, _: web.Request, __: NoParameters) -> web.Response:
+        """Send every dead letter again, and show the page."""
+        if self._letters is None:
+            raise ApiError(409, "dead letters are not kept: there is no state directory")
+        await self._letters.replay(Selection(), dry_run=False)
+        return web.Response(status=303, headers={**HEADERS, "Location": "/#dead-letters"})
+
+    def _document(self, boxes: list[tuple[str, str, Html]], *, has_access: bool, is_paused: bool) -> str:
         findings = ()
         well = self._relay.status.ready()[1]
         host = (self._relay.namer.host or socket.gethostname()) if has_access else "statsd-relay"
@@ -100,7 +123,7 @@ class Page:
             title=page_title(findings, host),
             level=page_level(findings),
             header=self._header(host),
-            boxes=[("verdict", "Verdict", verdict), *self._boxes(has_access=has_access)],
+            boxes=[("verdict", "Verdict", verdict), *boxes],
             is_paused=is_paused,
         )
 
@@ -110,7 +133,7 @@ class Page:
         as_of = time.strftime(f"%H:%M:%S {zone[:3]}:{zone[3:]}", now)
         return [element("b", host), f"statsd-relay {__version__}", f"up {up}", as_of]
 
-    def _boxes(self, *, has_access: bool) -> list[tuple[str, str, Html]]:
+    async def _boxes(self, *, has_access: bool, may_change: bool) -> list[tuple[str, str, Html]]:
         relay = self._relay
         flow = read_flow(relay, self._history)
         everybody = [
@@ -120,11 +143,21 @@ class Page:
         ]
         if not has_access:
             return [*everybody, ("access", "Access", access_box())]
+        series = await relay.cardinality.table(glob="", by="series", top=_METRICS)
+        letters = dead_letters_box(await self._read_letters(), may_change=may_change)
         return [
             *everybody,
+            ("series", "Series", series_box(series)),
             ("rules", "Rules", rules_box(rule_table(relay.config.rule, relay.namer))),
+            ("dead-letters", "Dead letters", letters),
             ("about", "About", about_box(relay)),
         ]
+
+    async def _read_letters(self) -> LettersAnswer | None:
+        try:
+            return await self._letters.summary() if self._letters else None
+        except OSError:
+            return None
 
 
 def _open_link(request: web.Request, key: str) -> web.Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from relay.admin.page.html import Html, box, code, element, join, table
+from relay.admin.page.html import Html, box, code, element, join, name, table
 from relay.wording import number, plural
 
 if TYPE_CHECKING:
@@ -18,12 +18,12 @@ def rules_box(answer: RulesAnswer) -> Html:
     if not answer.rules:
         return box("rules", "Rules", element("p", "There are no rules."))
     rows = [_cells(rule) for rule in answer.rules]
-    shown = table("The rules in their order", ("rule", "matches", "identities"), rows, left=2)
+    shown = table("The rules in their order", ("rule", "matches", "identities"), rows, left=2, class_="compact")
     return box("rules", "Rules", shown, _unmatched(answer), note="The first rule that matches a name applies.")
 
 
 def _cells(rule: RuleHits) -> list[object]:
-    pattern = join([code(rule.match or rule.regex), f" {rule.type}" if rule.type else ""])
+    pattern = join([name(rule.match or rule.regex), f" {rule.type}" if rule.type else ""])
     return [str(rule.number), pattern, number(rule.hits) if rule.hits else element("strong", "never matched")]
 
 

@@ -19,9 +19,7 @@ def windows_box(answer: WindowsAnswer) -> Html:
     """Return the table, the newest window first."""
     if not answer.windows:
         return box("windows", "Windows", element("p", "No window has closed since the start of this worker."))
-    note = (
-        "Lost: packets dropped by the kernel, rejected lines, dropped samples and points. Lag: until the first answer."
-    )
+    note = "Lost: packets, lines, samples and points. Lag: from the end to the first answer."
     rows = [_cells(window) for window in answer.windows]
     return box("windows", "Windows", table("The last windows, newest first", _HEADS, rows), note=note)
 

@@ -1,0 +1,62 @@
+"""Box 9: what was refused for good, why, and the button that sends it again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from relay.admin.page.html import Html, box, code, element, name, table
+from relay.wording import as_hour, as_size, number, plural
+
+if TYPE_CHECKING:
+    from relay.admin.answers.dead_letters import Letter, LettersAnswer
+
+_SHOWN: Final = 10
+_HEADS: Final = ("metric", "reason", "the cloud's words", "window", "refused at")
+
+
+def dead_letters_box(answer: LettersAnswer | None, *, may_change: bool) -> Html:
+    """Return counts, the newest letters, and with a token the form of a replay; None: they are not kept."""
+    if answer is None:
+        return _box(element("p", "Dead letters are not kept: there is no state directory, or it cannot be read."))
+    if not answer.letters:
+        return _box(element("p", "There are none."), _replaying(answer))
+    used = f"{as_size(answer.bytes)} of {as_size(answer.limit_bytes)}"
+    note = f"{plural(answer.letters, 'dead letter')}, {used}. The newest first."
+    rows = [_cells(letter) for letter in answer.last[:_SHOWN]]
+    shown = table("The newest dead letters", _HEADS, rows, left=len(_HEADS))
+    return _box(_counts(answer), shown, _replaying(answer), _form() if may_change else _command(), note=note)
+
+
+def _box(*children: object, note: str = "") -> Html:
+    return box("dead-letters", "Dead letters", *children, note=note)
+
+
+def _counts(answer: LettersAnswer) -> Html:
+    by_reason = [f"{reason} {number(count)}" for reason, count in answer.reasons.items()]
+    more = f", and {plural(answer.more_metrics, 'more metric')}" if answer.more_metrics else ""
+    by_metric = [element("li", code(one.metric), f" {number(one.letters)}") for one in answer.metrics]
+    listed = element("ul", *by_metric, class_="inline", aria_label="By metric")
+    return element("div", element("p", ", ".join(by_reason), more, "."), listed)
+
+
+def _cells(letter: Letter) -> list[object]:
+    window = as_hour(datetime.fromisoformat(letter.window).timestamp())
+    refused = as_hour(datetime.fromisoformat(letter.time).timestamp())
+    words = element("span", letter.detail, class_="wide")
+    return [name(letter.metric), letter.reason, words, window, refused]
+
+
+def _replaying(answer: LettersAnswer) -> Html:
+    waiting = len(answer.replaying)
+    return element("p", f"{plural(waiting, 'file')} of a replay will be sent.") if waiting else Html("")
+
+
+def _form() -> Html:
+    button = element("button", "Replay all", type="submit")
+    note = element("span", "Each point is sent once more.", class_="soft")
+    return element("form", button, note, method="post", action="/dead-letters/replay")
+
+
+def _command() -> Html:
+    return element("p", "Replay: ", code("statsd-relay dead replay"), ", or open this page by a link.")
