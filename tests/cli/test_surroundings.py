@@ -39,6 +39,7 @@ ENDING = {
     "replay": ("/nowhere",),
     "run": (),
     "send": ("web.hits:1|c", "--to", "127.0.0.1:1"),
+    "series": (),
     "spool": ("stat",),
 }
 """Each command with arguments of which it ends by itself where there is no relay and no credentials."""

@@ -26,6 +26,8 @@ class MetricAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """A name as received that becomes this metric."""
     series: int
     """In the last closed window; before the first one, in the open window."""
+    open_series: int
+    """In the open window, when it was walked: of these are the tags."""
     share: float
     """Of all series, 0 to 1."""
     growth: float | None

@@ -195,6 +195,7 @@ class Cardinality:
             type=metric.kind,
             received=self._relay.namer.received_name(metric, is_derived=bool(found and found.is_derived)),
             series=row.series,
+            open_series=found.tags_of if found else 0,
             share=row.series / total if total else 0.0,
             growth=row.growth,
             samples=row.samples,
@@ -271,7 +272,7 @@ class Cardinality:
 
 def _is_many_by_one_tag(row: MetricRow) -> bool:
     values = row.most_values
-    return values >= _SAVED_LEAST and row.found is not None and values >= _SAVED_SHARE * row.found.series
+    return values >= _SAVED_LEAST and row.found is not None and values >= _SAVED_SHARE * row.found.tags_of
 
 
 def _limit(one: ApproachingLimit) -> LimitAhead:

@@ -64,6 +64,8 @@ class MetricSurvey:
     """Wall time of the last walk that found new samples."""
     tags: Sequence[TagSurvey] = ()
     """Most values first."""
+    tags_of: int = 0
+    """Series among which the tags were counted."""
     tags_at: float = 0.0
     """Monotonic time of the walk that found the tags."""
     values: dict[str, dict[str, None]] = field(default_factory=dict)
@@ -91,6 +93,7 @@ class MetricSurvey:
         """Replace the values by their numbers and examples."""
         found = [TagSurvey(tag, len(values), list(values)[:_EXAMPLES]) for tag, values in self.values.items()]
         self.tags, self.tags_at = sorted(found, key=lambda tag: -tag.values), survey.monotonic
+        self.tags_of = self.series
         self.seen_at = survey.at
         self.values = {}
 
@@ -236,13 +239,8 @@ class Surveyor:
             new = survey.metrics.get(metric)
             if new is not None and new.samples == old.samples and survey.window == before.window:
                 new.seen_at = old.seen_at
-            if old.tags_at < oldest or (new is not None and 2 * sum_of(new) >= sum_of(old)):
+            if old.tags_at < oldest or (new is not None and 2 * new.series >= old.tags_of):
                 continue
             if new is None:
                 new = survey.metrics[metric] = MetricSurvey(seen_at=old.seen_at)
-            new.tags, new.tags_at, new.is_derived = old.tags, old.tags_at, old.is_derived
-
-
-def sum_of(survey: MetricSurvey) -> int:
-    """Return the sum of the numbers of values of a metric's tags: how much a walk saw of it."""
-    return sum(tag.values for tag in survey.tags)
+            new.tags, new.tags_of, new.tags_at, new.is_derived = old.tags, old.tags_of, old.tags_at, old.is_derived
