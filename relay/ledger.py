@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
+from relay.wording import number
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -280,17 +282,18 @@ class Books:
 
     def __str__(self) -> str:
         """Return the three equations, one a line."""
+        n = number
         rejected = sum(self.rejected.values())
         lost = sum(self.samples_dropped.values())
         dropped = sum(self.dropped.values())
         return (
-            f"lines    {self.received} received == {self.accepted} accepted + {self.events} events"
-            f" + {rejected} rejected\n"
-            f"samples  {self.samples_accepted} accepted == {self.samples_closed} closed + {self.samples_open} open"
-            f" + {lost} dropped\n"
-            f"points   {self.created} created + {self.recovered} recovered + {self.replayed} replayed =="
-            f" {self.delivered} delivered + {self.refused} refused + {dropped} dropped"
-            f" + {self.spooled} spooled + {self.in_flight} in flight"
+            f"lines    {n(self.received)} received == {n(self.accepted)} accepted + {n(self.events)} events"
+            f" + {n(rejected)} rejected\n"
+            f"samples  {n(self.samples_accepted)} accepted == {n(self.samples_closed)} closed"
+            f" + {n(self.samples_open)} open + {n(lost)} dropped\n"
+            f"points   {n(self.created)} created + {n(self.recovered)} recovered + {n(self.replayed)} replayed\n"
+            f"      == {n(self.delivered)} delivered + {n(self.refused)} refused + {n(dropped)} dropped"
+            f" + {n(self.spooled)} spooled + {n(self.in_flight)} in flight"
         )
 
 

@@ -30,7 +30,7 @@ from relay.daemon.log import configure_log
 from relay.daemon.reporter import TextReporter
 from relay.errors import ExitCode, unusable
 from relay.tools.emulator import Emulator
-from relay.wording import number
+from relay.wording import number, plural
 
 if TYPE_CHECKING:
     from relay.ledger import Books
@@ -62,6 +62,8 @@ class Outcome:
     """The result of the demo."""
 
     metrics: dict[str, Arrived]
+    bad_lines: int
+    """Bad lines sent on purpose; each must be rejected."""
     books: Books
     balanced: bool
 
@@ -70,7 +72,9 @@ class Outcome:
         head = f"{'metric':<22}{'lines sent':>12}{'sum sent':>14}{'sum arrived':>14}{'points':>9}"
         rows = [arrived.row(metric) for metric, arrived in self.metrics.items()]
         verdict = "balanced: everything arrived" if self.balanced else "NOT balanced"
-        return "\n".join(["", head, *rows, "", str(self.books), "", verdict])
+        rejected = number(sum(self.books.rejected.values()))
+        bad = f"{plural(self.bad_lines, 'bad line')} sent on purpose, {rejected} rejected"
+        return "\n".join(["", head, *rows, "", str(self.books), "", bad, verdict])
 
 
 @dataclass(slots=True)
@@ -196,4 +200,4 @@ def make_outcome(traffic: Traffic, emulator: Emulator, books: Books) -> Outcome:
     }
     is_complete = all(metric.sent == metric.arrived for metric in metrics.values())
     balanced = is_complete and sum(books.rejected.values()) == traffic.bad and books.imbalance() == 0
-    return Outcome(metrics=metrics, books=books, balanced=balanced)
+    return Outcome(metrics=metrics, bad_lines=traffic.bad, books=books, balanced=balanced)

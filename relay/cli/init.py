@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from relay.cli.options import Parsed, json_option
-from relay.cli.output import say
+from relay.cli.output import has_terminal, say
 from relay.cli.output_file import check_place, write
 from relay.config.validate import REGION_RULE, REGIONS, is_legal_key, is_region
 from relay.daemon.lifecycle.problems import find_problems
@@ -88,7 +87,7 @@ def ask(given: dict[str, Any]) -> Answers:
         click.UsageError: an answer is missing, and there is no terminal to ask on.
     """
     missing = [f"--{'env' if name == 'environment' else name}" for name, value in given.items() if value is None]
-    if missing and not sys.stdin.isatty():
+    if missing and not has_terminal():
         raise click.UsageError(f"without a terminal, these are needed too: {', '.join(missing)}")
     for name, (question, default, type_) in _questions().items():
         if given[name] is None:

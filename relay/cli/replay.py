@@ -15,6 +15,7 @@ from relay.cli.output import say
 from relay.cli.progress import follow, progress
 from relay.cli.sender import figures, finish, playing, sentence, to_option
 from relay.config.addresses import PORT_MOST
+from relay.errors import ExitCode, Problem, RelayError
 from relay.tools.traffic.pace import Spacing
 from relay.tools.traffic.pcap import FormatError, PcapReader
 from relay.wording import plural
@@ -82,16 +83,20 @@ def opened(file: Path, port: int) -> Iterator[PcapReader]:
     """Open a pcap file.
 
     Raises:
-        click.BadParameter: the file cannot be read, or is not a supported pcap file.
+        RelayError: RLY103, the file cannot be read, or is not a supported pcap file.
     """
     try:
         with file.open("rb") as source:
             yield PcapReader(source, Counter(), port=port)
     except FormatError as error:
-        fix = error.fix.format(file=file)
-        raise click.BadParameter(f"{file} {error} (fix: {fix})", param_hint="FILE") from error
+        raise _unreadable(f"{file} {error}", error.fix.format(file=file)) from error
     except OSError as error:
-        raise click.BadParameter(f"cannot read {file}: {error.strerror or error}", param_hint="FILE") from error
+        reason = f"cannot read {file}: {error.strerror or error}"
+        raise _unreadable(reason, "name a file that this user can read") from error
+
+
+def _unreadable(message: str, fix: str) -> RelayError:
+    return RelayError(Problem(code="RLY103", message=message, fix=fix), exit_code=ExitCode.CONFIGURATION)
 
 
 def followed(reader: PcapReader, step: Callable[[int], object]) -> Iterator[Received]:

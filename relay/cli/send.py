@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from relay.cli.options import json_option
-from relay.cli.output import say
+from relay.cli.output import has_terminal, say
 from relay.cli.sender import find_address, to_option
 from relay.errors import ExitCode, Problem, RelayError
 from relay.hotpath.explain import EXPLANATIONS, find_error, show
@@ -26,12 +26,14 @@ from relay.hotpath.explain import EXPLANATIONS, find_error, show
 def send(lines: tuple[str, ...], to: str, *, unchecked: bool, as_json: bool) -> None:
     """Send each LINE as a datagram; without LINE, each line of standard input.
 
-    If the relay would reject a line, nothing is sent, and every such line is shown.
+    A LINE with line feeds is one datagram with several lines. If the relay would reject a line, nothing is sent, and
+    every such line is shown.
     """
     family, address = find_address(to)
-    datagrams = [line.encode("utf-8", "surrogateescape") for line in lines or sys.stdin.read().splitlines() if line]
+    datagrams = [line.encode("utf-8", "surrogateescape") for line in lines or _read_lines() if line]
     source = "argument" if lines else "stdin"
-    found = [] if unchecked else [find_problem(line, source, number) for number, line in enumerate(datagrams, 1)]
+    numbered = [(number, line) for number, one in enumerate(datagrams, 1) for line in one.split(b"\n") if line]
+    found = [] if unchecked else [find_problem(line, source, number) for number, line in numbered]
     bad = [problem for problem in found if problem]
     if bad:
         raise RelayError(*bad, exit_code=ExitCode.USAGE)
@@ -41,6 +43,13 @@ def send(lines: tuple[str, ...], to: str, *, unchecked: bool, as_json: bool) -> 
                 what = f"{source} {number} ({len(datagram)} bytes)"
                 raise RelayError(_unsent(what, to, refused), exit_code=ExitCode.UNREACHABLE)
     say(json.dumps({"to": to, "sent": len(datagrams)}) if as_json else f"{len(datagrams)} sent to {to}")
+
+
+def _read_lines() -> list[str]:
+    """Return the lines of standard input; on a terminal, say first that they are awaited."""
+    if has_terminal():
+        say("type lines such as web.hits:1|c, then Ctrl-D to send them", err=True)
+    return [line.removesuffix("\r") for line in sys.stdin.read().split("\n")]
 
 
 def _send(sock: socket.socket, address: Any, datagram: bytes) -> int:  # noqa: ANN401 - an address of any family

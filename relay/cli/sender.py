@@ -28,7 +28,8 @@ def find_address(to: str) -> tuple[socket.AddressFamily, Any]:
     """Look up `HOST:PORT`, where HOST is a name or an address, or use `unix:PATH` as it is.
 
     Raises:
-        click.BadParameter: there is no such host or port.
+        click.BadParameter: the text is no address.
+        RelayError: RLY101, the host cannot be looked up.
     """
     if to.startswith(_UNIX):
         return socket.AF_UNIX, to.removeprefix(_UNIX)
@@ -38,7 +39,7 @@ def find_address(to: str) -> tuple[socket.AddressFamily, Any]:
     except ValueError as error:
         raise click.BadParameter(f"{error}, or unix:PATH", param_hint="--to") from error
     except OSError as error:
-        raise click.BadParameter(f'"{to}" must be HOST:PORT: {error.strerror}', param_hint="--to") from error
+        raise unreachable(f"cannot look up the host of {to}: {error.strerror}", "check the name in --to") from error
     family, _, _, _, address = found[0]
     return family, address
 
@@ -53,8 +54,9 @@ def playing(to: str) -> Iterator[Player]:
     """Open a player that sends to `to`; SIGINT and SIGTERM interrupt it.
 
     Raises:
-        click.BadParameter: there is no such host or port.
-        RelayError: a Unix socket is missing or not permitted, or the network cannot be reached.
+        click.BadParameter: the text is no address.
+        RelayError: the host cannot be looked up, a Unix socket is missing or not permitted, or the network cannot be
+            reached.
     """
     family, address = find_address(to)
     with socket.socket(family, socket.SOCK_DGRAM) as sock, Interrupt() as interrupt:

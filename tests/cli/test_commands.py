@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import socket
 import subprocess
 import sys
@@ -197,6 +198,33 @@ def test_send_and_its_standard_input():
     assert (nobody.returncode, nobody.stdout) == (69, "")
     assert f"cannot send argument 1 (5 bytes) to {to}: Connection refused" in nobody.stderr
     assert "no process listens there" in nobody.stderr
+
+
+def test_a_line_feed_makes_one_datagram_of_several_lines():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(5)
+        to = f"127.0.0.1:{receiver.getsockname()[1]}"
+        assert call("send", "--to", to, "a:1|c\nb:2|g\n").stdout == f"1 sent to {to}\n"
+        assert receiver.recv(100) == b"a:1|c\nb:2|g\n"
+        assert call("send", "--to", to, stdin="a:1|c\r\nb:1|c|#k:\u2028\n").stdout == f"2 sent to {to}\n"
+        assert [receiver.recv(100), receiver.recv(100)] == [b"a:1|c", "b:1|c|#k:\u2028".encode()]
+    bad = call("send", "--to", to, "a:1|c\nb:1|x")
+    assert bad.returncode == 64
+    assert bad.stderr.startswith("argument:1:5 error RLY301  bad_type")
+
+
+def test_a_terminal_is_told_that_lines_are_awaited():
+    pid, terminal = pty.fork()
+    if pid == 0:
+        environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+        os.execve(sys.executable, [sys.executable, "-m", "relay", "send", "--to", "127.0.0.1:9"], environ)
+    shown = b""
+    while b"Ctrl-D" not in shown:
+        shown += os.read(terminal, 1000)
+    os.write(terminal, b"\x04")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    os.close(terminal)
 
 
 @pytest.mark.parametrize(("to", "size"), [("127.0.0.1:9", 70_000), ("255.255.255.255:9", 1)])

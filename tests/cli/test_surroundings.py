@@ -32,6 +32,7 @@ ENDING = {
     "explain": ("web.hits:1|c",),
     "healthcheck": (),
     "import": ("-h",),
+    "init": ("-o", "new.toml"),
     "load": ("-h",),
     "cloud": ("-h",),
     "demo": ("--for", "1s"),

@@ -236,14 +236,11 @@ def test_a_capture_ends_at_its_bound(tmp_path):
         ["capture", "{file}.new", "--for", "soon", "--listen", "127.0.0.1:0"],
         ["capture", "{file}.new", "--max-size", "much", "--listen", "127.0.0.1:0"],
         ["replay"],
-        ["replay", "/nowhere.pcap"],
-        ["replay", "/"],
         ["replay", "{file}", "--speed", "fast"],
         ["replay", "{file}", "--speed", "-1"],
         ["replay", "{file}", "--speed", "nan"],
         ["replay", "{file}", "--to", "nowhere"],
         ["replay", "{file}", "--port", "0"],
-        ["replay", __file__],
         ["load"],
         ["load", "--rate", "fast"],
         ["load", "--rate", "0"],
@@ -274,8 +271,24 @@ def test_pcapng_is_refused_with_the_fix(tmp_path):
     file = tmp_path / "x.pcapng"
     file.write_bytes(b"\x0a\x0d\x0d\x0a" + bytes(100))
     code, _, errors = call("replay", str(file))
-    assert code == 64
-    assert f"{file} is pcapng (fix: editcap -F nsecpcap {file} {file}.pcap)" in errors
+    assert code == 78
+    assert errors == f"error RLY103  {file} is pcapng\n      fix: editcap -F nsecpcap {file} {file}.pcap\n"
+
+
+@pytest.mark.parametrize("file", ["/nowhere.pcap", "/", __file__])
+def test_a_file_that_cannot_be_read_is_78_as_a_configuration_is(file):
+    code, _, errors = call("replay", file)
+    assert code == 78
+    assert errors.startswith("error RLY103  ")
+    assert file in errors
+
+
+def test_a_host_that_cannot_be_looked_up_is_not_reachable(tmp_path):
+    file = write(tmp_path / "x.pcap", b"a:1|c")
+    for command in (("replay", str(file)), ("load", "--rate", "1k"), ("send", "a:1|c")):
+        code, _, errors = call(*command, "--to", "nowhere.invalid:8125")
+        assert code == 69
+        assert errors.startswith("error RLY101  cannot look up the host of nowhere.invalid:8125: ")
 
 
 def test_a_port_in_use(tmp_path):

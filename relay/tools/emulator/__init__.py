@@ -80,6 +80,8 @@ class Emulator:
         self.statuses: Counter[int] = Counter()
         self.received: deque[Point] = deque(maxlen=KEPT)
         """Points stored, oldest first."""
+        self.on_stored: Callable[[Point], None] = lambda _: None
+        """Called with each point that is stored."""
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
         """Start to listen; return the base URL.
@@ -186,6 +188,7 @@ class Emulator:
                 bad.append((point, detail))
             else:
                 self.received.append(point)
+                self.on_stored(point)
         if bad:
             return partial_failure(self.shape, bad, request_id)
         return 200, {"requestId": request_id, "result": {"success": True}}

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from relay.wording import plural
+
 KINDS: Final = (
     *("reset", "hang", "redirect"),
     *("lost", "cut", "garbage", "empty", "foreign", "slow", "big", "bomb", "hints"),
@@ -54,6 +56,12 @@ class Fault:
         if match["percent"]:
             return cls(match["kind"], share=amount / 100)
         return cls(match["kind"], left=int(amount) if match["amount"] else None)
+
+    def __str__(self) -> str:
+        """Return the kind and to which requests it applies."""
+        if self.left is not None:
+            return f"{self.kind} for the next {plural(self.left, 'request')}"
+        return f"{self.kind} for every request" if self.share == 1 else f"{self.kind} for {self.share * 100:g} %"
 
     def strikes(self, dice: float) -> bool:
         """Say whether the fault applies to this request; `dice` is a random number in 0..1."""
