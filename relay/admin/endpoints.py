@@ -39,6 +39,7 @@ def all_endpoints(relay: Relay, *, windows: WindowSubscribers, history: History)
         windows: publishes closed windows to subscribers.
         history: the last hour in numbers.
     """
+    senders = SenderTable.of(relay)
     letters = DeadLetters(relay, relay.state) if relay.state else None
     return with_openapi(
         [
@@ -46,7 +47,7 @@ def all_endpoints(relay: Relay, *, windows: WindowSubscribers, history: History)
             *index_endpoints(relay),
             *config_endpoints(relay),
             *rule_endpoints(relay),
-            *sender_endpoints(SenderTable.of(relay)),
+            *sender_endpoints(senders),
             *series_endpoints(relay),
             *tee_endpoints(relay.tees),
             *window_endpoints(windows, lambda: relay.closer.open_id),
@@ -54,6 +55,6 @@ def all_endpoints(relay: Relay, *, windows: WindowSubscribers, history: History)
             *history_endpoints(relay, history),
             *dead_letter_endpoints(letters),
             *link_endpoints(),
-            *page_endpoints(relay, history, letters),
+            *page_endpoints(relay, history=history, letters=letters, senders=senders),
         ]
     )

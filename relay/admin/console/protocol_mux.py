@@ -41,7 +41,7 @@ CONNECTIONS_MOST: Final = _SILENT_MOST + _SESSIONS_MOST + _REQUESTS_MOST
 _BACKLOG: Final = 64
 """Connections that may be accepted in a row, before those that they replace are closed."""
 _BODY_SECONDS: Final = 5.0
-"""Seconds for the body of a request, which has 1 KiB at most."""
+"""Seconds for the body of a request, which has 16 KiB at most."""
 
 
 def is_http(head: bytes) -> bool | None:

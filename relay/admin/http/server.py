@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 _RETRY_SECONDS: Final = 1.0
 """Seconds between two attempts to bind an address that another process holds."""
-BODY_BYTES: Final = 1024
-"""Longest body of a request."""
+BODY_BYTES: Final = 16 * 1024
+"""Longest body of a request: a line of 8 KiB, or a name of 255 characters, as JSON may escape them."""
 
 
 class AdminServer:

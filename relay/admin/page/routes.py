@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import web
 
 from relay import __version__
+from relay.admin.http.api.config import read_config
 from relay.admin.http.api.history import columns
 from relay.admin.http.api.rules import table as rule_table
 from relay.admin.http.api.windows_last import last_windows
@@ -23,9 +24,11 @@ from relay.admin.http.sessions import COOKIE_SECONDS
 from relay.admin.page.boxes.about import about_box
 from relay.admin.page.boxes.access import access_box
 from relay.admin.page.boxes.charts import charts_box
+from relay.admin.page.boxes.config import config_box
 from relay.admin.page.boxes.dead_letters import dead_letters_box
 from relay.admin.page.boxes.flow import flow_box
 from relay.admin.page.boxes.rules import rules_box
+from relay.admin.page.boxes.senders import senders_box
 from relay.admin.page.boxes.series import series_box
 from relay.admin.page.boxes.verdict import page_level, page_title, verdict_box
 from relay.admin.page.boxes.windows import windows_box
@@ -40,9 +43,11 @@ if TYPE_CHECKING:
     from relay.admin.dead_letters import DeadLetters
     from relay.admin.history import History
     from relay.admin.protocols import Relay
+    from relay.admin.senders import SenderTable
 
 _WINDOWS: Final = 15
 _METRICS: Final = 10
+_SENDERS: Final = 10
 
 
 class PageParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,9 +65,11 @@ class FileParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     v: str = ""
 
 
-def page_endpoints(relay: Relay, history: History, letters: DeadLetters | None) -> list[Endpoint[Any]]:
+def page_endpoints(
+    relay: Relay, *, history: History, letters: DeadLetters | None, senders: SenderTable
+) -> list[Endpoint[Any]]:
     """Return the endpoints of the page."""
-    page = Page(relay, history, letters)
+    page = Page(relay, history=history, letters=letters, senders=senders)
     return [
         Endpoint(
             path="/",
@@ -93,8 +100,9 @@ def page_endpoints(relay: Relay, history: History, letters: DeadLetters | None) 
 class Page:
     """State: none; everything is read from the relay."""
 
-    def __init__(self, relay: Relay, history: History, letters: DeadLetters | None) -> None:
+    def __init__(self, relay: Relay, *, history: History, letters: DeadLetters | None, senders: SenderTable) -> None:
         self._relay = relay
+        self._senders = senders
         self._history = history
         self._letters = letters
 
@@ -148,10 +156,16 @@ class Page:
         return [
             *everybody,
             ("series", "Series", series_box(series)),
+            ("senders", "Senders", senders_box(self._senders.answer(top=_SENDERS, by="lines"))),
             ("rules", "Rules", rules_box(rule_table(relay.config.rule, relay.namer))),
             ("dead-letters", "Dead letters", letters),
+            ("config", "Configuration", await self._read_config()),
             ("about", "About", about_box(relay)),
         ]
+
+    async def _read_config(self) -> Html:
+        is_in_force = self._relay.status.is_last_reload_successful
+        return config_box(await read_config(self._relay), is_file_in_force=is_in_force)
 
     async def _read_letters(self) -> LettersAnswer | None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 _PATH: Final = "/api/v1/openapi.json"
+_PART: Final = re.compile(r"\{(\w+)(:[^}]*)?\}")
 _REFERENCES: Final = "#/components/schemas/{name}"
 _TOKEN: Final = {"token": {"type": "http", "scheme": "bearer", "description": "The content of the admin-token file."}}
 
@@ -48,7 +50,7 @@ def describe(endpoints: Sequence[Endpoint[Any]]) -> dict[str, Any]:
     known = dict(zip(types, schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for one in endpoints:
-        paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, known)
+        paths.setdefault(_path(one), {})[one.method.lower()] = _operation(one, known)
     return {
         "openapi": "3.1.0",
         "info": {"title": "statsd-relay", "version": __version__, "description": "The API of the admin port."},
@@ -73,10 +75,17 @@ def _errors(one: Endpoint[Any], known: dict[Any, Any]) -> dict[str, Any]:
     return {str(status): {"description": HTTPStatus(status).phrase, "content": content} for status in one.errors()}
 
 
+def _path(one: Endpoint[Any]) -> str:
+    """Return the path without the patterns of its parts."""
+    return _PART.sub(r"{\1}", one.path)
+
+
 def _parameters(one: Endpoint[Any]) -> list[dict[str, Any]]:
-    """Return the fields of the query; each has a default."""
+    """Return the parts of the path, and the fields of the query."""
+    text = {"type": "string", "minLength": 1}
+    parts = [{"name": name, "in": "path", "required": True, "schema": text} for name, _ in _PART.findall(one.path)]
     schema = msgspec.json.schema(one.parameters)["$defs"][one.parameters.__name__]
-    return [
+    return parts + [
         {"name": name, "in": "query", "required": name in schema["required"], "schema": of_field}
         for name, of_field in schema["properties"].items()
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from relay.admin.page.html import Html, box, code, element, name, table
+from relay.admin.page.html import Html, box, code, element, join, name, table
 from relay.wording import as_hour, as_size, number, plural
 
 if TYPE_CHECKING:
@@ -33,11 +33,12 @@ def _box(*children: object, note: str = "") -> Html:
 
 
 def _counts(answer: LettersAnswer) -> Html:
-    by_reason = [f"{reason} {number(count)}" for reason, count in answer.reasons.items()]
-    more = f", and {plural(answer.more_metrics, 'more metric')}" if answer.more_metrics else ""
-    by_metric = [element("li", code(one.metric), f" {number(one.letters)}") for one in answer.metrics]
-    listed = element("ul", *by_metric, class_="inline", aria_label="By metric")
-    return element("div", element("p", ", ".join(by_reason), more, "."), listed)
+    reasons = ", ".join(f"{reason} {number(count)}" for reason, count in answer.reasons.items())
+    metrics = join((join([code(one.metric), f" {number(one.letters)}"]) for one in answer.metrics), ", ")
+    more = f" and {plural(answer.more_metrics, 'more metric')}" if answer.more_metrics else ""
+    facts = (("reasons", reasons), ("metrics", join([metrics, more])))
+    listed = (element("div", element("dt", word), element("dd", text)) for word, text in facts)
+    return element("dl", *listed, class_="facts")
 
 
 def _cells(letter: Letter) -> list[object]:

@@ -10,9 +10,16 @@
     const active = document.activeElement;
     const place = section.contains(active) ? [...section.querySelectorAll(FOCUSABLE)].indexOf(active) : -1;
     const offsets = [...section.querySelectorAll(".scroll")].map((one) => one.scrollLeft);
+    keepOpen(section, fresh);
     section.replaceWith(fresh);
     fresh.querySelectorAll(".scroll").forEach((one, number) => { one.scrollLeft = offsets[number] || 0; });
     if (place >= 0) fresh.querySelectorAll(FOCUSABLE)[place]?.focus({ preventScroll: true });
+  }
+
+  // Folded parts that are open stay open.
+  function keepOpen(section, fresh) {
+    const open = [...section.querySelectorAll("details")].map((one) => one.open);
+    fresh.querySelectorAll("details").forEach((one, number) => { one.open = open[number] || false; });
   }
 
   function isInUse(section) {
