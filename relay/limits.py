@@ -84,6 +84,15 @@ SET_PRECISION: Final = 14
 # --- the time of a stop, and sizes that both hot paths share ----------------------------------------------------------
 STOP_SECONDS: Final = 4.0
 """How long a stopping relay continues to send."""
+TAPS_MOST: Final = 4
+"""Taps of received lines at a time."""
+TAPPED_LINES: Final = 1_000
+TAPPED_BYTES: Final = 1 << 20
+"""Lines, and their bytes, that wait for the reader of a tap."""
+TAP_NAME: Final = 512
+"""Bytes of a name that a tap compares."""
+TAP_TEXT: Final = 255
+"""Longest pattern and longest tag of a tap, in bytes."""
 SENDERS_MOST: Final = 1_024
 """Senders whose packets and lines are counted separately."""
 SENDER_SILENT: Final = 600.0

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from relay.hotpath.partial import PartialContents
+    from relay.hotpath.tap import TapCounts, TapFilter, TappedLine
     from relay.model import (
         ClosedWindow,
         Identity,
@@ -137,8 +138,10 @@ class HotPath(Protocol):
     def configure(self, **settings: Unpack[HotPathSettings]) -> None: ...  # noqa: D102
     def rejects(self) -> list[RejectedLine]: ...  # noqa: D102
     def senders(self) -> Senders: ...  # noqa: D102
-    def tap(self, pattern: bytes | None) -> None: ...  # noqa: D102
-    def tapped(self) -> list[bytes]: ...  # noqa: D102
+    def open_tap(self, wanted: TapFilter) -> int | None: ...  # noqa: D102
+    def close_tap(self, number: int) -> None: ...  # noqa: D102
+    def tapped(self, number: int) -> tuple[list[TappedLine], TapCounts]: ...  # noqa: D102
+    def overflows(self, identity: Identity) -> bool: ...  # noqa: D102
     def allow(self, cidrs: Iterable[str]) -> None: ...  # noqa: D102
     def admits(self, peer: tuple[str, int] | None) -> bool: ...  # noqa: D102
     def tally(self) -> Tally: ...  # noqa: D102

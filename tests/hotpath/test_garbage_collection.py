@@ -14,6 +14,7 @@ from tests.support.hotpath import NOW, START, close, make, name_all
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import gc, sys
+from relay.hotpath.tap import TapFilter
 from tests.support.hotpath import NOW, START, make, name_all
 
 READS = {
@@ -22,14 +23,15 @@ READS = {
     "gauges": lambda hotpath: list(hotpath.gauges()),
     "export_gauges": lambda hotpath: list(hotpath.export_gauges()),
     "rejects": lambda hotpath: hotpath.rejects(),
-    "tapped": lambda hotpath: hotpath.tapped(),
+    "tapped": lambda hotpath: hotpath.tapped(0),
+    "senders": lambda hotpath: hotpath.senders(),
     "tally": lambda hotpath: hotpath.tally(),
 }
 read = READS[sys.argv[1]]
 gc.disable()
 for number in range(1, 60):
     hotpath = make("native")
-    hotpath.tap(b"*")
+    hotpath.open_tap(TapFilter(rate=1000.0))
     for window in (1, 2):
         hotpath.feed(b"\\n".join([b"c%d:1|c\\ng%d:1|g\\nbad" % (n, n) for n in range(20)]), NOW)
         name_all(hotpath)
@@ -47,7 +49,9 @@ print("done")
 """
 
 
-@pytest.mark.parametrize("read", ["list_series", "snapshot", "gauges", "export_gauges", "rejects", "tapped", "tally"])
+@pytest.mark.parametrize(
+    "read", ["list_series", "snapshot", "gauges", "export_gauges", "rejects", "tapped", "tally", "senders"]
+)
 def test_a_window_that_is_collected_while_the_lock_is_held_does_not_deadlock(read):
     """In a process of its own: a thread that deadlocks on the lock holds the interpreter's lock too."""
     if hotpath.chosen != "native":

@@ -405,13 +405,6 @@ def test_rejects_are_a_ring():
     assert (latest[-1].reason, latest[-1].time) == ("no_value", NOW)
 
 
-def test_tap():
-    hotpath = make()
-    hotpath.tap(b"web.*")
-    feed(hotpath, b"web.a:1|c\ndb.b:1|c\nbroken", b"web.c:2|g")
-    assert hotpath.tapped() == [b"web.a:1|c", b"web.c:2|g"]
-
-
 def snapshot_rows(hotpath) -> list[tuple[str, str, float]]:
     """Return the rows of a snapshot: metric, tags, last value."""
     return [(series.metric, tags_of(series), rollup.last) for part in hotpath.snapshot() for series, rollup in part]

@@ -11,6 +11,7 @@ import pytest
 
 from relay import limits
 from relay.hotpath.python.tee import split_lines
+from relay.hotpath.tap import TapFilter
 from tests.support.hotpath import NOW, START, make
 
 PEER = ("10.0.0.1", 4000)
@@ -205,7 +206,7 @@ def test_denied_senders_are_not_copied(hotpath, stack):
 def test_names_windows_and_tap_do_not_matter(hotpath, stack):
     target = Target(stack)
     hotpath.tee([target.fd])
-    hotpath.tap(b"a*")
+    hotpath.open_tap(TapFilter(pattern=b"a*"))
     hotpath.feed(b"a:1|c", NOW)
     hotpath.close_window(START + 60)
     hotpath.feed(b"dropped.a:1|c\nreserved.a:1|c", NOW)

@@ -28,6 +28,23 @@ static uint64_t close_late(hotpath *self, int64_t next_start, bool folds, const 
     return read_closed(self);
 }
 
+/* Replaces a tap by one with another filter, after its lines were read. */
+static void watch(hotpath *self, uint8_t what, const uint8_t *at, size_t size) {
+    tap_filter filter = {.of = (what >> 4) % 3, .rate = 1 + (double)size, .has_from = size % 3 == 1};
+    snprintf(filter.pattern, sizeof filter.pattern, "%.*s", (int)(size / 2), (const char *)at);
+    snprintf(filter.tags[0], sizeof filter.tags[0], "%.*s", (int)(size / 4), (const char *)at);
+    snprintf(filter.tags[1], sizeof filter.tags[1], "%s", filter.tags[0]);
+    tap *before = self->taps.taps[what >> 6];
+    tapped line;
+    uint64_t found = 0;
+    for (; before != NULL && tap_pop(before, &line); free((void *)(uintptr_t)line.text.at))
+        found += line.of != TAP_UNDECIDED;
+    if (before != NULL && before->matched != before->hidden + before->lost + found) abort();
+    if (before != NULL) taps_close(&self->taps, what >> 6);
+    taps_open(&self->taps, &filter, self->counts.lines, self->now);
+    self->is_filtered = self->taps.takes_all;
+}
+
 static void play(hotpath *self, const uint8_t *data, size_t size) {
     uint64_t closed = 0;
     double now = START;
@@ -44,7 +61,7 @@ static void play(hotpath *self, const uint8_t *data, size_t size) {
         case 4:
             hotpath_restore_gauge(self, &(series_name){{at, length}, {at, length / 2}, GAUGE, false}, now, START, now);
             break;
-        case 5: tap_set(&self->tap, what & 16 ? "a*" : NULL); self->is_filtered = what & 16; break;
+        case 5: watch(self, what, at, length); break;
         case 6: export_all(self, what & 16); break;
         case 7: closed += close_late(self, START + 60 * window++, what & 16, at, length); break;
         default: feed(self, at, length, now);

@@ -78,17 +78,19 @@ def test_vectors_hold_on_arm64(tmp_path):
 
 LEAK = """
 import gc, resource
+from relay.hotpath.tap import TapFilter
 from tests.support.hotpath import NOW, START, close, exported, make, name_all
 
 def live(number):
     hotpath = make("native", series_limit=200)
+    hotpath.open_tap(TapFilter(pattern=b"m1*", rate=500.0))
     for window in range(1, 4):
         hotpath.feed(b"\\n".join(b"m%d.%d:%d|%b|#a:%d" % (n, number, n, kind, n % 7)
                      for n in range(300) for kind in (b"c", b"g", b"ms", b"s")), NOW)
         name_all(hotpath)
         partial = exported(hotpath) + b"".join(hotpath.export_gauges())
         list(hotpath.snapshot()), list(hotpath.gauges())
-        hotpath.tap(b"m1*"), hotpath.tapped(), hotpath.rejects(), hotpath.tally()
+        hotpath.rejects(), hotpath.senders(), hotpath.tally()
         close(hotpath, START + 60 * window)
     make("native").merge(partial)
     hotpath.feed(b"waiting:1|c\\ng:+1|g", NOW)

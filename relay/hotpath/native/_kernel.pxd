@@ -141,10 +141,29 @@ cdef extern from "kernel/receive.h" nogil:
         network networks[0]
         size_t count
     bint allow_list_admits(const allow_list *allow_list, const peer *peer)
+    enum: TAPS_MOST, TAP_TEXT, TAP_NAME, TAPPED_LINES, TAPPED_BYTES
+    enum tap_of: TAP_ALL, TAP_REJECTED, TAP_DROPPED, TAP_UNDECIDED
+    ctypedef struct tap_filter:
+        tap_of of
+        char pattern[256]
+        char tags[2][256]
+        network _from "from"
+        bint has_from
+        double rate
+    ctypedef struct tapped:
+        double time
+        span text
+        peer peer
+        int reason
+        tap_of of
     ctypedef struct tap:
-        char *pattern
-    bint tap_set(tap *tap, const char *pattern)
-    span tap_pop(tap *tap)
+        uint64_t matched, hidden, lost, unjudged, before
+    ctypedef struct taps:
+        tap *taps[4]
+        bint is_open, takes_all
+    int taps_open(taps *self, const tap_filter *filter, uint64_t before, double now)
+    void taps_close(taps *self, int number)
+    bint tap_pop(tap *self, tapped *into)
 
     ctypedef struct copies:
         uint64_t sent[0], dropped[0]
@@ -159,7 +178,7 @@ cdef extern from "kernel/receive.h" nogil:
         bint separators[256]
         series_name catch_all[4]
     ctypedef struct counts:
-        uint64_t datagrams, truncated, received, accepted, events, samples, late, overflow, unnamed, sections_ignored, tags_unread
+        uint64_t datagrams, lines, truncated, received, accepted, events, samples, late, overflow, unnamed, sections_ignored, tags_unread
         uint64_t open, closing
         uint64_t dropped[0]
     ctypedef struct closed:
@@ -178,7 +197,7 @@ cdef extern from "kernel/receive.h" nogil:
         rejects rejects
         senders senders
         allow_list allow_list
-        tap tap
+        taps taps
         bint is_filtered
         copies copies
         registry registry
@@ -200,6 +219,7 @@ cdef extern from "kernel/receive.h" nogil:
     void hotpath_feed(hotpath *self, span text, const peer *peer, double now)
     bint hotpath_tee(hotpath *self, const int *fds, size_t count)
     void hotpath_reject(hotpath *self, span line, int reason, const peer *peer, double now)
+    bint hotpath_overflows(hotpath *self, kind kind, span name, span tags)
     size_t hotpath_unresolved(hotpath *self, identity **found, size_t most)
     void hotpath_resolve(hotpath *self, const answer *answers, size_t count)
     void hotpath_open_window(hotpath *self, int64_t start)

@@ -18,6 +18,7 @@ from relay.hotpath.native cimport _kernel as k
 from relay.hotpath.native._kernel cimport cell, closed, entry, hotpath, series, series_name, sketch, span
 
 from relay import limits
+from relay.hotpath.tap import TapCounts, TappedLine, tag_texts
 from relay.model import (
     ClosedWindow, Identity, Kind, Peer, RejectedLine, Resolution, Rollup, Sender, Senders, Series, Tally, TopSender,
 )
@@ -49,13 +50,17 @@ cdef tuple REASONS = (
 )
 """In the order of the kernel's enum."""
 
+cdef tuple TAPS = ("all", "rejected", "dropped", "undecided")
+"""In the order of the kernel's enum."""
+
 LIMITS = {
     "QUANTILE_EXACT": k.QUANTILE_EXACT, "SKETCH_BINS": k.SKETCH_BINS, "SET_EXACT": k.SET_EXACT,
     "SET_PRECISION": k.SET_PRECISION, "DATAGRAM_BYTES": k.DATAGRAM_BYTES, "SECTION_READ": k.SECTION_READ, "NAME_READ": k.NAME_READ,
     "NAMING_FIXED": k.NAMING_FIXED, "NAMING_OTHERS": k.NAMING_OTHERS, "NAMING_WORK": k.NAMING_WORK,
     "TOP_SENDERS": k.TOP_SENDERS, "SENDER_EXAMPLE_BYTES": k.SENDER_EXAMPLE_BYTES, "TIMESTAMP_AHEAD": k.TIMESTAMP_AHEAD,
     "SENDERS_MOST": k.SENDERS_MOST, "REJECTS_KEPT": k.REJECTS_KEPT, "REJECT_BYTES": k.REJECT_BYTES,
-    "TEES_MOST": k.TEES_MOST, "COPY_BYTES": k.COPY_BYTES, "EXACT_MOST": k.RECORD_EXACT_MOST,
+    "TAPS_MOST": k.TAPS_MOST, "TAPPED_LINES": k.TAPPED_LINES, "TAPPED_BYTES": k.TAPPED_BYTES, "TAP_NAME": k.TAP_NAME,
+    "TAP_TEXT": k.TAP_TEXT, "TEES_MOST": k.TEES_MOST, "COPY_BYTES": k.COPY_BYTES, "EXACT_MOST": k.RECORD_EXACT_MOST,
 }
 """What the kernel was compiled with; a test compares it with relay.limits."""
 
@@ -323,6 +328,23 @@ cdef k.peer peer_from(object peername, k.uint16_t listener) except *:
 
 cdef bytes _mapped(object address):
     return address.packed if address.version == 6 else bytes(10) + b"\xff\xff" + address.packed
+
+
+cdef k.network network_of(str cidr) except *:
+    cdef k.network made
+    found = ip_network(cidr, strict=False)
+    address = _mapped(found.network_address)
+    memcpy(made.address, <const char *>address, 16)
+    made.bits = found.prefixlen + (96 if found.version == 4 else 0)
+    return made
+
+
+cdef int copy_text(char *into, bytes text) except -1:
+    """Copy a text of a tap's filter, which `into` ends with NUL."""
+    if len(text) > k.TAP_TEXT or b"\0" in text:
+        raise ValueError(f"at most {k.TAP_TEXT} bytes, and no NUL")
+    memcpy(into, <const char *>text, len(text))
+    return 0
 
 
 cdef object peer_to(const k.peer *found):
@@ -671,39 +693,73 @@ cdef class NativeHotPath:
             self._rejected_line(&copied.bad[index]) if found.rejected else None,
         )
 
-    def tap(self, pattern):
+    def open_tap(self, wanted):
+        cdef k.tap_filter made
+        memset(&made, 0, sizeof(made))
+        made.of, made.rate = <k.tap_of><int>TAPS.index(wanted.of), wanted.rate
+        copy_text(made.pattern, wanted.pattern)
+        if wanted.tag:
+            for place, text in enumerate(tag_texts(wanted.tag)):
+                copy_text(made.tags[<int>place], text)
+        if wanted.sender:
+            made.has_from, made._from = True, network_of(wanted.sender)
         k.hotpath_lock(self._self)
-        kept = k.tap_set(&self._self.tap, NULL if pattern is None else <const char *>pattern)
-        self._self.is_filtered = pattern is not None or self._self.allow_list.count > 0
+        number = k.taps_open(&self._self.taps, &made, self._self.counts.lines, self._self.now)
+        self._note_filters()
         k.hotpath_unlock(self._self)
-        if not kept:
-            raise MemoryError
+        return None if number < 0 else number
 
-    def tapped(self):
-        cdef span line
-        cdef list lines = []
+    def close_tap(self, int number):
         k.hotpath_lock(self._self)
-        line = k.tap_pop(&self._self.tap)
-        while line.at != NULL:
-            lines.append(bytes_of(line.at, line.size))
-            free(<void *>line.at)
-            line = k.tap_pop(&self._self.tap)
+        if self._self.taps.taps[number] != NULL:
+            k.taps_close(&self._self.taps, number)
+        self._note_filters()
         k.hotpath_unlock(self._self)
-        return lines
+
+    cdef void _note_filters(self) noexcept:
+        self._self.is_filtered = self._self.allow_list.count > 0 or self._self.taps.takes_all
+
+    def tapped(self, int number):
+        cdef k.tapped line
+        cdef list lines = []
+        cdef k.tap *tap = self._self.taps.taps[number]
+        if tap == NULL:
+            raise ValueError(f"no tap {number}")
+        k.hotpath_lock(self._self)
+        while k.tap_pop(tap, &line):
+            lines.append(self._tapped_line(&line))
+            free(<void *>line.text.at)
+        counts = TapCounts(self._self.counts.lines - tap.before, tap.matched, tap.hidden, tap.lost, tap.unjudged)
+        k.hotpath_unlock(self._self)
+        return lines, counts
+
+    cdef object _tapped_line(self, const k.tapped *line):
+        reason = "" if line.reason < 0 else self._reasons[line.reason]
+        peer = peer_to(&line.peer)
+        text = bytes_of(line.text.at, line.text.size)
+        return TappedLine(text, line.time, peer.host if peer else None, line.peer.listener, TAPS[<int>line.of], reason)
+
+    def overflows(self, identity):
+        cdef span name = span_of(<bytes>identity[0]), tags = span_of(<bytes>identity[2])
+        return bool(k.hotpath_overflows(self._self, <k.kind><int>KIND_NUMBERS[identity[1]], name, tags))
 
     def allow(self, cidrs):
         cdef k.allow_list *allow_list = &self._self.allow_list
-        networks = [ip_network(cidr, strict=False) for cidr in cidrs]
+        cdef k.network *packed
+        networks = [str(cidr) for cidr in cidrs]
         if len(networks) > k.NETWORKS_MOST:
             raise ValueError(f"at most {k.NETWORKS_MOST} networks")
-        packed = [(_mapped(n.network_address), n.prefixlen + (96 if n.version == 4 else 0)) for n in networks]
-        k.hotpath_lock(self._self)
-        for index, (address, bits) in enumerate(packed):
-            memcpy(allow_list.networks[<size_t>index].address, <const char *>address, 16)
-            allow_list.networks[<size_t>index].bits = bits
-        allow_list.count = len(packed)
-        self._self.is_filtered = allow_list.count > 0 or self._self.tap.pattern != NULL
-        k.hotpath_unlock(self._self)
+        packed = <k.network *>room_for(len(networks), sizeof(k.network))
+        try:
+            for index, cidr in enumerate(networks):
+                packed[<size_t>index] = network_of(cidr)
+            k.hotpath_lock(self._self)
+            memcpy(allow_list.networks, packed, len(networks) * sizeof(k.network))
+            allow_list.count = len(networks)
+            self._note_filters()
+            k.hotpath_unlock(self._self)
+        finally:
+            free(packed)
 
     def admits(self, peer):
         cdef k.peer sender = peer_from(peer, 0)

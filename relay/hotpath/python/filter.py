@@ -1,17 +1,18 @@
-"""Checks on whole datagrams before parsing: the allow-list and the tap.
+"""Checks on whole datagrams before parsing (the allow-list), and taps of lines.
 
-Bounded (I6): 1,000 tapped lines, decisions for 4,096 hosts. Does not know: the grammar, series.
+Bounded (I6): four taps of 1,000 lines each, decisions for 4,096 hosts. Does not know: the grammar, series.
 """
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections import deque
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 
+from relay import limits
 from relay.hotpath.line import BLANKS
+from relay.hotpath.tap import TapCounts, TapFilter, TappedLine, tag_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -39,20 +40,18 @@ class AllowList:
         if decided is None:
             if len(self._decided) >= _DECISIONS_CACHED:
                 self._decided.clear()
-            decided = self._decided[peer[0]] = self._is_inside(peer[0])
+            decided = self._decided[peer[0]] = _is_inside(peer[0], self._networks)
         return decided
 
-    def _is_inside(self, host: str) -> bool:
-        address = ip_address(host.partition("%")[0])
-        mapped = getattr(address, "ipv4_mapped", None) or address
-        return any(mapped in network for network in self._networks)
 
-
-# --- admission before parsing: allow-list and tap, skipped while both are off ----------------------------------------
+def _is_inside(host: str, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
+    address = ip_address(host.partition("%")[0])
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return any(mapped in network for network in networks)
 
 
 class Admission:
-    """State: the allow-list and the tap; each is None while it is off.
+    """State: the allow-list; None while it is off.
 
     Args:
         deny: rejects the lines of a datagram; none of them is blank.
@@ -60,21 +59,16 @@ class Admission:
 
     def __init__(self, deny: Callable[[Sequence[bytes], Peername], None]) -> None:
         self._deny = deny
-        self._tap: Tap | None = None
         self._allow_list: AllowList | None = None
-        self._is_active = False
 
     def admit(self, batch: Sequence[tuple[bytes, Peername]]) -> Sequence[tuple[bytes, Peername]]:
-        """Offer datagrams to the tap; return those of allowed senders, and reject the lines of the others."""
-        return [one for one in batch if self._admit_one(*one)] if self._is_active else batch
+        """Return the datagrams of allowed senders, and reject the lines of the others."""
+        return batch if self._allow_list is None else [one for one in batch if self._admit_one(*one)]
 
     def _admit_one(self, datagram: bytes, peer: Peername) -> bool:
-        lines = datagram.split(b"\n")
-        if self._tap is not None:
-            self._tap.offer(lines)
         if self.admits(peer):
             return True
-        self._deny([line for raw in lines if (line := raw.rstrip(BLANKS))], peer)
+        self._deny([line for raw in datagram.split(b"\n") if (line := raw.rstrip(BLANKS))], peer)
         return False
 
     def admits(self, peer: Peername) -> bool:
@@ -85,34 +79,143 @@ class Admission:
         """Set the allowed networks; all senders are allowed if `cidrs` is empty."""
         networks = list(cidrs)
         self._allow_list = AllowList(networks) if networks else None
-        self._is_active = self._tap is not None or self._allow_list is not None
-
-    def tap(self, pattern: bytes | None) -> None:
-        """Keep lines with a name that matches a glob; None stops it."""
-        self._tap = None if pattern is None else Tap(pattern)
-        self._is_active = self._tap is not None or self._allow_list is not None
-
-    def tapped(self) -> list[bytes]:
-        """Return the lines kept since the last call."""
-        return self._tap.pop_all() if self._tap is not None else []
 
 
-_TAPPED_LINES: Final = 1_000
+# --- taps: kernel/taps.h describes the rules --------------------------------------------------------------------------
 
 
-class Tap:
-    """State: a pattern, and the lines that matched it since the last `pop_all`."""
+class _Allowance:
+    """State: how many lines a rate allows now, with a burst of a second."""
 
-    def __init__(self, pattern: bytes) -> None:
-        self._match = re.compile(fnmatch.translate(pattern.decode("latin-1"))).match
-        self._lines: deque[bytes] = deque(maxlen=_TAPPED_LINES)
+    def __init__(self, rate: float, now: float) -> None:
+        self._rate = self._left = rate
+        self._at = now
 
-    def offer(self, lines: Sequence[bytes]) -> None:
-        """Keep the lines with a matching name (the bytes before the first colon); only the newest 1,000."""
-        self._lines.extend(line for line in lines if line and self._match(line.partition(b":")[0].decode("latin-1")))
+    def use(self, now: float) -> bool:
+        """Return whether one more line fits."""
+        if now > self._at:
+            self._left += (now - self._at) * self._rate
+        self._left = min(self._left, self._rate)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
 
-    def pop_all(self) -> list[bytes]:
-        """Return the kept lines, and start from empty."""
-        lines = list(self._lines)
-        self._lines.clear()
-        return lines
+
+class _Tap:
+    """State: a filter, its ring of lines, the counts."""
+
+    def __init__(self, wanted: TapFilter, *, separators: bytes, before: int, now: float) -> None:
+        if max(len(wanted.pattern), len(wanted.tag)) > limits.TAP_TEXT or b"\0" in wanted.pattern + wanted.tag:
+            raise ValueError(f"at most {limits.TAP_TEXT} bytes, and no NUL")
+        self.of = wanted.of
+        self.before = before
+        self._name = re.compile(_regex_of_glob(wanted.pattern), re.DOTALL) if wanted.pattern else None
+        self._end_of_name = re.compile(b"[%b]" % re.escape(separators)) if separators else None
+        self._tag = re.compile(_regex_of_tag(wanted.tag)) if wanted.tag else None
+        self._network = ip_network(wanted.sender, strict=False) if wanted.sender else None
+        self._shown, self._undecided = _Allowance(wanted.rate, now), _Allowance(wanted.rate, now)
+        self._lines: deque[TappedLine] = deque()
+        self._bytes = 0
+        self._matched = self._hidden = self._lost = self._unjudged = 0
+
+    def offer(self, line: TappedLine) -> None:
+        """Count and keep a line that matches."""
+        if not self._matches(line):
+            return
+        if line.of == "undecided":
+            if self._undecided.use(line.time):
+                self._keep(line)
+            else:
+                self._unjudged += 1
+            return
+        self._matched += 1
+        if self._shown.use(line.time):
+            self._keep(line)
+        else:
+            self._hidden += 1
+
+    def _matches(self, line: TappedLine) -> bool:
+        if self._network is not None and (line.host is None or not _is_inside(line.host, [self._network])):
+            return False
+        if self._name is not None and not self._name_matches(line.line.partition(b":")[0][: limits.TAP_NAME]):
+            return False
+        return self._tag is None or self._tag.search(line.line) is not None
+
+    def _name_matches(self, name: bytes) -> bool:
+        match = self._name.fullmatch if self._name else None
+        if match is None or match(name):
+            return True
+        end = self._end_of_name.search(name) if self._end_of_name else None
+        return end is not None and match(name[: end.start()]) is not None
+
+    def _keep(self, line: TappedLine) -> None:
+        size = len(line.line)
+        while self._lines and (len(self._lines) == limits.TAPPED_LINES or self._bytes + size > limits.TAPPED_BYTES):
+            lost = self._lines.popleft()
+            self._bytes -= len(lost.line)
+            self._lost += lost.of != "undecided"
+            self._unjudged += lost.of == "undecided"
+        self._lines.append(line)
+        self._bytes += size
+
+    def read(self, received: int) -> tuple[list[TappedLine], TapCounts]:
+        """Return the kept lines, and start from empty; `received`: lines of any kind since the start."""
+        lines, self._lines, self._bytes = list(self._lines), deque(), 0
+        return lines, TapCounts(received - self.before, self._matched, self._hidden, self._lost, self._unjudged)
+
+
+def _regex_of_glob(pattern: bytes) -> bytes:
+    """Return a regex in which each star is tried once for each text after it: no name takes exponential time."""
+    first, *texts = (re.escape(text).replace(rb"\?", b".") for text in pattern.split(b"*"))
+    return first + b"".join(b"(?>.*?%b)" % text for text in texts[:-1]) + (b".*%b" % texts[-1] if texts else b"")
+
+
+def _regex_of_tag(tag: bytes) -> bytes:
+    in_section, in_name = map(re.escape, tag_texts(tag))
+    return rb"(?<=[#,])%b(?=[,|]|\Z)|(?<=[;,[])%b(?=[;,\]:]|\Z)" % (in_section, in_name)
+
+
+class Taps:
+    """State: the taps, by number."""
+
+    def __init__(self, separators: str) -> None:
+        self._separators = separators.encode()
+        self._taps: list[_Tap | None] = [None] * limits.TAPS_MOST
+        self.is_open = False
+        self.takes_all = False
+        """There is a tap of all lines."""
+
+    def open(self, wanted: TapFilter, *, before: int, now: float) -> int | None:
+        """Begin a tap; return its number, None if there are too many."""
+        if None not in self._taps:
+            return None
+        number = self._taps.index(None)
+        self._taps[number] = _Tap(wanted, separators=self._separators, before=before, now=now)
+        self._note_open()
+        return number
+
+    def close(self, number: int) -> None:
+        """End a tap."""
+        self._taps[number] = None
+        self._note_open()
+
+    def _note_open(self) -> None:
+        open_taps = [tap for tap in self._taps if tap is not None]
+        self.is_open = bool(open_taps)
+        self.takes_all = any(tap.of == "all" for tap in open_taps)
+
+    def offer(self, line: TappedLine) -> None:
+        """Offer a line of a kind to the taps of that kind; an undecided one to those of dropped lines."""
+        wanted = "dropped" if line.of == "undecided" else line.of
+        for tap in self._taps:
+            if tap is not None and tap.of == wanted:
+                tap.offer(line)
+
+    def read(self, number: int, received: int) -> tuple[list[TappedLine], TapCounts]:
+        """Return the lines of a tap since the last call, and its counts."""
+        tap = self._taps[number]
+        if tap is None:
+            raise ValueError(f"no tap {number}")
+        return tap.read(received)

@@ -16,14 +16,15 @@ from relay import limits
 from relay.hotpath import partial
 from relay.hotpath.line import BLANKS, Group, is_event, parse
 from relay.hotpath.python.counts import Counts
-from relay.hotpath.python.filter import Admission
+from relay.hotpath.python.filter import Admission, Taps
 from relay.hotpath.python.gauges import Base
 from relay.hotpath.python.identities import PendingIdentity, TopSenders
 from relay.hotpath.python.line_cache import Key, LineCache
 from relay.hotpath.python.receive import Peername, receive
-from relay.hotpath.python.senders import Rejects, SenderCounts, rejected_line
+from relay.hotpath.python.senders import Rejects, SenderCounts, plain_host, rejected_line
 from relay.hotpath.python.store import Store
 from relay.hotpath.python.tee import Tee
+from relay.hotpath.tap import TappedLine
 from relay.model import (
     ClosedWindow,
     Identity,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from relay.hotpath.contract import HotPathSettings
     from relay.hotpath.records import GaugeRecord, RollupRecord
+    from relay.hotpath.tap import Of, TapCounts, TapFilter
 
 _FOLD_SAMPLES: Final = 100_000
 """Pending values after which the longest lists are folded: 10 to 20 ms of work."""
@@ -62,6 +64,7 @@ class PythonHotPath:
         self._listener = 0
         self._senders = SenderCounts()
         self._admission = Admission(self._deny)
+        self._taps = Taps(settings["separators"])
         self._tee = Tee()
         self._top_senders = TopSenders()
 
@@ -82,7 +85,7 @@ class PythonHotPath:
         """Count a rejected line; listeners call it for one that is too long (with its beginning), or truncated."""
         self._now, self._listener = now, listener
         self._senders.touch(peer, listener, now).lines += 1
-        self._reject(line, reason, peer)
+        self._reject_unparsed(line, reason, peer)
 
     def drain(self, fd: int, now: float, listener: int = 0) -> int:
         """Process datagrams from a socket's queue, at most `limits.DRAIN_DATAGRAMS`; the caller keeps the descriptor.
@@ -113,7 +116,7 @@ class PythonHotPath:
         self._now = self._line_cache.now = now
         self._listener, this, known, touch = listener, object(), self._senders.by_key, self._senders.touch
         append, numbers, add = self._line_cache.append, self._line_cache.numbers, self._line_cache.add
-        plain = 0
+        plain, takes_all = 0, self._taps.takes_all
         batch = self._admission.admit(batch)
         for datagram, peer in batch:
             sender = known.get(peer[0] if peer else listener)
@@ -123,6 +126,8 @@ class PythonHotPath:
                 datagram = self._without_last_line(datagram, peer)  # noqa: PLW2901 - it was truncated
                 sender.lines += 1
             lines = datagram.split(b"\n")
+            if takes_all:
+                self._offer_all(lines, peer)
             sender.packets += 1
             sender.lines += len(lines)
             plain += len(lines)
@@ -142,7 +147,7 @@ class PythonHotPath:
         """Return a truncated datagram without its last line, which is rejected; the other lines are whole."""
         rest, _, last = datagram.rpartition(b"\n")
         self._counts.truncated += 1
-        self._reject(last, "truncated", peer)
+        self._reject_unparsed(last, "truncated", peer)
         return rest
 
     def _deny(self, lines: Sequence[bytes], peer: Peername) -> None:
@@ -151,13 +156,31 @@ class PythonHotPath:
         sender.packets += 1
         sender.lines += len(lines)
         for line in lines:
-            self._reject(line, "source_denied", peer)
+            self._reject_unparsed(line, "source_denied", peer)
 
     def _reject(self, line: bytes, reason: str, peer: Peername) -> None:
         self._counts.received += 1
         found = rejected_line(line, reason, peer, self._now)
         self._rejects.add(found)
         self._senders.reject(found, self._listener)
+        if self._taps.is_open:
+            self._offer(line, "rejected", reason, peer)
+
+    def _reject_unparsed(self, line: bytes, reason: str, peer: Peername) -> None:
+        """Reject a line that is not parsed; the taps of all lines have not seen it."""
+        if self._taps.is_open:
+            self._offer(line, "all", reason, peer)
+        self._reject(line, reason, peer)
+
+    def _offer_all(self, lines: Iterable[bytes], peer: Peername) -> None:
+        """Offer lines to the taps of all lines."""
+        for line in (raw.rstrip(BLANKS) for raw in lines):
+            if line:
+                self._offer(line, "all", "", peer)
+
+    def _offer(self, line: bytes, of: Of, reason: str, peer: Peername) -> None:
+        host = plain_host(peer[0]) if peer else None
+        self._taps.offer(TappedLine(line, self._now, host, self._listener, of, reason))
 
     def _count_plain(self, lines: int) -> None:
         """Count lines of one sample each that went to the open window."""
@@ -195,7 +218,9 @@ class PythonHotPath:
         if reason := self._reason_to_reject(parsed.groups, answers):
             self._reject(line.rstrip(BLANKS), reason, peer)
             return
-        self._add_groups(parsed.groups, answers)
+        reason, waits = self._add_groups(parsed.groups, answers)
+        if self._taps.is_open and (reason or waits):
+            self._offer(line.rstrip(BLANKS), "dropped" if reason else "undecided", reason, peer)
         if len(parsed.groups) == 1:
             self._line_cache.store(key, parsed.groups[0], answers[0], self._now)
 
@@ -209,8 +234,10 @@ class PythonHotPath:
             self._top_senders.add(peer, name, group.tags)
         return answer
 
-    def _add_groups(self, groups: Sequence[Group], answers: Sequence[Resolution | NoSeries | PendingIdentity]) -> None:
-        """Add the groups of a line.
+    def _add_groups(
+        self, groups: Sequence[Group], answers: Sequence[Resolution | NoSeries | PendingIdentity]
+    ) -> tuple[str, bool]:
+        """Add the groups of a line; return why samples were dropped (the last reason), and whether any group waits.
 
         A line with a single unresolved identity waits as a whole. A line with several identities is accepted at once,
         and only the samples of its unresolved identities wait.
@@ -219,11 +246,12 @@ class PythonHotPath:
         first = answers[0]
         if isinstance(first, PendingIdentity) and all(answer is first for answer in answers):
             self._store.hold_line(groups, first, self._now)
-            return
+            return "", True
         self._counts.received += 1
         self._counts.accepted += 1
-        for group, answer in zip(groups, answers, strict=True):
-            self._store.add(group, answer, self._now)
+        added = [self._store.add(group, answer, self._now) for group, answer in zip(groups, answers, strict=True)]
+        reason = next((reason for reason in reversed(added) if reason), "")
+        return reason, any(isinstance(answer, PendingIdentity) for answer in answers)
 
     def _reason_to_reject(self, groups: Iterable[Group], answers: Iterable[object]) -> str:
         """Return why a line must be rejected, or ""; checks every group before any sample is added (I1)."""
@@ -362,13 +390,25 @@ class PythonHotPath:
         """Return packets, lines and rejected lines by sender, since the start."""
         return self._senders.all()
 
-    def tap(self, pattern: bytes | None) -> None:
-        """Keep lines with a name that matches a glob, for `tapped`; None stops it."""
-        self._admission.tap(pattern)
+    def open_tap(self, wanted: TapFilter) -> int | None:
+        """Begin to copy matching lines for `tapped`; return the number of the tap, None if there are too many.
 
-    def tapped(self) -> list[bytes]:
-        """Return the lines kept by the tap since the last call, at most the newest 1,000."""
-        return self._admission.tapped()
+        Raises:
+            ValueError: a text is too long, or the sender is no network.
+        """
+        return self._taps.open(wanted, before=self._senders.lines, now=self._now)
+
+    def close_tap(self, number: int) -> None:
+        """End a tap; one that has ended already is ignored."""
+        self._taps.close(number)
+
+    def tapped(self, number: int) -> tuple[list[TappedLine], TapCounts]:
+        """Return the lines of a tap since the last call, oldest first, and its counts since it began."""
+        return self._taps.read(number, self._senders.lines)
+
+    def overflows(self, identity: Identity) -> bool:
+        """Return whether the newest line of an identity went to an overflow series; so does one that found no room."""
+        return self._store.overflows(identity)
 
     def allow(self, cidrs: Iterable[str]) -> None:
         """Accept lines from these networks only; from all senders if `cidrs` is empty."""

@@ -43,11 +43,11 @@ class Rejects:
 
 def rejected_line(line: bytes, reason: str, peer: Peername, now: float) -> RejectedLine:
     """Return the record of a rejected line, with its first bytes."""
-    sender = Peer(_plain(peer[0]), peer[1]) if peer else None
+    sender = Peer(plain_host(peer[0]), peer[1]) if peer else None
     return RejectedLine(line=line[: limits.REJECT_BYTES], reason=reason, peer=sender, time=now)
 
 
-def _plain(host: str) -> str:
+def plain_host(host: str) -> str:
     """Return an address without its scope, and IPv4 in its own form."""
     if ":" not in host:
         return host
@@ -93,6 +93,11 @@ class SenderCounts:
         self._hand = 0
         self._others = Counted(None, 0)
 
+    @property
+    def lines(self) -> int:
+        """Lines of all senders."""
+        return sum(one.lines for one in self.by_key.values()) + self._others.lines
+
     def __len__(self) -> int:
         """Return the number of senders that are counted separately."""
         return len(self._places)
@@ -114,12 +119,12 @@ class SenderCounts:
         found.bad = line
 
     def _find_or_add(self, key: str | int, listener: int, now: float) -> Counted:
-        if isinstance(key, str) and (plain := _plain(key)) in self.by_key:
+        if isinstance(key, str) and (plain := plain_host(key)) in self.by_key:
             return self.by_key[plain]
         place = self._free_place(now)
         if place is None:
             return self._others
-        host = _plain(key) if isinstance(key, str) else None
+        host = plain_host(key) if isinstance(key, str) else None
         self._places[place] = listener if host is None else host
         made = self.by_key[self._places[place]] = Counted(host, listener, last_at=now)
         return made

@@ -90,6 +90,16 @@ class Store:
         """Return whether an identity has an answer, or waits for one."""
         return identity in self.identities or identity in self.pending
 
+    def overflows(self, identity: Identity) -> bool:
+        """Return whether an identity has no series of its own in the open window, or found no room."""
+        if identity in self.pending:
+            return False
+        answer = self.identities.find(identity, self.open.start)
+        if not isinstance(answer, Resolution):
+            return answer is None
+        others = answer.overflow, self._settings["catch_all"](identity.kind)
+        return answer.series not in self.open.cells and any(series in self.open.cells for series in others)
+
     def _stand_in(self, identity: Identity) -> Resolution | NoSeries | PendingIdentity:
         wanted = self.identities.stand_in(identity)
         answer = self.identities.find(wanted, self.open.start) or (
@@ -110,8 +120,12 @@ class Store:
     def _nowhere(self, kind: Kind) -> Resolution:
         return Resolution(Series(_NOWHERE, (), kind), self._settings["catch_all"](kind))
 
-    def add(self, group: Group, answer: Resolution | NoSeries | PendingIdentity, now: float) -> None:
-        """Add the samples of a group to its series, or let them wait for the name; the line is accepted already."""
+    def add(self, group: Group, answer: Resolution | NoSeries | PendingIdentity, now: float) -> str:
+        """Add the samples of a group to its series, or let them wait for the name; the line is accepted already.
+
+        Returns:
+            The reason why the samples were dropped; "" if they were not.
+        """
         count = len(group.values)
         if isinstance(answer, PendingIdentity):
             has_deltas = self.has_deltas(group)
@@ -119,17 +133,18 @@ class Store:
             answer.shared += count
             if answer.overflow is not None and not has_deltas:
                 answer.overflow.shared += count
-            return
+            return ""
         self._counts.samples += count
         if isinstance(answer, NoSeries):
             self._counts.dropped[answer.reason] += count
-            return
+            return answer.reason
         timing = self._check_timestamp(group, self._known_at(answer, self.open), now)
         if timing and timing != "late":
             self._counts.dropped[timing] += count
-        else:
-            self._add_resolved(group, answer, now)
-            self._counts.late += count if timing else 0
+            return timing
+        self._add_resolved(group, answer, now)
+        self._counts.late += count if timing else 0
+        return ""
 
     def _add_resolved(self, group: Group, answer: Resolution, now: float) -> None:
         series, cell, overflows = self.place(answer)

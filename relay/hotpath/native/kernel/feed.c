@@ -20,6 +20,13 @@ void reject_line(hotpath *self, span line, int reason, const peer *peer) {
     self->counts.received++;
     rejects_add(&self->rejects, line, reason, peer, self->now);
     senders_reject(&self->senders, line, reason, peer, self->now);
+    if (UNLIKELY(self->taps.is_open)) taps_offer(&self->taps, line, TAP_REJECTED, reason, peer, self->now);
+}
+
+/* Rejects a line that is not parsed; the taps of all lines have not seen it. */
+static void reject_unparsed(hotpath *self, span line, int reason, const peer *peer) {
+    if (UNLIKELY(self->taps.is_open)) taps_offer(&self->taps, line, TAP_ALL, reason, peer, self->now);
+    reject_line(self, line, reason, peer);
 }
 
 /* Passes a line that line_quick parsed to the slow path, as a group of one value. */
@@ -143,18 +150,23 @@ static bool add_line(hotpath *self, lines *lines, const uint8_t *text, size_t st
 /* Rejects a line of a denied sender; false: it is blank. */
 static bool deny(hotpath *self, span line, const peer *peer) {
     line = line_trim(line);
-    if (line.size > 0) reject_line(self, line, SOURCE_DENIED, peer);
+    if (line.size > 0) reject_unparsed(self, line, SOURCE_DENIED, peer);
     return line.size > 0;
 }
 
-/* Offers lines to the tap and checks the allow-list. False: the lines were denied, and added to `count`. */
+static void offer_line(hotpath *self, span line, const peer *peer) {
+    line = line_trim(line);
+    if (line.size > 0) taps_offer(&self->taps, line, TAP_ALL, NO_REASON, peer, self->now);
+}
+
+/* Checks the allow-list and offers lines to the taps. False: the lines were denied, and added to `count`. */
 static bool admit(hotpath *self, const datagram *datagram, size_t *count) {
     bool admitted = self->allow_list.count == 0 || allow_list_admits(&self->allow_list, &datagram->peer);
     for (size_t start = 0, end; start < datagram->size; start = end + 1) {
         end = next_mark(self->marks.feeds, start, datagram->size);
         span line = {datagram->at + start, end - start};
-        if (self->tap.pattern != NULL) tap_offer(&self->tap, line);
         if (!admitted) *count += deny(self, line, &datagram->peer);
+        else if (self->taps.takes_all) offer_line(self, line, &datagram->peer);
     }
     return admitted;
 }
@@ -164,7 +176,7 @@ static size_t without_last_line(hotpath *self, const datagram *datagram) {
     size_t last = datagram->size;
     while (last > 0 && datagram->at[last - 1] != '\n') last--;
     self->counts.truncated++;
-    reject_line(self, (span){datagram->at + last, datagram->size - last}, TRUNCATED, &datagram->peer);
+    reject_unparsed(self, (span){datagram->at + last, datagram->size - last}, TRUNCATED, &datagram->peer);
     return last > 0 ? last - 1 : 0;
 }
 
@@ -220,6 +232,6 @@ void hotpath_reject(hotpath *self, span line, int reason, const peer *peer, doub
     self->now = now;
     senders_touch(&self->senders, peer, now)->lines++;
     self->counts.lines++;
-    reject_line(self, line, reason, peer);
+    reject_unparsed(self, line, reason, peer);
     hotpath_unlock(self);
 }

@@ -1,9 +1,8 @@
-/* Checks before parsing (allow-list and tap), and the ring of rejected lines.
+/* Peers, the allow-list, and the ring of rejected lines.
  *
  * Theory. None of this runs for an ordinary line. The ring stores the beginning of the last 64 rejected lines. The
- * tap stores the newest 1,000 lines (at most 1 MiB) with a name that matches a glob; while it is on, each line costs
- * one match. The allow-list compares the sender of a datagram with a few networks. Addresses have 16 bytes, IPv4 as
- * ::ffff:a.b.c.d, so one rule serves sockets of both families. */
+ * allow-list compares the sender of a datagram with a few networks. Addresses have 16 bytes, IPv4 as ::ffff:a.b.c.d,
+ * so one rule serves sockets of both families. */
 #ifndef RELAY_FILTER_H
 #define RELAY_FILTER_H
 
@@ -11,8 +10,6 @@
 
 #include <sys/socket.h>
 
-#define TAPPED_LINES 1000
-#define TAPPED_BYTES (1u << 20)
 #define NETWORKS_MOST 256
 
 /* The sender of a packet. `known` is false for a Unix socket; then the address has the number of the listener. */
@@ -43,26 +40,15 @@ void rejected_set(rejected *rejected, span line, int reason, const peer *peer, d
 /* Counts a rejected line, and stores its beginning. */
 void rejects_add(rejects *rejects, span line, int reason, const peer *peer, double now);
 
-typedef struct tap {
-    char *pattern; /* NULL: off */
-    span lines[TAPPED_LINES];
-    size_t first, used, bytes;
-} tap;
+typedef struct network {
+    uint8_t address[16];
+    unsigned bits; /* at most 128 */
+} network;
 
-/* Starts the tap with a glob of fnmatch (ended by NUL), or stops it (NULL). Returns false without memory. */
-bool tap_set(tap *tap, const char *pattern);
-
-/* Stores a copy of a line with a matching name; the oldest lines make room. */
-void tap_offer(tap *tap, span line);
-
-/* Removes and returns the oldest line, which the caller frees; a span of NULL if there is none. */
-span tap_pop(tap *tap);
+bool network_has(const network *network, const uint8_t *address);
 
 typedef struct allow_list {
-    struct network {
-        uint8_t address[16];
-        unsigned bits;
-    } networks[NETWORKS_MOST];
+    network networks[NETWORKS_MOST];
     size_t count;
 } allow_list;
 

@@ -19,6 +19,7 @@
 #include "queue.h"
 #include "record.h"
 #include "senders.h"
+#include "taps.h"
 #include "tee.h"
 
 #include <pthread.h>
@@ -67,8 +68,9 @@ typedef struct hotpath {
     rejects rejects;
     senders senders;
     allow_list allow_list;
-    tap tap;
-    bool is_filtered; /* the allow-list or the tap is on */
+    taps taps;
+    bool is_filtered; /* the allow-list is on, or a tap of all lines */
+    int dropped; /* why the line of the slow path has lost samples, or NO_REASON */
     copies copies;
     scanner *scan;
     registry registry;
@@ -136,6 +138,9 @@ bool hotpath_tee(hotpath *self, const int *fds, size_t count);
 
 /* Counts a line that its listener rejected. */
 void hotpath_reject(hotpath *self, span line, int reason, const peer *peer, double now);
+
+/* Says whether the newest line of an identity went to an overflow series; so does one that found no room. */
+bool hotpath_overflows(hotpath *self, enum kind kind, span name, span tags);
 
 /* --- naming (resolve.c) and windows (windows.c) ------------------------------------------------------------------- */
 

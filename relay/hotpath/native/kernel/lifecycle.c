@@ -37,6 +37,7 @@ hotpath *hotpath_new(const settings *settings) {
     pthread_mutex_init(&self->gate, NULL);
     pthread_mutex_init(&self->lock, NULL);
     self->settings = *settings;
+    self->taps.separators = self->settings.separators;
     self->scan = scan_choose();
     self->open.number = self->generation = self->generation_opened = 1;
     self->buffer = calloc(1, DATAGRAM_BYTES + 1 + PAD);
@@ -116,7 +117,7 @@ void hotpath_free(hotpath *self) {
     free(self->idle);
     queue_free(&self->queue, &self->pending_memory);
     queue_free(&self->closing_queue, &self->pending_memory);
-    tap_set(&self->tap, NULL);
+    taps_close_all(&self->taps);
     targets_release(self->copies.targets);
     parser_free(&self->parser);
     free(self->buffer);

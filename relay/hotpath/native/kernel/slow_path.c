@@ -115,6 +115,15 @@ static cell *place_identity(hotpath *self, identity *identity, enum kind kind, b
     return identity->cell;
 }
 
+bool hotpath_overflows(hotpath *self, enum kind kind, span name, span tags) {
+    hotpath_lock(self);
+    const identity *found = find_identity(self, identity_hash(&self->registry.key, kind, name, tags), kind, name, tags);
+    bool is_current = found != NULL && found->state == RESOLVED && found->generation == self->generation;
+    bool overflows = found == NULL || (is_current && found->cell != NULL && found->route >= TO_OVERFLOW);
+    hotpath_unlock(self);
+    return overflows;
+}
+
 double identity_known_at(const identity *identity, const window *window) {
     return is_stand_in(identity) ? -INFINITY : gauge_known_at(identity->to.series, window);
 }
@@ -128,7 +137,8 @@ static void add_resolved_group(hotpath *self, const group *group, identity *iden
     counts *counts = &self->counts;
     counts->samples += group->count;
     if (cell == NULL) {
-        counts->dropped[timing == DROPPED ? reason : SERIES_LIMIT] += group->count;
+        self->dropped = timing == DROPPED ? reason : SERIES_LIMIT;
+        counts->dropped[self->dropped] += group->count;
         return;
     }
     counts->open += group->count;
@@ -164,7 +174,8 @@ static void hold(hotpath *self, const group *group, bool line_has_deltas) {
     hold_group(self, group, identity->to.pending, line_has_deltas);
     identity->generation = self->generation;
     identity->route = TO_PENDING;
-    identity->cell = group->kind == GAUGE ? NULL : identity->to.pending->cell;
+    /* A tap gets every line that may be dropped: without a cached cell, each comes by the slow path. */
+    identity->cell = group->kind == GAUGE || self->taps.is_open ? NULL : identity->to.pending->cell;
 }
 
 /* Adds a group to pending samples; its line has other identities too, and is accepted already. */
@@ -192,28 +203,39 @@ static void add_group(hotpath *self, const group *group) {
         add_resolved_group(self, group, identity);
     } else if (identity->state == NO_SERIES) {
         self->counts.samples += group->count;
-        self->counts.dropped[identity->to.no_series.reason] += group->count;
+        self->dropped = identity->to.no_series.reason;
+        self->counts.dropped[self->dropped] += group->count;
     } else {
         hold_shared(self, group);
     }
 }
 
-/* Adds the groups of a line. A line with one identity, which is pending, is counted once its name is known. A line
- * with several identities is accepted at once. */
-static void add_groups(hotpath *self, const line *line) {
+/* Adds the groups of a line; says whether any is pending. A line with one identity, which is pending, is counted once
+ * its name is known. A line with several identities is accepted at once. */
+static bool add_groups(hotpath *self, const line *line) {
     const identity *first = line->groups[0].identity;
-    bool waits = first != NULL && first->state == PENDING;
+    bool waits = first != NULL && first->state == PENDING, any_waits = false;
     for (size_t i = 0; i < line->count; i++) {
+        const identity *identity = line->groups[i].identity;
         self->counts.sections_ignored += line->groups[i].ignored;
-        waits &= line->groups[i].identity == first;
+        waits &= identity == first;
+        any_waits |= identity != NULL && identity->state == PENDING;
     }
     if (waits) {
         hold_line(self, line, first->to.pending);
-        return;
+        return true;
     }
     self->counts.received++;
     self->counts.accepted++;
     for (size_t i = 0; i < line->count; i++) add_group(self, &line->groups[i]);
+    return any_waits;
+}
+
+/* Offers a line that has lost samples, or may lose them once its name is known. */
+static void offer_dropped(hotpath *self, span text, const peer *peer, bool waits) {
+    if (self->dropped == NO_REASON && !waits) return;
+    enum tap_of of = self->dropped == NO_REASON ? TAP_UNDECIDED : TAP_DROPPED;
+    taps_offer(&self->taps, line_trim(text), of, self->dropped, peer, self->now);
 }
 
 void slow_path_line(hotpath *self, const line *line, span text, const peer *peer) {
@@ -232,5 +254,7 @@ void slow_path_line(hotpath *self, const line *line, span text, const peer *peer
             return;
         }
     }
-    add_groups(self, line);
+    self->dropped = NO_REASON;
+    bool waits = add_groups(self, line);
+    if (UNLIKELY(self->taps.is_open)) offer_dropped(self, text, peer, waits);
 }
