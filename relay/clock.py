@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
@@ -124,13 +125,17 @@ class Steps:
 
 
 class LagProbe:
-    """State: the latest measured lag of the event loop, in seconds."""
+    """State: the latest measured lag of the event loop, in seconds, and the times of the latest large ones."""
 
     INTERVAL: Final = 0.5
+    SLOW: Final = 1.0
+    """Seconds of lag from which a probe is remembered."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.seconds = 0.0
+        self.slow_at: deque[float] = deque(maxlen=10)
+        """Wall times of the latest probes that were late by over `SLOW`, oldest first."""
 
     async def run(self) -> None:
         """Measure until cancelled."""
@@ -138,3 +143,5 @@ class LagProbe:
             began = self._clock.monotonic()
             await self._clock.sleep(self.INTERVAL)
             self.seconds = max(0.0, self._clock.monotonic() - began - self.INTERVAL)
+            if self.seconds > self.SLOW:
+                self.slow_at.append(self._clock.wall())

@@ -227,16 +227,24 @@ class Ledger:
     """Seconds from the start of a window to the delivery of its batch; of the batch delivered last."""
     clock_skew: float = 0.0
     """Seconds that this machine's clock is ahead of the cloud's, by the cloud's latest answer."""
+    is_clock_compared: bool = False
+    """Whether an answer of the cloud had a date."""
     names_rewritten: int = 0
     tags_dropped: int = 0
     values_clamped: int = 0
     """Statistics outside the range of the API."""
     examples: dict[str, Mapping[str, str]] = field(default_factory=dict)
     """Log fields of one example each of `rewritten`, `unsent`, `clamped`; removed once logged."""
+    last_examples: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    """The latest example of each; it stays."""
     admin_refused: int = 0
     """Requests of the admin port refused for want of access."""
     windows: WindowHistory = field(default_factory=WindowHistory)
     """The newest closed windows, with the outcome of their points."""
+
+    def add_example(self, kind: str, fields: Mapping[str, str]) -> None:
+        """Keep an example of a change, for the log and for the findings."""
+        self.examples[kind] = self.last_examples[kind] = fields
 
     def deliver_points(self, window: int, *, delivered: int, refused: Mapping[str, int]) -> None:
         """Count points that the cloud accepted, and points that it refused for good, by reason."""

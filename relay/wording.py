@@ -94,3 +94,13 @@ def as_duration(seconds: float) -> str:
         if count or not parts:
             parts.append(f"{count} {unit}")
     return " ".join(parts)
+
+
+def as_clock(moment: float) -> str:
+    """Return HH:MM:SS in local time."""
+    return time.strftime("%H:%M:%S", time.localtime(moment))
+
+
+def as_minute(moment: float, now: float) -> str:
+    """Return HH:MM in local time, with the date unless the moment is within half a day of `now`."""
+    return time.strftime("%H:%M" if abs(now - moment) < 43_200 else "%Y-%m-%d %H:%M", time.localtime(moment))

@@ -17,6 +17,7 @@ from relay.admin.http.api.openapi import with_openapi
 from relay.admin.http.api.rules import rule_endpoints
 from relay.admin.http.api.senders import sender_endpoints
 from relay.admin.http.api.series import series_endpoints
+from relay.admin.http.api.status import status_endpoints
 from relay.admin.http.api.tees import tee_endpoints
 from relay.admin.http.api.windows import window_endpoints
 from relay.admin.http.api.windows_last import last_window_endpoints
@@ -46,6 +47,7 @@ def all_endpoints(relay: Relay, *, windows: WindowSubscribers, history: History)
             *probe_endpoints(relay),
             *index_endpoints(relay),
             *config_endpoints(relay),
+            *status_endpoints(relay),
             *rule_endpoints(relay),
             *sender_endpoints(senders),
             *series_endpoints(relay),

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
+    from relay.admin.answers.finding import Finding, Level, Overall
     from relay.admin.answers.series import NameAnswer, SeriesAnswer, TagsAnswer
+    from relay.admin.answers.status import StatusAnswer
     from relay.clock import LagProbe
     from relay.config.credentials import Credentials
     from relay.config.schema import Config
@@ -119,6 +121,28 @@ class ConfigInForce(Protocol):
         ...
 
 
+class Health(Protocol):
+    """What is wrong with the relay; daemon/health/ decides it."""
+
+    @property
+    def level(self) -> Overall:
+        """The level of the worst finding; "ok" without any."""
+        ...
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is wrong, the worst first."""
+        ...
+
+    def states(self) -> Mapping[tuple[str, Level], bool]:
+        """Return for each code, and each level that it can have, whether there is such a finding."""
+        ...
+
+    def status(self) -> StatusAnswer:
+        """Return the findings, and the figures beside them, as of the last judgement."""
+        ...
+
+
 class Relay(Protocol):
     """The stages. A reload replaces `config`, `namer` and `idle`, so they are read anew for each request."""
 
@@ -149,6 +173,11 @@ class Relay(Protocol):
     @property
     def cardinality(self) -> Cardinality:
         """How many series there are, and of what."""
+        ...
+
+    @property
+    def health(self) -> Health:
+        """What is wrong, and what to do."""
         ...
 
     @property

@@ -33,6 +33,7 @@ from relay.daemon.cardinality.watch import CardinalityWatch
 from relay.daemon.cloud import make_cloud, make_transport
 from relay.daemon.descriptors import divide_descriptors
 from relay.daemon.egress import Egress, pack_requests
+from relay.daemon.health.watch import Health
 from relay.daemon.lifecycle.in_force import ConfigInForce
 from relay.daemon.lifecycle.recovery import PartCounter, PendingCheckpoints, Recovery
 from relay.daemon.lifecycle.shutdown import Shutdown
@@ -51,7 +52,7 @@ from relay.window.closer import Closer
 from relay.window.protocols import Pipeline, WindowReport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
     from pathlib import Path
 
     from relay.admin.http.server import AdminServer
@@ -104,6 +105,7 @@ class Relay:
         is_successor: bool = False,
         in_force: ConfigInForce | None = None,
         main_pid: int = 0,
+        deaths: Sequence[tuple[float, str]] = (),
     ) -> None:
         self.config = config
         self.in_force = in_force or ConfigInForce(since=clock.wall())
@@ -116,6 +118,10 @@ class Relay:
         self._inherited = ingest
         self._is_successor = is_successor
         """Another worker used the state directory before; so a directory that is unusable now does not end a start."""
+        self.deaths = deaths
+        """Wall times and reasons of the latest ends of workers that were not asked for."""
+        self.foreign_host = ""
+        """The host of the state directory at the start, if it is another one."""
         self._admin_sockets = admin or AdminSockets(admin_addresses(config))
         self.context = Context(clock, Ledger(), LossLog(clock))
         self.idle = make_idle(config)
@@ -142,7 +148,9 @@ class Relay:
             self.status = Status(self)
             self._history = History(self)
             self._kernel_drops = KernelDropWatch(self.listeners, self.context)
-            self._cardinality_watch = CardinalityWatch(self.hotpath, self.context)
+            self.clock_watch = ClockWatch(self.closer, self.context)
+            self.cardinality_watch = CardinalityWatch(self.hotpath, self.context)
+            self.health = Health(self)
             self.admin = await self._open_admin()
         except BaseException:
             await self._closing.aclose()
@@ -183,6 +191,7 @@ class Relay:
         seconds, wall = config.window.seconds, self.context.clock.wall()
         pending = await PendingCheckpoints.find(files, self.spool, host=self.namer.host, wall=wall, seconds=seconds)
         self.spool.checkpointed.replace(pending.parts)
+        self.foreign_host = pending.foreign_host
         self.checkpointer: Checkpointer | None = self._make_checkpointer(files) if files else None
         self._part_counter = PartCounter(files, self._make_side_hotpath)
         self._closing.callback(self._part_counter.close)
@@ -368,8 +377,8 @@ class Relay:
 
     def _background(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """Return the tasks that run beside the data path until they are cancelled."""
-        clock = ClockWatch(self.closer, self.context)
-        tasks = [self.lag.run, clock.run, self._kernel_drops.run, self._cardinality_watch.run]
+        tasks = [self.lag.run, self.clock_watch.run, self._kernel_drops.run, self.cardinality_watch.run]
+        tasks += [self.health.surroundings.run, self.health.run]
         tasks += [self._history.run] if self.admin else []
         tasks += self.ingest.background(self.context.loss_log)
         if checkpointer := self.checkpointer:

@@ -55,14 +55,16 @@ async def serve(prepared: Prepared, worker: Worker, options: RunOptions) -> Shut
     loaded, credentials = prepared.loaded, prepared.credentials
     configure_log(loaded.config.log)
     log = structlog.get_logger("relay")
-    for problem in (*loaded.warnings, *(credentials.warnings if credentials else ())):
+    cautions = [*loaded.warnings, *(credentials.warnings if credentials else ())]
+    for problem in cautions:
         log.warning("caution", code=problem.code, message=problem.message, fix=problem.fix)
     not_in_force = why_not_in_force(loaded, worker.text, options)
     if not_in_force:
         log.warning("RLY502 the file on disk is not in force, what was accepted last is", reason=not_in_force)
     relay = make_relay(prepared, worker, options)
     await relay.open()
-    relay.status.is_last_reload_successful = not not_in_force
+    relay.status.is_last_reload_successful, relay.status.reload_error = not not_in_force, not_in_force
+    relay.status.cautions = cautions
     async with install_signal_handlers(relay, worker, Reloader(relay, worker, loaded, options)):
         return await relay.run()
 
@@ -87,6 +89,7 @@ def make_relay(prepared: Prepared, worker: Worker, options: RunOptions) -> Relay
         is_successor=worker.accepted_state is not None,
         in_force=ConfigInForce.of(prepared.loaded, generation=worker.generation, since=time.time()),
         main_pid=worker.supervisor,
+        deaths=worker.deaths,
     )
 
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 from relay.ledger import balance
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from relay.daemon.app import Relay
+    from relay.errors import Problem
     from relay.ledger import Books
     from relay.model import Series
 
@@ -30,6 +31,10 @@ class Status:
         """Wall time of the start."""
         self.is_last_reload_successful = True
         """Whether the configuration on disk is the one in force."""
+        self.reload_error = ""
+        """Why it is not, in words; "" if it is."""
+        self.cautions: Sequence[Problem] = ()
+        """Warnings of the configuration in force, which need no action at once."""
         self.is_health_down = False
         """The answer of the console's `health`, set by its `health` command; nothing else depends on it."""
 

@@ -22,7 +22,7 @@ from relay.errors import ExitCode, Problem, RelayError
 from relay.listener.addresses import ADMIN, DATADOG, DGRAM, STREAM, TCP, UDP, BoundSocket
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping, Sequence
+    from collections.abc import Iterable, MutableMapping, Sequence
 
 FIRST_FD: Final = 3
 """sd_listen_fds(3): SD_LISTEN_FDS_START."""
@@ -34,6 +34,8 @@ ACCEPTED_STATE: Final = "RELAY_SUCCESSOR"
 """Environment variable: JSON with the state directory that an earlier worker used, and so proved usable."""
 GENERATION: Final = "RELAY_GENERATION"
 """Environment variable: the generation of the configuration in force."""
+DEATHS: Final = "RELAY_DEATHS"
+"""Environment variable: JSON with the times and reasons of the latest ends of workers that were not asked for."""
 CONFIGURATION_FD: Final = "RELAY_CONFIGURATION"
 """Environment variable: descriptor of the configuration in force; the file on disk may differ."""
 _DIGITS_MAX: Final = 5
@@ -49,6 +51,21 @@ def decode_state_directory(value: str) -> str | None:
     """Return the state directory in a value of ACCEPTED_STATE; None if the value is empty or has no state directory."""
     state = json.loads(value).get("state") if value else None
     return state if isinstance(state, str) else None
+
+
+def encode_deaths(deaths: Iterable[tuple[float, str]]) -> str:
+    """Return the value of DEATHS: pairs of a wall time and a reason, oldest first."""
+    return json.dumps({"deaths": list(deaths)})
+
+
+def decode_deaths(value: str) -> list[tuple[float, str]]:
+    """Return the pairs in a value of DEATHS; none if the value is empty, or another program has set it."""
+    found = json.loads(value).get("deaths") if value else None
+    pairs = found if isinstance(found, list) else []
+    try:
+        return [(float(at), str(reason)) for at, reason in pairs]
+    except (TypeError, ValueError):
+        return []
 
 
 def has_inherited_sockets(environ: MutableMapping[str, str]) -> bool:

@@ -126,9 +126,9 @@ class Namer:
         ledger.names_rewritten += is_rewritten
         ledger.tags_dropped += dropped
         if is_rewritten and "rewritten" not in ledger.examples:
-            ledger.examples["rewritten"] = rewritten_example(self.trace(identity))
+            ledger.add_example("rewritten", rewritten_example(self.trace(identity)))
         if dropped and "unsent" not in ledger.examples:
-            ledger.examples["unsent"] = unsent_example(self.trace(identity))
+            ledger.add_example("unsent", unsent_example(self.trace(identity)))
 
     def _stand_in(self, identity: Identity) -> Resolution | NoSeries:
         """Return the answer for a stand-in: the overflow series of its name, or what its rule decides."""

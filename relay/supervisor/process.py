@@ -8,6 +8,7 @@ A worker gets all parameters through its environment:
     RELAY_INGEST         the settings to receive with, before it has read its configuration
     RELAY_CONFIGURATION  the descriptor of the text of its configuration
     RELAY_GENERATION     the generation of that configuration
+    RELAY_DEATHS         the latest ends of workers that were not asked for
     RELAY_SUCCESSOR      set if another worker was ready before it
 
 supervisor.py decides when a worker is started.
@@ -24,10 +25,12 @@ from relay.errors import ExitCode
 from relay.listener.socket_activation import (
     ACCEPTED_STATE,
     CONFIGURATION_FD,
+    DEATHS,
     GENERATION,
     INGEST,
     SUPERVISOR,
     create_text,
+    encode_deaths,
     encode_state_directory,
     pass_descriptor,
     pass_sockets,
@@ -43,7 +46,7 @@ if TYPE_CHECKING:
     from relay.supervisor.plan import Plan
 
 
-def start_worker(
+def start_worker(  # noqa: PLR0913 - what a worker inherits
     plan: Plan,
     held: Sequence[BoundSocket],
     environ: Mapping[str, str],
@@ -51,6 +54,7 @@ def start_worker(
     messages: Messages,
     log: SupervisorLog,
     is_successor: bool = False,
+    deaths: Sequence[tuple[float, str]] = (),
 ) -> int:
     """Start this program again, as the worker; return its pid.
 
@@ -64,11 +68,14 @@ def start_worker(
         messages: receives the worker's messages.
         log: the child logs there if the program cannot be executed.
         is_successor: another worker was ready before.
+        deaths: wall times and reasons of the latest ends of workers that were not asked for.
     """
     passed = {SUPERVISOR: str(os.getpid()), INGEST: plan.ingest, GENERATION: str(plan.generation)}
     own = child_environment(environ) | passed
     if is_successor:
         own[ACCEPTED_STATE] = encode_state_directory(plan.state)
+    if deaths:
+        own[DEATHS] = encode_deaths(deaths)
     sys.stdout.flush()
     signal.pthread_sigmask(signal.SIG_BLOCK, (*HANDLED_SIGNALS, signal.SIGINT))
     try:

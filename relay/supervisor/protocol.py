@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from relay.listener.socket_activation import (
     ACCEPTED_STATE,
     CONFIGURATION_FD,
+    DEATHS,
     GENERATION,
     INGEST,
     SUPERVISOR,
@@ -44,7 +45,8 @@ PLAN: Final = "RELAY_PLAN"
 THOROUGH: Final = "RELAY_TRIAL"
 """Environment variable by which a preflight check also imports every module and opens the files that a worker needs."""
 _SYSTEMD: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_PID")
-_OURS: Final = (*_SYSTEMD, CHANNEL, SUPERVISOR, ACCEPTED_STATE, INGEST, GENERATION, PLAN, THOROUGH, CONFIGURATION_FD)
+_WORKERS: Final = (CHANNEL, SUPERVISOR, ACCEPTED_STATE, DEATHS, INGEST, GENERATION, CONFIGURATION_FD)
+_OURS: Final = (*_SYSTEMD, *_WORKERS, PLAN, THOROUGH)
 _SHOWN: Final = 60
 """Characters of a value in a message."""
 READY: Final = "READY=1"
@@ -128,6 +130,7 @@ _RULES: Final = {
     SUPERVISOR: _PID,
     ACCEPTED_STATE: _Rule("a JSON object", _is_object),
     GENERATION: _Rule("a number of reloads", _number(10**9)),
+    DEATHS: _Rule("a JSON object", _is_object),
     INGEST: _Rule("a JSON object", _is_object),
     "LISTEN_PID": _PID,
     "WATCHDOG_PID": _PID,

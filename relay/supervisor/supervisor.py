@@ -20,6 +20,7 @@ import signal
 import socket
 import sys
 import time
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -56,6 +57,7 @@ STOP_SECONDS: Final = 60.0
 """Limit of a worker's stop: it sends for 4 s, and a million series take some more. Beyond it the worker is killed."""
 _START_SECONDS: Final = 10.0
 """The same for a worker that is not ready: a disk may hang, and a kill loses only packets read since its start."""
+_DEATHS_MOST: Final = 10
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGCHLD)
 
 
@@ -108,6 +110,8 @@ class Supervisor:
         self._messages: Messages | None = None
         """Messages of the present worker."""
         self._worker: WorkerProcess | None = None
+        self._deaths: deque[tuple[float, str]] = deque(maxlen=_DEATHS_MOST)
+        """Wall times and reasons of the latest ends of workers that were not asked for; the next worker is told."""
         self._restart_at: float | None = None
         self._kill_at: float | None = None
         """Monotonic time at which a worker that was asked to end is killed."""
@@ -243,6 +247,7 @@ class Supervisor:
                 messages=messages,
                 log=self._log,
                 is_successor=self._restarts.was_ready,
+                deaths=self._deaths,
             )
         )
         messages.close_given()
@@ -288,6 +293,7 @@ class Supervisor:
         age = None if worker.ready_at is None else now - worker.ready_at
         decision = self._restarts.ended(status, age=age)
         reason = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit code {status}"
+        self._deaths.append((time.time(), reason))
         if isinstance(decision, GiveUp):
             self._exit = decision.code
             if decision.failures > 1:

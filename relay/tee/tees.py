@@ -103,6 +103,14 @@ class Tees:
         """Return datagrams (sent, dropped) of the place of each configured target, since the start."""
         return self._sink.tee_counts()[: len(self._targets)]
 
+    def dropped(self) -> dict[str, int]:
+        """Return the copies dropped since the start at the place of each configured target."""
+        return {target.to: dropped for target, (_, dropped) in zip(self._targets, self.counts(), strict=False)}
+
+    def troubles(self) -> dict[str, str]:
+        """Return why each configured target receives nothing, of those that do not."""
+        return {target.to: target.trouble for target in self._targets if target.trouble}
+
     # --- temporary tees -----------------------------------------------------------------------------------------------
 
     def has_temporary(self, to: str) -> bool:

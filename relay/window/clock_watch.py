@@ -34,6 +34,10 @@ class ClockWatch:
         self._closer = closer
         self._clock, self._loss_log = context.clock, context.loss_log
         self._steps = Steps(self._clock)
+        self.step = 0.0
+        """Seconds by which the clock stepped last; negative: back."""
+        self.stepped_at = 0.0
+        """Wall time after that step; 0: none so far."""
         self._logged: int | None = None
 
     async def run(self) -> None:
@@ -46,6 +50,7 @@ class ClockWatch:
         """Warn of a step with its size, and once of each open window that begins in the future."""
         step = self._steps.poll()
         if step:
+            self.step, self.stepped_at = step, self._steps.wall
             direction = "forward" if step > 0 else "back"
             self._loss_log.warn("RLY124 the wall clock stepped", reason=direction, seconds=round(step, 1))
         waits, window = self._closer.opens_in(), self._closer.open_id

@@ -129,7 +129,7 @@ class ClosingWindows:
             ledger.points_dropped["percentile_quota"] += encoding.points_shed
         if encoding.values_clamped:
             ledger.values_clamped += encoding.values_clamped
-            ledger.examples["clamped"] = {"metric": encoding.clamped_metric}
+            ledger.add_example("clamped", {"metric": encoding.clamped_metric})
 
     def _paced(self, items: Iterable[T]) -> AsyncIterator[T]:
         return paced(self._clock, items, between=self._between)

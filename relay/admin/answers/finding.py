@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
 Level: TypeAlias = Literal["problem", "warning", "note"]
 """problem: data does not flow, or is being lost. warning: it was lost lately, or soon will be. note: all else."""
+Overall: TypeAlias = Literal["ok", "note", "warning", "problem"]
+"""The level of a relay: that of its worst finding."""
+LEVELS: Final = ("ok", "note", "warning", "problem")
+"""Each is worse than the one before."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

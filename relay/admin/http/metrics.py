@@ -73,6 +73,14 @@ class RelayCollector(Collector):
         )
         is_up = float(not self._relay.status.is_health_down)
         yield gauge("relay_console_health_up", "The reply of the console's `health`: 1 up, 0 set to down.", is_up)
+        problems = GaugeMetricFamily(
+            "relay_problem",
+            "1 while there is a finding with this code and level; `statsd-relay explain CODE` says what to do.",
+            labels=["code", "level"],
+        )
+        for (code, level), holds in self._relay.health.states().items():
+            problems.add_metric([code, level], float(holds))
+        yield problems
         imbalance = self._relay.status.books().imbalance()
         yield gauge("relay_ledger_imbalance", "Sum of the differences of the three equations; must be 0.", imbalance)
 

@@ -86,8 +86,15 @@ class CardinalityWatch:
         self._reported = self._unread = 0
         self._sender: TopSender | None = None
         """The sender of most new identities, by the work of naming, when there were new ones last."""
+        self.explosion: Explosion | None = None
+        """The cause that was logged last."""
         self._since: float | None = None
         """When an overflow was first seen that is not logged yet."""
+
+    @property
+    def top_sender(self) -> str:
+        """The sender of most new names, as HOST:PORT; "" if there were none."""
+        return str(_peer(self._sender).get("sender", ""))
 
     async def run(self) -> None:
         """Check once a second until cancelled."""
@@ -109,6 +116,7 @@ class CardinalityWatch:
             return
         if found.values < _PLAUSIBLE and self._sender:
             found = Explosion(escape(self._sender.name), escape(_first_key(self._sender.tags)), found.values)
+        self.explosion = found
         self._loss_log.warn(
             _REACHED,
             reason=_OVERFLOWED,

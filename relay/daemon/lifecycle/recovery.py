@@ -102,6 +102,12 @@ class PendingCheckpoints:
         return cls(over=tuple(found[:-1]), open=found[-1])
 
     @property
+    def foreign_host(self) -> str:
+        """The host that the directory belongs to, if it is another one; "another host" if its name is not recorded."""
+        named = filter(None, (self.stored_by, *(partial.host_of(one.frames) for one in self.foreign)))
+        return next(named, "another host" if self.foreign else "")
+
+    @property
     def resume(self) -> int | None:
         """Id of the window that opens again."""
         return self.open.window if self.open else None

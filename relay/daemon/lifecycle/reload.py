@@ -169,7 +169,7 @@ class Reloader:
             await self._accept(prepared)
             await self._apply(prepared)
         except RelayError as error:
-            self._relay.status.is_last_reload_successful = False
+            self._relay.status.is_last_reload_successful, self._relay.status.reload_error = False, error.brief()
             structlog.get_logger("relay").warning("RLY502 reload refused, nothing has changed", reason=error.brief())
         return True
 
@@ -230,6 +230,7 @@ class Reloader:
         if changes.replacing:
             # False until another worker runs; it stays false if the supervisor cannot open the addresses.
             self._relay.status.is_last_reload_successful = False
+            self._relay.status.reload_error = "its addresses take effect with the next worker"
             await transport.close()
             return
         in_force, wall = self._relay.in_force, self._relay.context.clock.wall()
@@ -238,7 +239,8 @@ class Reloader:
         now = at_once(before, config)
         await self._reconfiguration.apply_now(now, credentials)
         await self._reconfiguration.schedule(config, credentials=next_credentials, transport=transport, source=source)
-        self._relay.status.is_last_reload_successful = True
+        self._relay.status.is_last_reload_successful, self._relay.status.reload_error = True, ""
+        self._relay.status.cautions = [*loaded.warnings, *(credentials.warnings if credentials else ())]
         changed = {"at_once": list(changes.at_once), "at_the_next_window": list(changes.at_next_window)}
         structlog.get_logger("relay").info("reloaded", **changed)
         configure_log(config.log)

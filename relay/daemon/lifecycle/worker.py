@@ -15,10 +15,12 @@ from relay.listener.addresses import ADMIN
 from relay.listener.socket_activation import (
     ACCEPTED_STATE,
     CONFIGURATION_FD,
+    DEATHS,
     GENERATION,
     INGEST,
     SUPERVISOR,
     create_text,
+    decode_deaths,
     decode_state_directory,
     encode_state_directory,
     inherit_sockets,
@@ -53,6 +55,7 @@ class Worker:
         text: str | None = None,
         generation: int = 1,
         accepted_state: str | None = None,
+        deaths: Sequence[tuple[float, str]] = (),
     ) -> None:
         self.held = [one for one in held if one.kind != ADMIN]
         self.admin = [one for one in held if one.kind == ADMIN]
@@ -65,6 +68,8 @@ class Worker:
         """Of the configuration in force at the start."""
         self.accepted_state = accepted_state
         """State directory of the previous worker, "" for none; None: this worker is the first."""
+        self.deaths = deaths
+        """Wall times and reasons of the latest ends of workers that were not asked for."""
         self.next: Plan | None = None
         """The plan of the next worker, if this process will execute it."""
         self.ingest: Ingest | None = begin_reading(ingest, self.held) if ingest and self.held else None
@@ -144,4 +149,5 @@ def inherit(environ: MutableMapping[str, str]) -> Worker:
         text=receive_configuration(environ),
         generation=int(environ.pop(GENERATION, "") or 1),
         accepted_state=decode_state_directory(environ.pop(ACCEPTED_STATE, "")),
+        deaths=decode_deaths(environ.pop(DEATHS, "")),
     )

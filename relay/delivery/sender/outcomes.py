@@ -21,6 +21,7 @@ from relay.clock import Steps, read_http_date
 from relay.delivery.dead_letters.format import metric_of
 from relay.delivery.request_history import SentRequest
 from relay.delivery.sender.breaker import fix_for
+from relay.delivery.sender.last_answer import LastAnswer
 from relay.model import Delivered, Misconfigured, Reply, Throttled, Unavailable, Verdict
 
 if TYPE_CHECKING:
@@ -44,15 +45,17 @@ _FRAMES: Final = 3
 
 
 class VerdictReporter:
-    """Passes each verdict to the gate, the log and the ledger. State: none."""
+    """Passes each verdict to the gate, the log and the ledger. State: the last answer."""
 
     def __init__(self, context: Context) -> None:
+        self.last_answer = LastAnswer()
         self._clock, self._ledger, self._loss_log = context.clock, context.ledger, context.loss_log
         self._log = structlog.get_logger("relay")
 
     def report(self, gate: Gate, verdict: Verdict, *, jitter: float) -> None:
         """Pass a verdict to the gate and the ledger, and log it if a person should know."""
         pause = self._pass_to_gate(gate, verdict, jitter)
+        self.last_answer.record(verdict, wall=self._clock.wall(), pause=pause)
         if isinstance(verdict, Delivered):
             self._ledger.accepted_at = self._clock.wall()
         else:
@@ -107,12 +110,14 @@ class VerdictReporter:
         if date is None:
             return
         self._ledger.clock_skew = skew = ages.compare(date)
+        self._ledger.is_clock_compared = True
         if abs(skew) > SKEW_ALARM:
             event, fix = "RLY122 this clock differs from the cloud's", "synchronise the clock"
             self._loss_log.warn(event, reason="clock", seconds_ahead=round(skew), fix=fix)
 
     def report_refusals(self, detail: str, *, metric: str) -> None:
         """Log that the cloud refuses every point, with its text and one of the refused metrics."""
+        self.last_answer.record_refusal(metric, detail)
         fix = fix_for(detail) or "see the cloud's words; one batch a minute tries"
         event = "RLY402 the cloud refuses every point, everything is kept"
         self._loss_log.warn(event, reason="stopped", metric=metric, detail=detail, fix=fix)
@@ -190,8 +195,17 @@ def refusals_by_reason(bisection: BatchBisection, *, points: int) -> Mapping[str
 class Outcomes:
     """Moves points from the spool to the ledger, the dead letters and the history of requests. State: none."""
 
-    def __init__(self, context: Context, *, spool: Spool, dead_letters: DeadLetters, history: RequestHistory) -> None:
+    def __init__(
+        self,
+        context: Context,
+        *,
+        spool: Spool,
+        dead_letters: DeadLetters,
+        history: RequestHistory,
+        last_answer: LastAnswer,
+    ) -> None:
         self._clock, self._ledger, self._loss_log = context.clock, context.ledger, context.loss_log
+        self._last_answer = last_answer
         self._spool = spool
         self._dead_letters = dead_letters
         self._history = history
@@ -249,6 +263,7 @@ class Outcomes:
         bodies = cloud.points(lease.batch)
         for reason, refused in by_reason.items():
             points = [(bodies[point.index], point.detail) for point in refused]
+            self._last_answer.record_refusal(metric_of(points[0][0]), points[0][1])
             self._warn("RLY402 points refused", points, reason=reason, request_id=bisection.request_id)
             await self._dead_letters.write(
                 points,

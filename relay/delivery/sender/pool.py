@@ -152,7 +152,10 @@ class SenderPool:
         self._random = random
         self._gate = Gate(settings)
         self._reporter = VerdictReporter(context)
-        self._outcomes = Outcomes(context, spool=spool, dead_letters=dead_letters, history=history)
+        self.last_answer = self._reporter.last_answer
+        self._outcomes = Outcomes(
+            context, spool=spool, dead_letters=dead_letters, history=history, last_answer=self.last_answer
+        )
         self._workers: list[asyncio.Task[None]] = []
         self._is_finishing = False
         self._delivering = 0
@@ -176,6 +179,11 @@ class SenderPool:
     def delivery_state(self) -> DeliveryState:
         """Whether requests are sent, or why not."""
         return self._gate.state
+
+    @property
+    def url(self) -> str:
+        """The URL to which requests are posted."""
+        return self._cloud.url
 
     @property
     def per_minute(self) -> float:

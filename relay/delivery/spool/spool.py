@@ -111,6 +111,11 @@ class Spool:
         """Whether the disk fails or is too slow, so that a crash would lose batches in memory."""
         return bool(self._writer.trouble)
 
+    @property
+    def trouble(self) -> str:
+        """Why the disk fails, a reason of errors.py; "" while all is durable."""
+        return self._writer.trouble
+
     @classmethod
     async def open(
         cls,
