@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "check": "Find every problem of a configuration.",
     "config": "Show what is configured, and what can be configured.",
     "explain": "Trace a line or a name to its points, or explain a code.",
+    "top": "Watch a running relay in a terminal.",
     "series": "Show which metrics have how many series, and why.",
     "reload": "Let the running relay load its file, or a new release.",
     "healthcheck": "Ask a running relay whether it is healthy, or ready.",

@@ -41,6 +41,7 @@ ENDING = {
     "run": (),
     "send": ("web.hits:1|c", "--to", "127.0.0.1:1"),
     "series": (),
+    "top": ("--once",),
     "spool": ("stat",),
 }
 """Each command with arguments of which it ends by itself where there is no relay and no credentials."""

@@ -36,6 +36,8 @@ _KEPT_LEAST: Final = 1.0
 _KEPT_MOST: Final = 10.0
 """Seconds for which a result is kept."""
 _QUANTILE: Final = 0.95
+_RATE_LEAST: Final = 0.9
+"""Least seconds of a rate."""
 
 
 class TagSurvey(NamedTuple):
@@ -141,13 +143,17 @@ class Survey:
         return min(max(self.cost / _SHARE, _KEPT_LEAST), _KEPT_MOST)
 
     def rate(self, metric: Metric) -> float | None:
-        """Return the samples a second of a metric since the walk before; None without one of the same window."""
-        before = self.earlier
-        if before is None or before.window != self.window or self.monotonic <= before.monotonic:
-            return None
-        old, new = before.metrics.get(metric), self.metrics.get(metric)
-        grown = (new.samples if new else 0) - (old.samples if old else 0)
-        return max(0, grown) / (self.monotonic - before.monotonic)
+        """Return the samples a second of a metric since the walk before, or in this window so far.
+
+        Returns:
+            None in the first second of a window.
+        """
+        new, before = self.metrics.get(metric), self.earlier
+        samples, seconds = new.samples if new else 0, self.at - self.window
+        if before is not None and before.window == self.window:
+            old = before.metrics.get(metric)
+            samples, seconds = samples - (old.samples if old else 0), self.monotonic - before.monotonic
+        return max(0, samples) / seconds if seconds >= _RATE_LEAST else None
 
 
 class Surveyor:
