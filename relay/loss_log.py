@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class _KeyState:
-    """State of one (event, reason): when it may be logged next, and how many lines were suppressed."""
+    """State of one (event, subject): when it may be logged next, and how many lines were suppressed."""
 
     next_at: float = 0.0
     suppressed: int = 0
@@ -33,37 +33,46 @@ class _KeyState:
 
 @dataclass(slots=True)
 class LossLog:
-    """Warnings about loss, limited in rate per (event, reason).
+    """Warnings about loss, limited in rate per (event, subject).
 
-    State: for each (event, reason) the monotonic time from which it may be logged again, and the suppressed lines.
+    State: for each (event, subject) the monotonic time from which it may be logged again, and the suppressed lines.
     """
 
     clock: Clock
     interval: float = 10.0
-    """Minimum seconds between two log lines of one (event, reason)."""
+    """Minimum seconds between two log lines of one (event, subject)."""
     _keys: dict[tuple[str, str], _KeyState] = field(default_factory=dict)
 
-    def warn(self, event: str, *, reason: str, every: float | None = None, **fields: Any) -> None:  # noqa: ANN401 - log fields are any scalars
-        """Log `event`, unless the same (event, reason) is muted. The next line has the number of suppressed ones.
+    def warn(
+        self,
+        event: str,
+        *,
+        code: str = "",
+        subject: str = "",
+        every: float | None = None,
+        **fields: Any,  # noqa: ANN401 - log fields are any scalars
+    ) -> None:
+        """Log `event`, unless the same (event, subject) is muted. The next line has the number of suppressed ones.
 
         Args:
             event: constant words.
-            reason: the second half of the key.
+            code: of errors.py; every event that costs data has one.
+            subject: the second half of the key, not logged: what the event is about.
             every: minimum seconds until the next line of this key; None: `interval`.
             fields: further fields of the log line.
         """
-        state = self._keys.setdefault((event, reason), _KeyState())
-        if self.is_muted(event, reason=reason):
+        state = self._keys.setdefault((event, subject), _KeyState())
+        if self.is_muted(event, subject=subject):
             state.suppressed += 1
             return
         if state.suppressed:
             fields["suppressed"] = state.suppressed
         state.next_at, state.suppressed = self.clock.monotonic() + (self.interval if every is None else every), 0
-        structlog.get_logger("relay").warning(event, reason=reason, **fields)
+        structlog.get_logger("relay").warning(event, **({"code": code} if code else {}), **fields)
 
-    def is_muted(self, event: str, *, reason: str) -> bool:
+    def is_muted(self, event: str, *, subject: str = "") -> bool:
         """Return whether `warn` would suppress the line now. Callers with work before a warning ask first."""
-        state = self._keys.get((event, reason))
+        state = self._keys.get((event, subject))
         return state is not None and self.clock.monotonic() < state.next_at
 
 
@@ -94,7 +103,9 @@ class Explain(Protocol):
 
 INTENDED_REASONS: Final = frozenset({"rule", "forgotten"})
 """Reasons of samples dropped on request, by a rule or on the console. They are counted without a warning."""
-_BEYOND: Final = f"beyond {limits.VALUE_MAX} or below its negative"
+_ILLEGAL: Final = "they have characters that the API does not take"
+_TOO_MANY: Final = "the API takes five tags, of 255 bytes in all"
+_BEYOND: Final = f"they are beyond {limits.VALUE_MAX} or below its negative"
 _CLAMPED_SECONDS: Final = 60.0
 """Minimum seconds between two warnings of clamped values. It is longer than the default, since a client that prints
 negative gauges as unsigned integers causes one in every window."""
@@ -119,26 +130,28 @@ def log_window_losses(
         if grown:
             example = examples.get(reason)
             shown = _describe(example, explain) if example else {}
-            loss_log.warn("RLY301 lines rejected", reason=reason, count=grown, **shown)
+            loss_log.warn("lines rejected", code="RLY301", subject=reason, reason=reason, lines=grown, **shown)
     for reason, count in tally.samples_dropped.items():
         grown = deltas.since_last(f"dropped {reason}", count)
         if grown and reason not in INTENDED_REASONS:
-            loss_log.warn("samples dropped", reason=reason, count=grown)
+            loss_log.warn("samples dropped", code="RLY305", subject=reason, reason=reason, samples=grown)
     _log_changes(deltas, loss_log, ledger)
 
 
 def _log_changes(deltas: CounterDeltas, loss_log: LossLog, ledger: Ledger) -> None:
     """Warn of names, tags and values that were changed before sending, with an example of each kind."""
-    for kind, event, reason, count, every in (
-        ("rewritten", "RLY302 names or tags rewritten", "illegal characters", ledger.names_rewritten, None),
-        ("unsent", "RLY303 tags dropped", "the API takes five, 255 bytes in all", ledger.tags_dropped, None),
-        ("clamped", "RLY304 values clamped", _BEYOND, ledger.values_clamped, _CLAMPED_SECONDS),
+    for kind, code, event, count, unit, every, why in (
+        ("rewritten", "RLY302", "names or tags rewritten", ledger.names_rewritten, "identities", None, _ILLEGAL),
+        ("unsent", "RLY303", "tags dropped", ledger.tags_dropped, "tags", None, _TOO_MANY),
+        ("clamped", "RLY304", "values clamped", ledger.values_clamped, "values", _CLAMPED_SECONDS, _BEYOND),
     ):
-        if loss_log.is_muted(event, reason=reason):
+        if loss_log.is_muted(event):
             continue  # the count of the next line includes these
-        grown = deltas.since_last(f"{event} {reason}", count)
+        grown = deltas.since_last(event, count)
         if grown:
-            loss_log.warn(event, reason=reason, every=every, count=grown, **ledger.examples.pop(kind, {}))
+            example = ledger.examples.pop(kind, {})
+            counted: dict[str, Any] = {unit: grown, **example}
+            loss_log.warn(event, code=code, every=every, **counted, why=why)
 
 
 def _describe(example: RejectedLine, explain: Explain) -> dict[str, Any]:
@@ -150,14 +163,12 @@ def _describe(example: RejectedLine, explain: Explain) -> dict[str, Any]:
 
 def log_late_window(loss_log: LossLog, window: int, *, seconds: float, closing: int) -> None:
     """Warn that a window was stored long after its end."""
-    event, fix = (
-        "RLY503 a window closed late",
-        "see relay_series, relay_loop_lag_seconds and the disk; send fewer series",
-    )
-    loss_log.warn(event, reason="late", window=window, seconds=round(seconds, 1), closing=closing, fix=fix)
+    fix = "see relay_series, relay_loop_lag_seconds and the disk; send fewer series"
+    late: dict[str, Any] = {"late_seconds": round(seconds, 1), "windows": closing}
+    loss_log.warn("a window closed late", code="RLY503", window=window, **late, fix=fix)
 
 
 def log_quota(loss_log: LossLog, *, needed: int, allowed: int) -> None:
     """Warn that a window needs nearly all requests that the quota allows."""
-    event, fix = "RLY403 the quota is nearly used up, percentiles are not sent", "send fewer series, or raise the quota"
-    loss_log.warn(event, reason="quota", requests_needed=needed, requests_allowed=allowed, fix=fix)
+    event, fix = "the quota is nearly used up, percentiles are not sent", "send fewer series, or raise the quota"
+    loss_log.warn(event, code="RLY403", needed_requests=needed, allowed_requests=allowed, fix=fix)

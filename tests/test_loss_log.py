@@ -17,14 +17,14 @@ def test_a_loss_is_logged_once_in_ten_seconds_and_the_rest_counted(clock):
     log = LossLog(clock)
     with capture_logs() as lines:
         for _ in range(5):
-            log.warn("points refused", reason="http_400")
-        log.warn("points refused", reason="partial")
+            log.warn("points refused", code="RLY402", subject="http_400")
+        log.warn("points refused", subject="partial")
         clock.advance(10)
-        log.warn("points refused", reason="http_400")
-    assert [(line["reason"], line.get("suppressed")) for line in lines] == [
-        ("http_400", None),
-        ("partial", None),
-        ("http_400", 4),
+        log.warn("points refused", code="RLY402", subject="http_400")
+    assert [(line.get("code"), line.get("suppressed")) for line in lines] == [
+        ("RLY402", None),
+        (None, None),
+        ("RLY402", 4),
     ]
 
 
@@ -39,11 +39,11 @@ def test_new_losses_of_a_window_are_logged_with_an_example(clock):
         ledger.tags_dropped = 2
         more = dataclasses.replace(tally, rejected={"bad_value": 8})
         log_window_losses(deltas, log, tally=more, ledger=ledger, rejects=[], explain=explain)
-    assert [(line["event"], line["count"]) for line in lines] == [
-        ("RLY301 lines rejected", 3),
-        ("samples dropped", 1),
-        ("RLY301 lines rejected", 5),
-        ("RLY303 tags dropped", 2),
+    assert [(line["code"], line["event"], line.get("lines")) for line in lines] == [
+        ("RLY301", "lines rejected", 3),
+        ("RLY305", "samples dropped", None),
+        ("RLY301", "lines rejected", 5),
+        ("RLY303", "tags dropped", None),
     ]
     assert (lines[0]["line"], lines[0]["sender"], lines[0]["reason"]) == (b"a:x|c", "10.0.0.7:5", "bad_value")
     assert (lines[0]["at"], lines[0]["why"]) == (2, "not a number, too large for one, or longer than 64 bytes")
@@ -67,12 +67,15 @@ def test_what_is_sent_otherwise_than_it_came_is_logged_with_an_example(clock):
             ledger.examples |= {"rewritten": {"metric": "a"}, "unsent": {"metric": "b"}, "clamped": {"metric": "c"}}
             log_window_losses(deltas, log, tally=tally, ledger=ledger, rejects=[], explain=explain)
             clock.advance(30)
-    assert [(line["event"][:6], line["count"], line["metric"]) for line in lines[:3]] == [
+    assert [
+        (line["code"], line.get("identities") or line.get("tags") or line["values"], line["metric"])
+        for line in lines[:3]
+    ] == [
         ("RLY302", 1, "a"),
         ("RLY303", 2, "b"),
         ("RLY304", 5, "c"),
     ]
-    clamped = [line["count"] for line in lines if "RLY304" in line["event"]]
+    clamped = [line["values"] for line in lines if line["code"] == "RLY304"]
     assert clamped == [5, 10], "once a minute, with all since the line before"
     assert set(ledger.examples) == {"clamped"}, "the example of the next warning"
 
@@ -80,10 +83,14 @@ def test_what_is_sent_otherwise_than_it_came_is_logged_with_an_example(clock):
 def test_a_key_may_be_muted_for_longer_and_says_so(clock):
     log = LossLog(clock)
     with capture_logs() as lines:
-        log.warn("copies lost", reason="a", every=60.0)
+        log.warn("copies lost", subject="a", every=60.0)
         clock.advance(59)
-        assert (log.is_muted("copies lost", reason="a"), log.is_muted("copies lost", reason="b")) == (True, False)
+        assert (log.is_muted("copies lost", subject="a"), log.is_muted("copies lost", subject="b")) == (True, False)
         clock.advance(1)
-        assert not log.is_muted("copies lost", reason="a")
-        log.warn("copies lost", reason="a", every=60.0)
+        assert not log.is_muted("copies lost", subject="a")
+        log.warn("copies lost", subject="a", every=60.0)
     assert [line.get("suppressed") for line in lines] == [None, None], "a caller that asks first suppresses nothing"
+
+
+def _count(line: dict) -> int:
+    return next(line[unit] for unit in ("identities", "tags", "values") if unit in line)

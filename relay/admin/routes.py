@@ -54,6 +54,7 @@ async def _make_guard(relay: Relay) -> Guard:
     try:
         token = await asyncio.to_thread(ensure_token, path) if path else ""
     except (OSError, ValueError) as error:
-        structlog.get_logger("relay").warning("no admin token, the admin port changes nothing", reason=reason_of(error))
+        event = "no admin token, the admin port changes nothing"
+        structlog.get_logger("relay").warning(event, code="RLY103", why=reason_of(error))
     hosts = relay.config.admin.hosts
     return Guard(context=relay.context, hosts=hosts, token=token, place=str(path or ""))

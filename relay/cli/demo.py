@@ -9,6 +9,7 @@ import asyncio
 import json
 import random
 import socket
+import sys
 import tempfile
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -26,8 +27,8 @@ from relay.config.credentials import Credentials
 from relay.config.schema import AdminConfig, CloudConfig, Config, ListenConfig, LogConfig, WindowConfig
 from relay.config.types import Secret
 from relay.daemon.app import Relay
-from relay.daemon.log import configure_log
-from relay.daemon.reporter import TextReporter
+from relay.daemon.log import configure_log, text_logger
+from relay.daemon.reporter import Reporter
 from relay.errors import ExitCode, unusable
 from relay.tools.emulator import Emulator
 from relay.wording import number, plural
@@ -181,7 +182,7 @@ async def open_relay(url: str, state: Path, *, window: int, quiet: bool) -> Rela
         credentials=credentials,
         state=state,
         clock=SystemClock(),
-        reporter=TextReporter(where="demo", to=f"local cloud {endpoint}", credentials="demo", err=quiet),
+        reporter=Reporter(where="", credentials=credentials, log=text_logger(sys.stderr if quiet else sys.stdout)),
     )
     await relay.open()
     return relay

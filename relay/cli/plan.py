@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from relay.cli.options import config_option
-from relay.daemon.lifecycle.plan import check_files, check_program, check_state, load_for_run, make_plan
+from relay.daemon.lifecycle.plan import RunOptions, check_files, check_program, check_state, load_for_run, make_plan
 from relay.delivery.state.directory import home_directory, state_directory
 from relay.listener.socket_activation import append_text, receive_configuration
 from relay.supervisor.protocol import PLAN, THOROUGH
@@ -33,7 +33,8 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
         is_flag=True,
         help="Take over the UDP addresses of the old daemon, without losing a packet. Stop the old daemon afterwards.",
     )
-    return config(dry_run(take_over(command)))
+    as_json = click.option("--json", "as_json", is_flag=True, help='Log in JSON: [log] format = "json" for this run.')
+    return config(dry_run(take_over(as_json(command))))
 
 
 class Asked:
@@ -67,9 +68,10 @@ def answer(arguments: Sequence[str], environ: MutableMapping[str, str]) -> None:
 @click.command("run", context_settings={"help_option_names": ["-h", "--help"]})
 @run_options
 @click.pass_obj
-def plan(asked: Asked, path: Path | None, *, dry_run: bool, take_over: bool) -> None:
+def plan(asked: Asked, path: Path | None, *, dry_run: bool, take_over: bool, as_json: bool) -> None:
     """Receive, aggregate and deliver until SIGTERM."""
-    loaded = load_for_run(path, dry_run=dry_run, text=asked.text)
+    options = RunOptions(dry_run=dry_run, take_over=take_over, as_json=as_json)
+    loaded = load_for_run(path, options, text=asked.text)
     config = loaded.config
     if asked.is_thorough:
         check_program(loaded)

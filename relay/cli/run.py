@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 @click.command()
 @run_options
 @click.pass_obj
-def run(worker: Worker | None, path: Path | None, *, dry_run: bool, take_over: bool) -> None:
+def run(worker: Worker | None, path: Path | None, *, dry_run: bool, take_over: bool, as_json: bool) -> None:
     """Receive, aggregate and deliver until SIGTERM."""
-    worker, options = worker or Worker(), RunOptions(dry_run=dry_run, take_over=take_over)
-    prepared = prepare(load_for_run(path, dry_run=dry_run, text=worker.text), is_trusted=bool(worker.supervisor))
+    worker, options = worker or Worker(), RunOptions(dry_run=dry_run, take_over=take_over, as_json=as_json)
+    prepared = prepare(load_for_run(path, options, text=worker.text), is_trusted=bool(worker.supervisor))
     tune_garbage_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(prepared, worker, options))

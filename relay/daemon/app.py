@@ -38,6 +38,7 @@ from relay.daemon.lifecycle.in_force import ConfigInForce
 from relay.daemon.lifecycle.recovery import PartCounter, PendingCheckpoints, Recovery
 from relay.daemon.lifecycle.shutdown import Shutdown
 from relay.daemon.status import Status
+from relay.daemon.window_reports import WindowReports
 from relay.delivery.state.checkpoint import Checkpointer, CheckpointFiles
 from relay.delivery.state.directory import encode_place
 from relay.hotpath.explain import explain
@@ -81,8 +82,8 @@ class Reporter(Protocol):
     def started(self, relay: Relay) -> None:
         """Report that the relay is open: sockets are bound, and the state is restored."""
 
-    def closed(self, closed: WindowReport, *, lines: int, rejected: int) -> None:
-        """Report a stored window, and the lines received and rejected since the last one."""
+    def closed(self, window: WindowRecord, *, lost: int) -> None:
+        """Report a window, and what was lost since the one before."""
 
     def stopped(self, stopped: ShutdownReport) -> None:
         """Report the end of the relay."""
@@ -129,6 +130,7 @@ class Relay:
         self._is_handing_over = False
         self._counter_deltas, self._window_deltas = CounterDeltas(), CounterDeltas()
         self._windows = WindowSubscribers(config.window.seconds)
+        self._window_reports = self._make_window_reports()
         self._stop = asyncio.Event()
         self._closing = AsyncExitStack()
         """Closes the opened parts in reverse order."""
@@ -327,6 +329,7 @@ class Relay:
             stopped = await self._work()
         finally:
             await self._closing.aclose()
+        self._window_reports.report_all()
         self._reporter.stopped(stopped)
         return stopped
 
@@ -363,6 +366,14 @@ class Relay:
             await self.closer.name_waiting()
             await self.checkpointer.try_save()
 
+    def _make_window_reports(self) -> WindowReports:
+        return WindowReports(
+            self._reporter,
+            self.context,
+            spread=lambda: self.config.cloud.spread_seconds(self.config.window.seconds),
+            has_problem=lambda: self.health.level == "problem",
+        )
+
     def _make_shutdown(self) -> Shutdown:
         return Shutdown(
             closer=self.closer,
@@ -380,6 +391,7 @@ class Relay:
         tasks = [self.lag.run, self.clock_watch.run, self._kernel_drops.run, self.cardinality_watch.run]
         tasks += [self.health.surroundings.run, self.health.run]
         tasks += [self._history.run] if self.admin else []
+        tasks.append(self._window_reports.run)
         tasks += self.ingest.background(self.context.loss_log)
         if checkpointer := self.checkpointer:
             tasks += [lambda: checkpointer.run(self.closer.name_waiting), checkpointer.run_removals]
@@ -412,7 +424,7 @@ class Relay:
         tally = self.hotpath.tally()
         record = self._record_window(closed, tally)
         self.cardinality.record(closed)
-        self._reporter.closed(closed, lines=record.lines, rejected=sum(record.rejected.values()))
+        self._window_reports.add(record)
         if closed.late > max(_LATE, _LATE_SHARE * self.config.window.seconds):
             ledger.windows_late += 1
             log_late_window(loss_log, closed.start, seconds=closed.late, closing=self.closer.closing - 1)

@@ -95,8 +95,8 @@ class NewerSigner:
         except ConfigError as error:
             reason = error.brief()
             if reason != self._logged:
-                event = "RLY103 other credentials cannot be used, those in force go on"
-                structlog.get_logger("relay").warning(event, reason=reason)
+                event = "other credentials cannot be used, those in force go on"
+                structlog.get_logger("relay").warning(event, code="RLY103", why=reason)
             self._logged = reason
             return None
         self._logged = ""

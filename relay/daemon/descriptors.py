@@ -62,10 +62,10 @@ def divide_descriptors(streams: int, *, senders: int, loss_log: LossLog) -> Plac
     places = share(soft, opened=_count_open(), streams=streams, senders=senders)
     if places.streams < streams:
         loss_log.warn(
-            "RLY205 fewer stream connections than configured",
-            reason="descriptors",
-            stream_connections=places.streams,
-            configured=streams,
+            "fewer stream connections than configured",
+            code="RLY205",
+            connections=places.streams,
+            configured_connections=streams,
             open_files_limit=soft,
             fix="raise the hard limit of open files (ulimit -n, LimitNOFILE, --ulimit nofile), or lower the key",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,19 +19,20 @@ from relay.daemon.lifecycle.in_force import ConfigInForce
 from relay.daemon.lifecycle.plan import RunOptions, load_for_run
 from relay.daemon.lifecycle.reload import Reloader
 from relay.daemon.lifecycle.signals import install_signal_handlers
-from relay.daemon.log import configure_log, is_text
-from relay.daemon.reporter import JsonReporter, TextReporter
+from relay.daemon.log import configure_log
+from relay.daemon.reporter import Reporter
 from relay.delivery.state.directory import home_directory, state_directory
-from relay.errors import ConfigError
+from relay.errors import ConfigError, Problem
 from relay.hotpath.factory import make_hotpath
 from relay.listener.admin_sockets import AdminSockets
 from relay.listener.bind import enlarge_buffer
+from relay.supervisor.log import LogStream
 
 if TYPE_CHECKING:
-    from relay.config.credentials import Credentials
+    from collections.abc import Iterable
+
     from relay.config.loading import Loaded
     from relay.config.schema import Config
-    from relay.daemon.app import Reporter
     from relay.daemon.cloud import Prepared
     from relay.daemon.lifecycle.shutdown import ShutdownReport
     from relay.daemon.lifecycle.worker import Worker
@@ -54,19 +56,27 @@ async def serve(prepared: Prepared, worker: Worker, options: RunOptions) -> Shut
     """
     loaded, credentials = prepared.loaded, prepared.credentials
     configure_log(loaded.config.log)
-    log = structlog.get_logger("relay")
     cautions = [*loaded.warnings, *(credentials.warnings if credentials else ())]
-    for problem in cautions:
-        log.warning("caution", code=problem.code, message=problem.message, fix=problem.fix)
     not_in_force = why_not_in_force(loaded, worker.text, options)
-    if not_in_force:
-        log.warning("RLY502 the file on disk is not in force, what was accepted last is", reason=not_in_force)
     relay = make_relay(prepared, worker, options)
-    await relay.open()
+    try:
+        await relay.open()
+    finally:
+        log_cautions(cautions, not_in_force)
     relay.status.is_last_reload_successful, relay.status.reload_error = not not_in_force, not_in_force
     relay.status.cautions = cautions
     async with install_signal_handlers(relay, worker, Reloader(relay, worker, loaded, options)):
         return await relay.run()
+
+
+def log_cautions(warnings: Iterable[Problem], not_in_force: str) -> None:
+    """Log what is not right from the start on; after the lines of the start, or after a start that failed."""
+    log = structlog.get_logger("relay")
+    for problem in warnings:
+        log.warning("caution", code=problem.code, sentence=problem.message, fix=problem.fix)
+    if not_in_force:
+        event = "the file on disk is not in force, what was accepted last is"
+        log.warning(event, code="RLY502", why=not_in_force)
 
 
 def make_relay(prepared: Prepared, worker: Worker, options: RunOptions) -> Relay:
@@ -78,7 +88,12 @@ def make_relay(prepared: Prepared, worker: Worker, options: RunOptions) -> Relay
         transport=prepared.transport,
         state=find_state(worker, config),
         clock=SystemClock(),
-        reporter=make_reporter(prepared.loaded, prepared.credentials, sockets=worker.origin),
+        reporter=Reporter(
+            where=str(prepared.loaded.path or ""),
+            credentials=prepared.credentials,
+            sockets=worker.origin,
+            width=LogStream(sys.stderr, is_text=True).width,
+        ),
         ingest=inherited_ingest(worker, config),
         admin=AdminSockets(
             admin_addresses(config),
@@ -105,7 +120,7 @@ def why_not_in_force(loaded: Loaded, given: str | None, options: RunOptions) -> 
     if given is None:
         return ""
     try:
-        on_disk = load_for_run(loaded.path, dry_run=options.dry_run)
+        on_disk = load_for_run(loaded.path, options)
     except ConfigError as error:
         return error.brief()
     return "" if given == (on_disk.text or "") else "it has changed since: reload it"
@@ -123,18 +138,3 @@ def inherited_ingest(worker: Worker, config: Config) -> Ingest | None:
         enlarge_buffer(one.socket, settings.receive_buffer)
     hotpath = make_hotpath(settings.implementation, **settings.hotpath)
     return Ingest(settings, hotpath, worker.held, clock=SystemClock(), is_held=True)
-
-
-def make_reporter(loaded: Loaded, credentials: Credentials | None, *, sockets: str = "own") -> Reporter:
-    """Make the reporter: text lines, or JSON events."""
-    cloud = loaded.config.cloud
-    to = (
-        f"jdcloud {cloud.namespace} -> {cloud.endpoint.format(region=credentials.region)}"
-        if credentials
-        else cloud.provider
-    )
-    origin = credentials.origin if credentials else "none needed"
-    if is_text(loaded.config.log):
-        where = f"config {loaded.path}" if loaded.path else "no configuration file"
-        return TextReporter(where=where, to=to, credentials=origin, sockets=sockets, err=cloud.provider == "stdout")
-    return JsonReporter(where=str(loaded.path or ""), to=to, credentials=origin, sockets=sockets)

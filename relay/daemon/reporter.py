@@ -1,94 +1,197 @@
-"""The reports of `run`: lines on a terminal, or constant events with fields in the log.
+"""The reports of `run` in the log: the start, each window, the stop.
 
-At the start: the sockets, the receive buffer asked and granted, the hot path, the destination, the origin of the
-credentials, and the time of the first close. Then one line per window, and one line at the stop: the fate of
-the open window, and the counts.
+Each report is an event with fields, for JSON, and has its own lines for the text. At the start: the sockets, the
+receive buffer asked and granted, the destination with key and place of the credentials, the dimensions as sent, the
+state directory, and the time of the first close.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from relay import __version__
-from relay.supervisor.log import LogStream
-from relay.wording import as_hour, as_size, number
+from relay.daemon.health.access_key import describe_key
+from relay.naming.characters import clean_pairs
+from relay.supervisor.log_format import BLOCK, SAYS, as_clock, as_date, wrap
+from relay.wording import as_size, number, plural
 
 if TYPE_CHECKING:
-    from relay.config.schema import Config
+    from collections.abc import Iterator
+
+    from relay.config.credentials import Credentials
     from relay.daemon.app import Relay
     from relay.daemon.lifecycle.shutdown import ShutdownReport
-    from relay.ledger import Books
-    from relay.window.protocols import WindowReport
+    from relay.ledger import Books, WindowRecord
+    from relay.listener.udp import UdpListener
+
+_LABEL: Final = 12
+"""Columns of the first words of the lines at the start."""
+_OURS: Final = ("own", "the supervisor")
+"""Holders of sockets that need no word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TextReporter:
-    """Lines on a terminal: on stdout, or on stderr if stdout carries requests."""
+class Reporter:
+    """Reports to the log. State: none, but for what does not change while the relay runs."""
 
     where: str
-    """Source of the configuration."""
-    to: str
-    """Destination of points."""
-    credentials: str
-    """Origin of the credentials."""
+    """The configuration file; "" without one."""
+    credentials: Credentials | None
     sockets: str = "own"
     """Holder of the sockets."""
-    err: bool = False
+    log: Any = None
+    """None: the relay's log."""
+    width: int = 80
+    """Columns of the lines at the start."""
 
     def started(self, relay: Relay) -> None:
-        """Print the sockets, the destination, and the time of the first close."""
-        config = relay.config
-        self._write(
-            f"statsd-relay {__version__}  hot path {relay.hotpath.name} · uvloop"
-            f" · Python {sys.version.split()[0]} · {self.where}"
+        """Report the sockets, the destination, and the time of the first close."""
+        self._log.info(
+            "started",
+            version=__version__,
+            hotpath=relay.hotpath.name,
+            python=_python(),
+            config=self.where,
+            **self._destination(relay),
+            dimensions=" ".join(_dimensions(relay)),
+            admin=relay.admin.address if relay.admin else "",
+            state=str(relay.state or ""),
+            waiting=relay.spool.points,
+            open_window=relay.closer.open_id,
+            rules=len(relay.config.rule),
+            tees=[tee.to for tee in relay.config.tee],
+            **{BLOCK: list(self._lines(relay))},
         )
-        self._write_sockets(relay)
-        self._write(f"sending    {self.to}   credentials: {self.credentials}")
-        for label, values in _rules_and_tees(config).items():
-            self._write(f"{label:<10} {values}")
-        close = relay.closer.open_id + config.window.seconds
-        self._write(
-            f"window     {config.window.seconds} s on the wall clock, first close {as_hour(close)}"
-            f" (in {max(0, close - time.time()):.0f} s)"
-        )
-        self._write(f"state      {relay.state or 'in memory only'}   {describe_backlog(relay)}")
-
-    def _write_sockets(self, relay: Relay) -> None:
         for listener in relay.listeners:
-            form, place = _where(listener.label)
-            held = "" if self.sockets == "own" else f", socket held by {self.sockets}"
-            asked, granted = as_size(listener.asked), as_size(listener.granted)
-            buffer = f"  receive buffer {granted} (asked {asked})" if listener.asked else ""
-            self._write(f"listening  {form} {place}{buffer}{held}")
+            self._listening(
+                listener.label, asked_bytes=int(listener.asked), granted_bytes=listener.granted, held_by=self.sockets
+            )
         for stream in relay.streams.listeners:
-            form, place = _where(stream.label)
-            self._write(f"listening  {form} {place}  at most {relay.streams.max_connections} connections in all")
-        if relay.admin:
-            self._write(f"           admin http://{relay.admin.address}")
+            self._listening(stream.label, connections=relay.streams.max_connections)
 
-    def closed(self, closed: WindowReport, *, lines: int, rejected: int) -> None:
-        """Print the window's line."""
-        self._write(
-            f"{as_hour(time.time())}   closed {as_hour(closed.start)}  {number(lines)} lines -> {number(closed.points)}"
-            f" points in {number(closed.requests)} requests, {closed.seconds:.2f} s, {number(rejected)} rejected"
+    def closed(self, window: WindowRecord, *, lost: int) -> None:
+        """Report a window: what became of its points, and what was lost since the window reported before."""
+        dropped = sum(window.dropped.values())
+        says = [
+            _window_label(window),
+            plural(window.lines, "line"),
+            plural(window.points, "point"),
+            f"delivered {number(window.delivered)}",
+            f"waiting {number(window.waiting)}",
+            *([f"refused {number(window.refused)}"] if window.refused else ()),
+            *([f"dropped {number(dropped)}"] if dropped else ()),
+            f"lost {number(lost)}",
+        ]
+        self._log.info(
+            "window closed",
+            window=window.start,
+            lines=window.lines,
+            rejected=sum(window.rejected.values()),
+            series=window.series,
+            points=window.points,
+            requests=window.requests,
+            delivered=window.delivered,
+            waiting=window.waiting,
+            refused=window.refused,
+            dropped=dropped,
+            lost=lost,
+            late_seconds=round(window.late, 3),
+            **{SAYS: says},
         )
 
     def stopped(self, stopped: ShutdownReport) -> None:
-        """Print what became of the open window and of the points."""
-        books = stopped.books
-        head = "handing over: sockets stay open" if stopped.is_handed_over else "stopping: sockets closed"
-        self._write(
-            f"{head}, {describe_window(stopped)}; {number(books.delivered)} points delivered,"
-            f" {number(books.spooled + books.in_flight)} spooled; {describe_losses(books)} ({stopped.seconds:.1f} s)"
+        """Report what became of the open window and of the points."""
+        books, fate = stopped.books, describe_window(stopped)
+        head = "handing over: sockets stay open" if stopped.is_handed_over else "stopped: sockets are closed"
+        waiting = books.spooled + books.in_flight
+        counts = f"{plural(books.delivered, 'point')} delivered, {number(waiting)} waiting; {describe_losses(books)}"
+        self._log.info(
+            "stopped",
+            open_window_is=fate,
+            delivered=books.delivered,
+            waiting=waiting,
+            losses=describe_losses(books),
+            imbalance=books.imbalance(),
+            seconds=round(stopped.seconds, 3),
+            **{SAYS: f"{head}, {fate}; {counts} ({stopped.seconds:.1f} s)"},
         )
 
-    def _write(self, line: str) -> None:
-        LogStream(sys.stderr if self.err else sys.stdout, is_text=True).write(f"{line}\n")
+    @property
+    def _log(self) -> Any:  # noqa: ANN401 - structlog's loggers have no common type
+        return self.log or structlog.get_logger("relay")
+
+    def _listening(self, label: str, **fields: object) -> None:
+        """Log a socket; the text has it in the lines of the start."""
+        self._log.info("listening", listener=label, **fields, **{BLOCK: []})
+
+    def _destination(self, relay: Relay) -> dict[str, Any]:
+        """Return the fields that say where points go, and the key that signs."""
+        cloud, credentials = relay.config.cloud, self.credentials
+        if credentials is None:
+            return {"provider": cloud.provider}
+        return {
+            "provider": cloud.provider,
+            "region": credentials.region,
+            "endpoint": cloud.endpoint.format(region=credentials.region),
+            "namespace": cloud.namespace,
+            "access_key": describe_key(cloud, credentials, os.environ).masked,
+            "key_place": describe_key(cloud, credentials, os.environ).place,
+        }
+
+    def _lines(self, relay: Relay) -> Iterator[str]:
+        """Yield the lines of the start."""
+        head = f"statsd-relay {__version__}  {relay.hotpath.name}  Python {_python()}"
+        now, config = time.time(), relay.config
+        date = f"{as_date(now)[:10]} {as_clock(now)} {as_date(now)[11:]}"
+        yield f"{head}{date:>{max(len(date) + 2, self.width - len(head))}}"
+        close = relay.closer.open_id + config.window.seconds
+        for label, text in (
+            *(("listening", text) for text in self._sockets(relay)),
+            ("sending", self._sending(relay)),
+            ("dimensions", f"{' '.join(_dimensions(relay)) or 'none'}, on every series"),
+            ("rules", number(len(config.rule)) if config.rule else ""),
+            ("tees", ", ".join(tee.to for tee in config.tee)),
+            ("window", f"{config.window.seconds} s, first close {as_clock(close)}"),
+            ("state", f"{relay.state or 'in memory alone'}, {describe_backlog(relay)}"),
+            ("config", self.where or "no file"),
+            ("admin", f"http://{relay.admin.address}" if relay.admin else "none"),
+        ):
+            if text:
+                yield from labelled(label, text, self.width)
+
+    def _sockets(self, relay: Relay) -> Iterator[str]:
+        """Yield a text for the sockets of one form with one size of buffer."""
+        held = "" if self.sockets in _OURS else f", held by {self.sockets}"
+        for (form, buffer), found in groupby(relay.listeners, lambda one: (_where(one.label)[0], _buffer(one))):
+            yield f"{form} {' and '.join(_where(one.label)[1] for one in found)}{buffer}{held}"
+        limit = f", at most {plural(relay.streams.max_connections, 'connection')} in all"
+        for form, streams in groupby(relay.streams.listeners, lambda one: _where(one.label)[0]):
+            yield f"{form} {' and '.join(_where(one.label)[1] for one in streams)}{limit}"
+
+    def _sending(self, relay: Relay) -> str:
+        cloud, credentials = relay.config.cloud, self.credentials
+        if credentials is None:
+            return {"file": f"file {cloud.file}", "stdout": "standard output"}.get(cloud.provider, cloud.provider)
+        masked, place, _ = describe_key(cloud, credentials, os.environ)
+        host = f" at {cloud.endpoint}" if "{region}" not in cloud.endpoint else ""
+        return f"{cloud.provider} {credentials.region}{host}, namespace {cloud.namespace}, key {masked} from {place}"
+
+
+def labelled(label: str, text: str, width: int) -> Iterator[str]:
+    """Yield lines that begin with a label; further lines stand below the text."""
+    words = ((" ", word) for word in text.split(" "))
+    yield from (f"{'' if at else label:<{_LABEL}}{line}" for at, line in enumerate(wrap(words, width - _LABEL)))
+
+
+def _python() -> str:
+    return sys.version.split()[0]
 
 
 def _where(label: str) -> tuple[str, str]:
@@ -97,10 +200,24 @@ def _where(label: str) -> tuple[str, str]:
     return form, place.removeprefix("//")
 
 
-def _rules_and_tees(config: Config) -> dict[str, Any]:
-    """Return the number of rules and the targets of tees; empty entries are left out."""
-    found = {"rules": len(config.rule), "tee": ", ".join(tee.to for tee in config.tee)}
-    return {label: value for label, value in found.items() if value}
+def _buffer(listener: UdpListener) -> str:
+    if not listener.asked:
+        return ""
+    asked, granted = (as_size(size).replace(".0 ", " ") for size in (listener.asked, listener.granted))
+    return f", buffer {granted} {'as asked' if listener.granted >= listener.asked else f'of {asked} asked'}"
+
+
+def _dimensions(relay: Relay) -> Iterator[str]:
+    """Yield `[tags]` as they are sent; one that the API does not take has what it was in parentheses."""
+    tags = [(key, value) for key, value in relay.config.tags.items() if value]
+    for (key, value), (sent_key, sent) in zip(tags, clean_pairs(tags) if tags else (), strict=True):
+        before = "" if (key, value) == (sent_key, sent) else value if key == sent_key else f"{key}={value}"
+        yield f"{sent_key}={sent}{f' (from {before})' if before else ''}"
+
+
+def _window_label(window: WindowRecord) -> str:
+    """Return the start of a window; minutes suffice if every window begins with one."""
+    return as_clock(window.start)[: 8 if window.seconds % 60 else 5]
 
 
 def describe_window(stopped: ShutdownReport) -> str:
@@ -115,7 +232,7 @@ def describe_window(stopped: ShutdownReport) -> str:
 def describe_backlog(relay: Relay) -> str:
     """Return the number of points waiting from before, in words."""
     points = relay.spool.points
-    return f"{number(points)} points wait to be sent" if points else "nothing waits to be sent"
+    return f"{plural(points, 'point')} {'waits' if points == 1 else 'wait'} to be sent" if points else "nothing waits"
 
 
 def describe_losses(books: Books) -> str:
@@ -125,67 +242,3 @@ def describe_losses(books: Books) -> str:
     if books.refused:
         parts.append(f"{number(books.refused)} refused by the cloud (see the dead letters)")
     return ", ".join(parts) or "nothing lost"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JsonReporter:
-    """The reports as events in the log."""
-
-    where: str
-    to: str
-    credentials: str
-    sockets: str = "own"
-
-    def started(self, relay: Relay) -> None:
-        """Log what was bound."""
-        log = structlog.get_logger("relay")
-        for listener in relay.listeners:
-            form, place = _where(listener.label)
-            log.info(
-                "listening",
-                **{form: place},
-                receive_buffer_asked=int(listener.asked),
-                receive_buffer_granted=listener.granted,
-                socket=self.sockets,
-            )
-        for stream in relay.streams.listeners:
-            form, place = _where(stream.label)
-            log.info("listening", **{form: place}, stream_connections=relay.streams.max_connections)
-        log.info(
-            "started",
-            version=__version__,
-            hotpath=relay.hotpath.name,
-            config=self.where,
-            to=self.to,
-            credentials=self.credentials,
-            admin=relay.admin.address if relay.admin else "",
-            state=str(relay.state or ""),
-            waiting=relay.spool.points,
-            open_window=relay.closer.open_id,
-            **_rules_and_tees(relay.config),
-        )
-
-    def closed(self, closed: WindowReport, *, lines: int, rejected: int) -> None:
-        """Log the window."""
-        structlog.get_logger("relay").info(
-            "window closed",
-            window=closed.start,
-            lines=lines,
-            points=closed.points,
-            requests=closed.requests,
-            seconds=round(closed.seconds, 3),
-            rejected=rejected,
-        )
-
-    def stopped(self, stopped: ShutdownReport) -> None:
-        """Log the counts and what became of the open window."""
-        books = stopped.books
-        structlog.get_logger("relay").info(
-            "stopped",
-            window=describe_window(stopped),
-            delivered=books.delivered,
-            spooled=books.spooled + books.in_flight,
-            losses=describe_losses(books),
-            imbalance=books.imbalance(),
-            seconds=round(stopped.seconds, 3),
-        )

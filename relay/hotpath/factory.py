@@ -51,4 +51,4 @@ def log_hotpath(wanted: str, name: str) -> None:
         import structlog  # noqa: PLC0415 - the supervisor's child imports this module and logs nothing
 
         fix = 'install a C compiler and reinstall, or set [listen] hotpath = "python" to accept the slower one'
-        structlog.get_logger("relay").warning("RLY900 running without the native hot path", fix=fix)
+        structlog.get_logger("relay").warning("the native hot path is not installed", code="RLY900", fix=fix)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _INTERVAL: Final = 1.0
 _SILENCE: Final = 60.0
 """Minimum interval between two warnings of one socket, in seconds; the first one comes within a second."""
-_DROPPED: Final = "RLY202 the kernel dropped packets"
+_DROPPED: Final = "the kernel dropped packets"
 
 
 class KernelDropWatch:
@@ -38,10 +38,12 @@ class KernelDropWatch:
         for listener in self._listeners:
             if listener.granted < listener.asked:
                 self._loss_log.warn(
-                    "RLY201 receive buffer cut by the kernel",
-                    reason=listener.label,
-                    asked=int(listener.asked),
-                    granted=listener.granted,
+                    "the kernel granted a smaller receive buffer",
+                    code="RLY201",
+                    subject=listener.label,
+                    listener=listener.label,
+                    asked_bytes=int(listener.asked),
+                    granted_bytes=listener.granted,
                     restart_ms=bearable_ms(listener.granted),
                     fix=f"sysctl -w net.core.rmem_max={int(listener.asked)}, or give the process CAP_NET_ADMIN",
                 )
@@ -50,15 +52,16 @@ class KernelDropWatch:
         """Warn of datagrams dropped since the last warning."""
         for listener in self._listeners:
             drops, logged = listener.kernel_drops, self._logged[listener.label]
-            if drops > logged and not self._loss_log.is_muted(_DROPPED, reason=listener.label):
+            if drops > logged and not self._loss_log.is_muted(_DROPPED, subject=listener.label):
                 self._logged[listener.label] = drops
                 self._loss_log.warn(
                     _DROPPED,
-                    reason=listener.label,
+                    code="RLY202",
+                    subject=listener.label,
                     every=_SILENCE,
+                    listener=listener.label,
                     packets=drops - logged,
-                    total=drops,
-                    buffer=listener.granted,
+                    granted_bytes=listener.granted,
                     fix=_fix(listener),
                 )
 

@@ -22,9 +22,10 @@ from collections import deque
 from contextlib import suppress
 from functools import partial
 from itertools import islice, takewhile
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from relay import limits
+from relay.errors import reason_of
 from relay.listener.addresses import DATADOG, TCP, label_of
 from relay.listener.framing import FrameFraming, LineFraming
 
@@ -199,7 +200,7 @@ class Streams:
         for connection in list(takewhile(lambda one: one.last < before, self._connections.values())):
             if self._read_and_check_silence(connection):
                 connection.listener.idle_closed += 1
-                self._hang_up(connection, because=f"listen.stream_idle = {self._idle:g}s")
+                self._hang_up(connection, why=f"it was idle for [listen] stream_idle, {self._idle:g} s")
 
     def _listen(self, listener: StreamListener) -> None:
         self._listening[listener.socket.fileno()] = listener
@@ -242,7 +243,7 @@ class Streams:
                 return
             except OSError as error:  # out of descriptors or memory: epoll would report it for ever
                 self._epoll.unregister(self._listening.pop(listener.socket.fileno()).socket)
-                self._loss_log.warn("stream connections wait", reason=listener.label, error=error.strerror)
+                self._warn("stream connections wait", listener, why=reason_of(error))
                 return
             self._welcome(sock, listener, address[:2] if isinstance(address, tuple) else None)
 
@@ -250,10 +251,7 @@ class Streams:
         if not self._sink.admits(peer):
             sock.close()
             listener.refused += 1
-            sender = peer[0] if peer else ""
-            self._loss_log.warn(
-                "stream connection refused", reason=listener.label, sender=sender, because="listen.allow"
-            )
+            self._warn("stream connection refused", listener, sender=_sender(peer), why="it is not in [listen] allow")
             return
         if len(self._connections) >= self.max_connections:
             self._make_room()
@@ -264,6 +262,11 @@ class Streams:
         listener.connections += 1
         self._epoll.register(sock, select.EPOLLIN)
 
+    def _warn(self, event: str, listener: StreamListener, why: str, **fields: str | int) -> None:
+        """Warn of connections of a listener."""
+        known: dict[str, Any] = fields
+        self._loss_log.warn(event, code="RLY205", subject=listener.label, listener=listener.label, why=why, **known)
+
     def _make_room(self) -> None:
         """Close the longest-idle connection to make room for another. One with unread bytes is read and spared."""
         for connection in list(islice(self._connections.values(), _CANDIDATES)):
@@ -272,22 +275,17 @@ class Streams:
         if len(self._connections) >= self.max_connections:
             idlest = next(iter(self._connections.values()))
             idlest.listener.evicted += 1
-            self._hang_up(idlest, because=f"another came, and {self.max_connections} are open")
+            self._hang_up(idlest, why=f"another came, and {self.max_connections} are open")
 
     def _read_and_check_silence(self, connection: Connection) -> bool:
         """Read one chunk; return whether there was nothing to read and the connection is still open."""
         return not self._read(connection) and connection.is_open
 
-    def _hang_up(self, connection: Connection, *, because: str) -> None:
+    def _hang_up(self, connection: Connection, *, why: str) -> None:
         """Close a connection from our side, after reading what the sender sent until now."""
-        peer, idle = connection.peer, self._clock.monotonic() - connection.last
-        self._loss_log.warn(
-            "stream connection closed",
-            reason=connection.listener.label,
-            sender=peer[0] if peer else "",
-            idle_seconds=round(idle),
-            because=because,
-        )
+        idle, sender = self._clock.monotonic() - connection.last, _sender(connection.peer)
+        event = "stream connection closed"
+        self._warn(event, connection.listener, sender=sender, idle_seconds=round(idle), why=why)
         self._shut(connection)
         for _ in range(_LAST_CHUNKS):
             if not self._read(connection):
@@ -368,3 +366,8 @@ class Streams:
         unread = list(self._connections.values())
         while unread and self._clock.monotonic() < ends:
             unread = [connection for connection in unread if self._read(connection)]
+
+
+def _sender(peer: Peername) -> str:
+    """Return the address of a client; "" for a Unix socket."""
+    return peer[0] if peer else ""

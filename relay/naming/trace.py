@@ -60,18 +60,20 @@ def rewritten_example(trace: Trace) -> dict[str, str]:
     """Return the log fields of a rewritten identity: its metric, the text received, and what it became."""
     metric = _metric(trace)
     if clean_name(trace.metric) != trace.metric:
-        return {"metric": metric, "received": _shown(trace.name), "became": metric}
+        return {"metric": metric, "received": _shown(trace.name), "sent_as": metric}
     tags = [*trace.inline, *trace.section]
     for tag, clean in zip(tags, clean_pairs(tags), strict=True):
         if clean != tag:
-            return {"metric": metric, "received": _shown(":".join(tag)), "became": _shown(":".join(clean))}
+            return {"metric": metric, "received": _shown(":".join(tag)), "sent_as": _shown(":".join(clean))}
     return {"metric": metric}
 
 
 def unsent_example(trace: Trace) -> dict[str, str]:
-    """Return the log fields of an identity with too many tags: its metric, and the keys that were not sent."""
+    """Return the log fields of an identity with too many tags: its metric, the keys kept, and those that were not."""
+    kept = trace.outcome.series.dimensions if isinstance(trace.outcome, Resolution) else ()
     more = f"{trace.unread} behind those that are read" if trace.unread else ""
-    return {"metric": _metric(trace), "tags": " and ".join(filter(None, (_shown(" ".join(trace.unsent)), more)))}
+    unsent = " and ".join(filter(None, (_shown(" ".join(trace.unsent)), more)))
+    return {"metric": _metric(trace), "kept": _shown(" ".join(key for key, _ in kept)), "not_sent": unsent}
 
 
 def _metric(trace: Trace) -> str:

@@ -1,28 +1,32 @@
-"""The supervisor's log lines, in the relay's two formats (text and JSON), without the libraries of the worker's log.
+"""Where log lines go, and the supervisor's log, without the libraries of the worker's log.
 
-`LogStream` never blocks; the worker's log and its terminal output use it, too.
+`LogStream` never blocks; the worker's log uses it, too. log_format.py has the formats.
 """
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import select
 import sys
 import time
 from contextlib import suppress
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
+from relay.supervisor.log_format import WIDTH, TextFormat, as_date, as_json
 from relay.wording import printable
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_COLOURS: Final = {"error": "31", "warning": "33", "note": "36"}
+_LEVEL_WORD: Final = re.compile(rf"(?<=^\d\d:\d\d:\d\d  )({'|'.join(_COLOURS)})\b")
 
 
 class LogStream:
     """State: a stream, the incomplete line, and the number of lost lines.
 
-    A full pipe must neither end the relay nor block its event loop. A line for which the stream has no room is lost.
-    The next line that can be written is preceded by one with the number of lost lines.
+    A full pipe must neither end the relay nor block its event loop. Lines for which the stream has no room are lost.
+    The next lines that can be written are preceded by one with the number of lost lines. Lines of one event are written
+    at once, so that the supervisor's and the worker's do not mix.
     """
 
     def __init__(self, stream: TextIO, *, is_text: bool) -> None:
@@ -31,28 +35,41 @@ class LogStream:
         self._incomplete = ""
         self._lost = 0
 
+    @property
+    def width(self) -> int:
+        """Columns of the terminal; 80 if the stream is none."""
+        try:
+            return os.get_terminal_size(self._stream.fileno()).columns or WIDTH
+        except (OSError, ValueError):
+            return WIDTH
+
     def write(self, text: str) -> None:
         """Write the complete lines; hold the incomplete one."""
         *lines, self._incomplete = f"{self._incomplete}{text}".split("\n")
-        for line in lines:
-            self._write_line(line)
+        if lines:
+            self._write_lines([self._paint(printable(line)) for line in lines])
 
     def flush(self) -> None:
         """Do nothing: complete lines are never buffered."""
 
-    def _write_line(self, line: str) -> None:
-        line = printable(line)
+    def _write_lines(self, lines: list[str]) -> None:
         lost = self._lost
         if lost and self._try_write(self._loss(lost)):
             self._lost -= lost  # another thread may have added to it
-        if self._lost or not self._try_write(line):
-            self._lost += 1
+        if self._lost or not self._try_write("\n".join(lines)):
+            self._lost += len(lines)
 
     def _loss(self, lines: int) -> str:
-        event = "log lines lost, what reads the log is too slow"
+        event, fields = "log lines are lost, their reader is too slow", {"log_lines": lines}
         if self._is_text:
-            return f"{event} lines={lines}"
-        return json.dumps({"lines": lines, "event": event, "level": "warning", "timestamp": _stamp(time.time())})
+            return TextFormat(date=as_date(time.time())).render(
+                "warning", event, fields, now=time.time(), width=self.width
+            )
+        return as_json("warning", event, fields, now=time.time())
+
+    def _paint(self, line: str) -> str:
+        """Colour the level's word on a terminal. The line is escaped before, so that it has no colour of its own."""
+        return _LEVEL_WORD.sub(_in_colour, line) if self._is_text and has_colour(self._stream) else line
 
     def _try_write(self, line: str) -> bool:
         """Write a line if there is room; return False if not. A write error counts as written: it is not retried."""
@@ -77,8 +94,13 @@ def _has_room(descriptor: int) -> bool:
     return bool(poll.poll(0))
 
 
-def _stamp(now: float) -> str:
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1e6):06d}Z"
+def has_colour(stream: TextIO) -> bool:
+    """Return whether a stream is a terminal on which colour is wanted (no-color.org, TERM)."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and stream.isatty()
+
+
+def _in_colour(word: re.Match[str]) -> str:
+    return f"\x1b[{_COLOURS[word[0]]}m{word[0]}\x1b[0m"
 
 
 def wants_text(form: str) -> bool:
@@ -87,27 +109,31 @@ def wants_text(form: str) -> bool:
 
 
 class SupervisorLog:
-    """State: the format and the least important level."""
+    """State: the format, the least important level, and the date that the reader knows from the worker's first line."""
 
-    def __init__(self, *, is_text: bool, level: str) -> None:
+    def __init__(self, *, is_text: bool, level: str, date: str = "") -> None:
         self._is_text = is_text
         self._level = LEVELS[level]
+        self._format = TextFormat(date=date)
 
-    def info(self, event: str, **fields: object) -> None:
+    def info(self, event: str, **fields: Any) -> None:  # noqa: ANN401 - log fields are any scalars
         """Log a change of state."""
         self._write("info", event, fields)
 
-    def warning(self, event: str, **fields: object) -> None:
+    def warning(self, event: str, **fields: Any) -> None:  # noqa: ANN401
         """Log an event that loses data, or may."""
         self._write("warning", event, fields)
 
-    def _write(self, level: str, event: str, fields: dict[str, object]) -> None:
+    def error(self, event: str, **fields: Any) -> None:  # noqa: ANN401
+        """Log an event after which data does not flow."""
+        self._write("error", event, fields)
+
+    def _write(self, level: str, event: str, fields: dict[str, Any]) -> None:
         if LEVELS[level] < self._level:
             return
-        stamp = _stamp(time.time())
+        stream = LogStream(sys.stderr, is_text=self._is_text)
         if self._is_text:
-            words = " ".join(f"{key}={value}" for key, value in fields.items())
-            line = f"{stamp} [{level:<9}] {event} {words}".rstrip()
+            line = self._format.render(level, event, fields, now=time.time(), width=stream.width)
         else:
-            line = json.dumps({**fields, "event": event, "level": level, "timestamp": stamp})
-        LogStream(sys.stderr, is_text=self._is_text).write(f"{line}\n")
+            line = as_json(level, event, fields, now=time.time())
+        stream.write(f"{line}\n")

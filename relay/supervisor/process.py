@@ -99,6 +99,8 @@ def _become_worker(
         pass_sockets(held, own)
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], own)  # noqa: S606 - ourselves
     except OSError as error:
-        log.warning("RLY501 the worker cannot be executed", program=sys.executable, reason=error.strerror)
+        log.error(  # noqa: TRY400 - the traceback is no help
+            "the worker cannot be executed", code="RLY501", program=sys.executable, why=error.strerror
+        )
     finally:
         os._exit(ExitCode.INTERNAL)

@@ -29,6 +29,7 @@ from relay.listener.socket_activation import read_text
 from relay.listener.sockets import open_sockets
 from relay.supervisor.last_good import LastGoodConfig
 from relay.supervisor.log import SupervisorLog
+from relay.supervisor.log_format import as_date
 from relay.supervisor.messages import Messages
 from relay.supervisor.plan import Plan
 from relay.supervisor.preflight import Preflight, RefusedError, successor_plan
@@ -121,10 +122,12 @@ class Supervisor:
         """Whether a SIGHUP came that no worker has finished."""
         self._stopping_since: float | None = None
         self._exit: int | None = None
+        self._date = as_date(time.time())
 
     @property
     def _log(self) -> SupervisorLog:
-        return SupervisorLog(is_text=self._in_force.plan.is_text, level=self._in_force.plan.level)
+        plan = self._in_force.plan
+        return SupervisorLog(is_text=plan.is_text, level=plan.level, date=self._date)
 
     def run(self) -> int:
         """Run until a stop is done, or the restart policy gives up; return the exit code."""
@@ -167,7 +170,8 @@ class Supervisor:
             self._preflight.kill()
         if self._kill_at is not None and now >= self._kill_at:
             self._kill_at = None
-            self._log.warning("RLY501 worker killed, what it alone had is lost", reason="it did not end in time")
+            why = "it did not end in time"
+            self._log.error("worker killed, what it alone had is lost", code="RLY501", why=why)
             self._signal_worker(signal.SIGKILL)
         if self._restart_at is not None and now >= self._restart_at:
             self._start()
@@ -222,7 +226,7 @@ class Supervisor:
                 if one.still_receives:
                     other = one.still_receives
                     fix = f"it still receives packets at another address of {other}: listen there too"
-                self._log.info("address taken over", address=str(one.address), giver=one.previous_owner, fix=fix)
+                self._log.info("address taken over", listener=str(one.address), giver=one.previous_owner, fix=fix)
 
     # --- the worker ---------------------------------------------------------------------------------------------------
 
@@ -292,15 +296,17 @@ class Supervisor:
         now = time.monotonic()
         age = None if worker.ready_at is None else now - worker.ready_at
         decision = self._restarts.ended(status, age=age)
-        reason = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit code {status}"
-        self._deaths.append((time.time(), reason))
+        why = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit code {status}"
+        self._deaths.append((time.time(), why))
         if isinstance(decision, GiveUp):
             self._exit = decision.code
             if decision.failures > 1:
-                self._log.warning("RLY501 workers keep dying, giving up", reason=reason, in_a_row=decision.failures)
+                event = "workers keep dying, the relay ends"
+                self._log.error(event, code="RLY501", why=why, deaths=decision.failures)
             return
         self._restart_at = now + decision.delay
-        self._log.warning("RLY501 worker died, starting another", reason=reason, pid=worker.pid, seconds=decision.delay)
+        event = "worker died, starting another"
+        self._log.warning(event, code="RLY501", why=why, pid=worker.pid, pause_seconds=decision.delay)
 
     # --- stop and replacement -----------------------------------------------------------------------------------------
 
@@ -364,7 +370,7 @@ class Supervisor:
         self._in_force.revert()
 
     def _refuse(self, reason: str) -> None:
-        self._log.warning("RLY502 not replaced, nothing has changed", reason=reason)
+        self._log.warning("not replaced, nothing has changed", code="RLY502", why=reason)
 
 
 def _ignore(_: int, __: object) -> None:

@@ -31,7 +31,7 @@ _SOON: Final = 0.05
 """Interval between checks while a name is being resolved, in seconds."""
 _SILENCE: Final = 60.0
 """Minimum interval between two warnings of one target, in seconds."""
-_LOST: Final = "RLY106 copies of a tee are lost"
+_LOST: Final = "copies of a tee are lost"
 
 
 class Sink(Protocol):
@@ -178,19 +178,21 @@ class Tees:
             self._warn(target, dropped, loss_log)
         if not self._is_current:
             why, fix = "no descriptor is free", "raise LimitNOFILE; what changed is tried again every second"
-            loss_log.warn("RLY106 copies of tees go where they went before", reason="descriptors", why=why, fix=fix)
+            loss_log.warn("copies of tees go where they went before", code="RLY106", why=why, fix=fix)
 
     def _warn(self, target: Target, dropped: int, loss_log: LossLog) -> None:
         if target.is_resolving:
             return  # the lookup's result gives a better reason
         grown, target.seen_dropped = dropped - target.seen_dropped, dropped
-        if (target.trouble or grown) and not loss_log.is_muted(_LOST, reason=target.to):
+        if (target.trouble or grown) and not loss_log.is_muted(_LOST, subject=target.to):
             loss_log.warn(
                 _LOST,
-                reason=target.to,
+                code="RLY106",
+                subject=target.to,
                 every=_SILENCE,
+                tee=target.to,
+                copies=dropped,
                 why=target.trouble or "its address was not known yet, or the system took no more for it",
-                dropped=dropped,
                 fix="start a daemon there, or change `to` of this [[tee]]",
             )
 

@@ -6,7 +6,6 @@ samples are kept and nothing is sent: the relay is not ready, and the log says w
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
 from relay.clock import Steps
@@ -52,10 +51,9 @@ class ClockWatch:
         if step:
             self.step, self.stepped_at = step, self._steps.wall
             direction = "forward" if step > 0 else "back"
-            self._loss_log.warn("RLY124 the wall clock stepped", reason=direction, seconds=round(step, 1))
+            self._loss_log.warn("the wall clock stepped", code="RLY124", subject=direction, step_seconds=round(step, 1))
         waits, window = self._closer.opens_in(), self._closer.open_id
         if waits and window != self._logged:
-            opens = datetime.fromtimestamp(window, UTC).isoformat()
-            event = "RLY123 window opens later, ids until then are committed"
-            self._loss_log.warn(event, reason="ahead", opens_at=opens, window=window, seconds=round(waits))
+            event = "the window opens later, those until then are committed"
+            self._loss_log.warn(event, code="RLY123", window=window, opens_in_seconds=round(waits))
         self._logged = window if waits else None

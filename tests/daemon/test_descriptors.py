@@ -56,5 +56,5 @@ def test_the_soft_limit_is_raised_and_a_low_one_is_reported():
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert low.streams < 256
     [told] = logs
-    assert told["event"].startswith("RLY205")
-    assert (told["stream_connections"], told["configured"], told["open_files_limit"]) == (low.streams, 10_000, 256)
+    assert told["code"] == "RLY205"
+    assert (told["connections"], told["configured_connections"], told["open_files_limit"]) == (low.streams, 10_000, 256)

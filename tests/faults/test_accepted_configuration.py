@@ -20,8 +20,8 @@ from tests.support.oracle import conserve, freshness
 from tests.support.relay import free_port, run
 
 RATE = 500
-REFUSED = "RLY502 reload refused, nothing has changed"
-NOT_REPLACED = "RLY502 not replaced, nothing has changed"
+REFUSED = "reload refused, nothing has changed"
+NOT_REPLACED = "not replaced, nothing has changed"
 SUCCESSFUL = "relay_config_last_reload_successful"
 
 
@@ -111,7 +111,7 @@ async def test_row_45_a_refused_change_is_not_taken_when_the_worker_dies(changin
     generator = load(it.relay, rate=RATE, seconds=60)
     await asyncio.sleep(1)
     event = await it.reload(f"[spool]\npath = '{tmp_path / 'other'}'\n", REFUSED)
-    assert "spool.path" in event["reason"]
+    assert "spool.path" in event["why"]
     await it.kill()
     assert (await it.metrics())[SUCCESSFUL] == 0
     assert it.relay.events("started")[-1]["state"] == str(state)
@@ -219,7 +219,7 @@ async def test_row_45_a_program_that_does_not_start_replaces_nothing(breakable, 
             while len(relay.events(NOT_REPLACED)) < times:
                 await asyncio.sleep(0.02)
         file.write_text(whole)
-        assert "RuntimeError: half of it" in relay.events(NOT_REPLACED)[-1]["reason"]
+        assert "RuntimeError: half of it" in relay.events(NOT_REPLACED)[-1]["why"]
         assert relay.worker_pid == worker
     assert len(relay.events("started")) == started
     relay.process.send_signal(signal.SIGUSR2)
@@ -241,12 +241,12 @@ async def test_row_45_an_interpreter_that_has_gone_is_named(start, emulator, fig
     async with asyncio.timeout(20):
         while not relay.events(NOT_REPLACED):
             await asyncio.sleep(0.02)
-    assert relay.events(NOT_REPLACED)[-1]["reason"] == f"{link} cannot be executed: No such file or directory"
+    assert relay.events(NOT_REPLACED)[-1]["why"] == f"{link} cannot be executed: No such file or directory"
     await relay.gone(relay.signal_worker(signal.SIGKILL))
     async with asyncio.timeout(20):
-        while not (events := relay.events("RLY501 the worker cannot be executed")):
+        while not (events := relay.events("the worker cannot be executed")):
             await asyncio.sleep(0.02)
-    assert (events[0]["program"], events[0]["reason"]) == (str(link), "No such file or directory")
+    assert (events[0]["program"], events[0]["why"]) == (str(link), "No such file or directory")
     figure(45, "an interpreter that has gone: named, before and after the worker's death")
 
 

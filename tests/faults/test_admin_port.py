@@ -151,8 +151,8 @@ async def test_row_46_an_admin_address_that_is_refused_ends_nothing(start, emula
     path.write_text(text.format(taken))
     for times, number in enumerate((signal.SIGHUP, signal.SIGUSR2), 1):
         relay.process.send_signal(number)
-        event = await told(relay, "RLY502 not replaced, nothing has changed", times)
-        assert f"cannot bind admin port 127.0.0.1:{taken}: in use" in event["reason"]
+        event = await told(relay, "not replaced, nothing has changed", times)
+        assert f"cannot bind admin port 127.0.0.1:{taken}: in use" in event["why"]
     assert relay.worker_pid == worker
     await freshness(relay, emulator, within=20)
     path.write_text(text.format(free))
@@ -186,7 +186,7 @@ async def test_row_46_a_worker_of_systemd_receives_without_an_admin_port(
             await asyncio.sleep(0.02)
         await asyncio.to_thread(relay.start)
         event = await told(relay, "the admin port is taken, waiting for it")
-        assert "in use" in event["reason"]
+        assert "in use" in event["why"]
         await asyncio.sleep(2)
         taker.end()
         await told(relay, "the admin port is free, listening")

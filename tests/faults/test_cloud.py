@@ -287,7 +287,7 @@ async def test_row_31_everything_is_refused_with_and_without_a_list(fault, tmp_p
         setup.emulator.add_fault(Fault.parse(fault))
         with capture_logs() as logs:
             await setup.send(500, per_request=50)
-            await setup.until(lambda: any("refuses every point" in log["event"] for log in logs))
+            await setup.until(lambda: any("every point is refused" in log["event"] for log in logs))
         before = setup.emulator.requests
         await asyncio.sleep(2)
         tries = setup.emulator.requests - before
@@ -367,7 +367,7 @@ async def test_row_33_a_file_that_holds_no_credential_is_told_and_the_old_one_go
     secret.write_text("new-secret\nsecond line")
     relay.send(b"kept:1|c")
     await relay.wait_for(**{'relay_requests_total{code="401"}': 2})
-    assert [event["reason"] for event in await relay.told("RLY103")] == [
+    assert [event["why"] for event in await relay.told("RLY103")] == [
         f"{secret}:2 has more than one line: a credential must be printable ASCII in one line (write it again)"
     ]
     secret.write_text("new-secret")

@@ -67,7 +67,7 @@ async def told(relay, event: str, seen: int = 0) -> dict:
     return found[-1]
 
 
-REFUSED = "RLY502 reload refused, nothing has changed"
+REFUSED = "reload refused, nothing has changed"
 
 
 async def test_row_03_a_good_file_changes_names_limits_and_log_without_losing_the_window(
@@ -139,7 +139,7 @@ async def test_row_03_a_bad_file_changes_nothing_and_says_why(reloaded, load, em
     generator = load(relay, rate=RATE, seconds=4)
     for text, reason in BAD.values():
         event = await it.reload(text, REFUSED)
-        assert reason in event["reason"]
+        assert reason in event["why"]
         metrics = await asyncio.to_thread(relay.metrics)
         assert metrics["relay_config_last_reload_successful"] == 0
         assert metrics["relay_series_limit"] == 1000
@@ -151,8 +151,8 @@ async def test_row_03_a_bad_file_changes_nothing_and_says_why(reloaded, load, em
     figure(3, f"{len(BAD)} bad files: {verdict}")
 
 
-OUTLIVED = "RLY502 the file on disk is not in force, what was accepted last is"
-NOT_REPLACED = "RLY502 not replaced, nothing has changed"
+OUTLIVED = "the file on disk is not in force, what was accepted last is"
+NOT_REPLACED = "not replaced, nothing has changed"
 KEYS = f"[cloud]\naccess_key = '{ACCESS}'\nsecret_key = '{SECRET}'\n[limits]\n"
 
 
@@ -180,7 +180,7 @@ async def test_row_03_a_bad_file_outlives_the_worker(reloaded, load, emulator, f
         if kill:
             it.path.unlink()
         await killed(relay)
-        reason = (await told(relay, OUTLIVED, kill))["reason"]
+        reason = (await told(relay, OUTLIVED, kill))["why"]
         assert ("cannot read" if kill else "did you mean series") in reason
         metrics = await relay.wait_for(relay_series_limit=2000)
         assert (metrics["relay_series_limit"], metrics["relay_config_last_reload_successful"]) == (2000, 0)
@@ -201,7 +201,7 @@ async def test_row_03_a_replacement_that_could_not_start_is_refused(reloaded, em
     worker = it.relay.worker_pid
     it.write("[cloud]\nca_file = '/nowhere'\n[limits]\nseries = 2000\n")
     it.relay.process.send_signal(signal.SIGUSR2)
-    assert "/nowhere" in (await told(it.relay, NOT_REPLACED))["reason"]
+    assert "/nowhere" in (await told(it.relay, NOT_REPLACED))["why"]
     await freshness(it.relay, emulator, within=20)
     assert it.relay.worker_pid == worker
     assert (await asyncio.to_thread(it.relay.metrics))["relay_series_limit"] == 1000
@@ -252,7 +252,7 @@ async def test_row_03_an_address_that_is_taken_changes_nothing(reloaded, load, e
         it.write(f"[listen]\nudp = ['127.0.0.1:{first}', '127.0.0.1:{port}']\n")
         relay.process.send_signal(signal.SIGHUP)
         event = await told(relay, NOT_REPLACED)
-        assert "RLY101" in event["reason"]
+        assert "RLY101" in event["why"]
         await freshness(relay, emulator, within=20)
         assert relay.worker_pid == worker
         assert (await asyncio.to_thread(relay.metrics))["relay_config_last_reload_successful"] == 0

@@ -58,9 +58,9 @@ async def test_row_44_state_that_is_removed(what, start, load, emulator, figure,
     await asyncio.sleep(4)
     put_back, began = remove(state, what), time.monotonic()
     # A new database is there within milliseconds, so a scrape may miss the metric.
-    [told, *_] = await relay.told("RLY411 durability degraded", within=SEEN * 4)
+    [told, *_] = await relay.told("durability degraded", within=SEEN * 4)
     seen = time.monotonic() - began
-    assert str(state) in told["detail"]
+    assert str(state) in told["why"]
     await asyncio.sleep(2)
     put_back()
     restored = await relay.degraded(False)

@@ -28,7 +28,7 @@ async def test_sigterm_in_the_middle_of_a_window_loses_nothing(emulator, tmp_pat
     assert (emulator.total("users"), emulator.total("temp", "last")) == (7, 499)
     assert emulator.duplicates() == []
     event = relay.stopped()
-    assert (event["imbalance"], event["spooled"], event["losses"]) == (0, 0, "nothing lost")
+    assert (event["imbalance"], event["waiting"], event["losses"]) == (0, 0, "nothing lost")
 
 
 async def test_the_cloud_is_down_at_first_and_everything_arrives_once(emulator, tmp_path):
@@ -59,13 +59,13 @@ async def test_stopped_while_the_cloud_is_down_the_next_start_delivers(emulator,
         relay.send(b"hits:1|c\nload:5|g")
         await relay.wait_for(**{'relay_samples_total{state="closed"}': 2})
         assert await relay.stop() == 0
-        assert relay.stopped()["spooled"] >= 2
+        assert relay.stopped()["waiting"] >= 2
     await emulator.start(port=port)
     with relay_process(env, tmp_path / "log2") as relay:
         relay.send(b"hits:2|c\nload:+1|g")
         await relay.wait_for(**{'relay_points_total{outcome="recovered"}': 2})
         assert await relay.stop() == 0
-        kept = relay.stopped()["window"]
+        kept = relay.stopped()["open_window_is"]
     if "kept" in kept:
         with relay_process(env, tmp_path / "log3") as relay:
             await asyncio.sleep(2.5)

@@ -66,9 +66,8 @@ async def test_rules_map_and_drop_and_a_reload_changes_them_at_the_edge(emulator
         while not relay.events("reloaded"):
             await asyncio.sleep(0.02)
         assert relay.events("reloaded")[-1]["at_the_next_window"] == ["rule"]
-        closed = len(relay.windows())
-        while len(relay.windows()) == closed:
-            await asyncio.sleep(0.02)
+        closed = (await asyncio.to_thread(relay.metrics))["relay_windows_closed_total"]
+        await relay.wait_for(relay_windows_closed_total=closed + 1)
         relay.send(b"debug.7.x:4|c|#id:no")
         await relay.wait_for(**{'relay_rule_hits_total{rule="1"}': 1, "relay_accepted_lines_total": FLOOD + 8})
         assert await relay.stop() == 0

@@ -152,7 +152,7 @@ async def test_50_000_packets_a_second_with_a_target_that_is_slow_one_that_is_go
             assert 0 < len(slow.received()) < sent[1]
             expected = dict.fromkeys((gone, closing.to), "no process receives there: Connection refused")
             async with asyncio.timeout(10):
-                while {e["reason"]: e["why"] for e in relay.events("RLY106 copies of a tee are lost")} != expected:
+                while {e["tee"]: e["why"] for e in relay.events("copies of a tee are lost")} != expected:
                     await asyncio.sleep(0.1)
         finally:
             relay.kill()

@@ -141,7 +141,7 @@ async def test_beyond_the_limit_the_connection_that_is_idle_longest_is_closed_an
             await accepted(hotpath, 6)
         assert (listener.evicted, listener.refused) == (1, 0)
         assert [(log["event"], log["idle_seconds"]) for log in logs] == [("stream connection closed", 120)]
-        assert logs[0]["because"] == "another came, and 3 are open"
+        assert logs[0]["why"] == "another came, and 3 are open"
         for sock in kept:
             sock.close()
 
@@ -220,7 +220,8 @@ async def test_a_connection_that_sends_nothing_is_closed_where_a_limit_is_set():
             with capture_logs() as logs:
                 streams.check()
             assert (listener.connections, listener.idle_closed) == (2, 1)
-            assert [(log["because"], log["idle_seconds"]) for log in logs] == [("listen.stream_idle = 10s", 12)]
+            why = "it was idle for [listen] stream_idle, 10 s"
+            assert [(log["why"], log["idle_seconds"]) for log in logs] == [(why, 12)]
             busy.sendall(b"a:1|c\n")
             late.sendall(b":1|c\n")
             await accepted(hotpath, 3)

@@ -100,8 +100,8 @@ def test_a_program_that_cannot_be_executed_is_logged_with_the_reason(monkeypatch
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 70
     messages.close()
     said = json.loads(capfd.readouterr().err)
-    assert (said["event"], said["program"]) == ("RLY501 the worker cannot be executed", "/nowhere/python")
-    assert said["reason"] == "No such file or directory"
+    assert (said["event"], said["program"]) == ("the worker cannot be executed", "/nowhere/python")
+    assert said["why"] == "No such file or directory"
 
 
 @pytest.mark.parametrize("state", ["/var/lib/x", ""])

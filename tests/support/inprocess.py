@@ -44,8 +44,8 @@ class Silent:
 
     def started(self, relay) -> None: ...
 
-    def closed(self, closed, *, lines, rejected) -> None:
-        self.windows.append((closed, lines, rejected))
+    def closed(self, window, *, lost) -> None:
+        self.windows.append((window, lost))
 
     def stopped(self, stopped) -> None:
         self.end = stopped

@@ -14,6 +14,7 @@ import sys
 import time
 import urllib.request
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -146,7 +147,7 @@ class RelayProcess:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self.process.poll() is None:
             text = self.log.read_bytes()[self._began :].decode()
-            udp = re.findall(r'"udp": "([^"]+):(\d+)"', text)
+            udp = re.findall(r'"udp://([^"]+):(\d+)"', text)
             admin = re.findall(r'"admin": "([^"]+)"', text)
             if udp and admin:
                 return (udp[-1][0], int(udp[-1][1])), admin[-1]
@@ -199,16 +200,26 @@ class RelayProcess:
         return time.monotonic() - began
 
     async def told(self, start: str, *, within: float = 30) -> list[dict]:
-        """Wait for events with a name that begins with `start`; they may be logged a moment after their cause."""
+        """Wait for events with this code, or with a name that begins so; they are logged a moment after their cause."""
+
+        def is_meant(event: dict) -> bool:
+            return start in (event.get("code"), event["event"][: len(start)])
+
         until = time.monotonic() + within
-        while not (found := [event for event in self.events() if event["event"].startswith(start)]):
+        while not (found := list(filter(is_meant, self.events()))):
             assert time.monotonic() < until, self.text()[-3000:]
             await asyncio.sleep(0.05)
         return found
 
+    def listening(self, form: str) -> list[tuple[str, int]]:
+        """Return host and port of the sockets of a form (udp, tcp)."""
+        labels = [event["listener"] for event in self.events("listening")]
+        places = [label.removeprefix(f"{form}://") for label in labels if label.startswith(f"{form}://")]
+        return [(place.rpartition(":")[0], int(place.rpartition(":")[2])) for place in places]
+
     def windows(self) -> list[int]:
         """Ids of the windows that were closed, in that order, over all starts."""
-        return [event["window"] for event in self.events("window closed")]
+        return [unix(event["window"]) for event in self.events("window closed")]
 
     async def wait_for(self, **wanted: float) -> dict[str, float]:
         """Wait until metrics reach these values."""
@@ -240,6 +251,11 @@ class RelayProcess:
     def stopped(self) -> dict:
         """The event that accounts for the open window."""
         return self.events("stopped")[-1]
+
+
+def unix(timestamp: str) -> int:
+    """Return the Unix seconds of a time in the log."""
+    return round(datetime.fromisoformat(timestamp).timestamp())
 
 
 def run(*arguments: str | Path) -> tuple[str, ...]:

@@ -120,7 +120,7 @@ def test_a_name_gets_copies_when_it_is_known_and_those_before_are_counted(scene)
         assert daemon.received() == [b"b:1|c"], "IPv4 first"
         assert other.received() == []
     assert it.tees.counts() == [(1, 1)]
-    assert (warning["event"][:6], warning["dropped"]) == ("RLY106", 1)
+    assert (warning["code"], warning["copies"]) == ("RLY106", 1)
 
 
 def test_a_name_is_looked_up_again_and_followed(scene):
@@ -151,7 +151,7 @@ def test_an_unknown_name_is_logged_and_tried_again(scene):
         it.feed(b"a:1|c")
         [warning] = it.look()
         assert warning["why"] == "old cannot be looked up: Name or service not known"
-        assert (warning["reason"], warning["dropped"]) == ("old:8125", 1)
+        assert (warning["tee"], warning["copies"]) == ("old:8125", 1)
         assert it.look(after=4) == []
         assert names.asked == ["old"]
         names.addresses["old"] = [("127.0.0.1", daemon.port)]

@@ -98,7 +98,7 @@ class Console:
         wanted = arguments[0].lower() if arguments else ""
         if wanted in ("up", "down"):
             self._relay.status.is_health_down = wanted == "down"
-            structlog.get_logger("relay").info("health was set on the console", to=wanted)
+            structlog.get_logger("relay").info("health was set on the console", code="RLY505", health=wanted)
         yield self._health()
 
     async def _config(self, _: Sequence[str]) -> Reply:

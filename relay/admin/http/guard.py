@@ -94,9 +94,9 @@ class Guard:
         self._context.ledger.admin_refused += 1
         self._warn("wrong link", request)
 
-    def _warn(self, reason: str, request: web.Request) -> None:
+    def _warn(self, why: str, request: web.Request) -> None:
         peer = peer_address(request.transport)
-        self._context.loss_log.warn("admin token refused", reason=reason, peer=peer)
+        self._context.loss_log.warn("admin token refused", subject=peer, peer=peer, why=why)
 
     def _refuse_token(self, request: web.Request) -> Refusal | None:
         """Refuse a wrong token even where none is needed: the client should learn that it is wrong."""

@@ -109,7 +109,7 @@ class AdminServer:
         """Try every second: the daemon being replaced holds the address, or another program does."""
         log = structlog.get_logger("relay")
         missing = ", ".join(map(str, self._sockets.missing))
-        log.warning("the admin port is taken, waiting for it", admin=missing, reason=self._sockets.trouble)
+        log.warning("the admin port is taken, waiting for it", code="RLY101", admin=missing, why=self._sockets.trouble)
         while self._sockets.missing:
             await asyncio.sleep(_RETRY_SECONDS)
             await self._listen(mux, self._sockets.open_missing())

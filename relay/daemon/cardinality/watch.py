@@ -24,8 +24,7 @@ _INTERVAL: Final = 1.0
 """Seconds between two reads of the count of overflowed samples."""
 _SILENCE: Final = 60.0
 """Seconds between two warnings."""
-_REACHED: Final = "RLY310 series limit reached"
-_OVERFLOWED: Final = "samples went to overflow series"
+_REACHED: Final = "series limit reached, samples go to overflow series"
 _SERIES_MOST: Final = 100_000
 _WAIT: Final = 10.0
 """Seconds to wait for a window that holds an overflow series; afterwards the warning is based on all series."""
@@ -108,7 +107,7 @@ class CardinalityWatch:
         self._sender = next(iter(self._hotpath.top_senders()), self._sender)
         self._warn_of_unread(tally.tags_unread)
         overflowed = tally.samples_overflow
-        if overflowed <= self._reported or self._loss_log.is_muted(_REACHED, reason=_OVERFLOWED):
+        if overflowed <= self._reported or self._loss_log.is_muted(_REACHED):
             return
         self._since = now if self._since is None else self._since
         found = await self._find_cause(must_see=now < self._since + _WAIT)
@@ -119,9 +118,9 @@ class CardinalityWatch:
         self.explosion = found
         self._loss_log.warn(
             _REACHED,
-            reason=_OVERFLOWED,
+            code="RLY310",
             every=_SILENCE,
-            count=overflowed - self._reported,
+            samples=overflowed - self._reported,
             metric=found.metric,
             tag=found.tag,
             values=found.values,
@@ -135,9 +134,11 @@ class CardinalityWatch:
         grown, self._unread, sender = unread - self._unread, unread, self._sender
         if grown and sender:
             self._loss_log.warn(
-                "RLY303 tags dropped",
-                reason="a section is longer than is read",
-                count=grown,
+                "tags dropped",
+                code="RLY303",
+                subject="unread",
+                tags=grown,
+                why="a section of tags is longer than is read",
                 metric=escape(sender.name),
                 tag=escape(_first_key(sender.tags)),
                 **_peer(sender),

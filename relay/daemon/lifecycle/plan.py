@@ -34,21 +34,25 @@ class RunOptions(NamedTuple):
 
     dry_run: bool = False
     take_over: bool = False
+    as_json: bool = False
+    """The log is JSON, whatever `[log] format` says."""
 
 
-def load_for_run(path: Path | None, *, dry_run: bool, text: str | None = None) -> Loaded:
+def load_for_run(path: Path | None, options: RunOptions, *, text: str | None = None) -> Loaded:
     """Load the configuration as `run` does: from the file, else from the default file if it exists.
 
     Args:
         path: the file that the command line names.
-        dry_run: as in `RunOptions`.
+        options: of the command line.
         text: used instead of the content of the file.
 
     Raises:
         ConfigError: all problems of the configuration.
     """
     # A dry run uses no state directory: the requests that wait there belong to the real cloud.
-    overrides = {"cloud.provider": "stdout", "spool.path": "none"} if dry_run else None
+    overrides = {"cloud.provider": "stdout", "spool.path": "none"} if options.dry_run else {}
+    if options.as_json:
+        overrides["log.format"] = "json"
     return load(find_file(path), os.environ, overrides=overrides, text=text)
 
 

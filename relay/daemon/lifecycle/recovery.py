@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from relay.naming import Namer
     from relay.window.closer import Closer
 
-FOREIGN: Final = "RLY413 the state directory is of another host"
+FOREIGN: Final = "the state directory is of another host"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +174,7 @@ class Recovery:
         damaged = hotpath.merge(gauges)
         if damaged:
             self.context.loss_log.warn(
-                "RLY412 stored gauges damaged, the others are recovered", reason="gauges", count=damaged
+                "stored gauges are damaged, the others are recovered", code="RLY412", gauges=damaged
             )
 
     async def _recover(self, hotpath: HotPath, checkpoint: Checkpoint, gauges: bytes) -> None:
@@ -189,7 +189,8 @@ class Recovery:
         structlog.get_logger("relay").info("window recovered", window=checkpoint.window, samples=samples)
         if contents.damaged:
             path = await asyncio.to_thread(self.files.set_aside, checkpoint.window)
-            self.context.loss_log.warn("RLY412 checkpoint damaged, what could be read is recovered", reason=path.name)
+            event = "a checkpoint is damaged, what could be read is recovered"
+            self.context.loss_log.warn(event, code="RLY412", subject=path.name, file=path.name)
         self._merge(hotpath, gauges)
         hotpath.delete(contents.deleted)
         if hotpath is self.hotpath and contents.deleted:
@@ -205,10 +206,17 @@ class Recovery:
             self.context.ledger.samples_dropped["other_host"] += samples
             host = partial.host_of(checkpoint.frames) or pending.stored_by
             event = f"{FOREIGN}, an open window is dropped"
-            self.context.loss_log.warn(event, reason=host, window=checkpoint.window, samples=samples)
+            known: dict[str, Any] = {
+                "host": host,
+                "reason": "other_host",
+                "window": checkpoint.window,
+                "samples": samples,
+            }
+            self.context.loss_log.warn(event, code="RLY413", subject=str(checkpoint.window), **known)
         if pending.stored_by:
             gauges = sum(len(frame.gauges) for frame in partial.decode_frames(pending.gauges)[0])
-            self.context.loss_log.warn(f"{FOREIGN}, its gauges are dropped", reason=pending.stored_by, gauges=gauges)
+            event = f"{FOREIGN}, its gauges are dropped"
+            self.context.loss_log.warn(event, code="RLY413", host=pending.stored_by, gauges=gauges)
 
     async def _close(self, side: HotPath) -> None:
         """Count the samples of a side hot path as recovered and close its window, without an await in between (I5)."""

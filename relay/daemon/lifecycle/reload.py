@@ -169,8 +169,10 @@ class Reloader:
             await self._accept(prepared)
             await self._apply(prepared)
         except RelayError as error:
-            self._relay.status.is_last_reload_successful, self._relay.status.reload_error = False, error.brief()
-            structlog.get_logger("relay").warning("RLY502 reload refused, nothing has changed", reason=error.brief())
+            why = error.brief()
+            self._relay.status.is_last_reload_successful, self._relay.status.reload_error = False, why
+            event = "reload refused, nothing has changed"
+            structlog.get_logger("relay").warning(event, code="RLY502", why=why)
         return True
 
     async def _prepare(self) -> PreparedReload:
@@ -183,7 +185,7 @@ class Reloader:
 
     def _read(self) -> PreparedReload:
         before = self._relay.config
-        loaded = load_for_run(self._path, dry_run=self._options.dry_run)
+        loaded = load_for_run(self._path, self._options)
         changes = compare(before, loaded.config)
         self._check_changes(changes)
         return PreparedReload(
@@ -243,7 +245,7 @@ class Reloader:
         self._relay.status.cautions = [*loaded.warnings, *(credentials.warnings if credentials else ())]
         changed = {"at_once": list(changes.at_once), "at_the_next_window": list(changes.at_next_window)}
         structlog.get_logger("relay").info("reloaded", **changed)
-        configure_log(config.log)
+        configure_log(config.log, is_continued=True)
 
 
 def _read_text(path: Path) -> str | None:

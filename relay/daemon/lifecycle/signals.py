@@ -76,7 +76,7 @@ class SignalHandlers:
         interval = min(_CHECK_SECONDS, watchdog / 3) if watchdog else _CHECK_SECONDS
         while True:
             if self._worker.is_orphaned and not self._is_stopping:
-                structlog.get_logger("relay").warning("RLY501 the supervisor has died, stopping in order")
+                structlog.get_logger("relay").error("the supervisor has died, the relay stops", code="RLY501")
                 self._begin_stop()
             if watchdog and self._relay.status.is_alive():
                 self._worker.notifier.send(protocol.WATCHDOG)
@@ -143,4 +143,5 @@ class SignalHandlers:
         self._reloader.stop()
 
     def _refuse(self, reason: str) -> None:
-        structlog.get_logger("relay").warning("RLY502 not replaced, nothing has changed", reason=reason)
+        event = "not replaced, nothing has changed"
+        structlog.get_logger("relay").warning(event, code="RLY502", why=reason)

@@ -19,6 +19,7 @@ import msgspec
 from relay.delivery.dead_letters.files import LetterFiles
 from relay.delivery.dead_letters.format import DeadLetter, encode_letter
 from relay.delivery.disk_thread import DiskThread
+from relay.errors import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,7 +110,7 @@ class DeadLetters:
             try:
                 await self._thread.run(self._files.count_letters)
             except OSError as error:
-                self._loss_log.warn("RLY411 dead letters cannot be read", reason=str(error.strerror or error))
+                self._loss_log.warn("dead letters cannot be read", code="RLY411", why=reason_of(error))
         await self._flush()
         self._update_ledger()
 
@@ -120,7 +121,7 @@ class DeadLetters:
                 await self._flush()
         self._thread.close()
         if self._queue:
-            self._drop(len(self._queue), "stop")
+            self._drop(len(self._queue), "the relay stops before they are on disk")
             self._queue.clear()
             self._queue_bytes = 0
         self._update_ledger()
@@ -129,13 +130,13 @@ class DeadLetters:
 
     def _enqueue(self, letter: bytes) -> None:
         if self._files is None:
-            self._drop(1, "no state directory")
+            self._drop(1, "there is no state directory")
             return
         self._queue.append(letter)
         self._queue_bytes += len(letter)
         while self._queue_bytes > BUFFER_BYTES_MAX:
             self._queue_bytes -= len(self._queue.popleft())
-            self._drop(1, "memory")
+            self._drop(1, "the memory for those that are not on disk is full")
 
     async def _flush(self) -> None:
         """Try to write all queued letters once. The write goes on if the caller is cancelled."""
@@ -152,14 +153,14 @@ class DeadLetters:
             try:
                 written = await self._thread.run(self._files.append, letters)
             except OSError as error:
-                trouble = str(error.strerror or error)
-                self._loss_log.warn("RLY411 dead letters wait in memory", reason=trouble, letters=len(self._queue))
+                event, waiting = "dead letters wait in memory", len(self._queue)
+                self._loss_log.warn(event, code="RLY411", letters=waiting, why=reason_of(error))
                 self._failing = True
                 return
             self._failing = False
             self._remove(letters[:written])
             if self._files.dropped > dropped:
-                self._drop(self._files.dropped - dropped, "limit")
+                self._drop(self._files.dropped - dropped, "they are beyond [spool] dead_letters")
 
     def _remove(self, letters: Sequence[bytes]) -> None:
         """Remove written letters. The bound of memory may have removed the oldest ones already."""
@@ -167,9 +168,9 @@ class DeadLetters:
             if self._queue and self._queue[0] is letter:
                 self._queue_bytes -= len(self._queue.popleft())
 
-    def _drop(self, letters: int, reason: str) -> None:
+    def _drop(self, letters: int, why: str) -> None:
         self._ledger.dead_letters_dropped += letters
-        self._loss_log.warn("dead letters dropped", reason=reason, letters=letters)
+        self._loss_log.warn("dead letters dropped", code="RLY408", subject=why, letters=letters, why=why)
 
     def _update_ledger(self) -> None:
         self._ledger.dead_letters = (self._files.letters if self._files else 0) + len(self._queue)

@@ -17,6 +17,7 @@ import structlog
 from relay.delivery.dead_letters.format import decode_line, lines_of
 from relay.delivery.dead_letters.redrive import finish, replay_files
 from relay.delivery.disk_thread import DiskThread
+from relay.errors import reason_of
 from relay.model import Batch, Point
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Replayer:
             for path in await self._thread.run(replay_files, directory):
                 await self._replay(path)
         except OSError as error:
-            self._loss_log.warn("RLY411 dead letters cannot be replayed yet", reason=str(error))
+            self._loss_log.warn("dead letters cannot be replayed yet", code="RLY411", why=reason_of(error))
 
     async def _replay(self, path: Path) -> None:
         points = damaged = 0

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import traceback
 from collections import defaultdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -44,6 +45,11 @@ _FRAMES: Final = 3
 """Innermost frames of a traceback in a log line."""
 
 
+def _place(frame: traceback.FrameSummary) -> str:
+    """Return a place in the source, `relay/delivery/sender/pool.py:120`, without the path of the installation."""
+    return f"{'/'.join(Path(frame.filename).parts[-4:])}:{frame.lineno}"
+
+
 class VerdictReporter:
     """Passes each verdict to the gate, the log and the ledger. State: the last answer."""
 
@@ -66,11 +72,10 @@ class VerdictReporter:
             case Unavailable():
                 self._ledger.requests_failed[verdict.cause] += 1
                 self._ledger.requests_ambiguous += verdict.ambiguous
-                event = "request failed, it goes again"
-                self._loss_log.warn(event, reason=verdict.cause, detail=verdict.detail)
+                self._report_failed(verdict.cause, why=verdict.detail)
             case Throttled():
-                event = "RLY401 quota exceeded, senders pause"
-                self._loss_log.warn(event, reason="429", seconds=round(pause, 1), detail=verdict.detail)
+                event = "the quota is used up, senders pause"
+                self._loss_log.warn(event, code="RLY401", pause_seconds=round(pause, 1), cloud=verdict.detail)
             case Misconfigured():
                 self._report_misconfigured(verdict)
 
@@ -78,31 +83,33 @@ class VerdictReporter:
         was_open = gate.breaker.is_open
         pause = gate.answered(self._clock.monotonic(), verdict, jitter)
         if was_open != gate.breaker.is_open:
-            self._log.info("the cloud is back" if was_open else "the cloud is down")
+            self._log.info("the cloud is back" if was_open else "the cloud is down", code="RLY405")
         return pause
+
+    def _report_failed(self, cause: str, *, why: str | None = None, place: str | None = None) -> None:
+        event = "request failed, it is sent again"
+        self._loss_log.warn(event, code="RLY405", subject=cause, reason=cause, why=why, place=place)
 
     def report_exception(self, gate: Gate, error: Exception, *, jitter: float) -> None:
         """Count and log an exception inside the relay; its text is left out, as it may hold signed data."""
         self._ledger.requests["internal_error"] += 1
         frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
-        where = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
-        event = "internal_error, the batch is kept and goes again"
-        self._loss_log.warn(event, reason=where, error=type(error).__name__)  # one rate limit per place
+        self._report_failed("internal_error", place=" < ".join(map(_place, reversed(frames))))
         self._ledger.requests_failed["internal_error"] += 1
         self._pass_to_gate(gate, Unavailable(detail="", cause="internal_error", ambiguous=False), jitter)
 
     def _report_unmatched(self, words: tuple[str, ...]) -> None:
         """Log refusals of points that match no point of the request."""
         self._ledger.refusals_unmatched += len(words)
-        event = "RLY402 the cloud lists points that were not sent"
-        self._loss_log.warn(event, reason="unmatched", count=len(words), detail=words[0])
+        event = "the cloud lists points that were not sent"
+        self._loss_log.warn(event, code="RLY402", subject="unmatched", points=len(words), cloud=words[0])
 
     def _report_misconfigured(self, verdict: Misconfigured) -> None:
         skew = round(self._ledger.clock_skew)
-        known = {"clock_seconds_ahead": skew} if verdict.credentials and skew else {}
-        code = "RLY120 credentials refused" if verdict.credentials else "RLY404 the cloud refuses requests"
-        event = f"{code}, everything is kept"
-        self._loss_log.warn(event, reason=str(verdict.status), detail=verdict.detail, **known)
+        known: dict[str, Any] = {"ahead_seconds": skew} if verdict.credentials and skew else {}
+        code, what = ("RLY120", "credentials") if verdict.credentials else ("RLY404", "requests")
+        event = f"{what} are refused, everything is kept"
+        self._loss_log.warn(event, code=code, status=verdict.status, cloud=verdict.detail, **known)
 
     def compare_clock(self, reply: Reply, ages: Ages) -> None:
         """Compare this clock with the Date of an answer."""
@@ -112,23 +119,23 @@ class VerdictReporter:
         self._ledger.clock_skew = skew = ages.compare(date)
         self._ledger.is_clock_compared = True
         if abs(skew) > SKEW_ALARM:
-            event, fix = "RLY122 this clock differs from the cloud's", "synchronise the clock"
-            self._loss_log.warn(event, reason="clock", seconds_ahead=round(skew), fix=fix)
+            event, fix = "this clock differs from the cloud's", "timedatectl set-ntp true"
+            self._loss_log.warn(event, code="RLY122", ahead_seconds=round(skew), fix=fix)
 
     def report_refusals(self, detail: str, *, metric: str) -> None:
         """Log that the cloud refuses every point, with its text and one of the refused metrics."""
         self.last_answer.record_refusal(metric, detail)
         fix = fix_for(detail) or "see the cloud's words; one batch a minute tries"
-        event = "RLY402 the cloud refuses every point, everything is kept"
-        self._loss_log.warn(event, reason="stopped", metric=metric, detail=detail, fix=fix)
+        event = "every point is refused, everything is kept"
+        self._loss_log.warn(event, code="RLY402", subject="stopped", metric=metric, cloud=detail, fix=fix)
 
     def report_acceptance(self) -> None:
         """Log that the cloud accepts points again."""
-        self._log.info("the cloud accepts points again")
+        self._log.info("the cloud accepts points again", code="RLY402")
 
     def report_renewal(self) -> None:
         """Log a change of credentials."""
-        self._log.info("credentials changed, trying again")
+        self._log.info("credentials changed, requests are tried again", code="RLY120")
 
 
 # --- clock skew, and the age of a batch ------------------------------------------------------------------------------
@@ -233,14 +240,14 @@ class Outcomes:
 
     async def refuse(self, lease: Lease, cloud: Cloud, *, reason: str, detail: str, http: int | None) -> None:
         """Count a whole batch as refused, because of the cloud's answers; the batch is done."""
-        await self._dead_letter_all(lease, cloud, reason=reason, detail=detail, http=http)
+        await self._dead_letter_all(lease, cloud, code="RLY402", reason=reason, detail=detail, http=http)
         self._ledger.deliver_points(lease.batch.window, delivered=0, refused={reason: lease.batch.points})
         self._remember_whole(lease, "refused", detail)
         self._spool.done(lease)
 
     async def drop(self, lease: Lease, cloud: Cloud, *, reason: str, detail: str) -> None:
         """Count a whole batch as dropped, by a decision of the relay; the batch is done."""
-        await self._dead_letter_all(lease, cloud, reason=reason, detail=detail, http=None)
+        await self._dead_letter_all(lease, cloud, code="RLY407", reason=reason, detail=detail, http=None)
         self._ledger.drop_points(lease.batch.window, lease.batch.points, reason=reason)
         self._remember_whole(lease, "dropped", f"{reason}: {detail}")
         self._spool.done(lease)
@@ -264,7 +271,7 @@ class Outcomes:
         for reason, refused in by_reason.items():
             points = [(bodies[point.index], point.detail) for point in refused]
             self._last_answer.record_refusal(metric_of(points[0][0]), points[0][1])
-            self._warn("RLY402 points refused", points, reason=reason, request_id=bisection.request_id)
+            self._warn("points refused", points, code="RLY402", reason=reason, request_id=bisection.request_id)
             await self._dead_letters.write(
                 points,
                 window=lease.batch.window,
@@ -274,16 +281,27 @@ class Outcomes:
                 attempts=attempts,
             )
 
-    async def _dead_letter_all(self, lease: Lease, cloud: Cloud, *, reason: str, detail: str, http: int | None) -> None:
+    async def _dead_letter_all(
+        self, lease: Lease, cloud: Cloud, *, code: str, reason: str, detail: str, http: int | None
+    ) -> None:
         points = [(body, detail) for body in cloud.points(lease.batch)]
-        self._warn("points given up", points, reason=reason)
+        self._warn("points refused" if code == "RLY402" else "points dropped", points, code=code, reason=reason)
         await self._dead_letters.write(points, window=lease.batch.window, reason=reason, http=http)
 
-    def _warn(self, event: str, points: Sequence[tuple[bytes, str]], *, reason: str, request_id: str = "") -> None:
+    def _warn(
+        self, event: str, points: Sequence[tuple[bytes, str]], *, code: str, reason: str, request_id: str = ""
+    ) -> None:
         """Log lost points: their number, and the metric and the detail of the first one."""
         body, detail = points[0]
-        fix = fix_for(detail) or "`statsd-relay dead list` has them all"
-        known: dict[str, Any] = {"request_id": request_id} if request_id else {}
         self._loss_log.warn(
-            event, reason=reason, metric=metric_of(body), detail=detail, points=len(points), fix=fix, **known
+            event,
+            code=code,
+            subject=reason,
+            reason=reason,
+            points=len(points),
+            metric=metric_of(body),
+            request_id=request_id or None,
+            cloud=detail if code == "RLY402" else None,
+            why=detail if code != "RLY402" else None,
+            fix=fix_for(detail) or "`statsd-relay dead list` has them all",
         )

@@ -106,8 +106,7 @@ class SpoolQuota:
         """Warn when the quota is nearly used up; `left` bytes are free below it."""
         hours = self._filling.observe(now, self._limit - left)
         if hours is not None:
-            event = f"RLY410 spool filling, full in {hours:.1f} hours"
-            self._loss_log.warn(event, reason="filling", limit_bytes=self._limit)
+            self._loss_log.warn("the spool is filling", code="RLY410", hours=round(hours, 1), limit_bytes=self._limit)
 
     def _drop(self, window: int) -> None:
         entries = self._order.remove_window(window)
@@ -121,5 +120,9 @@ class SpoolQuota:
             self._dropped.add(window)
             self._ledger.windows_dropped += 1
         self._loss_log.warn(
-            "RLY410 spool full, oldest windows dropped", reason="spool_full", window=window, points=points
+            "the spool is full, oldest windows are dropped",
+            code="RLY410",
+            reason="spool_full",
+            window=window,
+            points=points,
         )

@@ -236,7 +236,8 @@ class Spool:
         for entry in entries:
             self._ledger.drop_points(entry.window, entry.points, reason="stop_without_state")
         if points:
-            self._loss_log.warn("points dropped", reason="stop_without_state", points=points)
+            reason = "stop_without_state"
+            self._loss_log.warn("points dropped", code="RLY407", subject=reason, reason=reason, points=points)
 
     async def close(self) -> None:
         """Settle, and close the database."""
@@ -314,8 +315,9 @@ class Spool:
 
     def _drop_samples(self, samples: int, window: int) -> None:
         if samples:
-            self._ledger.samples_dropped["stop_without_state"] += samples
-            self._loss_log.warn("samples dropped", reason="stop_without_state", samples=samples, window=window)
+            event, reason = "samples dropped", "stop_without_state"
+            self._ledger.samples_dropped[reason] += samples
+            self._loss_log.warn(event, code="RLY305", subject=reason, reason=reason, samples=samples, window=window)
 
     def _release(self, windows: Collection[int]) -> None:
         """Allow windows to be sent: no checkpoint of them is on disk any more."""
@@ -373,7 +375,8 @@ class Spool:
         self._count_lease(entry, -1)
         self._ledger.drop_points(entry.window, entry.points, reason="spool_damaged")
         self._writer.remove(entry.id)
-        self._loss_log.warn("RLY412 a batch in the spool is damaged", reason="spool_damaged", points=entry.points)
+        event, reason = "a batch in the spool is damaged", "spool_damaged"
+        self._loss_log.warn(event, code="RLY412", reason=reason, window=entry.window, points=entry.points)
 
     def _return(self, entry: WaitingBatch) -> None:
         self._count_lease(entry, -1)

@@ -299,9 +299,7 @@ class Writer:
     async def _set_aside(self, damage: Damaged) -> None:
         self._connected = False
         file = await self._run(self._database.set_aside, f"{damage.kind}-{time_label(self._clock.wall())}")
-        self._loss_log.warn(
-            "RLY412 spool set aside, a fresh one started", reason=damage.kind, file=file, detail=str(damage)
-        )
+        self._loss_log.warn("the spool is set aside, a fresh one started", code="RLY412", file=file, why=str(damage))
 
     async def _start_afresh(self, damage: Damaged) -> None:
         """Set the database aside; the next open makes an empty one and queues the bodies in memory for it."""
@@ -328,13 +326,14 @@ class Writer:
             self._spool.directory_removed()
         self._queue.settle_all()
         if not self.trouble:
-            self._loss_log.warn("RLY411 durability degraded, requests are kept in memory", reason=reason, detail=detail)
+            event = "durability degraded, requests are kept in memory"
+            self._loss_log.warn(event, code="RLY411", subject=reason, reason=reason, why=detail)
         self.trouble = reason
 
     def _recover(self) -> None:
         if self.trouble:
             self.trouble = ""
-            structlog.get_logger("relay").info("RLY411 durability restored, all requests are on disk")
+            structlog.get_logger("relay").info("durability restored, all requests are on disk", code="RLY411")
             self._spool.wake()
 
     async def _run(self, call: Callable[..., T], *args: object) -> T:

@@ -25,6 +25,7 @@ from relay.delivery.disk_thread import DiskThread
 from relay.delivery.spool.writer import STALL
 from relay.delivery.state.checkpointed_windows import CheckpointedWindows, list_checkpoints
 from relay.delivery.state.private_files import sync, time_label, write_lines
+from relay.errors import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
@@ -279,15 +280,14 @@ class Checkpointer:
         try:
             dropped = await self._run(self._files.drop, void)
         except OSError as error:
-            dropped, reason = [], error.strerror or str(error)
+            dropped, why = [], reason_of(error)
         else:
-            reason = "can neither be removed nor emptied"
+            why = "they can neither be removed nor emptied"
         self._checkpointed.remove(dropped)
         if len(dropped) < len(void):
             windows = sorted(set(void).difference(dropped))
-            self._loss_log.warn(
-                "RLY411 stored windows wait for their checkpoints to go", reason=reason, windows=windows
-            )
+            event = "stored windows wait for their checkpoints to go"
+            self._loss_log.warn(event, code="RLY411", window=windows[0], windows=len(windows), why=why)
 
     def record_deleted(self, window: int, series: Iterable[Series]) -> None:
         """Record deleted series of the open window; the next save writes them to the head of its file."""
@@ -309,7 +309,7 @@ class Checkpointer:
                 return await self._move(window, to)
         except OSError as error:
             self._last_failed = True
-            self._loss_log.warn("RLY411 checkpoint not moved", reason=error.strerror or "no answer")
+            self._loss_log.warn("checkpoint not moved", code="RLY411", window=window, why=error.strerror or "no answer")
             return False
 
     async def _move(self, window: int, to: int) -> bool:
@@ -349,8 +349,8 @@ class Checkpointer:
         self._last_failed, self._complete = True, False
         with suppress(OSError):
             self._checkpointed.remove(await self._run(self._files.missing, tried))
-        where = str(self._files.directory)
-        self._loss_log.warn("RLY411 checkpoint not written", reason=error.strerror or str(error), directory=where)
+        directory = str(self._files.directory)
+        self._loss_log.warn("checkpoint not written", code="RLY411", directory=directory, why=reason_of(error))
 
     async def _collect(self, *, whole: bool) -> dict[int, list[bytes]]:
         """Return the frames of each window that was open during the export."""

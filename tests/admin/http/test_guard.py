@@ -182,7 +182,7 @@ async def test_refusals_are_counted_and_wrong_tokens_and_changes_logged():
     peer = {"peer": "127.0.0.1"}
     assert lines == [
         {"event": "changed over the admin port", "log_level": "info", "by": "token", "action": "POST /changed", **peer},
-        {"event": "admin token refused", "log_level": "warning", "reason": "wrong token", **peer},
+        {"event": "admin token refused", "log_level": "warning", "why": "wrong token", **peer},
     ]
 
 

@@ -73,7 +73,7 @@ async def test_the_cause_of_an_overflow(rows, found, clock):
     with capture_logs() as logs:
         await CardinalityWatch(source, make_context(clock)).check()
     [log] = logs
-    assert (log["metric"], log["tag"], log["values"], log["count"]) == (*found, 7)
+    assert (log["metric"], log["tag"], log["values"], log["samples"]) == (*found, 7)
     assert source.longest <= 250
 
 
@@ -90,11 +90,11 @@ async def test_a_window_that_has_just_begun_shows_no_cause_and_the_next_check_do
         source.overflowed = 8
         clock.advance(59)
         await watch.check()
-        assert [log["count"] for log in logs] == [5], "once a minute"
+        assert [log["samples"] for log in logs] == [5], "once a minute"
         clock.advance(1)
         await watch.check()
         await watch.check()
-    assert [log["count"] for log in logs] == [5, 3]
+    assert [log["samples"] for log in logs] == [5, 3]
 
 
 async def test_the_scan_is_bounded(clock):
@@ -116,7 +116,7 @@ async def test_an_overflow_that_cannot_be_seen_is_reported_all_the_same(clock):
         assert logs == []
         clock.advance(1)
         await watch.check()
-    assert (logs[0]["tag"], logs[0]["count"]) == ("user", 5)
+    assert (logs[0]["tag"], logs[0]["samples"]) == ("user", 5)
 
 
 async def test_the_sender_of_new_names_is_named_with_what_overflows_and_with_tags_that_are_not_read(clock):
@@ -130,7 +130,7 @@ async def test_the_sender_of_new_names_is_named_with_what_overflows_and_with_tag
         await watch.check()
         source.overflowed, source.unread = 900, 5
         await watch.check()
-    assert [(log["event"][:6], log["count"], log["sender"]) for log in logs] == [
+    assert [(log["code"], log.get("samples") or log["tags"], log["sender"]) for log in logs] == [
         ("RLY303", 5, "192.0.2.7:4711"),
         ("RLY310", 900, "192.0.2.7:4711"),
     ]

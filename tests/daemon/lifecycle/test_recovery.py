@@ -218,7 +218,7 @@ async def test_another_hosts_window_and_gauges_are_not_used(tmp_path, clock, nam
     with capture_logs() as said:
         await after.recovery.restore(other)
     assert (after.ledger.samples_recovered, after.ledger.samples_dropped) == (2, {"other_host": 2})
-    assert [(event["reason"], event.get("samples"), event.get("gauges")) for event in said] == [
+    assert [(event["host"], event.get("samples"), event.get("gauges")) for event in said] == [
         ("h", 2, None),
         ("h", None, 1),
     ]
@@ -280,8 +280,8 @@ async def test_damaged_bases_are_reported(tmp_path, clock, name):
     with capture_logs() as said:
         stored = partial.encode_frame(partial.Frame(0, gauges=[series[0], bad]))
         await after.recovery.restore(replace(pending, gauges=stored))
-    assert [(line["event"], line["count"]) for line in said] == [
-        ("RLY412 stored gauges damaged, the others are recovered", 1)
+    assert [(line["event"], line["gauges"]) for line in said] == [
+        ("stored gauges are damaged, the others are recovered", 1)
     ]
     assert [series.metric for part in after.hotpath.gauges() for series, _ in part] == ["load"]
 

@@ -84,7 +84,7 @@ def reloading(tmp_path, monkeypatch):
     path = tmp_path / "relay.toml"
     made: list[Counted] = []
     monkeypatch.setattr("relay.daemon.lifecycle.reload.make_transport", lambda _: Counted(made))
-    monkeypatch.setattr("relay.daemon.lifecycle.reload.configure_log", lambda _: None)
+    monkeypatch.setattr("relay.daemon.lifecycle.reload.configure_log", lambda _, is_continued: None)
 
     def begin():
         path.write_text("")

@@ -107,7 +107,7 @@ async def test_the_log_names_a_metric_when_every_point_is_refused(tmp_path, caps
         await setup.until(lambda: setup.pool._gate.refusal_breaker.is_open)
         setup.emulator.clear_faults()
         await setup.settle()
-    [told] = [line for line in capsys.readouterr().out.splitlines() if "RLY402" in line]
+    [told] = [line for line in capsys.readouterr().out.splitlines() if "every point is refused" in line]
     assert "emulated refusal" in told
     assert "metric=m" in told
 

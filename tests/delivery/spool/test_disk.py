@@ -451,8 +451,9 @@ async def test_filling_is_forecast(tmp_path, clock, capsys):
         await spool.store(number * 60, window(number * 60, count=10), {})
     await spool.close()
     said = capsys.readouterr().out
-    assert "RLY410 spool filling, full in 0." in said
-    assert "RLY410 spool full" not in said
+    assert "the spool is filling" in said
+    assert "hours=0." in said
+    assert "the spool is full" not in said
 
 
 async def test_capacity_smaller_after_a_restart(tmp_path):
