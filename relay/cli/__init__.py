@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "explain": "Trace a line or a name to its points, or explain a code.",
     "top": "Watch a running relay in a terminal.",
     "series": "Show which metrics have how many series, and why.",
+    "status": "Show what is wrong with the running relay, and what to do.",
     "reload": "Let the running relay load its file, or a new release.",
     "healthcheck": "Ask a running relay whether it is healthy, or ready.",
     "send": "Send single lines.",

@@ -76,8 +76,10 @@ class SeriesCount(msgspec.Struct, frozen=True, kw_only=True):
     last: int
     limit: int
     per_metric_limit: int
-    growth: int
-    """Series more in the last window than in the one before."""
+    fastest: str = ""
+    """The metric with the most new series a minute; empty if none grows."""
+    fastest_growth: int = 0
+    """Its new series a minute."""
 
 
 class Cloud(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,8 +158,8 @@ class StatusAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """None before the first window closed."""
     closed_windows: int
     """Windows that closed since the start."""
-    delivered_until: datetime | None = None
-    """End of the newest window of which every point is delivered, as are those of all before; None: of none."""
+    delivered_window: datetime | None = None
+    """Start of the newest window of which no point waits, nor of any before it; None: there is none so far."""
     rules: Rules
     series: SeriesCount
     cloud: Cloud

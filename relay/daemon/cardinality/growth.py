@@ -90,6 +90,11 @@ class MetricHistory:
             return None
         return (whole[-1].counts.total - whole[0].counts.total) * 60 / (whole[-1].start - whole[0].start)
 
+    def fastest(self) -> tuple[Metric, float] | None:
+        """Return the metric with the most new series a minute, and how many; None if none grows."""
+        key = max(self._growth, key=lambda one: self._growth[one], default=None)
+        return None if key is None or self._growth[key] <= 0 else (Metric(*key), self._growth[key])
+
     def approaching(self, configured: LimitsConfig) -> list[ApproachingLimit]:
         """Return the limits that are reached within an hour at the present growth, the next one first.
 

@@ -183,6 +183,19 @@ class Explosion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LimitAhead:
+    """A limit on series that is reached soon if the growth goes on."""
+
+    metric: str
+    """Empty: the limit of all series."""
+    series: int
+    limit: int
+    per_minute: float
+    seconds: float
+    """Until the limit is reached."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Intake:
     """What comes in."""
 
@@ -205,8 +218,13 @@ class SeriesFacts:
     limit: int = 50_000
     per_metric: int = 10_000
     explosion: Explosion = Explosion()
+    ahead: tuple[LimitAhead, ...] = ()
+    """Limits that are reached within an hour at the growth of three windows."""
+    fastest: str = ""
+    """The metric with the most new series a minute."""
+    fastest_growth: float = 0.0
     rewritten: Mapping[str, str] = field(default_factory=dict)
-    """Fields of one example: metric, sent_as."""
+    """Fields of one example: metric, received, became."""
     unsent: Mapping[str, str] = field(default_factory=dict)
     clamped: Mapping[str, str] = field(default_factory=dict)
 

@@ -20,6 +20,7 @@ from relay.daemon.health.facts import (
     Explosion,
     Facts,
     Intake,
+    LimitAhead,
     Process,
     Refusal,
     SeriesFacts,
@@ -71,7 +72,7 @@ class Periods:
 
 
 class Gatherer:
-    """State: the periods, the frozen form of settled windows, and the imbalance of the look before."""
+    """State: the periods, the imbalance of the look before, and the growth of series at the last close."""
 
     def __init__(self, relay: Relay, surroundings: Surroundings) -> None:
         self._relay = relay
@@ -79,6 +80,9 @@ class Gatherer:
         self._started = relay.context.clock.wall() - relay.status.uptime
         self._periods = Periods(self._counts())
         self._imbalance = 0
+        self._grown_at: int | None = None
+        self._ahead: tuple[LimitAhead, ...] = ()
+        self._fastest: tuple[str, float] = ("", 0.0)
 
     def gather(self) -> Facts:
         """Return the facts of this moment; call it once a second."""
@@ -189,8 +193,29 @@ class Gatherer:
             tees=relay.tees.troubles(),
         )
 
+    def _follow_growth(self) -> None:
+        """Read the growth anew after each close: with 10,000 metrics that takes some milliseconds."""
+        cardinality = self._relay.cardinality
+        last = cardinality.history.last
+        if last is None or last.start == self._grown_at:
+            return
+        self._grown_at = last.start
+        self._ahead = tuple(
+            LimitAhead(
+                metric=one.metric.name if one.metric else "",
+                series=one.series,
+                limit=one.limit,
+                per_minute=one.per_minute,
+                seconds=one.seconds,
+            )
+            for one in cardinality.approaching()
+        )
+        fastest = cardinality.history.fastest()
+        self._fastest = (fastest[0].name, fastest[1]) if fastest else ("", 0.0)
+
     def _series(self) -> SeriesFacts:
         relay = self._relay
+        self._follow_growth()
         limits, examples, cause = (
             relay.config.limits,
             relay.context.ledger.last_examples,
@@ -200,6 +225,9 @@ class Gatherer:
             count=relay.hotpath.tally().series,
             limit=limits.series,
             per_metric=limits.series_per_metric,
+            ahead=self._ahead,
+            fastest=self._fastest[0],
+            fastest_growth=self._fastest[1],
             explosion=Explosion(metric=cause.metric, tag=cause.tag, values=cause.values) if cause else Explosion(),
             rewritten=examples.get("rewritten", {}),
             unsent=examples.get("unsent", {}),

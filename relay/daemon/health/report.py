@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from relay import __version__
 from relay.admin.answers.status import (
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from relay.ledger import Books
 
 
+_ACTIVE: Final = 60.0
+"""Seconds since its newest packet in which a sender counts."""
+
+
 def report(relay: Relay, facts: Facts, *, level: Overall, findings: tuple[Finding, ...], rates: Rates) -> StatusAnswer:
     """Return the answer of this moment; facts, level and findings are those of the last judgement."""
     return StatusAnswer(
@@ -41,10 +45,10 @@ def report(relay: Relay, facts: Facts, *, level: Overall, findings: tuple[Findin
         window_seconds=facts.seconds,
         level=level,
         findings=[_finding(one) for one in findings],
-        input=_input(facts, rates),
+        input=_input(relay, facts, rates),
         window=_window(facts.windows[-1]) if facts.windows else None,
         closed_windows=relay.context.ledger.windows_closed,
-        delivered_until=_delivered_until(facts),
+        delivered_window=_delivered_window(facts),
         rules=_rules(relay, facts),
         series=_series(facts),
         cloud=_cloud(facts),
@@ -89,8 +93,10 @@ def lost(counts: Counts) -> int:
     return sum(counts.kernel_drops.values()) + sum(counts.rejected.values()) + intended
 
 
-def _input(facts: Facts, rates: Rates) -> Input:
+def _input(relay: Relay, facts: Facts, rates: Rates) -> Input:
+    since = relay.context.clock.wall() - _ACTIVE
     return Input(
+        senders=sum(one.last_at >= since for one in relay.hotpath.senders().known),
         lines_per_second=round(rates.lines, 1),
         packets_per_second=round(rates.packets, 1),
         last_packet=_moment_of(facts.intake.last_packet_at),
@@ -117,13 +123,13 @@ def _window(one: Window) -> LastWindow:
     )
 
 
-def _delivered_until(facts: Facts) -> datetime | None:
-    """Return the end of the last window up to which nothing waits."""
+def _delivered_window(facts: Facts) -> datetime | None:
+    """Return the start of the last window up to which nothing waits."""
     oldest = facts.storage.oldest
     done = [
         window.start for window in facts.windows if not window.waiting and (oldest is None or window.start < oldest)
     ]
-    return moment(done[-1] + facts.seconds) if done else None
+    return moment(done[-1]) if done else None
 
 
 def _rules(relay: Relay, facts: Facts) -> Rules:
@@ -136,13 +142,13 @@ def _rules(relay: Relay, facts: Facts) -> Rules:
 
 
 def _series(facts: Facts) -> SeriesCount:
-    last = [window.series for window in facts.windows[-2:]]
     return SeriesCount(
         open=facts.series.count,
-        last=last[-1] if last else 0,
+        last=facts.windows[-1].series if facts.windows else 0,
         limit=facts.series.limit,
         per_metric_limit=facts.series.per_metric,
-        growth=last[-1] - last[0] if last else 0,
+        fastest=facts.series.fastest,
+        fastest_growth=round(facts.series.fastest_growth),
     )
 
 

@@ -66,5 +66,5 @@ async def test_a_status_of_a_relay_that_is_well_says_what_is_delivered(tmp_path)
         status = relay.health.status()
         assert status.level == "ok"
         assert status.books.delivered == 1
-        assert status.delivered_until is not None
+        assert status.delivered_window is not None
         assert status.window is not None

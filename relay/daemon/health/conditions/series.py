@@ -9,12 +9,12 @@ from relay.admin.answers.finding import Finding
 from relay.daemon.health.conditions.wording import SINCE, as_duration, number, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from relay.daemon.health.facts import Counts, Facts
 
 _GROWING: Final = 4
-"""Windows whose three differences show a growth."""
+"""Windows of which each needs more requests than the one before: then they grow."""
 _SOON: Final = 3600.0
 """Seconds until a limit is reached at that growth, below which it is told."""
 _QUOTA_SHARE: Final = 0.9
@@ -46,44 +46,32 @@ def overflow(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _growth(figures: Sequence[int]) -> float:
-    """Return the growth a window of the newest figures, oldest first, if each is above the one before; else 0."""
-    last = figures[-_GROWING:]
-    if len(last) < _GROWING or any(newer <= older for older, newer in pairwise(last)):
-        return 0.0
-    return (last[-1] - last[0]) / (len(last) - 1)
-
-
-def _seconds_left(figures: Sequence[int], limit: float, facts: Facts) -> float | None:
-    growth = _growth(figures)
-    left = (limit - figures[-1]) / growth * facts.seconds if growth else None
-    return left if left is not None and 0 <= left <= _SOON else None
-
-
 def growing(facts: Facts) -> Iterator[Finding]:
-    """RLY311: the limit of series, or the quota, is reached within an hour at the growth of three windows."""
-    series, cause = [window.series for window in facts.windows], facts.series.explosion
-    quota = facts.delivery.quota * facts.seconds / 60
-    for what, figures, limit in (
-        ("series", series, float(facts.series.limit)),
-        ("requests", [window.requests for window in facts.windows], quota),
-    ):
-        left = _seconds_left(figures, limit, facts)
-        if left is None:
-            continue
-        unit = "series" if what == "series" else "requests a window"
-        yield Finding(
-            code="RLY311",
-            level="warning",
-            since=facts.now,
-            subject=what,
-            sentence=f"{number(figures[-1])} {unit}, {number(round(_growth(figures)))} more each window since {SINCE}:"
-            f" the limit of {number(round(limit))} is reached in {as_duration(left)}"
-            + (f", most by {cause.metric}" if cause.metric else ""),
-            fix="paste the rule that statsd-relay series prints, then: statsd-relay reload; or raise the limit",
-            safe="nothing is lost yet",
-            next="series",
-        )
+    """RLY311: a limit on series, or the quota, is reached within an hour at the growth of the last windows."""
+    for ahead in facts.series.ahead:
+        name = f"{ahead.metric} has " if ahead.metric else ""
+        what = f"{name}{number(ahead.series)} series, {number(round(ahead.per_minute))} more a minute since {SINCE}"
+        yield _ahead(facts, ahead.metric, f"{what}: the limit of {number(ahead.limit)} is", ahead.seconds)
+    requests = [window.requests for window in facts.windows[-_GROWING:]]
+    if len(requests) == _GROWING and all(newer > older for older, newer in pairwise(requests)):
+        growth, quota = (requests[-1] - requests[0]) / (_GROWING - 1), facts.delivery.quota * facts.seconds / 60
+        seconds = (quota - requests[-1]) / growth * facts.seconds
+        if 0 <= seconds <= _SOON:
+            what = f"a window needs {number(requests[-1])} requests, {number(round(growth))} more each since {SINCE}"
+            yield _ahead(facts, "requests", f"{what}: the quota of {quota:.0f} is", seconds)
+
+
+def _ahead(facts: Facts, subject: str, what: str, seconds: float) -> Finding:
+    return Finding(
+        code="RLY311",
+        level="warning",
+        since=facts.now,
+        subject=subject,
+        sentence=f"{what} reached in {as_duration(seconds)}" if seconds else f"{what} reached",
+        fix="paste the rule that statsd-relay series prints, then: statsd-relay reload; or raise the limit",
+        safe="nothing is lost yet",
+        next="series",
+    )
 
 
 def quota(facts: Facts) -> Iterator[Finding]:
@@ -114,8 +102,8 @@ def _changed(facts: Facts, count: Callable[[Counts], int]) -> int:
 
 def _example(fields: Mapping[str, str]) -> str:
     """Return an example in words: `web-1.hits -> web_1.hits`, or the fields as they are."""
-    if "sent_as" in fields:
-        return f": {fields.get('metric', '')} -> {fields['sent_as']}"
+    if {"received", "became"} <= fields.keys():
+        return f": {fields['received']} -> {fields['became']}"
     return ": " + ", ".join(f"{key} {value}" for key, value in fields.items()) if fields else ""
 
 
