@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
+    from relay.admin.answers.config import ReloadAnswer
     from relay.admin.answers.finding import Finding, Level, Overall
     from relay.admin.answers.series import NameAnswer, SeriesAnswer, TagsAnswer
     from relay.admin.answers.status import StatusAnswer
@@ -92,6 +93,28 @@ class Cardinality(Protocol):
         ...
 
 
+class Control(Protocol):
+    """What changes the relay from outside."""
+
+    @property
+    def refusals(self) -> int:
+        """Replacements of this worker that were refused."""
+        ...
+
+    @property
+    def refused(self) -> str:
+        """Why the last one was; empty without one."""
+        ...
+
+    async def reload(self) -> ReloadAnswer:
+        """Load the configuration; raise RelayError if it is refused."""
+        ...
+
+    def upgrade(self) -> ReloadAnswer:
+        """Ask for a worker of the installed program."""
+        ...
+
+
 class ConfigInForce(Protocol):
     """The source of the configuration in force."""
 
@@ -164,6 +187,11 @@ class Relay(Protocol):
     credentials: Credentials | None
     main_pid: int
     """Pid of the supervisor; 0 without one."""
+
+    @property
+    def control(self) -> Control | None:
+        """What changes the relay from outside; None while it starts."""
+        ...
 
     @property
     def in_force(self) -> ConfigInForce:

@@ -2,7 +2,8 @@
 
 `explain` is a folder. Shared by several commands: options.py, output.py, output_file.py, progress.py, interrupt.py,
 sender.py. Of the relay that a command is about: places.py (where to look), running.py (which one answers),
-admin_client.py (requests to it), effective.py (its configuration, or that of a file), state.py (its state directory).
+admin_client.py (requests to it), token.py, effective.py (its configuration, or that of a file), state.py (its state
+directory).
 plan.py answers the supervisor, which starts `run` as a preflight check.
 
 Invariant: a command is imported only when it is called, since `healthcheck` runs every few seconds in a container.

@@ -126,7 +126,7 @@ def find_relay(admin: Sequence[Address] | None, path: Path | None) -> Found:
         return found
     places = places_of_this_shell(path)
     found = _ask_all(places)
-    return found if isinstance(found, RunningRelay) else _find_holder(places) or found
+    return found if isinstance(found, RunningRelay) else find_holder(places) or found
 
 
 def need_relay(admin: Sequence[Address] | None, path: Path | None, *, fix: str = _FIX) -> RunningRelay:
@@ -152,13 +152,13 @@ def _ask_all(places: Places) -> Found:
     reasons = []
     for address in places.addresses:
         try:
-            return _identify(address)
+            return identify(address)
         except RelayError as error:
             reasons.append(f"{join_address(*address)} ({error.problems[0].message.rpartition(': ')[2]})")
     return NoRelay(places=places, reasons=tuple(reasons))
 
 
-def _identify(address: Address) -> RunningRelay:
+def identify(address: Address) -> RunningRelay:
     """Ask which relay answers.
 
     Raises:
@@ -177,7 +177,7 @@ def _identify(address: Address) -> RunningRelay:
     return RunningRelay(address=address, index=IndexAnswer(version=build[1]))
 
 
-def _find_holder(places: Places) -> RunningRelay | None:
+def find_holder(places: Places) -> RunningRelay | None:
     """Return the relay that holds one of the usual state directories."""
     for directory in places.directories:
         held = holder(directory)

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from relay.config.credentials import Credentials
     from relay.config.schema import Config
     from relay.daemon.ingest import Ingest, IngestSettings
+    from relay.daemon.lifecycle.control import Control
     from relay.daemon.lifecycle.shutdown import ShutdownReport
     from relay.delivery.sender.pool import Transport
     from relay.hotpath.contract import HotPath
@@ -110,6 +111,8 @@ class Relay:
     ) -> None:
         self.config = config
         self.in_force = in_force or ConfigInForce(since=clock.wall())
+        self.control: Control | None = None
+        """What the admin port may change; set once signals are handled."""
         self.main_pid = main_pid
         """Pid of the supervisor; 0 without one."""
         self._cloud = self.use_credentials(config, credentials)

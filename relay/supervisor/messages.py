@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from relay.listener.socket_activation import pass_descriptor
@@ -51,6 +52,11 @@ class Messages:
         """Close both ends."""
         self._socket.close()
         self._given.close()
+
+    def send(self, message: str) -> None:
+        """Send a message to the worker; it is lost if the worker has gone or does not read."""
+        with suppress(OSError):
+            self._socket.send(message.encode()[:_MESSAGE_BYTES])
 
     def read(self) -> list[Message]:
         """Return the waiting messages, at most `_MOST`."""

@@ -36,6 +36,7 @@ from relay.listener.socket_activation import (
 )
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from collections.abc import Callable, Mapping, MutableMapping
 
 CHANNEL: Final = "RELAY_CHANNEL"
@@ -47,6 +48,7 @@ THOROUGH: Final = "RELAY_TRIAL"
 _SYSTEMD: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_PID")
 _WORKERS: Final = (CHANNEL, SUPERVISOR, ACCEPTED_STATE, DEATHS, INGEST, GENERATION, CONFIGURATION_FD)
 _OURS: Final = (*_SYSTEMD, *_WORKERS, PLAN, THOROUGH)
+_MESSAGE_BYTES: Final = 4096
 _SHOWN: Final = 60
 """Characters of a value in a message."""
 READY: Final = "READY=1"
@@ -61,6 +63,8 @@ REBIND: Final = f"{OURS}REBIND=1"
 """The configuration in the attached plan is accepted and needs other sockets: open them and replace the worker."""
 REFUSED: Final = f"{OURS}REFUSED=1"
 """The worker does not hand over and continues."""
+NOT_REPLACED: Final = f"{OURS}NOT_REPLACED="
+"""To the worker: it is not replaced; the reason follows."""
 HOLD: Final = f"{OURS}HOLD="
 """Hold the attached socket of the admin port; its address follows."""
 ADDRESS_BYTES: Final = 107
@@ -211,6 +215,21 @@ class Notifier:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
             sock.sendto(message, socket.MSG_DONTWAIT, to)
 
+    def on_message(self, loop: AbstractEventLoop, read: Callable[[str], object]) -> None:
+        """Let a loop call `read` with each message of our own supervisor; do nothing without one."""
+        channel = self._channel
+        if channel is None:
+            return
+
+        def receive() -> None:
+            message = _receive(channel)
+            if message:
+                read(message)
+            else:
+                loop.remove_reader(channel.fileno())
+
+        loop.add_reader(channel.fileno(), receive)
+
     def ready(self, status: str = "") -> None:
         """Report that the start or the reload is done."""
         self.send(READY, f"STATUS={status}")
@@ -222,6 +241,14 @@ class Notifier:
     def stopping(self, status: str = "") -> None:
         """Report that the stop has begun."""
         self.send(STOPPING, f"STATUS={status}")
+
+
+def _receive(channel: socket.socket) -> str:
+    """Return a waiting message; "" if there is none, or if the supervisor has gone."""
+    try:
+        return channel.recv(_MESSAGE_BYTES, socket.MSG_DONTWAIT).decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def _open_channel(number: str) -> socket.socket | None:

@@ -36,6 +36,7 @@ from relay.supervisor.preflight import Preflight, RefusedError, successor_plan
 from relay.supervisor.process import start_worker
 from relay.supervisor.protocol import (
     HOLD,
+    NOT_REPLACED,
     OURS,
     READY,
     REBIND,
@@ -371,6 +372,8 @@ class Supervisor:
 
     def _refuse(self, reason: str) -> None:
         self._log.warning("not replaced, nothing has changed", code="RLY502", why=reason)
+        if self._messages:
+            self._messages.send(f"{NOT_REPLACED}{reason}")
 
 
 def _ignore(_: int, __: object) -> None:

@@ -1,4 +1,4 @@
-"""The answer of `GET /api/v1/config`: what is in force, and why."""
+"""The answers of `GET /api/v1/config`, what is in force and why, and of `POST /-/reload`, what changes and when."""
 
 from __future__ import annotations
 
@@ -39,6 +39,25 @@ class ConfigAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Time at which this generation was accepted, ISO 8601 in UTC; empty of a file that is not in force."""
     values: list[ConfigValue]
     """Every key, defaults too, in the order of `config example`."""
+
+
+class ReloadAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An accepted reload, or a replacement of the worker that has begun."""
+
+    generation: int
+    """Of the configuration that was accepted; with a new worker it is that worker's."""
+    at_once: list[str]
+    """Keys that have changed: `log.level`."""
+    at_next_window: list[str]
+    """Keys that change when the next window begins: `tags.env`, `rule 2`."""
+    begins: str
+    """Start of the next window, ISO 8601 in UTC."""
+    with_new_worker: list[str]
+    """Keys that need other sockets; then every change takes effect with the worker that comes next."""
+    is_replacing: bool
+    """Whether another worker follows: `GET /api/v1/` then names it, or says in `refused` why there is none."""
+    refusals: int
+    """`refusals` of `GET /api/v1/` before this request."""
 
 
 def values_in_force(

@@ -25,5 +25,9 @@ class IndexAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Time at which this generation was accepted, ISO 8601 in UTC."""
     sha256: str = ""
     """Of the content of the file in force."""
+    refusals: int = 0
+    """Replacements of this worker that were refused."""
+    refused: str = ""
+    """Why the last one was."""
     state_directory: str = ""
     """Empty: requests are kept in memory only."""

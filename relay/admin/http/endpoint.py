@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
 import msgspec
 from aiohttp import web
 
-from relay.admin.answers.error import ErrorAnswer, ErrorDetail
+from relay.admin.answers.error import ErrorAnswer, ErrorDetail, ProblemDetail
 from relay.admin.http.guard import GUARD
 
 if TYPE_CHECKING:
@@ -51,10 +51,13 @@ class NoParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ApiError(Exception):
     """A request that cannot be answered; the client gets the sentence and the fix."""
 
-    def __init__(self, status: int, message: str, *, fix: str = "", code: str = "") -> None:
+    def __init__(
+        self, status: int, message: str, *, fix: str = "", code: str = "", problems: Sequence[ProblemDetail] = ()
+    ) -> None:
         super().__init__(message)
         self.status = status
-        self.detail = ErrorDetail(code=code or WORDS.get(status, "error"), message=message, fix=fix)
+        word = code or WORDS.get(status, "error")
+        self.detail = ErrorDetail(code=word, message=message, fix=fix, problems=list(problems))
 
     def answer(self) -> web.Response:
         """Return the error as JSON."""

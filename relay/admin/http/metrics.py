@@ -71,6 +71,10 @@ class RelayCollector(Collector):
             "1 if the file on disk was in force when it was last read, else 0.",
             float(self._relay.status.is_last_reload_successful),
         )
+        generation = self._relay.in_force.generation
+        yield gauge(
+            "relay_config_generation", "1 at the first start, and one more for each applied reload.", generation
+        )
         is_up = float(not self._relay.status.is_health_down)
         yield gauge("relay_console_health_up", "The reply of the console's `health`: 1 up, 0 set to down.", is_up)
         problems = GaugeMetricFamily(

@@ -23,7 +23,7 @@ from relay.daemon.lifecycle.in_force import fingerprint
 from relay.daemon.lifecycle.plan import load_for_run, make_plan
 from relay.daemon.log import configure_log
 from relay.delivery.disk_thread import DiskThread
-from relay.errors import ConfigError, Problem, RelayError
+from relay.errors import ConfigError, ExitCode, Problem, RelayError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +54,15 @@ class PreparedReload(NamedTuple):
     next_credentials: Credentials | None
     """Credentials from the next window on."""
     transport: Transport
+
+
+class ReloadOutcome(NamedTuple):
+    """A reload that was accepted."""
+
+    generation: int
+    before: Config
+    after: Config
+    changes: Changes
 
 
 class Reconfiguration:
@@ -121,6 +130,8 @@ class Reloader:
         """Fingerprint of the content last loaded by the start or the watch."""
         self._options = options
         self._requested = asyncio.Event()
+        self._awaiting: list[asyncio.Future[ReloadOutcome]] = []
+        """Results that callers of `reload` wait for."""
         self._thread = DiskThread("configuration")
         self._has_ended = False
 
@@ -128,8 +139,20 @@ class Reloader:
         """Request a reload; requests before it begins count once."""
         self._requested.set()
 
+    async def reload(self) -> ReloadOutcome:
+        """Request a reload and wait for its result.
+
+        Raises:
+            RelayError: it is refused, and nothing has changed; or the relay ends before it.
+        """
+        result: asyncio.Future[ReloadOutcome] = asyncio.get_running_loop().create_future()
+        self._awaiting.append(result)
+        self.request()
+        return await result
+
     async def close(self) -> None:
         """Close what waits for the next window, and end the thread."""
+        self._settle(_left_to_the_next())
         self._thread.close()
         await self._reconfiguration.close()
 
@@ -145,8 +168,21 @@ class Reloader:
             if self._has_ended:
                 return
             self._worker.notifier.reloading()
-            if await self._reload():
+            result = await self._reload()
+            self._settle(result or _left_to_the_next())
+            if result is not None:
                 self._worker.notifier.ready(self._relay.status.ready()[1])
+
+    def _settle(self, result: ReloadOutcome | RelayError) -> None:
+        """Give a result to all that wait for one."""
+        awaiting, self._awaiting = self._awaiting, []
+        for one in awaiting:
+            if one.done():  # the client has gone
+                continue
+            if isinstance(result, RelayError):
+                one.set_exception(result)
+            else:
+                one.set_result(result)
 
     async def watch(self) -> None:
         """Request a reload when the content of the file has changed and is stable, until cancelled."""
@@ -159,13 +195,13 @@ class Reloader:
                 self.request()
             previous = now
 
-    async def _reload(self) -> bool:
-        """Reload; return True if it was applied or refused, False if it is left to the next worker."""
+    async def _reload(self) -> ReloadOutcome | RelayError | None:
+        """Reload; return what was accepted, or why it was refused; None if it is left to the next worker."""
         try:
             prepared = await self._prepare()
             if self._has_ended:
                 await prepared.transport.close()
-                return False
+                return None
             await self._accept(prepared)
             await self._apply(prepared)
         except RelayError as error:
@@ -173,7 +209,9 @@ class Reloader:
             self._relay.status.is_last_reload_successful, self._relay.status.reload_error = False, why
             event = "reload refused, nothing has changed"
             structlog.get_logger("relay").warning(event, code="RLY502", why=why)
-        return True
+            return error
+        generation = self._relay.in_force.generation + bool(prepared.changes.replacing)
+        return ReloadOutcome(generation, prepared.before, prepared.loaded.config, prepared.changes)
 
     async def _prepare(self) -> PreparedReload:
         """Read the configuration on disk; read again if the one in force changed meanwhile."""
@@ -246,6 +284,11 @@ class Reloader:
         changed = {"at_once": list(changes.at_once), "at_the_next_window": list(changes.at_next_window)}
         structlog.get_logger("relay").info("reloaded", **changed)
         configure_log(config.log, is_continued=True)
+
+
+def _left_to_the_next() -> RelayError:
+    problem = Problem(code="RLY502", message="the relay stops or is being replaced", fix="reload again")
+    return RelayError(problem, exit_code=ExitCode.UNREACHABLE)
 
 
 def _read_text(path: Path) -> str | None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from relay.daemon.lifecycle.control import Control
 from relay.daemon.lifecycle.in_force import fingerprint
 from relay.supervisor import protocol
 from relay.supervisor.preflight import Preflight, RefusedError, successor_plan
@@ -38,6 +39,7 @@ async def install_signal_handlers(relay: Relay, worker: Worker, reloader: Reload
     """Handle signals and reloads of an open relay while the context is active."""
     handlers = SignalHandlers(relay, worker, reloader)
     handlers.install()
+    relay.control = handlers.control
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(task) for task in (handlers.watch(), reloader.run(), reloader.watch())]
         try:
@@ -59,6 +61,7 @@ class SignalHandlers:
         """Whether the relay ends, by a stop or by a hand-over."""
         self._is_stop_requested = False
         self._checking: asyncio.Task[None] | None = None
+        self.control = Control(relay, reloader, self._replace)
 
     def install(self) -> None:
         """Install the handlers, receive pending signals, and report that the relay is ready."""
@@ -67,6 +70,7 @@ class SignalHandlers:
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._reloader.request)
         loop.add_signal_handler(signal.SIGUSR2, self._request_next)
+        self._worker.notifier.on_message(loop, self._read_supervisor)
         protocol.unblock()
         self._worker.notifier.ready(self._relay.status.ready()[1])
 
@@ -105,6 +109,18 @@ class SignalHandlers:
         self._worker.next = None
         self._worker.notifier.stopping("the open window is settled")
         self._relay.stop()
+
+    def _read_supervisor(self, message: str) -> None:
+        """Handle a message of the supervisor: it has refused a replacement, and has logged why."""
+        if message.startswith(protocol.NOT_REPLACED):
+            self.control.refuse(message.removeprefix(protocol.NOT_REPLACED))
+
+    def _replace(self) -> None:
+        """Ask for the next worker, as SIGUSR2 does."""
+        if self._worker.supervisor:
+            os.kill(self._worker.supervisor, signal.SIGUSR2)
+        else:
+            self._request_next()
 
     def _request_next(self) -> None:
         """Check the next worker's program, then hand over."""
@@ -145,3 +161,4 @@ class SignalHandlers:
     def _refuse(self, reason: str) -> None:
         event = "not replaced, nothing has changed"
         structlog.get_logger("relay").warning(event, code="RLY502", why=reason)
+        self.control.refuse(reason)

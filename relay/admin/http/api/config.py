@@ -1,12 +1,17 @@
-"""`GET /api/v1/config`: the configuration in force, each value with its origin; secrets are masked."""
+"""The configuration: `GET /api/v1/config` shows what is in force, without secrets; `POST /-/reload` loads it again."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
-from relay.admin.answers.config import ConfigAnswer, values_in_force
-from relay.admin.http.endpoint import Endpoint, NoParameters
+import msgspec
+
+from relay.admin.answers.config import ConfigAnswer, ReloadAnswer, values_in_force
+from relay.admin.answers.error import ProblemDetail
+from relay.admin.http.endpoint import Access, ApiError, Endpoint, NoParameters
+from relay.errors import RelayError
 from relay.wording import as_time
 
 if TYPE_CHECKING:
@@ -15,11 +20,27 @@ if TYPE_CHECKING:
     from relay.admin.protocols import Relay
 
 
-def config_endpoints(relay: Relay) -> list[Endpoint[NoParameters]]:
-    """Return `GET /api/v1/config`."""
+class ReloadParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`upgrade=true`: replace the worker with the installed program, which loads the configuration."""
+
+    upgrade: bool = False
+
+
+def config_endpoints(relay: Relay) -> list[Endpoint[Any]]:
+    """Return `GET /api/v1/config` and `POST /-/reload`, which is 409 for a configuration with errors."""
 
     async def show(_: web.Request, __: NoParameters) -> ConfigAnswer:
         return await read_config(relay)
+
+    async def reload(_: web.Request, parameters: ReloadParameters) -> ReloadAnswer:
+        control = relay.control
+        if control is None:
+            raise ApiError(503, "the relay is starting or stopping", fix="try again")
+        try:
+            return control.upgrade() if parameters.upgrade else await control.reload()
+        except RelayError as error:
+            problems = [ProblemDetail(**asdict(problem)) for problem in error.problems]
+            raise ApiError(409, error.brief(), code="RLY502", problems=problems) from error
 
     return [
         Endpoint(
@@ -28,7 +49,17 @@ def config_endpoints(relay: Relay) -> list[Endpoint[NoParameters]]:
             handle=show,
             parameters=NoParameters,
             answer=ConfigAnswer,
-        )
+        ),
+        Endpoint(
+            path="/-/reload",
+            summary="Load the configuration, or replace the worker with the installed program; the answer says when.",
+            handle=reload,
+            parameters=ReloadParameters,
+            answer=ReloadAnswer,
+            method="POST",
+            access=Access.TOKEN,
+            fails_with=(409, 503),
+        ),
     ]
 
 

@@ -49,5 +49,7 @@ def index(relay: Relay) -> IndexAnswer:
         generation=in_force.generation,
         since=as_time(in_force.since),
         sha256=in_force.sha256,
+        refusals=relay.control.refusals if relay.control else 0,
+        refused=relay.control.refused if relay.control else "",
         state_directory=str(relay.state.absolute()) if relay.state else "",
     )
